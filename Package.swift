@@ -1,0 +1,56 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// The product's own code: the strictest reading the compiler offers.
+let strict: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .strictMemorySafety(),  // SE-0458: every unsafe use is marked `unsafe`
+    .treatAllWarnings(as: .error),  // SE-0480
+    .enableUpcomingFeature("ExistentialAny"),  // SE-0335: `any` shows the cost
+    .enableUpcomingFeature("InternalImportsByDefault"),  // SE-0409: an import says how far it reaches
+    .enableUpcomingFeature("MemberImportVisibility"),  // SE-0444: a file imports what it uses
+    .enableExperimentalFeature("Lifetimes"),  // @_lifetime on views
+]
+
+/// Tests: the same language mode, without the memory-safety marks.
+let relaxed: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableExperimentalFeature("Lifetimes"),
+]
+
+let package = Package(
+    name: "broker",
+    products: [
+        .library(name: "WSTransport", targets: ["WSTransport"]),
+        .executable(name: "brokerd", targets: ["brokerd"]),
+        .executable(name: "brokerctl", targets: ["brokerctl"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0")
+    ],
+    targets: [
+        .systemLibrary(name: "CLinux"),
+        .systemLibrary(name: "CLMDB", pkgConfig: "lmdb", providers: [.apt(["liblmdb-dev"])]),
+        .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
+        .target(name: "WSTransport", dependencies: ["CLinux"], swiftSettings: strict),
+        .target(name: "Broker", dependencies: ["WSTransport", "CLMDB", "CYAML"], swiftSettings: strict),
+        .executableTarget(
+            name: "brokerd",
+            dependencies: [
+                "Broker", "WSTransport", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: strict),
+        .executableTarget(
+            name: "brokerctl",
+            dependencies: [
+                "Broker", "WSTransport", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: strict),
+        .testTarget(
+            name: "WSTransportTests", dependencies: ["WSTransport"], exclude: ["Vectors"], swiftSettings: relaxed),
+        .testTarget(name: "BrokerTests", dependencies: ["Broker", "WSTransport"], swiftSettings: relaxed),
+        .testTarget(name: "TidyTests", swiftSettings: relaxed),
+    ]
+)
