@@ -1,0 +1,44 @@
+/// How a request says where its body ends (RFC 9112 §6).
+package enum BodyFraming: Equatable, Sendable {
+    /// There is no body, or an empty one: the next byte belongs to the next request.
+    case none
+    /// A body of this many bytes, at least one.
+    case length(Int)
+    /// A body in chunks, for ``ChunkedDecoder``.
+    case chunked
+
+    /// The framing of `head`'s body.
+    ///
+    /// Refuses what request smuggling is made of: two lengths that differ, a length beside a transfer coding, a
+    /// coding other than `chunked`, one that is named twice, and one in HTTP/1.0.
+    package static func of(_ head: HTTPRequestHead) throws(HTTPParseError) -> BodyFraming {
+        let codings = head.fields.all("Transfer-Encoding")
+        let lengths = head.fields.all("Content-Length")
+        guard codings.isEmpty else {
+            guard head.versionMinor >= 1 else { throw .badRequest("Transfer-Encoding in HTTP/1.0") }
+            guard lengths.isEmpty else { throw .badRequest("Transfer-Encoding beside Content-Length") }
+            guard codings.count == 1, codings[0].isSameIgnoringCase("chunked") else {
+                throw .badRequest("Transfer-Encoding other than chunked")
+            }
+            return .chunked
+        }
+        guard let first = lengths.first else { return .none }
+        // §6.3: the same length given again, by line or list, may be taken as one.
+        var length: Int?
+        for line in lengths {
+            for element in line.utf8.split(separator: UInt8(ascii: ","), omittingEmptySubsequences: false) {
+                let value = try number(element.trimmingWhitespace())
+                guard length == nil || length == value else { throw .badRequest("Content-Length: two lengths") }
+                length = value
+            }
+        }
+        guard let length else { throw .badRequest("Content-Length: \(first)") }
+        return length == 0 ? .none : .length(length)
+    }
+
+    private static func number(_ digits: Substring.UTF8View) throws(HTTPParseError) -> Int {
+        guard !digits.isEmpty, digits.allSatisfy(\.isDigit) else { throw .badRequest("Content-Length: not a number") }
+        guard let value = Int(Substring(digits)) else { throw .badRequest("Content-Length: too large") }
+        return value
+    }
+}

@@ -1,0 +1,62 @@
+/// The first 2 to 14 bytes of a frame (RFC 6455 §5.2).
+struct FrameHeader: Equatable, Sendable {
+    /// The longest header there is, in bytes.
+    static let maximumByteCount = 14
+
+    var opcode: Opcode
+    var isFinal: Bool
+    /// The peer's key; zero, which changes nothing, where the frame is not masked.
+    var maskingKey: MaskingKey
+    /// The payload's length, in bytes.
+    var payloadLength: Int
+
+    /// What the bytes at hand amount to.
+    enum Reading: Equatable {
+        case incomplete
+        case whole(FrameHeader, byteCount: Int)
+        case violation(ProtocolViolation)
+    }
+
+    /// Reads the header at the start of `bytes`.
+    ///
+    /// A violation is found at its first byte, so however the header is cut the answer is the same.
+    static func read(_ bytes: UnsafeRawBufferPointer, isMasked mustBeMasked: Bool) -> Reading {
+        guard bytes.count >= 1 else { return .incomplete }
+        let first = unsafe bytes[0]
+        let opcode = Opcode(rawValue: first)
+        let isFinal = first & 0x80 != 0
+        guard first & 0x70 == 0 else { return .violation(.reservedBit) }
+        guard !opcode.isReserved else { return .violation(.reservedOpcode) }
+        guard isFinal || !opcode.isControl else { return .violation(.controlFragmented) }
+
+        guard bytes.count >= 2 else { return .incomplete }
+        let second = unsafe bytes[1]
+        let isMasked = second & 0x80 != 0
+        guard isMasked == mustBeMasked else { return .violation(mustBeMasked ? .notMasked : .masked) }
+        let shortLength = Int(second & 0x7F)
+        guard shortLength <= 125 || !opcode.isControl else { return .violation(.controlTooLong) }
+
+        let keyOffset = shortLength < 126 ? 2 : shortLength == 126 ? 4 : 10
+        let byteCount = keyOffset &+ (isMasked ? 4 : 0)
+        guard bytes.count >= byteCount else { return .incomplete }
+
+        var payloadLength = shortLength
+        if shortLength == 126 {
+            payloadLength = Int(unsafe UInt16(bigEndian: bytes.loadUnaligned(fromByteOffset: 2, as: UInt16.self)))
+            guard payloadLength > 125 else { return .violation(.lengthNotMinimal) }
+        } else if shortLength == 127 {
+            let long = unsafe UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: 2, as: UInt64.self))
+            guard long >> 63 == 0 else { return .violation(.lengthTooLong) }
+            guard long > 0xFFFF else { return .violation(.lengthNotMinimal) }
+            payloadLength = Int(truncatingIfNeeded: long)
+        }
+        var maskingKey = MaskingKey(word: 0)
+        if isMasked {
+            let word = unsafe bytes.loadUnaligned(fromByteOffset: keyOffset, as: UInt32.self)
+            maskingKey = MaskingKey(word: UInt32(littleEndian: word))
+        }
+        let header = FrameHeader(
+            opcode: opcode, isFinal: isFinal, maskingKey: maskingKey, payloadLength: payloadLength)
+        return .whole(header, byteCount: byteCount)
+    }
+}

@@ -1,0 +1,63 @@
+/// Dates as HTTP writes them, `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110 §5.6.7).
+package enum HTTPDate {
+    private static let weekdays = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"]
+    private static let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+    /// The years 0001 to 9999, which is what four digits can say.
+    private static let range: ClosedRange<Int64> = -62_135_596_800...253_402_300_799
+
+    /// The text for a time in Unix seconds; a time outside the years 1 to 9999 is taken as the nearest inside.
+    package static func format(unixSeconds: Int64) -> String {
+        let seconds = min(max(unixSeconds, range.lowerBound), range.upperBound)
+        let days = Int(seconds >= 0 ? seconds / 86_400 : (seconds - 86_399) / 86_400)
+        let time = Int(seconds) - days * 86_400
+        let (year, month, day) = date(ofDay: days)
+        let weekday = weekdays[((days % 7) + 7) % 7]
+        let clock = [time / 3_600, time / 60 % 60, time % 60].map { padded($0, 2) }.joined(separator: ":")
+        return "\(weekday), \(padded(day, 2)) \(months[month - 1]) \(padded(year, 4)) \(clock) GMT"
+    }
+
+    /// The Unix seconds that `text` stands for; `nil` for anything but a true date in exactly this form.
+    package static func parse(_ text: String) -> Int64? {
+        let bytes = Array(text.utf8)
+        guard bytes.count == 29, let year = number(bytes[12..<16]), let day = number(bytes[5..<7]),
+            let month = months.firstIndex(where: { $0.utf8.elementsEqual(bytes[8..<11]) }),
+            let hour = number(bytes[17..<19]), let minute = number(bytes[20..<22]), let second = number(bytes[23..<25]),
+            year >= 1, hour < 24, minute < 60, second < 60, day >= 1
+        else { return nil }
+        let seconds = Int64(dayNumber(year, month + 1, day)) * 86_400 + Int64(hour * 3_600 + minute * 60 + second)
+        // Weekday, separators and the month's length are right if the same text comes out again.
+        return format(unixSeconds: seconds) == text ? seconds : nil
+    }
+
+    /// Days since 1970-01-01 of a date of the Gregorian calendar.
+    ///
+    /// Years are counted from March, so that the leap day is the last of its year; 400 years have 146,097 days.
+    private static func dayNumber(_ year: Int, _ month: Int, _ day: Int) -> Int {
+        let shifted = month > 2 ? year : year - 1
+        let era = (shifted >= 0 ? shifted : shifted - 399) / 400
+        let yearOfEra = shifted - era * 400
+        let dayOfYear = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1
+        return era * 146_097 + yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear - 719_468
+    }
+
+    private static func date(ofDay number: Int) -> (year: Int, month: Int, day: Int) {
+        let shifted = number + 719_468
+        let era = (shifted >= 0 ? shifted : shifted - 146_096) / 146_097
+        let dayOfEra = shifted - era * 146_097
+        let yearOfEra = (dayOfEra - dayOfEra / 1_460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
+        let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
+        let shiftedMonth = (5 * dayOfYear + 2) / 153
+        let month = shiftedMonth < 10 ? shiftedMonth + 3 : shiftedMonth - 9
+        let year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
+        return (year, month, dayOfYear - (153 * shiftedMonth + 2) / 5 + 1)
+    }
+
+    private static func number(_ digits: ArraySlice<UInt8>) -> Int? {
+        digits.allSatisfy(\.isDigit) ? digits.reduce(0) { $0 * 10 + Int($1 - 0x30) } : nil
+    }
+
+    private static func padded(_ number: Int, _ width: Int) -> String {
+        let digits = String(number)
+        return String(repeating: "0", count: max(0, width - digits.utf8.count)) + digits
+    }
+}

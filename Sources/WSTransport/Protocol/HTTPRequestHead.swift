@@ -1,0 +1,42 @@
+/// A request without its body (RFC 9112 §3).
+package struct HTTPRequestHead: Equatable, Sendable {
+    /// The method, as it was written: methods are case-sensitive.
+    package var method: String
+    /// The request target, as it was written.
+    package var target: String
+    /// The path, still percent-encoded: the target before `?`, and after the authority where the target is a whole URI.
+    ///
+    /// `*` for `OPTIONS *`.
+    package var path: String
+    /// What follows the first `?`, still percent-encoded; `nil` where there is none.
+    package var query: String?
+    /// The version's second number: 0 or 1.
+    package var versionMinor: Int
+    /// The fields.
+    package var fields: HTTPFields
+
+    /// A head of these parts, with path and query taken from `target`.
+    package init(method: String, target: String, versionMinor: Int = 1, fields: HTTPFields) {
+        self.init(
+            method: method, target: target, versionMinor: versionMinor, fields: fields, pathStart: target.startIndex)
+    }
+
+    init(method: String, target: String, versionMinor: Int, fields: HTTPFields, pathStart: String.Index) {
+        self.method = method
+        self.target = target
+        self.versionMinor = versionMinor
+        self.fields = fields
+        let rest = target[pathStart...]
+        let mark = rest.utf8.firstIndex(of: UInt8(ascii: "?"))
+        let path = rest[..<(mark ?? rest.endIndex)]
+        self.path = path.isEmpty ? "/" : String(path)
+        query = mark.map { mark in String(rest[rest.utf8.index(after: mark)...]) }
+    }
+
+    /// Whether the client wants to send further requests on this connection (RFC 9112 §9.3).
+    package var keepsAlive: Bool {
+        let options = fields.tokens("Connection")
+        if options.contains("close") { return false }
+        return versionMinor >= 1 || options.contains("keep-alive")
+    }
+}

@@ -1,0 +1,88 @@
+/// The client's side (RFC 6455 §4.1).
+extension Handshake {
+    /// Why a server's answer does not open the connection; in the order of the checks.
+    package enum ResponseError: Error, Equatable, Sendable {
+        /// Another status than 101.
+        case status(Int)
+        /// No `Upgrade`.
+        case missingUpgrade
+        /// An `Upgrade` to something else.
+        case invalidUpgrade
+        /// `Connection` does not name `upgrade`.
+        case invalidConnection
+        /// No `Sec-WebSocket-Accept`.
+        case missingAccept
+        /// A `Sec-WebSocket-Accept` that does not belong to the key.
+        case invalidAccept
+        /// A subprotocol that was not offered, or two.
+        case subprotocolNotOffered
+        /// An extension that was not offered.
+        case extensionNotOffered
+
+        /// A sentence for people.
+        package var reason: String {
+            switch self {
+            case .status(let status): "server error: status \(status)."
+            case .missingUpgrade: "missing Upgrade header."
+            case .invalidUpgrade: "invalid Upgrade header."
+            case .invalidConnection: "invalid connection header."
+            case .missingAccept: "missing Sec-WebSocket-Accept header."
+            case .invalidAccept: "invalid Sec-WebSocket-Accept header."
+            case .subprotocolNotOffered: "subprotocol was not offered."
+            case .extensionNotOffered: "extension was not offered."
+            }
+        }
+    }
+
+    /// A key for a handshake: 16 bytes nobody can guess, in Base64.
+    package static func makeKey() -> String {
+        var generator = SystemRandomNumberGenerator()
+        return Base64.encode((0..<16).map { _ in UInt8(truncatingIfNeeded: generator.next() as UInt64) })
+    }
+
+    /// The request that asks for a WebSocket.
+    ///
+    /// `host` is the value of `Host`, with the port where it is not the scheme's; `path` goes with its query and is
+    /// percent-encoded already. No `Origin` is sent where `origin` is `nil` or empty. `fields` are added as they are.
+    package static func request(
+        host: String, path: String, key: String, origin: String? = nil, subprotocols: [String] = [],
+        fields: HTTPFields = [:]
+    ) -> [UInt8] {
+        var bytes = Array("GET ".utf8)
+        bytes.append(contentsOf: (path.isEmpty ? "/" : path).utf8.lazy.filter { $0 > 0x20 && $0 < 0x7F })
+        bytes.append(contentsOf: " HTTP/1.1\r\n".utf8)
+        var own: HTTPFields = [
+            "Host": host,
+            "Upgrade": "websocket",
+            "Connection": "Upgrade",
+            "Sec-WebSocket-Key": key,
+            "Sec-WebSocket-Version": version,
+        ]
+        if let origin, !origin.isEmpty { own.append("Origin", origin) }
+        if !subprotocols.isEmpty { own.append("Sec-WebSocket-Protocol", subprotocols.joined(separator: ", ")) }
+        appendFields([own, fields], to: &bytes)
+        return bytes
+    }
+
+    /// The subprotocol the server chose, or `nil` where it chose none, once its answer is found correct (RFC 6455
+    /// §4.1).
+    ///
+    /// `offered` are the subprotocols of the request; extensions are never offered.
+    package static func checkResponse(
+        _ head: HTTPResponseHead, key: String, offered: [String] = []
+    ) throws(ResponseError) -> String? {
+        let fields = head.fields
+        guard head.status == 101 else { throw .status(head.status) }
+        let upgrades = fields.all("Upgrade")
+        guard let upgrade = upgrades.first else { throw .missingUpgrade }
+        guard upgrades.count == 1, upgrade.isSameIgnoringCase("websocket") else { throw .invalidUpgrade }
+        guard fields.tokens("Connection").contains("upgrade") else { throw .invalidConnection }
+        let accepts = fields.all("Sec-WebSocket-Accept")
+        guard let accept = accepts.first else { throw .missingAccept }
+        guard accepts.count == 1, accept == acceptKey(for: key) else { throw .invalidAccept }
+        let chosen = fields.all("Sec-WebSocket-Protocol")
+        guard chosen.count <= 1, chosen.allSatisfy(offered.contains) else { throw .subprotocolNotOffered }
+        guard fields.list("Sec-WebSocket-Extensions").isEmpty else { throw .extensionNotOffered }
+        return chosen.first
+    }
+}

@@ -1,0 +1,110 @@
+/// The server's side (RFC 6455 §4.2).
+extension Handshake {
+    /// What a client asks for.
+    package struct Request: Equatable, Sendable {
+        /// `Sec-WebSocket-Key`, as it came.
+        package let key: String
+        /// The subprotocols offered, in the client's order of preference, each once.
+        package let subprotocols: [String]
+        /// The values of `Sec-WebSocket-Extensions`, as they came.
+        package let extensions: [String]
+        /// `Origin`: the page's, where a browser asks; `nil` where the field is absent.
+        package let origin: String?
+    }
+
+    /// Why a handshake is refused.
+    package enum Refusal: Error, Equatable, Sendable {
+        /// The request does not ask for a WebSocket.
+        case notUpgrade
+        /// A handshake is a GET.
+        case methodNotAllowed
+        /// Malformed: what.
+        case badRequest(String)
+        /// Another version than 13.
+        case versionNotSupported
+
+        /// The status to answer with.
+        package var status: Int {
+            switch self {
+            case .notUpgrade, .versionNotSupported: 426
+            case .methodNotAllowed: 405
+            case .badRequest: 400
+            }
+        }
+
+        /// The fields that belong to the answer.
+        package var fields: HTTPFields {
+            switch self {
+            case .notUpgrade: ["Upgrade": "websocket", "Connection": "Upgrade"]
+            case .methodNotAllowed: ["Allow": "GET"]
+            case .badRequest: [:]
+            case .versionNotSupported: ["Sec-WebSocket-Version": version]
+            }
+        }
+
+        /// A sentence for the answer's body.
+        package var reason: String {
+            switch self {
+            case .notUpgrade: "this is a WebSocket endpoint"
+            case .methodNotAllowed: "a WebSocket handshake is a GET"
+            case .badRequest(let what): what
+            case .versionNotSupported: "only version 13 of WebSocket is supported"
+            }
+        }
+    }
+
+    /// Whether `head` asks for a WebSocket, rightly or not.
+    package static func isUpgrade(_ head: HTTPRequestHead) -> Bool {
+        head.fields.tokens("Upgrade").contains("websocket")
+    }
+
+    /// The handshake in `head`, once it is found complete and correct (RFC 6455 §4.2.1).
+    package static func check(_ head: HTTPRequestHead) throws(Refusal) -> Request {
+        let fields = head.fields
+        guard isUpgrade(head) else { throw .notUpgrade }
+        guard head.method == "GET" else { throw .methodNotAllowed }
+        guard head.versionMinor >= 1 else { throw .badRequest("a WebSocket handshake needs HTTP/1.1") }
+        guard fields.tokens("Connection").contains("upgrade") else {
+            throw .badRequest("Connection does not name upgrade")
+        }
+        // Bytes after the head are frames; a body would be taken for them.
+        guard fields.first("Transfer-Encoding") == nil, fields.all("Content-Length").allSatisfy({ $0 == "0" }) else {
+            throw .badRequest("a WebSocket handshake has no body")
+        }
+        let versions = fields.all("Sec-WebSocket-Version")
+        guard versions.count == 1 else { throw .badRequest("Sec-WebSocket-Version is not given once") }
+        guard versions[0] == version else { throw .versionNotSupported }
+        let keys = fields.all("Sec-WebSocket-Key")
+        guard keys.count == 1 else { throw .badRequest("Sec-WebSocket-Key is not given once") }
+        guard Base64.decode(keys[0])?.count == 16 else {
+            throw .badRequest("Sec-WebSocket-Key is not 16 bytes in Base64")
+        }
+        let origins = fields.all("Origin")
+        guard origins.count <= 1 else { throw .badRequest("more than one Origin") }
+        var subprotocols: [String] = []
+        for offered in fields.list("Sec-WebSocket-Protocol") where !subprotocols.contains(offered) {
+            guard offered.isToken else { throw .badRequest("Sec-WebSocket-Protocol is not a list of tokens") }
+            subprotocols.append(offered)
+        }
+        return Request(
+            key: keys[0], subprotocols: subprotocols, extensions: fields.all("Sec-WebSocket-Extensions"),
+            origin: origins.first)
+    }
+
+    /// The answer that opens the connection: a head of status 101 (RFC 6455 §4.2.2).
+    ///
+    /// `subprotocol` is one of those offered, or `nil`; `fields` are added as they are.
+    package static func response(
+        to request: Request, subprotocol: String? = nil, fields: HTTPFields = [:]
+    ) -> [UInt8] {
+        var bytes = Array("HTTP/1.1 101 Switching Protocols\r\n".utf8)
+        var own: HTTPFields = [
+            "Upgrade": "websocket",
+            "Connection": "Upgrade",
+            "Sec-WebSocket-Accept": acceptKey(for: request.key),
+        ]
+        if let subprotocol { own.append("Sec-WebSocket-Protocol", subprotocol) }
+        appendFields([own, fields], to: &bytes)
+        return bytes
+    }
+}

@@ -1,0 +1,16 @@
+/// The opening handshake, both sides (RFC 6455 §4).
+package enum Handshake {
+    /// The only version there is (RFC 6455 §4.1).
+    static let version = "13"
+
+    /// What the peer must make of `key` to show that it speaks WebSocket (RFC 6455 §4.2.2).
+    package static func acceptKey(for key: String) -> String {
+        Base64.encode(SHA1.digest(of: Array((key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").utf8)))
+    }
+
+    /// Appends the field lines of a head and the empty line to `bytes`.
+    static func appendFields(_ fields: [HTTPFields], to bytes: inout [UInt8]) {
+        for fields in fields { fields.write(to: &bytes) }
+        bytes.append(contentsOf: "\r\n".utf8)
+    }
+}

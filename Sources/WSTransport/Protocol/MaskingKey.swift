@@ -1,0 +1,50 @@
+/// The 4 bytes a client's payload is masked with (RFC 6455 §5.3).
+package struct MaskingKey: Hashable, Sendable {
+    /// The key's bytes, the first one in the lowest 8 bits.
+    package var word: UInt32
+
+    /// The key whose first byte stands in the lowest 8 bits of `word`.
+    package init(word: UInt32) { self.word = word }
+
+    /// The key of these bytes, in the order of the wire.
+    package init(_ first: UInt8, _ second: UInt8, _ third: UInt8, _ fourth: UInt8) {
+        word = UInt32(first) | UInt32(second) << 8 | UInt32(third) << 16 | UInt32(fourth) << 24
+    }
+
+    /// A key that nobody can guess, from the system's generator (RFC 6455 §10.3).
+    package static func random() -> MaskingKey {
+        var generator = SystemRandomNumberGenerator()
+        return MaskingKey(word: UInt32(truncatingIfNeeded: generator.next() as UInt64))
+    }
+
+    /// The key's bytes, in the order of the wire.
+    package var bytes: [UInt8] {
+        [0, 8, 16, 24].map { shift in UInt8(truncatingIfNeeded: word >> shift) }
+    }
+
+    /// The key for what follows after `count` bytes of the payload.
+    package func advanced(by count: Int) -> MaskingKey {
+        let shift = UInt32(truncatingIfNeeded: count & 3) &* 8
+        return MaskingKey(word: word &>> shift | word &<< ((32 &- shift) & 31))
+    }
+
+    /// Masks or unmasks `payload`, whose first byte meets the key's first byte.
+    package func apply(to payload: UnsafeMutableRawBufferPointer) {
+        guard let base = payload.baseAddress, word != 0 else { return }
+        let wide = (UInt64(word) << 32 | UInt64(word)).littleEndian
+        let count = payload.count
+        var index = 0
+        while index &+ 8 <= count {
+            let masked = unsafe base.loadUnaligned(fromByteOffset: index, as: UInt64.self)
+            unsafe base.storeBytes(of: masked ^ wide, toByteOffset: index, as: UInt64.self)
+            index &+= 8
+        }
+        // 8 is a multiple of the key's 4 bytes, so the rest begins with the key's first byte again.
+        while index < count {
+            let masked = unsafe base.load(fromByteOffset: index, as: UInt8.self)
+            let keyByte = UInt8(truncatingIfNeeded: word &>> UInt32(truncatingIfNeeded: (index & 3) &* 8))
+            unsafe base.storeBytes(of: masked ^ keyByte, toByteOffset: index, as: UInt8.self)
+            index &+= 1
+        }
+    }
+}

@@ -1,0 +1,285 @@
+/// One side of a WebSocket connection after its handshake: bytes in, events out (RFC 6455).
+///
+/// It knows no socket, clock or thread. Frames are unmasked where they lie; a message that lies whole in one
+/// input is reported as a range of it and never copied. What an input cuts is kept inside: at most a header, a
+/// control payload of 125 bytes, and the message under way up to its limit. An idle machine holds no memory
+/// beyond its own.
+package struct WebSocketMachine: ~Copyable {
+    /// Which side of the connection this is: the client masks, the server must not (RFC 6455 §5.1).
+    package enum Role: Sendable { case server, client }
+
+    /// How far the closing handshake has come (RFC 6455 §7.1).
+    package enum State: Equatable, Sendable {
+        /// Messages flow both ways.
+        case open
+        /// Our CLOSE is sent, the peer's is due; nothing else of what comes is reported.
+        case closing
+        /// The handshake is complete or the peer failed; whatever still comes is discarded.
+        case closed
+    }
+
+    /// Where the bytes of an event are.
+    package enum Payload: Equatable, Sendable {
+        /// A range of the input, unmasked in place.
+        case input(Range<Int>)
+        /// Bytes that came in several inputs or fragments.
+        case assembled([UInt8])
+    }
+
+    /// What the peer's bytes amount to.
+    package enum Event: Equatable, Sendable {
+        /// A whole message; the opcode is `.text`, and the payload valid UTF-8, or `.binary`.
+        case message(Opcode, Payload)
+        /// The peer's PING, at most 125 bytes: answer with a PONG of the same payload.
+        case ping(Payload)
+        /// The peer's PONG, at most 125 bytes.
+        case pong(Payload)
+        /// The peer's CLOSE: send `reply`, then close.
+        ///
+        /// `code` is `nil` where the body was empty (to be reported as 1005); `reply` is empty where ours went first.
+        case close(code: CloseCode?, reason: String, reply: [UInt8])
+        /// The peer violated the protocol or a limit: send `frame`, then close.
+        ///
+        /// `frame` is a CLOSE with the same code and reason; it is empty where ours was sent before.
+        case failed(CloseCode, reason: String, frame: [UInt8])
+    }
+
+    /// How far the closing handshake has come.
+    package private(set) var state = State.open
+
+    private let role: Role
+    private let maximumMessageSize: Int
+    private let maximumFragments: Int32
+    private let makeMaskingKey: @Sendable () -> MaskingKey
+
+    /// The header under way, where an input ended inside it.
+    private var partialHeader = InlineArray<14, UInt8>(repeating: 0)
+    private var partialHeaderCount: UInt8 = 0
+
+    /// Whether the header of a frame was read whose payload is not complete.
+    private var isInFrame = false
+    private var isFinal = false
+    private var frameOpcode = Opcode.continuation
+    /// The key for the next byte of the payload.
+    private var frameKey = MaskingKey(word: 0)
+    private var frameRemaining = 0
+
+    /// The kind of the message under way; `.continuation` where there is none.
+    private var messageOpcode = Opcode.continuation
+    private var fragmentCount: Int32 = 0
+    private var validator = UTF8Validator()
+    private var assembled: [UInt8] = []
+    private var control: [UInt8] = []
+
+    /// A machine for a connection whose handshake is done.
+    ///
+    /// `maximumMessageSize` is in bytes, over all fragments; exactly as many are allowed. `maximumFragments` bounds the
+    /// frames of one message. `makeMaskingKey` is asked once for every frame that a client's machine makes, and never
+    /// by a server's.
+    package init(
+        role: Role, maximumMessageSize: Int, maximumFragments: Int = 1 << 20,
+        makeMaskingKey: @escaping @Sendable () -> MaskingKey = MaskingKey.random
+    ) {
+        self.role = role
+        self.maximumMessageSize = max(0, maximumMessageSize)
+        self.maximumFragments = Int32(clamping: maximumFragments)
+        self.makeMaskingKey = makeMaskingKey
+    }
+
+    /// Whether a frame or a fragmented message has begun and is not complete.
+    package var isMidMessage: Bool {
+        isInFrame || partialHeaderCount > 0 || messageOpcode != .continuation
+    }
+
+    /// The bytes kept from earlier inputs.
+    package var bufferedBytes: Int { assembled.count &+ control.count &+ Int(partialHeaderCount) }
+
+    /// The next event in `input`, from `offset` on; `nil` when all of the input is consumed.
+    ///
+    /// Moves `offset` past what was read and unmasks in place. Call it again with the same input until `nil`, then
+    /// with the next one from its start. A range in the event is valid until `input` changes. After `.close` and
+    /// `.failed` there are no more events.
+    package mutating func next(_ input: UnsafeMutableRawBufferPointer, _ offset: inout Int) -> Event? {
+        while state != .closed {
+            if !isInFrame {
+                guard offset < input.count else { return nil }
+                switch unsafe readHeader(UnsafeRawBufferPointer(input), &offset) {
+                case .incomplete: return nil
+                case .violation(let violation): return fail(violation)
+                case .whole(let header, _):
+                    if let violation = begin(header) { return fail(violation) }
+                }
+            } else if offset >= input.count {
+                return nil
+            }
+            if let event = unsafe readPayload(input, &offset) { return event }
+        }
+        offset = input.count
+        return nil
+    }
+
+    /// Our CLOSE: the frame to send, or `nil` when one was sent already.
+    ///
+    /// A code that is not valid on the wire, as 1005, makes a CLOSE without a body; the reason is cut to 123 bytes at a
+    /// character. The message under way is forgotten. After it only the peer's CLOSE, or a failure, is reported.
+    package mutating func close(_ code: CloseCode, reason: String = "") -> [UInt8]? {
+        guard state == .open else { return nil }
+        state = .closing
+        assembled = []
+        return FrameEncoder.closeFrame(code, reason: reason, maskingKey: ownMaskingKey())
+    }
+
+    private func ownMaskingKey() -> MaskingKey? {
+        role == .client ? makeMaskingKey() : nil
+    }
+
+    private mutating func fail(_ violation: ProtocolViolation) -> Event {
+        let frame =
+            state == .open
+            ? FrameEncoder.closeFrame(violation.code, reason: violation.reason, maskingKey: ownMaskingKey()) : []
+        end()
+        return .failed(violation.code, reason: violation.reason, frame: frame)
+    }
+
+    private mutating func end() {
+        state = .closed
+        assembled = []
+        control = []
+        partialHeaderCount = 0
+        isInFrame = false
+        messageOpcode = .continuation
+    }
+}
+
+// MARK: - Frames
+
+extension WebSocketMachine {
+    private mutating func readHeader(_ input: UnsafeRawBufferPointer, _ offset: inout Int) -> FrameHeader.Reading {
+        let mustBeMasked = role == .server
+        if partialHeaderCount == 0 {
+            let rest = unsafe UnsafeRawBufferPointer(rebasing: input[offset...])
+            let reading = unsafe FrameHeader.read(rest, isMasked: mustBeMasked)
+            if case .whole(_, let byteCount) = reading {
+                offset &+= byteCount
+                return reading
+            }
+            guard case .incomplete = reading else { return reading }
+        }
+        while offset < input.count, Int(partialHeaderCount) < FrameHeader.maximumByteCount {
+            partialHeader[Int(partialHeaderCount)] = unsafe input[offset]
+            partialHeaderCount &+= 1
+            offset &+= 1
+            let count = Int(partialHeaderCount)
+            let reading = unsafe partialHeader.span.withUnsafeBytes { bytes in
+                unsafe FrameHeader.read(UnsafeRawBufferPointer(rebasing: bytes[..<count]), isMasked: mustBeMasked)
+            }
+            guard case .incomplete = reading else {
+                partialHeaderCount = 0
+                return reading
+            }
+        }
+        return .incomplete
+    }
+
+    /// Takes up the frame that `header` announces, or says why not.
+    private mutating func begin(_ header: FrameHeader) -> ProtocolViolation? {
+        if !header.opcode.isControl {
+            if header.opcode == .continuation {
+                guard messageOpcode != .continuation else { return .orphanContinuation }
+                fragmentCount &+= 1
+            } else {
+                guard messageOpcode == .continuation else { return .messageInsideMessage }
+                messageOpcode = header.opcode
+                fragmentCount = 1
+            }
+            // What comes after our CLOSE is only skipped, so it needs no limit.
+            if state == .open {
+                guard header.payloadLength <= maximumMessageSize &- assembled.count else { return .messageTooBig }
+                guard fragmentCount <= maximumFragments else { return .tooManyFragments }
+            }
+        }
+        isInFrame = true
+        isFinal = header.isFinal
+        frameOpcode = header.opcode
+        frameKey = header.maskingKey
+        frameRemaining = header.payloadLength
+        return nil
+    }
+
+    private mutating func readPayload(_ input: UnsafeMutableRawBufferPointer, _ offset: inout Int) -> Event? {
+        let count = min(frameRemaining, input.count &- offset)
+        let range = offset..<offset &+ count
+        let bytes = unsafe UnsafeMutableRawBufferPointer(rebasing: input[range])
+        offset = range.upperBound
+        frameRemaining &-= count
+        isInFrame = frameRemaining > 0
+        if state == .open || frameOpcode.isControl {
+            unsafe frameKey.apply(to: bytes)
+            frameKey = frameKey.advanced(by: count)
+        }
+        return if frameOpcode.isControl {
+            unsafe readControl(UnsafeRawBufferPointer(bytes), at: range)
+        } else {
+            unsafe readData(UnsafeRawBufferPointer(bytes), at: range)
+        }
+    }
+
+    private mutating func readData(_ bytes: UnsafeRawBufferPointer, at range: Range<Int>) -> Event? {
+        let opcode = messageOpcode
+        let isLast = isFinal && !isInFrame
+        if isLast { messageOpcode = .continuation }
+        guard state == .open else { return nil }
+        if opcode == .text {
+            // §8.1, and Autobahn's strict reading: an error is an error as soon as it is seen, not at the message's
+            // end.
+            guard unsafe validator.append(bytes) else { return fail(.text) }
+            guard !isLast || validator.isComplete else { return fail(.text) }
+        }
+        if isLast && assembled.isEmpty { return .message(opcode, .input(range)) }
+        unsafe assembled.append(contentsOf: bytes)
+        guard isLast else { return nil }
+        var whole: [UInt8] = []
+        swap(&whole, &assembled)
+        return .message(opcode, .assembled(whole))
+    }
+
+    private mutating func readControl(_ bytes: UnsafeRawBufferPointer, at range: Range<Int>) -> Event? {
+        guard !isInFrame && control.isEmpty else {
+            unsafe control.append(contentsOf: bytes)
+            guard !isInFrame else { return nil }
+            var whole: [UInt8] = []
+            swap(&whole, &control)
+            return unsafe whole.withUnsafeBytes { body in unsafe report(body, .assembled(whole)) }
+        }
+        return unsafe report(bytes, .input(range))
+    }
+
+    private mutating func report(_ body: UnsafeRawBufferPointer, _ payload: Payload) -> Event? {
+        switch frameOpcode {
+        case .close: unsafe receivedClose(body)
+        case .ping: state == .open ? .ping(payload) : nil
+        default: state == .open ? .pong(payload) : nil
+        }
+    }
+
+    /// §5.5.1: the body is empty, or a code and a reason.
+    private mutating func receivedClose(_ body: UnsafeRawBufferPointer) -> Event {
+        guard body.count != 1 else { return fail(.closeBodyTooShort) }
+        var code: CloseCode?
+        var reason = ""
+        if body.count >= 2 {
+            let number = unsafe UInt16(bigEndian: body.loadUnaligned(as: UInt16.self))
+            let received = CloseCode(rawValue: number)
+            guard received.isValidOnWire else { return fail(.closeCode) }
+            let text = unsafe UnsafeRawBufferPointer(rebasing: body[2...])
+            guard unsafe UTF8Validator.isValid(text) else { return fail(.closeReason) }
+            code = received
+            reason = unsafe String(decoding: text, as: UTF8.self)
+        }
+        let reply =
+            state == .open
+            ? FrameEncoder.closeFrame(code, reason: reason, maskingKey: ownMaskingKey()) : []
+        end()
+        return .close(code: code, reason: reason, reply: reply)
+    }
+}

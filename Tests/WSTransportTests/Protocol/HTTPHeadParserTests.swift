@@ -1,0 +1,145 @@
+import Testing
+
+@testable import WSTransport
+
+/// A request's head, and what it says or why it is refused.
+struct HeadVector: Decodable, Sendable, CustomTestStringConvertible {
+    let name: String
+    let head: String
+    /// Method, path, query (`-` for none) and version, one space between.
+    let line: String?
+    /// `Name=value`, where it is looked at.
+    let fields: [String]?
+    let error: String?
+
+    var testDescription: String { name }
+}
+
+@Suite("RFC 9112 §2–§5: heads, and what is ambiguous in them")
+struct HTTPHeadParserTests {
+    static let vectors: [HeadVector] = Vectors.load("heads")
+
+    /// What came of a head, in the words of the vectors.
+    private func read(_ bytes: [UInt8], maximumHeadSize: Int = 4096) -> String? {
+        do {
+            let parsed = try bytes.withUnsafeBytes { try HTTPHeadParser.parse($0, maximumHeadSize: maximumHeadSize) }
+            guard let head = parsed?.head else { return nil }
+            return "\(head.method) \(head.path) \(head.query ?? "-") 1.\(head.versionMinor)"
+        } catch HTTPParseError.badRequest(let what) {
+            return what.isEmpty ? "no reason" : "badRequest"
+        } catch {
+            return "\(error)"
+        }
+    }
+
+    private func head(_ text: String) throws -> HTTPRequestHead {
+        let parsed = try Array(text.utf8).withUnsafeBytes { try HTTPHeadParser.parse($0, maximumHeadSize: 4096) }
+        return try #require(parsed).head
+    }
+
+    @Test(arguments: vectors)
+    func reads(_ vector: HeadVector) throws {
+        #expect(read(Array(vector.head.utf8)) == (vector.error ?? vector.line))
+        guard let fields = vector.fields else { return }
+        #expect(try head(vector.head).fields.map { "\($0.name)=\($0.value)" } == fields)
+    }
+
+    @Test(arguments: vectors)
+    func saysTheSameOrNothingBeforeItIsComplete(_ vector: HeadVector) {
+        let bytes = Array(vector.head.utf8)
+        for count in 0..<bytes.count {
+            let early = read(Array(bytes[..<count]))
+            #expect(early == nil || early == vector.error, "\(count) bytes")
+        }
+    }
+
+    @Test(arguments: vectors.filter { $0.line != nil })
+    func leavesWhatFollows(_ vector: HeadVector) throws {
+        let bytes = Array(vector.head.utf8)
+        let parsed = try (bytes + [0x00, 0x0A]).withUnsafeBytes { try HTTPHeadParser.parse($0, maximumHeadSize: 4096) }
+        #expect(parsed?.byteCount == bytes.count)
+    }
+
+    @Test func takesAHeadOfExactlyTheLimit() {
+        let bytes = Array("GET / HTTP/1.1\r\nHost: a\r\n\r\n".utf8)
+        #expect(read(bytes, maximumHeadSize: bytes.count) == "GET / - 1.1")
+        #expect(read(bytes, maximumHeadSize: bytes.count - 1) == "headTooLarge")
+        #expect(read(Array(bytes.dropLast()), maximumHeadSize: bytes.count - 1) == "headTooLarge")
+        #expect(read(Array(bytes.dropLast(2)), maximumHeadSize: bytes.count - 1) == nil)
+        #expect(read(Array(bytes.dropLast()), maximumHeadSize: bytes.count) == nil)
+        #expect(read([], maximumHeadSize: 0) == "headTooLarge")
+    }
+
+    @Test func refusesTooManyFieldsOnly() {
+        let lines = String(repeating: "X: 1\r\n", count: HTTPHeadParser.maximumFieldCount - 1)
+        #expect(read(Array("GET / HTTP/1.1\r\nHost: a\r\n\(lines)\r\n".utf8)) == "GET / - 1.1")
+        #expect(read(Array("GET / HTTP/1.1\r\nHost: a\r\nY: 1\r\n\(lines)\r\n".utf8)) == "headTooLarge")
+    }
+
+    @Test func takesBytesThatAreNotUTF8AsLatin1() throws {
+        let bytes = Array("GET / HTTP/1.1\r\nHost: a\r\nX: S".utf8) + [0xE3] + Array("o\r\n\r\n".utf8)
+        let parsed = try bytes.withUnsafeBytes { try HTTPHeadParser.parse($0, maximumHeadSize: 4096) }
+        #expect(parsed?.head.fields.first("x") == "São")
+    }
+
+    @Test func saysWhereTheErrorIs() {
+        func reason(_ text: String) -> HTTPParseError? {
+            do {
+                _ = try head(text)
+                return nil
+            } catch { return error as? HTTPParseError }
+        }
+        #expect(reason("GET / HTTP/1.1\r\nHost: a\r\nX : b\r\n\r\n") == .badRequest("field 2: name"))
+        #expect(reason("GET / HTTP/1.1\n") == .badRequest("LF without CR at byte 14"))
+        #expect(reason("GET / HTTP/1.1\r\n\r\n")?.status == 400)
+        #expect(HTTPParseError.headTooLarge.status == 431)
+        #expect(HTTPParseError.versionNotSupported.status == 505)
+    }
+
+    @Test func looksFieldsUpWithoutRegardToCase() throws {
+        let fields = try head("GET / HTTP/1.1\r\nHost: a\r\nAccept: A, ,b\r\nACCEPT:\tC ,\r\nx: 1\r\n\r\n").fields
+        #expect(fields.first("accept") == "A, ,b")
+        #expect(fields.all("Accept") == ["A, ,b", "C ,"])
+        #expect(fields.list("Accept") == ["A", "b", "C"])
+        #expect(fields.tokens("Accept") == ["a", "b", "c"])
+        #expect(fields.only("Accept") == nil)
+        #expect(fields.only("X") == "1")
+        #expect(fields.first("Accep") == nil)
+        #expect(fields.count == 4)
+    }
+
+    @Test func keepsAnInjectedLineEndInsideItsValue() {
+        var bytes: [UInt8] = []
+        (["X": "a\r\nSet-Cookie: b", "Y:\r\nZ": "c"] as HTTPFields).write(to: &bytes)
+        #expect(String(decoding: bytes, as: UTF8.self) == "X: a  Set-Cookie: b\r\nY---Z: c\r\n")
+    }
+
+    @Test(arguments: [
+        ("1.1", "", true), ("1.1", "Connection: close\r\n", false), ("1.1", "Connection: a, Close\r\n", false),
+        ("1.0", "", false), ("1.0", "Connection: Keep-Alive\r\n", true),
+        ("1.0", "Connection: keep-alive, close\r\n", false),
+    ])
+    func knowsWhetherTheConnectionStays(version: String, field: String, stays: Bool) throws {
+        #expect(try head("GET / HTTP/\(version)\r\nHost: a\r\n\(field)\r\n").keepsAlive == stays)
+    }
+
+    @Test(arguments: [
+        ("HTTP/1.1 101 Switching Protocols\r\nA: b\r\n\r\n", "101 Switching Protocols"),
+        ("HTTP/1.0 204 \r\n\r\n", "204 "), ("HTTP/1.1 404\r\n\r\n", "404 "),
+        ("HTTP/1.1 99 a\r\n\r\n", nil), ("HTTP/1.1 099 a\r\n\r\n", nil), ("HTTP/1.1 1000 a\r\n\r\n", nil),
+        ("HTTP/1.1  200 a\r\n\r\n", nil), ("HTTP/1.1 20x a\r\n\r\n", nil), ("HTTP/2.0 200 a\r\n\r\n", nil),
+        ("HTTP/1.1\r\n\r\n", nil), ("\r\n\r\n", nil), ("HTTP/1.1 200 a\n\r\n", nil),
+        ("HTTP/1.1 200 a\r\n b\r\n\r\n", nil),
+    ])
+    func readsResponses(text: String, expected: String?) throws {
+        let bytes = Array(text.utf8)
+        let parsed = try? bytes.withUnsafeBytes { try HTTPHeadParser.parseResponse($0, maximumHeadSize: 4096) }
+        #expect(parsed.map { "\($0.head.status) \($0.head.reason)" } == expected)
+        for count in 0..<bytes.count where expected != nil {
+            let early = try bytes[..<count].withUnsafeBytes {
+                try HTTPHeadParser.parseResponse($0, maximumHeadSize: 4096)
+            }
+            #expect(early == nil)
+        }
+    }
+}

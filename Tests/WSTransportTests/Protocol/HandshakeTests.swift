@@ -1,0 +1,184 @@
+import Testing
+
+@testable import WSTransport
+
+@Suite("RFC 6455 §4: the opening handshake")
+struct HandshakeTests {
+    private static let key = "dGhlIHNhbXBsZSBub25jZQ=="
+
+    /// A correct handshake with some fields replaced or, by `nil`, left out.
+    private func head(
+        _ changes: [String: String?] = [:], method: String = "GET", versionMinor: Int = 1, more: HTTPFields = [:]
+    ) -> HTTPRequestHead {
+        var fields = HTTPFields()
+        let correct = [
+            ("Host", "server.example.com"), ("Upgrade", "websocket"), ("Connection", "Upgrade"),
+            ("Sec-WebSocket-Key", Self.key), ("Sec-WebSocket-Version", "13"),
+        ]
+        for (name, value) in correct {
+            if let value = changes[name] ?? value { fields.append(name, value) }
+        }
+        for field in more { fields.append(field.name, field.value) }
+        return HTTPRequestHead(method: method, target: "/chat", versionMinor: versionMinor, fields: fields)
+    }
+
+    private func refusal(_ head: HTTPRequestHead) -> Handshake.Refusal? {
+        do throws(Handshake.Refusal) {
+            _ = try Handshake.check(head)
+            return nil
+        } catch { return error }
+    }
+
+    @Test func makesTheAcceptKeyOfTheSpecification() {
+        #expect(Handshake.acceptKey(for: Self.key) == "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")
+    }
+
+    @Test func takesACorrectRequest() throws {
+        let more: HTTPFields = [
+            "Origin": "http://example.com", "Sec-WebSocket-Protocol": "chat, superchat",
+            "sec-websocket-protocol": "chat,bearer.a-b_c", "Sec-WebSocket-Extensions": "permessage-deflate; a",
+        ]
+        let request = try Handshake.check(head(more: more))
+        #expect(request.key == Self.key)
+        #expect(request.origin == "http://example.com")
+        #expect(request.subprotocols == ["chat", "superchat", "bearer.a-b_c"])
+        #expect(request.extensions == ["permessage-deflate; a"])
+    }
+
+    @Test(arguments: [
+        ["Upgrade": "WebSocket"], ["Upgrade": "h2c, WEBSOCKET"], ["Connection": "keep-alive, upgrade"],
+        ["Connection": "UPGRADE"], ["Host": "a:80"],
+    ])
+    func readsListsWithoutRegardToCase(changes: [String: String]) {
+        #expect(refusal(head(changes)) == nil)
+    }
+
+    @Test func saysWhetherAWebSocketIsAskedFor() {
+        #expect(Handshake.isUpgrade(head()))
+        #expect(!Handshake.isUpgrade(head(["Upgrade": nil])))
+        #expect(!Handshake.isUpgrade(head(["Upgrade": "websocket2"])))
+        #expect(refusal(head(["Upgrade": nil])) == .notUpgrade)
+    }
+
+    @Test func refusesByTheRightStatus() {
+        #expect(refusal(head(method: "POST")) == .methodNotAllowed)
+        #expect(refusal(head(["Sec-WebSocket-Version": "8"])) == .versionNotSupported)
+        #expect(Handshake.Refusal.methodNotAllowed.status == 405)
+        #expect(Handshake.Refusal.methodNotAllowed.fields.first("Allow") == "GET")
+        #expect(Handshake.Refusal.versionNotSupported.status == 426)
+        #expect(Handshake.Refusal.versionNotSupported.fields.first("Sec-WebSocket-Version") == "13")
+        #expect(Handshake.Refusal.notUpgrade.status == 426)
+        #expect(Handshake.Refusal.notUpgrade.fields.first("Upgrade") == "websocket")
+    }
+
+    @Test(
+        arguments: [
+            ["Connection": nil], ["Connection": "close"], ["Connection": "notupgrade"], ["Sec-WebSocket-Version": nil],
+            ["Sec-WebSocket-Key": nil], ["Sec-WebSocket-Key": ""], ["Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ"],
+            ["Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25j"], ["Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZSE="],
+            ["Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZ!=="],
+        ] as [[String: String?]])
+    func refusesWhatIsMissingOrMalformed(changes: [String: String?]) {
+        #expect(refusal(head(changes))?.status == 400)
+    }
+
+    @Test(
+        arguments: [
+            ["Sec-WebSocket-Key": key], ["Sec-WebSocket-Version": "13"], ["Sec-WebSocket-Protocol": "a b"],
+            ["Content-Length": "5"], ["Transfer-Encoding": "chunked"], ["Origin": "a", "origin": "a"],
+        ] as [HTTPFields])
+    func refusesWhatIsTooMuch(more: HTTPFields) {
+        #expect(refusal(head(more: more))?.status == 400)
+    }
+
+    @Test func refusesHTTP10() {
+        #expect(refusal(head(versionMinor: 0))?.status == 400)
+    }
+
+    @Test func answers() throws {
+        let request = try Handshake.check(head(more: ["Sec-WebSocket-Protocol": "chat"]))
+        let answer = Handshake.response(to: request, subprotocol: "chat", fields: ["Server": "a\r\nb"])
+        #expect(
+            String(decoding: answer, as: UTF8.self) == """
+                HTTP/1.1 101 Switching Protocols\r
+                Upgrade: websocket\r
+                Connection: Upgrade\r
+                Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r
+                Sec-WebSocket-Protocol: chat\r
+                Server: a  b\r
+                \r\n
+                """)
+    }
+
+    @Test func bothSidesAgree() throws {
+        let key = Handshake.makeKey()
+        let asked = Handshake.request(
+            host: "a:1", path: "/x?y=1", key: key, origin: "http://a", subprotocols: ["p", "q"], fields: ["X": "1"])
+        let parsed = try asked.withUnsafeBytes { try HTTPHeadParser.parse($0, maximumHeadSize: 4096) }
+        let head = try #require(parsed).head
+        #expect(head.target == "/x?y=1" && head.fields.first("Host") == "a:1" && head.fields.first("X") == "1")
+        let request = try Handshake.check(head)
+        #expect(request.subprotocols == ["p", "q"] && request.origin == "http://a")
+        let answer = Handshake.response(to: request, subprotocol: "q")
+        let response = try answer.withUnsafeBytes { try HTTPHeadParser.parseResponse($0, maximumHeadSize: 4096) }
+        #expect(try Handshake.checkResponse(try #require(response).head, key: key, offered: ["p", "q"]) == "q")
+    }
+
+    @Test func makesKeysThatDiffer() {
+        #expect(Handshake.makeKey() != Handshake.makeKey())
+        #expect(Base64.decode(Handshake.makeKey())?.count == 16)
+    }
+
+    @Test func keepsLineEndsOutOfItsRequest() {
+        let bytes = Handshake.request(host: "a\r\nb", path: "/ \r\nX: y", key: "k")
+        #expect(String(decoding: bytes, as: UTF8.self).hasPrefix("GET /X:y HTTP/1.1\r\nHost: a  b\r\n"))
+    }
+
+    private static let accept = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+
+    @Test(
+        arguments: [
+            (200, [:], .status(200)),
+            (101, [:], .missingUpgrade),
+            (101, ["Upgrade": "h2c"], .invalidUpgrade),
+            (101, ["Upgrade": "websocket", "upgrade": "websocket"], .invalidUpgrade),
+            (101, ["Upgrade": "websocket"], .invalidConnection),
+            (101, ["Upgrade": "websocket", "Connection": "close"], .invalidConnection),
+            (101, ["Upgrade": "websocket", "Connection": "upgrade"], .missingAccept),
+            (101, ["Upgrade": "websocket", "Connection": "upgrade", "Sec-WebSocket-Accept": "x"], .invalidAccept),
+            (
+                101,
+                [
+                    "Upgrade": "websocket", "Connection": "upgrade", "Sec-WebSocket-Accept": accept,
+                    "Sec-WebSocket-Protocol": "c",
+                ], .subprotocolNotOffered
+            ),
+            (
+                101,
+                [
+                    "Upgrade": "websocket", "Connection": "upgrade", "Sec-WebSocket-Accept": accept,
+                    "Sec-WebSocket-Protocol": "a", "sec-websocket-protocol": "b",
+                ], .subprotocolNotOffered
+            ),
+            (
+                101,
+                [
+                    "Upgrade": "websocket", "Connection": "upgrade", "Sec-WebSocket-Accept": accept,
+                    "Sec-WebSocket-Extensions": "permessage-deflate",
+                ], .extensionNotOffered
+            ),
+        ] as [(Int, HTTPFields, Handshake.ResponseError)])
+    func failsOnAWrongAnswer(status: Int, fields: HTTPFields, error: Handshake.ResponseError) {
+        let head = HTTPResponseHead(status: status, fields: fields)
+        #expect(throws: error) { try Handshake.checkResponse(head, key: Self.key, offered: ["a", "b"]) }
+        #expect(error.reason.hasSuffix("."))
+    }
+
+    @Test func takesAnAnswerWithoutSubprotocol() throws {
+        let fields: HTTPFields = [
+            "upgrade": "WebSocket", "connection": "keep-alive, UPGRADE", "sec-websocket-accept": Self.accept,
+        ]
+        let head = HTTPResponseHead(status: 101, fields: fields)
+        #expect(try Handshake.checkResponse(head, key: Self.key, offered: ["a"]) == nil)
+    }
+}
