@@ -1,0 +1,65 @@
+/// Gathers one request body within its limit.
+struct HTTPBodyReader {
+    enum Step {
+        case more
+        case whole([UInt8], then: ([UInt8]) -> Void)
+        case tooLarge(maximum: Int)
+        case bad(String)
+    }
+
+    private var content: [UInt8] = []
+    private var remaining = 0
+    private var chunked: ChunkedDecoder?
+    private var maximum = 0
+    private var then: ([UInt8]) -> Void = { _ in }
+
+    /// Prepares for a body; `then` comes back with it.
+    mutating func start(_ framing: BodyFraming, maximum: Int, _ then: @escaping ([UInt8]) -> Void) {
+        content = []
+        remaining = 0
+        chunked = nil
+        self.maximum = maximum
+        self.then = then
+        switch framing {
+        case .none: break
+        case .length(let count): remaining = count
+        case .chunked: chunked = ChunkedDecoder()
+        }
+    }
+
+    /// Takes what `bytes` hold of the body, from `offset` on.
+    mutating func read(_ bytes: UnsafeRawBufferPointer, _ offset: inout Int) -> Step {
+        if chunked != nil { return unsafe readChunks(bytes, &offset) }
+        let count = min(remaining, bytes.count - offset)
+        unsafe content.append(contentsOf: bytes[offset..<offset + count])
+        offset += count
+        remaining -= count
+        return remaining == 0 ? finish() : .more
+    }
+
+    private mutating func readChunks(_ bytes: UnsafeRawBufferPointer, _ offset: inout Int) -> Step {
+        do throws(HTTPParseError) {
+            while let event = try unsafe chunked?.next(bytes, &offset) {
+                switch event {
+                case .data(let range):
+                    guard range.count <= maximum - content.count else { return .tooLarge(maximum: maximum) }
+                    unsafe content.append(contentsOf: bytes[range])
+                case .end:
+                    return finish()
+                }
+            }
+            return .more
+        } catch {
+            return .bad(error.message)
+        }
+    }
+
+    private mutating func finish() -> Step {
+        let whole = content
+        let then = then
+        content = []
+        chunked = nil
+        self.then = { _ in }
+        return .whole(whole, then: then)
+    }
+}

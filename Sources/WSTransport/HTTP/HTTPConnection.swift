@@ -1,0 +1,294 @@
+/// One HTTP/1.1 connection, server side: heads, bodies, answers, one exchange at a time. RFC 9112.
+///
+/// Pipelined requests wait in the connection until the answer before them is out. Runs on the reactor's thread.
+package final class HTTPConnection: StreamDriver {
+    private enum Phase {
+        /// Waiting for a head.
+        case head
+        /// Reading the body for the handler that asked for it.
+        case body
+        /// The handler has the request.
+        case answering
+        /// An answer without a known end is under way.
+        case streaming
+        /// The connection belongs to another protocol, or is ending.
+        case done
+    }
+
+    let stream: StreamConnection
+    let settings: HTTPSettings
+    private let handler: any Handler
+    private let refusal: HTTPRefusal?
+    private var phase = Phase.head
+    private var exchange: HTTPExchange?
+    private var httpStream: HTTPStream?
+    private var framing = BodyFraming.none
+    private var body = HTTPBodyReader()
+    private var keepsAlive = true
+    private var isHead = false
+    private var sentFirstByte = false
+
+    /// - Parameter refusal: what every request is answered with, where the server is full.
+    init(stream: StreamConnection, settings: HTTPSettings, handler: any Handler, refusal: HTTPRefusal?) {
+        self.stream = stream
+        self.settings = settings
+        self.handler = handler
+        self.refusal = refusal
+        stream.maximumUnsent = settings.maximumUnsent
+        waitForHead(settings.headTimeout)
+    }
+
+    private func waitForHead(_ nanoseconds: Int64) {
+        stream.setDeadline(stream.reactor.now.advanced(byNanoseconds: nanoseconds))
+    }
+
+    // MARK: Bytes in
+
+    package func received(_ bytes: UnsafeMutableRawBufferPointer) -> Int {
+        let bytes = UnsafeRawBufferPointer(bytes)
+        var offset = 0
+        while true {
+            switch phase {
+            case .head:
+                if unsafe !readHead(bytes, &offset) { return offset }
+            case .body:
+                if unsafe !readBodyBytes(bytes, &offset) { return offset }
+            case .answering:
+                stream.pauseReading()
+                return offset
+            case .streaming:
+                // Whoever talks into a stream waits; too much of it is not kept.
+                if bytes.count - offset > 16 * 1024 { stream.reset() }
+                return offset
+            case .done:
+                return offset
+            }
+        }
+    }
+
+    /// Whether there is more to do with the bytes at hand.
+    private func readHead(_ bytes: UnsafeRawBufferPointer, _ offset: inout Int) -> Bool {
+        // RFC 9112 §2.2: an empty line before a request is a relic to be ignored.
+        while unsafe offset + 1 < bytes.count && bytes[offset] == 13 && bytes[offset + 1] == 10 { offset += 2 }
+        guard offset < bytes.count else { return false }
+        if !sentFirstByte {
+            sentFirstByte = true
+            waitForHead(settings.headTimeout)
+        }
+        do throws(HTTPParseError) {
+            let rest = unsafe UnsafeRawBufferPointer(rebasing: bytes[offset...])
+            guard let (head, count) = try unsafe HTTPHeadParser.parse(rest, maximumHeadSize: settings.maximumHead)
+            else {
+                return false
+            }
+            offset += count
+            framing = try BodyFraming.of(head)
+            begin(head)
+            return true
+        } catch {
+            stream.reactor.counters.badRequests.add(1)
+            fail(HTTPRefusal(status: error.status, message: error.message))
+            return false
+        }
+    }
+
+    private func begin(_ head: HTTPRequestHead) {
+        stream.setDeadline(nil)
+        stream.reactor.counters.requests.add(1)
+        phase = .answering
+        keepsAlive = head.keepsAlive
+        isHead = head.method == "HEAD"
+        if let refusal { return fail(refusal) }
+        guard let path = Self.strip(settings.pathPrefix, from: head.path) else {
+            return makeExchange(head, path: head.path, query: []).refuse(
+                HTTPRefusal(status: 404, code: "not-found", message: "There is nothing at \(head.path)."))
+        }
+        guard let query = PercentCoding.decodeQuery(head.query ?? "") else {
+            return makeExchange(head, path: path, query: []).refuse(
+                HTTPRefusal(status: 400, message: "The query is not percent-encoded UTF-8."))
+        }
+        handler.handle(makeExchange(head, path: path, query: query))
+    }
+
+    private func makeExchange(_ head: HTTPRequestHead, path: String, query: [(name: String, value: String)])
+        -> HTTPExchange
+    {
+        let request = HTTPRequest(head: head, path: path, query: query, peer: stream.peer)
+        let made = HTTPExchange(request: request, connection: self)
+        exchange = made
+        return made
+    }
+
+    private static func strip(_ prefix: String, from path: String) -> String? {
+        if prefix.isEmpty { return path }
+        guard path.utf8.starts(with: prefix.utf8) else { return nil }
+        let rest = String(path.utf8.dropFirst(prefix.utf8.count)) ?? ""
+        return rest.isEmpty ? "/" : rest.utf8.first == UInt8(ascii: "/") ? rest : nil
+    }
+
+    func readBody(for exchange: HTTPExchange, maximum: Int, _ then: @escaping ([UInt8]) -> Void) {
+        guard phase == .answering, exchange === self.exchange else { return }
+        if case .length(let count) = framing, count > maximum {
+            return exchange.refuse(Self.tooLarge(maximum))
+        }
+        guard framing != .none else { return then([]) }
+        body.start(framing, maximum: maximum, then)
+        if exchange.request.head.fields.tokens("Expect").contains("100-continue") {
+            stream.send(Array("HTTP/1.1 100 Continue\r\n\r\n".utf8))
+        }
+        phase = .body
+        // A body has its time: that of a head, and a second for each 16 KiB.
+        waitForHead(settings.headTimeout.addingReportingOverflow(Int64(maximum / 16_384) * 1_000_000_000).partialValue)
+        stream.resumeReading()
+    }
+
+    private static func tooLarge(_ maximum: Int) -> HTTPRefusal {
+        HTTPRefusal(status: 413, code: "too-large", message: "The body is longer than the limit of \(maximum) bytes.")
+    }
+
+    private func readBodyBytes(_ bytes: UnsafeRawBufferPointer, _ offset: inout Int) -> Bool {
+        switch unsafe body.read(bytes, &offset) {
+        case .more: return false
+        case .whole(let content, let then):
+            phase = .answering
+            framing = .none
+            stream.setDeadline(nil)
+            then(content)
+            return true
+        case .tooLarge(let maximum):
+            exchange?.refuse(Self.tooLarge(maximum))
+            return false
+        case .bad(let message):
+            stream.reactor.counters.badRequests.add(1)
+            exchange?.refuse(HTTPRefusal(status: 400, message: message))
+            return false
+        }
+    }
+
+    // MARK: Answers out
+
+    private func fail(_ refusal: HTTPRefusal) {
+        keepsAlive = false
+        finishExchange(settings.makeRefusal(refusal), [:])
+    }
+
+    func finishExchange(_ response: HTTPResponse, _ extraFields: HTTPFields) {
+        guard phase != .done, phase != .streaming else { return }
+        // A body that nobody read is in the way of the next request.
+        if framing != .none { keepsAlive = false }
+        var fields = response.fields
+        for field in extraFields { fields.append(field.name, field.value) }
+        if response.status != 204, response.status != 304 {
+            fields.append("Content-Length", String(response.body.count))
+        }
+        var bytes = head(response.status, fields)
+        if !isHead, response.status != 204, response.status != 304 { bytes += response.body }
+        stream.send(bytes)
+        exchange = nil
+        next()
+    }
+
+    private func head(_ status: Int, _ fields: HTTPFields) -> [UInt8] {
+        var bytes = Array("HTTP/1.1 \(status) \(HTTPStatus.reason(status))\r\n".utf8)
+        fields.write(to: &bytes)
+        bytes += Array("Date: \(HTTPDate.format(unixSeconds: WallClock.unixMilliseconds / 1000))\r\n".utf8)
+        if !keepsAlive { bytes += Array("Connection: close\r\n".utf8) }
+        bytes += [13, 10]
+        return bytes
+    }
+
+    /// After an answer: the next request, or the end.
+    private func next() {
+        isHead = false
+        framing = .none
+        guard keepsAlive, !settings.isDraining() else {
+            phase = .done
+            stream.finish()
+            return
+        }
+        phase = .head
+        sentFirstByte = false
+        waitForHead(settings.idleTimeout)
+        stream.resumeReading()
+    }
+
+    func startStream(_ fields: HTTPFields, _ extraFields: HTTPFields) -> HTTPStream {
+        var fields = fields
+        for field in extraFields { fields.append(field.name, field.value) }
+        fields.append("Transfer-Encoding", "chunked")
+        stream.send(head(200, fields))
+        phase = .streaming
+        Socket.setKeepAlive(
+            stream.rawDescriptor, idleSeconds: settings.probeIdleSeconds, timeoutSeconds: settings.probeTimeoutSeconds)
+        let made = HTTPStream(connection: self, stream: stream, isBodyless: isHead)
+        httpStream = made
+        stream.resumeReading()
+        return made
+    }
+
+    func endStream() {
+        guard phase == .streaming else { return }
+        httpStream = nil
+        exchange = nil
+        phase = .answering
+        next()
+    }
+
+    func takeOver() -> StreamConnection {
+        phase = .done
+        exchange = nil
+        stream.setDeadline(nil)
+        return stream
+    }
+
+    // MARK: The connection's life
+
+    package var isIdle: Bool {
+        if case .head = phase { true } else { false }
+    }
+
+    package func receivedEnd() {
+        switch phase {
+        case .head, .body, .done: stream.finish()
+        case .answering: keepsAlive = false  // Half-closed: it still wants its answer.
+        case .streaming: stream.reset()
+        }
+    }
+
+    package func deadlinePassed() {
+        switch phase {
+        case .head where !sentFirstByte: stream.finish()
+        case .head, .body:
+            stream.reactor.counters.requestTimeouts.add(1)
+            fail(HTTPRefusal(status: 408, code: "bad-request", message: "The request did not come in time."))
+        case .answering, .streaming, .done: checkAge()
+        }
+    }
+
+    /// A follower that takes nothing for too long is let go.
+    private func checkAge() {
+        guard phase == .streaming, let limit = settings.maximumUnsentAge else { return }
+        if stream.unsentAge >= limit { return overflowed() }
+        if stream.unsentBytes > 0 { waitForHead(limit - stream.unsentAge) }
+    }
+
+    package func fellBehind() {
+        if phase == .streaming, let limit = settings.maximumUnsentAge { waitForHead(limit) }
+    }
+
+    package func drained() { httpStream?.onDrained?() }
+
+    package func overflowed() {
+        stream.reactor.counters.slowReaders.add(1)
+        httpStream?.onOverflow?()
+        stream.reset()
+    }
+
+    package func closed() {
+        phase = .done
+        exchange = nil
+        let closing = httpStream
+        httpStream = nil
+        closing?.onClosed?()
+    }
+}

@@ -1,0 +1,109 @@
+/// One request and the one answer to it. Runs on the connection's reactor.
+///
+/// Whoever handles it calls exactly one of ``respond(_:)``, ``refuse(_:)``, ``startStream(_:)`` or takes the connection over
+/// for a WebSocket. Calls after the connection has gone do nothing.
+package final class HTTPExchange {
+    package let request: HTTPRequest
+    /// What the `*` of the matched route stands for, percent-encoded.
+    package var captured = ""
+    /// Fields that go with whatever answer is given.
+    package var extraFields: HTTPFields = [:]
+    private(set) weak var connection: HTTPConnection?
+    private var isAnswered = false
+
+    init(request: HTTPRequest, connection: HTTPConnection) {
+        self.request = request
+        self.connection = connection
+    }
+
+    /// What handlers keep with the connection from one request to the next.
+    package var attachment: AnyObject? {
+        get { connection?.stream.attachment }
+        set { connection?.stream.attachment = newValue }
+    }
+
+    /// Reads the request's body, whole.
+    ///
+    /// - Parameters:
+    ///   - maximum: in bytes; a longer one is answered with 413 and not handed over.
+    ///   - then: called once, now or later on the same reactor; not at all when the connection breaks or the body is bad.
+    package func readBody(maximum: Int, _ then: @escaping ([UInt8]) -> Void) {
+        connection?.readBody(for: self, maximum: maximum, then)
+    }
+
+    /// Answers with a whole response.
+    package func respond(_ response: HTTPResponse) {
+        guard !isAnswered else { return }
+        isAnswered = true
+        connection?.finishExchange(response, extraFields)
+    }
+
+    /// Answers with an error.
+    package func refuse(_ refusal: HTTPRefusal) {
+        guard let connection else { return }
+        respond(connection.settings.makeRefusal(refusal))
+    }
+
+    /// Begins an answer of unknown length; `nil` where the peer does not know chunked bodies (HTTP/1.0), which is refused.
+    package func startStream(_ fields: HTTPFields) -> HTTPStream? {
+        guard !isAnswered, let connection else { return nil }
+        guard request.head.versionMinor >= 1 else {
+            refuse(HTTPRefusal(status: 505, code: "bad-request", message: "A stream needs HTTP/1.1."))
+            return nil
+        }
+        isAnswered = true
+        return connection.startStream(fields, extraFields)
+    }
+
+    /// Hands the connection to another protocol; `nil` when it is gone or answered.
+    func takeOver() -> StreamConnection? {
+        guard !isAnswered, let connection else { return nil }
+        isAnswered = true
+        return connection.takeOver()
+    }
+}
+
+/// An answer that goes on, in chunks (RFC 9112 §7.1). Runs on the connection's reactor.
+package final class HTTPStream {
+    package let stream: StreamConnection
+    /// Whether the answer has no body at all: the request was `HEAD`.
+    package let isBodyless: Bool
+    /// Called once when the connection is gone.
+    package var onClosed: (() -> Void)?
+    /// Called when everything unsent has been sent.
+    package var onDrained: (() -> Void)?
+    /// Called when more is unsent than the connection allows; the connection is reset afterwards.
+    package var onOverflow: (() -> Void)?
+    private unowned let connection: HTTPConnection
+    private var isEnded = false
+
+    init(connection: HTTPConnection, stream: StreamConnection, isBodyless: Bool) {
+        self.connection = connection
+        self.stream = stream
+        self.isBodyless = isBodyless
+    }
+
+    /// Sends `bytes`, not empty, as one chunk.
+    package func send(_ bytes: [UInt8]) {
+        guard !isEnded, !isBodyless, !bytes.isEmpty else { return }
+        stream.send(Self.chunk(bytes))
+    }
+
+    /// `bytes` framed as a chunk, for those that are shared.
+    package static func chunk(_ bytes: [UInt8]) -> [UInt8] {
+        var chunk = Array(String(bytes.count, radix: 16).utf8)
+        chunk.reserveCapacity(chunk.count + bytes.count + 4)
+        chunk += [13, 10]
+        chunk += bytes
+        chunk += [13, 10]
+        return chunk
+    }
+
+    /// Ends the answer; the connection may carry another request.
+    package func end() {
+        guard !isEnded else { return }
+        isEnded = true
+        if !isBodyless { stream.send(Array("0\r\n\r\n".utf8)) }
+        connection.endStream()
+    }
+}

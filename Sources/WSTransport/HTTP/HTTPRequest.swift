@@ -1,0 +1,92 @@
+/// A request's head, with its target taken apart.
+package struct HTTPRequest: Sendable {
+    package let head: HTTPRequestHead
+    /// The path below the listener's prefix, as it was sent: percent-encoded, beginning with `/`.
+    package let path: String
+    /// The query's pairs, decoded, in their order.
+    package let query: [(name: String, value: String)]
+    package let peer: SocketAddress?
+
+    package var method: String { head.method }
+
+    /// The value of the first query parameter of that name; empty where it has none, `nil` where it is not there.
+    package func parameter(_ name: String) -> String? { query.first { $0.name == name }?.value }
+}
+
+/// A whole answer.
+package struct HTTPResponse: Sendable {
+    package var status: Int
+    package var fields: HTTPFields
+    package var body: [UInt8]
+
+    package init(status: Int, fields: HTTPFields = [:], body: [UInt8] = []) {
+        self.status = status
+        self.fields = fields
+        self.body = body
+    }
+
+    /// A body of text.
+    package init(status: Int = 200, contentType: String, text: String) {
+        self.init(status: status, fields: ["Content-Type": contentType], body: Array(text.utf8))
+    }
+}
+
+/// A request that is turned down.
+package struct HTTPRefusal: Error, Sendable {
+    package var status: Int
+    /// A word for programs, such as `bad-topic`; empty: the server's own for the status.
+    package var code: String
+    /// A sentence for people: what is wrong, and where.
+    package var message: String
+    package var fields: HTTPFields
+
+    package init(status: Int, code: String = "", message: String, fields: HTTPFields = [:]) {
+        self.status = status
+        self.code = code
+        self.message = message
+        self.fields = fields
+    }
+}
+
+/// The reason phrases of RFC 9110 §15 that this server uses.
+package enum HTTPStatus {
+    package static func reason(_ status: Int) -> String {
+        switch status {
+        case 100: "Continue"
+        case 101: "Switching Protocols"
+        case 200: "OK"
+        case 204: "No Content"
+        case 304: "Not Modified"
+        case 400: "Bad Request"
+        case 401: "Unauthorized"
+        case 403: "Forbidden"
+        case 404: "Not Found"
+        case 405: "Method Not Allowed"
+        case 408: "Request Timeout"
+        case 412: "Precondition Failed"
+        case 413: "Content Too Large"
+        case 415: "Unsupported Media Type"
+        case 417: "Expectation Failed"
+        case 426: "Upgrade Required"
+        case 429: "Too Many Requests"
+        case 431: "Request Header Fields Too Large"
+        case 500: "Internal Server Error"
+        case 501: "Not Implemented"
+        case 503: "Service Unavailable"
+        case 505: "HTTP Version Not Supported"
+        case 507: "Insufficient Storage"
+        default: "Status"
+        }
+    }
+}
+
+extension HTTPParseError {
+    /// A sentence for people.
+    var message: String {
+        switch self {
+        case .badRequest(let what): what
+        case .headTooLarge: "The request's head is larger than the limit."
+        case .versionNotSupported: "Only HTTP/1.1 and HTTP/1.0 are spoken here."
+        }
+    }
+}

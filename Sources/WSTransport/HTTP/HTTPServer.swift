@@ -1,0 +1,54 @@
+/// What an HTTP server allows, and how it words its refusals. Times in nanoseconds, sizes in bytes.
+package struct HTTPSettings {
+    /// From the connection, or a request's first byte, to the end of its head.
+    package var headTimeout: Int64 = 10_000_000_000
+    /// Between an answer and the next request.
+    package var idleTimeout: Int64 = 60_000_000_000
+    package var maximumHead = 16 * 1024
+    /// The most that may be unsent to one connection.
+    package var maximumUnsent = 1024 * 1024
+    /// How long the oldest unsent byte of a stream may wait; `nil`: for ever.
+    package var maximumUnsentAge: Int64? = 30_000_000_000
+    /// Stripped from every path; begins with `/`, or empty.
+    package var pathPrefix = ""
+    /// When the kernel begins to probe the peer of a stream, and how long until it gives up, in seconds.
+    package var probeIdleSeconds = 25
+    package var probeTimeoutSeconds = 10
+    /// Whether answers end their connections, because the server is going away.
+    package var isDraining: () -> Bool = { false }
+    /// Makes the answer to a request that is turned down.
+    package var makeRefusal: (HTTPRefusal) -> HTTPResponse = { refusal in
+        HTTPResponse(status: refusal.status, contentType: "text/plain; charset=utf-8", text: refusal.message + "\n")
+    }
+    /// Asked at the door; a refusal is answered to the first request.
+    package var admit: (SocketAddress?) -> HTTPRefusal? = { _ in nil }
+    /// Called once for each connection that was asked about at the door, when it is gone; `nil`: nobody wants to know.
+    package var connectionClosed: ((SocketAddress?) -> Void)?
+
+    package init() {}
+}
+
+/// Listens and serves HTTP/1.1, with WebSocket upgrades where the handler has them. Belongs to one reactor.
+package final class HTTPServer {
+    private let listener: Listener
+
+    /// Starts to serve.
+    ///
+    /// - Parameters:
+    ///   - descriptor: a listening socket; several reactors may each have one on the same port.
+    ///   - settings: asked anew for each connection, so that a reload reaches those that come.
+    package init(
+        on reactor: Reactor, listening descriptor: consuming FileDescriptor, handler: any Handler,
+        settings: @escaping () -> HTTPSettings
+    ) throws(Errno) {
+        listener = try reactor.listen(on: descriptor) { stream in
+            let current = settings()
+            if let closed = current.connectionClosed { stream.onClosed = { [peer = stream.peer] in closed(peer) } }
+            return HTTPConnection(
+                stream: stream, settings: current, handler: handler, refusal: current.admit(stream.peer))
+        }
+    }
+
+    /// Accepts no more; connections that are open go on.
+    package func stop() { listener.close() }
+}

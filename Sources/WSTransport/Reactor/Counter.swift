@@ -1,0 +1,48 @@
+internal import Synchronization
+
+/// A number that one thread changes and any thread reads: a plain load and store, no locked instruction.
+package struct Counter: ~Copyable, Sendable {
+    private let value = Atomic<Int>(0)
+
+    package init() {}
+
+    /// Adds to it. The owning thread only.
+    package func add(_ amount: Int) { value.store(value.load(ordering: .relaxed) &+ amount, ordering: .relaxed) }
+
+    /// Sets it. The owning thread only.
+    package func set(_ amount: Int) { value.store(amount, ordering: .relaxed) }
+
+    /// Its value a moment ago. Any thread.
+    package var current: Int { value.load(ordering: .relaxed) }
+}
+
+/// What a reactor counts; written on its thread, read on any.
+package final class ReactorCounters: Sendable {
+    /// Sockets open now.
+    package let connections = Counter()
+    package let accepted = Counter()
+    package let receivedBytes = Counter()
+    /// Times the kernel was given something to send.
+    package let sends = Counter()
+    /// Times accepting paused because descriptors or memory ran out.
+    package let acceptPauses = Counter()
+    /// Requests whose head was whole.
+    package let requests = Counter()
+    package let badRequests = Counter()
+    package let requestTimeouts = Counter()
+    /// WebSockets open now.
+    package let webSockets = Counter()
+    /// Opening handshakes that ended with 101, and those that were refused.
+    package let upgrades = Counter()
+    package let refusedUpgrades = Counter()
+    package let messagesReceived = Counter()
+    package let pingsSent = Counter()
+    /// Peers given up because they answered no PING.
+    package let evicted = Counter()
+    /// Peers given up because they did not take what was sent.
+    package let slowReaders = Counter()
+    /// WebSockets ended because the peer broke the protocol or a limit.
+    package let protocolErrors = Counter()
+
+    package init() {}
+}

@@ -1,0 +1,93 @@
+/// Encoded bytes that every connection they go out on shares.
+///
+/// Runs on the reactor's thread. Bytes below ``used`` never change while anybody but the arena holds the chunk,
+/// and they stay at one address for life, so the kernel may be handed pointers into it.
+@safe package final class FrameChunk {
+    let base: UnsafeMutableRawPointer
+    let capacity: Int
+    /// How much is written, in bytes.
+    fileprivate(set) var used = 0
+
+    init(capacity: Int) {
+        self.capacity = capacity
+        unsafe base = UnsafeMutableRawPointer.allocate(byteCount: capacity, alignment: 16)
+    }
+
+    deinit { unsafe base.deallocate() }
+
+    /// The bytes in `range`, valid while this object lives.
+    func bytes(from offset: Int, count: Int) -> UnsafeRawBufferPointer {
+        unsafe UnsafeRawBufferPointer(start: base + offset, count: count)
+    }
+}
+
+/// Where in this turn's chunks some frames lie.
+@usableFromInline package struct Segment: Sendable {
+    @usableFromInline var chunk: UInt32
+    @usableFromInline var offset: UInt32
+    /// In bytes; never 0.
+    @usableFromInline package var count: UInt32
+
+    @usableFromInline
+    init(chunk: UInt32, offset: UInt32, count: UInt32) {
+        self.chunk = chunk
+        self.offset = offset
+        self.count = count
+    }
+}
+
+/// The bytes that one loop turn encodes, in lanes.
+///
+/// Frames of one lane lie one after the other, so a connection that gets several frames of a lane in a row needs
+/// one `send` of one piece for all of them. A lane is a wire form; lane 0 is for bytes that only one connection gets.
+/// At the end of the turn the chunks are used again, but for those that a slow connection still holds.
+struct FrameArena: ~Copyable {
+    static let laneCount = 8
+    private static let chunkCapacity = 64 * 1024
+
+    /// This turn's chunks; a ``Segment`` names them by index.
+    private(set) var chunks: ContiguousArray<FrameChunk> = []
+    private var current = [UInt32?](repeating: nil, count: laneCount)
+    private var spare: [FrameChunk] = []
+
+    /// Makes room for `count` bytes in `lane`, has `body` fill them and says where they are.
+    mutating func encode(lane: Int, count: Int, _ body: (UnsafeMutableRawBufferPointer) -> Void) -> Segment {
+        let index = chunkIndex(lane: lane, room: count)
+        let chunk = chunks[Int(index)]
+        let offset = chunk.used
+        unsafe body(UnsafeMutableRawBufferPointer(start: chunk.base + offset, count: count))
+        chunk.used += count
+        return Segment(
+            chunk: index, offset: UInt32(truncatingIfNeeded: offset), count: UInt32(truncatingIfNeeded: count))
+    }
+
+    private mutating func chunkIndex(lane: Int, room: Int) -> UInt32 {
+        if let index = current[lane] {
+            let chunk = chunks[Int(index)]
+            if chunk.capacity - chunk.used >= room { return index }
+        }
+        let chunk: FrameChunk
+        if room <= Self.chunkCapacity, let last = spare.popLast() {
+            chunk = last
+        } else {
+            chunk = FrameChunk(capacity: max(room, Self.chunkCapacity))
+        }
+        let index = UInt32(truncatingIfNeeded: chunks.count)
+        chunks.append(chunk)
+        current[lane] = index
+        return index
+    }
+
+    /// Forgets the turn's segments and keeps a few chunks for the next.
+    mutating func endTurn() {
+        guard !chunks.isEmpty else { return }
+        for lane in current.indices { current[lane] = nil }
+        while var chunk = chunks.popLast() {
+            guard spare.count < 16, chunk.capacity == Self.chunkCapacity, isKnownUniquelyReferenced(&chunk) else {
+                continue
+            }
+            chunk.used = 0
+            spare.append(chunk)
+        }
+    }
+}

@@ -1,0 +1,280 @@
+internal import CLinux
+internal import Glibc
+internal import Synchronization
+
+/// One thread, its epoll set and the connections it owns.
+///
+/// Not `Sendable`: everything here runs on the reactor's own thread. Other threads reach it through a ``Mailbox``,
+/// or through its ``Remote``.
+///
+/// A turn of its loop: wait; let each ready connection take its bytes; deadlines; mailboxes; the owner's
+/// ``endOfTurn`` work, which is where fan-out happens; then one send for each connection with something to send.
+@safe package final class Reactor {
+    package let index: Int
+    /// The time this turn began.
+    package private(set) var now = MonotonicTime.now
+    /// Work to do before the turn's bytes are sent; `true` asks to be called once more.
+    package var endOfTurn: [() -> Bool] = []
+    /// What its owner runs on it, for tasks from other threads to find.
+    package var attachment: AnyObject?
+    package let counters: ReactorCounters
+    package let remote: Remote
+
+    private let epoll: Epoll
+    private var arena = FrameArena()
+    private var outbound = OutboundTable()
+    private var connections: ContiguousArray<StreamConnection?> = []
+    private var generations: [UInt32] = []
+    private var freeSlots: [UInt32] = []
+    private var released: [StreamConnection] = []
+    private var wheel = TimerWheel(now: .now)
+    private var soon: [() -> Void] = []
+    private var later: [(time: MonotonicTime, body: () -> Void)] = []
+    private var drains: [() -> Void] = []
+    private var listeners: [Listener] = []
+    private let readBytes: UnsafeMutableRawBufferPointer
+    private var isStopping = false
+
+    private static let wakeupToken = UInt64.max
+    private static let listenerToken: UInt64 = 1 << 63
+
+    package init(index: Int, counters: ReactorCounters, remote: Remote) throws(Errno) {
+        self.index = index
+        self.counters = counters
+        self.remote = remote
+        unsafe readBytes = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 * 1024, alignment: 16)
+        epoll = try Epoll()
+        try epoll.add(remote.rawDescriptor, for: .readable, token: Self.wakeupToken)
+        drains.append { [unowned self, mailbox = remote.tasks] in
+            for task in mailbox.drain() { task(self) }
+        }
+    }
+
+    deinit { unsafe readBytes.deallocate() }
+
+    // MARK: The loop
+
+    /// Serves until ``stop()``.
+    package func run() {
+        var events = unsafe [epoll_event](repeating: epoll_event(), count: 512)
+        while !isStopping {
+            var count = 0
+            unsafe events.withUnsafeMutableBufferPointer { events in
+                do throws(Errno) {
+                    count = try unsafe epoll.wait(events, milliseconds: patience())
+                } catch {
+                    // EBADF, EINVAL, EFAULT: the set itself is gone, so this thread cannot serve any more.
+                    isStopping = true
+                }
+            }
+            now = .now
+            for index in 0..<count { unsafe dispatch(events[index]) }
+            runTurn()
+        }
+        for connection in connections { connection?.reset() }
+        disposeReleased()
+    }
+
+    /// The part of a turn that follows the sockets' events.
+    private func runTurn() {
+        for id in wheel.advance(to: now) { connection(in: id)?.deadlinePassed() }
+        runDueTasks()
+        let tasks = soon
+        soon = []
+        for task in tasks { task() }
+        for drain in drains { drain() }
+        var again = false
+        for work in endOfTurn where work() { again = true }
+        flush()
+        disposeReleased()
+        if again { runSoon {} }
+        arena.endTurn()
+    }
+
+    private func patience() -> Int32 {
+        if !soon.isEmpty || outbound.hasDirty || !released.isEmpty { return 0 }
+        var milliseconds = wheel.millisecondsToNextTick(from: .now) ?? -1
+        if let next = later.map(\.time).min() {
+            let wait = Int32(clamping: max(0, next.nanoseconds(since: .now) / 1_000_000 + 1))
+            milliseconds = milliseconds < 0 ? wait : min(milliseconds, wait)
+        }
+        return milliseconds
+    }
+
+    private func dispatch(_ event: epoll_event) {
+        let token = unsafe event.data.u64
+        let events = unsafe Epoll.Events(rawValue: event.events)
+        if token == Self.wakeupToken {
+            remote.clear()
+        } else if token >= Self.listenerToken {
+            let index = Int(token - Self.listenerToken)
+            if index < listeners.count { listeners[index].ready() }
+        } else if let connection = connection(in: UInt32(truncatingIfNeeded: token)),
+            connection.generation == UInt32(token >> 32)
+        {
+            // A slot may have been given anew within this very batch of events: the generation tells.
+            connection.ready(events)
+        }
+    }
+
+    private func connection(in slot: UInt32) -> StreamConnection? {
+        Int(slot) < connections.count ? connections[Int(slot)] : nil
+    }
+
+    private func flush() {
+        while outbound.hasDirty {
+            for index in 0..<outbound.takeDirty() {
+                let slot = outbound.takenSlot(index)
+                guard let newest = outbound.takeNewest(of: slot) else { continue }
+                counters.sends.add(1)
+                connections[Int(slot)]?.flushTurn(newest)
+            }
+        }
+    }
+
+    private func disposeReleased() {
+        while let connection = released.popLast() {
+            connections[Int(connection.slot)] = nil
+            connection.dispose()
+            generations[Int(connection.slot)] &+= 1
+            generations[Int(connection.slot)] &= 0x7FFF_FFFF
+            freeSlots.append(connection.slot)
+            counters.connections.add(-1)
+        }
+    }
+
+    /// Ends ``run()`` after this turn; what is still connected is reset.
+    package func stop() { isStopping = true }
+
+    // MARK: Tasks
+
+    /// A mailbox whose letters `handle` gets on this reactor's thread, in the order posted, once a turn.
+    package func makeMailbox<Letter: Sendable>(_ handle: @escaping (Letter) -> Void) -> Mailbox<Letter> {
+        let mailbox = Mailbox<Letter>(wakeup: { [remote] in remote.wake() })
+        drains.append { for letter in mailbox.drain() { handle(letter) } }
+        return mailbox
+    }
+
+    /// Runs `body` in the next turn, without waiting.
+    package func runSoon(_ body: @escaping () -> Void) { soon.append(body) }
+
+    /// Runs `body` after `nanoseconds`. For the few tasks of the program, not for connections.
+    package func run(afterNanoseconds nanoseconds: Int64, _ body: @escaping () -> Void) {
+        later.append((MonotonicTime.now.advanced(byNanoseconds: nanoseconds), body))
+    }
+
+    private func runDueTasks() {
+        guard !later.isEmpty else { return }
+        let due = later.filter { $0.time <= now }
+        guard !due.isEmpty else { return }
+        later.removeAll { $0.time <= now }
+        for task in due { task.body() }
+    }
+
+    // MARK: Connections
+
+    /// Takes over a connected (or connecting) socket.
+    package func adopt(
+        _ descriptor: consuming FileDescriptor, peer: SocketAddress?, isConnecting: Bool = false
+    ) -> StreamConnection {
+        let slot = freeSlots.popLast() ?? UInt32(truncatingIfNeeded: connections.count)
+        if Int(slot) == connections.count {
+            connections.append(nil)
+            generations.append(0)
+            outbound.grow(toHold: connections.count)
+        }
+        let connection = StreamConnection(
+            reactor: self, slot: slot, generation: generations[Int(slot)], descriptor: descriptor, peer: peer)
+        connections[Int(slot)] = connection
+        outbound.open(slot)
+        counters.connections.add(1)
+        connection.startWatching(for: isConnecting ? .writable : .readable)
+        return connection
+    }
+
+    /// Listens on `descriptor`; each accepted socket becomes a connection whose driver `makeDriver` makes.
+    package func listen(
+        on descriptor: consuming FileDescriptor, makeDriver: @escaping (StreamConnection) -> any StreamDriver
+    ) throws(Errno) -> Listener {
+        let listener = Listener(
+            reactor: self, descriptor: descriptor, token: Self.listenerToken + UInt64(listeners.count),
+            makeDriver: makeDriver)
+        listeners.append(listener)
+        try listener.resume()
+        return listener
+    }
+
+    /// Ends every connection whose driver has nothing under way.
+    package func finishIdleConnections() {
+        for connection in connections {
+            if let connection, connection.driver?.isIdle ?? false { connection.finish() }
+        }
+    }
+
+    func watch(_ descriptor: Int32, for events: Epoll.Events, token: UInt64, isNew: Bool) {
+        do throws(Errno) {
+            if isNew {
+                try epoll.add(descriptor, for: events, token: token)
+            } else {
+                try epoll.modify(descriptor, for: events, token: token)
+            }
+        } catch {
+            // No memory or no watches left: this one connection cannot be served.
+            connection(in: UInt32(truncatingIfNeeded: token))?.reset()
+        }
+    }
+
+    func watchListener(_ descriptor: Int32, token: UInt64) throws(Errno) {
+        try epoll.add(descriptor, for: .readable, token: token)
+    }
+
+    func unwatch(_ descriptor: Int32) { try? epoll.remove(descriptor) }
+
+    func release(_ connection: StreamConnection) { released.append(connection) }
+
+    func setDeadline(_ deadline: MonotonicTime?, of slot: UInt32) {
+        if let deadline { wheel.set(slot, at: deadline) } else { wheel.cancel(slot) }
+    }
+
+    var readSpace: UnsafeMutableRawBufferPointer { unsafe readBytes }
+
+    func countReceived(_ bytes: Int) { counters.receivedBytes.add(bytes) }
+
+    // MARK: Sending
+
+    /// Encodes `count` bytes that several connections may be sent this turn. See ``FrameArena`` for lanes.
+    package func encode(lane: Int, count: Int, _ body: (UnsafeMutableRawBufferPointer) -> Void) -> Segment {
+        unsafe arena.encode(lane: lane, count: count, body)
+    }
+
+    /// Copies `bytes`, not empty, into this turn's arena.
+    package func encode(lane: Int, _ bytes: UnsafeRawBufferPointer) -> Segment {
+        unsafe arena.encode(lane: lane, count: bytes.count) { unsafe $0.copyMemory(from: bytes) }
+    }
+
+    /// Sends `segment` to the connection in `slot` at the end of this turn.
+    package func send(_ segment: Segment, to slot: UInt32) {
+        if !outbound.cursor.append(segment, to: slot) { sendApart(segment, to: slot) }
+    }
+
+    /// For loops over many connections; valid until the next connection opens.
+    package var outboundCursor: OutboundCursor { outbound.cursor }
+
+    /// The long way, for a segment that ``OutboundCursor/append(_:to:)`` did not take.
+    package func sendApart(_ segment: Segment, to slot: UInt32) {
+        let older = outbound.replaceNewest(of: slot, with: segment)
+        connections[Int(slot)]?.putApart(older)
+    }
+
+    func chunk(of segment: Segment) -> FrameChunk { arena.chunks[Int(segment.chunk)] }
+
+    func hasTurnSegment(of slot: UInt32) -> Bool { outbound.hasNewest(of: slot) }
+
+    func takeTurnSegment(of slot: UInt32) -> Segment? { outbound.takeNewest(of: slot) }
+
+    /// Marks what the short way of fan-out must not do to a connection.
+    package func setFlags(_ flags: OutboundFlags, of slot: UInt32) { outbound.setFlags(flags, of: slot) }
+
+    /// Takes such a mark back.
+    package func clearFlags(_ flags: OutboundFlags, of slot: UInt32) { outbound.clearFlags(flags, of: slot) }
+}

@@ -1,0 +1,372 @@
+internal import Glibc
+
+/// What speaks a protocol over a ``StreamConnection``. Every call comes on the reactor's thread.
+package protocol StreamDriver: AnyObject {
+    /// Takes bytes that came, and says how many of them; the rest comes again with what follows.
+    ///
+    /// The bytes may be changed in place and are valid during the call only.
+    func received(_ bytes: UnsafeMutableRawBufferPointer) -> Int
+
+    /// The peer will send nothing more.
+    func receivedEnd()
+
+    /// The deadline set with ``StreamConnection/setDeadline(_:)`` has passed.
+    func deadlinePassed()
+
+    /// The socket took less than it was given; ``drained()`` or ``overflowed()`` follows.
+    func fellBehind()
+
+    /// Everything unsent has been sent, after there had been a backlog.
+    func drained()
+
+    /// More is unsent than ``StreamConnection/maximumUnsent`` allows.
+    func overflowed()
+
+    /// The connection is gone; nothing more is called.
+    func closed()
+
+    /// Whether nothing is under way, so that a server that stops may end the connection.
+    var isIdle: Bool { get }
+}
+
+extension StreamDriver {
+    package var isIdle: Bool { false }
+}
+
+/// One connected socket: bytes in to its driver, frames out through the reactor's turn. Runs on the reactor's thread.
+package final class StreamConnection {
+    package unowned let reactor: Reactor
+    /// Its place in the reactor's tables, as long as it lives.
+    package let slot: UInt32
+    let generation: UInt32
+    private var descriptor: FileDescriptor?
+    package let peer: SocketAddress?
+    package var driver: (any StreamDriver)?
+
+    /// The most that may stay unsent before ``StreamDriver/overflowed()``, in bytes.
+    package var maximumUnsent = Int.max
+    /// What its user keeps with it.
+    package var attachment: AnyObject?
+    /// Called once when the connection is gone, whatever its driver was.
+    package var onClosed: (() -> Void)?
+    /// When the last byte came.
+    package private(set) var lastReceived: MonotonicTime
+
+    /// What ended it, where the system said so.
+    package private(set) var failure: Errno?
+
+    private var carry: [UInt8] = []
+    private var backlog = Backlog()
+    private var segments: [Segment] = []
+    private var isPaused = false
+    private var isHandling = false
+    private var sawEnd = false
+    private var watched: Epoll.Events = []
+
+    private enum Ending { case none, flushing, lingering, closed }
+    private var ending = Ending.none
+
+    init(
+        reactor: Reactor, slot: UInt32, generation: UInt32, descriptor: consuming FileDescriptor, peer: SocketAddress?
+    ) {
+        self.reactor = reactor
+        self.slot = slot
+        self.generation = generation
+        self.descriptor = consume descriptor
+        self.peer = peer
+        lastReceived = reactor.now
+    }
+
+    /// Whether it takes bytes to send.
+    package var isOpen: Bool { ending == .none }
+
+    /// Bytes given to ``send(_:)`` that the socket has not taken yet, without those of this turn.
+    package var unsentBytes: Int { backlog.byteCount }
+
+    /// How long the oldest unsent byte has waited, in nanoseconds; 0 when there is none.
+    package var unsentAge: Int64 { backlog.oldest.map { reactor.now.nanoseconds(since: $0) } ?? 0 }
+
+    var rawDescriptor: Int32 {
+        switch descriptor {
+        case .some(let descriptor): descriptor.rawValue
+        case .none: -1
+        }
+    }
+
+    private var token: UInt64 { UInt64(generation) << 32 | UInt64(slot) }
+
+    // MARK: Sending
+
+    /// Sends `bytes` at the end of the turn.
+    package func send(_ bytes: UnsafeRawBufferPointer) {
+        guard isOpen, unsafe !bytes.isEmpty else { return }
+        reactor.send(unsafe reactor.encode(lane: 0, bytes), to: slot)
+    }
+
+    /// Sends `bytes` at the end of the turn.
+    package func send(_ bytes: [UInt8]) { unsafe bytes.withUnsafeBytes { unsafe send($0) } }
+
+    /// Keeps an older segment of this turn, which the newest one does not continue.
+    func putApart(_ segment: Segment) { segments.append(segment) }
+
+    /// Sends what the turn has brought. `newest` is the last of it.
+    func flushTurn(_ newest: Segment) {
+        guard ending != .closed else {
+            segments = []
+            return
+        }
+        let wasEmpty = backlog.isEmpty
+        if backlog.isEmpty, segments.isEmpty {
+            let chunk = reactor.chunk(of: newest)
+            let (offset, count) = (Int(newest.offset), Int(newest.count))
+            let sent = trySend(chunk, offset: offset, count: count)
+            if sent == count { return finishIfFlushed() }
+            if sent < 0 { return }
+            backlog.append(chunk, offset: offset, count: count, sent: sent, now: reactor.now)
+        } else {
+            for segment in segments { appendToBacklog(segment) }
+            segments.removeAll(keepingCapacity: false)
+            appendToBacklog(newest)
+            // Several segments go out by one `sendmsg` over the backlog, which is its whole use for a connection that keeps up.
+            if wasEmpty, !flushBacklog() { return }
+            if backlog.isEmpty { return finishIfFlushed() }
+        }
+        watch()
+        guard ending == .none else { return }
+        if wasEmpty { driver?.fellBehind() }
+        if backlog.byteCount > maximumUnsent { driver?.overflowed() }
+    }
+
+    private func appendToBacklog(_ segment: Segment) {
+        backlog.append(
+            reactor.chunk(of: segment), offset: Int(segment.offset), count: Int(segment.count), now: reactor.now)
+    }
+
+    /// The bytes taken; -1 when the connection broke.
+    private func trySend(_ chunk: FrameChunk, offset: Int, count: Int) -> Int {
+        do throws(Errno) {
+            switch descriptor {
+            case .some(let descriptor): return try unsafe descriptor.send(chunk.bytes(from: offset, count: count))
+            case .none: return -1
+            }
+        } catch {
+            if error == .wouldBlock { return 0 }
+            reset()
+            return -1
+        }
+    }
+
+    private func flushBacklog() -> Bool {
+        do throws(Errno) {
+            switch descriptor {
+            case .some(let descriptor): try backlog.flush(to: descriptor)
+            case .none: return false
+            }
+            return true
+        } catch {
+            reset()
+            return false
+        }
+    }
+
+    /// Drops what is unsent but for the frame that is partly on its way, to make room for a last word.
+    ///
+    /// - Parameter frameCount: the byte count of the frame that the bytes begin with.
+    package func dropUnsent(frameCount: (UnsafeRawBufferPointer) -> Int) {
+        segments = []
+        _ = reactor.takeTurnSegment(of: slot)
+        _ = unsafe backlog.truncate(frameCount: frameCount)
+    }
+
+    // MARK: Receiving
+
+    /// Stops reading: the peer feels it by its own unsent bytes. Bytes that came already wait.
+    package func pauseReading() {
+        isPaused = true
+        watch()
+    }
+
+    package var isReadingPaused: Bool { isPaused }
+
+    /// Reads on; bytes that waited are handed over at once, or after the driver's present call.
+    package func resumeReading() {
+        guard isPaused, ending == .none else { return }
+        isPaused = false
+        watch()
+        if !carry.isEmpty, !isHandling {
+            reactor.runSoon { [weak self] in self?.handOverCarry() }
+        }
+    }
+
+    /// Hands bytes to a driver that took the place of another.
+    package func replayCarry() { if !carry.isEmpty { reactor.runSoon { [weak self] in self?.handOverCarry() } } }
+
+    private func handOverCarry() {
+        guard !isPaused, !isHandling, ending == .none, !carry.isEmpty else { return }
+        var bytes = carry
+        carry = []
+        handle(&bytes)
+    }
+
+    func ready(_ events: Epoll.Events) {
+        if ending == .closed { return }
+        if events.contains(.failed) {
+            failure = Socket.pendingError(rawDescriptor)
+            return reset()
+        }
+        if events.contains(.writable) { becameWritable() }
+        if ending != .closed, !events.isDisjoint(with: [.readable, .hangUp]) { becameReadable() }
+    }
+
+    private func becameReadable() {
+        if isPaused {
+            // Hang-up is reported even to those who do not read; a paused peer that is gone must not spin the loop.
+            return reset()
+        }
+        let space = unsafe reactor.readSpace
+        var count = 0
+        do throws(Errno) {
+            switch descriptor {
+            case .some(let descriptor): count = try unsafe descriptor.read(into: space)
+            case .none: return
+            }
+        } catch {
+            if error != .wouldBlock { reset() }
+            return
+        }
+        guard count > 0 else { return ended() }
+        lastReceived = reactor.now
+        reactor.countReceived(count)
+        guard ending == .none else { return }
+        let bytes = unsafe UnsafeMutableRawBufferPointer(rebasing: space[..<count])
+        if carry.isEmpty {
+            isHandling = true
+            let taken = unsafe driver?.received(bytes) ?? count
+            isHandling = false
+            if taken < count, ending == .none { carry = unsafe Array(bytes[taken...]) }
+            handOverAgain(after: taken)
+        } else {
+            var joined = carry
+            carry = []
+            unsafe joined.append(contentsOf: bytes)
+            handle(&joined)
+        }
+    }
+
+    private func handle(_ bytes: inout [UInt8]) {
+        isHandling = true
+        var taken = 0
+        unsafe bytes.withUnsafeMutableBytes { unsafe taken = driver?.received($0) ?? $0.count }
+        isHandling = false
+        if taken < bytes.count, ending == .none {
+            bytes.removeFirst(taken)
+            carry = bytes
+        }
+        handOverAgain(after: taken)
+    }
+
+    /// A driver that took something and is not paused gets the rest again: it may be another driver by now.
+    private func handOverAgain(after taken: Int) {
+        if taken > 0, !carry.isEmpty, !isPaused {
+            reactor.runSoon { [weak self] in self?.handOverCarry() }
+        }
+    }
+
+    private func ended() {
+        sawEnd = true
+        switch ending {
+        case .none: driver?.receivedEnd()
+        case .lingering: return close()
+        case .flushing, .closed: break
+        }
+        watch()
+    }
+
+    private func becameWritable() {
+        guard flushBacklog() else { return }
+        watch()
+        guard backlog.isEmpty else { return }
+        driver?.drained()
+        finishIfFlushed()
+    }
+
+    private func watch() {
+        guard ending != .closed else { return }
+        var wanted: Epoll.Events = []
+        if !isPaused, !sawEnd { wanted.insert(.readable) }
+        if !backlog.isEmpty { wanted.insert(.writable) }
+        guard wanted != watched else { return }
+        watched = wanted
+        reactor.watch(rawDescriptor, for: wanted, token: token, isNew: false)
+    }
+
+    func startWatching(for events: Epoll.Events) {
+        watched = events
+        reactor.watch(rawDescriptor, for: events, token: token, isNew: true)
+    }
+
+    // MARK: Deadlines and the end
+
+    /// Calls ``StreamDriver/deadlinePassed()`` at `deadline` or up to 0.1 s later; `nil`: not any more.
+    package func setDeadline(_ deadline: MonotonicTime?) {
+        guard ending == .none || deadline == nil else { return }
+        reactor.setDeadline(deadline, of: slot)
+    }
+
+    func deadlinePassed() {
+        switch ending {
+        case .none: driver?.deadlinePassed()
+        case .flushing, .lingering: reset()
+        case .closed: break
+        }
+    }
+
+    /// Sends what is unsent, then closes in an orderly way: the peer gets everything, and its own end is waited for.
+    ///
+    /// - Parameter patience: how long that may take, in nanoseconds.
+    package func finish(patience: Int64 = 2_000_000_000) {
+        guard ending == .none else { return }
+        ending = .flushing
+        reactor.setFlags(.inert, of: slot)
+        reactor.setDeadline(reactor.now.advanced(byNanoseconds: patience), of: slot)
+        isPaused = false
+        carry = []
+        watch()
+        if backlog.isEmpty, !reactor.hasTurnSegment(of: slot) { finishIfFlushed() }
+    }
+
+    private func finishIfFlushed() {
+        guard ending == .flushing, backlog.isEmpty else { return }
+        ending = .lingering
+        if sawEnd { return close() }
+        Socket.shutDownSending(rawDescriptor)
+    }
+
+    /// Closes at once; what is unsent is lost, and the peer sees a reset.
+    package func reset() {
+        guard ending != .closed else { return }
+        Socket.setResetOnClose(rawDescriptor)
+        close()
+    }
+
+    private func close() {
+        guard ending != .closed else { return }
+        ending = .closed
+        reactor.setFlags(.inert, of: slot)
+        reactor.setDeadline(nil, of: slot)
+        reactor.release(self)
+    }
+
+    /// The last step, at the end of the turn: the slot is free afterwards.
+    func dispose() {
+        descriptor = nil
+        carry = []
+        segments = []
+        backlog = Backlog()
+        let driver = driver
+        self.driver = nil
+        driver?.closed()
+        onClosed?()
+        onClosed = nil
+    }
+}

@@ -1,0 +1,83 @@
+/// One deadline for each connection, set and found in constant time.
+///
+/// Time is cut into ticks of 100 ms; a deadline hangs in the bucket of its tick, modulo the number of buckets, in a
+/// doubly linked list threaded through one array of nodes (16 bytes a connection). Advancing looks only at the buckets
+/// that came due. A deadline further away than one round (102 s) is met early, found not due and left for its round.
+/// A connection that lives sets its deadline once an interval, not once a byte.
+@safe struct TimerWheel: ~Copyable {
+    static let tick: Int64 = 100_000_000
+    private static let bucketCount = 1024
+    private static let none: Int32 = -1
+
+    private struct Node {
+        var next = TimerWheel.none
+        var previous = TimerWheel.none
+        /// In ticks; 0: not set.
+        var deadline: Int64 = 0
+    }
+
+    private var heads = [Int32](repeating: none, count: bucketCount)
+    private var nodes: [Node] = []
+    private var currentTick: Int64
+    private(set) var count = 0
+
+    init(now: MonotonicTime) { currentTick = now.nanoseconds / Self.tick }
+
+    /// Sets the deadline of `id`, in place of an earlier one; it fires at `deadline` or up to a tick later.
+    mutating func set(_ id: UInt32, at deadline: MonotonicTime) {
+        while nodes.count <= Int(id) { nodes.append(Node()) }
+        cancel(id)
+        let tick = max(currentTick + 1, deadline.nanoseconds / Self.tick + 1)
+        let bucket = Int(tick % Int64(Self.bucketCount))
+        let head = heads[bucket]
+        nodes[Int(id)] = Node(next: head, previous: Self.none, deadline: tick)
+        if head != Self.none { nodes[Int(head)].previous = Int32(truncatingIfNeeded: id) }
+        heads[bucket] = Int32(truncatingIfNeeded: id)
+        count += 1
+    }
+
+    /// Forgets the deadline of `id`, if it has one.
+    mutating func cancel(_ id: UInt32) {
+        guard Int(id) < nodes.count, nodes[Int(id)].deadline != 0 else { return }
+        let node = nodes[Int(id)]
+        if node.previous == Self.none {
+            heads[Int(node.deadline % Int64(Self.bucketCount))] = node.next
+        } else {
+            nodes[Int(node.previous)].next = node.next
+        }
+        if node.next != Self.none { nodes[Int(node.next)].previous = node.previous }
+        nodes[Int(id)] = Node()
+        count -= 1
+    }
+
+    /// Moves to `now` and returns whose deadlines have passed; they are set no longer.
+    mutating func advance(to now: MonotonicTime) -> [UInt32] {
+        let target = now.nanoseconds / Self.tick
+        guard target > currentTick else { return [] }
+        guard count > 0 else {
+            currentTick = target
+            return []
+        }
+        var due: [UInt32] = []
+        // After a long stall every bucket is looked at once, not once a missed round.
+        let start = max(currentTick + 1, target - Int64(Self.bucketCount) + 1)
+        for tick in start...target {
+            var id = heads[Int(tick % Int64(Self.bucketCount))]
+            while id != Self.none {
+                let node = nodes[Int(id)]
+                if node.deadline <= target { due.append(UInt32(truncatingIfNeeded: id)) }
+                id = node.next
+            }
+        }
+        for id in due { cancel(id) }
+        currentTick = target
+        return due
+    }
+
+    /// Milliseconds until the next tick; `nil` when nothing is set.
+    func millisecondsToNextTick(from now: MonotonicTime) -> Int32? {
+        guard count > 0 else { return nil }
+        let next = (currentTick + 1) * Self.tick
+        return Int32(clamping: max(1, (next - now.nanoseconds + 999_999) / 1_000_000))
+    }
+}

@@ -1,0 +1,36 @@
+internal import CLinux
+internal import Glibc
+
+/// Signals taken one at a time by one thread, instead of by handlers.
+package struct SignalSet: ~Copyable {
+    /// A signal the program answers to.
+    package enum Signal: Sendable { case terminate, interrupt, hangUp }
+
+    private var set = sigset_t()
+
+    /// Holds back SIGTERM, SIGINT and SIGHUP for ``wait()``, and ignores SIGPIPE.
+    ///
+    /// Threads started afterwards inherit this, so it comes before the first of them.
+    package init() {
+        _ = signal(SIGPIPE, SIG_IGN)
+        unsafe _ = sigemptyset(&set)
+        unsafe _ = sigaddset(&set, SIGTERM)
+        unsafe _ = sigaddset(&set, SIGINT)
+        unsafe _ = sigaddset(&set, SIGHUP)
+        unsafe _ = pthread_sigmask(SIG_BLOCK, &set, nil)
+    }
+
+    /// Waits for the next of them. The corresponding C function is `sigwait`.
+    package mutating func wait() -> Signal {
+        while true {
+            var number: Int32 = 0
+            guard unsafe sigwait(&set, &number) == 0 else { continue }
+            switch number {
+            case SIGTERM: return .terminate
+            case SIGINT: return .interrupt
+            case SIGHUP: return .hangUp
+            default: continue
+            }
+        }
+    }
+}

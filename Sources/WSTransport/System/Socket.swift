@@ -1,0 +1,130 @@
+internal import CLinux
+internal import Glibc
+
+/// What sockets are made with and asked for. Each verb names its C function.
+package enum Socket {
+    /// A listening, non-blocking socket. The corresponding C functions are `socket`, `bind`, `listen`.
+    ///
+    /// - Parameter sharesPort: several sockets may listen on the address (`SO_REUSEPORT`); the kernel spreads connections over them.
+    ///   For a path, `mode` is the file's.
+    package static func listening(
+        on address: SocketAddress, sharesPort: Bool, mode: UInt32 = 0o600
+    ) throws(Errno) -> FileDescriptor {
+        let descriptor = try make(address.domain)
+        if address.path == nil {
+            try set(descriptor.rawValue, SOL_SOCKET, SO_REUSEADDR, 1)
+            if sharesPort { try set(descriptor.rawValue, SOL_SOCKET, SO_REUSEPORT, 1) }
+            if address.domain == AF_INET6 { try set(descriptor.rawValue, Int32(IPPROTO_IPV6), IPV6_V6ONLY, 1) }
+        }
+        try unsafe address.withSockaddr { (pointer, length) throws(Errno) in
+            _ = try valueOrErrno { unsafe bind(descriptor.rawValue, pointer, length) }
+        }
+        if let path = address.path { _ = try valueOrErrno { unsafe chmod(path, mode) } }
+        _ = try valueOrErrno { listen(descriptor.rawValue, 4096) }
+        return descriptor
+    }
+
+    /// Removes the file of a socket that nobody listens on any more; throws `addressInUse` where somebody does.
+    package static func removeStaleSocket(_ address: SocketAddress) throws(Errno) {
+        guard let path = address.path else { return }
+        do throws(Errno) {
+            _ = try connecting(to: address)
+        } catch {
+            if error.rawValue == ECONNREFUSED { removeFile(path) }
+            return
+        }
+        throw .addressInUse
+    }
+
+    /// Removes a file, if it is there.
+    package static func removeFile(_ path: String) { unsafe _ = unlink(path) }
+
+    /// Closes a descriptor that no owner holds.
+    package static func close(_ descriptor: Int32) { _ = Glibc.close(descriptor) }
+
+    /// Starts to connect, without waiting: the socket becomes writable when it is done. The corresponding C function is `connect`.
+    package static func connecting(to address: SocketAddress) throws(Errno) -> FileDescriptor {
+        let descriptor = try make(address.domain)
+        try unsafe address.withSockaddr { (pointer, length) throws(Errno) in
+            do throws(Errno) {
+                _ = try valueOrErrno { unsafe connect(descriptor.rawValue, pointer, length) }
+            } catch {
+                if error != .inProgress { throw error }
+            }
+        }
+        if address.path == nil { setNoDelay(descriptor.rawValue) }
+        return descriptor
+    }
+
+    /// The next waiting connection and its peer; throws `wouldBlock` when there is none. The corresponding C function is `accept4`.
+    package static func accept(from listener: borrowing FileDescriptor) throws(Errno) -> (Int32, SocketAddress?) {
+        var storage = sockaddr_storage()
+        var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+        let raw = listener.rawValue
+        let accepted = try valueOrErrno {
+            unsafe withUnsafeMutablePointer(to: &storage) { storage in
+                unsafe storage.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
+                    unsafe accept4(
+                        raw, __SOCKADDR_ARG(__sockaddr__: address), &length,
+                        Int32(SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue))
+                }
+            }
+        }
+        return (accepted, SocketAddress(storage))
+    }
+
+    /// Sends small pieces at once: the loop turn has gathered them already.
+    package static func setNoDelay(_ descriptor: Int32) {
+        try? set(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, 1)
+    }
+
+    /// Lets the kernel probe a peer that is silent, where the protocol above has no probe of its own.
+    ///
+    /// - Parameters: idle and timeout in whole seconds, at least 1.
+    package static func setKeepAlive(_ descriptor: Int32, idleSeconds: Int, timeoutSeconds: Int) {
+        try? set(descriptor, SOL_SOCKET, SO_KEEPALIVE, 1)
+        try? set(descriptor, Int32(IPPROTO_TCP), TCP_KEEPIDLE, Int32(clamping: max(1, idleSeconds)))
+        try? set(descriptor, Int32(IPPROTO_TCP), TCP_KEEPINTVL, Int32(clamping: max(1, timeoutSeconds / 2)))
+        try? set(descriptor, Int32(IPPROTO_TCP), TCP_KEEPCNT, 2)
+    }
+
+    /// Makes the coming close a reset: nothing waits in the kernel for a peer that is gone.
+    package static func setResetOnClose(_ descriptor: Int32) {
+        var option = linger(l_onoff: 1, l_linger: 0)
+        unsafe _ = setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &option, socklen_t(MemoryLayout<linger>.size))
+    }
+
+    /// Says that nothing more will be sent. The corresponding C function is `shutdown`.
+    package static func shutDownSending(_ descriptor: Int32) { _ = shutdown(descriptor, Int32(SHUT_WR)) }
+
+    /// The error a connection attempt ended with, if any.
+    package static func pendingError(_ descriptor: Int32) -> Errno? {
+        var value: Int32 = 0
+        var length = socklen_t(MemoryLayout<Int32>.size)
+        guard unsafe getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &value, &length) == 0 else { return .current }
+        return value == 0 ? nil : Errno(rawValue: value)
+    }
+
+    /// The address a socket is bound to, for the port the kernel chose.
+    package static func localAddress(_ descriptor: Int32) -> SocketAddress? {
+        var storage = sockaddr_storage()
+        var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+        let code = unsafe withUnsafeMutablePointer(to: &storage) { storage in
+            unsafe storage.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                unsafe getsockname(descriptor, $0, &length)
+            }
+        }
+        return code == 0 ? SocketAddress(storage) : nil
+    }
+
+    private static func make(_ domain: Int32) throws(Errno) -> FileDescriptor {
+        let type = Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
+        return FileDescriptor(adopting: try valueOrErrno { socket(domain, type, 0) })
+    }
+
+    private static func set(_ descriptor: Int32, _ level: Int32, _ name: Int32, _ value: Int32) throws(Errno) {
+        var value = value
+        let size = socklen_t(MemoryLayout<Int32>.size)
+        _ = try valueOrErrno { unsafe setsockopt(descriptor, level, name, &value, size) }
+    }
+}

@@ -1,0 +1,43 @@
+internal import Glibc
+
+/// The process's own output, written at once and whole.
+package enum StandardStreams {
+    package static func writeOutput(_ text: String) { write(text, to: STDOUT_FILENO) }
+
+    package static func writeError(_ text: String) { write(text, to: STDERR_FILENO) }
+
+    private static func write(_ text: String, to descriptor: Int32) {
+        var text = text
+        text.withUTF8 { bytes in
+            var sent = 0
+            while sent < bytes.count {
+                let count = unsafe Glibc.write(
+                    descriptor, bytes.baseAddress.map { unsafe $0 + sent }, bytes.count - sent)
+                if count < 0, Errno.current == .interrupted { continue }
+                // Nobody reads it any more: there is no other place to complain.
+                guard count > 0 else { return }
+                sent += count
+            }
+        }
+    }
+}
+
+/// A moment in UTC, as ISO 8601 has it: `2026-01-31T12:00:00.123Z`.
+package struct Timestamp: CustomStringConvertible, Sendable {
+    package let description: String
+
+    package init(unixMilliseconds: Int64) {
+        let seconds = unixMilliseconds / 1000
+        var time = time_t(seconds)
+        var parts = unsafe tm()
+        unsafe _ = gmtime_r(&time, &parts)
+        func padded(_ number: Int, _ width: Int) -> String {
+            let digits = String(number)
+            return String(repeating: "0", count: max(0, width - digits.utf8.count)) + digits
+        }
+        description =
+            unsafe "\(padded(Int(parts.tm_year) + 1900, 4))-\(padded(Int(parts.tm_mon) + 1, 2))-\(padded(Int(parts.tm_mday), 2))"
+            + "T\(padded(Int(parts.tm_hour), 2)):\(padded(Int(parts.tm_min), 2)):\(padded(Int(parts.tm_sec), 2))"
+            + ".\(padded(Int(unixMilliseconds % 1000), 3))Z"
+    }
+}

@@ -1,0 +1,106 @@
+internal import CLinux
+internal import Glibc
+internal import Synchronization
+
+/// A started thread, to be joined once.
+package struct ThreadHandle: Sendable {
+    private let id: pthread_t
+
+    fileprivate init(id: pthread_t) { self.id = id }
+
+    /// Waits until the thread's body has returned.
+    package func join() { _ = pthread_join(id, nil) }
+}
+
+/// Starts a thread that runs `body` once.
+///
+/// - Parameter name: shown by `top -H`; 15 bytes at most, longer ones are cut by the kernel's own limit.
+package func startThread(named name: String, _ body: sending @escaping () -> Void) throws(Errno) -> ThreadHandle {
+    let box = unsafe Unmanaged.passRetained(ThreadBody(body))
+    var id = pthread_t()
+    let code = unsafe pthread_create(
+        &id, nil,
+        { argument in
+            guard let argument = unsafe argument else { return nil }
+            unsafe Unmanaged<ThreadBody>.fromOpaque(argument).takeRetainedValue().run()
+            return nil
+        }, box.toOpaque())
+    guard code == 0 else {
+        unsafe box.release()
+        throw Errno(rawValue: code)
+    }
+    unsafe _ = pthread_setname_np(id, String(name.prefix(15)))
+    return ThreadHandle(id: id)
+}
+
+private final class ThreadBody {
+    let run: () -> Void
+    init(_ run: sending @escaping () -> Void) { self.run = run }
+}
+
+/// Facts about this machine and process.
+package enum Machine {
+    /// Processors this process may run on, at least 1.
+    package static var processors: Int { max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))) }
+
+    package static var processIdentifier: Int32 { getpid() }
+
+    /// Raises the limit of open descriptors as far as it goes and returns it.
+    @discardableResult
+    package static func raiseDescriptorLimit() -> Int {
+        var limit = rlimit()
+        guard unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return 1024 }
+        if limit.rlim_cur < limit.rlim_max {
+            limit.rlim_cur = limit.rlim_max
+            unsafe _ = setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+            unsafe _ = getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+        }
+        return Int(clamping: limit.rlim_cur)
+    }
+
+    /// Resident memory of this process in bytes; 0 where `/proc` is not to be read.
+    package static var residentBytes: Int {
+        guard let file = unsafe fopen("/proc/self/statm", "r") else { return 0 }
+        defer { unsafe _ = fclose(file) }
+        var line = [CChar](repeating: 0, count: 128)
+        guard unsafe fgets(&line, 128, file) != nil else { return 0 }
+        let fields = line.prefix { $0 != 0 }.split(separator: 32)
+        guard fields.count > 1,
+            let pages = Int(String(decoding: fields[1].map { UInt8(bitPattern: $0) }, as: UTF8.self))
+        else { return 0 }
+        return pages &* sysconf(Int32(_SC_PAGESIZE))
+    }
+}
+
+/// Lets one thread wait until others have come so far.
+package final class Latch: Sendable {
+    private let state: Mutex<Int>
+    private let descriptor: Int32
+
+    /// - Parameter count: how many arrivals are waited for.
+    package init(count: Int) {
+        state = Mutex(count)
+        descriptor = eventfd(0, Int32(EFD_CLOEXEC))
+    }
+
+    deinit { _ = Glibc.close(descriptor) }
+
+    /// One more has arrived. Any thread.
+    package func arrive() {
+        let isLast = state.withLock { missing in
+            missing -= 1
+            return missing == 0
+        }
+        if isLast { _ = eventfd_write(descriptor, 1) }
+    }
+
+    /// Waits for the last arrival; returns at once where none are missing. One thread, once.
+    package func wait() {
+        guard state.withLock({ $0 > 0 }) || descriptor < 0 else { return }
+        var value: eventfd_t = 0
+        while unsafe eventfd_read(descriptor, &value) != 0, Errno.current == .interrupted {}
+    }
+}
+
+/// Lets this thread rest. Not for reactors.
+package func pause(milliseconds: UInt32) { _ = usleep(milliseconds &* 1000) }

@@ -1,0 +1,61 @@
+/// What an upgrade handler decided about a handshake that is otherwise in order.
+package struct Admission {
+    /// Named in the answer; `nil`: none. Must be one of those offered.
+    package var subprotocol: String?
+    package var options: WebSocket.Options
+    /// Makes the session once the 101 is on its way.
+    package var open: (WebSocket) -> any WebSocketSession
+
+    package init(
+        subprotocol: String? = nil, options: WebSocket.Options, open: @escaping (WebSocket) -> any WebSocketSession
+    ) {
+        self.subprotocol = subprotocol
+        self.options = options
+        self.open = open
+    }
+}
+
+/// Does the opening handshake. RFC 6455 §4.2.
+struct UpgradeHandler: Handler {
+    let admit: (HTTPExchange, Handshake.Request) throws(HTTPRefusal) -> Admission
+
+    func handle(_ exchange: HTTPExchange) {
+        let reactor = exchange.connection?.stream.reactor
+        do throws(HTTPRefusal) {
+            let request = try Self.check(exchange.request.head)
+            let admission = try admit(exchange, request)
+            guard let stream = exchange.takeOver() else { return }
+            let answer = Handshake.response(
+                to: request, subprotocol: admission.subprotocol, fields: exchange.extraFields)
+            stream.send(answer)
+            let socket = WebSocket(
+                stream: stream, role: .server, subprotocol: admission.subprotocol ?? "", options: admission.options)
+            stream.driver = socket
+            stream.reactor.counters.upgrades.add(1)
+            socket.session = admission.open(socket)
+            stream.resumeReading()
+        } catch {
+            reactor?.counters.refusedUpgrades.add(1)
+            exchange.refuse(error)
+        }
+    }
+
+    private static func check(_ head: HTTPRequestHead) throws(HTTPRefusal) -> Handshake.Request {
+        do throws(Handshake.Refusal) {
+            return try Handshake.check(head)
+        } catch {
+            throw HTTPRefusal(status: error.status, code: "bad-request", message: error.reason, fields: error.fields)
+        }
+    }
+}
+
+extension WS {
+    /// A handler that makes WebSockets of requests.
+    ///
+    /// - Parameter admit: decides before the 101, on the connection's reactor; a refusal it throws is the answer.
+    package static func upgrade(
+        _ admit: @escaping (HTTPExchange, Handshake.Request) throws(HTTPRefusal) -> Admission
+    ) -> any Handler {
+        UpgradeHandler(admit: admit)
+    }
+}

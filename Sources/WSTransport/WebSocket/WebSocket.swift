@@ -1,0 +1,229 @@
+/// One WebSocket connection, either role: the machine's bytes in and out, keepalive, the closing handshake.
+///
+/// Runs on the connection's reactor, and so do all calls to its session.
+package final class WebSocket: StreamDriver {
+    package let stream: StreamConnection
+    /// The subprotocol agreed upon; empty: none.
+    package let subprotocol: String
+    package var session: (any WebSocketSession)?
+    /// The round-trip time of the last PING, in nanoseconds; `nil` before the first answer.
+    package private(set) var roundTrip: Int64?
+    package private(set) var readyState = WS.ReadyState.open
+
+    private var machine: WebSocketMachine
+    private let isClient: Bool
+    private let options: Options
+    private var pingSent: MonotonicTime?
+    private var hasReported = false
+
+    /// Shared by all sockets of a listener: an idle socket holds one reference.
+    package final class Options: Sendable {
+        package let values: WebSocketOptions
+        package init(_ values: WebSocketOptions) { self.values = values }
+    }
+
+    init(stream: StreamConnection, role: WebSocketMachine.Role, subprotocol: String, options: Options) {
+        self.stream = stream
+        self.subprotocol = subprotocol
+        self.options = options
+        isClient = role == .client
+        machine = WebSocketMachine(role: role, maximumMessageSize: options.values.maximumMessage)
+        stream.maximumUnsent = options.values.maximumUnsent
+        stream.reactor.counters.webSockets.add(1)
+        scheduleKeepalive()
+    }
+
+    private var now: MonotonicTime { stream.reactor.now }
+
+    /// Its place in the reactor's tables.
+    package var slot: UInt32 { stream.slot }
+
+    // MARK: Sending
+
+    /// Sends one message at the end of the turn; nothing when the socket is not open.
+    package func send(_ opcode: Opcode, _ payload: UnsafeRawBufferPointer) {
+        guard readyState == .open else { return }
+        unsafe sendFrame(opcode, payload)
+    }
+
+    /// Sends one message at the end of the turn; nothing when the socket is not open.
+    package func send(_ opcode: Opcode, _ payload: [UInt8]) {
+        unsafe payload.withUnsafeBytes { unsafe send(opcode, $0) }
+    }
+
+    /// Sends a PING of at most 125 bytes.
+    package func ping(_ payload: [UInt8] = []) { send(.ping, Array(payload.prefix(125))) }
+
+    private func sendFrame(_ opcode: Opcode, _ payload: UnsafeRawBufferPointer) {
+        if isClient {
+            var frame: [UInt8] = []
+            unsafe FrameEncoder.appendFrame(opcode, payload, maskingKey: .random(), to: &frame)
+            return stream.send(frame)
+        }
+        guard stream.isOpen else { return }
+        stream.reactor.send(unsafe Self.encode(opcode, payload, lane: 0, on: stream.reactor), to: slot)
+    }
+
+    /// A server's frame, in this turn's arena, for as many sockets of the reactor as are to get it.
+    package static func encode(
+        _ opcode: Opcode, _ payload: UnsafeRawBufferPointer, lane: Int, on reactor: Reactor
+    ) -> Segment {
+        let header = FrameEncoder.headerLength(payloadLength: payload.count)
+        return unsafe reactor.encode(lane: lane, count: header + payload.count) { bytes in
+            unsafe FrameEncoder.writeHeader(opcode, payloadLength: payload.count, into: bytes)
+            unsafe UnsafeMutableRawBufferPointer(rebasing: bytes[header...]).copyMemory(from: payload)
+        }
+    }
+
+    /// Bytes given to send that the socket has not taken.
+    package var bufferedAmount: Int { stream.unsentBytes }
+
+    /// Begins the closing handshake; nothing when it has begun.
+    package func close(_ code: CloseCode = .normal, reason: String = "") {
+        guard readyState == .open, let frame = machine.close(code, reason: reason) else { return }
+        readyState = .closing
+        stream.send(frame)
+        stream.resumeReading()
+        stream.setDeadline(now.advanced(byNanoseconds: options.values.closeTimeout))
+    }
+
+    /// Ends the connection at once, without a closing handshake.
+    package func terminate() {
+        report(CloseEvent(code: .abnormal, reason: "", wasClean: false))
+        stream.reset()
+    }
+
+    // MARK: Receiving
+
+    package func received(_ bytes: UnsafeMutableRawBufferPointer) -> Int {
+        var offset = 0
+        while let event = unsafe machine.next(bytes, &offset) {
+            unsafe handle(event, bytes)
+            if readyState == .closed { break }
+        }
+        // A peer that sends without taking the answers is let wait.
+        if stream.unsentBytes > options.values.maximumUnsent / 2, readyState == .open { stream.pauseReading() }
+        return bytes.count
+    }
+
+    private func handle(_ event: WebSocketMachine.Event, _ bytes: UnsafeMutableRawBufferPointer) {
+        switch event {
+        case .message(let opcode, .input(let range)):
+            stream.reactor.counters.messagesReceived.add(1)
+            let payload = unsafe UnsafeMutableRawBufferPointer(rebasing: bytes[range])
+            let view = unsafe UnsafeBufferPointer(payload.bindMemory(to: UInt8.self))
+            unsafe session?.received(opcode, view.span)
+        case .message(let opcode, .assembled(let whole)):
+            stream.reactor.counters.messagesReceived.add(1)
+            session?.received(opcode, whole.span)
+        case .ping(.input(let range)):
+            guard stream.isOpen else { return }
+            unsafe sendFrame(.pong, UnsafeRawBufferPointer(rebasing: bytes[range]))
+        case .ping(.assembled(let whole)):
+            unsafe whole.withUnsafeBytes { unsafe sendFrame(.pong, $0) }
+        case .pong:
+            if let sent = pingSent { roundTrip = now.nanoseconds(since: sent) }
+            pingSent = nil
+        case .close(let code, let reason, let reply):
+            if !reply.isEmpty { stream.send(reply) }
+            report(CloseEvent(code: code ?? .noStatusReceived, reason: reason, wasClean: true))
+            stream.finish()
+        case .failed(let code, let reason, let frame):
+            stream.reactor.counters.protocolErrors.add(1)
+            if !frame.isEmpty { stream.send(frame) }
+            report(CloseEvent(code: code, reason: reason, wasClean: false))
+            stream.finish()
+        }
+    }
+
+    package func receivedEnd() {
+        report(CloseEvent(code: .abnormal, reason: "", wasClean: false))
+        stream.finish()
+    }
+
+    private func report(_ event: CloseEvent) {
+        guard !hasReported else { return }
+        hasReported = true
+        readyState = .closed
+        stream.reactor.counters.webSockets.add(-1)
+        let ending = session
+        session = nil
+        ending?.closed(event)
+    }
+
+    package func closed() { report(CloseEvent(code: .abnormal, reason: "", wasClean: false)) }
+
+    // MARK: Slow readers
+
+    package func fellBehind() { scheduleKeepalive() }
+
+    package func drained() {
+        stream.resumeReading()
+        scheduleKeepalive()
+        session?.drained()
+    }
+
+    package func overflowed() {
+        closeSlowReader("more than \(options.values.maximumUnsent) bytes unsent")
+    }
+
+    /// Lets go of a peer that takes too little: the CLOSE goes out behind what was begun, the rest is dropped.
+    package func closeSlowReader(_ reason: String) {
+        guard readyState == .open else { return stream.reset() }
+        stream.reactor.counters.slowReaders.add(1)
+        stream.maximumUnsent = .max
+        unsafe stream.dropUnsent { bytes in
+            guard case .whole(let header, let count) = unsafe FrameHeader.read(bytes, isMasked: false) else { return 1 }
+            return count + header.payloadLength
+        }
+        close(.tryAgainLater, reason: reason)
+    }
+
+    // MARK: Keepalive
+
+    package func deadlinePassed() {
+        switch readyState {
+        case .closing, .closed, .connecting: terminate()
+        case .open:
+            if let limit = options.values.maximumUnsentAge, stream.unsentAge >= limit {
+                return closeSlowReader("unsent for \(limit / 1_000_000_000) s")
+            }
+            keepAlive()
+            scheduleKeepalive()
+        }
+    }
+
+    private func keepAlive() {
+        // Whoever is not read cannot answer; the age of what it has not taken decides about it.
+        guard let interval = options.values.pingInterval, !stream.isReadingPaused else { return }
+        if let sent = pingSent {
+            // Any received byte is life, not only a PONG.
+            if stream.lastReceived > sent {
+                pingSent = nil
+            } else if now.nanoseconds(since: sent) >= options.values.pingTimeout {
+                stream.reactor.counters.evicted.add(1)
+                return terminate()
+            }
+        }
+        if pingSent == nil, now.nanoseconds(since: stream.lastReceived) >= interval {
+            pingSent = now
+            stream.reactor.counters.pingsSent.add(1)
+            ping()
+        }
+    }
+
+    private func scheduleKeepalive() {
+        guard readyState == .open else { return }
+        var deadline: MonotonicTime?
+        if let interval = options.values.pingInterval {
+            deadline =
+                pingSent?.advanced(byNanoseconds: options.values.pingTimeout)
+                ?? stream.lastReceived.advanced(byNanoseconds: interval)
+        }
+        if let limit = options.values.maximumUnsentAge, stream.unsentBytes > 0 {
+            let tooOld = now.advanced(byNanoseconds: max(0, limit - stream.unsentAge))
+            deadline = deadline.map { min($0, tooOld) } ?? tooOld
+        }
+        stream.setDeadline(deadline)
+    }
+}

@@ -1,0 +1,48 @@
+/// What a WebSocket allows. Times in nanoseconds, sizes in bytes.
+package struct WebSocketOptions: Sendable {
+    /// Of one message, over all its fragments; exactly as many are allowed.
+    package var maximumMessage = 64 * 1024 * 1024
+    /// The most that may be unsent.
+    package var maximumUnsent = 1024 * 1024
+    /// How long the oldest unsent byte may wait; `nil`: for ever.
+    package var maximumUnsentAge: Int64? = 30_000_000_000
+    /// Silence after which a PING is sent; `nil`: never.
+    package var pingInterval: Int64? = 25_000_000_000
+    /// Silence after a PING until the peer is taken for dead.
+    package var pingTimeout: Int64 = 10_000_000_000
+    /// How long a closing handshake may take.
+    package var closeTimeout: Int64 = 5_000_000_000
+
+    package init() {}
+}
+
+/// How a WebSocket ended.
+package struct CloseEvent: Sendable, Equatable {
+    /// The code of the CLOSE that decided; 1005 where it had none, 1006 where none came. RFC 6455 §7.1.5.
+    package let code: CloseCode
+    package let reason: String
+    /// Whether both sides' CLOSE were exchanged.
+    package let wasClean: Bool
+
+    package init(code: CloseCode, reason: String, wasClean: Bool) {
+        self.code = code
+        self.reason = reason
+        self.wasClean = wasClean
+    }
+}
+
+/// Who listens to a ``WebSocket``. Every call comes on the connection's reactor.
+package protocol WebSocketSession: AnyObject {
+    /// A whole message: `.text`, which is valid UTF-8, or `.binary`. The view is valid during the call only.
+    func received(_ opcode: Opcode, _ payload: Span<UInt8>)
+
+    /// Everything unsent has been sent, after there had been a backlog.
+    func drained()
+
+    /// The socket has ended; nothing follows. Comes once.
+    func closed(_ event: CloseEvent)
+}
+
+extension WebSocketSession {
+    package func drained() {}
+}
