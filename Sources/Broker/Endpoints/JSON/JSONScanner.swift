@@ -1,0 +1,247 @@
+/// Reads JSON (RFC 8259) in place: strictly validated, one object's members at a time, without building a tree.
+///
+/// A scanner goes over several objects in one input, as a frame with an object a line has them; white space between
+/// them is optional. It works on the caller's bytes: what it returns is valid as long as they are.
+package struct JSONScanner: ~Escapable {
+    /// How deep values may nest unless the caller says otherwise; the outermost object is 1.
+    ///
+    /// The stack grows with it.
+    package static let maximumDepth = 64
+    /// How many members an object that is read may have; the look for duplicates is quadratic in it.
+    package static let maximumMembers = 256
+
+    let bytes: Span<UInt8>
+    let maximumDepth: Int
+    /// Where the next byte is read.
+    package private(set) var offset: Int
+
+    /// Begins to read at `offset`.
+    @_lifetime(copy bytes)
+    package init(_ bytes: Span<UInt8>, from offset: Int = 0, maximumDepth: Int = JSONScanner.maximumDepth) {
+        self.bytes = bytes
+        self.maximumDepth = maximumDepth
+        self.offset = max(0, offset)
+    }
+
+    /// Whether `bytes` are exactly one JSON value, with white space around it allowed.
+    package static func validate(_ bytes: Span<UInt8>, maximumDepth: Int = JSONScanner.maximumDepth) -> Bool {
+        var scanner = JSONScanner(bytes, maximumDepth: maximumDepth)
+        do throws(JSONError) {
+            _ = try scanner.scanWhole()
+            return true
+        } catch {
+            return false
+        }
+    }
+
+    /// Reads the next object; `nil` where only white space is left.
+    ///
+    /// After a throw the scanner stands inside what it could not read: the rest of the input is lost.
+    @_lifetime(copy self)
+    package mutating func nextObject() throws(JSONError) -> JSONObject? {
+        skipWhitespace()
+        guard offset < bytes.count else { return nil }
+        return try scanObject()
+    }
+
+    /// Reads an object and nothing else.
+    @_lifetime(copy self)
+    mutating func onlyObject() throws(JSONError) -> JSONObject {
+        skipWhitespace()
+        let object = try scanObject()
+        try expectEnd()
+        return object
+    }
+
+    /// Reads a value and nothing else.
+    mutating func scanWhole() throws(JSONError) -> JSONValue.Extent {
+        skipWhitespace()
+        let extent = try scanValue(depth: 0)
+        try expectEnd()
+        return extent
+    }
+
+    private mutating func expectEnd() throws(JSONError) {
+        skipWhitespace()
+        guard offset == bytes.count else { throw JSONError(.trailingBytes, at: offset) }
+    }
+
+    @_lifetime(copy self)
+    private mutating func scanObject() throws(JSONError) -> JSONObject {
+        let start = offset
+        try expect(UInt8(ascii: "{"), "'{'")
+        guard maximumDepth >= 1 else { throw tooDeep(at: start) }
+        var members: [JSONObject.Member] = []
+        members.reserveCapacity(8)
+        skipWhitespace()
+        if skip(UInt8(ascii: "}")) { return JSONObject(bytes: bytes, range: start..<offset, members: members) }
+        while true {
+            skipWhitespace()
+            let name = try scanName()
+            let value = try scanValue(depth: 1)
+            let member = JSONObject.Member(name: name, value: value, in: bytes)
+            for other in members where other.hasSameName(as: member, in: bytes) {
+                let decoded = JSONValue(bytes: bytes, extent: name).text
+                throw JSONError(.duplicateMember(decoded), at: name.range.lowerBound)
+            }
+            guard members.count < JSONScanner.maximumMembers else {
+                throw JSONError(.tooManyMembers(maximum: JSONScanner.maximumMembers), at: name.range.lowerBound)
+            }
+            members.append(member)
+            skipWhitespace()
+            if skip(UInt8(ascii: "}")) { return JSONObject(bytes: bytes, range: start..<offset, members: members) }
+            try expect(UInt8(ascii: ","), "',' or '}'")
+        }
+    }
+
+    /// Reads a member's name, the colon and the white space after it.
+    private mutating func scanName() throws(JSONError) -> JSONValue.Extent {
+        guard try peek() == UInt8(ascii: "\"") else { throw unexpected("a member's name") }
+        let name = try scanString()
+        skipWhitespace()
+        try expect(UInt8(ascii: ":"), "':'")
+        skipWhitespace()
+        return name
+    }
+
+    /// Reads a value that lies in `depth` others.
+    mutating func scanValue(depth: Int) throws(JSONError) -> JSONValue.Extent {
+        let start = offset
+        switch try peek() {
+        case UInt8(ascii: "\""): return try scanString()
+        case UInt8(ascii: "{"):
+            guard depth < maximumDepth else { throw tooDeep(at: start) }
+            try skipObject(depth: depth + 1)
+            return JSONValue.Extent(range: start..<offset, kind: .object)
+        case UInt8(ascii: "["):
+            guard depth < maximumDepth else { throw tooDeep(at: start) }
+            try skipArray(depth: depth + 1)
+            return JSONValue.Extent(range: start..<offset, kind: .array)
+        case UInt8(ascii: "t"):
+            try expectWord("true")
+            return JSONValue.Extent(range: start..<offset, kind: .true)
+        case UInt8(ascii: "f"):
+            try expectWord("false")
+            return JSONValue.Extent(range: start..<offset, kind: .false)
+        case UInt8(ascii: "n"):
+            try expectWord("null")
+            return JSONValue.Extent(range: start..<offset, kind: .null)
+        case UInt8(ascii: "-"), UInt8(ascii: "0")...UInt8(ascii: "9"):
+            try skipNumber()
+            return JSONValue.Extent(range: start..<offset, kind: .number)
+        default: throw unexpected("a value")
+        }
+    }
+
+    private mutating func skipObject(depth: Int) throws(JSONError) {
+        offset += 1
+        skipWhitespace()
+        if skip(UInt8(ascii: "}")) { return }
+        while true {
+            skipWhitespace()
+            _ = try scanName()
+            _ = try scanValue(depth: depth)
+            skipWhitespace()
+            if skip(UInt8(ascii: "}")) { return }
+            try expect(UInt8(ascii: ","), "',' or '}'")
+        }
+    }
+
+    private mutating func skipArray(depth: Int) throws(JSONError) {
+        offset += 1
+        skipWhitespace()
+        if skip(UInt8(ascii: "]")) { return }
+        while true {
+            skipWhitespace()
+            _ = try scanValue(depth: depth)
+            skipWhitespace()
+            if skip(UInt8(ascii: "]")) { return }
+            try expect(UInt8(ascii: ","), "',' or ']'")
+        }
+    }
+
+    /// Reads the elements of an array, of which the scanner stands at the bracket.
+    mutating func scanElements() throws(JSONError) -> [JSONValue.Extent] {
+        try expect(UInt8(ascii: "["), "'['")
+        skipWhitespace()
+        if skip(UInt8(ascii: "]")) { return [] }
+        var elements: [JSONValue.Extent] = []
+        while true {
+            skipWhitespace()
+            elements.append(try scanValue(depth: 1))
+            skipWhitespace()
+            if skip(UInt8(ascii: "]")) { return elements }
+            try expect(UInt8(ascii: ","), "',' or ']'")
+        }
+    }
+
+    /// RFC 8259 §6: no leading zeros, no bare point, no plus sign in front.
+    private mutating func skipNumber() throws(JSONError) {
+        let start = offset
+        _ = skip(UInt8(ascii: "-"))
+        if !skip(UInt8(ascii: "0")) { try skipDigits(of: start) }
+        if skip(UInt8(ascii: ".")) { try skipDigits(of: start) }
+        if skip(UInt8(ascii: "e")) || skip(UInt8(ascii: "E")) {
+            if !skip(UInt8(ascii: "+")) { _ = skip(UInt8(ascii: "-")) }
+            try skipDigits(of: start)
+        }
+        if offset < bytes.count, (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(bytes[offset]) {
+            throw JSONError(.malformedNumber, at: start)
+        }
+    }
+
+    private mutating func skipDigits(of number: Int) throws(JSONError) {
+        let first = offset
+        while offset < bytes.count, (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(bytes[offset]) { offset += 1 }
+        guard offset > first else {
+            throw offset == bytes.count
+                ? JSONError(.unexpectedEnd, at: offset) : JSONError(.malformedNumber, at: number)
+        }
+    }
+
+    private mutating func expectWord(_ word: StaticString) throws(JSONError) {
+        for index in 0..<word.utf8CodeUnitCount {
+            guard offset < bytes.count else { throw JSONError(.unexpectedEnd, at: offset) }
+            guard unsafe bytes[offset] == word.utf8Start[index] else { throw unexpected("'\(word)'") }
+            offset += 1
+        }
+    }
+
+    /// Moves on; the string scanner in its own file does.
+    mutating func move(to offset: Int) {
+        self.offset = offset
+    }
+
+    private mutating func skipWhitespace() {
+        while offset < bytes.count {
+            let byte = bytes[offset]
+            guard byte == 0x20 || byte == 0x0A || byte == 0x0D || byte == 0x09 else { return }
+            offset += 1
+        }
+    }
+
+    private mutating func skip(_ byte: UInt8) -> Bool {
+        guard offset < bytes.count, bytes[offset] == byte else { return false }
+        offset += 1
+        return true
+    }
+
+    private mutating func expect(_ byte: UInt8, _ expected: StaticString) throws(JSONError) {
+        if skip(byte) { return }
+        throw unexpected(expected.description)
+    }
+
+    private func peek() throws(JSONError) -> UInt8 {
+        guard offset < bytes.count else { throw JSONError(.unexpectedEnd, at: offset) }
+        return bytes[offset]
+    }
+
+    private func unexpected(_ expected: String) -> JSONError {
+        guard offset < bytes.count else { return JSONError(.unexpectedEnd, at: offset) }
+        return JSONError(.unexpectedByte(bytes[offset], expected: expected), at: offset)
+    }
+
+    private func tooDeep(at offset: Int) -> JSONError {
+        JSONError(.tooDeep(maximum: maximumDepth), at: offset)
+    }
+}

@@ -1,0 +1,137 @@
+internal import WSTransport
+
+/// One client of `broker.v1.json`. The contract's §3.
+final class JSONSession: ClientSocket {
+    static let subprotocol = "broker.v1.json"
+
+    init(shard: Shard, socket: WebSocket, client: Client) {
+        super.init(shard: shard, socket: socket, client: client, form: .json)
+        welcome()
+    }
+
+    private func welcome() {
+        var writer = JSONWriter(capacity: 128)
+        writer.beginObject()
+        writer.member("op", "welcome")
+        writer.member("client", client.name)
+        writer.member("server", "broker/\(BrokerVersion.current)")
+        writer.member("keepalive", shard.settings.keepalive.interval.map { Int($0.components.seconds) } ?? 0)
+        writer.member("maximumMessage", shard.settings.limits.message)
+        writer.endObject()
+        socket.send(.text, writer.bytes)
+    }
+
+    override func received(_ opcode: Opcode, _ payload: Span<UInt8>) {
+        guard opcode == .text else {
+            return socket.close(.unsupportedData, reason: "broker.v1.json is text")
+        }
+        var offset = 0
+        var isEmpty = true
+        while offset < payload.count, socket.readyState == .open {
+            var scanner = JSONScanner(payload, from: offset)
+            do throws(JSONError) {
+                guard let object = try scanner.nextObject() else { break }
+                isEmpty = false
+                offset = scanner.offset
+                answer(object)
+            } catch {
+                isEmpty = false
+                fail(nil, Refusal(.badRequest, "Not a JSON object: \(error)."))
+                // The next line may be in order again.
+                offset = max(offset, min(error.offset, payload.count))
+                while offset < payload.count, payload[offset] != 10 { offset += 1 }
+                offset += 1
+            }
+        }
+        if isEmpty { fail(nil, Refusal(.badRequest, "The frame holds no JSON object.")) }
+    }
+
+    private func answer(_ object: borrowing JSONObject) {
+        var id: [UInt8]?
+        do throws(Refusal) {
+            id = try JSONCommand.identifier(of: object)
+            switch try JSONCommand(object, limits: shard.settings.topicLimits) {
+            case .subscribe(let filters, let wantsSnapshot, let hearsItself):
+                try subscribe(filters, id, wantsSnapshot: wantsSnapshot, hearsItself: hearsItself)
+            case .unsubscribe(let filters):
+                try unsubscribe(filters, id)
+            case .publish(let draft):
+                try publish(draft, id)
+            case .ping:
+                send("pong", id) { _ in }
+            }
+        } catch {
+            fail(id, error)
+        }
+    }
+
+    private func subscribe(
+        _ filters: [TopicFilter], _ id: [UInt8]?, wantsSnapshot: Bool, hearsItself: Bool
+    ) throws(Refusal) {
+        // All or nothing: what is certain to be refused is refused before anything is changed.
+        let new = Set(filters).filter { subscriptions.subscription(at: $0) == nil }.count
+        let most = shard.settings.limits.subscriptionsPerClient
+        guard subscriptions.count + new <= most else {
+            shard.counters.subscriptionLimit.add(1)
+            throw Refusal(.limitExceeded, "More than \(most) subscriptions for one client.")
+        }
+        for filter in filters where !client.identity.permissions.allowsSubscribe(to: filter) {
+            throw Refusal(.forbidden, "You may not subscribe to \(filter).")
+        }
+        var position: UInt64?
+        var live: [(TopicFilter, UInt64)] = []
+        for filter in filters {
+            let seq = try shard.subscribe(self, to: filter, wantsSnapshot: wantsSnapshot, hearsItself: hearsItself)
+            position = min(position ?? seq, seq)
+            if !wantsSnapshot { live.append((filter, seq)) }
+        }
+        if let position, id != nil { send("ok", id) { $0.member("seq", position) } }
+        for (filter, seq) in live { sendLive(filter, seq: seq) }
+    }
+
+    private func unsubscribe(_ filters: [TopicFilter], _ id: [UInt8]?) throws(Refusal) {
+        for filter in filters where subscriptions.subscription(at: filter) == nil {
+            throw Refusal(.notFound, "There is no subscription to \(filter).")
+        }
+        for filter in filters { _ = shard.unsubscribe(self, from: filter) }
+        if id != nil { send("ok", id) { _ in } }
+    }
+
+    private func publish(_ command: Draft, _ id: [UInt8]?) throws(Refusal) {
+        try shard.checkPublish(client, to: command.topic)
+        var draft = command
+        draft.origin = client.id
+        draft.completion = { [weak self] result in
+            guard let self else { return }
+            switch result {
+            case .success(let receipt):
+                guard id != nil else { return }
+                send("ok", id) { writer in
+                    writer.member("seq", receipt.seq)
+                    writer.member("stored", receipt.isStored)
+                }
+            case .failure(let refusal):
+                fail(id, refusal)
+            }
+        }
+        shard.publish(draft)
+    }
+
+    private func fail(_ id: [UInt8]?, _ refusal: Refusal) {
+        shard.counters.errors.add(1)
+        send("error", id) { writer in
+            writer.member("code", refusal.code.rawValue)
+            writer.member("message", refusal.message)
+        }
+    }
+
+    private func send(_ operation: String, _ id: [UInt8]?, _ members: (inout JSONWriter) -> Void) {
+        var writer = JSONWriter(capacity: 96)
+        writer.beginObject()
+        writer.member("op", operation)
+        if let id { writer.member("id", raw: id.span) }
+        members(&writer)
+        writer.endObject()
+        socket.send(.text, writer.bytes)
+    }
+}

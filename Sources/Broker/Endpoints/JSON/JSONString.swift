@@ -1,0 +1,157 @@
+extension JSONScanner {
+    /// Reads a string, of which the scanner stands at the quotation mark.
+    ///
+    /// RFC 8259 §7. Checks the UTF-8 as well, and that `\u` escapes come in whole surrogate pairs, so that decoding
+    /// cannot fail.
+    mutating func scanString() throws(JSONError) -> JSONValue.Extent {
+        let start = offset
+        var position = start + 1
+        var isEscaped = false
+        while true {
+            position = bytes.skipPlain(from: position)
+            guard position < bytes.count else { throw JSONError(.unexpectedEnd, at: bytes.count) }
+            let byte = bytes[position]
+            if byte == UInt8(ascii: "\"") { break }
+            if byte == UInt8(ascii: "\\") {
+                isEscaped = true
+                position = try skipEscape(at: position)
+            } else if byte < 0x20 {
+                throw JSONError(.controlCharacter(byte), at: position)
+            } else {
+                let length = bytes.scalarLength(at: position)
+                guard length > 0 else { throw JSONError(.notUTF8, at: position) }
+                position += length
+            }
+        }
+        move(to: position + 1)
+        return JSONValue.Extent(range: start..<position + 1, kind: .string, isEscaped: isEscaped)
+    }
+
+    /// The offset after the escape at `start`.
+    private func skipEscape(at start: Int) throws(JSONError) -> Int {
+        guard start + 1 < bytes.count else { throw JSONError(.unexpectedEnd, at: bytes.count) }
+        switch bytes[start + 1] {
+        case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"), UInt8(ascii: "b"), UInt8(ascii: "f"),
+            UInt8(ascii: "n"), UInt8(ascii: "r"), UInt8(ascii: "t"):
+            return start + 2
+        case UInt8(ascii: "u"): break
+        default: throw JSONError(.malformedEscape, at: start)
+        }
+        let first = try codeUnit(at: start + 2, ofEscapeAt: start)
+        guard UTF16.isSurrogate(first) else { return start + 6 }
+        guard UTF16.isLeadSurrogate(first) else { throw JSONError(.loneSurrogate, at: start) }
+        for (index, expected) in [UInt8(ascii: "\\"), UInt8(ascii: "u")].enumerated() {
+            guard start + 6 + index < bytes.count else { throw JSONError(.unexpectedEnd, at: bytes.count) }
+            guard bytes[start + 6 + index] == expected else { throw JSONError(.loneSurrogate, at: start) }
+        }
+        let second = try codeUnit(at: start + 8, ofEscapeAt: start + 6)
+        guard UTF16.isTrailSurrogate(second) else { throw JSONError(.loneSurrogate, at: start) }
+        return start + 12
+    }
+
+    private func codeUnit(at start: Int, ofEscapeAt escape: Int) throws(JSONError) -> UInt16 {
+        for position in start..<start + 4 {
+            guard position < bytes.count else { throw JSONError(.unexpectedEnd, at: bytes.count) }
+            guard bytes[position].hexadecimalDigit != nil else { throw JSONError(.malformedEscape, at: escape) }
+        }
+        return bytes.codeUnit(at: start)
+    }
+}
+
+extension Span where Element == UInt8 {
+    /// The first offset from `start` on that needs a look in a string: a quotation mark, a backslash, a control or a
+    /// byte of a longer scalar; `count` where there is none.
+    func skipPlain(from start: Int) -> Int {
+        let raw = unsafe bytes
+        let ones: UInt64 = 0x0101_0101_0101_0101
+        let highs: UInt64 = 0x8080_8080_8080_8080
+        var position = start
+        while count - position >= 8 {
+            let word = unsafe UInt64(littleEndian: raw.unsafeLoadUnaligned(fromByteOffset: position, as: UInt64.self))
+            let quotes = word ^ (ones &* UInt64(UInt8(ascii: "\"")))
+            let backslashes = word ^ (ones &* UInt64(UInt8(ascii: "\\")))
+            // Each term has the high bit of the bytes that qualify. A borrow may set it falsely, but only above one
+            // that does.
+            let found: UInt64 = word | (quotes &- ones) | (backslashes &- ones) | (word &- ones &* 0x20)
+            if found & highs != 0 { return position + (found & highs).trailingZeroBitCount / 8 }
+            position += 8
+        }
+        while position < count {
+            let byte = self[position]
+            guard byte >= 0x20, byte < 0x80, byte != UInt8(ascii: "\""), byte != UInt8(ascii: "\\") else { break }
+            position += 1
+        }
+        return position
+    }
+
+    /// The length of the scalar at `start`, in bytes; 0 where there is no well-formed one (Unicode 3.9, table 3-7).
+    func scalarLength(at start: Int) -> Int {
+        let first = self[start]
+        if first < 0x80 { return 1 }
+        let length = first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4
+        guard (0xC2...0xF4).contains(first), start + length <= count else { return 0 }
+        let second = self[start + 1]
+        let allowed: ClosedRange<UInt8> =
+            switch first {
+            case 0xE0: 0xA0...0xBF
+            case 0xED: 0x80...0x9F
+            case 0xF0: 0x90...0xBF
+            case 0xF4: 0x80...0x8F
+            default: 0x80...0xBF
+            }
+        guard allowed.contains(second) else { return 0 }
+        for position in start + 2..<start + length where self[position] & 0xC0 != 0x80 { return 0 }
+        return length
+    }
+
+    /// The number that the four hexadecimal digits at `start` are; they must be such.
+    fileprivate func codeUnit(at start: Int) -> UInt16 {
+        var unit: UInt16 = 0
+        for position in start..<start + 4 { unit = unit << 4 | UInt16(self[position].hexadecimalDigit ?? 0) }
+        return unit
+    }
+
+    /// The bytes that a string says, of which `range` is the inside and has been scanned.
+    func unescaped(_ range: Range<Int>) -> [UInt8] {
+        var decoded: [UInt8] = []
+        decoded.reserveCapacity(range.count)
+        var position = range.lowerBound
+        while position < range.upperBound {
+            guard self[position] == UInt8(ascii: "\\") else {
+                decoded.append(self[position])
+                position += 1
+                continue
+            }
+            let escape = self[position + 1]
+            position += 2
+            switch escape {
+            case UInt8(ascii: "b"): decoded.append(0x08)
+            case UInt8(ascii: "f"): decoded.append(0x0C)
+            case UInt8(ascii: "n"): decoded.append(0x0A)
+            case UInt8(ascii: "r"): decoded.append(0x0D)
+            case UInt8(ascii: "t"): decoded.append(0x09)
+            case UInt8(ascii: "u"):
+                var units = [codeUnit(at: position)]
+                position += 4
+                if UTF16.isLeadSurrogate(units[0]) {
+                    units.append(codeUnit(at: position + 2))
+                    position += 6
+                }
+                decoded.append(contentsOf: String(decoding: units, as: UTF16.self).utf8)
+            default: decoded.append(escape)
+            }
+        }
+        return decoded
+    }
+}
+
+extension UInt8 {
+    fileprivate var hexadecimalDigit: UInt8? {
+        switch self {
+        case UInt8(ascii: "0")...UInt8(ascii: "9"): self &- UInt8(ascii: "0")
+        case UInt8(ascii: "a")...UInt8(ascii: "f"): self &- UInt8(ascii: "a") &+ 10
+        case UInt8(ascii: "A")...UInt8(ascii: "F"): self &- UInt8(ascii: "A") &+ 10
+        default: nil
+        }
+    }
+}

@@ -1,0 +1,246 @@
+/// Writes JSON (RFC 8259) onto an array of bytes, front to back.
+///
+/// Commas come by themselves; that brackets pair and members have names is the caller's part. Nothing is allocated
+/// but the array.
+///
+/// ```swift
+/// var writer = JSONWriter()
+/// writer.beginObject()
+/// writer.member("op", "message")
+/// writer.member("seq", 812)
+/// writer.endObject()
+/// ```
+package struct JSONWriter {
+    /// What has been written.
+    package private(set) var bytes: [UInt8]
+    private var needsComma = false
+
+    /// Makes a writer that appends to `bytes`.
+    package init(appendingTo bytes: consuming [UInt8] = []) {
+        self.bytes = bytes
+    }
+
+    /// Makes a writer with room for `count` bytes.
+    package init(capacity count: Int) {
+        bytes = []
+        bytes.reserveCapacity(count)
+    }
+
+    /// Forgets what has been written and keeps the room.
+    package mutating func removeAll() {
+        bytes.removeAll(keepingCapacity: true)
+        needsComma = false
+    }
+
+    /// Opens an object.
+    package mutating func beginObject() { begin(UInt8(ascii: "{")) }
+
+    /// Closes an object.
+    package mutating func endObject() { end(UInt8(ascii: "}")) }
+
+    /// Opens an array.
+    package mutating func beginArray() { begin(UInt8(ascii: "[")) }
+
+    /// Closes an array.
+    package mutating func endArray() { end(UInt8(ascii: "]")) }
+
+    /// Ends a line, where several values go one a line.
+    package mutating func newline() {
+        bytes.append(0x0A)
+        needsComma = false
+    }
+
+    /// Writes a member's name; its value comes next.
+    package mutating func name(_ name: String) {
+        string(name)
+        bytes.append(UInt8(ascii: ":"))
+        needsComma = false
+    }
+
+    private mutating func begin(_ bracket: UInt8) {
+        separate()
+        bytes.append(bracket)
+        needsComma = false
+    }
+
+    private mutating func end(_ bracket: UInt8) {
+        bytes.append(bracket)
+        needsComma = true
+    }
+
+    private mutating func separate() {
+        if needsComma { bytes.append(UInt8(ascii: ",")) }
+        needsComma = true
+    }
+
+    /// Writes `null`.
+    package mutating func null() { word("null") }
+
+    /// Writes `true` or `false`.
+    package mutating func bool(_ value: Bool) { word(value ? "true" : "false") }
+
+    private mutating func word(_ word: StaticString) {
+        separate()
+        unsafe bytes.append(contentsOf: UnsafeBufferPointer(start: word.utf8Start, count: word.utf8CodeUnitCount))
+    }
+
+    /// Writes an integer in decimal.
+    package mutating func integer<Integer: FixedWidthInteger>(_ value: Integer) {
+        separate()
+        var digits = InlineArray<40, UInt8>(repeating: 0)
+        var first = 40
+        var magnitude = value.magnitude
+        repeat {
+            let (quotient, remainder) = magnitude.quotientAndRemainder(dividingBy: 10)
+            first -= 1
+            digits[first] = UInt8(ascii: "0") &+ UInt8(truncatingIfNeeded: remainder)
+            magnitude = quotient
+        } while magnitude != 0
+        if value < 0 { bytes.append(UInt8(ascii: "-")) }
+        for index in first..<40 { bytes.append(digits[index]) }
+    }
+
+    /// Writes the shortest number that reads back as `value`; `null` where it is not finite, for which JSON has no
+    /// number.
+    package mutating func double(_ value: Double) {
+        guard value.isFinite else { return null() }
+        separate()
+        bytes.append(contentsOf: value.description.utf8)
+    }
+
+    /// Writes a string with the escapes that JSON needs, and those that keep it valid in JavaScript.
+    package mutating func string(_ value: String) {
+        string(utf8: value.utf8Span.span)
+    }
+
+    /// Writes a string of UTF-8 bytes, which must be valid.
+    package mutating func string(utf8 value: Span<UInt8>) {
+        separate()
+        bytes.append(UInt8(ascii: "\""))
+        escape(value)
+        bytes.append(UInt8(ascii: "\""))
+    }
+
+    /// Writes a string that is the base64 of `value`, padded (RFC 4648 §4).
+    package mutating func base64(_ value: Span<UInt8>) {
+        separate()
+        bytes.append(UInt8(ascii: "\""))
+        encodeBase64(value)
+        bytes.append(UInt8(ascii: "\""))
+    }
+
+    /// Writes bytes that are one JSON value already.
+    package mutating func raw(_ value: Span<UInt8>) {
+        separate()
+        append(value, 0..<value.count)
+    }
+
+    /// Writes a member that is a string.
+    package mutating func member(_ name: String, _ value: String) {
+        self.name(name)
+        string(value)
+    }
+
+    /// Writes a member that is an integer.
+    package mutating func member<Integer: FixedWidthInteger>(_ name: String, _ value: Integer) {
+        self.name(name)
+        integer(value)
+    }
+
+    /// Writes a member that is a floating-point number.
+    package mutating func member(_ name: String, _ value: Double) {
+        self.name(name)
+        double(value)
+    }
+
+    /// Writes a member that is `true` or `false`.
+    package mutating func member(_ name: String, _ value: Bool) {
+        self.name(name)
+        bool(value)
+    }
+
+    /// Writes a member that is a JSON value already.
+    package mutating func member(_ name: String, raw value: Span<UInt8>) {
+        self.name(name)
+        raw(value)
+    }
+
+    private mutating func append(_ span: Span<UInt8>, _ range: Range<Int>) {
+        unsafe span.withUnsafeBufferPointer { source in
+            unsafe bytes.append(contentsOf: UnsafeBufferPointer(rebasing: source[range]))
+        }
+    }
+
+    /// Copies runs that need no escape whole.
+    private mutating func escape(_ value: Span<UInt8>) {
+        var copied = 0
+        var position = 0
+        while true {
+            position = value.skipPlain(from: position)
+            guard position < value.count else { break }
+            let byte = value[position]
+            let length: Int
+            if byte < 0x80 {
+                length = 1
+            } else if byte == 0xE2, position + 2 < value.count, value[position + 1] == 0x80,
+                value[position + 2] & 0xFE == 0xA8
+            {
+                // U+2028 and U+2029 end a line in JavaScript before 2019.
+                length = 3
+            } else {
+                position += 1
+                continue
+            }
+            append(value, copied..<position)
+            appendEscape(of: length == 1 ? UInt16(byte) : 0x2000 | UInt16(value[position + 2] & 0x3F))
+            position += length
+            copied = position
+        }
+        append(value, copied..<value.count)
+    }
+
+    private mutating func appendEscape(of unit: UInt16) {
+        bytes.append(UInt8(ascii: "\\"))
+        switch unit {
+        case 0x22, 0x5C: bytes.append(UInt8(truncatingIfNeeded: unit))
+        case 0x08: bytes.append(UInt8(ascii: "b"))
+        case 0x0C: bytes.append(UInt8(ascii: "f"))
+        case 0x0A: bytes.append(UInt8(ascii: "n"))
+        case 0x0D: bytes.append(UInt8(ascii: "r"))
+        case 0x09: bytes.append(UInt8(ascii: "t"))
+        default:
+            bytes.append(UInt8(ascii: "u"))
+            for digitIndex in 0..<4 {
+                let digit = UInt8(truncatingIfNeeded: unit >> UInt16(12 - 4 * digitIndex)) & 0xF
+                bytes.append(digit < 10 ? UInt8(ascii: "0") &+ digit : UInt8(ascii: "a") &+ digit &- 10)
+            }
+        }
+    }
+
+    private mutating func encodeBase64(_ value: Span<UInt8>) {
+        var position = 0
+        while position < value.count {
+            let left = value.count - position
+            let first = UInt32(value[position]) << 16
+            let second = left > 1 ? UInt32(value[position + 1]) << 8 : 0
+            let third = left > 2 ? UInt32(value[position + 2]) : 0
+            let group = first | second | third
+            bytes.append(Self.base64Digit(group >> 18))
+            bytes.append(Self.base64Digit(group >> 12))
+            bytes.append(left > 1 ? Self.base64Digit(group >> 6) : UInt8(ascii: "="))
+            bytes.append(left > 2 ? Self.base64Digit(group) : UInt8(ascii: "="))
+            position += 3
+        }
+    }
+
+    private static func base64Digit(_ bits: UInt32) -> UInt8 {
+        let value = UInt8(truncatingIfNeeded: bits & 63)
+        return switch value {
+        case 0..<26: UInt8(ascii: "A") &+ value
+        case 26..<52: UInt8(ascii: "a") &+ value &- 26
+        case 52..<62: UInt8(ascii: "0") &+ value &- 52
+        case 62: UInt8(ascii: "+")
+        default: UInt8(ascii: "/")
+        }
+    }
+}

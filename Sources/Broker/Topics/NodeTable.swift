@@ -1,0 +1,204 @@
+/// The nodes of a ``SubscriptionTree`` and the hash table that finds one by its parent and its name.
+///
+/// Nodes are numbered; a freed number is used again. The table is open addressing with linear probing over node
+/// numbers: four bytes a slot, at most three quarters full. Deleting moves later nodes of the run back, so no graves
+/// remain. Names are hashed by `Hasher`, whose seed is the process's own: clients cannot choose names that collide.
+struct NodeTable<Entry: TreeEntry>: ~Copyable {
+    struct Node {
+        /// A level of a filter with wildcards, or the whole name of a filter without.
+        var name: String
+        var entries: ContiguousArray<Entry> = []
+        /// ``none`` at the root and for whole names.
+        var parent: UInt32
+        /// The low half of the hash; the same in the table however it grows.
+        var hash: UInt32
+        /// The child `+`.
+        var single = NodeTable.none
+        /// The child `#`.
+        var rest = NodeTable.none
+        /// Named children; `+` and `#` are not among them.
+        var children: UInt32 = 0
+    }
+
+    /// The number of no node.
+    static var none: UInt32 { .max }
+    /// The node above the first levels of filters with wildcards.
+    static var root: UInt32 { 0 }
+
+    private var nodes: ContiguousArray<Node> = [Node(name: "", parent: .max, hash: 0)]
+    private var free: ContiguousArray<UInt32> = []
+    private var slots = ContiguousArray<UInt32>(repeating: .max, count: 16)
+    private var occupied = 0
+
+    subscript(node: UInt32) -> Node {
+        _read { yield nodes[Int(node)] }
+        _modify { yield &nodes[Int(node)] }
+    }
+
+    /// How many nodes are in use beside the root.
+    var count: Int { nodes.count - free.count - 1 }
+
+    /// Whether there is any filter with a wildcard.
+    var hasWildcards: Bool { isParent(NodeTable.root) }
+
+    private func isParent(_ node: UInt32) -> Bool {
+        self[node].children > 0 || self[node].single != NodeTable.none || self[node].rest != NodeTable.none
+    }
+
+    /// The node named by the bytes in `range` below `parent`, or ``none``.
+    func find(_ bytes: Span<UInt8>, in range: Range<Int>, below parent: UInt32) -> UInt32 {
+        let name = bytes.extracting(range)
+        return find(name, hash: Self.hash(name, below: parent), below: parent)
+    }
+
+    private func find(_ name: Span<UInt8>, hash: UInt32, below parent: UInt32) -> UInt32 {
+        let mask = slots.count - 1
+        var slot = Int(hash) & mask
+        while slots[slot] != NodeTable.none {
+            let number = slots[slot]
+            let node = Int(number)
+            if nodes[node].hash == hash, nodes[node].parent == parent,
+                nodes[node].name.utf8Span.span.hasSameBytes(as: name)
+            {
+                return number
+            }
+            slot = (slot + 1) & mask
+        }
+        return NodeTable.none
+    }
+
+    private static func hash(_ name: Span<UInt8>, below parent: UInt32) -> UInt32 {
+        var hasher = Hasher()
+        hasher.combine(parent)
+        hasher.combine(bytes: name)
+        return UInt32(truncatingIfNeeded: hasher.finalize())
+    }
+
+    /// The node of a whole name, made where there is none.
+    mutating func insertLiteral(_ name: String) -> UInt32 {
+        findOrInsert(name, below: NodeTable.none)
+    }
+
+    /// The node at the end of a filter's levels, made with those above it where there is none.
+    mutating func insertWildcard(_ filter: String) -> UInt32 {
+        var node = NodeTable.root
+        for level in TopicGrammar.levels(of: filter) {
+            switch level {
+            case "+":
+                if self[node].single == NodeTable.none { self[node].single = allocate("+", below: node, hash: 0) }
+                node = self[node].single
+            case "#":
+                if self[node].rest == NodeTable.none { self[node].rest = allocate("#", below: node, hash: 0) }
+                node = self[node].rest
+            default:
+                node = findOrInsert(String(level), below: node)
+            }
+        }
+        return node
+    }
+
+    private mutating func findOrInsert(_ name: String, below parent: UInt32) -> UInt32 {
+        let span = name.utf8Span.span
+        let hash = Self.hash(span, below: parent)
+        let found = find(span, hash: hash, below: parent)
+        guard found == NodeTable.none else { return found }
+        let node = allocate(name, below: parent, hash: hash)
+        if parent != NodeTable.none { self[parent].children += 1 }
+        if (occupied + 1) * 4 > slots.count * 3 { rehash(to: slots.count * 2) }
+        occupied += 1
+        place(node)
+        return node
+    }
+
+    private mutating func allocate(_ name: String, below parent: UInt32, hash: UInt32) -> UInt32 {
+        let node = Node(name: name, parent: parent, hash: hash)
+        if let number = free.popLast() {
+            self[number] = node
+            return number
+        }
+        nodes.append(node)
+        return UInt32(truncatingIfNeeded: nodes.count - 1)
+    }
+
+    private mutating func place(_ node: UInt32) {
+        let mask = slots.count - 1
+        var slot = Int(self[node].hash) & mask
+        while slots[slot] != NodeTable.none { slot = (slot + 1) & mask }
+        slots[slot] = node
+    }
+
+    private mutating func rehash(to size: Int) {
+        let old = slots
+        slots = ContiguousArray(repeating: NodeTable.none, count: size)
+        for node in old where node != NodeTable.none { place(node) }
+    }
+
+    /// Gives memory back where a node that had many entries has few.
+    mutating func shrinkEntries(of node: UInt32) {
+        let count = self[node].entries.count
+        let capacity = self[node].entries.capacity
+        guard capacity > 64, count < capacity / 4 else { return }
+        var smaller = ContiguousArray<Entry>()
+        smaller.reserveCapacity(count * 2)
+        smaller.append(contentsOf: self[node].entries)
+        self[node].entries = smaller
+    }
+
+    /// Frees a node without entries and children, and then its parent where that was the last of it.
+    mutating func freeIfUnused(_ number: UInt32) {
+        var node = number
+        while node != NodeTable.root, self[node].entries.isEmpty, !isParent(node) {
+            let parent = self[node].parent
+            if parent != NodeTable.none, self[parent].single == node {
+                self[parent].single = NodeTable.none
+            } else if parent != NodeTable.none, self[parent].rest == node {
+                self[parent].rest = NodeTable.none
+            } else {
+                takeOut(node)
+                if parent != NodeTable.none { self[parent].children -= 1 }
+            }
+            self[node] = Node(name: "", parent: NodeTable.none, hash: 0)
+            free.append(node)
+            guard parent != NodeTable.none else { return }
+            node = parent
+        }
+    }
+
+    /// Deletes a node from the table and closes the gap.
+    private mutating func takeOut(_ node: UInt32) {
+        let mask = slots.count - 1
+        var gap = Int(self[node].hash) & mask
+        while slots[gap] != node { gap = (gap + 1) & mask }
+        var slot = (gap + 1) & mask
+        while slots[slot] != NodeTable.none {
+            let home = Int(self[slots[slot]].hash) & mask
+            // A node may move back to the gap unless its home lies after the gap.
+            if (slot - home) & mask >= (slot - gap) & mask {
+                slots[gap] = slots[slot]
+                gap = slot
+            }
+            slot = (slot + 1) & mask
+        }
+        slots[gap] = NodeTable.none
+        occupied -= 1
+    }
+
+    /// Gives `body` each node that has entries, and how many.
+    func forEachUsedNode(_ body: (UInt32, Int) -> Void) {
+        for node in nodes.indices where !nodes[node].entries.isEmpty {
+            body(UInt32(truncatingIfNeeded: node), nodes[node].entries.count)
+        }
+    }
+
+    /// The filter whose node this is.
+    func filter(of node: UInt32) -> TopicFilter {
+        var parent = self[node].parent
+        guard parent != NodeTable.none else { return TopicFilter(unchecked: self[node].name, isLiteral: true) }
+        var levels = [self[node].name]
+        while parent != NodeTable.root {
+            levels.append(self[parent].name)
+            parent = self[parent].parent
+        }
+        return TopicFilter(unchecked: levels.reversed().joined(separator: "/"), isLiteral: false)
+    }
+}

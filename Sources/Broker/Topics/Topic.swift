@@ -1,0 +1,54 @@
+/// The name of a topic: what is published to.
+///
+/// MQTT 5.0 §4.7: UTF-8 without wildcards and control characters, levels separated by `/`, empty levels allowed.
+/// Two topics are equal where their bytes are: MQTT-4.7.3-4 forbids normalising.
+package struct Topic: Sendable {
+    /// The whole name.
+    package let name: String
+
+    /// Makes a topic of `name`, or says what is wrong with it.
+    package init(_ name: String, limits: TopicLimits = TopicLimits()) throws(TopicError) {
+        var name = name
+        // A string that came from elsewhere may be stored in pieces; every later comparison wants it in one.
+        name.makeContiguousUTF8()
+        try TopicGrammar.checkTopic(name.utf8Span.span, limits: limits)
+        self.name = name
+    }
+
+    /// Makes a topic of bytes that may not even be UTF-8.
+    package init(bytes: Span<UInt8>, limits: TopicLimits = TopicLimits()) throws(TopicError) {
+        try self.init(TopicGrammar.decode(bytes, limits: limits), limits: limits)
+    }
+
+    /// Makes a topic of the name of a filter that is known to have no wildcard.
+    init(unchecked name: String) {
+        self.name = name
+    }
+
+    /// Whether the name begins with `$`: filters that begin with a wildcard do not match it.
+    package var isReserved: Bool { name.utf8.first == TopicGrammar.dollar }
+
+    /// Whether it is `$SYS` or below it: the broker's own, closed to publishers.
+    package var isSystem: Bool {
+        name.utf8.starts(with: "$SYS".utf8)
+            && (name.utf8.count == 4 || name.utf8.dropFirst(4).first == TopicGrammar.slash)
+    }
+
+    /// The levels in order, at least one, any of which may be empty.
+    package var levels: [Substring] { TopicGrammar.levels(of: name) }
+}
+
+extension Topic: Hashable, CustomStringConvertible {
+    /// Whether both names are the same bytes.
+    package static func == (left: Topic, right: Topic) -> Bool {
+        left.name.utf8Span.span.hasSameBytes(as: right.name.utf8Span.span)
+    }
+
+    /// Feeds the name's bytes.
+    package func hash(into hasher: inout Hasher) {
+        hasher.combine(bytes: name.utf8Span.span)
+    }
+
+    /// The name.
+    package var description: String { name }
+}

@@ -1,0 +1,126 @@
+/// What a subscriber asks for: a topic, in which `+` may stand for one level and a last `#` for the rest.
+///
+/// MQTT 5.0 §4.7.1. `a/#` matches `a` too. A filter that begins with a wildcard matches no topic that begins with `$`
+/// (§4.7.2). Two filters are equal where their bytes are.
+package struct TopicFilter: Sendable {
+    /// The whole filter as it was written.
+    package let name: String
+    /// Whether it has no wildcard, and so matches exactly one topic.
+    package let isLiteral: Bool
+
+    /// Makes a filter of `name`, or says what is wrong with it.
+    package init(_ name: String, limits: TopicLimits = TopicLimits()) throws(TopicError) {
+        var name = name
+        name.makeContiguousUTF8()
+        isLiteral = try TopicGrammar.checkFilter(name.utf8Span.span, limits: limits)
+        self.name = name
+    }
+
+    /// Makes a filter of bytes that may not even be UTF-8.
+    package init(bytes: Span<UInt8>, limits: TopicLimits = TopicLimits()) throws(TopicError) {
+        try self.init(TopicGrammar.decode(bytes, limits: limits), limits: limits)
+    }
+
+    /// Makes the filter that matches `topic` and nothing else.
+    package init(_ topic: Topic) {
+        name = topic.name
+        isLiteral = true
+    }
+
+    /// Makes a filter of a name that was one before.
+    init(unchecked name: String, isLiteral: Bool) {
+        self.name = name
+        self.isLiteral = isLiteral
+    }
+
+    /// The one topic it matches; `nil` where it has a wildcard.
+    package var literalTopic: Topic? { isLiteral ? Topic(unchecked: name) : nil }
+
+    /// The levels in order, at least one, any of which may be empty.
+    package var levels: [Substring] { TopicGrammar.levels(of: name) }
+
+    /// Whether the first level is `+` or `#`.
+    package var beginsWithWildcard: Bool {
+        let first = name.utf8.first
+        return first == TopicGrammar.plus || first == TopicGrammar.hash
+    }
+}
+
+extension TopicFilter: Hashable, CustomStringConvertible {
+    /// Whether both names are the same bytes.
+    package static func == (left: TopicFilter, right: TopicFilter) -> Bool {
+        left.name.utf8Span.span.hasSameBytes(as: right.name.utf8Span.span)
+    }
+
+    /// Feeds the name's bytes.
+    package func hash(into hasher: inout Hasher) {
+        hasher.combine(bytes: name.utf8Span.span)
+    }
+
+    /// The filter as it was written.
+    package var description: String { name }
+}
+
+extension TopicFilter {
+    /// Whether a message published to `topic` is one this filter asks for.
+    package func matches(_ topic: Topic) -> Bool {
+        let filter = name.utf8Span.span
+        let topicBytes = topic.name.utf8Span.span
+        if isLiteral { return filter.hasSameBytes(as: topicBytes) }
+        // MQTT-4.7.2-1.
+        if beginsWithWildcard, topic.isReserved { return false }
+        var filterOffset = 0
+        var topicOffset = 0
+        while true {
+            // Both offsets stand at the beginning of a level, which may be empty and at the very end.
+            let wildcard = filterOffset < filter.count ? filter[filterOffset] : TopicGrammar.slash
+            if wildcard == TopicGrammar.hash { return true }
+            if wildcard == TopicGrammar.plus {
+                filterOffset += 1
+                while topicOffset < topicBytes.count, topicBytes[topicOffset] != TopicGrammar.slash { topicOffset += 1 }
+            } else {
+                while filterOffset < filter.count, filter[filterOffset] != TopicGrammar.slash {
+                    guard topicOffset < topicBytes.count, topicBytes[topicOffset] == filter[filterOffset] else {
+                        return false
+                    }
+                    filterOffset += 1
+                    topicOffset += 1
+                }
+            }
+            if topicOffset == topicBytes.count {
+                let rest = filter.count - filterOffset
+                // `a/#` includes its parent, `a`.
+                return rest == 0 || (rest == 2 && filter[filterOffset + 1] == TopicGrammar.hash)
+            }
+            guard filterOffset < filter.count, topicBytes[topicOffset] == TopicGrammar.slash else { return false }
+            filterOffset += 1
+            topicOffset += 1
+        }
+    }
+
+    /// Whether every topic that `other` matches is matched by this filter too.
+    ///
+    /// Exact, the rule about `$` included: `#` covers `+/a` but not `$SYS/a`; `+/#` covers `#`.
+    package func covers(_ other: TopicFilter) -> Bool {
+        let mine = comparableLevels
+        let theirs = other.comparableLevels
+        if beginsWithWildcard, theirs[0].utf8.first == TopicGrammar.dollar { return false }
+        var index = 0
+        while true {
+            guard index < mine.count else { return index == theirs.count }
+            if mine[index].utf8.first == TopicGrammar.hash { return true }
+            // Theirs ends here, or goes on with any number of levels where mine wants at least this one.
+            guard index < theirs.count, theirs[index].utf8.first != TopicGrammar.hash else { return false }
+            if mine[index].utf8.first != TopicGrammar.plus {
+                guard mine[index].utf8.elementsEqual(theirs[index].utf8) else { return false }
+            }
+            index += 1
+        }
+    }
+
+    /// The levels, with `#` written as `+/#` and `/#` as `/+/#`, which are the same: no topic is empty.
+    private var comparableLevels: [Substring] {
+        if name.utf8.first == TopicGrammar.hash { return ["+", "#"] }
+        return name.utf8.elementsEqual("/#".utf8) ? ["", "+", "#"] : levels
+    }
+}

@@ -1,0 +1,92 @@
+/// What topics and filters have in common: one pass over the bytes that finds whatever makes a name unacceptable.
+enum TopicGrammar {
+    static let slash = UInt8(ascii: "/")
+    static let plus = UInt8(ascii: "+")
+    static let hash = UInt8(ascii: "#")
+    static let dollar = UInt8(ascii: "$")
+
+    /// Checks the bytes of a topic's name, which must be valid UTF-8.
+    static func checkTopic(_ bytes: Span<UInt8>, limits: TopicLimits) throws(TopicError) {
+        try checkLength(bytes.count, limits: limits)
+        var levels = 1
+        for offset in bytes.indices {
+            let byte = bytes[offset]
+            if byte == slash {
+                levels += 1
+            } else if byte == plus || byte == hash {
+                throw .wildcard(Unicode.Scalar(byte), offset: offset)
+            } else {
+                try checkControl(byte, at: offset, of: bytes)
+            }
+        }
+        try checkLevels(levels, limits: limits)
+    }
+
+    /// Checks the bytes of a filter's name, which must be valid UTF-8, and returns whether it is without wildcards.
+    static func checkFilter(_ bytes: Span<UInt8>, limits: TopicLimits) throws(TopicError) -> Bool {
+        try checkLength(bytes.count, limits: limits)
+        var levels = 1
+        var isLiteral = true
+        for offset in bytes.indices {
+            let byte = bytes[offset]
+            if byte == slash {
+                levels += 1
+            } else if byte == plus || byte == hash {
+                isLiteral = false
+                // MQTT-4.7.1-1, MQTT-4.7.1-2.
+                let beginsLevel = offset == 0 || bytes[offset - 1] == slash
+                let isLast = offset + 1 == bytes.count
+                let endsLevel = isLast || (byte == plus && bytes[offset + 1] == slash)
+                guard beginsLevel, endsLevel else {
+                    throw .misplacedWildcard(Unicode.Scalar(byte), level: levels)
+                }
+            } else {
+                try checkControl(byte, at: offset, of: bytes)
+            }
+        }
+        try checkLevels(levels, limits: limits)
+        return isLiteral
+    }
+
+    private static func checkLength(_ count: Int, limits: TopicLimits) throws(TopicError) {
+        // MQTT-4.7.3-1.
+        guard count > 0 else { throw .empty }
+        guard count <= limits.maximumBytes else { throw .tooLong(bytes: count, maximum: limits.maximumBytes) }
+    }
+
+    private static func checkLevels(_ levels: Int, limits: TopicLimits) throws(TopicError) {
+        guard levels <= limits.maximumLevels else { throw .tooManyLevels(levels, maximum: limits.maximumLevels) }
+    }
+
+    @inline(__always)
+    private static func checkControl(_ byte: UInt8, at offset: Int, of bytes: Span<UInt8>) throws(TopicError) {
+        if byte < 0x20 || byte == 0x7F {
+            throw .controlCharacter(Unicode.Scalar(byte), offset: offset)
+        }
+        // U+0080 to U+009F are the two bytes C2 80 to C2 9F.
+        if byte == 0xC2, offset + 1 < bytes.count, bytes[offset + 1] < 0xA0 {
+            throw .controlCharacter(Unicode.Scalar(bytes[offset + 1]), offset: offset)
+        }
+    }
+
+    /// Makes a string of bytes that nothing is known about.
+    static func decode(_ bytes: Span<UInt8>, limits: TopicLimits) throws(TopicError) -> String {
+        // Before the decoding, so that its cost is bounded.
+        try checkLength(bytes.count, limits: limits)
+        let name = unsafe bytes.withUnsafeBufferPointer { unsafe String(validating: $0, as: UTF8.self) }
+        guard let name else { throw .notUTF8 }
+        return name
+    }
+
+    /// Splits at slashes; by bytes, because a slash with a combining mark is another character to `String`.
+    static func levels(of name: String) -> [Substring] {
+        name.utf8.split(separator: slash, omittingEmptySubsequences: false).map(Substring.init)
+    }
+}
+
+extension Hasher {
+    /// Feeds bytes as they are, without a terminator.
+    mutating func combine(bytes: Span<UInt8>) {
+        unsafe bytes.withUnsafeBufferPointer { unsafe combine(bytes: UnsafeRawBufferPointer($0)) }
+    }
+}

@@ -1,0 +1,138 @@
+import Broker
+import Foundation
+import Testing
+
+/// The error that reading `bytes` as one value ends in; `nil` where they are one.
+private func error(of bytes: [UInt8], maximumDepth: Int = JSONScanner.maximumDepth) -> JSONError? {
+    do throws(JSONError) {
+        _ = try JSONValue(parsing: bytes.span, maximumDepth: maximumDepth)
+        return nil
+    } catch {
+        return error
+    }
+}
+
+/// Outside the macros, which cannot hold a span.
+private func isJSON(_ bytes: [UInt8]) -> Bool { JSONScanner.validate(bytes.span) }
+
+@Suite("RFC 8259: what is JSON and what is not")
+struct JSONScannerTests {
+    @Test(arguments: JSONVectors.valid)
+    func accepts(text: String) {
+        let bytes = Array(text.utf8)
+        #expect(error(of: bytes) == nil)
+        #expect(isJSON(bytes))
+    }
+
+    @Test(arguments: JSONVectors.invalid)
+    func refuses(text: String, reason: JSONError.Reason, offset: Int) {
+        let bytes = Array(text.utf8)
+        #expect(error(of: bytes) == JSONError(reason, at: offset))
+        #expect(!isJSON(bytes))
+    }
+
+    /// The words come at every distance from the beginning of an eight-byte word.
+    @Test(arguments: JSONVectors.notUTF8, 0..<10)
+    func refusesWhatIsNotUTF8(bytes: [UInt8], distance: Int) {
+        let quote = UInt8(ascii: "\"")
+        let padding = [UInt8](repeating: UInt8(ascii: "x"), count: distance)
+        let string = [quote] + padding + bytes + padding + [quote]
+        #expect(error(of: string) == JSONError(.notUTF8, at: 1 + distance))
+    }
+
+    @Test(arguments: JSONVectors.borders, 0..<10)
+    func decodesUTF8(scalar: String, distance: Int) throws {
+        let padding = String(repeating: "x", count: distance)
+        let text = padding + scalar + padding
+        let bytes = Array("\"\(text)\"".utf8)
+        #expect(try JSONValue(parsing: bytes.span).string == text)
+        #expect(try JSONValue(parsing: bytes.span).stringBytes == Array(text.utf8))
+    }
+
+    /// Each byte that ends a run of plain ones, at each place in a word.
+    @Test(arguments: 0..<20)
+    func findsTheSpecialByteAnywhere(distance: Int) throws {
+        let padding = String(repeating: "~", count: distance)
+        for (escape, decoded) in [
+            (#"\""#, "\""), (#"\\"#, "\\"), (#"\n"#, "\n"), (#"\u00fc"#, "ü"), ("ü", "ü"), (" ", " "),
+            ("\u{7F}", "\u{7F}"),
+        ] {
+            let bytes = Array("\"\(padding)\(escape)\(padding)\"".utf8)
+            #expect(try JSONValue(parsing: bytes.span).string == padding + decoded + padding)
+        }
+        for control in 0..<0x20 as Range<UInt8> {
+            let bytes = Array("\"\(padding)".utf8) + [control] + Array("\(padding)\"".utf8)
+            #expect(error(of: bytes) == JSONError(.controlCharacter(control), at: 1 + distance))
+        }
+    }
+
+    /// No beginning of a value is one, but for numbers.
+    @Test(arguments: JSONVectors.valid)
+    func noticesWhereTheInputIsCut(text: String) {
+        let bytes = Array(text.trimmingCharacters(in: .whitespacesAndNewlines).utf8)
+        for count in 0..<bytes.count {
+            let cut = Array(bytes[..<count])
+            guard let last = cut.last, (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(last),
+                bytes[0] != UInt8(ascii: "[")
+            else {
+                #expect(!isJSON(cut), "\(count) of \(text)")
+                continue
+            }
+            #expect(
+                isJSON(cut) == (Double(String(decoding: cut, as: UTF8.self)) != nil),
+                "\(count) of \(text)")
+        }
+    }
+
+    /// Foundation is lenient with depth and strict with the rest: it must accept whatever we accept.
+    @Test(arguments: 0..<300)
+    func acceptsNothingThatFoundationRefuses(seed: Int) throws {
+        var schedule = TopicSchedule(seed: seed)
+        for text in JSONVectors.valid where text != "1e999" {
+            var bytes = Array(text.utf8)
+            let place = Int.random(in: 0..<bytes.count, using: &schedule)
+            switch Int.random(in: 0..<3, using: &schedule) {
+            case 0: bytes[place] = Array(#"{}[]",:\u0 1e.-"#.utf8).randomElement(using: &schedule) ?? 0
+            case 1: bytes.remove(at: place)
+            default: bytes.insert(UInt8.random(in: 0...255, using: &schedule), at: place)
+            }
+            guard isJSON(bytes) else { continue }
+            let number = Double(String(decoding: bytes, as: UTF8.self))
+            if let number, !number.isFinite { continue }
+            #expect(throws: Never.self, "\(bytes)") {
+                try JSONSerialization.jsonObject(with: Data(bytes), options: .fragmentsAllowed)
+            }
+        }
+    }
+
+    @Test(arguments: ["[", "{\"a\":"])
+    func boundsDepth(opening: String) {
+        let closing = opening == "[" ? "]" : "}"
+        func nested(_ depth: Int) -> [UInt8] {
+            Array((String(repeating: opening, count: depth) + "1" + String(repeating: closing, count: depth)).utf8)
+        }
+        #expect(error(of: nested(64)) == nil)
+        #expect(error(of: nested(65)) == JSONError(.tooDeep(maximum: 64), at: 64 * opening.utf8.count))
+        #expect(error(of: nested(3), maximumDepth: 2) == JSONError(.tooDeep(maximum: 2), at: 2 * opening.utf8.count))
+        #expect(error(of: nested(1), maximumDepth: 0) == JSONError(.tooDeep(maximum: 0), at: 0))
+        let bomb = Array(String(repeating: opening, count: 1_000_000).utf8)
+        #expect(error(of: bomb) == JSONError(.tooDeep(maximum: 64), at: 64 * opening.utf8.count))
+    }
+
+    @Test(arguments: [
+        (
+            JSONError(.unexpectedByte(UInt8(ascii: "}"), expected: "a value"), at: 12),
+            "expected a value, found '}' at byte 12"
+        ),
+        (JSONError(.unexpectedByte(0, expected: "':'"), at: 0), "expected ':', found 0x00 at byte 0"),
+        (
+            JSONError(.wrongKind(member: "ttl", expected: "an integer", found: .string), at: 3),
+            "\"ttl\": expected an integer, found string at byte 3"
+        ),
+        (JSONError(.outOfRange(member: "since"), at: 9), "\"since\": number out of range at byte 9"),
+        (JSONError(.duplicateMember("op"), at: 10), "a second member \"op\" at byte 10"),
+    ])
+    func saysWhatAndWhere(error: JSONError, text: String) {
+        #expect(error.description == text)
+    }
+}

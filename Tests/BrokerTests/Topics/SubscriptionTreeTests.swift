@@ -1,0 +1,204 @@
+import Broker
+import Testing
+
+@Suite("Subscription tree")
+struct SubscriptionTreeTests {
+    struct Subscriber: TreeEntry, Equatable {
+        var subscription: UInt32
+        var mark = 0
+    }
+
+    /// An entry that is counted while it lives.
+    final class Counted: TreeEntry {
+        let subscription: UInt32
+        let died: () -> Void
+
+        init(_ subscription: UInt32, died: @escaping () -> Void) {
+            self.subscription = subscription
+            self.died = died
+        }
+
+        deinit { died() }
+    }
+
+    private func matches(_ tree: borrowing SubscriptionTree<Subscriber>, _ topic: String) throws -> [UInt32] {
+        var found: [UInt32] = []
+        tree.forEachMatch(of: try Topic(topic)) { entries in
+            for index in entries.indices { found.append(entries[index].subscription) }
+        }
+        return found.sorted()
+    }
+
+    private func tree(_ filters: [String]) throws -> SubscriptionTree<Subscriber> {
+        var tree = SubscriptionTree<Subscriber>()
+        for (number, filter) in filters.enumerated() {
+            tree.insert(Subscriber(subscription: UInt32(number)), at: try TopicFilter(filter))
+        }
+        return tree
+    }
+
+    @Test(arguments: TopicFilterTests.matching)
+    func finds(filter: String, topic: String) throws {
+        let tree = try tree([filter, "not/this/one", filter])
+        #expect(try matches(tree, topic) == [0, 2])
+    }
+
+    @Test(arguments: TopicFilterTests.notMatching)
+    func doesNotFind(filter: String, topic: String) throws {
+        let tree = try tree([filter, topic])
+        #expect(try matches(tree, topic) == [1])
+    }
+
+    @Test func givesEachFilterOnceAndWhole() throws {
+        let tree = try tree(["a/b", "a/b", "a/+", "a/+", "a/+", "a/#", "+/b", "#", "a", "a/b/#", "a/b/+", "a/c"])
+        var runs: [[UInt32]] = []
+        tree.forEachMatch(of: try Topic("a/b")) { entries in
+            runs.append(entries.indices.map { entries[$0].subscription })
+        }
+        #expect(runs.sorted { $0[0] < $1[0] } == [[0, 1], [2, 3, 4], [5], [6], [7], [9]])
+    }
+
+    @Test func removesAndReusesNumbers() throws {
+        var tree = try tree(["a", "a", "a"])
+        #expect(tree.remove(0) == Subscriber(subscription: 0))
+        #expect(try matches(tree, "a") == [1, 2])
+        #expect(tree.remove(0) == nil)
+        #expect(tree.remove(99) == nil)
+        tree.insert(Subscriber(subscription: 0), at: try TopicFilter("b"))
+        #expect(try matches(tree, "a") == [1, 2])
+        #expect(try matches(tree, "b") == [0])
+        #expect(tree.count == 3)
+    }
+
+    @Test func replacesAnEntryOfTheSameNumber() throws {
+        var tree = try tree(["a", "b/+"])
+        tree.insert(Subscriber(subscription: 0, mark: 1), at: try TopicFilter("b/#"))
+        #expect(tree.count == 2)
+        #expect(try matches(tree, "a") == [])
+        #expect(try matches(tree, "b/x") == [0, 1])
+    }
+
+    @Test func updatesInPlace() throws {
+        var tree = try tree(["a", "+"])
+        tree.update(1) { $0.mark = 7 }
+        #expect(tree.entry(of: 1) == Subscriber(subscription: 1, mark: 7))
+        #expect(tree.entry(of: 0) == Subscriber(subscription: 0))
+        #expect(tree.entry(of: 2) == nil)
+    }
+
+    @Test func changesItsVersionWithEachChangeOnly() throws {
+        var tree = try tree([])
+        var versions = [tree.version]
+        tree.insert(Subscriber(subscription: 0), at: try TopicFilter("a"))
+        versions.append(tree.version)
+        tree.update(0) { $0.mark = 1 }
+        versions.append(tree.version)
+        _ = tree.remove(0)
+        versions.append(tree.version)
+        #expect(versions == versions.sorted())
+        #expect(Set(versions).count == 4)
+        _ = tree.remove(0)
+        tree.update(0) { $0.mark = 1 }
+        #expect(try matches(tree, "a") == [])
+        #expect(tree.version == versions[3])
+    }
+
+    @Test func countsFilters() throws {
+        var tree = try tree(["a/b", "a/b", "a/+/#", "#", "+/+", "$SYS/#", "a/b/c", "x//+"])
+        _ = tree.remove(6)
+        var counts: [TopicFilter: Int] = [:]
+        tree.forEachFilter { filter, count in counts[filter, default: 0] += count }
+        let expected = ["a/b": 2, "a/+/#": 1, "#": 1, "+/+": 1, "$SYS/#": 1, "x//+": 1]
+        #expect(counts == Dictionary(uniqueKeysWithValues: try expected.map { (try TopicFilter($0), $1) }))
+        #expect(counts.keys.allSatisfy { $0.isLiteral == ($0.name == "a/b") })
+    }
+
+    @Test func sharesAndFreesNodes() throws {
+        var tree = try tree(["a/b/c", "a/b/c", "x/+/y/#", "x/+/z", "x/+/y/+"])
+        // One whole name; x, x/+, x/+/y, x/+/y/#, x/+/z, x/+/y/+.
+        #expect(tree.nodeCount == 7)
+        _ = tree.remove(2)
+        #expect(tree.nodeCount == 6)
+        _ = tree.remove(4)
+        #expect(tree.nodeCount == 4)
+        _ = tree.remove(0)
+        #expect(tree.nodeCount == 4)
+        _ = tree.remove(1)
+        _ = tree.remove(3)
+        #expect(tree.nodeCount == 0)
+    }
+
+    @Test func letsGoOfEntries() throws {
+        var alive = 4
+        var tree = SubscriptionTree<Counted>()
+        for number in 0..<3 as Range<UInt32> {
+            tree.insert(Counted(number) { alive -= 1 }, at: try TopicFilter("a/+"))
+        }
+        #expect(alive == 4)
+        _ = tree.remove(0)
+        #expect(alive == 3)
+        tree.insert(Counted(1) { alive -= 1 }, at: try TopicFilter("b"))
+        #expect(alive == 2)
+        _ = tree.remove(1)
+        #expect(alive == 1)
+        _ = consume tree
+        #expect(alive == 0)
+    }
+
+    @Test func holdsManySubscribersOfOneFilterAndManyFilters() throws {
+        var tree = SubscriptionTree<Subscriber>()
+        let filters = try (0..<5_000).map { try TopicFilter($0 % 2 == 0 ? "device/\($0)/+" : "device/\($0)/x") }
+        for number in 0..<20_000 {
+            let filter = try number < 15_000 ? TopicFilter("all") : filters[number - 15_000]
+            tree.insert(Subscriber(subscription: UInt32(number)), at: filter)
+        }
+        #expect(try matches(tree, "device/4321/x") == [19_321])
+        #expect(try matches(tree, "device/4322/x") == [19_322])
+        #expect(try matches(tree, "all").count == 15_000)
+        for number in 0..<20_000 where number % 10 != 0 { _ = tree.remove(UInt32(number)) }
+        #expect(try matches(tree, "all") == stride(from: 0, to: 15_000, by: 10).map(UInt32.init))
+        #expect(try matches(tree, "device/4320/x") == [19_320])
+        #expect(try matches(tree, "device/4322/x") == [])
+        #expect(tree.count == 2_000)
+    }
+
+    /// Against a plain list, however subscriptions come and go.
+    @Test(arguments: 0..<500)
+    func agreesWithAListInAnyOrderOfThings(seed: Int) throws {
+        var schedule = TopicSchedule(seed: seed)
+        var tree = SubscriptionTree<Subscriber>()
+        var list: [UInt32: (filter: TopicFilter, mark: Int)] = [:]
+        // Few removals let it grow, many bring it back to nothing.
+        let removals = Int.random(in: 1...6, using: &schedule)
+        for step in 0..<200 {
+            let number = UInt32.random(in: 0..<40, using: &schedule)
+            switch Int.random(in: 0..<10, using: &schedule) {
+            case 0..<removals:
+                #expect(tree.remove(number)?.mark == list.removeValue(forKey: number)?.mark)
+            case 6:
+                tree.update(number) { $0.mark += 1 }
+                list[number]?.mark += 1
+            case 7...:
+                let topic = try schedule.topic()
+                var found: [UInt32: Int] = [:]
+                tree.forEachMatch(of: topic) { entries in
+                    for index in entries.indices { found[entries[index].subscription] = entries[index].mark }
+                }
+                let expected = list.filter { matchesByDefinition($0.value.filter.name, topic.name) }.mapValues(\.mark)
+                #expect(found == expected, "step \(step), \(topic)")
+            default:
+                let filter = try schedule.filter()
+                tree.insert(Subscriber(subscription: number, mark: step), at: filter)
+                list[number] = (filter, step)
+            }
+            #expect(tree.count == list.count)
+        }
+        var counts: [TopicFilter: Int] = [:]
+        tree.forEachFilter { filter, count in counts[filter] = count }
+        #expect(counts == Dictionary(grouping: list.values, by: \.filter).mapValues(\.count))
+        for number in list.keys { #expect(tree.remove(number) != nil) }
+        #expect(tree.nodeCount == 0)
+        tree.forEachFilter { filter, _ in Issue.record("\(filter) was not freed") }
+        #expect(tree.count == 0)
+    }
+}
