@@ -1,0 +1,106 @@
+internal import Glibc
+
+/// Reads a configuration file: YAML to ``Settings``, or everything that is wrong with it.
+///
+/// The broker at its start, its reload and every check of a file run this same code.
+package enum ConfigurationReader {
+    /// The most that a file may hold, in bytes.
+    package static let maximumFileSize = 1 << 20
+
+    /// Reads the file at `path`.
+    ///
+    /// An empty file is the defaults.
+    package static func read(path: String) throws(ConfigurationErrors) -> Settings {
+        try parse(contents(of: path), file: path)
+    }
+
+    /// Reads `bytes`; `file` is the name that errors give them.
+    package static func parse(_ bytes: [UInt8], file: String) throws(ConfigurationErrors) -> Settings {
+        var bytes = bytes
+        if bytes.starts(with: [0xEF, 0xBB, 0xBF]) { bytes.removeFirst(3) }
+        if let (mark, message) = refusal(of: bytes) {
+            throw ConfigurationErrors(file: file, [(mark, "", message)])
+        }
+        guard var parser = YAMLEventParser(bytes) else {
+            throw ConfigurationErrors(file: file, [(YAMLMark(line: 1, column: 1), "", "out of memory")])
+        }
+        var tree = ConfigurationTree()
+        var decoder = SettingsDecoder()
+        var syntax: [(mark: YAMLMark, key: String, message: String)] = []
+        do throws(YAMLSyntaxError) {
+            if let root = try tree.read(&parser) { decoder.decode(root) }
+        } catch {
+            syntax = [(error.mark, "", error.message)]
+        }
+        let found = tree.errors + decoder.decoder.errors + syntax
+        if !found.isEmpty { throw ConfigurationErrors(file: file, found) }
+        return decoder.settings
+    }
+
+    /// Why `bytes` are no text at all, and where; libyaml need not see them then.
+    private static func refusal(of bytes: [UInt8]) -> (YAMLMark, String)? {
+        guard bytes.count <= maximumFileSize else {
+            let size = SettingsWriter.size(maximumFileSize)
+            return (YAMLMark(line: 1, column: 1), "expected at most \(size), found a larger file")
+        }
+        if let offset = bytes.firstIndex(of: 0) {
+            return (YAMLMark(endOf: bytes[..<offset]), "expected text, found a NUL byte")
+        }
+        guard let offset = firstInvalidByte(bytes) else { return nil }
+        return (YAMLMark(endOf: bytes[..<offset]), "expected UTF-8, found the byte \(bytes[offset])")
+    }
+
+    private static func firstInvalidByte(_ bytes: [UInt8]) -> Int? {
+        var decoder = UTF8.ForwardParser()
+        var iterator = bytes.makeIterator()
+        var offset = 0
+        while true {
+            switch decoder.parseScalar(from: &iterator) {
+            case .valid(let scalar): offset += scalar.count
+            case .emptyInput: return nil
+            case .error: return offset
+            }
+        }
+    }
+
+    private static func contents(of path: String) throws(ConfigurationErrors) -> [UInt8] {
+        let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw unreadable(path, errno) }
+        defer { close(descriptor) }
+        var contents: [UInt8] = []
+        var chunk = [UInt8](repeating: 0, count: 64 << 10)
+        while contents.count <= maximumFileSize {
+            let count = unsafe chunk.withUnsafeMutableBytes { unsafe Glibc.read(descriptor, $0.baseAddress, $0.count) }
+            if count == 0 { break }
+            if count > 0 {
+                contents += chunk[..<count]
+            } else if errno != EINTR {
+                throw unreadable(path, errno)
+            }
+        }
+        return contents
+    }
+
+    private static func unreadable(_ path: String, _ code: Int32) -> ConfigurationErrors {
+        let reason = unsafe strerror(code).map { unsafe String(cString: $0) } ?? "error \(code)"
+        let message = "expected a readable file, found: \(reason)"
+        return ConfigurationErrors(
+            errors: [ConfigurationError(file: path, line: 0, column: 0, key: "", message: message)])
+    }
+}
+
+extension ConfigurationErrors {
+    /// Puts what was found into the order of the file, and cuts what is too much.
+    fileprivate init(file: String, _ found: [(mark: YAMLMark, key: String, message: String)]) {
+        var errors = found.sorted { $0.mark < $1.mark }.prefix(Self.maximumCount).map { found in
+            ConfigurationError(
+                file: file, line: found.mark.line, column: found.mark.column, key: found.key, message: found.message)
+        }
+        if found.count > Self.maximumCount, let last = errors.last {
+            let message = "too many errors, the others are not shown"
+            errors.append(
+                ConfigurationError(file: file, line: last.line, column: last.column, key: "", message: message))
+        }
+        self.init(errors: errors)
+    }
+}

@@ -1,0 +1,79 @@
+internal import Glibc
+
+/// Where a listener waits for connections.
+///
+/// Names are not resolved: what a name stands for may change, and with it who can reach the broker.
+package enum ListenAddress: Sendable, Hashable {
+    /// A TCP port of an address: IPv4, or IPv6 without brackets, in its canonical text. Port 0: any free one.
+    case internet(host: String, port: UInt16)
+    /// A socket in the file system; the path is absolute and fits `sockaddr_un`.
+    case unix(path: String)
+
+    /// Where a broker listens that was told nothing.
+    package static let defaultAddress = ListenAddress.internet(host: "127.0.0.1", port: 8080)
+
+    /// The most bytes a Unix socket's path may have; `sun_path` holds one more, for its end.
+    package static let maximumPathLength = 107
+
+    /// Reads `127.0.0.1:8080`, `[::1]:8080` or `unix:/path`; `nil` when `text` is none of these.
+    package init?(_ text: String) {
+        if text.hasPrefix("unix:") {
+            self.init(path: String(text.dropFirst(5)))
+            return
+        }
+        guard let colon = text.utf8.lastIndex(of: UInt8(ascii: ":")),
+            let port = Self.port(text.utf8[text.utf8.index(after: colon)...])
+        else { return nil }
+        let host = text[..<colon]
+        if host.hasPrefix("["), host.hasSuffix("]") {
+            guard let host = Self.canonical(String(host.dropFirst().dropLast()), family: AF_INET6) else { return nil }
+            self = .internet(host: host, port: port)
+        } else {
+            guard let host = Self.canonical(String(host), family: AF_INET) else { return nil }
+            self = .internet(host: host, port: port)
+        }
+    }
+
+    private init?(path: String) {
+        guard path.hasPrefix("/"), path.utf8.count > 1, path.utf8.count <= Self.maximumPathLength,
+            !path.utf8.contains(0)
+        else { return nil }
+        self = .unix(path: path)
+    }
+
+    /// Whether only this machine can connect: 127.0.0.0/8, `::1`, a Unix socket.
+    package var isLoopback: Bool {
+        switch self {
+        case .internet(let host, _): host.hasPrefix("127.") || host == "::1" || host.hasPrefix("::ffff:127.")
+        case .unix: true
+        }
+    }
+
+    private static func port(_ digits: Substring.UTF8View) -> UInt16? {
+        guard 1...5 ~= digits.count, digits.allSatisfy({ 0x30...0x39 ~= $0 }) else { return nil }
+        return UInt16(Substring(digits))
+    }
+
+    /// The address as the kernel would print it, so that one address has one text.
+    private static func canonical(_ host: String, family: Int32) -> String? {
+        guard !host.utf8.contains(0) else { return nil }
+        var address = in6_addr()
+        guard unsafe inet_pton(family, host, &address) == 1 else { return nil }
+        return unsafe withUnsafeTemporaryAllocation(of: CChar.self, capacity: Int(INET6_ADDRSTRLEN)) { text in
+            guard let start = text.baseAddress,
+                unsafe inet_ntop(family, &address, start, socklen_t(text.count)) != nil
+            else { return nil }
+            return unsafe String(cString: start)
+        }
+    }
+}
+
+extension ListenAddress: CustomStringConvertible {
+    /// The text that ``init(_:)`` reads.
+    package var description: String {
+        switch self {
+        case .internet(let host, let port): host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
+        case .unix(let path): "unix:\(path)"
+        }
+    }
+}

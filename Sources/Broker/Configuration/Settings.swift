@@ -1,0 +1,219 @@
+/// Everything that can be set about a broker, as read from its configuration.
+///
+/// `Settings()` is the broker without any configuration: what stands here is the default, and `Config/broker.yaml` shows
+/// the same. A key that this version refuses (TLS, history, compression, users, tokens, rules) has no member here.
+package struct Settings: Sendable, Equatable {
+    /// Where the broker listens; never empty.
+    package var listen: [Listener] = [Listener()]
+    /// The directory of the store and of the admin socket, relative to the working directory.
+    package var dataDirectory = "./data"
+    /// The event loops.
+    package var reactors = Reactors()
+    /// What clients may use up.
+    package var limits = Limits()
+    /// How dead peers are found.
+    package var keepalive = Keepalive()
+    /// The database file.
+    package var store = Store()
+    /// Retained values.
+    package var retained = Retained()
+    /// Which web pages may connect: a request with an `Origin` has to match one of these; empty: none.
+    package var origins: [OriginRule] = [.sameHost]
+    /// Who may do what.
+    package var access = Access()
+    /// The administrator's way in.
+    package var admin = Admin()
+    /// `GET /metrics`.
+    package var metrics = Metrics()
+    /// What is logged, and how.
+    package var log = Log()
+
+    package init() {}
+
+    /// One listening socket.
+    package struct Listener: Sendable, Equatable {
+        /// Where to listen.
+        package var address = ListenAddress.defaultAddress
+        /// What stands before every path of this listener, such as `/broker`; never ends with `/`; empty: nothing.
+        package var pathPrefix = ""
+
+        package init() {}
+
+        package init(address: ListenAddress, pathPrefix: String = "") {
+            self.address = address
+            self.pathPrefix = pathPrefix
+        }
+    }
+
+    /// The event loops.
+    package struct Reactors: Sendable, Equatable {
+        /// The number of loops, each with its thread; `nil`: one per core.
+        package var count: Int?
+        /// How a loop waits for the kernel.
+        package var backend = Backend.auto
+
+        package init() {}
+
+        /// A kernel interface to wait on.
+        package enum Backend: String, Sendable, CaseIterable {
+            /// The best that this version has.
+            case auto
+            case epoll
+        }
+    }
+
+    /// What clients may use up.
+    package struct Limits: Sendable, Equatable {
+        /// Open connections of all listeners.
+        package var connections = 100_000
+        /// Open connections of one client address; `nil`: unlimited.
+        package var connectionsPerAddress: Int?
+        /// From accepting a connection to the end of its first request head.
+        package var handshakeTimeout = Duration.seconds(10)
+        /// A request line and its fields, in bytes.
+        package var requestHead = 16 << 10
+        /// A message's payload or a request's body, in bytes.
+        package var message = 1 << 20
+        /// A topic or filter, in bytes of UTF-8.
+        package var topic = 1024
+        /// The levels of a topic or filter.
+        package var topicLevels = 32
+        /// Filters that one client holds at a time.
+        package var subscriptionsPerClient = 1000
+        /// Bytes that wait to be sent on one connection.
+        package var pending = 1 << 20
+        /// How long the oldest of them may wait; `nil`: unlimited.
+        package var pendingAge: Duration? = .seconds(30)
+        /// Publishes a second on one connection; `nil`: unlimited.
+        package var publishRate: Int?
+
+        package init() {}
+    }
+
+    /// How dead peers are found.
+    package struct Keepalive: Sendable, Equatable {
+        /// The silence after which a PING is sent; `nil`: keepalive is off.
+        package var interval: Duration? = .seconds(25)
+        /// How long after that PING a peer may stay silent before it is evicted.
+        package var timeout = Duration.seconds(10)
+
+        package init() {}
+    }
+
+    /// The database file.
+    package struct Store: Sendable, Equatable {
+        /// The size up to which the file may grow, in bytes.
+        package var maximumSize = 16 << 30
+
+        package init() {}
+    }
+
+    /// Retained values.
+    package struct Retained: Sendable, Equatable {
+        /// The number of topics with a retained value; `nil`: unlimited.
+        package var maximumMessages: Int?
+        /// The payloads of all retained values together, in bytes; `nil`: unlimited.
+        package var maximumBytes: Int?
+
+        package init() {}
+    }
+
+    /// Who may do what.
+    package struct Access: Sendable, Equatable {
+        /// What clients without an identity may do.
+        package var anonymous = Anonymous()
+        /// Whether they may do so beyond loopback, too.
+        package var anonymousAnywhere = false
+
+        package init() {}
+
+        /// What clients without an identity may do.
+        package struct Anonymous: Sendable, Equatable {
+            /// The topic filters they may publish to, each a valid one; empty: nothing.
+            package var publish = ["#"]
+            /// The topic filters they may subscribe to, each a valid one; empty: nothing.
+            package var subscribe = ["#"]
+
+            package init() {}
+        }
+    }
+
+    /// The administrator's way in.
+    package struct Admin: Sendable, Equatable {
+        /// The socket's path as it was written; ``Settings/adminSocketPath`` is the one to use.
+        package var socket = "DATA_DIR/admin.sock"
+
+        package init() {}
+    }
+
+    /// `GET /metrics`.
+    package struct Metrics: Sendable, Equatable {
+        /// Whether it is answered at all.
+        package var enabled = true
+
+        package init() {}
+    }
+
+    /// What is logged, and how.
+    package struct Log: Sendable, Equatable {
+        /// The least urgent lines that are written.
+        package var level = Level.info
+        /// The form of a line.
+        package var format = Format.text
+
+        package init() {}
+
+        /// How urgent a line is; a smaller level is a more urgent one.
+        package enum Level: String, Sendable, CaseIterable, Comparable {
+            case error
+            case warning
+            case info
+            case debug
+
+            package static func < (left: Level, right: Level) -> Bool { left.rank < right.rank }
+
+            private var rank: Int {
+                switch self {
+                case .error: 0
+                case .warning: 1
+                case .info: 2
+                case .debug: 3
+                }
+            }
+        }
+
+        /// The form of a line.
+        package enum Format: String, Sendable, CaseIterable {
+            case text
+            case json
+        }
+    }
+}
+
+extension Settings {
+    /// The limits that a topic or filter from outside has to keep.
+    package var topicLimits: TopicLimits {
+        TopicLimits(maximumBytes: limits.topic, maximumLevels: limits.topicLevels)
+    }
+
+    /// Where the admin socket is: ``Admin/socket`` with `DATA_DIR` at its begin replaced by ``dataDirectory``.
+    package var adminSocketPath: String {
+        let placeholder = "DATA_DIR/"
+        guard admin.socket.hasPrefix(placeholder) else { return admin.socket }
+        let name = admin.socket.dropFirst(placeholder.count)
+        return dataDirectory.hasSuffix("/") ? dataDirectory + name : "\(dataDirectory)/\(name)"
+    }
+
+    /// Why the broker must not listen as it is set up, in a sentence for the administrator; `nil` when it may.
+    ///
+    /// To be asked when the command line has had its say: a stranger who may publish has to be meant.
+    package func refusalToListen() -> String? {
+        guard !access.anonymousAnywhere, !access.anonymous.publish.isEmpty,
+            let exposed = listen.first(where: { !$0.address.isLoopback })
+        else { return nil }
+        return """
+            refusing to listen on \(exposed.address), beyond loopback, while anonymous clients may publish: \
+            set access.anonymous.publish to [], or say access.anonymous_anywhere: true
+            """
+    }
+}

@@ -1,0 +1,223 @@
+/// Makes settings of a configuration's tree, section by section.
+struct SettingsDecoder {
+    var settings = Settings()
+    private(set) var decoder = ConfigurationDecoder()
+
+    mutating func decode(_ root: ConfigurationNode) {
+        guard let file = decoder.section(root, path: "", kind: "") else { return }
+        decoder.decode(file, "data_dir", .path, into: &settings.dataDirectory)
+        decodeListeners(file)
+        if let section = decoder.section("reactors", of: file) { decodeReactors(section) }
+        if let section = decoder.section("limits", of: file) { decodeLimits(section) }
+        if let section = decoder.section("keepalive", of: file) { decodeKeepalive(section) }
+        decodeStorage(file)
+        decodeOrigins(file)
+        if let section = decoder.section("compression", of: file) { decodeCompression(section) }
+        if let section = decoder.section("access", of: file) { decodeAccess(section) }
+        if let section = decoder.section("admin", of: file) { decodeAdmin(section) }
+        if let section = decoder.section("metrics", of: file) {
+            decoder.decode(section, "enabled", .boolean, into: &settings.metrics.enabled)
+        }
+        if let section = decoder.section("log", of: file) {
+            decoder.decode(section, "level", .choice, into: &settings.log.level)
+            decoder.decode(section, "format", .choice, into: &settings.log.format)
+        }
+    }
+
+    private mutating func decodeListeners(_ file: ConfigurationSection) {
+        guard let items = decoder.items(of: file, "listen", expected: "a list of listeners") else { return }
+        if items.isEmpty, let node = file.value(of: "listen") {
+            decoder.fail(node.mark, "listen", "expected at least one listener, found an empty list")
+            return
+        }
+        var seen: [ListenAddress: String] = [:]
+        settings.listen = []
+        for (node, path) in items {
+            var listener = Settings.Listener()
+            if let section = decoder.section(node, path: path, kind: "listen[]") {
+                let isAddress = decodeAddress(section, into: &listener.address)
+                decoder.decode(section, "path_prefix", .pathPrefix, into: &listener.pathPrefix)
+                decoder.decodeUnavailable(section, "proxy_protocol", .boolean, default: false)
+                decoder.refuse(section, "tls")
+                let place = section.value(of: "address")?.mark ?? section.mark
+                if isAddress, let first = seen[listener.address] {
+                    decoder.fail(
+                        place, "\(path).address",
+                        "expected another address, found \(listener.address), where \(first) listens")
+                } else if isAddress, listener.address.isFixed {
+                    seen[listener.address] = path
+                }
+            }
+            settings.listen.append(listener)
+        }
+    }
+
+    /// The one key that has to be there: a default would be two listeners in one place.
+    private mutating func decodeAddress(_ section: ConfigurationSection, into address: inout ListenAddress) -> Bool {
+        let value = ConfigurationValue<ListenAddress>.listenAddress
+        guard section.value(of: "address") != nil else {
+            decoder.fail(section.mark, "\(section.path).address", "expected \(value.expected), found nothing")
+            return false
+        }
+        return decoder.decode(section, "address", value, into: &address)
+    }
+
+    private mutating func decodeReactors(_ section: ConfigurationSection) {
+        let count = ConfigurationValue<Int>.count(1...256).or("auto", listed: "auto")
+        decoder.decode(section, "count", count, into: &settings.reactors.count)
+        if let node = section.value(of: "backend"), case .scalar("io_uring", _) = node.content {
+            decoder.failUnavailable(node, "reactors.backend")
+        } else {
+            decoder.decode(section, "backend", .choice, into: &settings.reactors.backend)
+        }
+    }
+
+    private mutating func decodeLimits(_ section: ConfigurationSection) {
+        let count = ConfigurationValue<Int>.count(1...1_000_000_000)
+        let age = ConfigurationValue<Duration>.timeSpan
+        decoder.decode(section, "connections", .count(1...10_000_000), into: &settings.limits.connections)
+        decoder.decode(
+            section, "connections_per_address", count.liftable, into: &settings.limits.connectionsPerAddress)
+        decoder.decode(section, "handshake_timeout", .timeSpan, into: &settings.limits.handshakeTimeout)
+        decoder.decode(section, "request_head", .size(256...1 << 20), into: &settings.limits.requestHead)
+        decoder.decode(section, "message", .size(1...256 << 20), into: &settings.limits.message)
+        decoder.decode(section, "topic", .size(1...65_535), into: &settings.limits.topic)
+        decoder.decode(section, "topic_levels", .count(1...1024), into: &settings.limits.topicLevels)
+        decoder.decode(
+            section, "subscriptions_per_client", .count(1...10_000_000), into: &settings.limits.subscriptionsPerClient)
+        decoder.decode(section, "pending", .size(1 << 10...1 << 30), into: &settings.limits.pending)
+        decoder.decode(section, "pending_age", age.liftable, into: &settings.limits.pendingAge)
+        decoder.decode(section, "publish_rate", count.liftable, into: &settings.limits.publishRate)
+    }
+
+    private mutating func decodeKeepalive(_ section: ConfigurationSection) {
+        let interval = ConfigurationValue<Duration>.timeSpan.or("0", "0s", "unlimited", listed: "0 for none")
+        decoder.decode(section, "interval", interval, into: &settings.keepalive.interval)
+        decoder.decode(section, "timeout", .timeSpan, into: &settings.keepalive.timeout)
+    }
+
+    private mutating func decodeStorage(_ file: ConfigurationSection) {
+        let size = ConfigurationValue<Int>.size(1 << 20...64 << 40)
+        if let section = decoder.section("store", of: file) {
+            decoder.decode(section, "maximum_size", size, into: &settings.store.maximumSize)
+        }
+        if let section = decoder.section("retained", of: file) {
+            let count = ConfigurationValue<Int>.count(1...1_000_000_000_000)
+            let bytes = ConfigurationValue<Int>.size(1...64 << 40)
+            decoder.decode(section, "maximum_messages", count.liftable, into: &settings.retained.maximumMessages)
+            decoder.decode(section, "maximum_bytes", bytes.liftable, into: &settings.retained.maximumBytes)
+            if let bytes = settings.retained.maximumBytes, bytes > settings.store.maximumSize,
+                let node = section.value(of: "maximum_bytes")
+            {
+                decoder.fail(
+                    node, "retained.maximum_bytes",
+                    expected: "at most store.maximum_size (\(SettingsWriter.size(settings.store.maximumSize)))")
+            }
+        }
+        decoder.refuse(file, "history")
+    }
+
+    private mutating func decodeCompression(_ section: ConfigurationSection) {
+        decoder.decodeUnavailable(section, "enabled", .boolean, default: false)
+        decoder.decodeUnavailable(section, "level", .count(1...9), default: 1)
+        decoder.decodeUnavailable(section, "minimum", .size(0...1 << 30), default: 256)
+    }
+
+    private mutating func decodeOrigins(_ file: ConfigurationSection) {
+        let value = ConfigurationValue<OriginRule>.origin
+        guard let items = decoder.items(of: file, "origins", expected: "a list, each \(value.expected)") else { return }
+        settings.origins = []
+        for (node, path) in items {
+            if case .scalar(let text, _) = node.content, let rule = OriginRule(text) {
+                settings.origins.append(rule)
+            } else {
+                decoder.fail(node, path, expected: value.expected)
+            }
+        }
+    }
+
+    private mutating func decodeAccess(_ section: ConfigurationSection) {
+        let anonymous = section.value(of: "anonymous")
+        if let anonymous, case .nothing = anonymous.content {
+            // Whoever empties this section hardly means the default, which is everything.
+            decoder.fail(anonymous, "access.anonymous", expected: "a mapping of publish and subscribe")
+        } else if let anonymous = decoder.section("anonymous", of: section) {
+            if let filters = decodeFilters(anonymous, "publish") { settings.access.anonymous.publish = filters }
+            if let filters = decodeFilters(anonymous, "subscribe") { settings.access.anonymous.subscribe = filters }
+        }
+        decoder.decode(section, "anonymous_anywhere", .boolean, into: &settings.access.anonymousAnywhere)
+        decoder.refuse(section, "users")
+        decoder.refuse(section, "jwt")
+        decoder.refuse(section, "rules")
+    }
+
+    private mutating func decodeFilters(_ section: ConfigurationSection, _ key: String) -> [String]? {
+        let expected = "a list of topic filters ([] for none)"
+        guard let items = decoder.items(of: section, key, expected: expected) else { return nil }
+        var filters: [String] = []
+        for (node, path) in items {
+            guard case .scalar(let text, _) = node.content else {
+                decoder.fail(node, path, expected: "a topic filter such as \"sensors/#\"")
+                continue
+            }
+            do throws(TopicError) {
+                filters.append(try TopicFilter(text, limits: settings.topicLimits).name)
+            } catch {
+                decoder.fail(
+                    node.mark, path, "expected a topic filter such as \"sensors/#\", found \(node.summary): \(error)")
+            }
+        }
+        return filters
+    }
+
+    private mutating func decodeAdmin(_ section: ConfigurationSection) {
+        decoder.decode(section, "socket", .path, into: &settings.admin.socket)
+        let path = settings.adminSocketPath
+        guard let node = section.value(of: "socket") else { return }
+        if path.utf8.count > ListenAddress.maximumPathLength {
+            decoder.fail(
+                node, "admin.socket", expected: "a path of at most \(ListenAddress.maximumPathLength) bytes")
+        } else if settings.listen.contains(where: { $0.address == .unix(path: path) }) {
+            decoder.fail(node, "admin.socket", expected: "a path where no listener is")
+        }
+    }
+}
+
+extension ListenAddress {
+    /// Whether two listeners cannot both have it: port 0 is another port each time.
+    fileprivate var isFixed: Bool {
+        if case .internet(_, port: 0) = self { false } else { true }
+    }
+}
+
+extension ConfigurationValue where Value == ListenAddress {
+    fileprivate static var listenAddress: Self {
+        Self(expected: "an address such as 127.0.0.1:8080, [::1]:8080 or unix:/path") { text, _ in ListenAddress(text) }
+    }
+}
+
+extension ConfigurationValue where Value == OriginRule {
+    fileprivate static var origin: Self {
+        Self(expected: "same-host, any, or a pattern such as https://*.example.com") { text, _ in OriginRule(text) }
+    }
+}
+
+extension ConfigurationValue where Value == String {
+    fileprivate static var path: Self { text("a path", where: { !$0.isEmpty }) }
+
+    /// RFC 3986 §3.3: the characters that a path's segments may have without an escape.
+    fileprivate static var pathPrefix: Self {
+        text("a path such as /broker, or nothing (\"\")") { text in
+            text.isEmpty
+                || text.hasPrefix("/") && !text.hasSuffix("/") && !text.contains("//")
+                    && text.utf8.allSatisfy { byte in
+                        0x30...0x39 ~= byte || 0x41...0x5A ~= byte || 0x61...0x7A ~= byte
+                            || "/-._~!$&'()*+,;=:@".utf8.contains(byte)
+                    }
+        }
+    }
+}
+
+extension ConfigurationValue where Value == Duration {
+    fileprivate static var timeSpan: Self { duration(.milliseconds(10)...(.seconds(7 * 86_400))) }
+}

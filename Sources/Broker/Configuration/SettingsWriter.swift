@@ -1,0 +1,101 @@
+/// Writes settings as the configuration that sets them: every key, at its value.
+package enum SettingsWriter {
+    /// The configuration in YAML; ``ConfigurationReader`` makes the same settings of it.
+    package static func yaml(_ settings: Settings) -> String {
+        let limits = settings.limits
+        let listeners = settings.listen.map { listener in
+            """
+              - address: \(quoted(listener.address.description))
+                path_prefix: \(quoted(listener.pathPrefix))
+                proxy_protocol: false
+            """
+        }
+        return """
+            listen:
+            \(listeners.joined(separator: "\n"))
+            data_dir: \(quoted(settings.dataDirectory))
+            reactors:
+              count: \(settings.reactors.count.map(String.init) ?? "auto")
+              backend: \(settings.reactors.backend.rawValue)
+            limits:
+              connections: \(limits.connections)
+              connections_per_address: \(limited(limits.connectionsPerAddress, String.init))
+              handshake_timeout: \(duration(limits.handshakeTimeout))
+              request_head: \(size(limits.requestHead))
+              message: \(size(limits.message))
+              topic: \(limits.topic)
+              topic_levels: \(limits.topicLevels)
+              subscriptions_per_client: \(limits.subscriptionsPerClient)
+              pending: \(size(limits.pending))
+              pending_age: \(limited(limits.pendingAge, duration))
+              publish_rate: \(limited(limits.publishRate, String.init))
+            keepalive:
+              interval: \(settings.keepalive.interval.map(duration) ?? "0")
+              timeout: \(duration(settings.keepalive.timeout))
+            store:
+              maximum_size: \(size(settings.store.maximumSize))
+            retained:
+              maximum_messages: \(limited(settings.retained.maximumMessages, String.init))
+              maximum_bytes: \(limited(settings.retained.maximumBytes, size))
+            history: []
+            compression:
+              enabled: false
+              level: 1
+              minimum: 256
+            origins: \(list(settings.origins.map(\.description)))
+            access:
+              anonymous:
+                publish: \(list(settings.access.anonymous.publish))
+                subscribe: \(list(settings.access.anonymous.subscribe))
+              anonymous_anywhere: \(settings.access.anonymousAnywhere)
+              rules: []
+            admin:
+              socket: \(quoted(settings.admin.socket))
+            metrics:
+              enabled: \(settings.metrics.enabled)
+            log:
+              level: \(settings.log.level.rawValue)
+              format: \(settings.log.format.rawValue)
+
+            """
+    }
+
+    /// A number of bytes in the largest unit that divides it, such as `16MiB`.
+    static func size(_ bytes: Int) -> String {
+        for (unit, shift) in [("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)]
+        where bytes != 0 && bytes % (1 << shift) == 0 {
+            return "\(bytes >> shift)\(unit)"
+        }
+        return String(bytes)
+    }
+
+    /// A time span in the largest unit that divides it, such as `25s`.
+    static func duration(_ duration: Duration) -> String {
+        let milliseconds = duration / .milliseconds(1)
+        for (unit, length) in [("d", 86_400_000.0), ("h", 3_600_000), ("m", 60_000), ("s", 1000)]
+        where milliseconds != 0 && milliseconds.truncatingRemainder(dividingBy: length) == 0 {
+            return "\(Int(milliseconds / length))\(unit)"
+        }
+        return "\(Int(milliseconds))ms"
+    }
+
+    private static func limited<Value>(_ value: Value?, _ text: (Value) -> String) -> String {
+        value.map(text) ?? "unlimited"
+    }
+
+    private static func list(_ texts: [String]) -> String { "[\(texts.map(quoted).joined(separator: ", "))]" }
+
+    /// A double-quoted scalar, in which only `\` and `"` are special (YAML 1.2 §7.3.1).
+    private static func quoted(_ text: String) -> String {
+        var result = "\""
+        for scalar in text.unicodeScalars {
+            switch scalar {
+            case "\\", "\"": result += "\\\(scalar)"
+            case "\0"..."\u{1F}", "\u{7F}"..."\u{9F}":
+                result += "\\u\(String(scalar.value + 0x10000, radix: 16).dropFirst())"
+            default: result.unicodeScalars.append(scalar)
+            }
+        }
+        return result + "\""
+    }
+}

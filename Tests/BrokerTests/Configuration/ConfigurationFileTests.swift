@@ -1,0 +1,109 @@
+import Foundation
+import Testing
+
+@testable import Broker
+
+@Suite("Config/broker.yaml shows every key at its default")
+struct ConfigurationFileTests {
+    static let path =
+        URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+        .deletingLastPathComponent().appending(path: "Config/broker.yaml").path(percentEncoded: false)
+
+    static func text() throws -> String { try String(contentsOfFile: path, encoding: .utf8) }
+
+    /// The file with its optional keys uncommented: their `#` is followed by a key, an item, or an indentation.
+    static func completeText() throws -> String {
+        try text().split(separator: "\n", omittingEmptySubsequences: false).map { line in
+            line.replacing(/^(\s*)#(- |  |[a-z_]+:)/) { "\($0.output.1)\($0.output.2)" }
+        }.joined(separator: "\n")
+    }
+
+    /// The paths of all keys of a tree, list items as `[]`.
+    static func keys(of node: ConfigurationNode, path: String = "") -> Set<String> {
+        switch node.content {
+        case .mapping(let members):
+            members.reduce(into: []) { keys, member in
+                let key = path.appendingKey(member.key)
+                keys.insert(key)
+                keys.formUnion(Self.keys(of: member.value, path: key))
+            }
+        case .list(let items): items.reduce(into: []) { $0.formUnion(keys(of: $1, path: "\(path)[]")) }
+        default: []
+        }
+    }
+
+    static func tree(_ text: String) throws -> ConfigurationNode {
+        var tree = ConfigurationTree()
+        var root: ConfigurationNode?
+        if var parser = YAMLEventParser(Array(text.utf8)) { root = try tree.read(&parser) }
+        #expect(tree.errors.isEmpty)
+        return try #require(root)
+    }
+
+    static let known = Set(
+        ConfigurationKeys.sections.flatMap { section, keys in keys.map { section.appendingKey($0) } })
+
+    @Test func decodesToTheDefaults() throws {
+        #expect(try ConfigurationReader.read(path: Self.path) == Settings())
+    }
+
+    @Test func holdsEveryKey() throws {
+        let shown = Self.keys(of: try Self.tree(try Self.completeText()))
+        #expect(Self.known.subtracting(shown).isEmpty)
+        #expect(shown.subtracting(Self.known).isEmpty)
+    }
+
+    @Test func commentsOutExactlyWhatIsNotAvailable() throws {
+        let errors = ConfigurationErrorTests.errors(in: try Self.completeText())
+        #expect(errors.allSatisfy { $0.hasSuffix(": not available in this version") })
+        let names = errors.compactMap { $0.split(separator: ": ").dropFirst().first }
+        #expect(names == ["listen[0].tls", "history", "access.users", "access.jwt", "access.rules"])
+    }
+
+    /// A member of the settings without a key could not be set; the reader is written by hand, so this can happen.
+    @Test func hasAKeyForEverySetting() {
+        var names: Set<String> = []
+        Self.collectNames(of: Settings(), path: "", into: &names)
+        let missing = names.subtracting(Self.known)
+        #expect(missing.isEmpty)
+        #expect(names.count > 30)
+    }
+
+    private static func collectNames(of value: Any, path: String, into names: inout Set<String>) {
+        for child in Mirror(reflecting: value).children {
+            guard let label = child.label else { continue }
+            let snake = label.replacing(/[A-Z]/) { "_\($0.output.lowercased())" }
+            let key = path.appendingKey(snake == "data_directory" ? "data_dir" : snake)
+            names.insert(key)
+            if let listeners = child.value as? [Settings.Listener], let first = listeners.first {
+                collectNames(of: first, path: "\(key)[]", into: &names)
+            } else if Mirror(reflecting: child.value).displayStyle == .struct, !(child.value is Duration),
+                !(child.value is String), !(child.value is Int), !(child.value is Bool)
+            {
+                collectNames(of: child.value, path: key, into: &names)
+            }
+        }
+    }
+}
+
+@Suite("deploy/broker.yaml is read, and safe as it is")
+struct DeployConfigurationTests {
+    static let path = ConfigurationFileTests.path.replacing("Config/broker.yaml", with: "deploy/broker.yaml")
+
+    @Test func letsNobodyPublishUntilItIsOpened() throws {
+        let settings = try ConfigurationReader.read(path: Self.path)
+        #expect(settings.access.anonymous.publish.isEmpty && settings.access.anonymous.subscribe == ["#"])
+        #expect(settings.listen.contains { !$0.address.isLoopback } && settings.refusalToListen() == nil)
+        #expect(settings.adminSocketPath == "/var/lib/broker/admin.sock")
+    }
+
+    /// What the file itself says about opening it up works.
+    @Test func canBeOpenedAsItSays() throws {
+        var text = try String(contentsOfFile: Self.path, encoding: .utf8)
+        let publish = try #require(text.firstMatch(of: /#   (publish: \["#"\])/)?.output.1)
+        let anywhere = try #require(text.firstMatch(of: /#   (anonymous_anywhere: true)/)?.output.1)
+        text = text.replacing("    publish: []", with: "    \(publish)") + "  \(anywhere)\n"
+        let settings = try ConfigurationReader.parse(Array(text.utf8), file: "x.yaml")
+        #expect(settings.access.anonymous.publish == ["#"] && settings.refusalToListen() == nil)
+    }
+}

@@ -1,0 +1,163 @@
+import Foundation
+import Testing
+
+@testable import Broker
+
+@Suite("Configuration: what is read")
+struct ConfigurationReaderTests {
+    static func parse(_ yaml: String) throws(ConfigurationErrors) -> Settings {
+        try ConfigurationReader.parse(Array(yaml.utf8), file: "x.yaml")
+    }
+
+    /// Nothing set, however it is written.
+    @Test(arguments: [
+        "", "\n", "# nothing\n", "---\n", "{}", "~", "\u{FEFF}{}", "log:", "history: ~",
+    ])
+    func emptyIsTheDefaults(yaml: String) throws {
+        #expect(try Self.parse(yaml) == Settings())
+    }
+
+    /// Every setting away from its default, in every notation.
+    static let changed = """
+        listen:
+          - address: "[::1]:0"
+            path_prefix: /a/b
+            proxy_protocol: false
+            tls: ~
+          - { address: unix:/run/broker.sock }
+          - address: 0.0.0.0:65535
+        data_dir: /var/lib/broker
+        reactors: { count: 3, backend: epoll }
+        limits:
+          connections: 10000000
+          connections_per_address: 7
+          handshake_timeout: 250ms
+          request_head: 1024
+          message: 256MiB
+          topic: 65535
+          topic_levels: 2
+          subscriptions_per_client: 5
+          pending: 64KiB
+          pending_age: 0
+          publish_rate: 100
+        keepalive: { interval: 0s, timeout: 7d }
+        store: { maximum_size: 1TiB }
+        retained: { maximum_messages: 12, maximum_bytes: "1GiB" }
+        history: []
+        compression: { enabled: false, level: 1, minimum: 256B }
+        origins: [any, same-host, "HTTPS://*.Example.com:8443", "http://[::1]:80"]
+        access:
+          anonymous: { publish: [], subscribe: ["a/+", 'b/#'] }
+          anonymous_anywhere: true
+          rules: []
+          users:
+          jwt: null
+        admin: { socket: /run/broker/admin.sock }
+        metrics: { enabled: false }
+        log: { level: debug, format: json }
+        """
+
+    @Test func readsEverySetting() throws {
+        var expected = Settings()
+        expected.listen = [
+            Settings.Listener(address: .internet(host: "::1", port: 0), pathPrefix: "/a/b"),
+            Settings.Listener(address: .unix(path: "/run/broker.sock")),
+            Settings.Listener(address: .internet(host: "0.0.0.0", port: 65535)),
+        ]
+        expected.dataDirectory = "/var/lib/broker"
+        expected.reactors.count = 3
+        expected.reactors.backend = .epoll
+        expected.limits.connections = 10_000_000
+        expected.limits.connectionsPerAddress = 7
+        expected.limits.handshakeTimeout = .milliseconds(250)
+        expected.limits.requestHead = 1024
+        expected.limits.message = 256 << 20
+        expected.limits.topic = 65_535
+        expected.limits.topicLevels = 2
+        expected.limits.subscriptionsPerClient = 5
+        expected.limits.pending = 65_536
+        expected.limits.pendingAge = nil
+        expected.limits.publishRate = 100
+        expected.keepalive.interval = nil
+        expected.keepalive.timeout = .seconds(604_800)
+        expected.store.maximumSize = 1 << 40
+        expected.retained.maximumMessages = 12
+        expected.retained.maximumBytes = 1 << 30
+        expected.origins = ["any", "same-host", "https://*.example.com:8443", "http://[::1]"].compactMap {
+            OriginRule($0)
+        }
+        expected.access.anonymous.publish = []
+        expected.access.anonymous.subscribe = ["a/+", "b/#"]
+        expected.access.anonymousAnywhere = true
+        expected.admin.socket = "/run/broker/admin.sock"
+        expected.metrics.enabled = false
+        expected.log.level = .debug
+        expected.log.format = .json
+        #expect(try Self.parse(Self.changed) == expected)
+        #expect(try Self.parse(SettingsWriter.yaml(expected)) == expected)
+    }
+
+    @Test func writesTheDefaultsSoThatTheyReadBack() throws {
+        #expect(try Self.parse(SettingsWriter.yaml(Settings())) == Settings())
+    }
+
+    @Test(arguments: ["a\"b", "a\\b", "a: b # c", "'", "ä\u{301}\"\u{301}", "~", "null", "-", "{}"])
+    func writesAnyPathSoThatItReadsBack(path: String) throws {
+        var settings = Settings()
+        settings.dataDirectory = path
+        #expect(try Self.parse(SettingsWriter.yaml(settings)) == settings)
+    }
+
+    @Test func reportsAllErrorsInTheOrderOfTheFile() {
+        let yaml = """
+            listen:
+              - address: nowhere
+                tls: { key: k }
+            log: { level: loud, colour: red }
+            limits: &limits
+              message: lots
+            history: [{ filter: a }]
+            access: { anonymous: { publish: ["a#"] }, users: *limits }
+            log: {}
+            """
+        #expect(
+            ConfigurationErrorTests.errors(in: yaml).map { $0.split(separator: ": ").prefix(2).joined(separator: ": ") }
+                == [
+                    "x.yaml:2:14: listen[0].address", "x.yaml:3:10: listen[0].tls", "x.yaml:4:15: log.level",
+                    "x.yaml:4:21: log.colour", "x.yaml:5:9: limits", "x.yaml:7:10: history",
+                    "x.yaml:8:34: access.anonymous.publish[0]", "x.yaml:8:50: access.users", "x.yaml:9:1: log",
+                ])
+    }
+
+    @Test func stopsCountingErrorsSomewhere() throws {
+        let yaml = (0..<5000).map { "key\($0): 1" }.joined(separator: "\n")
+        let errors = ConfigurationErrorTests.errors(in: yaml)
+        #expect(errors.count == ConfigurationErrors.maximumCount + 1)
+        #expect(errors.last == "x.yaml:100:1: too many errors, the others are not shown")
+    }
+
+    static let noText: [(bytes: [UInt8], error: String)] = [
+        ([0x61, 0x3A, 0x20, 0xFF], "x.yaml:1:4: expected UTF-8, found the byte 255"),
+        ([0xC3, 0xA4, 0x3A, 0x0A, 0x20, 0xC3], "x.yaml:2:2: expected UTF-8, found the byte 195"),
+        ([0x61, 0xED, 0xA0, 0x80], "x.yaml:1:2: expected UTF-8, found the byte 237"),
+        ([0xC0, 0xAF], "x.yaml:1:1: expected UTF-8, found the byte 192"),
+        ([0x61, 0x3A, 0x0A, 0xC3, 0xA4, 0x00], "x.yaml:2:2: expected text, found a NUL byte"),
+    ]
+
+    @Test(arguments: noText)
+    func refusesWhatIsNoText(bytes: [UInt8], error: String) {
+        #expect(ConfigurationErrorTests.errors(in: bytes) == [error])
+    }
+
+    @Test func namesTheFileThatCannotBeRead() {
+        let directory = NSTemporaryDirectory()
+        for (path, reason) in [("\(directory)/no/such", "No such file or directory"), (directory, "Is a directory")] {
+            #expect(throws: ConfigurationErrors.self) { try ConfigurationReader.read(path: path) }
+            do throws(ConfigurationErrors) {
+                _ = try ConfigurationReader.read(path: path)
+            } catch {
+                #expect(error.description == "\(path): expected a readable file, found: \(reason)")
+            }
+        }
+    }
+}

@@ -1,0 +1,96 @@
+import Testing
+
+@testable import Broker
+
+@Suite("Settings: addresses, origins, and the refusal to listen")
+struct SettingsTests {
+    @Test(arguments: [
+        ("127.0.0.1:8080", "127.0.0.1:8080", true), ("127.255.3.1:1", "127.255.3.1:1", true),
+        ("[::1]:80", "[::1]:80", true),
+        ("[0:0:0:0:0:0:0:1]:080", "[::1]:80", true), ("[::ffff:127.0.0.1]:80", "[::ffff:127.0.0.1]:80", true),
+        ("unix:/run/broker.sock", "unix:/run/broker.sock", true), ("0.0.0.0:0", "0.0.0.0:0", false),
+        ("[::]:8080", "[::]:8080", false), ("128.0.0.1:80", "128.0.0.1:80", false),
+        ("[2001:DB8::7]:80", "[2001:db8::7]:80", false),
+        ("[::ffff:10.0.0.1]:80", "[::ffff:10.0.0.1]:80", false), ("10.127.0.1:80", "10.127.0.1:80", false),
+    ])
+    func readsAddress(text: String, canonical: String, isLoopback: Bool) throws {
+        let address = try #require(ListenAddress(text))
+        #expect(address.description == canonical)
+        #expect(address.isLoopback == isLoopback)
+        #expect(ListenAddress(address.description) == address)
+    }
+
+    @Test(arguments: [
+        "", ":", ":8080", "*:80", "localhost:80", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:-1",
+        "127.0.0.1:٣",
+        "127.1:80", "127.0.0.01.1:80", "[::1]", "[::1:80", "::1]:80", "[]:80", "[127.0.0.1]:80", "[fe80::1%lo]:80",
+        "[::1]]:80",
+        "unix:", "unix:/", "unix:a", "unix:/a\0b", "127.0.0.1\0:80", "unix:/" + String(repeating: "a", count: 107),
+    ])
+    func refusesAddress(text: String) {
+        #expect(ListenAddress(text) == nil)
+    }
+
+    /// A rule, an origin, the host it connects to, and whether it may.
+    @Test(arguments: [
+        ("any", "https://evil.example", "a.com", true), ("any", "null", "a.com", true),
+        ("same-host", "https://a.com", "a.com", true), ("same-host", "http://a.com:3000", "a.com:8080", true),
+        ("same-host", "http://A.com", "a.COM:80", true), ("same-host", "http://[::1]:5", "[::1]:8080", true),
+        ("same-host", "https://b.com", "a.com", false), ("same-host", "null", "a.com", false),
+        ("same-host", "null", "null", false), ("same-host", "https://a.com.evil.example", "a.com", false),
+        ("same-host", "https://a.com/", "a.com", false), ("same-host", "https://a.com@b.com", "a.com", false),
+        ("same-host", "https://a.com", "", false), ("same-host", "", "", false),
+        ("https://a.com", "https://a.com", "x", true), ("https://a.com", "https://a.com:443", "x", true),
+        ("https://a.com:443", "https://A.com", "x", true), ("https://a.com", "http://a.com", "x", false),
+        ("https://a.com", "https://a.com:444", "x", false), ("https://a.com", "https://b.a.com", "x", false),
+        ("https://*.a.com", "https://b.a.com", "x", true), ("https://*.a.com", "https://c.b.a.com", "x", true),
+        ("https://*.a.com", "https://a.com", "x", false), ("https://*.a.com", "https://ba.com", "x", false),
+        ("https://*.a.com", "https://*.a.com", "x", false), ("https://*.a.com", "https://b.a.com:8443", "x", false),
+        ("https://*.a.com:8443", "https://b.a.com:8443", "x", true), ("http://[::1]:81", "http://[::1]:81", "x", true),
+        ("http://[::1]:81", "http://[::1]:82", "x", false), ("https://a.com", "https://a.com\0", "x", false),
+    ])
+    func decidesOnOrigin(rule: String, origin: String, host: String, isAllowed: Bool) throws {
+        let rule = try #require(OriginRule(rule))
+        #expect(rule.allows(origin, host: host) == isAllowed)
+        #expect(OriginRule(rule.description) == rule)
+    }
+
+    @Test(arguments: [
+        "", "Any", "a.com", "https://", "https://*", "https://*.", "https://*.*.com", "https://a*.com",
+        "https://a.com/", "://a.com",
+        "https://a.com:", "https://a.com:x", "https://a.com:65536", "https://a b.com", "1://a.com", "https://ä.com",
+        "https://[::1",
+        "https://a:b:1",
+    ])
+    func refusesOrigin(text: String) {
+        #expect(OriginRule(text) == nil)
+    }
+
+    @Test func refusesToListenBeyondLoopbackForAnonymousPublishers() throws {
+        var settings = Settings()
+        #expect(settings.refusalToListen() == nil)
+        settings.listen.append(Settings.Listener(address: .unix(path: "/run/b")))
+        #expect(settings.refusalToListen() == nil)
+        settings.listen.append(Settings.Listener(address: .internet(host: "0.0.0.0", port: 80)))
+        let refusal = try #require(settings.refusalToListen())
+        #expect(refusal.contains("0.0.0.0:80") && refusal.contains("access.anonymous_anywhere: true"))
+        settings.access.anonymousAnywhere = true
+        #expect(settings.refusalToListen() == nil)
+        settings.access.anonymousAnywhere = false
+        settings.access.anonymous.publish = []
+        #expect(settings.refusalToListen() == nil)
+    }
+
+    @Test func findsTheAdminSocketInTheDataDirectory() {
+        var settings = Settings()
+        #expect(settings.adminSocketPath == "./data/admin.sock")
+        settings.dataDirectory = "/var/lib/broker/"
+        #expect(settings.adminSocketPath == "/var/lib/broker/admin.sock")
+        settings.admin.socket = "/run/a.sock"
+        #expect(settings.adminSocketPath == "/run/a.sock")
+    }
+
+    @Test func ordersLogLevelsByUrgency() {
+        #expect(Settings.Log.Level.allCases.sorted() == [.error, .warning, .info, .debug])
+    }
+}

@@ -1,0 +1,66 @@
+import Testing
+
+@Suite("Architecture §4: each folder uses only what lies below it")
+struct LayerTests {
+    /// The folders that declare each top-level type which other files can see.
+    static let owners: [Substring: Set<String>] = {
+        var owners: [Substring: Set<String>] = [:]
+        for source in Layers.sources {
+            for line in (try? Repository.lines(of: source)) ?? [] where line.first?.isWhitespace == false {
+                if let name = declaredName(line) { owners[name, default: []].insert(Layers.folder(of: source)) }
+            }
+        }
+        return owners
+    }()
+
+    private static func declaredName(_ line: Substring) -> Substring? {
+        let declaration =
+            /(?:@\w+ )*(?:public |package |internal )?(?:final |indirect )*(?:struct|class|enum|protocol|actor|typealias) (\w+).*/
+        return line.wholeMatch(of: declaration)?.output.1
+    }
+
+    @Test(arguments: Layers.sources)
+    func liesInAFolderOfTheTable(source: String) {
+        #expect(
+            Layers.table[Layers.folder(of: source)] != nil, "add \(Layers.folder(of: source)) to the table of layers")
+    }
+
+    @Test(arguments: Layers.sources)
+    func importsOnlyWhatItsFolderMay(source: String) throws {
+        let allowed = try #require(Layers.table[Layers.folder(of: source)]).imports
+        let statement = /\s*(?:@\w+ )*(?:public |package |internal |private )?import (?:\w+ )?(\w+)(?:\..*)?/
+        let imports = try Repository.lines(of: source).filter { $0.hasPrefix("import ") || $0.contains(" import ") }
+        let imported = imports.compactMap { $0.wholeMatch(of: statement)?.output.1 }
+        #expect(Set(imported.map(String.init)).subtracting(allowed).isEmpty)
+    }
+
+    @Test(arguments: Layers.sources)
+    func namesOnlyTypesItsFolderMayUse(source: String) throws {
+        let home = Layers.folder(of: source)
+        let allowed = Layers.reachable(from: home)
+        let text = try Repository.text(of: source)
+        let words = Set(SwiftWords(text).words)
+        let borrows = Layers.table[home]?.borrows ?? []
+        let hidden = SwiftWords.declaredNames(in: text)
+        for name in words.subtracting(hidden).sorted() {
+            guard let owners = Self.owners[name], !borrows.contains(String(name)) else { continue }
+            #expect(!owners.isDisjoint(with: allowed), "\(home) may not use \(name), of \(owners.sorted())")
+        }
+    }
+
+    /// A debt that is paid leaves the table.
+    @Test(arguments: Layers.table.keys.sorted())
+    func borrowsNothingInVain(folder: String) throws {
+        let texts = try Layers.sources.filter { Layers.folder(of: $0) == folder }.map(Repository.text)
+        let words = Set(texts.flatMap { SwiftWords($0).words }.map(String.init))
+        #expect(Layers.table[folder]?.borrows.subtracting(words) == [])
+    }
+
+    @Test(arguments: Layers.table.keys.sorted())
+    func liesNotBelowItself(folder: String) {
+        for used in Layers.table[folder]?.uses ?? [] {
+            #expect(Layers.table[used] != nil, "\(used) is not in the table")
+            #expect(!Layers.reachable(from: used).contains(folder), "\(folder) and \(used) use each other")
+        }
+    }
+}

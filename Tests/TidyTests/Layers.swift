@@ -1,0 +1,69 @@
+/// The architecture, as a table: what each folder of `Sources` may import, and whose types it may name.
+///
+/// A folder is the first two parts of a path; the files that lie in a target's own folder are that target's root.
+enum Layers {
+    struct Layer {
+        /// The modules it may import.
+        var imports: Set<String> = []
+        /// The folders whose types it may name, besides its own; what these may name it may name, too.
+        var uses: Set<String> = []
+        /// Single types of folders above or beside it that it names all the same: debts.
+        var borrows: Set<String> = []
+    }
+
+    static let table: [String: Layer] = [
+        "WSTransport/Protocol": Layer(),
+        "WSTransport/System": Layer(imports: ["CLinux", "Glibc"]),
+        "WSTransport/Reactor": Layer(imports: ["CLinux", "Glibc", "Synchronization"], uses: ["WSTransport/System"]),
+        "WSTransport/HTTP": Layer(
+            imports: ["CLinux", "Glibc", "Synchronization"], uses: ["WSTransport/Protocol", "WSTransport/Reactor"]),
+        "WSTransport/WebSocket": Layer(
+            imports: ["CLinux", "Glibc", "Synchronization"], uses: ["WSTransport", "WSTransport/HTTP"]),
+        "WSTransport": Layer(uses: ["WSTransport/Protocol"]),
+
+        "Broker/Topics": Layer(),
+        "Broker/Access": Layer(uses: ["Broker/Topics"]),
+        "Broker/Exchange": Layer(
+            imports: ["CLinux", "Glibc", "Synchronization", "WSTransport"],
+            uses: ["Broker/Topics", "Broker/Access", "WSTransport/WebSocket"],
+            borrows: ["JSONWriter", "Settings", "ShardCounters", "StoreThread"]),
+        "Broker/Endpoints": Layer(imports: ["Synchronization", "WSTransport"], uses: ["Broker/Exchange"]),
+        "Broker/Store": Layer(
+            imports: ["CLMDB", "CLinux", "Glibc", "Synchronization", "WSTransport"], uses: ["Broker/Exchange"]),
+        "Broker/Configuration": Layer(imports: ["CLinux", "CYAML", "Glibc"], uses: ["Broker/Topics"]),
+        "Broker/Metrics": Layer(imports: ["Synchronization", "WSTransport"], uses: ["Broker/Exchange"]),
+        "Broker/Admin": Layer(
+            imports: ["CLinux", "Glibc", "Synchronization", "WSTransport"],
+            uses: ["Broker/Exchange", "Broker/Metrics"]),
+        "Broker": Layer(
+            imports: ["CLinux", "Glibc", "Synchronization", "WSTransport"],
+            uses: [
+                "Broker/Admin", "Broker/Configuration", "Broker/Endpoints", "Broker/Metrics", "Broker/Store",
+            ]),
+
+        "brokerd": Layer(
+            imports: ["ArgumentParser", "Broker", "CLinux", "Glibc", "Synchronization", "WSTransport"],
+            uses: ["Broker"]),
+        "brokerctl": Layer(
+            imports: ["ArgumentParser", "Broker", "CLinux", "Glibc", "Synchronization", "WSTransport"],
+            uses: ["Broker"]),
+    ]
+
+    static let sources = Repository.swiftFiles(in: "Sources")
+
+    /// The layer that `source`, a path below `Sources`, lies in.
+    static func folder(of source: String) -> String {
+        source.split(separator: "/").dropFirst().dropLast().prefix(2).joined(separator: "/")
+    }
+
+    /// The folders whose types a file of `folder` may name, its own among them.
+    static func reachable(from folder: String) -> Set<String> {
+        var reached: Set<String> = []
+        var open = [folder]
+        while let next = open.popLast() {
+            guard reached.insert(next).inserted else { continue }
+            open += table[next]?.uses ?? []
+        }
+        return reached
+    }
+}

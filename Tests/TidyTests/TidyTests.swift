@@ -1,0 +1,86 @@
+import Foundation
+import Testing
+
+@Suite("The layout's rules, checked on the text of the repository")
+struct TidyTests {
+    static let sources = Repository.swiftFiles(in: "Sources")
+    static let tests = Repository.swiftFiles(in: "Tests")
+
+    /// Everything that is handed out: code, settings, scripts and prose.
+    static let everything =
+        ["Sources", "Tests", "Config", "deploy", "docs", "tools", ".ci"].flatMap(Repository.files)
+        + ["Package.swift", "Makefile", "README.md", "CONTRIBUTING.md", "CHANGELOG.md"].filter(Repository.exists)
+
+    @Test func findsTheRepository() {
+        #expect(Self.sources.count > 10 && Self.tests.count > 5)
+        #expect(Self.everything.contains("Config/broker.yaml") && Self.everything.contains("Package.swift"))
+    }
+
+    @Test(arguments: sources + tests)
+    func fitsOnAFewScreens(path: String) throws {
+        #expect(try Repository.lines(of: path).count <= 401, "at most 400 lines")
+    }
+
+    @Test(arguments: sources + tests)
+    func isNamedForWhatItHolds(path: String) throws {
+        let vague = /.*(Utils?|Utilit(y|ies)|Helpers?|Managers?|Common|Misc)/
+        let parts = path.replacing(/\.swift$/, with: "").split { "/+".contains($0) }
+        let names = SwiftWords.declaredNames(in: try Repository.text(of: path)).union(parts)
+        #expect(names.allSatisfy { $0.wholeMatch(of: vague) == nil }, "a name that says nothing")
+    }
+
+    /// What stands in no source: traps that input can reach, promises that nobody checks, errors that are hidden.
+    static let banned: [(pattern: String, reason: String)] = [
+        (#"\btry!"#, "traps"),
+        (#"\bfatalError\("#, "traps"),
+        (#"\bas!"#, "traps"),
+        (#"@unchecked\s+Sendable"#, "is a promise that nobody checks"),
+        (#"\b(TODO|FIXME|XXX)\b(?!.*#\d)"#, "needs the number of an issue"),
+        (#"swift-format-ignore"#, "switches a rule off"),
+    ]
+
+    @Test(arguments: sources)
+    func holdsNothingBanned(path: String) throws {
+        let text = try Repository.text(of: path)
+        for (pattern, reason) in Self.banned {
+            let found = text.range(of: pattern, options: .regularExpression)
+            #expect(found == nil, "\(found.map { text[text.lineRange(for: $0)] } ?? "") \(reason)")
+        }
+    }
+
+    @Test(arguments: sources.filter { $0.hasPrefix("Sources/Broker/") })
+    func makesNothingPublic(path: String) throws {
+        let exported = /^\s*(?:@\w+ )*(public|open)\b/
+        #expect(try Repository.lines(of: path).allSatisfy { $0.firstMatch(of: exported) == nil })
+    }
+
+    /// Tests that are switched off, or wait instead of watching, prove nothing.
+    @Test(arguments: tests)
+    func neitherSkipsNorSleeps(path: String) throws {
+        let waste = #"\.(disabled|enabled)\(|withKnown"# + #"Issue|\bu?sleep\(|\b(Task|Thread)\.sleep"#
+        let text = try Repository.text(of: path)
+        let found = text.range(of: waste, options: .regularExpression)
+        #expect(found == nil, "\(found.map { text[text.lineRange(for: $0)] } ?? "")")
+    }
+
+    /// Folders of the machine that a file happened to be written on.
+    @Test(arguments: everything)
+    func namesNoMachine(path: String) throws {
+        let text = try Repository.text(of: path)
+        for folder in ["work/", "root/", "tmp/h-", "tmp/brief"] {
+            // Not in the middle of a path: what stands before is no part of a name.
+            let found = text.range(of: "(?<![\\w.~)}*-])/\(folder)", options: .regularExpression)
+            #expect(found == nil, "\(found.map { text[text.lineRange(for: $0)] } ?? "")")
+        }
+    }
+
+    /// The list of keys in the reader and the file that shows them all.
+    @Test func showsEverySettingInTheShippedConfiguration() throws {
+        let keys = try Repository.text(of: "Sources/Broker/Configuration/ConfigurationKeys.swift")
+        let list = try #require(keys.firstMatch(of: /(?s)let sections(.*?)\n    \]/)?.output.1)
+        let names = Set(list.matches(of: /"([a-z_]+)"/).map(\.output.1))
+        let shown = Set(try Repository.text(of: "Config/broker.yaml").matches(of: /([a-z_]+):/).map(\.output.1))
+        #expect(names.count > 30)
+        #expect(names.subtracting(shown).isEmpty)
+    }
+}
