@@ -1,0 +1,92 @@
+internal import Glibc
+
+/// The directory the broker keeps its files in, held against other processes while this value lives.
+final class DataDirectory: Sendable {
+    /// As it was given.
+    let path: String
+    private let lock: Int32
+
+    /// Makes the directory where there is none (mode 0700), and takes its lock.
+    init(_ path: String) throws(StorageError) {
+        let path = path.isEmpty ? "." : path
+        try Self.make(path)
+        let lockPath = path + "/lock"
+        let descriptor = unsafe open(lockPath, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else { try throwErrno("cannot open \(lockPath)") }
+        while flock(descriptor, LOCK_EX | LOCK_NB) != 0 {
+            let code = errno
+            if code == EINTR { continue }
+            defer { close(descriptor) }
+            guard code != EWOULDBLOCK else { throw .inUse("\(path)\(Self.holder(of: descriptor))") }
+            errno = code
+            try throwErrno("cannot lock \(lockPath)")
+        }
+        // For people who find the directory locked; the lock itself does not depend on it.
+        let owner = Array("\(getpid())\n".utf8)
+        if ftruncate(descriptor, 0) == 0 { _ = unsafe pwrite(descriptor, owner, owner.count, 0) }
+        lock = descriptor
+        self.path = path
+    }
+
+    deinit { close(lock) }
+
+    /// Gives a file a name that says it is damaged, and when it was found to be; returns the new path.
+    ///
+    /// - Parameter time: Unix seconds.
+    func moveAside(_ name: String, time: Int) throws(StorageError) -> String {
+        let source = "\(path)/\(name)"
+        var target = "\(source).damaged-\(time)"
+        var attempt = 1
+        while unsafe access(target, F_OK) == 0 {
+            attempt += 1
+            target = "\(source).damaged-\(time)-\(attempt)"
+        }
+        guard unsafe rename(source, target) == 0 else { try throwErrno("cannot rename \(source)") }
+        try sync()
+        return target
+    }
+
+    /// Removes a file, if it is there.
+    func remove(_ name: String) throws(StorageError) {
+        let file = "\(path)/\(name)"
+        guard unsafe unlink(file) == 0 || errno == ENOENT else { try throwErrno("cannot remove \(file)") }
+    }
+
+    /// Makes the names in the directory last.
+    func sync() throws(StorageError) {
+        let descriptor = unsafe open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard descriptor >= 0 else { try throwErrno("cannot open \(path)") }
+        defer { close(descriptor) }
+        // Some file systems cannot sync a directory, and say so with EINVAL.
+        guard fsync(descriptor) == 0 || errno == EINVAL else { try throwErrno("cannot sync \(path)") }
+    }
+
+    private static func make(_ path: String) throws(StorageError) {
+        if unsafe mkdir(path, 0o700) == 0 { return }
+        switch errno {
+        case EEXIST:
+            var status = stat()
+            guard unsafe stat(path, &status) == 0 else { try throwErrno("cannot open \(path)") }
+            guard status.st_mode & S_IFMT == S_IFDIR else {
+                errno = ENOTDIR
+                try throwErrno("cannot open \(path)")
+            }
+        case ENOENT:
+            let trimmed = path.last == "/" ? path.dropLast() : path[...]
+            guard let slash = trimmed.lastIndex(of: "/"), slash > trimmed.startIndex else {
+                try throwErrno("cannot make \(path)")
+            }
+            try make(String(trimmed[..<slash]))
+            guard unsafe mkdir(path, 0o700) == 0 || errno == EEXIST else { try throwErrno("cannot make \(path)") }
+        default:
+            try throwErrno("cannot make \(path)")
+        }
+    }
+
+    private static func holder(of descriptor: Int32) -> String {
+        var digits = [UInt8](repeating: 0, count: 20)
+        let count = unsafe pread(descriptor, &digits, digits.count, 0)
+        let number = digits.prefix(max(count, 0)).prefix { $0 >= UInt8(ascii: "0") && $0 <= UInt8(ascii: "9") }
+        return number.isEmpty ? "" : " (by process \(String(decoding: number, as: UTF8.self)))"
+    }
+}

@@ -1,0 +1,137 @@
+internal import Synchronization
+
+/// Retained values that end with the process: for a broker that is to leave no files, and for tests.
+///
+/// The values are in an array in the order of LMDB's keys; a scan looks at each.
+package final class InMemoryStore: RetainedStore {
+    private struct Value {
+        let key: [UInt8]
+        let message: Message
+    }
+
+    private struct State {
+        var values: [Value] = []
+        var payloadBytes = 0
+        var usedBytes = 0
+        var reservedSeq: UInt64 = 0
+        /// No value expires before this, in Unix milliseconds.
+        var nextExpiry = Int64.max
+
+        /// Where `key` is, or would be.
+        func index(of key: [UInt8]) -> (index: Int, isThere: Bool) {
+            var low = 0
+            var high = values.count
+            while low < high {
+                let middle = (low + high) / 2
+                if values[middle].key.lexicographicallyPrecedes(key) { low = middle + 1 } else { high = middle }
+            }
+            return (low, low < values.count && values[low].key == key)
+        }
+    }
+
+    package let epoch = StoreState.new().epoch
+    private let maximumSize: Int
+    private let limits: RetainedLimits
+    private let state = Mutex(State())
+
+    /// - Parameter maximumSize: what keys, payloads and content types may take together, in bytes.
+    package init(maximumSize: Int = .max, limits: RetainedLimits = RetainedLimits()) {
+        self.maximumSize = maximumSize
+        self.limits = limits
+    }
+
+    package var reservedSeq: UInt64 { state.withLock { $0.reservedSeq } }
+
+    package func reserve(seqsUpTo seq: UInt64) throws(StorageError) {
+        state.withLock { $0.reservedSeq = max($0.reservedSeq, seq) }
+    }
+
+    package func value(of topic: Topic, now: Int64) throws(StorageError) -> Message? {
+        let key = RetainedKey(topic).bytes
+        return state.withLock { state in
+            let (index, isThere) = state.index(of: key)
+            guard isThere, !state.values[index].message.isExpired(at: now) else { return nil }
+            return state.values[index].message
+        }
+    }
+
+    package func scan(
+        _ filter: TopicFilter, after position: Topic?, visiting maximum: Int, now: Int64, _ body: (Message) -> Bool
+    ) throws(StorageError) -> ScanEnd {
+        // The body runs outside the lock: it may ask for other values.
+        let (values, start) = state.withLock { state in
+            guard let position else { return (state.values, 0) }
+            let (index, isThere) = state.index(of: RetainedKey(position).bytes)
+            return (state.values, isThere ? index + 1 : index)
+        }
+        for index in start..<values.count {
+            if index - start >= max(maximum, 1) { return .stopped(after: values[index - 1].message.topic) }
+            let message = values[index].message
+            if message.isExpired(at: now) || !filter.matches(message.topic) { continue }
+            if !body(message) { return .stopped(after: message.topic) }
+        }
+        return .finished
+    }
+
+    package func apply(_ messages: [Message], reserving seq: UInt64?) throws(StorageError) {
+        try state.withLock { (committed) throws(StorageError) in
+            var state = committed
+            if let seq { state.reservedSeq = max(state.reservedSeq, seq) }
+            if let now = messages.lazy.map(\.time).max(), state.nextExpiry <= now { removeExpired(at: now, &state) }
+            for message in messages where message.isRetained { try apply(message, &state) }
+            committed = state
+        }
+    }
+
+    package func probe() throws(StorageError) {}
+
+    package func statistics() throws(StorageError) -> StoreStatistics {
+        state.withLock { state in
+            StoreStatistics(
+                values: state.values.count, payloadBytes: state.payloadBytes, usedBytes: state.usedBytes,
+                maximumBytes: maximumSize)
+        }
+    }
+
+    private func apply(_ message: Message, _ state: inout State) throws(StorageError) {
+        let value = Value(key: RetainedKey(message.topic).bytes, message: message)
+        let (index, isThere) = state.index(of: value.key)
+        let old = isThere ? state.values[index] : nil
+        let oldLength = old?.message.payload.count ?? 0
+        let usedBytes = state.usedBytes &- (old.map(size) ?? 0)
+        guard !message.payload.isEmpty else {
+            guard isThere else { return }
+            state.values.remove(at: index)
+            state.payloadBytes -= oldLength
+            state.usedBytes = usedBytes
+            return
+        }
+        let payloadBytes = state.payloadBytes - oldLength + message.payload.count
+        try limits.check(
+            messages: state.values.count + 1, payloadBytes: payloadBytes, addingMessage: !isThere,
+            addingBytes: message.payload.count - oldLength)
+        guard usedBytes &+ size(value) <= maximumSize else { throw .full }
+        if isThere { state.values[index] = value } else { state.values.insert(value, at: index) }
+        state.payloadBytes = payloadBytes
+        state.usedBytes = usedBytes &+ size(value)
+        if message.expiry != 0 { state.nextExpiry = min(state.nextExpiry, message.expiry) }
+    }
+
+    private func removeExpired(at now: Int64, _ state: inout State) {
+        state.values.removeAll { value in
+            guard value.message.isExpired(at: now) else { return false }
+            state.payloadBytes -= value.message.payload.count
+            state.usedBytes &-= size(value)
+            return true
+        }
+        state.nextExpiry = state.values.lazy.map(\.message.expiry).filter { $0 != 0 }.min() ?? .max
+    }
+
+    private func size(_ value: Value) -> Int {
+        value.key.count &+ value.message.payload.count &+ (value.message.contentType?.utf8.count ?? 0)
+    }
+}
+
+extension Message {
+    fileprivate func isExpired(at now: Int64) -> Bool { expiry != 0 && expiry <= now }
+}

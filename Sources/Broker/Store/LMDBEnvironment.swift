@@ -1,0 +1,85 @@
+internal import CLMDB
+internal import Glibc
+
+/// An open LMDB environment in one file.
+///
+/// Whoever holds a reader of it holds it, too: it is closed last. The corresponding C type is `MDB_env`.
+@safe final class LMDBEnvironment: Sendable {
+    /// Set once in `init`; LMDB allows its use from any thread.
+    nonisolated(unsafe) let handle: OpaquePointer
+
+    /// Opens or makes the file at `path`, which must have passed ``LMDBFileCheck``.
+    ///
+    /// The whole map is set at once: without `MDB_WRITEMAP` the file grows only as pages are written, and a map that is not
+    /// touched costs address space and nothing else (16 GiB over a 40 KiB file: 40 KiB resident), while growing a map later
+    /// would need every reader to be out of it. Where address space is limited, a smaller map is taken.
+    ///
+    /// - Parameter mapSize: the most the file may grow to, in bytes.
+    init(path: String, mapSize: Int) throws(StorageError) {
+        var size = mapSize
+        while true {
+            do throws(StorageError) {
+                unsafe handle = try Self.open(path: path, mapSize: size)
+                return
+            } catch .system(ENOMEM, _) where size > Self.smallestFallbackMap {
+                size = max(size / 2, Self.smallestFallbackMap)
+            } catch {
+                throw error
+            }
+        }
+    }
+
+    deinit { unsafe mdb_env_close(handle) }
+
+    private static let smallestFallbackMap = 64 << 20
+    private static let maximumReaders: UInt32 = 1024
+    private static let maximumDatabases: UInt32 = 8
+
+    private static func open(path: String, mapSize: Int) throws(StorageError) -> OpaquePointer {
+        var created: OpaquePointer?
+        try unsafe checkLMDB(mdb_env_create(&created), "cannot make a store")
+        guard let environment = unsafe created else { throw .system(code: ENOMEM, what: "cannot make a store") }
+        do throws(StorageError) {
+            try unsafe checkLMDB(mdb_env_set_mapsize(environment, mapSize), path)
+            try unsafe checkLMDB(mdb_env_set_maxreaders(environment, maximumReaders), path)
+            try unsafe checkLMDB(mdb_env_set_maxdbs(environment, maximumDatabases), path)
+            let flags = UInt32(MDB_NOSUBDIR | MDB_NOTLS | MDB_NORDAHEAD)
+            try unsafe checkLMDB(mdb_env_open(environment, path, flags, 0o600), path)
+        } catch {
+            unsafe mdb_env_close(environment)
+            throw error
+        }
+        return unsafe environment
+    }
+
+    /// What the file may grow to, in bytes.
+    var mapSize: Int {
+        var information = unsafe MDB_envinfo()
+        return unsafe mdb_env_info(handle, &information) == 0 ? unsafe information.me_mapsize : 0
+    }
+}
+
+/// Throws what an LMDB call's result stands for; 0 is success.
+///
+/// - Parameter what: what was tried, for people.
+func checkLMDB(_ code: Int32, _ what: @autoclosure () -> String) throws(StorageError) {
+    switch code {
+    case MDB_SUCCESS: return
+    case MDB_MAP_FULL, ENOSPC, EDQUOT: throw .full
+    case MDB_INVALID, MDB_CORRUPTED, MDB_VERSION_MISMATCH, MDB_PAGE_NOTFOUND, MDB_INCOMPATIBLE, MDB_BAD_VALSIZE:
+        throw .damaged(reason(code))
+    default: throw .system(code: code, what: "\(what()): \(reason(code))")
+    }
+}
+
+private func reason(_ code: Int32) -> String {
+    guard let text = unsafe mdb_strerror(code) else { return "error \(code)" }
+    return unsafe String(cString: text)
+}
+
+/// Throws `errno` as an error that names what was tried.
+func throwErrno(_ what: String) throws(StorageError) -> Never {
+    let code = errno
+    guard code != ENOSPC, code != EDQUOT else { throw .full }
+    throw .system(code: code, what: "\(what): \(reason(code))")
+}

@@ -1,0 +1,290 @@
+internal import Synchronization
+internal import Glibc
+internal import WSTransport
+
+/// The one thread that writes to the store.
+///
+/// It commits what has gathered since its last commit, in one transaction with one sync, so the more there is to do the
+/// less each costs. Its callbacks run on this thread, and must not wait for it.
+package final class StoreThread: Sendable {
+    /// What became of messages that were appended.
+    package struct Settlement: Sendable {
+        /// The messages that are on disk now, in the order they were appended.
+        package var committed: [UInt64] = []
+        /// The messages that are not and will not be stored, in the order they were appended.
+        package var failed: [(seq: UInt64, error: StorageError)] = []
+        /// All appended messages up to this `seq` are settled: on disk, unless they failed.
+        package var committedUpTo: UInt64 = 0
+    }
+
+    /// What the thread has done so far, and what waits for it.
+    package struct Statistics: Equatable, Sendable {
+        /// Transactions that were committed.
+        package var commits = 0
+        package var messagesCommitted = 0
+        package var messagesFailed = 0
+        /// Messages that are appended and not yet settled.
+        package var queueDepth = 0
+        /// What these take, in bytes.
+        package var queuedBytes = 0
+        /// How long the last commit took, its sync included.
+        package var lastCommitMicroseconds = 0
+    }
+
+    package typealias Completion = @Sendable (Result<Void, StorageError>) -> Void
+
+    private struct Work {
+        var messages: [Message] = []
+        var reservation: UInt64?
+        var reserved: [Completion] = []
+        var probes: [Completion] = []
+        var isStopping = false
+        /// Appended and not yet settled, in bytes.
+        var unsettledBytes = 0
+        /// Whether the thread will look here without being woken again.
+        var isWoken = false
+
+        mutating func take() -> Work {
+            let taken = self
+            messages = []
+            reservation = nil
+            reserved = []
+            probes = []
+            isWoken = false
+            return taken
+        }
+    }
+
+    private let store: any RetainedStore
+    private let maximumQueuedBytes: Int
+    private let onSettled: @Sendable (Settlement) -> Void
+    private let work = Mutex(Work())
+    private let wake = Semaphore()
+    private let thread = Mutex<ThreadHandle?>(nil)
+
+    private let commits = Atomic<Int>(0)
+    private let messagesCommitted = Atomic<Int>(0)
+    private let messagesFailed = Atomic<Int>(0)
+    private let queueDepth = Atomic<Int>(0)
+    private let lastCommitMicroseconds = Atomic<Int>(0)
+
+    /// What a waiting message takes beside its payload, about, in bytes.
+    private static let overhead = 256
+    /// After so many failures in a row that are not the messages' own, the rest of a batch is not tried.
+    private static let hopeless = 4
+
+    /// - Parameters:
+    ///   - maximumQueuedBytes: what may wait or be in a commit; beyond, ``append(_:)`` refuses. One batch is always taken.
+    ///   - onSettled: called after each commit that had messages, on this thread.
+    package init(
+        store: any RetainedStore, maximumQueuedBytes: Int, onSettled: @escaping @Sendable (Settlement) -> Void
+    ) {
+        self.store = store
+        self.maximumQueuedBytes = maximumQueuedBytes
+        self.onSettled = onSettled
+    }
+
+    /// Starts the thread; what was appended before waits until then.
+    package func start() throws(StorageError) {
+        do throws(Errno) {
+            let handle = try startThread(named: "store") { self.run() }
+            thread.withLock { $0 = handle }
+        } catch {
+            throw .system(code: error.rawValue, what: "cannot start the store's thread: \(error)")
+        }
+    }
+
+    /// Appends messages to be stored, all or none; only appends and wakes the thread, so it may be called under a lock.
+    ///
+    /// - Returns: `false` when too much waits already, or the thread is stopping.
+    package func append(_ messages: [Message]) -> Bool {
+        guard !messages.isEmpty else { return true }
+        let bytes = size(messages)
+        let isAppended = post { work in
+            guard work.unsettledBytes == 0 || work.unsettledBytes &+ bytes <= maximumQueuedBytes else { return false }
+            work.messages.append(contentsOf: messages)
+            work.unsettledBytes &+= bytes
+            queueDepth.add(messages.count, ordering: .relaxed)
+            return true
+        }
+        return isAppended
+    }
+
+    /// Reserves sequence numbers; `completion` is called when they are on disk, or cannot be.
+    package func reserve(seqsUpTo seq: UInt64, then completion: @escaping Completion) {
+        let isPosted = post { work in
+            work.reservation = max(work.reservation ?? 0, seq)
+            work.reserved.append(completion)
+            return true
+        }
+        if !isPosted { completion(.failure(Self.stopped)) }
+    }
+
+    /// Writes and syncs a little, after what has been appended so far.
+    package func probe(then completion: @escaping Completion) {
+        let isPosted = post { work in
+            work.probes.append(completion)
+            return true
+        }
+        if !isPosted { completion(.failure(Self.stopped)) }
+    }
+
+    /// Commits everything appended, and returns when the thread has ended.
+    ///
+    /// Not to be called on the thread itself, that is, in a callback.
+    package func stop() {
+        _ = post { work in
+            work.isStopping = true
+            return true
+        }
+        let handle = thread.withLock { handle in
+            defer { handle = nil }
+            return handle
+        }
+        handle?.join()
+    }
+
+    /// A look at the thread's figures from any thread; each is right, but not all are of the same moment.
+    package var statistics: Statistics {
+        Statistics(
+            commits: commits.load(ordering: .relaxed), messagesCommitted: messagesCommitted.load(ordering: .relaxed),
+            messagesFailed: messagesFailed.load(ordering: .relaxed), queueDepth: queueDepth.load(ordering: .relaxed),
+            queuedBytes: work.withLock { $0.unsettledBytes },
+            lastCommitMicroseconds: lastCommitMicroseconds.load(ordering: .relaxed))
+    }
+
+    // MARK: Posting
+
+    private static let stopped = StorageError.system(code: ESHUTDOWN, what: "the store is closing")
+
+    private func post(_ change: (inout Work) -> Bool) -> Bool {
+        let (isPosted, mustWake) = work.withLock { work in
+            guard !work.isStopping, change(&work) else { return (false, false) }
+            defer { work.isWoken = true }
+            return (true, !work.isWoken)
+        }
+        if mustWake { wake.signal() }
+        return isPosted
+    }
+
+    private func size(_ messages: [Message]) -> Int {
+        messages.reduce(0) { sum, message in
+            sum &+ Self.overhead &+ message.payload.count &+ message.topic.name.utf8.count
+                &+ (message.contentType?.utf8.count ?? 0)
+        }
+    }
+
+    // MARK: The thread
+
+    private func run() {
+        while true {
+            wake.wait()
+            let taken = work.withLock { $0.take() }
+            settle(taken)
+            if taken.isStopping { return }
+        }
+    }
+
+    private func settle(_ work: Work) {
+        let reservation = commit(work)
+        for completion in work.reserved { completion(reservation) }
+        guard !work.probes.isEmpty else { return }
+        let probe = attempt { () throws(StorageError) in try store.probe() }
+        for completion in work.probes { completion(probe) }
+    }
+
+    /// Settles the messages, and says what became of the reservation.
+    private func commit(_ work: Work) -> Result<Void, StorageError> {
+        guard !work.messages.isEmpty else {
+            guard let reservation = work.reservation else { return .success(()) }
+            return attempt { () throws(StorageError) in try store.reserve(seqsUpTo: reservation) }
+        }
+        var settlement = Settlement()
+        var reservation = attempt { () throws(StorageError) in
+            try store.apply(work.messages, reserving: work.reservation)
+        }
+        switch reservation {
+        case .success: settlement.committed = work.messages.map(\.seq)
+        case .failure(let error):
+            if let seq = work.reservation {
+                reservation = attempt { () throws(StorageError) in try store.reserve(seqsUpTo: seq) }
+            }
+            var failures = 0
+            divide(work.messages[...], error, &failures, &settlement)
+        }
+        settlement.committedUpTo = work.messages.lazy.map(\.seq).max() ?? 0
+        messagesCommitted.add(settlement.committed.count, ordering: .relaxed)
+        messagesFailed.add(settlement.failed.count, ordering: .relaxed)
+        queueDepth.subtract(work.messages.count, ordering: .relaxed)
+        let bytes = size(work.messages)
+        self.work.withLock { $0.unsettledBytes &-= bytes }
+        onSettled(settlement)
+        return reservation
+    }
+
+    /// Stores what can be stored of messages that could not be together, in order: halves, and halves of those that fail.
+    ///
+    /// So a few messages that do not fit cost a few transactions, not one for each message.
+    private func divide(
+        _ messages: ArraySlice<Message>, _ error: StorageError, _ failures: inout Int, _ settlement: inout Settlement
+    ) {
+        guard messages.count > 1, failures < Self.hopeless else {
+            settlement.failed.append(contentsOf: messages.map { ($0.seq, error) })
+            switch error {
+            case .full, .limit: failures = 0
+            case .damaged, .inUse, .system: failures += 1
+            }
+            return
+        }
+        let middle = messages.startIndex + messages.count / 2
+        for half in [messages[..<middle], messages[middle...]] {
+            guard failures < Self.hopeless else {
+                divide(half, error, &failures, &settlement)
+                continue
+            }
+            switch attempt({ () throws(StorageError) in try store.apply(Array(half), reserving: nil) }) {
+            case .success:
+                failures = 0
+                settlement.committed.append(contentsOf: half.map(\.seq))
+            case .failure(let error): divide(half, error, &failures, &settlement)
+            }
+        }
+    }
+
+    private func attempt(_ body: () throws(StorageError) -> Void) -> Result<Void, StorageError> {
+        let begin = MonotonicTime.now
+        do throws(StorageError) {
+            try body()
+        } catch {
+            return .failure(error)
+        }
+        commits.add(1, ordering: .relaxed)
+        let nanoseconds = MonotonicTime.now.nanoseconds(since: begin)
+        lastCommitMicroseconds.store(Int(nanoseconds / 1000), ordering: .relaxed)
+        return .success(())
+    }
+}
+
+/// A counter a thread waits at.
+///
+/// The corresponding C type is `sem_t`.
+@safe private final class Semaphore: Sendable {
+    /// Set once in `init`; the semaphore must stay where it is, and may be used from any thread.
+    nonisolated(unsafe) private let semaphore: UnsafeMutablePointer<sem_t>
+
+    init() {
+        unsafe semaphore = .allocate(capacity: 1)
+        unsafe sem_init(semaphore, 0, 0)
+    }
+
+    deinit {
+        unsafe sem_destroy(semaphore)
+        unsafe semaphore.deallocate()
+    }
+
+    func signal() { unsafe sem_post(semaphore) }
+
+    func wait() {
+        while unsafe sem_wait(semaphore) != 0 {}
+    }
+}
