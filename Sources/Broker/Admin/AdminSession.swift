@@ -1,0 +1,102 @@
+internal import WSTransport
+
+/// One administrator on `/admin` of the administration socket: one JSON object a question, one an answer.
+final class AdminSession: WebSocketSession {
+    static let subprotocol = "broker.admin.v1.json"
+
+    private let socket: WebSocket
+    private let desk: AdminDesk
+
+    init(socket: WebSocket, desk: AdminDesk) {
+        self.socket = socket
+        self.desk = desk
+    }
+
+    func received(_ opcode: Opcode, _ payload: Span<UInt8>) {
+        var id: [UInt8]?
+        let question: AdminQuestion
+        do throws(JSONError) {
+            let object = try JSONObject.parse(payload)
+            id = try? JSONCommand.identifier(of: object)
+            question = try AdminQuestion(object)
+        } catch {
+            return reply(id, .failure(Refusal(.badRequest, "\(error).")))
+        }
+        do throws(Refusal) { try answer(question, id) } catch { reply(id, .failure(error)) }
+    }
+
+    private func answer(_ question: AdminQuestion, _ id: [UInt8]?) throws(Refusal) {
+        try desk.answer(question) { [weak self] result in self?.reply(id, result) }
+    }
+
+    private func reply(_ id: [UInt8]?, _ result: Result<AdminAnswer, Refusal>) {
+        var writer = JSONWriter(capacity: 256)
+        writer.beginObject()
+        if let id { writer.member("id", raw: id.span) }
+        switch result {
+        case .success(let answer):
+            writer.member("result", raw: answer.json.span)
+            if answer.isTruncated { writer.member("truncated", true) }
+        case .failure(let refusal):
+            writer.name("error")
+            writer.beginObject()
+            writer.member("code", refusal.code.rawValue)
+            writer.member("message", refusal.message)
+            writer.endObject()
+        }
+        writer.endObject()
+        socket.send(.text, writer.bytes)
+    }
+
+    func closed(_ event: CloseEvent) {}
+}
+
+/// What an administrator asks.
+struct AdminQuestion {
+    let verb: String
+    let client: String?
+    let user: String?
+    let filter: String?
+    let topic: String?
+    let data: [UInt8]?
+    let encoding: String?
+    let type: String?
+    let timeToLive: Double?
+
+    init(_ object: borrowing JSONObject) throws(JSONError) {
+        verb = try object.string("verb") ?? ""
+        client = try object.string("client")
+        user = try object.string("user")
+        filter = try object.string("filter")
+        topic = try object.string("topic")
+        data = try object.stringBytes("data")
+        encoding = try object.string("encoding")
+        type = try object.string("type")
+        timeToLive = try object.double("ttl")
+    }
+}
+
+/// What an administrator is told: one JSON value.
+struct AdminAnswer {
+    var json: [UInt8]
+    var isTruncated = false
+
+    /// A list of values that are encoded already.
+    init(list: [[UInt8]], isTruncated: Bool = false) {
+        var writer = JSONWriter(capacity: list.reduce(16) { $0 + $1.count + 1 })
+        writer.beginArray()
+        for item in list { writer.raw(item.span) }
+        writer.endArray()
+        json = writer.bytes
+        self.isTruncated = isTruncated
+    }
+
+    /// An object with the members that `body` writes.
+    init(_ body: (inout JSONWriter) -> Void) {
+        var writer = JSONWriter(capacity: 256)
+        writer.beginObject()
+        body(&writer)
+        writer.endObject()
+        json = writer.bytes
+    }
+}

@@ -1,0 +1,153 @@
+internal import Synchronization
+internal import WSTransport
+
+/// Why the broker does not start: one sentence.
+package struct BrokerError: Error, CustomStringConvertible, Sendable {
+    package let description: String
+    init(_ description: String) { self.description = description }
+}
+
+/// The whole broker: the one place where everything is put together.
+///
+/// One thread for each reactor, one for the store, and the caller's for signals, reload and shutdown.
+package final class Broker {
+    /// Where it listens, with the ports the kernel chose, such as `http://127.0.0.1:8080`.
+    package let listen: [String]
+    /// Where a damaged store was moved; `nil`: the store was in order.
+    package let movedAside: String?
+
+    private let figures: Figures
+    private let storeThread: StoreThread
+    private let remotes: [Remote]
+    private let threads: [ThreadHandle]
+    private let sockets: ListeningSockets
+    /// How long clients have to answer the CLOSE of a shutdown, in nanoseconds.
+    private static let drainPatience: Int64 = 5_000_000_000
+
+    /// Opens the store, binds every address and starts to serve.
+    package init(_ settings: Settings) throws(BrokerError) {
+        if let refusal = settings.refusalToListen() { throw BrokerError(refusal) }
+        let store = try Self.openStore(settings)
+        movedAside = store.movedAside
+        let sequencer = try Self.wrap { () throws(StorageError) in try Sequencer(store: store.store) }
+        storeThread = StoreThread(
+            store: store.store, maximumQueuedBytes: Self.storeQueue, onSettled: { sequencer.settled($0) })
+        try Self.wrap { [storeThread] () throws(StorageError) in try storeThread.start() }
+        sequencer.attach(storeThread)
+
+        let count = settings.reactors.count ?? Machine.processors
+        sockets = try ListeningSockets(settings, reactors: count)
+        listen = sockets.descriptions
+        let transport = (0..<count).map { _ in ReactorCounters() }
+        let counters = (0..<count).map { _ in ShardCounters() }
+        figures = Figures(
+            reactors: transport, shards: counters, sequencer: sequencer, store: store.store, storeThread: storeThread)
+        let facts = BrokerFacts(
+            figures: figures, listen: listen, dataDirectory: settings.dataDirectory, epoch: store.store.epoch,
+            movedAside: movedAside)
+        let door = Door(figures: figures)
+        var remotes: [Remote] = []
+        for _ in 0..<count { remotes.append(try Self.wrap { () throws(Errno) in try Remote() }) }
+        self.remotes = remotes
+
+        let started = Latch(count: count)
+        let failure = FirstFailure()
+        var threads: [ThreadHandle] = []
+        for index in 0..<count {
+            let plan = ReactorPlan(
+                index: index, remotes: remotes, sequencer: sequencer, store: store.store, settings: settings,
+                facts: facts,
+                door: door, sockets: sockets, transport: transport[index], counters: counters[index])
+            let thread = try Self.wrap { () throws(Errno) in
+                try startThread(named: "reactor-\(index)") {
+                    do throws(Errno) {
+                        let reactor = try plan.make()
+                        started.arrive()
+                        reactor.run()
+                    } catch {
+                        failure.set("\(error)")
+                        started.arrive()
+                    }
+                }
+            }
+            threads.append(thread)
+        }
+        self.threads = threads
+        started.wait()
+        if let description = failure.first {
+            for remote in remotes { remote.run { $0.stop() } }
+            storeThread.stop()
+            throw BrokerError("cannot start a reactor: \(description)")
+        }
+    }
+
+    /// The most that may wait for the disk, in bytes; beyond it retained publications are refused.
+    private static let storeQueue = 64 << 20
+
+    private static func openStore(_ settings: Settings) throws(BrokerError) -> (store: LMDBStore, movedAside: String?) {
+        let limits = RetainedLimits(
+            maximumMessages: settings.retained.maximumMessages, maximumBytes: settings.retained.maximumBytes)
+        return try wrap { () throws(StorageError) in
+            try LMDBStore.open(
+                directory: settings.dataDirectory, maximumSize: settings.store.maximumSize, limits: limits)
+        }
+    }
+
+    private static func wrap<Value, Failure: Error & CustomStringConvertible>(
+        _ body: () throws(Failure) -> Value
+    ) throws(BrokerError) -> Value {
+        do throws(Failure) { return try body() } catch { throw BrokerError(error.description) }
+    }
+
+    /// Takes over what may change while the broker runs: limits, keepalive, origins, access.
+    ///
+    /// - Returns: the keys that differ but need a restart.
+    package func reload(_ settings: Settings, from old: Settings) -> [String] {
+        for remote in remotes {
+            remote.run { reactor in (reactor.attachment as? Shard)?.settings = settings }
+        }
+        var fixed: [String] = []
+        if settings.listen != old.listen { fixed.append("listen") }
+        if settings.dataDirectory != old.dataDirectory { fixed.append("data_dir") }
+        if settings.reactors != old.reactors { fixed.append("reactors") }
+        if settings.store != old.store { fixed.append("store") }
+        if settings.retained != old.retained { fixed.append("retained") }
+        if settings.admin != old.admin { fixed.append("admin") }
+        if settings.metrics != old.metrics { fixed.append("metrics") }
+        return fixed
+    }
+
+    /// Shuts down in order: no new connections; stored publications acknowledged; every client told; the end.
+    package func drain() {
+        onEveryReactor { shard in
+            shard.stopListening()
+            shard.isDraining = true
+        }
+        // Commits what is queued; the acknowledgements are in the mailboxes afterwards.
+        storeThread.stop()
+        onEveryReactor { $0.sayGoodbye() }
+        let deadline = MonotonicTime.now.advanced(byNanoseconds: Self.drainPatience)
+        while figures.connections > 0, MonotonicTime.now < deadline { pause(milliseconds: 5) }
+        for remote in remotes { remote.run { $0.stop() } }
+        for thread in threads { thread.join() }
+        sockets.removePaths()
+    }
+
+    private func onEveryReactor(_ body: @escaping @Sendable (Shard) -> Void) {
+        let done = Latch(count: remotes.count)
+        for remote in remotes {
+            remote.run { reactor in
+                if let shard = reactor.attachment as? Shard { body(shard) }
+                done.arrive()
+            }
+        }
+        done.wait()
+    }
+}
+
+/// The first failure of several threads.
+private final class FirstFailure: Sendable {
+    private let text = Mutex<String?>(nil)
+    func set(_ description: String) { text.withLock { $0 = $0 ?? description } }
+    var first: String? { text.withLock { $0 } }
+}

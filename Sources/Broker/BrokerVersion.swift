@@ -1,0 +1,4 @@
+/// The product's version, as clients and administrators see it.
+package enum BrokerVersion {
+    package static let current = "0.1.0"
+}

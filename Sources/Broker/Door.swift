@@ -1,0 +1,51 @@
+internal import Synchronization
+internal import WSTransport
+
+/// Who may come in: the limits on connections, over all reactors. Any thread.
+final class Door: Sendable {
+    private let figures: Figures
+    private let perAddress = Mutex<[String: Int]>([:])
+
+    init(figures: Figures) { self.figures = figures }
+
+    /// What a listener's connections are served by, from the shard's present settings.
+    func settings(for shard: Shard, pathPrefix: String) -> HTTPSettings {
+        var settings = HTTPSettings(shard.settings)
+        settings.pathPrefix = pathPrefix
+        settings.makeRefusal = Endpoints.refusal
+        settings.isDraining = { [unowned shard] in shard.isDraining }
+        let limits = shard.settings.limits
+        settings.admit = { [self] peer in admit(peer, limits) }
+        if limits.connectionsPerAddress != nil {
+            settings.connectionClosed = { [self] peer in leave(peer) }
+        }
+        return settings
+    }
+
+    private func admit(_ peer: SocketAddress?, _ limits: Settings.Limits) -> HTTPRefusal? {
+        var refusal: Refusal?
+        if figures.connections > limits.connections {
+            refusal = Refusal(.unavailable, "The limit of \(limits.connections) connections is reached.")
+        }
+        if let most = limits.connectionsPerAddress {
+            let count = perAddress.withLock { counts in
+                let count = counts[peer?.host ?? "", default: 0] + 1
+                counts[peer?.host ?? ""] = count
+                return count
+            }
+            if count > most {
+                refusal = Refusal(.limitExceeded, "The limit of \(most) connections from one address is reached.")
+            }
+        }
+        guard let refusal else { return nil }
+        figures.countRefused()
+        return HTTPRefusal(refusal)
+    }
+
+    private func leave(_ peer: SocketAddress?) {
+        perAddress.withLock { counts in
+            let count = counts[peer?.host ?? "", default: 0] - 1
+            counts[peer?.host ?? ""] = count > 0 ? count : nil
+        }
+    }
+}

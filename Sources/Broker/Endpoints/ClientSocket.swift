@@ -1,0 +1,87 @@
+internal import WSTransport
+
+/// What the sessions over WebSocket have in common: a socket, a client, its subscriptions.
+class ClientSocket: Session, WebSocketSession {
+    let shard: Shard
+    let socket: WebSocket
+    let client: Client
+    let subscriptions = SubscriptionSet()
+    let form: WireForm
+
+    init(shard: Shard, socket: WebSocket, client: Client, form: WireForm) {
+        self.shard = shard
+        self.socket = socket
+        self.client = client
+        self.form = form
+        shard.join(self)
+    }
+
+    final var stream: StreamConnection { socket.stream }
+    final var roundTrip: Int64? { socket.roundTrip }
+
+    func received(_ opcode: Opcode, _ payload: Span<UInt8>) {
+        socket.close(.unsupportedData, reason: "read only")
+    }
+
+    final func drained() { shard.advanceSnapshots(of: self) }
+
+    final func closed(_ event: CloseEvent) { shard.leave(self) }
+
+    func sendSnapshot(_ message: Message) {
+        let object = MessageObject.encode(message, hasOperation: form == .json, isSnapshot: true)
+        socket.send(.text, object)
+    }
+
+    func sendLive(_ filter: TopicFilter, seq: UInt64) {
+        socket.send(.text, Notices.live(filter, seq: seq))
+    }
+
+    final func closeSlow(_ reason: String) { socket.closeSlowReader(reason) }
+
+    final func disconnect(_ code: CloseCode, reason: String) { socket.close(code, reason: reason) }
+}
+
+/// What the broker tells subscribers beside messages.
+enum Notices {
+    /// The end of the retained part.
+    static func live(_ filter: TopicFilter, seq: UInt64) -> [UInt8] {
+        var writer = JSONWriter(capacity: 96)
+        writer.beginObject()
+        writer.member("op", "live")
+        writer.member("filter", filter.name)
+        writer.member("seq", seq)
+        writer.endObject()
+        return writer.bytes
+    }
+
+    /// Messages after `since` and up to `seq` that were not delivered and will not be; how many is not known.
+    static func gap(_ filter: TopicFilter, since: UInt64, seq: UInt64) -> [UInt8] {
+        var writer = JSONWriter(capacity: 96)
+        writer.beginObject()
+        writer.member("op", "gap")
+        writer.member("filter", filter.name)
+        writer.member("since", since)
+        writer.member("seq", seq)
+        writer.endObject()
+        return writer.bytes
+    }
+}
+
+extension CloseCode {
+    static let badRequest = CloseCode(rawValue: 4400)
+    static let forbidden = CloseCode(rawValue: 4403)
+    static let kicked = CloseCode(rawValue: 4410)
+    static let tooManyMessages = CloseCode(rawValue: 4429)
+
+    /// How a socket without error messages says that a publication was turned down.
+    init(_ refusal: Refusal) {
+        self =
+            switch refusal.code {
+            case .forbidden: .forbidden
+            case .rateLimited: .tooManyMessages
+            case .unavailable: .tryAgainLater
+            case .storageFull, .internal: .internalError
+            default: .badRequest
+            }
+    }
+}

@@ -1,0 +1,47 @@
+/// What the ways in agree on about payloads.
+enum Content {
+    /// The longest content type that is kept, in bytes.
+    static let maximumType = 256
+
+    /// Refuses a content type that no header field could carry.
+    static func check(_ type: String?) throws(Refusal) {
+        guard let type else { return }
+        guard (1...maximumType).contains(type.utf8.count) else {
+            throw Refusal(.badRequest, "type: expected 1 to \(maximumType) bytes, found \(type.utf8.count).")
+        }
+        guard type.utf8.allSatisfy({ (0x20...0x7E).contains($0) }) else {
+            throw Refusal(.badRequest, "type: expected printable ASCII.")
+        }
+    }
+
+    /// Milliseconds from seconds, above 0 and up to a hundred years.
+    static func timeToLive(seconds: Double) throws(Refusal) -> Int64 {
+        guard seconds > 0, seconds <= 3_155_760_000 else {
+            throw Refusal(.badRequest, "ttl: expected seconds above 0 and up to 3155760000, found \(seconds).")
+        }
+        return max(1, Int64((seconds * 1000).rounded()))
+    }
+
+    /// The kind of a body that came by HTTP.
+    ///
+    /// Text where the type says so or is not given, and the bytes are UTF-8; a JSON type with one JSON value is JSON.
+    static func kind(of body: [UInt8], type: String?) -> Message.Kind {
+        let essence = type.map { $0.prefix { $0 != ";" }.lowercased().filter { $0 != " " } } ?? ""
+        let isJSON = essence.hasSuffix("/json") || essence.hasSuffix("+json")
+        if isJSON, !body.isEmpty, JSONScanner.validate(body.span) { return .json }
+        let isText =
+            isJSON || essence.isEmpty || essence.hasPrefix("text/") || essence.hasSuffix("/xml")
+            || essence.hasSuffix("+xml") || essence == "application/x-www-form-urlencoded"
+        guard isText else { return .binary }
+        return String(validating: body, as: UTF8.self) != nil ? .text : .binary
+    }
+
+    /// The content type of a retained value that was published without one.
+    static func type(of kind: Message.Kind) -> String {
+        switch kind {
+        case .text: "text/plain; charset=utf-8"
+        case .json: "application/json"
+        case .binary: "application/octet-stream"
+        }
+    }
+}

@@ -1,0 +1,133 @@
+internal import WSTransport
+
+/// `GET /s/FILTER`: messages as lines of JSON or as server-sent events, until the client goes.
+struct FollowEndpoint {
+    let shard: Shard
+    let isAdministrative: Bool
+
+    func follow(_ exchange: HTTPExchange) throws(HTTPRefusal) {
+        if shard.isDraining { throw HTTPRefusal(Refusal(.unavailable, "The broker is shutting down.")) }
+        let identity = try FrontDoor.identity(of: exchange, on: shard, isAdministrative: isAdministrative)
+        let filter = try exchange.filter(shard.settings.topicLimits)
+        try exchange.refuseUnavailable()
+        guard identity.permissions.allowsSubscribe(to: filter) else {
+            throw HTTPRefusal(Refusal(.forbidden, "You may not subscribe to \(filter)."))
+        }
+        let fields = exchange.request.head.fields
+        let form: WireForm = Accept.prefersEvents(fields.all("Accept").joined(separator: ",")) ? .events : .lines
+        let last = try lastEventID(fields)
+        let isPoll = try exchange.flag("poll") ?? false
+        let wantsSnapshot = try exchange.flag("snapshot") ?? true
+        let type = form == .events ? "text/event-stream" : "application/x-ndjson"
+        guard
+            let stream = exchange.startStream([
+                "Content-Type": type, "Cache-Control": "no-store", "X-Accel-Buffering": "no",
+            ])
+        else { return }
+        guard !stream.isBodyless else { return stream.end() }
+        let client = shard.makeClient(
+            identity, peer: exchange.request.peer, protocolName: form == .events ? "events" : "lines")
+        let session = FollowSession(shard: shard, stream: stream, client: client, form: form, isPoll: isPoll)
+        session.begin(filter, wantsSnapshot: wantsSnapshot || isPoll, since: last)
+    }
+
+    private func lastEventID(_ fields: HTTPFields) throws(HTTPRefusal) -> UInt64? {
+        guard let text = fields.first("Last-Event-ID"), !text.isEmpty else { return nil }
+        guard let seq = UInt64(text) else {
+            throw HTTPRefusal(Refusal(.badRequest, "Last-Event-ID: expected a seq, found \"\(text)\"."))
+        }
+        return seq
+    }
+}
+
+/// Content negotiation between the two forms of a stream. RFC 9110 §12.5.1.
+enum Accept {
+    /// Whether `text/event-stream` is asked for by name, no less than lines of JSON.
+    static func prefersEvents(_ field: String) -> Bool {
+        var events = 0.0
+        var lines = 0.0
+        for part in field.split(separator: ",") {
+            let pieces = part.split(separator: ";").map { $0.filter { $0 != " " && $0 != "\t" }.lowercased() }
+            guard let type = pieces.first else { continue }
+            let quality = pieces.dropFirst().first { $0.hasPrefix("q=") }.flatMap { Double($0.dropFirst(2)) } ?? 1
+            switch type {
+            case "text/event-stream": events = max(events, quality)
+            case "application/json", "application/x-ndjson", "application/ndjson": lines = max(lines, quality)
+            default: break
+            }
+        }
+        return events > 0 && events >= lines
+    }
+}
+
+/// One client of `GET /s/FILTER`.
+final class FollowSession: Session {
+    let client: Client
+    let form: WireForm
+    let subscriptions = SubscriptionSet()
+    private let shard: Shard
+    private let output: HTTPStream
+    private let isPoll: Bool
+
+    init(shard: Shard, stream: HTTPStream, client: Client, form: WireForm, isPoll: Bool) {
+        self.shard = shard
+        self.client = client
+        self.form = form
+        self.isPoll = isPoll
+        output = stream
+    }
+
+    var stream: StreamConnection { output.stream }
+    var roundTrip: Int64? { nil }
+
+    func begin(_ filter: TopicFilter, wantsSnapshot: Bool, since: UInt64?) {
+        shard.join(self)
+        // The stream holds the session, the session the stream, until the connection is gone or the answer ends.
+        output.onClosed = { [self] in leave() }
+        output.onDrained = { [weak self] in self.map { $0.shard.advanceSnapshots(of: $0) } }
+        do throws(Refusal) {
+            let seq = try shard.subscribe(self, to: filter, wantsSnapshot: wantsSnapshot, hearsItself: true)
+            // Nothing is kept to resume from yet, but what was missed is said.
+            if let since, since < seq { notice("gap", Notices.gap(filter, since: since, seq: seq)) }
+            if !wantsSnapshot { sendLive(filter, seq: seq) }
+        } catch {
+            end()
+        }
+    }
+
+    func sendSnapshot(_ message: Message) { output.send(form.text(of: message, isSnapshot: true)) }
+
+    func sendLive(_ filter: TopicFilter, seq: UInt64) {
+        if isPoll { return end() }
+        notice("live", Notices.live(filter, seq: seq))
+    }
+
+    private func notice(_ event: String, _ object: [UInt8]) {
+        if form == .events {
+            output.send(Array("event: \(event)\ndata: ".utf8) + object + [10, 10])
+        } else {
+            output.send(object + [10])
+        }
+    }
+
+    func closeSlow(_ reason: String) { output.stream.reset() }
+
+    func disconnect(_ code: CloseCode, reason: String) {
+        // A browser comes back by itself; it is told when.
+        if form == .events, reason.hasPrefix("retry="), let milliseconds = UInt32(reason.dropFirst(6)) {
+            output.send(Array("retry: \(milliseconds)\n\n".utf8))
+        }
+        end()
+    }
+
+    private func end() {
+        leave()
+        output.end()
+    }
+
+    private func leave() {
+        shard.leave(self)
+        output.onClosed = nil
+        output.onDrained = nil
+    }
+}

@@ -1,0 +1,128 @@
+internal import WSTransport
+
+/// What a client of `broker.v1.json` asks for. The contract's §3.1.
+enum JSONCommand {
+    case subscribe([TopicFilter], wantsSnapshot: Bool, hearsItself: Bool)
+    case unsubscribe([TopicFilter])
+    case publish(Draft)
+    case ping
+
+    /// The client's `id` as it was written; `nil` where there is none.
+    static func identifier(of object: borrowing JSONObject) throws(Refusal) -> [UInt8]? {
+        guard let value = object.value("id") else { return nil }
+        switch value.kind {
+        case .null: return nil
+        case .number, .string: return value.copyRawBytes()
+        default: throw Refusal(.badRequest, "id: expected a number or a string, found \(value.kind.rawValue).")
+        }
+    }
+
+    init(_ object: borrowing JSONObject, limits: TopicLimits) throws(Refusal) {
+        guard let operation = try Self.read({ () throws(JSONError) in try object.string("op") }) else {
+            throw Refusal(.badRequest, "op is missing.")
+        }
+        switch operation {
+        case "subscribe":
+            try Self.refuseUnavailable(object)
+            self = .subscribe(
+                try Self.filters(object, limits),
+                wantsSnapshot: try Self.read { () throws(JSONError) in try object.bool("snapshot") } ?? true,
+                hearsItself: try Self.read { () throws(JSONError) in try object.bool("echo") } ?? true)
+        case "unsubscribe":
+            self = .unsubscribe(try Self.filters(object, limits))
+        case "publish":
+            self = .publish(try Self.draft(object, limits))
+        case "ping":
+            self = .ping
+        case "authenticate":
+            throw Refusal(.badRequest, "authenticate: tokens are not available in this version.")
+        default:
+            throw Refusal(
+                .badRequest,
+                "op: expected subscribe, unsubscribe, publish, authenticate or ping, found \"\(operation)\".")
+        }
+    }
+
+    private static func read<Value>(_ body: () throws(JSONError) -> Value?) throws(Refusal) -> Value? {
+        do throws(JSONError) { return try body() } catch { throw Refusal(.badRequest, "\(error).") }
+    }
+
+    private static func refuseUnavailable(_ object: borrowing JSONObject) throws(Refusal) {
+        if let since = object.value("since"), since.kind != .null {
+            throw Refusal(.badRequest, "since: resuming is not available in this version.")
+        }
+        if let slow = try read({ () throws(JSONError) in try object.string("slow") }), slow != "close" {
+            throw Refusal(.badRequest, "slow: only \"close\" is available in this version, found \"\(slow)\".")
+        }
+    }
+
+    private static func filters(_ object: borrowing JSONObject, _ limits: TopicLimits) throws(Refusal) -> [TopicFilter]
+    {
+        guard let value = object.value("filter") else { throw Refusal(.badFilter, "filter is missing.") }
+        var names: [String] = []
+        if value.kind == .array {
+            names = try read { () throws(JSONError) in try object.strings("filter") } ?? []
+            guard !names.isEmpty else { throw Refusal(.badFilter, "filter: the list is empty.") }
+        } else {
+            names = [try read { () throws(JSONError) in try object.string("filter") } ?? ""]
+        }
+        var filters: [TopicFilter] = []
+        for name in names {
+            do throws(TopicError) {
+                filters.append(try TopicFilter(name, limits: limits))
+            } catch {
+                throw Refusal(.badFilter, "filter: \(error)")
+            }
+        }
+        return filters
+    }
+
+    private static func draft(_ object: borrowing JSONObject, _ limits: TopicLimits) throws(Refusal) -> Draft {
+        guard let name = try read({ () throws(JSONError) in try object.string("topic") }) else {
+            throw Refusal(.badTopic, "topic is missing.")
+        }
+        let topic: Topic
+        do throws(TopicError) {
+            topic = try Topic(name, limits: limits)
+        } catch {
+            throw Refusal(.badTopic, "topic: \(error)")
+        }
+        var draft = try payload(object, topic)
+        draft.contentType = try read { () throws(JSONError) in try object.string("type") }
+        try Content.check(draft.contentType)
+        draft.isRetained = try read { () throws(JSONError) in try object.bool("retain") } ?? false
+        draft.acknowledgement = draft.isRetained ? .stored : .routed
+        switch try read({ () throws(JSONError) in try object.string("ack") }) {
+        case nil: break
+        case "routed": draft.acknowledgement = .routed
+        case "stored": draft.acknowledgement = .stored
+        case .some(let other):
+            throw Refusal(.badRequest, "ack: expected \"routed\" or \"stored\", found \"\(other)\".")
+        }
+        if let seconds = try read({ () throws(JSONError) in try object.double("ttl") }) {
+            draft.timeToLive = try Content.timeToLive(seconds: seconds)
+        }
+        if let seq = try read({ () throws(JSONError) in try object.integer("ifSeq", as: UInt64.self) }) {
+            guard draft.isRetained else { throw Refusal(.badRequest, "ifSeq needs retain.") }
+            draft.condition = seq == 0 ? .absent : .matches([seq])
+        }
+        return draft
+    }
+
+    /// A string is text, any other value is its JSON; with `encoding` the string stands for bytes.
+    private static func payload(_ object: borrowing JSONObject, _ topic: Topic) throws(Refusal) -> Draft {
+        let encoding = try read { () throws(JSONError) in try object.string("encoding") }
+        guard let value = object.value("data") else { throw Refusal(.badRequest, "data is missing.") }
+        if let encoding {
+            guard encoding == "base64" else {
+                throw Refusal(.badRequest, "encoding: expected \"base64\", found \"\(encoding)\".")
+            }
+            guard let text = value.string, let bytes = Base64.decode(text) else {
+                throw Refusal(.badRequest, "data: expected a string of base64.")
+            }
+            return Draft(topic: topic, payload: bytes, kind: .binary)
+        }
+        if let text = value.stringBytes { return Draft(topic: topic, payload: text, kind: .text) }
+        return Draft(topic: topic, payload: value.copyRawBytes(), kind: .json)
+    }
+}

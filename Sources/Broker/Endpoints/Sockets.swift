@@ -1,0 +1,80 @@
+internal import WSTransport
+
+/// The three kinds of WebSocket a listener serves.
+struct Sockets {
+    let shard: Shard
+    let isAdministrative: Bool
+
+    /// `/ws`
+    func json() -> any Handler {
+        ws.upgrade { (exchange, request) throws(HTTPRefusal) in
+            let identity = try identity(exchange)
+            let isOffered = request.subprotocols.contains(JSONSession.subprotocol)
+            return Admission(
+                subprotocol: isOffered ? JSONSession.subprotocol : nil, options: shard.socketOptions
+            ) { socket in
+                JSONSession(shard: shard, socket: socket, client: client(identity, socket, JSONSession.subprotocol))
+            }
+        }
+    }
+
+    /// `/t/TOPIC`
+    func topic() -> any Handler {
+        ws.upgrade { (exchange, _) throws(HTTPRefusal) in
+            let identity = try identity(exchange)
+            let topic = try exchange.topic(shard.settings.topicLimits)
+            try exchange.refuseUnavailable()
+            try checkSubscribe(identity, TopicFilter(topic))
+            var options = TopicSession.Options()
+            options.isRetaining = try exchange.flag("retain") ?? false
+            options.hearsItself = try exchange.flag("echo") ?? true
+            options.wantsSnapshot = try exchange.flag("snapshot") ?? true
+            return Admission(options: shard.socketOptions) { [options] socket in
+                TopicSession(
+                    shard: shard, socket: socket, client: client(identity, socket, "topic"), topic: topic,
+                    options: options)
+            }
+        }
+    }
+
+    /// `/s/FILTER`
+    func subscription() -> any Handler {
+        ws.upgrade { (exchange, _) throws(HTTPRefusal) in
+            let identity = try identity(exchange)
+            let filter = try exchange.filter(shard.settings.topicLimits)
+            try exchange.refuseUnavailable()
+            try checkSubscribe(identity, filter)
+            let wantsSnapshot = try exchange.flag("snapshot") ?? true
+            return Admission(options: shard.socketOptions) { socket in
+                SubscriptionSession(
+                    shard: shard, socket: socket, client: client(identity, socket, "subscription"), filter: filter,
+                    wantsSnapshot: wantsSnapshot)
+            }
+        }
+    }
+
+    private func identity(_ exchange: HTTPExchange) throws(HTTPRefusal) -> Identity {
+        if shard.isDraining { throw HTTPRefusal(Refusal(.unavailable, "The broker is shutting down.")) }
+        return try FrontDoor.identity(of: exchange, on: shard, isAdministrative: isAdministrative)
+    }
+
+    private func checkSubscribe(_ identity: Identity, _ filter: TopicFilter) throws(HTTPRefusal) {
+        guard identity.permissions.allowsSubscribe(to: filter) else {
+            throw HTTPRefusal(Refusal(.forbidden, "You may not subscribe to \(filter)."))
+        }
+    }
+
+    private func client(_ identity: Identity, _ socket: WebSocket, _ protocolName: String) -> Client {
+        shard.makeClient(identity, peer: socket.stream.peer, protocolName: protocolName)
+    }
+}
+
+/// Serves WebSocket requests by one handler and all others by another, on the same path.
+struct SocketOr: Handler {
+    let socket: any Handler
+    let other: any Handler
+
+    func handle(_ exchange: HTTPExchange) {
+        (Handshake.isUpgrade(exchange.request.head) ? socket : other).handle(exchange)
+    }
+}

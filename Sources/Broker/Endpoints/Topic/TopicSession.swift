@@ -1,0 +1,59 @@
+internal import WSTransport
+
+/// A topic socket: frames in are published, messages out are the frames that were published.
+final class TopicSession: ClientSocket {
+    struct Options {
+        /// What is sent here is retained.
+        var isRetaining = false
+        /// What is sent here comes back.
+        var hearsItself = true
+        var wantsSnapshot = true
+    }
+
+    private let topic: Topic
+    private let isRetaining: Bool
+
+    init(shard: Shard, socket: WebSocket, client: Client, topic: Topic, options: Options) {
+        self.topic = topic
+        isRetaining = options.isRetaining
+        super.init(shard: shard, socket: socket, client: client, form: .topic)
+        do throws(Refusal) {
+            _ = try shard.subscribe(
+                self, to: TopicFilter(topic), wantsSnapshot: options.wantsSnapshot, hearsItself: options.hearsItself)
+        } catch {
+            socket.close(CloseCode(error), reason: error.message)
+        }
+    }
+
+    override func received(_ opcode: Opcode, _ payload: Span<UInt8>) {
+        do throws(Refusal) {
+            try shard.checkPublish(client, to: topic)
+        } catch {
+            return socket.close(CloseCode(error), reason: error.message)
+        }
+        var draft = Draft(topic: topic, payload: Array(copying: payload), kind: opcode == .text ? .text : .binary)
+        draft.origin = client.id
+        if isRetaining {
+            draft.isRetained = true
+            draft.acknowledgement = .stored
+            // There is no other way here to say that a value was not stored.
+            draft.completion = { [weak socket] result in
+                guard case .failure(let refusal) = result else { return }
+                socket?.close(CloseCode(refusal), reason: refusal.message)
+            }
+        }
+        shard.publish(draft)
+    }
+
+    override func sendSnapshot(_ message: Message) { socket.send(message.opcode, message.payload) }
+
+    /// A frame that nobody published has no place here.
+    override func sendLive(_ filter: TopicFilter, seq: UInt64) {}
+}
+
+extension Array where Element == UInt8 {
+    /// The bytes of a view that ends with the call.
+    init(copying span: Span<UInt8>) {
+        self = unsafe span.withUnsafeBytes { unsafe [UInt8]($0) }
+    }
+}

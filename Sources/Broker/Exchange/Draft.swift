@@ -1,0 +1,47 @@
+/// A publication on its way to its sequence number.
+package struct Draft {
+    /// What must hold of the retained value for the publication to be accepted.
+    package enum Condition: Sendable, Equatable {
+        case none
+        /// Its `seq` is one of these; an empty list stands for any.
+        case matches([UInt64])
+        /// There is none.
+        case absent
+        /// There is one.
+        case present
+    }
+
+    /// Which acknowledgement the publisher waits for.
+    package enum Acknowledgement: Sendable {
+        /// That it is on its way to the subscribers.
+        case routed
+        /// That it is on disk, where it is to be stored at all.
+        case stored
+    }
+
+    package var topic: Topic
+    package var payload: [UInt8]
+    package var kind: Message.Kind
+    package var contentType: String?
+    package var isRetained = false
+    /// How long a retained value lives, in milliseconds; `nil`: for ever.
+    package var timeToLive: Int64?
+    package var condition = Condition.none
+    package var acknowledgement = Acknowledgement.routed
+    package var origin: UInt64 = 0
+    /// Called once on the shard's reactor; `nil`: nobody waits.
+    package var completion: ((Result<Receipt, Refusal>) -> Void)?
+
+    package init(topic: Topic, payload: [UInt8], kind: Message.Kind) {
+        self.topic = topic
+        self.payload = payload
+        self.kind = kind
+    }
+}
+
+/// What became of an accepted publication.
+package struct Receipt: Sendable, Equatable {
+    package let seq: UInt64
+    /// Whether it is on disk.
+    package let isStored: Bool
+}

@@ -1,0 +1,41 @@
+/// One publication, the same for every subscriber and endpoint. Immutable, so every reactor may hold it.
+package final class Message: Sendable {
+    /// The WebSocket opcode a payload travels in.
+    package enum Kind: UInt8, Sendable {
+        case text = 1
+        case binary = 2
+        /// Text that was published as a JSON value and is shown as one; on a topic socket it is ``text``.
+        case json = 3
+    }
+
+    package let topic: Topic
+    package let payload: [UInt8]
+    package let kind: Kind
+    /// The content type the publisher named, as it named it.
+    package let contentType: String?
+    /// Whether this replaces (or, with an empty payload, removes) the topic's retained value.
+    package let isRetained: Bool
+    /// The broker-wide sequence number.
+    package let seq: UInt64
+    /// When the broker accepted it, in Unix milliseconds.
+    package let time: Int64
+    /// When a retained value ceases to be, in Unix milliseconds; 0: never.
+    package let expiry: Int64
+    /// The ``Client/id`` of the connection that published it; 0: not known, as after a restart.
+    package let origin: UInt64
+
+    package init(
+        topic: Topic, payload: [UInt8], kind: Kind, contentType: String? = nil, isRetained: Bool = false,
+        seq: UInt64, time: Int64, expiry: Int64 = 0, origin: UInt64 = 0
+    ) {
+        self.topic = topic
+        self.payload = payload
+        self.kind = kind
+        self.contentType = contentType
+        self.isRetained = isRetained
+        self.seq = seq
+        self.time = time
+        self.expiry = expiry
+        self.origin = origin
+    }
+}

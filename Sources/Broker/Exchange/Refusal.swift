@@ -1,0 +1,70 @@
+/// The error codes of the product, for programs. Users rely on these words.
+package enum ErrorCode: String, Sendable, CaseIterable {
+    case badRequest = "bad-request"
+    case badTopic = "bad-topic"
+    case badFilter = "bad-filter"
+    case unauthenticated
+    case forbidden
+    case notFound = "not-found"
+    case conflict
+    case tooLarge = "too-large"
+    case limitExceeded = "limit-exceeded"
+    case rateLimited = "rate-limited"
+    case `internal`
+    case unavailable
+    case storageFull = "storage-full"
+
+    /// The HTTP status it goes with.
+    package var status: Int {
+        switch self {
+        case .badRequest, .badTopic, .badFilter: 400
+        case .unauthenticated: 401
+        case .forbidden: 403
+        case .notFound: 404
+        case .conflict: 412
+        case .tooLarge: 413
+        case .limitExceeded, .rateLimited: 429
+        case .internal: 500
+        case .unavailable: 503
+        case .storageFull: 507
+        }
+    }
+
+    /// The code that says best what a bare HTTP status means.
+    package init(status: Int) {
+        self =
+            switch status {
+            case 401: .unauthenticated
+            case 403: .forbidden
+            case 404: .notFound
+            case 412: .conflict
+            case 413, 431: .tooLarge
+            case 429: .limitExceeded
+            case 503: .unavailable
+            case 507: .storageFull
+            case 500...: .internal
+            default: .badRequest
+            }
+    }
+}
+
+/// A command that is turned down: a code for programs, a sentence for people.
+package struct Refusal: Error, Sendable, Equatable {
+    package let code: ErrorCode
+    package let message: String
+
+    package init(_ code: ErrorCode, _ message: String) {
+        self.code = code
+        self.message = message
+    }
+
+    /// For a store that did not take a message.
+    package init(_ error: StorageError) {
+        switch error {
+        case .full: self.init(.storageFull, "The store is full.")
+        case .limit(let name): self.init(.limitExceeded, "The limit \(name) is reached.")
+        case .damaged, .inUse: self.init(.internal, "The store failed: \(error).")
+        case .system: self.init(.unavailable, "The store failed: \(error).")
+        }
+    }
+}

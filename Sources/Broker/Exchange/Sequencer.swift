@@ -1,0 +1,198 @@
+internal import Synchronization
+package import WSTransport
+
+/// What a reactor's shard finds in its mailbox.
+package enum Letter: Sendable {
+    /// Messages, in the order of their sequence numbers.
+    case published([Message])
+    /// What the store did.
+    case settled(StoreThread.Settlement)
+}
+
+/// The one place where messages get their order.
+///
+/// A reactor hands over what a turn has published, once; under the lock the messages get their numbers and go to every
+/// shard's mailbox and to the store's queue. So the order in every mailbox, in the store and on every wire is the same.
+///
+/// Retained values that are numbered but not yet on disk are kept in an overlay, so that who reads a value sees every
+/// message up to the number the reading stands for. Any thread.
+package final class Sequencer: Sendable {
+    /// Numbers are reserved on disk in blocks, so that after a crash none comes twice. 2²⁴ of 2⁵³ (what JSON can hold).
+    static let block: UInt64 = 1 << 24
+
+    private struct State {
+        var next: UInt64
+        var reserved: UInt64
+        var isReserving = false
+        var mailboxes: [Mailbox<Letter>] = []
+        var overlay: [Topic: Message] = [:]
+        var storeThread: StoreThread?
+    }
+
+    private let state: Mutex<State>
+    private let store: any RetainedStore
+
+    /// Begins after all numbers that were ever reserved in `store`, and reserves the first block.
+    package init(store: any RetainedStore) throws(StorageError) {
+        self.store = store
+        let first = store.reservedSeq + 1
+        try store.reserve(seqsUpTo: first + Self.block)
+        state = Mutex(State(next: first, reserved: first + Self.block))
+    }
+
+    /// From then on messages are stored.
+    package func attach(_ thread: StoreThread) { state.withLock { $0.storeThread = thread } }
+
+    /// Adds a shard's mailbox; the shard then gets every message.
+    package func join(_ mailbox: Mailbox<Letter>) { state.withLock { $0.mailboxes.append(mailbox) } }
+
+    /// The number of the newest message; 0 before the first.
+    package var newest: UInt64 { state.withLock { $0.next - 1 } }
+
+    // MARK: Publishing
+
+    /// Numbers the drafts in their order and sends them on their way.
+    ///
+    /// - Parameter shard: the index of the mailbox that its owner drains in this very turn, so that it need not be woken.
+    /// - Returns: one result for each draft: its number and whether the store was given it.
+    package func sequence(_ drafts: [Draft], from shard: Int) -> [Result<(seq: UInt64, isQueued: Bool), Refusal>] {
+        let time = WallClock.unixMilliseconds
+        return state.withLock { state in
+            var results: [Result<(seq: UInt64, isQueued: Bool), Refusal>] = []
+            results.reserveCapacity(drafts.count)
+            var messages: [Message] = []
+            messages.reserveCapacity(drafts.count)
+            for draft in drafts {
+                do throws(Refusal) {
+                    let message = try accept(draft, &state, time)
+                    messages.append(message)
+                    results.append(.success((message.seq, message.isRetained)))
+                } catch {
+                    results.append(.failure(error))
+                }
+            }
+            if !messages.isEmpty {
+                for (index, mailbox) in state.mailboxes.enumerated() {
+                    mailbox.post(.published(messages), waking: index != shard)
+                }
+            }
+            reserveAhead(&state)
+            return results
+        }
+    }
+
+    private func accept(_ draft: Draft, _ state: inout State, _ time: Int64) throws(Refusal) -> Message {
+        guard state.next <= state.reserved else {
+            throw Refusal(.storageFull, "The store takes no writes, so no further sequence numbers are to be had.")
+        }
+        try check(draft.condition, of: draft.topic, state, time)
+        let message = Message(
+            topic: draft.topic, payload: draft.payload, kind: draft.kind, contentType: draft.contentType,
+            isRetained: draft.isRetained, seq: state.next, time: time,
+            expiry: draft.timeToLive.map { time.addingReportingOverflow($0).partialValue } ?? 0, origin: draft.origin)
+        if draft.isRetained, let thread = state.storeThread {
+            guard thread.append([message]) else {
+                throw Refusal(.unavailable, "The store's queue is full or closed.")
+            }
+            state.overlay[draft.topic] = message
+        }
+        state.next += 1
+        return message
+    }
+
+    private func check(
+        _ condition: Draft.Condition, of topic: Topic, _ state: borrowing State, _ time: Int64
+    ) throws(Refusal) {
+        guard condition != .none else { return }
+        let current = try value(of: topic, overlay: state.overlay, time)
+        switch condition {
+        case .none: break
+        case .present:
+            if current == nil { throw Refusal(.notFound, "\(topic) has no retained value.") }
+        case .absent:
+            if let current {
+                throw Refusal(.conflict, "\(topic) has a retained value already, with seq \(current.seq).")
+            }
+        case .matches(let seqs):
+            guard let current else { throw Refusal(.conflict, "\(topic) has no retained value.") }
+            guard seqs.isEmpty || seqs.contains(current.seq) else {
+                throw Refusal(.conflict, "The retained value of \(topic) has seq \(current.seq).")
+            }
+        }
+    }
+
+    private func reserveAhead(_ state: inout State) {
+        guard !state.isReserving, state.reserved - state.next < Self.block / 2, let thread = state.storeThread else {
+            return
+        }
+        state.isReserving = true
+        let target = state.reserved + Self.block
+        thread.reserve(seqsUpTo: target) { [self] result in
+            self.state.withLock { state in
+                // After a failure the next publication asks again.
+                state.isReserving = false
+                if case .success = result { state.reserved = target }
+            }
+        }
+    }
+
+    /// Takes note of what the store did, and tells the shards. The store's thread.
+    package func settled(_ settlement: StoreThread.Settlement) {
+        state.withLock { state in
+            state.overlay = state.overlay.filter { $0.value.seq > settlement.committedUpTo }
+            for mailbox in state.mailboxes { mailbox.post(.settled(settlement)) }
+        }
+    }
+
+    /// Has the store take a write; `then` gets what failed, on the store's thread.
+    func probeStore(_ then: @escaping @Sendable (String?) -> Void) {
+        guard let thread = state.withLock({ $0.storeThread }) else { return then("there is no store") }
+        thread.probe { result in
+            switch result {
+            case .success: then(nil)
+            case .failure(let error): then("\(error)")
+            }
+        }
+    }
+
+    // MARK: Reading
+
+    /// The retained value of `topic`, the newest numbered one; `nil` where there is none.
+    package func value(of topic: Topic) throws(Refusal) -> Message? {
+        let overlay = state.withLock { state in state.overlay[topic] }
+        return try value(of: topic, overlay: overlay.map { [topic: $0] } ?? [:], WallClock.unixMilliseconds)
+    }
+
+    private func value(of topic: Topic, overlay: [Topic: Message], _ now: Int64) throws(Refusal) -> Message? {
+        if let message = overlay[topic] {
+            let isGone = message.payload.isEmpty || (message.expiry != 0 && message.expiry <= now)
+            return isGone ? nil : message
+        }
+        do throws(StorageError) { return try store.value(of: topic, now: now) } catch { throw Refusal(error) }
+    }
+
+    /// Where a subscription begins.
+    package struct Position: Sendable {
+        /// Messages up to this one belong to the snapshot, those after it come live.
+        package let seq: UInt64
+        /// What was in the shard's mailbox: everything up to ``seq`` that it has not delivered yet.
+        package let letters: [Letter]
+        /// Matching retained values that may not be in the store yet; an empty payload is a removal.
+        package let overlay: [Message]
+    }
+
+    /// Takes the shard's mailbox and the matching uncommitted values at one point of the order.
+    package func position(emptying mailbox: Mailbox<Letter>, matching filter: TopicFilter) -> Position {
+        state.withLock { state in
+            var overlay: [Message] = []
+            if !state.overlay.isEmpty {
+                if let topic = filter.literalTopic {
+                    if let message = state.overlay[topic] { overlay = [message] }
+                } else {
+                    overlay = state.overlay.values.filter { filter.matches($0.topic) }.sorted { $0.seq < $1.seq }
+                }
+            }
+            return Position(seq: state.next - 1, letters: mailbox.drain(), overlay: overlay)
+        }
+    }
+}

@@ -1,0 +1,53 @@
+internal import Synchronization
+internal import WSTransport
+
+extension Shard {
+    /// Sends a message through the sequencer and a write through the store, and says what failed; `nil`: both arrived.
+    package func probe(patience: Int64, then: @escaping (String?) -> Void) {
+        let probe = Probe(then)
+        guard let topic = try? Topic("$SYS/broker/probe") else { return then("no topic to probe with") }
+        var draft = Draft(topic: topic, payload: [], kind: .text)
+        draft.completion = { result in
+            switch result {
+            case .success: probe.routed()
+            case .failure(let refusal): probe.finish(refusal.message)
+            }
+        }
+        publish(draft)
+        let token = park { probe.stored($0) }
+        sequencer.probeStore { [remote = reactor.remote] failure in
+            remote.run { reactor in (reactor.attachment as? Shard)?.unpark(token, failure.map { Array($0.utf8) }) }
+        }
+        reactor.run(afterNanoseconds: patience) { probe.finish("no answer from the store or the exchange in time") }
+    }
+}
+
+/// Waits for both halves of a probe. Runs on the reactor's thread.
+private final class Probe {
+    private var then: ((String?) -> Void)?
+    private var isRouted = false
+    private var isStored = false
+
+    init(_ then: @escaping (String?) -> Void) { self.then = then }
+
+    func routed() {
+        isRouted = true
+        finishIfBoth()
+    }
+
+    func stored(_ failure: [UInt8]?) {
+        if let failure { return finish(String(decoding: failure, as: UTF8.self)) }
+        isStored = true
+        finishIfBoth()
+    }
+
+    private func finishIfBoth() {
+        if isRouted, isStored { finish(nil) }
+    }
+
+    func finish(_ failure: String?) {
+        let waiting = then
+        then = nil
+        waiting?(failure)
+    }
+}

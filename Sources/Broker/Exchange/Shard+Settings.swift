@@ -1,0 +1,49 @@
+package import WSTransport
+
+extension Duration {
+    /// In nanoseconds, as far as they go (292 years).
+    package var nanoseconds: Int64 {
+        let (seconds, overflow) = components.seconds.multipliedReportingOverflow(by: 1_000_000_000)
+        if overflow { return components.seconds < 0 ? .min : .max }
+        let (sum, overflowed) = seconds.addingReportingOverflow(components.attoseconds / 1_000_000_000)
+        return overflowed ? .max : sum
+    }
+}
+
+extension WebSocketOptions {
+    /// What the configuration says about sockets.
+    package init(_ settings: Settings) {
+        self.init()
+        maximumMessage = settings.limits.message
+        maximumUnsent = settings.limits.pending
+        maximumUnsentAge = settings.limits.pendingAge?.nanoseconds
+        pingInterval = settings.keepalive.interval?.nanoseconds
+        pingTimeout = settings.keepalive.timeout.nanoseconds
+    }
+}
+
+extension HTTPSettings {
+    /// What the configuration says about HTTP connections.
+    package init(_ settings: Settings) {
+        self.init()
+        headTimeout = settings.limits.handshakeTimeout.nanoseconds
+        maximumHead = settings.limits.requestHead
+        maximumUnsent = settings.limits.pending
+        maximumUnsentAge = settings.limits.pendingAge?.nanoseconds
+        probeIdleSeconds = Int(settings.keepalive.interval?.components.seconds ?? 25)
+        probeTimeoutSeconds = Int(settings.keepalive.timeout.components.seconds)
+    }
+}
+
+extension Permissions {
+    /// What the configuration lets anonymous clients do.
+    init(anonymous settings: Settings) {
+        func filters(_ names: [String]) -> [TopicFilter] {
+            // The reader has checked them; one that no longer parses allows nothing.
+            names.compactMap { try? TopicFilter($0, limits: settings.topicLimits) }
+        }
+        self.init(
+            publish: filters(settings.access.anonymous.publish), subscribe: filters(settings.access.anonymous.subscribe)
+        )
+    }
+}

@@ -1,0 +1,263 @@
+internal import Synchronization
+package import WSTransport
+
+/// One reactor's part of the broker: its clients, their subscriptions, and what a turn publishes.
+///
+/// Runs on the reactor's thread.
+package final class Shard {
+    package let reactor: Reactor
+    package let sequencer: Sequencer
+    package let counters: ShardCounters
+    package let store: any RetainedStore
+    /// Replaced as a whole by a reload.
+    package var settings: Settings {
+        didSet {
+            anonymous = Permissions(anonymous: settings)
+            socketOptions = WebSocket.Options(WebSocketOptions(settings))
+        }
+    }
+    package var isDraining = false {
+        didSet { if isDraining { handOver() } }
+    }
+    /// Where a damaged store was moved when the broker started; `nil`: it was in order.
+    package var movedAside: String?
+    /// What ends accepting, one for each listener.
+    package var stopActions: [() -> Void] = []
+    package private(set) var anonymous: Permissions
+    package private(set) var socketOptions: WebSocket.Options
+    private var parked: [UInt64: ([UInt8]?) -> Void] = [:]
+    private var nextToken: UInt64 = 0
+
+    var tree = SubscriptionTree<Subscriber>()
+    private(set) var sessions: ContiguousArray<(any Session)?> = []
+    private var freeNumbers: [UInt32] = []
+    private var nextNumber: UInt32 = 0
+    private var drafts: [Draft] = []
+    private var waiting: [UInt64: (Result<Receipt, Refusal>) -> Void] = [:]
+    private var nextClient: UInt64
+    let mailbox: Mailbox<Letter>
+    let index: Int
+
+    package init(
+        reactor: Reactor, sequencer: Sequencer, store: any RetainedStore, settings: Settings, counters: ShardCounters
+    ) {
+        self.reactor = reactor
+        self.sequencer = sequencer
+        self.store = store
+        self.settings = settings
+        anonymous = Permissions(anonymous: settings)
+        socketOptions = WebSocket.Options(WebSocketOptions(settings))
+        self.counters = counters
+        index = reactor.index
+        // Names that do not repeat after a restart, as far as a log reader is concerned.
+        nextClient = UInt64(truncatingIfNeeded: WallClock.unixMilliseconds) << 20 | UInt64(reactor.index & 0xFF) << 12
+        mailbox = Mailbox(wakeup: { [remote = reactor.remote] in remote.wake() })
+        sequencer.join(mailbox)
+        reactor.attachment = self
+        reactor.endOfTurn.append { [unowned self] in endTurn() }
+    }
+
+    // MARK: Questions to other threads
+
+    /// Keeps a closure of this thread until another thread's answer comes back by ``unpark(_:_:)``.
+    func park(_ body: @escaping ([UInt8]?) -> Void) -> UInt64 {
+        nextToken += 1
+        parked[nextToken] = body
+        return nextToken
+    }
+
+    /// Hands over the answer; nothing when it was handed over before.
+    func unpark(_ token: UInt64, _ answer: [UInt8]?) { parked.removeValue(forKey: token)?(answer) }
+
+    // MARK: Clients
+
+    /// A client for a connection that has just come.
+    package func makeClient(_ identity: Identity, peer: SocketAddress?, protocolName: String) -> Client {
+        nextClient += 1
+        return Client(
+            id: nextClient, identity: identity, address: peer.map(\.description) ?? "", protocolName: protocolName,
+            connectedAt: WallClock.unixMilliseconds, publishRate: settings.limits.publishRate)
+    }
+
+    /// Makes a session known, until ``leave(_:)``.
+    package func join(_ session: any Session) {
+        let slot = Int(session.stream.slot)
+        while sessions.count <= slot { sessions.append(nil) }
+        sessions[slot] = session
+        counters.clients.add(1)
+    }
+
+    /// Forgets a session and its subscriptions.
+    package func leave(_ session: any Session) {
+        let slot = Int(session.stream.slot)
+        guard slot < sessions.count, sessions[slot] === session else { return }
+        sessions[slot] = nil
+        counters.clients.add(-1)
+        for subscription in session.subscriptions.removeAll() { release(subscription) }
+    }
+
+    /// Everybody connected to this reactor.
+    package var everybody: [any Session] { sessions.compactMap { $0 } }
+
+    private func release(_ subscription: Subscription) {
+        _ = tree.remove(subscription.number)
+        freeNumbers.append(subscription.number)
+        counters.subscriptions.add(-1)
+    }
+
+    // MARK: Shutdown
+
+    /// Accepts no more connections.
+    package func stopListening() {
+        for action in stopActions { action() }
+        stopActions = []
+    }
+
+    /// Sends what is acknowledged, then tells every client to come back, each after a time of its own.
+    package func sayGoodbye() {
+        handOver()
+        deliver(mailbox.drain())
+        for session in everybody {
+            session.disconnect(.serviceRestart, reason: "retry=\(Int.random(in: 500...10_000))")
+        }
+        reactor.finishIdleConnections()
+    }
+
+    // MARK: Publishing
+
+    /// Publishes at the end of this turn.
+    package func publish(_ draft: Draft) { drafts.append(draft) }
+
+    /// Checks what every way in must check, before ``publish(_:)``.
+    package func checkPublish(_ client: Client, to topic: Topic) throws(Refusal) {
+        if isDraining { throw Refusal(.unavailable, "The broker is shutting down.") }
+        if topic.isSystem { throw Refusal(.forbidden, "\(topic) belongs to the broker.") }
+        guard client.identity.permissions.allowsPublish(to: topic) else {
+            throw Refusal(.forbidden, "You may not publish to \(topic).")
+        }
+        guard client.mayPublish(now: reactor.now) else {
+            counters.rateLimited.add(1)
+            let rate = settings.limits.publishRate ?? 0
+            throw Refusal(.rateLimited, "More than \(rate) messages a second.")
+        }
+    }
+
+    /// Whether there is more for another turn.
+    private func endTurn() -> Bool {
+        handOver()
+        deliver(mailbox.drain())
+        return !drafts.isEmpty
+    }
+
+    /// Gives the turn's publications their numbers.
+    func handOver() {
+        guard !drafts.isEmpty else { return }
+        let batch = drafts
+        drafts = []
+        let results = sequencer.sequence(batch, from: index)
+        for (draft, result) in zip(batch, results) {
+            switch result {
+            case .failure(let refusal):
+                counters.refusedPublishes.add(1)
+                draft.completion?(.failure(refusal))
+            case .success((let seq, let isQueued)):
+                counters.published.add(1)
+                counters.publishedBytes.add(draft.payload.count)
+                guard let completion = draft.completion else { continue }
+                if isQueued, draft.acknowledgement == .stored {
+                    waiting[seq] = completion
+                } else {
+                    completion(.success(Receipt(seq: seq, isStored: false)))
+                }
+            }
+        }
+    }
+
+    func deliver(_ letters: [Letter]) {
+        for letter in letters {
+            switch letter {
+            case .published(let messages):
+                if tree.count > 0 { for message in messages { fanOut(message) } }
+            case .settled(let settlement):
+                settle(settlement)
+            }
+        }
+    }
+
+    private func settle(_ settlement: StoreThread.Settlement) {
+        guard !waiting.isEmpty else { return }
+        for (seq, error) in settlement.failed {
+            waiting.removeValue(forKey: seq)?(.failure(Refusal(error)))
+        }
+        for seq in settlement.committed {
+            waiting.removeValue(forKey: seq)?(.success(Receipt(seq: seq, isStored: true)))
+        }
+    }
+
+    /// Acknowledgements that wait for the disk.
+    package var waitingAcknowledgements: Int { waiting.count }
+
+    // MARK: Subscribing
+
+    /// Subscribes, and begins to send the snapshot where one is wanted.
+    ///
+    /// - Returns: the position: what is numbered after it comes live.
+    package func subscribe(
+        _ session: any Session, to filter: TopicFilter, wantsSnapshot: Bool, hearsItself: Bool
+    ) throws(Refusal) -> UInt64 {
+        let set = session.subscriptions
+        guard session.client.identity.permissions.allowsSubscribe(to: filter) else {
+            throw Refusal(.forbidden, "You may not subscribe to \(filter).")
+        }
+        let isNew = set.subscription(at: filter) == nil
+        guard !isNew || set.count < settings.limits.subscriptionsPerClient else {
+            counters.subscriptionLimit.add(1)
+            throw Refusal(
+                .limitExceeded, "More than \(settings.limits.subscriptionsPerClient) subscriptions for one client.")
+        }
+        if let old = set.remove(filter) { release(old) }
+        // What this turn has published so far comes before the subscription, in the order as in time.
+        handOver()
+        let position = sequencer.position(emptying: mailbox, matching: filter)
+        deliver(position.letters)
+        let subscription = Subscription(number: takeNumber(), filter: filter)
+        set.add(subscription)
+        tree.insert(
+            Subscriber(
+                subscription: subscription.number, slot: session.stream.slot, form: session.form, isDeaf: !hearsItself),
+            at: filter)
+        counters.subscriptions.add(1)
+        if wantsSnapshot {
+            set.snapshots.append(Snapshot(filter: filter, seq: position.seq, overlay: position.overlay))
+            set.isHolding = true
+            reactor.setFlags(.held, of: session.stream.slot)
+            // After the answer to the subscription itself, which its caller sends.
+            waitForTurn(session)
+        }
+        return position.seq
+    }
+
+    private func takeNumber() -> UInt32 {
+        if let number = freeNumbers.popLast() { return number }
+        defer { nextNumber += 1 }
+        return nextNumber
+    }
+
+    /// Ends a subscription; `false` where there was none.
+    package func unsubscribe(_ session: any Session, from filter: TopicFilter) -> Bool {
+        guard let subscription = session.subscriptions.remove(filter) else { return false }
+        release(subscription)
+        if session.subscriptions.snapshots.isEmpty { waitForTurn(session) }
+        return true
+    }
+
+    func waitForTurn(_ session: any Session) {
+        guard !session.subscriptions.isWaiting else { return }
+        session.subscriptions.isWaiting = true
+        reactor.runSoon { [weak self, weak session] in
+            guard let self, let session else { return }
+            session.subscriptions.isWaiting = false
+            advanceSnapshots(of: session)
+        }
+    }
+}

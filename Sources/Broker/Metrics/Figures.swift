@@ -1,0 +1,139 @@
+internal import Synchronization
+package import WSTransport
+
+/// Everything the broker counts, of all reactors together. Any thread.
+package final class Figures: Sendable {
+    package let reactors: [ReactorCounters]
+    package let shards: [ShardCounters]
+    package let startedAt = WallClock.unixMilliseconds
+    private let sequencer: Sequencer
+    private let store: any RetainedStore
+    private let storeThread: StoreThread
+    private let refused = Atomic<Int>(0)
+
+    package init(
+        reactors: [ReactorCounters], shards: [ShardCounters], sequencer: Sequencer, store: any RetainedStore,
+        storeThread: StoreThread
+    ) {
+        self.reactors = reactors
+        self.shards = shards
+        self.sequencer = sequencer
+        self.store = store
+        self.storeThread = storeThread
+    }
+
+    func sum(_ counter: (ReactorCounters) -> Int) -> Int { reactors.reduce(0) { $0 + counter($1) } }
+
+    func sum(_ counter: (ShardCounters) -> Int) -> Int { shards.reduce(0) { $0 + counter($1) } }
+
+    /// Sockets open now.
+    package var connections: Int { sum { (counters: ReactorCounters) in counters.connections.current } }
+
+    /// Counts a connection that was refused because a limit was reached.
+    package func countRefused() { refused.add(1, ordering: .relaxed) }
+
+    /// The figures as Prometheus reads them.
+    package func prometheus() -> [UInt8] {
+        var text = PrometheusText()
+        connections(&text)
+        messages(&text)
+        storage(&text)
+        text.add(
+            "process_cpu_seconds_total", .counter, "CPU time used, in seconds.",
+            fraction: Double(processCPUNanoseconds()) / 1e9)
+        text.add("process_resident_memory_bytes", .gauge, "Resident memory, in bytes.", Machine.residentBytes)
+        text.add(
+            "process_start_time_seconds", .gauge, "When the broker started, in Unix seconds.",
+            fraction: Double(startedAt) / 1000)
+        return text.bytes
+    }
+
+    private func connections(_ text: inout PrometheusText) {
+        func sum(_ counter: (ReactorCounters) -> Int) -> Int { self.sum(counter) }
+        text.add("broker_connections", .gauge, "Sockets open now.", connections)
+        text.add("broker_websockets", .gauge, "WebSockets open now.", sum { $0.webSockets.current })
+        text.add("broker_connections_accepted_total", .counter, "Sockets accepted.", sum { $0.accepted.current })
+        text.add(
+            "broker_connections_refused_total", .counter, "Connections refused because a limit was reached.",
+            refused.load(ordering: .relaxed))
+        text.add(
+            "broker_accept_pauses_total", .counter, "Times accepting paused for want of descriptors or memory.",
+            sum { $0.acceptPauses.current })
+        text.add(
+            "broker_http_requests_total", .counter, "HTTP requests, upgrades included.", sum { $0.requests.current })
+        text.add(
+            "broker_http_refusals_total", .counter, "Requests that were no proper HTTP, or did not come in time.",
+            [
+                ("{reason=\"malformed\"}", sum { $0.badRequests.current }),
+                ("{reason=\"timeout\"}", sum { $0.requestTimeouts.current }),
+            ])
+        text.add(
+            "broker_upgrades_total", .counter, "WebSocket handshakes, by outcome.",
+            [
+                ("{outcome=\"accepted\"}", sum { $0.upgrades.current }),
+                ("{outcome=\"refused\"}", sum { $0.refusedUpgrades.current }),
+            ])
+        text.add(
+            "broker_disconnects_total", .counter, "Connections the broker gave up, by reason.",
+            [
+                ("{reason=\"dead\"}", sum { $0.evicted.current }),
+                ("{reason=\"slow\"}", sum { $0.slowReaders.current }),
+                ("{reason=\"protocol\"}", sum { $0.protocolErrors.current }),
+            ])
+        text.add("broker_pings_total", .counter, "PINGs sent because a peer was silent.", sum { $0.pingsSent.current })
+        text.add("broker_received_bytes_total", .counter, "Bytes read from sockets.", sum { $0.receivedBytes.current })
+        text.add("broker_sends_total", .counter, "Times the kernel was given bytes to send.", sum { $0.sends.current })
+        text.add(
+            "broker_frames_received_total", .counter, "WebSocket messages received.",
+            sum { $0.messagesReceived.current })
+    }
+
+    private func messages(_ text: inout PrometheusText) {
+        func sum(_ counter: (ShardCounters) -> Int) -> Int { self.sum(counter) }
+        text.add("broker_clients", .gauge, "Clients that hold a session.", sum { $0.clients.current })
+        text.add("broker_subscriptions", .gauge, "Subscriptions now.", sum { $0.subscriptions.current })
+        text.add("broker_messages_published_total", .counter, "Messages accepted.", sum { $0.published.current })
+        text.add(
+            "broker_published_bytes_total", .counter, "Payload of accepted messages, in bytes.",
+            sum { $0.publishedBytes.current })
+        text.add(
+            "broker_messages_delivered_total", .counter, "Live messages sent to subscribers.",
+            sum { $0.delivered.current })
+        text.add(
+            "broker_retained_delivered_total", .counter, "Retained values sent to new subscribers.",
+            sum { $0.snapshots.current })
+        text.add(
+            "broker_refusals_total", .counter, "Commands refused, by the limit or rule.",
+            [
+                ("{reason=\"rate\"}", sum { $0.rateLimited.current }),
+                ("{reason=\"subscriptions\"}", sum { $0.subscriptionLimit.current }),
+                ("{reason=\"publish\"}", sum { $0.refusedPublishes.current }),
+                ("{reason=\"command\"}", sum { $0.errors.current }),
+            ])
+        text.add("broker_sequence_number", .gauge, "The newest message's number.", Int(clamping: sequencer.newest))
+    }
+
+    private func storage(_ text: inout PrometheusText) {
+        let thread = storeThread.statistics
+        text.add("broker_store_commits_total", .counter, "Transactions synced to disk.", thread.commits)
+        text.add(
+            "broker_store_messages_total", .counter, "Messages on disk, since the start.", thread.messagesCommitted)
+        text.add("broker_store_failures_total", .counter, "Messages the store did not take.", thread.messagesFailed)
+        text.add("broker_store_queue_messages", .gauge, "Messages that wait for the disk.", thread.queueDepth)
+        text.add("broker_store_queue_bytes", .gauge, "The same, in bytes.", thread.queuedBytes)
+        text.add(
+            "broker_store_commit_seconds", .gauge, "How long the last commit took, in seconds.",
+            fraction: Double(thread.lastCommitMicroseconds) / 1e6)
+        guard let statistics = try? store.statistics() else { return }
+        text.add("broker_retained_messages", .gauge, "Retained values.", statistics.values)
+        text.add("broker_retained_bytes", .gauge, "Their payload, in bytes.", statistics.payloadBytes)
+        text.add("broker_store_used_bytes", .gauge, "What the store takes on disk, in bytes.", statistics.usedBytes)
+        text.add("broker_store_maximum_bytes", .gauge, "What it may take, in bytes.", statistics.maximumBytes)
+        text.add(
+            "broker_store_damaged_records_total", .counter, "Stored records that could not be read.",
+            statistics.damagedRecords)
+    }
+
+    /// The retained values and their store; `nil` where it cannot be read.
+    package var storeStatistics: StoreStatistics? { try? store.statistics() }
+}

@@ -1,0 +1,19 @@
+package import WSTransport
+
+/// What one reactor's part of the broker counts; written on its thread, read on any.
+package final class ShardCounters: Sendable {
+    /// Clients known now, and their subscriptions.
+    package let clients = Counter()
+    package let subscriptions = Counter()
+    package let published = Counter()
+    package let publishedBytes = Counter()
+    package let refusedPublishes = Counter()
+    package let rateLimited = Counter()
+    package let subscriptionLimit = Counter()
+    package let errors = Counter()
+    /// Live messages handed to connections, and retained values sent in snapshots.
+    package let delivered = Counter()
+    package let snapshots = Counter()
+
+    package init() {}
+}

@@ -1,0 +1,48 @@
+internal import WSTransport
+
+/// What one reactor's thread needs to make its part of the broker.
+struct ReactorPlan: Sendable {
+    let index: Int
+    let remotes: [Remote]
+    let sequencer: Sequencer
+    let store: any RetainedStore
+    let settings: Settings
+    let facts: BrokerFacts
+    let door: Door
+    let sockets: ListeningSockets
+    let transport: ReactorCounters
+    let counters: ShardCounters
+
+    /// Makes the reactor and all that runs on it. The reactor's own thread.
+    func make() throws(Errno) -> Reactor {
+        let reactor = try Reactor(index: index, counters: transport, remote: remotes[index])
+        let shard = Shard(
+            reactor: reactor, sequencer: sequencer, store: store, settings: settings, counters: counters)
+        shard.movedAside = facts.movedAside
+        let users = Endpoints.users(shard, figures: facts.figures)
+        for (number, listener) in settings.listen.enumerated() {
+            guard let descriptor = sockets.take(listener: number, reactor: index) else { continue }
+            let server = try HTTPServer(on: reactor, listening: descriptor, handler: users) { [unowned shard, door] in
+                door.settings(for: shard, pathPrefix: listener.pathPrefix)
+            }
+            shard.stopActions.append { server.stop() }
+        }
+        if let descriptor = sockets.takeAdmin(reactor: index) {
+            let desk = AdminDesk(shard: shard, everyone: remotes, facts: facts)
+            var options = WebSocketOptions(settings)
+            // An answer may be long, and a question may carry a whole message.
+            options.maximumUnsent = 64 << 20
+            options.maximumMessage =
+                settings.limits.message.addingReportingOverflow(settings.limits.message).partialValue + 4096
+            let handler = Endpoints.administrators(shard, desk: desk, options: WebSocket.Options(options))
+            let server = try HTTPServer(on: reactor, listening: descriptor, handler: handler) { [unowned shard] in
+                var settings = HTTPSettings(shard.settings)
+                settings.makeRefusal = Endpoints.refusal
+                settings.isDraining = { [unowned shard] in shard.isDraining }
+                return settings
+            }
+            shard.stopActions.append { server.stop() }
+        }
+        return reactor
+    }
+}

@@ -1,0 +1,129 @@
+internal import ArgumentParser
+internal import Broker
+internal import WSTransport
+
+/// The server's command line: options, signals, the end.
+@main
+struct Brokerd: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "brokerd",
+        abstract: "A publish/subscribe message broker that speaks WebSocket and HTTP.",
+        discussion: """
+            With no options it serves 127.0.0.1:8080, keeps its data in ./data and lets everybody on this machine in.
+
+              brokerd                                        try it
+              brokerd --listen 127.0.0.1:9000 --data-dir /var/lib/broker
+              brokerd --config /etc/broker/broker.yaml       every setting; see Config/broker.yaml
+              brokerd --config broker.yaml --check           say what is wrong with it and exit
+
+            SIGTERM and SIGINT shut down in order, SIGHUP reads the configuration again.
+            """,
+        version: "brokerd \(BrokerVersion.current)")
+
+    @Option(help: ArgumentHelp("Read settings from a YAML file.", valueName: "file"))
+    var config: String?
+
+    @Option(help: ArgumentHelp("Listen here instead; may be given several times.", valueName: "address:port"))
+    var listen: [String] = []
+
+    @Option(help: ArgumentHelp("Keep the data here.", valueName: "directory"))
+    var dataDir: String?
+
+    @Option(help: ArgumentHelp("error, warning, info or debug.", valueName: "level"))
+    var logLevel: String?
+
+    @Flag(help: "Check the settings and exit: 0 when they are in order, else 1.")
+    var check = false
+
+    func run() throws {
+        let settings: Settings
+        do {
+            settings = try readSettings()
+        } catch let error as ConfigurationErrors {
+            Self.complain(error.description)
+            throw ExitCode(1)
+        }
+        if check { return try report(settings) }
+        var signals = SignalSet()
+        let log = Log(settings.log)
+        let descriptors = Machine.raiseDescriptorLimit()
+        let broker: Broker
+        do throws(BrokerError) {
+            broker = try Broker(settings)
+        } catch {
+            Self.complain("brokerd: \(error)")
+            throw ExitCode(1)
+        }
+        if let aside = broker.movedAside {
+            log.write(
+                .error, "the store was damaged and has been moved aside; a new, empty one was made", ["path": aside])
+        }
+        if descriptors < settings.limits.connections {
+            log.write(
+                .debug, "fewer descriptors than limits.connections: accepting pauses when they run out",
+                ["descriptors": "\(descriptors)", "connections": "\(settings.limits.connections)"])
+        }
+        log.write(
+            .info, "listening on \(broker.listen.joined(separator: ", "))",
+            ["data": settings.dataDirectory, "admin": settings.adminSocketPath, "version": BrokerVersion.current])
+        serve(broker, settings, &signals, log)
+    }
+
+    private func serve(_ broker: Broker, _ first: Settings, _ signals: inout SignalSet, _ log: Log) {
+        var settings = first
+        while true {
+            switch signals.wait() {
+            case .terminate, .interrupt:
+                log.write(.info, "shutting down", [:])
+                broker.drain()
+                log.write(.info, "stopped", [:])
+                return
+            case .hangUp:
+                do {
+                    let new = try readSettings()
+                    let fixed = broker.reload(new, from: settings)
+                    log.settings = new.log
+                    settings = new
+                    log.write(
+                        .info, "settings read again",
+                        fixed.isEmpty ? [:] : ["needs a restart": fixed.joined(separator: " ")])
+                } catch {
+                    log.write(.error, "the settings have errors; the old ones stay", ["errors": "\(error)"])
+                }
+            }
+        }
+    }
+
+    /// The file's settings, with the command line's over them.
+    private func readSettings() throws -> Settings {
+        var settings = Settings()
+        if let config { settings = try ConfigurationReader.read(path: config) }
+        if !listen.isEmpty {
+            settings.listen = try listen.map { text in
+                guard let address = ListenAddress(text) else {
+                    throw ValidationError(
+                        "--listen: expected ADDRESS:PORT, [ADDRESS]:PORT or unix:/PATH, found \"\(text)\".")
+                }
+                return Settings.Listener(address: address)
+            }
+        }
+        if let dataDir { settings.dataDirectory = dataDir }
+        if let logLevel {
+            guard let level = Settings.Log.Level(rawValue: logLevel) else {
+                throw ValidationError("--log-level: expected error, warning, info or debug, found \"\(logLevel)\".")
+            }
+            settings.log.level = level
+        }
+        return settings
+    }
+
+    private func report(_ settings: Settings) throws {
+        if let refusal = settings.refusalToListen() {
+            Self.complain("\(config ?? "settings"): \(refusal)")
+            throw ExitCode(1)
+        }
+        print("\(config ?? "settings"): ok")
+    }
+
+    private static func complain(_ text: String) { StandardStreams.writeError(text + "\n") }
+}
