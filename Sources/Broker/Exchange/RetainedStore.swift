@@ -80,10 +80,11 @@ package protocol RetainedStore: AnyObject, Sendable {
         _ filter: TopicFilter, after position: Topic?, visiting maximum: Int, now: Int64, _ body: (Message) -> Bool
     ) throws(StorageError) -> ScanEnd
 
-    /// Sets (or, where the payload is empty, removes) the retained values, in order; all on disk when it returns, or none.
+    /// Sets (or, where the payload is empty, removes) the retained values, in order; all on disk when it returns, or
+    /// none.
     ///
-    /// Messages that are not ``Message/isRetained`` change nothing. Values that have expired by the newest of the messages'
-    /// times are removed on the way, a bounded number each time.
+    /// Messages that are not ``Message/isRetained`` change nothing. Values that have expired by the newest of the
+    /// messages' times are removed on the way, a bounded number each time.
     ///
     /// - Parameter seq: raises ``reservedSeq`` in the same transaction; `nil`: does not.
     func apply(_ messages: [Message], reserving seq: UInt64?) throws(StorageError)

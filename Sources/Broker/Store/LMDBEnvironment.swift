@@ -10,9 +10,9 @@ internal import Glibc
 
     /// Opens or makes the file at `path`, which must have passed ``LMDBFileCheck``.
     ///
-    /// The whole map is set at once: without `MDB_WRITEMAP` the file grows only as pages are written, and a map that is not
-    /// touched costs address space and nothing else (16 GiB over a 40 KiB file: 40 KiB resident), while growing a map later
-    /// would need every reader to be out of it. Where address space is limited, a smaller map is taken.
+    /// The whole map is set at once: without `MDB_WRITEMAP` the file grows only as pages are written, and a map that
+    /// is not touched costs address space and nothing else, while growing a map later would need every reader
+    /// to be out of it. Where address space is limited, a smaller map is taken.
     ///
     /// - Parameter mapSize: the most the file may grow to, in bytes.
     init(path: String, mapSize: Int) throws(StorageError) {

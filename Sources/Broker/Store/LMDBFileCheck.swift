@@ -1,11 +1,12 @@
 internal import CLinux
 internal import Glibc
 
-// LMDB trusts its file: a page that is not what a pointer to it promises, or lies behind the file's end, kills the process
-// (SIGBUS, SIGSEGV, a failed assertion). So the file is read once, with ordinary reads, before LMDB maps it. All pages that
-// can be reached from the newest meta page are checked: kind, own number, order of keys, every offset and length, the number of
-// entries, and that no page is used twice or both used and free. A file cannot be judged by its length alone: pages that were
-// allocated and freed in the same transaction are never written, so the file of a sound store may end early.
+// LMDB trusts its file: a page that is not what a pointer to it promises, or lies behind the file's end, kills the
+// process (SIGBUS, SIGSEGV, a failed assertion). So the file is read once, with ordinary reads, before LMDB maps it.
+// All pages that can be reached from the newest meta page are checked: kind, own number, order of keys, every offset
+// and length, the number of entries, and that no page is used twice or both used and free. A file cannot be judged by
+// its length alone: pages that were allocated and freed in the same transaction are never written, so the file of a
+// sound store may end early.
 //
 // The cost is one read of the tree's pages, and of the first bytes of each value over about 2 KB. What it does not
 // see: changed bytes within keys and values; `RetainedRecord` has to cope with those.
@@ -100,7 +101,9 @@ struct LMDBFileCheck: ~Copyable {
         guard second.pageSize == pageSize else { throw .damaged("page sizes differ") }
         // LMDB takes the newer of the two at first, and later the one that its transaction's parity says.
         let (newest, parity) = first.transaction < second.transaction ? (second, UInt64(1)) : (first, 0)
-        guard newest.transaction % 2 == parity, newest.transaction < 1 << 62 else { throw .damaged("transaction number") }
+        guard newest.transaction % 2 == parity, newest.transaction < 1 << 62 else {
+            throw .damaged("transaction number")
+        }
         guard newest.mapSize <= 1 << 46, newest.lastPage >= 1, newest.lastPage < newest.mapSize / UInt64(pageSize)
         else {
             throw .damaged("page count")
@@ -109,7 +112,8 @@ struct LMDBFileCheck: ~Copyable {
         seen = [UInt64](repeating: 0, count: pageCount / 64 + 1)
         try mark(0)
         try mark(1)
-        // The free list's flags hold the environment's as well: numbers as keys, and none of what else makes a tree different.
+        // The free list's flags hold the environment's as well: numbers as keys, and none of what else makes a tree
+        // different.
         guard newest.main.flags == 0, newest.free.flags & 0x7E == 0x08 else { throw .damaged("database flags") }
         try check(newest.main, as: .main)
         try check(newest.free, as: .free)
@@ -182,7 +186,7 @@ struct LMDBFileCheck: ~Copyable {
         let header = try read(at: Int(first) * pageSize, count: Self.headerLength)
         let pages = Int(header.span.littleEndian(UInt32.self, at: 12))
         guard header.span.littleEndian(UInt64.self, at: 0) == first,
-            header.span.littleEndian(UInt16.self, at: 10) & 0x6F == 0x04,
+            header.span.littleEndian(UInt16.self, at: 10) == 0x04,
             // More than needed where a smaller value took a larger one's pages.
             pages >= (Self.headerLength - 1 + count) / pageSize + 1,
             (Int(first) + pages) * pageSize <= fileSize
@@ -214,7 +218,7 @@ struct LMDBFileCheck: ~Copyable {
         let lower = Int(span.littleEndian(UInt16.self, at: 12))
         let upper = Int(span.littleEndian(UInt16.self, at: 14))
         guard span.littleEndian(UInt64.self, at: 0) == number,
-            span.littleEndian(UInt16.self, at: 10) & 0x6F == (isLeaf ? 0x02 : 0x01),
+            span.littleEndian(UInt16.self, at: 10) == (isLeaf ? 0x02 : 0x01),
             lower > Self.headerLength, lower <= upper, upper <= pageSize, lower.isMultiple(of: 2)
         else { throw .damaged("page \(number)") }
         var nodes: [Node] = []

@@ -1,9 +1,10 @@
 internal import Synchronization
 internal import Glibc
 
-// Databases: `meta` holds one record (StoreState.swift); `retained` the values (RetainedKey.swift, RetainedRecord.swift); `expiry`
-// has a key without value for each value that will expire: the time (8 bytes, big-endian) and the key in `retained`. Each
-// write removes a few that have expired, so they go away at the pace at which new ones can come.
+// Databases: `meta` holds one record (StoreState.swift); `retained` the values (RetainedKey.swift,
+// RetainedRecord.swift); `expiry` has a key without value for each value that will expire: the time (8 bytes,
+// big-endian) and the key in `retained`. Each write removes a few that have expired, so they go away at the pace at
+// which new ones can come.
 
 /// The retained values in an LMDB file, `broker.mdb` in the data directory.
 package final class LMDBStore: RetainedStore {
@@ -40,7 +41,8 @@ package final class LMDBStore: RetainedStore {
     /// - Parameters:
     ///   - maximumSize: what the file may grow to, in bytes; at least ``smallestMaximumSize`` is taken.
     /// - Returns: the store and, where the file was damaged, the path it now has; ``damage`` says what was found.
-    /// - Throws: ``StorageError/inUse(_:)`` where another process has the directory, ``StorageError/system(code:what:)`` naming
+    /// - Throws: ``StorageError/inUse(_:)`` where another process has the directory,
+    /// ``StorageError/system(code:what:)`` naming
     ///   the path where the system refuses.
     package static func open(
         directory path: String, maximumSize: Int, limits: RetainedLimits = RetainedLimits()
@@ -214,8 +216,8 @@ package final class LMDBStore: RetainedStore {
 
     /// Refuses what would leave too few pages to work with.
     ///
-    /// Removing a value takes new pages before it frees old ones, and old ones can be used only two transactions later:
-    /// without pages kept back, a store that is full could not be emptied.
+    /// Removing a value takes new pages before it frees old ones, and old ones can be used only two transactions
+    /// later: without pages kept back, a store that is full could not be emptied.
     private func checkRoom(for length: Int, _ write: borrowing LMDBWrite) throws(StorageError) {
         let maximum = environment.mapSize
         let keptBack = min(max(maximum / 8, 256 << 10), 16 << 20)

@@ -1,7 +1,8 @@
 // A scan that does not look at what cannot match.
 //
-// Keys are ordered level by level (see RetainedKey.swift). At each key, the filter's levels are compared with the key's
-// from the left. Either all agree, or the first level that does not says where the next key that could match is:
+// Keys are ordered level by level (see RetainedKey.swift). At each key, the filter's levels are compared with the
+// key's from the left. Either all agree, or the first level that does not says where the next key that could match
+// is:
 //
 //     filter a/+/c          key           because                              go on at
 //                           a/x           too short, `c` is still to come      a/x/c
@@ -10,12 +11,13 @@
 //                           a/x/d         d > c: nothing more below a/x        after the subtree a/x
 //                           b             b > a, and no + to the left          nowhere
 //
-// "After the subtree" is that prefix and 0x01. So `a/+/c` costs two or three seeks a value of `+` however much is below it,
-// and `a/#` is a range: `a`, then its subtree. A filter that begins with a wildcard steps over all that begins with `$`.
+// "After the subtree" is that prefix and 0x01. So `a/+/c` costs two or three seeks a value of `+` however much is
+// below it, and `a/#` is a range: `a`, then its subtree. A filter that begins with a wildcard steps over all that
+// begins with `$`.
 //
-// Keys of topics over 500 bytes stand behind the plain keys with the same first 480 bytes, in no useful order. A jump that
-// leaves such a group from within its plain part therefore halts at its hashed part first: the reason to leave may lie
-// behind the 480th byte, where the hashed ones differ. There the scan looks at one after the other.
+// Keys of topics over 500 bytes stand behind the plain keys with the same first 480 bytes, in no useful order. A jump
+// that leaves such a group from within its plain part therefore halts at its hashed part first: the reason to leave
+// may lie behind the 480th byte, where the hashed ones differ. There the scan looks at one after the other.
 
 /// Where a filter's matches are among the retained keys.
 struct SkipScan {

@@ -4,8 +4,8 @@ internal import WSTransport
 
 /// The one thread that writes to the store.
 ///
-/// It commits what has gathered since its last commit, in one transaction with one sync, so the more there is to do the
-/// less each costs. Its callbacks run on this thread, and must not wait for it.
+/// It commits what has gathered since its last commit, in one transaction with one sync, so the more there is to do
+/// the less each costs. Its callbacks run on this thread, and must not wait for it.
 package final class StoreThread: Sendable {
     /// What became of messages that were appended.
     package struct Settlement: Sendable {
@@ -74,7 +74,8 @@ package final class StoreThread: Sendable {
     private static let hopeless = 4
 
     /// - Parameters:
-    ///   - maximumQueuedBytes: what may wait or be in a commit; beyond, ``append(_:)`` refuses. One batch is always taken.
+    ///   - maximumQueuedBytes: what may wait or be in a commit; beyond, ``append(_:)`` refuses. One batch is always
+    ///     taken.
     ///   - onSettled: called after each commit that had messages, on this thread.
     package init(
         store: any RetainedStore, maximumQueuedBytes: Int, onSettled: @escaping @Sendable (Settlement) -> Void
@@ -94,7 +95,8 @@ package final class StoreThread: Sendable {
         }
     }
 
-    /// Appends messages to be stored, all or none; only appends and wakes the thread, so it may be called under a lock.
+    /// Appends messages to be stored, all or none; only appends and wakes the thread, so it may be called under a
+    /// lock.
     ///
     /// - Returns: `false` when too much waits already, or the thread is stopping.
     package func append(_ messages: [Message]) -> Bool {
@@ -222,7 +224,8 @@ package final class StoreThread: Sendable {
         return reservation
     }
 
-    /// Stores what can be stored of messages that could not be together, in order: halves, and halves of those that fail.
+    /// Stores what can be stored of messages that could not be together, in order: halves, and halves of those that
+    /// fail.
     ///
     /// So a few messages that do not fit cost a few transactions, not one for each message.
     private func divide(
