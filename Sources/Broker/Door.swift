@@ -1,7 +1,9 @@
 internal import Synchronization
 internal import WSTransport
 
-/// Who may come in: the limits on connections, over all reactors. Any thread.
+/// Who may come in: the limits on connections, over all reactors.
+///
+/// Any thread.
 final class Door: Sendable {
     private let figures: Figures
     private let perAddress = Mutex<[String: Int]>([:])
@@ -24,22 +26,25 @@ final class Door: Sendable {
 
     private func admit(_ peer: SocketAddress?, _ limits: Settings.Limits) -> HTTPRefusal? {
         var refusal: Refusal?
-        if figures.connections > limits.connections {
+        // The one that asks is among them already.
+        if figures.admitted > limits.connections {
             refusal = Refusal(.unavailable, "The limit of \(limits.connections) connections is reached.")
         }
-        if let most = limits.connectionsPerAddress {
-            let count = perAddress.withLock { counts in
-                let count = counts[peer?.host ?? "", default: 0] + 1
-                counts[peer?.host ?? ""] = count
-                return count
-            }
-            if count > most {
-                refusal = Refusal(.limitExceeded, "The limit of \(most) connections from one address is reached.")
-            }
+        if refusal == nil, let most = limits.connectionsPerAddress, !enter(peer, most) {
+            refusal = Refusal(.limitExceeded, "The limit of \(most) connections from one address is reached.")
         }
         guard let refusal else { return nil }
         figures.countRefused()
         return HTTPRefusal(refusal)
+    }
+
+    private func enter(_ peer: SocketAddress?, _ most: Int) -> Bool {
+        perAddress.withLock { counts in
+            let count = counts[peer?.host ?? "", default: 0]
+            guard count < most else { return false }
+            counts[peer?.host ?? ""] = count + 1
+            return true
+        }
     }
 
     private func leave(_ peer: SocketAddress?) {

@@ -13,7 +13,9 @@ struct ReactorPlan: Sendable {
     let transport: ReactorCounters
     let counters: ShardCounters
 
-    /// Makes the reactor and all that runs on it. The reactor's own thread.
+    /// Makes the reactor and all that runs on it.
+    ///
+    /// The reactor's own thread.
     func make() throws(Errno) -> Reactor {
         let reactor = try Reactor(index: index, counters: transport, remote: remotes[index])
         let shard = Shard(

@@ -1,7 +1,9 @@
 internal import Synchronization
 internal import WSTransport
 
-/// Answers administrators' questions, asking the other reactors where it must. Runs on the first reactor's thread.
+/// Answers administrators' questions, asking the other reactors where it must.
+///
+/// Runs on the first reactor's thread.
 final class AdminDesk {
     typealias Completion = (Result<AdminAnswer, Refusal>) -> Void
 

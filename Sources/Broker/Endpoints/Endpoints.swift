@@ -1,6 +1,8 @@
 package import WSTransport
 
-/// Everything a listener serves, as one routing. The contract's §2.
+/// Everything a listener serves, as one routing.
+///
+/// The contract's §2.
 package enum Endpoints {
     /// The handler of a listener for users.
     package static func users(_ shard: Shard, figures: Figures) -> any Handler {

@@ -33,7 +33,9 @@ struct FrontDoor: Handler {
         shard.settings.origins.contains { $0.allows(origin, host: host) }
     }
 
-    /// Who is asking. Credentials are refused until there are users: silence would look like a success.
+    /// Who is asking.
+    ///
+    /// Credentials are refused until there are users: silence would look like a success.
     static func identity(of exchange: HTTPExchange, on shard: Shard, isAdministrative: Bool) throws(HTTPRefusal)
         -> Identity
     {

@@ -1,6 +1,8 @@
 package import WSTransport
 
-/// One connected client: who it is, for administrators and for messages' origins. Runs on its reactor's thread.
+/// One connected client: who it is, for administrators and for messages' origins.
+///
+/// Runs on its reactor's thread.
 package final class Client {
     /// Unique in this process, never 0.
     package let id: UInt64

@@ -1,4 +1,6 @@
-/// One publication, the same for every subscriber and endpoint. Immutable, so every reactor may hold it.
+/// One publication, the same for every subscriber and endpoint.
+///
+/// Immutable, so every reactor may hold it.
 package final class Message: Sendable {
     /// The WebSocket opcode a payload travels in.
     package enum Kind: UInt8, Sendable {

@@ -1,4 +1,6 @@
-/// A message as a JSON object. The contract's §3.3.
+/// A message as a JSON object.
+///
+/// The contract's §3.3.
 package enum MessageObject {
     /// The object's bytes, without a line end.
     ///

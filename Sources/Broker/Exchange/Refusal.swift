@@ -1,4 +1,6 @@
-/// The error codes of the product, for programs. Users rely on these words.
+/// The error codes of the product, for programs.
+///
+/// Users rely on these words.
 package enum ErrorCode: String, Sendable, CaseIterable {
     case badRequest = "bad-request"
     case badTopic = "bad-topic"

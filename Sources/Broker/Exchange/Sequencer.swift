@@ -17,7 +17,9 @@ package enum Letter: Sendable {
 /// Retained values that are numbered but not yet on disk are kept in an overlay, so that who reads a value sees every
 /// message up to the number the reading stands for. Any thread.
 package final class Sequencer: Sendable {
-    /// Numbers are reserved on disk in blocks, so that after a crash none comes twice. 2²⁴ of 2⁵³ (what JSON can hold).
+    /// Numbers are reserved on disk in blocks, so that after a crash none comes twice.
+    ///
+    /// 2²⁴ of 2⁵³ (what JSON can hold).
     static let block: UInt64 = 1 << 24
 
     private struct State {
@@ -136,7 +138,9 @@ package final class Sequencer: Sendable {
         }
     }
 
-    /// Takes note of what the store did, and tells the shards. The store's thread.
+    /// Takes note of what the store did, and tells the shards.
+    ///
+    /// The store's thread.
     package func settled(_ settlement: StoreThread.Settlement) {
         state.withLock { state in
             state.overlay = state.overlay.filter { $0.value.seq > settlement.committedUpTo }

@@ -16,7 +16,9 @@ package struct Subscription {
     package let filter: TopicFilter
 }
 
-/// One connected client in its protocol. Runs on its reactor's thread.
+/// One connected client in its protocol.
+///
+/// Runs on its reactor's thread.
 package protocol Session: AnyObject {
     var client: Client { get }
     var stream: StreamConnection { get }
@@ -42,7 +44,9 @@ package protocol Session: AnyObject {
 /// The subscriptions of one session and the snapshots under way for them.
 package final class SubscriptionSet {
     package private(set) var all: [Subscription] = []
-    /// Snapshots not yet sent, oldest first. While there are any, live messages are held.
+    /// Snapshots not yet sent, oldest first.
+    ///
+    /// While there are any, live messages are held.
     var snapshots: [Snapshot] = []
     private(set) var held: [Message] = []
     private(set) var heldBytes = 0

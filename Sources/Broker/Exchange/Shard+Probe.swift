@@ -22,7 +22,9 @@ extension Shard {
     }
 }
 
-/// Waits for both halves of a probe. Runs on the reactor's thread.
+/// Waits for both halves of a probe.
+///
+/// Runs on the reactor's thread.
 private final class Probe {
     private var then: ((String?) -> Void)?
     private var isRouted = false

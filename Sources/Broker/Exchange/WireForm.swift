@@ -1,6 +1,8 @@
 package import WSTransport
 
-/// The ways a message looks on a wire. Its number is the lane its frames are encoded in.
+/// The ways a message looks on a wire.
+///
+/// Its number is the lane its frames are encoded in.
 package enum WireForm: UInt8, Sendable {
     /// A frame with the payload as it was published.
     case topic = 1

@@ -1,7 +1,9 @@
 internal import Synchronization
 package import WSTransport
 
-/// Everything the broker counts, of all reactors together. Any thread.
+/// Everything the broker counts, of all reactors together.
+///
+/// Any thread.
 package final class Figures: Sendable {
     package let reactors: [ReactorCounters]
     package let shards: [ShardCounters]
@@ -28,6 +30,11 @@ package final class Figures: Sendable {
 
     /// Sockets open now.
     package var connections: Int { sum { (counters: ReactorCounters) in counters.connections.current } }
+
+    /// The same, without those that were refused and only wait to be told so.
+    package var admitted: Int {
+        connections - sum { (counters: ReactorCounters) in counters.refusedOpen.current }
+    }
 
     /// Counts a connection that was refused because a limit was reached.
     package func countRefused() { refused.add(1, ordering: .relaxed) }

@@ -1,4 +1,6 @@
-/// Figures in Prometheus's text format. No label ever holds a topic or a client: their number has no bound.
+/// Figures in Prometheus's text format.
+///
+/// No label ever holds a topic or a client: their number has no bound.
 struct PrometheusText {
     private(set) var bytes: [UInt8] = []
 

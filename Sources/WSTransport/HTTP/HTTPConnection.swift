@@ -1,4 +1,6 @@
-/// One HTTP/1.1 connection, server side: heads, bodies, answers, one exchange at a time. RFC 9112.
+/// One HTTP/1.1 connection, server side: heads, bodies, answers, one exchange at a time.
+///
+/// RFC 9112.
 ///
 /// Pipelined requests wait in the connection until the answer before them is out. Runs on the reactor's thread.
 package final class HTTPConnection: StreamDriver {

@@ -1,4 +1,6 @@
-/// One request and the one answer to it. Runs on the connection's reactor.
+/// One request and the one answer to it.
+///
+/// Runs on the connection's reactor.
 ///
 /// Whoever handles it calls exactly one of ``respond(_:)``, ``refuse(_:)``, ``startStream(_:)`` or takes the connection over
 /// for a WebSocket. Calls after the connection has gone do nothing.
@@ -63,7 +65,9 @@ package final class HTTPExchange {
     }
 }
 
-/// An answer that goes on, in chunks (RFC 9112 §7.1). Runs on the connection's reactor.
+/// An answer that goes on, in chunks (RFC 9112 §7.1).
+///
+/// Runs on the connection's reactor.
 package final class HTTPStream {
     package let stream: StreamConnection
     /// Whether the answer has no body at all: the request was `HEAD`.

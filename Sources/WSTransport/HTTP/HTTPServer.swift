@@ -1,4 +1,6 @@
-/// What an HTTP server allows, and how it words its refusals. Times in nanoseconds, sizes in bytes.
+/// What an HTTP server allows, and how it words its refusals.
+///
+/// Times in nanoseconds, sizes in bytes.
 package struct HTTPSettings {
     /// From the connection, or a request's first byte, to the end of its head.
     package var headTimeout: Int64 = 10_000_000_000
@@ -22,13 +24,15 @@ package struct HTTPSettings {
     }
     /// Asked at the door; a refusal is answered to the first request.
     package var admit: (SocketAddress?) -> HTTPRefusal? = { _ in nil }
-    /// Called once for each connection that was asked about at the door, when it is gone; `nil`: nobody wants to know.
+    /// Called once for each connection that was admitted, when it is gone; `nil`: nobody wants to know.
     package var connectionClosed: ((SocketAddress?) -> Void)?
 
     package init() {}
 }
 
-/// Listens and serves HTTP/1.1, with WebSocket upgrades where the handler has them. Belongs to one reactor.
+/// Listens and serves HTTP/1.1, with WebSocket upgrades where the handler has them.
+///
+/// Belongs to one reactor.
 package final class HTTPServer {
     private let listener: Listener
 
@@ -43,9 +47,13 @@ package final class HTTPServer {
     ) throws(Errno) {
         listener = try reactor.listen(on: descriptor) { stream in
             let current = settings()
-            if let closed = current.connectionClosed { stream.onClosed = { [peer = stream.peer] in closed(peer) } }
-            return HTTPConnection(
-                stream: stream, settings: current, handler: handler, refusal: current.admit(stream.peer))
+            let refusal = current.admit(stream.peer)
+            if refusal != nil {
+                stream.isRefused = true
+            } else if let closed = current.connectionClosed {
+                stream.onClosed = { [peer = stream.peer] in closed(peer) }
+            }
+            return HTTPConnection(stream: stream, settings: current, handler: handler, refusal: refusal)
         }
     }
 

@@ -1,4 +1,6 @@
-/// Something that answers requests. Called on the connection's reactor, so it may be a plain object of that reactor.
+/// Something that answers requests.
+///
+/// Called on the connection's reactor, so it may be a plain object of that reactor.
 ///
 /// The counterpart of fibjs's `Handler`: function handlers, ``Routing`` and `ws.upgrade` are conformers and nest freely.
 package protocol Handler {
@@ -33,7 +35,9 @@ package struct Routing: Handler {
 
     package init() {}
 
-    /// Adds a route. `GET` answers `HEAD` too; no methods at all: any.
+    /// Adds a route.
+    ///
+    /// `GET` answers `HEAD` too; no methods at all: any.
     package mutating func add(_ methods: [String], _ pattern: String, _ handler: any Handler) {
         routes.append(Route(pattern: pattern, methods: methods, handler: handler))
     }

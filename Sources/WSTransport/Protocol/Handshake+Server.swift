@@ -35,7 +35,7 @@ extension Handshake {
         /// The fields that belong to the answer.
         package var fields: HTTPFields {
             switch self {
-            case .notUpgrade: ["Upgrade": "websocket", "Connection": "Upgrade"]
+            case .notUpgrade: ["Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"]
             case .methodNotAllowed: ["Allow": "GET"]
             case .badRequest: [:]
             case .versionNotSupported: ["Sec-WebSocket-Version": version]

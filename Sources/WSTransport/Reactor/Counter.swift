@@ -6,13 +6,19 @@ package struct Counter: ~Copyable, Sendable {
 
     package init() {}
 
-    /// Adds to it. The owning thread only.
+    /// Adds to it.
+    ///
+    /// The owning thread only.
     package func add(_ amount: Int) { value.store(value.load(ordering: .relaxed) &+ amount, ordering: .relaxed) }
 
-    /// Sets it. The owning thread only.
+    /// Sets it.
+    ///
+    /// The owning thread only.
     package func set(_ amount: Int) { value.store(amount, ordering: .relaxed) }
 
-    /// Its value a moment ago. Any thread.
+    /// Its value a moment ago.
+    ///
+    /// Any thread.
     package var current: Int { value.load(ordering: .relaxed) }
 }
 
@@ -21,6 +27,8 @@ package final class ReactorCounters: Sendable {
     /// Sockets open now.
     package let connections = Counter()
     package let accepted = Counter()
+    /// Of the open sockets, those that were refused at the door and only wait for their answer.
+    package let refusedOpen = Counter()
     package let receivedBytes = Counter()
     /// Times the kernel was given something to send.
     package let sends = Counter()

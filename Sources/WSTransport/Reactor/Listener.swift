@@ -1,6 +1,8 @@
 internal import Glibc
 
-/// A listening socket of one reactor. Runs on the reactor's thread.
+/// A listening socket of one reactor.
+///
+/// Runs on the reactor's thread.
 package final class Listener {
     private unowned let reactor: Reactor
     private var descriptor: FileDescriptor?

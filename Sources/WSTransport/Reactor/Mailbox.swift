@@ -9,7 +9,9 @@ package final class Mailbox<Letter: Sendable>: Sendable {
     /// - Parameter wakeup: called on the poster's thread when the mailbox stops being empty.
     package init(wakeup: @escaping @Sendable () -> Void) { self.wakeup = wakeup }
 
-    /// Adds a letter. Any thread.
+    /// Adds a letter.
+    ///
+    /// Any thread.
     ///
     /// - Parameter waking: `false` where the poster is the reactor itself and drains the mailbox in this very turn.
     package func post(_ letter: Letter, waking: Bool = true) {

@@ -158,7 +158,9 @@ internal import Synchronization
     /// Runs `body` in the next turn, without waiting.
     package func runSoon(_ body: @escaping () -> Void) { soon.append(body) }
 
-    /// Runs `body` after `nanoseconds`. For the few tasks of the program, not for connections.
+    /// Runs `body` after `nanoseconds`.
+    ///
+    /// For the few tasks of the program, not for connections.
     package func run(afterNanoseconds nanoseconds: Int64, _ body: @escaping () -> Void) {
         later.append((MonotonicTime.now.advanced(byNanoseconds: nanoseconds), body))
     }
@@ -242,7 +244,9 @@ internal import Synchronization
 
     // MARK: Sending
 
-    /// Encodes `count` bytes that several connections may be sent this turn. See ``FrameArena`` for lanes.
+    /// Encodes `count` bytes that several connections may be sent this turn.
+    ///
+    /// See ``FrameArena`` for lanes.
     package func encode(lane: Int, count: Int, _ body: (UnsafeMutableRawBufferPointer) -> Void) -> Segment {
         unsafe arena.encode(lane: lane, count: count, body)
     }

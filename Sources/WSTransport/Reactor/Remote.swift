@@ -1,4 +1,6 @@
-/// What other threads may hold of a reactor: they can post it tasks and wake it. Outlives the reactor.
+/// What other threads may hold of a reactor: they can post it tasks and wake it.
+///
+/// Outlives the reactor.
 package final class Remote: Sendable {
     let tasks: Mailbox<@Sendable (Reactor) -> Void>
     private let wakeup: Wakeup
@@ -14,10 +16,14 @@ package final class Remote: Sendable {
         tasks = Mailbox(wakeup: { wakeup.descriptor.signal() })
     }
 
-    /// Has the reactor run `task` on its thread, in the order posted. Any thread.
+    /// Has the reactor run `task` on its thread, in the order posted.
+    ///
+    /// Any thread.
     package func run(_ task: @escaping @Sendable (Reactor) -> Void) { tasks.post(task) }
 
-    /// Ends the reactor's wait. Any thread.
+    /// Ends the reactor's wait.
+    ///
+    /// Any thread.
     package func wake() { wakeup.descriptor.signal() }
 
     var rawDescriptor: Int32 { wakeup.descriptor.rawValue }

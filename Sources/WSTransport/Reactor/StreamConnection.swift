@@ -1,6 +1,8 @@
 internal import Glibc
 
-/// What speaks a protocol over a ``StreamConnection``. Every call comes on the reactor's thread.
+/// What speaks a protocol over a ``StreamConnection``.
+///
+/// Every call comes on the reactor's thread.
 package protocol StreamDriver: AnyObject {
     /// Takes bytes that came, and says how many of them; the rest comes again with what follows.
     ///
@@ -33,7 +35,9 @@ extension StreamDriver {
     package var isIdle: Bool { false }
 }
 
-/// One connected socket: bytes in to its driver, frames out through the reactor's turn. Runs on the reactor's thread.
+/// One connected socket: bytes in to its driver, frames out through the reactor's turn.
+///
+/// Runs on the reactor's thread.
 package final class StreamConnection {
     package unowned let reactor: Reactor
     /// Its place in the reactor's tables, as long as it lives.
@@ -45,6 +49,10 @@ package final class StreamConnection {
 
     /// The most that may stay unsent before ``StreamDriver/overflowed()``, in bytes.
     package var maximumUnsent = Int.max
+    /// Whether it was refused at the door, and so takes nobody's place.
+    var isRefused = false {
+        didSet { if isRefused != oldValue { reactor.counters.refusedOpen.add(isRefused ? 1 : -1) } }
+    }
     /// What its user keeps with it.
     package var attachment: AnyObject?
     /// Called once when the connection is gone, whatever its driver was.
@@ -109,7 +117,9 @@ package final class StreamConnection {
     /// Keeps an older segment of this turn, which the newest one does not continue.
     func putApart(_ segment: Segment) { segments.append(segment) }
 
-    /// Sends what the turn has brought. `newest` is the last of it.
+    /// Sends what the turn has brought.
+    ///
+    /// `newest` is the last of it.
     func flushTurn(_ newest: Segment) {
         guard ending != .closed else {
             segments = []
@@ -180,7 +190,9 @@ package final class StreamConnection {
 
     // MARK: Receiving
 
-    /// Stops reading: the peer feels it by its own unsent bytes. Bytes that came already wait.
+    /// Stops reading: the peer feels it by its own unsent bytes.
+    ///
+    /// Bytes that came already wait.
     package func pauseReading() {
         isPaused = true
         watch()
@@ -359,6 +371,7 @@ package final class StreamConnection {
 
     /// The last step, at the end of the turn: the slot is free afterwards.
     func dispose() {
+        isRefused = false
         descriptor = nil
         carry = []
         segments = []

@@ -1,7 +1,9 @@
 package import CLinux
 internal import Glibc
 
-/// The kernel's list of descriptors to watch. The corresponding C functions are `epoll_*`.
+/// The kernel's list of descriptors to watch.
+///
+/// The corresponding C functions are `epoll_*`.
 package struct Epoll: ~Copyable {
     /// What a descriptor is watched for, or became ready for.
     package struct Events: OptionSet, Sendable {
@@ -52,7 +54,9 @@ package struct Epoll: ~Copyable {
     }
 }
 
-/// A counter that wakes an epoll loop from any thread. The corresponding C function is `eventfd`.
+/// A counter that wakes an epoll loop from any thread.
+///
+/// The corresponding C function is `eventfd`.
 package struct WakeupDescriptor: ~Copyable, Sendable {
     package let rawValue: Int32
 
@@ -62,7 +66,9 @@ package struct WakeupDescriptor: ~Copyable, Sendable {
 
     deinit { _ = Glibc.close(rawValue) }
 
-    /// Makes the descriptor readable. Any thread.
+    /// Makes the descriptor readable.
+    ///
+    /// Any thread.
     package func signal() {
         // A full counter is readable already, so a refused write loses nothing.
         _ = eventfd_write(rawValue, 1)

@@ -20,7 +20,9 @@ package struct SignalSet: ~Copyable {
         unsafe _ = pthread_sigmask(SIG_BLOCK, &set, nil)
     }
 
-    /// Waits for the next of them. The corresponding C function is `sigwait`.
+    /// Waits for the next of them.
+    ///
+    /// The corresponding C function is `sigwait`.
     package mutating func wait() -> Signal {
         while true {
             var number: Int32 = 0

@@ -1,9 +1,13 @@
 internal import CLinux
 internal import Glibc
 
-/// What sockets are made with and asked for. Each verb names its C function.
+/// What sockets are made with and asked for.
+///
+/// Each verb names its C function.
 package enum Socket {
-    /// A listening, non-blocking socket. The corresponding C functions are `socket`, `bind`, `listen`.
+    /// A listening, non-blocking socket.
+    ///
+    /// The corresponding C functions are `socket`, `bind`, `listen`.
     ///
     /// - Parameter sharesPort: several sockets may listen on the address (`SO_REUSEPORT`); the kernel spreads connections over them.
     ///   For a path, `mode` is the file's.
@@ -42,7 +46,9 @@ package enum Socket {
     /// Closes a descriptor that no owner holds.
     package static func close(_ descriptor: Int32) { _ = Glibc.close(descriptor) }
 
-    /// Starts to connect, without waiting: the socket becomes writable when it is done. The corresponding C function is `connect`.
+    /// Starts to connect, without waiting: the socket becomes writable when it is done.
+    ///
+    /// The corresponding C function is `connect`.
     package static func connecting(to address: SocketAddress) throws(Errno) -> FileDescriptor {
         let descriptor = try make(address.domain)
         try unsafe address.withSockaddr { (pointer, length) throws(Errno) in
@@ -56,7 +62,9 @@ package enum Socket {
         return descriptor
     }
 
-    /// The next waiting connection and its peer; throws `wouldBlock` when there is none. The corresponding C function is `accept4`.
+    /// The next waiting connection and its peer; throws `wouldBlock` when there is none.
+    ///
+    /// The corresponding C function is `accept4`.
     package static func accept(from listener: borrowing FileDescriptor) throws(Errno) -> (Int32, SocketAddress?) {
         var storage = sockaddr_storage()
         var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
@@ -94,7 +102,9 @@ package enum Socket {
         unsafe _ = setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &option, socklen_t(MemoryLayout<linger>.size))
     }
 
-    /// Says that nothing more will be sent. The corresponding C function is `shutdown`.
+    /// Says that nothing more will be sent.
+    ///
+    /// The corresponding C function is `shutdown`.
     package static func shutDownSending(_ descriptor: Int32) { _ = shutdown(descriptor, Int32(SHUT_WR)) }
 
     /// The error a connection attempt ended with, if any.

@@ -85,7 +85,9 @@ package final class Latch: Sendable {
 
     deinit { _ = Glibc.close(descriptor) }
 
-    /// One more has arrived. Any thread.
+    /// One more has arrived.
+    ///
+    /// Any thread.
     package func arrive() {
         let isLast = state.withLock { missing in
             missing -= 1
@@ -94,7 +96,9 @@ package final class Latch: Sendable {
         if isLast { _ = eventfd_write(descriptor, 1) }
     }
 
-    /// Waits for the last arrival; returns at once where none are missing. One thread, once.
+    /// Waits for the last arrival; returns at once where none are missing.
+    ///
+    /// One thread, once.
     package func wait() {
         guard state.withLock({ $0 > 0 }) || descriptor < 0 else { return }
         var value: eventfd_t = 0
@@ -102,5 +106,7 @@ package final class Latch: Sendable {
     }
 }
 
-/// Lets this thread rest. Not for reactors.
+/// Lets this thread rest.
+///
+/// Not for reactors.
 package func pause(milliseconds: UInt32) { _ = usleep(milliseconds &* 1000) }

@@ -1,6 +1,8 @@
 /// What an upgrade handler decided about a handshake that is otherwise in order.
 package struct Admission {
-    /// Named in the answer; `nil`: none. Must be one of those offered.
+    /// Named in the answer; `nil`: none.
+    ///
+    /// Must be one of those offered.
     package var subprotocol: String?
     package var options: WebSocket.Options
     /// Makes the session once the 101 is on its way.
@@ -15,7 +17,9 @@ package struct Admission {
     }
 }
 
-/// Does the opening handshake. RFC 6455 §4.2.
+/// Does the opening handshake.
+///
+/// RFC 6455 §4.2.
 struct UpgradeHandler: Handler {
     let admit: (HTTPExchange, Handshake.Request) throws(HTTPRefusal) -> Admission
 

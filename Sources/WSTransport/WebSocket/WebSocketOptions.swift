@@ -1,4 +1,6 @@
-/// What a WebSocket allows. Times in nanoseconds, sizes in bytes.
+/// What a WebSocket allows.
+///
+/// Times in nanoseconds, sizes in bytes.
 package struct WebSocketOptions: Sendable {
     /// Of one message, over all its fragments; exactly as many are allowed.
     package var maximumMessage = 64 * 1024 * 1024
@@ -18,7 +20,9 @@ package struct WebSocketOptions: Sendable {
 
 /// How a WebSocket ended.
 package struct CloseEvent: Sendable, Equatable {
-    /// The code of the CLOSE that decided; 1005 where it had none, 1006 where none came. RFC 6455 §7.1.5.
+    /// The code of the CLOSE that decided; 1005 where it had none, 1006 where none came.
+    ///
+    /// RFC 6455 §7.1.5.
     package let code: CloseCode
     package let reason: String
     /// Whether both sides' CLOSE were exchanged.
@@ -31,7 +35,9 @@ package struct CloseEvent: Sendable, Equatable {
     }
 }
 
-/// Who listens to a ``WebSocket``. Every call comes on the connection's reactor.
+/// Who listens to a ``WebSocket``.
+///
+/// Every call comes on the connection's reactor.
 package protocol WebSocketSession: AnyObject {
     /// A whole message: `.text`, which is valid UTF-8, or `.binary`. The view is valid during the call only.
     func received(_ opcode: Opcode, _ payload: Span<UInt8>)

@@ -40,7 +40,9 @@ struct FollowEndpoint {
     }
 }
 
-/// Content negotiation between the two forms of a stream. RFC 9110 §12.5.1.
+/// Content negotiation between the two forms of a stream.
+///
+/// RFC 9110 §12.5.1.
 enum Accept {
     /// Whether `text/event-stream` is asked for by name, no less than lines of JSON.
     static func prefersEvents(_ field: String) -> Bool {

@@ -19,6 +19,7 @@ struct TopicEndpoint {
     func publish(_ exchange: HTTPExchange) throws(HTTPRefusal) {
         let client = try client(exchange)
         let topic = try exchange.topic(shard.settings.topicLimits)
+        try exchange.refuseUnavailable()
         var draft = Draft(topic: topic, payload: [], kind: .text)
         draft.isRetained = try exchange.flag("retain") ?? false
         draft.acknowledgement = try acknowledgement(exchange, isRetained: draft.isRetained)

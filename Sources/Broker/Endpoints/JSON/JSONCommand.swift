@@ -1,6 +1,8 @@
 internal import WSTransport
 
-/// What a client of `broker.v1.json` asks for. The contract's §3.1.
+/// What a client of `broker.v1.json` asks for.
+///
+/// The contract's §3.1.
 enum JSONCommand {
     case subscribe([TopicFilter], wantsSnapshot: Bool, hearsItself: Bool)
     case unsubscribe([TopicFilter])

@@ -1,6 +1,8 @@
 internal import WSTransport
 
-/// One client of `broker.v1.json`. The contract's §3.
+/// One client of `broker.v1.json`.
+///
+/// The contract's §3.
 final class JSONSession: ClientSocket {
     static let subprotocol = "broker.v1.json"
 
