@@ -10,7 +10,9 @@ package enum WS {
     package static let PING = Opcode.ping
     package static let PONG = Opcode.pong
 
-    /// How far a socket has come. The numbers are those of the WHATWG API.
+    /// How far a socket has come.
+    ///
+    /// The numbers are those of the WHATWG API.
     package enum ReadyState: Int, Sendable {
         case connecting = 0
         case open = 1

@@ -1,13 +1,17 @@
 internal import Broker
 internal import WSTransport
 
-/// The server's log: one line an event, on standard output, as text or as JSON. The main thread only.
+/// The server's log: one line an event, on standard output, as text or as JSON.
+///
+/// The main thread only.
 final class Log {
     var settings: Settings.Log
 
     init(_ settings: Settings.Log) { self.settings = settings }
 
-    /// Writes one event. Values that are not given in `facts` do not belong in `message`.
+    /// Writes one event.
+    ///
+    /// Values that are not given in `facts` do not belong in `message`.
     func write(_ level: Settings.Log.Level, _ message: String, _ facts: KeyValuePairs<String, String>) {
         guard level <= settings.level else { return }
         let time = WallClock.unixMilliseconds

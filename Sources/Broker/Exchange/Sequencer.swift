@@ -26,7 +26,8 @@ package final class Sequencer: Sendable {
         var next: UInt64
         var reserved: UInt64
         var isReserving = false
-        var mailboxes: [Mailbox<Letter>] = []
+        /// With the index of the shard each belongs to: shards join as their threads happen to start.
+        var mailboxes: [(shard: Int, mailbox: Mailbox<Letter>)] = []
         var overlay: [Topic: Message] = [:]
         var storeThread: StoreThread?
     }
@@ -46,7 +47,9 @@ package final class Sequencer: Sendable {
     package func attach(_ thread: StoreThread) { state.withLock { $0.storeThread = thread } }
 
     /// Adds a shard's mailbox; the shard then gets every message.
-    package func join(_ mailbox: Mailbox<Letter>) { state.withLock { $0.mailboxes.append(mailbox) } }
+    package func join(_ mailbox: Mailbox<Letter>, shard: Int) {
+        state.withLock { $0.mailboxes.append((shard, mailbox)) }
+    }
 
     /// The number of the newest message; 0 before the first.
     package var newest: UInt64 { state.withLock { $0.next - 1 } }
@@ -74,8 +77,8 @@ package final class Sequencer: Sendable {
                 }
             }
             if !messages.isEmpty {
-                for (index, mailbox) in state.mailboxes.enumerated() {
-                    mailbox.post(.published(messages), waking: index != shard)
+                for (owner, mailbox) in state.mailboxes {
+                    mailbox.post(.published(messages), waking: owner != shard)
                 }
             }
             reserveAhead(&state)
@@ -144,7 +147,7 @@ package final class Sequencer: Sendable {
     package func settled(_ settlement: StoreThread.Settlement) {
         state.withLock { state in
             state.overlay = state.overlay.filter { $0.value.seq > settlement.committedUpTo }
-            for mailbox in state.mailboxes { mailbox.post(.settled(settlement)) }
+            for (_, mailbox) in state.mailboxes { mailbox.post(.settled(settlement)) }
         }
     }
 

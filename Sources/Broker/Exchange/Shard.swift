@@ -52,7 +52,7 @@ package final class Shard {
         // Names that do not repeat after a restart, as far as a log reader is concerned.
         nextClient = UInt64(truncatingIfNeeded: WallClock.unixMilliseconds) << 20 | UInt64(reactor.index & 0xFF) << 12
         mailbox = Mailbox(wakeup: { [remote = reactor.remote] in remote.wake() })
-        sequencer.join(mailbox)
+        sequencer.join(mailbox, shard: index)
         reactor.attachment = self
         reactor.endOfTurn.append { [unowned self] in endTurn() }
     }
@@ -126,7 +126,10 @@ package final class Shard {
     // MARK: Publishing
 
     /// Publishes at the end of this turn.
-    package func publish(_ draft: Draft) { drafts.append(draft) }
+    package func publish(_ draft: Draft) {
+        drafts.append(draft)
+        reactor.needsTurn = true
+    }
 
     /// Checks what every way in must check, before ``publish(_:)``.
     package func checkPublish(_ client: Client, to topic: Topic) throws(Refusal) {

@@ -17,6 +17,8 @@ internal import Synchronization
     package var endOfTurn: [() -> Bool] = []
     /// What its owner runs on it, for tasks from other threads to find.
     package var attachment: AnyObject?
+    /// Set by who has left work for ``endOfTurn``: what comes up while the turn's bytes are sent waits for no event.
+    package var needsTurn = false
     package let counters: ReactorCounters
     package let remote: Remote
 
@@ -83,6 +85,7 @@ internal import Synchronization
         soon = []
         for task in tasks { task() }
         for drain in drains { drain() }
+        needsTurn = false
         var again = false
         for work in endOfTurn where work() { again = true }
         flush()
@@ -92,7 +95,7 @@ internal import Synchronization
     }
 
     private func patience() -> Int32 {
-        if !soon.isEmpty || outbound.hasDirty || !released.isEmpty { return 0 }
+        if needsTurn || !soon.isEmpty || outbound.hasDirty || !released.isEmpty { return 0 }
         var milliseconds = wheel.millisecondsToNextTick(from: .now) ?? -1
         if let next = later.map(\.time).min() {
             let wait = Int32(clamping: max(0, next.nanoseconds(since: .now) / 1_000_000 + 1))
