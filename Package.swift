@@ -28,7 +28,8 @@ let package = Package(
         .executable(name: "brokerctl", targets: ["brokerctl"]),
     ],
     dependencies: [
-        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0")
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
     ],
     targets: [
         .systemLibrary(name: "CLinux"),
@@ -40,6 +41,7 @@ let package = Package(
             name: "brokerd",
             dependencies: [
                 "Broker", "WSTransport", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: strict),
         .executableTarget(

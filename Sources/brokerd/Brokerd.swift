@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import Broker
+internal import Logging
 internal import WSTransport
 
 /// The server's command line: options, signals, the end.
@@ -45,7 +46,7 @@ struct Brokerd: ParsableCommand {
         }
         if check { return try report(settings) }
         var signals = SignalSet()
-        let log = Log(settings.log)
+        let log = LineLogHandler.logger(settings.log)
         let descriptors = Machine.raiseDescriptorLimit()
         let broker: Broker
         do throws(BrokerError) {
@@ -55,40 +56,46 @@ struct Brokerd: ParsableCommand {
             throw ExitCode(1)
         }
         if let aside = broker.movedAside {
-            log.write(
-                .error, "the store was damaged and has been moved aside; a new, empty one was made", ["path": aside])
+            log.error(
+                "the store was damaged and has been moved aside; a new, empty one was made",
+                metadata: ["path": "\(aside)"])
         }
         if descriptors < settings.limits.connections {
-            log.write(
-                .debug, "fewer descriptors than limits.connections: accepting pauses when they run out",
-                ["descriptors": "\(descriptors)", "connections": "\(settings.limits.connections)"])
+            log.debug(
+                "fewer descriptors than limits.connections: accepting pauses when they run out",
+                metadata: ["descriptors": "\(descriptors)", "connections": "\(settings.limits.connections)"])
         }
-        log.write(
-            .info, "listening on \(broker.listen.joined(separator: ", "))",
-            ["data": settings.dataDirectory, "admin": settings.adminSocketPath, "version": BrokerVersion.current])
+        log.info(
+            "listening on \(broker.listen.joined(separator: ", "))",
+            metadata: [
+                "data": "\(settings.dataDirectory)", "admin": "\(settings.adminSocketPath)",
+                "version": "\(BrokerVersion.current)",
+            ])
         serve(broker, settings, &signals, log)
     }
 
-    private func serve(_ broker: Broker, _ first: Settings, _ signals: inout SignalSet, _ log: Log) {
+    private func serve(_ broker: Broker, _ first: Settings, _ signals: inout SignalSet, _ firstLog: Logger) {
         var settings = first
+        var log = firstLog
         while true {
             switch signals.wait() {
             case .terminate, .interrupt:
-                log.write(.info, "shutting down", [:])
+                log.info("shutting down")
                 broker.drain()
-                log.write(.info, "stopped", [:])
+                log.info("stopped")
                 return
             case .hangUp:
                 do {
                     let new = try readSettings()
+                    if let refusal = new.refusalToListen() { throw ValidationError(refusal) }
                     let fixed = broker.reload(new, from: settings)
-                    log.settings = new.log
+                    log = LineLogHandler.logger(new.log)
                     settings = new
-                    log.write(
-                        .info, "settings read again",
-                        fixed.isEmpty ? [:] : ["needs a restart": fixed.joined(separator: " ")])
+                    log.info(
+                        "settings read again",
+                        metadata: fixed.isEmpty ? [:] : ["needs_restart": "\(fixed.joined(separator: " "))"])
                 } catch {
-                    log.write(.error, "the settings have errors; the old ones stay", ["errors": "\(error)"])
+                    log.error("the settings have errors; the old ones stay", metadata: ["errors": "\(error)"])
                 }
             }
         }

@@ -13,7 +13,7 @@ enum Layers {
 
     static let table: [String: Layer] = [
         "WSTransport/Protocol": Layer(),
-        "WSTransport/System": Layer(imports: ["CLinux", "Glibc"]),
+        "WSTransport/System": Layer(imports: ["CLinux", "Glibc", "Synchronization"]),
         "WSTransport/Reactor": Layer(imports: ["CLinux", "Glibc", "Synchronization"], uses: ["WSTransport/System"]),
         "WSTransport/HTTP": Layer(
             imports: ["CLinux", "Glibc", "Synchronization"], uses: ["WSTransport/Protocol", "WSTransport/Reactor"]),
@@ -22,11 +22,13 @@ enum Layers {
         "WSTransport": Layer(uses: ["WSTransport/Protocol"]),
 
         "Broker/Topics": Layer(),
+        "Broker/JSON": Layer(),
         "Broker/Access": Layer(uses: ["Broker/Topics"]),
         "Broker/Exchange": Layer(
             imports: ["CLinux", "Glibc", "Synchronization", "WSTransport"],
-            uses: ["Broker/Topics", "Broker/Access", "WSTransport/WebSocket"],
-            borrows: ["JSONWriter", "Settings", "ShardCounters", "StoreThread"]),
+            uses: [
+                "Broker/Topics", "Broker/JSON", "Broker/Access", "Broker/Configuration", "WSTransport/WebSocket",
+            ]),
         "Broker/Endpoints": Layer(imports: ["Synchronization", "WSTransport"], uses: ["Broker/Exchange"]),
         "Broker/Store": Layer(
             imports: ["CLMDB", "CLinux", "Glibc", "Synchronization", "WSTransport"], uses: ["Broker/Exchange"]),
@@ -42,7 +44,7 @@ enum Layers {
             ]),
 
         "brokerd": Layer(
-            imports: ["ArgumentParser", "Broker", "CLinux", "Glibc", "Synchronization", "WSTransport"],
+            imports: ["ArgumentParser", "Broker", "CLinux", "Glibc", "Logging", "Synchronization", "WSTransport"],
             uses: ["Broker"]),
         "brokerctl": Layer(
             imports: ["ArgumentParser", "Broker", "CLinux", "Glibc", "Synchronization", "WSTransport"],

@@ -17,7 +17,7 @@ final class AdminSession: WebSocketSession {
         let question: AdminQuestion
         do throws(JSONError) {
             let object = try JSONObject.parse(payload)
-            id = try? JSONCommand.identifier(of: object)
+            id = try? object.identifier()
             question = try AdminQuestion(object)
         } catch {
             return reply(id, .failure(Refusal(.badRequest, "\(error).")))

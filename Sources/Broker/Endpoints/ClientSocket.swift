@@ -38,7 +38,11 @@ class ClientSocket: Session, WebSocketSession {
 
     final func closeSlow(_ reason: String) { socket.closeSlowReader(reason) }
 
-    final func disconnect(_ code: CloseCode, reason: String) { socket.close(code, reason: reason) }
+    /// Its subscriptions are gone at once; the closing handshake may take its time.
+    final func disconnect(_ code: CloseCode, reason: String) {
+        socket.close(code, reason: reason)
+        shard.leave(self)
+    }
 }
 
 /// What the broker tells subscribers beside messages.

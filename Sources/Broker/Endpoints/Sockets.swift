@@ -5,7 +5,7 @@ struct Sockets {
     let shard: Shard
     let isAdministrative: Bool
 
-    /// `/ws`
+    /// Of `/ws`: many subscriptions, JSON.
     func json() -> any Handler {
         ws.upgrade { (exchange, request) throws(HTTPRefusal) in
             let identity = try identity(exchange)
@@ -18,7 +18,7 @@ struct Sockets {
         }
     }
 
-    /// `/t/TOPIC`
+    /// Of `/t/TOPIC`: one topic, both ways.
     func topic() -> any Handler {
         ws.upgrade { (exchange, _) throws(HTTPRefusal) in
             let identity = try identity(exchange)
@@ -37,7 +37,7 @@ struct Sockets {
         }
     }
 
-    /// `/s/FILTER`
+    /// Of `/s/FILTER`: one filter, read only.
     func subscription() -> any Handler {
         ws.upgrade { (exchange, _) throws(HTTPRefusal) in
             let identity = try identity(exchange)

@@ -1,40 +1,5 @@
 internal import Glibc
 
-/// What speaks a protocol over a ``StreamConnection``.
-///
-/// Every call comes on the reactor's thread.
-package protocol StreamDriver: AnyObject {
-    /// Takes bytes that came, and says how many of them; the rest comes again with what follows.
-    ///
-    /// The bytes may be changed in place and are valid during the call only.
-    func received(_ bytes: UnsafeMutableRawBufferPointer) -> Int
-
-    /// The peer will send nothing more.
-    func receivedEnd()
-
-    /// The deadline set with ``StreamConnection/setDeadline(_:)`` has passed.
-    func deadlinePassed()
-
-    /// The socket took less than it was given; ``drained()`` or ``overflowed()`` follows.
-    func fellBehind()
-
-    /// Everything unsent has been sent, after there had been a backlog.
-    func drained()
-
-    /// More is unsent than ``StreamConnection/maximumUnsent`` allows.
-    func overflowed()
-
-    /// The connection is gone; nothing more is called.
-    func closed()
-
-    /// Whether nothing is under way, so that a server that stops may end the connection.
-    var isIdle: Bool { get }
-}
-
-extension StreamDriver {
-    package var isIdle: Bool { false }
-}
-
 /// One connected socket: bytes in to its driver, frames out through the reactor's turn.
 ///
 /// Runs on the reactor's thread.
@@ -69,6 +34,10 @@ package final class StreamConnection {
     private var isPaused = false
     private var isHandling = false
     private var sawEnd = false
+    /// The end has come, but bytes that came before it are still to be handed over.
+    private var isEndDue = false
+    /// Not watched at all: the peer has hung up while nobody reads.
+    private var isDetached = false
     private var watched: Epoll.Events = []
 
     private enum Ending { case none, flushing, lingering, closed }
@@ -205,19 +174,26 @@ package final class StreamConnection {
         guard isPaused, ending == .none else { return }
         isPaused = false
         watch()
-        if !carry.isEmpty, !isHandling {
-            reactor.runSoon { [weak self] in self?.handOverCarry() }
-        }
+        if !carry.isEmpty || isEndDue, !isHandling { handOverSoon() }
     }
 
-    /// Hands bytes to a driver that took the place of another.
-    package func replayCarry() { if !carry.isEmpty { reactor.runSoon { [weak self] in self?.handOverCarry() } } }
-
     private func handOverCarry() {
-        guard !isPaused, !isHandling, ending == .none, !carry.isEmpty else { return }
-        var bytes = carry
-        carry = []
-        handle(&bytes)
+        isHandOverDue = false
+        guard !isPaused, !isHandling, ending == .none else { return }
+        if !carry.isEmpty {
+            var bytes = carry
+            carry = []
+            handle(&bytes)
+        }
+        if isEndDue, !isHandOverDue, !isPaused { ended() }
+    }
+
+    private var isHandOverDue = false
+
+    private func handOverSoon() {
+        guard !isHandOverDue else { return }
+        isHandOverDue = true
+        reactor.runSoon { [weak self] in self?.handOverCarry() }
     }
 
     func ready(_ events: Epoll.Events) {
@@ -232,8 +208,10 @@ package final class StreamConnection {
 
     private func becameReadable() {
         if isPaused {
-            // Hang-up is reported even to those who do not read; a paused peer that is gone must not spin the loop.
-            return reset()
+            // Hang-up is reported even to those who do not read: it would spin the loop. What the kernel holds is read later.
+            isDetached = true
+            reactor.unwatch(rawDescriptor)
+            return
         }
         let space = unsafe reactor.readSpace
         var count = 0
@@ -279,13 +257,16 @@ package final class StreamConnection {
 
     /// A driver that took something and is not paused gets the rest again: it may be another driver by now.
     private func handOverAgain(after taken: Int) {
-        if taken > 0, !carry.isEmpty, !isPaused {
-            reactor.runSoon { [weak self] in self?.handOverCarry() }
-        }
+        if taken > 0, !carry.isEmpty, !isPaused { handOverSoon() }
     }
 
     private func ended() {
         sawEnd = true
+        if isHandOverDue, ending == .none {
+            isEndDue = true
+            return watch()
+        }
+        isEndDue = false
         switch ending {
         case .none: driver?.receivedEnd()
         case .lingering: return close()
@@ -307,6 +288,11 @@ package final class StreamConnection {
         var wanted: Epoll.Events = []
         if !isPaused, !sawEnd { wanted.insert(.readable) }
         if !backlog.isEmpty { wanted.insert(.writable) }
+        if isDetached {
+            guard wanted.contains(.readable) else { return }
+            isDetached = false
+            return startWatching(for: wanted)
+        }
         guard wanted != watched else { return }
         watched = wanted
         reactor.watch(rawDescriptor, for: wanted, token: token, isNew: false)

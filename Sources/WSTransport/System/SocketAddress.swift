@@ -53,7 +53,7 @@ package struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
 
     package var description: String {
         switch family {
-        case .unix(let path): "unix:\(path)"
+        case .unix(let path): path.isEmpty ? "unix" : "unix:\(path)"
         case .inet: "\(host):\(port)"
         case .inet6: "[\(host)]:\(port)"
         }

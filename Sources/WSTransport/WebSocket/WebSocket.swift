@@ -99,7 +99,7 @@ package final class WebSocket: StreamDriver {
         var offset = 0
         while let event = unsafe machine.next(bytes, &offset) {
             unsafe handle(event, bytes)
-            if readyState == .closed { break }
+            if !stream.isOpen { break }
         }
         // A peer that sends without taking the answers is let wait.
         if stream.unsentBytes > options.values.maximumUnsent / 2, readyState == .open { stream.pauseReading() }
@@ -169,7 +169,8 @@ package final class WebSocket: StreamDriver {
 
     /// Lets go of a peer that takes too little: the CLOSE goes out behind what was begun, the rest is dropped.
     package func closeSlowReader(_ reason: String) {
-        guard readyState == .open else { return stream.reset() }
+        // Only a server's frames, which are not masked, can be told apart once they are encoded.
+        guard readyState == .open, !isClient else { return stream.reset() }
         stream.reactor.counters.slowReaders.add(1)
         stream.maximumUnsent = .max
         unsafe stream.dropUnsent { bytes in
@@ -177,6 +178,8 @@ package final class WebSocket: StreamDriver {
             return count + header.payloadLength
         }
         close(.tryAgainLater, reason: reason)
+        // The session ends now; the closing handshake may take its time.
+        report(CloseEvent(code: .tryAgainLater, reason: reason, wasClean: false))
     }
 
     // MARK: Keepalive

@@ -9,16 +9,6 @@ enum JSONCommand {
     case publish(Draft)
     case ping
 
-    /// The client's `id` as it was written; `nil` where there is none.
-    static func identifier(of object: borrowing JSONObject) throws(Refusal) -> [UInt8]? {
-        guard let value = object.value("id") else { return nil }
-        switch value.kind {
-        case .null: return nil
-        case .number, .string: return value.copyRawBytes()
-        default: throw Refusal(.badRequest, "id: expected a number or a string, found \(value.kind.rawValue).")
-        }
-    }
-
     init(_ object: borrowing JSONObject, limits: TopicLimits) throws(Refusal) {
         guard let operation = try Self.read({ () throws(JSONError) in try object.string("op") }) else {
             throw Refusal(.badRequest, "op is missing.")

@@ -51,7 +51,7 @@ final class JSONSession: ClientSocket {
     private func answer(_ object: borrowing JSONObject) {
         var id: [UInt8]?
         do throws(Refusal) {
-            id = try JSONCommand.identifier(of: object)
+            id = try object.identifier()
             switch try JSONCommand(object, limits: shard.settings.topicLimits) {
             case .subscribe(let filters, let wantsSnapshot, let hearsItself):
                 try subscribe(filters, id, wantsSnapshot: wantsSnapshot, hearsItself: hearsItself)

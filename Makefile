@@ -1,0 +1,57 @@
+# Every word a contributor needs. `make help` lists them.
+# `make run` and `make test` work on a bare Debian 12 machine with a Swift 6.3 toolchain: they install what is missing.
+
+SWIFT ?= swift
+# Debian's own Python, because the test packages are Debian packages.
+PYTHON ?= /usr/bin/python3
+JOBS ?= 2
+# Options for brokerd:  make run ARGS="--listen 127.0.0.1:9000"
+ARGS ?=
+# Seconds each fuzz target runs.
+SECONDS ?= 30
+# Options for pytest:  make test-process PYTEST="-k durability -x"
+PYTEST ?=
+
+RELEASE := .build/release
+CODE := Package.swift Sources Tests
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: run test build test-swift test-process lint format fuzz clean help dependencies test-dependencies
+
+run: dependencies build ## Install what is missing, build release, start brokerd on 127.0.0.1:8080
+	exec $(RELEASE)/brokerd $(ARGS)
+
+test: test-dependencies lint test-swift build test-process ## Install what is missing, then run every check and test
+
+build: ## Build brokerd and brokerctl, optimised
+	$(SWIFT) build -c release -j $(JOBS) --product brokerd
+	$(SWIFT) build -c release -j $(JOBS) --product brokerctl
+
+test-swift: ## Run the Swift tests
+	$(SWIFT) build --build-tests -j $(JOBS)
+	$(SWIFT) test --skip-build -j $(JOBS)
+
+test-process: ## Run the tests of the real processes (after `make build`)
+	$(PYTHON) -m pytest Tests/Process $(PYTEST)
+
+lint: ## Check the format of all Swift files
+	$(SWIFT) format lint --strict --recursive $(CODE)
+
+format: ## Rewrite all Swift files in the house format
+	$(SWIFT) format format --in-place --recursive $(CODE)
+
+fuzz: dependencies ## Run each fuzz target for SECONDS (30)
+	SWIFT="$(SWIFT)" tools/fuzz.sh $(SECONDS)
+
+clean: ## Remove everything that was built
+	rm -rf .build
+
+help: ## Show these words
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1	/' | awk -F '\t' '{ printf "  make %-14s %s\n", $$1, $$2 }'
+
+dependencies:
+	@SWIFT="$(SWIFT)" tools/install-dependencies.sh build
+
+test-dependencies:
+	@SWIFT="$(SWIFT)" tools/install-dependencies.sh build test

@@ -1,0 +1,46 @@
+/// Why a client got no WebSocket.
+package enum ConnectError: Error, Equatable, Sendable {
+    /// The resolver knows no address; its own words.
+    case unknownHost(String)
+    /// No socket can have such a path.
+    case unusablePath(String)
+    /// The system could not connect.
+    case unreachable(Errno)
+    /// The connection or its opening handshake took too long.
+    case timedOut
+    /// The server hung up within the opening handshake.
+    case connectionLost
+    /// The server answered with another status than 101.
+    ///
+    /// `body` is that of the answer: empty where it had none or one of unknown or great length.
+    case refused(status: Int, body: [UInt8])
+    /// What answered is no WebSocket server. RFC 6455 §4.1.
+    case invalidAnswer(String)
+}
+
+extension ConnectError: CustomStringConvertible {
+    /// A phrase for people.
+    package var description: String {
+        switch self {
+        case .unknownHost(let reason), .unusablePath(let reason): reason
+        case .unreachable(let error): error.description
+        case .timedOut: "no answer in time"
+        case .connectionLost: "the connection was closed within the opening handshake"
+        case .refused(let status, _): "the server answered with status \(status)"
+        case .invalidAnswer(let reason): "the answer is not that of a WebSocket server: \(reason)"
+        }
+    }
+}
+
+/// A WebSocket was used, or waited for, that had ended.
+package struct ClosedError: Error, Equatable, Sendable, CustomStringConvertible {
+    /// How it ended.
+    package let event: CloseEvent
+
+    /// The code, and the reason where there is one.
+    package var description: String {
+        if event.code == .abnormal { return "the connection was lost" }
+        return "the connection was closed with code \(event.code.rawValue)"
+            + (event.reason.isEmpty ? "" : ": \(event.reason)")
+    }
+}

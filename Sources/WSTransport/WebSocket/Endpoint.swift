@@ -1,0 +1,71 @@
+internal import CLinux
+internal import Glibc
+
+/// Where a server is, as a client names it.
+package enum Endpoint: Hashable, Sendable, CustomStringConvertible {
+    /// A host's name or numeric address (IPv6 without brackets), and a port.
+    case internet(host: String, port: UInt16)
+    /// A socket in the file system.
+    case unix(path: String)
+
+    /// `host:port`, `[address]:port` or the path.
+    package var description: String {
+        switch self {
+        case .internet(let host, let port):
+            host.utf8.contains(UInt8(ascii: ":")) ? "[\(host)]:\(port)" : "\(host):\(port)"
+        case .unix(let path): path
+        }
+    }
+
+    /// The value of `Host`: without the port where it is that of the scheme.
+    var hostField: String {
+        switch self {
+        case .internet(_, port: 80): String(description.dropLast(3))
+        case .internet: description
+        case .unix: "localhost"
+        }
+    }
+
+    /// The addresses to try, in the resolver's order; at least one.
+    ///
+    /// May wait for the resolver.
+    ///
+    /// The corresponding C function is `getaddrinfo`.
+    func resolve() throws(ConnectError) -> [SocketAddress] {
+        switch self {
+        case .unix(let path):
+            guard let address = SocketAddress(path: path) else {
+                throw .unusablePath("a socket's path is 1 to 107 bytes long")
+            }
+            return [address]
+        case .internet(let host, let port):
+            if let address = SocketAddress(host: host, port: port) { return [address] }
+            return try Self.lookUp(host, port)
+        }
+    }
+
+    private static func lookUp(_ host: String, _ port: UInt16) throws(ConnectError) -> [SocketAddress] {
+        var hints = unsafe addrinfo()
+        unsafe hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
+        var list: UnsafeMutablePointer<addrinfo>?
+        let code = unsafe getaddrinfo(host, String(port), &hints, &list)
+        guard code == 0 else {
+            throw .unknownHost(unsafe String(cString: gai_strerror(code)))
+        }
+        defer { unsafe freeaddrinfo(list) }
+        var addresses: [SocketAddress] = []
+        var next = unsafe list
+        while let entry = unsafe next {
+            unsafe next = entry.pointee.ai_next
+            guard let source = unsafe entry.pointee.ai_addr else { continue }
+            var storage = sockaddr_storage()
+            let length = unsafe min(Int(entry.pointee.ai_addrlen), MemoryLayout<sockaddr_storage>.size)
+            unsafe withUnsafeMutableBytes(of: &storage) {
+                unsafe $0.copyMemory(from: UnsafeRawBufferPointer(start: source, count: length))
+            }
+            if let address = SocketAddress(storage), !addresses.contains(address) { addresses.append(address) }
+        }
+        guard !addresses.isEmpty else { throw .unknownHost("No address associated with hostname") }
+        return addresses
+    }
+}

@@ -1,0 +1,86 @@
+/// A server as a URL names it: `http://host:port/prefix`, `ws://…`, or `unix:/path`.
+package struct ServerURL: Hashable, Sendable {
+    /// Where the server listens.
+    package let endpoint: Endpoint
+    /// What stands before every path; begins with `/` and does not end with one, or is empty.
+    package let pathPrefix: String
+
+    /// Why a text is no URL of a server.
+    package enum ParseError: Error, Equatable, Sendable, CustomStringConvertible {
+        /// `https` or `wss`.
+        case securityUnavailable
+        /// Another scheme, or none.
+        case unknownScheme
+        case malformedHost
+        case malformedPort
+        /// Something besides host, port and path, or a byte that a URL does not have.
+        case malformedPath
+
+        /// A phrase for people.
+        package var description: String {
+            switch self {
+            case .securityUnavailable: "TLS is not available in this version"
+            case .unknownScheme: "expected http://HOST:PORT, ws://HOST:PORT or unix:/PATH"
+            case .malformedHost: "the host is missing or malformed"
+            case .malformedPort: "expected a port from 1 to 65535"
+            case .malformedPath: "only a path may follow the port"
+            }
+        }
+    }
+
+    /// Reads `text`; the port is 80 where none is given.
+    package init(parsing text: String) throws(ParseError) {
+        guard let colon = text.firstIndex(of: ":") else { throw .unknownScheme }
+        var rest = text[text.index(after: colon)...]
+        switch text[..<colon].lowercased() {
+        case "unix":
+            if rest.hasPrefix("//") { rest = rest.dropFirst(2) }
+            guard !rest.isEmpty, !rest.utf8.contains(0) else { throw .malformedPath }
+            endpoint = .unix(path: String(rest))
+            pathPrefix = ""
+            return
+        case "https", "wss": throw .securityUnavailable
+        case "http", "ws": break
+        default: throw .unknownScheme
+        }
+        guard rest.hasPrefix("//") else { throw .unknownScheme }
+        rest = rest.dropFirst(2)
+        let authority = rest.prefix { !"/?#".contains($0) }
+        endpoint = try Self.endpoint(authority)
+        var path = rest[authority.endIndex...]
+        guard path.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "?") && $0 != UInt8(ascii: "#") })
+        else { throw .malformedPath }
+        while path.last == "/" { path = path.dropLast() }
+        pathPrefix = String(path)
+    }
+
+    private static func endpoint(_ authority: Substring) throws(ParseError) -> Endpoint {
+        let host: Substring
+        let rest: Substring
+        if authority.first == "[" {
+            guard let end = authority.firstIndex(of: "]") else { throw .malformedHost }
+            host = authority[authority.index(after: authority.startIndex)..<end]
+            rest = authority[authority.index(after: end)...]
+            guard SocketAddress(host: String(host), port: 0) != nil, host.contains(":") else { throw .malformedHost }
+        } else {
+            host = authority.prefix { $0 != ":" }
+            rest = authority[host.endIndex...]
+            guard !host.isEmpty, host.utf8.allSatisfy(isHostByte) else { throw .malformedHost }
+        }
+        guard !rest.isEmpty else { return .internet(host: String(host), port: 80) }
+        let digits = rest.dropFirst()
+        guard rest.first == ":", digits.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let port = UInt16(digits),
+            port > 0
+        else { throw .malformedPort }
+        return .internet(host: String(host), port: port)
+    }
+
+    /// RFC 3986 §3.2.2 without percent-encoding: letters, digits and `-._~`.
+    private static func isHostByte(_ byte: UInt8) -> Bool {
+        switch byte {
+        case 0x30...0x39, 0x41...0x5A, 0x61...0x7A: true
+        case UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "~"): true
+        default: false
+        }
+    }
+}

@@ -1,0 +1,50 @@
+internal import ArgumentParser
+internal import Broker
+internal import CLinux
+internal import Glibc
+
+/// `brokerctl`: looks into a running broker, changes it, publishes and subscribes.
+@main
+struct BrokerControl: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "brokerctl",
+        abstract: "Looks into a running broker, publishes and subscribes.",
+        discussion: """
+            Examples:
+              brokerctl status
+              brokerctl clients --filter 'sensors/#'
+              brokerctl pub sensors/1/temp 21.5 --retain
+              brokerctl sub 'sensors/+/temp' --count 10
+              brokerctl --socket /run/broker/admin.sock retained list --json
+              brokerctl config check broker.yaml
+
+            Exit status: 0 done, 1 failed, 2 the broker cannot be reached, 64 asked wrongly.
+            """,
+        version: "brokerctl \(BrokerVersion.current)",
+        subcommands: [
+            StatusCommand.self, ClientsCommand.self, TopicsCommand.self, SubscriptionsCommand.self,
+            RetainedCommand.self, PublishCommand.self, SubscribeCommand.self, ConfigCommand.self,
+        ])
+
+    @OptionGroup var connection: ConnectionOptions
+
+    static func main() async {
+        // A reader that went away shows as an error of `write`, which ends the program quietly.
+        _ = signal(SIGPIPE, SIG_IGN)
+        do {
+            let arguments = Array(CommandLine.arguments.dropFirst())
+            try FutureVerbs.refuse(arguments)
+            var command = try parseAsRoot(arguments)
+            if var command = command as? any AsyncParsableCommand {
+                try await command.run()
+            } else {
+                try command.run()
+            }
+        } catch let failure as Failure {
+            Output.complain(failure.message)
+            Glibc.exit(failure.status)
+        } catch {
+            exit(withError: error)
+        }
+    }
+}

@@ -1,0 +1,56 @@
+internal import Broker
+internal import WSTransport
+
+/// Why the program ends without having done what it was asked for.
+struct Failure: Error {
+    /// The exit status.
+    let status: Int32
+    let message: String
+
+    /// The broker refused, or what was asked for is not there.
+    static func failed(_ message: String) -> Failure { Failure(status: 1, message: message) }
+
+    /// Nobody answers, or no longer.
+    static func unreachable(_ endpoint: Endpoint, _ reason: String) -> Failure {
+        Failure(status: 2, message: "no broker reached at \(endpoint): \(reason)")
+    }
+
+    /// It was asked wrongly.
+    static func usage(_ message: String) -> Failure { Failure(status: 64, message: message) }
+
+    /// An answer that this program does not understand.
+    static func notUnderstood(_ error: JSONError) -> Failure {
+        .failed("the broker's answer was not understood: \(error)")
+    }
+
+    /// A WebSocket that could not be opened.
+    static func connecting(_ endpoint: Endpoint, _ error: ConnectError) -> Failure {
+        guard case .refused(let status, let body) = error else { return .unreachable(endpoint, "\(error)") }
+        return .failed("\(endpoint): \(explanation(in: body) ?? "refused with status \(status)")")
+    }
+
+    /// A WebSocket that ended too early.
+    ///
+    /// An administrator or a limit is a refusal, all else means that nobody is there.
+    static func closed(_ endpoint: Endpoint, _ event: CloseEvent?) -> Failure {
+        let event = event ?? CloseEvent(code: .abnormal, reason: "", wasClean: false)
+        let reason = event.reason.isEmpty ? "" : ": \(event.reason)"
+        switch event.code {
+        case .abnormal: return Failure(status: 2, message: "the connection to the broker at \(endpoint) was lost")
+        case .normal, .goingAway, .serviceRestart, .noStatusReceived:
+            return Failure(status: 2, message: "the broker at \(endpoint) went away (\(event.code.rawValue)\(reason))")
+        default: return .failed("\(endpoint): the broker closed the connection (\(event.code.rawValue)\(reason))")
+        }
+    }
+
+    /// The message of a refusal's `{"error":{"code":…,"message":…}}`.
+    private static func explanation(in body: [UInt8]) -> String? {
+        do throws(JSONError) {
+            let answer = try JSONObject.parse(body.span)
+            guard let error = try answer.object("error") else { return nil }
+            return try error.string("message")
+        } catch {
+            return nil
+        }
+    }
+}

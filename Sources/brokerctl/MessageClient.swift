@@ -1,0 +1,97 @@
+internal import Broker
+internal import WSTransport
+
+/// A connection that speaks `broker.v1.json`, the contract's §3.
+struct MessageClient {
+    /// What the broker says.
+    enum Notice {
+        case welcome(maximumMessage: Int)
+        /// The answer to a request, as it came.
+        case ok([UInt8])
+        case error(String)
+        case message(TopicMessage)
+        /// Messages that were lost on this connection.
+        case gap(String)
+        /// Anything else, a `live` and what later versions may add.
+        case other
+    }
+
+    let endpoint: Endpoint
+    /// The longest frame that the broker takes, in bytes.
+    private(set) var maximumMessage = 1 << 20
+    private let client: WebSocketClient
+    private var waiting: [Notice] = []
+
+    /// Connects, and waits for the welcome.
+    init(_ options: ConnectionOptions) async throws {
+        let (endpoint, prefix) = try options.messagesAddress()
+        self.endpoint = endpoint
+        var settings = ClientOptions()
+        settings.subprotocols = ["broker.v1.json"]
+        do throws(ConnectError) {
+            client = try await WS.connect(endpoint, path: prefix + "/ws", options: settings)
+        } catch {
+            throw Failure.connecting(endpoint, error)
+        }
+        while true {
+            switch try await next() {
+            case .welcome(let maximum):
+                maximumMessage = maximum
+                return
+            case .error(let reason): throw Failure.failed(reason)
+            default: continue
+            }
+        }
+    }
+
+    /// Sends one request.
+    func send(_ request: [UInt8]) async throws {
+        do throws(ClosedError) {
+            try await client.send(.text, request)
+        } catch {
+            throw Failure.closed(endpoint, error.event)
+        }
+    }
+
+    /// Waits for the next thing that the broker says; throws when the connection ends.
+    mutating func next() async throws -> Notice {
+        while waiting.isEmpty {
+            do {
+                guard let message = try await client.receive() else {
+                    throw Failure.closed(endpoint, client.closeEvent)
+                }
+                waiting = try Self.notices(in: message.bytes)
+            } catch let error as ClosedError {
+                throw Failure.closed(endpoint, error.event)
+            }
+        }
+        return waiting.removeFirst()
+    }
+
+    /// Ends the connection in order.
+    func close() async { await client.close() }
+
+    private static func notices(in frame: [UInt8]) throws(Failure) -> [Notice] {
+        var notices: [Notice] = []
+        do throws(JSONError) {
+            var scanner = JSONScanner(frame.span, maximumDepth: AdminReply.maximumDepth)
+            while let object = try scanner.nextObject() { notices.append(try notice(object)) }
+        } catch {
+            throw .notUnderstood(error)
+        }
+        return notices
+    }
+
+    private static func notice(_ object: borrowing JSONObject) throws(JSONError) -> Notice {
+        switch try object.string("op") {
+        case "welcome": return .welcome(maximumMessage: try object.integer("maximumMessage", as: Int.self) ?? 1 << 20)
+        case "ok": return .ok(TopicMessage.members(of: object, without: ["op", "id"]))
+        case "error":
+            let code = try object.string("code") ?? "error"
+            return .error("\(try object.string("message") ?? "refused") (\(code))")
+        case "message": return .message(try TopicMessage(object))
+        case "gap": return .gap(try object.string("filter") ?? "")
+        default: return .other
+        }
+    }
+}

@@ -1,0 +1,80 @@
+internal import ArgumentParser
+internal import Broker
+internal import WSTransport
+
+/// What is published, and in which kind of message.
+enum Payload {
+    case text([UInt8])
+    /// One JSON value.
+    case json([UInt8])
+    case binary([UInt8])
+
+    /// Writes the members of a request that say it; a JSON value only where `takesJSON`, else as text.
+    func write(to writer: inout JSONWriter, takesJSON: Bool) {
+        switch self {
+        case .json(let bytes) where takesJSON: writer.member("data", raw: bytes.span)
+        case .text(let bytes), .json(let bytes):
+            writer.name("data")
+            writer.string(utf8: bytes.span)
+        case .binary(let bytes):
+            writer.name("data")
+            writer.base64(bytes.span)
+            writer.member("encoding", "base64")
+        }
+    }
+}
+
+/// How DATA is to be taken.
+struct PayloadOptions: ParsableArguments {
+    @Flag(help: "Publish DATA as a binary message.")
+    var binary = false
+
+    @Flag(help: "DATA is base64 of the bytes to publish as a binary message.")
+    var base64 = false
+
+    @Option(
+        help: ArgumentHelp(
+            "The content type; with application/json, DATA is published as a JSON value.", valueName: "type"))
+    var type: String?
+
+    @Option(help: ArgumentHelp("How long the message is kept.", valueName: "seconds"))
+    var ttl: Double?
+
+    func validate() throws {
+        if binary, base64 { throw ValidationError("--binary and --base64 exclude each other") }
+        if let ttl, !(ttl > 0 && ttl.isFinite) { throw ValidationError("--ttl: expected seconds above 0") }
+    }
+
+    /// Makes a payload of `argument`, of standard input where that is `-`, or an empty one where there is none.
+    func read(_ argument: String?, maximum: Int) throws(Failure) -> Payload {
+        let bytes = argument == "-" ? try Input.read(maximum: maximum) : Array((argument ?? "").utf8)
+        if binary { return .binary(bytes) }
+        guard let text = String(validating: bytes, as: UTF8.self) else {
+            throw .failed("standard input is not UTF-8; with --binary it goes as bytes")
+        }
+        if base64 {
+            let digits = text.filter { !$0.isWhitespace }
+            guard let decoded = Base64.decode(digits) else { throw .failed("DATA is not base64") }
+            return .binary(decoded)
+        }
+        return isJSON(bytes) ? .json(bytes) : .text(bytes)
+    }
+
+    /// Whether the type says JSON, and `bytes` are a JSON value that a request can carry as it is.
+    private func isJSON(_ bytes: [UInt8]) -> Bool {
+        let essence = (type ?? "").prefix { $0 != ";" }.lowercased().filter { $0 != " " }
+        guard essence.hasSuffix("/json") || essence.hasSuffix("+json") else { return false }
+        do throws(JSONError) {
+            // A string would lose its quotation marks, and the request is one level around it.
+            return try JSONValue(parsing: bytes.span, maximumDepth: JSONScanner.maximumDepth - 1).kind != .string
+        } catch {
+            return false
+        }
+    }
+
+    /// Writes the members of a request that come from these options.
+    func write(to writer: inout JSONWriter) {
+        if let type { writer.member("type", type) }
+        if let ttl { writer.member("ttl", ttl) }
+    }
+}

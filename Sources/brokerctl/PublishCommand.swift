@@ -1,0 +1,74 @@
+internal import ArgumentParser
+internal import Broker
+
+/// `brokerctl pub TOPIC [DATA|-]`.
+struct PublishCommand: AsyncParsableCommand {
+    /// What the broker's acknowledgement is to say.
+    enum Acknowledgement: String, ExpressibleByArgument, CaseIterable { case routed, stored }
+
+    static let configuration = CommandConfiguration(
+        commandName: "pub",
+        abstract: "Publishes a message, and returns when the broker has it.",
+        discussion: """
+            Without DATA the message is empty; an empty retained message removes the retained value.
+
+            Examples:
+              brokerctl pub sensors/1/temp 21.5
+              brokerctl pub sensors/1/temp 21.5 --retain --ack stored
+              brokerctl pub camera/1 - --binary --type image/png < picture.png
+              brokerctl pub --url http://127.0.0.1:8080 chat hello
+            """)
+
+    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup var options: PayloadOptions
+
+    @Argument(help: "The topic.")
+    var topic: String
+
+    @Argument(help: "The message; - reads it from standard input.")
+    var data: String?
+
+    @Flag(name: .shortAndLong, help: "Make it the topic's retained value.")
+    var retain = false
+
+    @Option(
+        help: ArgumentHelp(
+            "Wait until it is routed, or stored on disk; retained messages: stored.", valueName: "routed|stored"))
+    var ack: Acknowledgement?
+
+    func run() async throws {
+        var client = try await MessageClient(connection)
+        let payload = try options.read(data, maximum: client.maximumMessage)
+        let request = request(payload)
+        guard request.count <= client.maximumMessage else {
+            throw Failure.failed(
+                "the message takes \(request.count) bytes as JSON, the broker takes \(client.maximumMessage) (too-large)"
+            )
+        }
+        try await client.send(request)
+        while true {
+            switch try await client.next() {
+            case .ok(let answer):
+                await client.close()
+                if connection.json { Output.print(answer) }
+                return
+            case .error(let reason): throw Failure.failed(reason)
+            default: continue
+            }
+        }
+    }
+
+    private func request(_ payload: Payload) -> [UInt8] {
+        var writer = JSONWriter()
+        writer.beginObject()
+        writer.member("op", "publish")
+        writer.member("id", 1)
+        writer.member("topic", topic)
+        payload.write(to: &writer, takesJSON: true)
+        options.write(to: &writer)
+        if retain { writer.member("retain", true) }
+        if let ack { writer.member("ack", ack.rawValue) }
+        writer.endObject()
+        return writer.bytes
+    }
+}

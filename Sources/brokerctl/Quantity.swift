@@ -1,0 +1,30 @@
+/// Quantities as people read them.
+enum Quantity {
+    /// `812 B`, `1.5 KiB`, `16.0 GiB`.
+    static func size(_ bytes: Int) -> String {
+        var value = Double(bytes)
+        var units = ["B", "KiB", "MiB", "GiB", "TiB"][...]
+        while value >= 1024, units.count > 1 {
+            value /= 1024
+            units = units.dropFirst()
+        }
+        let unit = units.first ?? "B"
+        return unit == "B" ? "\(bytes) B" : "\(fixed(value)) \(unit)"
+    }
+
+    /// `5s`, `3m 12s`, `2h 5m`, `4d 1h`; `seconds` below 0 are 0.
+    static func span(seconds: Int) -> String {
+        let total = max(0, seconds)
+        let (days, hours, minutes) = (total / 86_400, total / 3600 % 24, total / 60 % 60)
+        if days > 0 { return "\(days)d \(hours)h" }
+        if hours > 0 { return "\(hours)h \(minutes)m" }
+        return minutes > 0 ? "\(minutes)m \(total % 60)s" : "\(total)s"
+    }
+
+    /// With one digit after the point.
+    static func fixed(_ value: Double) -> String {
+        guard value.isFinite, abs(value) < 1e15 else { return "\(value)" }
+        let tenths = Int((value * 10).rounded())
+        return "\(tenths < 0 ? "-" : "")\(tenths.magnitude / 10).\(tenths.magnitude % 10)"
+    }
+}

@@ -1,0 +1,144 @@
+internal import ArgumentParser
+internal import Broker
+internal import WSTransport
+
+/// `brokerctl retained …`: the values that topics keep.
+struct RetainedCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "retained",
+        abstract: "Lists, reads, sets and deletes retained values.",
+        discussion: """
+            Examples:
+              brokerctl retained list 'sensors/+/temp'
+              brokerctl retained get camera/1 > picture.png
+              brokerctl retained set sensors/1/temp 21.5
+              brokerctl retained delete 'sensors/#'
+            """,
+        subcommands: [ListRetained.self, GetRetained.self, SetRetained.self, DeleteRetained.self])
+
+    @OptionGroup var connection: ConnectionOptions
+}
+
+/// `brokerctl retained list [FILTER]`.
+struct ListRetained: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "list",
+        abstract: "Lists retained values without their data.",
+        discussion: """
+            Example:
+              brokerctl retained list 'sensors/#' --json
+            """)
+
+    @OptionGroup var connection: ConnectionOptions
+
+    @Argument(help: "Only topics that this filter matches.")
+    var filter = "#"
+
+    func run() async throws {
+        let reply = try await AdminReply.ask(connection, "retained.list") { $0.member("filter", filter) }
+        if connection.json { return reply.print() }
+        let now = WallClock.unixMilliseconds
+        let columns: [TextTable.Column] = [
+            "TOPIC", .right("SEQ"), .right("AGE"), .right("SIZE"), "KIND", .right("EXPIRES IN"), "TYPE",
+        ]
+        try reply.printTable(columns) { (value) throws(JSONError) in
+            let time = try value.integer("time", as: Int64.self) ?? now
+            return [
+                try value.string("topic") ?? "-",
+                try value.integer("seq", as: UInt64.self).map { String($0) } ?? "-",
+                Quantity.span(seconds: Int((now - max(0, time)) / 1000)),
+                Quantity.size(try value.integer("bytes", as: Int.self) ?? 0),
+                try value.string("kind") ?? "-",
+                try value.integer("expires", as: Int64.self)
+                    .map { Quantity.span(seconds: Int((max(0, $0) - now) / 1000)) } ?? "-",
+                try value.string("type") ?? "-",
+            ]
+        }
+    }
+}
+
+/// `brokerctl retained get TOPIC`.
+struct GetRetained: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "get",
+        abstract: "Prints a retained value, byte for byte.",
+        discussion: """
+            Example:
+              brokerctl retained get sensors/1/temp
+            """)
+
+    @OptionGroup var connection: ConnectionOptions
+
+    @Argument(help: "The topic.")
+    var topic: String
+
+    func run() async throws {
+        let reply = try await AdminReply.ask(connection, "retained.get") { $0.member("topic", topic) }
+        if connection.json { return reply.print() }
+        let bytes = try reply.read { (value) throws(JSONError) in try Self.payload(value) }
+        Output.write(bytes)
+        if Output.isTerminal, bytes.last != 0x0A { Output.write([0x0A]) }
+    }
+
+    private static func payload(_ value: borrowing JSONObject) throws(JSONError) -> [UInt8] {
+        guard let data = value.value("data") else { return [] }
+        if try value.string("encoding") == "base64" { return Base64.decode(data.string ?? "") ?? [] }
+        if try value.string("kind") == "json" { return data.copyRawBytes() }
+        return data.stringBytes ?? data.copyRawBytes()
+    }
+}
+
+/// `brokerctl retained set TOPIC DATA|-`.
+struct SetRetained: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "set",
+        abstract: "Publishes a retained value, and returns when it is on disk.",
+        discussion: """
+            Examples:
+              brokerctl retained set sensors/1/temp 21.5
+              brokerctl retained set camera/1 - --binary --type image/png < picture.png
+            """)
+
+    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup var options: PayloadOptions
+
+    @Argument(help: "The topic.")
+    var topic: String
+
+    @Argument(help: "The value; - reads it from standard input.")
+    var data: String
+
+    func run() async throws {
+        let payload = try options.read(data, maximum: 64 << 20)
+        let reply = try await AdminReply.ask(connection, "retained.set") { writer in
+            writer.member("topic", topic)
+            payload.write(to: &writer, takesJSON: false)
+            options.write(to: &writer)
+        }
+        if connection.json { reply.print() }
+    }
+}
+
+/// `brokerctl retained delete FILTER`.
+struct DeleteRetained: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "delete",
+        abstract: "Deletes retained values, and prints how many.",
+        discussion: """
+            Examples:
+              brokerctl retained delete sensors/1/temp
+              brokerctl retained delete 'sensors/#'
+            """)
+
+    @OptionGroup var connection: ConnectionOptions
+
+    @Argument(help: "The topic, or a filter with wildcards.")
+    var filter: String
+
+    func run() async throws {
+        let reply = try await AdminReply.ask(connection, "retained.delete") { $0.member("filter", filter) }
+        if connection.json { return reply.print() }
+        let deleted = try reply.read { (result) throws(JSONError) in try result.integer("deleted", as: Int.self) ?? 0 }
+        Output.print(String(deleted))
+    }
+}

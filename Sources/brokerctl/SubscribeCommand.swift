@@ -1,0 +1,64 @@
+internal import ArgumentParser
+internal import Broker
+internal import CLinux
+internal import Glibc
+
+/// `brokerctl sub FILTER`.
+struct SubscribeCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "sub",
+        abstract: "Prints messages as they come, the retained values first.",
+        discussion: """
+            A line is TOPIC DATA, bytes as base64:…; with --json it is one JSON object. Interrupt it to end it.
+
+            Examples:
+              brokerctl sub 'sensors/+/temp'
+              brokerctl sub 'sensors/#' --no-snapshot --count 10 --json
+            """)
+
+    @OptionGroup var connection: ConnectionOptions
+
+    @Argument(help: "The filter, with + and # as wildcards.")
+    var filter: String
+
+    @Option(help: "End after so many messages, retained ones among them.")
+    var count: Int?
+
+    @Flag(name: .customLong("no-snapshot"), help: "Without the retained values.")
+    var skipsSnapshot = false
+
+    @Option(help: ArgumentHelp("Not available in this version.", valueName: "seq"))
+    var since: String?
+
+    func validate() throws {
+        guard since == nil else { throw ValidationError("--since: resuming is not available in this version") }
+        if let count, count < 1 { throw ValidationError("--count: expected 1 or more") }
+    }
+
+    func run() async throws {
+        // Whole lines are written at once, so that the end may come between any two.
+        _ = signal(SIGINT) { _ in _exit(0) }
+        var client = try await MessageClient(connection)
+        var writer = JSONWriter()
+        writer.beginObject()
+        writer.member("op", "subscribe")
+        writer.member("id", 1)
+        writer.member("filter", filter)
+        if skipsSnapshot { writer.member("snapshot", false) }
+        writer.endObject()
+        try await client.send(writer.bytes)
+        let isTerminal = Output.isTerminal
+        var left = count ?? .max
+        while left > 0 {
+            switch try await client.next() {
+            case .message(let message):
+                Output.print(connection.json ? message.json : message.line(forTerminal: isTerminal))
+                left -= 1
+            case .gap(let filter): Output.complain("messages of \(Output.printable(filter)) were lost")
+            case .error(let reason): throw Failure.failed(reason)
+            case .welcome, .ok, .other: continue
+            }
+        }
+        await client.close()
+    }
+}

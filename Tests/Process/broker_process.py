@@ -1,0 +1,248 @@
+"""A real brokerd, started by a test on a free loopback port and watched until its end."""
+
+import http.client
+import json
+import random
+import re
+import signal
+import socket
+import subprocess
+import threading
+import time
+from pathlib import Path
+from urllib.parse import quote
+
+from command_line import BROKERD, run_control
+from deadlines import ANSWER_DEADLINE, START_DEADLINE, STOP_DEADLINE
+from http_answer import Answer, Follower
+from json_session import JSONSession
+from raw_websocket import RawWebSocket
+
+
+def free_port():
+    """A loopback port nobody listens on, from below the range that outgoing connections take theirs from."""
+    while True:
+        port = random.randrange(20000, 32000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
+
+
+def encode_topic(topic):
+    """Percent-encodes a topic or filter for a path; `/` goes on separating levels."""
+    return quote(topic, safe="/")
+
+
+class Broker:
+    """One data directory and port, and the brokerd that serves them; it can be killed and started again."""
+
+    def __init__(self, directory, config=None, arguments=(), port=None, configured_listen=False):
+        self.directory = Path(directory)
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.data = self.directory / "data"
+        self.port = port or free_port()
+        self.arguments = list(arguments)
+        self.config_file = None
+        self.configured_listen = configured_listen
+        if config is not None:
+            self.config_file = self.directory / "broker.yaml"
+            self.config_file.write_text(config)
+        self.process = None
+        self.has_ended = False
+        self.asked_to_end = False
+        self.lines = []
+        self.opened = []
+        self._reader = None
+        self._news = threading.Condition()
+
+    # Its life
+
+    def command(self):
+        command = [BROKERD, "--data-dir", str(self.data)]
+        if not self.configured_listen:
+            command += ["--listen", f"127.0.0.1:{self.port}"]
+        if self.config_file:
+            command += ["--config", str(self.config_file)]
+        return command + self.arguments
+
+    def start(self):
+        """Starts brokerd and returns once it says that it listens."""
+        first_line = len(self.lines)
+        self.has_ended = self.asked_to_end = False
+        self.process = subprocess.Popen(
+            self.command(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            cwd=self.directory)
+        self._reader = threading.Thread(target=self._read_lines, args=(self.process.stdout,), daemon=True)
+        self._reader.start()
+        self.listening_line = self.wait_for_line(r"(?i)listen", START_DEADLINE, since=first_line)
+        return self
+
+    def _read_lines(self, stream):
+        for line in stream:
+            with self._news:
+                self.lines.append(line.decode(errors="replace").rstrip("\n"))
+                self._news.notify_all()
+        with self._news:
+            self._news.notify_all()
+
+    def wait_for_line(self, pattern, deadline=ANSWER_DEADLINE, since=0):
+        """The first printed line that has `pattern`."""
+        end = time.monotonic() + deadline
+        looked_at = since
+        with self._news:
+            while True:
+                for line in self.lines[looked_at:]:
+                    if re.search(pattern, line):
+                        return line
+                looked_at = len(self.lines)
+                if self.process.poll() is not None and not self._reader.is_alive():
+                    raise AssertionError(f"brokerd ended with {self.process.returncode} without a line {pattern!r}")
+                if time.monotonic() > end:
+                    raise AssertionError(f"brokerd printed no line {pattern!r} within {deadline} s")
+                self._news.wait(0.05)
+
+    @property
+    def is_alive(self):
+        return self.process is not None and self.process.poll() is None
+
+    def close_clients(self):
+        for client in self.opened:
+            try:
+                client.close()
+            except OSError:
+                pass
+        self.opened.clear()
+
+    def send_signal(self, number):
+        self.asked_to_end = self.asked_to_end or number in (signal.SIGTERM, signal.SIGINT)
+        self.process.send_signal(number)
+
+    def wait_for_exit(self, deadline=STOP_DEADLINE):
+        """The exit status."""
+        try:
+            status = self.process.wait(deadline)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise AssertionError(f"brokerd did not exit within {deadline} s") from None
+        self._reader.join(5)
+        self.has_ended = True
+        return status
+
+    def stop(self):
+        """SIGTERM; it must drain and exit 0."""
+        self.send_signal(signal.SIGTERM)
+        status = self.wait_for_exit()
+        assert status == 0, f"brokerd exited {status} on SIGTERM"
+
+    def kill(self):
+        self.process.kill()
+        self.wait_for_exit()
+
+    def finish(self):
+        """The end of a test: still alive unless the test ended it, and exits 0."""
+        self.close_clients()
+        if self.process is None or self.has_ended:
+            return
+        if self.asked_to_end:
+            status = self.wait_for_exit()
+            assert status == 0, f"brokerd exited {status} on a signal to end"
+            return
+        assert self.is_alive, f"brokerd ended during the test with {self.process.returncode}"
+        self.stop()
+
+    # HTTP
+
+    def url(self, path=""):
+        return f"http://127.0.0.1:{self.port}{path}"
+
+    def websocket_url(self, path=""):
+        return f"ws://127.0.0.1:{self.port}{path}"
+
+    def http(self, method, path, body=None, headers=None, timeout=ANSWER_DEADLINE):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        try:
+            connection.request(method, path, body=body, headers=headers or {})
+            return Answer(connection.getresponse())
+        finally:
+            connection.close()
+
+    def publish(self, topic, body, query="", headers=None, method="POST"):
+        """Publishes by HTTP; returns the answer's JSON."""
+        path = f"/t/{encode_topic(topic)}" + (f"?{query}" if query else "")
+        answer = self.http(method, path, body=body, headers=headers)
+        assert answer.status == 200, answer
+        return answer.json
+
+    def retained(self, topic):
+        """The answer to GET of the retained value."""
+        return self.http("GET", f"/t/{encode_topic(topic)}")
+
+    def follow(self, filter_, query="", headers=None, timeout=ANSWER_DEADLINE):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        path = f"/s/{encode_topic(filter_)}" + (f"?{query}" if query else "")
+        connection.request("GET", path, headers=headers or {})
+        follower = Follower(connection, connection.getresponse())
+        self.opened.append(follower)
+        return follower
+
+    def metrics(self):
+        """All samples of /metrics: {name with labels: value}."""
+        answer = self.http("GET", "/metrics")
+        assert answer.status == 200, answer
+        samples = {}
+        for line in answer.body.decode().splitlines():
+            if line and not line.startswith("#"):
+                name, _, value = line.rpartition(" ")
+                samples[name] = float(value)
+        return samples
+
+    # Sockets
+
+    def connect(self, timeout=ANSWER_DEADLINE, receive_buffer=None):
+        """A plain TCP connection."""
+        plain = socket.socket()
+        if receive_buffer:
+            plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        plain.settimeout(timeout)
+        plain.connect(("127.0.0.1", self.port))
+        self.opened.append(plain)
+        return plain
+
+    def websocket(self, path, subprotocols=(), headers=None, receive_buffer=None, host=None):
+        """An open WebSocket; RefusedHandshake when the answer is not 101."""
+        plain = self.connect(receive_buffer=receive_buffer)
+        try:
+            websocket = RawWebSocket(plain, host or f"127.0.0.1:{self.port}", path, subprotocols, headers or {})
+        except Exception:
+            plain.close()
+            raise
+        self.opened.append(websocket)
+        return websocket
+
+    def topic_socket(self, topic, query="", **options):
+        return self.websocket(f"/t/{encode_topic(topic)}" + (f"?{query}" if query else ""), **options)
+
+    def subscription_socket(self, filter_, query="", **options):
+        return self.websocket(f"/s/{encode_topic(filter_)}" + (f"?{query}" if query else ""), **options)
+
+    def session(self, path="/ws", **options):
+        return JSONSession(self.websocket(path, **options))
+
+    # brokerctl
+
+    @property
+    def admin_socket(self):
+        return self.data / "admin.sock"
+
+    def control(self, *arguments, input=None, timeout=ANSWER_DEADLINE):
+        """Runs brokerctl on this broker's admin socket."""
+        return run_control(*arguments, "--socket", str(self.admin_socket), input=input, timeout=timeout)
+
+    def control_json(self, *arguments):
+        done = self.control(*arguments, "--json")
+        assert done.returncode == 0, done
+        return json.loads(done.stdout)

@@ -1,0 +1,103 @@
+"""Headless Chromium, spoken to over its DevTools pipe: open a page, ask it something, take a picture."""
+
+import base64
+import json
+import os
+import select
+import shutil
+import signal
+import subprocess
+import time
+
+from deadlines import wait_until
+
+CHROMIUM = os.environ.get("CHROMIUM", "chromium")
+
+
+class Chromium:
+    def __init__(self, directory):
+        assert shutil.which(CHROMIUM), f"{CHROMIUM} is not installed: run tools/install-dependencies.sh test"
+        commands, self._commands = os.pipe()
+        self._answers, answers = os.pipe()
+        # The browser reads commands on descriptor 3 and answers on 4.
+        self.log = open(directory / "chromium.log", "wb")
+        self.process = subprocess.Popen(
+            ["bash", "-c", f'exec "$@" 3<&{commands} 4>&{answers}', "bash", CHROMIUM, "--headless=new", "--no-sandbox",
+             "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--disable-background-networking",
+             "--no-proxy-server", "--window-size=900,700", "--remote-debugging-pipe",
+             f"--user-data-dir={directory / 'chromium'}", "about:blank"],
+            stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, pass_fds=(commands, answers),
+            start_new_session=True)
+        os.close(commands)
+        os.close(answers)
+        self._received = b""
+        self._last = 0
+        self._session = None
+
+    def _receive(self, deadline):
+        while b"\0" not in self._received:
+            ready, _, _ = select.select([self._answers], [], [], max(deadline - time.monotonic(), 0))
+            assert ready, "chromium did not answer in time"
+            more = os.read(self._answers, 1 << 20)
+            assert more, "chromium ended"
+            self._received += more
+        message, _, self._received = self._received.partition(b"\0")
+        return json.loads(message)
+
+    def command(self, method, timeout=60, **parameters):
+        self._last += 1
+        request = {"id": self._last, "method": method, "params": parameters}
+        if self._session:
+            request["sessionId"] = self._session
+        os.write(self._commands, json.dumps(request).encode() + b"\0")
+        deadline = time.monotonic() + timeout
+        while True:
+            answer = self._receive(deadline)
+            if answer.get("id") == self._last:
+                assert "error" not in answer, answer
+                return answer["result"]
+
+    def open(self, url):
+        """Opens the page in a tab of its own; what follows is about this tab."""
+        self._session = None
+        target = self.command("Target.createTarget", url=url)["targetId"]
+        self._session = self.command("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+
+    def evaluate(self, expression):
+        result = self.command("Runtime.evaluate", expression=expression, returnByValue=True)
+        assert "exceptionDetails" not in result, result
+        return result["result"].get("value")
+
+    def text(self):
+        """What a person sees of the page, as text."""
+        return self.evaluate("document.body ? document.body.innerText : ''")
+
+    def wait_for_text(self, *words, deadline=30):
+        """Polls until the page shows all the words; returns its text."""
+        seen = [""]
+
+        def shown():
+            seen[0] = self.text()
+            return all(word in seen[0] for word in words)
+
+        try:
+            wait_until(shown, "", deadline)
+        except AssertionError:
+            raise AssertionError(f"the page does not show {words}, but: {seen[0]!r}") from None
+        return seen[0]
+
+    def screenshot(self, file):
+        picture = base64.b64decode(self.command("Page.captureScreenshot", format="png")["data"])
+        file.write_bytes(picture)
+        return picture
+
+    def close(self):
+        """Ends the browser and all its processes."""
+        try:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self.process.wait()
+        os.close(self._commands)
+        os.close(self._answers)
+        self.log.close()

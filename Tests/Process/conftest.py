@@ -1,0 +1,69 @@
+"""Fixtures: brokers that are real processes. A test that fails shows what its brokers printed."""
+
+import os
+
+import pytest
+
+from broker_process import Broker
+from command_line import BROKERD
+
+
+def pytest_sessionstart(session):
+    if not session.config.option.collectonly and not os.access(BROKERD, os.X_OK):
+        pytest.exit(f"there is no {BROKERD}: run `make build` first", returncode=2)
+
+
+def pytest_make_parametrize_id(val):
+    """Long values would make names that nobody can read."""
+    if isinstance(val, (str, bytes)) and len(val) > 40:
+        return f"{ascii(val[:30])} and {len(val) - 30} more"
+    return None
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = (yield).get_result()
+    if report.failed:
+        for number, broker in enumerate(getattr(item, "brokers", [])):
+            title = f"brokerd {number} on port {broker.port} ({call.when})"
+            report.sections.append((title, "\n".join(broker.lines[-200:])))
+
+
+@pytest.fixture
+def start_broker(request, tmp_path):
+    """Makes and starts brokers; all end with the test, and must end well."""
+    request.node.brokers = brokers = []
+
+    def start(config=None, arguments=(), name=None, **options):
+        broker = Broker(tmp_path / (name or f"broker{len(brokers)}"), config, arguments, **options)
+        brokers.append(broker)
+        return broker.start()
+
+    yield start
+    failures = []
+    for broker in brokers:
+        try:
+            broker.finish()
+        except AssertionError as failure:
+            failures.append(str(failure))
+        finally:
+            if broker.is_alive:
+                broker.kill()
+    assert not failures, failures
+
+
+@pytest.fixture
+def broker(start_broker):
+    """A broker with its built-in defaults."""
+    return start_broker()
+
+
+@pytest.fixture
+def bystander(broker):
+    """A subscriber that checks, when the test is over, that nothing it should have got was lost by what others did."""
+    session = broker.session()
+    session.subscribe("bystander/#")
+    yield session
+    answer = broker.publish("bystander/after", "still here")
+    message = session.expect("message", topic="bystander/after", data="still here")
+    assert message["seq"] == answer["seq"]

@@ -1,0 +1,20 @@
+"""How long the tests wait for what, and how: polling with a deadline, never sleeping and hoping."""
+
+import time
+
+# Seconds. Generous, because the machine may be busy; nothing waits longer than it has to.
+START_DEADLINE = 20
+STOP_DEADLINE = 20
+ANSWER_DEADLINE = 10
+
+
+def wait_until(condition, what, deadline=ANSWER_DEADLINE):
+    """Polls `condition` until it is true and returns its value; fails with `what` after `deadline` seconds."""
+    end = time.monotonic() + deadline
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {deadline} s: {what}")
+        time.sleep(0.01)

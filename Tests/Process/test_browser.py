@@ -1,0 +1,102 @@
+"""A real browser: a page subscribes with `new WebSocket`, curl publishes, the page shows it."""
+
+import functools
+import http.server
+import os
+import shutil
+import subprocess
+import threading
+from pathlib import Path
+
+import pytest
+
+from chromium import Chromium
+from deadlines import wait_until
+
+PAGES = Path(__file__).with_name("pages")
+
+
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.fixture
+def pages():
+    """The pages' own web server: another port than the broker's, the same host."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(QuietHandler, directory=PAGES))
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server.server_address[1]
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def browser(tmp_path):
+    chromium = Chromium(tmp_path)
+    yield chromium
+    chromium.close()
+
+
+def keep_screenshot(browser, tmp_path, name):
+    """Into the folder BROKER_SCREENSHOTS names, to be looked at; else into the test's own."""
+    folder = Path(os.environ.get("BROKER_SCREENSHOTS", tmp_path))
+    folder.mkdir(parents=True, exist_ok=True)
+    picture = browser.screenshot(folder / name)
+    assert picture.startswith(b"\x89PNG") and len(picture) > 5000, "the picture is blank"
+
+
+def curl(*arguments):
+    assert shutil.which("curl"), "curl is not installed: run tools/install-dependencies.sh test"
+    return subprocess.run(
+        ["curl", "--silent", "--show-error", "--fail", *arguments], capture_output=True, timeout=20, check=True).stdout
+
+
+def test_a_page_shows_what_curl_publishes(broker, pages, browser, tmp_path):
+    curl(broker.url("/t/news?retain"), "-d", "retained news")
+    browser.open(f"http://127.0.0.1:{pages}/subscriber.html?broker=127.0.0.1:{broker.port}")
+    browser.wait_for_text("topic socket open", "session live", "text retained news")
+    curl(broker.url("/t/news"), "-d", "grüße 🐘")
+    curl(broker.url("/t/news"), "-H", "Content-Type: application/octet-stream", "--data-binary", "\x01\x02\x03")
+    curl(broker.url("/t/sensors/kitchen/temp"), "-H", "Content-Type: application/json", "-d", "21.5")
+    text = browser.wait_for_text(
+        "text grüße 🐘", "bytes 1,2,3", "sensors/kitchen/temp = 21.5")
+    assert text.index("retained news") < text.index("grüße") < text.index("bytes 1,2,3")
+    keep_screenshot(browser, tmp_path, "subscriber.png")
+    assert curl(broker.url("/t/news")) == b"retained news"
+
+
+def test_a_page_of_another_host_gets_nothing(broker, pages, browser):
+    """`localhost` is another host name than 127.0.0.1; the browser tells the page no more than 1006."""
+    browser.open(f"http://localhost:{pages}/subscriber.html?broker=127.0.0.1:{broker.port}")
+    browser.wait_for_text("topic socket closed 1006", "session closed 1006")
+
+
+def test_a_page_may_publish_and_read_with_fetch(broker, pages, browser):
+    browser.open(f"http://127.0.0.1:{pages}/subscriber.html?broker=127.0.0.1:{broker.port}")
+    browser.wait_for_text("session live")
+    browser.evaluate(
+        f"fetch('{broker.url('/t/sensors/page/temp?retain')}', {{ method: 'PUT', body: '7',"
+        " headers: { 'Content-Type': 'application/json' } })"
+        ".then(answer => answer.json())"
+        f".then(() => fetch('{broker.url('/t/sensors/page/temp')}'))"
+        ".then(answer => answer.text()).then(text => show('topic', 'fetched ' + text), error => show('topic', error))")
+    browser.wait_for_text("sensors/page/temp = 7", "fetched 7")
+
+
+def test_a_page_sees_the_broker_go_down_and_come_back(broker, pages, browser):
+    browser.open(f"http://127.0.0.1:{pages}/subscriber.html?broker=127.0.0.1:{broker.port}")
+    browser.wait_for_text("topic socket open", "session live")
+    broker.stop()
+    browser.wait_for_text("topic socket closed 1012 retry=", "session closed 1012 retry=")
+
+
+def test_the_front_page_subscribes(broker, browser, tmp_path):
+    """The README's tour: open the front page, publish, see it arrive."""
+    browser.open(broker.url("/"))
+    wait_until(lambda: broker.control_json("subscriptions"), "the page's subscription", 30)
+    curl(broker.url("/t/tour/hello"), "-d", "hello from curl")
+    browser.wait_for_text("tour/hello", "hello from curl")
+    keep_screenshot(browser, tmp_path, "front-page.png")

@@ -1,0 +1,286 @@
+"""Contract §5, §6: options, the config file, and every mistake in it."""
+
+import json
+import re
+import socket
+
+import pytest
+
+from broker_process import free_port
+from command_line import REPOSITORY, run_brokerd, run_control
+from deadlines import wait_until
+from raw_websocket import read_head
+
+
+def check(tmp_path, text, name="broker.yaml"):
+    file = tmp_path / name
+    file.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return run_brokerd("--check", "--config", str(file), cwd=tmp_path), file
+
+
+# --check
+
+
+def test_the_shipped_file_is_right(tmp_path):
+    done = run_brokerd("--check", "--config", str(REPOSITORY / "Config/broker.yaml"), cwd=tmp_path)
+    assert done.returncode == 0, done.stdout
+    assert list(tmp_path.iterdir()) == [], "a check makes nothing"
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "keepalive: { interval: 10s }\n"])
+def test_a_right_file_passes(tmp_path, text):
+    done, _ = check(tmp_path, text)
+    assert done.returncode == 0, done.stdout
+
+
+def test_all_errors_come_at_once_with_their_places(tmp_path):
+    done, file = check(
+        tmp_path,
+        "keepalive:\n"
+        "  intervall: 25s\n"
+        "  timeout: soon\n"
+        "limits:\n"
+        "  message: lots\n"
+        "  connections: -1\n"
+        "colour: blue\n")
+    assert done.returncode != 0
+    for line, words in [
+        (2, ["keepalive.intervall", "interval"]), (3, ["keepalive.timeout", "soon"]), (5, ["limits.message", "lots"]),
+        (6, ["limits.connections"]), (7, ["colour"])]:
+        found = re.search(rf"^{re.escape(str(file))}:{line}:[0-9]+: (.*)$", done.stdout, re.MULTILINE)
+        assert found, f"nothing about line {line} in {done.stdout}"
+        assert all(word in found[1] for word in words), found[1]
+
+
+@pytest.mark.parametrize(
+    "text, key",
+    [
+        ("listen:\n  - address: 127.0.0.1:8080\n    tls: { certificate: c.pem, key: k.pem }\n", "listen[0].tls"),
+        ("listen:\n  - address: 127.0.0.1:8080\n    proxy_protocol: true\n", "listen[0].proxy_protocol"),
+        ('history:\n  - { filter: "chat/#", messages: 10 }\n', "history"),
+        ("compression: { enabled: true }\n", "compression.enabled"),
+        ("access: { users: users.txt }\n", "access.users"),
+        ("access: { jwt: { keys: keys.json } }\n", "access.jwt"),
+        ('access: { rules: [ { user: ann, publish: ["#"] } ] }\n', "access.rules"),
+        ("reactors: { backend: io_uring }\n", "reactors.backend"),
+    ])
+def test_what_comes_later_is_refused_not_ignored(tmp_path, text, key):
+    done, file = check(tmp_path, text)
+    assert done.returncode != 0
+    where = rf"^{re.escape(str(file))}:[0-9]+:[0-9]+: {re.escape(key)}"
+    assert re.search(where, done.stdout, re.MULTILINE), done.stdout
+
+
+@pytest.mark.parametrize(
+    "text, line",
+    [
+        ("keepalive: [\n", None),
+        ("a: b: c\n", 1),
+        ("keepalive: { interval: 25s }\nkeepalive: { interval: 26s }\n", 2),
+        ("- list\n", 1),
+        ("just words\n", 1),
+        ("limits: 5\n", 1),
+        ("limits:\n  message: [1]\n", 2),
+        ("listen: 127.0.0.1:8080\n", 1),
+        ("listen:\n  - address: nowhere\n", 2),
+        ("listen:\n  - address: 127.0.0.1:99999\n", 2),
+        ("listen:\n  - {}\n", 2),
+        ("metrics: { enabled: maybe }\n", 1),
+        ("log: { level: shouting }\n", 1),
+        ("log: { format: xml }\n", 1),
+        ("origins: [ftp]\n", 1),
+        ("access: { anonymous: { publish: [\"a/#/b\"] } }\n", 1),
+        ("keepalive: { interval: 25 parsecs }\n", 1),
+        ("limits: { message: 99999999999999999999 }\n", 1),
+        ("limits: { message: 9999999999GiB }\n", 1),
+        ("limits: { message: 0 }\n", 1),
+        ("keepalive: &anchor { interval: 25s }\n", 1),
+        ("--- \nlimits: {}\n---\nlimits: {}\n", None),
+        (b"limits:\n  topic: \xff\n", None),
+        (b"limits:\x00\n", None),
+        ("[" * 5000, None),
+    ])
+def test_every_kind_of_mistake_has_a_place(tmp_path, text, line):
+    done, file = check(tmp_path, text)
+    assert done.returncode not in (0, None) and done.returncode > 0, done
+    found = re.search(rf"^{re.escape(str(file))}:([0-9]+):([0-9]+): .+$", done.stdout, re.MULTILINE)
+    assert found, done.stdout
+    if line:
+        assert int(found[1]) == line
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    done = run_brokerd("--check", "--config", str(tmp_path / "none.yaml"), cwd=tmp_path)
+    assert done.returncode not in (0, None) and "none.yaml" in done.stdout
+
+
+def test_a_wrong_file_stops_the_start(tmp_path):
+    (tmp_path / "wrong.yaml").write_text("colour: blue\n")
+    done = run_brokerd(
+        "--config", "wrong.yaml", "--listen", f"127.0.0.1:{free_port()}", "--data-dir", "data", cwd=tmp_path)
+    assert done.returncode not in (0, None) and "wrong.yaml:1:" in done.stdout
+    assert not (tmp_path / "data").exists()
+
+
+# Options
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--nonsense"], ["--listen", "nowhere"], ["--listen"], ["--log-level", "shouting"], ["stray"]])
+def test_wrong_options_are_usage_errors(tmp_path, arguments):
+    done = run_brokerd(*arguments, cwd=tmp_path)
+    assert done.returncode in (1, 64) and done.stdout
+    assert "listening" not in done.stdout.lower()
+
+
+def test_help_names_every_option(tmp_path):
+    done = run_brokerd("--help", cwd=tmp_path)
+    assert done.returncode == 0
+    for option in ("--config", "--listen", "--data-dir", "--log-level", "--check"):
+        assert option in done.stdout
+
+
+def test_the_line_says_where_it_listens(broker):
+    assert f"127.0.0.1:{broker.port}" in broker.listening_line
+    assert len([line for line in broker.lines if re.search("(?i)listening", line)]) == 1
+
+
+def test_listen_may_be_given_more_than_once(start_broker):
+    second = free_port()
+    broker = start_broker(arguments=["--listen", f"127.0.0.1:{second}"])
+    subscriber = broker.topic_socket("both")
+    subscriber.synchronise()
+    with socket.create_connection(("127.0.0.1", second), timeout=10) as plain:
+        plain.sendall(b"POST /t/both HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx")
+        assert read_head(plain)[0] == 200
+    assert subscriber.receive_text() == "x"
+
+
+def test_the_command_line_goes_before_the_file(start_broker):
+    port, elsewhere = free_port(), free_port()
+    broker = start_broker(f"listen:\n  - address: 127.0.0.1:{elsewhere}\nlog: {{ level: error }}\n",
+                          arguments=["--log-level", "info"], port=port)
+    assert broker.http("GET", "/health/live").status == 200
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", elsewhere), timeout=5)
+
+
+def test_a_port_that_is_taken_is_an_error(tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        done = run_brokerd("--listen", address, "--data-dir", "data", cwd=tmp_path)
+    assert done.returncode not in (0, None) and address in done.stdout
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "[::]"])
+def test_it_does_not_listen_beyond_loopback_while_anybody_may_publish(tmp_path, address):
+    done = run_brokerd("--listen", f"{address}:{free_port()}", "--data-dir", "data", cwd=tmp_path)
+    assert done.returncode not in (0, None)
+    assert "anonymous" in done.stdout and "loopback" in done.stdout
+
+
+def test_beyond_loopback_when_the_config_says_so_in_so_many_words(tmp_path):
+    for text in ["access: { anonymous_anywhere: true }\n", "access: { anonymous: { publish: [] } }\n"]:
+        done, _ = check(tmp_path, "listen:\n  - address: 0.0.0.0:8080\n" + text)
+        assert done.returncode == 0, done.stdout
+
+
+# What the keys do
+
+
+def test_a_unix_socket(start_broker, tmp_path):
+    path = tmp_path / "listen.sock"
+    broker = start_broker(f"listen:\n  - address: unix:{path}\n", configured_listen=True)
+    with socket.socket(socket.AF_UNIX) as plain:
+        plain.settimeout(10)
+        plain.connect(str(path))
+        plain.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert read_head(plain)[0] == 200
+    broker.stop()
+    assert not path.exists()
+
+
+def test_a_path_prefix(start_broker):
+    port = free_port()
+    broker = start_broker(
+        f"listen:\n  - address: 127.0.0.1:{port}\n    path_prefix: /broker\n", configured_listen=True, port=port)
+    assert broker.http("GET", "/broker/health/live").status == 200
+    subscriber = broker.websocket("/broker/t/a")
+    subscriber.synchronise()
+    assert broker.http("POST", "/broker/t/a", body="x").status == 200
+    assert subscriber.receive_text() == "x"
+    assert broker.http("GET", "/health/live").status == 404
+    assert broker.http("GET", "/brokerage/health/live").status == 404
+
+
+def test_another_admin_socket(start_broker, tmp_path):
+    path = tmp_path / "elsewhere.sock"
+    start_broker(f"admin: {{ socket: {path} }}\n")
+    assert run_control("status", "--socket", str(path)).returncode == 0
+
+
+def test_anonymous_rights(start_broker):
+    broker = start_broker(
+        'access: { anonymous: { publish: ["in/#"], subscribe: ["out/+"] } }\n')
+    session = broker.session()
+    session.publish("in/a", 1)
+    session.subscribe("out/+")
+    session.subscribe("out/a")
+    assert session.request(op="publish", topic="out/a", data=1)["code"] == "forbidden"
+    for filter_ in ("in/a", "#", "out/#", "out"):
+        assert session.request(op="subscribe", filter=filter_)["code"] == "forbidden", filter_
+    assert broker.http("POST", "/t/in/a", body="x").status == 200
+    answer = broker.http("POST", "/t/out/a", body="x")
+    assert (answer.status, answer.error_code) == (403, "forbidden")
+    assert broker.http("DELETE", "/t/out/a").status == 403
+    assert broker.http("GET", "/t/in/a").status == 403
+    assert broker.http("GET", "/t/out/a").status == 404
+    assert broker.http("GET", "/s/in/a?poll=1").status == 403
+
+
+def test_anonymous_without_rights(start_broker):
+    broker = start_broker("access: { anonymous: { publish: [], subscribe: [] } }\n")
+    assert broker.http("POST", "/t/a", body="x").status in (401, 403)
+    assert broker.http("GET", "/s/%23?poll=1").status in (401, 403)
+    assert broker.http("GET", "/health/live").status == 200
+
+
+def origin_answers(broker, origin):
+    return broker.http("POST", "/t/a", body="x", headers={"Origin": origin}).status
+
+
+def test_origins(start_broker):
+    broker = start_broker('origins: ["https://*.example.com", "http://app.test:3000"]\n')
+    assert origin_answers(broker, "https://shop.example.com") == 200
+    assert origin_answers(broker, "http://app.test:3000") == 200
+    for origin in ["http://shop.example.com", "https://example.com.evil.test", "https://evilexample.com",
+                   "http://app.test:3001", "http://app.test", broker.url(), "null"]:
+        assert origin_answers(broker, origin) == 403, origin
+    assert broker.http("POST", "/t/a", body="x").status == 200  # no browser, no Origin
+    anywhere = start_broker("origins: [any]\n")
+    assert origin_answers(anywhere, "https://anybody.example") == 200
+
+
+def test_json_log_lines(start_broker):
+    broker = start_broker("log: { level: debug, format: json }\n")
+    broker.session().synchronise()
+    broker.stop()
+    for line in broker.lines:
+        assert isinstance(json.loads(line), dict), line
+
+
+def test_the_number_of_reactors(start_broker):
+    for count in (1, 2, 3):
+        broker = start_broker(f"reactors: {{ count: {count} }}\n")
+        sockets = [broker.topic_socket("all") for _ in range(12)]
+        for websocket in sockets:
+            websocket.synchronise()
+        broker.publish("all", "x")
+        assert [websocket.receive_text() for websocket in sockets] == ["x"] * 12
+
+
+def test_the_defaults_need_no_data_directory_and_no_file(broker):
+    assert broker.config_file is None and broker.data.is_dir()
+    wait_until(lambda: broker.http("GET", "/health/ready").status == 200, "ready")

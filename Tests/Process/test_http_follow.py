@@ -1,0 +1,142 @@
+"""Contract §2: GET /s/FILTER as JSON lines and as Server-Sent Events."""
+
+import json
+
+import pytest
+
+from deadlines import wait_until
+
+EVENTS = {"Accept": "text/event-stream"}
+
+
+def next_message(follower):
+    """The next JSON line that is a message; markers are passed over."""
+    while (received := follower.json()) is not None:
+        if "topic" in received:
+            return received
+    raise AssertionError("the stream ended")
+
+
+def next_event(follower):
+    while (event := follower.event()) is not None:
+        if "data" in event and "topic" in json.loads(event["data"]):
+            return event
+    raise AssertionError("the stream ended")
+
+
+def test_json_lines(broker):
+    broker.publish("follow/kept", "retained", "retain")
+    follower = broker.follow("follow/#")
+    assert follower.status == 200
+    assert follower.headers.get_content_type() in (
+        "application/jsonl", "application/x-ndjson", "application/json-lines", "application/json")
+    first = next_message(follower)
+    assert first["retained"] is True and first["data"] == "retained" and "op" not in first
+    answer = broker.publish("follow/live", "now")
+    second = next_message(follower)
+    assert second["seq"] == answer["seq"] and second["data"] == "now" and "retained" not in second
+
+
+def test_server_sent_events(broker):
+    broker.publish("follow/kept", "retained", "retain")
+    follower = broker.follow("follow/#", headers=EVENTS)
+    assert follower.status == 200 and follower.headers.get_content_type() == "text/event-stream"
+    assert follower.headers["Cache-Control"] in ("no-store", "no-cache")
+    first = next_event(follower)
+    assert json.loads(first["data"])["retained"] is True
+    answer = broker.publish("follow/live", "two\nlines")
+    event = next_event(follower)
+    assert event["id"] == str(answer["seq"])
+    assert json.loads(event["data"])["data"] == "two\nlines"
+
+
+@pytest.mark.parametrize(
+    "accept, kind",
+    [("text/event-stream", "text/event-stream"), ("text/event-stream, */*;q=0.1", "text/event-stream"),
+     ("application/json, text/event-stream;q=0.5", "json"), ("*/*", "json"), (None, "json")])
+def test_accept_decides(broker, accept, kind):
+    follower = broker.follow("follow", headers={"Accept": accept} if accept else {})
+    assert kind in follower.headers["Content-Type"]
+
+
+def test_poll_is_only_the_snapshot(broker):
+    for number in range(100):
+        broker.publish(f"poll/{number}", str(number), "retain")
+    broker.publish("other", "x", "retain")
+    answer = broker.http("GET", "/s/poll/%2B?poll=1")
+    assert answer.status == 200
+    messages = [json.loads(line) for line in answer.body.splitlines() if line.strip()]
+    messages = [message for message in messages if "topic" in message]
+    assert sorted(message["topic"] for message in messages) == sorted(f"poll/{number}" for number in range(100))
+    assert all(message["retained"] is True for message in messages)
+
+
+def test_poll_of_nothing_ends(broker):
+    answer = broker.http("GET", "/s/nothing?poll=1")
+    assert answer.status == 200
+
+
+def test_snapshot_false(broker):
+    broker.publish("follow", "old", "retain")
+    follower = broker.follow("follow", "snapshot=false")
+    broker.publish("follow", "new")
+    assert next_message(follower)["data"] == "new"
+
+
+def test_many_followers_each_get_everything_in_order(broker):
+    followers = [broker.follow("many/#", headers=EVENTS if number % 2 else {}) for number in range(10)]
+    for number in range(200):
+        broker.publish(f"many/{number % 7}", str(number))
+    for index, follower in enumerate(followers):
+        if index % 2:
+            received = [json.loads(next_event(follower)["data"]) for _ in range(200)]
+        else:
+            received = [next_message(follower) for _ in range(200)]
+        assert [message["data"] for message in received] == [str(number) for number in range(200)]
+        sequence = [message["seq"] for message in received]
+        assert sequence == sorted(set(sequence))
+
+
+def test_a_follower_that_goes_away_is_forgotten(broker):
+    follower = broker.follow("leaving")
+    def is_there():
+        return any("leaving" in str(item) for item in broker.control_json("subscriptions"))
+
+    wait_until(is_there, "it to be there")
+    follower.close()
+    wait_until(lambda: not is_there(), "it to be gone")
+
+
+@pytest.mark.parametrize(
+    "path, headers, code",
+    [
+        ("/s/a/%23/b", {}, "bad-filter"),
+        ("/s/", {}, "bad-filter"),
+        ("/s/a+", {}, "bad-filter"),
+        ("/s/a?since=1", {}, "bad-request"),
+        ("/s/a?slow=latest", {}, "bad-request"),
+        ("/s/a?poll=perhaps", {}, "bad-request"),
+    ])
+def test_every_mistake_has_its_code(broker, path, headers, code):
+    answer = broker.http("GET", path, headers=headers)
+    assert (answer.status, answer.error_code) == (400, code)
+
+
+def test_resuming_without_history_is_refused_or_announced(broker):
+    for number in range(5):
+        broker.publish("resumed", str(number))
+    follower = broker.follow("resumed", headers={**EVENTS, "Last-Event-ID": "1"})
+    if follower.status == 400:
+        return  # refused, with the reason
+    assert follower.status == 200
+    gap = json.loads(follower.event()["data"])  # §3.4: what is no longer kept is announced
+    assert gap["filter"] == "resumed" and gap["since"] == 1
+
+
+def test_head_of_a_stream_does_not_hang(broker):
+    answer = broker.http("HEAD", "/s/a")
+    assert answer.status in (200, 405) and answer.body == b""
+
+
+def test_another_origin_is_forbidden(broker):
+    assert broker.http("GET", "/s/a?poll=1", headers={"Origin": "https://evil.example"}).status == 403

@@ -1,0 +1,143 @@
+"""Contract §4: a dead peer is noticed and evicted; a living one stays."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from deadlines import wait_until
+from raw_websocket import PING, PONG, TEXT, ConnectionEnded, encode_frame
+
+INTERVAL, TIMEOUT = 1, 1
+CONFIG = f"keepalive: {{ interval: {INTERVAL}s, timeout: {TIMEOUT}s }}\n"
+# The contract's tolerance, and a little for the machine the test runs on.
+EVICTED_WITHIN = INTERVAL + TIMEOUT + 1 + 0.5
+
+
+@pytest.fixture
+def broker(start_broker):
+    return start_broker(CONFIG)
+
+
+def live_for(websocket, seconds, answer):
+    """Reads frames for `seconds`; `answer(opcode, payload)` says what to send back. Returns the opcodes that came."""
+    end, opcodes = time.monotonic() + seconds, []
+    while time.monotonic() < end:
+        try:
+            _, opcode, payload = websocket.receive_frame(0.2)
+        except TimeoutError:
+            opcode, payload = None, b""
+        else:
+            opcodes.append(opcode)
+        if reply := answer(opcode, payload):
+            websocket.send_bytes(reply)
+    return opcodes
+
+
+@pytest.mark.parametrize("path", ["/ws", "/t/quiet", "/s/quiet"])
+def test_a_peer_that_answers_nothing_is_evicted(broker, path):
+    before = broker.metrics()
+    websocket = broker.websocket(path)
+    start = time.monotonic()
+    opcodes = []
+    with pytest.raises(ConnectionEnded):
+        while True:
+            opcodes.append(websocket.receive_frame(EVICTED_WITHIN + 5)[1])
+    assert time.monotonic() - start <= EVICTED_WITHIN
+    assert opcodes.count(PING) == 1
+    grown = [name for name, value in broker.metrics().items()
+             if value == before.get(name, 0) + 1 and any(word in name for word in ("evict", "keepalive", "dead"))]
+    assert grown, "the eviction was not counted"
+
+
+def test_a_peer_that_only_answers_pings_stays(broker):
+    websocket = broker.websocket("/t/quiet")
+    opcodes = live_for(
+        websocket, 3 * (INTERVAL + TIMEOUT),
+        lambda opcode, payload: encode_frame(PONG, payload) if opcode == PING else None)
+    assert set(opcodes) == {PING} and len(opcodes) >= 3
+    broker.publish("quiet", "still there")
+    assert websocket.receive_message() == (TEXT, b"still there")
+
+
+def test_any_byte_is_life(broker):
+    """A message that trickles in a byte at a time keeps the connection without a single PONG."""
+    websocket = broker.topic_socket("trickle", "echo=false")
+    rest = bytearray(encode_frame(TEXT, b"x" * 100))
+
+    def trickle(opcode, payload):
+        return bytes([rest.pop(0)])
+
+    live_for(websocket, 2 * (INTERVAL + TIMEOUT), trickle)
+    assert len(rest) > 1, "the whole message went out: this proved nothing"
+    watcher = broker.session()
+    watcher.subscribe("trickle")
+    websocket.send_bytes(bytes(rest))
+    assert watcher.expect("message")["data"] == "x" * 100
+
+
+def test_a_busy_sender_is_not_asked(broker):
+    websocket = broker.topic_socket("busy", "echo=false")
+    opcodes = live_for(websocket, 3 * INTERVAL, lambda opcode, payload: encode_frame(TEXT, b"x"))
+    assert PING not in opcodes
+
+
+def test_a_stopped_process_is_evicted_with_its_subscriptions(broker):
+    """SIGSTOP: the kernel goes on acknowledging for the process, so only PING can tell."""
+    program = (
+        "import asyncio, websockets\n"
+        "async def main():\n"
+        f"    async with websockets.connect('{broker.websocket_url('/t/stopped')}') as socket:\n"
+        "        print('ready', flush=True)\n"
+        "        async for message in socket: pass\n"
+        "asyncio.run(main())\n")
+    child = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    try:
+        assert child.stdout.readline() == b"ready\n"
+
+        def is_subscribed():
+            return any("stopped" in str(item) for item in broker.control_json("subscriptions"))
+
+        wait_until(is_subscribed, "the subscription")
+        os.kill(child.pid, signal.SIGSTOP)
+        start = time.monotonic()
+        wait_until(lambda: not is_subscribed(), "the eviction", EVICTED_WITHIN + 10)
+        assert time.monotonic() - start <= EVICTED_WITHIN
+        assert broker.control_json("clients") == []
+    finally:
+        child.kill()
+        child.wait()
+        child.stdout.close()
+
+
+def test_the_round_trip_time_is_kept(broker):
+    session = broker.session()
+    assert session.welcome["keepalive"] == INTERVAL
+    end = time.monotonic() + 10
+    shown = None
+    while shown is None and time.monotonic() < end:
+        try:
+            session.websocket.receive_message(0.3)  # answers PINGs while it waits
+        except TimeoutError:
+            pass
+        (client,) = broker.control_json("clients")
+        shown = client["roundTripMilliseconds"]
+    assert shown is not None and 0 <= shown < 1000
+
+
+def test_a_pong_nobody_asked_for_is_life_and_nothing_more(broker):
+    websocket = broker.websocket("/ws")
+    websocket.receive_message()
+    opcodes = live_for(websocket, 2 * (INTERVAL + TIMEOUT), lambda opcode, payload: encode_frame(PONG, b"unasked"))
+    assert opcodes == []
+
+
+def test_interval_0_turns_it_off(start_broker):
+    broker = start_broker("keepalive: { interval: 0, timeout: 1s }\n")
+    websocket = broker.websocket("/t/quiet")
+    assert live_for(websocket, 3, lambda opcode, payload: None) == []
+    broker.publish("quiet", "x")
+    assert websocket.receive_text() == "x"

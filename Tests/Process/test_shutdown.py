@@ -1,0 +1,132 @@
+"""Contract §5: SIGTERM and SIGINT drain, then exit 0."""
+
+import re
+import signal
+import socket
+import time
+
+import pytest
+
+from raw_websocket import ConnectionEnded, read_head
+
+RETRY = re.compile(r"^retry=([0-9]+)$")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_every_client_is_told_1012_and_when_to_come_back(broker, number):
+    sockets = [broker.websocket(path) for path in ["/ws", "/t/a", "/s/a"] * 10]
+    broker.send_signal(number)
+    retries = []
+    for websocket in sockets:
+        code, reason = websocket.receive_close()
+        assert code == 1012 and RETRY.match(reason), (code, reason)
+        retries.append(int(RETRY.match(reason)[1]))
+    for websocket in sockets:
+        websocket.send_frame(8, b"\x03\xf4")  # our CLOSE, 1012: the handshake is complete
+    assert broker.wait_for_exit() == 0
+    assert len(set(retries)) > 10, f"a time of its own for each client, not {sorted(set(retries))}"
+
+
+def test_without_clients_it_is_quick(broker):
+    start = time.monotonic()
+    broker.stop()
+    assert time.monotonic() - start < 5
+
+
+def test_it_is_not_held_up_by_clients_that_do_not_answer(broker):
+    for path in ["/ws", "/t/a", "/s/a"]:
+        broker.websocket(path)
+    broker.connect()
+    half_a_request = broker.connect()
+    half_a_request.sendall(b"POST /t/a HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhalf")
+    broker.follow("a")
+    broker.send_signal(signal.SIGTERM)
+    assert broker.wait_for_exit(20) == 0
+
+
+def test_it_is_not_held_up_by_a_client_that_reads_nothing(start_broker):
+    broker = start_broker("limits: { pending: 16MiB }\n")
+    broker.websocket("/t/flood", receive_buffer=4096)
+    for _ in range(12):
+        broker.publish("flood", b"x" * (1 << 19))
+    broker.send_signal(signal.SIGTERM)
+    assert broker.wait_for_exit(20) == 0
+
+
+def test_followers_see_a_proper_end(broker):
+    plain = broker.connect()
+    plain.sendall(b"GET /s/a HTTP/1.1\r\nHost: x\r\n\r\n")
+    status, headers, received = read_head(plain)
+    assert status == 200 and headers["transfer-encoding"] == "chunked"
+    broker.publish("a", "last words")
+    broker.send_signal(signal.SIGTERM)
+    while more := plain.recv(65536):
+        received += more
+    assert b"last words" in received and received.endswith(b"\r\n0\r\n\r\n")
+    assert broker.wait_for_exit() == 0
+
+
+def test_stored_publishes_in_flight_are_acknowledged_and_kept(broker):
+    session = broker.session()
+    for number in range(300):
+        session.send(op="publish", id=number, topic=f"drain/{number}", data=number, retain=True, ack="stored")
+    session.expect("ok")
+    broker.send_signal(signal.SIGTERM)
+    acknowledged = []
+    with pytest.raises(ConnectionEnded) as ended:
+        while True:
+            answer = session.receive()
+            if answer["op"] == "ok":
+                acknowledged.append(answer["id"])
+    assert ended.value.close_frame[0] == 1012
+    assert broker.wait_for_exit() == 0
+    broker.start()
+    for number in acknowledged:
+        assert broker.retained(f"drain/{number}").body == str(number).encode()
+    # Nothing was taken and then forgotten: what is stored without an acknowledgement came after the last one.
+    stored = [number for number in range(300) if broker.retained(f"drain/{number}").status == 200]
+    assert stored == list(range(len(stored)))
+
+
+def test_no_new_connections_are_taken(broker):
+    waiting = broker.websocket("/ws")
+    broker.send_signal(signal.SIGTERM)
+    waiting.receive_close()
+    with pytest.raises((OSError, ConnectionEnded)):
+        plain = socket.create_connection(("127.0.0.1", broker.port), timeout=5)
+        plain.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+        if plain.recv(100).startswith(b"HTTP/1.1 503"):
+            raise ConnectionRefusedError  # said in words
+    waiting.close()
+    assert broker.wait_for_exit() == 0
+
+
+def test_a_second_signal_does_no_harm(broker):
+    broker.websocket("/ws")
+    broker.send_signal(signal.SIGTERM)
+    broker.send_signal(signal.SIGTERM)
+    assert broker.wait_for_exit() == 0
+
+
+def test_nothing_is_left_behind_and_it_starts_again_at_once(broker):
+    broker.stop()
+    assert not broker.admin_socket.exists()
+    for _ in range(3):
+        broker.start()
+        assert broker.http("GET", "/health/ready").status == 200
+        broker.stop()
+
+
+def test_an_admin_socket_left_by_kill_does_not_stop_the_next_start(broker):
+    broker.kill()
+    broker.start()
+    assert broker.control("status").returncode == 0
+
+
+def test_a_hangup_is_no_end(broker):
+    session = broker.session()
+    session.subscribe("a")
+    broker.send_signal(signal.SIGHUP)
+    session.synchronise()
+    broker.publish("a", "still here")
+    session.expect("message", data="still here")

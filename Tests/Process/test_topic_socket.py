@@ -1,0 +1,172 @@
+"""Contract §2: WebSocket /t/TOPIC. What goes in comes out: opcode, bytes, order."""
+
+import json
+import os
+import random
+
+import pytest
+
+from raw_websocket import (
+    BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, ConnectionEnded, RefusedHandshake, encode_close, encode_frame)
+
+
+def test_text_stays_text_and_binary_stays_binary(broker):
+    subscriber, publisher = broker.topic_socket("room"), broker.topic_socket("room")
+    subscriber.synchronise()
+    publisher.send_text("grüße 🐘")
+    publisher.send_binary(bytes(range(256)))
+    assert subscriber.receive_message() == (TEXT, "grüße 🐘".encode())
+    assert subscriber.receive_message() == (BINARY, bytes(range(256)))
+
+
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 127, 65535, 65536, 1 << 20])
+def test_every_size_arrives_untouched(broker, size):
+    subscriber, publisher = broker.topic_socket("sizes"), broker.topic_socket("sizes", "echo=false")
+    subscriber.synchronise()
+    payload = os.urandom(size)
+    publisher.send_binary(payload)
+    assert subscriber.receive_message() == (BINARY, payload)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_fragments_arrive_as_one_message(broker, seed):
+    random_numbers = random.Random(seed)
+    payload = random_numbers.randbytes(random_numbers.randrange(0, 20000))
+    cuts = sorted(random_numbers.randrange(0, len(payload) + 1) for _ in range(random_numbers.randrange(1, 12)))
+    subscriber, publisher = broker.topic_socket("fragments"), broker.topic_socket("fragments", "echo=false")
+    subscriber.synchronise()
+    edges = [0, *cuts, len(payload)]
+    for index, (start, end) in enumerate(zip(edges, edges[1:])):
+        publisher.send_frame(
+            BINARY if index == 0 else CONTINUATION, payload[start:end], final=index == len(edges) - 2)
+        publisher.send_frame(PING, b"between")  # §5.4: control frames may stand between fragments
+    assert subscriber.receive_message() == (BINARY, payload)
+
+
+def test_a_message_sent_byte_by_byte_arrives_whole(broker):
+    subscriber, publisher = broker.topic_socket("slowly"), broker.topic_socket("slowly", "echo=false")
+    subscriber.synchronise()
+    for byte in encode_frame(TEXT, "ü in two".encode()):
+        publisher.send_bytes(bytes([byte]))
+    assert subscriber.receive_message() == (TEXT, "ü in two".encode())
+
+
+def test_messages_keep_their_order(broker):
+    subscriber, publisher = broker.topic_socket("order"), broker.topic_socket("order", "echo=false")
+    subscriber.synchronise()
+    for number in range(1000):
+        publisher.send_text(str(number))
+    assert [subscriber.receive_text() for _ in range(1000)] == [str(number) for number in range(1000)]
+
+
+def test_the_sender_hears_itself_unless_it_asks_not_to(broker):
+    with_echo, without_echo = broker.topic_socket("echo"), broker.topic_socket("echo", "echo=false")
+    with_echo.synchronise()
+    without_echo.synchronise()
+    with_echo.send_text("one")
+    assert with_echo.receive_text() == "one"
+    assert without_echo.receive_text() == "one"
+    without_echo.send_text("two")
+    assert with_echo.receive_text() == "two"
+    with_echo.send_text("three")
+    assert with_echo.receive_text() == "three"
+    assert without_echo.receive_text() == "three", "its own came back"
+
+
+def test_the_retained_value_comes_first(broker):
+    broker.publish("state", b"\x00\xff", "retain", {"Content-Type": "application/octet-stream"}, "PUT")
+    subscriber = broker.topic_socket("state")
+    assert subscriber.receive_message() == (BINARY, b"\x00\xff")
+    broker.publish("state", "live")
+    assert subscriber.receive_message() == (TEXT, b"live")
+
+
+def test_snapshot_false_leaves_the_retained_value_out(broker):
+    broker.publish("state", "old", "retain")
+    subscriber = broker.topic_socket("state", "snapshot=false")
+    subscriber.synchronise()
+    broker.publish("state", "new")
+    assert subscriber.receive_text() == "new"
+
+
+def test_retain_keeps_the_last_frame_sent(broker):
+    publisher = broker.topic_socket("kept", "retain&echo=false")
+    publisher.send_text("first")
+    publisher.send_text("last")
+    watcher = broker.session()
+    watcher.subscribe("kept")
+    publisher.send_text("very last")
+    while watcher.receive()["data"] != "very last":
+        pass
+    assert broker.retained("kept").body == b"very last"
+
+
+def test_without_retain_nothing_is_kept(broker):
+    socket = broker.topic_socket("fleeting")
+    socket.send_text("gone")
+    assert socket.receive_text() == "gone"
+    assert broker.retained("fleeting").status == 404
+
+
+@pytest.mark.parametrize("topic", ["a/b/c", "a//c", "/", "ü/ß", "with space", "a%b", "100%?&=", "x" * 1024])
+def test_any_topic_of_the_grammar(broker, topic):
+    subscriber, publisher = broker.topic_socket(topic), broker.topic_socket(topic, "echo=false")
+    subscriber.synchronise()
+    publisher.send_text("here")
+    assert subscriber.receive_text() == "here"
+
+
+@pytest.mark.parametrize(
+    "path, status, code",
+    [
+        ("/t/a/+", 400, "bad-topic"),
+        ("/t/a/%23", 400, "bad-topic"),
+        ("/t/", 400, "bad-topic"),
+        ("/t/a%00b", 400, "bad-topic"),
+        ("/t/a%0Ab", 400, "bad-topic"),
+        ("/t/" + "x" * 1025, 400, "bad-topic"),
+        ("/t/" + "a/" * 32 + "a", 400, "bad-topic"),
+        ("/t/a?since=5", 400, "bad-request"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_the_upgrade(broker, path, status, code):
+    with pytest.raises(RefusedHandshake) as refused:
+        broker.websocket(path)
+    assert refused.value.status == status
+    assert json.loads(bytes(refused.value.body))["error"]["code"] == code
+
+
+@pytest.mark.parametrize("escape", ["%zz", "%C3%28", "%", "%4"])
+def test_a_bad_escape_is_a_bad_request(broker, escape):
+    with pytest.raises(RefusedHandshake) as refused:
+        broker.websocket(f"/t/a{escape}")
+    assert refused.value.status == 400
+
+
+def test_nobody_publishes_to_sys(broker):
+    try:
+        socket = broker.topic_socket("$SYS/broker/fake")
+    except RefusedHandshake as refused:
+        assert refused.status == 403
+        return
+    socket.send_text("I am the broker")
+    with pytest.raises(ConnectionEnded) as ended:
+        socket.receive_message()
+    assert ended.value.close_frame[0] == 4403
+
+
+def test_a_close_is_answered_with_its_code(broker):
+    socket = broker.topic_socket("bye")
+    socket.send_bytes(encode_close(1000, b"done"))
+    assert socket.receive_close()[0] == 1000
+    assert socket.wait_for_end() == (1000, socket.close_frame[1])
+    empty = broker.topic_socket("bye")
+    empty.send_frame(CLOSE)
+    assert empty.receive_close()[0] in (None, 1000)
+
+
+def test_a_ping_comes_back_with_its_bytes(broker):
+    socket = broker.topic_socket("ping")
+    for payload in (b"", b"x", os.urandom(125)):
+        socket.send_frame(PING, payload)
+        assert socket.receive_frame() == (True, PONG, payload)

@@ -1,0 +1,137 @@
+import WSTransport
+
+/// A server of its own thread for the client to talk to; ends with this value.
+final class LoopbackServer: Sendable {
+    let port: UInt16
+    private let remote: Remote
+    private let thread: ThreadHandle
+
+    struct NoAddress: Error {}
+
+    /// Serves with `configure`, which is run before the thread starts and returns what is to be kept.
+    private init(_ configure: (Reactor, consuming FileDescriptor) throws -> AnyObject) throws {
+        guard let address = SocketAddress(host: "127.0.0.1", port: 0) else { throw NoAddress() }
+        let descriptor = try Socket.listening(on: address, sharesPort: false)
+        port = Socket.localAddress(descriptor.rawValue)?.port ?? 0
+        remote = try Remote()
+        let reactor = try Reactor(index: 0, counters: ReactorCounters(), remote: remote)
+        reactor.attachment = try configure(reactor, descriptor)
+        // Nobody else refers to the reactor from here on.
+        nonisolated(unsafe) let owned = reactor
+        thread = try startThread(named: "loopback") { owned.run() }
+    }
+
+    deinit {
+        remote.run { $0.stop() }
+        thread.join()
+    }
+
+    var endpoint: Endpoint { .internet(host: "127.0.0.1", port: port) }
+
+    /// A server of WebSockets that take orders (``OrderedSession``) at `/`, and refuses what asks for `/closed`.
+    static func webSockets() throws -> LoopbackServer {
+        try LoopbackServer { reactor, descriptor in
+            var routing = Routing()
+            let house = House()
+            routing.add(
+                ["GET"], "/",
+                WS.upgrade { exchange, request throws(HTTPRefusal) in
+                    var values = WebSocketOptions()
+                    values.maximumUnsent = 64 << 20
+                    return Admission(
+                        subprotocol: request.subprotocols.contains("second") ? "second" : nil,
+                        options: WebSocket.Options(values)
+                    ) { OrderedSession($0, origin: request.origin, house: house) }
+                })
+            routing.add(
+                ["GET"], "/closed",
+                WS.upgrade { _, _ throws(HTTPRefusal) in
+                    throw HTTPRefusal(status: 403, code: "forbidden", message: "Not for you.")
+                })
+            return try HTTPServer(on: reactor, listening: descriptor, handler: routing, settings: { HTTPSettings() })
+        }
+    }
+
+    /// A server that answers each request's head with what `answer` makes of it; `nil`: never.
+    static func answering(_ answer: @escaping (HTTPRequestHead) -> [UInt8]?) throws -> LoopbackServer {
+        try LoopbackServer { reactor, descriptor in
+            try reactor.listen(on: descriptor) { RawDriver(stream: $0, answer: answer) }
+        }
+    }
+}
+
+/// What the sessions of a server share.
+private final class House {
+    /// The socket that came first.
+    weak var first: WebSocket?
+    var openCount = 0
+}
+
+/// Does what text messages tell it; echoes all others.
+private final class OrderedSession: WebSocketSession {
+    private let socket: WebSocket
+    private let origin: String?
+    private let house: House
+
+    init(_ socket: WebSocket, origin: String?, house: House) {
+        self.socket = socket
+        self.origin = origin
+        self.house = house
+        house.openCount += 1
+        if house.first == nil { house.first = socket }
+    }
+
+    func received(_ opcode: Opcode, _ payload: Span<UInt8>) {
+        let bytes = payload.indices.map { payload[$0] }
+        let order = opcode == .text ? String(decoding: bytes, as: UTF8.self).split(separator: " ") : []
+        switch order.first {
+        case "close": socket.close(CloseCode(rawValue: UInt16(order[1]) ?? 0), reason: String(order[2]))
+        case "terminate": socket.terminate()
+        case "origin": socket.send(.text, Array((origin ?? "none").utf8))
+        case "flood":
+            // Message number n is of n's last byte, over and over.
+            for number in 0..<(Int(order[1]) ?? 0) {
+                socket.send(.binary, [UInt8](repeating: UInt8(truncatingIfNeeded: number), count: Int(order[2]) ?? 0))
+            }
+        case "count": answer(house.openCount)
+        case "unsent-to-first": answer(house.first?.bufferedAmount ?? -1)
+        case "deaf": socket.stream.pauseReading()
+        case "wake-first": house.first?.stream.resumeReading()
+        default: socket.send(opcode, bytes)
+        }
+    }
+
+    private func answer(_ number: Int) { socket.send(.text, Array(String(number).utf8)) }
+
+    func closed(_ event: CloseEvent) { house.openCount -= 1 }
+}
+
+/// Answers with bytes as they are.
+private final class RawDriver: StreamDriver {
+    private let stream: StreamConnection
+    private let answer: (HTTPRequestHead) -> [UInt8]?
+
+    init(stream: StreamConnection, answer: @escaping (HTTPRequestHead) -> [UInt8]?) {
+        self.stream = stream
+        self.answer = answer
+    }
+
+    func received(_ bytes: UnsafeMutableRawBufferPointer) -> Int {
+        guard let (head, count) = try? HTTPHeadParser.parse(UnsafeRawBufferPointer(bytes), maximumHeadSize: 16384)
+        else {
+            return 0
+        }
+        if let answer = answer(head) {
+            stream.send(answer)
+            stream.finish()
+        }
+        return count
+    }
+
+    func receivedEnd() { stream.finish() }
+    func deadlinePassed() {}
+    func fellBehind() {}
+    func drained() {}
+    func overflowed() {}
+    func closed() {}
+}

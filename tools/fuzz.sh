@@ -1,0 +1,55 @@
+#!/bin/bash
+# Builds each Tests/Fuzz/Fuzz*.swift with libFuzzer and runs it.
+#
+#   tools/fuzz.sh [SECONDS] [TARGET...]     TARGET as in FuzzFrames; none means all
+#
+# A target is compiled together with the folders its first line names, WSTransport/Protocol when it names none:
+#   // fuzz: Sources/Broker/Topics
+# Inputs that crash are left in .build/fuzz/TARGET; put them into Tests/Fuzz/regressions.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+swiftc="${SWIFT:-swift}c"
+seconds="${1:-30}"
+shift || true
+[[ "$seconds" =~ ^[0-9]+$ ]] || { printf 'fuzz: expected a number of seconds, found "%s"\n' "$seconds" >&2; exit 64; }
+
+targets=()
+if (($#)); then
+    for name in "$@"; do targets+=("Tests/Fuzz/$name.swift"); done
+else
+    shopt -s nullglob
+    targets=(Tests/Fuzz/Fuzz*.swift)
+fi
+if ((${#targets[@]} == 0)); then
+    printf 'fuzz: there is no Tests/Fuzz/Fuzz*.swift\n' >&2
+    exit 1
+fi
+
+for target in "${targets[@]}"; do
+    name=$(basename "$target" .swift)
+    work=".build/fuzz/$name"
+    mkdir -p "$work/corpus" "$work/crashes"
+    folders=$(sed -nE '1s|^// fuzz: ||p' "$target")
+    sources=()
+    for folder in ${folders:-Sources/WSTransport/Protocol}; do
+        while IFS= read -r file; do sources+=("$file"); done < <(find "$folder" -name '*.swift' | sort)
+    done
+    printf '== %s, %s s\n' "$name" "$seconds"
+    # The linker has hundreds of warnings about the sanitizer's own symbols.
+    if ! "$swiftc" -O -swift-version 6 -enable-experimental-feature Lifetimes -package-name broker \
+        -sanitize=fuzzer,address -parse-as-library -module-name "$name" -o "$work/run" "${sources[@]}" "$target" \
+        >"$work/log" 2>&1; then
+        cat "$work/log" >&2
+        exit 1
+    fi
+    seeds=()
+    [[ -d "Tests/Fuzz/corpus/$name" ]] && seeds=("Tests/Fuzz/corpus/$name")
+    if ! "$work/run" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 -verbosity=0 \
+        -artifact_prefix="$work/crashes/" "$work/corpus" "${seeds[@]}" >"$work/log" 2>&1; then
+        tail -n 60 "$work/log" >&2
+        printf 'fuzz: %s failed; what it was given is in %s\n' "$name" "$work/crashes" >&2
+        exit 1
+    fi
+    grep -E '^stat::(number_of_executed_units|average_exec_per_sec)' "$work/log"
+done
