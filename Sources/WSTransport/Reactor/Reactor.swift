@@ -70,19 +70,19 @@ internal import Synchronization
                 }
             }
             now = .now
+            let tasks = soon
+            soon = []
             for index in 0..<count { unsafe dispatch(events[index]) }
-            runTurn()
+            runTurn(tasks)
         }
         for connection in connections { connection?.reset() }
         disposeReleased()
     }
 
     /// The part of a turn that follows the sockets' events.
-    private func runTurn() {
+    private func runTurn(_ tasks: [() -> Void]) {
         for id in wheel.advance(to: now) { connection(in: id)?.deadlinePassed() }
         runDueTasks()
-        let tasks = soon
-        soon = []
         for task in tasks { task() }
         for drain in drains { drain() }
         needsTurn = false

@@ -130,9 +130,13 @@ package final class WebSocket: StreamDriver {
             stream.finish()
         case .failed(let code, let reason, let frame):
             stream.reactor.counters.protocolErrors.add(1)
-            if !frame.isEmpty { stream.send(frame) }
-            report(CloseEvent(code: code, reason: reason, wasClean: false))
-            stream.finish()
+            readyState = .closing
+            // What came in order before the violation is answered first, and its answers may come at the turn's end.
+            stream.reactor.runSoon { [self] in
+                if !frame.isEmpty { stream.send(frame) }
+                report(CloseEvent(code: code, reason: reason, wasClean: false))
+                stream.finish()
+            }
         }
     }
 
