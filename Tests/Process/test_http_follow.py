@@ -50,6 +50,18 @@ def test_server_sent_events(broker):
     assert json.loads(event["data"])["data"] == "two\nlines"
 
 
+@pytest.mark.parametrize("headers", [{}, EVENTS], ids=["lines", "events"])
+def test_json_of_several_lines_stays_one_message(broker, headers):
+    """A line end in the JSON that was published is white space, but it would end a line or a field here."""
+    follower = broker.follow("follow/#", headers=headers)
+    body = b'{\r\n  "a": [1,\n 2]\r}\n'
+    broker.publish("follow/pretty", body, headers={"Content-Type": "application/json"})
+    message = json.loads(next_event(follower)["data"]) if headers else next_message(follower)
+    assert message["data"] == {"a": [1, 2]}
+    assert broker.publish("follow/after", "x")["seq"] == (
+        json.loads(next_event(follower)["data"]) if headers else next_message(follower))["seq"]
+
+
 @pytest.mark.parametrize(
     "accept, kind",
     [("text/event-stream", "text/event-stream"), ("text/event-stream, */*;q=0.1", "text/event-stream"),

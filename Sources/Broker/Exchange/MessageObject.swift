@@ -26,7 +26,8 @@ package enum MessageObject {
         if let type = message.contentType { writer.member("type", type) }
         switch message.kind {
         case .json where !message.payload.isEmpty:
-            writer.member("data", raw: payload.span)
+            let line = oneLine(payload)
+            writer.member("data", raw: line.span)
         case .text, .json:
             writer.name("data")
             writer.string(utf8: payload.span)
@@ -35,5 +36,13 @@ package enum MessageObject {
             writer.name("data")
             writer.base64(payload.span)
         }
+    }
+
+    /// The JSON without line ends: between lines of JSON and in events a line end has a meaning of its own.
+    ///
+    /// Inside a string JSON allows none (RFC 8259 §7), so each of them is white space.
+    private static func oneLine(_ json: [UInt8]) -> [UInt8] {
+        guard json.contains(where: { $0 == 10 || $0 == 13 }) else { return json }
+        return json.map { $0 == 10 || $0 == 13 ? 32 : $0 }
     }
 }
