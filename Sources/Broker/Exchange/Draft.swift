@@ -1,3 +1,5 @@
+package import WSTransport
+
 /// A publication on its way to its sequence number.
 package struct Draft {
     /// What must hold of the retained value for the publication to be accepted.
@@ -29,6 +31,8 @@ package struct Draft {
     package var condition = Condition.none
     package var acknowledgement = Acknowledgement.routed
     package var origin: UInt64 = 0
+    /// Whence it came, to be read no further while other reactors cannot keep up.
+    package var source: StreamConnection?
     /// Called once on the shard's reactor; `nil`: nobody waits.
     package var completion: ((Result<Receipt, Refusal>) -> Void)?
 

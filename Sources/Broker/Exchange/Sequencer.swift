@@ -26,8 +26,7 @@ package final class Sequencer: Sendable {
         var next: UInt64
         var reserved: UInt64
         var isReserving = false
-        /// With the index of the shard each belongs to: shards join as their threads happen to start.
-        var mailboxes: [(shard: Int, mailbox: Mailbox<Letter>)] = []
+        var inboxes: [Inbox] = []
         var overlay: [Topic: Message] = [:]
         var storeThread: StoreThread?
     }
@@ -47,9 +46,17 @@ package final class Sequencer: Sendable {
     package func attach(_ thread: StoreThread) { state.withLock { $0.storeThread = thread } }
 
     /// Adds a shard's mailbox; the shard then gets every message.
-    package func join(_ mailbox: Mailbox<Letter>, shard: Int) {
-        state.withLock { $0.mailboxes.append((shard, mailbox)) }
+    ///
+    /// Shards join as their threads happen to start, so each says its index.
+    @discardableResult
+    package func join(_ mailbox: Mailbox<Letter>, shard: Int) -> Inbox {
+        let inbox = Inbox(shard: shard, mailbox: mailbox)
+        state.withLock { $0.inboxes.append(inbox) }
+        return inbox
     }
+
+    /// Whether some shard has more to deliver than it should.
+    package var isCongested: Bool { state.withLock { $0.inboxes.contains(where: \.isCongested) } }
 
     /// The number of the newest message; 0 before the first.
     package var newest: UInt64 { state.withLock { $0.next - 1 } }
@@ -77,8 +84,9 @@ package final class Sequencer: Sendable {
                 }
             }
             if !messages.isEmpty {
-                for (owner, mailbox) in state.mailboxes {
-                    mailbox.post(.published(messages), waking: owner != shard)
+                let bytes = Inbox.bytes(of: messages)
+                for inbox in state.inboxes {
+                    inbox.post(messages, bytes: bytes, waking: inbox.shard != shard)
                 }
             }
             reserveAhead(&state)
@@ -147,7 +155,7 @@ package final class Sequencer: Sendable {
     package func settled(_ settlement: StoreThread.Settlement) {
         state.withLock { state in
             state.overlay = state.overlay.filter { $0.value.seq > settlement.committedUpTo }
-            for (_, mailbox) in state.mailboxes { mailbox.post(.settled(settlement)) }
+            for inbox in state.inboxes { inbox.mailbox.post(.settled(settlement)) }
         }
     }
 

@@ -36,6 +36,8 @@ package final class Shard {
     private var waiting: [UInt64: (Result<Receipt, Refusal>) -> Void] = [:]
     private var nextClient: UInt64
     let mailbox: Mailbox<Letter>
+    private let inbox: Inbox
+    private var unreadSources: [StreamConnection] = []
     let index: Int
 
     package init(
@@ -52,7 +54,7 @@ package final class Shard {
         // Names that do not repeat after a restart, as far as a log reader is concerned.
         nextClient = UInt64(truncatingIfNeeded: WallClock.unixMilliseconds) << 20 | UInt64(reactor.index & 0xFF) << 12
         mailbox = Mailbox(wakeup: { [remote = reactor.remote] in remote.wake() })
-        sequencer.join(mailbox, shard: index)
+        inbox = sequencer.join(mailbox, shard: index)
         reactor.attachment = self
         reactor.endOfTurn.append { [unowned self] in endTurn() }
     }
@@ -158,6 +160,7 @@ package final class Shard {
         let batch = drafts
         drafts = []
         let results = sequencer.sequence(batch, from: index)
+        if sequencer.isCongested { pauseSources(of: batch) }
         for (draft, result) in zip(batch, results) {
             switch result {
             case .failure(let refusal):
@@ -176,11 +179,34 @@ package final class Shard {
         }
     }
 
+    /// Other reactors cannot keep up: the publishers of this turn wait for them.
+    private func pauseSources(of batch: [Draft]) {
+        counters.congestions.add(1)
+        let isFirst = unreadSources.isEmpty
+        for draft in batch {
+            guard let source = draft.source, !source.isReadingPaused else { continue }
+            source.pauseReading()
+            unreadSources.append(source)
+        }
+        if isFirst, !unreadSources.isEmpty { lookAgain() }
+    }
+
+    private func lookAgain() {
+        reactor.run(afterNanoseconds: 2_000_000) { [weak self] in
+            guard let self else { return }
+            if sequencer.isCongested { return lookAgain() }
+            let sources = unreadSources
+            unreadSources = []
+            for source in sources { source.resumeReading() }
+        }
+    }
+
     func deliver(_ letters: [Letter]) {
         for letter in letters {
             switch letter {
             case .published(let messages):
                 if tree.count > 0 { for message in messages { fanOut(message) } }
+                inbox.delivered(messages)
             case .settled(let settlement):
                 settle(settlement)
             }

@@ -10,6 +10,8 @@ package final class ShardCounters: Sendable {
     package let refusedPublishes = Counter()
     package let rateLimited = Counter()
     package let subscriptionLimit = Counter()
+    /// Turns whose publishers were made to wait for other reactors.
+    package let congestions = Counter()
     package let errors = Counter()
     /// Live messages handed to connections, and retained values sent in snapshots.
     package let delivered = Counter()

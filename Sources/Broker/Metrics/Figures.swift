@@ -117,6 +117,9 @@ package final class Figures: Sendable {
                 ("{reason=\"publish\"}", sum { $0.refusedPublishes.current }),
                 ("{reason=\"command\"}", sum { $0.errors.current }),
             ])
+        text.add(
+            "broker_congestions_total", .counter, "Turns whose publishers were made to wait for other reactors.",
+            sum { $0.congestions.current })
         text.add("broker_sequence_number", .gauge, "The newest message's number.", Int(clamping: sequencer.newest))
     }
 

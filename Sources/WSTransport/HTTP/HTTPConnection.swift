@@ -29,6 +29,11 @@ package final class HTTPConnection: StreamDriver {
     private var keepsAlive = true
     private var isHead = false
     private var sentFirstByte = false
+    /// Bytes answered since the connection was last known to take them.
+    private var answeredBytes = 0
+    /// Pipelined requests wait until what was answered is on its way.
+    private var isThrottled = false
+    private static let answeredAtOnce = 64 * 1024
 
     /// - Parameter refusal: what every request is answered with, where the server is full.
     init(stream: StreamConnection, settings: HTTPSettings, handler: any Handler, refusal: HTTPRefusal?) {
@@ -52,6 +57,7 @@ package final class HTTPConnection: StreamDriver {
         while true {
             switch phase {
             case .head:
+                if isThrottled { return offset }
                 if unsafe !readHead(bytes, &offset) { return offset }
             case .body:
                 if unsafe !readBodyBytes(bytes, &offset) { return offset }
@@ -186,6 +192,7 @@ package final class HTTPConnection: StreamDriver {
         var bytes = head(response.status, fields)
         if !isHead, response.status != 204, response.status != 304 { bytes += response.body }
         stream.send(bytes)
+        answeredBytes += bytes.count
         exchange = nil
         next()
     }
@@ -211,6 +218,20 @@ package final class HTTPConnection: StreamDriver {
         phase = .head
         sentFirstByte = false
         waitForHead(settings.idleTimeout)
+        if answeredBytes > Self.answeredAtOnce {
+            isThrottled = true
+            stream.pauseReading()
+            stream.reactor.runSoon { [weak self] in self?.relieve() }
+        } else {
+            stream.resumeReading()
+        }
+    }
+
+    /// Goes on reading once the peer has taken its answers.
+    private func relieve() {
+        guard isThrottled, stream.unsentBytes == 0 else { return }
+        isThrottled = false
+        answeredBytes = 0
         stream.resumeReading()
     }
 
@@ -278,7 +299,10 @@ package final class HTTPConnection: StreamDriver {
         if phase == .streaming, let limit = settings.maximumUnsentAge { waitForHead(limit) }
     }
 
-    package func drained() { httpStream?.onDrained?() }
+    package func drained() {
+        relieve()
+        httpStream?.onDrained?()
+    }
 
     package func overflowed() {
         stream.reactor.counters.slowReaders.add(1)

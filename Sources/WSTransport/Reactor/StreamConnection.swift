@@ -13,6 +13,8 @@ package final class StreamConnection {
     package var driver: (any StreamDriver)?
 
     /// The most that may stay unsent before ``StreamDriver/overflowed()``, in bytes.
+    ///
+    /// Looked at when something is added to a backlog, so that one message larger than it can still be sent.
     package var maximumUnsent = Int.max
     /// Whether it was refused at the door, and so takes nobody's place.
     var isRefused = false {
@@ -112,8 +114,8 @@ package final class StreamConnection {
         }
         watch()
         guard ending == .none else { return }
-        if wasEmpty { driver?.fellBehind() }
-        if backlog.byteCount > maximumUnsent { driver?.overflowed() }
+        // Who has kept up until now may fall behind by what one turn brings, if it is a single large message.
+        if wasEmpty { driver?.fellBehind() } else if backlog.byteCount > maximumUnsent { driver?.overflowed() }
     }
 
     private func appendToBacklog(_ segment: Segment) {

@@ -103,6 +103,7 @@ final class JSONSession: ClientSocket {
         try shard.checkPublish(client, to: command.topic)
         var draft = command
         draft.origin = client.id
+        draft.source = stream
         draft.completion = { [weak self] result in
             guard let self else { return }
             switch result {

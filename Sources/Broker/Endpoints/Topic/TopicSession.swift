@@ -33,6 +33,7 @@ final class TopicSession: ClientSocket {
         }
         var draft = Draft(topic: topic, payload: Array(copying: payload), kind: opcode == .text ? .text : .binary)
         draft.origin = client.id
+        draft.source = stream
         if isRetaining {
             draft.isRetained = true
             draft.acknowledgement = .stored
