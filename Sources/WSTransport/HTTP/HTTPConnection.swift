@@ -141,7 +141,10 @@ package final class HTTPConnection: StreamDriver {
         }
         guard framing != .none else { return then([]) }
         body.start(framing, maximum: maximum, then)
-        if exchange.request.head.fields.tokens("Expect").contains("100-continue") {
+        // RFC 9110 §10.1.1: a client of HTTP/1.0 knows no interim answers.
+        if exchange.request.head.versionMinor >= 1,
+            exchange.request.head.fields.tokens("Expect").contains("100-continue")
+        {
             stream.send(Array("HTTP/1.1 100 Continue\r\n\r\n".utf8))
         }
         phase = .body
@@ -254,6 +257,8 @@ package final class HTTPConnection: StreamDriver {
         httpStream = nil
         exchange = nil
         phase = .answering
+        // Paused, so that going on hands over what came during the stream.
+        stream.pauseReading()
         next()
     }
 

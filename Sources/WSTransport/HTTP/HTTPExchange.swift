@@ -78,7 +78,7 @@ package final class HTTPStream {
     package var onDrained: (() -> Void)?
     /// Called when more is unsent than the connection allows; the connection is reset afterwards.
     package var onOverflow: (() -> Void)?
-    private unowned let connection: HTTPConnection
+    private weak var connection: HTTPConnection?
     private var isEnded = false
 
     init(connection: HTTPConnection, stream: StreamConnection, isBodyless: Bool) {
@@ -108,6 +108,6 @@ package final class HTTPStream {
         guard !isEnded else { return }
         isEnded = true
         if !isBodyless { stream.send(Array("0\r\n\r\n".utf8)) }
-        connection.endStream()
+        connection?.endStream()
     }
 }

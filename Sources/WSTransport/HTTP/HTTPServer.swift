@@ -20,7 +20,9 @@ package struct HTTPSettings {
     package var isDraining: () -> Bool = { false }
     /// Makes the answer to a request that is turned down.
     package var makeRefusal: (HTTPRefusal) -> HTTPResponse = { refusal in
-        HTTPResponse(status: refusal.status, contentType: "text/plain; charset=utf-8", text: refusal.message + "\n")
+        var fields = refusal.fields
+        fields.append("Content-Type", "text/plain; charset=utf-8")
+        return HTTPResponse(status: refusal.status, fields: fields, body: Array((refusal.message + "\n").utf8))
     }
     /// Asked at the door; a refusal is answered to the first request.
     package var admit: (SocketAddress?) -> HTTPRefusal? = { _ in nil }

@@ -27,6 +27,8 @@ struct Backlog: ~Copyable {
     private var first = 0
     /// How much of the first piece is sent, in bytes.
     private var sentOfFirst = 0
+    /// How much of the first piece is the rest of a frame that ``truncate(frameCount:)`` left, in bytes.
+    private var restOfFirst = 0
     /// Everything not yet sent, in bytes.
     private(set) var byteCount = 0
 
@@ -99,6 +101,7 @@ struct Backlog: ~Copyable {
             left -= pieces[first].bytes.count
             pieces[first].bytes = .copied([])
             first += 1
+            restOfFirst = 0
         }
         sentOfFirst = left
         if first == pieces.count {
@@ -120,7 +123,7 @@ struct Backlog: ~Copyable {
         var keep: [UInt8] = []
         // A piece begins with a frame's head: what was sent of it is counted by `sentOfFirst`, not cut off.
         unsafe withBytes(of: pieces[first].bytes) { bytes in
-            var end = 0
+            var end = restOfFirst
             while end < sentOfFirst, end < bytes.count {
                 end += unsafe max(1, frameCount(UnsafeRawBufferPointer(rebasing: bytes[end...])))
             }
@@ -130,6 +133,7 @@ struct Backlog: ~Copyable {
         pieces = keep.isEmpty ? [] : [Piece(bytes: .copied(keep), since: since)]
         first = 0
         sentOfFirst = 0
+        restOfFirst = keep.count
         byteCount = keep.count
         return before - byteCount
     }

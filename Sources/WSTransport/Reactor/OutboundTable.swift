@@ -61,12 +61,15 @@ struct OutboundSlot {
         unsafe newSlots.update(from: slots, count: capacity)
         let newDirty = UnsafeMutablePointer<UInt32>.allocate(capacity: larger)
         unsafe newDirty.update(from: dirty, count: dirtyCount.pointee)
+        // A connection may open while the list that was put aside is being sent to.
+        let newFlushing = UnsafeMutablePointer<UInt32>.allocate(capacity: larger)
+        unsafe newFlushing.update(from: flushing, count: capacity)
         unsafe slots.deallocate()
         unsafe dirty.deallocate()
         unsafe flushing.deallocate()
         unsafe slots = newSlots
         unsafe dirty = newDirty
-        unsafe flushing = .allocate(capacity: larger)
+        unsafe flushing = newFlushing
         capacity = larger
     }
 
@@ -86,12 +89,23 @@ struct OutboundSlot {
         return older
     }
 
-    /// Takes this turn's newest segment; `nil` where there is none.
+    /// Takes this turn's newest segment, and the slot off the list; `nil` where there is none.
     func takeNewest(of slot: UInt32) -> Segment? {
         let segment = unsafe slots[Int(slot)].segment
         guard segment.count > 0 else { return nil }
         unsafe slots[Int(slot)].segment.count = 0
+        unlist(slot)
         return segment
+    }
+
+    /// Takes a slot whose segment is dropped before its time off the list, which has room for each slot once.
+    private func unlist(_ slot: UInt32) {
+        let count = unsafe dirtyCount.pointee
+        for index in 0..<count where unsafe dirty[index] == slot {
+            unsafe (dirty + index).update(from: dirty + index + 1, count: count - index - 1)
+            unsafe dirtyCount.pointee = count - 1
+            return
+        }
     }
 
     func hasNewest(of slot: UInt32) -> Bool { unsafe slots[Int(slot)].segment.count > 0 }

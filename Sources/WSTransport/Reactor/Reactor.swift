@@ -88,8 +88,11 @@ internal import Synchronization
         needsTurn = false
         var again = false
         for work in endOfTurn where work() { again = true }
-        flush()
-        disposeReleased()
+        // Who is disposed of may have a last word for others, whose bytes lie in this turn's arena.
+        repeat {
+            flush()
+            disposeReleased()
+        } while outbound.hasDirty
         if again { runSoon {} }
         arena.endTurn()
     }

@@ -209,7 +209,7 @@ package final class StreamConnection {
     }
 
     private func becameReadable() {
-        if isPaused {
+        if isPaused || sawEnd {
             // Hang-up is reported even to those who do not read: it would spin the loop. What the kernel holds is read later.
             isDetached = true
             reactor.unwatch(rawDescriptor)
@@ -309,7 +309,7 @@ package final class StreamConnection {
 
     /// Calls ``StreamDriver/deadlinePassed()`` at `deadline` or up to 0.1 s later; `nil`: not any more.
     package func setDeadline(_ deadline: MonotonicTime?) {
-        guard ending == .none || deadline == nil else { return }
+        guard ending == .none else { return }
         reactor.setDeadline(deadline, of: slot)
     }
 

@@ -36,7 +36,7 @@ struct UpgradeHandler: Handler {
                 stream: stream, role: .server, subprotocol: admission.subprotocol ?? "", options: admission.options)
             stream.driver = socket
             stream.reactor.counters.upgrades.add(1)
-            socket.session = admission.open(socket)
+            socket.begin(admission.open(socket))
             stream.resumeReading()
         } catch {
             reactor?.counters.refusedUpgrades.add(1)

@@ -14,7 +14,10 @@ package final class WebSocket: StreamDriver {
     private let isClient: Bool
     private let options: Options
     private var pingSent: MonotonicTime?
-    private var hasReported = false
+    /// What was reported; `nil` as long as it has not ended.
+    private var ended: CloseEvent?
+    /// The peer broke the protocol, which it is told in the next turn.
+    private var isFailing = false
 
     /// Shared by all sockets of a listener: an idle socket holds one reference.
     package final class Options: Sendable {
@@ -131,6 +134,8 @@ package final class WebSocket: StreamDriver {
         case .failed(let code, let reason, let frame):
             stream.reactor.counters.protocolErrors.add(1)
             readyState = .closing
+            isFailing = true
+            stream.setDeadline(nil)
             // What came in order before the violation is answered first, and its answers may come at the turn's end.
             stream.reactor.runSoon { [self] in
                 if !frame.isEmpty { stream.send(frame) }
@@ -141,13 +146,19 @@ package final class WebSocket: StreamDriver {
     }
 
     package func receivedEnd() {
+        guard !isFailing else { return }
         report(CloseEvent(code: .abnormal, reason: "", wasClean: false))
         stream.finish()
     }
 
+    /// Takes its session, which is told at once where the end came before it.
+    func begin(_ session: any WebSocketSession) {
+        if let ended { session.closed(ended) } else { self.session = session }
+    }
+
     private func report(_ event: CloseEvent) {
-        guard !hasReported else { return }
-        hasReported = true
+        guard ended == nil else { return }
+        ended = event
         readyState = .closed
         stream.reactor.counters.webSockets.add(-1)
         let ending = session
@@ -223,9 +234,14 @@ package final class WebSocket: StreamDriver {
         guard readyState == .open else { return }
         var deadline: MonotonicTime?
         if let interval = options.values.pingInterval {
-            deadline =
-                pingSent?.advanced(byNanoseconds: options.values.pingTimeout)
-                ?? stream.lastReceived.advanced(byNanoseconds: interval)
+            let timeout = options.values.pingTimeout
+            if let sent = pingSent {
+                // After an interval it is seen whether there was life, though the answer may take longer.
+                let isEarly = now.nanoseconds(since: sent) < interval
+                deadline = sent.advanced(byNanoseconds: isEarly ? min(interval, timeout) : timeout)
+            } else {
+                deadline = stream.lastReceived.advanced(byNanoseconds: interval)
+            }
         }
         if let limit = options.values.maximumUnsentAge, stream.unsentBytes > 0 {
             let tooOld = now.advanced(byNanoseconds: max(0, limit - stream.unsentAge))

@@ -1,0 +1,107 @@
+import Foundation
+import Testing
+
+@testable import WSTransport
+
+@Suite("RFC 9112 §2, §11: what is refused, and closed")
+struct HTTPRefusalTests {
+    private static let smuggled = "GET /path/smuggled HTTP/1.1\r\nHost: h\r\n\r\n"
+
+    @Test(arguments: [
+        ("GET /path/x\r\n\r\n", 400), ("GET  /path/x HTTP/1.1\r\nHost: h\r\n\r\n", 400),
+        ("GET path HTTP/1.1\r\nHost: h\r\n\r\n", 400), ("G@T / HTTP/1.1\r\nHost: h\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\n\r\n", 400), ("GET / HTTP/1.1\r\nHost: h\r\nHost: h\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\nHost : h\r\n\r\n", 400), ("GET / HTTP/1.1\r\nHost: h\r\n folded\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\nHost: h\r\nX: a\u{0}b\r\n\r\n", 400), ("\u{16}\u{3}\u{1}", 400),
+        ("GET / HTTP/2.0\r\nHost: h\r\n\r\n", 505), ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
+        ("GET /" + String(repeating: "a", count: 20_000), 431),
+        ("GET / HTTP/1.1\r\nHost: h\r\n" + (0..<200).map { "A\($0): b\r\n" }.joined() + "\r\n", 431),
+    ])
+    func refusesBadHeads(request: String, status: Int) throws {
+        let house = try HTTPHouse()
+        let peer = try house.connect()
+        try peer.send(request + Self.smuggled)
+        let answer = try peer.readAnswer()
+        #expect(answer.status == status && answer.fields.only("Connection") == "close" && !answer.body.isEmpty)
+        #expect(try peer.readToEnd() == "")
+        #expect(house.reactor.counters.badRequests.current == 1 && house.reactor.counters.requests.current == 0)
+    }
+
+    /// What two readers could cut into requests in two ways.
+    @Test(arguments: [
+        "Content-Length: 3\r\nContent-Length: 4\r\n\r\n", "Content-Length: 3, 4\r\n\r\n",
+        "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n", "Content-Length: +3\r\n\r\n",
+        "Content-Length: 0x3\r\n\r\n", "Content-Length: -1\r\n\r\n", "Content-Length: \r\n\r\n",
+        "Content-Length: 99999999999999999999\r\n\r\n", "Transfer-Encoding: gzip, chunked\r\n\r\n",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n", "Transfer-Encoding: identity\r\n\r\n",
+        "Transfer-Encoding: \u{b}chunked\r\n\r\n", "Transfer-Encoding : chunked\r\n\r\n",
+        "X: y\nTransfer-Encoding: chunked\r\n\r\n", "X: y\rContent-Length: 3\r\n\r\n", "X: y\n\n",
+    ])
+    func refusesTheShapesOfSmuggling(fields: String) throws {
+        let house = try HTTPHouse()
+        let peer = try house.connect()
+        try peer.send("POST /echo HTTP/1.1\r\nHost: h\r\n" + fields + "0\r\n\r\n" + Self.smuggled)
+        #expect(try peer.readAnswer().status == 400)
+        #expect(try peer.readToEnd() == "", "nothing behind it is taken for a request")
+        #expect(house.reactor.counters.requests.current == 0)
+    }
+
+    @Test func refusesABadRequestBehindAGoodOne() throws {
+        let house = try HTTPHouse()
+        let peer = try house.connect()
+        try peer.send("GET /path/x HTTP/1.1\r\nHost: h\r\n\r\nnonsense\r\n\r\n")
+        #expect(try peer.readAnswer().body == "GET x ")
+        #expect(try peer.readAnswer().status == 400)
+        #expect(try peer.readToEnd() == "")
+    }
+
+    @Test func answersTheRefusedAtTheDoor() throws {
+        let house = try HTTPHouse()
+        let refusal = HTTPRefusal(status: 503, message: "Full.", fields: [:])
+        let peer = try house.connect(refusal: refusal)
+        try peer.send("GET /path/x HTTP/1.1\r\nHost: h\r\n\r\n" + Self.smuggled)
+        let answer = try peer.readAnswer()
+        #expect(answer.status == 503 && answer.body == "Full.\n" && answer.fields.only("Connection") == "close")
+        #expect(try peer.readToEnd() == "")
+    }
+
+    @Test func asksAtTheDoorAndTellsOfTheEnd() throws {
+        let log = EventLog()
+        let reactor = try ReactorThread()
+        let any = try #require(SocketAddress(host: "127.0.0.1", port: 0))
+        let raw = try Socket.listening(on: any, sharesPort: false).release()
+        let address = try #require(Socket.localAddress(raw))
+        try reactor.run { reactor, stage in
+            var admitted = 0
+            let server = try? HTTPServer(
+                on: reactor, listening: FileDescriptor(adopting: raw), handler: Routing(),
+                settings: {
+                    var settings = HTTPSettings()
+                    settings.admit = { peer in
+                        admitted += 1
+                        log.add("asked for " + (peer?.host ?? "nobody"))
+                        return admitted > 1 ? HTTPRefusal(status: 429, message: "One is enough.") : nil
+                    }
+                    settings.connectionClosed = { log.add("gone " + ($0?.host ?? "nobody")) }
+                    return settings
+                })
+            if let server { stage.kept.append(server) }
+        }
+        let first = HTTPPeer(try SocketPeer(to: address))
+        try log.wait(for: "asked for 127.0.0.1")
+        let second = HTTPPeer(try SocketPeer(to: address))
+        try second.send(Self.smuggled)
+        #expect(try second.readAnswer().status == 429)
+        #expect(reactor.counters.refusedOpen.current == 1)
+        #expect(try second.readToEnd() == "")
+        second.socket.close()
+        try reactor.wait { reactor.counters.connections.current <= 1 }
+        #expect(reactor.counters.refusedOpen.current == 0 && log.count(of: "gone 127.0.0.1") == 0)
+        try first.send(Self.smuggled)
+        #expect(try first.readAnswer().status == 404)
+        first.socket.close()
+        try log.wait(for: "gone 127.0.0.1")
+        try reactor.run { _, stage in (stage.kept.first as? HTTPServer)?.stop() }
+        #expect(throws: SocketPeer.Failed(code: ECONNREFUSED)) { try SocketPeer(to: address) }
+    }
+}

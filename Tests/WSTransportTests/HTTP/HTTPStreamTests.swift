@@ -1,0 +1,200 @@
+import Foundation
+import Testing
+
+@testable import WSTransport
+
+@Suite("RFC 9112 §7.1: answers of unknown length")
+struct HTTPStreamTests {
+    /// A house whose `/` begins a stream that the test goes on with.
+    private final class Streams {
+        var all: [HTTPStream] = []
+    }
+
+    private static func house(
+        log: EventLog = EventLog(), settings: @escaping @Sendable (inout HTTPSettings) -> Void = { _ in }
+    ) throws -> HTTPHouse {
+        let routes: @Sendable (inout Routing, Stage) -> Void = { routing, stage in
+            HTTPHouse.standard(&routing, stage)
+            let streams = Streams()
+            stage.kept.append(streams)
+            routing.add(["GET"], "/") { exchange in
+                guard let stream = exchange.startStream(["Content-Type": "text/event-stream"]) else { return }
+                stream.onClosed = { log.add("closed") }
+                stream.onDrained = { log.add("drained") }
+                stream.onOverflow = { log.add("overflow") }
+                streams.all.append(stream)
+                log.add("started")
+            }
+        }
+        return try HTTPHouse(routes: routes, settings: settings)
+    }
+
+    private static func on(_ house: HTTPHouse, _ body: @escaping @Sendable (HTTPStream) -> Void) throws {
+        try house.reactor.run { _, stage in
+            if let stream = (stage.kept.first as? Streams)?.all.last { body(stream) }
+        }
+    }
+
+    private static let get = "GET / HTTP/1.1\r\nHost: h\r\n\r\n"
+    private static let after = "GET /path/after HTTP/1.1\r\nHost: h\r\n\r\n"
+
+    @Test func sendsEachPieceAsAChunk() throws {
+        let log = EventLog()
+        let house = try Self.house(log: log)
+        let peer = try house.connect()
+        try peer.send(Self.get)
+        let head = try peer.readHead()
+        #expect(head.status == 200 && head.fields.only("Transfer-Encoding") == "chunked")
+        #expect(head.fields.first("Content-Length") == nil)
+        let long = String(repeating: "x", count: 70_000)
+        try Self.on(house) { stream in
+            stream.send(Array("one".utf8))
+            stream.send([])
+            stream.send(Array(long.utf8))
+        }
+        #expect(try peer.readChunk() == "one")
+        #expect(try peer.readChunk() == long)
+        try Self.on(house) { stream in
+            stream.send(Array("\r\n0\r\n\r\n".utf8))
+            stream.end()
+            stream.end()
+            stream.send(Array("late".utf8))
+        }
+        #expect(try peer.readChunk() == "\r\n0\r\n\r\n")
+        #expect(try peer.readChunk() == nil)
+        try peer.send(Self.after)
+        #expect(try peer.readAnswer().body == "GET after ")
+        #expect(log.count(of: "closed") == 0)
+    }
+
+    /// What a client asks for while it is sent a stream is answered after it.
+    @Test(arguments: [true, false])
+    func answersWhatCameDuringTheStream(isTogether: Bool) throws {
+        let log = EventLog()
+        let house = try Self.house(log: log)
+        let peer = try house.connect()
+        try peer.send(Self.get + (isTogether ? Self.after : ""))
+        try log.wait(for: "started")
+        if !isTogether {
+            let before = house.reactor.counters.receivedBytes.current
+            try peer.send(Self.after)
+            try house.reactor.wait { house.reactor.counters.receivedBytes.current != before }
+        }
+        try house.reactor.turns()
+        try Self.on(house) { $0.end() }
+        #expect(try peer.readAnswer().chunks == [])
+        #expect(try peer.readAnswer().body == "GET after ")
+    }
+
+    @Test func tellsTheHandlerWhenThePeerIsGone() throws {
+        let log = EventLog()
+        let house = try Self.house(log: log)
+        let peer = try house.connect()
+        try peer.send(Self.get)
+        try log.wait(for: "started")
+        peer.socket.shutDownSending()
+        try log.wait(for: "closed")
+        try Self.on(house) { $0.send([1]) }
+        #expect(log.all == ["started", "closed"])
+    }
+
+    @Test func endsAStreamWhosePeerIsGone() async {
+        await #expect(processExitsWith: .success) {
+            let log = EventLog()
+            let house = try Self.house(log: log)
+            let peer = try house.connect()
+            try peer.send(Self.get)
+            try log.wait(for: "started")
+            peer.socket.close()
+            try log.wait(for: "closed")
+            try house.reactor.turns()
+            try Self.on(house) { $0.end() }
+        }
+    }
+
+    @Test func hasNoBodyForAHead() throws {
+        let log = EventLog()
+        let house = try Self.house(log: log)
+        let peer = try house.connect()
+        try peer.send(Self.get.replacingOccurrences(of: "GET", with: "HEAD"))
+        try log.wait(for: "started")
+        try Self.on(house) { stream in
+            #expect(stream.isBodyless)
+            stream.send([1])
+            stream.end()
+        }
+        try peer.send(Self.after)
+        #expect(try peer.readAnswer(isHead: true).fields.only("Transfer-Encoding") == "chunked")
+        #expect(try peer.readAnswer().body == "GET after ")
+    }
+
+    @Test func refusesTheOldVersion() throws {
+        let house = try Self.house()
+        let peer = try house.connect()
+        try peer.send("GET / HTTP/1.0\r\n\r\n")
+        #expect(try peer.readAnswer().status == 505)
+        #expect(try peer.readToEnd() == "")
+    }
+
+    @Test func endsTheConnectionWhereTheClientWantsThat() throws {
+        let log = EventLog()
+        let house = try Self.house(log: log)
+        let peer = try house.connect()
+        try peer.send("GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+        try log.wait(for: "started")
+        try Self.on(house) { $0.end() }
+        let answer = try peer.readAnswer()
+        #expect(answer.fields.only("Connection") == "close" && answer.body == "")
+        #expect(try peer.readToEnd() == "")
+    }
+
+    @Test func resetsWhoFallsTooFarBehind() throws {
+        let log = EventLog()
+        let house = try Self.house(log: log) { $0.maximumUnsent = 50_000 }
+        let peer = try house.connect(sendBytes: 4096)
+        try peer.send(Self.get)
+        try log.wait(for: "started")
+        try Self.on(house) { $0.send([UInt8](repeating: 1, count: 200_000)) }
+        try house.reactor.turns()
+        #expect(log.all == ["started"], "one large piece is not held against it")
+        try Self.on(house) { $0.send([1]) }
+        try log.wait(for: "closed")
+        #expect(log.all == ["started", "overflow", "closed"])
+        #expect(house.reactor.counters.slowReaders.current == 1)
+    }
+
+    @Test func resetsWhoTakesNothingForTooLong() throws {
+        let log = EventLog()
+        let house = try Self.house(log: log) { $0.maximumUnsentAge = 200_000_000 }
+        let peer = try house.connect(sendBytes: 4096)
+        try peer.send(Self.get)
+        try log.wait(for: "started")
+        try Self.on(house) { $0.send([UInt8](repeating: 1, count: 200_000)) }
+        try log.wait(for: "closed")
+        #expect(house.reactor.counters.slowReaders.current == 1)
+        withExtendedLifetime(peer) {}
+    }
+
+    @Test func goesOnWithWhoCatchesUp() throws {
+        let log = EventLog()
+        let house = try Self.house(log: log) { $0.maximumUnsentAge = 20_000_000_000 }
+        let peer = try house.connect(sendBytes: 4096)
+        try peer.send(Self.get)
+        _ = try peer.readHead()
+        try Self.on(house) { $0.send([UInt8](repeating: 49, count: 200_000)) }
+        #expect(try peer.readChunk() == String(repeating: "1", count: 200_000))
+        try log.wait(for: "drained")
+        try Self.on(house) { $0.send(Array("more".utf8)) }
+        #expect(try peer.readChunk() == "more")
+    }
+
+    @Test func resetsWhoTalksTooMuchIntoAStream() throws {
+        let log = EventLog()
+        let house = try Self.house(log: log)
+        let peer = try house.connect()
+        try peer.send(Self.get)
+        try log.wait(for: "started")
+        try peer.send(String(repeating: "x", count: 20_000))
+        try log.wait(for: "closed")
+    }
+}

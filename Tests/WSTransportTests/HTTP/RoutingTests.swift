@@ -1,0 +1,66 @@
+import Foundation
+import Testing
+
+@testable import WSTransport
+
+@Suite("Which handler answers")
+struct RoutingTests {
+    private static func house(prefix: String = "") throws -> HTTPHouse {
+        let routes: @Sendable (inout Routing, Stage) -> Void = { routing, _ in
+            for (methods, pattern, name) in [
+                (["GET"], "/a", "a"), (["PUT", "DELETE"], "/a", "change a"), (["GET"], "/a/*", "below a"),
+                (["GET"], "/a/b", "never"), ([], "/any", "any"), (["GET"], "/", "root"),
+            ] {
+                routing.add(methods, pattern) { exchange in
+                    let text = "\(name): \(exchange.captured)"
+                    exchange.respond(HTTPResponse(contentType: "text/plain", text: text))
+                }
+            }
+        }
+        return try HTTPHouse(routes: routes, settings: { $0.pathPrefix = prefix })
+    }
+
+    private static func ask(_ house: HTTPHouse, _ method: String, _ target: String) throws -> HTTPPeer.Answer {
+        let peer = try house.connect()
+        try peer.send("\(method) \(target) HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+        return try peer.readAnswer(isHead: method == "HEAD")
+    }
+
+    @Test(arguments: [
+        ("GET", "/", "root: "), ("GET", "/a", "a: "), ("GET", "/a?x=/b", "a: "), ("PUT", "/a", "change a: "),
+        ("GET", "/a/", "below a: "), ("GET", "/a/b%2Fc/ä", "below a: b%2Fc/ä"), ("GET", "/a/b", "below a: b"),
+        ("BREW", "/any", "any: "), ("OPTIONS", "/any", "any: "), ("GET", "http://h/a/q", "below a: q"),
+        ("GET", "http://h", "root: "),
+    ])
+    func finds(method: String, target: String, body: String) throws {
+        let house = try Self.house()
+        let target = target.replacingOccurrences(of: "ä", with: "%C3%A4")
+        let answer = try Self.ask(house, method, target)
+        #expect(answer.status == 200)
+        #expect(answer.body == body.replacingOccurrences(of: "ä", with: "%C3%A4"))
+    }
+
+    @Test func tellsWhichMethodsThereAre() throws {
+        let house = try Self.house()
+        let refused = try Self.ask(house, "POST", "/a")
+        #expect(refused.status == 405 && refused.fields.only("Allow") == "GET, PUT, DELETE, HEAD, OPTIONS")
+        let asked = try Self.ask(house, "OPTIONS", "/a")
+        #expect(asked.status == 204 && asked.fields.only("Allow") == "GET, PUT, DELETE, HEAD, OPTIONS")
+        #expect(try Self.ask(house, "get", "/a").status == 405, "methods are case-sensitive")
+        #expect(try Self.ask(house, "HEAD", "/a").status == 200)
+    }
+
+    @Test(arguments: ["/b", "/A", "/a%2F", "//a", "/ab", "/an", "/any/"])
+    func knowsNothingElse(target: String) throws {
+        let house = try Self.house()
+        for method in ["GET", "OPTIONS", "POST"] { #expect(try Self.ask(house, method, target).status == 404) }
+    }
+
+    @Test(arguments: [
+        ("/broker/a", 200), ("/broker", 200), ("/broker?x", 200), ("/broker/", 200), ("/brokera", 404),
+        ("/a", 404), ("/", 404), ("/broke", 404), ("/broker/broker/a", 404), ("/%62roker/a", 404),
+    ])
+    func answersBelowItsPrefixOnly(target: String, status: Int) throws {
+        #expect(try Self.ask(try Self.house(prefix: "/broker"), "GET", target).status == status)
+    }
+}

@@ -1,0 +1,64 @@
+import Foundation
+import Synchronization
+import Testing
+
+@testable import WSTransport
+
+@Suite("Letters between threads")
+struct MailboxTests {
+    final class Tally: Sendable {
+        let count = Atomic<Int>(0)
+        func add() { count.add(1, ordering: .relaxed) }
+        var current: Int { count.load(ordering: .relaxed) }
+    }
+
+    @Test func wakesOnceForEachEmptiness() {
+        let wakeups = Tally()
+        let mailbox = Mailbox<Int>(wakeup: { wakeups.add() })
+        #expect(mailbox.drain() == [])
+        for letter in 0..<5 { mailbox.post(letter) }
+        #expect(wakeups.current == 1)
+        #expect(mailbox.drain() == [0, 1, 2, 3, 4])
+        #expect(mailbox.drain() == [])
+        mailbox.post(9, waking: false)
+        #expect(wakeups.current == 1)
+        #expect(mailbox.drain() == [9])
+        mailbox.post(10)
+        #expect(wakeups.current == 2)
+    }
+
+    @Test func losesNothingOfManyThreads() throws {
+        let reactor = try ReactorThread()
+        let (producers, letters) = (6, 3000)
+        let log = EventLog()
+        let mailbox = try reactor.run { reactor, stage in
+            let seen = Seen(producers: producers)
+            stage.kept.append(seen)
+            return reactor.makeMailbox { (letter: (producer: Int, number: Int)) in
+                seen.take(letter.producer, letter.number)
+                if seen.total == producers * letters { log.add(seen.isInOrder ? "all, in order" : "out of order") }
+            }
+        }
+        let threads = try (0..<producers).map { producer in
+            try startThread(named: "producer") {
+                for number in 0..<letters { mailbox.post((producer, number)) }
+            }
+        }
+        for thread in threads { thread.join() }
+        try log.wait(for: "all, in order")
+    }
+
+    private final class Seen {
+        private var next: [Int]
+        private(set) var total = 0
+        private(set) var isInOrder = true
+
+        init(producers: Int) { next = Array(repeating: 0, count: producers) }
+
+        func take(_ producer: Int, _ number: Int) {
+            if next[producer] != number { isInOrder = false }
+            next[producer] += 1
+            total += 1
+        }
+    }
+}

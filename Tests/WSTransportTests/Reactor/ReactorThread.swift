@@ -1,0 +1,125 @@
+import Foundation
+import Synchronization
+
+@testable import WSTransport
+
+/// A reactor that runs on a thread of its own until this value ends.
+final class ReactorThread: Sendable {
+    let remote: Remote
+    let counters = ReactorCounters()
+    /// What ``run(_:)`` waits for.
+    private final class Outcome<Value: Sendable>: Sendable {
+        let value = Mutex<Value?>(nil)
+        let done = DispatchSemaphore(value: 0)
+    }
+    /// The reactor did not answer within ten seconds.
+    struct Stuck: Error {}
+
+    private let thread: ThreadHandle
+
+    init() throws {
+        remote = try Remote()
+        let reactor = try Reactor(index: 0, counters: counters, remote: remote)
+        reactor.attachment = Stage()
+        // Nobody else refers to the reactor from here on.
+        nonisolated(unsafe) let owned = reactor
+        thread = try startThread(named: "reactor") { owned.run() }
+    }
+
+    deinit {
+        remote.run { $0.stop() }
+        thread.join()
+    }
+
+    /// Runs `body` in a turn of the reactor and waits for what it returns.
+    @discardableResult
+    func run<Value: Sendable>(_ body: @escaping @Sendable (Reactor, Stage) -> Value) throws -> Value {
+        let outcome = Outcome<Value>()
+        remote.run { reactor in
+            guard let stage = reactor.attachment as? Stage else { return }
+            let value = body(reactor, stage)
+            outcome.value.withLock { $0 = value }
+            outcome.done.signal()
+        }
+        guard outcome.done.wait(timeout: .now() + 10) == .success, let value = outcome.value.withLock({ $0 }) else {
+            throw Stuck()
+        }
+        return value
+    }
+
+    /// Lets several turns pass.
+    func turns(_ count: Int = 5) throws { for _ in 0..<count { try run { _, _ in } } }
+
+    /// Lets turns pass until `condition` holds.
+    func wait(until condition: () -> Bool) throws {
+        let limit = MonotonicTime.now.advanced(byNanoseconds: 10_000_000_000)
+        while !condition() {
+            guard MonotonicTime.now < limit else { throw Stuck() }
+            try turns(1)
+        }
+    }
+
+    /// Adopts one end of a pair of sockets and returns the other one.
+    func adopt(
+        log: EventLog = EventLog(), sendBytes: Int32? = nil,
+        _ configure: @escaping @Sendable (TestDriver) -> Void = { _ in }
+    ) throws -> SocketPeer {
+        let (peer, other) = SocketPeer.pair(sendBytes: sendBytes)
+        try run { reactor, stage in
+            let stream = reactor.adopt(FileDescriptor(adopting: other), peer: nil)
+            let driver = TestDriver(stream, log)
+            stream.driver = driver
+            stage.drivers.append(driver)
+            configure(driver)
+        }
+        return peer
+    }
+}
+
+/// What lives on the reactor's thread.
+final class Stage {
+    var drivers: [TestDriver] = []
+    var kept: [AnyObject] = []
+    var pending: [() -> Void] = []
+}
+
+/// A driver that logs its calls and does what the test says.
+final class TestDriver: StreamDriver {
+    let stream: StreamConnection
+    let log: EventLog
+    /// How many of these bytes are taken; they are logged.
+    var onReceived: (TestDriver, [UInt8]) -> Int = { $1.count }
+    var onEnd: (TestDriver) -> Void = { _ in }
+    var onClosed: (TestDriver) -> Void = { _ in }
+    var onDeadline: (TestDriver) -> Void = { _ in }
+
+    init(_ stream: StreamConnection, _ log: EventLog) {
+        self.stream = stream
+        self.log = log
+    }
+
+    func received(_ bytes: UnsafeMutableRawBufferPointer) -> Int {
+        let taken = onReceived(self, Array(bytes))
+        log.add("received " + String(decoding: bytes.prefix(taken), as: UTF8.self))
+        return taken
+    }
+
+    func receivedEnd() {
+        log.add("end")
+        onEnd(self)
+    }
+
+    func deadlinePassed() {
+        onDeadline(self)
+        log.add("deadline")
+    }
+
+    func fellBehind() { log.add("behind") }
+    func drained() { log.add("drained") }
+    func overflowed() { log.add("overflowed") }
+
+    func closed() {
+        onClosed(self)
+        log.add("closed")
+    }
+}

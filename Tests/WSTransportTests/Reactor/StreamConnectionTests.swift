@@ -1,0 +1,145 @@
+import Foundation
+import Testing
+
+@testable import WSTransport
+
+@Suite("Bytes in and out of a connection")
+struct StreamConnectionTests {
+    @Test func sendsWhatATurnBringsAtOnce() throws {
+        let reactor = try ReactorThread()
+        let peer = try reactor.adopt()
+        let before = reactor.counters.sends.current
+        try reactor.run { _, stage in
+            for number in 0..<100 { stage.drivers[0].stream.send(Array("\(number),".utf8)) }
+            stage.drivers[0].stream.send([])
+        }
+        let expected = (0..<100).map { "\($0)," }.joined()
+        #expect(String(decoding: try peer.readSome(), as: UTF8.self) == expected)
+        try reactor.turns()
+        #expect(reactor.counters.sends.current - before == 1)
+    }
+
+    @Test func keepsTheOrderOverTheLanes() throws {
+        let reactor = try ReactorThread()
+        let peer = try reactor.adopt()
+        let before = reactor.counters.sends.current
+        try reactor.run { reactor, stage in
+            for number in 0..<30 {
+                let bytes = Array("\(number),".utf8)
+                let segment = bytes.withUnsafeBytes { reactor.encode(lane: number % 3, $0) }
+                reactor.send(segment, to: stage.drivers[0].stream.slot)
+            }
+        }
+        let expected = (0..<30).map { "\($0)," }.joined()
+        #expect(try peer.readText(expected.utf8.count) == expected)
+        try reactor.turns()
+        #expect(reactor.counters.sends.current - before == 1)
+    }
+
+    @Test func keepsWhatASlowReaderDoesNotTake() throws {
+        let reactor = try ReactorThread()
+        let log = EventLog()
+        let peer = try reactor.adopt(log: log, sendBytes: 8192)
+        var expected: [UInt8] = []
+        var random = SplitMix(schedule: 4)
+        for _ in 0..<40 {
+            let bytes = random.bytes(20_000)
+            expected += bytes
+            try reactor.run { _, stage in stage.drivers[0].stream.send(bytes) }
+        }
+        try log.wait(for: "behind")
+        let unsent = try reactor.run { _, stage in
+            let stream = stage.drivers[0].stream
+            return (bytes: stream.unsentBytes, age: stream.unsentAge)
+        }
+        #expect(unsent.bytes > 700_000 && unsent.bytes < 800_000 && unsent.age > 0)
+        #expect(log.all == ["behind"])
+        #expect(try peer.read(expected.count) == expected)
+        try log.wait(for: "drained")
+        try reactor.run { _, stage in stage.drivers[0].stream.send([1]) }
+        #expect(try peer.read(1) == [1])
+        #expect(try reactor.run { _, stage in stage.drivers[0].stream.unsentBytes } == 0)
+        #expect(log.all == ["behind", "drained"])
+    }
+
+    @Test func tellsOfAnOverflow() throws {
+        let reactor = try ReactorThread()
+        let log = EventLog()
+        let peer = try reactor.adopt(log: log, sendBytes: 8192) { $0.stream.maximumUnsent = 100_000 }
+        try reactor.run { _, stage in stage.drivers[0].stream.send([UInt8](repeating: 1, count: 90_000)) }
+        try log.wait(for: "behind")
+        try reactor.turns()
+        #expect(log.count(of: "overflowed") == 0)
+        try reactor.run { _, stage in stage.drivers[0].stream.send([UInt8](repeating: 2, count: 90_000)) }
+        try log.wait(for: "overflowed")
+        #expect(try peer.read(180_000).last == 2)
+    }
+
+    @Test func handsTheRestOverAgainWithWhatFollows() throws {
+        let reactor = try ReactorThread()
+        let log = EventLog()
+        let peer = try reactor.adopt(log: log) { driver in
+            // Takes whole words of four only.
+            driver.onReceived = { $1.count / 4 * 4 }
+        }
+        try peer.send("abcdef")
+        try log.wait(for: "received abcd")
+        try peer.send("g")
+        try log.wait(for: "received ", times: 2)
+        try peer.send("hij")
+        try log.wait(for: "received efgh")
+        #expect(log.all.filter { $0 != "received " } == ["received abcd", "received efgh"])
+    }
+
+    @Test func letsWhoIsPausedWait() throws {
+        let reactor = try ReactorThread()
+        let log = EventLog()
+        let peer = try reactor.adopt(log: log) { driver in
+            driver.onReceived = { driver, bytes in
+                driver.stream.pauseReading()
+                return 2
+            }
+        }
+        try peer.send("abcdef")
+        try log.wait(for: "received ab")
+        try peer.send("gh")
+        try reactor.turns()
+        #expect(log.all == ["received ab"])
+        #expect(try reactor.run { _, stage in stage.drivers[0].stream.isReadingPaused })
+        for word in ["cd", "ef"] {
+            try reactor.run { _, stage in stage.drivers[0].stream.resumeReading() }
+            try log.wait(for: "received " + word)
+        }
+        try reactor.run { _, stage in stage.drivers[0].stream.resumeReading() }
+        try log.wait(for: "received gh")
+        #expect(log.all == ["received ab", "received cd", "received ef", "received gh"])
+    }
+
+    @Test func countsWhatItReceives() throws {
+        let reactor = try ReactorThread()
+        let log = EventLog()
+        let peer = try reactor.adopt(log: log)
+        let before = try reactor.run { _, stage in stage.drivers[0].stream.lastReceived }
+        try peer.send("abc")
+        try log.wait(for: "received abc")
+        #expect(reactor.counters.receivedBytes.current == 3)
+        #expect(try reactor.run { _, stage in stage.drivers[0].stream.lastReceived } > before)
+        #expect(reactor.counters.connections.current == 1)
+    }
+
+    @Test func saysItsDeadlineOnceAndNotWhenItIsTakenBack() throws {
+        let reactor = try ReactorThread()
+        let (first, second) = (EventLog(), EventLog())
+        let peers = [try reactor.adopt(log: first), try reactor.adopt(log: second)]
+        let before = MonotonicTime.now
+        try reactor.run { reactor, stage in
+            stage.drivers[0].stream.setDeadline(reactor.now.advanced(byNanoseconds: 150_000_000))
+            stage.drivers[1].stream.setDeadline(reactor.now.advanced(byNanoseconds: 10_000_000))
+            stage.drivers[1].stream.setDeadline(nil)
+        }
+        try first.wait(for: "deadline")
+        #expect(MonotonicTime.now.nanoseconds(since: before) >= 150_000_000)
+        #expect(second.all == [] && first.all == ["deadline"])
+        withExtendedLifetime(peers) {}
+    }
+}

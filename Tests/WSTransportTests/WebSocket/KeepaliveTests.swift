@@ -1,0 +1,75 @@
+import Foundation
+import Testing
+
+@testable import WSTransport
+
+@Suite("RFC 6455 §5.5.2: keeping a connection alive")
+struct KeepaliveTests {
+    private static func house(timeout: Int64 = 60_000_000_000) throws -> WebSocketHouse {
+        try WebSocketHouse { options in
+            options.pingInterval = 200_000_000
+            options.pingTimeout = timeout
+        }
+    }
+
+    @Test func pingsAfterSilenceAndKeepsTheRoundTrip() throws {
+        let house = try Self.house()
+        let before = MonotonicTime.now
+        let peer = try house.open()
+        #expect(try house.on { $0.roundTrip } == nil)
+        for number in 1...3 {
+            let ping = try #require(try peer.readFrame())
+            #expect(ping.opcode == .ping)
+            #expect(MonotonicTime.now.nanoseconds(since: before) >= 200_000_000 * Int64(number))
+            try peer.send(.pong, ping.payload)
+        }
+        try house.reactor.turns()
+        #expect(try #require(try house.on { $0.roundTrip }) > 0)
+        #expect(house.reactor.counters.pingsSent.current >= 3 && house.reactor.counters.evicted.current == 0)
+    }
+
+    @Test func evictsWhoAnswersNothing() throws {
+        let house = try Self.house(timeout: 200_000_000)
+        let before = MonotonicTime.now
+        let peer = try house.open()
+        #expect(try peer.readToEnd() == [.init(.ping, [])])
+        #expect(MonotonicTime.now.nanoseconds(since: before) >= 400_000_000)
+        try house.log.wait(for: "closed 1006  unclean")
+        #expect(house.reactor.counters.evicted.current == 1 && house.reactor.counters.webSockets.current == 0)
+    }
+
+    /// An answer to each PING, but never a PONG: even a part of a frame is life.
+    @Test func takesAnyByteForLife() throws {
+        let house = try Self.house(timeout: 2_000_000_000)
+        let peer = try house.open()
+        let bytes = WebSocketPeer.bytes(.text, [65])
+        for byte in bytes {
+            #expect(try peer.readFrame()?.opcode == .ping)
+            try peer.socket.send([byte])
+        }
+        #expect(try peer.readFrame() == .init(.text, [65]))
+        #expect(house.reactor.counters.evicted.current == 0)
+        #expect(house.reactor.counters.pingsSent.current >= bytes.count)
+    }
+
+    @Test func doesNotPingWhoTalks() throws {
+        let house = try WebSocketHouse { $0.pingInterval = 2_000_000_000 }
+        let peer = try house.open()
+        let end = MonotonicTime.now.advanced(byNanoseconds: 2_500_000_000)
+        while MonotonicTime.now < end {
+            try peer.send(.text, [65])
+            #expect(try peer.readFrame() == .init(.text, [65]))
+        }
+        #expect(house.reactor.counters.pingsSent.current == 0)
+    }
+
+    @Test func doesNotPingWhereThatIsOff() throws {
+        let house = try WebSocketHouse { $0.pingInterval = nil }
+        let other = try Self.house()
+        let (quiet, pinged) = (try house.open(), try other.open())
+        #expect(try pinged.readFrame()?.opcode == .ping)
+        try quiet.send(.text, [65])
+        #expect(try quiet.readFrame() == .init(.text, [65]))
+        #expect(house.reactor.counters.pingsSent.current == 0)
+    }
+}

@@ -1,0 +1,117 @@
+import Foundation
+import Testing
+
+@testable import WSTransport
+
+@Suite("RFC 6455 §7.4.1: peers that do not take what they are sent")
+struct SlowReaderTests {
+    /// Frames that say themselves how long they are, so that a cut one is found.
+    private static func message(_ number: Int, _ count: Int) -> [UInt8] {
+        Array("\(number):".utf8) + [UInt8](repeating: UInt8(truncatingIfNeeded: number), count: count)
+    }
+
+    private static func close(_ house: WebSocketHouse, _ peer: WebSocketPeer, reason: String) throws -> Int {
+        var frames = try peer.readUntilClose()
+        #expect(frames.popLast() == .close(.tryAgainLater, reason))
+        for (number, frame) in frames.enumerated() {
+            #expect(frame.opcode == .binary && frame.payload.starts(with: Array("\(number):".utf8)))
+            #expect(frame.payload.dropFirst("\(number):".utf8.count).allSatisfy { Int($0) == number & 0xFF })
+        }
+        try peer.sendClose(.tryAgainLater)
+        #expect(try peer.readFrame() == nil)
+        try house.reactor.wait { house.reactor.counters.connections.current <= 0 }
+        #expect(house.log.all.filter { $0 != "drained" }.count == 1, "the end is reported once")
+        #expect(house.log.all.contains { $0.hasPrefix("closed 1013 ") })
+        #expect(house.reactor.counters.slowReaders.current == 1 && house.reactor.counters.webSockets.current == 0)
+        return frames.count
+    }
+
+    @Test(arguments: [10, 120, 1000, 30_000, 70_000], [true, false])
+    func endsAfterTheFrameThatIsPartlySent(size: Int, isInOneTurn: Bool) throws {
+        let house = try WebSocketHouse { options in
+            options.maximumUnsent = 200_000
+            options.closeTimeout = 60_000_000_000
+        }
+        let peer = try house.open(sendBytes: 4096)
+        let count = 400_000 / size + 2
+        if isInOneTurn {
+            try house.on { socket in
+                for number in 0..<count { socket.send(.binary, Self.message(number, size)) }
+            }
+            // What one turn brings is not held against who has kept up; what follows is.
+            try house.on { $0.send(.binary, Self.message(count, size)) }
+        } else {
+            var number = 0
+            let batch = max(1, 20_000 / size)
+            while number < count {
+                let range = number..<min(count, number + batch)
+                try house.on { socket in for number in range { socket.send(.binary, Self.message(number, size)) } }
+                number = range.upperBound
+            }
+        }
+        try house.reactor.turns()
+        let whole = try Self.close(house, peer, reason: "more than 200000 bytes unsent")
+        #expect(whole <= count, "the rest is dropped")
+    }
+
+    @Test func endsWhoTakesNothingForTooLong() throws {
+        let house = try WebSocketHouse { options in
+            options.maximumUnsentAge = 300_000_000
+            options.closeTimeout = 60_000_000_000
+        }
+        let peer = try house.open(sendBytes: 4096)
+        try house.on { socket in for number in 0..<100 { socket.send(.binary, Self.message(number, 1000)) } }
+        try house.reactor.wait { house.reactor.counters.slowReaders.current != 0 }
+        _ = try Self.close(house, peer, reason: "unsent for 0 s")
+    }
+
+    @Test func sparesWhoCatchesUpInTime() throws {
+        let house = try WebSocketHouse { $0.maximumUnsentAge = 20_000_000_000 }
+        let peer = try house.open(sendBytes: 4096)
+        for round in 0..<3 {
+            try house.on { socket in for number in 0..<100 { socket.send(.binary, Self.message(number, 1000)) } }
+            for number in 0..<100 {
+                #expect(try peer.readFrame() == .init(.binary, Self.message(number, 1000)))
+            }
+            try house.log.wait(for: "drained", times: round + 1)
+        }
+        #expect(house.reactor.counters.slowReaders.current == 0)
+    }
+
+    @Test func losesPatienceWithWhoReadsNotEvenTheClose() throws {
+        let house = try WebSocketHouse { options in
+            options.maximumUnsent = 50_000
+            options.closeTimeout = 200_000_000
+        }
+        let peer = try house.open(sendBytes: 4096)
+        for number in 0..<100 { try house.on { $0.send(.binary, Self.message(number, 1000)) } }
+        try house.reactor.wait { house.reactor.counters.connections.current <= 0 }
+        #expect(house.reactor.counters.connections.current == 0)
+        #expect(house.log.all.count { $0.hasPrefix("closed ") } == 1)
+        withExtendedLifetime(peer) {}
+    }
+
+    /// Many sockets answer in the turn in which their peers are given up; each of them gets whole frames.
+    @Test func endsManyInOneTurn() async {
+        await #expect(processExitsWith: .success) {
+            let house = try WebSocketHouse()
+            let peers = try (0..<64).map { _ in try house.open() }
+            try house.reactor.run { _, stage in
+                for case let session as LoggingSession in stage.kept { session.socket.send(.text, [65]) }
+                for case let session as LoggingSession in stage.kept { session.socket.closeSlowReader("now") }
+            }
+            for peer in peers { #expect(try peer.readUntilClose().last == .close(.tryAgainLater, "now")) }
+        }
+    }
+}
+
+extension WebSocketPeer {
+    fileprivate func readUntilClose() throws -> [Frame] {
+        var frames: [Frame] = []
+        while let frame = try readFrame() {
+            frames.append(frame)
+            if frame.opcode == .close { break }
+        }
+        return frames
+    }
+}
