@@ -10,45 +10,45 @@ final class ListeningSockets: Sendable {
 
     /// With the ports the kernel chose.
     let descriptions: [String]
-    private let open: Mutex<[Place: Int32]>
+    private let bound: Mutex<[Place: Int32]>
     private let paths: [String]
     private static let admin = -1
 
     init(_ settings: Settings, reactors: Int) throws(BrokerError) {
-        var open: [Place: Int32] = [:]
+        var bound: [Place: Int32] = [:]
         var descriptions: [String] = []
         var paths: [String] = []
         for (number, listener) in settings.listen.enumerated() {
             switch listener.address {
             case .unix(let path):
-                open[Place(listener: number, reactor: 0)] = try Self.bind(path: path)
+                bound[Place(listener: number, reactor: 0)] = try Self.bind(path: path)
                 paths.append(path)
                 descriptions.append("unix:\(path)")
             case .internet(let host, let port):
                 // SO_REUSEPORT would let a second broker share the port unnoticed: the first bind is made without it.
                 if reactors > 1, port != 0 { Socket.close(try Self.bind(host: host, port: port, isShared: false)) }
-                var bound = port
+                var chosen = port
                 for reactor in 0..<reactors {
-                    let descriptor = try Self.bind(host: host, port: bound, isShared: reactors > 1)
+                    let descriptor = try Self.bind(host: host, port: chosen, isShared: reactors > 1)
                     // Port 0 lets the kernel choose, once: the other reactors share its choice.
-                    bound = Socket.localAddress(descriptor)?.port ?? bound
-                    open[Place(listener: number, reactor: reactor)] = descriptor
+                    chosen = Socket.localAddress(descriptor)?.port ?? chosen
+                    bound[Place(listener: number, reactor: reactor)] = descriptor
                 }
-                let address = SocketAddress(host: host, port: bound)?.description ?? "\(host):\(bound)"
+                let address = SocketAddress(host: host, port: chosen)?.description ?? "\(host):\(chosen)"
                 descriptions.append("http://\(address)\(listener.pathPrefix)")
             }
         }
         let path = settings.adminSocketPath
-        open[Place(listener: Self.admin, reactor: 0)] = try Self.bind(path: path)
+        bound[Place(listener: Self.admin, reactor: 0)] = try Self.bind(path: path)
         paths.append(path)
-        self.open = Mutex(open)
+        self.bound = Mutex(bound)
         self.descriptions = descriptions
         self.paths = paths
     }
 
     /// The socket of a listener on a reactor, once.
     func take(listener: Int, reactor: Int) -> FileDescriptor? {
-        let raw = open.withLock { $0.removeValue(forKey: Place(listener: listener, reactor: reactor)) }
+        let raw = bound.withLock { $0.removeValue(forKey: Place(listener: listener, reactor: reactor)) }
         guard let raw else { return nil }
         return FileDescriptor(adopting: raw)
     }

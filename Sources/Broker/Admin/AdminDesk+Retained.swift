@@ -36,7 +36,10 @@ extension AdminDesk {
         let topic = try topic(question)
         guard let data = question.data else { throw Refusal(.badRequest, "data: expected a string.") }
         var draft = Draft(topic: topic, payload: data, kind: .text)
-        if question.encoding == "base64" {
+        if let encoding = question.encoding {
+            guard encoding == "base64" else {
+                throw Refusal(.badRequest, "encoding: expected \"base64\", found \"\(encoding)\".")
+            }
             guard let bytes = Base64.decode(String(decoding: data, as: UTF8.self)) else {
                 throw Refusal(.badRequest, "data: expected a string of base64.")
             }

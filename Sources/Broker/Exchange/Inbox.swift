@@ -18,7 +18,9 @@ package final class Inbox: Sendable {
         self.mailbox = mailbox
     }
 
-    /// Puts messages in. Any thread; `waking` as in ``Mailbox/post(_:waking:)``.
+    /// Puts messages in.
+    ///
+    /// Any thread; `waking` as in ``Mailbox/post(_:waking:)``.
     func post(_ messages: [Message], bytes: Int, waking: Bool) {
         undelivered.add(bytes, ordering: .relaxed)
         mailbox.post(.published(messages), waking: waking)

@@ -80,6 +80,9 @@ package protocol RetainedStore: AnyObject, Sendable {
         _ filter: TopicFilter, after position: Topic?, visiting maximum: Int, now: Int64, _ body: (Message) -> Bool
     ) throws(StorageError) -> ScanEnd
 
+    /// What is committed now, and stays to be read.
+    func view() throws(StorageError) -> any RetainedView
+
     /// Sets (or, where the payload is empty, removes) the retained values, in order; all on disk when it returns, or
     /// none.
     ///
@@ -94,6 +97,17 @@ package protocol RetainedStore: AnyObject, Sendable {
 
     /// How much the store holds.
     func statistics() throws(StorageError) -> StoreStatistics
+}
+
+/// The retained values as they were at one moment, for as long as somebody holds this.
+///
+/// Values that are replaced or removed meanwhile keep their room in the store, so nobody holds it for long.
+/// One thread at a time uses it.
+package protocol RetainedView: AnyObject, Sendable {
+    /// As ``RetainedStore/scan(_:after:visiting:now:_:)``.
+    func scan(
+        _ filter: TopicFilter, after position: Topic?, visiting maximum: Int, now: Int64, _ body: (Message) -> Bool
+    ) throws(StorageError) -> ScanEnd
 }
 
 /// The limits on retained values.

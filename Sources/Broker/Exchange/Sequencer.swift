@@ -28,6 +28,8 @@ package final class Sequencer: Sendable {
         var isReserving = false
         var inboxes: [Inbox] = []
         var overlay: [Topic: Message] = [:]
+        /// How many commits the overlay has been told of.
+        var commits: UInt64 = 0
         var storeThread: StoreThread?
     }
 
@@ -69,7 +71,8 @@ package final class Sequencer: Sendable {
     /// - Returns: one result for each draft: its number and whether the store was given it.
     package func sequence(_ drafts: [Draft], from shard: Int) -> [Result<(seq: UInt64, isQueued: Bool), Refusal>] {
         let time = WallClock.unixMilliseconds
-        return state.withLock { state in
+        var wanted: (thread: StoreThread, target: UInt64)?
+        let results = state.withLock { state in
             var results: [Result<(seq: UInt64, isQueued: Bool), Refusal>] = []
             results.reserveCapacity(drafts.count)
             var messages: [Message] = []
@@ -89,9 +92,11 @@ package final class Sequencer: Sendable {
                     inbox.post(messages, bytes: bytes, waking: inbox.shard != shard)
                 }
             }
-            reserveAhead(&state)
+            wanted = reservation(&state)
             return results
         }
+        if let wanted { reserve(wanted.target, on: wanted.thread) }
+        return results
     }
 
     private func accept(_ draft: Draft, _ state: inout State, _ time: Int64) throws(Refusal) -> Message {
@@ -134,14 +139,18 @@ package final class Sequencer: Sendable {
         }
     }
 
-    private func reserveAhead(_ state: inout State) {
-        guard !state.isReserving, state.reserved - state.next < Self.block / 2, let thread = state.storeThread else {
-            return
+    /// What is to be reserved now, outside the lock: a store that is closed answers at once.
+    private func reservation(_ state: inout State) -> (thread: StoreThread, target: UInt64)? {
+        guard !state.isReserving, state.next + Self.block / 2 > state.reserved, let thread = state.storeThread else {
+            return nil
         }
         state.isReserving = true
-        let target = state.reserved + Self.block
+        return (thread, state.reserved + Self.block)
+    }
+
+    private func reserve(_ target: UInt64, on thread: StoreThread) {
         thread.reserve(seqsUpTo: target) { [self] result in
-            self.state.withLock { state in
+            state.withLock { state in
                 // After a failure the next publication asks again.
                 state.isReserving = false
                 if case .success = result { state.reserved = target }
@@ -154,6 +163,7 @@ package final class Sequencer: Sendable {
     /// The store's thread.
     package func settled(_ settlement: StoreThread.Settlement) {
         state.withLock { state in
+            state.commits += 1
             state.overlay = state.overlay.filter { $0.value.seq > settlement.committedUpTo }
             for inbox in state.inboxes { inbox.mailbox.post(.settled(settlement)) }
         }
@@ -194,11 +204,40 @@ package final class Sequencer: Sendable {
         package let letters: [Letter]
         /// Matching retained values that may not be in the store yet; an empty payload is a removal.
         package let overlay: [Message]
+        /// What was in the store; `nil`: nobody asked, or it cannot be held.
+        package let view: (any RetainedView)?
+        fileprivate let commits: UInt64
+
+        /// For the subscriptions that follow.
+        package var known: KnownView { KnownView(commits: commits, view: view) }
+    }
+
+    /// A view that a shard has taken, for subscriptions that begin before the next commit.
+    package struct KnownView {
+        fileprivate var commits: UInt64 = 0
+        fileprivate weak var view: (any RetainedView)?
+
+        package init() {}
+
+        fileprivate init(commits: UInt64, view: (any RetainedView)?) {
+            self.commits = commits
+            self.view = view
+        }
     }
 
     /// Takes the shard's mailbox and the matching uncommitted values at one point of the order.
-    package func position(emptying mailbox: Mailbox<Letter>, matching filter: TopicFilter) -> Position {
+    ///
+    /// With `known` a view of the store at that point comes with it, the one that is known where it still serves.
+    package func position(
+        emptying mailbox: Mailbox<Letter>, matching filter: TopicFilter, known: KnownView? = nil
+    ) -> Position {
         state.withLock { state in
+            var view: (any RetainedView)?
+            if let known {
+                // What was committed since is in the overlay until the sequencer is told of it.
+                view = known.commits == state.commits ? known.view : nil
+                if view == nil { view = try? store.view() }
+            }
             var overlay: [Message] = []
             if !state.overlay.isEmpty {
                 if let topic = filter.literalTopic {
@@ -207,7 +246,8 @@ package final class Sequencer: Sendable {
                     overlay = state.overlay.values.filter { filter.matches($0.topic) }.sorted { $0.seq < $1.seq }
                 }
             }
-            return Position(seq: state.next - 1, letters: mailbox.drain(), overlay: overlay)
+            return Position(
+                seq: state.next - 1, letters: mailbox.drain(), overlay: overlay, view: view, commits: state.commits)
         }
     }
 }

@@ -14,6 +14,10 @@ package struct Subscriber: TreeEntry {
 package struct Subscription {
     package let number: UInt32
     package let filter: TopicFilter
+    /// Messages after this one are due to it.
+    let position: UInt64
+    /// Does not get what its own connection published.
+    let isDeaf: Bool
 }
 
 /// One connected client in its protocol.
@@ -74,20 +78,39 @@ package final class SubscriptionSet {
             all = []
             snapshots = []
             held = []
+            heldBytes = 0
         }
         return all
     }
 
     func hold(_ message: Message) {
         held.append(message)
-        heldBytes += message.payload.count + message.topic.name.utf8.count + 64
+        heldBytes += Self.size(message)
     }
 
-    func takeHeld() -> [Message] {
-        defer {
-            held = []
-            heldBytes = 0
+    /// Takes the held messages up to `seq`.
+    func takeHeld(upTo seq: UInt64) -> [Message] {
+        let taken = Array(held.prefix { $0.seq <= seq })
+        held.removeFirst(taken.count)
+        heldBytes -= taken.reduce(0) { $0 + Self.size($1) }
+        return taken
+    }
+
+    /// Drops held messages that no subscription asks for any more.
+    ///
+    /// - Parameter client: the session's own.
+    func dropUnwanted(by client: UInt64) {
+        held.removeAll { message in
+            let isWanted = all.contains {
+                message.seq > $0.position && $0.filter.matches(message.topic)
+                    && !($0.isDeaf && message.origin == client)
+            }
+            if !isWanted { heldBytes -= Self.size(message) }
+            return !isWanted
         }
-        return held
+    }
+
+    private static func size(_ message: Message) -> Int {
+        message.payload.count + message.topic.name.utf8.count + 64
     }
 }

@@ -72,6 +72,8 @@ extension Shard {
             guard session.stream.isOpen else { return }
             guard session.stream.unsentBytes <= Self.snapshotBacklog else { return }
             guard room > 0 else { return waitForTurn(session) }
+            // What was due before the snapshot's position comes before the snapshot.
+            if !snapshot.hasBegun { sendHeld(upTo: snapshot.seq, to: session) }
             var current = snapshot
             do throws(StorageError) {
                 let progress = try current.read(
@@ -92,9 +94,15 @@ extension Shard {
             set.snapshots.removeFirst()
             session.sendLive(snapshot.filter, seq: snapshot.seq)
         }
+        // What was held comes at once, so whoever still has something to take gets it when that is gone.
+        guard session.stream.unsentBytes == 0 || set.heldBytes < Self.snapshotPiece else { return }
         set.isHolding = false
         reactor.clearFlags(.held, of: session.stream.slot)
-        for message in set.takeHeld() where set.all.contains(where: { $0.filter.matches(message.topic) }) {
+        sendHeld(upTo: .max, to: session)
+    }
+
+    private func sendHeld(upTo seq: UInt64, to session: any Session) {
+        for message in session.subscriptions.takeHeld(upTo: seq) {
             reactor.send(session.form.encode(message, on: reactor), to: session.stream.slot)
             counters.delivered.add(1)
         }

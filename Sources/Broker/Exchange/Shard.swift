@@ -38,6 +38,7 @@ package final class Shard {
     let mailbox: Mailbox<Letter>
     private let inbox: Inbox
     private var unreadSources: [StreamConnection] = []
+    private var knownView = Sequencer.KnownView()
     let index: Int
 
     package init(
@@ -96,6 +97,11 @@ package final class Shard {
         sessions[slot] = nil
         counters.clients.add(-1)
         for subscription in session.subscriptions.removeAll() { release(subscription) }
+    }
+
+    private func isKnown(_ session: any Session) -> Bool {
+        let slot = Int(session.stream.slot)
+        return slot < sessions.count && sessions[slot] === session
     }
 
     /// Everybody connected to this reactor.
@@ -244,12 +250,18 @@ package final class Shard {
             throw Refusal(
                 .limitExceeded, "More than \(settings.limits.subscriptionsPerClient) subscriptions for one client.")
         }
-        if let old = set.remove(filter) { release(old) }
         // What this turn has published so far comes before the subscription, in the order as in time.
         handOver()
-        let position = sequencer.position(emptying: mailbox, matching: filter)
+        let position = sequencer.position(
+            emptying: mailbox, matching: filter, known: wantsSnapshot ? knownView : nil)
+        if wantsSnapshot { knownView = position.known }
+        // To a subscription of the same filter too, which is replaced only then.
         deliver(position.letters)
-        let subscription = Subscription(number: takeNumber(), filter: filter)
+        guard isKnown(session) else { throw Refusal(.unavailable, "The connection is closed.") }
+        let old = set.remove(filter)
+        if let old { release(old) }
+        let subscription = Subscription(
+            number: takeNumber(), filter: filter, position: old?.position ?? position.seq, isDeaf: !hearsItself)
         set.add(subscription)
         tree.insert(
             Subscriber(
@@ -257,7 +269,8 @@ package final class Shard {
             at: filter)
         counters.subscriptions.add(1)
         if wantsSnapshot {
-            set.snapshots.append(Snapshot(filter: filter, seq: position.seq, overlay: position.overlay))
+            set.snapshots.append(
+                Snapshot(filter: filter, seq: position.seq, overlay: position.overlay, view: position.view))
             set.isHolding = true
             reactor.setFlags(.held, of: session.stream.slot)
             // After the answer to the subscription itself, which its caller sends.
@@ -276,6 +289,7 @@ package final class Shard {
     package func unsubscribe(_ session: any Session, from filter: TopicFilter) -> Bool {
         guard let subscription = session.subscriptions.remove(filter) else { return false }
         release(subscription)
+        session.subscriptions.dropUnwanted(by: session.client.id)
         if session.subscriptions.snapshots.isEmpty { waitForTurn(session) }
         return true
     }

@@ -4,12 +4,12 @@ internal import Synchronization
 ///
 /// The values are in an array in the order of LMDB's keys; a scan looks at each.
 package final class InMemoryStore: RetainedStore {
-    private struct Value {
+    private struct Value: Sendable {
         let key: [UInt8]
         let message: Message
     }
 
-    private struct State {
+    private struct State: Sendable {
         var values: [Value] = []
         var payloadBytes = 0
         var usedBytes = 0
@@ -26,6 +26,23 @@ package final class InMemoryStore: RetainedStore {
                 if values[middle].key.lexicographicallyPrecedes(key) { low = middle + 1 } else { high = middle }
             }
             return (low, low < values.count && values[low].key == key)
+        }
+
+        func scan(
+            _ filter: TopicFilter, after position: Topic?, visiting maximum: Int, now: Int64, _ body: (Message) -> Bool
+        ) -> ScanEnd {
+            var start = 0
+            if let position {
+                let (index, isThere) = index(of: RetainedKey(position).bytes)
+                start = isThere ? index + 1 : index
+            }
+            for index in start..<values.count {
+                if index - start >= max(maximum, 1) { return .stopped(after: values[index - 1].message.topic) }
+                let message = values[index].message
+                if message.isExpired(at: now) || !filter.matches(message.topic) { continue }
+                if !body(message) { return .stopped(after: message.topic) }
+            }
+            return .finished
         }
     }
 
@@ -59,18 +76,22 @@ package final class InMemoryStore: RetainedStore {
         _ filter: TopicFilter, after position: Topic?, visiting maximum: Int, now: Int64, _ body: (Message) -> Bool
     ) throws(StorageError) -> ScanEnd {
         // The body runs outside the lock: it may ask for other values.
-        let (values, start) = state.withLock { state in
-            guard let position else { return (state.values, 0) }
-            let (index, isThere) = state.index(of: RetainedKey(position).bytes)
-            return (state.values, isThere ? index + 1 : index)
+        let state = state.withLock { $0 }
+        return state.scan(filter, after: position, visiting: maximum, now: now, body)
+    }
+
+    package func view() throws(StorageError) -> any RetainedView { View(state.withLock { $0 }) }
+
+    private final class View: RetainedView {
+        private let state: State
+
+        init(_ state: State) { self.state = state }
+
+        func scan(
+            _ filter: TopicFilter, after position: Topic?, visiting maximum: Int, now: Int64, _ body: (Message) -> Bool
+        ) throws(StorageError) -> ScanEnd {
+            state.scan(filter, after: position, visiting: maximum, now: now, body)
         }
-        for index in start..<values.count {
-            if index - start >= max(maximum, 1) { return .stopped(after: values[index - 1].message.topic) }
-            let message = values[index].message
-            if message.isExpired(at: now) || !filter.matches(message.topic) { continue }
-            if !body(message) { return .stopped(after: message.topic) }
-        }
-        return .finished
     }
 
     package func apply(_ messages: [Message], reserving seq: UInt64?) throws(StorageError) {

@@ -3,26 +3,40 @@ internal import Synchronization
 
 extension LMDBStore {
     package func value(of topic: Topic, now: Int64) throws(StorageError) -> Message? {
-        let key = RetainedKey(topic).bytes
-        return try read { (reader) throws(StorageError) in
-            let found = try reader.value(of: key, in: retained) { bytes throws(StorageError) -> Message? in
-                guard let record = RetainedRecord(bytes) else { throw self.damagedRecord(topic) }
-                if record.isExpired(at: now) { return nil }
-                guard let storedTopic = record.topic(key: key.span, record: bytes) else {
-                    throw self.damagedRecord(topic)
-                }
-                guard storedTopic == topic else {
-                    throw .system(code: EEXIST, what: "another topic has the same hash")
-                }
-                guard let message = record.message(topic: topic, record: bytes) else { throw self.damagedRecord(topic) }
-                return message
-            }
-            return found ?? nil
-        }
+        try read { (reader) throws(StorageError) in try value(of: topic, now: now, reader) }
     }
+
+    private func value(of topic: Topic, now: Int64, _ reader: LMDBReader) throws(StorageError) -> Message? {
+        let key = RetainedKey(topic).bytes
+        let found = try reader.value(of: key, in: retained) { bytes throws(StorageError) -> Message? in
+            guard let record = RetainedRecord(bytes) else { throw self.damagedRecord(topic) }
+            if record.isExpired(at: now) { return nil }
+            guard let storedTopic = record.topic(key: key.span, record: bytes) else {
+                throw self.damagedRecord(topic)
+            }
+            guard storedTopic == topic else {
+                throw .system(code: EEXIST, what: "another topic has the same hash")
+            }
+            guard let message = record.message(topic: topic, record: bytes) else { throw self.damagedRecord(topic) }
+            return message
+        }
+        return found ?? nil
+    }
+
+    package func view() throws(StorageError) -> any RetainedView { LMDBView(self, try takeReader()) }
 
     package func scan(
         _ filter: TopicFilter, after position: Topic?, visiting maximum: Int, now: Int64, _ body: (Message) -> Bool
+    ) throws(StorageError) -> ScanEnd {
+        try read { (reader) throws(StorageError) in
+            try scan(filter, after: position, visiting: maximum, now: now, reader, body)
+        }
+    }
+
+    /// Scans what `reader` sees.
+    fileprivate func scan(
+        _ filter: TopicFilter, after position: Topic?, visiting maximum: Int, now: Int64, _ reader: LMDBReader,
+        _ body: (Message) -> Bool
     ) throws(StorageError) -> ScanEnd {
         if let topic = filter.literalTopic {
             if let position, !RetainedKey(position).bytes.lexicographicallyPrecedes(RetainedKey(topic).bytes) {
@@ -30,7 +44,7 @@ extension LMDBStore {
             }
             let message: Message?
             do throws(StorageError) {
-                message = try value(of: topic, now: now)
+                message = try value(of: topic, now: now, reader)
             } catch .damaged {
                 return .finished
             } catch {
@@ -39,9 +53,7 @@ extension LMDBStore {
             guard let message, !body(message) else { return .finished }
             return .stopped(after: topic)
         }
-        return try read { (reader) throws(StorageError) in
-            try scan(reader, filter, after: position, visiting: max(maximum, 1), now: now, body)
-        }
+        return try scan(reader, filter, after: position, visiting: max(maximum, 1), now: now, body)
     }
 
     private func scan(
@@ -119,6 +131,25 @@ extension LMDBStore {
                 usedBytes: try usedBytes { (database) throws(StorageError) in try reader.size(of: database).bytes },
                 maximumBytes: environment.mapSize, damagedRecords: damagedRecords.load(ordering: .relaxed))
         }
+    }
+}
+
+/// The values that one read transaction sees.
+private final class LMDBView: RetainedView {
+    private let store: LMDBStore
+    private let reader: LMDBReader
+
+    init(_ store: LMDBStore, _ reader: LMDBReader) {
+        self.store = store
+        self.reader = reader
+    }
+
+    deinit { store.giveBack(reader) }
+
+    func scan(
+        _ filter: TopicFilter, after position: Topic?, visiting maximum: Int, now: Int64, _ body: (Message) -> Bool
+    ) throws(StorageError) -> ScanEnd {
+        try store.scan(filter, after: position, visiting: maximum, now: now, reader, body)
     }
 }
 

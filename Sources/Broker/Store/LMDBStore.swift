@@ -242,18 +242,23 @@ package final class LMDBStore: RetainedStore {
 
     /// Runs `body` with a snapshot of what is committed.
     func read<Result>(_ body: (LMDBReader) throws(StorageError) -> Result) throws(StorageError) -> Result {
-        let reader: LMDBReader
-        if let idle = idleReaders.withLock({ $0.popLast() }) {
-            try idle.renew()
-            reader = idle
-        } else {
-            reader = try LMDBReader(environment, cursorOver: retained)
-        }
-        defer {
-            reader.reset()
-            idleReaders.withLock { if $0.count < Self.maximumIdleReaders { $0.append(reader) } }
-        }
+        let reader = try takeReader()
+        defer { giveBack(reader) }
         return try body(reader)
+    }
+
+    /// A reader of what is committed now, to be given back.
+    func takeReader() throws(StorageError) -> LMDBReader {
+        guard let idle = idleReaders.withLock({ $0.popLast() }) else {
+            return try LMDBReader(environment, cursorOver: retained)
+        }
+        try idle.renew()
+        return idle
+    }
+
+    func giveBack(_ reader: LMDBReader) {
+        reader.reset()
+        idleReaders.withLock { if $0.count < Self.maximumIdleReaders { $0.append(reader) } }
     }
 }
 

@@ -66,6 +66,8 @@ private final class GatedStore: RetainedStore {
         try inner.scan(filter, after: position, visiting: maximum, now: now, body)
     }
 
+    func view() throws(StorageError) -> any RetainedView { try inner.view() }
+
     func apply(_ messages: [Message], reserving seq: UInt64?) throws(StorageError) {
         try pass(messages.count)
         if messages.contains(where: { $0.topic.name.hasPrefix("bad") }) { throw .full }

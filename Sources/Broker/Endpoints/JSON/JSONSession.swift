@@ -5,6 +5,8 @@ internal import WSTransport
 /// The contract's §3.
 final class JSONSession: ClientSocket {
     static let subprotocol = "broker.v1.json"
+    /// How many lines of one frame may be no JSON before its sender is taken for a stranger.
+    private static let maximumBroken = 100
 
     init(shard: Shard, socket: WebSocket, client: Client) {
         super.init(shard: shard, socket: socket, client: client, form: .json)
@@ -29,6 +31,7 @@ final class JSONSession: ClientSocket {
         }
         var offset = 0
         var isEmpty = true
+        var broken = 0
         while offset < payload.count, socket.readyState == .open {
             var scanner = JSONScanner(payload, from: offset)
             do throws(JSONError) {
@@ -39,10 +42,13 @@ final class JSONSession: ClientSocket {
             } catch {
                 isEmpty = false
                 fail(nil, Refusal(.badRequest, "Not a JSON object: \(error)."))
+                broken += 1
+                guard broken < Self.maximumBroken else {
+                    return socket.close(.badRequest, reason: "\(broken) broken lines in one frame")
+                }
                 // The next line may be in order again.
-                offset = max(offset, min(error.offset, payload.count))
+                while offset < payload.count, payload[offset] <= 32 { offset += 1 }
                 while offset < payload.count, payload[offset] != 10 { offset += 1 }
-                offset += 1
             }
         }
         if isEmpty { fail(nil, Refusal(.badRequest, "The frame holds no JSON object.")) }

@@ -1,0 +1,120 @@
+import Foundation
+import Testing
+
+@testable import Broker
+@testable import WSTransport
+
+@Suite("The administrator's questions and answers")
+struct AdminTests {
+    private func question(_ text: String) throws -> AdminQuestion {
+        let bytes = Array(text.utf8)
+        return try AdminQuestion(JSONObject.parse(bytes.span))
+    }
+
+    @Test func aQuestionHasItsMembers() throws {
+        let whole = try question(
+            #"{"verb":"retained.set","client":"a","user":"u","filter":"f/+","topic":"t","data":"é","encoding":"base64","#
+                + #""type":"image/png","ttl":1.5,"id":7,"other":[]}"#)
+        #expect(whole.verb == "retained.set" && whole.client == "a" && whole.user == "u" && whole.filter == "f/+")
+        #expect(whole.topic == "t" && whole.data == Array("é".utf8) && whole.encoding == "base64")
+        #expect(whole.type == "image/png" && whole.timeToLive == 1.5)
+        let empty = try question(#"{"client":null}"#)
+        #expect(empty.verb.isEmpty && empty.client == nil && empty.data == nil && empty.timeToLive == nil)
+    }
+
+    @Test(arguments: ["verb", "client", "user", "filter", "topic", "data", "encoding", "type"])
+    func aMemberOfAnotherTypeIsAnError(member: String) {
+        #expect(throws: JSONError.self) { _ = try question("{\"\(member)\":5}") }
+        #expect(throws: JSONError.self) { _ = try question("{\"ttl\":\"5\"}") }
+    }
+
+    @Test func anAnswerIsOneValue() {
+        func text(_ answer: AdminAnswer) -> String { String(decoding: answer.json, as: UTF8.self) }
+        #expect(text(AdminAnswer(list: [])) == "[]")
+        #expect(text(AdminAnswer(list: [Array("{}".utf8), Array("5".utf8)])) == "[{},5]")
+        #expect(!AdminAnswer(list: []).isTruncated && AdminAnswer(list: [], isTruncated: true).isTruncated)
+        #expect(text(AdminAnswer { $0.member("a", 1) }) == #"{"a":1}"#)
+        #expect(text(AdminAnswer { _ in }) == "{}")
+    }
+
+    @Test func countsOfSeveralShardsAddUp() {
+        let rows = ["2 a/+", "1 b c", "3 a/+", "40 A", "x y", "none", "5 "].map { Array($0.utf8) }
+        let counts = FilterCount.merge(rows)
+        #expect(counts.map(\.filter) == ["", "A", "a/+", "b c", "y"])
+        #expect(counts.map(\.clients) == [5, 40, 5, 1, 0])
+        #expect(FilterCount.merge([]).isEmpty)
+        // Bytes decide: these two look the same.
+        #expect(FilterCount.merge(["1 \u{E9}", "1 e\u{301}"].map { Array($0.utf8) }).count == 2)
+    }
+
+    // MARK: The desk
+
+    /// An administrator of a broker of two shards, with clients on both.
+    private func desk(_ house: ExchangeHouse) throws -> Guest {
+        let thread = StoreThread(store: house.store, maximumQueuedBytes: 0, onSettled: { _ in })
+        let figures = Figures(
+            reactors: [], shards: house.counters, sequencer: house.sequencer, store: house.store, storeThread: thread)
+        let facts = BrokerFacts(figures: figures, listen: ["x"], dataDirectory: "d", epoch: 5, movedAside: nil)
+        let remotes = house.remotes
+        return try house.connect { shard, socket in
+            AdminSession(socket: socket, desk: AdminDesk(shard: shard, everyone: remotes, facts: facts))
+        }
+    }
+
+    private func ask(_ guest: Guest, _ members: String) throws -> String {
+        try guest.send("{\"id\":1,\(members)}")
+        let text = try #require(try guest.frame()).text
+        #expect(text.hasPrefix(#"{"id":1,"#))
+        return String(text.dropFirst(8).dropLast())
+    }
+
+    @Test func findsAndEndsClientsOfEveryShard() throws {
+        let house = try ExchangeHouse(order: [0, 1])
+        let guests = try [0, 1, 1].map { try house.connectJSON(on: $0) }
+        for (number, guest) in guests.enumerated() {
+            try guest.ask(#"{"op":"subscribe","id":1,"filter":["a/+","only/\#(number)"],"snapshot":false}"#, id: 1)
+        }
+        let desk = try desk(house)
+        #expect(
+            try ask(desk, #""verb":"subscriptions","filter":"a/#""#) == #""result":[{"filter":"a/+","clients":3}]"#)
+        #expect(try ask(desk, #""verb":"topics","filter":"only/1""#).contains(#""topic":"only/1","subscriptions":1,"#))
+        let name = String(guests[2].client, radix: 36)
+        let client = try ask(desk, #""verb":"client","client":"\#(name)""#)
+        #expect(client.contains(#""filters":["a/+","only/2"]"#) && client.contains(#""user":null"#))
+        let all = try ask(desk, #""verb":"clients""#)
+        #expect(all.split(separator: #""id":"#).count == 4)
+        #expect(try ask(desk, #""verb":"kick","filter":"only/1""#) == #""result":{"kicked":1}"#)
+        #expect(try ask(desk, #""verb":"kick","client":"\#(name)""#) == #""result":{"kicked":1}"#)
+        #expect(try ask(desk, #""verb":"kick","client":"\#(name)""#).contains(#""code":"not-found""#))
+        #expect(try ask(desk, #""verb":"kick""#).contains(#""code":"bad-request""#))
+        #expect(try ask(desk, #""verb":"subscriptions","filter":"only/+""#).contains("only/0"))
+        #expect(house.counters[1].clients.current == 0)
+    }
+
+    @Test func keepsRetainedValues() throws {
+        let house = try ExchangeHouse(order: [0, 1])
+        let desk = try desk(house)
+        func set(_ topic: String, _ members: String) throws -> String {
+            try ask(desk, #""verb":"retained.set","topic":"\#(topic)",\#(members)"#)
+        }
+        #expect(try set("a/1", #""data":"x""#).hasSuffix(#""stored":true}"#))
+        #expect(try set("a/2", #""data":"AP8=","encoding":"base64","type":"image/png""#).hasSuffix(#""stored":true}"#))
+        #expect(try set("a/3", #""data":"[1]","type":"application/json""#).hasSuffix(#""stored":true}"#))
+        #expect(try set("$SYS/x", #""data":"x""#).contains(#""code":"forbidden""#))
+        #expect(try set("a/+", #""data":"x""#).contains(#""code":"bad-topic""#))
+        #expect(try set("a", #""data":"!","encoding":"base64""#).contains(#""code":"bad-request""#))
+        #expect(try set("a", #""type":"x""#).contains(#""code":"bad-request""#))
+        let second = try ask(desk, #""verb":"retained.get","topic":"a/2""#)
+        #expect(second.contains(#""kind":"binary","topic":"a/2""#) && second.contains(#""data":"AP8=""#))
+        #expect(try ask(desk, #""verb":"retained.get","topic":"a/3""#).contains(#""data":[1]"#))
+        #expect(try ask(desk, #""verb":"retained.get","topic":"b""#).contains(#""code":"not-found""#))
+        let list = try ask(desk, #""verb":"retained.list","filter":"a/+""#)
+        #expect(list.split(separator: #""topic":"#).count == 4)
+        #expect(try ask(desk, #""verb":"retained.delete","filter":"a/1""#) == #""result":{"deleted":1}"#)
+        #expect(try ask(desk, #""verb":"retained.delete","filter":"a/1""#).contains(#""code":"not-found""#))
+        #expect(try ask(desk, #""verb":"retained.delete","filter":"a/#""#) == #""result":{"deleted":2}"#)
+        #expect(try ask(desk, ##""verb":"retained.list","filter":"#""##) == #""result":[]"#)
+        #expect(try ask(desk, #""verb":"nonsense""#).contains(#""code":"bad-request""#))
+        #expect(try ask(desk, #""verb":"clients","filter":"a/#/b""#).contains(#""code":"bad-filter""#))
+    }
+}

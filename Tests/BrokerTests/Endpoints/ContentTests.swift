@@ -1,0 +1,72 @@
+import Testing
+
+@testable import Broker
+
+@Suite("Payloads over HTTP: kinds, types, times to live, forms of a stream")
+struct ContentTests {
+    /// A content type, a body, and the kind it makes.
+    static let kinds: [(String?, String, Message.Kind)] = [
+        (nil, "text", .text), (nil, "{}", .text), (nil, "", .text), ("", "x", .text),
+        ("text/plain", "x", .text), ("text/html; charset=utf-8", "x", .text), ("TEXT/PLAIN", "x", .text),
+        ("application/json", "{\"a\":1}", .json), ("application/json", " 21.5\n", .json),
+        ("Application/JSON ; charset=utf-8", "[]", .json), ("application/problem+json", "{}", .json),
+        ("application/json", "{", .text), ("application/json", "{} {}", .text), ("application/json", "", .text),
+        ("application/xml", "<a/>", .text), ("image/svg+xml", "<svg/>", .text),
+        ("application/x-www-form-urlencoded", "a=b", .text), ("application/octet-stream", "x", .binary),
+        ("image/png", "x", .binary), ("application/jsonx", "{}", .binary),
+    ]
+
+    @Test(arguments: kinds)
+    func kindOfABody(type: String?, body: String, kind: Message.Kind) {
+        #expect(Content.kind(of: Array(body.utf8), type: type) == kind)
+    }
+
+    @Test(arguments: [nil, "text/plain", "application/json", "application/xml"])
+    func whatIsNotUTF8IsBytes(type: String?) {
+        #expect(Content.kind(of: [0x22, 0xFF, 0x22], type: type) == .binary)
+    }
+
+    @Test func aKindHasAType() {
+        #expect(Content.type(of: .text) == "text/plain; charset=utf-8")
+        #expect(Content.type(of: .json) == "application/json")
+        #expect(Content.type(of: .binary) == "application/octet-stream")
+    }
+
+    @Test(arguments: [
+        (nil, true), ("image/png", true), (String(repeating: "x", count: 256), true), ("a b; c=\"~\"", true),
+        ("", false), (String(repeating: "x", count: 257), false), ("a\r\nb", false), ("a\u{0}", false),
+        ("tëxt/plain", false), ("a\tb", false), ("a\u{7F}", false),
+    ])
+    func refusesTypesThatNoFieldCarries(type: String?, isFine: Bool) {
+        #expect((Result { try Content.check(type) }.error == nil) == isFine)
+    }
+
+    @Test(arguments: [
+        (1, 1000), (0.5, 500), (0.0001, 1), (1.0005, 1001), (3_155_760_000, 3_155_760_000_000),
+    ])
+    func timeToLiveInMilliseconds(seconds: Double, milliseconds: Int64) throws {
+        #expect(try Content.timeToLive(seconds: seconds) == milliseconds)
+    }
+
+    @Test(arguments: [0, -1, -0.0, 3_155_760_001, .infinity, -.infinity, .nan, 1e300])
+    func refusesTimesToLive(seconds: Double) {
+        #expect(throws: Refusal.self) { try Content.timeToLive(seconds: seconds) }
+    }
+
+    /// An `Accept` field, and whether server-sent events are preferred.
+    static let accept: [(String, Bool)] = [
+        ("", false), ("*/*", false), ("text/*", false), ("text/event-stream", true), ("TEXT/Event-Stream", true),
+        ("application/json", false), ("application/x-ndjson", false), ("text/html, text/event-stream;q=0.1", true),
+        ("text/event-stream, application/json", true), ("application/json, text/event-stream", true),
+        ("text/event-stream;q=0.5, application/json", false),
+        ("text/event-stream ; q=0.5,application/json;q=0.4", true),
+        ("text/event-stream;q=0", false), ("text/event-stream;q=0.0, */*", false),
+        ("text/event-stream; charset=utf-8; q=0.3, application/ndjson;q=0.2", true), ("text/event-stream;q=x", true),
+        (",,;,", false), ("text/event-streams", false),
+    ]
+
+    @Test(arguments: accept)
+    func prefersEvents(field: String, isPreferred: Bool) {
+        #expect(Accept.prefersEvents(field) == isPreferred)
+    }
+}

@@ -1,0 +1,131 @@
+import Testing
+
+@testable import Broker
+
+@Suite("§3.1: the commands of broker.v1.json")
+struct JSONCommandTests {
+    /// A command in short: what was understood, or the code of the refusal.
+    private func read(_ text: String, limits: TopicLimits = TopicLimits()) throws -> String {
+        let bytes = Array(text.utf8)
+        let object = try JSONObject.parse(bytes.span)
+        do throws(Refusal) {
+            return Self.describe(try JSONCommand(object, limits: limits))
+        } catch {
+            #expect(!error.message.isEmpty && error.message.hasSuffix("."))
+            return error.code.rawValue
+        }
+    }
+
+    private static func describe(_ command: JSONCommand) -> String {
+        switch command {
+        case .subscribe(let filters, let wantsSnapshot, let hearsItself):
+            let names = filters.map(\.name).joined(separator: " ")
+            return "subscribe \(names)\(wantsSnapshot ? "" : " no-snapshot")\(hearsItself ? "" : " no-echo")"
+        case .unsubscribe(let filters): return "unsubscribe " + filters.map(\.name).joined(separator: " ")
+        case .ping: return "ping"
+        case .publish(let draft):
+            var words = ["publish", draft.topic.name, "\(draft.kind)", String(decoding: draft.payload, as: UTF8.self)]
+            if draft.isRetained { words.append("retained") }
+            words.append("\(draft.acknowledgement)")
+            if let type = draft.contentType { words.append(type) }
+            if let time = draft.timeToLive { words.append("ttl=\(time)") }
+            switch draft.condition {
+            case .none: break
+            case .absent: words.append("absent")
+            case .present: words.append("present")
+            case .matches(let seqs): words.append("seq=\(seqs)")
+            }
+            return words.joined(separator: " ")
+        }
+    }
+
+    static let accepted: [(String, String)] = [
+        (#"{"op":"ping"}"#, "ping"),
+        (#"{"op":"ping","id":5,"unknown":{"op":"x"}}"#, "ping"),
+        (#"{"op":"subscribe","filter":"sensors/+/temp"}"#, "subscribe sensors/+/temp"),
+        (#"{"op":"subscribe","filter":["a","b/#"]}"#, "subscribe a b/#"),
+        (#"{"op":"subscribe","filter":"a","snapshot":false,"echo":false}"#, "subscribe a no-snapshot no-echo"),
+        (#"{"op":"subscribe","filter":"a","snapshot":true,"echo":null}"#, "subscribe a"),
+        (#"{"op":"subscribe","filter":"a","slow":"close","since":null}"#, "subscribe a"),
+        (#"{"op":"unsubscribe","filter":"a/+"}"#, "unsubscribe a/+"),
+        (#"{"op":"unsubscribe","filter":["a","b"]}"#, "unsubscribe a b"),
+        (#"{"op":"publish","topic":"a","data":21.5}"#, "publish a json 21.5 routed"),
+        (#"{"op":"publish","topic":"a","data":"21.5"}"#, "publish a text 21.5 routed"),
+        (#"{"op":"publish","topic":"a","data":"é\n"}"#, "publish a text é\n routed"),
+        (#"{"op":"publish","topic":"a","data":null}"#, "publish a json null routed"),
+        (#"{"op":"publish","topic":"a","data":{"b":[ 1 ]}}"#, #"publish a json {"b":[ 1 ]} routed"#),
+        (#"{"op":"publish","topic":"a","data":""}"#, "publish a text  routed"),
+        (#"{"op":"publish","topic":"a","data":"aGk=","encoding":"base64"}"#, "publish a binary hi routed"),
+        (#"{"op":"publish","topic":"a","data":"","encoding":"base64"}"#, "publish a binary  routed"),
+        (#"{"op":"publish","topic":"a","data":1,"retain":true}"#, "publish a json 1 retained stored"),
+        (#"{"op":"publish","topic":"a","data":1,"retain":true,"ack":"routed"}"#, "publish a json 1 retained routed"),
+        (#"{"op":"publish","topic":"a","data":1,"ack":"stored"}"#, "publish a json 1 stored"),
+        (#"{"op":"publish","topic":"a","data":1,"type":"image/png"}"#, "publish a json 1 routed image/png"),
+        (#"{"op":"publish","topic":"a","data":1,"ttl":1.5}"#, "publish a json 1 routed ttl=1500"),
+        (#"{"op":"publish","topic":"a","data":1,"retain":true,"ifSeq":0}"#, "publish a json 1 retained stored absent"),
+        (#"{"op":"publish","topic":"a","data":1,"retain":true,"ifSeq":7}"#, "publish a json 1 retained stored seq=[7]"),
+        (#"{"op":"publish","topic":"a b/é//","data":1}"#, "publish a b/é// json 1 routed"),
+    ]
+
+    @Test(arguments: accepted)
+    func accepts(command: String, understood: String) throws {
+        #expect(try read(command) == understood)
+    }
+
+    static let refused: [(String, String)] = [
+        ("{}", "bad-request"), (#"{"op":null}"#, "bad-request"), (#"{"op":5}"#, "bad-request"),
+        (#"{"op":""}"#, "bad-request"), (#"{"op":"Subscribe","filter":"a"}"#, "bad-request"),
+        (#"{"op":"message"}"#, "bad-request"), (#"{"op":"authenticate","token":"x"}"#, "bad-request"),
+        (#"{"op":"subscribe"}"#, "bad-filter"), (#"{"op":"subscribe","filter":""}"#, "bad-filter"),
+        (#"{"op":"subscribe","filter":null}"#, "bad-filter"), (#"{"op":"subscribe","filter":[]}"#, "bad-filter"),
+        (#"{"op":"subscribe","filter":"a/#/b"}"#, "bad-filter"), (#"{"op":"subscribe","filter":"a+"}"#, "bad-filter"),
+        (#"{"op":"subscribe","filter":["a","b#"]}"#, "bad-filter"),
+        (#"{"op":"subscribe","filter":"a\u0000"}"#, "bad-filter"),
+        (#"{"op":"subscribe","filter":5}"#, "bad-request"), (#"{"op":"subscribe","filter":["a",5]}"#, "bad-request"),
+        (#"{"op":"subscribe","filter":[["a"]]}"#, "bad-request"),
+        (#"{"op":"subscribe","filter":"a","snapshot":1}"#, "bad-request"),
+        (#"{"op":"subscribe","filter":"a","echo":"false"}"#, "bad-request"),
+        (#"{"op":"subscribe","filter":"a","since":5}"#, "bad-request"),
+        (#"{"op":"subscribe","filter":"a","slow":"latest"}"#, "bad-request"),
+        (#"{"op":"subscribe","filter":"a","slow":5}"#, "bad-request"),
+        (#"{"op":"unsubscribe"}"#, "bad-filter"), (##"{"op":"unsubscribe","filter":"#/a"}"##, "bad-filter"),
+        (#"{"op":"publish","data":1}"#, "bad-topic"), (#"{"op":"publish","topic":null,"data":1}"#, "bad-topic"),
+        (#"{"op":"publish","topic":"","data":1}"#, "bad-topic"),
+        (#"{"op":"publish","topic":"a/+","data":1}"#, "bad-topic"),
+        (##"{"op":"publish","topic":"#","data":1}"##, "bad-topic"),
+        (#"{"op":"publish","topic":"a\u007f","data":1}"#, "bad-topic"),
+        (#"{"op":"publish","topic":5,"data":1}"#, "bad-request"), (#"{"op":"publish","topic":"a"}"#, "bad-request"),
+        (#"{"op":"publish","topic":"a","data":"x","encoding":"hex"}"#, "bad-request"),
+        (#"{"op":"publish","topic":"a","data":"x","encoding":"base64"}"#, "bad-request"),
+        (#"{"op":"publish","topic":"a","data":1,"encoding":"base64"}"#, "bad-request"),
+        (#"{"op":"publish","topic":"a","data":"aGk=","encoding":1}"#, "bad-request"),
+        (#"{"op":"publish","topic":"a","data":1,"type":""}"#, "bad-request"),
+        (#"{"op":"publish","topic":"a","data":1,"type":"a\r\nb"}"#, "bad-request"),
+        (#"{"op":"publish","topic":"a","data":1,"type":1}"#, "bad-request"),
+        (#"{"op":"publish","topic":"a","data":1,"retain":"true"}"#, "bad-request"),
+        (#"{"op":"publish","topic":"a","data":1,"ack":"disk"}"#, "bad-request"),
+        (#"{"op":"publish","topic":"a","data":1,"ack":true}"#, "bad-request"),
+        (#"{"op":"publish","topic":"a","data":1,"ttl":0}"#, "bad-request"),
+        (#"{"op":"publish","topic":"a","data":1,"ttl":-5}"#, "bad-request"),
+        (#"{"op":"publish","topic":"a","data":1,"ttl":1e300}"#, "bad-request"),
+        (#"{"op":"publish","topic":"a","data":1,"ttl":1e999}"#, "bad-request"),
+        (#"{"op":"publish","topic":"a","data":1,"ttl":"5s"}"#, "bad-request"),
+        (#"{"op":"publish","topic":"a","data":1,"ifSeq":7}"#, "bad-request"),
+        (#"{"op":"publish","topic":"a","data":1,"retain":true,"ifSeq":-1}"#, "bad-request"),
+        (#"{"op":"publish","topic":"a","data":1,"retain":true,"ifSeq":1.5}"#, "bad-request"),
+        (#"{"op":"publish","topic":"a","data":1,"retain":true,"ifSeq":18446744073709551616}"#, "bad-request"),
+    ]
+
+    @Test(arguments: refused)
+    func refuses(command: String, code: String) throws {
+        #expect(try read(command) == code)
+    }
+
+    @Test func holdsTheLimitsOfTopics() throws {
+        let limits = TopicLimits(maximumBytes: 5, maximumLevels: 2)
+        #expect(
+            try read(#"{"op":"publish","topic":"abcde","data":1}"#, limits: limits) == "publish abcde json 1 routed")
+        #expect(try read(#"{"op":"publish","topic":"abcdef","data":1}"#, limits: limits) == "bad-topic")
+        #expect(try read(#"{"op":"subscribe","filter":"a/b/c"}"#, limits: limits) == "bad-filter")
+    }
+}

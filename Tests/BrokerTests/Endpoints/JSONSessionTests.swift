@@ -1,0 +1,126 @@
+import Testing
+
+@testable import Broker
+@testable import WSTransport
+
+@Suite("§3: a connection of broker.v1.json")
+struct JSONSessionTests {
+    /// The answers, as they are on the wire, to frames sent on a new connection.
+    private func answers(to frames: [String], _ count: Int, settings: Settings = Settings()) throws -> [String] {
+        let guest = try ExchangeHouse(settings: settings).connectJSON()
+        for frame in frames { try guest.send(frame) }
+        return try (0..<count).map { _ in try #require(try guest.frame()).text }
+    }
+
+    /// An `id` as it comes back, of either type; without one, success is silent.
+    @Test(arguments: ["5", "-0.5e3", #""x""#, #""\u00e9\n""#, "12345678901234567890"])
+    func carriesTheIdentifierBack(id: String) throws {
+        let frames = [#"{"op":"ping","id":\#(id)}"#, #"{"op":"x","id":\#(id)}"#]
+        let answers = try answers(to: frames, 2)
+        #expect(answers[0] == #"{"op":"pong","id":\#(id)}"#)
+        #expect(answers[1].hasPrefix(#"{"op":"error","id":\#(id),"code":"bad-request","message":"#))
+    }
+
+    @Test(arguments: ["null", "missing"])
+    func withoutAnIdentifierOnlyErrorsAndPongsAreAnswered(id: String) throws {
+        let member = id == "null" ? #","id":null"# : ""
+        let frames = ["publish", "subscribe", "unsubscribe"].map { operation in
+            #"{"op":"\#(operation)","topic":"a","filter":"a","data":1,"snapshot":false\#(member)}"#
+        }
+        let all = try answers(to: frames + [#"{"op":"ping"\#(member)}"#, #"{"op":"x"\#(member)}"#], 3)
+        #expect(all[0].hasPrefix(#"{"op":"live","filter":"a","seq":"#))
+        #expect(all[1] == #"{"op":"pong"}"# && all[2].hasPrefix(#"{"op":"error","code":"bad-request","#))
+    }
+
+    @Test(arguments: ["true", "[1]", "{}"])
+    func refusesOtherIdentifiers(id: String) throws {
+        let answer = try answers(to: [#"{"op":"ping","id":\#(id)}"#], 1)[0]
+        #expect(answer.hasPrefix(#"{"op":"error","code":"bad-request","message":"id: "#))
+    }
+
+    /// A frame, and what each of its lines is answered.
+    static let frames: [(String, [String])] = [
+        ("{\"op\":\"ping\",\"id\":1}\n{\"op\":\"ping\",\"id\":2}\n", ["pong 1", "pong 2"]),
+        (#"{"op":"ping","id":1}{"op":"ping","id":2}"#, ["pong 1", "pong 2"]),
+        ("{\"op\":\"ping\",\n\"id\":1}", ["pong 1"]),
+        ("", ["error"]), (" \n", ["error"]), ("[]", ["error"]), ("5", ["error"]),
+        ("{\"op\":\"ping\",\"id\":1}\nnonsense\n{\"op\":\"ping\",\"id\":2}", ["pong 1", "error", "pong 2"]),
+        ("{\"op\":\"ping\"\n{\"op\":\"ping\",\"id\":2}", ["error", "pong 2"]),
+        ("\n\n{\"op\":\"ping\",\"id\":1,\"id\":1}\n{\"op\":\"ping\",\"id\":2}", ["error", "pong 2"]),
+    ]
+
+    @Test(arguments: frames)
+    func aFrameMayHoldSeveralLines(frame: String, expected: [String]) throws {
+        let guest = try ExchangeHouse().connectJSON()
+        try guest.send(frame)
+        var found: [String] = []
+        let last = try guest.ask(#"{"op":"ping","id":99}"#, id: 99)
+        for notice in last.dropLast() { found.append(notice.op == "pong" ? "pong \(notice.id ?? 0)" : notice.op ?? "") }
+        // Where a broken object ends is anybody's guess; what is after its line is not.
+        let isCut = frame.hasPrefix("{\"op\":\"ping\"\n")
+        #expect(isCut ? found.first == "error" : found == expected)
+    }
+
+    @Test func aBinaryFrameEndsIt() throws {
+        let guest = try ExchangeHouse().connectJSON()
+        try guest.send("{}", .binary)
+        #expect(try guest.frame()?.payload.prefix(2) == [0x03, 0xEB], "1003")
+    }
+
+    @Test func subscribesToAllFiltersOrNone() throws {
+        var settings = Settings()
+        settings.limits.subscriptionsPerClient = 3
+        settings.access.anonymous.subscribe = ["a/#"]
+        let house = try ExchangeHouse(settings: settings)
+        let guest = try house.connectJSON()
+        func code(_ filters: String, _ id: Int) throws -> String? {
+            let command = #"{"op":"subscribe","id":\#(id),"filter":[\#(filters)],"snapshot":false}"#
+            return try guest.ask(command, id: id).last?.code
+        }
+        #expect(try code(#""a/1","b""#, 1) == "forbidden")
+        #expect(try code(#""a/1","a/2","a/3","a/4""#, 2) == "limit-exceeded")
+        #expect(house.counters[0].subscriptions.current == 0)
+        #expect(try code(#""a/1","a/2","a/1""#, 3) == nil)
+        #expect(house.counters[0].subscriptions.current == 2)
+        #expect(try code(#""a/1","a/3""#, 4) == nil, "one of them was there before")
+        #expect(try code(#""a/4""#, 5) == "limit-exceeded")
+        #expect(try guest.ask(#"{"op":"unsubscribe","id":6,"filter":["a/1","a/9"]}"#, id: 6).last?.code == "not-found")
+        #expect(house.counters[0].subscriptions.current == 3 && house.counters[0].subscriptionLimit.current == 2)
+    }
+
+    @Test func refusesPublications() throws {
+        var settings = Settings()
+        settings.limits.publishRate = 3
+        settings.access.anonymous.publish = ["a/#", "$SYS/#"]
+        let house = try ExchangeHouse(settings: settings)
+        let guest = try house.connectJSON()
+        let topics = ["a/1", "b", "$SYS/x", "$SYS", "a/2", "a/3", "a/4"]
+        var codes: [String?] = []
+        for (id, topic) in topics.enumerated() {
+            codes.append(
+                try guest.ask(#"{"op":"publish","id":\#(id),"topic":"\#(topic)","data":1}"#, id: id).last?.code)
+        }
+        #expect(codes == [nil, "forbidden", "forbidden", "forbidden", nil, nil, "rate-limited"])
+        #expect(house.published().map(\.topic.name) == ["a/1", "a/2", "a/3"])
+        #expect(house.counters[0].rateLimited.current == 1 && house.counters[0].errors.current == 4)
+    }
+
+    @Test func saysWhatBecameOfAPublication() throws {
+        let gate = GateStore()
+        let guest = try ExchangeHouse(gate).connectJSON()
+        func publish(_ id: Int, _ members: String) throws -> Notice? {
+            try guest.ask(#"{"op":"publish","id":\#(id),"topic":"a","data":"x"\#(members)}"#, id: id).last
+        }
+        let routed = try publish(1, "")
+        #expect(routed?.seq == 1 && routed?.stored == false)
+        let stored = try publish(2, #","retain":true,"ifSeq":0"#)
+        #expect(stored?.seq == 2 && stored?.stored == true)
+        #expect(try publish(3, #","retain":true,"ifSeq":0"#)?.code == "conflict")
+        #expect(try publish(4, #","retain":true,"ifSeq":2"#)?.seq == 3)
+        #expect(try publish(5, #","retain":true,"ack":"routed""#)?.stored == false)
+        gate.fail(with: .full)
+        #expect(try publish(6, #","retain":true"#)?.code == "storage-full")
+        gate.fail(with: .limit("retained.maximum_bytes"))
+        #expect(try publish(7, #","retain":true"#)?.code == "limit-exceeded")
+    }
+}

@@ -1,0 +1,64 @@
+import Testing
+
+@testable import Broker
+@testable import WSTransport
+
+@Suite("Figures in Prometheus's text format")
+struct PrometheusTextTests {
+    @Test func aFamilyIsItsHelpItsTypeAndItsFigures() {
+        var text = PrometheusText()
+        text.add("a_total", .counter, "Things.", 5)
+        text.add("b", .gauge, "More.", [("{x=\"1\"}", 1), ("{x=\"2\"}", -2)])
+        text.add("c_seconds", .gauge, "Time.", fraction: 0.25)
+        let expected = """
+            # HELP a_total Things.
+            # TYPE a_total counter
+            a_total 5
+            # HELP b More.
+            # TYPE b gauge
+            b{x="1"} 1
+            b{x="2"} -2
+            # HELP c_seconds Time.
+            # TYPE c_seconds gauge
+            c_seconds 0.25
+
+            """
+        #expect(String(decoding: text.bytes, as: UTF8.self) == expected)
+    }
+
+    @Test func theBrokersFiguresAreWellFormedAndTrue() throws {
+        let house = try ExchangeHouse(order: [0, 1])
+        let guests = try [0, 1].map { try house.connectJSON(on: $0) }
+        try guests[1].ask(#"{"op":"subscribe","id":1,"filter":"+","snapshot":false}"#, id: 1)
+        #expect(try house.publish([draft("secret-topic", "12345", retained: true)])[0].error == nil)
+        let thread = StoreThread(store: house.store, maximumQueuedBytes: 0, onSettled: { _ in })
+        #expect(try guests[1].receive().op == "live" && guests[1].receive().data == "12345")
+        let figures = Figures(
+            reactors: [ReactorCounters()], shards: house.counters, sequencer: house.sequencer, store: house.store,
+            storeThread: thread)
+        let lines = String(decoding: figures.prometheus(), as: UTF8.self).split(separator: "\n")
+        var families: Set<Substring> = []
+        var family: Substring = ""
+        let name = /[a-z_]+/
+        for line in lines {
+            if let match = line.wholeMatch(of: /# HELP ([a-z_]+) .*\./) {
+                family = match.1
+                #expect(families.insert(family).inserted, "a family twice")
+            } else if let match = line.wholeMatch(of: /# TYPE ([a-z_]+) (counter|gauge)/) {
+                #expect(match.1 == family && (match.2 == "counter") == family.hasSuffix("_total"))
+            } else {
+                let match = try #require(line.wholeMatch(of: /([a-z_]+)(\{[a-z]+="[a-z]+"\})? -?[0-9.e-]+/), "\(line)")
+                #expect(match.1 == family)
+            }
+        }
+        #expect(families.allSatisfy { $0.wholeMatch(of: name) != nil } && families.count > 20)
+        #expect(!lines.contains { $0.contains("secret") })
+        for expected in [
+            "broker_clients 2", "broker_subscriptions 1", "broker_messages_published_total 1",
+            "broker_published_bytes_total 5", "broker_messages_delivered_total 1", "broker_sequence_number 1",
+            "broker_retained_messages 1", "broker_retained_bytes 5",
+        ] {
+            #expect(lines.contains { $0 == expected }, "\(expected)")
+        }
+    }
+}

@@ -1,0 +1,203 @@
+import Dispatch
+import Synchronization
+import Testing
+
+@testable import Broker
+@testable import WSTransport
+
+@Suite("Sequencer: conditions and values that are not on disk yet")
+struct ConditionTests {
+    private let gate = GateStore()
+
+    /// A sequencer that stores by way of `gate`, and its thread, to be stopped.
+    private func make(maximumQueuedBytes: Int = 1 << 20) throws -> (sequencer: Sequencer, thread: StoreThread) {
+        let sequencer = try Sequencer(store: gate)
+        let thread = StoreThread(store: gate, maximumQueuedBytes: maximumQueuedBytes) { sequencer.settled($0) }
+        try thread.start()
+        sequencer.attach(thread)
+        return (sequencer, thread)
+    }
+
+    private func publish(
+        _ sequencer: Sequencer, _ name: String, _ payload: String, if condition: Draft.Condition = .none,
+        timeToLive: Int64? = nil
+    ) throws -> Result<UInt64, Refusal> {
+        var draft = try draft(name, payload, retained: true)
+        draft.condition = condition
+        draft.timeToLive = timeToLive
+        return sequencer.sequence([draft], from: 0)[0].map(\.seq)
+    }
+
+    private func text(_ sequencer: Sequencer, _ name: String) throws -> String? {
+        try sequencer.value(of: topic(name)).map { String(decoding: $0.payload, as: UTF8.self) }
+    }
+
+    /// Ends the thread when everything is committed.
+    private func settle(_ thread: StoreThread) {
+        gate.open()
+        thread.stop()
+    }
+
+    private final class Wins: Sendable {
+        let seqs = Mutex<[UInt64]>([])
+    }
+
+    // MARK: Conditions
+
+    struct Case: Sendable, CustomTestStringConvertible {
+        let condition: Draft.Condition
+        /// Without a value, and with one whose seq is 1.
+        let without: ErrorCode?
+        let with: ErrorCode?
+        var testDescription: String { "\(condition)" }
+    }
+
+    static let cases = [
+        Case(condition: .none, without: nil, with: nil),
+        Case(condition: .absent, without: nil, with: .conflict),
+        Case(condition: .present, without: .notFound, with: nil),
+        Case(condition: .matches([1]), without: .conflict, with: nil),
+        Case(condition: .matches([7, 1]), without: .conflict, with: nil),
+        Case(condition: .matches([7]), without: .conflict, with: .conflict),
+        Case(condition: .matches([]), without: .conflict, with: nil),
+    ]
+
+    /// The same whether the value is only numbered or on disk.
+    @Test(arguments: cases, [false, true])
+    func holdsConditions(_ expected: Case, isCommitted: Bool) throws {
+        var (sequencer, thread) = try make()
+        if !isCommitted { gate.shut() }
+        #expect(try publish(sequencer, "there", "1").value == 1)
+        if isCommitted {
+            thread.stop()
+            thread = StoreThread(store: gate, maximumQueuedBytes: 1 << 20) { [sequencer] in sequencer.settled($0) }
+            try thread.start()
+            sequencer.attach(thread)
+        }
+        #expect(try publish(sequencer, "none", "x", if: expected.condition).error?.code == expected.without)
+        #expect(try publish(sequencer, "there", "x", if: expected.condition).error?.code == expected.with)
+        settle(thread)
+    }
+
+    @Test func aBatchSeesWhatIsBeforeIt() throws {
+        let (sequencer, thread) = try make()
+        gate.shut()
+        var conditional = try draft("a", "2", retained: true)
+        conditional.condition = .absent
+        let results = sequencer.sequence([try draft("a", "1", retained: true), conditional], from: 0)
+        #expect(results[0].value?.seq == 1 && results[1].error?.code == .conflict)
+        settle(thread)
+    }
+
+    /// A counter that several threads raise by compare-and-set: each round is won once.
+    @Test func comparesAndSetsUnderContention() throws {
+        let (sequencer, thread) = try make()
+        let counter = try topic("counter")
+        let begin = try #require(try publish(sequencer, "counter", "0").value)
+        let wins = Wins()
+        let goal = 400
+        let threads = try (0..<4).map { _ in
+            try startThread(named: "racer") { [sequencer] in
+                while true {
+                    guard let found = try? sequencer.value(of: counter),
+                        let count = Int(String(decoding: found.payload, as: UTF8.self)), count < goal
+                    else { return }
+                    var draft = Draft(topic: counter, payload: Array("\(count + 1)".utf8), kind: .text)
+                    draft.isRetained = true
+                    draft.condition = .matches([found.seq])
+                    if case .success((let seq, _)) = sequencer.sequence([draft], from: 0)[0] {
+                        wins.seqs.withLock { $0.append(seq) }
+                    }
+                }
+            }
+        }
+        for thread in threads { thread.join() }
+        settle(thread)
+        #expect(wins.seqs.withLock { $0.sorted() } == (1...UInt64(goal)).map { begin + $0 })
+        #expect(try text(sequencer, "counter") == "\(goal)")
+    }
+
+    // MARK: The overlay
+
+    @Test func seesAValueBeforeItIsCommitted() throws {
+        let (sequencer, thread) = try make()
+        gate.shut()
+        _ = try publish(sequencer, "a", "1")
+        #expect(try text(sequencer, "a") == "1")
+        #expect(try gate.value(of: topic("a"), now: 0) == nil)
+        _ = try publish(sequencer, "a", "2")
+        #expect(try text(sequencer, "a") == "2")
+        settle(thread)
+        #expect(try text(sequencer, "a") == "2")
+        #expect(try gate.value(of: topic("a"), now: 0) != nil)
+    }
+
+    @Test func seesARemovalBeforeItIsCommitted() throws {
+        try gate.inner.apply([retained("a", "old")], reserving: nil)
+        let (sequencer, thread) = try make()
+        #expect(try text(sequencer, "a") == "old")
+        gate.shut()
+        _ = try publish(sequencer, "a", "")
+        #expect(try text(sequencer, "a") == nil)
+        #expect(try gate.value(of: topic("a"), now: 0) != nil)
+        #expect(try publish(sequencer, "a", "", if: .present).error?.code == .notFound)
+        let position = sequencer.position(emptying: Mailbox(wakeup: {}), matching: try filter("#"))
+        #expect(position.overlay.map(\.payload) == [[]], "a removal hides what the store still has")
+        settle(thread)
+        #expect(try text(sequencer, "a") == nil)
+        #expect(try gate.value(of: topic("a"), now: 0) == nil)
+    }
+
+    @Test func anExpiredValueIsNoneOnDiskOrNot() throws {
+        try gate.inner.apply([retained("old", "x", expiry: 2000)], reserving: nil)
+        let (sequencer, thread) = try make()
+        gate.shut()
+        #expect(try text(sequencer, "old") == nil)
+        #expect(try publish(sequencer, "old", "x", if: .present).error?.code == .notFound)
+        _ = try publish(sequencer, "new", "x", timeToLive: -1)
+        #expect(try text(sequencer, "new") == nil)
+        #expect(try publish(sequencer, "new", "y", if: .absent).error == nil)
+        _ = try publish(sequencer, "later", "x", timeToLive: 3_600_000)
+        #expect(try text(sequencer, "later") == "x")
+        settle(thread)
+    }
+
+    @Test func aValueThatCouldNotBeStoredIsGoneAgain() throws {
+        try gate.inner.apply([retained("a", "old")], reserving: nil)
+        let (sequencer, thread) = try make()
+        gate.shut()
+        _ = try publish(sequencer, "a", "new")
+        #expect(try text(sequencer, "a") == "new")
+        gate.fail(with: .full)
+        settle(thread)
+        #expect(try text(sequencer, "a") == "old")
+    }
+
+    @Test func theOverlayOfAPositionIsWhatMatchesOldestFirst() throws {
+        let (sequencer, thread) = try make()
+        gate.shut()
+        for name in ["a/2", "b", "a/1", "a/2", "$x"] { _ = try publish(sequencer, name, name) }
+        func names(_ name: String) throws -> [String] {
+            sequencer.position(emptying: Mailbox(wakeup: {}), matching: try filter(name)).overlay.map(\.topic.name)
+        }
+        #expect(try names("a/+") == ["a/1", "a/2"])
+        #expect(try names("#") == ["b", "a/1", "a/2"])
+        #expect(try names("$x") == ["$x"])
+        #expect(try names("c") == [])
+        settle(thread)
+        #expect(try names("#") == [])
+    }
+
+    @Test func refusesWhatTheStoresQueueDoesNotTake() throws {
+        let (sequencer, thread) = try make(maximumQueuedBytes: 4096)
+        gate.shut()
+        #expect(try publish(sequencer, "a", String(repeating: "x", count: 3000)).value == 1)
+        #expect(try publish(sequencer, "b", String(repeating: "x", count: 3000)).error?.code == .unavailable)
+        #expect(try text(sequencer, "b") == nil)
+        // What is not retained needs no store, and the numbers have no hole.
+        #expect(sequencer.sequence([try draft("c")], from: 0)[0].value?.seq == 2)
+        settle(thread)
+        #expect(try publish(sequencer, "d", "x").error?.code == .unavailable, "the store is closed")
+        #expect(sequencer.newest == 2)
+    }
+}

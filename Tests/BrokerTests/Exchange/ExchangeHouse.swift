@@ -1,0 +1,179 @@
+import Dispatch
+import Glibc
+import Synchronization
+import Testing
+
+@testable import Broker
+@testable import WSTransport
+
+/// What did not come within the time a test waits.
+struct NothingCame: Error {}
+
+/// One value that another thread hands over.
+final class Answer<Value: Sendable>: Sendable {
+    private let value = Mutex<Value?>(nil)
+    private let isThere = DispatchSemaphore(value: 0)
+
+    func put(_ new: Value) {
+        value.withLock { $0 = new }
+        isThere.signal()
+    }
+
+    func get() throws -> Value {
+        guard isThere.wait(timeout: .now() + 20) == .success, let value = value.withLock({ $0 }) else {
+            throw NothingCame()
+        }
+        return value
+    }
+}
+
+/// A broker's exchange without listeners: shards on threads of their own, a sequencer, a store and its thread.
+final class ExchangeHouse {
+    let store: any RetainedStore
+    let sequencer: Sequencer
+    let counters: [ShardCounters]
+    /// Gets every message beside the shards: the truth to compare with.
+    let log = Mailbox<Letter>(wakeup: {})
+    private let inbox: Inbox
+    private let storeThread: StoreThread
+    let remotes: [Remote]
+    private var threads: [ThreadHandle] = []
+
+    /// - Parameter order: the reactors' numbers, in the order in which their shards join the sequencer.
+    init(_ store: any RetainedStore = InMemoryStore(), order: [Int] = [0], settings: Settings = Settings()) throws {
+        self.store = store
+        let sequencer = try Sequencer(store: store)
+        self.sequencer = sequencer
+        storeThread = StoreThread(store: store, maximumQueuedBytes: 64 << 20) { sequencer.settled($0) }
+        remotes = try order.map { _ in try Remote() }
+        counters = order.map { _ in ShardCounters() }
+        try storeThread.start()
+        sequencer.attach(storeThread)
+        inbox = sequencer.join(log, shard: -1)
+        for index in order {
+            let reactor = try Reactor(index: index, counters: ReactorCounters(), remote: remotes[index])
+            let shard = Shard(
+                reactor: reactor, sequencer: sequencer, store: store, settings: settings, counters: counters[index])
+            // Nobody else refers to either from here on.
+            nonisolated(unsafe) let owned = (reactor, shard)
+            threads.append(try startThread(named: "shard-\(index)") { owned.0.run() })
+        }
+    }
+
+    deinit {
+        storeThread.stop()
+        for remote in remotes { remote.run { $0.stop() } }
+        for thread in threads { thread.join() }
+    }
+
+    /// Runs `body` on a shard's thread and hands its value back.
+    @discardableResult
+    func run<Value: Sendable>(on index: Int = 0, _ body: @escaping @Sendable (Shard) -> Value) throws -> Value {
+        let answer = Answer<Value>()
+        remotes[index].run { reactor in
+            if let shard = reactor.attachment as? Shard { answer.put(body(shard)) }
+        }
+        return try answer.get()
+    }
+
+    /// Publishes at the end of a turn and waits for the acknowledgement.
+    func publish(on index: Int = 0, _ drafts: [Draft]) throws -> [Result<Receipt, Refusal>] {
+        let answer = Answer<[Result<Receipt, Refusal>]>()
+        nonisolated(unsafe) let drafts = drafts
+        remotes[index].run { reactor in
+            let collected = Collected(drafts.count, answer)
+            for (number, draft) in drafts.enumerated() {
+                var draft = draft
+                draft.completion = { collected.add(number, $0) }
+                (reactor.attachment as? Shard)?.publish(draft)
+            }
+        }
+        return try answer.get()
+    }
+
+    /// Connects a peer, served by what `makeDriver` makes.
+    func connectStream(
+        on index: Int = 0, _ makeDriver: @escaping @Sendable (Shard, StreamConnection) -> any StreamDriver
+    ) throws -> Guest {
+        var ends: [Int32] = [-1, -1]
+        try #require(socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0, &ends) == 0)
+        let (ours, theirs) = (ends[0], ends[1])
+        try #require(fcntl(theirs, F_SETFL, fcntl(theirs, F_GETFL) | O_NONBLOCK) == 0)
+        try run(on: index) { shard in
+            let stream = shard.reactor.adopt(FileDescriptor(adopting: theirs), peer: nil)
+            stream.driver = makeDriver(shard, stream)
+        }
+        return Guest(descriptor: ours, house: self)
+    }
+
+    /// Connects a WebSocket without a handshake, served by what `makeSession` makes.
+    func connect(
+        on index: Int = 0, _ makeSession: @escaping @Sendable (Shard, WebSocket) -> any WebSocketSession
+    ) throws -> Guest {
+        try connectStream(on: index) { shard, stream in
+            let socket = WebSocket(stream: stream, role: .server, subprotocol: "", options: shard.socketOptions)
+            socket.session = makeSession(shard, socket)
+            return socket
+        }
+    }
+
+    /// Connects a client of `broker.v1.json`, past its welcome.
+    func connectJSON(on index: Int = 0, as identity: Identity? = nil) throws -> Guest {
+        let guest = try connect(on: index) { shard, socket in
+            let identity = identity ?? Identity(user: nil, permissions: shard.anonymous)
+            let client = shard.makeClient(identity, peer: nil, protocolName: JSONSession.subprotocol)
+            return JSONSession(shard: shard, socket: socket, client: client)
+        }
+        let welcome = try guest.receive()
+        #expect(welcome.op == "welcome")
+        guest.client = try #require(welcome.client.flatMap { UInt64($0, radix: 36) })
+        return guest
+    }
+
+    /// Every message so far, in order, since this was last asked.
+    func published() -> [Message] {
+        log.drain().flatMap { letter in
+            guard case .published(let messages) = letter else { return [Message]() }
+            inbox.delivered(messages)
+            return messages
+        }
+    }
+}
+
+/// The results of several publications, on one thread.
+private final class Collected {
+    private var results: [Result<Receipt, Refusal>?]
+    private var missing: Int
+    private let answer: Answer<[Result<Receipt, Refusal>]>
+
+    init(_ count: Int, _ answer: Answer<[Result<Receipt, Refusal>]>) {
+        results = Array(repeating: nil, count: count)
+        missing = count
+        self.answer = answer
+    }
+
+    func add(_ number: Int, _ result: Result<Receipt, Refusal>) {
+        results[number] = result
+        missing -= 1
+        if missing == 0 { answer.put(results.compactMap { $0 }) }
+    }
+}
+
+/// A publication of text; an empty one that is retained removes the value.
+func draft(_ name: String, _ payload: String = "x", retained: Bool = false) throws -> Draft {
+    var draft = Draft(topic: try topic(name), payload: Array(payload.utf8), kind: .text)
+    draft.isRetained = retained
+    draft.acknowledgement = retained ? .stored : .routed
+    return draft
+}
+
+extension Result {
+    /// The value of a success.
+    var value: Success? { try? get() }
+
+    /// The error of a failure.
+    var error: Failure? {
+        guard case .failure(let error) = self else { return nil }
+        return error
+    }
+}

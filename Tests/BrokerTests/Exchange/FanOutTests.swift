@@ -1,0 +1,147 @@
+import Testing
+
+@testable import Broker
+@testable import WSTransport
+
+@Suite("Fan-out: each wire form, once to a connection")
+struct FanOutTests {
+    private static let payloads: [(payload: [UInt8], kind: Message.Kind)] = [
+        (Array("21.5".utf8), .json), (Array(#"{"a":[1,null]}"#.utf8), .json), (Array("héllo \"x\"\n".utf8), .text),
+        ([0, 1, 0xFF, 0xFE], .binary), ([], .text), ([], .binary), ([], .json),
+        (Array(repeating: 0x61, count: 130), .text), (Array(repeating: 0xFF, count: 70_000), .binary),
+    ]
+
+    private func topicSocket(
+        _ house: ExchangeHouse, on index: Int = 0, _ options: TopicSession.Options = TopicSession.Options()
+    ) throws -> Guest {
+        let name = try topic("a/b")
+        return try house.connect(on: index) { shard, socket in
+            let identity = Identity(user: nil, permissions: shard.anonymous)
+            return TopicSession(
+                shard: shard, socket: socket,
+                client: shard.makeClient(identity, peer: nil, protocolName: "topic"), topic: name, options: options)
+        }
+    }
+
+    private func subscriptionSocket(_ house: ExchangeHouse, _ name: String) throws -> Guest {
+        let filter = try filter(name)
+        return try house.connect { shard, socket in
+            let identity = Identity(user: nil, permissions: shard.anonymous)
+            return SubscriptionSession(
+                shard: shard, socket: socket,
+                client: shard.makeClient(identity, peer: nil, protocolName: "subscription"), filter: filter,
+                wantsSnapshot: false)
+        }
+    }
+
+    @Test func theFramesAreTheMessagesOwnForms() throws {
+        let house = try ExchangeHouse()
+        let bytes = try topicSocket(house)
+        let objects = try subscriptionSocket(house, "a/+")
+        let json = try house.connectJSON()
+        try json.ask(#"{"op":"subscribe","id":1,"filter":"a/b","snapshot":false}"#, id: 1)
+        #expect(try json.receive().op == "live")
+        #expect(try objects.frame()?.text.hasPrefix(#"{"op":"live""#) == true)
+        var drafts: [Draft] = []
+        for (payload, kind) in Self.payloads {
+            var draft = Draft(topic: try topic("a/b"), payload: payload, kind: kind)
+            draft.contentType = kind == .binary ? "image/png" : nil
+            drafts.append(draft)
+        }
+        _ = try house.publish(drafts)
+        let log = house.published()
+        #expect(log.count == drafts.count)
+        for message in log {
+            let opcode: UInt8 = message.kind == .binary ? 2 : 1
+            #expect(try bytes.frame() == Guest.Frame(opcode: opcode, payload: message.payload))
+            for (guest, hasOperation) in [(json, true), (objects, false)] {
+                let object = MessageObject.encode(message, hasOperation: hasOperation, isSnapshot: false)
+                #expect(try guest.frame() == Guest.Frame(opcode: 1, payload: object))
+            }
+        }
+        #expect(house.counters[0].delivered.current == 3 * log.count)
+        #expect(house.counters[0].published.current == log.count)
+        #expect(house.counters[0].publishedBytes.current == log.reduce(0) { $0 + $1.payload.count })
+    }
+
+    @Test func aConnectionWithOverlappingFiltersGetsAMessageOnce() throws {
+        let house = try ExchangeHouse()
+        let guest = try house.connectJSON()
+        try guest.ask(
+            ##"{"op":"subscribe","id":1,"filter":["a/b","a/+","a/#","+/b","#"],"snapshot":false}"##, id: 1)
+        for _ in 0..<5 { #expect(try guest.receive().op == "live") }
+        _ = try house.publish([draft("a/b", "1"), draft("a/b", "2"), draft("a/b", "3")])
+        let answers = try guest.ask(#"{"op":"ping","id":2}"#, id: 2)
+        #expect(answers.map(\.data) == ["1", "2", "3", nil])
+        #expect(house.counters[0].delivered.current == 3)
+        #expect(house.counters[0].subscriptions.current == 5)
+    }
+
+    @Test func whoDoesNotWantItsOwnGetsOthers() throws {
+        let house = try ExchangeHouse(order: [0, 1])
+        let deaf = try topicSocket(house, TopicSession.Options(hearsItself: false))
+        let other = try topicSocket(house, on: 1)
+        try deaf.send("own")
+        #expect(try other.frame()?.text == "own")
+        try other.send("other's")
+        #expect(try other.frame()?.text == "other's")
+        #expect(try deaf.frame()?.text == "other's")
+    }
+
+    @Test func oneSubscriptionThatHearsItselfIsEnough() throws {
+        let house = try ExchangeHouse()
+        let guest = try house.connectJSON()
+        try guest.send(
+            """
+            {"op":"subscribe","filter":"a/+","snapshot":false,"echo":false}
+            {"op":"publish","topic":"a/b","data":"unheard"}
+            {"op":"subscribe","filter":"a/b","snapshot":false}
+            {"op":"publish","topic":"a/b","data":"heard"}
+            """)
+        let notices = try guest.ask(#"{"op":"ping","id":1}"#, id: 1) + guest.ask(#"{"op":"ping","id":2}"#, id: 2)
+        #expect(notices.compactMap(\.data) == ["heard"])
+    }
+
+    @Test(arguments: [true, false])
+    func aClosedSessionGetsNothing(byAdministrator: Bool) throws {
+        let house = try ExchangeHouse()
+        let guest = try topicSocket(house)
+        if byAdministrator {
+            try house.run { $0.everybody.first?.disconnect(.kicked, reason: "bye") }
+        } else {
+            try guest.write(FrameEncoder.closeFrame(.normal, maskingKey: MaskingKey(1, 2, 3, 4)))
+        }
+        _ = try house.publish([draft("a/b", "late")])
+        let close = try #require(try guest.frame())
+        #expect(close.opcode == 8, "nothing follows a CLOSE, and nothing comes instead of it")
+        if byAdministrator { try guest.write(FrameEncoder.closeFrame(.normal, maskingKey: MaskingKey(1, 2, 3, 4))) }
+        #expect(try guest.frame() == nil)
+        try house.run { _ in }
+        #expect(house.counters[0].clients.current == 0 && house.counters[0].subscriptions.current == 0)
+        #expect(try house.run { $0.everybody.isEmpty && $0.tree.count == 0 })
+    }
+
+    /// Too much comes while a snapshot waits: the session ends, and leaves nothing behind that would go to others.
+    @Test func whoIsClosedWhileItSubscribesLeavesNoSubscription() throws {
+        var settings = Settings()
+        settings.limits.pending = 10_000
+        let house = try ExchangeHouse(settings: settings)
+        let guest = try house.connectJSON()
+        let filter = try (filter("a/#"), filter("b/#"))
+        let drafts = try (0..<4).map { _ in try draft("a/b", String(repeating: "x", count: 4000)) }
+        nonisolated(unsafe) let batch = drafts
+        let isLeft = try house.run { shard in
+            guard let session = shard.everybody.first else { return false }
+            _ = try? shard.subscribe(session, to: filter.0, wantsSnapshot: true, hearsItself: true)
+            for draft in batch { shard.publish(draft) }
+            // Delivers what was published, which is too much to be held.
+            _ = try? shard.subscribe(session, to: filter.1, wantsSnapshot: true, hearsItself: true)
+            return true
+        }
+        #expect(isLeft)
+        let close = try #require(try guest.frame())
+        #expect(close.opcode == 8 && close.payload.prefix(2) == [0x03, 0xF5], "1013, not a broken connection")
+        #expect(try house.run { $0.everybody.isEmpty && $0.tree.count == 0 })
+        #expect(house.counters[0].subscriptions.current == 0)
+    }
+}

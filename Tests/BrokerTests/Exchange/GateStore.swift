@@ -1,0 +1,84 @@
+import Dispatch
+import Synchronization
+
+@testable import Broker
+
+/// A store whose commits wait while it is shut, and fail when told to.
+final class GateStore: RetainedStore {
+    private struct State {
+        var isShut = false
+        var isWaiting = false
+        /// Commits that may pass although it is shut.
+        var permits = 0
+        var failure: StorageError?
+    }
+
+    let inner: InMemoryStore
+    private let state = Mutex(State())
+    private let permission = DispatchSemaphore(value: 0)
+
+    init(_ inner: InMemoryStore = InMemoryStore()) { self.inner = inner }
+
+    func shut() { state.withLock { $0.isShut = true } }
+
+    func open() {
+        let wakes = state.withLock { state in
+            state.isShut = false
+            state.permits = 0
+            defer { state.isWaiting = false }
+            return state.isWaiting
+        }
+        if wakes { permission.signal() }
+    }
+
+    /// Lets one commit pass.
+    func letOnePass() {
+        let wakes = state.withLock { state in
+            defer { state.isWaiting = false }
+            if !state.isWaiting, state.isShut { state.permits += 1 }
+            return state.isWaiting
+        }
+        if wakes { permission.signal() }
+    }
+
+    /// Every commit from now on; `nil`: they succeed again.
+    func fail(with error: StorageError?) { state.withLock { $0.failure = error } }
+
+    private func pass() throws(StorageError) {
+        let waits = state.withLock { state in
+            guard state.isShut else { return false }
+            if state.permits > 0 {
+                state.permits -= 1
+                return false
+            }
+            state.isWaiting = true
+            return true
+        }
+        if waits { permission.wait() }
+        if let failure = state.withLock({ $0.failure }) { throw failure }
+    }
+
+    var epoch: UInt64 { inner.epoch }
+    var reservedSeq: UInt64 { inner.reservedSeq }
+    func reserve(seqsUpTo seq: UInt64) throws(StorageError) { try inner.reserve(seqsUpTo: seq) }
+
+    func value(of topic: Topic, now: Int64) throws(StorageError) -> Message? {
+        try inner.value(of: topic, now: now)
+    }
+
+    func scan(
+        _ filter: TopicFilter, after position: Topic?, visiting maximum: Int, now: Int64, _ body: (Message) -> Bool
+    ) throws(StorageError) -> ScanEnd {
+        try inner.scan(filter, after: position, visiting: maximum, now: now, body)
+    }
+
+    func view() throws(StorageError) -> any RetainedView { try inner.view() }
+
+    func apply(_ messages: [Message], reserving seq: UInt64?) throws(StorageError) {
+        try pass()
+        try inner.apply(messages, reserving: seq)
+    }
+
+    func probe() throws(StorageError) {}
+    func statistics() throws(StorageError) -> StoreStatistics { try inner.statistics() }
+}

@@ -1,0 +1,133 @@
+import Foundation
+import Testing
+
+@testable import WSTransport
+
+/// What the broker tells a JSON client, as far as tests look at it.
+struct Notice: Decodable, Equatable {
+    var op: String?
+    var client: String?
+    var id: Int?
+    var code: String?
+    var topic: String?
+    var filter: String?
+    var seq: UInt64?
+    var data: String?
+    var retained: Bool?
+    var stored: Bool?
+}
+
+/// The peer's end of a connection: blocking reads with a deadline.
+final class Guest {
+    struct Frame: Equatable {
+        let opcode: UInt8
+        let payload: [UInt8]
+
+        var text: String { String(decoding: payload, as: UTF8.self) }
+    }
+
+    private let descriptor: Int32
+    /// Lives as long as its guests.
+    private let house: ExchangeHouse
+    /// The number of its client, once it was welcomed.
+    var client: UInt64 = 0
+    private var bytes: [UInt8] = []
+    private var start = 0
+
+    init(descriptor: Int32, house: ExchangeHouse) {
+        self.descriptor = descriptor
+        self.house = house
+        var patience = timeval(tv_sec: 20, tv_usec: 0)
+        setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &patience, socklen_t(MemoryLayout<timeval>.size))
+    }
+
+    deinit { Glibc.close(descriptor) }
+
+    /// Sends bytes as they are.
+    func write(_ bytes: [UInt8]) throws {
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            let count = rest.withUnsafeBytes { Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
+            guard count > 0 else { throw NothingCame() }
+            rest = rest.dropFirst(count)
+        }
+    }
+
+    /// Sends a message.
+    func send(_ text: String, _ opcode: Opcode = .text) throws {
+        try write(FrameEncoder.frame(opcode, Array(text.utf8), maskingKey: MaskingKey(1, 2, 3, 4)))
+    }
+
+    /// The next bytes; `nil`: the broker has closed.
+    private func more() throws -> Bool {
+        var space = [UInt8](repeating: 0, count: 65536)
+        let count = recv(descriptor, &space, space.count, 0)
+        if count < 0, errno == ECONNRESET { return false }
+        guard count >= 0 else { throw NothingCame() }
+        bytes.append(contentsOf: space[..<count])
+        return count > 0
+    }
+
+    /// The next `count` bytes; `nil`: the broker has closed before.
+    func read(_ count: Int) throws -> [UInt8]? {
+        while bytes.count - start < count {
+            guard try more() else { return nil }
+        }
+        defer {
+            start += count
+            if start > 1 << 16 {
+                bytes.removeFirst(start)
+                start = 0
+            }
+        }
+        return Array(bytes[start..<start + count])
+    }
+
+    /// Everything until the broker closes.
+    func readToEnd() throws -> [UInt8] {
+        while try more() {}
+        defer { start = bytes.count }
+        return Array(bytes[start...])
+    }
+
+    /// The bytes up to and with `end`.
+    func read(until end: String) throws -> String {
+        var line: [UInt8] = []
+        while !line.ends(with: Array(end.utf8)) { line += try #require(try read(1)) }
+        return String(decoding: line, as: UTF8.self)
+    }
+
+    /// The next frame, which must be whole and not masked; `nil`: the broker has closed.
+    func frame() throws -> Frame? {
+        guard let head = try read(2) else { return nil }
+        try #require(head[0] & 0xF0 == 0x80 && head[1] & 0x80 == 0)
+        var length = Int(head[1])
+        let more = length == 126 ? 2 : length == 127 ? 8 : 0
+        if more > 0 {
+            guard let extended = try read(more) else { return nil }
+            length = extended.reduce(0) { $0 << 8 | Int($1) }
+        }
+        guard let payload = try read(length) else { return nil }
+        return Frame(opcode: head[0] & 0x0F, payload: payload)
+    }
+
+    /// The next message from the broker to a JSON client.
+    func receive() throws -> Notice {
+        let frame = try #require(try frame())
+        try #require(frame.opcode == 1)
+        return try JSONDecoder().decode(Notice.self, from: Data(frame.payload))
+    }
+
+    /// Sends a command and returns what comes up to its answer, which has the same `id`.
+    @discardableResult
+    func ask(_ command: String, id: Int) throws -> [Notice] {
+        try send(command)
+        var notices: [Notice] = []
+        repeat { notices.append(try receive()) } while notices.last?.id != id
+        return notices
+    }
+}
+
+extension Array where Element: Equatable {
+    func ends(with other: [Element]) -> Bool { count >= other.count && Array(suffix(other.count)) == other }
+}

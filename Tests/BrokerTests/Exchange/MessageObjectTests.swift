@@ -1,0 +1,100 @@
+import Foundation
+import Testing
+
+@testable import Broker
+@testable import WSTransport
+
+@Suite("§3.3: a message as JSON, and the texts made of it")
+struct MessageObjectTests {
+    struct Form: Sendable, CustomTestStringConvertible {
+        let payload: [UInt8]
+        let kind: Message.Kind
+        var type: String?
+        var isSnapshot = false
+        /// What follows `"time":9`.
+        let members: String
+        var testDescription: String { members }
+
+        init(_ payload: String, _ kind: Message.Kind, type: String? = nil, isSnapshot: Bool = false, _ members: String)
+        {
+            self.init(Array(payload.utf8), kind, type: type, isSnapshot: isSnapshot, members)
+        }
+
+        init(
+            _ payload: [UInt8], _ kind: Message.Kind, type: String? = nil, isSnapshot: Bool = false, _ members: String
+        ) {
+            self.payload = payload
+            self.kind = kind
+            self.type = type
+            self.isSnapshot = isSnapshot
+            self.members = members
+        }
+
+        func message() throws -> Message {
+            Message(
+                topic: try topic("a/\"b\""), payload: payload, kind: kind, contentType: type, seq: 7, time: 9)
+        }
+    }
+
+    static let forms = [
+        Form("21.5", .json, #","data":21.5"#),
+        Form(#"{"a":[1,null,"x"]}"#, .json, #","data":{"a":[1,null,"x"]}"#),
+        Form("null", .json, #","data":null"#),
+        Form("", .json, #","data":"""#),
+        Form("21.5", .text, #","data":"21.5""#),
+        Form("a \"quoted\" line\n\u{1}é", .text, #","data":"a \"quoted\" line\n\u0001é""#),
+        Form("", .text, #","data":"""#),
+        Form([0, 0xFF, 0x10], .binary, #","encoding":"base64","data":"AP8Q""#),
+        Form([], .binary, #","encoding":"base64","data":"""#),
+        Form("text", .binary, #","encoding":"base64","data":"dGV4dA==""#),
+        Form([1], .binary, type: "image/png", #","type":"image/png","encoding":"base64","data":"AQ==""#),
+        Form("x", .text, type: "text/x; a=\"b\"", #","type":"text/x; a=\"b\"","data":"x""#),
+        Form("x", .text, isSnapshot: true, #","retained":true,"data":"x""#),
+        Form("[]", .json, type: "a/b", isSnapshot: true, #","retained":true,"type":"a/b","data":[]"#),
+    ]
+
+    @Test(arguments: forms)
+    func isTheObjectOfTheContract(_ form: Form) throws {
+        let message = try form.message()
+        let common = #""topic":"a/\"b\"","seq":7,"time":9"# + form.members + "}"
+        func encode(_ hasOperation: Bool) -> String {
+            let object = MessageObject.encode(message, hasOperation: hasOperation, isSnapshot: form.isSnapshot)
+            return String(decoding: object, as: UTF8.self)
+        }
+        #expect(encode(false) == "{" + common)
+        #expect(encode(true) == #"{"op":"message","# + common)
+        let isJSON = JSONScanner.validate(Array(encode(true).utf8).span)
+        #expect(isJSON)
+    }
+
+    @Test(arguments: forms)
+    func aLineIsTheObjectAndAnEventHasItsNumber(_ form: Form) throws {
+        let message = try form.message()
+        let object = MessageObject.encode(message, hasOperation: false, isSnapshot: form.isSnapshot)
+        #expect(WireForm.lines.text(of: message, isSnapshot: form.isSnapshot) == object + [10])
+        let event = WireForm.events.text(of: message, isSnapshot: form.isSnapshot)
+        #expect(event == Array("id: 7\ndata: ".utf8) + object + [10, 10])
+    }
+
+    /// JSON may be published with line ends between its tokens; a line, or an event's data, has none inside.
+    @Test(arguments: ["{\n  \"a\": 1\n}", "[1,\r\n2]\n", "\n1", "[\"\\n\",\r\"x\"]"])
+    func hasNoLineEndInside(payload: String) throws {
+        let message = Message(
+            topic: try topic("a"), payload: Array(payload.utf8), kind: .json, seq: 7, time: 9)
+        for hasOperation in [true, false] {
+            let object = MessageObject.encode(message, hasOperation: hasOperation, isSnapshot: false)
+            #expect(!object.contains(10) && !object.contains(13))
+            let parsed = try #require(try JSONSerialization.jsonObject(with: Data(object)) as? [String: Any])
+            let original = try JSONSerialization.jsonObject(with: Data(payload.utf8), options: .fragmentsAllowed)
+            #expect((parsed["data"] as? NSObject)?.isEqual(original) == true)
+        }
+        let line = WireForm.lines.text(of: message, isSnapshot: false)
+        #expect(line.filter { $0 == 10 }.count == 1)
+    }
+
+    @Test func onlyBytesTravelInBinaryFrames() throws {
+        for (kind, opcode) in [(Message.Kind.text, Opcode.text), (.json, .text), (.binary, .binary)] {
+            #expect(Message(topic: try topic("a"), payload: [], kind: kind, seq: 1, time: 1).opcode == opcode)
+        }
+    }
+}

@@ -1,0 +1,134 @@
+@testable import Broker
+
+/// What one client may be told, as the contract says it: the retained values as of the subscription's position, each
+/// once, then the marker, then every message after the position, once and in order.
+struct SeamModel {
+    private struct Active {
+        let filter: TopicFilter
+        /// Messages after this one are due.
+        var position: UInt64
+        let hearsItself: Bool
+    }
+
+    private struct Pending {
+        let filter: TopicFilter
+        let seq: UInt64
+        var shown: [String: Notice] = [:]
+    }
+
+    private let log: [Message]
+    private let transcript: SeamSchedule.Transcript
+    private var active: [String: Active] = [:]
+    private var snapshots: [Pending] = []
+    private var last: UInt64 = 0
+    /// What is not as it should be.
+    private(set) var complaints: [String] = []
+
+    init(log: [Message], _ transcript: SeamSchedule.Transcript) {
+        self.log = log
+        self.transcript = transcript
+    }
+
+    /// Goes through everything the client was told.
+    mutating func check() {
+        for (number, notice) in transcript.notices.enumerated() {
+            let before = complaints.count
+            switch notice.op {
+            case "ok": answer(notice)
+            case "live": live(notice)
+            case "message" where notice.retained == true: retained(notice)
+            case "message": message(notice)
+            default: complaints.append("unexpected")
+            }
+            for index in before..<complaints.count { complaints[index] += " at \(number): \(notice)" }
+        }
+        if !snapshots.isEmpty { complaints.append("a snapshot never ended") }
+    }
+
+    private mutating func complain(_ what: String, unless isFine: Bool) {
+        if !isFine { complaints.append(what) }
+    }
+
+    private mutating func answer(_ notice: Notice) {
+        switch notice.id.flatMap({ transcript.commands[$0] }) {
+        case .subscribe(let name, let wantsSnapshot, let hearsItself):
+            guard let filter = try? TopicFilter(name), let seq = notice.seq else { return complaints.append("no seq") }
+            snapshots.removeAll { $0.filter == filter }
+            // Who subscribes anew loses nothing of what was due before.
+            let position = min(seq, active[name]?.position ?? seq)
+            active[name] = Active(filter: filter, position: position, hearsItself: hearsItself)
+            if wantsSnapshot { snapshots.append(Pending(filter: filter, seq: seq)) }
+        case .unsubscribe(let name):
+            complain("not subscribed", unless: active.removeValue(forKey: name) != nil)
+            snapshots.removeAll { $0.filter.name == name }
+        case .publish(let topic, let data, let isRetained):
+            let found = notice.seq.flatMap(entry)
+            complain("not as published", unless: found?.topic.name == topic && found.map(text) == data)
+            complain("wrong about storing", unless: notice.stored == isRetained)
+        case nil: complaints.append("answers nothing")
+        }
+    }
+
+    private func entry(_ seq: UInt64) -> Message? {
+        guard let first = log.first, seq >= first.seq, Int(seq - first.seq) < log.count else { return nil }
+        return log[Int(seq - first.seq)]
+    }
+
+    private func text(_ message: Message) -> String { String(decoding: message.payload, as: UTF8.self) }
+
+    private mutating func retained(_ notice: Notice) {
+        guard let pending = snapshots.first, let topic = notice.topic else {
+            return complaints.append("a retained value outside a snapshot")
+        }
+        complain("shown twice", unless: pending.shown[topic] == nil)
+        snapshots[0].shown[topic] = notice
+    }
+
+    private mutating func live(_ notice: Notice) {
+        guard let pending = snapshots.first, pending.filter.name == notice.filter else {
+            let isKnown = notice.filter.flatMap { active[$0] }?.position == notice.seq
+            return complain("a marker of no snapshot", unless: isKnown)
+        }
+        complain("not the position of the answer", unless: pending.seq == notice.seq)
+        snapshots.removeFirst()
+        active[pending.filter.name]?.position = pending.seq
+        var values: [Topic: Message] = [:]
+        for message in log where message.isRetained && message.seq <= pending.seq {
+            values[message.topic] = message.payload.isEmpty ? nil : message
+        }
+        var shown = pending.shown
+        for (topic, message) in values where pending.filter.matches(topic) {
+            if let found = shown.removeValue(forKey: topic.name) {
+                complain(
+                    "not the value as of the position", unless: found.seq == message.seq && found.data == text(message))
+            } else {
+                // What was replaced while the snapshot was read comes live instead.
+                let isReplaced = log.contains { $0.isRetained && $0.topic == topic && $0.seq > pending.seq }
+                complain("the value \(message.seq) of \(topic) is missing", unless: isReplaced)
+            }
+        }
+        complain("never a value as of the position: \(shown.keys)", unless: shown.isEmpty)
+    }
+
+    private mutating func message(_ notice: Notice) {
+        guard let seq = notice.seq, let found = entry(seq) else { return complaints.append("was never published") }
+        complain("not as published", unless: found.topic.name == notice.topic && text(found) == notice.data)
+        complain("doubled or out of order after \(last)", unless: seq > last)
+        complain("nobody asked for it", unless: isDue(found))
+        if let pending = snapshots.first {
+            complain("live within a snapshot", unless: pending.shown.isEmpty && seq <= pending.seq)
+        }
+        for missed in last + 1..<max(seq, last + 1) {
+            guard let message = entry(missed) else { continue }
+            complain("\(missed) to \(message.topic) is lost", unless: !isDue(message))
+        }
+        last = max(last, seq)
+    }
+
+    private func isDue(_ message: Message) -> Bool {
+        active.values.contains {
+            $0.position < message.seq && $0.filter.matches(message.topic)
+                && ($0.hearsItself || message.origin != transcript.client)
+        }
+    }
+}

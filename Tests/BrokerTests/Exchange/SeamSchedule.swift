@@ -1,0 +1,120 @@
+import Testing
+
+@testable import Broker
+
+/// Random publishing, subscribing and committing, and what every client was told meanwhile.
+struct SeamSchedule {
+    /// What a guest asked for, by the `id` of the command.
+    enum Command: Equatable {
+        case subscribe(String, wantsSnapshot: Bool, hearsItself: Bool)
+        case unsubscribe(String)
+        case publish(topic: String, data: String, isRetained: Bool)
+    }
+
+    struct Transcript {
+        var commands: [Int: Command] = [:]
+        var notices: [Notice] = []
+        /// Its connection, as messages name their origin.
+        let client: UInt64
+    }
+
+    private static let topics = ["a/1", "a/2", "a/3", "b/1", "b/2", "c", "$x/1", "a"]
+    private static let filters = ["a/+", "a/#", "a/1", "b/1", "#", "+/1", "c", "b/#", "$x/#", "+"]
+    private static let fence = "fence/0/0"
+
+    private let gate = GateStore()
+    private let house: ExchangeHouse
+    private var guests: [Guest] = []
+    private var transcripts: [Transcript] = []
+    /// What each guest subscribes to, the last of its commands considered.
+    private var subscribed: [[String]] = []
+    private var random: SeededGenerator
+    private var nextID = 0
+
+    init(seed: Int, shards: Int, guests count: Int) throws {
+        random = SeededGenerator(seed: seed)
+        house = try ExchangeHouse(gate, order: Array(0..<shards))
+        for number in 0..<count {
+            guests.append(try house.connectJSON(on: number % shards))
+            transcripts.append(Transcript(client: guests[number].client))
+            subscribed.append([])
+        }
+    }
+
+    /// Runs `steps` steps, and returns what was published and what each guest was told.
+    mutating func run(steps: Int) throws -> (log: [Message], transcripts: [Transcript]) {
+        defer { gate.open() }
+        for guest in guests.indices { try subscribe(guest, Self.fence, wantsSnapshot: false) }
+        for _ in 0..<steps { try step() }
+        gate.open()
+        // Every command is carried out before the last message is published.
+        for guest in guests.indices { try finish(guest) { $0.op == "pong" } }
+        try publish(0, Self.fence, isRetained: false)
+        for guest in guests.indices { try finish(guest) { $0.topic == Self.fence } }
+        return (house.published(), transcripts)
+    }
+
+    private mutating func step() throws {
+        let guest = Int.random(in: 0..<guests.count, using: &random)
+        switch Int.random(in: 0..<100, using: &random) {
+        case 0..<30: try publish(guest, choose(Self.topics), isRetained: false)
+        case 30..<55: try publish(guest, choose(Self.topics), isRetained: true)
+        case 55..<60: try publish(guest, choose(Self.topics), isRetained: true, isRemoval: true)
+        case 60..<77:
+            let filter = choose(Self.filters)
+            // Without a snapshot only what is new: otherwise nothing tells when the old subscription ended.
+            let mayGoWithout = !subscribed[guest].contains(filter)
+            try subscribe(guest, filter, wantsSnapshot: !mayGoWithout || chance(4, of: 5))
+        case 77..<86:
+            guard let filter = subscribed[guest].dropFirst().randomElement(using: &random) else { return }
+            try unsubscribe(guest, filter)
+        case 86..<90: gate.shut()
+        case 90..<96: gate.letOnePass()
+        case 96..<98: gate.open()
+        default: try finish(guest) { $0.op == "pong" }
+        }
+    }
+
+    private mutating func choose(_ names: [String]) -> String { names[Int.random(in: 0..<names.count, using: &random)] }
+
+    private mutating func chance(_ count: Int, of all: Int) -> Bool { Int.random(in: 0..<all, using: &random) < count }
+
+    private mutating func send(_ guest: Int, _ command: Command, _ members: String) throws {
+        nextID += 1
+        transcripts[guest].commands[nextID] = command
+        try guests[guest].send("{\"id\":\(nextID),\(members)}")
+    }
+
+    private mutating func publish(
+        _ guest: Int, _ topic: String, isRetained: Bool, isRemoval: Bool = false
+    ) throws {
+        let data = isRemoval ? "" : "\(nextID)"
+        try send(
+            guest, .publish(topic: topic, data: data, isRetained: isRetained),
+            "\"op\":\"publish\",\"topic\":\"\(topic)\",\"data\":\"\(data)\",\"retain\":\(isRetained)")
+    }
+
+    private mutating func subscribe(_ guest: Int, _ filter: String, wantsSnapshot: Bool) throws {
+        // The same for all of a client's subscriptions to a filter: nothing tells when the old one ended.
+        let hearsItself = filter == Self.fence || filter.utf8.count % 4 != guest
+        if !subscribed[guest].contains(filter) { subscribed[guest].append(filter) }
+        try send(
+            guest, .subscribe(filter, wantsSnapshot: wantsSnapshot, hearsItself: hearsItself),
+            "\"op\":\"subscribe\",\"filter\":\"\(filter)\",\"snapshot\":\(wantsSnapshot),\"echo\":\(hearsItself)")
+    }
+
+    private mutating func unsubscribe(_ guest: Int, _ filter: String) throws {
+        subscribed[guest].removeAll { $0 == filter }
+        try send(guest, .unsubscribe(filter), "\"op\":\"unsubscribe\",\"filter\":\"\(filter)\"")
+    }
+
+    /// Reads on until `isLast`; a PING before makes sure that something comes.
+    private mutating func finish(_ guest: Int, _ isLast: (Notice) -> Bool) throws {
+        try guests[guest].send(#"{"op":"ping"}"#)
+        var notice: Notice
+        repeat {
+            notice = try guests[guest].receive()
+            if notice.op != "pong" { transcripts[guest].notices.append(notice) }
+        } while !isLast(notice)
+    }
+}

@@ -1,0 +1,91 @@
+import Testing
+
+@testable import Broker
+@testable import WSTransport
+
+@Suite("The seam: the retained values, then the marker, then everything after, once and in order")
+struct SeamTests {
+    /// Many short schedules, and some long ones.
+    @Test(arguments: 0..<40)
+    func holdsUnderAnySchedule(seed: Int) throws {
+        for part in 0..<10 {
+            var schedule = try SeamSchedule(seed: seed * 10 + part, shards: 1 + part % 2, guests: 2 + part % 3)
+            let (log, transcripts) = try schedule.run(steps: part == 9 ? 250 : 60)
+            for transcript in transcripts {
+                var model = SeamModel(log: log, transcript)
+                model.check()
+                #expect(model.complaints.prefix(3) == [], "part \(part)")
+            }
+        }
+    }
+
+    /// Thousands of values go out in many pieces while others are published, some in their place.
+    @Test func holdsWhileALongSnapshotIsRead() throws {
+        let house = try ExchangeHouse(order: [0, 1])
+        let filler = String(repeating: "x", count: 200)
+        let values = try (0..<3000).map { try draft("v/\($0)", "\($0) \(filler)", retained: true) }
+        #expect(try house.publish(on: 1, values).allSatisfy { $0.value?.isStored == true })
+        let reader = try house.connectJSON()
+        let publisher = try house.connectJSON(on: 1)
+        var transcript = SeamSchedule.Transcript(client: reader.client)
+        for (id, name) in ["v/#", "v/+", "v/7", "#"].enumerated() {
+            transcript.commands[id] = .subscribe(name, wantsSnapshot: true, hearsItself: true)
+            let command = #"{"op":"subscribe","id":\#(id),"filter":"\#(name)"}"#
+            // The first one is sure to be there before anything is published.
+            if id == 0 { transcript.notices += try reader.ask(command, id: id) } else { try reader.send(command) }
+        }
+        for number in 0..<2000 {
+            let data = number % 5 == 4 ? "" : "new \(number)"
+            try publisher.send(
+                #"{"op":"publish","topic":"v/\#(number * 7 % 4000)","data":"\#(data)","retain":\#(number % 2 == 0)}"#)
+        }
+        try publisher.send(#"{"op":"publish","topic":"v/end","data":"end"}"#)
+        repeat { transcript.notices.append(try reader.receive()) } while transcript.notices.last?.data != "end"
+        var model = SeamModel(log: house.published(), transcript)
+        model.check()
+        #expect(model.complaints.prefix(3) == [])
+        let shown = transcript.notices.filter { $0.retained == true }.count
+        #expect(shown == house.counters[0].snapshots.current && shown > 3000)
+        #expect(transcript.notices.filter { $0.op == "message" && $0.retained == nil }.count == 2001)
+        #expect(house.counters[0].delivered.current == 2001, "once to a connection, however many filters match")
+    }
+
+    /// What comes while the old subscription waits belongs to it, and to no later one of the same filter.
+    @Test func aSubscriptionGetsNothingFromBeforeItsPosition() throws {
+        let house = try ExchangeHouse()
+        let guest = try house.connectJSON()
+        try house.run { shard in
+            guard let session = shard.everybody.first as? JSONSession else { return }
+            func carryOut(_ command: String) { session.received(.text, Array(command.utf8).span) }
+            // In one turn, so that the snapshot has no chance to be sent.
+            carryOut(#"{"op":"subscribe","id":1,"filter":"a/#"}"#)
+            carryOut(#"{"op":"publish","topic":"a/1","data":"once","retain":true}"#)
+            shard.handOver()
+            shard.deliver(shard.mailbox.drain())
+            carryOut(#"{"op":"unsubscribe","id":2,"filter":"a/#"}"#)
+            carryOut(#"{"op":"subscribe","id":3,"filter":"a/#"}"#)
+        }
+        var notices: [Notice] = []
+        repeat { notices.append(try guest.receive()) } while notices.last?.op != "live"
+        notices += try guest.ask(#"{"op":"ping","id":4}"#, id: 4)
+        let shown = notices.filter { $0.op == "message" }
+        #expect(shown.map(\.retained) == [true], "shown as retained, so not live as well")
+    }
+
+    /// A replaced subscription is due everything up to the one in its place.
+    @Test func replacingASubscriptionLosesNothing() throws {
+        let house = try ExchangeHouse()
+        let guest = try house.connectJSON()
+        try guest.ask(#"{"op":"subscribe","id":1,"filter":"a/#","snapshot":false}"#, id: 1)
+        try guest.ask(#"{"op":"ping","id":2}"#, id: 2)
+        try guest.send(
+            """
+            {"op":"publish","topic":"a/1","data":"once"}
+            {"op":"subscribe","id":3,"filter":"a/#"}
+            {"op":"ping","id":4}
+            """)
+        var notices: [Notice] = []
+        repeat { notices.append(try guest.receive()) } while notices.last?.op != "live"
+        #expect(notices.filter { $0.op == "message" }.map(\.data) == ["once"])
+    }
+}

@@ -1,0 +1,129 @@
+import Dispatch
+import Synchronization
+import Testing
+
+@testable import Broker
+@testable import WSTransport
+
+@Suite("Sequencer: one order for everybody")
+struct SequencerTests {
+    private final class Woken: Sendable {
+        let numbers = Mutex<[Int]>([])
+    }
+
+    private func seqs(_ results: [Result<(seq: UInt64, isQueued: Bool), Refusal>]) -> [UInt64] {
+        results.compactMap { $0.value?.seq }
+    }
+
+    private func messages(in mailbox: Mailbox<Letter>) -> [Message] {
+        mailbox.drain().flatMap { letter in
+            guard case .published(let messages) = letter else { return [Message]() }
+            return messages
+        }
+    }
+
+    @Test func numbersRiseByOneInTheOrderOfHandingOver() throws {
+        let sequencer = try Sequencer(store: InMemoryStore())
+        #expect(sequencer.newest == 0)
+        #expect(seqs(sequencer.sequence([try draft("a"), try draft("b")], from: 0)) == [1, 2])
+        #expect(seqs(sequencer.sequence([], from: 0)).isEmpty)
+        #expect(seqs(sequencer.sequence([try draft("c")], from: 1)) == [3])
+        #expect(sequencer.newest == 3)
+    }
+
+    @Test func aRefusedDraftTakesNoNumber() throws {
+        let sequencer = try Sequencer(store: InMemoryStore())
+        var second = try draft("b", retained: true)
+        second.condition = .present
+        let results = sequencer.sequence([try draft("a"), second, try draft("c")], from: 0)
+        #expect(seqs(results) == [1, 2])
+        #expect(results[1].error?.code == .notFound)
+    }
+
+    @Test func everyMailboxSeesTheSameOrderAndEveryPublishersOwn() throws {
+        let sequencer = try Sequencer(store: InMemoryStore())
+        let mailboxes = (0..<3).map { _ in Mailbox<Letter>(wakeup: {}) }
+        for (number, mailbox) in mailboxes.enumerated() { sequencer.join(mailbox, shard: number) }
+        let (publishers, each) = (4, 300)
+        let start = DispatchSemaphore(value: 0)
+        let threads = try (0..<publishers).map { publisher in
+            let drafts = try (0..<each).map { try draft("p\(publisher)", "\($0)") }
+            nonisolated(unsafe) let owned = drafts
+            return try startThread(named: "publisher") {
+                start.wait()
+                for first in stride(from: 0, to: each, by: 3) {
+                    _ = sequencer.sequence(Array(owned[first..<first + 3]), from: publisher)
+                }
+            }
+        }
+        for _ in threads { start.signal() }
+        for thread in threads { thread.join() }
+        let seen = mailboxes.map { messages(in: $0) }
+        let first = seen[0]
+        #expect(first.map(\.seq) == (1...UInt64(publishers * each)).map { $0 })
+        for other in seen { #expect(other.elementsEqual(first) { $0 === $1 }) }
+        for publisher in 0..<publishers {
+            let own = first.filter { $0.topic.name == "p\(publisher)" }.map {
+                String(decoding: $0.payload, as: UTF8.self)
+            }
+            #expect(own == (0..<each).map(String.init))
+        }
+    }
+
+    @Test func wakesEverybodyButTheOneThatDrainsInThisTurn() throws {
+        let sequencer = try Sequencer(store: InMemoryStore())
+        let woken = Woken()
+        // Threads start in any order, so shards join in any order.
+        for number in [2, 0, 1] {
+            sequencer.join(Mailbox(wakeup: { woken.numbers.withLock { $0.append(number) } }), shard: number)
+        }
+        _ = sequencer.sequence([try draft("a")], from: 1)
+        #expect(woken.numbers.withLock { $0 } == [2, 0])
+        _ = sequencer.sequence([try draft("a")], from: 1)
+        #expect(woken.numbers.withLock { $0 } == [2, 0], "a mailbox that is not empty was woken before")
+    }
+
+    @Test func aPositionTakesTheMailboxAndStandsForWhatWasInIt() throws {
+        let sequencer = try Sequencer(store: InMemoryStore())
+        let mailbox = Mailbox<Letter>(wakeup: {})
+        sequencer.join(mailbox, shard: 0)
+        _ = sequencer.sequence([try draft("a"), try draft("b")], from: 0)
+        let position = sequencer.position(emptying: mailbox, matching: try filter("#"))
+        #expect(position.seq == 2 && position.overlay.isEmpty && position.letters.count == 1)
+        #expect(mailbox.drain().isEmpty)
+    }
+
+    // MARK: Reservation
+
+    @Test func aRestartBeginsAfterEverythingThatWasReserved() throws {
+        let store = InMemoryStore()
+        var last: UInt64 = 0
+        for _ in 0..<3 {
+            let sequencer = try Sequencer(store: store)
+            #expect(sequencer.newest >= last)
+            for _ in 0..<5 {
+                for seq in seqs(sequencer.sequence([try draft("a"), try draft("b")], from: 0)) {
+                    #expect(seq > last && seq <= store.reservedSeq)
+                    last = seq
+                }
+            }
+            // Killed here: nothing is written.
+            last = max(last, store.reservedSeq)
+        }
+    }
+
+    /// Every message is numbered within what is on disk, however far ahead the numbers are handed out.
+    @Test func reservesAheadBeforeTheBlockIsUsedUp() throws {
+        let house = try ExchangeHouse()
+        let first = house.store.reservedSeq
+        // 2²³ and a little; handed over without payloads, and without anybody to deliver to.
+        let many = Array(repeating: try draft("a"), count: 1 << 18)
+        let sequencer = try Sequencer(store: house.store)
+        let thread = StoreThread(store: house.store, maximumQueuedBytes: 1 << 20, onSettled: { _ in })
+        try thread.start()
+        sequencer.attach(thread)
+        for _ in 0..<33 { #expect(seqs(sequencer.sequence(many, from: 0)).count == many.count) }
+        thread.stop()
+        #expect(house.store.reservedSeq >= first + 2 * Sequencer.block)
+    }
+}

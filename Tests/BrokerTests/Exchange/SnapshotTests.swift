@@ -1,0 +1,101 @@
+import Testing
+
+@testable import Broker
+@testable import WSTransport
+
+@Suite("Snapshots: in pieces, and without what is not theirs")
+struct SnapshotTests {
+    private func message(_ name: String, _ count: Int, seq: UInt64, expiry: Int64 = 0) throws -> Message {
+        Message(
+            topic: try topic(name), payload: Array(repeating: 120, count: count), kind: .text, isRetained: true,
+            seq: seq, time: 1, expiry: expiry)
+    }
+
+    /// The topics of each piece.
+    private func pieces(
+        _ snapshot: Snapshot, _ store: any RetainedStore, visits: Int = 100, bytes: Int = 1 << 20, now: Int64 = 10
+    ) throws -> [[String]] {
+        var snapshot = snapshot
+        var pieces: [[String]] = []
+        var progress = Snapshot.Progress.more
+        while progress == .more {
+            try #require(pieces.count < 1000)
+            var piece: [String] = []
+            progress = try snapshot.read(store, visits: visits, bytes: bytes, now: now) { piece.append($0.topic.name) }
+            pieces.append(piece)
+        }
+        return pieces
+    }
+
+    @Test func leavesOutWhatComesLive() throws {
+        let store = InMemoryStore()
+        try store.apply([message("a", 1, seq: 5), message("b", 1, seq: 6), message("c", 1, seq: 7)], reserving: nil)
+        let snapshot = Snapshot(filter: try filter("#"), seq: 6, overlay: [])
+        #expect(try pieces(snapshot, store).flatMap { $0 } == ["a", "b"])
+    }
+
+    @Test func theOverlayHidesTheStore() throws {
+        let store = InMemoryStore()
+        try store.apply([message("a", 1, seq: 1), message("b", 1, seq: 2), message("c", 1, seq: 3)], reserving: nil)
+        let overlay = try [
+            message("a", 2, seq: 4), message("b", 0, seq: 5), message("d", 1, seq: 6),
+            message("e", 1, seq: 7, expiry: 9),
+        ]
+        let snapshot = Snapshot(filter: try filter("#"), seq: 7, overlay: overlay)
+        #expect(try pieces(snapshot, store).flatMap { $0 } == ["a", "d", "c"])
+    }
+
+    @Test(arguments: [1, 2, 7, 1000])
+    func looksAtSoManyKeysAPiece(visits: Int) throws {
+        let store = InMemoryStore()
+        let names = (100..<150).map { "v/\($0)" }
+        try store.apply(names.enumerated().map { try message($1, 10, seq: UInt64($0 + 1)) }, reserving: nil)
+        let snapshot = Snapshot(filter: try filter("v/+"), seq: 100, overlay: [])
+        let pieces = try pieces(snapshot, store, visits: visits)
+        #expect(pieces.flatMap { $0 } == names)
+        #expect(pieces.allSatisfy { $0.count <= visits })
+    }
+
+    @Test func aPieceOfTheStoreIsAboutAsLargeAsAsked() throws {
+        let store = InMemoryStore()
+        try store.apply((1...50).map { try message("v/\($0)", 1000, seq: UInt64($0)) }, reserving: nil)
+        let pieces = try pieces(Snapshot(filter: try filter("#"), seq: 50, overlay: []), store, bytes: 4096)
+        #expect(pieces.allSatisfy { $0.count <= 4 } && pieces.joined().count == 50)
+    }
+
+    /// Otherwise a slow disk would have readers closed for being slow.
+    @Test func aPieceOfTheOverlayIsAboutAsLargeAsAsked() throws {
+        let overlay = try (1...50).map { try message("v/\($0)", 1000, seq: UInt64($0)) }
+        let snapshot = Snapshot(filter: try filter("#"), seq: 50, overlay: overlay)
+        let pieces = try pieces(snapshot, InMemoryStore(), bytes: 4096)
+        #expect(pieces.allSatisfy { $0.count <= 4 } && pieces.joined().count == 50)
+    }
+
+    /// Values that are not on disk yet are no reason to close who reads them in time.
+    @Test func aReaderOfManyUncommittedValuesIsNotSlow() throws {
+        let gate = GateStore()
+        let house = try ExchangeHouse(gate)
+        defer { gate.open() }
+        let filler = String(repeating: "x", count: 50_000)
+        gate.shut()
+        let drafts = try (0..<80).map { number in
+            var draft = try draft("v/\(number)", filler, retained: true)
+            draft.acknowledgement = .routed
+            return draft
+        }
+        #expect(try house.publish(drafts).allSatisfy { $0.error == nil })
+        let guest = try house.connectJSON()
+        try guest.send(##"{"op":"subscribe","id":1,"filter":"#"}"##)
+        var shown = 0
+        while true {
+            let frame = try #require(try guest.frame())
+            guard frame.opcode == 1 else {
+                Issue.record("closed after \(shown) values: \(frame.payload)")
+                break
+            }
+            guard !frame.text.hasPrefix(#"{"op":"live""#) else { break }
+            if frame.text.contains(#""retained":true"#) { shown += 1 }
+        }
+        #expect(shown == 80)
+    }
+}
