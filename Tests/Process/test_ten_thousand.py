@@ -73,8 +73,12 @@ def test_every_subscriber_gets_every_message_once_in_order(start_broker):
         read_ready(0.002)
     deadline = time.monotonic() + 120
     while behind := [position for position in positions.values() if position < len(expected)]:
-        assert time.monotonic() < deadline, (
-            f"{len(behind)} of {CONNECTIONS} have not got everything, the last is {len(expected) - min(behind)} bytes behind")
+        if time.monotonic() > deadline:
+            late = [plain.getsockname()[1] for plain in sockets if positions[plain.fileno()] < len(expected)]
+            known = [client for client in broker.control_json("clients") if client["address"].endswith(f":{late[0]}")]
+            raise AssertionError(
+                f"{len(behind)} of {CONNECTIONS} have not got everything, the last is {len(expected) - min(behind)} bytes "
+                f"behind; the broker knows of the first: {known}; {broker.metrics()}")
         read_ready(1)
 
     figures = broker.metrics()

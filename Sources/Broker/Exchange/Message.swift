@@ -25,10 +25,13 @@ package final class Message: Sendable {
     package let expiry: Int64
     /// The ``Client/id`` of the connection that published it; 0: not known, as after a restart.
     package let origin: UInt64
+    /// That connection's slot on its reactor, for fan-out to look twice at who does not want to hear itself.
+    package let originSlot: UInt32
 
     package init(
         topic: Topic, payload: [UInt8], kind: Kind, contentType: String? = nil, isRetained: Bool = false,
-        seq: UInt64, time: Int64, expiry: Int64 = 0, origin: UInt64 = 0
+        seq: UInt64, time: Int64, expiry: Int64 = 0, origin: UInt64 = 0,
+        originSlot: UInt32 = .max
     ) {
         self.topic = topic
         self.payload = payload
@@ -39,5 +42,6 @@ package final class Message: Sendable {
         self.time = time
         self.expiry = expiry
         self.origin = origin
+        self.originSlot = originSlot
     }
 }

@@ -107,7 +107,8 @@ package final class Sequencer: Sendable {
         let message = Message(
             topic: draft.topic, payload: draft.payload, kind: draft.kind, contentType: draft.contentType,
             isRetained: draft.isRetained, seq: state.next, time: time,
-            expiry: draft.timeToLive.map { time.addingReportingOverflow($0).partialValue } ?? 0, origin: draft.origin)
+            expiry: draft.timeToLive.map { time.addingReportingOverflow($0).partialValue } ?? 0, origin: draft.origin,
+            originSlot: draft.source?.slot ?? .max)
         if draft.isRetained, let thread = state.storeThread {
             guard thread.append([message]) else {
                 throw Refusal(.unavailable, "The store's queue is full or closed.")

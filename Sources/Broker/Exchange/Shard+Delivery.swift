@@ -10,13 +10,15 @@ extension Shard {
     /// Sends one message to everybody here whose filters match.
     func fanOut(_ message: Message) {
         let cursor = reactor.outboundCursor
+        let originSlot = message.originSlot
         var encoded = InlineArray<8, Segment?>(repeating: nil)
         var delivered = 0
         var slow: [Subscriber] = []
         tree.forEachMatch(of: message.topic) { entries in
             for index in entries.indices {
                 let entry = entries[index]
-                guard cursor.isPlain(entry.slot), !entry.isDeaf else {
+                let mayBeOwn = entry.isDeaf && (entry.slot == originSlot || originSlot == .max)
+                guard cursor.isPlain(entry.slot), !mayBeOwn else {
                     slow.append(entry)
                     continue
                 }

@@ -53,7 +53,7 @@ package final class Shard {
         self.counters = counters
         index = reactor.index
         // Names that do not repeat after a restart, as far as a log reader is concerned.
-        nextClient = UInt64(truncatingIfNeeded: WallClock.unixMilliseconds) << 20 | UInt64(reactor.index & 0xFF) << 12
+        nextClient = UInt64(truncatingIfNeeded: WallClock.unixMilliseconds) << 20 | UInt64(reactor.index & 0xFF)
         mailbox = Mailbox(wakeup: { [remote = reactor.remote] in remote.wake() })
         inbox = sequencer.join(mailbox, shard: index)
         reactor.attachment = self
@@ -76,7 +76,8 @@ package final class Shard {
 
     /// A client for a connection that has just come.
     package func makeClient(_ identity: Identity, peer: SocketAddress?, protocolName: String) -> Client {
-        nextClient += 1
+        // The lowest byte is the reactor's, so no two of them ever give the same.
+        nextClient += 256
         return Client(
             id: nextClient, identity: identity, address: peer.map(\.description) ?? "", protocolName: protocolName,
             connectedAt: WallClock.unixMilliseconds, publishRate: settings.limits.publishRate)

@@ -1,0 +1,26 @@
+import Testing
+
+@testable import Broker
+@testable import WSTransport
+
+@Suite("Clients")
+struct ClientTests {
+    /// `echo=false` goes by these numbers: who had another's would miss what that other published.
+    @Test func noTwoClientsOfAnyReactorsHaveOneNumber() throws {
+        let store = InMemoryStore()
+        let sequencer = try Sequencer(store: store)
+        let identity = Identity(user: nil, permissions: .all)
+        var seen: Set<UInt64> = []
+        for index in 0..<4 {
+            let reactor = try Reactor(index: index, counters: ReactorCounters(), remote: Remote())
+            let shard = Shard(
+                reactor: reactor, sequencer: sequencer, store: store, settings: Settings(), counters: ShardCounters())
+            for _ in 0..<20_000 {
+                let id = shard.makeClient(identity, peer: nil, protocolName: "topic").id
+                #expect(id != 0)
+                #expect(seen.insert(id).inserted, "\(id) was given twice")
+            }
+            reactor.endOfTurn = []
+        }
+    }
+}
