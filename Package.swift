@@ -34,8 +34,9 @@ let package = Package(
     targets: [
         .systemLibrary(name: "CLinux"),
         .systemLibrary(name: "CLMDB", pkgConfig: "lmdb", providers: [.apt(["liblmdb-dev"])]),
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
-        .target(name: "WSTransport", dependencies: ["CLinux"], swiftSettings: strict),
+        .target(name: "WSTransport", dependencies: ["CLinux", "CZlib"], swiftSettings: strict),
         .target(name: "Broker", dependencies: ["WSTransport", "CLMDB", "CYAML"], swiftSettings: strict),
         .executableTarget(
             name: "brokerd",

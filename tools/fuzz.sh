@@ -38,7 +38,7 @@ for target in "${targets[@]}"; do
     printf '== %s, %s s\n' "$name" "$seconds"
     # The linker has hundreds of warnings about the sanitizer's own symbols.
     if ! "$swiftc" -O -swift-version 6 -enable-experimental-feature Lifetimes -package-name broker \
-        -sanitize=fuzzer,address -parse-as-library -module-name "$name" -o "$work/run" "${sources[@]}" "$target" \
+        -sanitize=fuzzer,address -parse-as-library -I Sources/CZlib -lz -module-name "$name" -o "$work/run" "${sources[@]}" "$target" \
         >"$work/log" 2>&1; then
         cat "$work/log" >&2
         exit 1

@@ -32,6 +32,8 @@ struct ReactorPlan: Sendable {
         if let descriptor = sockets.takeAdmin(reactor: index) {
             let desk = AdminDesk(shard: shard, everyone: remotes, facts: facts)
             var options = WebSocketOptions(settings)
+            // Nothing is gained on the same machine.
+            options.compression = nil
             // An answer may be long, and a question may carry a whole message.
             options.maximumUnsent = 64 << 20
             options.maximumMessage =

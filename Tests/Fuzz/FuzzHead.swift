@@ -49,7 +49,7 @@ package func fuzzHead(_ start: UnsafePointer<UInt8>?, _ count: Int) -> Int32 {
         let answer = Handshake.response(to: asked, subprotocol: asked.subprotocols.first)
         let parsed = answer.withUnsafeBytes { response($0) }
         guard case .response(let head, answer.count) = parsed else { preconditionFailure("an answer that is no head") }
-        let chosen = try? Handshake.checkResponse(head, key: asked.key, offered: asked.subprotocols)
+        let chosen = try? Handshake.checkResponse(head, key: asked.key, offered: asked.subprotocols).subprotocol
         precondition(chosen == .some(asked.subprotocols.first), "an answer that is refused")
     }
     return 0

@@ -12,7 +12,7 @@ enum Layers {
     }
 
     static let table: [String: Layer] = [
-        "WSTransport/Protocol": Layer(),
+        "WSTransport/Protocol": Layer(imports: ["CZlib"]),
         "WSTransport/System": Layer(imports: ["CLinux", "Glibc", "Synchronization"]),
         "WSTransport/Reactor": Layer(imports: ["CLinux", "Glibc", "Synchronization"], uses: ["WSTransport/System"]),
         "WSTransport/HTTP": Layer(

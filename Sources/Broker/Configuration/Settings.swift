@@ -1,7 +1,7 @@
 /// Everything that can be set about a broker, as read from its configuration.
 ///
 /// `Settings()` is the broker without any configuration: what stands here is the default, and `Config/broker.yaml` shows
-/// the same. A key that this version refuses (TLS, history, compression, users, tokens, rules) has no member here.
+/// the same. A key that this version refuses (TLS, history, users, tokens, rules) has no member here.
 package struct Settings: Sendable, Equatable {
     /// Where the broker listens; never empty.
     package var listen: [Listener] = [Listener()]
@@ -17,6 +17,8 @@ package struct Settings: Sendable, Equatable {
     package var store = Store()
     /// Retained values.
     package var retained = Retained()
+    /// permessage-deflate.
+    package var compression = Compression()
     /// Which web pages may connect: a request with an `Origin` has to match one of these; empty: none.
     package var origins: [OriginRule] = [.sameHost]
     /// Who may do what.
@@ -114,6 +116,18 @@ package struct Settings: Sendable, Equatable {
         package var maximumMessages: Int?
         /// The payloads of all retained values together, in bytes; `nil`: unlimited.
         package var maximumBytes: Int?
+
+        package init() {}
+    }
+
+    /// permessage-deflate.
+    package struct Compression: Sendable, Equatable {
+        /// Whether it is agreed to where a client offers it.
+        package var enabled = false
+        /// The effort, from 1 (fast) to 9 (small).
+        package var level = 1
+        /// Smaller messages are sent as they are, in bytes.
+        package var minimum = 256
 
         package init() {}
     }

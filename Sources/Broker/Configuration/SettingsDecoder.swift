@@ -118,9 +118,9 @@ struct SettingsDecoder {
     }
 
     private mutating func decodeCompression(_ section: ConfigurationSection) {
-        decoder.decodeUnavailable(section, "enabled", .boolean, default: false)
-        decoder.decodeUnavailable(section, "level", .count(1...9), default: 1)
-        decoder.decodeUnavailable(section, "minimum", .size(0...1 << 30), default: 256)
+        decoder.decode(section, "enabled", .boolean, into: &settings.compression.enabled)
+        decoder.decode(section, "level", .count(1...9), into: &settings.compression.level)
+        decoder.decode(section, "minimum", .size(0...1 << 30), into: &settings.compression.minimum)
     }
 
     private mutating func decodeOrigins(_ file: ConfigurationSection) {

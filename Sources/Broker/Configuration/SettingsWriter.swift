@@ -39,9 +39,9 @@ package enum SettingsWriter {
               maximum_bytes: \(limited(settings.retained.maximumBytes, size))
             history: []
             compression:
-              enabled: false
-              level: 1
-              minimum: 256
+              enabled: \(settings.compression.enabled)
+              level: \(settings.compression.level)
+              minimum: \(size(settings.compression.minimum))
             origins: \(list(settings.origins.map(\.description)))
             access:
               anonymous:

@@ -7,12 +7,14 @@ class ClientSocket: Session, WebSocketSession {
     let client: Client
     let subscriptions = SubscriptionSet()
     let form: WireForm
+    private let hasOperation: Bool
 
     init(shard: Shard, socket: WebSocket, client: Client, form: WireForm) {
         self.shard = shard
         self.socket = socket
         self.client = client
-        self.form = form
+        self.form = form.compressed(windowBits: socket.sharedWindowBits)
+        hasOperation = form == .json
         shard.join(self)
     }
 
@@ -28,7 +30,7 @@ class ClientSocket: Session, WebSocketSession {
     final func closed(_ event: CloseEvent) { shard.leave(self) }
 
     func sendSnapshot(_ message: Message) {
-        let object = MessageObject.encode(message, hasOperation: form == .json, isSnapshot: true)
+        let object = MessageObject.encode(message, hasOperation: hasOperation, isSnapshot: true)
         socket.send(.text, object)
     }
 

@@ -11,7 +11,7 @@ extension Shard {
     func fanOut(_ message: Message) {
         let cursor = reactor.outboundCursor
         let originSlot = message.originSlot
-        var encoded = InlineArray<8, Segment?>(repeating: nil)
+        var encoded = InlineArray<12, Segment?>(repeating: nil)
         var delivered = 0
         var slow: [Subscriber] = []
         tree.forEachMatch(of: message.topic) { entries in
@@ -28,7 +28,7 @@ extension Shard {
                 if let known = encoded[lane] {
                     segment = known
                 } else {
-                    segment = entry.form.encode(message, on: reactor)
+                    segment = encode(message, entry.form)
                     encoded[lane] = segment
                 }
                 if !cursor.append(segment, to: entry.slot) { reactor.sendApart(segment, to: entry.slot) }
@@ -41,7 +41,7 @@ extension Shard {
 
     /// Delivery to a connection that wants to be asked: in a snapshot, deaf to itself, or closed.
     private func deliverSlowly(
-        _ message: Message, _ entry: Subscriber, _ cursor: OutboundCursor, _ encoded: inout InlineArray<8, Segment?>
+        _ message: Message, _ entry: Subscriber, _ cursor: OutboundCursor, _ encoded: inout InlineArray<12, Segment?>
     ) -> Bool {
         guard Int(entry.slot) < sessions.count, let session = sessions[Int(entry.slot)], session.stream.isOpen else {
             return false
@@ -53,10 +53,14 @@ extension Shard {
             return false
         }
         let lane = Int(entry.form.rawValue)
-        let segment = encoded[lane] ?? entry.form.encode(message, on: reactor)
+        let segment = encoded[lane] ?? encode(message, entry.form)
         encoded[lane] = segment
         reactor.send(segment, to: entry.slot)
         return true
+    }
+
+    private func encode(_ message: Message, _ form: WireForm) -> Segment {
+        form.encode(message, on: reactor, compression: socketOptions.values.compression)
     }
 
     private func hold(_ message: Message, _ session: any Session) {
@@ -105,7 +109,7 @@ extension Shard {
 
     private func sendHeld(upTo seq: UInt64, to session: any Session) {
         for message in session.subscriptions.takeHeld(upTo: seq) {
-            reactor.send(session.form.encode(message, on: reactor), to: session.stream.slot)
+            reactor.send(encode(message, session.form), to: session.stream.slot)
             counters.delivered.add(1)
         }
     }

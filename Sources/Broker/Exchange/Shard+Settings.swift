@@ -19,6 +19,11 @@ extension WebSocketOptions {
         maximumUnsentAge = settings.limits.pendingAge?.nanoseconds
         pingInterval = settings.keepalive.interval?.nanoseconds
         pingTimeout = settings.keepalive.timeout.nanoseconds
+        guard settings.compression.enabled else { return }
+        var compression = CompressionOptions()
+        compression.level = settings.compression.level
+        compression.minimum = settings.compression.minimum
+        self.compression = compression
     }
 }
 

@@ -14,23 +14,77 @@ package enum WireForm: UInt8, Sendable {
     case lines = 4
     /// An HTTP chunk with a server-sent event.
     case events = 5
+    /// As ``topic``, ``json`` and ``subscription``, compressed for windows of 15 bits.
+    case compressedTopic = 6
+    case compressedJSON = 7
+    case compressedSubscription = 8
+    /// The same, compressed for any window: for the few clients that ask for a smaller one.
+    case narrowTopic = 9
+    case narrowJSON = 10
+    case narrowSubscription = 11
+
+    /// This form of messages for sockets that share messages compressed with so many window bits; `nil`: none.
+    func compressed(windowBits: Int?) -> WireForm {
+        guard let windowBits else { return self }
+        let isWide = windowBits == Self.wideWindowBits
+        return switch self {
+        case .topic: isWide ? .compressedTopic : .narrowTopic
+        case .json: isWide ? .compressedJSON : .narrowJSON
+        case .subscription: isWide ? .compressedSubscription : .narrowSubscription
+        default: self
+        }
+    }
+
+    private static let wideWindowBits = 15
+    private static let narrowWindowBits = 9
+
+    private var windowBits: Int? {
+        switch self {
+        case .topic, .json, .subscription, .lines, .events: nil
+        case .compressedTopic, .compressedJSON, .compressedSubscription: Self.wideWindowBits
+        case .narrowTopic, .narrowJSON, .narrowSubscription: Self.narrowWindowBits
+        }
+    }
 
     /// The bytes of a message that comes live, encoded into the reactor's arena for everybody of this form.
-    func encode(_ message: Message, on reactor: Reactor) -> Segment {
+    ///
+    /// - Parameter compression: when a compressed form is worth it; `nil`: never.
+    func encode(_ message: Message, on reactor: Reactor, compression: CompressionOptions? = nil) -> Segment {
         switch self {
-        case .topic:
+        case .topic, .compressedTopic, .narrowTopic:
             return unsafe message.payload.withUnsafeBytes { payload in
-                unsafe WebSocket.encode(message.opcode, payload, lane: Int(rawValue), on: reactor)
+                unsafe frame(message.opcode, payload, on: reactor, compression)
             }
-        case .json, .subscription:
-            let object = MessageObject.encode(message, hasOperation: self == .json, isSnapshot: false)
-            return unsafe object.withUnsafeBytes { object in
-                unsafe WebSocket.encode(.text, object, lane: Int(rawValue), on: reactor)
-            }
+        case .json, .compressedJSON, .narrowJSON:
+            return object(of: message, hasOperation: true, on: reactor, compression)
+        case .subscription, .compressedSubscription, .narrowSubscription:
+            return object(of: message, hasOperation: false, on: reactor, compression)
         case .lines, .events:
             let chunk = HTTPStream.chunk(text(of: message, isSnapshot: false))
             return unsafe chunk.withUnsafeBytes { unsafe reactor.encode(lane: Int(rawValue), $0) }
         }
+    }
+
+    private func object(
+        of message: Message, hasOperation: Bool, on reactor: Reactor, _ compression: CompressionOptions?
+    ) -> Segment {
+        let object = MessageObject.encode(message, hasOperation: hasOperation, isSnapshot: false)
+        return unsafe object.withUnsafeBytes { unsafe frame(.text, $0, on: reactor, compression) }
+    }
+
+    private func frame(
+        _ opcode: Opcode, _ payload: UnsafeRawBufferPointer, on reactor: Reactor, _ compression: CompressionOptions?
+    ) -> Segment {
+        let lane = Int(rawValue)
+        if let windowBits, let compression, payload.count >= compression.minimum,
+            let compressed = unsafe reactor.deflatePool.deflate(
+                payload, windowBits: windowBits, level: compression.level)
+        {
+            return unsafe compressed.withUnsafeBytes { compressed in
+                unsafe WebSocket.encode(opcode, compressed, isCompressed: true, lane: lane, on: reactor)
+            }
+        }
+        return unsafe WebSocket.encode(opcode, payload, lane: lane, on: reactor)
     }
 
     /// The bytes of a message in a stream of text, before they are framed as a chunk.

@@ -18,15 +18,15 @@ package enum FrameEncoder {
     /// Writes a header to the start of `bytes` and returns its length, in bytes.
     ///
     /// `bytes` must hold ``headerLength(payloadLength:isMasked:)`` bytes; 0 comes back, and nothing is written, where
-    /// it does not.
+    /// it does not. `isCompressed` sets RSV1, which only the first frame of a message may have (RFC 7692 §6.1).
     @discardableResult
     package static func writeHeader(
-        _ opcode: Opcode, isFinal: Bool = true, payloadLength: Int, maskingKey: MaskingKey? = nil,
-        into bytes: UnsafeMutableRawBufferPointer
+        _ opcode: Opcode, isFinal: Bool = true, isCompressed: Bool = false, payloadLength: Int,
+        maskingKey: MaskingKey? = nil, into bytes: UnsafeMutableRawBufferPointer
     ) -> Int {
         let length = headerLength(payloadLength: payloadLength, isMasked: maskingKey != nil)
         guard bytes.count >= length, payloadLength >= 0 else { return 0 }
-        unsafe bytes[0] = opcode.rawValue | (isFinal ? 0x80 : 0)
+        unsafe bytes[0] = opcode.rawValue | (isFinal ? 0x80 : 0) | (isCompressed ? 0x40 : 0)
         let maskBit: UInt8 = maskingKey == nil ? 0 : 0x80
         if payloadLength < 126 {
             unsafe bytes[1] = maskBit | UInt8(truncatingIfNeeded: payloadLength)
@@ -47,10 +47,12 @@ package enum FrameEncoder {
 
     /// Appends a frame to `bytes`.
     package static func appendFrame(
-        _ opcode: Opcode, _ payload: UnsafeRawBufferPointer, isFinal: Bool = true, maskingKey: MaskingKey? = nil,
-        to bytes: inout [UInt8]
+        _ opcode: Opcode, _ payload: UnsafeRawBufferPointer, isFinal: Bool = true, isCompressed: Bool = false,
+        maskingKey: MaskingKey? = nil, to bytes: inout [UInt8]
     ) {
-        appendHeader(opcode, isFinal: isFinal, payloadLength: payload.count, maskingKey: maskingKey, to: &bytes)
+        appendHeader(
+            opcode, isFinal: isFinal, isCompressed: isCompressed, payloadLength: payload.count, maskingKey: maskingKey,
+            to: &bytes)
         let start = bytes.count
         unsafe bytes.append(contentsOf: payload)
         guard let maskingKey else { return }
@@ -61,22 +63,24 @@ package enum FrameEncoder {
 
     /// Appends a frame to `bytes`.
     package static func appendFrame(
-        _ opcode: Opcode, _ payload: [UInt8], isFinal: Bool = true, maskingKey: MaskingKey? = nil,
-        to bytes: inout [UInt8]
+        _ opcode: Opcode, _ payload: [UInt8], isFinal: Bool = true, isCompressed: Bool = false,
+        maskingKey: MaskingKey? = nil, to bytes: inout [UInt8]
     ) {
         unsafe payload.withUnsafeBytes { payload in
-            unsafe appendFrame(opcode, payload, isFinal: isFinal, maskingKey: maskingKey, to: &bytes)
+            unsafe appendFrame(
+                opcode, payload, isFinal: isFinal, isCompressed: isCompressed, maskingKey: maskingKey, to: &bytes)
         }
     }
 
     /// Appends the header of a frame, without its payload, to `bytes`.
     package static func appendHeader(
-        _ opcode: Opcode, isFinal: Bool = true, payloadLength: Int, maskingKey: MaskingKey? = nil,
-        to bytes: inout [UInt8]
+        _ opcode: Opcode, isFinal: Bool = true, isCompressed: Bool = false, payloadLength: Int,
+        maskingKey: MaskingKey? = nil, to bytes: inout [UInt8]
     ) {
         unsafe withUnsafeTemporaryAllocation(byteCount: maximumHeaderLength, alignment: 8) { header in
             let length = unsafe writeHeader(
-                opcode, isFinal: isFinal, payloadLength: payloadLength, maskingKey: maskingKey, into: header)
+                opcode, isFinal: isFinal, isCompressed: isCompressed, payloadLength: payloadLength,
+                maskingKey: maskingKey, into: header)
             unsafe bytes.append(contentsOf: header[..<length])
         }
     }

@@ -5,6 +5,8 @@ struct FrameHeader: Equatable, Sendable {
 
     var opcode: Opcode
     var isFinal: Bool
+    /// Whether the message that begins here is compressed: RSV1 (RFC 7692 §6).
+    var isCompressed = false
     /// The peer's key; zero, which changes nothing, where the frame is not masked.
     var maskingKey: MaskingKey
     /// The payload's length, in bytes.
@@ -20,12 +22,19 @@ struct FrameHeader: Equatable, Sendable {
     /// Reads the header at the start of `bytes`.
     ///
     /// A violation is found at its first byte, so however the header is cut the answer is the same.
-    static func read(_ bytes: UnsafeRawBufferPointer, isMasked mustBeMasked: Bool) -> Reading {
+    ///
+    /// `allowsCompression`: permessage-deflate was agreed upon, so the first frame of a message may have RSV1.
+    static func read(
+        _ bytes: UnsafeRawBufferPointer, isMasked mustBeMasked: Bool, allowsCompression: Bool = false
+    ) -> Reading {
         guard bytes.count >= 1 else { return .incomplete }
         let first = unsafe bytes[0]
         let opcode = Opcode(rawValue: first)
         let isFinal = first & 0x80 != 0
-        guard first & 0x70 == 0 else { return .violation(.reservedBit) }
+        let isCompressed = first & 0x40 != 0
+        // RFC 7692 §6.1: only the first frame of a data message says whether the message is compressed.
+        let mayBeCompressed = allowsCompression && !opcode.isControl && opcode != .continuation
+        guard first & 0x30 == 0, !isCompressed || mayBeCompressed else { return .violation(.reservedBit) }
         guard !opcode.isReserved else { return .violation(.reservedOpcode) }
         guard isFinal || !opcode.isControl else { return .violation(.controlFragmented) }
 
@@ -56,7 +65,8 @@ struct FrameHeader: Equatable, Sendable {
             maskingKey = MaskingKey(word: UInt32(littleEndian: word))
         }
         let header = FrameHeader(
-            opcode: opcode, isFinal: isFinal, maskingKey: maskingKey, payloadLength: payloadLength)
+            opcode: opcode, isFinal: isFinal, isCompressed: isCompressed, maskingKey: maskingKey,
+            payloadLength: payloadLength)
         return .whole(header, byteCount: byteCount)
     }
 }

@@ -18,6 +18,8 @@ extension Handshake {
         case subprotocolNotOffered
         /// An extension that was not offered.
         case extensionNotOffered
+        /// Extensions that are not well formed, or parameters that are no answer to the offer.
+        case invalidExtension
 
         /// A sentence for people.
         package var reason: String {
@@ -30,8 +32,17 @@ extension Handshake {
             case .invalidAccept: "invalid Sec-WebSocket-Accept header."
             case .subprotocolNotOffered: "subprotocol was not offered."
             case .extensionNotOffered: "extension was not offered."
+            case .invalidExtension: "invalid Sec-WebSocket-Extensions header."
             }
         }
+    }
+
+    /// What a correct answer settles.
+    package struct Agreement: Equatable, Sendable {
+        /// The subprotocol that the server chose; `nil`: none.
+        package let subprotocol: String?
+        /// How messages are compressed; `nil`: not at all.
+        package let compression: DeflateParameters?
     }
 
     /// A key for a handshake: 16 bytes nobody can guess, in Base64.
@@ -43,10 +54,11 @@ extension Handshake {
     /// The request that asks for a WebSocket.
     ///
     /// `host` is the value of `Host`, with the port where it is not the scheme's; `path` goes with its query and is
-    /// percent-encoded already. No `Origin` is sent where `origin` is `nil` or empty. `fields` are added as they are.
+    /// percent-encoded already. No `Origin` is sent where `origin` is `nil` or empty. `compression` is offered, unless
+    /// it is `nil`. `fields` are added as they are.
     package static func request(
         host: String, path: String, key: String, origin: String? = nil, subprotocols: [String] = [],
-        fields: HTTPFields = [:]
+        compression: CompressionOptions? = nil, fields: HTTPFields = [:]
     ) -> [UInt8] {
         var bytes = Array("GET ".utf8)
         bytes.append(contentsOf: (path.isEmpty ? "/" : path).utf8.lazy.filter { $0 > 0x20 && $0 < 0x7F })
@@ -60,17 +72,18 @@ extension Handshake {
         ]
         if let origin, !origin.isEmpty { own.append("Origin", origin) }
         if !subprotocols.isEmpty { own.append("Sec-WebSocket-Protocol", subprotocols.joined(separator: ", ")) }
+        if let compression { own.append("Sec-WebSocket-Extensions", DeflateParameters.offer(compression)) }
         appendFields([own, fields], to: &bytes)
         return bytes
     }
 
-    /// The subprotocol the server chose, or `nil` where it chose none, once its answer is found correct (RFC 6455
-    /// §4.1).
+    /// What the server's answer settles, once it is found correct (RFC 6455 §4.1).
     ///
-    /// `offered` are the subprotocols of the request; extensions are never offered.
+    /// `offered` are the subprotocols of the request, `compression` is what ``request(host:path:key:origin:subprotocols:compression:fields:)``
+    /// offered; `nil`: no extension was.
     package static func checkResponse(
-        _ head: HTTPResponseHead, key: String, offered: [String] = []
-    ) throws(ResponseError) -> String? {
+        _ head: HTTPResponseHead, key: String, offered: [String] = [], compression: CompressionOptions? = nil
+    ) throws(ResponseError) -> Agreement {
         let fields = head.fields
         guard head.status == 101 else { throw .status(head.status) }
         let upgrades = fields.all("Upgrade")
@@ -82,7 +95,22 @@ extension Handshake {
         guard accepts.count == 1, accept == acceptKey(for: key) else { throw .invalidAccept }
         let chosen = fields.all("Sec-WebSocket-Protocol")
         guard chosen.count <= 1, chosen.allSatisfy(offered.contains) else { throw .subprotocolNotOffered }
-        guard fields.list("Sec-WebSocket-Extensions").isEmpty else { throw .extensionNotOffered }
-        return chosen.first
+        return Agreement(subprotocol: chosen.first, compression: try checkExtensions(fields, offered: compression))
+    }
+
+    private static func checkExtensions(
+        _ fields: HTTPFields, offered compression: CompressionOptions?
+    ) throws(ResponseError) -> DeflateParameters? {
+        guard let answers = NegotiatedExtension.list(fields.all("Sec-WebSocket-Extensions")) else {
+            throw .invalidExtension
+        }
+        guard let answer = answers.first else { return nil }
+        guard let compression, answers.allSatisfy({ $0.name == DeflateParameters.name }) else {
+            throw .extensionNotOffered
+        }
+        guard answers.count == 1, let agreed = DeflateParameters.check(answer, offered: compression) else {
+            throw .invalidExtension
+        }
+        return agreed
     }
 }

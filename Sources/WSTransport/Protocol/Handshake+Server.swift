@@ -10,6 +10,12 @@ extension Handshake {
         package let extensions: [String]
         /// `Origin`: the page's, where a browser asks; `nil` where the field is absent.
         package let origin: String?
+
+        /// The agreement on permessage-deflate with the first offer that `options` can honour; `nil`: none.
+        package func deflateParameters(_ options: CompressionOptions) -> DeflateParameters? {
+            extensions.isEmpty
+                ? nil : NegotiatedExtension.list(extensions).flatMap { DeflateParameters.accept($0, options) }
+        }
     }
 
     /// Why a handshake is refused.
@@ -81,21 +87,26 @@ extension Handshake {
         }
         let origins = fields.all("Origin")
         guard origins.count <= 1 else { throw .badRequest("more than one Origin") }
+        let extensions = fields.all("Sec-WebSocket-Extensions")
+        // §9.1: what is not well formed fails the connection; what is not known is not accepted.
+        guard NegotiatedExtension.list(extensions) != nil else {
+            throw .badRequest("Sec-WebSocket-Extensions is not a list of extensions")
+        }
         var subprotocols: [String] = []
         for offered in fields.list("Sec-WebSocket-Protocol") where !subprotocols.contains(offered) {
             guard offered.isToken else { throw .badRequest("Sec-WebSocket-Protocol is not a list of tokens") }
             subprotocols.append(offered)
         }
         return Request(
-            key: keys[0], subprotocols: subprotocols, extensions: fields.all("Sec-WebSocket-Extensions"),
-            origin: origins.first)
+            key: keys[0], subprotocols: subprotocols, extensions: extensions, origin: origins.first)
     }
 
     /// The answer that opens the connection: a head of status 101 (RFC 6455 §4.2.2).
     ///
-    /// `subprotocol` is one of those offered, or `nil`; `fields` are added as they are.
+    /// `subprotocol` is one of those offered, or `nil`, and `compression` what an offer was accepted with; `fields`
+    /// are added as they are.
     package static func response(
-        to request: Request, subprotocol: String? = nil, fields: HTTPFields = [:]
+        to request: Request, subprotocol: String? = nil, compression: DeflateParameters? = nil, fields: HTTPFields = [:]
     ) -> [UInt8] {
         var bytes = Array("HTTP/1.1 101 Switching Protocols\r\n".utf8)
         var own: HTTPFields = [
@@ -104,6 +115,7 @@ extension Handshake {
             "Sec-WebSocket-Accept": acceptKey(for: request.key),
         ]
         if let subprotocol { own.append("Sec-WebSocket-Protocol", subprotocol) }
+        if let compression { own.append("Sec-WebSocket-Extensions", compression.fieldValue) }
         appendFields([own, fields], to: &bytes)
         return bytes
     }

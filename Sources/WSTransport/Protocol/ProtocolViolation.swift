@@ -22,6 +22,9 @@ struct ProtocolViolation: Equatable, Sendable {
     static let closeBodyTooShort = ProtocolViolation(.protocolError, "close body of one byte")
     static let closeCode = ProtocolViolation(.protocolError, "close code not allowed on the wire")
     static let closeReason = ProtocolViolation(.invalidPayload, "close reason is not UTF-8")
+    // RFC 7692 §7.2.2: compressed payloads.
+    static let compressedData = ProtocolViolation(.invalidPayload, "compressed data is corrupt")
+    static let noMemoryToInflate = ProtocolViolation(.internalError, "no memory to inflate")
     // §8.1: text.
     static let text = ProtocolViolation(.invalidPayload, "text is not UTF-8")
     // §10.4: limits of the implementation.

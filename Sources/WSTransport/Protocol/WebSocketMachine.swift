@@ -48,8 +48,11 @@ package struct WebSocketMachine: ~Copyable {
     package private(set) var state = State.open
 
     private let role: Role
-    private let maximumMessageSize: Int
+    // Between the role and what needs 8 bytes there is room for it.
     private let maximumFragments: Int32
+    private let maximumMessageSize: Int
+    /// permessage-deflate, where it was agreed upon.
+    private let compression: MessageCompression?
     private let makeMaskingKey: @Sendable () -> MaskingKey
 
     /// The header under way, where an input ended inside it.
@@ -67,6 +70,8 @@ package struct WebSocketMachine: ~Copyable {
     /// The kind of the message under way; `.continuation` where there is none.
     private var messageOpcode = Opcode.continuation
     private var fragmentCount: Int32 = 0
+    /// Whether that message is compressed.
+    private var isCompressed = false
     private var validator = UTF8Validator()
     private var assembled: [UInt8] = []
     private var control: [UInt8] = []
@@ -74,15 +79,17 @@ package struct WebSocketMachine: ~Copyable {
     /// A machine for a connection whose handshake is done.
     ///
     /// `maximumMessageSize` is in bytes, over all fragments; exactly as many are allowed. `maximumFragments` bounds the
-    /// frames of one message. `makeMaskingKey` is asked once for every frame that a client's machine makes, and never
+    /// frames of one message. A compressed message is inflated as it comes, and its limit is that of what it
+    /// amounts to. `makeMaskingKey` is asked once for every frame that a client's machine makes, and never
     /// by a server's.
     package init(
-        role: Role, maximumMessageSize: Int, maximumFragments: Int = 1 << 20,
+        role: Role, maximumMessageSize: Int, maximumFragments: Int = 1 << 20, compression: MessageCompression? = nil,
         makeMaskingKey: @escaping @Sendable () -> MaskingKey = MaskingKey.random
     ) {
         self.role = role
         self.maximumMessageSize = max(0, maximumMessageSize)
         self.maximumFragments = Int32(clamping: maximumFragments)
+        self.compression = compression
         self.makeMaskingKey = makeMaskingKey
     }
 
@@ -126,6 +133,7 @@ package struct WebSocketMachine: ~Copyable {
         guard state == .open else { return nil }
         state = .closing
         assembled = []
+        compression?.forgetReceived()
         return FrameEncoder.closeFrame(code, reason: reason, maskingKey: ownMaskingKey())
     }
 
@@ -144,6 +152,7 @@ package struct WebSocketMachine: ~Copyable {
     private mutating func end() {
         state = .closed
         assembled = []
+        compression?.forgetReceived()
         control = []
         partialHeaderCount = 0
         isInFrame = false
@@ -158,7 +167,8 @@ extension WebSocketMachine {
         let mustBeMasked = role == .server
         if partialHeaderCount == 0 {
             let rest = unsafe UnsafeRawBufferPointer(rebasing: input[offset...])
-            let reading = unsafe FrameHeader.read(rest, isMasked: mustBeMasked)
+            let reading = unsafe FrameHeader.read(
+                rest, isMasked: mustBeMasked, allowsCompression: compression != nil)
             if case .whole(_, let byteCount) = reading {
                 offset &+= byteCount
                 return reading
@@ -171,7 +181,9 @@ extension WebSocketMachine {
             offset &+= 1
             let count = Int(partialHeaderCount)
             let reading = unsafe partialHeader.span.withUnsafeBytes { bytes in
-                unsafe FrameHeader.read(UnsafeRawBufferPointer(rebasing: bytes[..<count]), isMasked: mustBeMasked)
+                unsafe FrameHeader.read(
+                    UnsafeRawBufferPointer(rebasing: bytes[..<count]), isMasked: mustBeMasked,
+                    allowsCompression: compression != nil)
             }
             guard case .incomplete = reading else {
                 partialHeaderCount = 0
@@ -190,11 +202,14 @@ extension WebSocketMachine {
             } else {
                 guard messageOpcode == .continuation else { return .messageInsideMessage }
                 messageOpcode = header.opcode
+                isCompressed = header.isCompressed
                 fragmentCount = 1
             }
             // What comes after our CLOSE is only skipped, so it needs no limit.
             if state == .open {
-                guard header.payloadLength <= maximumMessageSize &- assembled.count else { return .messageTooBig }
+                guard isCompressed || header.payloadLength <= maximumMessageSize &- assembled.count else {
+                    return .messageTooBig
+                }
                 guard fragmentCount <= maximumFragments else { return .tooManyFragments }
             }
         }
@@ -229,6 +244,9 @@ extension WebSocketMachine {
         let isLast = isFinal && !isInFrame
         if isLast { messageOpcode = .continuation }
         guard state == .open else { return nil }
+        if isCompressed, let compression {
+            return unsafe readCompressed(bytes, opcode, isLast: isLast, compression)
+        }
         if opcode == .text {
             // §8.1, and Autobahn's strict reading: an error is an error as soon as it is seen, not at the message's
             // end.
@@ -237,10 +255,33 @@ extension WebSocketMachine {
         }
         if isLast && assembled.isEmpty { return .message(opcode, .input(range)) }
         unsafe assembled.append(contentsOf: bytes)
-        guard isLast else { return nil }
+        return isLast ? .message(opcode, .assembled(takeAssembled())) : nil
+    }
+
+    private mutating func takeAssembled() -> [UInt8] {
         var whole: [UInt8] = []
         swap(&whole, &assembled)
-        return .message(opcode, .assembled(whole))
+        return whole
+    }
+
+    /// RFC 7692 §6.2: the text is what the message amounts to, so it is inflated first.
+    private mutating func readCompressed(
+        _ bytes: UnsafeRawBufferPointer, _ opcode: Opcode, isLast: Bool, _ compression: MessageCompression
+    ) -> Event? {
+        let start = assembled.count
+        let violation = unsafe compression.inflate(
+            bytes, isLast: isLast, limit: maximumMessageSize, to: &assembled)
+        if opcode == .text {
+            // What came before a violation is looked at first, so that the cuts make no difference.
+            let isText = unsafe assembled.withUnsafeBytes { whole in
+                unsafe validator.append(UnsafeRawBufferPointer(rebasing: whole[start...]))
+            }
+            guard isText else { return fail(.text) }
+        }
+        if let violation { return fail(violation) }
+        guard isLast else { return nil }
+        guard opcode != .text || validator.isComplete else { return fail(.text) }
+        return .message(opcode, .assembled(takeAssembled()))
     }
 
     private mutating func readControl(_ bytes: UnsafeRawBufferPointer, at range: Range<Int>) -> Event? {

@@ -17,6 +17,8 @@ internal import Synchronization
     package var endOfTurn: [() -> Bool] = []
     /// What its owner runs on it, for tasks from other threads to find.
     package var attachment: AnyObject?
+    /// What its WebSockets share.
+    var shared: AnyObject?
     /// Set by who has left work for ``endOfTurn``: what comes up while the turn's bytes are sent waits for no event.
     package var needsTurn = false
     package let counters: ReactorCounters

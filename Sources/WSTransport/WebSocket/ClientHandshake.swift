@@ -62,7 +62,7 @@ final class ClientHandshake: StreamDriver {
         stream.send(
             Handshake.request(
                 host: attempt.host, path: attempt.path, key: key, origin: options.origin,
-                subprotocols: options.subprotocols, fields: options.fields))
+                subprotocols: options.subprotocols, compression: options.webSocket.compression, fields: options.fields))
     }
 
     func received(_ bytes: UnsafeMutableRawBufferPointer) -> Int {
@@ -100,10 +100,12 @@ final class ClientHandshake: StreamDriver {
     private func answered(_ head: HTTPResponseHead) {
         guard head.status == 101 else { return refused(head) }
         do throws(Handshake.ResponseError) {
-            let subprotocol = try Handshake.checkResponse(head, key: key, offered: attempt.options.subprotocols)
+            let agreed = try Handshake.checkResponse(
+                head, key: key, offered: attempt.options.subprotocols,
+                compression: attempt.options.webSocket.compression)
             phase = .done
             let socket = WebSocket(
-                stream: stream, role: .client, subprotocol: subprotocol ?? "",
+                stream: stream, role: .client, subprotocol: agreed.subprotocol ?? "", compression: agreed.compression,
                 options: WebSocket.Options(attempt.options.webSocket))
             stream.driver = socket
             completion(.success(socket))

@@ -14,7 +14,7 @@ package struct ClientOptions: Sendable {
     package var maximumHeld = 1024 * 1024
     /// How much may be unsent until ``WebSocketClient/send(_:)-(String)`` waits.
     package var maximumUnsent = 1024 * 1024
-    /// The limit of one received message, and keepalive.
+    /// The limit of one received message, keepalive, and compression.
     package var webSocket: WebSocketOptions
 
     /// The defaults.

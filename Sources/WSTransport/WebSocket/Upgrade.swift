@@ -29,11 +29,13 @@ struct UpgradeHandler: Handler {
             let request = try Self.check(exchange.request.head)
             let admission = try admit(exchange, request)
             guard let stream = exchange.takeOver() else { return }
+            let agreed = admission.options.values.compression.flatMap { request.deflateParameters($0) }
             let answer = Handshake.response(
-                to: request, subprotocol: admission.subprotocol, fields: exchange.extraFields)
+                to: request, subprotocol: admission.subprotocol, compression: agreed, fields: exchange.extraFields)
             stream.send(answer)
             let socket = WebSocket(
-                stream: stream, role: .server, subprotocol: admission.subprotocol ?? "", options: admission.options)
+                stream: stream, role: .server, subprotocol: admission.subprotocol ?? "", compression: agreed,
+                options: admission.options)
             stream.driver = socket
             stream.reactor.counters.upgrades.add(1)
             socket.begin(admission.open(socket))

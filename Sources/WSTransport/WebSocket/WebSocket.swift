@@ -11,6 +11,7 @@ package final class WebSocket: StreamDriver {
     package private(set) var readyState = WS.ReadyState.open
 
     private var machine: WebSocketMachine
+    private let compression: MessageCompression?
     private let isClient: Bool
     private let options: Options
     private var pingSent: MonotonicTime?
@@ -25,12 +26,21 @@ package final class WebSocket: StreamDriver {
         package init(_ values: WebSocketOptions) { self.values = values }
     }
 
-    init(stream: StreamConnection, role: WebSocketMachine.Role, subprotocol: String, options: Options) {
+    init(
+        stream: StreamConnection, role: WebSocketMachine.Role, subprotocol: String,
+        compression agreed: DeflateParameters? = nil, options: Options
+    ) {
         self.stream = stream
         self.subprotocol = subprotocol
         self.options = options
         isClient = role == .client
-        machine = WebSocketMachine(role: role, maximumMessageSize: options.values.maximumMessage)
+        compression = agreed.map { agreed in
+            MessageCompression(
+                agreed, role: role, options: options.values.compression ?? CompressionOptions(),
+                pool: stream.reactor.deflatePool)
+        }
+        machine = WebSocketMachine(
+            role: role, maximumMessageSize: options.values.maximumMessage, compression: compression)
         stream.maximumUnsent = options.values.maximumUnsent
         stream.reactor.counters.webSockets.add(1)
         scheduleKeepalive()
@@ -58,22 +68,38 @@ package final class WebSocket: StreamDriver {
     package func ping(_ payload: [UInt8] = []) { send(.ping, Array(payload.prefix(125))) }
 
     private func sendFrame(_ opcode: Opcode, _ payload: UnsafeRawBufferPointer) {
-        if isClient {
-            var frame: [UInt8] = []
-            unsafe FrameEncoder.appendFrame(opcode, payload, maskingKey: .random(), to: &frame)
-            return stream.send(frame)
-        }
         guard stream.isOpen else { return }
-        stream.reactor.send(unsafe Self.encode(opcode, payload, lane: 0, on: stream.reactor), to: slot)
+        if let compression, !opcode.isControl, let compressed = unsafe compression.deflate(payload) {
+            return unsafe compressed.withUnsafeBytes { unsafe sendFrame(opcode, $0, isCompressed: true) }
+        }
+        unsafe sendFrame(opcode, payload, isCompressed: false)
     }
 
+    private func sendFrame(_ opcode: Opcode, _ payload: UnsafeRawBufferPointer, isCompressed: Bool) {
+        if isClient {
+            var frame: [UInt8] = []
+            unsafe FrameEncoder.appendFrame(
+                opcode, payload, isCompressed: isCompressed, maskingKey: .random(), to: &frame)
+            return stream.send(frame)
+        }
+        let frame = unsafe Self.encode(
+            opcode, payload, isCompressed: isCompressed, lane: 0, on: stream.reactor)
+        stream.reactor.send(frame, to: slot)
+    }
+
+    /// The window bits that compressed messages may have which this socket shares with others; `nil`: it takes none.
+    package var sharedWindowBits: Int? { compression?.sharedWindowBits }
+
     /// A server's frame, in this turn's arena, for as many sockets of the reactor as are to get it.
+    ///
+    /// `isCompressed`: `payload` is that of ``DeflatePool/deflate(_:windowBits:level:)``.
     package static func encode(
-        _ opcode: Opcode, _ payload: UnsafeRawBufferPointer, lane: Int, on reactor: Reactor
+        _ opcode: Opcode, _ payload: UnsafeRawBufferPointer, isCompressed: Bool = false, lane: Int, on reactor: Reactor
     ) -> Segment {
         let header = FrameEncoder.headerLength(payloadLength: payload.count)
         return unsafe reactor.encode(lane: lane, count: header + payload.count) { bytes in
-            unsafe FrameEncoder.writeHeader(opcode, payloadLength: payload.count, into: bytes)
+            unsafe FrameEncoder.writeHeader(
+                opcode, isCompressed: isCompressed, payloadLength: payload.count, into: bytes)
             unsafe UnsafeMutableRawBufferPointer(rebasing: bytes[header...]).copyMemory(from: payload)
         }
     }
@@ -189,7 +215,8 @@ package final class WebSocket: StreamDriver {
         stream.reactor.counters.slowReaders.add(1)
         stream.maximumUnsent = .max
         unsafe stream.dropUnsent { bytes in
-            guard case .whole(let header, let count) = unsafe FrameHeader.read(bytes, isMasked: false) else { return 1 }
+            let reading = unsafe FrameHeader.read(bytes, isMasked: false, allowsCompression: true)
+            guard case .whole(let header, let count) = reading else { return 1 }
             return count + header.payloadLength
         }
         close(.tryAgainLater, reason: reason)

@@ -15,6 +15,9 @@ package struct WebSocketOptions: Sendable {
     /// How long a closing handshake may take.
     package var closeTimeout: Int64 = 5_000_000_000
 
+    /// permessage-deflate (RFC 7692), for a peer that knows it, too; `nil`: neither offered nor accepted.
+    package var compression: CompressionOptions?
+
     package init() {}
 }
 

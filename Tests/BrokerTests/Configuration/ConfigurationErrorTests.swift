@@ -98,6 +98,12 @@ extension ConfigurationErrorTests {
         Row("metrics:\n  enabled:", "2:11: metrics.enabled: expected true or false, found nothing"),
         Row("log: { level: loud }", "1:15: log.level: expected one of error, warning, info, debug, found \"loud\""),
         Row("log: { format: xml }", "1:16: log.format: expected text or json, found \"xml\""),
+        Row("compression: { enabled: on }", "1:25: compression.enabled: expected true or false, found \"on\""),
+        Row("compression: { level: 0 }", "1:23: compression.level: expected a whole number from 1 to 9, found \"0\""),
+        Row("compression: { level: 10 }", "1:23: compression.level: expected a whole number from 1 to 9, found \"10\""),
+        Row(
+            "compression: { minimum: few }",
+            "1:25: compression.minimum: expected a size such as 1MiB, from 0 to 1GiB, found \"few\""),
         Row("reactors: { backend: kqueue }", "1:22: reactors.backend: expected auto or epoll, found \"kqueue\""),
         Row(
             "access: { anonymous: }",
@@ -308,10 +314,6 @@ extension ConfigurationErrorTests {
             "listen:\n  - proxy_protocol: true\n    address: 127.0.0.1:8080",
             "2:21: listen[0].proxy_protocol: not available in this version"),
         Row("history:\n  - { filter: \"chat/#\", messages: 1000 }", "2:3: history: not available in this version"),
-        Row("compression: { enabled: true }", "1:25: compression.enabled: not available in this version"),
-        Row("compression: { level: 2 }", "1:23: compression.level: not available in this version"),
-        Row("compression: { level: 10 }", "1:23: compression.level: expected a whole number from 1 to 9, found \"10\""),
-        Row("compression: { minimum: 1KiB }", "1:25: compression.minimum: not available in this version"),
         Row("access: { users: users.txt }", "1:18: access.users: not available in this version"),
         Row("access:\n  jwt: { keys: k.json }", "2:8: access.jwt: not available in this version"),
         Row("access:\n  jwt: {}", "2:8: access.jwt: not available in this version"),

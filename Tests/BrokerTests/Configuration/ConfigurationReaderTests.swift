@@ -44,7 +44,7 @@ struct ConfigurationReaderTests {
         store: { maximum_size: 1TiB }
         retained: { maximum_messages: 12, maximum_bytes: "1GiB" }
         history: []
-        compression: { enabled: false, level: 1, minimum: 256B }
+        compression: { enabled: true, level: 9, minimum: 2KiB }
         origins: [any, same-host, "HTTPS://*.Example.com:8443", "http://[::1]:80"]
         access:
           anonymous: { publish: [], subscribe: ["a/+", 'b/#'] }
@@ -83,6 +83,9 @@ struct ConfigurationReaderTests {
         expected.store.maximumSize = 1 << 40
         expected.retained.maximumMessages = 12
         expected.retained.maximumBytes = 1 << 30
+        expected.compression.enabled = true
+        expected.compression.level = 9
+        expected.compression.minimum = 2048
         expected.origins = ["any", "same-host", "https://*.example.com:8443", "http://[::1]"].compactMap {
             OriginRule($0)
         }

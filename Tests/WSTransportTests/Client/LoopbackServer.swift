@@ -29,7 +29,7 @@ final class LoopbackServer: Sendable {
     var endpoint: Endpoint { .internet(host: "127.0.0.1", port: port) }
 
     /// A server of WebSockets that take orders (``OrderedSession``) at `/`, and refuses what asks for `/closed`.
-    static func webSockets() throws -> LoopbackServer {
+    static func webSockets(compression: CompressionOptions? = nil) throws -> LoopbackServer {
         try LoopbackServer { reactor, descriptor in
             var routing = Routing()
             let house = House()
@@ -38,6 +38,7 @@ final class LoopbackServer: Sendable {
                 WS.upgrade { exchange, request throws(HTTPRefusal) in
                     var values = WebSocketOptions()
                     values.maximumUnsent = 64 << 20
+                    values.compression = compression
                     return Admission(
                         subprotocol: request.subprotocols.contains("second") ? "second" : nil,
                         options: WebSocket.Options(values)

@@ -76,11 +76,13 @@ enum Outcome: Equatable {
 extension WebSocketMachine {
     /// A machine whose frames, as a client, all have the vectors' key.
     static func make(
-        _ role: Role, maximumMessageSize: Int = 1 << 20, maximumFragments: Int = 1 << 20
+        _ role: Role, maximumMessageSize: Int = 1 << 20, maximumFragments: Int = 1 << 20,
+        compression: MessageCompression? = nil
     ) -> WebSocketMachine {
-        WebSocketMachine(role: role, maximumMessageSize: maximumMessageSize, maximumFragments: maximumFragments) {
-            FrameScript.key
-        }
+        WebSocketMachine(
+            role: role, maximumMessageSize: maximumMessageSize, maximumFragments: maximumFragments,
+            compression: compression
+        ) { FrameScript.key }
     }
 
     /// Feeds one input and reports all that came of it.

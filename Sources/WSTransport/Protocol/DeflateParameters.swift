@@ -1,0 +1,151 @@
+/// How one side wants to use permessage-deflate.
+package struct CompressionOptions: Sendable, Equatable {
+    /// The effort, from 1 (fast) to 9 (small).
+    package var level = 1
+    /// Smaller messages are sent as they are, in bytes.
+    package var minimum = 256
+    /// Whether the server is to compress each message by itself.
+    ///
+    /// Then a broadcast is compressed once for everybody, and an idle connection holds no window.
+    package var serverNoContextTakeover = true
+    /// Whether the client is to compress each message by itself.
+    package var clientNoContextTakeover = true
+    /// The most window bits for what the server sends, 9 to 15.
+    package var serverWindowBits = 15
+    /// The most window bits for what the client sends, 9 to 15.
+    package var clientWindowBits = 15
+
+    /// The defaults.
+    package init() {}
+}
+
+/// What both sides agreed upon (RFC 7692 §7.1).
+package struct DeflateParameters: Equatable, Sendable {
+    /// The extension's name.
+    static let name = "permessage-deflate"
+    /// The window bits that the RFC knows.
+    static let windowBits = 8...15
+
+    /// Whether the server compresses each message by itself.
+    package var serverNoContextTakeover = false
+    /// Whether the client compresses each message by itself.
+    package var clientNoContextTakeover = false
+    /// The window bits of what the server sends; `nil`: not limited, 15.
+    package var serverWindowBits: Int?
+    /// The window bits of what the client sends; `nil`: not limited, 15.
+    package var clientWindowBits: Int?
+
+    /// No parameters.
+    package init() {}
+
+    /// The extension with its parameters, as it stands in the field.
+    package var fieldValue: String {
+        var text = Self.name
+        if serverNoContextTakeover { text += "; server_no_context_takeover" }
+        if clientNoContextTakeover { text += "; client_no_context_takeover" }
+        if let serverWindowBits { text += "; server_max_window_bits=\(serverWindowBits)" }
+        if let clientWindowBits { text += "; client_max_window_bits=\(clientWindowBits)" }
+        return text
+    }
+
+    // MARK: Server
+
+    /// The agreement on the first of `offers` that can be honoured, or `nil` where there is none (RFC 7692 §5.1).
+    ///
+    /// A parameter that is unknown, illegal or given twice declines its offer.
+    package static func accept(
+        _ offers: [NegotiatedExtension], _ options: CompressionOptions
+    ) -> DeflateParameters? {
+        for offer in offers where offer.name == name {
+            if let parameters = accept(offer, options) { return parameters }
+        }
+        return nil
+    }
+
+    private static func accept(_ offer: NegotiatedExtension, _ options: CompressionOptions) -> DeflateParameters? {
+        guard let asked = Readout(offer, isOffer: true) else { return nil }
+        var agreed = asked.parameters
+        agreed.serverNoContextTakeover = agreed.serverNoContextTakeover || options.serverNoContextTakeover
+        // §7.1.1.2: the server may ask for it unasked.
+        agreed.clientNoContextTakeover = agreed.clientNoContextTakeover || options.clientNoContextTakeover
+        if asked.parameters.serverWindowBits != nil || options.serverWindowBits < windowBits.upperBound {
+            let bits = min(asked.parameters.serverWindowBits ?? windowBits.upperBound, options.serverWindowBits)
+            // zlib makes no raw stream with a window of 8 bits, and nothing above what was asked for is an answer.
+            guard Deflater.windowBits.contains(bits) else { return nil }
+            agreed.serverWindowBits = bits
+        }
+        // §7.1.2.2: only a client that has named the parameter can be limited.
+        if asked.namesClientWindowBits {
+            let bits = min(asked.parameters.clientWindowBits ?? windowBits.upperBound, options.clientWindowBits)
+            agreed.clientWindowBits =
+                asked.parameters.clientWindowBits != nil || bits < windowBits.upperBound ? bits : nil
+        }
+        return agreed
+    }
+
+    // MARK: Client
+
+    /// What a client with these options offers, as it stands in the field.
+    package static func offer(_ options: CompressionOptions) -> String {
+        var asked = DeflateParameters()
+        asked.serverNoContextTakeover = options.serverNoContextTakeover
+        asked.clientNoContextTakeover = options.clientNoContextTakeover
+        if options.serverWindowBits < windowBits.upperBound { asked.serverWindowBits = options.serverWindowBits }
+        if options.clientWindowBits < windowBits.upperBound { asked.clientWindowBits = options.clientWindowBits }
+        return asked.fieldValue + (asked.clientWindowBits == nil ? "; client_max_window_bits" : "")
+    }
+
+    /// The agreement in a server's answer to ``offer(_:)``, or `nil` where it is none that the RFC allows (§7.1).
+    package static func check(
+        _ answer: NegotiatedExtension, offered options: CompressionOptions
+    ) -> DeflateParameters? {
+        guard answer.name == name, let read = Readout(answer, isOffer: false) else { return nil }
+        var agreed = read.parameters
+        guard agreed.serverNoContextTakeover || !options.serverNoContextTakeover else { return nil }
+        if options.serverWindowBits < windowBits.upperBound {
+            guard let bits = agreed.serverWindowBits, bits <= options.serverWindowBits else { return nil }
+        }
+        // §7.1.1.2, §7.1.2.2: what the offer said about our own side was a hint that we keep in any case.
+        agreed.clientNoContextTakeover = agreed.clientNoContextTakeover || options.clientNoContextTakeover
+        if options.clientWindowBits < windowBits.upperBound {
+            agreed.clientWindowBits = min(agreed.clientWindowBits ?? windowBits.upperBound, options.clientWindowBits)
+        }
+        return agreed
+    }
+}
+
+/// The parameters of one offer or answer, each legal and given once.
+private struct Readout {
+    var parameters = DeflateParameters()
+    /// Whether `client_max_window_bits` is there, with a value or without.
+    var namesClientWindowBits = false
+
+    init?(_ read: NegotiatedExtension, isOffer: Bool) {
+        var names: Set<String> = []
+        for parameter in read.parameters {
+            guard names.insert(parameter.name).inserted else { return nil }
+            switch (parameter.name, parameter.value) {
+            case ("server_no_context_takeover", nil): parameters.serverNoContextTakeover = true
+            case ("client_no_context_takeover", nil): parameters.clientNoContextTakeover = true
+            case ("server_max_window_bits", let value?):
+                guard let bits = Self.windowBits(value) else { return nil }
+                parameters.serverWindowBits = bits
+            case ("client_max_window_bits", let value?):
+                guard let bits = Self.windowBits(value) else { return nil }
+                parameters.clientWindowBits = bits
+                namesClientWindowBits = true
+            // §7.1.2.2: in an offer it may stand without a value, in an answer it may not.
+            case ("client_max_window_bits", nil) where isOffer: namesClientWindowBits = true
+            default: return nil
+            }
+        }
+    }
+
+    /// §7.1.2: a decimal number from 8 to 15 without leading zeros.
+    private static func windowBits(_ text: String) -> Int? {
+        guard text.utf8.first != UInt8(ascii: "0"), text.utf8.count <= 2, text.utf8.allSatisfy(\.isDigit),
+            let bits = Int(text), DeflateParameters.windowBits.contains(bits)
+        else { return nil }
+        return bits
+    }
+}

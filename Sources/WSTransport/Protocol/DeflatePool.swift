@@ -1,0 +1,57 @@
+/// zlib's memory, lent to the connections of one thread for as long as a message takes.
+///
+/// Keeps at most one inflater and two deflaters, 350 KiB, however many connections there are.
+@safe package final class DeflatePool {
+    private static let scratchCount = 16 * 1024
+
+    /// For what zlib puts out, on its way to where it is wanted.
+    let scratch: UnsafeMutableRawBufferPointer
+    private var spareInflater: Inflater?
+    private var wideDeflater: Deflater?
+    private var narrowDeflater: Deflater?
+
+    /// An empty pool.
+    package init() {
+        unsafe scratch = .allocate(byteCount: Self.scratchCount, alignment: 16)
+    }
+
+    deinit { unsafe scratch.deallocate() }
+
+    /// An inflater for any window; `nil` when memory ran out.
+    func takeInflater() -> Inflater? {
+        if let spare = spareInflater.take() { return spare }
+        return Inflater(windowBits: DeflateParameters.windowBits.upperBound)
+    }
+
+    /// Takes back an inflater whose message ended well.
+    func putBack(_ inflater: consuming Inflater) { spareInflater = consume inflater }
+
+    /// A message compressed by itself, to be sent with RSV1; `nil` where that saves nothing, or memory ran out.
+    ///
+    /// `windowBits` from 9 to 15, `level` from 1 to 9.
+    package func deflate(_ message: UnsafeRawBufferPointer, windowBits: Int, level: Int) -> [UInt8]? {
+        // A message refers to nothing further back than its own begin, so a small one needs no wide window.
+        let needed = max(Deflater.windowBits.lowerBound, Int.bitWidth - message.count.leadingZeroBitCount)
+        let isWide = windowBits == DeflateParameters.windowBits.upperBound && needed > Self.narrowWindowBits
+        let bits = isWide ? windowBits : min(windowBits, Self.narrowWindowBits)
+        guard var deflater = takeDeflater(isWide: isWide, windowBits: bits, level: level) else { return nil }
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(message.count / 2 + 16)
+        guard unsafe deflater.deflate(message, keepsContext: false, scratch: scratch, to: &bytes) else { return nil }
+        if isWide { wideDeflater = consume deflater } else { narrowDeflater = consume deflater }
+        return bytes.count < message.count ? bytes : nil
+    }
+
+    private func takeDeflater(isWide: Bool, windowBits: Int, level: Int) -> Deflater? {
+        var kept = isWide ? wideDeflater.take() : narrowDeflater.take()
+        let isSuitable =
+            switch kept {
+            case .some(let deflater): deflater.windowBits == windowBits && deflater.level == level
+            case .none: false
+            }
+        return isSuitable ? kept.take() : Deflater(windowBits: windowBits, level: level)
+    }
+
+    /// What is enough for messages up to 4 KiB, and resets faster than the widest.
+    private static let narrowWindowBits = 12
+}

@@ -1,0 +1,98 @@
+/// One extension, as `Sec-WebSocket-Extensions` offers or accepts it (RFC 6455 §9.1).
+package struct NegotiatedExtension: Equatable, Sendable {
+    /// One of its parameters.
+    package struct Parameter: Equatable, Sendable {
+        /// As it was written.
+        package let name: String
+        /// Without quotes; `nil` where there is none.
+        package let value: String?
+    }
+
+    /// As it was written.
+    package let name: String
+    /// In their order; a name may come twice.
+    package let parameters: [Parameter]
+
+    /// The extensions of all lines of the field, in their order; `nil` where one of them is not well formed.
+    ///
+    /// Empty elements are left out (RFC 9110 §5.6.1).
+    package static func list(_ values: [String]) -> [NegotiatedExtension]? {
+        var all: [NegotiatedExtension] = []
+        for value in values {
+            var reader = ExtensionReader(Array(value.utf8))
+            guard reader.readList(into: &all) else { return nil }
+        }
+        return all
+    }
+}
+
+/// Reads one line of `Sec-WebSocket-Extensions`.
+private struct ExtensionReader {
+    private let bytes: [UInt8]
+    private var index = 0
+
+    init(_ bytes: [UInt8]) { self.bytes = bytes }
+
+    mutating func readList(into all: inout [NegotiatedExtension]) -> Bool {
+        while true {
+            skipWhitespace()
+            if !take(UInt8(ascii: ",")), index < bytes.count {
+                guard let one = readExtension() else { return false }
+                all.append(one)
+                guard index == bytes.count || take(UInt8(ascii: ",")) else { return false }
+            }
+            if index == bytes.count { return true }
+        }
+    }
+
+    private mutating func readExtension() -> NegotiatedExtension? {
+        guard let name = readToken() else { return nil }
+        var parameters: [NegotiatedExtension.Parameter] = []
+        skipWhitespace()
+        while take(UInt8(ascii: ";")) {
+            skipWhitespace()
+            guard let parameter = readParameter() else { return nil }
+            parameters.append(parameter)
+            skipWhitespace()
+        }
+        return NegotiatedExtension(name: name, parameters: parameters)
+    }
+
+    private mutating func readParameter() -> NegotiatedExtension.Parameter? {
+        guard let name = readToken() else { return nil }
+        skipWhitespace()
+        guard take(UInt8(ascii: "=")) else { return NegotiatedExtension.Parameter(name: name, value: nil) }
+        skipWhitespace()
+        guard let value = take(UInt8(ascii: "\"")) ? readQuoted() : readToken() else { return nil }
+        return NegotiatedExtension.Parameter(name: name, value: value)
+    }
+
+    private mutating func readToken() -> String? {
+        let token = bytes[index...].prefix(while: \.isTokenCharacter)
+        index += token.count
+        return token.isEmpty ? nil : String(decoding: token, as: UTF8.self)
+    }
+
+    /// What stands in the quotes has to be a token, too.
+    private mutating func readQuoted() -> String? {
+        var value: [UInt8] = []
+        while index < bytes.count, bytes[index] != UInt8(ascii: "\"") {
+            if bytes[index] == UInt8(ascii: "\\") { index += 1 }
+            guard index < bytes.count, bytes[index].isTokenCharacter else { return nil }
+            value.append(bytes[index])
+            index += 1
+        }
+        guard take(UInt8(ascii: "\"")), !value.isEmpty else { return nil }
+        return String(decoding: value, as: UTF8.self)
+    }
+
+    private mutating func take(_ byte: UInt8) -> Bool {
+        guard index < bytes.count, bytes[index] == byte else { return false }
+        index += 1
+        return true
+    }
+
+    private mutating func skipWhitespace() {
+        while index < bytes.count, bytes[index] == .space || bytes[index] == .tab { index += 1 }
+    }
+}

@@ -1,0 +1,111 @@
+internal import CZlib
+
+/// Inflates messages as their bytes come (RFC 7692 §7.2.2).
+///
+/// Holds 7 KiB, and the window of 32 KiB once a message did not come in one piece. The corresponding C type is
+/// `z_stream`.
+@safe struct Inflater: ~Copyable {
+    /// The empty block that a sender leaves out at the end of a message (RFC 7692 §7.2.1).
+    static let tail: [UInt8] = [0x00, 0x00, 0xFF, 0xFF]
+
+    // zlib keeps the address of the stream, so it must not move.
+    private let stream: UnsafeMutablePointer<z_stream>
+    /// Whether the last bytes ended a block that said it was the last (RFC 7692 §7.2.3.4).
+    private var isAtStreamEnd = false
+    /// Whether any byte of the message has come.
+    private var hasBegun = false
+
+    /// `windowBits` from 8 to 15; `nil` beyond them, or when memory ran out.
+    init?(windowBits: Int) {
+        guard DeflateParameters.windowBits.contains(windowBits) else { return nil }
+        let stream = UnsafeMutablePointer<z_stream>.allocate(capacity: 1)
+        unsafe stream.initialize(to: z_stream())
+        // Some versions of zlib compress with 9 bits when they are told 8; a larger window reads both.
+        let bits = -Int32(max(9, windowBits))
+        let status = unsafe inflateInit2_(stream, bits, ZLIB_VERSION, Int32(MemoryLayout<z_stream>.size))
+        guard status == Z_OK else {
+            unsafe stream.deallocate()
+            return nil
+        }
+        unsafe self.stream = stream
+    }
+
+    deinit {
+        unsafe inflateEnd(stream)
+        unsafe stream.deallocate()
+    }
+
+    /// Appends what `piece` of a message amounts to; `nil` when all of it was in order.
+    ///
+    /// `message` is what has come of the message so far and grows to `limit` bytes, and one more where that is
+    /// exceeded. After a violation the inflater is of no further use.
+    mutating func inflate(
+        _ piece: UnsafeRawBufferPointer, limit: Int, scratch: UnsafeMutableRawBufferPointer, to message: inout [UInt8]
+    ) -> ProtocolViolation? {
+        if unsafe !piece.isEmpty { hasBegun = true }
+        var rest = unsafe piece
+        while unsafe !rest.isEmpty {
+            // zlib counts in 32 bits.
+            let part = unsafe UnsafeRawBufferPointer(rebasing: rest.prefix(1 << 30))
+            unsafe rest = UnsafeRawBufferPointer(rebasing: rest.dropFirst(part.count))
+            if let violation = unsafe feed(part, limit, scratch, &message) { return violation }
+        }
+        return nil
+    }
+
+    /// Ends a message whose pieces have all come.
+    ///
+    /// - Parameter keepsContext: the next message may refer to this one.
+    mutating func finish(
+        limit: Int, keepsContext: Bool, scratch: UnsafeMutableRawBufferPointer, to message: inout [UInt8]
+    ) -> ProtocolViolation? {
+        // Whoever ended the stream has left no block out; and nothing at all is an empty message.
+        if hasBegun, !isAtStreamEnd {
+            let violation = unsafe Self.tail.withUnsafeBytes { tail in
+                unsafe feed(tail, limit, scratch, &message)
+            }
+            if let violation { return violation }
+            // A message that was cut short ends within a block.
+            guard unsafe stream.pointee.data_type & 128 != 0 else { return .compressedData }
+        }
+        hasBegun = false
+        guard !keepsContext || isAtStreamEnd else { return nil }
+        isAtStreamEnd = false
+        let status = unsafe keepsContext ? inflateResetKeep(stream) : inflateReset(stream)
+        return status == Z_OK ? nil : .noMemoryToInflate
+    }
+
+    private mutating func feed(
+        _ part: UnsafeRawBufferPointer, _ limit: Int, _ scratch: UnsafeMutableRawBufferPointer,
+        _ message: inout [UInt8]
+    ) -> ProtocolViolation? {
+        unsafe stream.pointee.next_in = UnsafeMutablePointer(mutating: part.bindMemory(to: UInt8.self).baseAddress)
+        unsafe stream.pointee.avail_in = UInt32(truncatingIfNeeded: part.count)
+        while true {
+            if isAtStreamEnd, unsafe stream.pointee.avail_in > 0 {
+                // §7.2.3.4: another stream follows in the same message. What came before may still be referred to.
+                guard unsafe inflateResetKeep(stream) == Z_OK else { return .noMemoryToInflate }
+                isAtStreamEnd = false
+            }
+            // One byte more than is allowed shows that there is more.
+            let room = min(scratch.count, max(0, limit &- message.count) &+ 1)
+            unsafe stream.pointee.next_out = scratch.bindMemory(to: UInt8.self).baseAddress
+            unsafe stream.pointee.avail_out = UInt32(truncatingIfNeeded: room)
+            let status = unsafe CZlib.inflate(stream, Z_SYNC_FLUSH)
+            let left = unsafe Int(stream.pointee.avail_out)
+            unsafe message.append(contentsOf: scratch[..<(room &- left)])
+            // Before the status: how far zlib read on behind the limit depends on how the input was cut.
+            guard message.count <= limit else { return .messageTooBig }
+            switch status {
+            case Z_OK: break
+            case Z_STREAM_END: isAtStreamEnd = true
+            // No progress was possible: the input is used up.
+            case Z_BUF_ERROR: return nil
+            case Z_MEM_ERROR: return .noMemoryToInflate
+            default: return .compressedData
+            }
+            if unsafe stream.pointee.avail_in == 0, left > 0 { return nil }
+            if status == Z_STREAM_END, unsafe stream.pointee.avail_in == 0 { return nil }
+        }
+    }
+}

@@ -1,0 +1,95 @@
+/// permessage-deflate on one connection, both directions (RFC 7692 §7.2).
+///
+/// Holds zlib's memory from one message to the next only for a side that keeps its context; what else a message
+/// needs is borrowed from the thread's ``DeflatePool``.
+package final class MessageCompression {
+    /// What was agreed upon.
+    package let parameters: DeflateParameters
+    private let options: CompressionOptions
+    private let pool: DeflatePool
+    private let isServer: Bool
+    private var deflater: Deflater?
+    private var inflater: Inflater?
+
+    /// The connection's part in what both sides agreed upon; `pool` is that of the connection's thread.
+    package init(
+        _ parameters: DeflateParameters, role: WebSocketMachine.Role, options: CompressionOptions, pool: DeflatePool
+    ) {
+        self.parameters = parameters
+        self.options = options
+        self.pool = pool
+        isServer = role == .server
+    }
+
+    // MARK: Sending
+
+    /// The window bits of what this side sends, 8 to 15.
+    private var ownWindowBits: Int {
+        (isServer ? parameters.serverWindowBits : parameters.clientWindowBits)
+            ?? DeflateParameters.windowBits.upperBound
+    }
+
+    private var ownNoContextTakeover: Bool {
+        isServer ? parameters.serverNoContextTakeover : parameters.clientNoContextTakeover
+    }
+
+    /// The window bits that a message may have which others get, too; `nil` where each message refers to the last.
+    package var sharedWindowBits: Int? {
+        ownNoContextTakeover && Deflater.windowBits.contains(ownWindowBits) ? ownWindowBits : nil
+    }
+
+    /// The payload to send with RSV1 in place of `message`; `nil`: it is to be sent as it is.
+    package func deflate(_ message: UnsafeRawBufferPointer) -> [UInt8]? {
+        // §7.1.2.2: zlib has no window of 8 bits, but nothing has to be compressed.
+        guard message.count >= options.minimum, Deflater.windowBits.contains(ownWindowBits) else { return nil }
+        guard !ownNoContextTakeover else {
+            return unsafe pool.deflate(message, windowBits: ownWindowBits, level: options.level)
+        }
+        guard var own = deflater.take() ?? Deflater(windowBits: ownWindowBits, level: options.level) else {
+            return nil
+        }
+        var bytes: [UInt8] = []
+        let isDone = unsafe own.deflate(message, keepsContext: true, scratch: pool.scratch, to: &bytes)
+        // The peer's window knows nothing of a message that failed: what follows begins with an empty one.
+        guard isDone else { return nil }
+        deflater = consume own
+        return bytes
+    }
+
+    // MARK: Receiving
+
+    private var peerNoContextTakeover: Bool {
+        isServer ? parameters.clientNoContextTakeover : parameters.serverNoContextTakeover
+    }
+
+    /// Appends what a piece of a message amounts to to `message`; `nil` when all of it was in order.
+    ///
+    /// `message` is what has come of the message so far, and grows to at most `limit` bytes and one.
+    func inflate(
+        _ piece: UnsafeRawBufferPointer, isLast: Bool, limit: Int, to message: inout [UInt8]
+    ) -> ProtocolViolation? {
+        guard var current = inflater.take() ?? makeInflater() else { return .noMemoryToInflate }
+        if let violation = unsafe current.inflate(piece, limit: limit, scratch: pool.scratch, to: &message) {
+            return violation
+        }
+        guard isLast else {
+            inflater = consume current
+            return nil
+        }
+        let keepsContext = !peerNoContextTakeover
+        let violation = unsafe current.finish(
+            limit: limit, keepsContext: keepsContext, scratch: pool.scratch, to: &message)
+        if let violation { return violation }
+        if keepsContext { inflater = consume current } else { pool.putBack(consume current) }
+        return nil
+    }
+
+    private func makeInflater() -> Inflater? {
+        guard !peerNoContextTakeover else { return pool.takeInflater() }
+        let bits = isServer ? parameters.clientWindowBits : parameters.serverWindowBits
+        return Inflater(windowBits: bits ?? DeflateParameters.windowBits.upperBound)
+    }
+
+    /// Lets go of the message under way; nothing is received any more.
+    func forgetReceived() { inflater = nil }
+}

@@ -1,0 +1,86 @@
+import Testing
+
+@testable import Broker
+@testable import WSTransport
+
+@Suite("RFC 7692 in the broker: a message is compressed once for all who take it so")
+struct CompressedFormTests {
+    static let forms: [(WireForm, wide: WireForm, narrow: WireForm)] = [
+        (.topic, .compressedTopic, .narrowTopic), (.json, .compressedJSON, .narrowJSON),
+        (.subscription, .compressedSubscription, .narrowSubscription),
+    ]
+
+    private static func options(minimum: Int) -> CompressionOptions {
+        var options = CompressionOptions()
+        options.minimum = minimum
+        return options
+    }
+
+    private static func message(_ text: String) throws -> Message {
+        Message(topic: try Topic("a/b"), payload: Array(text.utf8), kind: .text, seq: 7, time: 1)
+    }
+
+    private static func makeReactor() throws -> Reactor {
+        try Reactor(index: 0, counters: ReactorCounters(), remote: Remote())
+    }
+
+    private static func bytes(of segment: Segment, on reactor: Reactor) -> [UInt8] {
+        Array(reactor.chunk(of: segment).bytes(from: Int(segment.offset), count: Int(segment.count)))
+    }
+
+    /// The one message that a client with permessage-deflate makes of `frame`.
+    private static func message(in frame: [UInt8]) -> [UInt8]? {
+        let compression = MessageCompression(
+            DeflateParameters(), role: .client, options: CompressionOptions(), pool: DeflatePool())
+        var machine = WebSocketMachine(role: .client, maximumMessageSize: 1 << 20, compression: compression)
+        var input = frame
+        return input.withUnsafeMutableBytes { bytes in
+            var offset = 0
+            guard let event = machine.next(bytes, &offset), case .message(_, let payload) = event else { return nil }
+            return switch payload {
+            case .input(let range): Array(bytes[range])
+            case .assembled(let whole): whole
+            }
+        }
+    }
+
+    @Test func hasALaneForEachForm() {
+        for (form, wide, narrow) in Self.forms {
+            #expect(form.compressed(windowBits: nil) == form)
+            #expect(form.compressed(windowBits: 15) == wide)
+            for bits in 9...14 { #expect(form.compressed(windowBits: bits) == narrow) }
+        }
+        #expect(WireForm.lines.compressed(windowBits: 15) == .lines)
+        #expect(Int(WireForm.narrowSubscription.rawValue) < FrameArena.laneCount)
+    }
+
+    @Test(arguments: 0..<3)
+    func compressesWhatIsLongEnough(number: Int) throws {
+        let (form, wide, narrow) = Self.forms[number]
+        let reactor = try Self.makeReactor()
+        let message = try Self.message(String(repeating: "again and ", count: 400))
+        let plain = Self.bytes(of: form.encode(message, on: reactor), on: reactor)
+        #expect(plain[0] & 0x40 == 0)
+        for form in [wide, narrow] {
+            let segment = form.encode(message, on: reactor, compression: Self.options(minimum: 1000))
+            let frame = Self.bytes(of: segment, on: reactor)
+            #expect(frame[0] == plain[0] | 0x40)
+            #expect(frame.count < 250)
+            #expect(Self.message(in: frame) == Self.message(in: plain))
+        }
+    }
+
+    @Test(arguments: 0..<3)
+    func leavesTheRestAsItIs(number: Int) throws {
+        let (form, wide, narrow) = Self.forms[number]
+        let reactor = try Self.makeReactor()
+        let message = try Self.message("again and again and again")
+        let plain = Self.bytes(of: form.encode(message, on: reactor), on: reactor)
+        for form in [wide, narrow] {
+            for compression in [Self.options(minimum: 1000), nil] {
+                let segment = form.encode(message, on: reactor, compression: compression)
+                #expect(Self.bytes(of: segment, on: reactor) == plain)
+            }
+        }
+    }
+}
