@@ -36,7 +36,8 @@ let package = Package(
         .systemLibrary(name: "CLMDB", pkgConfig: "lmdb", providers: [.apt(["liblmdb-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
-        .target(name: "WSTransport", dependencies: ["CLinux", "CZlib"], swiftSettings: strict),
+        .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+        .target(name: "WSTransport", dependencies: ["CLinux", "COpenSSL", "CZlib"], swiftSettings: strict),
         .target(name: "Broker", dependencies: ["WSTransport", "CLMDB", "CYAML"], swiftSettings: strict),
         .executableTarget(
             name: "brokerd",

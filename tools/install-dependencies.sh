@@ -10,10 +10,10 @@ set -euo pipefail
 # Headers and tools to compile and link with, and the libraries the Swift toolchain itself loads.
 build_packages=(
     binutils ca-certificates gcc g++ git libc6-dev libcurl4 libedit2 libncurses6 libsqlite3-0 libxml2 make tzdata
-    pkg-config liblmdb-dev libyaml-dev zlib1g-dev
+    pkg-config liblmdb-dev libssl-dev libyaml-dev zlib1g-dev
 )
 # The tests of the real processes, and a browser (with a font, or its screenshots are blank).
-test_packages=(python3 python3-pytest python3-websockets python3-aiohttp chromium fonts-dejavu-core curl)
+test_packages=(python3 python3-pytest python3-websockets python3-aiohttp chromium fonts-dejavu-core curl openssl)
 
 fail() {
     printf 'install-dependencies: %s\n' "$1" >&2
@@ -24,7 +24,7 @@ is_installed() {
     # A tool that came some other way than by its package is as good.
     case "$1" in
         binutils) command -v ld >/dev/null && return ;;
-        gcc | g++ | git | make | curl) command -v "$1" >/dev/null && return ;;
+        gcc | g++ | git | make | curl | openssl) command -v "$1" >/dev/null && return ;;
     esac
     [[ "$(dpkg-query --show --showformat='${db:Status-Status}' "$1" 2>/dev/null || true)" == installed ]]
 }
@@ -43,7 +43,7 @@ command -v "${SWIFT:-swift}" >/dev/null ||
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
     # Not Debian: its own libraries may still be there. Say what is needed and go on if they are found.
-    if command -v pkg-config >/dev/null && pkg-config --exists yaml-0.1 zlib && [[ -e /usr/include/lmdb.h ]]; then
+    if command -v pkg-config >/dev/null && pkg-config --exists yaml-0.1 openssl zlib && [[ -e /usr/include/lmdb.h ]]; then
         exit 0
     fi
     fail "there is no apt-get here. Install by hand, under the names your system has for them: ${wanted[*]}"

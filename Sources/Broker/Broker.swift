@@ -21,12 +21,14 @@ package final class Broker {
     private let remotes: [Remote]
     private let threads: [ThreadHandle]
     private let sockets: ListeningSockets
+    private let certificates: Certificates
     /// How long clients have to answer the CLOSE of a shutdown, in nanoseconds.
     private static let drainPatience: Int64 = 5_000_000_000
 
     /// Opens the store, binds every address and starts to serve.
     package init(_ settings: Settings) throws(BrokerError) {
         if let refusal = settings.refusalToListen() { throw BrokerError(refusal) }
+        certificates = try Certificates(settings.listen)
         let store = try Self.openStore(settings)
         movedAside = store.movedAside
         let sequencer = try Self.wrap { () throws(StorageError) in try Sequencer(store: store.store) }
@@ -56,8 +58,8 @@ package final class Broker {
         for index in 0..<count {
             let plan = ReactorPlan(
                 index: index, remotes: remotes, sequencer: sequencer, store: store.store, settings: settings,
-                facts: facts,
-                door: door, sockets: sockets, transport: transport[index], counters: counters[index])
+                facts: facts, door: door, sockets: sockets, certificates: certificates, transport: transport[index],
+                counters: counters[index])
             let thread = try Self.wrap { () throws(Errno) in
                 try startThread(named: "reactor-\(index)") {
                     do throws(Errno) {
@@ -99,15 +101,29 @@ package final class Broker {
         do throws(Failure) { return try body() } catch { throw BrokerError(error.description) }
     }
 
-    /// Takes over what may change while the broker runs: limits, keepalive, origins, access.
+    /// What is wrong with the certificate files that `settings` names: a sentence each.
+    package static func certificateErrors(in settings: Settings) -> [String] {
+        Certificates.errors(in: settings.listen)
+    }
+
+    /// Whether any listener has TLS, so that ``takeOverCertificates()`` is worth asking for.
+    package var hasCertificates: Bool { !certificates.isEmpty }
+
+    /// Reads the certificate files that have changed; who is connected notices nothing.
+    package func takeOverCertificates() -> [CertificateNews] { certificates.takeOverChanges() }
+
+    /// Takes over what may change while the broker runs: limits, keepalive, origins, access, certificates.
+    ///
+    /// Throws when a certificate cannot be used; nothing has changed then.
     ///
     /// - Returns: the keys that differ but need a restart.
-    package func reload(_ settings: Settings, from old: Settings) -> [String] {
+    package func reload(_ settings: Settings, from old: Settings) throws(BrokerError) -> [String] {
+        let isSameListen = try certificates.reload(settings.listen)
         for remote in remotes {
             remote.run { reactor in (reactor.attachment as? Shard)?.settings = settings }
         }
         var fixed: [String] = []
-        if settings.listen != old.listen { fixed.append("listen") }
+        if !isSameListen { fixed.append("listen") }
         if settings.dataDirectory != old.dataDirectory { fixed.append("data_dir") }
         if settings.reactors != old.reactors { fixed.append("reactors") }
         if settings.store != old.store { fixed.append("store") }

@@ -35,7 +35,8 @@ final class ListeningSockets: Sendable {
                     bound[Place(listener: number, reactor: reactor)] = descriptor
                 }
                 let address = SocketAddress(host: host, port: chosen)?.description ?? "\(host):\(chosen)"
-                descriptions.append("http://\(address)\(listener.pathPrefix)")
+                let scheme = listener.tls == nil ? "http" : "https"
+                descriptions.append("\(scheme)://\(address)\(listener.pathPrefix)")
             }
         }
         let path = settings.adminSocketPath

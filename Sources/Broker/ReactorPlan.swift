@@ -10,6 +10,7 @@ struct ReactorPlan: Sendable {
     let facts: BrokerFacts
     let door: Door
     let sockets: ListeningSockets
+    let certificates: Certificates
     let transport: ReactorCounters
     let counters: ShardCounters
 
@@ -24,8 +25,11 @@ struct ReactorPlan: Sendable {
         let users = Endpoints.users(shard, figures: facts.figures)
         for (number, listener) in settings.listen.enumerated() {
             guard let descriptor = sockets.take(listener: number, reactor: index) else { continue }
-            let server = try HTTPServer(on: reactor, listening: descriptor, handler: users) { [unowned shard, door] in
-                door.settings(for: shard, pathPrefix: listener.pathPrefix)
+            let server = try HTTPServer(on: reactor, listening: descriptor, handler: users) {
+                [unowned shard, door, certificates] in
+                var settings = door.settings(for: shard, pathPrefix: listener.pathPrefix)
+                settings.tls = certificates.context(of: number)
+                return settings
             }
             shard.stopActions.append { server.stop() }
         }

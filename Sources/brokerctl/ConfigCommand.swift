@@ -30,7 +30,9 @@ struct CheckConfig: ParsableCommand {
     var file: String
 
     func run() throws {
-        _ = try ShowConfig.read(file)
+        let broken = Broker.certificateErrors(in: try ShowConfig.read(file))
+        for error in broken { Output.printError(Output.printable("\(file): \(error)")) }
+        if !broken.isEmpty { throw ExitCode(1) }
         Output.print("\(file): ok")
     }
 }

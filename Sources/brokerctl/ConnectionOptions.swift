@@ -8,8 +8,14 @@ struct ConnectionOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "The broker's address instead: http://HOST:PORT, ws://HOST:PORT or unix:/PATH.", valueName: "url"))
+            "The broker's address instead: https://HOST:PORT, http://HOST:PORT or unix:/PATH.", valueName: "url"))
     var url: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Accept an https:// broker's certificate from these authorities only, instead of the system's.",
+            valueName: "file"))
+    var caFile: String?
 
     @Option(help: ArgumentHelp("Not available in this version.", valueName: "token"))
     var token: String?
@@ -19,7 +25,11 @@ struct ConnectionOptions: ParsableArguments {
 
     func validate() throws {
         guard token == nil else { throw ValidationError("--token: users and tokens are not available in this version") }
-        if let url { _ = try Self.parse(url) }
+        let endpoint = try url.map { try Self.parse($0).endpoint }
+        guard caFile != nil else { return }
+        guard case .internet(_, _, isSecure: true) = endpoint else {
+            throw ValidationError("--ca-file: it goes with --url https://HOST:PORT")
+        }
     }
 
     private static func parse(_ text: String) throws -> ServerURL {
@@ -35,6 +45,16 @@ struct ConnectionOptions: ParsableArguments {
         guard let url else { return (.unix(path: socket), "") }
         let parsed = try Self.parse(url)
         return (parsed.endpoint, parsed.pathPrefix)
+    }
+
+    /// What the broker's certificate is verified with; `nil`: the system's authorities.
+    func trust() throws(Failure) -> TLSContext? {
+        guard let caFile else { return nil }
+        do throws(TLSFileError) {
+            return try TLSContext.client(.file(caFile))
+        } catch {
+            throw .usage("--ca-file: \(error)")
+        }
     }
 
     /// Where the broker is administered.

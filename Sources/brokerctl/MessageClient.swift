@@ -28,6 +28,7 @@ struct MessageClient {
         self.endpoint = endpoint
         var settings = ClientOptions()
         settings.subprotocols = ["broker.v1.json"]
+        settings.tls = try options.trust()
         do throws(ConnectError) {
             client = try await WS.connect(endpoint, path: prefix + "/ws", options: settings)
         } catch {

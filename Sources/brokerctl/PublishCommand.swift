@@ -17,6 +17,7 @@ struct PublishCommand: AsyncParsableCommand {
               brokerctl pub sensors/1/temp 21.5 --retain --ack stored
               brokerctl pub camera/1 - --binary --type image/png < picture.png
               brokerctl pub --url http://127.0.0.1:8080 chat hello
+              brokerctl pub --url https://broker.example.com --ca-file ca.pem chat hello
             """)
 
     @OptionGroup var connection: ConnectionOptions

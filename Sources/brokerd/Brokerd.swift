@@ -17,7 +17,8 @@ struct Brokerd: ParsableCommand {
               brokerd --config /etc/broker/broker.yaml       every setting; see Config/broker.yaml
               brokerd --config broker.yaml --check           say what is wrong with it and exit
 
-            SIGTERM and SIGINT shut down in order, SIGHUP reads the configuration again.
+            SIGTERM and SIGINT shut down in order, SIGHUP reads the configuration again. Changed certificates are
+            taken over by themselves.
             """,
         version: "brokerd \(BrokerVersion.current)")
 
@@ -78,7 +79,8 @@ struct Brokerd: ParsableCommand {
         var settings = first
         var log = firstLog
         while true {
-            switch signals.wait() {
+            switch signals.wait(seconds: broker.hasCertificates ? 2 : nil) {
+            case nil: report(broker.takeOverCertificates(), log)
             case .terminate, .interrupt:
                 log.info("shutting down")
                 broker.drain()
@@ -88,7 +90,7 @@ struct Brokerd: ParsableCommand {
                 do {
                     let new = try readSettings()
                     if let refusal = new.refusalToListen() { throw ValidationError(refusal) }
-                    let fixed = broker.reload(new, from: settings)
+                    let fixed = try broker.reload(new, from: settings)
                     log = LineLogHandler.logger(new.log)
                     settings = new
                     log.info(
@@ -97,6 +99,17 @@ struct Brokerd: ParsableCommand {
                 } catch {
                     log.error("the settings have errors; the old ones stay", metadata: ["errors": "\(error)"])
                 }
+            }
+        }
+    }
+
+    private func report(_ news: [CertificateNews], _ log: Logger) {
+        for one in news {
+            switch one {
+            case .takenOver(let certificate):
+                log.info("a changed certificate is taken over", metadata: ["certificate": "\(certificate)"])
+            case .refused(let reason):
+                log.error("a changed certificate is refused; the old one stays", metadata: ["error": "\(reason)"])
             }
         }
     }
@@ -129,6 +142,9 @@ struct Brokerd: ParsableCommand {
             Self.complain("\(config ?? "settings"): \(refusal)")
             throw ExitCode(1)
         }
+        let broken = Broker.certificateErrors(in: settings)
+        for error in broken { Self.complain("\(config ?? "settings"): \(error)") }
+        if !broken.isEmpty { throw ExitCode(1) }
         print("\(config ?? "settings"): ok")
     }
 

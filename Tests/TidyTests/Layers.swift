@@ -14,7 +14,9 @@ enum Layers {
     static let table: [String: Layer] = [
         "WSTransport/Protocol": Layer(imports: ["CZlib"]),
         "WSTransport/System": Layer(imports: ["CLinux", "Glibc", "Synchronization"]),
-        "WSTransport/Reactor": Layer(imports: ["CLinux", "Glibc", "Synchronization"], uses: ["WSTransport/System"]),
+        "WSTransport/TLS": Layer(imports: ["COpenSSL"]),
+        "WSTransport/Reactor": Layer(
+            imports: ["CLinux", "Glibc", "Synchronization"], uses: ["WSTransport/System", "WSTransport/TLS"]),
         "WSTransport/HTTP": Layer(
             imports: ["CLinux", "Glibc", "Synchronization"], uses: ["WSTransport/Protocol", "WSTransport/Reactor"]),
         "WSTransport/WebSocket": Layer(

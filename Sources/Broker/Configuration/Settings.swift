@@ -1,7 +1,7 @@
 /// Everything that can be set about a broker, as read from its configuration.
 ///
 /// `Settings()` is the broker without any configuration: what stands here is the default, and `Config/broker.yaml` shows
-/// the same. A key that this version refuses (TLS, history, users, tokens, rules) has no member here.
+/// the same. A key that this version refuses (history, users, tokens, rules) has no member here.
 package struct Settings: Sendable, Equatable {
     /// Where the broker listens; never empty.
     package var listen: [Listener] = [Listener()]
@@ -38,12 +38,31 @@ package struct Settings: Sendable, Equatable {
         package var address = ListenAddress.defaultAddress
         /// What stands before every path of this listener, such as `/broker`; never ends with `/`; empty: nothing.
         package var pathPrefix = ""
+        /// The files that its connections are encrypted with; `nil`: they are not.
+        package var tls: TLS?
 
         package init() {}
 
-        package init(address: ListenAddress, pathPrefix: String = "") {
+        package init(address: ListenAddress, pathPrefix: String = "", tls: TLS? = nil) {
             self.address = address
             self.pathPrefix = pathPrefix
+            self.tls = tls
+        }
+
+        /// PEM files, relative to the working directory.
+        package struct TLS: Sendable, Equatable {
+            /// The certificate, then those that lead to its authority.
+            package var certificate: String
+            /// Its private key, not encrypted.
+            package var key: String
+            /// The authorities of which clients have to show a certificate; `nil`: none is asked for.
+            package var clientAuthorities: String?
+
+            package init(certificate: String, key: String, clientAuthorities: String? = nil) {
+                self.certificate = certificate
+                self.key = key
+                self.clientAuthorities = clientAuthorities
+            }
         }
     }
 

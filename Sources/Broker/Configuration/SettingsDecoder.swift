@@ -38,7 +38,7 @@ struct SettingsDecoder {
                 let isAddress = decodeAddress(section, into: &listener.address)
                 decoder.decode(section, "path_prefix", .pathPrefix, into: &listener.pathPrefix)
                 decoder.decodeUnavailable(section, "proxy_protocol", .boolean, default: false)
-                decoder.refuse(section, "tls")
+                listener.tls = decodeTLS(section)
                 let place = section.value(of: "address")?.mark ?? section.mark
                 if isAddress, let first = seen[listener.address] {
                     decoder.fail(
@@ -50,6 +50,25 @@ struct SettingsDecoder {
             }
             settings.listen.append(listener)
         }
+    }
+
+    private mutating func decodeTLS(_ listener: ConfigurationSection) -> Settings.Listener.TLS? {
+        let node = listener.value(of: "tls")
+        if let node, case .nothing = node.content { return nil }
+        guard let section = decoder.section(node, path: "\(listener.path).tls", kind: "listen[].tls") else {
+            return nil
+        }
+        for key in ["certificate", "key"] where section.value(of: key) == nil {
+            decoder.fail(section.mark, "\(section.path).\(key)", "expected the path of a PEM file, found nothing")
+        }
+        var files = Settings.Listener.TLS(certificate: "", key: "")
+        var authorities = ""
+        decoder.decode(section, "certificate", .path, into: &files.certificate)
+        decoder.decode(section, "key", .path, into: &files.key)
+        if decoder.decode(section, "client_ca", .path, into: &authorities), !authorities.isEmpty {
+            files.clientAuthorities = authorities
+        }
+        return files
     }
 
     /// The one key that has to be there: a default would be two listeners in one place.

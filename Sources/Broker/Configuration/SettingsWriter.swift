@@ -8,7 +8,7 @@ package enum SettingsWriter {
               - address: \(quoted(listener.address.description))
                 path_prefix: \(quoted(listener.pathPrefix))
                 proxy_protocol: false
-            """
+            """ + tls(listener.tls)
         }
         return """
             listen:
@@ -58,6 +58,16 @@ package enum SettingsWriter {
               format: \(settings.log.format.rawValue)
 
             """
+    }
+
+    private static func tls(_ files: Settings.Listener.TLS?) -> String {
+        guard let files else { return "" }
+        return """
+
+                tls:
+                  certificate: \(quoted(files.certificate))
+                  key: \(quoted(files.key))
+            """ + (files.clientAuthorities.map { "\n      client_ca: \(quoted($0))" } ?? "")
     }
 
     /// A number of bytes in the largest unit that divides it, such as `16MiB`.

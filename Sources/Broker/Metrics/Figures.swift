@@ -67,6 +67,12 @@ package final class Figures: Sendable {
             "broker_accept_pauses_total", .counter, "Times accepting paused for want of descriptors or memory.",
             sum { $0.acceptPauses.current })
         text.add(
+            "broker_tls_handshakes_total", .counter, "TLS handshakes, by outcome.",
+            [
+                ("{outcome=\"done\"}", sum { $0.tlsHandshakes.current }),
+                ("{outcome=\"failed\"}", sum { $0.tlsFailures.current }),
+            ])
+        text.add(
             "broker_http_requests_total", .counter, "HTTP requests, upgrades included.", sum { $0.requests.current })
         text.add(
             "broker_http_refusals_total", .counter, "Requests that were no proper HTTP, or did not come in time.",

@@ -1,3 +1,4 @@
+internal import CLinux
 internal import Glibc
 
 /// The directory the broker keeps its files in, held against other processes while this value lives.

@@ -28,6 +28,8 @@ package struct HTTPSettings {
     package var admit: (SocketAddress?) -> HTTPRefusal? = { _ in nil }
     /// Called once for each connection that was admitted, when it is gone; `nil`: nobody wants to know.
     package var connectionClosed: ((SocketAddress?) -> Void)?
+    /// What its connections are encrypted with; `nil`: they are not.
+    package var tls: TLSContext?
 
     package init() {}
 }
@@ -55,9 +57,20 @@ package final class HTTPServer {
             } else if let closed = current.connectionClosed {
                 stream.onClosed = { [peer = stream.peer] in closed(peer) }
             }
+            if let tls = current.tls, !stream.secure(asServer: tls, plainAnswer: Self.plainAnswer) { stream.reset() }
             return HTTPConnection(stream: stream, settings: current, handler: handler, refusal: refusal)
         }
     }
+
+    /// What is said to those who speak HTTP where TLS is spoken.
+    private static let plainAnswer: [UInt8] = {
+        let text = "This port speaks TLS: use https:// or wss://.\n"
+        let head = """
+            HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n\
+            Content-Length: \(text.utf8.count)\r\nConnection: close\r\n\r\n
+            """
+        return Array((head + text).utf8)
+    }()
 
     /// Accepts no more; connections that are open go on.
     package func stop() { listener.close() }

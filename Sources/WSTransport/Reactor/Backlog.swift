@@ -55,8 +55,9 @@ struct Backlog: ~Copyable {
         byteCount += bytes.count
     }
 
-    /// Sends as much as `socket` takes now.
-    mutating func flush(to socket: borrowing FileDescriptor) throws(Errno) {
+    /// Sends as much as `socket` takes now; always `true`.
+    @discardableResult
+    mutating func flush(to socket: borrowing FileDescriptor) throws(Errno) -> Bool {
         while byteCount > 0 {
             var sent = 0
             var failure: Errno?
@@ -65,10 +66,28 @@ struct Backlog: ~Copyable {
             }
             retire(sent)
             if let failure {
-                if failure == .wouldBlock { return }
+                if failure == .wouldBlock { return true }
                 throw failure
             }
         }
+        return true
+    }
+
+    /// Removes the oldest bytes, at most `count`, for who sends them in another form.
+    mutating func take(_ count: Int) -> [UInt8] {
+        var taken: [UInt8] = []
+        taken.reserveCapacity(min(count, byteCount))
+        var skip = sentOfFirst
+        for piece in pieces[first...] {
+            unsafe withBytes(of: piece.bytes) { bytes in
+                let part = min(bytes.count - skip, count - taken.count)
+                unsafe taken.append(contentsOf: bytes[skip..<skip + part])
+            }
+            skip = 0
+            if taken.count == count { break }
+        }
+        retire(taken.count)
+        return taken
     }
 
     private func withVectors(_ body: (UnsafeMutableBufferPointer<iovec>) -> Void) {

@@ -34,6 +34,9 @@ package final class ReactorCounters: Sendable {
     package let sends = Counter()
     /// Times accepting paused because descriptors or memory ran out.
     package let acceptPauses = Counter()
+    /// TLS handshakes that were done, and those that failed.
+    package let tlsHandshakes = Counter()
+    package let tlsFailures = Counter()
     /// Requests whose head was whole.
     package let requests = Counter()
     package let badRequests = Counter()

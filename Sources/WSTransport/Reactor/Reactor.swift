@@ -23,6 +23,8 @@ internal import Synchronization
     package var needsTurn = false
     package let counters: ReactorCounters
     package let remote: Remote
+    /// Where the TLS of its connections passes through; made for the first of them.
+    private(set) lazy var tlsPipe = TLSPipe()
 
     private let epoll: Epoll
     private var arena = FrameArena()

@@ -29,6 +29,8 @@ package final class StreamConnection {
 
     /// What ended it, where the system said so.
     package private(set) var failure: Errno?
+    /// TLS between the socket and the driver; `nil`: there is none.
+    var tls: TLSFilter?
 
     private var carry: [UInt8] = []
     private var backlog = Backlog()
@@ -60,10 +62,14 @@ package final class StreamConnection {
     package var isOpen: Bool { ending == .none }
 
     /// Bytes given to ``send(_:)`` that the socket has not taken yet, without those of this turn.
-    package var unsentBytes: Int { backlog.byteCount }
+    package var unsentBytes: Int { backlog.byteCount + (tls?.unsentBytes ?? 0) }
 
     /// How long the oldest unsent byte has waited, in nanoseconds; 0 when there is none.
-    package var unsentAge: Int64 { backlog.oldest.map { reactor.now.nanoseconds(since: $0) } ?? 0 }
+    package var unsentAge: Int64 {
+        (tls?.unsentSince ?? backlog.oldest).map { reactor.now.nanoseconds(since: $0) } ?? 0
+    }
+
+    private var hasUnsent: Bool { !backlog.isEmpty || tls?.hasUnsent ?? false }
 
     var rawDescriptor: Int32 {
         switch descriptor {
@@ -96,13 +102,13 @@ package final class StreamConnection {
             segments = []
             return
         }
-        let wasEmpty = backlog.isEmpty
-        if backlog.isEmpty, segments.isEmpty {
+        let wasEmpty = !hasUnsent
+        if wasEmpty, segments.isEmpty {
             let chunk = reactor.chunk(of: newest)
             let (offset, count) = (Int(newest.offset), Int(newest.count))
             let sent = trySend(chunk, offset: offset, count: count)
-            if sent == count { return finishIfFlushed() }
             if sent < 0 { return }
+            if sent == count, !hasUnsent { return finishIfFlushed() }
             backlog.append(chunk, offset: offset, count: count, sent: sent, now: reactor.now)
         } else {
             for segment in segments { appendToBacklog(segment) }
@@ -110,12 +116,12 @@ package final class StreamConnection {
             appendToBacklog(newest)
             // Several segments go out by one `sendmsg` over the backlog, which is its whole use for a connection that keeps up.
             if wasEmpty, !flushBacklog() { return }
-            if backlog.isEmpty { return finishIfFlushed() }
+            if !hasUnsent { return finishIfFlushed() }
         }
         watch()
         guard ending == .none else { return }
         // Who has kept up until now may fall behind by what one turn brings, if it is a single large message.
-        if wasEmpty { driver?.fellBehind() } else if backlog.byteCount > maximumUnsent { driver?.overflowed() }
+        if wasEmpty { driver?.fellBehind() } else if unsentBytes > maximumUnsent { driver?.overflowed() }
     }
 
     private func appendToBacklog(_ segment: Segment) {
@@ -127,7 +133,10 @@ package final class StreamConnection {
     private func trySend(_ chunk: FrameChunk, offset: Int, count: Int) -> Int {
         do throws(Errno) {
             switch descriptor {
-            case .some(let descriptor): return try unsafe descriptor.send(chunk.bytes(from: offset, count: count))
+            case .some(let descriptor):
+                let bytes = unsafe chunk.bytes(from: offset, count: count)
+                guard let tls else { return try unsafe descriptor.send(bytes) }
+                return try unsafe tls.send(bytes, to: descriptor, now: reactor.now)
             case .none: return -1
             }
         } catch {
@@ -137,13 +146,15 @@ package final class StreamConnection {
         }
     }
 
-    private func flushBacklog() -> Bool {
+    /// `false` when the connection broke.
+    func flushBacklog() -> Bool {
         do throws(Errno) {
             switch descriptor {
-            case .some(let descriptor): try backlog.flush(to: descriptor)
+            case .some(let descriptor):
+                guard let tls else { return try backlog.flush(to: descriptor) }
+                return try tls.flush(&backlog, to: descriptor, now: reactor.now)
             case .none: return false
             }
-            return true
         } catch {
             reset()
             return false
@@ -231,11 +242,16 @@ package final class StreamConnection {
         reactor.countReceived(count)
         guard ending == .none else { return }
         let bytes = unsafe UnsafeMutableRawBufferPointer(rebasing: space[..<count])
+        if let tls { unsafe received(UnsafeRawBufferPointer(bytes), through: tls) } else { unsafe handOver(bytes) }
+    }
+
+    /// Gives the driver what has come, behind what it has left.
+    func handOver(_ bytes: UnsafeMutableRawBufferPointer) {
         if carry.isEmpty {
             isHandling = true
-            let taken = unsafe driver?.received(bytes) ?? count
+            let taken = unsafe driver?.received(bytes) ?? bytes.count
             isHandling = false
-            if taken < count, ending == .none { carry = unsafe Array(bytes[taken...]) }
+            if taken < bytes.count, ending == .none { carry = unsafe Array(bytes[taken...]) }
             handOverAgain(after: taken)
         } else {
             var joined = carry
@@ -262,9 +278,10 @@ package final class StreamConnection {
         if taken > 0, !carry.isEmpty, !isPaused { handOverSoon() }
     }
 
-    private func ended() {
+    /// Nothing more comes: the driver is told when it has had what came before.
+    func ended() {
         sawEnd = true
-        if isHandOverDue, ending == .none {
+        if isHandOverDue || isPaused, ending == .none {
             isEndDue = true
             return watch()
         }
@@ -278,18 +295,21 @@ package final class StreamConnection {
     }
 
     private func becameWritable() {
+        tls?.startIfClient()
         guard flushBacklog() else { return }
         watch()
-        guard backlog.isEmpty else { return }
-        driver?.drained()
+        guard !hasUnsent else { return }
+        // A driver has nothing to do with the bytes of a TLS handshake.
+        if tls?.isEstablished ?? true { driver?.drained() }
         finishIfFlushed()
     }
 
-    private func watch() {
+    func watch() {
         guard ending != .closed else { return }
         var wanted: Epoll.Events = []
         if !isPaused, !sawEnd { wanted.insert(.readable) }
-        if !backlog.isEmpty { wanted.insert(.writable) }
+        // Plaintext that waits for the end of a TLS handshake does not wait for the socket.
+        if tls?.hasUnsent ?? !backlog.isEmpty { wanted.insert(.writable) }
         if isDetached {
             guard wanted.contains(.readable) else { return }
             isDetached = false
@@ -332,11 +352,12 @@ package final class StreamConnection {
         isPaused = false
         carry = []
         watch()
-        if backlog.isEmpty, !reactor.hasTurnSegment(of: slot) { finishIfFlushed() }
+        finishIfFlushed()
     }
 
-    private func finishIfFlushed() {
-        guard ending == .flushing, backlog.isEmpty else { return }
+    func finishIfFlushed() {
+        guard ending == .flushing, !hasUnsent, !reactor.hasTurnSegment(of: slot) else { return }
+        if let tls, !sayClose(through: tls) { return }
         ending = .lingering
         if sawEnd { return close() }
         Socket.shutDownSending(rawDescriptor)
@@ -349,7 +370,7 @@ package final class StreamConnection {
         close()
     }
 
-    private func close() {
+    func close() {
         guard ending != .closed else { return }
         ending = .closed
         reactor.setFlags(.inert, of: slot)
@@ -367,6 +388,7 @@ package final class StreamConnection {
         let driver = driver
         self.driver = nil
         driver?.closed()
+        tls = nil
         onClosed?()
         onClosed = nil
     }

@@ -20,17 +20,17 @@ package struct SignalSet: ~Copyable {
         unsafe _ = pthread_sigmask(SIG_BLOCK, &set, nil)
     }
 
-    /// Waits for the next of them.
+    /// Waits for the next of them; `nil` when none has come for `seconds`, which `nil` means for ever.
     ///
-    /// The corresponding C function is `sigwait`.
-    package mutating func wait() -> Signal {
+    /// The corresponding C function is `sigtimedwait`.
+    package mutating func wait(seconds: Int? = nil) -> Signal? {
         while true {
-            var number: Int32 = 0
-            guard unsafe sigwait(&set, &number) == 0 else { continue }
-            switch number {
+            var patience = timespec(tv_sec: seconds ?? 3600, tv_nsec: 0)
+            switch unsafe sigtimedwait(&set, nil, &patience) {
             case SIGTERM: return .terminate
             case SIGINT: return .interrupt
             case SIGHUP: return .hangUp
+            case -1 where errno == EAGAIN && seconds != nil: return nil
             default: continue
             }
         }

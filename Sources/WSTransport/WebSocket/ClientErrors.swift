@@ -6,6 +6,10 @@ package enum ConnectError: Error, Equatable, Sendable {
     case unusablePath(String)
     /// The system could not connect.
     case unreachable(Errno)
+    /// TLS could not be agreed upon, or the server is not the one that was meant.
+    case insecure(TLSError)
+    /// The files with the accepted authorities, or the system's, cannot be used.
+    case unusableFile(TLSFileError)
     /// The connection or its opening handshake took too long.
     case timedOut
     /// The server hung up within the opening handshake.
@@ -24,6 +28,8 @@ extension ConnectError: CustomStringConvertible {
         switch self {
         case .unknownHost(let reason), .unusablePath(let reason): reason
         case .unreachable(let error): error.description
+        case .insecure(let error): error.description
+        case .unusableFile(let error): error.description
         case .timedOut: "no answer in time"
         case .connectionLost: "the connection was closed within the opening handshake"
         case .refused(let status, _): "the server answered with status \(status)"

@@ -9,6 +9,15 @@ final class ClientHandshake: StreamDriver {
         let path: String
         let options: ClientOptions
         let timeout: Int64
+        /// `nil`: without TLS.
+        let security: Security?
+    }
+
+    /// How the server is known.
+    struct Security: Sendable {
+        let context: TLSContext
+        /// The name, or numeric address, that its certificate must have.
+        let name: String
     }
 
     private enum Phase {
@@ -47,6 +56,10 @@ final class ClientHandshake: StreamDriver {
         do throws(Errno) {
             let descriptor = try Socket.connecting(to: attempt.address)
             let stream = reactor.adopt(descriptor, peer: attempt.address, isConnecting: true)
+            if let security = attempt.security, !stream.secure(asClient: security.context, host: security.name) {
+                stream.reset()
+                return completion(.failure(.insecure(.failed("the name \(security.name) cannot be verified"))))
+            }
             stream.driver = ClientHandshake(stream: stream, attempt: attempt, completion: completion)
             stream.setDeadline(reactor.now.advanced(byNanoseconds: attempt.timeout))
         } catch {
@@ -54,7 +67,7 @@ final class ClientHandshake: StreamDriver {
         }
     }
 
-    /// The socket is writable for the first time: it is connected.
+    /// The socket is writable for the first time, or its TLS handshake is done: it is connected.
     func drained() {
         guard case .connecting = phase else { return }
         phase = .head
@@ -137,7 +150,10 @@ final class ClientHandshake: StreamDriver {
 
     func deadlinePassed() { fail(.timedOut) }
 
-    func closed() { fail(stream.failure.map { .unreachable($0) } ?? .connectionLost) }
+    func closed() {
+        if let failure = stream.tlsFailure { return fail(.insecure(failure)) }
+        fail(stream.failure.map { .unreachable($0) } ?? .connectionLost)
+    }
 
     func fellBehind() {}
 

@@ -14,6 +14,8 @@ package struct ClientOptions: Sendable {
     package var maximumHeld = 1024 * 1024
     /// How much may be unsent until ``WebSocketClient/send(_:)-(String)`` waits.
     package var maximumUnsent = 1024 * 1024
+    /// Whose certificates are accepted, where the endpoint is a secure one; `nil`: those that the system accepts.
+    package var tls: TLSContext?
     /// The limit of one received message, keepalive, and compression.
     package var webSocket: WebSocketOptions
 

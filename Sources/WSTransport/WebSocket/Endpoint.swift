@@ -3,15 +3,15 @@ internal import Glibc
 
 /// Where a server is, as a client names it.
 package enum Endpoint: Hashable, Sendable, CustomStringConvertible {
-    /// A host's name or numeric address (IPv6 without brackets), and a port.
-    case internet(host: String, port: UInt16)
+    /// A host's name or numeric address (IPv6 without brackets), and a port; `isSecure`: TLS is spoken there.
+    case internet(host: String, port: UInt16, isSecure: Bool = false)
     /// A socket in the file system.
     case unix(path: String)
 
     /// `host:port`, `[address]:port` or the path.
     package var description: String {
         switch self {
-        case .internet(let host, let port):
+        case .internet(let host, let port, _):
             host.utf8.contains(UInt8(ascii: ":")) ? "[\(host)]:\(port)" : "\(host):\(port)"
         case .unix(let path): path
         }
@@ -20,7 +20,8 @@ package enum Endpoint: Hashable, Sendable, CustomStringConvertible {
     /// The value of `Host`: without the port where it is that of the scheme.
     var hostField: String {
         switch self {
-        case .internet(_, port: 80): String(description.dropLast(3))
+        case .internet(_, port: 80, isSecure: false): String(description.dropLast(3))
+        case .internet(_, port: 443, isSecure: true): String(description.dropLast(4))
         case .internet: description
         case .unix: "localhost"
         }
@@ -38,7 +39,7 @@ package enum Endpoint: Hashable, Sendable, CustomStringConvertible {
                 throw .unusablePath("a socket's path is 1 to 107 bytes long")
             }
             return [address]
-        case .internet(let host, let port):
+        case .internet(let host, let port, _):
             if let address = SocketAddress(host: host, port: port) { return [address] }
             return try Self.lookUp(host, port)
         }

@@ -1,4 +1,4 @@
-/// A server as a URL names it: `http://host:port/prefix`, `ws://…`, or `unix:/path`.
+/// A server as a URL names it: `http://host:port/prefix`, `ws://…`, `https://…`, `wss://…`, or `unix:/path`.
 package struct ServerURL: Hashable, Sendable {
     /// Where the server listens.
     package let endpoint: Endpoint
@@ -7,8 +7,6 @@ package struct ServerURL: Hashable, Sendable {
 
     /// Why a text is no URL of a server.
     package enum ParseError: Error, Equatable, Sendable, CustomStringConvertible {
-        /// `https` or `wss`.
-        case securityUnavailable
         /// Another scheme, or none.
         case unknownScheme
         case malformedHost
@@ -19,8 +17,8 @@ package struct ServerURL: Hashable, Sendable {
         /// A phrase for people.
         package var description: String {
             switch self {
-            case .securityUnavailable: "TLS is not available in this version"
-            case .unknownScheme: "expected http://HOST:PORT, ws://HOST:PORT or unix:/PATH"
+            case .unknownScheme:
+                "expected http://HOST:PORT, ws://HOST:PORT, https://HOST:PORT, wss://HOST:PORT or unix:/PATH"
             case .malformedHost: "the host is missing or malformed"
             case .malformedPort: "expected a port from 1 to 65535"
             case .malformedPath: "only a path may follow the port"
@@ -28,10 +26,11 @@ package struct ServerURL: Hashable, Sendable {
         }
     }
 
-    /// Reads `text`; the port is 80 where none is given.
+    /// Reads `text`; where no port is given it is 80, or 443 of `https` and `wss`.
     package init(parsing text: String) throws(ParseError) {
         guard let colon = text.firstIndex(of: ":") else { throw .unknownScheme }
         var rest = text[text.index(after: colon)...]
+        let isSecure: Bool
         switch text[..<colon].lowercased() {
         case "unix":
             if rest.hasPrefix("//") { rest = rest.dropFirst(2) }
@@ -39,14 +38,14 @@ package struct ServerURL: Hashable, Sendable {
             endpoint = .unix(path: String(rest))
             pathPrefix = ""
             return
-        case "https", "wss": throw .securityUnavailable
-        case "http", "ws": break
+        case "https", "wss": isSecure = true
+        case "http", "ws": isSecure = false
         default: throw .unknownScheme
         }
         guard rest.hasPrefix("//") else { throw .unknownScheme }
         rest = rest.dropFirst(2)
         let authority = rest.prefix { !"/?#".contains($0) }
-        endpoint = try Self.endpoint(authority)
+        endpoint = try Self.endpoint(authority, isSecure)
         var path = rest[authority.endIndex...]
         guard path.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "?") && $0 != UInt8(ascii: "#") })
         else { throw .malformedPath }
@@ -54,7 +53,7 @@ package struct ServerURL: Hashable, Sendable {
         pathPrefix = String(path)
     }
 
-    private static func endpoint(_ authority: Substring) throws(ParseError) -> Endpoint {
+    private static func endpoint(_ authority: Substring, _ isSecure: Bool) throws(ParseError) -> Endpoint {
         let host: Substring
         let rest: Substring
         if authority.first == "[" {
@@ -67,12 +66,14 @@ package struct ServerURL: Hashable, Sendable {
             rest = authority[host.endIndex...]
             guard !host.isEmpty, host.utf8.allSatisfy(isHostByte) else { throw .malformedHost }
         }
-        guard !rest.isEmpty else { return .internet(host: String(host), port: 80) }
+        guard !rest.isEmpty else {
+            return .internet(host: String(host), port: isSecure ? 443 : 80, isSecure: isSecure)
+        }
         let digits = rest.dropFirst()
         guard rest.first == ":", digits.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let port = UInt16(digits),
             port > 0
         else { throw .malformedPort }
-        return .internet(host: String(host), port: port)
+        return .internet(host: String(host), port: port, isSecure: isSecure)
     }
 
     /// RFC 3986 §3.2.2 without percent-encoding: letters, digits and `-._~`.

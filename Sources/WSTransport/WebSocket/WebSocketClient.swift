@@ -68,6 +68,7 @@ extension WS {
         _ endpoint: Endpoint, path: String, options: ClientOptions = ClientOptions()
     ) async throws(ConnectError) -> WebSocketClient {
         let addresses = try endpoint.resolve()
+        let security = try security(of: endpoint, options)
         let number = ClientReactor.makeNumber()
         let inbox = ClientInbox(maximumHeld: options.maximumHeld) {
             ClientReactor.run(number) { $0?.resumeReading() }
@@ -76,7 +77,7 @@ extension WS {
         for address in addresses {
             let attempt = ClientHandshake.Attempt(
                 address: address, host: endpoint.hostField, path: path, options: options,
-                timeout: options.handshakeTimeout / Int64(addresses.count))
+                timeout: options.handshakeTimeout / Int64(addresses.count), security: security)
             switch await ClientReactor.open(attempt, number: number, inbox: inbox) {
             case .success(let subprotocol):
                 return WebSocketClient(subprotocol: subprotocol, number: number, inbox: inbox)
@@ -85,5 +86,19 @@ extension WS {
             }
         }
         throw failure
+    }
+
+    private static let systemTrust = Result { () throws(TLSFileError) in try TLSContext.client(.system) }
+
+    private static func security(
+        of endpoint: Endpoint, _ options: ClientOptions
+    ) throws(ConnectError) -> ClientHandshake.Security? {
+        guard case .internet(let host, _, isSecure: true) = endpoint else { return nil }
+        do throws(TLSFileError) {
+            if let context = options.tls { return ClientHandshake.Security(context: context, name: host) }
+            return ClientHandshake.Security(context: try systemTrust.get(), name: host)
+        } catch {
+            throw .unusableFile(error)
+        }
     }
 }

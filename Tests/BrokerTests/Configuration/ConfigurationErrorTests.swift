@@ -17,7 +17,7 @@ struct ConfigurationErrorTests {
         var testDescription: String { error }
     }
 
-    @Test(arguments: keys + kinds + listeners + numbers + lists + refusedYAML + unavailable)
+    @Test(arguments: keys + kinds + listeners + numbers + lists + refusedYAML + tls + unavailable)
     func reportsPlaceAndReason(row: Row) {
         #expect(Self.errors(in: row.yaml) == ["x.yaml:\(row.error)"])
     }
@@ -305,11 +305,30 @@ extension ConfigurationErrorTests {
             "1:200005: expected at most 100000 values, found more"),
     ]
 
-    static let unavailable: [Row] = [
+    private static func secured(_ tls: String) -> String { "listen:\n  - address: 127.0.0.1:8080\n    tls: \(tls)" }
+
+    static let tls: [Row] = [
         Row(
-            "listen:\n  - tls: { certificate: c.pem, key: k.pem }\n    address: 127.0.0.1:8080",
-            "2:10: listen[0].tls: not available in this version"
+            secured("{ key: k.pem }"), "3:10: listen[0].tls.certificate: expected the path of a PEM file, found nothing"
         ),
+        Row(
+            secured("{ certificate: c.pem }"),
+            "3:10: listen[0].tls.key: expected the path of a PEM file, found nothing"),
+        Row(
+            secured("{ certificate: [], key: k.pem }"),
+            "3:25: listen[0].tls.certificate: expected a path, found a list"),
+        Row(
+            secured("{ certificate: c.pem, key: \"\" }"), "3:37: listen[0].tls.key: expected a path, found \"\""),
+        Row(
+            secured("{ certificate: c.pem, key: k.pem, client_ca: ~ }"),
+            "3:55: listen[0].tls.client_ca: expected a path, found nothing"),
+        Row(
+            secured("{ certificate: c.pem, key: k.pem, ca: x }"),
+            "3:44: listen[0].tls.ca: unknown key, expected one of certificate, key, client_ca"),
+        Row(secured("c.pem"), "3:10: listen[0].tls: expected a mapping, found \"c.pem\""),
+    ]
+
+    static let unavailable: [Row] = [
         Row(
             "listen:\n  - proxy_protocol: true\n    address: 127.0.0.1:8080",
             "2:21: listen[0].proxy_protocol: not available in this version"),

@@ -24,8 +24,12 @@ struct ConfigurationReaderTests {
             path_prefix: /a/b
             proxy_protocol: false
             tls: ~
-          - { address: unix:/run/broker.sock }
+          - { address: unix:/run/broker.sock, tls: { certificate: c.pem, key: "k.pem" } }
           - address: 0.0.0.0:65535
+            tls:
+              certificate: /etc/c.pem
+              key: /etc/k.pem
+              client_ca: /etc/ca.pem
         data_dir: /var/lib/broker
         reactors: { count: 3, backend: epoll }
         limits:
@@ -61,8 +65,13 @@ struct ConfigurationReaderTests {
         var expected = Settings()
         expected.listen = [
             Settings.Listener(address: .internet(host: "::1", port: 0), pathPrefix: "/a/b"),
-            Settings.Listener(address: .unix(path: "/run/broker.sock")),
-            Settings.Listener(address: .internet(host: "0.0.0.0", port: 65535)),
+            Settings.Listener(
+                address: .unix(path: "/run/broker.sock"), tls: Settings.Listener.TLS(certificate: "c.pem", key: "k.pem")
+            ),
+            Settings.Listener(
+                address: .internet(host: "0.0.0.0", port: 65535),
+                tls: Settings.Listener.TLS(
+                    certificate: "/etc/c.pem", key: "/etc/k.pem", clientAuthorities: "/etc/ca.pem")),
         ]
         expected.dataDirectory = "/var/lib/broker"
         expected.reactors.count = 3
@@ -126,7 +135,8 @@ struct ConfigurationReaderTests {
         #expect(
             ConfigurationErrorTests.errors(in: yaml).map { $0.split(separator: ": ").prefix(2).joined(separator: ": ") }
                 == [
-                    "x.yaml:2:14: listen[0].address", "x.yaml:3:10: listen[0].tls", "x.yaml:4:15: log.level",
+                    "x.yaml:2:14: listen[0].address", "x.yaml:3:10: listen[0].tls.certificate",
+                    "x.yaml:4:15: log.level",
                     "x.yaml:4:21: log.colour", "x.yaml:5:9: limits", "x.yaml:7:10: history",
                     "x.yaml:8:34: access.anonymous.publish[0]", "x.yaml:8:50: access.users", "x.yaml:9:1: log",
                 ])

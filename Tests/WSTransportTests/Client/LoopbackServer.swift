@@ -3,15 +3,17 @@ import WSTransport
 /// A server of its own thread for the client to talk to; ends with this value.
 final class LoopbackServer: Sendable {
     let port: UInt16
+    private let isSecure: Bool
     private let remote: Remote
     private let thread: ThreadHandle
 
     struct NoAddress: Error {}
 
     /// Serves with `configure`, which is run before the thread starts and returns what is to be kept.
-    private init(_ configure: (Reactor, consuming FileDescriptor) throws -> AnyObject) throws {
+    private init(tls: TLSContext? = nil, _ configure: (Reactor, consuming FileDescriptor) throws -> AnyObject) throws {
         guard let address = SocketAddress(host: "127.0.0.1", port: 0) else { throw NoAddress() }
         let descriptor = try Socket.listening(on: address, sharesPort: false)
+        isSecure = tls != nil
         port = Socket.localAddress(descriptor.rawValue)?.port ?? 0
         remote = try Remote()
         let reactor = try Reactor(index: 0, counters: ReactorCounters(), remote: remote)
@@ -26,11 +28,11 @@ final class LoopbackServer: Sendable {
         thread.join()
     }
 
-    var endpoint: Endpoint { .internet(host: "127.0.0.1", port: port) }
+    var endpoint: Endpoint { .internet(host: "127.0.0.1", port: port, isSecure: isSecure) }
 
     /// A server of WebSockets that take orders (``OrderedSession``) at `/`, and refuses what asks for `/closed`.
-    static func webSockets(compression: CompressionOptions? = nil) throws -> LoopbackServer {
-        try LoopbackServer { reactor, descriptor in
+    static func webSockets(tls: TLSContext? = nil, compression: CompressionOptions? = nil) throws -> LoopbackServer {
+        try LoopbackServer(tls: tls) { reactor, descriptor in
             var routing = Routing()
             let house = House()
             routing.add(
@@ -49,7 +51,13 @@ final class LoopbackServer: Sendable {
                 WS.upgrade { _, _ throws(HTTPRefusal) in
                     throw HTTPRefusal(status: 403, code: "forbidden", message: "Not for you.")
                 })
-            return try HTTPServer(on: reactor, listening: descriptor, handler: routing, settings: { HTTPSettings() })
+            return try HTTPServer(
+                on: reactor, listening: descriptor, handler: routing,
+                settings: {
+                    var settings = HTTPSettings()
+                    settings.tls = tls
+                    return settings
+                })
         }
     }
 

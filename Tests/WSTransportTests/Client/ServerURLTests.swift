@@ -10,6 +10,9 @@ struct ServerURLTests {
         ("http://h:65535/a/b%20c//", .internet(host: "h", port: 65535), "/a/b%20c"),
         ("http://[::1]:9", .internet(host: "::1", port: 9), ""),
         ("http://[fe80::1]/p", .internet(host: "fe80::1", port: 80), "/p"),
+        ("https://h", .internet(host: "h", port: 443, isSecure: true), ""),
+        ("WSS://[::1]:1/p", .internet(host: "::1", port: 1, isSecure: true), "/p"),
+        ("https://h:80", .internet(host: "h", port: 80, isSecure: true), ""),
         ("unix:/run/broker/admin.sock", .unix(path: "/run/broker/admin.sock"), ""),
         ("unix:///run/x", .unix(path: "/run/x"), ""),
         ("unix:data/x", .unix(path: "data/x"), ""),
@@ -21,8 +24,8 @@ struct ServerURLTests {
     }
 
     @Test(arguments: [
-        ("https://h", ServerURL.ParseError.securityUnavailable), ("wss://h:1", .securityUnavailable),
-        ("", .unknownScheme), ("h:80", .unknownScheme), ("ftp://h", .unknownScheme), ("http:/h", .unknownScheme),
+        ("", ServerURL.ParseError.unknownScheme), ("https:h", .unknownScheme), ("h:80", .unknownScheme),
+        ("ftp://h", .unknownScheme), ("http:/h", .unknownScheme),
         ("http://", .malformedHost), ("http://:80", .malformedHost), ("http://a b", .malformedHost),
         ("http://u@h", .malformedHost), ("http://[::1", .malformedHost), ("http://[1.2.3.4]", .malformedHost),
         ("http://h:", .malformedPort), ("http://h:0", .malformedPort), ("http://h:65536", .malformedPort),

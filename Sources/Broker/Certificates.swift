@@ -1,0 +1,143 @@
+internal import CLinux
+internal import Glibc
+internal import Synchronization
+internal import WSTransport
+
+/// What became of certificate files that have changed.
+package enum CertificateNews: Sendable, Equatable {
+    /// New connections are shown the new certificate.
+    case takenOver(certificate: String)
+    /// It cannot be used, and the old one stays; a sentence.
+    case refused(String)
+}
+
+/// The certificates of the listeners, as their files were when they were last in order.
+///
+/// A connection keeps what it began with, so that a change ends none. Any thread.
+final class Certificates: Sendable {
+    private struct Entry: Sendable {
+        let files: Settings.Listener.TLS
+        let context: TLSContext
+        /// Of the files when they were last read, whatever came of it.
+        var stamps: [FileStamp]
+    }
+
+    /// What the broker was started with: its sockets do not change.
+    private let listeners: [Settings.Listener]
+    private let entries: Mutex<[Int: Entry]>
+
+    /// Reads all files.
+    init(_ listeners: [Settings.Listener]) throws(BrokerError) {
+        self.listeners = listeners
+        entries = Mutex(try Self.load(listeners))
+    }
+
+    var isEmpty: Bool { listeners.allSatisfy { $0.tls == nil } }
+
+    /// What a new connection of a listener is encrypted with; `nil`: it is not.
+    func context(of listener: Int) -> TLSContext? { entries.withLock { $0[listener]?.context } }
+
+    /// Takes over the files that `new` names, all or none.
+    ///
+    /// - Returns: `false` when the listeners differ in something else, for which they would have to be opened anew.
+    func reload(_ new: [Settings.Listener]) throws(BrokerError) -> Bool {
+        guard new.map(\.withoutFiles) == listeners.map(\.withoutFiles), new.map(\.isSecure) == listeners.map(\.isSecure)
+        else { return false }
+        let loaded = try Self.load(new)
+        entries.withLock { $0 = loaded }
+        return true
+    }
+
+    /// Reads the files that have changed since they were last read.
+    func takeOverChanges() -> [CertificateNews] {
+        var news: [CertificateNews] = []
+        for (listener, old) in entries.withLock({ $0 }).sorted(by: { $0.key < $1.key }) {
+            // Before they are read: a change while they are is found the next time.
+            let stamps = FileStamp.stamps(of: old.files)
+            guard stamps != old.stamps else { continue }
+            var entry = old
+            entry.stamps = stamps
+            do throws(TLSFileError) {
+                entry = Entry(files: old.files, context: try old.files.makeContext(), stamps: stamps)
+                news.append(.takenOver(certificate: old.files.certificate))
+            } catch {
+                news.append(.refused("listen[\(listener)].tls.\(error.role.rawValue): \(error)"))
+            }
+            entries.withLock { $0[listener] = entry }
+        }
+        return news
+    }
+
+    /// What is wrong with the files of `listeners`: a sentence each.
+    static func errors(in listeners: [Settings.Listener]) -> [String] {
+        listeners.enumerated().compactMap { number, listener in
+            do throws(TLSFileError) {
+                _ = try listener.tls?.makeContext()
+                return nil
+            } catch {
+                return "listen[\(number)].tls.\(error.role.rawValue): \(error)"
+            }
+        }
+    }
+
+    private static func load(_ listeners: [Settings.Listener]) throws(BrokerError) -> [Int: Entry] {
+        var loaded: [Int: Entry] = [:]
+        for (number, listener) in listeners.enumerated() {
+            guard let files = listener.tls else { continue }
+            let stamps = FileStamp.stamps(of: files)
+            do throws(TLSFileError) {
+                loaded[number] = Entry(files: files, context: try files.makeContext(), stamps: stamps)
+            } catch {
+                throw BrokerError("listen[\(number)].tls.\(error.role.rawValue): \(error)")
+            }
+        }
+        return loaded
+    }
+}
+
+extension Settings.Listener {
+    fileprivate var isSecure: Bool { tls != nil }
+
+    fileprivate var withoutFiles: Self {
+        var listener = self
+        listener.tls = nil
+        return listener
+    }
+}
+
+extension Settings.Listener.TLS {
+    fileprivate func makeContext() throws(TLSFileError) -> TLSContext {
+        try .server(TLSIdentity(certificate: certificate, key: key), clientAuthorities: clientAuthorities)
+    }
+}
+
+/// What changes when a file is written or replaced.
+private struct FileStamp: Equatable, Sendable {
+    private let node: UInt64
+    private let size: Int
+    private let seconds: Int
+    private let nanoseconds: Int
+
+    /// `nil` for a file that is not there.
+    private init?(_ path: String) {
+        var status = stat()
+        guard unsafe stat(path, &status) == 0 else { return nil }
+        node = UInt64(status.st_ino)
+        size = Int(status.st_size)
+        seconds = Int(status.st_mtim.tv_sec)
+        nanoseconds = Int(status.st_mtim.tv_nsec)
+    }
+
+    private static let missing = FileStamp()
+
+    private init() {
+        node = 0
+        size = -1
+        seconds = 0
+        nanoseconds = 0
+    }
+
+    static func stamps(of files: Settings.Listener.TLS) -> [FileStamp] {
+        [files.certificate, files.key, files.clientAuthorities].compactMap { $0 }.map { FileStamp($0) ?? missing }
+    }
+}

@@ -1,0 +1,38 @@
+// OpenSSL 3, and its macros as functions: Swift cannot call macros. The logic stays in Swift.
+#pragma once
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+#include <string.h>
+
+static const uint64_t tls_no_compression = SSL_OP_NO_COMPRESSION;
+static const uint64_t tls_no_renegotiation = SSL_OP_NO_RENEGOTIATION;
+
+static inline void tls_context_set_mode(SSL_CTX *context, long mode) { SSL_CTX_set_mode(context, mode); }
+
+static inline int tls_context_set_minimum_version(SSL_CTX *context, int version) {
+    return SSL_CTX_set_min_proto_version(context, version);
+}
+
+static inline void tls_context_set_session_cache(SSL_CTX *context, long mode) {
+    SSL_CTX_set_session_cache_mode(context, mode);
+}
+
+static inline void tls_context_set_name_callback(
+    SSL_CTX *context, int (*callback)(SSL *, int *, void *), void *argument) {
+    SSL_CTX_set_tlsext_servername_callback(context, callback);
+    SSL_CTX_set_tlsext_servername_arg(context, argument);
+}
+
+static inline int tls_set_server_name(SSL *session, const char *name) {
+    return (int)SSL_set_tlsext_host_name(session, name);
+}
+
+static inline void tls_bio_clear_retry(BIO *bio) { BIO_clear_retry_flags(bio); }
+
+static inline void tls_bio_set_retry_read(BIO *bio) { BIO_set_retry_read(bio); }
+
+// The words for an error, also where it is the system's; NULL where there are none.
+static inline const char *tls_error_words(unsigned long code) {
+    return ERR_SYSTEM_ERROR(code) ? strerror(ERR_GET_REASON(code)) : ERR_reason_error_string(code);
+}

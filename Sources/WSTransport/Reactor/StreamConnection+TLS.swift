@@ -1,0 +1,65 @@
+extension StreamConnection {
+    /// Puts a server's TLS between the socket and the driver; `false` when memory has run out.
+    ///
+    /// Before the first byte has come. The driver hears nothing until there is plaintext.
+    ///
+    /// - Parameter plainAnswer: what a peer gets that begins with words instead; empty: an alert, as it comes.
+    func secure(asServer context: TLSContext, plainAnswer: [UInt8]) -> Bool {
+        guard let session = TLSSession(server: context, pipe: reactor.tlsPipe) else { return false }
+        tls = TLSFilter(session, isClient: false, plainAnswer: plainAnswer)
+        return true
+    }
+
+    /// Puts a client's TLS between the socket, which is connecting, and the driver; `false` when memory has run out.
+    ///
+    /// ``StreamDriver/drained()`` comes when the server is known to be `host`, instead of when the socket is connected.
+    func secure(asClient context: TLSContext, host: String) -> Bool {
+        guard let session = TLSSession(client: context, host: host, pipe: reactor.tlsPipe) else { return false }
+        tls = TLSFilter(session, isClient: true)
+        return true
+    }
+
+    /// What ended its TLS; `nil`: nothing, or it has none.
+    package var tlsFailure: TLSError? { tls?.session.failure }
+
+    /// Decrypts what has come: the driver gets the plaintext, the peer what its TLS has to say to it.
+    func received(_ bytes: UnsafeRawBufferPointer, through tls: TLSFilter) {
+        if unsafe tls.isPlain(bytes) {
+            reactor.counters.tlsFailures.add(1)
+            tls.sendPlain(tls.plainAnswer)
+            _ = flushBacklog()
+            return finish()
+        }
+        let wasEstablished = tls.isEstablished
+        let plaintext = unsafe tls.session.receive(bytes)
+        if !wasEstablished, tls.isEstablished { reactor.counters.tlsHandshakes.add(1) }
+        // What goes to the peer waits until the driver has had its plaintext, which may be the last that came.
+        tls.keepOutput()
+        if !wasEstablished, tls.isEstablished, tls.isClient { driver?.drained() }
+        if unsafe !plaintext.isEmpty { unsafe handOver(plaintext) }
+        guard flushBacklog() else { return }
+        guard tls.unsentBytes <= TLSFilter.maximumCiphertext else { return reset() }
+        watch()
+        finishIfFlushed()
+        if tls.session.failure != nil {
+            tlsFailed(tls)
+        } else if tls.session.isEndedByPeer {
+            ended()
+        }
+    }
+
+    private func tlsFailed(_ tls: TLSFilter) {
+        if !tls.isEstablished { reactor.counters.tlsFailures.add(1) }
+        // A stranger may still read the alert; nobody waits for one that was known.
+        if tls.isEstablished || tls.isClient { close() } else { finish() }
+    }
+
+    /// Tells the peer that nothing more is sent; `false` while that waits for the socket, or when the connection broke.
+    func sayClose(through tls: TLSFilter) -> Bool {
+        tls.session.close()
+        guard flushBacklog() else { return false }
+        guard tls.hasUnsent else { return true }
+        watch()
+        return false
+    }
+}

@@ -1,0 +1,126 @@
+internal import Glibc
+
+/// TLS between a socket and what is to be sent on it.
+///
+/// Encrypts only what the socket is ready for: at most one record's ciphertext waits here, and everything behind it
+/// stays plaintext, shared with other connections, in the ``Backlog``, where a frame can still be dropped.
+/// Runs on the reactor's thread.
+final class TLSFilter {
+    let session: TLSSession
+    /// What is answered, in plaintext, to a peer that speaks no TLS; empty: nothing.
+    let plainAnswer: [UInt8]
+    let isClient: Bool
+    private var isStarted: Bool
+    private var hasHeard = false
+    private var ciphertext: [UInt8] = []
+    private var sentOfCiphertext = 0
+    /// Since when the oldest ciphertext has waited; `nil`: none does.
+    private(set) var unsentSince: MonotonicTime?
+
+    /// What a peer may have us answer, below the protocol, without reading the answers, in bytes.
+    static let maximumCiphertext = 64 * 1024
+    /// The plaintext of a record (RFC 8446 §5.1), which is what is encrypted at once, in bytes.
+    private static let record = 16 * 1024
+
+    /// A server's filter waits for its peer; a client's is started when the socket is connected.
+    init(_ session: TLSSession, isClient: Bool, plainAnswer: [UInt8] = []) {
+        self.session = session
+        self.plainAnswer = plainAnswer
+        self.isClient = isClient
+        isStarted = !isClient
+    }
+
+    var isEstablished: Bool { session.isEstablished }
+
+    var hasUnsent: Bool { !ciphertext.isEmpty }
+
+    /// Ciphertext that the socket has not taken, in bytes.
+    var unsentBytes: Int { ciphertext.count - sentOfCiphertext }
+
+    /// Begins the handshake, once.
+    func startIfClient() {
+        guard !isStarted else { return }
+        isStarted = true
+        session.start()
+        keepOutput()
+    }
+
+    /// Whether `bytes`, the first that came, are words rather than TLS; asked once.
+    func isPlain(_ bytes: UnsafeRawBufferPointer) -> Bool {
+        guard !hasHeard, let first = unsafe bytes.first else { return false }
+        hasHeard = true
+        return !plainAnswer.isEmpty && 0x41...0x5A ~= first
+    }
+
+    /// Sends `bytes` as they are.
+    func sendPlain(_ bytes: [UInt8]) { ciphertext += bytes }
+
+    /// Encrypts and sends as much of `plaintext` as the socket takes, in whole records; returns how much that is.
+    func send(
+        _ plaintext: UnsafeRawBufferPointer, to socket: borrowing FileDescriptor, now: MonotonicTime
+    ) throws(Errno) -> Int {
+        var taken = 0
+        while isEstablished, !hasUnsent, taken < plaintext.count {
+            let count = min(Self.record, plaintext.count - taken)
+            let isEncrypted = unsafe session.send(UnsafeRawBufferPointer(rebasing: plaintext[taken..<taken + count]))
+            guard isEncrypted else { throw Errno(rawValue: EPROTO) }
+            taken += count
+            try sendOutput(to: socket, since: now)
+        }
+        return taken
+    }
+
+    /// Sends ciphertext, then what `backlog` holds, as far as the socket takes it; always `true`.
+    func flush(
+        _ backlog: inout Backlog, to socket: borrowing FileDescriptor, now: MonotonicTime
+    ) throws(Errno) -> Bool {
+        try sendOutput(to: socket, since: now)
+        while isEstablished, !hasUnsent, let since = backlog.oldest {
+            let plaintext = backlog.take(Self.record)
+            let isEncrypted = unsafe plaintext.withUnsafeBytes { unsafe session.send($0) }
+            guard isEncrypted else { throw Errno(rawValue: EPROTO) }
+            try sendOutput(to: socket, since: since)
+        }
+        return true
+    }
+
+    /// Sends what waits, then what the session has just put out; what the socket does not take waits.
+    private func sendOutput(to socket: borrowing FileDescriptor, since: MonotonicTime) throws(Errno) {
+        var result = Result<Int, Errno>.success(0)
+        if hasUnsent {
+            keepOutput()
+            unsafe ciphertext.withUnsafeBytes { bytes in
+                unsafe result = Self.send(UnsafeRawBufferPointer(rebasing: bytes[sentOfCiphertext...]), to: socket)
+            }
+            sentOfCiphertext += try result.get()
+            if sentOfCiphertext == ciphertext.count {
+                ciphertext = []
+                sentOfCiphertext = 0
+            }
+        } else {
+            // Cleared on every way out: the pipe is that of other sessions, too.
+            defer { session.pipe.clearOutput() }
+            unsafe session.pipe.withOutput { bytes in
+                unsafe result = Self.send(bytes, to: socket)
+                if case .success(let sent) = result, sent < bytes.count { ciphertext = unsafe Array(bytes[sent...]) }
+            }
+            _ = try result.get()
+        }
+        unsentSince = hasUnsent ? unsentSince ?? since : nil
+    }
+
+    private static func send(
+        _ bytes: UnsafeRawBufferPointer, to socket: borrowing FileDescriptor
+    ) -> Result<Int, Errno> {
+        guard unsafe !bytes.isEmpty else { return .success(0) }
+        do throws(Errno) { return .success(try unsafe socket.send(bytes)) } catch {
+            return error == .wouldBlock ? .success(0) : .failure(error)
+        }
+    }
+
+    /// Fetches what the session has put out, before another session uses the pipe.
+    func keepOutput() {
+        ciphertext += session.pipe.output
+        session.pipe.clearOutput()
+    }
+}

@@ -1,0 +1,206 @@
+internal import COpenSSL
+
+/// A certificate with its chain, and its private key: PEM files.
+package struct TLSIdentity: Hashable, Sendable {
+    /// The certificate, then those that lead to its authority.
+    package let certificate: String
+    /// The key, not encrypted.
+    package let key: String
+
+    /// Names the files, which are read when a ``TLSContext`` is made of them.
+    package init(certificate: String, key: String) {
+        self.certificate = certificate
+        self.key = key
+    }
+}
+
+/// Whose certificates a client accepts.
+package enum TLSTrust: Hashable, Sendable {
+    /// Those that the system accepts.
+    case system
+    /// Those of the authorities in a PEM file, and no others.
+    case file(String)
+}
+
+/// What TLS connections of one kind share: keys, authorities, versions, ciphers.
+///
+/// TLS 1.2 and 1.3, `http/1.1` by ALPN (RFC 7301), no renegotiation, no compression, no early data. Made of files that
+/// are read once: a changed file makes a new context, and connections go on with the one they began with. Any thread.
+@safe package final class TLSContext: Sendable {
+    // A context is counted and locked by OpenSSL; nothing changes it after `init`.
+    nonisolated(unsafe) let handle: OpaquePointer
+    private let names: ServerNames?
+
+    private init(_ handle: OpaquePointer, names: ServerNames?) {
+        unsafe self.handle = handle
+        self.names = names
+    }
+
+    deinit { unsafe SSL_CTX_free(handle) }
+
+    /// A server's.
+    ///
+    /// - Parameters:
+    ///   - identity: what clients are shown that ask for no name, or for one that nobody has.
+    ///   - others: what clients are shown that ask for one of their names (RFC 6066 §3).
+    ///   - clientAuthorities: a PEM file; clients have to show a certificate of one of these. `nil`: none is asked for.
+    package static func server(
+        _ identity: TLSIdentity, others: [TLSIdentity] = [], clientAuthorities: String? = nil
+    ) throws(TLSFileError) -> TLSContext {
+        let handle = try unsafe makeServer(identity, clientAuthorities)
+        guard !others.isEmpty else { return unsafe TLSContext(handle, names: nil) }
+        let names = ServerNames(try unsafe makeAll(others, clientAuthorities, freeing: handle))
+        unsafe tls_context_set_name_callback(
+            handle, { session, _, names in unsafe ServerNames.select(session, names) },
+            Unmanaged.passUnretained(names).toOpaque())
+        return unsafe TLSContext(handle, names: names)
+    }
+
+    private static func makeAll(
+        _ identities: [TLSIdentity], _ clientAuthorities: String?, freeing first: OpaquePointer
+    ) throws(TLSFileError) -> [TLSContext] {
+        var made: [TLSContext] = []
+        do throws(TLSFileError) {
+            for identity in identities {
+                made.append(unsafe TLSContext(try makeServer(identity, clientAuthorities), names: nil))
+            }
+        } catch {
+            unsafe SSL_CTX_free(first)
+            throw error
+        }
+        return made
+    }
+
+    /// A client's: it verifies the server, and its name.
+    ///
+    /// - Parameter identity: what a server is shown that asks for a certificate; `nil`: nothing.
+    package static func client(
+        _ trust: TLSTrust = .system, identity: TLSIdentity? = nil
+    ) throws(TLSFileError) -> TLSContext {
+        let handle = try unsafe make(TLS_client_method())
+        do throws(TLSFileError) {
+            switch trust {
+            case .system:
+                let isDone = unsafe SSL_CTX_set_default_verify_paths(handle) == 1
+                if !isDone { throw failure(.authorities, "") }
+            case .file(let path):
+                let isDone = unsafe SSL_CTX_load_verify_file(handle, path) == 1
+                if !isDone { throw failure(.authorities, path) }
+            }
+            if let identity { try unsafe use(identity, handle) }
+        } catch {
+            unsafe SSL_CTX_free(handle)
+            throw error
+        }
+        unsafe SSL_CTX_set_verify(handle, SSL_VERIFY_PEER, nil)
+        // Client sessions are for who asks for them: ``TLSSession/ticket``.
+        unsafe tls_context_set_session_cache(handle, Int(SSL_SESS_CACHE_OFF))
+        _ = unsafe SSL_CTX_set_alpn_protos(handle, httpProtocol, UInt32(httpProtocol.count))
+        return unsafe TLSContext(handle, names: nil)
+    }
+
+    /// `http/1.1`, as ALPN writes it: a length, then the name.
+    private static let httpProtocol: [UInt8] = [8] + Array("http/1.1".utf8)
+
+    private static func makeServer(
+        _ identity: TLSIdentity, _ clientAuthorities: String?
+    ) throws(TLSFileError) -> OpaquePointer {
+        let handle = try unsafe make(TLS_server_method())
+        do throws(TLSFileError) {
+            try unsafe use(identity, handle)
+            if let clientAuthorities { try unsafe require(clientAuthorities, handle) }
+        } catch {
+            unsafe SSL_CTX_free(handle)
+            throw error
+        }
+        // Resumption by tickets only: a session costs the server nothing while its client is away.
+        unsafe tls_context_set_session_cache(handle, Int(SSL_SESS_CACHE_OFF))
+        _ = unsafe SSL_CTX_set_num_tickets(handle, 1)
+        _ = unsafe SSL_CTX_set_session_id_context(handle, httpProtocol, UInt32(httpProtocol.count))
+        unsafe SSL_CTX_set_alpn_select_cb(
+            handle,
+            { _, chosen, length, offered, count, _ in unsafe TLSContext.choose(chosen, length, offered, count) }, nil)
+        return unsafe handle
+    }
+
+    private static func make(_ method: OpaquePointer?) throws(TLSFileError) -> OpaquePointer {
+        TLSErrorQueue.clear()
+        guard let handle = unsafe SSL_CTX_new(method) else { throw failure(.certificate, "") }
+        _ = unsafe tls_context_set_minimum_version(handle, TLS1_2_VERSION)
+        // RFC 9325 §4.2: forward secrecy and authenticated encryption. TLS 1.3 has nothing else.
+        _ = unsafe SSL_CTX_set_cipher_list(handle, "ECDHE+AESGCM:ECDHE+CHACHA20:!aNULL")
+        _ = unsafe SSL_CTX_set_options(handle, tls_no_compression | tls_no_renegotiation)
+        unsafe tls_context_set_mode(handle, Int(SSL_MODE_RELEASE_BUFFERS))
+        // Nobody is there to be asked for the password of a key.
+        unsafe SSL_CTX_set_default_passwd_cb(handle) { _, _, _, _ in 0 }
+        return unsafe handle
+    }
+
+    private static func use(_ identity: TLSIdentity, _ handle: OpaquePointer) throws(TLSFileError) {
+        TLSErrorQueue.clear()
+        let hasCertificate = unsafe SSL_CTX_use_certificate_chain_file(handle, identity.certificate) == 1
+        guard hasCertificate else { throw failure(.certificate, identity.certificate) }
+        let hasKey = unsafe SSL_CTX_use_PrivateKey_file(handle, identity.key, SSL_FILETYPE_PEM) == 1
+        guard hasKey else { throw failure(.key, identity.key) }
+        let isPair = unsafe SSL_CTX_check_private_key(handle) == 1
+        guard isPair else { throw failure(.key, identity.key) }
+    }
+
+    private static func require(_ clientAuthorities: String, _ handle: OpaquePointer) throws(TLSFileError) {
+        TLSErrorQueue.clear()
+        let isLoaded = unsafe SSL_CTX_load_verify_file(handle, clientAuthorities) == 1
+        guard isLoaded, let names = unsafe SSL_load_client_CA_file(clientAuthorities) else {
+            throw failure(.clientCA, clientAuthorities)
+        }
+        unsafe SSL_CTX_set_client_CA_list(handle, names)
+        unsafe SSL_CTX_set_verify(handle, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nil)
+    }
+
+    private static func failure(_ role: TLSFileError.Role, _ path: String) -> TLSFileError {
+        TLSFileError(role: role, path: path, reason: TLSErrorQueue.words(TLSErrorQueue.first))
+    }
+
+    /// RFC 7301 §3.2: of what a client offers, `http/1.1`; one that offers only others is refused by an alert.
+    private static func choose(
+        _ chosen: UnsafeMutablePointer<UnsafePointer<UInt8>?>?, _ length: UnsafeMutablePointer<UInt8>?,
+        _ offered: UnsafePointer<UInt8>?, _ count: UInt32
+    ) -> Int32 {
+        guard let offered = unsafe offered else { return SSL_TLSEXT_ERR_ALERT_FATAL }
+        let names = unsafe UnsafeBufferPointer(start: offered, count: Int(count))
+        var index = 0
+        while index < names.count {
+            let end = unsafe index + 1 + Int(names[index])
+            guard end <= names.count else { break }
+            if unsafe names[index..<end].elementsEqual(httpProtocol) {
+                unsafe chosen?.pointee = offered + index + 1
+                unsafe length?.pointee = names[index]
+                return SSL_TLSEXT_ERR_OK
+            }
+            index = end
+        }
+        return SSL_TLSEXT_ERR_ALERT_FATAL
+    }
+}
+
+/// The certificates that a server has for clients that ask for a name.
+private final class ServerNames: Sendable {
+    private let contexts: [TLSContext]
+
+    init(_ contexts: [TLSContext]) { self.contexts = contexts }
+
+    /// Gives `session` the certificate that has the name asked for, if one does.
+    static func select(_ session: OpaquePointer?, _ names: UnsafeMutableRawPointer?) -> Int32 {
+        guard let names = unsafe names, let asked = unsafe SSL_get_servername(session, TLSEXT_NAMETYPE_host_name) else {
+            return SSL_TLSEXT_ERR_NOACK
+        }
+        let all = unsafe Unmanaged<ServerNames>.fromOpaque(names).takeUnretainedValue()
+        for context in all.contexts {
+            guard let certificate = unsafe SSL_CTX_get0_certificate(context.handle) else { continue }
+            if unsafe X509_check_host(certificate, asked, 0, 0, nil) == 1 {
+                unsafe SSL_set_SSL_CTX(session, context.handle)
+                break
+            }
+        }
+        return SSL_TLSEXT_ERR_OK
+    }
+}

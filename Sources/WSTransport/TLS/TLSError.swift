@@ -1,0 +1,83 @@
+internal import COpenSSL
+
+/// Why a TLS connection ended, in OpenSSL's own words.
+package enum TLSError: Error, Equatable, Sendable {
+    /// The other side's certificate was not accepted, or there was none; such as `certificate has expired`.
+    case untrusted(String)
+    /// The other side ended it by an alert, such as `tlsv1 alert unknown ca`. RFC 8446 §6.2.
+    case refusedByPeer(String)
+    /// What came is no TLS, or broke its rules, such as `unsupported protocol`.
+    case failed(String)
+}
+
+extension TLSError: CustomStringConvertible {
+    /// A phrase for people.
+    package var description: String {
+        switch self {
+        case .untrusted(let reason): "the certificate is not accepted: \(reason)"
+        case .refusedByPeer(let reason): "the other side refused: \(reason)"
+        case .failed(let reason): "TLS failed: \(reason)"
+        }
+    }
+}
+
+/// A PEM file that cannot be used, and why.
+package struct TLSFileError: Error, Equatable, Sendable, CustomStringConvertible {
+    /// What the file was to be.
+    package enum Role: String, Sendable {
+        case certificate
+        case key
+        case clientCA = "client_ca"
+        case authorities
+    }
+
+    /// What the file was to be.
+    package let role: Role
+    /// As it was named by the caller; empty: the system's own list.
+    package let path: String
+    /// OpenSSL's words.
+    package let reason: String
+
+    /// An error of these parts.
+    package init(role: Role, path: String, reason: String) {
+        self.role = role
+        self.path = path
+        self.reason = reason
+    }
+
+    /// The file and the reason.
+    package var description: String { path.isEmpty ? reason : "\(path): \(reason)" }
+}
+
+/// The errors that OpenSSL keeps for each thread.
+enum TLSErrorQueue {
+    /// Forgets the errors of earlier calls, which would be taken for those of the next.
+    static func clear() { ERR_clear_error() }
+
+    /// The oldest error, which is the cause of the others; 0: there is none.
+    static var first: UInt { UInt(ERR_peek_error()) }
+
+    /// OpenSSL's, or the system's, words for an error.
+    static func words(_ code: UInt) -> String {
+        guard code != 0 else { return "the connection ended" }
+        guard let words = unsafe tls_error_words(code) else { return "error \(code)" }
+        return unsafe String(cString: words)
+    }
+
+    /// Why a call on a connection failed.
+    ///
+    /// - Parameter verification: what `SSL_get_verify_result` says.
+    static func error(verification: Int) -> TLSError {
+        let code = first
+        let reason = ERR_GET_REASON(code)
+        switch reason {
+        case SSL_R_CERTIFICATE_VERIFY_FAILED:
+            guard let words = unsafe X509_verify_cert_error_string(verification) else { return .untrusted(words(code)) }
+            return .untrusted(unsafe String(cString: words))
+        case SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE: return .untrusted(words(code))
+        case let alert where alert >= SSL_AD_REASON_OFFSET && ERR_GET_LIB(code) == ERR_LIB_SSL:
+            return .refusedByPeer(words(code))
+        default: return .failed(words(code))
+        }
+    }
+}

@@ -1,0 +1,83 @@
+internal import COpenSSL
+
+/// Where OpenSSL reads and writes: memory that all the sessions of a thread share, one verb at a time.
+///
+/// A connection of its own pair of memory BIOs would hold on to the size of its handshake. Here an idle connection
+/// has no buffer at all: a session takes in everything it is given, and what it puts out is fetched at once.
+/// One thread only.
+@safe package final class TLSPipe {
+    /// The most that may be given to a session at once, in bytes.
+    package static let maximumInput = 64 * 1024
+
+    /// What has come from the network and OpenSSL has not read yet.
+    fileprivate var input = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
+    /// What is to go to the network, until somebody fetches it.
+    fileprivate(set) var output: [UInt8] = []
+    /// Room for the plaintext of one input, and of a record that was held back for its end.
+    let plaintext: UnsafeMutableRawBufferPointer
+
+    /// Makes an empty one.
+    package init() {
+        // A record is at most 16 KiB of plaintext (RFC 8446 §5.1).
+        unsafe plaintext = .allocate(byteCount: Self.maximumInput + 2 * 16 * 1024, alignment: 16)
+    }
+
+    deinit { unsafe plaintext.deallocate() }
+
+    /// Runs `body` with `bytes` to be read; what it leaves is forgotten.
+    func feed<Value>(_ bytes: UnsafeRawBufferPointer, _ body: () -> Value) -> Value {
+        unsafe input = bytes
+        defer { unsafe input = UnsafeRawBufferPointer(start: nil, count: 0) }
+        return body()
+    }
+
+    /// What the last verb has put out: for the network, in this order.
+    package func withOutput<Value>(_ body: (UnsafeRawBufferPointer) -> Value) -> Value {
+        unsafe output.withUnsafeBytes { unsafe body($0) }
+    }
+
+    /// Forgets the output, which has been sent or copied.
+    package func clearOutput() { output.removeAll(keepingCapacity: output.capacity <= Self.maximumInput) }
+
+    /// A BIO over this pipe, which must outlive it; `nil` when memory has run out.
+    func makeBIO() -> OpaquePointer? {
+        guard let method = unsafe Self.method, let bio = unsafe BIO_new(method) else { return nil }
+        unsafe BIO_set_data(bio, Unmanaged.passUnretained(self).toOpaque())
+        unsafe BIO_set_init(bio, 1)
+        return unsafe bio
+    }
+
+    private nonisolated(unsafe) static let method: OpaquePointer? = {
+        guard let method = unsafe BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "pipe") else { return nil }
+        unsafe BIO_meth_set_read(method) { bio, bytes, count in unsafe TLSPipe.read(bio, bytes, count) }
+        unsafe BIO_meth_set_write(method) { bio, bytes, count in unsafe TLSPipe.write(bio, bytes, count) }
+        // The only request that has an answer is to flush, which is what the caller does anyway.
+        unsafe BIO_meth_set_ctrl(method) { _, command, _, _ in command == BIO_CTRL_FLUSH ? 1 : 0 }
+        return unsafe method
+    }()
+
+    private static func of(_ bio: OpaquePointer?) -> TLSPipe? {
+        guard let data = unsafe BIO_get_data(bio) else { return nil }
+        return unsafe Unmanaged<TLSPipe>.fromOpaque(data).takeUnretainedValue()
+    }
+
+    private static func read(_ bio: OpaquePointer?, _ bytes: UnsafeMutablePointer<CChar>?, _ count: Int32) -> Int32 {
+        guard let pipe = unsafe of(bio), let bytes = unsafe bytes else { return -1 }
+        unsafe tls_bio_clear_retry(bio)
+        let taken = unsafe min(pipe.input.count, Int(count))
+        guard taken > 0 else {
+            unsafe tls_bio_set_retry_read(bio)
+            return -1
+        }
+        unsafe UnsafeMutableRawPointer(bytes).copyMemory(
+            from: pipe.input.baseAddress ?? UnsafeRawPointer(bytes), byteCount: taken)
+        unsafe pipe.input = UnsafeRawBufferPointer(rebasing: pipe.input[taken...])
+        return Int32(truncatingIfNeeded: taken)
+    }
+
+    private static func write(_ bio: OpaquePointer?, _ bytes: UnsafePointer<CChar>?, _ count: Int32) -> Int32 {
+        guard let pipe = unsafe of(bio), let bytes = unsafe bytes, count >= 0 else { return -1 }
+        unsafe pipe.output.append(contentsOf: UnsafeRawBufferPointer(start: bytes, count: Int(count)))
+        return count
+    }
+}

@@ -1,0 +1,172 @@
+internal import COpenSSL
+
+/// One side of one TLS connection, without its socket: bytes in, bytes out.
+///
+/// Four verbs: ``receive(_:)`` takes what the network brought and returns plaintext, ``send(_:)`` takes plaintext,
+/// and either leaves in ``pipe`` what is to go to the network, which is to be fetched before the next verb of any
+/// session on the pipe: that one forgets it. ``start()`` and ``close()`` begin and end it. Nothing throws: what goes wrong is in ``failure``,
+/// the alert that says so in the output, and from then on nothing is taken any more. The pipe's thread only.
+@safe package final class TLSSession {
+    package let pipe: TLSPipe
+    /// Whether the handshake is done, so that plaintext can be sent.
+    package private(set) var isEstablished = false
+    /// Whether the peer has said, by `close_notify`, that nothing more comes.
+    package private(set) var isEndedByPeer = false
+    /// What ended it; `nil`: nothing so far.
+    package private(set) var failure: TLSError?
+    private let context: TLSContext
+    private let handle: OpaquePointer
+    private var isClosing = false
+
+    /// A server's session; `nil` when memory has run out.
+    package convenience init?(server context: TLSContext, pipe: TLSPipe) {
+        self.init(context, pipe)
+        unsafe SSL_set_accept_state(handle)
+    }
+
+    /// A client's session, to be started; `nil` when memory has run out.
+    ///
+    /// - Parameters:
+    ///   - host: the server's name or numeric address, which its certificate must have.
+    ///   - ticket: of an earlier session with the same server, to resume it.
+    package convenience init?(client context: TLSContext, host: String, pipe: TLSPipe, ticket: TLSTicket? = nil) {
+        self.init(context, pipe)
+        unsafe SSL_set_connect_state(handle)
+        let isAddress = unsafe X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(handle), host) == 1
+        if !isAddress {
+            // RFC 6066 §3: names only.
+            guard unsafe SSL_set1_host(handle, host) == 1, unsafe tls_set_server_name(handle, host) == 1 else {
+                return nil
+            }
+        }
+        if let ticket { unsafe _ = SSL_set_session(handle, ticket.handle) }
+    }
+
+    private init?(_ context: TLSContext, _ pipe: TLSPipe) {
+        guard let handle = unsafe SSL_new(context.handle) else { return nil }
+        guard let bio = unsafe pipe.makeBIO() else {
+            unsafe SSL_free(handle)
+            return nil
+        }
+        unsafe SSL_set_bio(handle, bio, bio)
+        unsafe self.handle = handle
+        self.context = context
+        self.pipe = pipe
+    }
+
+    deinit { unsafe SSL_free(handle) }
+
+    /// Begins a client's handshake.
+    package func start() {
+        begin()
+        shakeHands()
+    }
+
+    /// Takes all of `bytes`, at most ``TLSPipe/maximumInput``, and returns the plaintext that is whole now.
+    ///
+    /// The plaintext may be changed in place and is valid until the next bytes are received on the same pipe.
+    package func receive(_ bytes: UnsafeRawBufferPointer) -> UnsafeMutableRawBufferPointer {
+        if bytes.count > TLSPipe.maximumInput { failure = failure ?? .failed("more bytes than fit") }
+        begin()
+        let count = unsafe pipe.feed(bytes) {
+            if !isEstablished { shakeHands() }
+            return isEstablished ? readAll() : 0
+        }
+        return unsafe UnsafeMutableRawBufferPointer(rebasing: pipe.plaintext[..<count])
+    }
+
+    /// Encrypts `plaintext`; `false` when that is not possible (any more).
+    @discardableResult
+    package func send(_ plaintext: UnsafeRawBufferPointer) -> Bool {
+        guard isEstablished, failure == nil, !isClosing else { return false }
+        begin()
+        var rest = unsafe plaintext
+        while unsafe !rest.isEmpty {
+            var written = 0
+            let result = unsafe SSL_write_ex(handle, rest.baseAddress, rest.count, &written)
+            guard result == 1, written > 0 else {
+                note(result)
+                return false
+            }
+            unsafe rest = UnsafeRawBufferPointer(rebasing: rest[written...])
+        }
+        return true
+    }
+
+    /// Says by `close_notify` that nothing more is sent; once, and only where there is a connection to end.
+    package func close() {
+        guard isEstablished, failure == nil, !isClosing else { return }
+        isClosing = true
+        begin()
+        unsafe _ = SSL_shutdown(handle)
+    }
+
+    /// Every verb begins without what an earlier one has left on this thread.
+    private func begin() {
+        TLSErrorQueue.clear()
+        pipe.clearOutput()
+    }
+
+    private func shakeHands() {
+        guard failure == nil else { return }
+        let result = unsafe SSL_do_handshake(handle)
+        if result == 1 { isEstablished = true } else { note(result) }
+    }
+
+    private func readAll() -> Int {
+        var count = 0
+        while failure == nil, !isEndedByPeer, unsafe count < pipe.plaintext.count {
+            var read = 0
+            let space = unsafe UnsafeMutableRawBufferPointer(rebasing: pipe.plaintext[count...])
+            let result = unsafe SSL_read_ex(handle, space.baseAddress, space.count, &read)
+            guard result == 1, read > 0 else {
+                note(result)
+                break
+            }
+            count += read
+        }
+        return count
+    }
+
+    private func note(_ result: Int32) {
+        switch unsafe SSL_get_error(handle, result) {
+        case SSL_ERROR_WANT_READ, SSL_ERROR_WANT_WRITE: break
+        case SSL_ERROR_ZERO_RETURN: isEndedByPeer = true
+        default: failure = unsafe TLSErrorQueue.error(verification: SSL_get_verify_result(handle))
+        }
+    }
+
+    // MARK: What was agreed upon
+
+    /// The version, such as `TLSv1.3`.
+    package var version: String { unsafe String(cString: SSL_get_version(handle)) }
+
+    /// Whether an earlier session was resumed, without certificates.
+    package var isResumed: Bool { unsafe SSL_session_reused(handle) == 1 }
+
+    /// The protocol chosen by ALPN; empty: none.
+    package var applicationProtocol: String {
+        var name: UnsafePointer<UInt8>?
+        var count: UInt32 = 0
+        unsafe SSL_get0_alpn_selected(handle, &name, &count)
+        return unsafe String(decoding: UnsafeBufferPointer(start: name, count: Int(count)), as: UTF8.self)
+    }
+
+    /// What a client may resume this session with; `nil` as long as the server has sent none.
+    package var ticket: TLSTicket? {
+        guard let session = unsafe SSL_get1_session(handle) else { return nil }
+        let ticket = unsafe TLSTicket(session)
+        return unsafe SSL_SESSION_is_resumable(session) == 1 ? ticket : nil
+    }
+}
+
+/// A session that a client may resume.
+///
+/// RFC 8446 §2.2.
+@safe package final class TLSTicket {
+    fileprivate let handle: OpaquePointer
+
+    fileprivate init(_ handle: OpaquePointer) { unsafe self.handle = handle }
+
+    deinit { unsafe SSL_SESSION_free(handle) }
+}

@@ -1,0 +1,110 @@
+import Foundation
+import Testing
+import WSTransport
+
+@Suite("wss: a client and a server on this machine", .timeLimit(.minutes(2)))
+struct SecureClientTests {
+    private static func server() throws -> LoopbackServer {
+        try .webSockets(tls: .server(TestAuthority.server.get()))
+    }
+
+    private static func options() throws -> ClientOptions {
+        var options = ClientOptions()
+        options.tls = try .client(TestAuthority.shared.get().trust)
+        return options
+    }
+
+    @Test func sendsAndReceives() async throws {
+        let server = try Self.server()
+        let client = try await WS.connect(server.endpoint, path: "/", options: Self.options())
+        for count in [0, 1, 16_384, 65_536, 300_000] {
+            let bytes = (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 7) }
+            try await client.send(bytes)
+            #expect(try await client.receive()?.bytes == bytes)
+        }
+        #expect(await client.close() == CloseEvent(code: .normal, reason: "", wasClean: true))
+    }
+
+    /// 40 MB are more than any socket's buffers: the server has to wait, and nothing is lost or out of order.
+    @Test func letsTheServerWait() async throws {
+        let server = try Self.server()
+        var options = try Self.options()
+        options.maximumHeld = 100_000
+        let client = try await WS.connect(server.endpoint, path: "/", options: options)
+        try await client.send("flood 800 50000")
+        for number in 0..<800 {
+            let bytes = try await client.receive()?.bytes
+            #expect(bytes?.count == 50_000 && bytes?.first == UInt8(truncatingIfNeeded: number))
+        }
+    }
+
+    /// A reader that takes nothing is told so by a CLOSE behind what was on its way, whatever was dropped.
+    @Test func dropsForASlowReaderAndStillSaysWhy() async throws {
+        let server = try Self.server()
+        var options = try Self.options()
+        options.maximumHeld = 1
+        let client = try await WS.connect(server.endpoint, path: "/", options: options)
+        // One turn's 200 MB are beyond what the server may have unsent, 64 MiB, once it looks.
+        try await client.send("flood 2000 50000")
+        try await client.send("flood 2000 50000")
+        var count = 0
+        do {
+            while let message = try await client.receive() {
+                #expect(message.bytes.count == 50_000)
+                count += 1
+            }
+            #expect(client.closeEvent?.code == .tryAgainLater)
+            #expect(count < 4000)
+        } catch let error as ClosedError {
+            Issue.record("\(error)")
+        }
+    }
+
+    private static func error(_ endpoint: Endpoint, _ options: ClientOptions) async -> ConnectError? {
+        do throws(ConnectError) {
+            _ = try await WS.connect(endpoint, path: "/", options: options)
+            return nil
+        } catch {
+            return error
+        }
+    }
+
+    @Test func refusesAStranger() async throws {
+        let server = try Self.server()
+        #expect(
+            await Self.error(server.endpoint, ClientOptions())
+                == .insecure(.untrusted("unable to get local issuer certificate")))
+        let expired = try TestAuthority.shared.get().sign("expired-2", "IP:127.0.0.1", days: -1)
+        let late = try LoopbackServer.webSockets(tls: .server(expired))
+        #expect(await Self.error(late.endpoint, try Self.options()) == .insecure(.untrusted("certificate has expired")))
+    }
+
+    @Test func refusesAServerWithoutTLS() async throws {
+        let plain = try LoopbackServer.answering { _ in Array("HTTP/1.1 400 Bad Request\r\n\r\n".utf8) }
+        let endpoint = Endpoint.internet(host: "127.0.0.1", port: plain.port, isSecure: true)
+        var options = try Self.options()
+        options.handshakeTimeout = 200_000_000
+        // A hello is no request, so this server says nothing at all.
+        #expect(await Self.error(endpoint, options) == .timedOut)
+    }
+
+    /// TLS 1.3 clients are done before the server has seen their certificate.
+    @Test func saysThatACertificateWasMissing() async throws {
+        let authorities = try TestAuthority.shared.get().path("ca.pem")
+        let context = try TLSContext.server(TestAuthority.server.get(), clientAuthorities: authorities)
+        let server = try LoopbackServer.webSockets(tls: context)
+        #expect(
+            await Self.error(server.endpoint, try Self.options())
+                == .insecure(.refusedByPeer("tlsv13 alert certificate required")))
+    }
+
+    @Test func isToldThatAPortSpeaksTLS() async throws {
+        let server = try Self.server()
+        let endpoint = Endpoint.internet(host: "127.0.0.1", port: server.port)
+        guard case .refused(status: 400, let body) = await Self.error(endpoint, ClientOptions()) else {
+            Issue.record("expected a refusal")
+            return
+        }
+        #expect(String(decoding: body, as: UTF8.self).contains("https://"))
+    }
+}
