@@ -1,4 +1,6 @@
-/// SHA-1, which the opening handshake asks for and which must serve nothing else (RFC 3174).
+/// SHA-1 (RFC 3174), which the opening handshake asks for.
+///
+/// It keeps no secrets and proves nothing: beside the handshake it may only name things that are compared whole afterwards.
 package enum SHA1 {
     /// The digest of `message`: 20 bytes.
     package static func digest(of message: [UInt8]) -> [UInt8] {

@@ -13,7 +13,9 @@ package protocol StreamDriver: AnyObject {
     /// The deadline set with ``StreamConnection/setDeadline(_:)`` has passed.
     func deadlinePassed()
 
-    /// The socket took less than it was given; ``drained()`` or ``overflowed()`` follows.
+    /// The socket took less than it was given, after it had taken everything before.
+    ///
+    /// ``drained()`` follows when it has caught up, ``overflowed()`` when more is added than may wait; neither where it ends first.
     func fellBehind()
 
     /// Everything unsent has been sent, after there had been a backlog.
