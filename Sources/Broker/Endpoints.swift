@@ -5,7 +5,7 @@ package import WSTransport
 /// The contract's §2.
 package enum Endpoints {
     /// The handler of a listener for users.
-    package static func users(_ shard: Shard, figures: Figures) -> any Handler {
+    package static func users(_ shard: Shard, figures: Figures) -> any ExchangeHandler {
         var routing = common(shard, isAdministrative: false)
         let health = HealthEndpoint(shard: shard)
         routing.add(["GET"], "/health/live") { (exchange) throws(HTTPRefusal) in health.live(exchange) }
@@ -13,7 +13,7 @@ package enum Endpoints {
         if shard.settings.metrics.enabled {
             routing.add(["GET"], "/metrics") { (exchange) throws(HTTPRefusal) in
                 exchange.respond(
-                    HTTPResponse(
+                    OutgoingResponse(
                         status: 200, fields: ["Content-Type": "text/plain; version=0.0.4; charset=utf-8"],
                         body: figures.prometheus()))
             }
@@ -25,7 +25,9 @@ package enum Endpoints {
     }
 
     /// The handler of the administration socket.
-    static func administrators(_ shard: Shard, desk: AdminDesk, options: WebSocket.Options) -> any Handler {
+    static func administrators(_ shard: Shard, desk: AdminDesk, options: WebSocketConnection.Options)
+        -> any ExchangeHandler
+    {
         var routing = common(shard, isAdministrative: true)
         routing.add(
             ["GET"], "/admin",
@@ -39,29 +41,29 @@ package enum Endpoints {
         return FrontDoor(shard: shard, isAdministrative: true, routing: routing)
     }
 
-    private static func common(_ shard: Shard, isAdministrative: Bool) -> Routing {
+    private static func common(_ shard: Shard, isAdministrative: Bool) -> ExchangeRouting {
         let sockets = Sockets(shard: shard, isAdministrative: isAdministrative)
         let topics = TopicEndpoint(shard: shard, isAdministrative: isAdministrative)
         let follow = FollowEndpoint(shard: shard, isAdministrative: isAdministrative)
-        var routing = Routing()
+        var routing = ExchangeRouting()
         routing.add(["GET"], "/ws", sockets.json())
         routing.add(
             ["GET"], "/t/*",
             SocketOr(
                 socket: sockets.topic(),
-                other: FunctionHandler { (exchange) throws(HTTPRefusal) in try topics.read(exchange) }))
+                other: ExchangeFunction { (exchange) throws(HTTPRefusal) in try topics.read(exchange) }))
         routing.add(["POST", "PUT"], "/t/*") { (exchange) throws(HTTPRefusal) in try topics.publish(exchange) }
         routing.add(["DELETE"], "/t/*") { (exchange) throws(HTTPRefusal) in try topics.delete(exchange) }
         routing.add(
             ["GET"], "/s/*",
             SocketOr(
                 socket: sockets.subscription(),
-                other: FunctionHandler { (exchange) throws(HTTPRefusal) in try follow.follow(exchange) }))
+                other: ExchangeFunction { (exchange) throws(HTTPRefusal) in try follow.follow(exchange) }))
         return routing
     }
 
     /// The answer to a request that is turned down, as the contract words it.
-    package static func refusal(_ refusal: HTTPRefusal) -> HTTPResponse {
+    package static func refusal(_ refusal: HTTPRefusal) -> OutgoingResponse {
         let code = refusal.code.isEmpty ? ErrorCode(status: refusal.status).rawValue : refusal.code
         var writer = JSONWriter(capacity: 128)
         writer.beginObject()
@@ -73,6 +75,6 @@ package enum Endpoints {
         writer.endObject()
         var fields = refusal.fields
         fields.append("Content-Type", "application/json")
-        return HTTPResponse(status: refusal.status, fields: fields, body: writer.bytes + [10])
+        return OutgoingResponse(status: refusal.status, fields: fields, body: writer.bytes + [10])
     }
 }

@@ -25,7 +25,7 @@ struct ReactorPlan: Sendable {
         let users = Endpoints.users(shard, figures: facts.figures)
         for (number, listener) in settings.listen.enumerated() {
             guard let descriptor = sockets.take(listener: number, reactor: index) else { continue }
-            let server = try HTTPServer(on: reactor, listening: descriptor, handler: users) {
+            let server = try HTTPListener(on: reactor, listening: descriptor, handler: users) {
                 [unowned shard, door, certificates] in
                 var settings = door.settings(for: shard, pathPrefix: listener.pathPrefix)
                 settings.tls = certificates.context(of: number)
@@ -42,8 +42,8 @@ struct ReactorPlan: Sendable {
             options.maximumUnsent = 64 << 20
             options.maximumMessage =
                 settings.limits.message.addingReportingOverflow(settings.limits.message).partialValue + 4096
-            let handler = Endpoints.administrators(shard, desk: desk, options: WebSocket.Options(options))
-            let server = try HTTPServer(on: reactor, listening: descriptor, handler: handler) { [unowned shard] in
+            let handler = Endpoints.administrators(shard, desk: desk, options: WebSocketConnection.Options(options))
+            let server = try HTTPListener(on: reactor, listening: descriptor, handler: handler) { [unowned shard] in
                 var settings = HTTPSettings(shard.settings)
                 settings.makeRefusal = Endpoints.refusal
                 settings.isDraining = { [unowned shard] in shard.isDraining }

@@ -4,10 +4,10 @@ internal import WSTransport
 final class AdminSession: WebSocketSession {
     static let subprotocol = "broker.admin.v1.json"
 
-    private let socket: WebSocket
+    private let socket: WebSocketConnection
     private let desk: AdminDesk
 
-    init(socket: WebSocket, desk: AdminDesk) {
+    init(socket: WebSocketConnection, desk: AdminDesk) {
         self.socket = socket
         self.desk = desk
     }

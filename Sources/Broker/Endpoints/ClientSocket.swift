@@ -3,13 +3,13 @@ internal import WSTransport
 /// What the sessions over WebSocket have in common: a socket, a client, its subscriptions.
 class ClientSocket: Session, WebSocketSession {
     let shard: Shard
-    let socket: WebSocket
+    let socket: WebSocketConnection
     let client: Client
     let subscriptions = SubscriptionSet()
     let form: WireForm
     private let hasOperation: Bool
 
-    init(shard: Shard, socket: WebSocket, client: Client, form: WireForm) {
+    init(shard: Shard, socket: WebSocketConnection, client: Client, form: WireForm) {
         self.shard = shard
         self.socket = socket
         self.client = client

@@ -1,11 +1,11 @@
 internal import WSTransport
 
 /// What every request passes before its endpoint: where it comes from, what it presents, CORS.
-struct FrontDoor: Handler {
+struct FrontDoor: ExchangeHandler {
     let shard: Shard
     /// The administrator's socket: no origins, every right.
     let isAdministrative: Bool
-    let routing: Routing
+    let routing: ExchangeRouting
 
     func handle(_ exchange: HTTPExchange) {
         let fields = exchange.request.head.fields

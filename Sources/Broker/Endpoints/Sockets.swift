@@ -6,7 +6,7 @@ struct Sockets {
     let isAdministrative: Bool
 
     /// Of `/ws`: many subscriptions, JSON.
-    func json() -> any Handler {
+    func json() -> any ExchangeHandler {
         ws.upgrade { (exchange, request) throws(HTTPRefusal) in
             let identity = try identity(exchange)
             let isOffered = request.subprotocols.contains(JSONSession.subprotocol)
@@ -19,7 +19,7 @@ struct Sockets {
     }
 
     /// Of `/t/TOPIC`: one topic, both ways.
-    func topic() -> any Handler {
+    func topic() -> any ExchangeHandler {
         ws.upgrade { (exchange, _) throws(HTTPRefusal) in
             let identity = try identity(exchange)
             let topic = try exchange.topic(shard.settings.topicLimits)
@@ -38,7 +38,7 @@ struct Sockets {
     }
 
     /// Of `/s/FILTER`: one filter, read only.
-    func subscription() -> any Handler {
+    func subscription() -> any ExchangeHandler {
         ws.upgrade { (exchange, _) throws(HTTPRefusal) in
             let identity = try identity(exchange)
             let filter = try exchange.filter(shard.settings.topicLimits)
@@ -64,15 +64,15 @@ struct Sockets {
         }
     }
 
-    private func client(_ identity: Identity, _ socket: WebSocket, _ protocolName: String) -> Client {
+    private func client(_ identity: Identity, _ socket: WebSocketConnection, _ protocolName: String) -> Client {
         shard.makeClient(identity, peer: socket.stream.peer, protocolName: protocolName)
     }
 }
 
 /// Serves WebSocket requests by one handler and all others by another, on the same path.
-struct SocketOr: Handler {
-    let socket: any Handler
-    let other: any Handler
+struct SocketOr: ExchangeHandler {
+    let socket: any ExchangeHandler
+    let other: any ExchangeHandler
 
     func handle(_ exchange: HTTPExchange) {
         (Handshake.isUpgrade(exchange.request.head) ? socket : other).handle(exchange)

@@ -13,7 +13,7 @@ package final class Shard {
     package var settings: Settings {
         didSet {
             anonymous = Permissions(anonymous: settings)
-            socketOptions = WebSocket.Options(WebSocketOptions(settings))
+            socketOptions = WebSocketConnection.Options(WebSocketOptions(settings))
         }
     }
     package var isDraining = false {
@@ -24,7 +24,7 @@ package final class Shard {
     /// What ends accepting, one for each listener.
     package var stopActions: [() -> Void] = []
     package private(set) var anonymous: Permissions
-    package private(set) var socketOptions: WebSocket.Options
+    package private(set) var socketOptions: WebSocketConnection.Options
     private var parked: [UInt64: ([UInt8]?) -> Void] = [:]
     private var nextToken: UInt64 = 0
 
@@ -49,7 +49,7 @@ package final class Shard {
         self.store = store
         self.settings = settings
         anonymous = Permissions(anonymous: settings)
-        socketOptions = WebSocket.Options(WebSocketOptions(settings))
+        socketOptions = WebSocketConnection.Options(WebSocketOptions(settings))
         self.counters = counters
         index = reactor.index
         // Names that do not repeat after a restart, as far as a log reader is concerned.

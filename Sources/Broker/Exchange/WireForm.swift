@@ -81,10 +81,10 @@ package enum WireForm: UInt8, Sendable {
                 payload, windowBits: windowBits, level: compression.level)
         {
             return unsafe compressed.withUnsafeBytes { compressed in
-                unsafe WebSocket.encode(opcode, compressed, isCompressed: true, lane: lane, on: reactor)
+                unsafe WebSocketConnection.encode(opcode, compressed, isCompressed: true, lane: lane, on: reactor)
             }
         }
-        return unsafe WebSocket.encode(opcode, payload, lane: lane, on: reactor)
+        return unsafe WebSocketConnection.encode(opcode, payload, lane: lane, on: reactor)
     }
 
     /// The bytes of a message in a stream of text, before they are framed as a chunk.

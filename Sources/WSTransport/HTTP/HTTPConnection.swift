@@ -19,7 +19,7 @@ package final class HTTPConnection: StreamDriver {
 
     let stream: StreamConnection
     let settings: HTTPSettings
-    private let handler: any Handler
+    private let handler: any ExchangeHandler
     private let refusal: HTTPRefusal?
     private var phase = Phase.head
     private var exchange: HTTPExchange?
@@ -36,7 +36,7 @@ package final class HTTPConnection: StreamDriver {
     private static let answeredAtOnce = 64 * 1024
 
     /// - Parameter refusal: what every request is answered with, where the server is full.
-    init(stream: StreamConnection, settings: HTTPSettings, handler: any Handler, refusal: HTTPRefusal?) {
+    init(stream: StreamConnection, settings: HTTPSettings, handler: any ExchangeHandler, refusal: HTTPRefusal?) {
         self.stream = stream
         self.settings = settings
         self.handler = handler
@@ -121,7 +121,7 @@ package final class HTTPConnection: StreamDriver {
     private func makeExchange(_ head: HTTPRequestHead, path: String, query: [(name: String, value: String)])
         -> HTTPExchange
     {
-        let request = HTTPRequest(head: head, path: path, query: query, peer: stream.peer)
+        let request = IncomingRequest(head: head, path: path, query: query, peer: stream.peer)
         let made = HTTPExchange(request: request, connection: self)
         exchange = made
         return made
@@ -183,7 +183,7 @@ package final class HTTPConnection: StreamDriver {
         finishExchange(settings.makeRefusal(refusal), [:])
     }
 
-    func finishExchange(_ response: HTTPResponse, _ extraFields: HTTPFields) {
+    func finishExchange(_ response: OutgoingResponse, _ extraFields: HTTPFields) {
         guard phase != .done, phase != .streaming else { return }
         // A body that nobody read is in the way of the next request.
         if framing != .none { keepsAlive = false }

@@ -5,7 +5,7 @@
 /// Whoever handles it calls exactly one of ``respond(_:)``, ``refuse(_:)``, ``startStream(_:)`` or takes the connection over
 /// for a WebSocket. Calls after the connection has gone do nothing.
 package final class HTTPExchange {
-    package let request: HTTPRequest
+    package let request: IncomingRequest
     /// What the `*` of the matched route stands for, percent-encoded.
     package var captured = ""
     /// Fields that go with whatever answer is given.
@@ -13,7 +13,7 @@ package final class HTTPExchange {
     private(set) weak var connection: HTTPConnection?
     private var isAnswered = false
 
-    init(request: HTTPRequest, connection: HTTPConnection) {
+    init(request: IncomingRequest, connection: HTTPConnection) {
         self.request = request
         self.connection = connection
     }
@@ -34,7 +34,7 @@ package final class HTTPExchange {
     }
 
     /// Answers with a whole response.
-    package func respond(_ response: HTTPResponse) {
+    package func respond(_ response: OutgoingResponse) {
         guard !isAnswered else { return }
         isAnswered = true
         connection?.finishExchange(response, extraFields)

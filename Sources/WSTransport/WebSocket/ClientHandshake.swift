@@ -34,12 +34,13 @@ final class ClientHandshake: StreamDriver {
     private let stream: StreamConnection
     private let attempt: Attempt
     private let key = Handshake.makeKey()
-    private let completion: (Result<WebSocket, ConnectError>) -> Void
+    private let completion: (Result<WebSocketConnection, ConnectError>) -> Void
     private var phase = Phase.connecting
     private var body: [UInt8] = []
 
     private init(
-        stream: StreamConnection, attempt: Attempt, completion: @escaping (Result<WebSocket, ConnectError>) -> Void
+        stream: StreamConnection, attempt: Attempt,
+        completion: @escaping (Result<WebSocketConnection, ConnectError>) -> Void
     ) {
         self.stream = stream
         self.attempt = attempt
@@ -51,7 +52,8 @@ final class ClientHandshake: StreamDriver {
     /// `completion` is called once: with a socket whose session is to be set at once, for its first message may
     /// have come already, or with the reason why there is none.
     static func begin(
-        _ attempt: Attempt, on reactor: Reactor, _ completion: @escaping (Result<WebSocket, ConnectError>) -> Void
+        _ attempt: Attempt, on reactor: Reactor,
+        _ completion: @escaping (Result<WebSocketConnection, ConnectError>) -> Void
     ) {
         do throws(Errno) {
             let descriptor = try Socket.connecting(to: attempt.address)
@@ -117,9 +119,9 @@ final class ClientHandshake: StreamDriver {
                 head, key: key, offered: attempt.options.subprotocols,
                 compression: attempt.options.webSocket.compression)
             phase = .done
-            let socket = WebSocket(
+            let socket = WebSocketConnection(
                 stream: stream, role: .client, subprotocol: agreed.subprotocol ?? "", compression: agreed.compression,
-                options: WebSocket.Options(attempt.options.webSocket))
+                options: WebSocketConnection.Options(attempt.options.webSocket))
             stream.driver = socket
             completion(.success(socket))
         } catch {

@@ -4,7 +4,7 @@
 final class ClientSession: WebSocketSession {
     typealias Sent = CheckedContinuation<Result<Void, ClosedError>, Never>
 
-    private let socket: WebSocket
+    private let socket: WebSocketConnection
     private let inbox: ClientInbox
     private let maximumUnsent: Int
     private let gone: () -> Void
@@ -12,7 +12,7 @@ final class ClientSession: WebSocketSession {
     private var isClosing = false
 
     /// Takes the place of `socket`'s session; `gone` is called once, at the end.
-    init(socket: WebSocket, inbox: ClientInbox, maximumUnsent: Int, gone: @escaping () -> Void) {
+    init(socket: WebSocketConnection, inbox: ClientInbox, maximumUnsent: Int, gone: @escaping () -> Void) {
         self.socket = socket
         self.inbox = inbox
         self.maximumUnsent = maximumUnsent

@@ -4,12 +4,13 @@ package struct Admission {
     ///
     /// Must be one of those offered.
     package var subprotocol: String?
-    package var options: WebSocket.Options
+    package var options: WebSocketConnection.Options
     /// Makes the session once the 101 is on its way.
-    package var open: (WebSocket) -> any WebSocketSession
+    package var open: (WebSocketConnection) -> any WebSocketSession
 
     package init(
-        subprotocol: String? = nil, options: WebSocket.Options, open: @escaping (WebSocket) -> any WebSocketSession
+        subprotocol: String? = nil, options: WebSocketConnection.Options,
+        open: @escaping (WebSocketConnection) -> any WebSocketSession
     ) {
         self.subprotocol = subprotocol
         self.options = options
@@ -20,7 +21,7 @@ package struct Admission {
 /// Does the opening handshake.
 ///
 /// RFC 6455 §4.2.
-struct UpgradeHandler: Handler {
+struct UpgradeHandler: ExchangeHandler {
     let admit: (HTTPExchange, Handshake.Request) throws(HTTPRefusal) -> Admission
 
     func handle(_ exchange: HTTPExchange) {
@@ -33,7 +34,7 @@ struct UpgradeHandler: Handler {
             let answer = Handshake.response(
                 to: request, subprotocol: admission.subprotocol, compression: agreed, fields: exchange.extraFields)
             stream.send(answer)
-            let socket = WebSocket(
+            let socket = WebSocketConnection(
                 stream: stream, role: .server, subprotocol: admission.subprotocol ?? "", compression: agreed,
                 options: admission.options)
             stream.driver = socket
@@ -61,7 +62,7 @@ extension WS {
     /// - Parameter admit: decides before the 101, on the connection's reactor; a refusal it throws is the answer.
     package static func upgrade(
         _ admit: @escaping (HTTPExchange, Handshake.Request) throws(HTTPRefusal) -> Admission
-    ) -> any Handler {
+    ) -> any ExchangeHandler {
         UpgradeHandler(admit: admit)
     }
 }

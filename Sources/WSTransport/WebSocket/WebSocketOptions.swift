@@ -38,7 +38,7 @@ package struct CloseEvent: Sendable, Equatable {
     }
 }
 
-/// Who listens to a ``WebSocket``.
+/// Who listens to a ``WebSocketConnection``.
 ///
 /// Every call comes on the connection's reactor.
 package protocol WebSocketSession: AnyObject {

@@ -108,10 +108,11 @@ final class ExchangeHouse {
 
     /// Connects a WebSocket without a handshake, served by what `makeSession` makes.
     func connect(
-        on index: Int = 0, _ makeSession: @escaping @Sendable (Shard, WebSocket) -> any WebSocketSession
+        on index: Int = 0, _ makeSession: @escaping @Sendable (Shard, WebSocketConnection) -> any WebSocketSession
     ) throws -> Guest {
         try connectStream(on: index) { shard, stream in
-            let socket = WebSocket(stream: stream, role: .server, subprotocol: "", options: shard.socketOptions)
+            let socket = WebSocketConnection(
+                stream: stream, role: .server, subprotocol: "", options: shard.socketOptions)
             socket.session = makeSession(shard, socket)
             return socket
         }

@@ -33,7 +33,7 @@ final class LoopbackServer: Sendable {
     /// A server of WebSockets that take orders (``OrderedSession``) at `/`, and refuses what asks for `/closed`.
     static func webSockets(tls: TLSContext? = nil, compression: CompressionOptions? = nil) throws -> LoopbackServer {
         try LoopbackServer(tls: tls) { reactor, descriptor in
-            var routing = Routing()
+            var routing = ExchangeRouting()
             let house = House()
             routing.add(
                 ["GET"], "/",
@@ -43,7 +43,7 @@ final class LoopbackServer: Sendable {
                     values.compression = compression
                     return Admission(
                         subprotocol: request.subprotocols.contains("second") ? "second" : nil,
-                        options: WebSocket.Options(values)
+                        options: WebSocketConnection.Options(values)
                     ) { OrderedSession($0, origin: request.origin, house: house) }
                 })
             routing.add(
@@ -51,7 +51,7 @@ final class LoopbackServer: Sendable {
                 WS.upgrade { _, _ throws(HTTPRefusal) in
                     throw HTTPRefusal(status: 403, code: "forbidden", message: "Not for you.")
                 })
-            return try HTTPServer(
+            return try HTTPListener(
                 on: reactor, listening: descriptor, handler: routing,
                 settings: {
                     var settings = HTTPSettings()
@@ -72,17 +72,17 @@ final class LoopbackServer: Sendable {
 /// What the sessions of a server share.
 private final class House {
     /// The socket that came first.
-    weak var first: WebSocket?
+    weak var first: WebSocketConnection?
     var openCount = 0
 }
 
 /// Does what text messages tell it; echoes all others.
 private final class OrderedSession: WebSocketSession {
-    private let socket: WebSocket
+    private let socket: WebSocketConnection
     private let origin: String?
     private let house: House
 
-    init(_ socket: WebSocket, origin: String?, house: House) {
+    init(_ socket: WebSocketConnection, origin: String?, house: House) {
         self.socket = socket
         self.origin = origin
         self.house = house

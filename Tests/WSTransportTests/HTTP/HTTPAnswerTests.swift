@@ -125,7 +125,7 @@ struct HTTPAnswerTests {
     @Test func sendsAnAnswerThatIsLargerThanTheSocketTakes() throws {
         let text = String(repeating: "0123456789", count: 50_000)
         let house = try HTTPHouse(routes: { routing, _ in
-            routing.add(["GET"], "/") { $0.respond(HTTPResponse(contentType: "text/plain", text: text)) }
+            routing.add(["GET"], "/") { $0.respond(OutgoingResponse(contentType: "text/plain", text: text)) }
         })
         let peer = try house.connect(sendBytes: 4096)
         try peer.send(Self.get("/") + Self.get("/", "Connection: close\r\n"))
@@ -137,10 +137,10 @@ struct HTTPAnswerTests {
         let house = try HTTPHouse(routes: { routing, stage in
             routing.add(["GET"], "/") { exchange in
                 for text in ["first", "second"] {
-                    exchange.respond(HTTPResponse(contentType: "text/plain", text: text))
+                    exchange.respond(OutgoingResponse(contentType: "text/plain", text: text))
                 }
                 exchange.refuse(HTTPRefusal(status: 500, message: "third"))
-                stage.pending.append { exchange.respond(HTTPResponse(contentType: "text/plain", text: "fourth")) }
+                stage.pending.append { exchange.respond(OutgoingResponse(contentType: "text/plain", text: "fourth")) }
             }
         })
         let peer = try house.connect()

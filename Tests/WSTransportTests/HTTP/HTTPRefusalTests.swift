@@ -73,8 +73,8 @@ struct HTTPRefusalTests {
         let address = try #require(Socket.localAddress(raw))
         try reactor.run { reactor, stage in
             var admitted = 0
-            let server = try? HTTPServer(
-                on: reactor, listening: FileDescriptor(adopting: raw), handler: Routing(),
+            let server = try? HTTPListener(
+                on: reactor, listening: FileDescriptor(adopting: raw), handler: ExchangeRouting(),
                 settings: {
                     var settings = HTTPSettings()
                     settings.admit = { peer in
@@ -101,7 +101,7 @@ struct HTTPRefusalTests {
         #expect(try first.readAnswer().status == 404)
         first.socket.close()
         try log.wait(for: "gone 127.0.0.1")
-        try reactor.run { _, stage in (stage.kept.first as? HTTPServer)?.stop() }
+        try reactor.run { _, stage in (stage.kept.first as? HTTPListener)?.stop() }
         #expect(throws: SocketPeer.Failed(code: ECONNREFUSED)) { try SocketPeer(to: address) }
     }
 }

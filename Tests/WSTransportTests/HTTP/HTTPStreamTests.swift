@@ -13,7 +13,7 @@ struct HTTPStreamTests {
     private static func house(
         log: EventLog = EventLog(), settings: @escaping @Sendable (inout HTTPSettings) -> Void = { _ in }
     ) throws -> HTTPHouse {
-        let routes: @Sendable (inout Routing, Stage) -> Void = { routing, stage in
+        let routes: @Sendable (inout ExchangeRouting, Stage) -> Void = { routing, stage in
             HTTPHouse.standard(&routing, stage)
             let streams = Streams()
             stage.kept.append(streams)

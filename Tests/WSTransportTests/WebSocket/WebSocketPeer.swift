@@ -106,14 +106,14 @@ struct WebSocketHouse {
         let (peer, other) = SocketPeer.pair(sendBytes: sendBytes)
         let (options, log) = (options, log)
         try reactor.run { reactor, stage in
-            var routing = Routing()
+            var routing = ExchangeRouting()
             routing.add(
                 [], "/ws",
                 WS.upgrade { exchange, request throws(HTTPRefusal) in
                     exchange.extraFields = ["X-Extra": "1"]
                     if request.origin == "https://elsewhere" { throw HTTPRefusal(status: 403, message: "Not you.") }
                     let known = request.subprotocols.first { $0 == "known" }
-                    return Admission(subprotocol: known, options: WebSocket.Options(options)) { socket in
+                    return Admission(subprotocol: known, options: WebSocketConnection.Options(options)) { socket in
                         let session = LoggingSession(socket, log)
                         configure(session)
                         stage.kept.append(session)
@@ -139,7 +139,7 @@ struct WebSocketHouse {
 
     /// Does something with the newest session's socket.
     @discardableResult
-    func on<Value: Sendable>(_ body: @escaping @Sendable (WebSocket) -> Value) throws -> Value {
+    func on<Value: Sendable>(_ body: @escaping @Sendable (WebSocketConnection) -> Value) throws -> Value {
         let value = try reactor.run { _, stage in (stage.kept.last as? LoggingSession).map { body($0.socket) } }
         guard let value else { throw ReactorThread.Stuck() }
         return value
@@ -148,11 +148,11 @@ struct WebSocketHouse {
 
 /// Echoes every message, or does what the test says, and logs the end.
 final class LoggingSession: WebSocketSession {
-    let socket: WebSocket
+    let socket: WebSocketConnection
     private let log: EventLog
     var onMessage: (LoggingSession, Opcode, [UInt8]) -> Void = { $0.socket.send($1, $2) }
 
-    init(_ socket: WebSocket, _ log: EventLog) {
+    init(_ socket: WebSocketConnection, _ log: EventLog) {
         self.socket = socket
         self.log = log
     }

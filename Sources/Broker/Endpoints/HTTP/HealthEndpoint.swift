@@ -42,7 +42,7 @@ final class HealthEndpoint {
         if let aside = shard.movedAside { writer.member("warning", "a damaged store was moved aside to \(aside)") }
         writer.endObject()
         exchange.respond(
-            HTTPResponse(
+            OutgoingResponse(
                 status: failure == nil ? 200 : 503,
                 fields: ["Content-Type": "application/json", "Cache-Control": "no-store"], body: writer.bytes + [10]))
     }

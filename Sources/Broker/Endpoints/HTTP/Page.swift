@@ -2,8 +2,8 @@ internal import WSTransport
 
 /// The page at `/`: subscribe to a filter, publish to a topic, watch.
 enum Page {
-    static var response: HTTPResponse {
-        HTTPResponse(
+    static var response: OutgoingResponse {
+        OutgoingResponse(
             status: 200,
             fields: [
                 "Content-Type": "text/html; charset=utf-8",

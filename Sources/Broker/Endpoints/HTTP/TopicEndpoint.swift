@@ -52,8 +52,8 @@ struct TopicEndpoint {
         }
     }
 
-    private static func answer(_ receipt: Receipt) -> HTTPResponse {
-        HTTPResponse(
+    private static func answer(_ receipt: Receipt) -> OutgoingResponse {
+        OutgoingResponse(
             contentType: "application/json", text: "{\"seq\":\(receipt.seq),\"stored\":\(receipt.isStored)}\n")
     }
 
@@ -127,13 +127,13 @@ struct TopicEndpoint {
             "Cache-Control": "no-cache",
         ]
         guard !isFresh(exchange.request.head.fields, message) else {
-            return exchange.respond(HTTPResponse(status: 304, fields: fields))
+            return exchange.respond(OutgoingResponse(status: 304, fields: fields))
         }
         fields.append("Content-Type", message.contentType ?? Content.type(of: message.kind))
         // What somebody published is not to run as a page of this origin.
         fields.append("X-Content-Type-Options", "nosniff")
         fields.append("Content-Security-Policy", "default-src 'none'; sandbox")
-        exchange.respond(HTTPResponse(status: 200, fields: fields, body: message.payload))
+        exchange.respond(OutgoingResponse(status: 200, fields: fields, body: message.payload))
     }
 
     /// RFC 9110 §13.2.2: `If-Modified-Since` counts only without `If-None-Match`.
@@ -159,7 +159,7 @@ struct TopicEndpoint {
         draft.condition = match.isEmpty || match == ["*"] ? .present : .matches(try Self.seqs(match))
         draft.completion = { result in
             switch result {
-            case .success: exchange.respond(HTTPResponse(status: 204))
+            case .success: exchange.respond(OutgoingResponse(status: 204))
             case .failure(let refusal): exchange.refuse(refusal)
             }
         }

@@ -8,7 +8,7 @@ final class JSONSession: ClientSocket {
     /// How many lines of one frame may be no JSON before its sender is taken for a stranger.
     private static let maximumBroken = 100
 
-    init(shard: Shard, socket: WebSocket, client: Client) {
+    init(shard: Shard, socket: WebSocketConnection, client: Client) {
         super.init(shard: shard, socket: socket, client: client, form: .json)
         welcome()
     }

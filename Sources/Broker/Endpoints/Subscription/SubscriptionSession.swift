@@ -2,7 +2,7 @@ internal import WSTransport
 
 /// A subscription socket: messages of one filter as JSON objects, read only.
 final class SubscriptionSession: ClientSocket {
-    init(shard: Shard, socket: WebSocket, client: Client, filter: TopicFilter, wantsSnapshot: Bool) {
+    init(shard: Shard, socket: WebSocketConnection, client: Client, filter: TopicFilter, wantsSnapshot: Bool) {
         super.init(shard: shard, socket: socket, client: client, form: .subscription)
         do throws(Refusal) {
             let seq = try shard.subscribe(self, to: filter, wantsSnapshot: wantsSnapshot, hearsItself: true)

@@ -13,7 +13,7 @@ final class TopicSession: ClientSocket {
     private let topic: Topic
     private let isRetaining: Bool
 
-    init(shard: Shard, socket: WebSocket, client: Client, topic: Topic, options: Options) {
+    init(shard: Shard, socket: WebSocketConnection, client: Client, topic: Topic, options: Options) {
         self.topic = topic
         isRetaining = options.isRetaining
         super.init(shard: shard, socket: socket, client: client, form: .topic)

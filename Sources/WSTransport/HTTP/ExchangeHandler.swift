@@ -2,14 +2,14 @@
 ///
 /// Called on the connection's reactor, so it may be a plain object of that reactor.
 ///
-/// The counterpart of fibjs's `Handler`: function handlers, ``Routing`` and `ws.upgrade` are conformers and nest freely.
-package protocol Handler {
+/// The counterpart of fibjs's `Handler`: function handlers, ``ExchangeRouting`` and `ws.upgrade` are conformers and nest freely.
+package protocol ExchangeHandler {
     /// Answers through `exchange`, now or later on the same reactor. Must not wait.
     func handle(_ exchange: HTTPExchange)
 }
 
 /// A handler made of a closure.
-package struct FunctionHandler: Handler {
+package struct ExchangeFunction: ExchangeHandler {
     private let body: (HTTPExchange) throws(HTTPRefusal) -> Void
 
     /// - Parameter body: a refusal it throws becomes the answer.
@@ -24,11 +24,11 @@ package struct FunctionHandler: Handler {
 ///
 /// A pattern is a path whose last part may be `*`: it then matches everything below, and what it stood for is the
 /// exchange's ``HTTPExchange/captured``, still percent-encoded. No match is 404, a path that is known by other methods 405.
-package struct Routing: Handler {
+package struct ExchangeRouting: ExchangeHandler {
     private struct Route {
         let pattern: String
         let methods: [String]
-        let handler: any Handler
+        let handler: any ExchangeHandler
     }
 
     private var routes: [Route] = []
@@ -38,7 +38,7 @@ package struct Routing: Handler {
     /// Adds a route.
     ///
     /// `GET` answers `HEAD` too; no methods at all: any.
-    package mutating func add(_ methods: [String], _ pattern: String, _ handler: any Handler) {
+    package mutating func add(_ methods: [String], _ pattern: String, _ handler: any ExchangeHandler) {
         routes.append(Route(pattern: pattern, methods: methods, handler: handler))
     }
 
@@ -46,7 +46,7 @@ package struct Routing: Handler {
     package mutating func add(
         _ methods: [String], _ pattern: String, _ body: @escaping (HTTPExchange) throws(HTTPRefusal) -> Void
     ) {
-        add(methods, pattern, FunctionHandler(body))
+        add(methods, pattern, ExchangeFunction(body))
     }
 
     package func handle(_ exchange: HTTPExchange) {
@@ -67,7 +67,7 @@ package struct Routing: Handler {
         if allowed.contains("GET") { allowed.append("HEAD") }
         let list = (allowed + ["OPTIONS"]).joined(separator: ", ")
         if exchange.request.method == "OPTIONS" {
-            return exchange.respond(HTTPResponse(status: 204, fields: ["Allow": list]))
+            return exchange.respond(OutgoingResponse(status: 204, fields: ["Allow": list]))
         }
         exchange.refuse(
             HTTPRefusal(

@@ -19,10 +19,10 @@ package struct HTTPSettings {
     /// Whether answers end their connections, because the server is going away.
     package var isDraining: () -> Bool = { false }
     /// Makes the answer to a request that is turned down.
-    package var makeRefusal: (HTTPRefusal) -> HTTPResponse = { refusal in
+    package var makeRefusal: (HTTPRefusal) -> OutgoingResponse = { refusal in
         var fields = refusal.fields
         fields.append("Content-Type", "text/plain; charset=utf-8")
-        return HTTPResponse(status: refusal.status, fields: fields, body: Array((refusal.message + "\n").utf8))
+        return OutgoingResponse(status: refusal.status, fields: fields, body: Array((refusal.message + "\n").utf8))
     }
     /// Asked at the door; a refusal is answered to the first request.
     package var admit: (SocketAddress?) -> HTTPRefusal? = { _ in nil }
@@ -37,7 +37,7 @@ package struct HTTPSettings {
 /// Listens and serves HTTP/1.1, with WebSocket upgrades where the handler has them.
 ///
 /// Belongs to one reactor.
-package final class HTTPServer {
+package final class HTTPListener {
     private let listener: Listener
 
     /// Starts to serve.
@@ -46,7 +46,7 @@ package final class HTTPServer {
     ///   - descriptor: a listening socket; several reactors may each have one on the same port.
     ///   - settings: asked anew for each connection, so that a reload reaches those that come.
     package init(
-        on reactor: Reactor, listening descriptor: consuming FileDescriptor, handler: any Handler,
+        on reactor: Reactor, listening descriptor: consuming FileDescriptor, handler: any ExchangeHandler,
         settings: @escaping () -> HTTPSettings
     ) throws(Errno) {
         listener = try reactor.listen(on: descriptor) { stream in

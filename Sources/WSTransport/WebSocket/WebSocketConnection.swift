@@ -1,7 +1,7 @@
 /// One WebSocket connection, either role: the machine's bytes in and out, keepalive, the closing handshake.
 ///
 /// Runs on the connection's reactor, and so do all calls to its session.
-package final class WebSocket: StreamDriver {
+package final class WebSocketConnection: StreamDriver {
     package let stream: StreamConnection
     /// The subprotocol agreed upon; empty: none.
     package let subprotocol: String

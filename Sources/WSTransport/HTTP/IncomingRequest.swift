@@ -1,5 +1,5 @@
 /// A request's head, with its target taken apart.
-package struct HTTPRequest: Sendable {
+package struct IncomingRequest: Sendable {
     package let head: HTTPRequestHead
     /// The path below the listener's prefix, as it was sent: percent-encoded, beginning with `/`.
     package let path: String
@@ -14,7 +14,7 @@ package struct HTTPRequest: Sendable {
 }
 
 /// A whole answer.
-package struct HTTPResponse: Sendable {
+package struct OutgoingResponse: Sendable {
     package var status: Int
     package var fields: HTTPFields
     package var body: [UInt8]
