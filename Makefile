@@ -9,6 +9,8 @@ JOBS ?= 2
 ARGS ?=
 # Seconds each fuzz target runs.
 SECONDS ?= 30
+# How often `make crash` kills a broker, and as often again with unsynced writes lost.
+CYCLES ?= 1000
 # Options for pytest:  make test-process PYTEST="-k durability -x"
 PYTEST ?=
 
@@ -17,7 +19,7 @@ CODE := Package.swift Sources Tests
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: run test build test-swift test-process lint format fuzz clean help dependencies test-dependencies
+.PHONY: run test build test-swift test-process lint format fuzz crash clean help dependencies test-dependencies
 
 run: dependencies build ## Install what is missing, build release, start brokerd on 127.0.0.1:8080
 	exec $(RELEASE)/brokerd $(ARGS)
@@ -43,6 +45,10 @@ format: ## Rewrite all Swift files in the house format
 
 fuzz: dependencies ## Run each fuzz target for SECONDS (30)
 	SWIFT="$(SWIFT)" tools/fuzz.sh $(SECONDS)
+
+crash: test-dependencies build ## Kill a broker CYCLES times (1000), and cut its power as often; nothing acknowledged may be lost
+	$(PYTHON) Tests/Process/crash_rig.py --cycles $(CYCLES)
+	$(PYTHON) Tests/Process/crash_rig.py --cycles $(CYCLES) --power
 
 clean: ## Remove everything that was built
 	rm -rf .build

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import random
 import re
 import signal
@@ -39,7 +40,8 @@ def encode_topic(topic):
 class Broker:
     """One data directory and port, and the brokerd that serves them; it can be killed and started again."""
 
-    def __init__(self, directory, config=None, arguments=(), port=None, configured_listen=False):
+    def __init__(self, directory, config=None, arguments=(), port=None, configured_listen=False,
+                 environment=None):
         self.directory = Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
         self.data = self.directory / "data"
@@ -47,6 +49,7 @@ class Broker:
         self.arguments = list(arguments)
         self.config_file = None
         self.configured_listen = configured_listen
+        self.environment = dict(environment or {})
         if config is not None:
             self.config_file = self.directory / "broker.yaml"
             self.config_file.write_text(config)
@@ -72,13 +75,17 @@ class Broker:
         """Starts brokerd and returns once it says that it listens."""
         first_line = len(self.lines)
         self.has_ended = self.asked_to_end = False
-        self.process = subprocess.Popen(
-            self.command(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            cwd=self.directory)
+        self.process = self.launch()
         self._reader = threading.Thread(target=self._read_lines, args=(self.process.stdout,), daemon=True)
         self._reader.start()
         self.listening_line = self.wait_for_line(r"(?i)listen", START_DEADLINE, since=first_line)
         return self
+
+    def launch(self):
+        """The process alone, which nobody reads or waits for."""
+        return subprocess.Popen(
+            self.command(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            cwd=self.directory, env=os.environ | self.environment)
 
     def _read_lines(self, stream):
         for line in stream:
