@@ -19,12 +19,12 @@ CODE := Package.swift Sources Tests
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: run test build test-swift test-process lint format fuzz crash clean help dependencies test-dependencies
+.PHONY: run test build test-swift test-process test-conformance lint format fuzz crash clean help dependencies test-dependencies
 
 run: dependencies build ## Install what is missing, build release, start brokerd on 127.0.0.1:8080
 	exec $(RELEASE)/brokerd $(ARGS)
 
-test: test-dependencies lint test-swift build test-process ## Install what is missing, then run every check and test
+test: test-dependencies lint test-swift build test-process test-conformance ## Install what is missing, then run every check and test
 
 build: ## Build brokerd and brokerctl, optimised
 	$(SWIFT) build -c release -j $(JOBS) --product brokerd
@@ -36,6 +36,9 @@ test-swift: ## Run the Swift tests
 
 test-process: ## Run the tests of the real processes (after `make build`)
 	$(PYTHON) -m pytest Tests/Process $(PYTEST)
+
+test-conformance: ## Play the cases of RFC 6455 and RFC 7692 against brokerd (after `make build`)
+	$(PYTHON) -m pytest Tests/Conformance $(PYTEST)
 
 lint: ## Check the format of all Swift files
 	$(SWIFT) format lint --strict --recursive $(CODE)
@@ -54,7 +57,7 @@ clean: ## Remove everything that was built
 	rm -rf .build
 
 help: ## Show these words
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1	/' | awk -F '\t' '{ printf "  make %-14s %s\n", $$1, $$2 }'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1	/' | awk -F '\t' '{ printf "  make %-17s %s\n", $$1, $$2 }'
 
 dependencies:
 	@SWIFT="$(SWIFT)" tools/install-dependencies.sh build
