@@ -40,6 +40,8 @@ final class LoopbackServer: Sendable {
                 WS.upgrade { exchange, request throws(HTTPRefusal) in
                     var values = WebSocketOptions()
                     values.maximumUnsent = 64 << 20
+                    // Nobody is given up because the machine is busy with other tests.
+                    values.closeTimeout = 60_000_000_000
                     values.compression = compression
                     return Admission(
                         subprotocol: request.subprotocols.contains("second") ? "second" : nil,
