@@ -24,9 +24,14 @@ package enum HTTPDate {
             let hour = number(bytes[17..<19]), let minute = number(bytes[20..<22]), let second = number(bytes[23..<25]),
             year >= 1, hour < 24, minute < 60, second < 60, day >= 1
         else { return nil }
-        let seconds = Int64(dayNumber(year, month + 1, day)) * 86_400 + Int64(hour * 3_600 + minute * 60 + second)
+        let seconds = unixSeconds(year: year, month: month + 1, day: day, hour: hour, minute: minute, second: second)
         // Weekday, separators and the month's length are right if the same text comes out again.
         return format(unixSeconds: seconds) == text ? seconds : nil
+    }
+
+    /// The Unix seconds of a date of the Gregorian calendar, whose parts are in their ranges.
+    static func unixSeconds(year: Int, month: Int, day: Int, hour: Int, minute: Int, second: Int) -> Int64 {
+        Int64(dayNumber(year, month, day)) * 86_400 + Int64(hour * 3_600 + minute * 60 + second)
     }
 
     /// Days since 1970-01-01 of a date of the Gregorian calendar.

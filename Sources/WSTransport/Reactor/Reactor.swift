@@ -37,6 +37,8 @@ internal import Synchronization
     private var soon: [() -> Void] = []
     private var later: [(time: MonotonicTime, body: () -> Void)] = []
     private var drains: [() -> Void] = []
+    private var kept: [UInt64: AnyObject] = [:]
+    private var lastKept: UInt64 = 0
     private var listeners: [Listener] = []
     private let readBytes: UnsafeMutableRawBufferPointer
     private var isStopping = false
@@ -174,6 +176,16 @@ internal import Synchronization
     package func run(afterNanoseconds nanoseconds: Int64, _ body: @escaping () -> Void) {
         later.append((MonotonicTime.now.advanced(byNanoseconds: nanoseconds), body))
     }
+
+    /// Keeps `object` for a task from another thread that knows the number it is given.
+    package func keep(_ object: AnyObject) -> UInt64 {
+        lastKept += 1
+        kept[lastKept] = object
+        return lastKept
+    }
+
+    /// What was kept under that number, once.
+    package func takeKept(_ number: UInt64) -> AnyObject? { kept.removeValue(forKey: number) }
 
     private func runDueTasks() {
         guard !later.isEmpty else { return }

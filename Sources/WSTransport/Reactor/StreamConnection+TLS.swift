@@ -10,14 +10,24 @@ extension StreamConnection {
         return true
     }
 
-    /// Puts a client's TLS between the socket, which is connecting, and the driver; `false` when memory has run out.
+    /// Puts a client's TLS between the socket, which is connected, and the driver, and begins its handshake; `false` when
+    /// `host` cannot be verified, or memory has run out.
     ///
-    /// ``StreamDriver/drained()`` comes when the server is known to be `host`, instead of when the socket is connected.
-    func secure(asClient context: TLSContext, host: String) -> Bool {
-        guard let session = TLSSession(client: context, host: host, pipe: reactor.tlsPipe) else { return false }
-        tls = TLSFilter(session, isClient: true)
+    /// ``StreamDriver/drained()`` comes when the server is known to be `host`.
+    ///
+    /// - Parameter port: tickets are kept for `host` and it; `nil`: none are.
+    func secure(asClient context: TLSContext, host: String, port: UInt16?) -> Bool {
+        let session = TLSSession(client: context, host: host, pipe: reactor.tlsPipe, port: port)
+        guard let session else { return false }
+        let filter = TLSFilter(session, isClient: true)
+        tls = filter
+        filter.start()
+        if flushBacklog() { watch() }
         return true
     }
+
+    /// Whether it has TLS whose handshake is done.
+    package var isSecured: Bool { tls?.isEstablished ?? false }
 
     /// What ended its TLS; `nil`: nothing, or it has none.
     package var tlsFailure: TLSError? { tls?.session.failure }

@@ -295,7 +295,6 @@ package final class StreamConnection {
     }
 
     private func becameWritable() {
-        tls?.startIfClient()
         guard flushBacklog() else { return }
         watch()
         guard !hasUnsent else { return }

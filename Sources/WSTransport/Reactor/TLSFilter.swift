@@ -10,7 +10,6 @@ final class TLSFilter {
     /// What is answered, in plaintext, to a peer that speaks no TLS; empty: nothing.
     let plainAnswer: [UInt8]
     let isClient: Bool
-    private var isStarted: Bool
     private var hasHeard = false
     private var ciphertext: [UInt8] = []
     private var sentOfCiphertext = 0
@@ -22,12 +21,11 @@ final class TLSFilter {
     /// The plaintext of a record (RFC 8446 §5.1), which is what is encrypted at once, in bytes.
     private static let record = 16 * 1024
 
-    /// A server's filter waits for its peer; a client's is started when the socket is connected.
+    /// A server's filter waits for its peer; a client's is to be started.
     init(_ session: TLSSession, isClient: Bool, plainAnswer: [UInt8] = []) {
         self.session = session
         self.plainAnswer = plainAnswer
         self.isClient = isClient
-        isStarted = !isClient
     }
 
     var isEstablished: Bool { session.isEstablished }
@@ -37,10 +35,8 @@ final class TLSFilter {
     /// Ciphertext that the socket has not taken, in bytes.
     var unsentBytes: Int { ciphertext.count - sentOfCiphertext }
 
-    /// Begins the handshake, once.
-    func startIfClient() {
-        guard !isStarted else { return }
-        isStarted = true
+    /// Begins a client's handshake.
+    func start() {
         session.start()
         keepOutput()
     }

@@ -20,6 +20,9 @@ package enum TLSTrust: Hashable, Sendable {
     case system
     /// Those of the authorities in a PEM file, and no others.
     case file(String)
+    /// Everybody's: nothing is verified, neither the certificate nor its name. Whoever is on the way can read along and change
+    /// what is said.
+    case anyone
 }
 
 /// What TLS connections of one kind share: keys, authorities, versions, ciphers.
@@ -30,6 +33,8 @@ package enum TLSTrust: Hashable, Sendable {
     // A context is counted and locked by OpenSSL; nothing changes it after `init`.
     nonisolated(unsafe) let handle: OpaquePointer
     private let names: ServerNames?
+    /// Where a client's sessions find a ticket, and leave the next.
+    let tickets = TLSTicketStore()
 
     private init(_ handle: OpaquePointer, names: ServerNames?) {
         unsafe self.handle = handle
@@ -86,15 +91,17 @@ package enum TLSTrust: Hashable, Sendable {
             case .file(let path):
                 let isDone = unsafe SSL_CTX_load_verify_file(handle, path) == 1
                 if !isDone { throw failure(.authorities, path) }
+            case .anyone: break
             }
             if let identity { try unsafe use(identity, handle) }
         } catch {
             unsafe SSL_CTX_free(handle)
             throw error
         }
-        unsafe SSL_CTX_set_verify(handle, SSL_VERIFY_PEER, nil)
-        // Client sessions are for who asks for them: ``TLSSession/ticket``.
-        unsafe tls_context_set_session_cache(handle, Int(SSL_SESS_CACHE_OFF))
+        unsafe SSL_CTX_set_verify(handle, trust == .anyone ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, nil)
+        unsafe tls_context_set_session_cache(
+            handle, Int(SSL_SESS_CACHE_CLIENT) | Int(tls_session_cache_no_internal))
+        unsafe SSL_CTX_sess_set_new_cb(handle) { session, ticket in unsafe TLSSession.keep(ticket, of: session) }
         _ = unsafe SSL_CTX_set_alpn_protos(handle, httpProtocol, UInt32(httpProtocol.count))
         return unsafe TLSContext(handle, names: nil)
     }

@@ -15,12 +15,14 @@ internal import COpenSSL
     /// What ended it; `nil`: nothing so far.
     package private(set) var failure: TLSError?
     private let context: TLSContext
+    /// What the context's tickets know the server by; `nil`: none is kept.
+    private let server: String?
     private let handle: OpaquePointer
     private var isClosing = false
 
     /// A server's session; `nil` when memory has run out.
     package convenience init?(server context: TLSContext, pipe: TLSPipe) {
-        self.init(context, pipe)
+        self.init(context, pipe, server: nil)
         unsafe SSL_set_accept_state(handle)
     }
 
@@ -29,9 +31,14 @@ internal import COpenSSL
     /// - Parameters:
     ///   - host: the server's name or numeric address, which its certificate must have.
     ///   - ticket: of an earlier session with the same server, to resume it.
-    package convenience init?(client context: TLSContext, host: String, pipe: TLSPipe, ticket: TLSTicket? = nil) {
-        self.init(context, pipe)
+    ///   - port: with `host` it names the server among those whose tickets the context keeps: one of them is used, and those
+    ///     to come are kept; `nil`: neither.
+    package convenience init?(
+        client context: TLSContext, host: String, pipe: TLSPipe, ticket: TLSTicket? = nil, port: UInt16? = nil
+    ) {
+        self.init(context, pipe, server: port.map { "\(host) \($0)" })
         unsafe SSL_set_connect_state(handle)
+        unsafe _ = SSL_set_ex_data(handle, 0, Unmanaged.passUnretained(self).toOpaque())
         let isAddress = unsafe X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(handle), host) == 1
         if !isAddress {
             // RFC 6066 §3: names only.
@@ -39,10 +46,12 @@ internal import COpenSSL
                 return nil
             }
         }
-        if let ticket { unsafe _ = SSL_set_session(handle, ticket.handle) }
+        if let ticket = ticket ?? server.flatMap(context.tickets.take) {
+            unsafe _ = SSL_set_session(handle, ticket.handle)
+        }
     }
 
-    private init?(_ context: TLSContext, _ pipe: TLSPipe) {
+    private init?(_ context: TLSContext, _ pipe: TLSPipe, server: String?) {
         guard let handle = unsafe SSL_new(context.handle) else { return nil }
         guard let bio = unsafe pipe.makeBIO() else {
             unsafe SSL_free(handle)
@@ -51,6 +60,7 @@ internal import COpenSSL
         unsafe SSL_set_bio(handle, bio, bio)
         unsafe self.handle = handle
         self.context = context
+        self.server = server
         self.pipe = pipe
     }
 
@@ -160,11 +170,23 @@ internal import COpenSSL
     }
 }
 
+extension TLSSession {
+    /// Takes a ticket that a server has just sent; 1 where it is kept.
+    static func keep(_ ticket: OpaquePointer?, of session: OpaquePointer?) -> Int32 {
+        guard let ticket = unsafe ticket, let owner = unsafe SSL_get_ex_data(session, 0) else { return 0 }
+        let session = unsafe Unmanaged<TLSSession>.fromOpaque(owner).takeUnretainedValue()
+        guard let server = session.server, unsafe SSL_SESSION_is_resumable(ticket) == 1 else { return 0 }
+        session.context.tickets.put(unsafe TLSTicket(ticket), of: server)
+        return 1
+    }
+}
+
 /// A session that a client may resume.
 ///
-/// RFC 8446 §2.2.
-@safe package final class TLSTicket {
-    fileprivate let handle: OpaquePointer
+/// RFC 8446 §2.2. Any thread.
+@safe package final class TLSTicket: Sendable {
+    // A session is counted by OpenSSL; nothing changes it here.
+    nonisolated(unsafe) fileprivate let handle: OpaquePointer
 
     fileprivate init(_ handle: OpaquePointer) { unsafe self.handle = handle }
 

@@ -1,153 +1,116 @@
-/// Connects, and does the client's side of the opening handshake (RFC 6455 §4.1).
+/// Does the client's side of the opening handshake on a connected stream (RFC 6455 §4.1).
 ///
 /// Runs on the connection's reactor.
 final class ClientHandshake: StreamDriver {
-    /// What is asked, of whom.
-    struct Attempt: Sendable {
-        let address: SocketAddress
-        let host: String
-        let path: String
+    /// What is asked.
+    struct Request {
+        let url: WebSocketURL
         let options: ClientOptions
-        let timeout: Int64
+        /// What the request has besides the handshake's own fields.
+        let fields: HTTPFields
         /// `nil`: without TLS.
         let security: Security?
+        let deadline: MonotonicTime
     }
 
     /// How the server is known.
-    struct Security: Sendable {
+    struct Security {
         let context: TLSContext
         /// The name, or numeric address, that its certificate must have.
         let name: String
+        let port: UInt16
     }
 
-    private enum Phase {
-        case connecting
-        case head
-        case body(status: Int, length: Int)
-        case done
+    /// What came of it.
+    enum Outcome {
+        /// The driver of the stream is to be set at once, for what the server says next may have come already.
+        case opened(Handshake.Agreement, HTTPResponseHead)
+        case refused(AnswerReader.Answer)
+        case failed(ConnectError)
     }
 
-    /// The longest head of an answer, and the longest body of a refusal that is read, in bytes.
-    private static let maximumHead = 16 * 1024
-    private static let maximumBody = 64 * 1024
+    private enum Phase { case securing, asking, done }
 
     private let stream: StreamConnection
-    private let attempt: Attempt
+    private let request: Request
     private let key = Handshake.makeKey()
-    private let completion: (Result<WebSocketConnection, ConnectError>) -> Void
-    private var phase = Phase.connecting
-    private var body: [UInt8] = []
+    private let completion: (Outcome) -> Void
+    private var phase = Phase.securing
+    private var reader = AnswerReader { $0 == 101 }
 
-    private init(
-        stream: StreamConnection, attempt: Attempt,
-        completion: @escaping (Result<WebSocketConnection, ConnectError>) -> Void
-    ) {
+    private init(_ stream: StreamConnection, _ request: Request, _ completion: @escaping (Outcome) -> Void) {
         self.stream = stream
-        self.attempt = attempt
+        self.request = request
         self.completion = completion
     }
 
-    /// Starts `attempt`.
-    ///
-    /// `completion` is called once: with a socket whose session is to be set at once, for its first message may
-    /// have come already, or with the reason why there is none.
+    /// Begins; `completion` is called once. Unless it opened, the stream has been reset then.
     static func begin(
-        _ attempt: Attempt, on reactor: Reactor,
-        _ completion: @escaping (Result<WebSocketConnection, ConnectError>) -> Void
+        _ stream: StreamConnection, _ request: Request, _ completion: @escaping (Outcome) -> Void
     ) {
-        do throws(Errno) {
-            let descriptor = try Socket.connecting(to: attempt.address)
-            let stream = reactor.adopt(descriptor, peer: attempt.address, isConnecting: true)
-            if let security = attempt.security, !stream.secure(asClient: security.context, host: security.name) {
-                stream.reset()
-                return completion(.failure(.insecure(.failed("the name \(security.name) cannot be verified"))))
-            }
-            stream.driver = ClientHandshake(stream: stream, attempt: attempt, completion: completion)
-            stream.setDeadline(reactor.now.advanced(byNanoseconds: attempt.timeout))
-        } catch {
-            completion(.failure(.unreachable(error)))
+        let handshake = ClientHandshake(stream, request, completion)
+        stream.driver = handshake
+        stream.setDeadline(request.deadline)
+        guard let security = request.security else { return handshake.ask() }
+        if !stream.secure(asClient: security.context, host: security.name, port: security.port) {
+            handshake.fail(.insecure(.failed("the name \(security.name) cannot be verified")))
         }
     }
 
-    /// The socket is writable for the first time, or its TLS handshake is done: it is connected.
-    func drained() {
-        guard case .connecting = phase else { return }
-        phase = .head
-        let options = attempt.options
+    /// The server is known to be the one that was meant.
+    func drained() { if case .securing = phase, stream.isSecured { ask() } }
+
+    private func ask() {
+        phase = .asking
+        let options = request.options
         stream.send(
             Handshake.request(
-                host: attempt.host, path: attempt.path, key: key, origin: options.origin,
-                subprotocols: options.subprotocols, compression: options.webSocket.compression, fields: options.fields))
+                host: request.url.endpoint.hostField, path: request.url.target, key: key, origin: options.origin,
+                subprotocols: options.subprotocols, compression: options.webSocket.compression, fields: request.fields))
     }
 
     func received(_ bytes: UnsafeMutableRawBufferPointer) -> Int {
-        switch phase {
-        case .connecting, .done: return bytes.count
-        case .head: return unsafe receivedHead(UnsafeRawBufferPointer(bytes))
-        case .body(let status, let length):
-            let part = min(bytes.count, length - body.count)
-            unsafe body.append(contentsOf: bytes[..<part])
-            if body.count == length { fail(.refused(status: status, body: body)) }
-            return bytes.count
-        }
-    }
-
-    private func receivedHead(_ bytes: UnsafeRawBufferPointer) -> Int {
-        var taken = 0
+        guard case .asking = phase else { return bytes.count }
         do throws(HTTPParseError) {
-            while true {
-                let rest = unsafe UnsafeRawBufferPointer(rebasing: bytes[taken...])
-                guard
-                    let (head, count) = try unsafe HTTPHeadParser.parseResponse(rest, maximumHeadSize: Self.maximumHead)
-                else { return taken }
-                taken += count
-                // RFC 9110 §15.2: other interim answers may precede the one that counts.
-                if (100..<200).contains(head.status), head.status != 101 { continue }
-                answered(head)
-                return taken
-            }
+            let (taken, answer) = try unsafe reader.take(UnsafeRawBufferPointer(bytes))
+            if let answer { answered(answer) }
+            return taken
         } catch {
             fail(.invalidAnswer("\(error)"))
             return bytes.count
         }
     }
 
-    private func answered(_ head: HTTPResponseHead) {
-        guard head.status == 101 else { return refused(head) }
+    private func answered(_ answer: AnswerReader.Answer) {
+        guard answer.head.status == 101 else { return end(.refused(answer)) }
         do throws(Handshake.ResponseError) {
             let agreed = try Handshake.checkResponse(
-                head, key: key, offered: attempt.options.subprotocols,
-                compression: attempt.options.webSocket.compression)
-            phase = .done
-            let socket = WebSocketConnection(
-                stream: stream, role: .client, subprotocol: agreed.subprotocol ?? "", compression: agreed.compression,
-                options: WebSocketConnection.Options(attempt.options.webSocket))
-            stream.driver = socket
-            completion(.success(socket))
+                answer.head, key: key, offered: request.options.subprotocols,
+                compression: request.options.webSocket.compression)
+            end(.opened(agreed, answer.head))
         } catch {
             fail(.invalidAnswer(error.reason))
         }
     }
 
-    private func refused(_ head: HTTPResponseHead) {
-        let length = head.fields.only("Content-Length").flatMap { Int($0) } ?? 0
-        guard (1...Self.maximumBody).contains(length) else {
-            return fail(.refused(status: head.status, body: []))
-        }
-        phase = .body(status: head.status, length: length)
-    }
+    private func fail(_ error: ConnectError) { end(.failed(error)) }
 
-    private func fail(_ error: ConnectError) {
+    private func end(_ outcome: Outcome) {
         if case .done = phase { return }
         phase = .done
-        completion(.failure(error))
+        if case .opened = outcome {
+            stream.setDeadline(nil)
+            return completion(outcome)
+        }
         stream.reset()
+        completion(outcome)
     }
 
     func receivedEnd() {
         // What was understood of a refusal says more than that it was cut off.
-        if case .body(let status, _) = phase { return fail(.refused(status: status, body: [])) }
-        fail(.connectionLost)
+        guard var answer = reader.begun else { return fail(.connectionLost) }
+        answer.body = []
+        end(.refused(answer))
     }
 
     func deadlinePassed() { fail(.timedOut) }

@@ -5,6 +5,13 @@ enum ClientReactor {
     /// Its sessions by number, so that tasks can name what must stay on the reactor.
     private final class Table {
         var sessions: [UInt64: ClientSession] = [:]
+        /// Those that are not open yet.
+        var openings: [UInt64: ClientOpening] = [:]
+    }
+
+    /// Whether the task that opens a WebSocket has been cancelled.
+    private final class Patience: Sendable {
+        let isOver = Atomic<Bool>(false)
     }
 
     private static let shared: Result<Remote, Errno> = start()
@@ -31,30 +38,38 @@ enum ClientReactor {
         remote.run { reactor in task((reactor.attachment as? Table)?.sessions[number]) }
     }
 
-    /// Makes `attempt`, and of its socket the session of that number; returns the subprotocol agreed upon.
+    /// Opens a WebSocket, and makes of it the session of that number; returns the subprotocol agreed upon.
     static func open(
-        _ attempt: ClientHandshake.Attempt, number: UInt64, inbox: ClientInbox
+        _ url: WebSocketURL, _ options: ClientOptions, number: UInt64, inbox: ClientInbox
     ) async -> Result<String, ConnectError> {
         let remote: Remote
         switch shared {
         case .success(let started): remote = started
         case .failure(let error): return .failure(.unreachable(error))
         }
-        return await withCheckedContinuation { continuation in
-            remote.run { reactor in
-                ClientHandshake.begin(attempt, on: reactor) { result in
-                    switch result {
-                    case .success(let socket):
-                        let table = reactor.attachment as? Table
-                        table?.sessions[number] = ClientSession(
-                            socket: socket, inbox: inbox, maximumUnsent: attempt.options.maximumUnsent
-                        ) { [weak table] in table?.sessions[number] = nil }
-                        continuation.resume(returning: .success(socket.subprotocol))
-                    case .failure(let error):
-                        continuation.resume(returning: .failure(error))
+        let patience = Patience()
+        return await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                remote.run { reactor in
+                    guard let table = reactor.attachment as? Table, !patience.isOver.load(ordering: .acquiring) else {
+                        return continuation.resume(returning: .failure(.cancelled))
+                    }
+                    table.openings[number] = ClientOpening.begin(url, options, on: reactor) { [unowned table] result in
+                        table.openings[number] = nil
+                        continuation.resume(
+                            returning: result.map { opened in
+                                let socket = opened.makeWebSocket()
+                                table.sessions[number] = ClientSession(
+                                    socket: socket, inbox: inbox, maximumUnsent: options.maximumUnsent
+                                ) { [weak table] in table?.sessions[number] = nil }
+                                return socket.subprotocol
+                            })
                     }
                 }
             }
+        } onCancel: {
+            patience.isOver.store(true, ordering: .releasing)
+            remote.run { reactor in (reactor.attachment as? Table)?.openings[number]?.cancel() }
         }
     }
 }

@@ -27,22 +27,25 @@ package enum Endpoint: Hashable, Sendable, CustomStringConvertible {
         }
     }
 
+    /// The address where nobody needs to be asked for it; `nil`: ``resolve()`` has to find it.
+    var numericAddresses: Result<[SocketAddress], ConnectError>? {
+        switch self {
+        case .unix(let path):
+            SocketAddress(path: path).map { .success([$0]) }
+                ?? .failure(.unusablePath("a socket's path is 1 to 107 bytes long"))
+        case .internet(let host, let port, _): SocketAddress(host: host, port: port).map { .success([$0]) }
+        }
+    }
+
     /// The addresses to try, in the resolver's order; at least one.
     ///
     /// May wait for the resolver.
     ///
     /// The corresponding C function is `getaddrinfo`.
     func resolve() throws(ConnectError) -> [SocketAddress] {
-        switch self {
-        case .unix(let path):
-            guard let address = SocketAddress(path: path) else {
-                throw .unusablePath("a socket's path is 1 to 107 bytes long")
-            }
-            return [address]
-        case .internet(let host, let port, _):
-            if let address = SocketAddress(host: host, port: port) { return [address] }
-            return try Self.lookUp(host, port)
-        }
+        if let addresses = numericAddresses { return try addresses.get() }
+        guard case .internet(let host, let port, _) = self else { return [] }
+        return try Self.lookUp(host, port)
     }
 
     private static func lookUp(_ host: String, _ port: UInt16) throws(ConnectError) -> [SocketAddress] {

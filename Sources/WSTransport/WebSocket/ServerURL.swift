@@ -53,35 +53,13 @@ package struct ServerURL: Hashable, Sendable {
         pathPrefix = String(path)
     }
 
-    private static func endpoint(_ authority: Substring, _ isSecure: Bool) throws(ParseError) -> Endpoint {
-        let host: Substring
-        let rest: Substring
-        if authority.first == "[" {
-            guard let end = authority.firstIndex(of: "]") else { throw .malformedHost }
-            host = authority[authority.index(after: authority.startIndex)..<end]
-            rest = authority[authority.index(after: end)...]
-            guard SocketAddress(host: String(host), port: 0) != nil, host.contains(":") else { throw .malformedHost }
-        } else {
-            host = authority.prefix { $0 != ":" }
-            rest = authority[host.endIndex...]
-            guard !host.isEmpty, host.utf8.allSatisfy(isHostByte) else { throw .malformedHost }
-        }
-        guard !rest.isEmpty else {
-            return .internet(host: String(host), port: isSecure ? 443 : 80, isSecure: isSecure)
-        }
-        let digits = rest.dropFirst()
-        guard rest.first == ":", digits.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let port = UInt16(digits),
-            port > 0
-        else { throw .malformedPort }
-        return .internet(host: String(host), port: port, isSecure: isSecure)
-    }
-
-    /// RFC 3986 §3.2.2 without percent-encoding: letters, digits and `-._~`.
-    private static func isHostByte(_ byte: UInt8) -> Bool {
-        switch byte {
-        case 0x30...0x39, 0x41...0x5A, 0x61...0x7A: true
-        case UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "~"): true
-        default: false
+    private static func endpoint(_ text: Substring, _ isSecure: Bool) throws(ParseError) -> Endpoint {
+        do throws(URLAuthority.Problem) {
+            let authority = try URLAuthority(parsing: text)
+            let port = authority.port ?? (isSecure ? 443 : 80)
+            return .internet(host: authority.host, port: port, isSecure: isSecure)
+        } catch {
+            throw error == .port ? .malformedPort : .malformedHost
         }
     }
 }

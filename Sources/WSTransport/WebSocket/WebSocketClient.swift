@@ -9,7 +9,7 @@ package final class WebSocketClient: Sendable {
     private let number: UInt64
     private let inbox: ClientInbox
 
-    fileprivate init(subprotocol: String, number: UInt64, inbox: ClientInbox) {
+    init(subprotocol: String, number: UInt64, inbox: ClientInbox) {
         self.subprotocol = subprotocol
         self.number = number
         self.inbox = inbox
@@ -55,50 +55,4 @@ package final class WebSocketClient: Sendable {
 
     /// How the connection ended; `nil` as long as it has not.
     package var closeEvent: CloseEvent? { inbox.closeEvent }
-}
-
-extension WS {
-    /// Opens a WebSocket.
-    ///
-    /// Looks the host up on the caller's thread, then tries its addresses one after the other. Cancelling the task
-    /// does not cut it short; ``ClientOptions/handshakeTimeout`` does.
-    ///
-    /// - Parameter path: with its query; percent-encoded already.
-    package static func connect(
-        _ endpoint: Endpoint, path: String, options: ClientOptions = ClientOptions()
-    ) async throws(ConnectError) -> WebSocketClient {
-        let addresses = try endpoint.resolve()
-        let security = try security(of: endpoint, options)
-        let number = ClientReactor.makeNumber()
-        let inbox = ClientInbox(maximumHeld: options.maximumHeld) {
-            ClientReactor.run(number) { $0?.resumeReading() }
-        }
-        var failure = ConnectError.timedOut
-        for address in addresses {
-            let attempt = ClientHandshake.Attempt(
-                address: address, host: endpoint.hostField, path: path, options: options,
-                timeout: options.handshakeTimeout / Int64(addresses.count), security: security)
-            switch await ClientReactor.open(attempt, number: number, inbox: inbox) {
-            case .success(let subprotocol):
-                return WebSocketClient(subprotocol: subprotocol, number: number, inbox: inbox)
-            case .failure(.refused(let status, let body)): throw .refused(status: status, body: body)
-            case .failure(let error): failure = error
-            }
-        }
-        throw failure
-    }
-
-    private static let systemTrust = Result { () throws(TLSFileError) in try TLSContext.client(.system) }
-
-    private static func security(
-        of endpoint: Endpoint, _ options: ClientOptions
-    ) throws(ConnectError) -> ClientHandshake.Security? {
-        guard case .internet(let host, _, isSecure: true) = endpoint else { return nil }
-        do throws(TLSFileError) {
-            if let context = options.tls { return ClientHandshake.Security(context: context, name: host) }
-            return ClientHandshake.Security(context: try systemTrust.get(), name: host)
-        } catch {
-            throw .unusableFile(error)
-        }
-    }
 }

@@ -1,0 +1,110 @@
+internal import CLinux
+internal import Glibc
+internal import Synchronization
+
+/// A few threads for work that would keep a reactor waiting, done in the order given.
+///
+/// Threads start when there is work for them, and stay. Any thread.
+package final class WorkerPool: Sendable {
+    package typealias Work = @Sendable () -> Void
+
+    private struct State {
+        var waiting: [Work] = []
+        /// Those before it are done or under way.
+        var first = 0
+        var threads = 0
+        var idle = 0
+
+        var count: Int { waiting.count - first }
+
+        mutating func take() -> Work? {
+            guard first < waiting.count else { return nil }
+            let work = waiting[first]
+            first += 1
+            if first == waiting.count || first >= 1024 {
+                waiting.removeFirst(first)
+                first = 0
+            }
+            return work
+        }
+    }
+
+    private let state = Mutex(State())
+    private let name: String
+    private let maximumThreads: Int
+    private let maximumWaiting: Int
+    /// Counts the wake-ups that idle threads have not taken yet.
+    private let semaphore: Int32
+
+    /// A pool without threads yet.
+    ///
+    /// - Parameters:
+    ///   - name: of its threads, 15 bytes at most.
+    ///   - maximumWaiting: the most that may wait for a thread.
+    package init(name: String, maximumThreads: Int, maximumWaiting: Int) {
+        self.name = name
+        self.maximumThreads = max(1, maximumThreads)
+        self.maximumWaiting = maximumWaiting
+        semaphore = eventfd(0, Int32(EFD_CLOEXEC) | Int32(EFD_SEMAPHORE))
+    }
+
+    /// How much waits for a thread.
+    package var waiting: Int { state.withLock { $0.count } }
+
+    private enum Need { case nothing, wakeup, thread }
+
+    /// Has a thread do `work`; `false` when too much waits already, or there can be no thread.
+    package func run(_ work: @escaping Work) -> Bool {
+        let need = state.withLock { state -> Need? in
+            guard state.count < maximumWaiting else { return nil }
+            state.waiting.append(work)
+            if state.idle > 0 {
+                state.idle -= 1
+                return .wakeup
+            }
+            guard state.threads < maximumThreads else { return .nothing }
+            state.threads += 1
+            return .thread
+        }
+        switch need {
+        case .none: return false
+        case .nothing: return true
+        case .wakeup:
+            _ = eventfd_write(semaphore, 1)
+            return true
+        case .thread: return startOne()
+        }
+    }
+
+    private func startOne() -> Bool {
+        do throws(Errno) {
+            _ = try startThread(named: name) { [self] in serve() }
+            return true
+        } catch {
+            return state.withLock { state in
+                state.threads -= 1
+                // The threads there are will come to it.
+                if state.threads > 0 { return true }
+                state.waiting.removeAll()
+                state.first = 0
+                return false
+            }
+        }
+    }
+
+    private func serve() {
+        while true {
+            let work = state.withLock { state -> Work? in
+                let work = state.take()
+                if work == nil { state.idle += 1 }
+                return work
+            }
+            if let work { work() } else { rest() }
+        }
+    }
+
+    private func rest() {
+        var value: eventfd_t = 0
+        while unsafe eventfd_read(semaphore, &value) != 0, Errno.current == .interrupted {}
+    }
+}

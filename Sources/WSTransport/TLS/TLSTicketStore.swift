@@ -1,0 +1,45 @@
+internal import Synchronization
+
+/// The newest tickets of a client's servers, so that the next connection to one needs no certificates.
+///
+/// A ticket is used once (RFC 8446 §C.4). Any thread.
+final class TLSTicketStore: Sendable {
+    /// The most servers whose ticket is kept.
+    static let maximum = 256
+    /// The most tickets of one server: as many connections may begin at once by one each.
+    static let maximumOfServer = 4
+
+    private struct State {
+        var tickets: [String: [TLSTicket]] = [:]
+        /// The servers, the one that has waited longest first.
+        var order: [String] = []
+    }
+
+    private let state = Mutex(State())
+
+    /// Keeps a ticket of `server`, at the cost of the oldest.
+    func put(_ ticket: TLSTicket, of server: String) {
+        state.withLock { state in
+            if state.tickets[server] == nil {
+                state.order.append(server)
+                if state.order.count > Self.maximum { state.tickets[state.order.removeFirst()] = nil }
+            }
+            state.tickets[server, default: []].append(ticket)
+            if state.tickets[server, default: []].count > Self.maximumOfServer {
+                state.tickets[server]?.removeFirst()
+            }
+        }
+    }
+
+    /// The newest ticket of `server`, which is given away; `nil`: there is none.
+    func take(_ server: String) -> TLSTicket? {
+        state.withLock { state in
+            guard let ticket = state.tickets[server]?.popLast() else { return nil }
+            if state.tickets[server]?.isEmpty == true {
+                state.tickets[server] = nil
+                state.order.removeAll { $0 == server }
+            }
+            return ticket
+        }
+    }
+}

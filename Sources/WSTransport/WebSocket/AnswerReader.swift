@@ -1,0 +1,47 @@
+/// Reads the answer to a client's one request: its head, and the body of a refusal where that is short.
+struct AnswerReader {
+    /// An answer that is whole, or as much of it as came.
+    struct Answer {
+        let head: HTTPResponseHead
+        /// Empty where there is none, or one of unknown or great length.
+        var body: [UInt8] = []
+    }
+
+    /// The longest head, and the longest body that is read, in bytes.
+    private static let maximumHead = 16 * 1024
+    private static let maximumBody = 64 * 1024
+
+    /// Whether an answer of that status is all head.
+    private let isAccepting: (Int) -> Bool
+    private var length = 0
+    /// A refusal whose body is not whole.
+    private(set) var begun: Answer?
+
+    /// - Parameter isAccepting: whether a status opens what was asked for, so that no body follows.
+    init(isAccepting: @escaping (Int) -> Bool) { self.isAccepting = isAccepting }
+
+    /// Takes what has come: how much of it, and the answer once there is one.
+    mutating func take(
+        _ bytes: UnsafeRawBufferPointer
+    ) throws(HTTPParseError) -> (byteCount: Int, answer: Answer?) {
+        var taken = 0
+        while begun == nil {
+            let rest = unsafe UnsafeRawBufferPointer(rebasing: bytes[taken...])
+            guard let (head, count) = try unsafe HTTPHeadParser.parseResponse(rest, maximumHeadSize: Self.maximumHead)
+            else { return (taken, nil) }
+            taken += count
+            // RFC 9110 §15.2: interim answers may precede the one that counts.
+            if (100..<200).contains(head.status), !isAccepting(head.status) { continue }
+            length = head.fields.only("Content-Length").flatMap { Int($0) } ?? 0
+            guard !isAccepting(head.status), (1...Self.maximumBody).contains(length) else {
+                return (taken, Answer(head: head))
+            }
+            begun = Answer(head: head)
+        }
+        guard var answer = begun else { return (taken, nil) }
+        let part = min(bytes.count - taken, length - answer.body.count)
+        unsafe answer.body.append(contentsOf: bytes[taken..<taken + part])
+        begun = answer
+        return (taken + part, answer.body.count == length ? answer : nil)
+    }
+}

@@ -1,0 +1,50 @@
+/// An HTTP proxy that leads to servers by CONNECT (RFC 9110 §9.3.6).
+package struct ClientProxy: Hashable, Sendable {
+    /// Where it listens.
+    package let endpoint: Endpoint
+    /// What `Proxy-Authorization` says; `nil`: nothing.
+    package let credentials: BasicCredentials?
+
+    /// Why a text names no proxy.
+    package enum ParseError: Error, Equatable, Sendable, CustomStringConvertible {
+        /// Another scheme than `http`, or none.
+        case unknownScheme
+        case malformedUser
+        case malformedAddress
+        /// Something behind the port.
+        case surplus
+
+        /// A phrase for people.
+        package var description: String {
+            switch self {
+            case .unknownScheme: "expected http://HOST:PORT"
+            case .malformedUser: "the user or the password is malformed"
+            case .malformedAddress: "the host or the port is missing or malformed"
+            case .surplus: "nothing may follow the port"
+            }
+        }
+    }
+
+    /// A proxy at `endpoint`.
+    package init(endpoint: Endpoint, credentials: BasicCredentials? = nil) {
+        self.endpoint = endpoint
+        self.credentials = credentials
+    }
+
+    /// Reads `http://user:password@host:port`; where no port is given it is 80.
+    package init(parsing text: String) throws(ParseError) {
+        guard text.prefix(7).isSameIgnoringCase("http://") else { throw .unknownScheme }
+        let url: WebSocketURL
+        do throws(WebSocketURL.ParseError) {
+            url = try WebSocketURL(parsing: text)
+        } catch {
+            switch error {
+            case .malformedUser: throw .malformedUser
+            case .unknownScheme, .malformedHost, .malformedPort: throw .malformedAddress
+            case .malformedPath, .fragment: throw .surplus
+            }
+        }
+        guard url.target == "/" else { throw .surplus }
+        self.init(endpoint: url.endpoint, credentials: url.credentials)
+    }
+}

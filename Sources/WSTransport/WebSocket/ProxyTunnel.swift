@@ -1,0 +1,78 @@
+/// Asks a proxy for a tunnel to a server (RFC 9110 §9.3.6).
+///
+/// Runs on the connection's reactor.
+final class ProxyTunnel: StreamDriver {
+    typealias Completion = (Result<Void, ConnectError>) -> Void
+
+    private let stream: StreamConnection
+    private var reader = AnswerReader { (200..<300).contains($0) }
+    private var completion: Completion?
+
+    private init(_ stream: StreamConnection, _ completion: @escaping Completion) {
+        self.stream = stream
+        self.completion = completion
+    }
+
+    /// Asks for a tunnel to `endpoint`; after a success `stream` has no driver and leads there.
+    static func begin(
+        _ stream: StreamConnection, to endpoint: Endpoint, credentials: BasicCredentials?, deadline: MonotonicTime,
+        _ completion: @escaping Completion
+    ) {
+        stream.driver = ProxyTunnel(stream, completion)
+        stream.setDeadline(deadline)
+        // RFC 9112 §3.2.3: the port is always there.
+        var fields: HTTPFields = ["Host": endpoint.description]
+        if let credentials { fields.append("Proxy-Authorization", credentials.fieldValue) }
+        var request = Array("CONNECT \(endpoint) HTTP/1.1\r\n".utf8)
+        Handshake.appendFields([fields], to: &request)
+        stream.send(request)
+    }
+
+    func received(_ bytes: UnsafeMutableRawBufferPointer) -> Int {
+        do throws(HTTPParseError) {
+            let (taken, answer) = try unsafe reader.take(UnsafeRawBufferPointer(bytes))
+            if let answer {
+                guard (200..<300).contains(answer.head.status) else { return refused(answer, bytes.count) }
+                // Nobody has asked the server anything yet.
+                guard taken == bytes.count else { return failed("bytes came before the server's", bytes.count) }
+                finish(.success(()))
+            }
+            return taken
+        } catch {
+            return failed("its answer is not that of a proxy", bytes.count)
+        }
+    }
+
+    private func refused(_ answer: AnswerReader.Answer, _ count: Int) -> Int {
+        finish(.failure(.proxyRefused(status: answer.head.status, body: answer.body)))
+        return count
+    }
+
+    private func failed(_ reason: String, _ count: Int) -> Int {
+        finish(.failure(.proxyFailed(reason)))
+        return count
+    }
+
+    private func finish(_ result: Result<Void, ConnectError>) {
+        guard let completion else { return }
+        self.completion = nil
+        stream.driver = nil
+        completion(result)
+        if case .failure = result { stream.reset() }
+    }
+
+    func receivedEnd() {
+        guard let answer = reader.begun else { return finish(.failure(.proxyFailed("it hung up"))) }
+        finish(.failure(.proxyRefused(status: answer.head.status, body: [])))
+    }
+
+    func deadlinePassed() { finish(.failure(.timedOut)) }
+
+    func closed() { finish(.failure(.proxyFailed(stream.failure.map { "\($0)" } ?? "it hung up"))) }
+
+    func fellBehind() {}
+
+    func drained() {}
+
+    func overflowed() {}
+}

@@ -1,0 +1,167 @@
+/// What a client opens: `ws://user:password@host:port/path?query`, or `wss://…`; `http` and `https` are other names of the
+/// two.
+///
+/// RFC 6455 §3, RFC 3986. Schemes and hosts are read without regard to case. In path and query, what a URL cannot hold is
+/// percent-encoded; what is encoded stays so.
+package struct WebSocketURL: Hashable, Sendable {
+    /// Where the server listens; a host is in small letters.
+    package let endpoint: Endpoint
+    /// The request's target: path and query, percent-encoded; begins with `/`.
+    package let target: String
+    /// Who is asking; `nil` where the URL does not say.
+    package let credentials: BasicCredentials?
+
+    /// Why a text is no such URL.
+    package enum ParseError: Error, Equatable, Sendable, CustomStringConvertible {
+        /// Another scheme, or none.
+        case unknownScheme
+        /// What stands before `@`.
+        case malformedUser
+        case malformedHost
+        case malformedPort
+        /// A control character, or a `%` that begins no escape.
+        case malformedPath
+        /// RFC 6455 §3: there is none.
+        case fragment
+
+        /// A phrase for people.
+        package var description: String {
+            switch self {
+            case .unknownScheme: "expected ws://HOST/PATH or wss://HOST/PATH"
+            case .malformedUser: "the user or the password is malformed"
+            case .malformedHost: "the host is missing or malformed (names beyond ASCII: in their xn-- form)"
+            case .malformedPort: "expected a port from 1 to 65535"
+            case .malformedPath: "the path or the query has a control character or an incomplete percent-escape"
+            case .fragment: "a WebSocket's URL has no fragment; write # as %23"
+            }
+        }
+    }
+
+    /// Reads `text`; where no port is given it is 80, or 443 of the secure ones.
+    package init(parsing text: String) throws(ParseError) {
+        guard let (scheme, rest) = Self.splitScheme(text) else { throw .unknownScheme }
+        let isSecure: Bool
+        switch scheme {
+        case "wss", "https": isSecure = true
+        case "ws", "http": isSecure = false
+        default: throw .unknownScheme
+        }
+        guard rest.utf8.starts(with: "//".utf8) else { throw .unknownScheme }
+        let (authority, path) = Self.splitAuthority(rest.dropFirst(2))
+        var place = authority
+        var credentials: BasicCredentials?
+        if let at = authority.utf8.lastIndex(of: UInt8(ascii: "@")) {
+            credentials = BasicCredentials(userInformation: authority[..<at])
+            guard credentials != nil else { throw .malformedUser }
+            place = authority[authority.utf8.index(after: at)...]
+        }
+        let found: URLAuthority
+        do throws(URLAuthority.Problem) {
+            found = try URLAuthority(parsing: place)
+        } catch {
+            throw error == .port ? .malformedPort : .malformedHost
+        }
+        endpoint = .internet(
+            host: found.host.lowercasedASCII(), port: found.port ?? (isSecure ? 443 : 80), isSecure: isSecure)
+        target = try Self.target(path)
+        self.credentials = credentials
+    }
+
+    /// A path, with its query and percent-encoded already, of a server that has no URL, or whose parts are known.
+    package init(endpoint: Endpoint, path: String, credentials: BasicCredentials? = nil) {
+        self.endpoint = endpoint
+        target = path.utf8.first == UInt8(ascii: "/") ? path : "/" + path
+        self.credentials = credentials
+    }
+
+    /// What `reference` means in an answer that came from here (RFC 3986 §5.2, RFC 9110 §10.2.2).
+    ///
+    /// Its fragment, if any, is for browsers and is dropped.
+    func resolving(_ reference: String) throws(ParseError) -> WebSocketURL {
+        let reference = reference.prefix { $0 != "#" }
+        if Self.splitScheme(reference) != nil { return try WebSocketURL(parsing: String(reference)) }
+        if reference.utf8.starts(with: "//".utf8) {
+            guard case .internet(_, _, let isSecure) = endpoint else { throw .malformedHost }
+            return try WebSocketURL(parsing: (isSecure ? "wss:" : "ws:") + reference)
+        }
+        let mark = reference.utf8.firstIndex(of: UInt8(ascii: "?")) ?? reference.endIndex
+        var path = String(reference[..<mark])
+        var query = reference[mark...]
+        if path.isEmpty {
+            path = self.path
+            if query.isEmpty { query = target.dropFirst(path.count) }
+        } else if path.utf8.first != UInt8(ascii: "/") {
+            path = String(self.path.reversed().drop { $0 != "/" }.reversed()) + path
+        }
+        return WebSocketURL(
+            endpoint: endpoint, path: try Self.target(Self.withoutDotSegments(path) + query), credentials: credentials)
+    }
+
+    /// The target without its query.
+    var path: String { String(target.prefix { $0 != "?" }) }
+
+    /// The scheme in small letters, and what follows its colon.
+    private static func splitScheme(_ text: some StringProtocol) -> (String, Substring)? {
+        let text = Substring(text)
+        guard let colon = text.utf8.firstIndex(of: UInt8(ascii: ":")), text.utf8.first?.isLetter == true,
+            text.utf8[..<colon].allSatisfy({ $0.isLetter || $0.isDigit || "+-.".utf8.contains($0) })
+        else { return nil }
+        return (text[..<colon].lowercasedASCII(), text[text.utf8.index(after: colon)...])
+    }
+
+    private static func splitAuthority(_ text: Substring) -> (authority: Substring, path: Substring) {
+        let end = text.utf8.firstIndex { "/?#".utf8.contains($0) } ?? text.endIndex
+        return (text[..<end], text[end...])
+    }
+
+    /// Path and query as a request carries them.
+    private static func target(_ text: some StringProtocol) throws(ParseError) -> String {
+        let digits = Array("0123456789ABCDEF".utf8)
+        var bytes: [UInt8] = text.utf8.first == UInt8(ascii: "/") ? [] : [UInt8(ascii: "/")]
+        var escape = 0
+        for byte in text.utf8 {
+            if escape > 0 {
+                guard byte.hexadecimalValue != nil else { throw .malformedPath }
+                escape -= 1
+            }
+            switch byte {
+            case UInt8(ascii: "#"): throw .fragment
+            case 0..<0x20, 0x7F: throw .malformedPath
+            case UInt8(ascii: "%"):
+                escape = 2
+                bytes.append(byte)
+            case let byte where byte > 0x7F || " \"<>\\^`{|}".utf8.contains(byte):
+                bytes += [UInt8(ascii: "%"), digits[Int(byte >> 4)], digits[Int(byte & 0x0F)]]
+            default: bytes.append(byte)
+            }
+        }
+        guard escape == 0 else { throw .malformedPath }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
+    /// RFC 3986 §5.2.4, for a path that begins with `/`.
+    private static func withoutDotSegments(_ path: String) -> String {
+        var kept: [Substring] = []
+        let segments = path.dropFirst().split(separator: "/", omittingEmptySubsequences: false)
+        for (index, segment) in segments.enumerated() {
+            switch segment {
+            case ".": if index == segments.count - 1 { kept.append("") }
+            case "..":
+                _ = kept.popLast()
+                if index == segments.count - 1 { kept.append("") }
+            default: kept.append(segment)
+            }
+        }
+        return "/" + kept.joined(separator: "/")
+    }
+}
+
+extension WebSocketURL: CustomStringConvertible {
+    /// The URL without user and password.
+    package var description: String {
+        switch endpoint {
+        case .internet(_, _, let isSecure): (isSecure ? "wss://" : "ws://") + endpoint.hostField + target
+        case .unix(let path): "unix:" + path + target
+        }
+    }
+}
