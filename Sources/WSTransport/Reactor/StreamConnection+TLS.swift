@@ -4,7 +4,7 @@ extension StreamConnection {
     /// Before the first byte has come. The driver hears nothing until there is plaintext.
     ///
     /// - Parameter plainAnswer: what a peer gets that begins with words instead; empty: an alert, as it comes.
-    func secure(asServer context: TLSContext, plainAnswer: [UInt8]) -> Bool {
+    package func secure(asServer context: TLSContext, plainAnswer: [UInt8]) -> Bool {
         guard let session = TLSSession(server: context, pipe: reactor.tlsPipe) else { return false }
         tls = TLSFilter(session, isClient: false, plainAnswer: plainAnswer)
         return true

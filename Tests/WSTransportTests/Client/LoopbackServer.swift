@@ -64,9 +64,21 @@ final class LoopbackServer: Sendable {
     }
 
     /// A server that answers each request's head with what `answer` makes of it; `nil`: never.
-    static func answering(_ answer: @escaping (HTTPRequestHead) -> [UInt8]?) throws -> LoopbackServer {
-        try LoopbackServer { reactor, descriptor in
-            try reactor.listen(on: descriptor) { RawDriver(stream: $0, answer: answer) }
+    static func answering(
+        tls: TLSContext? = nil, _ answer: @escaping (HTTPRequestHead) -> [UInt8]?
+    ) throws -> LoopbackServer {
+        try driving(tls: tls) { RawDriver(stream: $0, answer: answer) }
+    }
+
+    /// A server whose connections have a driver that `makeDriver` makes.
+    static func driving(
+        tls: TLSContext? = nil, _ makeDriver: @escaping (StreamConnection) -> any StreamDriver
+    ) throws -> LoopbackServer {
+        try LoopbackServer(tls: tls) { reactor, descriptor in
+            try reactor.listen(on: descriptor) { stream in
+                if let tls { _ = stream.secure(asServer: tls, plainAnswer: []) }
+                return makeDriver(stream)
+            }
         }
     }
 }

@@ -1,0 +1,110 @@
+import Testing
+import WSTransport
+
+@Suite("RFC 9110 §15.4: a client that is pointed elsewhere", .timeLimit(.minutes(1)))
+struct ClientRedirectTests {
+    private let log = RequestLog()
+
+    /// Opens at `/there`, and answers everything else by `answer`.
+    private func server(
+        tls: TLSContext? = nil, _ answer: @escaping (HTTPRequestHead) -> [UInt8] = { _ in [] }
+    ) throws -> LoopbackServer {
+        try .answering(tls: tls) { [log] head in
+            log.append(head)
+            return head.path == "/there" ? TestAnswer.opening(head) : answer(head)
+        }
+    }
+
+    private static func options(_ maximum: Int = 3) -> ClientOptions {
+        var options = ClientOptions()
+        options.maximumRedirects = maximum
+        return options
+    }
+
+    private static func error(_ endpoint: Endpoint, _ options: ClientOptions) async -> ConnectError? {
+        do throws(ConnectError) {
+            _ = try await WS.connect(endpoint, path: "/start/here", options: options)
+            return nil
+        } catch {
+            return error
+        }
+    }
+
+    @Test(arguments: [301, 302, 303, 307, 308], ["/there", "../there?x"])
+    func followsWhenToldTo(status: Int, location: String) async throws {
+        let server = try server { _ in TestAnswer.redirect(status, to: location) }
+        let client = try await WS.connect(server.endpoint, path: "/start/here", options: Self.options(1))
+        #expect(try await client.receive()?.text == "open")
+        #expect(log.all.map(\.path) == ["/start/here", "/there"])
+        #expect(await Self.error(server.endpoint, ClientOptions()) == .refused(status: status, body: []))
+    }
+
+    @Test func followsNoOtherStatus() async throws {
+        for status in [300, 304, 305, 399] {
+            let server = try server { _ in TestAnswer.redirect(status, to: "/there") }
+            #expect(await Self.error(server.endpoint, Self.options()) == .refused(status: status, body: []))
+        }
+    }
+
+    @Test func endsSomewhere() async throws {
+        let server = try server { head in TestAnswer.redirect(302, to: head.path == "/a" ? "/b" : "/a") }
+        #expect(await Self.error(server.endpoint, Self.options(5)) == .invalidRedirect("there were 5 before it"))
+        #expect(log.all.count == 6)
+    }
+
+    @Test(arguments: [
+        ("ftp://h/", ConnectError.invalidRedirect("expected ws://HOST/PATH or wss://HOST/PATH")),
+        ("ws://h:0/", .invalidRedirect("expected a port from 1 to 65535")),
+    ])
+    func goesToNoStrangePlace(location: String, expected: ConnectError) async throws {
+        let server = try server { _ in TestAnswer.redirect(302, to: location) }
+        #expect(await Self.error(server.endpoint, Self.options()) == expected)
+    }
+
+    @Test func needsToBeToldWhere() async throws {
+        let server = try server { _ in Array("HTTP/1.1 302 \r\n\r\n".utf8) }
+        #expect(await Self.error(server.endpoint, Self.options()) == .invalidRedirect("it names no place"))
+    }
+
+    /// Host and port are who is trusted with what says who is asking.
+    @Test(arguments: [true, false])
+    func carriesNoSecretsElsewhere(isElsewhere: Bool) async throws {
+        let other = try server()
+        let server = try server { _ in
+            let place = isElsewhere ? "ws://127.0.0.1:\(other.port)/there" : "/there"
+            return TestAnswer.redirect(307, to: place, "Set-Cookie: jar=3; Path=/")
+        }
+        var options = Self.options()
+        options.fields = ["Cookie": "field=1", "X-Mine": "yes"]
+        options.cookies = [("given", "2")]
+        options.cookieJar = CookieJar()
+        let url = try WebSocketURL(parsing: "ws://me:pw@127.0.0.1:\(server.port)/start")
+        _ = try await WS.connect(url, options: options)
+        #expect(log.values(of: "Authorization") == ["Basic bWU6cHc=", isElsewhere ? nil : "Basic bWU6cHc="])
+        // The jar's are those of the host, whatever its port (RFC 6265 §8.5).
+        let kept = isElsewhere ? "jar=3" : "field=1; given=2; jar=3"
+        #expect(log.values(of: "Cookie") == ["field=1; given=2", kept])
+        #expect(log.values(of: "X-Mine") == ["yes", "yes"])
+
+        options.fields = ["Authorization": "Bearer t"]
+        options.cookieJar = nil
+        _ = try await WS.connect(url, options: options)
+        #expect(log.values(of: "Authorization").suffix(2) == ["Bearer t", isElsewhere ? nil : "Bearer t"])
+    }
+
+    @Test func staysInTLS() async throws {
+        let tls = try TLSContext.server(TestAuthority.server.get())
+        let plain = try server()
+        let secure = try server(tls: tls) { _ in
+            TestAnswer.redirect(302, to: "http://127.0.0.1:\(plain.port)/there")
+        }
+        var options = Self.options()
+        options.tls = try .client(TestAuthority.shared.get().trust)
+        #expect(await Self.error(secure.endpoint, options) == .invalidRedirect("it leads out of TLS"))
+        #expect(log.all.count == 1)
+        // The other way is fine.
+        let first = try server { _ in TestAnswer.redirect(301, to: "https://127.0.0.1:\(secure.port)/there") }
+        let client = try await WS.connect(first.endpoint, path: "/", options: options)
+        #expect(try await client.receive()?.text == "open")
+    }
+}
