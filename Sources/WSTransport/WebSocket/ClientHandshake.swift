@@ -44,7 +44,9 @@ final class ClientHandshake: StreamDriver {
         self.completion = completion
     }
 
-    /// Begins; `completion` is called once. Unless it opened, the stream has been reset then.
+    /// Begins.
+    ///
+    /// `completion` is called once; unless it opened, the stream has been reset then.
     static func begin(
         _ stream: StreamConnection, _ request: Request, _ completion: @escaping (Outcome) -> Void
     ) {
