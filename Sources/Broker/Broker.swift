@@ -18,6 +18,7 @@ package final class Broker {
 
     private let figures: Figures
     private let storeThread: StoreThread
+    private let sequencer: Sequencer
     private let remotes: [Remote]
     private let threads: [ThreadHandle]
     private let sockets: ListeningSockets
@@ -31,11 +32,14 @@ package final class Broker {
         certificates = try Certificates(settings.listen)
         let store = try Self.openStore(settings)
         movedAside = store.movedAside
-        let sequencer = try Self.wrap { () throws(StorageError) in try Sequencer(store: store.store) }
+        let sequencer = try Self.wrap { () throws(StorageError) in
+            try Sequencer(store: store.store, rules: HistoryRules(settings))
+        }
         storeThread = StoreThread(
             store: store.store, maximumQueuedBytes: Self.storeQueue, onSettled: { sequencer.settled($0) })
         try Self.wrap { [storeThread] () throws(StorageError) in try storeThread.start() }
         sequencer.attach(storeThread)
+        self.sequencer = sequencer
 
         let count = settings.reactors.count ?? Machine.processors
         sockets = try ListeningSockets(settings, reactors: count)
@@ -112,7 +116,7 @@ package final class Broker {
     /// Reads the certificate files that have changed; who is connected notices nothing.
     package func takeOverCertificates() -> [CertificateNews] { certificates.takeOverChanges() }
 
-    /// Takes over what may change while the broker runs: limits, keepalive, origins, access, certificates.
+    /// Takes over what may change while the broker runs: limits, history, keepalive, origins, access, certificates.
     ///
     /// Throws when a certificate cannot be used; nothing has changed then.
     ///
@@ -122,6 +126,7 @@ package final class Broker {
         for remote in remotes {
             remote.run { reactor in (reactor.attachment as? Shard)?.settings = settings }
         }
+        if settings.history != old.history { sequencer.adopt(HistoryRules(settings)) }
         var fixed: [String] = []
         if !isSameListen { fixed.append("listen") }
         if settings.dataDirectory != old.dataDirectory { fixed.append("data_dir") }

@@ -24,3 +24,7 @@
 #include <time.h>
 #include <unistd.h>
 #include <fcntl.h>
+
+// Glibc's module holds <semaphore.h>, but not what the header shows to _GNU_SOURCE only.
+#include <semaphore.h>
+extern int sem_clockwait(sem_t *semaphore, clockid_t clock, const struct timespec *deadline);

@@ -1,7 +1,7 @@
 /// Everything that can be set about a broker, as read from its configuration.
 ///
 /// `Settings()` is the broker without any configuration: what stands here is the default, and `Config/broker.yaml` shows
-/// the same. A key that this version refuses (history, users, tokens, rules) has no member here.
+/// the same. A key that this version refuses (users, tokens, rules) has no member here.
 package struct Settings: Sendable, Equatable {
     /// Where the broker listens; never empty.
     package var listen: [Listener] = [Listener()]
@@ -17,6 +17,8 @@ package struct Settings: Sendable, Equatable {
     package var store = Store()
     /// Retained values.
     package var retained = Retained()
+    /// What is kept for those who come back: the first rule that matches a topic counts.
+    package var history: [History] = []
     /// permessage-deflate.
     package var compression = Compression()
     /// Which web pages may connect: a request with an `Origin` has to match one of these; empty: none.
@@ -137,6 +139,25 @@ package struct Settings: Sendable, Equatable {
         package var maximumBytes: Int?
 
         package init() {}
+    }
+
+    /// How much is kept of each topic that a filter matches.
+    package struct History: Sendable, Equatable {
+        /// A valid topic filter.
+        package var filter: String
+        /// The last so many messages of a topic; `nil`: unlimited.
+        package var messages: Int?
+        /// How old they may become; `nil`: unlimited.
+        package var age: Duration?
+        /// The payloads of a topic's messages together, in bytes; `nil`: unlimited.
+        package var bytes: Int?
+
+        package init(filter: String, messages: Int? = nil, age: Duration? = nil, bytes: Int? = nil) {
+            self.filter = filter
+            self.messages = messages
+            self.age = age
+            self.bytes = bytes
+        }
     }
 
     /// permessage-deflate.

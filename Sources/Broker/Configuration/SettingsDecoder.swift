@@ -1,7 +1,7 @@
 /// Makes settings of a configuration's tree, section by section.
 struct SettingsDecoder {
     var settings = Settings()
-    private(set) var decoder = ConfigurationDecoder()
+    var decoder = ConfigurationDecoder()
 
     mutating func decode(_ root: ConfigurationNode) {
         guard let file = decoder.section(root, path: "", kind: "") else { return }
@@ -133,7 +133,7 @@ struct SettingsDecoder {
                     expected: "at most store.maximum_size (\(SettingsWriter.size(settings.store.maximumSize)))")
             }
         }
-        decoder.refuse(file, "history")
+        decodeHistory(file)
     }
 
     private mutating func decodeCompression(_ section: ConfigurationSection) {

@@ -37,7 +37,7 @@ package enum SettingsWriter {
             retained:
               maximum_messages: \(limited(settings.retained.maximumMessages, String.init))
               maximum_bytes: \(limited(settings.retained.maximumBytes, size))
-            history: []
+            history:\(history(settings.history))
             compression:
               enabled: \(settings.compression.enabled)
               level: \(settings.compression.level)
@@ -58,6 +58,19 @@ package enum SettingsWriter {
               format: \(settings.log.format.rawValue)
 
             """
+    }
+
+    private static func history(_ rules: [Settings.History]) -> String {
+        guard !rules.isEmpty else { return " []" }
+        return rules.map { rule in
+            """
+
+              - filter: \(quoted(rule.filter))
+                messages: \(limited(rule.messages, String.init))
+                age: \(limited(rule.age, duration))
+                bytes: \(limited(rule.bytes, size))
+            """
+        }.joined()
     }
 
     private static func tls(_ files: Settings.Listener.TLS?) -> String {

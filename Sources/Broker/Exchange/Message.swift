@@ -27,11 +27,13 @@ package final class Message: Sendable {
     package let origin: UInt64
     /// That connection's slot on its reactor, for fan-out to look twice at who does not want to hear itself.
     package let originSlot: UInt32
+    /// The rule that keeps it for those who come back; `nil`: it is not kept.
+    package let rule: HistoryRule?
 
     package init(
         topic: Topic, payload: [UInt8], kind: Kind, contentType: String? = nil, isRetained: Bool = false,
         seq: UInt64, time: Int64, expiry: Int64 = 0, origin: UInt64 = 0,
-        originSlot: UInt32 = .max
+        originSlot: UInt32 = .max, rule: HistoryRule? = nil
     ) {
         self.topic = topic
         self.payload = payload
@@ -43,5 +45,6 @@ package final class Message: Sendable {
         self.expiry = expiry
         self.origin = origin
         self.originSlot = originSlot
+        self.rule = rule
     }
 }

@@ -34,8 +34,17 @@ package struct StoreStatistics: Equatable, Sendable {
     package var maximumBytes: Int
     /// Records that could not be read and were skipped, since the store was opened.
     package var damagedRecords: Int
+    /// Messages in the history.
+    package var historyMessages: Int
+    /// The payloads of these messages, in bytes.
+    package var historyBytes: Int
 
-    package init(values: Int, payloadBytes: Int, usedBytes: Int, maximumBytes: Int, damagedRecords: Int = 0) {
+    package init(
+        values: Int, payloadBytes: Int, usedBytes: Int, maximumBytes: Int, damagedRecords: Int = 0,
+        historyMessages: Int = 0, historyBytes: Int = 0
+    ) {
+        self.historyMessages = historyMessages
+        self.historyBytes = historyBytes
         self.values = values
         self.payloadBytes = payloadBytes
         self.usedBytes = usedBytes
@@ -55,7 +64,7 @@ package enum ScanEnd: Equatable, Sendable {
 /// Where the retained values and the reservation of sequence numbers are kept.
 ///
 /// Readers may call from any thread while the one writer works; they see what was there when their call began.
-package protocol RetainedStore: AnyObject, Sendable {
+package protocol RetainedStore: HistoryStore {
     /// A random number made with the store: positions of a store that was replaced have another. 1 to 2⁵³-1.
     var epoch: UInt64 { get }
 
@@ -86,7 +95,8 @@ package protocol RetainedStore: AnyObject, Sendable {
     /// Sets (or, where the payload is empty, removes) the retained values, in order; all on disk when it returns, or
     /// none.
     ///
-    /// Messages that are not ``Message/isRetained`` change nothing. Values that have expired by the newest of the
+    /// Messages that are not ``Message/isRetained`` change no value; those with a ``Message/rule`` are kept in the history.
+    /// Values that have expired by the newest of the
     /// messages' times are removed on the way, a bounded number each time.
     ///
     /// - Parameter seq: raises ``reservedSeq`` in the same transaction; `nil`: does not.

@@ -28,6 +28,9 @@ package final class Sequencer: Sendable {
         var isReserving = false
         var inboxes: [Inbox] = []
         var overlay: [Topic: Message] = [:]
+        var rules = HistoryRules()
+        /// Messages that are to be kept and not yet on disk, in order.
+        var pending: ContiguousArray<Message> = []
         /// How many commits the overlay has been told of.
         var commits: UInt64 = 0
         var storeThread: StoreThread?
@@ -37,15 +40,26 @@ package final class Sequencer: Sendable {
     private let store: any RetainedStore
 
     /// Begins after all numbers that were ever reserved in `store`, and reserves the first block.
-    package init(store: any RetainedStore) throws(StorageError) {
+    package init(store: any RetainedStore, rules: HistoryRules = HistoryRules()) throws(StorageError) {
         self.store = store
         let first = store.reservedSeq + 1
         try store.reserve(seqsUpTo: first + Self.block)
-        state = Mutex(State(next: first, reserved: first + Self.block))
+        try store.adopt(rules, from: first)
+        var state = State(next: first, reserved: first + Self.block)
+        state.rules = rules
+        self.state = Mutex(state)
     }
 
     /// From then on messages are stored.
     package func attach(_ thread: StoreThread) { state.withLock { $0.storeThread = thread } }
+
+    /// Keeps messages by these rules from now on.
+    package func adopt(_ rules: HistoryRules) {
+        state.withLock { state in
+            state.rules = rules
+            state.storeThread?.adopt(rules, from: state.next)
+        }
+    }
 
     /// Adds a shard's mailbox; the shard then gets every message.
     ///
@@ -81,7 +95,7 @@ package final class Sequencer: Sendable {
                 do throws(Refusal) {
                     let message = try accept(draft, &state, time)
                     messages.append(message)
-                    results.append(.success((message.seq, message.isRetained)))
+                    results.append(.success((message.seq, message.isRetained || message.rule != nil)))
                 } catch {
                     results.append(.failure(error))
                 }
@@ -104,16 +118,18 @@ package final class Sequencer: Sendable {
             throw Refusal(.storageFull, "The store takes no writes, so no further sequence numbers are to be had.")
         }
         try check(draft.condition, of: draft.topic, state, time)
+        let rule = state.rules.isEmpty || state.storeThread == nil ? nil : state.rules.rule(for: draft.topic)
         let message = Message(
             topic: draft.topic, payload: draft.payload, kind: draft.kind, contentType: draft.contentType,
             isRetained: draft.isRetained, seq: state.next, time: time,
             expiry: draft.timeToLive.map { time.addingReportingOverflow($0).partialValue } ?? 0, origin: draft.origin,
-            originSlot: draft.source?.slot ?? .max)
-        if draft.isRetained, let thread = state.storeThread {
+            originSlot: draft.source?.slot ?? .max, rule: rule)
+        if draft.isRetained || rule != nil, let thread = state.storeThread {
             guard thread.append([message]) else {
                 throw Refusal(.unavailable, "The store's queue is full or closed.")
             }
-            state.overlay[draft.topic] = message
+            if draft.isRetained { state.overlay[draft.topic] = message }
+            if rule != nil { state.pending.append(message) }
         }
         state.next += 1
         return message
@@ -166,6 +182,7 @@ package final class Sequencer: Sendable {
         state.withLock { state in
             state.commits += 1
             state.overlay = state.overlay.filter { $0.value.seq > settlement.committedUpTo }
+            state.pending.removeFirst(state.pending.count { $0.seq <= settlement.committedUpTo })
             for inbox in state.inboxes { inbox.mailbox.post(.settled(settlement)) }
         }
     }

@@ -1,5 +1,6 @@
-internal import Synchronization
+internal import CLinux
 internal import Glibc
+internal import Synchronization
 internal import WSTransport
 
 /// The one thread that writes to the store.
@@ -37,6 +38,8 @@ package final class StoreThread: Sendable {
         var messages: [Message] = []
         var reservation: UInt64?
         var reserved: [Completion] = []
+        /// Rules to take over.
+        var rules: (rules: HistoryRules, from: UInt64)?
         var probes: [Completion] = []
         var isStopping = false
         /// Appended and not yet settled, in bytes.
@@ -49,6 +52,7 @@ package final class StoreThread: Sendable {
             messages = []
             reservation = nil
             reserved = []
+            rules = nil
             probes = []
             isWoken = false
             return taken
@@ -70,6 +74,8 @@ package final class StoreThread: Sendable {
 
     /// What a waiting message takes beside its payload, about, in bytes.
     private static let overhead = 256
+    /// How often what has expired is looked for, in nanoseconds.
+    private static let pace: Int64 = 1_000_000_000
     /// After so many failures in a row that are not the messages' own, the rest of a batch is not tried.
     private static let hopeless = 4
 
@@ -120,6 +126,16 @@ package final class StoreThread: Sendable {
             return true
         }
         if !isPosted { completion(.failure(Self.stopped)) }
+    }
+
+    /// Has the store take over rules for messages from `seq` on, which are appended after this.
+    ///
+    /// Only one such change waits at a time: a later one takes its place.
+    package func adopt(_ rules: HistoryRules, from seq: UInt64) {
+        _ = post { work in
+            work.rules = (rules, seq)
+            return true
+        }
     }
 
     /// Writes and syncs a little, after what has been appended so far.
@@ -179,11 +195,25 @@ package final class StoreThread: Sendable {
     // MARK: The thread
 
     private func run() {
+        var next = MonotonicTime.now.advanced(byNanoseconds: Self.pace)
+        var adoption: (rules: HistoryRules, from: UInt64)?
         while true {
-            wake.wait()
+            wake.wait(until: next)
             let taken = work.withLock { $0.take() }
+            adoption = taken.rules ?? adoption
+            // A store that takes no writes now is asked again.
+            if let (rules, seq) = adoption, (try? store.adopt(rules, from: seq)) != nil { adoption = nil }
             settle(taken)
-            if taken.isStopping { return }
+            if taken.isStopping {
+                // What this fails to note, the next start takes for a hole.
+                try? store.seal()
+                return
+            }
+            let now = MonotonicTime.now
+            guard next <= now else { continue }
+            // Work that is left over is done between the batches; after a failure there is time until the next try.
+            let isMore = (try? store.maintain(now: WallClock.unixMilliseconds)) ?? false
+            next = isMore ? now : now.advanced(byNanoseconds: Self.pace)
         }
     }
 
@@ -233,6 +263,7 @@ package final class StoreThread: Sendable {
     ) {
         guard messages.count > 1, failures < Self.hopeless else {
             settlement.failed.append(contentsOf: messages.map { ($0.seq, error) })
+            for message in messages where message.rule != nil { store.lose(message.seq) }
             switch error {
             case .full, .limit: failures = 0
             case .damaged, .inUse, .system: failures += 1
@@ -287,7 +318,12 @@ package final class StoreThread: Sendable {
 
     func signal() { unsafe sem_post(semaphore) }
 
-    func wait() {
-        while unsafe sem_wait(semaphore) != 0 {}
+    /// Returns when there was a signal, or when `deadline` has passed.
+    func wait(until deadline: MonotonicTime) {
+        var time = timespec(
+            tv_sec: Int(deadline.nanoseconds / 1_000_000_000), tv_nsec: Int(deadline.nanoseconds % 1_000_000_000))
+        while unsafe sem_clockwait(semaphore, CLOCK_MONOTONIC, &time) != 0 {
+            if errno == ETIMEDOUT { return }
+        }
     }
 }

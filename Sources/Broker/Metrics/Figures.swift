@@ -143,6 +143,8 @@ package final class Figures: Sendable {
         guard let statistics = try? store.statistics() else { return }
         text.add("broker_retained_messages", .gauge, "Retained values.", statistics.values)
         text.add("broker_retained_bytes", .gauge, "Their payload, in bytes.", statistics.payloadBytes)
+        text.add("broker_history_messages", .gauge, "Messages in the history.", statistics.historyMessages)
+        text.add("broker_history_bytes", .gauge, "Their payload, in bytes.", statistics.historyBytes)
         text.add("broker_store_used_bytes", .gauge, "What the store takes on disk, in bytes.", statistics.usedBytes)
         text.add("broker_store_maximum_bytes", .gauge, "What it may take, in bytes.", statistics.maximumBytes)
         text.add(

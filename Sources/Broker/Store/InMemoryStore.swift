@@ -1,6 +1,6 @@
 internal import Synchronization
 
-/// Retained values that end with the process: for a broker that is to leave no files, and for tests.
+/// Retained values and a history that end with the process: for a broker that is to leave no files, and for tests.
 ///
 /// The values are in an array in the order of LMDB's keys; a scan looks at each.
 package final class InMemoryStore: RetainedStore {
@@ -16,6 +16,7 @@ package final class InMemoryStore: RetainedStore {
         var reservedSeq: UInt64 = 0
         /// No value expires before this, in Unix milliseconds.
         var nextExpiry = Int64.max
+        var history = InMemoryHistory()
 
         /// Where `key` is, or would be.
         func index(of key: [UInt8]) -> (index: Int, isThere: Bool) {
@@ -100,6 +101,9 @@ package final class InMemoryStore: RetainedStore {
             if let seq { state.reservedSeq = max(state.reservedSeq, seq) }
             if let now = messages.lazy.map(\.time).max(), state.nextExpiry <= now { removeExpired(at: now, &state) }
             for message in messages where message.isRetained { try apply(message, &state) }
+            for message in messages {
+                if let rule = message.rule { state.history.append(message, under: rule) }
+            }
             committed = state
         }
     }
@@ -110,8 +114,32 @@ package final class InMemoryStore: RetainedStore {
         state.withLock { state in
             StoreStatistics(
                 values: state.values.count, payloadBytes: state.payloadBytes, usedBytes: state.usedBytes,
-                maximumBytes: maximumSize)
+                maximumBytes: maximumSize, historyMessages: state.history.summary.messages,
+                historyBytes: state.history.summary.payloadBytes)
         }
+    }
+
+    package func adopt(_ rules: HistoryRules, from seq: UInt64) {
+        state.withLock { $0.history.adopt(rules, from: seq) }
+    }
+
+    package func lose(_ seq: UInt64) { state.withLock { $0.history.lose(seq) } }
+
+    package func seal() { state.withLock { $0.history.seal(upTo: $0.reservedSeq) } }
+
+    package func maintain(now: Int64) -> Bool {
+        state.withLock { state in
+            if state.nextExpiry <= now { removeExpired(at: now, &state) }
+            state.history.maintain(now: now)
+        }
+        return false
+    }
+
+    package func readHistory<Result>(
+        _ body: (any HistoryView) throws(StorageError) -> Result
+    ) throws(StorageError) -> Result {
+        // The body runs outside the lock: it may ask for other values.
+        try body(state.withLock { $0.history })
     }
 
     private func apply(_ message: Message, _ state: inout State) throws(StorageError) {
@@ -154,5 +182,5 @@ package final class InMemoryStore: RetainedStore {
 }
 
 extension Message {
-    fileprivate func isExpired(at now: Int64) -> Bool { expiry != 0 && expiry <= now }
+    func isExpired(at now: Int64) -> Bool { expiry != 0 && expiry <= now }
 }

@@ -33,7 +33,7 @@ internal import Glibc
 
     private static let smallestFallbackMap = 64 << 20
     private static let maximumReaders: UInt32 = 1024
-    private static let maximumDatabases: UInt32 = 8
+    private static let maximumDatabases: UInt32 = 16
 
     private static func open(path: String, mapSize: Int) throws(StorageError) -> OpaquePointer {
         var created: OpaquePointer?

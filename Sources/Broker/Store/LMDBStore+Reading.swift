@@ -126,10 +126,14 @@ extension LMDBStore {
             let stored = try reader.value(of: StoreState.key, in: meta) { bytes throws(StorageError) in
                 StoreState(bytes)
             }
+            let history = try reader.value(of: HistorySummary.key, in: meta) { bytes throws(StorageError) in
+                HistorySummary(bytes)
+            }
             return StoreStatistics(
                 values: try reader.size(of: retained).entries, payloadBytes: (stored ?? nil)?.payloadBytes ?? 0,
                 usedBytes: try usedBytes { (database) throws(StorageError) in try reader.size(of: database).bytes },
-                maximumBytes: environment.mapSize, damagedRecords: damagedRecords.load(ordering: .relaxed))
+                maximumBytes: environment.mapSize, damagedRecords: damagedRecords.load(ordering: .relaxed),
+                historyMessages: (history ?? nil)?.messages ?? 0, historyBytes: (history ?? nil)?.payloadBytes ?? 0)
         }
     }
 }

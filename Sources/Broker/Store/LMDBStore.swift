@@ -4,9 +4,9 @@ internal import Glibc
 // Databases: `meta` holds one record (StoreState.swift); `retained` the values (RetainedKey.swift,
 // RetainedRecord.swift); `expiry` has a key without value for each value that will expire: the time (8 bytes,
 // big-endian) and the key in `retained`. Each write removes a few that have expired, so they go away at the pace at
-// which new ones can come.
+// which new ones can come; the rest goes when there is nothing else to do. HistoryRecord.swift describes the history's.
 
-/// The retained values in an LMDB file, `broker.mdb` in the data directory.
+/// The retained values and the history in an LMDB file, `broker.mdb` in the data directory.
 package final class LMDBStore: RetainedStore {
     /// The file's name in the data directory.
     package static let fileName = "broker.mdb"
@@ -22,6 +22,8 @@ package final class LMDBStore: RetainedStore {
     let expiry: LMDBDatabase
     let damagedRecords = Atomic<Int>(0)
     let meta: LMDBDatabase
+    let history: HistoryDatabases
+    let work = Mutex(HistoryWork())
     private let limits: RetainedLimits
     private let reserved: Atomic<UInt64>
     /// What is committed; whoever writes holds it.
@@ -31,7 +33,7 @@ package final class LMDBStore: RetainedStore {
     private let directory: DataDirectory
 
     private static let maximumIdleReaders = 16
-    private static let expiredPerWrite = 64
+    static let expiredPerWrite = 64
     private static let attempts = 8
 
     /// Opens the store in a directory, making what is not there.
@@ -71,7 +73,8 @@ package final class LMDBStore: RetainedStore {
         meta = try write.database(named: "meta")
         retained = try write.database(named: "retained")
         expiry = try write.database(named: "expiry")
-        let state: StoreState
+        history = try HistoryDatabases(write)
+        var state: StoreState
         if isNew {
             state = .new()
             try write.set(state.bytes, for: StoreState.key, in: meta)
@@ -80,6 +83,7 @@ package final class LMDBStore: RetainedStore {
             }
             guard let found = found ?? nil else { throw .damaged("its own record is not there, or of another format") }
             state = found
+            try Self.readHistory(of: &state, in: meta, write)
         }
         try write.commit()
         // The file's name has to last as well as what is in it.
@@ -90,6 +94,22 @@ package final class LMDBStore: RetainedStore {
         self.limits = limits
         self.damage = damage
         self.directory = directory
+    }
+
+    /// What was numbered after the last commit, and not kept, is not known after a crash.
+    private static func readHistory(
+        of state: inout StoreState, in meta: LMDBDatabase, _ write: borrowing LMDBWrite
+    ) throws(StorageError) {
+        let found = try write.value(of: HistorySummary.key, in: meta) { bytes throws(StorageError) in
+            HistorySummary(bytes)
+        }
+        guard let found else { return }
+        guard let history = found else { throw .damaged("the record of the history") }
+        state.history = history
+        guard !history.coverages.isEmpty, history.completeUpTo < state.reservedSeq else { return }
+        state.history.add(HistoryHole(low: history.completeUpTo, high: state.reservedSeq))
+        state.history.completeUpTo = state.reservedSeq
+        try write.set(state.history.bytes, for: HistorySummary.key, in: meta)
     }
 
     package var reservedSeq: UInt64 { reserved.load(ordering: .acquiring) }
@@ -111,6 +131,7 @@ package final class LMDBStore: RetainedStore {
                     if let seq { state.reservedSeq = max(state.reservedSeq, seq) }
                     if let now { _ = try self.removeExpired(at: now, write, &state) }
                     for message in messages where message.isRetained { try self.apply(message, write, &state) }
+                    try self.keep(messages, write, &state)
                 }
             } catch {
                 // What has expired must not be what keeps new values out.
@@ -131,16 +152,22 @@ package final class LMDBStore: RetainedStore {
 
     // MARK: Writing
 
-    private func write(
+    func write(
         _ body: (borrowing LMDBWrite, inout StoreState) throws(StorageError) -> Void
     ) throws(StorageError) {
         try state.withLock { (committed) throws(StorageError) in
             let write = try LMDBWrite(environment)
             var state = committed
+            let lost = work.withLock { $0.lost }
+            if let lost { state.history.add(lost) }
             try body(write, &state)
             if state != committed { try write.set(state.bytes, for: StoreState.key, in: meta) }
+            if state.history != committed.history {
+                try write.set(state.history.bytes, for: HistorySummary.key, in: meta)
+            }
             try write.commit()
             committed = state
+            work.withLock { if $0.lost == lost { $0.lost = nil } }
             reserved.store(state.reservedSeq, ordering: .releasing)
         }
     }
@@ -182,7 +209,7 @@ package final class LMDBStore: RetainedStore {
     }
 
     /// Removes some of the values that have expired, and says how many.
-    private func removeExpired(
+    func removeExpired(
         at now: Int64, _ write: borrowing LMDBWrite, _ state: inout StoreState
     ) throws(StorageError) -> Int {
         for removed in 0..<Self.expiredPerWrite {
@@ -218,7 +245,7 @@ package final class LMDBStore: RetainedStore {
     ///
     /// Removing a value takes new pages before it frees old ones, and old ones can be used only two transactions
     /// later: without pages kept back, a store that is full could not be emptied.
-    private func checkRoom(for length: Int, _ write: borrowing LMDBWrite) throws(StorageError) {
+    func checkRoom(for length: Int, _ write: borrowing LMDBWrite) throws(StorageError) {
         let maximum = environment.mapSize
         let keptBack = min(max(maximum / 8, 256 << 10), 16 << 20)
         guard
@@ -230,7 +257,7 @@ package final class LMDBStore: RetainedStore {
     /// What all databases take together, given what each takes.
     func usedBytes(_ size: (LMDBDatabase) throws(StorageError) -> Int) throws(StorageError) -> Int {
         var sum = 0
-        for database in [.freePages, .main, meta, retained, expiry] { sum &+= try size(database) }
+        for database in [.freePages, .main, meta, retained, expiry] + history.all { sum &+= try size(database) }
         return sum
     }
 

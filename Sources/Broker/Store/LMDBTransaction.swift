@@ -80,6 +80,11 @@ struct LMDBDatabase: Sendable {
         return unsafe [UInt8](bytes(of: key))
     }
 
+    /// A cursor over a database; what it shows ends with the next write.
+    func cursor(over database: LMDBDatabase) throws(StorageError) -> LMDBCursor {
+        try unsafe LMDBCursor(transaction, over: database)
+    }
+
     /// How many entries a database holds, and in how many bytes.
     func size(of database: LMDBDatabase) throws(StorageError) -> (entries: Int, bytes: Int) {
         try unsafe databaseSize(transaction, database)
@@ -149,6 +154,11 @@ struct LMDBDatabase: Sendable {
         return try unsafe move(MDB_NEXT, &key)
     }
 
+    /// A cursor of its own over any database, to be gone before ``reset()``.
+    func cursor(over database: LMDBDatabase) throws(StorageError) -> LMDBCursor {
+        try unsafe LMDBCursor(transaction, over: database)
+    }
+
     /// How many entries a database holds, and in how many bytes.
     func size(of database: LMDBDatabase) throws(StorageError) -> (entries: Int, bytes: Int) {
         try unsafe databaseSize(transaction, database)
@@ -170,13 +180,13 @@ extension LMDBDatabase {
     static let main = LMDBDatabase(number: 1)
 }
 
-@unsafe private func bytes(of value: MDB_val) -> UnsafeBufferPointer<UInt8> {
+@unsafe func bytes(of value: MDB_val) -> UnsafeBufferPointer<UInt8> {
     guard let start = unsafe value.mv_data else { return unsafe UnsafeBufferPointer(start: nil, count: 0) }
     return unsafe UnsafeBufferPointer(start: start.assumingMemoryBound(to: UInt8.self), count: value.mv_size)
 }
 
 /// Shows arrays to C, which does not write to them.
-@unsafe private func withValues<Result, Failure: Error>(
+@unsafe func withValues<Result, Failure: Error>(
     _ key: [UInt8], _ value: [UInt8], _ body: (inout MDB_val, inout MDB_val) throws(Failure) -> Result
 ) throws(Failure) -> Result {
     try unsafe key.withUnsafeBufferPointer { (keyBytes) throws(Failure) in

@@ -13,6 +13,8 @@ struct StoreState: Equatable {
     var payloadBytes: Int = 0
     /// How often ``RetainedStore/probe()`` wrote.
     var probes: UInt64 = 0
+    /// In a record of its own (HistoryState.swift).
+    var history = HistorySummary()
 
     /// The state of a store that is just made.
     static func new() -> StoreState {

@@ -17,7 +17,7 @@ struct ConfigurationErrorTests {
         var testDescription: String { error }
     }
 
-    @Test(arguments: keys + kinds + listeners + numbers + lists + refusedYAML + tls + unavailable)
+    @Test(arguments: keys + kinds + listeners + numbers + lists + refusedYAML + tls + history + unavailable)
     func reportsPlaceAndReason(row: Row) {
         #expect(Self.errors(in: row.yaml) == ["x.yaml:\(row.error)"])
     }
@@ -328,11 +328,39 @@ extension ConfigurationErrorTests {
         Row(secured("c.pem"), "3:10: listen[0].tls: expected a mapping, found \"c.pem\""),
     ]
 
+    static let history: [Row] = [
+        Row("history: 5", "1:10: history: expected a list of rules ([] for none), found \"5\""),
+        Row("history: [5]", "1:11: history[0]: expected a mapping, found \"5\""),
+        Row(
+            "history: [{ messages: 5 }]",
+            "1:11: history[0].filter: expected a topic filter such as \"chat/#\", found nothing"),
+        Row(
+            "history: [{ filter: a+, messages: 5 }]",
+            "1:21: history[0].filter: expected a topic filter such as \"chat/#\", found \"a+\": "
+                + "The wildcard '+' in level 1 must fill the whole level."),
+        Row(
+            "history: [{ filter: a }]", "1:11: history[0]: expected messages, age or bytes, found none of them"),
+        Row(
+            "history: [{ filter: a, age: 5 }]",
+            "1:29: history[0].age: expected a duration such as 25s, from 1s to 3650d, or unlimited, found \"5\""),
+        Row(
+            "history: [{ filter: a, messages: -1 }]",
+            "1:34: history[0].messages: expected a whole number from 1 to 1000000000000, or unlimited, found \"-1\""),
+        Row(
+            "history: [{ filter: a, bytes: much }]",
+            "1:31: history[0].bytes: expected a size such as 1MiB, from 1 to 64TiB, or unlimited, found \"much\""),
+        Row(
+            "history:\n  - { filter: a, age: 1h }\n  - { filter: a, age: 2h }",
+            "3:15: history[1].filter: expected another filter, found that of history[0]"),
+        Row(
+            "history: [{ filter: a, message: 1, age: 1h }]",
+            "1:24: history[0].message: unknown key, did you mean \"messages\"?"),
+    ]
+
     static let unavailable: [Row] = [
         Row(
             "listen:\n  - proxy_protocol: true\n    address: 127.0.0.1:8080",
             "2:21: listen[0].proxy_protocol: not available in this version"),
-        Row("history:\n  - { filter: \"chat/#\", messages: 1000 }", "2:3: history: not available in this version"),
         Row("access: { users: users.txt }", "1:18: access.users: not available in this version"),
         Row("access:\n  jwt: { keys: k.json }", "2:8: access.jwt: not available in this version"),
         Row("access:\n  jwt: {}", "2:8: access.jwt: not available in this version"),

@@ -57,7 +57,7 @@ struct ConfigurationFileTests {
         let errors = ConfigurationErrorTests.errors(in: try Self.completeText())
         #expect(errors.allSatisfy { $0.hasSuffix(": not available in this version") })
         let names = errors.compactMap { $0.split(separator: ": ").dropFirst().first }
-        #expect(names == ["history", "access.users", "access.jwt", "access.rules"])
+        #expect(names == ["access.users", "access.jwt", "access.rules"])
     }
 
     /// A member of the settings without a key could not be set; the reader is written by hand, so this can happen.

@@ -47,7 +47,9 @@ struct ConfigurationReaderTests {
         keepalive: { interval: 0s, timeout: 7d }
         store: { maximum_size: 1TiB }
         retained: { maximum_messages: 12, maximum_bytes: "1GiB" }
-        history: []
+        history:
+          - { filter: "chat/#", messages: 1000, age: 24h, bytes: 64MiB }
+          - { filter: "+/log", age: 10m, messages: unlimited }
         compression: { enabled: true, level: 9, minimum: 2KiB }
         origins: [any, same-host, "HTTPS://*.Example.com:8443", "http://[::1]:80"]
         access:
@@ -92,6 +94,10 @@ struct ConfigurationReaderTests {
         expected.store.maximumSize = 1 << 40
         expected.retained.maximumMessages = 12
         expected.retained.maximumBytes = 1 << 30
+        expected.history = [
+            Settings.History(filter: "chat/#", messages: 1000, age: .seconds(86_400), bytes: 64 << 20),
+            Settings.History(filter: "+/log", age: .seconds(600)),
+        ]
         expected.compression.enabled = true
         expected.compression.level = 9
         expected.compression.minimum = 2048
@@ -137,7 +143,7 @@ struct ConfigurationReaderTests {
                 == [
                     "x.yaml:2:14: listen[0].address", "x.yaml:3:10: listen[0].tls.certificate",
                     "x.yaml:4:15: log.level",
-                    "x.yaml:4:21: log.colour", "x.yaml:5:9: limits", "x.yaml:7:10: history",
+                    "x.yaml:4:21: log.colour", "x.yaml:5:9: limits", "x.yaml:7:11: history[0]",
                     "x.yaml:8:34: access.anonymous.publish[0]", "x.yaml:8:50: access.users", "x.yaml:9:1: log",
                 ])
     }

@@ -79,6 +79,14 @@ final class GateStore: RetainedStore {
         try inner.apply(messages, reserving: seq)
     }
 
+    func adopt(_ rules: HistoryRules, from seq: UInt64) throws(StorageError) { inner.adopt(rules, from: seq) }
+    func lose(_ seq: UInt64) { inner.lose(seq) }
+    func maintain(now: Int64) throws(StorageError) -> Bool { inner.maintain(now: now) }
+    func seal() throws(StorageError) { inner.seal() }
+    func readHistory<Result>(
+        _ body: (any HistoryView) throws(StorageError) -> Result
+    ) throws(StorageError) -> Result { try inner.readHistory(body) }
+
     func probe() throws(StorageError) {}
     func statistics() throws(StorageError) -> StoreStatistics { try inner.statistics() }
 }

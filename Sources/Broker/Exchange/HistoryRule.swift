@@ -1,0 +1,62 @@
+/// How much of a topic's messages is kept, for the topics that a filter matches.
+///
+/// Each limit is that of one topic; `nil` lifts it. The newest message of a topic is kept whatever its size.
+package final class HistoryRule: Sendable {
+    package let filter: TopicFilter
+    /// The last so many messages.
+    package let maximumMessages: Int?
+    /// Not older than this, in milliseconds.
+    package let maximumAge: Int64?
+    /// Their payloads together, in bytes.
+    package let maximumBytes: Int?
+
+    package init(filter: TopicFilter, messages: Int? = nil, age: Int64? = nil, bytes: Int? = nil) {
+        self.filter = filter
+        maximumMessages = messages
+        maximumAge = age
+        maximumBytes = bytes
+    }
+
+    /// When a message that came at `time` is too old, in Unix milliseconds; `nil`: never.
+    func end(of time: Int64) -> Int64? {
+        guard let maximumAge else { return nil }
+        let (end, isNever) = time.addingReportingOverflow(maximumAge)
+        return isNever ? .max : end
+    }
+
+    /// Whether a topic with so much must lose its oldest message, which came at `time`.
+    func isOver(messages: Int, bytes: Int, oldest time: Int64, now: Int64) -> Bool {
+        if let maximumMessages, messages > maximumMessages { return true }
+        if let maximumBytes, bytes > maximumBytes, messages > 1 { return true }
+        return end(of: time).map { $0 <= now } ?? false
+    }
+}
+
+/// The rules in their order: the first whose filter matches a topic is the topic's.
+package struct HistoryRules: Sendable {
+    package let rules: [HistoryRule]
+
+    package init(_ rules: [HistoryRule] = []) { self.rules = rules }
+
+    /// The rules of a configuration, which the reader has checked.
+    package init(_ settings: Settings) {
+        rules = settings.history.compactMap { rule in
+            guard let filter = try? TopicFilter(rule.filter, limits: settings.topicLimits) else { return nil }
+            return HistoryRule(
+                filter: filter, messages: rule.messages, age: rule.age.map { $0.nanoseconds / 1_000_000 },
+                bytes: rule.bytes)
+        }
+    }
+
+    package var isEmpty: Bool { rules.isEmpty }
+
+    /// The rule of `topic`; `nil`: its messages are not kept.
+    package func rule(for topic: Topic) -> HistoryRule? { rules.first { $0.filter.matches(topic) } }
+
+    /// Whether some of what `filter` matches may be kept.
+    ///
+    /// Where two filters only overlap, the answer is no: then a reader that falls behind waits in its queue.
+    func mayKeep(_ filter: TopicFilter) -> Bool {
+        rules.contains { $0.filter.covers(filter) || filter.covers($0.filter) }
+    }
+}

@@ -1,0 +1,69 @@
+/// How a reading of the history ended.
+package enum HistoryEnd: Equatable, Sendable {
+    /// Nothing more up to the number that was asked for.
+    case finished
+    /// There may be more after this number.
+    case stopped(after: UInt64)
+}
+
+/// Where messages are kept for those who come back.
+///
+/// ``RetainedStore/apply(_:reserving:)`` stores the messages whose ``Message/rule`` says so, and removes what is beyond
+/// the rule's limits, a bounded number of messages each time.
+package protocol HistoryStore: AnyObject, Sendable {
+    /// Takes over the rules for messages from `seq` on.
+    ///
+    /// What is kept already is brought within the new limits by ``maintain(now:)``.
+    func adopt(_ rules: HistoryRules, from seq: UInt64) throws(StorageError)
+
+    /// Takes note that a message that was to be kept will not be; written with the next commit.
+    func lose(_ seq: UInt64)
+
+    /// Removes what has expired or is too old, a bounded number; `true`: there is more to do.
+    ///
+    /// - Parameter now: Unix milliseconds.
+    func maintain(now: Int64) throws(StorageError) -> Bool
+
+    /// Takes note that everything numbered so far is settled, so that the next start finds no hole.
+    func seal() throws(StorageError)
+
+    /// Shows `body` what is committed, as it is at one moment.
+    func readHistory<Result>(
+        _ body: (any HistoryView) throws(StorageError) -> Result
+    ) throws(StorageError) -> Result
+}
+
+/// The history as it is at one moment, valid within ``HistoryStore/readHistory(_:)``.
+package protocol HistoryView {
+    /// What is known of it as a whole.
+    var summary: HistorySummary { get }
+
+    /// Whether this message is kept.
+    func holds(_ seq: UInt64) throws(StorageError) -> Bool
+
+    /// What was removed of `topic`; `nil` where nothing of it is kept.
+    func trim(of topic: Topic) throws(StorageError) -> HistoryTrim?
+
+    /// Shows `body` the topics of which messages after `seq` were removed; `false` where there are more of them.
+    ///
+    /// - Parameter maximum: the most topics to look at.
+    func trims(
+        after seq: UInt64, visiting maximum: Int, _ body: (Topic, HistoryTrim) -> Void
+    ) throws(StorageError) -> Bool
+
+    /// Shows `body` the kept messages of one topic after `seq` and up to `limit`, in order, until it returns `false`.
+    ///
+    /// - Parameters:
+    ///   - maximum: the most messages to look at, at least one.
+    ///   - now: Unix milliseconds; messages whose time to live is over by then are left out.
+    func messages(
+        of topic: Topic, after seq: UInt64, upTo limit: UInt64, visiting maximum: Int, now: Int64,
+        _ body: (Message) -> Bool
+    ) throws(StorageError) -> HistoryEnd
+
+    /// The same of all topics that `isWanted` says yes to.
+    func messages(
+        where isWanted: (Topic) -> Bool, after seq: UInt64, upTo limit: UInt64, visiting maximum: Int, now: Int64,
+        _ body: (Message) -> Bool
+    ) throws(StorageError) -> HistoryEnd
+}

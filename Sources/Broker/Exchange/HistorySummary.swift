@@ -1,0 +1,95 @@
+/// Messages after `low` and up to `high` that may be missing although a rule keeps their topics.
+package struct HistoryHole: Equatable, Sendable {
+    package var low: UInt64
+    package var high: UInt64
+
+    package init(low: UInt64, high: UInt64) {
+        self.low = low
+        self.high = high
+    }
+}
+
+/// Since when the messages of a rule are kept.
+package struct HistoryCoverage: Equatable, Sendable {
+    package let filter: TopicFilter
+    /// The first number that was kept under the rule.
+    package let since: UInt64
+    /// Of topics that have none left, the newest that was removed; 0: none.
+    package var forgottenUpTo: UInt64 = 0
+
+    package init(filter: TopicFilter, since: UInt64, forgottenUpTo: UInt64 = 0) {
+        self.filter = filter
+        self.since = since
+        self.forgottenUpTo = forgottenUpTo
+    }
+}
+
+/// What a store knows of its history as a whole, at one moment.
+package struct HistorySummary: Equatable, Sendable {
+    /// Messages kept.
+    package var messages = 0
+    /// Their payloads, in bytes.
+    package var payloadBytes = 0
+    /// Up to this number, what is missing is in ``holes``.
+    package var completeUpTo: UInt64 = 0
+    /// The newest message that a limit has removed, whatever its topic; 0: none.
+    package var trimmedUpTo: UInt64 = 0
+    /// How many messages limits have removed.
+    package var trims: UInt64 = 0
+    /// Oldest first.
+    package private(set) var holes: [HistoryHole] = []
+    /// One for each rule, in the rules' order.
+    package var coverages: [HistoryCoverage] = []
+
+    /// So many are told apart; then the oldest become one.
+    static let maximumHoles = 64
+
+    package init() {}
+
+    /// Takes note of a hole, which is not before the others.
+    package mutating func add(_ hole: HistoryHole) {
+        guard hole.high > hole.low else { return }
+        if let last = holes.last, hole.low <= last.high {
+            holes[holes.count - 1].high = max(last.high, hole.high)
+        } else {
+            holes.append(hole)
+        }
+        if holes.count > Self.maximumHoles {
+            holes[1].low = holes[0].low
+            holes.removeFirst()
+        }
+    }
+
+    /// Takes over the rules for messages from `seq` on; those that were there before go on.
+    package mutating func adopt(_ rules: HistoryRules, from seq: UInt64) {
+        coverages = rules.rules.map { rule in
+            coverages.first { $0.filter == rule.filter } ?? HistoryCoverage(filter: rule.filter, since: seq)
+        }
+        if completeUpTo == 0, seq > 0 { completeUpTo = seq - 1 }
+    }
+
+    /// Takes note that a topic has nothing left.
+    mutating func forget(_ topic: Topic, upTo seq: UInt64) {
+        guard let index = coverages.firstIndex(where: { $0.filter.matches(topic) }) else { return }
+        coverages[index].forgottenUpTo = max(coverages[index].forgottenUpTo, seq)
+    }
+}
+
+/// What limits have removed of a topic that still has messages.
+package struct HistoryTrim: Equatable, Sendable {
+    /// The number of the topic's first message, as far as is remembered.
+    package var first: UInt64
+    /// The newest that was removed; 0: none.
+    package var upTo: UInt64
+    /// How many were removed.
+    package var count: Int
+
+    package init(first: UInt64, upTo: UInt64, count: Int) {
+        self.first = first
+        self.upTo = upTo
+        self.count = count
+    }
+
+    /// How many of them came after `seq`; `nil` where that is not known.
+    func missed(after seq: UInt64) -> Int? { upTo <= seq ? 0 : seq < first ? count : nil }
+}

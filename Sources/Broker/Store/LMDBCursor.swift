@@ -1,0 +1,45 @@
+internal import CLMDB
+internal import Glibc
+
+/// A place in a database within a transaction, which it must not outlive.
+///
+/// The corresponding C type is `MDB_cursor`.
+@safe struct LMDBCursor: ~Copyable {
+    private let cursor: OpaquePointer
+
+    @unsafe init(_ transaction: OpaquePointer, over database: LMDBDatabase) throws(StorageError) {
+        var opened: OpaquePointer?
+        try unsafe checkLMDB(mdb_cursor_open(transaction, database.number, &opened), "cannot read")
+        guard let cursor = unsafe opened else { throw .system(code: ENOMEM, what: "cannot read") }
+        unsafe self.cursor = cursor
+    }
+
+    deinit { unsafe mdb_cursor_close(cursor) }
+
+    /// The first entry whose key is `key` or after it; an empty `key`: the first of all.
+    @unsafe func seek(_ key: [UInt8]) throws(StorageError) -> LMDBEntry? {
+        try unsafe withValues(key, []) { (key, _) throws(StorageError) in
+            try unsafe move(key.mv_size == 0 ? MDB_FIRST : MDB_SET_RANGE, &key)
+        }
+    }
+
+    /// The entry after the one this last came to.
+    @unsafe func next() throws(StorageError) -> LMDBEntry? {
+        var key = unsafe MDB_val()
+        return try unsafe move(MDB_NEXT, &key)
+    }
+
+    /// The first entry whose key is `key` or after it, copied.
+    func copy(from key: [UInt8]) throws(StorageError) -> (key: [UInt8], value: [UInt8])? {
+        guard let entry = unsafe try seek(key) else { return nil }
+        return unsafe ([UInt8](entry.key), [UInt8](entry.value))
+    }
+
+    @unsafe private func move(_ operation: MDB_cursor_op, _ key: inout MDB_val) throws(StorageError) -> LMDBEntry? {
+        var value = unsafe MDB_val()
+        let code = unsafe mdb_cursor_get(cursor, &key, &value, operation)
+        if code == MDB_NOTFOUND { return nil }
+        try checkLMDB(code, "cannot read")
+        return unsafe LMDBEntry(key: bytes(of: key), value: bytes(of: value))
+    }
+}
