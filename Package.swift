@@ -55,6 +55,9 @@ let package = Package(
         .testTarget(
             name: "WSTransportTests", dependencies: ["WSTransport"], exclude: ["Vectors"], swiftSettings: relaxed),
         .testTarget(name: "BrokerTests", dependencies: ["Broker", "WSTransport"], swiftSettings: relaxed),
+        .testTarget(
+            name: "FuzzTests", dependencies: ["Broker", "WSTransport"], path: "Tests/Fuzz",
+            exclude: ["corpus", "make_corpus.py"], swiftSettings: relaxed),
         .testTarget(name: "TidyTests", swiftSettings: relaxed),
     ]
 )

@@ -5,7 +5,8 @@
 #
 # A target is compiled together with the folders its first line names, WSTransport/Protocol when it names none:
 #   // fuzz: Sources/Broker/Topics
-# Inputs that crash are left in .build/fuzz/TARGET; put them into Tests/Fuzz/regressions.
+# It begins with the inputs of Tests/Fuzz/corpus and of Tests/Fuzz/regressions, which the Swift tests replay. An input that
+# crashes is left in .build/fuzz/TARGET/crashes; put it into Tests/Fuzz/regressions/TARGET.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -35,16 +36,30 @@ for target in "${targets[@]}"; do
     for folder in ${folders:-Sources/WSTransport/Protocol}; do
         while IFS= read -r file; do sources+=("$file"); done < <(find "$folder" -name '*.swift' | sort)
     done
+    # SwiftPM replays the same target as a function, so the entry that libFuzzer wants is made here.
+    cat >"$work/Entry.swift" <<SWIFT
+@_cdecl("LLVMFuzzerTestOneInput")
+package func fuzzOneInput(_ start: UnsafePointer<UInt8>?, _ count: Int) -> Int32 {
+    ${name/#F/f}(Array(UnsafeBufferPointer(start: start, count: count)))
+    return 0
+}
+SWIFT
+    mkdir -p "$work/seeds"
+    number=0
+    while IFS= read -r digits; do
+        number=$((number + 1))
+        printf '%b' "$(sed 's/../\\x&/g' <<<"$digits")" >"$work/seeds/$number"
+    done <"Tests/Fuzz/corpus/$name.hex"
     printf '== %s, %s s\n' "$name" "$seconds"
     # The linker has hundreds of warnings about the sanitizer's own symbols.
     if ! "$swiftc" -O -swift-version 6 -enable-experimental-feature Lifetimes -package-name broker \
-        -sanitize=fuzzer,address -parse-as-library -I Sources/CZlib -lz -module-name "$name" -o "$work/run" "${sources[@]}" "$target" \
+        -sanitize=fuzzer,address -parse-as-library -I Sources/CZlib -lz -module-name "$name" -o "$work/run" "${sources[@]}" "$target" "$work/Entry.swift" \
         >"$work/log" 2>&1; then
         cat "$work/log" >&2
         exit 1
     fi
-    seeds=()
-    [[ -d "Tests/Fuzz/corpus/$name" ]] && seeds=("Tests/Fuzz/corpus/$name")
+    seeds=("$work/seeds")
+    [[ -d "Tests/Fuzz/regressions/$name" ]] && seeds+=("Tests/Fuzz/regressions/$name")
     if ! "$work/run" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 -verbosity=0 \
         -artifact_prefix="$work/crashes/" "$work/corpus" "${seeds[@]}" >"$work/log" 2>&1; then
         tail -n 60 "$work/log" >&2

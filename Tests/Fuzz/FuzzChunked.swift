@@ -2,6 +2,10 @@
 //
 // The first byte chooses the size of the pieces.
 
+#if canImport(WSTransport)
+    @testable import WSTransport
+#endif
+
 private struct Answer: Equatable {
     var body: [UInt8] = []
     var consumed = 0
@@ -31,12 +35,9 @@ private func decode(_ bytes: [UInt8], pieces size: Int) -> Answer {
     return answer
 }
 
-@_cdecl("LLVMFuzzerTestOneInput")
-package func fuzzChunked(_ start: UnsafePointer<UInt8>?, _ count: Int) -> Int32 {
-    let input = Array(UnsafeBufferPointer(start: start, count: count))
-    guard input.count > 1 else { return 0 }
+func fuzzChunked(_ input: [UInt8]) {
+    guard input.count > 1 else { return }
     let bytes = Array(input[1...])
     let whole = decode(bytes, pieces: bytes.count)
     precondition(whole == decode(bytes, pieces: Int(input[0] & 31) + 1), "the cuts make a difference")
-    return 0
 }

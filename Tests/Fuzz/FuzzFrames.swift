@@ -2,6 +2,10 @@
 //
 // The first byte chooses role and limit, the second the size of the pieces.
 
+#if canImport(WSTransport)
+    @testable import WSTransport
+#endif
+
 /// What a machine reported, with the payloads' bytes wherever they were.
 private enum Outcome: Equatable {
     case message(Opcode, [UInt8])
@@ -66,10 +70,8 @@ private func outcome(_ event: WebSocketMachine.Event, in input: UnsafeRawBufferP
     }
 }
 
-@_cdecl("LLVMFuzzerTestOneInput")
-package func fuzzFrames(_ start: UnsafePointer<UInt8>?, _ count: Int) -> Int32 {
-    let input = Array(UnsafeBufferPointer(start: start, count: count))
-    guard input.count > 2 else { return 0 }
+func fuzzFrames(_ input: [UInt8]) {
+    guard input.count > 2 else { return }
     let bytes = Array(input[2...])
     let role: WebSocketMachine.Role = input[0] & 1 == 0 ? .server : .client
     let limit = Int(input[0] >> 2) * 4
@@ -77,5 +79,4 @@ package func fuzzFrames(_ start: UnsafePointer<UInt8>?, _ count: Int) -> Int32 {
     let whole = outcomes(of: bytes, pieces: bytes.count, role: role, limit: limit, closingAfter: closing)
     let cut = outcomes(of: bytes, pieces: Int(input[1] & 31) + 1, role: role, limit: limit, closingAfter: closing)
     precondition(whole == cut, "the cuts make a difference")
-    return 0
 }

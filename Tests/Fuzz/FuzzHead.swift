@@ -1,5 +1,9 @@
 // Any bytes are a head, an error or not yet either, and more bytes never change an answer: RFC 9112 §2–§6.
 
+#if canImport(WSTransport)
+    @testable import WSTransport
+#endif
+
 private enum Answer: Equatable {
     case incomplete
     case request(HTTPRequestHead, byteCount: Int)
@@ -32,11 +36,13 @@ private func check(_ input: UnsafeRawBufferPointer, _ parse: (UnsafeRawBufferPoi
     return whole
 }
 
-@_cdecl("LLVMFuzzerTestOneInput")
-package func fuzzHead(_ start: UnsafePointer<UInt8>?, _ count: Int) -> Int32 {
-    let input = UnsafeRawBufferPointer(start: start, count: count)
+func fuzzHead(_ input: [UInt8]) {
+    input.withUnsafeBytes { lookAt($0) }
+}
+
+private func lookAt(_ input: UnsafeRawBufferPointer) {
     _ = check(input, response)
-    guard case .request(let head, let byteCount) = check(input, request) else { return 0 }
+    guard case .request(let head, let byteCount) = check(input, request) else { return }
     precondition(byteCount <= input.count && byteCount <= 1024, "a head longer than its input")
     precondition(head.fields.count <= HTTPHeadParser.maximumFieldCount, "too many fields")
     for field in head.fields {
@@ -52,5 +58,4 @@ package func fuzzHead(_ start: UnsafePointer<UInt8>?, _ count: Int) -> Int32 {
         let chosen = try? Handshake.checkResponse(head, key: asked.key, offered: asked.subprotocols).subprotocol
         precondition(chosen == .some(asked.subprotocols.first), "an answer that is refused")
     }
-    return 0
 }

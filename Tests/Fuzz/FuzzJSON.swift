@@ -2,6 +2,10 @@
 
 // Any bytes are JSON or an error at a byte of theirs; what is read and written again is the same: RFC 8259.
 
+#if canImport(Broker)
+    @testable import Broker
+#endif
+
 /// What every way of reading a frame of commands does, and what must hold of each object.
 private func readObjects(_ input: Span<UInt8>) {
     var scanner = JSONScanner(input)
@@ -81,9 +85,7 @@ private func members(of object: borrowing JSONObject) -> [String] {
     return members
 }
 
-@_cdecl("LLVMFuzzerTestOneInput")
-package func fuzzJSON(_ start: UnsafePointer<UInt8>?, _ count: Int) -> Int32 {
-    let input = Array(UnsafeBufferPointer(start: start, count: count))
+func fuzzJSON(_ input: [UInt8]) {
     readObjects(input.span)
     let isJSON = JSONScanner.validate(input.span)
     if JSONScanner.validate(input.span, maximumDepth: 2) {
@@ -98,5 +100,4 @@ package func fuzzJSON(_ start: UnsafePointer<UInt8>?, _ count: Int) -> Int32 {
     writer.endArray()
     let written = writer.bytes
     precondition(JSONScanner.validate(written.span), "writes what is no JSON")
-    return 0
 }

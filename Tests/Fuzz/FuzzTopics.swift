@@ -3,6 +3,10 @@
 // Bytes are orders to a subscription tree, which must always find what comparing each filter with the topic finds:
 // MQTT 5.0 §4.7. Any other bytes are a topic, a filter or an error.
 
+#if canImport(Broker)
+    @testable import Broker
+#endif
+
 private struct Entry: TreeEntry {
     let subscription: UInt32
 }
@@ -106,10 +110,11 @@ private func read(_ input: UnsafeRawBufferPointer) {
     }
 }
 
-@_cdecl("LLVMFuzzerTestOneInput")
-package func fuzzTopics(_ start: UnsafePointer<UInt8>?, _ count: Int) -> Int32 {
-    let input = UnsafeRawBufferPointer(start: start, count: count)
+func fuzzTopics(_ input: [UInt8]) {
+    input.withUnsafeBytes { lookAt($0) }
+}
+
+private func lookAt(_ input: UnsafeRawBufferPointer) {
     obey(input)
     read(input)
-    return 0
 }

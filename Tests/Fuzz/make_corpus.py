@@ -1,0 +1,151 @@
+#!/usr/bin/env python3
+"""Makes the fuzz targets' first inputs, corpus/TARGET.hex, from the vectors of the ordinary tests: one input a line.
+
+Run it after vectors were added. Each target's first bytes are choices of its own; they are described at its top.
+"""
+
+import json
+import re
+import struct
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+VECTORS = HERE.parent / "WSTransportTests/Vectors"
+KEY = bytes.fromhex("37fa213d")
+LONGEST = 300
+
+
+def vectors(name):
+    return json.loads((VECTORS / f"{name}.json").read_text())
+
+
+def payload(words):
+    """`2a*256` is a byte repeated, else digits."""
+    byte, star, count = words.partition("*")
+    return bytes.fromhex(byte) * int(count) if star else bytes.fromhex(words)
+
+
+def frame(words, masked):
+    """A frame in the words of the vectors: `82/8 2a*10` has its length in 8 bytes, `82=17` is only a header."""
+    head, _, body = words.partition(" ")
+    first, form, length = re.fullmatch(r"(..)(?:/(\d)|=(\d+))?", head).groups()
+    content = payload(body)
+    count = int(length) if length else len(content)
+    form = 8 if length else int(form) if form else 0 if count < 126 else 2 if count < 65536 else 8
+    mask = 0x80 if masked else 0
+    header = bytes([int(first, 16), mask | {0: count, 2: 126, 8: 127}[form]])
+    header += {0: b"", 2: struct.pack("!H", count & 0xFFFF), 8: struct.pack("!Q", count)}[form]
+    if masked:
+        header += KEY
+        content = bytes(byte ^ KEY[index % 4] for index, byte in enumerate(content))
+    return header + content
+
+
+def frames():
+    for case in vectors("frames"):
+        for role in (0, 1):
+            whole = b"".join(frame(words, masked=role == 0) for words in case["frames"])
+            yield bytes([0xFC | role, 3]) + whole
+            if len(whole) < 60:
+                yield bytes([0xFE | role, 0]) + whole
+
+
+def deflate():
+    for case in vectors("deflate"):
+        messages = [payload(words.partition(" ")[2]) for words in case["frames"]]
+        for choice in (0, 6, 1):
+            yield bytes([choice, 255, 7, 7]) + b"".join(
+                bytes([min(len(message), 255)]) + message[:255] for message in messages)
+
+
+def heads():
+    for case in vectors("heads"):
+        yield case["head"].encode()
+
+
+def chunked():
+    for case in vectors("chunked"):
+        yield b"\x02" + case["bytes"].encode()
+
+
+EXTENSIONS = [
+    "permessage-deflate", "permessage-deflate; client_max_window_bits",
+    "permessage-deflate; server_no_context_takeover; client_no_context_takeover",
+    "permessage-deflate; server_max_window_bits=10; client_max_window_bits=\"12\"", "permessage-deflate;server_max_window_bits=8",
+    "permessage-deflate; client_max_window_bits=15, permessage-deflate; server_max_window_bits=9", "a;b=c;d=\"e\\f\", ,x\npermessage-deflate",
+    "permessage-deflate; server_max_window_bits=16", "permessage-deflate; client_no_context_takeover=1",
+    "permessage-deflate; server_no_context_takeover; server_no_context_takeover", "x-webkit-deflate-frame", ",", ""]
+
+ANSWER = ("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: keep-alive, Upgrade\r\n"
+          "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n{}\r\n")
+ANSWERS = [
+    "", "Sec-WebSocket-Protocol: chat\r\n", "Sec-WebSocket-Protocol: other\r\n", "Upgrade: h2c\r\n",
+    "Sec-WebSocket-Accept: another\r\n", "Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=9\r\n",
+    "Sec-WebSocket-Protocol: chat\r\nSec-WebSocket-Protocol: chat\r\n"]
+
+REQUEST = ("GET /t/a?b HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: {}\r\n"
+           "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{}\r\n")
+REQUESTS = [
+    (13, ""), (13, "Sec-WebSocket-Protocol: chat, broker.v1.json, chat\r\n"), (13, "Origin: https://a\r\n"), (8, ""),
+    (13, "Content-Length: 5\r\n"), (13, "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n"),
+    (13, "Sec-WebSocket-Protocol: a b\r\n"), (13, "Sec-WebSocket-Key: again\r\n")]
+
+
+def answers():
+    for choices in (b"\x00\x00", b"\x06\x33", b"\x01\x00"):
+        for fields in ANSWERS:
+            yield choices + ANSWER.format(fields).encode()
+        for value in EXTENSIONS:
+            yield choices + value.encode()
+
+
+def requests():
+    for choices in (b"\x00\x00\x00\x00", b"\x03\x33\x01\x65"):
+        for version, fields in REQUESTS:
+            yield choices + REQUEST.format(version, fields).encode()
+        for value in EXTENSIONS:
+            yield choices + value.encode()
+
+
+def closes():
+    codes = [0, 999, 1000, 1001, 1003, 1004, 1005, 1006, 1007, 1014, 1015, 2999, 3000, 4999, 5000, 65535]
+    bodies = [b"", b"a"] + [struct.pack("!H", code) for code in codes]
+    bodies += [struct.pack("!H", 1000) + reason for reason in [
+        b"bye", b"*" * 123, b"*" * 124, "ü".encode() * 61, "𤭢".encode() * 30 + b"xy", b"\xce\xba\xed\xa0\x80", b"\xf0\x9f"]]
+    for choice in range(8):
+        for body in bodies:
+            yield bytes([choice, 5]) + body
+
+
+TEXTS = [
+    '{"op":"subscribe","id":1,"filter":"sensors/+/temp"}', '{"op":"publish","topic":"a","data":{"b":[1,2.5e-3,null,true]}}',
+    '{"a":"\\u00fc\\ud83d\\udc18\\n"}\n{"b":-0}\n', '{"a":1,"a":2}', '[[[]]]', '{"a":"\\ud800"}', '{"a":01}', '{"a":1e999}',
+    '{"n":9223372036854775807,"m":-9223372036854775808,"o":9223372036854775808}', '  {}  {} ', '{"a":"\t"}', '"', '{"a":tru}']
+NAMES = ["a/b", "a/+/c\na/b/c", "#\n$SYS/x", "+/+\n/", "a/#\na", "//\n/+/#", "a+\nb#", "é/ü\n+/ü", "\x00"]
+
+
+def json_texts():
+    return [text.encode() for text in TEXTS]
+
+
+def topics():
+    yield from (name.encode() for name in NAMES)
+    orders = [bytes([8 * number, number % 4, number % 6, (number * 5) % 6, number % 3]) for number in range(12)]
+    yield b"".join(orders) + bytes([3, 1, 0, 1]) + bytes([2, 10, 3, 0, 1])
+
+
+CORPORA = {
+    "FuzzFrames": frames, "FuzzDeflate": deflate, "FuzzHead": heads, "FuzzChunked": chunked, "FuzzAnswer": answers,
+    "FuzzRequest": requests, "FuzzClose": closes, "FuzzJSON": json_texts, "FuzzTopics": topics}
+
+
+def main():
+    for name, inputs in CORPORA.items():
+        lines = sorted({each.hex() for each in inputs() if 0 < len(each) <= LONGEST}, key=lambda line: (len(line), line))
+        (HERE / "corpus").mkdir(exist_ok=True)
+        (HERE / "corpus" / f"{name}.hex").write_text("".join(line + "\n" for line in lines))
+        print(f"{name}: {len(lines)} inputs")
+
+
+if __name__ == "__main__":
+    main()
