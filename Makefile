@@ -15,16 +15,17 @@ CYCLES ?= 1000
 PYTEST ?=
 
 RELEASE := .build/release
-CODE := Package.swift Sources Tests
+BENCHMARKS := --package-path Benchmarks --scratch-path .build/benchmarks
+CODE := Package.swift Sources Tests Benchmarks/Package.swift Benchmarks/Sources
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: run test build test-swift test-process test-conformance lint format fuzz crash clean help dependencies test-dependencies
+.PHONY: run test build test-swift test-process test-conformance bench-counted lint format fuzz crash clean help dependencies test-dependencies
 
 run: dependencies build ## Install what is missing, build release, start brokerd on 127.0.0.1:8080
 	exec $(RELEASE)/brokerd $(ARGS)
 
-test: test-dependencies lint test-swift build test-process test-conformance ## Install what is missing, then run every check and test
+test: test-dependencies lint test-swift build test-process test-conformance bench-counted ## Install what is missing, then run every check and test
 
 build: ## Build brokerd and brokerctl, optimised
 	$(SWIFT) build -c release -j $(JOBS) --product brokerd
@@ -39,6 +40,10 @@ test-process: ## Run the tests of the real processes (after `make build`)
 
 test-conformance: ## Play the cases of RFC 6455 and RFC 7692 against brokerd (after `make build`)
 	$(PYTHON) -m pytest Tests/Conformance $(PYTEST)
+
+bench-counted: ## Count instructions and allocations, and hold them against Benchmarks/thresholds.tsv
+	$(SWIFT) build -c release -j $(JOBS) $(BENCHMARKS) --product counted
+	$(PYTHON) Benchmarks/counted.py
 
 lint: ## Check the format of all Swift files
 	$(SWIFT) format lint --strict --recursive $(CODE)

@@ -12,8 +12,10 @@ build_packages=(
     binutils ca-certificates gcc g++ git libc6-dev libcurl4 libedit2 libncurses6 libsqlite3-0 libxml2 make tzdata
     pkg-config liblmdb-dev libssl-dev libyaml-dev zlib1g-dev
 )
-# The tests of the real processes, and a browser (with a font, or its screenshots are blank).
-test_packages=(python3 python3-pytest python3-websockets python3-aiohttp chromium fonts-dejavu-core curl openssl)
+# The tests of the real processes, a browser (with a font, or its screenshots are blank), and what counts instructions.
+test_packages=(
+    python3 python3-pytest python3-websockets python3-aiohttp chromium fonts-dejavu-core curl openssl valgrind
+)
 
 fail() {
     printf 'install-dependencies: %s\n' "$1" >&2

@@ -1,19 +1,21 @@
 /// The first 2 to 14 bytes of a frame (RFC 6455 §5.2).
-struct FrameHeader: Equatable, Sendable {
+package struct FrameHeader: Equatable, Sendable {
     /// The longest header there is, in bytes.
     static let maximumByteCount = 14
 
-    var opcode: Opcode
-    var isFinal: Bool
+    /// Of the frame, which for a fragment is not the message's.
+    package var opcode: Opcode
+    /// Whether it is the last frame of its message.
+    package var isFinal: Bool
     /// Whether the message that begins here is compressed: RSV1 (RFC 7692 §6).
-    var isCompressed = false
+    package var isCompressed = false
     /// The peer's key; zero, which changes nothing, where the frame is not masked.
-    var maskingKey: MaskingKey
+    package var maskingKey: MaskingKey
     /// The payload's length, in bytes.
-    var payloadLength: Int
+    package var payloadLength: Int
 
     /// What the bytes at hand amount to.
-    enum Reading: Equatable {
+    package enum Reading: Equatable {
         case incomplete
         case whole(FrameHeader, byteCount: Int)
         case violation(ProtocolViolation)
@@ -24,7 +26,7 @@ struct FrameHeader: Equatable, Sendable {
     /// A violation is found at its first byte, so however the header is cut the answer is the same.
     ///
     /// `allowsCompression`: permessage-deflate was agreed upon, so the first frame of a message may have RSV1.
-    static func read(
+    package static func read(
         _ bytes: UnsafeRawBufferPointer, isMasked mustBeMasked: Bool, allowsCompression: Bool = false
     ) -> Reading {
         guard bytes.count >= 1 else { return .incomplete }

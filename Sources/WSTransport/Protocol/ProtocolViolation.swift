@@ -1,5 +1,5 @@
 /// What the peer did wrong, and the code it is told (RFC 6455 §7.1.7).
-struct ProtocolViolation: Equatable, Sendable {
+package struct ProtocolViolation: Equatable, Sendable {
     /// The code of the CLOSE that ends the connection.
     let code: CloseCode
     /// A sentence for the CLOSE and for the log, at most 123 bytes.

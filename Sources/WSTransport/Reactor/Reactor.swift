@@ -41,6 +41,7 @@ internal import Synchronization
     private var lastKept: UInt64 = 0
     private var listeners: [Listener] = []
     private let readBytes: UnsafeMutableRawBufferPointer
+    private let events: UnsafeMutableBufferPointer<epoll_event>
     private var isStopping = false
 
     private static let wakeupToken = UInt64.max
@@ -51,6 +52,7 @@ internal import Synchronization
         self.counters = counters
         self.remote = remote
         unsafe readBytes = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 * 1024, alignment: 16)
+        unsafe events = .allocate(capacity: 512)
         epoll = try Epoll()
         try epoll.add(remote.rawDescriptor, for: .readable, token: Self.wakeupToken)
         drains.append { [unowned self, mailbox = remote.tasks] in
@@ -58,31 +60,36 @@ internal import Synchronization
         }
     }
 
-    deinit { unsafe readBytes.deallocate() }
+    deinit {
+        unsafe readBytes.deallocate()
+        unsafe events.deallocate()
+    }
 
     // MARK: The loop
 
     /// Serves until ``stop()``.
     package func run() {
-        var events = unsafe [epoll_event](repeating: epoll_event(), count: 512)
-        while !isStopping {
-            var count = 0
-            unsafe events.withUnsafeMutableBufferPointer { events in
-                do throws(Errno) {
-                    count = try unsafe epoll.wait(events, milliseconds: patience())
-                } catch {
-                    // EBADF, EINVAL, EFAULT: the set itself is gone, so this thread cannot serve any more.
-                    isStopping = true
-                }
-            }
-            now = .now
-            let tasks = soon
-            soon = []
-            for index in 0..<count { unsafe dispatch(events[index]) }
-            runTurn(tasks)
-        }
+        while !isStopping { turn() }
         for connection in connections { connection?.reset() }
         disposeReleased()
+    }
+
+    /// One turn of the loop; waits where nothing is due.
+    ///
+    /// For those who count what a turn costs; ``run()`` is a loop around it.
+    package func turn() {
+        var count = 0
+        do throws(Errno) {
+            count = try unsafe epoll.wait(events, milliseconds: patience())
+        } catch {
+            // EBADF, EINVAL, EFAULT: the set itself is gone, so this thread cannot serve any more.
+            isStopping = true
+        }
+        now = .now
+        let tasks = soon
+        soon = []
+        for index in 0..<count { unsafe dispatch(events[index]) }
+        runTurn(tasks)
     }
 
     /// The part of a turn that follows the sockets' events.

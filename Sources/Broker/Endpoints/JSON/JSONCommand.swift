@@ -3,13 +3,14 @@ internal import WSTransport
 /// What a client of `broker.v1.json` asks for.
 ///
 /// The contract's §3.1.
-enum JSONCommand {
+package enum JSONCommand {
     case subscribe([TopicFilter], wantsSnapshot: Bool, hearsItself: Bool)
     case unsubscribe([TopicFilter])
     case publish(Draft)
     case ping
 
-    init(_ object: borrowing JSONObject, limits: TopicLimits) throws(Refusal) {
+    /// Reads a command, or says what is wrong with it.
+    package init(_ object: borrowing JSONObject, limits: TopicLimits) throws(Refusal) {
         guard let operation = try Self.read({ () throws(JSONError) in try object.string("op") }) else {
             throw Refusal(.badRequest, "op is missing.")
         }

@@ -1,0 +1,113 @@
+import Broker
+import Counting
+import WSTransport
+
+/// What clients ask for one by one: commands, requests, retained values.
+enum CommandFigures {
+    static func record(in tally: Tally, _ house: House) throws {
+        try recordDecoding(in: tally)
+        try recordSubscriptions(in: tally, house)
+        try recordRequests(in: tally, house)
+    }
+
+    private static func recordDecoding(in tally: Tally) throws {
+        let commands = [
+            ("publish", #"{"op":"publish","id":3,"topic":"sensors/1/temp","data":21.5,"retain":true}"#),
+            ("subscribe", #"{"op":"subscribe","id":1,"filter":"sensors/+/temp"}"#),
+        ]
+        for (name, text) in commands {
+            let bytes = Array(text.utf8)
+            try tally.record("json/decode-\(name)", operations: 50) {
+                for _ in 0..<50 {
+                    let object = try JSONObject.parse(bytes.span)
+                    keep(try JSONCommand(object, limits: TopicLimits()))
+                }
+            }
+        }
+    }
+
+    /// A hundred filters of one client, half of them with a wildcard, each with its answer and its empty snapshot.
+    private static func recordSubscriptions(in tally: Tally, _ house: House) throws {
+        guard tally.wants("subscribe/") || tally.wants("unsubscribe/") else { return }
+        let guest = try house.open("/ws")
+        var buffer = [UInt8](repeating: 0, count: 1 << 16)
+        func frames(_ operation: String) -> [UInt8] {
+            (0..<100).flatMap { number in
+                let filter = number % 2 == 0 ? "desk/\(number)/lamp" : "desk/\(number)/+"
+                return ClientFrame.text(#"{"op":"\#(operation)","id":\#(number),"filter":"\#(filter)"}"#)
+            }
+        }
+        let (subscribe, unsubscribe) = (frames("subscribe"), frames("unsubscribe"))
+        func settle(_ frames: [UInt8]) throws {
+            guest.drain(into: &buffer)
+            try guest.send(frames)
+            house.turns(4)
+            guest.drain(into: &buffer)
+        }
+        try tally.record(
+            "subscribe/json", operations: 100,
+            before: {
+                try settle(unsubscribe)
+                try guest.send(subscribe)
+            }
+        ) { house.turns(2) }
+        try tally.record(
+            "unsubscribe/json", operations: 100,
+            before: {
+                try settle(subscribe)
+                try guest.send(unsubscribe)
+            }
+        ) { house.turns(2) }
+        house.close([guest])
+    }
+
+    private static func recordRequests(in tally: Tally, _ house: House) throws {
+        guard tally.wants("http/") || tally.wants("retained/") else { return }
+        var buffer = [UInt8](repeating: 0, count: 1 << 16)
+        let names = try store(10_000, house)
+        let topics = try stride(from: 0, to: names.count, by: 500).map { try Topic(names[$0]) }
+        try tally.record("retained/lookup-of-10000", operations: topics.count) {
+            for topic in topics {
+                guard try house.shard.sequencer.value(of: topic) != nil else { throw House.Failure(what: "\(topic)") }
+            }
+        }
+        let body = String(repeating: "b", count: 64)
+        let head = "Host: localhost\r\nUser-Agent: curl/7.88.1\r\nAccept: */*\r\n"
+        let requests = [
+            (
+                "http/publish",
+                "POST /t/desk/1/lamp HTTP/1.1\r\n\(head)Content-Type: text/plain\r\nContent-Length: 64\r\n\r\n\(body)"
+            ), ("http/get-retained", "GET /t/\(names[5_000]) HTTP/1.1\r\n\(head)\r\n"),
+        ]
+        for (name, request) in requests {
+            let guest = try house.call("")
+            house.turns(2)
+            try tally.record(
+                name, operations: 1, rounds: 10,
+                before: {
+                    guest.drain(into: &buffer)
+                    try guest.send(Array(request.utf8))
+                }
+            ) { house.turn() }
+            let answer = try guest.text()
+            guard answer.hasPrefix("HTTP/1.1 200 ") else { throw House.Failure(what: answer) }
+            house.close([guest])
+        }
+    }
+
+    /// Has so many retained values put on disk and returns their topics' names.
+    private static func store(_ count: Int, _ house: House) throws -> [String] {
+        let names = (0..<count).map { "retained/\($0 >> 6)/\($0 & 63)" }
+        for (number, name) in names.enumerated() {
+            var draft = Draft(topic: try Topic(name), payload: Array("value \(number)".utf8), kind: .text)
+            draft.isRetained = true
+            draft.acknowledgement = .stored
+            draft.completion = { _ in }
+            house.shard.publish(draft)
+            if number % 1000 == 999 { house.turns(1) }
+        }
+        house.turns(1)
+        while house.shard.waitingAcknowledgements > 0 { house.turns(1) }
+        return names
+    }
+}

@@ -1,0 +1,22 @@
+import Counting
+import TopicFigures
+
+/// Counts everything there is to count, or the figures whose names begin with the first argument.
+@main struct Counted {
+    static func main() throws {
+        guard Tally.isPossible else {
+            print("Nothing is counted outside of valgrind: run Benchmarks/counted.py")
+            return
+        }
+        let tally = Tally(prefix: CommandLine.arguments.dropFirst().first ?? "")
+        try TransportFigures.record(in: tally)
+        try MatchFigures.record(in: tally)
+        try House.run { house in
+            try CommandFigures.record(in: tally, house)
+            try FanOutFigures.record(in: tally, house)
+            try OpeningFigures.record(in: tally, house)
+        }
+        guard tally.wants("keepalive/") else { return }
+        try House.run(keepaliveSeconds: 1) { house in try KeepaliveFigures.record(in: tally, house) }
+    }
+}

@@ -1,0 +1,95 @@
+import Counting
+
+/// One message to many, by every way out: instructions for each delivery, with all that a publication costs.
+enum FanOutFigures {
+    /// A way out, and how a message goes in beside it.
+    private struct Way {
+        let name: String
+        let target: String
+        /// What a subscriber of a WebSocket says first; empty: nothing.
+        var greeting = ""
+        var isStream = false
+    }
+
+    private static let ways = [
+        Way(name: "topic", target: "/t/bench/topic"),
+        Way(name: "json", target: "/ws", greeting: #"{"op":"subscribe","filter":"bench/+"}"#),
+        Way(name: "subscription", target: "/s/bench/%2B"),
+        Way(name: "events", target: "/s/bench/%2B", isStream: true),
+    ]
+
+    private static let payload = String(repeating: "m", count: 64)
+
+    static func record(in tally: Tally, _ house: House) throws {
+        for way in ways {
+            for count in [1, 100, 1000] where tally.wants("publish/\(way.name)/\(count)/") {
+                var guests: [Guest] = []
+                for _ in 0..<count { guests.append(try subscribe(way, house)) }
+                try record("publish/\(way.name)/\(count)", way, guests, in: tally, house)
+                house.close(guests)
+            }
+        }
+        try recordReplies(in: tally, house)
+    }
+
+    private static func subscribe(_ way: Way, _ house: House) throws -> Guest {
+        guard !way.isStream else {
+            let request = "GET \(way.target) HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n"
+            let guest = try house.call(request)
+            house.turns(4)
+            return guest
+        }
+        let guest = try house.open(way.target)
+        if !way.greeting.isEmpty {
+            try guest.send(ClientFrame.text(way.greeting))
+            house.turns(3)
+        }
+        return guest
+    }
+
+    /// The publisher is a topic socket for topic sockets and a JSON socket for the others; it does not subscribe.
+    private static func record(
+        _ name: String, _ way: Way, _ guests: [Guest], in tally: Tally, _ house: House
+    ) throws {
+        let isTopic = way.name == "topic"
+        // The first topic socket publishes, as sockets of that kind do.
+        let publisher = isTopic ? guests[0] : try house.open("/ws")
+        let command = #"{"op":"publish","topic":"bench/topic","data":"\#(payload)"}"#
+        let frame = ClientFrame.text(isTopic ? payload : command)
+        var buffer = [UInt8](repeating: 0, count: 1 << 16)
+        var received = 0
+        for (pace, messages) in [("one-a-turn", 1), ("fifty-a-turn", 50)] {
+            let burst = ClientFrame.repeated(frame, messages)
+            let rounds = max(1, (messages == 1 ? 2000 : 1000) / (guests.count * messages))
+            try tally.record(
+                "\(name)/\(pace)", operations: guests.count * messages, rounds: min(rounds, 20),
+                before: {
+                    for guest in guests { received += guest.drain(into: &buffer) }
+                    try publisher.send(burst)
+                }
+            ) { house.turn() }
+        }
+        for guest in guests { received += guest.drain(into: &buffer) }
+        guard received > payload.utf8.count * guests.count * 3 else {
+            throw House.Failure(what: "\(name): \(received)")
+        }
+        if !isTopic { house.close([publisher]) }
+    }
+
+    /// What a publisher hears back: an acknowledged publication with nobody subscribed.
+    private static func recordReplies(in tally: Tally, _ house: House) throws {
+        guard tally.wants("publish/json/acknowledged") else { return }
+        let publisher = try house.open("/ws")
+        var buffer = [UInt8](repeating: 0, count: 1 << 16)
+        let frame = ClientFrame.text(#"{"op":"publish","id":7,"topic":"bench/alone","data":"\#(payload)"}"#)
+        let burst = ClientFrame.repeated(frame, 50)
+        try tally.record(
+            "publish/json/acknowledged", operations: 50, rounds: 2,
+            before: {
+                publisher.drain(into: &buffer)
+                try publisher.send(burst)
+            }
+        ) { house.turn() }
+        house.close([publisher])
+    }
+}

@@ -1,0 +1,149 @@
+#!/usr/bin/python3
+"""Counts what the broker's operations cost, and holds the counts against Benchmarks/thresholds.tsv.
+
+    Benchmarks/counted.py [PREFIX]            count, compare, exit 1 above a threshold
+    Benchmarks/counted.py --update [PREFIX]   count and write the thresholds anew
+
+Instructions and allocations per operation come from callgrind, bytes of the heap from the C library. They are the same
+on a busy machine as on an idle one, and nearly the same on another of the same kind: hence the tolerance.
+"""
+import argparse
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+HERE = pathlib.Path(__file__).resolve().parent
+PROGRAM = HERE.parent / ".build/benchmarks/release/counted"
+THRESHOLDS = HERE / "thresholds.tsv"
+# How far above its threshold a figure may be: a part of it, and so many in any case.
+TOLERANCE, SLACK = 0.03, 2.0
+# How far below it must be for the threshold to be worth lowering.
+IMPROVEMENT = 0.05
+ALLOCATORS = re.compile(r"(__libc_)?(malloc|calloc|realloc|posix_memalign|aligned_alloc|memalign|valloc)$")
+COLUMNS = ("instructions", "allocations", "bytes")
+
+
+def count(prefix):
+    """Runs the program under callgrind: {figure: {column: value}}."""
+    with tempfile.TemporaryDirectory() as folder:
+        dumps = pathlib.Path(folder, "callgrind")
+        command = ["valgrind", "--tool=callgrind", "--instr-atstart=no", "--collect-atstart=no",
+                   f"--callgrind-out-file={dumps}", str(PROGRAM), prefix]
+        environment = dict(os.environ, SWIFT_DETERMINISTIC_HASHING="1", TMPDIR=folder)
+        run = subprocess.run(command, env=environment, capture_output=True, text=True)
+        if run.returncode != 0:
+            sys.exit(f"counted: the run failed ({run.returncode})\n{run.stdout}{run.stderr}")
+        figures = {}
+        for dump in pathlib.Path(folder).glob("callgrind.*"):
+            figures.update(read_dump(dump))
+        for line in run.stdout.splitlines():
+            if line.startswith("memory "):
+                _, name, value = line.split()
+                figures[name] = {"bytes": float(value)}
+        return figures
+
+
+def read_dump(path):
+    """The figure in one dump of callgrind's; nothing where it is the one at the program's end."""
+    names, calls, callee, figure, operations, total = {}, 0, "", None, 1, 0
+    for line in path.read_text(errors="replace").splitlines():
+        if line.startswith("desc: Trigger: Client Request: "):
+            figure, operations = line.removeprefix("desc: Trigger: Client Request: ").rsplit(" ", 1)
+        elif line.startswith(("fn=", "cfn=")):
+            number, _, name = line.split("=", 1)[1].partition(" ")
+            if name:
+                names[number] = name
+            if line.startswith("cfn="):
+                callee = names[number]
+        elif line.startswith("calls="):
+            if ALLOCATORS.match(callee):
+                calls += int(line.removeprefix("calls=").split()[0])
+        elif line.startswith(("totals: ", "summary: ")):
+            total = max(total, int(line.split()[1]))
+    if figure is None:
+        return {}
+    return {figure: {"instructions": total / int(operations), "allocations": calls / int(operations)}}
+
+
+def read_thresholds():
+    thresholds = {}
+    for line in THRESHOLDS.read_text().splitlines() if THRESHOLDS.exists() else []:
+        if line and not line.startswith("#"):
+            name, *values = line.split("\t")
+            thresholds[name] = {c: float(v) for c, v in zip(COLUMNS, values) if v != "-"}
+    return thresholds
+
+
+def write_thresholds(thresholds):
+    rows = ["# What each operation may cost, as counted by Benchmarks/counted.py on x86-64; it also writes this file (--update).",
+            "# figure\t" + "\t".join(COLUMNS)]
+    for name in sorted(thresholds):
+        values = thresholds[name]
+        rows.append("\t".join([name] + [shown(values.get(column)) for column in COLUMNS]))
+    THRESHOLDS.write_text("\n".join(rows) + "\n")
+
+
+def shown(value):
+    if value is None:
+        return "-"
+    return f"{value:.2f}" if value < 100 else f"{value:.0f}"
+
+
+def compare(figures, thresholds):
+    """Prints every figure; returns what is wrong, and what has become better."""
+    worse, better = [], []
+    print(f"{'figure':44}{'instructions':>14}{'threshold':>12}{'allocations':>13}{'threshold':>12}{'bytes':>9}{'threshold':>11}")
+    for name in sorted(figures):
+        limits = thresholds.get(name, {})
+        cells = ""
+        for column, widths in zip(COLUMNS, ((14, 12), (13, 12), (9, 11))):
+            value, limit = figures[name].get(column), limits.get(column)
+            cells += f"{shown(value):>{widths[0]}}{shown(limit):>{widths[1]}}"
+            if value is None:
+                continue
+            slack = SLACK if column == "instructions" else 16 if column == "bytes" else 0.05
+            if limit is None:
+                worse.append(f"{name}: {column} has no threshold, counted {shown(value)}")
+            elif value > limit * (1 + TOLERANCE) + slack:
+                worse.append(f"{name}: {column} {shown(value)}, at most {shown(limit)} (+{value / max(limit, 0.01) - 1:.0%})")
+            elif value < limit * (1 - IMPROVEMENT) - slack:
+                better.append(f"{name}: {column} {shown(value)} instead of {shown(limit)}")
+        print(f"{name:44}{cells}")
+    return worse, better
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("prefix", nargs="?", default="", help="only figures whose names begin so")
+    parser.add_argument("--update", action="store_true", help="write the thresholds instead of comparing with them")
+    arguments = parser.parse_args()
+    if not PROGRAM.exists():
+        sys.exit(f"counted: {PROGRAM} is missing; make bench-counted builds it")
+    figures = count(arguments.prefix)
+    if not figures:
+        sys.exit(f"counted: no figure begins with '{arguments.prefix}'")
+    thresholds = read_thresholds()
+    if arguments.update:
+        kept = thresholds if arguments.prefix else {}
+        kept.update(figures)
+        write_thresholds(kept)
+        print(f"{THRESHOLDS.relative_to(HERE.parent)}: {len(figures)} figures written")
+        return
+    worse, better = compare(figures, thresholds)
+    if not arguments.prefix:
+        worse += [f"{name}: has a threshold but was not counted" for name in sorted(thresholds.keys() - figures.keys())]
+    if better:
+        print("\nBetter than its threshold; keep it so by `Benchmarks/counted.py --update` and say why in the commit:")
+        print("\n".join("  " + line for line in better))
+    if worse:
+        print("\nAbove its threshold. If that is the price of something that is worth it, raise the threshold in "
+              "Benchmarks/thresholds.tsv\nand say why in the commit; otherwise profile the figure "
+              "(Benchmarks/README.md) and mend the code:", file=sys.stderr)
+        sys.exit("\n".join("  " + line for line in worse))
+
+
+if __name__ == "__main__":
+    main()
