@@ -32,8 +32,8 @@ def count(prefix):
         dumps = pathlib.Path(folder, "callgrind")
         command = ["valgrind", "--tool=callgrind", "--instr-atstart=no", "--collect-atstart=no",
                    f"--callgrind-out-file={dumps}", str(PROGRAM), prefix]
-        environment = dict(os.environ, SWIFT_DETERMINISTIC_HASHING="1", TMPDIR=folder)
-        run = subprocess.run(command, env=environment, capture_output=True, text=True)
+        environment = dict(os.environ, SWIFT_DETERMINISTIC_HASHING="1", SWIFT_BACKTRACE="enable=no", TMPDIR=folder)
+        run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=1200)
         if run.returncode != 0:
             sys.exit(f"counted: the run failed ({run.returncode})\n{run.stdout}{run.stderr}")
         figures = {}

@@ -1,4 +1,5 @@
 import Counting
+import Glibc
 import TopicFigures
 
 /// Counts everything there is to count, or the figures whose names begin with the first argument.
@@ -8,7 +9,15 @@ import TopicFigures
             print("Nothing is counted outside of valgrind: run Benchmarks/counted.py")
             return
         }
-        let tally = Tally(prefix: CommandLine.arguments.dropFirst().first ?? "")
+        do {
+            try record(in: Tally(prefix: CommandLine.arguments.dropFirst().first ?? ""))
+        } catch {
+            print("counted: \(error)")
+            exit(1)
+        }
+    }
+
+    private static func record(in tally: Tally) throws {
         try TransportFigures.record(in: tally)
         try MatchFigures.record(in: tally)
         try House.run { house in

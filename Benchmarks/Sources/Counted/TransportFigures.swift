@@ -79,7 +79,7 @@ enum TransportFigures {
 
     /// A message in and out again: parse, unmask, check, report; encode.
     private static func recordEcho(in tally: Tally) throws {
-        for (name, count) in [("64B", 64), ("1KiB", 1024)] {
+        for (name, count) in [("64B", 64), ("1KiB", 1024)] where tally.wants("machine/echo-\(name)") {
             let frame = ClientFrame.text(String(repeating: "e", count: count))
             var machine = WebSocketMachine(role: .server, maximumMessageSize: 1 << 20)
             var input = ClientFrame.repeated(frame, 50)
