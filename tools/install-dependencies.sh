@@ -14,7 +14,8 @@ build_packages=(
 )
 # The tests of the real processes, a browser (with a font, or its screenshots are blank), and what counts instructions.
 test_packages=(
-    python3 python3-pytest python3-websockets python3-aiohttp chromium fonts-dejavu-core curl openssl valgrind
+    python3 python3-pytest python3-websockets python3-aiohttp python3-websocket nodejs node-ws chromium fonts-dejavu-core curl
+    openssl valgrind
 )
 
 fail() {
