@@ -16,11 +16,11 @@ PYTEST ?=
 
 RELEASE := .build/release
 BENCHMARKS := --package-path Benchmarks --scratch-path .build/benchmarks
-CODE := Package.swift Sources Tests Benchmarks/Package.swift Benchmarks/Sources
+CODE := Package.swift Sources Tests tools Benchmarks/Package.swift Benchmarks/Sources
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: run test build test-swift test-process test-conformance bench-counted lint format fuzz crash clean help dependencies test-dependencies
+.PHONY: run test build test-swift test-process test-conformance bench-counted sanitize lint format fuzz crash clean help dependencies test-dependencies
 
 run: dependencies build ## Install what is missing, build release, start brokerd on 127.0.0.1:8080
 	exec $(RELEASE)/brokerd $(ARGS)
@@ -53,6 +53,10 @@ format: ## Rewrite all Swift files in the house format
 
 fuzz: dependencies ## Run each fuzz target for SECONDS (30)
 	SWIFT="$(SWIFT)" tools/fuzz.sh $(SECONDS)
+
+sanitize: dependencies ## Run the Swift tests with the thread sanitizer, and again with the address sanitizer
+	SWIFT="$(SWIFT)" JOBS=$(JOBS) tools/sanitize.sh thread
+	SWIFT="$(SWIFT)" JOBS=$(JOBS) tools/sanitize.sh address
 
 crash: test-dependencies build ## Kill a broker CYCLES times (1000), and cut its power as often; nothing acknowledged may be lost
 	$(PYTHON) Tests/Process/crash_rig.py --cycles $(CYCLES)

@@ -1,0 +1,58 @@
+#!/bin/bash
+# Runs the Swift tests with a sanitizer: any report fails them.
+#
+#   tools/sanitize.sh thread|address [FILTER]
+#
+# What is built is kept in .build/thread and .build/address. Nothing is suppressed.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+kind="${1:-}"
+swift="${SWIFT:-swift}"
+work=".build/$kind"
+filter=()
+[[ -n "${2:-}" ]] && filter=(--filter "$2")
+
+case "$kind" in
+    thread)
+        # A thread that gives up is reported once; a report ends the process at its end with this status.
+        export TSAN_OPTIONS="exitcode=66 halt_on_error=0 ${TSAN_OPTIONS:-}"
+        ;;
+    address)
+        # Swift's runtime keeps what it has made of generic types for ever, and says so to nobody.
+        export ASAN_OPTIONS="detect_leaks=0 detect_stack_use_after_return=1 ${ASAN_OPTIONS:-}"
+        ;;
+    *)
+        printf 'usage: tools/sanitize.sh thread|address [FILTER]\n' >&2
+        exit 64
+        ;;
+esac
+
+mkdir -p "$work"
+preloaded=""
+if [[ "$kind" == thread ]]; then
+    toolchain=$(dirname "$(readlink -f "$(command -v "${swift}c")")")
+    compiler=$(command -v "$toolchain/clang" || command -v clang)
+    preloaded="$PWD/$work/mutex_annotations.so"
+    "$compiler" -O2 -fPIC -shared -o "$preloaded" tools/sanitizer/mutex_annotations.c -ldl
+    "${swift}c" -parse-as-library -g -sanitize=thread -o "$work/proof" tools/sanitizer/MutexProof.swift
+    for _ in 1 2 3 4 5; do
+        LD_PRELOAD="$preloaded" "$work/proof" mutex ||
+            { printf 'sanitize: a Mutex is reported as a race; does its implementation have other names now?\n' >&2; exit 1; }
+    done
+    if LD_PRELOAD="$preloaded" "$work/proof" race 2>/dev/null; then
+        printf 'sanitize: a race is not reported\n' >&2
+        exit 1
+    fi
+fi
+
+"$swift" build --build-tests -j "${JOBS:-2}" --sanitize="$kind" --scratch-path "$work"
+tests=$("$swift" build --show-bin-path --sanitize="$kind" --scratch-path "$work")/brokerPackageTests.xctest
+# One test after the other: they take several times as long here, and their time limits are for one that runs by itself.
+LD_PRELOAD="$preloaded" "$tests" --testing-library swift-testing --no-parallel ${filter[@]+"${filter[@]}"} >"$work/log" 2>&1 ||
+    { grep -E -A40 'WARNING: ThreadSanitizer|ERROR: AddressSanitizer|✘' "$work/log" | head -200 >&2; exit 1; }
+if grep -qE 'WARNING: ThreadSanitizer|ERROR: AddressSanitizer' "$work/log"; then
+    grep -E -A40 'WARNING: ThreadSanitizer|ERROR: AddressSanitizer' "$work/log" | head -200 >&2
+    exit 1
+fi
+tail -n 1 "$work/log"
