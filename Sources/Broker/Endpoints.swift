@@ -1,64 +1,76 @@
 package import WSTransport
 
-/// Everything a listener serves, as one routing.
+/// Everything a listener serves, as one routing, shared by all reactors.
 ///
 /// The contract's §2.
 package enum Endpoints {
     /// The handler of a listener for users.
-    package static func users(_ shard: Shard, figures: Figures) -> any ExchangeHandler {
-        var routing = common(shard, isAdministrative: false)
-        let health = HealthEndpoint(shard: shard)
-        routing.add(["GET"], "/health/live") { (exchange) throws(HTTPRefusal) in health.live(exchange) }
-        routing.add(["GET"], "/health/ready") { (exchange) throws(HTTPRefusal) in health.ready(exchange) }
-        if shard.settings.metrics.enabled {
-            routing.add(["GET"], "/metrics") { (exchange) throws(HTTPRefusal) in
+    package static func users(_ figures: Figures, hasMetrics: Bool) -> any DirectHandler {
+        var routing = common(isAdministrative: false)
+        routing.add(["GET"], exactly: "/health/live") { (exchange) throws(HTTPRefusal) in
+            HealthEndpoint.of(try exchange.shard()).live(exchange)
+        }
+        routing.add(["GET"], exactly: "/health/ready") { (exchange) throws(HTTPRefusal) in
+            HealthEndpoint.of(try exchange.shard()).ready(exchange)
+        }
+        if hasMetrics {
+            routing.add(["GET"], exactly: "/metrics") { (exchange) throws(HTTPRefusal) in
                 exchange.respond(
                     OutgoingResponse(
                         status: 200, fields: ["Content-Type": "text/plain; version=0.0.4; charset=utf-8"],
                         body: figures.prometheus()))
             }
         }
-        routing.add(["GET"], "/") { (exchange) throws(HTTPRefusal) in
+        routing.add(["GET"], exactly: "/") { (exchange) throws(HTTPRefusal) in
             exchange.respond(Page.response)
         }
-        return FrontDoor(shard: shard, isAdministrative: false, routing: routing)
+        return FrontDoor(isAdministrative: false, routing: routing)
     }
 
-    /// The handler of the administration socket.
-    static func administrators(_ shard: Shard, desk: AdminDesk, options: WebSocketConnection.Options)
-        -> any ExchangeHandler
-    {
-        var routing = common(shard, isAdministrative: true)
+    /// The handler of the administration socket, whose shard keeps the ``AdminDesk``.
+    static func administrators(_ options: WebSocketConnection.Options) -> any DirectHandler {
+        var routing = common(isAdministrative: true)
         routing.add(
-            ["GET"], "/admin",
-            ws.upgrade { (_, request) throws(HTTPRefusal) in
-                Admission(
+            ["GET"], exactly: "/admin",
+            ws.upgrade { (exchange, request) throws(HTTPRefusal) in
+                guard let desk = try exchange.shard().kept(AdminDesk.self) else {
+                    throw HTTPRefusal(status: 404, code: "not-found", message: "Nobody administers here.")
+                }
+                return Admission(
                     subprotocol: request.subprotocols.contains(AdminSession.subprotocol)
                         ? AdminSession.subprotocol : nil,
                     options: options
                 ) { socket in AdminSession(socket: socket, desk: desk) }
             })
-        return FrontDoor(shard: shard, isAdministrative: true, routing: routing)
+        return FrontDoor(isAdministrative: true, routing: routing)
     }
 
-    private static func common(_ shard: Shard, isAdministrative: Bool) -> ExchangeRouting {
-        let sockets = Sockets(shard: shard, isAdministrative: isAdministrative)
-        let topics = TopicEndpoint(shard: shard, isAdministrative: isAdministrative)
-        let follow = FollowEndpoint(shard: shard, isAdministrative: isAdministrative)
-        var routing = ExchangeRouting()
-        routing.add(["GET"], "/ws", sockets.json())
+    private static func common(isAdministrative: Bool) -> Routing {
+        let sockets = Sockets(isAdministrative: isAdministrative)
+        @Sendable func topics(_ exchange: HTTPExchange) throws(HTTPRefusal) -> TopicEndpoint {
+            TopicEndpoint(shard: try exchange.shard(), isAdministrative: isAdministrative)
+        }
+        var routing = Routing()
+        routing.add(["GET"], exactly: "/ws", sockets.json())
         routing.add(
-            ["GET"], "/t/*",
+            ["GET"], exactly: "/t/*",
             SocketOr(
                 socket: sockets.topic(),
-                other: ExchangeFunction { (exchange) throws(HTTPRefusal) in try topics.read(exchange) }))
-        routing.add(["POST", "PUT"], "/t/*") { (exchange) throws(HTTPRefusal) in try topics.publish(exchange) }
-        routing.add(["DELETE"], "/t/*") { (exchange) throws(HTTPRefusal) in try topics.delete(exchange) }
+                other: ExchangeFunction { (exchange) throws(HTTPRefusal) in try topics(exchange).read(exchange) }))
+        routing.add(["POST", "PUT"], exactly: "/t/*") { (exchange) throws(HTTPRefusal) in
+            try topics(exchange).publish(exchange)
+        }
+        routing.add(["DELETE"], exactly: "/t/*") { (exchange) throws(HTTPRefusal) in
+            try topics(exchange).delete(exchange)
+        }
         routing.add(
-            ["GET"], "/s/*",
+            ["GET"], exactly: "/s/*",
             SocketOr(
                 socket: sockets.subscription(),
-                other: ExchangeFunction { (exchange) throws(HTTPRefusal) in try follow.follow(exchange) }))
+                other: ExchangeFunction { (exchange) throws(HTTPRefusal) in
+                    try FollowEndpoint(shard: try exchange.shard(), isAdministrative: isAdministrative)
+                        .follow(exchange)
+                }))
         return routing
     }
 

@@ -22,7 +22,7 @@ struct ReactorPlan: Sendable {
         let shard = Shard(
             reactor: reactor, sequencer: sequencer, store: store, settings: settings, counters: counters)
         shard.movedAside = facts.movedAside
-        let users = Endpoints.users(shard, figures: facts.figures)
+        let users = Endpoints.users(facts.figures, hasMetrics: settings.metrics.enabled)
         for (number, listener) in settings.listen.enumerated() {
             guard let descriptor = sockets.take(listener: number, reactor: index) else { continue }
             let server = try HTTPListener(on: reactor, listening: descriptor, handler: users) {
@@ -34,7 +34,7 @@ struct ReactorPlan: Sendable {
             shard.stopActions.append { server.stop() }
         }
         if let descriptor = sockets.takeAdmin(reactor: index) {
-            let desk = AdminDesk(shard: shard, everyone: remotes, facts: facts)
+            shard.keep(AdminDesk(shard: shard, everyone: remotes, facts: facts))
             var options = WebSocketOptions(settings)
             // Nothing is gained on the same machine.
             options.compression = nil
@@ -42,7 +42,7 @@ struct ReactorPlan: Sendable {
             options.maximumUnsent = 64 << 20
             options.maximumMessage =
                 settings.limits.message.addingReportingOverflow(settings.limits.message).partialValue + 4096
-            let handler = Endpoints.administrators(shard, desk: desk, options: WebSocketConnection.Options(options))
+            let handler = Endpoints.administrators(WebSocketConnection.Options(options))
             let server = try HTTPListener(on: reactor, listening: descriptor, handler: handler) { [unowned shard] in
                 var settings = HTTPSettings(shard.settings)
                 settings.makeRefusal = Endpoints.refusal

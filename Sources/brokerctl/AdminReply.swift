@@ -25,20 +25,20 @@ struct AdminReply {
         settings.subprotocols = ["broker.admin.v1.json"]
         // Somebody waits for this answer: a broker that hangs is found out sooner than an idle one.
         settings.webSocket.pingInterval = 5_000_000_000
-        let client: WebSocketClient
+        let client: WebSocket
         do throws(ConnectError) {
-            client = try await WS.connect(endpoint, path: "/admin", options: settings)
+            client = try await WS.open(WebSocketURL(endpoint: endpoint, path: "/admin"), client: settings)
         } catch {
             throw Failure.connecting(endpoint, error)
         }
         do {
             try await client.send(.text, writer.bytes)
             guard let message = try await client.receive() else { throw Failure.closed(endpoint, client.closeEvent) }
-            let reply = try AdminReply(message.bytes)
-            await client.close()
+            let reply = try AdminReply(message.body)
+            await client.end()
             return reply
-        } catch let error as ClosedError {
-            throw Failure.closed(endpoint, error.event)
+        } catch is WS.Error {
+            throw Failure.closed(endpoint, client.closeEvent)
         }
     }
 

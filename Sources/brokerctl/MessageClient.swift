@@ -19,7 +19,7 @@ struct MessageClient {
     let endpoint: Endpoint
     /// The longest frame that the broker takes, in bytes.
     private(set) var maximumMessage = 1 << 20
-    private let client: WebSocketClient
+    private let client: WebSocket
     private var waiting: [Notice] = []
 
     /// Connects, and waits for the welcome.
@@ -30,7 +30,7 @@ struct MessageClient {
         settings.subprotocols = ["broker.v1.json"]
         settings.tls = try options.trust()
         do throws(ConnectError) {
-            client = try await WS.connect(endpoint, path: prefix + "/ws", options: settings)
+            client = try await WS.open(WebSocketURL(endpoint: endpoint, path: prefix + "/ws"), client: settings)
         } catch {
             throw Failure.connecting(endpoint, error)
         }
@@ -47,10 +47,10 @@ struct MessageClient {
 
     /// Sends one request.
     func send(_ request: [UInt8]) async throws {
-        do throws(ClosedError) {
+        do throws(WS.Error) {
             try await client.send(.text, request)
         } catch {
-            throw Failure.closed(endpoint, error.event)
+            throw Failure.closed(endpoint, client.closeEvent)
         }
     }
 
@@ -61,16 +61,16 @@ struct MessageClient {
                 guard let message = try await client.receive() else {
                     throw Failure.closed(endpoint, client.closeEvent)
                 }
-                waiting = try Self.notices(in: message.bytes)
-            } catch let error as ClosedError {
-                throw Failure.closed(endpoint, error.event)
+                waiting = try Self.notices(in: message.body)
+            } catch WS.Error.closed {
+                throw Failure.closed(endpoint, client.closeEvent)
             }
         }
         return waiting.removeFirst()
     }
 
     /// Ends the connection in order.
-    func close() async { await client.close() }
+    func close() async { await client.end() }
 
     private static func notices(in frame: [UInt8]) throws(Failure) -> [Notice] {
         var notices: [Notice] = []

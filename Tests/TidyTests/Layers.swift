@@ -20,8 +20,15 @@ enum Layers {
         "WSTransport/HTTP": Layer(
             imports: ["CLinux", "Glibc", "Synchronization"], uses: ["WSTransport/Protocol", "WSTransport/Reactor"]),
         "WSTransport/WebSocket": Layer(
-            imports: ["CLinux", "Glibc", "Synchronization"], uses: ["WSTransport", "WSTransport/HTTP"]),
-        "WSTransport": Layer(uses: ["WSTransport/Protocol"]),
+            imports: ["CLinux", "Glibc", "Synchronization"], uses: ["WSTransport/HTTP"]),
+        "WSTransport/Stream": Layer(
+            imports: ["Synchronization"], uses: ["WSTransport/Protocol", "WSTransport/Reactor"]),
+        "WSTransport/Message": Layer(
+            imports: ["Synchronization"], uses: ["WSTransport/HTTP", "WSTransport/Stream"]),
+        "WSTransport/Socket": Layer(
+            imports: ["Synchronization"], uses: ["WSTransport/Message", "WSTransport/WebSocket"]),
+        "WSTransport/Server": Layer(imports: ["Synchronization"], uses: ["WSTransport/Socket"]),
+        "WSTransport": Layer(imports: ["Synchronization"], uses: ["WSTransport/Server"]),
 
         "Broker/Topics": Layer(),
         "Broker/JSON": Layer(),
@@ -29,7 +36,7 @@ enum Layers {
         "Broker/Exchange": Layer(
             imports: ["CLinux", "Glibc", "Synchronization", "WSTransport"],
             uses: [
-                "Broker/Topics", "Broker/JSON", "Broker/Access", "Broker/Configuration", "WSTransport/WebSocket",
+                "Broker/Topics", "Broker/JSON", "Broker/Access", "Broker/Configuration", "WSTransport",
             ]),
         "Broker/Endpoints": Layer(imports: ["Synchronization", "WSTransport"], uses: ["Broker/Exchange"]),
         "Broker/Store": Layer(

@@ -1,16 +1,15 @@
 internal import WSTransport
 
 /// What every request passes before its endpoint: where it comes from, what it presents, CORS.
-struct FrontDoor: ExchangeHandler {
-    let shard: Shard
+struct FrontDoor: DirectHandler {
     /// The administrator's socket: no origins, every right.
     let isAdministrative: Bool
-    let routing: ExchangeRouting
+    let routing: Routing
 
     func handle(_ exchange: HTTPExchange) {
         let fields = exchange.request.head.fields
         if let origin = fields.first("Origin") {
-            guard allows(origin, host: fields.first("Host") ?? "") else {
+            guard allows(origin, fields.first("Host") ?? "", exchange) else {
                 return exchange.refuse(
                     Refusal(.forbidden, "The origin \(origin) is not on the list of allowed origins."))
             }
@@ -29,8 +28,8 @@ struct FrontDoor: ExchangeHandler {
         routing.handle(exchange)
     }
 
-    private func allows(_ origin: String, host: String) -> Bool {
-        shard.settings.origins.contains { $0.allows(origin, host: host) }
+    private func allows(_ origin: String, _ host: String, _ exchange: HTTPExchange) -> Bool {
+        (try? exchange.shard())?.settings.origins.contains { $0.allows(origin, host: host) } ?? false
     }
 
     /// Who is asking.
@@ -63,7 +62,7 @@ extension HTTPExchange {
 
     /// The topic in the path, behind the route's prefix.
     func topic(_ limits: TopicLimits) throws(HTTPRefusal) -> Topic {
-        guard let name = PercentCoding.decode(captured) else {
+        guard let name = PercentCoding.decode(value) else {
             throw HTTPRefusal(Refusal(.badTopic, "The topic is not percent-encoded UTF-8."))
         }
         do throws(TopicError) {
@@ -75,7 +74,7 @@ extension HTTPExchange {
 
     /// The filter in the path, behind the route's prefix.
     func filter(_ limits: TopicLimits) throws(HTTPRefusal) -> TopicFilter {
-        guard let name = PercentCoding.decode(captured) else {
+        guard let name = PercentCoding.decode(value) else {
             throw HTTPRefusal(Refusal(.badFilter, "The filter is not percent-encoded UTF-8."))
         }
         do throws(TopicError) {

@@ -2,26 +2,28 @@ internal import WSTransport
 
 /// The three kinds of WebSocket a listener serves.
 struct Sockets {
-    let shard: Shard
     let isAdministrative: Bool
 
     /// Of `/ws`: many subscriptions, JSON.
-    func json() -> any ExchangeHandler {
+    func json() -> any DirectHandler {
         ws.upgrade { (exchange, request) throws(HTTPRefusal) in
-            let identity = try identity(exchange)
+            let shard = try exchange.shard()
+            let identity = try identity(exchange, shard)
             let isOffered = request.subprotocols.contains(JSONSession.subprotocol)
             return Admission(
                 subprotocol: isOffered ? JSONSession.subprotocol : nil, options: shard.socketOptions
             ) { socket in
-                JSONSession(shard: shard, socket: socket, client: client(identity, socket, JSONSession.subprotocol))
+                JSONSession(
+                    shard: shard, socket: socket, client: client(shard, identity, socket, JSONSession.subprotocol))
             }
         }
     }
 
     /// Of `/t/TOPIC`: one topic, both ways.
-    func topic() -> any ExchangeHandler {
+    func topic() -> any DirectHandler {
         ws.upgrade { (exchange, _) throws(HTTPRefusal) in
-            let identity = try identity(exchange)
+            let shard = try exchange.shard()
+            let identity = try identity(exchange, shard)
             let topic = try exchange.topic(shard.settings.topicLimits)
             try exchange.refuseUnavailable()
             try checkSubscribe(identity, TopicFilter(topic))
@@ -31,29 +33,31 @@ struct Sockets {
             options.wantsSnapshot = try exchange.flag("snapshot") ?? true
             return Admission(options: shard.socketOptions) { [options] socket in
                 TopicSession(
-                    shard: shard, socket: socket, client: client(identity, socket, "topic"), topic: topic,
+                    shard: shard, socket: socket, client: client(shard, identity, socket, "topic"), topic: topic,
                     options: options)
             }
         }
     }
 
     /// Of `/s/FILTER`: one filter, read only.
-    func subscription() -> any ExchangeHandler {
+    func subscription() -> any DirectHandler {
         ws.upgrade { (exchange, _) throws(HTTPRefusal) in
-            let identity = try identity(exchange)
+            let shard = try exchange.shard()
+            let identity = try identity(exchange, shard)
             let filter = try exchange.filter(shard.settings.topicLimits)
             try exchange.refuseUnavailable()
             try checkSubscribe(identity, filter)
             let wantsSnapshot = try exchange.flag("snapshot") ?? true
             return Admission(options: shard.socketOptions) { socket in
                 SubscriptionSession(
-                    shard: shard, socket: socket, client: client(identity, socket, "subscription"), filter: filter,
+                    shard: shard, socket: socket, client: client(shard, identity, socket, "subscription"),
+                    filter: filter,
                     wantsSnapshot: wantsSnapshot)
             }
         }
     }
 
-    private func identity(_ exchange: HTTPExchange) throws(HTTPRefusal) -> Identity {
+    private func identity(_ exchange: HTTPExchange, _ shard: Shard) throws(HTTPRefusal) -> Identity {
         if shard.isDraining { throw HTTPRefusal(Refusal(.unavailable, "The broker is shutting down.")) }
         return try FrontDoor.identity(of: exchange, on: shard, isAdministrative: isAdministrative)
     }
@@ -64,15 +68,17 @@ struct Sockets {
         }
     }
 
-    private func client(_ identity: Identity, _ socket: WebSocketConnection, _ protocolName: String) -> Client {
+    private func client(
+        _ shard: Shard, _ identity: Identity, _ socket: WebSocketConnection, _ protocolName: String
+    ) -> Client {
         shard.makeClient(identity, peer: socket.stream.peer, protocolName: protocolName)
     }
 }
 
 /// Serves WebSocket requests by one handler and all others by another, on the same path.
-struct SocketOr: ExchangeHandler {
-    let socket: any ExchangeHandler
-    let other: any ExchangeHandler
+struct SocketOr: DirectHandler {
+    let socket: any DirectHandler
+    let other: any DirectHandler
 
     func handle(_ exchange: HTTPExchange) {
         (Handshake.isUpgrade(exchange.request.head) ? socket : other).handle(exchange)

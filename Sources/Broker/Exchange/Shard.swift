@@ -25,6 +25,8 @@ package final class Shard {
     package var stopActions: [() -> Void] = []
     package private(set) var anonymous: Permissions
     package private(set) var socketOptions: WebSocketConnection.Options
+    /// By their kinds.
+    var companions: [ObjectIdentifier: AnyObject] = [:]
     private var parked: [UInt64: ([UInt8]?) -> Void] = [:]
     private var nextToken: UInt64 = 0
 

@@ -22,7 +22,9 @@ package final class HTTPConnection: StreamDriver {
     private let handler: any ExchangeHandler
     private let refusal: HTTPRefusal?
     private var phase = Phase.head
-    private var exchange: HTTPExchange?
+    private var exchange: HTTPExchange? {
+        didSet { if oldValue !== exchange { oldValue?.detached(from: stream.reactor) } }
+    }
     private var httpStream: HTTPStream?
     private var framing = BodyFraming.none
     private var body = HTTPBodyReader()

@@ -6,16 +6,48 @@
 /// for a WebSocket. Calls after the connection has gone do nothing.
 package final class HTTPExchange {
     package let request: IncomingRequest
-    /// What the `*` of the matched route stands for, percent-encoded.
-    package var captured = ""
+    /// What routes go by, and what is left of it: at first the path, percent-encoded.
+    package var value: String
+    /// What the groups of the matched pattern stood for, percent-encoded.
+    package var params: [String] = []
     /// Fields that go with whatever answer is given.
     package var extraFields: HTTPFields = [:]
     private(set) weak var connection: HTTPConnection?
     private var isAnswered = false
+    /// Its name, where a task has it.
+    private var link: ReactorLink?
+    /// What is to be done when the connection has no more to do with it.
+    private var farewells: [() -> Void] = []
 
     init(request: IncomingRequest, connection: HTTPConnection) {
         self.request = request
         self.connection = connection
+        value = request.path
+    }
+
+    /// The reactor that it runs on; `nil` when the connection has gone.
+    package var reactor: Reactor? { connection?.stream.reactor }
+
+    /// A name for tasks, valid until the connection has no more to do with the exchange; `nil` when that is so already.
+    func makeLink() -> ReactorLink? {
+        if let link { return link }
+        guard let reactor else { return nil }
+        let made = ReactorLink(remote: reactor.remote)
+        made.bind(self, on: reactor)
+        link = made
+        return made
+    }
+
+    /// Runs `body` when the connection has no more to do with the exchange: answered, given away, or gone.
+    func onFarewell(_ body: @escaping () -> Void) { farewells.append(body) }
+
+    /// The connection has no more to do with it.
+    func detached(from reactor: Reactor) {
+        link?.release(on: reactor)
+        link = nil
+        let bodies = farewells
+        farewells = []
+        for body in bodies { body() }
     }
 
     /// What handlers keep with the connection from one request to the next.
@@ -57,10 +89,14 @@ package final class HTTPExchange {
         return connection.startStream(fields, extraFields)
     }
 
+    /// Whether the connection was handed to another protocol.
+    private(set) var isTakenOver = false
+
     /// Hands the connection to another protocol; `nil` when it is gone or answered.
     func takeOver() -> StreamConnection? {
         guard !isAnswered, let connection else { return nil }
         isAnswered = true
+        isTakenOver = true
         return connection.takeOver()
     }
 }

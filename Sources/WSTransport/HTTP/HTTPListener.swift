@@ -28,6 +28,8 @@ package struct HTTPSettings {
     package var admit: (SocketAddress?) -> HTTPRefusal? = { _ in nil }
     /// Called once for each connection that was admitted, when it is gone; `nil`: nobody wants to know.
     package var connectionClosed: ((SocketAddress?) -> Void)?
+    /// Told of errors that handlers threw, but for refusals; they are answered with 500.
+    var report: (@Sendable (any Error, HTTPRequest) -> Void)?
     /// What its connections are encrypted with; `nil`: they are not.
     package var tls: TLSContext?
 

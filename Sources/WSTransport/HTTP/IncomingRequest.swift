@@ -31,23 +31,6 @@ package struct OutgoingResponse: Sendable {
     }
 }
 
-/// A request that is turned down.
-package struct HTTPRefusal: Error, Sendable {
-    package var status: Int
-    /// A word for programs, such as `bad-topic`; empty: the server's own for the status.
-    package var code: String
-    /// A sentence for people: what is wrong, and where.
-    package var message: String
-    package var fields: HTTPFields
-
-    package init(status: Int, code: String = "", message: String, fields: HTTPFields = [:]) {
-        self.status = status
-        self.code = code
-        self.message = message
-        self.fields = fields
-    }
-}
-
 /// The reason phrases of RFC 9110 §15 that this server uses.
 package enum HTTPStatus {
     package static func reason(_ status: Int) -> String {

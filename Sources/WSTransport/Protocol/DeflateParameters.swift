@@ -1,22 +1,22 @@
 /// How one side wants to use permessage-deflate.
-package struct CompressionOptions: Sendable, Equatable {
+public struct CompressionOptions: Sendable, Equatable {
     /// The effort, from 1 (fast) to 9 (small).
-    package var level = 1
+    public var level = 1
     /// Smaller messages are sent as they are, in bytes.
-    package var minimum = 256
+    public var minimum = 256
     /// Whether the server is to compress each message by itself.
     ///
     /// Then a broadcast is compressed once for everybody, and an idle connection holds no window.
-    package var serverNoContextTakeover = true
+    public var serverNoContextTakeover = true
     /// Whether the client is to compress each message by itself.
-    package var clientNoContextTakeover = true
+    public var clientNoContextTakeover = true
     /// The most window bits for what the server sends, 9 to 15.
-    package var serverWindowBits = 15
+    public var serverWindowBits = 15
     /// The most window bits for what the client sends, 9 to 15.
-    package var clientWindowBits = 15
+    public var clientWindowBits = 15
 
     /// The defaults.
-    package init() {}
+    public init() {}
 }
 
 /// What both sides agreed upon (RFC 7692 §7.1).

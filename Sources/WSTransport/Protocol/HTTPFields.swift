@@ -1,14 +1,14 @@
 /// The fields of a head, in their order; names are compared without regard to case (RFC 9110 §5).
-package struct HTTPFields: RandomAccessCollection, Equatable, Sendable, ExpressibleByDictionaryLiteral {
+public struct HTTPFields: RandomAccessCollection, Equatable, Sendable, ExpressibleByDictionaryLiteral {
     /// One field line.
-    package struct Field: Equatable, Sendable {
+    public struct Field: Equatable, Sendable {
         /// As it was written.
-        package let name: String
+        public let name: String
         /// Without the white space around it.
-        package let value: String
+        public let value: String
 
         /// A field of this name and value.
-        package init(name: String, value: String) {
+        public init(name: String, value: String) {
             self.name = name
             self.value = value
         }
@@ -17,39 +17,39 @@ package struct HTTPFields: RandomAccessCollection, Equatable, Sendable, Expressi
     private var lines: [Field] = []
 
     /// No fields.
-    package init() {}
+    public init() {}
 
     /// These fields, in this order.
-    package init(dictionaryLiteral elements: (String, String)...) {
+    public init(dictionaryLiteral elements: (String, String)...) {
         lines = elements.map { Field(name: $0.0, value: $0.1) }
     }
 
     /// Where the first field is: 0.
-    package var startIndex: Int { 0 }
+    public var startIndex: Int { 0 }
     /// The number of field lines.
-    package var endIndex: Int { lines.count }
+    public var endIndex: Int { lines.count }
     /// The field line at `position`.
-    package subscript(position: Int) -> Field { lines[position] }
+    public subscript(position: Int) -> Field { lines[position] }
 
     /// Adds a field line at the end.
-    package mutating func append(_ name: String, _ value: String) {
+    public mutating func append(_ name: String, _ value: String) {
         lines.append(Field(name: name, value: value))
     }
 
     /// The value of the first line of this name, `nil` where there is none.
-    package func first(_ name: String) -> String? {
+    public func first(_ name: String) -> String? {
         for line in lines where line.name.isSameIgnoringCase(name) { return line.value }
         return nil
     }
 
     /// The value of the only line of this name, `nil` where there is none or more than one.
-    package func only(_ name: String) -> String? {
+    public func only(_ name: String) -> String? {
         let values = all(name)
         return values.count == 1 ? values[0] : nil
     }
 
     /// The values of all lines of this name, in their order.
-    package func all(_ name: String) -> [String] {
+    public func all(_ name: String) -> [String] {
         lines.compactMap { line in line.name.isSameIgnoringCase(name) ? line.value : nil }
     }
 
@@ -57,7 +57,7 @@ package struct HTTPFields: RandomAccessCollection, Equatable, Sendable, Expressi
     /// ones are left out (RFC 9110 §5.6.1).
     ///
     /// Commas inside quoted strings separate, too: meant for lists of tokens.
-    package func list(_ name: String) -> [String] {
+    public func list(_ name: String) -> [String] {
         all(name).flatMap { value in
             value.utf8.split(separator: UInt8(ascii: ",")).compactMap { element in
                 let trimmed = element.trimmingWhitespace()
@@ -67,14 +67,14 @@ package struct HTTPFields: RandomAccessCollection, Equatable, Sendable, Expressi
     }
 
     /// The elements of a list of tokens, as ``list(_:)``, in small letters.
-    package func tokens(_ name: String) -> [String] {
+    public func tokens(_ name: String) -> [String] {
         list(name).map { element in element.lowercasedASCII() }
     }
 
     /// Appends the field lines, each with its CRLF, to `bytes`.
     ///
     /// A control character in a value is written as a space, so that no value ends its line.
-    package func write(to bytes: inout [UInt8]) {
+    public func write(to bytes: inout [UInt8]) {
         for line in lines {
             bytes.append(contentsOf: line.name.utf8.lazy.map { $0.isTokenCharacter ? $0 : UInt8(ascii: "-") })
             bytes.append(contentsOf: ": ".utf8)

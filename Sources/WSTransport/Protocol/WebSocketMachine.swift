@@ -98,6 +98,9 @@ package struct WebSocketMachine: ~Copyable {
         isInFrame || partialHeaderCount > 0 || messageOpcode != .continuation
     }
 
+    /// Whether the message of the last `.message` event came compressed, until the next input is read.
+    package var messageWasCompressed: Bool { isCompressed }
+
     /// The bytes kept from earlier inputs.
     package var bufferedBytes: Int { assembled.count &+ control.count &+ Int(partialHeaderCount) }
 

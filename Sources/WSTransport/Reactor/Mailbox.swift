@@ -2,7 +2,12 @@ internal import Synchronization
 
 /// Letters from other threads to one reactor, taken in the order they were posted.
 package final class Mailbox<Letter: Sendable>: Sendable {
-    private let pending = Mutex<[Letter]>([])
+    private struct Pending {
+        var letters: [Letter] = []
+        var isClosed = false
+    }
+
+    private let pending = Mutex(Pending())
     private let isOccupied = Atomic<Bool>(false)
     private let wakeup: @Sendable () -> Void
 
@@ -14,22 +19,39 @@ package final class Mailbox<Letter: Sendable>: Sendable {
     /// Any thread.
     ///
     /// - Parameter waking: `false` where the poster is the reactor itself and drains the mailbox in this very turn.
-    package func post(_ letter: Letter, waking: Bool = true) {
-        let wasEmpty = pending.withLock { letters in
-            letters.append(letter)
+    /// - Returns: `false` when the mailbox is closed, so that nobody will read the letter.
+    @discardableResult
+    package func post(_ letter: Letter, waking: Bool = true) -> Bool {
+        let (isTaken, wasEmpty) = pending.withLock { pending in
+            guard !pending.isClosed else { return (false, false) }
+            pending.letters.append(letter)
             isOccupied.store(true, ordering: .releasing)
-            return letters.count == 1
+            return (true, pending.letters.count == 1)
         }
         if wasEmpty, waking { wakeup() }
+        return isTaken
     }
+
+    /// Whether something was posted and not taken yet.
+    var hasLetters: Bool { isOccupied.load(ordering: .acquiring) }
 
     /// Takes everything posted so far; costs one load when that is nothing.
     package func drain() -> [Letter] {
         guard isOccupied.load(ordering: .acquiring) else { return [] }
-        return pending.withLock { letters in
+        return pending.withLock { pending in
             isOccupied.store(false, ordering: .relaxed)
-            defer { letters = [] }
-            return letters
+            defer { pending.letters = [] }
+            return pending.letters
+        }
+    }
+
+    /// Takes no more letters; returns the last of them.
+    func close() -> [Letter] {
+        pending.withLock { pending in
+            pending.isClosed = true
+            isOccupied.store(false, ordering: .relaxed)
+            defer { pending.letters = [] }
+            return pending.letters
         }
     }
 }

@@ -19,6 +19,8 @@ internal import Synchronization
     package var attachment: AnyObject?
     /// What its WebSockets share.
     var shared: AnyObject?
+    /// What a ``ReactorLink`` names.
+    var named: [UInt64: AnyObject] = [:]
     /// Set by who has left work for ``endOfTurn``: what comes up while the turn's bytes are sent waits for no event.
     package var needsTurn = false
     package let counters: ReactorCounters
@@ -46,6 +48,8 @@ internal import Synchronization
 
     private static let wakeupToken = UInt64.max
     private static let listenerToken: UInt64 = 1 << 63
+    /// How often one turn looks for tasks that its own tasks have posted.
+    private static let drainRounds = 8
 
     package init(index: Int, counters: ReactorCounters, remote: Remote) throws(Errno) {
         self.index = index
@@ -69,9 +73,13 @@ internal import Synchronization
 
     /// Serves until ``stop()``.
     package func run() {
+        remote.enter()
         while !isStopping { turn() }
         for connection in connections { connection?.reset() }
         disposeReleased()
+        // What was still asked of this thread gets its answer; who asks later is told that nobody is here.
+        for task in remote.tasks.close() { task(self) }
+        named = [:]
     }
 
     /// One turn of the loop; waits where nothing is due.
@@ -98,6 +106,10 @@ internal import Synchronization
         runDueTasks()
         for task in tasks { task() }
         for drain in drains { drain() }
+        // Tasks that run here post what they send: it goes out in this very turn.
+        for _ in 0..<Self.drainRounds where remote.tasks.hasLetters {
+            for task in remote.tasks.drain() { task(self) }
+        }
         needsTurn = false
         var again = false
         for work in endOfTurn where work() { again = true }
@@ -111,7 +123,7 @@ internal import Synchronization
     }
 
     private func patience() -> Int32 {
-        if needsTurn || !soon.isEmpty || outbound.hasDirty || !released.isEmpty { return 0 }
+        if needsTurn || !soon.isEmpty || outbound.hasDirty || !released.isEmpty || remote.tasks.hasLetters { return 0 }
         var milliseconds = wheel.millisecondsToNextTick(from: .now) ?? -1
         if let next = later.map(\.time).min() {
             let wait = Int32(clamping: max(0, next.nanoseconds(since: .now) / 1_000_000 + 1))

@@ -1,9 +1,15 @@
+internal import Glibc
+internal import Synchronization
+
 /// What other threads may hold of a reactor: they can post it tasks and wake it.
 ///
-/// Outlives the reactor.
-package final class Remote: Sendable {
+/// Outlives the reactor. Tasks of Swift's concurrency may have it as their executor: they then run on the reactor's
+/// thread, between its turns' events and its sends.
+package final class Remote: Sendable, TaskExecutor {
     let tasks: Mailbox<@Sendable (Reactor) -> Void>
     private let wakeup: Wakeup
+    /// The thread that runs the reactor; 0: none does.
+    private let thread = Atomic<UInt>(0)
 
     private final class Wakeup: Sendable {
         let descriptor: WakeupDescriptor
@@ -19,7 +25,13 @@ package final class Remote: Sendable {
     /// Has the reactor run `task` on its thread, in the order posted.
     ///
     /// Any thread.
-    package func run(_ task: @escaping @Sendable (Reactor) -> Void) { tasks.post(task) }
+    ///
+    /// - Returns: `false` when the reactor has ended; `task` is not run then.
+    @discardableResult
+    package func run(_ task: @escaping @Sendable (Reactor) -> Void) -> Bool {
+        // The reactor looks into its mailbox before it waits, so its own thread need not wake it.
+        tasks.post(task, waking: !isCurrentThread)
+    }
 
     /// Ends the reactor's wait.
     ///
@@ -29,4 +41,17 @@ package final class Remote: Sendable {
     var rawDescriptor: Int32 { wakeup.descriptor.rawValue }
 
     func clear() { wakeup.descriptor.clear() }
+
+    /// Says that the calling thread runs the reactor from now on.
+    func enter() { thread.store(UInt(pthread_self()), ordering: .relaxed) }
+
+    /// Whether the caller is on the reactor's thread.
+    package var isCurrentThread: Bool { thread.load(ordering: .relaxed) == UInt(pthread_self()) }
+
+    /// Runs a part of a task on the reactor's thread; on the process's own executor when the reactor has ended.
+    package func enqueue(_ job: consuming ExecutorJob) {
+        let job = UnownedJob(job)
+        let isPosted = run { [self] _ in unsafe job.runSynchronously(on: asUnownedTaskExecutor()) }
+        if !isPosted { globalConcurrentExecutor.enqueue(ExecutorJob(job)) }
+    }
 }

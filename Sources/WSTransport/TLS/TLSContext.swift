@@ -1,21 +1,21 @@
 internal import COpenSSL
 
 /// A certificate with its chain, and its private key: PEM files.
-package struct TLSIdentity: Hashable, Sendable {
+public struct TLSIdentity: Hashable, Sendable {
     /// The certificate, then those that lead to its authority.
-    package let certificate: String
+    public let certificate: String
     /// The key, not encrypted.
-    package let key: String
+    public let key: String
 
     /// Names the files, which are read when a ``TLSContext`` is made of them.
-    package init(certificate: String, key: String) {
+    public init(certificate: String, key: String) {
         self.certificate = certificate
         self.key = key
     }
 }
 
 /// Whose certificates a client accepts.
-package enum TLSTrust: Hashable, Sendable {
+public enum TLSTrust: Hashable, Sendable {
     /// Those that the system accepts.
     case system
     /// Those of the authorities in a PEM file, and no others.
@@ -29,7 +29,7 @@ package enum TLSTrust: Hashable, Sendable {
 ///
 /// TLS 1.2 and 1.3, `http/1.1` by ALPN (RFC 7301), no renegotiation, no compression, no early data. Made of files that
 /// are read once: a changed file makes a new context, and connections go on with the one they began with. Any thread.
-@safe package final class TLSContext: Sendable {
+@safe public final class TLSContext: Sendable {
     // A context is counted and locked by OpenSSL; nothing changes it after `init`.
     nonisolated(unsafe) let handle: OpaquePointer
     private let names: ServerNames?
@@ -49,7 +49,7 @@ package enum TLSTrust: Hashable, Sendable {
     ///   - identity: what clients are shown that ask for no name, or for one that nobody has.
     ///   - others: what clients are shown that ask for one of their names (RFC 6066 §3).
     ///   - clientAuthorities: a PEM file; clients have to show a certificate of one of these. `nil`: none is asked for.
-    package static func server(
+    public static func server(
         _ identity: TLSIdentity, others: [TLSIdentity] = [], clientAuthorities: String? = nil
     ) throws(TLSFileError) -> TLSContext {
         let handle = try unsafe makeServer(identity, clientAuthorities)
@@ -79,7 +79,7 @@ package enum TLSTrust: Hashable, Sendable {
     /// A client's: it verifies the server, and its name.
     ///
     /// - Parameter identity: what a server is shown that asks for a certificate; `nil`: nothing.
-    package static func client(
+    public static func client(
         _ trust: TLSTrust = .system, identity: TLSIdentity? = nil
     ) throws(TLSFileError) -> TLSContext {
         let handle = try unsafe make(TLS_client_method())

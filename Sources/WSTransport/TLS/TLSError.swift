@@ -1,7 +1,7 @@
 internal import COpenSSL
 
 /// Why a TLS connection ended, in OpenSSL's own words.
-package enum TLSError: Error, Equatable, Sendable {
+public enum TLSError: Error, Equatable, Sendable {
     /// The other side's certificate was not accepted, or there was none; such as `certificate has expired`.
     case untrusted(String)
     /// The other side ended it by an alert, such as `tlsv1 alert unknown ca`. RFC 8446 §6.2.
@@ -12,7 +12,7 @@ package enum TLSError: Error, Equatable, Sendable {
 
 extension TLSError: CustomStringConvertible {
     /// A phrase for people.
-    package var description: String {
+    public var description: String {
         switch self {
         case .untrusted(let reason): "the certificate is not accepted: \(reason)"
         case .refusedByPeer(let reason): "the other side refused: \(reason)"
@@ -22,9 +22,9 @@ extension TLSError: CustomStringConvertible {
 }
 
 /// A PEM file that cannot be used, and why.
-package struct TLSFileError: Error, Equatable, Sendable, CustomStringConvertible {
+public struct TLSFileError: Error, Equatable, Sendable, CustomStringConvertible {
     /// What the file was to be.
-    package enum Role: String, Sendable {
+    public enum Role: String, Sendable {
         case certificate
         case key
         case clientCA = "client_ca"
@@ -32,21 +32,21 @@ package struct TLSFileError: Error, Equatable, Sendable, CustomStringConvertible
     }
 
     /// What the file was to be.
-    package let role: Role
+    public let role: Role
     /// As it was named by the caller; empty: the system's own list.
-    package let path: String
+    public let path: String
     /// OpenSSL's words.
-    package let reason: String
+    public let reason: String
 
     /// An error of these parts.
-    package init(role: Role, path: String, reason: String) {
+    public init(role: Role, path: String, reason: String) {
         self.role = role
         self.path = path
         self.reason = reason
     }
 
     /// The file and the reason.
-    package var description: String { path.isEmpty ? reason : "\(path): \(reason)" }
+    public var description: String { path.isEmpty ? reason : "\(path): \(reason)" }
 }
 
 /// The errors that OpenSSL keeps for each thread.

@@ -54,16 +54,3 @@ extension ConnectError: CustomStringConvertible {
         }
     }
 }
-
-/// A WebSocket was used, or waited for, that had ended.
-package struct ClosedError: Error, Equatable, Sendable, CustomStringConvertible {
-    /// How it ended.
-    package let event: CloseEvent
-
-    /// The code, and the reason where there is one.
-    package var description: String {
-        if event.code == .abnormal { return "the connection was lost" }
-        return "the connection was closed with code \(event.code.rawValue)"
-            + (event.reason.isEmpty ? "" : ": \(event.reason)")
-    }
-}

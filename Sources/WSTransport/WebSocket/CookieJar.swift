@@ -3,7 +3,7 @@ internal import Synchronization
 /// The cookies that a client's servers have set, shared by the connections that are given it (RFC 6265 §5.3).
 ///
 /// Kept in memory only. Any thread.
-package final class CookieJar: Sendable {
+public final class CookieJar: Sendable {
     /// The most cookies of one domain.
     package static let maximumOfDomain = 50
     /// The most cookies of all.
@@ -37,7 +37,7 @@ package final class CookieJar: Sendable {
     private let state = Mutex(State())
 
     /// An empty one.
-    package init() {}
+    public init() {}
 
     /// What it holds at `now`, in Unix seconds.
     package func cookies(at now: Int64) -> [Cookie] {
@@ -45,7 +45,7 @@ package final class CookieJar: Sendable {
     }
 
     /// Forgets everything.
-    package func removeAll() { state.withLock { $0.entries = [] } }
+    public func removeAll() { state.withLock { $0.entries = [] } }
 
     /// Takes the cookies of an answer's `Set-Cookie` fields.
     package func store(_ fields: HTTPFields, from scope: Cookie.Scope, now: Int64) {

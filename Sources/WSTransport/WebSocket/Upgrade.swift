@@ -21,8 +21,8 @@ package struct Admission {
 /// Does the opening handshake.
 ///
 /// RFC 6455 §4.2.
-struct UpgradeHandler: ExchangeHandler {
-    let admit: (HTTPExchange, Handshake.Request) throws(HTTPRefusal) -> Admission
+struct UpgradeHandler: DirectHandler {
+    let admit: @Sendable (HTTPExchange, Handshake.Request) throws(HTTPRefusal) -> Admission
 
     func handle(_ exchange: HTTPExchange) {
         let reactor = exchange.connection?.stream.reactor
@@ -53,16 +53,5 @@ struct UpgradeHandler: ExchangeHandler {
         } catch {
             throw HTTPRefusal(status: error.status, code: "bad-request", message: error.reason, fields: error.fields)
         }
-    }
-}
-
-extension WS {
-    /// A handler that makes WebSockets of requests.
-    ///
-    /// - Parameter admit: decides before the 101, on the connection's reactor; a refusal it throws is the answer.
-    package static func upgrade(
-        _ admit: @escaping (HTTPExchange, Handshake.Request) throws(HTTPRefusal) -> Admission
-    ) -> any ExchangeHandler {
-        UpgradeHandler(admit: admit)
     }
 }

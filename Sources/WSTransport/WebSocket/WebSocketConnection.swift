@@ -8,7 +8,7 @@ package final class WebSocketConnection: StreamDriver {
     package var session: (any WebSocketSession)?
     /// The round-trip time of the last PING, in nanoseconds; `nil` before the first answer.
     package private(set) var roundTrip: Int64?
-    package private(set) var readyState = WS.ReadyState.open
+    package private(set) var readyState = ReadyState.open
 
     private var machine: WebSocketMachine
     private let compression: MessageCompression?
@@ -148,11 +148,14 @@ package final class WebSocketConnection: StreamDriver {
         case .ping(.input(let range)):
             guard stream.isOpen else { return }
             unsafe sendFrame(.pong, UnsafeRawBufferPointer(rebasing: bytes[range]))
+            session?.pinged(unsafe Self.copy(.input(range), of: bytes))
         case .ping(.assembled(let whole)):
             unsafe whole.withUnsafeBytes { unsafe sendFrame(.pong, $0) }
-        case .pong:
+            session?.pinged(whole)
+        case .pong(let payload):
             if let sent = pingSent { roundTrip = now.nanoseconds(since: sent) }
             pingSent = nil
+            session?.ponged(unsafe Self.copy(payload, of: bytes))
         case .close(let code, let reason, let reply):
             if !reply.isEmpty { stream.send(reply) }
             report(CloseEvent(code: code ?? .noStatusReceived, reason: reason, wasClean: true))
@@ -169,6 +172,28 @@ package final class WebSocketConnection: StreamDriver {
                 stream.finish()
             }
         }
+    }
+
+    /// At most 125 bytes of a control frame.
+    private static func copy(
+        _ payload: WebSocketMachine.Payload, of bytes: UnsafeMutableRawBufferPointer
+    ) -> [UInt8] {
+        switch payload {
+        case .input(let range): unsafe Array(bytes[range])
+        case .assembled(let whole): whole
+        }
+    }
+
+    /// Whether the message that its session has just been given came compressed.
+    package var messageWasCompressed: Bool { machine.messageWasCompressed }
+
+    /// Gives the connection away, before its first frame; the new owner sets its driver.
+    func detach() -> StreamConnection {
+        ended = CloseEvent(code: .noStatusReceived, reason: "", wasClean: true)
+        readyState = .closed
+        stream.reactor.counters.webSockets.add(-1)
+        stream.setDeadline(nil)
+        return stream
     }
 
     package func receivedEnd() {

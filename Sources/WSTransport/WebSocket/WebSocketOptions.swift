@@ -45,6 +45,12 @@ package protocol WebSocketSession: AnyObject {
     /// A whole message: `.text`, which is valid UTF-8, or `.binary`. The view is valid during the call only.
     func received(_ opcode: Opcode, _ payload: Span<UInt8>)
 
+    /// The peer's PING, which has been answered.
+    func pinged(_ payload: [UInt8])
+
+    /// The peer's PONG, asked for or not.
+    func ponged(_ payload: [UInt8])
+
     /// Everything unsent has been sent, after there had been a backlog.
     func drained()
 
@@ -54,4 +60,6 @@ package protocol WebSocketSession: AnyObject {
 
 extension WebSocketSession {
     package func drained() {}
+    package func pinged(_ payload: [UInt8]) {}
+    package func ponged(_ payload: [UInt8]) {}
 }

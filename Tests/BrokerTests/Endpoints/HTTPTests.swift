@@ -27,7 +27,7 @@ struct HTTPTests {
             var settings = HTTPSettings(shard.settings)
             settings.makeRefusal = Endpoints.refusal
             return HTTPConnection(
-                stream: stream, settings: settings, handler: Endpoints.users(shard, figures: figures), refusal: nil)
+                stream: stream, settings: settings, handler: Endpoints.users(figures, hasMetrics: true), refusal: nil)
         }
     }
 

@@ -33,10 +33,11 @@ final class LoopbackServer: Sendable {
     /// A server of WebSockets that take orders (``OrderedSession``) at `/`, and refuses what asks for `/closed`.
     static func webSockets(tls: TLSContext? = nil, compression: CompressionOptions? = nil) throws -> LoopbackServer {
         try LoopbackServer(tls: tls) { reactor, descriptor in
-            var routing = ExchangeRouting()
-            let house = House()
+            var routing = Routing()
+            // On the reactor's thread, as the handlers are.
+            nonisolated(unsafe) let house = House()
             routing.add(
-                ["GET"], "/",
+                ["GET"], exactly: "/",
                 WS.upgrade { exchange, request throws(HTTPRefusal) in
                     var values = WebSocketOptions()
                     values.maximumUnsent = 64 << 20
@@ -49,7 +50,7 @@ final class LoopbackServer: Sendable {
                     ) { OrderedSession($0, origin: request.origin, house: house) }
                 })
             routing.add(
-                ["GET"], "/closed",
+                ["GET"], exactly: "/closed",
                 WS.upgrade { _, _ throws(HTTPRefusal) in
                     throw HTTPRefusal(status: 403, code: "forbidden", message: "Not for you.")
                 })

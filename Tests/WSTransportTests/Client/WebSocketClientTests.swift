@@ -10,13 +10,13 @@ struct WebSocketClientTests {
         try await client.send("grüß")
         try await client.send([0, 255, 10])
         try await client.send([])
-        #expect(try await client.receive() == ReceivedMessage(opcode: .text, bytes: Array("grüß".utf8)))
-        #expect(try await client.receive() == ReceivedMessage(opcode: .binary, bytes: [0, 255, 10]))
-        #expect(try await client.receive() == ReceivedMessage(opcode: .binary, bytes: []))
+        #expect(try await client.next() == ReceivedMessage(opcode: .text, bytes: Array("grüß".utf8)))
+        #expect(try await client.next() == ReceivedMessage(opcode: .binary, bytes: [0, 255, 10]))
+        #expect(try await client.next() == ReceivedMessage(opcode: .binary, bytes: []))
         #expect(client.closeEvent == nil)
-        #expect(await client.close() == CloseEvent(code: .normal, reason: "", wasClean: true))
+        #expect(await client.end() == CloseEvent(code: .normal, reason: "", wasClean: true))
         #expect(try await client.receive() == nil)
-        await #expect(throws: ClosedError.self) { try await client.send("late") }
+        await #expect(throws: WS.Error.self) { try await client.send("late") }
     }
 
     @Test(arguments: 0..<12)
@@ -42,8 +42,8 @@ struct WebSocketClientTests {
         let server = try LoopbackServer.webSockets()
         var options = ClientOptions()
         options.subprotocols = ["first", "second"]
-        #expect(try await WS.connect(server.endpoint, path: "/", options: options).subprotocol == "second")
-        #expect(try await WS.connect(server.endpoint, path: "/").subprotocol.isEmpty)
+        #expect(try await WS.connect(server.endpoint, path: "/", options: options).protocol == "second")
+        #expect(try await WS.connect(server.endpoint, path: "/").protocol.isEmpty)
     }
 
     @Test func saysItsOriginOnlyWhenToldTo() async throws {
@@ -69,12 +69,12 @@ struct WebSocketClientTests {
         let server = try LoopbackServer.webSockets()
         let client = try await WS.connect(server.endpoint, path: "/")
         try await client.send("terminate")
-        await #expect(throws: ClosedError.self) { try await client.receive() }
+        await #expect(throws: WS.Error.self) { try await client.receive() }
         #expect(client.closeEvent?.wasClean == false)
     }
 
     /// Asks the server for a number.
-    private static func ask(_ client: WebSocketClient, _ order: String) async throws -> Int? {
+    private static func ask(_ client: WebSocket, _ order: String) async throws -> Int? {
         try await client.send(order)
         return try await client.receive().flatMap { Int($0.text) }
     }
@@ -129,9 +129,9 @@ struct WebSocketClientTests {
 
     @Test func closesWhenNobodyRefersToItAnyMore() async throws {
         let server = try LoopbackServer.webSockets()
-        var left: WebSocketClient? = try await WS.connect(server.endpoint, path: "/")
+        var left: WebSocket? = try await WS.connect(server.endpoint, path: "/")
         let other = try await WS.connect(server.endpoint, path: "/")
-        #expect(left?.subprotocol.isEmpty == true)
+        #expect(left?.protocol.isEmpty == true)
         #expect(try await Self.ask(other, "count") == 2)
         left = nil
         // The time limit of the suite ends this where it stays open.
@@ -152,7 +152,7 @@ struct WebSocketClientTests {
 
     private static func echoed(
         _ text: String, by server: LoopbackServer
-    ) async throws -> AsyncThrowingStream<ReceivedMessage, any Error> {
+    ) async throws -> AsyncThrowingStream<WebSocketMessage, any Error> {
         let client = try await WS.connect(server.endpoint, path: "/")
         try await client.send(text)
         return client.messages

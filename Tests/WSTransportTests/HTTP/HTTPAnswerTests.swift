@@ -125,7 +125,7 @@ struct HTTPAnswerTests {
     @Test func sendsAnAnswerThatIsLargerThanTheSocketTakes() throws {
         let text = String(repeating: "0123456789", count: 50_000)
         let house = try HTTPHouse(routes: { routing, _ in
-            routing.add(["GET"], "/") { $0.respond(OutgoingResponse(contentType: "text/plain", text: text)) }
+            routing.add(["GET"], exactly: "/") { $0.respond(OutgoingResponse(contentType: "text/plain", text: text)) }
         })
         let peer = try house.connect(sendBytes: 4096)
         try peer.send(Self.get("/") + Self.get("/", "Connection: close\r\n"))
@@ -135,7 +135,9 @@ struct HTTPAnswerTests {
 
     @Test func answersOnceOnly() throws {
         let house = try HTTPHouse(routes: { routing, stage in
-            routing.add(["GET"], "/") { exchange in
+            // On the reactor's thread, as the handlers are.
+            nonisolated(unsafe) let stage = stage
+            routing.add(["GET"], exactly: "/") { exchange in
                 for text in ["first", "second"] {
                     exchange.respond(OutgoingResponse(contentType: "text/plain", text: text))
                 }

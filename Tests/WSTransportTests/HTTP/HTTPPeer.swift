@@ -89,10 +89,10 @@ final class HTTPPeer {
 struct HTTPHouse {
     let reactor: ReactorThread
     private let settings: @Sendable (inout HTTPSettings) -> Void
-    private let routes: @Sendable (inout ExchangeRouting, Stage) -> Void
+    private let routes: @Sendable (inout Routing, Stage) -> Void
 
     init(
-        routes: @escaping @Sendable (inout ExchangeRouting, Stage) -> Void = HTTPHouse.standard,
+        routes: @escaping @Sendable (inout Routing, Stage) -> Void = HTTPHouse.standard,
         settings: @escaping @Sendable (inout HTTPSettings) -> Void = { _ in }
     ) throws {
         reactor = try ReactorThread()
@@ -106,7 +106,7 @@ struct HTTPHouse {
         try reactor.run { reactor, stage in
             var values = HTTPSettings()
             settings(&values)
-            var routing = ExchangeRouting()
+            var routing = Routing()
             routes(&routing, stage)
             let stream = reactor.adopt(FileDescriptor(adopting: other), peer: nil)
             stream.driver = HTTPConnection(stream: stream, settings: values, handler: routing, refusal: refusal)
@@ -133,25 +133,29 @@ struct HTTPHouse {
 
     /// `/path` says method, path and query; `/echo` the body of at most 1000 bytes; `/ignore` leaves it unread;
     /// `/later` answers when it is told to, and `/later-echo` reads only then.
-    static let standard: @Sendable (inout ExchangeRouting, Stage) -> Void = { routing, stage in
-        routing.add(["GET", "POST"], "/path/*") { exchange in
+    static let standard: @Sendable (inout Routing, Stage) -> Void = { routing, stage in
+        // On the reactor's thread, as the handlers are.
+        nonisolated(unsafe) let stage = stage
+        routing.add(["GET", "POST"], exactly: "/path/*") { exchange in
             let query = exchange.request.query.map { "\($0.name)=\($0.value)" }.joined(separator: "&")
-            let text = "\(exchange.request.method) \(exchange.captured) \(query)"
+            let text = "\(exchange.request.method) \(exchange.value) \(query)"
             exchange.respond(OutgoingResponse(contentType: "text/plain", text: text))
         }
-        routing.add(["POST", "PUT"], "/echo") { Self.echo($0) }
-        routing.add(["POST"], "/ignore") { $0.respond(OutgoingResponse(contentType: "text/plain", text: "ignored")) }
-        routing.add(["GET"], "/nothing") { $0.respond(OutgoingResponse(status: 204, fields: ["X-A": "b"])) }
-        routing.add(["GET"], "/refused") { exchange throws(HTTPRefusal) in
+        routing.add(["POST", "PUT"], exactly: "/echo") { Self.echo($0) }
+        routing.add(["POST"], exactly: "/ignore") {
+            $0.respond(OutgoingResponse(contentType: "text/plain", text: "ignored"))
+        }
+        routing.add(["GET"], exactly: "/nothing") { $0.respond(OutgoingResponse(status: 204, fields: ["X-A": "b"])) }
+        routing.add(["GET"], exactly: "/refused") { exchange throws(HTTPRefusal) in
             exchange.extraFields = ["X-Extra": "1"]
             throw HTTPRefusal(status: 403, message: "No.", fields: [:])
         }
-        routing.add(["GET"], "/later/*") { exchange in
+        routing.add(["GET"], exactly: "/later/*") { exchange in
             stage.pending.append {
-                exchange.respond(OutgoingResponse(contentType: "text/plain", text: "later " + exchange.captured))
+                exchange.respond(OutgoingResponse(contentType: "text/plain", text: "later " + exchange.value))
             }
         }
-        routing.add(["POST"], "/later-echo") { exchange in stage.pending.append { Self.echo(exchange) } }
+        routing.add(["POST"], exactly: "/later-echo") { exchange in stage.pending.append { Self.echo(exchange) } }
     }
 
     static func echo(_ exchange: HTTPExchange) {

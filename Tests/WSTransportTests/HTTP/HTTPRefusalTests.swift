@@ -74,7 +74,7 @@ struct HTTPRefusalTests {
         try reactor.run { reactor, stage in
             var admitted = 0
             let server = try? HTTPListener(
-                on: reactor, listening: FileDescriptor(adopting: raw), handler: ExchangeRouting(),
+                on: reactor, listening: FileDescriptor(adopting: raw), handler: Routing(),
                 settings: {
                     var settings = HTTPSettings()
                     settings.admit = { peer in

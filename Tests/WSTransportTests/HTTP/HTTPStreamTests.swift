@@ -13,11 +13,12 @@ struct HTTPStreamTests {
     private static func house(
         log: EventLog = EventLog(), settings: @escaping @Sendable (inout HTTPSettings) -> Void = { _ in }
     ) throws -> HTTPHouse {
-        let routes: @Sendable (inout ExchangeRouting, Stage) -> Void = { routing, stage in
+        let routes: @Sendable (inout Routing, Stage) -> Void = { routing, stage in
             HTTPHouse.standard(&routing, stage)
-            let streams = Streams()
+            // On the reactor's thread, as the handlers are.
+            nonisolated(unsafe) let streams = Streams()
             stage.kept.append(streams)
-            routing.add(["GET"], "/") { exchange in
+            routing.add(["GET"], exactly: "/") { exchange in
                 guard let stream = exchange.startStream(["Content-Type": "text/event-stream"]) else { return }
                 stream.onClosed = { log.add("closed") }
                 stream.onDrained = { log.add("drained") }

@@ -6,13 +6,13 @@ import Testing
 @Suite("Which handler answers")
 struct RoutingTests {
     private static func house(prefix: String = "") throws -> HTTPHouse {
-        let routes: @Sendable (inout ExchangeRouting, Stage) -> Void = { routing, _ in
+        let routes: @Sendable (inout Routing, Stage) -> Void = { routing, _ in
             for (methods, pattern, name) in [
                 (["GET"], "/a", "a"), (["PUT", "DELETE"], "/a", "change a"), (["GET"], "/a/*", "below a"),
                 (["GET"], "/a/b", "never"), ([], "/any", "any"), (["GET"], "/", "root"),
             ] {
-                routing.add(methods, pattern) { exchange in
-                    let text = "\(name): \(exchange.captured)"
+                routing.add(methods, exactly: pattern) { exchange in
+                    let text = "\(name): \(exchange.value)"
                     exchange.respond(OutgoingResponse(contentType: "text/plain", text: text))
                 }
             }

@@ -107,7 +107,7 @@ struct ReactorTests {
         try reactor.run { reactor, _ in
             let stream = reactor.adopt(FileDescriptor(adopting: idle.other), peer: nil)
             stream.driver = HTTPConnection(
-                stream: stream, settings: HTTPSettings(), handler: ExchangeRouting(), refusal: nil)
+                stream: stream, settings: HTTPSettings(), handler: Routing(), refusal: nil)
             reactor.finishIdleConnections()
         }
         #expect(try idle.peer.readToEnd() == [])

@@ -22,7 +22,7 @@ struct SecureClientTests {
             try await client.send(bytes)
             #expect(try await client.receive()?.bytes == bytes)
         }
-        #expect(await client.close() == CloseEvent(code: .normal, reason: "", wasClean: true))
+        #expect(await client.end() == CloseEvent(code: .normal, reason: "", wasClean: true))
     }
 
     /// 40 MB are more than any socket's buffers: the server has to wait, and nothing is lost or out of order.
@@ -55,7 +55,7 @@ struct SecureClientTests {
             }
             #expect(client.closeEvent?.code == .tryAgainLater)
             #expect(count < 4000)
-        } catch let error as ClosedError {
+        } catch let error as WS.Error {
             Issue.record("\(error)")
         }
     }

@@ -106,9 +106,11 @@ struct WebSocketHouse {
         let (peer, other) = SocketPeer.pair(sendBytes: sendBytes)
         let (options, log) = (options, log)
         try reactor.run { reactor, stage in
-            var routing = ExchangeRouting()
+            var routing = Routing()
+            // On the reactor's thread, as the handlers are.
+            nonisolated(unsafe) let stage = stage
             routing.add(
-                [], "/ws",
+                [], exactly: "/ws",
                 WS.upgrade { exchange, request throws(HTTPRefusal) in
                     exchange.extraFields = ["X-Extra": "1"]
                     if request.origin == "https://elsewhere" { throw HTTPRefusal(status: 403, message: "Not you.") }

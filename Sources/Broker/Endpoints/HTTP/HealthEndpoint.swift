@@ -5,13 +5,22 @@ internal import WSTransport
 /// Ready means that just now a message went through the sequencer and this reactor's mailbox, and that the store took
 /// a write and synced it. An answer is used again for a second, so that a probe in a tight loop costs next to nothing.
 final class HealthEndpoint {
-    private let shard: Shard
+    // The shard keeps the endpoint.
+    private unowned let shard: Shard
     private var known: (time: MonotonicTime, failure: String?)?
     private var waiting: [HTTPExchange] = []
     private static let validity: Int64 = 1_000_000_000
     private static let patience: Int64 = 2_000_000_000
 
-    init(shard: Shard) { self.shard = shard }
+    private init(shard: Shard) { self.shard = shard }
+
+    /// The one of a shard.
+    static func of(_ shard: Shard) -> HealthEndpoint {
+        if let known = shard.kept(HealthEndpoint.self) { return known }
+        let made = HealthEndpoint(shard: shard)
+        shard.keep(made)
+        return made
+    }
 
     func live(_ exchange: HTTPExchange) { answer(exchange, failure: nil) }
 

@@ -1,0 +1,198 @@
+internal import Synchronization
+
+/// An HTTP request, as handlers get it, and the answer that they make.
+///
+/// Any thread.
+public final class HTTPRequest: HandlerMessage {
+    private struct State {
+        var value: String
+        var params: [String]
+        var lastError = ""
+        var isEnded = false
+    }
+
+    private let incoming: IncomingRequest
+    private let state: Mutex<State>
+    /// `nil`: it is answered already, as the request of a WebSocket is.
+    private let link: ReactorLink?
+    /// The answer, sent when the handlers are done.
+    public let response = HTTPResponse()
+    private let isTaken = Atomic<Bool>(false)
+
+    init(_ exchange: HTTPExchange, link: ReactorLink?) {
+        incoming = exchange.request
+        state = Mutex(State(value: exchange.value, params: exchange.params))
+        self.link = link
+    }
+
+    // MARK: What was asked
+
+    /// The method, in capital letters as a rule: `GET`.
+    public var method: String { incoming.method }
+
+    /// The path below the server's prefix, percent-encoded as it came.
+    public var path: String { incoming.path }
+
+    /// The query's pairs, decoded, in their order.
+    public var query: [(name: String, value: String)] { incoming.query }
+
+    /// The value of the first query parameter of that name; empty where it has none, `nil` where it is not there.
+    public func parameter(_ name: String) -> String? { incoming.parameter(name) }
+
+    /// The header fields.
+    public var fields: HTTPFields { incoming.head.fields }
+
+    /// The first field of that name, whatever its case; `nil` where there is none.
+    public func firstHeader(_ name: String) -> String? { fields.first(name) }
+
+    /// The value of `Host`; `nil` of a request by HTTP/1.0 without one.
+    public var host: String? { fields.first("Host") }
+
+    /// The cookies by name, as RFC 6265 §5.4 sends them; of two with one name the first.
+    public var cookies: [String: String] {
+        var found: [String: String] = [:]
+        for line in fields.all("Cookie") {
+            for pair in line.split(separator: ";") {
+                let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+                guard parts.count == 2 else { continue }
+                let name = String(parts[0].drop { $0 == " " })
+                found[name] = found[name] ?? String(parts[1])
+            }
+        }
+        return found
+    }
+
+    /// Where it came from, as `address:port`; empty where the system does not say.
+    public var remoteAddress: String { incoming.peer?.description ?? "" }
+
+    // MARK: What handlers leave with it
+
+    /// What ``Routing`` goes by, and what it leaves over: at first the path.
+    public var value: String {
+        get { state.withLock { $0.value } }
+        set { state.withLock { $0.value = newValue } }
+    }
+
+    /// What the groups of the matched pattern stood for, percent-encoded as they came.
+    public var params: [String] {
+        get { state.withLock { $0.params } }
+        set { state.withLock { $0.params = newValue } }
+    }
+
+    /// What a handler left for the one that handles errors.
+    public var lastError: String {
+        get { state.withLock { $0.lastError } }
+        set { state.withLock { $0.lastError = newValue } }
+    }
+
+    /// Says that it is finished: a ``Chain`` stops before its next handler.
+    public func end() { state.withLock { $0.isEnded = true } }
+
+    /// Whether it, or its ``response``, was ended.
+    public var isEnded: Bool { state.withLock { $0.isEnded } || response.isEnded }
+
+    // MARK: The body and the answer
+
+    /// Reads the body, whole.
+    ///
+    /// - Parameter maximum: in bytes; a longer one is answered with 413.
+    ///
+    /// Throws ``WS/Error/endOfStream`` where the connection breaks, or the body is bad or too long, which is answered
+    /// then. A body can be read once.
+    public func readBody(maximum: Int = 64 << 20) async throws -> [UInt8] {
+        let body: [UInt8]? = await withCheckedContinuation { continuation in
+            guard let link, !isTaken.load(ordering: .relaxed) else { return continuation.resume(returning: nil) }
+            link.run(with: HTTPExchange.self) { exchange in
+                guard let exchange else { return continuation.resume(returning: nil) }
+                let answer = OneAnswer(continuation)
+                exchange.onFarewell { answer.give(nil) }
+                exchange.readBody(maximum: maximum) { answer.give($0) }
+            }
+        }
+        guard let body else { throw WS.Error.endOfStream }
+        return body
+    }
+
+    /// Begins an answer of unknown length, with the status and the fields that ``response`` has by now.
+    ///
+    /// Throws ``WS/Error/endOfStream`` where the connection is gone, was answered, or the client knows no chunked bodies (HTTP/1.0).
+    public func startStream() async throws -> HTTPResponseStream {
+        let fields = response.fields
+        let stream: HTTPResponseStream? = await withCheckedContinuation { continuation in
+            guard let link else { return continuation.resume(returning: nil) }
+            link.run(with: HTTPExchange.self) { exchange in
+                continuation.resume(returning: exchange?.startStream(fields).map { HTTPResponseStream($0) })
+            }
+        }
+        guard let stream else { throw WS.Error.endOfStream }
+        isTaken.store(true, ordering: .relaxed)
+        return stream
+    }
+
+    /// Gives the request to a handler that answers on the reactor, and waits for the answer to be on its way.
+    ///
+    /// Where the connection becomes a WebSocket, waits for its end.
+    func handled(by handler: any DirectHandler) async {
+        guard let link else { return }
+        isTaken.store(true, ordering: .relaxed)
+        response.end()
+        let fields = response.fields
+        let (value, params) = state.withLock { ($0.value, $0.params) }
+        await withCheckedContinuation { continuation in
+            link.run(with: HTTPExchange.self) { exchange in
+                guard let exchange, let stream = exchange.connection?.stream else { return continuation.resume() }
+                exchange.value = value
+                exchange.params = params
+                for field in fields { exchange.extraFields.append(field.name, field.value) }
+                exchange.onFarewell {
+                    // A stream of another driver is a WebSocket's; it says so when it is over.
+                    guard exchange.isTakenOver else { return continuation.resume() }
+                    stream.onEnd { continuation.resume() }
+                }
+                handler.handle(exchange)
+            }
+        }
+    }
+
+    /// Sends the answer, unless a handler has taken that upon itself.
+    fileprivate func finish(_ refusal: HTTPRefusal?) {
+        guard let link, !isTaken.load(ordering: .relaxed) else { return }
+        let outgoing = response.outgoing
+        link.run(with: HTTPExchange.self) { exchange in
+            if let refusal { exchange?.refuse(refusal) } else { exchange?.respond(outgoing) }
+        }
+    }
+}
+
+/// An answer that several may give, on one reactor; the first counts.
+private final class OneAnswer<Value: Sendable> {
+    private var continuation: CheckedContinuation<Value, Never>?
+
+    init(_ continuation: CheckedContinuation<Value, Never>) { self.continuation = continuation }
+
+    func give(_ value: Value) {
+        continuation?.resume(returning: value)
+        continuation = nil
+    }
+}
+
+extension HTTPExchange {
+    /// Has a task run `handler`, and answers with what that makes of the request.
+    func serve(by handler: any Handler) {
+        guard let link = makeLink() else { return }
+        let request = HTTPRequest(self, link: link)
+        let report = connection?.settings.report
+        Task {
+            do {
+                try await invoke(handler, request)
+                request.finish(nil)
+            } catch let refusal as HTTPRefusal {
+                request.finish(refusal)
+            } catch {
+                request.lastError = "\(error)"
+                report?(error, request)
+                request.finish(HTTPRefusal(status: 500, message: "The request could not be handled."))
+            }
+        }
+    }
+}

@@ -1,0 +1,69 @@
+internal import Synchronization
+
+/// The answer to an ``HTTPRequest``, which its handlers fill.
+///
+/// Sent when the handlers are done. Any thread.
+public final class HTTPResponse: Sendable {
+    private struct State {
+        var statusCode = 200
+        var fields: HTTPFields = [:]
+        var body: [UInt8] = []
+        var isEnded = false
+    }
+
+    private let state = Mutex(State())
+
+    init() {}
+
+    /// The status; 200 at first.
+    public var statusCode: Int {
+        get { state.withLock { $0.statusCode } }
+        set { state.withLock { $0.statusCode = newValue } }
+    }
+
+    /// The header fields, without `Content-Length`, `Connection` and `Date`, which the server adds.
+    public var fields: HTTPFields {
+        get { state.withLock { $0.fields } }
+        set { state.withLock { $0.fields = newValue } }
+    }
+
+    /// The body; empty at first.
+    public var body: [UInt8] {
+        get { state.withLock { $0.body } }
+        set { state.withLock { $0.body = newValue } }
+    }
+
+    /// Appends bytes to the body.
+    public func write(_ bytes: [UInt8]) { state.withLock { $0.body += bytes } }
+
+    /// Appends text to the body; the type is `text/plain` where none was set.
+    public func write(_ text: String) {
+        state.withLock { state in
+            if state.fields.first("Content-Type") == nil {
+                state.fields.append("Content-Type", "text/plain; charset=utf-8")
+            }
+            state.body += Array(text.utf8)
+        }
+    }
+
+    /// Sends the client to another address.
+    ///
+    /// - Parameter status: 301, 302, 303, 307 or 308.
+    public func redirect(_ location: String, status: Int = 302) {
+        state.withLock { state in
+            state.statusCode = status
+            state.fields.append("Location", location)
+        }
+    }
+
+    /// Says that it is finished: a ``Chain`` stops before its next handler.
+    public func end() { state.withLock { $0.isEnded = true } }
+
+    /// Whether ``end()`` was called.
+    public var isEnded: Bool { state.withLock { $0.isEnded } }
+
+    /// What goes out.
+    var outgoing: OutgoingResponse {
+        state.withLock { OutgoingResponse(status: $0.statusCode, fields: $0.fields, body: $0.body) }
+    }
+}

@@ -1,0 +1,75 @@
+/// An answer that goes on until it is ended, written by tasks.
+///
+/// Any thread, one writer at a time.
+public final class HTTPResponseStream: Sendable {
+    private let link: ReactorLink
+
+    /// Takes `stream` over; its reactor's thread.
+    init(_ stream: HTTPStream) {
+        link = ReactorLink(remote: stream.stream.reactor.remote)
+        let writer = StreamWriter(stream, link: link)
+        link.bind(writer, on: stream.stream.reactor)
+    }
+
+    deinit { link.run(with: StreamWriter.self) { $0?.end() } }
+
+    /// Sends bytes, and waits while the client is behind by more than the server's limit.
+    ///
+    /// Throws ``WS/Error/endOfStream`` where the client has gone.
+    public func write(_ bytes: [UInt8]) async throws(WS.Error) {
+        let isTaken = await withCheckedContinuation { continuation in
+            link.run(with: StreamWriter.self) { writer in
+                if let writer { writer.write(bytes, continuation) } else { continuation.resume(returning: false) }
+            }
+        }
+        guard isTaken else { throw .endOfStream }
+    }
+
+    /// Sends text as UTF-8.
+    public func write(_ text: String) async throws(WS.Error) { try await write(Array(text.utf8)) }
+
+    /// Ends the answer; the connection may carry another request.
+    public func end() { link.run(with: StreamWriter.self) { $0?.end() } }
+}
+
+/// The reactor's side of a stream.
+///
+/// Runs on the connection's reactor.
+private final class StreamWriter {
+    private let stream: HTTPStream
+    private let link: ReactorLink
+    private var waiting: [CheckedContinuation<Bool, Never>] = []
+
+    init(_ stream: HTTPStream, link: ReactorLink) {
+        self.stream = stream
+        self.link = link
+        stream.onDrained = { [weak self] in self?.release(true) }
+        stream.onClosed = { [weak self] in self?.leave() }
+    }
+
+    func write(_ bytes: [UInt8], _ written: CheckedContinuation<Bool, Never>) {
+        stream.send(bytes)
+        // What the kernel took at once is known only after this turn.
+        stream.stream.reactor.runSoon { [weak self] in
+            guard let self, stream.stream.isOpen else { return written.resume(returning: false) }
+            guard stream.stream.unsentBytes > 0 else { return written.resume(returning: true) }
+            waiting.append(written)
+        }
+    }
+
+    func end() {
+        stream.end()
+        leave()
+    }
+
+    private func leave() {
+        link.release(on: stream.stream.reactor)
+        release(false)
+    }
+
+    private func release(_ isTaken: Bool) {
+        let writers = waiting
+        waiting = []
+        for writer in writers { writer.resume(returning: isTaken) }
+    }
+}

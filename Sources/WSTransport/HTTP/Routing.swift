@@ -1,0 +1,180 @@
+/// Handlers by path, method and host; the first that was added and matches wins.
+///
+/// A pattern that begins with `^` is a regular expression, any other a path with parameters: `/users/:id`,
+/// `/files/*`, `/:year(\d+)/:month?`. Letters match in either case, and a `/` at a path's end is tolerated. What
+/// matches sets the message's ``HandlerMessage/value`` and ``HandlerMessage/params``, percent-encoded as they came. A routing as a target makes
+/// its pattern a prefix, and goes by the rest.
+///
+/// No match is status 404, a path that is known by other methods 405. `GET` answers `HEAD` too.
+public struct Routing: DirectHandler, ExpressibleByDictionaryLiteral {
+    private struct Route: Sendable {
+        let pattern: RoutePattern
+        /// Empty: any.
+        let methods: [String]
+        /// In small letters, where it begins with `*.` for all below; `nil`: any.
+        let host: String?
+        let target: any Handler
+        /// The target, where it needs no task.
+        let direct: (any DirectHandler)?
+    }
+
+    private var routes: [Route] = []
+
+    /// No routes.
+    public init() {}
+
+    /// Routes for any method, in this order.
+    public init(_ routes: [(String, any Handler)]) { for (pattern, target) in routes { append(pattern, target) } }
+
+    /// Routes for one method, in this order.
+    public init(_ method: String, _ routes: [(String, any Handler)]) {
+        for (pattern, target) in routes { append(method, pattern, target) }
+    }
+
+    /// Routes for any method, in this order.
+    public init(dictionaryLiteral elements: (String, any Handler)...) { self.init(elements) }
+
+    // MARK: Adding
+
+    /// Adds a route for any method.
+    ///
+    /// A pattern that is malformed is a mistake in the program, which ends it.
+    public mutating func append(_ pattern: String, _ target: any Handler) { add([], pattern, nil, target) }
+
+    /// Adds a route for one method.
+    public mutating func append(_ method: String, _ pattern: String, _ target: any Handler) {
+        add([method], pattern, nil, target)
+    }
+
+    /// Adds all routes of another routing behind those that are there.
+    public mutating func append(_ other: Routing) { routes += other.routes }
+
+    /// Adds a route for any method.
+    public mutating func all(_ pattern: String, _ target: any Handler) { add([], pattern, nil, target) }
+
+    /// Adds a route for `GET` and `HEAD`.
+    public mutating func get(_ pattern: String, _ target: any Handler) { add(["GET"], pattern, nil, target) }
+
+    /// Adds a route for `POST`.
+    public mutating func post(_ pattern: String, _ target: any Handler) { add(["POST"], pattern, nil, target) }
+
+    /// Adds a route for `PUT`.
+    public mutating func put(_ pattern: String, _ target: any Handler) { add(["PUT"], pattern, nil, target) }
+
+    /// Adds a route for `DELETE`.
+    public mutating func del(_ pattern: String, _ target: any Handler) { add(["DELETE"], pattern, nil, target) }
+
+    /// Adds a route for `PATCH`.
+    public mutating func patch(_ pattern: String, _ target: any Handler) { add(["PATCH"], pattern, nil, target) }
+
+    /// Adds a route for `FIND`.
+    public mutating func find(_ pattern: String, _ target: any Handler) { add(["FIND"], pattern, nil, target) }
+
+    /// Adds a route for all that is asked of one host, such as `example.com`, or `*.example.com` for those below it.
+    public mutating func host(_ name: String, _ target: any Handler) { add([], "*", name, target) }
+
+    private mutating func add(_ methods: [String], _ pattern: String, _ host: String?, _ target: any Handler) {
+        let isPrefix = target is Routing && host == nil
+        guard let made = host == nil ? RoutePattern(pattern, isPrefix: isPrefix) : RoutePattern(exactly: "*") else {
+            preconditionFailure("Routing: \"\(pattern)\" is no pattern")
+        }
+        add(methods, made, host, target)
+    }
+
+    private mutating func add(_ methods: [String], _ pattern: RoutePattern, _ host: String?, _ target: any Handler) {
+        routes.append(
+            Route(
+                pattern: pattern, methods: methods, host: host?.lowercased(), target: target,
+                direct: target as? any DirectHandler))
+    }
+
+    /// Adds a route to a path exactly as it is written, or to everything below where its last part is `*`.
+    package mutating func add(_ methods: [String], exactly path: String, _ target: any DirectHandler) {
+        add(methods, RoutePattern(exactly: path), nil, target)
+    }
+
+    /// Adds a route to a closure that runs on the connection's reactor.
+    package mutating func add(
+        _ methods: [String], exactly path: String,
+        _ body: @escaping @Sendable (HTTPExchange) throws(HTTPRefusal) -> Void
+    ) {
+        add(methods, exactly: path, ExchangeFunction(body))
+    }
+
+    // MARK: Finding
+
+    private enum Found {
+        case route(Route, RoutePattern.Match)
+        /// The path is known, by these methods.
+        case otherMethods([String])
+        case nothing
+    }
+
+    /// - Parameter method: empty: the message has none, and any route serves.
+    private func find(_ path: String, method: String, host: String?) -> Found {
+        var allowed: [String] = []
+        let method = method == "HEAD" ? "GET" : method
+        for route in routes {
+            guard route.host.map({ Self.isHost(host ?? "", like: $0) }) ?? true,
+                let match = route.pattern.match(path)
+            else { continue }
+            // All of a host: the routes below go by the whole path.
+            let rest = route.host == nil ? match : RoutePattern.Match(value: path)
+            if route.methods.isEmpty || method.isEmpty || route.methods.contains(method) { return .route(route, rest) }
+            for method in route.methods where !allowed.contains(method) { allowed.append(method) }
+        }
+        return allowed.isEmpty ? .nothing : .otherMethods(allowed)
+    }
+
+    private static func isHost(_ host: String, like pattern: String) -> Bool {
+        var name = Substring(host.lowercased())
+        if let colon = name.lastIndex(of: ":"), !name.hasSuffix("]") { name = name[..<colon] }
+        return pattern.hasPrefix("*.") ? name.hasSuffix(pattern.dropFirst()) : name == pattern
+    }
+
+    private static func refusal(_ path: String, _ allowed: [String]) -> HTTPRefusal {
+        guard !allowed.isEmpty else {
+            return HTTPRefusal(status: 404, code: "not-found", message: "There is nothing at \(path).")
+        }
+        let list = (allowed + (allowed.contains("GET") ? ["HEAD"] : []) + ["OPTIONS"]).joined(separator: ", ")
+        return HTTPRefusal(
+            status: 405, code: "bad-request", message: "\(path) takes \(list) only.", fields: ["Allow": list])
+    }
+
+    /// Finds the handler that is to go on with `message`.
+    ///
+    /// Throws an ``HTTPRefusal`` of status 404 or 405 where there is none.
+    public func invoke(_ message: any HandlerMessage) async throws -> (any Handler)? {
+        let request = message as? HTTPRequest
+        let path = message.value
+        switch find(path, method: request?.method ?? "", host: request?.host) {
+        case .route(let route, let match):
+            message.value = match.value
+            message.params = match.params
+            return route.target
+        case .otherMethods(let allowed):
+            let refusal = Self.refusal(path, allowed)
+            guard let request, request.method == "OPTIONS" else { throw refusal }
+            request.response.statusCode = 204
+            request.response.fields.append("Allow", refusal.fields.first("Allow") ?? "")
+            return nil
+        case .nothing: throw Self.refusal(path, [])
+        }
+    }
+
+    package func handle(_ exchange: HTTPExchange) {
+        let request = exchange.request
+        let path = exchange.value
+        switch find(path, method: request.method, host: request.head.fields.first("Host")) {
+        case .route(let route, let match):
+            exchange.value = match.value
+            exchange.params = match.params
+            if let direct = route.direct { direct.handle(exchange) } else { exchange.serve(by: route.target) }
+        case .otherMethods(let allowed):
+            let refusal = Self.refusal(path, allowed)
+            guard request.method == "OPTIONS" else { return exchange.refuse(refusal) }
+            exchange.respond(OutgoingResponse(status: 204, fields: ["Allow": refusal.fields.first("Allow") ?? ""]))
+        case .nothing: exchange.refuse(Self.refusal(path, []))
+        }
+    }
+}

@@ -1,0 +1,171 @@
+internal import Synchronization
+
+/// One WebSocket message, apart from any connection: a kind and a body.
+///
+/// A reference that handlers share. Any thread; the body's cursor is one for all of them.
+public final class WebSocketMessage: HandlerMessage {
+    /// What a message holds.
+    public enum Data: Equatable, Sendable {
+        /// Of a text message; bytes that are not UTF-8 are shown as replacement characters.
+        case text(String)
+        /// Of every other message.
+        case binary([UInt8])
+
+        /// The text; `nil` of a binary message.
+        public var text: String? { if case .text(let text) = self { text } else { nil } }
+
+        /// The bytes, of either kind.
+        public var bytes: [UInt8] {
+            switch self {
+            case .text(let text): Array(text.utf8)
+            case .binary(let bytes): bytes
+            }
+        }
+    }
+
+    struct State {
+        var type: Opcode
+        var masked: Bool
+        var compress: Bool
+        var maxSize: Int
+        var value = ""
+        var params: [String] = []
+        var lastError = ""
+        var isEnded = false
+        /// `nil`: there is none yet.
+        var body: [UInt8]?
+        var position = 0
+        var stream: (any ByteStream)?
+        var sent = false
+    }
+
+    let state: Mutex<State>
+    private let reply = Mutex<WebSocketMessage?>(nil)
+
+    /// 64 MiB, the limit of a message where none was set, in bytes.
+    public static let defaultMaxSize = 64 << 20
+
+    /// A message without a body.
+    ///
+    /// - Parameters:
+    ///   - type: its opcode.
+    ///   - masked: whether ``sendTo(_:)`` masks the frame, as a client must.
+    ///   - compress: whether ``sendTo(_:)`` compresses; never where `type` is neither `TEXT` nor `BINARY`.
+    ///   - maxSize: the most that ``readFrom(_:)`` takes, in bytes; exactly as many are allowed. Below 0 is as 0.
+    public init(
+        type: Opcode = WS.BINARY, masked: Bool = true, compress: Bool = false, maxSize: Int = defaultMaxSize
+    ) {
+        let mayCompress = type == .text || type == .binary
+        state = Mutex(
+            State(type: type, masked: masked, compress: compress && mayCompress, maxSize: max(0, maxSize)))
+    }
+
+    /// A text message.
+    public convenience init(_ text: String) {
+        self.init(type: WS.TEXT)
+        write(text)
+    }
+
+    /// A binary message.
+    public convenience init(_ bytes: [UInt8]) {
+        self.init(type: WS.BINARY)
+        write(bytes)
+    }
+
+    /// A message as a connection received it.
+    convenience init(_ type: Opcode, _ body: [UInt8], masked: Bool, compress: Bool, stream: (any ByteStream)?) {
+        self.init(type: type, masked: masked)
+        state.withLock { state in
+            state.compress = compress
+            state.body = body
+            state.stream = stream
+        }
+    }
+
+    /// Its opcode; the low 4 bits go on the wire.
+    public var type: Opcode {
+        get { state.withLock { $0.type } }
+        set { state.withLock { $0.type = newValue } }
+    }
+
+    /// Whether ``sendTo(_:)`` masks; after ``readFrom(_:)``, whether the frames were masked.
+    public var masked: Bool {
+        get { state.withLock { $0.masked } }
+        set { state.withLock { $0.masked = newValue } }
+    }
+
+    /// Whether ``sendTo(_:)`` compresses; of a message that was received, whether it came compressed.
+    public var compress: Bool {
+        get { state.withLock { $0.compress } }
+        set { state.withLock { $0.compress = newValue } }
+    }
+
+    /// The most that ``readFrom(_:)`` takes, in bytes; 0: only empty messages.
+    public var maxSize: Int { state.withLock { $0.maxSize } }
+
+    /// Sets ``maxSize``.
+    ///
+    /// Throws ``WS/Error/outOfRange`` below 0.
+    public func setMaxSize(_ maximum: Int) throws(WS.Error) {
+        guard maximum >= 0 else { throw .outOfRange }
+        state.withLock { $0.maxSize = maximum }
+    }
+
+    /// What ``Routing`` goes by; empty at first.
+    public var value: String {
+        get { state.withLock { $0.value } }
+        set { state.withLock { $0.value = newValue } }
+    }
+
+    /// What the groups of the matched pattern stood for.
+    public var params: [String] {
+        get { state.withLock { $0.params } }
+        set { state.withLock { $0.params = newValue } }
+    }
+
+    /// What a handler left for the one that handles errors.
+    public var lastError: String {
+        get { state.withLock { $0.lastError } }
+        set { state.withLock { $0.lastError = newValue } }
+    }
+
+    /// The stream it was read from, or whose connection it came by; `nil`: none.
+    ///
+    /// Of a message that a ``WebSocket`` received, the stream can only be closed, which ends the connection at once.
+    public var stream: (any ByteStream)? { state.withLock { $0.stream } }
+
+    /// Whether ``sendTo(_:)`` has sent it.
+    public var sent: Bool { state.withLock { $0.sent } }
+
+    /// The message that answers this one: of the same kind, a PONG for a PING; not masked.
+    ///
+    /// Made when it is first asked for. An answer has no answer of its own and returns itself.
+    public var response: WebSocketMessage {
+        reply.withLock { reply in
+            if let reply { return reply }
+            let type = self.type
+            let made = WebSocketMessage(type: type == .ping ? .pong : type, masked: false, maxSize: maxSize)
+            made.isReply.store(true, ordering: .relaxed)
+            if !isReply.load(ordering: .relaxed) { reply = made }
+            return isReply.load(ordering: .relaxed) ? self : made
+        }
+    }
+
+    private let isReply = Atomic<Bool>(false)
+
+    /// Says that it is finished: a ``Chain`` stops before its next handler.
+    public func end() { state.withLock { $0.isEnded = true } }
+
+    /// Whether ``end()`` was called.
+    public var isEnded: Bool { state.withLock { $0.isEnded } }
+
+    /// Makes it as good as new: a `BINARY` message without a body.
+    ///
+    /// ``masked``, ``compress`` and ``maxSize`` stay.
+    public func clear() {
+        state.withLock { state in
+            state = State(type: .binary, masked: state.masked, compress: state.compress, maxSize: state.maxSize)
+        }
+        reply.withLock { $0 = nil }
+    }
+}

@@ -1,0 +1,26 @@
+/// How far a socket has come.
+///
+/// The numbers are those of the WHATWG API.
+public enum ReadyState: Int, Comparable, Sendable, CustomStringConvertible {
+    /// The opening handshake is under way.
+    case connecting = 0
+    /// Messages can be sent.
+    case open = 1
+    /// A closing handshake is under way.
+    case closing = 2
+    /// It is over.
+    case closed = 3
+
+    /// Earlier states are smaller.
+    public static func < (left: ReadyState, right: ReadyState) -> Bool { left.rawValue < right.rawValue }
+
+    /// The state's name in the API, such as `OPEN`.
+    public var description: String {
+        switch self {
+        case .connecting: "CONNECTING"
+        case .open: "OPEN"
+        case .closing: "CLOSING"
+        case .closed: "CLOSED"
+        }
+    }
+}

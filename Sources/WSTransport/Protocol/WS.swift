@@ -1,0 +1,27 @@
+/// The `ws` module's name, so that call sites read `ws.connect(…)`, `ws.upgrade { … }`, `ws.TEXT`.
+public typealias ws = WS
+
+/// The `ws` module: its constants and types here, its verbs beside what they make.
+public enum WS {
+    /// The opcode of a further fragment: 0.
+    public static let CONTINUE = Opcode.continuation
+    /// The opcode of a text message: 1.
+    public static let TEXT = Opcode.text
+    /// The opcode of a binary message: 2.
+    public static let BINARY = Opcode.binary
+    /// The opcode of the closing handshake: 8.
+    public static let CLOSE = Opcode.close
+    /// The opcode of a PING: 9.
+    public static let PING = Opcode.ping
+    /// The opcode of a PONG: 10.
+    public static let PONG = Opcode.pong
+
+    /// The state of a socket whose opening handshake is under way: 0.
+    public static let CONNECTING = ReadyState.connecting
+    /// The state of a socket that takes messages: 1.
+    public static let OPEN = ReadyState.open
+    /// The state of a socket whose closing handshake is under way: 2.
+    public static let CLOSING = ReadyState.closing
+    /// The state of a socket that has ended: 3.
+    public static let CLOSED = ReadyState.closed
+}

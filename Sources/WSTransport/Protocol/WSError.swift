@@ -1,0 +1,53 @@
+extension WS {
+    /// What goes wrong with sockets, streams and messages.
+    public enum Error: Swift.Error, Equatable, Sendable {
+        /// A socket was used in a state that does not allow it.
+        case invalidState(ReadyState)
+        /// A code that an application may not close with, see ``CloseCode/isSendable``, or a reason above 123 bytes.
+        case invalidClose(String)
+        /// A URL that is no address of a WebSocket server: what is wrong with it.
+        case invalidURL(String)
+        /// The payload of a PING or PONG above 125 bytes. RFC 6455 §5.5.
+        case controlTooLong
+        /// A limit was set below 0.
+        case outOfRange
+        /// There was no WebSocket to be had.
+        case handshake(HandshakeError)
+        /// The other side broke the protocol: the code that says so, and a sentence.
+        case protocolViolation(CloseCode, String)
+        /// A message above its ``WebSocketMessage/maxSize``.
+        case messageTooBig
+        /// More than so many bytes are unsent, and the socket is set to refuse instead of to close.
+        case tooMuchUnsent(Int)
+        /// The socket has ended, and how.
+        case closed(CloseCode, reason: String)
+        /// The stream ended, or is closed.
+        case endOfStream
+        /// Another task is in the middle of the same.
+        case busy
+        /// A handler was given a message of a kind that it does not handle.
+        case badType(String)
+    }
+}
+
+extension WS.Error: CustomStringConvertible {
+    /// A phrase for people.
+    public var description: String {
+        switch self {
+        case .invalidState(let state): "the socket is \(state)"
+        case .invalidClose(let reason), .invalidURL(let reason): reason
+        case .controlTooLong: "the payload of a PING or PONG is at most 125 bytes long"
+        case .outOfRange: "the value is below 0"
+        case .handshake(let error): error.description
+        case .protocolViolation(let code, let reason): "the peer broke the protocol: \(reason) (\(code))"
+        case .messageTooBig: "the message is above its limit"
+        case .tooMuchUnsent(let limit): "more than \(limit) bytes are unsent"
+        case .closed(.abnormal, _): "the connection was lost"
+        case .closed(let code, let reason):
+            "the connection was closed with code \(code)" + (reason.isEmpty ? "" : ": \(reason)")
+        case .endOfStream: "the stream has ended"
+        case .busy: "another task is in the middle of the same"
+        case .badType(let what): what
+        }
+    }
+}

@@ -1,0 +1,305 @@
+internal import Synchronization
+
+/// What a ``WebSocket`` and its connection share: the state, the listeners, what has come and nobody has taken.
+///
+/// The reactor fills it, tasks read it. Any thread.
+final class SocketCore: Sendable {
+    typealias Reader = CheckedContinuation<WebSocketMessage?, any Swift.Error>
+
+    /// Something for the listeners, in the order it happened.
+    enum Happening: Sendable {
+        case payload(WebSocket.Payload)
+        /// The socket went wrong.
+        case error(CloseCode, String)
+        case close(CloseEvent)
+
+        var event: WebSocket.Event {
+            switch self {
+            case .payload(let payload): payload.event
+            case .error: .error
+            case .close: .close
+            }
+        }
+    }
+
+    /// What holds for the socket's whole life.
+    struct Limits: Sendable {
+        /// Received and not yet taken, in bytes; beyond it the peer is not read.
+        var held = 1024 * 1024
+        /// Sent and not yet taken by the system, in bytes.
+        var unsent = 1024 * 1024
+        /// Whether a message beyond ``unsent`` is refused; else the reactor decides.
+        var refusesUnsent = true
+    }
+
+    struct State {
+        var readyState: ReadyState
+        var subprotocol: String
+        var listeners = ListenerTable()
+        /// For listeners.
+        var happenings = Fifo<Happening>()
+        /// For readers.
+        var messages = Fifo<WebSocketMessage>()
+        var heldBytes = 0
+        var isFull = false
+        var readers: [(id: UInt64, continuation: Reader)] = []
+        var lastReader: UInt64 = 0
+        /// Whether somebody reads messages one by one, so that they are kept for that.
+        var hasReaders = false
+        /// Whether a task tells the listeners.
+        var isTelling = false
+        /// Messages handed to the reactor that it has not sent yet, and what it has sent and the system not taken.
+        var posted = 0
+        var unsent = 0
+        var lastPong: ContinuousClock.Instant?
+        /// Why there was no connection.
+        var failure: ConnectError?
+        var openWaiters: [CheckedContinuation<Void, Never>] = []
+        var ended: CloseEvent?
+        var endWaiters: [CheckedContinuation<CloseEvent, Never>] = []
+        /// Keeps the socket for its listeners until it has ended.
+        var anchor: WebSocket?
+        weak var handle: WebSocket?
+    }
+
+    let state: Mutex<State>
+    let link: ReactorLink
+    let limits: Limits
+    let isClient: Bool
+
+    /// What a message costs besides its bytes, so that empty ones are bounded too.
+    private static let overhead = 64
+
+    init(link: ReactorLink, limits: Limits, isClient: Bool, subprotocol: String) {
+        self.link = link
+        self.limits = limits
+        self.isClient = isClient
+        state = Mutex(State(readyState: isClient ? .connecting : .open, subprotocol: subprotocol))
+    }
+
+    private static func size(_ happening: Happening) -> Int {
+        switch happening {
+        case .payload(.message(let message)): message.length + overhead
+        case .payload(.ping(let bytes)), .payload(.pong(let bytes)): bytes.count + overhead
+        default: 0
+        }
+    }
+
+    // MARK: From the reactor
+
+    /// The handshake is done.
+    func opened(subprotocol: String) {
+        let waiters = state.withLock { state in
+            state.readyState = .open
+            state.subprotocol = subprotocol
+            defer { state.openWaiters = [] }
+            return state.openWaiters
+        }
+        for waiter in waiters { waiter.resume() }
+        happened(.payload(.open))
+    }
+
+    /// Waits until a client's handshake is done, one way or the other.
+    func handshake() async {
+        await withCheckedContinuation { continuation in
+            let isDone = state.withLock { state in
+                if state.readyState == .connecting { state.openWaiters.append(continuation) }
+                return state.readyState != .connecting
+            }
+            if isDone { continuation.resume() }
+        }
+    }
+
+    /// Something came for the listeners; `true` when no more should come for now.
+    @discardableResult
+    func happened(_ happening: Happening) -> Bool {
+        let isFull = state.withLock { state in
+            guard state.listeners.count(of: happening.event) > 0 else { return state.isFull }
+            state.happenings.append(happening)
+            return add(Self.size(happening), &state)
+        }
+        tell()
+        return isFull
+    }
+
+    /// A message came; `true` when no more should come for now.
+    func received(_ message: WebSocketMessage) -> Bool {
+        let (reader, isFull) = state.withLock { state -> (Reader?, Bool) in
+            if !state.readers.isEmpty { return (state.readers.removeFirst().continuation, state.isFull) }
+            if state.listeners.count(of: .message) > 0 {
+                state.happenings.append(.payload(.message(message)))
+            } else if state.hasReaders || state.listeners.isEmpty {
+                state.messages.append(message)
+            } else {
+                // There are listeners, and none for messages: nobody wants them.
+                return (nil, state.isFull)
+            }
+            return (nil, add(message.length + Self.overhead, &state))
+        }
+        if let reader { reader.resume(returning: message) } else { tell() }
+        return isFull
+    }
+
+    private func add(_ bytes: Int, _ state: inout State) -> Bool {
+        state.heldBytes += bytes
+        if state.heldBytes > limits.held { state.isFull = true }
+        return state.isFull
+    }
+
+    /// The end, as the connection saw it.
+    ///
+    /// - Parameter error: what went wrong, where something did; told before the end.
+    func finished(_ event: CloseEvent, error: (code: CloseCode, reason: String)?) {
+        let (readers, waiters, openers) = state.withLock { state -> Waiting in
+            guard state.ended == nil else { return ([], [], []) }
+            state.ended = event
+            state.readyState = .closed
+            state.posted = 0
+            state.unsent = 0
+            if let error, state.listeners.count(of: .error) > 0 {
+                state.happenings.append(.error(error.code, error.reason))
+            }
+            // Comes even where nobody listens: it is what lets go of the listeners.
+            state.happenings.append(.close(event))
+            defer {
+                state.readers = []
+                state.endWaiters = []
+                state.openWaiters = []
+            }
+            return (state.readers.map(\.continuation), state.endWaiters, state.openWaiters)
+        }
+        for opener in openers { opener.resume() }
+        for reader in readers { Self.end(reader, event) }
+        for waiter in waiters { waiter.resume(returning: event) }
+        tell()
+    }
+
+    private typealias Waiting = (
+        [Reader], [CheckedContinuation<CloseEvent, Never>], [CheckedContinuation<Void, Never>]
+    )
+
+    private static func end(_ reader: Reader, _ event: CloseEvent) {
+        if event.wasClean {
+            reader.resume(returning: nil)
+        } else {
+            reader.resume(throwing: WS.Error.closed(event.code, reason: event.reason))
+        }
+    }
+
+    // MARK: Reading one by one
+
+    private enum Step {
+        case wait
+        case cancelled
+        case message(WebSocketMessage, madeRoom: Bool)
+        case ended(CloseEvent)
+    }
+
+    /// Waits for the next message that no listener was told of; `nil` after an orderly end.
+    func next() async throws -> WebSocketMessage? {
+        let id = state.withLock { state in
+            state.hasReaders = true
+            state.lastReader += 1
+            return state.lastReader
+        }
+        return try await withTaskCancellationHandler {
+            try await withCheckedThrowingContinuation { (reader: Reader) in
+                switch step(of: id, reader) {
+                case .wait: break
+                case .cancelled: reader.resume(throwing: CancellationError())
+                case .message(let message, let hasRoom):
+                    reader.resume(returning: message)
+                    if hasRoom { readOn() }
+                case .ended(let event): Self.end(reader, event)
+                }
+            }
+        } onCancel: {
+            let reader = state.withLock { state -> Reader? in
+                guard let index = state.readers.firstIndex(where: { $0.id == id }) else { return nil }
+                return state.readers.remove(at: index).continuation
+            }
+            reader?.resume(throwing: CancellationError())
+        }
+    }
+
+    private func step(of id: UInt64, _ reader: Reader) -> Step {
+        state.withLock { state in
+            // Asked under the lock: whoever cancels later finds the reader in the list.
+            if Task.isCancelled { return .cancelled }
+            guard let message = state.messages.popFirst() else {
+                if let event = state.ended { return .ended(event) }
+                state.readers.append((id, reader))
+                return .wait
+            }
+            return .message(message, madeRoom: release(message.length + Self.overhead, &state))
+        }
+    }
+
+    /// Whether the peer is to be read again.
+    private func release(_ bytes: Int, _ state: inout State) -> Bool {
+        state.heldBytes -= bytes
+        guard state.isFull, state.heldBytes <= limits.held / 2 else { return false }
+        state.isFull = false
+        return true
+    }
+
+    private func readOn() { link.run(with: SocketSession.self) { $0?.readOn() } }
+
+    var isFull: Bool { state.withLock { $0.isFull } }
+
+    /// Waits for the end.
+    func end() async -> CloseEvent {
+        await withCheckedContinuation { continuation in
+            let event = state.withLock { state in
+                if state.ended == nil { state.endWaiters.append(continuation) }
+                return state.ended
+            }
+            if let event { continuation.resume(returning: event) }
+        }
+    }
+
+    // MARK: Telling listeners
+
+    /// Has a task tell the listeners what has happened, unless one does.
+    func tell() {
+        let socket = state.withLock { state -> WebSocket? in
+            guard !state.isTelling, !state.happenings.isEmpty, let socket = state.anchor ?? state.handle else {
+                return nil
+            }
+            state.isTelling = true
+            return socket
+        }
+        guard let socket else { return }
+        // A server's listeners run where their connection lives; a client's thread is that of all clients.
+        Task(executorPreference: isClient ? nil : link.remote) { await self.tellAll(of: socket) }
+    }
+
+    private func tellAll(of socket: WebSocket) async {
+        while let (happening, listeners) = nextHappening() {
+            let payload = socket.payload(of: happening)
+            for listener in listeners { await listener(payload) }
+            let hasRoom = state.withLock { release(Self.size(happening), &$0) }
+            if hasRoom { readOn() }
+            if case .close = happening { forgetListeners(of: socket) }
+        }
+    }
+
+    private func nextHappening() -> (Happening, [WebSocket.Listener])? {
+        state.withLock { state in
+            guard let happening = state.happenings.popFirst() else {
+                state.isTelling = false
+                return nil
+            }
+            return (happening, state.listeners.take(happening.event))
+        }
+    }
+
+    /// Nothing more happens, so nobody need be kept for it.
+    private func forgetListeners(of socket: WebSocket) {
+        state.withLock { state in
+            state.listeners.removeAll()
+            state.anchor = nil
+        }
+        WS.forget(socket)
+    }
+}

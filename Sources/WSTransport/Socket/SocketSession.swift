@@ -1,0 +1,136 @@
+internal import Synchronization
+
+/// The reactor's side of a ``WebSocket``: what comes goes to the core, what is sent waits for room.
+///
+/// Runs on the connection's reactor.
+final class SocketSession: WebSocketSession {
+    typealias Sent = CheckedContinuation<Result<Void, WS.Error>, Never>
+
+    private let connection: WebSocketConnection
+    private let core: SocketCore
+    /// What its messages name as their stream.
+    private let stream: SocketStream
+    private var senders: [Sent] = []
+    private var isUpdateDue = false
+    private var isClosing = false
+
+    /// Takes the place of `connection`'s session.
+    init(_ connection: WebSocketConnection, _ core: SocketCore) {
+        self.connection = connection
+        self.core = core
+        stream = SocketStream(core.link)
+        core.link.bind(self, on: connection.stream.reactor)
+    }
+
+    // MARK: From the socket
+
+    func send(_ type: Opcode, _ payload: [UInt8], _ sent: Sent? = nil) {
+        guard connection.readyState == .open else {
+            sent?.resume(returning: .failure(.invalidState(connection.readyState)))
+            return core.sent(payload.count, unsent: 0)
+        }
+        connection.send(type, payload)
+        core.sent(payload.count, unsent: connection.bufferedAmount + payload.count)
+        if let sent { senders.append(sent) }
+        update()
+    }
+
+    /// What the system took at once is known only after this turn.
+    private func update() {
+        guard !isUpdateDue else { return }
+        isUpdateDue = true
+        connection.stream.reactor.runSoon { [self] in
+            isUpdateDue = false
+            core.sent(0, unsent: connection.bufferedAmount)
+            if connection.bufferedAmount <= core.limits.unsent { release(.success(())) }
+        }
+    }
+
+    func close(_ code: CloseCode, reason: String) {
+        isClosing = true
+        connection.close(code, reason: reason)
+    }
+
+    func terminate() { connection.terminate() }
+
+    /// Reads on after there was no room for what came.
+    func readOn() { if !core.isFull { connection.stream.resumeReading() } }
+
+    // MARK: From the connection
+
+    func received(_ opcode: Opcode, _ payload: Span<UInt8>) {
+        guard !isClosing else { return }
+        let bytes = unsafe payload.withUnsafeBufferPointer { unsafe Array($0) }
+        let message = WebSocketMessage(
+            opcode, bytes, masked: !core.isClient, compress: connection.messageWasCompressed, stream: stream)
+        if core.received(message) { connection.stream.pauseReading() }
+    }
+
+    func pinged(_ payload: [UInt8]) {
+        if core.happened(.payload(.ping(payload))) { connection.stream.pauseReading() }
+    }
+
+    func ponged(_ payload: [UInt8]) {
+        core.state.withLock { $0.lastPong = .now }
+        if core.happened(.payload(.pong(payload))) { connection.stream.pauseReading() }
+    }
+
+    func drained() {
+        // The connection reads on by itself now; a reader that is behind still is.
+        if core.isFull, !isClosing { connection.stream.pauseReading() }
+        core.sent(0, unsent: connection.bufferedAmount)
+        release(.success(()))
+    }
+
+    func closed(_ event: CloseEvent) {
+        release(.failure(.invalidState(.closed)))
+        core.link.release(on: connection.stream.reactor)
+        if event.wasClean {
+            core.finished(event, error: nil)
+        } else {
+            // A connection that is lost has no code of its own: 1001, and 1006 at the end, as browsers say it.
+            let code = event.code == .abnormal ? .goingAway : event.code
+            let reason = event.reason.isEmpty ? "the connection was lost" : event.reason
+            core.finished(event, error: (code, reason))
+        }
+    }
+
+    private func release(_ result: Result<Void, WS.Error>) {
+        let waiting = senders
+        senders = []
+        for sender in waiting { sender.resume(returning: result) }
+    }
+}
+
+extension SocketCore {
+    /// The reactor has taken over `count` bytes of what was posted; `unsent` are now its own.
+    func sent(_ count: Int, unsent: Int) {
+        state.withLock { state in
+            state.posted = max(0, state.posted - count)
+            state.unsent = state.ended == nil ? unsent : 0
+        }
+    }
+}
+
+/// The stream of a message that a socket received: its bytes belong to the socket, and only its end can be had.
+final class SocketStream: ByteStream {
+    private let link: ReactorLink
+
+    init(_ link: ReactorLink) { self.link = link }
+
+    func read(_ maximum: Int?) async throws -> [UInt8]? { throw WS.Error.busy }
+
+    func write(_ bytes: [UInt8]) async throws { throw WS.Error.busy }
+
+    func flush() async throws {}
+
+    /// Ends the connection at once, without a closing handshake.
+    func close() async {
+        await withCheckedContinuation { continuation in
+            link.run(with: SocketSession.self) { session in
+                session?.terminate()
+                continuation.resume()
+            }
+        }
+    }
+}

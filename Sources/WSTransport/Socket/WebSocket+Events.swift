@@ -1,0 +1,203 @@
+internal import Synchronization
+
+/// What happens to a socket, and how one listens to it.
+extension WebSocket {
+    /// The names of what can happen.
+    public enum Event: String, CaseIterable, Sendable {
+        /// A client's handshake is done; a server's socket is open from the start.
+        case open
+        /// A text or binary message has come.
+        case message
+        /// The socket has ended; comes once, and last.
+        case close
+        /// The socket ends because something went wrong; `close` follows.
+        case error
+        /// The peer's PING, which has been answered.
+        case ping
+        /// The peer's PONG.
+        case pong
+        /// A listener was added.
+        case newListener
+        /// A listener was removed.
+        case removeListener
+    }
+
+    /// How a socket ended.
+    public struct EventInfo: Sendable {
+        /// The socket.
+        public let target: WebSocket
+        /// `error` or `close`.
+        public let type: Event
+        /// RFC 6455 §7.1.5: of `close` that of the peer's CLOSE, or our own; 1005 where it had none, 1006 where none came.
+        ///
+        /// Of `error` what went wrong: 1002 for a handshake that failed, 1001 for a connection that was lost, else the code
+        /// of the violation.
+        public let code: CloseCode
+        /// What was said beside the code; may be empty.
+        public let reason: String
+        /// Whether both sides' CLOSE were exchanged.
+        public let wasClean: Bool
+    }
+
+    /// What a listener is told.
+    public enum Payload: Sendable {
+        case open
+        case message(WebSocketMessage)
+        case close(EventInfo)
+        case error(EventInfo)
+        case ping([UInt8])
+        case pong([UInt8])
+        case newListener(Event)
+        case removeListener(Event)
+
+        /// The event that it belongs to.
+        public var event: Event {
+            switch self {
+            case .open: .open
+            case .message: .message
+            case .close: .close
+            case .error: .error
+            case .ping: .ping
+            case .pong: .pong
+            case .newListener: .newListener
+            case .removeListener: .removeListener
+            }
+        }
+
+        /// The message of a `message` event; `nil` of others.
+        public var message: WebSocketMessage? { if case .message(let message) = self { message } else { nil } }
+
+        /// What an `error` or `close` event says; `nil` of others.
+        public var info: EventInfo? {
+            switch self {
+            case .close(let info), .error(let info): info
+            default: nil
+            }
+        }
+    }
+
+    /// A listener's name, to remove it by.
+    public struct Token: Hashable, Sendable {
+        let number: UInt64
+    }
+
+    /// Someone who wants to be told.
+    ///
+    /// Those of one socket run one at a time, in the order of the events; of one event in the order they were added. On a server
+    /// they run on the connection's own thread and must not block it; they may suspend, and the peer waits meanwhile.
+    public typealias Listener = @Sendable (Payload) async -> Void
+
+    // MARK: Adding and removing
+
+    /// Adds a listener behind the others.
+    @discardableResult
+    public func on(_ event: Event, _ listener: @escaping Listener) -> Token {
+        core.add(event, ListenerTable.Entry(isOnce: false, body: listener), first: false, for: self)
+    }
+
+    /// Adds a listener for each of these events.
+    @discardableResult
+    public func on(_ listeners: [Event: Listener]) -> [Token] { listeners.map { on($0.key, $0.value) } }
+
+    /// Adds a listener that is told once.
+    @discardableResult
+    public func once(_ event: Event, _ listener: @escaping Listener) -> Token {
+        core.add(event, ListenerTable.Entry(isOnce: true, body: listener), first: false, for: self)
+    }
+
+    /// Adds a listener before the others.
+    @discardableResult
+    public func prependListener(_ event: Event, _ listener: @escaping Listener) -> Token {
+        core.add(event, ListenerTable.Entry(isOnce: false, body: listener), first: true, for: self)
+    }
+
+    /// Adds a listener before the others that is told once.
+    @discardableResult
+    public func prependOnceListener(_ event: Event, _ listener: @escaping Listener) -> Token {
+        core.add(event, ListenerTable.Entry(isOnce: true, body: listener), first: true, for: self)
+    }
+
+    /// Removes one listener; nothing when it has gone already.
+    public func off(_ token: Token) { core.remove(token, for: self) }
+
+    /// Removes all listeners of an event.
+    public func off(_ event: Event) { core.removeAll([event], for: self) }
+
+    /// Removes all listeners of these events.
+    public func removeAllListeners(_ events: [Event] = Event.allCases) { core.removeAll(events, for: self) }
+
+    /// How many listeners an event has.
+    public func listenerCount(_ event: Event) -> Int { core.state.withLock { $0.listeners.count(of: event) } }
+
+    /// The events that have listeners.
+    public var eventNames: [Event] {
+        core.state.withLock { state in Event.allCases.filter { state.listeners.count(of: $0) > 0 } }
+    }
+
+    /// Tells the listeners of an event as if it had happened, behind what has; `false`: there are none.
+    @discardableResult
+    public func emit(_ payload: Payload) -> Bool { core.emit(payload, for: self) }
+
+    // MARK: One listener each
+
+    /// Told when the socket opens.
+    ///
+    /// Reading gives the first listener, setting replaces all of them.
+    public var onopen: (@Sendable () async -> Void)? {
+        get {
+            guard let listener = core.first(.open) else { return nil }
+            return { await listener(.open) }
+        }
+        set {
+            guard let body = newValue else { return replace(.open, nil) }
+            replace(.open) { _ in await body() }
+        }
+    }
+
+    /// Told of each message.
+    ///
+    /// Reading gives the first listener, setting replaces all of them.
+    public var onmessage: (@Sendable (WebSocketMessage) async -> Void)? {
+        get {
+            guard let listener = core.first(.message) else { return nil }
+            return { await listener(.message($0)) }
+        }
+        set {
+            guard let body = newValue else { return replace(.message, nil) }
+            replace(.message) { if case .message(let message) = $0 { await body(message) } }
+        }
+    }
+
+    /// Told of the end.
+    ///
+    /// Reading gives the first listener, setting replaces all of them.
+    public var onclose: (@Sendable (EventInfo) async -> Void)? {
+        get {
+            guard let listener = core.first(.close) else { return nil }
+            return { await listener(.close($0)) }
+        }
+        set {
+            guard let body = newValue else { return replace(.close, nil) }
+            replace(.close) { if case .close(let info) = $0 { await body(info) } }
+        }
+    }
+
+    /// Told of what ends the socket in disorder.
+    ///
+    /// Reading gives the first listener, setting replaces all of them.
+    public var onerror: (@Sendable (EventInfo) async -> Void)? {
+        get {
+            guard let listener = core.first(.error) else { return nil }
+            return { await listener(.error($0)) }
+        }
+        set {
+            guard let body = newValue else { return replace(.error, nil) }
+            replace(.error) { if case .error(let info) = $0 { await body(info) } }
+        }
+    }
+
+    private func replace(_ event: Event, _ listener: Listener?) {
+        core.removeAll([event], for: self)
+        if let listener { on(event, listener) }
+    }
+}

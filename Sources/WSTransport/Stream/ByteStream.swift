@@ -1,0 +1,46 @@
+/// Bytes both ways, in order: a connection after its handshake, or memory.
+///
+/// One task at a time reads and one writes.
+public protocol ByteStream: AnyObject, Sendable {
+    /// Waits for bytes and returns some of them, at least one; `nil` when no more will come.
+    ///
+    /// - Parameter maximum: the most bytes to return; `nil`: as many as are there. At least 1.
+    func read(_ maximum: Int?) async throws -> [UInt8]?
+
+    /// Writes all of `bytes`, waiting while too much is unsent.
+    func write(_ bytes: [UInt8]) async throws
+
+    /// Waits until everything written was taken by the system.
+    func flush() async throws
+
+    /// Ends the stream, both ways.
+    func close() async
+}
+
+extension ByteStream {
+    /// Waits for bytes and returns those that are there; `nil` when no more will come.
+    public func read() async throws -> [UInt8]? { try await read(nil) }
+
+    /// Copies everything that comes to `other`, until the end; returns how many bytes that was.
+    @discardableResult
+    public func copy(to other: any ByteStream) async throws -> Int {
+        var count = 0
+        while let bytes = try await read(nil) {
+            try await other.write(bytes)
+            count += bytes.count
+        }
+        return count
+    }
+
+    /// Waits for exactly `count` bytes.
+    ///
+    /// Throws ``WS/Error/endOfStream`` when the stream ends before.
+    func readExactly(_ count: Int) async throws -> [UInt8] {
+        var bytes: [UInt8] = []
+        while bytes.count < count {
+            guard let part = try await read(count - bytes.count) else { throw WS.Error.endOfStream }
+            bytes += part
+        }
+        return bytes
+    }
+}

@@ -1,0 +1,51 @@
+internal import Synchronization
+
+/// The bytes of a connection that no protocol reads any more: what ``WS/connect(_:origin:options:)`` returns.
+///
+/// A reader that does not come lets the peer wait, a peer that does not read lets the writer wait. Closed when nothing
+/// refers to it any more. Any thread.
+final class ConnectionStream: ByteStream {
+    private let link: ReactorLink
+    private let inbox: ByteInbox
+
+    /// Takes over `stream`; its reactor's thread.
+    init(_ stream: StreamConnection, limits: ConnectionDriver.Limits) {
+        let link = ReactorLink(remote: stream.reactor.remote)
+        self.link = link
+        inbox = ByteInbox(maximum: limits.held) {
+            link.run(with: ConnectionDriver.self) { $0?.stream.resumeReading() }
+        }
+        let driver = ConnectionDriver(stream: stream, inbox: inbox, limits: limits, link: link)
+        stream.driver = driver
+        link.bind(driver, on: stream.reactor)
+    }
+
+    deinit { link.run(with: ConnectionDriver.self) { $0?.stream.finish() } }
+
+    func read(_ maximum: Int?) async throws -> [UInt8]? { try await inbox.read(maximum) }
+
+    func write(_ bytes: [UInt8]) async throws {
+        let result: Result<Void, WS.Error> = await withCheckedContinuation { continuation in
+            link.run(with: ConnectionDriver.self) { driver in
+                guard let driver else { return continuation.resume(returning: .failure(.endOfStream)) }
+                driver.send(bytes, continuation)
+            }
+        }
+        try result.get()
+    }
+
+    func flush() async throws {
+        let result: Result<Void, WS.Error> = await withCheckedContinuation { continuation in
+            link.run(with: ConnectionDriver.self) { driver in
+                guard let driver else { return continuation.resume(returning: .failure(.endOfStream)) }
+                driver.flush(continuation)
+            }
+        }
+        try result.get()
+    }
+
+    func close() async {
+        link.run(with: ConnectionDriver.self) { $0?.stream.finish() }
+        await inbox.waitForEnd()
+    }
+}

@@ -1,0 +1,80 @@
+internal import Synchronization
+
+extension WS {
+    /// Opens a WebSocket, and waits until it is open.
+    ///
+    /// Throws ``WS/HandshakeError``; cancelling the task gives up with ``WS/HandshakeError/aborted``.
+    public static func open(
+        _ url: String, options: ConnectOptions = ConnectOptions()
+    ) async throws(HandshakeError) -> WebSocket {
+        do throws(ConnectError) { return try await opened(WebSocket(url, options: options)) } catch {
+            throw HandshakeError(error)
+        }
+    }
+
+    /// Opens a WebSocket, with what only this package knows how to ask for.
+    package static func open(
+        _ url: WebSocketURL, client options: ClientOptions = ClientOptions()
+    ) async throws(ConnectError) -> WebSocket {
+        try await opened(WebSocket(url, client: options))
+    }
+
+    private static func opened(_ socket: WebSocket) async throws(ConnectError) -> WebSocket {
+        await withTaskCancellationHandler {
+            await socket.core.handshake()
+        } onCancel: {
+            socket.core.giveUp()
+        }
+        if let failure = socket.core.state.withLock({ $0.failure }) { throw failure }
+        return socket
+    }
+
+    /// Does a client's handshake and returns the raw stream behind it, for ``WebSocketMessage/sendTo(_:)`` and
+    /// ``WebSocketMessage/readFrom(_:)``.
+    ///
+    /// Nobody answers PINGs, and nobody closes in order: both are the caller's. Of the options those about messages do
+    /// not count. Throws ``WS/HandshakeError``.
+    ///
+    /// - Parameter origin: the value of `Origin`; empty: that of the options.
+    public static func connect(
+        _ url: String, origin: String = "", options: ConnectOptions = ConnectOptions()
+    ) async throws(HandshakeError) -> any ByteStream {
+        do throws(ConnectError) {
+            var options = options
+            if !origin.isEmpty { options.origin = origin }
+            var client = try options.client()
+            // Whoever reads frames by hand has no inflater for a whole connection.
+            client.webSocket.compression = nil
+            let limits = ConnectionDriver.Limits(held: options.maximumHeld, unsent: options.maximumUnsent)
+            return try await raw(try WebSocketURL(checking: url), client, limits)
+        } catch {
+            throw HandshakeError(error)
+        }
+    }
+
+    private static func raw(
+        _ url: WebSocketURL, _ options: ClientOptions, _ limits: ConnectionDriver.Limits
+    ) async throws(ConnectError) -> any ByteStream {
+        let remote: Remote
+        do throws(Errno) { remote = try ClientReactor.shared.get() } catch { throw .unreachable(error) }
+        let link = ReactorLink(remote: remote)
+        let isGivenUp = Atomic<Bool>(false)
+        let result: Result<ConnectionStream, ConnectError> = await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                remote.run { reactor in
+                    let opening = ClientOpening.begin(url, options, on: reactor) { result in
+                        link.release(on: reactor)
+                        continuation.resume(
+                            returning: result.map { ConnectionStream($0.stream, limits: limits) })
+                    }
+                    link.bind(opening, on: reactor)
+                    if isGivenUp.load(ordering: .acquiring) { opening.cancel() }
+                }
+            }
+        } onCancel: {
+            isGivenUp.store(true, ordering: .releasing)
+            link.run(with: ClientOpening.self) { $0?.cancel() }
+        }
+        return try result.get()
+    }
+}
