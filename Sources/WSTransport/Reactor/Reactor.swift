@@ -107,7 +107,7 @@ internal import Synchronization
         for task in tasks { task() }
         for drain in drains { drain() }
         // Tasks that run here post what they send: it goes out in this very turn.
-        for _ in 0..<Self.drainRounds where remote.tasks.hasLetters {
+        for _ in 0..<Self.drainRounds where remote.takeOwnTasks() {
             for task in remote.tasks.drain() { task(self) }
         }
         needsTurn = false

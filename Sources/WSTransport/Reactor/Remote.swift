@@ -8,6 +8,7 @@ internal import Synchronization
 package final class Remote: Sendable, TaskExecutor {
     let tasks: Mailbox<@Sendable (Reactor) -> Void>
     private let wakeup: Wakeup
+    private let hasOwnTasks = Atomic<Bool>(false)
     /// The thread that runs the reactor; 0: none does.
     private let thread = Atomic<UInt>(0)
 
@@ -30,8 +31,15 @@ package final class Remote: Sendable, TaskExecutor {
     @discardableResult
     package func run(_ task: @escaping @Sendable (Reactor) -> Void) -> Bool {
         // The reactor looks into its mailbox before it waits, so its own thread need not wake it.
-        tasks.post(task, waking: !isCurrentThread)
+        guard isCurrentThread else { return tasks.post(task) }
+        hasOwnTasks.store(true, ordering: .relaxed)
+        return tasks.post(task, waking: false)
     }
+
+    /// Whether the reactor's own thread has posted tasks since it was last asked.
+    ///
+    /// The reactor's thread.
+    func takeOwnTasks() -> Bool { hasOwnTasks.exchange(false, ordering: .relaxed) }
 
     /// Ends the reactor's wait.
     ///

@@ -83,7 +83,8 @@ final class SocketSession: WebSocketSession {
     }
 
     func closed(_ event: CloseEvent) {
-        release(.failure(.invalidState(.closed)))
+        // Those of this turn were sent in time; whoever waits for room has waited in vain.
+        release(isUpdateDue ? .success(()) : .failure(.invalidState(.closed)))
         core.link.release(on: connection.stream.reactor)
         if event.wasClean {
             core.finished(event, error: nil)

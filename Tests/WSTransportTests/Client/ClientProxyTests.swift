@@ -29,7 +29,7 @@ struct ClientProxyTests {
         let client = try await WS.connect(url, options: Self.options(proxy))
         try await client.send("through")
         #expect(try await client.receive()?.text == "through")
-        #expect(await client.close().wasClean)
+        #expect(await client.end().wasClean)
         let request = try #require(log.all.first)
         #expect(request.method == "CONNECT")
         #expect(request.target == "no-such-host.invalid:\(server.port)")
