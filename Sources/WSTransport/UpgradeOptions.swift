@@ -22,14 +22,15 @@ public struct UpgradeOptions: Sendable {
     public var maximumUnsent = 16 * 1024 * 1024
     /// How long the oldest unsent byte may wait until the client is closed as too slow (1013); `nil`: for ever.
     public var maximumUnsentAge: Duration? = .seconds(30)
-    /// What becomes of those who take less than they are sent.
+    /// What becomes of those who take less than they are sent; an asynchronous `send` waits for them in any case.
     public var slowReaders = SlowReaders.close
 
     /// What becomes of a client that more is unsent to than ``maximumUnsent``.
     public enum SlowReaders: Sendable {
-        /// It is closed with code 1013; what is unsent but for the frame under way is dropped.
+        /// It is closed with code 1013, and what is unsent but for the frame under way is dropped; `send` throws
+        /// ``WS/Error/tooMuchUnsent(_:)``.
         case close
-        /// `send` throws ``WS/Error/tooMuchUnsent(_:)``; an asynchronous `send` waits.
+        /// `send` throws ``WS/Error/tooMuchUnsent(_:)``, and nothing else happens.
         case refuse
     }
 
@@ -37,7 +38,7 @@ public struct UpgradeOptions: Sendable {
     public init() {}
 
     var limits: SocketCore.Limits {
-        SocketCore.Limits(held: maximumHeld, unsent: maximumUnsent, refusesUnsent: slowReaders == .refuse)
+        SocketCore.Limits(held: maximumHeld, unsent: maximumUnsent, closesSlowReaders: slowReaders == .close)
     }
 
     /// The same, in the connection's own terms.
@@ -46,7 +47,7 @@ public struct UpgradeOptions: Sendable {
         values.maximumMessage = maxPayload
         values.compression = perMessageDeflate
         values.closeTimeout = closeTimeout.nanoseconds
-        values.maximumUnsent = slowReaders == .refuse ? .max : maximumUnsent
+        values.maximumUnsent = maximumUnsent
         values.maximumUnsentAge = maximumUnsentAge?.nanoseconds
         values.set(keepAlive)
         return WebSocketConnection.Options(values)

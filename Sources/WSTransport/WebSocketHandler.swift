@@ -18,6 +18,15 @@ public final class WebSocketHandler: Handler {
         public var response = 0
         /// Handlers that threw, likewise.
         public var error = 0
+
+        /// These counts.
+        public init(total: Int = 0, pending: Int = 0, request: Int = 0, response: Int = 0, error: Int = 0) {
+            self.total = total
+            self.pending = pending
+            self.request = request
+            self.response = response
+            self.error = error
+        }
     }
 
     private struct State {

@@ -188,6 +188,9 @@ extension HTTPExchange {
                 request.finish(nil)
             } catch let refusal as HTTPRefusal {
                 request.finish(refusal)
+            } catch WS.Error.endOfStream {
+                // The client has gone, or has its answer: there is nothing to say, and nobody's fault.
+                request.finish(HTTPRefusal(status: 400, message: "The request broke off."))
             } catch {
                 request.lastError = "\(error)"
                 report?(error, request)

@@ -26,6 +26,8 @@ final class ServerThreads: Sendable {
         var chosen = address
         do throws(Errno) {
             if address.path != nil { try Socket.removeStaleSocket(address) }
+            // SO_REUSEPORT would let a second server share the port unnoticed: the first bind is made without it.
+            if count > 1, address.port != 0 { _ = try Socket.listening(on: address, sharesPort: false) }
             for index in 0..<count {
                 // Port 0 lets the kernel choose, once: the other reactors share its choice.
                 let descriptor = try Socket.listening(on: chosen, sharesPort: count > 1)

@@ -6,11 +6,12 @@ extension SocketCore {
     func post(_ type: Opcode, _ payload: [UInt8]) throws(WS.Error) {
         let refusal = state.withLock { state -> WS.Error? in
             guard state.readyState == .open else { return .invalidState(state.readyState) }
-            guard !limits.refusesUnsent || state.posted + state.unsent <= limits.unsent else {
-                return .tooMuchUnsent(limits.unsent)
-            }
+            guard state.posted + state.unsent <= limits.unsent else { return .tooMuchUnsent(limits.unsent) }
             state.posted += payload.count
             return nil
+        }
+        if case .tooMuchUnsent = refusal, limits.closesSlowReaders {
+            link.run(with: SocketSession.self) { $0?.closeSlow() }
         }
         if let refusal { throw refusal }
         link.run(with: SocketSession.self) { $0?.send(type, payload) }

@@ -28,8 +28,8 @@ final class SocketCore: Sendable {
         var held = 1024 * 1024
         /// Sent and not yet taken by the system, in bytes.
         var unsent = 1024 * 1024
-        /// Whether a message beyond ``unsent`` is refused; else the reactor decides.
-        var refusesUnsent = true
+        /// Whether a message beyond ``unsent`` ends the socket; else it is only refused.
+        var closesSlowReaders = false
     }
 
     struct State {

@@ -20,6 +20,8 @@ final class SocketSession: WebSocketSession {
         self.core = core
         stream = SocketStream(core.link)
         core.link.bind(self, on: connection.stream.reactor)
+        // Who waits for room is let wait; the core looks after the others.
+        connection.stream.maximumUnsent = .max
     }
 
     // MARK: From the socket
@@ -50,6 +52,8 @@ final class SocketSession: WebSocketSession {
         isClosing = true
         connection.close(code, reason: reason)
     }
+
+    func closeSlow() { connection.closeSlowReader("more than \(core.limits.unsent) bytes unsent") }
 
     func terminate() { connection.terminate() }
 

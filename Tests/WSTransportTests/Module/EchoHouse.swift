@@ -1,0 +1,91 @@
+import Synchronization
+import Testing
+import WSTransport
+
+/// A server of the public module on a port of its own, with what its handlers have noted.
+final class EchoHouse: Sendable {
+    let server: HTTPServer
+    let log = Notes()
+
+    /// What handlers and listeners note, in order.
+    final class Notes: Sendable {
+        private let state = Mutex((lines: [String](), waiters: [(Int, CheckedContinuation<Void, Never>)]()))
+
+        var all: [String] { state.withLock { $0.lines } }
+
+        func add(_ line: String) {
+            let ready = state.withLock { state in
+                state.lines.append(line)
+                let count = state.lines.count
+                defer { state.waiters.removeAll { $0.0 <= count } }
+                return state.waiters.filter { $0.0 <= count }.map(\.1)
+            }
+            for waiter in ready { waiter.resume() }
+        }
+
+        /// Waits until so many lines are there.
+        func wait(for count: Int) async {
+            await withCheckedContinuation { continuation in
+                let isThere = state.withLock { state in
+                    if state.lines.count < count { state.waiters.append((count, continuation)) }
+                    return state.lines.count >= count
+                }
+                if isThere { continuation.resume() }
+            }
+        }
+    }
+
+    /// A server with `/ws`, which echoes, and with what `more` adds.
+    init(
+        options: UpgradeOptions = UpgradeOptions(), server values: HTTPServer.Options = HTTPServer.Options(),
+        _ more: (inout Routing, Notes) -> Void = { _, _ in }
+    ) throws {
+        var routing: Routing = [
+            "/ws": ws.upgrade(options) { socket in
+                socket.onmessage = { message in
+                    switch message.data {
+                    case .text(let text): try? await socket.send(text)
+                    case .binary(let bytes): try? await socket.send(bytes)
+                    case nil: break
+                    }
+                }
+            }
+        ]
+        more(&routing, log)
+        var values = values
+        values.reactors = 2
+        server = HTTPServer(port: 0, routing: routing, options: values)
+        try server.start()
+    }
+
+    var url: String { "ws://127.0.0.1:\(server.port)" }
+
+    /// Sends a raw request and returns the first line and the rest of what comes until the end.
+    static func ask(_ port: UInt16, _ request: String) async throws -> String {
+        let stream = try await RawClient.connect(port: port)
+        try await stream.write(Array(request.utf8))
+        var answer: [UInt8] = []
+        while let bytes = try await stream.read() { answer += bytes }
+        await stream.close()
+        return String(decoding: answer, as: UTF8.self)
+    }
+
+    func ask(_ path: String, _ fields: String = "", method: String = "GET", body: String = "") async throws -> String {
+        let length = body.isEmpty ? "" : "Content-Length: \(body.utf8.count)\r\n"
+        return try await Self.ask(
+            server.port, "\(method) \(path) HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\(length)\(fields)\r\n\(body)")
+    }
+
+    static let handshake =
+        "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+        + "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+}
+
+/// A TCP connection for tests, with a thread of its own for each call that waits.
+enum RawClient {
+    /// Connects to a port of this machine.
+    static func connect(port: UInt16) async throws -> any ByteStream {
+        guard let address = SocketAddress(host: "127.0.0.1", port: port) else { throw WS.Error.endOfStream }
+        return try await WS.stream(to: address)
+    }
+}

@@ -1,0 +1,195 @@
+import Testing
+import WSTransport
+
+@Suite("HTTPServer: routes, chains, upgrades, bodies, streams", .timeLimit(.minutes(2)))
+struct ServerTests {
+    @Test func makesAWebSocketOfARequest() async throws {
+        let house = try EchoHouse()
+        let stream = try await RawClient.connect(port: house.server.port)
+        try await stream.write(Array("GET /ws HTTP/1.1\r\nHost: h\r\n\(EchoHouse.handshake)\r\n".utf8))
+        var head = ""
+        while !head.hasSuffix("\r\n\r\n") {
+            head += String(decoding: try #require(try await stream.read(1)), as: UTF8.self)
+        }
+        #expect(head.hasPrefix("HTTP/1.1 101 "))
+        #expect(head.contains("\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"))
+        #expect(head.contains("\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"))
+        #expect(!head.lowercased().contains("content-length") && !head.contains("Sec-WebSocket-Extensions"))
+        // Text of the six sizes, a PING, a PONG that nobody asked for, and the end.
+        for size in [10, 100, 125, 126, 65_535, 65_536] {
+            let sent = WebSocketMessage(type: ws.TEXT)
+            sent.write(String(repeating: "x", count: size))
+            try await sent.sendTo(stream)
+            let got = WebSocketMessage()
+            try await got.readFrom(stream)
+            #expect(got.body == sent.body && got.type == ws.TEXT && !got.masked)
+        }
+        for type in [ws.PONG, ws.PING] {
+            let control = WebSocketMessage(type: type)
+            control.write("hello")
+            try await control.sendTo(stream)
+        }
+        let pong = WebSocketMessage()
+        try await pong.readFrom(stream)
+        #expect(pong.type == ws.PONG && pong.body == Array("hello".utf8))
+        try await WebSocketMessage(type: ws.CLOSE).sendTo(stream)
+        let close = WebSocketMessage()
+        try await close.readFrom(stream)
+        #expect(close.type == ws.CLOSE && close.length == 0)
+        await #expect(throws: WS.Error.endOfStream) { try await WebSocketMessage().readFrom(stream) }
+    }
+
+    @Test(arguments: [
+        ("Upgrade", 426), ("Connection", 400), ("Sec-WebSocket-Version", 400), ("Sec-WebSocket-Key", 400),
+    ])
+    func refusesAHandshakeThatIsNotWhole(missing: String, status: Int) async throws {
+        let house = try EchoHouse()
+        let fields = EchoHouse.handshake.split(separator: "\r\n").filter { !$0.hasPrefix(missing + ":") }
+        let answer = try await house.ask("/ws", fields.map { $0 + "\r\n" }.joined())
+        #expect(answer.hasPrefix("HTTP/1.1 \(status) "))
+    }
+
+    @Test func refusesAReservedOpcode() async throws {
+        let house = try EchoHouse()
+        let stream = try await ws.connect(house.url + "/ws")
+        try await WebSocketMessage(type: Opcode(rawValue: 5)).sendTo(stream)
+        let close = WebSocketMessage()
+        try await close.readFrom(stream)
+        #expect(close.type == ws.CLOSE && close.body.prefix(2) == [3, 0xEA], "1002")
+    }
+
+    // MARK: Chains
+
+    /// A token in a header opens the way; without it the client sees 403 and no open.
+    @Test func letsAChainRefuse() async throws {
+        let house = try EchoHouse { routing, log in
+            let door = FunctionHandler { (request: HTTPRequest) in
+                request.response.fields.append("X-Door", "1")
+                guard request.firstHeader("x-token") != "valid" else { return }
+                request.response.statusCode = 403
+                request.response.write("no")
+                request.response.end()
+            }
+            let after = FunctionHandler { (_: HTTPRequest) in log.add("after the socket") }
+            routing.append(
+                "/door", [door, ws.upgrade { $0.onclose = { _ in log.add("closed") } }, after] as Chain)
+        }
+        await #expect(throws: WS.HandshakeError.refused(status: 403, body: Array("no".utf8))) {
+            _ = try await ws.open(house.url + "/door")
+        }
+        var options = ConnectOptions()
+        options.headers = ["X-Token": "valid"]
+        let socket = try await ws.open(house.url + "/door", options: options)
+        try socket.close()
+        _ = await socket.closed()
+        await house.log.wait(for: 1)
+        #expect(house.log.all == ["closed"], "the socket's request is ended, so the chain is")
+    }
+
+    @Test func choosesASubprotocolAnOriginAndWhoMayComeIn() async throws {
+        var options = UpgradeOptions()
+        options.protocols = ["b", "a"]
+        options.authorize = { request in
+            guard request.parameter("token") == "t" else { throw HTTPRefusal(status: 401, message: "Who are you?") }
+        }
+        let house = try EchoHouse(options: options)
+        var asked = ConnectOptions()
+        asked.protocols = ["x", "a", "b"]
+        let socket = try await ws.open(house.url + "/ws?token=t", options: asked)
+        #expect(socket.protocol == "b")
+        await #expect(throws: WS.HandshakeError.refused(status: 401, body: Array("Who are you?\n".utf8))) {
+            _ = try await ws.open(house.url + "/ws", options: asked)
+        }
+        asked.origin = "https://evil.example"
+        await #expect(throws: WS.HandshakeError.self) {
+            _ = try await ws.open(house.url + "/ws?token=t", options: asked)
+        }
+        asked.origin = "http://127.0.0.1"
+        _ = try await ws.open(house.url + "/ws?token=t", options: asked)
+    }
+
+    @Test func closesWhereAcceptThrows() async throws {
+        struct Failed: Error {}
+        let house = try EchoHouse { routing, _ in
+            routing.append("/throws", ws.upgrade { (_: WebSocket) async throws in throw Failed() })
+        }
+        let socket = try await ws.open(house.url + "/throws")
+        #expect(await socket.closed().code == 1011)
+    }
+
+    // MARK: Plain HTTP
+
+    @Test func answersRequests() async throws {
+        let errors = EchoHouse.Notes()
+        var values = HTTPServer.Options()
+        values.onError = { error, request in errors.add("\(request.path): \(error)") }
+        let house = try EchoHouse(server: values) { routing, _ in
+            routing.get(
+                "/hello/:name",
+                FunctionHandler { (request: HTTPRequest) in
+                    request.response.write("hello \(request.params[0]) \(request.parameter("q") ?? "-")")
+                })
+            routing.post(
+                "/body",
+                FunctionHandler { (request: HTTPRequest) in
+                    request.response.write(try await request.readBody(maximum: 10))
+                })
+            routing.get("/moved", FunctionHandler { (request: HTTPRequest) in request.response.redirect("/hello/x") })
+            routing.get("/broken", FunctionHandler { (_: HTTPRequest) in throw WS.Error.busy })
+            routing.get(
+                "/stream",
+                FunctionHandler { (request: HTTPRequest) in
+                    request.response.fields.append("Content-Type", "text/plain")
+                    let stream = try await request.startStream()
+                    for number in 0..<3 { try await stream.write("\(number)\n") }
+                    stream.end()
+                })
+            routing.host("other.example", FunctionHandler { (request: HTTPRequest) in request.response.write("other") })
+        }
+        #expect(try await house.ask("/hello/you?q=1").hasSuffix("\r\n\r\nhello you 1"))
+        #expect(try await house.ask("/body", method: "POST", body: "0123456789").hasSuffix("\r\n\r\n0123456789"))
+        #expect(try await house.ask("/body", method: "POST", body: "0123456789x").hasPrefix("HTTP/1.1 413 "))
+        #expect(try await house.ask("/body").hasPrefix("HTTP/1.1 405 "))
+        #expect(try await house.ask("/moved").contains("\r\nLocation: /hello/x\r\n"))
+        #expect(try await house.ask("/broken").hasPrefix("HTTP/1.1 500 "))
+        #expect(errors.all == ["/broken: \(WS.Error.busy)"])
+        #expect(try await house.ask("/stream").hasSuffix("2\r\n0\n\r\n2\r\n1\n\r\n2\r\n2\n\r\n0\r\n\r\n"))
+        #expect(try await house.ask("/nowhere").hasPrefix("HTTP/1.1 404 "))
+        #expect(try await house.ask("/hello/you", method: "HEAD").hasSuffix("\r\n\r\n"))
+        let other = "GET /x HTTP/1.1\r\nHost: Other.Example:80\r\nConnection: close\r\n\r\n"
+        #expect(try await EchoHouse.ask(house.server.port, other).hasSuffix("\r\n\r\nother"))
+    }
+
+    @Test func startsOnceAndStops() async throws {
+        let house = try EchoHouse()
+        try house.server.start()
+        let port = house.server.port
+        let second = HTTPServer(port: port, handler: Routing())
+        #expect(throws: HTTPServer.StartError.self) { try second.start() }
+        #expect(throws: HTTPServer.StartError.self) {
+            try HTTPServer(address: "no address", port: 0, handler: Routing()).start()
+        }
+        await house.server.stop()
+        await #expect(throws: WS.HandshakeError.self) { _ = try await ws.connect("ws://127.0.0.1:\(port)/ws") }
+        await house.server.stop()
+    }
+
+    @Test func speaksTLS() async throws {
+        let identity = try TestAuthority.server.get()
+        let server = try HTTPSServer(
+            port: 0, identity: identity, handler: ["/": ws.upgrade { $0.onmessage = { _ in } }] as Routing)
+        try server.start()
+        var options = ConnectOptions()
+        options.tls = try TLSContext.client(try TestAuthority.shared.get().trust)
+        let socket = try await ws.open("wss://localhost:\(server.port)/", options: options)
+        try server.reload(identity: identity)
+        #expect(socket.readyState == .open)
+        try socket.close()
+        _ = await socket.closed()
+        await #expect(throws: WS.HandshakeError.self) { _ = try await ws.open("wss://localhost:\(server.port)/") }
+        #expect(throws: TLSFileError.self) {
+            try server.reload(identity: TLSIdentity(certificate: "/nowhere", key: "/nowhere"))
+        }
+        await server.stop()
+    }
+}
