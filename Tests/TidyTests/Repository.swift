@@ -29,8 +29,10 @@ enum Repository {
         FileManager.default.fileExists(atPath: root.appending(path: path).path(percentEncoded: false))
     }
 
+    /// A link to a folder is one, too.
     private static func isDirectory(_ path: String) -> Bool {
-        root.appending(path: path).resolvingSymlinksInPath().hasDirectoryPath
-            || (try? root.appending(path: path).resourceValues(forKeys: [.isDirectoryKey]).isDirectory) == true
+        var isFolder: ObjCBool = false
+        let place = root.appending(path: path).path(percentEncoded: false)
+        return FileManager.default.fileExists(atPath: place, isDirectory: &isFolder) && isFolder.boolValue
     }
 }
