@@ -10,8 +10,8 @@ struct MessageClient {
         case ok([UInt8])
         case error(String)
         case message(TopicMessage)
-        /// Messages that were lost on this connection.
-        case gap(String)
+        /// Messages that match this filter and will not come, and how many where that is known.
+        case gap(String, missed: Int?)
         /// Anything else, a `live` and what later versions may add.
         case other
     }
@@ -91,7 +91,9 @@ struct MessageClient {
             let code = try object.string("code") ?? "error"
             return .error("\(try object.string("message") ?? "refused") (\(code))")
         case "message": return .message(try TopicMessage(object))
-        case "gap": return .gap(try object.string("filter") ?? "")
+        case "gap":
+            return .gap(
+                try object.string("filter") ?? "", missed: try object.integer("missed", as: Int.self))
         default: return .other
         }
     }

@@ -14,6 +14,7 @@ struct SubscribeCommand: AsyncParsableCommand {
             Examples:
               brokerctl sub 'sensors/+/temp'
               brokerctl sub 'sensors/#' --no-snapshot --count 10 --json
+              brokerctl sub 'chat/#' --since 812
             """)
 
     @OptionGroup var connection: ConnectionOptions
@@ -27,11 +28,13 @@ struct SubscribeCommand: AsyncParsableCommand {
     @Flag(name: .customLong("no-snapshot"), help: "Without the retained values.")
     var skipsSnapshot = false
 
-    @Option(help: ArgumentHelp("Not available in this version.", valueName: "seq"))
+    @Option(help: ArgumentHelp("First what came after this number, or EPOCH-SEQ, and is kept.", valueName: "seq"))
     var since: String?
 
     func validate() throws {
-        guard since == nil else { throw ValidationError("--since: resuming is not available in this version") }
+        guard since.map({ ResumePoint($0) != nil }) ?? true else {
+            throw ValidationError("--since: expected SEQ or EPOCH-SEQ")
+        }
         if let count, count < 1 { throw ValidationError("--count: expected 1 or more") }
     }
 
@@ -45,6 +48,7 @@ struct SubscribeCommand: AsyncParsableCommand {
         writer.member("id", 1)
         writer.member("filter", filter)
         if skipsSnapshot { writer.member("snapshot", false) }
+        if let since { writer.member("since", since) }
         writer.endObject()
         try await client.send(writer.bytes)
         let isTerminal = Output.isTerminal
@@ -54,7 +58,9 @@ struct SubscribeCommand: AsyncParsableCommand {
             case .message(let message):
                 Output.print(connection.json ? message.json : message.line(forTerminal: isTerminal))
                 left -= 1
-            case .gap(let filter): Output.complain("messages of \(Output.printable(filter)) were lost")
+            case .gap(let filter, let missed):
+                let count = missed.map { "\($0) messages" } ?? "messages"
+                Output.complain("\(count) of \(Output.printable(filter)) are missing")
             case .error(let reason): throw Failure.failed(reason)
             case .welcome, .ok, .other: continue
             }

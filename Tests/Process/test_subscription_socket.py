@@ -88,9 +88,7 @@ def test_it_is_read_only(broker):
         ("/s/a+", "bad-filter"),
         ("/s/", "bad-filter"),
         ("/s/" + "x" * 1025, "bad-filter"),
-        ("/s/a?since=1", "bad-request"),
-        ("/s/a?slow=drop-oldest", "bad-request"),
-        ("/s/a?slow=latest", "bad-request"),
+        ("/s/a?since=x", "bad-request"),
         ("/s/a?slow=nonsense", "bad-request"),
     ])
 def test_what_cannot_be_is_refused_before_the_upgrade(broker, path, code):

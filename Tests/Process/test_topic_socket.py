@@ -126,7 +126,7 @@ def test_any_topic_of_the_grammar(broker, topic):
         ("/t/a%0Ab", 400, "bad-topic"),
         ("/t/" + "x" * 1025, 400, "bad-topic"),
         ("/t/" + "a/" * 32 + "a", 400, "bad-topic"),
-        ("/t/a?since=5", 400, "bad-request"),
+        ("/t/a?since=x", 400, "bad-request"),
     ],
 )
 def test_what_cannot_be_is_refused_before_the_upgrade(broker, path, status, code):

@@ -25,7 +25,9 @@ class ClientSocket: Session, WebSocketSession {
         socket.close(.unsupportedData, reason: "read only")
     }
 
-    final func drained() { shard.advanceSnapshots(of: self) }
+    final func fellBehind() { shard.fellBehind(self) }
+
+    final func drained() { shard.advance(self) }
 
     final func closed(_ event: CloseEvent) { shard.leave(self) }
 
@@ -36,6 +38,10 @@ class ClientSocket: Session, WebSocketSession {
 
     func sendLive(_ filter: TopicFilter, seq: UInt64) {
         socket.send(.text, Notices.live(filter, seq: seq))
+    }
+
+    func sendGap(_ filter: TopicFilter, _ gap: Gap, isResuming: Bool) {
+        socket.send(.text, Notices.gap(filter, gap))
     }
 
     final func closeSlow(_ reason: String) { socket.closeSlowReader(reason) }
@@ -60,14 +66,15 @@ enum Notices {
         return writer.bytes
     }
 
-    /// Messages after `since` and up to `seq` that were not delivered and will not be; how many is not known.
-    static func gap(_ filter: TopicFilter, since: UInt64, seq: UInt64) -> [UInt8] {
+    /// Messages that were not delivered and will not be.
+    static func gap(_ filter: TopicFilter, _ gap: Gap) -> [UInt8] {
         var writer = JSONWriter(capacity: 96)
         writer.beginObject()
         writer.member("op", "gap")
         writer.member("filter", filter.name)
-        writer.member("since", since)
-        writer.member("seq", seq)
+        writer.member("since", gap.since)
+        writer.member("seq", gap.seq)
+        if let missed = gap.missed { writer.member("missed", missed) }
         writer.endObject()
         return writer.bytes
     }

@@ -95,13 +95,35 @@ extension HTTPExchange {
         }
     }
 
-    /// Refuses what subscriptions will be able to do.
-    func refuseUnavailable() throws(HTTPRefusal) {
-        if request.parameter("since") != nil {
-            throw HTTPRefusal(Refusal(.badRequest, "since: resuming is not available in this version."))
+    /// How the query wants to subscribe.
+    func subscribeOptions() throws(HTTPRefusal) -> SubscribeOptions {
+        var options = SubscribeOptions()
+        options.wantsSnapshot = try flag("snapshot") ?? true
+        if let text = request.parameter("since") { options.since = try Self.resumePoint(text, named: "since") }
+        if let text = request.parameter("slow") {
+            guard let slow = SlowPolicy(rawValue: text) else {
+                throw HTTPRefusal(Refusal(.badRequest, "slow: \(SlowPolicy.expectation), found \"\(text)\"."))
+            }
+            options.slow = slow
         }
-        if let slow = request.parameter("slow"), slow != "close" {
-            throw HTTPRefusal(Refusal(.badRequest, "slow: only \"close\" is available in this version."))
-        }
+        return options
     }
+
+    /// A `seq`, alone or behind an epoch.
+    static func resumePoint(_ text: String, named name: String) throws(HTTPRefusal) -> ResumePoint {
+        guard let point = ResumePoint(text) else {
+            throw HTTPRefusal(Refusal(.badRequest, "\(name): \(ResumePoint.expectation), found \"\(text)\"."))
+        }
+        return point
+    }
+}
+
+extension SlowPolicy {
+    /// What a message says of a word that is none of these.
+    static var expectation: String { "expected close, drop-oldest or latest" }
+}
+
+extension ResumePoint {
+    /// What a message says of a text that is none.
+    static var expectation: String { "expected SEQ or EPOCH-SEQ" }
 }

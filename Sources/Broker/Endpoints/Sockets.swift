@@ -25,12 +25,15 @@ struct Sockets {
             let shard = try exchange.shard()
             let identity = try identity(exchange, shard)
             let topic = try exchange.topic(shard.settings.topicLimits)
-            try exchange.refuseUnavailable()
             try checkSubscribe(identity, TopicFilter(topic))
             var options = TopicSession.Options()
             options.isRetaining = try exchange.flag("retain") ?? false
-            options.hearsItself = try exchange.flag("echo") ?? true
-            options.wantsSnapshot = try exchange.flag("snapshot") ?? true
+            options.subscribe = try exchange.subscribeOptions()
+            options.subscribe.hearsItself = try exchange.flag("echo") ?? true
+            // Only a notice could say what was dropped.
+            guard options.subscribe.slow == .close else {
+                throw HTTPRefusal(Refusal(.badRequest, "slow: a topic socket knows close only."))
+            }
             return Admission(options: shard.socketOptions) { [options] socket in
                 TopicSession(
                     shard: shard, socket: socket, client: client(shard, identity, socket, "topic"), topic: topic,
@@ -45,14 +48,12 @@ struct Sockets {
             let shard = try exchange.shard()
             let identity = try identity(exchange, shard)
             let filter = try exchange.filter(shard.settings.topicLimits)
-            try exchange.refuseUnavailable()
             try checkSubscribe(identity, filter)
-            let wantsSnapshot = try exchange.flag("snapshot") ?? true
+            let options = try exchange.subscribeOptions()
             return Admission(options: shard.socketOptions) { socket in
                 SubscriptionSession(
                     shard: shard, socket: socket, client: client(shard, identity, socket, "subscription"),
-                    filter: filter,
-                    wantsSnapshot: wantsSnapshot)
+                    filter: filter, options: options)
             }
         }
     }

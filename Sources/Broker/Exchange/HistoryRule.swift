@@ -54,9 +54,5 @@ package struct HistoryRules: Sendable {
     package func rule(for topic: Topic) -> HistoryRule? { rules.first { $0.filter.matches(topic) } }
 
     /// Whether some of what `filter` matches may be kept.
-    ///
-    /// Where two filters only overlap, the answer is no: then a reader that falls behind waits in its queue.
-    func mayKeep(_ filter: TopicFilter) -> Bool {
-        rules.contains { $0.filter.covers(filter) || filter.covers($0.filter) }
-    }
+    func mayKeep(_ filter: TopicFilter) -> Bool { rules.contains { $0.filter.overlaps(filter) } }
 }

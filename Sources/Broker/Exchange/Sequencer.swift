@@ -22,7 +22,7 @@ package final class Sequencer: Sendable {
     /// 2²⁴ of 2⁵³ (what JSON can hold).
     static let block: UInt64 = 1 << 24
 
-    private struct State {
+    struct State {
         var next: UInt64
         var reserved: UInt64
         var isReserving = false
@@ -36,7 +36,7 @@ package final class Sequencer: Sendable {
         var storeThread: StoreThread?
     }
 
-    private let state: Mutex<State>
+    let state: Mutex<State>
     private let store: any RetainedStore
 
     /// Begins after all numbers that were ever reserved in `store`, and reserves the first block.

@@ -14,8 +14,10 @@ package final class Shard {
         didSet {
             anonymous = Permissions(anonymous: settings)
             socketOptions = WebSocketConnection.Options(WebSocketOptions(settings))
+            rules = HistoryRules(settings)
         }
     }
+    private(set) var rules: HistoryRules
     package var isDraining = false {
         didSet { if isDraining { handOver() } }
     }
@@ -32,16 +34,20 @@ package final class Shard {
 
     var tree = SubscriptionTree<Subscriber>()
     private(set) var sessions: ContiguousArray<(any Session)?> = []
-    private var freeNumbers: [UInt32] = []
-    private var nextNumber: UInt32 = 0
+    var freeNumbers: [UInt32] = []
+    var nextNumber: UInt32 = 0
     private var drafts: [Draft] = []
     private var waiting: [UInt64: (Result<Receipt, Refusal>) -> Void] = [:]
     private var nextClient: UInt64
     let mailbox: Mailbox<Letter>
     private let inbox: Inbox
     private var unreadSources: [StreamConnection] = []
-    private var knownView = Sequencer.KnownView()
+    var knownView = Sequencer.KnownView()
     let index: Int
+    /// Everything up to this number has been handed to the connections that are not behind.
+    private(set) var deliveredUpTo: UInt64 = 0
+    /// Those that wait for the store to commit.
+    var waitingForStore: [any Session] = []
 
     package init(
         reactor: Reactor, sequencer: Sequencer, store: any RetainedStore, settings: Settings, counters: ShardCounters
@@ -52,12 +58,14 @@ package final class Shard {
         self.settings = settings
         anonymous = Permissions(anonymous: settings)
         socketOptions = WebSocketConnection.Options(WebSocketOptions(settings))
+        rules = HistoryRules(settings)
         self.counters = counters
         index = reactor.index
         // Names that do not repeat after a restart, as far as a log reader is concerned.
         nextClient = UInt64(truncatingIfNeeded: WallClock.unixMilliseconds) << 20 | UInt64(reactor.index & 0xFF)
         mailbox = Mailbox(wakeup: { [remote = reactor.remote] in remote.wake() })
         inbox = sequencer.join(mailbox, shard: index)
+        deliveredUpTo = sequencer.newest
         reactor.attachment = self
         reactor.endOfTurn.append { [unowned self] in endTurn() }
     }
@@ -102,7 +110,7 @@ package final class Shard {
         for subscription in session.subscriptions.removeAll() { release(subscription) }
     }
 
-    private func isKnown(_ session: any Session) -> Bool {
+    func isKnown(_ session: any Session) -> Bool {
         let slot = Int(session.stream.slot)
         return slot < sessions.count && sessions[slot] === session
     }
@@ -110,7 +118,7 @@ package final class Shard {
     /// Everybody connected to this reactor.
     package var everybody: [any Session] { sessions.compactMap { $0 } }
 
-    private func release(_ subscription: Subscription) {
+    func release(_ subscription: Subscription) {
         _ = tree.remove(subscription.number)
         freeNumbers.append(subscription.number)
         counters.subscriptions.add(-1)
@@ -215,6 +223,7 @@ package final class Shard {
             switch letter {
             case .published(let messages):
                 if tree.count > 0 { for message in messages { fanOut(message) } }
+                deliveredUpTo = messages.last?.seq ?? deliveredUpTo
                 inbox.delivered(messages)
             case .settled(let settlement):
                 settle(settlement)
@@ -223,6 +232,12 @@ package final class Shard {
     }
 
     private func settle(_ settlement: StoreThread.Settlement) {
+        let sessions = waitingForStore
+        waitingForStore = []
+        for session in sessions {
+            session.subscriptions.isWaitingForStore = false
+            waitForTurn(session)
+        }
         guard !waiting.isEmpty else { return }
         for (seq, error) in settlement.failed {
             waiting.removeValue(forKey: seq)?(.failure(Refusal(error)))
@@ -234,76 +249,4 @@ package final class Shard {
 
     /// Acknowledgements that wait for the disk.
     package var waitingAcknowledgements: Int { waiting.count }
-
-    // MARK: Subscribing
-
-    /// Subscribes, and begins to send the snapshot where one is wanted.
-    ///
-    /// - Returns: the position: what is numbered after it comes live.
-    package func subscribe(
-        _ session: any Session, to filter: TopicFilter, wantsSnapshot: Bool, hearsItself: Bool
-    ) throws(Refusal) -> UInt64 {
-        let set = session.subscriptions
-        guard session.client.identity.permissions.allowsSubscribe(to: filter) else {
-            throw Refusal(.forbidden, "You may not subscribe to \(filter).")
-        }
-        let isNew = set.subscription(at: filter) == nil
-        guard !isNew || set.count < settings.limits.subscriptionsPerClient else {
-            counters.subscriptionLimit.add(1)
-            throw Refusal(
-                .limitExceeded, "More than \(settings.limits.subscriptionsPerClient) subscriptions for one client.")
-        }
-        // What this turn has published so far comes before the subscription, in the order as in time.
-        handOver()
-        let position = sequencer.position(
-            emptying: mailbox, matching: filter, known: wantsSnapshot ? knownView : nil)
-        if wantsSnapshot { knownView = position.known }
-        // To a subscription of the same filter too, which is replaced only then.
-        deliver(position.letters)
-        guard isKnown(session) else { throw Refusal(.unavailable, "The connection is closed.") }
-        let old = set.remove(filter)
-        if let old { release(old) }
-        let subscription = Subscription(
-            number: takeNumber(), filter: filter, position: old?.position ?? position.seq, isDeaf: !hearsItself)
-        set.add(subscription)
-        tree.insert(
-            Subscriber(
-                subscription: subscription.number, slot: session.stream.slot, form: session.form, isDeaf: !hearsItself),
-            at: filter)
-        counters.subscriptions.add(1)
-        if wantsSnapshot {
-            set.snapshots.append(
-                Snapshot(filter: filter, seq: position.seq, overlay: position.overlay, view: position.view))
-            set.isHolding = true
-            reactor.setFlags(.held, of: session.stream.slot)
-            // After the answer to the subscription itself, which its caller sends.
-            waitForTurn(session)
-        }
-        return position.seq
-    }
-
-    private func takeNumber() -> UInt32 {
-        if let number = freeNumbers.popLast() { return number }
-        defer { nextNumber += 1 }
-        return nextNumber
-    }
-
-    /// Ends a subscription; `false` where there was none.
-    package func unsubscribe(_ session: any Session, from filter: TopicFilter) -> Bool {
-        guard let subscription = session.subscriptions.remove(filter) else { return false }
-        release(subscription)
-        session.subscriptions.dropUnwanted(by: session.client.id)
-        if session.subscriptions.snapshots.isEmpty { waitForTurn(session) }
-        return true
-    }
-
-    func waitForTurn(_ session: any Session) {
-        guard !session.subscriptions.isWaiting else { return }
-        session.subscriptions.isWaiting = true
-        reactor.runSoon { [weak self, weak session] in
-            guard let self, let session else { return }
-            session.subscriptions.isWaiting = false
-            advanceSnapshots(of: session)
-        }
-    }
 }

@@ -16,6 +16,14 @@ package final class ShardCounters: Sendable {
     /// Live messages handed to connections, and retained values sent in snapshots.
     package let delivered = Counter()
     package let snapshots = Counter()
+    /// Messages sent from the history.
+    package let replayed = Counter()
+    /// Times a connection did not take what it was sent, and its messages were put aside.
+    package let fallsBehind = Counter()
+    /// Messages dropped because a reader was too slow, by its own policy.
+    package let dropped = Counter()
+    /// Gaps announced.
+    package let gaps = Counter()
 
     package init() {}
 }

@@ -91,7 +91,9 @@ package enum WireForm: UInt8, Sendable {
     func text(of message: Message, isSnapshot: Bool) -> [UInt8] {
         let object = MessageObject.encode(message, hasOperation: false, isSnapshot: isSnapshot)
         guard self == .events else { return object + [10] }
-        return Array("id: \(message.seq)\ndata: ".utf8) + object + [10, 10]
+        // Values come in the order of their topics: who has seen one has not seen all up to its number.
+        let id = isSnapshot ? "" : "id: \(message.seq)\n"
+        return Array("\(id)data: ".utf8) + object + [10, 10]
     }
 }
 

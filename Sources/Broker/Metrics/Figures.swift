@@ -116,6 +116,15 @@ package final class Figures: Sendable {
             "broker_retained_delivered_total", .counter, "Retained values sent to new subscribers.",
             sum { $0.snapshots.current })
         text.add(
+            "broker_history_delivered_total", .counter, "Messages sent from the history.", sum { $0.replayed.current })
+        text.add(
+            "broker_falls_behind_total", .counter, "Times messages were put aside because a reader was slow.",
+            sum { $0.fallsBehind.current })
+        text.add(
+            "broker_messages_dropped_total", .counter, "Messages dropped for slow readers, by their policy.",
+            sum { $0.dropped.current })
+        text.add("broker_gaps_total", .counter, "Gaps announced to subscribers.", sum { $0.gaps.current })
+        text.add(
             "broker_refusals_total", .counter, "Commands refused, by the limit or rule.",
             [
                 ("{reason=\"rate\"}", sum { $0.rateLimited.current }),

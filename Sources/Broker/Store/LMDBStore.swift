@@ -77,6 +77,9 @@ package final class LMDBStore: RetainedStore {
         var state: StoreState
         if isNew {
             state = .new()
+            // Numbers never fall, and those of a damaged store are not known: those of the time are above them, unless it
+            // gave out more than a million a second. JSON reads them exactly until 2242.
+            if damage != nil { state.reservedSeq = UInt64(max(time(nil), 0)) << 20 }
             try write.set(state.bytes, for: StoreState.key, in: meta)
         } else {
             let found = try write.value(of: StoreState.key, in: meta) { bytes throws(StorageError) in StoreState(bytes)

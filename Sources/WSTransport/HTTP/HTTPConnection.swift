@@ -304,6 +304,7 @@ package final class HTTPConnection: StreamDriver {
 
     package func fellBehind() {
         if phase == .streaming, let limit = settings.maximumUnsentAge { waitForHead(limit) }
+        httpStream?.onFellBehind?()
     }
 
     package func drained() {

@@ -110,6 +110,8 @@ package final class HTTPStream {
     package let isBodyless: Bool
     /// Called once when the connection is gone.
     package var onClosed: (() -> Void)?
+    /// Called when the socket took less than it was given, after it had taken everything before.
+    package var onFellBehind: (() -> Void)?
     /// Called when everything unsent has been sent.
     package var onDrained: (() -> Void)?
     /// Called when more is unsent than the connection allows; the connection is reset afterwards.

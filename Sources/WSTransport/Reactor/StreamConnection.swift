@@ -64,9 +64,13 @@ package final class StreamConnection {
     /// Bytes given to ``send(_:)`` that the socket has not taken yet, without those of this turn.
     package var unsentBytes: Int { backlog.byteCount + (tls?.unsentBytes ?? 0) }
 
+    /// Whether who uses it gives little while something is unsent; ``unsentAge`` then begins anew with each byte taken.
+    package var isPatient = false
+    private var lastProgress = MonotonicTime(nanoseconds: 0)
     /// How long the oldest unsent byte has waited, in nanoseconds; 0 when there is none.
     package var unsentAge: Int64 {
-        (tls?.unsentSince ?? backlog.oldest).map { reactor.now.nanoseconds(since: $0) } ?? 0
+        guard let oldest = tls?.unsentSince ?? backlog.oldest else { return 0 }
+        return reactor.now.nanoseconds(since: isPatient ? max(oldest, lastProgress) : oldest)
     }
 
     private var hasUnsent: Bool { !backlog.isEmpty || tls?.hasUnsent ?? false }
@@ -120,8 +124,8 @@ package final class StreamConnection {
         }
         watch()
         guard ending == .none else { return }
-        // Who has kept up until now may fall behind by what one turn brings, if it is a single large message.
-        if wasEmpty { driver?.fellBehind() } else if unsentBytes > maximumUnsent { driver?.overflowed() }
+        // Who has kept up until now may fall behind by what one turn brings; to the patient nothing more is given then.
+        if wasEmpty { driver?.fellBehind() } else if unsentBytes > maximumUnsent, !isPatient { driver?.overflowed() }
     }
 
     private func appendToBacklog(_ segment: Segment) {
@@ -148,6 +152,8 @@ package final class StreamConnection {
 
     /// `false` when the connection broke.
     func flushBacklog() -> Bool {
+        let unsent = unsentBytes
+        defer { if unsentBytes < unsent { lastProgress = reactor.now } }
         do throws(Errno) {
             switch descriptor {
             case .some(let descriptor):

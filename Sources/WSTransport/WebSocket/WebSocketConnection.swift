@@ -221,7 +221,10 @@ package final class WebSocketConnection: StreamDriver {
 
     // MARK: Slow readers
 
-    package func fellBehind() { scheduleKeepalive() }
+    package func fellBehind() {
+        scheduleKeepalive()
+        session?.fellBehind()
+    }
 
     package func drained() {
         stream.resumeReading()

@@ -51,6 +51,9 @@ package protocol WebSocketSession: AnyObject {
     /// The peer's PONG, asked for or not.
     func ponged(_ payload: [UInt8])
 
+    /// The socket took less than it was given, after it had taken everything before; ``drained()`` follows.
+    func fellBehind()
+
     /// Everything unsent has been sent, after there had been a backlog.
     func drained()
 
@@ -59,6 +62,8 @@ package protocol WebSocketSession: AnyObject {
 }
 
 extension WebSocketSession {
+    package func fellBehind() {}
+
     package func drained() {}
     package func pinged(_ payload: [UInt8]) {}
     package func ponged(_ payload: [UInt8]) {}

@@ -55,7 +55,7 @@ struct HTTPTests {
         ("POST /t/a?ttl=x", 400, "bad-request"), ("POST /t/a?retain=maybe", 400, "bad-request"),
         ("POST /t/a?ack=disk", 400, "bad-request"), ("POST /t/a?token=x", 401, "unauthenticated"),
         ("GET /s/a%2B", 400, "bad-filter"), ("GET /s/%23/a", 400, "bad-filter"),
-        ("GET /s/a?since=5", 400, "bad-request"),
+        ("GET /s/a?since=x", 400, "bad-request"),
         ("GET /s/", 400, "bad-filter"),
     ]
 

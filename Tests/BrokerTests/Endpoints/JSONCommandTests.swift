@@ -18,9 +18,13 @@ struct JSONCommandTests {
 
     private static func describe(_ command: JSONCommand) -> String {
         switch command {
-        case .subscribe(let filters, let wantsSnapshot, let hearsItself):
-            let names = filters.map(\.name).joined(separator: " ")
-            return "subscribe \(names)\(wantsSnapshot ? "" : " no-snapshot")\(hearsItself ? "" : " no-echo")"
+        case .subscribe(let filters, let options):
+            var words = ["subscribe"] + filters.map(\.name)
+            if !options.wantsSnapshot { words.append("no-snapshot") }
+            if !options.hearsItself { words.append("no-echo") }
+            if let since = options.since { words.append("since=\(since.epoch.map { "\($0)-" } ?? "")\(since.seq)") }
+            if options.slow != .close { words.append(options.slow.rawValue) }
+            return words.joined(separator: " ")
         case .unsubscribe(let filters): return "unsubscribe " + filters.map(\.name).joined(separator: " ")
         case .ping: return "ping"
         case .publish(let draft):
@@ -47,6 +51,9 @@ struct JSONCommandTests {
         (#"{"op":"subscribe","filter":"a","snapshot":false,"echo":false}"#, "subscribe a no-snapshot no-echo"),
         (#"{"op":"subscribe","filter":"a","snapshot":true,"echo":null}"#, "subscribe a"),
         (#"{"op":"subscribe","filter":"a","slow":"close","since":null}"#, "subscribe a"),
+        (#"{"op":"subscribe","filter":"a","slow":"latest","since":0}"#, "subscribe a since=0 latest"),
+        (#"{"op":"subscribe","filter":"a","slow":"drop-oldest","since":"17"}"#, "subscribe a since=17 drop-oldest"),
+        (#"{"op":"subscribe","filter":"a","since":"9007-12"}"#, "subscribe a since=9007-12"),
         (#"{"op":"unsubscribe","filter":"a/+"}"#, "unsubscribe a/+"),
         (#"{"op":"unsubscribe","filter":["a","b"]}"#, "unsubscribe a b"),
         (#"{"op":"publish","topic":"a","data":21.5}"#, "publish a json 21.5 routed"),
@@ -85,8 +92,14 @@ struct JSONCommandTests {
         (#"{"op":"subscribe","filter":[["a"]]}"#, "bad-request"),
         (#"{"op":"subscribe","filter":"a","snapshot":1}"#, "bad-request"),
         (#"{"op":"subscribe","filter":"a","echo":"false"}"#, "bad-request"),
-        (#"{"op":"subscribe","filter":"a","since":5}"#, "bad-request"),
-        (#"{"op":"subscribe","filter":"a","slow":"latest"}"#, "bad-request"),
+        (#"{"op":"subscribe","filter":"a","since":-5}"#, "bad-request"),
+        (#"{"op":"subscribe","filter":"a","since":1.5}"#, "bad-request"),
+        (#"{"op":"subscribe","filter":"a","since":""}"#, "bad-request"),
+        (#"{"op":"subscribe","filter":"a","since":"1-"}"#, "bad-request"),
+        (#"{"op":"subscribe","filter":"a","since":"+1"}"#, "bad-request"),
+        (#"{"op":"subscribe","filter":"a","since":"1-2-3"}"#, "bad-request"),
+        (#"{"op":"subscribe","filter":"a","since":true}"#, "bad-request"),
+        (#"{"op":"subscribe","filter":"a","slow":"never"}"#, "bad-request"),
         (#"{"op":"subscribe","filter":"a","slow":5}"#, "bad-request"),
         (#"{"op":"unsubscribe"}"#, "bad-filter"), (##"{"op":"unsubscribe","filter":"#/a"}"##, "bad-filter"),
         (#"{"op":"publish","data":1}"#, "bad-topic"), (#"{"op":"publish","topic":null,"data":1}"#, "bad-topic"),

@@ -42,7 +42,7 @@ final class ExchangeHouse {
     /// - Parameter order: the reactors' numbers, in the order in which their shards join the sequencer.
     init(_ store: any RetainedStore = InMemoryStore(), order: [Int] = [0], settings: Settings = Settings()) throws {
         self.store = store
-        let sequencer = try Sequencer(store: store)
+        let sequencer = try Sequencer(store: store, rules: HistoryRules(settings))
         self.sequencer = sequencer
         storeThread = StoreThread(store: store, maximumQueuedBytes: 64 << 20) { sequencer.settled($0) }
         remotes = try order.map { _ in try Remote() }
@@ -92,13 +92,19 @@ final class ExchangeHouse {
     }
 
     /// Connects a peer, served by what `makeDriver` makes.
+    ///
+    /// - Parameter sendBuffer: how much the kernel keeps for a peer that does not read, in bytes; `nil`: as it likes.
     func connectStream(
-        on index: Int = 0, _ makeDriver: @escaping @Sendable (Shard, StreamConnection) -> any StreamDriver
+        on index: Int = 0, sendBuffer: Int32? = nil,
+        _ makeDriver: @escaping @Sendable (Shard, StreamConnection) -> any StreamDriver
     ) throws -> Guest {
         var ends: [Int32] = [-1, -1]
         try #require(socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0, &ends) == 0)
         let (ours, theirs) = (ends[0], ends[1])
         try #require(fcntl(theirs, F_SETFL, fcntl(theirs, F_GETFL) | O_NONBLOCK) == 0)
+        if var sendBuffer {
+            setsockopt(theirs, SOL_SOCKET, SO_SNDBUF, &sendBuffer, socklen_t(MemoryLayout<Int32>.size))
+        }
         try run(on: index) { shard in
             let stream = shard.reactor.adopt(FileDescriptor(adopting: theirs), peer: nil)
             stream.driver = makeDriver(shard, stream)
@@ -108,9 +114,10 @@ final class ExchangeHouse {
 
     /// Connects a WebSocket without a handshake, served by what `makeSession` makes.
     func connect(
-        on index: Int = 0, _ makeSession: @escaping @Sendable (Shard, WebSocketConnection) -> any WebSocketSession
+        on index: Int = 0, sendBuffer: Int32? = nil,
+        _ makeSession: @escaping @Sendable (Shard, WebSocketConnection) -> any WebSocketSession
     ) throws -> Guest {
-        try connectStream(on: index) { shard, stream in
+        try connectStream(on: index, sendBuffer: sendBuffer) { shard, stream in
             let socket = WebSocketConnection(
                 stream: stream, role: .server, subprotocol: "", options: shard.socketOptions)
             socket.session = makeSession(shard, socket)
@@ -119,8 +126,10 @@ final class ExchangeHouse {
     }
 
     /// Connects a client of `broker.v1.json`, past its welcome.
-    func connectJSON(on index: Int = 0, as identity: Identity? = nil) throws -> Guest {
-        let guest = try connect(on: index) { shard, socket in
+    func connectJSON(
+        on index: Int = 0, as identity: Identity? = nil, sendBuffer: Int32? = nil
+    ) throws -> Guest {
+        let guest = try connect(on: index, sendBuffer: sendBuffer) { shard, socket in
             let identity = identity ?? Identity(user: nil, permissions: shard.anonymous)
             let client = shard.makeClient(identity, peer: nil, protocolName: JSONSession.subprotocol)
             return JSONSession(shard: shard, socket: socket, client: client)

@@ -25,12 +25,14 @@ struct FanOutTests {
 
     private func subscriptionSocket(_ house: ExchangeHouse, _ name: String) throws -> Guest {
         let filter = try filter(name)
-        return try house.connect { shard, socket in
+        var options = SubscribeOptions()
+        options.wantsSnapshot = false
+        return try house.connect { [options] shard, socket in
             let identity = Identity(user: nil, permissions: shard.anonymous)
             return SubscriptionSession(
                 shard: shard, socket: socket,
                 client: shard.makeClient(identity, peer: nil, protocolName: "subscription"), filter: filter,
-                wantsSnapshot: false)
+                options: options)
         }
     }
 
@@ -79,7 +81,9 @@ struct FanOutTests {
 
     @Test func whoDoesNotWantItsOwnGetsOthers() throws {
         let house = try ExchangeHouse(order: [0, 1])
-        let deaf = try topicSocket(house, TopicSession.Options(hearsItself: false))
+        var deafness = TopicSession.Options()
+        deafness.subscribe.hearsItself = false
+        let deaf = try topicSocket(house, deafness)
         let other = try topicSocket(house, on: 1)
         try deaf.send("own")
         #expect(try other.frame()?.text == "own")
@@ -132,10 +136,10 @@ struct FanOutTests {
         nonisolated(unsafe) let batch = drafts
         let isLeft = try house.run { shard in
             guard let session = shard.everybody.first else { return false }
-            _ = try? shard.subscribe(session, to: filter.0, wantsSnapshot: true, hearsItself: true)
+            _ = try? shard.subscribe(session, to: filter.0, SubscribeOptions())
             for draft in batch { shard.publish(draft) }
             // Delivers what was published, which is too much to be held.
-            _ = try? shard.subscribe(session, to: filter.1, wantsSnapshot: true, hearsItself: true)
+            _ = try? shard.subscribe(session, to: filter.1, SubscribeOptions())
             return true
         }
         #expect(isLeft)

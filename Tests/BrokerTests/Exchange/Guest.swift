@@ -15,6 +15,13 @@ struct Notice: Decodable, Equatable {
     var data: String?
     var retained: Bool?
     var stored: Bool?
+    var since: UInt64?
+    var missed: Int?
+    var epoch: UInt64?
+}
+
+extension Notice {
+    init(json: [UInt8]) throws { self = try JSONDecoder().decode(Notice.self, from: Data(json)) }
 }
 
 /// The peer's end of a connection: blocking reads with a deadline.
@@ -110,6 +117,33 @@ final class Guest {
         guard let payload = try read(length) else { return nil }
         return Frame(opcode: head[0] & 0x0F, payload: payload)
     }
+
+    /// The frames that are here already; `nil` at their end: the broker has closed.
+    ///
+    /// - Parameter maximum: the most bytes to take from the socket.
+    func whatIsHere(_ maximum: Int) -> [Frame?] {
+        var space = [UInt8](repeating: 0, count: maximum)
+        let count = recv(descriptor, &space, maximum, Int32(MSG_DONTWAIT))
+        let isClosed = count == 0 || count < 0 && errno == ECONNRESET
+        if count > 0 { bytes.append(contentsOf: space[..<count]) }
+        var frames: [Frame?] = []
+        while let next = bufferedFrameLength(), let frame = try? frame(), next > 0 { frames.append(frame) }
+        if isClosed { frames.append(nil) }
+        return frames
+    }
+
+    /// How long the whole frame at the begin of what was read is; `nil`: it is not whole.
+    private func bufferedFrameLength() -> Int? {
+        guard bytes.count - start >= 2 else { return nil }
+        var length = Int(bytes[start + 1])
+        let more = length == 126 ? 2 : length == 127 ? 8 : 0
+        guard bytes.count - start >= 2 + more else { return nil }
+        if more > 0 { length = bytes[(start + 2)..<(start + 2 + more)].reduce(0) { $0 << 8 | Int($1) } }
+        return bytes.count - start >= 2 + more + length ? 2 + more + length : nil
+    }
+
+    /// Leaves without a word.
+    func leave() { shutdown(descriptor, Int32(SHUT_RDWR)) }
 
     /// The next message from the broker to a JSON client.
     func receive() throws -> Notice {

@@ -9,15 +9,18 @@ struct FollowEndpoint {
         if shard.isDraining { throw HTTPRefusal(Refusal(.unavailable, "The broker is shutting down.")) }
         let identity = try FrontDoor.identity(of: exchange, on: shard, isAdministrative: isAdministrative)
         let filter = try exchange.filter(shard.settings.topicLimits)
-        try exchange.refuseUnavailable()
         guard identity.permissions.allowsSubscribe(to: filter) else {
             throw HTTPRefusal(Refusal(.forbidden, "You may not subscribe to \(filter)."))
         }
         let fields = exchange.request.head.fields
         let form: WireForm = Accept.prefersEvents(fields.all("Accept").joined(separator: ",")) ? .events : .lines
-        let last = try lastEventID(fields)
+        var options = try exchange.subscribeOptions()
+        // A browser comes back with the address it came with first, and says in the field where it is by now.
+        if let last = fields.first("Last-Event-ID"), !last.isEmpty {
+            options.since = try HTTPExchange.resumePoint(last, named: "Last-Event-ID")
+        }
         let isPoll = try exchange.flag("poll") ?? false
-        let wantsSnapshot = try exchange.flag("snapshot") ?? true
+        if isPoll, options.since == nil { options.wantsSnapshot = true }
         let type = form == .events ? "text/event-stream" : "application/x-ndjson"
         guard
             let stream = exchange.startStream([
@@ -28,15 +31,7 @@ struct FollowEndpoint {
         let client = shard.makeClient(
             identity, peer: exchange.request.peer, protocolName: form == .events ? "events" : "lines")
         let session = FollowSession(shard: shard, stream: stream, client: client, form: form, isPoll: isPoll)
-        session.begin(filter, wantsSnapshot: wantsSnapshot || isPoll, since: last)
-    }
-
-    private func lastEventID(_ fields: HTTPFields) throws(HTTPRefusal) -> UInt64? {
-        guard let text = fields.first("Last-Event-ID"), !text.isEmpty else { return nil }
-        guard let seq = UInt64(text) else {
-            throw HTTPRefusal(Refusal(.badRequest, "Last-Event-ID: expected a seq, found \"\(text)\"."))
-        }
-        return seq
+        session.begin(filter, options)
     }
 }
 
@@ -82,16 +77,15 @@ final class FollowSession: Session {
     var stream: StreamConnection { output.stream }
     var roundTrip: Int64? { nil }
 
-    func begin(_ filter: TopicFilter, wantsSnapshot: Bool, since: UInt64?) {
+    func begin(_ filter: TopicFilter, _ options: SubscribeOptions) {
         shard.join(self)
         // The stream holds the session, the session the stream, until the connection is gone or the answer ends.
         output.onClosed = { [self] in leave() }
-        output.onDrained = { [weak self] in self.map { $0.shard.advanceSnapshots(of: $0) } }
+        output.onDrained = { [weak self] in self.map { $0.shard.advance($0) } }
+        output.onFellBehind = { [weak self] in self.map { $0.shard.fellBehind($0) } }
         do throws(Refusal) {
-            let seq = try shard.subscribe(self, to: filter, wantsSnapshot: wantsSnapshot, hearsItself: true)
-            // Nothing is kept to resume from yet, but what was missed is said.
-            if let since, since < seq { notice("gap", Notices.gap(filter, since: since, seq: seq)) }
-            if !wantsSnapshot { sendLive(filter, seq: seq) }
+            let seq = try shard.subscribe(self, to: filter, options)
+            if !options.hasBeginning { sendLive(filter, seq: seq) }
         } catch {
             end()
         }
@@ -101,12 +95,15 @@ final class FollowSession: Session {
 
     func sendLive(_ filter: TopicFilter, seq: UInt64) {
         if isPoll { return end() }
-        notice("live", Notices.live(filter, seq: seq))
+        // From here on everything up to this number is known, which the values themselves do not say.
+        notice("live", Notices.live(filter, seq: seq), id: "id: \(seq)\n")
     }
 
-    private func notice(_ event: String, _ object: [UInt8]) {
+    func sendGap(_ filter: TopicFilter, _ gap: Gap, isResuming: Bool) { notice("gap", Notices.gap(filter, gap)) }
+
+    private func notice(_ event: String, _ object: [UInt8], id: String = "") {
         if form == .events {
-            output.send(Array("event: \(event)\ndata: ".utf8) + object + [10, 10])
+            output.send(Array("\(id)event: \(event)\ndata: ".utf8) + object + [10, 10])
         } else {
             output.send(object + [10])
         }
@@ -131,5 +128,6 @@ final class FollowSession: Session {
         shard.leave(self)
         output.onClosed = nil
         output.onDrained = nil
+        output.onFellBehind = nil
     }
 }

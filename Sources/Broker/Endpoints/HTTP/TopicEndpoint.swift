@@ -19,7 +19,9 @@ struct TopicEndpoint {
     func publish(_ exchange: HTTPExchange) throws(HTTPRefusal) {
         let client = try client(exchange)
         let topic = try exchange.topic(shard.settings.topicLimits)
-        try exchange.refuseUnavailable()
+        for name in ["since", "slow"] where exchange.request.parameter(name) != nil {
+            throw HTTPRefusal(Refusal(.badRequest, "\(name): a publication has none."))
+        }
         var draft = Draft(topic: topic, payload: [], kind: .text)
         draft.isRetained = try exchange.flag("retain") ?? false
         draft.acknowledgement = try acknowledgement(exchange, isRetained: draft.isRetained)

@@ -4,7 +4,7 @@ internal import WSTransport
 ///
 /// The contract's §3.1.
 package enum JSONCommand {
-    case subscribe([TopicFilter], wantsSnapshot: Bool, hearsItself: Bool)
+    case subscribe([TopicFilter], SubscribeOptions)
     case unsubscribe([TopicFilter])
     case publish(Draft)
     case ping
@@ -16,11 +16,7 @@ package enum JSONCommand {
         }
         switch operation {
         case "subscribe":
-            try Self.refuseUnavailable(object)
-            self = .subscribe(
-                try Self.filters(object, limits),
-                wantsSnapshot: try Self.read { () throws(JSONError) in try object.bool("snapshot") } ?? true,
-                hearsItself: try Self.read { () throws(JSONError) in try object.bool("echo") } ?? true)
+            self = .subscribe(try Self.filters(object, limits), try Self.options(object))
         case "unsubscribe":
             self = .unsubscribe(try Self.filters(object, limits))
         case "publish":
@@ -40,13 +36,26 @@ package enum JSONCommand {
         do throws(JSONError) { return try body() } catch { throw Refusal(.badRequest, "\(error).") }
     }
 
-    private static func refuseUnavailable(_ object: borrowing JSONObject) throws(Refusal) {
-        if let since = object.value("since"), since.kind != .null {
-            throw Refusal(.badRequest, "since: resuming is not available in this version.")
+    private static func options(_ object: borrowing JSONObject) throws(Refusal) -> SubscribeOptions {
+        var options = SubscribeOptions()
+        options.wantsSnapshot = try read { () throws(JSONError) in try object.bool("snapshot") } ?? true
+        options.hearsItself = try read { () throws(JSONError) in try object.bool("echo") } ?? true
+        if object.kind(of: "since") == .string {
+            let text = try read { () throws(JSONError) in try object.string("since") } ?? ""
+            guard let point = ResumePoint(text) else {
+                throw Refusal(.badRequest, "since: \(ResumePoint.expectation), found \"\(text)\".")
+            }
+            options.since = point
+        } else if let seq = try read({ () throws(JSONError) in try object.integer("since", as: UInt64.self) }) {
+            options.since = ResumePoint(seq: seq)
         }
-        if let slow = try read({ () throws(JSONError) in try object.string("slow") }), slow != "close" {
-            throw Refusal(.badRequest, "slow: only \"close\" is available in this version, found \"\(slow)\".")
+        if let text = try read({ () throws(JSONError) in try object.string("slow") }) {
+            guard let slow = SlowPolicy(rawValue: text) else {
+                throw Refusal(.badRequest, "slow: \(SlowPolicy.expectation), found \"\(text)\".")
+            }
+            options.slow = slow
         }
+        return options
     }
 
     private static func filters(_ object: borrowing JSONObject, _ limits: TopicLimits) throws(Refusal) -> [TopicFilter]

@@ -21,6 +21,7 @@ final class JSONSession: ClientSocket {
         writer.member("server", "broker/\(BrokerVersion.current)")
         writer.member("keepalive", shard.settings.keepalive.interval.map { Int($0.components.seconds) } ?? 0)
         writer.member("maximumMessage", shard.settings.limits.message)
+        writer.member("epoch", shard.store.epoch)
         writer.endObject()
         socket.send(.text, writer.bytes)
     }
@@ -59,8 +60,8 @@ final class JSONSession: ClientSocket {
         do throws(Refusal) {
             id = try object.identifier()
             switch try JSONCommand(object, limits: shard.settings.topicLimits) {
-            case .subscribe(let filters, let wantsSnapshot, let hearsItself):
-                try subscribe(filters, id, wantsSnapshot: wantsSnapshot, hearsItself: hearsItself)
+            case .subscribe(let filters, let options):
+                try subscribe(filters, id, options)
             case .unsubscribe(let filters):
                 try unsubscribe(filters, id)
             case .publish(let draft):
@@ -74,7 +75,7 @@ final class JSONSession: ClientSocket {
     }
 
     private func subscribe(
-        _ filters: [TopicFilter], _ id: [UInt8]?, wantsSnapshot: Bool, hearsItself: Bool
+        _ filters: [TopicFilter], _ id: [UInt8]?, _ options: SubscribeOptions
     ) throws(Refusal) {
         // All or nothing: what is certain to be refused is refused before anything is changed.
         let new = Set(filters).filter { subscriptions.subscription(at: $0) == nil }.count
@@ -89,11 +90,16 @@ final class JSONSession: ClientSocket {
         var position: UInt64?
         var live: [(TopicFilter, UInt64)] = []
         for filter in filters {
-            let seq = try shard.subscribe(self, to: filter, wantsSnapshot: wantsSnapshot, hearsItself: hearsItself)
+            let seq = try shard.subscribe(self, to: filter, options)
             position = min(position ?? seq, seq)
-            if !wantsSnapshot { live.append((filter, seq)) }
+            if !options.hasBeginning { live.append((filter, seq)) }
         }
-        if let position, id != nil { send("ok", id) { $0.member("seq", position) } }
+        if let position, id != nil {
+            send("ok", id) { writer in
+                writer.member("seq", position)
+                writer.member("epoch", shard.store.epoch)
+            }
+        }
         for (filter, seq) in live { sendLive(filter, seq: seq) }
     }
 

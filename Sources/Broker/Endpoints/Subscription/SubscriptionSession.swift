@@ -2,11 +2,13 @@ internal import WSTransport
 
 /// A subscription socket: messages of one filter as JSON objects, read only.
 final class SubscriptionSession: ClientSocket {
-    init(shard: Shard, socket: WebSocketConnection, client: Client, filter: TopicFilter, wantsSnapshot: Bool) {
+    init(
+        shard: Shard, socket: WebSocketConnection, client: Client, filter: TopicFilter, options: SubscribeOptions
+    ) {
         super.init(shard: shard, socket: socket, client: client, form: .subscription)
         do throws(Refusal) {
-            let seq = try shard.subscribe(self, to: filter, wantsSnapshot: wantsSnapshot, hearsItself: true)
-            if !wantsSnapshot { sendLive(filter, seq: seq) }
+            let seq = try shard.subscribe(self, to: filter, options)
+            if !options.hasBeginning { sendLive(filter, seq: seq) }
         } catch {
             socket.close(CloseCode(error), reason: error.message)
         }

@@ -5,9 +5,8 @@ final class TopicSession: ClientSocket {
     struct Options {
         /// What is sent here is retained.
         var isRetaining = false
-        /// What is sent here comes back.
-        var hearsItself = true
-        var wantsSnapshot = true
+        /// What comes, and since when.
+        var subscribe = SubscribeOptions()
     }
 
     private let topic: Topic
@@ -18,8 +17,7 @@ final class TopicSession: ClientSocket {
         isRetaining = options.isRetaining
         super.init(shard: shard, socket: socket, client: client, form: .topic)
         do throws(Refusal) {
-            _ = try shard.subscribe(
-                self, to: TopicFilter(topic), wantsSnapshot: options.wantsSnapshot, hearsItself: options.hearsItself)
+            _ = try shard.subscribe(self, to: TopicFilter(topic), options.subscribe)
         } catch {
             socket.close(CloseCode(error), reason: error.message)
         }
@@ -37,7 +35,9 @@ final class TopicSession: ClientSocket {
         if isRetaining {
             draft.isRetained = true
             draft.acknowledgement = .stored
-            // There is no other way here to say that a value was not stored.
+        }
+        if isRetaining || !shard.rules.isEmpty {
+            // There is no other way here to say that a message was refused, or a value not stored.
             draft.completion = { [weak socket] result in
                 guard case .failure(let refusal) = result else { return }
                 socket?.close(CloseCode(refusal), reason: refusal.message)
@@ -50,6 +50,13 @@ final class TopicSession: ClientSocket {
 
     /// A frame that nobody published has no place here.
     override func sendLive(_ filter: TopicFilter, seq: UInt64) {}
+
+    /// Nor has a notice, so who falls too far behind is told by the close code.
+    ///
+    /// What was lost before it came back is not told: it gets the retained value instead, if that is newer.
+    override func sendGap(_ filter: TopicFilter, _ gap: Gap, isResuming: Bool) {
+        if !isResuming { closeSlow("messages were lost") }
+    }
 }
 
 extension Array where Element == UInt8 {

@@ -1,0 +1,137 @@
+import Testing
+
+@testable import Broker
+
+/// A subscriber that reads slowly, is cut off, and comes back to where it was.
+final class ResumeReader {
+    let filter: TopicFilter
+    let slow: SlowPolicy
+    /// What it knows for good, in the order it came: all of a connection up to the marker, and everything after it.
+    private(set) var known: [Notice] = []
+    /// What came on this connection before the marker.
+    private var begun: [Notice] = []
+    private var isLive = false
+    /// Everything up to this number is known, or announced as missing.
+    private(set) var position: UInt64 = 0
+    /// Where it first subscribed.
+    private(set) var first: UInt64?
+    private(set) var closes = 0
+    /// The last message it waited for.
+    private var end: UInt64 = 0
+    private(set) var resumes = 0
+    private var guest: Guest?
+    private let connect: () throws -> Guest
+
+    init(_ filter: TopicFilter, _ slow: SlowPolicy, connect: @escaping () throws -> Guest) throws {
+        self.filter = filter
+        self.slow = slow
+        self.connect = connect
+        try come()
+        while !isLive { _ = try read(4096, waiting: true) }
+    }
+
+    private func come() throws {
+        let guest = try connect()
+        self.guest = guest
+        isLive = false
+        begun = []
+        // A gap counts when something has come behind it: the next subscription announces it again.
+        while known.last?.op == "gap" { known.removeLast() }
+        let since = first == nil ? "\"snapshot\":false" : "\"since\":\(position)"
+        if first != nil { resumes += 1 }
+        try guest.send(
+            "{\"op\":\"subscribe\",\"id\":1,\"filter\":\"\(filter)\",\"slow\":\"\(slow.rawValue)\",\(since)}")
+    }
+
+    func leaveAndComeBack() throws {
+        guest?.leave()
+        try come()
+    }
+
+    /// Reads some; `true`: something came.
+    func read(_ maximum: Int, waiting: Bool = false) throws -> Bool {
+        guard let guest else { return false }
+        let frames = waiting ? [try guest.frame()] : guest.whatIsHere(maximum)
+        for frame in frames {
+            guard let frame, frame.opcode == 1 else {
+                closes += 1
+                guest.leave()
+                try come()
+                return true
+            }
+            take(try Notice(json: frame.payload))
+        }
+        return !frames.isEmpty
+    }
+
+    private func take(_ notice: Notice) {
+        switch notice.op {
+        case "ok": if first == nil, let seq = notice.seq { (first, position) = (seq, seq) }
+        case "live":
+            known += begun
+            begun = []
+            isLive = true
+            position = max(position, notice.seq ?? 0)
+        default:
+            guard isLive else { return begun.append(notice) }
+            known.append(notice)
+            if notice.op == "message" { position = max(position, notice.seq ?? 0) }
+        }
+    }
+
+    /// Reads until the message `seq` has come.
+    func finish(_ seq: UInt64) throws {
+        end = seq
+        var reads = 0
+        while !isLive || position < seq {
+            _ = try read(1 << 16, waiting: true)
+            reads += 1
+            try #require(reads < 100_000, "\(filter) \(slow) at \(position), not \(seq)")
+        }
+    }
+
+    /// What is not as it should be, given everything that was published up to the last message it waited for.
+    func complaints(_ log: [Message], isKept: (Topic) -> Bool) -> [String] {
+        var complaints: [String] = []
+        var seen: [UInt64: Notice] = [:]
+        var last: UInt64 = 0
+        var gaps: [Gap] = []
+        for notice in known {
+            guard notice.op != "gap" else {
+                gaps.append(Gap(since: notice.since ?? 0, seq: notice.seq ?? 0, missed: notice.missed))
+                continue
+            }
+            let seq = notice.seq ?? 0
+            if seen.updateValue(notice, forKey: seq) != nil { complaints.append("\(seq) is doubled") }
+            guard notice.retained != true else { continue }
+            if seq <= last { complaints.append("\(seq) came after \(last)") }
+            last = max(last, seq)
+        }
+        var missing: [Message] = []
+        for message in log where message.seq > first ?? 0 && message.seq <= end && filter.matches(message.topic) {
+            guard let notice = seen.removeValue(forKey: message.seq) else {
+                missing.append(message)
+                continue
+            }
+            if notice.topic != message.topic.name || notice.data != String(decoding: message.payload, as: UTF8.self) {
+                complaints.append("\(message.seq) is not as it was published")
+            }
+        }
+        complaints += seen.keys.map { "nobody published \($0)" }
+        for message in missing {
+            if isKept(message.topic) { complaints.append("\(message.seq) was kept and is lost") }
+            if !gaps.contains(where: { $0.since < message.seq && message.seq <= $0.seq }) {
+                complaints.append("\(message.seq) is missing, and no gap says so")
+            }
+        }
+        // What was skipped for the latest is brought when it comes back, if the history has it.
+        if slow == .latest, resumes > 0 { return complaints }
+        let counts = gaps.map(\.missed)
+        let sum = counts.reduce(0) { $0 + ($1 ?? 0) }
+        if !counts.contains(nil), sum != missing.count {
+            complaints.append("\(missing.count) are missing, the gaps say \(sum)")
+        }
+        if sum > missing.count { complaints.append("only \(missing.count) are missing, the gaps say \(sum)") }
+        return complaints
+    }
+}

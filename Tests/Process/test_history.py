@@ -1,0 +1,247 @@
+"""Contract §1, §3.4: history rules, `since` on every endpoint, gaps, and what a restart makes of it."""
+
+import json
+
+import pytest
+
+from deadlines import wait_until
+from raw_websocket import ConnectionEnded
+
+CONFIG = """
+reactors: { count: 2 }
+history:
+  - { filter: "chat/#", messages: 1000 }
+  - { filter: "short/#", messages: 3 }
+  - { filter: "brief/#", age: 1s }
+"""
+EVENTS = {"Accept": "text/event-stream"}
+
+
+@pytest.fixture
+def broker(start_broker):
+    return start_broker(CONFIG)
+
+
+def collect(receive):
+    """(messages, gaps, position) up to the live marker; `receive` gives the next object."""
+    messages, gaps = [], []
+    while True:
+        received = receive()
+        if "topic" in received:
+            messages.append(received)
+        elif received["op"] == "gap":
+            gaps.append(received)
+        elif received["op"] == "live":
+            return messages, gaps, received["seq"]
+
+
+class OverJSON:
+    """Resumes a filter, each way in its own words; `receive` gives objects, None at the end."""
+
+    def __init__(self, broker, filter_, since):
+        self.session = broker.session()
+        self.session.send(op="subscribe", filter=filter_, since=since)
+
+    def receive(self):
+        return self.session.receive()
+
+
+class OverSocket:
+    def __init__(self, broker, filter_, since):
+        self.socket = broker.subscription_socket(filter_, f"since={since}")
+
+    def receive(self):
+        return json.loads(self.socket.receive_text())
+
+
+class OverLines:
+    def __init__(self, broker, filter_, since):
+        self.follower = broker.follow(filter_, f"since={since}")
+
+    def receive(self):
+        return self.follower.json()
+
+
+class OverEvents:
+    def __init__(self, broker, filter_, since):
+        self.follower = broker.follow(filter_, "since=0", headers={**EVENTS, "Last-Event-ID": str(since)})
+
+    def receive(self):
+        event = self.follower.event()
+        message = json.loads(event["data"])
+        assert event.get("id") == (str(message["seq"]) if message.get("op") != "gap" and "retained" not in message
+                                   else None)
+        return message
+
+
+WAYS = [OverJSON, OverSocket, OverLines, OverEvents]
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("filter_", ["chat/a", "chat/+", "chat/#"])
+def test_what_was_missed_comes_in_order_and_then_what_is_new(broker, way, filter_):
+    sent = [broker.publish(f"chat/{'ab'[number % 2]}", str(number))["seq"] for number in range(200)]
+    since = sent[50]
+    resumed = way(broker, filter_, since)
+    messages, gaps, position = collect(resumed.receive)
+    wanted = [(seq, str(number)) for number, seq in enumerate(sent)
+              if seq > since and (filter_ != "chat/a" or number % 2 == 0)]
+    assert [(message["seq"], message["data"]) for message in messages] == wanted
+    assert gaps == [] and position >= sent[-1] and not any("retained" in message for message in messages)
+    after = broker.publish("chat/a", "new")
+    received = resumed.receive()
+    assert (received["seq"], received["data"]) == (after["seq"], "new")
+
+
+def test_a_topic_socket_resumes(broker):
+    sent = [broker.publish("chat/a", f"text {number}")["seq"] for number in range(5)]
+    broker.publish("chat/a", b"\x00\xff", headers={"Content-Type": "application/octet-stream"})
+    socket = broker.topic_socket("chat/a", f"since={sent[2]}")
+    assert [socket.receive_message() for _ in range(3)] == [(1, b"text 3"), (1, b"text 4"), (2, b"\x00\xff")]
+    broker.publish("chat/a", "live")
+    assert socket.receive_text() == "live"
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_a_limit_has_removed_is_announced_with_its_count(broker, way):
+    before = broker.publish("elsewhere", "x")["seq"]
+    sent = [broker.publish("short/a", str(number), "ack=stored")["seq"] for number in range(10)]
+    messages, gaps, _ = collect(way(broker, "short/a", before).receive)
+    assert [message["seq"] for message in messages] == sent[-3:]
+    assert [(gap["since"], gap["seq"], gap.get("missed")) for gap in gaps] == [(before, sent[6], 7)]
+    assert gaps[0]["filter"] == "short/a"
+    messages, gaps, _ = collect(way(broker, "short/#", sent[6]).receive)
+    assert [message["seq"] for message in messages] == sent[-3:] and gaps == []
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_without_a_rule_the_gap_is_announced_and_newer_values_are_shown(broker, way):
+    broker.publish("plain/old", "old", "retain")
+    since = broker.publish("plain/x", "missed")["seq"]
+    new = broker.publish("plain/new", "new", "retain")["seq"]
+    messages, gaps, _ = collect(way(broker, "plain/#", since).receive)
+    assert [(gap["since"], gap.get("missed")) for gap in gaps] == [(since, None)] and gaps[0]["seq"] >= new
+    assert [(message["data"], message.get("retained")) for message in messages] == [("new", True)]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_who_has_missed_nothing_gets_the_marker_only(broker, way):
+    broker.publish("chat/a", "kept", "retain")
+    since = broker.publish("chat/b", "x")["seq"]
+    messages, gaps, position = collect(way(broker, "chat/#", since).receive)
+    assert (messages, gaps) == ([], []) and position >= since
+
+
+def test_positions_carry_an_epoch(broker):
+    session = broker.session()
+    epoch = session.welcome["epoch"]
+    sent = [broker.publish("chat/a", str(number), "retain" if number == 1 else "")["seq"] for number in range(3)]
+    answer = session.request(op="subscribe", filter="chat/#", since=f"{epoch}-{sent[0]}")
+    assert answer["epoch"] == epoch and answer["seq"] >= sent[-1]
+    messages, gaps, _ = collect(session.receive)
+    assert [message["seq"] for message in messages] == sent[1:] and gaps == []
+    for stranger in [f"{epoch % 1000 + 1}-{sent[0]}", sent[-1] + 100_000]:
+        other = broker.session()
+        other.send(op="subscribe", filter="chat/#", since=stranger)
+        messages, gaps, _ = collect(other.receive)
+        assert [gap["since"] for gap in gaps] == [0] and gaps[0]["seq"] >= sent[-1]
+        assert [(message["data"], message["retained"]) for message in messages] == [("1", True)]
+
+
+def test_the_answer_says_that_a_kept_message_is_on_disk(broker):
+    assert broker.publish("chat/a", "x", "ack=stored")["stored"] is True
+    assert broker.publish("chat/a", "x")["stored"] is False
+    assert broker.publish("plain", "x", "ack=stored")["stored"] is False
+    session = broker.session()
+    assert session.publish("chat/a", 1, ack="stored")["stored"] is True
+    assert session.publish("chat/a", 1, ack="routed")["stored"] is False
+
+
+def test_everything_is_there_after_an_orderly_restart(broker):
+    sent = [broker.publish("chat/a", str(number))["seq"] for number in range(50)]
+    broker.stop()
+    broker.start()
+    messages, gaps, _ = collect(OverJSON(broker, "chat/#", sent[9]).receive)
+    assert [message["seq"] for message in messages] == sent[10:] and gaps == []
+
+
+def test_what_was_acknowledged_is_there_after_kill(broker):
+    sent = [broker.publish("chat/a", str(number), "ack=stored")["seq"] for number in range(50)]
+    broker.kill()
+    broker.start()
+    messages, gaps, position = collect(OverJSON(broker, "chat/#", sent[9]).receive)
+    assert [message["seq"] for message in messages] == sent[10:]
+    # What came after the last commit, and to nobody's knowledge, may be lost.
+    assert len(gaps) == 1 and sent[-1] <= gaps[0]["since"] < gaps[0]["seq"] <= position and "missed" not in gaps[0]
+    new = broker.publish("chat/a", "new", "ack=stored")["seq"]
+    messages, gaps, _ = collect(OverJSON(broker, "chat/#", position).receive)
+    assert [message["seq"] for message in messages] == [new] and gaps == []
+
+
+def test_age_is_kept_without_traffic(broker):
+    since = broker.publish("plain", "x")["seq"]
+    broker.publish("brief/a", "gone soon", "ack=stored")
+    assert broker.metrics()["broker_history_messages"] == 1
+    wait_until(lambda: broker.metrics()["broker_history_messages"] == 0, "the message to be too old")
+    messages, gaps, _ = collect(OverJSON(broker, "brief/a", since).receive)
+    assert messages == [] and len(gaps) == 1
+
+
+def test_expired_values_leave_the_store_without_traffic(broker):
+    for number in range(100):
+        broker.publish(f"short-lived/{number}", "x", "retain&ttl=4")
+    assert broker.metrics()["broker_retained_messages"] == 100
+    wait_until(lambda: broker.metrics()["broker_retained_messages"] == 0, "the values to be gone")
+
+
+def test_rules_are_reloaded(start_broker):
+    broker = start_broker("history: []\n")
+    since = broker.publish("chat/a", "before")["seq"]
+    broker.config_file.write_text('history:\n  - { filter: "chat/#", messages: 5 }\n')
+    printed = len(broker.lines)
+    broker.send_signal(1)
+    broker.wait_for_line("settings read again", since=printed)
+    session = broker.session()
+    wait_until(lambda: session.publish("chat/a", "now", ack="stored")["stored"], "the rule to count")
+    messages, gaps, _ = collect(OverJSON(broker, "chat/#", since).receive)
+    assert len(messages) >= 1 and len(gaps) <= 1
+
+
+@pytest.mark.parametrize("query, word", [("since=x", "since"), ("since=-1", "since"), ("since=1-2-3", "since"),
+                                         ("slow=never", "slow")])
+@pytest.mark.parametrize("path", ["/s/a", "/t/a"])
+def test_every_mistake_is_named(broker, path, query, word):
+    from raw_websocket import RefusedHandshake
+    with pytest.raises(RefusedHandshake) as refused:
+        broker.websocket(f"{path}?{query}")
+    assert refused.value.status == 400 and word.encode() in refused.value.body
+    answer = broker.http("GET", f"/s/a?{query}")
+    assert (answer.status, answer.error_code) == (400, "bad-request")
+
+
+def test_brokerctl_resumes(broker):
+    sent = [broker.publish("chat/a", str(number))["seq"] for number in range(5)]
+    done = broker.control("sub", "chat/#", "--since", str(sent[1]), "--count", "3")
+    assert done.returncode == 0 and done.stdout.split() == b"chat/a 2 chat/a 3 chat/a 4".split()
+    assert broker.control("sub", "chat/#", "--since", "soon").returncode == 64
+
+
+def test_a_long_history_comes_whole_at_the_readers_pace(start_broker):
+    broker = start_broker("history:\n  - { filter: \"log/#\", messages: 100000 }\nlimits: { pending: 64KiB }\n")
+    session = broker.session()
+    for number in range(2000):
+        session.send(op="publish", topic=f"log/{number % 3}", data=f"{number} " + "x" * 2000)
+    session.publish("log/end", "end", ack="stored")
+    reader = broker.websocket("/s/log/%23?since=0", receive_buffer=8192)
+    numbers = []
+    while True:
+        received = json.loads(reader.receive_text())
+        if received.get("op") == "live":
+            break
+        numbers.append(received["data"].split()[0])
+    assert numbers == [str(number) for number in range(2000)] + ["end"]
+    broker.publish("log/0", "live")
+    try:
+        assert json.loads(reader.receive_text())["data"] == "live"
+    except ConnectionEnded as ended:
+        raise AssertionError(f"closed: {ended.close_frame}") from None
