@@ -1,6 +1,7 @@
 """Contract §2: GET, HEAD, DELETE and conditional PUT of the retained value of /t/TOPIC."""
 
 import email.utils
+import http.client
 import threading
 import time
 
@@ -160,3 +161,29 @@ def test_a_large_value(broker):
     body = bytes(range(256)) * 4096
     broker.publish("large", body, "retain", {"Content-Type": "application/octet-stream"})
     assert broker.retained("large").body == body
+
+
+def test_a_counter_that_many_raise_by_condition_loses_nothing(start_broker):
+    """Read, then write with If-Match: of writers on several reactors each step is one writer's."""
+    broker = start_broker("reactors: { count: 3 }\n")
+    broker.publish("counter", "0", "retain")
+    raised = [0] * 6
+
+    def raise_it(number):
+        connection = http.client.HTTPConnection("127.0.0.1", broker.port, timeout=20)
+        while raised[number] < 25:
+            connection.request("GET", "/t/counter")
+            answer = connection.getresponse()
+            value, tag = int(answer.read()), answer.headers["ETag"]
+            connection.request("PUT", "/t/counter?retain&ack=routed", body=str(value + 1), headers={"If-Match": tag})
+            answer = connection.getresponse()
+            answer.read()
+            assert answer.status in (200, 412)
+            raised[number] += answer.status == 200
+
+    writers = [threading.Thread(target=raise_it, args=(number,)) for number in range(6)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(60)
+    assert broker.retained("counter").body == str(sum(raised)).encode() == b"150"
