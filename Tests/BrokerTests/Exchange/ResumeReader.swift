@@ -11,6 +11,8 @@ final class ResumeReader {
     /// What came on this connection before the marker.
     private var begun: [Notice] = []
     private var isLive = false
+    /// So much was known when the marker came.
+    private var settled = 0
     /// Everything up to this number is known, or announced as missing.
     private(set) var position: UInt64 = 0
     /// Where it first subscribed.
@@ -35,8 +37,8 @@ final class ResumeReader {
         self.guest = guest
         isLive = false
         begun = []
-        // A gap counts when something has come behind it: the next subscription announces it again.
-        while known.last?.op == "gap" { known.removeLast() }
+        // A gap counts when something has come behind it: until then the next subscription announces it again.
+        while known.count > settled, known.last?.op == "gap" { known.removeLast() }
         let since = first == nil ? "\"snapshot\":false" : "\"since\":\(position)"
         if first != nil { resumes += 1 }
         try guest.send(
@@ -71,6 +73,7 @@ final class ResumeReader {
             known += begun
             begun = []
             isLive = true
+            settled = known.count
             position = max(position, notice.seq ?? 0)
         default:
             guard isLive else { return begun.append(notice) }
