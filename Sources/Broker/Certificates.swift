@@ -61,7 +61,7 @@ final class Certificates: Sendable {
                 entry = Entry(files: old.files, context: try old.files.makeContext(), stamps: stamps)
                 news.append(.takenOver(certificate: old.files.certificate))
             } catch {
-                news.append(.refused("listen[\(listener)].tls.\(error.role.rawValue): \(error)"))
+                news.append(.refused("listen[\(listener)].tls.\(old.files.key(of: error)): \(error)"))
             }
             entries.withLock { $0[listener] = entry }
         }
@@ -75,7 +75,7 @@ final class Certificates: Sendable {
                 _ = try listener.tls?.makeContext()
                 return nil
             } catch {
-                return "listen[\(number)].tls.\(error.role.rawValue): \(error)"
+                return "listen[\(number)].tls.\(listener.tls?.key(of: error) ?? ""): \(error)"
             }
         }
     }
@@ -88,7 +88,7 @@ final class Certificates: Sendable {
             do throws(TLSFileError) {
                 loaded[number] = Entry(files: files, context: try files.makeContext(), stamps: stamps)
             } catch {
-                throw BrokerError("listen[\(number)].tls.\(error.role.rawValue): \(error)")
+                throw BrokerError("listen[\(number)].tls.\(files.key(of: error)): \(error)")
             }
         }
         return loaded
@@ -107,7 +107,20 @@ extension Settings.Listener {
 
 extension Settings.Listener.TLS {
     fileprivate func makeContext() throws(TLSFileError) -> TLSContext {
-        try .server(TLSIdentity(certificate: certificate, key: key), clientAuthorities: clientAuthorities)
+        try .server(
+            TLSIdentity(certificate: certificate, key: key),
+            others: others.map { TLSIdentity(certificate: $0.certificate, key: $0.key) },
+            clientAuthorities: clientAuthorities)
+    }
+
+    /// The setting that names the file of `error`: of several, the first, which is read first.
+    fileprivate func key(of error: TLSFileError) -> String {
+        let role = error.role.rawValue
+        if error.path == certificate || error.path == key || error.path == clientAuthorities { return role }
+        guard let number = others.firstIndex(where: { $0.certificate == error.path || $0.key == error.path }) else {
+            return role
+        }
+        return "certificates[\(number)].\(role)"
     }
 }
 
@@ -138,6 +151,8 @@ private struct FileStamp: Equatable, Sendable {
     }
 
     static func stamps(of files: Settings.Listener.TLS) -> [FileStamp] {
-        [files.certificate, files.key, files.clientAuthorities].compactMap { $0 }.map { FileStamp($0) ?? missing }
+        let others = files.others.flatMap { [$0.certificate, $0.key] }
+        let all = [files.certificate, files.key] + others + [files.clientAuthorities].compactMap { $0 }
+        return all.map { FileStamp($0) ?? missing }
     }
 }

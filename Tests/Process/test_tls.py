@@ -216,6 +216,8 @@ def test_client_certificates(start_broker, authority, identity):
             context = client_context(authority, identity_, maximum_version=version)
             with pytest.raises((ssl.SSLError, ConnectionError)):
                 request(broker, context)
+    assert "broker_tls_handshakes_waiting 0\n" in request(
+        broker, client_context(authority, authority.sign("waits")), path="/metrics")[1].decode()
     failed = 'broker_tls_handshakes_total{outcome="failed"}'
     _, text = request(broker, client_context(authority, authority.sign("client")), path="/metrics")
     assert re.search(re.escape(failed) + r" (\d+)", text.decode())[1] == "4"

@@ -9,7 +9,8 @@ enum ConfigurationKeys {
             "origins", "access", "admin", "metrics", "log",
         ],
         "listen[]": ["address", "path_prefix", "proxy_protocol", "tls"],
-        "listen[].tls": ["certificate", "key", "client_ca"],
+        "listen[].tls": ["certificate", "key", "certificates", "client_ca"],
+        "listen[].tls.certificates[]": ["certificate", "key"],
         "reactors": ["count", "backend"],
         "limits": [
             "connections", "connections_per_address", "handshake_timeout", "request_head", "message", "topic",

@@ -57,6 +57,8 @@ package struct Settings: Sendable, Equatable {
             package var certificate: String
             /// Its private key, not encrypted.
             package var key: String
+            /// What clients are shown that ask for one of its names; the first that has it.
+            package var others: [Identity] = []
             /// The authorities of which clients have to show a certificate; `nil`: none is asked for.
             package var clientAuthorities: String?
 
@@ -64,6 +66,19 @@ package struct Settings: Sendable, Equatable {
                 self.certificate = certificate
                 self.key = key
                 self.clientAuthorities = clientAuthorities
+            }
+
+            /// A further certificate.
+            package struct Identity: Sendable, Equatable {
+                /// The certificate, then those that lead to its authority.
+                package var certificate: String
+                /// Its private key, not encrypted.
+                package var key: String
+
+                package init(certificate: String, key: String) {
+                    self.certificate = certificate
+                    self.key = key
+                }
             }
         }
     }

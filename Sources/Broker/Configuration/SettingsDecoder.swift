@@ -58,17 +58,31 @@ struct SettingsDecoder {
         guard let section = decoder.section(node, path: "\(listener.path).tls", kind: "listen[].tls") else {
             return nil
         }
-        for key in ["certificate", "key"] where section.value(of: key) == nil {
-            decoder.fail(section.mark, "\(section.path).\(key)", "expected the path of a PEM file, found nothing")
-        }
         var files = Settings.Listener.TLS(certificate: "", key: "")
         var authorities = ""
-        decoder.decode(section, "certificate", .path, into: &files.certificate)
-        decoder.decode(section, "key", .path, into: &files.key)
+        decodeIdentity(section, &files.certificate, &files.key)
+        let items = decoder.items(of: section, "certificates", expected: "a list of certificates with their keys")
+        for (node, path) in items ?? [] {
+            guard let section = decoder.section(node, path: path, kind: "listen[].tls.certificates[]") else { continue }
+            var other = Settings.Listener.TLS.Identity(certificate: "", key: "")
+            decodeIdentity(section, &other.certificate, &other.key)
+            files.others.append(other)
+        }
         if decoder.decode(section, "client_ca", .path, into: &authorities), !authorities.isEmpty {
             files.clientAuthorities = authorities
         }
         return files
+    }
+
+    /// Both files have to be there.
+    private mutating func decodeIdentity(
+        _ section: ConfigurationSection, _ certificate: inout String, _ privateKey: inout String
+    ) {
+        for key in ["certificate", "key"] where section.value(of: key) == nil {
+            decoder.fail(section.mark, "\(section.path).\(key)", "expected the path of a PEM file, found nothing")
+        }
+        decoder.decode(section, "certificate", .path, into: &certificate)
+        decoder.decode(section, "key", .path, into: &privateKey)
     }
 
     /// The one key that has to be there: a default would be two listeners in one place.

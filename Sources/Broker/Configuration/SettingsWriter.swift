@@ -75,12 +75,16 @@ package enum SettingsWriter {
 
     private static func tls(_ files: Settings.Listener.TLS?) -> String {
         guard let files else { return "" }
+        let others = files.others.map {
+            "\n        - { certificate: \(quoted($0.certificate)), key: \(quoted($0.key)) }"
+        }
         return """
 
                 tls:
                   certificate: \(quoted(files.certificate))
                   key: \(quoted(files.key))
-            """ + (files.clientAuthorities.map { "\n      client_ca: \(quoted($0))" } ?? "")
+            """ + (others.isEmpty ? "" : "\n      certificates:" + others.joined())
+                + (files.clientAuthorities.map { "\n      client_ca: \(quoted($0))" } ?? "")
     }
 
     /// A number of bytes in the largest unit that divides it, such as `16MiB`.

@@ -71,7 +71,11 @@ package final class Figures: Sendable {
             [
                 ("{outcome=\"done\"}", sum { $0.tlsHandshakes.current }),
                 ("{outcome=\"failed\"}", sum { $0.tlsFailures.current }),
+                ("{outcome=\"refused\"}", sum { $0.tlsRefused.current }),
             ])
+        text.add(
+            "broker_tls_handshakes_waiting", .gauge, "TLS handshakes that are with a thread now, or wait for one.",
+            sum { $0.tlsWaiting.current })
         text.add(
             "broker_http_requests_total", .counter, "HTTP requests, upgrades included.", sum { $0.requests.current })
         text.add(

@@ -37,6 +37,9 @@ package final class ReactorCounters: Sendable {
     /// TLS handshakes that were done, and those that failed.
     package let tlsHandshakes = Counter()
     package let tlsFailures = Counter()
+    /// TLS handshakes that are with the pool now, and those that it had no room for.
+    package let tlsWaiting = Counter()
+    package let tlsRefused = Counter()
     /// Requests whose head was whole.
     package let requests = Counter()
     package let badRequests = Counter()

@@ -140,12 +140,17 @@ internal import Synchronization
         } else if token >= Self.listenerToken {
             let index = Int(token - Self.listenerToken)
             if index < listeners.count { listeners[index].ready() }
-        } else if let connection = connection(in: UInt32(truncatingIfNeeded: token)),
-            connection.generation == UInt32(token >> 32)
-        {
-            // A slot may have been given anew within this very batch of events: the generation tells.
-            connection.ready(events)
+        } else {
+            connection(of: token)?.ready(events)
         }
+    }
+
+    /// A slot may have been given anew, even within one batch of events: the generation tells.
+    func connection(of token: UInt64) -> StreamConnection? {
+        guard let connection = connection(in: UInt32(truncatingIfNeeded: token)),
+            connection.generation == UInt32(token >> 32)
+        else { return nil }
+        return connection
     }
 
     private func connection(in slot: UInt32) -> StreamConnection? {

@@ -30,7 +30,7 @@ extension StreamConnection {
     package var isSecured: Bool { tls?.isEstablished ?? false }
 
     /// What ended its TLS; `nil`: nothing, or it has none.
-    package var tlsFailure: TLSError? { tls?.session.failure }
+    package var tlsFailure: TLSError? { tls?.session?.failure }
 
     /// Decrypts what has come: the driver gets the plaintext, the peer what its TLS has to say to it.
     func received(_ bytes: UnsafeRawBufferPointer, through tls: TLSFilter) {
@@ -40,20 +40,44 @@ extension StreamConnection {
             _ = flushBacklog()
             return finish()
         }
-        let wasEstablished = tls.isEstablished
-        let plaintext = unsafe tls.session.receive(bytes)
-        if !wasEstablished, tls.isEstablished { reactor.counters.tlsHandshakes.add(1) }
+        guard tls.isEstablished, let session = tls.session else { return unsafe shakeHands(bytes, tls) }
+        let plaintext = unsafe session.receive(bytes)
         // What goes to the peer waits until the driver has had its plaintext, which may be the last that came.
         tls.keepOutput()
-        if !wasEstablished, tls.isEstablished, tls.isClient { driver?.drained() }
         if unsafe !plaintext.isEmpty { unsafe handOver(plaintext) }
+        finishReceiving(through: tls)
+    }
+
+    /// Has the pool go on with the handshake: what a certificate's key has to do would keep all the others here waiting.
+    private func shakeHands(_ bytes: UnsafeRawBufferPointer, _ tls: TLSFilter) {
+        guard unsafe tls.shakeHands(bytes, of: self) else {
+            reactor.counters.tlsRefused.add(1)
+            return reset()
+        }
+        reactor.counters.tlsWaiting.add(1)
+        watch()
+    }
+
+    /// The pool is done with what it was given.
+    func shookHands(_ errand: TLSErrand) {
+        guard let tls, tls.isAway else { return }
+        var plaintext = tls.takeBack(errand)
+        if tls.isEstablished {
+            reactor.counters.tlsHandshakes.add(1)
+            if tls.isClient, isOpen { driver?.drained() }
+            if isOpen, !plaintext.isEmpty { unsafe plaintext.withUnsafeMutableBytes { unsafe handOver($0) } }
+        }
+        finishReceiving(through: tls)
+    }
+
+    private func finishReceiving(through tls: TLSFilter) {
         guard flushBacklog() else { return }
         guard tls.unsentBytes <= TLSFilter.maximumCiphertext else { return reset() }
         watch()
         finishIfFlushed()
-        if tls.session.failure != nil {
+        if tls.session?.failure != nil {
             tlsFailed(tls)
-        } else if tls.session.isEndedByPeer {
+        } else if tls.session?.isEndedByPeer ?? false {
             ended()
         }
     }
@@ -66,7 +90,7 @@ extension StreamConnection {
 
     /// Tells the peer that nothing more is sent; `false` while that waits for the socket, or when the connection broke.
     func sayClose(through tls: TLSFilter) -> Bool {
-        tls.session.close()
+        tls.session?.close()
         guard flushBacklog() else { return false }
         guard tls.hasUnsent else { return true }
         watch()

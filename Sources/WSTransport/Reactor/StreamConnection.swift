@@ -82,7 +82,7 @@ package final class StreamConnection {
         }
     }
 
-    private var token: UInt64 { UInt64(generation) << 32 | UInt64(slot) }
+    var token: UInt64 { UInt64(generation) << 32 | UInt64(slot) }
 
     // MARK: Sending
 
@@ -226,7 +226,7 @@ package final class StreamConnection {
     }
 
     private func becameReadable() {
-        if isPaused || sawEnd {
+        if isPaused || sawEnd || tls?.isAway ?? false {
             // Hang-up is reported even to those who do not read: it would spin the loop. What the kernel holds is read later.
             isDetached = true
             reactor.unwatch(rawDescriptor)
@@ -312,7 +312,7 @@ package final class StreamConnection {
     func watch() {
         guard ending != .closed else { return }
         var wanted: Epoll.Events = []
-        if !isPaused, !sawEnd { wanted.insert(.readable) }
+        if !isPaused, !sawEnd, !(tls?.isAway ?? false) { wanted.insert(.readable) }
         // Plaintext that waits for the end of a TLS handshake does not wait for the socket.
         if tls?.hasUnsent ?? !backlog.isEmpty { wanted.insert(.writable) }
         if isDetached {
@@ -393,6 +393,7 @@ package final class StreamConnection {
         let driver = driver
         self.driver = nil
         driver?.closed()
+        tls?.abandon()
         tls = nil
         onClosed?()
         onClosed = nil

@@ -6,7 +6,12 @@ internal import Glibc
 /// stays plaintext, shared with other connections, in the ``Backlog``, where a frame can still be dropped.
 /// Runs on the reactor's thread.
 final class TLSFilter {
-    let session: TLSSession
+    /// `nil` while a thread of the pool shakes hands for it.
+    private(set) var session: TLSSession?
+    /// That of the reactor.
+    private let pipe: TLSPipe
+    /// What the pool has of it.
+    private var errand: TLSErrand?
     /// What is answered, in plaintext, to a peer that speaks no TLS; empty: nothing.
     let plainAnswer: [UInt8]
     let isClient: Bool
@@ -24,11 +29,15 @@ final class TLSFilter {
     /// A server's filter waits for its peer; a client's is to be started.
     init(_ session: TLSSession, isClient: Bool, plainAnswer: [UInt8] = []) {
         self.session = session
+        pipe = session.pipe
         self.plainAnswer = plainAnswer
         self.isClient = isClient
     }
 
-    var isEstablished: Bool { session.isEstablished }
+    var isEstablished: Bool { session?.isEstablished ?? false }
+
+    /// Whether the pool shakes hands, so that nothing more can be taken for now.
+    var isAway: Bool { errand != nil }
 
     var hasUnsent: Bool { !ciphertext.isEmpty }
 
@@ -37,9 +46,32 @@ final class TLSFilter {
 
     /// Begins a client's handshake.
     func start() {
-        session.start()
+        session?.start()
         keepOutput()
     }
+
+    /// Gives the session, with what has come for its handshake, to the pool; `false` where that has too much to do.
+    func shakeHands(_ bytes: UnsafeRawBufferPointer, of connection: StreamConnection) -> Bool {
+        guard let session else { return false }
+        let errand = unsafe TLSErrand(session, bytes, connection: connection.token, home: connection.reactor.remote)
+        self.session = nil
+        self.errand = errand
+        return TLSErrand.run(errand)
+    }
+
+    /// Takes the session back from the pool, and what it has put out there; returns the plaintext that came with its handshake.
+    func takeBack(_ returned: TLSErrand) -> [UInt8] {
+        guard returned === errand else { return [] }
+        errand = nil
+        unsafe returned.session.move(to: pipe)
+        session = unsafe returned.session
+        let (output, plaintext) = returned.product
+        ciphertext += output
+        return plaintext
+    }
+
+    /// Nobody waits for the handshake any more.
+    func abandon() { errand?.abandon() }
 
     /// Whether `bytes`, the first that came, are words rather than TLS; asked once.
     func isPlain(_ bytes: UnsafeRawBufferPointer) -> Bool {
@@ -58,8 +90,8 @@ final class TLSFilter {
         var taken = 0
         while isEstablished, !hasUnsent, taken < plaintext.count {
             let count = min(Self.record, plaintext.count - taken)
-            let isEncrypted = unsafe session.send(UnsafeRawBufferPointer(rebasing: plaintext[taken..<taken + count]))
-            guard isEncrypted else { throw Errno(rawValue: EPROTO) }
+            let record = unsafe UnsafeRawBufferPointer(rebasing: plaintext[taken..<taken + count])
+            guard let session, unsafe session.send(record) else { throw Errno(rawValue: EPROTO) }
             taken += count
             try sendOutput(to: socket, since: now)
         }
@@ -73,8 +105,9 @@ final class TLSFilter {
         try sendOutput(to: socket, since: now)
         while isEstablished, !hasUnsent, let since = backlog.oldest {
             let plaintext = backlog.take(Self.record)
-            let isEncrypted = unsafe plaintext.withUnsafeBytes { unsafe session.send($0) }
-            guard isEncrypted else { throw Errno(rawValue: EPROTO) }
+            guard let session, unsafe plaintext.withUnsafeBytes({ unsafe session.send($0) }) else {
+                throw Errno(rawValue: EPROTO)
+            }
             try sendOutput(to: socket, since: since)
         }
         return true
@@ -95,8 +128,8 @@ final class TLSFilter {
             }
         } else {
             // Cleared on every way out: the pipe is that of other sessions, too.
-            defer { session.pipe.clearOutput() }
-            unsafe session.pipe.withOutput { bytes in
+            defer { pipe.clearOutput() }
+            unsafe pipe.withOutput { bytes in
                 unsafe result = Self.send(bytes, to: socket)
                 if case .success(let sent) = result, sent < bytes.count { ciphertext = unsafe Array(bytes[sent...]) }
             }
@@ -116,7 +149,7 @@ final class TLSFilter {
 
     /// Fetches what the session has put out, before another session uses the pipe.
     func keepOutput() {
-        ciphertext += session.pipe.output
-        session.pipe.clearOutput()
+        ciphertext += pipe.output
+        pipe.clearOutput()
     }
 }

@@ -16,10 +16,10 @@ internal import COpenSSL
     /// Room for the plaintext of one input, and of a record that was held back for its end.
     let plaintext: UnsafeMutableRawBufferPointer
 
-    /// Makes an empty one.
-    package init() {
+    /// Makes an empty one, for inputs of at most that many bytes.
+    package init(maximumInput: Int = TLSPipe.maximumInput) {
         // A record is at most 16 KiB of plaintext (RFC 8446 §5.1).
-        unsafe plaintext = .allocate(byteCount: Self.maximumInput + 2 * 16 * 1024, alignment: 16)
+        unsafe plaintext = .allocate(byteCount: maximumInput + 2 * 16 * 1024, alignment: 16)
     }
 
     deinit { unsafe plaintext.deallocate() }
@@ -39,10 +39,13 @@ internal import COpenSSL
     /// Forgets the output, which has been sent or copied.
     package func clearOutput() { output.removeAll(keepingCapacity: output.capacity <= Self.maximumInput) }
 
+    /// Has `bio` read and write here.
+    func serve(_ bio: OpaquePointer?) { unsafe BIO_set_data(bio, Unmanaged.passUnretained(self).toOpaque()) }
+
     /// A BIO over this pipe, which must outlive it; `nil` when memory has run out.
     func makeBIO() -> OpaquePointer? {
         guard let method = unsafe Self.method, let bio = unsafe BIO_new(method) else { return nil }
-        unsafe BIO_set_data(bio, Unmanaged.passUnretained(self).toOpaque())
+        unsafe serve(bio)
         unsafe BIO_set_init(bio, 1)
         return unsafe bio
     }

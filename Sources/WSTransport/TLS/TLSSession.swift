@@ -5,9 +5,10 @@ internal import COpenSSL
 /// Four verbs: ``receive(_:)`` takes what the network brought and returns plaintext, ``send(_:)`` takes plaintext,
 /// and either leaves in ``pipe`` what is to go to the network, which is to be fetched before the next verb of any
 /// session on the pipe: that one forgets it. ``start()`` and ``close()`` begin and end it. Nothing throws: what goes wrong is in ``failure``,
-/// the alert that says so in the output, and from then on nothing is taken any more. The pipe's thread only.
+/// the alert that says so in the output, and from then on nothing is taken any more. The pipe's thread only; ``move(to:)`` may
+/// bring it to another.
 @safe package final class TLSSession {
-    package let pipe: TLSPipe
+    package private(set) var pipe: TLSPipe
     /// Whether the handshake is done, so that plaintext can be sent.
     package private(set) var isEstablished = false
     /// Whether the peer has said, by `close_notify`, that nothing more comes.
@@ -65,6 +66,12 @@ internal import COpenSSL
     }
 
     deinit { unsafe SSL_free(handle) }
+
+    /// Goes on with another pipe, which may be that of another thread.
+    package func move(to pipe: TLSPipe) {
+        self.pipe = pipe
+        unsafe pipe.serve(SSL_get_rbio(handle))
+    }
 
     /// Begins a client's handshake.
     package func start() {

@@ -324,7 +324,16 @@ extension ConfigurationErrorTests {
             "3:55: listen[0].tls.client_ca: expected a path, found nothing"),
         Row(
             secured("{ certificate: c.pem, key: k.pem, ca: x }"),
-            "3:44: listen[0].tls.ca: unknown key, expected one of certificate, key, client_ca"),
+            "3:44: listen[0].tls.ca: unknown key, expected one of certificate, key, certificates, client_ca"),
+        Row(
+            secured("{ certificate: c.pem, key: k.pem, certificates: c.pem }"),
+            "3:58: listen[0].tls.certificates: expected a list of certificates with their keys, found \"c.pem\""),
+        Row(
+            secured("{ certificate: c.pem, key: k.pem, certificates: [{ certificate: d.pem }] }"),
+            "3:59: listen[0].tls.certificates[0].key: expected the path of a PEM file, found nothing"),
+        Row(
+            secured("{ certificate: c.pem, key: k.pem, certificates: [{ certificate: d, key: e, name: x }] }"),
+            "3:85: listen[0].tls.certificates[0].name: unknown key, expected one of certificate, key"),
         Row(secured("c.pem"), "3:10: listen[0].tls: expected a mapping, found \"c.pem\""),
     ]
 

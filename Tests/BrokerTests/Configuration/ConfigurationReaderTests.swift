@@ -30,6 +30,10 @@ struct ConfigurationReaderTests {
               certificate: /etc/c.pem
               key: /etc/k.pem
               client_ca: /etc/ca.pem
+              certificates:
+                - { certificate: /etc/d.pem, key: /etc/e.pem }
+                - certificate: f.pem
+                  key: g.pem
         data_dir: /var/lib/broker
         reactors: { count: 3, backend: epoll }
         limits:
@@ -74,6 +78,10 @@ struct ConfigurationReaderTests {
                 address: .internet(host: "0.0.0.0", port: 65535),
                 tls: Settings.Listener.TLS(
                     certificate: "/etc/c.pem", key: "/etc/k.pem", clientAuthorities: "/etc/ca.pem")),
+        ]
+        expected.listen[2].tls?.others = [
+            Settings.Listener.TLS.Identity(certificate: "/etc/d.pem", key: "/etc/e.pem"),
+            Settings.Listener.TLS.Identity(certificate: "f.pem", key: "g.pem"),
         ]
         expected.dataDirectory = "/var/lib/broker"
         expected.reactors.count = 3

@@ -112,7 +112,7 @@ private final class Greeter: StreamDriver {
     func received(_ bytes: UnsafeMutableRawBufferPointer) -> Int {
         guard let (head, count) = try? HTTPHeadParser.parse(UnsafeRawBufferPointer(bytes), maximumHeadSize: 16384)
         else { return 0 }
-        log.add(stream.tls?.session.isResumed == true ? "resumed" : "full")
+        log.add(stream.tls?.session?.isResumed == true ? "resumed" : "full")
         stream.send(TestAnswer.opening(head))
         return count
     }

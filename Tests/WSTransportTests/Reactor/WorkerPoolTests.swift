@@ -1,0 +1,74 @@
+import Foundation
+import Synchronization
+import Testing
+import WSTransport
+
+@Suite("A pool of threads", .timeLimit(.minutes(1)))
+struct WorkerPoolTests {
+    /// Holds those who come until it is opened.
+    private final class Gate: Sendable {
+        private let condition = NSCondition()
+        nonisolated(unsafe) private var isOpen = false
+
+        func pass() {
+            condition.lock()
+            defer { condition.unlock() }
+            while !isOpen { condition.wait() }
+        }
+
+        func open() {
+            condition.lock()
+            isOpen = true
+            condition.broadcast()
+            condition.unlock()
+        }
+    }
+
+    @Test func worksInOrderOnOneThread() throws {
+        let pool = WorkerPool(name: "pool-order", maximumThreads: 1, maximumWaiting: 5000)
+        let log = EventLog()
+        for number in 0..<3000 { #expect(pool.run { log.add(String(number)) }) }
+        try log.wait(for: "2999")
+        #expect(log.all == (0..<3000).map(String.init))
+    }
+
+    @Test func worksOnSeveralAtOnce() throws {
+        let pool = WorkerPool(name: "pool-many", maximumThreads: 3, maximumWaiting: 100)
+        let (log, gate) = (EventLog(), Gate())
+        for _ in 0..<5 {
+            #expect(
+                pool.run {
+                    log.add("begun")
+                    gate.pass()
+                    log.add("done")
+                })
+        }
+        try log.wait(for: "begun", times: 3)
+        #expect(pool.waiting == 2)
+        #expect(log.count(of: "begun") == 3)
+        gate.open()
+        try log.wait(for: "done", times: 5)
+        // Idle threads take new work.
+        for _ in 0..<50 { #expect(pool.run { log.add("late") }) }
+        try log.wait(for: "late", times: 50)
+    }
+
+    @Test func takesNoMoreThanMayWait() throws {
+        let pool = WorkerPool(name: "pool-full", maximumThreads: 1, maximumWaiting: 2)
+        let (log, gate) = (EventLog(), Gate())
+        let work: WorkerPool.Work = {
+            log.add("begun")
+            gate.pass()
+        }
+        #expect(pool.run(work))
+        try log.wait(for: "begun")
+        #expect(pool.run(work))
+        #expect(pool.run(work))
+        #expect(!pool.run(work))
+        #expect(pool.waiting == 2)
+        gate.open()
+        try log.wait(for: "begun", times: 3)
+        #expect(pool.run(work))
+        try log.wait(for: "begun", times: 4)
+    }
+}
