@@ -8,9 +8,9 @@ internal import Synchronization
     /// The most connections that may wait for a thread, of the whole process.
     static let maximumWaiting = 16_384
 
-    /// As many threads as processors: a storm of clients leaves the reactors half of the machine.
+    /// As many threads as processors, which a storm of clients takes only as far as the reactors leave them.
     private static let pool = WorkerPool(
-        name: "tls-handshake", maximumThreads: Machine.processors, maximumWaiting: maximumWaiting)
+        name: "tls-handshake", maximumThreads: Machine.processors, maximumWaiting: maximumWaiting, isModest: true)
 
     // Used on one thread at a time: the letters between them come after what they tell of.
     nonisolated(unsafe) let session: TLSSession

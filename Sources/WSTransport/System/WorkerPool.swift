@@ -33,6 +33,7 @@ package final class WorkerPool: Sendable {
     private let name: String
     private let maximumThreads: Int
     private let maximumWaiting: Int
+    private let isModest: Bool
     /// Counts the wake-ups that idle threads have not taken yet.
     private let semaphore: Int32
 
@@ -41,10 +42,12 @@ package final class WorkerPool: Sendable {
     /// - Parameters:
     ///   - name: of its threads, 15 bytes at most.
     ///   - maximumWaiting: the most that may wait for a thread.
-    package init(name: String, maximumThreads: Int, maximumWaiting: Int) {
+    ///   - isModest: its threads leave processors to others sooner, as by `nice`.
+    package init(name: String, maximumThreads: Int, maximumWaiting: Int, isModest: Bool = false) {
         self.name = name
         self.maximumThreads = max(1, maximumThreads)
         self.maximumWaiting = maximumWaiting
+        self.isModest = isModest
         semaphore = eventfd(0, Int32(EFD_CLOEXEC) | Int32(EFD_SEMAPHORE))
     }
 
@@ -93,6 +96,8 @@ package final class WorkerPool: Sendable {
     }
 
     private func serve() {
+        // On Linux a thread has a priority of its own; 0 is the one that asks.
+        if isModest { _ = setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, 10) }
         while true {
             let work = state.withLock { state -> Work? in
                 let work = state.take()
