@@ -30,6 +30,8 @@ package final class HTTPConnection: StreamDriver {
     private var body = HTTPBodyReader()
     private var keepsAlive = true
     private var isHead = false
+    /// A client of HTTP/1.0 goes on only where it is told that it may.
+    private var isOld = false
     private var sentFirstByte = false
     /// Bytes answered since the connection was last known to take them.
     private var answeredBytes = 0
@@ -108,7 +110,12 @@ package final class HTTPConnection: StreamDriver {
         phase = .answering
         keepsAlive = head.keepsAlive
         isHead = head.method == "HEAD"
+        isOld = head.versionMinor == 0
         if let refusal { return fail(refusal) }
+        // RFC 9110 §10.1.1: there is one expectation; a client of HTTP/1.0 has none.
+        if let other = head.fields.tokens("Expect").first(where: { $0 != "100-continue" }), !isOld {
+            return fail(HTTPRefusal(status: 417, message: "Nothing here can be expected to do \"\(other)\"."))
+        }
         guard let path = Self.strip(settings.pathPrefix, from: head.path) else {
             return makeExchange(head, path: head.path, query: []).refuse(
                 HTTPRefusal(status: 404, code: "not-found", message: "There is nothing at \(head.path)."))
@@ -206,7 +213,11 @@ package final class HTTPConnection: StreamDriver {
         var bytes = Array("HTTP/1.1 \(status) \(HTTPStatus.reason(status))\r\n".utf8)
         fields.write(to: &bytes)
         bytes += Array("Date: \(HTTPDate.format(unixSeconds: WallClock.unixMilliseconds / 1000))\r\n".utf8)
-        if !keepsAlive { bytes += Array("Connection: close\r\n".utf8) }
+        if !keepsAlive {
+            bytes += Array("Connection: close\r\n".utf8)
+        } else if isOld {
+            bytes += Array("Connection: keep-alive\r\n".utf8)
+        }
         bytes += [13, 10]
         return bytes
     }
@@ -309,6 +320,7 @@ package final class HTTPConnection: StreamDriver {
 
     package func drained() {
         relieve()
+        httpStream?.produceIfDrained()
         httpStream?.onDrained?()
     }
 
@@ -323,6 +335,7 @@ package final class HTTPConnection: StreamDriver {
         exchange = nil
         let closing = httpStream
         httpStream = nil
+        closing?.forgetProducer()
         closing?.onClosed?()
     }
 }

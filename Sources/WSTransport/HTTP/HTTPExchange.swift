@@ -118,6 +118,7 @@ package final class HTTPStream {
     package var onOverflow: (() -> Void)?
     private weak var connection: HTTPConnection?
     private var isEnded = false
+    private var producer: (() -> Void)?
 
     init(connection: HTTPConnection, stream: StreamConnection, isBodyless: Bool) {
         self.connection = connection
@@ -129,6 +130,26 @@ package final class HTTPStream {
     package func send(_ bytes: [UInt8]) {
         guard !isEnded, !isBodyless, !bytes.isEmpty else { return }
         stream.send(Self.chunk(bytes))
+    }
+
+    /// Bytes given to ``send(_:)`` that the socket has not taken.
+    package var bufferedAmount: Int { stream.bufferedBytes }
+
+    /// Calls `body` once, in a later turn, when the peer has taken everything: for those who send a piece at a time.
+    ///
+    /// Not at all where the connection ends before.
+    package func whenDrained(_ body: @escaping () -> Void) {
+        producer = body
+        stream.reactor.runSoon { [weak self] in self?.produceIfDrained() }
+    }
+
+    /// The connection is gone, and with it whatever its producer holds.
+    func forgetProducer() { producer = nil }
+
+    func produceIfDrained() {
+        guard stream.isOpen, stream.unsentBytes == 0, let produce = producer else { return }
+        producer = nil
+        produce()
     }
 
     /// `bytes` framed as a chunk, for those that are shared.
@@ -145,6 +166,7 @@ package final class HTTPStream {
     package func end() {
         guard !isEnded else { return }
         isEnded = true
+        producer = nil
         if !isBodyless { stream.send(Array("0\r\n\r\n".utf8)) }
         connection?.endStream()
     }

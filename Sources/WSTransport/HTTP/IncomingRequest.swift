@@ -48,6 +48,7 @@ package enum HTTPStatus {
         case 408: "Request Timeout"
         case 412: "Precondition Failed"
         case 413: "Content Too Large"
+        case 414: "URI Too Long"
         case 415: "Unsupported Media Type"
         case 417: "Expectation Failed"
         case 426: "Upgrade Required"
@@ -69,6 +70,7 @@ extension HTTPParseError {
         switch self {
         case .badRequest(let what): what
         case .headTooLarge: "The request's head is larger than the limit."
+        case .targetTooLong: "The request line is longer than the limit."
         case .versionNotSupported: "Only HTTP/1.1 and HTTP/1.0 are spoken here."
         }
     }

@@ -9,7 +9,7 @@ package enum BodyFraming: Equatable, Sendable {
 
     /// The framing of `head`'s body.
     ///
-    /// Refuses what request smuggling is made of: two lengths that differ, a length beside a transfer coding, a
+    /// Refuses what request smuggling is made of: two lengths, even equal ones, a length beside a transfer coding, a
     /// coding other than `chunked`, one that is named twice, and one in HTTP/1.0.
     package static func of(_ head: HTTPRequestHead) throws(HTTPParseError) -> BodyFraming {
         let codings = head.fields.all("Transfer-Encoding")
@@ -23,16 +23,9 @@ package enum BodyFraming: Equatable, Sendable {
             return .chunked
         }
         guard let first = lengths.first else { return .none }
-        // §6.3: the same length given again, by line or list, may be taken as one.
-        var length: Int?
-        for line in lengths {
-            for element in line.utf8.split(separator: UInt8(ascii: ","), omittingEmptySubsequences: false) {
-                let value = try number(element.trimmingWhitespace())
-                guard length == nil || length == value else { throw .badRequest("Content-Length: two lengths") }
-                length = value
-            }
-        }
-        guard let length else { throw .badRequest("Content-Length: \(first)") }
+        // §6.3 would allow the same length again; who says it twice has been joined together by somebody.
+        guard lengths.count == 1 else { throw .badRequest("Content-Length: two lengths") }
+        let length = try number(first.utf8[...])
         return length == 0 ? .none : .length(length)
     }
 

@@ -50,7 +50,7 @@ package enum HTTPHeadParser {
                 index += 1
             }
         }
-        guard input.count < maximumHeadSize else { throw .headTooLarge }
+        guard input.count < maximumHeadSize else { throw lineStart == start ? .targetTooLong : .headTooLarge }
         return nil
     }
 
@@ -131,7 +131,23 @@ package enum HTTPHeadParser {
         guard host.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F && !"\"#,/<>?@\\^`{|}".utf8.contains($0) }) else {
             throw .badRequest("Host")
         }
+        guard isHostAndPort(host.utf8[...]) else { throw .badRequest("Host") }
         return host
+    }
+
+    /// RFC 9110 §7.2: a name or an address, IPv6 in brackets, then perhaps a port.
+    private static func isHostAndPort(_ text: Substring.UTF8View) -> Bool {
+        var rest = text
+        if rest.first == UInt8(ascii: "[") {
+            guard let end = rest.firstIndex(of: UInt8(ascii: "]")) else { return false }
+            guard rest[..<end].dropFirst().allSatisfy({ $0.hexadecimalValue != nil || ":.".utf8.contains($0) }) else {
+                return false
+            }
+            rest = rest[rest.index(after: end)...]
+        } else {
+            rest = rest.drop { $0 != UInt8(ascii: ":") && !"[]".utf8.contains($0) }
+        }
+        return rest.isEmpty || (rest.first == UInt8(ascii: ":") && rest.dropFirst().allSatisfy(\.isDigit))
     }
 
     /// §3.2: a path, a whole URI whose authority is the Host's, or `*` for OPTIONS.

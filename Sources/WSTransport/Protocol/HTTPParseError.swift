@@ -4,6 +4,8 @@ package enum HTTPParseError: Error, Equatable, Sendable {
     case badRequest(String)
     /// The head is above its limit, in bytes or fields. Answer 431.
     case headTooLarge
+    /// The request line alone is above the limit of a head. Answer 414.
+    case targetTooLong
     /// Neither HTTP/1.0 nor HTTP/1.1. Answer 505.
     case versionNotSupported
 
@@ -12,6 +14,7 @@ package enum HTTPParseError: Error, Equatable, Sendable {
         switch self {
         case .badRequest: 400
         case .headTooLarge: 431
+        case .targetTooLong: 414
         case .versionNotSupported: 505
         }
     }

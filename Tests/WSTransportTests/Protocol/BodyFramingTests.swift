@@ -15,8 +15,6 @@ struct BodyFramingTests {
             (["Content-Length": "5"], .length(5)),
             (["content-length": "007"], .length(7)),
             (["Content-Length": "9223372036854775807"], .length(.max)),
-            (["Content-Length": "5", "CONTENT-LENGTH": "5"], .length(5)),
-            (["Content-Length": "5, 5"], .length(5)),
             (["Transfer-Encoding": "chunked"], .chunked),
             (["transfer-encoding": "Chunked"], .chunked),
         ] as [(HTTPFields, BodyFraming)])
@@ -26,7 +24,8 @@ struct BodyFramingTests {
 
     @Test(
         arguments: [
-            ["Content-Length": "5", "content-length": "6"], ["Content-Length": "5, 6"], ["Content-Length": "5,"],
+            ["Content-Length": "5", "content-length": "6"], ["Content-Length": "5, 6"],
+            ["Content-Length": "5", "CONTENT-LENGTH": "5"], ["Content-Length": "5, 5"], ["Content-Length": "5,"],
             ["Content-Length": ""], ["Content-Length": "+5"], ["Content-Length": "-5"], ["Content-Length": "5 5"],
             ["Content-Length": "0x5"], ["Content-Length": "5a"], ["Content-Length": "٥"],
             ["Content-Length": "9223372036854775808"], ["Content-Length": "99999999999999999999999"],

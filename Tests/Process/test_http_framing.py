@@ -1,0 +1,152 @@
+"""RFC 9112 against the broker itself: what is ambiguous is refused and closed, what is slow runs out of time.
+
+The requests are those of the transport's own vectors, with paths that the broker has.
+"""
+
+import json
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from deadlines import ANSWER_DEADLINE
+from raw_websocket import read_head
+
+VECTORS = Path(__file__).parent.parent / "WSTransportTests" / "Vectors" / "requests.json"
+REFUSALS = {400, 413, 414, 417, 431, 505}
+
+
+def refused():
+    """The vectors whose one answer is a refusal that closes."""
+    for vector in json.loads(VECTORS.read_text()):
+        if vector["ends"] and len(vector["statuses"]) == 1 and vector["statuses"][0] in REFUSALS - {413}:
+            text = vector["bytes"].replace("/echo", "/t/framing").replace("/path/x", "/health/live")
+            text = text.replace("/path/smuggled", "/t/smuggled").replace("/ignore", "/t/framing")
+            yield pytest.param(text.encode("latin-1"), vector["statuses"][0], id=vector["name"])
+
+
+def read_to_end(plain):
+    taken = b""
+    while True:
+        try:
+            part = plain.recv(65536)
+        except ConnectionResetError:
+            return taken
+        if not part:
+            return taken
+        taken += part
+
+
+@pytest.mark.parametrize("request_, status", refused())
+def test_every_ambiguity_is_refused_and_closed(broker, bystander, request_, status):
+    middle = len(request_) // 2
+    for pieces in [[request_], [request_[:middle], request_[middle:]]]:
+        plain = broker.connect()
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for piece in pieces:
+            try:
+                plain.sendall(piece)
+            except ConnectionError:
+                break  # What came first was enough.
+        answer = read_to_end(plain)
+        head, _, body = answer.partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 %d " % status), answer
+        assert b"\r\nConnection: close" in head and json.loads(body)["error"]["message"], answer
+        assert answer.count(b"HTTP/1.1 ") == 1, "something behind it was taken for a request"
+
+
+def test_the_bystander_sees_nothing_of_what_is_smuggled(broker):
+    session = broker.session()
+    session.subscribe("#")
+    smuggled = b"POST /t/smuggled HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx"
+    for head in [b"Content-Length: 3\r\nContent-Length: 3\r\n\r\nabc", b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+                 b"Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n"]:
+        with broker.connect() as plain:
+            plain.sendall(b"POST /t/first HTTP/1.1\r\nHost: h\r\n" + head + smuggled)
+            assert read_head(plain)[0] == 400
+    answer = broker.publish("after", "all of them")
+    # The first message that comes at all.
+    message = session.expect("message")
+    assert (message["topic"], message["seq"]) == ("after", answer["seq"])
+
+
+@pytest.fixture
+def impatient(start_broker):
+    return start_broker("limits: { handshake_timeout: 500ms, message: 16KiB }\n")
+
+
+@pytest.mark.parametrize("beginning, drip", [
+    (b"GET /health/live HTTP/1.1\r\nHost: h\r\n", b"X: y\r\n"), (b"GET /", b"a"), (b"\r\n", b"\r\n"),
+    (b"POST /t/a HTTP/1.1\r\nHost: h\r\nContent-Length: 10000\r\n\r\n", b"a"),
+    (b"POST /t/a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\na\r\n"),
+    (b"POST /t/a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1;", b"a"),
+])
+def test_who_dribbles_runs_out_of_time(impatient, beginning, drip):
+    """One byte, or line, at a time keeps no connection open: a time is for the whole, not for each piece."""
+    plain = impatient.connect(timeout=0.02)
+    plain.sendall(beginning)
+    begun = time.monotonic()
+    taken = b""
+    while time.monotonic() - begun < ANSWER_DEADLINE:
+        try:
+            part = plain.recv(65536)
+            if not part:
+                break
+            taken += part
+        except TimeoutError:
+            pass
+        except ConnectionResetError:
+            break
+        try:
+            plain.sendall(drip)
+        except OSError:
+            pass
+    else:
+        raise AssertionError("still open")
+    # Lines without a request are nobody's; whoever has begun one is told.
+    assert taken.startswith(b"HTTP/1.1 408 ") or beginning == b"\r\n" and taken == b"", taken
+
+
+def test_a_method_that_is_unknown_and_an_expectation_that_is(broker):
+    with broker.connect() as plain:
+        plain.sendall(b"BREW /t/a HTTP/1.1\r\nHost: h\r\n\r\n")
+        status, headers, _ = read_head(plain)
+        assert status == 405 and "GET" in headers["allow"]
+    with broker.connect() as plain:
+        plain.sendall(b"POST /t/a HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nExpect: 200-maybe\r\n\r\n")
+        assert read_head(plain)[0] == 417
+
+
+def test_an_old_client_may_go_on_where_it_says_so(broker):
+    with broker.connect() as plain:
+        for _ in range(3):
+            plain.sendall(b"GET /health/live HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+            status, headers, rest = read_head(plain)
+            assert status == 200 and headers["connection"] == "keep-alive"
+            while len(rest) < int(headers["content-length"]):
+                rest += plain.recv(65536)
+        plain.sendall(b"GET /health/live HTTP/1.0\r\n\r\n")
+        assert b"Connection: close" in read_to_end(plain)
+
+
+def test_pipelined_requests_are_answered_in_order(broker):
+    count = 500
+    requests = b"".join(b"PUT /t/pipe/%d HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx" % number
+                        if number % 2 else b"GET /t/pipe/%d HTTP/1.1\r\nHost: h\r\n\r\n" % number
+                        for number in range(count))
+    with broker.connect() as plain:
+        plain.sendall(requests)
+        rest = b""
+        seen = []
+        for number in range(count):
+            status, headers, rest = read_head(plain, rest)
+            length = int(headers["content-length"])
+            while len(rest) < length:
+                rest += plain.recv(65536)
+            body, rest = rest[:length], rest[length:]
+            if number % 2:
+                seen.append(json.loads(body)["seq"])
+            else:
+                assert status == 404
+    assert seen == sorted(seen) and len(seen) == count // 2

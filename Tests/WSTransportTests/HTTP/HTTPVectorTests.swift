@@ -1,0 +1,119 @@
+import Testing
+
+@testable import WSTransport
+
+/// What a client sends, and the answers it gets.
+struct RequestVector: Decodable, Sendable, CustomTestStringConvertible {
+    let name: String
+    let bytes: String
+    /// Of the answers, in their order.
+    let statuses: [Int]
+    /// Whether the server closes behind the last one.
+    let ends: Bool
+    /// Which answers have no body, whatever they say.
+    let heads: [Int]?
+
+    var testDescription: String { name }
+}
+
+@Suite("RFC 9110, RFC 9112: requests, however they are cut", .timeLimit(.minutes(5)))
+struct HTTPVectorTests {
+    static let vectors: [RequestVector] = Vectors.load("requests")
+
+    /// The statuses of the answers to `pieces`, of which each is read by itself, and whether the connection has ended.
+    private static func answers(
+        to pieces: [ArraySlice<UInt8>], of vector: RequestVector, in house: HTTPHouse
+    ) throws -> [String] {
+        let peer = try house.connect()
+        let counters = house.reactor.counters
+        for piece in pieces where !piece.isEmpty {
+            let before = counters.receivedBytes.current
+            do { try peer.socket.send(Array(piece)) } catch { break }
+            // Whoever has been refused is not read any more, or only to its end.
+            try house.reactor.wait {
+                counters.receivedBytes.current >= before + piece.count || counters.connections.current == 0
+            }
+        }
+        var found: [String] = []
+        for index in vector.statuses.indices {
+            let isHead = vector.heads?.contains(index) ?? false
+            let answer = try peer.readAnswer(isHead: isHead)
+            let closes = answer.fields.tokens("Connection").contains("close")
+            found.append("\(answer.status)\(closes ? " close" : "")")
+        }
+        if vector.ends {
+            found.append(try peer.readToEnd())
+        } else {
+            try peer.send("GET /path/next HTTP/1.1\r\nHost: h\r\n\r\n")
+            found.append(try peer.readAnswer().body)
+        }
+        peer.socket.close()
+        try house.reactor.wait { counters.connections.current == 0 }
+        return found
+    }
+
+    private static func expected(_ vector: RequestVector) -> [String] {
+        let last = vector.statuses.count - 1
+        let statuses = vector.statuses.enumerated().map { index, status in
+            "\(status)\(vector.ends && index == last ? " close" : "")"
+        }
+        return statuses + [vector.ends ? "" : "GET next "]
+    }
+
+    @Test(arguments: vectors)
+    func answers(_ vector: RequestVector) throws {
+        let house = try HTTPHouse()
+        let bytes = Array(vector.bytes.utf8)
+        let expected = Self.expected(vector)
+        #expect(try Self.answers(to: [bytes[...]], of: vector, in: house) == expected, "whole")
+        for cut in Vectors.cuts(of: bytes.count) {
+            let pieces = [bytes[..<cut], bytes[cut...]]
+            #expect(try Self.answers(to: pieces, of: vector, in: house) == expected, "cut at \(cut)")
+        }
+        guard bytes.count < 2000 else { return }
+        let single = bytes.indices.map { bytes[$0...$0] }
+        #expect(try Self.answers(to: single, of: vector, in: house) == expected, "byte by byte")
+    }
+
+    /// What a client of HTTP/1.0 has to be told to know that it may go on.
+    @Test func saysThatAnOldConnectionStays() throws {
+        let house = try HTTPHouse()
+        let peer = try house.connect()
+        try peer.send("GET /path/x HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+        #expect(try peer.readAnswer().fields.all("Connection") == ["keep-alive"])
+        try peer.send("GET /path/x HTTP/1.0\r\n\r\n")
+        #expect(try peer.readAnswer().fields.all("Connection") == ["close"])
+        #expect(try peer.readToEnd() == "")
+    }
+
+    /// Answers wait for the reader, and requests for the answers.
+    @Test func holdsLittleForWhoAsksWithoutReading() throws {
+        let house = try HTTPHouse(routes: { routing, _ in
+            let text = String(repeating: "a", count: 10_000)
+            routing.add(["GET"], "/large") { $0.respond(OutgoingResponse(contentType: "text/plain", text: text)) }
+        })
+        let peer = try house.connect(sendBytes: 4096)
+        let request = "GET /large HTTP/1.1\r\nHost: h\r\n\r\n"
+        // As many as fit into the buffers on the way; nobody reads.
+        let count = 2000
+        let all = Array(String(repeating: request, count: count).utf8)
+        let sender = try startThread(named: "sender") { [socket = peer.socket] in try? socket.send(all) }
+        let counters = house.reactor.counters
+        try house.reactor.wait { counters.requests.current > 5 }
+        var most = 0
+        for _ in 0..<count {
+            #expect(try peer.readAnswer().body.utf8.count == 10_000)
+            most = max(most, try house.reactor.run { reactor, _ in reactor.unsentOfAll })
+        }
+        sender.join()
+        #expect(counters.requests.current == count)
+        #expect(most < 200_000, "64 KiB and one answer more, and what is due in a turn")
+    }
+}
+
+extension Reactor {
+    /// What all connections have unsent, in bytes.
+    fileprivate var unsentOfAll: Int {
+        (0..<64).compactMap { connection(in: $0)?.unsentBytes }.reduce(0, +)
+    }
+}
