@@ -147,7 +147,7 @@ package final class HTTPStream {
     func forgetProducer() { producer = nil }
 
     func produceIfDrained() {
-        guard stream.isOpen, stream.unsentBytes == 0, let produce = producer else { return }
+        guard stream.isOpen, stream.bufferedBytes == 0, let produce = producer else { return }
         producer = nil
         produce()
     }

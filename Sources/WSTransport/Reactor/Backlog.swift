@@ -17,10 +17,15 @@ struct Backlog: ~Copyable {
         }
     }
 
+    /// What goes before others.
+    private enum Urgency { case none, urgent, replaceable }
+
     private struct Piece {
         var bytes: Bytes
         /// When it came, for the limit of age.
         let since: MonotonicTime
+        /// More than none: it is a single frame.
+        var urgency = Urgency.none
     }
 
     private var pieces: [Piece] = []
@@ -140,14 +145,8 @@ struct Backlog: ~Copyable {
         guard !isEmpty else { return 0 }
         let before = byteCount
         var keep: [UInt8] = []
-        // A piece begins with a frame's head: what was sent of it is counted by `sentOfFirst`, not cut off.
-        unsafe withBytes(of: pieces[first].bytes) { bytes in
-            var end = restOfFirst
-            while end < sentOfFirst, end < bytes.count {
-                end += unsafe max(1, frameCount(UnsafeRawBufferPointer(rebasing: bytes[end...])))
-            }
-            keep = unsafe Array(bytes[sentOfFirst..<max(sentOfFirst, min(end, bytes.count))])
-        }
+        let end = unsafe endOfBegun(frameCount)
+        unsafe withBytes(of: pieces[first].bytes) { keep = unsafe Array($0[sentOfFirst..<max(sentOfFirst, end)]) }
         let since = pieces[first].since
         pieces = keep.isEmpty ? [] : [Piece(bytes: .copied(keep), since: since)]
         first = 0
@@ -155,6 +154,65 @@ struct Backlog: ~Copyable {
         restOfFirst = keep.count
         byteCount = keep.count
         return before - byteCount
+    }
+
+    /// Puts a frame before all that have not begun, so that it does not wait for them.
+    ///
+    /// - Parameters:
+    ///   - isReplaceable: it takes the place of the last such frame that has not begun.
+    ///   - frameCount: as for ``truncate(frameCount:)``.
+    mutating func insertAhead(
+        _ frame: [UInt8], isReplaceable: Bool, now: MonotonicTime, frameCount: (UnsafeRawBufferPointer) -> Int
+    ) {
+        var place = first
+        let end = unsafe isEmpty ? 0 : endOfBegun(frameCount)
+        if end > 0 {
+            splitFirst(at: end)
+            place += 1
+        }
+        while place < pieces.count, pieces[place].urgency != .none {
+            if isReplaceable, pieces[place].urgency == .replaceable {
+                byteCount += frame.count - pieces[place].bytes.count
+                pieces[place].bytes = .copied(frame)
+                return
+            }
+            place += 1
+        }
+        // The others have waited for as long as before.
+        let piece = Piece(
+            bytes: .copied(frame), since: oldest ?? now, urgency: isReplaceable ? .replaceable : .urgent)
+        pieces.insert(piece, at: place)
+        byteCount += frame.count
+    }
+
+    /// Where in the first piece the frame ends that is partly sent; 0: none is.
+    ///
+    /// A piece begins with a frame's head: what was sent of it is counted by `sentOfFirst`, not cut off.
+    private func endOfBegun(_ frameCount: (UnsafeRawBufferPointer) -> Int) -> Int {
+        var end = restOfFirst
+        unsafe withBytes(of: pieces[first].bytes) { bytes in
+            while end < sentOfFirst, end < bytes.count {
+                end += unsafe max(1, frameCount(UnsafeRawBufferPointer(rebasing: bytes[end...])))
+            }
+            end = min(end, bytes.count)
+        }
+        return end
+    }
+
+    /// Makes two of the first piece, of which the first is what has begun.
+    private mutating func splitFirst(at end: Int) {
+        restOfFirst = end
+        let piece = pieces[first]
+        guard end < piece.bytes.count else { return }
+        switch piece.bytes {
+        case .shared(let chunk, let offset, let count):
+            pieces[first].bytes = .shared(chunk, offset: offset, count: end)
+            let rest = Bytes.shared(chunk, offset: offset + end, count: count - end)
+            pieces.insert(Piece(bytes: rest, since: piece.since), at: first + 1)
+        case .copied(let bytes):
+            pieces[first].bytes = .copied(Array(bytes[..<end]))
+            pieces.insert(Piece(bytes: .copied(Array(bytes[end...])), since: piece.since), at: first + 1)
+        }
     }
 
     private func withBytes(of bytes: Bytes, _ body: (UnsafeRawBufferPointer) -> Void) {

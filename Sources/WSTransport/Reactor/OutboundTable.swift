@@ -108,6 +108,8 @@ struct OutboundSlot {
         }
     }
 
+    func newestCount(of slot: UInt32) -> Int { unsafe Int(slots[Int(slot)].segment.count) }
+
     func hasNewest(of slot: UInt32) -> Bool { unsafe slots[Int(slot)].segment.count > 0 }
 
     var hasDirty: Bool { unsafe dirtyCount.pointee > 0 }

@@ -153,7 +153,7 @@ internal import Synchronization
         return connection
     }
 
-    private func connection(in slot: UInt32) -> StreamConnection? {
+    func connection(in slot: UInt32) -> StreamConnection? {
         Int(slot) < connections.count ? connections[Int(slot)] : nil
     }
 
@@ -317,6 +317,9 @@ internal import Synchronization
     }
 
     func chunk(of segment: Segment) -> FrameChunk { arena.chunks[Int(segment.chunk)] }
+
+    /// Of a connection's newest segment of this turn.
+    func turnBytes(of slot: UInt32) -> Int { outbound.newestCount(of: slot) }
 
     func hasTurnSegment(of slot: UInt32) -> Bool { outbound.hasNewest(of: slot) }
 

@@ -33,8 +33,9 @@ package final class StreamConnection {
     var tls: TLSFilter?
 
     private var carry: [UInt8] = []
-    private var backlog = Backlog()
-    private var segments: [Segment] = []
+    var backlog = Backlog()
+    /// What this turn has brought before its newest segment.
+    var segments: [Segment] = []
     private var isPaused = false
     private var isHandling = false
     private var sawEnd = false
@@ -165,15 +166,6 @@ package final class StreamConnection {
             reset()
             return false
         }
-    }
-
-    /// Drops what is unsent but for the frame that is partly on its way, to make room for a last word.
-    ///
-    /// - Parameter frameCount: the byte count of the frame that the bytes begin with.
-    package func dropUnsent(frameCount: (UnsafeRawBufferPointer) -> Int) {
-        segments = []
-        _ = reactor.takeTurnSegment(of: slot)
-        _ = unsafe backlog.truncate(frameCount: frameCount)
     }
 
     // MARK: Receiving

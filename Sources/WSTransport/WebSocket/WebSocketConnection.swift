@@ -17,6 +17,8 @@ package final class WebSocketConnection: StreamDriver {
     private var pingSent: MonotonicTime?
     /// What was reported; `nil` as long as it has not ended.
     private var ended: CloseEvent?
+    /// Whether all that the stream may have unsent are frames: the answer to the handshake has gone out.
+    private var hasOnlyFrames = false
     /// The peer broke the protocol, which it is told in the next turn.
     private var isFailing = false
 
@@ -44,6 +46,8 @@ package final class WebSocketConnection: StreamDriver {
         stream.maximumUnsent = options.values.maximumUnsent
         stream.reactor.counters.webSockets.add(1)
         scheduleKeepalive()
+        // The answer to the handshake goes out at this turn's end, if the socket takes it.
+        stream.reactor.runSoon { [weak self] in if let self, self.stream.unsentBytes == 0 { hasOnlyFrames = true } }
     }
 
     private var now: MonotonicTime { stream.reactor.now }
@@ -64,8 +68,33 @@ package final class WebSocketConnection: StreamDriver {
         unsafe payload.withUnsafeBytes { unsafe send(opcode, $0) }
     }
 
-    /// Sends a PING of at most 125 bytes.
-    package func ping(_ payload: [UInt8] = []) { send(.ping, Array(payload.prefix(125))) }
+    /// Sends a PING of at most 125 bytes; it does not wait for messages that wait.
+    package func ping(_ payload: [UInt8] = []) {
+        guard readyState == .open else { return }
+        unsafe payload.prefix(125).withUnsafeBytes { unsafe sendControl(.ping, $0) }
+    }
+
+    /// RFC 6455 §5.5.3: who has not taken the answer to one PING gets that to the newest only.
+    private func pong(_ payload: UnsafeRawBufferPointer) { unsafe sendControl(.pong, payload) }
+
+    /// Sends a PING or PONG before all frames of the backlog that have not begun.
+    private func sendControl(_ opcode: Opcode, _ payload: UnsafeRawBufferPointer) {
+        guard stream.isOpen else { return }
+        guard hasOnlyFrames, stream.unsentBytes > 0 else {
+            return unsafe sendFrame(opcode, payload, isCompressed: false)
+        }
+        var frame: [UInt8] = []
+        let key: MaskingKey? = isClient ? .random() : nil
+        unsafe FrameEncoder.appendFrame(opcode, payload, isCompressed: false, maskingKey: key, to: &frame)
+        unsafe stream.sendAhead(frame, isReplaceable: opcode == .pong) { unsafe frameCount($0) }
+    }
+
+    /// The byte count of the frame, of ours, that `bytes` begin with.
+    private func frameCount(_ bytes: UnsafeRawBufferPointer) -> Int {
+        let reading = unsafe FrameHeader.read(bytes, isMasked: isClient, allowsCompression: true)
+        guard case .whole(let header, let count) = reading else { return 1 }
+        return count + header.payloadLength
+    }
 
     private func sendFrame(_ opcode: Opcode, _ payload: UnsafeRawBufferPointer) {
         guard stream.isOpen else { return }
@@ -104,8 +133,8 @@ package final class WebSocketConnection: StreamDriver {
         }
     }
 
-    /// Bytes given to send that the socket has not taken.
-    package var bufferedAmount: Int { stream.unsentBytes }
+    /// Bytes given to send that the socket has not taken, those of this turn included.
+    package var bufferedAmount: Int { stream.bufferedBytes }
 
     /// Begins the closing handshake; nothing when it has begun.
     package func close(_ code: CloseCode = .normal, reason: String = "") {
@@ -129,10 +158,24 @@ package final class WebSocketConnection: StreamDriver {
         while let event = unsafe machine.next(bytes, &offset) {
             unsafe handle(event, bytes)
             if !stream.isOpen { break }
+            // Who is not read any more by its session, or sends without taking the answers, is let wait with the rest.
+            if stream.isReadingPaused { return offset }
+            if readyState == .open, stream.bufferedBytes > options.values.maximumUnsent / 2 {
+                waitForReader()
+                return offset
+            }
         }
-        // A peer that sends without taking the answers is let wait.
-        if stream.unsentBytes > options.values.maximumUnsent / 2, readyState == .open { stream.pauseReading() }
         return bytes.count
+    }
+
+    /// Reads on once everything has been sent.
+    private func waitForReader() {
+        stream.pauseReading()
+        // Where the socket takes it all at the turn's end there is no backlog, whose end would be told.
+        stream.reactor.runSoon { [weak self] in
+            guard let self, stream.unsentBytes == 0 else { return }
+            stream.resumeReading()
+        }
     }
 
     private func handle(_ event: WebSocketMachine.Event, _ bytes: UnsafeMutableRawBufferPointer) {
@@ -146,11 +189,10 @@ package final class WebSocketConnection: StreamDriver {
             stream.reactor.counters.messagesReceived.add(1)
             session?.received(opcode, whole.span)
         case .ping(.input(let range)):
-            guard stream.isOpen else { return }
-            unsafe sendFrame(.pong, UnsafeRawBufferPointer(rebasing: bytes[range]))
+            unsafe pong(UnsafeRawBufferPointer(rebasing: bytes[range]))
             session?.pinged(unsafe Self.copy(.input(range), of: bytes))
         case .ping(.assembled(let whole)):
-            unsafe whole.withUnsafeBytes { unsafe sendFrame(.pong, $0) }
+            unsafe whole.withUnsafeBytes { unsafe pong($0) }
             session?.pinged(whole)
         case .pong(let payload):
             if let sent = pingSent { roundTrip = now.nanoseconds(since: sent) }
@@ -227,6 +269,7 @@ package final class WebSocketConnection: StreamDriver {
     }
 
     package func drained() {
+        hasOnlyFrames = true
         stream.resumeReading()
         scheduleKeepalive()
         session?.drained()
@@ -242,11 +285,7 @@ package final class WebSocketConnection: StreamDriver {
         guard readyState == .open, !isClient else { return stream.reset() }
         stream.reactor.counters.slowReaders.add(1)
         stream.maximumUnsent = .max
-        unsafe stream.dropUnsent { bytes in
-            let reading = unsafe FrameHeader.read(bytes, isMasked: false, allowsCompression: true)
-            guard case .whole(let header, let count) = reading else { return 1 }
-            return count + header.payloadLength
-        }
+        unsafe stream.dropUnsent { unsafe frameCount($0) }
         close(.tryAgainLater, reason: reason)
         // The session ends now; the closing handshake may take its time.
         report(CloseEvent(code: .tryAgainLater, reason: reason, wasClean: false))

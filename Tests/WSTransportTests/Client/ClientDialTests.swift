@@ -45,6 +45,7 @@ struct ClientDialTests {
         let (result, open) = try await Self.dial(addresses, delay: 60_000_000_000)
         #expect(result == .success(addresses[1]))
         #expect(open == 1)
+        withExtendedLifetime(server) {}
     }
 
     /// A listener whose queue is full answers nobody, as an address behind a firewall does.
@@ -55,6 +56,7 @@ struct ClientDialTests {
         let (result, open) = try await Self.dial(addresses, delay: 20_000_000)
         #expect(result == .success(addresses[1]))
         #expect(open == 1, "the silent one is given up")
+        withExtendedLifetime(server) {}
         let (late, rest) = try await Self.dial(
             [silent.address, silent.address], delay: 1_000_000, timeout: 150_000_000)
         #expect(late == .failure(.timedOut))

@@ -112,16 +112,20 @@ private final class OrderedSession: WebSocketSession {
         case "close": socket.close(CloseCode(rawValue: UInt16(order[1]) ?? 0), reason: String(order[2]))
         case "terminate": socket.terminate()
         case "origin": socket.send(.text, Array((origin ?? "none").utf8))
-        case "flood":
-            // Message number n is of n's last byte, over and over.
-            for number in 0..<(Int(order[1]) ?? 0) {
-                socket.send(.binary, [UInt8](repeating: UInt8(truncatingIfNeeded: number), count: Int(order[2]) ?? 0))
-            }
+        case "flood": flood(socket, Int(order[1]) ?? 0, Int(order[2]) ?? 0)
+        case "flood-first": house.first.map { flood($0, Int(order[1]) ?? 0, Int(order[2]) ?? 0) }
         case "count": answer(house.openCount)
         case "unsent-to-first": answer(house.first?.bufferedAmount ?? -1)
         case "deaf": socket.stream.pauseReading()
         case "wake-first": house.first?.stream.resumeReading()
         default: socket.send(opcode, bytes)
+        }
+    }
+
+    /// Sends messages, of which number n is of n's last byte, over and over.
+    private func flood(_ socket: WebSocketConnection, _ count: Int, _ size: Int) {
+        for number in 0..<count {
+            socket.send(.binary, [UInt8](repeating: UInt8(truncatingIfNeeded: number), count: size))
         }
     }
 

@@ -14,7 +14,7 @@ struct HTTPRefusalTests {
         ("GET / HTTP/1.1\r\nHost : h\r\n\r\n", 400), ("GET / HTTP/1.1\r\nHost: h\r\n folded\r\n\r\n", 400),
         ("GET / HTTP/1.1\r\nHost: h\r\nX: a\u{0}b\r\n\r\n", 400), ("\u{16}\u{3}\u{1}", 400),
         ("GET / HTTP/2.0\r\nHost: h\r\n\r\n", 505), ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
-        ("GET /" + String(repeating: "a", count: 20_000), 431),
+        ("GET /" + String(repeating: "a", count: 20_000), 414),
         ("GET / HTTP/1.1\r\nHost: h\r\n" + (0..<200).map { "A\($0): b\r\n" }.joined() + "\r\n", 431),
     ])
     func refusesBadHeads(request: String, status: Int) throws {

@@ -193,10 +193,9 @@ struct HTTPStreamTests {
     @Test(arguments: [4096, 4 << 20])
     func producesWhatIsTaken(sendBytes: Int32) throws {
         let log = EventLog()
-        let house = try HTTPHouse(routes: { routing, stage in
-            routing.add(["GET"], "/produced") { exchange in
+        let house = try HTTPHouse(routes: { routing, _ in
+            routing.add(["GET"], exactly: "/produced") { exchange in
                 guard let stream = exchange.startStream([:]) else { return }
-                stage.kept.append(stream)
                 var left = 400
                 func produce() {
                     if stream.bufferedAmount > 0 { log.add("too early") }

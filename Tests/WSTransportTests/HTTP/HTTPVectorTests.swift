@@ -90,7 +90,9 @@ struct HTTPVectorTests {
     @Test func holdsLittleForWhoAsksWithoutReading() throws {
         let house = try HTTPHouse(routes: { routing, _ in
             let text = String(repeating: "a", count: 10_000)
-            routing.add(["GET"], "/large") { $0.respond(OutgoingResponse(contentType: "text/plain", text: text)) }
+            routing.add(["GET"], exactly: "/large") {
+                $0.respond(OutgoingResponse(contentType: "text/plain", text: text))
+            }
         })
         let peer = try house.connect(sendBytes: 4096)
         let request = "GET /large HTTP/1.1\r\nHost: h\r\n\r\n"

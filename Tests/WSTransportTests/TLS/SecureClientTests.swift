@@ -44,9 +44,13 @@ struct SecureClientTests {
         var options = try Self.options()
         options.maximumHeld = 1
         let client = try await WS.connect(server.endpoint, path: "/", options: options)
-        // One turn's 200 MB are beyond what the server may have unsent, 64 MiB, once it looks.
-        try await client.send("flood 2000 50000")
-        try await client.send("flood 2000 50000")
+        // One turn's 100 MB are beyond what the server may have unsent, 64 MiB, once it looks: at the next turn's.
+        let other = try await WS.connect(server.endpoint, path: "/", options: Self.options())
+        for _ in 0..<2 {
+            try await other.send("flood-first 2000 50000")
+            try await other.send("unsent-to-first")
+            _ = try await other.receive()
+        }
         var count = 0
         do {
             while let message = try await client.receive() {
