@@ -48,6 +48,13 @@ final class SocketCore: Sendable {
         var hasReaders = false
         /// Whether a task tells the listeners.
         var isTelling = false
+        /// Whether a reader has taken a message, and has not come back for the next one.
+        var isReading = false
+        /// Whether the peer broke the protocol, which takes effect when all before it has been dealt with.
+        var isFailing = false
+
+        /// Whether nothing that came is still to be dealt with.
+        var isCaughtUp: Bool { happenings.isEmpty && !isTelling && messages.isEmpty && !isReading }
         /// Messages handed to the reactor that it has not sent yet, and what it has sent and the system not taken.
         var posted = 0
         var unsent = 0
@@ -125,7 +132,10 @@ final class SocketCore: Sendable {
     /// A message came; `true` when no more should come for now.
     func received(_ message: WebSocketMessage) -> Bool {
         let (reader, isFull) = state.withLock { state -> (Reader?, Bool) in
-            if !state.readers.isEmpty { return (state.readers.removeFirst().continuation, state.isFull) }
+            if !state.readers.isEmpty {
+                state.isReading = true
+                return (state.readers.removeFirst().continuation, state.isFull)
+            }
             if state.listeners.count(of: .message) > 0 {
                 state.happenings.append(.payload(.message(message)))
             } else if state.hasReaders || state.listeners.isEmpty {
@@ -205,7 +215,7 @@ final class SocketCore: Sendable {
         return try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { (reader: Reader) in
                 switch step(of: id, reader) {
-                case .wait: break
+                case .wait: noticeCatchingUp()
                 case .cancelled: reader.resume(throwing: CancellationError())
                 case .message(let message, let hasRoom):
                     reader.resume(returning: message)
@@ -229,8 +239,10 @@ final class SocketCore: Sendable {
             guard let message = state.messages.popFirst() else {
                 if let event = state.ended { return .ended(event) }
                 state.readers.append((id, reader))
+                state.isReading = false
                 return .wait
             }
+            state.isReading = true
             return .message(message, madeRoom: release(message.length + Self.overhead, &state))
         }
     }
@@ -241,6 +253,24 @@ final class SocketCore: Sendable {
         guard state.isFull, state.heldBytes <= limits.held / 2 else { return false }
         state.isFull = false
         return true
+    }
+
+    /// Whether the reactor is to be told when all that came has been dealt with; `false` where it has.
+    func awaitsCatchingUp() -> Bool {
+        state.withLock { state in
+            state.isFailing = !state.isCaughtUp
+            return state.isFailing
+        }
+    }
+
+    /// Tells the reactor, once, where it waits for that.
+    func noticeCatchingUp() {
+        let isDue = state.withLock { state in
+            guard state.isFailing, state.isCaughtUp else { return false }
+            state.isFailing = false
+            return true
+        }
+        if isDue { link.run(with: SocketSession.self) { $0?.caughtUp() } }
     }
 
     private func readOn() { link.run(with: SocketSession.self) { $0?.readOn() } }
@@ -282,6 +312,7 @@ final class SocketCore: Sendable {
             if hasRoom { readOn() }
             if case .close = happening { forgetListeners(of: socket) }
         }
+        noticeCatchingUp()
     }
 
     private func nextHappening() -> (Happening, [WebSocket.Listener])? {

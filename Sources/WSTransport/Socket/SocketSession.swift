@@ -13,6 +13,8 @@ final class SocketSession: WebSocketSession {
     private var senders: [Sent] = []
     private var isUpdateDue = false
     private var isClosing = false
+    /// Ends the connection to a peer that broke the protocol.
+    private var fail: (() -> Void)?
 
     /// Takes the place of `connection`'s session.
     init(_ connection: WebSocketConnection, _ core: SocketCore) {
@@ -60,7 +62,18 @@ final class SocketSession: WebSocketSession {
     /// Reads on after there was no room for what came.
     func readOn() { if !core.isFull { connection.stream.resumeReading() } }
 
+    /// Whoever receives has dealt with all that came before the peer broke the protocol.
+    func caughtUp() {
+        let fail = fail.take()
+        fail?()
+    }
+
     // MARK: From the connection
+
+    /// Tasks answer in a later turn than the one that brought the messages.
+    func isFailing(_ fail: @escaping () -> Void) {
+        if core.awaitsCatchingUp() { self.fail = fail } else { fail() }
+    }
 
     func received(_ opcode: Opcode, _ payload: Span<UInt8>) {
         guard !isClosing else { return }

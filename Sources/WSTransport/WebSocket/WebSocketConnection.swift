@@ -19,8 +19,8 @@ package final class WebSocketConnection: StreamDriver {
     private var ended: CloseEvent?
     /// Whether all that the stream may have unsent are frames: the answer to the handshake has gone out.
     private var hasOnlyFrames = false
-    /// The peer broke the protocol, which it is told in the next turn.
-    private var isFailing = false
+    /// The peer broke the protocol, which it is told by this, once what came before is answered.
+    private var failure: (() -> Void)?
 
     /// Shared by all sockets of a listener: an idle socket holds one reference.
     package final class Options: Sendable {
@@ -204,16 +204,25 @@ package final class WebSocketConnection: StreamDriver {
             stream.finish()
         case .failed(let code, let reason, let frame):
             stream.reactor.counters.protocolErrors.add(1)
-            readyState = .closing
-            isFailing = true
-            stream.setDeadline(nil)
-            // What came in order before the violation is answered first, and its answers may come at the turn's end.
-            stream.reactor.runSoon { [self] in
+            failure = { [unowned self] in
                 if !frame.isEmpty { stream.send(frame) }
                 report(CloseEvent(code: code, reason: reason, wasClean: false))
                 stream.finish()
             }
+            stream.setDeadline(now.advanced(byNanoseconds: options.values.closeTimeout))
+            // What came in order before the violation is answered first, and its answers may come at the turn's end.
+            stream.reactor.runSoon { [self] in
+                if let session { session.isFailing { [weak self] in self?.fail() } } else { fail() }
+            }
         }
+    }
+
+    /// Ends the connection to a peer that broke the protocol; once.
+    private func fail() {
+        guard let failure else { return }
+        self.failure = nil
+        stream.setDeadline(nil)
+        if stream.isOpen { failure() }
     }
 
     /// At most 125 bytes of a control frame.
@@ -239,7 +248,7 @@ package final class WebSocketConnection: StreamDriver {
     }
 
     package func receivedEnd() {
-        guard !isFailing else { return }
+        guard failure == nil else { return }
         report(CloseEvent(code: .abnormal, reason: "", wasClean: false))
         stream.finish()
     }
@@ -294,6 +303,7 @@ package final class WebSocketConnection: StreamDriver {
     // MARK: Keepalive
 
     package func deadlinePassed() {
+        guard failure == nil else { return fail() }
         switch readyState {
         case .closing, .closed, .connecting: terminate()
         case .open:
@@ -325,7 +335,7 @@ package final class WebSocketConnection: StreamDriver {
     }
 
     private func scheduleKeepalive() {
-        guard readyState == .open else { return }
+        guard readyState == .open, failure == nil else { return }
         var deadline: MonotonicTime?
         if let interval = options.values.pingInterval {
             let timeout = options.values.pingTimeout

@@ -57,6 +57,12 @@ package protocol WebSocketSession: AnyObject {
     /// Everything unsent has been sent, after there had been a backlog.
     func drained()
 
+    /// The peer broke the protocol, after everything that has been received.
+    ///
+    /// `fail` sends the CLOSE and ends the connection; until it is called, at once or in a later turn, what is sent still
+    /// goes out. The connection does not wait longer than for a closing handshake.
+    func isFailing(_ fail: @escaping () -> Void)
+
     /// The socket has ended; nothing follows. Comes once.
     func closed(_ event: CloseEvent)
 }
@@ -65,6 +71,7 @@ extension WebSocketSession {
     package func fellBehind() {}
 
     package func drained() {}
+    package func isFailing(_ fail: @escaping () -> Void) { fail() }
     package func pinged(_ payload: [UInt8]) {}
     package func ponged(_ payload: [UInt8]) {}
 }
