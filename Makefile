@@ -13,19 +13,22 @@ SECONDS ?= 30
 CYCLES ?= 1000
 # Options for pytest:  make test-process PYTEST="-k durability -x"
 PYTEST ?=
+# The Autobahn test suite:  make conformance WSTEST=/path/to/wstest
+WSTEST ?= wstest
 
 RELEASE := .build/release
+EXAMPLES := --package-path Examples --scratch-path .build/examples
 BENCHMARKS := --package-path Benchmarks --scratch-path .build/benchmarks
-CODE := Package.swift Sources Tests tools Benchmarks/Package.swift Benchmarks/Sources
+CODE := Package.swift Sources Tests Examples tools Benchmarks/Package.swift Benchmarks/Sources
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: run test build test-swift test-process test-conformance bench-counted sanitize lint format fuzz crash clean help dependencies test-dependencies
+.PHONY: run test build examples conformance test-swift test-process test-conformance bench-counted sanitize lint format fuzz crash clean help dependencies test-dependencies
 
 run: dependencies build ## Install what is missing, build release, start brokerd on 127.0.0.1:8080
 	exec $(RELEASE)/brokerd $(ARGS)
 
-test: test-dependencies lint test-swift build test-process test-conformance bench-counted ## Install what is missing, then run every check and test
+test: test-dependencies lint test-swift build examples test-process test-conformance bench-counted ## Install what is missing, then run every check and test
 
 build: ## Build brokerd and brokerctl, optimised
 	$(SWIFT) build -c release -j $(JOBS) --product brokerd
@@ -35,11 +38,17 @@ test-swift: ## Run the Swift tests
 	$(SWIFT) build --build-tests -j $(JOBS)
 	$(SWIFT) test --skip-build -j $(JOBS)
 
-test-process: ## Run the tests of the real processes (after `make build`)
+examples: ## Build the example programs, which the tests of the real processes use
+	$(SWIFT) build -c release -j $(JOBS) $(EXAMPLES)
+
+test-process: ## Run the tests of the real processes (after `make build examples`)
 	$(PYTHON) -m pytest Tests/Process $(PYTEST)
 
-test-conformance: ## Play the cases of RFC 6455 and RFC 7692 against brokerd (after `make build`)
+test-conformance: ## Play the cases of RFC 6455 and RFC 7692, both roles (after `make build examples`)
 	$(PYTHON) -m pytest Tests/Conformance $(PYTEST)
+
+conformance: test-dependencies build examples ## Run the Autobahn test suite, which you bring: WSTEST=/path/to/wstest
+	$(PYTHON) Tests/Conformance/autobahn.py --wstest "$(WSTEST)"
 
 bench-counted: ## Count instructions and allocations, and hold them against Benchmarks/thresholds.tsv
 	$(SWIFT) build -c release -j $(JOBS) $(BENCHMARKS) --product counted

@@ -1,6 +1,7 @@
 """One end of a WebSocket, in either role: encodes what a case says, and reads what comes without forgiving anything."""
 
 import socket
+import ssl
 import struct
 import time
 
@@ -163,6 +164,9 @@ class Peer:
     def end(self):
         """Our end of the stream, as the one who closes first."""
         try:
+            if isinstance(self.connection, ssl.SSLSocket):
+                # Our close_notify, and the peer's.
+                self.connection = self.connection.unwrap()
             self.connection.shutdown(socket.SHUT_WR)
         except OSError:
             pass

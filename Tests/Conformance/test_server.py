@@ -1,8 +1,10 @@
-"""The product as a server: a topic socket sends back what is sent to it. Over ws, and the base cases over wss."""
+"""The product as a server: brokerd's topic sockets, and the example that sends back what comes. Over ws, and the base cases over wss."""
 
 import json
+import os
 import socket
 import ssl
+import subprocess
 from urllib.parse import quote
 
 import pytest
@@ -11,12 +13,15 @@ from broker_process import Broker, free_port
 from case import Case, WeClose
 from catalogue import ALL, BASE, DEFLATE, LONG, by_number
 from certificates import Authority
+from command_line import REPOSITORY
 from deadlines import ANSWER_DEADLINE
 from deflate import BadParameters, Compression, Parameters, check_answer, read_parameters
 from deflate_cases import EVERY_OFFER
 from judge import expect, play
 from peer import Peer
 from raw_websocket import TEXT, handshake_request, read_head
+
+ECHO_SERVER = os.environ.get("ECHO_SERVER", str(REPOSITORY / ".build/examples/release/echo-server"))
 
 CONFIGURATION = """
 listen:
@@ -53,6 +58,30 @@ class EchoServer:
         return Peer(connection, is_client=True, received=rest), fields.get("sec-websocket-extensions")
 
 
+class ExampleServers:
+    """The example in two processes, one for each scheme; it takes any path."""
+
+    def __init__(self, directory):
+        authority = Authority(directory / "authority")
+        identity = authority.sign("server")
+        self.context = ssl.create_default_context(cafile=str(authority.file))
+        self.processes = [
+            subprocess.Popen([ECHO_SERVER, "0", *files], stdout=subprocess.PIPE, text=True)
+            for files in ([], [identity.certificate, identity.key])]
+        lines = [process.stdout.readline() for process in self.processes]
+        self.ports = {scheme: int(line.split()[-1]) for scheme, line in zip(["ws", "wss"], lines)}
+
+    connect = EchoServer.connect
+
+    def finish(self):
+        alive = [process.poll() is None for process in self.processes]
+        for process in self.processes:
+            process.kill()
+            process.wait()
+            process.stdout.close()
+        assert all(alive), "the example has ended during the tests"
+
+
 def serve(directory, compression):
     server = EchoServer(directory, compression)
     try:
@@ -73,6 +102,13 @@ def compressing(tmp_path_factory):
     yield from serve(tmp_path_factory.mktemp("compressing"), True)
 
 
+@pytest.fixture(scope="module")
+def examples(tmp_path_factory):
+    servers = ExampleServers(tmp_path_factory.mktemp("examples"))
+    yield servers
+    servers.finish()
+
+
 @pytest.mark.parametrize("scheme", ["ws", "wss"])
 @pytest.mark.parametrize("number", by_number(BASE))
 def test_base(server, scheme, number):
@@ -84,6 +120,18 @@ def test_base(server, scheme, number):
 @pytest.mark.parametrize("number", by_number(LONG))
 def test_long(server, number):
     play(by_number(LONG)[number], server.connect("ws", f"case/{number}")[0])
+
+
+@pytest.mark.parametrize("scheme", ["ws", "wss"])
+@pytest.mark.parametrize("number", by_number(BASE))
+def test_example(examples, scheme, number):
+    play(by_number(BASE)[number], examples.connect(scheme, number)[0])
+
+
+@pytest.mark.parametrize("number", by_number(DEFLATE))
+def test_example_compressed(examples, number):
+    """Unlike brokerd it refers to what it has sent before, where the client lets it."""
+    play_compressed(examples, by_number(DEFLATE)[number])
 
 
 # With compression agreed upon, what is sent without it is judged in the same way.
@@ -118,13 +166,16 @@ def finish(number, peer):
 
 @pytest.mark.parametrize("number", by_number(DEFLATE))
 def test_compressed(compressing, number):
-    case = by_number(DEFLATE)[number]
-    peer, answer = agree(compressing, f"case/{number}", case.offers)
+    play_compressed(compressing, by_number(DEFLATE)[number])
+
+
+def play_compressed(server, case):
+    peer, answer = agree(server, f"case/{case.number}", case.offers)
     assert answer is not None
     for message in case.messages():
         peer.send_message(case.opcode, message, case.fragment)
         expect(peer, case.opcode, message)
-    finish(number, peer)
+    finish(case.number, peer)
 
 
 @pytest.mark.parametrize("offer", EVERY_OFFER, ids=Parameters.field)

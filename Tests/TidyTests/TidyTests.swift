@@ -8,7 +8,8 @@ struct TidyTests {
 
     /// Everything that is handed out: code, settings, scripts and prose.
     static let everything =
-        ["Sources", "Tests", "Benchmarks", "Config", "deploy", "docs", "tools", ".ci"].flatMap(Repository.files)
+        ["Sources", "Tests", "Examples", "Benchmarks", "Config", "deploy", "docs", "tools", ".ci"].flatMap(
+            Repository.files)
         + ["Package.swift", "Makefile", "README.md", "CONTRIBUTING.md", "CHANGELOG.md"].filter(Repository.exists)
 
     @Test func findsTheRepository() {

@@ -1,0 +1,18 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// Programs that use WSTransport as a stranger does: through its public face, from a package of their own.
+let package = Package(
+    name: "examples",
+    products: [
+        .executable(name: "echo-client", targets: ["EchoClient"]),
+        .executable(name: "echo-server", targets: ["EchoServer"]),
+    ],
+    dependencies: [
+        .package(name: "broker", path: "..")
+    ],
+    targets: [
+        .executableTarget(name: "EchoClient", dependencies: [.product(name: "WSTransport", package: "broker")]),
+        .executableTarget(name: "EchoServer", dependencies: [.product(name: "WSTransport", package: "broker")]),
+    ]
+)
