@@ -3,7 +3,8 @@
 #
 #   tools/sanitize.sh thread|address [FILTER]
 #
-# What is built is kept in .build/thread and .build/address. Nothing is suppressed.
+# What is built is kept in .build/thread and .build/address. The thread sanitizer suppresses nothing, the address sanitizer
+# one function of Foundation: tools/sanitizer/address.supp.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -20,7 +21,8 @@ case "$kind" in
         ;;
     address)
         # Swift's runtime keeps what it has made of generic types for ever, and says so to nobody.
-        export ASAN_OPTIONS="detect_leaks=0 detect_stack_use_after_return=1 ${ASAN_OPTIONS:-}"
+        export ASAN_OPTIONS="detect_leaks=0 detect_stack_use_after_return=1"
+        ASAN_OPTIONS+=" suppressions=$PWD/tools/sanitizer/address.supp"
         ;;
     *)
         printf 'usage: tools/sanitize.sh thread|address [FILTER]\n' >&2

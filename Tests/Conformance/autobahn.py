@@ -99,12 +99,14 @@ class Suite:
         """What the suite as a server says of the example client."""
         port = free_port()
         scheme = "wss" if secure else "ws"
-        file, reports = self.specification(
-            name, cases, list(excluded), options={"failByDrop": False}, url=f"{scheme}://127.0.0.1:{port}")
+        members = {"options": {"failByDrop": False}, "url": f"{scheme}://127.0.0.1:{port}"}
+        if secure:
+            # The suite has options for them, too, and does not look at those.
+            members.update(cert=str(self.identity.certificate), key=str(self.identity.key))
+        file, reports = self.specification(name, cases, list(excluded), **members)
         command = [self.program, "-m", "fuzzingserver", "-s", file, "-u", "0"]
         testee = [TESTEE, f"{scheme}://localhost:{port}", "--suite"]
         if secure:
-            command += ["-c", self.identity.certificate, "-k", self.identity.key]
             testee += ["--ca-file", self.authority.file]
         with open(self.directory / f"{name}.log", "wb") as log:
             server = subprocess.Popen(command, stdout=log, stderr=log)

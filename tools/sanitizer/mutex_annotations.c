@@ -6,7 +6,7 @@
 // reports a race inside `withLock` that is none. These functions take the place of the three that wait and wake, call
 // them, and say in between what they did to the lock at the address `self`.
 //
-// Preloaded into the tests by tools/sanitize.sh. Nothing else of the report is changed or suppressed.
+// Preloaded into the tests by tools/sanitize.sh. Nothing else of a report is changed, and none is suppressed.
 
 #define _GNU_SOURCE
 #include <dlfcn.h>
