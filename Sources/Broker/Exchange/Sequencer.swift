@@ -182,7 +182,7 @@ package final class Sequencer: Sendable {
         state.withLock { state in
             state.commits += 1
             state.overlay = state.overlay.filter { $0.value.seq > settlement.committedUpTo }
-            state.pending.removeFirst(state.pending.count { $0.seq <= settlement.committedUpTo })
+            state.pending.removeFirst(Self.place(after: settlement.committedUpTo, in: state.pending))
             for inbox in state.inboxes { inbox.mailbox.post(.settled(settlement)) }
         }
     }
