@@ -68,12 +68,14 @@ struct MessageObjectTests {
     }
 
     @Test(arguments: forms)
-    func aLineIsTheObjectAndAnEventHasItsNumber(_ form: Form) throws {
+    func aLineIsTheObjectAndALiveEventHasItsNumber(_ form: Form) throws {
         let message = try form.message()
         let object = MessageObject.encode(message, hasOperation: false, isSnapshot: form.isSnapshot)
         #expect(WireForm.lines.text(of: message, isSnapshot: form.isSnapshot) == object + [10])
         let event = WireForm.events.text(of: message, isSnapshot: form.isSnapshot)
-        #expect(event == Array("id: 7\ndata: ".utf8) + object + [10, 10])
+        // Retained values come in the order of their topics, so their numbers are no place to go on from.
+        let id = form.isSnapshot ? "" : "id: 7\n"
+        #expect(event == Array("\(id)data: ".utf8) + object + [10, 10])
     }
 
     /// JSON may be published with line ends between its tokens; a line, or an event's data, has none inside.
