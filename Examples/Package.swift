@@ -5,14 +5,18 @@ import PackageDescription
 let package = Package(
     name: "examples",
     products: [
+        .executable(name: "door", targets: ["Door"]),
         .executable(name: "echo-client", targets: ["EchoClient"]),
         .executable(name: "echo-server", targets: ["EchoServer"]),
+        .executable(name: "raw-frames", targets: ["RawFrames"]),
     ],
     dependencies: [
         .package(name: "broker", path: "..")
     ],
     targets: [
+        .executableTarget(name: "Door", dependencies: [.product(name: "WSTransport", package: "broker")]),
         .executableTarget(name: "EchoClient", dependencies: [.product(name: "WSTransport", package: "broker")]),
         .executableTarget(name: "EchoServer", dependencies: [.product(name: "WSTransport", package: "broker")]),
+        .executableTarget(name: "RawFrames", dependencies: [.product(name: "WSTransport", package: "broker")]),
     ]
 )
