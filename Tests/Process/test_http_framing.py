@@ -4,6 +4,7 @@ The requests are those of the transport's own vectors, with paths that the broke
 """
 
 import json
+import re
 import socket
 import time
 from pathlib import Path
@@ -53,7 +54,7 @@ def test_every_ambiguity_is_refused_and_closed(broker, bystander, request_, stat
         head, _, body = answer.partition(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 %d " % status), answer
         assert b"\r\nConnection: close" in head and json.loads(body)["error"]["message"], answer
-        assert answer.count(b"HTTP/1.1 ") == 1, "something behind it was taken for a request"
+        assert len(re.findall(rb"HTTP/1\.1 \d{3} ", answer)) == 1, "something behind it was taken for a request"
 
 
 def test_the_bystander_sees_nothing_of_what_is_smuggled(broker):

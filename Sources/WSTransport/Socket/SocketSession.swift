@@ -34,7 +34,7 @@ final class SocketSession: WebSocketSession {
             return core.sent(payload.count, unsent: 0)
         }
         connection.send(type, payload)
-        core.sent(payload.count, unsent: connection.bufferedAmount + payload.count)
+        core.sent(payload.count, unsent: connection.bufferedAmount)
         if let sent { senders.append(sent) }
         update()
     }

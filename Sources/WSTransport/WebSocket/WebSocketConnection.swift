@@ -294,7 +294,8 @@ package final class WebSocketConnection: StreamDriver {
         guard readyState == .open, !isClient else { return stream.reset() }
         stream.reactor.counters.slowReaders.add(1)
         stream.maximumUnsent = .max
-        unsafe stream.dropUnsent { unsafe frameCount($0) }
+        // Before that it would drop the answer to the handshake.
+        if hasOnlyFrames { unsafe stream.dropUnsent { unsafe frameCount($0) } }
         close(.tryAgainLater, reason: reason)
         // The session ends now; the closing handshake may take its time.
         report(CloseEvent(code: .tryAgainLater, reason: reason, wasClean: false))
