@@ -15,7 +15,10 @@ package final class Broker {
     package let listen: [String]
     /// Where a damaged store was moved; `nil`: the store was in order.
     package let movedAside: String?
+    /// How long the store's pages were checked at this start, in milliseconds; `nil`: there was no need for it.
+    package let checkMilliseconds: Int?
 
+    private let store: LMDBStore
     private let figures: Figures
     private let storeThread: StoreThread
     private let sequencer: Sequencer
@@ -32,6 +35,8 @@ package final class Broker {
         certificates = try Certificates(settings.listen)
         let store = try Self.openStore(settings)
         movedAside = store.movedAside
+        checkMilliseconds = store.store.checkNanoseconds.map { Int($0 / 1_000_000) }
+        self.store = store.store
         let sequencer = try Self.wrap { () throws(StorageError) in
             try Sequencer(store: store.store, rules: HistoryRules(settings))
         }
@@ -50,7 +55,8 @@ package final class Broker {
             reactors: transport, shards: counters, sequencer: sequencer, store: store.store, storeThread: storeThread)
         let facts = BrokerFacts(
             figures: figures, listen: listen, dataDirectory: settings.dataDirectory, epoch: store.store.epoch,
-            movedAside: movedAside)
+            movedAside: movedAside,
+            backup: { [store = self.store] (path) throws(StorageError) in try store.backup(to: path) })
         let door = Door(figures: figures)
         var remotes: [Remote] = []
         for _ in 0..<count { remotes.append(try Self.wrap { () throws(Errno) in try Remote() }) }
@@ -151,6 +157,7 @@ package final class Broker {
         while figures.connections > 0, MonotonicTime.now < deadline { pause(milliseconds: 5) }
         for remote in remotes { remote.run { $0.stop() } }
         for thread in threads { thread.join() }
+        store.close()
         sockets.removePaths()
     }
 

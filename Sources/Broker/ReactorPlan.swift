@@ -34,6 +34,8 @@ struct ReactorPlan: Sendable {
             shard.stopActions.append { server.stop() }
         }
         if let descriptor = sockets.takeAdmin(reactor: index) {
+            // On one reactor, as the administration is.
+            SystemTopics(shard, facts.figures, version: BrokerVersion.current).begin()
             shard.keep(AdminDesk(shard: shard, everyone: remotes, facts: facts))
             var options = WebSocketOptions(settings)
             // Nothing is gained on the same machine.

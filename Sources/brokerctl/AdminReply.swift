@@ -14,35 +14,24 @@ struct AdminReply {
     static func ask(
         _ options: ConnectionOptions, _ verb: String, _ members: (inout JSONWriter) -> Void = { _ in }
     ) async throws -> AdminReply {
-        let endpoint = try options.adminEndpoint()
-        var writer = JSONWriter()
-        writer.beginObject()
-        writer.member("id", 1)
-        writer.member("verb", verb)
-        members(&writer)
-        writer.endObject()
-        var settings = ClientOptions()
-        settings.subprotocols = ["broker.admin.v1.json"]
-        // Somebody waits for this answer: a broker that hangs is found out sooner than an idle one.
-        settings.webSocket.pingInterval = 5_000_000_000
-        let client: WebSocket
-        do throws(ConnectError) {
-            client = try await WS.open(WebSocketURL(endpoint: endpoint, path: "/admin"), client: settings)
+        let question = AdminConnection.question(verb, members)
+        let admin = try await AdminConnection(options)
+        let reply = try await admin.ask(question)
+        await admin.close()
+        return reply
+    }
+
+    /// Which question an answer is to.
+    static func identifier(of answer: [UInt8]) throws(Failure) -> Int {
+        do throws(JSONError) {
+            return try JSONObject.parse(answer.span, maximumDepth: maximumDepth).integer("id", as: Int.self) ?? 0
         } catch {
-            throw Failure.connecting(endpoint, error)
-        }
-        do {
-            try await client.send(.text, writer.bytes)
-            guard let message = try await client.receive() else { throw Failure.closed(endpoint, client.closeEvent) }
-            let reply = try AdminReply(message.body)
-            await client.end()
-            return reply
-        } catch is WS.Error {
-            throw Failure.closed(endpoint, client.closeEvent)
+            throw .notUnderstood(error)
         }
     }
 
-    private init(_ answer: [UInt8]) throws(Failure) {
+    /// Reads an answer; throws where it is a refusal.
+    init(_ answer: [UInt8]) throws(Failure) {
         var refusal: String?
         do throws(JSONError) {
             let object = try JSONObject.parse(answer.span, maximumDepth: Self.maximumDepth)

@@ -23,7 +23,8 @@ struct BrokerControl: AsyncParsableCommand {
         version: "brokerctl \(BrokerVersion.current)",
         subcommands: [
             StatusCommand.self, ClientsCommand.self, TopicsCommand.self, SubscriptionsCommand.self,
-            RetainedCommand.self, PublishCommand.self, SubscribeCommand.self, ConfigCommand.self,
+            RetainedCommand.self, PublishCommand.self, SubscribeCommand.self, BackupCommand.self,
+            RestoreCommand.self, ConfigCommand.self,
         ])
 
     @OptionGroup var connection: ConnectionOptions

@@ -1,8 +1,8 @@
 /// The verbs of the contract that this version does not have: said so, instead of "unknown".
 enum FutureVerbs {
     private static let verbs: [[String]] = [
-        ["top"], ["log"], ["users"], ["token"], ["acl"], ["backup"], ["restore"], ["drain"], ["check"], ["bench"],
-        ["completions"], ["retained", "export"], ["retained", "import"], ["config", "reload"],
+        ["top"], ["log"], ["users"], ["token"], ["acl"], ["drain"], ["check"], ["bench"],
+        ["completions"], ["config", "reload"],
     ]
 
     /// Refuses `arguments` that begin, after options, with one of them.

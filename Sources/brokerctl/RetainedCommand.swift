@@ -13,8 +13,12 @@ struct RetainedCommand: AsyncParsableCommand {
               brokerctl retained get camera/1 > picture.png
               brokerctl retained set sensors/1/temp 21.5
               brokerctl retained delete 'sensors/#'
+              brokerctl retained export > values.jsonl
             """,
-        subcommands: [ListRetained.self, GetRetained.self, SetRetained.self, DeleteRetained.self])
+        subcommands: [
+            ListRetained.self, GetRetained.self, SetRetained.self, DeleteRetained.self,
+            ExportRetained.self, ImportRetained.self,
+        ])
 
     @OptionGroup var connection: ConnectionOptions
 }
@@ -127,7 +131,7 @@ struct DeleteRetained: AsyncParsableCommand {
         discussion: """
             Examples:
               brokerctl retained delete sensors/1/temp
-              brokerctl retained delete 'sensors/#'
+              brokerctl retained delete 'sensors/#' --dry-run
             """)
 
     @OptionGroup var connection: ConnectionOptions
@@ -135,10 +139,17 @@ struct DeleteRetained: AsyncParsableCommand {
     @Argument(help: "The topic, or a filter with wildcards.")
     var filter: String
 
+    @Flag(help: "Delete nothing, and print how many there are.")
+    var dryRun = false
+
     func run() async throws {
-        let reply = try await AdminReply.ask(connection, "retained.delete") { $0.member("filter", filter) }
+        let reply = try await AdminReply.ask(connection, "retained.delete") { writer in
+            writer.member("filter", filter)
+            if dryRun { writer.member("dryRun", true) }
+        }
         if connection.json { return reply.print() }
-        let deleted = try reply.read { (result) throws(JSONError) in try result.integer("deleted", as: Int.self) ?? 0 }
-        Output.print(String(deleted))
+        let member = dryRun ? "matching" : "deleted"
+        let count = try reply.read { (result) throws(JSONError) in try result.integer(member, as: Int.self) ?? 0 }
+        Output.print(String(count))
     }
 }

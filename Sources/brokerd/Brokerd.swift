@@ -61,6 +61,11 @@ struct Brokerd: ParsableCommand {
                 "the store was damaged and has been moved aside; a new, empty one was made",
                 metadata: ["path": "\(aside)"])
         }
+        if let milliseconds = broker.checkMilliseconds {
+            log.debug(
+                "the store is not as an orderly end or its last commit left it, so its pages were checked",
+                metadata: ["milliseconds": "\(milliseconds)"])
+        }
         if descriptors < settings.limits.connections {
             log.debug(
                 "fewer descriptors than limits.connections: accepting pauses when they run out",

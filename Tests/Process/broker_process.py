@@ -5,6 +5,7 @@ import json
 import os
 import random
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -41,7 +42,7 @@ class Broker:
     """One data directory and port, and the brokerd that serves them; it can be killed and started again."""
 
     def __init__(self, directory, config=None, arguments=(), port=None, configured_listen=False,
-                 environment=None):
+                 environment=None, limits=None):
         self.directory = Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
         self.data = self.directory / "data"
@@ -50,6 +51,8 @@ class Broker:
         self.config_file = None
         self.configured_listen = configured_listen
         self.environment = dict(environment or {})
+        # What the kernel grants the process: {resource.RLIMIT_…: count}.
+        self.limits = dict(limits or {})
         if config is not None:
             self.config_file = self.directory / "broker.yaml"
             self.config_file.write_text(config)
@@ -85,7 +88,11 @@ class Broker:
         """The process alone, which nobody reads or waits for."""
         return subprocess.Popen(
             self.command(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            cwd=self.directory, env=os.environ | self.environment)
+            cwd=self.directory, env=os.environ | self.environment, preexec_fn=self._take_limits if self.limits else None)
+
+    def _take_limits(self):
+        for kind, count in self.limits.items():
+            resource.setrlimit(kind, (count, count))
 
     def _read_lines(self, stream):
         for line in stream:

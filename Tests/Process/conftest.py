@@ -34,8 +34,8 @@ def start_broker(request, tmp_path):
     """Makes and starts brokers; all end with the test, and must end well."""
     request.node.brokers = brokers = []
 
-    def start(config=None, arguments=(), name=None, **options):
-        broker = Broker(tmp_path / (name or f"broker{len(brokers)}"), config, arguments, **options)
+    def start(config=None, arguments=(), name=None, directory=None, **options):
+        broker = Broker(directory or tmp_path / (name or f"broker{len(brokers)}"), config, arguments, **options)
         brokers.append(broker)
         return broker.start()
 

@@ -3,7 +3,7 @@
 //
 // Every write, sync and truncation of these files goes into a journal before it goes to the file, so that
 // fragile_disk.py can say afterwards what a disk would hold on which only synced writes are sure to be. And a page of
-// memory shared with the test says which calls are to fail.
+// memory shared with the test says which calls are to fail, and by how much the clock is wrong.
 //
 //     FRAGILE_DIRECTORY   the directory whose files are meant, as the kernel names it
 //     FRAGILE_JOURNAL     the journal's file; records are appended
@@ -23,6 +23,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 struct faults {
@@ -30,6 +31,7 @@ struct faults {
     volatile int64_t failing_dsync_writes;  // so many writes through O_DSYNC fail with EIO
     volatile int64_t disk_size;             // writes past this offset fail with ENOSPC; 0: they do not
     volatile int64_t failed;                // calls that were made to fail
+    volatile int64_t clock_offset;          // seconds that the clock of the day is ahead
 };
 
 enum { maximum_descriptors = 65536, maximum_files = 200 };
@@ -48,6 +50,7 @@ static ssize_t (*real_pwrite)(int, const void *, size_t, off64_t);
 static ssize_t (*real_writev)(int, const struct iovec *, int);
 static ssize_t (*real_pwritev)(int, const struct iovec *, int, off64_t);
 static ssize_t (*real_write)(int, const void *, size_t);
+static int (*real_clock_gettime)(clockid_t, struct timespec *);
 static int (*real_fsync)(int), (*real_fdatasync)(int), (*real_close)(int), (*real_ftruncate)(int, off64_t);
 
 __attribute__((constructor)) static void begin(void) {
@@ -55,6 +58,7 @@ __attribute__((constructor)) static void begin(void) {
     real_pwrite = dlsym(RTLD_NEXT, "pwrite64");
     real_writev = dlsym(RTLD_NEXT, "writev");
     real_pwritev = dlsym(RTLD_NEXT, "pwritev64");
+    real_clock_gettime = dlsym(RTLD_NEXT, "clock_gettime");
     real_fsync = dlsym(RTLD_NEXT, "fsync");
     real_fdatasync = dlsym(RTLD_NEXT, "fdatasync");
     real_close = dlsym(RTLD_NEXT, "close");
@@ -218,4 +222,11 @@ int ftruncate(int descriptor, off_t length) { return ftruncate64(descriptor, len
 int close(int descriptor) {
     if (descriptor >= 0 && descriptor < maximum_descriptors) files[descriptor] = 0;
     return real_close(descriptor);
+}
+
+int clock_gettime(clockid_t clock, struct timespec *time) {
+    if (real_clock_gettime == NULL) real_clock_gettime = dlsym(RTLD_NEXT, "clock_gettime");
+    int result = real_clock_gettime(clock, time);
+    if (result == 0 && faults != NULL && clock == CLOCK_REALTIME) time->tv_sec += faults->clock_offset;
+    return result;
 }

@@ -152,3 +152,42 @@ def test_a_data_directory_belongs_to_one_broker(broker):
 def test_the_data_directory_is_nobody_elses_business(broker):
     assert broker.data.stat().st_mode & 0o077 == 0
     assert broker.admin_socket.stat().st_mode & 0o777 == 0o600
+
+
+# Acknowledgements
+
+
+@pytest.mark.parametrize("retain", [True, False])
+@pytest.mark.parametrize("ack", ["routed", "stored", None])
+def test_the_answer_says_what_was_reached(broker, retain, ack):
+    """`stored` is the default of retained messages; what is not to be stored is never said to be."""
+    wanted = retain and ack != "routed"
+    options = ({"retain": True} if retain else {}) | ({"ack": ack} if ack else {})
+    query = "&".join((["retain"] if retain else []) + ([f"ack={ack}"] if ack else []))
+    assert broker.publish("ack/http", "x", query)["stored"] is wanted
+    assert broker.session().publish("ack/json", 1, **options)["stored"] is wanted
+    done = broker.control("pub", "ack/control", "x", *(["--retain"] if retain else []),
+                          *(["--ack", ack] if ack else []), "--json")
+    assert done.returncode == 0 and json.loads(done.stdout)["stored"] is wanted
+
+
+def test_many_publishers_share_a_sync(broker):
+    before = broker.metrics()
+    sessions = [broker.session() for _ in range(10)]
+    for session in sessions:
+        session.websocket.send_text("\n".join(
+            json.dumps({"op": "publish", "id": number, "topic": f"group/{number}", "data": number, "retain": True})
+            for number in range(100)))
+    for session in sessions:
+        for _ in range(100):
+            assert session.expect("ok")["stored"] is True
+    after = broker.metrics()
+
+    def grown(name):
+        return after[name] - before[name]
+
+    assert grown("broker_store_messages_total") == grown("broker_store_commit_messages_sum") == 1000
+    assert 1 <= grown("broker_store_commit_messages_count") <= 250
+    assert grown("broker_store_commit_duration_seconds_count") >= grown("broker_store_commit_messages_count")
+    assert grown("broker_store_commit_duration_seconds_sum") > 0
+    assert after['broker_store_commit_messages_bucket{le="+Inf"}'] == after["broker_store_commit_messages_count"]

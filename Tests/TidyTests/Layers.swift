@@ -42,7 +42,7 @@ enum Layers {
         "Broker/Store": Layer(
             imports: ["CLMDB", "CLinux", "Glibc", "Synchronization", "WSTransport"], uses: ["Broker/Exchange"]),
         "Broker/Configuration": Layer(imports: ["CLinux", "CYAML", "Glibc"], uses: ["Broker/Topics"]),
-        "Broker/Metrics": Layer(imports: ["Synchronization", "WSTransport"], uses: ["Broker/Exchange"]),
+        "Broker/Metrics": Layer(imports: ["Glibc", "Synchronization", "WSTransport"], uses: ["Broker/Exchange"]),
         "Broker/Admin": Layer(
             imports: ["CLinux", "Glibc", "Synchronization", "WSTransport"],
             uses: ["Broker/Exchange", "Broker/Metrics"]),

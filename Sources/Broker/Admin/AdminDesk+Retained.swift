@@ -1,9 +1,9 @@
 internal import WSTransport
 
-/// The retained values, and the topics there are.
+/// The retained values.
 extension AdminDesk {
     /// The most rows of one answer.
-    private static let maximumRows = 10_000
+    static let maximumRows = 10_000
     /// How many keys of the store are looked at in one turn.
     private static let visits = 1_000
 
@@ -34,8 +34,8 @@ extension AdminDesk {
 
     func setRetained(_ question: AdminQuestion, _ then: @escaping Completion) throws(Refusal) {
         let topic = try topic(question)
-        guard let data = question.data else { throw Refusal(.badRequest, "data: expected a string.") }
-        var draft = Draft(topic: topic, payload: data, kind: .text)
+        guard let data = question.data else { throw Refusal(.badRequest, "data is missing.") }
+        var draft = Draft(topic: topic, payload: data, kind: question.isJSON ? .json : .text)
         if let encoding = question.encoding {
             guard encoding == "base64" else {
                 throw Refusal(.badRequest, "encoding: expected \"base64\", found \"\(encoding)\".")
@@ -48,10 +48,17 @@ extension AdminDesk {
         }
         draft.contentType = question.type
         try Content.check(question.type)
-        if draft.contentType != nil, draft.kind == .text {
+        if let name = question.kind {
+            draft.kind = try Self.kind(name, of: draft.payload, question)
+        } else if draft.contentType != nil, draft.kind == .text {
             draft.kind = Content.kind(of: draft.payload, type: question.type)
         }
         if let seconds = question.timeToLive { draft.timeToLive = try Content.timeToLive(seconds: seconds) }
+        if let expires = question.expires {
+            let (rest, isNonsense) = expires.subtractingReportingOverflow(Lifetime.now)
+            guard rest > 0, !isNonsense else { return then(.success(AdminAnswer { $0.member("expired", true) })) }
+            draft.timeToLive = rest
+        }
         try publish(draft) { result in
             then(
                 result.map { receipt in
@@ -63,32 +70,75 @@ extension AdminDesk {
         }
     }
 
+    /// The kind that somebody names, where the data can be of it.
+    private static func kind(
+        _ name: String, of data: [UInt8], _ question: AdminQuestion
+    ) throws(Refusal) -> Message.Kind {
+        switch name {
+        case "text" where question.encoding == nil && !question.isJSON: return .text
+        case "json" where JSONScanner.validate(data.span): return .json
+        case "binary": return .binary
+        case "text", "json": throw Refusal(.badRequest, "data: not of the kind \(name).")
+        default: throw Refusal(.badRequest, "kind: expected text, json or binary, found \"\(name)\".")
+        }
+    }
+
     func deleteRetained(_ question: AdminQuestion, _ then: @escaping Completion) throws(Refusal) {
         guard let filter = try filter(question) else { throw Refusal(.badFilter, "filter is missing.") }
+        if question.isTrial { return countRetained(filter, then) }
         if let topic = filter.literalTopic {
             return try publish(removal(of: topic, condition: .present)) { result in
                 then(result.map { _ in AdminAnswer { $0.member("deleted", 1) } })
             }
         }
-        var topics: [Topic] = []
-        scan(filter, after: nil) { message in
-            topics.append(message.topic)
+        remove(filter, after: nil, deleted: 0, then)
+    }
+
+    /// Says how many values would be deleted.
+    private func countRetained(_ filter: TopicFilter, _ then: @escaping Completion) {
+        var count = 0
+        scan(filter, after: nil) { _ in
+            count += 1
             return true
-        } then: { [self] end in
-            if case .failure(let refusal) = end { return then(.failure(refusal)) }
-            remove(topics, deleted: 0, then)
+        } then: { end in
+            then(
+                end.map { _ in
+                    AdminAnswer { writer in
+                        writer.member("deleted", 0)
+                        writer.member("matching", count)
+                    }
+                })
         }
     }
 
     /// Removes a bounded number at a time, each group when the one before is on disk.
-    private func remove(_ topics: [Topic], deleted: Int, _ then: @escaping Completion) {
-        let group = topics.prefix(Self.visits)
-        guard !group.isEmpty else { return then(.success(AdminAnswer { $0.member("deleted", deleted) })) }
-        var missing = group.count
-        var removed = deleted
+    private func remove(_ filter: TopicFilter, after position: Topic?, deleted: Int, _ then: @escaping Completion) {
+        var group: [Topic] = []
+        scan(filter, after: position) { message in
+            group.append(message.topic)
+            return group.count < Self.visits
+        } then: { [self] end in
+            switch end {
+            case .failure(let refusal): then(.failure(refusal))
+            case .success(let isFinished):
+                remove(group) { [self] result in
+                    guard case .success(let count) = result, !isFinished, let last = group.last else {
+                        return then(result.map { count in AdminAnswer { $0.member("deleted", deleted + count) } })
+                    }
+                    remove(filter, after: last, deleted: deleted + count, then)
+                }
+            }
+        }
+    }
+
+    /// Removes these values; `then` gets how many there were when they are gone from the disk.
+    private func remove(_ topics: [Topic], _ then: @escaping (Result<Int, Refusal>) -> Void) {
+        guard !topics.isEmpty else { return then(.success(0)) }
+        var missing = topics.count
+        var removed = 0
         var failure: Refusal?
-        for topic in group {
-            let completion: (Result<Receipt, Refusal>) -> Void = { [self] result in
+        for topic in topics {
+            let completion: (Result<Receipt, Refusal>) -> Void = { result in
                 switch result {
                 case .success: removed += 1
                 // Somebody else was quicker.
@@ -97,8 +147,7 @@ extension AdminDesk {
                 }
                 missing -= 1
                 guard missing == 0 else { return }
-                if let failure { return then(.failure(failure)) }
-                remove(Array(topics.dropFirst(group.count)), deleted: removed, then)
+                then(failure.map { .failure($0) } ?? .success(removed))
             }
             do throws(Refusal) {
                 try publish(removal(of: topic, condition: .present), completion)
@@ -125,14 +174,14 @@ extension AdminDesk {
     }
 
     /// Shows `body` what matches, some a turn; `then` gets whether that was all.
-    private func scan(
+    func scan(
         _ filter: TopicFilter, after position: Topic?, _ body: @escaping (Message) -> Bool,
         then: @escaping (Result<Bool, Refusal>) -> Void
     ) {
         var goesOn = true
         do throws(StorageError) {
             let end = try shard.store.scan(
-                filter, after: position, visiting: Self.visits, now: WallClock.unixMilliseconds
+                filter, after: position, visiting: Self.visits, now: Lifetime.now
             ) { message in
                 goesOn = body(message)
                 return goesOn
@@ -148,11 +197,11 @@ extension AdminDesk {
         }
     }
 
-    private static func everything() throws(Refusal) -> TopicFilter {
+    static func everything() throws(Refusal) -> TopicFilter {
         do throws(TopicError) { return try TopicFilter("#") } catch { throw Refusal(.internal, "\(error)") }
     }
 
-    private static func name(of kind: Message.Kind) -> String {
+    static func name(of kind: Message.Kind) -> String {
         switch kind {
         case .text: "text"
         case .json: "json"
@@ -169,52 +218,6 @@ extension AdminDesk {
             writer.member("kind", name(of: message.kind))
             if let type = message.contentType { writer.member("type", type) }
             if message.expiry != 0 { writer.member("expires", message.expiry) }
-        }.json
-    }
-
-    // MARK: Topics
-
-    /// A topic is known when it has a retained value or somebody subscribes to it by name.
-    func topics(_ question: AdminQuestion, _ then: @escaping Completion) throws(Refusal) {
-        let filter = try filter(question)
-        let everything = try Self.everything()
-        gather({ shard in shard.filters(coveredBy: filter) }) { [self] rows in
-            var known: [Topic: TopicRow] = [:]
-            for count in FilterCount.merge(rows) {
-                guard let topic = try? Topic(count.filter) else { continue }
-                known[topic] = TopicRow(subscriptions: count.clients)
-            }
-            var retained = 0
-            scan(filter ?? everything, after: nil) { message in
-                known[message.topic, default: TopicRow(subscriptions: 0)].message = message
-                retained += 1
-                return retained < Self.maximumRows
-            } then: { end in
-                then(
-                    end.map { isFinished in
-                        let sorted = known.sorted { $0.key.name < $1.key.name }.prefix(Self.maximumRows)
-                        return AdminAnswer(list: sorted.map { $0.value.describe($0.key) }, isTruncated: !isFinished)
-                    })
-            }
-        }
-    }
-}
-
-/// What is known of one topic.
-private struct TopicRow {
-    let subscriptions: Int
-    var message: Message?
-
-    func describe(_ topic: Topic) -> [UInt8] {
-        AdminAnswer { writer in
-            writer.member("topic", topic.name)
-            writer.member("subscriptions", subscriptions)
-            writer.member("retained", message != nil)
-            if let message {
-                writer.member("bytes", message.payload.count)
-                writer.member("seq", message.seq)
-                writer.member("time", message.time)
-            }
         }.json
     }
 }

@@ -10,6 +10,10 @@ final class AdminDesk {
     let shard: Shard
     let everyone: [Remote]
     let facts: BrokerFacts
+    /// Whether a copy of the store is being written.
+    var isBackingUp = false
+    /// The number of the last ``TopicMeter`` that was asked for.
+    var nextMeter = 0
 
     init(shard: Shard, everyone: [Remote], facts: BrokerFacts) {
         self.shard = shard
@@ -29,6 +33,8 @@ final class AdminDesk {
         case "retained.get": try readRetained(question, then)
         case "retained.set": try setRetained(question, then)
         case "retained.delete": try deleteRetained(question, then)
+        case "retained.export": try exportRetained(question, then)
+        case "backup": try backUp(question, then)
         default: throw Refusal(.badRequest, "verb: there is no \"\(question.verb)\".")
         }
     }

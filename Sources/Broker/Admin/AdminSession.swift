@@ -59,9 +59,21 @@ struct AdminQuestion {
     let filter: String?
     let topic: String?
     let data: [UInt8]?
+    /// Whether ``data`` is a JSON value, as anything but a string is; with the kind `json` a string is, too.
+    let isJSON: Bool
+    let kind: String?
     let encoding: String?
     let type: String?
     let timeToLive: Double?
+    /// When the value ceases to be, in Unix milliseconds.
+    let expires: Int64?
+    /// Go on after this topic.
+    let after: String?
+    /// Only say what would be done.
+    let isTrial: Bool
+    /// How long to count, in seconds.
+    let seconds: Double?
+    let path: String?
 
     init(_ object: borrowing JSONObject) throws(JSONError) {
         verb = try object.string("verb") ?? ""
@@ -69,10 +81,18 @@ struct AdminQuestion {
         user = try object.string("user")
         filter = try object.string("filter")
         topic = try object.string("topic")
-        data = try object.stringBytes("data")
+        kind = try object.string("kind")
+        let found = object.kind(of: "data")
+        isJSON = found != nil && (found != .string || kind == "json")
+        data = try isJSON ? object.value("data")?.copyRawBytes() : object.stringBytes("data")
         encoding = try object.string("encoding")
         type = try object.string("type")
         timeToLive = try object.double("ttl")
+        expires = try object.integer("expires", as: Int64.self)
+        after = try object.string("after")
+        isTrial = try object.bool("dryRun") ?? false
+        seconds = try object.double("seconds")
+        path = try object.string("path")
     }
 }
 

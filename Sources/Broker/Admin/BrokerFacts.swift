@@ -7,13 +7,19 @@ package struct BrokerFacts: Sendable {
     package let dataDirectory: String
     package let epoch: UInt64
     package let movedAside: String?
+    /// Copies the store into a directory, and returns when that is done: how many bytes it took.
+    package let backup: @Sendable (String) throws(StorageError) -> Int
 
-    package init(figures: Figures, listen: [String], dataDirectory: String, epoch: UInt64, movedAside: String?) {
+    package init(
+        figures: Figures, listen: [String], dataDirectory: String, epoch: UInt64, movedAside: String?,
+        backup: @escaping @Sendable (String) throws(StorageError) -> Int
+    ) {
         self.figures = figures
         self.listen = listen
         self.dataDirectory = dataDirectory
         self.epoch = epoch
         self.movedAside = movedAside
+        self.backup = backup
     }
 
     func status(_ shard: Shard) -> AdminAnswer {
@@ -53,6 +59,7 @@ package struct BrokerFacts: Sendable {
                 writer.member("maximumBytes", statistics.maximumBytes)
                 writer.endObject()
             }
+            writer.member("maximumQuestion", 2 * shard.settings.limits.message)
             writer.member("memoryBytes", Machine.residentBytes)
             writer.member("ready", !shard.isDraining && figures.storeStatistics != nil)
             if let movedAside { writer.member("movedAside", movedAside) }

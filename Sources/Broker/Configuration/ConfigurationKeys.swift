@@ -6,7 +6,7 @@ enum ConfigurationKeys {
     static let sections: [String: [String]] = [
         "": [
             "listen", "data_dir", "reactors", "limits", "keepalive", "store", "retained", "history", "compression",
-            "origins", "access", "admin", "metrics", "log",
+            "origins", "access", "admin", "metrics", "system_topics", "log",
         ],
         "listen[]": ["address", "path_prefix", "proxy_protocol", "tls"],
         "listen[].tls": ["certificate", "key", "certificates", "client_ca"],
@@ -27,6 +27,7 @@ enum ConfigurationKeys {
         "access.rules[]": ["user", "role", "publish", "subscribe", "deny"],
         "admin": ["socket"],
         "metrics": ["enabled"],
+        "system_topics": ["interval"],
         "log": ["level", "format"],
     ]
 

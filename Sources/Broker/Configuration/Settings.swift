@@ -29,6 +29,8 @@ package struct Settings: Sendable, Equatable {
     package var admin = Admin()
     /// `GET /metrics`.
     package var metrics = Metrics()
+    /// The broker's own figures below `$SYS/broker`.
+    package var systemTopics = SystemTopics()
     /// What is logged, and how.
     package var log = Log()
 
@@ -211,6 +213,14 @@ package struct Settings: Sendable, Equatable {
     package struct Admin: Sendable, Equatable {
         /// The socket's path as it was written; ``Settings/adminSocketPath`` is the one to use.
         package var socket = "DATA_DIR/admin.sock"
+
+        package init() {}
+    }
+
+    /// The broker's own figures below `$SYS/broker`.
+    package struct SystemTopics: Sendable, Equatable {
+        /// How often those that have changed are published; `nil`: never.
+        package var interval: Duration? = .seconds(10)
 
         package init() {}
     }

@@ -15,6 +15,10 @@ struct SettingsDecoder {
         if let section = decoder.section("compression", of: file) { decodeCompression(section) }
         if let section = decoder.section("access", of: file) { decodeAccess(section) }
         if let section = decoder.section("admin", of: file) { decodeAdmin(section) }
+        if let section = decoder.section("system_topics", of: file) {
+            let interval = ConfigurationValue<Duration>.timeSpan.or("0", "0s", "unlimited", listed: "0 for none")
+            decoder.decode(section, "interval", interval, into: &settings.systemTopics.interval)
+        }
         if let section = decoder.section("metrics", of: file) {
             decoder.decode(section, "enabled", .boolean, into: &settings.metrics.enabled)
         }

@@ -53,6 +53,8 @@ package enum SettingsWriter {
               socket: \(quoted(settings.admin.socket))
             metrics:
               enabled: \(settings.metrics.enabled)
+            system_topics:
+              interval: \(settings.systemTopics.interval.map(duration) ?? "0")
             log:
               level: \(settings.log.level.rawValue)
               format: \(settings.log.format.rawValue)

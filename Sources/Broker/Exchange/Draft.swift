@@ -26,6 +26,8 @@ package struct Draft {
     package var kind: Message.Kind
     package var contentType: String?
     package var isRetained = false
+    /// The topic's value until the broker ends, and never on disk: one of the broker's own figures.
+    package var isVolatile = false
     /// How long a retained value lives, in milliseconds; `nil`: for ever.
     package var timeToLive: Int64?
     package var condition = Condition.none

@@ -38,9 +38,11 @@ package struct StoreStatistics: Equatable, Sendable {
     package var historyMessages: Int
     /// The payloads of these messages, in bytes.
     package var historyBytes: Int
+    /// How often the store's file was opened again after a failure of the disk.
+    package var reopenings: Int
 
     package init(
-        values: Int, payloadBytes: Int, usedBytes: Int, maximumBytes: Int, damagedRecords: Int = 0,
+        values: Int, payloadBytes: Int, usedBytes: Int, maximumBytes: Int, damagedRecords: Int = 0, reopenings: Int = 0,
         historyMessages: Int = 0, historyBytes: Int = 0
     ) {
         self.historyMessages = historyMessages
@@ -50,6 +52,7 @@ package struct StoreStatistics: Equatable, Sendable {
         self.usedBytes = usedBytes
         self.maximumBytes = maximumBytes
         self.damagedRecords = damagedRecords
+        self.reopenings = reopenings
     }
 }
 
@@ -96,11 +99,12 @@ package protocol RetainedStore: HistoryStore {
     /// none.
     ///
     /// Messages that are not ``Message/isRetained`` change no value; those with a ``Message/rule`` are kept in the history.
-    /// Values that have expired by the newest of the
-    /// messages' times are removed on the way, a bounded number each time.
+    /// Values that have expired by `now` are removed on the way, a bounded number each time.
     ///
-    /// - Parameter seq: raises ``reservedSeq`` in the same transaction; `nil`: does not.
-    func apply(_ messages: [Message], reserving seq: UInt64?) throws(StorageError)
+    /// - Parameters:
+    ///   - seq: raises ``reservedSeq`` in the same transaction; `nil`: does not.
+    ///   - now: Unix milliseconds, as ``Lifetime/now`` counts them.
+    func apply(_ messages: [Message], reserving seq: UInt64?, now: Int64) throws(StorageError)
 
     /// Writes a little and syncs it, to know that the store takes writes.
     func probe() throws(StorageError)

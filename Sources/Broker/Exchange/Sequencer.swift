@@ -28,6 +28,8 @@ package final class Sequencer: Sendable {
         var isReserving = false
         var inboxes: [Inbox] = []
         var overlay: [Topic: Message] = [:]
+        /// The values below `$SYS` that the broker has of itself; in memory only.
+        var figures: [Topic: Message] = [:]
         var rules = HistoryRules()
         /// Messages that are to be kept and not yet on disk, in order.
         var pending: ContiguousArray<Message> = []
@@ -40,18 +42,32 @@ package final class Sequencer: Sendable {
     private let store: any RetainedStore
 
     /// Begins after all numbers that were ever reserved in `store`, and reserves the first block.
+    ///
+    /// Where the store has no room for that, publications are refused until it has; what is stored can be read.
     package init(store: any RetainedStore, rules: HistoryRules = HistoryRules()) throws(StorageError) {
         self.store = store
         let first = store.reservedSeq + 1
-        try store.reserve(seqsUpTo: first + Self.block)
-        try store.adopt(rules, from: first)
-        var state = State(next: first, reserved: first + Self.block)
+        var state = State(next: first, reserved: first - 1)
         state.rules = rules
+        do throws(StorageError) {
+            try store.reserve(seqsUpTo: first + Self.block)
+            try store.adopt(rules, from: first)
+            state.reserved = first + Self.block
+        } catch .full {
+            // The store's thread goes on trying.
+        } catch {
+            throw error
+        }
         self.state = Mutex(state)
     }
 
     /// From then on messages are stored.
-    package func attach(_ thread: StoreThread) { state.withLock { $0.storeThread = thread } }
+    package func attach(_ thread: StoreThread) {
+        state.withLock { state in
+            state.storeThread = thread
+            if state.reserved < state.next { thread.adopt(state.rules, from: state.next) }
+        }
+    }
 
     /// Keeps messages by these rules from now on.
     package func adopt(_ rules: HistoryRules) {
@@ -117,13 +133,13 @@ package final class Sequencer: Sendable {
         guard state.next <= state.reserved else {
             throw Refusal(.storageFull, "The store takes no writes, so no further sequence numbers are to be had.")
         }
-        try check(draft.condition, of: draft.topic, state, time)
+        try check(draft.condition, of: draft.topic, state)
         let rule = state.rules.isEmpty || state.storeThread == nil ? nil : state.rules.rule(for: draft.topic)
         let message = Message(
             topic: draft.topic, payload: draft.payload, kind: draft.kind, contentType: draft.contentType,
             isRetained: draft.isRetained, seq: state.next, time: time,
-            expiry: draft.timeToLive.map { time.addingReportingOverflow($0).partialValue } ?? 0, origin: draft.origin,
-            originSlot: draft.source?.slot ?? .max, rule: rule)
+            expiry: draft.timeToLive.map { Lifetime.now.addingReportingOverflow($0).partialValue } ?? 0,
+            origin: draft.origin, originSlot: draft.source?.slot ?? .max, rule: rule)
         if draft.isRetained || rule != nil, let thread = state.storeThread {
             guard thread.append([message]) else {
                 throw Refusal(.unavailable, "The store's queue is full or closed.")
@@ -131,15 +147,16 @@ package final class Sequencer: Sendable {
             if draft.isRetained { state.overlay[draft.topic] = message }
             if rule != nil { state.pending.append(message) }
         }
+        if draft.isVolatile { state.figures[draft.topic] = message }
         state.next += 1
         return message
     }
 
     private func check(
-        _ condition: Draft.Condition, of topic: Topic, _ state: borrowing State, _ time: Int64
+        _ condition: Draft.Condition, of topic: Topic, _ state: borrowing State
     ) throws(Refusal) {
         guard condition != .none else { return }
-        let current = try value(of: topic, overlay: state.overlay, time)
+        let current = try value(of: topic, overlay: state.overlay, Lifetime.now)
         switch condition {
         case .none: break
         case .present:
@@ -202,8 +219,8 @@ package final class Sequencer: Sendable {
 
     /// The retained value of `topic`, the newest numbered one; `nil` where there is none.
     package func value(of topic: Topic) throws(Refusal) -> Message? {
-        let overlay = state.withLock { state in state.overlay[topic] }
-        return try value(of: topic, overlay: overlay.map { [topic: $0] } ?? [:], WallClock.unixMilliseconds)
+        let overlay = state.withLock { state in state.overlay[topic] ?? state.figures[topic] }
+        return try value(of: topic, overlay: overlay.map { [topic: $0] } ?? [:], Lifetime.now)
     }
 
     private func value(of topic: Topic, overlay: [Topic: Message], _ now: Int64) throws(Refusal) -> Message? {
@@ -263,6 +280,10 @@ package final class Sequencer: Sendable {
                 } else {
                     overlay = state.overlay.values.filter { filter.matches($0.topic) }.sorted { $0.seq < $1.seq }
                 }
+            }
+            // Wildcards at the front do not match what begins with `$`, so few ever look.
+            if filter.name.utf8.first == UInt8(ascii: "$") {
+                overlay += state.figures.values.filter { filter.matches($0.topic) }.sorted { $0.seq < $1.seq }
             }
             return Position(
                 seq: state.next - 1, letters: mailbox.drain(), overlay: overlay, view: view, commits: state.commits)

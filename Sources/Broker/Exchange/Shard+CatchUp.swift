@@ -92,7 +92,7 @@ extension Shard {
     ) throws(StorageError) -> Bool {
         var found: [Message] = []
         let progress = try snapshot.read(
-            store, visits: 512, bytes: room, now: WallClock.unixMilliseconds
+            store, visits: 512, bytes: room, now: Lifetime.now
         ) { found.append($0) }
         for message in found {
             if let since {
@@ -122,7 +122,7 @@ extension Shard {
                 let trims = view.summary.trims
                 let lost = trims == checked ? nil : try HistoryReading.losses(view, wanted)[0]
                 let reading = try HistoryReading.read(
-                    view, wanted, after: cursor, upTo: end, bytes: bytes, now: WallClock.unixMilliseconds
+                    view, wanted, after: cursor, upTo: end, bytes: bytes, now: Lifetime.now
                 ) { found.append($0) }
                 return (lost, trims, reading)
             }
@@ -150,7 +150,7 @@ extension Shard {
         let set = session.subscriptions
         guard !set.isDueInFull(message, client: session.client.id) else { return }
         if let own = set.subscription(at: filter), own.isDeaf, message.origin == session.client.id { return }
-        let now = WallClock.unixMilliseconds
+        let now = Lifetime.now
         guard message.expiry == 0 || message.expiry > now else { return }
         send(message, to: session)
         counters.replayed.add(1)
@@ -223,7 +223,7 @@ extension Shard {
             let trims = view.summary.trims
             let losses = trims == checked ? [] : try HistoryReading.losses(view, wanted)
             let reading = try HistoryReading.read(
-                view, wanted, after: cursor, upTo: end, bytes: bytes, now: WallClock.unixMilliseconds
+                view, wanted, after: cursor, upTo: end, bytes: bytes, now: Lifetime.now
             ) { found.append($0) }
             return (losses, trims, reading)
         }

@@ -23,6 +23,8 @@ package final class Shard {
     }
     /// Where a damaged store was moved when the broker started; `nil`: it was in order.
     package var movedAside: String?
+    /// Those that count what is published just now, by their numbers.
+    package var meters: [Int: TopicMeter] = [:]
     /// What ends accepting, one for each listener.
     package var stopActions: [() -> Void] = []
     package private(set) var anonymous: Permissions
@@ -184,8 +186,10 @@ package final class Shard {
                 counters.refusedPublishes.add(1)
                 draft.completion?(.failure(refusal))
             case .success((let seq, let isQueued)):
+                if draft.isVolatile { continue }
                 counters.published.add(1)
                 counters.publishedBytes.add(draft.payload.count)
+                if !meters.isEmpty { for meter in meters.values { meter.count(draft) } }
                 guard let completion = draft.completion else { continue }
                 if isQueued, draft.acknowledgement == .stored {
                     waiting[seq] = completion

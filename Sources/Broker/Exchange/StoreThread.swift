@@ -66,6 +66,11 @@ package final class StoreThread: Sendable {
     private let wake = Semaphore()
     private let thread = Mutex<ThreadHandle?>(nil)
 
+    /// How long commits took with their sync, in microseconds.
+    package let commitTimes = Histogram(bounds: [100, 300, 1000, 3000, 10_000, 30_000, 100_000, 1_000_000])
+    /// How many messages shared a commit and its sync.
+    package let commitMessages = Histogram(bounds: [1, 3, 10, 30, 100, 300, 1000, 10_000])
+
     private let commits = Atomic<Int>(0)
     private let messagesCommitted = Atomic<Int>(0)
     private let messagesFailed = Atomic<Int>(0)
@@ -212,7 +217,7 @@ package final class StoreThread: Sendable {
             let now = MonotonicTime.now
             guard next <= now else { continue }
             // Work that is left over is done between the batches; after a failure there is time until the next try.
-            let isMore = (try? store.maintain(now: WallClock.unixMilliseconds)) ?? false
+            let isMore = (try? store.maintain(now: Lifetime.now)) ?? false
             next = isMore ? now : now.advanced(byNanoseconds: Self.pace)
         }
     }
@@ -233,10 +238,12 @@ package final class StoreThread: Sendable {
         }
         var settlement = Settlement()
         var reservation = attempt { () throws(StorageError) in
-            try store.apply(work.messages, reserving: work.reservation)
+            try store.apply(work.messages, reserving: work.reservation, now: Lifetime.now)
         }
         switch reservation {
-        case .success: settlement.committed = work.messages.map(\.seq)
+        case .success:
+            settlement.committed = work.messages.map(\.seq)
+            commitMessages.add(settlement.committed.count)
         case .failure(let error):
             if let seq = work.reservation {
                 reservation = attempt { () throws(StorageError) in try store.reserve(seqsUpTo: seq) }
@@ -276,10 +283,14 @@ package final class StoreThread: Sendable {
                 divide(half, error, &failures, &settlement)
                 continue
             }
-            switch attempt({ () throws(StorageError) in try store.apply(Array(half), reserving: nil) }) {
+            let result = attempt { () throws(StorageError) in
+                try store.apply(Array(half), reserving: nil, now: Lifetime.now)
+            }
+            switch result {
             case .success:
                 failures = 0
                 settlement.committed.append(contentsOf: half.map(\.seq))
+                commitMessages.add(half.count)
             case .failure(let error): divide(half, error, &failures, &settlement)
             }
         }
@@ -295,6 +306,7 @@ package final class StoreThread: Sendable {
         commits.add(1, ordering: .relaxed)
         let nanoseconds = MonotonicTime.now.nanoseconds(since: begin)
         lastCommitMicroseconds.store(Int(nanoseconds / 1000), ordering: .relaxed)
+        commitTimes.add(Int(nanoseconds / 1000))
         return .success(())
     }
 }

@@ -153,6 +153,12 @@ package final class Figures: Sendable {
         text.add(
             "broker_store_commit_seconds", .gauge, "How long the last commit took, in seconds.",
             fraction: Double(thread.lastCommitMicroseconds) / 1e6)
+        text.add(
+            "broker_store_commit_duration_seconds", "How long commits took, their sync included, in seconds.",
+            storeThread.commitTimes, unit: 1e-6)
+        text.add(
+            "broker_store_commit_messages", "Messages that shared a commit and its sync.", storeThread.commitMessages,
+            unit: 1)
         guard let statistics = try? store.statistics() else { return }
         text.add("broker_retained_messages", .gauge, "Retained values.", statistics.values)
         text.add("broker_retained_bytes", .gauge, "Their payload, in bytes.", statistics.payloadBytes)
@@ -163,6 +169,9 @@ package final class Figures: Sendable {
         text.add(
             "broker_store_damaged_records_total", .counter, "Stored records that could not be read.",
             statistics.damagedRecords)
+        text.add(
+            "broker_store_reopenings_total", .counter,
+            "Times the store's file was opened again after a failure of the disk.", statistics.reopenings)
     }
 
     /// The retained values and their store; `nil` where it cannot be read.

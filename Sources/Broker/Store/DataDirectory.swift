@@ -31,16 +31,16 @@ final class DataDirectory: Sendable {
 
     deinit { close(lock) }
 
-    /// Gives a file a name that says it is damaged, and when it was found to be; returns the new path.
+    /// Gives a file a name that says what became of it, and when; returns the new path.
     ///
     /// - Parameter time: Unix seconds.
-    func moveAside(_ name: String, time: Int) throws(StorageError) -> String {
+    func moveAside(_ name: String, as state: String = "damaged", time: Int) throws(StorageError) -> String {
         let source = "\(path)/\(name)"
-        var target = "\(source).damaged-\(time)"
+        var target = "\(source).\(state)-\(time)"
         var attempt = 1
         while unsafe access(target, F_OK) == 0 {
             attempt += 1
-            target = "\(source).damaged-\(time)-\(attempt)"
+            target = "\(source).\(state)-\(time)-\(attempt)"
         }
         guard unsafe rename(source, target) == 0 else { try throwErrno("cannot rename \(source)") }
         try sync()
@@ -54,7 +54,10 @@ final class DataDirectory: Sendable {
     }
 
     /// Makes the names in the directory last.
-    func sync() throws(StorageError) {
+    func sync() throws(StorageError) { try Self.sync(path) }
+
+    /// Makes the names in a directory last.
+    static func sync(_ path: String) throws(StorageError) {
         let descriptor = unsafe open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard descriptor >= 0 else { try throwErrno("cannot open \(path)") }
         defer { close(descriptor) }
@@ -62,7 +65,8 @@ final class DataDirectory: Sendable {
         guard fsync(descriptor) == 0 || errno == EINVAL else { try throwErrno("cannot sync \(path)") }
     }
 
-    private static func make(_ path: String) throws(StorageError) {
+    /// Makes a directory where there is none, and those above it.
+    static func make(_ path: String) throws(StorageError) {
         if unsafe mkdir(path, 0o700) == 0 { return }
         switch errno {
         case EEXIST:

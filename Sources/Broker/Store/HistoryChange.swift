@@ -1,7 +1,7 @@
 internal import Glibc
 
 /// The databases of the history.
-struct HistoryDatabases: Sendable {
+struct HistoryDatabases: Sendable, Equatable {
     let log: LMDBDatabase
     let index: LMDBDatabase
     let topics: LMDBDatabase

@@ -95,11 +95,11 @@ package final class InMemoryStore: RetainedStore {
         }
     }
 
-    package func apply(_ messages: [Message], reserving seq: UInt64?) throws(StorageError) {
+    package func apply(_ messages: [Message], reserving seq: UInt64?, now: Int64) throws(StorageError) {
         try state.withLock { (committed) throws(StorageError) in
             var state = committed
             if let seq { state.reservedSeq = max(state.reservedSeq, seq) }
-            if let now = messages.lazy.map(\.time).max(), state.nextExpiry <= now { removeExpired(at: now, &state) }
+            if state.nextExpiry <= now { removeExpired(at: now, &state) }
             for message in messages where message.isRetained { try apply(message, &state) }
             for message in messages {
                 if let rule = message.rule { state.history.append(message, under: rule) }

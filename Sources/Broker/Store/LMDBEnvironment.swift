@@ -52,6 +52,19 @@ internal import Glibc
         return unsafe environment
     }
 
+    /// The file, for its facts.
+    var descriptor: Int32 {
+        var descriptor: Int32 = -1
+        return unsafe mdb_env_get_fd(handle, &descriptor) == 0 ? descriptor : -1
+    }
+
+    /// Writes a copy as of now to a new file, without what is free in this one.
+    ///
+    /// Takes as long as reading and writing that much; writers go on meanwhile.
+    func copy(to path: String) throws(StorageError) {
+        try unsafe checkLMDB(mdb_env_copy2(handle, path, UInt32(MDB_CP_COMPACT)), "cannot copy the store to \(path)")
+    }
+
     /// What the file may grow to, in bytes.
     var mapSize: Int {
         var information = unsafe MDB_envinfo()

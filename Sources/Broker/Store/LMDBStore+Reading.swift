@@ -23,7 +23,7 @@ extension LMDBStore {
         return found ?? nil
     }
 
-    package func view() throws(StorageError) -> any RetainedView { LMDBView(self, try takeReader()) }
+    package func view() throws(StorageError) -> any RetainedView { LMDBView(self, try readers.take()) }
 
     package func scan(
         _ filter: TopicFilter, after position: Topic?, visiting maximum: Int, now: Int64, _ body: (Message) -> Bool
@@ -34,7 +34,7 @@ extension LMDBStore {
     }
 
     /// Scans what `reader` sees.
-    fileprivate func scan(
+    func scan(
         _ filter: TopicFilter, after position: Topic?, visiting maximum: Int, now: Int64, _ reader: LMDBReader,
         _ body: (Message) -> Bool
     ) throws(StorageError) -> ScanEnd {
@@ -132,28 +132,10 @@ extension LMDBStore {
             return StoreStatistics(
                 values: try reader.size(of: retained).entries, payloadBytes: (stored ?? nil)?.payloadBytes ?? 0,
                 usedBytes: try usedBytes { (database) throws(StorageError) in try reader.size(of: database).bytes },
-                maximumBytes: environment.mapSize, damagedRecords: damagedRecords.load(ordering: .relaxed),
-                historyMessages: (history ?? nil)?.messages ?? 0, historyBytes: (history ?? nil)?.payloadBytes ?? 0)
+                maximumBytes: try readers.mapSize(), damagedRecords: damagedRecords.load(ordering: .relaxed),
+                reopenings: reopeningCount, historyMessages: (history ?? nil)?.messages ?? 0,
+                historyBytes: (history ?? nil)?.payloadBytes ?? 0)
         }
-    }
-}
-
-/// The values that one read transaction sees.
-private final class LMDBView: RetainedView {
-    private let store: LMDBStore
-    private let reader: LMDBReader
-
-    init(_ store: LMDBStore, _ reader: LMDBReader) {
-        self.store = store
-        self.reader = reader
-    }
-
-    deinit { store.giveBack(reader) }
-
-    func scan(
-        _ filter: TopicFilter, after position: Topic?, visiting maximum: Int, now: Int64, _ body: (Message) -> Bool
-    ) throws(StorageError) -> ScanEnd {
-        try store.scan(filter, after: position, visiting: maximum, now: now, reader, body)
     }
 }
 

@@ -4,7 +4,7 @@ internal import Glibc
 /// A database within an environment.
 ///
 /// The corresponding C type is `MDB_dbi`.
-struct LMDBDatabase: Sendable {
+struct LMDBDatabase: Sendable, Equatable {
     let number: MDB_dbi
 }
 

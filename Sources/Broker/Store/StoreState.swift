@@ -21,6 +21,15 @@ struct StoreState: Equatable {
         // JSON clients read numbers exactly up to 2⁵³-1.
         StoreState(epoch: UInt64.random(in: 1..<1 << 53))
     }
+
+    /// The same values in a store of its own, whose numbers begin above `reservedSeq`.
+    func restored(reservedSeq: UInt64) -> StoreState {
+        var state = Self.new()
+        state.reservedSeq = reservedSeq
+        state.payloadBytes = payloadBytes
+        state.probes = probes
+        return state
+    }
 }
 
 extension StoreState {

@@ -18,11 +18,13 @@ struct AdminTests {
         #expect(whole.verb == "retained.set" && whole.client == "a" && whole.user == "u" && whole.filter == "f/+")
         #expect(whole.topic == "t" && whole.data == Array("é".utf8) && whole.encoding == "base64")
         #expect(whole.type == "image/png" && whole.timeToLive == 1.5)
+        let object = try question(#"{"data":{"a":1}}"#)
+        #expect(object.isJSON && object.data == Array(#"{"a":1}"#.utf8) && !whole.isJSON)
         let empty = try question(#"{"client":null}"#)
         #expect(empty.verb.isEmpty && empty.client == nil && empty.data == nil && empty.timeToLive == nil)
     }
 
-    @Test(arguments: ["verb", "client", "user", "filter", "topic", "data", "encoding", "type"])
+    @Test(arguments: ["verb", "client", "user", "filter", "topic", "kind", "encoding", "type", "path"])
     func aMemberOfAnotherTypeIsAnError(member: String) {
         #expect(throws: JSONError.self) { _ = try question("{\"\(member)\":5}") }
         #expect(throws: JSONError.self) { _ = try question("{\"ttl\":\"5\"}") }
@@ -54,7 +56,12 @@ struct AdminTests {
         let thread = StoreThread(store: house.store, maximumQueuedBytes: 0, onSettled: { _ in })
         let figures = Figures(
             reactors: [], shards: house.counters, sequencer: house.sequencer, store: house.store, storeThread: thread)
-        let facts = BrokerFacts(figures: figures, listen: ["x"], dataDirectory: "d", epoch: 5, movedAside: nil)
+        let facts = BrokerFacts(
+            figures: figures, listen: ["x"], dataDirectory: "d", epoch: 5, movedAside: nil,
+            backup: { (path) throws(StorageError) in
+                guard path != "/full" else { throw .system(code: 28, what: "no space") }
+                return 4096
+            })
         let remotes = house.remotes
         return try house.connect { shard, socket in
             AdminSession(socket: socket, desk: AdminDesk(shard: shard, everyone: remotes, facts: facts))
@@ -89,6 +96,41 @@ struct AdminTests {
         #expect(try ask(desk, #""verb":"kick""#).contains(#""code":"bad-request""#))
         #expect(try ask(desk, #""verb":"subscriptions","filter":"only/+""#).contains("only/0"))
         #expect(house.counters[1].clients.current == 0)
+    }
+
+    @Test func exportsWhatWasSet() throws {
+        let house = try ExchangeHouse(order: [0, 1])
+        let desk = try desk(house)
+        for (topic, members) in [
+            ("t/1", #""data":"x","kind":"text""#), ("t/2", #""data":{"a":1}"#), ("t/3", #""data":"s","kind":"json""#),
+            ("t/4", #""data":"AP8=","encoding":"base64""#),
+        ] {
+            #expect(try ask(desk, #""verb":"retained.set","topic":"\#(topic)",\#(members)"#).contains("seq"))
+        }
+        let gone = try ask(desk, #""verb":"retained.set","topic":"t/5","data":1,"expires":1000"#)
+        #expect(gone == #""result":{"expired":true}"#)
+        let wrong = try ask(desk, #""verb":"retained.set","topic":"t/5","data":1,"kind":"text""#)
+        #expect(wrong.contains(#""code":"bad-request""#))
+        let all = try ask(desk, #""verb":"retained.export""#)
+        for part in [
+            #""kind":"text","topic":"t/1""#, #""data":{"a":1}"#, #""kind":"json","topic":"t/3""#, #""data":"s""#,
+            #""encoding":"base64","data":"AP8=""#,
+        ] { #expect(all.contains(part), "\(part)") }
+        #expect(!all.contains(#""next""#))
+        let rest = try ask(desk, #""verb":"retained.export","filter":"t/+","after":"t/2""#)
+        #expect(rest.split(separator: #""topic""#).count == 3)
+        #expect(
+            try ask(desk, #""verb":"retained.delete","filter":"t/+","dryRun":true"#)
+                == #""result":{"deleted":0,"matching":4}"#)
+        #expect(try ask(desk, #""verb":"retained.delete","filter":"t/+""#) == #""result":{"deleted":4}"#)
+    }
+
+    @Test func saysWhatBecameOfABackup() throws {
+        let house = try ExchangeHouse(order: [0, 1])
+        let desk = try desk(house)
+        #expect(try ask(desk, #""verb":"backup","path":"/a""#) == #""result":{"path":"/a","bytes":4096}"#)
+        #expect(try ask(desk, #""verb":"backup","path":"/full""#).contains("no space."))
+        #expect(try ask(desk, #""verb":"backup","path":"a""#).contains(#""code":"bad-request""#))
     }
 
     @Test func keepsRetainedValues() throws {

@@ -40,7 +40,7 @@ extension ConfigurationErrorTests {
     private static let filter = "expected a topic filter such as \"sensors/#\", found"
     private static let rootKeys =
         "listen, data_dir, reactors, limits, keepalive, store, retained, history, "
-        + "compression, origins, access, admin, metrics, log"
+        + "compression, origins, access, admin, metrics, system_topics, log"
     private static let limitKeys =
         "connections, connections_per_address, handshake_timeout, request_head, message, "
         + "topic, topic_levels, subscriptions_per_client, pending, pending_age, publish_rate"

@@ -64,6 +64,7 @@ struct ConfigurationReaderTests {
           jwt: null
         admin: { socket: /run/broker/admin.sock }
         metrics: { enabled: false }
+        system_topics: { interval: 1m }
         log: { level: debug, format: json }
         """
 
@@ -117,6 +118,7 @@ struct ConfigurationReaderTests {
         expected.access.anonymousAnywhere = true
         expected.admin.socket = "/run/broker/admin.sock"
         expected.metrics.enabled = false
+        expected.systemTopics.interval = .seconds(60)
         expected.log.level = .debug
         expected.log.format = .json
         #expect(try Self.parse(Self.changed) == expected)

@@ -74,9 +74,9 @@ final class GateStore: RetainedStore {
 
     func view() throws(StorageError) -> any RetainedView { try inner.view() }
 
-    func apply(_ messages: [Message], reserving seq: UInt64?) throws(StorageError) {
+    func apply(_ messages: [Message], reserving seq: UInt64?, now: Int64) throws(StorageError) {
         try pass()
-        try inner.apply(messages, reserving: seq)
+        try inner.apply(messages, reserving: seq, now: now)
     }
 
     func adopt(_ rules: HistoryRules, from seq: UInt64) throws(StorageError) { inner.adopt(rules, from: seq) }

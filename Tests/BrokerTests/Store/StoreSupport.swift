@@ -95,6 +95,13 @@ func matches(
     }
 }
 
+extension RetainedStore {
+    /// As it would be at the newest message's time.
+    func apply(_ messages: [Message], reserving seq: UInt64?) throws(StorageError) {
+        try apply(messages, reserving: seq, now: messages.map(\.time).max() ?? 0)
+    }
+}
+
 /// A random number generator that repeats itself for the same seed.
 struct SeededGenerator: RandomNumberGenerator {
     private var state: UInt64

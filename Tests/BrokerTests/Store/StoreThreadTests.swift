@@ -68,10 +68,10 @@ private final class GatedStore: RetainedStore {
 
     func view() throws(StorageError) -> any RetainedView { try inner.view() }
 
-    func apply(_ messages: [Message], reserving seq: UInt64?) throws(StorageError) {
+    func apply(_ messages: [Message], reserving seq: UInt64?, now: Int64) throws(StorageError) {
         try pass(messages.count)
         if messages.contains(where: { $0.topic.name.hasPrefix("bad") }) { throw .full }
-        try inner.apply(messages, reserving: seq)
+        try inner.apply(messages, reserving: seq, now: now)
     }
 
     func adopt(_ rules: HistoryRules, from seq: UInt64) throws(StorageError) { inner.adopt(rules, from: seq) }

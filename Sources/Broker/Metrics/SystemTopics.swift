@@ -1,0 +1,126 @@
+internal import Glibc
+internal import WSTransport
+
+/// The broker's own figures as messages below `$SYS/broker`, in Mosquitto's words where it has them.
+///
+/// Every `system_topics.interval` those that have changed are published. They are values that a new subscriber is shown
+/// and `GET` reads, but they live in memory only: a broker that has just begun has none. Runs on the first reactor's
+/// thread.
+package final class SystemTopics {
+    private let shard: Shard
+    private let figures: Figures
+    private let version: String
+    private var published: [String: [UInt8]] = [:]
+    private var loads: [Load] = []
+    private var last: MonotonicTime
+    private var maximumClients = 0
+
+    /// When it is off, the settings are looked at again after this, in nanoseconds.
+    private static let patience: Int64 = 2_000_000_000
+
+    package init(_ shard: Shard, _ figures: Figures, version: String) {
+        self.shard = shard
+        self.figures = figures
+        self.version = version
+        last = shard.reactor.now
+    }
+
+    /// Publishes from now on, until the reactor ends.
+    package func begin() {
+        loads = counts().map { Load(name: $0.load, count: $0.count) }
+        wait()
+    }
+
+    private func wait() {
+        let interval = shard.settings.systemTopics.interval?.nanoseconds
+        shard.reactor.run(afterNanoseconds: interval ?? Self.patience) { [self] in
+            if interval != nil, shard.settings.systemTopics.interval != nil, !shard.isDraining { publish() }
+            wait()
+        }
+    }
+
+    private func publish() {
+        let now = shard.reactor.now
+        let seconds = max(Double(now.nanoseconds(since: last)) / 1e9, 0.001)
+        last = now
+        let counts = counts()
+        for (name, count, load) in counts {
+            publish(name, count)
+            guard let index = loads.firstIndex(where: { $0.name == load }) else { continue }
+            loads[index].add(count, seconds: seconds)
+            for (minutes, value) in loads[index].averages {
+                publish("load/\(load)/\(minutes)min", text: Self.rounded(value))
+            }
+        }
+        let clients = figures.sum { (counters: ShardCounters) in counters.clients.current }
+        maximumClients = max(maximumClients, clients)
+        publish("version", text: "\"broker \(version)\"")
+        publish("uptime", Int(max(0, WallClock.unixMilliseconds - figures.startedAt) / 1000))
+        publish("clients/connected", clients)
+        publish("clients/maximum", maximumClients)
+        publish("subscriptions/count", figures.sum { (counters: ShardCounters) in counters.subscriptions.current })
+        publish("memory/resident", Machine.residentBytes)
+        guard let store = figures.storeStatistics else { return }
+        publish("retained messages/count", store.values)
+        publish("store/messages/count", store.values + store.historyMessages)
+        publish("store/messages/bytes", store.payloadBytes + store.historyBytes)
+        publish("store/used/bytes", store.usedBytes)
+        publish("store/maximum/bytes", store.maximumBytes)
+    }
+
+    /// What only grows: its topic, its count, and the name of its load.
+    private func counts() -> [(name: String, count: Int, load: String)] {
+        func transport(_ counter: (ReactorCounters) -> Int) -> Int { figures.sum(counter) }
+        func exchange(_ counter: (ShardCounters) -> Int) -> Int { figures.sum(counter) }
+        return [
+            ("messages/received", transport { $0.messagesReceived.current }, "messages/received"),
+            ("publish/messages/received", exchange { $0.published.current }, "publish/received"),
+            ("publish/bytes/received", exchange { $0.publishedBytes.current }, "publish/bytes/received"),
+            (
+                "publish/messages/sent", exchange { $0.delivered.current + $0.snapshots.current }, "publish/sent"
+            ),
+            ("bytes/received", transport { $0.receivedBytes.current }, "bytes/received"),
+            ("connections/accepted", transport { $0.accepted.current }, "connections"),
+        ]
+    }
+
+    private func publish(_ name: String, _ number: Int) { publish(name, text: "\(number)") }
+
+    /// - Parameter text: a JSON value.
+    private func publish(_ name: String, text: String) {
+        let payload = Array(text.utf8)
+        guard published[name] != payload, let topic = try? Topic("$SYS/broker/\(name)") else { return }
+        published[name] = payload
+        var draft = Draft(topic: topic, payload: payload, kind: .json)
+        draft.isVolatile = true
+        shard.publish(draft)
+    }
+
+    /// With two digits after the point.
+    private static func rounded(_ value: Double) -> String {
+        let hundredths = Int((value * 100).rounded())
+        let digits = hundredths % 100
+        return "\(hundredths / 100).\(digits < 10 ? "0" : "")\(digits)"
+    }
+}
+
+/// How much a minute, averaged over the last 1, 5 and 15 minutes as a machine's load is.
+private struct Load {
+    let name: String
+    private(set) var averages: [(minutes: Int, value: Double)] = [(1, 0), (5, 0), (15, 0)]
+    private var last: Int
+
+    init(name: String, count: Int) {
+        self.name = name
+        last = count
+    }
+
+    mutating func add(_ count: Int, seconds: Double) {
+        let rate = Double(count - last) * 60 / seconds
+        last = count
+        for index in averages.indices {
+            let weight = exp(-seconds / Double(60 * averages[index].minutes))
+            averages[index].value = rate + weight * (averages[index].value - rate)
+        }
+    }
+}

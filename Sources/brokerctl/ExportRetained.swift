@@ -1,0 +1,48 @@
+internal import ArgumentParser
+internal import Broker
+internal import WSTransport
+
+/// `brokerctl retained export [FILTER]`.
+struct ExportRetained: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "export",
+        abstract: "Prints retained values with their data, one JSON object a line.",
+        discussion: """
+            Binary data is in base64, so nothing is lost on the way to `retained import`. Each value is as it is stored
+            when its turn comes; `brokerctl backup` makes a copy of one moment.
+
+            Examples:
+              brokerctl retained export > values.jsonl
+              brokerctl retained export 'sensors/#' | gzip > sensors.jsonl.gz
+            """)
+
+    @OptionGroup var connection: ConnectionOptions
+
+    @Argument(help: "Only topics that this filter matches.")
+    var filter = "#"
+
+    private func question(after position: String?) -> [UInt8] {
+        AdminConnection.question("retained.export") { writer in
+            writer.member("filter", filter)
+            if let position { writer.member("after", position) }
+        }
+    }
+
+    func run() async throws {
+        let admin = try await AdminConnection(connection)
+        var position: String?
+        repeat {
+            let reply = try await admin.ask(question(after: position))
+            let (lines, next) = try reply.read { (answer) throws(JSONError) in
+                var lines: [UInt8] = []
+                try answer.value("values")?.forEachElement { (value) throws(JSONError) in
+                    lines += value.copyRawBytes() + [0x0A]
+                }
+                return (lines, try answer.string("next"))
+            }
+            if !lines.isEmpty { Output.write(lines) }
+            position = next
+        } while position != nil
+        await admin.close()
+    }
+}

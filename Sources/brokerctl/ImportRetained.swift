@@ -1,0 +1,150 @@
+internal import ArgumentParser
+internal import Broker
+internal import WSTransport
+
+/// `brokerctl retained import [FILE|-]`.
+struct ImportRetained: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "import",
+        abstract: "Publishes retained values from lines of JSON, and says which were not taken.",
+        discussion: """
+            A line is what `retained export` prints, or less: {"topic":"a/b","data":21.5}. Data that is not a string is
+            published as JSON, a string as text, or as bytes where "encoding" is "base64". Values get new numbers and
+            times; what has expired meanwhile is left out. A line that is refused does not stop the others.
+
+            Examples:
+              brokerctl retained import values.jsonl
+              zcat sensors.jsonl.gz | brokerctl retained import
+            """)
+
+    @OptionGroup var connection: ConnectionOptions
+
+    @Argument(help: "The file; - or nothing reads standard input.")
+    var file = "-"
+
+    /// So many lines, and so many bytes of them, are under way at once.
+    private static let window = 256
+    private static let windowBytes = 4 << 20
+    /// So many errors are told; the rest is counted.
+    private static let maximumErrors = 1000
+
+    /// What became of the lines so far.
+    private struct Tally {
+        var imported = 0
+        var expired = 0
+        var failed = 0
+        var errors: [(line: Int, message: String)] = []
+
+        mutating func fail(_ line: Int, _ message: String) {
+            failed += 1
+            if errors.count < ImportRetained.maximumErrors { errors.append((line, message)) }
+        }
+    }
+
+    func run() async throws {
+        var lines = try LineReader(path: file)
+        let admin = try await AdminConnection(connection)
+        let maximum = try await admin.ask(AdminConnection.question("status")).read { (status) throws(JSONError) in
+            try status.integer("maximumQuestion", as: Int.self) ?? 1 << 20
+        }
+        lines.maximumLength = maximum - 256
+        var tally = Tally()
+        var pending: [Int: Int] = [:]
+        var pendingBytes = 0
+        while let line = try lines.next() {
+            let request: [UInt8]
+            switch line {
+            case .line(let bytes):
+                if bytes.allSatisfy({ $0 == 0x20 || $0 == 0x09 || $0 == 0x0D }) { continue }
+                do throws(Failure) {
+                    request = try Self.question(bytes, line: lines.number)
+                } catch {
+                    tally.fail(lines.number, error.message)
+                    continue
+                }
+            case .tooLong:
+                tally.fail(lines.number, "longer than the broker takes, \(lines.maximumLength) bytes (too-large)")
+                continue
+            }
+            while pending.count >= Self.window || (pendingBytes > Self.windowBytes && !pending.isEmpty) {
+                pendingBytes -= try await settle(admin, &pending, &tally)
+            }
+            pending[lines.number] = request.count
+            pendingBytes += request.count
+            try await admin.send(request)
+        }
+        while !pending.isEmpty { _ = try await settle(admin, &pending, &tally) }
+        await admin.close()
+        try report(tally)
+    }
+
+    /// Takes the next answer; returns the bytes of its question.
+    private func settle(
+        _ admin: AdminConnection, _ pending: inout [Int: Int], _ tally: inout Tally
+    ) async throws -> Int {
+        let answer = try await admin.receive()
+        let line = try AdminReply.identifier(of: answer)
+        do throws(Failure) {
+            let isExpired = try AdminReply(answer).read { (result) throws(JSONError) in
+                try result.bool("expired") ?? false
+            }
+            if isExpired { tally.expired += 1 } else { tally.imported += 1 }
+        } catch {
+            tally.fail(line, error.message)
+        }
+        return pending.removeValue(forKey: line) ?? 0
+    }
+
+    /// The question that a line stands for, whose number is the question's.
+    private static func question(_ line: [UInt8], line number: Int) throws(Failure) -> [UInt8] {
+        var writer = JSONWriter()
+        writer.beginObject()
+        writer.member("id", number)
+        writer.member("verb", "retained.set")
+        var refusal: String?
+        do throws(JSONError) {
+            let object = try JSONObject.parse(line.span, maximumDepth: JSONScanner.maximumDepth - 1)
+            if object.kind(of: "topic") != .string { refusal = "topic: expected a string" }
+            if object.kind(of: "data") == nil { refusal = refusal ?? "data is missing" }
+            for name in ["topic", "data", "kind", "type", "encoding", "expires", "ttl"] {
+                guard let bytes = object.value(name)?.copyRawBytes() else { continue }
+                writer.member(name, raw: bytes.span)
+            }
+        } catch {
+            refusal = "\(error)"
+        }
+        if let refusal { throw .failed("\(refusal) (bad-request)") }
+        writer.endObject()
+        return writer.bytes
+    }
+
+    private func report(_ tally: Tally) throws {
+        if connection.json {
+            var writer = JSONWriter()
+            writer.beginObject()
+            writer.member("imported", tally.imported)
+            writer.member("expired", tally.expired)
+            writer.member("failed", tally.failed)
+            writer.name("errors")
+            writer.beginArray()
+            for error in tally.errors {
+                writer.beginObject()
+                writer.member("line", error.line)
+                writer.member("message", error.message)
+                writer.endObject()
+            }
+            writer.endArray()
+            writer.endObject()
+            Output.print(writer.bytes)
+        } else {
+            for error in tally.errors { Output.complain("line \(error.line): \(Output.printable(error.message))") }
+            if tally.failed > tally.errors.count {
+                Output.complain("and \(tally.failed - tally.errors.count) more")
+            }
+            let expired = tally.expired > 0 ? ", expired: \(tally.expired)" : ""
+            let failed = tally.failed > 0 ? ", failed: \(tally.failed)" : ""
+            Output.print("imported: \(tally.imported)\(expired)\(failed)")
+        }
+        if tally.failed > 0 { throw ExitCode(1) }
+    }
+}

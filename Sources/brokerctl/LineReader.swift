@@ -1,0 +1,77 @@
+internal import CLinux
+internal import Glibc
+
+/// The lines of a file or of standard input, one at a time.
+struct LineReader: ~Copyable {
+    enum Line {
+        case line([UInt8])
+        /// It has more than ``LineReader/maximumLength`` bytes, which are left out.
+        case tooLong
+    }
+
+    /// In bytes.
+    var maximumLength = 1 << 20
+    /// The number of the line that was read last, from 1 on.
+    private(set) var number = 0
+    private let path: String
+    private let descriptor: Int32
+    private var chunk = [UInt8](repeating: 0, count: 64 << 10)
+    private var rest = 0..<0
+    private var isAtEnd = false
+
+    /// - Parameter path: `-`: standard input.
+    init(path: String) throws(Failure) {
+        let file = path == "-" ? STDIN_FILENO : unsafe open(path, O_RDONLY | O_CLOEXEC)
+        guard file >= 0 else { throw .failed("\(path): \(Self.reason)") }
+        self.path = path == "-" ? "standard input" : path
+        descriptor = file
+    }
+
+    deinit { if descriptor != STDIN_FILENO { close(descriptor) } }
+
+    private static var reason: String { unsafe strerror(errno).map { unsafe String(cString: $0) } ?? "not readable" }
+
+    /// The next line without its end; `nil`: there is none.
+    mutating func next() throws(Failure) -> Line? {
+        var line: [UInt8] = []
+        var isTooLong = false
+        while true {
+            if rest.isEmpty {
+                guard try fill() else {
+                    guard !line.isEmpty || isTooLong else { return nil }
+                    number += 1
+                    return isTooLong ? .tooLong : .line(line)
+                }
+            }
+            let end = chunk[rest].firstIndex(of: 0x0A)
+            let part = rest.lowerBound..<(end ?? rest.upperBound)
+            rest = (end.map { $0 + 1 } ?? rest.upperBound)..<rest.upperBound
+            if line.count + part.count > maximumLength {
+                isTooLong = true
+                line = []
+            }
+            if !isTooLong { line += chunk[part] }
+            guard end != nil else { continue }
+            number += 1
+            return isTooLong ? .tooLong : .line(line)
+        }
+    }
+
+    /// `false`: the end.
+    private mutating func fill() throws(Failure) -> Bool {
+        let descriptor = descriptor
+        while !isAtEnd {
+            let count = unsafe chunk.withUnsafeMutableBytes { unsafe read(descriptor, $0.baseAddress, $0.count) }
+            if count > 0 {
+                rest = 0..<count
+                return true
+            }
+            if count == 0 {
+                isAtEnd = true
+            } else if errno != EINTR {
+                throw .failed("\(path): \(Self.reason)")
+            }
+        }
+        return false
+    }
+}

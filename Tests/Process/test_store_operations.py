@@ -1,0 +1,235 @@
+"""Contract §7: export, import, backup, restore, deletion by filter, topics with rates."""
+
+import json
+import threading
+
+import pytest
+
+from command_line import run_control
+from deadlines import wait_until
+
+VALUES = {
+    "plain": ("text", b"hello", None),
+    "json/number": ("json", b"21.5", "application/json"),
+    "json/object": ("json", b'{"a":[1,2,{"b":null}],"c":"\\u00fc"}', "application/json"),
+    "json/string": ("json", b'"quoted"', "application/json"),
+    "bytes": ("binary", bytes(range(256)), "image/png"),
+    "typed": ("text", b"<p>", "text/html"),
+    "a//b/": ("text", "ünïcode \U0001F600 \u0001".encode(), None),
+    "x" * 900: ("text", b"long topic", None),
+}
+
+
+def put(broker, topic, body, type_=None, query="retain"):
+    return broker.publish(topic, body, query, {"Content-Type": type_} if type_ else {}, "PUT")
+
+
+def fill(broker):
+    for topic, (_, body, type_) in VALUES.items():
+        put(broker, topic, body, type_)
+
+
+def shown(broker, topic):
+    answer = broker.retained(topic)
+    return answer.status, answer.body, answer.headers["Content-Type"]
+
+
+def lines(done):
+    assert done.returncode == 0 and done.stderr == b"", done
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+# Export and import
+
+
+def test_what_is_exported_is_imported_as_it_was(start_broker):
+    source, target = start_broker(), start_broker()
+    fill(source)
+    put(source, "mortal", b"x", query="retain&ttl=600")
+    exported = source.control("retained", "export")
+    assert {value["topic"] for value in lines(exported)} == VALUES.keys() | {"mortal"}
+    assert {value["topic"]: value["kind"] for value in lines(exported)} == {
+        topic: kind for topic, (kind, _, _) in VALUES.items()} | {"mortal": "text"}
+    done = target.control("retained", "import", input=exported.stdout)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"imported: {len(VALUES) + 1}\n".encode(), b"")
+    for topic in VALUES:
+        assert shown(target, topic) == shown(source, topic), topic
+    again = lines(target.control("retained", "export"))
+    (mortal,) = [value for value in again if value["topic"] == "mortal"]
+    (before,) = [value for value in lines(exported) if value["topic"] == "mortal"]
+    assert abs(mortal["expires"] - before["expires"]) < 60_000
+    strip = lambda values: [{key: value[key] for key in value if key not in ("seq", "time", "expires")} for value in values]
+    assert strip(again) == strip(lines(exported))
+
+
+def test_export_by_filter_and_in_pieces(broker):
+    session = broker.session()
+    for begin in range(0, 5000, 500):
+        for number in range(begin, begin + 500):
+            session.send(op="publish", topic=f"many/{number:04}/x", data=number, retain=True, ack="routed")
+        session.synchronise()
+    session.publish("last", 1, retain=True)
+    values = lines(broker.control("retained", "export", "many/+/x"))
+    assert sorted(value["data"] for value in values) == list(range(5000))
+    assert lines(broker.control("retained", "export", "many/0007/x"))[0]["data"] == 7
+    assert broker.control("retained", "export", "none/#").stdout == b""
+    assert broker.control("retained", "export", "a/#/b").returncode == 1
+
+
+def test_import_takes_hand_written_lines(broker, tmp_path):
+    file = tmp_path / "values.jsonl"
+    file.write_text('{"topic":"a","data":21.5}\n\n{"topic":"b","data":"text","type":"text/css"}\r\n'
+                    '{"topic":"c","data":"AP8=","encoding":"base64"}\n{"topic":"d","data":"x","ttl":600}')
+    done = broker.control("retained", "import", str(file))
+    assert done.returncode == 0 and done.stdout == b"imported: 4\n", done
+    assert shown(broker, "a")[1:] == (b"21.5", "application/json")
+    assert shown(broker, "b")[1:] == (b"text", "text/css")
+    assert broker.retained("c").body == b"\x00\xff" and broker.retained("d").status == 200
+
+
+def test_import_says_which_lines_failed_and_goes_on(start_broker):
+    broker = start_broker("limits: { message: 4KiB }\n")
+    bad = [
+        b'{"topic":"good/1","data":1}', b"no json", b'{"topic":"bad/#","data":1}', b'{"data":1}', b'{"topic":"x"}',
+        b'{"topic":"$SYS/x","data":1}', b'{"topic":"x","data":"!","encoding":"base64"}',
+        b'{"topic":"x","data":1,"kind":"picture"}', b'{"topic":"long","data":"' + b"x" * 20_000 + b'"}',
+        b'{"topic":"gone","data":1,"expires":1000}', b'{"topic":"good/2","data":"\xff"}', b'{"topic":"good/3","data":2}',
+    ]
+    done = broker.control("retained", "import", "-", "--json", input=b"\n".join(bad) + b"\n")
+    assert done.returncode == 1
+    result = json.loads(done.stdout)
+    assert (result["imported"], result["expired"], result["failed"]) == (2, 1, 9), result
+    assert sorted(error["line"] for error in result["errors"]) == [2, 3, 4, 5, 6, 7, 8, 9, 11]
+    assert broker.retained("good/1").status == broker.retained("good/3").status == 200
+    done = broker.control("retained", "import", input=b"{}\n")
+    assert done.returncode == 1 and b"line 1: topic: expected a string" in done.stderr
+    done = broker.control("retained", "import", "/no/such/file")
+    assert done.returncode == 1 and b"/no/such/file: No such file" in done.stderr
+
+
+# Deletion
+
+
+def test_delete_by_filter_with_a_dry_run(broker):
+    session = broker.session()
+    for number in range(2500):
+        session.send(op="publish", topic=f"old/{number}", data=number, retain=True, ack="routed")
+    session.publish("new", 1, retain=True)
+    assert broker.control("retained", "delete", "old/#", "--dry-run").stdout == b"2500\n"
+    assert broker.control_json("retained", "delete", "old/#", "--dry-run") == {"deleted": 0, "matching": 2500}
+    assert broker.control("retained", "delete", "old/#").stdout == b"2500\n"
+    assert broker.control("retained", "delete", "old/#").stdout == b"0\n"
+    assert broker.metrics()["broker_retained_messages"] == 1
+
+
+# Topics
+
+
+def test_topics_with_rates_and_sizes(broker):
+    put(broker, "kept", b"x" * 300)
+    session = broker.session()
+    session.subscribe("listened")
+    stop = threading.Event()
+
+    def publish():
+        other = broker.session()
+        while not stop.wait(0.02):
+            other.publish("busy/1", "x" * 98)
+
+    thread = threading.Thread(target=publish)
+    thread.start()
+    try:
+        rows = {row["topic"]: row for row in broker.control_json("topics", "--seconds", "1.5")}
+    finally:
+        stop.set()
+        thread.join()
+    assert rows["kept"]["bytes"] == 300 and rows["kept"]["messagesPerSecond"] == 0
+    assert rows["listened"]["subscriptions"] == 1 and rows["listened"]["retained"] is False
+    assert 5 < rows["busy/1"]["messagesPerSecond"] < 60
+    assert rows["busy/1"]["bytesPerSecond"] == pytest.approx(98 * rows["busy/1"]["messagesPerSecond"])
+    assert "messagesPerSecond" not in broker.control_json("topics", "kept", "--seconds", "0")[0]
+    assert b"MESSAGES/S" in broker.control("topics").stdout
+    assert broker.control("topics", "--seconds", "61").returncode == 64
+
+
+# Backup and restore
+
+
+def test_a_backup_is_of_one_moment_while_publishers_go_on(start_broker, tmp_path):
+    broker = start_broker()
+    fill(broker)
+    stop = threading.Event()
+
+    def publish():
+        session = broker.session()
+        number = 0
+        while not stop.is_set():
+            # Both or neither: the second is never behind by more than one.
+            session.publish("pair/1", number, retain=True, ack="routed")
+            session.publish("pair/2", number, retain=True)
+            number += 1
+
+    thread = threading.Thread(target=publish)
+    thread.start()
+    try:
+        wait_until(lambda: broker.retained("pair/2").status == 200, "publishers at work")
+        done = broker.control("backup", str(tmp_path / "backup"))
+    finally:
+        stop.set()
+        thread.join()
+    assert done.returncode == 0 and b"broker.mdb" in done.stdout, done
+    seq = broker.publish("after", "x", "retain")["seq"]
+    assert sorted(path.name for path in (tmp_path / "backup").iterdir()) == ["broker.mdb"]
+    again = broker.control("backup", str(tmp_path / "backup"))
+    assert again.returncode == 1 and b"there is a backup already" in again.stderr
+    other = tmp_path / "other"
+    restored = run_control("restore", str(tmp_path / "backup"), "--data-dir", str(other / "data"), "--json")
+    assert restored.returncode == 0 and json.loads(restored.stdout)["values"] == len(VALUES) + 2, restored
+    target = start_broker(directory=other)
+    for topic in VALUES:
+        assert shown(target, topic) == shown(broker, topic)
+    first, second = int(target.retained("pair/1").body), int(target.retained("pair/2").body)
+    assert first - second in (0, 1)
+    assert target.retained("after").status == 404
+    assert target.control_json("status")["epoch"] != broker.control_json("status")["epoch"]
+    assert seq > 0
+
+
+def test_restore_goes_back_but_seq_does_not(start_broker, tmp_path):
+    broker = start_broker()
+    put(broker, "a", b"old")
+    assert broker.control("backup", str(tmp_path / "backup")).returncode == 0
+    for _ in range(20):
+        last = put(broker, "a", b"new")["seq"]
+    epoch = broker.control_json("status")["epoch"]
+    refused = run_control("restore", str(tmp_path / "backup"), "--data-dir", str(broker.data))
+    assert refused.returncode == 1 and b"stop it first" in refused.stderr
+    broker.kill()
+    done = run_control("restore", str(tmp_path / "backup"), "--data-dir", str(broker.data))
+    assert done.returncode == 0, done
+    assert len([path for path in broker.data.iterdir() if ".replaced-" in path.name]) == 1
+    broker.start()
+    assert broker.retained("a").body == b"old"
+    assert broker.publish("a", "x")["seq"] > last
+    assert broker.control_json("status")["epoch"] != epoch
+
+
+def test_restore_refuses_what_is_no_backup(broker, tmp_path):
+    put(broker, "a", b"1")
+    assert broker.control("backup", str(tmp_path / "backup")).returncode == 0
+    broker.stop()
+    done = run_control("restore", str(tmp_path / "none"), "--data-dir", str(broker.data))
+    assert done.returncode == 1 and b"No such file" in done.stderr
+    file = tmp_path / "backup" / "broker.mdb"
+    file.write_bytes(file.read_bytes()[:9000])
+    done = run_control("restore", str(tmp_path / "backup"), "--data-dir", str(broker.data))
+    assert done.returncode == 1 and b"damaged" in done.stderr
+    broker.start()
+    assert broker.retained("a").body == b"1"
+
+
+def test_backup_to_where_nothing_can_be_written(broker, tmp_path):
+    (tmp_path / "file").write_text("")
+    done = broker.control("backup", str(tmp_path / "file"))
+    assert done.returncode == 1 and str(tmp_path / "file").encode() in done.stderr
+    assert broker.http("GET", "/health/ready").status == 200

@@ -1,0 +1,317 @@
+"""Contract §1, §3.5, §5: the store is full, the disk is full, fails or is read-only; what does not need it goes on."""
+
+import os
+import resource
+import shutil
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+from broker_process import free_port
+from command_line import BROKERD
+from deadlines import START_DEADLINE, wait_until
+from fragile_disk import FragileDisk
+
+
+def everything_else_works(broker, marker):
+    """Routing, reading and following do not need a write to the store."""
+    topic = f"alive/{marker}"
+    follower = broker.topic_socket(topic, "snapshot=false&echo=false")
+    follower.synchronise()
+    answer = broker.http("POST", f"/t/{topic}", body=b"x" * 1000)
+    assert answer.status == 200 and answer.json["stored"] is False
+    assert follower.receive_message()[1] == b"x" * 1000
+    assert broker.http("GET", "/health/live").status == 200
+    follower.close()
+
+
+def fill(broker, size, maximum):
+    """Stores values until one is refused; returns those that were stored."""
+    for number in range(maximum):
+        answer = broker.http("PUT", f"/t/full/{number}?retain", body=b"x" * size)
+        if answer.status != 200:
+            assert (answer.status, answer.error_code) == (507, "storage-full"), answer
+            return number
+    raise AssertionError(f"{maximum} values of {size} bytes were stored, and the store is not full")
+
+
+def stored(broker, topic, body=b"x"):
+    return broker.http("PUT", f"/t/{topic}?retain", body=body)
+
+
+# Full: the map
+
+
+def test_a_store_of_1_mib_is_full_and_recovers(start_broker):
+    broker = start_broker("store: { maximum_size: 1MiB }\n")
+    count = fill(broker, 3000, 1000)
+    assert count > 50
+    everything_else_works(broker, "full")
+    session = broker.session()
+    answer = session.request(op="publish", topic="more", data="x" * 100_000, retain=True)
+    assert (answer["op"], answer["code"]) == ("error", "storage-full")
+    # `routed` does not wait for the disk, and says that it is not stored.
+    answer = session.request(op="publish", topic="more", data="x" * 100_000, retain=True, ack="routed")
+    assert (answer["op"], answer["stored"]) == ("ok", False)
+    assert broker.retained("full/0").status == 200
+    assert broker.http("GET", "/health/ready").status == 200
+    assert broker.metrics()["broker_store_failures_total"] >= 2
+    for number in range(count // 2):
+        assert broker.http("DELETE", f"/t/full/{number}").status == 204
+    assert stored(broker, "more", b"x" * 3000).json["stored"] is True
+    broker.kill()
+    broker.start()
+    assert broker.retained(f"full/{count - 1}").body == b"x" * 3000
+    assert broker.retained("full/0").status == 404
+
+
+def test_the_file_starts_small_and_grows_by_itself(start_broker):
+    broker = start_broker("store: { maximum_size: 64MiB }\n")
+    file = broker.data / "broker.mdb"
+    assert file.stat().st_size < 1 << 20
+    sizes = []
+    for round_ in range(3):
+        for number in range(8):
+            assert stored(broker, f"grow/{round_}/{number}", b"x" * 900_000).json["stored"] is True
+        sizes.append(file.stat().st_size)
+    assert sizes[0] < sizes[1] < sizes[2] <= 64 << 20
+    metrics = broker.metrics()
+    assert metrics["broker_store_maximum_bytes"] == 64 << 20
+    assert 20 << 20 < metrics["broker_store_used_bytes"] < 64 << 20
+
+
+def test_little_address_space_makes_a_smaller_map(start_broker):
+    """The map is reserved whole; where that much address space is not to be had a smaller one serves."""
+    broker = start_broker("store: { maximum_size: 256GiB }\nreactors: { count: 1 }\n", limits={
+        resource.RLIMIT_AS: 8 << 30})
+    assert broker.metrics()["broker_store_maximum_bytes"] < 8 << 30
+    assert stored(broker, "a").json["stored"] is True
+
+
+# Full: the disk
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A directory on a file system of 3 MiB; where this process may not mount, a disk that refuses to grow."""
+    mounted = tmp_path / "disk"
+    mounted.mkdir()
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(mounted)], capture_output=True)
+    if done.returncode == 0:
+        yield mounted, {}, lambda: subprocess.run(
+            ["mount", "-o", "remount,size=16m", str(mounted)], check=True)
+        subprocess.run(["umount", "-l", str(mounted)], check=True)
+        return
+    disk = FragileDisk(tmp_path, mounted / "broker" / "data")
+    disk.faults.set(disk_size=3 << 20)
+    yield mounted, disk.environment, lambda: disk.faults.set(disk_size=0)
+
+
+def test_a_full_disk(start_broker, small_disk):
+    mounted, environment, enlarge = small_disk
+    broker = start_broker(environment=environment, directory=mounted / "broker")
+    count = fill(broker, 20_000, 1000)
+    assert count > 20
+    everything_else_works(broker, "disk")
+    assert broker.retained(f"full/{count - 1}").body == b"x" * 20_000
+    # Values can be removed, and what they held is used again, though the disk is as full as before.
+    for number in range(count // 2):
+        assert broker.http("DELETE", f"/t/full/{number}").status == 204, number
+    for number in range(count // 4):
+        assert stored(broker, f"again/{number}", b"y" * 20_000).status == 200, number
+    more = fill(broker, 20_000, 1000)
+    enlarge()
+    for number in range(100):
+        assert stored(broker, f"after/{number}", b"z" * 20_000).json["stored"] is True
+    broker.kill()
+    broker.start()
+    assert broker.retained("after/99").body == b"z" * 20_000
+    assert broker.retained("again/0").body == b"y" * 20_000
+    assert broker.retained(f"full/{more - 1}").status == 200
+
+
+def run_broker(data, environment):
+    """A brokerd that is expected to end by itself."""
+    return subprocess.run(
+        [BROKERD, "--data-dir", str(data), "--listen", f"127.0.0.1:{free_port()}"], stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=START_DEADLINE, text=True,
+        env=os.environ | environment)
+
+
+def test_the_first_start_on_a_full_disk_says_so(tmp_path):
+    data = tmp_path / "data"
+    disk = FragileDisk(tmp_path, data)
+    disk.faults.set(disk_size=1)
+    done = run_broker(data, disk.environment)
+    assert done.returncode == 1
+    assert done.stdout == f"brokerd: cannot make the store in {data}: no space is left on the disk\n"
+
+
+def test_a_later_start_on_a_full_disk_serves_what_is_there(start_broker, tmp_path):
+    disk = FragileDisk(tmp_path, tmp_path / "broker0" / "data")
+    broker = start_broker(environment=disk.environment)
+    before = stored(broker, "a", b"1").json["seq"]
+    broker.kill()
+    # Not even what is free in the file is to be had.
+    disk.faults.set(disk_size=1)
+    broker.start()
+    assert broker.retained("a").body == b"1"
+    answer = broker.http("POST", "/t/b", body=b"x")
+    assert (answer.status, answer.error_code) == (507, "storage-full")
+    assert broker.http("GET", "/health/ready").status == 503
+    disk.faults.set(disk_size=0)
+    wait_until(lambda: broker.http("POST", "/t/b", body=b"x").status == 200, "the disk is noticed to have room")
+    assert stored(broker, "a", b"2").json["seq"] > before
+    wait_until(lambda: broker.http("GET", "/health/ready").status == 200, "ready again")
+
+
+# A disk that fails
+
+
+@pytest.fixture
+def fragile(start_broker, tmp_path):
+    disk = FragileDisk(tmp_path, tmp_path / "broker0" / "data")
+    return start_broker(environment=disk.environment), disk.faults
+
+
+def test_a_failed_sync_is_not_acknowledged_as_stored(fragile):
+    broker, faults = fragile
+    assert stored(broker, "a", b"1").json["stored"] is True
+    faults.set(failing_syncs=1)
+    answer = stored(broker, "a", b"2")
+    assert (answer.status, answer.error_code) == (503, "unavailable")
+    everything_else_works(broker, "sync")
+    assert stored(broker, "a", b"3").json["stored"] is True
+    broker.kill()
+    broker.start()
+    assert broker.retained("a").body == b"3"
+
+
+def test_a_failed_meta_page_is_got_over_without_a_restart(fragile):
+    """LMDB gives up when it cannot write its meta page, and wants to be opened again."""
+    broker, faults = fragile
+    for number in range(50):
+        assert stored(broker, f"before/{number}").json["stored"] is True
+    subscriber = broker.session()
+    faults.set(failing_dsync_writes=1)
+    answer = stored(broker, "lost", b"2")
+    assert (answer.status, answer.error_code) == (503, "unavailable")
+    assert faults.get("failed") == 1
+    # Readers notice nothing.
+    assert len(subscriber.subscribe("before/#")) == 50
+    assert broker.retained("before/49").status == 200
+    assert stored(broker, "after", b"3").json["stored"] is True
+    assert broker.metrics()["broker_store_reopenings_total"] == 1
+    assert broker.http("GET", "/health/ready").status == 200
+    broker.kill()
+    broker.start()
+    assert broker.retained("after").body == b"3" and broker.retained("before/0").status == 200
+
+
+def test_a_disk_that_goes_on_failing_makes_the_broker_unready_until_it_works(fragile):
+    broker, faults = fragile
+    assert stored(broker, "a").status == 200
+    faults.set(failing_dsync_writes=1 << 40, failing_syncs=1 << 40)
+    assert stored(broker, "b").status == 503
+    answer = wait_until(lambda: (a := broker.http("GET", "/health/ready")).status == 503 and a, "unready")
+    assert answer.json["reason"]
+    everything_else_works(broker, "failing")
+    faults.set(failing_dsync_writes=0, failing_syncs=0)
+    wait_until(lambda: broker.http("GET", "/health/ready").status == 200, "ready again")
+    assert stored(broker, "c").json["stored"] is True
+    assert broker.retained("a").status == 200
+
+
+# Not to be written
+
+
+@pytest.fixture
+def read_only_directory():
+    """A directory that anybody may enter and nobody write to."""
+    directory = Path(tempfile.mkdtemp(prefix="broker-read-only-"))
+    directory.chmod(0o755)
+    data = directory / "data"
+    data.mkdir(mode=0o555)
+    yield data
+    shutil.rmtree(directory)
+
+
+def test_a_read_only_data_directory_is_a_clear_error(read_only_directory):
+    data = read_only_directory
+
+    def become_somebody():
+        if os.getuid() == 0:
+            os.setgroups([])
+            os.setgid(65534)
+            os.setuid(65534)
+
+    done = subprocess.run(
+        [BROKERD, "--data-dir", str(data), "--listen", f"127.0.0.1:{free_port()}"], cwd="/",
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=START_DEADLINE, text=True,
+        preexec_fn=become_somebody)
+    assert done.returncode == 1, done.stdout
+    assert f"{data}/lock" in done.stdout and "Permission denied" in done.stdout
+    assert len(done.stdout.strip().splitlines()) == 1
+
+
+# Out of descriptors
+
+
+def test_out_of_descriptors_accepting_pauses_and_recovers(start_broker):
+    broker = start_broker("reactors: { count: 2 }\n", limits={resource.RLIMIT_NOFILE: 64})
+    session = broker.session()
+    session.subscribe("news/#")
+    publisher = broker.topic_socket("news/1", "echo=false")
+    crowd = []
+    for _ in range(100):
+        crowd.append(broker.connect())
+    wait_until(lambda: os.listdir(f"/proc/{broker.process.pid}/fd").__len__() >= 60, "all descriptors in use")
+    # Who is in goes on, and the store takes writes.
+    for number in range(20):
+        publisher.send_text(f"message {number}")
+        assert session.expect("message", topic="news/1")["data"] == f"message {number}"
+    assert session.publish("kept", 1, retain=True)["stored"] is True
+    for one in crowd:
+        one.close()
+    wait_until(lambda: broker.http("GET", "/health/ready").status == 200, "accepting again")
+    assert broker.metrics()["broker_accept_pauses_total"] > 0
+    assert broker.retained("kept").status == 200
+
+
+# The clock
+
+
+@pytest.fixture
+def time_traveller(start_broker, tmp_path):
+    disk = FragileDisk(tmp_path, tmp_path / "broker0" / "data")
+    broker = start_broker("keepalive: { interval: 1s, timeout: 2s }\n", environment=disk.environment)
+    return broker, lambda seconds: disk.faults.set(clock_offset=seconds)
+
+
+@pytest.mark.parametrize("jump", [3600, -3600, 40 * 365 * 86400])
+def test_a_jump_of_the_clock_harms_neither_lifetimes_nor_connections(time_traveller, jump):
+    broker, set_clock = time_traveller
+    broker.publish("long", "x", "retain&ttl=600")
+    broker.publish("short", "x", "retain&ttl=2")
+    begin = time.monotonic()
+    session = broker.session()
+    session.subscribe("news")
+    set_clock(jump)
+    published = broker.publish("news", "after the jump")
+    message = session.expect("message", topic="news")
+    assert message["seq"] == published["seq"]
+    assert abs(message["time"] / 1000 - (time.time() + jump)) < 60, "the time is the clock's"
+    # Nothing expires early …
+    broker.publish("another", "x", "retain&ttl=600")
+    if time.monotonic() - begin < 1.5:
+        assert broker.retained("short").status == 200
+    # … nor late, and the connection lives through a PING.
+    wait_until(lambda: broker.retained("short").status == 404, "the value's end")
+    assert time.monotonic() - begin >= 1.9
+    assert broker.retained("long").status == 200 and broker.retained("another").status == 200
+    assert broker.metrics()["broker_disconnects_total{reason=\"dead\"}"] == 0
+    broker.publish("news", "still there")
+    assert session.expect("message", topic="news")["data"] == "still there"

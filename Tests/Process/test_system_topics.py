@@ -1,0 +1,84 @@
+"""Contract §1: `$SYS/…` belongs to the broker, which publishes its own figures there."""
+
+import json
+
+import pytest
+
+from deadlines import wait_until
+
+FAST = "system_topics: { interval: 1s }\n"
+
+
+def figures(broker):
+    """All figures there are."""
+    answer = broker.http("GET", "/s/%24SYS/broker/%23?poll=1", headers={"Accept": "application/x-ndjson"})
+    assert answer.status == 200, answer
+    messages = [json.loads(line) for line in answer.body.splitlines()]
+    return {message["topic"]: message["data"] for message in messages if "topic" in message}
+
+
+@pytest.fixture
+def fast(start_broker):
+    broker = start_broker(FAST)
+    wait_until(lambda: broker.retained("$SYS/broker/version").status == 200, "the first figures")
+    return broker
+
+
+def test_they_are_there_for_every_endpoint(fast):
+    assert fast.retained("$SYS/broker/version").body.startswith(b'"broker ')
+    session = fast.session()
+    shown = {message["topic"]: message for message in session.subscribe("$SYS/broker/#")}
+    assert shown["$SYS/broker/clients/connected"]["retained"] is True
+    assert isinstance(shown["$SYS/broker/uptime"]["data"], int)
+    live = session.receive()
+    assert live["topic"].startswith("$SYS/broker/") and "retained" not in live
+    topic = fast.topic_socket("$SYS/broker/uptime")
+    first, second = int(topic.receive_message()[1]), int(topic.receive_message()[1])
+    assert second > first
+    assert fast.follow("$SYS/broker/uptime").json()["data"] >= second
+
+
+def test_the_figures_are_right(fast):
+    before = figures(fast)
+    sessions = [fast.session() for _ in range(3)]
+    sessions[0].subscribe(["a", "b/#"])
+    for number in range(10):
+        sessions[1].publish("a", number)
+    sessions[1].publish("kept", "x" * 98, retain=True)
+    wanted = {
+        "$SYS/broker/clients/connected": 3, "$SYS/broker/subscriptions/count": 2,
+        "$SYS/broker/retained messages/count": 1, "$SYS/broker/store/messages/bytes": 98,
+        "$SYS/broker/publish/messages/received": before.get("$SYS/broker/publish/messages/received", 0) + 11}
+
+    def are_right():
+        now = figures(fast)
+        return all(now.get(topic) == value for topic, value in wanted.items())
+
+    wait_until(are_right, f"{wanted}")
+    assert figures(fast)["$SYS/broker/load/publish/received/1min"] > 0
+    for session in sessions:
+        session.close()
+    wait_until(lambda: figures(fast)["$SYS/broker/clients/connected"] == 0, "nobody connected")
+    assert figures(fast)["$SYS/broker/clients/maximum"] >= 3
+
+
+def test_nobody_else_publishes_there_and_no_wildcard_finds_them(fast):
+    session = fast.session()
+    assert session.request(op="publish", topic="$SYS/broker/uptime", data=1)["code"] == "forbidden"
+    assert fast.http("POST", "/t/%24SYS/x", body=b"x").status == 403
+    assert session.subscribe(["#", "+/broker/uptime"]) == []
+    wait = fast.session()
+    wait.subscribe("$SYS/broker/uptime")
+    for _ in range(2):
+        wait.expect("message", topic="$SYS/broker/uptime")
+    session.synchronise()
+    assert session.waiting == []
+
+
+def test_they_are_never_on_disk(fast):
+    assert fast.metrics()["broker_retained_messages"] == 0
+    fast.stop()
+    fast.config_file.write_text("system_topics: { interval: 0 }\n")
+    fast.start()
+    assert fast.retained("$SYS/broker/version").status == 404
+    assert figures(fast) == {}
