@@ -7,6 +7,7 @@ extension SocketCore {
     ) -> WebSocket.Token {
         let token = state.withLock { state in
             let token = state.listeners.add(event, entry, first: first)
+            if let earlier = state.unheard.removeValue(forKey: event) { state.happenings.append(earlier) }
             // Whoever is told of the end is kept until then; afterwards there is nothing to be kept for.
             let isOver = state.ended != nil && state.happenings.isEmpty && !state.isTelling
             if !isOver { state.anchor = socket }
@@ -56,4 +57,9 @@ extension SocketCore {
         if hasListeners { tell() }
         return hasListeners
     }
+}
+
+extension WebSocket.Event {
+    /// Whether it comes once at most, so that one who listens a moment later is told of it all the same.
+    var happensOnce: Bool { self == .open || self == .error || self == .close }
 }

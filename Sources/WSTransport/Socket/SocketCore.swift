@@ -38,6 +38,8 @@ final class SocketCore: Sendable {
         var listeners = ListenerTable()
         /// For listeners.
         var happenings = Fifo<Happening>()
+        /// What happened once and nobody was told of, for listeners that are added in the moment after.
+        var unheard: [WebSocket.Event: Happening] = [:]
         /// For readers.
         var messages = Fifo<WebSocketMessage>()
         var heldBytes = 0
@@ -121,7 +123,9 @@ final class SocketCore: Sendable {
     @discardableResult
     func happened(_ happening: Happening) -> Bool {
         let isFull = state.withLock { state in
-            guard state.listeners.count(of: happening.event) > 0 else { return state.isFull }
+            guard happening.event.happensOnce || state.listeners.count(of: happening.event) > 0 else {
+                return state.isFull
+            }
             state.happenings.append(happening)
             return add(Self.size(happening), &state)
         }
@@ -166,9 +170,7 @@ final class SocketCore: Sendable {
             state.readyState = .closed
             state.posted = 0
             state.unsent = 0
-            if let error, state.listeners.count(of: .error) > 0 {
-                state.happenings.append(.error(error.code, error.reason))
-            }
+            if let error { state.happenings.append(.error(error.code, error.reason)) }
             // Comes even where nobody listens: it is what lets go of the listeners.
             state.happenings.append(.close(event))
             defer {
@@ -310,7 +312,7 @@ final class SocketCore: Sendable {
             for listener in listeners { await listener(payload) }
             let hasRoom = state.withLock { release(Self.size(happening), &$0) }
             if hasRoom { readOn() }
-            if case .close = happening { forgetListeners(of: socket) }
+            if case .close = happening { WS.forget(socket) }
         }
         noticeCatchingUp()
     }
@@ -319,18 +321,16 @@ final class SocketCore: Sendable {
         state.withLock { state in
             guard let happening = state.happenings.popFirst() else {
                 state.isTelling = false
+                // After the end nobody is kept for what cannot happen any more.
+                if state.ended != nil {
+                    state.listeners.removeAll()
+                    state.anchor = nil
+                }
                 return nil
             }
-            return (happening, state.listeners.take(happening.event))
+            let listeners = state.listeners.take(happening.event)
+            if listeners.isEmpty, happening.event.happensOnce { state.unheard[happening.event] = happening }
+            return (happening, listeners)
         }
-    }
-
-    /// Nothing more happens, so nobody need be kept for it.
-    private func forgetListeners(of socket: WebSocket) {
-        state.withLock { state in
-            state.listeners.removeAll()
-            state.anchor = nil
-        }
-        WS.forget(socket)
     }
 }

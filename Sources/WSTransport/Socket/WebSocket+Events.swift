@@ -90,6 +90,8 @@ extension WebSocket {
     // MARK: Adding and removing
 
     /// Adds a listener behind the others.
+    ///
+    /// `open`, `error` and `close` are told to a listener that is added after them, too, where nobody has been told yet.
     @discardableResult
     public func on(_ event: Event, _ listener: @escaping Listener) -> Token {
         core.add(event, ListenerTable.Entry(isOnce: false, body: listener), first: false, for: self)
