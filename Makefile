@@ -11,6 +11,8 @@ ARGS ?=
 SECONDS ?= 30
 # How often `make crash` kills a broker, and as often again with unsynced writes lost.
 CYCLES ?= 1000
+# Options for the comparison:  make bench BENCH="--quick --rounds 3"
+BENCH ?=
 # Options for pytest:  make test-process PYTEST="-k durability -x"
 PYTEST ?=
 # The Autobahn test suite:  make conformance WSTEST=/path/to/wstest
@@ -23,7 +25,8 @@ CODE := Package.swift Sources Tests Examples tools Benchmarks/Package.swift Benc
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: run test build examples conformance test-swift test-process test-conformance bench-counted sanitize lint format fuzz crash clean help dependencies test-dependencies
+.PHONY: run test build examples conformance test-swift test-process test-conformance bench bench-counted sanitize lint format fuzz crash clean \
+    help dependencies test-dependencies bench-dependencies
 
 run: dependencies build ## Install what is missing, build release, start brokerd on 127.0.0.1:8080
 	exec $(RELEASE)/brokerd $(ARGS)
@@ -54,6 +57,10 @@ bench-counted: ## Count instructions and allocations, and hold them against Benc
 	$(SWIFT) build -c release -j $(JOBS) $(BENCHMARKS) --product counted
 	$(PYTHON) Benchmarks/counted.py
 
+bench: bench-dependencies build bench-counted ## Count, then measure side by side with C, uWebSockets, NATS and Mosquitto (half an hour)
+	$(SWIFT) build -c release -j $(JOBS) $(BENCHMARKS) --product peerload
+	SOCKETIFY_PYTHON=$(CURDIR)/.build/peers/bin/python3 $(PYTHON) Benchmarks/peers.py $(BENCH)
+
 lint: ## Check the format of all Swift files
 	$(SWIFT) format lint --strict --recursive $(CODE)
 
@@ -79,6 +86,11 @@ help: ## Show these words
 
 dependencies:
 	@SWIFT="$(SWIFT)" tools/install-dependencies.sh build
+
+bench-dependencies: test-dependencies
+	@SWIFT="$(SWIFT)" tools/install-dependencies.sh bench
+	@test -d .build/peers || python3 -m venv .build/peers
+	@.build/peers/bin/pip install --quiet --disable-pip-version-check socketify || echo "uWebSockets (socketify) cannot be installed"
 
 test-dependencies:
 	@SWIFT="$(SWIFT)" tools/install-dependencies.sh build test

@@ -46,10 +46,11 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: strict),
+        .target(name: "Load", dependencies: ["WSTransport"], swiftSettings: strict),
         .executableTarget(
             name: "brokerctl",
             dependencies: [
-                "Broker", "WSTransport", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "Broker", "Load", "WSTransport", .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),
         .testTarget(
@@ -58,6 +59,7 @@ let package = Package(
         .testTarget(
             name: "FuzzTests", dependencies: ["Broker", "WSTransport"], path: "Tests/Fuzz",
             exclude: ["corpus", "make_corpus.py"], swiftSettings: relaxed),
+        .testTarget(name: "LoadTests", dependencies: ["Load"], swiftSettings: relaxed),
         .testTarget(name: "TidyTests", swiftSettings: relaxed),
     ]
 )

@@ -42,5 +42,8 @@ let package = Package(
         .executableTarget(
             name: "counted", dependencies: ["Broker", "WSTransport", "Counting", "TopicFigures"],
             path: "Sources/Counted", swiftSettings: relaxed),
+        .target(name: "Load", dependencies: ["WSTransport"], swiftSettings: strict),
+        .executableTarget(
+            name: "peerload", dependencies: ["Load", "WSTransport"], path: "Sources/PeerLoad", swiftSettings: relaxed),
     ]
 )

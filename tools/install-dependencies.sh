@@ -3,6 +3,7 @@
 #
 #   tools/install-dependencies.sh build         what `swift build` needs
 #   tools/install-dependencies.sh build test    and what the tests need
+#   tools/install-dependencies.sh bench         the servers that `make bench` compares with
 #
 # Needs root or sudo only when something is missing.
 set -euo pipefail
@@ -17,6 +18,7 @@ test_packages=(
     python3 python3-pytest python3-websockets python3-aiohttp python3-websocket nodejs node-ws chromium fonts-dejavu-core curl
     openssl valgrind
 )
+bench_packages=(nats-server mosquitto python3-venv libuv1)
 
 fail() {
     printf 'install-dependencies: %s\n' "$1" >&2
@@ -37,7 +39,8 @@ for group in "$@"; do
     case "$group" in
         build) wanted+=("${build_packages[@]}") ;;
         test) wanted+=("${test_packages[@]}") ;;
-        *) fail "unknown group '$group': expected build or test" ;;
+        bench) wanted+=("${bench_packages[@]}") ;;
+        *) fail "unknown group '$group': expected build, test or bench" ;;
     esac
 done
 

@@ -1,4 +1,4 @@
-// What Glibc's Swift module leaves out. Declarations only: the logic stays in Swift.
+// What Glibc's Swift module leaves out, and what has no other form in Swift. The logic stays in Swift.
 #pragma once
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -22,9 +22,28 @@
 #include <signal.h>
 #include <pthread.h>
 #include <time.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 #include <fcntl.h>
 
 // Glibc's module holds <semaphore.h>, but not what the header shows to _GNU_SOURCE only.
 #include <semaphore.h>
 extern int sem_clockwait(sem_t *semaphore, clockid_t clock, const struct timespec *deadline);
+
+// `send` without being a point where a thread can be cancelled, which costs it more than the call itself.
+// Returns how many bytes were taken, or an error's number below 0.
+static inline long plain_send(int descriptor, const void *bytes, long count, int flags) {
+#if defined(__x86_64__)
+    long result;
+    register long r10 __asm__("r10") = flags;
+    register long r8 __asm__("r8") = 0;
+    register long r9 __asm__("r9") = 0;
+    __asm__ volatile("syscall"
+                     : "=a"(result)
+                     : "a"((long)SYS_sendto), "D"((long)descriptor), "S"(bytes), "d"(count), "r"(r10), "r"(r8), "r"(r9)
+                     : "rcx", "r11", "memory");
+    return result;
+#else
+    return syscall(SYS_sendto, descriptor, bytes, count, flags, (void *)0, 0);
+#endif
+}

@@ -24,7 +24,7 @@ struct BrokerControl: AsyncParsableCommand {
         subcommands: [
             StatusCommand.self, ClientsCommand.self, TopicsCommand.self, SubscriptionsCommand.self,
             RetainedCommand.self, PublishCommand.self, SubscribeCommand.self, BackupCommand.self,
-            RestoreCommand.self, ConfigCommand.self,
+            RestoreCommand.self, ConfigCommand.self, BenchCommand.self,
         ])
 
     @OptionGroup var connection: ConnectionOptions

@@ -1,7 +1,7 @@
 /// The verbs of the contract that this version does not have: said so, instead of "unknown".
 enum FutureVerbs {
     private static let verbs: [[String]] = [
-        ["top"], ["log"], ["users"], ["token"], ["acl"], ["drain"], ["check"], ["bench"],
+        ["top"], ["log"], ["users"], ["token"], ["acl"], ["drain"], ["check"],
         ["completions"], ["config", "reload"],
     ]
 

@@ -243,7 +243,7 @@ def test_config_check(tmp_path):
     assert run_control("config", "check", str(tmp_path / "none.yaml")).returncode == 1
 
 
-@pytest.mark.parametrize("verb", [[], ["status"], ["clients"], ["retained"], ["pub"], ["sub"], ["config", "check"]])
+@pytest.mark.parametrize("verb", [[], ["status"], ["clients"], ["retained"], ["pub"], ["sub"], ["config", "check"], ["bench"]])
 def test_help_has_an_example(verb):
     done = run_control(*verb, "--help")
     assert done.returncode == 0

@@ -55,9 +55,10 @@ enum Layers {
         "brokerd": Layer(
             imports: ["ArgumentParser", "Broker", "CLinux", "Glibc", "Logging", "Synchronization", "WSTransport"],
             uses: ["Broker"]),
+        "Load": Layer(imports: ["Glibc", "WSTransport"], uses: ["WSTransport/WebSocket"]),
         "brokerctl": Layer(
-            imports: ["ArgumentParser", "Broker", "CLinux", "Glibc", "Synchronization", "WSTransport"],
-            uses: ["Broker"]),
+            imports: ["ArgumentParser", "Broker", "CLinux", "Glibc", "Load", "Synchronization", "WSTransport"],
+            uses: ["Broker", "Load"]),
     ]
 
     static let sources = Repository.swiftFiles(in: "Sources")

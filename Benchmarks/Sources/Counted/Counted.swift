@@ -25,7 +25,15 @@ import TopicFigures
             try FanOutFigures.record(in: tally, house)
             try OpeningFigures.record(in: tally, house)
         }
+        if tally.wants("publish/compressed-1KiB/") || tally.wants("memory/idle-compressed") {
+            try House.run(configure: { $0.compression.enabled = true }) { house in
+                try FanOutFigures.recordLarge("compressed-1KiB", in: tally, house)
+                try OpeningFigures.recordMemory("compressed", "/t/bench/open", in: tally, house)
+            }
+        }
         guard tally.wants("keepalive/") else { return }
-        try House.run(keepaliveSeconds: 1) { house in try KeepaliveFigures.record(in: tally, house) }
+        try House.run(configure: { $0.keepalive.interval = .seconds(1) }) { house in
+            try KeepaliveFigures.record(in: tally, house)
+        }
     }
 }

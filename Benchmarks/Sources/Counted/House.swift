@@ -22,7 +22,11 @@ final class House {
     }
 
     /// Starts a broker, runs `body` on its reactor's thread and ends it.
-    static func run(keepaliveSeconds: Int = 3600, _ body: @escaping @Sendable (House) throws -> Void) throws {
+    ///
+    /// - Parameter configure: changes the settings that figures need other than by default.
+    static func run(
+        configure: (inout Settings) -> Void = { _ in }, _ body: @escaping @Sendable (House) throws -> Void
+    ) throws {
         // Whoever runs this clears the folder away.
         let folder = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
         var template = Array("\(folder)/broker-XXXXXX".utf8CString)
@@ -33,8 +37,10 @@ final class House {
         settings.dataDirectory = directory + "/data"
         settings.reactors.count = 1
         settings.store.maximumSize = 256 << 20
-        settings.keepalive.interval = .seconds(keepaliveSeconds)
+        // Valgrind makes seconds of milliseconds: no PING in the middle of a figure.
+        settings.keepalive.interval = .seconds(3600)
         settings.keepalive.timeout = .seconds(60)
+        configure(&settings)
         let broker = try Broker(settings)
         let outcome = Outcome()
         broker.run(onReactor: 0) { shard in

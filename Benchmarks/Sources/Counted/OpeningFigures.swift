@@ -8,18 +8,23 @@ enum OpeningFigures {
     static func record(in tally: Tally, _ house: House) throws {
         for (name, target) in ways {
             try recordOpening(name, target, in: tally, house)
-            guard tally.wants("memory/idle-\(name)") else { continue }
-            var guests: [Guest] = []
-            // What the first thousand make the tables grow is not theirs alone.
-            for _ in 0..<1000 { guests.append(try house.open(target)) }
-            house.close(guests)
-            guests = []
-            guests.reserveCapacity(1000)
-            try tally.recordMemory("memory/idle-\(name)", count: 1000) {
-                for _ in 0..<1000 { guests.append(try idle(target, house)) }
-            }
-            house.close(guests)
+            try recordMemory(name, target, in: tally, house)
         }
+    }
+
+    /// What an idle, subscribed connection takes of the heap.
+    static func recordMemory(_ name: String, _ target: String, in tally: Tally, _ house: House) throws {
+        guard tally.wants("memory/idle-\(name)") else { return }
+        var guests: [Guest] = []
+        // What the first thousand make the tables grow is not theirs alone.
+        for _ in 0..<1000 { guests.append(try house.open(target)) }
+        house.close(guests)
+        guests = []
+        guests.reserveCapacity(1000)
+        try tally.recordMemory("memory/idle-\(name)", count: 1000) {
+            for _ in 0..<1000 { guests.append(try idle(target, house)) }
+        }
+        house.close(guests)
     }
 
     /// A connection that subscribes to a filter all share, and is left alone.

@@ -6,8 +6,23 @@ package struct Subscriber: TreeEntry {
     /// The connection's place in the reactor's tables.
     package let slot: UInt32
     package let form: WireForm
+    /// The form's number, and whether it is deaf, in one byte for fan-out to compare.
+    let kind: UInt8
+
+    package init(subscription: UInt32, slot: UInt32, form: WireForm, isDeaf: Bool) {
+        self.subscription = subscription
+        self.slot = slot
+        self.form = form
+        kind = Self.kind(form) | (isDeaf ? Self.deaf : 0)
+    }
+
     /// Does not get what its own connection published.
-    package let isDeaf: Bool
+    package var isDeaf: Bool { kind & Self.deaf != 0 }
+
+    private static var deaf: UInt8 { 0x80 }
+
+    /// The kind of those of `form` that hear themselves.
+    static func kind(_ form: WireForm) -> UInt8 { form.rawValue }
 }
 
 /// One connected client in its protocol.

@@ -10,24 +10,35 @@ extension Shard {
         var delivered = 0
         var slow: [Subscriber] = []
         tree.forEachMatch(of: message.topic) { entries in
-            for index in entries.indices {
-                let entry = entries[index]
-                let mayBeOwn = entry.isDeaf && (entry.slot == originSlot || originSlot == .max)
-                guard cursor.isPlain(entry.slot), !mayBeOwn else {
-                    slow.append(entry)
-                    continue
+            unsafe entries.withUnsafeBufferPointer { entries in
+                var index = 0
+                while index < entries.count {
+                    let form = unsafe entries[index].form
+                    let segment = encode(message, form, &encoded)
+                    let (kind, head, tail, first) = (Subscriber.kind(form), segment.head, segment.tail, index)
+                    while index < entries.count, unsafe entries[index].kind == kind,
+                        unsafe cursor.extend(entries[index].slot, from: head, to: tail)
+                    {
+                        index &+= 1
+                    }
+                    delivered &+= index &- first
+                    guard index < entries.count, unsafe entries[index].form == form else { continue }
+                    let entry = unsafe entries[index]
+                    index &+= 1
+                    if entry.isDeaf, entry.slot == originSlot || originSlot == .max {
+                        slow.append(entry)
+                        continue
+                    }
+                    // A connection has one form, so the segment tells whether another filter of its own brought it.
+                    switch cursor.offer(segment, to: entry.slot) {
+                    case .taken: delivered &+= 1
+                    case .known: break
+                    case .apart:
+                        reactor.sendApart(segment, to: entry.slot)
+                        delivered &+= 1
+                    case .refused: slow.append(entry)
+                    }
                 }
-                guard cursor.takeMark(message.seq, of: entry.slot) else { continue }
-                let lane = Int(entry.form.rawValue)
-                let segment: Segment
-                if let known = encoded[lane] {
-                    segment = known
-                } else {
-                    segment = encode(message, entry.form)
-                    encoded[lane] = segment
-                }
-                if !cursor.append(segment, to: entry.slot) { reactor.sendApart(segment, to: entry.slot) }
-                delivered &+= 1
             }
         }
         for entry in slow where deliverSlowly(message, entry, cursor, &encoded) { delivered &+= 1 }
@@ -47,11 +58,20 @@ extension Shard {
             hold(message, session)
             return false
         }
-        let lane = Int(entry.form.rawValue)
-        let segment = encoded[lane] ?? encode(message, entry.form)
-        encoded[lane] = segment
+        let segment = encode(message, entry.form, &encoded)
+        if cursor.hasNewest(segment, of: entry.slot) { return false }
         reactor.send(segment, to: entry.slot)
         return true
+    }
+
+    /// The message's bytes of this form, made once.
+    private func encode(
+        _ message: Message, _ form: WireForm, _ encoded: inout InlineArray<12, Segment?>
+    ) -> Segment {
+        if let known = encoded[Int(form.rawValue)] { return known }
+        let segment = encode(message, form)
+        encoded[Int(form.rawValue)] = segment
+        return segment
     }
 
     func encode(_ message: Message, _ form: WireForm) -> Segment {

@@ -1,11 +1,33 @@
-/// What fan-out must know of a connection, and nothing else: 24 bytes, side by side for all connections of a reactor.
+/// What fan-out and the turn's sends must know of a connection, and nothing else: 24 bytes, side by side for all
+/// connections of a reactor.
 @usableFromInline
 struct OutboundSlot {
-    /// The newest segment of this turn; `count` 0: none yet.
-    @usableFromInline var segment: Segment
-    @usableFromInline var flags: OutboundFlags
-    /// The sequence number of the newest message appended, for connections that several filters match.
+    /// Where the newest bytes of this turn end: the flags in the two highest bits, then the number of the chunk plus one,
+    /// then the offset in the lower half; but for the flags 0: there are none yet.
+    @usableFromInline var tail: UInt64
+    /// Where they begin, in the same chunk.
+    @usableFromInline var start: UInt32
+    /// The socket that the bytes may be given to without asking the connection; -1: it must be asked.
+    @usableFromInline var descriptor: Int32
+    /// The sequence number of the newest message that was looked at for it, where several filters match.
     @usableFromInline var mark: UInt64
+
+    /// The part of ``tail`` that says where.
+    @usableFromInline static var position: UInt64 { ~0 >> 2 }
+
+    @inlinable var segment: Segment? {
+        let end = UInt32(truncatingIfNeeded: tail)
+        guard end != 0 else { return nil }
+        let chunk = UInt32(truncatingIfNeeded: (tail & Self.position) >> 32) &- 1
+        return Segment(chunk: chunk, offset: start, count: end &- start)
+    }
+}
+
+extension Segment {
+    /// Its beginning as a ``OutboundSlot/tail`` without flags.
+    @inlinable package var head: UInt64 { UInt64(chunk &+ 1) &<< 32 | UInt64(offset) }
+    /// Its end as a ``OutboundSlot/tail`` without flags.
+    @inlinable package var tail: UInt64 { head &+ UInt64(count) }
 }
 
 /// Why a connection cannot take a frame by the short way.
@@ -16,6 +38,9 @@ struct OutboundSlot {
     package static let inert = OutboundFlags(rawValue: 1)
     /// Its session wants to see each message itself (a snapshot is under way).
     package static let held = OutboundFlags(rawValue: 2)
+
+    /// Its place in a ``OutboundSlot/tail``.
+    @usableFromInline var bits: UInt64 { UInt64(rawValue) << 62 }
 }
 
 /// The outbound state of every connection of one reactor, by slot number, and the list of those with something to send.
@@ -47,7 +72,7 @@ struct OutboundSlot {
     }
 
     private static var empty: OutboundSlot {
-        OutboundSlot(segment: Segment(chunk: 0, offset: 0, count: 0), flags: .inert, mark: 0)
+        OutboundSlot(tail: OutboundFlags.inert.bits, start: 0, descriptor: -1, mark: 0)
     }
 
     /// A view for the loops that append; valid until a connection is opened.
@@ -75,25 +100,33 @@ struct OutboundSlot {
 
     mutating func open(_ slot: UInt32) {
         unsafe slots[Int(slot)] = Self.empty
-        unsafe slots[Int(slot)].flags = []
+        unsafe slots[Int(slot)].tail = 0
     }
 
-    func setFlags(_ flags: OutboundFlags, of slot: UInt32) { unsafe slots[Int(slot)].flags.formUnion(flags) }
+    func setFlags(_ flags: OutboundFlags, of slot: UInt32) {
+        unsafe slots[Int(slot)].tail |= flags.bits
+        if flags.contains(.inert) { setDescriptor(-1, of: slot) }
+    }
 
-    func clearFlags(_ flags: OutboundFlags, of slot: UInt32) { unsafe slots[Int(slot)].flags.subtract(flags) }
+    func clearFlags(_ flags: OutboundFlags, of slot: UInt32) { unsafe slots[Int(slot)].tail &= ~flags.bits }
 
-    /// Puts `segment` in the place of the newest one and returns that.
-    func replaceNewest(of slot: UInt32, with segment: Segment) -> Segment {
-        let older = unsafe slots[Int(slot)].segment
-        unsafe slots[Int(slot)].segment = segment
+    /// Sets the socket that a turn's bytes may be given to without asking the connection; -1: it must be asked.
+    func setDescriptor(_ descriptor: Int32, of slot: UInt32) { unsafe slots[Int(slot)].descriptor = descriptor }
+
+    /// Puts `segment` in the place of the newest one and returns that, which the connection itself keeps and sends.
+    func replaceNewest(of slot: UInt32, with segment: Segment) -> Segment? {
+        let place = unsafe slots + Int(slot)
+        let older = unsafe place.pointee.segment
+        unsafe place.pointee.tail = place.pointee.tail & ~OutboundSlot.position | segment.tail
+        unsafe place.pointee.start = segment.offset
+        unsafe place.pointee.descriptor = -1
         return older
     }
 
     /// Takes this turn's newest segment, and the slot off the list; `nil` where there is none.
     func takeNewest(of slot: UInt32) -> Segment? {
-        let segment = unsafe slots[Int(slot)].segment
-        guard segment.count > 0 else { return nil }
-        unsafe slots[Int(slot)].segment.count = 0
+        guard let segment = unsafe slots[Int(slot)].segment else { return nil }
+        unsafe slots[Int(slot)].tail &= ~OutboundSlot.position
         unlist(slot)
         return segment
     }
@@ -108,9 +141,9 @@ struct OutboundSlot {
         }
     }
 
-    func newestCount(of slot: UInt32) -> Int { unsafe Int(slots[Int(slot)].segment.count) }
+    func newestCount(of slot: UInt32) -> Int { unsafe Int(slots[Int(slot)].segment?.count ?? 0) }
 
-    func hasNewest(of slot: UInt32) -> Bool { unsafe slots[Int(slot)].segment.count > 0 }
+    func hasNewest(of slot: UInt32) -> Bool { unsafe slots[Int(slot)].segment != nil }
 
     var hasDirty: Bool { unsafe dirtyCount.pointee > 0 }
 
@@ -124,6 +157,54 @@ struct OutboundSlot {
 
     /// The slot at `index` of the list put aside.
     func takenSlot(_ index: Int) -> UInt32 { unsafe flushing[index] }
+
+    /// What a connection itself must do about its bytes.
+    struct Remainder {
+        let slot: UInt32
+        let segment: Segment
+        /// How much of it the socket has taken, in bytes.
+        let sent: Int
+    }
+
+    /// Sends to the connections put aside from `index` on, up to the first that must be asked or takes only a part.
+    ///
+    /// - Parameters:
+    ///   - index: moves behind the connections that are done, the one returned among them.
+    ///   - chunks: those that the segments name.
+    func sendDirectly(
+        from index: inout Int, to count: Int, chunks: borrowing ContiguousArray<FrameChunk>
+    ) -> Remainder? {
+        var known: UInt64 = 0
+        var base = unsafe UnsafeRawPointer(slots)
+        while index < count {
+            let slot = unsafe flushing[index]
+            index &+= 1
+            let place = unsafe slots + Int(slot)
+            let tail = unsafe place.pointee.tail
+            let end = Int(tail & 0xFFFF_FFFF)
+            guard end != 0 else { continue }
+            unsafe place.pointee.tail = tail & ~OutboundSlot.position
+            let start = Int(unsafe place.pointee.start)
+            let descriptor = unsafe place.pointee.descriptor
+            let chunk = (tail & OutboundSlot.position) >> 32
+            var sent = 0
+            if descriptor >= 0 {
+                if chunk != known {
+                    known = chunk
+                    unsafe base = UnsafeRawPointer(chunks[Int(truncatingIfNeeded: chunk) &- 1].base)
+                }
+                sent = unsafe Socket.send(base + start, end &- start, to: descriptor)
+                if sent == end &- start { continue }
+                unsafe place.pointee.descriptor = -1
+            }
+            let segment = Segment(
+                chunk: UInt32(truncatingIfNeeded: chunk) &- 1, offset: UInt32(truncatingIfNeeded: start),
+                count: UInt32(truncatingIfNeeded: end &- start))
+            // An error comes again, and is looked at, when the connection sends.
+            return Remainder(slot: slot, segment: segment, sent: max(0, sent))
+        }
+        return nil
+    }
 }
 
 /// Pointers into the table, for loops that append one segment to many connections.
@@ -146,23 +227,62 @@ struct OutboundSlot {
     @inlinable @inline(__always)
     package func append(_ segment: Segment, to slot: UInt32) -> Bool {
         let place = unsafe slots + Int(slot)
-        if unsafe place.pointee.segment.count == 0 {
-            unsafe place.pointee.segment = segment
+        let tail = unsafe place.pointee.tail
+        let position = tail & OutboundSlot.position
+        if position == 0 {
+            unsafe place.pointee.start = segment.offset
             unsafe dirty[dirtyCount.pointee] = slot
             unsafe dirtyCount.pointee &+= 1
-            return true
+        } else if position != segment.head {
+            return false
         }
-        let end = unsafe place.pointee.segment.offset &+ place.pointee.segment.count
-        if unsafe place.pointee.segment.chunk == segment.chunk && end == segment.offset {
-            unsafe place.pointee.segment.count &+= segment.count
-            return true
+        unsafe place.pointee.tail = tail &+ (segment.tail &- position)
+        return true
+    }
+
+    /// What ``offer(_:to:)`` found.
+    package enum Offer {
+        /// The connection has it now.
+        case taken
+        /// It had it already.
+        case known
+        /// It does not continue what the turn has for it.
+        case apart
+        /// The connection wants to be asked, or takes nothing.
+        case refused
+    }
+
+    /// Appends a segment, given by its two ends, where nothing stands in the way: the loop of fan-out.
+    @inlinable @inline(__always)
+    package func extend(_ slot: UInt32, from head: UInt64, to tail: UInt64) -> Bool {
+        let place = unsafe slots + Int(slot)
+        let current = unsafe place.pointee.tail
+        if current != head {
+            guard current == 0 else { return false }
+            unsafe place.pointee.start = UInt32(truncatingIfNeeded: head)
+            unsafe dirty[dirtyCount.pointee] = slot
+            unsafe dirtyCount.pointee &+= 1
         }
-        return false
+        unsafe place.pointee.tail = tail
+        return true
+    }
+
+    /// Appends `segment`, which no other message shares, to the connection in `slot`, once, unless it is flagged.
+    package func offer(_ segment: Segment, to slot: UInt32) -> Offer {
+        if extend(slot, from: segment.head, to: segment.tail) { return .taken }
+        let tail = unsafe slots[Int(slot)].tail
+        if tail > OutboundSlot.position { return .refused }
+        return tail == segment.tail ? .known : .apart
+    }
+
+    /// Whether `segment` is the newest that the connection has of this turn.
+    package func hasNewest(_ segment: Segment, of slot: UInt32) -> Bool {
+        unsafe slots[Int(slot)].tail & OutboundSlot.position == segment.tail
     }
 
     /// Whether the connection may be sent to by the short way.
     @inlinable @inline(__always)
-    package func isPlain(_ slot: UInt32) -> Bool { unsafe slots[Int(slot)].flags.rawValue == 0 }
+    package func isPlain(_ slot: UInt32) -> Bool { unsafe slots[Int(slot)].tail <= OutboundSlot.position }
 
     /// Whether `mark` is new to this connection; from then on it is not.
     @inlinable @inline(__always)

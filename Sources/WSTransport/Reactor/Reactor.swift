@@ -159,12 +159,12 @@ internal import Synchronization
 
     private func flush() {
         while outbound.hasDirty {
-            for index in 0..<outbound.takeDirty() {
-                let slot = outbound.takenSlot(index)
-                guard let newest = outbound.takeNewest(of: slot) else { continue }
-                counters.sends.add(1)
-                connections[Int(slot)]?.flushTurn(newest)
+            let count = outbound.takeDirty()
+            var index = 0
+            while let rest = outbound.sendDirectly(from: &index, to: count, chunks: arena.chunks) {
+                connections[Int(rest.slot)]?.flushTurn(rest.segment, sent: rest.sent)
             }
+            counters.sends.add(count)
         }
     }
 
@@ -312,7 +312,7 @@ internal import Synchronization
 
     /// The long way, for a segment that ``OutboundCursor/append(_:to:)`` did not take.
     package func sendApart(_ segment: Segment, to slot: UInt32) {
-        let older = outbound.replaceNewest(of: slot, with: segment)
+        guard let older = outbound.replaceNewest(of: slot, with: segment) else { return }
         connections[Int(slot)]?.putApart(older)
     }
 
@@ -324,6 +324,9 @@ internal import Synchronization
     func hasTurnSegment(of slot: UInt32) -> Bool { outbound.hasNewest(of: slot) }
 
     func takeTurnSegment(of slot: UInt32) -> Segment? { outbound.takeNewest(of: slot) }
+
+    /// Says to which socket a turn's bytes go without asking the connection; -1: it is asked.
+    func setDescriptor(_ descriptor: Int32, of slot: UInt32) { outbound.setDescriptor(descriptor, of: slot) }
 
     /// Marks what the short way of fan-out must not do to a connection.
     package func setFlags(_ flags: OutboundFlags, of slot: UInt32) { outbound.setFlags(flags, of: slot) }

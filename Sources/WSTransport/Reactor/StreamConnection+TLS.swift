@@ -7,6 +7,7 @@ extension StreamConnection {
     package func secure(asServer context: TLSContext, plainAnswer: [UInt8]) -> Bool {
         guard let session = TLSSession(server: context, pipe: reactor.tlsPipe) else { return false }
         tls = TLSFilter(session, isClient: false, plainAnswer: plainAnswer)
+        reactor.setDescriptor(-1, of: slot)
         return true
     }
 
@@ -21,6 +22,7 @@ extension StreamConnection {
         guard let session else { return false }
         let filter = TLSFilter(session, isClient: true)
         tls = filter
+        reactor.setDescriptor(-1, of: slot)
         filter.start()
         if flushBacklog() { watch() }
         return true

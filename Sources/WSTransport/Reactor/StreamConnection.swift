@@ -87,22 +87,13 @@ package final class StreamConnection {
 
     // MARK: Sending
 
-    /// Sends `bytes` at the end of the turn.
-    package func send(_ bytes: UnsafeRawBufferPointer) {
-        guard isOpen, unsafe !bytes.isEmpty else { return }
-        reactor.send(unsafe reactor.encode(lane: 0, bytes), to: slot)
-    }
-
-    /// Sends `bytes` at the end of the turn.
-    package func send(_ bytes: [UInt8]) { unsafe bytes.withUnsafeBytes { unsafe send($0) } }
-
     /// Keeps an older segment of this turn, which the newest one does not continue.
     func putApart(_ segment: Segment) { segments.append(segment) }
 
     /// Sends what the turn has brought.
     ///
-    /// `newest` is the last of it.
-    func flushTurn(_ newest: Segment) {
+    /// `newest` is the last of it; `already` is how much of that the socket has taken, 0 where there is more before it.
+    func flushTurn(_ newest: Segment, sent already: Int = 0) {
         guard ending != .closed else {
             segments = []
             return
@@ -111,9 +102,9 @@ package final class StreamConnection {
         if wasEmpty, segments.isEmpty {
             let chunk = reactor.chunk(of: newest)
             let (offset, count) = (Int(newest.offset), Int(newest.count))
-            let sent = trySend(chunk, offset: offset, count: count)
+            let sent = already > 0 ? already : trySend(chunk, offset: offset, count: count)
             if sent < 0 { return }
-            if sent == count, !hasUnsent { return finishIfFlushed() }
+            if sent == count, !hasUnsent { return tookAll() }
             backlog.append(chunk, offset: offset, count: count, sent: sent, now: reactor.now)
         } else {
             for segment in segments { appendToBacklog(segment) }

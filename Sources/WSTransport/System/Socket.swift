@@ -49,8 +49,19 @@ package enum Socket {
     /// Starts to connect, without waiting: the socket becomes writable when it is done.
     ///
     /// The corresponding C function is `connect`.
-    package static func connecting(to address: SocketAddress) throws(Errno) -> FileDescriptor {
+    ///
+    /// - Parameter source: the address to connect from; `nil`: the system chooses.
+    package static func connecting(
+        to address: SocketAddress, from source: SocketAddress? = nil
+    ) throws(Errno) -> FileDescriptor {
         let descriptor = try make(address.domain)
+        if let source {
+            // The port is chosen by `connect`, which knows both ends: else there were only as many as ports.
+            try set(descriptor.rawValue, Int32(IPPROTO_IP), IP_BIND_ADDRESS_NO_PORT, 1)
+            try unsafe source.withSockaddr { (pointer, length) throws(Errno) in
+                _ = try valueOrErrno { unsafe bind(descriptor.rawValue, pointer, length) }
+            }
+        }
         try unsafe address.withSockaddr { (pointer, length) throws(Errno) in
             do throws(Errno) {
                 _ = try valueOrErrno { unsafe connect(descriptor.rawValue, pointer, length) }
@@ -100,6 +111,14 @@ package enum Socket {
     package static func setResetOnClose(_ descriptor: Int32) {
         var option = linger(l_onoff: 1, l_linger: 0)
         unsafe _ = setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &option, socklen_t(MemoryLayout<linger>.size))
+    }
+
+    /// Sends as much as the socket takes now, without waiting and without `SIGPIPE`; below 0: an error.
+    ///
+    /// The corresponding C function is `send`.
+    @inline(__always)
+    static func send(_ bytes: UnsafeRawPointer, _ count: Int, to descriptor: Int32) -> Int {
+        unsafe plain_send(descriptor, bytes, count, Int32(MSG_NOSIGNAL | MSG_DONTWAIT))
     }
 
     /// Says that nothing more will be sent.

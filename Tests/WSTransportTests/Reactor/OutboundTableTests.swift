@@ -57,6 +57,50 @@ struct OutboundTableTests {
         #expect(cursor.isPlain(0) && cursor.takeMark(6, of: 0), "a new connection in the slot")
     }
 
+    @Test func offersAMessageOnceToWhoIsNotFlagged() {
+        var table = OutboundTable()
+        for slot in 0..<3 as Range<UInt32> { table.open(slot) }
+        let cursor = table.cursor
+        #expect(cursor.offer(Self.segment(0, 0, 5), to: 0) == .taken)
+        #expect(cursor.offer(Self.segment(0, 0, 5), to: 0) == .known, "another filter of the same connection")
+        #expect(cursor.hasNewest(Self.segment(0, 0, 5), of: 0) && !cursor.hasNewest(Self.segment(0, 0, 5), of: 1))
+        #expect(cursor.offer(Self.segment(0, 5, 2), to: 0) == .taken)
+        #expect(cursor.offer(Self.segment(1, 7, 2), to: 0) == .apart, "the same place of another chunk")
+        #expect(Self.parts(table.replaceNewest(of: 0, with: Self.segment(1, 7, 2))) == [0, 0, 7])
+        #expect(cursor.offer(Self.segment(1, 7, 2), to: 0) == .known)
+        table.setFlags(.held, of: 1)
+        #expect(cursor.offer(Self.segment(0, 0, 5), to: 1) == .refused)
+        // What is for a held connection itself goes on as before, and is there when it is held no longer.
+        #expect(cursor.append(Self.segment(0, 0, 5), to: 1) && cursor.append(Self.segment(0, 5, 1), to: 1))
+        table.clearFlags(.held, of: 1)
+        #expect(cursor.offer(Self.segment(0, 6, 1), to: 1) == .taken)
+        table.setFlags(.inert, of: 1)
+        #expect(cursor.offer(Self.segment(0, 7, 1), to: 1) == .refused)
+        #expect(Self.parts(table.takeNewest(of: 1)) == [0, 0, 7], "flags do not touch what is there")
+    }
+
+    @Test func sendsDirectlyUpToWhoMustBeAsked() throws {
+        var arena = FrameArena()
+        let segment = arena.encode(lane: 0, count: 5) { $0.copyBytes(from: Array("hello".utf8)) }
+        var table = OutboundTable()
+        let pairs = (0..<3).map { _ in SocketPeer.pair() }
+        for slot in 0..<3 as Range<UInt32> {
+            table.open(slot)
+            if slot != 1 { table.setDescriptor(pairs[Int(slot)].other, of: slot) }
+            #expect(table.cursor.append(segment, to: slot))
+        }
+        let count = table.takeDirty()
+        var index = 0
+        let first = table.sendDirectly(from: &index, to: count, chunks: arena.chunks)
+        let rest = try #require(first)
+        #expect(rest.slot == 1 && rest.sent == 0 && Self.parts(rest.segment) == Self.parts(segment) && index == 2)
+        let last = table.sendDirectly(from: &index, to: count, chunks: arena.chunks)
+        #expect(last == nil && index == 3)
+        #expect(!table.hasNewest(of: 0) && !table.hasNewest(of: 1) && !table.hasNewest(of: 2))
+        for number in [0, 2] { #expect(try pairs[number].peer.readSome() == Array("hello".utf8)) }
+        for pair in pairs { Socket.close(pair.other) }
+    }
+
     @Test func growsWithAllItHolds() {
         var table = OutboundTable()
         for slot in 0..<64 as Range<UInt32> {

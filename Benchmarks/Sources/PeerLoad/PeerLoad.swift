@@ -1,0 +1,83 @@
+import Glibc
+import Load
+import WSTransport
+
+/// One run against one server, for Benchmarks/peers.py: prints what it found as one line of `name=value`.
+@main struct PeerLoad {
+    static func main() {
+        do {
+            let options = try Options(CommandLine.arguments.dropFirst())
+            guard let server = SocketAddress(host: "127.0.0.1", port: options.port) else {
+                throw LoadError("port \(options.port)")
+            }
+            var plan = LoadPlan(server: server, host: "127.0.0.1:\(options.port)", dialect: try options.dialect())
+            plan.subscribers = options.subscribers
+            plan.publishers = options.publishers
+            plan.messages = options.messages
+            plan.warmUp = options.warmUp
+            plan.burst = options.burst
+            plan.payloadSize = options.size
+            plan.serverProcess = options.process
+            if let rate = options.rate { plan.pace = .open(messagesPerSecond: rate) }
+            let report = try LoadRun(plan).measure()
+            guard report.isComplete else {
+                throw LoadError("\(report.delivered) of \(report.expected) arrived, \(report.wrong) were wrong")
+            }
+            print(
+                "arrivals=\(report.arrivals) server=\(report.serverNanosecondsPerArrival ?? 0)",
+                "memory=\(report.serverBytesPerConnection ?? 0) rate=\(report.arrivalsPerSecond)",
+                "p50=\(report.latency.quantile(0.5)) p99=\(report.latency.quantile(0.99))",
+                "p999=\(report.latency.quantile(0.999)) max=\(report.latency.maximum)")
+        } catch {
+            print("load: \(error)")
+            exit(1)
+        }
+    }
+}
+
+/// `name=value` arguments.
+private struct Options {
+    var dialectName = "topic"
+    var port: UInt16 = 0
+    var process: Int32?
+    var subscribers = 1000
+    var publishers = 1
+    var messages = 100
+    var warmUp = 10
+    var burst = 1
+    var size = 64
+    var rate: Double?
+
+    init(_ arguments: ArraySlice<String>) throws(LoadError) {
+        for argument in arguments {
+            let parts = argument.split(separator: "=", maxSplits: 1).map(String.init)
+            guard parts.count == 2 else { throw LoadError("expected name=value, found \(argument)") }
+            switch parts[0] {
+            case "dialect": dialectName = parts[1]
+            case "port": port = UInt16(parts[1]) ?? 0
+            case "process": process = Int32(parts[1])
+            case "subscribers": subscribers = Int(parts[1]) ?? 0
+            case "publishers": publishers = Int(parts[1]) ?? 0
+            case "messages": messages = Int(parts[1]) ?? 0
+            case "warmup": warmUp = Int(parts[1]) ?? 0
+            case "burst": burst = Int(parts[1]) ?? 1
+            case "size": size = Int(parts[1]) ?? 64
+            case "rate": rate = Double(parts[1])
+            default: throw LoadError("unknown: \(argument)")
+            }
+        }
+    }
+
+    func dialect() throws(LoadError) -> any LoadDialect {
+        switch dialectName {
+        case "topic": return TopicDialect(prefix: "", topic: "bench")
+        case "json": return JSONDialect(topic: "bench/1", filter: "bench/+")
+        case "stored":
+            return JSONDialect(topic: "bench/stored", filter: "bench/stored", isRetaining: true, isAcknowledged: true)
+        case "echo": return EchoDialect()
+        case "nats": return NATSDialect()
+        case "mqtt": return MQTTDialect()
+        default: throw LoadError("unknown dialect \(dialectName)")
+        }
+    }
+}

@@ -1,0 +1,244 @@
+#!/usr/bin/python3
+"""Measures what a delivery costs, side by side: bare C, this broker, uWebSockets, NATS, Mosquitto.
+
+    Benchmarks/peers.py [--rounds N] [--quick] [--only NAME,…]
+
+Each server runs alone on its own port; in every round each of them gets the same load in turn, so that what else the machine
+does falls on all of them. The figure is the CPU time of the whole server process (all threads, user and kernel) for each delivered
+message, as /proc says; of the rounds the median and the quartiles are shown, and the ratio of the medians to that of the C program.
+Every subscriber checks content, order and number of what it gets. Servers that are not installed are left out, and said so. `broker-2` is this broker with two reactors instead of one.
+"""
+import argparse
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+BUILD = HERE.parent / ".build"
+LOAD = BUILD / "benchmarks/release/peerload"
+BROKERD = pathlib.Path(os.environ.get("BROKERD", BUILD / "release/brokerd"))
+
+
+class Server:
+    """A server's process, from its start to its end."""
+
+    def __init__(self, name, dialects, command, folder):
+        self.name, self.dialects, self.folder = name, dialects, folder
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.log = open(pathlib.Path(folder, f"{name}.log"), "wb")
+        self.process = subprocess.Popen(command(self.port), stdout=self.log, stderr=self.log, cwd=folder)
+        deadline = time.monotonic() + 20
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+                return
+            except OSError:
+                if self.process.poll() is not None or time.monotonic() > deadline:
+                    raise SystemExit(f"peers: {name} does not start: {pathlib.Path(self.log.name).read_text()}")
+                time.sleep(0.05)
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+        self.log.close()
+
+
+def broker(reactors):
+    def command(port):
+        pathlib.Path(f"broker-{reactors}.yaml").write_text(
+            f"listen: [{{ address: 127.0.0.1:{port} }}]\ndata_dir: ./data-{reactors}\nreactors: {{ count: {reactors} }}\n")
+        return [str(BROKERD), "--config", f"broker-{reactors}.yaml"]
+    return command
+
+
+def nats(port):
+    pathlib.Path("nats.conf").write_text(
+        f'listen: 127.0.0.1:{free_port()}\nwebsocket {{ listen: "127.0.0.1:{port}", no_tls: true }}\n')
+    return ["nats-server", "-c", "nats.conf"]
+
+
+def mosquitto(port):
+    pathlib.Path("mosquitto.conf").write_text(
+        # It does not start with a listener for WebSockets alone.
+        f"listener {free_port()} 127.0.0.1\nlistener {port} 127.0.0.1\nsocket_domain ipv4\nprotocol websockets\n"
+        "allow_anonymous true\nset_tcp_nodelay true\n")
+    return ["mosquitto", "-c", "mosquitto.conf"]
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def socketify_python():
+    """A Python that has socketify; `None`: there is none."""
+    for python in (os.environ.get("SOCKETIFY_PYTHON"), "python3"):
+        if python and subprocess.run([python, "-c", "import socketify"], capture_output=True).returncode == 0:
+            return python
+    return None
+
+
+def servers(folder, only):
+    os.chdir(folder)
+    send_only = pathlib.Path(folder, "send_only")
+    subprocess.run(["cc", "-O2", "-o", send_only, HERE / "Peers/send_only.c"], check=True)
+    python = socketify_python()
+    known = [
+        ("C", ["topic"], lambda port: [str(send_only), str(port)], True),
+        ("broker", ["topic", "json"], broker(1), True),
+        ("broker-2", ["topic"], broker(2), True),
+        ("uWebSockets", ["topic"], lambda port: [python, str(HERE / "Peers/uwebsockets.py"), str(port)], python),
+        ("NATS", ["nats"], nats, shutil.which("nats-server")),
+        ("Mosquitto", ["mqtt"], mosquitto, shutil.which("mosquitto")),
+    ]
+    found = []
+    for name, dialects, command, there in known:
+        if only and name not in only:
+            continue
+        if not there:
+            print(f"peers: {name} is not installed and is left out", file=sys.stderr)
+            continue
+        found.append(Server(name, dialects, command, folder))
+    return found
+
+
+def run(server, dialect, **options):
+    """One run: {name: number}; `None` where the server did not deliver everything."""
+    arguments = [f"{name}={value}" for name, value in options.items()]
+    answer = subprocess.run(
+        [str(LOAD), f"dialect={dialect}", f"port={server.port}", f"process={server.process.pid}", *arguments],
+        capture_output=True, text=True, timeout=300)
+    if answer.returncode != 0:
+        print(f"peers: {server.name}: {answer.stdout.strip()}{answer.stderr.strip()}", file=sys.stderr)
+        return None
+    return {name: float(value) for name, value in (part.split("=") for part in answer.stdout.split())}
+
+
+def quartiles(values):
+    if len(values) < 2:
+        return values[0], values[0], values[0]
+    first, median, third = statistics.quantiles(values, n=4, method="inclusive")
+    return first, median, third
+
+
+def table(title, rounds, all_servers, options, is_first):
+    """Runs the rounds of one load and prints them as a table; memory only grows, so the first one alone shows it."""
+    print(f"\n### {title}\n")
+    print("| | CPU a delivery, µs: median (quartiles) | × C | p50 ms | p99 ms |" + (" memory a connection |" if is_first else ""))
+    print("|---|---|---|---|---|" + ("---|" if is_first else ""))
+    found = {}
+    for _ in range(rounds):
+        for server in all_servers:
+            for dialect in server.dialects:
+                result = run(server, dialect, **options)
+                if result:
+                    found.setdefault((server.name, dialect), []).append(result)
+    base = None
+    for (name, dialect), results in found.items():
+        first, median, third = quartiles([result["server"] / 1000 for result in results])
+        base = base or median
+        label = name + (", `/ws` JSON with a wildcard" if dialect == "json" else ", topic socket" if name.startswith("broker") else "")
+        p50, p99 = (statistics.median(result[p] for result in results) / 1000 for p in ("p50", "p99"))
+        memory = f" {results[0]['memory']:.0f} B |" if is_first and dialect != "json" else " – |" if is_first else ""
+        print(f"| {label} | {median:.3g} ({first:.3g}–{third:.3g}) | {median / base:.2f} | {p50:.1f} | {p99:.1f} |{memory}",
+              flush=True)
+
+
+def others(rounds, all_servers):
+    """The goals that are not of fan-out: fan-in, stored publications, start."""
+    by_name = {server.name: server for server in all_servers}
+    broker = by_name.get("broker")
+    if not broker:
+        return
+    print("\n### Other figures\n\n| figure | value: median (quartiles) |\n|---|---|")
+
+    def show(name, values, unit):
+        first, median, third = quartiles(values)
+        print(f"| {name} | {median:.3g} {unit} ({first:.3g}–{third:.3g}) |", flush=True)
+        return median
+
+    def measure(server, dialect, key, **options):
+        results = [run(server, dialect, **options) for _ in range(rounds)]
+        return [result[key] for result in results if result]
+
+    fan_in = show("fan-in of 200 publishers (`/ws`) to one subscriber, CPU a message", [
+        value / 1000 for value in measure(broker, "json", "server", subscribers=1, publishers=200, messages=40_000, warmup=10)],
+        "µs")
+    if "uWebSockets" in by_name:
+        echo = show("uWebSockets, echo to 200 clients, CPU a message", [
+            value / 1000 for value in measure(by_name["uWebSockets"], "echo", "server", subscribers=0, publishers=200,
+                                              messages=40_000, warmup=10)], "µs")
+        print(f"| fan-in × echo | {fan_in / echo:.2f} |")
+    one = measure(broker, "stored", "rate", subscribers=0, publishers=1, messages=200, warmup=10)
+    many = measure(broker, "stored", "rate", subscribers=0, publishers=100, messages=20_000, warmup=2)
+    late = measure(broker, "stored", "p99", subscribers=0, publishers=100, messages=20_000, warmup=2)
+    single = show("retained, acknowledged as stored, one publisher: one sync each", one, "a second")
+    together = show("the same, 100 publishers", many, "a second")
+    print(f"| 100 publishers × one | {together / single:.1f} |")
+    print(f"| 100 publishers, p99, in times of one sync | {statistics.median(late) / 1e6 * single:.1f} |")
+    show("start with an empty store to the first connection accepted", [start_time() for _ in range(rounds * 2)], "ms")
+
+
+def start_time():
+    """Milliseconds from starting brokerd to its accepting a connection."""
+    with tempfile.TemporaryDirectory() as folder:
+        port = free_port()
+        begin = time.monotonic()
+        process = subprocess.Popen([str(BROKERD), "--listen", f"127.0.0.1:{port}", "--data-dir", f"{folder}/data"],
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            while True:
+                try:
+                    socket.create_connection(("127.0.0.1", port), 1).close()
+                    return (time.monotonic() - begin) * 1000
+                except ConnectionRefusedError:
+                    if process.poll() is not None:
+                        raise SystemExit("peers: brokerd does not start")
+                    time.sleep(0.0005)
+        finally:
+            process.terminate()
+            process.wait(10)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--quick", action="store_true", help="1,000 subscribers and 64 bytes only")
+    parser.add_argument("--only", default="", help="names of servers, with commas between")
+    arguments = parser.parse_args()
+    for program in (LOAD, BROKERD):
+        if not program.exists():
+            sys.exit(f"peers: {program} is missing; make bench builds it")
+    with tempfile.TemporaryDirectory() as folder:
+        all_servers = servers(folder, [name for name in arguments.only.split(",") if name])
+        is_first = True
+        try:
+            for subscribers in (1000,) if arguments.quick else (1000, 5000):
+                for size in (64,) if arguments.quick else (64, 1024):
+                    for burst, messages in ((1, 100_000 // subscribers), (50, 1_000_000 // subscribers)):
+                        pace = "one message a turn" if burst == 1 else f"{burst} messages a turn"
+                        table(f"{subscribers} subscribers, {size} B, {pace}", arguments.rounds, all_servers,
+                              {"subscribers": subscribers, "size": size, "burst": burst, "messages": messages,
+                               "warmup": burst * 2}, is_first)
+                        is_first = False
+            others(arguments.rounds, all_servers)
+        finally:
+            for server in all_servers:
+                server.stop()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,181 @@
+internal import WSTransport
+
+/// One client of a run: its handshake, its frames, its dialect.
+///
+/// Runs on the run's reactor.
+final class LoadConnection: StreamDriver {
+    let number: Int
+    let isSubscriber: Bool
+    private let stream: StreamConnection
+    private unowned let run: LoadRun
+    private let dialect: any LoadDialect
+    private let key = Handshake.makeKey()
+    private var machine = WebSocketMachine(role: .client, maximumMessageSize: 16 << 20)
+    /// The beginning of a message of the dialect that a frame has cut.
+    private var rest: [UInt8] = []
+    /// What the server still has to say before it is ready.
+    private var awaited: [UInt8]?
+    private var isOpen = false
+    private var isReady = false
+    /// The number of the next message of each publisher.
+    private var due: [Int32]
+    /// When the publications were due that are not acknowledged yet, oldest first.
+    private var unacknowledged: [Int64] = []
+
+    init(_ run: LoadRun, stream: StreamConnection, number: Int, isSubscriber: Bool) {
+        self.run = run
+        self.stream = stream
+        self.number = number
+        self.isSubscriber = isSubscriber
+        dialect = run.plan.dialect
+        awaited = dialect.readyMark(isSubscriber: isSubscriber)
+        due = isSubscriber ? Array(repeating: 0, count: run.plan.publishers) : []
+    }
+
+    /// Asks for a WebSocket, once the socket is connected.
+    private func ask() {
+        var request = "GET \(dialect.target) HTTP/1.1\r\nHost: \(run.plan.host)\r\nUpgrade: websocket\r\n"
+        request += "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: \(key)\r\n"
+        if let subprotocol = dialect.subprotocol { request += "Sec-WebSocket-Protocol: \(subprotocol)\r\n" }
+        stream.send(Array((request + "\r\n").utf8))
+    }
+
+    /// Sends publications at the end of the turn, by one `send`.
+    ///
+    /// - Parameter due: when each of them was to be sent, in monotonic nanoseconds.
+    func publish(_ messages: [[UInt8]], due: [Int64]) {
+        if dialect.isAcknowledged { unacknowledged += due }
+        send(messages)
+    }
+
+    /// Sends WebSocket messages at the end of the turn, by one `send`.
+    func send(_ messages: [[UInt8]]) {
+        var frames: [UInt8] = []
+        for message in messages {
+            // The key hides nothing on a loopback; any will do.
+            FrameEncoder.appendFrame(dialect.opcode, message, maskingKey: MaskingKey(word: 0x1234_5678), to: &frames)
+        }
+        stream.send(frames)
+    }
+
+    func end() { stream.reset() }
+
+    // MARK: What the stream says
+
+    func drained() {
+        guard !hasAsked else { return }
+        hasAsked = true
+        ask()
+    }
+
+    private var hasAsked = false
+
+    func received(_ bytes: UnsafeMutableRawBufferPointer) -> Int {
+        var offset = 0
+        if !isOpen {
+            let head = UnsafeRawBufferPointer(bytes)
+            do throws(HTTPParseError) {
+                guard let (response, count) = try unsafe HTTPHeadParser.parseResponse(head, maximumHeadSize: 16 << 10)
+                else { return 0 }
+                guard response.status == 101 else {
+                    run.fail("the server answers \(response.status) to a request for \(dialect.target)")
+                    return bytes.count
+                }
+                offset = count
+                opened()
+            } catch {
+                run.fail("the server's answer is not HTTP: \(error)")
+                return bytes.count
+            }
+        }
+        while let event = unsafe machine.next(bytes, &offset) {
+            switch event {
+            case .message(_, .input(let range)):
+                unsafe take(UnsafeRawBufferPointer(rebasing: bytes[range]))
+            case .message(_, .assembled(let whole)):
+                unsafe whole.withUnsafeBytes { unsafe take($0) }
+            case .ping(let payload):
+                let answer: [UInt8] =
+                    switch payload {
+                    case .input(let range): unsafe Array(bytes[range])
+                    case .assembled(let whole): whole
+                    }
+                var frame: [UInt8] = []
+                FrameEncoder.appendFrame(.pong, answer, maskingKey: .random(), to: &frame)
+                stream.send(frame)
+            case .close(let code, let reason, _):
+                run.fail("the server closed a connection: \(code.map { "\($0.rawValue)" } ?? "no code") \(reason)")
+            case .failed(_, let reason, _): run.fail("the server broke the protocol: \(reason)")
+            case .pong: break
+            }
+        }
+        return bytes.count
+    }
+
+    private func opened() {
+        isOpen = true
+        send(dialect.greeting(isSubscriber: isSubscriber, number: number))
+        becomeReady()
+    }
+
+    private func becomeReady() {
+        guard !isReady, awaited == nil else { return }
+        isReady = true
+        run.connectionReady()
+    }
+
+    private func take(_ bytes: UnsafeRawBufferPointer) {
+        if rest.isEmpty {
+            let taken = unsafe read(bytes)
+            if taken < bytes.count { rest = unsafe Array(bytes[taken...]) }
+        } else {
+            unsafe rest.append(contentsOf: bytes)
+            let whole = rest
+            let taken = unsafe whole.withUnsafeBytes { unsafe read($0) }
+            rest.removeFirst(taken)
+        }
+    }
+
+    private func read(_ bytes: UnsafeRawBufferPointer) -> Int {
+        if !isReady {
+            guard let awaited, unsafe bytes.firstRange(of: awaited) != nil else { return bytes.count }
+            self.awaited = nil
+            becomeReady()
+            return bytes.count
+        }
+        guard isSubscriber else { return unsafe readAnswer(bytes) }
+        guard run.plan.publishers > 0 else {
+            return unsafe dialect.read(bytes) { _ in run.arrivedFromOthers() }
+        }
+        return unsafe dialect.read(bytes) { payload in
+            guard let message = unsafe LoadPayload(payload, size: run.plan.payloadSize),
+                due.indices.contains(message.publisher), message.number == Int(due[message.publisher])
+            else {
+                if let message = unsafe LoadPayload(payload, size: run.plan.payloadSize),
+                    due.indices.contains(message.publisher)
+                {
+                    due[message.publisher] = Int32(clamping: message.number + 1)
+                }
+                return run.arrivedWrong()
+            }
+            due[message.publisher] += 1
+            run.arrived(message)
+        }
+    }
+
+    private func readAnswer(_ bytes: UnsafeRawBufferPointer) -> Int {
+        guard dialect.isAcknowledged else { return bytes.count }
+        if !unacknowledged.isEmpty, unsafe bytes.firstRange(of: dialect.acknowledgement) != nil {
+            run.acknowledged(due: unacknowledged.removeFirst())
+        } else if unsafe bytes.firstRange(of: Array(#""op":"error""#.utf8)) != nil {
+            run.fail("a publication was refused: \(unsafe String(decoding: bytes, as: UTF8.self))")
+        }
+        return bytes.count
+    }
+
+    func receivedEnd() { stream.reset() }
+    func deadlinePassed() {}
+    func fellBehind() {}
+    func overflowed() {}
+    func closed() { run.connectionClosed(wasReady: isReady, stream.failure) }
+}

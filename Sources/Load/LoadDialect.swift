@@ -1,0 +1,127 @@
+package import WSTransport
+
+/// What subscribers and publishers say over their WebSockets.
+///
+/// Four servers' protocols differ in no more than this. One value serves all connections of a run.
+package protocol LoadDialect: Sendable {
+    /// The target of the opening requests.
+    var target: String { get }
+    /// The subprotocol that is asked for; `nil`: none.
+    var subprotocol: String? { get }
+    /// What its frames are.
+    var opcode: Opcode { get }
+
+    /// The messages that a subscriber sends once its WebSocket is open, or a publisher.
+    func greeting(isSubscriber: Bool, number: Int) -> [[UInt8]]
+
+    /// What the server says when it has taken the greeting; `nil`: nothing, it is ready at once.
+    func readyMark(isSubscriber: Bool) -> [UInt8]?
+
+    /// The WebSocket message that publishes `payload`.
+    func publication(_ payload: [UInt8]) -> [UInt8]
+
+    /// Whether the server answers each publication, with something that contains ``acknowledgement``.
+    var isAcknowledged: Bool { get }
+
+    /// What the answer to an accepted publication contains.
+    var acknowledgement: [UInt8] { get }
+
+    /// Finds the payloads in what has come, shows each to `body` and says how many bytes were whole messages.
+    ///
+    /// - Parameter bytes: the payloads of a connection's WebSocket messages, the last of which may be cut.
+    func read(_ bytes: UnsafeRawBufferPointer, _ body: (UnsafeRawBufferPointer) -> Void) -> Int
+}
+
+extension LoadDialect {
+    package var isAcknowledged: Bool { false }
+    package var acknowledgement: [UInt8] { [] }
+}
+
+/// A broker's topic socket, or any server that sends the frames on that it gets.
+package struct TopicDialect: LoadDialect {
+    package let target: String
+    package let subprotocol: String? = nil
+    package let opcode = Opcode.text
+
+    /// - Parameter target: the path, such as `/t/bench`.
+    package init(target: String) { self.target = target }
+
+    /// The topic sockets of a broker's listener; a publisher does not hear itself.
+    package init(prefix: String, topic: String) {
+        target = "\(prefix)/t/\(PercentCoding.encodePath(topic))?echo=false"
+    }
+
+    package func greeting(isSubscriber: Bool, number: Int) -> [[UInt8]] { [] }
+    package func readyMark(isSubscriber: Bool) -> [UInt8]? { nil }
+    package func publication(_ payload: [UInt8]) -> [UInt8] { payload }
+
+    package func read(_ bytes: UnsafeRawBufferPointer, _ body: (UnsafeRawBufferPointer) -> Void) -> Int {
+        unsafe body(bytes)
+        return bytes.count
+    }
+}
+
+/// `broker.v1.json`.
+package struct JSONDialect: LoadDialect {
+    package let target: String
+    package let subprotocol: String? = "broker.v1.json"
+    package let opcode = Opcode.text
+    private let topic: String
+    private let filter: String
+    private let isRetaining: Bool
+    package let isAcknowledged: Bool
+    package let acknowledgement = Array(#""op":"ok""#.utf8)
+    private let opening = Array(#""data":""#.utf8)
+
+    /// - Parameters:
+    ///   - prefix: the listener's path prefix.
+    ///   - isRetaining: publications are retained, and so stored.
+    ///   - isAcknowledged: the answer to each publication is waited for.
+    package init(
+        prefix: String = "", topic: String, filter: String, isRetaining: Bool = false, isAcknowledged: Bool = false
+    ) {
+        target = prefix + "/ws"
+        self.topic = Self.escape(topic)
+        self.filter = Self.escape(filter)
+        self.isRetaining = isRetaining
+        self.isAcknowledged = isAcknowledged
+    }
+
+    /// For a JSON string (RFC 8259 §7); control characters stand in no topic.
+    private static func escape(_ text: String) -> String {
+        text.reduce(into: "") { $0 += $1 == "\"" || $1 == "\\" ? "\\\($1)" : "\($1)" }
+    }
+
+    package func greeting(isSubscriber: Bool, number: Int) -> [[UInt8]] {
+        isSubscriber ? [Array(#"{"op":"subscribe","filter":"\#(filter)"}"#.utf8)] : []
+    }
+
+    package func readyMark(isSubscriber: Bool) -> [UInt8]? { isSubscriber ? Array(#""op":"live""#.utf8) : nil }
+
+    package func publication(_ payload: [UInt8]) -> [UInt8] {
+        let options = (isAcknowledged ? #","id":1"# : "") + (isRetaining ? #","retain":true,"# : ",")
+        return Array(#"{"op":"publish","topic":"\#(topic)"\#(options)"#.utf8) + opening + payload + [0x22, 0x7D]
+    }
+
+    package func read(_ bytes: UnsafeRawBufferPointer, _ body: (UnsafeRawBufferPointer) -> Void) -> Int {
+        // A load's payload has nothing that is escaped.
+        guard let start = unsafe bytes.firstRange(of: opening)?.upperBound,
+            let end = unsafe bytes[start...].firstIndex(of: 0x22)
+        else { return bytes.count }
+        unsafe body(UnsafeRawBufferPointer(rebasing: bytes[start..<end]))
+        return bytes.count
+    }
+}
+
+extension UnsafeRawBufferPointer {
+    /// Where `pattern`, not empty, first stands.
+    func firstRange(of pattern: [UInt8]) -> Range<Int>? {
+        guard count >= pattern.count else { return nil }
+        for start in 0...(count - pattern.count) where unsafe self[start] == pattern[0] {
+            var length = 1
+            while length < pattern.count, unsafe self[start + length] == pattern[length] { length += 1 }
+            if length == pattern.count { return start..<start + length }
+        }
+        return nil
+    }
+}

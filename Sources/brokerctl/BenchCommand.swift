@@ -1,0 +1,19 @@
+internal import ArgumentParser
+
+/// `brokerctl bench`: puts a load on a broker and says what it cost.
+struct BenchCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "bench",
+        abstract: "Puts a load on a broker, checks every message and says what it cost.",
+        discussion: """
+            The load runs in this process: on the broker's own machine both share its processors.
+            Without --url the broker of the admin socket is measured, by its first listener without TLS.
+
+            Examples:
+              brokerctl bench fanout --subscribers 1000 --messages 1000
+              brokerctl bench fanout --subscribers 5000 --rate 100 --endpoint json
+              brokerctl bench pub --publishers 100 --messages 10000 --retain
+              brokerctl bench sub 'sensors/#' --subscribers 100 --seconds 10
+            """,
+        subcommands: [BenchFanout.self, BenchPublish.self, BenchSubscribe.self])
+}

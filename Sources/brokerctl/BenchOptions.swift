@@ -1,0 +1,74 @@
+internal import ArgumentParser
+internal import Load
+
+/// What all loads have in common.
+struct BenchOptions: ParsableArguments {
+    @OptionGroup var connection: ConnectionOptions
+
+    @Option(
+        help: ArgumentHelp(
+            "The server's process on this machine, for its CPU time and memory; without --url it is asked for.",
+            valueName: "pid"))
+    var process: Int32?
+
+    /// Does what `body` says with a plan, and prints the report.
+    func run(
+        _ dialect: (_ pathPrefix: String) -> any LoadDialect, _ body: (inout LoadPlan) throws(LoadError) -> LoadReport
+    ) async throws {
+        let target = try await BenchTarget(connection, process: process)
+        var plan = target.plan(dialect(target.pathPrefix))
+        do throws(LoadError) {
+            let report = try body(&plan)
+            report.print(asJSON: connection.json)
+            guard report.isComplete else {
+                throw LoadError("\(report.expected - report.delivered) messages are missing, \(report.wrong) are wrong")
+            }
+        } catch {
+            throw Failure.failed("bench: \(error)")
+        }
+    }
+}
+
+/// The number and kind of messages.
+struct BenchMessages: ParsableArguments {
+    @Option(help: ArgumentHelp("How many messages are published, altogether.", valueName: "n"))
+    var messages = 1000
+
+    @Option(help: ArgumentHelp("Their size, 32 bytes at least.", valueName: "bytes"))
+    var size = 64
+
+    @Option(help: ArgumentHelp("How many of them go in one burst.", valueName: "n"))
+    var burst = 1
+
+    @Option(
+        help: ArgumentHelp(
+            "So many messages a second, timed from when each was due; without it, as fast as they arrive.",
+            valueName: "n"))
+    var rate: Double?
+
+    @Option(help: ArgumentHelp("The topic that is published to.", valueName: "topic"))
+    var topic = "bench"
+
+    func validate() throws {
+        guard (1...100_000_000).contains(messages) else { throw ValidationError("--messages: expected 1 to 100000000") }
+        guard (32...16_777_216).contains(size) else { throw ValidationError("--size: expected 32 to 16777216 bytes") }
+        guard (1...10_000).contains(burst) else { throw ValidationError("--burst: expected 1 to 10000") }
+        guard rate.map({ $0 > 0 && $0 <= 10_000_000 }) ?? true else {
+            throw ValidationError("--rate: expected more than 0, at most 10000000")
+        }
+    }
+
+    func apply(to plan: inout LoadPlan) throws(LoadError) {
+        guard messages >= plan.publishers else {
+            throw LoadError("--messages: expected one for each publisher at least")
+        }
+        plan.messages = messages
+        plan.payloadSize = size
+        plan.burst = burst
+        plan.pace = rate.map { .open(messagesPerSecond: $0) } ?? .closed
+    }
+
+    static func check(_ count: Int, _ option: String) throws {
+        guard (1...60_000).contains(count) else { throw ValidationError("\(option): expected 1 to 60000") }
+    }
+}

@@ -1,0 +1,32 @@
+internal import ArgumentParser
+internal import Load
+
+/// `brokerctl bench pub`: publications and their acknowledgements.
+struct BenchPublish: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "pub", abstract: "Publishes, and waits for the acknowledgement of each message.")
+
+    @OptionGroup var options: BenchOptions
+    @OptionGroup var messages: BenchMessages
+
+    @Option(help: ArgumentHelp("How many publish.", valueName: "n"))
+    var publishers = 1
+
+    @Flag(help: "Make them retained values, whose acknowledgement says that they are on disk.")
+    var retain = false
+
+    func validate() throws { try BenchMessages.check(publishers, "--publishers") }
+
+    func run() async throws {
+        try await options.run { prefix in
+            JSONDialect(
+                prefix: prefix, topic: messages.topic, filter: messages.topic, isRetaining: retain,
+                isAcknowledged: true)
+        } _: { (plan) throws(LoadError) in
+            plan.subscribers = 0
+            plan.publishers = publishers
+            try messages.apply(to: &plan)
+            return try LoadRun(plan).measure()
+        }
+    }
+}

@@ -1,0 +1,36 @@
+internal import ArgumentParser
+internal import Load
+
+/// `brokerctl bench sub`: subscribers to what others publish.
+struct BenchSubscribe: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "sub", abstract: "Holds subscribers for some time and counts what they are sent.")
+
+    @OptionGroup var options: BenchOptions
+
+    @Argument(help: "The filter they subscribe to.")
+    var filter: String
+
+    @Option(help: ArgumentHelp("How many subscribe.", valueName: "n"))
+    var subscribers = 100
+
+    @Option(help: ArgumentHelp("For how long.", valueName: "seconds"))
+    var seconds = 10.0
+
+    func validate() throws {
+        try BenchMessages.check(subscribers, "--subscribers")
+        guard seconds > 0, seconds <= 86_400 else {
+            throw ValidationError("--seconds: expected more than 0, at most 86400")
+        }
+    }
+
+    func run() async throws {
+        try await options.run { prefix in
+            JSONDialect(prefix: prefix, topic: filter, filter: filter)
+        } _: { (plan) throws(LoadError) in
+            plan.subscribers = subscribers
+            plan.publishers = 0
+            return try LoadRun(plan).listen(nanoseconds: Int64(seconds * 1e9))
+        }
+    }
+}

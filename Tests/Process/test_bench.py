@@ -1,0 +1,80 @@
+"""Contract §7: `brokerctl bench`, a load from the command line, with every message checked."""
+
+import json
+
+import pytest
+
+from command_line import run_control
+
+DEADLINE = 60
+
+
+def report(broker, *arguments):
+    done = broker.control("bench", *arguments, "--json", timeout=DEADLINE)
+    assert done.returncode == 0, done
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("endpoint", ["topic", "json"])
+@pytest.mark.parametrize("pace", [["--burst", "10"], ["--rate", "500"]])
+def test_fanout(broker, endpoint, pace):
+    found = report(broker, "fanout", "--subscribers", "50", "--publishers", "2", "--messages", "200", "--size", "100",
+                   "--endpoint", endpoint, *pace)
+    assert found["sent"] == 200 and found["delivered"] == found["expected"] == 200 * 50
+    assert found["wrong"] == 0 and found["perSecond"] > 0
+    latency = found["latencyMicroseconds"]
+    assert 0 < latency["p50"] <= latency["p99"] <= latency["p99.9"] <= latency["max"]
+    assert found["serverNanosecondsPerMessage"] > 0, "the broker's own process is known by its admin socket"
+
+
+def test_an_open_loop_keeps_its_rate(broker):
+    found = report(broker, "fanout", "--subscribers", "1", "--messages", "100", "--rate", "200")
+    # 99 intervals of 5 ms: it can be slower than it should, not faster.
+    assert found["seconds"] >= 0.49
+
+
+@pytest.mark.parametrize("options", [[], ["--retain"]])
+def test_pub_waits_for_acknowledgements(broker, options):
+    found = report(broker, "pub", "--publishers", "3", "--messages", "90", *options)
+    assert found["acknowledged"] == 90 and found["delivered"] == 0
+    assert found["latencyMicroseconds"]["max"] > 0
+    assert broker.http("GET", "/t/bench").status == (200 if options else 404)
+
+
+def test_sub_counts_what_others_publish(broker):
+    publisher = broker.session()
+    publisher.publish("news/1", "kept", retain=True)
+    found = report(broker, "sub", "news/#", "--subscribers", "7", "--seconds", "0.5")
+    assert found["subscribers"] == 7 and found["publishers"] == 0
+
+
+def test_people_read_it(broker):
+    done = broker.control("bench", "fanout", "--subscribers", "2", "--messages", "10", timeout=DEADLINE)
+    assert done.returncode == 0
+    for word in [b"delivered", b"20 of 20", b"latency", b"p99.9", b"server CPU"]:
+        assert word in done.stdout
+
+
+def test_the_url_is_enough(broker):
+    done = run_control("bench", "fanout", "--url", broker.url(), "--subscribers", "2", "--messages", "10", "--json")
+    assert done.returncode == 0, done
+    assert "serverNanosecondsPerMessage" not in json.loads(done.stdout), "nobody said which process it is"
+
+
+@pytest.mark.parametrize("arguments", [
+    ["fanout", "--subscribers", "0"], ["fanout", "--size", "31"], ["fanout", "--rate", "0"], ["pub", "--messages", "0"],
+    ["sub", "#", "--seconds", "0"], ["sub"], ["fanout", "--endpoint", "carrier-pigeon"]])
+def test_asked_wrongly(broker, arguments):
+    done = broker.control("bench", *arguments)
+    assert done.returncode == 64 and done.stderr
+
+
+def test_a_refusal_is_said(start_broker):
+    broker = start_broker("access: { anonymous: { publish: [], subscribe: ['#'] } }\n")
+    done = broker.control("bench", "pub", "--url", broker.url(), "--messages", "1")
+    assert done.returncode == 1 and b"forbidden" in done.stderr
+
+
+def test_nobody_there(tmp_path):
+    done = run_control("bench", "fanout", "--socket", str(tmp_path / "none.sock"))
+    assert done.returncode == 2
