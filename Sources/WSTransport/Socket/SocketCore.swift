@@ -40,6 +40,8 @@ final class SocketCore: Sendable {
         var happenings = Fifo<Happening>()
         /// What happened once and nobody was told of, for listeners that are added in the moment after.
         var unheard: [WebSocket.Event: Happening] = [:]
+        /// Whether somebody waited for the socket to open.
+        var isOpenKnown = false
         /// For readers.
         var messages = Fifo<WebSocketMessage>()
         var heldBytes = 0
@@ -112,6 +114,9 @@ final class SocketCore: Sendable {
     func handshake() async {
         await withCheckedContinuation { continuation in
             let isDone = state.withLock { state in
+                // Who waits for it need not be told of it by an event.
+                state.isOpenKnown = true
+                state.unheard[.open] = nil
                 if state.readyState == .connecting { state.openWaiters.append(continuation) }
                 return state.readyState != .connecting
             }
@@ -328,6 +333,7 @@ final class SocketCore: Sendable {
                 }
                 return nil
             }
+            if happening.event == .open, state.isOpenKnown { return (happening, []) }
             let listeners = state.listeners.take(happening.event)
             if listeners.isEmpty, happening.event.happensOnce { state.unheard[happening.event] = happening }
             return (happening, listeners)

@@ -39,16 +39,21 @@ struct PrometheusTextTests {
         let lines = String(decoding: figures.prometheus(), as: UTF8.self).split(separator: "\n")
         var families: Set<Substring> = []
         var family: Substring = ""
+        var isHistogram = false
         let name = /[a-z_]+/
         for line in lines {
             if let match = line.wholeMatch(of: /# HELP ([a-z_]+) .*\./) {
                 family = match.1
                 #expect(families.insert(family).inserted, "a family twice")
-            } else if let match = line.wholeMatch(of: /# TYPE ([a-z_]+) (counter|gauge)/) {
+            } else if let match = line.wholeMatch(of: /# TYPE ([a-z_]+) (counter|gauge|histogram)/) {
                 #expect(match.1 == family && (match.2 == "counter") == family.hasSuffix("_total"))
+                isHistogram = match.2 == "histogram"
             } else {
-                let match = try #require(line.wholeMatch(of: /([a-z_]+)(\{[a-z]+="[a-z]+"\})? -?[0-9.e-]+/), "\(line)")
-                #expect(match.1 == family)
+                let sample = /([a-z_]+)(\{[a-z]+="[a-z]+"\}|\{le="(?:[0-9.]+|\+Inf)"\})? -?[0-9.e-]+/
+                let match = try #require(line.wholeMatch(of: sample), "\(line)")
+                let parts = isHistogram ? ["_bucket", "_sum", "_count"] : [""]
+                #expect(parts.contains { match.1 == family + $0 }, "\(line)")
+                #expect((match.2?.hasPrefix("{le=") ?? false) == match.1.hasSuffix("_bucket"), "\(line)")
             }
         }
         #expect(families.allSatisfy { $0.wholeMatch(of: name) != nil } && families.count > 20)

@@ -5,7 +5,7 @@ import WSTransport
 struct FailingTests {
     /// A server whose answer is followed by a message and a frame of a reserved opcode, in the same bytes.
     private static func server() throws -> LoopbackServer {
-        try LoopbackServer.answering { head in
+        try LoopbackServer.answering(finishes: false) { head in
             let key = Handshake.acceptKey(for: head.fields.first("Sec-WebSocket-Key") ?? "")
             let answer =
                 "HTTP/1.1 101 \r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: \(key)\r\n\r\n"

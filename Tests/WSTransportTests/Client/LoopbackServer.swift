@@ -65,10 +65,12 @@ final class LoopbackServer: Sendable {
     }
 
     /// A server that answers each request's head with what `answer` makes of it; `nil`: never.
+    ///
+    /// - Parameter finishes: whether that is the end, so that its patience with the client runs out, too.
     static func answering(
-        tls: TLSContext? = nil, _ answer: @escaping (HTTPRequestHead) -> [UInt8]?
+        tls: TLSContext? = nil, finishes: Bool = true, _ answer: @escaping (HTTPRequestHead) -> [UInt8]?
     ) throws -> LoopbackServer {
-        try driving(tls: tls) { RawDriver(stream: $0, answer: answer) }
+        try driving(tls: tls) { RawDriver(stream: $0, finishes: finishes, answer: answer) }
     }
 
     /// A server whose connections have a driver that `makeDriver` makes.
@@ -137,21 +139,26 @@ private final class OrderedSession: WebSocketSession {
 /// Answers with bytes as they are.
 private final class RawDriver: StreamDriver {
     private let stream: StreamConnection
+    private let finishes: Bool
     private let answer: (HTTPRequestHead) -> [UInt8]?
+    private var hasAnswered = false
 
-    init(stream: StreamConnection, answer: @escaping (HTTPRequestHead) -> [UInt8]?) {
+    init(stream: StreamConnection, finishes: Bool, answer: @escaping (HTTPRequestHead) -> [UInt8]?) {
         self.stream = stream
+        self.finishes = finishes
         self.answer = answer
     }
 
     func received(_ bytes: UnsafeMutableRawBufferPointer) -> Int {
+        guard !hasAnswered else { return bytes.count }
         guard let (head, count) = try? HTTPHeadParser.parse(UnsafeRawBufferPointer(bytes), maximumHeadSize: 16384)
         else {
             return 0
         }
         if let answer = answer(head) {
+            hasAnswered = true
             stream.send(answer)
-            stream.finish()
+            if finishes { stream.finish() }
         }
         return count
     }
