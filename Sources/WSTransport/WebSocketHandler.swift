@@ -108,19 +108,23 @@ public final class WebSocketHandler: Handler {
 
     private func answer(_ message: WebSocketMessage, on socket: WebSocket) async throws {
         count { $0.pending += 1 }
-        defer { state.withLock { $0.stats.pending -= 1 } }
         do {
             try await WSTransport.invoke(handler, message)
         } catch {
             message.lastError = "\(error)"
             let errorHandler = state.withLock { state in
                 state.stats.error += 1
+                state.stats.pending -= 1
                 return state.errorHandlers[500]
             }
             if let errorHandler { try? await WSTransport.invoke(errorHandler, message) }
             throw error
         }
+        // Before it is sent, so that whoever has the answer finds it counted.
+        state.withLock { state in
+            state.stats.response += 1
+            state.stats.pending -= 1
+        }
         try await socket.core.send(message.response.type, message.response.body)
-        state.withLock { $0.stats.response += 1 }
     }
 }
