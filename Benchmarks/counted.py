@@ -104,7 +104,8 @@ def compare(figures, thresholds):
             cells += f"{shown(value):>{widths[0]}}{shown(limit):>{widths[1]}}"
             if value is None:
                 continue
-            slack = SLACK if column == "instructions" else 16 if column == "bytes" else 0.05
+            # A socket that was full once makes a backlog, so a busy machine adds a few allocations to a thousand.
+            slack = SLACK if column == "instructions" else 16 if column == "bytes" else 0.25
             if limit is None:
                 worse.append(f"{name}: {column} has no threshold, counted {shown(value)}")
             elif value > limit * (1 + TOLERANCE) + slack:
