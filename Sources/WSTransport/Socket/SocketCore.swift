@@ -165,6 +165,11 @@ final class SocketCore: Sendable {
         return state.isFull
     }
 
+    /// Nothing more is sent or received; the connection has still to end.
+    func ending() {
+        state.withLock { state in if state.readyState == .open { state.readyState = .closing } }
+    }
+
     /// The end, as the connection saw it.
     ///
     /// - Parameter error: what went wrong, where something did; told before the end.

@@ -103,14 +103,11 @@ final class SocketSession: WebSocketSession {
         // Those of this turn were sent in time; whoever waits for room has waited in vain.
         release(isUpdateDue ? .success(()) : .failure(.invalidState(.closed)))
         core.link.release(on: connection.stream.reactor)
-        if event.wasClean {
-            core.finished(event, error: nil)
-        } else {
-            // A connection that is lost has no code of its own: 1001, and 1006 at the end, as browsers say it.
-            let code = event.code == .abnormal ? .goingAway : event.code
-            let reason = event.reason.isEmpty ? "the connection was lost" : event.reason
-            core.finished(event, error: (code, reason))
-        }
+        core.ending()
+        // A slow reader is let go at once; its closing handshake may take its time.
+        guard !connection.stream.isOpen else { return core.finished(event) }
+        // RFC 6455 §7.1.4: it is over when TCP is. Whoever ends the process then has let the answer to the CLOSE go out.
+        connection.stream.onEnd { [core] in core.finished(event) }
     }
 
     private func release(_ result: Result<Void, WS.Error>) {
@@ -121,6 +118,14 @@ final class SocketSession: WebSocketSession {
 }
 
 extension SocketCore {
+    /// The connection has ended; `event` says how.
+    fileprivate func finished(_ event: CloseEvent) {
+        guard !event.wasClean else { return finished(event, error: nil) }
+        // A connection that is lost has no code of its own: 1001, and 1006 at the end, as browsers say it.
+        let code = event.code == .abnormal ? .goingAway : event.code
+        finished(event, error: (code, event.reason.isEmpty ? "the connection was lost" : event.reason))
+    }
+
     /// The reactor has taken over `count` bytes of what was posted; `unsent` are now its own.
     func sent(_ count: Int, unsent: Int) {
         state.withLock { state in

@@ -147,8 +147,8 @@ package final class WebSocketConnection: StreamDriver {
 
     /// Ends the connection at once, without a closing handshake.
     package func terminate() {
-        report(CloseEvent(code: .abnormal, reason: "", wasClean: false))
         stream.reset()
+        report(CloseEvent(code: .abnormal, reason: "", wasClean: false))
     }
 
     // MARK: Receiving
@@ -200,14 +200,14 @@ package final class WebSocketConnection: StreamDriver {
             session?.ponged(unsafe Self.copy(payload, of: bytes))
         case .close(let code, let reason, let reply):
             if !reply.isEmpty { stream.send(reply) }
-            report(CloseEvent(code: code ?? .noStatusReceived, reason: reason, wasClean: true))
             stream.finish()
+            report(CloseEvent(code: code ?? .noStatusReceived, reason: reason, wasClean: true))
         case .failed(let code, let reason, let frame):
             stream.reactor.counters.protocolErrors.add(1)
             failure = { [unowned self] in
                 if !frame.isEmpty { stream.send(frame) }
-                report(CloseEvent(code: code, reason: reason, wasClean: false))
                 stream.finish()
+                report(CloseEvent(code: code, reason: reason, wasClean: false))
             }
             stream.setDeadline(now.advanced(byNanoseconds: options.values.closeTimeout))
             // What came in order before the violation is answered first, and its answers may come at the turn's end.
@@ -249,8 +249,8 @@ package final class WebSocketConnection: StreamDriver {
 
     package func receivedEnd() {
         guard failure == nil else { return }
-        report(CloseEvent(code: .abnormal, reason: "", wasClean: false))
         stream.finish()
+        report(CloseEvent(code: .abnormal, reason: "", wasClean: false))
     }
 
     /// Takes its session, which is told at once where the end came before it.

@@ -1,0 +1,89 @@
+import Synchronization
+import Testing
+import WSTransport
+
+/// RFC 6455 §7.1.4: a connection is closed when TCP is, not when the closing handshake is done.
+///
+/// A program that ends as soon as it hears of the end would else take its own CLOSE with it.
+@Suite("ws.Socket: the end comes after the last byte", .timeLimit(.minutes(2)))
+struct SocketEndTests {
+    @Test func aServersSocketEndsWithItsConnection() async throws {
+        let house = try EchoHouse { routing, log in
+            routing.append(
+                "/close",
+                ws.upgrade { socket in
+                    socket.onclose = { log.add("close \($0.code) \($0.wasClean) \(socket.readyState)") }
+                })
+        }
+        let address = try #require(SocketAddress(host: "127.0.0.1", port: house.server.port))
+        let opening = HTTPPeer(try SocketPeer(to: address))
+        try opening.send("GET /close HTTP/1.1\r\nHost: h\r\n\(EchoHouse.handshake)\r\n")
+        #expect(try opening.readHead().status == 101)
+        let peer = WebSocketPeer(after: opening)
+        try peer.sendClose(4000)
+        #expect(try peer.readFrame() == .close(4000))
+        #expect(try peer.readFrame() == nil, "the server ends its side first")
+        house.log.add("the client has all")
+        peer.socket.close()
+        await house.log.wait(for: 2)
+        #expect(house.log.all == ["the client has all", "close 4000 true CLOSED"])
+    }
+
+    @Test func aClientsSocketEndsWithItsConnection() async throws {
+        let log = EchoHouse.Notes()
+        let client = Mutex<WebSocket?>(nil)
+        let server = try LoopbackServer.driving { stream in
+            ClosingServer(stream) { log.add("answered \(client.withLock { $0?.readyState } ?? .closed)") }
+        }
+        let socket = try await ws.open("ws://127.0.0.1:\(server.port)/")
+        client.withLock { $0 = socket }
+        socket.onclose = { log.add("close \($0.code) \($0.reason) \($0.wasClean) \(socket.readyState)") }
+        try await socket.send("close, please")
+        await log.wait(for: 2)
+        #expect(log.all == ["answered CLOSING", "close 4001 enough true CLOSED"])
+        client.withLock { $0 = nil }
+    }
+}
+
+/// Opens, answers the first message by CLOSE, and ends TCP once that is answered and it has said so.
+private final class ClosingServer: StreamDriver {
+    private let stream: StreamConnection
+    private let answered: () -> Void
+    private var count = 0
+
+    init(_ stream: StreamConnection, answered: @escaping () -> Void) {
+        self.stream = stream
+        self.answered = answered
+    }
+
+    func received(_ bytes: UnsafeMutableRawBufferPointer) -> Int {
+        count += 1
+        switch count {
+        case 1:
+            guard let (head, _) = try? HTTPHeadParser.parse(UnsafeRawBufferPointer(bytes), maximumHeadSize: 16384),
+                let key = head.fields.first("sec-websocket-key")
+            else {
+                stream.reset()
+                return bytes.count
+            }
+            let accept = Handshake.acceptKey(for: key)
+            stream.send(
+                Array(
+                    ("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                        + "Sec-WebSocket-Accept: \(accept)\r\n\r\n").utf8))
+        case 2: stream.send([0x88, 8, 0x0F, 0xA1] + Array("enough".utf8))
+        default:
+            // Masked, with a payload of 8 bytes: the answer to that CLOSE.
+            if bytes.count == 14, bytes[0] == 0x88 { answered() }
+            stream.finish()
+        }
+        return bytes.count
+    }
+
+    func receivedEnd() { stream.finish() }
+    func deadlinePassed() {}
+    func fellBehind() {}
+    func drained() {}
+    func overflowed() {}
+    func closed() {}
+}
