@@ -32,6 +32,9 @@ for target in "${targets[@]}"; do
     work=".build/fuzz/$name"
     mkdir -p "$work/corpus" "$work/crashes"
     folders=$(sed -nE '1s|^// fuzz: ||p' "$target")
+    # A module that names itself in its sources goes by its own name.
+    module="$name"
+    [[ "$folders" == Sources/WSTransport ]] && module=WSTransport
     sources=()
     for folder in ${folders:-Sources/WSTransport/Protocol}; do
         while IFS= read -r file; do sources+=("$file"); done < <(find "$folder" -name '*.swift' | sort)
@@ -53,7 +56,9 @@ SWIFT
     printf '== %s, %s s\n' "$name" "$seconds"
     # The linker has hundreds of warnings about the sanitizer's own symbols.
     if ! "$swiftc" -O -swift-version 6 -enable-experimental-feature Lifetimes -package-name broker \
-        -sanitize=fuzzer,address -parse-as-library -I Sources/CZlib -lz -module-name "$name" -o "$work/run" "${sources[@]}" "$target" "$work/Entry.swift" \
+        -enable-upcoming-feature InternalImportsByDefault -enable-upcoming-feature MemberImportVisibility \
+        -sanitize=fuzzer,address -parse-as-library -I Sources/CZlib -I Sources/CLinux -I Sources/COpenSSL -lz -lssl -lcrypto \
+        -module-name "$module" -o "$work/run" "${sources[@]}" "$target" "$work/Entry.swift" \
         >"$work/log" 2>&1; then
         cat "$work/log" >&2
         exit 1

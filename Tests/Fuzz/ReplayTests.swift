@@ -6,8 +6,8 @@ import Testing
 struct ReplayTests {
     static let targets: [String: @Sendable ([UInt8]) -> Void] = [
         "FuzzAnswer": fuzzAnswer, "FuzzChunked": fuzzChunked, "FuzzClose": fuzzClose, "FuzzDeflate": fuzzDeflate,
-        "FuzzFrames": fuzzFrames, "FuzzHead": fuzzHead, "FuzzJSON": fuzzJSON, "FuzzRequest": fuzzRequest,
-        "FuzzTopics": fuzzTopics,
+        "FuzzFrames": fuzzFrames, "FuzzHead": fuzzHead, "FuzzJSON": fuzzJSON, "FuzzMessage": fuzzMessage,
+        "FuzzRequest": fuzzRequest, "FuzzTopics": fuzzTopics,
     ]
 
     private static let folder = URL(filePath: #filePath).deletingLastPathComponent()

@@ -50,6 +50,13 @@ def frames():
                 yield bytes([0xFE | role, 0]) + whole
 
 
+def streams():
+    for case in vectors("frames") + vectors("deflate"):
+        for role in (0, 1):
+            whole = b"".join(frame(words, masked=role == 0) for words in case["frames"])
+            yield bytes([0x7F - role, 3]) + whole
+
+
 def deflate():
     for case in vectors("deflate"):
         messages = [payload(words.partition(" ")[2]) for words in case["frames"]]
@@ -136,7 +143,7 @@ def topics():
 
 CORPORA = {
     "FuzzFrames": frames, "FuzzDeflate": deflate, "FuzzHead": heads, "FuzzChunked": chunked, "FuzzAnswer": answers,
-    "FuzzRequest": requests, "FuzzClose": closes, "FuzzJSON": json_texts, "FuzzTopics": topics}
+    "FuzzRequest": requests, "FuzzClose": closes, "FuzzJSON": json_texts, "FuzzMessage": streams, "FuzzTopics": topics}
 
 
 def main():
