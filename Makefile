@@ -25,13 +25,13 @@ CODE := Package.swift Sources Tests Examples tools Benchmarks/Package.swift Benc
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: run test build examples conformance test-swift test-process test-conformance bench bench-counted sanitize lint format fuzz crash clean \
+.PHONY: run test build examples conformance test-swift test-process test-conformance bench bench-counted sanitize lint format docs fuzz crash clean \
     help dependencies test-dependencies bench-dependencies
 
 run: dependencies build ## Install what is missing, build release, start brokerd on 127.0.0.1:8080
 	exec $(RELEASE)/brokerd $(ARGS)
 
-test: test-dependencies lint test-swift build examples test-process test-conformance bench-counted ## Install what is missing, then run every check and test
+test: test-dependencies lint docs test-swift build examples test-process test-conformance bench-counted ## Install what is missing, then run every check and test
 
 build: ## Build brokerd and brokerctl, optimised
 	$(SWIFT) build -c release -j $(JOBS) --product brokerd
@@ -66,6 +66,9 @@ lint: ## Check the format of all Swift files
 
 format: ## Rewrite all Swift files in the house format
 	$(SWIFT) format format --in-place --recursive $(CODE)
+
+docs: dependencies ## Make the documentation of the library, in .build/docs
+	SWIFT="$(SWIFT)" tools/docs.sh
 
 fuzz: dependencies ## Run each fuzz target for SECONDS (30)
 	SWIFT="$(SWIFT)" tools/fuzz.sh $(SECONDS)

@@ -35,7 +35,10 @@ extension WS {
     /// Nobody answers PINGs, and nobody closes in order: both are the caller's. Of the options those about messages do
     /// not count. Throws ``WS/HandshakeError``.
     ///
-    /// - Parameter origin: the value of `Origin`; empty: that of the options.
+    /// - Parameters:
+    ///   - url: `ws://` or `wss://`, as RFC 6455 §3 has it.
+    ///   - origin: the value of `Origin`; empty: that of the options.
+    ///   - options: header fields, TLS, proxy, time-outs.
     public static func connect(
         _ url: String, origin: String = "", options: ConnectOptions = ConnectOptions()
     ) async throws(HandshakeError) -> any ByteStream {

@@ -1,8 +1,10 @@
 extension WS {
     /// A handler that makes a WebSocket of each request, and answers with an error where that cannot be (RFC 6455 §4.2).
     ///
-    /// - Parameter accept: gets the socket, which is open; on the connection's own thread, so it must not block it. Messages wait
-    ///   until it adds listeners or somebody reads.
+    /// - Parameters:
+    ///   - options: who is let in, subprotocols, compression, limits.
+    ///   - accept: gets the socket, which is open; on the connection's own thread, so it must not block it. Messages wait
+    ///     until it adds listeners or somebody reads.
     public static func upgrade(
         _ options: UpgradeOptions = UpgradeOptions(), accept: @escaping @Sendable (WebSocket) -> Void
     ) -> any WSTransport.Handler {
@@ -18,8 +20,10 @@ extension WS {
 
     /// A handler that makes a WebSocket of each request, and runs a task for it.
     ///
-    /// - Parameter accept: where it throws, the socket is closed with code 1011; where it returns, the socket lives on as long
-    ///   as it has listeners or is referred to.
+    /// - Parameters:
+    ///   - options: who is let in, subprotocols, compression, limits.
+    ///   - accept: where it throws, the socket is closed with code 1011; where it returns, the socket lives on as long as it
+    ///     has listeners or is referred to.
     public static func upgrade(
         _ options: UpgradeOptions = UpgradeOptions(), accept: @escaping @Sendable (WebSocket) async throws -> Void
     ) -> any WSTransport.Handler {

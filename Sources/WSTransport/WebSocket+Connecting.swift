@@ -4,6 +4,7 @@ extension WebSocket {
     /// Never throws: what is wrong, with the URL too, comes as an `error` and a `close` event.
     ///
     /// - Parameters:
+    ///   - url: `ws://` or `wss://`, as RFC 6455 §3 has it.
     ///   - protocol: the subprotocol to offer; empty: none.
     ///   - origin: the value of `Origin`; empty: none is sent.
     public convenience init(_ url: String, protocol: String = "", origin: String = "") {

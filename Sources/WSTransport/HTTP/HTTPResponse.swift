@@ -48,7 +48,9 @@ public final class HTTPResponse: Sendable {
 
     /// Sends the client to another address.
     ///
-    /// - Parameter status: 301, 302, 303, 307 or 308.
+    /// - Parameters:
+    ///   - location: a URL, or a path of this server.
+    ///   - status: 301, 302, 303, 307 or 308.
     public func redirect(_ location: String, status: Int = 302) {
         state.withLock { state in
             state.statusCode = status

@@ -63,6 +63,8 @@ public final class HTTPServer: Sendable {
     ///   - address: a numeric address, `localhost`, or `unix:/path`; `0.0.0.0` or `::` for all of this machine. The default
     ///     lets in nobody from elsewhere.
     ///   - port: 0 lets the system choose, see ``port``.
+    ///   - handler: gets the requests, of all threads at once.
+    ///   - options: limits, threads, TLS.
     public init(
         address: String = "127.0.0.1", port: UInt16, handler: any Handler, options: Options = Options()
     ) {
@@ -153,7 +155,14 @@ public final class HTTPSServer: Sendable {
     ///
     /// Throws ``TLSFileError`` where a file cannot be used.
     ///
-    /// - Parameter clientAuthorities: a PEM file; clients have to show a certificate of one of these. `nil`: none is asked for.
+    /// - Parameters:
+    ///   - address: a numeric address, `localhost`, or `unix:/path`; `0.0.0.0` or `::` for all of this machine.
+    ///   - port: 0 lets the system choose.
+    ///   - identity: the certificate and its key, for clients that name nobody else.
+    ///   - others: those for clients that ask for one of their names (RFC 6066 §3).
+    ///   - clientAuthorities: a PEM file; clients have to show a certificate of one of these. `nil`: none is asked for.
+    ///   - handler: gets the requests, of all threads at once.
+    ///   - options: limits and threads; its `tls` is replaced.
     public init(
         address: String = "127.0.0.1", port: UInt16, identity: TLSIdentity, others: [TLSIdentity] = [],
         clientAuthorities: String? = nil, handler: any Handler, options: HTTPServer.Options = HTTPServer.Options()

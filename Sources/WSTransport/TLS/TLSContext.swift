@@ -78,7 +78,9 @@ public enum TLSTrust: Hashable, Sendable {
 
     /// A client's: it verifies the server, and its name.
     ///
-    /// - Parameter identity: what a server is shown that asks for a certificate; `nil`: nothing.
+    /// - Parameters:
+    ///   - trust: whose certificates it believes.
+    ///   - identity: what a server is shown that asks for a certificate; `nil`: nothing.
     public static func client(
         _ trust: TLSTrust = .system, identity: TLSIdentity? = nil
     ) throws(TLSFileError) -> TLSContext {
