@@ -82,7 +82,7 @@ struct HistoryReading {
     static func uncovered(
         _ summary: HistorySummary, _ filter: TopicFilter, after seq: UInt64, upTo limit: UInt64
     ) -> Gap? {
-        let first = summary.coverages.filter { $0.filter.covers(filter) }.map(\.since).min()
+        let first = summary.keptSince(filter)
         let end = min(limit, first.map { $0 - 1 } ?? limit)
         return seq < end ? Gap(since: seq, seq: end, missed: nil) : nil
     }

@@ -68,6 +68,13 @@ package struct HistorySummary: Equatable, Sendable {
         if completeUpTo == 0, seq > 0 { completeUpTo = seq - 1 }
     }
 
+    /// The first number from which on rules keep all that a filter matches; `nil`: they do not.
+    func keptSince(_ filter: TopicFilter) -> UInt64? {
+        Set(coverages.map(\.since)).sorted().first { since in
+            filter.isCovered(by: coverages.filter { $0.since <= since }.map(\.filter))
+        }
+    }
+
     /// Takes note that a topic has nothing left.
     mutating func forget(_ topic: Topic, upTo seq: UInt64) {
         guard let index = coverages.firstIndex(where: { $0.filter.matches(topic) }) else { return }

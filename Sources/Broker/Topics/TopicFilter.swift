@@ -119,7 +119,7 @@ extension TopicFilter {
     }
 
     /// The levels, with `#` written as `+/#` and `/#` as `/+/#`, which are the same: no topic is empty.
-    private var comparableLevels: [Substring] {
+    var comparableLevels: [Substring] {
         if name.utf8.first == TopicGrammar.hash { return ["+", "#"] }
         return name.utf8.elementsEqual("/#".utf8) ? ["", "+", "#"] : levels
     }
