@@ -315,3 +315,21 @@ def test_a_jump_of_the_clock_harms_neither_lifetimes_nor_connections(time_travel
     assert broker.metrics()["broker_disconnects_total{reason=\"dead\"}"] == 0
     broker.publish("news", "still there")
     assert session.expect("message", topic="news")["data"] == "still there"
+
+
+@pytest.mark.parametrize("jump", [-40 * 86400, 40 * 86400])
+def test_a_jump_of_the_clock_does_not_age_the_history(start_broker, tmp_path, jump):
+    disk = FragileDisk(tmp_path, tmp_path / "broker0" / "data")
+    broker = start_broker(
+        'history: [ { filter: "brief/#", age: 3s }, { filter: "long/#", age: 1h } ]\n', environment=disk.environment)
+    since = broker.publish("plain", "x")["seq"]
+    broker.publish("long/a", "before", "ack=stored")
+    disk.faults.set(clock_offset=jump)
+    broker.publish("long/a", "after", "ack=stored")
+    begin = time.monotonic()
+    broker.publish("brief/a", "x", "ack=stored")
+    # Three seconds are three seconds, and an hour is longer than that.
+    wait_until(lambda: broker.metrics()["broker_history_messages"] == 2, "the brief message to be too old")
+    assert time.monotonic() - begin >= 2.9
+    follower = broker.follow("long/a", f"since={since}")
+    assert [follower.json()["data"] for _ in range(2)] == ["before", "after"]

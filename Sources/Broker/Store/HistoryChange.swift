@@ -44,8 +44,10 @@ struct HistoryChange {
     }
 
     /// Keeps a message, whose record is `record`.
+    ///
+    /// - Parameter now: what its age is counted from. Its own time is the system's clock, which may jump.
     mutating func append(
-        _ message: Message, _ record: [UInt8], under rule: HistoryRule, _ write: borrowing LMDBWrite
+        _ message: Message, _ record: [UInt8], under rule: HistoryRule, now: Int64, _ write: borrowing LMDBWrite
     ) throws(StorageError) {
         let key = RetainedKey(message.topic).bytes
         var change =
@@ -53,7 +55,7 @@ struct HistoryChange {
             ?? Touched(before: nil, now: HistoryTopic(id: message.seq, topic: message.topic))
         change.rule = rule
         var place: [UInt8] = []
-        place.appendLittleEndian(UInt64(bitPattern: message.time))
+        place.appendLittleEndian(UInt64(bitPattern: now))
         place.appendLittleEndian(UInt64(message.payload.count))
         try write.set(record, for: [UInt8](key: message.seq), in: databases.log)
         try write.set(place, for: change.now.indexKey(message.seq), in: databases.index)
@@ -65,7 +67,7 @@ struct HistoryChange {
         // Age is looked at when it is due; who only adds need not read for it.
         while budget > 0,
             rule.isOver(
-                messages: change.now.messages, bytes: change.now.payloadBytes, oldest: .max, now: message.time)
+                messages: change.now.messages, bytes: change.now.payloadBytes, oldest: .max, now: now)
         {
             guard try removeOldest(&change.now, write) else { break }
             budget -= 1

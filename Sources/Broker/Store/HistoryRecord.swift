@@ -2,7 +2,7 @@
 // little-endian:
 //
 //     history            seq                   the message, as below
-//     history-index      topic's id, seq       time, length of the payload
+//     history-index      topic's id, seq       when it was kept (`Lifetime`), length of the payload
 //     history-topics     the topic's key       what is known of the topic (HistoryTopic.swift)
 //     history-trims      seq                   the topic's name: one entry for each topic that a limit has cut, under
 //                                              the newest message that it has lost

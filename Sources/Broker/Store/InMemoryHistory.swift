@@ -2,8 +2,9 @@
 struct InMemoryHistory: Sendable {
     private struct Known: Sendable {
         let first: UInt64
-        /// The numbers of its messages.
+        /// The numbers of its messages, and when each was kept.
         var seqs: [UInt64] = []
+        var times: [Int64] = []
         var payloadBytes = 0
         var trimmedUpTo: UInt64 = 0
         var trimmed = 0
@@ -27,9 +28,10 @@ struct InMemoryHistory: Sendable {
 
     mutating func seal(upTo seq: UInt64) { summary.completeUpTo = seq }
 
-    mutating func append(_ message: Message, under rule: HistoryRule) {
+    mutating func append(_ message: Message, under rule: HistoryRule, now: Int64) {
         log.append(message)
         topics[message.topic, default: Known(first: message.seq)].seqs.append(message.seq)
+        topics[message.topic]?.times.append(now)
         topics[message.topic]?.payloadBytes += message.payload.count
         summary.messages += 1
         summary.payloadBytes += message.payload.count
@@ -39,16 +41,17 @@ struct InMemoryHistory: Sendable {
 
     /// - Parameter now: `nil`: the age does not matter.
     private mutating func trim(_ topic: Topic, to rule: HistoryRule?, now: Int64?) {
-        while var known = topics[topic], let oldest = known.seqs.first {
+        while var known = topics[topic], let oldest = known.seqs.first, let kept = known.times.first {
             let index = index(after: oldest - 1)
             let message = log[index]
-            let time = now == nil ? Int64.max : message.time
+            let time = now == nil ? Int64.max : kept
             let isOver = rule.map {
                 $0.isOver(messages: known.seqs.count, bytes: known.payloadBytes, oldest: time, now: now ?? 0)
             }
             guard isOver ?? true else { return }
             log.remove(at: index)
             known.seqs.removeFirst()
+            known.times.removeFirst()
             known.payloadBytes -= message.payload.count
             known.trimmedUpTo = oldest
             known.trimmed += 1

@@ -102,7 +102,7 @@ package final class InMemoryStore: RetainedStore {
             if state.nextExpiry <= now { removeExpired(at: now, &state) }
             for message in messages where message.isRetained { try apply(message, &state) }
             for message in messages {
-                if let rule = message.rule { state.history.append(message, under: rule) }
+                if let rule = message.rule { state.history.append(message, under: rule, now: now) }
             }
             committed = state
         }

@@ -35,7 +35,7 @@ extension LMDBStore {
 
     /// Keeps what is to be kept of a batch.
     func keep(
-        _ messages: [Message], _ write: borrowing LMDBWrite, _ state: inout StoreState
+        _ messages: [Message], now: Int64, _ write: borrowing LMDBWrite, _ state: inout StoreState
     ) throws(StorageError) {
         guard messages.contains(where: { $0.rule != nil }) else { return }
         var change = HistoryChange(history, state.history)
@@ -45,7 +45,7 @@ extension LMDBStore {
                 throw .system(code: EFBIG, what: "cannot store more than 4 GiB in one message")
             }
             try checkRoom(for: record.count, write)
-            try change.append(message, record, under: rule, write)
+            try change.append(message, record, under: rule, now: now, write)
             change.summary.completeUpTo = max(change.summary.completeUpTo, message.seq)
         }
         try change.finish(write)
@@ -70,13 +70,19 @@ extension LMDBStore {
 
     private func isMaintenanceDue(_ now: Int64) throws(StorageError) -> Bool {
         if work.withLock({ $0.sweep != nil || $0.lost != nil }) { return true }
-        return try read { (reader) throws(StorageError) in
-            for database in [expiry, history.schedule] {
-                let cursor = try reader.cursor(over: database)
-                guard let first = try cursor.copy(from: []), first.key.count >= 8 else { continue }
-                if Int64(bitPattern: first.key.span.bigEndian(at: 0)) <= now { return true }
+        do throws(StorageError) {
+            return try read { (reader) throws(StorageError) in
+                for database in [expiry, history.schedule] {
+                    let cursor = try reader.cursor(over: database)
+                    guard let first = try cursor.copy(from: []), first.key.count >= 8 else { continue }
+                    if Int64(bitPattern: first.key.span.bigEndian(at: 0)) <= now { return true }
+                }
+                return false
             }
-            return false
+        } catch {
+            // A write opens the file again, so that readers need not wait for somebody's publication.
+            guard error.isBusy || error.isClosed else { throw error }
+            return true
         }
     }
 

@@ -11,7 +11,7 @@ extension LMDBStore {
                     if let seq { state.reservedSeq = max(state.reservedSeq, seq) }
                     _ = try self.removeExpired(at: now, write, &state)
                     for message in messages where message.isRetained { try self.apply(message, write, &state) }
-                    try self.keep(messages, write, &state)
+                    try self.keep(messages, now: now, write, &state)
                 }
             } catch {
                 // What has expired must not be what keeps new values out.
@@ -128,7 +128,7 @@ extension StorageError {
     fileprivate var isLackOfRoom: Bool {
         switch self {
         case .full, .limit: true
-        case .damaged, .inUse, .system: false
+        case .busy, .damaged, .inUse, .system: false
         }
     }
 }

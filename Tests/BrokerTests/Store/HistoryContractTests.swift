@@ -137,12 +137,9 @@ struct HistoryContractTests {
         let made = try conformer.make()
         let rule = HistoryRule(filter: try filter("#"), age: 1000)
         try made.store.adopt(HistoryRules([rule]), from: 1)
-        try made.store.apply(
-            [
-                kept("a", 1, under: rule, time: 0), kept("b", 2, under: rule, time: 500),
-                kept("a", 3, under: rule, time: 900),
-            ],
-            reserving: nil)
+        for (name, seq, time) in [("a", UInt64(1), Int64(0)), ("b", 2, 500), ("a", 3, 900)] {
+            try made.store.apply([kept(name, seq, under: rule, time: time)], reserving: nil)
+        }
         while try made.store.maintain(now: 999) {}
         #expect(try seqs(made.store, "#") == [1, 2, 3])
         while try made.store.maintain(now: 1000) {}
@@ -155,6 +152,38 @@ struct HistoryContractTests {
         #expect(
             try made.store.readHistory { view throws(StorageError) in try view.trims(after: 0, visiting: 9) { _, _ in }
             })
+    }
+
+    /// What the system's clock said when a message came has no say in how long it is kept.
+    @Test(arguments: Conformer.allCases)
+    func ageIsCountedFromWhenItWasKept(conformer: Conformer) throws {
+        let made = try conformer.make()
+        let rule = HistoryRule(filter: try filter("#"), age: 1000)
+        try made.store.adopt(HistoryRules([rule]), from: 1)
+        let day: Int64 = 86_400_000
+        try made.store.apply(
+            [kept("a", 1, under: rule, time: day), kept("a", 2, under: rule, time: -day)], reserving: nil, now: 1000)
+        while try made.store.maintain(now: 1999) {}
+        #expect(try seqs(made.store, "a") == [1, 2])
+        // Later by as much as lies between two looks.
+        while try made.store.maintain(now: 3000) {}
+        #expect(try seqs(made.store, "a") == [])
+    }
+
+    @Test func severalRulesTogetherKeepAFilter() throws {
+        var summary = HistorySummary()
+        let names = ["a", "a/+/#", "b/#"]
+        for (name, since) in zip(names, [UInt64(5), 9, 100]) {
+            let rules = try names.prefix(names.firstIndex(of: name)! + 1).map { HistoryRule(filter: try filter($0)) }
+            summary.adopt(HistoryRules(rules), from: since)
+        }
+        #expect(try summary.keptSince(filter("a/#")) == 9)
+        #expect(try summary.keptSince(filter("a")) == 5)
+        #expect(try summary.keptSince(filter("#")) == nil)
+        #expect(try HistoryReading.uncovered(summary, filter("a/#"), after: 8, upTo: 50) == nil)
+        #expect(
+            try HistoryReading.uncovered(summary, filter("a/#"), after: 7, upTo: 50)
+                == Gap(since: 7, seq: 8, missed: nil))
     }
 
     @Test(arguments: Conformer.allCases)
