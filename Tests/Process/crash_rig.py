@@ -4,15 +4,15 @@
     crash_rig.py [--cycles N] [--seed N] [--power]
 
 A cycle: publishers over every endpoint, `kill -9` at a random moment (now and then while it starts), a new start on
-the same data. Then: everything acknowledged as stored is there, each value whole and one that was sent, what survived
-of each publisher is everything up to some point and nothing after it, and `seq` goes on above all that anybody saw.
-With --power, what was written and not synced is lost at the kill, all of it or a random part (fragile_disk.py).
+the same data. Then: everything acknowledged as stored is there, retained or in the history, each message whole and one
+that was sent, what survived of each publisher is everything up to some point and nothing after it, and `seq` goes on
+above all that anybody saw. Who resumes, from any position and over any endpoint, gets what is kept after it, in order and
+once, and is told of what is not. With --power, what was written and not synced is lost at the kill, all of it or a random
+part (fragile_disk.py).
 """
 
 import argparse
-import base64
 import http.client
-import json
 import random
 import re
 import shutil
@@ -22,13 +22,11 @@ import time
 from pathlib import Path
 
 from broker_process import Broker
-from crash_writers import WRITERS, HTTPWriter, payload
+from crash_model import CONFIG, KEPT, Stored, kept
+from crash_readers import Failed, Resumption, read_values
+from crash_writers import WRITERS, HTTPWriter
 from deadlines import wait_until
 from fragile_disk import FragileDisk
-
-
-class Failed(Exception):
-    """The broker broke its word; the text says how."""
 
 
 class CrashRig:
@@ -36,14 +34,17 @@ class CrashRig:
 
     def __init__(self, directory, seed, loses_power=False):
         self.seed, self.random = seed, random.Random(seed)
-        self.broker = Broker(directory)
+        self.broker = Broker(directory, CONFIG)
         self.disk = None
         if loses_power:
             self.disk = FragileDisk(directory, self.broker.data, keeps_journal=True)
             self.broker.environment = self.disk.environment
-        # The last version that each publisher used, and what is stored: {topic: (version, seq)}.
-        self.versions, self.stored = {}, {}
-        self.highest = 0
+        # The last version that each publisher used, and what is stored.
+        self.versions, self.stored = {}, Stored()
+        # What was acknowledged and was to be kept, {seq: (topic, payload)}: of the last cycles.
+        self.recent = {}
+        self.highest, self.epoch = 0, None
+        self.resumed = 0
         self.is_killed = False
         self.acknowledged = self.cycles = 0
 
@@ -123,43 +124,54 @@ class CrashRig:
     def _check(self, writers, seen):
         if seen != sorted(set(seen)):
             raise Failed(f"a follower saw seq fall or twice: {seen}")
-        found = self._read()
+        self._check_epoch()
+        found = self.read()
         for writer in writers:
-            def mine(values):
-                return {topic: value for topic, value in values.items() if topic in writer.topics}
-            if problem := writer.check(mine(self.stored), mine(found)):
+            if problem := writer.check(self.stored, found):
                 raise Failed(problem)
         busy = {topic for writer in writers for topic in writer.topics}
-        for topic in (self.stored.keys() | found.keys()) - busy:
-            if self.stored.get(topic) != found.get(topic):
-                raise Failed(f"{topic}: was {self.stored.get(topic)}, is {found.get(topic)}, and nobody published it")
-        used = [seq for writer in writers for seq in writer.seqs] + seen + [seq for _, seq in found.values()]
-        self.highest = max([self.highest, *used])
+        idle = (self.stored.topics | found.topics) - busy
+        if problem := self.stored.part(idle).difference(found.part(idle)):
+            raise Failed(f"nobody published, and yet: {problem}")
+        for writer in writers:
+            self.recent |= {seq: (sent.topic, sent.payload) for sent, seq in zip(writer.sent, writer.seqs)
+                            if kept(sent.topic)}
+        self.recent = dict(sorted(self.recent.items())[-1000:])
+        self._resume(found, seen)
+        self.highest = max([self.highest, *seen, *found.seqs, *(seq for writer in writers for seq in writer.seqs)])
         seq = self.broker.publish("after/restart", "x")["seq"]
         if seq <= self.highest:
             raise Failed(f"seq fell: {self.highest} was used, {seq} is given after the restart")
         self.highest = seq
         self.stored = found
 
-    def _read(self):
-        """All retained values, each compared with what it must be byte for byte: {topic: (version, seq)}."""
-        answer = self.broker.http("GET", "/s/crash/%23?poll=1", headers={"Accept": "application/x-ndjson"}, timeout=30)
-        if answer.status != 200:
-            raise Failed(f"the values cannot be read: {answer}")
-        found = {}
-        for line in answer.body.splitlines():
-            message = json.loads(line)
-            if "topic" not in message:
-                continue
-            data = message["data"]
-            value = base64.b64decode(data) if message.get("encoding") == "base64" else data.encode()
-            version = int(value.split(b" ", 1)[0])
-            if value != payload(message["topic"], version):
-                raise Failed(f"{message['topic']}, version {version}, is not what was sent: {value[:200]}…")
-            if message["topic"] in found:
-                raise Failed(f"{message['topic']} is there twice")
-            found[message["topic"]] = (version, message["seq"])
+    def _check_epoch(self):
+        session = self.broker.session()
+        epoch = session.welcome["epoch"]
+        session.close()
+        if self.epoch not in (None, epoch):
+            raise Failed(f"the epoch was {self.epoch} and is {epoch}")
+        self.epoch = epoch
+
+    def read(self):
+        """Everything that is there."""
+        found = Stored(read_values(self.broker))
+        for kind in KEPT:
+            for message in Resumption(self.broker, self.epoch, f"crash/+/{kind}/#", 0, "lines").messages:
+                found.history.setdefault(message.topic, []).append((message.payload, message.seq))
         return found
+
+    def _resume(self, found, seen):
+        """Comes back from random positions, as those do who were cut off."""
+        everything = sorted((seq, topic, payload) for topic, messages in found.history.items()
+                            for payload, seq in messages)
+        positions = [0, self.highest, *self.recent, *([seen[-1]] * 5 if seen else [])]
+        for _ in range(3):
+            filter_ = self.random.choice([f"crash/+/{kind}/#" for kind in KEPT] + list(found.history))
+            resumption = Resumption(
+                self.broker, self.epoch, filter_, self.random.choice(positions), self.random.choice(Resumption.WAYS))
+            resumption.check(everything, self.recent)
+            self.resumed += 1
 
     def close(self):
         if self.broker.is_alive:
@@ -181,8 +193,8 @@ def main():
             rig.cycle()
             if number % 50 == 0 or number == options.cycles:
                 seconds = time.monotonic() - begin
-                print(f"{number} cycles, {rig.acknowledged} messages acknowledged and there, "
-                      f"{seconds / number:.2f} s a cycle", flush=True)
+                print(f"{number} cycles, {rig.acknowledged} messages acknowledged and there or pushed out by newer ones, "
+                      f"{rig.resumed} times resumed, {seconds / number:.2f} s a cycle", flush=True)
         rig.close()
     except BaseException as failure:
         if rig.broker.is_alive:

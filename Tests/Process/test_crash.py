@@ -4,7 +4,9 @@ import shutil
 
 import pytest
 
-from crash_rig import CrashRig, Failed
+from crash_model import KEPT
+from crash_readers import Failed, Resumption
+from crash_rig import CrashRig
 
 CYCLES = 25
 
@@ -28,7 +30,8 @@ def test_what_was_acknowledged_survives(make_rig, loses_power):
     rig = make_rig(seed=4, loses_power=loses_power)
     for _ in range(CYCLES):
         rig.cycle()
-    assert rig.acknowledged > 10 * CYCLES
+    assert rig.acknowledged > 10 * CYCLES and rig.resumed == 3 * CYCLES
+    assert any(len(messages) == KEPT["few"] for messages in rig.stored.history.values()), "no limit was reached"
     rig.close()
 
 
@@ -60,4 +63,55 @@ def test_the_rig_notices_a_store_that_goes_back(make_rig, tmp_path):
     rig.kill = kill_and_go_back
     with pytest.raises(Failed):
         for _ in range(10):
+            rig.cycle()
+
+
+def lose_one(messages):
+    del messages[len(messages) // 2]
+
+
+def double_one(messages):
+    messages.append(messages[-1])
+
+
+def cut_one_in_half(messages):
+    longest = max(range(len(messages)), key=lambda index: len(messages[index].payload))
+    message = messages[longest]
+    messages[longest] = message._replace(payload=message.payload[:len(message.payload) // 2])
+
+
+def change_the_order(messages):
+    messages[0], messages[-1] = messages[-1], messages[0]
+
+
+@pytest.mark.parametrize("spoil", [lose_one, double_one, cut_one_in_half, change_the_order])
+@pytest.mark.parametrize("since", [False, True], ids=["everything", "resumed"])
+def test_the_rig_notices_a_history_that_is_not_right(make_rig, monkeypatch, spoil, since):
+    rig = make_rig(seed=7)
+    for _ in range(3):
+        rig.cycle()
+    honest = Resumption._check_order
+
+    def spoiled(resumption):
+        if len(resumption.messages) > 1 and (resumption.since > 0) == since:
+            spoil(resumption.messages)
+        honest(resumption)
+
+    monkeypatch.setattr(Resumption, "_check_order", spoiled)
+    with pytest.raises(Failed):
+        for _ in range(20):
+            rig.cycle()
+
+
+def test_the_rig_notices_a_gap_that_is_not_told(make_rig, monkeypatch):
+    rig = make_rig(seed=8)
+    honest = Resumption.check
+
+    def check(resumption, *arguments):
+        resumption.gaps = []
+        honest(resumption, *arguments)
+
+    monkeypatch.setattr(Resumption, "check", check)
+    with pytest.raises(Failed, match="no gap says so"):
+        for _ in range(20):
             rig.cycle()

@@ -6,6 +6,9 @@ extension AdminDesk {
     static let maximumRows = 10_000
     /// How many keys of the store are looked at in one turn.
     private static let visits = 1_000
+    /// How often a busy store is asked, and after how long again, in nanoseconds.
+    private static let attempts = 100
+    private static let pause: Int64 = 20_000_000
 
     func listRetained(_ question: AdminQuestion, _ then: @escaping Completion) throws(Refusal) {
         let everything = try Self.everything()
@@ -175,7 +178,7 @@ extension AdminDesk {
 
     /// Shows `body` what matches, some a turn; `then` gets whether that was all.
     func scan(
-        _ filter: TopicFilter, after position: Topic?, _ body: @escaping (Message) -> Bool,
+        _ filter: TopicFilter, after position: Topic?, attempt: Int = 1, _ body: @escaping (Message) -> Bool,
         then: @escaping (Result<Bool, Refusal>) -> Void
     ) {
         var goesOn = true
@@ -193,7 +196,11 @@ extension AdminDesk {
                 shard.reactor.runSoon { [self] in scan(filter, after: topic, body, then: then) }
             }
         } catch {
-            then(.failure(Refusal(error)))
+            // It is busy before the first value is shown, never in the middle.
+            guard error.isBusy, attempt < Self.attempts else { return then(.failure(Refusal(error))) }
+            shard.reactor.run(afterNanoseconds: Self.pause) { [self] in
+                scan(filter, after: position, attempt: attempt + 1, body, then: then)
+            }
         }
     }
 

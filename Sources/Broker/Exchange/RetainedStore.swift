@@ -6,6 +6,8 @@ package enum StorageError: Error, Equatable, Sendable, CustomStringConvertible {
     case limit(String)
     /// What was read cannot be what was written.
     case damaged(String)
+    /// Not now, but soon: the store's file is being opened again.
+    case busy(String)
     /// Another process uses the data directory.
     case inUse(String)
     /// The system refused; `code` is an `errno`, or an LMDB code where it is below zero.
@@ -16,9 +18,16 @@ package enum StorageError: Error, Equatable, Sendable, CustomStringConvertible {
         case .full: "the store is full"
         case .limit(let name): "the limit \(name) is reached"
         case .damaged(let what): "the store is damaged: \(what)"
+        case .busy(let what): "the store is busy: \(what)"
         case .inUse(let what): "the data directory is in use: \(what)"
         case .system(_, let what): what
         }
+    }
+
+    /// Whether it will be over in a moment, so that who asked asks again.
+    package var isBusy: Bool {
+        guard case .busy = self else { return false }
+        return true
     }
 }
 

@@ -18,10 +18,11 @@ extension Shard {
                 guard set.beginnings.first?.filter == beginning.filter else { continue }
                 guard room > 0 else { return waitForTurn(session) }
                 var current = set.beginnings[0]
-                let isDone = try advance(&current, session, &room)
+                let isDone = Result { () throws(StorageError) in try advance(&current, session, &room) }
                 guard isKnown(session), set.beginnings.first?.filter == current.filter else { return }
+                // Also where the store fails in the middle: what has been sent is not sent again.
                 set.beginnings[0] = current
-                guard isDone else { return waitForTurn(session) }
+                guard try isDone.get() else { return waitForTurn(session) }
                 set.beginnings.removeFirst()
                 set.change(current.filter) { subscription in
                     subscription.lostUpTo = max(subscription.lostUpTo, current.lostUpTo)
@@ -33,7 +34,10 @@ extension Shard {
             guard session.stream.isOpen, session.stream.unsentBytes == 0 else { return }
             _ = try catchUp(session, to: nil, &room)
         } catch {
-            session.disconnect(.internalError, reason: "the store cannot be read")
+            guard error.isBusy else {
+                return session.disconnect(.internalError, reason: "the store cannot be read")
+            }
+            waitForBusyStore(session)
         }
     }
 
@@ -69,7 +73,6 @@ extension Shard {
     /// Finds out what is missing of what is asked for.
     private func check(_ beginning: inout Beginning) throws(StorageError) {
         guard let since = beginning.since else { return }
-        beginning.isChecked = true
         let (filter, seq) = (beginning.filter, beginning.seq)
         let (uncovered, lost, trims) = try store.readHistory { view throws(StorageError) in
             let wanted = HistoryReading.Wanted(filter: filter, after: since)
@@ -78,6 +81,7 @@ extension Shard {
                 try HistoryReading.losses(view, [wanted])[0], view.summary.trims
             )
         }
+        beginning.isChecked = true
         beginning.checkedTrims = trims
         beginning.lostUpTo = lost?.seq ?? 0
         var gap = uncovered
@@ -94,13 +98,17 @@ extension Shard {
         let progress = try snapshot.read(
             store, visits: 512, bytes: room, now: Lifetime.now
         ) { found.append($0) }
-        for message in found {
-            if let since {
-                // The client has seen the older ones, and those that are kept it is sent in their order.
-                guard message.seq > since, message.rule == nil else { continue }
-                let isKept = try store.readHistory { view throws(StorageError) in try view.holds(message.seq) }
-                guard !isKept else { continue }
+        if let since {
+            // The client has seen the older ones, and those that are kept it is sent in their order.
+            found.removeAll { $0.seq <= since || $0.rule != nil }
+            let kept = try store.readHistory { view throws(StorageError) in
+                var kept: Set<UInt64> = []
+                for message in found where try view.holds(message.seq) { kept.insert(message.seq) }
+                return kept
             }
+            found.removeAll { kept.contains($0.seq) }
+        }
+        for message in found {
             session.sendSnapshot(message)
             counters.snapshots.add(1)
             room -= message.payload.count + 128
@@ -255,12 +263,6 @@ extension Shard {
             session.subscriptions.isDue(message, client: session.client.id) ? sum + message.payload.count + 128 : sum
         }
         return bytes <= max(Self.piece, settings.limits.pending / 4)
-    }
-
-    private func waitForStore(_ session: any Session) {
-        guard !session.subscriptions.isWaitingForStore else { return }
-        session.subscriptions.isWaitingForStore = true
-        waitingForStore.append(session)
     }
 
     private func sendHeld(upTo seq: UInt64, _ session: any Session) {

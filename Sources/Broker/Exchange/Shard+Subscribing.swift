@@ -91,6 +91,37 @@ extension Shard {
         }
     }
 
+    /// Advances a session when the store has committed.
+    func waitForStore(_ session: any Session) {
+        guard !session.subscriptions.isWaitingForStore else { return }
+        session.subscriptions.isWaitingForStore = true
+        waitingForStore.append(session)
+    }
+
+    /// Advances a session when the store, which is busy, has committed or may have become free.
+    func waitForBusyStore(_ session: any Session) {
+        waitForStore(session)
+        guard !isAskingStoreAgain else { return }
+        isAskingStoreAgain = true
+        reactor.run(afterNanoseconds: Self.busyPause) { [weak self] in
+            guard let self else { return }
+            isAskingStoreAgain = false
+            wakeThoseWaitingForStore()
+        }
+    }
+
+    /// A store that is busy is asked again after this, in nanoseconds.
+    private static let busyPause: Int64 = 10_000_000
+
+    func wakeThoseWaitingForStore() {
+        let sessions = waitingForStore
+        waitingForStore = []
+        for session in sessions {
+            session.subscriptions.isWaitingForStore = false
+            waitForTurn(session)
+        }
+    }
+
     // MARK: Falling behind
 
     /// From now on what is due to a session after `seq` waits for ``advance(_:)``; nothing where it is behind already.

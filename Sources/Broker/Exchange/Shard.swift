@@ -50,6 +50,8 @@ package final class Shard {
     private(set) var deliveredUpTo: UInt64 = 0
     /// Those that wait for the store to commit.
     var waitingForStore: [any Session] = []
+    /// Whether the store is busy, and will be asked again.
+    var isAskingStoreAgain = false
 
     package init(
         reactor: Reactor, sequencer: Sequencer, store: any RetainedStore, settings: Settings, counters: ShardCounters
@@ -236,12 +238,7 @@ package final class Shard {
     }
 
     private func settle(_ settlement: StoreThread.Settlement) {
-        let sessions = waitingForStore
-        waitingForStore = []
-        for session in sessions {
-            session.subscriptions.isWaitingForStore = false
-            waitForTurn(session)
-        }
+        wakeThoseWaitingForStore()
         guard !waiting.isEmpty else { return }
         for (seq, error) in settlement.failed {
             waiting.removeValue(forKey: seq)?(.failure(Refusal(error)))

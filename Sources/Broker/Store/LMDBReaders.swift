@@ -9,9 +9,9 @@ internal import WSTransport
 /// does not get over, only when nobody reads it any more; this knows who does. Any thread.
 final class LMDBReaders: Sendable {
     private struct State {
-        /// `nil`: it could not be opened again.
+        /// `nil`: it is being opened again, or could not be.
         var environment: LMDBEnvironment?
-        /// Whether it is about to be opened again.
+        /// Whether it is about to be opened again, and so not lent any more.
         var isReopening = false
         var idle: [LMDBReader] = []
         /// Readers and others that use the file now.
@@ -28,9 +28,7 @@ final class LMDBReaders: Sendable {
     private let database: LMDBDatabase
 
     private static let maximumIdle = 16
-    /// How often, a millisecond apart, a reader asks again while the file is opened again.
-    private static let readerPatience = 500
-    /// And how long the file waits for its readers, in milliseconds.
+    /// How long the file waits for its readers, in milliseconds.
     private static let reopenPatience = 2000
 
     /// - Parameter database: what the readers' cursors move over.
@@ -39,7 +37,7 @@ final class LMDBReaders: Sendable {
         state = Mutex(State(environment: environment))
     }
 
-    /// The opened file; it must not be kept.
+    /// The opened file for the one who writes; it must not be kept.
     func environment() throws(StorageError) -> LMDBEnvironment {
         guard let environment = state.withLock({ $0.environment }) else { throw Self.closed }
         return environment
@@ -51,38 +49,35 @@ final class LMDBReaders: Sendable {
     /// What everybody is told while the file cannot be opened again.
     static let closed = StorageError.system(code: EIO, what: "the store's file could not be opened again")
 
-    private static let reopening = StorageError.system(code: EAGAIN, what: "the store's file is being opened again")
+    private static let reopening = StorageError.busy("its file is being opened again after a failure of the disk")
 
     // MARK: Lending
 
     /// A reader of what is committed now, to be given back.
+    ///
+    /// Never waits: reactors call this. While the file is opened again, or has to be, it is busy.
     func take() throws(StorageError) -> LMDBReader {
-        var attempts = 1
-        while true {
-            do throws(StorageError) {
-                return try takeNow()
-            } catch {
-                // The writer opens it again just now.
-                guard error.isPanic || error == Self.reopening, attempts < Self.readerPatience else { throw error }
-                attempts += 1
-                pause(milliseconds: 1)
-            }
-        }
-    }
-
-    private func takeNow() throws(StorageError) -> LMDBReader {
-        let (environment, idle) = try state.withLock { (state) throws(StorageError) in
-            guard let environment = state.environment else { throw state.isReopening ? Self.reopening : Self.closed }
-            state.lent += 1
-            return (environment, state.idle.popLast())
-        }
+        let (environment, idle) = try lend { $0.idle.popLast() }
         do throws(StorageError) {
             guard let idle else { return try LMDBReader(environment, cursorOver: database) }
             try idle.renew()
             return idle
         } catch {
             state.withLock { $0.lent -= 1 }
-            throw error
+            // The writer finds out too, and opens it again.
+            throw error.isPanic ? Self.reopening : error
+        }
+    }
+
+    /// Counts one more user of the file, who takes himself off again.
+    private func lend<Share>(
+        _ share: (inout State) -> Share
+    ) throws(StorageError) -> (environment: LMDBEnvironment, share: Share) {
+        try state.withLock { (state) throws(StorageError) in
+            guard !state.isReopening else { throw Self.reopening }
+            guard let environment = state.environment else { throw Self.closed }
+            state.lent += 1
+            return (environment, share(&state))
         }
     }
 
@@ -96,11 +91,7 @@ final class LMDBReaders: Sendable {
 
     /// Runs `body` with the file, which is not closed meanwhile.
     func use<Result>(_ body: (LMDBEnvironment) throws(StorageError) -> Result) throws(StorageError) -> Result {
-        let environment = try state.withLock { (state) throws(StorageError) in
-            guard let environment = state.environment else { throw Self.closed }
-            state.lent += 1
-            return environment
-        }
+        let environment = try lend { _ in }.environment
         defer { state.withLock { $0.lent -= 1 } }
         return try body(environment)
     }
@@ -122,29 +113,38 @@ final class LMDBReaders: Sendable {
 
     /// Waits until nobody reads the file, closes it, and has `open` open it.
     ///
-    /// The writer's thread, which must not hold the file.
+    /// Nobody gets a reader meanwhile, so that those who have one are soon through, however many ask. The writer's
+    /// thread, which must not hold the file.
     func reopen(_ open: () throws(StorageError) -> LMDBEnvironment) throws(StorageError) {
         state.withLock { $0.isReopening = true }
         defer { state.withLock { $0.isReopening = false } }
+        try close()
+        // A sync may be part of it, for which nobody is to wait at the lock.
+        let environment = try open()
+        state.withLock { $0.environment = environment }
+    }
+
+    /// Takes the file from everybody, and closes it.
+    private func close() throws(StorageError) {
         for _ in 0..<Self.reopenPatience {
             let views = state.withLock { $0.views.values.compactMap(\.view) }
             for view in views { view.letGo() }
-            if try reopenNow(open) { return }
+            // Who has given his reader back a moment ago may still have a hand on the file.
+            if takeAway(), state.withLock({ $0.closing == nil }) { return }
             pause(milliseconds: 1)
         }
-        throw .system(code: EBUSY, what: "the store's file is still read, so it cannot be opened again")
+        throw .busy("its file has to be opened again and is still read")
     }
 
-    private func reopenNow(_ open: () throws(StorageError) -> LMDBEnvironment) throws(StorageError) -> Bool {
-        try state.withLock { (state) throws(StorageError) in
-            guard state.lent == 0 else { return false }
-            state.idle = []
+    /// Lets go of the file, outside the lock, for closing it takes a while; `false`: somebody has it.
+    private func takeAway() -> Bool {
+        let taken: (environment: LMDBEnvironment?, idle: [LMDBReader])? = state.withLock { state in
+            guard state.lent == 0 else { return nil }
             if let environment = state.environment { state.closing = environment }
-            state.environment = nil
-            guard state.closing == nil else { return false }
-            state.environment = try open()
-            return true
+            defer { (state.environment, state.idle) = (nil, []) }
+            return (state.environment, state.idle)
         }
+        return taken != nil
     }
 }
 

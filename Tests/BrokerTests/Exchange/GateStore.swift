@@ -11,6 +11,7 @@ final class GateStore: RetainedStore {
         /// Commits that may pass although it is shut.
         var permits = 0
         var failure: StorageError?
+        var isBusy = false
     }
 
     let inner: InMemoryStore
@@ -44,6 +45,13 @@ final class GateStore: RetainedStore {
     /// Every commit from now on; `nil`: they succeed again.
     func fail(with error: StorageError?) { state.withLock { $0.failure = error } }
 
+    /// Readers are told to ask again, as while a file is opened again.
+    func setBusy(_ isBusy: Bool) { state.withLock { $0.isBusy = isBusy } }
+
+    private func checkBusy() throws(StorageError) {
+        if state.withLock({ $0.isBusy }) { throw .busy("it was told to be") }
+    }
+
     private func pass() throws(StorageError) {
         let waits = state.withLock { state in
             guard state.isShut else { return false }
@@ -63,16 +71,21 @@ final class GateStore: RetainedStore {
     func reserve(seqsUpTo seq: UInt64) throws(StorageError) { try inner.reserve(seqsUpTo: seq) }
 
     func value(of topic: Topic, now: Int64) throws(StorageError) -> Message? {
-        try inner.value(of: topic, now: now)
+        try checkBusy()
+        return try inner.value(of: topic, now: now)
     }
 
     func scan(
         _ filter: TopicFilter, after position: Topic?, visiting maximum: Int, now: Int64, _ body: (Message) -> Bool
     ) throws(StorageError) -> ScanEnd {
-        try inner.scan(filter, after: position, visiting: maximum, now: now, body)
+        try checkBusy()
+        return try inner.scan(filter, after: position, visiting: maximum, now: now, body)
     }
 
-    func view() throws(StorageError) -> any RetainedView { try inner.view() }
+    func view() throws(StorageError) -> any RetainedView {
+        try checkBusy()
+        return try inner.view()
+    }
 
     func apply(_ messages: [Message], reserving seq: UInt64?, now: Int64) throws(StorageError) {
         try pass()
@@ -85,7 +98,10 @@ final class GateStore: RetainedStore {
     func seal() throws(StorageError) { inner.seal() }
     func readHistory<Result>(
         _ body: (any HistoryView) throws(StorageError) -> Result
-    ) throws(StorageError) -> Result { try inner.readHistory(body) }
+    ) throws(StorageError) -> Result {
+        try checkBusy()
+        return try inner.readHistory(body)
+    }
 
     func probe() throws(StorageError) {}
     func statistics() throws(StorageError) -> StoreStatistics { try inner.statistics() }

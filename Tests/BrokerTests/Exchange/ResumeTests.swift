@@ -48,12 +48,16 @@ struct ResumeTests {
         let made: (any RetainedStore)? = store ?? gate
         let house = try ExchangeHouse(
             try #require(made), order: Array(0..<shards), settings: Self.settings())
-        defer { gate?.open() }
+        defer {
+            gate?.setBusy(false)
+            gate?.open()
+        }
         var readers: [(reader: ResumeReader, fence: String)] = []
         for number in 0..<3 {
             let (name, fence) = Self.filters[Int.random(in: 0..<Self.filters.count, using: &random)]
             let slow = SlowPolicy.allCases[Int.random(in: 0..<3, using: &random)]
-            let reader = try ResumeReader(try filter(name), slow) {
+            let hearsItself = Bool.random(using: &random)
+            let reader = try ResumeReader(try filter(name), slow, hearsItself: hearsItself) {
                 try house.connectJSON(on: number % shards, sendBuffer: 4096)
             }
             readers.append((reader, fence))
@@ -61,14 +65,22 @@ struct ResumeTests {
         for step in 0..<steps {
             let reader = readers[Int.random(in: 0..<readers.count, using: &random)].reader
             switch Int.random(in: 0..<100, using: &random) {
-            case 0..<50: try publish(house, step, shards, &random)
-            case 50..<75: _ = try reader.read(Int.random(in: 1...6000, using: &random))
-            case 75..<85: try reader.leaveAndComeBack()
-            case 85..<90: gate?.shut()
-            case 90..<97: gate?.letOnePass()
-            default: gate?.open()
+            case 0..<45: try publish(house, step, shards, &random)
+            case 45..<55: try reader.publish(Self.topics[Int.random(in: 0..<8, using: &random)], "own \(step)")
+            case 55..<75: _ = try reader.read(Int.random(in: 1...6000, using: &random))
+            case 75..<82: try reader.leaveAndComeBack()
+            case 82..<86: try reader.unsubscribeAndComeBack()
+            case 86..<89: gate?.shut()
+            case 89..<94: gate?.letOnePass()
+            case 94..<96: gate?.setBusy(true)
+            case 96..<98: gate?.setBusy(false)
+            default:
+                gate?.open()
+                // One that is read for too long is opened another time.
+                try? (store as? LMDBStore)?.reopen()
             }
         }
+        gate?.setBusy(false)
         gate?.open()
         for (reader, fence) in readers {
             let results = try house.publish([draft(fence, "fence")])
@@ -98,6 +110,11 @@ struct ResumeTests {
             draft.isRetained = Int.random(in: 0..<3, using: &random) == 0
             if draft.isRetained, Int.random(in: 0..<2, using: &random) == 0 {
                 draft.condition = [.absent, .present, .matches([3, 7])][Int.random(in: 0..<3, using: &random)]
+            }
+            switch Int.random(in: 0..<8, using: &random) {
+            case 0: draft.timeToLive = Int64.random(in: 1...10, using: &random)
+            case 1: draft.timeToLive = 3_600_000
+            default: break
             }
             drafts.append(draft)
         }

@@ -13,6 +13,8 @@ struct SeamModel {
     private struct Pending {
         let filter: TopicFilter
         let seq: UInt64
+        /// When it was asked for: what had expired by then is not shown.
+        let time: Int64
         var shown: [String: Notice] = [:]
     }
 
@@ -29,12 +31,17 @@ struct SeamModel {
         self.transcript = transcript
     }
 
+    /// When the notice had come that is looked at.
+    private var heard = SeamSchedule.Moment(newest: .max, time: .max)
+
     /// Goes through everything the client was told.
     mutating func check() {
         for (number, notice) in transcript.notices.enumerated() {
             let before = complaints.count
+            if number < transcript.heard.count { heard = transcript.heard[number] }
             switch notice.op {
             case "ok": answer(notice)
+            case "error": refusal(notice)
             case "live": live(notice)
             case "message" where notice.retained == true: retained(notice)
             case "message": message(notice)
@@ -57,16 +64,51 @@ struct SeamModel {
             // Who subscribes anew loses nothing of what was due before.
             let position = min(seq, active[name]?.position ?? seq)
             active[name] = Active(filter: filter, position: position, hearsItself: hearsItself)
-            if wantsSnapshot { snapshots.append(Pending(filter: filter, seq: seq)) }
+            let time = notice.id.flatMap { transcript.sent[$0] }?.time ?? .min
+            if wantsSnapshot { snapshots.append(Pending(filter: filter, seq: seq, time: time)) }
         case .unsubscribe(let name):
             complain("not subscribed", unless: active.removeValue(forKey: name) != nil)
             snapshots.removeAll { $0.filter.name == name }
-        case .publish(let topic, let data, let isRetained):
+        case .publish(let topic, let data, let isRetained, let wanted):
             let found = notice.seq.flatMap(entry)
             complain("not as published", unless: found?.topic.name == topic && found.map(text) == data)
             complain("wrong about storing", unless: notice.stored == isRetained)
+            guard let wanted, let seq = notice.seq, let sent = notice.id.flatMap({ transcript.sent[$0] }) else { break }
+            complain(
+                "accepted though the condition did not hold",
+                unless: mayHold(wanted, value(of: topic, at: seq - 1), sent))
         case nil: complaints.append("answers nothing")
         }
+    }
+
+    /// A condition that was said not to hold: at some point in between it did not.
+    private mutating func refusal(_ notice: Notice) {
+        guard notice.code == "conflict", let id = notice.id, let sent = transcript.sent[id],
+            case .publish(let topic, _, _, .some(let wanted)) = transcript.commands[id]
+        else { return complaints.append("unexpected") }
+        let between = log.filter {
+            $0.isRetained && $0.topic.name == topic && $0.seq > sent.newest && $0.seq <= heard.newest
+        }
+        let values = [value(of: topic, at: sent.newest)] + between.map { $0.payload.isEmpty ? nil : $0 }
+        complain(
+            "refused though the condition held all the time", unless: values.contains { mayFail(wanted, $0, sent) })
+    }
+
+    private func value(of topic: String, at seq: UInt64) -> Message? {
+        let newest = log.last { $0.isRetained && $0.topic.name == topic && $0.seq <= seq }
+        return newest.flatMap { $0.payload.isEmpty ? nil : $0 }
+    }
+
+    /// Whether the value may have been the wanted one (0: none) at some time between `sent` and now.
+    private func mayHold(_ wanted: UInt64, _ value: Message?, _ sent: SeamSchedule.Moment) -> Bool {
+        guard let value else { return wanted == 0 }
+        return wanted == 0 ? value.isExpired(at: heard.time) : value.seq == wanted && !value.isExpired(at: sent.time)
+    }
+
+    /// Whether it may have been another.
+    private func mayFail(_ wanted: UInt64, _ value: Message?, _ sent: SeamSchedule.Moment) -> Bool {
+        guard let value else { return wanted != 0 }
+        return wanted == 0 ? !value.isExpired(at: sent.time) : value.seq != wanted || value.isExpired(at: heard.time)
     }
 
     private func entry(_ seq: UInt64) -> Message? {
@@ -101,10 +143,13 @@ struct SeamModel {
             if let found = shown.removeValue(forKey: topic.name) {
                 complain(
                     "not the value as of the position", unless: found.seq == message.seq && found.data == text(message))
+                complain("shown after its end", unless: !message.isExpired(at: pending.time))
             } else {
                 // What was replaced while the snapshot was read comes live instead.
                 let isReplaced = log.contains { $0.isRetained && $0.topic == topic && $0.seq > pending.seq }
-                complain("the value \(message.seq) of \(topic) is missing", unless: isReplaced)
+                complain(
+                    "the value \(message.seq) of \(topic) is missing",
+                    unless: isReplaced || message.isExpired(at: heard.time))
             }
         }
         complain("never a value as of the position: \(shown.keys)", unless: shown.isEmpty)

@@ -8,12 +8,22 @@ struct SeamSchedule {
     enum Command: Equatable {
         case subscribe(String, wantsSnapshot: Bool, hearsItself: Bool)
         case unsubscribe(String)
-        case publish(topic: String, data: String, isRetained: Bool)
+        case publish(topic: String, data: String, isRetained: Bool, ifSeq: UInt64?)
+    }
+
+    /// A point of the order and of time, between which and another something happened.
+    struct Moment {
+        var newest: UInt64
+        var time: Int64
     }
 
     struct Transcript {
         var commands: [Int: Command] = [:]
+        /// When each command was about to be sent.
+        var sent: [Int: Moment] = [:]
         var notices: [Notice] = []
+        /// When each notice had come; those without one came at the end.
+        var heard: [Moment] = []
         /// Its connection, as messages name their origin.
         let client: UInt64
     }
@@ -57,9 +67,10 @@ struct SeamSchedule {
     private mutating func step() throws {
         let guest = Int.random(in: 0..<guests.count, using: &random)
         switch Int.random(in: 0..<100, using: &random) {
-        case 0..<30: try publish(guest, choose(Self.topics), isRetained: false)
-        case 30..<55: try publish(guest, choose(Self.topics), isRetained: true)
-        case 55..<60: try publish(guest, choose(Self.topics), isRetained: true, isRemoval: true)
+        case 0..<26: try publish(guest, choose(Self.topics), isRetained: false)
+        case 26..<46: try publish(guest, choose(Self.topics), isRetained: true)
+        case 46..<51: try publish(guest, choose(Self.topics), isRetained: true, isRemoval: true)
+        case 51..<60: try contend()
         case 60..<77:
             let filter = choose(Self.filters)
             // Without a snapshot only what is new: otherwise nothing tells when the old subscription ended.
@@ -79,19 +90,39 @@ struct SeamSchedule {
 
     private mutating func chance(_ count: Int, of all: Int) -> Bool { Int.random(in: 0..<all, using: &random) < count }
 
+    /// Everybody sets or removes the same value where it is still what it was a moment ago, or is not there.
+    private mutating func contend() throws {
+        let topic = choose(Self.topics)
+        let current = try house.sequencer.value(of: Topic(unchecked: topic))?.seq
+        let wanted = chance(2, of: 3) ? current ?? 0 : chance(1, of: 2) ? 0 : (current ?? 2) - 1
+        for guest in guests.indices {
+            try publish(guest, topic, isRetained: true, isRemoval: chance(1, of: 5), ifSeq: wanted)
+        }
+    }
+
+    private var moment: Moment { Moment(newest: house.sequencer.newest, time: Lifetime.now) }
+
     private mutating func send(_ guest: Int, _ command: Command, _ members: String) throws {
         nextID += 1
         transcripts[guest].commands[nextID] = command
+        transcripts[guest].sent[nextID] = moment
         try guests[guest].send("{\"id\":\(nextID),\(members)}")
     }
 
     private mutating func publish(
-        _ guest: Int, _ topic: String, isRetained: Bool, isRemoval: Bool = false
+        _ guest: Int, _ topic: String, isRetained: Bool, isRemoval: Bool = false, ifSeq: UInt64? = nil
     ) throws {
         let data = isRemoval ? "" : "\(nextID)"
+        var options = ifSeq.map { ",\"ifSeq\":\($0)" } ?? ""
+        // Some expire while it is looked at, some never do.
+        switch Int.random(in: 0..<8, using: &random) {
+        case 0: options += ",\"ttl\":3600"
+        case 1, 2: options += ",\"ttl\":0.00\(Int.random(in: 1...9, using: &random))"
+        default: break
+        }
         try send(
-            guest, .publish(topic: topic, data: data, isRetained: isRetained),
-            "\"op\":\"publish\",\"topic\":\"\(topic)\",\"data\":\"\(data)\",\"retain\":\(isRetained)")
+            guest, .publish(topic: topic, data: data, isRetained: isRetained, ifSeq: ifSeq),
+            "\"op\":\"publish\",\"topic\":\"\(topic)\",\"data\":\"\(data)\",\"retain\":\(isRetained)\(options)")
     }
 
     private mutating func subscribe(_ guest: Int, _ filter: String, wantsSnapshot: Bool) throws {
@@ -114,7 +145,10 @@ struct SeamSchedule {
         var notice: Notice
         repeat {
             notice = try guests[guest].receive()
-            if notice.op != "pong" { transcripts[guest].notices.append(notice) }
+            if notice.op != "pong" {
+                transcripts[guest].notices.append(notice)
+                transcripts[guest].heard.append(moment)
+            }
         } while !isLast(notice)
     }
 }

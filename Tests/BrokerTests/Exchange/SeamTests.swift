@@ -8,9 +8,9 @@ struct SeamTests {
     /// Many short schedules, and some long ones.
     @Test(arguments: 0..<40)
     func holdsUnderAnySchedule(seed: Int) throws {
-        for part in 0..<10 {
-            var schedule = try SeamSchedule(seed: seed * 10 + part, shards: 1 + part % 2, guests: 2 + part % 3)
-            let (log, transcripts) = try schedule.run(steps: part == 9 ? 250 : 60)
+        for part in 0..<25 {
+            var schedule = try SeamSchedule(seed: seed * 25 + part, shards: 1 + part % 2, guests: 2 + part % 3)
+            let (log, transcripts) = try schedule.run(steps: part == 24 ? 250 : 60)
             for transcript in transcripts {
                 var model = SeamModel(log: log, transcript)
                 model.check()

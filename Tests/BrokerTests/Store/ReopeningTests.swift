@@ -35,37 +35,87 @@ struct ReopeningTests {
         #expect(try store.statistics().values == 100)
     }
 
-    @Test func waitsForAReaderOnAnotherThread() throws {
+    /// However many read, the file gets its moment; who asks in it is told to ask again, and does not wait.
+    @Test func readersCannotStarveIt() throws {
         let directory = TestDirectory()
         let store = try directory.open()
         try store.apply((0..<500).map { try retained("t/\($0)", "x") }, reserving: nil)
         let stop = Flag()
         let done = DispatchSemaphore(value: 0)
         let failures = Counter()
-        // One that never rests; several of them would leave the store no moment in which nobody reads.
-        Thread.detachNewThread {
-            while !stop.isSet {
-                if (try? matches(store, "t/+").count) != 500 { failures.add() }
-                // A view that is let go of in the middle.
-                if let view = try? store.view() {
-                    let end = try? view.scan(filter("t/#"), after: nil, visiting: .max, now: 0) { _ in true }
-                    if end == nil { failures.add() }
+        let readers = 3
+        for _ in 0..<readers {
+            Thread.detachNewThread {
+                while !stop.isSet {
+                    do {
+                        if try matches(store, "t/+").count != 500 { failures.add() }
+                        // A view that is let go of in the middle.
+                        _ = try store.view().scan(filter("t/#"), after: nil, visiting: .max, now: 0) { _ in true }
+                    } catch {
+                        if (error as? StorageError)?.isBusy != true { failures.add() }
+                    }
                 }
-            }
-            done.signal()
-        }
-        for _ in 0..<20 {
-            // Readers that get no processor hold on longer than the store waits for them; then it is asked again.
-            var attempts = 0
-            while (try? store.reopen()) == nil {
-                attempts += 1
-                try #require(attempts < 100)
+                done.signal()
             }
         }
+        for _ in 0..<20 { try reopen(store) }
         stop.set()
-        done.wait()
+        for _ in 0..<readers { done.wait() }
         #expect(failures.count == 0)
         #expect(store.reopeningCount == 20)
+    }
+
+    /// A reader that gets no processor may hold on longer than the store waits for it; then it is asked again.
+    private func reopen(_ store: LMDBStore) throws {
+        for _ in 0..<100 {
+            do throws(StorageError) {
+                return try store.reopen()
+            } catch {
+                try #require(error.isBusy)
+            }
+        }
+        Issue.record("it was never opened again")
+    }
+
+    @Test func whoComesWhileItIsOpenedAgainDoesNotWait() throws {
+        let directory = TestDirectory()
+        let store = try directory.open()
+        try store.apply([retained("a", "1")], reserving: nil)
+        var reader: LMDBReader? = try store.readers.take()
+        let done = DispatchSemaphore(value: 0)
+        let failures = Counter()
+        Thread.detachNewThread {
+            if (try? reopen(store)) == nil { failures.add() }
+            done.signal()
+        }
+        // The reader above is still out, so it is being opened again from here until that comes back.
+        var refusal: StorageError?
+        while refusal == nil {
+            do throws(StorageError) {
+                store.readers.giveBack(try store.readers.take())
+            } catch {
+                refusal = error
+            }
+        }
+        #expect(refusal?.isBusy == true)
+        #expect(throws: StorageError.self) { try value(store, "a") }
+        if let lent = reader.take() { store.readers.giveBack(lent) }
+        done.wait()
+        #expect(failures.count == 0)
+        #expect(try value(store, "a") == "1")
+    }
+
+    @Test func aFileThatCannotBeOpenedIsTriedAgainByTheNextWrite() throws {
+        let directory = TestDirectory()
+        let store = try directory.open()
+        try store.apply([retained("a", "1")], reserving: nil)
+        #expect(throws: StorageError.damaged("x")) {
+            try store.readers.reopen { () throws(StorageError) in throw .damaged("x") }
+        }
+        #expect(throws: LMDBReaders.closed) { try value(store, "a") }
+        // Without a publication, too.
+        _ = try store.maintain(now: 1000)
+        #expect(try value(store, "a") == "1")
     }
 }
 
