@@ -5,11 +5,13 @@ extension SocketCore {
     func add(
         _ event: WebSocket.Event, _ entry: ListenerTable.Entry, first: Bool, for socket: WebSocket
     ) -> WebSocket.Token {
-        let token = state.withLock { state in
+        let (token, isHeld) = state.withLock { state in
             let token = state.listeners.add(event, entry, first: first)
-            if let earlier = state.unheard.removeValue(forKey: event) { state.happenings.append(earlier) }
+            let wasHeld = state.isCloseHeld
+            state.catchUp(event)
             // Whoever is told of the end is kept until then; afterwards there is nothing to be kept for.
-            let isOver = state.ended != nil && state.happenings.isEmpty && !state.isTelling
+            let isOver =
+                state.ended != nil && state.happenings.isEmpty && !state.isTelling && !state.isCloseHeld
             if !isOver { state.anchor = socket }
             if event == .message, !state.hasReaders {
                 // What came before anybody listened is for the first who does.
@@ -17,11 +19,21 @@ extension SocketCore {
                 while let message = state.messages.popFirst() { earlier.append(.payload(.message(message))) }
                 state.happenings.prepend(earlier)
             }
-            return token
+            return (token, state.isCloseHeld && !wasHeld)
         }
+        if isHeld { releaseCloseSoon() }
         if event != .newListener { emit(.newListener(event), for: socket) }
         tell()
         return token
+    }
+
+    /// Tells of the end although nobody has come to hear of the error before it.
+    private func releaseCloseSoon() {
+        Task {
+            try? await Task.sleep(for: .milliseconds(100))
+            state.withLock { $0.releaseClose() }
+            tell()
+        }
     }
 
     func remove(_ token: WebSocket.Token, for socket: WebSocket) {
@@ -56,6 +68,26 @@ extension SocketCore {
         }
         if hasListeners { tell() }
         return hasListeners
+    }
+}
+
+extension SocketCore.State {
+    /// Tells the first who listens for what has happened already; `close` after `error`, whichever is listened for first.
+    fileprivate mutating func catchUp(_ event: WebSocket.Event) {
+        guard let earlier = unheard[event] else { return }
+        if event == .close, unheard[.error] != nil {
+            isCloseHeld = true
+            return
+        }
+        unheard[event] = nil
+        happenings.append(earlier)
+        if event == .error { releaseClose() }
+    }
+
+    fileprivate mutating func releaseClose() {
+        guard isCloseHeld else { return }
+        isCloseHeld = false
+        if let close = unheard.removeValue(forKey: .close) { happenings.append(close) }
     }
 }
 

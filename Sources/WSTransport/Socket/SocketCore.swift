@@ -40,6 +40,8 @@ final class SocketCore: Sendable {
         var happenings = Fifo<Happening>()
         /// What happened once and nobody was told of, for listeners that are added in the moment after.
         var unheard: [WebSocket.Event: Happening] = [:]
+        /// Whether one listens for the end, and is told when one is there for the error before it, or a moment later.
+        var isCloseHeld = false
         /// Whether somebody waited for the socket to open.
         var isOpenKnown = false
         /// For readers.
@@ -332,7 +334,7 @@ final class SocketCore: Sendable {
             guard let happening = state.happenings.popFirst() else {
                 state.isTelling = false
                 // After the end nobody is kept for what cannot happen any more.
-                if state.ended != nil {
+                if state.ended != nil, !state.isCloseHeld {
                     state.listeners.removeAll()
                     state.anchor = nil
                 }

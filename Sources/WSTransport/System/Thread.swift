@@ -8,8 +8,10 @@ package struct ThreadHandle: Sendable {
 
     fileprivate init(id: pthread_t) { self.id = id }
 
-    /// Waits until the thread's body has returned.
-    package func join() { _ = pthread_join(id, nil) }
+    /// Waits until the thread's body has returned; on that thread itself it only gives up the claim to.
+    package func join() {
+        if pthread_equal(id, pthread_self()) != 0 { pthread_detach(id) } else { pthread_join(id, nil) }
+    }
 }
 
 /// Starts a thread that runs `body` once.

@@ -1,6 +1,7 @@
 import Synchronization
 import Testing
-import WSTransport
+
+@testable import WSTransport
 
 /// RFC 6455 §7.1.4: a connection is closed when TCP is, not when the closing handshake is done.
 ///
@@ -27,6 +28,32 @@ struct SocketEndTests {
         peer.socket.close()
         await house.log.wait(for: 2)
         #expect(house.log.all == ["the client has all", "close 4000 true CLOSED"])
+    }
+
+    /// What failed before anybody listened is told in its order, whichever is listened for first.
+    @Test(arguments: ["http:/x", "ws://127.0.0.1:1/"])
+    func tellsTheErrorBeforeTheEnd(url: String) async throws {
+        for isLate in [false, true] {
+            let socket = WebSocket(url)
+            let log = EchoHouse.Notes()
+            if isLate {
+                _ = await socket.closed()
+                while socket.core.state.withLock({ $0.unheard.count < 2 }) { await Task.yield() }
+            }
+            socket.onclose = { log.add("close \($0.code)") }
+            socket.onerror = { log.add("error \($0.code)") }
+            await log.wait(for: 2)
+            #expect(log.all == ["error 1002", "close 1006"])
+        }
+    }
+
+    @Test func tellsTheEndToWhoDoesNotListenForErrors() async throws {
+        let socket = WebSocket("ws:/")
+        _ = await socket.closed()
+        let log = EchoHouse.Notes()
+        socket.onclose = { log.add("close \($0.code)") }
+        await log.wait(for: 1)
+        #expect(log.all == ["close 1006"])
     }
 
     @Test func aClientsSocketEndsWithItsConnection() async throws {
