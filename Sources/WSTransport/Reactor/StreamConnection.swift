@@ -205,11 +205,15 @@ package final class StreamConnection {
             return reset()
         }
         if events.contains(.writable) { becameWritable() }
-        if ending != .closed, !events.isDisjoint(with: [.readable, .hangUp]) { becameReadable() }
+        if ending != .closed, !events.isDisjoint(with: [.readable, .hangUp]) {
+            becameReadable(hasHungUp: events.contains(.hangUp))
+        }
     }
 
-    private func becameReadable() {
+    private func becameReadable(hasHungUp: Bool) {
         if isPaused || sawEnd || tls?.isAway ?? false {
+            // Who was paused in this very turn may have been readable already: what it has to send is still waited for.
+            guard hasHungUp else { return }
             // Hang-up is reported even to those who do not read: it would spin the loop. What the kernel holds is read later.
             isDetached = true
             reactor.unwatch(rawDescriptor)

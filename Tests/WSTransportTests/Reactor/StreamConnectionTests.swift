@@ -115,6 +115,34 @@ struct StreamConnectionTests {
         #expect(log.all == ["received ab", "received cd", "received ef", "received gh"])
     }
 
+    /// Two connections are readable at once, and the driver of the first pauses the second, whose bytes still wait.
+    @Test func sendsOnWhenItIsPausedWhileItIsReadable() throws {
+        let reactor = try ReactorThread()
+        let (first, second) = (EventLog(), EventLog())
+        let (trigger, peer) = (try reactor.adopt(log: first), try reactor.adopt(log: second, sendBytes: 8192))
+        let expected = [UInt8](repeating: 7, count: 300_000)
+        let readable = DispatchSemaphore(value: 0)
+        try reactor.run { _, stage in
+            let other = stage.drivers[1].stream
+            stage.drivers[0].onReceived = { _, bytes in
+                other.pauseReading()
+                return bytes.count
+            }
+            other.send(expected)
+        }
+        try second.wait(for: "behind")
+        reactor.remote.run { _ in readable.wait() }
+        try trigger.send("pause")
+        try peer.send("late")
+        readable.signal()
+        try first.wait(for: "received pause")
+        #expect(try peer.read(expected.count) == expected)
+        try second.wait(for: "drained")
+        #expect(second.all == ["behind", "drained"])
+        try reactor.run { _, stage in stage.drivers[1].stream.resumeReading() }
+        try second.wait(for: "received late")
+    }
+
     @Test func countsWhatItReceives() throws {
         let reactor = try ReactorThread()
         let log = EventLog()
