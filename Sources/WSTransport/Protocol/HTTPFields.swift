@@ -14,14 +14,28 @@ public struct HTTPFields: RandomAccessCollection, Equatable, Sendable, Expressib
         }
     }
 
-    private var lines: [Field] = []
+    /// Where a line's parts lie in ``bytes``.
+    private struct Line {
+        let name: Range<Int>
+        let value: Range<Int>
+    }
+
+    /// The lines as they came, of which strings are made for those that ask: UTF-8.
+    private var bytes: [UInt8] = []
+    private var lines: [Line] = []
 
     /// No fields.
     public init() {}
 
     /// These fields, in this order.
     public init(dictionaryLiteral elements: (String, String)...) {
-        lines = elements.map { Field(name: $0.0, value: $0.1) }
+        for (name, value) in elements { append(name, value) }
+    }
+
+    /// No fields yet, but the bytes of those that ``appendLine(name:value:)`` will name.
+    init(bytes: [UInt8], count: Int) {
+        self.bytes = bytes
+        lines.reserveCapacity(count)
     }
 
     /// Where the first field is: 0.
@@ -29,28 +43,79 @@ public struct HTTPFields: RandomAccessCollection, Equatable, Sendable, Expressib
     /// The number of field lines.
     public var endIndex: Int { lines.count }
     /// The field line at `position`.
-    public subscript(position: Int) -> Field { lines[position] }
+    public subscript(position: Int) -> Field {
+        Field(name: text(lines[position].name), value: text(lines[position].value))
+    }
+
+    /// Whether both have the same lines in the same order, names as they were written.
+    public static func == (first: HTTPFields, second: HTTPFields) -> Bool {
+        first.lines.count == second.lines.count
+            && zip(first.lines, second.lines).allSatisfy { one, other in
+                first.bytes[one.name] == second.bytes[other.name] && first.bytes[one.value] == second.bytes[other.value]
+            }
+    }
 
     /// Adds a field line at the end.
     public mutating func append(_ name: String, _ value: String) {
-        lines.append(Field(name: name, value: value))
+        let start = bytes.count
+        bytes.append(contentsOf: name.utf8)
+        let middle = bytes.count
+        bytes.append(contentsOf: value.utf8)
+        lines.append(Line(name: start..<middle, value: middle..<bytes.count))
+    }
+
+    /// Adds a line whose bytes are there.
+    mutating func appendLine(name: Range<Int>, value: Range<Int>) { lines.append(Line(name: name, value: value)) }
+
+    /// Adds a line whose name's bytes are there.
+    mutating func appendLine(name: Range<Int>, value: String) {
+        let start = bytes.count
+        bytes.append(contentsOf: value.utf8)
+        lines.append(Line(name: name, value: start..<bytes.count))
+    }
+
+    private func text(_ range: Range<Int>) -> String { String(decoding: bytes[range], as: UTF8.self) }
+
+    /// The place of the first line of this name from `start` on; `nil` where there is none.
+    private func place(of name: borrowing Span<UInt8>, from start: Int = 0) -> Int? {
+        for place in start..<lines.count where lines[place].name.count == name.count {
+            let first = lines[place].name.lowerBound
+            var index = 0
+            while index < name.count, bytes[first + index].lowercasedASCII == name[index].lowercasedASCII { index += 1 }
+            if index == name.count { return place }
+        }
+        return nil
     }
 
     /// The value of the first line of this name, `nil` where there is none.
     public func first(_ name: String) -> String? {
-        for line in lines where line.name.isSameIgnoringCase(name) { return line.value }
-        return nil
+        place(of: name.utf8Span.span).map { text(lines[$0].value) }
     }
 
     /// The value of the only line of this name, `nil` where there is none or more than one.
     public func only(_ name: String) -> String? {
-        let values = all(name)
-        return values.count == 1 ? values[0] : nil
+        let name = name.utf8Span.span
+        guard let place = place(of: name), self.place(of: name, from: place + 1) == nil else { return nil }
+        return text(lines[place].value)
+    }
+
+    /// How many lines have this name.
+    package func count(of name: String) -> Int {
+        let name = name.utf8Span.span
+        var (count, start) = (0, 0)
+        while let place = place(of: name, from: start) { (count, start) = (count + 1, place + 1) }
+        return count
     }
 
     /// The values of all lines of this name, in their order.
     public func all(_ name: String) -> [String] {
-        lines.compactMap { line in line.name.isSameIgnoringCase(name) ? line.value : nil }
+        let name = name.utf8Span.span
+        var (values, start): ([String], Int) = ([], 0)
+        while let place = place(of: name, from: start) {
+            values.append(text(lines[place].value))
+            start = place + 1
+        }
+        return values
     }
 
     /// The elements of a comma-separated list over all lines of this name, without white space around them; empty
@@ -58,10 +123,39 @@ public struct HTTPFields: RandomAccessCollection, Equatable, Sendable, Expressib
     ///
     /// Commas inside quoted strings separate, too: meant for lists of tokens.
     public func list(_ name: String) -> [String] {
-        all(name).flatMap { value in
-            value.utf8.split(separator: UInt8(ascii: ",")).compactMap { element in
-                let trimmed = element.trimmingWhitespace()
-                return trimmed.isEmpty ? nil : String(Substring(trimmed))
+        var elements: [String] = []
+        forEachElement(of: name) { elements.append(text($0)) }
+        return elements
+    }
+
+    /// Whether ``list(_:)`` has `token`, in large or small letters.
+    package func hasToken(_ token: String, in name: String) -> Bool {
+        let token = token.utf8Span.span
+        var isThere = false
+        forEachElement(of: name) { element in
+            guard element.count == token.count else { return }
+            var index = 0
+            while index < token.count,
+                bytes[element.lowerBound + index].lowercasedASCII == token[index].lowercasedASCII
+            {
+                index += 1
+            }
+            if index == token.count { isThere = true }
+        }
+        return isThere
+    }
+
+    private func forEachElement(of name: String, _ body: (Range<Int>) -> Void) {
+        let name = name.utf8Span.span
+        var start = 0
+        while let place = place(of: name, from: start) {
+            start = place + 1
+            var rest = lines[place].value
+            while !rest.isEmpty {
+                let end = bytes[rest].firstIndex(of: UInt8(ascii: ",")) ?? rest.upperBound
+                let element = bytes[rest.lowerBound..<end].trimmingWhitespace()
+                if !element.isEmpty { body(element.indices) }
+                rest = Swift.min(end + 1, rest.upperBound)..<rest.upperBound
             }
         }
     }
@@ -71,15 +165,18 @@ public struct HTTPFields: RandomAccessCollection, Equatable, Sendable, Expressib
         list(name).map { element in element.lowercasedASCII() }
     }
 
-    /// Appends the field lines, each with its CRLF, to `bytes`.
+    /// Appends the field lines, each with its CRLF, to `output`.
     ///
     /// A control character in a value is written as a space, so that no value ends its line.
-    public func write(to bytes: inout [UInt8]) {
+    public func write(to output: inout [UInt8]) {
+        output.reserveCapacity(output.count + bytes.count + 4 * lines.count)
         for line in lines {
-            bytes.append(contentsOf: line.name.utf8.lazy.map { $0.isTokenCharacter ? $0 : UInt8(ascii: "-") })
-            bytes.append(contentsOf: ": ".utf8)
-            bytes.append(contentsOf: line.value.utf8.lazy.map { $0.isFieldCharacter ? $0 : .space })
-            bytes.append(contentsOf: "\r\n".utf8)
+            for byte in bytes[line.name] { output.append(byte.isTokenCharacter ? byte : UInt8(ascii: "-")) }
+            output.append(UInt8(ascii: ":"))
+            output.append(.space)
+            for byte in bytes[line.value] { output.append(byte.isFieldCharacter ? byte : .space) }
+            output.append(.carriageReturn)
+            output.append(.lineFeed)
         }
     }
 }

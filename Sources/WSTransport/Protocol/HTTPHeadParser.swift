@@ -36,7 +36,9 @@ package enum HTTPHeadParser {
         let limit = min(input.count, maximumHeadSize)
         var lineStart = start
         var index = start
-        while index < limit {
+        while true {
+            unsafe index = input.firstControlCharacter(from: index, to: limit)
+            guard index < limit else { break }
             let byte = unsafe input[index]
             if byte == .carriageReturn {
                 guard index + 1 < limit else { break }
@@ -46,7 +48,7 @@ package enum HTTPHeadParser {
                 lineStart = index
             } else {
                 guard byte != .lineFeed else { throw .badRequest("LF without CR at byte \(index)") }
-                guard byte.isFieldCharacter else { throw .badRequest("control character at byte \(index)") }
+                guard byte == .tab else { throw .badRequest("control character at byte \(index)") }
                 index += 1
             }
         }
@@ -55,19 +57,23 @@ package enum HTTPHeadParser {
     }
 
     private static func requestHead(_ lines: inout HTTPHeadLines) throws(HTTPParseError) -> HTTPRequestHead {
-        let line = lines.next() ?? []
-        let parts = line.split(separator: .space, omittingEmptySubsequences: false)
-        guard parts.count == 3 else { throw .badRequest("request line: not METHOD TARGET VERSION") }
-        guard !parts[0].isEmpty, parts[0].allSatisfy(\.isTokenCharacter) else {
+        let line = lines.next() ?? 0..<0
+        let first = lines.place(of: .space, in: line)
+        let second = lines.place(of: .space, in: min(first + 1, line.upperBound)..<line.upperBound)
+        guard second < line.upperBound, lines.place(of: .space, in: second + 1..<line.upperBound) == line.upperBound
+        else {
+            throw .badRequest("request line: not METHOD TARGET VERSION")
+        }
+        guard first > line.lowerBound, lines.allSatisfy(line.lowerBound..<first, \.isTokenCharacter) else {
             throw .badRequest("request line: method")
         }
         // A target is a URI without fragment; those are of visible ASCII only.
-        guard parts[1].allSatisfy({ $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "#") }) else {
+        guard lines.allSatisfy(first + 1..<second, { $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "#") }) else {
             throw .badRequest("request line: target")
         }
-        let versionMinor = try version(parts[2])
-        let method = text(parts[0])
-        let target = text(parts[1])
+        let versionMinor = try version(lines.bytes(second + 1..<line.upperBound))
+        let method = lines.text(line.lowerBound..<first)
+        let target = lines.text(first + 1..<second)
         let fields = try fields(&lines)
         let host = try host(fields, versionMinor: versionMinor)
         let pathStart = try startOfPath(of: target, method: method, host: host)
@@ -77,10 +83,10 @@ package enum HTTPHeadParser {
 
     /// §4: `HTTP/1.1 101 Switching Protocols`, whose reason may be absent.
     private static func responseHead(_ lines: inout HTTPHeadLines) throws(HTTPParseError) -> HTTPResponseHead {
-        let line = lines.next() ?? []
+        let line = lines.bytes(lines.next() ?? 0..<0)
         let parts = line.split(separator: .space, maxSplits: 2, omittingEmptySubsequences: false)
         guard parts.count >= 2 else { throw .badRequest("status line") }
-        let versionMinor = try version(parts[0])
+        let versionMinor = try version(Array(parts[0]))
         guard parts[1].count == 3, parts[1].allSatisfy(\.isDigit) else { throw .badRequest("status line: status") }
         let status = parts[1].reduce(0) { $0 * 10 + Int($1 - 0x30) }
         guard status >= 100 else { throw .badRequest("status line: status") }
@@ -90,47 +96,47 @@ package enum HTTPHeadParser {
     }
 
     /// §2.3: `HTTP/1.0` or `HTTP/1.1`.
-    private static func version(_ bytes: ArraySlice<UInt8>) throws(HTTPParseError) -> Int {
-        if bytes.elementsEqual("HTTP/1.1".utf8) { return 1 }
-        if bytes.elementsEqual("HTTP/1.0".utf8) { return 0 }
-        let digits = bytes.dropFirst(5)
-        guard bytes.starts(with: "HTTP/".utf8), digits.count == 3, digits[digits.startIndex].isDigit,
-            digits[digits.startIndex + 1] == UInt8(ascii: "."), digits[digits.startIndex + 2].isDigit
+    private static func version(_ bytes: [UInt8]) throws(HTTPParseError) -> Int {
+        guard bytes.count == 8, bytes.starts(with: "HTTP/".utf8), bytes[5].isDigit, bytes[6] == UInt8(ascii: "."),
+            bytes[7].isDigit
         else { throw .badRequest("version") }
-        throw .versionNotSupported
+        guard bytes[5] == UInt8(ascii: "1"), bytes[7] <= UInt8(ascii: "1") else { throw .versionNotSupported }
+        return Int(bytes[7] - UInt8(ascii: "0"))
     }
 
     private static func fields(_ lines: inout HTTPHeadLines) throws(HTTPParseError) -> HTTPFields {
-        var fields = HTTPFields()
+        let base = lines.position
+        var fields = lines.makeFields()
         while let line = lines.next() {
             let number = fields.count + 1
             guard number <= maximumFieldCount else { throw .headTooLarge }
-            guard line.first != .space, line.first != .tab else {
+            guard lines[line.lowerBound] != .space, lines[line.lowerBound] != .tab else {
                 throw .badRequest("field \(number): begins with white space")
             }
-            guard let colon = line.firstIndex(of: UInt8(ascii: ":")) else {
-                throw .badRequest("field \(number): no colon")
-            }
-            let name = line[..<colon]
-            guard !name.isEmpty, name.allSatisfy(\.isTokenCharacter) else {
+            let colon = lines.place(of: UInt8(ascii: ":"), in: line)
+            guard colon < line.upperBound else { throw .badRequest("field \(number): no colon") }
+            guard colon > line.lowerBound, lines.allSatisfy(line.lowerBound..<colon, \.isTokenCharacter) else {
                 throw .badRequest("field \(number): name")
             }
-            fields.append(text(name), text(line[(colon + 1)...].trimmingWhitespace()))
+            let value = lines.trimmingWhitespace(colon + 1..<line.upperBound)
+            let name = line.lowerBound - base..<colon - base
+            if lines.isUTF8(value) {
+                fields.appendLine(name: name, value: value.lowerBound - base..<value.upperBound - base)
+            } else {
+                fields.appendLine(name: name, value: text(lines.bytes(value)[...]))
+            }
         }
         return fields
     }
 
     /// §3.2: one Host in HTTP/1.1, and never two.
     private static func host(_ fields: HTTPFields, versionMinor: Int) throws(HTTPParseError) -> String? {
-        let hosts = fields.all("Host")
-        guard hosts.count <= 1 else { throw .badRequest("more than one Host") }
-        guard let host = hosts.first else {
+        guard fields.count(of: "Host") <= 1 else { throw .badRequest("more than one Host") }
+        guard let host = fields.first("Host") else {
             guard versionMinor == 0 else { throw .badRequest("no Host") }
             return nil
         }
-        guard host.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F && !"\"#,/<>?@\\^`{|}".utf8.contains($0) }) else {
-            throw .badRequest("Host")
-        }
+        guard host.utf8.allSatisfy(\.isHostCharacter) else { throw .badRequest("Host") }
         guard isHostAndPort(host.utf8[...]) else { throw .badRequest("Host") }
         return host
     }
@@ -178,16 +184,57 @@ package enum HTTPHeadParser {
 }
 
 /// The lines of a head that is known to be whole, without their CRLF, up to the empty one.
-private struct HTTPHeadLines {
-    private var rest: ArraySlice<UInt8>
+@safe private struct HTTPHeadLines {
+    private let input: UnsafeRawBufferPointer
+    private let end: Int
+    /// Where the next line begins.
+    private(set) var position: Int
 
     init(_ input: UnsafeRawBufferPointer, _ range: Range<Int>) {
-        rest = unsafe ArraySlice(UnsafeRawBufferPointer(rebasing: input[range]))
+        unsafe self.input = input
+        position = range.lowerBound
+        end = range.upperBound
     }
 
-    mutating func next() -> ArraySlice<UInt8>? {
-        guard let end = rest.firstIndex(of: .carriageReturn), end > rest.startIndex else { return nil }
-        defer { rest = rest[(end + 2)...] }
-        return rest[..<end]
+    mutating func next() -> Range<Int>? {
+        let start = position
+        let lineEnd = place(of: .carriageReturn, in: start..<end)
+        guard lineEnd > start, lineEnd < end else { return nil }
+        position = lineEnd + 2
+        return start..<lineEnd
     }
+
+    subscript(index: Int) -> UInt8 { unsafe input[index] }
+
+    /// Where `byte` is in `range` first; its end where it is not.
+    func place(of byte: UInt8, in range: Range<Int>) -> Int {
+        unsafe input.firstPlace(of: byte, from: range.lowerBound, to: range.upperBound)
+    }
+
+    @inline(__always)
+    func allSatisfy(_ range: Range<Int>, _ predicate: (UInt8) -> Bool) -> Bool {
+        for index in range where unsafe !predicate(input[index]) { return false }
+        return true
+    }
+
+    func trimmingWhitespace(_ range: Range<Int>) -> Range<Int> {
+        var (start, end) = (range.lowerBound, range.upperBound)
+        while start < end, self[start] == .space || self[start] == .tab { start += 1 }
+        while start < end, self[end - 1] == .space || self[end - 1] == .tab { end -= 1 }
+        return start..<end
+    }
+
+    func bytes(_ range: Range<Int>) -> [UInt8] { unsafe Array(input[range]) }
+
+    /// Of ASCII.
+    func text(_ range: Range<Int>) -> String {
+        unsafe String(decoding: UnsafeRawBufferPointer(rebasing: input[range]), as: UTF8.self)
+    }
+
+    func isUTF8(_ range: Range<Int>) -> Bool {
+        unsafe input.isASCII(range) || UTF8Validator.isValid(UnsafeRawBufferPointer(rebasing: input[range]))
+    }
+
+    /// Fields with the bytes of the lines that are left.
+    func makeFields() -> HTTPFields { HTTPFields(bytes: bytes(position..<end), count: 16) }
 }

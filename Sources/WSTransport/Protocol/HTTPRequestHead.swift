@@ -26,8 +26,13 @@ package struct HTTPRequestHead: Equatable, Sendable {
         self.target = target
         self.versionMinor = versionMinor
         self.fields = fields
+        let mark = target.utf8[pathStart...].firstIndex(of: UInt8(ascii: "?"))
+        if mark == nil, pathStart == target.startIndex, !target.isEmpty {
+            path = target
+            query = nil
+            return
+        }
         let rest = target[pathStart...]
-        let mark = rest.utf8.firstIndex(of: UInt8(ascii: "?"))
         let path = rest[..<(mark ?? rest.endIndex)]
         self.path = path.isEmpty ? "/" : String(path)
         query = mark.map { mark in String(rest[rest.utf8.index(after: mark)...]) }
@@ -35,8 +40,7 @@ package struct HTTPRequestHead: Equatable, Sendable {
 
     /// Whether the client wants to send further requests on this connection (RFC 9112 §9.3).
     package var keepsAlive: Bool {
-        let options = fields.tokens("Connection")
-        if options.contains("close") { return false }
-        return versionMinor >= 1 || options.contains("keep-alive")
+        if fields.hasToken("close", in: "Connection") { return false }
+        return versionMinor >= 1 || fields.hasToken("keep-alive", in: "Connection")
     }
 }

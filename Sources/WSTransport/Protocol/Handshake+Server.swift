@@ -61,7 +61,7 @@ extension Handshake {
 
     /// Whether `head` asks for a WebSocket, rightly or not.
     package static func isUpgrade(_ head: HTTPRequestHead) -> Bool {
-        head.fields.tokens("Upgrade").contains("websocket")
+        head.fields.hasToken("websocket", in: "Upgrade")
     }
 
     /// The handshake in `head`, once it is found complete and correct (RFC 6455 §4.2.1).
@@ -70,23 +70,24 @@ extension Handshake {
         guard isUpgrade(head) else { throw .notUpgrade }
         guard head.method == "GET" else { throw .methodNotAllowed }
         guard head.versionMinor >= 1 else { throw .badRequest("a WebSocket handshake needs HTTP/1.1") }
-        guard fields.tokens("Connection").contains("upgrade") else {
+        guard fields.hasToken("upgrade", in: "Connection") else {
             throw .badRequest("Connection does not name upgrade")
         }
         // Bytes after the head are frames; a body would be taken for them.
         guard fields.first("Transfer-Encoding") == nil, fields.all("Content-Length").allSatisfy({ $0 == "0" }) else {
             throw .badRequest("a WebSocket handshake has no body")
         }
-        let versions = fields.all("Sec-WebSocket-Version")
-        guard versions.count == 1 else { throw .badRequest("Sec-WebSocket-Version is not given once") }
-        guard versions[0] == version else { throw .versionNotSupported }
-        let keys = fields.all("Sec-WebSocket-Key")
-        guard keys.count == 1 else { throw .badRequest("Sec-WebSocket-Key is not given once") }
-        guard Base64.decode(keys[0])?.count == 16 else {
+        guard let asked = fields.only("Sec-WebSocket-Version") else {
+            throw .badRequest("Sec-WebSocket-Version is not given once")
+        }
+        guard asked == version else { throw .versionNotSupported }
+        guard let key = fields.only("Sec-WebSocket-Key") else {
+            throw .badRequest("Sec-WebSocket-Key is not given once")
+        }
+        guard Base64.decode(key)?.count == 16 else {
             throw .badRequest("Sec-WebSocket-Key is not 16 bytes in Base64")
         }
-        let origins = fields.all("Origin")
-        guard origins.count <= 1 else { throw .badRequest("more than one Origin") }
+        guard fields.count(of: "Origin") <= 1 else { throw .badRequest("more than one Origin") }
         let extensions = fields.all("Sec-WebSocket-Extensions")
         // §9.1: what is not well formed fails the connection; what is not known is not accepted.
         guard NegotiatedExtension.list(extensions) != nil else {
@@ -98,7 +99,7 @@ extension Handshake {
             subprotocols.append(offered)
         }
         return Request(
-            key: keys[0], subprotocols: subprotocols, extensions: extensions, origin: origins.first)
+            key: key, subprotocols: subprotocols, extensions: extensions, origin: fields.first("Origin"))
     }
 
     /// The answer that opens the connection: a head of status 101 (RFC 6455 §4.2.2).

@@ -22,6 +22,14 @@ extension UInt8 {
     /// Whether a field value may hold it: anything but a control character, HTAB excepted.
     var isFieldCharacter: Bool { self >= 0x20 ? self != 0x7F : self == .tab }
 
+    /// Whether the authority of a target may hold it: visible ASCII without delimiters of other parts.
+    var isHostCharacter: Bool {
+        switch self {
+        case 0x21, 0x24...0x2B, 0x2D, 0x2E, 0x30...0x3B, 0x3D, 0x41...0x5B, 0x5D, 0x5F, 0x61...0x7A, 0x7E: true
+        default: false
+        }
+    }
+
     /// Itself, as a small letter where it is a capital one of ASCII.
     var lowercasedASCII: UInt8 { self >= 0x41 && self <= 0x5A ? self | 0x20 : self }
 

@@ -1,0 +1,45 @@
+/// Searches of a head's bytes, eight at a time: heads are looked at more than once, by everyone who connects.
+extension UnsafeRawBufferPointer {
+    private static var ones: UInt64 { 0x0101_0101_0101_0101 }
+    private static var highBits: UInt64 { 0x8080_8080_8080_8080 }
+
+    /// The first place from `start` on, before `end`, of a control character (HTAB among them); `end` where there is none.
+    func firstControlCharacter(from start: Int, to end: Int) -> Int {
+        unsafe firstPlace(from: start, to: end) { word in
+            let delete = unsafe word ^ (Self.ones &* 0x7F)
+            return unsafe ((word &- (Self.ones &* 0x20)) & ~word | (delete &- Self.ones) & ~delete) & Self.highBits
+        }
+    }
+
+    /// The first place from `start` on, before `end`, of `byte`; `end` where there is none.
+    func firstPlace(of byte: UInt8, from start: Int, to end: Int) -> Int {
+        unsafe firstPlace(from: start, to: end) { word in
+            let difference = unsafe word ^ (Self.ones &* UInt64(byte))
+            return unsafe (difference &- Self.ones) & ~difference & Self.highBits
+        }
+    }
+
+    /// Whether all bytes of `range` are of ASCII.
+    func isASCII(_ range: Range<Int>) -> Bool {
+        unsafe firstPlace(from: range.lowerBound, to: range.upperBound) { unsafe $0 & Self.highBits }
+            == range.upperBound
+    }
+
+    /// - Parameter marks: sets the highest bit of each byte that is looked for; of those behind the first it may err.
+    @inline(__always)
+    private func firstPlace(from start: Int, to end: Int, marks: (UInt64) -> UInt64) -> Int {
+        var index = start
+        while index &+ 8 <= end {
+            let word = unsafe UInt64(littleEndian: loadUnaligned(fromByteOffset: index, as: UInt64.self))
+            let found = marks(word)
+            if found != 0 { return index &+ found.trailingZeroBitCount / 8 }
+            index &+= 8
+        }
+        while index < end {
+            // The others of the word are letters; only the first counts.
+            if marks(UInt64(unsafe self[index]) | 0x4141_4141_4141_4100) & 0x80 != 0 { return index }
+            index &+= 1
+        }
+        return end
+    }
+}
