@@ -28,15 +28,16 @@ final class LoadConnection: StreamDriver {
         self.number = number
         self.isSubscriber = isSubscriber
         dialect = run.plan.dialect
-        awaited = dialect.readyMark(isSubscriber: isSubscriber)
+        awaited = dialect.readyMark(isSubscriber: isSubscriber, number: number)
         due = isSubscriber ? Array(repeating: 0, count: run.plan.publishers) : []
     }
 
     /// Asks for a WebSocket, once the socket is connected.
     private func ask() {
-        var request = "GET \(dialect.target) HTTP/1.1\r\nHost: \(run.plan.host)\r\nUpgrade: websocket\r\n"
+        var request = "GET \(dialect.target(of: number)) HTTP/1.1\r\nHost: \(run.plan.host)\r\nUpgrade: websocket\r\n"
         request += "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: \(key)\r\n"
         if let subprotocol = dialect.subprotocol { request += "Sec-WebSocket-Protocol: \(subprotocol)\r\n" }
+        if run.plan.offersCompression { request += "Sec-WebSocket-Extensions: permessage-deflate\r\n" }
         stream.send(Array((request + "\r\n").utf8))
     }
 
@@ -82,6 +83,7 @@ final class LoadConnection: StreamDriver {
                     return bytes.count
                 }
                 offset = count
+                if run.plan.offersCompression { compress(response) }
                 opened()
             } catch {
                 run.fail("the server's answer is not HTTP: \(error)")
@@ -110,6 +112,17 @@ final class LoadConnection: StreamDriver {
             }
         }
         return bytes.count
+    }
+
+    /// Reads what the server compresses; what is sent to it is sent as it is.
+    private func compress(_ response: HTTPResponseHead) {
+        let options = CompressionOptions()
+        guard let answer = NegotiatedExtension.list(response.fields.all("Sec-WebSocket-Extensions"))?.first,
+            let agreed = DeflateParameters.check(answer, offered: options)
+        else { return run.fail("the server does not compress") }
+        machine = WebSocketMachine(
+            role: .client, maximumMessageSize: 16 << 20,
+            compression: MessageCompression(agreed, role: .client, options: options, pool: run.deflatePool))
     }
 
     private func opened() {

@@ -6,6 +6,8 @@ package import WSTransport
 package protocol LoadDialect: Sendable {
     /// The target of the opening requests.
     var target: String { get }
+    /// The same of one connection, where each has its own.
+    func target(of number: Int) -> String
     /// The subprotocol that is asked for; `nil`: none.
     var subprotocol: String? { get }
     /// What its frames are.
@@ -16,6 +18,9 @@ package protocol LoadDialect: Sendable {
 
     /// What the server says when it has taken the greeting; `nil`: nothing, it is ready at once.
     func readyMark(isSubscriber: Bool) -> [UInt8]?
+
+    /// The same of one connection, where each has its own.
+    func readyMark(isSubscriber: Bool, number: Int) -> [UInt8]?
 
     /// The WebSocket message that publishes `payload`.
     func publication(_ payload: [UInt8]) -> [UInt8]
@@ -33,6 +38,8 @@ package protocol LoadDialect: Sendable {
 }
 
 extension LoadDialect {
+    package func target(of number: Int) -> String { target }
+    package func readyMark(isSubscriber: Bool, number: Int) -> [UInt8]? { readyMark(isSubscriber: isSubscriber) }
     package var isAcknowledged: Bool { false }
     package var acknowledgement: [UInt8] { [] }
 }

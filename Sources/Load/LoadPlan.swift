@@ -27,6 +27,10 @@ package struct LoadPlan: Sendable {
     /// In bytes; ``LoadPayload/minimumSize`` at least.
     package var payloadSize = 64
     package var pace = Pace.closed
+    /// How many connections are opened at a time.
+    package var openingAtOnce = 200
+    /// Whether permessage-deflate is offered, and so insisted on.
+    package var offersCompression = false
     /// The server's process on this machine, whose CPU time is measured; `nil`: it is not.
     package var serverProcess: Int32?
     /// The first of the loopback addresses that connections come from, in turns of 5,000; `nil`: the kernel chooses.

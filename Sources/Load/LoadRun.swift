@@ -17,16 +17,18 @@ package final class LoadRun {
     private var arrivals = 0
     private var isTicking = false
     private var lastProgress = MonotonicTime.now
+    /// When the first connection was begun, where the time is taken that each needs; `nil`: it is not.
+    private var storm: MonotonicTime?
+    /// For what its connections decompress.
+    let deflatePool = DeflatePool()
 
-    /// How many connections are opened at a time.
-    private static let openingAtOnce = 200
     private static let connectionsPerAddress = 5000
 
     /// Makes the run's event loop; throws where the system has none to give.
     package init(_ plan: LoadPlan) throws(LoadError) {
         self.plan = plan
         do throws(Errno) {
-            reactor = try Reactor(index: 0, counters: ReactorCounters(), remote: Remote())
+            reactor = try Reactor(index: 0, counters: ReactorCounters(), remote: Remote(), backend: .epoll)
         } catch {
             throw LoadError("cannot make an event loop: \(error)")
         }
@@ -82,6 +84,25 @@ package final class LoadRun {
         return report
     }
 
+    /// Opens the subscribers and takes the time from the beginning to each one's being ready, for which it has to have what its
+    /// dialect waits for.
+    package func arrive() throws(LoadError) -> LoadReport {
+        report.subscribers = plan.subscribers
+        report.expected = plan.subscribers
+        defer { end() }
+        try raiseDescriptorLimit()
+        let start = MonotonicTime.now
+        let used = plan.serverProcess.flatMap { ProcessTime.used(by: $0) }
+        storm = start
+        try open()
+        report.nanoseconds = MonotonicTime.now.nanoseconds(since: start)
+        if let process = plan.serverProcess, let used, let now = ProcessTime.used(by: process) {
+            report.serverNanoseconds = now - used
+        }
+        report.delivered = ready
+        return report
+    }
+
     private func raiseDescriptorLimit() throws(LoadError) {
         var limit = rlimit()
         unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
@@ -99,7 +120,7 @@ package final class LoadRun {
         let total = plan.subscribers + plan.publishers
         var opened = 0
         while ready < total {
-            while opened < total, opening < Self.openingAtOnce {
+            while opened < total, opening < plan.openingAtOnce {
                 try connect(opened)
                 opened += 1
             }
@@ -130,6 +151,7 @@ package final class LoadRun {
     func connectionReady() {
         ready += 1
         opening -= 1
+        if let storm { report.latency.record(nanoseconds: MonotonicTime.now.nanoseconds(since: storm)) }
         lastProgress = reactor.now
     }
 

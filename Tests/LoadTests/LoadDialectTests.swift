@@ -20,6 +20,16 @@ struct LoadDialectTests {
         #expect(dialect.readyMark(isSubscriber: true) == nil)
     }
 
+    @Test func waitsForTheValueOfItsOwnTopic() {
+        let dialect = RetainedDialect(target: "/t/storm")
+        #expect(dialect.target(of: 12) == "/t/storm/12")
+        #expect(dialect.readyMark(isSubscriber: true, number: 12) == Array("value of client 12.".utf8))
+        #expect(!RetainedDialect.value(123).hasPrefix(RetainedDialect.value(12)))
+        // The others have one for all.
+        let other = TopicDialect(target: "/t/a")
+        #expect(other.target(of: 12) == "/t/a" && other.readyMark(isSubscriber: true, number: 12) == nil)
+    }
+
     @Test func findsTheDataOfAMessage() {
         let dialect = JSONDialect(topic: "bench/1", filter: "bench/+")
         let message = #"{"op":"message","topic":"bench/1","seq":7,"time":1,"data":"0123abc"}"#

@@ -19,13 +19,24 @@ import WSTransport
             plan.payloadSize = options.size
             plan.serverProcess = options.process
             if let rate = options.rate { plan.pace = .open(messagesPerSecond: rate) }
-            let report = try LoadRun(plan).measure()
+            plan.offersCompression = options.compresses
+            let report: LoadReport
+            switch options.mode {
+            case "measure": report = try LoadRun(plan).measure()
+            case "hold": report = try LoadRun(plan).listen(nanoseconds: 3_600_000_000_000)
+            case "storm":
+                plan.publishers = 0
+                plan.openingAtOnce = .max
+                plan.patience = 60_000_000_000
+                report = try LoadRun(plan).arrive()
+            default: throw LoadError("unknown mode \(options.mode)")
+            }
             guard report.isComplete else {
                 throw LoadError("\(report.delivered) of \(report.expected) arrived, \(report.wrong) were wrong")
             }
             print(
                 "arrivals=\(report.arrivals) server=\(report.serverNanosecondsPerArrival ?? 0)",
-                "memory=\(report.serverBytesPerConnection ?? 0) rate=\(report.arrivalsPerSecond)",
+                "memory=\(report.serverBytesPerConnection ?? 0) rate=\(report.arrivalsPerSecond) seconds=\(Double(report.nanoseconds) / 1e9)",
                 "p50=\(report.latency.quantile(0.5)) p99=\(report.latency.quantile(0.99))",
                 "p999=\(report.latency.quantile(0.999)) max=\(report.latency.maximum)")
         } catch {
@@ -47,6 +58,9 @@ private struct Options {
     var burst = 1
     var size = 64
     var rate: Double?
+    var compresses = false
+    /// `measure`: what is published; `storm`: what comes at once; `hold`: nothing, until it is ended.
+    var mode = "measure"
 
     init(_ arguments: ArraySlice<String>) throws(LoadError) {
         for argument in arguments {
@@ -62,6 +76,8 @@ private struct Options {
             case "warmup": warmUp = Int(parts[1]) ?? 0
             case "burst": burst = Int(parts[1]) ?? 1
             case "size": size = Int(parts[1]) ?? 64
+            case "compress": compresses = parts[1] == "1"
+            case "mode": mode = parts[1]
             case "rate": rate = Double(parts[1])
             default: throw LoadError("unknown: \(argument)")
             }
@@ -74,6 +90,7 @@ private struct Options {
         case "json": return JSONDialect(topic: "bench/1", filter: "bench/+")
         case "stored":
             return JSONDialect(topic: "bench/stored", filter: "bench/stored", isRetaining: true, isAcknowledged: true)
+        case "retained": return RetainedDialect(target: "/t/storm")
         case "echo": return EchoDialect()
         case "nats": return NATSDialect()
         case "mqtt": return MQTTDialect()

@@ -1,0 +1,168 @@
+#!/usr/bin/python3
+"""Measures what many clients at once cost a broker, which the comparison of Benchmarks/peers.py leaves out.
+
+    Benchmarks/crowds.py [--rounds N] [--only NAME,…]
+
+connections  19,000 subscribers of one process: memory, and a broadcast to all of them, checked by content, order and number
+storm        15,000 clients connect at once, each to a topic of its own with a retained value, while others get live messages
+dead         10,000 clients are stopped, so that nothing of theirs comes any more, and have to be evicted
+compressed   a broadcast of 1 KiB to 1,000, compressed once for all, beside the same one as it is
+"""
+import argparse
+import http.client
+import json
+import pathlib
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+from peers import BROKERD, LOAD, free_port, quartiles
+
+INTERVAL, TIMEOUT = 5, 3
+
+
+class Broker:
+    """A brokerd with its default configuration but for what is given."""
+
+    def __init__(self, configuration=""):
+        self.folder = tempfile.TemporaryDirectory()
+        self.port = free_port()
+        file = pathlib.Path(self.folder.name, "broker.yaml")
+        file.write_text(f"listen: [{{ address: 127.0.0.1:{self.port} }}]\ndata_dir: {self.folder.name}/data\n{configuration}")
+        self.process = subprocess.Popen([str(BROKERD), "--config", str(file)], stdout=subprocess.PIPE, text=True)
+        self.process.stdout.readline()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        status = self.process.wait(60)
+        self.folder.cleanup()
+        if status != 0:
+            raise SystemExit(f"crowds: brokerd ended with {status}")
+
+    def metrics(self):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection.request("GET", "/metrics")
+        lines = connection.getresponse().read().decode().splitlines()
+        connection.close()
+        return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines if line[0] != "#")}
+
+    def control(self, *arguments, **options):
+        control = BROKERD.with_name("brokerctl")
+        return subprocess.run([str(control), *arguments, "--socket", f"{self.folder.name}/data/admin.sock"],
+                              check=True, capture_output=True, text=True, **options).stdout
+
+    def processor(self):
+        """Milliseconds of CPU time that it has used."""
+        tasks = pathlib.Path(f"/proc/{self.process.pid}/task")
+        return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks.iterdir()) / 1e6
+
+    def load(self, **options):
+        arguments = [f"{name}={value}" for name, value in options.items()]
+        return subprocess.Popen(
+            [str(LOAD), f"port={self.port}", f"process={self.process.pid}", *arguments], stdout=subprocess.PIPE, text=True)
+
+    def measure(self, **options):
+        return result(self.load(**options))
+
+
+def result(process, timeout=300):
+    """What a load has found: {name: number}; the end where it found that something is missing."""
+    text, _ = process.communicate(timeout=timeout)
+    if process.returncode != 0:
+        raise SystemExit(f"crowds: {text}")
+    return {name: float(value) for name, value in (part.split("=") for part in text.split())}
+
+
+def show(name, values, unit):
+    first, median, third = quartiles(values)
+    print(f"| {name} | {median:.3g} {unit} ({first:.3g}–{third:.3g}) |", flush=True)
+
+
+def connections(rounds):
+    found = []
+    for _ in range(rounds):
+        with Broker() as broker:
+            found.append(broker.measure(subscribers=19_000, messages=20, warmup=2))
+    show("19,000 connections of one process: resident memory a connection", [one["memory"] for one in found], "B")
+    show("the same: CPU a delivery, 64 B, one message a turn", [one["server"] / 1000 for one in found], "µs")
+    show("the same: p99 of a delivery, of all to the last", [one["p99"] / 1e6 for one in found], "ms")
+
+
+def storm(rounds):
+    arrivals, live, cost = [], [], []
+    for _ in range(rounds):
+        with Broker() as broker:
+            values = "".join(json.dumps({"topic": f"storm/{number}", "data": f"value of client {number}."}) + "\n"
+                             for number in range(15_000))
+            broker.control("retained", "import", "-", input=values)
+            if broker.metrics()["broker_retained_messages"] != 15_000:
+                raise SystemExit("crowds: the retained values are not there")
+            talk = broker.load(dialect="topic", subscribers=10, publishers=1, rate=100, messages=1500, size=64)
+            while broker.metrics()["broker_websockets"] < 11:
+                time.sleep(0.05)
+            arrivals.append(broker.measure(mode="storm", dialect="retained", subscribers=15_000))
+            cost.append(arrivals[-1]["server"] / 1000)
+            live.append(result(talk))
+    show("15,000 clients at once, each served its retained value: until the last has it", [one["seconds"] for one in arrivals], "s")
+    show("the same: until half of them have it", [one["p50"] / 1e9 for one in arrivals], "s")
+    show("the same: CPU a client, from accepting it to its value", cost, "µs")
+    show("live messages meanwhile (100 a second to 10): p99", [one["p99"] / 1e6 for one in live], "ms")
+    show("the same: the latest", [one["max"] / 1e6 for one in live], "ms")
+
+
+def dead(rounds):
+    evicted, cost = [], []
+    for _ in range(rounds):
+        with Broker(f"keepalive: {{ interval: {INTERVAL}s, timeout: {TIMEOUT}s }}\n") as broker:
+            crowd = broker.load(mode="hold", dialect="topic", subscribers=10_000)
+            while broker.metrics()["broker_websockets"] < 10_000:
+                time.sleep(0.2)
+            # All have answered once.
+            while broker.metrics()["broker_pings_total"] < 10_000:
+                time.sleep(0.2)
+            crowd.send_signal(signal.SIGSTOP)
+            before = broker.processor()
+            time.sleep(INTERVAL + TIMEOUT + 1)
+            cost.append(broker.processor() - before)
+            evicted.append(broker.metrics()['broker_disconnects_total{reason="dead"}'])
+            crowd.kill()
+            crowd.wait()
+    show(f"10,000 dead peers: evicted after interval + time-out + 1 s ({INTERVAL + TIMEOUT + 1} s)", evicted, "")
+    show("the same: CPU of PINGs and evictions", cost, "ms")
+
+
+def compressed(rounds):
+    for burst, messages in ((1, 100), (50, 1000)):
+        plain, small = [], []
+        with Broker("compression: { enabled: true }\nreactors: { count: 1 }\n") as broker:
+            for _ in range(rounds):
+                for compress, found in ((0, plain), (1, small)):
+                    found.append(broker.measure(subscribers=1000, size=1024, burst=burst, messages=messages,
+                                                warmup=2 * burst, compress=compress)["server"])
+        ratio = statistics.median(small) / statistics.median(plain)
+        print(f"| 1 KiB to 1,000, {burst} a turn: compressed × uncompressed, CPU a delivery | {ratio:.2f} "
+              f"({statistics.median(small) / 1000:.3g} and {statistics.median(plain) / 1000:.3g} µs) |", flush=True)
+
+
+def main():
+    known = {function.__name__: function for function in (connections, storm, dead, compressed)}
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", default=",".join(known), help="names of figures, with commas between")
+    arguments = parser.parse_args()
+    for program in (LOAD, BROKERD):
+        if not program.exists():
+            sys.exit(f"crowds: {program} is missing; make bench builds it")
+    print("| figure | value: median (quartiles) |\n|---|---|")
+    for name in arguments.only.split(","):
+        known[name](arguments.rounds)
+
+
+if __name__ == "__main__":
+    main()
