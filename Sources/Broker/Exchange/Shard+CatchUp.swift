@@ -17,11 +17,11 @@ extension Shard {
                 guard try catchUp(session, to: beginning.seq, &room) else { return }
                 guard set.beginnings.first?.filter == beginning.filter else { continue }
                 guard room > 0 else { return waitForTurn(session) }
-                var current = set.beginnings[0]
+                guard var current = set.beginnings.first else { return }
                 let isDone = Result { () throws(StorageError) in try advance(&current, session, &room) }
                 guard isKnown(session), set.beginnings.first?.filter == current.filter else { return }
                 // Also where the store fails in the middle: what has been sent is not sent again.
-                set.beginnings[0] = current
+                set.beginnings.replaceFirst(with: current)
                 guard try isDone.get() else { return waitForTurn(session) }
                 set.beginnings.removeFirst()
                 set.change(current.filter) { subscription in

@@ -12,7 +12,7 @@ extension Shard {
         guard session.client.identity.permissions.allowsSubscribe(to: filter) else {
             throw Refusal(.forbidden, "You may not subscribe to \(filter).")
         }
-        let isNew = set.subscription(at: filter) == nil
+        let isNew = !set.contains(filter)
         guard !isNew || set.count < settings.limits.subscriptionsPerClient else {
             counters.subscriptionLimit.add(1)
             throw Refusal(
@@ -28,7 +28,7 @@ extension Shard {
         // To a subscription of the same filter too, which is replaced only then.
         deliver(position.letters)
         guard isKnown(session) else { throw Refusal(.unavailable, "The connection is closed.") }
-        let old = set.remove(filter)
+        let old = isNew ? nil : set.remove(filter)
         if let old { release(old) }
         let subscription = Subscription(
             number: takeNumber(), filter: filter, position: old?.position ?? position.seq,

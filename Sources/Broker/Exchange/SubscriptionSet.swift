@@ -3,6 +3,8 @@ internal import WSTransport
 /// One subscription of a session.
 package struct Subscription {
     package let number: UInt32
+    /// Of the filter, so that a search need not compare names.
+    fileprivate let sketch: UInt32
     package let filter: TopicFilter
     /// Messages after this one are due to it.
     var position: UInt64
@@ -16,9 +18,36 @@ package struct Subscription {
     /// Losses up to this number have been announced.
     var lostUpTo: UInt64 = 0
 
+    init(
+        number: UInt32, filter: TopicFilter, position: UInt64, isDeaf: Bool, slow: SlowPolicy, usesHistory: Bool,
+        gap: Gap?
+    ) {
+        self.number = number
+        sketch = filter.sketch
+        self.filter = filter
+        self.position = position
+        self.isDeaf = isDeaf
+        self.slow = slow
+        self.usesHistory = usesHistory
+        self.gap = gap
+    }
+
+    /// Whether its session is not closed at once for falling behind.
+    fileprivate var isPatient: Bool { slow != .close || usesHistory }
+
     /// Whether a message is due to it.
     func isDue(_ message: Message, client: UInt64) -> Bool {
         message.seq > position && filter.matches(message.topic) && !(isDeaf && message.origin == client)
+    }
+}
+
+extension TopicFilter {
+    /// A number that two filters seldom share; equal ones always do.
+    fileprivate var sketch: UInt32 {
+        let name = name.utf8Span.span
+        var sketch = UInt32(truncatingIfNeeded: name.count)
+        for index in 0..<name.count { sketch = (sketch ^ UInt32(name[index])) &* 0x0100_0193 }
+        return sketch
     }
 }
 
@@ -31,7 +60,7 @@ package final class SubscriptionSet {
     /// What is to be shown before the subscriptions are live, oldest first.
     ///
     /// While there is any, the session is behind.
-    var beginnings: [Beginning] = []
+    var beginnings = BeginningQueue()
     var held = HeldMessages()
     var isBehind = false
     /// While it is behind, the number up to which everything due has been sent.
@@ -44,42 +73,62 @@ package final class SubscriptionSet {
     var isWaiting = false
     /// Whether it waits for the store to commit.
     var isWaitingForStore = false
-    /// Whether some subscription wants the newest messages only.
-    private(set) var hasLatest = false
+    /// How many subscriptions want the newest messages only.
+    private var latestCount: UInt32 = 0
+    /// How many do not have the session closed at once.
+    private var patientCount: UInt32 = 0
+    /// Whether something was dropped that is not announced yet.
+    private var hasGaps = false
 
     package init() {}
 
     package var count: Int { all.count }
 
-    package func subscription(at filter: TopicFilter) -> Subscription? { all.first { $0.filter == filter } }
+    /// Linear, as one client's subscriptions are few; but a step is the comparison of two numbers.
+    private func index(of filter: TopicFilter) -> Int? {
+        let sketch = filter.sketch
+        for index in all.indices where all[index].sketch == sketch && all[index].filter == filter { return index }
+        return nil
+    }
+
+    package func contains(_ filter: TopicFilter) -> Bool { index(of: filter) != nil }
+
+    package func subscription(at filter: TopicFilter) -> Subscription? { index(of: filter).map { all[$0] } }
+
+    /// Whether some subscription wants the newest messages only.
+    var hasLatest: Bool { latestCount > 0 }
 
     /// Whether the session is not closed at once for falling behind.
-    var isPatient: Bool { all.contains { $0.slow != .close || $0.usesHistory } }
+    var isPatient: Bool { patientCount > 0 }
 
     func add(_ subscription: Subscription) {
         all.append(subscription)
-        hasLatest = hasLatest || subscription.slow == .latest
+        if subscription.slow == .latest { latestCount += 1 }
+        if subscription.isPatient { patientCount += 1 }
+        if subscription.gap != nil { hasGaps = true }
     }
 
     func remove(_ filter: TopicFilter) -> Subscription? {
-        guard let index = all.firstIndex(where: { $0.filter == filter }) else { return nil }
-        beginnings.removeAll { $0.filter == filter }
+        guard let index = index(of: filter) else { return nil }
+        beginnings.removeAll(of: filter)
         let removed = all.remove(at: index)
-        hasLatest = all.contains { $0.slow == .latest }
+        if removed.slow == .latest { latestCount -= 1 }
+        if removed.isPatient { patientCount -= 1 }
         return removed
     }
 
     func removeAll() -> [Subscription] {
         defer {
             all = []
-            beginnings = []
+            (latestCount, patientCount, hasGaps) = (0, 0, false)
+            beginnings = BeginningQueue()
             held.removeAll()
         }
         return all
     }
 
     func change(_ filter: TopicFilter, _ body: (inout Subscription) -> Void) {
-        guard let index = all.firstIndex(where: { $0.filter == filter }) else { return }
+        guard let index = index(of: filter) else { return }
         body(&all[index])
     }
 
@@ -106,6 +155,7 @@ package final class SubscriptionSet {
         guard due.allSatisfy({ all[$0].slow != .close }) else { return false }
         for index in due {
             let gap = Gap(since: message.seq - 1, seq: message.seq, missed: 1)
+            hasGaps = true
             if all[index].gap == nil { all[index].gap = gap } else { all[index].gap?.merge(gap) }
         }
         return true
@@ -113,6 +163,8 @@ package final class SubscriptionSet {
 
     /// Takes what was dropped, to be announced.
     func takeGaps() -> [(filter: TopicFilter, gap: Gap)] {
+        guard hasGaps else { return [] }
+        hasGaps = false
         var gaps: [(TopicFilter, Gap)] = []
         for index in all.indices {
             guard let gap = all[index].gap else { continue }

@@ -78,7 +78,10 @@ final class JSONSession: ClientSocket {
         _ filters: [TopicFilter], _ id: [UInt8]?, _ options: SubscribeOptions
     ) throws(Refusal) {
         // All or nothing: what is certain to be refused is refused before anything is changed.
-        let new = Set(filters).filter { subscriptions.subscription(at: $0) == nil }.count
+        let new =
+            filters.count > 1
+            ? Set(filters).filter { !subscriptions.contains($0) }.count
+            : filters.first.map { subscriptions.contains($0) ? 0 : 1 } ?? 0
         let most = shard.settings.limits.subscriptionsPerClient
         guard subscriptions.count + new <= most else {
             shard.counters.subscriptionLimit.add(1)
@@ -104,7 +107,7 @@ final class JSONSession: ClientSocket {
     }
 
     private func unsubscribe(_ filters: [TopicFilter], _ id: [UInt8]?) throws(Refusal) {
-        for filter in filters where subscriptions.subscription(at: filter) == nil {
+        for filter in filters where !subscriptions.contains(filter) {
             throw Refusal(.notFound, "There is no subscription to \(filter).")
         }
         for filter in filters { _ = shard.unsubscribe(self, from: filter) }
