@@ -40,6 +40,7 @@ build: ## Build brokerd and brokerctl, optimised
 test-swift: ## Run the Swift tests
 	$(SWIFT) build --build-tests -j $(JOBS)
 	$(SWIFT) test --skip-build -j $(JOBS)
+	$(PYTHON) Tests/Process/io_uring.py EPERM $(SWIFT) test --skip-build -j $(JOBS) --filter WSTransportTests
 
 examples: ## Build the example programs, which the tests of the real processes use
 	$(SWIFT) build -c release -j $(JOBS) $(EXAMPLES)

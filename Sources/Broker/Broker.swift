@@ -32,6 +32,9 @@ package final class Broker {
     /// Opens the store, binds every address and starts to serve.
     package init(_ settings: Settings) throws(BrokerError) {
         if let refusal = settings.refusalToListen() { throw BrokerError(refusal) }
+        if let obstacle = ReactorBackend(settings.reactors.backend).obstacle {
+            throw BrokerError("reactors.backend: io_uring is not to be had here: \(obstacle)")
+        }
         certificates = try Certificates(settings.listen)
         let store = try Self.openStore(settings)
         movedAside = store.movedAside

@@ -18,7 +18,9 @@ struct ReactorPlan: Sendable {
     ///
     /// The reactor's own thread.
     func make() throws(Errno) -> Reactor {
-        let reactor = try Reactor(index: index, counters: transport, remote: remotes[index])
+        let reactor = try Reactor(
+            index: index, counters: transport, remote: remotes[index],
+            backend: ReactorBackend(settings.reactors.backend))
         let shard = Shard(
             reactor: reactor, sequencer: sequencer, store: store, settings: settings, counters: counters)
         shard.movedAside = facts.movedAside
@@ -54,5 +56,17 @@ struct ReactorPlan: Sendable {
             shard.stopActions.append { server.stop() }
         }
         return reactor
+    }
+}
+
+extension ReactorBackend {
+    /// What the configuration names.
+    init(_ backend: Settings.Reactors.Backend) {
+        self =
+            switch backend {
+            case .auto: .auto
+            case .epoll: .epoll
+            case .ioUring: .ioUring
+            }
     }
 }

@@ -35,7 +35,7 @@ struct StatusCommand: AsyncParsableCommand {
             ("state", isReady ? "ready" : "not ready"),
             ("running", Quantity.span(seconds: try status.integer("uptimeSeconds", as: Int.self) ?? 0)),
             ("listening", try status.strings("listen")?.joined(separator: ", ") ?? "-"),
-            ("reactors", try count("reactors")),
+            ("reactors", "\(try count("reactors")), which send by \(try status.string("backend") ?? "-")"),
             ("connections", try count("connections")),
             ("clients", try count("clients")),
             ("subscriptions", try count("subscriptions")),

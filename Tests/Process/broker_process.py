@@ -42,7 +42,7 @@ class Broker:
     """One data directory and port, and the brokerd that serves them; it can be killed and started again."""
 
     def __init__(self, directory, config=None, arguments=(), port=None, configured_listen=False,
-                 environment=None, limits=None):
+                 environment=None, limits=None, wrapper=()):
         self.directory = Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
         self.data = self.directory / "data"
@@ -53,6 +53,8 @@ class Broker:
         self.environment = dict(environment or {})
         # What the kernel grants the process: {resource.RLIMIT_…: count}.
         self.limits = dict(limits or {})
+        # What is put before the command.
+        self.wrapper = list(wrapper)
         if config is not None:
             self.config_file = self.directory / "broker.yaml"
             self.config_file.write_text(config)
@@ -67,7 +69,7 @@ class Broker:
     # Its life
 
     def command(self):
-        command = [BROKERD, "--data-dir", str(self.data)]
+        command = [*self.wrapper, BROKERD, "--data-dir", str(self.data)]
         if not self.configured_listen:
             command += ["--listen", f"127.0.0.1:{self.port}"]
         if self.config_file:

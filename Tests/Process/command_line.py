@@ -17,11 +17,11 @@ def run_control(*arguments, input=None, timeout=ANSWER_DEADLINE):
         **({"stdin": subprocess.DEVNULL} if input is None else {"input": input}))
 
 
-def run_brokerd(*arguments, cwd, deadline=START_DEADLINE):
+def run_brokerd(*arguments, cwd, deadline=START_DEADLINE, wrapper=()):
     """Runs a brokerd that is expected to end by itself; returns it with all it printed."""
     try:
         return subprocess.run(
-            [BROKERD, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            [*wrapper, BROKERD, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             cwd=cwd, timeout=deadline, text=True)
     except subprocess.TimeoutExpired as expired:
         raise AssertionError(f"brokerd {arguments} went on running; it printed {expired.output!r}") from None

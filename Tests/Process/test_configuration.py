@@ -59,7 +59,6 @@ def test_all_errors_come_at_once_with_their_places(tmp_path):
         ("access: { users: users.txt }\n", "access.users"),
         ("access: { jwt: { keys: keys.json } }\n", "access.jwt"),
         ('access: { rules: [ { user: ann, publish: ["#"] } ] }\n', "access.rules"),
-        ("reactors: { backend: io_uring }\n", "reactors.backend"),
     ])
 def test_what_comes_later_is_refused_not_ignored(tmp_path, text, key):
     done, file = check(tmp_path, text)

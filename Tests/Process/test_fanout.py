@@ -11,17 +11,19 @@ import time
 import pytest
 import websockets
 
+import io_uring
+
 CONNECTIONS = int(os.environ.get("BROKER_FANOUT_CONNECTIONS", "500"))
 MESSAGES = int(os.environ.get("BROKER_FANOUT_MESSAGES", "100"))
 # Seconds for the whole delivery; the test's own client is the slow part.
 DEADLINE = 30 + CONNECTIONS * MESSAGES / 2000
 
 
-@pytest.fixture
-def broker(start_broker):
+@pytest.fixture(params=io_uring.backends())
+def broker(start_broker, request):
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    yield start_broker("reactors: { count: 2 }\nkeepalive: { interval: 120s }\n")
+    yield start_broker(f"reactors: {{ count: 2, backend: {request.param} }}\nkeepalive: {{ interval: 120s }}\n")
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 

@@ -35,6 +35,7 @@ package struct BrokerFacts: Sendable {
             writer.endArray()
             writer.member("dataDirectory", dataDirectory)
             writer.member("reactors", figures.reactors.count)
+            writer.member("backend", figures.backend)
             writer.member("connections", figures.connections)
             writer.member("clients", figures.sum { (counters: ShardCounters) in counters.clients.current })
             writer.member("subscriptions", figures.sum { (counters: ShardCounters) in counters.subscriptions.current })

@@ -89,16 +89,19 @@ package struct Settings: Sendable, Equatable {
     package struct Reactors: Sendable, Equatable {
         /// The number of loops, each with its thread; `nil`: one per core.
         package var count: Int?
-        /// How a loop waits for the kernel.
+        /// How a loop gives the kernel what a turn has brought.
         package var backend = Backend.auto
 
         package init() {}
 
-        /// A kernel interface to wait on.
+        /// A kernel interface to send by; what comes is waited for by epoll in any case.
         package enum Backend: String, Sendable, CaseIterable {
-            /// The best that this version has.
+            /// The one that measures better, as far as the kernel has it.
             case auto
+            /// A call for each connection.
             case epoll
+            /// One call for many connections.
+            case ioUring = "io_uring"
         }
     }
 

@@ -102,11 +102,7 @@ struct SettingsDecoder {
     private mutating func decodeReactors(_ section: ConfigurationSection) {
         let count = ConfigurationValue<Int>.count(1...256).or("auto", listed: "auto")
         decoder.decode(section, "count", count, into: &settings.reactors.count)
-        if let node = section.value(of: "backend"), case .scalar("io_uring", _) = node.content {
-            decoder.failUnavailable(node, "reactors.backend")
-        } else {
-            decoder.decode(section, "backend", .choice, into: &settings.reactors.backend)
-        }
+        decoder.decode(section, "backend", .choice, into: &settings.reactors.backend)
     }
 
     private mutating func decodeLimits(_ section: ConfigurationSection) {

@@ -28,6 +28,11 @@ package final class Figures: Sendable {
 
     func sum(_ counter: (ShardCounters) -> Int) -> Int { shards.reduce(0) { $0 + counter($1) } }
 
+    /// What the reactors send by: `io_uring`, or `epoll` where one of them has a `send` for each connection.
+    package var backend: String {
+        sum { (counters: ReactorCounters) in counters.rings.current } == reactors.count ? "io_uring" : "epoll"
+    }
+
     /// Sockets open now.
     package var connections: Int { sum { (counters: ReactorCounters) in counters.connections.current } }
 
@@ -57,6 +62,10 @@ package final class Figures: Sendable {
 
     private func connections(_ text: inout PrometheusText) {
         func sum(_ counter: (ReactorCounters) -> Int) -> Int { self.sum(counter) }
+        let rings = sum { $0.rings.current }
+        text.add(
+            "broker_reactors", .gauge, "Event loops, by how they send.",
+            [("{backend=\"epoll\"}", reactors.count - rings), ("{backend=\"io_uring\"}", rings)])
         text.add("broker_connections", .gauge, "Sockets open now.", connections)
         text.add("broker_websockets", .gauge, "WebSockets open now.", sum { $0.webSockets.current })
         text.add("broker_connections_accepted_total", .counter, "Sockets accepted.", sum { $0.accepted.current })

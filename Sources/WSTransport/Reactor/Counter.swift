@@ -32,6 +32,8 @@ package final class ReactorCounters: Sendable {
     package let receivedBytes = Counter()
     /// Times the kernel was given something to send.
     package let sends = Counter()
+    /// 1: it sends by io_uring.
+    package let rings = Counter()
     /// Times accepting paused because descriptors or memory ran out.
     package let acceptPauses = Counter()
     /// TLS handshakes that were done, and those that failed.

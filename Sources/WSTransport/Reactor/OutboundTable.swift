@@ -162,8 +162,64 @@ extension Segment {
     struct Remainder {
         let slot: UInt32
         let segment: Segment
-        /// How much of it the socket has taken, in bytes.
+        /// How much of it the socket has taken, in bytes; below 0: nobody knows, so nothing can be sent any more.
         let sent: Int
+    }
+
+    /// Sends by `ring` to the connections put aside, but for those that must be asked.
+    ///
+    /// - Parameters:
+    ///   - rest: gets what sockets did not take.
+    ///   - chunks: those that the segments name.
+    /// - Returns: how many must be asked; they are left, at the list's beginning, for ``sendDirectly(from:to:chunks:)``.
+    func send(
+        _ count: Int, by ring: inout SendRing, chunks: borrowing ContiguousArray<FrameChunk>, rest: inout [Remainder]
+    ) -> Int {
+        var known: UInt64 = 0
+        var base = unsafe UnsafeRawPointer(slots)
+        var asked = 0
+        for index in 0..<count {
+            let slot = unsafe flushing[index]
+            let place = unsafe slots + Int(slot)
+            let tail = unsafe place.pointee.tail
+            let end = UInt32(truncatingIfNeeded: tail)
+            guard end != 0 else { continue }
+            let descriptor = unsafe place.pointee.descriptor
+            guard descriptor >= 0 else {
+                unsafe flushing[asked] = slot
+                asked &+= 1
+                continue
+            }
+            unsafe place.pointee.tail = tail & ~OutboundSlot.position
+            let chunk = (tail & OutboundSlot.position) >> 32
+            if chunk != known {
+                known = chunk
+                unsafe base = UnsafeRawPointer(chunks[Int(truncatingIfNeeded: chunk) &- 1].base)
+            }
+            let start = unsafe place.pointee.start
+            unsafe ring.put(base + Int(start), end &- start, to: descriptor, tag: slot)
+            if ring.isFull { run(&ring, chunks, &rest) }
+        }
+        run(&ring, chunks, &rest)
+        return asked
+    }
+
+    private func run(
+        _ ring: inout SendRing, _ chunks: borrowing ContiguousArray<FrameChunk>, _ rest: inout [Remainder]
+    ) {
+        ring.run { incomplete in
+            unsafe slots[Int(incomplete.tag)].descriptor = -1
+            for index in chunks.indices {
+                let offset = unsafe incomplete.bytes - UnsafeRawPointer(chunks[index].base)
+                guard offset >= 0, offset < chunks[index].capacity else { continue }
+                let segment = Segment(
+                    chunk: UInt32(truncatingIfNeeded: index), offset: UInt32(truncatingIfNeeded: offset),
+                    count: UInt32(truncatingIfNeeded: incomplete.count))
+                // As below: an error comes again when the connection sends.
+                let sent = incomplete.result == SendRing.unknown ? -1 : max(0, incomplete.result)
+                return rest.append(Remainder(slot: incomplete.tag, segment: segment, sent: sent))
+            }
+        }
     }
 
     /// Sends to the connections put aside from `index` on, up to the first that must be asked or takes only a part.

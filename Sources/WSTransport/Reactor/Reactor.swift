@@ -28,7 +28,16 @@ internal import Synchronization
     /// Where the TLS of its connections passes through; made for the first of them.
     private(set) lazy var tlsPipe = TLSPipe()
 
+    /// From how many connections with something to send on one call for all of them costs less than a `send` for each.
+    ///
+    /// Measured: at 2 both cost the same, at 4 the ring 12 % less, at 64 and more 20 to 30 %.
+    package var ringMinimum = 4
+
     private let epoll: Epoll
+    /// `nil`: there is none, and each connection has a `send` of its own.
+    private var ring: SendRing?
+    /// Whether one is to be made by the thread that takes the turns.
+    private var needsRing: Bool
     private var arena = FrameArena()
     private var outbound = OutboundTable()
     private var connections: ContiguousArray<StreamConnection?> = []
@@ -51,13 +60,16 @@ internal import Synchronization
     /// How often one turn looks for tasks that its own tasks have posted.
     private static let drainRounds = 8
 
-    package init(index: Int, counters: ReactorCounters, remote: Remote) throws(Errno) {
+    package init(
+        index: Int, counters: ReactorCounters, remote: Remote, backend: ReactorBackend = .auto
+    ) throws(Errno) {
         self.index = index
         self.counters = counters
         self.remote = remote
         unsafe readBytes = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 * 1024, alignment: 16)
         unsafe events = .allocate(capacity: 512)
         epoll = try Epoll()
+        needsRing = backend.wantsRing
         try epoll.add(remote.rawDescriptor, for: .readable, token: Self.wakeupToken)
         drains.append { [unowned self, mailbox = remote.tasks] in
             for task in mailbox.drain() { task(self) }
@@ -86,6 +98,7 @@ internal import Synchronization
     ///
     /// For those who count what a turn costs; ``run()`` is a loop around it.
     package func turn() {
+        if needsRing { makeRing() }
         var count = 0
         do throws(Errno) {
             count = try unsafe epoll.wait(events, milliseconds: patience())
@@ -160,12 +173,36 @@ internal import Synchronization
     private func flush() {
         while outbound.hasDirty {
             let count = outbound.takeDirty()
+            let left = count >= ringMinimum ? flushByRing(count) : count
             var index = 0
-            while let rest = outbound.sendDirectly(from: &index, to: count, chunks: arena.chunks) {
+            while let rest = outbound.sendDirectly(from: &index, to: left, chunks: arena.chunks) {
                 connections[Int(rest.slot)]?.flushTurn(rest.segment, sent: rest.sent)
             }
             counters.sends.add(count)
         }
+    }
+
+    /// Returns how many are left for the other way.
+    private func flushByRing(_ count: Int) -> Int {
+        guard var ring = ring.take() else { return count }
+        var rest: [OutboundTable.Remainder] = []
+        let left = outbound.send(count, by: &ring, chunks: arena.chunks, rest: &rest)
+        if ring.isBroken { counters.rings.set(0) } else { self.ring = consume ring }
+        for part in rest {
+            if part.sent < 0 {
+                connections[Int(part.slot)]?.reset()
+            } else {
+                connections[Int(part.slot)]?.flushTurn(part.segment, sent: part.sent)
+            }
+        }
+        return left
+    }
+
+    /// Where the kernel has no memory for it, each connection has its `send`.
+    private func makeRing() {
+        needsRing = false
+        ring = try? SendRing()
+        counters.rings.set(ring == nil ? 0 : 1)
     }
 
     private func disposeReleased() {

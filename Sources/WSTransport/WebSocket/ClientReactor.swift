@@ -9,7 +9,7 @@ enum ClientReactor {
     private static func start() -> Result<Remote, Errno> {
         do throws(Errno) {
             let remote = try Remote()
-            let reactor = try Reactor(index: 0, counters: ReactorCounters(), remote: remote)
+            let reactor = try Reactor(index: 0, counters: ReactorCounters(), remote: remote, backend: .epoll)
             _ = try startThread(named: "ws-client") { reactor.run() }
             return .success(remote)
         } catch {

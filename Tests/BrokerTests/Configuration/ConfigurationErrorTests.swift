@@ -104,7 +104,7 @@ extension ConfigurationErrorTests {
         Row(
             "compression: { minimum: few }",
             "1:25: compression.minimum: expected a size such as 1MiB, from 0 to 1GiB, found \"few\""),
-        Row("reactors: { backend: kqueue }", "1:22: reactors.backend: expected auto or epoll, found \"kqueue\""),
+        Row("reactors: { backend: kqueue }", "1:22: reactors.backend: expected one of auto, epoll, io_uring, found \"kqueue\""),
         Row(
             "access: { anonymous: }",
             "1:22: access.anonymous: expected a mapping of publish and subscribe, found nothing"),
@@ -374,6 +374,5 @@ extension ConfigurationErrorTests {
         Row("access:\n  jwt: { keys: k.json }", "2:8: access.jwt: not available in this version"),
         Row("access:\n  jwt: {}", "2:8: access.jwt: not available in this version"),
         Row("access: { rules: [{ user: a }] }", "1:18: access.rules: not available in this version"),
-        Row("reactors:\n  backend: io_uring", "2:12: reactors.backend: not available in this version"),
     ]
 }

@@ -52,6 +52,7 @@ final class ExchangeHouse {
         inbox = sequencer.join(log, shard: -1)
         for index in order {
             let reactor = try Reactor(index: index, counters: ReactorCounters(), remote: remotes[index])
+            reactor.ringMinimum = 1
             let shard = Shard(
                 reactor: reactor, sequencer: sequencer, store: store, settings: settings, counters: counters[index])
             // Nobody else refers to either from here on.

@@ -17,6 +17,7 @@ final class LoopbackServer: Sendable {
         port = Socket.localAddress(descriptor.rawValue)?.port ?? 0
         remote = try Remote()
         let reactor = try Reactor(index: 0, counters: ReactorCounters(), remote: remote)
+        reactor.ringMinimum = 1
         reactor.attachment = try configure(reactor, descriptor)
         // Nobody else refers to the reactor from here on.
         nonisolated(unsafe) let owned = reactor

@@ -17,9 +17,11 @@ final class ReactorThread: Sendable {
 
     private let thread: ThreadHandle
 
-    init() throws {
+    /// By io_uring, where the kernel has it, also what is for one connection only.
+    init(backend: ReactorBackend = .auto) throws {
         remote = try Remote()
-        let reactor = try Reactor(index: 0, counters: counters, remote: remote)
+        let reactor = try Reactor(index: 0, counters: counters, remote: remote, backend: backend)
+        reactor.ringMinimum = 1
         reactor.attachment = Stage()
         // Nobody else refers to the reactor from here on.
         nonisolated(unsafe) let owned = reactor

@@ -1,0 +1,75 @@
+internal import CLinux
+internal import Glibc
+internal import Synchronization
+
+extension SendRing {
+    /// Why there is no ring: half a sentence.
+    package struct Unavailable: Error, Sendable, CustomStringConvertible {
+        package let description: String
+    }
+
+    /// What the kernel answered when a ring was made, once in this process, and two sends went through it.
+    ///
+    /// - Returns: whether the ring is one of those that were measured to cost less than a `send` for each socket.
+    package static let availability: Result<Bool, Unavailable> = {
+        // On a thread that ends with it: the end of a ring interrupts what waits on a thread that has used it.
+        let answer = Mutex<Result<Bool, Unavailable>>(.failure(Unavailable(.wouldBlock)))
+        do throws(Errno) {
+            try startThread(named: "io_uring-probe") { answer.withLock { $0 = probe() } }.join()
+        } catch {
+            return .failure(Unavailable(error))
+        }
+        return answer.withLock { $0 }
+    }()
+
+    private static func probe() -> Result<Bool, Unavailable> {
+        do throws(Errno) {
+            var ring = try SendRing()
+            return try ring.works()
+                ? .success(ring.isModern) : .failure(Unavailable(description: "the kernel has one whose sends fail"))
+        } catch {
+            return .failure(Unavailable(error))
+        }
+    }
+
+    /// Whether a socket with room takes its bytes, and one without says so at once.
+    private mutating func works() throws(Errno) -> Bool {
+        var ends: [Int32] = [-1, -1]
+        let type = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue)
+        _ = try valueOrErrno { unsafe socketpair(AF_UNIX, type, 0, &ends) }
+        let near = FileDescriptor(adopting: ends[0])
+        let far = FileDescriptor(adopting: ends[1])
+        let filling = [UInt8](repeating: 0, count: 1 << 16)
+        unsafe filling.withUnsafeBytes { bytes in
+            while unsafe (try? near.send(bytes)) ?? 0 > 0 {}
+        }
+        var isRefused = false
+        var isElse = false
+        var answer: [UInt8] = [0]
+        unsafe [UInt8(1)].withUnsafeBytes { bytes in
+            guard let byte = bytes.baseAddress else { return }
+            unsafe put(byte, 1, to: near.rawValue, tag: 0)
+            unsafe put(byte, 1, to: far.rawValue, tag: 1)
+            run { incomplete in
+                if incomplete.tag == 0, incomplete.result == Int(-EAGAIN) { isRefused = true } else { isElse = true }
+            }
+        }
+        guard isRefused, !isElse, !isBroken else { return false }
+        unsafe answer.withUnsafeMutableBytes { unsafe _ = try? near.read(into: $0) }
+        return answer == [1]
+    }
+}
+
+extension SendRing.Unavailable {
+    init(_ error: Errno) {
+        let reason =
+            switch error.rawValue {
+            case EPERM, EACCES:
+                "the kernel forbids it (kernel.io_uring_disabled, or the rules of the container)"
+            case ENOSYS: "the kernel has none, or hides it"
+            case ENOMEM: "the kernel gives no memory for it (the limit of locked memory, ulimit -l)"
+            default: "the kernel refuses it"
+            }
+        description = "\(reason): \(error)"
+    }
+}

@@ -1,0 +1,143 @@
+"""Contract §6, `reactors.backend`: which one sends, what is said where there is no io_uring, and that both deliver the same."""
+
+import asyncio
+import json
+import random
+
+import pytest
+import websockets
+
+import io_uring
+from broker_process import free_port
+from certificates import Authority
+from command_line import run_brokerd
+from raw_websocket import ConnectionEnded
+from secure_broker import client_context
+
+
+def configured(backend, count=1):
+    return f"reactors: {{ count: {count}, backend: {backend} }}\n"
+
+
+def in_use(broker):
+    """What the broker says that it sends by."""
+    status = broker.control_json("status")
+    samples = broker.metrics()
+    reactors = {name: samples[f'broker_reactors{{backend="{name}"}}'] for name in ("epoll", "io_uring")}
+    other = {"epoll": "io_uring", "io_uring": "epoll"}[status["backend"]]
+    assert reactors == {status["backend"]: status["reactors"], other: 0}
+    assert f"send by {status['backend']}\n" in broker.control("status").stdout.decode()
+    return status["backend"]
+
+
+def deliver(broker, subscribers=40):
+    """Everybody gets what is published, in order."""
+    sockets = [broker.topic_socket("all") for _ in range(subscribers)]
+    for number in range(20):
+        broker.publish("all", f"message {number}")
+    for socket in sockets:
+        assert [socket.receive_text() for _ in range(20)] == [f"message {number}" for number in range(20)]
+
+
+@pytest.mark.parametrize("backend", io_uring.backends())
+def test_what_is_chosen_is_used(start_broker, backend):
+    broker = start_broker(configured(backend, count=2))
+    assert in_use(broker) == backend
+    deliver(broker)
+
+
+def test_auto_takes_the_better_one_of_those_there_are(start_broker):
+    broker = start_broker(configured("auto"))
+    assert in_use(broker) == io_uring.backends()[-1]
+    deliver(broker)
+
+
+@pytest.mark.parametrize("answer", ["EPERM", "ENOSYS"])
+@pytest.mark.parametrize("backend", ["auto", "epoll"])
+def test_where_there_is_none_epoll_serves(start_broker, answer, backend):
+    broker = start_broker(configured(backend), wrapper=io_uring.without(answer))
+    assert in_use(broker) == "epoll"
+    deliver(broker)
+
+
+@pytest.mark.parametrize("answer, words", [("EPERM", "the kernel forbids it"), ("ENOSYS", "the kernel has none")])
+def test_who_insists_is_told_why_it_cannot_be(tmp_path, answer, words):
+    file = tmp_path / "broker.yaml"
+    file.write_text(configured("io_uring"))
+    arguments = ("--config", str(file), "--data-dir", str(tmp_path / "data"), "--listen", f"127.0.0.1:{free_port()}")
+    done = run_brokerd(*arguments, cwd=tmp_path, wrapper=io_uring.without(answer))
+    assert done.returncode == 1, done
+    assert f"reactors.backend: io_uring is not to be had here: {words}" in done.stdout
+    # The file itself is right.
+    assert run_brokerd(*arguments, "--check", cwd=tmp_path, wrapper=io_uring.without(answer)).returncode == 0
+
+
+@pytest.mark.parametrize("backend", io_uring.backends())
+def test_a_broadcast_to_all_kinds_of_readers(start_broker, tmp_path, backend):
+    """Plain, encrypted and compressed ones, readers that stop for a while, and such as go in the middle."""
+    authority = Authority(tmp_path / "authority")
+    identity = authority.sign("server")
+    ports = [free_port(), free_port()]
+    broker = start_broker(
+        configured(backend, count=2) + "compression: { enabled: true, minimum: 0 }\nlimits: { pending: 64MiB }\n"
+        f"listen:\n  - address: 127.0.0.1:{ports[0]}\n  - address: 127.0.0.1:{ports[1]}\n"
+        f"    tls: {{ certificate: {identity.certificate}, key: {identity.key} }}\n",
+        port=ports[0], configured_listen=True)
+    numbers = random.Random(backend)
+    count = 150
+    texts = [f"{number} " + "x" * numbers.randrange(40_000) for number in range(count)]
+    context = client_context(authority)
+
+    def connect(kind):
+        secure = kind == "tls"
+        return websockets.connect(
+            f"{'wss' if secure else 'ws'}://localhost:{ports[secure]}/t/all", ssl=context if secure else None,
+            compression="deflate" if kind == "compressed" else None, max_size=None,
+            max_queue=None if kind != "slow" else 1)
+
+    async def read(kind, socket, half, more):
+        received = []
+        while len(received) < count:
+            received.append(await socket.recv())
+            if len(received) == count // 2 and kind in ("slow", "leaving"):
+                half.release()
+                if kind == "leaving":
+                    return socket.transport.abort()
+                await more.wait()
+        assert received == texts, kind
+        return await socket.close()
+
+    async def run():
+        kinds = ["plain"] * 60 + ["tls"] * 15 + ["compressed"] * 15 + ["slow"] * 10 + ["leaving"] * 10
+        numbers.shuffle(kinds)
+        half, more = asyncio.Semaphore(0), asyncio.Event()
+        readers = [asyncio.create_task(read(kind, await connect(kind), half, more)) for kind in kinds]
+        publisher = await websockets.connect(f"ws://localhost:{ports[0]}/ws", max_queue=None)
+        for text in texts:
+            await publisher.send(json.dumps({"op": "publish", "topic": "all", "data": text}))
+        for _ in range(20):
+            await half.acquire()
+        more.set()
+        await asyncio.gather(*readers)
+        await publisher.close()
+
+    asyncio.run(asyncio.wait_for(run(), 120))
+    assert in_use(broker) == backend
+
+
+@pytest.mark.parametrize("backend", io_uring.backends())
+def test_a_reader_that_takes_nothing_harms_nobody(start_broker, backend):
+    broker = start_broker(configured(backend) + "limits: { pending: 64KiB }\n")
+    stalled = [broker.topic_socket("flood", receive_buffer=4096) for _ in range(5)]
+    readers = [broker.session() for _ in range(5)]
+    for reader in readers:
+        reader.subscribe("flood")
+    for number in range(300):
+        broker.publish("flood", f"{number} " + "y" * 20_000)
+        for reader in readers:
+            assert reader.expect("message")["data"].startswith(f"{number} ")
+    for socket in stalled:
+        with pytest.raises(ConnectionEnded):
+            while True:
+                socket.receive_text()
+    assert broker.metrics()['broker_disconnects_total{reason="slow"}'] == len(stalled)
