@@ -104,7 +104,9 @@ extension ConfigurationErrorTests {
         Row(
             "compression: { minimum: few }",
             "1:25: compression.minimum: expected a size such as 1MiB, from 0 to 1GiB, found \"few\""),
-        Row("reactors: { backend: kqueue }", "1:22: reactors.backend: expected one of auto, epoll, io_uring, found \"kqueue\""),
+        Row(
+            "reactors: { backend: kqueue }",
+            "1:22: reactors.backend: expected one of auto, epoll, io_uring, found \"kqueue\""),
         Row(
             "access: { anonymous: }",
             "1:22: access.anonymous: expected a mapping of publish and subscribe, found nothing"),
