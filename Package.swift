@@ -24,6 +24,7 @@ let package = Package(
     name: "broker",
     products: [
         .library(name: "WSTransport", targets: ["WSTransport"]),
+        .library(name: "WSTransportCoding", targets: ["WSTransportCoding"]),
         .executable(name: "brokerd", targets: ["brokerd"]),
         .executable(name: "brokerctl", targets: ["brokerctl"]),
     ],
@@ -38,6 +39,7 @@ let package = Package(
         .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
         .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         .target(name: "WSTransport", dependencies: ["CLinux", "COpenSSL", "CZlib"], swiftSettings: strict),
+        .target(name: "WSTransportCoding", dependencies: ["WSTransport"], swiftSettings: strict),
         .target(name: "Broker", dependencies: ["WSTransport", "CLMDB", "CYAML"], swiftSettings: strict),
         .executableTarget(
             name: "brokerd",
@@ -55,9 +57,12 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "WSTransportTests", dependencies: ["WSTransport"], exclude: ["Vectors"], swiftSettings: relaxed),
+        .testTarget(
+            name: "WSTransportCodingTests", dependencies: ["WSTransport", "WSTransportCoding"], exclude: ["Vectors"],
+            swiftSettings: relaxed),
         .testTarget(name: "BrokerTests", dependencies: ["Broker", "WSTransport"], swiftSettings: relaxed),
         .testTarget(
-            name: "FuzzTests", dependencies: ["Broker", "WSTransport"], path: "Tests/Fuzz",
+            name: "FuzzTests", dependencies: ["Broker", "WSTransport", "WSTransportCoding"], path: "Tests/Fuzz",
             exclude: ["corpus", "make_corpus.py"], swiftSettings: relaxed),
         .testTarget(name: "LoadTests", dependencies: ["Load"], swiftSettings: relaxed),
         .testTarget(name: "TidyTests", swiftSettings: relaxed),

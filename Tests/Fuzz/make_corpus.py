@@ -11,6 +11,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 VECTORS = HERE.parent / "WSTransportTests/Vectors"
+CODING_VECTORS = HERE.parent / "WSTransportCodingTests/Vectors"
 KEY = bytes.fromhex("37fa213d")
 LONGEST = 300
 
@@ -141,9 +142,33 @@ def topics():
     yield b"".join(orders) + bytes([3, 1, 0, 1]) + bytes([2, 10, 3, 0, 1])
 
 
+# Members of the target's types, in MessagePack's smallest forms.
+PACKED = [
+    "82a57472757468c3a5736d616c6cd080", "82a56c61726765cfffffffffffffffffa477696465d3ffffffff7fffffff",
+    "83a673696e676c65ca3fc00000a6646f75626c65cb3fb999999999999aa474657874a3c3bc61", "82a56279746573c4020102a464617461930102ccff",
+    "82a464617465d6ff00000001a66d6f6d656e74c70cff3b9ac9ffffffffffffffffff", "82a375726ca8687474703a2f2f61a36f776ed40501",
+    "82a86e756d6265726564820102a23035d1ff00a56e616d656482a161c0a162810102", "81a46c6973749281a46c69737490c0",
+    "81a5736861706581a470616972 82a25f3081a46c65616681a25f3005a5726967687481a46d616e7981a25f309181a46c65616680",
+    "81a470616972 82a25f3081a46c65616680a5726967687481a46d616e7981a25f3090", "9281a46c656166 81a25f30c0c0", "820192a161a16202 90",
+    "9501c0029103 81a161920102", "9501c00293030405 81a161 91cb7ff8000000000000", "82a16101a16102", "8201a161a13101", "81c001"]
+
+
+def packed():
+    for case in json.loads((CODING_VECTORS / "messagepack.json").read_text()):
+        pieces = b"".join(payload(word) for word in case["bytes"].split())
+        yield b"\x40" + pieces
+        if len(pieces) < 20:
+            yield b"\x04\x92" + pieces * 2
+    for digits in PACKED:
+        yield b"\x40" + bytes.fromhex(digits)
+    yield b"\x0a" + b"\x91" * 10 + b"\x90"
+    yield b"\xff" + b"\x81\xa4many\x81\xa2_0\x91" * 20 + b"\x81\xa4leaf\x80"
+
+
 CORPORA = {
     "FuzzFrames": frames, "FuzzDeflate": deflate, "FuzzHead": heads, "FuzzChunked": chunked, "FuzzAnswer": answers,
-    "FuzzRequest": requests, "FuzzClose": closes, "FuzzJSON": json_texts, "FuzzMessage": streams, "FuzzTopics": topics}
+    "FuzzRequest": requests, "FuzzClose": closes, "FuzzJSON": json_texts, "FuzzMessage": streams, "FuzzMessagePack": packed,
+    "FuzzTopics": topics}
 
 
 def main():

@@ -30,6 +30,10 @@ enum Layers {
         "WSTransport/Server": Layer(imports: ["Synchronization"], uses: ["WSTransport/Socket"]),
         "WSTransport": Layer(imports: ["Synchronization"], uses: ["WSTransport/Server"]),
 
+        "WSTransportCoding/MessagePack": Layer(imports: ["FoundationEssentials"]),
+        "WSTransportCoding": Layer(
+            imports: ["FoundationEssentials", "WSTransport"], uses: ["WSTransportCoding/MessagePack", "WSTransport"]),
+
         "Broker/Topics": Layer(),
         "Broker/JSON": Layer(),
         "Broker/Access": Layer(uses: ["Broker/Topics"]),

@@ -26,6 +26,9 @@ extension WebSocketMessage {
         }
     }
 
+    /// The whole body; `nil`: there is none yet.
+    package var bodyIfAny: [UInt8]? { state.withLock { $0.body } }
+
     /// The size of the body in bytes; 0 where there is none.
     public var length: Int { state.withLock { $0.body?.count ?? 0 } }
 

@@ -1,0 +1,68 @@
+/// Makes MessagePack of values.
+///
+/// | | |
+/// |---|---|
+/// | integers | the smallest form that holds them |
+/// | `Float`, `Double` | float32, float64 |
+/// | `String` | a str |
+/// | `[UInt8]`, `Data` | a bin |
+/// | `Date`, ``MessagePackTimestamp`` | a timestamp, the ext of type -1 |
+/// | `URL` | a str |
+/// | `nil` | nil, or no member where the type leaves it out |
+/// | structures, classes, enumerations with values | a map, by text; by integers where the coding keys are an `enum … : Int` |
+/// | `[String: …]`, `[Int: …]` | a map by text, a map by integers |
+/// | ``MessagePackExtension``, ``MessagePackValue`` | what they are |
+///
+/// Any thread.
+public struct MessagePackEncoder: Sendable {
+    /// How many arrays and maps there may be within one another; 0: none at all.
+    ///
+    /// The default is what a ``MessagePackDecoder`` takes.
+    public var maximumDepth = MessagePackDecoder.defaultMaximumDepth
+
+    /// What types find in their encoder's `userInfo`.
+    public var userInfo: [CodingUserInfoKey: any Sendable] = [:]
+
+    /// An encoder with the default limit.
+    public init() {}
+
+    /// Encodes a value.
+    ///
+    /// Throws `EncodingError` where it is deeper than ``maximumDepth`` or has what the format has not: integers beyond 64
+    /// bits, a key twice, more than 4,294,967,295 bytes or items in one place; and what the value's own `encode(to:)`
+    /// throws.
+    public func encode(_ value: some Encodable) throws -> [UInt8] {
+        let session = MessagePackSession(maximumDepth: maximumDepth, userInfo: userInfo)
+        let whole = MessagePackPart(session: session, depth: 0, path: nil)
+        try whole.encode(value)
+        var writer = MessagePackWriter()
+        do throws(MessagePackFault) {
+            try whole.write(to: &writer)
+        } catch {
+            throw error.encodingError(for: value, [])
+        }
+        return writer.bytes
+    }
+}
+
+/// What all parts of a value have in common while it is encoded.
+final class MessagePackSession {
+    let maximumDepth: Int
+    let userInfo: [CodingUserInfoKey: Any]
+    /// The first thing that went wrong, where it could not be thrown at once, and where that was.
+    private var fault: (fault: MessagePackFault, path: MessagePackPath?)?
+
+    init(maximumDepth: Int, userInfo: [CodingUserInfoKey: Any]) {
+        self.maximumDepth = maximumDepth
+        self.userInfo = userInfo
+    }
+
+    func fail(_ fault: MessagePackFault, at path: MessagePackPath?) {
+        if self.fault == nil { self.fault = (fault, path) }
+    }
+
+    /// Throws what has gone wrong by now.
+    func check(_ value: Any) throws {
+        if let fault { throw fault.fault.encodingError(for: value, MessagePackPath.keys(fault.path)) }
+    }
+}

@@ -1,0 +1,40 @@
+/// What is wrong with an item or a value, before it is said where in the whole value it stands.
+struct MessagePackFault: Error {
+    enum Kind {
+        /// Another kind of item than the type wants.
+        case mismatch
+        /// `nil`, where there must be something.
+        case absent
+        /// No MessagePack, or a value that the type does not have.
+        case corrupted
+    }
+
+    let kind: Kind
+    /// A sentence, beginning with the place in the input where there is one.
+    let text: String
+    /// What an error shows in place of a value that cannot be shown; `nil`: the value.
+    var shown: (any Sendable)?
+
+    init(_ text: String, _ kind: Kind = .corrupted) {
+        self.kind = kind
+        self.text = text
+    }
+
+    /// Of the item that begins at that byte.
+    init(at offset: Int, _ text: String, _ kind: Kind = .corrupted) {
+        self.init("At byte \(offset): \(text).", kind)
+    }
+
+    func decodingError(for type: any Any.Type, _ path: [any CodingKey]) -> DecodingError {
+        let context = DecodingError.Context(codingPath: path, debugDescription: text)
+        switch kind {
+        case .mismatch: return .typeMismatch(type, context)
+        case .absent: return .valueNotFound(type, context)
+        case .corrupted: return .dataCorrupted(context)
+        }
+    }
+
+    func encodingError(for value: Any, _ path: [any CodingKey]) -> EncodingError {
+        .invalidValue((shown as Any?) ?? value, EncodingError.Context(codingPath: path, debugDescription: text))
+    }
+}

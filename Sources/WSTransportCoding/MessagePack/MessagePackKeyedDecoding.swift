@@ -1,0 +1,78 @@
+/// The members of a map, by key.
+///
+/// A key is text or an integer; an integer goes by its digits, too, so that a dictionary with keys of either kind can be
+/// made of either.
+struct MessagePackKeyedDecoding<Key: CodingKey>: KeyedDecodingContainerProtocol {
+    private let document: MessagePackDocument
+    private let path: MessagePackPath?
+    private let keys: [MessagePackKey]
+    private let members: [String: MessagePackCursor]
+
+    /// Throws where the item is no map, has other keys, or has one twice.
+    init(_ decoding: MessagePackDecoding) throws {
+        document = decoding.document
+        path = decoding.path
+        var keys: [MessagePackKey] = []
+        var members: [String: MessagePackCursor] = [:]
+        try decoding.withItem(for: [String: Any].self) { (item) throws(MessagePackFault) in
+            guard case .map = item.header.kind else { throw item.mismatch("a map") }
+            guard item.header.hasItems else { return }
+            var cursor = item.document.first(in: item)
+            for _ in 0..<item.header.count {
+                let name = try item.document.item(at: cursor)
+                guard let key = name.header.key(in: item.document.bytes) else {
+                    throw name.mismatch("a str or an integer as the key")
+                }
+                let member = item.document.next(after: name)
+                guard members.updateValue(member, forKey: key.stringValue) == nil else {
+                    throw MessagePackFault(at: cursor.offset, "the key \"\(key.stringValue)\" stands there twice")
+                }
+                keys.append(key)
+                cursor = item.document.next(after: try item.document.item(at: member))
+            }
+        }
+        self.keys = keys
+        self.members = members
+    }
+
+    var codingPath: [any CodingKey] { MessagePackPath.keys(path) }
+
+    var allKeys: [Key] {
+        keys.compactMap { key in key.intValue.flatMap(Key.init(intValue:)) ?? Key(stringValue: key.stringValue) }
+    }
+
+    func contains(_ key: Key) -> Bool { cursor(of: key) != nil }
+
+    private func cursor(of key: any CodingKey) -> MessagePackCursor? {
+        members[key.stringValue] ?? key.intValue.flatMap { members[String($0)] }
+    }
+
+    private func decoding(of key: any CodingKey) throws -> MessagePackDecoding {
+        guard let cursor = cursor(of: key) else {
+            let context = DecodingError.Context(
+                codingPath: codingPath, debugDescription: "The map has no key \"\(key.stringValue)\".")
+            throw DecodingError.keyNotFound(key, context)
+        }
+        return MessagePackDecoding(document: document, cursor: cursor, path: MessagePackPath(path, key))
+    }
+
+    func decodeNil(forKey key: Key) throws -> Bool { try decoding(of: key).decodeNil() }
+
+    func decode<Value: Decodable>(_ type: Value.Type, forKey key: Key) throws -> Value {
+        try decoding(of: key).decode(type)
+    }
+
+    func nestedContainer<NestedKey: CodingKey>(
+        keyedBy type: NestedKey.Type, forKey key: Key
+    ) throws -> KeyedDecodingContainer<NestedKey> {
+        try decoding(of: key).container(keyedBy: type)
+    }
+
+    func nestedUnkeyedContainer(forKey key: Key) throws -> any UnkeyedDecodingContainer {
+        try decoding(of: key).unkeyedContainer()
+    }
+
+    func superDecoder() throws -> any Decoder { try decoding(of: MessagePackKey.super) }
+
+    func superDecoder(forKey key: Key) throws -> any Decoder { try decoding(of: key) }
+}

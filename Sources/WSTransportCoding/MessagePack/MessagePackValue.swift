@@ -1,0 +1,122 @@
+/// Any MessagePack, for inputs of which no type is known beforehand.
+///
+/// Any thread. Written and read by ``MessagePackEncoder`` and ``MessagePackDecoder`` as it is; by other coders as far as
+/// their format has such values.
+public enum MessagePackValue: Hashable, Sendable {
+    /// `nil`.
+    case null
+    /// A truth value.
+    case bool(Bool)
+    /// An integer, however wide.
+    case integer(Int64)
+    /// An integer above `Int64.max`; what is read as one of these is never smaller.
+    case unsigned(UInt64)
+    /// A float32.
+    case float(Float)
+    /// A float64.
+    case double(Double)
+    /// A str.
+    case text(String)
+    /// A bin.
+    case binary([UInt8])
+    /// An array.
+    case array([MessagePackValue])
+    /// A map, in its order; any value may be a key, and stand there twice.
+    case map([Member])
+    /// An ext, a timestamp among them.
+    case extended(MessagePackExtension)
+
+    /// A key of a map, and what stands under it.
+    public struct Member: Hashable, Sendable {
+        /// The key.
+        public var key: MessagePackValue
+        /// The value.
+        public var value: MessagePackValue
+
+        /// A member of these parts.
+        public init(key: MessagePackValue, value: MessagePackValue) {
+            self.key = key
+            self.value = value
+        }
+    }
+
+    /// What stands under that text; `nil` where nothing does, or it is no map.
+    public subscript(key: String) -> MessagePackValue? {
+        guard case .map(let members) = self else { return nil }
+        return members.first { $0.key == .text(key) }?.value
+    }
+
+    /// The moment that it stands for; `nil` where it is no timestamp.
+    public var timestamp: MessagePackTimestamp? {
+        guard case .extended(let extended) = self else { return nil }
+        return MessagePackTimestamp(extended)
+    }
+}
+
+extension MessagePackValue: MessagePackPrimitive {
+    func write(to writer: inout MessagePackWriter, levels: Int) throws(MessagePackFault) {
+        switch self {
+        case .null: writer.writeNil()
+        case .bool(let value): writer.write(value)
+        case .integer(let value): writer.write(value)
+        case .unsigned(let value): writer.write(value)
+        case .float(let value): writer.write(value)
+        case .double(let value): writer.write(value)
+        case .text(let value): try writer.write(value)
+        case .binary(let value): try writer.write(binary: value)
+        case .array(let items):
+            guard levels > 0 else { throw .tooDeep }
+            try writer.writeArray(count: items.count)
+            for item in items { try item.write(to: &writer, levels: levels - 1) }
+        case .map(let members):
+            guard levels > 0 else { throw .tooDeep }
+            try writer.writeMap(count: members.count)
+            for member in members {
+                try member.key.write(to: &writer, levels: levels - 1)
+                try member.value.write(to: &writer, levels: levels - 1)
+            }
+        case .extended(let value): try value.write(to: &writer, levels: levels)
+        }
+    }
+
+    static func read(_ item: MessagePackItem) throws(MessagePackFault) -> MessagePackValue? {
+        var offset = item.header.start
+        return try read(item.document.bytes, &offset)
+    }
+
+    /// Reads the item at `offset` and all that is in it; no deeper than the document was allowed to be.
+    private static func read(_ bytes: [UInt8], _ offset: inout Int) throws(MessagePackFault) -> MessagePackValue {
+        let header = try MessagePackHeader.read(bytes, at: offset)
+        let content = bytes[header.content..<header.end]
+        offset = header.end
+        switch header.kind {
+        case .null: return .null
+        case .bool(let value): return .bool(value)
+        case .unsigned(let value): return Int64(exactly: value).map(Self.integer) ?? .unsigned(value)
+        case .negative(let value): return .integer(value)
+        case .float(let value): return .float(value)
+        case .double(let value): return .double(value)
+        case .text: return .text(String(decoding: content, as: UTF8.self))
+        case .binary: return .binary(Array(content))
+        case .array:
+            var items: [MessagePackValue] = []
+            for _ in 0..<header.count { items.append(try read(bytes, &offset)) }
+            return .array(items)
+        case .map:
+            var members: [Member] = []
+            for _ in 0..<header.count {
+                let key = try read(bytes, &offset)
+                members.append(Member(key: key, value: try read(bytes, &offset)))
+            }
+            return .map(members)
+        case .extended(let type): return .extended(MessagePackExtension(type: type, bytes: Array(content)))
+        }
+    }
+}
+
+extension MessagePackFault {
+    /// For values; an input says where.
+    static var tooDeep: MessagePackFault {
+        MessagePackFault("There are more arrays and maps within one another than the encoder's maximumDepth.")
+    }
+}
