@@ -119,6 +119,23 @@ def test_a_method_that_is_unknown_and_an_expectation_that_is(broker):
         assert read_head(plain)[0] == 417
 
 
+@pytest.mark.parametrize("request_bytes, status, code", [
+    (b"GET /t/a HTTP/2.0\r\nHost: h\r\n\r\n", 505, "bad-request"),
+    (b"POST /t/a HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nExpect: 200-maybe\r\n\r\n", 417, "bad-request"),
+    (b"GET /t/" + b"a" * 20_000, 414, "too-large"),
+    (b"GET /t/a HTTP/1.1\r\nHost: h\r\nX: " + b"a" * 20_000, 431, "too-large"),
+    (b"GET /t/a HTTP/1.1\r\n\r\n", 400, "bad-request"),
+    (b"GET /s/%23 HTTP/1.0\r\nHost: h\r\n\r\n", 505, "bad-request"),
+], ids=["version", "expectation", "long target", "long head", "no host", "stream for an old client"])
+def test_a_clients_fault_is_not_called_internal(broker, request_bytes, status, code):
+    with broker.connect() as plain:
+        plain.sendall(request_bytes)
+        head, _, body = read_to_end(plain).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 %d " % status), head
+    error = json.loads(body)["error"]
+    assert error["code"] == code and error["message"]
+
+
 def test_an_old_client_may_go_on_where_it_says_so(broker):
     with broker.connect() as plain:
         for _ in range(3):

@@ -40,10 +40,12 @@ package enum ErrorCode: String, Sendable, CaseIterable {
             case 403: .forbidden
             case 404: .notFound
             case 412: .conflict
-            case 413, 431: .tooLarge
+            case 413, 414, 431: .tooLarge
             case 429: .limitExceeded
             case 503: .unavailable
             case 507: .storageFull
+            // What the server does not do is asked for by the client.
+            case 501, 505: .badRequest
             case 500...: .internal
             default: .badRequest
             }

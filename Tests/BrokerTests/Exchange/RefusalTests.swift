@@ -24,7 +24,9 @@ struct RefusalTests {
     }
 
     @Test(arguments: [
-        (405, "bad-request"), (408, "bad-request"), (431, "too-large"), (501, "internal"), (505, "internal"),
+        (405, "bad-request"), (408, "bad-request"), (414, "too-large"), (415, "bad-request"), (417, "bad-request"),
+        (426, "bad-request"), (431, "too-large"), (500, "internal"), (501, "bad-request"), (502, "internal"),
+        (505, "bad-request"),
     ])
     func aBareStatusHasACode(status: Int, word: String) {
         #expect(ErrorCode(status: status).rawValue == word)
