@@ -31,6 +31,9 @@ import TopicFigures
                 try OpeningFigures.recordMemory("compressed", "/t/bench/open", in: tally, house)
             }
         }
+        if tally.wants("crowd/") {
+            try House.run { house in try CrowdFigures.record(in: tally, house) }
+        }
         guard tally.wants("keepalive/") else { return }
         try House.run(configure: { $0.keepalive.interval = .seconds(1) }) { house in
             try KeepaliveFigures.record(in: tally, house)

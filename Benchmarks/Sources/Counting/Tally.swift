@@ -44,9 +44,9 @@ package struct Tally {
 }
 
 extension Tally {
-    /// Notes how many bytes of the heap each of `count` things takes that `body` makes.
+    /// Notes how many bytes of the heap each of `count` things takes that `body` makes; it makes them in any case.
     package func recordMemory(_ name: String, count: Int, _ body: () throws -> Void) throws {
-        guard name.hasPrefix(prefix) else { return }
+        guard name.hasPrefix(prefix) else { return try body() }
         let before = heap_bytes()
         try body()
         let bytes = heap_bytes() - before

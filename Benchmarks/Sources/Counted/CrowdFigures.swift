@@ -1,0 +1,100 @@
+import Broker
+import Counting
+import WSTransport
+
+/// A million subscriptions of a hundred thousand sessions in one broker: what each takes, and what finding them costs.
+///
+/// A session without a socket of its own stands for each client: a process may not have that many. All else is the
+/// broker's: clients, subscriptions, permissions, the tree. What a socket takes is ``OpeningFigures``' to say.
+enum CrowdFigures {
+    private static let sessions = 100_000
+    /// Those of every session, about a tenth of them its own and nobody else's.
+    private static let filtersOfEach = 10
+
+    static func record(in tally: Tally, _ house: House) throws {
+        let guest = try house.open("/ws")
+        guard let stream = house.shard.everybody.first?.stream else { throw House.Failure(what: "nobody came") }
+        var crowd: [Member] = []
+        crowd.reserveCapacity(sessions)
+        try tally.recordMemory("crowd/session", count: sessions) {
+            for _ in 0..<sessions {
+                let identity = Identity(user: nil, permissions: house.shard.anonymous)
+                let client = house.shard.makeClient(identity, peer: nil, protocolName: "crowd")
+                crowd.append(Member(client: client, stream: stream))
+            }
+        }
+        try tally.recordMemory("crowd/subscription", count: sessions * filtersOfEach) {
+            for (number, member) in crowd.enumerated() {
+                // The newest takes the place of the one before, which goes on being subscribed.
+                house.shard.join(member)
+                for filter in filters(number) { try member.subscribe(filter, house.shard) }
+            }
+        }
+        let late = try (0..<100).map { try TopicFilter("late/\($0)/+/room") }
+        try tally.record("crowd/subscribe", operations: late.count) {
+            for filter in late { try crowd[crowd.count - 1].subscribe(filter, house.shard) }
+        }
+        try recordPublishing(in: tally, house, guest)
+        house.close([guest])
+    }
+
+    private static func filters(_ number: Int) -> [String] {
+        let shared = number % 1000
+        // Every one of these matches the topic of ten levels.
+        let last =
+            number < 1024
+            ? (0..<10).map { number >> $0 & 1 == 0 ? "l\($0)" : "+" }.joined(separator: "/") : "room/\(number)/chat"
+        return [
+            "device/\(number)/command", "device/\(number)/config", "device/\(number)/#", "+/\(number)/status",
+            "user/\(number)/inbox/+", "news/\(shared)", "site/\(shared)/+/alarm", "site/\(shared)/#",
+            "group/\(number % 100)", last,
+        ]
+    }
+
+    private static func recordPublishing(in tally: Tally, _ house: House, _ guest: Guest) throws {
+        var buffer = [UInt8](repeating: 0, count: 1 << 16)
+        let worst = (0..<10).map { "l\($0)" }.joined(separator: "/")
+        for (name, topic) in [
+            ("none", "nowhere/5000/chat"), ("literal", "room/5000/chat"), ("plus", "x/5000/status"),
+            ("rest", "device/5000/door/lock"), ("hundred", "news/7"), ("worst-1024-of-10-levels", worst),
+        ] {
+            let draft = Draft(topic: try Topic(topic), payload: Array("m".utf8), kind: .text)
+            try tally.record(
+                "crowd/publish-\(name)", operations: 1, rounds: 10,
+                before: {
+                    guest.drain(into: &buffer)
+                    house.shard.publish(draft)
+                }
+            ) { house.turns(1) }
+        }
+    }
+}
+
+/// A client of whom there is everything but the socket.
+private final class Member: Session {
+    let client: Client
+    let stream: StreamConnection
+    let subscriptions = SubscriptionSet()
+    let roundTrip: Int64? = nil
+
+    init(client: Client, stream: StreamConnection) {
+        self.client = client
+        self.stream = stream
+    }
+
+    var form: WireForm { .json }
+
+    func subscribe(_ name: String, _ shard: Shard) throws { try subscribe(TopicFilter(name), shard) }
+
+    func subscribe(_ filter: TopicFilter, _ shard: Shard) throws {
+        var options = SubscribeOptions()
+        options.wantsSnapshot = false
+        _ = try shard.subscribe(self, to: filter, options)
+    }
+
+    func sendSnapshot(_ message: Message) {}
+    func sendLive(_ filter: TopicFilter, seq: UInt64) {}
+    func sendGap(_ filter: TopicFilter, _ gap: Gap, isResuming: Bool) {}
+    func closeSlow(_ reason: String) {}
+    func disconnect(_ code: CloseCode, reason: String) {}
+}
