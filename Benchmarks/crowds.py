@@ -91,7 +91,7 @@ def connections(rounds):
             found.append(broker.measure(subscribers=19_000, messages=20, warmup=2))
     show("19,000 connections of one process: resident memory a connection", [one["memory"] for one in found], "B")
     show("the same: CPU a delivery, 64 B, one message a turn", [one["server"] / 1000 for one in found], "µs")
-    show("the same: p99 of a delivery, of all to the last", [one["p99"] / 1e6 for one in found], "ms")
+    show("the same: p99 of a delivery, of all to the last", [one["p99"] / 1e3 for one in found], "ms")
 
 
 def storm(rounds):
@@ -110,10 +110,10 @@ def storm(rounds):
             cost.append(arrivals[-1]["server"] / 1000)
             live.append(result(talk))
     show("15,000 clients at once, each served its retained value: until the last has it", [one["seconds"] for one in arrivals], "s")
-    show("the same: until half of them have it", [one["p50"] / 1e9 for one in arrivals], "s")
+    show("the same: until half of them have it", [one["p50"] / 1e6 for one in arrivals], "s")
     show("the same: CPU a client, from accepting it to its value", cost, "µs")
-    show("live messages meanwhile (100 a second to 10): p99", [one["p99"] / 1e6 for one in live], "ms")
-    show("the same: the latest", [one["max"] / 1e6 for one in live], "ms")
+    show("live messages meanwhile (100 a second to 10): p99", [one["p99"] / 1e3 for one in live], "ms")
+    show("the same: the latest", [one["max"] / 1e3 for one in live], "ms")
 
 
 def dead(rounds):

@@ -6,7 +6,8 @@
 Each server runs alone on its own port; in every round each of them gets the same load in turn, so that what else the machine
 does falls on all of them. The figure is the CPU time of the whole server process (all threads, user and kernel) for each delivered
 message, as /proc says; of the rounds the median and the quartiles are shown, and the ratio of the medians to that of the C program.
-Every subscriber checks content, order and number of what it gets. Servers that are not installed are left out, and said so. `broker-2` is this broker with two reactors instead of one.
+Every subscriber checks content, order and number of what it gets. Servers that are not installed are left out, and said so. `broker` has one reactor, and io_uring where
+the machine has it; `broker-epoll` is the same with a `send` for each connection, `broker-2` has two reactors.
 """
 import argparse
 import os
@@ -55,11 +56,13 @@ class Server:
         self.log.close()
 
 
-def broker(reactors):
+def broker(reactors, backend="auto"):
     def command(port):
-        pathlib.Path(f"broker-{reactors}.yaml").write_text(
-            f"listen: [{{ address: 127.0.0.1:{port} }}]\ndata_dir: ./data-{reactors}\nreactors: {{ count: {reactors} }}\n")
-        return [str(BROKERD), "--config", f"broker-{reactors}.yaml"]
+        name = f"{reactors}-{backend}"
+        pathlib.Path(f"broker-{name}.yaml").write_text(
+            f"listen: [{{ address: 127.0.0.1:{port} }}]\ndata_dir: ./data-{name}\n"
+            f"reactors: {{ count: {reactors}, backend: {backend} }}\n")
+        return [str(BROKERD), "--config", f"broker-{name}.yaml"]
     return command
 
 
@@ -99,6 +102,7 @@ def servers(folder, only):
     known = [
         ("C", ["topic"], lambda port: [str(send_only), str(port)], True),
         ("broker", ["topic", "json"], broker(1), True),
+        ("broker-epoll", ["topic"], broker(1, "epoll"), True),
         ("broker-2", ["topic"], broker(2), True),
         ("uWebSockets", ["topic"], lambda port: [python, str(HERE / "Peers/uwebsockets.py"), str(port)], python),
         ("NATS", ["nats"], nats, shutil.which("nats-server")),
