@@ -15,7 +15,7 @@ package final class LoadRun {
     /// Whether what arrives counts.
     private var isMeasuring = false
     private var arrivals = 0
-    private var isTicking = false
+    private var alarm = Alarm()
     private var lastProgress = MonotonicTime.now
     /// When the first connection was begun, where the time is taken that each needs; `nil`: it is not.
     private var storm: MonotonicTime?
@@ -224,9 +224,10 @@ package final class LoadRun {
         if wait < 1_200_000 {
             // Nothing waits for less than a millisecond: the last one is spent looking.
             reactor.runSoon {}
-        } else if !isTicking {
-            isTicking = true
-            reactor.run(afterNanoseconds: min(wait - 1_200_000, 1_000_000_000)) { [self] in isTicking = false }
+        } else {
+            let after = min(wait - 1_200_000, 1_000_000_000)
+            let due = MonotonicTime.now.nanoseconds + after
+            if alarm.set(due) { reactor.run(afterNanoseconds: after) { [self] in alarm.rang(due) } }
         }
         reactor.turn()
         if let failure { throw failure }

@@ -11,7 +11,7 @@ package final class Listener {
     private var isWatched = false
 
     /// How many connections one turn accepts, so that accepting does not starve those that are served.
-    private static let batch = 128
+    private static let batch = 32
     /// How long accepting rests when descriptors have run out, in nanoseconds.
     private static let rest: Int64 = 100_000_000
 

@@ -41,6 +41,8 @@ package final class StreamConnection {
     private var sawEnd = false
     /// The end has come, but bytes that came before it are still to be handed over.
     private var isEndDue = false
+    /// Whether its first bytes were looked at; `true` from the start of one that connects.
+    var hasBegun = false
     /// Not watched at all: the peer has hung up while nobody reads.
     private var isDetached = false
     private var watched: Epoll.Events = []
@@ -199,6 +201,7 @@ package final class StreamConnection {
     }
 
     func ready(_ events: Epoll.Events) {
+        hasBegun = true
         if ending == .closed { return }
         if events.contains(.failed) {
             failure = Socket.pendingError(rawDescriptor)

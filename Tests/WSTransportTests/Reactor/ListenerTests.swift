@@ -37,6 +37,39 @@ struct ListenerTests {
         #expect(reactor.counters.accepted.current == 200 && reactor.counters.connections.current == 200)
     }
 
+    /// Of a rush only a few begin in a turn, so that those who are served already do not wait for all of it.
+    @Test func servesTheLiveBetweenNewcomers() throws {
+        let reactor = try ReactorThread()
+        let any = try #require(SocketAddress(host: "127.0.0.1", port: 0))
+        let descriptor = try Socket.listening(on: any, sharesPort: true)
+        let address = try #require(Socket.localAddress(descriptor.rawValue))
+        let raw = descriptor.release()
+        let log = EventLog()
+        try reactor.run { reactor, stage in
+            let listener = try? reactor.listen(on: FileDescriptor(adopting: raw)) { stream in
+                let driver = TestDriver(stream, EventLog())
+                driver.onReceived = { _, bytes in
+                    log.add(String(decoding: bytes, as: UTF8.self))
+                    return bytes.count
+                }
+                return driver
+            }
+            if let listener { stage.kept.append(listener) }
+        }
+        let live = try SocketPeer(to: address)
+        try live.send("here")
+        let rush = try (0..<4 * Reactor.newcomersPerTurn).map { _ in try SocketPeer(to: address) }
+        try reactor.wait { log.all == ["here"] && reactor.counters.connections.current == rush.count + 1 }
+        // All speak while its thread is held, the live one last, so that the kernel reports it last.
+        try reactor.run { _, _ in
+            for peer in rush { try? peer.send("new") }
+            try? live.send("live")
+        }
+        try reactor.wait { log.all.count == rush.count + 2 }
+        #expect(log.all.firstIndex(of: "live") == 1 + Reactor.newcomersPerTurn)
+        #expect(log.all.filter { $0 == "new" }.count == rush.count)
+    }
+
     @Test func acceptsOnAPath() throws {
         let path = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString).path
         defer { Socket.removeFile(path) }

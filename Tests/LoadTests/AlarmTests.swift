@@ -1,0 +1,23 @@
+import Testing
+
+@testable import Load
+
+@Suite("When a turn comes back at the latest")
+struct AlarmTests {
+    /// Who waits for a second, and then for less, is woken in time for the first message of an open loop.
+    @Test func isSetWhereNoneComesAsSoon() {
+        var alarm = Alarm()
+        let first = alarm.set(1000)
+        let later = alarm.set(2000)
+        let same = alarm.set(1000)
+        let sooner = alarm.set(10)
+        #expect(first && !later && !same && sooner)
+        // The one that was replaced comes all the same, and means nothing.
+        alarm.rang(1000)
+        let stillSooner = alarm.set(20)
+        #expect(!stillSooner)
+        alarm.rang(10)
+        let again = alarm.set(20)
+        #expect(again)
+    }
+}
