@@ -1,9 +1,14 @@
+internal import Synchronization
+
 extension WS {
     /// Connects, and returns the connection's bytes.
     package static func stream(to address: SocketAddress) async throws(HandshakeError) -> any ByteStream {
         let remote: Remote
         do throws(Errno) { remote = try ClientReactor.shared.get() } catch { throw .unreachable("\(error)") }
-        let result: Result<ConnectionStream, ConnectError> = await withCheckedContinuation { continuation in
+        // Here it is usual that the reactor answers before it is waited for. Swift's runtime orders that by atomics of its
+        // own, of which the thread sanitizer does not know; it knows of the lock.
+        let answer = Mutex<Result<ConnectionStream, ConnectError>>(.failure(.cancelled))
+        await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
             remote.run { reactor in
                 let number = Box()
                 number.dial = ClientDial.begin(
@@ -11,11 +16,12 @@ extension WS {
                     delay: 0
                 ) { result in
                     number.dial = nil
-                    continuation.resume(returning: result.map { ConnectionStream($0, limits: .init()) })
+                    answer.withLock { $0 = result.map { ConnectionStream($0, limits: .init()) } }
+                    continuation.resume()
                 }
             }
         }
-        do throws(ConnectError) { return try result.get() } catch { throw HandshakeError(error) }
+        do throws(ConnectError) { return try answer.withLock { $0 }.get() } catch { throw HandshakeError(error) }
     }
 
     /// Keeps an attempt until it is done.
