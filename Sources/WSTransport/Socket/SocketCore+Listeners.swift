@@ -11,7 +11,7 @@ extension SocketCore {
             state.catchUp(event)
             // Whoever is told of the end is kept until then; afterwards there is nothing to be kept for.
             let isOver =
-                state.ended != nil && state.happenings.isEmpty && !state.isTelling && !state.isCloseHeld
+                state.ended != nil && state.happenings.isEmpty && !state.isTelling && state.isCloseHeld != true
             if !isOver { state.anchor = socket }
             if event == .message, !state.hasReaders {
                 // What came before anybody listened is for the first who does.
@@ -19,7 +19,7 @@ extension SocketCore {
                 while let message = state.messages.popFirst() { earlier.append(.payload(.message(message))) }
                 state.happenings.prepend(earlier)
             }
-            return (token, state.isCloseHeld && !wasHeld)
+            return (token, state.isCloseHeld == true && wasHeld != true)
         }
         if isHeld { releaseCloseSoon() }
         if event != .newListener { emit(.newListener(event), for: socket) }
@@ -28,7 +28,7 @@ extension SocketCore {
     }
 
     /// Tells of the end although nobody has come to hear of the error before it.
-    private func releaseCloseSoon() {
+    func releaseCloseSoon() {
         Task {
             try? await Task.sleep(for: .milliseconds(100))
             state.withLock { $0.releaseClose() }
@@ -75,18 +75,22 @@ extension SocketCore.State {
     /// Tells the first who listens for what has happened already; `close` after `error`, whichever is listened for first.
     fileprivate mutating func catchUp(_ event: WebSocket.Event) {
         guard let earlier = unheard[event] else { return }
-        if event == .close, unheard[.error] != nil {
-            isCloseHeld = true
-            return
-        }
+        if event == .close, holdsClose() { return }
         unheard[event] = nil
         happenings.append(earlier)
         if event == .error { releaseClose() }
     }
 
+    /// Whether the end is not to be told yet.
+    mutating func holdsClose() -> Bool {
+        guard unheard[.error] != nil, isCloseHeld != nil else { return false }
+        isCloseHeld = true
+        return true
+    }
+
     fileprivate mutating func releaseClose() {
-        guard isCloseHeld else { return }
-        isCloseHeld = false
+        guard isCloseHeld == true else { return }
+        isCloseHeld = nil
         if let close = unheard.removeValue(forKey: .close) { happenings.append(close) }
     }
 }

@@ -40,8 +40,8 @@ final class SocketCore: Sendable {
         var happenings = Fifo<Happening>()
         /// What happened once and nobody was told of, for listeners that are added in the moment after.
         var unheard: [WebSocket.Event: Happening] = [:]
-        /// Whether one listens for the end, and is told when one is there for the error before it, or a moment later.
-        var isCloseHeld = false
+        /// Whether the end waits until somebody is told of the error before it, for a moment at most; `nil`: it has waited.
+        var isCloseHeld: Bool? = false
         /// Whether somebody waited for the socket to open.
         var isOpenKnown = false
         /// For readers.
@@ -320,6 +320,10 @@ final class SocketCore: Sendable {
 
     private func tellAll(of socket: WebSocket) async {
         while let (happening, listeners) = nextHappening() {
+            guard let listeners else {
+                releaseCloseSoon()
+                continue
+            }
             let payload = socket.payload(of: happening)
             for listener in listeners { await listener(payload) }
             let hasRoom = state.withLock { release(Self.size(happening), &$0) }
@@ -329,18 +333,26 @@ final class SocketCore: Sendable {
         noticeCatchingUp()
     }
 
-    private func nextHappening() -> (Happening, [WebSocket.Listener])? {
+    /// What comes next, and who is told of it; `nil` for those: it waits for others.
+    private func nextHappening() -> (Happening, [WebSocket.Listener]?)? {
         state.withLock { state in
             guard let happening = state.happenings.popFirst() else {
                 state.isTelling = false
                 // After the end nobody is kept for what cannot happen any more.
-                if state.ended != nil, !state.isCloseHeld {
+                if state.ended != nil, state.isCloseHeld != true {
                     state.listeners.removeAll()
                     state.anchor = nil
                 }
                 return nil
             }
             if happening.event == .open, state.isOpenKnown { return (happening, []) }
+            // There was no connection at all: who made the socket may still be adding listeners, one after the other.
+            if happening.event == .close, state.failure != nil, state.listeners.count(of: .close) > 0,
+                state.holdsClose()
+            {
+                state.unheard[.close] = happening
+                return (happening, nil)
+            }
             let listeners = state.listeners.take(happening.event)
             if listeners.isEmpty, happening.event.happensOnce { state.unheard[happening.event] = happening }
             return (happening, listeners)
