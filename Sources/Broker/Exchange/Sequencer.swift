@@ -107,11 +107,14 @@ package final class Sequencer: Sendable {
             results.reserveCapacity(drafts.count)
             var messages: [Message] = []
             messages.reserveCapacity(drafts.count)
+            var isQueued = false
             for draft in drafts {
                 do throws(Refusal) {
                     let message = try accept(draft, &state, time)
                     messages.append(message)
-                    results.append(.success((message.seq, message.isRetained || message.rule != nil)))
+                    let isStored = message.isRetained || message.rule != nil
+                    isQueued = isQueued || isStored
+                    results.append(.success((message.seq, isStored)))
                 } catch {
                     results.append(.failure(error))
                 }
@@ -122,6 +125,7 @@ package final class Sequencer: Sendable {
                     inbox.post(messages, bytes: bytes, waking: inbox.shard != shard)
                 }
             }
+            if isQueued { state.storeThread?.wakeUp() }
             wanted = reservation(&state)
             return results
         }
@@ -141,7 +145,7 @@ package final class Sequencer: Sendable {
             expiry: draft.timeToLive.map { Lifetime.now.addingReportingOverflow($0).partialValue } ?? 0,
             origin: draft.origin, originSlot: draft.source?.slot ?? .max, rule: rule)
         if draft.isRetained || rule != nil, let thread = state.storeThread {
-            guard thread.append([message]) else {
+            guard thread.append([message], waking: false) else {
                 throw Refusal(.unavailable, "The store's queue is full or closed.")
             }
             if draft.isRetained { state.overlay[draft.topic] = message }

@@ -1,4 +1,3 @@
-internal import CLinux
 internal import Glibc
 internal import Synchronization
 internal import WSTransport
@@ -46,6 +45,16 @@ package final class StoreThread: Sendable {
         var unsettledBytes = 0
         /// Whether the thread will look here without being woken again.
         var isWoken = false
+        /// How many messages are worth waking the thread for; anything else is.
+        var wanted = 1
+
+        var isEmpty: Bool { messages.isEmpty && !isPressing }
+        /// Whether there is something else than messages.
+        private var isPressing: Bool {
+            isStopping || reservation != nil || !reserved.isEmpty || rules != nil || !probes.isEmpty
+        }
+        /// Whether there is enough for the thread not to wait any longer.
+        var isEnough: Bool { messages.count >= wanted || isPressing }
 
         mutating func take() -> Work {
             let taken = self
@@ -55,6 +64,7 @@ package final class StoreThread: Sendable {
             rules = nil
             probes = []
             isWoken = false
+            wanted = 1
             return taken
         }
     }
@@ -109,19 +119,23 @@ package final class StoreThread: Sendable {
     /// Appends messages to be stored, all or none; only appends and wakes the thread, so it may be called under a
     /// lock.
     ///
+    /// - Parameter waking: `false` where more of the same turn follow and ``wakeUp()`` after them, so that the
+    ///   first is not committed without the others.
     /// - Returns: `false` when too much waits already, or the thread is stopping.
-    package func append(_ messages: [Message]) -> Bool {
+    package func append(_ messages: [Message], waking: Bool = true) -> Bool {
         guard !messages.isEmpty else { return true }
         let bytes = size(messages)
-        let isAppended = post { work in
+        return post(waking: waking) { work in
             guard work.unsettledBytes == 0 || work.unsettledBytes &+ bytes <= maximumQueuedBytes else { return false }
             work.messages.append(contentsOf: messages)
             work.unsettledBytes &+= bytes
             queueDepth.add(messages.count, ordering: .relaxed)
             return true
         }
-        return isAppended
     }
+
+    /// Has the thread look at what was appended without waking it.
+    package func wakeUp() { _ = post { _ in true } }
 
     /// Reserves sequence numbers; `completion` is called when they are on disk, or cannot be.
     package func reserve(seqsUpTo seq: UInt64, then completion: @escaping Completion) {
@@ -180,11 +194,12 @@ package final class StoreThread: Sendable {
 
     private static let stopped = StorageError.system(code: ESHUTDOWN, what: "the store is closing")
 
-    private func post(_ change: (inout Work) -> Bool) -> Bool {
+    private func post(waking: Bool = true, _ change: (inout Work) -> Bool) -> Bool {
         let (isPosted, mustWake) = work.withLock { work in
             guard !work.isStopping, change(&work) else { return (false, false) }
-            defer { work.isWoken = true }
-            return (true, !work.isWoken)
+            guard waking, !work.isWoken, work.isEnough else { return (true, false) }
+            work.isWoken = true
+            return (true, true)
         }
         if mustWake { wake.signal() }
         return isPosted
@@ -202,13 +217,15 @@ package final class StoreThread: Sendable {
     private func run() {
         var next = MonotonicTime.now.advanced(byNanoseconds: Self.pace)
         var adoption: (rules: HistoryRules, from: UInt64)?
+        var crowd = ReturningCrowd()
         while true {
             wake.wait(until: next)
+            gather(crowd)
             let taken = work.withLock { $0.take() }
             adoption = taken.rules ?? adoption
             // A store that takes no writes now is asked again.
             if let (rules, seq) = adoption, (try? store.adopt(rules, from: seq)) != nil { adoption = nil }
-            settle(taken)
+            settle(taken, &crowd)
             if taken.isStopping {
                 // What this fails to note, the next start takes for a hole.
                 try? store.seal()
@@ -222,8 +239,20 @@ package final class StoreThread: Sendable {
         }
     }
 
-    private func settle(_ work: Work) {
-        let reservation = commit(work)
+    /// Waits for those who are likely to come together with the first.
+    private func gather(_ crowd: ReturningCrowd) {
+        guard let deadline = crowd.deadline(now: .now) else { return }
+        let isWaiting = work.withLock { work in
+            work.wanted = crowd.size
+            guard !work.isEmpty, !work.isEnough else { return false }
+            work.isWoken = false
+            return true
+        }
+        if isWaiting { wake.wait(until: deadline) }
+    }
+
+    private func settle(_ work: Work, _ crowd: inout ReturningCrowd) {
+        let reservation = commit(work, &crowd)
         for completion in work.reserved { completion(reservation) }
         guard !work.probes.isEmpty else { return }
         let probe = attempt { () throws(StorageError) in try store.probe() }
@@ -231,12 +260,13 @@ package final class StoreThread: Sendable {
     }
 
     /// Settles the messages, and says what became of the reservation.
-    private func commit(_ work: Work) -> Result<Void, StorageError> {
+    private func commit(_ work: Work, _ crowd: inout ReturningCrowd) -> Result<Void, StorageError> {
         guard !work.messages.isEmpty else {
             guard let reservation = work.reservation else { return .success(()) }
             return attempt { () throws(StorageError) in try store.reserve(seqsUpTo: reservation) }
         }
         var settlement = Settlement()
+        let begin = MonotonicTime.now
         var reservation = attempt { () throws(StorageError) in
             try store.apply(work.messages, reserving: work.reservation, now: Lifetime.now)
         }
@@ -256,7 +286,12 @@ package final class StoreThread: Sendable {
         messagesFailed.add(settlement.failed.count, ordering: .relaxed)
         queueDepth.subtract(work.messages.count, ordering: .relaxed)
         let bytes = size(work.messages)
-        self.work.withLock { $0.unsettledBytes &-= bytes }
+        let isLast = self.work.withLock { waiting in
+            waiting.unsettledBytes &-= bytes
+            return waiting.isEmpty
+        }
+        let end = MonotonicTime.now
+        crowd.answered(work.messages.count, after: end.nanoseconds(since: begin), at: end, isLast: isLast)
         onSettled(settlement)
         return reservation
     }
@@ -308,34 +343,5 @@ package final class StoreThread: Sendable {
         lastCommitMicroseconds.store(Int(nanoseconds / 1000), ordering: .relaxed)
         commitTimes.add(Int(nanoseconds / 1000))
         return .success(())
-    }
-}
-
-/// A counter a thread waits at.
-///
-/// The corresponding C type is `sem_t`.
-@safe private final class Semaphore: Sendable {
-    /// Set once in `init`; the semaphore must stay where it is, and may be used from any thread.
-    nonisolated(unsafe) private let semaphore: UnsafeMutablePointer<sem_t>
-
-    init() {
-        unsafe semaphore = .allocate(capacity: 1)
-        unsafe sem_init(semaphore, 0, 0)
-    }
-
-    deinit {
-        unsafe sem_destroy(semaphore)
-        unsafe semaphore.deallocate()
-    }
-
-    func signal() { unsafe sem_post(semaphore) }
-
-    /// Returns when there was a signal, or when `deadline` has passed.
-    func wait(until deadline: MonotonicTime) {
-        var time = timespec(
-            tv_sec: Int(deadline.nanoseconds / 1_000_000_000), tv_nsec: Int(deadline.nanoseconds % 1_000_000_000))
-        while unsafe sem_clockwait(semaphore, CLOCK_MONOTONIC, &time) != 0 {
-            if errno == ETIMEDOUT { return }
-        }
     }
 }

@@ -2,6 +2,7 @@ import Dispatch
 import Foundation
 import Synchronization
 import Testing
+import WSTransport
 
 @testable import Broker
 
@@ -145,6 +146,45 @@ struct StoreThreadTests {
         #expect(settled.committed == Array(1...1000))
         #expect(results.all == [nil, nil])
         #expect(store.reservedSeq == 6000)
+    }
+
+    @Test func commitsATurnsMessagesTogether() throws {
+        let store = GatedStore(isGated: false)
+        let settled = Settled()
+        let thread = StoreThread(store: store, maximumQueuedBytes: 1 << 20, onSettled: settled.add)
+        try thread.start()
+        for seq in 1...100 as ClosedRange<UInt64> {
+            #expect(thread.append([try retained("a/\(seq)", "x", seq: seq)], waking: false))
+        }
+        thread.wakeUp()
+        thread.stop()
+        #expect(store.applies == [100])
+        #expect(settled.committed == Array(1...100))
+    }
+
+    @Test func neitherKeepsNorLosesWhomTheCrowdLeavesAlone() throws {
+        let store = GatedStore(isGated: true)
+        let settled = Settled()
+        let probed = DispatchSemaphore(value: 0)
+        let thread = StoreThread(store: store, maximumQueuedBytes: 1 << 20, onSettled: settled.add)
+        // A commit of two, long enough for their return to be waited for.
+        #expect(thread.append([try retained("a", "x", seq: 1), try retained("b", "x", seq: 2)]))
+        try thread.start()
+        store.entered.wait()
+        let begin = MonotonicTime.now
+        while MonotonicTime.now.nanoseconds(since: begin) < 20_000_000 {}
+        store.open()
+        // One of them comes back, and after it something that waits for nobody.
+        while settled.count == 0 {}
+        #expect(thread.append([try retained("a", "y", seq: 3)]))
+        thread.probe { _ in probed.signal() }
+        probed.wait()
+        #expect(settled.committed == [1, 2, 3])
+        // And one with whom nothing comes.
+        #expect(thread.append([try retained("a", "z", seq: 4)]))
+        while settled.count < 3 {}
+        thread.stop()
+        #expect(store.applies.filter { $0 > 0 } == [2, 1, 1])
     }
 
     @Test func refusesMoreThanItsLimit() throws {

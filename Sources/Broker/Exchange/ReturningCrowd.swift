@@ -1,0 +1,43 @@
+internal import WSTransport
+
+/// The publishers who are about to publish again, as far as the last commits tell.
+///
+/// Many who publish and wait for the disk are all answered by one commit, and all come again at once. The first of them
+/// finds the store's thread with nothing to do. Committed alone, it would keep all the others waiting for two syncs, its
+/// own and theirs: so the thread waits for them, half a commit at most. Nobody then waits for longer than
+/// the rest of a commit under way and its own, as ever, and all who come together share one sync instead of two.
+///
+/// It waits only where the commits before had several messages and ended a moment ago, and not where something was
+/// waiting when they ended: a publisher that is alone never waits for others, and neither does the disk while there
+/// is enough to do. A value without a clock.
+struct ReturningCrowd {
+    /// Never for longer, however slow the disk is, in nanoseconds.
+    private static let longestWait: Int64 = 5_000_000
+
+    /// How many messages are likely to come together; 1: nobody is waited for.
+    private(set) var size = 1
+    /// How many messages the last commit had, where it ended with others waiting.
+    private var before = 0
+    private var answered = MonotonicTime(nanoseconds: 0)
+    private var commit: Int64 = 0
+
+    /// Takes note of a commit, when its publishers are answered.
+    ///
+    /// - Parameters:
+    ///   - count: the messages it had.
+    ///   - duration: how long it took, in nanoseconds.
+    ///   - isLast: whether nothing has come meanwhile.
+    mutating func answered(_ count: Int, after duration: Int64, at now: MonotonicTime, isLast: Bool) {
+        // Who publishes as soon as it is answered is in one of two commits that follow each other, at least.
+        size = isLast ? before + count : 1
+        before = isLast ? 0 : count
+        answered = now
+        commit = duration
+    }
+
+    /// How long to wait at most for the others when the first message comes; `nil`: not at all.
+    func deadline(now: MonotonicTime) -> MonotonicTime? {
+        guard size > 1, now.nanoseconds(since: answered) < commit else { return nil }
+        return now.advanced(byNanoseconds: min(commit / 2, Self.longestWait))
+    }
+}

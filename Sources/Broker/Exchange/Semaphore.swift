@@ -1,0 +1,32 @@
+internal import CLinux
+internal import Glibc
+internal import WSTransport
+
+/// A counter a thread waits at.
+///
+/// The corresponding C type is `sem_t`.
+@safe final class Semaphore: Sendable {
+    /// Set once in `init`; the semaphore must stay where it is, and may be used from any thread.
+    nonisolated(unsafe) private let semaphore: UnsafeMutablePointer<sem_t>
+
+    init() {
+        unsafe semaphore = .allocate(capacity: 1)
+        unsafe sem_init(semaphore, 0, 0)
+    }
+
+    deinit {
+        unsafe sem_destroy(semaphore)
+        unsafe semaphore.deallocate()
+    }
+
+    func signal() { unsafe sem_post(semaphore) }
+
+    /// Returns when there was a signal, or when `deadline` has passed.
+    func wait(until deadline: MonotonicTime) {
+        var time = timespec(
+            tv_sec: Int(deadline.nanoseconds / 1_000_000_000), tv_nsec: Int(deadline.nanoseconds % 1_000_000_000))
+        while unsafe sem_clockwait(semaphore, CLOCK_MONOTONIC, &time) != 0 {
+            if errno == ETIMEDOUT { return }
+        }
+    }
+}

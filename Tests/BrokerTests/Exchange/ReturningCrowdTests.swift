@@ -1,0 +1,57 @@
+import Testing
+import WSTransport
+
+@testable import Broker
+
+@Suite("Publishers who come back together share a commit")
+struct ReturningCrowdTests {
+    private func time(_ milliseconds: Double) -> MonotonicTime { MonotonicTime(nanoseconds: Int64(milliseconds * 1e6)) }
+
+    @Test func waitsForNobodyAtFirst() {
+        #expect(ReturningCrowd().size == 1)
+        #expect(ReturningCrowd().deadline(now: time(0)) == nil)
+    }
+
+    @Test func waitsForNobodyWhereOneIsAlone() {
+        var crowd = ReturningCrowd()
+        for round in 1...10 {
+            crowd.answered(1, after: 4_000_000, at: time(Double(round) * 10), isLast: true)
+            #expect(crowd.deadline(now: time(Double(round) * 10)) == nil)
+        }
+    }
+
+    @Test func waitsHalfACommitForThoseWhoWereAnswered() {
+        var crowd = ReturningCrowd()
+        crowd.answered(100, after: 4_000_000, at: time(10), isLast: true)
+        #expect(crowd.size == 100)
+        #expect(crowd.deadline(now: time(11)) == time(13))
+    }
+
+    @Test func waitsFiveMillisecondsAtMost() {
+        var crowd = ReturningCrowd()
+        crowd.answered(100, after: 60_000_000, at: time(100), isLast: true)
+        #expect(crowd.deadline(now: time(110)) == time(115))
+    }
+
+    @Test func countsThoseOfTwoCommitsThatFollowEachOther() {
+        var crowd = ReturningCrowd()
+        crowd.answered(3, after: 4_000_000, at: time(4), isLast: false)
+        crowd.answered(97, after: 4_000_000, at: time(8), isLast: true)
+        #expect(crowd.size == 100)
+        crowd.answered(40, after: 4_000_000, at: time(20), isLast: true)
+        #expect(crowd.size == 40)
+    }
+
+    @Test func waitsForNobodyWhileThereIsEnoughToDo() {
+        var crowd = ReturningCrowd()
+        crowd.answered(100, after: 4_000_000, at: time(4), isLast: false)
+        #expect(crowd.deadline(now: time(4)) == nil)
+    }
+
+    @Test func forgetsThoseWhoStayAway() {
+        var crowd = ReturningCrowd()
+        crowd.answered(100, after: 4_000_000, at: time(10), isLast: true)
+        #expect(crowd.deadline(now: time(13.9)) != nil)
+        #expect(crowd.deadline(now: time(14)) == nil)
+    }
+}
