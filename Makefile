@@ -61,6 +61,7 @@ bench-counted: ## Count instructions and allocations, and hold them against Benc
 bench: bench-dependencies build bench-counted ## Count, then measure side by side with C, uWebSockets, NATS and Mosquitto (an hour)
 	$(SWIFT) build -c release -j $(JOBS) $(BENCHMARKS) --product peerload
 	SOCKETIFY_PYTHON=$(CURDIR)/.build/peers/bin/python3 $(PYTHON) Benchmarks/peers.py $(BENCH)
+	$(PYTHON) Benchmarks/stored.py
 	$(PYTHON) Benchmarks/crowds.py
 
 lint: ## Check the format of all Swift files

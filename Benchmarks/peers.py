@@ -162,7 +162,7 @@ def table(title, rounds, all_servers, options, is_first):
 
 
 def others(rounds, all_servers):
-    """The goals that are not of fan-out: fan-in, stored publications, start."""
+    """The goals that are not of fan-out: fan-in, start. stored.py has those of the disk."""
     by_name = {server.name: server for server in all_servers}
     broker = by_name.get("broker")
     if not broker:
@@ -186,13 +186,6 @@ def others(rounds, all_servers):
             value / 1000 for value in measure(by_name["uWebSockets"], "echo", "server", subscribers=0, publishers=200,
                                               messages=40_000, warmup=10)], "µs")
         print(f"| fan-in × echo | {fan_in / echo:.2f} |")
-    one = measure(broker, "stored", "rate", subscribers=0, publishers=1, messages=200, warmup=10)
-    many = measure(broker, "stored", "rate", subscribers=0, publishers=100, messages=20_000, warmup=2)
-    late = measure(broker, "stored", "p99", subscribers=0, publishers=100, messages=20_000, warmup=2)
-    single = show("retained, acknowledged as stored, one publisher: one sync each", one, "a second")
-    together = show("the same, 100 publishers", many, "a second")
-    print(f"| 100 publishers × one | {together / single:.1f} |")
-    print(f"| 100 publishers, p99, in times of one sync | {statistics.median(late) / 1e6 * single:.1f} |")
     show("start with an empty store to the first connection accepted", [start_time() for _ in range(rounds * 2)], "ms")
 
 

@@ -90,6 +90,8 @@ private struct Options {
         case "json": return JSONDialect(topic: "bench/1", filter: "bench/+")
         case "stored":
             return JSONDialect(topic: "bench/stored", filter: "bench/stored", isRetaining: true, isAcknowledged: true)
+        // The same without the disk.
+        case "routed": return JSONDialect(topic: "bench/routed", filter: "bench/routed", isAcknowledged: true)
         case "retained": return RetainedDialect(target: "/t/storm")
         case "echo": return EchoDialect()
         case "nats": return NATSDialect()
