@@ -31,7 +31,7 @@ def count(prefix):
     with tempfile.TemporaryDirectory() as folder:
         dumps = pathlib.Path(folder, "callgrind")
         command = ["valgrind", "--tool=callgrind", "--instr-atstart=no", "--collect-atstart=no",
-                   f"--callgrind-out-file={dumps}", str(PROGRAM), prefix]
+                   "--dump-instr=yes", "--compress-pos=no", f"--callgrind-out-file={dumps}", str(PROGRAM), prefix]
         environment = dict(os.environ, SWIFT_DETERMINISTIC_HASHING="1", SWIFT_BACKTRACE="enable=no", TMPDIR=folder)
         run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=1200)
         if run.returncode != 0:
@@ -47,25 +47,33 @@ def count(prefix):
 
 
 def read_dump(path):
-    """The figure in one dump of callgrind's; nothing where it is the one at the program's end."""
-    names, calls, callee, figure, operations, total = {}, 0, "", None, 1, 0
+    """The figure in one dump of callgrind's; nothing where it is the one at the program's end.
+
+    Allocations are how often the first instructions of the allocators ran. The numbers of calls in a dump will not do: they
+    have in them what is not counted, the preparations and what other threads do meanwhile.
+    """
+    names, entries, entry, figure, operations, total, is_call = {}, {}, None, None, 1, 0, False
     for line in path.read_text(errors="replace").splitlines():
-        if line.startswith("desc: Trigger: Client Request: "):
+        if line.startswith("0x"):
+            if entry is not None and not is_call:
+                address, *_, cost = line.split()
+                entry[int(address, 16)] = entry.get(int(address, 16), 0) + int(cost)
+        elif line.startswith("desc: Trigger: Client Request: "):
             figure, operations = line.removeprefix("desc: Trigger: Client Request: ").rsplit(" ", 1)
         elif line.startswith(("fn=", "cfn=")):
             number, _, name = line.split("=", 1)[1].partition(" ")
             if name:
                 names[number] = name
-            if line.startswith("cfn="):
-                callee = names[number]
-        elif line.startswith("calls="):
-            if ALLOCATORS.match(callee):
-                calls += int(line.removeprefix("calls=").split()[0])
+            if line.startswith("fn="):
+                entry = entries.setdefault(names[number], {}) if ALLOCATORS.match(names[number]) else None
         elif line.startswith(("totals: ", "summary: ")):
             total = max(total, int(line.split()[1]))
+        # What follows it is the cost of the call, not of the caller's instructions.
+        is_call = line.startswith("calls=")
     if figure is None:
         return {}
-    return {figure: {"instructions": total / int(operations), "allocations": calls / int(operations)}}
+    allocations = sum(costs[min(costs)] for costs in entries.values() if costs)
+    return {figure: {"instructions": total / int(operations), "allocations": allocations / int(operations)}}
 
 
 def read_thresholds():
