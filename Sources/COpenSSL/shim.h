@@ -8,6 +8,8 @@
 static const uint64_t tls_no_compression = SSL_OP_NO_COMPRESSION;
 static const uint64_t tls_no_renegotiation = SSL_OP_NO_RENEGOTIATION;
 
+static const uint64_t tls_init_no_atexit = OPENSSL_INIT_NO_ATEXIT;
+
 static const long tls_session_cache_no_internal = SSL_SESS_CACHE_NO_INTERNAL;
 
 static inline void tls_context_set_mode(SSL_CTX *context, long mode) { SSL_CTX_set_mode(context, mode); }

@@ -132,9 +132,13 @@ public enum TLSTrust: Hashable, Sendable {
         return unsafe handle
     }
 
-    private static func make(_ method: OpaquePointer?) throws(TLSFileError) -> OpaquePointer {
+    /// OpenSSL, set up so that it takes nothing down when the program ends: by then a thread may be within a handshake.
+    private static let isReady = OPENSSL_init_ssl(tls_init_no_atexit, nil) == 1
+
+    private static func make(_ method: @autoclosure () -> OpaquePointer?) throws(TLSFileError) -> OpaquePointer {
+        guard isReady else { throw failure(.certificate, "") }
         TLSErrorQueue.clear()
-        guard let handle = unsafe SSL_CTX_new(method) else { throw failure(.certificate, "") }
+        guard let handle = unsafe SSL_CTX_new(method()) else { throw failure(.certificate, "") }
         _ = unsafe tls_context_set_minimum_version(handle, TLS1_2_VERSION)
         // RFC 9325 §4.2: forward secrecy and authenticated encryption. TLS 1.3 has nothing else.
         _ = unsafe SSL_CTX_set_cipher_list(handle, "ECDHE+AESGCM:ECDHE+CHACHA20:!aNULL")

@@ -75,6 +75,7 @@ enum TLSErrorQueue {
             guard let words = unsafe X509_verify_cert_error_string(verification) else { return .untrusted(words(code)) }
             return .untrusted(unsafe String(cString: words))
         case SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE: return .untrusted(words(code))
+        case SSL_R_WRONG_VERSION_NUMBER: return .failed("what came is no TLS (\(words(code)))")
         case let alert where alert >= SSL_AD_REASON_OFFSET && ERR_GET_LIB(code) == ERR_LIB_SSL:
             return .refusedByPeer(words(code))
         default: return .failed(words(code))
