@@ -64,7 +64,7 @@ let package = Package(
         .testTarget(
             name: "FuzzTests", dependencies: ["Broker", "WSTransport", "WSTransportCoding"], path: "Tests/Fuzz",
             exclude: ["corpus", "make_corpus.py"], swiftSettings: relaxed),
-        .testTarget(name: "LoadTests", dependencies: ["Load"], swiftSettings: relaxed),
+        .testTarget(name: "LoadTests", dependencies: ["Load", "WSTransport"], swiftSettings: relaxed),
         .testTarget(name: "TidyTests", swiftSettings: relaxed),
     ]
 )

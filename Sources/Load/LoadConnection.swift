@@ -1,6 +1,6 @@
 internal import WSTransport
 
-/// One client of a run: its handshake, its frames, its dialect.
+/// One client of a run: its handshakes, its frames, its dialect.
 ///
 /// Runs on the run's reactor.
 final class LoadConnection: StreamDriver {
@@ -10,13 +10,16 @@ final class LoadConnection: StreamDriver {
     private unowned let run: LoadRun
     private let dialect: any LoadDialect
     private let key = Handshake.makeKey()
+    private let begun = MonotonicTime.now
     private var machine = WebSocketMachine(role: .client, maximumMessageSize: 16 << 20)
     /// The beginning of a message of the dialect that a frame has cut.
     private var rest: [UInt8] = []
     /// What the server still has to say before it is ready.
     private var awaited: [UInt8]?
-    private var isOpen = false
+    /// Reads the answer to the request; `nil`: it was 101.
+    private var answer: AnswerReader? = AnswerReader { $0 == 101 }
     private var isReady = false
+    private var isClosing = false
     /// The number of the next message of each publisher.
     private var due: [Int32]
     /// When the publications were due that are not acknowledged yet, oldest first.
@@ -59,36 +62,39 @@ final class LoadConnection: StreamDriver {
         stream.send(frames)
     }
 
+    /// Begins the closing handshake, where there is a WebSocket to close.
+    func close() {
+        guard answer == nil else { return end() }
+        isClosing = true
+        var frame: [UInt8] = []
+        FrameEncoder.appendFrame(.close, [0x03, 0xE8], maskingKey: .random(), to: &frame)
+        stream.send(frame)
+    }
+
     func end() { stream.reset() }
 
     // MARK: What the stream says
 
     func drained() {
         guard !hasAsked else { return }
+        if let security = run.plan.security, !stream.isSecured { return secure(by: security) }
         hasAsked = true
         ask()
     }
 
     private var hasAsked = false
 
+    private func secure(by security: LoadPlan.Security) {
+        if !stream.secure(asClient: security.context, host: security.name, port: nil) {
+            run.cannotOpen(.insecure(.failed("the name \(security.name) cannot be verified")))
+        }
+    }
+
     func received(_ bytes: UnsafeMutableRawBufferPointer) -> Int {
         var offset = 0
-        if !isOpen {
-            let head = UnsafeRawBufferPointer(bytes)
-            do throws(HTTPParseError) {
-                guard let (response, count) = try unsafe HTTPHeadParser.parseResponse(head, maximumHeadSize: 16 << 10)
-                else { return 0 }
-                guard response.status == 101 else {
-                    run.fail("the server answers \(response.status) to a request for \(dialect.target)")
-                    return bytes.count
-                }
-                offset = count
-                if run.plan.offersCompression { compress(response) }
-                opened()
-            } catch {
-                run.fail("the server's answer is not HTTP: \(error)")
-                return bytes.count
-            }
+        if answer != nil {
+            offset = unsafe takeAnswer(UnsafeRawBufferPointer(bytes))
+            guard answer == nil else { return offset }
         }
         while let event = unsafe machine.next(bytes, &offset) {
             switch event {
@@ -105,6 +111,7 @@ final class LoadConnection: StreamDriver {
                 var frame: [UInt8] = []
                 FrameEncoder.appendFrame(.pong, answer, maskingKey: .random(), to: &frame)
                 stream.send(frame)
+            case .close where isClosing: break
             case .close(let code, let reason, _):
                 run.fail("the server closed a connection: \(code.map { "\($0.rawValue)" } ?? "no code") \(reason)")
             case .failed(_, let reason, _): run.fail("the server broke the protocol: \(reason)")
@@ -112,6 +119,27 @@ final class LoadConnection: StreamDriver {
             }
         }
         return bytes.count
+    }
+
+    /// Reads the answer to the request, and says how many of `bytes` it took.
+    private func takeAnswer(_ bytes: UnsafeRawBufferPointer) -> Int {
+        do throws(HTTPParseError) {
+            guard var reader = answer else { return 0 }
+            let (taken, whole) = try unsafe reader.take(bytes)
+            answer = reader
+            guard let whole else { return taken }
+            guard whole.head.status == 101 else {
+                run.cannotOpen(.refused(status: whole.head.status, body: whole.body))
+                return bytes.count
+            }
+            if run.plan.offersCompression { compress(whole.head) }
+            answer = nil
+            opened()
+            return taken
+        } catch {
+            run.cannotOpen(.invalidAnswer("\(error)"))
+            return bytes.count
+        }
     }
 
     /// Reads what the server compresses; what is sent to it is sent as it is.
@@ -126,7 +154,6 @@ final class LoadConnection: StreamDriver {
     }
 
     private func opened() {
-        isOpen = true
         send(dialect.greeting(isSubscriber: isSubscriber, number: number))
         becomeReady()
     }
@@ -134,7 +161,7 @@ final class LoadConnection: StreamDriver {
     private func becomeReady() {
         guard !isReady, awaited == nil else { return }
         isReady = true
-        run.connectionReady()
+        run.connectionReady(after: MonotonicTime.now.nanoseconds(since: begun), stream)
     }
 
     private func take(_ bytes: UnsafeRawBufferPointer) {
@@ -186,9 +213,22 @@ final class LoadConnection: StreamDriver {
         return bytes.count
     }
 
-    func receivedEnd() { stream.reset() }
+    func receivedEnd() {
+        if isClosing { return stream.finish() }
+        // What was understood of a refusal says more than that it was cut off.
+        if let refusal = answer?.begun { run.cannotOpen(.refused(status: refusal.head.status, body: [])) }
+        stream.reset()
+    }
+
     func deadlinePassed() {}
     func fellBehind() {}
     func overflowed() {}
-    func closed() { run.connectionClosed(wasReady: isReady, stream.failure) }
+
+    func closed() {
+        let cause: ConnectError =
+            if let failure = stream.tlsFailure { .insecure(failure) } else if let failure = stream.failure {
+                .unreachable(failure)
+            } else { .connectionLost }
+        run.connectionClosed(wasReady: isReady, cause)
+    }
 }

@@ -53,9 +53,9 @@ package struct TopicDialect: LoadDialect {
     /// - Parameter target: the path, such as `/t/bench`.
     package init(target: String) { self.target = target }
 
-    /// The topic sockets of a broker's listener; a publisher does not hear itself.
+    /// The topic sockets of a broker's listener; a publisher does not hear itself, and nobody an older value.
     package init(prefix: String, topic: String) {
-        target = "\(prefix)/t/\(PercentCoding.encodePath(topic))?echo=false"
+        target = "\(prefix)/t/\(PercentCoding.encodePath(topic))?echo=false&snapshot=false"
     }
 
     package func greeting(isSubscriber: Bool, number: Int) -> [[UInt8]] { [] }

@@ -11,10 +11,28 @@ package struct LoadPlan: Sendable {
         case open(messagesPerSecond: Double)
     }
 
+    /// How the server is known, and a client to it, where TLS is spoken.
+    package struct Security: Sendable {
+        /// A client's.
+        ///
+        /// Each connection shakes hands in full: no ticket is kept, as if each were a client of its own.
+        package let context: TLSContext
+        /// The name, or numeric address, that the certificate must have.
+        package let name: String
+
+        /// Of these parts.
+        package init(context: TLSContext, name: String) {
+            self.context = context
+            self.name = name
+        }
+    }
+
     /// Where the server listens.
     package var server: SocketAddress
     /// The value of the requests' `Host`.
     package var host: String
+    /// `nil`: without TLS.
+    package var security: Security?
     /// What is spoken over its WebSockets.
     package var dialect: any LoadDialect
     package var subscribers = 1
@@ -37,6 +55,13 @@ package struct LoadPlan: Sendable {
     package var spreadsAddresses = true
     /// How long nothing may arrive before the run is given up, in nanoseconds.
     package var patience: Int64 = 20_000_000_000
+    /// How long the closing handshakes may take, at the end of a run that has not failed, in nanoseconds; 0: there are none, each
+    /// connection is reset.
+    package var closingPatience: Int64 = 0
+    /// Asked in each turn whether to send nothing more; what is under way is waited for, ``interruptedPatience`` at most.
+    package var isInterrupted: @Sendable () -> Bool = { false }
+    /// How long nothing may arrive after that, in nanoseconds.
+    package var interruptedPatience: Int64 = 2_000_000_000
 
     /// A plan with the defaults above.
     package init(server: SocketAddress, host: String, dialect: any LoadDialect) {
@@ -44,11 +69,4 @@ package struct LoadPlan: Sendable {
         self.host = host
         self.dialect = dialect
     }
-}
-
-/// Why a run has no result.
-package struct LoadError: Error, CustomStringConvertible {
-    /// A sentence.
-    package let description: String
-    package init(_ description: String) { self.description = description }
 }

@@ -1,28 +1,30 @@
-internal import Glibc
 internal import WSTransport
 
 /// One run of a plan, on the caller's thread: all connections, every message checked.
 package final class LoadRun {
     let plan: LoadPlan
-    private let reactor: Reactor
-    private var publishers: [LoadConnection] = []
-    private var subscribers: [LoadConnection] = []
-    private var ready = 0
-    private var opening = 0
-    private var failure: LoadError?
-    private var report = LoadReport()
-    private var isEnding = false
+    let reactor: Reactor
+    var publishers: [LoadConnection] = []
+    var subscribers: [LoadConnection] = []
+    /// How many connections are open, how many are being opened, and how many are gone.
+    var (ready, opening, gone) = (0, 0, 0)
+    var failure: LoadError?
+    var report = LoadReport()
+    var isEnding = false
+    /// Whether nothing more is to be sent.
+    private(set) var isInterrupted = false
     /// Whether what arrives counts.
     private var isMeasuring = false
     private var arrivals = 0
+    /// How many arrivals what was sent brings with it.
+    private var due = 0
     private var alarm = Alarm()
-    private var lastProgress = MonotonicTime.now
+    /// When something came, or was sent, last.
+    var lastProgress = MonotonicTime.now
     /// When the first connection was begun, where the time is taken that each needs; `nil`: it is not.
-    private var storm: MonotonicTime?
+    private(set) var storm: MonotonicTime?
     /// For what its connections decompress.
     let deflatePool = DeflatePool()
-
-    private static let connectionsPerAddress = 5000
 
     /// Makes the run's event loop; throws where the system has none to give.
     package init(_ plan: LoadPlan) throws(LoadError) {
@@ -50,8 +52,8 @@ package final class LoadRun {
         var number = 0
         try send(&number, until: plan.warmUp, pace: .closed)
         isMeasuring = true
-        arrivals = 0
-        report.expected = (plan.messages / plan.publishers) * plan.publishers * plan.subscribers
+        // What came unasked until now is not taken for what is due.
+        if arrivals > due { arrivals = due }
         let start = MonotonicTime.now
         let used = plan.serverProcess.flatMap { ProcessTime.used(by: $0) }
         try send(&number, until: plan.warmUp + plan.messages / plan.publishers, pace: plan.pace)
@@ -59,6 +61,9 @@ package final class LoadRun {
         if let process = plan.serverProcess, let used, let now = ProcessTime.used(by: process) {
             report.serverNanoseconds = now - used
         }
+        report.expected = report.sent * plan.subscribers
+        if plan.dialect.isAcknowledged { report.unacknowledged = report.sent - report.acknowledged }
+        report.ending = arrivals < due ? .stalled : isInterrupted ? .interrupted : .done
         return report
     }
 
@@ -71,16 +76,14 @@ package final class LoadRun {
         isMeasuring = true
         let start = MonotonicTime.now
         let used = plan.serverProcess.flatMap { ProcessTime.used(by: $0) }
-        while MonotonicTime.now.nanoseconds(since: start) < nanoseconds {
-            try turn()
-            // Silence is no failure here.
-            lastProgress = reactor.now
-        }
+        let end = start.advanced(byNanoseconds: nanoseconds)
+        while MonotonicTime.now < end, !isInterrupted { try turn(until: end.nanoseconds) }
         report.nanoseconds = MonotonicTime.now.nanoseconds(since: start)
         if let process = plan.serverProcess, let used, let now = ProcessTime.used(by: process) {
             report.serverNanoseconds = now - used
         }
         report.expected = report.delivered
+        if isInterrupted { report.ending = .interrupted }
         return report
     }
 
@@ -103,66 +106,6 @@ package final class LoadRun {
         return report
     }
 
-    private func raiseDescriptorLimit() throws(LoadError) {
-        var limit = rlimit()
-        unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
-        limit.rlim_cur = limit.rlim_max
-        unsafe setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
-        let needed = plan.subscribers + plan.publishers + 64
-        guard Int(clamping: limit.rlim_cur) >= needed else {
-            throw LoadError("\(needed) descriptors are needed, and the limit is \(limit.rlim_cur)")
-        }
-    }
-
-    // MARK: Opening
-
-    private func open() throws(LoadError) {
-        let total = plan.subscribers + plan.publishers
-        var opened = 0
-        while ready < total {
-            while opened < total, opening < plan.openingAtOnce {
-                try connect(opened)
-                opened += 1
-            }
-            try turn()
-        }
-    }
-
-    private func connect(_ number: Int) throws(LoadError) {
-        var source: SocketAddress?
-        if plan.spreadsAddresses, plan.server.host.hasPrefix("127.") {
-            source = SocketAddress(host: "127.0.0.\(2 + number / Self.connectionsPerAddress)", port: 0)
-        }
-        do throws(Errno) {
-            let descriptor = try Socket.connecting(to: plan.server, from: source)
-            let stream = reactor.adopt(descriptor, peer: plan.server, isConnecting: true)
-            let isSubscriber = number < plan.subscribers
-            let connection = LoadConnection(
-                self, stream: stream, number: isSubscriber ? number : number - plan.subscribers,
-                isSubscriber: isSubscriber)
-            stream.driver = connection
-            if isSubscriber { subscribers.append(connection) } else { publishers.append(connection) }
-            opening += 1
-        } catch {
-            throw LoadError("cannot connect to \(plan.server): \(error)")
-        }
-    }
-
-    func connectionReady() {
-        ready += 1
-        opening -= 1
-        if let storm { report.latency.record(nanoseconds: MonotonicTime.now.nanoseconds(since: storm)) }
-        lastProgress = reactor.now
-    }
-
-    func connectionClosed(wasReady: Bool, _ error: Errno?) {
-        guard !isEnding else { return }
-        let reason = error.map { "\($0)" } ?? "closed by the server"
-        fail("a connection to \(plan.server) \(wasReady ? "was lost" : "did not open"): \(reason)")
-    }
-
-    func fail(_ sentence: String) { if failure == nil { failure = LoadError(sentence) } }
-
     // MARK: Sending
 
     /// How much arrives when every publisher has published once.
@@ -170,22 +113,21 @@ package final class LoadRun {
         plan.publishers * (plan.subscribers + (plan.dialect.isAcknowledged ? 1 : 0))
     }
 
-    /// Has every publisher send its messages from `number` up to `end`.
+    /// Has every publisher send its messages from `number` up to `end`, and waits for what they bring, as long as there is patience.
     private func send(_ number: inout Int, until end: Int, pace: LoadPlan.Pace) throws(LoadError) {
         switch pace {
         case .closed:
-            while number < end {
+            while number < end, !isInterrupted, !isOutOfPatience {
                 let count = min(plan.burst, end - number)
                 let now = MonotonicTime.now.nanoseconds
                 publish(number, count) { _ in now }
                 number += count
-                try waitFor(arrivals + count * arrivalsOfRound)
+                try waitForArrivals()
             }
         case .open(let messagesPerSecond):
             let interval = 1e9 / messagesPerSecond * Double(plan.publishers)
             let (start, first) = (MonotonicTime.now.nanoseconds, number)
-            let wanted = arrivals + (end - number) * arrivalsOfRound
-            while number < end {
+            while number < end, !isInterrupted, !isOutOfPatience {
                 let elapsed = Double(MonotonicTime.now.nanoseconds - start)
                 let dueCount = min(end, first + Int(elapsed / interval) + 1) - number
                 if dueCount > 0 {
@@ -195,13 +137,13 @@ package final class LoadRun {
                 let next = start + Int64(Double(number - first) * interval)
                 try turn(until: next)
             }
-            try waitFor(wanted)
+            try waitForArrivals()
         }
     }
 
-    private func publish(_ first: Int, _ count: Int, due: (Int) -> Int64) {
+    private func publish(_ first: Int, _ count: Int, due time: (Int) -> Int64) {
         for publisher in publishers {
-            let times = (first..<first + count).map(due)
+            let times = (first..<first + count).map(time)
             let messages = zip(first..<first + count, times).map { number, due in
                 plan.dialect.publication(
                     LoadPayload(publisher: publisher.number, number: number, due: due).encode(size: plan.payloadSize))
@@ -209,32 +151,40 @@ package final class LoadRun {
             publisher.publish(messages, due: times)
         }
         if isMeasuring { report.sent += count * publishers.count }
-        lastProgress = reactor.now
+        // An interval without anything due is no silence of the server's.
+        if arrivals == due { lastProgress = reactor.now }
+        due += count * arrivalsOfRound
         // What was put together goes out now, not after the next wait.
         reactor.runSoon {}
     }
 
-    private func waitFor(_ wanted: Int) throws(LoadError) {
-        while arrivals < wanted { try turn() }
+    private func waitForArrivals() throws(LoadError) {
+        while arrivals < due, !isOutOfPatience { try turn() }
     }
 
-    /// One turn; comes back within a second, or shortly before `time` where that is sooner.
-    private func turn(until time: Int64 = .max) throws(LoadError) {
+    /// Whether the server owes something, and nothing has come for too long.
+    var isOutOfPatience: Bool {
+        guard arrivals < due || opening > 0 else { return false }
+        return reactor.now.nanoseconds(since: lastProgress)
+            > (isInterrupted ? plan.interruptedPatience : plan.patience)
+    }
+
+    /// One turn; comes back within a quarter of a second, or shortly before `time` where that is sooner.
+    func turn(until time: Int64 = .max) throws(LoadError) {
         let wait = max(0, time - MonotonicTime.now.nanoseconds)
         if wait < 1_200_000 {
             // Nothing waits for less than a millisecond: the last one is spent looking.
             reactor.runSoon {}
         } else {
-            let after = min(wait - 1_200_000, 1_000_000_000)
+            let after = min(wait - 1_200_000, 250_000_000)
             let due = MonotonicTime.now.nanoseconds + after
             if alarm.set(due) { reactor.run(afterNanoseconds: after) { [self] in alarm.rang(due) } }
         }
         reactor.turn()
         if let failure { throw failure }
-        if reactor.now.nanoseconds(since: lastProgress) > plan.patience {
-            throw LoadError(
-                "nothing has come for \(plan.patience / 1_000_000_000) s: \(ready) connections are open, "
-                    + "\(arrivals) messages have arrived")
+        if !isInterrupted, plan.isInterrupted() {
+            isInterrupted = true
+            lastProgress = reactor.now
         }
     }
 
@@ -264,12 +214,5 @@ package final class LoadRun {
     func arrivedWrong() {
         arrivals += 1
         if isMeasuring { report.wrong += 1 }
-    }
-
-    private func end() {
-        isEnding = true
-        for connection in subscribers + publishers { connection.end() }
-        reactor.runSoon {}
-        reactor.turn()
     }
 }

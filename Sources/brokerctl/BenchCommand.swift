@@ -8,11 +8,14 @@ struct BenchCommand: AsyncParsableCommand {
         discussion: """
             The load runs in this process: on the broker's own machine both share its processors.
             Without --url the broker of the admin socket is measured, by its first listener without TLS.
+            With --url https://HOST:PORT each connection has TLS of its own, shakes hands in full and verifies the certificate.
+            The first SIGINT (Ctrl-C) ends the load and prints what was measured by then, the second one ends at once.
 
             Examples:
               brokerctl bench fanout --subscribers 1000 --messages 1000
               brokerctl bench fanout --subscribers 5000 --rate 100 --endpoint json
               brokerctl bench pub --publishers 100 --messages 10000 --retain
+              brokerctl bench fanout --url https://localhost:8443 --ca-file ca.pem --process $(pidof brokerd)
               brokerctl bench sub 'sensors/#' --subscribers 100 --seconds 10
             """,
         subcommands: [BenchFanout.self, BenchPublish.self, BenchSubscribe.self])

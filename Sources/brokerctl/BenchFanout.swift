@@ -24,6 +24,7 @@ struct BenchFanout: AsyncParsableCommand {
     func validate() throws {
         try BenchMessages.check(subscribers, "--subscribers")
         try BenchMessages.check(publishers, "--publishers")
+        try messages.check(publishers: publishers)
     }
 
     func run() async throws {
@@ -35,7 +36,7 @@ struct BenchFanout: AsyncParsableCommand {
         } _: { (plan) throws(LoadError) in
             plan.subscribers = subscribers
             plan.publishers = publishers
-            try messages.apply(to: &plan)
+            messages.apply(to: &plan)
             return try LoadRun(plan).measure()
         }
     }

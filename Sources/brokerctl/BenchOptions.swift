@@ -17,14 +17,15 @@ struct BenchOptions: ParsableArguments {
     ) async throws {
         let target = try await BenchTarget(connection, process: process)
         var plan = target.plan(dialect(target.pathPrefix))
-        do throws(LoadError) {
-            let report = try body(&plan)
-            report.print(asJSON: connection.json)
-            guard report.isComplete else {
-                throw LoadError("\(report.expected - report.delivered) messages are missing, \(report.wrong) are wrong")
-            }
-        } catch {
-            throw Failure.failed("bench: \(error)")
+        plan.closingPatience = 2_000_000_000
+        plan.isInterrupted = Interruption.watch()
+        let report: LoadReport
+        do throws(LoadError) { report = try body(&plan) } catch { throw target.failure(error) }
+        report.print(asJSON: connection.json)
+        guard report.isComplete else {
+            let missing = report.expected - report.delivered + report.unacknowledged
+            let stall = report.ending == .stalled ? "nothing has come for \(plan.patience / 1_000_000_000) s: " : ""
+            throw Failure.failed("bench: \(stall)\(missing) messages are missing, \(report.wrong) are wrong")
         }
     }
 }
@@ -58,10 +59,14 @@ struct BenchMessages: ParsableArguments {
         }
     }
 
-    func apply(to plan: inout LoadPlan) throws(LoadError) {
-        guard messages >= plan.publishers else {
-            throw LoadError("--messages: expected one for each publisher at least")
+    /// Checks that there is one message for each publisher.
+    func check(publishers: Int) throws {
+        guard messages >= publishers else {
+            throw ValidationError("--messages: expected one for each publisher at least")
         }
+    }
+
+    func apply(to plan: inout LoadPlan) {
         plan.messages = messages
         plan.payloadSize = size
         plan.burst = burst

@@ -15,7 +15,10 @@ struct BenchPublish: AsyncParsableCommand {
     @Flag(help: "Make them retained values, whose acknowledgement says that they are on disk.")
     var retain = false
 
-    func validate() throws { try BenchMessages.check(publishers, "--publishers") }
+    func validate() throws {
+        try BenchMessages.check(publishers, "--publishers")
+        try messages.check(publishers: publishers)
+    }
 
     func run() async throws {
         try await options.run { prefix in
@@ -25,7 +28,7 @@ struct BenchPublish: AsyncParsableCommand {
         } _: { (plan) throws(LoadError) in
             plan.subscribers = 0
             plan.publishers = publishers
-            try messages.apply(to: &plan)
+            messages.apply(to: &plan)
             return try LoadRun(plan).measure()
         }
     }

@@ -5,16 +5,17 @@ internal import WSTransport
 
 /// The server that a load is put on: the one the admin socket is of, or that of `--url`.
 struct BenchTarget {
-    let server: SocketAddress
-    let host: String
+    let endpoint: Endpoint
     let pathPrefix: String
     /// Its process, where it is known to be on this machine.
     let process: Int32?
+    private let server: SocketAddress
+    private let security: LoadPlan.Security?
 
     init(_ connection: ConnectionOptions, process: Int32?) async throws {
         guard connection.url == nil else {
             let (endpoint, prefix) = try connection.messagesAddress()
-            try self.init(endpoint, prefix, process)
+            try await self.init(endpoint, prefix, process, connection)
             return
         }
         let (listen, own) = try await AdminReply.ask(connection, "status").read {
@@ -22,35 +23,73 @@ struct BenchTarget {
             (try status.strings("listen") ?? [], try status.integer("pid", as: Int32.self))
         }
         guard let plain = listen.first(where: { $0.hasPrefix("http://") }) else {
-            throw Failure.usage("bench: the broker has no listener without TLS; name one with --url")
+            throw Failure.usage(
+                "bench: the broker has no listener without TLS; name one by --url https://HOST:PORT, as its certificate does"
+            )
         }
         var options = connection
         options.url = plain
         let (endpoint, prefix) = try options.messagesAddress()
-        try self.init(endpoint, prefix, process ?? own)
+        try await self.init(endpoint, prefix, process ?? own, connection)
     }
 
-    private init(_ endpoint: Endpoint, _ prefix: String, _ process: Int32?) throws {
+    private init(
+        _ endpoint: Endpoint, _ prefix: String, _ process: Int32?, _ connection: ConnectionOptions
+    ) async throws {
+        self.endpoint = endpoint
         self.process = process
         pathPrefix = prefix
-        host = "\(endpoint)"
-        var address: SocketAddress?
-        switch endpoint {
-        case .unix(let path): address = SocketAddress(path: path)
-        case .internet(_, _, isSecure: true):
-            throw Failure.usage("bench: TLS is not measured by this verb; name an http:// listener with --url")
-        case .internet(let name, let port, _):
-            let host = name == "localhost" || name == "0.0.0.0" ? "127.0.0.1" : name == "::" ? "::1" : name
-            address = SocketAddress(host: host, port: port)
+        server = try await Self.address(of: endpoint)
+        guard case .internet(let name, _, isSecure: true) = endpoint else {
+            security = nil
+            return
         }
-        guard let address else { throw Failure.usage("bench: expected a numeric address, found \(endpoint)") }
-        server = address
+        let own = try connection.trust()
+        do throws(TLSFileError) {
+            let context = if let own { own } else { try TLSContext.client(.system) }
+            security = LoadPlan.Security(context: context, name: name)
+        } catch {
+            throw Failure.failed("the system's authorities: \(error)")
+        }
+    }
+
+    /// The address that all connections go to: of several that a name has, the first that answers.
+    private static func address(of endpoint: Endpoint) async throws -> SocketAddress {
+        var endpoint = endpoint
+        // A listener on all addresses says so in its status.
+        if case .internet(let host, let port, let isSecure) = endpoint, host == "0.0.0.0" || host == "::" {
+            endpoint = .internet(host: host == "::" ? "::1" : "127.0.0.1", port: port, isSecure: isSecure)
+        }
+        let addresses: [SocketAddress]
+        do throws(ConnectError) { addresses = try endpoint.resolve() } catch {
+            throw Failure.connecting(endpoint, error)
+        }
+        if addresses.count == 1 { return addresses[0] }
+        var reason = "it has no address"
+        for address in addresses {
+            do throws(WS.HandshakeError) {
+                await (try WS.stream(to: address)).close()
+                return address
+            } catch {
+                reason = "\(error)"
+            }
+        }
+        throw Failure.unreachable(endpoint, reason)
     }
 
     /// A plan for this server.
     func plan(_ dialect: any LoadDialect) -> LoadPlan {
-        var plan = LoadPlan(server: server, host: host, dialect: dialect)
+        var plan = LoadPlan(server: server, host: endpoint.hostField, dialect: dialect)
+        plan.security = security
         plan.serverProcess = process
         return plan
+    }
+
+    /// Why the program ends, where a run has no result.
+    func failure(_ error: LoadError) -> Failure {
+        guard let opening = error.opening else { return .failed("bench: \(error)") }
+        let failure = Failure.connecting(endpoint, opening.cause)
+        guard opening.done > 0 else { return failure }
+        return .failed("bench: \(failure.message) (\(opening.done) of \(opening.total) connections were open)")
     }
 }

@@ -43,8 +43,9 @@ struct Failure: Error {
         }
     }
 
-    /// The message of a refusal's `{"error":{"code":…,"message":…}}`.
+    /// The message of a refusal's `{"error":{"code":…,"message":…}}`, or its one line of text.
     private static func explanation(in body: [UInt8]) -> String? {
+        if let first = body.first, first != UInt8(ascii: "{") { return line(body) }
         do throws(JSONError) {
             let answer = try JSONObject.parse(body.span)
             guard let error = try answer.object("error") else { return nil }
@@ -52,5 +53,12 @@ struct Failure: Error {
         } catch {
             return nil
         }
+    }
+
+    /// A text that is one line, and so fits an error.
+    private static func line(_ body: [UInt8]) -> String? {
+        let text = body.last == 0x0A ? body.dropLast() : body[...]
+        guard text.count <= 200, text.first != UInt8(ascii: "<"), !text.contains(0x0A) else { return nil }
+        return Output.printable(String(decoding: text, as: UTF8.self))
     }
 }

@@ -15,7 +15,7 @@ struct LoadDialectTests {
 
     @Test func takesTopicFramesAsTheyAre() {
         let dialect = TopicDialect(prefix: "/p", topic: "a b/c")
-        #expect(dialect.target == "/p/t/a%20b/c?echo=false")
+        #expect(dialect.target == "/p/t/a%20b/c?echo=false&snapshot=false")
         #expect(Self.payloads(dialect, "hello") == ["hello"])
         #expect(dialect.readyMark(isSubscriber: true) == nil)
     }

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from broker_process import free_port
 from command_line import run_control
 
 DEADLINE = 60
@@ -75,6 +76,19 @@ def test_a_refusal_is_said(start_broker):
     assert done.returncode == 1 and b"forbidden" in done.stderr
 
 
+def test_an_older_value_is_not_taken_for_a_message(broker):
+    broker.publish("bench", "kept", query="retain")
+    found = report(broker, "fanout", "--subscribers", "20", "--messages", "20")
+    assert found["delivered"] == 400 and found["wrong"] == 0
+
+
+def test_a_limit_is_told_with_how_far_it_came(start_broker):
+    broker = start_broker("limits: { connections: 50 }\n")
+    done = broker.control("bench", "fanout", "--url", broker.url(), "--subscribers", "80")
+    assert done.returncode == 1 and b"limit" in done.stderr and b" of 81 connections were open" in done.stderr, done
+
+
 def test_nobody_there(tmp_path):
-    done = run_control("bench", "fanout", "--socket", str(tmp_path / "none.sock"))
-    assert done.returncode == 2
+    for where in [["--socket", str(tmp_path / "none.sock")], ["--url", f"http://localhost:{free_port()}"]]:
+        done = run_control("bench", "fanout", *where)
+        assert done.returncode == 2 and b"no broker reached" in done.stderr, done

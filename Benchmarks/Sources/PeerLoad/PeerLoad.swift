@@ -20,6 +20,9 @@ import WSTransport
             plan.serverProcess = options.process
             if let rate = options.rate { plan.pace = .open(messagesPerSecond: rate) }
             plan.offersCompression = options.compresses
+            if let authorities = options.authorities {
+                plan.security = LoadPlan.Security(context: try TLSContext.client(.file(authorities)), name: "localhost")
+            }
             let report: LoadReport
             switch options.mode {
             case "measure": report = try LoadRun(plan).measure()
@@ -36,7 +39,8 @@ import WSTransport
             }
             print(
                 "arrivals=\(report.arrivals) server=\(report.serverNanosecondsPerArrival ?? 0)",
-                "memory=\(report.serverBytesPerConnection ?? 0) rate=\(report.arrivalsPerSecond) seconds=\(Double(report.nanoseconds) / 1e9)",
+                "memory=\(report.serverBytesPerConnection ?? 0) opening=\(report.serverNanosecondsPerOpening ?? 0)",
+                "rate=\(report.arrivalsPerSecond) seconds=\(Double(report.nanoseconds) / 1e9)",
                 "p50=\(report.latency.quantile(0.5)) p99=\(report.latency.quantile(0.99))",
                 "p999=\(report.latency.quantile(0.999)) max=\(report.latency.maximum)")
         } catch {
@@ -59,6 +63,8 @@ private struct Options {
     var size = 64
     var rate: Double?
     var compresses = false
+    /// A PEM file: TLS is spoken, with a server that is `localhost`.
+    var authorities: String?
     /// `measure`: what is published; `storm`: what comes at once; `hold`: nothing, until it is ended.
     var mode = "measure"
 
@@ -77,6 +83,7 @@ private struct Options {
             case "burst": burst = Int(parts[1]) ?? 1
             case "size": size = Int(parts[1]) ?? 64
             case "compress": compresses = parts[1] == "1"
+            case "ca": authorities = parts[1]
             case "mode": mode = parts[1]
             case "rate": rate = Double(parts[1])
             default: throw LoadError("unknown: \(argument)")

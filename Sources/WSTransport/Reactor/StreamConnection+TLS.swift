@@ -17,7 +17,7 @@ extension StreamConnection {
     /// ``StreamDriver/drained()`` comes when the server is known to be `host`.
     ///
     /// - Parameter port: tickets are kept for `host` and it; `nil`: none are.
-    func secure(asClient context: TLSContext, host: String, port: UInt16?) -> Bool {
+    package func secure(asClient context: TLSContext, host: String, port: UInt16?) -> Bool {
         let session = TLSSession(client: context, host: host, pipe: reactor.tlsPipe, port: port)
         guard let session else { return false }
         let filter = TLSFilter(session, isClient: true)
@@ -30,6 +30,9 @@ extension StreamConnection {
 
     /// Whether it has TLS whose handshake is done.
     package var isSecured: Bool { tls?.isEstablished ?? false }
+
+    /// The version of TLS that was agreed upon, such as `TLSv1.3`; `nil`: none yet.
+    package var tlsVersion: String? { tls?.isEstablished ?? false ? tls?.session?.version : nil }
 
     /// What ended its TLS; `nil`: nothing, or it has none.
     package var tlsFailure: TLSError? { tls?.session?.failure }

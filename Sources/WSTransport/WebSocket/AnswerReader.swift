@@ -1,10 +1,10 @@
 /// Reads the answer to a client's one request: its head, and the body of a refusal where that is short.
-struct AnswerReader {
+package struct AnswerReader {
     /// An answer that is whole, or as much of it as came.
-    struct Answer {
-        let head: HTTPResponseHead
+    package struct Answer {
+        package let head: HTTPResponseHead
         /// Empty where there is none, or one of unknown or great length.
-        var body: [UInt8] = []
+        package var body: [UInt8] = []
     }
 
     /// The longest head, and the longest body that is read, in bytes.
@@ -15,13 +15,13 @@ struct AnswerReader {
     private let isAccepting: (Int) -> Bool
     private var length = 0
     /// A refusal whose body is not whole.
-    private(set) var begun: Answer?
+    package private(set) var begun: Answer?
 
     /// - Parameter isAccepting: whether a status opens what was asked for, so that no body follows.
-    init(isAccepting: @escaping (Int) -> Bool) { self.isAccepting = isAccepting }
+    package init(isAccepting: @escaping (Int) -> Bool) { self.isAccepting = isAccepting }
 
     /// Takes what has come: how much of it, and the answer once there is one.
-    mutating func take(
+    package mutating func take(
         _ bytes: UnsafeRawBufferPointer
     ) throws(HTTPParseError) -> (byteCount: Int, answer: Answer?) {
         var taken = 0

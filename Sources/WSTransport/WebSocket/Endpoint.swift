@@ -18,7 +18,7 @@ package enum Endpoint: Hashable, Sendable, CustomStringConvertible {
     }
 
     /// The value of `Host`: without the port where it is that of the scheme.
-    var hostField: String {
+    package var hostField: String {
         switch self {
         case .internet(_, port: 80, isSecure: false): String(description.dropLast(3))
         case .internet(_, port: 443, isSecure: true): String(description.dropLast(4))
@@ -42,7 +42,7 @@ package enum Endpoint: Hashable, Sendable, CustomStringConvertible {
     /// May wait for the resolver.
     ///
     /// The corresponding C function is `getaddrinfo`.
-    func resolve() throws(ConnectError) -> [SocketAddress] {
+    package func resolve() throws(ConnectError) -> [SocketAddress] {
         if let addresses = numericAddresses { return try addresses.get() }
         guard case .internet(let host, let port, _) = self else { return [] }
         return try Self.lookUp(host, port)

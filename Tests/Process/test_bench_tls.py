@@ -1,0 +1,148 @@
+"""Contract §7: `brokerctl bench` over TLS, and how it ends."""
+
+import json
+import signal
+import subprocess
+
+import pytest
+
+from broker_process import free_port
+from certificates import Authority
+from command_line import BROKERCTL, run_control
+from deadlines import ANSWER_DEADLINE, wait_until
+# The fixtures are found by their names.
+from secure_broker import authority, client_context, configuration, identity, request, secure  # noqa: F401
+
+DEADLINE = 60
+
+
+@pytest.fixture
+def bench(secure, authority):
+    def run(*arguments):
+        return run_control("bench", *arguments, "--url", f"https://localhost:{secure.port}", "--ca-file",
+                           str(authority.file), "--process", str(secure.process.pid), timeout=DEADLINE)
+    return run
+
+
+def report(done):
+    assert done.returncode == 0, done
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("endpoint", ["topic", "json"])
+@pytest.mark.parametrize("pace", [["--burst", "10"], ["--rate", "500"]])
+def test_fanout(bench, endpoint, pace):
+    # A message is more than a record of TLS holds.
+    found = report(bench("fanout", "--subscribers", "50", "--publishers", "2", "--messages", "40", "--size", "20000",
+                         "--endpoint", endpoint, *pace, "--json"))
+    assert found["sent"] == 40 and found["delivered"] == found["expected"] == 40 * 50
+    assert found["wrong"] == 0 and found["ended"] == "done"
+    opening = found["opening"]
+    assert opening["connections"] == 52 and opening["tls"] == "TLSv1.3"
+    assert opening["seconds"] > 0 and opening["serverNanosecondsPerConnection"] > 0
+    assert 0 < opening["latencyMicroseconds"]["p50"] <= opening["latencyMicroseconds"]["max"]
+
+
+def test_each_connection_is_a_client_of_its_own(bench, secure, authority):
+    """No session is resumed: what is measured is what a crowd of different clients costs."""
+    report(bench("fanout", "--subscribers", "20", "--messages", "1", "--json"))
+    text = request(secure, client_context(authority), path="/metrics")[1].decode()
+    assert 'broker_tls_handshakes_total{outcome="done"} 22\n' in text, "20 subscribers, a publisher and this request"
+
+
+@pytest.mark.parametrize("options", [[], ["--retain"]])
+def test_pub(bench, options):
+    found = report(bench("pub", "--publishers", "3", "--messages", "90", "--json", *options))
+    assert found["acknowledged"] == 90 and found["unacknowledged"] == 0
+
+
+def test_people_read_it(bench):
+    done = bench("sub", "news/#", "--subscribers", "3", "--seconds", "0.1")
+    assert done.returncode == 0
+    for word in [b"3 subscribers, 0 publishers, TLSv1.3", b"opened ", b" a second for "]:
+        assert word in done.stdout, done
+
+
+def test_strangers_are_told_from_silence(start_broker, authority, identity):
+    port, strict, plain = free_port(), free_port(), free_port()
+    files = f"certificate: {identity.certificate}, key: {identity.key}"
+    start_broker(
+        f"listen:\n  - address: 127.0.0.1:{port}\n    tls: {{ {files} }}\n"
+        f"  - address: 127.0.0.1:{strict}\n    tls: {{ {files}, client_ca: {authority.file} }}\n"
+        f"  - address: 127.0.0.1:{plain}\n", port=port, configured_listen=True)
+    other = Authority(authority.directory / "other")
+    trust = ["--ca-file", str(authority.file)]
+    for url, options, status, words in [
+        (f"https://localhost:{port}", [], 2, "the certificate is not accepted"),
+        (f"https://localhost:{port}", ["--ca-file", str(other.file)], 2, "the certificate is not accepted"),
+        (f"https://localhost:{port}", ["--ca-file", "none.pem"], 64, "none.pem"),
+        (f"https://localhost:{plain}", trust, 2, "what came is no TLS"),
+        (f"http://localhost:{port}", [], 1, "This port speaks TLS"),
+        (f"https://localhost:{strict}", trust, 2, "certificate required"),
+        (f"https://localhost:{free_port()}", trust, 2, "refused"),
+        ("https://nobody.invalid", trust, 2, "nobody.invalid"),
+    ]:
+        done = run_control("bench", "fanout", "--url", url, *options, "--subscribers", "2", "--messages", "2")
+        assert done.returncode == status and words in done.stderr.decode() and not done.stdout, (url, done)
+
+
+@pytest.mark.parametrize("hosts, days, words", [
+    ("DNS:other.example", 2, "hostname mismatch"), ("DNS:localhost", -1, "expired")])
+def test_name_and_time_are_checked(start_broker, authority, hosts, days, words):
+    port = free_port()
+    wrong = authority.sign("wrong", hosts=hosts, days=days)
+    start_broker(configuration(port, wrong), port=port, configured_listen=True)
+    done = run_control("bench", "pub", "--url", f"https://localhost:{port}", "--ca-file", str(authority.file))
+    assert done.returncode == 2 and words in done.stderr.decode(), done
+
+
+def test_a_broker_with_tls_only_is_named(secure):
+    done = secure.control("bench", "fanout")
+    assert done.returncode == 64 and b"--url https://" in done.stderr, done
+
+
+# Ends
+
+
+def start(*arguments):
+    return subprocess.Popen([BROKERCTL, "bench", *arguments, "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def test_an_interrupted_load_says_what_it_found(secure, authority):
+    context = client_context(authority)
+
+    def metric(name):
+        text = request(secure, context, path="/metrics")[1].decode()
+        return next(float(line.rpartition(" ")[2]) for line in text.splitlines() if line.startswith(name + " "))
+
+    url = ["--url", f"https://localhost:{secure.port}", "--ca-file", str(authority.file)]
+    for arguments, count in [(["fanout", "--subscribers", "5", "--rate", "200", "--messages", "1000000"], 6),
+                             (["sub", "#", "--subscribers", "5", "--seconds", "3600"], 5)]:
+        load = start(*arguments, *url)
+        try:
+            wait_until(lambda: metric("broker_websockets") == count, "all are connected")
+            load.send_signal(signal.SIGINT)
+            output, errors = load.communicate(timeout=ANSWER_DEADLINE)
+        finally:
+            load.kill()
+        assert load.returncode == 0 and not errors, errors
+        found = json.loads(output)
+        assert found["ended"] == "interrupted" and found["delivered"] == found["expected"]
+        wait_until(lambda: metric("broker_websockets") == 0, "all are gone")
+
+
+def test_a_server_that_falls_silent_is_told(broker):
+    """What it was measured by then is printed all the same, and that it is not everything."""
+    load = start("fanout", "--url", broker.url(), "--subscribers", "3", "--rate", "100", "--messages", "100000")
+    try:
+        wait_until(lambda: broker.metrics()["broker_websockets"] == 4, "all are connected")
+        broker.send_signal(signal.SIGSTOP)
+        load.send_signal(signal.SIGINT)
+        output, errors = load.communicate(timeout=ANSWER_DEADLINE)
+    finally:
+        load.kill()
+        broker.send_signal(signal.SIGCONT)
+    found = json.loads(output)
+    assert found["ended"] in ("stalled", "interrupted"), "interrupted: nothing was under way"
+    assert load.returncode == (0 if found["delivered"] == found["expected"] else 1)
+    assert b"are missing" in errors or not load.returncode
