@@ -66,8 +66,9 @@ def read_dump(path):
                 names[number] = name
             if line.startswith("fn="):
                 entry = entries.setdefault(names[number], {}) if ALLOCATORS.match(names[number]) else None
-        elif line.startswith(("totals: ", "summary: ")):
-            total = max(total, int(line.split()[1]))
+        elif line.startswith("totals: "):
+            # Not `summary:`, from which callgrind may have taken what was spent before the figure, too.
+            total = int(line.split()[1])
         # What follows it is the cost of the call, not of the caller's instructions.
         is_call = line.startswith("calls=")
     if figure is None:
