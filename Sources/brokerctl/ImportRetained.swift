@@ -108,7 +108,8 @@ struct ImportRetained: AsyncParsableCommand {
             if object.kind(of: "data") == nil { refusal = refusal ?? "data is missing" }
             for name in ["topic", "data", "kind", "type", "encoding", "expires", "ttl"] {
                 guard let bytes = object.value(name)?.copyRawBytes() else { continue }
-                writer.member(name, raw: bytes.span)
+                writer.name(escaping: name)
+                writer.raw(bytes.span)
             }
         } catch {
             refusal = "\(error)"

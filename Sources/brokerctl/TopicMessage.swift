@@ -31,7 +31,9 @@ struct TopicMessage {
         writer.beginObject()
         for index in 0..<object.count {
             let name = object.name(at: index)
-            if !hidden.contains(name) { writer.member(name, raw: object.value(at: index).rawBytes) }
+            if hidden.contains(name) { continue }
+            writer.name(escaping: name)
+            writer.raw(object.value(at: index).rawBytes)
         }
         writer.endObject()
         return writer.bytes

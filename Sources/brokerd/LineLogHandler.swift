@@ -32,7 +32,10 @@ struct LineLogHandler: LogHandler {
             writer.member("time", "\(time)")
             writer.member("level", "\(event.level)")
             writer.member("message", "\(event.message)")
-            for (key, value) in facts { writer.member(key, "\(value)") }
+            for (key, value) in facts {
+                writer.name(escaping: key)
+                writer.string("\(value)")
+            }
             writer.endObject()
             StandardStreams.writeOutput(String(decoding: writer.bytes, as: UTF8.self) + "\n")
         }

@@ -66,7 +66,8 @@ private func rewrite(_ object: borrowing JSONObject) {
     var writer = JSONWriter()
     writer.beginObject()
     for index in 0..<object.count {
-        writer.member(object.name(at: index), raw: object.value(at: index).copyRawBytes().span)
+        writer.name(escaping: object.name(at: index))
+        writer.raw(object.value(at: index).copyRawBytes().span)
     }
     writer.endObject()
     precondition((try? members(writer.bytes)) == members(of: object), "an object that does not come back")

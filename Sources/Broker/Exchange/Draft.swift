@@ -43,6 +43,21 @@ package struct Draft {
         self.payload = payload
         self.kind = kind
     }
+
+    /// What a connection publishes, in one piece.
+    init(
+        topic: Topic, payload: [UInt8], kind: Message.Kind, isRetained: Bool, acknowledgement: Acknowledgement,
+        origin: UInt64, source: StreamConnection, completion: ((Result<Receipt, Refusal>) -> Void)?
+    ) {
+        self.topic = topic
+        self.payload = payload
+        self.kind = kind
+        self.isRetained = isRetained
+        self.acknowledgement = acknowledgement
+        self.origin = origin
+        self.source = source
+        self.completion = completion
+    }
 }
 
 /// What became of an accepted publication.

@@ -108,9 +108,11 @@ package final class Sequencer: Sendable {
             var messages: [Message] = []
             messages.reserveCapacity(drafts.count)
             var isQueued = false
-            for draft in drafts {
+            // A view, so that a draft is not copied for a look at it.
+            let view = drafts.span
+            for place in view.indices {
                 do throws(Refusal) {
-                    let message = try accept(draft, &state, time)
+                    let message = try accept(view, place, &state, time)
                     messages.append(message)
                     let isStored = message.isRetained || message.rule != nil
                     isQueued = isQueued || isStored
@@ -133,25 +135,28 @@ package final class Sequencer: Sendable {
         return results
     }
 
-    private func accept(_ draft: Draft, _ state: inout State, _ time: Int64) throws(Refusal) -> Message {
+    private func accept(
+        _ drafts: Span<Draft>, _ place: Int, _ state: inout State, _ time: Int64
+    ) throws(Refusal) -> Message {
         guard state.next <= state.reserved else {
             throw Refusal(.storageFull, "The store takes no writes, so no further sequence numbers are to be had.")
         }
-        try check(draft.condition, of: draft.topic, state)
-        let rule = state.rules.isEmpty || state.storeThread == nil ? nil : state.rules.rule(for: draft.topic)
+        try check(drafts[place].condition, of: drafts[place].topic, state)
+        let rule = state.rules.isEmpty || state.storeThread == nil ? nil : state.rules.rule(for: drafts[place].topic)
         let message = Message(
-            topic: draft.topic, payload: draft.payload, kind: draft.kind, contentType: draft.contentType,
-            isRetained: draft.isRetained, seq: state.next, time: time,
-            expiry: draft.timeToLive.map { Lifetime.now.addingReportingOverflow($0).partialValue } ?? 0,
-            origin: draft.origin, originSlot: draft.source?.slot ?? .max, rule: rule)
-        if draft.isRetained || rule != nil, let thread = state.storeThread {
+            topic: drafts[place].topic, payload: drafts[place].payload, kind: drafts[place].kind,
+            contentType: drafts[place].contentType,
+            isRetained: drafts[place].isRetained, seq: state.next, time: time,
+            expiry: drafts[place].timeToLive.map { Lifetime.now.addingReportingOverflow($0).partialValue } ?? 0,
+            origin: drafts[place].origin, originSlot: drafts[place].source?.slot ?? .max, rule: rule)
+        if drafts[place].isRetained || rule != nil, let thread = state.storeThread {
             guard thread.append([message], waking: false) else {
                 throw Refusal(.unavailable, "The store's queue is full or closed.")
             }
-            if draft.isRetained { state.overlay[draft.topic] = message }
+            if drafts[place].isRetained { state.overlay[drafts[place].topic] = message }
             if rule != nil { state.pending.append(message) }
         }
-        if draft.isVolatile { state.figures[draft.topic] = message }
+        if drafts[place].isVolatile { state.figures[drafts[place].topic] = message }
         state.next += 1
         return message
     }

@@ -39,6 +39,9 @@ package final class Shard {
     var freeNumbers: [UInt32] = []
     var nextNumber: UInt32 = 0
     private var drafts: [Draft] = []
+    /// Memory for the next turn's drafts, where this turn's took no more than ``keptDrafts``.
+    private var emptied: [Draft] = []
+    private static let keptDrafts = 64
     private var waiting: [UInt64: (Result<Receipt, Refusal>) -> Void] = [:]
     private var nextClient: UInt64
     let mailbox: Mailbox<Letter>
@@ -149,7 +152,7 @@ package final class Shard {
     // MARK: Publishing
 
     /// Publishes at the end of this turn.
-    package func publish(_ draft: Draft) {
+    package func publish(_ draft: consuming Draft) {
         drafts.append(draft)
         reactor.needsTurn = true
     }
@@ -178,22 +181,31 @@ package final class Shard {
     /// Gives the turn's publications their numbers.
     func handOver() {
         guard !drafts.isEmpty else { return }
-        let batch = drafts
-        drafts = []
+        var batch = drafts
+        drafts = emptied
+        emptied = []
         let results = sequencer.sequence(batch, from: index)
         if sequencer.isCongested { pauseSources(of: batch) }
-        for (draft, result) in zip(batch, results) {
-            switch result {
+        conclude(batch.span, results)
+        guard batch.capacity <= Self.keptDrafts else { return }
+        for _ in batch.indices { batch.removeLast() }
+        emptied = batch
+    }
+
+    /// Tells the publishers what became of the turn's drafts, which are looked at where they are, and not copied.
+    private func conclude(_ drafts: Span<Draft>, _ results: [Result<(seq: UInt64, isQueued: Bool), Refusal>]) {
+        for place in drafts.indices {
+            switch results[place] {
             case .failure(let refusal):
                 counters.refusedPublishes.add(1)
-                draft.completion?(.failure(refusal))
+                drafts[place].completion?(.failure(refusal))
             case .success((let seq, let isQueued)):
-                if draft.isVolatile { continue }
+                if drafts[place].isVolatile { continue }
                 counters.published.add(1)
-                counters.publishedBytes.add(draft.payload.count)
-                if !meters.isEmpty { for meter in meters.values { meter.count(draft) } }
-                guard let completion = draft.completion else { continue }
-                if isQueued, draft.acknowledgement == .stored {
+                counters.publishedBytes.add(drafts[place].payload.count)
+                if !meters.isEmpty { for meter in meters.values { meter.count(drafts[place]) } }
+                guard let completion = drafts[place].completion else { continue }
+                if isQueued, drafts[place].acknowledgement == .stored {
                     waiting[seq] = completion
                 } else {
                     completion(.success(Receipt(seq: seq, isStored: false)))

@@ -50,8 +50,18 @@ package struct JSONWriter {
         needsComma = false
     }
 
-    /// Writes a member's name; its value comes next.
-    package mutating func name(_ name: String) {
+    /// Writes a member's name, which is ASCII that needs no escape; its value comes next.
+    package mutating func name(_ name: StaticString) {
+        separate()
+        bytes.append(UInt8(ascii: "\""))
+        append(name)
+        bytes.append(UInt8(ascii: "\""))
+        bytes.append(UInt8(ascii: ":"))
+        needsComma = false
+    }
+
+    /// Writes a member's name that is known only now; its value comes next.
+    package mutating func name(escaping name: String) {
         string(name)
         bytes.append(UInt8(ascii: ":"))
         needsComma = false
@@ -81,7 +91,11 @@ package struct JSONWriter {
 
     private mutating func word(_ word: StaticString) {
         separate()
-        unsafe bytes.append(contentsOf: UnsafeBufferPointer(start: word.utf8Start, count: word.utf8CodeUnitCount))
+        append(word)
+    }
+
+    private mutating func append(_ text: StaticString) {
+        unsafe bytes.append(contentsOf: UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
     }
 
     /// Writes an integer in decimal.
@@ -97,7 +111,7 @@ package struct JSONWriter {
             magnitude = quotient
         } while magnitude != 0
         if value < 0 { bytes.append(UInt8(ascii: "-")) }
-        for index in first..<40 { bytes.append(digits[index]) }
+        append(digits.span, first..<40)
     }
 
     /// Writes the shortest number that reads back as `value`; `null` where it is not finite, for which JSON has no
@@ -136,31 +150,31 @@ package struct JSONWriter {
     }
 
     /// Writes a member that is a string.
-    package mutating func member(_ name: String, _ value: String) {
+    package mutating func member(_ name: StaticString, _ value: String) {
         self.name(name)
         string(value)
     }
 
     /// Writes a member that is an integer.
-    package mutating func member<Integer: FixedWidthInteger>(_ name: String, _ value: Integer) {
+    package mutating func member<Integer: FixedWidthInteger>(_ name: StaticString, _ value: Integer) {
         self.name(name)
         integer(value)
     }
 
     /// Writes a member that is a floating-point number.
-    package mutating func member(_ name: String, _ value: Double) {
+    package mutating func member(_ name: StaticString, _ value: Double) {
         self.name(name)
         double(value)
     }
 
     /// Writes a member that is `true` or `false`.
-    package mutating func member(_ name: String, _ value: Bool) {
+    package mutating func member(_ name: StaticString, _ value: Bool) {
         self.name(name)
         bool(value)
     }
 
     /// Writes a member that is a JSON value already.
-    package mutating func member(_ name: String, raw value: Span<UInt8>) {
+    package mutating func member(_ name: StaticString, raw value: Span<UInt8>) {
         self.name(name)
         raw(value)
     }

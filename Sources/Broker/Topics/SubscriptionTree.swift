@@ -137,8 +137,8 @@ package struct SubscriptionTree<Entry: TreeEntry>: ~Copyable {
 
     private func visit(_ node: UInt32, _ body: (Span<Entry>) -> Void) {
         guard node != NodeTable<Entry>.none else { return }
-        let entries = table[node].entries
-        if !entries.isEmpty { body(entries.span) }
+        let entries = table[node].entries.span
+        if !entries.isEmpty { body(entries) }
     }
 
     /// Gives `body` each filter that has subscriptions, and how many, in no particular order.

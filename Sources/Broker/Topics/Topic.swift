@@ -30,7 +30,8 @@ package struct Topic: Sendable {
 
     /// Whether it is `$SYS` or below it: the broker's own, closed to publishers.
     package var isSystem: Bool {
-        name.utf8.starts(with: "$SYS".utf8)
+        // Hardly any topic is, and every publication asks.
+        isReserved && name.utf8.starts(with: "$SYS".utf8)
             && (name.utf8.count == 4 || name.utf8.dropFirst(4).first == TopicGrammar.slash)
     }
 

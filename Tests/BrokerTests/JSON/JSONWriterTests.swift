@@ -119,8 +119,10 @@ struct JSONWriterTests {
         var writer = JSONWriter()
         writer.beginObject()
         for (member, number) in zip(members, numbers) {
-            writer.member(member.name, member.value)
-            writer.member(member.name + "#", number)
+            writer.name(escaping: member.name)
+            writer.string(member.value)
+            writer.name(escaping: member.name + "#")
+            writer.integer(number)
         }
         writer.endObject()
 

@@ -114,9 +114,8 @@ final class JSONSession: ClientSocket {
         if id != nil { send("ok", id) { _ in } }
     }
 
-    private func publish(_ command: Draft, _ id: [UInt8]?) throws(Refusal) {
-        try shard.checkPublish(client, to: command.topic)
-        var draft = command
+    private func publish(_ draft: consuming Draft, _ id: [UInt8]?) throws(Refusal) {
+        try shard.checkPublish(client, to: draft.topic)
         draft.origin = client.id
         draft.source = stream
         draft.completion = { [weak self] result in

@@ -29,21 +29,23 @@ final class TopicSession: ClientSocket {
         } catch {
             return socket.close(CloseCode(error), reason: error.message)
         }
-        var draft = Draft(topic: topic, payload: Array(copying: payload), kind: opcode == .text ? .text : .binary)
-        draft.origin = client.id
-        draft.source = stream
-        if isRetaining {
-            draft.isRetained = true
-            draft.acknowledgement = .stored
+        shard.publish(draft(opcode, payload))
+    }
+
+    /// In one piece: what is put together step by step is copied on its way out.
+    private func draft(_ opcode: Opcode, _ payload: Span<UInt8>) -> Draft {
+        Draft(
+            topic: topic, payload: Array(copying: payload), kind: opcode == .text ? .text : .binary,
+            isRetained: isRetaining, acknowledgement: isRetaining ? .stored : .routed, origin: client.id,
+            source: stream, completion: isRetaining || !shard.rules.isEmpty ? closeWhereRefused : nil)
+    }
+
+    /// There is no other way here to say that a message was refused, or a value not stored.
+    private var closeWhereRefused: (Result<Receipt, Refusal>) -> Void {
+        { [weak socket] result in
+            guard case .failure(let refusal) = result else { return }
+            socket?.close(CloseCode(refusal), reason: refusal.message)
         }
-        if isRetaining || !shard.rules.isEmpty {
-            // There is no other way here to say that a message was refused, or a value not stored.
-            draft.completion = { [weak socket] result in
-                guard case .failure(let refusal) = result else { return }
-                socket?.close(CloseCode(refusal), reason: refusal.message)
-            }
-        }
-        shard.publish(draft)
     }
 
     override func sendSnapshot(_ message: Message) { socket.send(message.opcode, message.payload) }
