@@ -7,6 +7,7 @@ connections  19,000 subscribers of one process: memory, and a broadcast to all o
 storm        15,000 clients connect at once, each to a topic of its own with a retained value, while others get live messages
 dead         10,000 clients are stopped, so that nothing of theirs comes any more, and have to be evicted
 compressed   a broadcast of 1 KiB to 1,000, compressed once for all, beside the same one as it is
+tls          4,000 clients over TLS beside as many without, in turn: memory, the opening, a broadcast
 """
 import argparse
 import http.client
@@ -27,11 +28,12 @@ INTERVAL, TIMEOUT = 5, 3
 class Broker:
     """A brokerd with its default configuration but for what is given."""
 
-    def __init__(self, configuration=""):
+    def __init__(self, configuration="", tls=None):
         self.folder = tempfile.TemporaryDirectory()
         self.port = free_port()
         file = pathlib.Path(self.folder.name, "broker.yaml")
-        file.write_text(f"listen: [{{ address: 127.0.0.1:{self.port} }}]\ndata_dir: {self.folder.name}/data\n{configuration}")
+        own = f", tls: {{ certificate: {tls.file}, key: {tls.key} }}" if tls else ""
+        file.write_text(f"listen: [{{ address: 127.0.0.1:{self.port}{own} }}]\ndata_dir: {self.folder.name}/data\n{configuration}")
         self.process = subprocess.Popen([str(BROKERD), "--config", str(file)], stdout=subprocess.PIPE, text=True)
         self.process.stdout.readline()
 
@@ -81,7 +83,11 @@ def result(process, timeout=300):
 
 def show(name, values, unit):
     first, median, third = quartiles(values)
-    print(f"| {name} | {median:.3g} {unit} ({first:.3g}–{third:.3g}) |", flush=True)
+    print(f"| {name} | {short(median)} {unit} ({short(first)}–{short(third)}) |", flush=True)
+
+
+def short(value):
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
 
 def connections(rounds):
@@ -150,8 +156,46 @@ def compressed(rounds):
               f"({statistics.median(small) / 1000:.3g} and {statistics.median(plain) / 1000:.3g} µs) |", flush=True)
 
 
+class Certificate:
+    """One for `localhost` that has signed itself."""
+
+    def __enter__(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.file, self.key = (f"{self.folder.name}/{name}.pem" for name in ("own", "key"))
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+                        "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", self.key,
+                        "-out", self.file], check=True, capture_output=True)
+        return self
+
+    def __exit__(self, *_):
+        self.folder.cleanup()
+
+
+def tls(rounds):
+    plain, secure = {}, {}
+    with Certificate() as certificate:
+        for _ in range(rounds):
+            for found, arguments in ((plain, {}), (secure, {"ca": certificate.file})):
+                for burst, messages in ((1, 50), (50, 500)):
+                    # A broker of its own: memory that one crowd has left is not taken anew for the next.
+                    with Broker("reactors: { count: 1 }\n", tls=certificate if arguments else None) as broker:
+                        one = broker.measure(subscribers=4000, publishers=1, burst=burst, messages=messages, warmup=2 * burst,
+                                             **arguments)
+                    found.setdefault(burst, []).append(one["server"] / 1000)
+                    found.setdefault("memory", []).append(one["memory"])
+                    found.setdefault("opening", []).append(one["opening"] / 1000)
+    show("4,000 idle subscribers over TLS: resident memory a connection", secure["memory"], "B")
+    show("the same without TLS", plain["memory"], "B")
+    show("opening one over TLS: CPU of its full handshake (P-256) and subscription", secure["opening"], "µs")
+    show("the same without TLS", plain["opening"], "µs")
+    for burst in (1, 50):
+        with_tls, without = statistics.median(secure[burst]), statistics.median(plain[burst])
+        print(f"| 64 B to 4,000, {burst} a turn: over TLS × without, CPU a delivery | {with_tls / without:.2f} "
+              f"({with_tls:.3g} and {without:.3g} µs) |", flush=True)
+
+
 def main():
-    known = {function.__name__: function for function in (connections, storm, dead, compressed)}
+    known = {function.__name__: function for function in (connections, storm, dead, compressed, tls)}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", default=",".join(known), help="names of figures, with commas between")
