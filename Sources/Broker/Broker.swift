@@ -26,6 +26,7 @@ package final class Broker {
     private let threads: [ThreadHandle]
     private let sockets: ListeningSockets
     private let certificates: Certificates
+    private var crowd = DepartedCrowd()
     /// How long clients have to answer the CLOSE of a shutdown, in nanoseconds.
     private static let drainPatience: Int64 = 5_000_000_000
 
@@ -124,6 +125,16 @@ package final class Broker {
 
     /// Reads the certificate files that have changed; who is connected notices nothing.
     package func takeOverCertificates() -> [CertificateNews] { certificates.takeOverChanges() }
+
+    /// Gives the system the memory that a crowd of clients has left behind; to be called every few seconds.
+    ///
+    /// - Returns: how much less is resident, in bytes; `nil`: it was not the time for it.
+    package func returnMemory() -> Int? {
+        guard crowd.isGone(connections: figures.connections, now: .now) else { return nil }
+        let before = Machine.residentBytes
+        Machine.returnFreedMemory()
+        return max(0, before - Machine.residentBytes)
+    }
 
     /// Takes over what may change while the broker runs: limits, history, keepalive, origins, access, certificates.
     ///

@@ -25,6 +25,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 #include <fcntl.h>
+#include <malloc.h>
 
 // Glibc's module holds <semaphore.h>, but not what the header shows to _GNU_SOURCE only.
 #include <semaphore.h>

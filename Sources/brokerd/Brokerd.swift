@@ -84,8 +84,13 @@ struct Brokerd: ParsableCommand {
         var settings = first
         var log = firstLog
         while true {
-            switch signals.wait(seconds: broker.hasCertificates ? 2 : nil) {
-            case nil: report(broker.takeOverCertificates(), log)
+            switch signals.wait(seconds: broker.hasCertificates ? 2 : 10) {
+            case nil:
+                report(broker.takeOverCertificates(), log)
+                if let bytes = broker.returnMemory() {
+                    log.debug(
+                        "memory of clients that have left went back to the system", metadata: ["bytes": "\(bytes)"])
+                }
             case .terminate, .interrupt:
                 log.info("shutting down")
                 broker.drain()

@@ -60,6 +60,11 @@ package enum Machine {
         return Int(clamping: limit.rlim_cur)
     }
 
+    /// Gives memory that was freed back to the system; threads that need some meanwhile wait.
+    ///
+    /// The corresponding C function is `malloc_trim`.
+    package static func returnFreedMemory() { _ = malloc_trim(0) }
+
     /// Resident memory of this process in bytes; 0 where `/proc` is not to be read.
     package static var residentBytes: Int {
         guard let file = unsafe fopen("/proc/self/statm", "r") else { return 0 }
