@@ -127,7 +127,7 @@ struct SetRetained: AsyncParsableCommand {
 struct DeleteRetained: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "delete",
-        abstract: "Deletes retained values, and prints how many.",
+        abstract: "Deletes retained values, and says how many.",
         discussion: """
             Examples:
               brokerctl retained delete sensors/1/temp
@@ -139,7 +139,7 @@ struct DeleteRetained: AsyncParsableCommand {
     @Argument(help: "The topic, or a filter with wildcards.")
     var filter: String
 
-    @Flag(help: "Delete nothing, and print how many there are.")
+    @Flag(help: "Delete nothing, and say how many would be.")
     var dryRun = false
 
     func run() async throws {
@@ -150,6 +150,7 @@ struct DeleteRetained: AsyncParsableCommand {
         if connection.json { return reply.print() }
         let member = dryRun ? "matching" : "deleted"
         let count = try reply.read { (result) throws(JSONError) in try result.integer(member, as: Int.self) ?? 0 }
-        Output.print(String(count))
+        guard dryRun else { return Output.print("deleted: \(count)") }
+        Output.print("\(count) \(count == 1 ? "value" : "values") would be deleted; nothing was.")
     }
 }
