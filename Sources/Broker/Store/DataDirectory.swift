@@ -36,15 +36,47 @@ final class DataDirectory: Sendable {
     /// - Parameter time: Unix seconds.
     func moveAside(_ name: String, as state: String = "damaged", time: Int) throws(StorageError) -> String {
         let source = "\(path)/\(name)"
-        var target = "\(source).\(state)-\(time)"
-        var attempt = 1
-        while unsafe access(target, F_OK) == 0 {
-            attempt += 1
-            target = "\(source).\(state)-\(time)-\(attempt)"
-        }
+        let target = aside(name, state, time)
         guard unsafe rename(source, target) == 0 else { try throwErrno("cannot rename \(source)") }
         try sync()
         return target
+    }
+
+    /// Gives a file that is about to be replaced a second name, so that whenever the power is cut one or the other is there.
+    ///
+    /// Where the file system has no second names, as FAT, it is moved; else as ``moveAside(_:as:time:)``.
+    func keepAside(_ name: String, as state: String, time: Int) throws(StorageError) -> String {
+        let target = aside(name, state, time)
+        guard unsafe link("\(path)/\(name)", target) == 0 else {
+            return try moveAside(name, as: state, time: time)
+        }
+        try sync()
+        return target
+    }
+
+    private func aside(_ name: String, _ state: String, _ time: Int) -> String {
+        let first = "\(path)/\(name).\(state)-\(time)"
+        var target = first
+        var attempt = 1
+        while unsafe access(target, F_OK) == 0 {
+            attempt += 1
+            target = "\(first)-\(attempt)"
+        }
+        return target
+    }
+
+    /// Whether a file of that name was ever put aside, and is still there.
+    func hasAside(_ name: String) -> Bool {
+        guard let directory = unsafe opendir(path) else { return false }
+        defer { unsafe closedir(directory) }
+        let beginnings = ["damaged", "replaced"].map { "\(name).\($0)-" }
+        while let entry = unsafe readdir(directory) {
+            let found = unsafe withUnsafePointer(to: &entry.pointee.d_name) { name in
+                unsafe name.withMemoryRebound(to: CChar.self, capacity: 256) { unsafe String(cString: $0) }
+            }
+            if beginnings.contains(where: found.hasPrefix) { return true }
+        }
+        return false
     }
 
     /// Removes a file, if it is there.
@@ -65,27 +97,28 @@ final class DataDirectory: Sendable {
         guard fsync(descriptor) == 0 || errno == EINVAL else { try throwErrno("cannot sync \(path)") }
     }
 
-    /// Makes a directory where there is none, and those above it.
+    /// Makes a directory where there is none, and those above it, and makes its name last.
     static func make(_ path: String) throws(StorageError) {
-        if unsafe mkdir(path, 0o700) == 0 { return }
-        switch errno {
-        case EEXIST:
-            var status = stat()
-            guard unsafe stat(path, &status) == 0 else { try throwErrno("cannot open \(path)") }
-            guard status.st_mode & S_IFMT == S_IFDIR else {
-                errno = ENOTDIR
-                try throwErrno("cannot open \(path)")
-            }
-        case ENOENT:
-            let trimmed = path.last == "/" ? path.dropLast() : path[...]
-            guard let slash = trimmed.lastIndex(of: "/"), slash > trimmed.startIndex else {
+        let trimmed = path.last == "/" ? path.dropLast() : path[...]
+        let parent = trimmed.lastIndex(of: "/").map { $0 == trimmed.startIndex ? "/" : String(trimmed[..<$0]) } ?? "."
+        if unsafe mkdir(path, 0o700) != 0 {
+            switch errno {
+            case EEXIST:
+                var status = stat()
+                guard unsafe stat(path, &status) == 0 else { try throwErrno("cannot open \(path)") }
+                guard status.st_mode & S_IFMT == S_IFDIR else {
+                    errno = ENOTDIR
+                    try throwErrno("cannot open \(path)")
+                }
+            case ENOENT where parent != "." && parent != "/":
+                try make(parent)
+                guard unsafe mkdir(path, 0o700) == 0 || errno == EEXIST else { try throwErrno("cannot make \(path)") }
+            default:
                 try throwErrno("cannot make \(path)")
             }
-            try make(String(trimmed[..<slash]))
-            guard unsafe mkdir(path, 0o700) == 0 || errno == EEXIST else { try throwErrno("cannot make \(path)") }
-        default:
-            try throwErrno("cannot make \(path)")
         }
+        // What is stored in it must not go with its name. Who may not read the one above cannot sync it.
+        try? sync(parent)
     }
 
     private static func holder(of descriptor: Int32) -> String {

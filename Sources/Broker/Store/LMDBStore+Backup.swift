@@ -68,7 +68,7 @@ extension LMDBStore {
             throw error
         }
         var aside: String?
-        if isThere { aside = try directory.moveAside(fileName, as: "replaced", time: time) }
+        if isThere { aside = try directory.keepAside(fileName, as: "replaced", time: time) }
         for name in ["\(fileName)-lock", "\(fileName)-mark"] { try directory.remove(name) }
         guard unsafe rename(restoring, target) == 0 else { try throwErrno("cannot rename \(restoring)") }
         try directory.sync()

@@ -74,7 +74,9 @@ package final class LMDBStore: RetainedStore {
         let mark = StoreMark("\(path)-mark")
         checkNanoseconds = try Self.check(path, mark)
         let environment = try LMDBEnvironment(path: path, mapSize: mapSize)
-        let (databases, state) = try Self.open(environment, isStart: true, isReplacement: damage != nil)
+        // A start may have ended between putting a store aside and making this one.
+        let isReplacement = damage != nil || directory.hasAside(Self.fileName)
+        let (databases, state) = try Self.open(environment, isStart: true, isReplacement: isReplacement)
         // The file's name has to last as well as what is in it.
         try directory.sync()
         mark.note(environment.descriptor)
@@ -109,7 +111,7 @@ package final class LMDBStore: RetainedStore {
     ///
     /// - Parameters:
     ///   - isStart: whether another process wrote before, which may have known more than it wrote.
-    ///   - isReplacement: whether it is new because the one before is damaged.
+    ///   - isReplacement: whether there was another one before, if it is new.
     private static func open(
         _ environment: LMDBEnvironment, isStart: Bool, isReplacement: Bool
     ) throws(StorageError) -> (databases: Databases, state: StoreState) {
@@ -122,7 +124,7 @@ package final class LMDBStore: RetainedStore {
         var state: StoreState
         if isNew {
             state = .new()
-            // Numbers never fall, and those of a damaged store are not known: those of the time are above them, unless it
+            // Numbers never fall, and those of the store before are not known: those of the time are above them, unless it
             // gave out more than a million a second. JSON reads them exactly until 2242.
             if isReplacement { state.reservedSeq = UInt64(max(time(nil), 0)) << 20 }
             try write.set(state.bytes, for: StoreState.key, in: databases.meta)
