@@ -44,7 +44,7 @@ struct BenchTarget {
             security = nil
             return
         }
-        let own = try connection.trust()
+        let own = try connection.security()
         do throws(TLSFileError) {
             let context = if let own { own } else { try TLSContext.client(.system) }
             security = LoadPlan.Security(context: context, name: name)

@@ -17,6 +17,15 @@ struct ConnectionOptions: ParsableArguments {
             valueName: "file"))
     var caFile: String?
 
+    @Option(help: ArgumentHelp("Show an https:// broker this certificate, with its chain, as PEM.", valueName: "file"))
+    var certFile: String?
+
+    @Option(help: ArgumentHelp("The private key of --cert-file, not encrypted.", valueName: "file"))
+    var keyFile: String?
+
+    @Flag(help: "Accept any certificate of an https:// broker: whoever is on the way can read along and change things.")
+    var insecure = false
+
     @Option(help: ArgumentHelp("Not available in this version.", valueName: "token"))
     var token: String?
 
@@ -26,9 +35,15 @@ struct ConnectionOptions: ParsableArguments {
     func validate() throws {
         guard token == nil else { throw ValidationError("--token: users and tokens are not available in this version") }
         let endpoint = try url.map { try Self.parse($0).endpoint }
-        guard caFile != nil else { return }
+        guard (certFile == nil) == (keyFile == nil) else {
+            throw ValidationError("--cert-file and --key-file go together")
+        }
+        guard caFile == nil || !insecure else {
+            throw ValidationError("--insecure: with --ca-file the certificate is verified")
+        }
+        guard let option = securityOption else { return }
         guard case .internet(_, _, isSecure: true) = endpoint else {
-            throw ValidationError("--ca-file: it goes with --url https://HOST:PORT")
+            throw ValidationError("\(option): it goes with --url https://HOST:PORT")
         }
     }
 
@@ -47,13 +62,27 @@ struct ConnectionOptions: ParsableArguments {
         return (parsed.endpoint, parsed.pathPrefix)
     }
 
-    /// What the broker's certificate is verified with; `nil`: the system's authorities.
-    func trust() throws(Failure) -> TLSContext? {
-        guard let caFile else { return nil }
+    /// The first option given that only TLS has a use for.
+    private var securityOption: String? {
+        if caFile != nil { return "--ca-file" }
+        if certFile != nil { return "--cert-file" }
+        return insecure ? "--insecure" : nil
+    }
+
+    /// What the broker's certificate is verified with, and what it is shown; `nil`: the system's authorities, and nothing.
+    func security() throws(Failure) -> TLSContext? {
+        guard securityOption != nil else { return nil }
+        let trust: TLSTrust = if insecure { .anyone } else if let caFile { .file(caFile) } else { .system }
+        var identity: TLSIdentity?
+        if let certFile, let keyFile { identity = TLSIdentity(certificate: certFile, key: keyFile) }
         do throws(TLSFileError) {
-            return try TLSContext.client(.file(caFile))
+            return try TLSContext.client(trust, identity: identity)
         } catch {
-            throw .usage("--ca-file: \(error)")
+            switch error.role {
+            case .certificate: throw .usage("--cert-file: \(error)")
+            case .key: throw .usage("--key-file: \(error)")
+            case .clientCA, .authorities: throw .usage("--ca-file: \(error)")
+            }
         }
     }
 

@@ -28,7 +28,7 @@ struct MessageClient {
         self.endpoint = endpoint
         var settings = ClientOptions()
         settings.subprotocols = ["broker.v1.json"]
-        settings.tls = try options.trust()
+        settings.tls = try options.security()
         do throws(ConnectError) {
             client = try await WS.open(WebSocketURL(endpoint: endpoint, path: prefix + "/ws"), client: settings)
         } catch {

@@ -46,6 +46,40 @@ def test_brokerctl_checks_name_and_time(start_broker, authority, hosts, days, wo
     assert done.returncode == 2 and words in done.stderr.decode(), done
 
 
+def test_brokerctl_shows_a_certificate(start_broker, authority, identity):
+    port = free_port()
+    broker = start_broker(configuration(port, identity, client_ca=authority.file), port=port, configured_listen=True)
+    client = authority.sign("client")
+    trust = ["--url", f"https://localhost:{port}", "--ca-file", str(authority.file)]
+    own = ["--cert-file", str(client.certificate), "--key-file", str(client.key)]
+    done = run_control("pub", *trust, *own, "--retain", "shown", "kept")
+    assert done.returncode == 0, done
+    assert broker.control("retained", "get", "shown").stdout == b"kept"
+    done = run_control("bench", "fanout", *trust, *own, "--subscribers", "3", "--messages", "5")
+    assert done.returncode == 0 and b"15 of 15" in done.stdout, done
+    # Who shows none is let in no more than before, and says why.
+    done = run_control("pub", *trust, "a", "b")
+    assert done.returncode == 2, done
+    for options, words in [
+        (["--cert-file", str(client.certificate)], "go together"), (["--key-file", str(client.key)], "go together"),
+        (["--cert-file", "none.pem", "--key-file", str(client.key)], "--cert-file: none.pem"),
+        (["--cert-file", str(client.certificate), "--key-file", "none.key"], "--key-file: none.key"),
+        (["--cert-file", str(client.certificate), "--key-file", str(identity.key)], "--key-file: "),
+        (["--insecure"], "--insecure: ")]:
+        done = run_control("pub", *trust, *options, "a", "b")
+        assert done.returncode == 64 and words in done.stderr.decode(), done
+
+
+def test_brokerctl_verifies_nothing_when_asked_for(secure):
+    url = f"https://127.0.0.1:{secure.port}"
+    for verb in [["pub", "a", "b"], ["bench", "fanout", "--subscribers", "2", "--messages", "2"]]:
+        assert run_control(*verb, "--url", url).returncode == 2
+        done = run_control(*verb, "--url", url, "--insecure")
+        assert done.returncode == 0, done
+    done = run_control("pub", "--url", "http://127.0.0.1:1", "--insecure", "a", "b")
+    assert done.returncode == 64 and b"--insecure" in done.stderr, done
+
+
 # Memory
 
 
