@@ -60,6 +60,8 @@ package struct LoadPlan: Sendable {
     package var closingPatience: Int64 = 0
     /// Asked in each turn whether to send nothing more; what is under way is waited for, ``interruptedPatience`` at most.
     package var isInterrupted: @Sendable () -> Bool = { false }
+    /// Told about once a second how far it has come; `nil`: nobody wants to know.
+    package var onProgress: (@Sendable (LoadProgress) -> Void)?
     /// How long nothing may arrive after that, in nanoseconds.
     package var interruptedPatience: Int64 = 2_000_000_000
 

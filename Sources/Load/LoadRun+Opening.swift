@@ -17,7 +17,7 @@ extension LoadRun {
     }
 
     /// How many connections the plan has.
-    private var total: Int { plan.subscribers + plan.publishers }
+    var total: Int { plan.subscribers + plan.publishers }
 
     /// Opens all of them, and takes the time and what it costs the server.
     func open() throws(LoadError) {

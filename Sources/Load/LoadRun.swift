@@ -19,6 +19,7 @@ package final class LoadRun {
     /// How many arrivals what was sent brings with it.
     private var due = 0
     private var alarm = Alarm()
+    private var lastTold = MonotonicTime.now
     /// When something came, or was sent, last.
     var lastProgress = MonotonicTime.now
     /// When the first connection was begun, where the time is taken that each needs; `nil`: it is not.
@@ -182,10 +183,23 @@ package final class LoadRun {
         }
         reactor.turn()
         if let failure { throw failure }
+        if let tell = plan.onProgress, reactor.now.nanoseconds(since: lastTold) >= 1_000_000_000 {
+            lastTold = reactor.now
+            tell(progress)
+        }
         if !isInterrupted, plan.isInterrupted() {
             isInterrupted = true
             lastProgress = reactor.now
         }
+    }
+
+    private var progress: LoadProgress {
+        let isDelivering = plan.subscribers > 0
+        let messages = plan.publishers > 0 ? plan.messages / plan.publishers * plan.publishers : nil
+        return LoadProgress(
+            open: ready, connections: total,
+            arrived: isMeasuring ? isDelivering ? report.delivered : report.acknowledged : nil,
+            expected: messages.map { $0 * (isDelivering ? plan.subscribers : 1) })
     }
 
     // MARK: Arriving

@@ -9,7 +9,8 @@ struct BenchCommand: AsyncParsableCommand {
             The load runs in this process: on the broker's own machine both share its processors.
             Without --url the broker of the admin socket is measured, by its first listener without TLS.
             With --url https://HOST:PORT each connection has TLS of its own, shakes hands in full and verifies the certificate.
-            The first SIGINT (Ctrl-C) ends the load and prints what was measured by then, the second one ends at once.
+            A terminal shows how far it is, on standard error. The first SIGINT (Ctrl-C) ends the load and prints what was
+            measured by then, the second one ends at once.
 
             Examples:
               brokerctl bench fanout --subscribers 1000 --messages 1000

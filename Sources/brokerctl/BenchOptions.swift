@@ -19,8 +19,14 @@ struct BenchOptions: ParsableArguments {
         var plan = target.plan(dialect(target.pathPrefix))
         plan.closingPatience = 2_000_000_000
         plan.isInterrupted = Interruption.watch()
+        if !connection.json { plan.onProgress = ProgressLine.show }
         let report: LoadReport
-        do throws(LoadError) { report = try body(&plan) } catch { throw target.failure(error) }
+        do throws(LoadError) {
+            defer { if !connection.json { ProgressLine.clear() } }
+            report = try body(&plan)
+        } catch {
+            throw target.failure(error)
+        }
         report.print(asJSON: connection.json)
         guard report.isComplete else {
             let missing = report.expected - report.delivered + report.unacknowledged

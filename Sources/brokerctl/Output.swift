@@ -27,6 +27,9 @@ enum Output {
     /// Prints a line as it is, on standard error.
     static func printError(_ line: String) { _ = send(Array("\(line)\n".utf8), to: STDERR_FILENO) }
 
+    /// Prints a part of a line as it is, on standard error.
+    static func printPart(_ text: String) { _ = send(Array(text.utf8), to: STDERR_FILENO) }
+
     private static func send(_ bytes: [UInt8], to descriptor: Int32) -> Bool {
         var sent = 0
         while sent < bytes.count {

@@ -108,6 +108,19 @@ struct LoadRunTests {
         #expect(report.ending == .stalled && report.unacknowledged == 1)
     }
 
+    @Test func saysHowFarItIs() async throws {
+        let house = try LoadHouse()
+        var plan = try house.plan(messages: 12)
+        // The last is due after more than a second.
+        plan.pace = .open(messagesPerSecond: 10)
+        let told = Mutex<[LoadProgress]>([])
+        plan.onProgress = { progress in told.withLock { $0.append(progress) } }
+        #expect(try await house.measure(plan).get().isComplete)
+        let last = try #require(told.withLock { $0.last })
+        #expect(last.open == 1 && last.connections == 1 && last.expected == 12)
+        #expect((1...12).contains(try #require(last.arrived)))
+    }
+
     // MARK: Refusals
 
     @Test func tellsARefusalFromSilence() async throws {

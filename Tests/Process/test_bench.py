@@ -1,11 +1,13 @@
 """Contract §7: `brokerctl bench`, a load from the command line, with every message checked."""
 
 import json
+import os
+import subprocess
 
 import pytest
 
 from broker_process import free_port
-from command_line import run_control
+from command_line import BROKERCTL, run_control
 
 DEADLINE = 60
 
@@ -54,6 +56,25 @@ def test_people_read_it(broker):
     assert done.returncode == 0
     for word in [b"delivered", b"20 of 20", b"latency", b"p99.9", b"server CPU"]:
         assert word in done.stdout
+
+
+def test_a_terminal_shows_how_far_it_is(broker):
+    """On standard error, over and over on one line; who reads from a pipe, or JSON, sees none of it."""
+    arguments = [BROKERCTL, "bench", "sub", "#", "--url", broker.url(), "--subscribers", "2", "--seconds", "1.5"]
+    for extra, is_shown in [([], True), (["--json"], False)]:
+        ours, theirs = os.openpty()
+        try:
+            done = subprocess.run([*arguments, *extra], stdout=subprocess.PIPE, stderr=theirs, timeout=DEADLINE)
+            os.write(theirs, b"end")
+            shown = b""
+            while not shown.endswith(b"end"):
+                shown += os.read(ours, 65536)
+        finally:
+            os.close(ours)
+            os.close(theirs)
+        assert done.returncode == 0 and b"\r" not in done.stdout
+        assert (b"\r0 messages have arrived\x1b[K" in shown) == is_shown, shown
+        assert shown.endswith(b"\r\x1b[Kend") if is_shown else shown == b"end", "nothing is left of it"
 
 
 def test_the_url_is_enough(broker):
