@@ -32,6 +32,7 @@ final class LoadConnection: StreamDriver {
         self.isSubscriber = isSubscriber
         dialect = run.plan.dialect
         awaited = dialect.readyMark(isSubscriber: isSubscriber, number: number)
+        stream.maximumUnsent = run.plan.maximumUnsent
         due = isSubscriber ? Array(repeating: 0, count: run.plan.publishers) : []
     }
 
@@ -222,7 +223,9 @@ final class LoadConnection: StreamDriver {
 
     func deadlinePassed() {}
     func fellBehind() {}
-    func overflowed() {}
+    func overflowed() {
+        run.fail("the server takes less than is sent to it: more than \(run.plan.maximumUnsent) bytes wait")
+    }
 
     func closed() {
         let cause: ConnectError =

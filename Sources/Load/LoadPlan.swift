@@ -45,6 +45,8 @@ package struct LoadPlan: Sendable {
     /// In bytes; ``LoadPayload/minimumSize`` at least.
     package var payloadSize = 64
     package var pace = Pace.closed
+    /// How much of a connection may wait to be sent, in bytes: a server that takes less than the pace brings ends the run.
+    package var maximumUnsent = 256 << 20
     /// How many connections are opened at a time.
     package var openingAtOnce = 200
     /// Whether permessage-deflate is offered, and so insisted on.

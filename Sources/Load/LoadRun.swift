@@ -109,6 +109,9 @@ package final class LoadRun {
 
     // MARK: Sending
 
+    /// How much a publisher that is late sends in one turn, in bytes.
+    private static let catchUp = 1 << 20
+
     /// How much arrives when every publisher has published once.
     private var arrivalsOfRound: Int {
         plan.publishers * (plan.subscribers + (plan.dialect.isAcknowledged ? 1 : 0))
@@ -127,10 +130,12 @@ package final class LoadRun {
             }
         case .open(let messagesPerSecond):
             let interval = 1e9 / messagesPerSecond * Double(plan.publishers)
+            let part = max(1, Self.catchUp / plan.payloadSize)
             let (start, first) = (MonotonicTime.now.nanoseconds, number)
             while number < end, !isInterrupted, !isOutOfPatience {
                 let elapsed = Double(MonotonicTime.now.nanoseconds - start)
-                let dueCount = min(end, first + Int(elapsed / interval) + 1) - number
+                // Who is late catches up in parts, between which there are turns.
+                let dueCount = min(end, first + Int(elapsed / interval) + 1, number + part) - number
                 if dueCount > 0 {
                     publish(number, dueCount) { start + Int64(Double($0 - first) * interval) }
                     number += dueCount

@@ -65,8 +65,12 @@ struct BenchMessages: ParsableArguments {
         }
     }
 
-    /// Checks that there is one message for each publisher.
+    /// Checks that there is one message for each publisher, and that a burst of all of them fits into memory.
     func check(publishers: Int) throws {
+        guard burst * size * publishers <= 1 << 30 else {
+            throw ValidationError(
+                "--burst, --size and --publishers: a burst is \(burst * size * publishers) bytes, 1 GiB at most")
+        }
         guard messages >= publishers else {
             throw ValidationError("--messages: expected one for each publisher at least")
         }

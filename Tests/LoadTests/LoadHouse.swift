@@ -3,13 +3,15 @@ import Load
 import Synchronization
 import WSTransport
 
-/// A server of `/echo`, which sends back what it gets, and of `/silent`, which answers nothing.
+/// A server of `/echo`, which sends back what it gets, `/silent`, which answers nothing, and `/deaf`, which reads nothing.
 final class LoadHouse: Sendable {
     /// The codes that connections were closed with.
     let closes: AsyncStream<UInt16>
     /// How many messages have come to `/silent`.
     var heard: Int { silent.value }
     private let silent = Counter()
+    /// What handlers wait for that read nothing.
+    private let ends = AsyncStream.makeStream(of: Never.self)
     private let server: HTTPServer
 
     /// What a certificate is made for.
@@ -28,11 +30,14 @@ final class LoadHouse: Sendable {
                     if case .text(let text) = message.data { try? await socket.send(text) }
                 }
             },
+            "/deaf": ws.upgrade { [ends] _ in for await _ in ends.stream {} },
             "/silent": ws.upgrade { [silent] socket in socket.onmessage = { _ in _ = silent.next() } },
         ]
         server = HTTPServer(port: 0, routing: routing, options: options)
         try server.start()
     }
+
+    deinit { ends.continuation.finish() }
 
     /// A plan of one publisher, whose messages are answered.
     func plan(_ target: String = "/echo", messages: Int = 10) throws -> LoadPlan {

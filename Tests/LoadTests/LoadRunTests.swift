@@ -81,6 +81,22 @@ struct LoadRunTests {
         #expect(report.sent == 1 && report.acknowledged == 0 && report.unacknowledged == 1)
     }
 
+    /// However much there is to send, and however long the server may take.
+    @Test func keepsNoMoreThanMayWait() async throws {
+        let house = try LoadHouse()
+        var plan = try house.plan("/deaf", messages: 100_000)
+        plan.payloadSize = 100_000
+        plan.pace = .open(messagesPerSecond: 100_000)
+        plan.maximumUnsent = 10_000_000
+        guard case .failure(let error) = await house.measure(plan) else {
+            Issue.record("it went on")
+            return
+        }
+        #expect(
+            error.description == "the server takes less than is sent to it: more than 10000000 bytes wait"
+                && error.opening == nil)
+    }
+
     @Test func endsWhenItIsInterrupted() async throws {
         let house = try LoadHouse()
         var plan = try house.plan(messages: 1_000_000)

@@ -85,6 +85,7 @@ def test_the_url_is_enough(broker):
 
 @pytest.mark.parametrize("arguments", [
     ["fanout", "--subscribers", "0"], ["fanout", "--size", "31"], ["fanout", "--rate", "0"], ["pub", "--messages", "0"],
+    ["pub", "--burst", "10000", "--size", "16777216"],
     ["sub", "#", "--seconds", "0"], ["sub"], ["fanout", "--endpoint", "carrier-pigeon"]])
 def test_asked_wrongly(broker, arguments):
     done = broker.control("bench", *arguments)
