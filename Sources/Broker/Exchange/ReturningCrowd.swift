@@ -7,16 +7,16 @@ internal import WSTransport
 /// own and theirs: so the thread waits for them, half a commit at most. Nobody then waits for longer than
 /// the rest of a commit under way and its own, as ever, and all who come together share one sync instead of two.
 ///
-/// It waits only where the commits before had several messages and ended a moment ago, and not where something was
+/// It waits only where the commits before had messages of several and ended a moment ago, and not where something was
 /// waiting when they ended: a publisher that is alone never waits for others, and neither does the disk while there
 /// is enough to do. A value without a clock.
 struct ReturningCrowd {
     /// Never for longer, however slow the disk is, in nanoseconds.
     private static let longestWait: Int64 = 5_000_000
 
-    /// How many messages are likely to come together; 1: nobody is waited for.
+    /// How many are likely to come together, with a message each; 1: nobody is waited for.
     private(set) var size = 1
-    /// How many messages the last commit had, where it ended with others waiting.
+    /// How many the last commit had messages of, where it ended with others waiting.
     private var before = 0
     private var answered = MonotonicTime(nanoseconds: 0)
     private var commit: Int64 = 0
@@ -24,7 +24,7 @@ struct ReturningCrowd {
     /// Takes note of a commit, when its publishers are answered.
     ///
     /// - Parameters:
-    ///   - count: the messages it had.
+    ///   - count: how many it had messages of, as ``publishers(of:)`` says.
     ///   - duration: how long it took, in nanoseconds.
     ///   - isLast: whether nothing has come meanwhile.
     mutating func answered(_ count: Int, after duration: Int64, at now: MonotonicTime, isLast: Bool) {
@@ -40,4 +40,20 @@ struct ReturningCrowd {
         guard size > 1, now.nanoseconds(since: answered) < commit else { return nil }
         return now.advanced(byNanoseconds: min(commit / 2, Self.longestWait))
     }
+
+    /// How many publishers messages are of, as far as some of them tell.
+    ///
+    /// One who publishes many at a time is one; a request over HTTP has no client of its own and is answered for itself.
+    static func publishers(of messages: [Message]) -> Int {
+        guard messages.count > 1 else { return messages.count }
+        var clients: Set<UInt64> = []
+        var requests = 0
+        for message in messages.prefix(mostLookedAt) {
+            if message.origin == 0 { requests += 1 } else { clients.insert(message.origin) }
+        }
+        return clients.count + requests
+    }
+
+    /// So many are enough to wait for, and to look at while they wait.
+    private static let mostLookedAt = 1024
 }

@@ -291,8 +291,10 @@ package final class StoreThread: Sendable {
             return waiting.isEmpty
         }
         let end = MonotonicTime.now
-        crowd.answered(work.messages.count, after: end.nanoseconds(since: begin), at: end, isLast: isLast)
         onSettled(settlement)
+        // Nobody's answer waits for this.
+        crowd.answered(
+            ReturningCrowd.publishers(of: work.messages), after: end.nanoseconds(since: begin), at: end, isLast: isLast)
         return reservation
     }
 

@@ -54,4 +54,13 @@ struct ReturningCrowdTests {
         #expect(crowd.deadline(now: time(13.9)) != nil)
         #expect(crowd.deadline(now: time(14)) == nil)
     }
+
+    @Test(arguments: [
+        ([], 0), ([5], 1), ([5, 5, 5], 1), ([5, 6, 5, 7], 3), ([0, 0, 0], 3), ([0, 5, 0, 5], 3),
+    ])
+    func countsWhoPublishesManyAtATimeOnce(origins: [UInt64], publishers: Int) throws {
+        let topic = try Topic("a")
+        let messages = origins.map { Message(topic: topic, payload: [1], kind: .text, seq: 1, time: 1, origin: $0) }
+        #expect(ReturningCrowd.publishers(of: messages) == publishers)
+    }
 }
