@@ -62,6 +62,10 @@ internal import Synchronization
     /// A handshake takes about 50 µs, and events come in the order in which sockets became ready: whoever is live would wait
     /// behind all of a rush of newcomers, and waits behind these, 1 to 2 ms.
     static let newcomersPerTurn = 32
+    /// How many connections' deadlines one turn looks at; the others' are due in the next, which does not wait.
+    ///
+    /// A PING takes about 6 µs of the kernel's time and an eviction 12 µs, and whoever came together is due together.
+    package static let deadlinesPerTurn = 128
     private static let wakeupToken = UInt64.max
     private static let listenerToken: UInt64 = 1 << 63
     /// How often one turn looks for tasks that its own tasks have posted.
@@ -123,7 +127,7 @@ internal import Synchronization
 
     /// The part of a turn that follows the sockets' events.
     private func runTurn(_ tasks: [() -> Void]) {
-        for id in wheel.advance(to: now) { connection(in: id)?.deadlinePassed() }
+        for id in wheel.advance(to: now, atMost: Self.deadlinesPerTurn) { connection(in: id)?.deadlinePassed() }
         runDueTasks()
         for task in tasks { task() }
         for drain in drains { drain() }

@@ -2,7 +2,7 @@
 ///
 /// Time is cut into ticks of 100 ms; a deadline hangs in the bucket of its tick, modulo the number of buckets, in a
 /// doubly linked list threaded through one array of nodes (16 bytes a connection). Advancing looks only at the buckets
-/// that came due. A deadline further away than one round (102 s) is met early, found not due and left for its round.
+/// that came due, and waiting only at those that hold something. A deadline further away than one round (102 s) is met early, found not due and left for its round.
 /// A connection that lives sets its deadline once an interval, not once a byte.
 @safe struct TimerWheel: ~Copyable {
     static let tick: Int64 = 100_000_000
@@ -17,6 +17,8 @@
     }
 
     private var heads = [Int32](repeating: none, count: bucketCount)
+    /// A bit for each bucket that is not empty.
+    private var occupied = [UInt64](repeating: 0, count: bucketCount / 64)
     private var nodes: [Node] = []
     private var currentTick: Int64
     private(set) var count = 0
@@ -33,6 +35,7 @@
         nodes[Int(id)] = Node(next: head, previous: Self.none, deadline: tick)
         if head != Self.none { nodes[Int(head)].previous = Int32(truncatingIfNeeded: id) }
         heads[bucket] = Int32(truncatingIfNeeded: id)
+        occupied[bucket / 64] |= 1 << UInt64(bucket % 64)
         count += 1
     }
 
@@ -41,7 +44,9 @@
         guard Int(id) < nodes.count, nodes[Int(id)].deadline != 0 else { return }
         let node = nodes[Int(id)]
         if node.previous == Self.none {
-            heads[Int(node.deadline % Int64(Self.bucketCount))] = node.next
+            let bucket = Int(node.deadline % Int64(Self.bucketCount))
+            heads[bucket] = node.next
+            if node.next == Self.none { occupied[bucket / 64] &= ~(1 << UInt64(bucket % 64)) }
         } else {
             nodes[Int(node.previous)].next = node.next
         }
@@ -50,8 +55,10 @@
         count -= 1
     }
 
-    /// Moves to `now` and returns whose deadlines have passed; they are set no longer.
-    mutating func advance(to now: MonotonicTime) -> [UInt32] {
+    /// Moves towards `now` and returns whose deadlines have passed; they are set no longer.
+    ///
+    /// Where there are more than `limit`, the rest is for the next call, and ``millisecondsToNextTick(from:)`` is 0.
+    mutating func advance(to now: MonotonicTime, atMost limit: Int = .max) -> [UInt32] {
         let target = now.nanoseconds / Self.tick
         guard target > currentTick else { return [] }
         guard count > 0 else {
@@ -59,25 +66,45 @@
             return []
         }
         var due: [UInt32] = []
+        var reached = target
         // After a long stall every bucket is looked at once, not once a missed round.
         let start = max(currentTick + 1, target - Int64(Self.bucketCount) + 1)
-        for tick in start...target {
+        search: for tick in start...target {
             var id = heads[Int(tick % Int64(Self.bucketCount))]
             while id != Self.none {
                 let node = nodes[Int(id)]
-                if node.deadline <= target { due.append(UInt32(truncatingIfNeeded: id)) }
+                if node.deadline <= target {
+                    guard due.count < limit else {
+                        reached = tick - 1
+                        break search
+                    }
+                    due.append(UInt32(truncatingIfNeeded: id))
+                }
                 id = node.next
             }
         }
         for id in due { cancel(id) }
-        currentTick = target
+        currentTick = reached
         return due
     }
 
-    /// Milliseconds until the next tick; `nil` when nothing is set.
+    /// Milliseconds until the next tick that has something; 0: it has come already; `nil` when nothing is set.
     func millisecondsToNextTick(from now: MonotonicTime) -> Int32? {
         guard count > 0 else { return nil }
-        let next = (currentTick + 1) * Self.tick
-        return Int32(clamping: max(1, (next - now.nanoseconds + 999_999) / 1_000_000))
+        let next = (currentTick + 1 + distanceToOccupied()) * Self.tick
+        return Int32(clamping: max(0, (next - now.nanoseconds + 999_999) / 1_000_000))
+    }
+
+    /// How many buckets behind the next tick's the first one is that is not empty; one has to be.
+    private func distanceToOccupied() -> Int64 {
+        let first = Int((currentTick + 1) % Int64(Self.bucketCount))
+        // Its own word comes twice: at first without what lies before the bucket, at last with that alone.
+        for step in 0...occupied.count {
+            let index = (first / 64 + step) % occupied.count
+            let before: UInt64 = (1 << UInt64(first % 64)) - 1
+            let bits = occupied[index] & (step == 0 ? ~before : step == occupied.count ? before : ~0)
+            if bits != 0 { return Int64(step * 64 + bits.trailingZeroBitCount - first % 64) }
+        }
+        return 0
     }
 }

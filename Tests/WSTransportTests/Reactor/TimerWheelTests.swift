@@ -29,7 +29,13 @@ struct TimerWheelTests {
                 let stall: Int64 =
                     [tick / 3, tick, 20 * tick, 1024 * tick, 9000 * tick].randomElement(using: &random) ?? 0
                 now += Int64.random(in: 0...stall, using: &random)
-                let due = wheel.advance(to: MonotonicTime(nanoseconds: now))
+                let limit = [1, 3, .max].randomElement(using: &random) ?? .max
+                var due: [UInt32] = []
+                while true {
+                    let part = wheel.advance(to: MonotonicTime(nanoseconds: now), atMost: limit)
+                    due += part
+                    guard part.count == limit else { break }
+                }
                 #expect(Set(due).count == due.count, "fires twice")
                 for id in due {
                     #expect((deadlines[id] ?? .max) <= now, "fires early, or unasked")
@@ -38,7 +44,10 @@ struct TimerWheelTests {
                 #expect(deadlines.values.allSatisfy { $0 + tick >= now }, "fires late")
             }
             #expect(wheel.count == deadlines.count)
-            #expect((wheel.millisecondsToNextTick(from: MonotonicTime(nanoseconds: now)) == nil) == deadlines.isEmpty)
+            let wait = wheel.millisecondsToNextTick(from: MonotonicTime(nanoseconds: now)).map { Int64($0) * 1_000_000 }
+            #expect((wait == nil) == deadlines.isEmpty)
+            guard let wait, let earliest = deadlines.values.min() else { continue }
+            #expect(now + wait < max(now, (earliest / tick + 1) * tick) + 1_000_000, "would sleep through a deadline")
         }
     }
 
@@ -49,6 +58,26 @@ struct TimerWheelTests {
         #expect(wheel.millisecondsToNextTick(from: now) == 70)
         #expect(wheel.advance(to: MonotonicTime(nanoseconds: 6 * TimerWheel.tick - 1)) == [])
         #expect(wheel.advance(to: MonotonicTime(nanoseconds: 6 * TimerWheel.tick)) == [3])
+    }
+
+    @Test func sleepsUntilATickThatHasSomething() {
+        var wheel = TimerWheel(now: MonotonicTime(nanoseconds: 7 * TimerWheel.tick))
+        for distance in [1, 63, 64, 65, 1000, 1022] as [Int64] {
+            wheel.set(1, at: MonotonicTime(nanoseconds: (7 + distance) * TimerWheel.tick - 1))
+            let wait = wheel.millisecondsToNextTick(from: MonotonicTime(nanoseconds: 7 * TimerWheel.tick))
+            #expect(wait == Int32(distance) * 100)
+        }
+    }
+
+    @Test func leavesForTheNextCallWhatIsTooMuchForOne() {
+        var wheel = TimerWheel(now: MonotonicTime(nanoseconds: 0))
+        for id in 0..<10 as Range<UInt32> { wheel.set(id, at: MonotonicTime(nanoseconds: TimerWheel.tick)) }
+        let now = MonotonicTime(nanoseconds: 3 * TimerWheel.tick)
+        #expect(wheel.advance(to: now, atMost: 4).count == 4)
+        #expect(wheel.millisecondsToNextTick(from: now) == 0)
+        #expect(wheel.advance(to: now, atMost: 6).count == 6)
+        #expect(wheel.millisecondsToNextTick(from: now) == nil)
+        #expect(wheel.advance(to: now, atMost: 1) == [])
     }
 
     @Test func bearsTheEndOfTime() {
