@@ -3,11 +3,10 @@ internal import Glibc
 
 /// Where a socket listens or connects to.
 package struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
-    private enum Family: Hashable, Sendable { case inet, inet6, unix(path: String) }
+    /// Numbers as they lie in memory in network order: every connection has an address, which an array would double.
+    private enum Place: Hashable, Sendable { case inet(UInt32), inet6(UInt64, UInt64), unix(path: String) }
 
-    private let family: Family
-    /// 4 or 16 bytes in network order; none for a path.
-    private let bytes: [UInt8]
+    private let place: Place
     /// 0 lets the kernel choose where one listens.
     package let port: UInt16
 
@@ -16,11 +15,9 @@ package struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
         var four = in_addr()
         var six = in6_addr()
         if unsafe inet_pton(AF_INET, host, &four) == 1 {
-            family = .inet
-            bytes = unsafe withUnsafeBytes(of: &four) { unsafe Array($0) }
+            place = .inet(four.s_addr)
         } else if unsafe inet_pton(AF_INET6, host, &six) == 1 {
-            family = .inet6
-            bytes = unsafe withUnsafeBytes(of: &six) { unsafe Array($0) }
+            place = Self.place(six)
         } else {
             return nil
         }
@@ -30,29 +27,46 @@ package struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
     /// A path in the file system; `nil` where it is longer than the kernel allows (107 bytes) or empty.
     package init?(path: String) {
         guard (1...107).contains(path.utf8.count), !path.utf8.contains(0) else { return nil }
-        family = .unix(path: path)
-        bytes = []
+        place = .unix(path: path)
         port = 0
     }
 
+    private static func place(_ address: in6_addr) -> Place {
+        unsafe withUnsafeBytes(of: address) { bytes in
+            unsafe .inet6(
+                bytes.loadUnaligned(as: UInt64.self), bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self))
+        }
+    }
+
+    private static func address(_ first: UInt64, _ second: UInt64) -> in6_addr {
+        var address = in6_addr()
+        unsafe withUnsafeMutableBytes(of: &address) { bytes in
+            unsafe bytes.storeBytes(of: first, as: UInt64.self)
+            unsafe bytes.storeBytes(of: second, toByteOffset: 8, as: UInt64.self)
+        }
+        return address
+    }
+
     package var path: String? {
-        if case .unix(let path) = family { path } else { nil }
+        if case .unix(let path) = place { path } else { nil }
     }
 
     /// Without the port: `127.0.0.1`, `::1`, or `unix`.
     package var host: String {
-        switch family {
+        switch place {
         case .unix: return "unix"
-        case .inet: return bytes.map(String.init).joined(separator: ".")
-        case .inet6:
+        case .inet(let number):
+            return unsafe withUnsafeBytes(of: number) { unsafe $0.map(String.init).joined(separator: ".") }
+        case .inet6(let first, let second):
             var text = [CChar](repeating: 0, count: 64)
-            unsafe bytes.withUnsafeBytes { unsafe _ = inet_ntop(AF_INET6, $0.baseAddress, &text, 64) }
+            var address = Self.address(first, second)
+            unsafe _ = inet_ntop(AF_INET6, &address, &text, 64)
             return String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
         }
     }
 
     package var description: String {
-        switch family {
+        switch place {
         case .unix(let path): path.isEmpty ? "unix" : "unix:\(path)"
         case .inet: "\(host):\(port)"
         case .inet6: "[\(host)]:\(port)"
@@ -60,7 +74,7 @@ package struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
     }
 
     var domain: Int32 {
-        switch family {
+        switch place {
         case .unix: AF_UNIX
         case .inet: AF_INET
         case .inet6: AF_INET6
@@ -73,23 +87,23 @@ package struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
     ) throws(Errno) -> Result {
         var storage = sockaddr_storage()
         let length: Int
-        switch family {
-        case .inet:
+        switch place {
+        case .inet(let number):
             length = MemoryLayout<sockaddr_in>.size
             unsafe withUnsafeMutableBytes(of: &storage) { storage in
                 var address = sockaddr_in()
                 address.sin_family = sa_family_t(AF_INET)
                 address.sin_port = port.bigEndian
-                unsafe withUnsafeMutableBytes(of: &address.sin_addr) { unsafe $0.copyBytes(from: bytes) }
+                address.sin_addr.s_addr = number
                 unsafe storage.storeBytes(of: address, as: sockaddr_in.self)
             }
-        case .inet6:
+        case .inet6(let first, let second):
             length = MemoryLayout<sockaddr_in6>.size
             unsafe withUnsafeMutableBytes(of: &storage) { storage in
                 var address = sockaddr_in6()
                 address.sin6_family = sa_family_t(AF_INET6)
                 address.sin6_port = port.bigEndian
-                unsafe withUnsafeMutableBytes(of: &address.sin6_addr) { unsafe $0.copyBytes(from: bytes) }
+                address.sin6_addr = Self.address(first, second)
                 unsafe storage.storeBytes(of: address, as: sockaddr_in6.self)
             }
         case .unix(let path):
@@ -119,17 +133,14 @@ package struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
         switch Int32(storage.ss_family) {
         case AF_INET:
             let address = unsafe withUnsafeBytes(of: &storage) { unsafe $0.load(as: sockaddr_in.self) }
-            family = .inet
-            bytes = unsafe withUnsafeBytes(of: address.sin_addr) { unsafe Array($0) }
+            place = .inet(address.sin_addr.s_addr)
             port = UInt16(bigEndian: address.sin_port)
         case AF_INET6:
             let address = unsafe withUnsafeBytes(of: &storage) { unsafe $0.load(as: sockaddr_in6.self) }
-            family = .inet6
-            bytes = unsafe withUnsafeBytes(of: address.sin6_addr) { unsafe Array($0) }
+            place = Self.place(address.sin6_addr)
             port = UInt16(bigEndian: address.sin6_port)
         case AF_UNIX:
-            family = .unix(path: "")
-            bytes = []
+            place = .unix(path: "")
             port = 0
         default:
             return nil
