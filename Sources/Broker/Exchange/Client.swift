@@ -12,7 +12,6 @@ package final class Client {
     package let protocolName: String
     /// Unix milliseconds.
     package let connectedAt: Int64
-    private let isLimited: Bool
     private var bucket: RateLimit
 
     package init(
@@ -23,7 +22,6 @@ package final class Client {
         self.address = address
         self.protocolName = protocolName
         self.connectedAt = connectedAt
-        isLimited = publishRate != nil
         bucket = RateLimit(perSecond: publishRate)
     }
 
@@ -31,24 +29,29 @@ package final class Client {
     package var name: String { String(id, radix: 36) }
 
     /// Whether one more publication is within its rate.
-    package func mayPublish(now: @autoclosure () -> MonotonicTime) -> Bool { !isLimited || bucket.take(now: now()) }
+    package func mayPublish(now: @autoclosure () -> MonotonicTime) -> Bool {
+        bucket.isUnlimited || bucket.take(now: now())
+    }
 }
 
 /// So many a second, saved up for one second at most.
 package struct RateLimit {
-    private let perSecond: Int?
+    /// Below 0: unlimited, so that a client has no optional for it.
+    private let perSecond: Int
     private var tokens: Double
     private var last: MonotonicTime?
 
     /// - Parameter perSecond: `nil`: unlimited.
     package init(perSecond: Int?) {
-        self.perSecond = perSecond
-        tokens = Double(perSecond ?? 0)
+        self.perSecond = perSecond.map { max(0, $0) } ?? -1
+        tokens = Double(max(0, self.perSecond))
     }
+
+    fileprivate var isUnlimited: Bool { perSecond < 0 }
 
     /// Takes one, if there is one.
     package mutating func take(now: MonotonicTime) -> Bool {
-        guard let perSecond else { return true }
+        guard perSecond >= 0 else { return true }
         if let last {
             let earned = Double(now.nanoseconds(since: last)) / 1e9 * Double(perSecond)
             tokens = min(Double(perSecond), tokens + max(0, earned))

@@ -84,10 +84,10 @@ extension Shard {
     func waitForTurn(_ session: any Session) {
         guard !session.subscriptions.isWaiting else { return }
         session.subscriptions.isWaiting = true
-        reactor.runSoon { [weak self, weak session] in
-            guard let self, let session else { return }
+        // A weak reference would cost 48 bytes for as long as the session lives; who has left meanwhile is not known any more.
+        reactor.runSoon { [weak self] in
             session.subscriptions.isWaiting = false
-            advance(session)
+            self?.advance(session)
         }
     }
 

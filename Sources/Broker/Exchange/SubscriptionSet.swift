@@ -62,23 +62,24 @@ package final class SubscriptionSet {
     /// While there is any, the session is behind.
     var beginnings = BeginningQueue()
     var held = HeldMessages()
-    var isBehind = false
     /// While it is behind, the number up to which everything due has been sent.
     var cursor: UInt64 = 0
-    /// Whether messages after the cursor are kept, and so for the store to bring.
-    var isOwed = false
     /// How much limits had removed from the history when losses were last looked for.
     var checkedTrims: UInt64?
+    // Those of one byte stand together: every session has these.
+    var isBehind = false
+    /// Whether messages after the cursor are kept, and so for the store to bring.
+    var isOwed = false
     /// Whether the session has asked to be called again.
     var isWaiting = false
     /// Whether it waits for the store to commit.
     var isWaitingForStore = false
+    /// Whether something was dropped that is not announced yet.
+    private var hasGaps = false
     /// How many subscriptions want the newest messages only.
     private var latestCount: UInt32 = 0
     /// How many do not have the session closed at once.
     private var patientCount: UInt32 = 0
-    /// Whether something was dropped that is not announced yet.
-    private var hasGaps = false
 
     package init() {}
 

@@ -9,16 +9,17 @@ package final class WebSocketConnection: StreamDriver {
     /// The round-trip time of the last PING, in nanoseconds; `nil` before the first answer.
     package private(set) var roundTrip: Int64?
     package private(set) var readyState = ReadyState.open
+    // Those of one byte stand together: every connection has these.
+    private let isClient: Bool
+    /// Whether all that the stream may have unsent are frames: the answer to the handshake has gone out.
+    private var hasOnlyFrames = false
 
     private var machine: WebSocketMachine
     private let compression: MessageCompression?
-    private let isClient: Bool
     private let options: Options
     private var pingSent: MonotonicTime?
     /// What was reported; `nil` as long as it has not ended.
     private var ended: CloseEvent?
-    /// Whether all that the stream may have unsent are frames: the answer to the handshake has gone out.
-    private var hasOnlyFrames = false
     /// The peer broke the protocol, which it is told by this, once what came before is answered.
     private var failure: (() -> Void)?
 
@@ -47,7 +48,8 @@ package final class WebSocketConnection: StreamDriver {
         stream.reactor.counters.webSockets.add(1)
         scheduleKeepalive()
         // The answer to the handshake goes out at this turn's end, if the socket takes it.
-        stream.reactor.runSoon { [weak self] in if let self, self.stream.unsentBytes == 0 { hasOnlyFrames = true } }
+        // (A weak reference would cost 48 bytes for as long as the connection lives.)
+        stream.reactor.runSoon { if self.stream.unsentBytes == 0 { self.hasOnlyFrames = true } }
     }
 
     private var now: MonotonicTime { stream.reactor.now }

@@ -9,8 +9,9 @@ final class TopicSession: ClientSocket {
         var subscribe = SubscribeOptions()
     }
 
-    private let topic: Topic
+    // In this order, as it fits into what is left of the superclass's last word.
     private let isRetaining: Bool
+    private let topic: Topic
 
     init(shard: Shard, socket: WebSocketConnection, client: Client, topic: Topic, options: Options) {
         self.topic = topic
