@@ -101,6 +101,22 @@ def shown(value):
     return f"{value:.2f}" if value < 100 else f"{value:.0f}"
 
 
+def highest(column, limit):
+    """What a figure may be at most."""
+    # A socket that was full once makes a backlog, so a busy machine adds a few allocations to a thousand.
+    slack = SLACK if column == "instructions" else 16 if column == "bytes" else 0.25
+    return limit * (1 + TOLERANCE) + slack
+
+
+def count_again(figures, thresholds):
+    """Counts anew what is above its threshold, and keeps the lower: a kernel that was busy may have cut one turn in two."""
+    for name, values in figures.items():
+        limits = thresholds.get(name, {})
+        if any(column in limits and value > highest(column, limits[column]) for column, value in values.items()):
+            for column, value in count(name).get(name, {}).items():
+                values[column] = min(value, values[column])
+
+
 def compare(figures, thresholds):
     """Prints every figure; returns what is wrong, and what has become better."""
     worse, better = [], []
@@ -113,13 +129,11 @@ def compare(figures, thresholds):
             cells += f"{shown(value):>{widths[0]}}{shown(limit):>{widths[1]}}"
             if value is None:
                 continue
-            # A socket that was full once makes a backlog, so a busy machine adds a few allocations to a thousand.
-            slack = SLACK if column == "instructions" else 16 if column == "bytes" else 0.25
             if limit is None:
                 worse.append(f"{name}: {column} has no threshold, counted {shown(value)}")
-            elif value > limit * (1 + TOLERANCE) + slack:
+            elif value > highest(column, limit):
                 worse.append(f"{name}: {column} {shown(value)}, at most {shown(limit)} (+{value / max(limit, 0.01) - 1:.0%})")
-            elif value < limit * (1 - IMPROVEMENT) - slack:
+            elif value < limit * (1 - IMPROVEMENT) - highest(column, 0):
                 better.append(f"{name}: {column} {shown(value)} instead of {shown(limit)}")
         print(f"{name:44}{cells}")
     return worse, better
@@ -142,6 +156,7 @@ def main():
         write_thresholds(kept)
         print(f"{THRESHOLDS.relative_to(HERE.parent)}: {len(figures)} figures written")
         return
+    count_again(figures, thresholds)
     worse, better = compare(figures, thresholds)
     if not arguments.prefix:
         worse += [f"{name}: has a threshold but was not counted" for name in sorted(thresholds.keys() - figures.keys())]
