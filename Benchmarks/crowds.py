@@ -20,25 +20,57 @@ import sys
 import tempfile
 import time
 
-from peers import BROKERD, LOAD, free_port, quartiles
+from peers import BROKERD, HERE, LOAD, free_port, quartiles
 
 INTERVAL, TIMEOUT = 5, 3
 
 
-class Broker:
+class Process:
+    """A server at work, until the end of its `with`."""
+
+    def __init__(self, command, port):
+        self.port = port
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait(60)
+
+    def processor(self):
+        """Milliseconds of CPU time that it has used."""
+        tasks = pathlib.Path(f"/proc/{self.process.pid}/task")
+        return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks.iterdir()) / 1e6
+
+    def settle(self):
+        """Waits until it uses no CPU time any more."""
+        before = -1
+        while self.processor() != before:
+            before = self.processor()
+            time.sleep(0.3)
+
+    def load(self, **options):
+        arguments = [f"{name}={value}" for name, value in options.items()]
+        return subprocess.Popen(
+            [str(LOAD), f"port={self.port}", f"process={self.process.pid}", *arguments], stdout=subprocess.PIPE, text=True)
+
+    def measure(self, **options):
+        return result(self.load(**options))
+
+
+class Broker(Process):
     """A brokerd with its default configuration but for what is given."""
 
     def __init__(self, configuration="", tls=None):
         self.folder = tempfile.TemporaryDirectory()
-        self.port = free_port()
+        port = free_port()
         file = pathlib.Path(self.folder.name, "broker.yaml")
         own = f", tls: {{ certificate: {tls.file}, key: {tls.key} }}" if tls else ""
-        file.write_text(f"listen: [{{ address: 127.0.0.1:{self.port}{own} }}]\ndata_dir: {self.folder.name}/data\n{configuration}")
-        self.process = subprocess.Popen([str(BROKERD), "--config", str(file)], stdout=subprocess.PIPE, text=True)
+        file.write_text(f"listen: [{{ address: 127.0.0.1:{port}{own} }}]\ndata_dir: {self.folder.name}/data\n{configuration}")
+        super().__init__([str(BROKERD), "--config", str(file)], port)
         self.process.stdout.readline()
-
-    def __enter__(self):
-        return self
 
     def __exit__(self, *_):
         self.process.terminate()
@@ -59,19 +91,6 @@ class Broker:
         return subprocess.run([str(control), *arguments, "--socket", f"{self.folder.name}/data/admin.sock"],
                               check=True, capture_output=True, text=True, **options).stdout
 
-    def processor(self):
-        """Milliseconds of CPU time that it has used."""
-        tasks = pathlib.Path(f"/proc/{self.process.pid}/task")
-        return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks.iterdir()) / 1e6
-
-    def load(self, **options):
-        arguments = [f"{name}={value}" for name, value in options.items()]
-        return subprocess.Popen(
-            [str(LOAD), f"port={self.port}", f"process={self.process.pid}", *arguments], stdout=subprocess.PIPE, text=True)
-
-    def measure(self, **options):
-        return result(self.load(**options))
-
 
 def result(process, timeout=300):
     """What a load has found: {name: number}; the end where it found that something is missing."""
@@ -84,6 +103,7 @@ def result(process, timeout=300):
 def show(name, values, unit):
     first, median, third = quartiles(values)
     print(f"| {name} | {short(median)} {unit} ({short(first)}–{short(third)}) |", flush=True)
+    return median
 
 
 def short(value):
@@ -140,7 +160,36 @@ def dead(rounds):
             crowd.kill()
             crowd.wait()
     show(f"10,000 dead peers: evicted after interval + time-out + 1 s ({INTERVAL + TIMEOUT + 1} s)", evicted, "")
-    show("the same: CPU of PINGs and evictions", cost, "ms")
+    ours = show("the same: CPU of PINGs and evictions", cost, "ms")
+    bare = show("a C program that does nothing but send 10,000 PINGs and reset 10,000 connections", bare_dead(rounds), "ms")
+    print(f"| PINGs and evictions × C | {ours / bare:.2f} |", flush=True)
+
+
+def bare_dead(rounds):
+    """What the kernel asks for the same: no limits, no timers, no broker."""
+    cost = []
+    with tempfile.TemporaryDirectory() as folder:
+        program = pathlib.Path(folder, "send_only")
+        subprocess.run(["cc", "-O2", "-o", program, HERE / "Peers/send_only.c"], check=True)
+        for _ in range(rounds):
+            port = free_port()
+            with Process([str(program), str(port)], port) as server:
+                crowd = server.load(mode="hold", dialect="topic", subscribers=10_000)
+                sockets = pathlib.Path(f"/proc/{server.process.pid}/fd")
+                while len(list(sockets.iterdir())) < 10_000:
+                    time.sleep(0.2)
+                server.settle()
+                crowd.send_signal(signal.SIGSTOP)
+                before = server.processor()
+                for ask in (signal.SIGUSR1, signal.SIGUSR2):
+                    server.process.send_signal(ask)
+                    server.settle()
+                cost.append(server.processor() - before)
+                if len(list(sockets.iterdir())) > 100:
+                    raise SystemExit("crowds: send_only has kept connections")
+                crowd.kill()
+                crowd.wait()
+    return cost
 
 
 def compressed(rounds):

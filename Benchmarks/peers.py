@@ -6,7 +6,8 @@
 Each server runs alone on its own port; in every round each of them gets the same load in turn, so that what else the machine
 does falls on all of them. The figure is the CPU time of the whole server process (all threads, user and kernel) for each delivered
 message, as /proc says; of the rounds the median and the quartiles are shown, and the ratio of the medians to that of the C program.
-Every subscriber checks content, order and number of what it gets. Servers that are not installed are left out, and said so. `broker` has one reactor, and io_uring where
+Every subscriber checks content, order and number of what it gets. `C` has a `send` for each subscriber, `C, io_uring` one call for
+many, as the broker. Servers that are not installed are left out, and said so. `broker` has one reactor, and io_uring where
 the machine has it; `broker-epoll` is the same with a `send` for each connection, `broker-2` has two reactors.
 """
 import argparse
@@ -94,13 +95,31 @@ def socketify_python():
     return None
 
 
+def compiled(name, folder):
+    program = pathlib.Path(folder, name)
+    subprocess.run(["cc", "-O2", "-o", program, HERE / f"Peers/{name}.c"], check=True)
+    return program
+
+
+def has_ring(program):
+    """Whether the machine has the io_uring that this needs."""
+    process = subprocess.Popen([program, str(free_port()), "ring"], stderr=subprocess.DEVNULL)
+    try:
+        return process.wait(0.5) == 0
+    except subprocess.TimeoutExpired:
+        return True
+    finally:
+        process.kill()
+        process.wait()
+
+
 def servers(folder, only):
     os.chdir(folder)
-    send_only = pathlib.Path(folder, "send_only")
-    subprocess.run(["cc", "-O2", "-o", send_only, HERE / "Peers/send_only.c"], check=True)
+    send_only = compiled("send_only", folder)
     python = socketify_python()
     known = [
         ("C", ["topic"], lambda port: [str(send_only), str(port)], True),
+        ("C, io_uring", ["topic"], lambda port: [str(send_only), str(port), "ring"], has_ring(send_only)),
         ("broker", ["topic", "json"], broker(1), True),
         ("broker-epoll", ["topic"], broker(1, "epoll"), True),
         ("broker-2", ["topic"], broker(2), True),
@@ -189,6 +208,36 @@ def others(rounds, all_servers):
     show("start with an empty store to the first connection accepted", [start_time() for _ in range(rounds * 2)], "ms")
 
 
+def receiving(rounds, folder):
+    """What io_uring would save where bytes come in, by a C program that sends each message back."""
+    program = compiled("echo_only", folder)
+    if not has_ring(program):
+        return print("peers: no io_uring, so echo_only is left out", file=sys.stderr)
+    ways = {"epoll": "`recv` and `send` for each", "sends": "`recv` for each, one call for all sends",
+            "turn": "one call for all receives, one for all sends", "ring": "receives that stay asked for, and sends"}
+    print("\n### Receiving by io_uring: C, echo, CPU a message\n\n| |" + "".join(
+        f" {clients} clients, µs: median (quartiles) | × the first |" for clients in (200, 1000)))
+    print("|---|" + "---|---|" * 2)
+    running = [Server(f"echo-{way}", ["echo"], lambda port, way=way: [str(program), str(port), way], folder) for way in ways]
+    found = {}
+    try:
+        for clients in (200, 1000):
+            for _ in range(rounds):
+                for server in running:
+                    result = run(server, "echo", subscribers=0, publishers=clients, messages=100_000, warmup=10)
+                    if result:
+                        found.setdefault((server.name, clients), []).append(result["server"] / 1000)
+    finally:
+        for server in running:
+            server.stop()
+    for way, label in ways.items():
+        cells = ""
+        for clients in (200, 1000):
+            first, median, third = quartiles(found[f"echo-{way}", clients])
+            cells += f" {median:.3g} ({first:.3g}–{third:.3g}) | {median / statistics.median(found['echo-epoll', clients]):.2f} |"
+        print(f"| {label} |{cells}", flush=True)
+
+
 def start_time():
     """Milliseconds from starting brokerd to its accepting a connection."""
     with tempfile.TemporaryDirectory() as folder:
@@ -232,6 +281,8 @@ def main():
                                "warmup": burst * 2}, is_first)
                         is_first = False
             others(arguments.rounds, all_servers)
+            if not arguments.only:
+                receiving(arguments.rounds, folder)
         finally:
             for server in all_servers:
                 server.stop()

@@ -1,18 +1,18 @@
 // The limit to compare with: a WebSocket server that does nothing but one send for each subscriber and turn.
 //
 // Every frame of a client goes to all others, unmasked. No limits, no checks, no topics, no backlog: who does not take
-// what it is sent is dropped. Usage: send_only PORT
+// what it is sent is dropped. Usage: send_only PORT [ring]; with `ring` the sends of a turn go out by io_uring.
+//
+// SIGUSR1: sends an empty PING to all. SIGUSR2: resets all.
 #define _GNU_SOURCE
+#include "ring.h"
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 enum { MAXIMUM = 65536, SPACE = 1 << 20 };
 static int connections[MAXIMUM], places[MAXIMUM], count;
@@ -25,6 +25,37 @@ static void drop(int fd) {
     places[last] = place;
     close(fd);
 }
+
+static int has_ring;
+
+static void flush_ring(void) {
+    ring_enter(ring.queued);
+    while (ring_answer()) ring_done();
+}
+
+static void send_all(const void *bytes, size_t length, int but) {
+    for (int other = 0; other < count; other++) {
+        if (connections[other] == but) continue;
+        if (!has_ring) {
+            send(connections[other], bytes, length, MSG_NOSIGNAL | MSG_DONTWAIT);
+            continue;
+        }
+        ring_send(connections[other], bytes, length, 0);
+        if (ring.queued == RING) flush_ring();
+    }
+    if (has_ring && ring.queued) flush_ring();
+}
+
+static void reset_all(void) {
+    while (count) {
+        int fd = connections[count - 1];
+        setsockopt(fd, SOL_SOCKET, SO_LINGER, &(struct linger){1, 0}, sizeof(struct linger));
+        drop(fd);
+    }
+}
+
+static volatile sig_atomic_t asked;
+static void ask(int signal) { asked = signal; }
 
 // Unmasks the frames in `bytes` and puts them into `output` as a server's; returns their length.
 static size_t reframe(unsigned char *bytes, size_t length) {
@@ -48,7 +79,10 @@ static size_t reframe(unsigned char *bytes, size_t length) {
 }
 
 int main(int argc, char **argv) {
-    if (argc != 2) return fprintf(stderr, "usage: send_only PORT\n"), 64;
+    if (argc < 2) return fprintf(stderr, "usage: send_only PORT [ring]\n"), 64;
+    if ((has_ring = argc > 2)) ring_open(2 * RING);
+    sigaction(SIGUSR1, &(struct sigaction){.sa_handler = ask}, 0);
+    sigaction(SIGUSR2, &(struct sigaction){.sa_handler = ask}, 0);
     int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), on = 1;
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(atoi(argv[1])), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
@@ -59,6 +93,11 @@ int main(int argc, char **argv) {
     struct epoll_event events[512];
     for (;;) {
         int ready = epoll_wait(epoll, events, 512, -1);
+        if (ready < 0 && errno == EINTR) {
+            if (asked == SIGUSR1) send_all("\x89", 2, -1);
+            if (asked == SIGUSR2) reset_all();
+            asked = 0;
+        }
         for (int i = 0; i < ready; i++) {
             int fd = events[i].data.fd;
             if (fd == listener) {
@@ -79,8 +118,7 @@ int main(int argc, char **argv) {
                 send(fd, answer, sizeof answer - 1, MSG_NOSIGNAL);
             } else {
                 size_t bytes = reframe(input, (size_t)length);
-                for (int other = 0; bytes && other < count; other++)
-                    if (connections[other] != fd) send(connections[other], output, bytes, MSG_NOSIGNAL | MSG_DONTWAIT);
+                if (bytes) send_all(output, bytes, fd);
             }
         }
     }
