@@ -58,7 +58,7 @@ bench-counted: ## Count instructions and allocations, and hold them against Benc
 	$(SWIFT) build -c release -j $(JOBS) $(BENCHMARKS) --product counted
 	$(PYTHON) Benchmarks/counted.py
 
-bench: bench-dependencies build bench-counted ## Count, then measure side by side with C, uWebSockets, NATS and Mosquitto (an hour)
+bench: bench-dependencies build bench-counted ## Count, then measure side by side with C, uWebSockets, NATS and Mosquitto (half an hour)
 	$(SWIFT) build -c release -j $(JOBS) $(BENCHMARKS) --product peerload
 	SOCKETIFY_PYTHON=$(CURDIR)/.build/peers/bin/python3 $(PYTHON) Benchmarks/peers.py $(BENCH)
 	$(PYTHON) Benchmarks/stored.py
