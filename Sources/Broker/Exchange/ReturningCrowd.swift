@@ -16,21 +16,22 @@ struct ReturningCrowd {
 
     /// How many are likely to come together, with a message each; 1: nobody is waited for.
     private(set) var size = 1
-    /// How many the last commit had messages of, where it ended with others waiting.
-    private var before = 0
+    /// Whom the last commit had messages of, where it ended with others waiting.
+    private var before = Publishers()
     private var answered = MonotonicTime(nanoseconds: 0)
     private var commit: Int64 = 0
 
     /// Takes note of a commit, when its publishers are answered.
     ///
     /// - Parameters:
-    ///   - count: how many it had messages of, as ``publishers(of:)`` says.
+    ///   - publishers: whom it had messages of.
     ///   - duration: how long it took, in nanoseconds.
     ///   - isLast: whether nothing has come meanwhile.
-    mutating func answered(_ count: Int, after duration: Int64, at now: MonotonicTime, isLast: Bool) {
-        // Who publishes as soon as it is answered is in one of two commits that follow each other, at least.
-        size = isLast ? before + count : 1
-        before = isLast ? 0 : count
+    mutating func answered(_ publishers: Publishers, after duration: Int64, at now: MonotonicTime, isLast: Bool) {
+        // Who publishes as soon as it is answered is in one of two commits that follow each other, at least; who has sent more
+        // than one commit took is in both, and still one.
+        size = isLast ? max(1, before.union(publishers).count) : 1
+        before = isLast ? Publishers() : publishers
         answered = now
         commit = duration
     }
@@ -41,19 +42,32 @@ struct ReturningCrowd {
         return now.advanced(byNanoseconds: min(commit / 2, Self.longestWait))
     }
 
-    /// How many publishers messages are of, as far as some of them tell.
+    /// Whom messages are of, as far as some of them tell.
     ///
     /// One who publishes many at a time is one; a request over HTTP has no client of its own and is answered for itself.
-    static func publishers(of messages: [Message]) -> Int {
-        guard messages.count > 1 else { return messages.count }
-        var clients: Set<UInt64> = []
-        var requests = 0
-        for message in messages.prefix(mostLookedAt) {
-            if message.origin == 0 { requests += 1 } else { clients.insert(message.origin) }
-        }
-        return clients.count + requests
-    }
+    struct Publishers {
+        private var clients: Set<UInt64> = []
+        private var requests = 0
 
-    /// So many are enough to wait for, and to look at while they wait.
-    private static let mostLookedAt = 1024
+        /// Nobody.
+        init() {}
+
+        init(of messages: [Message]) {
+            for message in messages.prefix(Self.mostLookedAt) {
+                if message.origin == 0 { requests += 1 } else { clients.insert(message.origin) }
+            }
+        }
+
+        var count: Int { clients.count + requests }
+
+        func union(_ other: Publishers) -> Publishers {
+            var both = self
+            both.clients.formUnion(other.clients)
+            both.requests += other.requests
+            return both
+        }
+
+        /// So many are enough to wait for, and to look at while they wait.
+        private static let mostLookedAt = 1024
+    }
 }

@@ -294,7 +294,7 @@ package final class StoreThread: Sendable {
         onSettled(settlement)
         // Nobody's answer waits for this.
         crowd.answered(
-            ReturningCrowd.publishers(of: work.messages), after: end.nanoseconds(since: begin), at: end, isLast: isLast)
+            ReturningCrowd.Publishers(of: work.messages), after: end.nanoseconds(since: begin), at: end, isLast: isLast)
         return reservation
     }
 

@@ -7,50 +7,63 @@ import WSTransport
 struct ReturningCrowdTests {
     private func time(_ milliseconds: Double) -> MonotonicTime { MonotonicTime(nanoseconds: Int64(milliseconds * 1e6)) }
 
+    private func publishers(_ origins: some Sequence<UInt64>) throws -> ReturningCrowd.Publishers {
+        let topic = try Topic("a")
+        return ReturningCrowd.Publishers(
+            of: origins.map { Message(topic: topic, payload: [1], kind: .text, seq: 1, time: 1, origin: $0) })
+    }
+
     @Test func waitsForNobodyAtFirst() {
         #expect(ReturningCrowd().size == 1)
         #expect(ReturningCrowd().deadline(now: time(0)) == nil)
     }
 
-    @Test func waitsForNobodyWhereOneIsAlone() {
+    @Test func waitsForNobodyWhereOneIsAlone() throws {
         var crowd = ReturningCrowd()
         for round in 1...10 {
-            crowd.answered(1, after: 4_000_000, at: time(Double(round) * 10), isLast: true)
+            try crowd.answered(publishers([7]), after: 4_000_000, at: time(Double(round) * 10), isLast: true)
             #expect(crowd.deadline(now: time(Double(round) * 10)) == nil)
         }
     }
 
-    @Test func waitsHalfACommitForThoseWhoWereAnswered() {
+    @Test func waitsForNobodyWhereOneHasFilledTwoCommits() throws {
         var crowd = ReturningCrowd()
-        crowd.answered(100, after: 4_000_000, at: time(10), isLast: true)
+        try crowd.answered(publishers([7, 7]), after: 4_000_000, at: time(4), isLast: false)
+        try crowd.answered(publishers([7]), after: 4_000_000, at: time(8), isLast: true)
+        #expect(crowd.deadline(now: time(8)) == nil)
+    }
+
+    @Test func waitsHalfACommitForThoseWhoWereAnswered() throws {
+        var crowd = ReturningCrowd()
+        try crowd.answered(publishers(1...100), after: 4_000_000, at: time(10), isLast: true)
         #expect(crowd.size == 100)
         #expect(crowd.deadline(now: time(11)) == time(13))
     }
 
-    @Test func waitsFiveMillisecondsAtMost() {
+    @Test func waitsFiveMillisecondsAtMost() throws {
         var crowd = ReturningCrowd()
-        crowd.answered(100, after: 60_000_000, at: time(100), isLast: true)
+        try crowd.answered(publishers(1...100), after: 60_000_000, at: time(100), isLast: true)
         #expect(crowd.deadline(now: time(110)) == time(115))
     }
 
-    @Test func countsThoseOfTwoCommitsThatFollowEachOther() {
+    @Test func countsThoseOfTwoCommitsThatFollowEachOther() throws {
         var crowd = ReturningCrowd()
-        crowd.answered(3, after: 4_000_000, at: time(4), isLast: false)
-        crowd.answered(97, after: 4_000_000, at: time(8), isLast: true)
+        try crowd.answered(publishers(1...3), after: 4_000_000, at: time(4), isLast: false)
+        try crowd.answered(publishers(4...100), after: 4_000_000, at: time(8), isLast: true)
         #expect(crowd.size == 100)
-        crowd.answered(40, after: 4_000_000, at: time(20), isLast: true)
+        try crowd.answered(publishers(1...40), after: 4_000_000, at: time(20), isLast: true)
         #expect(crowd.size == 40)
     }
 
-    @Test func waitsForNobodyWhileThereIsEnoughToDo() {
+    @Test func waitsForNobodyWhileThereIsEnoughToDo() throws {
         var crowd = ReturningCrowd()
-        crowd.answered(100, after: 4_000_000, at: time(4), isLast: false)
+        try crowd.answered(publishers(1...100), after: 4_000_000, at: time(4), isLast: false)
         #expect(crowd.deadline(now: time(4)) == nil)
     }
 
-    @Test func forgetsThoseWhoStayAway() {
+    @Test func forgetsThoseWhoStayAway() throws {
         var crowd = ReturningCrowd()
-        crowd.answered(100, after: 4_000_000, at: time(10), isLast: true)
+        try crowd.answered(publishers(1...100), after: 4_000_000, at: time(10), isLast: true)
         #expect(crowd.deadline(now: time(13.9)) != nil)
         #expect(crowd.deadline(now: time(14)) == nil)
     }
@@ -58,9 +71,7 @@ struct ReturningCrowdTests {
     @Test(arguments: [
         ([], 0), ([5], 1), ([5, 5, 5], 1), ([5, 6, 5, 7], 3), ([0, 0, 0], 3), ([0, 5, 0, 5], 3),
     ])
-    func countsWhoPublishesManyAtATimeOnce(origins: [UInt64], publishers: Int) throws {
-        let topic = try Topic("a")
-        let messages = origins.map { Message(topic: topic, payload: [1], kind: .text, seq: 1, time: 1, origin: $0) }
-        #expect(ReturningCrowd.publishers(of: messages) == publishers)
+    func countsWhoPublishesManyAtATimeOnce(origins: [UInt64], count: Int) throws {
+        #expect(try publishers(origins).count == count)
     }
 }
