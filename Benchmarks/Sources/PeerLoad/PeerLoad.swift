@@ -100,7 +100,7 @@ private struct Options {
         // The same without the disk.
         case "routed": return JSONDialect(topic: "bench/routed", filter: "bench/routed", isAcknowledged: true)
         case "retained": return RetainedDialect(target: "/t/storm")
-        case "echo": return EchoDialect()
+        case "echo": return EchoDialect(target: "/echo")
         case "nats": return NATSDialect()
         case "mqtt": return MQTTDialect()
         default: throw LoadError("unknown dialect \(dialectName)")
