@@ -86,16 +86,6 @@ def test_strangers_are_told_from_silence(start_broker, authority, identity):
         assert done.returncode == status and words in done.stderr.decode() and not done.stdout, (url, done)
 
 
-@pytest.mark.parametrize("hosts, days, words", [
-    ("DNS:other.example", 2, "hostname mismatch"), ("DNS:localhost", -1, "expired")])
-def test_name_and_time_are_checked(start_broker, authority, hosts, days, words):
-    port = free_port()
-    wrong = authority.sign("wrong", hosts=hosts, days=days)
-    start_broker(configuration(port, wrong), port=port, configured_listen=True)
-    done = run_control("bench", "pub", "--url", f"https://localhost:{port}", "--ca-file", str(authority.file))
-    assert done.returncode == 2 and words in done.stderr.decode(), done
-
-
 def test_a_broker_with_tls_only_is_named(secure):
     done = secure.control("bench", "fanout")
     assert done.returncode == 64 and b"--url https://" in done.stderr, done

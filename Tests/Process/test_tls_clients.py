@@ -38,11 +38,12 @@ def test_brokerctl_accepts_no_stranger(start_broker, authority, identity):
 
 @pytest.mark.parametrize("hosts, days, words", [
     ("DNS:other.example", 2, "hostname mismatch"), ("DNS:localhost", -1, "expired")])
-def test_brokerctl_checks_name_and_time(start_broker, authority, hosts, days, words):
+@pytest.mark.parametrize("verb, topic", [(["pub"], ["a", "b"]), (["bench", "pub"], [])])
+def test_brokerctl_checks_name_and_time(start_broker, authority, hosts, days, words, verb, topic):
     port = free_port()
     wrong = authority.sign("wrong", hosts=hosts, days=days)
     start_broker(configuration(port, wrong), port=port, configured_listen=True)
-    done = run_control("pub", "--url", f"https://localhost:{port}", "--ca-file", str(authority.file), "a", "b")
+    done = run_control(*verb, "--url", f"https://localhost:{port}", "--ca-file", str(authority.file), *topic)
     assert done.returncode == 2 and words in done.stderr.decode(), done
 
 
