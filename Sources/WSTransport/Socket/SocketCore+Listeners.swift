@@ -73,11 +73,18 @@ extension SocketCore {
 
 extension SocketCore.State {
     /// Tells the first who listens for what has happened already; `close` after `error`, whichever is listened for first.
-    fileprivate mutating func catchUp(_ event: WebSocket.Event) {
+    mutating func catchUp(_ event: WebSocket.Event) {
         guard let earlier = unheard[event] else { return }
-        if event == .close, holdsClose() { return }
+        if event == .close {
+            if holdsClose() { return }
+            happenings.append(earlier)
+        } else {
+            // It happened before what is still to be told, the end for one.
+            var missed = Fifo<SocketCore.Happening>()
+            missed.append(earlier)
+            happenings.prepend(missed)
+        }
         unheard[event] = nil
-        happenings.append(earlier)
         if event == .error { releaseClose() }
     }
 

@@ -56,6 +56,17 @@ struct SocketEndTests {
         #expect(log.all == ["close 1006"])
     }
 
+    /// The moment in which the error has been passed over, as nobody listened for it yet, and the end has not been told.
+    @Test func tellsOfAnErrorHeardLateBeforeTheEnd() {
+        var state = SocketCore.State(readyState: .closed, subprotocol: "")
+        state.unheard[.error] = .error(.protocolError, "")
+        state.happenings.append(.close(CloseEvent(code: .abnormal, reason: "", wasClean: false)))
+        state.catchUp(.error)
+        var order: [WebSocket.Event] = []
+        while let happening = state.happenings.popFirst() { order.append(happening.event) }
+        #expect(order == [.error, .close])
+    }
+
     @Test func aClientsSocketEndsWithItsConnection() async throws {
         let log = EchoHouse.Notes()
         let client = Mutex<WebSocket?>(nil)
