@@ -21,19 +21,20 @@ static inline uint32_t uring_load(const uint32_t *place) { return __atomic_load_
 // What was written before is to be seen by who loads `value`.
 static inline void uring_store(uint32_t *place, uint32_t value) { __atomic_store_n(place, value, __ATOMIC_RELEASE); }
 
-// Makes sends of `count` entries, once for all: `uring_put_send` fills in what differs.
-static inline void uring_make_sends(struct io_uring_sqe *entries, unsigned count) {
+// Gives `count` entries what they have in common, once for all: `uring_put` fills in what differs.
+static inline void uring_prepare(struct io_uring_sqe *entries, unsigned count, uint8_t opcode, uint32_t flags) {
     memset(entries, 0, count * sizeof *entries);
     for (unsigned index = 0; index < count; index++) {
-        entries[index].opcode = IORING_OP_SEND;
-        entries[index].msg_flags = MSG_NOSIGNAL | MSG_DONTWAIT;
+        entries[index].opcode = opcode;
+        entries[index].msg_flags = flags;
     }
 }
 
-static inline void uring_put_send(
-    struct io_uring_sqe *entry, int descriptor, const void *bytes, uint32_t count, uint32_t tag) {
+// A call on `descriptor` that reads or fills `count` bytes at `bytes`; `name` comes back with its result.
+static inline void uring_put(
+    struct io_uring_sqe *entry, int descriptor, const void *bytes, uint32_t count, uint64_t name) {
     entry->fd = descriptor;
     entry->addr = (uint64_t)(uintptr_t)bytes;
     entry->len = count;
-    entry->user_data = (uint64_t)tag << 32 | count;
+    entry->user_data = name;
 }
