@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+import signal
 
 import pytest
 import websockets
@@ -11,7 +12,7 @@ import io_uring
 from broker_process import free_port
 from certificates import Authority
 from command_line import run_brokerd
-from raw_websocket import ConnectionEnded
+from raw_websocket import CLOSE, TEXT, ConnectionEnded, encode_frame
 from secure_broker import client_context
 
 
@@ -141,3 +142,52 @@ def test_a_reader_that_takes_nothing_harms_nobody(start_broker, backend):
             while True:
                 socket.receive_text()
     assert broker.metrics()['broker_disconnects_total{reason="slow"}'] == len(stalled)
+
+
+@pytest.mark.parametrize("backend", io_uring.backends())
+def test_many_that_publish_at_once(start_broker, backend):
+    """All are readable when the broker looks: whole messages, halves, long ones, a broken rule, and some that go."""
+    broker = start_broker(configured(backend) + "limits: { pending: 64MiB }\n")
+    reader = broker.subscription_socket("all/#", "snapshot=false")
+    numbers = random.Random(backend)
+    publishers = [broker.topic_socket(f"all/{number}", "echo=false") for number in range(200)]
+    for publisher in publishers:
+        publisher.synchronise()
+    assert json.loads(reader.receive_text())["op"] == "live"
+    expected = {f"all/{number}": [] for number in range(len(publishers))}
+    breaking, leaving = {7, 90}, {13, 14, 180}
+    begun = {}
+    for round_ in range(6):
+        broker.send_signal(signal.SIGSTOP)
+        for number, publisher in enumerate(publishers):
+            if number in breaking | leaving and round_ > 3:
+                continue
+            # About what one call reads, and far more.
+            size = numbers.choice([1, 64, 4080, 4083, 4084, 4088, 9000, 20_000])
+            text = f"{round_} {number} ".ljust(size, "x")
+            expected[f"all/{number}"].append(text)
+            frame = encode_frame(TEXT, text.encode())
+            cut = numbers.choice([len(frame), len(frame), numbers.randrange(1, len(frame))])
+            publisher.send_bytes(begun.pop(number, b"") + frame[:cut])
+            begun[number] = frame[cut:]
+            if round_ == 3 and number in breaking | leaving:
+                publisher.send_bytes(begun.pop(number))
+                if number in breaking:
+                    publisher.send_bytes(encode_frame(TEXT, b"in the clear", masked=False))
+                else:
+                    publisher.send_bytes(encode_frame(CLOSE, b"\x03\xe8"))
+        broker.send_signal(signal.SIGCONT)
+    for number, rest in begun.items():
+        publishers[number].send_bytes(rest)
+    received = {topic: [] for topic in expected}
+    for _ in range(sum(map(len, expected.values()))):
+        message = json.loads(reader.receive_text())
+        received[message["topic"]].append(message["data"])
+    assert received == expected
+    for number in breaking:
+        assert publishers[number].receive_close()[0] == 1002
+    for number in leaving:
+        assert publishers[number].receive_close()[0] == 1000
+    for number in set(range(len(publishers))) - breaking - leaving:
+        publishers[number].synchronise()
+    assert in_use(broker) == backend

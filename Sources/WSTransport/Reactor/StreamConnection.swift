@@ -28,7 +28,7 @@ package final class StreamConnection {
     package private(set) var lastReceived: MonotonicTime
 
     /// What ended it, where the system said so.
-    package private(set) var failure: Errno?
+    package internal(set) var failure: Errno?
     /// TLS between the socket and the driver; `nil`: there is none.
     var tls: TLSFilter?
 
@@ -38,17 +38,19 @@ package final class StreamConnection {
     var segments: [Segment] = []
     private var isPaused = false
     private var isHandling = false
-    private var sawEnd = false
+    private(set) var sawEnd = false
     /// The end has come, but bytes that came before it are still to be handed over.
     private var isEndDue = false
+    /// Whether it has had as much to read at once as a ``ReceiveRing`` has room for, or more.
+    var isBulky = false
     /// Whether its first bytes were looked at; `true` from the start of one that connects.
     var hasBegun = false
     /// Not watched at all: the peer has hung up while nobody reads.
     private var isDetached = false
     private var watched: Epoll.Events = []
 
-    private enum Ending { case none, flushing, lingering, closed }
-    private var ending = Ending.none
+    enum Ending { case none, flushing, lingering, closed }
+    private(set) var ending = Ending.none
 
     init(
         reactor: Reactor, slot: UInt32, generation: UInt32, descriptor: consuming FileDescriptor, peer: SocketAddress?
@@ -200,20 +202,7 @@ package final class StreamConnection {
         reactor.runSoon { [weak self] in self?.handOverCarry() }
     }
 
-    func ready(_ events: Epoll.Events) {
-        hasBegun = true
-        if ending == .closed { return }
-        if events.contains(.failed) {
-            failure = Socket.pendingError(rawDescriptor)
-            return reset()
-        }
-        if events.contains(.writable) { becameWritable() }
-        if ending != .closed, !events.isDisjoint(with: [.readable, .hangUp]) {
-            becameReadable(hasHungUp: events.contains(.hangUp))
-        }
-    }
-
-    private func becameReadable(hasHungUp: Bool) {
+    func becameReadable(hasHungUp: Bool) {
         if isPaused || sawEnd || tls?.isAway ?? false {
             // Who was paused in this very turn may have been readable already: what it has to send is still waited for.
             guard hasHungUp else { return }
@@ -230,15 +219,26 @@ package final class StreamConnection {
             case .none: return
             }
         } catch {
-            if error != .wouldBlock { reset() }
-            return
+            return failedToRead(error)
         }
-        guard count > 0 else { return ended() }
+        isBulky = count >= ReceiveRing.room
+        unsafe received(UnsafeMutableRawBufferPointer(rebasing: space[..<count]))
+    }
+
+    /// What was read, none at the end.
+    func received(_ bytes: UnsafeMutableRawBufferPointer) {
+        guard unsafe !bytes.isEmpty else { return ended() }
         lastReceived = reactor.now
-        reactor.countReceived(count)
+        reactor.countReceived(bytes.count)
         guard ending == .none else { return }
-        let bytes = unsafe UnsafeMutableRawBufferPointer(rebasing: space[..<count])
+        // Paused when its bytes were here already: they wait.
+        if isPaused { return unsafe carry.append(contentsOf: bytes) }
         if let tls { unsafe received(UnsafeRawBufferPointer(bytes), through: tls) } else { unsafe handOver(bytes) }
+    }
+
+    /// `EAGAIN` is no failure.
+    func failedToRead(_ error: Errno) {
+        if error != .wouldBlock { reset() }
     }
 
     /// Gives the driver what has come, behind what it has left.
@@ -290,7 +290,7 @@ package final class StreamConnection {
         watch()
     }
 
-    private func becameWritable() {
+    func becameWritable() {
         guard flushBacklog() else { return }
         watch()
         guard !hasUnsent else { return }

@@ -1,0 +1,45 @@
+internal import CLinux
+internal import Glibc
+
+extension Reactor {
+    /// Lets everybody whom one wait has found ready take what there is.
+    ///
+    /// Connections that are readable and nothing else are read by one call for many of them, where there are many.
+    func dispatch(_ events: UnsafeBufferPointer<epoll_event>) {
+        guard events.count >= ringMinimum, var ring = receiveRing.take() else {
+            for index in events.indices { unsafe dispatch(events[index]) }
+            return
+        }
+        for index in events.indices {
+            let event = unsafe events[index]
+            if let connection = unsafe readsByRing(event) {
+                ring.put(connection.rawDescriptor, tag: connection.slot)
+                if ring.isFull { read(by: &ring) }
+            } else {
+                unsafe dispatch(event)
+            }
+        }
+        read(by: &ring)
+        if !ring.isBroken { receiveRing = consume ring }
+    }
+
+    private func readsByRing(_ event: epoll_event) -> StreamConnection? {
+        guard unsafe event.events == Epoll.Events.readable.rawValue, unsafe event.data.u64 < Self.listenerToken,
+            let connection = unsafe connection(of: event.data.u64), connection.readsByRing
+        else { return nil }
+        return connection
+    }
+
+    /// Reads, then hands over: what a driver does may end, pause or finish one whose bytes are here already.
+    private func read(by ring: inout ReceiveRing) {
+        for place in 0..<ring.run() {
+            // Slots are given anew at the end of a turn only.
+            guard let connection = connection(in: ring.tag(at: place)) else { continue }
+            do throws(Errno) {
+                unsafe connection.receivedByRing(try ring.bytes(at: place))
+            } catch {
+                connection.failedToRead(error)
+            }
+        }
+    }
+}
