@@ -193,17 +193,25 @@ def others(rounds, all_servers):
         print(f"| {name} | {median:.3g} {unit} ({first:.3g}–{third:.3g}) |", flush=True)
         return median
 
-    def measure(server, dialect, key, **options):
-        results = [run(server, dialect, **options) for _ in range(rounds)]
-        return [result[key] for result in results if result]
+    def measure(compared, key, **options):
+        """The values of each server, in interleaved rounds."""
+        values = {server.name: [] for server, _ in compared}
+        for _ in range(rounds):
+            for server, dialect in compared:
+                result = run(server, dialect, subscribers=1 if dialect == "json" else 0, warmup=10, **options)
+                if result:
+                    values[server.name].append(result[key])
+        return values
 
-    fan_in = show("fan-in of 200 publishers (`/ws`) to one subscriber, CPU a message", [
-        value / 1000 for value in measure(broker, "json", "server", subscribers=1, publishers=200, messages=40_000, warmup=10)],
-        "µs")
-    if "uWebSockets" in by_name:
-        echo = show("uWebSockets, echo to 200 clients, CPU a message", [
-            value / 1000 for value in measure(by_name["uWebSockets"], "echo", "server", subscribers=0, publishers=200,
-                                              messages=40_000, warmup=10)], "µs")
+    epoll, sockets = by_name.get("broker-epoll"), by_name.get("uWebSockets")
+    compared = [(broker, "json")] + [(epoll, "json")] * bool(epoll) + [(sockets, "echo")] * bool(sockets)
+    costs = measure(compared, "server", publishers=200, messages=40_000)
+    costs = {name: [value / 1000 for value in values] for name, values in costs.items()}
+    fan_in = show("fan-in of 200 publishers (`/ws`) to one subscriber, CPU a message", costs["broker"], "µs")
+    if epoll:
+        show("the same, with a `recv` for each (epoll)", costs["broker-epoll"], "µs")
+    if sockets:
+        echo = show("uWebSockets, echo to 200 clients, CPU a message", costs["uWebSockets"], "µs")
         print(f"| fan-in × echo | {fan_in / echo:.2f} |")
     show("start with an empty store to the first connection accepted", [start_time() for _ in range(rounds * 2)], "ms")
 
