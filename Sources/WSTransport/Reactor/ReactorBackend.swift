@@ -1,10 +1,10 @@
-/// How a reactor gives the kernel what a turn has brought.
+/// How a reactor gives the kernel what a turn has brought, and reads what has come.
 ///
 /// What it waits for comes by epoll in either case.
 package enum ReactorBackend: Sendable {
     /// The one that measures better, as far as the kernel has it.
     case auto
-    /// A `send` for each connection.
+    /// A `send` and a `read` for each connection.
     case epoll
     /// One call for many connections.
     case ioUring

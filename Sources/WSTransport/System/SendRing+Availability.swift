@@ -8,9 +8,9 @@ extension SendRing {
         package let description: String
     }
 
-    /// What the kernel answered when a ring was made, once in this process, and two sends went through it.
+    /// What the kernel answered when rings were made, once in this process, and two sends and two receives went through them.
     ///
-    /// - Returns: whether the ring is one of those that were measured to cost less than a `send` for each socket.
+    /// - Returns: whether the ring is one of those that were measured to cost less than a `send` or a `read` for each socket.
     package static let availability: Result<Bool, Unavailable> = {
         // On a thread that ends with it: the end of a ring interrupts what waits on a thread that has used it.
         let answer = Mutex<Result<Bool, Unavailable>>(.failure(Unavailable(.wouldBlock)))
@@ -26,7 +26,8 @@ extension SendRing {
         do throws(Errno) {
             var ring = try SendRing()
             return try ring.works()
-                ? .success(ring.isModern) : .failure(Unavailable(description: "the kernel has one whose sends fail"))
+                ? .success(ring.isModern)
+                : .failure(Unavailable(description: "the kernel has one that does not send and receive as it should"))
         } catch {
             return .failure(Unavailable(error))
         }
@@ -45,7 +46,6 @@ extension SendRing {
         }
         var isRefused = false
         var isElse = false
-        var answer: [UInt8] = [0]
         unsafe [UInt8(1)].withUnsafeBytes { bytes in
             guard let byte = bytes.baseAddress else { return }
             unsafe put(byte, 1, to: near.rawValue, tag: 0)
@@ -55,8 +55,22 @@ extension SendRing {
             }
         }
         guard isRefused, !isElse, !isBroken else { return false }
-        unsafe answer.withUnsafeMutableBytes { unsafe _ = try? near.read(into: $0) }
-        return answer == [1]
+        return try Self.receives([1], from: near.rawValue)
+    }
+
+    /// Whether a ring reads what a socket has, and says at once when it has no more.
+    private static func receives(_ expected: [UInt8], from socket: Int32) throws(Errno) -> Bool {
+        var ring = try ReceiveRing()
+        ring.put(socket, tag: 0)
+        guard ring.run() == 1, unsafe Array(try ring.bytes(at: 0)) == expected else { return false }
+        ring.put(socket, tag: 0)
+        guard ring.run() == 1 else { return false }
+        do throws(Errno) {
+            _ = unsafe try ring.bytes(at: 0)
+            return false
+        } catch {
+            return error == .wouldBlock
+        }
     }
 }
 
