@@ -105,6 +105,9 @@ internal import Synchronization
         // What was still asked of this thread gets its answer; who asks later is told that nobody is here.
         for task in remote.tasks.close() { task(self) }
         named = [:]
+        // Here, and not by whoever lets go of this object last: the end of a ring interrupts the threads that have used it.
+        ring = nil
+        receiveRing = nil
     }
 
     /// One turn of the loop; waits where nothing is due.
