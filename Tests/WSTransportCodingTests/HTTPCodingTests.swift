@@ -15,6 +15,9 @@ struct HTTPCodingTests {
 
     /// Sends a body to a server that doubles orders; returns the head and the body of its answer.
     private static func ask(_ body: String) async throws -> (head: String, body: String) {
+        // A test's task may wait for long between its connection and its request, where many tests run.
+        var options = HTTPServer.Options()
+        options.headTimeout = .seconds(120)
         let server = HTTPServer(
             port: 0,
             handler: FunctionHandler { (request: HTTPRequest) in
@@ -24,7 +27,7 @@ struct HTTPCodingTests {
                 request.response.fields.append("X-Kept", "yes")
                 request.response.write("replaced")
                 try request.response.json(order)
-            })
+            }, options: options)
         try server.start()
         let address = try #require(SocketAddress(host: "127.0.0.1", port: server.port))
         let stream = try await WS.stream(to: address)

@@ -54,6 +54,8 @@ final class EchoHouse: Sendable {
         more(&routing, log)
         var values = values
         values.reactors = 2
+        // A test's task may wait for long between its connection and its request, where many tests run.
+        values.headTimeout = .seconds(120)
         server = HTTPServer(port: 0, routing: routing, options: values)
         try server.start()
     }
