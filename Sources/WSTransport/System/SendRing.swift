@@ -47,7 +47,7 @@ internal import Glibc
     /// Returns when all of them have been tried; what could not be tried at all took nothing.
     mutating func run(_ incomplete: (Incomplete) -> Void) {
         guard ring.queued > 0 else { return }
-        // Rare, so that it may be looked up in a list.
+        // Rare, so that their entries may be looked for.
         var short: [(name: UInt64, result: Int32)] = []
         let outcome = ring.run { name, result in
             if UInt32(bitPattern: result) != UInt32(truncatingIfNeeded: name) { short.append((name, result)) }
