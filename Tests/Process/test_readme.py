@@ -65,6 +65,7 @@ def test_every_make_word_that_is_named_exists(name):
 
 
 def test_every_linked_file_exists():
-    for name in ("README.md", "CONTRIBUTING.md"):
-        for target in re.findall(r"\]\(([^)#:]+)\)", (REPOSITORY / name).read_text()):
-            assert (REPOSITORY / target).exists(), f"{name} links to {target}"
+    pages = [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *(REPOSITORY / "docs").rglob("*.md")]
+    for page in pages:
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
