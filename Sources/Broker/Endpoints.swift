@@ -21,9 +21,7 @@ package enum Endpoints {
                         body: figures.prometheus()))
             }
         }
-        routing.add(["GET"], exactly: "/") { (exchange) throws(HTTPRefusal) in
-            exchange.respond(Page.response)
-        }
+        Page.add(to: &routing)
         return FrontDoor(isAdministrative: false, routing: routing)
     }
 

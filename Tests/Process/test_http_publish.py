@@ -1,6 +1,7 @@
 """Contract §2: POST and PUT /t/TOPIC."""
 
 import json
+import re
 import socket
 
 import pytest
@@ -253,10 +254,31 @@ def test_a_websocket_from_another_origin_is_forbidden(broker, path):
     assert refused.value.status == 403
 
 
-def test_the_front_page_is_html(broker):
+def test_the_front_page_lets_nothing_run_but_its_file(broker):
+    """What is put into the page runs not, no other page frames it, and no form of it leads away."""
     answer = broker.http("GET", "/")
     assert answer.status == 200 and answer.headers.get_content_type() == "text/html"
-    assert b"<" in answer.body
+    policy = dict(rule.strip().split(" ", 1) for rule in answer.headers["Content-Security-Policy"].split(";"))
+    assert policy["script-src"] == policy["style-src"] == policy["form-action"] == "'self'"
+    assert policy["default-src"] == policy["frame-ancestors"] == policy["base-uri"] == "'none'"
+    text = answer.body.decode()
+    scripts = re.findall(r"<script([^>]*)>(.*?)</script>", text, re.DOTALL)
+    assert [(name.strip(), inner) for name, inner in scripts] == [('src="page.js"', "")]
+    assert "<style" not in text and not re.search(r"\son\w+=|\sstyle=", text)
+    for name, type_ in [("page.js", "text/javascript"), ("page.css", "text/css")]:
+        file = broker.http("GET", f"/{name}")
+        assert file.status == 200 and file.headers.get_content_type() == type_ and len(file.body) > 500
+        assert file.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_the_front_page_finds_its_files_below_a_prefix(start_broker):
+    port = free_port()
+    broker = start_broker(
+        f"listen: [{{ address: '127.0.0.1:{port}', path_prefix: /broker }}]\n", port=port, configured_listen=True)
+    answer = broker.http("GET", "/broker")
+    assert answer.status == 308 and answer.headers["Location"] == "/broker/"
+    assert b'src="page.js"' in broker.http("GET", "/broker/").body
+    assert broker.http("GET", "/broker/page.js").status == 200
 
 
 def test_the_same_host_over_ipv6_loopback(start_broker):

@@ -40,6 +40,7 @@ package enum HTTPStatus {
         case 200: "OK"
         case 204: "No Content"
         case 304: "Not Modified"
+        case 308: "Permanent Redirect"
         case 400: "Bad Request"
         case 401: "Unauthorized"
         case 403: "Forbidden"
