@@ -64,13 +64,14 @@ class OverLines:
 
 class OverEvents:
     def __init__(self, broker, filter_, since):
-        self.follower = broker.follow(filter_, "since=0", headers={**EVENTS, "Last-Event-ID": str(since)})
+        self.epoch = broker.session().welcome["epoch"]
+        self.follower = broker.follow(filter_, "since=0", headers={**EVENTS, "Last-Event-ID": f"{self.epoch}-{since}"})
 
     def receive(self):
         event = self.follower.event()
         message = json.loads(event["data"])
-        assert event.get("id") == (str(message["seq"]) if message.get("op") != "gap" and "retained" not in message
-                                   else None)
+        is_place = message.get("op") != "gap" and "retained" not in message
+        assert event.get("id") == (f"{self.epoch}-{message['seq']}" if is_place else None)
         return message
 
 

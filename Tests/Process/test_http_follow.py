@@ -46,7 +46,7 @@ def test_server_sent_events(broker):
     assert json.loads(first["data"])["retained"] is True
     answer = broker.publish("follow/live", "two\nlines")
     event = next_event(follower)
-    assert event["id"] == str(answer["seq"])
+    assert event["id"] == f"{broker.session().welcome['epoch']}-{answer['seq']}"
     assert json.loads(event["data"])["data"] == "two\nlines"
 
 

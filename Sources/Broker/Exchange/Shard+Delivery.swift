@@ -6,7 +6,7 @@ extension Shard {
     func fanOut(_ message: Message) {
         let cursor = reactor.outboundCursor
         let originSlot = message.originSlot
-        var encoded = InlineArray<12, Segment?>(repeating: nil)
+        var encoded = InlineArray<14, Segment?>(repeating: nil)
         var delivered = 0
         var slow: [Subscriber] = []
         tree.forEachMatch(of: message.topic) { entries in
@@ -47,7 +47,7 @@ extension Shard {
 
     /// Delivery to a connection that wants to be asked: behind, deaf to itself, or closed.
     private func deliverSlowly(
-        _ message: Message, _ entry: Subscriber, _ cursor: OutboundCursor, _ encoded: inout InlineArray<12, Segment?>
+        _ message: Message, _ entry: Subscriber, _ cursor: OutboundCursor, _ encoded: inout InlineArray<14, Segment?>
     ) -> Bool {
         guard Int(entry.slot) < sessions.count, let session = sessions[Int(entry.slot)], session.stream.isOpen else {
             return false
@@ -66,7 +66,7 @@ extension Shard {
 
     /// The message's bytes of this form, made once.
     private func encode(
-        _ message: Message, _ form: WireForm, _ encoded: inout InlineArray<12, Segment?>
+        _ message: Message, _ form: WireForm, _ encoded: inout InlineArray<14, Segment?>
     ) -> Segment {
         if let known = encoded[Int(form.rawValue)] { return known }
         let segment = encode(message, form)
@@ -75,6 +75,6 @@ extension Shard {
     }
 
     func encode(_ message: Message, _ form: WireForm) -> Segment {
-        form.encode(message, on: reactor, compression: socketOptions.values.compression)
+        form.encode(message, on: reactor, epoch: epoch, compression: socketOptions.values.compression)
     }
 }

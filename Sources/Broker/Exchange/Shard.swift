@@ -9,6 +9,8 @@ package final class Shard {
     package let sequencer: Sequencer
     package let counters: ShardCounters
     package let store: any RetainedStore
+    /// The store's, which goes with each position that leaves the process.
+    let epoch: UInt64
     /// Replaced as a whole by a reload.
     package var settings: Settings {
         didSet {
@@ -62,6 +64,7 @@ package final class Shard {
         self.reactor = reactor
         self.sequencer = sequencer
         self.store = store
+        epoch = store.epoch
         self.settings = settings
         anonymous = Permissions(anonymous: settings)
         socketOptions = WebSocketConnection.Options(WebSocketOptions(settings))

@@ -22,6 +22,9 @@ package enum WireForm: UInt8, Sendable {
     case narrowTopic = 9
     case narrowJSON = 10
     case narrowSubscription = 11
+    /// As ``lines`` and ``events``, for HTTP/1.0, which has no chunks.
+    case plainLines = 12
+    case plainEvents = 13
 
     /// This form of messages for sockets that share messages compressed with so many window bits; `nil`: none.
     func compressed(windowBits: Int?) -> WireForm {
@@ -40,7 +43,7 @@ package enum WireForm: UInt8, Sendable {
 
     private var windowBits: Int? {
         switch self {
-        case .topic, .json, .subscription, .lines, .events: nil
+        case .topic, .json, .subscription, .lines, .events, .plainLines, .plainEvents: nil
         case .compressedTopic, .compressedJSON, .compressedSubscription: Self.wideWindowBits
         case .narrowTopic, .narrowJSON, .narrowSubscription: Self.narrowWindowBits
         }
@@ -48,8 +51,12 @@ package enum WireForm: UInt8, Sendable {
 
     /// The bytes of a message that comes live, encoded into the reactor's arena for everybody of this form.
     ///
-    /// - Parameter compression: when a compressed form is worth it; `nil`: never.
-    func encode(_ message: Message, on reactor: Reactor, compression: CompressionOptions? = nil) -> Segment {
+    /// - Parameters:
+    ///   - epoch: the ``RetainedStore/epoch`` that events name with their number.
+    ///   - compression: when a compressed form is worth it; `nil`: never.
+    func encode(
+        _ message: Message, on reactor: Reactor, epoch: UInt64, compression: CompressionOptions? = nil
+    ) -> Segment {
         switch self {
         case .topic, .compressedTopic, .narrowTopic:
             return unsafe message.payload.withUnsafeBytes { payload in
@@ -60,8 +67,11 @@ package enum WireForm: UInt8, Sendable {
         case .subscription, .compressedSubscription, .narrowSubscription:
             return object(of: message, hasOperation: false, on: reactor, compression)
         case .lines, .events:
-            let chunk = HTTPStream.chunk(text(of: message, isSnapshot: false))
+            let chunk = HTTPStream.chunk(text(of: message, epoch: epoch, isSnapshot: false))
             return unsafe chunk.withUnsafeBytes { unsafe reactor.encode(lane: Int(rawValue), $0) }
+        case .plainLines, .plainEvents:
+            let text = text(of: message, epoch: epoch, isSnapshot: false)
+            return unsafe text.withUnsafeBytes { unsafe reactor.encode(lane: Int(rawValue), $0) }
         }
     }
 
@@ -87,14 +97,24 @@ package enum WireForm: UInt8, Sendable {
         return unsafe WebSocketConnection.encode(opcode, payload, lane: lane, on: reactor)
     }
 
+    /// Whether it is server-sent events.
+    var isEvents: Bool { self == .events || self == .plainEvents }
+
     /// The bytes of a message in a stream of text, before they are framed as a chunk.
-    func text(of message: Message, isSnapshot: Bool) -> [UInt8] {
+    func text(of message: Message, epoch: UInt64, isSnapshot: Bool) -> [UInt8] {
         let object = MessageObject.encode(message, hasOperation: false, isSnapshot: isSnapshot)
-        guard self == .events else { return object + [10] }
-        // Values come in the order of their topics: who has seen one has not seen all up to its number.
-        let id = isSnapshot ? "" : "id: \(message.seq)\n"
-        return Array("\(id)data: ".utf8) + object + [10, 10]
+        guard isEvents else { return object + [10] }
+        // Values come in the order of their topics: a client that has seen one has not seen all up to its number.
+        var text = isSnapshot ? [] : Self.identifier(epoch: epoch, seq: message.seq)
+        text.reserveCapacity(text.count + object.count + 8)
+        text += "data: ".utf8
+        text += object
+        text += [10, 10]
+        return text
     }
+
+    /// The line of an event that says where a client is that has seen it: a number alone means nothing to another store.
+    static func identifier(epoch: UInt64, seq: UInt64) -> [UInt8] { Array("id: \(epoch)-\(seq)\n".utf8) }
 }
 
 extension Message {

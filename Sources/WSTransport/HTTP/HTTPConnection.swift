@@ -69,7 +69,9 @@ package final class HTTPConnection: StreamDriver {
                 stream.pauseReading()
                 return offset
             case .streaming:
-                // Whoever talks into a stream waits; too much of it is not kept.
+                // Nothing of a connection that ends with its stream is read: neither the rest of a body nor a request.
+                guard keepsAlive else { return bytes.count }
+                // A client that talks into a stream waits; too much of it is not kept.
                 if bytes.count - offset > 16 * 1024 { stream.reset() }
                 return offset
             case .done:
@@ -108,7 +110,8 @@ package final class HTTPConnection: StreamDriver {
         stream.setDeadline(nil)
         stream.reactor.counters.requests.add(1)
         phase = .answering
-        keepsAlive = head.keepsAlive
+        // A client that asked for a WebSocket may have sent frames already: after any other answer nothing is a request.
+        keepsAlive = head.keepsAlive && !Handshake.isUpgrade(head)
         isHead = head.method == "HEAD"
         isOld = head.versionMinor == 0
         if let refusal { return fail(refusal) }
@@ -254,12 +257,14 @@ package final class HTTPConnection: StreamDriver {
     func startStream(_ fields: HTTPFields, _ extraFields: HTTPFields) -> HTTPStream {
         var fields = fields
         for field in extraFields { fields.append(field.name, field.value) }
-        fields.append("Transfer-Encoding", "chunked")
+        // A body that nobody read would be the next request; without chunks only the end of the connection ends the answer.
+        if framing != .none || isOld { keepsAlive = false }
+        if !isOld { fields.append("Transfer-Encoding", "chunked") }
         stream.send(head(200, fields))
         phase = .streaming
         Socket.setKeepAlive(
             stream.rawDescriptor, idleSeconds: settings.probeIdleSeconds, timeoutSeconds: settings.probeTimeoutSeconds)
-        let made = HTTPStream(connection: self, stream: stream, isBodyless: isHead)
+        let made = HTTPStream(connection: self, stream: stream, isBodyless: isHead, isChunked: !isOld)
         httpStream = made
         stream.resumeReading()
         return made
@@ -292,7 +297,9 @@ package final class HTTPConnection: StreamDriver {
         switch phase {
         case .head, .body, .done: stream.finish()
         case .answering: keepsAlive = false  // Half-closed: it still wants its answer.
-        case .streaming: stream.reset()
+        case .streaming:
+            // A client that has closed its half still wants what ends by itself; nobody would miss the end of the rest.
+            if httpStream?.isFinite ?? false { keepsAlive = false } else { stream.reset() }
         }
     }
 

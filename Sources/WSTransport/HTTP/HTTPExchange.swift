@@ -78,13 +78,9 @@ package final class HTTPExchange {
         respond(connection.settings.makeRefusal(refusal))
     }
 
-    /// Begins an answer of unknown length; `nil` where the peer does not know chunked bodies (HTTP/1.0), which is refused.
+    /// Begins an answer of unknown length; `nil` where there was an answer, or the connection is gone.
     package func startStream(_ fields: HTTPFields) -> HTTPStream? {
         guard !isAnswered, let connection else { return nil }
-        guard request.head.versionMinor >= 1 else {
-            refuse(HTTPRefusal(status: 505, code: "bad-request", message: "A stream needs HTTP/1.1."))
-            return nil
-        }
         isAnswered = true
         return connection.startStream(fields, extraFields)
     }
@@ -101,13 +97,17 @@ package final class HTTPExchange {
     }
 }
 
-/// An answer that goes on, in chunks (RFC 9112 §7.1).
+/// An answer that goes on: in chunks (RFC 9112 §7.1), or by HTTP/1.0 until the connection ends.
 ///
 /// Runs on the connection's reactor.
 package final class HTTPStream {
     package let stream: StreamConnection
     /// Whether the answer has no body at all: the request was `HEAD`.
     package let isBodyless: Bool
+    /// Whether what is sent is framed as chunks.
+    package let isChunked: Bool
+    /// Whether it ends by itself, and so is wanted by a client that has closed its own half.
+    package var isFinite = false
     /// Called once when the connection is gone.
     package var onClosed: (() -> Void)?
     /// Called when the socket took less than it was given, after it had taken everything before.
@@ -120,16 +120,17 @@ package final class HTTPStream {
     private var isEnded = false
     private var producer: (() -> Void)?
 
-    init(connection: HTTPConnection, stream: StreamConnection, isBodyless: Bool) {
+    init(connection: HTTPConnection, stream: StreamConnection, isBodyless: Bool, isChunked: Bool) {
         self.connection = connection
         self.stream = stream
         self.isBodyless = isBodyless
+        self.isChunked = isChunked
     }
 
-    /// Sends `bytes`, not empty, as one chunk.
+    /// Sends `bytes`, not empty, as one chunk where there are chunks.
     package func send(_ bytes: [UInt8]) {
         guard !isEnded, !isBodyless, !bytes.isEmpty else { return }
-        stream.send(Self.chunk(bytes))
+        stream.send(isChunked ? Self.chunk(bytes) : bytes)
     }
 
     /// Bytes given to ``send(_:)`` that the socket has not taken.
@@ -167,7 +168,7 @@ package final class HTTPStream {
         guard !isEnded else { return }
         isEnded = true
         producer = nil
-        if !isBodyless { stream.send(Array("0\r\n\r\n".utf8)) }
+        if !isBodyless, isChunked { stream.send(Array("0\r\n\r\n".utf8)) }
         connection?.endStream()
     }
 }

@@ -115,7 +115,8 @@ public final class HTTPRequest: HandlerMessage {
 
     /// Begins an answer of unknown length, with the status and the fields that ``response`` has by now.
     ///
-    /// Throws ``WS/Error/endOfStream`` where the connection is gone, was answered, or the client knows no chunked bodies (HTTP/1.0).
+    /// Throws ``WS/Error/endOfStream`` where the connection is gone or was answered.
+    /// A client of HTTP/1.0 learns the answer's end by that of the connection.
     public func startStream() async throws -> HTTPResponseStream {
         let fields = response.fields
         let stream: HTTPResponseStream? = await withCheckedContinuation { continuation in

@@ -42,7 +42,7 @@
 /// one `send` of one piece for all of them. A lane is a wire form; lane 0 is for bytes that only one connection gets.
 /// At the end of the turn the chunks are used again, but for those that a slow connection still holds.
 struct FrameArena: ~Copyable {
-    static let laneCount = 12
+    static let laneCount = 14
     private static let chunkCapacity = 64 * 1024
 
     /// This turn's chunks; a ``Segment`` names them by index.

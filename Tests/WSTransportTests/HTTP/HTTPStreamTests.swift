@@ -129,12 +129,62 @@ struct HTTPStreamTests {
         #expect(try peer.readAnswer().body == "GET after ")
     }
 
-    @Test func refusesTheOldVersion() throws {
-        let house = try Self.house()
+    /// HTTP/1.0 has no chunks: the end of the connection is that of the answer, whatever the client would like.
+    @Test(arguments: ["", "Connection: keep-alive\r\n"])
+    func endsWithTheConnectionForTheOldVersion(fields: String) throws {
+        let log = EventLog()
+        let house = try Self.house(log: log)
         let peer = try house.connect()
-        try peer.send("GET / HTTP/1.0\r\n\r\n")
-        #expect(try peer.readAnswer().status == 505)
+        try peer.send("GET / HTTP/1.0\r\n\(fields)\r\n")
+        let head = try peer.readHead()
+        #expect(head.status == 200 && head.fields.only("Connection") == "close")
+        #expect(head.fields.first("Transfer-Encoding") == nil && head.fields.first("Content-Length") == nil)
+        try Self.on(house) { stream in
+            #expect(!stream.isChunked)
+            stream.send(Array("one".utf8))
+            stream.send(Array("two".utf8))
+            stream.end()
+        }
+        #expect(try peer.readToEnd() == "onetwo")
+    }
+
+    private static let hidden = "GET /path/hidden HTTP/1.1\r\nHost: h\r\n\r\n"
+
+    /// What stands in a body that nobody reads is never a request, whether it came before the answer's end or after.
+    @Test(arguments: ["GET", "HEAD"], [true, false])
+    func endsTheConnectionAfterABodyThatNobodyRead(method: String, isChunked: Bool) throws {
+        let log = EventLog()
+        let house = try Self.house(log: log)
+        let peer = try house.connect()
+        let size = Self.hidden.utf8.count
+        let framing = isChunked ? "Transfer-Encoding: chunked" : "Content-Length: \(2 * size)"
+        let begin = isChunked ? "\(String(size, radix: 16))\r\n\(Self.hidden)\r\n0\r\n\r\n" : Self.hidden
+        try peer.send("\(method) / HTTP/1.1\r\nHost: h\r\n\(framing)\r\n\r\n\(begin)")
+        try log.wait(for: "started")
+        try peer.send(Self.hidden)
+        try Self.on(house) { $0.end() }
+        let answer = try peer.readAnswer(isHead: method == "HEAD")
+        #expect(answer.status == 200 && answer.fields.only("Connection") == "close")
         #expect(try peer.readToEnd() == "")
+    }
+
+    /// A client that has closed its half gets to its end what has one.
+    @Test func answersAHalfClosedClientInFull() throws {
+        let log = EventLog()
+        let house = try Self.house(log: log)
+        let peer = try house.connect()
+        try peer.send(Self.get)
+        try log.wait(for: "started")
+        try Self.on(house) { $0.isFinite = true }
+        peer.socket.shutDownSending()
+        try house.reactor.turns()
+        try Self.on(house) { stream in
+            stream.send(Array("late".utf8))
+            stream.end()
+        }
+        #expect(try peer.readAnswer().body == "late")
+        #expect(try peer.readToEnd() == "")
+        #expect(log.count(of: "closed") == 0)
     }
 
     @Test func endsTheConnectionWhereTheClientWantsThat() throws {

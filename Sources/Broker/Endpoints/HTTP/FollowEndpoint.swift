@@ -13,7 +13,7 @@ struct FollowEndpoint {
             throw HTTPRefusal(Refusal(.forbidden, "You may not subscribe to \(filter)."))
         }
         let fields = exchange.request.head.fields
-        let form: WireForm = Accept.prefersEvents(fields.all("Accept").joined(separator: ",")) ? .events : .lines
+        let hasEvents = Accept.prefersEvents(fields.all("Accept").joined(separator: ","))
         var options = try exchange.subscribeOptions()
         // A browser comes back with the address it came with first, and says in the field where it is by now.
         if let last = fields.first("Last-Event-ID"), !last.isEmpty {
@@ -21,15 +21,23 @@ struct FollowEndpoint {
         }
         let isPoll = try exchange.flag("poll") ?? false
         if isPoll, options.since == nil { options.wantsSnapshot = true }
-        let type = form == .events ? "text/event-stream" : "application/x-ndjson"
+        let type = hasEvents ? "text/event-stream" : "application/x-ndjson"
         guard
             let stream = exchange.startStream([
                 "Content-Type": type, "Cache-Control": "no-store", "X-Accel-Buffering": "no",
             ])
         else { return }
         guard !stream.isBodyless else { return stream.end() }
+        stream.isFinite = isPoll
         let client = shard.makeClient(
-            identity, peer: exchange.request.peer, protocolName: form == .events ? "events" : "lines")
+            identity, peer: exchange.request.peer, protocolName: hasEvents ? "events" : "lines")
+        let form: WireForm =
+            switch (hasEvents, stream.isChunked) {
+            case (true, true): .events
+            case (true, false): .plainEvents
+            case (false, true): .lines
+            case (false, false): .plainLines
+            }
         let session = FollowSession(shard: shard, stream: stream, client: client, form: form, isPoll: isPoll)
         session.begin(filter, options)
     }
@@ -91,19 +99,20 @@ final class FollowSession: Session {
         }
     }
 
-    func sendSnapshot(_ message: Message) { output.send(form.text(of: message, isSnapshot: true)) }
+    func sendSnapshot(_ message: Message) { output.send(form.text(of: message, epoch: shard.epoch, isSnapshot: true)) }
 
     func sendLive(_ filter: TopicFilter, seq: UInt64) {
         if isPoll { return end() }
         // From here on everything up to this number is known, which the values themselves do not say.
-        notice("live", Notices.live(filter, seq: seq), id: "id: \(seq)\n")
+        notice(
+            "live", Notices.live(filter, seq: seq), identifier: WireForm.identifier(epoch: shard.epoch, seq: seq))
     }
 
     func sendGap(_ filter: TopicFilter, _ gap: Gap, isResuming: Bool) { notice("gap", Notices.gap(filter, gap)) }
 
-    private func notice(_ event: String, _ object: [UInt8], id: String = "") {
-        if form == .events {
-            output.send(Array("\(id)event: \(event)\ndata: ".utf8) + object + [10, 10])
+    private func notice(_ event: String, _ object: [UInt8], identifier: [UInt8] = []) {
+        if form.isEvents {
+            output.send(identifier + Array("event: \(event)\ndata: ".utf8) + object + [10, 10])
         } else {
             output.send(object + [10])
         }
@@ -113,7 +122,7 @@ final class FollowSession: Session {
 
     func disconnect(_ code: CloseCode, reason: String) {
         // A browser comes back by itself; it is told when.
-        if form == .events, reason.hasPrefix("retry="), let milliseconds = UInt32(reason.dropFirst(6)) {
+        if form.isEvents, reason.hasPrefix("retry="), let milliseconds = UInt32(reason.dropFirst(6)) {
             output.send(Array("retry: \(milliseconds)\n\n".utf8))
         }
         end()
