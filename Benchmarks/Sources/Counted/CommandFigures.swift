@@ -103,7 +103,7 @@ enum CommandFigures {
             draft.isRetained = true
             draft.acknowledgement = .stored
             draft.completion = { _ in }
-            house.shard.publish(draft)
+            house.shard.publish(draft, from: nil)
             if number % 1000 == 999 { house.turns(1) }
         }
         house.turns(1)

@@ -63,7 +63,7 @@ enum CrowdFigures {
                 "crowd/publish-\(name)", operations: 1, rounds: 10,
                 before: {
                     guest.drain(into: &buffer)
-                    house.shard.publish(draft)
+                    house.shard.publish(draft, from: nil)
                 }
             ) { house.turns(1) }
         }

@@ -62,7 +62,7 @@ extension AdminDesk {
             guard rest > 0, !isNonsense else { return then(.success(AdminAnswer { $0.member("expired", true) })) }
             draft.timeToLive = rest
         }
-        try publish(draft) { result in
+        try publish(draft, question) { result in
             then(
                 result.map { receipt in
                     AdminAnswer { writer in
@@ -90,11 +90,11 @@ extension AdminDesk {
         guard let filter = try filter(question) else { throw Refusal(.badFilter, "filter is missing.") }
         if question.isTrial { return countRetained(filter, then) }
         if let topic = filter.literalTopic {
-            return try publish(removal(of: topic, condition: .present)) { result in
+            return try publish(removal(of: topic, condition: .present), question) { result in
                 then(result.map { _ in AdminAnswer { $0.member("deleted", 1) } })
             }
         }
-        remove(filter, after: nil, deleted: 0, then)
+        remove(filter, after: nil, deleted: 0, question, then)
     }
 
     /// Says how many values would be deleted.
@@ -115,7 +115,10 @@ extension AdminDesk {
     }
 
     /// Removes a bounded number at a time, each group when the one before is on disk.
-    private func remove(_ filter: TopicFilter, after position: Topic?, deleted: Int, _ then: @escaping Completion) {
+    private func remove(
+        _ filter: TopicFilter, after position: Topic?, deleted: Int, _ question: AdminQuestion,
+        _ then: @escaping Completion
+    ) {
         var group: [Topic] = []
         scan(filter, after: position) { message in
             group.append(message.topic)
@@ -124,18 +127,20 @@ extension AdminDesk {
             switch end {
             case .failure(let refusal): then(.failure(refusal))
             case .success(let isFinished):
-                remove(group) { [self] result in
+                remove(group, question) { [self] result in
                     guard case .success(let count) = result, !isFinished, let last = group.last else {
                         return then(result.map { count in AdminAnswer { $0.member("deleted", deleted + count) } })
                     }
-                    remove(filter, after: last, deleted: deleted + count, then)
+                    remove(filter, after: last, deleted: deleted + count, question, then)
                 }
             }
         }
     }
 
     /// Removes these values; `then` gets how many there were when they are gone from the disk.
-    private func remove(_ topics: [Topic], _ then: @escaping (Result<Int, Refusal>) -> Void) {
+    private func remove(
+        _ topics: [Topic], _ question: AdminQuestion, _ then: @escaping (Result<Int, Refusal>) -> Void
+    ) {
         guard !topics.isEmpty else { return then(.success(0)) }
         var missing = topics.count
         var removed = 0
@@ -153,7 +158,7 @@ extension AdminDesk {
                 then(failure.map { .failure($0) } ?? .success(removed))
             }
             do throws(Refusal) {
-                try publish(removal(of: topic, condition: .present), completion)
+                try publish(removal(of: topic, condition: .present), question, completion)
             } catch {
                 completion(.failure(error))
             }
@@ -166,14 +171,16 @@ extension AdminDesk {
         return draft
     }
 
-    private func publish(_ draft: Draft, _ then: @escaping (Result<Receipt, Refusal>) -> Void) throws(Refusal) {
+    private func publish(
+        _ draft: Draft, _ question: AdminQuestion, _ then: @escaping (Result<Receipt, Refusal>) -> Void
+    ) throws(Refusal) {
         guard !shard.isDraining else { throw Refusal(.unavailable, "The broker is shutting down.") }
         guard !draft.topic.isSystem else { throw Refusal(.forbidden, "\(draft.topic) belongs to the broker.") }
         var draft = draft
         draft.isRetained = true
         draft.acknowledgement = .stored
         draft.completion = then
-        shard.publish(draft)
+        shard.publish(draft, from: question.source)
     }
 
     /// Shows `body` what matches, some a turn; `then` gets whether that was all.

@@ -18,7 +18,7 @@ final class AdminSession: WebSocketSession {
         do throws(JSONError) {
             let object = try JSONObject.parse(payload)
             id = try? object.identifier()
-            question = try AdminQuestion(object)
+            question = try AdminQuestion(object, from: socket.stream)
         } catch {
             return reply(id, .failure(Refusal(.badRequest, "\(error).")))
         }
@@ -54,6 +54,8 @@ final class AdminSession: WebSocketSession {
 /// What an administrator asks.
 struct AdminQuestion {
     let verb: String
+    /// What it came by, which is not read on while the broker cannot keep up with what it publishes; `nil`: nothing.
+    let source: StreamConnection?
     let client: String?
     let user: String?
     let filter: String?
@@ -75,7 +77,8 @@ struct AdminQuestion {
     let seconds: Double?
     let path: String?
 
-    init(_ object: borrowing JSONObject) throws(JSONError) {
+    init(_ object: borrowing JSONObject, from source: StreamConnection? = nil) throws(JSONError) {
+        self.source = source
         verb = try object.string("verb") ?? ""
         client = try object.string("client")
         user = try object.string("user")

@@ -1,4 +1,4 @@
-package import WSTransport
+internal import WSTransport
 
 /// A publication on its way to its sequence number.
 package struct Draft {
@@ -33,8 +33,8 @@ package struct Draft {
     package var condition = Condition.none
     package var acknowledgement = Acknowledgement.routed
     package var origin: UInt64 = 0
-    /// Whence it came, to be read no further while other reactors cannot keep up.
-    package var source: StreamConnection?
+    /// Whence it came, to be read no further while other reactors cannot keep up; ``Shard/publish(_:from:)`` sets it.
+    var source: StreamConnection?
     /// Called once on the shard's reactor; `nil`: nobody waits.
     package var completion: ((Result<Receipt, Refusal>) -> Void)?
 
@@ -47,7 +47,7 @@ package struct Draft {
     /// What a connection publishes, in one piece.
     init(
         topic: Topic, payload: [UInt8], kind: Message.Kind, isRetained: Bool, acknowledgement: Acknowledgement,
-        origin: UInt64, source: StreamConnection, completion: ((Result<Receipt, Refusal>) -> Void)?
+        origin: UInt64, completion: ((Result<Receipt, Refusal>) -> Void)?
     ) {
         self.topic = topic
         self.payload = payload
@@ -55,7 +55,6 @@ package struct Draft {
         self.isRetained = isRetained
         self.acknowledgement = acknowledgement
         self.origin = origin
-        self.source = source
         self.completion = completion
     }
 }

@@ -4,10 +4,13 @@ package import WSTransport
 /// A shard's mailbox, and how much in it is not delivered yet.
 ///
 /// A reactor that fans out to many connections can be slower than another that only publishes. What waits between them is
-/// bounded: beyond ``maximumUndelivered`` the publishers' connections are not read any further.
+/// bounded: beyond ``maximumUndelivered`` the publishers' connections are not read any further, and beyond
+/// ``mostUndelivered``, which only many who publish for the first time reach, publications are refused.
 package final class Inbox: Sendable {
     /// In bytes of payload and some for each message.
     static let maximumUndelivered = 16 << 20
+    /// In the same bytes: publishers may come and go so that pausing their connections does not help.
+    static let mostUndelivered = 64 << 20
 
     let shard: Int
     let mailbox: Mailbox<Letter>
@@ -32,6 +35,8 @@ package final class Inbox: Sendable {
     }
 
     var isCongested: Bool { undelivered.load(ordering: .relaxed) > Self.maximumUndelivered }
+
+    var isFull: Bool { undelivered.load(ordering: .relaxed) > Self.mostUndelivered }
 
     /// What messages count for, in bytes.
     static func bytes(of messages: [Message]) -> Int {

@@ -108,10 +108,12 @@ package final class Sequencer: Sendable {
             var messages: [Message] = []
             messages.reserveCapacity(drafts.count)
             var isQueued = false
+            let isFull = state.inboxes.contains(where: \.isFull)
             // A view, so that a draft is not copied for a look at it.
             let view = drafts.span
             for place in view.indices {
                 do throws(Refusal) {
+                    if isFull, !view[place].isVolatile { throw Self.congestion }
                     let message = try accept(view, place, &state, time)
                     messages.append(message)
                     let isStored = message.isRetained || message.rule != nil
@@ -134,6 +136,8 @@ package final class Sequencer: Sendable {
         if let wanted { reserve(wanted.target, on: wanted.thread) }
         return results
     }
+
+    private static let congestion = Refusal(.unavailable, "The broker cannot keep up at the moment; try again.")
 
     private func accept(
         _ drafts: Span<Draft>, _ place: Int, _ state: inout State, _ time: Int64

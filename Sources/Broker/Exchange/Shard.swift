@@ -155,12 +155,16 @@ package final class Shard {
     // MARK: Publishing
 
     /// Publishes at the end of this turn.
-    package func publish(_ draft: consuming Draft) {
+    ///
+    /// - Parameter source: what the draft came by, which is not read on while other reactors cannot keep up; `nil`: the
+    ///   broker's own.
+    package func publish(_ draft: consuming Draft, from source: StreamConnection?) {
+        draft.source = source
         drafts.append(draft)
         reactor.needsTurn = true
     }
 
-    /// Checks what every way in must check, before ``publish(_:)``.
+    /// Checks what every way in must check, before ``publish(_:from:)``.
     package func checkPublish(_ client: Client, to topic: Topic) throws(Refusal) {
         if isDraining { throw Refusal(.unavailable, "The broker is shutting down.") }
         if topic.isSystem { throw Refusal(.forbidden, "\(topic) belongs to the broker.") }
@@ -222,8 +226,8 @@ package final class Shard {
         counters.congestions.add(1)
         let isFirst = unreadSources.isEmpty
         for draft in batch {
-            guard let source = draft.source, !source.isReadingPaused else { continue }
-            source.pauseReading()
+            guard let source = draft.source, !source.isReadingPaused(for: .congestion) else { continue }
+            source.pauseReading(for: .congestion)
             unreadSources.append(source)
         }
         if isFirst, !unreadSources.isEmpty { lookAgain() }
@@ -235,7 +239,7 @@ package final class Shard {
             if sequencer.isCongested { return lookAgain() }
             let sources = unreadSources
             unreadSources = []
-            for source in sources { source.resumeReading() }
+            for source in sources { source.resumeReading(for: .congestion) }
         }
     }
 

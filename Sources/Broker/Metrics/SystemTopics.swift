@@ -93,7 +93,7 @@ package final class SystemTopics {
         published[name] = payload
         var draft = Draft(topic: topic, payload: payload, kind: .json)
         draft.isVolatile = true
-        shard.publish(draft)
+        shard.publish(draft, from: nil)
     }
 
     /// With two digits after the point.

@@ -28,6 +28,9 @@ package final class HTTPExchange {
     /// The reactor that it runs on; `nil` when the connection has gone.
     package var reactor: Reactor? { connection?.stream.reactor }
 
+    /// What the request came by; `nil` when the connection has gone.
+    package var stream: StreamConnection? { connection?.stream }
+
     /// A name for tasks, valid until the connection has no more to do with the exchange; `nil` when that is so already.
     func makeLink() -> ReactorLink? {
         if let link { return link }

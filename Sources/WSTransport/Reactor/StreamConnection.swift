@@ -36,7 +36,8 @@ package final class StreamConnection {
     var backlog = Backlog()
     /// What this turn has brought before its newest segment.
     var segments: [Segment] = []
-    private var isPaused = false
+    private var pauses: UInt8 = 0
+    private var isPaused: Bool { pauses != 0 }
     private var isHandling = false
     private(set) var sawEnd = false
     /// The end has come, but bytes that came before it are still to be handed over.
@@ -165,20 +166,33 @@ package final class StreamConnection {
 
     // MARK: Receiving
 
+    /// For whose sake a connection is not read; it is read again when none of them is left.
+    package enum PauseReason: UInt8, Sendable {
+        /// Its driver or its user has no room.
+        case user = 1
+        /// What it publishes waits for other reactors.
+        case congestion = 2
+    }
+
     /// Stops reading: the peer feels it by its own unsent bytes.
     ///
     /// Bytes that came already wait.
-    package func pauseReading() {
-        isPaused = true
+    package func pauseReading(for reason: PauseReason = .user) {
+        pauses |= reason.rawValue
         watch()
     }
 
     package var isReadingPaused: Bool { isPaused }
 
+    package func isReadingPaused(for reason: PauseReason) -> Bool { pauses & reason.rawValue != 0 }
+
     /// Reads on; bytes that waited are handed over at once, or after the driver's present call.
-    package func resumeReading() {
+    ///
+    /// Nothing changes where it is paused for another reason as well.
+    package func resumeReading(for reason: PauseReason = .user) {
         guard isPaused, ending == .none else { return }
-        isPaused = false
+        pauses &= ~reason.rawValue
+        guard !isPaused else { return }
         watch()
         if !carry.isEmpty || isEndDue, !isHandling { handOverSoon() }
     }
@@ -344,7 +358,7 @@ package final class StreamConnection {
         ending = .flushing
         reactor.setFlags(.inert, of: slot)
         reactor.setDeadline(reactor.now.advanced(byNanoseconds: patience), of: slot)
-        isPaused = false
+        pauses = 0
         carry = []
         watch()
         finishIfFlushed()

@@ -86,7 +86,7 @@ final class ExchangeHouse {
             for (number, draft) in drafts.enumerated() {
                 var draft = draft
                 draft.completion = { collected.add(number, $0) }
-                (reactor.attachment as? Shard)?.publish(draft)
+                (reactor.attachment as? Shard)?.publish(draft, from: nil)
             }
         }
         return try answer.get()

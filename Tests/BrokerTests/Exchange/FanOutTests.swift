@@ -137,7 +137,7 @@ struct FanOutTests {
         let isLeft = try house.run { shard in
             guard let session = shard.everybody.first else { return false }
             _ = try? shard.subscribe(session, to: filter.0, SubscribeOptions())
-            for draft in batch { shard.publish(draft) }
+            for draft in batch { shard.publish(draft, from: nil) }
             // Delivers what was published, which is too much to be held.
             _ = try? shard.subscribe(session, to: filter.1, SubscribeOptions())
             return true

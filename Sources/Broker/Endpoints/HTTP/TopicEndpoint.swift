@@ -50,7 +50,7 @@ struct TopicEndpoint {
                 case .failure(let refusal): exchange.refuse(refusal)
                 }
             }
-            shard.publish(draft)
+            shard.publish(draft, from: exchange.stream)
         }
     }
 
@@ -165,6 +165,6 @@ struct TopicEndpoint {
             case .failure(let refusal): exchange.refuse(refusal)
             }
         }
-        shard.publish(draft)
+        shard.publish(draft, from: exchange.stream)
     }
 }

@@ -117,7 +117,6 @@ final class JSONSession: ClientSocket {
     private func publish(_ draft: consuming Draft, _ id: [UInt8]?) throws(Refusal) {
         try shard.checkPublish(client, to: draft.topic)
         draft.origin = client.id
-        draft.source = stream
         draft.completion = { [weak self] result in
             guard let self else { return }
             switch result {
@@ -131,7 +130,7 @@ final class JSONSession: ClientSocket {
                 fail(id, refusal)
             }
         }
-        shard.publish(draft)
+        shard.publish(draft, from: stream)
     }
 
     private func fail(_ id: [UInt8]?, _ refusal: Refusal) {

@@ -30,7 +30,7 @@ final class TopicSession: ClientSocket {
         } catch {
             return socket.close(CloseCode(error), reason: error.message)
         }
-        shard.publish(draft(opcode, payload))
+        shard.publish(draft(opcode, payload), from: stream)
     }
 
     /// In one piece: what is put together step by step is copied on its way out.
@@ -38,7 +38,7 @@ final class TopicSession: ClientSocket {
         Draft(
             topic: topic, payload: Array(copying: payload), kind: opcode == .text ? .text : .binary,
             isRetained: isRetaining, acknowledgement: isRetaining ? .stored : .routed, origin: client.id,
-            source: stream, completion: isRetaining || !shard.rules.isEmpty ? closeWhereRefused : nil)
+            completion: isRetaining || !shard.rules.isEmpty ? closeWhereRefused : nil)
     }
 
     /// There is no other way here to say that a message was refused, or a value not stored.

@@ -1,0 +1,116 @@
+import Synchronization
+import Testing
+
+@testable import Broker
+@testable import WSTransport
+
+/// The reactor that cannot keep up is the house's own mailbox, which nobody empties until ``ExchangeHouse/published()``.
+@Suite("Congestion: every way in waits for reactors that cannot keep up")
+struct CongestionTests {
+    enum Way: CaseIterable { case http, topic, json, admin }
+
+    /// The broker's end of the publisher's connection.
+    private final class Link {
+        weak var stream: StreamConnection?
+    }
+
+    private static let size = 65_536
+    /// So many fill the mailbox.
+    private static let count = Inbox.maximumUndelivered / size
+
+    @Test(arguments: Way.allCases)
+    func pausesWhoPublishes(way: Way) throws {
+        let house = try ExchangeHouse()
+        nonisolated(unsafe) let link = Link()
+        let guest = try house.connectStream { shard, stream in
+            link.stream = stream
+            return Self.driver(way, shard, stream)
+        }
+        if way == .json { _ = try guest.receive() }
+        for number in 1...Self.count { try publish(guest, way, UInt64(number), house) }
+        #expect(try isPaused(house, link))
+        // What ends other pauses does not end this one.
+        try house.run { _ in link.stream?.resumeReading() }
+        #expect(try isPaused(house, link))
+        #expect(house.published().count == Self.count)
+        try publish(guest, way, UInt64(Self.count + 1), house)
+        #expect(try !isPaused(house, link))
+    }
+
+    private func isPaused(_ house: ExchangeHouse, _ link: Link) throws -> Bool {
+        nonisolated(unsafe) let link = link
+        return try house.run { _ in link.stream?.isReadingPaused ?? false }
+    }
+
+    private static func driver(_ way: Way, _ shard: Shard, _ stream: StreamConnection) -> any StreamDriver {
+        let thread = StoreThread(store: shard.store, maximumQueuedBytes: 0, onSettled: { _ in })
+        let figures = Figures(
+            reactors: [], shards: [shard.counters], sequencer: shard.sequencer, store: shard.store, storeThread: thread)
+        guard way != .http else {
+            return HTTPConnection(
+                stream: stream, settings: HTTPSettings(shard.settings),
+                handler: Endpoints.users(figures, hasMetrics: true), refusal: nil)
+        }
+        let socket = WebSocketConnection(stream: stream, role: .server, subprotocol: "", options: shard.socketOptions)
+        let client = shard.makeClient(
+            Identity(user: nil, permissions: shard.anonymous), peer: nil, protocolName: "test")
+        switch way {
+        case .http: break
+        case .topic:
+            var options = TopicSession.Options()
+            options.subscribe.hearsItself = false
+            socket.session = TopicSession(
+                shard: shard, socket: socket, client: client, topic: Topic(unchecked: "t"), options: options)
+        case .json: socket.session = JSONSession(shard: shard, socket: socket, client: client)
+        case .admin:
+            let facts = BrokerFacts(
+                figures: figures, listen: [], dataDirectory: "", epoch: 1, movedAside: nil,
+                backup: { (_) throws(StorageError) in 0 })
+            socket.session = AdminSession(
+                socket: socket, desk: AdminDesk(shard: shard, everyone: [shard.reactor.remote], facts: facts))
+        }
+        return socket
+    }
+
+    /// Publishes one message, and returns when it has the number `seq`.
+    private func publish(_ guest: Guest, _ way: Way, _ seq: UInt64, _ house: ExchangeHouse) throws {
+        let payload = String(repeating: "x", count: Self.size)
+        switch way {
+        case .http:
+            try guest.write(
+                Array("POST /t/t HTTP/1.1\r\nHost: x\r\nContent-Length: \(Self.size)\r\n\r\n\(payload)".utf8))
+            #expect(try guest.read(until: "\r\n\r\n").hasPrefix("HTTP/1.1 200 "))
+            _ = try guest.read(until: "}\n")
+        case .topic: try guest.send(payload)
+        case .json:
+            try guest.ask(#"{"op":"publish","id":\#(seq),"topic":"t","data":"\#(payload)"}"#, id: Int(seq))
+        case .admin:
+            try guest.send(#"{"id":1,"verb":"retained.set","topic":"t","data":"\#(payload)"}"#)
+            #expect(try #require(try guest.frame()).text.contains(#""seq":\#(seq),"#))
+        }
+        var turns = 0
+        while house.sequencer.newest < seq {
+            _ = try house.run { $0.counters.published.current }
+            turns += 1
+            try #require(turns < 1_000_000)
+        }
+        // Its acknowledgement may come before the end of the turn in which the publisher is paused.
+        try house.run { _ in }
+    }
+
+    /// Publishers that come and go cannot be paused, so there is an end to what is taken from them.
+    @Test func refusesWhatPausingDoesNotHoldBack() throws {
+        let sequencer = try Sequencer(store: InMemoryStore())
+        let mailbox = Mailbox<Letter>(wakeup: {})
+        let inbox = sequencer.join(mailbox, shard: 0)
+        let payload = [UInt8](repeating: 120, count: 1 << 20)
+        func publish() throws -> Refusal? {
+            sequencer.sequence([Draft(topic: try topic("t"), payload: payload, kind: .text)], from: 1)[0].error
+        }
+        for _ in 0..<Inbox.mostUndelivered >> 20 { #expect(try publish() == nil) }
+        #expect(try publish()?.code == .unavailable)
+        #expect(sequencer.newest == UInt64(Inbox.mostUndelivered >> 20))
+        for case .published(let messages) in mailbox.drain() { inbox.delivered(messages) }
+        #expect(try publish() == nil)
+    }
+}
