@@ -1,6 +1,8 @@
 /// What one subscription is shown before it is live: what it has missed is announced or sent, the retained values, the
 /// end marker.
 struct Beginning {
+    /// Of the subscription.
+    let number: UInt32
     let filter: TopicFilter
     /// The position of the subscription: what is numbered after it is not part of this.
     let seq: UInt64
@@ -20,7 +22,8 @@ struct Beginning {
     var lostUpTo: UInt64 = 0
 
     /// Shows the retained values and nothing else.
-    init(_ snapshot: Snapshot) {
+    init(_ number: UInt32, _ snapshot: Snapshot) {
+        self.number = number
         filter = snapshot.filter
         seq = snapshot.seq
         self.snapshot = snapshot
@@ -31,7 +34,8 @@ struct Beginning {
     /// Brings what came after `since`.
     ///
     /// - Parameter snapshot: shown where something is missing.
-    init(_ filter: TopicFilter, since: UInt64, upTo seq: UInt64, snapshot: Snapshot?) {
+    init(_ number: UInt32, _ filter: TopicFilter, since: UInt64, upTo seq: UInt64, snapshot: Snapshot?) {
+        self.number = number
         self.filter = filter
         self.seq = seq
         self.since = since
@@ -41,7 +45,8 @@ struct Beginning {
     }
 
     /// Brings nothing of what was before, and says so: the point to resume from is none of this store's.
-    init(_ filter: TopicFilter, strangerUpTo seq: UInt64, snapshot: Snapshot?) {
+    init(_ number: UInt32, _ filter: TopicFilter, strangerUpTo seq: UInt64, snapshot: Snapshot?) {
+        self.number = number
         self.filter = filter
         self.seq = seq
         self.snapshot = snapshot

@@ -41,7 +41,7 @@ extension Shard {
             at: filter)
         counters.subscriptions.add(1)
         session.stream.isPatient = set.isPatient
-        if let beginning = beginning(filter, options, position) {
+        if let beginning = beginning(subscription, options, position) {
             set.beginnings.append(beginning)
             setBehind(session, at: position.seq)
             // After the answer to the subscription itself, which its caller sends.
@@ -51,16 +51,17 @@ extension Shard {
     }
 
     private func beginning(
-        _ filter: TopicFilter, _ options: SubscribeOptions, _ position: Sequencer.Position
+        _ subscription: Subscription, _ options: SubscribeOptions, _ position: Sequencer.Position
     ) -> Beginning? {
+        let (number, filter) = (subscription.number, subscription.filter)
         let snapshot =
             options.wantsSnapshot
             ? Snapshot(filter: filter, seq: position.seq, overlay: position.overlay, view: position.view) : nil
-        guard let since = options.since else { return snapshot.map { Beginning($0) } }
+        guard let since = options.since else { return snapshot.map { Beginning(number, $0) } }
         let isKnown = since.seq <= position.seq && since.epoch ?? store.epoch == store.epoch
         return isKnown
-            ? Beginning(filter, since: since.seq, upTo: position.seq, snapshot: snapshot)
-            : Beginning(filter, strangerUpTo: position.seq, snapshot: snapshot)
+            ? Beginning(number, filter, since: since.seq, upTo: position.seq, snapshot: snapshot)
+            : Beginning(number, filter, strangerUpTo: position.seq, snapshot: snapshot)
     }
 
     private func takeNumber() -> UInt32 {

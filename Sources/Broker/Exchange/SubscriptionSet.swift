@@ -111,8 +111,8 @@ package final class SubscriptionSet {
 
     func remove(_ filter: TopicFilter) -> Subscription? {
         guard let index = index(of: filter) else { return nil }
-        beginnings.removeAll(of: filter)
         let removed = all.remove(at: index)
+        beginnings.remove(of: removed.number)
         if removed.slow == .latest { latestCount -= 1 }
         if removed.isPatient { patientCount -= 1 }
         return removed
