@@ -30,6 +30,8 @@ package final class ReactorCounters: Sendable {
     /// Of the open sockets, those that were refused at the door and only wait for their answer.
     package let refusedOpen = Counter()
     package let receivedBytes = Counter()
+    /// What clients have sent that nobody has dealt with yet, and what they have not taken, in bytes of memory.
+    package let heldBytes = Counter()
     /// Times the kernel was given something to send.
     package let sends = Counter()
     /// 1: it sends by io_uring.

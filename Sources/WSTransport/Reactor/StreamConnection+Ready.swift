@@ -16,7 +16,9 @@ extension StreamConnection {
     /// Whether what it has may be read before others have had theirs.
     ///
     /// Not its first bytes, of which a turn takes a few connections' only. Not TLS: if it is paused meanwhile, its bytes wait as they came.
-    var readsByRing: Bool { hasBegun && !isReadingPaused && !sawEnd && !isBulky && tls == nil && ending != .closed }
+    var readsByRing: Bool {
+        hasBegun && !isReadingPaused && !isHandOverDue && !sawEnd && !isBulky && tls == nil && ending != .closed
+    }
 
     /// What was read when ``readsByRing`` said so; since then it may have been ended or paused.
     func receivedByRing(_ bytes: UnsafeMutableRawBufferPointer) {

@@ -25,29 +25,32 @@ package final class StreamConnection {
     /// Called once when the connection is gone, whatever its driver was.
     package var onClosed: (() -> Void)?
     /// When the last byte came.
-    package private(set) var lastReceived: MonotonicTime
+    package internal(set) var lastReceived: MonotonicTime
 
     /// What ended it, where the system said so.
     package internal(set) var failure: Errno?
     /// TLS between the socket and the driver; `nil`: there is none.
     var tls: TLSFilter?
 
-    private var carry: [UInt8] = []
+    /// `nil`: its driver has taken all that came.
+    var carry: Carry?
     var backlog = Backlog()
     /// What this turn has brought before its newest segment.
     var segments: [Segment] = []
-    private var pauses: UInt8 = 0
-    private var isPaused: Bool { pauses != 0 }
-    private var isHandling = false
-    private(set) var sawEnd = false
+    /// Why it is not read.
+    var pauses: ReadingPause = []
+    var isHandling = false
+    /// Whether ``carry`` is given to the driver once more, in the next turn; nothing is read until then.
+    var isHandOverDue = false
+    var sawEnd = false
     /// The end has come, but bytes that came before it are still to be handed over.
-    private var isEndDue = false
+    var isEndDue = false
     /// Whether it has had as much to read at once as a ``ReceiveRing`` has room for, or more.
     var isBulky = false
     /// Whether its first bytes were looked at; `true` from the start of one that connects.
     var hasBegun = false
     /// Not watched at all: the peer has hung up while nobody reads.
-    private var isDetached = false
+    var isDetached = false
     private var watched: Epoll.Events = []
 
     enum Ending { case none, flushing, lingering, closed }
@@ -164,144 +167,14 @@ package final class StreamConnection {
         }
     }
 
-    // MARK: Receiving
+    // MARK: The socket's events
 
-    /// For whose sake a connection is not read; it is read again when none of them is left.
-    package enum PauseReason: UInt8, Sendable {
-        /// Its driver or its user has no room.
-        case user = 1
-        /// What it publishes waits for other reactors.
-        case congestion = 2
-    }
-
-    /// Stops reading: the peer feels it by its own unsent bytes.
-    ///
-    /// Bytes that came already wait.
-    package func pauseReading(for reason: PauseReason = .user) {
-        pauses |= reason.rawValue
-        watch()
-    }
-
-    package var isReadingPaused: Bool { isPaused }
-
-    package func isReadingPaused(for reason: PauseReason) -> Bool { pauses & reason.rawValue != 0 }
-
-    /// Reads on; bytes that waited are handed over at once, or after the driver's present call.
-    ///
-    /// Nothing changes where it is paused for another reason as well.
-    package func resumeReading(for reason: PauseReason = .user) {
-        guard isPaused, ending == .none else { return }
-        pauses &= ~reason.rawValue
-        guard !isPaused else { return }
-        watch()
-        if !carry.isEmpty || isEndDue, !isHandling { handOverSoon() }
-    }
-
-    private func handOverCarry() {
-        isHandOverDue = false
-        guard !isPaused, !isHandling, ending == .none else { return }
-        if !carry.isEmpty {
-            var bytes = carry
-            carry = []
-            handle(&bytes)
+    /// What the socket has, as far as there is space; `nil`: it is closed.
+    func read(into space: UnsafeMutableRawBufferPointer) throws(Errno) -> Int? {
+        switch descriptor {
+        case .some(let descriptor): try unsafe descriptor.read(into: space)
+        case .none: nil
         }
-        if isEndDue, !isHandOverDue, !isPaused { ended() }
-    }
-
-    private var isHandOverDue = false
-
-    private func handOverSoon() {
-        guard !isHandOverDue else { return }
-        isHandOverDue = true
-        reactor.runSoon { [weak self] in self?.handOverCarry() }
-    }
-
-    func becameReadable(hasHungUp: Bool) {
-        if isPaused || sawEnd || tls?.isAway ?? false {
-            // Who was paused in this very turn may have been readable already: what it has to send is still waited for.
-            guard hasHungUp else { return }
-            // Hang-up is reported even to those who do not read: it would spin the loop. What the kernel holds is read later.
-            isDetached = true
-            reactor.unwatch(rawDescriptor)
-            return
-        }
-        let space = unsafe reactor.readSpace
-        var count = 0
-        do throws(Errno) {
-            switch descriptor {
-            case .some(let descriptor): count = try unsafe descriptor.read(into: space)
-            case .none: return
-            }
-        } catch {
-            return failedToRead(error)
-        }
-        isBulky = count >= ReceiveRing.room
-        unsafe received(UnsafeMutableRawBufferPointer(rebasing: space[..<count]))
-    }
-
-    /// What was read, none at the end.
-    func received(_ bytes: UnsafeMutableRawBufferPointer) {
-        guard unsafe !bytes.isEmpty else { return ended() }
-        lastReceived = reactor.now
-        reactor.countReceived(bytes.count)
-        guard ending == .none else { return }
-        // Paused when its bytes were here already: they wait.
-        if isPaused { return unsafe carry.append(contentsOf: bytes) }
-        if let tls { unsafe received(UnsafeRawBufferPointer(bytes), through: tls) } else { unsafe handOver(bytes) }
-    }
-
-    /// `EAGAIN` is no failure.
-    func failedToRead(_ error: Errno) {
-        if error != .wouldBlock { reset() }
-    }
-
-    /// Gives the driver what has come, behind what it has left.
-    func handOver(_ bytes: UnsafeMutableRawBufferPointer) {
-        if carry.isEmpty {
-            isHandling = true
-            let taken = unsafe driver?.received(bytes) ?? bytes.count
-            isHandling = false
-            if taken < bytes.count, ending == .none { carry = unsafe Array(bytes[taken...]) }
-            handOverAgain(after: taken)
-        } else {
-            var joined = carry
-            carry = []
-            unsafe joined.append(contentsOf: bytes)
-            handle(&joined)
-        }
-    }
-
-    private func handle(_ bytes: inout [UInt8]) {
-        isHandling = true
-        var taken = 0
-        unsafe bytes.withUnsafeMutableBytes { unsafe taken = driver?.received($0) ?? $0.count }
-        isHandling = false
-        if taken < bytes.count, ending == .none {
-            bytes.removeFirst(taken)
-            carry = bytes
-        }
-        handOverAgain(after: taken)
-    }
-
-    /// A driver that took something and is not paused gets the rest again: it may be another driver by now.
-    private func handOverAgain(after taken: Int) {
-        if taken > 0, !carry.isEmpty, !isPaused { handOverSoon() }
-    }
-
-    /// Nothing more comes: the driver is told when it has had what came before.
-    func ended() {
-        sawEnd = true
-        if isHandOverDue || isPaused, ending == .none {
-            isEndDue = true
-            return watch()
-        }
-        isEndDue = false
-        switch ending {
-        case .none: driver?.receivedEnd()
-        case .lingering: return close()
-        case .flushing, .closed: break
-        }
-        watch()
     }
 
     func becameWritable() {
@@ -316,7 +189,9 @@ package final class StreamConnection {
     func watch() {
         guard ending != .closed else { return }
         var wanted: Epoll.Events = []
-        if !isPaused, !sawEnd, !(tls?.isAway ?? false) { wanted.insert(.readable) }
+        // While bytes wait that are handed over in a moment, it stays as it is: they are often followed by a pause.
+        let mayRead = isHandOverDue ? watched.contains(.readable) : true
+        if mayRead, pauses.isEmpty, !sawEnd, !(tls?.isAway ?? false) { wanted.insert(.readable) }
         // Plaintext that waits for the end of a TLS handshake does not wait for the socket.
         if tls?.hasUnsent ?? !backlog.isEmpty { wanted.insert(.writable) }
         if isDetached {
@@ -358,8 +233,8 @@ package final class StreamConnection {
         ending = .flushing
         reactor.setFlags(.inert, of: slot)
         reactor.setDeadline(reactor.now.advanced(byNanoseconds: patience), of: slot)
-        pauses = 0
-        carry = []
+        pauses = []
+        carry = nil
         watch()
         finishIfFlushed()
     }
@@ -391,7 +266,7 @@ package final class StreamConnection {
     func dispose() {
         isRefused = false
         descriptor = nil
-        carry = []
+        carry = nil
         segments = []
         backlog = Backlog()
         let driver = driver

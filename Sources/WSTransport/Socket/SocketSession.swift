@@ -93,8 +93,6 @@ final class SocketSession: WebSocketSession {
     }
 
     func drained() {
-        // The connection reads on by itself now; a reader that is behind still is.
-        if core.isFull, !isClosing { connection.stream.pauseReading() }
         core.sent(0, unsent: connection.bufferedAmount)
         release(.success(()))
     }

@@ -143,7 +143,7 @@ package final class WebSocketConnection: StreamDriver {
         guard readyState == .open, let frame = machine.close(code, reason: reason) else { return }
         readyState = .closing
         stream.send(frame)
-        stream.resumeReading()
+        stream.resumeReading(for: .any)
         stream.setDeadline(now.advanced(byNanoseconds: options.values.closeTimeout))
     }
 
@@ -172,11 +172,11 @@ package final class WebSocketConnection: StreamDriver {
 
     /// Reads on once everything has been sent.
     private func waitForReader() {
-        stream.pauseReading()
+        stream.pauseReading(for: .unsent)
         // Where the socket takes it all at the turn's end there is no backlog, whose end would be told.
         stream.reactor.runSoon { [weak self] in
             guard let self, stream.unsentBytes == 0 else { return }
-            stream.resumeReading()
+            stream.resumeReading(for: .unsent)
         }
     }
 
@@ -281,7 +281,7 @@ package final class WebSocketConnection: StreamDriver {
 
     package func drained() {
         hasOnlyFrames = true
-        stream.resumeReading()
+        stream.resumeReading(for: .unsent)
         scheduleKeepalive()
         session?.drained()
     }

@@ -1,4 +1,5 @@
 import Foundation
+import Synchronization
 import Testing
 
 @testable import WSTransport
@@ -143,6 +144,44 @@ struct StreamConnectionTests {
         try second.wait(for: "received late")
     }
 
+    /// As with requests of HTTP that are sent one after the other: each waits for the answer to the one before.
+    @Test(arguments: [ReactorBackend.epoll, .auto])
+    func readsNothingWhileWhatCameBeforeWaits(backend: ReactorBackend) throws {
+        let reactor = try ReactorThread(backend: backend)
+        let seen = Seen()
+        let peer = try reactor.adopt { driver in
+            driver.onReceived = { driver, bytes in
+                let taken = min(100, bytes.count)
+                seen.add(bytes.count, taken)
+                driver.stream.pauseReading()
+                driver.stream.reactor.runSoon { driver.stream.resumeReading() }
+                return taken
+            }
+        }
+        let count = 1_000_000
+        try peer.send([UInt8](repeating: 7, count: count))
+        try reactor.wait { seen.taken == count }
+        #expect(seen.largest <= 64 * 1024, "no more than one reading at a time")
+    }
+
+    /// Each has to end before it is read on, in whatever order they do.
+    @Test func readsOnWhenTheLastReasonToPauseHasGone() throws {
+        let reactor = try ReactorThread()
+        let log = EventLog()
+        let peer = try reactor.adopt(log: log)
+        try reactor.run { _, stage in
+            for reason in [ReadingPause.turn, .user, .congestion] { stage.drivers[0].stream.pauseReading(for: reason) }
+        }
+        try peer.send("abc")
+        for reason in [ReadingPause.user, .turn, .unsent] {
+            try reactor.run { _, stage in stage.drivers[0].stream.resumeReading(for: reason) }
+            try reactor.turns()
+            #expect(log.all == [])
+        }
+        try reactor.run { _, stage in stage.drivers[0].stream.resumeReading(for: .congestion) }
+        try log.wait(for: "received abc")
+    }
+
     @Test func countsWhatItReceives() throws {
         let reactor = try ReactorThread()
         let log = EventLog()
@@ -169,5 +208,17 @@ struct StreamConnectionTests {
         #expect(MonotonicTime.now.nanoseconds(since: before) >= 150_000_000)
         #expect(second.all == [] && first.all == ["deadline"])
         withExtendedLifetime(peers) {}
+    }
+}
+
+/// How much a driver was given at most, and has taken in all.
+private final class Seen: Sendable {
+    private let counts = Mutex((largest: 0, taken: 0))
+
+    var largest: Int { counts.withLock { $0.largest } }
+    var taken: Int { counts.withLock { $0.taken } }
+
+    func add(_ given: Int, _ taken: Int) {
+        counts.withLock { $0 = (max($0.largest, given), $0.taken + taken) }
     }
 }

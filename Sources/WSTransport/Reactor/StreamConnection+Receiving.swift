@@ -1,0 +1,146 @@
+internal import Glibc
+
+/// Why a connection is not read; it is read again when none of these is left.
+package struct ReadingPause: OptionSet, Sendable {
+    package let rawValue: UInt8
+
+    package init(rawValue: UInt8) { self.rawValue = rawValue }
+
+    /// Its user says so.
+    package static let user = ReadingPause(rawValue: 1 << 0)
+    /// The peer has not taken the answers to what it sent.
+    package static let unsent = ReadingPause(rawValue: 1 << 1)
+    /// It has had its part of a turn, and has more to do with what came.
+    package static let turn = ReadingPause(rawValue: 1 << 2)
+    /// What it publishes waits for other reactors.
+    package static let congestion = ReadingPause(rawValue: 1 << 3)
+    /// Whatever it is.
+    package static let any: ReadingPause = [.user, .unsent, .turn, .congestion]
+}
+
+/// Bytes from the socket to the driver.
+extension StreamConnection {
+    /// Stops reading: the peer feels it by its own unsent bytes.
+    ///
+    /// Bytes that came already wait.
+    package func pauseReading(for reason: ReadingPause = .user) {
+        pauses.insert(reason)
+        watch()
+    }
+
+    package var isReadingPaused: Bool { !pauses.isEmpty }
+
+    /// Whether `reason` is among those for which it is not read.
+    package func isReadingPaused(for reason: ReadingPause) -> Bool { !pauses.isDisjoint(with: reason) }
+
+    /// Reads on where no other reason is left; bytes that waited are handed over in the next turn, before others are read.
+    package func resumeReading(for reason: ReadingPause = .user) {
+        guard isReadingPaused(for: reason), ending == .none else { return }
+        pauses.subtract(reason)
+        guard pauses.isEmpty else { return }
+        if carry != nil || isEndDue, !isHandling { handOverSoon() }
+        watch()
+    }
+
+    private func handOverCarry() {
+        isHandOverDue = false
+        guard pauses.isEmpty, !isHandling, ending == .none else { return watch() }
+        if let carry { handle(carry) }
+        if isEndDue, !isHandOverDue, pauses.isEmpty { return ended() }
+        watch()
+    }
+
+    private func handOverSoon() {
+        guard !isHandOverDue else { return }
+        isHandOverDue = true
+        reactor.runSoon { [weak self] in self?.handOverCarry() }
+    }
+
+    func becameReadable(hasHungUp: Bool) {
+        // In this very turn its driver gets what came before.
+        if isHandOverDue { return }
+        if !pauses.isEmpty || sawEnd || tls?.isAway ?? false {
+            // Who was paused in this very turn may have been readable already: what it has to send is still waited for.
+            guard hasHungUp else { return }
+            // Hang-up is reported even to those who do not read: it would spin the loop. What the kernel holds is read later.
+            isDetached = true
+            reactor.unwatch(rawDescriptor)
+            return
+        }
+        let space = unsafe reactor.readSpace
+        var count = 0
+        do throws(Errno) {
+            guard let read = try unsafe read(into: space) else { return }
+            count = read
+        } catch {
+            return failedToRead(error)
+        }
+        isBulky = count >= ReceiveRing.room
+        unsafe received(UnsafeMutableRawBufferPointer(rebasing: space[..<count]))
+    }
+
+    /// What was read, none at the end.
+    func received(_ bytes: UnsafeMutableRawBufferPointer) {
+        guard unsafe !bytes.isEmpty else { return ended() }
+        lastReceived = reactor.now
+        reactor.countReceived(bytes.count)
+        guard ending == .none else { return }
+        // Paused when its bytes were here already: they wait.
+        if !pauses.isEmpty || isHandOverDue { return unsafe keep(UnsafeRawBufferPointer(bytes)) }
+        if let tls { unsafe received(UnsafeRawBufferPointer(bytes), through: tls) } else { unsafe handOver(bytes) }
+    }
+
+    /// `EAGAIN` is no failure.
+    func failedToRead(_ error: Errno) {
+        if error != .wouldBlock { reset() }
+    }
+
+    /// Puts bytes after those that wait.
+    private func keep(_ bytes: UnsafeRawBufferPointer) {
+        if let carry { unsafe carry.append(bytes) } else { carry = unsafe Carry(bytes) }
+    }
+
+    /// Gives the driver what has come, after what it has left.
+    func handOver(_ bytes: UnsafeMutableRawBufferPointer) {
+        if let carry {
+            unsafe carry.append(UnsafeRawBufferPointer(bytes))
+            return handle(carry)
+        }
+        isHandling = true
+        let taken = unsafe driver?.received(bytes) ?? bytes.count
+        isHandling = false
+        guard taken < bytes.count, ending == .none else { return }
+        unsafe keep(UnsafeRawBufferPointer(rebasing: bytes[taken...]))
+        handOverAgain(after: taken)
+    }
+
+    private func handle(_ waiting: Carry) {
+        isHandling = true
+        let taken = unsafe waiting.hand { unsafe driver?.received($0) ?? $0.count }
+        isHandling = false
+        guard !waiting.isEmpty, ending == .none else { return carry = nil }
+        waiting.trim()
+        handOverAgain(after: taken)
+    }
+
+    /// A driver that took something and is not paused gets the rest again: it may be another driver by now.
+    private func handOverAgain(after taken: Int) {
+        if taken > 0, pauses.isEmpty { handOverSoon() }
+    }
+
+    /// Nothing more comes: the driver is told when it has had what came before.
+    func ended() {
+        sawEnd = true
+        if isHandOverDue || !pauses.isEmpty, ending == .none {
+            isEndDue = true
+            return watch()
+        }
+        isEndDue = false
+        switch ending {
+        case .none: driver?.receivedEnd()
+        case .lingering: return close()
+        case .flushing, .closed: break
+        }
+        watch()
+    }
+}
