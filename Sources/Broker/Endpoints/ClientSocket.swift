@@ -8,6 +8,8 @@ class ClientSocket: Session, WebSocketSession {
     let subscriptions = SubscriptionSet()
     let form: WireForm
     private let hasOperation: Bool
+    /// Whether it has had its part of this turn, by the last frame that it was given.
+    final var isTurnOver = false
 
     init(shard: Shard, socket: WebSocketConnection, client: Client, form: WireForm) {
         self.shard = shard
@@ -27,7 +29,19 @@ class ClientSocket: Session, WebSocketSession {
 
     final func fellBehind() { shard.fellBehind(self) }
 
-    final func drained() { shard.advance(self) }
+    final func drained() {
+        shard.advance(self)
+        goOn()
+    }
+
+    /// Goes on with what the last frame has left to do, where that is possible now.
+    func goOn() {}
+
+    /// Lets others have their turn: what has come, and what comes, waits for the next.
+    final func rest() {
+        stream.pauseReading(for: .turn)
+        shard.inNextTurn { [stream] in stream.resumeReading(for: .turn) }
+    }
 
     final func closed(_ event: CloseEvent) { shard.leave(self) }
 

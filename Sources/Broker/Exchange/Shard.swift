@@ -53,6 +53,9 @@ package final class Shard {
     let index: Int
     /// Everything up to this number has been handed to the connections that are not behind.
     private(set) var deliveredUpTo: UInt64 = 0
+    /// What is left of the frames that had more commands than one turn has time for, by their connections' slots.
+    package private(set) var unfinishedFrames: [UInt32: UnfinishedFrame] = [:]
+    private var share = TurnShare()
     /// Those that wait for the store to commit.
     var waitingForStore: [any Session] = []
     /// Whether the store is busy, and will be asked again.
@@ -116,6 +119,7 @@ package final class Shard {
         let slot = Int(session.stream.slot)
         guard slot < sessions.count, sessions[slot] === session else { return }
         sessions[slot] = nil
+        forgetFrame(of: session.stream.slot)
         counters.clients.add(-1)
         for subscription in session.subscriptions.removeAll() { release(subscription) }
     }
@@ -132,6 +136,30 @@ package final class Shard {
         _ = tree.remove(subscription.number)
         freeNumbers.append(subscription.number)
         counters.subscriptions.add(-1)
+    }
+
+    // MARK: A client's part of a turn
+
+    /// Counts commands of the client in `slot`, and says whether it may give more of them in this turn.
+    package func takesMore(from slot: UInt32, after commands: Int = 1) -> Bool {
+        share.take(commands, by: slot, in: reactor.now)
+    }
+
+    /// Runs `body` in the next turn, or, where it would only wait there, 2 ms later.
+    package func inNextTurn(isLong: Bool = false, _ body: @escaping () -> Void) {
+        if isLong { reactor.run(afterNanoseconds: 2_000_000, body) } else { reactor.runSoon(body) }
+    }
+
+    /// Keeps what is left of a frame, until it is done or its client leaves.
+    package func keep(_ frame: UnfinishedFrame, of slot: UInt32) {
+        unfinishedFrames[slot] = frame
+        counters.heldFrames.add(1)
+    }
+
+    /// The frame of that slot is done, if there was one.
+    package func forgetFrame(of slot: UInt32) {
+        if unfinishedFrames.isEmpty { return }
+        unfinishedFrames[slot] = nil
     }
 
     // MARK: Shutdown

@@ -13,6 +13,8 @@ package final class ShardCounters: Sendable {
     /// Turns whose publishers were made to wait for other reactors.
     package let congestions = Counter()
     package let errors = Counter()
+    /// Frames whose commands took more than one turn.
+    package let heldFrames = Counter()
     /// Live messages handed to connections, and retained values sent in snapshots.
     package let delivered = Counter()
     package let snapshots = Counter()

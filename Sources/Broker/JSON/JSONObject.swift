@@ -121,9 +121,11 @@ package struct JSONObject: ~Escapable {
     }
 
     /// The member's strings, of which it is an array.
-    package func strings(_ name: String) throws(JSONError) -> [String]? {
+    ///
+    /// - Parameter maximum: how many of them, from the first on.
+    package func strings(_ name: String, atMost maximum: Int = .max) throws(JSONError) -> [String]? {
         guard let value = present(name) else { return nil }
-        return try value.strings(member: name)
+        return try value.strings(member: name, atMost: maximum)
     }
 
     /// The object that the member is.

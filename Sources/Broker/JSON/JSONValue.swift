@@ -141,10 +141,13 @@ package struct JSONValue: ~Escapable {
 
     /// The decoded strings of an array that holds nothing else.
     ///
-    /// `member` is for the error's text.
-    package func strings(member: String = "") throws(JSONError) -> [String] {
+    /// - Parameters:
+    ///   - member: for the error's text.
+    ///   - maximum: how many are decoded; those after them are not looked at.
+    package func strings(member: String = "", atMost maximum: Int = .max) throws(JSONError) -> [String] {
         var strings: [String] = []
         try forEachElement(member: member) { (element) throws(JSONError) in
+            guard strings.count < maximum else { return }
             guard let string = element.string else { throw element.wrongKind("a string", member: member) }
             strings.append(string)
         }

@@ -146,6 +146,9 @@ package final class Figures: Sendable {
                 ("{reason=\"command\"}", sum { $0.errors.current }),
             ])
         text.add(
+            "broker_frames_over_turns_total", .counter,
+            "Frames whose commands, or their answers, were too many for one turn.", sum { $0.heldFrames.current })
+        text.add(
             "broker_congestions_total", .counter, "Turns whose publishers were made to wait for other reactors.",
             sum { $0.congestions.current })
         text.add("broker_sequence_number", .gauge, "The newest message's number.", Int(clamping: sequencer.newest))

@@ -88,6 +88,71 @@ struct JSONSessionTests {
         #expect(house.counters[0].subscriptions.current == 3 && house.counters[0].subscriptionLimit.current == 2)
     }
 
+    /// A list that is longer than a client may have filters is refused, whatever is in it; one filter twice is one filter.
+    @Test func readsAListOfFiltersAsASet() throws {
+        var settings = Settings()
+        settings.limits.subscriptionsPerClient = 3
+        let house = try ExchangeHouse(settings: settings)
+        let guest = try house.connectJSON()
+        for (id, operation) in ["subscribe", "unsubscribe"].enumerated() {
+            let long = #"{"op":"\#(operation)","id":\#(id),"filter":["a","a","a","a"]}"#
+            #expect(try guest.ask(long, id: id).last?.code == "limit-exceeded")
+        }
+        let answers = try guest.ask(#"{"op":"subscribe","id":8,"filter":["a","b","a"],"snapshot":false}"#, id: 8)
+        #expect(answers.last?.code == nil)
+        let then = try guest.ask(#"{"op":"unsubscribe","id":9,"filter":["a","b","a"]}"#, id: 9)
+        #expect(then.map(\.op) == ["live", "live", "ok"])
+        #expect(house.counters[0].subscriptions.current == 0 && house.counters[0].subscriptionLimit.current == 2)
+    }
+
+    /// More commands than one turn has time for, with one that is none and those that publish among them.
+    @Test func answersTheCommandsOfALongFrameInTheirOrder() throws {
+        let house = try ExchangeHouse()
+        let guest = try house.connectJSON()
+        let lines = (0..<3500).map { id in
+            id % 100 == 7
+                ? #"{"op":"publish","id":\#(id),"topic":"a","data":\#(id)}"# : #"{"op":"ping","id":\#(id)}"#
+        }
+        try guest.send((lines + ["nonsense"]).joined(separator: "\n"))
+        try guest.send(#"{"op":"ping","id":3500}"#)
+        var answered: [Int] = []
+        var errors = 0
+        while answered.last != 3500 {
+            let notice = try Notice(json: try #require(try guest.frame()).payload)
+            if let id = notice.id { answered.append(id) } else { errors += 1 }
+        }
+        // A publication is answered when its turn has ended.
+        let pings = answered.filter { $0 % 100 != 7 }
+        #expect(pings == pings.sorted() && Set(answered).count == 3501 && errors == 1)
+        #expect(
+            house.published().map { String(decoding: $0.payload, as: UTF8.self) }
+                == lines.indices.filter { $0 % 100 == 7 }.map(String.init))
+        #expect(house.counters[0].heldFrames.current == 1)
+    }
+
+    /// The commands of a frame wait for a client that does not take the answers, and go on when it does.
+    @Test func aFrameWaitsForItsReader() throws {
+        var settings = Settings()
+        settings.limits.pending = 16 << 10
+        let house = try ExchangeHouse(settings: settings)
+        let guest = try house.connectJSON(sendBuffer: 4096)
+        try guest.send((0..<2000).map { #"{"op":"x","id":\#($0)}"# }.joined(separator: "\n"))
+        // It has been read when another client, of the same reactor, is answered twice.
+        let other = try house.connectJSON()
+        for id in 0..<2 { _ = try other.ask(#"{"op":"ping","id":\#(id)}"#, id: id) }
+        #expect(house.counters[0].errors.current < 2000)
+        for id in 0..<2000 { #expect(try Notice(json: try #require(try guest.frame()).payload).id == id) }
+    }
+
+    /// The CLOSE is answered when all that came before it has been.
+    @Test func aFrameIsDoneBeforeTheCloseThatFollowsIt() throws {
+        let guest = try ExchangeHouse().connectJSON()
+        try guest.send((0..<2500).map { #"{"op":"ping","id":\#($0)}"# }.joined(separator: "\n"))
+        try guest.write(FrameEncoder.closeFrame(.normal, reason: "", maskingKey: MaskingKey(1, 2, 3, 4)))
+        for id in 0..<2500 { #expect(try Notice(json: try #require(try guest.frame()).payload).id == id) }
+        #expect(try guest.frame()?.opcode == 8)
+    }
+
     @Test func refusesPublications() throws {
         var settings = Settings()
         settings.limits.publishRate = 3

@@ -10,15 +10,19 @@ package enum JSONCommand {
     case ping
 
     /// Reads a command, or says what is wrong with it.
-    package init(_ object: borrowing JSONObject, limits: TopicLimits) throws(Refusal) {
+    ///
+    /// - Parameter maximumFilters: a longer list of filters is read as far as one more than these.
+    package init(
+        _ object: borrowing JSONObject, limits: TopicLimits, maximumFilters: Int = .max - 1
+    ) throws(Refusal) {
         guard let operation = try Self.read({ () throws(JSONError) in try object.string("op") }) else {
             throw Refusal(.badRequest, "op is missing.")
         }
         switch operation {
         case "subscribe":
-            self = .subscribe(try Self.filters(object, limits), try Self.options(object))
+            self = .subscribe(try Self.filters(object, limits, maximumFilters), try Self.options(object))
         case "unsubscribe":
-            self = .unsubscribe(try Self.filters(object, limits))
+            self = .unsubscribe(try Self.filters(object, limits, maximumFilters))
         case "publish":
             self = .publish(try Self.draft(object, limits))
         case "ping":
@@ -58,12 +62,13 @@ package enum JSONCommand {
         return options
     }
 
-    private static func filters(_ object: borrowing JSONObject, _ limits: TopicLimits) throws(Refusal) -> [TopicFilter]
-    {
+    private static func filters(
+        _ object: borrowing JSONObject, _ limits: TopicLimits, _ maximum: Int
+    ) throws(Refusal) -> [TopicFilter] {
         guard let value = object.value("filter") else { throw Refusal(.badFilter, "filter is missing.") }
         var names: [String] = []
         if value.kind == .array {
-            names = try read { () throws(JSONError) in try object.strings("filter") } ?? []
+            names = try read { () throws(JSONError) in try object.strings("filter", atMost: maximum + 1) } ?? []
             guard !names.isEmpty else { throw Refusal(.badFilter, "filter: the list is empty.") }
         } else {
             names = [try read { () throws(JSONError) in try object.string("filter") } ?? ""]

@@ -30,40 +30,86 @@ final class JSONSession: ClientSocket {
         guard opcode == .text else {
             return socket.close(.unsupportedData, reason: "broker.v1.json is text")
         }
-        var offset = 0
-        var isEmpty = true
-        var broken = 0
-        while offset < payload.count, socket.readyState == .open {
-            var scanner = JSONScanner(payload, from: offset)
-            do throws(JSONError) {
-                guard let object = try scanner.nextObject() else { break }
-                isEmpty = false
-                offset = scanner.offset
-                answer(object)
-            } catch {
-                isEmpty = false
-                fail(nil, Refusal(.badRequest, "Not a JSON object: \(error)."))
-                broken += 1
-                guard broken < Self.maximumBroken else {
-                    return socket.close(.badRequest, reason: "\(broken) broken lines in one frame")
-                }
-                // The next line may be in order again.
-                while offset < payload.count, payload[offset] <= 32 { offset += 1 }
-                while offset < payload.count, payload[offset] != 10 { offset += 1 }
-            }
+        var progress = FrameProgress()
+        if !read(payload, &progress) {
+            let frame = UnfinishedFrame(payload, progress, stream.reactor.counters)
+            shard.keep(frame, of: stream.slot)
+            return goOnLater(frame)
         }
-        if isEmpty { fail(nil, Refusal(.badRequest, "The frame holds no JSON object.")) }
+        if isTurnOver { rest() }
     }
 
-    private func answer(_ object: borrowing JSONObject) {
+    /// Has the commands of a frame done, as far as this turn has time and room for them; whether that is all of it.
+    private func read(_ payload: Span<UInt8>, _ frame: inout FrameProgress) -> Bool {
+        isTurnOver = false
+        while frame.offset < payload.count, socket.readyState == .open {
+            if isTurnOver || frame.hasBegun && socket.bufferedAmount > room { return false }
+            var scanner = JSONScanner(payload, from: frame.offset)
+            do throws(JSONError) {
+                guard let object = try scanner.nextObject() else { break }
+                frame.hasBegun = true
+                frame.offset = scanner.offset
+                isTurnOver = !shard.takesMore(from: stream.slot, after: answer(object))
+            } catch {
+                frame.hasBegun = true
+                isTurnOver = !shard.takesMore(from: stream.slot)
+                fail(nil, Refusal(.badRequest, "Not a JSON object: \(error)."))
+                frame.broken += 1
+                guard frame.broken < Self.maximumBroken else {
+                    socket.close(.badRequest, reason: "\(frame.broken) broken lines in one frame")
+                    break
+                }
+                // The next line may be in order again.
+                frame.skipLine(of: payload)
+            }
+        }
+        if !frame.hasBegun { fail(nil, Refusal(.badRequest, "The frame holds no JSON object.")) }
+        return true
+    }
+
+    /// What may be unsent before commands wait for the client to take its answers, in bytes.
+    private var room: Int { shard.settings.limits.pending / 2 }
+
+    override func goOn() {
+        guard let frame = shard.unfinishedFrames[stream.slot], !frame.isScheduled else { return }
+        // When the client has taken its answers, this is called again.
+        if socket.readyState == .open, stream.unsentBytes > room { return }
+        if socket.readyState == .open {
+            let bytes = frame.bytes
+            if stream.isReadingPaused(for: .congestion) || !read(bytes.span, &frame.progress) {
+                return goOnLater(frame)
+            }
+        }
+        shard.forgetFrame(of: stream.slot)
+        stream.resumeReading(for: .turn)
+    }
+
+    /// The rest of a frame waits for the next turn, and the socket with it.
+    private func goOnLater(_ frame: UnfinishedFrame) {
+        frame.isScheduled = true
+        stream.pauseReading(for: .turn)
+        shard.inNextTurn(isLong: stream.isReadingPaused(for: .congestion)) { [self] in
+            frame.isScheduled = false
+            goOn()
+        }
+    }
+
+    /// How many commands it was worth.
+    private func answer(_ object: borrowing JSONObject) -> Int {
         var id: [UInt8]?
+        var cost = 1
         do throws(Refusal) {
             id = try object.identifier()
-            switch try JSONCommand(object, limits: shard.settings.topicLimits) {
+            let limits = shard.settings.limits
+            let command = try JSONCommand(
+                object, limits: shard.settings.topicLimits, maximumFilters: limits.subscriptionsPerClient)
+            switch command {
             case .subscribe(let filters, let options):
-                try subscribe(filters, id, options)
+                cost = filters.count
+                try subscribe(distinct(filters), id, options)
             case .unsubscribe(let filters):
-                try unsubscribe(filters, id)
+                cost = filters.count
+                try unsubscribe(distinct(filters), id)
             case .publish(let draft):
                 try publish(draft, id)
             case .ping:
@@ -72,16 +118,26 @@ final class JSONSession: ClientSocket {
         } catch {
             fail(id, error)
         }
+        return cost
+    }
+
+    /// A list within its limit, each filter once: one that is there twice means no more than one that is there once.
+    private func distinct(_ filters: [TopicFilter]) throws(Refusal) -> [TopicFilter] {
+        guard filters.count > 1 else { return filters }
+        let most = shard.settings.limits.subscriptionsPerClient
+        guard filters.count <= most else {
+            shard.counters.subscriptionLimit.add(1)
+            throw Refusal(.limitExceeded, "filter: a list of more than \(most) filters.")
+        }
+        var seen = Set<TopicFilter>(minimumCapacity: filters.count)
+        return filters.filter { seen.insert($0).inserted }
     }
 
     private func subscribe(
         _ filters: [TopicFilter], _ id: [UInt8]?, _ options: SubscribeOptions
     ) throws(Refusal) {
         // All or nothing: what is certain to be refused is refused before anything is changed.
-        let new =
-            filters.count > 1
-            ? Set(filters).filter { !subscriptions.contains($0) }.count
-            : filters.first.map { subscriptions.contains($0) ? 0 : 1 } ?? 0
+        let new = filters.count { !subscriptions.contains($0) }
         let most = shard.settings.limits.subscriptionsPerClient
         guard subscriptions.count + new <= most else {
             shard.counters.subscriptionLimit.add(1)

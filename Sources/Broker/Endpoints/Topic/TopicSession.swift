@@ -31,6 +31,7 @@ final class TopicSession: ClientSocket {
             return socket.close(CloseCode(error), reason: error.message)
         }
         shard.publish(draft(opcode, payload), from: stream)
+        if !shard.takesMore(from: stream.slot) { rest() }
     }
 
     /// In one piece: what is put together step by step is copied on its way out.

@@ -1,0 +1,37 @@
+internal import WSTransport
+
+/// How many commands each client of a reactor may give in one turn.
+///
+/// A client has 1,000, and less where others have had much of the same turn: so a turn does not grow with the number of
+/// those that give many.
+struct TurnShare {
+    /// What one client gets at most, in commands.
+    static let most = 1000
+    /// What each gets, whatever the others had.
+    static let least = 16
+    /// What all have together, but for ``least``: each gets an eighth of what is left of it.
+    static let all = 8000
+
+    private var turn = MonotonicTime(nanoseconds: 0)
+    private var taken = 0
+    private var owner = UInt32.max
+    private var left = 0
+
+    /// Counts commands of the client in `slot`; whether it may give more.
+    ///
+    /// - Parameter turn: when the turn began.
+    mutating func take(_ commands: Int, by slot: UInt32, in turn: MonotonicTime) -> Bool {
+        if turn != self.turn {
+            self.turn = turn
+            taken = 0
+            owner = .max
+        }
+        if slot != owner {
+            owner = slot
+            left = max(Self.least, min(Self.most, (Self.all - taken) / 8))
+        }
+        taken += commands
+        left -= commands
+        return left > 0
+    }
+}

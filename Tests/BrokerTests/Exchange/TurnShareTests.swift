@@ -1,0 +1,33 @@
+import Testing
+
+@testable import Broker
+@testable import WSTransport
+
+@Suite("A client's part of a turn")
+struct TurnShareTests {
+    /// How many commands `slot` gets through in the turn that begins at `time`.
+    private func count(_ share: inout TurnShare, _ slot: UInt32, _ time: Int64) -> Int {
+        var count = 1
+        while share.take(1, by: slot, in: MonotonicTime(nanoseconds: time)) { count += 1 }
+        return count
+    }
+
+    @Test func whoIsAloneHasAThousandInEachTurn() {
+        var share = TurnShare()
+        for time in 1...3 { #expect(count(&share, 5, Int64(time)) == 1000) }
+    }
+
+    @Test func manyTogetherHaveLittleMoreThanAFewWould() {
+        var share = TurnShare()
+        let counts = (0..<300).map { count(&share, UInt32($0), 1) }
+        #expect(counts.allSatisfy { (16...1000).contains($0) } && counts == counts.sorted(by: >))
+        #expect(counts.reduce(0, +) <= 8000 + 300 * 16)
+        #expect(count(&share, 7, 2) == 1000, "the next turn is another")
+    }
+
+    @Test func oneCommandMayBeMoreThanIsLeft() {
+        var share = TurnShare()
+        let time = MonotonicTime(nanoseconds: 1)
+        #expect(share.take(999, by: 1, in: time) == true && share.take(5000, by: 1, in: time) == false)
+    }
+}
