@@ -26,6 +26,7 @@ package final class Broker {
     private let threads: [ThreadHandle]
     private let sockets: ListeningSockets
     private let certificates: Certificates
+    private let journal = Journal()
     private var crowd = DepartedCrowd()
     /// How long clients have to answer the CLOSE of a shutdown, in nanoseconds.
     private static let drainPatience: Int64 = 5_000_000_000
@@ -72,8 +73,8 @@ package final class Broker {
         for index in 0..<count {
             let plan = ReactorPlan(
                 index: index, remotes: remotes, sequencer: sequencer, store: store.store, settings: settings,
-                facts: facts, door: door, sockets: sockets, certificates: certificates, transport: transport[index],
-                counters: counters[index])
+                facts: facts, door: door, sockets: sockets, certificates: certificates, journal: journal,
+                transport: transport[index], counters: counters[index])
             let thread = try Self.wrap { () throws(Errno) in
                 try startThread(named: "reactor-\(index)") {
                     do throws(Errno) {
@@ -136,7 +137,10 @@ package final class Broker {
         return max(0, before - Machine.residentBytes)
     }
 
-    /// Takes over what may change while the broker runs: limits, history, keepalive, origins, access, certificates.
+    /// What has come up for the log since it was asked last; to be called every few seconds.
+    package func takeNews() -> [Journal.Entry] { journal.take() }
+
+    /// Takes over what may change while the broker runs: limits, history, keepalive, origins, hosts, access, certificates.
     ///
     /// Throws when a certificate cannot be used; nothing has changed then.
     ///

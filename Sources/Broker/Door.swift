@@ -15,6 +15,7 @@ final class Door: Sendable {
         var settings = HTTPSettings(shard.settings)
         settings.pathPrefix = pathPrefix
         settings.makeRefusal = Endpoints.refusal
+        settings.standardFields = Reception.standardFields
         settings.isDraining = { [unowned shard] in shard.isDraining }
         let limits = shard.settings.limits
         settings.admit = { [self] peer in admit(peer, limits) }

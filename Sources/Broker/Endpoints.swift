@@ -8,21 +8,27 @@ package enum Endpoints {
     package static func users(_ figures: Figures, hasMetrics: Bool) -> any DirectHandler {
         var routing = common(isAdministrative: false)
         routing.add(["GET"], exactly: "/health/live") { (exchange) throws(HTTPRefusal) in
+            try exchange.takesOnly([])
             HealthEndpoint.of(try exchange.shard()).live(exchange)
         }
         routing.add(["GET"], exactly: "/health/ready") { (exchange) throws(HTTPRefusal) in
+            try exchange.takesOnly([])
             HealthEndpoint.of(try exchange.shard()).ready(exchange)
         }
         if hasMetrics {
             routing.add(["GET"], exactly: "/metrics") { (exchange) throws(HTTPRefusal) in
+                try exchange.takesOnly([])
                 exchange.respond(
                     OutgoingResponse(
-                        status: 200, fields: ["Content-Type": "text/plain; version=0.0.4; charset=utf-8"],
+                        status: 200,
+                        fields: [
+                            "Content-Type": "text/plain; version=0.0.4; charset=utf-8", "Cache-Control": "no-store",
+                        ],
                         body: figures.prometheus()))
             }
         }
         Page.add(to: &routing)
-        return FrontDoor(isAdministrative: false, routing: routing)
+        return FrontDoor(routing: routing)
     }
 
     /// The handler of the administration socket, whose shard keeps the ``AdminDesk``.
@@ -40,7 +46,7 @@ package enum Endpoints {
                     options: options
                 ) { socket in AdminSession(socket: socket, desk: desk) }
             })
-        return FrontDoor(isAdministrative: true, routing: routing)
+        return FrontDoor(routing: routing)
     }
 
     private static func common(isAdministrative: Bool) -> Routing {
@@ -85,6 +91,13 @@ package enum Endpoints {
         writer.endObject()
         var fields = refusal.fields
         fields.append("Content-Type", "application/json")
+        // What is refused now may be there in a moment: no cache keeps the refusal.
+        fields.append("Cache-Control", "no-store")
+        switch refusal.status {
+        case 401: fields.append("WWW-Authenticate", #"Bearer realm="broker", error="invalid_token""#)
+        case 429, 503: fields.append("Retry-After", code == ErrorCode.rateLimited.rawValue ? "1" : "5")
+        default: break
+        }
         return OutgoingResponse(status: refusal.status, fields: fields, body: writer.bytes + [10])
     }
 }

@@ -11,6 +11,7 @@ struct ReactorPlan: Sendable {
     let door: Door
     let sockets: ListeningSockets
     let certificates: Certificates
+    let journal: Journal
     let transport: ReactorCounters
     let counters: ShardCounters
 
@@ -27,9 +28,13 @@ struct ReactorPlan: Sendable {
         let users = Endpoints.users(facts.figures, hasMetrics: settings.metrics.enabled)
         for (number, listener) in settings.listen.enumerated() {
             guard let descriptor = sockets.take(listener: number, reactor: index) else { continue }
+            let reception = Reception(
+                shard: shard, address: listener.address, isSecure: listener.tls != nil, journal: journal
+            ) { [certificates] name in certificates.context(of: number)?.isFor(name) ?? false }
             let server = try HTTPListener(on: reactor, listening: descriptor, handler: users) {
                 [unowned shard, door, certificates] in
                 var settings = door.settings(for: shard, pathPrefix: listener.pathPrefix)
+                settings.inspect = { reception.inspect($0, host: $1, stream: $2) }
                 settings.tls = certificates.context(of: number)
                 return settings
             }

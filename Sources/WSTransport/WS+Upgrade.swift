@@ -78,7 +78,7 @@ private struct AcceptingHandler: DirectHandler {
     }
 
     private func check(_ head: HTTPRequestHead) throws(HTTPRefusal) {
-        guard options.origins.allows(head.fields.first("Origin"), host: head.fields.first("Host")) else {
+        guard options.origins.allows(head.fields.first("Origin"), host: head.host) else {
             throw HTTPRefusal(
                 status: 403, code: "forbidden",
                 message: "The origin \(head.fields.first("Origin") ?? "") is not on the list of allowed origins.")

@@ -84,7 +84,9 @@ struct Brokerd: ParsableCommand {
         var settings = first
         var log = firstLog
         while true {
-            switch signals.wait(seconds: broker.hasCertificates ? 2 : 10) {
+            let signal = signals.wait(seconds: 2)
+            for entry in broker.takeNews() { Self.write(entry, to: log) }
+            switch signal {
             case nil:
                 report(broker.takeOverCertificates(), log)
                 if let bytes = broker.returnMemory() {
@@ -111,6 +113,19 @@ struct Brokerd: ParsableCommand {
                 }
             }
         }
+    }
+
+    private static func write(_ entry: Journal.Entry, to log: Logger) {
+        let level: Logger.Level =
+            switch entry.level {
+            case .error: .error
+            case .warning: .warning
+            case .info: .info
+            case .debug: .debug
+            }
+        var metadata: Logger.Metadata = [:]
+        for (name, value) in entry.metadata { metadata[name] = "\(value)" }
+        log.log(level: level, "\(entry.message)", metadata: metadata)
     }
 
     private func report(_ news: [CertificateNews], _ log: Logger) {

@@ -15,7 +15,7 @@ CHROMIUM = os.environ.get("CHROMIUM", "chromium")
 
 
 class Chromium:
-    def __init__(self, directory):
+    def __init__(self, directory, *options):
         assert shutil.which(CHROMIUM), f"{CHROMIUM} is not installed: run tools/install-dependencies.sh test"
         commands, self._commands = os.pipe()
         self._answers, answers = os.pipe()
@@ -24,7 +24,7 @@ class Chromium:
         self.process = subprocess.Popen(
             ["bash", "-c", f'exec "$@" 3<&{commands} 4>&{answers}', "bash", CHROMIUM, "--headless=new", "--no-sandbox",
              "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--disable-background-networking",
-             "--no-proxy-server", "--window-size=900,700", "--remote-debugging-pipe",
+             "--no-proxy-server", "--window-size=900,700", "--remote-debugging-pipe", *options,
              f"--user-data-dir={directory / 'chromium'}", "about:blank"],
             stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, pass_fds=(commands, answers),
             start_new_session=True)

@@ -68,10 +68,45 @@ def test_a_page_shows_what_curl_publishes(broker, pages, browser, tmp_path):
     assert curl(broker.url("/t/news")) == b"retained news"
 
 
-def test_a_page_of_another_host_gets_nothing(broker, pages, browser):
-    """`localhost` is another host name than 127.0.0.1; the browser tells the page no more than 1006."""
+def test_a_page_of_another_name_for_this_machine_may_subscribe(broker, pages, browser):
+    """A developer's page, by whichever name and from whichever port."""
     browser.open(f"http://localhost:{pages}/subscriber.html?broker=127.0.0.1:{broker.port}")
-    browser.wait_for_text("topic socket closed 1006", "session closed 1006")
+    browser.wait_for_text("topic socket open", "session live")
+
+
+@pytest.fixture
+def misled(tmp_path):
+    """A browser whose DNS says that evil.test is this machine."""
+    chromium = Chromium(tmp_path, "--host-resolver-rules=MAP evil.test 127.0.0.1")
+    yield chromium
+    chromium.close()
+
+
+def test_a_page_of_another_host_is_told_why_not(broker, pages, misled):
+    """Of a refused handshake a browser says no more than 1006; the reason comes in a CLOSE."""
+    misled.open(f"http://evil.test:{pages}/subscriber.html?broker=127.0.0.1:{broker.port}")
+    why = f"4403 The origin http://evil.test:{pages} may not ask 127.0.0.1:{broker.port}: add it to origins."
+    misled.wait_for_text(f"topic socket closed {why}", f"session closed {why}")
+
+
+def test_a_page_of_a_file_is_told_why_not(broker, browser):
+    browser.open(f"file://{PAGES}/subscriber.html?broker=127.0.0.1:{broker.port}")
+    browser.wait_for_text("topic socket closed 4403 The origin", "session closed 4403 The origin", "add it to origins")
+
+
+def test_a_name_that_was_led_here_gets_nothing(broker, misled):
+    """DNS rebinding: the page and the broker are of one origin by now, as far as the browser knows."""
+    broker.publish("secret", "hunter2", "retain")
+    misled.open(f"http://evil.test:{broker.port}/t/secret")
+    misled.wait_for_text("This broker does not answer to the name evil.test: add it to hosts.")
+    misled.evaluate(
+        "document.body.textContent = ''; const say = text => document.body.append(text + ';');"
+        "fetch('/t/secret').then(answer => say('read ' + answer.status));"
+        "fetch('/t/secret', { method: 'POST', body: 'mine' }).then(answer => say('published ' + answer.status));"
+        "const socket = new WebSocket('ws://' + location.host + '/ws');"
+        "socket.onopen = () => say('open'); socket.onclose = event => say('closed ' + event.code); 0")
+    assert "open" not in misled.wait_for_text("read 421", "published 421", "closed 1006")
+    assert broker.retained("secret").body == b"hunter2"
 
 
 def test_a_page_may_publish_and_read_with_fetch(broker, pages, browser):

@@ -147,7 +147,7 @@ def test_listen_may_be_given_more_than_once(start_broker):
     subscriber = broker.topic_socket("both")
     subscriber.synchronise()
     with socket.create_connection(("127.0.0.1", second), timeout=10) as plain:
-        plain.sendall(b"POST /t/both HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx")
+        plain.sendall(b"POST /t/both HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\nx")
         assert read_head(plain)[0] == 200
     assert subscriber.receive_text() == "x"
 
@@ -192,7 +192,7 @@ def test_a_unix_socket(start_broker, tmp_path):
     with socket.socket(socket.AF_UNIX) as plain:
         plain.settimeout(10)
         plain.connect(str(path))
-        plain.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+        plain.sendall(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert read_head(plain)[0] == 200
     broker.stop()
     assert not path.exists()
@@ -238,8 +238,8 @@ def test_anonymous_rights(start_broker):
 
 def test_anonymous_without_rights(start_broker):
     broker = start_broker("access: { anonymous: { publish: [], subscribe: [] } }\n")
-    assert broker.http("POST", "/t/a", body="x").status in (401, 403)
-    assert broker.http("GET", "/s/%23?poll=1").status in (401, 403)
+    assert broker.http("POST", "/t/a", body="x").status == 403
+    assert broker.http("GET", "/s/%23?poll=1").status == 403
     assert broker.http("GET", "/health/live").status == 200
 
 

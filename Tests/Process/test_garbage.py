@@ -9,7 +9,7 @@ import pytest
 from deadlines import wait_until
 from raw_websocket import ConnectionEnded, RefusedHandshake, encode_frame, handshake_request, read_head
 
-HOST = b"Host: x\r\n"
+HOST = b"Host: localhost\r\n"
 
 
 def first_answer(broker, request, then_end=True):
@@ -46,7 +46,7 @@ BAD_REQUESTS = {
     "empty field name": (b"GET / HTTP/1.1\r\n" + HOST + b": x\r\n\r\n", 400),
     "folded field": (b"GET / HTTP/1.1\r\n" + HOST + b"X: a\r\n b\r\n\r\n", 400),
     "NUL in a field": (b"GET / HTTP/1.1\r\n" + HOST + b"X: a\x00b\r\n\r\n", 400),
-    "bare line feeds": (b"GET /health/live HTTP/1.1\nHost: x\n\n", 400),
+    "bare line feeds": (b"GET /health/live HTTP/1.1\nHost: localhost\n\n", 400),
     "bare carriage return in a field": (b"GET / HTTP/1.1\r\n" + HOST + b"X: a\rb\r\n\r\n", 400),
     "length and chunks": (
         b"POST /t/a HTTP/1.1\r\n" + HOST + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
@@ -83,32 +83,29 @@ def test_every_bad_request_has_its_status(broker, bystander, name):
     "headers, status",
     [
         ({"Sec-WebSocket-Version": "12"}, 426),
-        ({"Sec-WebSocket-Version": None}, (400, 426)),
-        ({"Sec-WebSocket-Version": "thirteen"}, (400, 426)),
+        ({"Sec-WebSocket-Version": None}, 400),
+        ({"Sec-WebSocket-Version": "thirteen"}, 426),
         ({"Sec-WebSocket-Key": None}, 400),
         ({"Sec-WebSocket-Key": "too short"}, 400),
         ({"Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}, 400),
-        ({"Connection": "keep-alive"}, (400, 426)),
-        ({"Upgrade": "h2c"}, (400, 426)),
+        ({"Connection": "keep-alive"}, 400),
+        ({"Upgrade": "h2c"}, 426),
     ])
 @pytest.mark.parametrize("path", ["/ws", "/s/a"])
 def test_every_bad_handshake_has_its_status(broker, bystander, path, headers, status):
     with broker.connect() as plain:
-        plain.sendall(handshake_request("x", path, headers=headers))
+        plain.sendall(handshake_request("localhost", path, headers=headers))
         found, answered, _ = read_head(plain)
-    if path == "/s/a" and headers.get("Upgrade") == "h2c" or path == "/s/a" and "Connection" in headers:
-        assert found in (200, 400, 426)  # without an upgrade to WebSocket it is a plain GET, which this path answers
-        return
-    assert found in (status if isinstance(status, tuple) else (status,))
-    if found == 426 and "Sec-WebSocket-Version" in headers:
-        assert answered["sec-websocket-version"] == "13"
+    # Another upgrade is nobody's business, and the path follows for plain requests.
+    assert found == (200 if path == "/s/a" and "Upgrade" in headers else status)
+    assert found != 426 or answered["sec-websocket-version"] == "13"
 
 
-@pytest.mark.parametrize("path", ["/nothing", "/t/a/%23", "/health/live"])
-def test_a_handshake_where_no_websocket_is_gets_an_http_answer(broker, path):
+@pytest.mark.parametrize("path, status", [("/nothing", 404), ("/t/a/%23", 400), ("/health/live", 200)])
+def test_a_handshake_where_no_websocket_is_gets_an_http_answer(broker, path, status):
     with pytest.raises(RefusedHandshake) as refused:
         broker.websocket(path)
-    assert refused.value.status in (400, 404, 405, 426) or (path == "/health/live" and refused.value.status == 200)
+    assert refused.value.status == status
 
 
 @pytest.mark.parametrize("seed", range(40))

@@ -24,6 +24,7 @@ def refused():
         if vector["ends"] and len(vector["statuses"]) == 1 and vector["statuses"][0] in REFUSALS - {413}:
             text = vector["bytes"].replace("/echo", "/t/framing").replace("/path/x", "/health/live")
             text = text.replace("/path/smuggled", "/t/smuggled").replace("/ignore", "/t/framing")
+            text = text.replace("Host: h\r\n", "Host: localhost\r\n")
             yield pytest.param(text.encode("latin-1"), vector["statuses"][0], id=vector["name"])
 
 
@@ -60,11 +61,11 @@ def test_every_ambiguity_is_refused_and_closed(broker, bystander, request_, stat
 def test_the_bystander_sees_nothing_of_what_is_smuggled(broker):
     session = broker.session()
     session.subscribe("#")
-    smuggled = b"POST /t/smuggled HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx"
+    smuggled = b"POST /t/smuggled HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\nx"
     for head in [b"Content-Length: 3\r\nContent-Length: 3\r\n\r\nabc", b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
                  b"Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n"]:
         with broker.connect() as plain:
-            plain.sendall(b"POST /t/first HTTP/1.1\r\nHost: h\r\n" + head + smuggled)
+            plain.sendall(b"POST /t/first HTTP/1.1\r\nHost: localhost\r\n" + head + smuggled)
             assert read_head(plain)[0] == 400
     answer = broker.publish("after", "all of them")
     # The first message that comes at all.
@@ -78,10 +79,10 @@ def impatient(start_broker):
 
 
 @pytest.mark.parametrize("beginning, drip", [
-    (b"GET /health/live HTTP/1.1\r\nHost: h\r\n", b"X: y\r\n"), (b"GET /", b"a"), (b"\r\n", b"\r\n"),
-    (b"POST /t/a HTTP/1.1\r\nHost: h\r\nContent-Length: 10000\r\n\r\n", b"a"),
-    (b"POST /t/a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\na\r\n"),
-    (b"POST /t/a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1;", b"a"),
+    (b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n", b"X: y\r\n"), (b"GET /", b"a"), (b"\r\n", b"\r\n"),
+    (b"POST /t/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10000\r\n\r\n", b"a"),
+    (b"POST /t/a HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\na\r\n"),
+    (b"POST /t/a HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n1;", b"a"),
 ])
 def test_who_dribbles_runs_out_of_time(impatient, beginning, drip):
     """One byte, or line, at a time keeps no connection open: a time is for the whole, not for each piece."""
@@ -111,19 +112,19 @@ def test_who_dribbles_runs_out_of_time(impatient, beginning, drip):
 
 def test_a_method_that_is_unknown_and_an_expectation_that_is(broker):
     with broker.connect() as plain:
-        plain.sendall(b"BREW /t/a HTTP/1.1\r\nHost: h\r\n\r\n")
+        plain.sendall(b"BREW /t/a HTTP/1.1\r\nHost: localhost\r\n\r\n")
         status, headers, _ = read_head(plain)
         assert status == 405 and "GET" in headers["allow"]
     with broker.connect() as plain:
-        plain.sendall(b"POST /t/a HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nExpect: 200-maybe\r\n\r\n")
+        plain.sendall(b"POST /t/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nExpect: 200-maybe\r\n\r\n")
         assert read_head(plain)[0] == 417
 
 
 @pytest.mark.parametrize("request_bytes, status, code", [
-    (b"GET /t/a HTTP/2.0\r\nHost: h\r\n\r\n", 505, "bad-request"),
-    (b"POST /t/a HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nExpect: 200-maybe\r\n\r\n", 417, "bad-request"),
+    (b"GET /t/a HTTP/2.0\r\nHost: localhost\r\n\r\n", 505, "bad-request"),
+    (b"POST /t/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nExpect: 200-maybe\r\n\r\n", 417, "bad-request"),
     (b"GET /t/" + b"a" * 20_000, 414, "too-large"),
-    (b"GET /t/a HTTP/1.1\r\nHost: h\r\nX: " + b"a" * 20_000, 431, "too-large"),
+    (b"GET /t/a HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 20_000, 431, "too-large"),
     (b"GET /t/a HTTP/1.1\r\n\r\n", 400, "bad-request"),
 ], ids=["version", "expectation", "long target", "long head", "no host"])
 def test_a_clients_fault_is_not_called_internal(broker, request_bytes, status, code):
@@ -135,30 +136,30 @@ def test_a_clients_fault_is_not_called_internal(broker, request_bytes, status, c
     assert error["code"] == code and error["message"]
 
 
-HIDDEN = b"POST /t/hidden?retain HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nEVIL"
+HIDDEN = b"POST /t/hidden?retain HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\nEVIL"
 
 
 @pytest.mark.parametrize("request_line", [b"GET /s/a?poll=1", b"HEAD /s/a", b"GET /t/a", b"HEAD /t/a", b"DELETE /t/a", b"GET /health/live",
                                           b"GET /nothing", b"OPTIONS /t/a", b"GET /ws", b"POST /t/a?ttl=nonsense", b"POST /ws"])
-@pytest.mark.parametrize("is_chunked", [False, True], ids=["length", "chunked"])
-def test_a_body_that_nobody_reads_is_no_request(broker, request_line, is_chunked):
+def test_a_body_that_nobody_reads_is_no_request(broker, request_line):
     """A proxy that lets only GET through must not carry a POST in the body of a GET."""
-    broker.publish("a", "value", "retain")
-    framing = b"Transfer-Encoding: chunked" if is_chunked else b"Content-Length: %d" % len(HIDDEN)
-    body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(HIDDEN), HIDDEN) if is_chunked else HIDDEN
-    with broker.connect() as plain:
-        plain.sendall(request_line + b" HTTP/1.1\r\nHost: h\r\n" + framing + b"\r\n\r\n" + body)
-        answer = read_to_end(plain)
-    assert len(re.findall(rb"HTTP/1\.1 \d{3} ", answer)) == 1, answer
-    assert b"\r\nConnection: close\r\n" in answer
+    for framing, body in [(b"Transfer-Encoding: chunked", b"%x\r\n%b\r\n0\r\n\r\n" % (len(HIDDEN), HIDDEN)),
+                          (b"Content-Length: %d" % len(HIDDEN), HIDDEN)]:
+        broker.publish("a", "value", "retain")
+        with broker.connect() as plain:
+            plain.sendall(request_line + b" HTTP/1.1\r\nHost: localhost\r\n" + framing + b"\r\n\r\n" + body)
+            answer = read_to_end(plain)
+        assert len(re.findall(rb"HTTP/1\.1 \d{3} ", answer)) == 1, answer
+        assert b"\r\nConnection: close\r\n" in answer
     assert broker.retained("hidden").status == 404
 
 
-@pytest.mark.parametrize("fields", [b"Sec-WebSocket-Version: 8\r\n", b"Origin: http://evil.example\r\nSec-WebSocket-Version: 13\r\n"])
+@pytest.mark.parametrize("fields", [b"Sec-WebSocket-Version: 8\r\n", b"Origin: http://evil.example\r\nSec-WebSocket-Version: 13\r\n"],
+                         ids=["version", "key"])
 def test_nothing_after_a_refused_upgrade_is_a_request(broker, fields):
     """A proxy in between may take the connection for a tunnel by now."""
     with broker.connect() as plain:
-        plain.sendall(b"GET /ws HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" + fields + b"\r\n" + HIDDEN)
+        plain.sendall(b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" + fields + b"\r\n" + HIDDEN)
         answer = read_to_end(plain)
     assert len(re.findall(rb"HTTP/1\.1 \d{3} ", answer)) == 1, answer
     assert b"\r\nConnection: close\r\n" in answer
@@ -193,7 +194,7 @@ def test_a_half_closed_client_gets_its_poll_in_full(broker):
     for number in range(200):
         broker.publish(f"half/{number:03}", "x" * 5000, "retain")
     with broker.connect() as plain:
-        plain.sendall(b"GET /s/half/%23?poll=1 HTTP/1.1\r\nHost: h\r\n\r\n")
+        plain.sendall(b"GET /s/half/%23?poll=1 HTTP/1.1\r\nHost: localhost\r\n\r\n")
         plain.shutdown(socket.SHUT_WR)
         answer = read_to_end(plain)
     assert answer.count(b'"retained":true') == 200 and answer.endswith(b"0\r\n\r\n")
@@ -213,8 +214,8 @@ def test_an_old_client_may_go_on_where_it_says_so(broker):
 
 def test_pipelined_requests_are_answered_in_order(broker):
     count = 500
-    requests = b"".join(b"PUT /t/pipe/%d HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\nx" % number
-                        if number % 2 else b"GET /t/pipe/%d HTTP/1.1\r\nHost: h\r\n\r\n" % number
+    requests = b"".join(b"PUT /t/pipe/%d HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\nx" % number
+                        if number % 2 else b"GET /t/pipe/%d HTTP/1.1\r\nHost: localhost\r\n\r\n" % number
                         for number in range(count))
     with broker.connect() as plain:
         plain.sendall(requests)

@@ -31,7 +31,6 @@ def test_a_publish_is_routed_and_answered(broker, method):
         ("application/json", b'{"a":1}', TEXT),
         ("application/ld+json", b"[1]", TEXT),
         ("application/xml", b"<a/>", TEXT),
-        ("application/x-www-form-urlencoded", b"a=1", TEXT),
         ("application/octet-stream", b"plain", BINARY),
         ("image/png", b"\x89PNG", BINARY),
         ("TEXT/Plain", b"any case", TEXT),
@@ -41,6 +40,47 @@ def test_the_content_type_decides_text_or_binary(broker, content_type, body, opc
     subscriber.synchronise()
     broker.publish("kinds", body, headers={"Content-Type": content_type} if content_type else {})
     assert subscriber.receive_message() == (opcode, body)
+
+
+@pytest.mark.parametrize("type_", ["application/x-www-form-urlencoded", "Application/X-WWW-Form-URLEncoded; charset=utf-8"])
+def test_what_curl_says_of_every_body_is_no_type(broker, type_):
+    """`curl -d 21.5` publishes a number that somebody typed, and no form."""
+    session = broker.session()
+    session.subscribe("typed")
+    broker.publish("typed", "21.5", "retain", {"Content-Type": type_})
+    assert "type" not in session.expect("message", topic="typed", data="21.5")
+    assert broker.retained("typed").headers["Content-Type"] == "text/plain; charset=utf-8"
+    broker.publish("typed", b"\xff", "retain", {"Content-Type": type_})
+    assert broker.retained("typed").headers["Content-Type"] == "application/octet-stream"
+
+
+def test_a_body_in_a_coding_is_refused(broker):
+    for coding in ["gzip", "br", "identity, gzip", "x"]:
+        answer = broker.http("POST", "/t/coded?retain", body=b"x", headers={"Content-Encoding": coding})
+        assert (answer.status, answer.error_code) == (415, "bad-request") and answer.headers["Accept-Encoding"] == "identity", coding
+    assert broker.retained("coded").status == 404
+    broker.publish("coded", b"x", headers={"Content-Encoding": "identity"})
+
+
+UNKNOWN_PARAMETERS = [
+    ("POST", "/t/a?retian", 'did you mean "retain"?'), ("POST", "/t/a?retain&tll=5", 'did you mean "ttl"?'), ("PUT", "/t/a?since=1", "retain, ttl, ack"),
+    ("POST", "/t/a?retain=1&retain=0", "retain: given twice"), ("GET", "/t/a?retain", "there is none"), ("DELETE", "/t/a?ack=stored", "there is none"),
+    ("GET", "/s/a?snapshoot=false", 'did you mean "snapshot"?'), ("GET", "/s/a?pol=1", 'did you mean "poll"?'), ("GET", "/s/a?echo=false", "poll, since"),
+    ("GET", "/s/a?poll=1&snapshot=false", "snapshot: "), ("GET", "/health/live?x", "there is none"), ("GET", "/metrics?name=x", "there is none"),
+    ("GET", "/s/a?since=1&since=2", "since: given twice"),
+]
+
+
+def test_a_query_parameter_that_is_not_known_is_refused(broker):
+    """A slip of the pen must not look like a success."""
+    for method, path, words in UNKNOWN_PARAMETERS:
+        answer = broker.http(method, path, body=b"x" if method in ("POST", "PUT") else None)
+        assert (answer.status, answer.error_code) == (400, "bad-request") and words in answer.json["error"]["message"], answer
+    assert broker.retained("a").status == 404
+    for path in ["/ws?x", "/t/a?poll=1", "/s/a?retain", "/t/a?ttl=0", "/t/a?ttl=soon", "/t/a?slow=latest"]:
+        with pytest.raises(RefusedHandshake) as refused:
+            broker.websocket(path)
+        assert refused.value.status == 400, path
 
 
 @pytest.mark.parametrize(
@@ -81,10 +121,6 @@ def test_retain_false_is_not_retained(broker):
     assert broker.retained("said").status == 404
 
 
-def test_an_unknown_query_parameter_is_ignored(broker):
-    assert broker.publish("free", "value", "utm_source=curl&x")["seq"] >= 1
-
-
 @pytest.mark.parametrize(
     "path, status, code",
     [
@@ -121,7 +157,7 @@ def test_bodies_up_to_the_limit(broker, size):
 def test_a_body_beyond_the_limit_is_too_large(broker):
     with broker.connect() as plain:
         # The length alone is enough: the broker must not wait for the body.
-        plain.sendall(b"POST /t/big HTTP/1.1\r\nHost: x\r\nContent-Length: 1048577\r\n\r\n")
+        plain.sendall(b"POST /t/big HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1048577\r\n\r\n")
         status, headers, rest = read_head(plain)
         assert status == 413
         while len(rest) < int(headers["content-length"]):
@@ -131,7 +167,7 @@ def test_a_body_beyond_the_limit_is_too_large(broker):
 
 def test_a_chunked_body_beyond_the_limit_is_too_large(broker):
     with broker.connect() as plain:
-        plain.sendall(b"POST /t/big HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        plain.sendall(b"POST /t/big HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n")
         try:
             for _ in range(17):
                 plain.sendall(b"10000\r\n" + b"x" * 65536 + b"\r\n")
@@ -144,7 +180,7 @@ def test_a_chunked_body_is_put_together(broker):
     subscriber = broker.topic_socket("chunks")
     subscriber.synchronise()
     with broker.connect() as plain:
-        plain.sendall(b"POST /t/chunks HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        plain.sendall(b"POST /t/chunks HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n")
         for piece in (b"4;ext=1\r\nWiki\r\n", b"5\r\nped", b"ia\r\n0\r\nTrailer: x\r\n", b"\r\n"):
             plain.sendall(piece)
         assert read_head(plain)[0] == 200
@@ -153,7 +189,7 @@ def test_a_chunked_body_is_put_together(broker):
 
 def test_expect_continue_is_answered(broker):
     with broker.connect() as plain:
-        plain.sendall(b"POST /t/expect HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n")
+        plain.sendall(b"POST /t/expect HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n")
         status, _, rest = read_head(plain)
         assert status == 100
         plain.sendall(b"hello")
@@ -162,7 +198,7 @@ def test_expect_continue_is_answered(broker):
 
 def test_requests_on_one_connection_are_answered_in_order(broker):
     with broker.connect() as plain:
-        request = b"POST /t/pipe HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n"
+        request = b"POST /t/pipe HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\n"
         plain.sendall(b"".join(request + bytes([65 + number]) for number in range(10)))
         received, sequence = b"", []
         for _ in range(10):
@@ -178,7 +214,7 @@ def test_requests_on_one_connection_are_answered_in_order(broker):
 
 def test_connection_close_is_kept(broker):
     with broker.connect() as plain:
-        plain.sendall(b"POST /t/last HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 1\r\n\r\nx")
+        plain.sendall(b"POST /t/last HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 1\r\n\r\nx")
         received = b""
         while more := plain.recv(65536):
             received += more
@@ -213,8 +249,7 @@ def test_an_unknown_path_is_404(broker, path):
 
 def test_the_websocket_path_without_an_upgrade_says_so(broker):
     answer = broker.http("GET", "/ws")
-    assert answer.status in (400, 426)
-    assert answer.error_code == "bad-request"
+    assert (answer.status, answer.error_code) == (426, "bad-request")
 
 
 @pytest.mark.parametrize(
@@ -235,7 +270,7 @@ def test_the_preflight_of_an_allowed_origin(broker):
         "Origin": "http://127.0.0.1:1", "Access-Control-Request-Method": "PUT",
         "Access-Control-Request-Headers": "content-type"}
     answer = broker.http("OPTIONS", "/t/a", headers=headers)
-    assert answer.status in (200, 204)
+    assert answer.status == 204
     assert answer.headers["Access-Control-Allow-Origin"] == headers["Origin"]
     assert "PUT" in answer.headers["Access-Control-Allow-Methods"]
     assert "content-type" in answer.headers["Access-Control-Allow-Headers"].lower()
@@ -245,13 +280,6 @@ def test_the_preflight_of_another_origin_is_forbidden(broker):
     headers = {"Origin": "https://evil.example", "Access-Control-Request-Method": "PUT"}
     answer = broker.http("OPTIONS", "/t/a", headers=headers)
     assert answer.status == 403 and answer.headers["Access-Control-Allow-Origin"] is None
-
-
-@pytest.mark.parametrize("path", ["/ws", "/t/a", "/s/a"])
-def test_a_websocket_from_another_origin_is_forbidden(broker, path):
-    with pytest.raises(RefusedHandshake) as refused:
-        broker.websocket(path, headers={"Origin": "https://evil.example"})
-    assert refused.value.status == 403
 
 
 def test_the_front_page_lets_nothing_run_but_its_file(broker):

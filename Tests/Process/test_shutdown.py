@@ -38,7 +38,7 @@ def test_it_is_not_held_up_by_clients_that_do_not_answer(broker):
         broker.websocket(path)
     broker.connect()
     half_a_request = broker.connect()
-    half_a_request.sendall(b"POST /t/a HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhalf")
+    half_a_request.sendall(b"POST /t/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nhalf")
     broker.follow("a")
     broker.send_signal(signal.SIGTERM)
     assert broker.wait_for_exit(20) == 0
@@ -55,7 +55,7 @@ def test_it_is_not_held_up_by_a_client_that_reads_nothing(start_broker):
 
 def test_followers_see_a_proper_end(broker):
     plain = broker.connect()
-    plain.sendall(b"GET /s/a HTTP/1.1\r\nHost: x\r\n\r\n")
+    plain.sendall(b"GET /s/a HTTP/1.1\r\nHost: localhost\r\n\r\n")
     status, headers, received = read_head(plain)
     assert status == 200 and headers["transfer-encoding"] == "chunked"
     broker.publish("a", "last words")
@@ -94,7 +94,7 @@ def test_no_new_connections_are_taken(broker):
     waiting.receive_close()
     with pytest.raises((OSError, ConnectionEnded)):
         plain = socket.create_connection(("127.0.0.1", broker.port), timeout=5)
-        plain.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+        plain.sendall(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
         if plain.recv(100).startswith(b"HTTP/1.1 503"):
             raise ConnectionRefusedError  # said in words
     waiting.close()

@@ -72,13 +72,13 @@ def test_speaks_both_versions_and_resumes(secure, authority, version):
     context.set_alpn_protocols(["h2", "http/1.1"])
     with connect(secure, context) as first:
         assert first.selected_alpn_protocol() == "http/1.1"
-        first.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        first.sendall(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         assert read_all(first).startswith(b"HTTP/1.1 200 ")
         ticket = first.session
         assert not first.session_reused
     with connect(secure, context, session=ticket) as second:
         assert second.session_reused
-        second.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+        second.sendall(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert second.recv(65536).startswith(b"HTTP/1.1 200 ")
 
 
@@ -104,14 +104,14 @@ def test_ends_with_close_notify(secure, authority):
     context = client_context(authority)
     with connect(secure, context) as connection:
         connection.suppress_ragged_eofs = False
-        connection.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        connection.sendall(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         assert read_all(connection).startswith(b"HTTP/1.1 200 ")
 
 
 def test_a_close_notify_ends_a_websocket(secure, authority):
     context = client_context(authority)
     connection = connect(secure, context)
-    connection.sendall(b"GET /t/a HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    connection.sendall(b"GET /t/a HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n")
     assert connection.recv(65536).startswith(b"HTTP/1.1 101 ")
     connection.unwrap().close()
@@ -149,7 +149,7 @@ def test_a_slow_reader_is_closed_and_the_others_are_not(secure, authority):
     plain.settimeout(ANSWER_DEADLINE)
     plain.connect(("127.0.0.1", secure.port))
     slow = context.wrap_socket(plain, server_hostname="localhost")
-    slow.sendall(b"GET /t/flood HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    slow.sendall(b"GET /t/flood HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                  b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n")
     head = slow.recv(65536)
     assert head.startswith(b"HTTP/1.1 101 ")
@@ -178,7 +178,7 @@ def test_a_slow_reader_is_closed_and_the_others_are_not(secure, authority):
 
 def test_http_on_the_tls_port_is_told_so(secure):
     with secure.connect() as plain:
-        plain.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        plain.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
         answer = read_all(plain)
     assert answer.startswith(b"HTTP/1.1 400 ") and b"https://" in answer
 

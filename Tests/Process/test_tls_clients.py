@@ -87,7 +87,7 @@ def test_brokerctl_verifies_nothing_when_asked_for(secure):
 def test_idle_connections_are_cheap(secure, authority):
     """Contract: no buffer of its own while idle. The bound is generous; the figure is in docs/decisions/0008-tls.md."""
     context = client_context(authority)
-    hello = (b"GET /t/idle HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    hello = (b"GET /t/idle HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
              b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n")
 
     def resident():

@@ -62,7 +62,7 @@ def s_client(broker, authority, *options, commands=b""):
 def test_openssl_is_served(secure, authority):
     for version in ["-tls1_2", "-tls1_3"]:
         said, code = s_client(secure, authority, version, "-alpn", "h2,http/1.1", "-quiet", "-ign_eof",
-                              commands=b"GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+                              commands=b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         assert code == 0 and "HTTP/1.1 200 OK" in said, said
     said, code = s_client(secure, authority, "-alpn", "h2,http/1.1")
     assert code == 0 and "ALPN protocol: http/1.1" in said and "Verify return code: 0 (ok)" in said, said
@@ -92,7 +92,7 @@ def test_renegotiation_is_refused(secure, authority):
 def test_openssl_resumes(secure, authority, tmp_path):
     for version in ["-tls1_2", "-tls1_3"]:
         session = tmp_path / f"session{version}"
-        get = b"GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        get = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
         said, _ = s_client(secure, authority, version, "-ign_eof", "-sess_out", str(session), commands=get)
         assert "New, TLS" in said, said
         said, _ = s_client(secure, authority, version, "-ign_eof", "-sess_in", str(session), commands=get)
@@ -110,7 +110,7 @@ def test_many_handshakes_at_once(secure, authority):
     crowd = [secure.connect() for _ in range(300)]
     for plain in crowd:
         plain.sendall(hello)
-    watcher.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    watcher.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
     assert b"broker_tls_handshakes_waiting" in read_all(watcher)
     # A third leaves before its turn, a third is answered, and a third goes on until its time is over.
     for number, plain in enumerate(crowd):

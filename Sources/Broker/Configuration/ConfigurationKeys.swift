@@ -6,14 +6,15 @@ enum ConfigurationKeys {
     static let sections: [String: [String]] = [
         "": [
             "listen", "data_dir", "reactors", "limits", "keepalive", "store", "retained", "history", "compression",
-            "origins", "access", "admin", "metrics", "system_topics", "log",
+            "origins", "hosts", "access", "admin", "metrics", "system_topics", "log",
         ],
         "listen[]": ["address", "path_prefix", "proxy_protocol", "tls"],
         "listen[].tls": ["certificate", "key", "certificates", "client_ca"],
         "listen[].tls.certificates[]": ["certificate", "key"],
         "reactors": ["count", "backend"],
         "limits": [
-            "connections", "connections_per_address", "handshake_timeout", "request_head", "message", "topic",
+            "connections", "connections_per_address", "handshake_timeout", "idle_timeout", "request_head", "message",
+            "topic",
             "topic_levels", "subscriptions_per_client", "pending", "pending_age", "publish_rate",
         ],
         "keepalive": ["interval", "timeout"],
@@ -43,7 +44,7 @@ enum ConfigurationKeys {
     }
 
     /// The candidate with the fewest edits from `key`, if a slip of the pen explains them.
-    private static func nearest(to key: String, among candidates: [String]) -> String? {
+    static func nearest(to key: String, among candidates: [String]) -> String? {
         let key = key.lowercased()
         guard key.utf8.count <= 64 else { return nil }
         let distances = candidates.map { ($0, distance(Array(key.utf8), Array($0.utf8))) }

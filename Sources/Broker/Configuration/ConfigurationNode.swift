@@ -20,6 +20,8 @@ struct ConfigurationNode {
 
     let content: Content
     let mark: YAMLMark
+    /// Whether it is nothing by the word `null`, which some lists know as a name.
+    var isNull = false
 
     /// What stands here, as an error message names it.
     var summary: String {
@@ -87,7 +89,8 @@ struct ConfigurationTree {
             refuse(event.mark, path, "expected a plain value, found an anchor or a tag")
             return ConfigurationNode(content: .refused, mark: event.mark)
         }
-        return ConfigurationNode(content: content, mark: event.mark)
+        let isNull = if case .scalar("null", isPlain: true) = event.kind { true } else { false }
+        return ConfigurationNode(content: content, mark: event.mark, isNull: isNull)
     }
 
     private mutating func content(

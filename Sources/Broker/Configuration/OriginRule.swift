@@ -2,10 +2,14 @@
 ///
 /// Source: RFC 6454 §7.
 package enum OriginRule: Sendable, Hashable {
+    /// The origin is the one the request was sent to: host and port, and a scheme no less safe.
+    case sameOrigin
     /// The origin's host is the one the request was sent to; ports are not compared.
     case sameHost
     /// Every origin, `null` too.
     case any
+    /// Pages without an origin: of files, of sandboxed frames, of data URLs.
+    case null
     /// Origins of a scheme, a host and a port.
     case pattern(Pattern)
 
@@ -13,32 +17,47 @@ package enum OriginRule: Sendable, Hashable {
     package struct Pattern: Sendable, Hashable {
         /// In lower case, without `://`.
         package let scheme: String
-        /// In lower case, without a leading `*.`; an IPv6 address keeps its brackets.
-        package let host: String
-        /// Whether any number of labels may stand before ``host``; at least one has to.
-        package let isWildcard: Bool
+        /// The hosts.
+        package let host: HostPattern
         /// `nil`: the scheme's own port.
         package let port: UInt16?
     }
 
-    /// Reads `same-host`, `any`, or a pattern such as `https://*.example.com`; `nil` when `text` is none of these.
+    /// Reads `same-origin`, `same-host`, `any`, `null`, or a pattern such as `https://*.example.com`; `nil` when `text` is none
+    /// of these.
     package init?(_ text: String) {
         switch text {
+        case "same-origin": self = .sameOrigin
         case "same-host": self = .sameHost
         case "any": self = .any
+        case "null": self = .null
         default:
             guard let pattern = Pattern(text) else { return nil }
             self = .pattern(pattern)
         }
     }
 
+    /// Whether it names one origin, and so means those that may use credentials.
+    package var isExact: Bool {
+        if case .pattern(let pattern) = self { !pattern.host.isWildcard } else { false }
+    }
+
     /// Whether a page of `origin` may connect to `host`, both as they stand in the request's fields.
-    package func allows(_ origin: String, host: String) -> Bool {
+    ///
+    /// On loopback all names are one host, and a developer's page comes from another port than the broker's.
+    ///
+    /// - Parameter isSecure: whether the request came by TLS. A page that did may always ask one that did not: a proxy in
+    ///   front has ended its TLS.
+    package func allows(_ origin: String, host: String, isSecure: Bool) -> Bool {
         switch self {
         case .any: return true
-        case .sameHost:
-            guard let page = Origin(origin), let server = Authority(host.lowercased()) else { return false }
-            return page.authority.host == server.host
+        case .null: return origin == "null" || origin == "file://"
+        case .sameHost, .sameOrigin:
+            guard let page = Origin(origin), var server = HostAndPort(host) else { return false }
+            if page.place.isLoopback, server.isLoopback { return true }
+            if self == .sameHost { return page.place.host == server.host }
+            if server.port == page.defaultPort { server.port = nil }
+            return page.place == server && (page.scheme == "https" || (page.scheme == "http" && !isSecure))
         case .pattern(let pattern):
             guard let page = Origin(origin) else { return false }
             return pattern.matches(page)
@@ -48,18 +67,14 @@ package enum OriginRule: Sendable, Hashable {
 
 extension OriginRule.Pattern {
     fileprivate init?(_ text: String) {
-        guard let origin = Origin(text) else { return nil }
-        isWildcard = origin.authority.host.hasPrefix("*.")
-        host = isWildcard ? String(origin.authority.host.dropFirst(2)) : origin.authority.host
-        guard !host.isEmpty, !host.contains("*") else { return nil }
+        guard let origin = Origin(text), let host = HostPattern(host: origin.place.host) else { return nil }
+        self.host = host
         scheme = origin.scheme
-        port = origin.authority.port
+        port = origin.place.port
     }
 
     fileprivate func matches(_ page: Origin) -> Bool {
-        let authority = page.authority
-        guard page.scheme == scheme, authority.port == port, !authority.host.contains("*") else { return false }
-        return isWildcard ? authority.host.hasSuffix(".\(host)") : authority.host == host
+        page.scheme == scheme && page.place.port == port && host.matches(page.place.host)
     }
 }
 
@@ -67,10 +82,12 @@ extension OriginRule: CustomStringConvertible {
     /// The text that ``init(_:)`` reads.
     package var description: String {
         switch self {
+        case .sameOrigin: "same-origin"
         case .sameHost: "same-host"
         case .any: "any"
+        case .null: "null"
         case .pattern(let pattern):
-            "\(pattern.scheme)://\(pattern.isWildcard ? "*." : "")\(pattern.host)\(pattern.port.map { ":\($0)" } ?? "")"
+            "\(pattern.scheme)://\(pattern.host)\(pattern.port.map { ":\($0)" } ?? "")"
         }
     }
 }
@@ -78,7 +95,8 @@ extension OriginRule: CustomStringConvertible {
 /// `scheme://authority` and nothing behind it, in lower case.
 private struct Origin {
     let scheme: String
-    let authority: Authority
+    /// Without the scheme's own port: RFC 6454 §4 calls the origin with it the same.
+    var place: HostAndPort
 
     init?(_ text: String) {
         let text = text.lowercased()
@@ -86,36 +104,18 @@ private struct Origin {
         scheme = String(text[..<colon])
         guard let first = scheme.utf8.first, 0x61...0x7A ~= first,
             scheme.utf8.allSatisfy({ 0x61...0x7A ~= $0 || 0x30...0x39 ~= $0 || "+-.".utf8.contains($0) }),
-            var authority = Authority(String(text[colon...].dropFirst(3)))
+            let place = HostAndPort(String(text[colon...].dropFirst(3)))
         else { return nil }
-        switch (scheme, authority.port) {
-        case ("http", 80), ("https", 443): authority.port = nil  // RFC 6454 §4: the same origin as without a port.
-        default: break
-        }
-        self.authority = authority
+        self.place = place
+        if place.port == defaultPort { self.place.port = nil }
     }
-}
 
-/// `host` or `host:port`.
-private struct Authority {
-    let host: String
-    var port: UInt16?
-
-    init?(_ text: String) {
-        var hostEnd = text.endIndex
-        if let colon = text.lastIndex(of: ":"), !text[colon...].contains("]") {
-            let digits = text[text.index(after: colon)...]
-            guard 1...5 ~= digits.utf8.count, digits.utf8.allSatisfy({ 0x30...0x39 ~= $0 }), let port = UInt16(digits)
-            else { return nil }
-            self.port = port
-            hostEnd = colon
+    /// The scheme's own port.
+    var defaultPort: UInt16? {
+        switch scheme {
+        case "http": 80
+        case "https": 443
+        default: nil
         }
-        host = String(text[..<hostEnd])
-        let isAddress = host.hasPrefix("[") && host.hasSuffix("]") && host.utf8.count > 2
-        let allowed: (UInt8) -> Bool = { byte in
-            0x61...0x7A ~= byte || 0x30...0x39 ~= byte || "-._*".utf8.contains(byte)
-                || (isAddress && "[:]".utf8.contains(byte))
-        }
-        guard !host.isEmpty, host.utf8.allSatisfy(allowed) else { return nil }
     }
 }

@@ -22,7 +22,9 @@ package struct Settings: Sendable, Equatable {
     /// permessage-deflate.
     package var compression = Compression()
     /// Which web pages may connect: a request with an `Origin` has to match one of these; empty: none.
-    package var origins: [OriginRule] = [.sameHost]
+    package var origins: [OriginRule] = [.sameOrigin]
+    /// Which names a request may ask for in `Host`.
+    package var hosts = HostRule.auto
     /// Who may do what.
     package var access = Access()
     /// The administrator's way in.
@@ -113,6 +115,8 @@ package struct Settings: Sendable, Equatable {
         package var connectionsPerAddress: Int?
         /// From accepting a connection to the end of its first request head.
         package var handshakeTimeout = Duration.seconds(10)
+        /// How long an HTTP connection may be idle between two requests.
+        package var idleTimeout = Duration.seconds(75)
         /// A request line and its fields, in bytes.
         package var requestHead = 16 << 10
         /// A message's payload or a request's body, in bytes.

@@ -12,6 +12,7 @@ struct SettingsDecoder {
         if let section = decoder.section("keepalive", of: file) { decodeKeepalive(section) }
         decodeStorage(file)
         decodeOrigins(file)
+        decodeHosts(file)
         if let section = decoder.section("compression", of: file) { decodeCompression(section) }
         if let section = decoder.section("access", of: file) { decodeAccess(section) }
         if let section = decoder.section("admin", of: file) { decodeAdmin(section) }
@@ -112,6 +113,7 @@ struct SettingsDecoder {
         decoder.decode(
             section, "connections_per_address", count.liftable, into: &settings.limits.connectionsPerAddress)
         decoder.decode(section, "handshake_timeout", .timeSpan, into: &settings.limits.handshakeTimeout)
+        decoder.decode(section, "idle_timeout", .timeSpan, into: &settings.limits.idleTimeout)
         decoder.decode(section, "request_head", .size(256...1 << 20), into: &settings.limits.requestHead)
         decoder.decode(section, "message", .size(1...256 << 20), into: &settings.limits.message)
         decoder.decode(section, "topic", .size(1...65_535), into: &settings.limits.topic)
@@ -161,11 +163,33 @@ struct SettingsDecoder {
         guard let items = decoder.items(of: file, "origins", expected: "a list, each \(value.expected)") else { return }
         settings.origins = []
         for (node, path) in items {
-            if case .scalar(let text, _) = node.content, let rule = OriginRule(text) {
+            if node.isNull {
+                settings.origins.append(.null)
+            } else if case .scalar(let text, _) = node.content, let rule = OriginRule(text) {
                 settings.origins.append(rule)
             } else {
                 decoder.fail(node, path, expected: value.expected)
             }
+        }
+    }
+
+    private mutating func decodeHosts(_ file: ConfigurationSection) {
+        let expected = "auto, any, or a list of names such as [broker.example.com, \"*.lan\"]"
+        guard let node = file.value(of: "hosts") else { return }
+        switch node.content {
+        case .scalar("auto", _): settings.hosts = .auto
+        case .scalar("any", _): settings.hosts = .any
+        case .list:
+            var names: [HostPattern] = []
+            for (item, path) in decoder.items(of: file, "hosts", expected: expected) ?? [] {
+                if case .scalar(let text, _) = item.content, let name = HostPattern(text) {
+                    names.append(name)
+                } else {
+                    decoder.fail(item, path, expected: "a name such as broker.example.com or \"*.lan\", without a port")
+                }
+            }
+            settings.hosts = .known(names)
+        default: decoder.fail(node, "hosts", expected: expected)
         }
     }
 
@@ -231,7 +255,9 @@ extension ConfigurationValue where Value == ListenAddress {
 
 extension ConfigurationValue where Value == OriginRule {
     fileprivate static var origin: Self {
-        Self(expected: "same-host, any, or a pattern such as https://*.example.com") { text, _ in OriginRule(text) }
+        Self(expected: "same-origin, same-host, any, null, or a pattern such as https://*.example.com") { text, _ in
+            OriginRule(text)
+        }
     }
 }
 

@@ -21,6 +21,7 @@ package enum SettingsWriter {
               connections: \(limits.connections)
               connections_per_address: \(limited(limits.connectionsPerAddress, String.init))
               handshake_timeout: \(duration(limits.handshakeTimeout))
+              idle_timeout: \(duration(limits.idleTimeout))
               request_head: \(size(limits.requestHead))
               message: \(size(limits.message))
               topic: \(limits.topic)
@@ -43,6 +44,7 @@ package enum SettingsWriter {
               level: \(settings.compression.level)
               minimum: \(size(settings.compression.minimum))
             origins: \(list(settings.origins.map(\.description)))
+            hosts: \(hosts(settings.hosts))
             access:
               anonymous:
                 publish: \(list(settings.access.anonymous.publish))
@@ -60,6 +62,14 @@ package enum SettingsWriter {
               format: \(settings.log.format.rawValue)
 
             """
+    }
+
+    private static func hosts(_ rule: HostRule) -> String {
+        switch rule {
+        case .auto: "auto"
+        case .any: "any"
+        case .known(let names): list(names.map(\.description))
+        }
     }
 
     private static func history(_ rules: [Settings.History]) -> String {

@@ -96,6 +96,7 @@ enum Notices {
 
 extension CloseCode {
     static let badRequest = CloseCode(rawValue: 4400)
+    static let unauthenticated = CloseCode(rawValue: 4401)
     static let forbidden = CloseCode(rawValue: 4403)
     static let kicked = CloseCode(rawValue: 4410)
     static let tooManyMessages = CloseCode(rawValue: 4429)

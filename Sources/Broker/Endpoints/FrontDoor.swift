@@ -1,35 +1,33 @@
 internal import WSTransport
 
-/// What every request passes before its endpoint: where it comes from, what it presents, CORS.
+/// What every request passes before its endpoint: what was found against it, CORS, what it presents.
 struct FrontDoor: DirectHandler {
-    /// The administrator's socket: no origins, every right.
-    let isAdministrative: Bool
     let routing: Routing
 
     func handle(_ exchange: HTTPExchange) {
-        let fields = exchange.request.head.fields
-        if let origin = fields.first("Origin") {
-            guard allows(origin, fields.first("Host") ?? "", exchange) else {
-                return exchange.refuse(
-                    Refusal(.forbidden, "The origin \(origin) is not on the list of allowed origins."))
-            }
-            exchange.extraFields.append("Access-Control-Allow-Origin", origin)
-            exchange.extraFields.append("Vary", "Origin")
-            if exchange.request.method == "OPTIONS", fields.first("Access-Control-Request-Method") != nil {
-                exchange.extraFields.append("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, DELETE")
-                if let asked = fields.first("Access-Control-Request-Headers") {
-                    exchange.extraFields.append("Access-Control-Allow-Headers", asked)
-                }
-                exchange.extraFields.append("Access-Control-Max-Age", "600")
-            } else {
-                exchange.extraFields.append("Access-Control-Expose-Headers", "ETag, Last-Modified")
-            }
-        }
+        if exchange.objection != nil { return Self.farewell.handle(exchange) }
+        if exchange.request.method == "OPTIONS" { answerPreflight(exchange) }
         routing.handle(exchange)
     }
 
-    private func allows(_ origin: String, _ host: String, _ exchange: HTTPExchange) -> Bool {
-        (try? exchange.shard())?.settings.origins.contains { $0.allows(origin, host: host) } ?? false
+    /// What a browser asks before it sends a request that a form could not: Fetch §3.2.
+    private func answerPreflight(_ exchange: HTTPExchange) {
+        let fields = exchange.request.head.fields
+        guard fields.first("Origin") != nil, fields.first("Access-Control-Request-Method") != nil else { return }
+        exchange.extraFields.append("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, DELETE")
+        if let asked = fields.first("Access-Control-Request-Headers") {
+            exchange.extraFields.append("Access-Control-Allow-Headers", asked)
+        }
+        exchange.extraFields.append("Access-Control-Max-Age", "600")
+    }
+
+    /// Tells a page that may not ask why not.
+    private static let farewell = ws.upgrade { (exchange, request) throws(HTTPRefusal) in
+        let refusal = exchange.objection ?? HTTPRefusal(Refusal(.forbidden, "This page may not ask."))
+        guard let told = Admission(turningDown: request, refusal, try exchange.shard().socketOptions) else {
+            throw refusal
+        }
+        return told
     }
 
     /// Who is asking.
@@ -84,6 +82,30 @@ extension HTTPExchange {
         }
     }
 
+    /// Refuses query parameters that this request makes nothing of, and those that are there twice.
+    ///
+    /// A slip of the pen would otherwise look like a success.
+    func takesOnly(_ names: [String]) throws(HTTPRefusal) {
+        for (place, parameter) in request.query.enumerated() {
+            let name = parameter.name
+            guard names.contains(name) || name == "token" else {
+                throw HTTPRefusal(Refusal(.badRequest, Self.advice(on: name, names)))
+            }
+            guard !request.query[..<place].contains(where: { $0.name == name }) else {
+                throw HTTPRefusal(Refusal(.badRequest, "\(name): given twice."))
+            }
+        }
+    }
+
+    private static func advice(on name: String, _ names: [String]) -> String {
+        let shown = name.prefix(100)
+        if let nearest = ConfigurationKeys.nearest(to: name, among: names) {
+            return "There is no query parameter \"\(shown)\": did you mean \"\(nearest)\"?"
+        }
+        let known = names.isEmpty ? "none" : names.joined(separator: ", ")
+        return "There is no query parameter \"\(shown)\" here; there is \(known)."
+    }
+
     /// A query parameter that is on or off; there without a value it is on.
     func flag(_ name: String) throws(HTTPRefusal) -> Bool? {
         switch request.parameter(name) {
@@ -94,6 +116,18 @@ extension HTTPExchange {
             throw HTTPRefusal(Refusal(.badRequest, "\(name): expected true or false, found \"\(other)\"."))
         }
     }
+
+    /// The time to live that the query gives, in milliseconds.
+    func timeToLive() throws(HTTPRefusal) -> Int64? {
+        guard let text = request.parameter("ttl") else { return nil }
+        guard let seconds = Double(text) else {
+            throw HTTPRefusal(Refusal(.badRequest, "ttl: expected seconds, found \"\(text)\"."))
+        }
+        do throws(Refusal) { return try Content.timeToLive(seconds: seconds) } catch { throw HTTPRefusal(error) }
+    }
+
+    /// The parameters of ``subscribeOptions()``.
+    static let subscribeParameters = ["since", "snapshot", "slow"]
 
     /// How the query wants to subscribe.
     func subscribeOptions() throws(HTTPRefusal) -> SubscribeOptions {

@@ -19,6 +19,18 @@ extension WebSocketOptions {
         maximumUnsentAge = settings.limits.pendingAge?.nanoseconds
         pingInterval = settings.keepalive.interval?.nanoseconds
         pingTimeout = settings.keepalive.timeout.nanoseconds
+        setCompression(settings)
+    }
+
+    /// The same for sockets whose messages hold payloads within JSON, where the limit is the payload's.
+    ///
+    /// Base64 takes four bytes for three, and an escaped character of text two for one as a rule.
+    init(objects settings: Settings) {
+        self.init(settings)
+        maximumMessage = 2 * settings.limits.message + 64 * 1024
+    }
+
+    private mutating func setCompression(_ settings: Settings) {
         guard settings.compression.enabled else { return }
         var compression = CompressionOptions()
         compression.level = settings.compression.level
@@ -32,6 +44,7 @@ extension HTTPSettings {
     package init(_ settings: Settings) {
         self.init()
         headTimeout = settings.limits.handshakeTimeout.nanoseconds
+        idleTimeout = settings.limits.idleTimeout.nanoseconds
         maximumHead = settings.limits.requestHead
         maximumUnsent = settings.limits.pending
         maximumUnsentAge = settings.limits.pendingAge?.nanoseconds

@@ -16,9 +16,13 @@ package final class Shard {
         didSet {
             anonymous = Permissions(anonymous: settings)
             socketOptions = WebSocketConnection.Options(WebSocketOptions(settings))
+            objectOptions = WebSocketConnection.Options(WebSocketOptions(objects: settings))
             rules = HistoryRules(settings)
+            settingsVersion += 1
         }
     }
+    /// How often ``settings`` was replaced, for those who keep what they made of it.
+    private(set) var settingsVersion = 0
     private(set) var rules: HistoryRules
     package var isDraining = false {
         didSet { if isDraining { handOver() } }
@@ -31,6 +35,8 @@ package final class Shard {
     package var stopActions: [() -> Void] = []
     package private(set) var anonymous: Permissions
     package private(set) var socketOptions: WebSocketConnection.Options
+    /// Of sockets whose messages hold payloads within JSON.
+    private(set) var objectOptions: WebSocketConnection.Options
     /// By their kinds.
     var companions: [ObjectIdentifier: AnyObject] = [:]
     private var parked: [UInt64: ([UInt8]?) -> Void] = [:]
@@ -71,6 +77,7 @@ package final class Shard {
         self.settings = settings
         anonymous = Permissions(anonymous: settings)
         socketOptions = WebSocketConnection.Options(WebSocketOptions(settings))
+        objectOptions = WebSocketConnection.Options(WebSocketOptions(objects: settings))
         rules = HistoryRules(settings)
         self.counters = counters
         index = reactor.index

@@ -15,6 +15,9 @@ package final class ShardCounters: Sendable {
     package let errors = Counter()
     /// Frames whose commands took more than one turn.
     package let heldFrames = Counter()
+    /// Requests of pages that may not ask, and those for a name that the broker does not answer to.
+    package let refusedOrigins = Counter()
+    package let refusedHosts = Counter()
     /// Live messages handed to connections, and retained values sent in snapshots.
     package let delivered = Counter()
     package let snapshots = Counter()

@@ -138,12 +138,14 @@ package final class Figures: Sendable {
             sum { $0.dropped.current })
         text.add("broker_gaps_total", .counter, "Gaps announced to subscribers.", sum { $0.gaps.current })
         text.add(
-            "broker_refusals_total", .counter, "Commands refused, by the limit or rule.",
+            "broker_refusals_total", .counter, "Commands and requests refused, by the limit or rule.",
             [
                 ("{reason=\"rate\"}", sum { $0.rateLimited.current }),
                 ("{reason=\"subscriptions\"}", sum { $0.subscriptionLimit.current }),
                 ("{reason=\"publish\"}", sum { $0.refusedPublishes.current }),
                 ("{reason=\"command\"}", sum { $0.errors.current }),
+                ("{reason=\"origin\"}", sum { $0.refusedOrigins.current }),
+                ("{reason=\"host\"}", sum { $0.refusedHosts.current }),
             ])
         text.add(
             "broker_frames_over_turns_total", .counter,

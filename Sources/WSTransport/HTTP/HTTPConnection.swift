@@ -89,6 +89,7 @@ package final class HTTPConnection: StreamDriver {
             sentFirstByte = true
             waitForHead(settings.headTimeout)
         }
+        let start = offset
         do throws(HTTPParseError) {
             let rest = unsafe UnsafeRawBufferPointer(rebasing: bytes[offset...])
             guard let (head, count) = try unsafe HTTPHeadParser.parse(rest, maximumHeadSize: settings.maximumHead)
@@ -101,9 +102,17 @@ package final class HTTPConnection: StreamDriver {
             return true
         } catch {
             stream.reactor.counters.badRequests.add(1)
-            fail(HTTPRefusal(status: error.status, message: error.message))
+            unsafe fail(HTTPRefusal(status: error.status, message: error.message), legibleFields(bytes, start))
             return false
         }
+    }
+
+    /// What goes with the answer to a head that cannot be read.
+    private func legibleFields(_ bytes: UnsafeRawBufferPointer, _ offset: Int) -> HTTPFields {
+        guard let inspect = settings.inspect else { return [:] }
+        let rest = unsafe UnsafeRawBufferPointer(rebasing: bytes[offset...].prefix(settings.maximumHead))
+        let fields = unsafe HTTPHeadParser.legibleFields(rest)
+        return inspect(fields, fields.only("Host"), stream).fields
     }
 
     private func begin(_ head: HTTPRequestHead) {
@@ -114,33 +123,41 @@ package final class HTTPConnection: StreamDriver {
         keepsAlive = head.keepsAlive && !Handshake.isUpgrade(head)
         isHead = head.method == "HEAD"
         isOld = head.versionMinor == 0
-        if let refusal { return fail(refusal) }
+        let found = settings.inspect?(head.fields, head.host, stream) ?? Inspection()
+        if let refusal { return fail(refusal, found.fields) }
+        if let unwanted = found.refusal {
+            return makeExchange(head, path: head.path, query: [], found).refuse(unwanted)
+        }
         // RFC 9110 §10.1.1: there is one expectation; a client of HTTP/1.0 has none.
         if let other = head.fields.tokens("Expect").first(where: { $0 != "100-continue" }), !isOld {
-            return fail(HTTPRefusal(status: 417, message: "Nothing here can be expected to do \"\(other)\"."))
+            return fail(
+                HTTPRefusal(status: 417, message: "Nothing here can be expected to do \"\(other)\"."), found.fields)
         }
         guard let path = Self.strip(settings.pathPrefix, from: head.path) else {
-            return makeExchange(head, path: head.path, query: []).refuse(
+            return makeExchange(head, path: head.path, query: [], found).refuse(
                 HTTPRefusal(status: 404, code: "not-found", message: "There is nothing at \(head.path)."))
         }
         guard let query = PercentCoding.decodeQuery(head.query ?? "") else {
-            return makeExchange(head, path: path, query: []).refuse(
+            return makeExchange(head, path: path, query: [], found).refuse(
                 HTTPRefusal(status: 400, message: "The query is not percent-encoded UTF-8."))
         }
-        handler.handle(makeExchange(head, path: path, query: query))
+        handler.handle(makeExchange(head, path: path, query: query, found))
     }
 
-    private func makeExchange(_ head: HTTPRequestHead, path: String, query: [(name: String, value: String)])
-        -> HTTPExchange
-    {
+    private func makeExchange(
+        _ head: HTTPRequestHead, path: String, query: [(name: String, value: String)], _ found: Inspection
+    ) -> HTTPExchange {
         let request = IncomingRequest(head: head, path: path, query: query, peer: stream.peer)
         let made = HTTPExchange(request: request, connection: self)
+        made.extraFields = found.fields
+        made.objection = found.objection
         exchange = made
         return made
     }
 
     private static func strip(_ prefix: String, from path: String) -> String? {
-        if prefix.isEmpty { return path }
+        // The server as a whole has no path.
+        if prefix.isEmpty || path == "*" { return path }
         guard path.utf8.starts(with: prefix.utf8) else { return nil }
         let rest = String(path.utf8.dropFirst(prefix.utf8.count)) ?? ""
         return rest.isEmpty ? "/" : rest.utf8.first == UInt8(ascii: "/") ? rest : nil
@@ -190,9 +207,9 @@ package final class HTTPConnection: StreamDriver {
 
     // MARK: Answers out
 
-    private func fail(_ refusal: HTTPRefusal) {
+    private func fail(_ refusal: HTTPRefusal, _ fields: HTTPFields) {
         keepsAlive = false
-        finishExchange(settings.makeRefusal(refusal), [:])
+        finishExchange(settings.makeRefusal(refusal), fields)
     }
 
     func finishExchange(_ response: OutgoingResponse, _ extraFields: HTTPFields) {
@@ -215,6 +232,7 @@ package final class HTTPConnection: StreamDriver {
     private func head(_ status: Int, _ fields: HTTPFields) -> [UInt8] {
         var bytes = Array("HTTP/1.1 \(status) \(HTTPStatus.reason(status))\r\n".utf8)
         fields.write(to: &bytes)
+        bytes += settings.standardFields
         bytes += Array("Date: \(HTTPDate.format(unixSeconds: WallClock.unixMilliseconds / 1000))\r\n".utf8)
         if !keepsAlive {
             bytes += Array("Connection: close\r\n".utf8)
@@ -308,7 +326,8 @@ package final class HTTPConnection: StreamDriver {
         case .head where !sentFirstByte: stream.finish()
         case .head, .body:
             stream.reactor.counters.requestTimeouts.add(1)
-            fail(HTTPRefusal(status: 408, code: "bad-request", message: "The request did not come in time."))
+            let refusal = HTTPRefusal(status: 408, code: "bad-request", message: "The request did not come in time.")
+            fail(refusal, exchange?.extraFields ?? [:])
         case .answering, .streaming, .done: checkAge()
         }
     }

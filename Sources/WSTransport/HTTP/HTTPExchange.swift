@@ -12,6 +12,8 @@ package final class HTTPExchange {
     package var params: [String] = []
     /// Fields that go with whatever answer is given.
     package var extraFields: HTTPFields = [:]
+    /// Why its handler has to turn it down; `nil`: it has not.
+    package internal(set) var objection: HTTPRefusal?
     private(set) weak var connection: HTTPConnection?
     private var isAnswered = false
     /// Its name, where a task has it.

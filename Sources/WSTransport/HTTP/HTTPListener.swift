@@ -1,3 +1,19 @@
+/// What was found of a request before anything else was done with it.
+package struct Inspection {
+    /// Fields that go with whatever answer is given.
+    package var fields: HTTPFields = [:]
+    /// Why it is turned down; `nil`: it is not.
+    package var refusal: HTTPRefusal?
+    /// Why its handler has to turn it down, in a way of its own; `nil`: it has not.
+    package var objection: HTTPRefusal?
+
+    package init(fields: HTTPFields = [:], refusal: HTTPRefusal? = nil, objection: HTTPRefusal? = nil) {
+        self.fields = fields
+        self.refusal = refusal
+        self.objection = objection
+    }
+}
+
 /// What an HTTP server allows, and how it words its refusals.
 ///
 /// Times in nanoseconds, sizes in bytes.
@@ -5,7 +21,7 @@ package struct HTTPSettings {
     /// From the connection, or a request's first byte, to the end of its head.
     package var headTimeout: Int64 = 10_000_000_000
     /// Between an answer and the next request.
-    package var idleTimeout: Int64 = 60_000_000_000
+    package var idleTimeout: Int64 = 75_000_000_000
     package var maximumHead = 16 * 1024
     /// The most that may be unsent to one connection.
     package var maximumUnsent = 1024 * 1024
@@ -24,6 +40,12 @@ package struct HTTPSettings {
         fields.append("Content-Type", "text/plain; charset=utf-8")
         return OutgoingResponse(status: refusal.status, fields: fields, body: Array((refusal.message + "\n").utf8))
     }
+    /// Lines that every answer has, each with its CRLF.
+    package var standardFields: [UInt8] = []
+    /// Looks at each request before anything else; `nil`: nothing is looked for.
+    ///
+    /// Of a head that cannot be read, what can, and only for the fields of its answer.
+    package var inspect: ((_ fields: HTTPFields, _ host: String?, _ stream: StreamConnection) -> Inspection)?
     /// Asked at the door; a refusal is answered to the first request.
     package var admit: (SocketAddress?) -> HTTPRefusal? = { _ in nil }
     /// Called once for each connection that was admitted, when it is gone; `nil`: nobody wants to know.
@@ -69,6 +91,7 @@ package final class HTTPListener {
         let text = "This port speaks TLS: use https:// or wss://.\n"
         let head = """
             HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n\
+            Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n\
             Content-Length: \(text.utf8.count)\r\nConnection: close\r\n\r\n
             """
         return Array((head + text).utf8)

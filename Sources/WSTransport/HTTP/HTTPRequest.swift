@@ -45,8 +45,9 @@ public final class HTTPRequest: HandlerMessage {
     /// The first field of that name, whatever its case; `nil` where there is none.
     public func firstHeader(_ name: String) -> String? { fields.first(name) }
 
-    /// The value of `Host`; `nil` of a request by HTTP/1.0 without one.
-    public var host: String? { fields.first("Host") }
+    /// Whom it asks: the value of `Host`, or the authority of a target that is a whole URI; `nil` of a request by HTTP/1.0
+    /// without either.
+    public var host: String? { incoming.head.host }
 
     /// The cookies by name, as RFC 6265 §5.4 sends them; of two with one name the first.
     public var cookies: [String: String] {

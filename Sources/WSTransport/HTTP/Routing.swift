@@ -107,6 +107,8 @@ public struct Routing: DirectHandler, ExpressibleByDictionaryLiteral {
         case route(Route, RoutePattern.Match)
         /// The path is known, by these methods.
         case otherMethods([String])
+        /// The server as a whole is asked what it takes.
+        case everything([String])
         case nothing
     }
 
@@ -123,6 +125,7 @@ public struct Routing: DirectHandler, ExpressibleByDictionaryLiteral {
             if route.methods.isEmpty || method.isEmpty || route.methods.contains(method) { return .route(route, rest) }
             for method in route.methods where !allowed.contains(method) { allowed.append(method) }
         }
+        if path == "*", method == "OPTIONS" { return .everything(Set(routes.flatMap(\.methods)).sorted()) }
         return allowed.isEmpty ? .nothing : .otherMethods(allowed)
     }
 
@@ -132,11 +135,15 @@ public struct Routing: DirectHandler, ExpressibleByDictionaryLiteral {
         return pattern.hasPrefix("*.") ? name.hasSuffix(pattern.dropFirst()) : name == pattern
     }
 
+    private static func list(_ methods: [String]) -> String {
+        (methods + (methods.contains("GET") ? ["HEAD"] : []) + ["OPTIONS"]).joined(separator: ", ")
+    }
+
     private static func refusal(_ path: String, _ allowed: [String]) -> HTTPRefusal {
         guard !allowed.isEmpty else {
             return HTTPRefusal(status: 404, code: "not-found", message: "There is nothing at \(path).")
         }
-        let list = (allowed + (allowed.contains("GET") ? ["HEAD"] : []) + ["OPTIONS"]).joined(separator: ", ")
+        let list = list(allowed)
         return HTTPRefusal(
             status: 405, code: "bad-request", message: "\(path) takes \(list) only.", fields: ["Allow": list])
     }
@@ -158,6 +165,10 @@ public struct Routing: DirectHandler, ExpressibleByDictionaryLiteral {
             request.response.statusCode = 204
             request.response.fields.append("Allow", refusal.fields.first("Allow") ?? "")
             return nil
+        case .everything(let methods):
+            request?.response.statusCode = 204
+            request?.response.fields.append("Allow", Self.list(methods))
+            return nil
         case .nothing: throw Self.refusal(path, [])
         }
     }
@@ -165,7 +176,7 @@ public struct Routing: DirectHandler, ExpressibleByDictionaryLiteral {
     package func handle(_ exchange: HTTPExchange) {
         let request = exchange.request
         let path = exchange.value
-        switch find(path, method: request.method, host: request.head.fields.first("Host")) {
+        switch find(path, method: request.method, host: request.head.host) {
         case .route(let route, let match):
             exchange.value = match.value
             exchange.params = match.params
@@ -174,6 +185,8 @@ public struct Routing: DirectHandler, ExpressibleByDictionaryLiteral {
             let refusal = Self.refusal(path, allowed)
             guard request.method == "OPTIONS" else { return exchange.refuse(refusal) }
             exchange.respond(OutgoingResponse(status: 204, fields: ["Allow": refusal.fields.first("Allow") ?? ""]))
+        case .everything(let methods):
+            exchange.respond(OutgoingResponse(status: 204, fields: ["Allow": Self.list(methods)]))
         case .nothing: exchange.refuse(Self.refusal(path, []))
         }
     }

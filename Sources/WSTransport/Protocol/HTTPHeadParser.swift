@@ -75,10 +75,11 @@ package enum HTTPHeadParser {
         let method = lines.text(line.lowerBound..<first)
         let target = lines.text(first + 1..<second)
         let fields = try fields(&lines)
-        let host = try host(fields, versionMinor: versionMinor)
-        let pathStart = try startOfPath(of: target, method: method, host: host)
+        var host = try host(fields, versionMinor: versionMinor)
+        let pathStart = try startOfPath(of: target, method: method, &host)
         return HTTPRequestHead(
-            method: method, target: target, versionMinor: versionMinor, fields: fields, pathStart: pathStart)
+            method: method, target: target, versionMinor: versionMinor, fields: fields, host: host,
+            pathStart: pathStart)
     }
 
     /// §4: `HTTP/1.1 101 Switching Protocols`, whose reason may be absent.
@@ -156,9 +157,9 @@ package enum HTTPHeadParser {
         return rest.isEmpty || (rest.first == UInt8(ascii: ":") && rest.dropFirst().allSatisfy(\.isDigit))
     }
 
-    /// §3.2: a path, a whole URI whose authority is the Host's, or `*` for OPTIONS.
+    /// §3.2: a path, a whole URI whose authority takes the place of the Host's (§3.2.2), or `*` for OPTIONS.
     private static func startOfPath(
-        of target: String, method: String, host: String?
+        of target: String, method: String, _ host: inout String?
     ) throws(HTTPParseError) -> String.Index {
         if target.utf8.first == UInt8(ascii: "/") || (target == "*" && method == "OPTIONS") { return target.startIndex }
         let schemes = ["http://", "https://", "ws://", "wss://"]
@@ -168,10 +169,33 @@ package enum HTTPHeadParser {
         let rest = target.dropFirst(scheme.utf8.count)
         let end = rest.utf8.firstIndex { $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: "?") } ?? rest.endIndex
         let authority = rest[..<end]
-        guard !authority.isEmpty, host == nil || host?.isSameIgnoringCase(authority) == true else {
-            throw .badRequest("target and Host differ")
+        guard !authority.isEmpty, authority.utf8.allSatisfy(\.isHostCharacter), isHostAndPort(authority.utf8[...])
+        else {
+            throw .badRequest("request line: target")
         }
+        host = String(authority)
         return end
+    }
+
+    /// The fields that can be read in the first bytes of a head that is refused or not whole; others are left out.
+    ///
+    /// For what an answer owes those who get it, and for nothing else.
+    package static func legibleFields(_ input: UnsafeRawBufferPointer) -> HTTPFields {
+        var fields: HTTPFields = [:]
+        let bytes = unsafe Array(input)
+        // What the last line would have gone on to say is not known.
+        let lines = bytes.split(separator: .lineFeed, omittingEmptySubsequences: false).dropFirst().dropLast()
+        for line in lines.prefix(maximumFieldCount) {
+            let line = line.last == .carriageReturn ? line.dropLast() : line
+            guard !line.isEmpty else { break }
+            guard let colon = line.firstIndex(of: UInt8(ascii: ":")), colon > line.startIndex,
+                line[..<colon].allSatisfy(\.isTokenCharacter)
+            else { continue }
+            let value = line[(colon + 1)...].trimmingWhitespace()
+            guard value.allSatisfy(\.isFieldCharacter) else { continue }
+            fields.append(text(line[..<colon]), text(value))
+        }
+        return fields
     }
 
     /// UTF-8 as it is; other bytes beyond ASCII, which HTTP leaves open, as Latin-1.

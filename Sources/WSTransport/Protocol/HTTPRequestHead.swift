@@ -14,14 +14,20 @@ package struct HTTPRequestHead: Equatable, Sendable {
     package var versionMinor: Int
     /// The fields.
     package var fields: HTTPFields
+    /// Whom it asks, with a port perhaps: of a target that is a whole URI its authority, whatever `Host` says (§3.2.2).
+    package var host: String?
 
     /// A head of these parts, with path and query taken from `target`.
     package init(method: String, target: String, versionMinor: Int = 1, fields: HTTPFields) {
         self.init(
-            method: method, target: target, versionMinor: versionMinor, fields: fields, pathStart: target.startIndex)
+            method: method, target: target, versionMinor: versionMinor, fields: fields, host: fields.first("Host"),
+            pathStart: target.startIndex)
     }
 
-    init(method: String, target: String, versionMinor: Int, fields: HTTPFields, pathStart: String.Index) {
+    init(
+        method: String, target: String, versionMinor: Int, fields: HTTPFields, host: String?, pathStart: String.Index
+    ) {
+        self.host = host
         self.method = method
         self.target = target
         self.versionMinor = versionMinor

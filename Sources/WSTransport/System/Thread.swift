@@ -47,6 +47,13 @@ package enum Machine {
 
     package static var processIdentifier: Int32 { getpid() }
 
+    /// The name that the system has for it, without a domain as a rule.
+    package static let name: String = {
+        var text = [CChar](repeating: 0, count: 256)
+        guard unsafe gethostname(&text, text.count - 1) == 0 else { return "" }
+        return String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }()
+
     /// Raises the limit of open descriptors as far as it goes and returns it.
     @discardableResult
     package static func raiseDescriptorLimit() -> Int {

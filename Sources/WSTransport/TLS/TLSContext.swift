@@ -76,6 +76,17 @@ public enum TLSTrust: Hashable, Sendable {
         return made
     }
 
+    /// Whether a server's certificate, or one of the others that it has, is for the host `name`.
+    package func isFor(_ name: String) -> Bool {
+        let isMine =
+            if let certificate = unsafe SSL_CTX_get0_certificate(handle) {
+                unsafe X509_check_host(certificate, name, 0, 0, nil) == 1
+            } else {
+                false
+            }
+        return isMine || names?.isFor(name) ?? false
+    }
+
     /// A client's: it verifies the server, and its name.
     ///
     /// - Parameters:
@@ -200,6 +211,8 @@ private final class ServerNames: Sendable {
     private let contexts: [TLSContext]
 
     init(_ contexts: [TLSContext]) { self.contexts = contexts }
+
+    func isFor(_ name: String) -> Bool { contexts.contains { $0.isFor(name) } }
 
     /// Gives `session` the certificate that has the name asked for, if one does.
     static func select(_ session: OpaquePointer?, _ names: UnsafeMutableRawPointer?) -> Int32 {

@@ -5,6 +5,8 @@ package struct Admission {
     /// Must be one of those offered.
     package var subprotocol: String?
     package var options: WebSocketConnection.Options
+    /// Whether it is only opened to be closed with a reason, and so counts as refused.
+    package var isRefusal = false
     /// Makes the session once the 101 is on its way.
     package var open: (WebSocketConnection) -> any WebSocketSession
 
@@ -38,7 +40,8 @@ struct UpgradeHandler: DirectHandler {
                 stream: stream, role: .server, subprotocol: admission.subprotocol ?? "", compression: agreed,
                 options: admission.options)
             stream.driver = socket
-            stream.reactor.counters.upgrades.add(1)
+            let counters = stream.reactor.counters
+            if admission.isRefusal { counters.refusedUpgrades.add(1) } else { counters.upgrades.add(1) }
             socket.begin(admission.open(socket))
             stream.resumeReading()
         } catch {

@@ -36,13 +36,17 @@ struct ConfigurationErrorTests {
 
 extension ConfigurationErrorTests {
     private static let address = "expected an address such as 127.0.0.1:8080, [::1]:8080 or unix:/path, found"
-    private static let origin = "expected same-host, any, or a pattern such as https://*.example.com, found"
+    private static let origin =
+        "expected same-origin, same-host, any, null, or a pattern such as https://*.example.com, found"
+    private static let hosts =
+        "expected auto, any, or a list of names such as [broker.example.com, \"*.lan\"]"
+    private static let host = "expected a name such as broker.example.com or \"*.lan\", without a port"
     private static let filter = "expected a topic filter such as \"sensors/#\", found"
     private static let rootKeys =
         "listen, data_dir, reactors, limits, keepalive, store, retained, history, "
-        + "compression, origins, access, admin, metrics, system_topics, log"
+        + "compression, origins, hosts, access, admin, metrics, system_topics, log"
     private static let limitKeys =
-        "connections, connections_per_address, handshake_timeout, request_head, message, "
+        "connections, connections_per_address, handshake_timeout, idle_timeout, request_head, message, "
         + "topic, topic_levels, subscriptions_per_client, pending, pending_age, publish_rate"
     private static let duration = "expected a duration such as 25s, from 10ms to 7d, found"
     private static let prefix = "expected a path such as /broker, or nothing (\"\"), found"
@@ -245,12 +249,20 @@ extension ConfigurationErrorTests {
     static let lists: [Row] = [
         Row(
             "origins: same-host",
-            "1:10: origins: expected a list, each same-host, any, or a pattern such as https://*.example.com, found \"same-host\""
+            "1:10: origins: expected a list, each same-origin, same-host, any, null, or a pattern such as "
+                + "https://*.example.com, found \"same-host\""
         ),
         Row("origins: [same-host, example.com]", "1:22: origins[1]: \(origin) \"example.com\""),
         Row("origins: [https://a.*.com]", "1:11: origins[0]: \(origin) \"https://a.*.com\""),
         Row("origins: [https://example.com/]", "1:11: origins[0]: \(origin) \"https://example.com/\""),
         Row("origins: [[any]]", "1:11: origins[0]: \(origin) a list"),
+        Row("hosts: example.com", "1:8: hosts: \(hosts), found \"example.com\""),
+        Row("hosts: { a: b }", "1:8: hosts: \(hosts), found a mapping"),
+        Row("hosts: [a, \"b:80\"]", "1:12: hosts[1]: \(host), found \"b:80\""),
+        Row("hosts: [\"a.*.com\"]", "1:9: hosts[0]: \(host), found \"a.*.com\""),
+        Row("hosts: [\"*\"]", "1:9: hosts[0]: \(host), found \"*\""),
+        Row("hosts: [~]", "1:9: hosts[0]: \(host), found nothing"),
+        Row("origins: [~]", "1:11: origins[0]: \(origin) nothing"),
         Row(
             "access: { anonymous: { publish: \"#\" } }",
             "1:33: access.anonymous.publish: expected a list of topic filters ([] for none), found \"#\""),

@@ -40,6 +40,7 @@ struct ConfigurationReaderTests {
           connections: 10000000
           connections_per_address: 7
           handshake_timeout: 250ms
+          idle_timeout: 2m
           request_head: 1024
           message: 256MiB
           topic: 65535
@@ -55,7 +56,8 @@ struct ConfigurationReaderTests {
           - { filter: "chat/#", messages: 1000, age: 24h, bytes: 64MiB }
           - { filter: "+/log", age: 10m, messages: unlimited }
         compression: { enabled: true, level: 9, minimum: 2KiB }
-        origins: [any, same-host, "HTTPS://*.Example.com:8443", "http://[::1]:80"]
+        hosts: [Broker.Example.com, "*.lan", "[::1]", 10.0.0.1]
+        origins: [any, same-host, same-origin, null, "HTTPS://*.Example.com:8443", "http://[::1]:80"]
         access:
           anonymous: { publish: [], subscribe: ["a/+", 'b/#'] }
           anonymous_anywhere: true
@@ -90,6 +92,7 @@ struct ConfigurationReaderTests {
         expected.limits.connections = 10_000_000
         expected.limits.connectionsPerAddress = 7
         expected.limits.handshakeTimeout = .milliseconds(250)
+        expected.limits.idleTimeout = .seconds(120)
         expected.limits.requestHead = 1024
         expected.limits.message = 256 << 20
         expected.limits.topic = 65_535
@@ -110,9 +113,11 @@ struct ConfigurationReaderTests {
         expected.compression.enabled = true
         expected.compression.level = 9
         expected.compression.minimum = 2048
-        expected.origins = ["any", "same-host", "https://*.example.com:8443", "http://[::1]"].compactMap {
-            OriginRule($0)
-        }
+        expected.hosts = .known(["broker.example.com", "*.lan", "[::1]", "10.0.0.1"].compactMap { HostPattern($0) })
+        expected.origins = ["any", "same-host", "same-origin", "null", "https://*.example.com:8443", "http://[::1]"]
+            .compactMap {
+                OriginRule($0)
+            }
         expected.access.anonymous.publish = []
         expected.access.anonymous.subscribe = ["a/+", "b/#"]
         expected.access.anonymousAnywhere = true

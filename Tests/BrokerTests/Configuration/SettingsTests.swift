@@ -40,6 +40,20 @@ struct SettingsTests {
         ("same-host", "null", "null", false), ("same-host", "https://a.com.evil.example", "a.com", false),
         ("same-host", "https://a.com/", "a.com", false), ("same-host", "https://a.com@b.com", "a.com", false),
         ("same-host", "https://a.com", "", false), ("same-host", "", "", false),
+        ("same-host", "http://localhost:3000", "127.0.0.1:8080", true),
+        ("same-host", "http://localhost", "a.com", false),
+        ("same-origin", "http://a.com", "a.com", true), ("same-origin", "http://A.com:8080", "a.COM:8080", true),
+        ("same-origin", "http://a.com", "a.com:80", true), ("same-origin", "http://a.com", "a.com:8080", false),
+        ("same-origin", "https://a.com", "a.com", true), ("same-origin", "https://a.com", "a.com:80", false),
+        ("same-origin", "https://a.com:8443", "a.com:8443", true), ("same-origin", "ftp://a.com", "a.com", false),
+        ("same-origin", "http://b.com", "a.com", false), ("same-origin", "null", "a.com", false),
+        ("same-origin", "http://localhost:5173", "127.0.0.1:8080", true),
+        ("same-origin", "http://[::1]", "localhost", true),
+        ("same-origin", "https://x.localhost", "127.3.2.1", true),
+        ("same-origin", "http://127.0.0.1.a.com", "localhost", false),
+        ("same-origin", "http://localhost:3000", "a.com", false), ("same-origin", "http://127.1", "localhost", false),
+        ("same-origin", "http://xlocalhost", "localhost", false), ("null", "null", "a.com", true),
+        ("null", "file://", "a.com", true), ("null", "http://a.com", "a.com", false),
         ("https://a.com", "https://a.com", "x", true), ("https://a.com", "https://a.com:443", "x", true),
         ("https://a.com:443", "https://A.com", "x", true), ("https://a.com", "http://a.com", "x", false),
         ("https://a.com", "https://a.com:444", "x", false), ("https://a.com", "https://b.a.com", "x", false),
@@ -51,7 +65,7 @@ struct SettingsTests {
     ])
     func decidesOnOrigin(rule: String, origin: String, host: String, isAllowed: Bool) throws {
         let rule = try #require(OriginRule(rule))
-        #expect(rule.allows(origin, host: host) == isAllowed)
+        #expect(rule.allows(origin, host: host, isSecure: false) == isAllowed)
         #expect(OriginRule(rule.description) == rule)
     }
 

@@ -10,6 +10,8 @@ struct HeadVector: Decodable, Sendable, CustomTestStringConvertible {
     let line: String?
     /// `Name=value`, where it is looked at.
     let fields: [String]?
+    /// Whom it asks, where it is looked at.
+    let host: String?
     let error: String?
 
     var testDescription: String { name }
@@ -40,6 +42,7 @@ struct HTTPHeadParserTests {
     @Test(arguments: vectors)
     func reads(_ vector: HeadVector) throws {
         #expect(read(Array(vector.head.utf8)) == (vector.error ?? vector.line))
+        if let host = vector.host { #expect(try head(vector.head).host == host) }
         guard let fields = vector.fields else { return }
         #expect(try head(vector.head).fields.map { "\($0.name)=\($0.value)" } == fields)
     }
@@ -70,6 +73,16 @@ struct HTTPHeadParserTests {
         #expect(read([], maximumHeadSize: 0) == "targetTooLong")
         #expect(read(Array("GET / HTTP/1.1\r".utf8), maximumHeadSize: 15) == "targetTooLong")
         #expect(read(Array("GET / HTTP/1.1\r\n".utf8), maximumHeadSize: 16) == "headTooLarge")
+    }
+
+    /// A head that is refused, or not whole, and what can be read of its fields.
+    @Test(arguments: [
+        ("GET / HTTP/9.9\r\nA: 1\r\nbad\r\nB\t: 2\r\nC:  3 \r\nD: 4", ["A=1", "C=3"]), ("GET /aaaa", []), ("", []),
+        ("GET / HTTP/1.1\nA: 1\n\nB: 2\r\n", ["A=1"]), ("A: 1\r\n: 2\r\nB: \u{1}\r\nC:\r\n\r\n", ["C="]),
+    ])
+    func findsLegibleFields(text: String, fields: [String]) {
+        let found = Array(text.utf8).withUnsafeBytes { HTTPHeadParser.legibleFields($0) }
+        #expect(found.map { "\($0.name)=\($0.value)" } == fields)
     }
 
     @Test func refusesTooManyFieldsOnly() {

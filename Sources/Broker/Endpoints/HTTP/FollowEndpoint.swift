@@ -6,6 +6,7 @@ struct FollowEndpoint {
     let isAdministrative: Bool
 
     func follow(_ exchange: HTTPExchange) throws(HTTPRefusal) {
+        try exchange.takesOnly(["poll"] + HTTPExchange.subscribeParameters)
         if shard.isDraining { throw HTTPRefusal(Refusal(.unavailable, "The broker is shutting down.")) }
         let identity = try FrontDoor.identity(of: exchange, on: shard, isAdministrative: isAdministrative)
         let filter = try exchange.filter(shard.settings.topicLimits)
@@ -20,7 +21,9 @@ struct FollowEndpoint {
             options.since = try HTTPExchange.resumePoint(last, named: "Last-Event-ID")
         }
         let isPoll = try exchange.flag("poll") ?? false
-        if isPoll, options.since == nil { options.wantsSnapshot = true }
+        guard !isPoll || options.hasBeginning else {
+            throw HTTPRefusal(Refusal(.badRequest, "snapshot: a poll without retained values has to say since when."))
+        }
         let type = hasEvents ? "text/event-stream" : "application/x-ndjson"
         guard
             let stream = exchange.startStream([

@@ -50,9 +50,9 @@ final class HealthEndpoint {
         if let failure { writer.member("reason", failure) }
         if let aside = shard.movedAside { writer.member("warning", "a damaged store was moved aside to \(aside)") }
         writer.endObject()
+        var fields: HTTPFields = ["Content-Type": "application/json", "Cache-Control": "no-store"]
+        if failure != nil { fields.append("Retry-After", "1") }
         exchange.respond(
-            OutgoingResponse(
-                status: failure == nil ? 200 : 503,
-                fields: ["Content-Type": "application/json", "Cache-Control": "no-store"], body: writer.bytes + [10]))
+            OutgoingResponse(status: failure == nil ? 200 : 503, fields: fields, body: writer.bytes + [10]))
     }
 }

@@ -31,7 +31,7 @@ enum Page {
     private static func file(_ type: String, _ text: String) -> OutgoingResponse {
         OutgoingResponse(
             status: 200,
-            fields: ["Content-Type": type, "Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"],
+            fields: ["Content-Type": type, "Cache-Control": "no-cache"],
             body: Array(text.utf8))
     }
 

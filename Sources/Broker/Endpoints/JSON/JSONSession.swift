@@ -171,6 +171,10 @@ final class JSONSession: ClientSocket {
     }
 
     private func publish(_ draft: consuming Draft, _ id: [UInt8]?) throws(Refusal) {
+        let most = shard.settings.limits.message
+        guard draft.payload.count <= most else {
+            throw Refusal(.tooLarge, "data: the payload is longer than the limit of \(most) bytes.")
+        }
         try shard.checkPublish(client, to: draft.topic)
         draft.origin = client.id
         draft.completion = { [weak self] result in

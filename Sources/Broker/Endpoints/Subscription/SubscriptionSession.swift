@@ -2,6 +2,8 @@ internal import WSTransport
 
 /// A subscription socket: messages of one filter as JSON objects, read only.
 final class SubscriptionSession: ClientSocket {
+    static let subprotocol = "broker.subscription.v1"
+
     init(
         shard: Shard, socket: WebSocketConnection, client: Client, filter: TopicFilter, options: SubscribeOptions
     ) {

@@ -1,7 +1,9 @@
 internal import WSTransport
 
 /// A topic socket: frames in are published, messages out are the frames that were published.
-final class TopicSession: ClientSocket {
+class TopicSession: ClientSocket {
+    static let subprotocol = "broker.topic.v1"
+
     struct Options {
         /// What is sent here is retained.
         var isRetaining = false
@@ -24,7 +26,7 @@ final class TopicSession: ClientSocket {
         }
     }
 
-    override func received(_ opcode: Opcode, _ payload: Span<UInt8>) {
+    final override func received(_ opcode: Opcode, _ payload: Span<UInt8>) {
         do throws(Refusal) {
             try shard.checkPublish(client, to: topic)
         } catch {
@@ -35,7 +37,7 @@ final class TopicSession: ClientSocket {
     }
 
     /// In one piece: what is put together step by step is copied on its way out.
-    private func draft(_ opcode: Opcode, _ payload: Span<UInt8>) -> Draft {
+    func draft(_ opcode: Opcode, _ payload: Span<UInt8>) -> Draft {
         Draft(
             topic: topic, payload: Array(copying: payload), kind: opcode == .text ? .text : .binary,
             isRetained: isRetaining, acknowledgement: isRetaining ? .stored : .routed, origin: client.id,
@@ -50,16 +52,37 @@ final class TopicSession: ClientSocket {
         }
     }
 
-    override func sendSnapshot(_ message: Message) { socket.send(message.opcode, message.payload) }
+    final override func sendSnapshot(_ message: Message) { socket.send(message.opcode, message.payload) }
 
     /// A frame that nobody published has no place here.
-    override func sendLive(_ filter: TopicFilter, seq: UInt64) {}
+    final override func sendLive(_ filter: TopicFilter, seq: UInt64) {}
 
     /// Nor has a notice, so who falls too far behind is told by the close code.
     ///
     /// What was lost before it came back is not told: it gets the retained value instead, if that is newer.
-    override func sendGap(_ filter: TopicFilter, _ gap: Gap, isResuming: Bool) {
+    final override func sendGap(_ filter: TopicFilter, _ gap: Gap, isResuming: Bool) {
         if !isResuming { closeSlow("messages were lost") }
+    }
+}
+
+/// A topic socket whose messages live for a time only.
+///
+/// A class of its own, as the others need not have the room for it.
+final class ExpiringTopicSession: TopicSession {
+    /// In milliseconds.
+    private let timeToLive: Int64
+
+    init(
+        shard: Shard, socket: WebSocketConnection, client: Client, topic: Topic, options: Options, timeToLive: Int64
+    ) {
+        self.timeToLive = timeToLive
+        super.init(shard: shard, socket: socket, client: client, topic: topic, options: options)
+    }
+
+    override func draft(_ opcode: Opcode, _ payload: Span<UInt8>) -> Draft {
+        var draft = super.draft(opcode, payload)
+        draft.timeToLive = timeToLive
+        return draft
     }
 }
 

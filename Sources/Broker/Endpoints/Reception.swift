@@ -1,0 +1,130 @@
+internal import WSTransport
+
+/// What is looked at of every request of a listener before anything else: the name it asks for, and the page it comes from.
+///
+/// A page of an attacker whose DNS leads to this machine asks for a name of the attacker's, and is of the same origin as
+/// what answers: so only names that lead to nobody else, and those that the administrator lists, are answered to.
+/// Runs on one reactor.
+final class Reception {
+    private unowned let shard: Shard
+    private let address: ListenAddress
+    private let isSecure: Bool
+    /// Whether the listener's certificate is for a name.
+    private let isCertified: (String) -> Bool
+    private let journal: Journal
+    /// The settings by which what follows was decided.
+    private var version = -1
+    /// What was answered to last, whoever asked.
+    private var knownHost: String?
+    private var knownOrigin: (origin: String, host: String?, fields: HTTPFields)?
+
+    /// - Parameters:
+    ///   - isSecure: whether the listener has TLS.
+    ///   - isCertified: whether its certificate is for a name.
+    init(
+        shard: Shard, address: ListenAddress, isSecure: Bool, journal: Journal,
+        isCertified: @escaping (String) -> Bool
+    ) {
+        self.shard = shard
+        self.address = address
+        self.isSecure = isSecure
+        self.journal = journal
+        self.isCertified = isCertified
+    }
+
+    /// Fields of every answer.
+    static let standardFields = Array(
+        """
+        X-Content-Type-Options: nosniff\r\nCross-Origin-Resource-Policy: same-origin\r\nVary: Origin\r\n
+        """.utf8)
+
+    /// What goes with the answer, and what speaks against the request.
+    ///
+    /// - Parameters:
+    ///   - fields: of the request, as far as they can be read.
+    ///   - host: that it asks for; `nil`: it does not say.
+    func inspect(_ fields: HTTPFields, host: String?, stream: StreamConnection) -> Inspection {
+        if version != shard.settingsVersion {
+            (version, knownHost, knownOrigin) = (shard.settingsVersion, nil, nil)
+        }
+        if let refusal = refusal(of: host, stream) { return Inspection(refusal: refusal) }
+        guard let origin = fields.first("Origin") else { return Inspection() }
+        if let known = knownOrigin, known.origin == origin, known.host == host {
+            return Inspection(fields: known.fields)
+        }
+        guard fields.count(of: "Origin") == 1 else {
+            return Inspection(refusal: HTTPRefusal(Refusal(.badRequest, "There is more than one Origin.")))
+        }
+        let rules = shard.settings.origins.filter { $0.allows(origin, host: host ?? "", isSecure: isSecure) }
+        guard !rules.isEmpty else { return objection(to: origin, host: host, fields) }
+        var answered: HTTPFields = [
+            "Access-Control-Allow-Origin": origin,
+            "Access-Control-Expose-Headers": "ETag, Last-Modified, Retry-After",
+        ]
+        // A list that lets in whole crowds does not mean that each of their pages acts with its reader's credentials.
+        if rules.contains(where: \.isExact) { answered.append("Access-Control-Allow-Credentials", "true") }
+        knownOrigin = (origin, host, answered)
+        return Inspection(fields: answered)
+    }
+
+    // MARK: Pages
+
+    private func objection(to origin: String, host: String?, _ fields: HTTPFields) -> Inspection {
+        shard.counters.refusedOrigins.add(1)
+        journal.tell(
+            .warning, "a page may not ask this broker: its origin is not among origins", once: "origin \(origin)",
+            [("origin", origin), ("host", host ?? "")])
+        let sentence = "The origin \(origin) may not ask \(host ?? "this broker"): add it to origins."
+        // A page learns nothing of a refused handshake: its handler tells it by a CLOSE, which is short.
+        guard !fields.hasToken("websocket", in: "Upgrade") else {
+            return Inspection(objection: HTTPRefusal(Refusal(.forbidden, sentence)))
+        }
+        let advice = " A proxy in between has to pass the Host field on as it came."
+        return Inspection(refusal: HTTPRefusal(Refusal(.forbidden, sentence + advice)))
+    }
+
+    // MARK: Names
+
+    private func refusal(of host: String?, _ stream: StreamConnection) -> HTTPRefusal? {
+        if let host, host == knownHost { return nil }
+        guard case .known(let listed) = shard.settings.hosts, case .internet = address else { return nil }
+        guard let host, !host.isEmpty else {
+            // A script by HTTP/1.0; a browser always names a host.
+            return address.isLoopback ? nil : refuse("", "The request names no host, and this broker answers to names.")
+        }
+        guard let name = HostAndPort(host)?.withoutRoot else {
+            return refuse(host, "\(host) is no name of a host.")
+        }
+        if name.isLoopback && (address.isLoopback || !name.isAddress)
+            || listed.contains(where: { $0.matches(name.host) })
+        {
+            knownHost = host
+            return nil
+        }
+        if isOwn(name, stream) { return nil }
+        return refuse(host, "This broker does not answer to the name \(name.host): add it to hosts.")
+    }
+
+    private func refuse(_ host: String, _ message: String) -> HTTPRefusal {
+        shard.counters.refusedHosts.add(1)
+        journal.tell(
+            .warning, "a request asked for a name that this broker does not answer to: it is not among hosts",
+            once: "host \(host)", [("host", host)])
+        return HTTPRefusal(status: 421, code: ErrorCode.forbidden.rawValue, message: message)
+    }
+
+    private func isOwn(_ name: HostAndPort, _ stream: StreamConnection) -> Bool {
+        if name.isAddress {
+            let literal = name.host.hasPrefix("[") ? String(name.host.dropFirst().dropLast()) : name.host
+            guard let asked = SocketAddress(host: literal, port: 0), let own = stream.localAddress else { return false }
+            return asked.host.withoutMapping == own.host.withoutMapping
+        }
+        if isSecure { return isCertified(name.host) }
+        return !address.isLoopback && name.host == Machine.name.lowercased()
+    }
+}
+
+extension String {
+    /// An IPv4 address that a socket for both families shows as one of IPv6 (RFC 4291 §2.5.5.2), as it is written by itself.
+    fileprivate var withoutMapping: String { hasPrefix("::ffff:") && contains(".") ? String(dropFirst(7)) : self }
+}

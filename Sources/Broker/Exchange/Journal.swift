@@ -1,0 +1,53 @@
+internal import Synchronization
+
+/// What an administrator should read, from threads that must not wait for a log: kept until the log's own thread takes it.
+///
+/// Any thread. Each matter is told once, and there are at most ``maximumMatters`` of them: what a stranger can bring about
+/// as often as it likes fills neither memory nor log. Counters tell how often.
+package final class Journal: Sendable {
+    /// One line of the log.
+    package struct Entry: Sendable {
+        package let level: Settings.Log.Level
+        package let message: String
+        package let metadata: [(name: String, value: String)]
+    }
+
+    private struct State {
+        var entries: [Entry] = []
+        var matters: Set<String> = []
+    }
+
+    /// How many matters are told of, and how many bytes of a name from outside.
+    private static let maximumMatters = 100
+    private static let maximumName = 200
+    private let state = Mutex(State())
+
+    package init() {}
+
+    /// Tells of a matter the first time it comes up.
+    ///
+    /// - Parameter matter: the message is told once for each of these.
+    package func tell(
+        _ level: Settings.Log.Level, _ message: String, once matter: String, _ metadata: [(name: String, value: String)]
+    ) {
+        let matter = String(matter.prefix(Self.maximumName))
+        state.withLock { state in
+            guard state.matters.count <= Self.maximumMatters, state.matters.insert(matter).inserted else { return }
+            guard state.matters.count <= Self.maximumMatters else {
+                let message = "more was refused than is told one by one; the metrics count it"
+                return state.entries.append(Entry(level: level, message: message, metadata: []))
+            }
+            let metadata = metadata.map { (name: $0.name, value: String($0.value.prefix(Self.maximumName))) }
+            state.entries.append(Entry(level: level, message: message, metadata: metadata))
+        }
+    }
+
+    /// What has come up since it was asked last.
+    package func take() -> [Entry] {
+        state.withLock { state in
+            let entries = state.entries
+            state.entries = []
+            return entries
+        }
+    }
+}
