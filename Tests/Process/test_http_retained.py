@@ -48,6 +48,72 @@ def test_a_value_that_is_known_is_not_sent_again(broker):
     assert broker.http("GET", "/t/value", headers={"If-Modified-Since": modified}).status == 304
 
 
+def test_a_date_alone_never_hides_a_newer_value(broker):
+    """A second has room for several values, and all of them have its date."""
+    for number in range(100):
+        broker.publish("value", str(number), "retain")
+        shown = broker.retained("value")
+        assert shown.body == str(number).encode()
+        assert broker.http("GET", "/t/value", headers={"If-Modified-Since": shown.headers["Last-Modified"]}).body in (b"", shown.body)
+        broker.publish("value", f"{number} again", "retain")
+        again = broker.http("GET", "/t/value", headers={"If-Modified-Since": shown.headers["Last-Modified"]})
+        assert (again.status, again.body) == (200, f"{number} again".encode())
+
+
+OLD = "Thu, 01 Jan 2015 00:00:00 GMT"
+
+
+@pytest.mark.parametrize("fields, status", [
+    ({"If-Unmodified-Since": OLD}, 412), ({"If-Match": ""}, 412), ({"If-Match": 'W/"{seq}"'}, 412), ({"If-Match": '"seven"'}, 412),
+    ({"If-Match": '"{seq}"', "If-Unmodified-Since": OLD}, None), ({"If-Match": '"7777", "{seq}"'}, None),
+    ({"If-Unmodified-Since": "yesterday"}, 400), ({"If-Match": "{seq}"}, 400), ({"If-Match": '"'}, 400), ({"If-None-Match": "*"}, 412),
+    ({"If-None-Match": "seven"}, 400), ({"If-None-Match": '"{seq}"'}, 400), ({"If-Match": "*", "If-None-Match": "*"}, 400),
+    ({"If-Modified-Since": OLD}, None), ({"If-Unmodified-Since": "{later}"}, None),
+], ids=lambda value: " ".join(value) if isinstance(value, dict) else None)
+def test_a_write_that_is_conditional_is_never_just_done(broker, fields, status):
+    """RFC 9110 §13: a condition that is not understood, or does not hold, keeps the value as it is."""
+    for method in ("PUT", "POST", "DELETE"):
+        seq = broker.publish("value", "kept", "retain")["seq"]
+        later = email.utils.formatdate(time.time() + 60, usegmt=True)
+        headers = {name: value.format(seq=seq, later=later) for name, value in fields.items()}
+        path, body = ("/t/value", None) if method == "DELETE" else ("/t/value?retain", "new")
+        answer = broker.http(method, path, body=body, headers=headers)
+        assert answer.status == (status or (204 if method == "DELETE" else 200)), answer
+        assert (broker.retained("value").body == b"kept") is (status is not None)
+
+
+@pytest.mark.parametrize("method, fields, status", [
+    ("PUT", {"If-Unmodified-Since": OLD}, 200), ("DELETE", {"If-Unmodified-Since": OLD}, 404), ("DELETE", {"If-None-Match": "*"}, 404),
+    ("PUT", {"If-None-Match": "*"}, 200), ("GET", {"If-Match": "*"}, 404),
+])
+def test_conditions_where_nothing_is(broker, method, fields, status):
+    path = "/t/none?retain" if method == "PUT" else "/t/none"
+    assert broker.http(method, path, body="x" if method == "PUT" else None, headers=fields).status == status
+
+
+@pytest.mark.parametrize("fields, status", [
+    ({"If-Match": '"7777"'}, 412), ({"If-Match": '"{seq}"'}, 200), ({"If-Match": "*"}, 200), ({"If-Match": ""}, 412), ({"If-Unmodified-Since": OLD}, 412),
+    ({"If-Unmodified-Since": "{later}"}, 200), ({"If-Match": '"{seq}"', "If-Modified-Since": "{later}"}, 304), ({"If-None-Match": ""}, 200),
+    ({"If-Modified-Since": "yesterday"}, 200), ({"If-Modified-Since": OLD}, 200),
+])
+def test_a_conditional_read(broker, fields, status):
+    seq = broker.publish("value", "kept", "retain")["seq"]
+    later = email.utils.formatdate(time.time() + 60, usegmt=True)
+    headers = {name: value.format(seq=seq, later=later) for name, value in fields.items()}
+    answer = broker.http("GET", "/t/value", headers=headers)
+    assert answer.status == status and (answer.body == b"kept") is (status == 200)
+
+
+@pytest.mark.parametrize("form", ["%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"], ids=["fixed", "RFC 850", "asctime"])
+def test_all_forms_of_a_date_are_read(broker, form):
+    """RFC 9110 §5.6.7 wants all three understood."""
+    broker.publish("value", "kept", "retain")
+    later = time.strftime(form, time.gmtime(time.time() + 60))
+    assert broker.http("GET", "/t/value", headers={"If-Modified-Since": later}).status == 304
+    earlier = time.strftime(form, time.gmtime(time.time() - 60))
+    assert broker.http("GET", "/t/value", headers={"If-Modified-Since": earlier}).status == 200
+
+
 def test_a_new_value_replaces_the_old_and_its_tag(broker):
     first, second = broker.publish("value", "1", "retain"), broker.publish("value", "2", "retain")
     assert second["seq"] > first["seq"]
@@ -105,10 +171,10 @@ def test_if_match_replaces_only_what_was_seen(broker):
     assert broker.http("PUT", "/t/none?retain", body="x", headers={"If-Match": f'"{second}"'}).status == 412
 
 
-@pytest.mark.parametrize("value", ["seven", '"seven"', '"', '"99999999999999999999999"'])
-def test_a_match_that_is_no_seq_cannot_succeed(broker, value):
+@pytest.mark.parametrize("value, status", [("seven", 400), ('"seven"', 412), ('"', 400), ('"99999999999999999999999"', 412), ('""', 412)])
+def test_a_match_that_is_no_seq_cannot_succeed(broker, value, status):
     broker.publish("value", "1", "retain")
-    assert broker.http("PUT", "/t/value?retain", body="2", headers={"If-Match": value}).status in (400, 412)
+    assert broker.http("PUT", "/t/value?retain", body="2", headers={"If-Match": value}).status == status
     assert broker.retained("value").body == b"1"
 
 

@@ -22,16 +22,29 @@ enum Content {
         return max(1, Int64((seconds * 1000).rounded()))
     }
 
+    /// A content type without its parameters, in small letters.
+    private static func essence(_ type: String) -> String {
+        type.prefix { $0 != ";" }.lowercased().filter { $0 != " " }
+    }
+
+    /// The content type that a request's field gives its body; `nil`: none.
+    ///
+    /// What `curl -d` says of every body, and HTML of a form's, is no type: nobody publishes a form.
+    static func stated(_ type: String?) -> String? {
+        guard let type, essence(type) != "application/x-www-form-urlencoded" else { return nil }
+        return type
+    }
+
     /// The kind of a body that came by HTTP.
     ///
     /// Text where the type says so or is not given, and the bytes are UTF-8; a JSON type with one JSON value is JSON.
     static func kind(of body: [UInt8], type: String?) -> Message.Kind {
-        let essence = type.map { $0.prefix { $0 != ";" }.lowercased().filter { $0 != " " } } ?? ""
+        let essence = type.map(essence) ?? ""
         let isJSON = essence.hasSuffix("/json") || essence.hasSuffix("+json")
         if isJSON, !body.isEmpty, JSONScanner.validate(body.span) { return .json }
         let isText =
             isJSON || essence.isEmpty || essence.hasPrefix("text/") || essence.hasSuffix("/xml")
-            || essence.hasSuffix("+xml") || essence == "application/x-www-form-urlencoded"
+            || essence.hasSuffix("+xml")
         guard isText else { return .binary }
         return String(validating: body, as: UTF8.self) != nil ? .text : .binary
     }

@@ -29,6 +29,35 @@ package enum HTTPDate {
         return format(unixSeconds: seconds) == text ? seconds : nil
     }
 
+    /// The Unix seconds that `text` stands for in any of the three forms that HTTP has had (RFC 9110 §5.6.7).
+    ///
+    /// - Parameter now: in Unix seconds, by which a year of two digits is the last one with these that is not more than
+    ///   50 years ahead.
+    package static func parseAny(_ text: String, now: Int64) -> Int64? {
+        if let seconds = parse(text) { return seconds }
+        let parts = text.split(separator: " ")
+        // Sun Nov  6 08:49:37 1994
+        if parts.count == 5, text.utf8.count == 24, parts[0].utf8.count == 3 {
+            let day = parts[2].utf8.count == 1 ? "0\(parts[2])" : String(parts[2])
+            let space = text.utf8.dropFirst(8).first
+            guard parts[2].utf8.count == 2 || space == 0x20, !parts[2].hasPrefix("0") else { return nil }
+            return parse("\(parts[0]), \(day) \(parts[1]) \(parts[4]) \(parts[3]) GMT")
+        }
+        // Sunday, 06-Nov-94 08:49:37 GMT
+        let date = parts.count == 4 ? parts[1].split(separator: "-", omittingEmptySubsequences: false) : []
+        guard date.count == 3, date[2].utf8.count == 2, let short = number(Array(date[2].utf8)[...]),
+            let weekday = longWeekdays.firstIndex(where: { parts[0] == "\($0)," })
+        else { return nil }
+        let present = Self.date(ofDay: Int(now / 86_400)).year
+        var year = present - present % 100 + short
+        if year > present + 50 { year -= 100 }
+        return parse("\(weekdays[weekday]), \(date[0]) \(date[1]) \(padded(year, 4)) \(parts[2]) \(parts[3])")
+    }
+
+    private static let longWeekdays = [
+        "Thursday", "Friday", "Saturday", "Sunday", "Monday", "Tuesday", "Wednesday",
+    ]
+
     /// The Unix seconds of a date of the Gregorian calendar, whose parts are in their ranges.
     static func unixSeconds(year: Int, month: Int, day: Int, hour: Int, minute: Int, second: Int) -> Int64 {
         Int64(dayNumber(year, month, day)) * 86_400 + Int64(hour * 3_600 + minute * 60 + second)

@@ -26,6 +26,11 @@ struct HTTPTests {
         return try house.connectStream { shard, stream in
             var settings = HTTPSettings(shard.settings)
             settings.makeRefusal = Endpoints.refusal
+            let reception = Reception(
+                shard: shard, address: .defaultAddress, isSecure: false, journal: Journal(), isCertified: { _ in false }
+            )
+            settings.inspect = { reception.inspect($0, host: $1, stream: $2) }
+            settings.standardFields = Reception.standardFields
             return HTTPConnection(
                 stream: stream, settings: settings, handler: Endpoints.users(figures, hasMetrics: true), refusal: nil)
         }
@@ -33,7 +38,7 @@ struct HTTPTests {
 
     private func ask(_ guest: Guest, _ line: String, _ fields: String = "", body: String = "") throws -> Response {
         let length = body.isEmpty ? "" : "Content-Length: \(body.utf8.count)\r\n"
-        try guest.write(Array("\(line) HTTP/1.1\r\nHost: x\r\n\(fields)\(length)\r\n\(body)".utf8))
+        try guest.write(Array("\(line) HTTP/1.1\r\nHost: localhost\r\n\(fields)\(length)\r\n\(body)".utf8))
         let head = try guest.read(until: "\r\n\r\n")
         let status = try #require(Int(head.dropFirst(9).prefix(3)))
         let response = Response(status: status, head: head, body: "")
@@ -55,7 +60,9 @@ struct HTTPTests {
         ("POST /t/a?ttl=x", 400, "bad-request"), ("POST /t/a?retain=maybe", 400, "bad-request"),
         ("POST /t/a?ack=disk", 400, "bad-request"), ("POST /t/a?token=x", 401, "unauthenticated"),
         ("GET /s/a%2B", 400, "bad-filter"), ("GET /s/%23/a", 400, "bad-filter"),
-        ("GET /s/a?since=x", 400, "bad-request"),
+        ("GET /s/a?since=x", 400, "bad-request"), ("GET /t/a?retain", 400, "bad-request"),
+        ("POST /t/a?retian", 400, "bad-request"), ("POST /t/a?ttl=1&ttl=2", 400, "bad-request"),
+        ("GET http://evil.test/health/live", 421, "forbidden"),
         ("GET /s/", 400, "bad-filter"),
     ]
 
@@ -117,7 +124,8 @@ struct HTTPTests {
     /// What stands in the query, and fields that go not with it.
     @Test(arguments: [
         ("?retain", "If-Match: 1"), ("?retain", #"If-None-Match: "1""#), ("?retain", "If-Match: *\r\nIf-None-Match: *"),
-        ("", "If-None-Match: *"), ("?retain=false", "If-Match: *"), ("", "Content-Encoding: gzip"),
+        ("", "If-None-Match: *"), ("?retain=false", "If-Match: *"),
+        ("", "If-Unmodified-Since: Sun, 06 Nov 1994 08:49:37 GMT"), ("?retain", "If-Unmodified-Since: yesterday"),
     ])
     func refusesConditionsThatMakeNoSense(query: String, fields: String) throws {
         #expect(try ask(connect(), "PUT /t/a\(query)", fields + "\r\n", body: "x").status == 400)
@@ -145,11 +153,24 @@ struct HTTPTests {
 
     @Test func refusesForeignOrigins() throws {
         let guest = try connect()
-        let own = try ask(guest, "GET /health/live", "Origin: http://x\r\n")
-        #expect(own.status == 200 && own.field("Access-Control-Allow-Origin") == "http://x")
+        let own = try ask(guest, "GET /health/live", "Origin: http://localhost:5173\r\n")
+        #expect(own.status == 200 && own.field("Access-Control-Allow-Origin") == "http://localhost:5173")
         let foreign = try ask(guest, "GET /health/live", "Origin: http://evil\r\n")
         #expect(foreign.status == 403 && foreign.body.contains(#""code":"forbidden""#))
         #expect(foreign.field("Access-Control-Allow-Origin") == nil)
+    }
+
+    /// What is told once, and how much of what strangers can bring about at all.
+    @Test func tellsOfEachMatterOnce() {
+        let journal = Journal()
+        for number in 0..<1000 {
+            journal.tell(
+                .warning, "refused", once: "a \(number / 2)", [("name", String(repeating: "x", count: 10_000))])
+        }
+        let entries = journal.take()
+        #expect(entries.count == 101 && entries.last?.metadata.isEmpty == true)
+        #expect(entries.first?.metadata.first?.value.count == 200)
+        #expect(journal.take().isEmpty)
     }
 
     @Test func isReadyWhenAMessageWentThroughAndTheStoreTookAWrite() throws {

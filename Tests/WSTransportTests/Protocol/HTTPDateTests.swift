@@ -33,6 +33,26 @@ struct HTTPDateTests {
         #expect(HTTPDate.parse(text) == nil)
     }
 
+    /// 2026-11-28, from which two digits are read.
+    private static let now: Int64 = 1_795_850_000
+
+    @Test(
+        arguments: [
+            ("Sun, 06 Nov 1994 08:49:37 GMT", 784_111_777), ("Sunday, 06-Nov-94 08:49:37 GMT", 784_111_777),
+            ("Sun Nov  6 08:49:37 1994", 784_111_777), ("Tue Feb 29 00:00:00 2000", 951_782_400),
+            ("Wednesday, 01-Jan-70 00:00:00 GMT", 3_155_760_000),
+            ("Wednesday, 01-Jan-76 00:00:00 GMT", 3_345_062_400), ("Saturday, 01-Jan-77 00:00:00 GMT", 220_924_800),
+            ("Monday, 06-Nov-94 08:49:37 GMT", nil), ("Sun, 06-Nov-94 08:49:37 GMT", nil),
+            ("Sun Nov 6 08:49:37 1994", nil),
+            ("Sun Nov 06 08:49:37 1994", nil), ("Sunday, 06-Nov-1994 08:49:37 GMT", nil),
+            ("Sunday, 06-Nov-94 08:49:37", nil),
+            ("Sunday, 06-Nov-9x 08:49:37 GMT", nil), ("Sunday, --94 08:49:37 GMT", nil), ("", nil), ("yesterday", nil),
+            ("Sun Nov 31 08:49:37 1994", nil),
+        ] as [(String, Int64?)])
+    func readsAllFormsThatThereWere(text: String, seconds: Int64?) {
+        #expect(HTTPDate.parseAny(text, now: Self.now) == seconds)
+    }
+
     @Test(arguments: 0..<200)
     func readsWhatItWrites(seed: UInt64) {
         var random = SplitMix(seed: seed)

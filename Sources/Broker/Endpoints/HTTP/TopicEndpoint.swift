@@ -19,26 +19,26 @@ struct TopicEndpoint {
     func publish(_ exchange: HTTPExchange) throws(HTTPRefusal) {
         let client = try client(exchange)
         let topic = try exchange.topic(shard.settings.topicLimits)
-        for name in ["since", "slow"] where exchange.request.parameter(name) != nil {
-            throw HTTPRefusal(Refusal(.badRequest, "\(name): a publication has none."))
-        }
+        try exchange.takesOnly(["retain", "ttl", "ack"])
         var draft = Draft(topic: topic, payload: [], kind: .text)
         draft.isRetained = try exchange.flag("retain") ?? false
         draft.acknowledgement = try acknowledgement(exchange, isRetained: draft.isRetained)
-        draft.condition = try condition(exchange, isRetained: draft.isRetained)
-        draft.contentType = exchange.request.head.fields.first("Content-Type")
+        draft.timeToLive = try exchange.timeToLive()
+        let conditions = try Preconditions(exchange.request.head.fields)
+        guard draft.isRetained || conditions.isEmpty else {
+            throw HTTPRefusal(Refusal(.badRequest, "Conditions need retain: they are about the retained value."))
+        }
+        draft.contentType = Content.stated(exchange.request.head.fields.first("Content-Type"))
         try refuse { () throws(Refusal) in
             try Content.check(draft.contentType)
-            if let text = exchange.request.parameter("ttl") {
-                guard let seconds = Double(text) else {
-                    throw Refusal(.badRequest, "ttl: expected seconds, found \"\(text)\".")
-                }
-                draft.timeToLive = try Content.timeToLive(seconds: seconds)
-            }
             try shard.checkPublish(client, to: topic)
+            draft.condition = try conditions.ofPublishing { () throws(Refusal) in try shard.sequencer.value(of: topic) }
         }
-        guard exchange.request.head.fields.first("Content-Encoding") == nil else {
-            throw HTTPRefusal(Refusal(.badRequest, "Content-Encoding is not available in this version."))
+        guard exchange.request.head.fields.list("Content-Encoding").allSatisfy({ $0.lowercased() == "identity" }) else {
+            throw HTTPRefusal(
+                status: 415, code: ErrorCode.badRequest.rawValue,
+                message: "Content-Encoding: a payload is kept as it comes, and none but identity is known here.",
+                fields: ["Accept-Encoding": "identity"])
         }
         exchange.readBody(maximum: shard.settings.limits.message) { [draft] body in
             var draft = draft
@@ -71,41 +71,6 @@ struct TopicEndpoint {
         }
     }
 
-    private func condition(_ exchange: HTTPExchange, isRetained: Bool) throws(HTTPRefusal) -> Draft.Condition {
-        let fields = exchange.request.head.fields
-        let (match, noneMatch) = (fields.list("If-Match"), fields.list("If-None-Match"))
-        guard !match.isEmpty || !noneMatch.isEmpty else { return .none }
-        guard isRetained else {
-            throw HTTPRefusal(Refusal(.badRequest, "If-Match and If-None-Match need retain."))
-        }
-        guard match.isEmpty || noneMatch.isEmpty else {
-            throw HTTPRefusal(Refusal(.badRequest, "If-Match and If-None-Match exclude each other."))
-        }
-        if !noneMatch.isEmpty {
-            guard noneMatch == ["*"] else {
-                throw HTTPRefusal(Refusal(.badRequest, "If-None-Match: expected * for a publication."))
-            }
-            return .absent
-        }
-        if match == ["*"] { return .matches(Self.anySeq) }
-        return .matches(try Self.seqs(match))
-    }
-
-    /// Stands for `If-Match: *`: an empty list, which ``Sequencer`` takes for "any value".
-    private static let anySeq: [UInt64] = []
-
-    private static func seqs(_ tags: [String]) throws(HTTPRefusal) -> [UInt64] {
-        var seqs: [UInt64] = []
-        for tag in tags {
-            guard tag.utf8.count > 2, tag.hasPrefix("\""), tag.hasSuffix("\"") else {
-                throw HTTPRefusal(Refusal(.badRequest, "If-Match: expected \"SEQ\" in quotation marks, found \(tag)."))
-            }
-            // A tag that is no number of ours is well-formed and matches nothing.
-            seqs.append(UInt64(tag.dropFirst().dropLast()) ?? 0)
-        }
-        return seqs
-    }
-
     private func refuse(_ body: () throws(Refusal) -> Void) throws(HTTPRefusal) {
         do throws(Refusal) { try body() } catch { throw HTTPRefusal(error) }
     }
@@ -113,6 +78,7 @@ struct TopicEndpoint {
     // MARK: The retained value
 
     func read(_ exchange: HTTPExchange) throws(HTTPRefusal) {
+        try exchange.takesOnly([])
         let client = try client(exchange)
         let topic = try exchange.topic(shard.settings.topicLimits)
         guard client.identity.permissions.allowsSubscribe(to: TopicFilter(topic)) else {
@@ -123,42 +89,36 @@ struct TopicEndpoint {
         guard let message = found else {
             throw HTTPRefusal(Refusal(.notFound, "\(topic) has no retained value."))
         }
+        let outcome = try Preconditions(exchange.request.head.fields).outcome(ofReading: message)
         var fields: HTTPFields = [
             "ETag": "\"\(message.seq)\"",
-            "Last-Modified": HTTPDate.format(unixSeconds: message.time / 1000),
+            "Last-Modified": HTTPDate.format(unixSeconds: ServedValues.all.dateToShow(message)),
             "Cache-Control": "no-cache",
         ]
-        guard !isFresh(exchange.request.head.fields, message) else {
-            return exchange.respond(OutgoingResponse(status: 304, fields: fields))
+        switch outcome {
+        case .go: break
+        case .isFresh: return exchange.respond(OutgoingResponse(status: 304, fields: fields))
+        case .fails:
+            throw HTTPRefusal(Refusal(.conflict, "The retained value of \(topic) has seq \(message.seq)."))
         }
         fields.append("Content-Type", message.contentType ?? Content.type(of: message.kind))
         // What somebody published is not to run as a page of this origin.
-        fields.append("X-Content-Type-Options", "nosniff")
         fields.append("Content-Security-Policy", "default-src 'none'; sandbox")
         exchange.respond(OutgoingResponse(status: 200, fields: fields, body: message.payload))
     }
 
-    /// RFC 9110 §13.2.2: `If-Modified-Since` counts only without `If-None-Match`.
-    private func isFresh(_ fields: HTTPFields, _ message: Message) -> Bool {
-        let tags = fields.list("If-None-Match")
-        if !tags.isEmpty {
-            return tags.contains { tag in
-                tag == "*" || (tag.hasPrefix("W/") ? String(tag.dropFirst(2)) : tag) == "\"\(message.seq)\""
-            }
-        }
-        guard let text = fields.first("If-Modified-Since"), let since = HTTPDate.parse(text) else { return false }
-        return message.time / 1000 <= since
-    }
-
     func delete(_ exchange: HTTPExchange) throws(HTTPRefusal) {
+        try exchange.takesOnly([])
         let client = try client(exchange)
         let topic = try exchange.topic(shard.settings.topicLimits)
-        try refuse { () throws(Refusal) in try shard.checkPublish(client, to: topic) }
+        let conditions = try Preconditions(exchange.request.head.fields)
         var draft = Draft(topic: topic, payload: [], kind: .binary)
         draft.isRetained = true
         draft.acknowledgement = .stored
-        let match = exchange.request.head.fields.list("If-Match")
-        draft.condition = match.isEmpty || match == ["*"] ? .present : .matches(try Self.seqs(match))
+        try refuse { () throws(Refusal) in
+            try shard.checkPublish(client, to: topic)
+            draft.condition = try conditions.ofRemoving { () throws(Refusal) in try shard.sequencer.value(of: topic) }
+        }
         draft.completion = { result in
             switch result {
             case .success: exchange.respond(OutgoingResponse(status: 204))

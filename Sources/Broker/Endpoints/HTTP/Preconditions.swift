@@ -1,0 +1,178 @@
+internal import Synchronization
+internal import WSTransport
+
+/// What a request says must be so for it to be done.
+///
+/// RFC 9110 §13. One that is not understood is refused: a write that its sender meant to be conditional would go through.
+struct Preconditions {
+    /// A list of entity tags.
+    private enum Tags: Equatable {
+        /// `*`: whatever there is.
+        case any
+        /// The numbers of those that are ours; the comparison of `If-Match` is a strong one, so its weak tags are none.
+        case seqs([UInt64])
+    }
+
+    private var match: Tags?
+    private var noneMatch: Tags?
+    private var unmodifiedSince: Int64?
+    private var modifiedSince: Int64?
+
+    /// What becomes of a read.
+    enum Outcome { case go, isFresh, fails }
+
+    init(_ fields: HTTPFields) throws(HTTPRefusal) {
+        match = try Self.tags(fields, "If-Match", isStrong: true)
+        noneMatch = try Self.tags(fields, "If-None-Match", isStrong: false)
+        guard match == nil || noneMatch == nil else {
+            throw HTTPRefusal(Refusal(.badRequest, "If-Match and If-None-Match exclude each other."))
+        }
+        // §13.1.4: where there are tags, they decide.
+        if match == nil, let text = fields.first("If-Unmodified-Since") {
+            guard fields.count(of: "If-Unmodified-Since") == 1, let seconds = Self.date(text) else {
+                throw HTTPRefusal(Refusal(.badRequest, "If-Unmodified-Since: expected a date, found \"\(text)\"."))
+            }
+            unmodifiedSince = seconds
+        }
+        // §13.1.3: it only saves the sending of what is known, so what is no date is as good as none.
+        if noneMatch == nil { modifiedSince = fields.only("If-Modified-Since").flatMap(Self.date) }
+    }
+
+    /// Whether nothing is said about a write.
+    var isEmpty: Bool { match == nil && noneMatch == nil && unmodifiedSince == nil }
+
+    private static func date(_ text: String) -> Int64? {
+        HTTPDate.parseAny(text, now: WallClock.unixMilliseconds / 1000)
+    }
+
+    private static func tags(_ fields: HTTPFields, _ name: String, isStrong: Bool) throws(HTTPRefusal) -> Tags? {
+        guard fields.count(of: name) > 0 else { return nil }
+        let tags = fields.list(name)
+        if tags == ["*"] { return .any }
+        var seqs: [UInt64] = []
+        for tag in tags {
+            let isWeak = tag.hasPrefix("W/")
+            let quoted = tag.dropFirst(isWeak ? 2 : 0)
+            guard quoted.utf8.count >= 2, quoted.hasPrefix("\""), quoted.hasSuffix("\"") else {
+                throw HTTPRefusal(Refusal(.badRequest, "\(name): expected \"SEQ\" in quotation marks, found \(tag)."))
+            }
+            // A tag that is no number of ours is well-formed and matches nothing.
+            if !(isWeak && isStrong), let seq = UInt64(quoted.dropFirst().dropLast()), seq > 0 { seqs.append(seq) }
+        }
+        return .seqs(seqs)
+    }
+
+    /// Whether a client that has seen what was here at second `seconds` has seen `message`.
+    private static func hasSeen(_ message: Message, at seconds: Int64) -> Bool {
+        let begun = message.time / 1000
+        return begun < seconds || begun == seconds && ServedValues.all.isOnly(message)
+    }
+
+    // MARK: Reading
+
+    /// What becomes of reading `message`.
+    func outcome(ofReading message: Message) -> Outcome {
+        switch match {
+        case .seqs(let seqs) where !seqs.contains(message.seq): return .fails
+        default: break
+        }
+        if let unmodifiedSince, !Self.hasSeen(message, at: unmodifiedSince) { return .fails }
+        switch noneMatch {
+        case .any: return .isFresh
+        case .seqs(let seqs): return seqs.contains(message.seq) ? .isFresh : .go
+        case nil: break
+        }
+        return modifiedSince.map { Self.hasSeen(message, at: $0) } ?? false ? .isFresh : .go
+    }
+
+    // MARK: Writing
+
+    /// What must hold for a publication.
+    ///
+    /// - Parameter current: the retained value now; what is said of it holds when the publication gets its number.
+    func ofPublishing(_ current: () throws(Refusal) -> Message?) throws(Refusal) -> Draft.Condition {
+        switch (match, noneMatch) {
+        case (.any, _): return .matches(Self.anySeq)
+        case (.seqs(let seqs), _): return Self.one(of: seqs)
+        case (nil, .any): return .absent
+        case (nil, .seqs): throw Refusal(.badRequest, "If-None-Match: expected * for a publication.")
+        case (nil, nil): break
+        }
+        guard let unmodifiedSince else { return .none }
+        // §13.1.4: what is not there was not modified.
+        guard let message = try current() else { return .absent }
+        return Self.unmodified(message, since: unmodifiedSince)
+    }
+
+    /// What must hold for a removal, of which ``ofPublishing(_:)`` says the rest.
+    func ofRemoving(_ current: () throws(Refusal) -> Message?) throws(Refusal) -> Draft.Condition {
+        switch (match, noneMatch) {
+        case (.any, _): return .present
+        case (.seqs(let seqs), _): return Self.one(of: seqs)
+        case (nil, .any):
+            // There is nothing that could be removed and yet not be there.
+            guard let message = try current() else { return .present }
+            throw Refusal(.conflict, "\(message.topic) has a retained value, with seq \(message.seq).")
+        case (nil, .seqs): throw Refusal(.badRequest, "If-None-Match: expected * for a removal.")
+        case (nil, nil): break
+        }
+        guard let unmodifiedSince, let message = try current() else { return .present }
+        return Self.unmodified(message, since: unmodifiedSince)
+    }
+
+    /// Stands for any value: an empty list.
+    private static let anySeq: [UInt64] = []
+
+    /// Holds for no value, whose numbers begin with 1: what cannot hold is refused after the body is read, which leaves the
+    /// connection to the next request.
+    private static let noSeq: [UInt64] = [0]
+
+    /// An empty list would stand for any value.
+    private static func one(of seqs: [UInt64]) -> Draft.Condition { .matches(seqs.isEmpty ? noSeq : seqs) }
+
+    private static func unmodified(_ message: Message, since seconds: Int64) -> Draft.Condition {
+        .matches(hasSeen(message, at: seconds) ? [message.seq] : noSeq)
+    }
+}
+
+/// Which values were shown in the very second in which they were published.
+///
+/// A second has room for several values, of which all would have the same date: a client that names it may have any of
+/// them. Later ones are shown with the next second, which says that they have outlived theirs. Any thread.
+final class ServedValues: Sendable {
+    private struct Place: Hashable {
+        let topic: Topic
+        let second: Int64
+    }
+
+    private struct State {
+        /// The number of the value that was shown; 0: there were several.
+        var seqs: [Place: UInt64] = [:]
+        /// Of this second and those before it nothing is known any more.
+        var forgotten = Int64.min
+    }
+
+    /// The process's.
+    static let all = ServedValues()
+    private static let maximum = 1024
+    private let state = Mutex(State())
+
+    /// The `Last-Modified` of a value that is shown now, in Unix seconds.
+    func dateToShow(_ message: Message) -> Int64 {
+        let (second, now) = (message.time / 1000, WallClock.unixMilliseconds / 1000)
+        guard now <= second else { return second + 1 }
+        state.withLock { state in
+            if state.seqs.count >= Self.maximum { (state.seqs, state.forgotten) = ([:], now) }
+            guard second > state.forgotten else { return }
+            let place = Place(topic: message.topic, second: second)
+            state.seqs[place] = state.seqs[place].map { $0 == message.seq ? $0 : 0 } ?? message.seq
+        }
+        // RFC 9110 §8.8.2.1: not later than the answer itself, whatever the clock has done.
+        return min(second, now)
+    }
+
+    /// Whether it is the only value of its second that was shown with that.
+    func isOnly(_ message: Message) -> Bool {
+        state.withLock { $0.seqs[Place(topic: message.topic, second: message.time / 1000)] == message.seq }
+    }
+}
