@@ -13,10 +13,11 @@ build_packages=(
     binutils ca-certificates gcc g++ git libc6-dev libcurl4 libedit2 libncurses6 libsqlite3-0 libxml2 make tzdata
     pkg-config liblmdb-dev libssl-dev libyaml-dev zlib1g-dev
 )
-# The tests of the real processes, a browser (with a font, or its screenshots are blank), and what counts instructions.
+# The tests of the real processes, a browser (with a font, or its screenshots are blank), the proxies of docs/proxies.md, and
+# what counts instructions.
 test_packages=(
     python3 python3-pytest python3-websockets python3-aiohttp python3-websocket nodejs node-ws chromium fonts-dejavu-core curl
-    openssl valgrind
+    openssl nginx haproxy caddy apache2 valgrind
 )
 bench_packages=(nats-server mosquitto python3-venv libuv1)
 
@@ -76,6 +77,13 @@ apt() {
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300 "$@" \
         </dev/null >>"$log" 2>&1
 }
+# Nobody asked for servers on this machine's ports: packages that would start one leave it alone, unless a policy is set already.
+policy=/usr/sbin/policy-rc.d
+if [[ ! -e "$policy" ]]; then
+    trap '"${as_root[@]}" rm -f "$policy"; rm -f "$log"' EXIT
+    printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee "$policy" >/dev/null
+    "${as_root[@]}" chmod +x "$policy"
+fi
 # Lists that cannot be fetched are no reason to stop: the packages may be in the cache or already listed.
 apt update || printf 'install-dependencies: apt-get update failed, going on with the lists at hand\n' >&2
 if ! apt install --yes --no-install-recommends "${missing[@]}"; then
