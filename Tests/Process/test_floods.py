@@ -74,7 +74,7 @@ def pour(connection, bytes_, count_answers):
 
 def pipelined(count):
     """So many requests of 1 KiB, which have to be answered one after the other."""
-    head = b"POST /t/flood HTTP/1.1\r\nHost: x\r\nX: %s\r\nContent-Length: 1\r\n" % (b"x" * 950)
+    head = b"POST /t/flood HTTP/1.1\r\nHost: localhost\r\nX: %s\r\nContent-Length: 1\r\n" % (b"x" * 950)
     return (head + b"\r\nx") * (count - 1) + head + b"Connection: close\r\n\r\nx"
 
 

@@ -11,15 +11,17 @@ struct ContentTests {
         ("application/json", "{\"a\":1}", .json), ("application/json", " 21.5\n", .json),
         ("Application/JSON ; charset=utf-8", "[]", .json), ("application/problem+json", "{}", .json),
         ("application/json", "{", .text), ("application/json", "{} {}", .text), ("application/json", "", .text),
-        ("application/xml", "<a/>", .text), ("image/svg+xml", "<svg/>", .text), ("application/octet-stream", "x", .binary),
+        ("application/xml", "<a/>", .text), ("image/svg+xml", "<svg/>", .text),
+        ("application/octet-stream", "x", .binary),
         ("image/png", "x", .binary), ("application/jsonx", "{}", .binary),
     ]
 
     /// What `curl -d` says of every body says nothing.
-    @Test(arguments: [
-        ("text/plain", true), ("application/x-www-form-urlencoded", false), (nil, false),
-        ("Application/X-WWW-Form-URLEncoded ; charset=utf-8", false), ("application/x-www-form-urlencoded2", true),
-    ] as [(String?, Bool)])
+    @Test(
+        arguments: [
+            ("text/plain", true), ("application/x-www-form-urlencoded", false), (nil, false),
+            ("Application/X-WWW-Form-URLEncoded ; charset=utf-8", false), ("application/x-www-form-urlencoded2", true),
+        ] as [(String?, Bool)])
     func aFormIsNoType(type: String?, isStated: Bool) {
         #expect(Content.stated(type) == (isStated ? type : nil))
     }
