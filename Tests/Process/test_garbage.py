@@ -27,11 +27,11 @@ def first_answer(broker, request, then_end=True):
 BAD_REQUESTS = {
     "no HTTP at all": (b"hello\r\n\r\n", 400),
     "a TLS hello": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x00" * 64 + b"\r\n\r\n", 400),
-    "HTTP/2 preface": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", (400, 505)),
-    "HTTP/0.9": (b"GET /\r\n\r\n", (400, 505)),
-    "unknown version": (b"GET / HTTP/3.7\r\n" + HOST + b"\r\n", (400, 505)),
+    "HTTP/2 preface": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
+    "HTTP/0.9": (b"GET /\r\n\r\n", 400),
+    "unknown version": (b"GET / HTTP/3.7\r\n" + HOST + b"\r\n", 505),
     "no method": (b" / HTTP/1.1\r\n" + HOST + b"\r\n", 400),
-    "bad method": (b"G@T / HTTP/1.1\r\n" + HOST + b"\r\n", (400, 405, 501)),
+    "bad method": (b"G@T / HTTP/1.1\r\n" + HOST + b"\r\n", 400),
     "two spaces": (b"GET  / HTTP/1.1\r\n" + HOST + b"\r\n", 400),
     "space in the target": (b"GET /t/a b HTTP/1.1\r\n" + HOST + b"\r\n", 400),
     "NUL in the target": (b"GET /t/\x00 HTTP/1.1\r\n" + HOST + b"\r\n", 400),
@@ -55,28 +55,27 @@ BAD_REQUESTS = {
     "signed length": (b"POST /t/a HTTP/1.1\r\n" + HOST + b"Content-Length: +1\r\n\r\nx", 400),
     "length in words": (b"POST /t/a HTTP/1.1\r\n" + HOST + b"Content-Length: ten\r\n\r\n", 400),
     "length beyond 64 bits": (
-        b"POST /t/a HTTP/1.1\r\n" + HOST + b"Content-Length: 99999999999999999999999\r\n\r\n", (400, 413)),
-    "unknown transfer coding": (b"POST /t/a HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: gzip\r\n\r\n", (400, 501)),
+        b"POST /t/a HTTP/1.1\r\n" + HOST + b"Content-Length: 99999999999999999999999\r\n\r\n", 400),
+    "unknown transfer coding": (b"POST /t/a HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: gzip\r\n\r\n", 400),
     "chunked twice": (
-        b"POST /t/a HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n", (400, 501)),
+        b"POST /t/a HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n", 400),
     "chunk size in words": (
         b"POST /t/a HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\nxyz\r\n", 400),
     "chunk size beyond 64 bits": (
-        b"POST /t/a HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\nfffffffffffffffffff\r\n", (400, 413)),
+        b"POST /t/a HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\nfffffffffffffffffff\r\n", 400),
     "chunk without its end": (
         b"POST /t/a HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabcXX0\r\n\r\n", 400),
     "too many fields": (b"GET / HTTP/1.1\r\n" + HOST + b"".join(b"X%d: y\r\n" % n for n in range(500)) + b"\r\n",
-                        (400, 431)),
+                        431),
     "a head too long": (b"GET / HTTP/1.1\r\n" + HOST + b"X: " + b"y" * 20000 + b"\r\n\r\n", 431),
-    "a target too long": (b"GET /" + b"y" * 20000 + b" HTTP/1.1\r\n" + HOST + b"\r\n", (414, 431)),
+    "a target too long": (b"GET /" + b"y" * 20000 + b" HTTP/1.1\r\n" + HOST + b"\r\n", 414),
 }
 
 
 @pytest.mark.parametrize("name", BAD_REQUESTS)
 def test_every_bad_request_has_its_status(broker, bystander, name):
     request, expected = BAD_REQUESTS[name]
-    status = first_answer(broker, request, then_end=False)
-    assert status in (expected if isinstance(expected, tuple) else (expected,))
+    assert first_answer(broker, request, then_end=False) == expected
 
 
 @pytest.mark.parametrize(
