@@ -25,17 +25,21 @@ CODE := Package.swift Sources Tests Examples tools Benchmarks/Package.swift Benc
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: run test build examples conformance test-swift test-process test-conformance bench bench-counted sanitize lint format docs fuzz crash clean \
+.PHONY: run test build libraries examples conformance test-swift test-process test-conformance bench bench-counted sanitize lint format docs fuzz crash clean \
     help dependencies test-dependencies bench-dependencies
 
 run: dependencies build ## Install what is missing, build release, start brokerd on 127.0.0.1:8080
 	exec $(RELEASE)/brokerd $(ARGS)
 
-test: test-dependencies lint docs test-swift build examples test-process test-conformance bench-counted ## Install what is missing, then run every check and test
+test: test-dependencies lint docs test-swift build libraries examples test-process test-conformance bench-counted ## Install what is missing, then run every check and test
 
 build: ## Build brokerd and brokerctl, optimised
 	$(SWIFT) build -c release -j $(JOBS) --product brokerd
 	$(SWIFT) build -c release -j $(JOBS) --product brokerctl
+
+libraries: ## Build the libraries as those who depend on them do, optimised
+	$(SWIFT) build -c release -j $(JOBS) --target WSTransport
+	$(SWIFT) build -c release -j $(JOBS) --target WSTransportCoding
 
 test-swift: ## Run the Swift tests
 	$(SWIFT) build --build-tests -j $(JOBS)

@@ -21,6 +21,9 @@ final class MessagePackDocument {
     func next(after item: MessagePackItem) -> MessagePackCursor { outline.next(after: item.header, at: item.cursor) }
 
     /// Decodes the item at `cursor`, which `path` leads to.
+    ///
+    /// Not specialised: the optimizer of Swift 6.3 crashes on the cast below where `Value` is `UInt64`.
+    @_semantics("optimize.sil.specialize.generic.never")
     func decode<Value: Decodable>(
         _ type: Value.Type, at cursor: MessagePackCursor, _ path: @autoclosure () -> MessagePackPath?
     ) throws -> Value {
