@@ -8,7 +8,7 @@ extension Shard {
     /// Sends the next piece of what is due to a session; called again when there is room.
     package func advance(_ session: any Session) {
         let set = session.subscriptions
-        guard set.isBehind, session.stream.isOpen, isKnown(session) else { return }
+        guard set.isBehind, session.stream.isOpen, !session.stream.isBroken, isKnown(session) else { return }
         var room = min(Self.piece, max(settings.limits.pending / 2, 1))
         do throws(StorageError) {
             while let beginning = set.beginnings.first {

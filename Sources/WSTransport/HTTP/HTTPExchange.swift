@@ -153,7 +153,7 @@ package final class HTTPStream {
     func forgetProducer() { producer = nil }
 
     func produceIfDrained() {
-        guard stream.isOpen, stream.bufferedBytes == 0, let produce = producer else { return }
+        guard stream.isOpen, !stream.isBroken, stream.bufferedBytes == 0, let produce = producer else { return }
         producer = nil
         produce()
     }

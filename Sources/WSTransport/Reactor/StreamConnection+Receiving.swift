@@ -92,7 +92,9 @@ extension StreamConnection {
 
     /// `EAGAIN` is no failure.
     func failedToRead(_ error: Errno) {
-        if error != .wouldBlock { reset() }
+        if error == .wouldBlock, !isBroken { return }
+        broke()
+        if ending == .none { ended() }
     }
 
     /// Puts bytes after those that wait.
@@ -136,6 +138,7 @@ extension StreamConnection {
             return watch()
         }
         isEndDue = false
+        if isBroken { return reset() }
         switch ending {
         case .none: driver?.receivedEnd()
         case .lingering: return close()

@@ -51,6 +51,8 @@ package final class StreamConnection {
     var hasBegun = false
     /// Not watched at all: the peer has hung up while nobody reads.
     var isDetached = false
+    /// The socket takes nothing more; what its peer sent before that is still handed over.
+    package internal(set) var isBroken = false
     private var watched: Epoll.Events = []
 
     enum Ending { case none, flushing, lingering, closed }
@@ -71,7 +73,7 @@ package final class StreamConnection {
     package var isOpen: Bool { ending == .none }
 
     /// Bytes given to ``send(_:)`` that the socket has not taken yet, without those of this turn.
-    package var unsentBytes: Int { backlog.byteCount + (tls?.unsentBytes ?? 0) }
+    package var unsentBytes: Int { isBroken ? 0 : backlog.byteCount + (tls?.unsentBytes ?? 0) }
 
     /// Whether who uses it gives little while something is unsent; ``unsentAge`` then begins anew with each byte taken.
     package var isPatient = false
@@ -82,7 +84,7 @@ package final class StreamConnection {
         return reactor.now.nanoseconds(since: isPatient ? max(oldest, lastProgress) : oldest)
     }
 
-    private var hasUnsent: Bool { !backlog.isEmpty || tls?.hasUnsent ?? false }
+    private var hasUnsent: Bool { !isBroken && (!backlog.isEmpty || tls?.hasUnsent ?? false) }
 
     var rawDescriptor: Int32 {
         switch descriptor {
@@ -102,7 +104,7 @@ package final class StreamConnection {
     ///
     /// `newest` is the last of it; `already` is how much of that the socket has taken, 0 where there is more before it.
     func flushTurn(_ newest: Segment, sent already: Int = 0) {
-        guard ending != .closed else {
+        guard ending != .closed, !isBroken else {
             segments = []
             return
         }
@@ -145,13 +147,14 @@ package final class StreamConnection {
             }
         } catch {
             if error == .wouldBlock { return 0 }
-            reset()
+            broke()
             return -1
         }
     }
 
     /// `false` when the connection broke.
     func flushBacklog() -> Bool {
+        if isBroken { return false }
         let unsent = unsentBytes
         defer { if unsentBytes < unsent { lastProgress = reactor.now } }
         do throws(Errno) {
@@ -162,7 +165,7 @@ package final class StreamConnection {
             case .none: return false
             }
         } catch {
-            reset()
+            broke()
             return false
         }
     }
@@ -193,7 +196,7 @@ package final class StreamConnection {
         let mayRead = isHandOverDue ? watched.contains(.readable) : true
         if mayRead, pauses.isEmpty, !sawEnd, !(tls?.isAway ?? false) { wanted.insert(.readable) }
         // Plaintext that waits for the end of a TLS handshake does not wait for the socket.
-        if tls?.hasUnsent ?? !backlog.isEmpty { wanted.insert(.writable) }
+        if !isBroken, tls?.hasUnsent ?? !backlog.isEmpty { wanted.insert(.writable) }
         if isDetached {
             guard wanted.contains(.readable) else { return }
             isDetached = false
@@ -213,12 +216,13 @@ package final class StreamConnection {
 
     /// Calls ``StreamDriver/deadlinePassed()`` at `deadline` or up to 0.1 s later; `nil`: not any more.
     package func setDeadline(_ deadline: MonotonicTime?) {
-        guard ending == .none else { return }
+        guard ending == .none, !isBroken else { return }
         reactor.setDeadline(deadline, of: slot)
     }
 
     func deadlinePassed() {
         switch ending {
+        case .none where isBroken: reset()
         case .none: driver?.deadlinePassed()
         case .flushing, .lingering: reset()
         case .closed: break
@@ -230,6 +234,7 @@ package final class StreamConnection {
     /// - Parameter patience: how long that may take, in nanoseconds.
     package func finish(patience: Int64 = 2_000_000_000) {
         guard ending == .none else { return }
+        if isBroken { return reset() }
         ending = .flushing
         reactor.setFlags(.inert, of: slot)
         reactor.setDeadline(reactor.now.advanced(byNanoseconds: patience), of: slot)
