@@ -43,6 +43,9 @@ class ClientSocket: Session, WebSocketSession {
         shard.inNextTurn { [stream] in stream.resumeReading(for: .turn) }
     }
 
+    /// Its subscriptions are gone at once; the closing handshake may take its time.
+    final func closing() { shard.leave(self) }
+
     final func closed(_ event: CloseEvent) { shard.leave(self) }
 
     func sendSnapshot(_ message: Message) {
@@ -60,11 +63,7 @@ class ClientSocket: Session, WebSocketSession {
 
     final func closeSlow(_ reason: String) { socket.closeSlowReader(reason) }
 
-    /// Its subscriptions are gone at once; the closing handshake may take its time.
-    final func disconnect(_ code: CloseCode, reason: String) {
-        socket.close(code, reason: reason)
-        shard.leave(self)
-    }
+    final func disconnect(_ code: CloseCode, reason: String) { socket.close(code, reason: reason) }
 }
 
 /// What the broker tells subscribers beside messages.

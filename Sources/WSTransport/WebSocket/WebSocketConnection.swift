@@ -139,10 +139,13 @@ package final class WebSocketConnection: StreamDriver {
     package var bufferedAmount: Int { stream.bufferedBytes }
 
     /// Begins the closing handshake; nothing when it has begun.
+    ///
+    /// RFC 6455 §5.5.1: the one way to close, after which no message is sent; what still comes is dropped.
     package func close(_ code: CloseCode = .normal, reason: String = "") {
         guard readyState == .open, let frame = machine.close(code, reason: reason) else { return }
         readyState = .closing
         stream.send(frame)
+        session?.closing()
         stream.resumeReading(for: .any)
         stream.setDeadline(now.advanced(byNanoseconds: options.values.closeTimeout))
     }
@@ -182,6 +185,7 @@ package final class WebSocketConnection: StreamDriver {
 
     private func handle(_ event: WebSocketMachine.Event, _ bytes: UnsafeMutableRawBufferPointer) {
         switch event {
+        case .message where readyState != .open: break
         case .message(let opcode, .input(let range)):
             stream.reactor.counters.messagesReceived.add(1)
             let payload = unsafe UnsafeMutableRawBufferPointer(rebasing: bytes[range])
@@ -257,7 +261,9 @@ package final class WebSocketConnection: StreamDriver {
 
     /// Takes its session, which is told at once where the end came before it.
     func begin(_ session: any WebSocketSession) {
-        if let ended { session.closed(ended) } else { self.session = session }
+        if let ended { return session.closed(ended) }
+        self.session = session
+        if readyState == .closing { session.closing() }
     }
 
     private func report(_ event: CloseEvent) {

@@ -57,6 +57,11 @@ package protocol WebSocketSession: AnyObject {
     /// Everything unsent has been sent, after there had been a backlog.
     func drained()
 
+    /// Our CLOSE goes out: from this very call on nothing may be sent, and nothing more is received.
+    ///
+    /// Comes once at most, before ``closed(_:)``.
+    func closing()
+
     /// The peer broke the protocol, after everything that has been received.
     ///
     /// `fail` sends the CLOSE and ends the connection; until it is called, at once or in a later turn, what is sent still
@@ -71,6 +76,7 @@ extension WebSocketSession {
     package func fellBehind() {}
 
     package func drained() {}
+    package func closing() {}
     package func isFailing(_ fail: @escaping () -> Void) { fail() }
     package func pinged(_ payload: [UInt8]) {}
     package func ponged(_ payload: [UInt8]) {}
