@@ -31,6 +31,15 @@
 #include <semaphore.h>
 extern int sem_clockwait(sem_t *semaphore, clockid_t clock, const struct timespec *deadline);
 
+// The beginning of the kernel's `struct tcp_info` (<linux/tcp.h>, Linux 4.1 and later): Glibc's own ends before the counters.
+struct tcp_information {
+    unsigned char state, ca_state, retransmits, probes, backoff, options, window_scales, delivery;
+    unsigned int rto, ato, snd_mss, rcv_mss, unacked, sacked, lost, retrans, fackets;
+    unsigned int last_data_sent, last_ack_sent, last_data_recv, last_ack_recv;
+    unsigned int pmtu, rcv_ssthresh, rtt, rttvar, snd_ssthresh, snd_cwnd, advmss, reordering, rcv_rtt, rcv_space, total_retrans;
+    unsigned long long pacing_rate, max_pacing_rate, bytes_acked;
+};
+
 // `send` without being a point where a thread can be cancelled, which costs it more than the call itself.
 // Returns how many bytes were taken, or an error's number below 0.
 static inline long plain_send(int descriptor, const void *bytes, long count, int flags) {

@@ -43,7 +43,7 @@ struct ListClients: AsyncParsableCommand {
         let now = WallClock.unixMilliseconds
         let columns: [TextTable.Column] = [
             "ID", "USER", "ADDRESS", "PROTOCOL", .right("CONNECTED"), .right("SUBSCRIPTIONS"), .right("PENDING"),
-            .right("ROUND TRIP"),
+            .right("IN KERNEL"), .right("ROUND TRIP"),
         ]
         try reply.printTable(columns) { (client) throws(JSONError) in try Self.cells(client, now) }
     }
@@ -58,6 +58,7 @@ struct ListClients: AsyncParsableCommand {
             Quantity.span(seconds: Int((now - max(0, connected)) / 1000)),
             String(try client.integer("subscriptions", as: Int.self) ?? 0),
             Quantity.size(try client.integer("pendingBytes", as: Int.self) ?? 0),
+            Quantity.size(try client.integer("kernelBytes", as: Int.self) ?? 0),
             try client.double("roundTripMilliseconds").map { "\(Quantity.fixed($0)) ms" } ?? "-",
         ]
     }
@@ -82,7 +83,7 @@ struct ShowClient: AsyncParsableCommand {
         let reply = try await AdminReply.ask(connection, "client") { $0.member("client", id) }
         if connection.json { return reply.print() }
         let names = [
-            "id", "user", "address", "protocol", "connected", "subscriptions", "pending", "round trip",
+            "id", "user", "address", "protocol", "connected", "subscriptions", "pending", "in kernel", "round trip",
         ]
         let (cells, filters) = try reply.read { (client) throws(JSONError) in
             (try ListClients.cells(client, WallClock.unixMilliseconds), try client.strings("filters") ?? [])

@@ -31,6 +31,7 @@ class Follower:
     def __init__(self, connection, response):
         self.connection, self.response = connection, response
         self.status, self.headers = response.status, response.headers
+        self.retry = None
 
     def line(self):
         """The next line without its end; None when the stream has ended."""
@@ -45,10 +46,12 @@ class Follower:
         return None
 
     def event(self):
-        """The next Server-Sent Event as a dictionary of its fields; comments are left out."""
+        """The next Server-Sent Event as a dictionary of its fields; comments are left out, and `retry` alone is kept apart."""
         fields = {}
         while (line := self.line()) is not None:
             if line == "":
+                if list(fields) == ["retry"]:
+                    self.retry = int(fields.pop("retry"))
                 if fields:
                     return fields
             elif not line.startswith(":"):

@@ -151,3 +151,41 @@ def test_head_of_a_stream_does_not_hang(broker):
 
 def test_another_origin_is_forbidden(broker):
     assert broker.http("GET", "/s/a?poll=1", headers={"Origin": "https://evil.example"}).status == 403
+
+
+# Alive without messages
+
+
+@pytest.mark.parametrize("accept, beat", [("text/event-stream", b":\n\n"), ("*/*", b"\n")], ids=["events", "lines"])
+def test_an_idle_stream_shows_that_it_lives(start_broker, accept, beat):
+    broker = start_broker("keepalive: { interval: 1s, timeout: 1s }\n")
+    follower = broker.follow("idle", "snapshot=false", headers={"Accept": accept})
+    marker = follower.event() if accept == EVENTS["Accept"] else follower.json()
+    assert marker
+    assert follower.response.read(3 * len(beat)) == 3 * beat
+    broker.publish("idle", "awake")
+    message = json.loads(next_event(follower)["data"]) if accept == EVENTS["Accept"] else next_message(follower)
+    assert message["data"] == "awake"
+
+
+def test_what_is_behind_gets_no_heartbeat(start_broker):
+    broker = start_broker("keepalive: { interval: 1s, timeout: 10s }\nlimits: { pending: 64KiB }\n")
+    stuck = broker.follow("flood/#", "snapshot=false&slow=drop-oldest")
+    assert stuck.json()["op"] == "live"
+    clock = broker.follow("idle", "snapshot=false")
+    assert clock.json()["op"] == "live"
+    publisher = broker.session()
+    for _ in range(1000):
+        publisher.send(op="publish", topic="flood/0", data="x" * 8192)
+    last = publisher.publish("flood/0", "last")
+    assert clock.response.read(3) == b"\n\n\n"
+    lines = []
+    while not lines or json.loads(lines[-1]).get("seq") != last["seq"]:
+        lines.append(stuck.line())
+        assert lines[-1], "an empty line among messages that waited"
+
+
+def test_events_begin_with_a_retry_of_their_own(broker):
+    """Else one that a drain has told would stay with an EventSource for the life of its page."""
+    follower = broker.follow("idle", "snapshot=false", headers=EVENTS)
+    assert follower.event()["event"] == "live" and follower.retry == 3000

@@ -84,6 +84,7 @@ extension AdminDesk {
             writer.member("connectedAt", client.connectedAt)
             writer.member("subscriptions", session.subscriptions.count)
             writer.member("pendingBytes", session.stream.unsentBytes)
+            writer.member("kernelBytes", session.stream.kernelBytes)
             writer.name("roundTripMilliseconds")
             if let roundTrip = session.roundTrip {
                 writer.double(Double(roundTrip / 1000) / 1000)

@@ -6,7 +6,7 @@ enum ConfigurationKeys {
     static let sections: [String: [String]] = [
         "": [
             "listen", "data_dir", "reactors", "limits", "keepalive", "store", "retained", "history", "compression",
-            "origins", "hosts", "access", "admin", "metrics", "system_topics", "log",
+            "origins", "hosts", "drain", "access", "admin", "metrics", "system_topics", "log",
         ],
         "listen[]": ["address", "path_prefix", "proxy_protocol", "tls"],
         "listen[].tls": ["certificate", "key", "certificates", "client_ca"],
@@ -15,8 +15,9 @@ enum ConfigurationKeys {
         "limits": [
             "connections", "connections_per_address", "handshake_timeout", "idle_timeout", "request_head", "message",
             "topic",
-            "topic_levels", "subscriptions_per_client", "pending", "pending_age", "publish_rate",
+            "topic_levels", "subscriptions_per_client", "pending", "pending_age", "unsent_in_kernel", "publish_rate",
         ],
+        "drain": ["reconnects_per_second"],
         "keepalive": ["interval", "timeout"],
         "store": ["maximum_size"],
         "retained": ["maximum_messages", "maximum_bytes"],

@@ -25,6 +25,8 @@ package struct Settings: Sendable, Equatable {
     package var origins: [OriginRule] = [.sameOrigin]
     /// Which names a request may ask for in `Host`.
     package var hosts = HostRule.auto
+    /// How clients are sent away.
+    package var drain = Drain()
     /// Who may do what.
     package var access = Access()
     /// The administrator's way in.
@@ -131,6 +133,8 @@ package struct Settings: Sendable, Equatable {
         package var pending = 1 << 20
         /// How long the oldest of them may wait; `nil`: unlimited.
         package var pendingAge: Duration? = .seconds(30)
+        /// Bytes that the kernel may hold unsent of one connection (`TCP_NOTSENT_LOWAT`); `nil`: as many as it likes.
+        package var unsentInKernel: Int? = 16 << 10
         /// Publishes a second on one connection; `nil`: unlimited.
         package var publishRate: Int?
 
@@ -192,6 +196,14 @@ package struct Settings: Sendable, Equatable {
         package var level = 1
         /// Smaller messages are sent as they are, in bytes.
         package var minimum = 256
+
+        package init() {}
+    }
+
+    /// How clients are sent away.
+    package struct Drain: Sendable, Equatable {
+        /// How many of them are told to come back in one second.
+        package var reconnectsPerSecond = 5000
 
         package init() {}
     }

@@ -14,6 +14,10 @@ struct SettingsDecoder {
         decodeOrigins(file)
         decodeHosts(file)
         if let section = decoder.section("compression", of: file) { decodeCompression(section) }
+        if let section = decoder.section("drain", of: file) {
+            decoder.decode(
+                section, "reconnects_per_second", .count(1...10_000_000), into: &settings.drain.reconnectsPerSecond)
+        }
         if let section = decoder.section("access", of: file) { decodeAccess(section) }
         if let section = decoder.section("admin", of: file) { decodeAdmin(section) }
         if let section = decoder.section("system_topics", of: file) {
@@ -122,6 +126,8 @@ struct SettingsDecoder {
             section, "subscriptions_per_client", .count(1...10_000_000), into: &settings.limits.subscriptionsPerClient)
         decoder.decode(section, "pending", .size(1 << 10...1 << 30), into: &settings.limits.pending)
         decoder.decode(section, "pending_age", age.liftable, into: &settings.limits.pendingAge)
+        let unsent = ConfigurationValue<Int>.size(1 << 10...1 << 30)
+        decoder.decode(section, "unsent_in_kernel", unsent.liftable, into: &settings.limits.unsentInKernel)
         decoder.decode(section, "publish_rate", count.liftable, into: &settings.limits.publishRate)
     }
 

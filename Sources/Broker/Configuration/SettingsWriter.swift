@@ -29,6 +29,7 @@ package enum SettingsWriter {
               subscriptions_per_client: \(limits.subscriptionsPerClient)
               pending: \(size(limits.pending))
               pending_age: \(limited(limits.pendingAge, duration))
+              unsent_in_kernel: \(limited(limits.unsentInKernel, size))
               publish_rate: \(limited(limits.publishRate, String.init))
             keepalive:
               interval: \(settings.keepalive.interval.map(duration) ?? "0")
@@ -45,6 +46,8 @@ package enum SettingsWriter {
               minimum: \(size(settings.compression.minimum))
             origins: \(list(settings.origins.map(\.description)))
             hosts: \(hosts(settings.hosts))
+            drain:
+              reconnects_per_second: \(settings.drain.reconnectsPerSecond)
             access:
               anonymous:
                 publish: \(list(settings.access.anonymous.publish))

@@ -48,6 +48,9 @@ extension HTTPSettings {
         maximumHead = settings.limits.requestHead
         maximumUnsent = settings.limits.pending
         maximumUnsentAge = settings.limits.pendingAge?.nanoseconds
+        maximumUnsentInKernel = settings.limits.unsentInKernel
+        heartbeatInterval = settings.keepalive.interval?.nanoseconds
+        heartbeatTimeout = settings.keepalive.timeout.nanoseconds
         probeIdleSeconds = Int(settings.keepalive.interval?.components.seconds ?? 25)
         probeTimeoutSeconds = Int(settings.keepalive.timeout.components.seconds)
     }

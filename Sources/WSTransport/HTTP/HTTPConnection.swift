@@ -291,6 +291,7 @@ package final class HTTPConnection: StreamDriver {
     func endStream() {
         guard phase == .streaming else { return }
         httpStream = nil
+        stream.peerWatch = nil
         exchange = nil
         phase = .answering
         // Paused, so that going on hands over what came during the stream.
@@ -328,19 +329,39 @@ package final class HTTPConnection: StreamDriver {
             stream.reactor.counters.requestTimeouts.add(1)
             let refusal = HTTPRefusal(status: 408, code: "bad-request", message: "The request did not come in time.")
             fail(refusal, exchange?.extraFields ?? [:])
-        case .answering, .streaming, .done: checkAge()
+        case .answering, .streaming, .done: checkStream()
         }
     }
 
-    /// A follower that takes nothing for too long is let go.
-    private func checkAge() {
-        guard phase == .streaming, let limit = settings.maximumUnsentAge else { return }
-        if stream.unsentAge >= limit { return overflowed() }
-        if stream.unsentBytes > 0 { waitForHead(limit - stream.unsentAge) }
+    /// A follower that takes nothing for too long is let go, and so is one whose TCP answers nothing.
+    private func checkStream() {
+        guard phase == .streaming, let httpStream else { return }
+        if let limit = settings.maximumUnsentAge, stream.unsentAge >= limit { return overflowed() }
+        if let interval = settings.heartbeatInterval, !httpStream.heartbeat.isEmpty {
+            guard httpStream.beat(every: interval, within: settings.heartbeatTimeout, settings.maximumUnsentAge) else {
+                stream.reactor.counters.evicted.add(1)
+                return stream.reset()
+            }
+        }
+        scheduleStream()
+    }
+
+    /// Comes back when a stream's next heartbeat is due, or what is unsent has become too old.
+    func scheduleStream() {
+        guard phase == .streaming, let httpStream else { return }
+        var deadline: MonotonicTime?
+        if let interval = settings.heartbeatInterval, !httpStream.heartbeat.isEmpty {
+            deadline = httpStream.nextLook(every: interval, within: settings.heartbeatTimeout)
+        }
+        if let limit = settings.maximumUnsentAge, stream.unsentBytes > 0 {
+            let tooOld = stream.reactor.now.advanced(byNanoseconds: max(0, limit - stream.unsentAge))
+            deadline = deadline.map { min($0, tooOld) } ?? tooOld
+        }
+        stream.setDeadline(deadline)
     }
 
     package func fellBehind() {
-        if phase == .streaming, let limit = settings.maximumUnsentAge { waitForHead(limit) }
+        scheduleStream()
         httpStream?.onFellBehind?()
     }
 

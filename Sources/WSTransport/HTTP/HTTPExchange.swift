@@ -113,6 +113,10 @@ package final class HTTPStream {
     package let isChunked: Bool
     /// Whether it ends by itself, and so is wanted by a client that has closed its own half.
     package var isFinite = false
+    /// What shows that the stream lives, sent now and then where nothing waits; empty: nothing is.
+    package var heartbeat: [UInt8] = [] {
+        didSet { connection?.scheduleStream() }
+    }
     /// Called once when the connection is gone.
     package var onClosed: (() -> Void)?
     /// Called when the socket took less than it was given, after it had taken everything before.
@@ -124,12 +128,14 @@ package final class HTTPStream {
     private weak var connection: HTTPConnection?
     private var isEnded = false
     private var producer: (() -> Void)?
+    private var lastBeat: MonotonicTime
 
     init(connection: HTTPConnection, stream: StreamConnection, isBodyless: Bool, isChunked: Bool) {
         self.connection = connection
         self.stream = stream
         self.isBodyless = isBodyless
         self.isChunked = isChunked
+        lastBeat = stream.reactor.now
     }
 
     /// Sends `bytes`, not empty, as one chunk where there are chunks.
@@ -156,6 +162,34 @@ package final class HTTPStream {
         guard stream.isOpen, !stream.isBroken, stream.bufferedBytes == 0, let produce = producer else { return }
         producer = nil
         produce()
+    }
+
+    // MARK: Heartbeat
+
+    /// Sends the heartbeat where it is time for it and nothing waits, and looks after what is still on its way.
+    ///
+    /// Times in nanoseconds.
+    ///
+    /// - Parameter limit: how long the peer may take nothing while its TCP answers; `nil`: for ever.
+    /// - Returns: whether the peer is alive, as far as its TCP tells.
+    func beat(every interval: Int64, within timeout: Int64, _ limit: Int64?) -> Bool {
+        let now = stream.reactor.now
+        if let watch = stream.peerWatch, now.nanoseconds(since: watch.sign) >= timeout {
+            // A follower answers nothing, so what has arrived is all that can be known.
+            if stream.isTaken { stream.peerWatch = nil } else if !watch.isAlive(stream, limit: limit) { return false }
+        }
+        guard now.nanoseconds(since: lastBeat) >= interval else { return true }
+        lastBeat = now
+        if stream.bufferedBytes == 0 { send(heartbeat) }
+        if stream.peerWatch == nil { stream.peerWatch = PeerWatch(since: now) }
+        return true
+    }
+
+    /// When ``beat(every:within:_:)`` is to be called again.
+    func nextLook(every interval: Int64, within timeout: Int64) -> MonotonicTime {
+        let beat = lastBeat.advanced(byNanoseconds: interval)
+        guard let watch = stream.peerWatch else { return beat }
+        return min(beat, watch.sign.advanced(byNanoseconds: timeout))
     }
 
     /// `bytes` framed as a chunk, for those that are shared.

@@ -29,6 +29,11 @@ package struct HTTPSettings {
     package var maximumUnsentAge: Int64? = 30_000_000_000
     /// Stripped from every path; begins with `/`, or empty.
     package var pathPrefix = ""
+    /// Unsent bytes that the kernel may hold of one connection; `nil`: as many as it likes.
+    package var maximumUnsentInKernel: Int?
+    /// How often a stream shows that it lives, and how long its peer's TCP may then owe an answer; `nil`: never.
+    package var heartbeatInterval: Int64?
+    package var heartbeatTimeout: Int64 = 10_000_000_000
     /// When the kernel begins to probe the peer of a stream, and how long until it gives up, in seconds.
     package var probeIdleSeconds = 25
     package var probeTimeoutSeconds = 10
@@ -80,6 +85,9 @@ package final class HTTPListener {
                 stream.isRefused = true
             } else if let closed = current.connectionClosed {
                 stream.onClosed = { [peer = stream.peer] in closed(peer) }
+            }
+            if let bytes = current.maximumUnsentInKernel, stream.peer?.path == nil {
+                Socket.setUnsentLimit(stream.rawDescriptor, bytes: bytes)
             }
             if let tls = current.tls, !stream.secure(asServer: tls, plainAnswer: Self.plainAnswer) { stream.reset() }
             return HTTPConnection(stream: stream, settings: current, handler: handler, refusal: refusal)

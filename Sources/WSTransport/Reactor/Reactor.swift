@@ -21,6 +21,8 @@ internal import Synchronization
     var shared: AnyObject?
     /// What a ``ReactorLink`` names.
     var named: [UInt64: AnyObject] = [:]
+    /// Of the few connections from which something is overdue, by their slots.
+    var watches: [UInt32: PeerWatch] = [:]
     /// Set by who has left work for ``endOfTurn``: what comes up while the turn's bytes are sent waits for no event.
     package var needsTurn = false
     package let counters: ReactorCounters

@@ -77,7 +77,7 @@ package final class StreamConnection {
 
     /// Whether who uses it gives little while something is unsent; ``unsentAge`` then begins anew with each byte taken.
     package var isPatient = false
-    private var lastProgress = MonotonicTime(nanoseconds: 0)
+    private(set) var lastProgress = MonotonicTime(nanoseconds: 0)
     /// How long the oldest unsent byte has waited, in nanoseconds; 0 when there is none.
     package var unsentAge: Int64 {
         guard let oldest = tls?.unsentSince ?? backlog.oldest else { return 0 }
@@ -224,14 +224,14 @@ package final class StreamConnection {
         switch ending {
         case .none where isBroken: reset()
         case .none: driver?.deadlinePassed()
-        case .flushing, .lingering: reset()
+        case .flushing, .lingering: if !isStillTaking { reset() }
         case .closed: break
         }
     }
 
     /// Sends what is unsent, then closes in an orderly way: the peer gets everything, and its own end is waited for.
     ///
-    /// - Parameter patience: how long that may take, in nanoseconds.
+    /// - Parameter patience: how long that may take, in nanoseconds; a peer that goes on taking bytes has longer.
     package func finish(patience: Int64 = 2_000_000_000) {
         guard ending == .none else { return }
         if isBroken { return reset() }
@@ -270,6 +270,7 @@ package final class StreamConnection {
     /// The last step, at the end of the turn: the slot is free afterwards.
     func dispose() {
         isRefused = false
+        peerWatch = nil
         descriptor = nil
         carry = nil
         segments = []

@@ -147,6 +147,7 @@ package final class WebSocketConnection: StreamDriver {
         stream.send(frame)
         session?.closing()
         stream.resumeReading(for: .any)
+        stream.peerWatch = nil
         stream.setDeadline(now.advanced(byNanoseconds: options.values.closeTimeout))
     }
 
@@ -202,7 +203,7 @@ package final class WebSocketConnection: StreamDriver {
             session?.pinged(whole)
         case .pong(let payload):
             if let sent = pingSent { roundTrip = now.nanoseconds(since: sent) }
-            pingSent = nil
+            hasLife()
             session?.ponged(unsafe Self.copy(payload, of: bytes))
         case .close(let code, let reason, let reply):
             if !reply.isEmpty { stream.send(reply) }
@@ -314,7 +315,7 @@ package final class WebSocketConnection: StreamDriver {
     package func deadlinePassed() {
         guard failure == nil else { return fail() }
         switch readyState {
-        case .closing, .closed, .connecting: terminate()
+        case .closing, .closed, .connecting: if !waitsForCloseToArrive() { terminate() }
         case .open:
             if let limit = options.values.maximumUnsentAge, stream.unsentAge >= limit {
                 return closeSlowReader("unsent for \(limit / 1_000_000_000) s")
@@ -330,10 +331,15 @@ package final class WebSocketConnection: StreamDriver {
         if let sent = pingSent {
             // Any received byte is life, not only a PONG.
             if stream.lastReceived > sent {
-                pingSent = nil
-            } else if now.nanoseconds(since: sent) >= options.values.pingTimeout {
-                stream.reactor.counters.evicted.add(1)
-                return terminate()
+                hasLife()
+            } else if now.nanoseconds(since: stream.peerWatch?.sign ?? sent) >= options.values.pingTimeout {
+                // The PING may still be on its way, after other bytes: whoever takes those is slow, not dead.
+                let watch = stream.peerWatch ?? PeerWatch(since: sent)
+                guard watch.isAlive(stream, limit: options.values.maximumUnsentAge) else {
+                    stream.reactor.counters.evicted.add(1)
+                    return terminate()
+                }
+                stream.peerWatch = watch
             }
         }
         if pingSent == nil, now.nanoseconds(since: stream.lastReceived) >= interval {
@@ -343,12 +349,36 @@ package final class WebSocketConnection: StreamDriver {
         }
     }
 
+    /// No PING is without an answer any more.
+    private func hasLife() {
+        pingSent = nil
+        stream.peerWatch = nil
+    }
+
+    /// Gives a slow peer more time for the CLOSE, which waits for what was begun before it; `false`: it has had enough.
+    private func waitsForCloseToArrive() -> Bool {
+        let limit = options.values.closeTimeout
+        let watch = stream.peerWatch ?? PeerWatch(since: now.advanced(byNanoseconds: -limit))
+        let longest = options.values.maximumUnsentAge ?? Self.longestClose
+        guard readyState != .connecting, stream.isOpen, now.nanoseconds(since: watch.began) < longest,
+            watch.isAlive(stream, limit: limit)
+        else { return false }
+        stream.peerWatch = watch
+        stream.setDeadline(now.advanced(byNanoseconds: limit))
+        return true
+    }
+
+    /// How long a CLOSE may take to arrive where nothing else is said, in nanoseconds.
+    private static let longestClose: Int64 = 30_000_000_000
+
     private func scheduleKeepalive() {
         guard readyState == .open, failure == nil else { return }
         var deadline: MonotonicTime?
         if let interval = options.values.pingInterval {
             let timeout = options.values.pingTimeout
-            if let sent = pingSent {
+            if let watch = stream.peerWatch {
+                deadline = watch.sign.advanced(byNanoseconds: timeout)
+            } else if let sent = pingSent {
                 // After an interval it is seen whether there was life, though the answer may take longer.
                 let isEarly = now.nanoseconds(since: sent) < interval
                 deadline = sent.advanced(byNanoseconds: isEarly ? min(interval, timeout) : timeout)

@@ -44,10 +44,10 @@ extension ConfigurationErrorTests {
     private static let filter = "expected a topic filter such as \"sensors/#\", found"
     private static let rootKeys =
         "listen, data_dir, reactors, limits, keepalive, store, retained, history, "
-        + "compression, origins, hosts, access, admin, metrics, system_topics, log"
+        + "compression, origins, hosts, drain, access, admin, metrics, system_topics, log"
     private static let limitKeys =
         "connections, connections_per_address, handshake_timeout, idle_timeout, request_head, message, "
-        + "topic, topic_levels, subscriptions_per_client, pending, pending_age, publish_rate"
+        + "topic, topic_levels, subscriptions_per_client, pending, pending_age, unsent_in_kernel, publish_rate"
     private static let duration = "expected a duration such as 25s, from 10ms to 7d, found"
     private static let prefix = "expected a path such as /broker, or nothing (\"\"), found"
 

@@ -48,10 +48,12 @@ struct ConfigurationReaderTests {
           subscriptions_per_client: 5
           pending: 64KiB
           pending_age: 0
+          unsent_in_kernel: unlimited
           publish_rate: 100
         keepalive: { interval: 0s, timeout: 7d }
         store: { maximum_size: 1TiB }
         retained: { maximum_messages: 12, maximum_bytes: "1GiB" }
+        drain: { reconnects_per_second: 50 }
         history:
           - { filter: "chat/#", messages: 1000, age: 24h, bytes: 64MiB }
           - { filter: "+/log", age: 10m, messages: unlimited }
@@ -100,6 +102,8 @@ struct ConfigurationReaderTests {
         expected.limits.subscriptionsPerClient = 5
         expected.limits.pending = 65_536
         expected.limits.pendingAge = nil
+        expected.limits.unsentInKernel = nil
+        expected.drain.reconnectsPerSecond = 50
         expected.limits.publishRate = 100
         expected.keepalive.interval = nil
         expected.keepalive.timeout = .seconds(604_800)

@@ -144,6 +144,7 @@ struct HTTPTests {
         _ = try ask(guest, "PUT /t/a?retain", "Content-Type: application/json\r\n", body: "{\n\"b\": 1\n}")
         let events = try ask(guest, "GET /s/a", "Accept: text/event-stream\r\nLast-Event-ID: 0\r\n")
         #expect(events.field("Content-Type") == "text/event-stream")
+        #expect(try guest.read(until: "\n\n\r\n").contains("retry: 3000\n\n"))
         let text = try guest.read(until: "\n\n\r\n") + guest.read(until: "\n\n\r\n") + guest.read(until: "\n\n\r\n")
         let lines = text.split(whereSeparator: \.isNewline)
         #expect(lines.contains { $0.hasPrefix(#"data: {"op":"gap","filter":"a","since":0,"seq":1}"#) })

@@ -1,0 +1,87 @@
+/// Tells a slow peer from a dead one while something is overdue from it.
+///
+/// A peer that takes bytes is alive, however slowly, and so is one whose TCP answers that it has no room: what it has not
+/// read decides about those. Made only when something is overdue, so that the others cost nothing. Runs on the reactor's thread.
+final class PeerWatch {
+    /// When it began.
+    let began: MonotonicTime
+    /// The last sign of life that is known.
+    private(set) var sign: MonotonicTime
+    private var acknowledged: UInt64 = 0
+    /// When bytes were last found to have been acknowledged.
+    private var moved: MonotonicTime
+    /// Whether at the last look the peer's TCP had everything already.
+    private var hadEverything = false
+
+    /// Two readings of one acknowledgement's age differ by less, in nanoseconds.
+    private static let tolerance: Int64 = 50_000_000
+
+    init(since began: MonotonicTime) {
+        self.began = began
+        sign = began
+        moved = began
+    }
+
+    /// Whether there was a sign of life since the last one.
+    ///
+    /// A TCP that has everything has the question, too: its owner is then given as much time as for any answer, once.
+    ///
+    /// - Parameter limit: how long it may take no byte of what it is sent, in nanoseconds; `nil`: for ever.
+    func isAlive(_ stream: StreamConnection, limit: Int64?) -> Bool {
+        let now = stream.reactor.now
+        guard let progress = SocketProgress(of: stream.rawDescriptor) else {
+            guard stream.lastProgress > sign else { return false }
+            sign = stream.lastProgress
+            return true
+        }
+        let heard = now.advanced(byNanoseconds: -progress.silence)
+        let isFresh = heard.nanoseconds(since: sign) > Self.tolerance
+        if stream.isTaken {
+            guard isFresh, !hadEverything else { return false }
+            hadEverything = true
+        } else {
+            hadEverything = false
+            guard isFresh || !progress.isUnanswered else { return false }
+            if progress.acknowledged > acknowledged {
+                acknowledged = progress.acknowledged
+                moved = now
+            } else if let limit, now.nanoseconds(since: moved) >= limit {
+                return false
+            }
+        }
+        sign = isFresh ? heard : now
+        return true
+    }
+}
+
+extension StreamConnection {
+    /// Bytes that the kernel has taken and the peer's TCP not acknowledged.
+    package var kernelBytes: Int { ending == .closed ? 0 : Socket.unacknowledged(rawDescriptor) }
+
+    /// Whether the peer's TCP has everything that was sent.
+    var isTaken: Bool { bufferedBytes == 0 && kernelBytes == 0 }
+
+    /// Whether a peer that the connection ends to is still taking what it was sent; then it has a little longer.
+    var isStillTaking: Bool {
+        let watch = peerWatch ?? PeerWatch(since: reactor.now.advanced(byNanoseconds: -Self.step))
+        guard !isTaken, reactor.now.nanoseconds(since: watch.began) < Self.longestEnd,
+            watch.isAlive(self, limit: Self.step)
+        else { return false }
+        peerWatch = watch
+        reactor.setDeadline(reactor.now.advanced(byNanoseconds: Self.step), of: slot)
+        return true
+    }
+
+    /// Within such a time it has to take something, in nanoseconds.
+    private static var step: Int64 { 2_000_000_000 }
+    /// After this an end is an end, in nanoseconds.
+    private static var longestEnd: Int64 { 60_000_000_000 }
+
+    /// Looks after a peer from which something is overdue; `nil`: nobody does.
+    ///
+    /// Kept by the reactor: few connections have one.
+    var peerWatch: PeerWatch? {
+        get { reactor.watches.isEmpty ? nil : reactor.watches[slot] }
+        set { if newValue != nil || !reactor.watches.isEmpty { reactor.watches[slot] = newValue } }
+    }
+}
