@@ -28,11 +28,16 @@ package final class Broker {
     private let certificates: Certificates
     private let journal = Journal()
     private var crowd = DepartedCrowd()
+    /// How long this start took, which is taken for what the next one will take, in milliseconds.
+    private let startMilliseconds: Int
+    /// How long who asks for readiness is told of a shutdown before the door is closed, in milliseconds.
+    private static let notice: UInt32 = 500
     /// How long clients have to answer the CLOSE of a shutdown, in nanoseconds.
     private static let drainPatience: Int64 = 5_000_000_000
 
     /// Opens the store, binds every address and starts to serve.
     package init(_ settings: Settings) throws(BrokerError) {
+        let begin = MonotonicTime.now
         if let refusal = settings.refusalToListen() { throw BrokerError(refusal) }
         if let obstacle = ReactorBackend(settings.reactors.backend).obstacle {
             throw BrokerError("reactors.backend: io_uring is not to be had here: \(obstacle)")
@@ -68,7 +73,7 @@ package final class Broker {
         self.remotes = remotes
 
         let started = Latch(count: count)
-        let failure = FirstFailure()
+        let failure = FirstWord()
         var threads: [ThreadHandle] = []
         for index in 0..<count {
             let plan = ReactorPlan(
@@ -91,6 +96,7 @@ package final class Broker {
         }
         self.threads = threads
         started.wait()
+        startMilliseconds = Int(MonotonicTime.now.nanoseconds(since: begin) / 1_000_000)
         if let description = failure.first {
             for remote in remotes { remote.run { $0.stop() } }
             storeThread.stop()
@@ -162,15 +168,23 @@ package final class Broker {
         return fixed
     }
 
-    /// Shuts down in order: no new connections; stored publications acknowledged; every client told; the end.
+    /// Shuts down in order: no more readiness; no new connections; stored publications acknowledged; every client told; the end.
     package func drain() {
+        let watched = FirstWord()
+        onEveryReactor { shard in
+            shard.isLeaving = true
+            if HealthEndpoint.isWatched(on: shard) { watched.set("readiness") }
+        }
+        // A balancer sends others here until it has heard of it.
+        if watched.first != nil { pause(milliseconds: Self.notice) }
         onEveryReactor { shard in
             shard.stopListening()
             shard.isDraining = true
         }
         // Commits what is queued; the acknowledgements are in the mailboxes afterwards.
         storeThread.stop()
-        onEveryReactor { $0.sayGoodbye() }
+        let (crowd, absence) = (figures.clients, max(Self.leastAbsence, startMilliseconds))
+        onEveryReactor { $0.sayGoodbye(crowd: crowd, absence: absence) }
         let deadline = MonotonicTime.now.advanced(byNanoseconds: Self.drainPatience)
         while figures.connections > 0, MonotonicTime.now < deadline { pause(milliseconds: 5) }
         for remote in remotes { remote.run { $0.stop() } }
@@ -178,6 +192,9 @@ package final class Broker {
         store.close()
         sockets.removePaths()
     }
+
+    /// What the end of this process and the begin of the next take at least, in milliseconds.
+    private static let leastAbsence = 200
 
     /// Runs `body` on the thread of one reactor, with what that serves.
     ///
@@ -200,8 +217,8 @@ package final class Broker {
     }
 }
 
-/// The first failure of several threads.
-private final class FirstFailure: Sendable {
+/// The first that one of several threads has to say.
+private final class FirstWord: Sendable {
     private let text = Mutex<String?>(nil)
     func set(_ description: String) { text.withLock { $0 = $0 ?? description } }
     var first: String? { text.withLock { $0 } }

@@ -27,6 +27,47 @@ def test_every_client_is_told_1012_and_when_to_come_back(broker, number):
     assert len(set(retries)) > 10, f"a time of its own for each client, not {sorted(set(retries))}"
 
 
+def retries_of(broker, count):
+    sockets = [broker.websocket("/t/a") for _ in range(count)]
+    broker.send_signal(signal.SIGTERM)
+    retries = [int(RETRY.match(websocket.receive_close()[1])[1]) for websocket in sockets]
+    for websocket in sockets:
+        websocket.send_frame(8, b"\x03\xf4")
+    assert broker.wait_for_exit() == 0
+    return retries
+
+
+def test_a_small_crowd_comes_back_soon(broker):
+    """As soon as somebody is here again, within the 0.2 s that even a few are spread over."""
+    retries = retries_of(broker, 20)
+    assert min(retries) >= 200 and max(retries) - min(retries) <= 200
+
+
+def test_a_crowd_comes_back_at_the_rate_that_is_set(start_broker):
+    broker = start_broker("drain: { reconnects_per_second: 5000 }\n")
+    broker.config_file.write_text("drain: { reconnects_per_second: 2 }\n")
+    printed = len(broker.lines)
+    broker.send_signal(signal.SIGHUP)
+    broker.wait_for_line("settings read again", since=printed)
+    retries = retries_of(broker, 40)
+    spread = max(retries) - min(retries)
+    assert 10_000 < spread <= 20_000, spread  # 40 at 2 a second
+
+
+def test_readiness_fails_before_the_door_closes(broker):
+    """A balancer that asks now and then hears of it while others are still served."""
+    assert broker.http("GET", "/health/ready").status == 200
+    broker.send_signal(signal.SIGTERM)
+    seen = []
+    try:
+        while True:
+            seen.append((broker.http("GET", "/health/ready").status, broker.http("GET", "/t/none").status))
+    except OSError:
+        pass
+    assert (503, 404) in seen
+    assert broker.wait_for_exit() == 0
+
+
 def test_without_clients_it_is_quick(broker):
     start = time.monotonic()
     broker.stop()

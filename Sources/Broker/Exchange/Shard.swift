@@ -27,6 +27,8 @@ package final class Shard {
     package var isDraining = false {
         didSet { if isDraining { handOver() } }
     }
+    /// Whether the door is about to be closed: who asks for readiness is told so, all others are served.
+    package var isLeaving = false
     /// Where a damaged store was moved when the broker started; `nil`: it was in order.
     package var movedAside: String?
     /// Those that count what is published just now, by their numbers.
@@ -178,14 +180,29 @@ package final class Shard {
     }
 
     /// Sends what is acknowledged, then tells every client to come back, each after a time of its own.
-    package func sayGoodbye() {
+    ///
+    /// - Parameters:
+    ///   - crowd: how many clients there are, on all reactors.
+    ///   - absence: how long nobody will be here, in milliseconds.
+    package func sayGoodbye(crowd: Int, absence: Int) {
         handOver()
         deliver(mailbox.drain())
+        let times = Self.retries(
+            crowd: crowd, absence: absence, perSecond: settings.drain.reconnectsPerSecond)
         for session in everybody {
-            session.disconnect(.serviceRestart, reason: "retry=\(Int.random(in: 500...10_000))")
+            session.disconnect(.serviceRestart, reason: "retry=\(Int.random(in: times))")
         }
         reactor.finishIdleConnections()
     }
+
+    /// From when to when a crowd is told to come back, in milliseconds: when somebody is here again, and not all at once.
+    static func retries(crowd: Int, absence: Int, perSecond: Int) -> ClosedRange<Int> {
+        let spread = max(leastSpread, crowd * 1000 / max(1, perSecond))
+        return absence...(absence + spread)
+    }
+
+    /// In milliseconds.
+    private static let leastSpread = 200
 
     // MARK: Publishing
 

@@ -36,6 +36,9 @@ package final class Figures: Sendable {
     /// Sockets open now.
     package var connections: Int { sum { (counters: ReactorCounters) in counters.connections.current } }
 
+    /// Clients that hold a session now.
+    package var clients: Int { sum { (counters: ShardCounters) in counters.clients.current } }
+
     /// The same, without those that were refused and only wait to be told so.
     package var admitted: Int {
         connections - sum { (counters: ReactorCounters) in counters.refusedOpen.current }

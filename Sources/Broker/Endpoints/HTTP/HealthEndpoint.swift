@@ -9,6 +9,9 @@ final class HealthEndpoint {
     private unowned let shard: Shard
     private var known: (time: MonotonicTime, failure: String?)?
     private var waiting: [HTTPExchange] = []
+    private var lastAsked: MonotonicTime?
+    /// Who asks has asked within such a time, in nanoseconds.
+    private static let memory: Int64 = 60_000_000_000
     private static let validity: Int64 = 1_000_000_000
     private static let patience: Int64 = 2_000_000_000
 
@@ -22,10 +25,17 @@ final class HealthEndpoint {
         return made
     }
 
+    /// Whether somebody asks for readiness now and then.
+    static func isWatched(on shard: Shard) -> Bool {
+        guard let asked = shard.kept(HealthEndpoint.self)?.lastAsked else { return false }
+        return shard.reactor.now.nanoseconds(since: asked) < memory
+    }
+
     func live(_ exchange: HTTPExchange) { answer(exchange, failure: nil) }
 
     func ready(_ exchange: HTTPExchange) {
-        if shard.isDraining { return answer(exchange, failure: "shutting down") }
+        lastAsked = shard.reactor.now
+        if shard.isDraining || shard.isLeaving { return answer(exchange, failure: "shutting down") }
         if let known, shard.reactor.now.nanoseconds(since: known.time) < Self.validity {
             return answer(exchange, failure: known.failure)
         }
