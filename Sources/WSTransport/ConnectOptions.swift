@@ -30,7 +30,7 @@ public struct ConnectOptions: Sendable {
     public var keepAlive: KeepAlive? = KeepAlive()
     /// The most bytes that were received and that nobody has taken; beyond it the server is let wait.
     public var maximumHeld = 1024 * 1024
-    /// The most bytes that may be unsent: beyond it an asynchronous `send` waits, and one that returns at once throws.
+    /// The most bytes that may be unsent: beyond it a `send` that returns at once throws; an asynchronous one waits above 64 KiB.
     public var maximumUnsent = 16 * 1024 * 1024
 
     /// The defaults.

@@ -88,6 +88,20 @@ extension SocketCore.State {
         if event == .error { releaseClose() }
     }
 
+    /// Keeps messages whose listener has gone for the next one, or for readers.
+    mutating func keepMessages() {
+        var (kept, others) = (Fifo<WebSocketMessage>(), Fifo<SocketCore.Happening>())
+        while let happening = happenings.popFirst() {
+            if case .payload(.message(let message)) = happening {
+                kept.append(message)
+            } else {
+                others.append(happening)
+            }
+        }
+        happenings = others
+        if !kept.isEmpty { messages.prepend(kept) }
+    }
+
     /// Whether the end is not to be told yet.
     mutating func holdsClose() -> Bool {
         guard unheard[.error] != nil, isCloseHeld != nil else { return false }

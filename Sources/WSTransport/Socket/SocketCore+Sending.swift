@@ -17,21 +17,59 @@ extension SocketCore {
         link.run(with: SocketSession.self) { $0?.send(type, payload) }
     }
 
-    /// Hands a message to the reactor, and waits for room.
+    /// A message that waits for room.
+    struct Sender: Sendable {
+        let type: Opcode
+        let payload: [UInt8]
+        let taken: CheckedContinuation<Result<Void, WS.Error>, Never>
+    }
+
+    /// Waits for room, after those who came before, and then hands a message to the reactor.
     func send(_ type: Opcode, _ payload: [UInt8]) async throws(WS.Error) {
-        let refusal = state.withLock { state -> WS.Error? in
-            guard state.readyState == .open else { return .invalidState(state.readyState) }
-            state.posted += payload.count
-            return nil
-        }
-        if let refusal { throw refusal }
-        let result: Result<Void, WS.Error> = await withCheckedContinuation { sent in
-            link.run(with: SocketSession.self) { session in
-                guard let session else { return sent.resume(returning: .failure(.invalidState(.closed))) }
-                session.send(type, payload, sent)
+        let result: Result<Void, WS.Error> = await withCheckedContinuation { taken in
+            let outcome = state.withLock { state -> Result<Void, WS.Error>? in
+                guard state.readyState == .open else { return .failure(.invalidState(state.readyState)) }
+                guard state.senders.isEmpty, state.posted + state.unsent <= limits.waitingMark else {
+                    state.senders.append(Sender(type: type, payload: payload, taken: taken))
+                    return nil
+                }
+                state.posted += payload.count
+                // Under the lock, so that nobody who waited comes in between.
+                link.run(with: SocketSession.self) { $0?.send(type, payload) }
+                return .success(())
             }
+            if let outcome { taken.resume(returning: outcome) }
         }
         try result.get()
+    }
+
+    /// The reactor has taken over `count` bytes of what was posted; `unsent` are now its own.
+    ///
+    /// Whoever has room now is let go on.
+    func sent(_ count: Int, unsent: Int) {
+        let admitted = state.withLock { state -> [Sender] in
+            state.posted = max(0, state.posted - count)
+            state.unsent = state.ended == nil ? unsent : 0
+            guard state.readyState == .open else { return [] }
+            var admitted: [Sender] = []
+            while state.posted + state.unsent <= limits.waitingMark, let sender = state.senders.popFirst() {
+                state.posted += sender.payload.count
+                link.run(with: SocketSession.self) { $0?.send(sender.type, sender.payload) }
+                admitted.append(sender)
+            }
+            return admitted
+        }
+        for sender in admitted { sender.taken.resume(returning: .success(())) }
+    }
+
+    /// There will be no room any more.
+    func refuseSenders() {
+        let (refused, readyState) = state.withLock { state in
+            defer { state.senders = Fifo() }
+            return (state.senders, state.readyState)
+        }
+        var senders = refused
+        while let sender = senders.popFirst() { sender.taken.resume(returning: .failure(.invalidState(readyState))) }
     }
 
     func close(_ code: CloseCode, reason: String) {
@@ -41,7 +79,9 @@ extension SocketCore {
         }
         switch before {
         case .connecting: abort()
-        case .open: link.run(with: SocketSession.self) { $0?.close(code, reason: reason) }
+        case .open:
+            refuseSenders()
+            link.run(with: SocketSession.self) { $0?.close(code, reason: reason) }
         case .closing, .closed: break
         }
     }

@@ -26,8 +26,10 @@ final class SocketCore: Sendable {
     struct Limits: Sendable {
         /// Received and not yet taken, in bytes; beyond it the peer is not read.
         var held = 1024 * 1024
-        /// Sent and not yet taken by the system, in bytes.
+        /// Sent and not yet taken by the system, in bytes: beyond it a message is refused.
         var unsent = 1024 * 1024
+        /// The same: beyond it who can wait is let wait.
+        var waitingMark: Int { min(unsent, 64 * 1024) }
         /// Whether a message beyond ``unsent`` ends the socket; else it is only refused.
         var closesSlowReaders = false
     }
@@ -64,6 +66,8 @@ final class SocketCore: Sendable {
         /// Messages handed to the reactor that it has not sent yet, and what it has sent and the system not taken.
         var posted = 0
         var unsent = 0
+        /// Who waits for room, in order.
+        var senders = Fifo<Sender>()
         var lastPong: ContinuousClock.Instant?
         /// Why there was no connection.
         var failure: ConnectError?
@@ -149,11 +153,9 @@ final class SocketCore: Sendable {
             }
             if state.listeners.count(of: .message) > 0 {
                 state.happenings.append(.payload(.message(message)))
-            } else if state.hasReaders || state.listeners.isEmpty {
-                state.messages.append(message)
             } else {
-                // There are listeners, and none for messages: nobody wants them.
-                return (nil, state.isFull)
+                // Also where there are listeners for something else: who wants messages may come in the next moment.
+                state.messages.append(message)
             }
             return (nil, add(message.length + Self.overhead, &state))
         }
@@ -170,6 +172,7 @@ final class SocketCore: Sendable {
     /// Nothing more is sent or received; the connection has still to end.
     func ending() {
         state.withLock { state in if state.readyState == .open { state.readyState = .closing } }
+        refuseSenders()
     }
 
     /// The end, as the connection saw it.
@@ -195,6 +198,7 @@ final class SocketCore: Sendable {
         for opener in openers { opener.resume() }
         for reader in readers { Self.end(reader, event) }
         for waiter in waiters { waiter.resume(returning: event) }
+        refuseSenders()
         tell()
     }
 
@@ -330,12 +334,29 @@ final class SocketCore: Sendable {
             if hasRoom { readOn() }
             if case .close = happening { WS.forget(socket) }
         }
+        serveReaders()
         noticeCatchingUp()
+    }
+
+    /// Gives readers what listeners have left.
+    private func serveReaders() {
+        while true {
+            let served = state.withLock { state -> (reader: Reader, message: WebSocketMessage, hasRoom: Bool)? in
+                guard !state.readers.isEmpty, let message = state.messages.popFirst() else { return nil }
+                state.isReading = true
+                let hasRoom = release(message.length + Self.overhead, &state)
+                return (state.readers.removeFirst().continuation, message, hasRoom)
+            }
+            guard let served else { return }
+            served.reader.resume(returning: served.message)
+            if served.hasRoom { readOn() }
+        }
     }
 
     /// What comes next, and who is told of it; `nil` for those: it waits for others.
     private func nextHappening() -> (Happening, [WebSocket.Listener]?)? {
         state.withLock { state in
+            if state.listeners.count(of: .message) == 0 { state.keepMessages() }
             guard let happening = state.happenings.popFirst() else {
                 state.isTelling = false
                 // After the end nobody is kept for what cannot happen any more.

@@ -1,16 +1,13 @@
 internal import Synchronization
 
-/// The reactor's side of a ``WebSocket``: what comes goes to the core, what is sent waits for room.
+/// The reactor's side of a ``WebSocket``: what comes goes to the core, what the core has room for is sent.
 ///
 /// Runs on the connection's reactor.
 final class SocketSession: WebSocketSession {
-    typealias Sent = CheckedContinuation<Result<Void, WS.Error>, Never>
-
     private let connection: WebSocketConnection
     private let core: SocketCore
     /// What its messages name as their stream.
     private let stream: SocketStream
-    private var senders: [Sent] = []
     private var isUpdateDue = false
     private var isClosing = false
     /// Ends the connection to a peer that broke the protocol.
@@ -28,14 +25,10 @@ final class SocketSession: WebSocketSession {
 
     // MARK: From the socket
 
-    func send(_ type: Opcode, _ payload: [UInt8], _ sent: Sent? = nil) {
-        guard connection.readyState == .open else {
-            sent?.resume(returning: .failure(.invalidState(connection.readyState)))
-            return core.sent(payload.count, unsent: 0)
-        }
+    func send(_ type: Opcode, _ payload: [UInt8]) {
+        guard connection.readyState == .open else { return core.sent(payload.count, unsent: 0) }
         connection.send(type, payload)
         core.sent(payload.count, unsent: connection.bufferedAmount)
-        if let sent { senders.append(sent) }
         update()
     }
 
@@ -46,7 +39,6 @@ final class SocketSession: WebSocketSession {
         connection.stream.reactor.runSoon { [self] in
             isUpdateDue = false
             core.sent(0, unsent: connection.bufferedAmount)
-            if connection.bufferedAmount <= core.limits.unsent { release(.success(())) }
         }
     }
 
@@ -94,24 +86,15 @@ final class SocketSession: WebSocketSession {
 
     func drained() {
         core.sent(0, unsent: connection.bufferedAmount)
-        release(.success(()))
     }
 
     func closed(_ event: CloseEvent) {
-        // Those of this turn were sent in time; whoever waits for room has waited in vain.
-        release(isUpdateDue ? .success(()) : .failure(.invalidState(.closed)))
         core.link.release(on: connection.stream.reactor)
         core.ending()
         // A slow reader is let go at once; its closing handshake may take its time.
         guard !connection.stream.isOpen else { return core.finished(event) }
         // RFC 6455 §7.1.4: it is over when TCP is. Whoever ends the process then has let the answer to the CLOSE go out.
         connection.stream.onEnd { [core] in core.finished(event) }
-    }
-
-    private func release(_ result: Result<Void, WS.Error>) {
-        let waiting = senders
-        senders = []
-        for sender in waiting { sender.resume(returning: result) }
     }
 }
 
@@ -122,14 +105,6 @@ extension SocketCore {
         // A connection that is lost has no code of its own: 1001, and 1006 at the end, as browsers say it.
         let code = event.code == .abnormal ? .goingAway : event.code
         finished(event, error: (code, event.reason.isEmpty ? "the connection was lost" : event.reason))
-    }
-
-    /// The reactor has taken over `count` bytes of what was posted; `unsent` are now its own.
-    func sent(_ count: Int, unsent: Int) {
-        state.withLock { state in
-            state.posted = max(0, state.posted - count)
-            state.unsent = state.ended == nil ? unsent : 0
-        }
     }
 }
 

@@ -2,7 +2,7 @@ internal import Synchronization
 
 /// What only this package asks of a socket.
 extension WebSocket {
-    /// Sends a message, and waits while more is unsent than the limit; a text's payload must be UTF-8.
+    /// Sends a message, once there is room for it; a text's payload must be UTF-8.
     package func send(_ type: Opcode, _ payload: [UInt8]) async throws(WS.Error) { try await core.send(type, payload) }
 
     /// Ends the connection in order, and says how it ended; what was received and not yet read stays readable.

@@ -2,8 +2,9 @@ internal import Synchronization
 
 /// A WebSocket, either role: a client's begins to connect when it is made, a server's comes from `ws.upgrade`.
 ///
-/// Messages come to listeners (``onmessage``, ``on(_:_:)-(Event,_)``) or to whoever reads ``messages``; until somebody does
-/// either, and whenever they are behind, the peer is let wait. Kept alive by its listeners until it has ended; without any it
+/// Messages come to listeners (``onmessage``, ``on(_:_:)-(Event,_)``) or to a reader of ``messages``; until there is one
+/// or the other, and whenever they are behind, messages wait, and in the end the peer does. Where none are wanted, a listener drops them.
+/// Kept alive by its listeners until it has ended; without any it
 /// closes when nothing refers to it any more. Any thread.
 public final class WebSocket: Sendable {
     /// As it was given; empty of a server's socket.
@@ -75,10 +76,10 @@ public final class WebSocket: Sendable {
     /// Sends a binary message, and returns at once.
     public func send(_ bytes: [UInt8]) throws(WS.Error) { try core.post(.binary, bytes) }
 
-    /// Sends a text message, and waits while more is unsent than the limit.
+    /// Sends a text message; where more than 64 KiB are unsent, waits for room first, after those who came before.
     public func send(_ text: String) async throws(WS.Error) { try await core.send(.text, Array(text.utf8)) }
 
-    /// Sends a binary message, and waits while more is unsent than the limit.
+    /// Sends a binary message; where more than 64 KiB are unsent, waits for room first, after those who came before.
     public func send(_ bytes: [UInt8]) async throws(WS.Error) { try await core.send(.binary, bytes) }
 
     /// Sends a PING; the PONG comes as an event.
@@ -93,7 +94,7 @@ public final class WebSocket: Sendable {
 
     /// Waits for the next message; `nil` after both sides' CLOSE were exchanged.
     ///
-    /// What came before somebody asked is kept, unless there were listeners. Throws ``WS/Error/closed(_:reason:)`` where the
+    /// What came before somebody asked is kept, unless a listener was told of it. Throws ``WS/Error/closed(_:reason:)`` where the
     /// socket ended otherwise, and `CancellationError`.
     public func receive() async throws -> WebSocketMessage? { try await core.next() }
 

@@ -26,7 +26,7 @@ package struct ClientOptions: Sendable {
     package var fallbackDelay: Int64 = 250_000_000
     /// How far received messages may be ahead of who reads them; then the server is let wait.
     package var maximumHeld = 1024 * 1024
-    /// How much may be unsent until ``WebSocketClient/send(_:)-(String)`` waits.
+    /// How much may be unsent until a `send` that returns at once throws.
     package var maximumUnsent = 1024 * 1024
     /// Whose certificates are accepted, where the endpoint is a secure one, and what is shown; `nil`: those that the system accepts.
     ///

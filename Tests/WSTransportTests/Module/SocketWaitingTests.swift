@@ -1,0 +1,190 @@
+import Testing
+
+@testable import WSTransport
+
+@Suite("ws.Socket: messages wait for who wants them, senders for room", .timeLimit(.minutes(2)))
+struct SocketWaitingTests {
+    private static let count = 201
+
+    /// A server that sends so many messages at once, and then a PING.
+    private static func house() throws -> EchoHouse {
+        try EchoHouse { routing, _ in
+            routing.append(
+                "/burst",
+                ws.upgrade { socket in
+                    socket.onmessage = { _ in }
+                    for number in 0..<count { try? socket.send("\(number)") }
+                    try? socket.ping()
+                })
+        }
+    }
+
+    /// A client that listens for everything but messages, and has been told of what came after them.
+    private static func deaf(_ house: EchoHouse) async throws -> WebSocket {
+        let (socket, log) = (WebSocket(house.url + "/burst"), EchoHouse.Notes())
+        socket.onerror = { _ in log.add("error") }
+        socket.onclose = { _ in log.add("close") }
+        socket.on(.ping) { _ in log.add("ping") }
+        await log.wait(for: 1)
+        #expect(log.all == ["ping"])
+        return socket
+    }
+
+    @Test func keepsMessagesForAListenerThatComesLast() async throws {
+        let house = try Self.house()
+        let (socket, log) = (try await Self.deaf(house), EchoHouse.Notes())
+        socket.onmessage = { log.add($0.data?.text ?? "") }
+        await log.wait(for: Self.count)
+        #expect(log.all == (0..<Self.count).map(String.init))
+    }
+
+    @Test func keepsMessagesForAReaderThatComesLast() async throws {
+        let house = try Self.house()
+        let socket = try await Self.deaf(house)
+        for number in 0..<Self.count { #expect(try await socket.receive()?.data?.text == "\(number)") }
+    }
+
+    /// A server's socket, whose closure looks somebody up before it reads.
+    @Test func keepsMessagesOfAServersSocketUntilItIsRead() async throws {
+        let house = try EchoHouse { routing, log in
+            routing.append(
+                "/late",
+                ws.upgrade { (socket: WebSocket) async throws in
+                    socket.onclose = { _ in log.add("close") }
+                    socket.on(.ping) { _ in log.add("ping") }
+                    await log.wait(for: 1)
+                    for try await message in socket.messages { log.add(message.data?.text ?? "") }
+                })
+        }
+        let socket = try await ws.open(house.url + "/late")
+        for number in 0..<5 { try await socket.send("\(number)") }
+        try socket.ping()
+        await house.log.wait(for: 6)
+        #expect(house.log.all == ["ping", "0", "1", "2", "3", "4"])
+    }
+
+    /// Whom a listener that was told once leaves, the next one gets, or a reader.
+    @Test func keepsWhatAListenerThatIsGoneHasLeft() async throws {
+        let house = try Self.house()
+        let (socket, log) = (WebSocket(house.url + "/burst"), EchoHouse.Notes())
+        socket.once(.message) { log.add($0.message?.data?.text ?? "") }
+        socket.on(.ping) { _ in log.add("ping") }
+        await log.wait(for: 2)
+        #expect(log.all == ["0", "ping"])
+        for number in 1..<Self.count { #expect(try await socket.receive()?.data?.text == "\(number)") }
+    }
+
+    /// Many tasks to a peer that reads only now and then: what is taken is the mark and a message, never more.
+    @Test func takesNothingBeforeThereIsRoom() async throws {
+        let (tasks, size) = (100, 256 * 1024)
+        let house = try EchoHouse { routing, log in
+            routing.append(
+                "/crowd",
+                ws.upgrade { (socket: WebSocket) async throws in
+                    try await withThrowingTaskGroup(of: Void.self) { group in
+                        for _ in 0..<tasks {
+                            group.addTask { try await socket.send([UInt8](repeating: 7, count: size)) }
+                        }
+                        while socket.core.state.withLock({ $0.senders.count }) < tasks / 2 { await Task.yield() }
+                        var most = 0
+                        log.add("full")
+                        while socket.core.state.withLock({ !$0.senders.isEmpty }) {
+                            most = max(most, socket.bufferedAmount)
+                            await Task.yield()
+                        }
+                        log.add("\(most <= 65_536 + size + 16)")
+                        try await group.waitForAll()
+                    }
+                    try socket.close()
+                })
+        }
+        var options = ConnectOptions()
+        options.maximumHeld = size
+        let socket = try await ws.open(house.url + "/crowd", options: options)
+        await house.log.wait(for: 1)
+        var count = 0
+        for try await message in socket.messages {
+            #expect(message.length == size)
+            count += 1
+        }
+        #expect(count == tasks && house.log.all == ["full", "true"])
+    }
+
+    /// A server that reads nothing before its first note, and then notes short messages.
+    private static func restingHouse() throws -> EchoHouse {
+        var options = UpgradeOptions()
+        options.maximumHeld = 1000
+        return try EchoHouse { [options] routing, log in
+            routing.append(
+                "/rest",
+                ws.upgrade(options) { (socket: WebSocket) async throws in
+                    await log.wait(for: 1)
+                    for try await message in socket.messages where message.length < 10 {
+                        log.add(message.data?.text ?? "")
+                    }
+                })
+        }
+    }
+
+    /// A client with more unsent than any kernel takes.
+    private static func stuck(_ house: EchoHouse) async throws -> WebSocket {
+        var options = ConnectOptions()
+        options.maximumUnsent = 64 << 20
+        let socket = try await ws.open(house.url + "/rest", options: options)
+        for _ in 0..<32 { try socket.core.post(.binary, [UInt8](repeating: 7, count: 1 << 20)) }
+        return socket
+    }
+
+    @Test func letsSendersWaitInTheirOrder() async throws {
+        let house = try Self.restingHouse()
+        let stuck = try await Self.stuck(house)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for number in 0..<20 {
+                group.addTask { try await stuck.send("\(number)") }
+                while stuck.core.state.withLock({ $0.senders.count }) <= number { await Task.yield() }
+            }
+            house.log.add("read")
+            try await group.waitForAll()
+        }
+        await house.log.wait(for: 21)
+        #expect(house.log.all.dropFirst() == (0..<20).map(String.init)[...])
+    }
+
+    @Test func tellsThoseWhoWaitOfTheEnd() async throws {
+        let house = try Self.restingHouse()
+        let stuck = try await Self.stuck(house)
+        let sender = Task { try await stuck.send("waits") }
+        while stuck.core.state.withLock({ $0.senders.isEmpty }) { await Task.yield() }
+        stuck.terminate()
+        await #expect(throws: WS.Error.self) { try await sender.value }
+    }
+
+    /// Back-pressure is no death: a server that rests for many times the time-out is not left.
+    @Test func keepsAServerThatRests() async throws {
+        var held = UpgradeOptions()
+        held.maximumHeld = 1000
+        let pings = EchoHouse.Notes()
+        let house = try EchoHouse { [held] routing, log in
+            routing.append(
+                "/rests",
+                ws.upgrade(held) { (socket: WebSocket) async throws in
+                    await pings.wait(for: 10)
+                    for try await message in socket.messages where message.length == 1 { log.add("last") }
+                })
+            routing.append("/clock", ws.upgrade { socket in socket.on(.ping) { _ in pings.add("ping") } })
+        }
+        var options = ConnectOptions()
+        options.keepAlive = KeepAlive(interval: .milliseconds(200), timeout: .milliseconds(200))
+        let socket = try await ws.open(house.url + "/rests", options: options)
+        let sender = Task {
+            for _ in 0..<100 { try await socket.send([UInt8](repeating: 7, count: 100_000)) }
+            try await socket.send("x")
+        }
+        // Ten PINGs of another connection, each after 200 ms.
+        let clock = try await ws.open(house.url + "/clock", options: options)
+        await house.log.wait(for: 1)
+        try await sender.value
+        #expect(house.log.all == ["last"])
+        #expect(socket.readyState == .open && clock.readyState == .open)
+    }
+}
