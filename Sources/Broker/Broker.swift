@@ -66,7 +66,7 @@ package final class Broker {
         let facts = BrokerFacts(
             figures: figures, listen: listen, dataDirectory: settings.dataDirectory, epoch: store.store.epoch,
             movedAside: movedAside,
-            backup: { [store = self.store] (path) throws(StorageError) in try store.backup(to: path) })
+            backup: { [store = self.store] (descriptor) throws(StorageError) in try store.copy(to: descriptor) })
         let door = Door(figures: figures)
         var remotes: [Remote] = []
         for _ in 0..<count { remotes.append(try Self.wrap { () throws(Errno) in try Remote() }) }
@@ -125,6 +125,36 @@ package final class Broker {
     /// What is wrong with the certificate files that `settings` names: a sentence each.
     package static func certificateErrors(in settings: Settings) -> [String] {
         Certificates.errors(in: settings.listen)
+    }
+
+    /// What is wrong with the places on disk that `settings` names: a sentence each.
+    ///
+    /// Nothing is made or changed, so that what another process does before the start is not foreseen.
+    package static func placeErrors(in settings: Settings) -> [String] {
+        var errors: [String] = []
+        // Root may look at the settings of another user's broker.
+        let obstacle = DataDirectory.obstacle(at: settings.dataDirectory, ownedByAnyone: true)
+        if let obstacle { errors.append("data_dir: \(obstacle)") }
+        var sockets = [("admin.socket", settings.adminSocketPath, String?.none)]
+        for (number, listener) in settings.listen.enumerated() {
+            if case .unix(let path) = listener.address { sockets.append(("listen[\(number)]", path, listener.group)) }
+        }
+        for (key, path, group) in sockets {
+            if SocketAddress(path: path) == nil {
+                errors.append("\(key): \(path): expected a path of at most \(ListenAddress.maximumPathLength) bytes")
+            } else if SocketFile.isTaken(path) {
+                errors.append("\(key): \(path): \(ListeningSockets.takenPath)")
+            }
+            if let group, SocketFile.groupNumber(of: group) == nil {
+                errors.append("\(key).group: there is no group \"\(group)\"")
+            }
+        }
+        return errors
+    }
+
+    /// The files of private keys that users other than their owner may read.
+    package static func exposedKeys(in settings: Settings) -> [String] {
+        Certificates.exposedKeys(in: settings.listen)
     }
 
     /// Whether any listener has TLS, so that ``takeOverCertificates()`` is worth asking for.
@@ -190,7 +220,7 @@ package final class Broker {
         for remote in remotes { remote.run { $0.stop() } }
         for thread in threads { thread.join() }
         store.close()
-        sockets.removePaths()
+        sockets.removeFiles()
     }
 
     /// What the end of this process and the begin of the next take at least, in milliseconds.

@@ -80,6 +80,18 @@ final class Certificates: Sendable {
         }
     }
 
+    /// The key files that users other than their owner may read.
+    ///
+    /// A key of root's that a group may read, as Debian's `ssl-cert`, is meant to be.
+    static func exposedKeys(in listeners: [Settings.Listener]) -> [String] {
+        let keys = listeners.compactMap(\.tls).flatMap { [$0.key] + $0.others.map(\.key) }
+        return keys.filter { path in
+            var status = stat()
+            guard unsafe stat(path, &status) == 0 else { return false }
+            return status.st_mode & (status.st_uid == 0 ? 0o004 : 0o044) != 0
+        }
+    }
+
     private static func load(_ listeners: [Settings.Listener]) throws(BrokerError) -> [Int: Entry] {
         var loaded: [Int: Entry] = [:]
         for (number, listener) in listeners.enumerated() {

@@ -40,7 +40,9 @@ final class Door: Sendable {
     }
 
     private func enter(_ peer: SocketAddress?, _ most: Int) -> Bool {
-        perAddress.withLock { counts in
+        // All that come by a path have no address, and would share one place.
+        if peer?.path != nil { return true }
+        return perAddress.withLock { counts in
             let count = counts[peer?.host ?? "", default: 0]
             guard count < most else { return false }
             counts[peer?.host ?? ""] = count + 1
@@ -49,6 +51,7 @@ final class Door: Sendable {
     }
 
     private func leave(_ peer: SocketAddress?) {
+        if peer?.path != nil { return }
         perAddress.withLock { counts in
             let count = counts[peer?.host ?? "", default: 0] - 1
             counts[peer?.host ?? ""] = count > 0 ? count : nil

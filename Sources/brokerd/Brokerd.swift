@@ -25,7 +25,10 @@ struct Brokerd: ParsableCommand {
     @Option(help: ArgumentHelp("Read settings from a YAML file.", valueName: "file"))
     var config: String?
 
-    @Option(help: ArgumentHelp("Listen here instead; may be given several times.", valueName: "address:port"))
+    @Option(
+        help: ArgumentHelp(
+            "Listen here instead, at :PORT for this machine only; may be given several times.",
+            valueName: "address:port"))
     var listen: [String] = []
 
     @Option(help: ArgumentHelp("Keep the data here.", valueName: "directory"))
@@ -36,6 +39,11 @@ struct Brokerd: ParsableCommand {
 
     @Flag(help: "Check the settings and exit: 0 when they are in order, else 1.")
     var check = false
+
+    static func main() {
+        StandardStreams.fillGaps()
+        main(nil)
+    }
 
     func run() throws {
         let settings: Settings
@@ -56,6 +64,7 @@ struct Brokerd: ParsableCommand {
             Self.complain("brokerd: \(error)")
             throw ExitCode(1)
         }
+        warnOfKeys(settings, log)
         if let aside = broker.movedAside {
             log.error(
                 "the store was damaged and has been moved aside; a new, empty one was made",
@@ -105,6 +114,7 @@ struct Brokerd: ParsableCommand {
                     let fixed = try broker.reload(new, from: settings)
                     log = LineLogHandler.logger(new.log)
                     settings = new
+                    warnOfKeys(new, log)
                     log.info(
                         "settings read again",
                         metadata: fixed.isEmpty ? [:] : ["needs_restart": "\(fixed.joined(separator: " "))"])
@@ -128,6 +138,12 @@ struct Brokerd: ParsableCommand {
         log.log(level: level, "\(entry.message)", metadata: metadata)
     }
 
+    private func warnOfKeys(_ settings: Settings, _ log: Logger) {
+        for file in Broker.exposedKeys(in: settings) {
+            log.warning("others may read a private key: chmod go-rwx", metadata: ["key": "\(file)"])
+        }
+    }
+
     private func report(_ news: [CertificateNews], _ log: Logger) {
         for one in news {
             switch one {
@@ -147,12 +163,15 @@ struct Brokerd: ParsableCommand {
             settings.listen = try listen.map { text in
                 guard let address = ListenAddress(text) else {
                     throw ValidationError(
-                        "--listen: expected ADDRESS:PORT, [ADDRESS]:PORT or unix:/PATH, found \"\(text)\".")
+                        "--listen: expected ADDRESS:PORT, [ADDRESS]:PORT, :PORT or unix:/PATH, found \"\(text)\".")
                 }
                 return Settings.Listener(address: address)
             }
         }
-        if let dataDir { settings.dataDirectory = dataDir }
+        if let dataDir {
+            guard !dataDir.isEmpty else { throw ValidationError("--data-dir: expected a directory, found nothing.") }
+            settings.dataDirectory = dataDir
+        }
         if let logLevel {
             guard let level = Settings.Log.Level(rawValue: logLevel) else {
                 throw ValidationError("--log-level: expected error, warning, info or debug, found \"\(logLevel)\".")
@@ -167,7 +186,10 @@ struct Brokerd: ParsableCommand {
             Self.complain("\(config ?? "settings"): \(refusal)")
             throw ExitCode(1)
         }
-        let broken = Broker.certificateErrors(in: settings)
+        for file in Broker.exposedKeys(in: settings) {
+            Self.complain("\(config ?? "settings"): warning: others may read the private key \(file): chmod go-rwx")
+        }
+        let broken = Broker.certificateErrors(in: settings) + Broker.placeErrors(in: settings)
         for error in broken { Self.complain("\(config ?? "settings"): \(error)") }
         if !broken.isEmpty { throw ExitCode(1) }
         print("\(config ?? "settings"): ok")

@@ -2,13 +2,13 @@
 ///
 /// A section is named by its path, list items by `[]`. Keys of settings that this version refuses stand here, too: it
 /// knows them, and says what is wrong with them.
-enum ConfigurationKeys {
+package enum ConfigurationKeys {
     static let sections: [String: [String]] = [
         "": [
             "listen", "data_dir", "reactors", "limits", "keepalive", "store", "retained", "history", "compression",
             "origins", "hosts", "drain", "access", "admin", "metrics", "system_topics", "log",
         ],
-        "listen[]": ["address", "path_prefix", "proxy_protocol", "tls"],
+        "listen[]": ["address", "ipv6_only", "mode", "group", "path_prefix", "proxy_protocol", "tls"],
         "listen[].tls": ["certificate", "key", "certificates", "client_ca"],
         "listen[].tls.certificates[]": ["certificate", "key"],
         "reactors": ["count", "backend"],
@@ -45,7 +45,7 @@ enum ConfigurationKeys {
     }
 
     /// The candidate with the fewest edits from `key`, if a slip of the pen explains them.
-    static func nearest(to key: String, among candidates: [String]) -> String? {
+    package static func nearest(to key: String, among candidates: [String]) -> String? {
         let key = key.lowercased()
         guard key.utf8.count <= 64 else { return nil }
         let distances = candidates.map { ($0, distance(Array(key.utf8), Array($0.utf8))) }

@@ -16,6 +16,8 @@ package enum ListenAddress: Sendable, Hashable {
     package static let maximumPathLength = 107
 
     /// Reads `127.0.0.1:8080`, `[::1]:8080` or `unix:/path`; `nil` when `text` is none of these.
+    ///
+    /// `localhost:8080` and `:8080` are that port of 127.0.0.1: a host that is left out lets in nobody from elsewhere.
     package init?(_ text: String) {
         if text.hasPrefix("unix:") {
             self.init(path: String(text.dropFirst(5)))
@@ -25,7 +27,9 @@ package enum ListenAddress: Sendable, Hashable {
             let port = Self.port(text.utf8[text.utf8.index(after: colon)...])
         else { return nil }
         let host = text[..<colon]
-        if host.hasPrefix("["), host.hasSuffix("]") {
+        if host.isEmpty || host.lowercased() == "localhost" {
+            self = .internet(host: "127.0.0.1", port: port)
+        } else if host.hasPrefix("["), host.hasSuffix("]") {
             guard let host = Self.canonical(String(host.dropFirst().dropLast()), family: AF_INET6) else { return nil }
             self = .internet(host: host, port: port)
         } else {
@@ -40,6 +44,9 @@ package enum ListenAddress: Sendable, Hashable {
         else { return nil }
         self = .unix(path: path)
     }
+
+    /// Whether it is a path in the file system.
+    package var isPath: Bool { if case .unix = self { true } else { false } }
 
     /// Whether only this machine can connect: 127.0.0.0/8, `::1`, a Unix socket.
     package var isLoopback: Bool {

@@ -44,6 +44,12 @@ package struct Settings: Sendable, Equatable {
     package struct Listener: Sendable, Equatable {
         /// Where to listen.
         package var address = ListenAddress.defaultAddress
+        /// Whether `[::]` takes connections by IPv6 only.
+        package var ipv6Only = false
+        /// The permissions of a path's file.
+        package var mode: UInt32 = 0o600
+        /// The group of a path's file, a name or a number; `nil`: that of the process.
+        package var group: String?
         /// What stands before every path of this listener, such as `/broker`; never ends with `/`; empty: nothing.
         package var pathPrefix = ""
         /// The files that its connections are encrypted with; `nil`: they are not.
@@ -231,7 +237,9 @@ package struct Settings: Sendable, Equatable {
     /// The administrator's way in.
     package struct Admin: Sendable, Equatable {
         /// The socket's path as it was written; ``Settings/adminSocketPath`` is the one to use.
-        package var socket = "DATA_DIR/admin.sock"
+        package var socket = "DATA_DIR" + defaultName
+        /// What stands after the data directory's path.
+        static let defaultName = "/admin.sock"
 
         package init() {}
     }

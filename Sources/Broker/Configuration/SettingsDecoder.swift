@@ -20,6 +20,13 @@ struct SettingsDecoder {
         }
         if let section = decoder.section("access", of: file) { decodeAccess(section) }
         if let section = decoder.section("admin", of: file) { decodeAdmin(section) }
+        if let node = file.value(of: "data_dir"), settings.admin == Settings.Admin(),
+            settings.adminSocketPath.utf8.count > ListenAddress.maximumPathLength
+        {
+            let most = ListenAddress.maximumPathLength - Settings.Admin.defaultName.utf8.count
+            decoder.fail(
+                node, "data_dir", expected: "a path of at most \(most) bytes, since the admin socket lies in it")
+        }
         if let section = decoder.section("system_topics", of: file) {
             let interval = ConfigurationValue<Duration>.timeSpan.or("0", "0s", "unlimited", listed: "0 for none")
             decoder.decode(section, "interval", interval, into: &settings.systemTopics.interval)
@@ -45,6 +52,7 @@ struct SettingsDecoder {
             var listener = Settings.Listener()
             if let section = decoder.section(node, path: path, kind: "listen[]") {
                 let isAddress = decodeAddress(section, into: &listener.address)
+                decodeFile(section, into: &listener)
                 decoder.decode(section, "path_prefix", .pathPrefix, into: &listener.pathPrefix)
                 decoder.decodeUnavailable(section, "proxy_protocol", .boolean, default: false)
                 listener.tls = decodeTLS(section)
@@ -58,6 +66,21 @@ struct SettingsDecoder {
                 }
             }
             settings.listen.append(listener)
+        }
+    }
+
+    /// What only a path's file has, and what only `[::]` has.
+    private mutating func decodeFile(_ section: ConfigurationSection, into listener: inout Settings.Listener) {
+        var group = ""
+        decoder.decode(section, "mode", .fileMode, into: &listener.mode)
+        if decoder.decode(section, "group", .path, into: &group), !group.isEmpty { listener.group = group }
+        decoder.decode(section, "ipv6_only", .boolean, into: &listener.ipv6Only)
+        for key in ["mode", "group"] where !listener.address.isPath {
+            guard let node = section.value(of: key) else { continue }
+            decoder.fail(node.mark, "\(section.path).\(key)", "expected with an address such as unix:/path only")
+        }
+        if let node = section.value(of: "ipv6_only"), listener.ipv6Only, !listener.address.isEveryIPv6 {
+            decoder.fail(node.mark, "\(section.path).ipv6_only", "expected with [::] only")
         }
     }
 
@@ -247,6 +270,8 @@ struct SettingsDecoder {
 }
 
 extension ListenAddress {
+    fileprivate var isEveryIPv6: Bool { if case .internet("::", _) = self { true } else { false } }
+
     /// Whether two listeners cannot both have it: port 0 is another port each time.
     fileprivate var isFixed: Bool {
         if case .internet(_, port: 0) = self { false } else { true }
@@ -256,6 +281,16 @@ extension ListenAddress {
 extension ConfigurationValue where Value == ListenAddress {
     fileprivate static var listenAddress: Self {
         Self(expected: "an address such as 127.0.0.1:8080, [::1]:8080 or unix:/path") { text, _ in ListenAddress(text) }
+    }
+}
+
+extension ConfigurationValue where Value == UInt32 {
+    /// Octal, with or without quotes: 0660.
+    fileprivate static var fileMode: Self {
+        Self(expected: "permissions such as \"0660\"") { text, _ in
+            guard 3...4 ~= text.utf8.count, let mode = UInt32(text, radix: 8), mode <= 0o777 else { return nil }
+            return mode
+        }
     }
 }
 

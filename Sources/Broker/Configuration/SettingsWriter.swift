@@ -5,7 +5,7 @@ package enum SettingsWriter {
         let limits = settings.limits
         let listeners = settings.listen.map { listener in
             """
-              - address: \(quoted(listener.address.description))
+              - address: \(quoted(listener.address.description))\(file(listener))
                 path_prefix: \(quoted(listener.pathPrefix))
                 proxy_protocol: false
             """ + tls(listener.tls)
@@ -86,6 +86,13 @@ package enum SettingsWriter {
                 bytes: \(limited(rule.bytes, size))
             """
         }.joined()
+    }
+
+    private static func file(_ listener: Settings.Listener) -> String {
+        guard listener.address.isPath else { return listener.ipv6Only ? "\n    ipv6_only: true" : "" }
+        let digits = String(listener.mode, radix: 8)
+        return "\n    mode: \"\(String(repeating: "0", count: max(0, 4 - digits.count)))\(digits)\""
+            + (listener.group.map { "\n    group: \(quoted($0))" } ?? "")
     }
 
     private static func tls(_ files: Settings.Listener.TLS?) -> String {

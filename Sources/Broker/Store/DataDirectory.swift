@@ -8,12 +8,26 @@ final class DataDirectory: Sendable {
     private let lock: Int32
 
     /// Makes the directory where there is none (mode 0700), and takes its lock.
-    init(_ path: String) throws(StorageError) {
+    ///
+    /// - Parameter ownedByAnyone: the superuser looks after another user's directory.
+    init(_ path: String, ownedByAnyone: Bool = false) throws(StorageError) {
         let path = path.isEmpty ? "." : path
         try Self.make(path)
+        if let obstacle = Self.obstacle(at: path, ownedByAnyone: ownedByAnyone) {
+            throw .system(code: EPERM, what: obstacle)
+        }
         let lockPath = path + "/lock"
-        let descriptor = unsafe open(lockPath, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
-        guard descriptor >= 0 else { try throwErrno("cannot open \(lockPath)") }
+        // A link could make any file of this user the lock, to be cut to nothing and written.
+        let descriptor = unsafe open(lockPath, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0o600)
+        guard descriptor >= 0 else {
+            guard errno != ELOOP else { throw .system(code: ELOOP, what: "\(lockPath) is a symbolic link") }
+            try throwErrno("cannot open \(lockPath)")
+        }
+        var status = stat()
+        guard unsafe fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+            close(descriptor)
+            throw .system(code: EINVAL, what: "\(lockPath) is not a regular file")
+        }
         while flock(descriptor, LOCK_EX | LOCK_NB) != 0 {
             let code = errno
             if code == EINTR { continue }
@@ -30,6 +44,26 @@ final class DataDirectory: Sendable {
     }
 
     deinit { close(lock) }
+
+    /// Why a directory that is there already is not fit to keep data in: a sentence; `nil`: it is, or there is none.
+    ///
+    /// Who may write in it can put links and files of their own in the place of the broker's.
+    static func obstacle(at path: String, ownedByAnyone: Bool = false) -> String? {
+        var status = stat()
+        guard unsafe stat(path, &status) == 0 else { return nil }
+        let user = geteuid()
+        guard status.st_mode & S_IFMT == S_IFDIR else { return "the data directory \(path) is not a directory" }
+        guard status.st_uid == user || ownedByAnyone && user == 0 else {
+            return "the data directory \(path) belongs to another user (\(status.st_uid), and this is \(user))"
+        }
+        guard status.st_mode & 0o022 == 0 else {
+            let mode = String(status.st_mode & 0o777, radix: 8)
+            return
+                "others may write to the data directory \(path) (mode \(mode)): chmod go-w, or name one in it that is "
+                + "not there yet"
+        }
+        return nil
+    }
 
     /// Gives a file a name that says what became of it, and when; returns the new path.
     ///

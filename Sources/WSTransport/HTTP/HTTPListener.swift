@@ -73,12 +73,13 @@ package final class HTTPListener {
     ///
     /// - Parameters:
     ///   - descriptor: a listening socket; several reactors may each have one on the same port.
+    ///   - isShared: other reactors listen on the very same socket, by descriptors of their own.
     ///   - settings: asked anew for each connection, so that a reload reaches those that come.
     package init(
-        on reactor: Reactor, listening descriptor: consuming FileDescriptor, handler: any ExchangeHandler,
-        settings: @escaping () -> HTTPSettings
+        on reactor: Reactor, listening descriptor: consuming FileDescriptor, isShared: Bool = false,
+        handler: any ExchangeHandler, settings: @escaping () -> HTTPSettings
     ) throws(Errno) {
-        listener = try reactor.listen(on: descriptor) { stream in
+        listener = try reactor.listen(on: descriptor, isShared: isShared) { stream in
             let current = settings()
             let refusal = current.admit(stream.peer)
             if refusal != nil {

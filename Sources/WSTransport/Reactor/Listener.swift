@@ -9,6 +9,8 @@ package final class Listener {
     private let token: UInt64
     private let makeDriver: (StreamConnection) -> any StreamDriver
     private var isWatched = false
+    /// Whether other reactors listen on the same socket.
+    private let isShared: Bool
 
     /// How many connections one turn accepts, so that accepting does not starve those that are served.
     private static let batch = 32
@@ -16,11 +18,12 @@ package final class Listener {
     private static let rest: Int64 = 100_000_000
 
     init(
-        reactor: Reactor, descriptor: consuming FileDescriptor, token: UInt64,
+        reactor: Reactor, descriptor: consuming FileDescriptor, isShared: Bool, token: UInt64,
         makeDriver: @escaping (StreamConnection) -> any StreamDriver
     ) {
         self.reactor = reactor
         self.descriptor = consume descriptor
+        self.isShared = isShared
         self.token = token
         self.makeDriver = makeDriver
     }
@@ -35,7 +38,7 @@ package final class Listener {
     /// Accepts again.
     func resume() throws(Errno) {
         guard !isWatched, raw >= 0 else { return }
-        try reactor.watchListener(raw, token: token)
+        try reactor.watchListener(raw, isShared: isShared, token: token)
         isWatched = true
     }
 
@@ -47,7 +50,16 @@ package final class Listener {
     }
 
     func ready() {
-        for _ in 0..<Self.batch {
+        acceptSome()
+        guard isShared, isWatched else { return }
+        // The kernel wakes the one that has waited longest: who has had its turn goes to the end of the queue.
+        reactor.unwatch(raw)
+        isWatched = false
+        do throws(Errno) { try resume() } catch { takeRest() }
+    }
+
+    private func acceptSome() {
+        for _ in 0..<(isShared ? 1 : Self.batch) {
             do throws(Errno) {
                 switch descriptor {
                 case .some(let descriptor):
@@ -77,7 +89,7 @@ package final class Listener {
     /// Out of descriptors: the kernel keeps the rest in its queue until some are free again.
     private func takeRest() {
         reactor.counters.acceptPauses.add(1)
-        reactor.unwatch(raw)
+        if isWatched { reactor.unwatch(raw) }
         isWatched = false
         reactor.run(afterNanoseconds: Self.rest) { [weak self] in try? self?.resume() }
     }

@@ -303,13 +303,15 @@ internal import Synchronization
         return connection
     }
 
-    /// Listens on `descriptor`; each accepted socket becomes a connection whose driver `makeDriver` makes.
+    /// Listens on `descriptor`, a socket that other reactors may share; each accepted one becomes a connection whose driver
+    /// `makeDriver` makes.
     package func listen(
-        on descriptor: consuming FileDescriptor, makeDriver: @escaping (StreamConnection) -> any StreamDriver
+        on descriptor: consuming FileDescriptor, isShared: Bool = false,
+        makeDriver: @escaping (StreamConnection) -> any StreamDriver
     ) throws(Errno) -> Listener {
         let listener = Listener(
-            reactor: self, descriptor: descriptor, token: Self.listenerToken + UInt64(listeners.count),
-            makeDriver: makeDriver)
+            reactor: self, descriptor: descriptor, isShared: isShared,
+            token: Self.listenerToken + UInt64(listeners.count), makeDriver: makeDriver)
         listeners.append(listener)
         try listener.resume()
         return listener
@@ -335,8 +337,8 @@ internal import Synchronization
         }
     }
 
-    func watchListener(_ descriptor: Int32, token: UInt64) throws(Errno) {
-        try epoll.add(descriptor, for: .readable, token: token)
+    func watchListener(_ descriptor: Int32, isShared: Bool, token: UInt64) throws(Errno) {
+        try epoll.add(descriptor, for: isShared ? [.readable, .exclusive] : .readable, token: token)
     }
 
     func unwatch(_ descriptor: Int32) { try? epoll.remove(descriptor) }

@@ -9,38 +9,47 @@ final class ServerThreads: Sendable {
     private let remotes: [Remote]
     private let threads: [ThreadHandle]
     private let counters: [ReactorCounters]
-    private let path: String?
+    private let file: SocketFile?
 
     /// Binds `address` and begins to serve.
     ///
     /// - Parameters:
-    ///   - count: of the reactors; a socket in the file system is served by one.
+    ///   - count: of the reactors; they share the one socket that a path has.
     ///   - settings: asked anew for each connection.
     init(
         listeningOn address: SocketAddress, reactors count: Int, handler: any Handler,
         settings: @escaping @Sendable () -> HTTPSettings
     ) throws(Errno) {
-        let count = address.path == nil ? max(1, count) : 1
-        path = address.path
+        let count = max(1, count)
+        var file: SocketFile?
         var descriptors: [Int32] = []
         var chosen = address
         do throws(Errno) {
-            if address.path != nil { try Socket.removeStaleSocket(address) }
+            try SocketFile.makeRoom(at: address)
             // SO_REUSEPORT would let a second server share the port unnoticed: the first bind is made without it.
-            if count > 1, address.port != 0 { _ = try Socket.listening(on: address, sharesPort: false) }
+            if count > 1, address.port != 0, address.path == nil {
+                _ = try Socket.listening(on: address, sharesPort: false)
+            }
             for index in 0..<count {
+                if let first = descriptors.first, address.path != nil {
+                    descriptors.append(try Socket.duplicate(first).release())
+                    continue
+                }
                 // Port 0 lets the kernel choose, once: the other reactors share its choice.
                 let descriptor = try Socket.listening(on: chosen, sharesPort: count > 1)
                 if index == 0, address.path == nil {
                     chosen = Socket.localAddress(descriptor.rawValue) ?? address
                 }
+                if let path = address.path { file = try SocketFile(at: path) }
                 descriptors.append(descriptor.release())
             }
         } catch {
             for descriptor in descriptors { Socket.close(descriptor) }
+            file?.remove()
             throw error
         }
         self.address = chosen
+        self.file = file
         var remotes: [Remote] = []
         var threads: [ThreadHandle] = []
         var counters: [ReactorCounters] = []
@@ -50,7 +59,7 @@ final class ServerThreads: Sendable {
                 let counter = ReactorCounters()
                 threads.append(
                     try startThread(named: "http-\(index)") {
-                        Self.serve(descriptor, index, remote, counter, handler, settings)
+                        Self.serve(descriptor, address.path != nil, index, remote, counter, handler, settings)
                     })
                 remotes.append(remote)
                 counters.append(counter)
@@ -67,7 +76,8 @@ final class ServerThreads: Sendable {
     }
 
     private static func serve(
-        _ descriptor: Int32, _ index: Int, _ remote: Remote, _ counters: ReactorCounters, _ handler: any Handler,
+        _ descriptor: Int32, _ isShared: Bool, _ index: Int, _ remote: Remote, _ counters: ReactorCounters,
+        _ handler: any Handler,
         _ settings: @escaping @Sendable () -> HTTPSettings
     ) {
         let descriptor = FileDescriptor(adopting: descriptor)
@@ -76,7 +86,7 @@ final class ServerThreads: Sendable {
             let state = ServingState()
             reactor.attachment = state
             state.listener = try HTTPListener(
-                on: reactor, listening: descriptor, handler: HandlerBridge(handler)
+                on: reactor, listening: descriptor, isShared: isShared, handler: HandlerBridge(handler)
             ) { [unowned state] in
                 var settings = settings()
                 settings.isDraining = { [unowned state] in state.isDraining }
@@ -109,7 +119,7 @@ final class ServerThreads: Sendable {
                 for object in reactor.named.values { (object as? SocketSession)?.close(.goingAway, reason: "") }
             }
         }
-        if let path { Socket.removeFile(path) }
+        file?.remove()
     }
 
     /// Ends the threads; what is still connected is cut off.

@@ -14,6 +14,7 @@ package struct Errno: Error, Hashable, Sendable, CustomStringConvertible {
     package static let tooManyOpenFiles = Errno(rawValue: EMFILE)
     package static let tooManyOpenFilesInSystem = Errno(rawValue: ENFILE)
     package static let addressInUse = Errno(rawValue: EADDRINUSE)
+    package static let notASocket = Errno(rawValue: ENOTSOCK)
     package static let invalidArgument = Errno(rawValue: EINVAL)
 
     /// The system's own words for it, such as "Address already in use".

@@ -9,39 +9,45 @@ package enum Socket {
     ///
     /// The corresponding C functions are `socket`, `bind`, `listen`.
     ///
-    /// - Parameter sharesPort: several sockets may listen on the address (`SO_REUSEPORT`); the kernel spreads connections over them.
-    ///   For a path, `mode` is the file's.
+    /// - Parameters:
+    ///   - sharesPort: several sockets may listen on the address (`SO_REUSEPORT`); the kernel spreads connections over them.
+    ///   - isIPv6Only: `::` takes no IPv4 connections; of other addresses only those of its own family come anyway.
+    ///   - mode: of a path's file.
+    ///   - group: whom a path's file belongs to; `nil`: the process's group.
     package static func listening(
-        on address: SocketAddress, sharesPort: Bool, mode: UInt32 = 0o600
+        on address: SocketAddress, sharesPort: Bool, isIPv6Only: Bool = false, mode: UInt32 = 0o600,
+        group: UInt32? = nil
     ) throws(Errno) -> FileDescriptor {
         let descriptor = try make(address.domain)
+        let raw = descriptor.rawValue
         if address.path == nil {
-            try set(descriptor.rawValue, SOL_SOCKET, SO_REUSEADDR, 1)
-            if sharesPort { try set(descriptor.rawValue, SOL_SOCKET, SO_REUSEPORT, 1) }
-            if address.domain == AF_INET6 { try set(descriptor.rawValue, Int32(IPPROTO_IPV6), IPV6_V6ONLY, 1) }
+            try set(raw, SOL_SOCKET, SO_REUSEADDR, 1)
+            if sharesPort { try set(raw, SOL_SOCKET, SO_REUSEPORT, 1) }
+            if address.domain == AF_INET6 {
+                let isOne = isIPv6Only || !address.isUnspecified
+                try set(raw, Int32(IPPROTO_IPV6), IPV6_V6ONLY, isOne ? 1 : 0)
+            }
+        } else {
+            // From its first moment on, whatever the umask is: the file gets the socket's mode.
+            _ = try valueOrErrno { fchmod(raw, 0o600) }
         }
         try unsafe address.withSockaddr { (pointer, length) throws(Errno) in
-            _ = try valueOrErrno { unsafe bind(descriptor.rawValue, pointer, length) }
+            _ = try valueOrErrno { unsafe bind(raw, pointer, length) }
         }
-        if let path = address.path { _ = try valueOrErrno { unsafe chmod(path, mode) } }
-        _ = try valueOrErrno { listen(descriptor.rawValue, 4096) }
+        if let path = address.path {
+            if let group { _ = try valueOrErrno { unsafe chown(path, uid_t.max, group) } }
+            if mode != 0o600 { _ = try valueOrErrno { unsafe chmod(path, mode) } }
+        }
+        _ = try valueOrErrno { listen(raw, 4096) }
         return descriptor
     }
 
-    /// Removes the file of a socket that nobody listens on any more; throws `addressInUse` where somebody does.
-    package static func removeStaleSocket(_ address: SocketAddress) throws(Errno) {
-        guard let path = address.path else { return }
-        do throws(Errno) {
-            _ = try connecting(to: address)
-        } catch {
-            if error.rawValue == ECONNREFUSED { removeFile(path) }
-            return
-        }
-        throw .addressInUse
+    /// Another descriptor of the same socket.
+    ///
+    /// The corresponding C function is `fcntl` with `F_DUPFD_CLOEXEC`.
+    package static func duplicate(_ descriptor: Int32) throws(Errno) -> FileDescriptor {
+        FileDescriptor(adopting: try valueOrErrno { fcntl(descriptor, F_DUPFD_CLOEXEC, 0) })
     }
-
-    /// Removes a file, if it is there.
-    package static func removeFile(_ path: String) { unsafe _ = unlink(path) }
 
     /// Closes a descriptor that no owner holds.
     package static func close(_ descriptor: Int32) { _ = Glibc.close(descriptor) }

@@ -38,6 +38,16 @@ package struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
         }
     }
 
+    /// An IPv4 peer of a socket for both families comes as `::ffff:a.b.c.d`, and has one name wherever it comes in.
+    private static func placeOfPeer(_ address: in6_addr) -> Place {
+        let place = place(address)
+        guard case .inet6(0, let second) = place else { return place }
+        let halves = unsafe withUnsafeBytes(of: second) { bytes in
+            unsafe (bytes.load(as: UInt32.self), bytes.load(fromByteOffset: 4, as: UInt32.self))
+        }
+        return halves.0.bigEndian == 0xFFFF ? .inet(halves.1) : place
+    }
+
     private static func address(_ first: UInt64, _ second: UInt64) -> in6_addr {
         var address = in6_addr()
         unsafe withUnsafeMutableBytes(of: &address) { bytes in
@@ -45,6 +55,15 @@ package struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
             unsafe bytes.storeBytes(of: second, toByteOffset: 8, as: UInt64.self)
         }
         return address
+    }
+
+    /// Whether it is `0.0.0.0` or `::`, which stand for every address of the machine.
+    var isUnspecified: Bool {
+        switch place {
+        case .inet(let number): number == 0
+        case .inet6(let first, let second): first == 0 && second == 0
+        case .unix: false
+        }
     }
 
     package var path: String? {
@@ -137,7 +156,7 @@ package struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
             port = UInt16(bigEndian: address.sin_port)
         case AF_INET6:
             let address = unsafe withUnsafeBytes(of: &storage) { unsafe $0.load(as: sockaddr_in6.self) }
-            place = Self.place(address.sin6_addr)
+            place = Self.placeOfPeer(address.sin6_addr)
             port = UInt16(bigEndian: address.sin6_port)
         case AF_UNIX:
             place = .unix(path: "")

@@ -2,6 +2,17 @@ internal import Glibc
 
 /// The process's own output, written at once and whole.
 package enum StandardStreams {
+    /// Opens `/dev/null` in the place of those that the process was started without.
+    ///
+    /// Else the next file that is opened has such a number, and what is meant for people goes into it. Comes before
+    /// anything else is opened.
+    package static func fillGaps() {
+        for descriptor in STDIN_FILENO...STDERR_FILENO where fcntl(descriptor, F_GETFD) < 0 {
+            // The lowest free number is taken, which is this one.
+            _ = unsafe open("/dev/null", O_RDWR)
+        }
+    }
+
     package static func writeOutput(_ text: String) { write(text, to: STDOUT_FILENO) }
 
     package static func writeError(_ text: String) { write(text, to: STDERR_FILENO) }

@@ -71,7 +71,8 @@ extension ConfigurationErrorTests {
             "2:5: listen[0].adress: unknown key, did you mean \"address\"?"),
         Row(
             "listen: [{ port: 8080, address: \"[::1]:80\" }]",
-            "1:12: listen[0].port: unknown key, expected one of address, path_prefix, proxy_protocol, tls"),
+            "1:12: listen[0].port: unknown key, expected one of address, ipv6_only, mode, group, path_prefix, proxy_protocol, tls"
+        ),
         Row(
             "access: { anonymous: { publsh: [] } }",
             "1:24: access.anonymous.publsh: unknown key, did you mean \"publish\"?"),
@@ -125,7 +126,14 @@ extension ConfigurationErrorTests {
         Row("listen:", "1:8: listen: expected a list of listeners, found nothing"),
         Row("listen: []", "1:9: listen: expected at least one listener, found an empty list"),
         Row("listen: [127.0.0.1:8080]", "1:10: listen[0]: expected a mapping, found \"127.0.0.1:8080\""),
-        Row("listen:\n  - address: localhost:8080", "2:14: listen[0].address: \(address) \"localhost:8080\""),
+        Row("listen:\n  - address: example.com:80", "2:14: listen[0].address: \(address) \"example.com:80\""),
+        Row(
+            "listen: [{ address: unix:/a, mode: 0800 }]",
+            "1:36: listen[0].mode: expected permissions such as \"0660\", found \"0800\""),
+        Row(
+            "listen: [{ address: 127.0.0.1:80, mode: \"0660\" }]",
+            "1:41: listen[0].mode: expected with an address such as unix:/path only"),
+        Row("listen: [{ address: 0.0.0.0:1, ipv6_only: true }]", "1:43: listen[0].ipv6_only: expected with [::] only"),
         Row("listen:\n  - address: 127.0.0.1", "2:14: listen[0].address: \(address) \"127.0.0.1\""),
         Row("listen:\n  - address: 127.0.0.1:65536", "2:14: listen[0].address: \(address) \"127.0.0.1:65536\""),
         Row("listen:\n  - address: 256.0.0.1:80", "2:14: listen[0].address: \(address) \"256.0.0.1:80\""),

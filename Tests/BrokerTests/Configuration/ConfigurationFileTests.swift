@@ -55,8 +55,12 @@ struct ConfigurationFileTests {
 
     @Test func commentsOutExactlyWhatIsNotAvailable() throws {
         let errors = ConfigurationErrorTests.errors(in: try Self.completeText())
-        #expect(errors.allSatisfy { $0.hasSuffix(": not available in this version") })
-        let names = errors.compactMap { $0.split(separator: ": ").dropFirst().first }
+        // What only a path's file has is commented out, too, and does not go with the address that is shown.
+        let misplaced = errors.filter { $0.hasSuffix(": expected with an address such as unix:/path only") }
+        #expect(misplaced.count == 2)
+        let others = errors.filter { !misplaced.contains($0) }
+        #expect(others.allSatisfy { $0.hasSuffix(": not available in this version") })
+        let names = others.compactMap { $0.split(separator: ": ").dropFirst().first }
         #expect(names == ["access.users", "access.jwt", "access.rules"])
     }
 

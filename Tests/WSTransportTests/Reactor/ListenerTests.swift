@@ -6,10 +6,12 @@ import Testing
 @Suite("Listening sockets")
 struct ListenerTests {
     /// Echoes with a letter before each input, and keeps its listener.
-    private static func serve(_ reactor: ReactorThread, on descriptor: consuming FileDescriptor) throws {
+    private static func serve(
+        _ reactor: ReactorThread, on descriptor: consuming FileDescriptor, isShared: Bool = false
+    ) throws {
         let raw = descriptor.release()
         try reactor.run { reactor, stage in
-            let listener = try? reactor.listen(on: FileDescriptor(adopting: raw)) { stream in
+            let listener = try? reactor.listen(on: FileDescriptor(adopting: raw), isShared: isShared) { stream in
                 let driver = TestDriver(stream, EventLog())
                 driver.onReceived = { driver, bytes in
                     driver.stream.send(Array((driver.stream.peer?.host ?? "nobody").utf8) + bytes)
@@ -72,7 +74,7 @@ struct ListenerTests {
 
     @Test func acceptsOnAPath() throws {
         let path = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString).path
-        defer { Socket.removeFile(path) }
+        defer { try? FileManager.default.removeItem(atPath: path) }
         let address = try #require(SocketAddress(path: path))
         let reactor = try ReactorThread()
         try Self.serve(reactor, on: try Socket.listening(on: address, sharesPort: false, mode: 0o640))
@@ -81,12 +83,12 @@ struct ListenerTests {
         let peer = try SocketPeer(to: address)
         try peer.send("!")
         #expect(try peer.readText(5) == "unix!")
-        #expect(throws: Errno.addressInUse) { try Socket.removeStaleSocket(address) }
+        #expect(throws: Errno.addressInUse) { try SocketFile.makeRoom(at: address) }
     }
 
     @Test func closesForGood() throws {
         let path = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString).path
-        defer { Socket.removeFile(path) }
+        defer { try? FileManager.default.removeItem(atPath: path) }
         let address = try #require(SocketAddress(path: path))
         let reactor = try ReactorThread()
         try Self.serve(reactor, on: try Socket.listening(on: address, sharesPort: false))
@@ -100,7 +102,84 @@ struct ListenerTests {
         #expect(throws: SocketPeer.Failed(code: ECONNREFUSED)) { try SocketPeer(to: address) }
         try peer.send("b")
         #expect(try peer.readText(5) == "unixb", "who is connected stays")
-        try Socket.removeStaleSocket(address)
+        try SocketFile.makeRoom(at: address)
         #expect(!FileManager.default.fileExists(atPath: path))
+    }
+
+    /// What has the path of a socket that is to be, and is none: a file, a link to a socket, a folder.
+    @Test(arguments: ["file", "link", "folder"])
+    func leavesWhatIsNoSocket(kind: String) throws {
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: false)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let path = folder.appendingPathComponent("taken").path
+        let address = try #require(SocketAddress(path: path))
+        let other = try #require(SocketAddress(path: folder.appendingPathComponent("socket").path))
+        let listening = try Socket.listening(on: other, sharesPort: false)
+        switch kind {
+        case "file": try Data("precious".utf8).write(to: folder.appendingPathComponent("taken"))
+        case "link": try FileManager.default.createSymbolicLink(atPath: path, withDestinationPath: other.path ?? "")
+        default: try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false)
+        }
+        #expect(SocketFile.isTaken(path))
+        #expect(throws: Errno.notASocket) { try SocketFile.makeRoom(at: address) }
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted() == ["socket", "taken"])
+        _ = consume listening
+    }
+
+    @Test func removesTheFileOfItsOwnSocketOnly() throws {
+        let path = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString).path
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        let address = try #require(SocketAddress(path: path))
+        let first = try Socket.listening(on: address, sharesPort: false)
+        let file = try SocketFile(at: path)
+        try FileManager.default.removeItem(atPath: path)
+        let second = try Socket.listening(on: address, sharesPort: false)
+        file.remove()
+        #expect(FileManager.default.fileExists(atPath: path), "another socket has the name by now")
+        try SocketFile(at: path).remove()
+        #expect(!FileManager.default.fileExists(atPath: path))
+        _ = consume first
+        _ = consume second
+    }
+
+    /// The kernel's choice among those that wait is no accident: each gets its turn.
+    @Test func reactorsShareTheSocketOfAPath() throws {
+        let path = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString).path
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        let address = try #require(SocketAddress(path: path))
+        let reactors = try (0..<3).map { _ in try ReactorThread() }
+        let descriptor = try Socket.listening(on: address, sharesPort: false)
+        for reactor in reactors {
+            try Self.serve(reactor, on: try Socket.duplicate(descriptor.rawValue), isShared: true)
+        }
+        var peers: [SocketPeer] = []
+        // On a machine that is busy one of them may come to its turn late.
+        try reactors[0].wait {
+            guard let peer = try? SocketPeer(to: address), (try? peer.send("!")) != nil else { return false }
+            peers.append(peer)
+            return (try? peer.readText(5)) == "unix!" && reactors.allSatisfy { $0.counters.connections.current >= 5 }
+        }
+    }
+
+    /// `::` stands for both families unless it is told otherwise; a peer has the same name by either.
+    @Test(arguments: [false, true])
+    func listensOnBothFamilies(isIPv6Only: Bool) throws {
+        let reactor = try ReactorThread()
+        let any = try #require(SocketAddress(host: "::", port: 0))
+        let descriptor = try Socket.listening(on: any, sharesPort: true, isIPv6Only: isIPv6Only)
+        let port = try #require(Socket.localAddress(descriptor.rawValue)).port
+        try Self.serve(reactor, on: descriptor)
+        let four = try #require(SocketAddress(host: "127.0.0.1", port: port))
+        if isIPv6Only {
+            #expect(throws: SocketPeer.Failed(code: ECONNREFUSED)) { try SocketPeer(to: four) }
+        } else {
+            let peer = try SocketPeer(to: four)
+            try peer.send("!")
+            #expect(try peer.readText(10) == "127.0.0.1!")
+        }
+        let peer = try SocketPeer(to: try #require(SocketAddress(host: "::1", port: port)))
+        try peer.send("!")
+        #expect(try peer.readText(4) == "::1!")
     }
 }

@@ -1,0 +1,69 @@
+internal import CLinux
+internal import Glibc
+
+/// The file of a listening Unix socket: made where nothing else is, and removed only while it is still the same one.
+///
+/// Any thread.
+package struct SocketFile: Sendable, Equatable {
+    /// As it was given.
+    package let path: String
+    private let device: UInt
+    private let inode: UInt
+
+    /// Takes note of the file that a socket has just been bound to.
+    package init(at path: String) throws(Errno) {
+        let status = try Self.status(of: path)
+        self.path = path
+        device = UInt(status.st_dev)
+        inode = UInt(status.st_ino)
+    }
+
+    /// Removes it, unless something else has its name by now.
+    package func remove() {
+        guard let found = try? SocketFile(at: path), found == self else { return }
+        unsafe _ = unlink(path)
+    }
+
+    /// Makes room for a socket: the file of one that no process listens on any more is removed.
+    ///
+    /// Throws `addressInUse` where a process listens on it, and `notASocket` where it is anything but a socket.
+    package static func makeRoom(at address: SocketAddress) throws(Errno) {
+        guard let path = address.path else { return }
+        do throws(Errno) {
+            guard try status(of: path).st_mode & S_IFMT == S_IFSOCK else { throw Errno.notASocket }
+        } catch {
+            if error.rawValue == ENOENT { return }
+            throw error
+        }
+        do throws(Errno) {
+            _ = try Socket.connecting(to: address)
+        } catch {
+            guard error.rawValue == ECONNREFUSED else { return }
+            unsafe _ = unlink(path)
+            return
+        }
+        throw .addressInUse
+    }
+
+    /// Whether a socket cannot be bound to `path` because something else has that name.
+    package static func isTaken(_ path: String) -> Bool {
+        guard let status = try? status(of: path) else { return false }
+        return status.st_mode & S_IFMT != S_IFSOCK
+    }
+
+    private static func status(of path: String) throws(Errno) -> stat {
+        var status = stat()
+        _ = try valueOrErrno { unsafe lstat(path, &status) }
+        return status
+    }
+
+    /// The number of a group that is named, or given as a number; `nil`: there is none of that name.
+    package static func groupNumber(of name: String) -> UInt32? {
+        if let number = UInt32(name) { return number }
+        var entry = unsafe group()
+        var found: UnsafeMutablePointer<group>?
+        var space = [CChar](repeating: 0, count: 64 << 10)
+        let code = unsafe getgrnam_r(name, &entry, &space, space.count, &found)
+        return unsafe code == 0 && found != nil ? entry.gr_gid : nil
+    }
+}
