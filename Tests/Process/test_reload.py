@@ -1,5 +1,6 @@
 """Contract §5: SIGHUP reads the configuration again."""
 
+import http.client
 import signal
 
 from deadlines import wait_until
@@ -16,6 +17,44 @@ def test_new_limits_hold_without_a_restart(start_broker):
     broker.publish("one", "the old subscription goes on")
     while session.receive().get("data") != "the old subscription goes on":
         pass
+
+
+def test_a_rate_that_is_lifted_reaches_the_connected(start_broker):
+    """By WebSocket and on an HTTP connection that stays open: both had a bucket of the old rate."""
+    broker = start_broker("limits: { publish_rate: 1 }\n")
+    session = broker.session()
+    http_client = http.client.HTTPConnection("127.0.0.1", broker.port, timeout=10)
+
+    def post():
+        http_client.request("POST", "/t/a", body="x")
+        answer = http_client.getresponse()
+        answer.read()
+        return answer.status
+
+    assert [post(), post()] == [200, 429]
+    answers = [session.request(op="publish", topic="a", data=number)["op"] for number in range(2)]
+    assert answers == ["ok", "error"]
+    broker.config_file.write_text("limits: { publish_rate: unlimited }\n")
+    broker.send_signal(signal.SIGHUP)
+    broker.wait_for_line("settings read again")
+    for number in range(50):
+        assert session.request(op="publish", topic="a", data=number)["op"] == "ok"
+    assert [post() for _ in range(50)] == [200] * 50
+    http_client.close()
+
+
+def test_a_limit_on_messages_reaches_the_connected(start_broker):
+    broker = start_broker("limits: { message: 100KiB }\n")
+    socket_, session = broker.topic_socket("a"), broker.session()
+    socket_.synchronise()
+    broker.config_file.write_text("limits: { message: 300KiB }\n")
+    broker.send_signal(signal.SIGHUP)
+    broker.wait_for_line("settings read again")
+    # Each reactor takes the settings over in a turn of its own.
+    socket_.synchronise()
+    session.subscribe("a")
+    socket_.send_text("x" * (200 << 10))
+    assert len(session.expect("message", topic="a")["data"]) == 200 << 10
 
 
 def test_a_broken_file_is_refused_and_the_old_settings_stay(start_broker):

@@ -61,6 +61,8 @@ class ClientSocket: Session, WebSocketSession {
         socket.send(.text, Notices.gap(filter, gap))
     }
 
+    final func takeOverLimits() { socket.adopt(shard.socketOptions) }
+
     final func closeSlow(_ reason: String) { socket.closeSlowReader(reason) }
 
     final func disconnect(_ code: CloseCode, reason: String) { socket.close(code, reason: reason) }

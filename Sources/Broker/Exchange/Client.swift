@@ -12,50 +12,42 @@ package final class Client {
     package let protocolName: String
     /// Unix milliseconds.
     package let connectedAt: Int64
-    private var bucket: RateLimit
+    private var bucket = RateLimit()
 
     package init(
-        id: UInt64, identity: Identity, address: String, protocolName: String, connectedAt: Int64, publishRate: Int?
+        id: UInt64, identity: Identity, address: String, protocolName: String, connectedAt: Int64
     ) {
         self.id = id
         self.identity = identity
         self.address = address
         self.protocolName = protocolName
         self.connectedAt = connectedAt
-        bucket = RateLimit(perSecond: publishRate)
     }
 
     /// Its name in texts: the number in base 36.
     package var name: String { String(id, radix: 36) }
 
-    /// Whether one more publication is within its rate.
-    package func mayPublish(now: @autoclosure () -> MonotonicTime) -> Bool {
-        bucket.isUnlimited || bucket.take(now: now())
+    /// Whether one more publication is within the rate that holds now; `nil`: unlimited.
+    package func mayPublish(perSecond rate: Int?, now: @autoclosure () -> MonotonicTime) -> Bool {
+        guard let rate else { return true }
+        return bucket.take(perSecond: rate, now: now())
     }
 }
 
 /// So many a second, saved up for one second at most.
 package struct RateLimit {
-    /// Below 0: unlimited, so that a client has no optional for it.
-    private let perSecond: Int
-    private var tokens: Double
+    private var tokens = 0.0
     private var last: MonotonicTime?
 
-    /// - Parameter perSecond: `nil`: unlimited.
-    package init(perSecond: Int?) {
-        self.perSecond = perSecond.map { max(0, $0) } ?? -1
-        tokens = Double(max(0, self.perSecond))
-    }
-
-    fileprivate var isUnlimited: Bool { perSecond < 0 }
+    package init() {}
 
     /// Takes one, if there is one.
-    package mutating func take(now: MonotonicTime) -> Bool {
-        guard perSecond >= 0 else { return true }
-        if let last {
-            let earned = Double(now.nanoseconds(since: last)) / 1e9 * Double(perSecond)
-            tokens = min(Double(perSecond), tokens + max(0, earned))
-        }
+    ///
+    /// - Parameter rate: what is earned a second, and the most that is saved; it may be another one each time.
+    package mutating func take(perSecond rate: Int, now: MonotonicTime) -> Bool {
+        let most = Double(max(0, rate))
+        let earned = last.map { max(0, Double(now.nanoseconds(since: $0)) / 1e9 * most) }
+        tokens = min(most, tokens + (earned ?? most))
         last = now
         guard tokens >= 1 else { return false }
         tokens -= 1

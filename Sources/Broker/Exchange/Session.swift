@@ -53,4 +53,7 @@ package protocol Session: AnyObject {
 
     /// Ends it with a close code and a reason.
     func disconnect(_ code: CloseCode, reason: String)
+
+    /// The settings have been read again: its limits are those of its shard now.
+    func takeOverLimits()
 }

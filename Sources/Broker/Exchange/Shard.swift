@@ -19,6 +19,7 @@ package final class Shard {
             objectOptions = WebSocketConnection.Options(WebSocketOptions(objects: settings))
             rules = HistoryRules(settings)
             settingsVersion += 1
+            for session in everybody { session.takeOverLimits() }
         }
     }
     /// How often ``settings`` was replaced, for those who keep what they made of it.
@@ -112,7 +113,7 @@ package final class Shard {
         nextClient += 256
         return Client(
             id: nextClient, identity: identity, address: peer.map(\.description) ?? "", protocolName: protocolName,
-            connectedAt: WallClock.unixMilliseconds, publishRate: settings.limits.publishRate)
+            connectedAt: WallClock.unixMilliseconds)
     }
 
     /// Makes a session known, until ``leave(_:)``.
@@ -223,10 +224,10 @@ package final class Shard {
         guard client.identity.permissions.allowsPublish(to: topic) else {
             throw Refusal(.forbidden, "You may not publish to \(topic).")
         }
-        guard client.mayPublish(now: reactor.now) else {
+        let rate = settings.limits.publishRate
+        guard client.mayPublish(perSecond: rate, now: reactor.now) else {
             counters.rateLimited.add(1)
-            let rate = settings.limits.publishRate ?? 0
-            throw Refusal(.rateLimited, "More than \(rate) messages a second.")
+            throw Refusal(.rateLimited, "More than \(rate ?? 0) messages a second.")
         }
     }
 

@@ -50,7 +50,8 @@ package struct WebSocketMachine: ~Copyable {
     private let role: Role
     // Between the role and what needs 8 bytes there is room for it.
     private let maximumFragments: Int32
-    private let maximumMessageSize: Int
+    /// In bytes, over all fragments; of a message under way what is still to come is held against it.
+    var maximumMessageSize: Int
     /// permessage-deflate, where it was agreed upon.
     private let compression: MessageCompression?
     private let makeMaskingKey: @Sendable () -> MaskingKey

@@ -16,7 +16,7 @@ package final class WebSocketConnection: StreamDriver {
 
     private var machine: WebSocketMachine
     private let compression: MessageCompression?
-    private let options: Options
+    private var options: Options
     private var pingSent: MonotonicTime?
     /// What was reported; `nil` as long as it has not ended.
     private var ended: CloseEvent?
@@ -50,6 +50,14 @@ package final class WebSocketConnection: StreamDriver {
         // The answer to the handshake goes out at this turn's end, if the socket takes it.
         // (A weak reference would cost 48 bytes for as long as the connection lives.)
         stream.reactor.runSoon { if self.stream.unsentBytes == 0 { self.hasOnlyFrames = true } }
+    }
+
+    /// From now on other limits and intervals hold; compression stays as it was agreed upon.
+    package func adopt(_ options: Options) {
+        self.options = options
+        machine.maximumMessageSize = options.values.maximumMessage
+        stream.maximumUnsent = options.values.maximumUnsent
+        scheduleKeepalive()
     }
 
     private var now: MonotonicTime { stream.reactor.now }

@@ -57,12 +57,12 @@ struct PermissionsTests {
     }
 
     /// How many of `count` are taken at that time.
-    private func take(_ count: Int, _ limit: inout RateLimit, at milliseconds: Int64) -> Int {
-        (0..<count).filter { _ in limit.take(now: time(milliseconds)) }.count
+    private func take(_ count: Int, _ limit: inout RateLimit, of rate: Int = 10, at milliseconds: Int64) -> Int {
+        (0..<count).filter { _ in limit.take(perSecond: rate, now: time(milliseconds)) }.count
     }
 
     @Test func soManyASecond() {
-        var limit = RateLimit(perSecond: 10)
+        var limit = RateLimit()
         #expect(take(20, &limit, at: 0) == 10, "a second's worth at once")
         #expect(take(5, &limit, at: 99) == 0)
         #expect(take(5, &limit, at: 100) == 1)
@@ -72,21 +72,24 @@ struct PermissionsTests {
         #expect(take(5, &limit, at: 59_000) == 0, "a clock that goes back gives nothing")
     }
 
-    @Test func withoutALimitAllAreTaken() {
-        var limit = RateLimit(perSecond: nil)
-        #expect(take(1000, &limit, at: 0) == 1000)
+    @Test func aRateThatIsChangedHoldsAtOnce() {
+        var limit = RateLimit()
+        #expect(take(5, &limit, of: 2, at: 0) == 2)
+        #expect(take(500, &limit, of: 100, at: 100) == 10, "what is earned since, at the rate of now")
+        #expect(take(500, &limit, of: 3, at: 60_000) == 3, "no more is saved than it allows")
     }
 
     @Test func aLimitOfNothingTakesNothing() {
-        var limit = RateLimit(perSecond: 0)
-        #expect(take(3, &limit, at: 0) == 0 && take(3, &limit, at: 10_000) == 0)
+        var limit = RateLimit()
+        #expect(take(3, &limit, of: 0, at: 0) == 0 && take(3, &limit, of: 0, at: 10_000) == 0)
     }
 
     @Test func aClientHasItsOwnRate() {
         let identity = Identity(user: nil, permissions: .all)
         let client = Client(
-            id: 36 * 36, identity: identity, address: "", protocolName: "http", connectedAt: 0, publishRate: 1)
+            id: 36 * 36, identity: identity, address: "", protocolName: "http", connectedAt: 0)
         #expect(client.name == "100")
-        #expect(client.mayPublish(now: time(0)) && !client.mayPublish(now: time(10)))
+        #expect(client.mayPublish(perSecond: 1, now: time(0)) && !client.mayPublish(perSecond: 1, now: time(10)))
+        #expect(client.mayPublish(perSecond: nil, now: time(10)), "without a limit all are taken")
     }
 }

@@ -129,6 +129,8 @@ final class FollowSession: Session {
         }
     }
 
+    func takeOverLimits() { output.stream.maximumUnsent = shard.settings.limits.pending }
+
     func closeSlow(_ reason: String) { output.stream.reset() }
 
     func disconnect(_ code: CloseCode, reason: String) {
