@@ -61,7 +61,7 @@ class ClientSocket: Session, WebSocketSession {
         socket.send(.text, Notices.gap(filter, gap))
     }
 
-    final func takeOverLimits() { socket.adopt(shard.socketOptions) }
+    final func takeOverLimits() { socket.adopt(hasOperation ? shard.objectOptions : shard.socketOptions) }
 
     final func closeSlow(_ reason: String) { socket.closeSlowReader(reason) }
 

@@ -9,3 +9,69 @@ extension JSONObject {
         }
     }
 }
+
+/// What can be said of an object that is JSON and was refused all the same: it is nested too deep, has too many members
+/// or one of them twice, or a string of it names half a surrogate pair.
+struct RefusedObject {
+    /// The client's `id` as it was written; `nil` where none was found.
+    private(set) var identifier: [UInt8]?
+    /// The offset after its closing brace; `nil`: it was not found.
+    private(set) var end: Int?
+
+    /// How far behind the error the object's end is looked for, in bytes: a frame may hold many that have none.
+    private static let reach = 64 << 10
+
+    /// Looks once more at the object that begins at `start` and was refused for `error`; of broken JSON nothing is known.
+    init(_ bytes: Span<UInt8>, from start: Int, _ error: JSONError) {
+        switch error.reason {
+        case .tooDeep, .tooManyMembers, .duplicateMember, .loneSurrogate: break
+        default: return
+        }
+        let limit = min(bytes.count, error.offset + Self.reach)
+        var offset = start
+        var depth = 0
+        var isAtName = false
+        while offset < limit {
+            switch bytes[offset] {
+            case UInt8(ascii: "{"), UInt8(ascii: "["):
+                depth += 1
+                isAtName = depth == 1
+            case UInt8(ascii: "}"), UInt8(ascii: "]"):
+                depth -= 1
+                if depth <= 0 {
+                    end = offset + 1
+                    return
+                }
+            case UInt8(ascii: ","): isAtName = depth == 1
+            case UInt8(ascii: "\""):
+                let first = offset + 1
+                offset = Self.endOfString(bytes, from: first)
+                if isAtName, offset < limit, bytes.extracting(first..<offset).hasSameBytes(as: "id".utf8Span.span) {
+                    identifier = Self.value(bytes, after: offset + 1) ?? identifier
+                }
+                isAtName = false
+            default: break
+            }
+            offset += 1
+        }
+    }
+
+    /// The offset of the string's closing quotation mark, or of the end.
+    private static func endOfString(_ bytes: Span<UInt8>, from start: Int) -> Int {
+        var offset = start
+        while offset < bytes.count, bytes[offset] != UInt8(ascii: "\"") {
+            offset += bytes[offset] == UInt8(ascii: "\\") ? 2 : 1
+        }
+        return min(offset, bytes.count)
+    }
+
+    private static func value(_ bytes: Span<UInt8>, after name: Int) -> [UInt8]? {
+        var offset = name
+        while offset < bytes.count, bytes[offset] <= 0x20 || bytes[offset] == UInt8(ascii: ":") { offset += 1 }
+        var scanner = JSONScanner(bytes, from: offset)
+        guard let extent = try? scanner.scanValue(depth: 1), extent.kind == .number || extent.kind == .string else {
+            return nil
+        }
+        return JSONValue(bytes: bytes, extent: extent).copyRawBytes()
+    }
+}

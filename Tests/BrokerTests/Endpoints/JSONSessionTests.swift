@@ -32,6 +32,25 @@ struct JSONSessionTests {
         #expect(all[1] == #"{"op":"pong"}"# && all[2].hasPrefix(#"{"op":"error","code":"bad-request","#))
     }
 
+    /// Objects that are JSON and go beyond what is taken, around a place for an `id`.
+    static let beyond: [String] = [
+        #"{"data":"\ud800",ID}"#, #"{ID,"data":"\ud800"}"#, #"{"op":"x","op":"y",ID}"#,
+        #"{"nested":{"id":5,"list":[{"id":6}]},"text":"\"id\":7,","half":"\udc00",ID}"#,
+        "{ID,\"data\":" + String(repeating: "[", count: 65) + String(repeating: "]", count: 65) + "}",
+        "{\"data\":" + String(repeating: "[\n", count: 65) + String(repeating: "]", count: 65) + ",ID}",
+        "{ID," + (0..<257).map { "\"m\($0)\":\($0)" }.joined(separator: ",") + "}",
+        "{" + (0..<257).map { "\"m\($0)\":\($0)" }.joined(separator: ",\n") + ",ID}",
+    ]
+
+    /// It is answered with its `id`, once, and what follows in the frame is read.
+    @Test(arguments: beyond)
+    func refusesBeyondTheLimitsWithTheIdentifier(object: String) throws {
+        let identified = object.replacing("ID", with: #""id" : "mine""#)
+        let answers = try answers(to: [identified + #"{"op":"ping","id":2}"#], 2)
+        #expect(answers[0].hasPrefix(#"{"op":"error","id":"mine","code":"bad-request","#))
+        #expect(answers[1] == #"{"op":"pong","id":2}"#)
+    }
+
     @Test(arguments: ["true", "[1]", "{}"])
     func refusesOtherIdentifiers(id: String) throws {
         let answer = try answers(to: [#"{"op":"ping","id":\#(id)}"#], 1)[0]

@@ -53,14 +53,19 @@ final class JSONSession: ClientSocket {
             } catch {
                 frame.hasBegun = true
                 isTurnOver = !shard.takesMore(from: stream.slot)
-                fail(nil, Refusal(.badRequest, "Not a JSON object: \(error)."))
+                let refused = RefusedObject(payload, from: frame.offset, error)
+                fail(refused.identifier, Refusal(.badRequest, "This JSON is not taken: \(error)."))
                 frame.broken += 1
                 guard frame.broken < Self.maximumBroken else {
                     socket.close(.badRequest, reason: "\(frame.broken) broken lines in one frame")
                     break
                 }
-                // The next line may be in order again.
-                frame.skipLine(of: payload)
+                if let end = refused.end {
+                    frame.offset = end
+                } else {
+                    // The next line may be in order again.
+                    frame.skipLine(of: payload)
+                }
             }
         }
         if !frame.hasBegun { fail(nil, Refusal(.badRequest, "The frame holds no JSON object.")) }
