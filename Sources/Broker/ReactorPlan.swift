@@ -31,8 +31,9 @@ struct ReactorPlan: Sendable {
             let reception = Reception(
                 shard: shard, address: listener.address, isSecure: listener.tls != nil, journal: journal
             ) { [certificates] name in certificates.context(of: number)?.isFor(name) ?? false }
-            let server = try HTTPListener(on: reactor, listening: descriptor, handler: users) {
-                [unowned shard, door, certificates] in
+            let server = try HTTPListener(
+                on: reactor, listening: descriptor, isShared: listener.address.isPath, handler: users
+            ) { [unowned shard, door, certificates] in
                 var settings = door.settings(for: shard, pathPrefix: listener.pathPrefix)
                 settings.inspect = { reception.inspect($0, host: $1, stream: $2) }
                 settings.tls = certificates.context(of: number)
@@ -49,8 +50,7 @@ struct ReactorPlan: Sendable {
             options.compression = nil
             // An answer may be long, and a question may carry a whole message.
             options.maximumUnsent = 64 << 20
-            options.maximumMessage =
-                settings.limits.message.addingReportingOverflow(settings.limits.message).partialValue + 4096
+            options.maximumMessage = AdminSession.maximumQuestion(settings.limits)
             let handler = Endpoints.administrators(WebSocketConnection.Options(options))
             let server = try HTTPListener(on: reactor, listening: descriptor, handler: handler) { [unowned shard] in
                 var settings = HTTPSettings(shard.settings)

@@ -51,6 +51,16 @@ struct AdminConnection {
         }
     }
 
+    /// The next answer, and whether it is bytes and no JSON.
+    func receivePiece() async throws -> (isBinary: Bool, bytes: [UInt8]) {
+        do {
+            guard let message = try await client.receive() else { throw Failure.closed(endpoint, client.closeEvent) }
+            return (message.type == .binary, message.body)
+        } catch is WS.Error {
+            throw Failure.closed(endpoint, client.closeEvent)
+        }
+    }
+
     /// Puts one question and waits for its answer; none other may be under way.
     func ask(_ question: [UInt8]) async throws -> AdminReply {
         try await send(question)

@@ -7,6 +7,8 @@ struct AdminReply {
     let result: [UInt8]
     /// Whether there is more than the broker says at once.
     let isTruncated: Bool
+    /// Where the next question goes on; `nil`: that was all, or nowhere.
+    let next: String?
 
     /// Puts one question to the broker.
     ///
@@ -40,6 +42,7 @@ struct AdminReply {
                 refusal = "\(try error.string("message") ?? "refused") (\(code))"
             }
             isTruncated = try object.bool("truncated") ?? false
+            next = try object.string("next")
             result = object.value("result")?.copyRawBytes() ?? Array("null".utf8)
         } catch {
             throw .notUnderstood(error)
@@ -51,15 +54,23 @@ struct AdminReply {
     static let maximumDepth = 128
 
     /// Prints the answer as JSON.
-    func print() {
-        Output.print(result)
-        warn()
+    ///
+    /// Throws, when that is done, where there is more than the broker says at once.
+    func print() throws(Failure) {
+        Output.printJSON(result)
+        try checkWhole()
     }
 
     /// Prints the answer's elements as a table; `cells` makes a row of each.
     func printTable(
         _ columns: [TextTable.Column], _ cells: (borrowing JSONObject) throws(JSONError) -> [String]
     ) throws(Failure) {
+        TextTable(columns, try rows(cells)).print()
+        try checkWhole()
+    }
+
+    /// The rows of a table, one for each of the answer's elements.
+    func rows(_ cells: (borrowing JSONObject) throws(JSONError) -> [String]) throws(Failure) -> [[String]] {
         var rows: [[String]] = []
         do throws(JSONError) {
             let list = try JSONValue(parsing: result.span, maximumDepth: Self.maximumDepth)
@@ -67,8 +78,7 @@ struct AdminReply {
         } catch {
             throw .notUnderstood(error)
         }
-        TextTable(columns, rows).print()
-        warn()
+        return rows
     }
 
     /// Reads the one object that the answer is.
@@ -80,5 +90,7 @@ struct AdminReply {
         }
     }
 
-    private func warn() { if isTruncated { Output.complain("there are more; ask with a narrower filter") } }
+    private func checkWhole() throws(Failure) {
+        if isTruncated { throw .failed("there are more; ask with a narrower filter") }
+    }
 }

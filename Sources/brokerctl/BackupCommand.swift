@@ -3,42 +3,60 @@ internal import Broker
 internal import CLinux
 internal import Glibc
 
-/// `brokerctl backup DIR`.
+/// `brokerctl backup FILE`.
 struct BackupCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "backup",
-        abstract: "Has the running broker write a copy of its store, as it is at one moment.",
+        abstract: "Writes a copy of the running broker's store, as it is at one moment.",
         discussion: """
-            The broker writes DIR/broker.mdb while everything goes on; DIR is made where there is none, and a backup that
-            is there already is not touched.
+            The copy comes over the admin socket while everything goes on, and is written where brokerctl runs, by its user.
+            Its pages are checked before it gets its name; a backup that is there already is not touched. In a directory, which
+            is made for a FILE that ends with /, it is called broker.mdb.
 
-            Example:
-              brokerctl backup /var/backups/broker/2026-11-24
+            With - it goes to standard output, once it has come as a whole to $TMPDIR and been checked there.
+
+            Examples:
+              brokerctl backup /var/backups/broker-2026-11-24.mdb
+              brokerctl backup - | ssh backup.example.com 'cat > broker.mdb'
             """)
 
     @OptionGroup var connection: ConnectionOptions
 
-    @Argument(help: "The directory, on the broker's machine.")
-    var directory: String
+    @Argument(help: "The file to write, or a directory; - for standard output.")
+    var file: String
 
     func run() async throws {
-        let path = try Self.absolute(directory)
-        let reply = try await AdminReply.ask(connection, "backup") { $0.member("path", path) }
-        if connection.json { return reply.print() }
-        let bytes = try reply.read { (result) throws(JSONError) in try result.integer("bytes", as: Int.self) ?? 0 }
-        Output.print("\(path)/broker.mdb: \(Quantity.size(bytes))")
-    }
-
-    /// The broker has a working directory of its own.
-    private static func absolute(_ path: String) throws -> String {
-        if path.hasPrefix("/") { return path }
-        guard let here = unsafe getcwd(nil, 0) else { throw Failure.failed("the working directory cannot be read") }
-        defer { unsafe free(here) }
-        return unsafe String(cString: here) + "/" + path
+        var copy = try BackupFile(file)
+        do {
+            let admin = try await AdminConnection(connection)
+            _ = try await admin.ask(AdminConnection.question("backup"))
+            while true {
+                try await admin.send(AdminConnection.question("backup.next"))
+                let (isBinary, bytes) = try await admin.receivePiece()
+                guard isBinary else {
+                    _ = try AdminReply(bytes)
+                    break
+                }
+                try copy.write(bytes)
+            }
+            await admin.close()
+            let size = try copy.finish()
+            guard let path = copy.path else { return }
+            guard connection.json else { return Output.print("\(path): \(Quantity.size(size)), checked") }
+            var writer = JSONWriter()
+            writer.beginObject()
+            writer.member("path", path)
+            writer.member("bytes", size)
+            writer.endObject()
+            Output.printJSON(writer.bytes)
+        } catch {
+            copy.remove()
+            throw error
+        }
     }
 }
 
-/// `brokerctl restore DIR`.
+/// `brokerctl restore FILE`.
 struct RestoreCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "restore",
@@ -48,22 +66,25 @@ struct RestoreCommand: ParsableCommand {
             on above those of both, and clients that resume are told that the store was replaced.
 
             Examples:
-              brokerctl restore /var/backups/broker/2026-11-24 --data-dir /var/lib/broker
-              brokerctl restore backup --json
+              brokerctl restore /var/backups/broker-2026-11-24.mdb --data-dir /var/lib/broker
+              brokerctl restore backup.mdb --json
             """)
 
     @OptionGroup var connection: ConnectionOptions
 
-    @Argument(help: "The directory that `backup` wrote.")
-    var directory: String
+    @Argument(help: "The file that `backup` wrote, or a directory with a broker.mdb in it.")
+    var file: String
 
     @Option(help: ArgumentHelp("The data directory of the broker, which must not run.", valueName: "directory"))
     var dataDir = "./data"
 
+    @OptionGroup var consent: Consent
+
     func run() throws {
+        try consent.ask("Put this backup in the place of the store in \(dataDir)?")
         let restoration: Restoration
         do throws(StorageError) {
-            restoration = try LMDBStore.restore(from: directory, to: dataDir, time: time(nil))
+            restoration = try LMDBStore.restore(from: file, to: dataDir, time: time(nil))
         } catch .damaged(let what) {
             throw Failure.failed("the backup is damaged: \(what)")
         } catch .inUse(let what) {

@@ -2,6 +2,7 @@ internal import ArgumentParser
 internal import Broker
 internal import CLinux
 internal import Glibc
+internal import WSTransport
 
 /// `brokerctl`: looks into a running broker, changes it, publishes and subscribes.
 @main
@@ -32,8 +33,9 @@ struct BrokerControl: AsyncParsableCommand {
     static func main() async {
         // A reader that went away shows as an error of `write`, which ends the program quietly.
         _ = signal(SIGPIPE, SIG_IGN)
+        StandardStreams.fillGaps()
         do {
-            let arguments = Array(CommandLine.arguments.dropFirst())
+            let arguments = NegativeNumbers.protect(Array(CommandLine.arguments.dropFirst()))
             try FutureVerbs.refuse(arguments)
             var command = try parseAsRoot(arguments)
             if var command = command as? any AsyncParsableCommand {

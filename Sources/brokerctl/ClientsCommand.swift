@@ -11,8 +11,8 @@ struct ClientsCommand: AsyncParsableCommand {
             Examples:
               brokerctl clients
               brokerctl clients --filter 'sensors/#' --json
-              brokerctl clients show 1-17
-              brokerctl clients kick 1-17
+              brokerctl clients show eb1nqsfim875
+              brokerctl clients kick eb1nqsfim875
             """,
         subcommands: [ListClients.self, ShowClient.self, KickClients.self],
         defaultSubcommand: ListClients.self)
@@ -32,14 +32,14 @@ struct ListClients: AsyncParsableCommand {
 
     @OptionGroup var connection: ConnectionOptions
 
-    @Option(help: "Only those subscribed to something that this filter matches.")
+    @Option(help: "Only those with a subscription that shares a topic with this filter.")
     var filter: String?
 
     func run() async throws {
         let reply = try await AdminReply.ask(connection, "clients") { writer in
             if let filter { writer.member("filter", filter) }
         }
-        if connection.json { return reply.print() }
+        if connection.json { return try reply.print() }
         let now = WallClock.unixMilliseconds
         let columns: [TextTable.Column] = [
             "ID", "USER", "ADDRESS", "PROTOCOL", .right("CONNECTED"), .right("SUBSCRIPTIONS"), .right("PENDING"),
@@ -71,7 +71,7 @@ struct ShowClient: AsyncParsableCommand {
         abstract: "Shows one client with its subscriptions.",
         discussion: """
             Example:
-              brokerctl clients show 1-17
+              brokerctl clients show eb1nqsfim875
             """)
 
     @OptionGroup var connection: ConnectionOptions
@@ -81,7 +81,7 @@ struct ShowClient: AsyncParsableCommand {
 
     func run() async throws {
         let reply = try await AdminReply.ask(connection, "client") { $0.member("client", id) }
-        if connection.json { return reply.print() }
+        if connection.json { return try reply.print() }
         let names = [
             "id", "user", "address", "protocol", "connected", "subscriptions", "pending", "in kernel", "round trip",
         ]
@@ -102,7 +102,7 @@ struct KickClients: AsyncParsableCommand {
         abstract: "Disconnects clients (close code 4410).",
         discussion: """
             Examples:
-              brokerctl clients kick 1-17
+              brokerctl clients kick eb1nqsfim875
               brokerctl clients kick --filter 'sensors/#'
             """)
 
@@ -114,8 +114,10 @@ struct KickClients: AsyncParsableCommand {
     @Option(help: "All connections of this user.")
     var user: String?
 
-    @Option(help: "All clients subscribed to something that this filter matches.")
+    @Option(help: "All clients with a subscription that lies inside this filter; one to # lies inside no other.")
     var filter: String?
+
+    @OptionGroup var consent: Consent
 
     func validate() throws {
         guard [id, user, filter].count(where: { $0 != nil }) == 1 else {
@@ -124,12 +126,14 @@ struct KickClients: AsyncParsableCommand {
     }
 
     func run() async throws {
+        let chosen = id.map { "client \($0)" } ?? user.map { "all connections of user \($0)" }
+        try consent.ask("Disconnect \(chosen ?? "all clients with a subscription inside \(filter ?? "")")?")
         let reply = try await AdminReply.ask(connection, "kick") { writer in
             if let id { writer.member("client", id) }
             if let user { writer.member("user", user) }
             if let filter { writer.member("filter", filter) }
         }
-        if connection.json { return reply.print() }
+        if connection.json { return try reply.print() }
         let kicked = try reply.read { (result) throws(JSONError) in try result.integer("kicked", as: Int.self) ?? 0 }
         Output.print("disconnected: \(kicked)")
     }

@@ -8,7 +8,8 @@ struct ExportRetained: AsyncParsableCommand {
         commandName: "export",
         abstract: "Prints retained values with their data, one JSON object a line.",
         discussion: """
-            Binary data is in base64, so nothing is lost on the way to `retained import`. Each value is as it is stored
+            Without FILTER it is every topic, those that begin with $ among them. Data that is no text, and text that JSON
+            would change or make long, is in base64, so nothing is lost on the way to `retained import`. Each value is as it is stored
             when its turn comes; `brokerctl backup` makes a copy of one moment.
 
             Examples:
@@ -19,11 +20,11 @@ struct ExportRetained: AsyncParsableCommand {
     @OptionGroup var connection: ConnectionOptions
 
     @Argument(help: "Only topics that this filter matches.")
-    var filter = "#"
+    var filter: String?
 
     private func question(after position: String?) -> [UInt8] {
         AdminConnection.question("retained.export") { writer in
-            writer.member("filter", filter)
+            if let filter { writer.member("filter", filter) }
             if let position { writer.member("after", position) }
         }
     }

@@ -1,23 +1,51 @@
-/// The verbs of the contract that this version does not have: said so, instead of "unknown".
+internal import ArgumentParser
+internal import Broker
+
+/// Words that are no verbs, and verbs of the contract that this version does not have: said so in words of their own.
 enum FutureVerbs {
     private static let verbs: [[String]] = [
         ["top"], ["log"], ["users"], ["token"], ["acl"], ["drain"], ["check"],
         ["completions"], ["config", "reload"],
     ]
 
-    /// Refuses `arguments` that begin, after options, with one of them.
+    /// The options that may stand before a verb and have a value.
+    private static let valued = [
+        "--socket", "--url", "--token", "--ca-file", "--cert-file", "--key-file", "--timeout",
+    ]
+
+    /// Refuses `arguments` that begin, after options, with a verb that is not there.
     static func refuse(_ arguments: [String]) throws(Failure) {
         var words: [String] = []
         var rest = arguments[...]
         while words.count < 2, let argument = rest.popFirst() {
-            if ["--socket", "--url", "--token"].contains(argument) {
+            if valued.contains(argument) {
                 rest = rest.dropFirst()
+            } else if argument == "--help" || argument == "-h" {
+                return
             } else if !argument.hasPrefix("-") {
                 words.append(argument)
+            } else if !words.isEmpty {
+                // Of a verb's own options it is not known here which have a value.
+                break
             }
         }
         for verb in verbs where words.starts(with: verb) {
             throw .usage("\(verb.joined(separator: " ")): not available in this version")
         }
+        guard let first = words.first, first != "help" else { return }
+        let top = BrokerControl.configuration.subcommands
+        guard let command = top.first(where: { name(of: $0) == first }) else {
+            throw unknown(first, among: top.map { name(of: $0) } + verbs.map { $0[0] })
+        }
+        let below = command.configuration.subcommands.map { name(of: $0) }
+        guard words.count > 1, !below.isEmpty, !below.contains(words[1]) else { return }
+        throw unknown("\(first) \(words[1])", among: below.map { "\(first) \($0)" })
+    }
+
+    private static func name(of command: any ParsableCommand.Type) -> String { command.configuration.commandName ?? "" }
+
+    private static func unknown(_ verb: String, among known: [String]) -> Failure {
+        let advice = ConfigurationKeys.nearest(to: verb, among: known).map { "did you mean \"\($0)\"?" }
+        return .usage("there is no verb \"\(Output.printable(verb))\"; \(advice ?? "brokerctl --help lists them")")
     }
 }

@@ -47,7 +47,7 @@ struct ImportRetained: AsyncParsableCommand {
         let maximum = try await admin.ask(AdminConnection.question("status")).read { (status) throws(JSONError) in
             try status.integer("maximumQuestion", as: Int.self) ?? 1 << 20
         }
-        lines.maximumLength = maximum - 256
+        lines.maximumLength = maximum - 64
         var tally = Tally()
         var pending: [Int: Int] = [:]
         var pendingBytes = 0
@@ -103,7 +103,7 @@ struct ImportRetained: AsyncParsableCommand {
         writer.member("verb", "retained.set")
         var refusal: String?
         do throws(JSONError) {
-            let object = try JSONObject.parse(line.span, maximumDepth: JSONScanner.maximumDepth - 1)
+            let object = try JSONObject.parse(line.span, maximumDepth: JSONScanner.maximumDepth + 1)
             if object.kind(of: "topic") != .string { refusal = "topic: expected a string" }
             if object.kind(of: "data") == nil { refusal = refusal ?? "data is missing" }
             for name in ["topic", "data", "kind", "type", "encoding", "expires", "ttl"] {

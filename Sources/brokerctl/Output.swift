@@ -1,5 +1,6 @@
 internal import CLinux
 internal import Glibc
+internal import WSTransport
 
 /// What the program prints: at once and whole, into a pipe too.
 enum Output {
@@ -18,6 +19,18 @@ enum Output {
             if errno == EPIPE { exit(0) }
             complain("standard output: \(unsafe strerror(errno).map { unsafe String(cString: $0) } ?? "not writable")")
             exit(1)
+        }
+    }
+
+    /// From now on the program ends when nobody reads its output any more, also while it waits for something to print.
+    static func endWithReader() {
+        _ = try? startThread(named: "reader") {
+            var watched = pollfd(fd: STDOUT_FILENO, events: 0, revents: 0)
+            while true {
+                let count = unsafe poll(&watched, 1, -1)
+                if count > 0 { _exit(0) }
+                guard count < 0, errno == EINTR else { return }
+            }
         }
     }
 
@@ -49,15 +62,44 @@ enum Output {
         return true
     }
 
-    /// `text` without what would steer a terminal.
-    static func printable(_ text: String) -> String {
+    /// Prints a line of JSON; on a terminal with what would steer it as JSON's own escapes, which mean the same.
+    static func printJSON(_ json: [UInt8]) {
+        guard isTerminal else { return print(json) }
+        print(
+            escape(String(decoding: json, as: UTF8.self)) { scalar in
+                let digits = String(scalar.value, radix: 16)
+                return "\\u" + String(repeating: "0", count: max(0, 4 - digits.utf8.count)) + digits
+            })
+    }
+
+    /// `text` without what would steer a terminal or turn the order of what is read round.
+    ///
+    /// - Parameter keepsLines: line ends stay.
+    static func printable(_ text: String, keepsLines: Bool = false) -> String {
+        escape(text) { scalar in
+            if scalar == "\t" || keepsLines && scalar == "\n" { return String(scalar) }
+            return "\\u{\(String(scalar.value, radix: 16))}"
+        }
+    }
+
+    private static func escape(_ text: String, _ replacement: (Unicode.Scalar) -> String) -> String {
         var result = ""
         for scalar in text.unicodeScalars {
-            switch scalar.properties.generalCategory {
-            case .control where scalar != "\t": result += "\\u{\(String(scalar.value, radix: 16))}"
-            default: result.unicodeScalars.append(scalar)
+            if scalar.properties.generalCategory == .control || isDirectional(scalar) {
+                result += replacement(scalar)
+            } else {
+                result.unicodeScalars.append(scalar)
             }
         }
         return result
+    }
+
+    /// Whether it is a mark, an override or an isolate of Unicode's bidirectional algorithm, or a line end that is no
+    /// control character.
+    private static func isDirectional(_ scalar: Unicode.Scalar) -> Bool {
+        switch scalar.value {
+        case 0x061C, 0x200E, 0x200F, 0x2028...0x202E, 0x2066...0x2069: true
+        default: false
+        }
     }
 }

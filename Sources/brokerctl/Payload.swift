@@ -9,17 +9,42 @@ enum Payload {
     case json([UInt8])
     case binary([UInt8])
 
-    /// Writes the members of a request that say it; a JSON value only where `takesJSON`, else as text.
-    func write(to writer: inout JSONWriter, takesJSON: Bool) {
+    private var bytes: [UInt8] {
         switch self {
-        case .json(let bytes) where takesJSON: writer.member("data", raw: bytes.span)
-        case .text(let bytes), .json(let bytes):
+        case .text(let bytes), .json(let bytes), .binary(let bytes): bytes
+        }
+    }
+
+    /// Writes the members of a `publish` that say it.
+    func write(to writer: inout JSONWriter) {
+        switch self {
+        case .json(let bytes): writer.member("data", raw: bytes.span)
+        case .text(let bytes):
             writer.name("data")
             writer.string(utf8: bytes.span)
         case .binary(let bytes):
             writer.name("data")
             writer.base64(bytes.span)
             writer.member("encoding", "base64")
+        }
+    }
+
+    /// Writes those of an administrator's question, in which text cannot grow beyond what base64 makes of it.
+    ///
+    /// - Parameter type: the content type, which says what text is, as it does over HTTP; `nil`: it is text.
+    func writeExactly(to writer: inout JSONWriter, type: String?) {
+        let bytes = bytes
+        let kind: Message.Kind =
+            if case .binary = self { .binary } else if type == nil { .text } else {
+                Content.kind(of: bytes, type: type)
+            }
+        writer.name("data")
+        writer.base64(bytes.span)
+        writer.member("encoding", "base64")
+        switch kind {
+        case .text: writer.member("kind", "text")
+        case .json: writer.member("kind", "json")
+        case .binary: writer.member("kind", "binary")
         }
     }
 }
@@ -57,19 +82,22 @@ struct PayloadOptions: ParsableArguments {
             guard let decoded = Base64.decode(digits) else { throw .failed("DATA is not base64") }
             return .binary(decoded)
         }
-        return isJSON(bytes) ? .json(bytes) : .text(bytes)
+        return try isJSON(bytes) ? .json(bytes) : .text(bytes)
     }
 
-    /// Whether the type says JSON, and `bytes` are a JSON value that a request can carry as it is.
-    private func isJSON(_ bytes: [UInt8]) -> Bool {
+    /// Whether the type says JSON, and `bytes` are a JSON value that a request can carry as it is; throws where they are
+    /// none, but for no bytes at all, which remove a retained value.
+    private func isJSON(_ bytes: [UInt8]) throws(Failure) -> Bool {
         let essence = (type ?? "").prefix { $0 != ";" }.lowercased().filter { $0 != " " }
-        guard essence.hasSuffix("/json") || essence.hasSuffix("+json") else { return false }
+        guard essence.hasSuffix("/json") || essence.hasSuffix("+json"), !bytes.isEmpty else { return false }
         do throws(JSONError) {
-            // A string would lose its quotation marks, and the request is one level around it.
-            return try JSONValue(parsing: bytes.span, maximumDepth: JSONScanner.maximumDepth - 1).kind != .string
+            // A string would lose its quotation marks.
+            guard try JSONValue(parsing: bytes.span).kind != .string else { return false }
         } catch {
-            return false
+            throw .failed("DATA is not the JSON that --type \(type ?? "") says: \(error)")
         }
+        // The request is one level around it.
+        return JSONScanner.validate(bytes.span, maximumDepth: JSONScanner.maximumDepth - 1)
     }
 
     /// Writes the members of a request that come from these options.

@@ -36,28 +36,53 @@ struct ListRetained: AsyncParsableCommand {
     @OptionGroup var connection: ConnectionOptions
 
     @Argument(help: "Only topics that this filter matches.")
-    var filter = "#"
+    var filter: String?
 
-    func run() async throws {
-        let reply = try await AdminReply.ask(connection, "retained.list") { $0.member("filter", filter) }
-        if connection.json { return reply.print() }
-        let now = WallClock.unixMilliseconds
-        let columns: [TextTable.Column] = [
-            "TOPIC", .right("SEQ"), .right("AGE"), .right("SIZE"), "KIND", .right("EXPIRES IN"), "TYPE",
-        ]
-        try reply.printTable(columns) { (value) throws(JSONError) in
-            let time = try value.integer("time", as: Int64.self) ?? now
-            return [
-                try value.string("topic") ?? "-",
-                try value.integer("seq", as: UInt64.self).map { String($0) } ?? "-",
-                Quantity.span(seconds: Int((now - max(0, time)) / 1000)),
-                Quantity.size(try value.integer("bytes", as: Int.self) ?? 0),
-                try value.string("kind") ?? "-",
-                try value.integer("expires", as: Int64.self)
-                    .map { Quantity.span(seconds: Int((max(0, $0) - now) / 1000)) } ?? "-",
-                try value.string("type") ?? "-",
-            ]
+    private func question(after position: String?) -> [UInt8] {
+        AdminConnection.question("retained.list") { writer in
+            if let filter { writer.member("filter", filter) }
+            if let position { writer.member("after", position) }
         }
+    }
+
+    /// The broker says so many at once; the list is whole all the same.
+    func run() async throws {
+        let admin = try await AdminConnection(connection)
+        var json: [UInt8] = []
+        var rows: [[String]] = []
+        var position: String?
+        repeat {
+            let reply = try await admin.ask(question(after: position))
+            if connection.json {
+                let elements = reply.result.dropFirst().dropLast()
+                json += (json.isEmpty || elements.isEmpty ? [] : [UInt8(ascii: ",")]) + elements
+            } else {
+                rows += try reply.rows(Self.cells)
+            }
+            position = reply.next
+        } while position != nil
+        await admin.close()
+        if connection.json { return Output.printJSON([UInt8(ascii: "[")] + json + [UInt8(ascii: "]")]) }
+        TextTable(
+            [
+                "TOPIC", .right("SEQ"), .right("AGE"), .right("SIZE"), "KIND", .right("EXPIRES IN"), "TYPE",
+            ], rows
+        ).print()
+    }
+
+    private static func cells(_ value: borrowing JSONObject) throws(JSONError) -> [String] {
+        let now = WallClock.unixMilliseconds
+        let time = try value.integer("time", as: Int64.self) ?? now
+        return [
+            try value.string("topic") ?? "-",
+            try value.integer("seq", as: UInt64.self).map { String($0) } ?? "-",
+            Quantity.span(seconds: Int((now - max(0, time)) / 1000)),
+            Quantity.size(try value.integer("bytes", as: Int.self) ?? 0),
+            try value.string("kind") ?? "-",
+            try value.integer("expires", as: Int64.self)
+                .map { Quantity.span(seconds: Int((max(0, $0) - now) / 1000)) } ?? "-",
+            try value.string("type") ?? "-",
+        ]
     }
 }
 
@@ -67,6 +92,8 @@ struct GetRetained: AsyncParsableCommand {
         commandName: "get",
         abstract: "Prints a retained value, byte for byte.",
         discussion: """
+            On a terminal, what would steer it is shown as \\u{…}.
+
             Example:
               brokerctl retained get sensors/1/temp
             """)
@@ -77,11 +104,15 @@ struct GetRetained: AsyncParsableCommand {
     var topic: String
 
     func run() async throws {
-        let reply = try await AdminReply.ask(connection, "retained.get") { $0.member("topic", topic) }
-        if connection.json { return reply.print() }
+        let reply = try await AdminReply.ask(connection, "retained.get") { writer in
+            writer.member("topic", topic)
+            if !connection.json { writer.member("exact", true) }
+        }
+        if connection.json { return try reply.print() }
         let bytes = try reply.read { (value) throws(JSONError) in try Self.payload(value) }
-        Output.write(bytes)
-        if Output.isTerminal, bytes.last != 0x0A { Output.write([0x0A]) }
+        guard Output.isTerminal else { return Output.write(bytes) }
+        let text = Output.printable(String(decoding: bytes, as: UTF8.self), keepsLines: true)
+        Output.write(Array((text.hasSuffix("\n") ? text : text + "\n").utf8))
     }
 
     private static func payload(_ value: borrowing JSONObject) throws(JSONError) -> [UInt8] {
@@ -113,13 +144,13 @@ struct SetRetained: AsyncParsableCommand {
     var data: String
 
     func run() async throws {
-        let payload = try options.read(data, maximum: 64 << 20)
+        let payload = try options.read(data, maximum: 256 << 20)
         let reply = try await AdminReply.ask(connection, "retained.set") { writer in
             writer.member("topic", topic)
-            payload.write(to: &writer, takesJSON: false)
+            payload.writeExactly(to: &writer, type: options.type)
             options.write(to: &writer)
         }
-        if connection.json { reply.print() }
+        if connection.json { try reply.print() }
     }
 }
 
@@ -142,12 +173,15 @@ struct DeleteRetained: AsyncParsableCommand {
     @Flag(help: "Delete nothing, and say how many would be.")
     var dryRun = false
 
+    @OptionGroup var consent: Consent
+
     func run() async throws {
+        if !dryRun { try consent.ask("Delete the retained values that \(filter) matches?") }
         let reply = try await AdminReply.ask(connection, "retained.delete") { writer in
             writer.member("filter", filter)
             if dryRun { writer.member("dryRun", true) }
         }
-        if connection.json { return reply.print() }
+        if connection.json { return try reply.print() }
         let member = dryRun ? "matching" : "deleted"
         let count = try reply.read { (result) throws(JSONError) in try result.integer(member, as: Int.self) ?? 0 }
         guard dryRun else { return Output.print("deleted: \(count)") }

@@ -7,6 +7,8 @@ struct StatusCommand: AsyncParsableCommand {
         commandName: "status",
         abstract: "Says how the broker is.",
         discussion: """
+            The exit status is 1 when the broker is not ready.
+
             Examples:
               brokerctl status
               brokerctl status --json
@@ -16,10 +18,15 @@ struct StatusCommand: AsyncParsableCommand {
 
     func run() async throws {
         let reply = try await AdminReply.ask(connection, "status")
-        if connection.json { return reply.print() }
-        for (name, value) in try reply.read(Self.lines) {
-            Output.print(name + String(repeating: " ", count: max(1, 16 - name.count)) + Output.printable(value))
+        if connection.json {
+            try reply.print()
+        } else {
+            for (name, value) in try reply.read(Self.lines) {
+                Output.print(name + String(repeating: " ", count: max(1, 16 - name.count)) + Output.printable(value))
+            }
         }
+        let isReady = try reply.read { (status) throws(JSONError) in try status.bool("ready") ?? false }
+        if !isReady { throw ExitCode(1) }
     }
 
     private static func lines(_ status: borrowing JSONObject) throws(JSONError) -> [(String, String)] {

@@ -41,6 +41,7 @@ struct SubscribeCommand: AsyncParsableCommand {
     func run() async throws {
         // Whole lines are written at once, so that the end may come between any two.
         _ = signal(SIGINT) { _ in _exit(0) }
+        Output.endWithReader()
         var client = try await MessageClient(connection)
         var writer = JSONWriter()
         writer.beginObject()
@@ -56,7 +57,11 @@ struct SubscribeCommand: AsyncParsableCommand {
         while left > 0 {
             switch try await client.next() {
             case .message(let message):
-                Output.print(connection.json ? message.json : message.line(forTerminal: isTerminal))
+                if connection.json {
+                    Output.printJSON(message.json)
+                } else {
+                    Output.print(message.line(forTerminal: isTerminal))
+                }
                 left -= 1
             case .gap(let filter, let missed):
                 let count = missed.map { "\($0) messages" } ?? "messages"

@@ -20,7 +20,7 @@ struct SubscriptionsCommand: AsyncParsableCommand {
         let reply = try await AdminReply.ask(connection, "subscriptions") { writer in
             if let filter { writer.member("filter", filter) }
         }
-        if connection.json { return reply.print() }
+        if connection.json { return try reply.print() }
         try reply.printTable(["FILTER", .right("CLIENTS")]) { (row) throws(JSONError) in
             [try row.string("filter") ?? "-", String(try row.integer("clients", as: Int.self) ?? 0)]
         }

@@ -22,7 +22,7 @@ struct TextTable {
     /// Makes a table; each of `rows` has a cell for each column.
     init(_ columns: [Column], _ rows: [[String]]) {
         self.columns = columns
-        self.rows = rows.map { $0.map(Output.printable) }
+        self.rows = rows.map { $0.map { Output.printable($0) } }
     }
 
     /// The lines, the titles first.

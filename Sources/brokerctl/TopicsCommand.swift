@@ -32,7 +32,7 @@ struct TopicsCommand: AsyncParsableCommand {
             if let filter { writer.member("filter", filter) }
             writer.member("seconds", seconds)
         }
-        if connection.json { return reply.print() }
+        if connection.json { return try reply.print() }
         let now = WallClock.unixMilliseconds
         let columns: [TextTable.Column] = [
             "TOPIC", .right("SUBSCRIPTIONS"), "RETAINED", .right("SIZE"), .right("SEQ"), .right("AGE"),

@@ -254,9 +254,9 @@ class Broker:
     def admin_socket(self):
         return self.data / "admin.sock"
 
-    def control(self, *arguments, input=None, timeout=ANSWER_DEADLINE):
+    def control(self, *arguments, **options):
         """Runs brokerctl on this broker's admin socket."""
-        return run_control(*arguments, "--socket", str(self.admin_socket), input=input, timeout=timeout)
+        return run_control("--socket", str(self.admin_socket), *arguments, **options)
 
     def control_json(self, *arguments):
         done = self.control(*arguments, "--json")

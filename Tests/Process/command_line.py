@@ -1,6 +1,7 @@
 """The two executables, run to their end."""
 
 import os
+import resource
 import subprocess
 from pathlib import Path
 
@@ -11,9 +12,16 @@ BROKERD = os.environ.get("BROKERD", str(REPOSITORY / ".build/release/brokerd"))
 BROKERCTL = os.environ.get("BROKERCTL", str(Path(BROKERD).with_name("brokerctl")))
 
 
-def run_control(*arguments, input=None, timeout=ANSWER_DEADLINE):
+def run_control(*arguments, input=None, timeout=ANSWER_DEADLINE, cwd=None, environment=None, limits=None):
+    """Runs brokerctl to its end; `limits` are what the kernel grants it: {resource.RLIMIT_…: count}."""
+    def take_limits():
+        for kind, count in limits.items():
+            resource.setrlimit(kind, (count, count))
+
     return subprocess.run(
-        [BROKERCTL, *arguments], capture_output=True, timeout=timeout,
+        [BROKERCTL, *arguments], capture_output=True, timeout=timeout, cwd=cwd, env=os.environ | (environment or {}),
+        # A limit shows as an error, not as the end of the process.
+        preexec_fn=take_limits if limits else None, restore_signals=not limits,
         **({"stdin": subprocess.DEVNULL} if input is None else {"input": input}))
 
 

@@ -1,13 +1,19 @@
 """Contract §7: brokerctl over the admin socket."""
 
+import base64
+import hashlib
 import json
+import os
+import pty
+import re
+import socket
 import subprocess
 import threading
 
 import pytest
 
 from command_line import BROKERCTL, run_control
-from deadlines import wait_until
+from deadlines import ANSWER_DEADLINE, wait_until
 from raw_websocket import ConnectionEnded
 
 
@@ -26,7 +32,66 @@ def succeed(done):
     return done.stdout.decode()
 
 
+def on_a_terminal(broker, *arguments, typed=""):
+    """What brokerctl shows on a terminal where `typed` is typed, and its exit status."""
+    process, terminal = pty.fork()
+    if process == 0:
+        os.execv(BROKERCTL, [BROKERCTL, "--socket", str(broker.admin_socket), *arguments])
+    os.write(terminal, typed.encode())
+    shown = b""
+    try:
+        while more := os.read(terminal, 65536):
+            shown += more
+    except OSError:
+        pass  # The terminal's other end is closed.
+    os.close(terminal)
+    return shown.decode(), os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+
+
 # Looking
+
+
+class UnreadyBroker:
+    """An admin socket whose one answer is that the broker is not ready."""
+
+    def __init__(self, path):
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(path))
+        self._listener.listen()
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def _serve(self):
+        connection, _ = self._listener.accept()
+        with connection:
+            connection.settimeout(ANSWER_DEADLINE)
+            head = b""
+            while b"\r\n\r\n" not in head:
+                head += connection.recv(4096)
+            key = re.search(rb"(?i)sec-websocket-key: *(\S+)", head)[1]
+            accept = base64.b64encode(hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
+            connection.sendall(
+                b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                b"Sec-WebSocket-Protocol: broker.admin.v1.json\r\nSec-WebSocket-Accept: " + accept + b"\r\n\r\n")
+            connection.recv(4096)
+            answer = b'{"id":1,"result":{"ready":false}}'
+            connection.sendall(bytes([0x81, len(answer)]) + answer)
+            while connection.recv(4096):
+                pass
+
+    def close(self):
+        self._thread.join(ANSWER_DEADLINE)
+        self._listener.close()
+
+
+@pytest.mark.parametrize("arguments, shown", [([], b"not ready"), (["--json"], b'"ready":false')])
+def test_status_fails_when_the_broker_is_not_ready(tmp_path, arguments, shown):
+    broker = UnreadyBroker(tmp_path / "admin.sock")
+    try:
+        done = run_control("status", *arguments, "--socket", str(tmp_path / "admin.sock"))
+    finally:
+        broker.close()
+    assert done.returncode == 1 and shown in done.stdout
 
 
 def test_status(broker):
@@ -79,6 +144,31 @@ def test_clients_kick(broker):
     assert done.returncode == 1 and done.stderr and not done.stdout
 
 
+def test_clients_by_filter_are_those_that_may_get_one_message(broker):
+    sessions = {filter_: broker.session() for filter_ in ("#", "a/+", "+/b", "c", "a/x/#")}
+    for filter_, session in sessions.items():
+        session.subscribe(filter_)
+    names = {str(session.welcome["client"]): filter_ for filter_, session in sessions.items()}
+    for asked, expected in [
+            ("a/b", {"#", "a/+", "+/b"}), ("a/#", {"#", "a/+", "+/b", "a/x/#"}), ("c", {"#", "c"}), ("d/e/f", {"#"})]:
+        listed = broker.control_json("clients", "--filter", asked)
+        assert {names[client["id"]] for client in listed} == expected, asked
+
+
+def test_kick_by_filter_leaves_those_that_listen_to_more(broker):
+    """`kick --filter 'a/#'` is no way to throw out the one who follows everything."""
+    wide, across, inside, below = sessions = [broker.session() for _ in range(4)]
+    for session, filter_ in zip(sessions, ["#", "+/b", "a/+", "a/x/#"]):
+        session.subscribe(filter_)
+    assert broker.control_json("clients", "kick", "--filter", "a/#") == {"kicked": 2}
+    for session in (inside, below):
+        with pytest.raises(ConnectionEnded) as ended:
+            session.receive()
+        assert ended.value.close_frame[0] == 4410
+    for session in (wide, across):
+        session.synchronise()
+
+
 def test_topics_and_subscriptions(broker):
     session = broker.session()
     session.subscribe(["a/#", "b"])
@@ -129,7 +219,80 @@ def test_retained_bytes_come_out_as_they_are(broker):
     assert broker.control("retained", "get", "bytes").stdout == payload
 
 
+def test_what_would_steer_a_terminal_is_escaped_there_and_only_there(broker):
+    evil = "\x1b]0;owned\x07\x1b[2J one\n\ttwo \u009b31m \u202egnp.exe \u2066x \u200e\u2028"
+    broker.publish("evil", evil.encode(), "retain")
+    assert broker.control("retained", "get", "evil").stdout == evil.encode()
+    for arguments in (["retained", "get", "evil"], ["retained", "get", "evil", "--json"], ["sub", "evil", "--count", "1"],
+                      ["sub", "evil", "--count", "1", "--json"]):
+        shown, status = on_a_terminal(broker, *arguments)
+        assert status == 0 and not re.search("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]", shown)
+        assert "gnp.exe" in shown
+    shown, _ = on_a_terminal(broker, "retained", "get", "evil")
+    assert " one\r\n\ttwo \\u{9b}31m \\u{202e}gnp.exe" in shown
+    shown, _ = on_a_terminal(broker, "retained", "get", "evil", "--json")
+    assert json.loads(shown)["data"] == evil
+
+
+def test_a_multi_line_json_value_comes_out_as_it_was_published(broker):
+    value = b'{\n  "a": [1,\r\n 2]\n}\n'
+    broker.publish("pretty", value, "retain", {"Content-Type": "application/json"})
+    assert broker.control("retained", "get", "pretty").stdout == value
+    assert broker.control_json("retained", "get", "pretty")["data"] == {"a": [1, 2]}
+
+
+# Asking back
+
+
+@pytest.mark.parametrize("typed, is_gone", [("y\n", True), ("YES\n", True), ("n\n", False), ("\n", False), ("\x04", False)])
+def test_a_person_is_asked_before_something_is_taken_away(broker, typed, is_gone):
+    broker.publish("kept/1", "x", "retain")
+    shown, status = on_a_terminal(broker, "retained", "delete", "kept/#", typed=typed)
+    assert "Delete the retained values that kept/# matches? [y/N]" in shown
+    assert status == (0 if is_gone else 1)
+    assert broker.retained("kept/1").status == (404 if is_gone else 200)
+
+
+def test_all_verbs_that_take_away_ask_and_yes_answers(broker, tmp_path):
+    session = broker.session()
+    session.subscribe("a/b")
+    identifier = str(session.welcome["client"])
+    for arguments in (["clients", "kick", identifier], ["clients", "kick", "--filter", "a/#"],
+                      ["retained", "delete", "#"], ["restore", "none", "--data-dir", str(tmp_path / "x")]):
+        shown, status = on_a_terminal(broker, *arguments, typed="n\n")
+        assert "[y/N]" in shown and "nothing was done" in shown and status == 1, arguments
+    session.synchronise()
+    shown, status = on_a_terminal(broker, "clients", "kick", identifier, "--yes")
+    assert "[y/N]" not in shown and status == 0
+    shown, status = on_a_terminal(broker, "retained", "delete", "#", "--dry-run")
+    assert "[y/N]" not in shown and status == 0
+
+
 # Publishing and subscribing
+
+
+@pytest.mark.parametrize("arguments, body", [
+    (["pub", "t", "-5", "-r"], b"-5"), (["pub", "-r", "t", "-1.5e3"], b"-1.5e3"), (["retained", "set", "t", "-0"], b"-0"),
+    (["pub", "--retain", "t", "--", "-x"], b"-x")])
+def test_a_negative_number_is_data(broker, arguments, body):
+    succeed(broker.control(*arguments))
+    assert broker.retained("t").body == body
+
+
+@pytest.mark.parametrize("verb", [["pub", "-r"], ["retained", "set"]])
+@pytest.mark.parametrize("data", ["{bad", "{} {}", "nul", '"', "[" * 65 + "]" * 65])
+def test_data_that_is_not_the_json_it_is_said_to_be(broker, verb, data):
+    done = broker.control(*verb, "t", data, "--type", "application/json; charset=utf-8")
+    assert done.returncode == 1 and b"not the JSON" in done.stderr
+    assert broker.retained("t").status == 404
+
+
+@pytest.mark.parametrize("data", ["{}", '"a string"', "-5", "[" * 64 + "]" * 64, "null"])
+@pytest.mark.parametrize("verb", [["pub", "-r"], ["retained", "set"]])
+def test_json_of_every_kind_is_published_as_it_is(broker, verb, data):
+    succeed(broker.control(*verb, "t", "--type", "application/json", "--", data))
+    answer = broker.retained("t")
+    assert (answer.body, answer.headers["Content-Type"]) == (data.encode(), "application/json")
 
 
 def test_pub(broker):
@@ -182,6 +345,44 @@ def test_sub_prints_at_once_also_into_a_pipe(broker):
         child.kill()
         child.wait()
         child.stdout.close()
+
+
+def test_sub_ends_with_its_reader(broker):
+    """Not at the next message, which may never come."""
+    child = subprocess.Popen([BROKERCTL, "sub", "quiet", "--socket", str(broker.admin_socket)], stdout=subprocess.PIPE)
+    try:
+        wait_until(lambda: "quiet" in json.dumps(broker.control_json("subscriptions")), "the subscription")
+        child.stdout.close()
+        assert child.wait(10) == 0
+    finally:
+        child.kill()
+        child.wait()
+
+
+# Words
+
+
+@pytest.mark.parametrize("words, advice", [
+    (["stauts"], 'did you mean "status"?'), (["subscription"], 'did you mean "subscriptions"?'),
+    (["clients", "kik", "x"], 'did you mean "clients kick"?'), (["retained", "lst"], 'did you mean "retained list"?'),
+    (["--ca-file", "f", "stat"], 'did you mean "status"?'), (["dance"], 'there is no verb "dance"')])
+def test_an_unknown_verb_is_answered_with_the_nearest(words, advice):
+    done = run_control(*words)
+    assert done.returncode == 64 and advice in done.stderr.decode()
+
+
+def test_a_verb_to_come_is_known_behind_every_option():
+    done = run_control("--ca-file", "x", "--url", "https://h", "users", "list")
+    assert done.returncode == 64 and b"users: not available" in done.stderr
+
+
+@pytest.mark.parametrize("verb", [["clients"], ["clients", "show"], ["clients", "kick"]])
+def test_the_help_shows_ids_as_they_are(broker, verb):
+    identifier = broker.session().welcome["client"]
+    shown = re.findall(r"(?:show|kick) ([0-9a-z-]{4,})$", run_control(*verb, "--help").stdout.decode(), re.MULTILINE)
+    assert shown
+    for example in shown:
+        assert re.fullmatch("[0-9a-z]+", example) and len(example) == len(identifier)
 
 
 # Exit statuses

@@ -6,20 +6,23 @@ extension AdminDesk {
     private struct Selection: Sendable {
         var name: String?
         var user: String?
-        var filter: TopicFilter?
+        /// One of its subscriptions shares a topic with this filter.
+        var overlapping: TopicFilter?
+        /// One of its subscriptions matches nothing that this filter does not.
+        var inside: TopicFilter?
 
         func matches(_ session: any Session) -> Bool {
             if let name, session.client.name != name { return false }
             if let user, session.client.identity.user != user { return false }
-            if let filter {
-                return session.subscriptions.all.contains { filter.covers($0.filter) || $0.filter.covers(filter) }
-            }
+            let filters = session.subscriptions.all
+            if let overlapping, !filters.contains(where: { overlapping.overlaps($0.filter) }) { return false }
+            if let inside, !filters.contains(where: { inside.covers($0.filter) }) { return false }
             return true
         }
     }
 
     func clients(_ question: AdminQuestion, _ then: @escaping Completion) throws(Refusal) {
-        let selection = Selection(user: question.user, filter: try filter(question))
+        let selection = Selection(user: question.user, overlapping: try filter(question))
         gather({ shard in
             shard.everybody.filter { selection.matches($0) }.map { Self.describe($0, withFilters: false) }
         }) { then(.success(AdminAnswer(list: $0))) }
@@ -41,8 +44,8 @@ extension AdminDesk {
     }
 
     func kick(_ question: AdminQuestion, _ then: @escaping Completion) throws(Refusal) {
-        let selection = Selection(name: question.client, user: question.user, filter: try filter(question))
-        guard selection.name != nil || selection.user != nil || selection.filter != nil else {
+        let selection = Selection(name: question.client, user: question.user, inside: try filter(question))
+        guard selection.name != nil || selection.user != nil || selection.inside != nil else {
             throw Refusal(.badRequest, "kick: expected a client, a user or a filter.")
         }
         gather({ shard in

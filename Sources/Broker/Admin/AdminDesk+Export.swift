@@ -1,6 +1,6 @@
 internal import WSTransport
 
-/// Retained values with their data, a piece at a time, and a copy of the whole store.
+/// Retained values with their data, a piece at a time.
 extension AdminDesk {
     /// A piece ends after this many values or bytes of payload.
     private static let pieceRows = 1000
@@ -8,8 +8,7 @@ extension AdminDesk {
 
     /// Answers the next values with all that belongs to them, and where to go on; each value is as stored at its moment.
     func exportRetained(_ question: AdminQuestion, _ then: @escaping Completion) throws(Refusal) {
-        let everything = try Self.everything()
-        let filter = try filter(question) ?? everything
+        let filter = try filter(question) ?? .everything
         var rows: [[UInt8]] = []
         var bytes = 0
         var last: Topic?
@@ -36,46 +35,32 @@ extension AdminDesk {
         AdminAnswer { writer in
             writer.member("kind", name(of: message.kind))
             if message.expiry != 0 { writer.member("expires", message.expiry) }
-            MessageObject.write(message, isSnapshot: false, to: &writer)
+            writeExactly(message, to: &writer)
         }.json
     }
 
-    /// Has the store copied by a thread of its own; one copy at a time.
-    func backUp(_ question: AdminQuestion, _ then: @escaping Completion) throws(Refusal) {
-        guard let path = question.path, path.hasPrefix("/") else {
-            throw Refusal(.badRequest, "path: expected a path from the root on.")
-        }
-        guard !isBackingUp else { throw Refusal(.conflict, "A backup is being written already.") }
-        isBackingUp = true
-        var thread: ThreadHandle?
-        let token = shard.park { [self] answer in
-            // It has nothing left to do.
-            thread?.join()
-            isBackingUp = false
-            let text = String(decoding: answer ?? [], as: UTF8.self)
-            // A number of bytes, or what went wrong.
-            guard let bytes = Int(text) else { return then(.failure(Refusal(.unavailable, "\(text)."))) }
-            then(
-                .success(
-                    AdminAnswer { writer in
-                        writer.member("path", path)
-                        writer.member("bytes", bytes)
-                    }))
-        }
-        let here = shard.reactor.remote
-        do throws(Errno) {
-            thread = try startThread(named: "backup") { [backup = facts.backup] in
-                let answer: String
-                do throws(StorageError) {
-                    let bytes = try backup(path)
-                    answer = "\(bytes)"
-                } catch {
-                    answer = "\(error)"
-                }
-                here.run { reactor in (reactor.attachment as? Shard)?.unpark(token, Array(answer.utf8)) }
+    /// The members of a message with its data byte for byte, and a line that is no longer than base64 makes it.
+    static func writeExactly(_ message: Message, to writer: inout JSONWriter) {
+        let isAsItIs =
+            switch message.kind {
+            case .binary: true
+            // A line end in it would be shown as a space.
+            case .json: !message.payload.contains { $0 == 10 || $0 == 13 }
+            case .text: lengthAsString(message.payload) <= message.payload.count / 3 * 4 + 4
             }
-        } catch {
-            shard.unpark(token, Array("cannot start a thread: \(error)".utf8))
+        let bytes = Message(
+            topic: message.topic, payload: message.payload, kind: isAsItIs ? message.kind : .binary,
+            contentType: message.contentType, seq: message.seq, time: message.time)
+        MessageObject.write(bytes, isSnapshot: false, to: &writer)
+    }
+
+    private static func lengthAsString(_ text: [UInt8]) -> Int {
+        text.reduce(2) { length, byte in
+            switch byte {
+            case UInt8(ascii: "\""), UInt8(ascii: "\\"): length + 2
+            case 0..<0x20: length + 6
+            default: length + 1
+            }
         }
     }
 }

@@ -11,14 +11,18 @@ extension AdminDesk {
     private static let pause: Int64 = 20_000_000
 
     func listRetained(_ question: AdminQuestion, _ then: @escaping Completion) throws(Refusal) {
-        let everything = try Self.everything()
-        let filter = try filter(question) ?? everything
+        let filter = try filter(question) ?? .everything
         var rows: [[UInt8]] = []
-        scan(filter, after: nil) { message in
+        var last: Topic?
+        scan(filter, after: question.after.flatMap { storedTopic(Array($0.utf8)) }) { message in
             rows.append(Self.describe(message))
+            last = message.topic
             return rows.count < Self.maximumRows
         } then: { end in
-            then(end.map { isFinished in AdminAnswer(list: rows, isTruncated: !isFinished) })
+            then(
+                end.map { isFinished in
+                    AdminAnswer(list: rows, isTruncated: !isFinished, next: isFinished ? nil : last?.name)
+                })
         }
     }
 
@@ -31,7 +35,11 @@ extension AdminDesk {
             .success(
                 AdminAnswer { writer in
                     writer.member("kind", Self.name(of: message.kind))
-                    MessageObject.write(message, isSnapshot: false, to: &writer)
+                    if question.isExact {
+                        Self.writeExactly(message, to: &writer)
+                    } else {
+                        MessageObject.write(message, isSnapshot: false, to: &writer)
+                    }
                 }))
     }
 
@@ -48,6 +56,10 @@ extension AdminDesk {
             }
             draft.payload = bytes
             draft.kind = .binary
+        }
+        let most = shard.settings.limits.message
+        guard draft.payload.count <= most else {
+            throw Refusal(.tooLarge, "The value has \(draft.payload.count) bytes, limits.message allows \(most).")
         }
         draft.contentType = question.type
         try Content.check(question.type)
@@ -78,7 +90,7 @@ extension AdminDesk {
         _ name: String, of data: [UInt8], _ question: AdminQuestion
     ) throws(Refusal) -> Message.Kind {
         switch name {
-        case "text" where question.encoding == nil && !question.isJSON: return .text
+        case "text" where !question.isJSON && String(validating: data, as: UTF8.self) != nil: return .text
         case "json" where JSONScanner.validate(data.span): return .json
         case "binary": return .binary
         case "text", "json": throw Refusal(.badRequest, "data: not of the kind \(name).")
@@ -209,10 +221,6 @@ extension AdminDesk {
                 scan(filter, after: position, attempt: attempt + 1, body, then: then)
             }
         }
-    }
-
-    static func everything() throws(Refusal) -> TopicFilter {
-        do throws(TopicError) { return try TopicFilter("#") } catch { throw Refusal(.internal, "\(error)") }
     }
 
     static func name(of kind: Message.Kind) -> String {

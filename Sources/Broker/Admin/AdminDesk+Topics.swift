@@ -11,12 +11,11 @@ extension AdminDesk {
     /// it while it was counted.
     func topics(_ question: AdminQuestion, _ then: @escaping Completion) throws(Refusal) {
         let filter = try filter(question)
-        let everything = try Self.everything()
         let seconds = question.seconds ?? 0
         guard (0...Self.maximumSeconds).contains(seconds) else {
             throw Refusal(.badRequest, "seconds: expected 0 to \(Int(Self.maximumSeconds)), found \(seconds).")
         }
-        guard seconds > 0 else { return gatherTopics(filter, everything, rates: [], seconds: 0, then) }
+        guard seconds > 0 else { return gatherTopics(filter, rates: [], seconds: 0, then) }
         guard shard.meters.count < Self.maximumMeters else {
             throw Refusal(.limitExceeded, "Too many administrators count publications already.")
         }
@@ -28,15 +27,14 @@ extension AdminDesk {
         }) { [self] _ in
             shard.reactor.run(afterNanoseconds: Int64(seconds * 1e9)) { [self] in
                 gather({ shard in shard.meters.removeValue(forKey: number)?.rows ?? [] }) { [self] rows in
-                    gatherTopics(filter, everything, rates: rows, seconds: seconds, then)
+                    gatherTopics(filter, rates: rows, seconds: seconds, then)
                 }
             }
         }
     }
 
     private func gatherTopics(
-        _ filter: TopicFilter?, _ everything: TopicFilter, rates: [[UInt8]], seconds: Double,
-        _ then: @escaping Completion
+        _ filter: TopicFilter?, rates: [[UInt8]], seconds: Double, _ then: @escaping Completion
     ) {
         gather({ shard in shard.filters(coveredBy: filter) }) { [self] rows in
             var known: [Topic: TopicRow] = [:]
@@ -51,7 +49,7 @@ extension AdminDesk {
                 known[topic, default: TopicRow()].published.bytes += Self.number(parts[1])
             }
             var retained = 0
-            scan(filter ?? everything, after: nil) { message in
+            scan(filter ?? .everything, after: nil) { message in
                 known[message.topic, default: TopicRow()].message = message
                 retained += 1
                 return retained < Self.maximumRows

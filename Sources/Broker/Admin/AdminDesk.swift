@@ -10,8 +10,10 @@ final class AdminDesk {
     let shard: Shard
     let everyone: [Remote]
     let facts: BrokerFacts
-    /// Whether a copy of the store is being written.
-    var isBackingUp = false
+    /// The copy of the store that is under way.
+    var backup: Backup?
+    /// The number of the last backup.
+    var nextBackup = 0
     /// The number of the last ``TopicMeter`` that was asked for.
     var nextMeter = 0
 
@@ -34,7 +36,6 @@ final class AdminDesk {
         case "retained.set": try setRetained(question, then)
         case "retained.delete": try deleteRetained(question, then)
         case "retained.export": try exportRetained(question, then)
-        case "backup": try backUp(question, then)
         default: throw Refusal(.badRequest, "verb: there is no \"\(question.verb)\".")
         }
     }

@@ -4,6 +4,12 @@ internal import WSTransport
 final class AdminSession: WebSocketSession {
     static let subprotocol = "broker.admin.v1.json"
 
+    /// The data of a question may nest as deep as any, inside the question.
+    private static let maximumDepth = JSONScanner.maximumDepth + 1
+
+    /// The longest question, in bytes: a value of the longest topic and payload that are allowed, as export writes it.
+    static func maximumQuestion(_ limits: Settings.Limits) -> Int { 2 * limits.message + 2 * limits.topic + 4096 }
+
     private let socket: WebSocketConnection
     private let desk: AdminDesk
 
@@ -16,17 +22,34 @@ final class AdminSession: WebSocketSession {
         var id: [UInt8]?
         let question: AdminQuestion
         do throws(JSONError) {
-            let object = try JSONObject.parse(payload)
+            let object = try JSONObject.parse(payload, maximumDepth: Self.maximumDepth)
             id = try? object.identifier()
             question = try AdminQuestion(object, from: socket.stream)
         } catch {
+            id = id ?? RefusedObject(payload, from: 0, error).identifier
             return reply(id, .failure(Refusal(.badRequest, "\(error).")))
         }
         do throws(Refusal) { try answer(question, id) } catch { reply(id, .failure(error)) }
     }
 
     private func answer(_ question: AdminQuestion, _ id: [UInt8]?) throws(Refusal) {
-        try desk.answer(question) { [weak self] result in self?.reply(id, result) }
+        switch question.verb {
+        case "backup":
+            try desk.beginBackup(for: self)
+            reply(id, .success(AdminAnswer { _ in }))
+        case "backup.next":
+            try desk.nextPiece(of: self) { [weak self] piece in self?.hand(piece, id) }
+        default:
+            try desk.answer(question) { [weak self] result in self?.reply(id, result) }
+        }
+    }
+
+    private func hand(_ piece: BackupStream.Piece, _ id: [UInt8]?) {
+        switch piece {
+        case .bytes(let bytes): socket.send(.binary, bytes)
+        case .end(nil): reply(id, .success(AdminAnswer { _ in }))
+        case .end(let failure?): reply(id, .failure(Refusal(.unavailable, "\(failure).")))
+        }
     }
 
     private func reply(_ id: [UInt8]?, _ result: Result<AdminAnswer, Refusal>) {
@@ -37,6 +60,7 @@ final class AdminSession: WebSocketSession {
         case .success(let answer):
             writer.member("result", raw: answer.json.span)
             if answer.isTruncated { writer.member("truncated", true) }
+            if let next = answer.next { writer.member("next", next) }
         case .failure(let refusal):
             writer.name("error")
             writer.beginObject()
@@ -48,7 +72,7 @@ final class AdminSession: WebSocketSession {
         socket.send(.text, writer.bytes)
     }
 
-    func closed(_ event: CloseEvent) {}
+    func closed(_ event: CloseEvent) { desk.abandonBackup(of: self) }
 }
 
 /// What an administrator asks.
@@ -61,7 +85,8 @@ struct AdminQuestion {
     let filter: String?
     let topic: String?
     let data: [UInt8]?
-    /// Whether ``data`` is a JSON value, as anything but a string is; with the kind `json` a string is, too.
+    /// Whether ``data`` is a JSON value, as anything but a string is; with the kind `json` a string is, too, unless it is
+    /// base64 of one.
     let isJSON: Bool
     let kind: String?
     let encoding: String?
@@ -73,9 +98,10 @@ struct AdminQuestion {
     let after: String?
     /// Only say what would be done.
     let isTrial: Bool
+    /// The data byte for byte, in base64 where JSON would change it.
+    let isExact: Bool
     /// How long to count, in seconds.
     let seconds: Double?
-    let path: String?
 
     init(_ object: borrowing JSONObject, from source: StreamConnection? = nil) throws(JSONError) {
         self.source = source
@@ -86,16 +112,16 @@ struct AdminQuestion {
         topic = try object.string("topic")
         kind = try object.string("kind")
         let found = object.kind(of: "data")
-        isJSON = found != nil && (found != .string || kind == "json")
-        data = try isJSON ? object.value("data")?.copyRawBytes() : object.stringBytes("data")
         encoding = try object.string("encoding")
+        isJSON = found != nil && (found != .string || kind == "json" && encoding == nil)
+        data = try isJSON ? object.value("data")?.copyRawBytes() : object.stringBytes("data")
         type = try object.string("type")
         timeToLive = try object.double("ttl")
         expires = try object.integer("expires", as: Int64.self)
         after = try object.string("after")
         isTrial = try object.bool("dryRun") ?? false
+        isExact = try object.bool("exact") ?? false
         seconds = try object.double("seconds")
-        path = try object.string("path")
     }
 }
 
@@ -103,15 +129,18 @@ struct AdminQuestion {
 struct AdminAnswer {
     var json: [UInt8]
     var isTruncated = false
+    /// Where the next question goes on; `nil`: nowhere.
+    var next: String?
 
     /// A list of values that are encoded already.
-    init(list: [[UInt8]], isTruncated: Bool = false) {
+    init(list: [[UInt8]], isTruncated: Bool = false, next: String? = nil) {
         var writer = JSONWriter(capacity: list.reduce(16) { $0 + $1.count + 1 })
         writer.beginArray()
         for item in list { writer.raw(item.span) }
         writer.endArray()
         json = writer.bytes
         self.isTruncated = isTruncated
+        self.next = next
     }
 
     /// An object with the members that `body` writes.

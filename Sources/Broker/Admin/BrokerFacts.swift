@@ -7,12 +7,12 @@ package struct BrokerFacts: Sendable {
     package let dataDirectory: String
     package let epoch: UInt64
     package let movedAside: String?
-    /// Copies the store into a directory, and returns when that is done: how many bytes it took.
-    package let backup: @Sendable (String) throws(StorageError) -> Int
+    /// Writes a copy of the store to a descriptor, and returns when that is done.
+    package let backup: @Sendable (Int32) throws(StorageError) -> Void
 
     package init(
         figures: Figures, listen: [String], dataDirectory: String, epoch: UInt64, movedAside: String?,
-        backup: @escaping @Sendable (String) throws(StorageError) -> Int
+        backup: @escaping @Sendable (Int32) throws(StorageError) -> Void
     ) {
         self.figures = figures
         self.listen = listen
@@ -60,7 +60,7 @@ package struct BrokerFacts: Sendable {
                 writer.member("maximumBytes", statistics.maximumBytes)
                 writer.endObject()
             }
-            writer.member("maximumQuestion", 2 * shard.settings.limits.message)
+            writer.member("maximumQuestion", AdminSession.maximumQuestion(shard.settings.limits))
             writer.member("memoryBytes", Machine.residentBytes)
             writer.member("ready", !shard.isDraining && figures.storeStatistics != nil)
             if let movedAside { writer.member("movedAside", movedAside) }

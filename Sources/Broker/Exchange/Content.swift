@@ -1,5 +1,5 @@
 /// What the ways in agree on about payloads.
-enum Content {
+package enum Content {
     /// The longest content type that is kept, in bytes.
     static let maximumType = 256
 
@@ -38,7 +38,7 @@ enum Content {
     /// The kind of a body that came by HTTP.
     ///
     /// Text where the type says so or is not given, and the bytes are UTF-8; a JSON type with one JSON value is JSON.
-    static func kind(of body: [UInt8], type: String?) -> Message.Kind {
+    package static func kind(of body: [UInt8], type: String?) -> Message.Kind {
         let essence = type.map(essence) ?? ""
         let isJSON = essence.hasSuffix("/json") || essence.hasSuffix("+json")
         if isJSON, !body.isEmpty, JSONScanner.validate(body.span) { return .json }

@@ -21,6 +21,9 @@ internal import WSTransport
 
     func signal() { unsafe sem_post(semaphore) }
 
+    /// Returns when there was a signal.
+    func wait() { while unsafe sem_wait(semaphore) != 0 {} }
+
     /// Returns when there was a signal, or when `deadline` has passed.
     func wait(until deadline: MonotonicTime) {
         var time = timespec(

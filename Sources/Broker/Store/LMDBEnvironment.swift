@@ -58,11 +58,11 @@ internal import Glibc
         return unsafe mdb_env_get_fd(handle, &descriptor) == 0 ? descriptor : -1
     }
 
-    /// Writes a copy as of now to a new file, without what is free in this one.
+    /// Writes a copy as of now to a descriptor, without what is free in this one.
     ///
     /// Takes as long as reading and writing that much; writers go on meanwhile.
-    func copy(to path: String) throws(StorageError) {
-        try unsafe checkLMDB(mdb_env_copy2(handle, path, UInt32(MDB_CP_COMPACT)), "cannot copy the store to \(path)")
+    func copy(to descriptor: Int32) throws(StorageError) {
+        try unsafe checkLMDB(mdb_env_copyfd2(handle, descriptor, UInt32(MDB_CP_COMPACT)), "cannot copy the store")
     }
 
     /// What the file may grow to, in bytes.

@@ -1,3 +1,4 @@
+internal import CLinux
 internal import Glibc
 
 /// What a store was restored to.
@@ -11,46 +12,57 @@ package struct Restoration: Sendable {
 }
 
 extension LMDBStore {
-    /// Writes a copy of everything, as it is at one moment, to `broker.mdb` in a directory, which is made where there is
-    /// none.
+    /// Writes a copy of everything, as it is at one moment, to a descriptor.
     ///
     /// Publishers and readers go on meanwhile. Takes as long as reading and writing that much: a thread of its own.
-    ///
-    /// - Returns: the copy's size in bytes.
-    package func backup(to path: String) throws(StorageError) -> Int {
-        try DataDirectory.make(path)
-        let target = "\(path)/\(Self.fileName)"
-        guard unsafe access(target, F_OK) != 0 else {
-            throw .system(code: EEXIST, what: "there is a backup already: \(target)")
-        }
-        let partial = "\(target).partial"
-        _ = unsafe unlink(partial)
-        do throws(StorageError) {
-            try readers.use { (environment) throws(StorageError) in try environment.copy(to: partial) }
-            let size = try DataDirectory.makeLast(partial)
-            guard unsafe rename(partial, target) == 0 else { try throwErrno("cannot rename \(partial)") }
-            try DataDirectory.sync(path)
-            return size
-        } catch {
-            _ = unsafe unlink(partial)
-            if error == .full { throw .system(code: ENOSPC, what: "no space is left for \(target)") }
-            throw error
-        }
+    package func copy(to descriptor: Int32) throws(StorageError) {
+        try readers.use { (environment) throws(StorageError) in try environment.copy(to: descriptor) }
     }
+
+    /// Throws ``StorageError/damaged(_:)`` where a file is no whole copy of a store.
+    package static func checkBackup(_ path: String) throws(StorageError) {
+        var status = stat()
+        guard unsafe stat(path, &status) == 0 else { try throwErrno("cannot open \(path)") }
+        guard status.st_size > 0 else { throw .damaged("an empty file") }
+        try LMDBFileCheck.check(path)
+    }
+
+    /// Makes a backup of a copy that has come: it is checked, and gets its name when it is on disk.
+    ///
+    /// - Parameters:
+    ///   - partial: the copy, in the directory of `target`.
+    ///   - target: its name from now on.
+    /// - Returns: its size in bytes.
+    package static func finishBackup(_ partial: String, as target: String) throws(StorageError) -> Int {
+        try checkBackup(partial)
+        let size = try DataDirectory.makeLast(partial)
+        guard unsafe rename(partial, target) == 0 else { try throwErrno("cannot rename \(partial)") }
+        let folder = target.lastIndex(of: "/").map { $0 == target.startIndex ? "/" : String(target[..<$0]) }
+        // A directory that may not be read cannot be synced.
+        try? DataDirectory.sync(folder ?? ".")
+        return size
+    }
+
+    /// Makes the directory that a backup is to lie in, and those above it.
+    package static func makeBackupDirectory(_ path: String) throws(StorageError) { try DataDirectory.make(path) }
 
     /// Puts a backup in the place of a store that no broker serves.
     ///
     /// The restored store is another one as far as positions go: its epoch is new. Its sequence numbers begin above
     /// those of the backup and of the store that was there, which is moved aside.
     ///
-    /// - Parameter time: Unix seconds, for the name of what was there.
+    /// - Parameters:
+    ///   - backup: the file, or a directory with `broker.mdb` in it.
+    ///   - time: Unix seconds, for the name of what was there.
     package static func restore(
         from backup: String, to path: String, time: Int
     ) throws(StorageError) -> Restoration {
-        let source = "\(backup)/\(fileName)"
+        var status = stat()
+        let isDirectory = unsafe stat(backup, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
+        let source = isDirectory ? "\(backup)/\(fileName)" : backup
         guard unsafe access(source, R_OK) == 0 else { try throwErrno("cannot open \(source)") }
         try LMDBFileCheck.check(source)
-        let directory = try DataDirectory(path)
+        let directory = try DataDirectory(path, ownedByAnyone: true)
         let target = "\(path)/\(fileName)"
         let isThere = unsafe access(target, F_OK) == 0
         // A store that is damaged has no say.

@@ -38,7 +38,7 @@ struct SkipScan {
     }
 
     private let levels: [Level]
-    private let startsWithWildcard: Bool
+    private let stepsOverReserved: Bool
 
     /// No key before this one matches; empty: the first key may.
     let start: [UInt8]
@@ -51,13 +51,13 @@ struct SkipScan {
             default: .literal(Array(level))
             }
         }
-        if case .literal = levels.first { startsWithWildcard = false } else { startsWithWildcard = true }
+        stepsOverReserved = filter.beginsWithWildcard && !filter.includesReserved
         start = Self.literals(of: levels, from: 0, after: [])
     }
 
     /// Compares a plain key with the filter.
     func step(at key: Span<UInt8>) -> Step {
-        if startsWithWildcard, !key.isEmpty, key[0] == UInt8(ascii: "$") { return .seek([UInt8(ascii: "$") + 1]) }
+        if stepsOverReserved, !key.isEmpty, key[0] == UInt8(ascii: "$") { return .seek([UInt8(ascii: "$") + 1]) }
         let step = plainStep(at: key)
         guard key.count >= RetainedKey.prefixLength else { return step }
         switch step {

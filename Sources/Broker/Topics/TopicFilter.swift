@@ -7,12 +7,18 @@ package struct TopicFilter: Sendable {
     package let name: String
     /// Whether it has no wildcard, and so matches exactly one topic.
     package let isLiteral: Bool
+    /// Whether a wildcard at the beginning stands for names that begin with `$`, too; no filter from outside has it.
+    let includesReserved: Bool
+
+    /// Every topic there is, as no filter of a subscriber matches it.
+    static let everything = TopicFilter(unchecked: "#", isLiteral: false, includesReserved: true)
 
     /// Makes a filter of `name`, or says what is wrong with it.
     package init(_ name: String, limits: TopicLimits = TopicLimits()) throws(TopicError) {
         var name = name
         name.makeContiguousUTF8()
         isLiteral = try TopicGrammar.checkFilter(name.utf8Span.span, limits: limits)
+        includesReserved = false
         self.name = name
     }
 
@@ -25,12 +31,14 @@ package struct TopicFilter: Sendable {
     package init(_ topic: Topic) {
         name = topic.name
         isLiteral = true
+        includesReserved = false
     }
 
     /// Makes a filter of a name that was one before.
-    init(unchecked name: String, isLiteral: Bool) {
+    init(unchecked name: String, isLiteral: Bool, includesReserved: Bool = false) {
         self.name = name
         self.isLiteral = isLiteral
+        self.includesReserved = includesReserved
     }
 
     /// The one topic it matches; `nil` where it has a wildcard.
@@ -68,7 +76,7 @@ extension TopicFilter {
         let topicBytes = topic.name.utf8Span.span
         if isLiteral { return filter.hasSameBytes(as: topicBytes) }
         // MQTT-4.7.2-1.
-        if beginsWithWildcard, topic.isReserved { return false }
+        if beginsWithWildcard, topic.isReserved, !includesReserved { return false }
         var filterOffset = 0
         var topicOffset = 0
         while true {

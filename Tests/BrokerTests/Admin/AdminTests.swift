@@ -24,7 +24,7 @@ struct AdminTests {
         #expect(empty.verb.isEmpty && empty.client == nil && empty.data == nil && empty.timeToLive == nil)
     }
 
-    @Test(arguments: ["verb", "client", "user", "filter", "topic", "kind", "encoding", "type", "path"])
+    @Test(arguments: ["verb", "client", "user", "filter", "topic", "kind", "encoding", "type", "after"])
     func aMemberOfAnotherTypeIsAnError(member: String) {
         #expect(throws: JSONError.self) { _ = try question("{\"\(member)\":5}") }
         #expect(throws: JSONError.self) { _ = try question("{\"ttl\":\"5\"}") }
@@ -52,19 +52,25 @@ struct AdminTests {
     // MARK: The desk
 
     /// An administrator of a broker of two shards, with clients on both.
-    private func desk(_ house: ExchangeHouse) throws -> Guest {
+    ///
+    /// - Parameter copy: the bytes of a backup, which fails behind them from 100 on.
+    private func desk(_ house: ExchangeHouse, copy: Int = 10) throws -> Guest {
         let thread = StoreThread(store: house.store, maximumQueuedBytes: 0, onSettled: { _ in })
         let figures = Figures(
             reactors: [], shards: house.counters, sequencer: house.sequencer, store: house.store, storeThread: thread)
         let facts = BrokerFacts(
             figures: figures, listen: ["x"], dataDirectory: "d", epoch: 5, movedAside: nil,
-            backup: { (path) throws(StorageError) in
-                guard path != "/full" else { throw .system(code: 28, what: "no space") }
-                return 4096
+            backup: { (descriptor) throws(StorageError) in
+                var bytes = [UInt8](repeating: 7, count: copy)
+                guard write(descriptor, &bytes, copy) == copy else { throw .system(code: 32, what: "cut off") }
+                guard copy >= 100 else { return }
+                throw .system(code: 5, what: "the disk fails")
             })
         let remotes = house.remotes
         return try house.connect { shard, socket in
-            AdminSession(socket: socket, desk: AdminDesk(shard: shard, everyone: remotes, facts: facts))
+            let desk = shard.kept(AdminDesk.self) ?? AdminDesk(shard: shard, everyone: remotes, facts: facts)
+            shard.keep(desk)
+            return AdminSession(socket: socket, desk: desk)
         }
     }
 
@@ -125,12 +131,42 @@ struct AdminTests {
         #expect(try ask(desk, #""verb":"retained.delete","filter":"t/+""#) == #""result":{"deleted":4}"#)
     }
 
-    @Test func saysWhatBecameOfABackup() throws {
+    @Test func handsABackupOutPieceByPiece() throws {
         let house = try ExchangeHouse(order: [0, 1])
-        let desk = try desk(house)
-        #expect(try ask(desk, #""verb":"backup","path":"/a""#) == #""result":{"path":"/a","bytes":4096}"#)
-        #expect(try ask(desk, #""verb":"backup","path":"/full""#).contains("no space."))
-        #expect(try ask(desk, #""verb":"backup","path":"a""#).contains(#""code":"bad-request""#))
+        let (desk, other) = (try desk(house), try desk(house))
+        #expect(try ask(desk, #""verb":"backup.next""#).contains(#""code":"conflict""#))
+        for _ in 0..<2 {
+            #expect(try ask(desk, #""verb":"backup""#) == #""result":{}"#)
+            #expect(try ask(other, #""verb":"backup""#).contains(#""code":"conflict""#))
+            #expect(try ask(other, #""verb":"backup.next""#).contains(#""code":"conflict""#))
+            try desk.send(#"{"id":1,"verb":"backup.next"}"#)
+            #expect(try desk.frame() == Guest.Frame(opcode: 2, payload: [UInt8](repeating: 7, count: 10)))
+            #expect(try ask(desk, #""verb":"backup.next""#) == #""result":{}"#)
+        }
+    }
+
+    @Test func saysWhyABackupIsNotWhole() throws {
+        let desk = try desk(try ExchangeHouse(order: [0, 1]), copy: 100)
+        #expect(try ask(desk, #""verb":"backup""#) == #""result":{}"#)
+        try desk.send(#"{"id":1,"verb":"backup.next"}"#)
+        #expect(try desk.frame()?.payload.count == 100)
+        #expect(try ask(desk, #""verb":"backup.next""#).contains("the disk fails"))
+    }
+
+    /// The next one can have its own at once, or as soon as the threads have ended.
+    @Test func givesUpTheBackupOfASessionThatHasGone() throws {
+        // As the broker does.
+        signal(SIGPIPE, SIG_IGN)
+        let house = try ExchangeHouse(order: [0, 1])
+        try { try expectBegun(desk(house, copy: 4 << 20)) }()
+        let other = try desk(house)
+        var answer = ""
+        repeat { answer = try ask(other, #""verb":"backup""#) } while answer.contains(#""code":"conflict""#)
+        #expect(answer == #""result":{}"#)
+    }
+
+    private func expectBegun(_ desk: Guest) throws {
+        #expect(try ask(desk, #""verb":"backup""#) == #""result":{}"#)
     }
 
     @Test func keepsRetainedValues() throws {

@@ -1,0 +1,17 @@
+internal import ArgumentParser
+internal import CLinux
+internal import Glibc
+
+/// Whether a verb that takes something away is meant: asked where a person is there to answer.
+struct Consent: ParsableArguments {
+    @Flag(name: .shortAndLong, help: "Do not ask, as is never done where standard input is no terminal.")
+    var yes = false
+
+    /// Returns where the answer is yes, or nobody is there to be asked; else throws.
+    func ask(_ question: String) throws(Failure) {
+        guard !yes, isatty(STDIN_FILENO) == 1 else { return }
+        Output.printPart("\(Output.printable(question)) [y/N] ")
+        let answer = (readLine() ?? "").lowercased()
+        guard answer == "y" || answer == "yes" else { throw .failed("nothing was done") }
+    }
+}
