@@ -18,6 +18,10 @@ PYTEST ?=
 # The Autobahn test suite:  make conformance WSTEST=/path/to/wstest
 WSTEST ?= wstest
 
+# Where `make install` puts the programs, the service and its configuration; DESTDIR goes before all of it, for packages.
+PREFIX ?= /usr/local
+DESTDIR ?=
+
 RELEASE := .build/release
 EXAMPLES := --package-path Examples --scratch-path .build/examples
 BENCHMARKS := --package-path Benchmarks --scratch-path .build/benchmarks
@@ -25,7 +29,7 @@ CODE := Package.swift Sources Tests Examples tools Benchmarks/Package.swift Benc
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: run test build libraries examples conformance test-swift test-process test-conformance bench bench-counted sanitize lint format docs fuzz crash clean \
+.PHONY: run test build install libraries examples conformance test-swift test-process test-conformance bench bench-counted sanitize lint format docs fuzz crash clean \
     help dependencies test-dependencies bench-dependencies
 
 run: dependencies build ## Install what is missing, build release, start brokerd on 127.0.0.1:8080
@@ -33,9 +37,16 @@ run: dependencies build ## Install what is missing, build release, start brokerd
 
 test: test-dependencies lint docs test-swift build libraries examples test-process test-conformance bench-counted ## Install what is missing, then run every check and test
 
-build: ## Build brokerd and brokerctl, optimised
-	$(SWIFT) build -c release -j $(JOBS) --product brokerd
-	$(SWIFT) build -c release -j $(JOBS) --product brokerctl
+build: ## Build brokerd and brokerctl, optimised, with the Swift runtime in them
+	$(SWIFT) build -c release --static-swift-stdlib -j $(JOBS) --product brokerd
+	$(SWIFT) build -c release --static-swift-stdlib -j $(JOBS) --product brokerctl
+
+install: ## Install what `make build` has built: programs, systemd unit, and a configuration where there is none
+	@test -x $(RELEASE)/brokerd -a -x $(RELEASE)/brokerctl || { echo "run \`make build\` first"; exit 1; }
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)/etc/broker
+	install $(RELEASE)/brokerd $(RELEASE)/brokerctl $(DESTDIR)$(PREFIX)/bin/
+	sed 's|/usr/local/bin/|$(PREFIX)/bin/|' deploy/brokerd.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/brokerd.service
+	test -e $(DESTDIR)/etc/broker/broker.yaml || install -m 0644 deploy/broker.yaml $(DESTDIR)/etc/broker/broker.yaml
 
 libraries: ## Build the libraries as those who depend on them do, optimised
 	$(SWIFT) build -c release -j $(JOBS) --target WSTransport
