@@ -1,12 +1,14 @@
 """The README's tour, command by command, and the words that the documents name."""
 
+import json
+import os
 import re
-import shlex
+import signal
 import subprocess
 
 import pytest
 
-from command_line import BROKERCTL, REPOSITORY
+from command_line import REPOSITORY
 
 README = (REPOSITORY / "README.md").read_text()
 MAKEFILE = (REPOSITORY / "Makefile").read_text()
@@ -14,45 +16,82 @@ BLOCKS = re.findall(r"^```sh\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 COMMANDS = [line for block in BLOCKS for line in block.splitlines()]
 
 
-def run(command, broker, folder):
-    """What the command prints, or writes into a file of `folder`, which stands for /tmp and for where one is."""
-    command = command.replace("127.0.0.1:8080", f"127.0.0.1:{broker.port}").replace("/tmp/", f"{folder}/")
-    words = shlex.split(command, comments=True)
-    output = None
-    if ">" in words:
-        output = folder / words.pop()
-        words.remove(">")
-    if words[0] == "curl":
-        words += ["--silent", "--show-error", "--fail", "--max-time", "2"]
-    else:
-        words[0] = BROKERCTL
-        words += ["--socket", str(broker.admin_socket)]
-    if "sub" in words:
-        words += ["--count", "1"]
-    done = subprocess.run(words, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
-    # A command that follows goes on until it is stopped: 28 is curl's time-out.
-    assert done.returncode == 0 or "-N" in words and done.returncode == 28, (command, done)
-    if output:
-        output.write_bytes(done.stdout)
-    return done.stdout.decode()
+@pytest.fixture
+def reader(broker, tmp_path):
+    """Runs a line as the reader's shell does, where the reader stands: above `.build` and the broker's `data`."""
+    (broker.directory / ".build").symlink_to(REPOSITORY / ".build")
+
+    def run(line, until=None):
+        """What the line prints; where it goes on, it is interrupted when that has `until` in it."""
+        line = line.replace("127.0.0.1:8080", f"127.0.0.1:{broker.port}").replace("/tmp/", f"{tmp_path}/")
+        shell = subprocess.Popen(
+            ["bash", "-c", line], cwd=broker.directory, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, start_new_session=True)
+        printed = b""
+        try:
+            if until is not None:
+                while until.encode() not in printed:
+                    more = os.read(shell.stdout.fileno(), 65536)
+                    assert more, (line, printed, shell.stderr.read())
+                    printed += more
+                os.killpg(shell.pid, signal.SIGINT)
+            rest, errors = shell.communicate(timeout=60)
+        finally:
+            if shell.poll() is None:
+                os.killpg(shell.pid, signal.SIGKILL)
+                shell.communicate()
+        assert shell.returncode == 0 or until is not None, (line, shell.returncode, errors)
+        return (printed + rest).decode()
+
+    return run
 
 
 def test_the_two_commands_come_first():
     assert [command.split("#")[0].strip() for command in COMMANDS[:2]] == ["make run", "make test"]
 
 
-def test_the_tour_works_as_it_is_written(broker, tmp_path):
-    """In the README's order; what one command publishes the next ones read."""
-    tour = [command for command in COMMANDS if command.startswith(("curl", ".build/release/brokerctl"))]
-    assert len(tour) >= 8
-    broker.publish("tour/kept", "for `sub` to find", "retain")
-    printed = {command: run(command, broker, tmp_path) for command in tour}
-    published = [text for command, text in printed.items() if command.startswith("curl") and "-d" in command]
-    assert '"stored":false' in published[0] and '"stored":true' in published[1]
-    (read,) = [text for command, text in printed.items() if command.startswith("curl -i")]
-    assert "application/json" in read and read.rstrip().endswith("21.5")
-    (followed,) = [text for command, text in printed.items() if "-N" in command]
-    assert '"data":21.5' in followed
+# A part of a line of the tour, and what the reader then sees.
+SEEN = [
+    ("curl -d", '{"seq":1,"stored":false}'), ("curl -X PUT", '"stored":true}'), ("curl -i", "\r\n\r\n21.5"),
+    ("curl -N", '"data":21.5'), ("brokerctl sub", "tour/hello hello"), ("brokerctl pub", ""),
+    ("retained list", "sensors/kitchen/temp"), ("brokerctl clients", "PROTOCOL"), ("brokerctl backup", "checked"),
+    ("retained export", ""), ("retained import", "imported: 1"), ("bench fanout", "1000000"),
+]
+
+
+def test_the_tour_works_as_it_is_written(broker, reader):
+    """In the README's order; what one line publishes the next ones read."""
+    tour = [line for line in COMMANDS if line.startswith(("curl", ".build/release/brokerctl"))]
+    assert [part in line for line, (part, _) in zip(tour, SEEN, strict=True)] == [True] * len(SEEN)
+    for line, (part, seen) in zip(tour, SEEN):
+        if part == "brokerctl sub":
+            # What it prints comes with the next line of the tour.
+            broker.publish("tour/hello", "hello again", "retain")
+        goes_on = part in ("curl -N", "brokerctl sub")
+        printed = reader(line, until=seen if goes_on else None)
+        assert seen in printed, (line, printed)
+        if part == "retained export":
+            (value,) = (broker.directory / "sensors.jsonl").read_text().splitlines()
+            assert json.loads(value)["data"] == 21.5
+
+
+def test_the_session_that_is_shown_is_what_happens(broker, reader):
+    reader(next(line for line in COMMANDS if line.startswith("curl -d")))
+    reader(next(line for line in COMMANDS if line.startswith("curl -X PUT")))
+    shown = [(line[0], json.loads(line[2:])) for line in README.splitlines() if line.startswith(("→ {", "← {"))]
+    session = broker.session()
+    plain = lambda object_: {key: value for key, value in object_.items() if key not in ("time", "epoch")}
+    for direction, object_ in shown:
+        if direction == "→":
+            session.send(**object_)
+        else:
+            assert plain(session.receive()) == plain(object_)
+
+
+def test_the_configuration_commands_work(reader, broker):
+    (broker.directory / "my.yaml").write_text((REPOSITORY / "Config/broker.yaml").read_text())
+    (check,) = [line for line in COMMANDS if "--check" in line]
+    assert reader(check) == "my.yaml: ok\n"
 
 
 @pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", ".ci/run"])
