@@ -2,6 +2,7 @@
 
 import functools
 import http.server
+import json
 import os
 import shutil
 import subprocess
@@ -135,3 +136,83 @@ def test_the_front_page_subscribes(broker, browser, tmp_path):
     curl(broker.url("/t/tour/hello"), "-d", "hello from curl")
     browser.wait_for_text("tour/hello", "hello from curl")
     keep_screenshot(browser, tmp_path, "front-page.png")
+
+
+# The front page
+
+
+@pytest.fixture
+def front_page(broker, browser):
+    browser.open(broker.url("/"))
+    browser.wait_for_text("subscribed to #")
+    return browser
+
+
+def fill_in(browser, form, **values):
+    """Types into the front page's fields, and presses the form's button."""
+    for name, value in values.items():
+        browser.evaluate(f"document.forms.{form}.{name}.value = {json.dumps(value)}")
+    browser.evaluate(f"document.forms.{form}.requestSubmit()")
+
+
+def test_the_front_page_keeps_its_filter_when_another_is_refused(broker, front_page):
+    fill_in(front_page, "subscribe", filter="a/#")
+    front_page.wait_for_text("subscribed to a/#")
+    assert [row["filter"] for row in broker.control_json("subscriptions")] == ["a/#"]
+    fill_in(front_page, "subscribe", filter="a/#/b")
+    front_page.wait_for_text("bad-filter", "still subscribed to a/#")
+    assert [row["filter"] for row in broker.control_json("subscriptions")] == ["a/#"]
+    broker.publish("a/1", "it goes on")
+    front_page.wait_for_text("it goes on")
+
+
+def test_what_the_front_page_publishes_without_a_connection_is_sent_later(broker, front_page, tmp_path):
+    broker.kill()
+    front_page.wait_for_text("not connected (1006), trying again")
+    for number in range(3):
+        fill_in(front_page, "publish", topic=f"later/{number}", data=f"value {number}")
+    front_page.wait_for_text("3 messages wait to be sent")
+    keep_screenshot(front_page, tmp_path, "front-page-offline.png")
+    broker.start()
+    text = front_page.wait_for_text("value 0", "value 1", "value 2", "subscribed to #")
+    assert "wait to be sent" not in text
+    assert broker.control_json("status")["published"] == 3, "each of them once"
+
+
+def test_the_front_page_shows_payloads_as_they_are(broker, front_page, tmp_path):
+    json_type = {"Content-Type": "application/json"}
+    broker.publish("number", "12345678901234567890.10", headers=json_type)
+    broker.publish("object", '{"b": 1e2, "a": ["]", "\\"}"], "data": {"data": 1.50}}', headers=json_type)
+    broker.publish("bytes", bytes([0, 255, 10]), headers={"Content-Type": "application/octet-stream"})
+    broker.publish("markup", "<b>bold</b>  two  spaces\n\tand a line")
+    text = front_page.wait_for_text(
+        "12345678901234567890.10", '{"b": 1e2, "a": ["]", "\\"}"], "data": {"data": 1.50}}', "00 ff 0a (3 bytes)",
+        "<b>bold</b>  two  spaces\n\tand a line")
+    assert "base64" not in text
+    keep_screenshot(front_page, tmp_path, "front-page-payloads.png")
+
+
+@pytest.mark.parametrize("width, scheme", [(320, "light"), (320, "dark"), (900, "dark"), (900, "light")])
+def test_the_front_page_fits_its_window_by_day_and_by_night(broker, front_page, tmp_path, width, scheme):
+    front_page.command("Emulation.setDeviceMetricsOverride", width=width, height=700, deviceScaleFactor=1, mobile=False)
+    front_page.command("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+    broker.publish("long/" + "w" * 300, "x" * 2000)
+    broker.publish("sensors/kitchen/temp", "21.5", "retain")
+    broker.publish("short", "hello from somewhere")
+    front_page.wait_for_text("x" * 2000, "hello from somewhere")
+    keep_screenshot(front_page, tmp_path, f"front-page-{width}-{scheme}.png")
+    assert front_page.evaluate("document.documentElement.scrollWidth") <= width
+    # The contrast of WCAG 2.2 §1.4.3, of all texts that stand on the page's own ground.
+    assert front_page.evaluate("""(() => {
+        const light = (color) => {
+          const [r, g, b] = color.match(/[0-9.]+/g).slice(0, 3).map((part) => part / 255)
+            .map((part) => part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4);
+          return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+        };
+        const ground = light(getComputedStyle(document.body).backgroundColor);
+        const texts = [document.body, ...document.querySelectorAll("h1, p, td, th, label")];
+        return Math.min(...texts.map((element) => {
+          const [low, high] = [ground, light(getComputedStyle(element).color)].sort((a, b) => a - b);
+          return (high + 0.05) / (low + 0.05);
+        }));
+      })()""") >= 4.5

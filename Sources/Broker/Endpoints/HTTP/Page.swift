@@ -49,7 +49,8 @@ enum Page {
         <title>Broker</title>
         <link rel="stylesheet" href="page.css">
         <h1>Broker</h1>
-        <p id="state">connecting…</p>
+        <p id="state" role="status">connecting…</p>
+        <p id="waiting" role="status"></p>
         <form id="subscribe"><input name="filter" value="#" aria-label="filter"><button>Subscribe</button></form>
         <form id="publish"><input name="topic" value="sensors/1/temp" aria-label="topic">
         <input name="data" value="21.5" aria-label="message"><label><input type="checkbox" name="retain"> retain</label>
