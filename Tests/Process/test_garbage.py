@@ -112,7 +112,7 @@ def test_random_bytes_on_a_fresh_connection(broker, bystander, seed):
     numbers = random.Random(seed)
     for _ in range(5):
         status = first_answer(broker, numbers.randbytes(numbers.randrange(1, 3000)) + b"\r\n\r\n")
-        assert status is None or 400 <= status <= 505
+        assert status == 400
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -176,11 +176,8 @@ def test_ten_thousand_tiny_fragments(broker, bystander):
     watcher.subscribe("tiny")
     middle = encode_frame(0, b"b", final=False)
     frames = [encode_frame(1, b"a", final=False), *[middle] * 10_000, encode_frame(0, b"c")]
-    try:
-        websocket.send_bytes(b"".join(frames))
-        assert watcher.receive()["data"] == "a" + "b" * 10_000 + "c"
-    except (ConnectionError, TimeoutError):
-        assert websocket.receive_close()[0] in (1002, 1009)  # or a limit on fragments, said in words
+    websocket.send_bytes(b"".join(frames))
+    assert watcher.receive()["data"] == "a" + "b" * 10_000 + "c"
 
 
 def test_ten_thousand_pings_at_once(broker, bystander):

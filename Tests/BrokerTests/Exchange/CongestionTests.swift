@@ -65,7 +65,7 @@ struct CongestionTests {
         case .admin:
             let facts = BrokerFacts(
                 figures: figures, listen: [], dataDirectory: "", epoch: 1, movedAside: nil,
-                backup: { (_) throws(StorageError) in 0 })
+                backup: { (_) throws(StorageError) in })
             socket.session = AdminSession(
                 socket: socket, desk: AdminDesk(shard: shard, everyone: [shard.reactor.remote], facts: facts))
         }

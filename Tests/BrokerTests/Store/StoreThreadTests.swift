@@ -9,6 +9,11 @@ import WSTransport
 /// What a store thread said became of its messages.
 final class Settled: Sendable {
     private let settlements = Mutex<[StoreThread.Settlement]>([])
+    /// Signalled by each settlement.
+    private let news = DispatchSemaphore(value: 0)
+
+    /// Waits for the next settlement that nobody has waited for yet.
+    func waitForOne() { news.wait() }
 
     var count: Int { settlements.withLock { $0.count } }
     var committed: [UInt64] { settlements.withLock { $0.flatMap(\.committed) } }
@@ -18,6 +23,7 @@ final class Settled: Sendable {
 
     @Sendable func add(_ settlement: StoreThread.Settlement) {
         settlements.withLock { $0.append(settlement) }
+        news.signal()
     }
 }
 
@@ -171,18 +177,18 @@ struct StoreThreadTests {
         #expect(thread.append([try retained("a", "x", seq: 1), try retained("b", "x", seq: 2)]))
         try thread.start()
         store.entered.wait()
-        let begin = MonotonicTime.now
-        while MonotonicTime.now.nanoseconds(since: begin) < 20_000_000 {}
+        _ = DispatchSemaphore(value: 0).wait(timeout: .now() + .milliseconds(20))
         store.open()
         // One of them comes back, and after it something that waits for nobody.
-        while settled.count == 0 {}
+        settled.waitForOne()
         #expect(thread.append([try retained("a", "y", seq: 3)]))
         thread.probe { _ in probed.signal() }
         probed.wait()
         #expect(settled.committed == [1, 2, 3])
         // And one with whom nothing comes.
         #expect(thread.append([try retained("a", "z", seq: 4)]))
-        while settled.count < 3 {}
+        settled.waitForOne()
+        settled.waitForOne()
         thread.stop()
         #expect(store.applies.filter { $0 > 0 } == [2, 1, 1])
     }

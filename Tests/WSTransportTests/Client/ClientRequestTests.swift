@@ -105,14 +105,16 @@ struct ClientRequestTests {
                 return error
             }
         }
-        while log.all.isEmpty { await Task.yield() }
+        await log.wait(for: 1)
         task.cancel()
         #expect(await task.value == .cancelled)
+        let isCancelled = EchoHouse.Notes()
         let late = Task { () -> Bool in
-            while !Task.isCancelled { await Task.yield() }
+            await isCancelled.wait(for: 1)
             return (try? await WS.connect(url)) == nil
         }
         late.cancel()
+        isCancelled.add("")
         #expect(await late.value)
         #expect(log.all.count == 1)
     }

@@ -4,10 +4,17 @@ import WSTransport
 /// The heads of the requests that a test's servers were sent.
 final class RequestLog: Sendable {
     private let heads = Mutex<[HTTPRequestHead]>([])
+    private let notes = EchoHouse.Notes()
 
-    func append(_ head: HTTPRequestHead) { heads.withLock { $0.append(head) } }
+    func append(_ head: HTTPRequestHead) {
+        heads.withLock { $0.append(head) }
+        notes.add("")
+    }
 
     var all: [HTTPRequestHead] { heads.withLock { $0 } }
+
+    /// Waits until so many requests have come.
+    func wait(for count: Int) async { await notes.wait(for: count) }
 
     /// What each request had in the field of that name.
     func values(of name: String) -> [String?] { all.map { $0.fields.first(name) } }
