@@ -14,7 +14,7 @@ enum Layers {
     static let table: [String: Layer] = [
         "WSTransport/Protocol": Layer(imports: ["CZlib"]),
         "WSTransport/System": Layer(imports: ["CLinux", "Glibc", "Synchronization"]),
-        "WSTransport/TLS": Layer(imports: ["COpenSSL", "Synchronization"]),
+        "WSTransport/TLS": Layer(imports: ["CLinux", "COpenSSL", "Glibc", "Synchronization"]),
         "WSTransport/Reactor": Layer(
             imports: ["CLinux", "Glibc", "Synchronization"], uses: ["WSTransport/System", "WSTransport/TLS"]),
         "WSTransport/HTTP": Layer(

@@ -1,3 +1,4 @@
+internal import CLinux
 internal import Glibc
 
 /// Reads a configuration file: YAML to ``Settings``, or everything that is wrong with it.
@@ -64,9 +65,17 @@ package enum ConfigurationReader {
     }
 
     private static func contents(of path: String) throws(ConfigurationErrors) -> [UInt8] {
-        let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw unreadable(path, errno) }
+        // A pipe without a writer would be waited for, at a reload, too, by those who wait for signals.
+        let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+        guard descriptor >= 0 else { throw unreadable(path, reason(errno)) }
         defer { close(descriptor) }
+        var status = stat()
+        guard unsafe fstat(descriptor, &status) == 0 else { throw unreadable(path, reason(errno)) }
+        switch status.st_mode & S_IFMT {
+        case S_IFREG: break
+        case S_IFDIR: throw unreadable(path, reason(EISDIR))
+        default: throw unreadable(path, "no regular file")
+        }
         var contents: [UInt8] = []
         var chunk = [UInt8](repeating: 0, count: 64 << 10)
         while contents.count <= maximumFileSize {
@@ -75,14 +84,17 @@ package enum ConfigurationReader {
             if count > 0 {
                 contents += chunk[..<count]
             } else if errno != EINTR {
-                throw unreadable(path, errno)
+                throw unreadable(path, reason(errno))
             }
         }
         return contents
     }
 
-    private static func unreadable(_ path: String, _ code: Int32) -> ConfigurationErrors {
-        let reason = unsafe strerror(code).map { unsafe String(cString: $0) } ?? "error \(code)"
+    private static func reason(_ code: Int32) -> String {
+        unsafe strerror(code).map { unsafe String(cString: $0) } ?? "error \(code)"
+    }
+
+    private static func unreadable(_ path: String, _ reason: String) -> ConfigurationErrors {
         let message = "expected a readable file, found: \(reason)"
         return ConfigurationErrors(
             errors: [ConfigurationError(file: path, line: 0, column: 0, key: "", message: message)])

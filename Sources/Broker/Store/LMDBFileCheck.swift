@@ -8,8 +8,9 @@ internal import Glibc
 // its length alone: pages that were allocated and freed in the same transaction are never written, so the file of a
 // sound store may end early.
 //
-// The cost is one read of the tree's pages, and of the first bytes of each value over about 2 KB. What it does not
-// see: changed bytes within keys and values; `RetainedRecord` has to cope with those.
+// The cost is one read of the tree's pages, and of the first bytes of each value over about 2 KB, and memory in
+// proportion to the file: how much it says that it holds is not believed. What it does not see: changed bytes within keys
+// and values; `RetainedRecord` has to cope with those.
 //
 // The layout is that of LMDB's data version 1 (releases 0.9), on a 64-bit little-endian machine.
 
@@ -25,12 +26,17 @@ struct LMDBFileCheck: ~Copyable {
     private let fileSize: Int
     private var pageSize = 4096
     private var pageCount = 0
-    /// A bit a page that is in use or free.
+    /// A bit for each page of the file that is in use or free.
     private var seen: [UInt64] = []
+    /// Free pages that lie after the file's end.
+    private var seenBeyond: Set<UInt64> = []
+    /// Pages after the file's end that may be in no list, 1 GiB of them: what a write that was cut off had asked for.
+    private static let maximumUnlisted = 1 << 18
 
     /// Throws ``StorageError/damaged(_:)`` where the file is not a sound store; an empty or absent one is.
     static func check(_ path: String) throws(StorageError) {
-        let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
+        // A pipe without a writer would be waited for.
+        let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else {
             if errno == ENOENT { return }
             try throwErrno("cannot open \(path)")
@@ -109,7 +115,7 @@ struct LMDBFileCheck: ~Copyable {
             throw .damaged("page count")
         }
         pageCount = Int(newest.lastPage) + 1
-        seen = [UInt64](repeating: 0, count: pageCount / 64 + 1)
+        seen = [UInt64](repeating: 0, count: min(pageCount, fileSize / pageSize) / 64 + 1)
         try mark(0)
         try mark(1)
         // The free list's flags hold the environment's as well: numbers as keys, and none of what else makes a tree
@@ -117,6 +123,10 @@ struct LMDBFileCheck: ~Copyable {
         guard newest.main.flags == 0, newest.free.flags & 0x7E == 0x08 else { throw .damaged("database flags") }
         try check(newest.main, as: .main)
         try check(newest.free, as: .free)
+        // LMDB would go on writing after the last page, however far away that is.
+        guard pageCount - fileSize / pageSize - seenBeyond.count <= Self.maximumUnlisted else {
+            throw .damaged("\(pageCount) pages in \(fileSize) bytes")
+        }
     }
 
     // MARK: Trees
@@ -248,6 +258,10 @@ struct LMDBFileCheck: ~Copyable {
 
     private mutating func mark(_ number: UInt64) throws(StorageError) {
         guard number < UInt64(pageCount) else { throw .damaged("page number \(number)") }
+        guard number / 64 < seen.count else {
+            guard seenBeyond.insert(number).inserted else { throw .damaged("page \(number) is used twice") }
+            return
+        }
         let bit = UInt64(1) << (number % 64)
         guard seen[Int(number / 64)] & bit == 0 else { throw .damaged("page \(number) is used twice") }
         seen[Int(number / 64)] |= bit

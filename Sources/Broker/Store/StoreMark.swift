@@ -34,7 +34,7 @@ final class StoreMark: Sendable {
     /// Whether the file at `path` is as this says.
     func matches(_ path: String) -> Bool {
         guard descriptor >= 0, let found = Self.read(descriptor, at: 0, count: Self.length) else { return false }
-        let file = unsafe open(path, O_RDONLY | O_CLOEXEC)
+        let file = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard file >= 0 else { return false }
         defer { close(file) }
         let wasClosed = found.span.littleEndian(UInt64.self, at: 24) == 1

@@ -48,6 +48,8 @@ struct HTTPBodyReader {
                     return finish()
                 }
             }
+            // Not all of a chunk that is too large has to come before that is said.
+            if let chunked, chunked.announced > maximum - content.count { return .tooLarge(maximum: maximum) }
             return .more
         } catch {
             return .bad(error.message)

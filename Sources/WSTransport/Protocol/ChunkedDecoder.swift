@@ -25,6 +25,9 @@ package struct ChunkedDecoder: Sendable {
     private var remaining = 0
     private var overhead = 0
 
+    /// What the present chunk is still to bring, in bytes; 0 before its size has been read.
+    package var announced: Int { expectation == .size ? 0 : remaining }
+
     /// A decoder before the first chunk.
     package init() {}
 

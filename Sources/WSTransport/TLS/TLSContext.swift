@@ -1,4 +1,6 @@
+internal import CLinux
 internal import COpenSSL
+internal import Glibc
 
 /// A certificate with its chain, and its private key: PEM files.
 public struct TLSIdentity: Hashable, Sendable {
@@ -102,6 +104,7 @@ public enum TLSTrust: Hashable, Sendable {
                 let isDone = unsafe SSL_CTX_set_default_verify_paths(handle) == 1
                 if !isDone { throw failure(.authorities, "") }
             case .file(let path):
+                try requireFile(.authorities, path)
                 let isDone = unsafe SSL_CTX_load_verify_file(handle, path) == 1
                 if !isDone { throw failure(.authorities, path) }
             case .anyone: break
@@ -162,6 +165,8 @@ public enum TLSTrust: Hashable, Sendable {
 
     private static func use(_ identity: TLSIdentity, _ handle: OpaquePointer) throws(TLSFileError) {
         TLSErrorQueue.clear()
+        try requireFile(.certificate, identity.certificate)
+        try requireFile(.key, identity.key)
         let hasCertificate = unsafe SSL_CTX_use_certificate_chain_file(handle, identity.certificate) == 1
         guard hasCertificate else { throw failure(.certificate, identity.certificate) }
         let hasKey = unsafe SSL_CTX_use_PrivateKey_file(handle, identity.key, SSL_FILETYPE_PEM) == 1
@@ -172,12 +177,21 @@ public enum TLSTrust: Hashable, Sendable {
 
     private static func require(_ clientAuthorities: String, _ handle: OpaquePointer) throws(TLSFileError) {
         TLSErrorQueue.clear()
+        try requireFile(.clientCA, clientAuthorities)
         let isLoaded = unsafe SSL_CTX_load_verify_file(handle, clientAuthorities) == 1
         guard isLoaded, let names = unsafe SSL_load_client_CA_file(clientAuthorities) else {
             throw failure(.clientCA, clientAuthorities)
         }
         unsafe SSL_CTX_set_client_CA_list(handle, names)
         unsafe SSL_CTX_set_verify(handle, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nil)
+    }
+
+    /// A pipe without a writer would be waited for; OpenSSL says what is wrong with a file that is not there.
+    private static func requireFile(_ role: TLSFileError.Role, _ path: String) throws(TLSFileError) {
+        var status = stat()
+        guard unsafe stat(path, &status) == 0, status.st_mode & S_IFMT != S_IFREG, status.st_mode & S_IFMT != S_IFDIR
+        else { return }
+        throw TLSFileError(role: role, path: path, reason: "no regular file")
     }
 
     private static func failure(_ role: TLSFileError.Role, _ path: String) -> TLSFileError {

@@ -47,6 +47,20 @@ struct ConfigurationFileTests {
         #expect(try ConfigurationReader.read(path: Self.path) == Settings())
     }
 
+    /// Nobody may ever write to it, and a reload would wait.
+    @Test func doesNotWaitForAPipe() throws {
+        let path = NSTemporaryDirectory() + "broker-pipe-" + UUID().uuidString
+        #expect(mkfifo(path, 0o600) == 0)
+        defer { unlink(path) }
+        #expect {
+            try ConfigurationReader.read(path: path)
+        } throws: { error in
+            (error as? ConfigurationErrors)?.errors.map(\.message) == [
+                "expected a readable file, found: no regular file"
+            ]
+        }
+    }
+
     @Test func holdsEveryKey() throws {
         let shown = Self.keys(of: try Self.tree(try Self.completeText()))
         #expect(Self.known.subtracting(shown).isEmpty)

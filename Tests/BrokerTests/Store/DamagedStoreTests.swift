@@ -73,6 +73,26 @@ struct DamagedStoreTests {
         #expect(isMoved)
     }
 
+    /// A small file that says it is one of 64 TiB.
+    @Test func believesNoPageCount() throws {
+        var file = try Self.files.get()[0]
+        for meta in [0, 4096] {
+            for (offset, number) in [(32, UInt64(1) << 46), (136, UInt64(1) << 34 - 2)] {
+                let bytes = withUnsafeBytes(of: number.littleEndian) { Data($0) }
+                file.replaceSubrange(meta + offset..<meta + offset + 8, with: bytes)
+            }
+        }
+        #expect(try whyMovedAside(file) == "17179869183 pages in \(file.count) bytes")
+    }
+
+    /// Nobody may ever write to it.
+    @Test func doesNotWaitForAPipe() throws {
+        let directory = TestDirectory()
+        try FileManager.default.createDirectory(atPath: directory.path, withIntermediateDirectories: true)
+        #expect(mkfifo(directory.file.path, 0o600) == 0)
+        #expect(throws: StorageError.self) { try directory.open() }
+    }
+
     @Test(arguments: [1, 100, 4096, 8192, 65_536], 0..<3)
     func movesGarbageAside(size: Int, seed: Int) throws {
         var random = SeededGenerator(seed: seed)
