@@ -112,7 +112,8 @@ package final class Broker {
             maximumMessages: settings.retained.maximumMessages, maximumBytes: settings.retained.maximumBytes)
         return try wrap { () throws(StorageError) in
             try LMDBStore.open(
-                directory: settings.dataDirectory, maximumSize: settings.store.maximumSize, limits: limits)
+                directory: settings.dataDirectory, maximumSize: settings.store.maximumSize, limits: limits,
+                maximumViews: settings.store.views)
         }
     }
 
@@ -203,7 +204,7 @@ package final class Broker {
         let watched = FirstWord()
         onEveryReactor { shard in
             shard.isLeaving = true
-            if HealthEndpoint.isWatched(on: shard) { watched.set("readiness") }
+            if Readiness.isWatched(on: shard) { watched.set("readiness") }
         }
         // A balancer sends others here until it has heard of it.
         if watched.first != nil { pause(milliseconds: Self.notice) }

@@ -9,11 +9,11 @@ package enum Endpoints {
         var routing = common(isAdministrative: false)
         routing.add(["GET"], exactly: "/health/live") { (exchange) throws(HTTPRefusal) in
             try exchange.takesOnly([])
-            HealthEndpoint.of(try exchange.shard()).live(exchange)
+            HealthEndpoint(shard: try exchange.shard()).live(exchange)
         }
         routing.add(["GET"], exactly: "/health/ready") { (exchange) throws(HTTPRefusal) in
             try exchange.takesOnly([])
-            HealthEndpoint.of(try exchange.shard()).ready(exchange)
+            HealthEndpoint(shard: try exchange.shard()).ready(exchange)
         }
         if hasMetrics {
             routing.add(["GET"], exactly: "/metrics") { (exchange) throws(HTTPRefusal) in

@@ -25,7 +25,10 @@ final class AdminDesk {
 
     func answer(_ question: AdminQuestion, _ then: @escaping Completion) throws(Refusal) {
         switch question.verb {
-        case "status": then(.success(facts.status(shard)))
+        case "status":
+            Readiness.of(shard).look { [facts, shard] failure in
+                then(.success(facts.status(shard, failure: failure)))
+            }
         case "clients": try clients(question, then)
         case "client": try client(question, then)
         case "kick": try kick(question, then)

@@ -22,7 +22,8 @@ package struct BrokerFacts: Sendable {
         self.backup = backup
     }
 
-    func status(_ shard: Shard) -> AdminAnswer {
+    /// - Parameter failure: why the broker is not ready; `nil`: it is.
+    func status(_ shard: Shard, failure: String?) -> AdminAnswer {
         AdminAnswer { writer in
             let now = WallClock.unixMilliseconds
             writer.member("server", "broker/\(BrokerVersion.current)")
@@ -58,11 +59,14 @@ package struct BrokerFacts: Sendable {
                 writer.beginObject()
                 writer.member("usedBytes", statistics.usedBytes)
                 writer.member("maximumBytes", statistics.maximumBytes)
+                writer.member("fileBytes", statistics.fileBytes)
+                writer.member("views", statistics.views)
                 writer.endObject()
             }
             writer.member("maximumQuestion", AdminSession.maximumQuestion(shard.settings.limits))
             writer.member("memoryBytes", Machine.residentBytes)
-            writer.member("ready", !shard.isDraining && figures.storeStatistics != nil)
+            writer.member("ready", failure == nil)
+            if let failure { writer.member("reason", failure) }
             if let movedAside { writer.member("movedAside", movedAside) }
         }
     }

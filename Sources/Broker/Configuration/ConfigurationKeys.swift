@@ -19,7 +19,7 @@ package enum ConfigurationKeys {
         ],
         "drain": ["reconnects_per_second"],
         "keepalive": ["interval", "timeout"],
-        "store": ["maximum_size"],
+        "store": ["maximum_size", "views"],
         "retained": ["maximum_messages", "maximum_bytes"],
         "history[]": ["filter", "messages", "age", "bytes"],
         "compression": ["enabled", "level", "minimum"],

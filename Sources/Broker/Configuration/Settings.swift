@@ -161,6 +161,8 @@ package struct Settings: Sendable, Equatable {
     package struct Store: Sendable, Equatable {
         /// The size up to which the file may grow, in bytes.
         package var maximumSize = 16 << 30
+        /// How many views of one moment of the store new subscribers hold at a time.
+        package var views = 64
 
         package init() {}
     }

@@ -164,6 +164,7 @@ struct SettingsDecoder {
         let size = ConfigurationValue<Int>.size(1 << 20...64 << 40)
         if let section = decoder.section("store", of: file) {
             decoder.decode(section, "maximum_size", size, into: &settings.store.maximumSize)
+            decoder.decode(section, "views", .count(0...512), into: &settings.store.views)
         }
         if let section = decoder.section("retained", of: file) {
             let count = ConfigurationValue<Int>.count(1...1_000_000_000_000)

@@ -36,6 +36,7 @@ package enum SettingsWriter {
               timeout: \(duration(settings.keepalive.timeout))
             store:
               maximum_size: \(size(settings.store.maximumSize))
+              views: \(settings.store.views)
             retained:
               maximum_messages: \(limited(settings.retained.maximumMessages, String.init))
               maximum_bytes: \(limited(settings.retained.maximumBytes, size))

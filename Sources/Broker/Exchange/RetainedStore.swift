@@ -49,11 +49,20 @@ package struct StoreStatistics: Equatable, Sendable {
     package var historyBytes: Int
     /// How often the store's file was opened again after a failure of the disk.
     package var reopenings: Int
+    /// Views that hold the store at one moment.
+    package var views: Int
+    /// How often a view was ended before its reader was through.
+    package var viewsTakenBack: Int
+    /// What the store's file spans with what is free in it, in bytes.
+    package var fileBytes: Int
 
     package init(
         values: Int, payloadBytes: Int, usedBytes: Int, maximumBytes: Int, damagedRecords: Int = 0, reopenings: Int = 0,
-        historyMessages: Int = 0, historyBytes: Int = 0
+        historyMessages: Int = 0, historyBytes: Int = 0, views: Int = 0, viewsTakenBack: Int = 0, fileBytes: Int = 0
     ) {
+        self.views = views
+        self.viewsTakenBack = viewsTakenBack
+        self.fileBytes = fileBytes
         self.historyMessages = historyMessages
         self.historyBytes = historyBytes
         self.values = values
@@ -101,7 +110,7 @@ package protocol RetainedStore: HistoryStore {
         _ filter: TopicFilter, after position: Topic?, visiting maximum: Int, now: Int64, _ body: (Message) -> Bool
     ) throws(StorageError) -> ScanEnd
 
-    /// What is committed now, and stays to be read.
+    /// What is committed now, and stays to be read; busy where there are too many of them.
     func view() throws(StorageError) -> any RetainedView
 
     /// Sets (or, where the payload is empty, removes) the retained values, in order; all on disk when it returns, or
@@ -122,9 +131,9 @@ package protocol RetainedStore: HistoryStore {
     func statistics() throws(StorageError) -> StoreStatistics
 }
 
-/// The retained values as they were at one moment, for as long as somebody holds this.
+/// The retained values as they were at one moment, unless the store takes them back: then as they are.
 ///
-/// Values that are replaced or removed meanwhile keep their room in the store, so nobody holds it for long.
+/// Values that are replaced or removed meanwhile keep their room in the store, so nobody has them for long.
 /// One thread at a time uses it.
 package protocol RetainedView: AnyObject, Sendable {
     /// As ``RetainedStore/scan(_:after:visiting:now:_:)``.

@@ -17,23 +17,10 @@ extension Sequencer {
     private static let maximumTail = 1024
 
     private func tail(_ state: borrowing State, after seq: UInt64) -> Tail {
-        let pending = state.pending
-        let begin = Self.place(after: seq, in: pending)
-        let end = min(pending.count, begin + Self.maximumTail)
+        let found = state.pending.messages(after: seq, atMost: Self.maximumTail)
         return Tail(
-            committedUpTo: pending.first.map { $0.seq - 1 } ?? state.next - 1,
-            messages: Array(pending[begin..<end])[...], isWhole: end == pending.count)
-    }
-
-    /// How many of the messages, which are in order, are not after `seq`.
-    static func place(after seq: UInt64, in messages: ContiguousArray<Message>) -> Int {
-        var low = 0
-        var high = messages.count
-        while low < high {
-            let middle = (low + high) / 2
-            if messages[middle].seq <= seq { low = middle + 1 } else { high = middle }
-        }
-        return low
+            committedUpTo: state.pending.first.map { $0.seq - 1 } ?? state.next - 1,
+            messages: found.messages[...], isWhole: found.isWhole)
     }
 
     /// What is not on disk yet of what is kept after `seq`.

@@ -2,14 +2,11 @@ internal import WSTransport
 
 /// How a session that is behind gets what is due to it, in pieces, until it is live.
 extension Shard {
-    /// What is read is sent in pieces of about this many bytes a turn, and none while something is unsent.
-    private static let piece = 64 * 1024
-
     /// Sends the next piece of what is due to a session; called again when there is room.
     package func advance(_ session: any Session) {
         let set = session.subscriptions
         guard set.isBehind, session.stream.isOpen, !session.stream.isBroken, isKnown(session) else { return }
-        var room = min(Self.piece, max(settings.limits.pending / 2, 1))
+        var room = min(piece, max(settings.limits.pending / 2, 1))
         do throws(StorageError) {
             while let beginning = set.beginnings.first {
                 guard session.stream.isOpen, session.stream.unsentBytes == 0 else { return }
@@ -17,6 +14,11 @@ extension Shard {
                 guard try catchUp(session, to: beginning.seq, &room) else { return }
                 guard set.beginnings.first?.filter == beginning.filter else { continue }
                 guard room > 0 else { return waitForTurn(session) }
+                if let snapshot = beginning.snapshot, snapshot.waitsForStore,
+                    !sequencer.isSettled(upTo: snapshot.seq)
+                {
+                    return waitForStore(session)
+                }
                 guard var current = set.beginnings.first else { return }
                 let isDone = Result { () throws(StorageError) in try advance(&current, session, &room) }
                 guard isKnown(session), set.beginnings.first?.filter == current.filter else { return }
@@ -215,7 +217,7 @@ extension Shard {
     private func join(_ session: any Session) -> Bool {
         let set = session.subscriptions
         // What was held comes at once, so whoever still has something to take gets it when that is gone.
-        guard session.stream.unsentBytes == 0 || set.held.bytes < Self.piece else { return false }
+        guard session.stream.unsentBytes == 0 || set.held.bytes < piece else { return false }
         set.isBehind = false
         reactor.clearFlags(.held, of: session.stream.slot)
         sendHeld(upTo: .max, session)
@@ -262,7 +264,7 @@ extension Shard {
         let bytes = tail.messages.reduce(0) { sum, message in
             session.subscriptions.isDue(message, client: session.client.id) ? sum + message.payload.count + 128 : sum
         }
-        return bytes <= max(Self.piece, settings.limits.pending / 4)
+        return bytes <= max(piece, settings.limits.pending / 4)
     }
 
     private func sendHeld(upTo seq: UInt64, _ session: any Session) {

@@ -4,11 +4,19 @@ internal import WSTransport
 extension Shard {
     /// To a topic that no filter matches, so nobody sees it: no filter may have a NUL, and a wildcard at the front does
     /// not match what begins with `$`.
-    private static var probeDraft: Draft { Draft(topic: Topic(unchecked: "$\0probe"), payload: [], kind: .text) }
+    private static var probeDraft: Draft { Draft(topic: probeTopic, payload: [], kind: .text) }
+    private static var probeTopic: Topic { Topic(unchecked: "$\0probe") }
 
-    /// Sends a message through the sequencer and a write through the store, and says what failed; `nil`: both arrived.
+    /// Sends a message through the sequencer and a write through the store, reads it, and says what failed; `nil`: nothing.
     package func probe(patience: Int64, then: @escaping (String?) -> Void) {
-        let probe = Probe(then)
+        let probe = Probe { [sequencer] failure in
+            do throws(Refusal) {
+                if failure == nil { _ = try sequencer.value(of: Self.probeTopic) }
+                then(failure)
+            } catch {
+                then("the store cannot be read: \(error.message)")
+            }
+        }
         handOver()
         switch sequencer.sequence([Self.probeDraft], from: index)[0] {
         case .failure(let refusal): return probe.finish(refusal.message)
@@ -25,6 +33,60 @@ extension Shard {
             remote.run { reactor in (reactor.attachment as? Shard)?.unpark(token, failure.map { Array($0.utf8) }) }
         }
         reactor.run(afterNanoseconds: patience) { probe.finish("no answer from the store or the exchange in time") }
+    }
+}
+
+/// Whether the broker is ready, as far as one reactor can tell.
+///
+/// Ready means that just now a message went through the sequencer and this reactor's mailbox, and that the store took
+/// a write, synced it and was read. An answer is used again for a second, so that a probe in a tight loop costs next to
+/// nothing. Runs on the reactor's thread.
+package final class Readiness {
+    // The shard keeps it.
+    private unowned let shard: Shard
+    private var known: (time: MonotonicTime, failure: String?)?
+    private var waiting: [(String?) -> Void] = []
+    private var lastAsked: MonotonicTime?
+    /// Who asks has asked within such a time, in nanoseconds.
+    private static let memory: Int64 = 60_000_000_000
+    private static let validity: Int64 = 1_000_000_000
+    private static let patience: Int64 = 2_000_000_000
+
+    private init(shard: Shard) { self.shard = shard }
+
+    /// The one of a shard.
+    package static func of(_ shard: Shard) -> Readiness {
+        if let known = shard.kept(Readiness.self) { return known }
+        let made = Readiness(shard: shard)
+        shard.keep(made)
+        return made
+    }
+
+    /// Whether somebody asks for readiness now and then, so as to send clients elsewhere.
+    package static func isWatched(on shard: Shard) -> Bool {
+        guard let asked = shard.kept(Readiness.self)?.lastAsked else { return false }
+        return shard.reactor.now.nanoseconds(since: asked) < memory
+    }
+
+    /// The same as ``look(_:)``, for somebody who asks now and then.
+    package func ask(_ then: @escaping (String?) -> Void) {
+        lastAsked = shard.reactor.now
+        look(then)
+    }
+
+    /// Finds out whether the broker is ready; `then` gets why it is not.
+    package func look(_ then: @escaping (String?) -> Void) {
+        if shard.isDraining || shard.isLeaving { return then("shutting down") }
+        if let known, shard.reactor.now.nanoseconds(since: known.time) < Self.validity { return then(known.failure) }
+        waiting.append(then)
+        guard waiting.count == 1 else { return }
+        shard.probe(patience: Self.patience) { [weak self] failure in
+            guard let self else { return }
+            known = (shard.reactor.now, failure)
+            let answered = waiting
+            waiting = []
+            for then in answered { then(failure) }
+        }
     }
 }
 

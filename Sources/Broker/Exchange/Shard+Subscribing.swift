@@ -22,9 +22,10 @@ extension Shard {
         handOver()
         // Who resumes is shown few values if any, so the store is read as it is.
         let needsView = options.wantsSnapshot && options.since == nil
-        let position = sequencer.position(
-            emptying: mailbox, matching: filter, known: needsView ? knownView : nil)
-        if needsView { knownView = position.known }
+        let position =
+            needsView
+            ? sequencer.position(emptying: mailbox, matching: filter, known: &knownView)
+            : sequencer.position(emptying: mailbox, matching: filter)
         // To a subscription of the same filter too, which is replaced only then.
         deliver(position.letters)
         guard isKnown(session) else { throw Refusal(.unavailable, "The connection is closed.") }
@@ -56,7 +57,9 @@ extension Shard {
         let (number, filter) = (subscription.number, subscription.filter)
         let snapshot =
             options.wantsSnapshot
-            ? Snapshot(filter: filter, seq: position.seq, overlay: position.overlay, view: position.view) : nil
+            ? Snapshot(
+                filter: filter, seq: position.seq, overlay: position.overlay, view: position.view,
+                waitsForStore: position.waitsForStore, isAll: options.isPoll) : nil
         guard let since = options.since else { return snapshot.map { Beginning(number, $0) } }
         let isKnown = since.seq <= position.seq && since.epoch ?? store.epoch == store.epoch
         return isKnown

@@ -65,6 +65,9 @@ package final class Shard {
     /// What is left of the frames that had more commands than one turn has time for, by their connections' slots.
     package private(set) var unfinishedFrames: [UInt32: UnfinishedFrame] = [:]
     private var share = TurnShare()
+    /// What is read for those who are behind is sent in pieces of about this many bytes a turn, and none while something is
+    /// unsent.
+    var piece = 64 * 1024
     /// Those that wait for the store to commit.
     var waitingForStore: [any Session] = []
     /// Whether the store is busy, and will be asked again.

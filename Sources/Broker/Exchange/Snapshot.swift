@@ -3,8 +3,9 @@
 /// The values are read in pieces, from a view of the store as it was at ``seq``. What is numbered after it comes live, and is
 /// held until the snapshot is complete. So nothing is lost, doubled or out of order at the seam.
 ///
-/// A view costs the store room for what is replaced meanwhile, so after a minute the rest is read without it: a value that
-/// was replaced since is then left out, and its successor comes live.
+/// A view costs the store room for what is replaced meanwhile, so there are few and the store takes them back: the rest is then
+/// read as it is. A value that was replaced since is left out, and its successor comes live; where nothing comes live, its
+/// successor is shown.
 struct Snapshot {
     let filter: TopicFilter
     /// The newest message the snapshot knows of.
@@ -18,13 +19,20 @@ struct Snapshot {
     private(set) var hasBegun = false
     private var position: Topic?
     /// `nil`: the store as it is.
-    private var view: (any RetainedView)?
-    /// Until when the view is held, in Unix milliseconds.
-    private var deadline: Int64?
-    private static let patience: Int64 = 60_000
+    private let view: (any RetainedView)?
+    /// Whether it begins when everything up to ``seq`` is on disk.
+    let waitsForStore: Bool
+    /// Newer values than this are left out.
+    private let newest: UInt64
 
-    init(filter: TopicFilter, seq: UInt64, overlay: [Message], view: (any RetainedView)? = nil) {
+    /// - Parameter isAll: nothing comes live after it.
+    init(
+        filter: TopicFilter, seq: UInt64, overlay: [Message], view: (any RetainedView)? = nil,
+        waitsForStore: Bool = false, isAll: Bool = false
+    ) {
         self.view = view
+        self.waitsForStore = waitsForStore
+        newest = isAll ? .max : seq
         self.filter = filter
         self.seq = seq
         self.overlay = overlay
@@ -51,10 +59,8 @@ struct Snapshot {
             sent += message.payload.count + 128
             if sent >= bytes { return .more }
         }
-        if let deadline, now > deadline { view = nil }
-        deadline = deadline ?? now + Self.patience
         let end = try scan(store, visits, now) { message in
-            if message.seq <= seq, !overlaid.contains(message.topic) {
+            if message.seq <= newest, !overlaid.contains(message.topic) {
                 body(message)
                 sent += message.payload.count + 128
             }

@@ -48,6 +48,8 @@ package struct SubscribeOptions: Sendable {
     /// Wants what came after this point first; `nil`: only what is to come.
     package var since: ResumePoint?
     package var slow = SlowPolicy.close
+    /// Wants nothing live: it ends with what comes first.
+    package var isPoll = false
 
     package init() {}
 

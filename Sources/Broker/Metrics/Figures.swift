@@ -184,6 +184,15 @@ package final class Figures: Sendable {
         text.add("broker_store_used_bytes", .gauge, "What the store takes on disk, in bytes.", statistics.usedBytes)
         text.add("broker_store_maximum_bytes", .gauge, "What it may take, in bytes.", statistics.maximumBytes)
         text.add(
+            "broker_store_file_bytes", .gauge, "What its file spans with what is free in it, in bytes.",
+            statistics.fileBytes)
+        text.add(
+            "broker_store_views", .gauge, "Views of one moment of the store that new subscribers hold.",
+            statistics.views)
+        text.add(
+            "broker_store_views_taken_back_total", .counter,
+            "Views ended early, because they kept too much or for too long.", statistics.viewsTakenBack)
+        text.add(
             "broker_store_damaged_records_total", .counter, "Stored records that could not be read.",
             statistics.damagedRecords)
         text.add(

@@ -70,6 +70,15 @@ internal import Glibc
         var information = unsafe MDB_envinfo()
         return unsafe mdb_env_info(handle, &information) == 0 ? unsafe information.me_mapsize : 0
     }
+
+    /// The last page that was ever used.
+    var lastPage: Int {
+        var information = unsafe MDB_envinfo()
+        return unsafe mdb_env_info(handle, &information) == 0 ? unsafe information.me_last_pgno : 0
+    }
+
+    /// In bytes.
+    static let pageSize = sysconf(Int32(_SC_PAGESIZE))
 }
 
 /// Throws what an LMDB call's result stands for; 0 is success.

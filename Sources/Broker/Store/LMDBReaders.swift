@@ -16,24 +16,39 @@ final class LMDBReaders: Sendable {
         var idle: [LMDBReader] = []
         /// Readers and others that use the file now.
         var lent = 0
-        var views: [Int: WeakView] = [:]
+        var views: [Int: KnownView] = [:]
         var nextView = 0
         /// The environment that was let go of last; while it lives nobody opens another.
         weak var closing: LMDBEnvironment?
     }
 
-    private struct WeakView { weak var view: LMDBView? }
+    private struct KnownView {
+        weak var view: LMDBView?
+        let begin: MonotonicTime
+        /// What had been written when it began, in bytes.
+        let written: Int
+    }
 
     private let state: Mutex<State>
     private let database: LMDBDatabase
+    private let maximumViews: Int
+    private let viewGrowth: Int
+    private let takenBack = Atomic<Int>(0)
+    /// What was written since the start, about, in bytes.
+    private let written = Atomic<Int>(0)
 
     private static let maximumIdle = 16
     /// How long the file waits for its readers, in milliseconds.
     private static let reopenPatience = 2000
 
-    /// - Parameter database: what the readers' cursors move over.
-    init(_ environment: LMDBEnvironment, cursorOver database: LMDBDatabase) {
+    /// - Parameters:
+    ///   - database: what the readers' cursors move over.
+    ///   - maximumViews: how many views there are at a time; the file has many more readers, which others take for a moment.
+    ///   - viewGrowth: how much is written before a view that began before it is ended, in bytes.
+    init(_ environment: LMDBEnvironment, cursorOver database: LMDBDatabase, maximumViews: Int, viewGrowth: Int) {
         self.database = database
+        self.maximumViews = maximumViews
+        self.viewGrowth = viewGrowth
         state = Mutex(State(environment: environment))
     }
 
@@ -98,16 +113,61 @@ final class LMDBReaders: Sendable {
 
     // MARK: Views
 
-    /// Takes note of a view, whose reader can be asked back; `forget(view:)` takes the number.
-    func remember(_ view: LMDBView) -> Int {
-        state.withLock { state in
+    /// How long a view is left alone, in nanoseconds.
+    static let viewPatience: Int64 = 5_000_000_000
+    private static let tooManyViews = StorageError.busy("there are as many views of it as may be")
+
+    /// A reader for a view and the view's number, which ``forget(view:)`` takes; busy where there are too many.
+    func takeForView() throws(StorageError) -> (reader: LMDBReader, number: Int) {
+        let reader = try take()
+        let number = state.withLock { state -> Int? in
+            guard state.views.count < maximumViews else { return nil }
             state.nextView += 1
-            state.views[state.nextView] = WeakView(view: view)
+            state.views[state.nextView] = KnownView(
+                view: nil, begin: .now, written: written.load(ordering: .relaxed))
             return state.nextView
         }
+        guard let number else {
+            giveBack(reader)
+            throw Self.tooManyViews
+        }
+        return (reader, number)
+    }
+
+    /// Takes note of what was written, in bytes: so much a view keeps from being used again.
+    func count(written bytes: Int) { written.add(bytes, ordering: .relaxed) }
+
+    /// Takes note of a view, whose reader can be asked back.
+    func remember(_ view: LMDBView, as number: Int) {
+        state.withLock { $0.views[number]?.view = view }
     }
 
     func forget(view number: Int) { state.withLock { _ = $0.views.removeValue(forKey: number) } }
+
+    /// How many views hold a reader, and from how many it was taken back.
+    var viewFigures: (now: Int, takenBack: Int) {
+        (state.withLock { $0.views.count }, takenBack.load(ordering: .relaxed))
+    }
+
+    /// Takes the readers of views back, so that what was freed since they began can be used again.
+    ///
+    /// The writer's thread, between transactions. A view that is scanned at this moment is waited for.
+    ///
+    /// - Parameter all: also of those that have kept little and for a short time.
+    /// - Returns: how many.
+    @discardableResult
+    func takeViewsBack(all: Bool = false, now: MonotonicTime = .now) -> Int {
+        let known = state.withLock { Array($0.views.values) }
+        let written = written.load(ordering: .relaxed)
+        var count = 0
+        for item in known {
+            let isOld = now.nanoseconds(since: item.begin) > Self.viewPatience
+            guard all || isOld || written &- item.written > viewGrowth else { continue }
+            if item.view?.letGo() ?? false { count += 1 }
+        }
+        takenBack.add(count, ordering: .relaxed)
+        return count
+    }
 
     // MARK: Opening again
 

@@ -53,6 +53,7 @@ extension LMDBStore {
     }
 
     package func maintain(now: Int64) throws(StorageError) -> Bool {
+        readers.takeViewsBack()
         guard try isMaintenanceDue(now) else { return false }
         var isMore = false
         try write { (write, state) throws(StorageError) in

@@ -23,7 +23,7 @@ extension LMDBStore {
         return found ?? nil
     }
 
-    package func view() throws(StorageError) -> any RetainedView { LMDBView(self, try readers.take()) }
+    package func view() throws(StorageError) -> any RetainedView { LMDBView(self, try readers.takeForView()) }
 
     package func scan(
         _ filter: TopicFilter, after position: Topic?, visiting maximum: Int, now: Int64, _ body: (Message) -> Bool
@@ -129,12 +129,14 @@ extension LMDBStore {
             let history = try reader.value(of: HistorySummary.key, in: meta) { bytes throws(StorageError) in
                 HistorySummary(bytes)
             }
+            let views = readers.viewFigures
             return StoreStatistics(
                 values: try reader.size(of: retained).entries, payloadBytes: (stored ?? nil)?.payloadBytes ?? 0,
                 usedBytes: try usedBytes { (database) throws(StorageError) in try reader.size(of: database).bytes },
                 maximumBytes: try readers.mapSize(), damagedRecords: damagedRecords.load(ordering: .relaxed),
                 reopenings: reopeningCount, historyMessages: (history ?? nil)?.messages ?? 0,
-                historyBytes: (history ?? nil)?.payloadBytes ?? 0)
+                historyBytes: (history ?? nil)?.payloadBytes ?? 0, views: views.now, viewsTakenBack: views.takenBack,
+                fileBytes: (try readers.environment().lastPage &+ 1) &* LMDBEnvironment.pageSize)
         }
     }
 }

@@ -7,6 +7,7 @@ extension LMDBStore {
     package func apply(_ messages: [Message], reserving seq: UInt64?, now: Int64) throws(StorageError) {
         for attempt in 1... {
             do throws(StorageError) {
+                readers.count(written: messages.reduce(0) { $0 + $1.payload.count })
                 return try write { (write, state) throws(StorageError) in
                     if let seq { state.reservedSeq = max(state.reservedSeq, seq) }
                     _ = try self.removeExpired(at: now, write, &state)

@@ -13,6 +13,9 @@ package final class LMDBStore: RetainedStore {
     package static let fileName = "broker.mdb"
     /// Nothing works in less, in bytes.
     package static let smallestMaximumSize = 1 << 20
+    static let maximumViewGrowth = 16 << 20
+    /// What a commit writes beside messages, about, in bytes.
+    private static let commitSize = 64 << 10
 
     /// Why the file that was there before was moved aside; `nil`: it was not.
     package let damage: String?
@@ -45,21 +48,26 @@ package final class LMDBStore: RetainedStore {
     ///
     /// - Parameters:
     ///   - maximumSize: what the file may grow to, in bytes; at least ``smallestMaximumSize`` is taken.
+    ///   - maximumViews: how many views of one moment there are at a time.
+    ///   - viewGrowth: how much is written before a view is ended, in bytes; at most a sixteenth of `maximumSize` unless
+    ///     it is said.
     /// - Returns: the store and, where the file was damaged, the path it now has; ``damage`` says what was found.
     /// - Throws: ``StorageError/inUse(_:)`` where another process has the directory,
     /// ``StorageError/system(code:what:)`` naming
     ///   the path where the system refuses.
     package static func open(
-        directory path: String, maximumSize: Int, limits: RetainedLimits = RetainedLimits()
+        directory path: String, maximumSize: Int, limits: RetainedLimits = RetainedLimits(), maximumViews: Int = 64,
+        viewGrowth: Int? = nil
     ) throws(StorageError) -> (store: LMDBStore, movedAside: String?) {
         let directory = try DataDirectory(path)
         let mapSize = min(max(maximumSize, smallestMaximumSize), 1 << 44) & ~0xFFFF
+        let growth = viewGrowth ?? min(mapSize / 16, maximumViewGrowth)
         do throws(StorageError) {
-            return (try LMDBStore(directory, mapSize: mapSize, limits: limits, damage: nil), nil)
+            return (try LMDBStore(directory, mapSize, limits, maximumViews, growth, damage: nil), nil)
         } catch .damaged(let damage) {
             let aside = try directory.moveAside(fileName, time: time(nil))
             try directory.remove("\(fileName)-lock")
-            return (try LMDBStore(directory, mapSize: mapSize, limits: limits, damage: damage), aside)
+            return (try LMDBStore(directory, mapSize, limits, maximumViews, growth, damage: damage), aside)
         } catch .full {
             throw .system(code: ENOSPC, what: "cannot make the store in \(path): no space is left on the disk")
         } catch {
@@ -68,7 +76,8 @@ package final class LMDBStore: RetainedStore {
     }
 
     private init(
-        _ directory: DataDirectory, mapSize: Int, limits: RetainedLimits, damage: String?
+        _ directory: DataDirectory, _ mapSize: Int, _ limits: RetainedLimits, _ maximumViews: Int, _ viewGrowth: Int,
+        damage: String?
     ) throws(StorageError) {
         let path = "\(directory.path)/\(Self.fileName)"
         let mark = StoreMark("\(path)-mark")
@@ -81,7 +90,8 @@ package final class LMDBStore: RetainedStore {
         try directory.sync()
         mark.note(environment.descriptor)
         (meta, retained, expiry, history) = databases
-        readers = LMDBReaders(environment, cursorOver: retained)
+        readers = LMDBReaders(
+            environment, cursorOver: retained, maximumViews: maximumViews, viewGrowth: viewGrowth)
         self.state = Mutex(state)
         epoch = state.epoch
         reserved = Atomic(state.reservedSeq)
@@ -185,7 +195,14 @@ package final class LMDBStore: RetainedStore {
     ) throws(StorageError) {
         try state.withLock { (committed) throws(StorageError) in
             do throws(StorageError) {
-                try attempt(&committed, body)
+                readers.takeViewsBack()
+                do throws(StorageError) {
+                    try attempt(&committed, body)
+                } catch {
+                    // What was freed since a view began cannot be used while there is one.
+                    guard error == .full, readers.takeViewsBack(all: true) > 0 else { throw error }
+                    try attempt(&committed, body)
+                }
             } catch {
                 guard try mustReopen(after: error) else { throw error }
                 try reopen(&committed)
@@ -212,6 +229,7 @@ package final class LMDBStore: RetainedStore {
         }
         try write.commit()
         mark.note(environment.descriptor)
+        readers.count(written: Self.commitSize)
         committed = state
         work.withLock { if $0.lost == lost { $0.lost = nil } }
         reserved.store(state.reservedSeq, ordering: .releasing)

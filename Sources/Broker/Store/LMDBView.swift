@@ -2,32 +2,36 @@ internal import Synchronization
 
 /// The values that one read transaction sees.
 ///
-/// Where the file has to be opened again the transaction is taken away, and the view shows the values as they are.
+/// The store takes the transaction back where the file has to be opened again, and where the view keeps too much from being
+/// freed or for too long, whether anybody reads it or not. The view then shows the values as they are.
 final class LMDBView: RetainedView {
     private let store: LMDBStore
     private let lent: Mutex<LMDBReader?>
-    private let number = Atomic<Int>(0)
+    private let number: Int
 
-    /// - Parameter reader: taken from the store's readers, and given back by this.
-    init(_ store: LMDBStore, _ reader: LMDBReader) {
+    /// - Parameter taken: from ``LMDBReaders/takeForView(lastPage:)``, and given back by this.
+    init(_ store: LMDBStore, _ taken: (reader: LMDBReader, number: Int)) {
         self.store = store
-        lent = Mutex(reader)
-        number.store(store.readers.remember(self), ordering: .relaxed)
+        lent = Mutex(taken.reader)
+        number = taken.number
+        store.readers.remember(self, as: number)
     }
 
-    deinit {
-        letGo()
-        store.readers.forget(view: number.load(ordering: .relaxed))
-    }
+    deinit { letGo() }
 
     /// Gives the transaction back before its time; waits for a scan that goes on.
     ///
     /// Any thread.
-    func letGo() {
+    ///
+    /// - Returns: `false` when that was done before.
+    @discardableResult
+    func letGo() -> Bool {
         lent.withLock { lent in
-            guard let reader = lent else { return }
+            guard let reader = lent else { return false }
             lent = nil
+            store.readers.forget(view: number)
             store.readers.giveBack(reader)
+            return true
         }
     }
 

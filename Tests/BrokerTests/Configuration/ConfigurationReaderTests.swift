@@ -51,7 +51,7 @@ struct ConfigurationReaderTests {
           unsent_in_kernel: unlimited
           publish_rate: 100
         keepalive: { interval: 0s, timeout: 7d }
-        store: { maximum_size: 1TiB }
+        store: { maximum_size: 1TiB, views: 5 }
         retained: { maximum_messages: 12, maximum_bytes: "1GiB" }
         drain: { reconnects_per_second: 50 }
         history:
@@ -108,6 +108,7 @@ struct ConfigurationReaderTests {
         expected.keepalive.interval = nil
         expected.keepalive.timeout = .seconds(604_800)
         expected.store.maximumSize = 1 << 40
+        expected.store.views = 5
         expected.retained.maximumMessages = 12
         expected.retained.maximumBytes = 1 << 30
         expected.history = [

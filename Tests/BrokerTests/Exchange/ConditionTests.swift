@@ -89,6 +89,54 @@ struct ConditionTests {
         settle(thread)
     }
 
+    /// A disk that is slow makes nobody wait but those who ask for it.
+    @Test func readsNothingFromTheDiskUnderTheLock() throws {
+        let (sequencer, thread) = try make()
+        try gate.inner.apply([retained("a", "x", seq: 7)], reserving: nil)
+        let reads = Mutex(0)
+        gate.setOnRead {
+            // Another thread gets at the order meanwhile.
+            let answer = Answer<UInt64>()
+            DispatchQueue.global().async { answer.put(sequencer.newest) }
+            #expect((try? answer.get()) != nil)
+            reads.withLock { $0 += 1 }
+        }
+        #expect(try publish(sequencer, "a", "y", if: .absent).error?.code == .conflict)
+        #expect(reads.withLock { $0 } == 1)
+        var known = Sequencer.KnownView()
+        let position = sequencer.position(emptying: Mailbox(wakeup: {}), matching: try filter("#"), known: &known)
+        #expect(position.view != nil && reads.withLock { $0 } == 2)
+        // Many conditions are looked up some at a time.
+        let drafts = try (0..<200).map { number in
+            var draft = try draft("c/\(number)", "x", retained: true)
+            draft.condition = number % 2 == 0 ? .absent : .present
+            return draft
+        }
+        let results = sequencer.sequence(drafts, from: 0)
+        #expect(results.map { $0.error?.code } == (0..<200).map { $0 % 2 == 0 ? nil : .notFound })
+        gate.setOnRead(nil)
+        settle(thread)
+    }
+
+    /// What was looked up is looked up again where the store has committed meanwhile.
+    @Test func believesNothingThatWasReadBeforeACommit() throws {
+        let (sequencer, thread) = try make()
+        let theirs = try topic("a")
+        gate.setOnRead { [gate] in
+            // Somebody is quicker, and on disk before the one who asks.
+            gate.setOnRead(nil)
+            var draft = Draft(topic: theirs, payload: Array("theirs".utf8), kind: .text)
+            draft.isRetained = true
+            _ = sequencer.sequence([draft], from: 1)
+            let isDone = Answer<Bool>()
+            sequencer.probeStore { isDone.put($0 == nil) }
+            #expect((try? isDone.get()) == true)
+        }
+        #expect(try publish(sequencer, "a", "mine", if: .absent).error?.code == .conflict)
+        settle(thread)
+        #expect(try text(sequencer, "a") == "theirs")
+    }
+
     /// A counter that several threads raise by compare-and-set: each round is won once.
     @Test func comparesAndSetsUnderContention() throws {
         let (sequencer, thread) = try make()

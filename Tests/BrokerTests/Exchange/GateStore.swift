@@ -12,6 +12,32 @@ final class GateStore: RetainedStore {
         var permits = 0
         var failure: StorageError?
         var isBusy = false
+        var lendsViews = true
+        /// How often all views were taken back.
+        var takings = 0
+        var onRead: (@Sendable () -> Void)?
+    }
+
+    /// A view that shows the values as they are when it was taken back.
+    private final class View: RetainedView {
+        private let gate: GateStore
+        private let inner: any RetainedView
+        private let takings: Int
+
+        init(_ gate: GateStore, _ inner: any RetainedView) {
+            self.gate = gate
+            self.inner = inner
+            takings = gate.state.withLock { $0.takings }
+        }
+
+        func scan(
+            _ filter: TopicFilter, after position: Topic?, visiting maximum: Int, now: Int64, _ body: (Message) -> Bool
+        ) throws(StorageError) -> ScanEnd {
+            guard takings == gate.state.withLock({ $0.takings }) else {
+                return try gate.scan(filter, after: position, visiting: maximum, now: now, body)
+            }
+            return try inner.scan(filter, after: position, visiting: maximum, now: now, body)
+        }
     }
 
     let inner: InMemoryStore
@@ -48,7 +74,17 @@ final class GateStore: RetainedStore {
     /// Readers are told to ask again, as while a file is opened again.
     func setBusy(_ isBusy: Bool) { state.withLock { $0.isBusy = isBusy } }
 
+    /// Whether there are views at all from now on.
+    func setLendsViews(_ lendsViews: Bool) { state.withLock { $0.lendsViews = lendsViews } }
+
+    /// Those who hold a view are shown the values as they are from now on.
+    func takeViewsBack() { state.withLock { $0.takings += 1 } }
+
+    /// Called whenever something is read.
+    func setOnRead(_ onRead: (@Sendable () -> Void)?) { state.withLock { $0.onRead = onRead } }
+
     private func checkBusy() throws(StorageError) {
+        state.withLock({ $0.onRead })?()
         if state.withLock({ $0.isBusy }) { throw .busy("it was told to be") }
     }
 
@@ -84,7 +120,8 @@ final class GateStore: RetainedStore {
 
     func view() throws(StorageError) -> any RetainedView {
         try checkBusy()
-        return try inner.view()
+        guard state.withLock({ $0.lendsViews }) else { throw .busy("it was told to lend no view") }
+        return View(self, try inner.view())
     }
 
     func apply(_ messages: [Message], reserving seq: UInt64?, now: Int64) throws(StorageError) {

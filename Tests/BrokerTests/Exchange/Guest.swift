@@ -152,6 +152,15 @@ final class Guest {
         return try JSONDecoder().decode(Notice.self, from: Data(frame.payload))
     }
 
+    /// The next message that `isWanted` says yes to; `nil`: the broker has closed.
+    func next(_ isWanted: (Notice) -> Bool) throws -> Notice? {
+        while let frame = try frame(), frame.opcode == 1 {
+            let notice = try Notice(json: frame.payload)
+            if isWanted(notice) { return notice }
+        }
+        return nil
+    }
+
     /// Sends a command and returns what comes up to its answer, which has the same `id`.
     @discardableResult
     func ask(_ command: String, id: Int) throws -> [Notice] {

@@ -33,6 +33,8 @@ struct SeamSchedule {
     private static let fence = "fence/0/0"
 
     private let gate = GateStore()
+    /// A store on disk in the gate's place.
+    private let disk: LMDBStore?
     private let house: ExchangeHouse
     private var guests: [Guest] = []
     private var transcripts: [Transcript] = []
@@ -41,9 +43,14 @@ struct SeamSchedule {
     private var random: SeededGenerator
     private var nextID = 0
 
-    init(seed: Int, shards: Int, guests count: Int) throws {
+    init(seed: Int, shards: Int, guests count: Int, disk: LMDBStore? = nil) throws {
         random = SeededGenerator(seed: seed)
-        house = try ExchangeHouse(gate, order: Array(0..<shards))
+        self.disk = disk
+        let store: any RetainedStore = disk ?? gate
+        house = try ExchangeHouse(store, order: Array(0..<shards))
+        // Snapshots of one value a turn, of some, and of everything at once.
+        let piece = [1, 300, 1 << 16][seed % 3]
+        for shard in 0..<shards { try house.run(on: shard) { $0.piece = piece } }
         for number in 0..<count {
             guests.append(try house.connectJSON(on: number % shards))
             transcripts.append(Transcript(client: guests[number].client))
@@ -80,8 +87,12 @@ struct SeamSchedule {
             guard let filter = subscribed[guest].dropFirst().randomElement(using: &random) else { return }
             try unsubscribe(guest, filter)
         case 86..<90: gate.shut()
-        case 90..<96: gate.letOnePass()
-        case 96..<98: gate.open()
+        case 90..<94: gate.letOnePass()
+        case 94..<96: gate.open()
+        case 96..<98:
+            if chance(1, of: 2) { gate.setLendsViews(chance(1, of: 2)) }
+            gate.takeViewsBack()
+            disk?.readers.takeViewsBack(all: true)
         default: try finish(guest) { $0.op == "pong" }
         }
     }

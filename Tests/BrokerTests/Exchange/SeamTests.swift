@@ -19,6 +19,20 @@ struct SeamTests {
         }
     }
 
+    /// The same with a store on disk, which takes its views back.
+    @Test(arguments: 0..<10)
+    func holdsOnDisk(seed: Int) throws {
+        let directory = TestDirectory()
+        let store = try directory.open()
+        var schedule = try SeamSchedule(seed: 1_000_000 + seed, shards: 2, guests: 4, disk: store)
+        let (log, transcripts) = try schedule.run(steps: 400)
+        for transcript in transcripts {
+            var model = SeamModel(log: log, transcript)
+            model.check()
+            #expect(model.complaints.prefix(3) == [])
+        }
+    }
+
     /// Thousands of values go out in many pieces while others are published, some in their place.
     @Test func holdsWhileALongSnapshotIsRead() throws {
         let house = try ExchangeHouse(order: [0, 1])

@@ -34,6 +34,60 @@ struct SnapshotTests {
         #expect(try pieces(snapshot, store).flatMap { $0 } == ["a", "b"])
     }
 
+    /// Who is shown nothing live is shown what has taken the place of a value.
+    @Test func showsWhatIsNewerWhereNothingComesLive() throws {
+        let store = InMemoryStore()
+        try store.apply([message("a", 1, seq: 5), message("b", 1, seq: 7)], reserving: nil)
+        let snapshot = Snapshot(filter: try filter("#"), seq: 6, overlay: [], isAll: true)
+        #expect(try pieces(snapshot, store).flatMap { $0 } == ["a", "b"])
+    }
+
+    /// A view that is taken back in the middle leaves out what was replaced, and that comes live.
+    @Test func goesOnWithoutItsView() throws {
+        let gate = GateStore()
+        try gate.inner.apply((0..<6).map { try message("v/\($0)", 1, seq: UInt64($0 + 1)) }, reserving: nil)
+        var snapshot = Snapshot(filter: try filter("#"), seq: 6, overlay: [], view: try gate.view())
+        var shown: [String] = []
+        #expect(try snapshot.read(gate, visits: 2, bytes: 1 << 20, now: 10) { shown.append($0.topic.name) } == .more)
+        try gate.inner.apply([message("v/1", 1, seq: 7), message("v/3", 1, seq: 8)], reserving: nil)
+        #expect(try snapshot.read(gate, visits: 1, bytes: 1 << 20, now: 10) { shown.append($0.topic.name) } == .more)
+        gate.takeViewsBack()
+        #expect(
+            try snapshot.read(gate, visits: 9, bytes: 1 << 20, now: 10) { shown.append($0.topic.name) } == .finished)
+        #expect(shown == ["v/0", "v/1", "v/2", "v/4", "v/5"])
+    }
+
+    /// Nobody looks through thousands of uncommitted values for each subscriber: it waits until they are on disk.
+    @Test func waitsForTheDiskWhereMuchIsUncommitted() throws {
+        let gate = GateStore()
+        let house = try ExchangeHouse(gate)
+        defer { gate.open() }
+        gate.shut()
+        func publish(_ numbers: Range<Int>) throws {
+            let drafts = try numbers.map { number in
+                var draft = try draft("v/\(number)", "\(number)", retained: true)
+                draft.acknowledgement = .routed
+                return draft
+            }
+            #expect(try house.publish(drafts).allSatisfy { $0.error == nil })
+        }
+        let count = Sequencer.maximumOverlay
+        try publish(0..<count)
+        let early = try house.connectJSON()
+        try early.send(##"{"op":"subscribe","id":1,"filter":"#"}"##)
+        for number in 0..<count { #expect(try early.next { $0.retained == true }?.data == "\(number)") }
+        try publish(count..<count + 1)
+        let late = try house.connectJSON()
+        #expect(try late.ask(##"{"op":"subscribe","id":1,"filter":"#"}"##, id: 1).last?.seq == UInt64(count + 1))
+        #expect(try late.ask(#"{"op":"ping","id":2}"#, id: 2).count == 1)
+        gate.open()
+        var shown: Set<String> = []
+        while let notice = try late.next({ $0.op == "live" || $0.retained == true }), notice.op != "live" {
+            shown.insert(notice.data ?? "")
+        }
+        #expect(shown.count == count + 1)
+    }
+
     @Test func theOverlayHidesTheStore() throws {
         let store = InMemoryStore()
         try store.apply([message("a", 1, seq: 1), message("b", 1, seq: 2), message("c", 1, seq: 3)], reserving: nil)

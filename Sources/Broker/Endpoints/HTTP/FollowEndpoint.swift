@@ -24,6 +24,7 @@ struct FollowEndpoint {
         guard !isPoll || options.hasBeginning else {
             throw HTTPRefusal(Refusal(.badRequest, "snapshot: a poll without retained values has to say since when."))
         }
+        options.isPoll = isPoll
         let type = hasEvents ? "text/event-stream" : "application/x-ndjson"
         guard
             let stream = exchange.startStream([

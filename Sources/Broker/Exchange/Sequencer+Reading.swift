@@ -1,0 +1,183 @@
+internal import Synchronization
+package import WSTransport
+
+/// Values, and the points of the order at which subscriptions begin.
+extension Sequencer {
+    /// The retained value of `topic`, the newest numbered one; `nil` where there is none.
+    package func value(of topic: Topic) throws(Refusal) -> Message? {
+        let now = Lifetime.now
+        if let message = state.withLock({ $0.overlay[topic] ?? $0.figures[topic] }) {
+            return message.isValue(at: now) ? message : nil
+        }
+        do throws(StorageError) { return try store.value(of: topic, now: now) } catch { throw Refusal(error) }
+    }
+
+    // MARK: Conditions
+
+    /// What the store says of the topics that conditions are about, read outside the lock.
+    struct StoredValues {
+        /// How many commits the overlay had been told of before; what was committed after that is not known.
+        fileprivate var commits: UInt64 = .max
+        /// The numbers of the values.
+        fileprivate var seqs: [Topic: Result<UInt64?, Refusal>] = [:]
+        /// For which draft it was asked last, and how often.
+        fileprivate var place = 0
+        fileprivate var attempts = 0
+    }
+
+    /// So many values are looked up at once, and so often again when the store has committed meanwhile.
+    private static let lookUps = 64
+    private static let lookUpAttempts = 1000
+
+    /// Whether only the store knows the value of a topic, and has not been asked since its last commit.
+    func mustLookUp(_ topic: Topic, _ stored: StoredValues, _ state: borrowing State) -> Bool {
+        guard state.overlay[topic] == nil else { return false }
+        if stored.attempts > Self.lookUpAttempts { return false }
+        return stored.commits != commits.load(ordering: .acquiring) || stored.seqs[topic] == nil
+    }
+
+    /// Asks the store for the values that the next conditions are about.
+    func lookUp(_ drafts: Span<Draft>, from first: Int, _ stored: inout StoredValues) {
+        let now = Lifetime.now
+        let attempts = stored.place == first ? stored.attempts + 1 : 1
+        stored = StoredValues()
+        (stored.place, stored.attempts) = (first, attempts)
+        // Before the store is read: what it commits from here on makes this out of date.
+        stored.commits = commits.load(ordering: .acquiring)
+        for place in first..<drafts.count where drafts[place].condition != .none {
+            let topic = drafts[place].topic
+            guard stored.seqs[topic] == nil else { continue }
+            do throws(StorageError) {
+                stored.seqs[topic] = .success(try store.value(of: topic, now: now)?.seq)
+            } catch {
+                stored.seqs[topic] = .failure(Refusal(error))
+            }
+            if stored.seqs.count == Self.lookUps { return }
+        }
+    }
+
+    /// Refuses a draft whose condition does not hold.
+    func check(
+        _ condition: Draft.Condition, of topic: Topic, _ stored: StoredValues, _ state: borrowing State
+    ) throws(Refusal) {
+        let current: UInt64?
+        if let message = state.overlay[topic] {
+            current = message.isValue(at: Lifetime.now) ? message.seq : nil
+        } else {
+            guard stored.commits == commits.load(ordering: .acquiring), let seq = stored.seqs[topic] else {
+                throw Refusal(.unavailable, "The value of \(topic) changes too fast to be looked at; try again.")
+            }
+            current = try seq.get()
+        }
+        switch condition {
+        case .none: break
+        case .present:
+            if current == nil { throw Refusal(.notFound, "\(topic) has no retained value.") }
+        case .absent:
+            if let current {
+                throw Refusal(.conflict, "\(topic) has a retained value already, with seq \(current).")
+            }
+        case .matches(let seqs):
+            guard let current else { throw Refusal(.conflict, "\(topic) has no retained value.") }
+            guard seqs.isEmpty || seqs.contains(current) else {
+                throw Refusal(.conflict, "The retained value of \(topic) has seq \(current).")
+            }
+        }
+    }
+
+    // MARK: Positions
+
+    /// Where a subscription begins.
+    package struct Position: Sendable {
+        /// Messages up to this one belong to the snapshot, those after it come live.
+        package let seq: UInt64
+        /// What was in the shard's mailbox: everything up to ``seq`` that it has not delivered yet.
+        package let letters: [Letter]
+        /// Matching retained values that may not be in the store yet; an empty payload is a removal.
+        package let overlay: [Message]
+        /// There are too many of these to be looked through: the store is read when it has them all.
+        package let waitsForStore: Bool
+        /// What was in the store; `nil`: nobody asked, or it cannot be held.
+        package let view: (any RetainedView)?
+    }
+
+    /// A view that a shard has taken, for subscriptions that begin before the next commit.
+    package struct KnownView {
+        fileprivate var commits: UInt64 = 0
+        fileprivate weak var view: (any RetainedView)?
+
+        package init() {}
+    }
+
+    /// So many uncommitted values are looked through for one subscription; with more, the store is waited for.
+    static let maximumOverlay = 1024
+
+    /// Takes the shard's mailbox and the matching uncommitted values at one point of the order.
+    package func position(emptying mailbox: Mailbox<Letter>, matching filter: TopicFilter) -> Position {
+        position(emptying: mailbox, matching: filter, nil)
+    }
+
+    /// The same with a view of the store at that point, the one that is known where it still serves.
+    ///
+    /// There is none where the store does not lend any more, or commits all the time.
+    package func position(
+        emptying mailbox: Mailbox<Letter>, matching filter: TopicFilter, known: inout KnownView
+    ) -> Position {
+        let now = commits.load(ordering: .acquiring)
+        var view = known.commits == now ? known.view : nil
+        if view == nil {
+            // Opened outside the lock. What was committed since `now` is in the overlay, until the sequencer is told.
+            view = try? store.view()
+            known.commits = now
+            known.view = view
+        }
+        return position(emptying: mailbox, matching: filter, view.map { (commits: now, view: $0) })
+    }
+
+    private func position(
+        emptying mailbox: Mailbox<Letter>, matching filter: TopicFilter,
+        _ offer: (commits: UInt64, view: any RetainedView)?
+    ) -> Position {
+        let isReserved = filter.name.utf8.first == UInt8(ascii: "$")
+        let literal = filter.literalTopic
+        let found = state.withLock { state in
+            var uncommitted: [Message] = []
+            var isWhole = true
+            if let literal {
+                if let message = state.overlay[literal] { uncommitted = [message] }
+            } else if !state.retaining.isEmpty {
+                (uncommitted, isWhole) = state.retaining.messages(after: 0, atMost: Self.maximumOverlay)
+            }
+            // Wildcards at the front do not match what begins with `$`, so few ever look.
+            let figures = isReserved ? Array(state.figures.values) : []
+            let isCurrent = offer?.commits == commits.load(ordering: .acquiring)
+            return (state.next - 1, mailbox.drain(), uncommitted, isWhole, figures, isCurrent)
+        }
+        let (seq, letters, uncommitted, isWhole, figures, isCurrent) = found
+        var overlay = isWhole ? Self.newest(uncommitted, filter) : []
+        overlay += figures.filter { filter.matches($0.topic) }.sorted { $0.seq < $1.seq }
+        return Position(
+            seq: seq, letters: letters, overlay: overlay, waitsForStore: !isWhole,
+            view: isWhole && isCurrent ? offer?.view : nil)
+    }
+
+    /// The newest of each topic that matches, oldest first.
+    private static func newest(_ messages: [Message], _ filter: TopicFilter) -> [Message] {
+        var topics: Set<Topic> = []
+        var found: [Message] = []
+        for message in messages.reversed() where filter.matches(message.topic) {
+            if topics.insert(message.topic).inserted { found.append(message) }
+        }
+        return found.reversed()
+    }
+
+    /// Whether everything retained up to `seq` is on disk, or failed.
+    func isSettled(upTo seq: UInt64) -> Bool {
+        state.withLock { state in state.retaining.first.map { $0.seq > seq } ?? true }
+    }
+}
+
+extension Message {
+    /// Whether it is a value, and not a removal or expired.
+    fileprivate func isValue(at now: Int64) -> Bool { !payload.isEmpty && !isExpired(at: now) }
+}
