@@ -15,7 +15,8 @@ package enum ConfigurationKeys {
         "limits": [
             "connections", "connections_per_address", "handshake_timeout", "idle_timeout", "request_head", "message",
             "topic",
-            "topic_levels", "subscriptions_per_client", "pending", "pending_age", "unsent_in_kernel", "publish_rate",
+            "topic_levels", "wildcards", "subscriptions_per_client", "subscriptions", "pending", "pending_age",
+            "unsent_in_kernel", "publish_rate",
         ],
         "drain": ["reconnects_per_second"],
         "keepalive": ["interval", "timeout"],

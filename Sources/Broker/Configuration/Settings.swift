@@ -133,8 +133,12 @@ package struct Settings: Sendable, Equatable {
         package var topic = 1024
         /// The levels of a topic or filter.
         package var topicLevels = 32
+        /// The `+` of a filter.
+        package var wildcards = 8
         /// Filters that one client holds at a time.
         package var subscriptionsPerClient = 1000
+        /// Filters that all clients together hold; `nil`: unlimited.
+        package var subscriptions: Int? = 1_000_000
         /// Bytes that wait to be sent on one connection.
         package var pending = 1 << 20
         /// How long the oldest of them may wait; `nil`: unlimited.
@@ -301,7 +305,8 @@ package struct Settings: Sendable, Equatable {
 extension Settings {
     /// The limits that a topic or filter from outside has to keep.
     package var topicLimits: TopicLimits {
-        TopicLimits(maximumBytes: limits.topic, maximumLevels: limits.topicLevels)
+        TopicLimits(
+            maximumBytes: limits.topic, maximumLevels: limits.topicLevels, maximumWildcards: limits.wildcards)
     }
 
     /// Where the admin socket is: ``Admin/socket`` with `DATA_DIR` at its begin replaced by ``dataDirectory``.

@@ -147,6 +147,8 @@ struct SettingsDecoder {
         decoder.decode(section, "topic_levels", .count(1...1024), into: &settings.limits.topicLevels)
         decoder.decode(
             section, "subscriptions_per_client", .count(1...10_000_000), into: &settings.limits.subscriptionsPerClient)
+        decoder.decode(section, "wildcards", .count(0...1024), into: &settings.limits.wildcards)
+        decoder.decode(section, "subscriptions", count.liftable, into: &settings.limits.subscriptions)
         decoder.decode(section, "pending", .size(1 << 10...1 << 30), into: &settings.limits.pending)
         decoder.decode(section, "pending_age", age.liftable, into: &settings.limits.pendingAge)
         let unsent = ConfigurationValue<Int>.size(1 << 10...1 << 30)

@@ -42,6 +42,8 @@ package final class Sequencer: Sendable {
     let state: Mutex<State>
     /// How many commits the overlay has been told of; it rises before what was committed leaves the overlay.
     let commits = Atomic<UInt64>(0)
+    /// Subscriptions of all shards.
+    let subscriptions = Atomic<Int>(0)
     let store: any RetainedStore
 
     /// Begins after all numbers that were ever reserved in `store`, and reserves the first block.

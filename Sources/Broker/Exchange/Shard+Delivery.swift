@@ -9,7 +9,7 @@ extension Shard {
         var encoded = InlineArray<14, Segment?>(repeating: nil)
         var delivered = 0
         var slow: [Subscriber] = []
-        tree.forEachMatch(of: message.topic) { entries in
+        let cost = tree.forEachMatch(of: message.topic) { entries in
             unsafe entries.withUnsafeBufferPointer { entries in
                 var index = 0
                 while index < entries.count {
@@ -43,6 +43,7 @@ extension Shard {
         }
         for entry in slow where deliverSlowly(message, entry, cursor, &encoded) { delivered &+= 1 }
         counters.delivered.add(delivered)
+        counters.matchedNodes.add(cost)
     }
 
     /// Delivery to a connection that wants to be asked: behind, deaf to itself, or closed.

@@ -13,11 +13,7 @@ extension Shard {
             throw Refusal(.forbidden, "You may not subscribe to \(filter).")
         }
         let isNew = !set.contains(filter)
-        guard !isNew || set.count < settings.limits.subscriptionsPerClient else {
-            counters.subscriptionLimit.add(1)
-            throw Refusal(
-                .limitExceeded, "More than \(settings.limits.subscriptionsPerClient) subscriptions for one client.")
-        }
+        if isNew { try checkRoom(for: 1, of: set) }
         // What this turn has published so far comes before the subscription, in the order as in time.
         handOver()
         // Who resumes is shown few values if any, so the store is read as it is.
@@ -41,6 +37,7 @@ extension Shard {
                 isDeaf: subscription.isDeaf),
             at: filter)
         counters.subscriptions.add(1)
+        sequencer.subscriptions.add(1, ordering: .relaxed)
         session.stream.isPatient = set.isPatient
         if let beginning = beginning(subscription, options, position) {
             set.beginnings.append(beginning)
@@ -49,6 +46,22 @@ extension Shard {
             waitForTurn(session)
         }
         return position.seq
+    }
+
+    /// Refuses so many further subscriptions where they would be more than one client or all together may have.
+    package func checkRoom(for count: Int, of set: SubscriptionSet) throws(Refusal) {
+        guard count > 0 else { return }
+        let most = settings.limits.subscriptionsPerClient
+        if set.count + count > most {
+            counters.subscriptionLimit.add(1)
+            throw Refusal(.limitExceeded, "More than \(most) subscriptions for one client.")
+        }
+        if let most = settings.limits.subscriptions,
+            sequencer.subscriptions.load(ordering: .relaxed) + count > most
+        {
+            counters.subscriptionLimit.add(1)
+            throw Refusal(.limitExceeded, "More than \(most) subscriptions of all clients.")
+        }
     }
 
     private func beginning(

@@ -149,6 +149,7 @@ package final class Shard {
         _ = tree.remove(subscription.number)
         freeNumbers.append(subscription.number)
         counters.subscriptions.add(-1)
+        sequencer.subscriptions.subtract(1, ordering: .relaxed)
     }
 
     // MARK: A client's part of a turn

@@ -18,6 +18,8 @@ package final class ShardCounters: Sendable {
     /// Requests of pages that may not ask, and those for a name that the broker does not answer to.
     package let refusedOrigins = Counter()
     package let refusedHosts = Counter()
+    /// Nodes of filters with wildcards that were looked at to find who gets a message.
+    package let matchedNodes = Counter()
     /// Live messages handed to connections, and retained values sent in snapshots.
     package let delivered = Counter()
     package let snapshots = Counter()

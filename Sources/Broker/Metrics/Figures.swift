@@ -129,6 +129,9 @@ package final class Figures: Sendable {
             "broker_messages_delivered_total", .counter, "Live messages sent to subscribers.",
             sum { $0.delivered.current })
         text.add(
+            "broker_match_nodes_total", .counter,
+            "Levels of filters with wildcards looked at to find who gets a message.", sum { $0.matchedNodes.current })
+        text.add(
             "broker_retained_delivered_total", .counter, "Retained values sent to new subscribers.",
             sum { $0.snapshots.current })
         text.add(

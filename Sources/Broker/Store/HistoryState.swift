@@ -32,7 +32,7 @@ extension HistorySummary {
             guard let since = number(), let forgotten = number(), let length = number().flatMap({ Int(exactly: $0) }),
                 bytes.count - offset >= length,
                 let name = String(validating: bytes.array(offset..<offset + length), as: UTF8.self),
-                let filter = try? TopicFilter(name, limits: TopicLimits(maximumBytes: .max, maximumLevels: .max))
+                let filter = try? TopicFilter(name, limits: .none)
             else { return nil }
             offset += length
             coverages.append(HistoryCoverage(filter: filter, since: since, forgottenUpTo: forgotten))

@@ -64,5 +64,5 @@ struct RetainedKey: Equatable {
 /// A topic as it was stored, whatever limits are configured by now.
 func storedTopic(_ name: [UInt8]) -> Topic? {
     guard let name = String(validating: name, as: UTF8.self) else { return nil }
-    return try? Topic(name, limits: TopicLimits(maximumBytes: .max, maximumLevels: .max))
+    return try? Topic(name, limits: .none)
 }

@@ -29,6 +29,8 @@ struct NodeTable<Entry: TreeEntry>: ~Copyable {
     private var free: ContiguousArray<UInt32> = []
     private var slots = ContiguousArray<UInt32>(repeating: .max, count: 16)
     private var occupied = 0
+    /// Rises when a node with wildcards, or before one, comes or goes.
+    private(set) var version: UInt64 = 0
 
     subscript(node: UInt32) -> Node {
         _read { yield nodes[Int(node)] }
@@ -111,6 +113,7 @@ struct NodeTable<Entry: TreeEntry>: ~Copyable {
     }
 
     private mutating func allocate(_ name: String, below parent: UInt32, hash: UInt32) -> UInt32 {
+        if parent != NodeTable.none { version &+= 1 }
         let node = Node(name: name, parent: parent, hash: hash)
         if let number = free.popLast() {
             self[number] = node
@@ -159,6 +162,7 @@ struct NodeTable<Entry: TreeEntry>: ~Copyable {
             }
             self[node] = Node(name: "", parent: NodeTable.none, hash: 0)
             free.append(node)
+            if parent != NodeTable.none { version &+= 1 }
             guard parent != NodeTable.none else { return }
             node = parent
         }

@@ -19,6 +19,8 @@ package protocol TreeEntry {
 /// removal cost the filter's levels, however many subscribers share the node, and a node that holds nothing more is
 /// freed.
 ///
+/// A walk that has cost much is remembered by its topic (``MatchMemo``), until a node with wildcards comes or goes.
+///
 /// A filter of its own costs about 48 bytes for its node, 8 for the table, 8 for the place, its entries and its name.
 package struct SubscriptionTree<Entry: TreeEntry>: ~Copyable {
     private struct Place {
@@ -27,6 +29,7 @@ package struct SubscriptionTree<Entry: TreeEntry>: ~Copyable {
     }
 
     private var table = NodeTable<Entry>()
+    private let memo = MatchMemo()
     /// Where each subscription's entry is, by its number.
     private var places: ContiguousArray<Place> = []
 
@@ -97,38 +100,80 @@ package struct SubscriptionTree<Entry: TreeEntry>: ~Copyable {
     /// Gives `body` the entries whose filters match `topic`: one call for each such filter, with all its entries.
     ///
     /// The entries are valid during the call, in which the tree must not change. Filters come in no particular order.
-    package func forEachMatch(of topic: Topic, _ body: (Span<Entry>) -> Void) {
+    ///
+    /// - Returns: what it has cost, in nodes looked at.
+    @discardableResult
+    package func forEachMatch(of topic: Topic, _ body: (Span<Entry>) -> Void) -> Int {
         let name = topic.name
         let bytes = name.utf8Span.span
         let literal = table.find(bytes, in: 0..<bytes.count, below: NodeTable<Entry>.none)
         if literal != NodeTable<Entry>.none { visit(literal, body) }
-        guard table.hasWildcards else { return }
-        // MQTT-4.7.2-1: at the root, wildcards do not see names that begin with `$`.
-        if bytes[0] == TopicGrammar.dollar {
-            follow(bytes, from: 0, below: NodeTable<Entry>.root, seesWildcards: false, body)
-        } else {
-            follow(bytes, from: 0, below: NodeTable<Entry>.root, seesWildcards: true, body)
+        guard table.hasWildcards else { return 0 }
+        if let nodes = memo.nodes(of: bytes, version: table.version) {
+            for node in nodes { visit(node, body) }
+            return nodes.count
         }
+        // MQTT-4.7.2-1: at the root, wildcards do not see names that begin with `$`.
+        let seesWildcards = bytes[0] != TopicGrammar.dollar
+        var cost = 0
+        if seesWildcards {
+            follow(bytes, from: 0, below: NodeTable<Entry>.root, seesWildcards: true, &cost, body)
+        } else {
+            follow(bytes, from: 0, below: NodeTable<Entry>.root, seesWildcards: false, &cost, body)
+        }
+        guard cost >= MatchMemo.minimumCost, memo.isWorthKeeping(bytes) else { return cost }
+        var nodes: ContiguousArray<UInt32> = []
+        collect(bytes, from: 0, below: NodeTable<Entry>.root, seesWildcards: seesWildcards, &nodes)
+        memo.keep(nodes, of: name, version: table.version)
+        return cost
+    }
+
+    /// The same walk as that of ``follow(_:from:below:seesWildcards:_:_:)``, which gathers the nodes it ends at.
+    private func collect(
+        _ bytes: Span<UInt8>, from start: Int, below parent: UInt32, seesWildcards: Bool,
+        _ nodes: inout ContiguousArray<UInt32>
+    ) {
+        var end = start
+        while end < bytes.count, bytes[end] != TopicGrammar.slash { end += 1 }
+        collect(from: table.find(bytes, in: start..<end, below: parent), bytes, end, &nodes)
+        guard seesWildcards else { return }
+        collect(from: table[parent].single, bytes, end, &nodes)
+        if table[parent].rest != NodeTable<Entry>.none { nodes.append(table[parent].rest) }
+    }
+
+    private func collect(
+        from node: UInt32, _ bytes: Span<UInt8>, _ end: Int, _ nodes: inout ContiguousArray<UInt32>
+    ) {
+        guard node != NodeTable<Entry>.none else { return }
+        guard end == bytes.count else {
+            return collect(bytes, from: end + 1, below: node, seesWildcards: true, &nodes)
+        }
+        nodes.append(node)
+        if table[node].rest != NodeTable<Entry>.none { nodes.append(table[node].rest) }
     }
 
     /// Matches the level that begins at `start`, and what follows it, against the children of `parent`.
     private func follow(
-        _ bytes: Span<UInt8>, from start: Int, below parent: UInt32, seesWildcards: Bool, _ body: (Span<Entry>) -> Void
+        _ bytes: Span<UInt8>, from start: Int, below parent: UInt32, seesWildcards: Bool, _ cost: inout Int,
+        _ body: (Span<Entry>) -> Void
     ) {
+        cost &+= 1
         var end = start
         while end < bytes.count, bytes[end] != TopicGrammar.slash { end += 1 }
         let named = table.find(bytes, in: start..<end, below: parent)
-        if named != NodeTable<Entry>.none { arrive(at: named, bytes, end, body) }
+        if named != NodeTable<Entry>.none { arrive(at: named, bytes, end, &cost, body) }
         guard seesWildcards else { return }
         let single = table[parent].single
-        if single != NodeTable<Entry>.none { arrive(at: single, bytes, end, body) }
+        if single != NodeTable<Entry>.none { arrive(at: single, bytes, end, &cost, body) }
         visit(table[parent].rest, body)
     }
 
     /// Goes on below a node whose level matched the topic up to `end`.
-    private func arrive(at node: UInt32, _ bytes: Span<UInt8>, _ end: Int, _ body: (Span<Entry>) -> Void) {
+    private func arrive(
+        at node: UInt32, _ bytes: Span<UInt8>, _ end: Int, _ cost: inout Int, _ body: (Span<Entry>) -> Void
+    ) {
         guard end == bytes.count else {
-            return follow(bytes, from: end + 1, below: node, seesWildcards: true, body)
+            return follow(bytes, from: end + 1, below: node, seesWildcards: true, &cost, body)
         }
         visit(node, body)
         // `a/#` includes its parent, `a`.

@@ -5,6 +5,8 @@ package enum TopicError: Error, Equatable, Sendable {
     case empty
     case tooLong(bytes: Int, maximum: Int)
     case tooManyLevels(Int, maximum: Int)
+    /// Of a filter: more `+` than may be.
+    case tooManyWildcards(Int, maximum: Int)
     /// A topic to publish to holds `+` or `#`.
     case wildcard(Unicode.Scalar, offset: Int)
     /// In a filter, a `+` that does not fill its level, or a `#` that is not the whole last level.
@@ -24,6 +26,8 @@ extension TopicError: CustomStringConvertible {
             "The topic or filter has \(bytes) bytes; at most \(maximum) are allowed."
         case .tooManyLevels(let levels, let maximum):
             "The topic or filter has \(levels) levels; at most \(maximum) are allowed."
+        case .tooManyWildcards(let count, let maximum):
+            "The filter has \(count) wildcards '+'; at most \(maximum) are allowed."
         case .wildcard(let wildcard, let offset):
             "A topic must not contain the wildcard '\(wildcard)' (at byte \(offset))."
         case .misplacedWildcard("#", let level):

@@ -26,6 +26,7 @@ enum TopicGrammar {
     static func checkFilter(_ bytes: Span<UInt8>, limits: TopicLimits) throws(TopicError) -> Bool {
         try checkLength(bytes.count, limits: limits)
         var levels = 1
+        var wildcards = 0
         var isLiteral = true
         for offset in bytes.indices {
             let byte = bytes[offset]
@@ -33,6 +34,7 @@ enum TopicGrammar {
                 levels += 1
             } else if byte == plus || byte == hash {
                 isLiteral = false
+                if byte == plus { wildcards += 1 }
                 // MQTT-4.7.1-1, MQTT-4.7.1-2.
                 let beginsLevel = offset == 0 || bytes[offset - 1] == slash
                 let isLast = offset + 1 == bytes.count
@@ -45,6 +47,9 @@ enum TopicGrammar {
             }
         }
         try checkLevels(levels, limits: limits)
+        guard wildcards <= limits.maximumWildcards else {
+            throw .tooManyWildcards(wildcards, maximum: limits.maximumWildcards)
+        }
         return isLiteral
     }
 

@@ -4,9 +4,15 @@ package struct TopicLimits: Sendable, Equatable {
     package var maximumBytes = 1024
     /// The most levels; a name has one more than it has slashes.
     package var maximumLevels = 32
+    /// How many `+` a filter may have.
+    package var maximumWildcards = 8
+
+    /// For names that were taken once, and are only named again.
+    package static let none = TopicLimits(maximumBytes: .max, maximumLevels: .max, maximumWildcards: .max)
 
     /// Makes limits; without arguments, the defaults of the configuration.
-    package init(maximumBytes: Int = 1024, maximumLevels: Int = 32) {
+    package init(maximumBytes: Int = 1024, maximumLevels: Int = 32, maximumWildcards: Int = 8) {
+        self.maximumWildcards = maximumWildcards
         self.maximumBytes = maximumBytes
         self.maximumLevels = maximumLevels
     }

@@ -45,7 +45,9 @@ struct ConfigurationReaderTests {
           message: 256MiB
           topic: 65535
           topic_levels: 2
+          wildcards: 3
           subscriptions_per_client: 5
+          subscriptions: 77
           pending: 64KiB
           pending_age: 0
           unsent_in_kernel: unlimited
@@ -99,7 +101,9 @@ struct ConfigurationReaderTests {
         expected.limits.message = 256 << 20
         expected.limits.topic = 65_535
         expected.limits.topicLevels = 2
+        expected.limits.wildcards = 3
         expected.limits.subscriptionsPerClient = 5
+        expected.limits.subscriptions = 77
         expected.limits.pending = 65_536
         expected.limits.pendingAge = nil
         expected.limits.unsentInKernel = nil

@@ -162,6 +162,68 @@ struct SubscriptionTreeTests {
         #expect(tree.count == 2_000)
     }
 
+    // MARK: Costly topics
+
+    private static let deep = Array(repeating: "a", count: 12).joined(separator: "/")
+
+    /// Filters of `a` and `+`, some of which end in `#` or in another name, so that the walk goes far.
+    private func deepFilter(_ schedule: inout TopicSchedule) throws -> TopicFilter {
+        var levels = (0..<12).map { _ in Int.random(in: 0..<3, using: &schedule) == 0 ? "+" : "a" }
+        switch Int.random(in: 0..<4, using: &schedule) {
+        case 0: levels[11] = "b"
+        case 1: levels[Int.random(in: 4..<12, using: &schedule)] = "#"
+        default: break
+        }
+        if let end = levels.firstIndex(of: "#") { levels.removeSubrange((end + 1)...) }
+        return try TopicFilter(levels.joined(separator: "/"), limits: .none)
+    }
+
+    @Test func aCostlyTopicIsLookedUpTwice() throws {
+        var schedule = TopicSchedule(seed: 1)
+        var tree = SubscriptionTree<Subscriber>()
+        for number: UInt32 in 0..<1000 {
+            tree.insert(Subscriber(subscription: number), at: try deepFilter(&schedule))
+        }
+        let topic = try Topic(Self.deep)
+        let cost = tree.forEachMatch(of: topic) { _ in }
+        #expect(tree.forEachMatch(of: topic) { _ in } == cost)
+        var found = 0
+        let again = tree.forEachMatch(of: topic) { _ in found += 1 }
+        #expect(cost > 1000 && again <= found)
+        // Who joins a filter that is there changes nothing; a new filter is found.
+        tree.insert(Subscriber(subscription: 1000), at: try TopicFilter(Self.deep))
+        #expect(tree.forEachMatch(of: topic) { _ in } == again)
+        tree.insert(Subscriber(subscription: 1001), at: try TopicFilter("+/+/#"))
+        #expect(tree.forEachMatch(of: topic) { _ in } > 1000)
+        #expect(try matches(tree, Self.deep).contains(1001))
+    }
+
+    /// However filters come and go between the messages.
+    @Test(arguments: 0..<20)
+    func costlyTopicsAgreeWithAList(seed: Int) throws {
+        var schedule = TopicSchedule(seed: seed)
+        var tree = SubscriptionTree<Subscriber>()
+        var list: [UInt32: TopicFilter] = [:]
+        let topics = [Self.deep, Self.deep + "/a", "b/" + Self.deep.dropFirst(2)]
+        for _ in 0..<400 {
+            let number = UInt32.random(in: 0..<120, using: &schedule)
+            switch Int.random(in: 0..<6, using: &schedule) {
+            case 0:
+                #expect((tree.remove(number) != nil) == (list.removeValue(forKey: number) != nil))
+            case 1, 2:
+                let topic = topics[Int.random(in: 0..<3, using: &schedule)]
+                let expected = list.filter { matchesByDefinition($0.value.name, topic) }.keys.sorted()
+                #expect(try matches(tree, topic) == expected)
+            default:
+                let filter = try deepFilter(&schedule)
+                tree.insert(Subscriber(subscription: number), at: filter)
+                list[number] = filter
+            }
+        }
+        for number in list.keys { #expect(tree.remove(number) != nil) }
+        #expect(tree.nodeCount == 0)
+    }
+
     /// Against a plain list, however subscriptions come and go.
     @Test(arguments: 0..<500)
     func agreesWithAListInAnyOrderOfThings(seed: Int) throws {

@@ -59,6 +59,10 @@ struct TopicTests {
         #expect(throws: TopicError.tooManyLevels(4, maximum: 3)) { try Topic("a///", limits: limits) }
         #expect(throws: TopicError.tooLong(bytes: 6, maximum: 5)) { try TopicFilter("a/b/cd", limits: limits) }
         #expect(throws: TopicError.tooManyLevels(4, maximum: 3)) { try TopicFilter("//+/#", limits: limits) }
+        let few = TopicLimits(maximumWildcards: 2)
+        #expect(try TopicFilter("+/a/+/#", limits: few).levels.count == 4)
+        #expect(throws: TopicError.tooManyWildcards(3, maximum: 2)) { try TopicFilter("+/+/+", limits: few) }
+        #expect(throws: TopicError.tooManyWildcards(9, maximum: 8)) { try TopicFilter("+/+/+/+/+/+/+/+/+") }
         #expect(try Topic(String(repeating: "x", count: 1024)).name.utf8.count == 1024)
         #expect(try Topic(String(repeating: "/", count: 31)).levels.count == 32)
     }

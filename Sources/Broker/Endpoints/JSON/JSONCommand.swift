@@ -22,7 +22,8 @@ package enum JSONCommand {
         case "subscribe":
             self = .subscribe(try Self.filters(object, limits, maximumFilters), try Self.options(object))
         case "unsubscribe":
-            self = .unsubscribe(try Self.filters(object, limits, maximumFilters))
+            // What was taken before a limit was lowered can be given up.
+            self = .unsubscribe(try Self.filters(object, .none, maximumFilters))
         case "publish":
             self = .publish(try Self.draft(object, limits))
         case "ping":

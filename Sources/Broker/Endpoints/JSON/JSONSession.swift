@@ -143,11 +143,7 @@ final class JSONSession: ClientSocket {
     ) throws(Refusal) {
         // All or nothing: what is certain to be refused is refused before anything is changed.
         let new = filters.count { !subscriptions.contains($0) }
-        let most = shard.settings.limits.subscriptionsPerClient
-        guard subscriptions.count + new <= most else {
-            shard.counters.subscriptionLimit.add(1)
-            throw Refusal(.limitExceeded, "More than \(most) subscriptions for one client.")
-        }
+        try shard.checkRoom(for: new, of: subscriptions)
         for filter in filters where !client.identity.permissions.allowsSubscribe(to: filter) {
             throw Refusal(.forbidden, "You may not subscribe to \(filter).")
         }

@@ -1,0 +1,66 @@
+/// Where costly walks through a ``SubscriptionTree`` have ended, by the topics' names.
+///
+/// Filters with many `+` can be chosen so that a topic's walk goes through thousands of nodes. From the second message on it
+/// goes there no more. Holds a bounded number of topics and nodes. Runs on the tree's thread.
+final class MatchMemo {
+    private struct Place {
+        /// Of the last topic that was costly here.
+        var hash: Int
+        var name = ""
+        /// Of the nodes; with another one they may be others.
+        var version = UInt64.max
+        var nodes: ContiguousArray<UInt32> = []
+    }
+
+    /// What a walk has to cost at least, in nodes looked at.
+    static let minimumCost = 64
+    /// All topics together have so many nodes, of four bytes; with one more, all are forgotten.
+    static let maximumNodes = 1 << 18
+    private static let count = 64
+
+    /// Empty until there is a costly topic, as in nearly every tree.
+    private var places: [Place] = []
+    private var nodeCount = 0
+
+    private static func hash(_ name: Span<UInt8>) -> Int {
+        var hasher = Hasher()
+        hasher.combine(bytes: name)
+        return hasher.finalize()
+    }
+
+    /// The nodes where the walk of `name` ends; `nil` where that is not known.
+    func nodes(of name: Span<UInt8>, version: UInt64) -> ContiguousArray<UInt32>? {
+        guard !places.isEmpty else { return nil }
+        let hash = Self.hash(name)
+        let place = hash & (Self.count - 1)
+        guard places[place].hash == hash, places[place].version == version,
+            places[place].name.utf8Span.span.hasSameBytes(as: name)
+        else { return nil }
+        return places[place].nodes
+    }
+
+    /// Takes note of a costly walk; `true` where it is the second, and worth to be kept.
+    func isWorthKeeping(_ name: Span<UInt8>) -> Bool {
+        let hash = Self.hash(name)
+        if places.isEmpty { places = Array(repeating: Place(hash: ~hash), count: Self.count) }
+        if places[hash & (Self.count - 1)].hash == hash { return true }
+        free(hash & (Self.count - 1))
+        places[hash & (Self.count - 1)].hash = hash
+        return false
+    }
+
+    /// Keeps the end of a walk that ``isWorthKeeping(_:)``.
+    func keep(_ nodes: ContiguousArray<UInt32>, of name: String, version: UInt64) {
+        let place = Self.hash(name.utf8Span.span) & (Self.count - 1)
+        free(place)
+        guard nodes.count <= Self.maximumNodes else { return }
+        if nodeCount + nodes.count > Self.maximumNodes { for place in places.indices { free(place) } }
+        (places[place].name, places[place].version, places[place].nodes) = (name, version, nodes)
+        nodeCount += nodes.count
+    }
+
+    private func free(_ place: Int) {
+        nodeCount -= places[place].nodes.count
+        places[place] = Place(hash: places[place].hash)
+    }
+}
