@@ -29,7 +29,7 @@ CODE := Package.swift Sources Tests Examples tools Benchmarks/Package.swift Benc
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: run test build install libraries examples conformance test-swift test-process test-conformance bench bench-counted sanitize lint format docs fuzz crash clean \
+.PHONY: run test build install libraries examples conformance test-swift test-process test-conformance bench bench-counted sanitize lint format docs fuzz crash floods clean \
     help dependencies test-dependencies bench-dependencies
 
 run: dependencies build ## Install what is missing, build release, start brokerd on 127.0.0.1:8080
@@ -98,6 +98,9 @@ sanitize: dependencies ## Run the Swift tests with the thread sanitizer, and aga
 crash: test-dependencies build ## Kill a broker CYCLES times (1000), and cut its power as often; nothing acknowledged may be lost
 	$(PYTHON) Tests/Process/crash_rig.py --cycles $(CYCLES)
 	$(PYTHON) Tests/Process/crash_rig.py --cycles $(CYCLES) --power
+
+floods: test-dependencies build ## Flood a broker, kind by kind, beside a client that must not notice; prints what each cost
+	$(PYTHON) Tests/Process/floods.py
 
 clean: ## Remove everything that was built
 	rm -rf .build
