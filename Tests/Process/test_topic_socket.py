@@ -6,6 +6,7 @@ import random
 
 import pytest
 
+from deadlines import wait_until
 from raw_websocket import (
     BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, ConnectionEnded, RefusedHandshake, encode_close, encode_frame)
 
@@ -170,3 +171,20 @@ def test_a_ping_comes_back_with_its_bytes(broker):
     for payload in (b"", b"x", os.urandom(125)):
         socket.send_frame(PING, payload)
         assert socket.receive_frame() == (True, PONG, payload)
+
+
+def test_what_a_socket_retains_lives_as_long_as_it_says(broker):
+    brief, lasting = broker.topic_socket("brief", "retain&ttl=1"), broker.topic_socket("lasting", "retain")
+    for publisher in (lasting, brief):
+        publisher.send_text("value")
+        assert publisher.receive_text() == "value"
+    wait_until(lambda: broker.retained("brief").status == 404, "the value to expire")
+    assert broker.retained("lasting").body == b"value"
+
+
+@pytest.mark.parametrize("path, name", [("/t/a", "broker.topic.v1"), ("/s/a", "broker.subscription.v1"), ("/ws", "broker.v1.json")])
+def test_each_socket_has_a_subprotocol(broker, path, name):
+    """A browser that offers a name and gets none back gives up."""
+    assert broker.websocket(path, subprotocols=("other", name)).subprotocol == name
+    assert broker.websocket(path, subprotocols=("other",)).subprotocol is None
+    assert broker.websocket(path).subprotocol is None

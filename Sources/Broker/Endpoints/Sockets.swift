@@ -3,6 +3,7 @@ internal import WSTransport
 /// The three kinds of WebSocket a listener serves.
 struct Sockets {
     let isAdministrative: Bool
+    private static let topicParameters = ["retain", "ttl", "echo"] + HTTPExchange.subscribeParameters
 
     /// Of `/ws`: many subscriptions, JSON.
     func json() -> any DirectHandler {
@@ -21,7 +22,7 @@ struct Sockets {
     /// Of `/t/TOPIC`: one topic, both ways.
     func topic() -> any DirectHandler {
         upgrade { (exchange, request, shard) throws(HTTPRefusal) in
-            try exchange.takesOnly(["retain", "ttl", "echo"] + HTTPExchange.subscribeParameters)
+            try exchange.takesOnly(Self.topicParameters)
             let identity = try identity(exchange, shard)
             let topic = try exchange.topic(shard.settings.topicLimits)
             try checkSubscribe(identity, TopicFilter(topic))

@@ -105,16 +105,35 @@ package enum WireForm: UInt8, Sendable {
         let object = MessageObject.encode(message, hasOperation: false, isSnapshot: isSnapshot)
         guard isEvents else { return object + [10] }
         // Values come in the order of their topics: a client that has seen one has not seen all up to its number.
-        var text = isSnapshot ? [] : Self.identifier(epoch: epoch, seq: message.seq)
-        text.reserveCapacity(text.count + object.count + 8)
+        var text: [UInt8] = []
+        text.reserveCapacity(object.count + 56)
+        if !isSnapshot { Self.appendIdentifier(epoch: epoch, seq: message.seq, to: &text) }
         text += "data: ".utf8
         text += object
-        text += [10, 10]
+        text.append(10)
+        text.append(10)
         return text
     }
 
     /// The line of an event that says where a client is that has seen it: a number alone means nothing to another store.
-    static func identifier(epoch: UInt64, seq: UInt64) -> [UInt8] { Array("id: \(epoch)-\(seq)\n".utf8) }
+    static func appendIdentifier(epoch: UInt64, seq: UInt64, to text: inout [UInt8]) {
+        text += "id: ".utf8
+        appendDecimal(epoch, to: &text)
+        text.append(UInt8(ascii: "-"))
+        appendDecimal(seq, to: &text)
+        text.append(10)
+    }
+
+    /// By hand, as it is done for each message, and a string of it would have to be allocated.
+    private static func appendDecimal(_ number: UInt64, to text: inout [UInt8]) {
+        let start = text.count
+        var rest = number
+        repeat {
+            text.append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10))
+            rest /= 10
+        } while rest > 0
+        text[start...].reverse()
+    }
 }
 
 extension Message {

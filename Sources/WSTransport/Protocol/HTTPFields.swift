@@ -99,6 +99,19 @@ public struct HTTPFields: RandomAccessCollection, Equatable, Sendable, Expressib
         return text(lines[place].value)
     }
 
+    /// Whether a line's name begins with `prefix`, which is in small letters.
+    package func hasName(beginningWith prefix: String) -> Bool {
+        let prefix = prefix.utf8Span.span
+        for line in lines where line.name.count >= prefix.count {
+            var index = 0
+            while index < prefix.count, bytes[line.name.lowerBound + index].lowercasedASCII == prefix[index] {
+                index += 1
+            }
+            if index == prefix.count { return true }
+        }
+        return false
+    }
+
     /// How many lines have this name.
     package func count(of name: String) -> Int {
         let name = name.utf8Span.span

@@ -15,7 +15,7 @@ public final class HTTPServer: Sendable {
         /// From the connection, or a request's first byte, to the end of its head.
         public var headTimeout: Duration = .seconds(10)
         /// Between an answer and the next request.
-        public var idleTimeout: Duration = .seconds(60)
+        public var idleTimeout: Duration = .seconds(75)
         /// The most bytes of a request's head.
         public var maximumHead = 16 * 1024
         /// The most connections; further ones are answered with 503.

@@ -114,6 +114,8 @@ struct HTTPHeadParserTests {
     @Test func looksFieldsUpWithoutRegardToCase() throws {
         let fields = try head("GET / HTTP/1.1\r\nHost: a\r\nAccept: A, ,b\r\nACCEPT:\tC ,\r\nx: 1\r\n\r\n").fields
         #expect(fields.first("accept") == "A, ,b")
+        #expect(fields.hasName(beginningWith: "acc") && fields.hasName(beginningWith: "x"))
+        #expect(!fields.hasName(beginningWith: "if-") && !fields.hasName(beginningWith: "xy"))
         #expect(fields.all("Accept") == ["A, ,b", "C ,"])
         #expect(fields.list("Accept") == ["A", "b", "C"])
         #expect(fields.tokens("Accept") == ["a", "b", "c"])

@@ -4,9 +4,10 @@ internal import WSTransport
 struct FollowEndpoint {
     let shard: Shard
     let isAdministrative: Bool
+    private static let parameters = ["poll"] + HTTPExchange.subscribeParameters
 
     func follow(_ exchange: HTTPExchange) throws(HTTPRefusal) {
-        try exchange.takesOnly(["poll"] + HTTPExchange.subscribeParameters)
+        try exchange.takesOnly(Self.parameters)
         if shard.isDraining { throw HTTPRefusal(Refusal(.unavailable, "The broker is shutting down.")) }
         let identity = try FrontDoor.identity(of: exchange, on: shard, isAdministrative: isAdministrative)
         let filter = try exchange.filter(shard.settings.topicLimits)
@@ -116,8 +117,9 @@ final class FollowSession: Session {
     func sendLive(_ filter: TopicFilter, seq: UInt64) {
         if isPoll { return end() }
         // From here on everything up to this number is known, which the values themselves do not say.
-        notice(
-            "live", Notices.live(filter, seq: seq), identifier: WireForm.identifier(epoch: shard.epoch, seq: seq))
+        var identifier: [UInt8] = []
+        WireForm.appendIdentifier(epoch: shard.epoch, seq: seq, to: &identifier)
+        notice("live", Notices.live(filter, seq: seq), identifier: identifier)
     }
 
     func sendGap(_ filter: TopicFilter, _ gap: Gap, isResuming: Bool) { notice("gap", Notices.gap(filter, gap)) }

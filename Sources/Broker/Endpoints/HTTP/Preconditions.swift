@@ -22,6 +22,7 @@ struct Preconditions {
     enum Outcome { case go, isFresh, fails }
 
     init(_ fields: HTTPFields) throws(HTTPRefusal) {
+        guard fields.hasName(beginningWith: "if-") else { return }
         match = try Self.tags(fields, "If-Match", isStrong: true)
         noneMatch = try Self.tags(fields, "If-None-Match", isStrong: false)
         guard match == nil || noneMatch == nil else {

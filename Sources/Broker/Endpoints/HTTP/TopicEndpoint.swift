@@ -16,10 +16,12 @@ struct TopicEndpoint {
 
     // MARK: Publishing
 
+    private static let publishParameters = ["retain", "ttl", "ack"]
+
     func publish(_ exchange: HTTPExchange) throws(HTTPRefusal) {
         let client = try client(exchange)
         let topic = try exchange.topic(shard.settings.topicLimits)
-        try exchange.takesOnly(["retain", "ttl", "ack"])
+        try exchange.takesOnly(Self.publishParameters)
         var draft = Draft(topic: topic, payload: [], kind: .text)
         draft.isRetained = try exchange.flag("retain") ?? false
         draft.acknowledgement = try acknowledgement(exchange, isRetained: draft.isRetained)
