@@ -76,6 +76,6 @@ extension Shard {
     }
 
     func encode(_ message: Message, _ form: WireForm) -> Segment {
-        form.encode(message, on: reactor, epoch: epoch, compression: socketOptions.values.compression)
+        form.encode(message, on: reactor, places: places, compression: socketOptions.values.compression)
     }
 }

@@ -9,8 +9,8 @@ package final class Shard {
     package let sequencer: Sequencer
     package let counters: ShardCounters
     package let store: any RetainedStore
-    /// The store's, which goes with each position that leaves the process.
-    let epoch: UInt64
+    /// ``WireForm/places(in:)`` of the store's epoch, which goes with each position that leaves the process.
+    let places: [UInt8]
     /// Replaced as a whole by a reload.
     package var settings: Settings {
         didSet {
@@ -79,7 +79,7 @@ package final class Shard {
         self.reactor = reactor
         self.sequencer = sequencer
         self.store = store
-        epoch = store.epoch
+        places = WireForm.places(in: store.epoch)
         self.settings = settings
         anonymous = Permissions(anonymous: settings)
         socketOptions = WebSocketConnection.Options(WebSocketOptions(settings))

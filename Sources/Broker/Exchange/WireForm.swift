@@ -52,10 +52,10 @@ package enum WireForm: UInt8, Sendable {
     /// The bytes of a message that comes live, encoded into the reactor's arena for everybody of this form.
     ///
     /// - Parameters:
-    ///   - epoch: the ``RetainedStore/epoch`` that events name with their number.
+    ///   - places: ``places(in:)`` of the store's epoch, which events name with their number.
     ///   - compression: when a compressed form is worth it; `nil`: never.
     func encode(
-        _ message: Message, on reactor: Reactor, epoch: UInt64, compression: CompressionOptions? = nil
+        _ message: Message, on reactor: Reactor, places: [UInt8], compression: CompressionOptions? = nil
     ) -> Segment {
         switch self {
         case .topic, .compressedTopic, .narrowTopic:
@@ -67,10 +67,10 @@ package enum WireForm: UInt8, Sendable {
         case .subscription, .compressedSubscription, .narrowSubscription:
             return object(of: message, hasOperation: false, on: reactor, compression)
         case .lines, .events:
-            let chunk = HTTPStream.chunk(text(of: message, epoch: epoch, isSnapshot: false))
+            let chunk = HTTPStream.chunk(text(of: message, places: places, isSnapshot: false))
             return unsafe chunk.withUnsafeBytes { unsafe reactor.encode(lane: Int(rawValue), $0) }
         case .plainLines, .plainEvents:
-            let text = text(of: message, epoch: epoch, isSnapshot: false)
+            let text = text(of: message, places: places, isSnapshot: false)
             return unsafe text.withUnsafeBytes { unsafe reactor.encode(lane: Int(rawValue), $0) }
         }
     }
@@ -101,13 +101,13 @@ package enum WireForm: UInt8, Sendable {
     var isEvents: Bool { self == .events || self == .plainEvents }
 
     /// The bytes of a message in a stream of text, before they are framed as a chunk.
-    func text(of message: Message, epoch: UInt64, isSnapshot: Bool) -> [UInt8] {
+    func text(of message: Message, places: [UInt8], isSnapshot: Bool) -> [UInt8] {
         let object = MessageObject.encode(message, hasOperation: false, isSnapshot: isSnapshot)
         guard isEvents else { return object + [10] }
         // Values come in the order of their topics: a client that has seen one has not seen all up to its number.
         var text: [UInt8] = []
         text.reserveCapacity(object.count + 56)
-        if !isSnapshot { Self.appendIdentifier(epoch: epoch, seq: message.seq, to: &text) }
+        if !isSnapshot { Self.appendPlace(message.seq, in: places, to: &text) }
         text += "data: ".utf8
         text += object
         text.append(10)
@@ -116,24 +116,26 @@ package enum WireForm: UInt8, Sendable {
     }
 
     /// The line of an event that says where a client is that has seen it: a number alone means nothing to another store.
-    static func appendIdentifier(epoch: UInt64, seq: UInt64, to text: inout [UInt8]) {
-        text += "id: ".utf8
-        appendDecimal(epoch, to: &text)
-        text.append(UInt8(ascii: "-"))
-        appendDecimal(seq, to: &text)
-        text.append(10)
-    }
-
-    /// By hand, as it is done for each message, and a string of it would have to be allocated.
-    private static func appendDecimal(_ number: UInt64, to text: inout [UInt8]) {
-        let start = text.count
-        var rest = number
+    ///
+    /// - Parameter places: ``places(in:)`` of the store's epoch.
+    static func appendPlace(_ seq: UInt64, in places: [UInt8], to text: inout [UInt8]) {
+        text += places
+        // By hand, as it is done for each message, and a string of it would have to be allocated.
+        var digits = InlineArray<21, UInt8>(repeating: 10)
+        var (start, rest) = (20, seq)
         repeat {
-            text.append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10))
+            start -= 1
+            digits[start] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10)
             rest /= 10
         } while rest > 0
-        text[start...].reverse()
+        while start < 21 {
+            text.append(digits[start])
+            start += 1
+        }
     }
+
+    /// What such lines of a store begin with.
+    static func places(in epoch: UInt64) -> [UInt8] { Array("id: \(epoch)-".utf8) }
 }
 
 extension Message {

@@ -120,7 +120,7 @@ package final class HTTPConnection: StreamDriver {
         stream.reactor.counters.requests.add(1)
         phase = .answering
         // A client that asked for a WebSocket may have sent frames already: after any other answer nothing is a request.
-        keepsAlive = head.keepsAlive && !Handshake.isUpgrade(head)
+        keepsAlive = head.keepsAlive && (head.method != "GET" || !Handshake.isUpgrade(head))
         isHead = head.method == "HEAD"
         isOld = head.versionMinor == 0
         let found = settings.inspect?(head.fields, head.host, stream) ?? Inspection()

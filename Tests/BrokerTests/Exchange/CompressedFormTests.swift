@@ -59,10 +59,10 @@ struct CompressedFormTests {
         let (form, wide, narrow) = Self.forms[number]
         let reactor = try Self.makeReactor()
         let message = try Self.message(String(repeating: "again and ", count: 400))
-        let plain = Self.bytes(of: form.encode(message, on: reactor, epoch: 1), on: reactor)
+        let plain = Self.bytes(of: form.encode(message, on: reactor, places: []), on: reactor)
         #expect(plain[0] & 0x40 == 0)
         for form in [wide, narrow] {
-            let segment = form.encode(message, on: reactor, epoch: 1, compression: Self.options(minimum: 1000))
+            let segment = form.encode(message, on: reactor, places: [], compression: Self.options(minimum: 1000))
             let frame = Self.bytes(of: segment, on: reactor)
             #expect(frame[0] == plain[0] | 0x40)
             #expect(frame.count < 250)
@@ -75,10 +75,10 @@ struct CompressedFormTests {
         let (form, wide, narrow) = Self.forms[number]
         let reactor = try Self.makeReactor()
         let message = try Self.message("again and again and again")
-        let plain = Self.bytes(of: form.encode(message, on: reactor, epoch: 1), on: reactor)
+        let plain = Self.bytes(of: form.encode(message, on: reactor, places: []), on: reactor)
         for form in [wide, narrow] {
             for compression in [Self.options(minimum: 1000), nil] {
-                let segment = form.encode(message, on: reactor, epoch: 1, compression: compression)
+                let segment = form.encode(message, on: reactor, places: [], compression: compression)
                 #expect(Self.bytes(of: segment, on: reactor) == plain)
             }
         }

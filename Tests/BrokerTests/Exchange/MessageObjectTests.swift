@@ -71,14 +71,17 @@ struct MessageObjectTests {
     func aLineIsTheObjectAndALiveEventHasItsNumber(_ form: Form) throws {
         let message = try form.message()
         let object = MessageObject.encode(message, hasOperation: false, isSnapshot: form.isSnapshot)
-        #expect(WireForm.lines.text(of: message, epoch: 12, isSnapshot: form.isSnapshot) == object + [10])
-        let event = WireForm.events.text(of: message, epoch: 12, isSnapshot: form.isSnapshot)
+        #expect(
+            WireForm.lines.text(of: message, places: WireForm.places(in: 12), isSnapshot: form.isSnapshot) == object + [
+                10
+            ])
+        let event = WireForm.events.text(of: message, places: WireForm.places(in: 12), isSnapshot: form.isSnapshot)
         // Retained values come in the order of their topics, so their numbers are no place to go on from.
         let id = form.isSnapshot ? "" : "id: 12-7\n"
         #expect(event == Array("\(id)data: ".utf8) + object + [10, 10])
         for (plain, chunked) in [(WireForm.plainLines, WireForm.lines), (.plainEvents, .events)] {
-            let text = plain.text(of: message, epoch: 12, isSnapshot: form.isSnapshot)
-            #expect(text == chunked.text(of: message, epoch: 12, isSnapshot: form.isSnapshot))
+            let text = plain.text(of: message, places: WireForm.places(in: 12), isSnapshot: form.isSnapshot)
+            #expect(text == chunked.text(of: message, places: WireForm.places(in: 12), isSnapshot: form.isSnapshot))
         }
     }
 
@@ -94,7 +97,7 @@ struct MessageObjectTests {
             let original = try JSONSerialization.jsonObject(with: Data(payload.utf8), options: .fragmentsAllowed)
             #expect((parsed["data"] as? NSObject)?.isEqual(original) == true)
         }
-        let line = WireForm.lines.text(of: message, epoch: 12, isSnapshot: false)
+        let line = WireForm.lines.text(of: message, places: WireForm.places(in: 12), isSnapshot: false)
         #expect(line.filter { $0 == 10 }.count == 1)
     }
 

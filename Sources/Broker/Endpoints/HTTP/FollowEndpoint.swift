@@ -112,13 +112,15 @@ final class FollowSession: Session {
         }
     }
 
-    func sendSnapshot(_ message: Message) { output.send(form.text(of: message, epoch: shard.epoch, isSnapshot: true)) }
+    func sendSnapshot(_ message: Message) {
+        output.send(form.text(of: message, places: shard.places, isSnapshot: true))
+    }
 
     func sendLive(_ filter: TopicFilter, seq: UInt64) {
         if isPoll { return end() }
         // From here on everything up to this number is known, which the values themselves do not say.
         var identifier: [UInt8] = []
-        WireForm.appendIdentifier(epoch: shard.epoch, seq: seq, to: &identifier)
+        WireForm.appendPlace(seq, in: shard.places, to: &identifier)
         notice("live", Notices.live(filter, seq: seq), identifier: identifier)
     }
 
