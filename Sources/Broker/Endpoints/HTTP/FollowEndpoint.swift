@@ -97,9 +97,9 @@ final class FollowSession: Session {
     func begin(_ filter: TopicFilter, _ options: SubscribeOptions) {
         shard.join(self)
         // Else a time that a drain has told would stay with an EventSource for as long as the page lives.
-        if form == .events { output.send(Array("retry: \(Self.usualRetry)\n\n".utf8)) }
+        if form.isEvents { output.send(Array("retry: \(Self.usualRetry)\n\n".utf8)) }
         // A comment, and an empty line: nobody sees them but proxies that cut what is silent.
-        output.heartbeat = form == .events ? Self.comment : Self.emptyLine
+        output.heartbeat = form.isEvents ? Self.comment : Self.emptyLine
         // The stream holds the session, the session the stream, until the connection is gone or the answer ends.
         output.onClosed = { [self] in leave() }
         output.onDrained = { [weak self] in self.map { $0.shard.advance($0) } }
