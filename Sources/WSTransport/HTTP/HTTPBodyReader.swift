@@ -13,9 +13,16 @@ struct HTTPBodyReader {
     private var maximum = 0
     private var then: ([UInt8]) -> Void = { _ in }
 
+    /// What came of it, in bytes of memory.
+    var heldBytes: Int { content.capacity }
+
     /// Prepares for a body; `then` comes back with it.
-    mutating func start(_ framing: BodyFraming, maximum: Int, _ then: @escaping ([UInt8]) -> Void) {
-        content = []
+    ///
+    /// - Parameter counters: where the memory that the body takes is counted.
+    mutating func start(
+        _ framing: BodyFraming, maximum: Int, _ counters: ReactorCounters, _ then: @escaping ([UInt8]) -> Void
+    ) {
+        drop(counters)
         remaining = 0
         chunked = nil
         self.maximum = maximum
@@ -27,8 +34,18 @@ struct HTTPBodyReader {
         }
     }
 
+    /// Forgets what came of a body that nobody waits for any more.
+    mutating func drop(_ counters: ReactorCounters) {
+        counters.heldBytes.add(-heldBytes)
+        content = []
+    }
+
     /// Takes what `bytes` hold of the body, from `offset` on.
-    mutating func read(_ bytes: UnsafeRawBufferPointer, _ offset: inout Int) -> Step {
+    mutating func read(
+        _ bytes: UnsafeRawBufferPointer, _ offset: inout Int, _ counters: ReactorCounters
+    ) -> Step {
+        let before = heldBytes
+        defer { counters.heldBytes.add(heldBytes - before) }
         if chunked != nil { return unsafe readChunks(bytes, &offset) }
         let count = min(remaining, bytes.count - offset)
         unsafe content.append(contentsOf: bytes[offset..<offset + count])

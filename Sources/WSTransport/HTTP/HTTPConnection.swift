@@ -124,7 +124,10 @@ package final class HTTPConnection: StreamDriver {
         isHead = head.method == "HEAD"
         isOld = head.versionMinor == 0
         let found = settings.inspect?(head.fields, head.host, stream) ?? Inspection()
-        if let refusal { return fail(refusal, found.fields) }
+        if let refusal {
+            guard settings.isAlwaysAnswered(head) else { return fail(refusal, found.fields) }
+            keepsAlive = false
+        }
         if let unwanted = found.refusal {
             return makeExchange(head, path: head.path, query: [], found).refuse(unwanted)
         }
@@ -169,7 +172,7 @@ package final class HTTPConnection: StreamDriver {
             return exchange.refuse(Self.tooLarge(maximum))
         }
         guard framing != .none else { return then([]) }
-        body.start(framing, maximum: maximum, then)
+        body.start(framing, maximum: maximum, stream.reactor.counters, then)
         // RFC 9110 §10.1.1: a client of HTTP/1.0 knows no interim answers.
         if exchange.request.head.versionMinor >= 1,
             exchange.request.head.fields.tokens("Expect").contains("100-continue")
@@ -186,8 +189,10 @@ package final class HTTPConnection: StreamDriver {
         HTTPRefusal(status: 413, code: "too-large", message: "The body is longer than the limit of \(maximum) bytes.")
     }
 
+    package var heldBytes: Int { body.heldBytes }
+
     private func readBodyBytes(_ bytes: UnsafeRawBufferPointer, _ offset: inout Int) -> Bool {
-        switch unsafe body.read(bytes, &offset) {
+        switch unsafe body.read(bytes, &offset, stream.reactor.counters) {
         case .more: return false
         case .whole(let content, let then):
             phase = .answering
@@ -214,6 +219,7 @@ package final class HTTPConnection: StreamDriver {
 
     func finishExchange(_ response: OutgoingResponse, _ extraFields: HTTPFields) {
         guard phase != .done, phase != .streaming else { return }
+        body.drop(stream.reactor.counters)
         // A body that nobody read is in the way of the next request.
         if framing != .none { keepsAlive = false }
         var fields = response.fields
@@ -379,6 +385,7 @@ package final class HTTPConnection: StreamDriver {
 
     package func closed() {
         phase = .done
+        body.drop(stream.reactor.counters)
         exchange = nil
         let closing = httpStream
         httpStream = nil

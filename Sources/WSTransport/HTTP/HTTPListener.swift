@@ -51,8 +51,14 @@ package struct HTTPSettings {
     ///
     /// Of a head that cannot be read, what can, and only for the fields of its answer.
     package var inspect: ((_ fields: HTTPFields, _ host: String?, _ stream: StreamConnection) -> Inspection)?
-    /// Asked at the door; a refusal is answered to the first request.
+    /// Asked at the door; a refusal is answered to the first request, or by a reset where many are being refused.
     package var admit: (SocketAddress?) -> HTTPRefusal? = { _ in nil }
+    /// Descriptors from this number on are not for connections, which are reset.
+    package var firstReservedDescriptor = Int32.max
+    /// Whether a request is answered even on a connection that was refused, as a probe of health.
+    package var isAlwaysAnswered: (HTTPRequestHead) -> Bool = { _ in false }
+    /// Whether its connections stay when memory is short.
+    package var isSpared = false
     /// Called once for each connection that was admitted, when it is gone; `nil`: nobody wants to know.
     package var connectionClosed: ((SocketAddress?) -> Void)?
     /// Told of errors that handlers threw, but for refusals; they are answered with 500.
@@ -69,6 +75,11 @@ package struct HTTPSettings {
 package final class HTTPListener {
     private let listener: Listener
 
+    /// How many connections of a reactor may be open only to be told why they are refused.
+    private static let maximumRefused = 16
+    /// How long one of them may take to ask, in nanoseconds.
+    private static let refusedPatience: Int64 = 2_000_000_000
+
     /// Starts to serve.
     ///
     /// - Parameters:
@@ -79,19 +90,32 @@ package final class HTTPListener {
         on reactor: Reactor, listening descriptor: consuming FileDescriptor, isShared: Bool = false,
         handler: any ExchangeHandler, settings: @escaping () -> HTTPSettings
     ) throws(Errno) {
-        listener = try reactor.listen(on: descriptor, isShared: isShared) { stream in
-            let current = settings()
-            let refusal = current.admit(stream.peer)
+        listener = try reactor.listen(on: descriptor, isShared: isShared) { [counters = reactor.counters] (raw, peer) in
+            var current = settings()
+            guard raw < current.firstReservedDescriptor else {
+                counters.refusedForDescriptors.add(1)
+                return nil
+            }
+            let refusal = current.admit(peer)
             if refusal != nil {
-                stream.isRefused = true
-            } else if let closed = current.connectionClosed {
-                stream.onClosed = { [peer = stream.peer] in closed(peer) }
+                guard counters.refusedOpen.current < Self.maximumRefused else { return nil }
+                current.headTimeout = min(current.headTimeout, Self.refusedPatience)
             }
-            if let bytes = current.maximumUnsentInKernel, stream.peer?.path == nil {
-                Socket.setUnsentLimit(stream.rawDescriptor, bytes: bytes)
+            return { [current] stream in
+                stream.isSpared = current.isSpared
+                if refusal != nil {
+                    stream.isRefused = true
+                } else if let closed = current.connectionClosed {
+                    stream.onClosed = { [peer = stream.peer] in closed(peer) }
+                }
+                if let bytes = current.maximumUnsentInKernel, stream.peer?.path == nil {
+                    Socket.setUnsentLimit(stream.rawDescriptor, bytes: bytes)
+                }
+                if let tls = current.tls, !stream.secure(asServer: tls, plainAnswer: Self.plainAnswer) {
+                    stream.reset()
+                }
+                return HTTPConnection(stream: stream, settings: current, handler: handler, refusal: refusal)
             }
-            if let tls = current.tls, !stream.secure(asServer: tls, plainAnswer: Self.plainAnswer) { stream.reset() }
-            return HTTPConnection(stream: stream, settings: current, handler: handler, refusal: refusal)
         }
     }
 

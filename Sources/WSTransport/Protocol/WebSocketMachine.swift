@@ -105,6 +105,9 @@ package struct WebSocketMachine: ~Copyable {
     /// The bytes kept from earlier inputs.
     package var bufferedBytes: Int { assembled.count &+ control.count &+ Int(partialHeaderCount) }
 
+    /// What they take of the memory, in bytes.
+    package var heldBytes: Int { assembled.capacity &+ control.capacity }
+
     /// The next event in `input`, from `offset` on; `nil` when all of the input is consumed.
     ///
     /// Moves `offset` past what was read and unmasks in place. Call it again with the same input until `nil`, then

@@ -43,14 +43,21 @@ struct Backlog: ~Copyable {
     var oldest: MonotonicTime? { isEmpty ? nil : pieces[first].since }
 
     /// Appends a segment; `sent` bytes of it are on their way already, which only the first of all may say.
-    mutating func append(_ chunk: FrameChunk, offset: Int, count: Int, sent: Int = 0, now: MonotonicTime) {
+    ///
+    /// - Parameter counters: where the memory is counted that is held for it.
+    mutating func append(
+        _ chunk: FrameChunk, offset: Int, count: Int, sent: Int = 0, now: MonotonicTime,
+        counters: ReactorCounters? = nil
+    ) {
         guard count > sent else { return }
         if isEmpty { sentOfFirst = sent }
-        if count >= chunk.used / 4 {
-            pieces.append(Piece(bytes: .shared(chunk, offset: offset, count: count), since: now))
-        } else {
-            pieces.append(Piece(bytes: .copied(unsafe Array(chunk.bytes(from: offset, count: count))), since: now))
+        var (chunk, offset) = (chunk, offset)
+        if count < chunk.used / 4 {
+            chunk = unsafe FrameChunk(copying: chunk.bytes(from: offset, count: count))
+            offset = 0
         }
+        if let counters { chunk.count(in: counters) }
+        pieces.append(Piece(bytes: .shared(chunk, offset: offset, count: count), since: now))
         byteCount += count - sent
     }
 

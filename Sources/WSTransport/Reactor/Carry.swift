@@ -6,8 +6,16 @@ final class Carry {
     private var bytes: [UInt8]
     /// How many of them are taken, from the first on.
     private var taken = 0
+    private let counters: ReactorCounters
 
-    init(_ bytes: UnsafeRawBufferPointer) { self.bytes = unsafe Array(bytes) }
+    /// - Parameter counters: where what it takes is counted, as long as it lives.
+    init(_ bytes: UnsafeRawBufferPointer, _ counters: ReactorCounters) {
+        self.bytes = unsafe Array(bytes)
+        self.counters = counters
+        counters.heldBytes.add(capacity)
+    }
+
+    deinit { counters.heldBytes.add(-capacity) }
 
     var isEmpty: Bool { taken == bytes.count }
 
@@ -16,6 +24,8 @@ final class Carry {
 
     func append(_ more: UnsafeRawBufferPointer) {
         compact()
+        let before = capacity
+        defer { counters.heldBytes.add(capacity - before) }
         // Exactly: growth by halves would be kept for as long as the peer makes its driver wait.
         bytes.reserveCapacity(bytes.count + more.count)
         unsafe bytes.append(contentsOf: more)
@@ -38,7 +48,9 @@ final class Carry {
 
     private func compact() {
         guard taken > 0 else { return }
+        let before = capacity
         bytes = Array(bytes[taken...])
+        counters.heldBytes.add(capacity - before)
         taken = 0
     }
 }

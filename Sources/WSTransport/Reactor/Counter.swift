@@ -29,6 +29,8 @@ package final class ReactorCounters: Sendable {
     package let accepted = Counter()
     /// Of the open sockets, those that were refused at the door and only wait for their answer.
     package let refusedOpen = Counter()
+    /// Sockets that were reset at the door, since what was left of the descriptors is not for clients.
+    package let refusedForDescriptors = Counter()
     package let receivedBytes = Counter()
     /// What clients have sent that nobody has dealt with yet, and what they have not taken, in bytes of memory.
     package let heldBytes = Counter()
@@ -59,6 +61,10 @@ package final class ReactorCounters: Sendable {
     package let evicted = Counter()
     /// Peers given up because they did not take what was sent.
     package let slowReaders = Counter()
+    /// WebSockets ended because a message was not complete in time.
+    package let messageTimeouts = Counter()
+    /// Connections ended because all of them together held too much.
+    package let shed = Counter()
     /// WebSockets ended because the peer broke the protocol or a limit.
     package let protocolErrors = Counter()
 

@@ -7,13 +7,37 @@
     let capacity: Int
     /// How much is written, in bytes.
     fileprivate(set) var used = 0
+    /// Where it is counted, because somebody holds it who has not taken its bytes.
+    private var counters: ReactorCounters?
 
     init(capacity: Int) {
         self.capacity = capacity
         unsafe base = UnsafeMutableRawPointer.allocate(byteCount: capacity, alignment: 16)
     }
 
-    deinit { unsafe base.deallocate() }
+    /// A chunk of its own for bytes of another one.
+    convenience init(copying bytes: UnsafeRawBufferPointer) {
+        self.init(capacity: bytes.count)
+        unsafe UnsafeMutableRawBufferPointer(start: base, count: capacity).copyMemory(from: bytes)
+        used = capacity
+    }
+
+    deinit {
+        forget()
+        unsafe base.deallocate()
+    }
+
+    /// Counts its memory as held, once, whoever else holds it, until it is used again or ends.
+    func count(in counters: ReactorCounters) {
+        guard self.counters == nil else { return }
+        self.counters = counters
+        counters.heldBytes.add(capacity)
+    }
+
+    fileprivate func forget() {
+        counters?.heldBytes.add(-capacity)
+        counters = nil
+    }
 
     /// The bytes in `range`, valid while this object lives.
     func bytes(from offset: Int, count: Int) -> UnsafeRawBufferPointer {
@@ -87,6 +111,7 @@ struct FrameArena: ~Copyable {
                 continue
             }
             chunk.used = 0
+            chunk.forget()
             spare.append(chunk)
         }
     }

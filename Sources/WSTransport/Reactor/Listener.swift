@@ -7,7 +7,7 @@ package final class Listener {
     private unowned let reactor: Reactor
     private var descriptor: FileDescriptor?
     private let token: UInt64
-    private let makeDriver: (StreamConnection) -> any StreamDriver
+    private let welcome: (Int32, SocketAddress?) -> ((StreamConnection) -> any StreamDriver)?
     private var isWatched = false
     /// Whether other reactors listen on the same socket.
     private let isShared: Bool
@@ -19,13 +19,13 @@ package final class Listener {
 
     init(
         reactor: Reactor, descriptor: consuming FileDescriptor, isShared: Bool, token: UInt64,
-        makeDriver: @escaping (StreamConnection) -> any StreamDriver
+        welcome: @escaping (Int32, SocketAddress?) -> ((StreamConnection) -> any StreamDriver)?
     ) {
         self.reactor = reactor
         self.descriptor = consume descriptor
         self.isShared = isShared
         self.token = token
-        self.makeDriver = makeDriver
+        self.welcome = welcome
     }
 
     private var raw: Int32 {
@@ -64,7 +64,7 @@ package final class Listener {
                 switch descriptor {
                 case .some(let descriptor):
                     let (accepted, peer) = try Socket.accept(from: descriptor)
-                    welcome(FileDescriptor(adopting: accepted), peer)
+                    take(FileDescriptor(adopting: accepted), peer)
                 case .none: return
                 }
             } catch {
@@ -79,10 +79,17 @@ package final class Listener {
         }
     }
 
-    private func welcome(_ accepted: consuming FileDescriptor, _ peer: SocketAddress?) {
-        if peer?.path == nil { Socket.setNoDelay(accepted.rawValue) }
+    private func take(_ accepted: consuming FileDescriptor, _ peer: SocketAddress?) {
         reactor.counters.accepted.add(1)
-        let connection = reactor.adopt(accepted, peer: peer)
+        // Among the open ones while it is asked about, so that two reactors never both let the last one in.
+        reactor.counters.connections.add(1)
+        guard let makeDriver = welcome(accepted.rawValue, peer) else {
+            reactor.counters.connections.add(-1)
+            // A reset: nothing of it is left, here or in the kernel.
+            return Socket.setResetOnClose(accepted.rawValue)
+        }
+        if peer?.path == nil { Socket.setNoDelay(accepted.rawValue) }
+        let connection = reactor.adopt(accepted, peer: peer, isCounted: true)
         connection.driver = makeDriver(connection)
     }
 
@@ -92,5 +99,29 @@ package final class Listener {
         if isWatched { reactor.unwatch(raw) }
         isWatched = false
         reactor.run(afterNanoseconds: Self.rest) { [weak self] in try? self?.resume() }
+    }
+}
+
+extension Reactor {
+    /// Listens on `descriptor`, a socket that other reactors may share; each accepted one becomes a connection whose driver
+    /// `makeDriver` makes.
+    package func listen(
+        on descriptor: consuming FileDescriptor, isShared: Bool = false,
+        makeDriver: @escaping (StreamConnection) -> any StreamDriver
+    ) throws(Errno) -> Listener { try listen(on: descriptor, isShared: isShared) { _, _ in makeDriver } }
+
+    /// The same, where some are turned away.
+    ///
+    /// - Parameter welcome: asked about each, by its descriptor and peer, for what makes its driver; `nil`: it is reset at once.
+    package func listen(
+        on descriptor: consuming FileDescriptor, isShared: Bool = false,
+        welcome: @escaping (Int32, SocketAddress?) -> ((StreamConnection) -> any StreamDriver)?
+    ) throws(Errno) -> Listener {
+        let listener = Listener(
+            reactor: self, descriptor: descriptor, isShared: isShared,
+            token: Self.listenerToken + UInt64(listeners.count), welcome: welcome)
+        listeners.append(listener)
+        try listener.resume()
+        return listener
     }
 }

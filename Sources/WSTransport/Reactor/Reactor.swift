@@ -54,7 +54,7 @@ internal import Synchronization
     private var drains: [() -> Void] = []
     private var kept: [UInt64: AnyObject] = [:]
     private var lastKept: UInt64 = 0
-    private var listeners: [Listener] = []
+    var listeners: [Listener] = []
     /// Connections whose first bytes this turn has looked at.
     private var newcomers = 0
     private let readBytes: UnsafeMutableRawBufferPointer
@@ -284,8 +284,11 @@ internal import Synchronization
     // MARK: Connections
 
     /// Takes over a connected (or connecting) socket.
+    ///
+    /// - Parameter isCounted: it is among ``ReactorCounters/connections`` already.
     package func adopt(
-        _ descriptor: consuming FileDescriptor, peer: SocketAddress?, isConnecting: Bool = false
+        _ descriptor: consuming FileDescriptor, peer: SocketAddress?, isConnecting: Bool = false,
+        isCounted: Bool = false
     ) -> StreamConnection {
         let slot = freeSlots.popLast() ?? UInt32(truncatingIfNeeded: connections.count)
         if Int(slot) == connections.count {
@@ -297,24 +300,19 @@ internal import Synchronization
             reactor: self, slot: slot, generation: generations[Int(slot)], descriptor: descriptor, peer: peer)
         connections[Int(slot)] = connection
         outbound.open(slot)
-        counters.connections.add(1)
+        if !isCounted { counters.connections.add(1) }
         connection.hasBegun = isConnecting
         connection.startWatching(for: isConnecting ? .writable : .readable)
         return connection
     }
 
-    /// Listens on `descriptor`, a socket that other reactors may share; each accepted one becomes a connection whose driver
-    /// `makeDriver` makes.
-    package func listen(
-        on descriptor: consuming FileDescriptor, isShared: Bool = false,
-        makeDriver: @escaping (StreamConnection) -> any StreamDriver
-    ) throws(Errno) -> Listener {
-        let listener = Listener(
-            reactor: self, descriptor: descriptor, isShared: isShared,
-            token: Self.listenerToken + UInt64(listeners.count), makeDriver: makeDriver)
-        listeners.append(listener)
-        try listener.resume()
-        return listener
+    /// The connections that hold something, with how much that is in bytes, as far as they may be ended for it.
+    package func holders() -> [(connection: StreamConnection, bytes: Int)] {
+        connections.compactMap { connection in
+            guard let connection, connection.isOpen, !connection.isSpared else { return nil }
+            let bytes = connection.heldBytes
+            return bytes > 0 ? (connection, bytes) : nil
+        }
     }
 
     /// Ends every connection whose driver has nothing under way.

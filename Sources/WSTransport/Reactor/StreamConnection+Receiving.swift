@@ -99,7 +99,7 @@ extension StreamConnection {
 
     /// Puts bytes after those that wait.
     private func keep(_ bytes: UnsafeRawBufferPointer) {
-        if let carry { unsafe carry.append(bytes) } else { carry = unsafe Carry(bytes) }
+        if let carry { unsafe carry.append(bytes) } else { carry = unsafe Carry(bytes, reactor.counters) }
     }
 
     /// Gives the driver what has come, after what it has left.

@@ -76,7 +76,10 @@ extension StreamConnection {
     }
 
     private func finishReceiving(through tls: TLSFilter) {
+        let hadBacklog = !backlog.isEmpty
         guard flushBacklog() else { return }
+        // What was waited for may have gone out here, beside what TLS itself had to say.
+        if hadBacklog, backlog.isEmpty, !tls.hasUnsent, tls.isEstablished { driver?.drained() }
         guard tls.unsentBytes <= TLSFilter.maximumCiphertext else { return reset() }
         watch()
         finishIfFlushed()

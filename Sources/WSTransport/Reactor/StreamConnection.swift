@@ -20,6 +20,8 @@ package final class StreamConnection {
     var isRefused = false {
         didSet { if isRefused != oldValue { reactor.counters.refusedOpen.add(isRefused ? 1 : -1) } }
     }
+    /// Whether it stays when memory is short.
+    package var isSpared = false
     /// What its user keeps with it.
     package var attachment: AnyObject?
     /// Called once when the connection is gone, whatever its driver was.
@@ -75,6 +77,9 @@ package final class StreamConnection {
     /// Bytes given to ``send(_:)`` that the socket has not taken yet, without those of this turn.
     package var unsentBytes: Int { isBroken ? 0 : backlog.byteCount + (tls?.unsentBytes ?? 0) }
 
+    /// What it holds of the memory, in bytes: what came and waits, and what it has not taken, shared with others or not.
+    package var heldBytes: Int { unsentBytes + (carry?.capacity ?? 0) + (driver?.heldBytes ?? 0) }
+
     /// Whether who uses it gives little while something is unsent; ``unsentAge`` then begins anew with each byte taken.
     package var isPatient = false
     private(set) var lastProgress = MonotonicTime(nanoseconds: 0)
@@ -115,7 +120,8 @@ package final class StreamConnection {
             let sent = already > 0 ? already : trySend(chunk, offset: offset, count: count)
             if sent < 0 { return }
             if sent == count, !hasUnsent { return tookAll() }
-            backlog.append(chunk, offset: offset, count: count, sent: sent, now: reactor.now)
+            backlog.append(
+                chunk, offset: offset, count: count, sent: sent, now: reactor.now, counters: reactor.counters)
         } else {
             for segment in segments { appendToBacklog(segment) }
             segments.removeAll(keepingCapacity: false)
@@ -132,7 +138,8 @@ package final class StreamConnection {
 
     private func appendToBacklog(_ segment: Segment) {
         backlog.append(
-            reactor.chunk(of: segment), offset: Int(segment.offset), count: Int(segment.count), now: reactor.now)
+            reactor.chunk(of: segment), offset: Int(segment.offset), count: Int(segment.count), now: reactor.now,
+            counters: reactor.counters)
     }
 
     /// The bytes taken; -1 when the connection broke.

@@ -29,8 +29,12 @@ package protocol StreamDriver: AnyObject {
 
     /// Whether nothing is under way, so that a server that stops may end the connection.
     var isIdle: Bool { get }
+
+    /// What it keeps of what it has taken, as the beginning of a message, in bytes of memory.
+    var heldBytes: Int { get }
 }
 
 extension StreamDriver {
     package var isIdle: Bool { false }
+    package var heldBytes: Int { 0 }
 }

@@ -54,6 +54,13 @@ package enum Machine {
         return String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }()
 
+    /// How many descriptors may be open; their numbers are smaller.
+    package static var descriptorLimit: Int {
+        var limit = rlimit()
+        guard unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return 1024 }
+        return Int(clamping: limit.rlim_cur)
+    }
+
     /// Raises the limit of open descriptors as far as it goes and returns it.
     @discardableResult
     package static func raiseDescriptorLimit() -> Int {
@@ -62,9 +69,8 @@ package enum Machine {
         if limit.rlim_cur < limit.rlim_max {
             limit.rlim_cur = limit.rlim_max
             unsafe _ = setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
-            unsafe _ = getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
         }
-        return Int(clamping: limit.rlim_cur)
+        return descriptorLimit
     }
 
     /// Gives memory that was freed back to the system; threads that need some meanwhile wait.

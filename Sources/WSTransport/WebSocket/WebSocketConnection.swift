@@ -10,18 +10,20 @@ package final class WebSocketConnection: StreamDriver {
     package private(set) var roundTrip: Int64?
     package private(set) var readyState = ReadyState.open
     // Those of one byte stand together: every connection has these.
-    private let isClient: Bool
+    let isClient: Bool
     /// Whether all that the stream may have unsent are frames: the answer to the handshake has gone out.
-    private var hasOnlyFrames = false
+    var hasOnlyFrames = false
 
-    private var machine: WebSocketMachine
+    var machine: WebSocketMachine
     private let compression: MessageCompression?
-    private var options: Options
+    var options: Options
     private var pingSent: MonotonicTime?
     /// What was reported; `nil` as long as it has not ended.
     private var ended: CloseEvent?
     /// The peer broke the protocol, which it is told by this, once what came before is answered.
-    private var failure: (() -> Void)?
+    private var failure: BrokenProtocol?
+    /// When the message began that is under way; `nil`: none is.
+    var unfinished: UnfinishedMessage?
 
     /// Shared by all sockets of a listener: an idle socket holds one reference.
     package final class Options: Sendable {
@@ -52,15 +54,7 @@ package final class WebSocketConnection: StreamDriver {
         stream.reactor.runSoon { if self.stream.unsentBytes == 0 { self.hasOnlyFrames = true } }
     }
 
-    /// From now on other limits and intervals hold; compression stays as it was agreed upon.
-    package func adopt(_ options: Options) {
-        self.options = options
-        machine.maximumMessageSize = options.values.maximumMessage
-        stream.maximumUnsent = options.values.maximumUnsent
-        scheduleKeepalive()
-    }
-
-    private var now: MonotonicTime { stream.reactor.now }
+    var now: MonotonicTime { stream.reactor.now }
 
     /// Its place in the reactor's tables.
     package var slot: UInt32 { stream.slot }
@@ -100,7 +94,7 @@ package final class WebSocketConnection: StreamDriver {
     }
 
     /// The byte count of the frame, of ours, that `bytes` begin with.
-    private func frameCount(_ bytes: UnsafeRawBufferPointer) -> Int {
+    func frameCount(_ bytes: UnsafeRawBufferPointer) -> Int {
         let reading = unsafe FrameHeader.read(bytes, isMasked: isClient, allowsCompression: true)
         guard case .whole(let header, let count) = reading else { return 1 }
         return count + header.payloadLength
@@ -150,7 +144,10 @@ package final class WebSocketConnection: StreamDriver {
     ///
     /// RFC 6455 §5.5.1: the one way to close, after which no message is sent; what still comes is dropped.
     package func close(_ code: CloseCode = .normal, reason: String = "") {
+        let held = machine.heldBytes
         guard readyState == .open, let frame = machine.close(code, reason: reason) else { return }
+        countHeld(since: held)
+        unfinished = nil
         readyState = .closing
         stream.send(frame)
         session?.closing()
@@ -169,6 +166,14 @@ package final class WebSocketConnection: StreamDriver {
 
     package func received(_ bytes: UnsafeMutableRawBufferPointer) -> Int {
         var offset = 0
+        let held = machine.heldBytes
+        let before = stream.reactor.counters.messagesReceived.current
+        defer {
+            countHeld(since: held)
+            if machine.isMidMessage || unfinished != nil {
+                noteUnfinished(isNew: stream.reactor.counters.messagesReceived.current != before)
+            }
+        }
         while let event = unsafe machine.next(bytes, &offset) {
             unsafe handle(event, bytes)
             if !stream.isOpen { break }
@@ -219,7 +224,7 @@ package final class WebSocketConnection: StreamDriver {
             report(CloseEvent(code: code ?? .noStatusReceived, reason: reason, wasClean: true))
         case .failed(let code, let reason, let frame):
             stream.reactor.counters.protocolErrors.add(1)
-            failure = { [unowned self] in
+            failure = BrokenProtocol { [unowned self] in
                 if !frame.isEmpty { stream.send(frame) }
                 stream.finish()
                 report(CloseEvent(code: code, reason: reason, wasClean: false))
@@ -237,7 +242,7 @@ package final class WebSocketConnection: StreamDriver {
         guard let failure else { return }
         self.failure = nil
         stream.setDeadline(nil)
-        if stream.isOpen { failure() }
+        if stream.isOpen { failure.end() }
     }
 
     /// At most 125 bytes of a control frame.
@@ -275,7 +280,7 @@ package final class WebSocketConnection: StreamDriver {
         if readyState == .closing { session.closing() }
     }
 
-    private func report(_ event: CloseEvent) {
+    func report(_ event: CloseEvent) {
         guard ended == nil else { return }
         ended = event
         readyState = .closed
@@ -285,7 +290,10 @@ package final class WebSocketConnection: StreamDriver {
         ending?.closed(event)
     }
 
-    package func closed() { report(CloseEvent(code: .abnormal, reason: "", wasClean: false)) }
+    package func closed() {
+        stream.reactor.counters.heldBytes.add(-machine.heldBytes)
+        report(CloseEvent(code: .abnormal, reason: "", wasClean: false))
+    }
 
     // MARK: Slow readers
 
@@ -305,19 +313,6 @@ package final class WebSocketConnection: StreamDriver {
         closeSlowReader("more than \(options.values.maximumUnsent) bytes unsent")
     }
 
-    /// Lets go of a peer that takes too little: the CLOSE goes out behind what was begun, the rest is dropped.
-    package func closeSlowReader(_ reason: String) {
-        // Only a server's frames, which are not masked, can be told apart once they are encoded.
-        guard readyState == .open, !isClient else { return stream.reset() }
-        stream.reactor.counters.slowReaders.add(1)
-        stream.maximumUnsent = .max
-        // Before that it would drop the answer to the handshake.
-        if hasOnlyFrames { unsafe stream.dropUnsent { unsafe frameCount($0) } }
-        close(.tryAgainLater, reason: reason)
-        // The session ends now; the closing handshake may take its time.
-        report(CloseEvent(code: .tryAgainLater, reason: reason, wasClean: false))
-    }
-
     // MARK: Keepalive
 
     package func deadlinePassed() {
@@ -327,6 +322,10 @@ package final class WebSocketConnection: StreamDriver {
         case .open:
             if let limit = options.values.maximumUnsentAge, stream.unsentAge >= limit {
                 return closeSlowReader("unsent for \(limit / 1_000_000_000) s")
+            }
+            if isMessageTooLate {
+                stream.reactor.counters.messageTimeouts.add(1)
+                return close(.policyViolation, reason: "the message did not come in time")
             }
             keepAlive()
             scheduleKeepalive()
@@ -379,7 +378,7 @@ package final class WebSocketConnection: StreamDriver {
     /// How long a CLOSE may take to arrive where nothing else is said, in nanoseconds.
     private static let longestClose: Int64 = 30_000_000_000
 
-    private func scheduleKeepalive() {
+    func scheduleKeepalive() {
         guard readyState == .open, failure == nil else { return }
         var deadline: MonotonicTime?
         if let interval = options.values.pingInterval {
@@ -393,6 +392,10 @@ package final class WebSocketConnection: StreamDriver {
             } else {
                 deadline = stream.lastReceived.advanced(byNanoseconds: interval)
             }
+        }
+        if let limit = options.values.messageTimeout, let unfinished {
+            let tooLate = unfinished.since.advanced(byNanoseconds: limit)
+            deadline = deadline.map { min($0, tooLate) } ?? tooLate
         }
         if let limit = options.values.maximumUnsentAge, stream.unsentBytes > 0 {
             let tooOld = now.advanced(byNanoseconds: max(0, limit - stream.unsentAge))

@@ -12,6 +12,8 @@ package struct WebSocketOptions: Sendable {
     package var pingInterval: Int64? = 25_000_000_000
     /// Silence after a PING until the peer is taken for dead.
     package var pingTimeout: Int64 = 10_000_000_000
+    /// From the first byte of a message to its last; `nil`: as long as it likes.
+    package var messageTimeout: Int64?
     /// How long a closing handshake may take.
     package var closeTimeout: Int64 = 5_000_000_000
 
@@ -51,6 +53,9 @@ package protocol WebSocketSession: AnyObject {
     /// The peer's PONG, asked for or not.
     func ponged(_ payload: [UInt8])
 
+    /// What it keeps of the messages that it was given, in bytes of memory.
+    var heldBytes: Int { get }
+
     /// The socket took less than it was given, after it had taken everything before; ``drained()`` follows.
     func fellBehind()
 
@@ -73,6 +78,7 @@ package protocol WebSocketSession: AnyObject {
 }
 
 extension WebSocketSession {
+    package var heldBytes: Int { 0 }
     package func fellBehind() {}
 
     package func drained() {}
@@ -80,4 +86,14 @@ extension WebSocketSession {
     package func isFailing(_ fail: @escaping () -> Void) { fail() }
     package func pinged(_ payload: [UInt8]) {}
     package func ponged(_ payload: [UInt8]) {}
+}
+
+extension WebSocketConnection {
+    /// From now on other limits and intervals hold; compression stays as it was agreed upon.
+    package func adopt(_ options: Options) {
+        self.options = options
+        machine.maximumMessageSize = options.values.maximumMessage
+        stream.maximumUnsent = options.values.maximumUnsent
+        scheduleKeepalive()
+    }
 }

@@ -72,6 +72,25 @@ struct ListenerTests {
         #expect(log.all.filter { $0 == "new" }.count == rush.count)
     }
 
+    /// Not even its descriptor is kept for a moment, and who is let in notices nothing.
+    @Test func turnsAwayAtOnce() throws {
+        let reactor = try ReactorThread()
+        let any = try #require(SocketAddress(host: "127.0.0.1", port: 0))
+        let descriptor = try Socket.listening(on: any, sharesPort: true)
+        let address = try #require(Socket.localAddress(descriptor.rawValue))
+        let raw = descriptor.release()
+        try reactor.run { reactor, stage in
+            let listener = try? reactor.listen(on: FileDescriptor(adopting: raw)) {
+                [counters = reactor.counters] _, _ in
+                counters.connections.current > 2 ? nil : { TestDriver($0, EventLog()) }
+            }
+            if let listener { stage.kept.append(listener) }
+        }
+        let peers = try (0..<5).map { _ in try SocketPeer(to: address) }
+        for peer in peers[2...] { #expect(throws: SocketPeer.Failed(code: ECONNRESET)) { try peer.readSome() } }
+        #expect(reactor.counters.accepted.current == 5 && reactor.counters.connections.current == 2)
+    }
+
     @Test func acceptsOnAPath() throws {
         let path = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString).path
         defer { try? FileManager.default.removeItem(atPath: path) }

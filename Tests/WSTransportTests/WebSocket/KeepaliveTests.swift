@@ -63,6 +63,30 @@ struct KeepaliveTests {
         #expect(house.reactor.counters.pingsSent.current == 0)
     }
 
+    /// As a body has its time, so has a message, however often something of it comes; and what came of it is given back.
+    @Test(arguments: [nil, 100_000_000])
+    func endsAMessageThatIsNotCompleteInTime(pingInterval: Int64?) throws {
+        let house = try WebSocketHouse { options in
+            options.pingInterval = pingInterval
+            options.messageTimeout = 300_000_000
+        }
+        let peer = try house.open()
+        let counters = house.reactor.counters
+        // Complete ones have as much time as there is between them.
+        for _ in 0..<2 { try peer.send(.text, [65]) }
+        let long = WebSocketPeer.bytes(.text, [UInt8](repeating: 65, count: 1_000_000))
+        try peer.socket.send(Array(long.prefix(50_000)))
+        try house.reactor.wait { counters.heldBytes.current >= 49_000 }
+        try house.reactor.wait {
+            try? peer.socket.send([65])
+            return counters.messageTimeouts.current == 1
+        }
+        try house.reactor.wait { counters.heldBytes.current == 0 }
+        let frames = try peer.readToEnd().filter { $0.opcode != .ping }
+        #expect(frames.map(\.opcode) == [.text, .text, .close])
+        #expect(frames.last?.payload.prefix(2) == [0x03, 0xF0], "1008")
+    }
+
     @Test func doesNotPingWhereThatIsOff() throws {
         let house = try WebSocketHouse { $0.pingInterval = nil }
         let other = try Self.house()
