@@ -27,6 +27,9 @@ package final class Broker {
     private let sockets: ListeningSockets
     private let certificates: Certificates
     private let journal = Journal()
+    private let memory: MemoryWatch
+    /// How often something was in the log already.
+    private var told: [String: Int] = [:]
     private var crowd = DepartedCrowd()
     /// How long this start took, which is taken for what the next one will take, in milliseconds.
     private let startMilliseconds: Int
@@ -67,10 +70,11 @@ package final class Broker {
             figures: figures, listen: listen, dataDirectory: settings.dataDirectory, epoch: store.store.epoch,
             movedAside: movedAside,
             backup: { [store = self.store] (descriptor) throws(StorageError) in try store.copy(to: descriptor) })
-        let door = Door(figures: figures)
         var remotes: [Remote] = []
         for _ in 0..<count { remotes.append(try Self.wrap { () throws(Errno) in try Remote() }) }
         self.remotes = remotes
+        memory = MemoryWatch(settings.limits, figures: figures, remotes: remotes)
+        let door = Door(figures: figures, memory: memory)
 
         let started = Latch(count: count)
         let failure = FirstWord()
@@ -78,8 +82,8 @@ package final class Broker {
         for index in 0..<count {
             let plan = ReactorPlan(
                 index: index, remotes: remotes, sequencer: sequencer, store: store.store, settings: settings,
-                facts: facts, door: door, sockets: sockets, certificates: certificates, journal: journal,
-                transport: transport[index], counters: counters[index])
+                facts: facts, door: door, memory: memory, sockets: sockets, certificates: certificates,
+                journal: journal, transport: transport[index], counters: counters[index])
             let thread = try Self.wrap { () throws(Errno) in
                 try startThread(named: "reactor-\(index)") {
                     do throws(Errno) {
@@ -174,8 +178,23 @@ package final class Broker {
         return max(0, before - Machine.residentBytes)
     }
 
+    /// How many descriptors may be open where `connections` clients are to find room.
+    package static func descriptorsNeeded(for connections: Int) -> Int { connections + Door.reservedDescriptors }
+
     /// What has come up for the log since it was asked last; to be called every few seconds.
-    package func takeNews() -> [Journal.Entry] { journal.take() }
+    package func takeNews() -> [Journal.Entry] {
+        var news = journal.take()
+        // One line for all that came since the last, however much that was.
+        func tell(_ message: String, _ matter: String, _ count: Int) {
+            let new = count - (told.updateValue(count, forKey: matter) ?? 0)
+            guard new > 0 else { return }
+            let metadata = [(name: "limit", value: matter), (name: "count", value: String(new))]
+            news.append(Journal.Entry(level: .warning, message: message, metadata: metadata))
+        }
+        for (reason, count) in figures.refusals { tell("connections were refused", reason, count) }
+        tell("clients held too much: those that held the most were disconnected", "limits.memory", figures.shed)
+        return news
+    }
 
     /// Takes over what may change while the broker runs: limits, history, keepalive, origins, hosts, access, certificates.
     ///
@@ -187,6 +206,7 @@ package final class Broker {
         for remote in remotes {
             remote.run { reactor in (reactor.attachment as? Shard)?.settings = settings }
         }
+        memory.adopt(settings.limits)
         if settings.history != old.history { sequencer.adopt(HistoryRules(settings)) }
         var fixed: [String] = []
         if !isSameListen { fixed.append("listen") }

@@ -3,12 +3,24 @@ internal import WSTransport
 
 /// Who may come in: the limits on connections, over all reactors.
 ///
-/// Any thread.
+/// Asked when a connection is accepted, so that those that say nothing count, too. Any thread.
 final class Door: Sendable {
     private let figures: Figures
+    private let memory: MemoryWatch
+    private let firstReservedDescriptor: Int32
     private let perAddress = Mutex<[String: Int]>([:])
 
-    init(figures: Figures) { self.figures = figures }
+    /// The descriptors that are kept for the administrator, a reload and the store.
+    static let reservedDescriptors = 32
+    /// When a client that was refused should come back, in seconds.
+    private static let retryAfter = 5
+
+    init(figures: Figures, memory: MemoryWatch) {
+        self.figures = figures
+        self.memory = memory
+        let limit = Machine.descriptorLimit
+        firstReservedDescriptor = Int32(clamping: limit - min(Self.reservedDescriptors, limit / 4))
+    }
 
     /// What a listener's connections are served by, from the shard's present settings.
     func settings(for shard: Shard, pathPrefix: String) -> HTTPSettings {
@@ -17,6 +29,11 @@ final class Door: Sendable {
         settings.makeRefusal = Endpoints.refusal
         settings.standardFields = Reception.standardFields
         settings.isDraining = { [unowned shard] in shard.isDraining }
+        settings.firstReservedDescriptor = firstReservedDescriptor
+        // A supervisor that is told nothing would end a broker that is only full.
+        settings.isAlwaysAnswered = { head in
+            head.path == pathPrefix + "/health/live" || head.path == pathPrefix + "/health/ready"
+        }
         let limits = shard.settings.limits
         settings.admit = { [self] peer in admit(peer, limits) }
         if limits.connectionsPerAddress != nil {
@@ -26,35 +43,48 @@ final class Door: Sendable {
     }
 
     private func admit(_ peer: SocketAddress?, _ limits: Settings.Limits) -> HTTPRefusal? {
-        var refusal: Refusal?
         // The one that asks is among them already.
         if figures.admitted > limits.connections {
-            refusal = Refusal(.unavailable, "The limit of \(limits.connections) connections is reached.")
+            figures.refusedConnections.add(1, ordering: .relaxed)
+            return refusal(.unavailable, "The limit of \(limits.connections) connections is reached.")
         }
-        if refusal == nil, let most = limits.connectionsPerAddress, !enter(peer, most) {
-            refusal = Refusal(.limitExceeded, "The limit of \(most) connections from one address is reached.")
+        if memory.isTight {
+            figures.refusedMemory.add(1, ordering: .relaxed)
+            return refusal(.unavailable, "The broker is short of memory.")
         }
-        guard let refusal else { return nil }
-        figures.countRefused()
-        return HTTPRefusal(refusal)
+        if let most = limits.connectionsPerAddress, let address = address(of: peer), !enter(address, most) {
+            figures.refusedAddresses.add(1, ordering: .relaxed)
+            return refusal(.limitExceeded, "The limit of \(most) connections from one address is reached.")
+        }
+        return nil
     }
 
-    private func enter(_ peer: SocketAddress?, _ most: Int) -> Bool {
-        // All that come by a path have no address, and would share one place.
-        if peer?.path != nil { return true }
-        return perAddress.withLock { counts in
-            let count = counts[peer?.host ?? "", default: 0]
+    private func refusal(_ code: ErrorCode, _ message: String) -> HTTPRefusal {
+        var refusal = HTTPRefusal(Refusal(code, message))
+        refusal.fields.append("Retry-After", String(Self.retryAfter))
+        return refusal
+    }
+
+    /// What is counted by; `nil`: a socket in the file system, whose clients have no address.
+    private func address(of peer: SocketAddress?) -> String? {
+        guard let peer, peer.path == nil else { return nil }
+        return peer.host
+    }
+
+    private func enter(_ address: String, _ most: Int) -> Bool {
+        perAddress.withLock { counts in
+            let count = counts[address, default: 0]
             guard count < most else { return false }
-            counts[peer?.host ?? ""] = count + 1
+            counts[address] = count + 1
             return true
         }
     }
 
     private func leave(_ peer: SocketAddress?) {
-        if peer?.path != nil { return }
+        guard let address = address(of: peer) else { return }
         perAddress.withLock { counts in
-            let count = counts[peer?.host ?? "", default: 0] - 1
-            counts[peer?.host ?? ""] = count > 0 ? count : nil
+            let count = counts[address, default: 0] - 1
+            counts[address] = count > 0 ? count : nil
         }
     }
 }

@@ -9,6 +9,7 @@ struct ReactorPlan: Sendable {
     let settings: Settings
     let facts: BrokerFacts
     let door: Door
+    let memory: MemoryWatch
     let sockets: ListeningSockets
     let certificates: Certificates
     let journal: Journal
@@ -25,6 +26,7 @@ struct ReactorPlan: Sendable {
         let shard = Shard(
             reactor: reactor, sequencer: sequencer, store: store, settings: settings, counters: counters)
         shard.movedAside = facts.movedAside
+        memory.begin(on: reactor)
         let users = Endpoints.users(facts.figures, hasMetrics: settings.metrics.enabled)
         for (number, listener) in settings.listen.enumerated() {
             guard let descriptor = sockets.take(listener: number, reactor: index) else { continue }
@@ -56,6 +58,7 @@ struct ReactorPlan: Sendable {
                 var settings = HTTPSettings(shard.settings)
                 settings.makeRefusal = Endpoints.refusal
                 settings.isDraining = { [unowned shard] in shard.isDraining }
+                settings.isSpared = true
                 return settings
             }
             shard.stopActions.append { server.stop() }

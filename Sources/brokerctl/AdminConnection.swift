@@ -11,7 +11,9 @@ struct AdminConnection {
         var settings = ClientOptions()
         settings.subprotocols = ["broker.admin.v1.json"]
         // Somebody waits for this answer: a broker that hangs is found out sooner than an idle one.
+        settings.handshakeTimeout = 5_000_000_000
         settings.webSocket.pingInterval = 5_000_000_000
+        settings.webSocket.pingTimeout = 5_000_000_000
         do throws(ConnectError) {
             client = try await WS.open(WebSocketURL(endpoint: endpoint, path: "/admin"), client: settings)
         } catch {

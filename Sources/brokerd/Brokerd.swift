@@ -75,9 +75,9 @@ struct Brokerd: ParsableCommand {
                 "the store is not as an orderly end or its last commit left it, so its pages were checked",
                 metadata: ["milliseconds": "\(milliseconds)"])
         }
-        if descriptors < settings.limits.connections {
-            log.debug(
-                "fewer descriptors than limits.connections: accepting pauses when they run out",
+        if descriptors < Broker.descriptorsNeeded(for: settings.limits.connections) {
+            log.warning(
+                "fewer descriptors than limits.connections needs: clients beyond them are refused",
                 metadata: ["descriptors": "\(descriptors)", "connections": "\(settings.limits.connections)"])
         }
         log.info(

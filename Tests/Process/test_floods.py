@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from deadlines import ANSWER_DEADLINE
-from raw_websocket import CLOSE, TEXT, encode_frame
+from deadlines import ANSWER_DEADLINE, wait_until
+from raw_websocket import BINARY, CLOSE, TEXT, encode_frame
 from secure_broker import authority, client_context, configuration, identity, shared  # noqa: F401
 
 ONE_REACTOR = "reactors: { count: 1 }\n"
@@ -157,3 +157,76 @@ def test_a_list_of_filters_is_at_most_as_long_as_a_client_may_have(broker, opera
     with Neighbour(broker):
         answer = session.request(op=operation, filter=["f/999"] * 100_000)
     assert answer["code"] == "limit-exceeded"
+
+
+# All clients together
+
+
+def send_what_is_taken(plain, bytes_):
+    """Sends until all is sent, or the broker has had enough of it."""
+    try:
+        plain.sendall(bytes_)
+    except OSError:
+        pass
+
+
+def begin_message(websocket, count):
+    """A message of 1 MiB, of which so many bytes come."""
+    send_what_is_taken(websocket.plain, encode_frame(BINARY, bytes(MIB))[:14 + count])
+
+
+def test_unfinished_messages_are_held_to_the_limit(start_broker):
+    broker = start_broker(ONE_REACTOR + "limits: { memory: 4MiB }\n")
+    floods = [broker.topic_socket("a") for _ in range(40)]
+    memory = Memory(broker)
+    with Neighbour(broker):
+        for websocket in floods:
+            begin_message(websocket, MIB - 1)
+    assert memory.growth() < 24 * MIB, "not 40 MiB and more"
+
+
+def test_unread_messages_are_held_to_the_limit(start_broker):
+    broker = start_broker(ONE_REACTOR + "limits: { memory: 8MiB, pending: 64MiB }\n")
+    readers = [broker.topic_socket(f"flood/{number}", receive_buffer=4096) for number in range(8)]
+    publishers = [broker.topic_socket(f"flood/{number}", "echo=false&snapshot=false") for number in range(8)]
+    memory = Memory(broker)
+    with Neighbour(broker):
+        for _ in range(12):
+            for publisher in publishers:
+                send_what_is_taken(publisher.plain, encode_frame(BINARY, bytes(1_000_000)))
+    assert len(readers) == 8 and memory.growth() < 40 * MIB, "not 96 MB less what the kernel takes"
+
+
+def test_a_client_that_holds_the_most_is_told_and_counted(start_broker):
+    broker = start_broker(ONE_REACTOR + "limits: { memory: 1MiB }\n")
+    small, large = broker.topic_socket("a"), broker.topic_socket("a")
+    begin_message(small, 100_000)
+    begin_message(large, MIB - 1)
+    assert large.receive_close()[0] == 4429
+    broker.wait_for_line("clients held too much.* limit=limits.memory")
+    assert broker.metrics()['broker_disconnects_total{reason="memory"}'] == 1
+
+
+def test_above_four_fifths_of_the_limit_newcomers_are_refused(start_broker):
+    broker = start_broker(ONE_REACTOR + "limits: { memory: 4608KiB }\n")
+    floods = [broker.topic_socket("a") for _ in range(4)]
+    for websocket in floods:
+        begin_message(websocket, 1_000_000)
+
+    def is_refused():
+        answer = broker.http("GET", "/t/none")
+        return answer.status == 503 and answer.headers["retry-after"] == "5"
+
+    wait_until(is_refused, "a refusal")
+    assert broker.control("status").returncode == 0
+    for websocket in floods:
+        websocket.close()
+    wait_until(lambda: broker.http("GET", "/t/none").status == 404, "room")
+
+
+def test_a_message_has_its_time_as_a_body_has(start_broker):
+    broker = start_broker("limits: { handshake_timeout: 200ms, message: 1KiB }\n")
+    websocket = broker.topic_socket("a")
+    websocket.plain.sendall(encode_frame(BINARY, b"x" * 1000)[:500])
+    assert websocket.receive_close() == (1008, "the message did not come in time")
+    assert broker.metrics()['broker_disconnects_total{reason="unfinished"}'] == 1

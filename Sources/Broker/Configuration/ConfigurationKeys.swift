@@ -16,7 +16,7 @@ package enum ConfigurationKeys {
             "connections", "connections_per_address", "handshake_timeout", "idle_timeout", "request_head", "message",
             "topic",
             "topic_levels", "wildcards", "subscriptions_per_client", "subscriptions", "pending", "pending_age",
-            "unsent_in_kernel", "publish_rate",
+            "unsent_in_kernel", "publish_rate", "memory",
         ],
         "drain": ["reconnects_per_second"],
         "keepalive": ["interval", "timeout"],

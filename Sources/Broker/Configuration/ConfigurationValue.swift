@@ -55,6 +55,20 @@ extension ConfigurationValue where Value == Int {
     }
 }
 
+extension ConfigurationValue where Value == Settings.Limits.Memory {
+    /// A share, or a number of bytes.
+    static var memory: Self {
+        let size = ConfigurationValue<Int>.size(1 << 20...64 << 40)
+        return Self(expected: "a share such as 25%, \(size.expected), or unlimited") { text, isPlain in
+            if ["unlimited", "0"].contains(text) { return .unlimited }
+            guard let (number, unit) = text.numberAndUnit, unit == "%" else {
+                return size.read(text, isPlain).map { .bytes($0) }
+            }
+            return 1...100 ~= number ? .share(percent: number) : nil
+        }
+    }
+}
+
 extension ConfigurationValue where Value == Duration {
     /// A time span.
     static func duration(_ range: ClosedRange<Duration>) -> Self {

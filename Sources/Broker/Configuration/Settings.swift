@@ -147,8 +147,19 @@ package struct Settings: Sendable, Equatable {
         package var unsentInKernel: Int? = 16 << 10
         /// Publishes a second on one connection; `nil`: unlimited.
         package var publishRate: Int?
+        /// What all clients together may hold: input that waits, and what they have not taken.
+        package var memory = Memory.share(percent: 25)
 
         package init() {}
+
+        /// A part of the memory.
+        package enum Memory: Sendable, Equatable {
+            /// Of what the machine has, or the container may use; 1 to 100.
+            case share(percent: Int)
+            /// In bytes.
+            case bytes(Int)
+            case unlimited
+        }
     }
 
     /// How dead peers are found.

@@ -154,6 +154,7 @@ struct SettingsDecoder {
         let unsent = ConfigurationValue<Int>.size(1 << 10...1 << 30)
         decoder.decode(section, "unsent_in_kernel", unsent.liftable, into: &settings.limits.unsentInKernel)
         decoder.decode(section, "publish_rate", count.liftable, into: &settings.limits.publishRate)
+        decoder.decode(section, "memory", .memory, into: &settings.limits.memory)
     }
 
     private mutating func decodeKeepalive(_ section: ConfigurationSection) {

@@ -33,6 +33,7 @@ package enum SettingsWriter {
               pending_age: \(limited(limits.pendingAge, duration))
               unsent_in_kernel: \(limited(limits.unsentInKernel, size))
               publish_rate: \(limited(limits.publishRate, String.init))
+              memory: \(memory(limits.memory))
             keepalive:
               interval: \(settings.keepalive.interval.map(duration) ?? "0")
               timeout: \(duration(settings.keepalive.timeout))
@@ -75,6 +76,14 @@ package enum SettingsWriter {
         case .auto: "auto"
         case .any: "any"
         case .known(let names): list(names.map(\.description))
+        }
+    }
+
+    private static func memory(_ limit: Settings.Limits.Memory) -> String {
+        switch limit {
+        case .share(let percent): "\(percent)%"
+        case .bytes(let bytes): size(bytes)
+        case .unlimited: "unlimited"
         }
     }
 

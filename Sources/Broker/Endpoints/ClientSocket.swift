@@ -21,6 +21,7 @@ class ClientSocket: Session, WebSocketSession {
     }
 
     final var stream: StreamConnection { socket.stream }
+    final var heldBytes: Int { shard.unfinishedFrames[stream.slot]?.bytes.count ?? 0 }
     final var roundTrip: Int64? { socket.roundTrip }
 
     func received(_ opcode: Opcode, _ payload: Span<UInt8>) {

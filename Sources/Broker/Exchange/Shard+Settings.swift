@@ -19,7 +19,14 @@ extension WebSocketOptions {
         maximumUnsentAge = settings.limits.pendingAge?.nanoseconds
         pingInterval = settings.keepalive.interval?.nanoseconds
         pingTimeout = settings.keepalive.timeout.nanoseconds
+        messageTimeout = timeout(ofMessages: maximumMessage, settings)
         setCompression(settings)
+    }
+
+    /// A message has the time that a body has, in nanoseconds.
+    private func timeout(ofMessages maximum: Int, _ settings: Settings) -> Int64 {
+        settings.limits.handshakeTimeout.nanoseconds
+            .addingReportingOverflow(Int64(maximum / 16_384) * 1_000_000_000).partialValue
     }
 
     /// The same for sockets whose messages hold payloads within JSON, where the limit is the payload's.
@@ -28,6 +35,7 @@ extension WebSocketOptions {
     init(objects settings: Settings) {
         self.init(settings)
         maximumMessage = 2 * settings.limits.message + 64 * 1024
+        messageTimeout = timeout(ofMessages: maximumMessage, settings)
     }
 
     private mutating func setCompression(_ settings: Settings) {
@@ -36,6 +44,17 @@ extension WebSocketOptions {
         compression.level = settings.compression.level
         compression.minimum = settings.compression.minimum
         self.compression = compression
+    }
+}
+
+extension Settings.Limits.Memory {
+    /// In bytes; `nil`: unlimited.
+    package var bytes: Int? {
+        switch self {
+        case .share(let percent): Machine.memory / 100 * percent
+        case .bytes(let bytes): bytes
+        case .unlimited: nil
+        }
     }
 }
 

@@ -11,7 +11,12 @@ package final class Figures: Sendable {
     private let sequencer: Sequencer
     private let store: any RetainedStore
     private let storeThread: StoreThread
-    private let refused = Atomic<Int>(0)
+    /// Connections that were refused at the door, by the limit.
+    let refusedConnections = Atomic<Int>(0)
+    let refusedAddresses = Atomic<Int>(0)
+    let refusedMemory = Atomic<Int>(0)
+    /// `limits.memory` in bytes; `.max`: unlimited.
+    let memoryLimit = Atomic<Int>(.max)
 
     package init(
         reactors: [ReactorCounters], shards: [ShardCounters], sequencer: Sequencer, store: any RetainedStore,
@@ -44,8 +49,21 @@ package final class Figures: Sendable {
         connections - sum { (counters: ReactorCounters) in counters.refusedOpen.current }
     }
 
-    /// Counts a connection that was refused because a limit was reached.
-    package func countRefused() { refused.add(1, ordering: .relaxed) }
+    /// What clients hold in memory: input that waits, and what they have not taken, in bytes.
+    package var heldBytes: Int { sum { (counters: ReactorCounters) in counters.heldBytes.current } }
+
+    /// Connections that were refused at the door since the start, by the reason.
+    package var refusals: [(reason: String, count: Int)] {
+        [
+            ("address", refusedAddresses.load(ordering: .relaxed)),
+            ("connections", refusedConnections.load(ordering: .relaxed)),
+            ("descriptors", sum { (counters: ReactorCounters) in counters.refusedForDescriptors.current }),
+            ("memory", refusedMemory.load(ordering: .relaxed)),
+        ]
+    }
+
+    /// Connections that were ended because all of them together held too much, since the start.
+    package var shed: Int { sum { (counters: ReactorCounters) in counters.shed.current } }
 
     /// The figures as Prometheus reads them.
     package func prometheus() -> [UInt8] {
@@ -74,7 +92,7 @@ package final class Figures: Sendable {
         text.add("broker_connections_accepted_total", .counter, "Sockets accepted.", sum { $0.accepted.current })
         text.add(
             "broker_connections_refused_total", .counter, "Connections refused because a limit was reached.",
-            refused.load(ordering: .relaxed))
+            refusals.map { ("{reason=\"\($0.reason)\"}", $0.count) })
         text.add(
             "broker_accept_pauses_total", .counter, "Times accepting paused for want of descriptors or memory.",
             sum { $0.acceptPauses.current })
@@ -108,7 +126,16 @@ package final class Figures: Sendable {
                 ("{reason=\"dead\"}", sum { $0.evicted.current }),
                 ("{reason=\"slow\"}", sum { $0.slowReaders.current }),
                 ("{reason=\"protocol\"}", sum { $0.protocolErrors.current }),
+                ("{reason=\"memory\"}", shed),
+                ("{reason=\"unfinished\"}", sum { $0.messageTimeouts.current }),
             ])
+        text.add(
+            "broker_held_bytes", .gauge, "What clients hold in memory: input that waits, output not taken, in bytes.",
+            heldBytes)
+        let limit = memoryLimit.load(ordering: .relaxed)
+        text.add(
+            "broker_held_limit_bytes", .gauge, "What they may hold (limits.memory), in bytes; 0: unlimited.",
+            limit == .max ? 0 : limit)
         text.add("broker_pings_total", .counter, "PINGs sent because a peer was silent.", sum { $0.pingsSent.current })
         text.add("broker_received_bytes_total", .counter, "Bytes read from sockets.", sum { $0.receivedBytes.current })
         text.add("broker_sends_total", .counter, "Times the kernel was given bytes to send.", sum { $0.sends.current })

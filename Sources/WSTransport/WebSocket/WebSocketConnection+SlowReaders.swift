@@ -1,4 +1,20 @@
 extension WebSocketConnection {
+    package func fellBehind() {
+        scheduleKeepalive()
+        session?.fellBehind()
+    }
+
+    package func drained() {
+        hasOnlyFrames = true
+        stream.resumeReading(for: .unsent)
+        scheduleKeepalive()
+        session?.drained()
+    }
+
+    package func overflowed() {
+        closeSlowReader("more than \(options.values.maximumUnsent) bytes unsent")
+    }
+
     /// Lets go of a peer that takes too little: the CLOSE goes out behind what was begun, the rest is dropped.
     package func closeSlowReader(_ reason: String) {
         if readyState == .open, !isClient { stream.reactor.counters.slowReaders.add(1) }

@@ -295,24 +295,6 @@ package final class WebSocketConnection: StreamDriver {
         report(CloseEvent(code: .abnormal, reason: "", wasClean: false))
     }
 
-    // MARK: Slow readers
-
-    package func fellBehind() {
-        scheduleKeepalive()
-        session?.fellBehind()
-    }
-
-    package func drained() {
-        hasOnlyFrames = true
-        stream.resumeReading(for: .unsent)
-        scheduleKeepalive()
-        session?.drained()
-    }
-
-    package func overflowed() {
-        closeSlowReader("more than \(options.values.maximumUnsent) bytes unsent")
-    }
-
     // MARK: Keepalive
 
     package func deadlinePassed() {

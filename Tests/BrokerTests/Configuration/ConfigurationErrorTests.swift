@@ -48,7 +48,7 @@ extension ConfigurationErrorTests {
     private static let limitKeys =
         "connections, connections_per_address, handshake_timeout, idle_timeout, request_head, message, "
         + "topic, topic_levels, wildcards, subscriptions_per_client, subscriptions, pending, pending_age, "
-        + "unsent_in_kernel, publish_rate"
+        + "unsent_in_kernel, publish_rate, memory"
     private static let duration = "expected a duration such as 25s, from 10ms to 7d, found"
     private static let prefix = "expected a path such as /broker, or nothing (\"\"), found"
 
@@ -232,6 +232,10 @@ extension ConfigurationErrorTests {
         Row(
             "limits:\n  publish_rate: 10/s",
             "2:17: limits.publish_rate: expected a whole number from 1 to 1000000000, or unlimited, found \"10/s\""),
+        Row(
+            "limits:\n  memory: 101%",
+            "2:11: limits.memory: expected a share such as 25%, a size such as 1MiB, from 1MiB to 64TiB, or unlimited, "
+                + "found \"101%\""),
         Row(
             "keepalive: { interval: never }",
             "1:24: keepalive.interval: expected a duration such as 25s, from 10ms to 7d, or 0 for none, found \"never\""

@@ -52,6 +52,7 @@ struct ConfigurationReaderTests {
           pending_age: 0
           unsent_in_kernel: unlimited
           publish_rate: 100
+          memory: 64GiB
         keepalive: { interval: 0s, timeout: 7d }
         store: { maximum_size: 1TiB, views: 5 }
         retained: { maximum_messages: 12, maximum_bytes: "1GiB" }
@@ -73,6 +74,17 @@ struct ConfigurationReaderTests {
         system_topics: { interval: 1m }
         log: { level: debug, format: json }
         """
+
+    @Test(arguments: [
+        ("1%", Settings.Limits.Memory.share(percent: 1)), ("100%", .share(percent: 100)), ("1048576", .bytes(1 << 20)),
+        ("unlimited", .unlimited), ("0", .unlimited),
+    ])
+    func readsAShareOfTheMemory(text: String, expected: Settings.Limits.Memory) throws {
+        let settings = try Self.parse("limits: { memory: \(text) }")
+        #expect(settings.limits.memory == expected)
+        let again = try ConfigurationReader.parse(Array(SettingsWriter.yaml(settings).utf8), file: "y.yaml")
+        #expect(again.limits.memory == expected)
+    }
 
     @Test func readsEverySetting() throws {
         var expected = Settings()
@@ -109,6 +121,7 @@ struct ConfigurationReaderTests {
         expected.limits.unsentInKernel = nil
         expected.drain.reconnectsPerSecond = 50
         expected.limits.publishRate = 100
+        expected.limits.memory = .bytes(64 << 30)
         expected.keepalive.interval = nil
         expected.keepalive.timeout = .seconds(604_800)
         expected.store.maximumSize = 1 << 40
