@@ -317,9 +317,7 @@ internal import Synchronization
 
     /// Ends every connection whose driver has nothing under way.
     package func finishIdleConnections() {
-        for connection in connections {
-            if let connection, connection.driver?.isIdle ?? false { connection.finish() }
-        }
+        for case let connection? in connections where connection.driver?.isIdle ?? false { connection.finish() }
     }
 
     func watch(_ descriptor: Int32, for events: Epoll.Events, token: UInt64, isNew: Bool) {

@@ -25,12 +25,6 @@ package final class WebSocketConnection: StreamDriver {
     /// When the message began that is under way; `nil`: none is.
     var unfinished: UnfinishedMessage?
 
-    /// Shared by all sockets of a listener: an idle socket holds one reference.
-    package final class Options: Sendable {
-        package let values: WebSocketOptions
-        package init(_ values: WebSocketOptions) { self.values = values }
-    }
-
     init(
         stream: StreamConnection, role: WebSocketMachine.Role, subprotocol: String,
         compression agreed: DeflateParameters? = nil, options: Options

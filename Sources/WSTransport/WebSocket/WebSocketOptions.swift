@@ -23,6 +23,14 @@ package struct WebSocketOptions: Sendable {
     package init() {}
 }
 
+extension WebSocketConnection {
+    /// Shared by all sockets of a listener: an idle socket holds one reference.
+    package final class Options: Sendable {
+        package let values: WebSocketOptions
+        package init(_ values: WebSocketOptions) { self.values = values }
+    }
+}
+
 /// How a WebSocket ended.
 package struct CloseEvent: Sendable, Equatable {
     /// The code of the CLOSE that decided; 1005 where it had none, 1006 where none came.
