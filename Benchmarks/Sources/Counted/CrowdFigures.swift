@@ -97,4 +97,5 @@ private final class Member: Session {
     func sendGap(_ filter: TopicFilter, _ gap: Gap, isResuming: Bool) {}
     func closeSlow(_ reason: String) {}
     func disconnect(_ code: CloseCode, reason: String) {}
+    func takeOverLimits() {}
 }
