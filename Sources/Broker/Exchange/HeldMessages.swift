@@ -11,6 +11,8 @@ struct HeldMessages {
     private var items: ContiguousArray<Item?> = []
     /// Those before this place are gone.
     private var head = 0
+    /// How many after it are gone, too, at most.
+    private var gone = 0
     /// Where the newest message of a topic is, for topics of which only that is wanted.
     private var places: [Topic: Int] = [:]
     /// What they take, in bytes.
@@ -27,16 +29,22 @@ struct HeldMessages {
         bytes += Self.size(message)
     }
 
-    /// Appends a message of a topic of which only the newest is wanted, and returns the one it replaces.
-    mutating func replace(_ message: Message, now: MonotonicTime) -> Message? {
+    /// Appends a message of a topic of which only the newest is wanted, and returns the one it replaces, with the number
+    /// of the one that is held before that; 0: there is none.
+    mutating func replace(_ message: Message, now: MonotonicTime) -> (older: Message, floor: UInt64)? {
         let place = places[message.topic]
         places[message.topic] = items.count
         append(message, now: now)
         guard let place, place >= head, let older = items[place]?.message else { return nil }
         items[place] = nil
         bytes -= Self.size(older)
+        gone += 1
+        var before = place - 1
+        while before >= head, items[before] == nil { before -= 1 }
+        let floor = before >= head ? items[before]?.message.seq ?? 0 : 0
         skipGone()
-        return older
+        if gone > 64, gone * 2 > items.count - head { pack() }
+        return (older, floor)
     }
 
     mutating func removeOldest() -> Message? {
@@ -65,6 +73,7 @@ struct HeldMessages {
             guard let message = items[index]?.message, !isWanted(message) else { continue }
             items[index] = nil
             bytes -= Self.size(message)
+            gone += 1
         }
         skipGone()
     }
@@ -76,9 +85,19 @@ struct HeldMessages {
         if head == items.count {
             self = HeldMessages()
         } else if head > 64, head * 2 > items.count {
-            items.removeFirst(head)
-            places = places.compactMapValues { $0 >= head ? $0 - head : nil }
-            head = 0
+            pack()
         }
+    }
+
+    /// Gives back the places of those that are gone.
+    private mutating func pack() {
+        var packed: ContiguousArray<Item?> = []
+        var moved: [Topic: Int] = [:]
+        for place in head..<items.count {
+            guard let item = items[place] else { continue }
+            if places[item.message.topic] == place { moved[item.message.topic] = packed.count }
+            packed.append(item)
+        }
+        (items, places, head, gone) = (packed, moved, 0, 0)
     }
 }

@@ -10,41 +10,83 @@ struct HistoryReading {
     /// be missing.
     static let maximumTrims = 20_000
 
+    /// So many literal filters are looked up one by one; of more, or of others, all messages are gone through.
+    private static let maximumLiterals = 16
+    private static let maximumVisits = 4096
+
     /// Reads the next messages after `cursor` and up to `limit`.
     ///
     /// - Parameters:
+    ///   - wanted: the filters, which only say how to look.
+    ///   - isWanted: whether a filter matches a topic.
     ///   - bytes: the payload after which it is enough.
     ///   - body: gets the messages that some filter matches, in order.
     static func read(
-        _ view: any HistoryView, _ wanted: [Wanted], after cursor: UInt64, upTo limit: UInt64, bytes: Int, now: Int64,
-        _ body: (Message) -> Void
+        _ view: any HistoryView, _ wanted: [Wanted], where isWanted: (Topic) -> Bool, after cursor: UInt64,
+        upTo limit: UInt64, bytes: Int, now: Int64, _ body: (Message) -> Void
     ) throws(StorageError) -> HistoryEnd {
         guard cursor < limit, !wanted.isEmpty else { return .finished }
+        if wanted.count <= maximumLiterals {
+            let topics = Set(wanted.compactMap(\.filter.literalTopic))
+            if wanted.allSatisfy(\.filter.isLiteral) {
+                return try read(view, topics, after: cursor, upTo: limit, bytes: bytes, now: now, body)
+            }
+        }
         var room = bytes
-        func show(_ message: Message) -> Bool {
+        return try view.messages(
+            where: isWanted, after: cursor, upTo: limit, visiting: maximumVisits, now: now
+        ) { message in
             body(message)
             room -= message.payload.count + 128
             return room > 0
         }
-        let visits = max(16, 4096 / wanted.count)
-        if wanted.count == 1, let topic = wanted[0].filter.literalTopic {
-            return try view.messages(
-                of: topic, after: cursor, upTo: limit, visiting: visits, now: now, show)
+    }
+
+    /// The same of a few topics: each is read as far as there is room, and what lies beyond the first that has more is
+    /// left for the next time.
+    private static func read(
+        _ view: any HistoryView, _ topics: Set<Topic>, after cursor: UInt64, upTo limit: UInt64, bytes: Int, now: Int64,
+        _ body: (Message) -> Void
+    ) throws(StorageError) -> HistoryEnd {
+        var end = limit
+        var found: [Message] = []
+        for topic in topics {
+            var room = bytes
+            let reading = try view.messages(
+                of: topic, after: cursor, upTo: end, visiting: maximumVisits / topics.count, now: now
+            ) { message in
+                found.append(message)
+                room -= message.payload.count + 128
+                return room > 0
+            }
+            if case .stopped(let seq) = reading { end = min(end, seq) }
         }
-        return try view.messages(
-            where: { topic in wanted.contains { $0.filter.matches(topic) } }, after: cursor, upTo: limit,
-            visiting: visits, now: now, show)
+        found.sort { $0.seq < $1.seq }
+        var room = bytes
+        for message in found where message.seq <= end {
+            body(message)
+            room -= message.payload.count + 128
+            if room <= 0 { return .stopped(after: message.seq) }
+        }
+        return end == limit ? .finished : .stopped(after: end)
     }
 
     /// What is missing for each of the filters, as far as it was to be kept.
-    static func losses(_ view: any HistoryView, _ wanted: [Wanted]) throws(StorageError) -> [Gap?] {
-        let summary = view.summary
+    ///
+    /// - Parameter summary: the view's, with the rules as they are by now.
+    static func losses(
+        _ view: any HistoryView, _ summary: HistorySummary, _ wanted: [Wanted]
+    ) throws(StorageError) -> [Gap?] {
         var gaps = [Gap?](repeating: nil, count: wanted.count)
         func add(_ gap: Gap, to index: Int) {
             if gaps[index] == nil { gaps[index] = gap } else { gaps[index]?.merge(gap) }
         }
         for (index, item) in wanted.enumerated() {
-            for hole in summary.holes where hole.high > item.after {
+            // Of what no rule has kept nothing can be missing in the history.
+            let isKept =
+                summary.holes.last.map { $0.high > item.after } ?? false
+                && summary.coverages.contains { $0.filter.overlaps(item.filter) }
+            for hole in summary.holes where isKept && hole.high > item.after {
                 add(Gap(since: max(item.after, hole.low), seq: hole.high, missed: nil), to: index)
             }
             if let topic = item.filter.literalTopic, summary.trimmedUpTo > item.after {
@@ -64,8 +106,11 @@ struct HistoryReading {
             !wanted[$0].filter.isLiteral && wanted[$0].after < summary.trimmedUpTo
         }
         guard let lowest = open.map({ wanted[$0].after }).min() else { return gaps }
+        let filters = FilterIndex(open.map { wanted[$0].filter })
         let isAll = try view.trims(after: lowest, visiting: maximumTrims) { topic, trim in
-            for index in open where trim.upTo > wanted[index].after && wanted[index].filter.matches(topic) {
+            filters.forEach(matching: topic) { place in
+                let index = open[place]
+                guard trim.upTo > wanted[index].after else { return }
                 let missed = trim.missed(after: wanted[index].after)
                 add(Gap(since: wanted[index].after, seq: trim.upTo, missed: missed), to: index)
             }

@@ -12,10 +12,13 @@ package struct HistoryHole: Equatable, Sendable {
 /// Since when the messages of a rule are kept.
 package struct HistoryCoverage: Equatable, Sendable {
     package let filter: TopicFilter
-    /// The first number that was kept under the rule.
+    /// The first number that was kept under the rule; ``never``: there is no such rule any more.
     package let since: UInt64
     /// Of topics that have none left, the newest that was removed; 0: none.
     package var forgottenUpTo: UInt64 = 0
+
+    /// What a former rule kept is being removed, and whoever is still to read of it must be told.
+    static let never = UInt64.max
 
     package init(filter: TopicFilter, since: UInt64, forgottenUpTo: UInt64 = 0) {
         self.filter = filter
@@ -38,11 +41,16 @@ package struct HistorySummary: Equatable, Sendable {
     package var trims: UInt64 = 0
     /// Oldest first.
     package private(set) var holes: [HistoryHole] = []
-    /// One for each rule, in the rules' order.
+    /// One for each rule, in the rules' order, then those of former rules.
     package var coverages: [HistoryCoverage] = []
 
     /// So many are told apart; then the oldest become one.
     static let maximumHoles = 64
+    /// So many former rules are told apart; then the oldest become one for all topics.
+    static let maximumFormer = 16
+
+    /// Changes with every loss.
+    var lossMark: UInt64 { trims &+ (holes.last?.high ?? 0) }
 
     package init() {}
 
@@ -62,15 +70,32 @@ package struct HistorySummary: Equatable, Sendable {
 
     /// Takes over the rules for messages from `seq` on; those that were there before go on.
     package mutating func adopt(_ rules: HistoryRules, from seq: UInt64) {
+        let old = coverages
         coverages = rules.rules.map { rule in
-            coverages.first { $0.filter == rule.filter } ?? HistoryCoverage(filter: rule.filter, since: seq)
+            let known = old.first { $0.filter == rule.filter }
+            if let known, known.since != HistoryCoverage.never { return known }
+            return HistoryCoverage(filter: rule.filter, since: seq, forgottenUpTo: known?.forgottenUpTo ?? 0)
         }
+        var former = old.filter { one in !coverages.contains { $0.filter == one.filter } }.map {
+            HistoryCoverage(filter: $0.filter, since: HistoryCoverage.never, forgottenUpTo: $0.forgottenUpTo)
+        }
+        while former.count > Self.maximumFormer {
+            let forgotten = max(former[0].forgottenUpTo, former[1].forgottenUpTo)
+            former[1] = HistoryCoverage(
+                filter: TopicFilter(unchecked: "#", isLiteral: false), since: HistoryCoverage.never,
+                forgottenUpTo: forgotten)
+            former.removeFirst()
+        }
+        coverages += former
         if completeUpTo == 0, seq > 0 { completeUpTo = seq - 1 }
     }
 
+    /// Forgets the rules that there are no more.
+    mutating func forgetFormerRules() { coverages.removeAll { $0.since == HistoryCoverage.never } }
+
     /// The first number from which on rules keep all that a filter matches; `nil`: they do not.
     func keptSince(_ filter: TopicFilter) -> UInt64? {
-        Set(coverages.map(\.since)).sorted().first { since in
+        Set(coverages.map(\.since)).subtracting([HistoryCoverage.never]).sorted().first { since in
             filter.isCovered(by: coverages.filter { $0.since <= since }.map(\.filter))
         }
     }

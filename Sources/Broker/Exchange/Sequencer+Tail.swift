@@ -23,6 +23,11 @@ extension Sequencer {
             messages: found.messages[...], isWhole: found.isWhole)
     }
 
+    /// The newest number, with the shard's mailbox at the same point of the order.
+    func newest(emptying mailbox: Mailbox<Letter>) -> (newest: UInt64, letters: [Letter]) {
+        state.withLock { ($0.next - 1, mailbox.drain()) }
+    }
+
     /// What is not on disk yet of what is kept after `seq`.
     func tail(after seq: UInt64) -> Tail { state.withLock { tail($0, after: seq) } }
 

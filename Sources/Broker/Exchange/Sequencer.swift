@@ -34,6 +34,8 @@ package final class Sequencer: Sendable {
         /// The values below `$SYS` that the broker has of itself; in memory only.
         var figures: [Topic: Message] = [:]
         var rules = HistoryRules()
+        /// Rules that the store has not taken over yet, in order, and the numbers from which on they hold.
+        var waitingRules: [(rules: HistoryRules, from: UInt64)] = []
         /// Messages that are to be kept and not yet on disk, in order.
         var pending = PendingMessages()
         var storeThread: StoreThread?
@@ -70,7 +72,7 @@ package final class Sequencer: Sendable {
     package func attach(_ thread: StoreThread) {
         state.withLock { state in
             state.storeThread = thread
-            if state.reserved < state.next { thread.adopt(state.rules, from: state.next) }
+            if state.reserved < state.next { hand(state.rules, &state) }
         }
     }
 
@@ -78,9 +80,18 @@ package final class Sequencer: Sendable {
     package func adopt(_ rules: HistoryRules) {
         state.withLock { state in
             state.rules = rules
-            state.storeThread?.adopt(rules, from: state.next)
+            hand(rules, &state)
         }
     }
+
+    private func hand(_ rules: HistoryRules, _ state: inout State) {
+        guard let thread = state.storeThread else { return }
+        state.waitingRules.append((rules, state.next))
+        thread.adopt(rules, from: state.next) { [self] in self.state.withLock { _ = $0.waitingRules.removeFirst() } }
+    }
+
+    /// Rules that the store has not taken over yet, in order, and the numbers from which on they hold.
+    var waitingRules: [(rules: HistoryRules, from: UInt64)] { state.withLock { $0.waitingRules } }
 
     /// Adds a shard's mailbox; the shard then gets every message.
     ///

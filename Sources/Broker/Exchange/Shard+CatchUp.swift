@@ -5,36 +5,35 @@ extension Shard {
     /// Sends the next piece of what is due to a session; called again when there is room.
     package func advance(_ session: any Session) {
         let set = session.subscriptions
-        guard set.isBehind, session.stream.isOpen, !session.stream.isBroken, isKnown(session) else { return }
+        guard let ledger = set.ledger, session.stream.isOpen, !session.stream.isBroken, isKnown(session) else {
+            return
+        }
         var room = min(piece, max(settings.limits.pending / 2, 1))
         do throws(StorageError) {
+            guard try open(session, ledger, &room) else { return }
             while let beginning = set.beginnings.first {
                 guard session.stream.isOpen, session.stream.unsentBytes == 0 else { return }
                 // What was due before the subscription comes before what it begins with.
-                guard try catchUp(session, to: beginning.seq, &room) else { return }
-                guard set.beginnings.first?.filter == beginning.filter else { continue }
-                guard room > 0 else { return waitForTurn(session) }
-                if let snapshot = beginning.snapshot, snapshot.waitsForStore,
-                    !sequencer.isSettled(upTo: snapshot.seq)
-                {
-                    return waitForStore(session)
+                guard try catchUp(session, ledger, to: beginning.seq, &room) else { return }
+                guard set.beginnings.first?.number == beginning.number else { continue }
+                if var snapshot = beginning.snapshot {
+                    guard room > 0 else { return waitForTurn(session) }
+                    if mustWait(snapshot) { return waitForStore(session) }
+                    let isDone = try show(&snapshot, newerThan: nil, session, &room)
+                    guard isKnown(session), set.beginnings.first?.number == beginning.number else { return }
+                    var rest = beginning
+                    rest.snapshot = snapshot
+                    set.beginnings.replaceFirst(with: rest)
+                    guard isDone else { return waitForTurn(session) }
                 }
-                guard var current = set.beginnings.first else { return }
-                let isDone = Result { () throws(StorageError) in try advance(&current, session, &room) }
-                guard isKnown(session), set.beginnings.first?.filter == current.filter else { return }
-                // Also where the store fails in the middle: what has been sent is not sent again.
-                set.beginnings.replaceFirst(with: current)
-                guard try isDone.get() else { return waitForTurn(session) }
                 set.beginnings.removeFirst()
-                set.change(current.filter) { subscription in
-                    subscription.lostUpTo = max(subscription.lostUpTo, current.lostUpTo)
-                    // What it has brought is not brought again for another filter.
-                    if let since = current.since { subscription.position = min(subscription.position, since) }
-                }
-                session.sendLive(current.filter, seq: current.seq)
+                send(set.takeGap(of: beginning.filter, upTo: beginning.seq), to: session)
+                guard isKnown(session) else { return }
+                session.sendLive(beginning.filter, seq: beginning.seq)
+                guard isKnown(session) else { return }
             }
             guard session.stream.isOpen, session.stream.unsentBytes == 0 else { return }
-            _ = try catchUp(session, to: nil, &room)
+            _ = try catchUp(session, ledger, to: nil, &room)
         } catch {
             guard error.isBusy else {
                 return session.disconnect(.internalError, reason: "the store cannot be read")
@@ -43,61 +42,81 @@ extension Shard {
         }
     }
 
-    // MARK: What a subscription begins with
+    // MARK: What comes before the messages
 
-    /// `true`: that was all of it.
-    private func advance(
-        _ beginning: inout Beginning, _ session: any Session, _ room: inout Int
-    ) throws(StorageError) -> Bool {
-        if !beginning.isChecked { try check(&beginning) }
-        if let gap = beginning.gap {
-            session.sendGap(beginning.filter, gap, isResuming: true)
-            counters.gaps.add(1)
-            beginning.gap = nil
+    /// Finds out what is missing of what was asked for, and shows the values that come instead.
+    ///
+    /// - Returns: whether that is done; if not, the session is called again.
+    private func open(_ session: any Session, _ ledger: Ledger, _ room: inout Int) throws(StorageError) -> Bool {
+        if !ledger.unexamined.isEmpty { try examine(session, ledger) }
+        while let resume = ledger.showing.first {
+            guard session.stream.isOpen, session.stream.unsentBytes == 0 else { return false }
+            guard room > 0, var snapshot = resume.snapshot else {
+                waitForTurn(session)
+                return false
+            }
+            if mustWait(snapshot) {
+                waitForStore(session)
+                return false
+            }
+            let isDone = try show(&snapshot, newerThan: resume.since, session, &room)
+            guard isKnown(session) else { return false }
+            ledger.showing[0].snapshot = snapshot
+            guard isDone else {
+                waitForTurn(session)
+                return false
+            }
+            ledger.showing.removeFirst()
         }
-        if var snapshot = beginning.snapshot {
-            let isDone = try show(&snapshot, newerThan: beginning.since, session, &room)
-            beginning.snapshot = isDone ? nil : snapshot
-            if !isDone { return false }
-        }
-        guard let replayed = beginning.replayed else { return true }
-        let end = try replay(&beginning, after: replayed, session, &room)
-        switch end {
-        case .stopped(let seq):
-            beginning.replayed = seq
-            return false
-        case .finished:
-            beginning.replayed = nil
-            return true
+        return true
+    }
+
+    /// Shows `body` the history and what is known of it, also of rules that the store has not taken over yet.
+    private func readHistory<Result>(
+        _ body: (any HistoryView, HistorySummary) throws(StorageError) -> Result
+    ) throws(StorageError) -> Result {
+        // Before the store is read: they are then in the one or the other.
+        let waiting = sequencer.waitingRules
+        return try store.readHistory { view throws(StorageError) in
+            var summary = view.summary
+            for (rules, seq) in waiting { summary.adopt(rules, from: seq) }
+            return try body(view, summary)
         }
     }
 
-    /// Finds out what is missing of what is asked for.
-    private func check(_ beginning: inout Beginning) throws(StorageError) {
-        guard let since = beginning.since else { return }
-        let (filter, seq) = (beginning.filter, beginning.seq)
-        let (uncovered, lost, trims) = try store.readHistory { view throws(StorageError) in
-            let wanted = HistoryReading.Wanted(filter: filter, after: since)
-            return (
-                HistoryReading.uncovered(view.summary, filter, after: since, upTo: seq),
-                try HistoryReading.losses(view, [wanted])[0], view.summary.trims
-            )
+    private func examine(_ session: any Session, _ ledger: Ledger) throws(StorageError) {
+        let resumes = ledger.unexamined
+        let found = try readHistory { view, summary throws(StorageError) in
+            let losses = try HistoryReading.losses(
+                view, summary, resumes.map { HistoryReading.Wanted(filter: $0.filter, after: $0.since) })
+            return zip(resumes, losses).map { resume, lost in
+                let uncovered = HistoryReading.uncovered(
+                    summary, resume.filter, after: resume.since, upTo: resume.seq)
+                return (uncovered, lost)
+            }
         }
-        beginning.isChecked = true
-        beginning.checkedTrims = trims
-        beginning.lostUpTo = lost?.seq ?? 0
-        var gap = uncovered
-        if let lost { if gap == nil { gap = lost } else { gap?.merge(lost) } }
-        beginning.gap = gap
-        // Where nothing is missing, the messages themselves bring every value.
-        if gap == nil { beginning.snapshot = nil }
+        ledger.unexamined = []
+        for (resume, (uncovered, lost)) in zip(resumes, found) {
+            var gap = uncovered
+            if let lost { if gap == nil { gap = lost } else { gap?.merge(lost) } }
+            // Where nothing is missing, the messages themselves bring every value.
+            guard let gap else { continue }
+            session.subscriptions.lose(resume.filter, gap, upTo: lost?.end(from: resume.since) ?? 0)
+            if resume.snapshot != nil { ledger.showing.append(resume) }
+        }
+    }
+
+    private func mustWait(_ snapshot: Snapshot) -> Bool {
+        snapshot.waitsForStore && !sequencer.isSettled(upTo: snapshot.seq)
     }
 
     private func show(
         _ snapshot: inout Snapshot, newerThan since: UInt64?, _ session: any Session, _ room: inout Int
     ) throws(StorageError) -> Bool {
         var found: [Message] = []
-        let progress = try snapshot.read(
+        // Where the store fails nothing is sent, so the same is read another time.
+        var rest = snapshot
+        let progress = try rest.read(
             store, visits: 512, bytes: room, now: Lifetime.now
         ) { found.append($0) }
         if let since {
@@ -115,56 +134,8 @@ extension Shard {
             counters.snapshots.add(1)
             room -= message.payload.count + 128
         }
+        snapshot = rest
         return progress == .finished
-    }
-
-    private func replay(
-        _ beginning: inout Beginning, after cursor: UInt64, _ session: any Session, _ room: inout Int
-    ) throws(StorageError) -> HistoryEnd {
-        let (filter, limit) = (beginning.filter, beginning.seq)
-        let tail = sequencer.tail(after: cursor)
-        let end = min(limit, tail.committedUpTo)
-        if cursor < end {
-            let wanted = [HistoryReading.Wanted(filter: filter, after: max(cursor, beginning.lostUpTo))]
-            let (bytes, checked) = (max(room, 1), beginning.checkedTrims)
-            var found: [Message] = []
-            let (lost, trims, reading) = try store.readHistory { view throws(StorageError) in
-                let trims = view.summary.trims
-                let lost = trims == checked ? nil : try HistoryReading.losses(view, wanted)[0]
-                let reading = try HistoryReading.read(
-                    view, wanted, after: cursor, upTo: end, bytes: bytes, now: Lifetime.now
-                ) { found.append($0) }
-                return (lost, trims, reading)
-            }
-            beginning.checkedTrims = trims
-            if let lost {
-                beginning.lostUpTo = lost.seq
-                session.sendGap(filter, lost, isResuming: false)
-                counters.gaps.add(1)
-            }
-            for message in found { sendReplayed(message, of: filter, session, &room) }
-            if case .stopped = reading { return reading }
-            // More may have been committed meanwhile, or is not on disk yet.
-            return end == limit ? .finished : .stopped(after: end)
-        }
-        for message in tail.messages where message.seq <= limit && filter.matches(message.topic) {
-            guard room > 0 else { return .stopped(after: message.seq - 1) }
-            sendReplayed(message, of: filter, session, &room)
-        }
-        if tail.isWhole { return .finished }
-        return .stopped(after: tail.messages.last?.seq ?? cursor)
-    }
-
-    /// Sends a missed message, unless another subscription of the session has brought it already.
-    private func sendReplayed(_ message: Message, of filter: TopicFilter, _ session: any Session, _ room: inout Int) {
-        let set = session.subscriptions
-        guard !set.isDueInFull(message, client: session.client.id) else { return }
-        if let own = set.subscription(at: filter), own.isDeaf, message.origin == session.client.id { return }
-        let now = Lifetime.now
-        guard message.expiry == 0 || message.expiry > now else { return }
-        send(message, to: session)
-        counters.replayed.add(1)
-        room -= message.payload.count + 128
     }
 
     // MARK: What is due to the session
@@ -172,9 +143,10 @@ extension Shard {
     /// Sends what is due up to `limit`; `nil`: everything, and then the session is live.
     ///
     /// - Returns: whether that is done; if not, the session is called again.
-    private func catchUp(_ session: any Session, to limit: UInt64?, _ room: inout Int) throws(StorageError) -> Bool {
-        let set = session.subscriptions
-        while set.isOwed, set.cursor < limit ?? .max {
+    private func catchUp(
+        _ session: any Session, _ ledger: Ledger, to limit: UInt64?, _ room: inout Int
+    ) throws(StorageError) -> Bool {
+        while ledger.isOwed, ledger.cursor < limit ?? .max {
             guard room > 0 else {
                 waitForTurn(session)
                 return false
@@ -183,99 +155,138 @@ extension Shard {
             let tail: Sequencer.Tail
             if limit == nil {
                 // Live and late messages meet here: nothing comes between the mailbox and the tail.
-                let found = sequencer.tail(after: set.cursor, emptying: mailbox)
+                let found = sequencer.tail(after: ledger.cursor, emptying: mailbox)
                 deliver(found.letters)
                 guard isKnown(session) else { return false }
                 (newest, tail) = (found.newest, found.tail)
             } else {
-                (newest, tail) = (nil, sequencer.tail(after: set.cursor))
+                (newest, tail) = (nil, sequencer.tail(after: ledger.cursor))
             }
             let end = min(limit ?? .max, tail.committedUpTo)
-            if set.cursor < end {
-                guard try readDue(session, upTo: end, &room) else { return false }
+            if ledger.cursor < end {
+                guard try readDue(session, ledger, upTo: end, &room) else { return false }
             } else {
-                guard tail.isWhole, fits(tail, session) else {
+                guard tail.isWhole, fits(tail, session, ledger) else {
                     waitForStore(session)
                     return false
                 }
                 for message in tail.messages where message.seq <= limit ?? .max {
-                    sendHeld(upTo: message.seq, session)
-                    guard set.isDueInFull(message, client: session.client.id) else { continue }
-                    send(message, to: session)
-                    counters.delivered.add(1)
+                    give(message, to: session, ledger, counters.delivered)
                 }
-                set.cursor = limit ?? newest ?? set.cursor
-                if limit == nil { set.isOwed = false }
+                ledger.cursor = limit ?? newest ?? ledger.cursor
+                if limit == nil { ledger.isOwed = false }
             }
         }
         guard let limit else { return join(session) }
         sendHeld(upTo: limit, session)
-        set.cursor = max(set.cursor, limit)
-        return true
+        sendGaps(upTo: limit, session)
+        ledger.cursor = max(ledger.cursor, limit)
+        return isKnown(session)
     }
 
     private func join(_ session: any Session) -> Bool {
         let set = session.subscriptions
         // What was held comes at once, so whoever still has something to take gets it when that is gone.
         guard session.stream.unsentBytes == 0 || set.held.bytes < piece else { return false }
-        set.isBehind = false
-        reactor.clearFlags(.held, of: session.stream.slot)
         sendHeld(upTo: .max, session)
+        sendGaps(upTo: .max, session)
+        set.setLive()
+        reactor.clearFlags(.held, of: session.stream.slot)
         return true
     }
 
     /// Reads a piece of what is due from the store; `false`: the session is gone, or has enough for now.
-    private func readDue(_ session: any Session, upTo end: UInt64, _ room: inout Int) throws(StorageError) -> Bool {
+    private func readDue(
+        _ session: any Session, _ ledger: Ledger, upTo end: UInt64, _ room: inout Int
+    ) throws(StorageError) -> Bool {
         let set = session.subscriptions
-        let (wanted, cursor, bytes, checked) = (set.wanted, set.cursor, room, set.checkedTrims)
+        let (cursor, bytes, known) = (ledger.cursor, room, ledger.lossMark)
+        let index = set.index(ledger)
+        let wanted = set.wanted(ledger)
         var found: [Message] = []
-        let (losses, trims, reading) = try store.readHistory { view throws(StorageError) in
-            let trims = view.summary.trims
-            let losses = trims == checked ? [] : try HistoryReading.losses(view, wanted)
+        let (losses, mark, reading) = try readHistory { view, summary throws(StorageError) in
+            let mark = summary.lossMark
+            let losses = mark == known ? [] : try HistoryReading.losses(view, summary, wanted)
             let reading = try HistoryReading.read(
-                view, wanted, after: cursor, upTo: end, bytes: bytes, now: Lifetime.now
+                view, wanted, where: { topic in index.contains(topic) { set.wantsInFull($0, ledger) } },
+                after: cursor, upTo: end, bytes: bytes, now: Lifetime.now
             ) { found.append($0) }
-            return (losses, trims, reading)
+            return (losses, mark, reading)
         }
-        set.checkedTrims = trims
+        ledger.lossMark = mark
         for (item, loss) in zip(wanted, losses) {
-            guard let loss else { continue }
-            set.change(item.filter) { $0.lostUpTo = loss.seq }
-            session.sendGap(item.filter, loss, isResuming: false)
-            counters.gaps.add(1)
+            if let loss { set.lose(item.filter, loss, upTo: loss.end(from: item.after)) }
         }
-        guard isKnown(session) else { return false }
         for message in found {
-            sendHeld(upTo: message.seq, session)
-            guard set.isDueInFull(message, client: session.client.id) else { continue }
-            send(message, to: session)
-            counters.replayed.add(1)
-            room -= message.payload.count + 128
+            let isGiven = give(message, to: session, ledger, counters.replayed)
+            if isGiven { room -= message.payload.count + 128 }
         }
         let reached: UInt64
         if case .stopped(let seq) = reading { reached = seq } else { reached = end }
         sendHeld(upTo: reached, session)
-        set.cursor = reached
+        sendGaps(upTo: reached, session)
+        ledger.cursor = reached
+        return isKnown(session)
+    }
+
+    /// Sends a message that is kept, in its place among what is held, if it is due.
+    @discardableResult
+    private func give(
+        _ message: Message, to session: any Session, _ ledger: Ledger, _ counter: borrowing Counter
+    ) -> Bool {
+        guard !message.isExpired(at: Lifetime.now) else { return false }
+        // One that was held for its topic's sake, before somebody asked for all of them, comes once.
+        guard sendHeld(upTo: message.seq, session) != message.seq,
+            session.subscriptions.takes(message, client: session.client.id, ledger)
+        else { return false }
+        sendGaps(before: message, session)
+        send(message, to: session)
+        counter.add(1)
         return true
     }
 
     /// Whether what is not on disk yet is little enough to be sent at once.
-    private func fits(_ tail: Sequencer.Tail, _ session: any Session) -> Bool {
+    private func fits(_ tail: Sequencer.Tail, _ session: any Session, _ ledger: Ledger) -> Bool {
+        let index = session.subscriptions.index(ledger)
         let bytes = tail.messages.reduce(0) { sum, message in
-            session.subscriptions.isDue(message, client: session.client.id) ? sum + message.payload.count + 128 : sum
+            index.contains(message.topic) ? sum + message.payload.count + 128 : sum
         }
         return bytes <= max(piece, settings.limits.pending / 4)
     }
 
-    private func sendHeld(upTo seq: UInt64, _ session: any Session) {
+    /// Sends what is held up to a number, and the gaps that lie between.
+    ///
+    /// - Returns: the number of the last message that was sent; 0: none.
+    @discardableResult
+    private func sendHeld(upTo seq: UInt64, _ session: any Session) -> UInt64 {
         let set = session.subscriptions
-        for (filter, gap) in set.takeGaps() {
-            session.sendGap(filter, gap, isResuming: false)
-            counters.gaps.add(1)
-        }
+        var last: UInt64 = 0
         for message in set.held.take(upTo: seq) {
+            sendGaps(before: message, session)
             send(message, to: session)
             counters.delivered.add(1)
+            last = message.seq
+        }
+        return last
+    }
+
+    /// Sends the gaps up to a number, when all that comes before it has been sent.
+    private func sendGaps(upTo seq: UInt64, _ session: any Session) {
+        send(session.subscriptions.takeGaps(upTo: seq), to: session)
+    }
+
+    /// Sends the gaps before a message, so that none reaches beyond what comes next: who is cut off goes on from the
+    /// highest number it has seen.
+    private func sendGaps(before message: Message, _ session: any Session) {
+        sendGaps(upTo: message.seq - 1, session)
+        send(session.subscriptions.takeGaps(before: message), to: session)
+    }
+
+    private func send(_ gaps: [(subscription: Subscription, gap: Gap)], to session: any Session) {
+        for (subscription, gap) in gaps {
+            guard isKnown(session) else { return }
+            session.sendGap(subscription.filter, gap, isResuming: gap.seq <= subscription.resumedAt)
+            counters.gaps.add(1)
         }
     }
 

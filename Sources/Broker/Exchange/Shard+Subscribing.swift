@@ -27,9 +27,11 @@ extension Shard {
         guard isKnown(session) else { throw Refusal(.unavailable, "The connection is closed.") }
         let old = isNew ? nil : set.remove(filter)
         if let old { release(old) }
-        let subscription = Subscription(
-            number: takeNumber(), filter: filter, position: old?.position ?? position.seq,
-            isDeaf: !options.hearsItself, slow: options.slow, usesHistory: rules.mayKeep(filter), gap: old?.gap)
+        var subscription = Subscription(
+            number: takeNumber(), filter: filter, position: position.seq, isDeaf: !options.hearsItself,
+            slow: options.slow, usesHistory: rules.mayKeep(filter))
+        if let old { replace(old, by: &subscription, options, at: position.seq, session) }
+        begin(&subscription, options, position, session)
         set.add(subscription)
         tree.insert(
             Subscriber(
@@ -39,12 +41,8 @@ extension Shard {
         counters.subscriptions.add(1)
         sequencer.subscriptions.add(1, ordering: .relaxed)
         session.stream.isPatient = set.isPatient
-        if let beginning = beginning(subscription, options, position) {
-            set.beginnings.append(beginning)
-            setBehind(session, at: position.seq)
-            // After the answer to the subscription itself, which its caller sends.
-            waitForTurn(session)
-        }
+        // After the answer to the subscription itself, which its caller sends.
+        if set.isBehind { waitForTurn(session) }
         return position.seq
     }
 
@@ -64,20 +62,73 @@ extension Shard {
         }
     }
 
-    private func beginning(
-        _ subscription: Subscription, _ options: SubscribeOptions, _ position: Sequencer.Position
-    ) -> Beginning? {
-        let (number, filter) = (subscription.number, subscription.filter)
+    /// Settles what is still due to a subscription that another one of the same filter takes the place of.
+    private func replace(
+        _ old: Subscription, by new: inout Subscription, _ options: SubscribeOptions, at seq: UInt64,
+        _ session: any Session
+    ) {
+        let set = session.subscriptions
+        let isLike = old.slow == new.slow && old.isDeaf == new.isDeaf
+        let since = options.since?.seq
+        // It is due what the old one was, and that is all that is asked for.
+        if since == nil ? isLike || !set.isBehind : isLike && old.slow != .latest && old.position <= since ?? 0 {
+            return new.takeOver(old)
+        }
+        _ = setBehind(session, at: seq)
+        let client = session.client.id
+        let most = settings.limits.subscriptionsPerClient
+        if set.retire(old, at: seq, isOver: false, maximum: most) { return }
+        counters.subscriptionLimit.add(1)
+        let isKept = old.usesHistory || new.usesHistory
+        if let gap = set.writeOff([old], upTo: seq, isKept: isKept, client: client) { new.add(gap, floor: gap.since) }
+    }
+
+    /// Has a subscription begin with what is asked for.
+    private func begin(
+        _ subscription: inout Subscription, _ options: SubscribeOptions, _ position: Sequencer.Position,
+        _ session: any Session
+    ) {
+        let (set, filter, number) = (session.subscriptions, subscription.filter, subscription.number)
+        guard options.hasBeginning else {
+            // Who is behind has not had everything up to this position yet.
+            if set.isBehind {
+                set.beginnings.append(Beginning(number: number, filter: filter, seq: position.seq, snapshot: nil))
+            }
+            return
+        }
+        let ledger = setBehind(session, at: position.seq)
         let snapshot =
             options.wantsSnapshot
             ? Snapshot(
                 filter: filter, seq: position.seq, overlay: position.overlay, view: position.view,
                 waitsForStore: position.waitsForStore, isAll: options.isPoll) : nil
-        guard let since = options.since else { return snapshot.map { Beginning(number, $0) } }
-        let isKnown = since.seq <= position.seq && since.epoch ?? store.epoch == store.epoch
-        return isKnown
-            ? Beginning(number, filter, since: since.seq, upTo: position.seq, snapshot: snapshot)
-            : Beginning(number, filter, strangerUpTo: position.seq, snapshot: snapshot)
+        guard let since = options.since else {
+            return set.beginnings.append(
+                Beginning(number: number, filter: filter, seq: position.seq, snapshot: snapshot))
+        }
+        subscription.resumedAt = position.seq
+        guard since.seq <= position.seq, since.epoch ?? store.epoch == store.epoch else {
+            // The point to resume from is none of this store's: nothing of what was before is brought.
+            subscription.add(Gap(since: 0, seq: position.seq, missed: nil), floor: 0)
+            return set.beginnings.append(
+                Beginning(number: number, filter: filter, seq: position.seq, snapshot: snapshot))
+        }
+        set.beginnings.append(Beginning(number: number, filter: filter, seq: position.seq, snapshot: nil))
+        guard since.seq < position.seq, subscription.position > since.seq else { return }
+        set.goBack(to: since.seq)
+        ledger.isOwed = true
+        ledger.unexamined.append(
+            Resume(filter: filter, since: since.seq, seq: position.seq, snapshot: snapshot))
+        guard subscription.slow == .latest else {
+            subscription.position = since.seq
+            return
+        }
+        // What is kept comes in full; the latest are those after it.
+        var kept = Subscription(
+            number: number, filter: filter, position: since.seq, isDeaf: subscription.isDeaf,
+            slow: .dropOldest, usesHistory: true)
+        kept.resumedAt = position.seq
+        _ = set.retire(kept, at: position.seq, isOver: false, maximum: .max)
     }
 
     private func takeNumber() -> UInt32 {
@@ -87,14 +138,48 @@ extension Shard {
     }
 
     /// Ends a subscription; `false` where there was none.
+    ///
+    /// What was numbered before comes first, whoever published it, or a gap where it would take too long.
     package func unsubscribe(_ session: any Session, from filter: TopicFilter) -> Bool {
         let set = session.subscriptions
-        guard let subscription = set.remove(filter) else { return false }
+        guard set.contains(filter) else { return false }
+        handOver()
+        let (newest, letters) = sequencer.newest(emptying: mailbox)
+        deliver(letters)
+        settle(session)
+        // Who does not take what comes, or has asked for the end of its stream, has been closed by now.
+        guard isKnown(session), let subscription = set.remove(filter) else { return true }
         release(subscription)
-        set.dropUnwanted(by: session.client.id)
         session.stream.isPatient = set.isPatient
-        if set.beginnings.isEmpty, set.isBehind { waitForTurn(session) }
+        guard set.isBehind else { return true }
+        let client = session.client.id
+        let isMet = set.all.contains { $0.filter.overlaps(filter) }
+        let isKept = subscription.usesHistory || rules.mayKeep(filter)
+        let most = settings.limits.subscriptionsPerClient
+        set.ledger?.removeValues(of: filter)
+        var parts = set.removeReplaced(of: filter) + [subscription]
+        if isMet {
+            parts.removeAll { set.retire($0, at: newest, isOver: true, maximum: most) }
+        }
+        var missing = set.writeOff(parts, upTo: newest, isKept: isKept, client: client)
+        if !parts.isEmpty, let since = set.ledger?.removeResumes(of: filter) {
+            let gap = Gap(since: since, seq: newest, missed: nil)
+            if missing == nil { missing = gap } else { missing?.merge(gap) }
+        }
+        if let missing {
+            session.sendGap(filter, missing, isResuming: false)
+            counters.gaps.add(1)
+        }
+        waitForTurn(session)
         return true
+    }
+
+    /// Sends what is due to a session at once, as far as it takes it and once a turn.
+    private func settle(_ session: any Session) {
+        guard let ledger = session.subscriptions.ledger, !ledger.hasSettled else { return }
+        ledger.hasSettled = true
+        waitForTurn(session)
+        advance(session)
     }
 
     /// Advances a session in the next turn.
@@ -104,6 +189,7 @@ extension Shard {
         // A weak reference would cost 48 bytes for as long as the session lives; who has left meanwhile is not known any more.
         reactor.runSoon { [weak self] in
             session.subscriptions.isWaiting = false
+            session.subscriptions.ledger?.hasSettled = false
             self?.advance(session)
         }
     }
@@ -142,14 +228,9 @@ extension Shard {
     // MARK: Falling behind
 
     /// From now on what is due to a session after `seq` waits for ``advance(_:)``; nothing where it is behind already.
-    func setBehind(_ session: any Session, at seq: UInt64) {
-        let set = session.subscriptions
-        guard !set.isBehind else { return }
-        set.isBehind = true
-        set.cursor = seq
-        set.isOwed = false
-        set.checkedTrims = nil
-        reactor.setFlags(.held, of: session.stream.slot)
+    func setBehind(_ session: any Session, at seq: UInt64) -> Ledger {
+        if !session.subscriptions.isBehind { reactor.setFlags(.held, of: session.stream.slot) }
+        return session.subscriptions.setBehind(at: seq)
     }
 
     /// A connection has not taken all that the turn had for it.
@@ -159,7 +240,7 @@ extension Shard {
     package func fellBehind(_ session: any Session) {
         guard session.subscriptions.isPatient, isKnown(session) else { return }
         counters.fallsBehind.add(1)
-        setBehind(session, at: deliveredUpTo)
+        _ = setBehind(session, at: deliveredUpTo)
     }
 
     /// Keeps a message for a session that is behind, unless the store brings it.
@@ -167,12 +248,12 @@ extension Shard {
         let set = session.subscriptions
         let client = session.client.id
         if message.rule != nil, !set.hasLatest || set.isDueInFull(message, client: client) {
-            set.isOwed = true
+            set.ledger?.isOwed = true
             return
         }
         if set.hasLatest, !set.isDueInFull(message, client: client) {
-            if let older = set.held.replace(message, now: reactor.now) {
-                _ = set.drop(older, client: client)
+            if let (older, floor) = set.held.replace(message, now: reactor.now) {
+                _ = set.drop(older, floor: floor, client: client)
                 counters.dropped.add(1)
             }
         } else {
@@ -188,7 +269,7 @@ extension Shard {
             let isTooMuch = set.held.bytes > settings.limits.pending
             let isTooOld = reactor.now.nanoseconds(since: oldest.since) > patience
             guard isTooMuch || isTooOld else { return }
-            guard set.drop(oldest.message, client: session.client.id) else {
+            guard set.drop(oldest.message, floor: 0, client: session.client.id) else {
                 // Age alone is no reason here: it is the connection's own unsent bytes that are looked at for it.
                 guard isTooMuch else { return }
                 return session.closeSlow("more than \(settings.limits.pending) bytes wait")

@@ -33,12 +33,18 @@ package final class StoreThread: Sendable {
 
     package typealias Completion = @Sendable (Result<Void, StorageError>) -> Void
 
+    private struct Adoption {
+        let rules: HistoryRules
+        let from: UInt64
+        let completion: @Sendable () -> Void
+    }
+
     private struct Work {
         var messages: [Message] = []
         var reservation: UInt64?
         var reserved: [Completion] = []
-        /// Rules to take over.
-        var rules: (rules: HistoryRules, from: UInt64)?
+        /// Rules to take over, in their order.
+        var rules: [Adoption] = []
         var probes: [Completion] = []
         var isStopping = false
         /// Appended and not yet settled, in bytes.
@@ -51,7 +57,7 @@ package final class StoreThread: Sendable {
         var isEmpty: Bool { messages.isEmpty && !isPressing }
         /// Whether there is something else than messages.
         private var isPressing: Bool {
-            isStopping || reservation != nil || !reserved.isEmpty || rules != nil || !probes.isEmpty
+            isStopping || reservation != nil || !reserved.isEmpty || !rules.isEmpty || !probes.isEmpty
         }
         /// Whether there is enough for the thread not to wait any longer.
         var isEnough: Bool { messages.count >= wanted || isPressing }
@@ -61,7 +67,7 @@ package final class StoreThread: Sendable {
             messages = []
             reservation = nil
             reserved = []
-            rules = nil
+            rules = []
             probes = []
             isWoken = false
             wanted = 1
@@ -149,10 +155,12 @@ package final class StoreThread: Sendable {
 
     /// Has the store take over rules for messages from `seq` on, which are appended after this.
     ///
-    /// Only one such change waits at a time: a later one takes its place.
-    package func adopt(_ rules: HistoryRules, from seq: UInt64) {
+    /// `completion` is called when it has, on this thread; it keeps trying.
+    package func adopt(
+        _ rules: HistoryRules, from seq: UInt64, then completion: @escaping @Sendable () -> Void = {}
+    ) {
         _ = post { work in
-            work.rules = (rules, seq)
+            work.rules.append(Adoption(rules: rules, from: seq, completion: completion))
             return true
         }
     }
@@ -216,15 +224,18 @@ package final class StoreThread: Sendable {
 
     private func run() {
         var next = MonotonicTime.now.advanced(byNanoseconds: Self.pace)
-        var adoption: (rules: HistoryRules, from: UInt64)?
+        var adoptions: [Adoption] = []
         var crowd = ReturningCrowd()
         while true {
             wake.wait(until: next)
             gather(crowd)
             let taken = work.withLock { $0.take() }
-            adoption = taken.rules ?? adoption
-            // A store that takes no writes now is asked again.
-            if let (rules, seq) = adoption, (try? store.adopt(rules, from: seq)) != nil { adoption = nil }
+            adoptions += taken.rules
+            // A store that takes no writes now is asked again. Each is taken over: what came between two was kept by the first.
+            while let next = adoptions.first, (try? store.adopt(next.rules, from: next.from)) != nil {
+                adoptions.removeFirst()
+                next.completion()
+            }
             settle(taken, &crowd)
             if taken.isStopping {
                 // What this fails to note, the next start takes for a hole.

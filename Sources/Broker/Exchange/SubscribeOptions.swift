@@ -53,7 +53,7 @@ package struct SubscribeOptions: Sendable {
 
     package init() {}
 
-    /// Whether something comes before the live messages, so that the marker comes behind it.
+    /// Whether something comes before the live messages, so that the marker comes after it.
     var hasBeginning: Bool { wantsSnapshot || since != nil }
 }
 
@@ -71,6 +71,9 @@ package struct Gap: Equatable, Sendable {
         self.seq = seq
         self.missed = missed
     }
+
+    /// Up to which number nothing more can be lost of what comes after `start`; 0: some of it is not in the gap.
+    func end(from start: UInt64) -> UInt64 { since <= start ? seq : 0 }
 
     /// Makes it one with another.
     mutating func merge(_ other: Gap) {

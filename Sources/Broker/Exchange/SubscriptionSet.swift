@@ -1,60 +1,9 @@
 internal import WSTransport
 
-/// One subscription of a session.
-package struct Subscription {
-    package let number: UInt32
-    /// Of the filter, so that a search need not compare names.
-    fileprivate let sketch: UInt32
-    package let filter: TopicFilter
-    /// Messages after this one are due to it.
-    var position: UInt64
-    /// Does not get what its own connection published.
-    let isDeaf: Bool
-    package let slow: SlowPolicy
-    /// Whether a rule may keep some of its messages, so that a store brings what it is too slow for.
-    let usesHistory: Bool
-    /// What was dropped and is not announced yet.
-    var gap: Gap?
-    /// Losses up to this number have been announced.
-    var lostUpTo: UInt64 = 0
-
-    init(
-        number: UInt32, filter: TopicFilter, position: UInt64, isDeaf: Bool, slow: SlowPolicy, usesHistory: Bool,
-        gap: Gap?
-    ) {
-        self.number = number
-        sketch = filter.sketch
-        self.filter = filter
-        self.position = position
-        self.isDeaf = isDeaf
-        self.slow = slow
-        self.usesHistory = usesHistory
-        self.gap = gap
-    }
-
-    /// Whether its session is not closed at once for falling behind.
-    fileprivate var isPatient: Bool { slow != .close || usesHistory }
-
-    /// Whether a message is due to it.
-    func isDue(_ message: Message, client: UInt64) -> Bool {
-        message.seq > position && filter.matches(message.topic) && !(isDeaf && message.origin == client)
-    }
-}
-
-extension TopicFilter {
-    /// A number that two filters seldom share; equal ones always do.
-    fileprivate var sketch: UInt32 {
-        let name = name.utf8Span.span
-        var sketch = UInt32(truncatingIfNeeded: name.count)
-        for index in 0..<name.count { sketch = (sketch ^ UInt32(name[index])) &* 0x0100_0193 }
-        return sketch
-    }
-}
-
 /// The subscriptions of one session, and where it stands in the order of messages.
 ///
 /// A session is *live*: everything up to the newest message of its shard has been sent; or it is *behind*: what is due
-/// up to its ``cursor`` has been sent. Of what comes then, the store brings what a rule keeps, and the rest is held.
+/// up to a cursor has been sent (``Ledger``). Of what comes then, the store brings what a rule keeps, and the rest is held.
 package final class SubscriptionSet {
     package private(set) var all: [Subscription] = []
     /// What is to be shown before the subscriptions are live, oldest first.
@@ -62,20 +11,13 @@ package final class SubscriptionSet {
     /// While there is any, the session is behind.
     var beginnings = BeginningQueue()
     var held = HeldMessages()
-    /// While it is behind, the number up to which everything due has been sent.
-    var cursor: UInt64 = 0
-    /// How much limits had removed from the history when losses were last looked for.
-    var checkedTrims: UInt64?
+    /// What is due to the session; `nil`: it is live.
+    private(set) var ledger: Ledger?
     // Those of one byte stand together: every session has these.
-    var isBehind = false
-    /// Whether messages after the cursor are kept, and so for the store to bring.
-    var isOwed = false
     /// Whether the session has asked to be called again.
     var isWaiting = false
     /// Whether it waits for the store to commit.
     var isWaitingForStore = false
-    /// Whether something was dropped that is not announced yet.
-    private var hasGaps = false
     /// How many subscriptions want the newest messages only.
     private var latestCount: UInt32 = 0
     /// How many do not have the session closed at once.
@@ -88,8 +30,7 @@ package final class SubscriptionSet {
     /// Linear, as one client's subscriptions are few; but a step is the comparison of two numbers.
     private func index(of filter: TopicFilter) -> Int? {
         let sketch = filter.sketch
-        for index in all.indices where all[index].sketch == sketch && all[index].filter == filter { return index }
-        return nil
+        return all.firstIndex { $0.has(filter, sketch) }
     }
 
     package func contains(_ filter: TopicFilter) -> Bool { index(of: filter) != nil }
@@ -106,7 +47,9 @@ package final class SubscriptionSet {
         all.append(subscription)
         if subscription.slow == .latest { latestCount += 1 }
         if subscription.isPatient { patientCount += 1 }
-        if subscription.gap != nil { hasGaps = true }
+        guard let ledger else { return }
+        ledger.index = nil
+        if let gap = subscription.gaps.first { ledger.nextGap = min(ledger.nextGap, gap.seq) }
     }
 
     func remove(_ filter: TopicFilter) -> Subscription? {
@@ -115,29 +58,70 @@ package final class SubscriptionSet {
         beginnings.remove(of: removed.number)
         if removed.slow == .latest { latestCount -= 1 }
         if removed.isPatient { patientCount -= 1 }
+        ledger?.index = nil
         return removed
     }
 
     func removeAll() -> [Subscription] {
         defer {
             all = []
-            (latestCount, patientCount, hasGaps) = (0, 0, false)
+            (latestCount, patientCount) = (0, 0)
             beginnings = BeginningQueue()
             held.removeAll()
+            ledger?.ended = []
+            ledger?.index = nil
+            ledger?.unexamined = []
+            ledger?.showing = []
         }
         return all
     }
 
-    func change(_ filter: TopicFilter, _ body: (inout Subscription) -> Void) {
-        guard let index = index(of: filter) else { return }
-        body(&all[index])
+    // MARK: Behind or live
+
+    var isBehind: Bool { ledger != nil }
+
+    /// From now on what is due after `seq` is waited for.
+    func setBehind(at seq: UInt64) -> Ledger {
+        if let ledger { return ledger }
+        let new = Ledger(cursor: seq)
+        ledger = new
+        return new
     }
+
+    /// Everything has been sent, or is just about to be.
+    func setLive() {
+        guard let old = ledger else { return }
+        ledger = nil
+        for place in all.indices {
+            // What the one in its place has brought is not brought again.
+            for ended in old.ended
+            where !ended.isOver && ended.filter == all[place].filter && ended.isDeaf == all[place].isDeaf
+                && ended.end >= all[place].position
+            {
+                all[place].position = min(all[place].position, ended.position)
+            }
+            all[place].settle()
+        }
+    }
+
+    /// Reads once more from `seq` on, for the sake of a subscription that is about to be added.
+    func goBack(to seq: UInt64) {
+        guard let ledger, seq < ledger.cursor else { return }
+        for place in all.indices { all[place].brought = max(all[place].brought, ledger.cursor) }
+        for place in ledger.ended.indices {
+            ledger.ended[place].brought = max(ledger.ended[place].brought, ledger.cursor)
+        }
+        ledger.cursor = seq
+    }
+
+    // MARK: What is due
 
     /// Whether some subscription asks for a message.
     ///
     /// - Parameter client: the session's own.
     func isDue(_ message: Message, client: UInt64) -> Bool {
         all.contains { $0.isDue(message, client: client) }
+            || ledger?.ended.contains { $0.isDue(message, client: client) } ?? false
     }
 
     /// The same, of those that want all messages.
@@ -145,40 +129,260 @@ package final class SubscriptionSet {
         all.contains { $0.slow != .latest && $0.isDue(message, client: client) }
     }
 
-    /// Drops held messages that no subscription asks for any more.
-    func dropUnwanted(by client: UInt64) {
-        held.keep { message in isDue(message, client: client) }
+    private func subscription(at place: Int, _ ledger: Ledger) -> Subscription {
+        place < all.count ? all[place] : ledger.ended[place - all.count]
+    }
+
+    /// The filters of all subscriptions that something may be due to; their places are those that ``wantsInFull(_:)`` takes.
+    func index(_ ledger: Ledger) -> FilterIndex {
+        if let index = ledger.index { return index }
+        let index = FilterIndex((all + ledger.ended).map(\.filter))
+        ledger.index = index
+        return index
+    }
+
+    /// Whether the store is to bring what a subscription's filter matches.
+    func wantsInFull(_ place: Int, _ ledger: Ledger) -> Bool {
+        let subscription = subscription(at: place, ledger)
+        return subscription.slow != .latest && subscription.end > ledger.cursor
+    }
+
+    /// Whether a message after the cursor, which is kept, is to be sent.
+    ///
+    /// What only subscriptions that are over would have had is taken note of, and announced when their end is reached.
+    func takes(_ message: Message, client: UInt64, _ ledger: Ledger) -> Bool {
+        var wantedAt: UInt64?
+        var broughtUntil: UInt64 = 0
+        var mayCome = false
+        var over: [Int] = []
+        index(ledger).forEach(matching: message.topic) { place in
+            let subscription = subscription(at: place, ledger)
+            if place < all.count, !(subscription.isDeaf && message.origin == client) { mayCome = true }
+            guard subscription.hears(message, client: client) else { return }
+            if message.seq <= subscription.brought {
+                // Who asks after the end of another one is not told that it has had it from that.
+                broughtUntil = max(broughtUntil, subscription.isOver ? subscription.end : .max)
+            } else if subscription.isOver {
+                over.append(place - all.count)
+            } else if subscription.slow != .latest {
+                wantedAt = max(wantedAt ?? 0, subscription.resumedAt)
+            }
+        }
+        if let wantedAt { return wantedAt > broughtUntil || broughtUntil == 0 }
+        guard broughtUntil == 0, over.contains(where: { ledger.ended[$0].slow != .latest }) else { return false }
+        if mayCome { return true }
+        for place in over { note(message, floor: 0, &ledger.ended[place]) }
+        return false
+    }
+
+    /// What the store is asked for while the session is behind.
+    func wanted(_ ledger: Ledger) -> [HistoryReading.Wanted] {
+        func wanted(_ subscription: Subscription) -> HistoryReading.Wanted {
+            let known = max(subscription.brought, subscription.lostUpTo)
+            return HistoryReading.Wanted(
+                filter: subscription.filter, after: max(ledger.cursor, max(subscription.position, known)))
+        }
+        var list = all.filter { $0.slow != .latest }.map(wanted)
+        for ended in ledger.ended where ended.slow != .latest && ended.end > ledger.cursor {
+            let item = wanted(ended)
+            if let place = list.firstIndex(where: { $0.filter == item.filter }) {
+                list[place].after = min(list[place].after, item.after)
+            } else {
+                list.append(item)
+            }
+        }
+        return list
+    }
+
+    // MARK: What is missing
+
+    private func note(_ gap: Gap, floor: UInt64, _ subscription: inout Subscription) {
+        guard gap.since < gap.seq else { return }
+        subscription.add(gap, floor: floor)
+        guard let ledger else { return }
+        ledger.nextGap = min(ledger.nextGap, subscription.isOver ? subscription.end : gap.seq)
+    }
+
+    private func note(_ message: Message, floor: UInt64, _ subscription: inout Subscription) {
+        note(Gap(since: message.seq - 1, seq: message.seq, missed: 1), floor: floor, &subscription)
+    }
+
+    /// Takes note that some of what a filter matches is not there any more, so that it is announced in its place.
+    ///
+    /// - Parameter seq: losses up to this number are known by now.
+    func lose(_ filter: TopicFilter, _ gap: Gap, upTo seq: UInt64) {
+        guard let ledger else { return }
+        let active = index(of: filter)
+        if let active {
+            all[active].lostUpTo = max(all[active].lostUpTo, seq)
+            note(gap, floor: gap.since, &all[active])
+        }
+        for place in ledger.ended.indices where ledger.ended[place].filter == filter {
+            let old = ledger.ended[place]
+            // One that is due more than was looked at is looked at again.
+            if max(ledger.cursor, max(old.position, max(old.brought, old.lostUpTo))) >= gap.since {
+                ledger.ended[place].lostUpTo = max(old.lostUpTo, seq)
+            }
+            guard active == nil else { continue }
+            let (since, end) = (max(gap.since, ledger.ended[place].position), ledger.ended[place].end)
+            let part =
+                gap.seq <= end && since == gap.since ? gap : Gap(since: since, seq: min(gap.seq, end), missed: nil)
+            note(part, floor: part.since, &ledger.ended[place])
+        }
+        for place in all.indices { loseForLatest(filter, gap, &all[place]) }
+        for place in ledger.ended.indices { loseForLatest(filter, gap, &ledger.ended[place]) }
+    }
+
+    /// What another subscription wanted in full the store was to bring to one of the latest, too.
+    private func loseForLatest(_ filter: TopicFilter, _ gap: Gap, _ subscription: inout Subscription) {
+        guard subscription.slow == .latest, subscription.position < gap.seq, gap.since < subscription.end,
+            subscription.filter != filter, subscription.filter.overlaps(filter)
+        else { return }
+        let part = Gap(
+            since: max(gap.since, subscription.position), seq: min(gap.seq, subscription.end), missed: nil)
+        note(part, floor: part.since, &subscription)
     }
 
     /// Drops a held message for those that allow it, and remembers that; `false`: some do not.
-    func drop(_ message: Message, client: UInt64) -> Bool {
+    ///
+    /// - Parameter floor: nothing that is held comes after this number and before the message.
+    func drop(_ message: Message, floor: UInt64, client: UInt64) -> Bool {
         let due = all.indices.filter { all[$0].isDue(message, client: client) }
         guard due.allSatisfy({ all[$0].slow != .close }) else { return false }
-        for index in due {
-            let gap = Gap(since: message.seq - 1, seq: message.seq, missed: 1)
-            hasGaps = true
-            if all[index].gap == nil { all[index].gap = gap } else { all[index].gap?.merge(gap) }
+        // Where the store brings others, they may lie between.
+        let floor = ledger?.isOwed ?? false ? message.seq - 1 : floor
+        for place in due { note(message, floor: floor, &all[place]) }
+        guard let ledger else { return true }
+        for place in ledger.ended.indices
+        where ledger.ended[place].isDue(message, client: client)
+            && !due.contains(where: { all[$0].filter == ledger.ended[place].filter })
+        {
+            note(message, floor: floor, &ledger.ended[place])
         }
         return true
     }
 
-    /// Takes what was dropped, to be announced.
-    func takeGaps() -> [(filter: TopicFilter, gap: Gap)] {
-        guard hasGaps else { return [] }
-        hasGaps = false
-        var gaps: [(TopicFilter, Gap)] = []
-        for index in all.indices {
-            guard let gap = all[index].gap else { continue }
-            gaps.append((all[index].filter, gap))
-            all[index].gap = nil
+    /// Takes the gaps that end with `seq` or before, to be announced.
+    func takeGaps(upTo seq: UInt64) -> [(subscription: Subscription, gap: Gap)] {
+        guard let ledger, ledger.nextGap <= seq else { return [] }
+        ledger.nextGap = .max
+        var gaps: [(Subscription, Gap)] = []
+        func take(_ subscription: inout Subscription) {
+            // Of one that is over it is announced at its end, in one.
+            if subscription.isOver, subscription.end > seq { return }
+            gaps += subscription.takeGaps(upTo: seq).map { (subscription, $0) }
+            if let next = subscription.gaps.first { ledger.nextGap = min(ledger.nextGap, next.seq) }
+        }
+        for place in all.indices { take(&all[place]) }
+        for place in ledger.ended.indices { take(&ledger.ended[place]) }
+        for ended in ledger.ended where ended.isOver && !ended.gaps.isEmpty {
+            ledger.nextGap = min(ledger.nextGap, ended.end)
         }
         return gaps
     }
 
-    /// What the store is asked for while the session is behind.
-    var wanted: [HistoryReading.Wanted] {
-        all.filter { $0.slow != .latest }.map {
-            HistoryReading.Wanted(filter: $0.filter, after: max(cursor, max($0.position, $0.lostUpTo)))
+    /// Takes, of the gaps of a filter, what lies before its end marker.
+    func takeGap(of filter: TopicFilter, upTo seq: UInt64) -> [(subscription: Subscription, gap: Gap)] {
+        guard let place = index(of: filter), let gap = all[place].takeGap(upTo: seq, leaving: seq) else { return [] }
+        return [(all[place], gap)]
+    }
+
+    /// Takes, of the gaps of those whose filters match a message, what lies before it.
+    func takeGaps(before message: Message) -> [(subscription: Subscription, gap: Gap)] {
+        guard let ledger, ledger.nextGap != .max else { return [] }
+        var gaps: [(Subscription, Gap)] = []
+        func take(_ subscription: inout Subscription) {
+            guard !subscription.isOver,
+                let gap = subscription.takeGap(upTo: message.seq - 1, leaving: message.seq)
+            else { return }
+            gaps.append((subscription, gap))
         }
+        index(ledger).forEach(matching: message.topic) { place in
+            if place < all.count { take(&all[place]) } else { take(&ledger.ended[place - all.count]) }
+        }
+        return gaps
+    }
+
+    // MARK: Replacing and ending
+
+    /// Removes those that were replaced by others of the same filter and are still due something.
+    func removeReplaced(of filter: TopicFilter) -> [Subscription] {
+        guard let ledger, !ledger.ended.isEmpty else { return [] }
+        let replaced = ledger.ended.filter { $0.filter == filter && !$0.isOver }
+        ledger.ended.removeAll { $0.filter == filter && !$0.isOver }
+        ledger.index = nil
+        return replaced
+    }
+
+    /// Keeps a subscription that is not among the others any more until it has had what is due to it up to `seq`.
+    ///
+    /// - Parameters:
+    ///   - isOver: the client does not want it any more, so it gets only what another filter matches too.
+    ///   - maximum: so many are kept.
+    /// - Returns: `false`: there are too many.
+    func retire(_ old: Subscription, at seq: UInt64, isOver: Bool, maximum: Int) -> Bool {
+        guard let ledger else { return true }
+        if beginnings.isEmpty { ledger.ended.removeAll { $0.end <= ledger.cursor && $0.gaps.isEmpty } }
+        guard ledger.ended.count < maximum else { return false }
+        var ended = old
+        ended.finish(with: min(seq, old.end), isOver: isOver)
+        ended.brought = max(ended.brought, ledger.cursor)
+        ledger.ended.append(ended)
+        ledger.index = nil
+        return true
+    }
+
+    /// Drops what is held only for subscriptions that are over and that no other filter matches.
+    private func dropUnwanted(client: UInt64) {
+        guard let ledger else { return }
+        held.keep { message in
+            if all.contains(where: { $0.isDue(message, client: client) }) { return true }
+            let due = ledger.ended.indices.filter { ledger.ended[$0].isDue(message, client: client) }
+            if due.contains(where: { !ledger.ended[$0].isOver }) { return true }
+            let mayCome = all.contains {
+                $0.filter.matches(message.topic) && !($0.isDeaf && message.origin == client)
+            }
+            if mayCome, !due.isEmpty { return true }
+            for place in due { note(message, floor: 0, &ledger.ended[place]) }
+            return false
+        }
+    }
+
+    /// What subscriptions that are not among the others any more will not get of what is due to them up to `seq`.
+    ///
+    /// - Parameter isKept: whether a rule may keep some of it.
+    func writeOff(_ parts: [Subscription], upTo seq: UInt64, isKept: Bool, client: UInt64) -> Gap? {
+        guard let ledger else { return nil }
+        var gap: Gap?
+        func add(_ more: Gap) { if gap == nil { gap = more } else { gap?.merge(more) } }
+        for old in parts {
+            for part in old.gaps { add(part) }
+            let known = max(ledger.cursor, max(old.position, max(old.brought, old.lostUpTo)))
+            let end = min(seq, old.end)
+            guard ledger.isOwed, isKept, known < end else { continue }
+            add(Gap(since: known, seq: end, missed: nil))
+        }
+        held.keep { message in
+            if all.contains(where: { $0.isDue(message, client: client) }) { return true }
+            let due = ledger.ended.filter { $0.isDue(message, client: client) }
+            if due.contains(where: { !$0.isOver }) { return true }
+            if parts.contains(where: { $0.isDue(message, client: client) }) {
+                add(Gap(since: message.seq - 1, seq: message.seq, missed: 1))
+            }
+            // What only those have that are over is looked at next.
+            return !due.isEmpty
+        }
+        dropUnwanted(client: client)
+        // What these wanted in full the store was to bring to others that are over, too.
+        for old in parts {
+            guard let gap else { break }
+            for place in ledger.ended.indices { loseForLatest(old.filter, gap, &ledger.ended[place]) }
+        }
+        return gap
+    }
+
+    func change(_ filter: TopicFilter, _ body: (inout Subscription) -> Void) {
+        guard let index = index(of: filter) else { return }
+        body(&all[index])
     }
 }

@@ -160,7 +160,10 @@ package final class LMDBStore: RetainedStore {
         guard let found else { return }
         guard let history = found else { throw .damaged("the record of the history") }
         state.history = history
-        guard isStart, !history.coverages.isEmpty, history.completeUpTo < state.reservedSeq else { return }
+        guard isStart else { return }
+        // Nobody who is still reading of them is left.
+        state.history.forgetFormerRules()
+        guard !state.history.coverages.isEmpty, history.completeUpTo < state.reservedSeq else { return }
         state.history.add(HistoryHole(low: history.completeUpTo, high: state.reservedSeq))
         state.history.completeUpTo = state.reservedSeq
         try write.set(state.history.bytes, for: HistorySummary.key, in: meta)

@@ -5,7 +5,7 @@ import Testing
 @Suite("Beginnings that wait: in order, replaced by number")
 struct BeginningQueueTests {
     private func beginning(_ number: UInt32) throws -> Beginning {
-        Beginning(number, Snapshot(filter: try filter("f/\(number)"), seq: 1, overlay: []))
+        Beginning(number: number, filter: try filter("f/\(number)"), seq: 1, snapshot: nil)
     }
 
     private func rest(_ queue: BeginningQueue) -> [UInt32] {

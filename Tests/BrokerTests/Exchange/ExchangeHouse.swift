@@ -63,8 +63,20 @@ final class ExchangeHouse {
 
     deinit {
         storeThread.stop()
-        for remote in remotes { remote.run { $0.stop() } }
+        for remote in remotes {
+            remote.run { reactor in
+                // Those that wait hold their shard, and it holds them.
+                (reactor.attachment as? Shard)?.waitingForStore = []
+                reactor.stop()
+            }
+        }
         for thread in threads { thread.join() }
+    }
+
+    /// Takes over other settings on every shard, and other rules, as a reload does.
+    func reload(_ settings: Settings) throws {
+        sequencer.adopt(HistoryRules(settings))
+        for index in remotes.indices { try run(on: index) { $0.settings = settings } }
     }
 
     /// Runs `body` on a shard's thread and hands its value back.

@@ -21,6 +21,8 @@ struct SeamModel {
     private let log: [Message]
     private let transcript: SeamSchedule.Transcript
     private var active: [String: Active] = [:]
+    /// Those that are over.
+    private var past: [Active] = []
     private var snapshots: [Pending] = []
     private var last: UInt64 = 0
     /// What is not as it should be.
@@ -45,6 +47,7 @@ struct SeamModel {
             case "live": live(notice)
             case "message" where notice.retained == true: retained(notice)
             case "message": message(notice)
+            case "gap": gap(notice, number)
             default: complaints.append("unexpected")
             }
             for index in before..<complaints.count { complaints[index] += " at \(number): \(notice)" }
@@ -67,7 +70,9 @@ struct SeamModel {
             let time = notice.id.flatMap { transcript.sent[$0] }?.time ?? .min
             if wantsSnapshot { snapshots.append(Pending(filter: filter, seq: seq, time: time)) }
         case .unsubscribe(let name):
-            complain("not subscribed", unless: active.removeValue(forKey: name) != nil)
+            let removed = active.removeValue(forKey: name)
+            complain("not subscribed", unless: removed != nil)
+            if let removed { past.append(removed) }
             snapshots.removeAll { $0.filter.name == name }
         case .publish(let topic, let data, let isRetained, let wanted):
             let found = notice.seq.flatMap(entry)
@@ -155,11 +160,26 @@ struct SeamModel {
         complain("never a value as of the position: \(shown.keys)", unless: shown.isEmpty)
     }
 
+    /// Only who ends a subscription before it was shown all it began with misses something.
+    private mutating func gap(_ notice: Notice, _ number: Int) {
+        let isEnding = transcript.notices[number...].contains { later in
+            guard later.op == "ok", case .unsubscribe(let name) = later.id.flatMap({ transcript.commands[$0] }) else {
+                return false
+            }
+            return name == notice.filter
+        }
+        let isOver = past.contains { $0.filter.name == notice.filter }
+        complain("a gap of a subscription that goes on", unless: isEnding || isOver)
+    }
+
     private mutating func message(_ notice: Notice) {
         guard let seq = notice.seq, let found = entry(seq) else { return complaints.append("was never published") }
         complain("not as published", unless: found.topic.name == notice.topic && text(found) == notice.data)
         complain("doubled or out of order after \(last)", unless: seq > last)
-        complain("nobody asked for it", unless: isDue(found))
+        // What a filter had to get before its end comes where another one matches it, too.
+        let isLate = past.contains { $0.position < seq && $0.filter.matches(found.topic) }
+        let mayCome = active.values.contains { $0.filter.matches(found.topic) }
+        complain("nobody asked for it", unless: isDue(found) || isLate && mayCome)
         if let pending = snapshots.first {
             complain("live within a snapshot", unless: pending.shown.isEmpty && seq <= pending.seq)
         }

@@ -215,7 +215,10 @@ struct HistoryContractTests {
         #expect(try seqs(made.store, "a") == [387, 390, 393, 396, 399])
         #expect(try seqs(made.store, "b") == [])
         #expect(try seqs(made.store, "c/+").first == 302)
-        #expect(try summary(made.store).coverages.map(\.since) == [401, 401])
+        let coverages = try summary(made.store).coverages
+        #expect(coverages.map(\.filter.name) == ["a", "c/+", "#"])
+        #expect(coverages.map(\.since) == [401, 401, HistoryCoverage.never])
+        #expect(coverages.map(\.forgottenUpTo) == [0, 299, 400], "of a rule that is no more, too")
         while try made.store.maintain(now: 440) {}
         while try made.store.maintain(now: 2000) {}
         #expect(try seqs(made.store, "c/+") == [])

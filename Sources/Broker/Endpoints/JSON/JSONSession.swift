@@ -152,7 +152,7 @@ final class JSONSession: ClientSocket {
         for filter in filters {
             let seq = try shard.subscribe(self, to: filter, options)
             position = min(position ?? seq, seq)
-            if !options.hasBeginning { live.append((filter, seq)) }
+            if !subscriptions.isBehind { live.append((filter, seq)) }
         }
         if let position, id != nil {
             send("ok", id) { writer in

@@ -1,0 +1,162 @@
+/// One subscription of a session.
+package struct Subscription {
+    package let number: UInt32
+    /// Of the filter, so that a search need not compare names.
+    private let sketch: UInt32
+    package let filter: TopicFilter
+    /// Messages after this one are due to it.
+    var position: UInt64
+    /// Does not get what its own connection published.
+    let isDeaf: Bool
+    package let slow: SlowPolicy
+    /// Whether a rule may keep some of its messages, so that a store brings what it is too slow for.
+    let usesHistory: Bool
+    /// What few subscriptions have; `nil`: nothing of it.
+    private var arrears: Arrears?
+
+    /// What is known of a subscription that is, or was, behind.
+    private final class Arrears {
+        var gaps: [Gap] = []
+        var lostUpTo: UInt64 = 0
+        var brought: UInt64 = 0
+        var resumedAt: UInt64 = 0
+        var end: UInt64 = .max
+        var isOver = false
+    }
+
+    init(
+        number: UInt32, filter: TopicFilter, position: UInt64, isDeaf: Bool, slow: SlowPolicy, usesHistory: Bool
+    ) {
+        self.number = number
+        sketch = filter.sketch
+        self.filter = filter
+        self.position = position
+        self.isDeaf = isDeaf
+        self.slow = slow
+        self.usesHistory = usesHistory
+    }
+
+    /// The same for another filter's or policy's sake, with what is owed to `other` taken over.
+    mutating func takeOver(_ other: Subscription) {
+        position = other.position
+        arrears = other.arrears
+    }
+
+    /// What was dropped or lost and is not announced yet, in order and without overlaps.
+    var gaps: [Gap] { arrears?.gaps ?? [] }
+
+    /// So many are told apart; then the oldest become one.
+    private static let maximumGaps = 64
+
+    /// Takes note of a gap.
+    ///
+    /// - Parameter floor: nothing after this number and before the gap is still to be sent.
+    mutating func add(_ gap: Gap, floor: UInt64) {
+        change { arrears in
+            var merged = gap
+            var place = arrears.gaps.count
+            let low = min(floor, gap.since)
+            while place > 0, arrears.gaps[place - 1].since > gap.seq { place -= 1 }
+            while place > 0, arrears.gaps[place - 1].seq >= low {
+                // What comes before the end marker is announced before it.
+                if arrears.gaps[place - 1].seq <= arrears.resumedAt, gap.seq > arrears.resumedAt { break }
+                place -= 1
+                merged.merge(arrears.gaps.remove(at: place))
+            }
+            arrears.gaps.insert(merged, at: place)
+            guard arrears.gaps.count > Self.maximumGaps else { return }
+            arrears.gaps[1].merge(arrears.gaps.removeFirst())
+        }
+    }
+
+    /// Takes the gaps that end with `seq` or before, to be announced.
+    mutating func takeGaps(upTo seq: UInt64) -> [Gap] {
+        guard let arrears, arrears.gaps.first.map({ $0.seq <= seq }) ?? false else { return [] }
+        let taken = Array(arrears.gaps.prefix { $0.seq <= seq })
+        arrears.gaps.removeFirst(taken.count)
+        // What was in them has not been brought, whoever asks for it next.
+        position = max(position, taken.last?.seq ?? 0)
+        return taken
+    }
+
+    /// Takes the part of a gap up to `end`, to be announced; what is after `next` is left.
+    mutating func takeGap(upTo end: UInt64, leaving next: UInt64) -> Gap? {
+        guard let arrears, let first = arrears.gaps.first, first.since < next, end < first.seq else { return nil }
+        if next < first.seq {
+            arrears.gaps[0] = Gap(since: next, seq: first.seq, missed: nil)
+        } else {
+            arrears.gaps.removeFirst()
+        }
+        guard first.since < end else { return nil }
+        position = max(position, end)
+        return Gap(since: first.since, seq: end, missed: nil)
+    }
+
+    /// Losses up to this number are announced, or are in ``gaps``.
+    var lostUpTo: UInt64 {
+        get { arrears?.lostUpTo ?? 0 }
+        set { change { $0.lostUpTo = newValue } }
+    }
+
+    /// What was due to it up to this number has been brought, though its session reads older messages for another's sake.
+    var brought: UInt64 {
+        get { arrears?.brought ?? 0 }
+        set { change { $0.brought = newValue } }
+    }
+
+    /// Where it began, if it asked for what came before; 0: it did not.
+    var resumedAt: UInt64 {
+        get { arrears?.resumedAt ?? 0 }
+        set { change { $0.resumedAt = newValue } }
+    }
+
+    /// Messages after this one are not due to it any more; `.max`: it goes on.
+    private(set) var end: UInt64 {
+        get { arrears?.end ?? .max }
+        set { change { $0.end = newValue } }
+    }
+
+    /// Whether the client does not want it any more, rather than having replaced it.
+    var isOver: Bool { arrears?.isOver ?? false }
+
+    /// Ends it with the message `seq`.
+    mutating func finish(with seq: UInt64, isOver: Bool) {
+        end = seq
+        change { $0.isOver = isOver }
+    }
+
+    /// Forgets what only a session that is behind needs.
+    mutating func settle() { arrears = nil }
+
+    private mutating func change(_ body: (Arrears) -> Void) {
+        let arrears = arrears ?? Arrears()
+        body(arrears)
+        self.arrears = arrears
+    }
+
+    /// Whether its session is not closed at once for falling behind.
+    var isPatient: Bool { slow != .close || usesHistory }
+
+    /// Whether it is the one with this filter; the filter's sketch comes with it.
+    func has(_ filter: TopicFilter, _ sketch: UInt32) -> Bool { self.sketch == sketch && self.filter == filter }
+
+    /// Whether a message is due to it.
+    func isDue(_ message: Message, client: UInt64) -> Bool {
+        hears(message, client: client) && filter.matches(message.topic)
+    }
+
+    /// The same, of a message that its filter matches.
+    func hears(_ message: Message, client: UInt64) -> Bool {
+        message.seq > position && message.seq <= end && !(isDeaf && message.origin == client)
+    }
+}
+
+extension TopicFilter {
+    /// A number that two filters seldom share; equal ones always do.
+    var sketch: UInt32 {
+        let name = name.utf8Span.span
+        var sketch = UInt32(truncatingIfNeeded: name.count)
+        for index in 0..<name.count { sketch = (sketch ^ UInt32(name[index])) &* 0x0100_0193 }
+        return sketch
+    }
+}

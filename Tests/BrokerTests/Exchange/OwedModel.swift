@@ -1,0 +1,257 @@
+@testable import Broker
+
+/// What one client must have been told at the end of an ``OwedSchedule``, whatever its subscriptions were in between: of
+/// every filter each message once and in order, or a gap in its place.
+struct OwedModel {
+    /// One filter from its subscription to its end, whatever policies it had meanwhile.
+    private struct Life {
+        let filter: TopicFilter
+        /// Messages after this one are due.
+        var start: UInt64
+        /// No message before this one may come.
+        var earliest: UInt64
+        /// Those up to this one are due.
+        var end: UInt64 = .max
+        var isOver = false
+        /// Whether it has wanted all messages all the time.
+        var isFull: Bool
+        let isDeaf: Bool
+        /// The answer that made it: snapshots are checked from there.
+        var answer: Int
+        /// A snapshot is under way.
+        var awaitsValues: Bool
+        /// The marker is still to come.
+        var isBeginning = true
+    }
+
+    private let world: OwedSchedule.World
+    private let transcript: OwedSchedule.Transcript
+    private var lives: [Life] = []
+    private var seen: [UInt64: Int] = [:]
+    private var gaps: [(index: Int, filter: TopicFilter, gap: Gap)] = []
+    /// The answers of resumptions, and the numbers after which these begin.
+    private var resumes: [(index: Int, since: UInt64)] = []
+    private var firstForgetting = Int.max
+    private var last: UInt64 = 0
+    private(set) var complaints: [String] = []
+
+    init(_ world: OwedSchedule.World, _ transcript: OwedSchedule.Transcript) {
+        self.world = world
+        self.transcript = transcript
+    }
+
+    mutating func check() {
+        for (index, notice) in transcript.notices.enumerated() {
+            let before = complaints.count
+            switch notice.op {
+            case "ok": answer(notice, index)
+            case "live": live(notice, index)
+            case "message" where notice.retained == true: value(notice)
+            case "message": message(notice, index)
+            case "gap": gap(notice, index)
+            case "pong": break
+            default: complaints.append("unexpected")
+            }
+            for place in before..<complaints.count { complaints[place] += " at \(index): \(notice)" }
+        }
+        if transcript.isClosed {
+            // Also a command whose answer has not come any more.
+            let mayClose = transcript.commands.values.contains { command in
+                if case .subscribe(_, .close, _, _, _) = command { true } else { false }
+            }
+            if !mayClose { complaints.append("closed though it may be kept waiting") }
+            return
+        }
+        for life in lives { checkAll(life) }
+    }
+
+    /// What was asked for and told, to be read by people.
+    var story: String {
+        var lines = ["--- \(complaints)"]
+        for (index, notice) in transcript.notices.enumerated() {
+            if let id = notice.id, let command = transcript.commands[id] {
+                lines.append(
+                    "\(index) ANSWER \(id) sent at \(transcript.sent[id]?.newest ?? 0): \(command) -> \(notice.seq ?? 0)"
+                )
+            } else {
+                let place = notice.topic ?? notice.filter ?? ""
+                let kind = (notice.op ?? "") + (notice.retained == true ? " retained" : "")
+                lines.append("\(index) \(kind) \(place) \(notice.since.map { "\($0)..." } ?? "")\(notice.seq ?? 0)")
+            }
+        }
+        return lines.joined(separator: "\n")
+    }
+
+    private mutating func complain(_ what: String, unless isFine: Bool) {
+        if !isFine { complaints.append(what) }
+    }
+
+    private func entry(_ seq: UInt64) -> Message? {
+        guard let first = world.log.first, seq >= first.seq, Int(seq - first.seq) < world.log.count else { return nil }
+        return world.log[Int(seq - first.seq)]
+    }
+
+    private func text(_ message: Message) -> String { String(decoding: message.payload, as: UTF8.self) }
+
+    private func active(_ filter: TopicFilter) -> Int? { lives.lastIndex { !$0.isOver && $0.filter == filter } }
+
+    /// What this connection has published before a command.
+    private func own(before id: Int) -> UInt64 {
+        transcript.notices.filter { notice in
+            guard notice.op == "ok", let other = notice.id, other < id, case .publish = transcript.commands[other]
+            else {
+                return false
+            }
+            return true
+        }.compactMap(\.seq).max() ?? 0
+    }
+
+    private mutating func answer(_ notice: Notice, _ index: Int) {
+        guard let id = notice.id, let sent = transcript.sent[id] else { return complaints.append("answers nothing") }
+        switch transcript.commands[id] {
+        case .subscribe(let names, let slow, let hearsItself, let since, let wantsSnapshot):
+            guard let seq = notice.seq else { return complaints.append("no seq") }
+            complain("before what its connection published before", unless: seq >= own(before: id))
+            complain("before what was published before", unless: seq >= sent.newest)
+            if let since, since < seq {
+                resumes.append((index, since))
+                last = min(last, since)
+            }
+            for name in names {
+                guard let filter = try? TopicFilter(name) else { continue }
+                let earliest = min(since ?? seq, seq)
+                let awaitsValues = wantsSnapshot && since == nil
+                if let place = active(filter) {
+                    lives[place].start = min(lives[place].start, earliest)
+                    lives[place].earliest = min(lives[place].earliest, earliest)
+                    lives[place].isFull = lives[place].isFull && slow != .latest
+                    lives[place].answer = index
+                    lives[place].awaitsValues = awaitsValues
+                    lives[place].isBeginning = true
+                } else {
+                    // Of several filters each has a position of its own, which its marker tells.
+                    let start = since == nil && names.count > 1 ? UInt64.max : earliest
+                    lives.append(
+                        Life(
+                            filter: filter, start: start, earliest: earliest, isFull: slow != .latest,
+                            isDeaf: !hearsItself, answer: index, awaitsValues: awaitsValues))
+                }
+            }
+        case .unsubscribe(let names):
+            firstForgetting = min(firstForgetting, index)
+            for name in names {
+                guard let filter = try? TopicFilter(name), let place = active(filter) else {
+                    complaints.append("was not subscribed")
+                    continue
+                }
+                lives[place].end = max(sent.newest, own(before: id))
+                lives[place].isOver = true
+            }
+        case .publish(let topic, let data):
+            let found = notice.seq.flatMap(entry)
+            complain("not as published", unless: found?.topic.name == topic && found.map(text) == data)
+        case nil: complaints.append("answers nothing")
+        }
+    }
+
+    private mutating func live(_ notice: Notice, _ index: Int) {
+        guard let filter = notice.filter.flatMap({ try? TopicFilter($0) }), let place = active(filter),
+            let seq = notice.seq, lives[place].isBeginning
+        else { return complaints.append("a marker of no subscription") }
+        lives[place].isBeginning = false
+        if lives[place].start == .max { lives[place].start = seq }
+        for message in world.log where message.seq <= seq && isDue(message, lives[place]) && !isTold(message, filter) {
+            complaints.append("\(message.seq) has not come before the marker")
+        }
+        guard lives[place].awaitsValues, !world.hasFailed else { return }
+        lives[place].awaitsValues = false
+        let shown = transcript.notices[lives[place].answer..<index].filter { $0.retained == true }
+        var values: [Topic: Message] = [:]
+        for message in world.log where message.isRetained {
+            if message.seq <= seq { values[message.topic] = message } else { values[message.topic] = nil }
+        }
+        for (topic, message) in values where filter.matches(topic) && message.expiry == 0 {
+            complain("the value \(message.seq) is missing", unless: shown.contains { $0.seq == message.seq })
+        }
+    }
+
+    private mutating func value(_ notice: Notice) {
+        guard let found = notice.seq.flatMap(entry), found.isRetained else { return complaints.append("no value") }
+        complain("not as published", unless: found.topic.name == notice.topic && text(found) == notice.data)
+        complain(
+            "nobody asked for it",
+            unless: lives.contains { !$0.isOver && $0.isBeginning && $0.filter.matches(found.topic) })
+    }
+
+    private mutating func gap(_ notice: Notice, _ index: Int) {
+        guard let filter = notice.filter.flatMap({ try? TopicFilter($0) }), let since = notice.since,
+            let seq = notice.seq, since < seq
+        else { return complaints.append("no gap") }
+        firstForgetting = min(firstForgetting, index)
+        complain("of no subscription", unless: lives.contains { $0.filter == filter })
+        gaps.append((index, filter, Gap(since: since, seq: seq, missed: notice.missed)))
+    }
+
+    private mutating func message(_ notice: Notice, _ index: Int) {
+        guard let seq = notice.seq, let found = entry(seq) else { return complaints.append("was never published") }
+        complain("not as published", unless: found.topic.name == notice.topic && text(found) == notice.data)
+        complain("out of order after \(last)", unless: seq > last)
+        last = seq
+        // Of a list of filters the first may bring something before the last is subscribed to, and so before the answer.
+        let isJustAsked = isBeingSubscribed(found.topic, index)
+        complain(
+            "nobody asked for it",
+            unless: isJustAsked || lives.contains { $0.earliest < seq && $0.filter.matches(found.topic) })
+        complain(
+            "came after the end",
+            unless: isJustAsked || lives.contains { !$0.isOver && $0.filter.matches(found.topic) && !isOwn(found, $0) })
+        if let first = seen[seq] {
+            // Who asks again for what was before, having given something up meanwhile, may get some twice.
+            let isAsked = resumes.contains { $0.index > first && $0.since < seq && firstForgetting < $0.index }
+            complain("doubled", unless: isAsked)
+        }
+        for told in gaps where told.gap.since < seq && seq <= told.gap.seq && told.filter.matches(found.topic) {
+            let isAsked = resumes.contains { $0.index > told.index && $0.since < seq }
+            // Another filter may bring what this one has dropped.
+            let isOther = lives.contains { $0.filter != told.filter && $0.filter.matches(found.topic) }
+            complain("lies in an earlier gap", unless: isAsked || isOther)
+        }
+        seen[seq] = seen[seq] ?? index
+    }
+
+    private func isBeingSubscribed(_ topic: Topic, _ index: Int) -> Bool {
+        let next = transcript.notices[index...].first { $0.op == "ok" }
+        guard case .subscribe(let names, _, _, _, _) = next?.id.flatMap({ transcript.commands[$0] }) else {
+            return false
+        }
+        return names.count > 1 && names.contains { (try? TopicFilter($0))?.matches(topic) ?? false }
+    }
+
+    private func isOwn(_ message: Message, _ life: Life) -> Bool {
+        life.isDeaf && message.origin == transcript.client
+    }
+
+    private func isDue(_ message: Message, _ life: Life) -> Bool {
+        message.seq > life.start && message.seq <= life.end && message.expiry == 0
+            && life.filter.matches(message.topic) && !isOwn(message, life)
+    }
+
+    private func isTold(_ message: Message, _ filter: TopicFilter) -> Bool {
+        seen[message.seq] != nil
+            || gaps.contains { $0.filter == filter && $0.gap.since < message.seq && message.seq <= $0.gap.seq }
+    }
+
+    private mutating func checkAll(_ life: Life) {
+        let isStrict = !life.isOver && life.isFull && !world.hasFailed
+        for message in world.log where isDue(message, life) {
+            guard isTold(message, life.filter) else {
+                complaints.append("\(message.seq) to \(message.topic) is lost for \(life.filter), without a gap")
+                continue
+            }
+            // Nothing may be missing of what is always kept.
+            if isStrict, message.topic.name.hasPrefix("k/"), seen[message.seq] == nil {
+                complaints.append("\(message.seq) to \(message.topic) was kept and is lost for \(life.filter)")
+            }
+        }
+    }
+}

@@ -1,0 +1,270 @@
+import Glibc
+import Testing
+
+@testable import Broker
+
+/// How many random schedules a test runs: `BROKER_SEEDS` says so, `BROKER_FIRST_SEED` where they begin.
+enum Seeds {
+    static let parts = 0..<40
+
+    /// Whether what was sent and told is shown where something is wrong: `BROKER_STORY`.
+    static let isLoud = getenv("BROKER_STORY") != nil
+
+    private static func number(_ name: String) -> Int? { getenv(name).flatMap { Int(String(cString: $0)) } }
+
+    /// Those of one part, so that the parts run side by side.
+    static func of(part: Int, usual: Int) -> [Int] {
+        let first = number("BROKER_FIRST_SEED") ?? 0
+        let count = number("BROKER_SEEDS") ?? usual
+        return (first..<first + count).filter { $0 % parts.count == part }
+    }
+}
+
+/// Random subscribing, changing of policies, resuming, unsubscribing and reloading by clients that read slowly.
+struct OwedSchedule {
+    /// What a guest asked for, by the `id` of the command.
+    enum Command {
+        case subscribe([String], slow: SlowPolicy, hearsItself: Bool, since: UInt64?, wantsSnapshot: Bool)
+        case unsubscribe([String])
+        case publish(topic: String, data: String)
+    }
+
+    struct Moment {
+        var newest: UInt64
+        var time: Int64
+    }
+
+    struct Transcript {
+        let client: UInt64
+        /// The commands' numbers in the order in which they were sent.
+        var commands: [Int: Command] = [:]
+        var sent: [Int: Moment] = [:]
+        var notices: [Notice] = []
+        var isClosed = false
+        /// What it subscribes to, the last of its commands considered.
+        var filters: [String] = []
+    }
+
+    /// What had become of the history when a schedule was over.
+    struct World {
+        let log: [Message]
+        /// Whether some writes failed.
+        let hasFailed: Bool
+        let transcripts: [Transcript]
+    }
+
+    private static let topics = ["k/1", "k/2", "k/3", "t/1", "t/2", "u/1", "u/2", "k/1", "t/1", "u/1"]
+    private static let filters = [
+        "k/#", "k/1", "k/+", "t/#", "t/1", "u/#", "u/1", "#", "+/1", "+/2", "k/2", "r/#", "r/1/+",
+    ]
+    static let fence = "k/fence"
+    /// Messages of `k/#` are always kept, those of `t/#` in part, of the others none.
+    private static let rules: [[Settings.History]] = [
+        [Settings.History(filter: "k/#", messages: 100_000), Settings.History(filter: "t/#", messages: 4)],
+        [Settings.History(filter: "k/#", messages: 100_000), Settings.History(filter: "t/1", messages: 3)],
+        [Settings.History(filter: "k/#", messages: 100_000)],
+        [Settings.History(filter: "k/#", messages: 100_000), Settings.History(filter: "t/#")],
+    ]
+
+    private let gate = GateStore()
+    private let house: ExchangeHouse
+    private let shards: Int
+    private var guests: [Guest] = []
+    private var transcripts: [Transcript] = []
+    private var random: SeededGenerator
+    private var settings = Settings()
+    private var nextID = 0
+    private var hasFailed = false
+    private var log: [Message] = []
+
+    init(seed: Int) throws {
+        random = SeededGenerator(seed: seed)
+        shards = 1 + seed % 3
+        settings.history = Self.rules[0]
+        settings.limits.pending = 8192
+        // Now and then there is no room for what was replaced.
+        settings.limits.subscriptionsPerClient = seed % 5 == 0 ? 14 : 1000
+        house = try ExchangeHouse(gate, order: Array(0..<shards), settings: settings)
+        for number in 0..<2 {
+            guests.append(try house.connectJSON(on: number % shards, sendBuffer: 4096))
+            transcripts.append(Transcript(client: guests[number].client))
+        }
+    }
+
+    mutating func run(steps: Int) throws -> World {
+        defer {
+            gate.setBusy(false)
+            gate.fail(with: nil)
+            gate.open()
+        }
+        try prepare()
+        for guest in guests.indices { try subscribe(guest, [Self.fence], slow: .dropOldest, isFence: true) }
+        for _ in 0..<steps { try step() }
+        gate.setBusy(false)
+        gate.fail(with: nil)
+        gate.open()
+        // Every command is carried out before the last message is published.
+        for guest in guests.indices { try finish(guest) { $0.op == "pong" } }
+        let results = try house.publish([draft(Self.fence, "fence")])
+        let last = try #require(results[0].value?.seq)
+        for guest in guests.indices { try finish(guest) { $0.topic == Self.fence && $0.seq == last } }
+        log += house.published()
+        // What still waits for a connection is forgotten with it.
+        for guest in guests {
+            guest.leave()
+            _ = try guest.readToEnd()
+        }
+        return World(log: log, hasFailed: hasFailed, transcripts: transcripts)
+    }
+
+    private mutating func prepare() throws {
+        let filler = String(repeating: "r", count: 700)
+        _ = try house.publish((0..<12).map { try draft("r/\($0 % 2)/\($0)", "\($0) \(filler)", retained: true) })
+    }
+
+    private mutating func number(_ range: Range<Int>) -> Int { Int.random(in: range, using: &random) }
+
+    private mutating func step() throws {
+        let guest = number(0..<guests.count)
+        switch number(0..<100) {
+        case 0..<26: try publish()
+        case 26..<32: try publishOwn(guest)
+        case 32..<50: read(guest, number(1..<6000))
+        case 50..<66: try subscribe(guest, choose(), slow: SlowPolicy.allCases[number(0..<3)])
+        case 66..<74: try change(guest)
+        case 74..<83: try unsubscribe(guest)
+        case 83..<86: gate.shut()
+        case 86..<90: gate.letOnePass()
+        case 90..<92: gate.setBusy(true)
+        case 92..<94: gate.setBusy(false)
+        case 94..<97: try reload()
+        case 97 where number(0..<4) == 0:
+            hasFailed = true
+            gate.fail(with: .full)
+        default:
+            gate.fail(with: nil)
+            gate.open()
+        }
+    }
+
+    private mutating func choose() -> [String] {
+        (0..<[1, 1, 1, 2, 3][number(0..<5)]).map { _ in Self.filters[number(0..<Self.filters.count)] }
+            .reduce(into: []) { if !$0.contains($1) { $0.append($1) } }
+    }
+
+    private mutating func publish() throws {
+        var drafts: [Draft] = []
+        for place in 0..<number(1..<10) {
+            let isValue = number(0..<6) == 0
+            let name = isValue ? "r/\(number(0..<2))/\(number(0..<12))" : Self.topics[number(0..<Self.topics.count)]
+            nextID += 1
+            let filler = String(repeating: "x", count: number(0..<900))
+            var draft = try draft(name, "\(nextID) \(place) \(filler)", retained: isValue)
+            draft.acknowledgement = .routed
+            if number(0..<10) == 0 { draft.timeToLive = Int64(number(1..<8)) }
+            drafts.append(draft)
+        }
+        _ = try house.publish(on: number(0..<shards), drafts)
+    }
+
+    /// What the rules are is changed, and some of what they do not keep any more is removed.
+    private mutating func reload() throws {
+        settings.history = Self.rules[number(0..<Self.rules.count)]
+        try house.reload(settings)
+        if number(0..<2) == 0 { _ = gate.inner.maintain(now: Lifetime.now) }
+    }
+
+    // MARK: Commands
+
+    private mutating func line(_ guest: Int, _ command: Command, _ members: String) -> String {
+        nextID += 1
+        transcripts[guest].commands[nextID] = command
+        transcripts[guest].sent[nextID] = Moment(newest: house.sequencer.newest, time: Lifetime.now)
+        return "{\"id\":\(nextID),\(members)}"
+    }
+
+    private mutating func send(_ guest: Int, _ lines: [String]) throws {
+        guard !transcripts[guest].isClosed else { return }
+        // One that was closed meanwhile takes nothing; its end is read later.
+        try? guests[guest].send(lines.joined(separator: "\n"))
+    }
+
+    private mutating func publications(_ guest: Int) -> [String] {
+        (0..<number(1..<6)).map { _ in
+            let topic = Self.topics[number(0..<Self.topics.count)]
+            let data = "own \(nextID)"
+            return line(
+                guest, .publish(topic: topic, data: data),
+                "\"op\":\"publish\",\"topic\":\"\(topic)\",\"data\":\"\(data)\"")
+        }
+    }
+
+    private mutating func publishOwn(_ guest: Int) throws { try send(guest, publications(guest)) }
+
+    private func list(_ filters: [String]) -> String { "[" + filters.map { "\"\($0)\"" }.joined(separator: ",") + "]" }
+
+    private mutating func subscribe(
+        _ guest: Int, _ filters: [String], slow: SlowPolicy, isFence: Bool = false
+    ) throws {
+        let newest = Int(house.sequencer.newest)
+        let since: UInt64? =
+            isFence || number(0..<3) > 0
+            ? nil : [0, UInt64(number(0..<newest + 1)), UInt64(max(0, newest - number(0..<8)))][number(0..<3)]
+        let wantsSnapshot = !isFence && number(0..<2) == 0
+        // Of a connection always the same, as nothing tells for which of its messages it has been changed.
+        let hearsItself = isFence || guest == 0
+        var lines = number(0..<4) == 0 && !isFence ? publications(guest) : []
+        let options =
+            "\"slow\":\"\(slow.rawValue)\",\"snapshot\":\(wantsSnapshot),\"echo\":\(hearsItself)"
+            + (since.map { ",\"since\":\($0)" } ?? "")
+        let command = Command.subscribe(
+            filters, slow: slow, hearsItself: hearsItself, since: since, wantsSnapshot: wantsSnapshot)
+        lines.append(line(guest, command, "\"op\":\"subscribe\",\"filter\":\(list(filters)),\(options)"))
+        for filter in filters where !transcripts[guest].filters.contains(filter) {
+            transcripts[guest].filters.append(filter)
+        }
+        try send(guest, lines)
+    }
+
+    /// Another policy for what it has.
+    private mutating func change(_ guest: Int) throws {
+        let mine = transcripts[guest].filters.filter { $0 != Self.fence }
+        guard !mine.isEmpty else { return }
+        try subscribe(guest, [mine[number(0..<mine.count)]], slow: SlowPolicy.allCases[number(0..<3)])
+    }
+
+    private mutating func unsubscribe(_ guest: Int) throws {
+        let mine = transcripts[guest].filters.filter { $0 != Self.fence }
+        guard !mine.isEmpty else { return }
+        var gone = [mine[number(0..<mine.count)]]
+        if number(0..<4) == 0, let other = mine.first(where: { $0 != gone[0] }) { gone.append(other) }
+        var lines = number(0..<2) == 0 ? publications(guest) : []
+        lines.append(line(guest, .unsubscribe(gone), "\"op\":\"unsubscribe\",\"filter\":\(list(gone))"))
+        if number(0..<3) == 0 { lines += publications(guest) }
+        transcripts[guest].filters.removeAll { gone.contains($0) }
+        try send(guest, lines)
+    }
+
+    // MARK: Reading
+
+    private mutating func read(_ guest: Int, _ maximum: Int) {
+        guard !transcripts[guest].isClosed else { return }
+        for frame in guests[guest].whatIsHere(maximum) { take(guest, frame) }
+    }
+
+    private mutating func take(_ guest: Int, _ frame: Guest.Frame?) {
+        guard let frame, frame.opcode == 1, let notice = try? Notice(json: frame.payload) else {
+            transcripts[guest].isClosed = true
+            return
+        }
+        transcripts[guest].notices.append(notice)
+    }
+
+    private mutating func finish(_ guest: Int, _ isLast: (Notice) -> Bool) throws {
+        try send(guest, [#"{"op":"ping"}"#])
+        while !transcripts[guest].isClosed {
+            take(guest, try guests[guest].frame())
+            if let notice = transcripts[guest].notices.last, isLast(notice) { return }
+        }
+    }
+}
