@@ -84,7 +84,7 @@ private final class Member: Session {
 
     var form: WireForm { .json }
 
-    func subscribe(_ name: String, _ shard: Shard) throws { try subscribe(TopicFilter(name), shard) }
+    func subscribe(_ name: String, _ shard: Shard) throws { try subscribe(TopicFilter(name, limits: .none), shard) }
 
     func subscribe(_ filter: TopicFilter, _ shard: Shard) throws {
         var options = SubscribeOptions()

@@ -36,7 +36,8 @@ package enum MatchFigures {
         var tree = SubscriptionTree<Entry>()
         for bits in 0..<1024 {
             let levels = (0..<10).map { bits >> $0 & 1 == 0 ? "l\($0)" : "+" }
-            tree.insert(Entry(subscription: UInt32(bits)), at: try TopicFilter(levels.joined(separator: "/")))
+            tree.insert(
+                Entry(subscription: UInt32(bits)), at: try TopicFilter(levels.joined(separator: "/"), limits: .none))
         }
         let topic = (0..<10).map { "l\($0)" }.joined(separator: "/")
         try count("match/worst-1024-of-10-levels", tree, topic, expecting: 1024, in: tally)
