@@ -34,7 +34,7 @@ enum Layers {
         "WSTransportCoding": Layer(
             imports: ["FoundationEssentials", "WSTransport"], uses: ["WSTransportCoding/MessagePack", "WSTransport"]),
 
-        "Broker/Topics": Layer(),
+        "Broker/Topics": Layer(imports: ["Synchronization"]),
         "Broker/JSON": Layer(),
         "Broker/Access": Layer(uses: ["Broker/Topics"]),
         "Broker/Exchange": Layer(

@@ -1,3 +1,5 @@
+internal import Synchronization
+
 /// Where costly walks through a ``SubscriptionTree`` have ended, by the topics' names.
 ///
 /// Filters with many `+` can be chosen so that a topic's walk goes through thousands of nodes. From the second message on it
@@ -21,6 +23,8 @@ final class MatchMemo {
     /// Empty until there is a costly topic, as in nearly every tree.
     private var places: [Place] = []
     private var nodeCount = 0
+    /// Whether there is any: a load costs less than a look at what may be written.
+    private let isUsed = Atomic<Bool>(false)
 
     private static func hash(_ name: Span<UInt8>) -> Int {
         var hasher = Hasher()
@@ -30,7 +34,7 @@ final class MatchMemo {
 
     /// The nodes where the walk of `name` ends; `nil` where that is not known.
     func nodes(of name: Span<UInt8>, version: UInt64) -> ContiguousArray<UInt32>? {
-        guard !places.isEmpty else { return nil }
+        guard isUsed.load(ordering: .relaxed) else { return nil }
         let hash = Self.hash(name)
         let place = hash & (Self.count - 1)
         guard places[place].hash == hash, places[place].version == version,
@@ -42,7 +46,10 @@ final class MatchMemo {
     /// Takes note of a costly walk; `true` where it is the second, and worth to be kept.
     func isWorthKeeping(_ name: Span<UInt8>) -> Bool {
         let hash = Self.hash(name)
-        if places.isEmpty { places = Array(repeating: Place(hash: ~hash), count: Self.count) }
+        if places.isEmpty {
+            places = Array(repeating: Place(hash: ~hash), count: Self.count)
+            isUsed.store(true, ordering: .relaxed)
+        }
         if places[hash & (Self.count - 1)].hash == hash { return true }
         free(hash & (Self.count - 1))
         places[hash & (Self.count - 1)].hash = hash
