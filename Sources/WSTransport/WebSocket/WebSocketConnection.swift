@@ -178,6 +178,8 @@ package final class WebSocketConnection: StreamDriver {
                 return offset
             }
         }
+        // Nor is a large message read to its end, whose answer would find no room.
+        if readyState == .open, stream.unsentBytes > options.values.maximumUnsent / 2 { waitForReader() }
         return bytes.count
     }
 
