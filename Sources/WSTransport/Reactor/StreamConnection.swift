@@ -14,7 +14,8 @@ package final class StreamConnection {
 
     /// The most that may stay unsent before ``StreamDriver/overflowed()``, in bytes.
     ///
-    /// Looked at when something is added to a backlog, so that one message larger than it can still be sent.
+    /// Looked at when something is added to a backlog: up to so many bytes may wait then, and as many more be added by one turn,
+    /// so that a peer is not ended by one large message more.
     package var maximumUnsent = Int.max
     /// Whether it was refused at the door, and so takes nobody's place.
     var isRefused = false {
@@ -114,6 +115,7 @@ package final class StreamConnection {
             return
         }
         let wasEmpty = !hasUnsent
+        let before = wasEmpty ? 0 : unsentBytes
         if wasEmpty, segments.isEmpty {
             let chunk = reactor.chunk(of: newest)
             let (offset, count) = (Int(newest.offset), Int(newest.count))
@@ -133,7 +135,9 @@ package final class StreamConnection {
         watch()
         guard ending == .none else { return }
         // Who has kept up until now may fall behind by what one turn brings; to the patient nothing more is given then.
-        if wasEmpty { driver?.fellBehind() } else if unsentBytes > maximumUnsent, !isPatient { driver?.overflowed() }
+        guard !wasEmpty else { return driver?.fellBehind() ?? () }
+        let counted = unsentBytes - min(unsentBytes - before, maximumUnsent)
+        if counted > maximumUnsent, !isPatient { driver?.overflowed() }
     }
 
     private func appendToBacklog(_ segment: Segment) {
