@@ -61,19 +61,21 @@ extension StreamConnection {
     /// Whether the peer's TCP has everything that was sent.
     var isTaken: Bool { bufferedBytes == 0 && kernelBytes == 0 }
 
-    /// Whether a peer that the connection ends to is still taking what it was sent; then it has a little longer.
-    var isStillTaking: Bool {
-        let watch = peerWatch ?? PeerWatch(since: reactor.now.advanced(byNanoseconds: -Self.step))
-        guard !isTaken, reactor.now.nanoseconds(since: watch.began) < Self.longestEnd,
-            watch.isAlive(self, limit: Self.step)
+    /// Whether a peer that the connection ends to is still taking what it was sent; then it has as long again.
+    ///
+    /// - Parameters:
+    ///   - time: within this it has to take something, in nanoseconds.
+    ///   - answers: it has something to say when it has everything.
+    func isStillTaking(within time: Int64, answers: Bool) -> Bool {
+        let watch = peerWatch ?? PeerWatch(since: reactor.now.advanced(byNanoseconds: -time))
+        guard answers || !isTaken, reactor.now.nanoseconds(since: watch.began) < Self.longestEnd,
+            watch.isAlive(self, limit: time)
         else { return false }
         peerWatch = watch
-        reactor.setDeadline(reactor.now.advanced(byNanoseconds: Self.step), of: slot)
+        reactor.setDeadline(reactor.now.advanced(byNanoseconds: time), of: slot)
         return true
     }
 
-    /// Within such a time it has to take something, in nanoseconds.
-    private static var step: Int64 { 2_000_000_000 }
     /// After this an end is an end, in nanoseconds.
     private static var longestEnd: Int64 { 60_000_000_000 }
 

@@ -54,12 +54,12 @@ package final class StreamConnection {
     var hasBegun = false
     /// Not watched at all: the peer has hung up while nobody reads.
     var isDetached = false
-    /// The socket takes nothing more; what its peer sent before that is still handed over.
-    package internal(set) var isBroken = false
     private var watched: Epoll.Events = []
 
     enum Ending { case none, flushing, lingering, closed }
     private(set) var ending = Ending.none
+    /// The socket takes nothing more; what its peer sent before that is still handed over.
+    package internal(set) var isBroken = false
 
     init(
         reactor: Reactor, slot: UInt32, generation: UInt32, descriptor: consuming FileDescriptor, peer: SocketAddress?
@@ -235,7 +235,7 @@ package final class StreamConnection {
         switch ending {
         case .none where isBroken: reset()
         case .none: driver?.deadlinePassed()
-        case .flushing, .lingering: if !isStillTaking { reset() }
+        case .flushing, .lingering: if !isStillTaking(within: 2_000_000_000, answers: false) { reset() }
         case .closed: break
         }
     }

@@ -296,7 +296,10 @@ package final class WebSocketConnection: StreamDriver {
     package func deadlinePassed() {
         guard failure == nil else { return fail() }
         switch readyState {
-        case .closing, .closed, .connecting: if !waitsForCloseToArrive() { terminate() }
+        case .closing, .closed, .connecting:
+            // A CLOSE waits for what was begun before it.
+            let isOnItsWay = stream.isOpen && stream.isStillTaking(within: options.values.closeTimeout, answers: true)
+            if !isOnItsWay { terminate() }
         case .open:
             if let limit = options.values.maximumUnsentAge, stream.unsentAge >= limit {
                 return closeSlowReader("unsent for \(limit / 1_000_000_000) s")
@@ -317,7 +320,7 @@ package final class WebSocketConnection: StreamDriver {
             // Any received byte is life, not only a PONG.
             if stream.lastReceived > sent {
                 hasLife()
-            } else if now.nanoseconds(since: stream.peerWatch?.sign ?? sent) >= options.values.pingTimeout {
+            } else if isLate(sent), isLate(stream.peerWatch?.sign ?? sent) {
                 // The PING may still be on its way, after other bytes: whoever takes those is slow, not dead.
                 let watch = stream.peerWatch ?? PeerWatch(since: sent)
                 guard watch.isAlive(stream, limit: options.values.maximumUnsentAge) else {
@@ -336,32 +339,21 @@ package final class WebSocketConnection: StreamDriver {
 
     /// No PING is without an answer any more.
     private func hasLife() {
+        if let sent = pingSent, isLate(sent) { stream.peerWatch = nil }
         pingSent = nil
-        stream.peerWatch = nil
     }
 
-    /// Gives a slow peer more time for the CLOSE, which waits for what was begun before it; `false`: it has had enough.
-    private func waitsForCloseToArrive() -> Bool {
-        let limit = options.values.closeTimeout
-        let watch = stream.peerWatch ?? PeerWatch(since: now.advanced(byNanoseconds: -limit))
-        let longest = options.values.maximumUnsentAge ?? Self.longestClose
-        guard readyState != .connecting, stream.isOpen, now.nanoseconds(since: watch.began) < longest,
-            watch.isAlive(stream, limit: limit)
-        else { return false }
-        stream.peerWatch = watch
-        stream.setDeadline(now.advanced(byNanoseconds: limit))
-        return true
+    /// Whether the answer to a PING is overdue; before that the peer has no watch.
+    private func isLate(_ sent: MonotonicTime) -> Bool {
+        now.nanoseconds(since: sent) >= options.values.pingTimeout
     }
-
-    /// How long a CLOSE may take to arrive where nothing else is said, in nanoseconds.
-    private static let longestClose: Int64 = 30_000_000_000
 
     func scheduleKeepalive() {
         guard readyState == .open, failure == nil else { return }
         var deadline: MonotonicTime?
         if let interval = options.values.pingInterval {
             let timeout = options.values.pingTimeout
-            if let watch = stream.peerWatch {
+            if let sent = pingSent, isLate(sent), let watch = stream.peerWatch {
                 deadline = watch.sign.advanced(byNanoseconds: timeout)
             } else if let sent = pingSent {
                 // After an interval it is seen whether there was life, though the answer may take longer.
