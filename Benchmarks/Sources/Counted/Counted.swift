@@ -32,7 +32,9 @@ import TopicFigures
             }
         }
         if tally.wants("crowd/") {
-            try House.run { house in try CrowdFigures.record(in: tally, house) }
+            try House.run(configure: { $0.limits.subscriptions = nil }) { house in
+                try CrowdFigures.record(in: tally, house)
+            }
         }
         guard tally.wants("keepalive/") else { return }
         try House.run(configure: { $0.keepalive.interval = .seconds(1) }) { house in
