@@ -34,11 +34,12 @@ final class MemoryWatch: Sendable {
     ///
     /// That reactor's thread.
     func begin(on reactor: Reactor) {
-        var last = 0
+        let last = Counter()
         reactor.endOfTurn.append { [self, counters = reactor.counters] in
             let held = counters.heldBytes.current
-            defer { last = held }
-            if held > last { check() }
+            let isMore = held > last.current
+            last.set(held)
+            if isMore { check() }
             return false
         }
     }

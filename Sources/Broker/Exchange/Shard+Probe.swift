@@ -22,7 +22,7 @@ extension Shard {
         case .failure(let refusal): return probe.finish(refusal.message)
         case .success((let seq, _)):
             // By then this turn's mailbox has been emptied.
-            reactor.needsTurn = true
+            reactor.needsTurn()
             reactor.runSoon { [weak self] in
                 guard let self, deliveredUpTo >= seq else { return probe.finish("a message did not come through") }
                 probe.routed()

@@ -13,6 +13,10 @@ package final class Shard {
     let places: [UInt8]
     /// Replaced as a whole by a reload.
     package var settings: Settings {
+        get { current }
+        set { current = newValue }
+    }
+    private var current: Settings {
         didSet {
             anonymous = Permissions(anonymous: settings)
             socketOptions = WebSocketConnection.Options(WebSocketOptions(settings))
@@ -25,9 +29,14 @@ package final class Shard {
     /// How often ``settings`` was replaced, for those who keep what they made of it.
     private(set) var settingsVersion = 0
     private(set) var rules: HistoryRules
-    package var isDraining = false {
-        didSet { if isDraining { handOver() } }
+    package var isDraining: Bool {
+        get { isEnding }
+        set {
+            isEnding = newValue
+            if newValue { handOver() }
+        }
     }
+    private var isEnding = false
     /// Whether the door is about to be closed: who asks for readiness is told so, all others are served.
     package var isLeaving = false
     /// Where a damaged store was moved when the broker started; `nil`: it was in order.
@@ -63,7 +72,8 @@ package final class Shard {
     /// Everything up to this number has been handed to the connections that are not behind.
     private(set) var deliveredUpTo: UInt64 = 0
     /// What is left of the frames that had more commands than one turn has time for, by their connections' slots.
-    package private(set) var unfinishedFrames: [UInt32: UnfinishedFrame] = [:]
+    package var unfinishedFrames: [UInt32: UnfinishedFrame] { frames }
+    private var frames: [UInt32: UnfinishedFrame] = [:]
     private var share = TurnShare()
     /// What is read for those who are behind is sent in pieces of about this many bytes a turn, and none while something is
     /// unsent.
@@ -80,7 +90,7 @@ package final class Shard {
         self.sequencer = sequencer
         self.store = store
         places = WireForm.places(in: store.epoch)
-        self.settings = settings
+        current = settings
         anonymous = Permissions(anonymous: settings)
         socketOptions = WebSocketConnection.Options(WebSocketOptions(settings))
         objectOptions = WebSocketConnection.Options(WebSocketOptions(objects: settings))
@@ -166,14 +176,14 @@ package final class Shard {
 
     /// Keeps what is left of a frame, until it is done or its client leaves.
     package func keep(_ frame: UnfinishedFrame, of slot: UInt32) {
-        unfinishedFrames[slot] = frame
+        frames[slot] = frame
         counters.heldFrames.add(1)
     }
 
     /// The frame of that slot is done, if there was one.
     package func forgetFrame(of slot: UInt32) {
-        if unfinishedFrames.isEmpty { return }
-        unfinishedFrames[slot] = nil
+        if frames.isEmpty { return }
+        frames[slot] = nil
     }
 
     // MARK: Shutdown
@@ -218,7 +228,7 @@ package final class Shard {
     package func publish(_ draft: consuming Draft, from source: StreamConnection?) {
         draft.source = source
         drafts.append(draft)
-        reactor.needsTurn = true
+        reactor.needsTurn()
     }
 
     /// Checks what every way in must check, before ``publish(_:from:)``.

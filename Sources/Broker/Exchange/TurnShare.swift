@@ -21,7 +21,7 @@ struct TurnShare {
     ///
     /// - Parameter turn: when the turn began.
     mutating func take(_ commands: Int, by slot: UInt32, in turn: MonotonicTime) -> Bool {
-        if turn != self.turn {
+        if turn.nanoseconds != self.turn.nanoseconds {
             self.turn = turn
             taken = 0
             owner = .max

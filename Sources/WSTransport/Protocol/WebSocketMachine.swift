@@ -108,6 +108,9 @@ package struct WebSocketMachine: ~Copyable {
     /// What they take of the memory, in bytes.
     package var heldBytes: Int { assembled.capacity &+ control.capacity }
 
+    /// Both of these.
+    var underWay: (heldBytes: Int, isMidMessage: Bool) { (heldBytes, isMidMessage) }
+
     /// The next event in `input`, from `offset` on; `nil` when all of the input is consumed.
     ///
     /// Moves `offset` past what was read and unmasks in place. Call it again with the same input until `nil`, then

@@ -2,6 +2,14 @@ internal import CLinux
 internal import Glibc
 
 extension Reactor {
+    /// A slot may have been given anew, even within one batch of events: the generation tells.
+    func connection(of token: UInt64) -> StreamConnection? {
+        guard let connection = connection(in: UInt32(truncatingIfNeeded: token)),
+            connection.generation == UInt32(token >> 32)
+        else { return nil }
+        return connection
+    }
+
     /// Lets everybody whom one wait has found ready take what there is.
     ///
     /// Connections that are readable and nothing else are read by one call for many of them, where there are many.

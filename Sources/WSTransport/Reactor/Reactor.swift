@@ -11,8 +11,11 @@ internal import Synchronization
 /// ``endOfTurn`` work, which is where fan-out happens; then one send for each connection with something to send.
 @safe package final class Reactor {
     package let index: Int
+    // Where other modules may change a stored property, each look at it is checked for a change that is under way, by about 80
+    // instructions. So what every message looks at is stored privately, here and in other classes of the way of a message.
+    private var turnBegan = MonotonicTime.now
     /// The time this turn began.
-    package private(set) var now = MonotonicTime.now
+    package var now: MonotonicTime { turnBegan }
     /// Work to do before the turn's bytes are sent; `true` asks to be called once more.
     package var endOfTurn: [() -> Bool] = []
     /// What its owner runs on it, for tasks from other threads to find.
@@ -23,8 +26,7 @@ internal import Synchronization
     var named: [UInt64: AnyObject] = [:]
     /// Of the few connections from which something is overdue, by their slots.
     var watches: [UInt32: PeerWatch] = [:]
-    /// Set by who has left work for ``endOfTurn``: what comes up while the turn's bytes are sent waits for no event.
-    package var needsTurn = false
+    private var isTurnNeeded = false
     package let counters: ReactorCounters
     package let remote: Remote
     /// Where the TLS of its connections passes through; made for the first of them.
@@ -124,7 +126,7 @@ internal import Synchronization
             // EBADF, EINVAL, EFAULT: the set itself is gone, so this thread cannot serve any more.
             isStopping = true
         }
-        now = .now
+        turnBegan = .now
         let tasks = soon
         soon = []
         newcomers = 0
@@ -142,7 +144,7 @@ internal import Synchronization
         for _ in 0..<Self.drainRounds where remote.takeOwnTasks() {
             for task in remote.tasks.drain() { task(self) }
         }
-        needsTurn = false
+        isTurnNeeded = false
         var again = false
         for work in endOfTurn where work() { again = true }
         // Who is disposed of may have a last word for others, whose bytes lie in this turn's arena.
@@ -155,7 +157,9 @@ internal import Synchronization
     }
 
     private func patience() -> Int32 {
-        if needsTurn || !soon.isEmpty || outbound.hasDirty || !released.isEmpty || remote.tasks.hasLetters { return 0 }
+        if isTurnNeeded || !soon.isEmpty || outbound.hasDirty || !released.isEmpty || remote.tasks.hasLetters {
+            return 0
+        }
         var milliseconds = wheel.millisecondsToNextTick(from: .now) ?? -1
         if let next = later.map(\.time).min() {
             let wait = Int32(clamping: max(0, next.nanoseconds(since: .now) / 1_000_000 + 1))
@@ -180,14 +184,6 @@ internal import Synchronization
             }
             connection.ready(events)
         }
-    }
-
-    /// A slot may have been given anew, even within one batch of events: the generation tells.
-    func connection(of token: UInt64) -> StreamConnection? {
-        guard let connection = connection(in: UInt32(truncatingIfNeeded: token)),
-            connection.generation == UInt32(token >> 32)
-        else { return nil }
-        return connection
     }
 
     func connection(in slot: UInt32) -> StreamConnection? {
@@ -240,6 +236,11 @@ internal import Synchronization
             counters.connections.add(-1)
         }
     }
+
+    /// Has the next turn wait for no event.
+    ///
+    /// For who has left work for ``endOfTurn``: it may come up while the turn's bytes are sent.
+    package func needsTurn() { isTurnNeeded = true }
 
     /// Ends ``run()`` after this turn; what is still connected is reset.
     package func stop() { isStopping = true }

@@ -20,7 +20,7 @@ extension StreamConnection {
     func broke() {
         guard ending == .none, !sawEnd || isEndDue else { return reset() }
         guard !isBroken else { return }
-        isBroken = true
+        hasBroken = true
         segments = []
         backlog = Backlog()
         reactor.setFlags(.inert, of: slot)

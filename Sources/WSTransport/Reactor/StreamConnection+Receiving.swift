@@ -82,7 +82,7 @@ extension StreamConnection {
     /// What was read, none at the end.
     func received(_ bytes: UnsafeMutableRawBufferPointer) {
         guard unsafe !bytes.isEmpty else { return ended() }
-        lastReceived = reactor.now
+        received = reactor.now
         reactor.countReceived(bytes.count)
         guard ending == .none else { return }
         // Paused when its bytes were here already: they wait.

@@ -10,7 +10,11 @@ package final class StreamConnection {
     let generation: UInt32
     private var descriptor: FileDescriptor?
     package let peer: SocketAddress?
-    package var driver: (any StreamDriver)?
+    private var speaker: (any StreamDriver)?
+    package var driver: (any StreamDriver)? {
+        get { speaker }
+        set { speaker = newValue }
+    }
 
     /// The most that may stay unsent before ``StreamDriver/overflowed()``, in bytes.
     ///
@@ -28,7 +32,8 @@ package final class StreamConnection {
     /// Called once when the connection is gone, whatever its driver was.
     package var onClosed: (() -> Void)?
     /// When the last byte came.
-    package internal(set) var lastReceived: MonotonicTime
+    package var lastReceived: MonotonicTime { received }
+    var received: MonotonicTime
 
     /// What ended it, where the system said so.
     package internal(set) var failure: Errno?
@@ -59,7 +64,8 @@ package final class StreamConnection {
     enum Ending { case none, flushing, lingering, closed }
     private(set) var ending = Ending.none
     /// The socket takes nothing more; what its peer sent before that is still handed over.
-    package internal(set) var isBroken = false
+    package var isBroken: Bool { hasBroken }
+    var hasBroken = false
 
     init(
         reactor: Reactor, slot: UInt32, generation: UInt32, descriptor: consuming FileDescriptor, peer: SocketAddress?
@@ -69,7 +75,7 @@ package final class StreamConnection {
         self.generation = generation
         self.descriptor = consume descriptor
         self.peer = peer
-        lastReceived = reactor.now
+        received = reactor.now
     }
 
     /// Whether it takes bytes to send.

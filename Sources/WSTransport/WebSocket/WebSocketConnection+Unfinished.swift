@@ -12,9 +12,12 @@ extension WebSocketConnection {
         init(since: MonotonicTime) { self.since = since }
     }
 
-    func countHeld(since before: Int) {
-        let held = machine.heldBytes
+    /// Counts what the message under way has come to take, and says whether there is one: one look for both.
+    @discardableResult
+    func countHeld(since before: Int) -> Bool {
+        let (held, isMidMessage) = machine.underWay
         if held != before { stream.reactor.counters.heldBytes.add(held - before) }
+        return isMidMessage
     }
 
     /// Notes when the message under way began.

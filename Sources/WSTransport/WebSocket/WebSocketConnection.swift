@@ -5,10 +5,15 @@ package final class WebSocketConnection: StreamDriver {
     package let stream: StreamConnection
     /// The subprotocol agreed upon; empty: none.
     package let subprotocol: String
-    package var session: (any WebSocketSession)?
+    private var user: (any WebSocketSession)?
+    package var session: (any WebSocketSession)? {
+        get { user }
+        set { user = newValue }
+    }
     /// The round-trip time of the last PING, in nanoseconds; `nil` before the first answer.
     package private(set) var roundTrip: Int64?
-    package private(set) var readyState = ReadyState.open
+    package var readyState: ReadyState { state }
+    private var state = ReadyState.open
     // Those of one byte stand together: every connection has these.
     let isClient: Bool
     /// Whether all that the stream may have unsent are frames: the answer to the handshake has gone out.
@@ -142,7 +147,7 @@ package final class WebSocketConnection: StreamDriver {
         guard readyState == .open, let frame = machine.close(code, reason: reason) else { return }
         countHeld(since: held)
         unfinished = nil
-        readyState = .closing
+        state = .closing
         stream.send(frame)
         session?.closing()
         stream.resumeReading(for: .any)
@@ -163,8 +168,8 @@ package final class WebSocketConnection: StreamDriver {
         let held = machine.heldBytes
         let before = stream.reactor.counters.messagesReceived.current
         defer {
-            countHeld(since: held)
-            if machine.isMidMessage || unfinished != nil {
+            let isMidMessage = countHeld(since: held)
+            if isMidMessage || unfinished != nil {
                 noteUnfinished(isNew: stream.reactor.counters.messagesReceived.current != before)
             }
         }
@@ -257,7 +262,7 @@ package final class WebSocketConnection: StreamDriver {
     /// Gives the connection away, before its first frame; the new owner sets its driver.
     func detach() -> StreamConnection {
         ended = CloseEvent(code: .noStatusReceived, reason: "", wasClean: true)
-        readyState = .closed
+        state = .closed
         stream.reactor.counters.webSockets.add(-1)
         stream.setDeadline(nil)
         return stream
@@ -279,7 +284,7 @@ package final class WebSocketConnection: StreamDriver {
     func report(_ event: CloseEvent) {
         guard ended == nil else { return }
         ended = event
-        readyState = .closed
+        state = .closed
         stream.reactor.counters.webSockets.add(-1)
         let ending = session
         session = nil
