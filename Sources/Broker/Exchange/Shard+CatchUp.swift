@@ -15,16 +15,18 @@ extension Shard {
                 guard session.stream.isOpen, session.stream.unsentBytes == 0 else { return }
                 // What was due before the subscription comes before what it begins with.
                 guard try catchUp(session, ledger, to: beginning.seq, &room) else { return }
-                guard set.beginnings.first?.number == beginning.number else { continue }
+                guard set.beginnings.firstNumber == beginning.number else { continue }
                 if var snapshot = beginning.snapshot {
                     guard room > 0 else { return waitForTurn(session) }
                     if mustWait(snapshot) { return waitForStore(session) }
                     let isDone = try show(&snapshot, newerThan: nil, session, &room)
-                    guard isKnown(session), set.beginnings.first?.number == beginning.number else { return }
-                    var rest = beginning
-                    rest.snapshot = snapshot
-                    set.beginnings.replaceFirst(with: rest)
-                    guard isDone else { return waitForTurn(session) }
+                    guard isKnown(session), set.beginnings.firstNumber == beginning.number else { return }
+                    guard isDone else {
+                        var rest = beginning
+                        rest.snapshot = snapshot
+                        set.beginnings.replaceFirst(with: rest)
+                        return waitForTurn(session)
+                    }
                 }
                 set.beginnings.removeFirst()
                 send(set.takeGap(of: beginning.filter, upTo: beginning.seq), to: session)
@@ -110,13 +112,13 @@ extension Shard {
         snapshot.waitsForStore && !sequencer.isSettled(upTo: snapshot.seq)
     }
 
+    /// Shows the next piece of a snapshot, and says whether that was the last; where it throws nothing is sent, and `snapshot`
+    /// is not to be used any more.
     private func show(
         _ snapshot: inout Snapshot, newerThan since: UInt64?, _ session: any Session, _ room: inout Int
     ) throws(StorageError) -> Bool {
         var found: [Message] = []
-        // Where the store fails nothing is sent, so the same is read another time.
-        var rest = snapshot
-        let progress = try rest.read(
+        let progress = try snapshot.read(
             store, visits: 512, bytes: room, now: Lifetime.now
         ) { found.append($0) }
         if let since {
@@ -134,7 +136,6 @@ extension Shard {
             counters.snapshots.add(1)
             room -= message.payload.count + 128
         }
-        snapshot = rest
         return progress == .finished
     }
 

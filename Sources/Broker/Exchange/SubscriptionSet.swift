@@ -5,7 +5,8 @@ internal import WSTransport
 /// A session is *live*: everything up to the newest message of its shard has been sent; or it is *behind*: what is due
 /// up to a cursor has been sent (``Ledger``). Of what comes then, the store brings what a rule keeps, and the rest is held.
 package final class SubscriptionSet {
-    package private(set) var all: [Subscription] = []
+    package var all: [Subscription] { current }
+    private var current: [Subscription] = []
     /// What is to be shown before the subscriptions are live, oldest first.
     ///
     /// While there is any, the session is behind.
@@ -25,17 +26,17 @@ package final class SubscriptionSet {
 
     package init() {}
 
-    package var count: Int { all.count }
+    package var count: Int { current.count }
 
     /// Linear, as one client's subscriptions are few; but a step is the comparison of two numbers.
     private func index(of filter: TopicFilter) -> Int? {
         let sketch = filter.sketch
-        return all.firstIndex { $0.has(filter, sketch) }
+        return current.firstIndex { $0.has(filter, sketch) }
     }
 
     package func contains(_ filter: TopicFilter) -> Bool { index(of: filter) != nil }
 
-    package func subscription(at filter: TopicFilter) -> Subscription? { index(of: filter).map { all[$0] } }
+    package func subscription(at filter: TopicFilter) -> Subscription? { index(of: filter).map { current[$0] } }
 
     /// Whether some subscription wants the newest messages only.
     var hasLatest: Bool { latestCount > 0 }
@@ -44,7 +45,7 @@ package final class SubscriptionSet {
     var isPatient: Bool { patientCount > 0 }
 
     func add(_ subscription: Subscription) {
-        all.append(subscription)
+        current.append(subscription)
         if subscription.slow == .latest { latestCount += 1 }
         if subscription.isPatient { patientCount += 1 }
         guard let ledger else { return }
@@ -54,7 +55,7 @@ package final class SubscriptionSet {
 
     func remove(_ filter: TopicFilter) -> Subscription? {
         guard let index = index(of: filter) else { return nil }
-        let removed = all.remove(at: index)
+        let removed = current.remove(at: index)
         beginnings.remove(of: removed.number)
         if removed.slow == .latest { latestCount -= 1 }
         if removed.isPatient { patientCount -= 1 }
@@ -64,7 +65,7 @@ package final class SubscriptionSet {
 
     func removeAll() -> [Subscription] {
         defer {
-            all = []
+            current = []
             (latestCount, patientCount) = (0, 0)
             beginnings = BeginningQueue()
             held.removeAll()
@@ -73,7 +74,7 @@ package final class SubscriptionSet {
             ledger?.unexamined = []
             ledger?.showing = []
         }
-        return all
+        return current
     }
 
     // MARK: Behind or live
@@ -92,22 +93,22 @@ package final class SubscriptionSet {
     func setLive() {
         guard let old = ledger else { return }
         ledger = nil
-        for place in all.indices {
+        for place in current.indices {
             // What the one in its place has brought is not brought again.
             for ended in old.ended
-            where !ended.isOver && ended.filter == all[place].filter && ended.isDeaf == all[place].isDeaf
-                && ended.end >= all[place].position
+            where !ended.isOver && ended.filter == current[place].filter && ended.isDeaf == current[place].isDeaf
+                && ended.end >= current[place].position
             {
-                all[place].position = min(all[place].position, ended.position)
+                current[place].position = min(current[place].position, ended.position)
             }
-            all[place].settle()
+            current[place].settle()
         }
     }
 
     /// Reads once more from `seq` on, for the sake of a subscription that is about to be added.
     func goBack(to seq: UInt64) {
         guard let ledger, seq < ledger.cursor else { return }
-        for place in all.indices { all[place].brought = max(all[place].brought, ledger.cursor) }
+        for place in current.indices { current[place].brought = max(current[place].brought, ledger.cursor) }
         for place in ledger.ended.indices {
             ledger.ended[place].brought = max(ledger.ended[place].brought, ledger.cursor)
         }
@@ -120,23 +121,23 @@ package final class SubscriptionSet {
     ///
     /// - Parameter client: the session's own.
     func isDue(_ message: Message, client: UInt64) -> Bool {
-        all.contains { $0.isDue(message, client: client) }
+        current.contains { $0.isDue(message, client: client) }
             || ledger?.ended.contains { $0.isDue(message, client: client) } ?? false
     }
 
     /// The same, of those that want all messages.
     func isDueInFull(_ message: Message, client: UInt64) -> Bool {
-        all.contains { $0.slow != .latest && $0.isDue(message, client: client) }
+        current.contains { $0.slow != .latest && $0.isDue(message, client: client) }
     }
 
     private func subscription(at place: Int, _ ledger: Ledger) -> Subscription {
-        place < all.count ? all[place] : ledger.ended[place - all.count]
+        place < current.count ? current[place] : ledger.ended[place - current.count]
     }
 
     /// The filters of all subscriptions that something may be due to; their places are those that ``wantsInFull(_:)`` takes.
     func index(_ ledger: Ledger) -> FilterIndex {
         if let index = ledger.index { return index }
-        let index = FilterIndex((all + ledger.ended).map(\.filter))
+        let index = FilterIndex((current + ledger.ended).map(\.filter))
         ledger.index = index
         return index
     }
@@ -157,13 +158,13 @@ package final class SubscriptionSet {
         var over: [Int] = []
         index(ledger).forEach(matching: message.topic) { place in
             let subscription = subscription(at: place, ledger)
-            if place < all.count, !(subscription.isDeaf && message.origin == client) { mayCome = true }
+            if place < current.count, !(subscription.isDeaf && message.origin == client) { mayCome = true }
             guard subscription.hears(message, client: client) else { return }
             if message.seq <= subscription.brought {
                 // Who asks after the end of another one is not told that it has had it from that.
                 broughtUntil = max(broughtUntil, subscription.isOver ? subscription.end : .max)
             } else if subscription.isOver {
-                over.append(place - all.count)
+                over.append(place - current.count)
             } else if subscription.slow != .latest {
                 wantedAt = max(wantedAt ?? 0, subscription.resumedAt)
             }
@@ -182,7 +183,7 @@ package final class SubscriptionSet {
             return HistoryReading.Wanted(
                 filter: subscription.filter, after: max(ledger.cursor, max(subscription.position, known)))
         }
-        var list = all.filter { $0.slow != .latest }.map(wanted)
+        var list = current.filter { $0.slow != .latest }.map(wanted)
         for ended in ledger.ended where ended.slow != .latest && ended.end > ledger.cursor {
             let item = wanted(ended)
             if let place = list.firstIndex(where: { $0.filter == item.filter }) {
@@ -214,8 +215,8 @@ package final class SubscriptionSet {
         guard let ledger else { return }
         let active = index(of: filter)
         if let active {
-            all[active].lostUpTo = max(all[active].lostUpTo, seq)
-            note(gap, floor: gap.since, &all[active])
+            current[active].lostUpTo = max(current[active].lostUpTo, seq)
+            note(gap, floor: gap.since, &current[active])
         }
         for place in ledger.ended.indices where ledger.ended[place].filter == filter {
             let old = ledger.ended[place]
@@ -229,7 +230,7 @@ package final class SubscriptionSet {
                 gap.seq <= end && since == gap.since ? gap : Gap(since: since, seq: min(gap.seq, end), missed: nil)
             note(part, floor: part.since, &ledger.ended[place])
         }
-        for place in all.indices { loseForLatest(filter, gap, &all[place]) }
+        for place in current.indices { loseForLatest(filter, gap, &current[place]) }
         for place in ledger.ended.indices { loseForLatest(filter, gap, &ledger.ended[place]) }
     }
 
@@ -247,15 +248,15 @@ package final class SubscriptionSet {
     ///
     /// - Parameter floor: nothing that is held comes after this number and before the message.
     func drop(_ message: Message, floor: UInt64, client: UInt64) -> Bool {
-        let due = all.indices.filter { all[$0].isDue(message, client: client) }
-        guard due.allSatisfy({ all[$0].slow != .close }) else { return false }
+        let due = current.indices.filter { current[$0].isDue(message, client: client) }
+        guard due.allSatisfy({ current[$0].slow != .close }) else { return false }
         // Where the store brings others, they may lie between.
         let floor = ledger?.isOwed ?? false ? message.seq - 1 : floor
-        for place in due { note(message, floor: floor, &all[place]) }
+        for place in due { note(message, floor: floor, &current[place]) }
         guard let ledger else { return true }
         for place in ledger.ended.indices
         where ledger.ended[place].isDue(message, client: client)
-            && !due.contains(where: { all[$0].filter == ledger.ended[place].filter })
+            && !due.contains(where: { current[$0].filter == ledger.ended[place].filter })
         {
             note(message, floor: floor, &ledger.ended[place])
         }
@@ -273,7 +274,7 @@ package final class SubscriptionSet {
             gaps += subscription.takeGaps(upTo: seq).map { (subscription, $0) }
             if let next = subscription.gaps.first { ledger.nextGap = min(ledger.nextGap, next.seq) }
         }
-        for place in all.indices { take(&all[place]) }
+        for place in current.indices { take(&current[place]) }
         for place in ledger.ended.indices { take(&ledger.ended[place]) }
         for ended in ledger.ended where ended.isOver && !ended.gaps.isEmpty {
             ledger.nextGap = min(ledger.nextGap, ended.end)
@@ -283,8 +284,10 @@ package final class SubscriptionSet {
 
     /// Takes, of the gaps of a filter, what lies before its end marker.
     func takeGap(of filter: TopicFilter, upTo seq: UInt64) -> [(subscription: Subscription, gap: Gap)] {
-        guard let place = index(of: filter), let gap = all[place].takeGap(upTo: seq, leaving: seq) else { return [] }
-        return [(all[place], gap)]
+        guard let ledger, ledger.nextGap != .max, let place = index(of: filter),
+            let gap = current[place].takeGap(upTo: seq, leaving: seq)
+        else { return [] }
+        return [(current[place], gap)]
     }
 
     /// Takes, of the gaps of those whose filters match a message, what lies before it.
@@ -298,7 +301,7 @@ package final class SubscriptionSet {
             gaps.append((subscription, gap))
         }
         index(ledger).forEach(matching: message.topic) { place in
-            if place < all.count { take(&all[place]) } else { take(&ledger.ended[place - all.count]) }
+            if place < current.count { take(&current[place]) } else { take(&ledger.ended[place - current.count]) }
         }
         return gaps
     }
@@ -336,10 +339,10 @@ package final class SubscriptionSet {
     private func dropUnwanted(client: UInt64) {
         guard let ledger else { return }
         held.keep { message in
-            if all.contains(where: { $0.isDue(message, client: client) }) { return true }
+            if current.contains(where: { $0.isDue(message, client: client) }) { return true }
             let due = ledger.ended.indices.filter { ledger.ended[$0].isDue(message, client: client) }
             if due.contains(where: { !ledger.ended[$0].isOver }) { return true }
-            let mayCome = all.contains {
+            let mayCome = current.contains {
                 $0.filter.matches(message.topic) && !($0.isDeaf && message.origin == client)
             }
             if mayCome, !due.isEmpty { return true }
@@ -363,7 +366,7 @@ package final class SubscriptionSet {
             add(Gap(since: known, seq: end, missed: nil))
         }
         held.keep { message in
-            if all.contains(where: { $0.isDue(message, client: client) }) { return true }
+            if current.contains(where: { $0.isDue(message, client: client) }) { return true }
             let due = ledger.ended.filter { $0.isDue(message, client: client) }
             if due.contains(where: { !$0.isOver }) { return true }
             if parts.contains(where: { $0.isDue(message, client: client) }) {
@@ -383,6 +386,6 @@ package final class SubscriptionSet {
 
     func change(_ filter: TopicFilter, _ body: (inout Subscription) -> Void) {
         guard let index = index(of: filter) else { return }
-        body(&all[index])
+        body(&current[index])
     }
 }
