@@ -34,7 +34,8 @@ struct ReactorPlan: Sendable {
                 shard: shard, address: listener.address, isSecure: listener.tls != nil, journal: journal
             ) { [certificates] name in certificates.context(of: number)?.isFor(name) ?? false }
             let server = try HTTPListener(
-                on: reactor, listening: descriptor, isShared: listener.address.isPath, handler: users
+                on: reactor, listening: descriptor, isShared: listener.address.isPath && remotes.count > 1,
+                handler: users
             ) { [unowned shard, door, certificates] in
                 var settings = door.settings(for: shard, pathPrefix: listener.pathPrefix)
                 settings.inspect = { reception.inspect($0, host: $1, stream: $2) }

@@ -53,13 +53,14 @@ final class ServerThreads: Sendable {
         var remotes: [Remote] = []
         var threads: [ThreadHandle] = []
         var counters: [ReactorCounters] = []
+        let isShared = address.path != nil && descriptors.count > 1
         do throws(Errno) {
             for (index, descriptor) in descriptors.enumerated() {
                 let remote = try Remote()
                 let counter = ReactorCounters()
                 threads.append(
                     try startThread(named: "http-\(index)") {
-                        Self.serve(descriptor, address.path != nil, index, remote, counter, handler, settings)
+                        Self.serve(descriptor, isShared, index, remote, counter, handler, settings)
                     })
                 remotes.append(remote)
                 counters.append(counter)
