@@ -12,8 +12,6 @@ final class Door: Sendable {
 
     /// The descriptors that are kept for the administrator, a reload and the store.
     static let reservedDescriptors = 32
-    /// When a client that was refused should come back, in seconds.
-    private static let retryAfter = 5
 
     init(figures: Figures, memory: MemoryWatch) {
         self.figures = figures
@@ -46,23 +44,19 @@ final class Door: Sendable {
         // The one that asks is among them already.
         if figures.admitted > limits.connections {
             figures.refusedConnections.add(1, ordering: .relaxed)
-            return refusal(.unavailable, "The limit of \(limits.connections) connections is reached.")
+            return HTTPRefusal(
+                Refusal(.unavailable, "The limit of \(limits.connections) connections is reached."))
         }
         if memory.isTight {
             figures.refusedMemory.add(1, ordering: .relaxed)
-            return refusal(.unavailable, "The broker is short of memory.")
+            return HTTPRefusal(Refusal(.unavailable, "The broker is short of memory."))
         }
         if let most = limits.connectionsPerAddress, let address = address(of: peer), !enter(address, most) {
             figures.refusedAddresses.add(1, ordering: .relaxed)
-            return refusal(.limitExceeded, "The limit of \(most) connections from one address is reached.")
+            return HTTPRefusal(
+                Refusal(.limitExceeded, "The limit of \(most) connections from one address is reached."))
         }
         return nil
-    }
-
-    private func refusal(_ code: ErrorCode, _ message: String) -> HTTPRefusal {
-        var refusal = HTTPRefusal(Refusal(code, message))
-        refusal.fields.append("Retry-After", String(Self.retryAfter))
-        return refusal
     }
 
     /// What is counted by; `nil`: a socket in the file system, whose clients have no address.

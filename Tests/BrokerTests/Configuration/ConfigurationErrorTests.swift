@@ -233,10 +233,6 @@ extension ConfigurationErrorTests {
             "limits:\n  publish_rate: 10/s",
             "2:17: limits.publish_rate: expected a whole number from 1 to 1000000000, or unlimited, found \"10/s\""),
         Row(
-            "limits:\n  memory: 101%",
-            "2:11: limits.memory: expected a share such as 25%, a size such as 1MiB, from 1MiB to 64TiB, or unlimited, "
-                + "found \"101%\""),
-        Row(
             "keepalive: { interval: never }",
             "1:24: keepalive.interval: expected a duration such as 25s, from 10ms to 7d, or 0 for none, found \"never\""
         ),

@@ -86,6 +86,11 @@ struct ConfigurationReaderTests {
         #expect(again.limits.memory == expected)
     }
 
+    @Test(arguments: ["101%", "0%", "%", "5 %", "1KiB", "many"])
+    func refusesAnotherShareOfTheMemory(text: String) throws {
+        #expect(throws: ConfigurationErrors.self) { try Self.parse("limits: { memory: \"\(text)\" }") }
+    }
+
     @Test func readsEverySetting() throws {
         var expected = Settings()
         expected.listen = [
