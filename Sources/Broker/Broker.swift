@@ -203,9 +203,8 @@ package final class Broker {
     /// - Returns: the keys that differ but need a restart.
     package func reload(_ settings: Settings, from old: Settings) throws(BrokerError) -> [String] {
         let isSameListen = try certificates.reload(settings.listen)
-        for remote in remotes {
-            remote.run { reactor in (reactor.attachment as? Shard)?.settings = settings }
-        }
+        // Waited for: when this returns, and the log says so, no request is judged by the old settings any more.
+        onEveryReactor { $0.settings = settings }
         memory.adopt(settings.limits)
         if settings.history != old.history { sequencer.adopt(HistoryRules(settings)) }
         var fixed: [String] = []
