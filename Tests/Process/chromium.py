@@ -36,8 +36,10 @@ class Chromium:
 
     def _receive(self, deadline):
         while b"\0" not in self._received:
-            ready, _, _ = select.select([self._answers], [], [], max(deadline - time.monotonic(), 0))
-            assert ready, "chromium did not answer in time"
+            # Not select, which knows no descriptor from 1,024 on.
+            poll = select.poll()
+            poll.register(self._answers, select.POLLIN)
+            assert poll.poll(max(deadline - time.monotonic(), 0) * 1000), "chromium did not answer in time"
             more = os.read(self._answers, 1 << 20)
             assert more, "chromium ended"
             self._received += more
