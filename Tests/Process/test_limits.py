@@ -3,6 +3,7 @@
 import base64
 import os
 import re
+import signal
 import threading
 import time
 
@@ -67,6 +68,29 @@ def test_topic_length_and_levels(start_broker):
         assert session.request(op="publish", topic=topic, data=1)["code"] == "bad-topic", topic
         assert session.request(op="subscribe", filter=topic)["code"] == "bad-filter", topic
     assert broker.http("GET", "/t/a/b/c/d").error_code == "bad-topic"
+
+
+def test_what_was_taken_before_a_limit_was_lowered_can_be_given_up(start_broker):
+    broker = start_broker("limits: { topic: 20 }\n")
+    session = broker.session()
+    long = "x" * 20
+    session.subscribe(long)
+    session.publish(long, 1, retain=True)
+    broker.config_file.write_text("limits: { topic: 10 }\n")
+    broker.send_signal(signal.SIGHUP)
+    broker.wait_for_line("settings read again")
+    assert session.request(op="subscribe", filter=long)["code"] == "bad-filter"
+    assert session.request(op="unsubscribe", filter=long)["op"] == "ok"
+    assert broker.control("retained", "get", long).stdout.strip() == b"1"
+    assert broker.control("retained", "set", long, "2").returncode == 1
+    assert broker.control("retained", "delete", long, "--yes").returncode == 0
+    assert broker.control("retained", "get", long).returncode == 1
+
+
+def test_a_shared_subscription_is_refused(broker):
+    answer = broker.session().request(op="subscribe", filter="$share/group/news/#")
+    assert answer["code"] == "bad-filter" and "Shared subscriptions" in answer["message"]
+    assert broker.http("GET", "/s/$share/group/news/%23").error_code == "bad-filter"
 
 
 # Subscriptions

@@ -44,7 +44,7 @@ extension AdminDesk {
     }
 
     func setRetained(_ question: AdminQuestion, _ then: @escaping Completion) throws(Refusal) {
-        let topic = try topic(question)
+        let topic = try topic(question, limits: shard.settings.topicLimits)
         guard let data = question.data else { throw Refusal(.badRequest, "data is missing.") }
         var draft = Draft(topic: topic, payload: data, kind: question.isJSON ? .json : .text)
         if let encoding = question.encoding {

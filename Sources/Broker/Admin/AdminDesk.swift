@@ -46,15 +46,17 @@ final class AdminDesk {
     func filter(_ question: AdminQuestion) throws(Refusal) -> TopicFilter? {
         guard let name = question.filter else { return nil }
         do throws(TopicError) {
-            return try TopicFilter(name, limits: shard.settings.topicLimits)
+            // What was taken before a limit was lowered can still be named.
+            return try TopicFilter(name, limits: .none)
         } catch {
             throw Refusal(.badFilter, "filter: \(error)")
         }
     }
 
-    func topic(_ question: AdminQuestion) throws(Refusal) -> Topic {
+    /// The topic of a question about what is there; a new value has to keep `limits`.
+    func topic(_ question: AdminQuestion, limits: TopicLimits = .none) throws(Refusal) -> Topic {
         do throws(TopicError) {
-            return try Topic(question.topic ?? "", limits: shard.settings.topicLimits)
+            return try Topic(question.topic ?? "", limits: limits)
         } catch {
             throw Refusal(.badTopic, "topic: \(error)")
         }

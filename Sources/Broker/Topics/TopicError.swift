@@ -14,6 +14,8 @@ package enum TopicError: Error, Equatable, Sendable {
     /// One of U+0000 to U+001F and U+007F to U+009F.
     case controlCharacter(Unicode.Scalar, offset: Int)
     case notUTF8
+    /// A filter of a shared subscription, which there is not yet: it would match nothing.
+    case shared
 }
 
 extension TopicError: CustomStringConvertible {
@@ -38,6 +40,8 @@ extension TopicError: CustomStringConvertible {
             "A topic or filter must not contain a control character (\(Self.name(of: scalar)) at byte \(offset))."
         case .notUTF8:
             "A topic or filter must be valid UTF-8."
+        case .shared:
+            "Shared subscriptions ($share/…) are not available in this version."
         }
     }
 

@@ -50,7 +50,13 @@ enum TopicGrammar {
         guard wildcards <= limits.maximumWildcards else {
             throw .tooManyWildcards(wildcards, maximum: limits.maximumWildcards)
         }
+        if bytes[0] == dollar, !limits.allowsShared, beginsShared(bytes) { throw .shared }
         return isLiteral
+    }
+
+    private static func beginsShared(_ bytes: Span<UInt8>) -> Bool {
+        let prefix = "$share/".utf8Span.span
+        return bytes.count >= prefix.count && bytes.extracting(first: prefix.count).hasSameBytes(as: prefix)
     }
 
     private static func checkLength(_ count: Int, limits: TopicLimits) throws(TopicError) {

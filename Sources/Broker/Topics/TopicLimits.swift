@@ -7,8 +7,15 @@ package struct TopicLimits: Sendable, Equatable {
     /// How many `+` a filter may have.
     package var maximumWildcards = 8
 
+    /// Whether a filter may begin with `$share/`, which is to mean a shared subscription (MQTT 5.0 §4.8.2) once there are any.
+    var allowsShared = false
+
     /// For names that were taken once, and are only named again.
-    package static let none = TopicLimits(maximumBytes: .max, maximumLevels: .max, maximumWildcards: .max)
+    package static let none: TopicLimits = {
+        var limits = TopicLimits(maximumBytes: .max, maximumLevels: .max, maximumWildcards: .max)
+        limits.allowsShared = true
+        return limits
+    }()
 
     /// Makes limits; without arguments, the defaults of the configuration.
     package init(maximumBytes: Int = 1024, maximumLevels: Int = 32, maximumWildcards: Int = 8) {
