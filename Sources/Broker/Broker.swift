@@ -43,7 +43,7 @@ package final class Broker {
         let begin = MonotonicTime.now
         if let refusal = settings.refusalToListen() { throw BrokerError(refusal) }
         if let obstacle = ReactorBackend(settings.reactors.backend).obstacle {
-            throw BrokerError("reactors.backend: io_uring is not to be had here: \(obstacle)")
+            throw BrokerError("reactors.backend: io_uring is not available here: \(obstacle)")
         }
         certificates = try Certificates(settings.listen)
         let store = try Self.openStore(settings)
@@ -232,7 +232,7 @@ package final class Broker {
             shard.isDraining = true
         }
         // Commits what is queued; the acknowledgements are in the mailboxes afterwards.
-        storeThread.stop()
+        storeThread.stop(after: sequencer.close())
         let (crowd, absence) = (figures.clients, max(Self.leastAbsence, startMilliseconds))
         onEveryReactor { $0.sayGoodbye(crowd: crowd, absence: absence) }
         let deadline = MonotonicTime.now.advanced(byNanoseconds: Self.drainPatience)

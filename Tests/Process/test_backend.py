@@ -68,7 +68,7 @@ def test_who_insists_is_told_why_it_cannot_be(tmp_path, answer, words):
     arguments = ("--config", str(file), "--data-dir", str(tmp_path / "data"), "--listen", f"127.0.0.1:{free_port()}")
     done = run_brokerd(*arguments, cwd=tmp_path, wrapper=io_uring.without(answer))
     assert done.returncode == 1, done
-    assert f"reactors.backend: io_uring is not to be had here: {words}" in done.stdout
+    assert f"reactors.backend: io_uring is not available here: {words}" in done.stdout
     # The file itself is right.
     assert run_brokerd(*arguments, "--check", cwd=tmp_path, wrapper=io_uring.without(answer)).returncode == 0
 

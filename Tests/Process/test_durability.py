@@ -59,6 +59,17 @@ def test_what_was_acknowledged_is_there_after_kill(broker, round_):
     assert broker.publish("after", "restart")["seq"] > highest
 
 
+def test_numbers_go_on_after_an_orderly_end_and_jump_after_a_crash(start_broker):
+    broker = start_broker("system_topics: { interval: 0 }\n")
+    last = broker.publish("kept", "x", query="retain")["seq"]
+    broker.stop()
+    broker.start()
+    assert broker.publish("kept", "x")["seq"] == last + 1
+    broker.kill()
+    broker.start()
+    assert broker.publish("kept", "x")["seq"] > last + 2
+
+
 def test_stored_over_json_survives_too(broker):
     session = broker.session()
     for number in range(200):

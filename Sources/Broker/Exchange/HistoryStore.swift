@@ -24,8 +24,9 @@ package protocol HistoryStore: AnyObject, Sendable {
     /// - Parameter now: Unix milliseconds.
     func maintain(now: Int64) throws(StorageError) -> Bool
 
-    /// Takes note that everything numbered so far is settled, so that the next start finds no hole.
-    func seal() throws(StorageError)
+    /// Takes note that everything numbered is settled and that `seq` was the last number, so that the next start finds no
+    /// hole and goes on with the next number. `nil`: it is not known, and all that were reserved count.
+    func seal(upTo seq: UInt64?) throws(StorageError)
 
     /// Shows `body` what is committed, as it is at one moment.
     func readHistory<Result>(

@@ -27,6 +27,8 @@ package final class Sequencer: Sendable {
         var next: UInt64
         var reserved: UInt64
         var isReserving = false
+        /// Whether no more numbers are given.
+        var isClosed = false
         var inboxes: [Inbox] = []
         /// The newest retained value of each topic that is not on disk yet, and all of them in order.
         var overlay = OverlayTable()
@@ -109,6 +111,14 @@ package final class Sequencer: Sendable {
     /// The number of the newest message; 0 before the first.
     package var newest: UInt64 { state.withLock { $0.next - 1 } }
 
+    /// Gives no more numbers, and says which was the last.
+    package func close() -> UInt64 {
+        state.withLock { state in
+            state.isClosed = true
+            return state.next - 1
+        }
+    }
+
     // MARK: Publishing
 
     /// Numbers the drafts in their order and sends them on their way.
@@ -168,8 +178,9 @@ package final class Sequencer: Sendable {
     private func accept(
         _ drafts: Span<Draft>, _ place: Int, _ stored: StoredValues, _ state: inout State, _ time: Int64
     ) throws(Refusal) -> Message {
-        guard state.next <= state.reserved else {
-            throw Refusal(.storageFull, "The store takes no writes, so no further sequence numbers are to be had.")
+        guard state.next <= state.reserved, !state.isClosed else {
+            if state.isClosed { throw Refusal(.unavailable, "The broker is shutting down.") }
+            throw Refusal(.storageFull, "The store takes no writes, so there are no more sequence numbers.")
         }
         if drafts[place].condition != .none {
             try check(drafts[place].condition, of: drafts[place].topic, stored, state)
@@ -198,7 +209,9 @@ package final class Sequencer: Sendable {
 
     /// What is to be reserved now, outside the lock: a store that is closed answers at once.
     private func reservation(_ state: inout State) -> (thread: StoreThread, target: UInt64)? {
-        guard !state.isReserving, state.next + Self.block / 2 > state.reserved, let thread = state.storeThread else {
+        guard !state.isReserving, !state.isClosed, state.next + Self.block / 2 > state.reserved,
+            let thread = state.storeThread
+        else {
             return nil
         }
         state.isReserving = true

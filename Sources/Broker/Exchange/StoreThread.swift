@@ -47,6 +47,8 @@ package final class StoreThread: Sendable {
         var rules: [Adoption] = []
         var probes: [Completion] = []
         var isStopping = false
+        /// The last number of all, where it is stopping and that is known.
+        var last: UInt64?
         /// Appended and not yet settled, in bytes.
         var unsettledBytes = 0
         /// Whether the thread will look here without being woken again.
@@ -177,9 +179,12 @@ package final class StoreThread: Sendable {
     /// Commits everything appended, and returns when the thread has ended.
     ///
     /// Not to be called on the thread itself, that is, in a callback.
-    package func stop() {
+    ///
+    /// - Parameter last: the last number that was given; the next start goes on after it. `nil`: after all that were reserved.
+    package func stop(after last: UInt64? = nil) {
         _ = post { work in
             work.isStopping = true
+            work.last = last
             return true
         }
         let handle = thread.withLock { handle in
@@ -239,7 +244,7 @@ package final class StoreThread: Sendable {
             settle(taken, &crowd)
             if taken.isStopping {
                 // What this fails to note, the next start takes for a hole.
-                try? store.seal()
+                try? store.seal(upTo: taken.last)
                 return
             }
             let now = MonotonicTime.now

@@ -125,7 +125,12 @@ package final class InMemoryStore: RetainedStore {
 
     package func lose(_ seq: UInt64) { state.withLock { $0.history.lose(seq) } }
 
-    package func seal() { state.withLock { $0.history.seal(upTo: $0.reservedSeq) } }
+    package func seal(upTo seq: UInt64?) {
+        state.withLock { state in
+            state.reservedSeq = min(state.reservedSeq, seq ?? .max)
+            state.history.seal(upTo: state.reservedSeq)
+        }
+    }
 
     package func maintain(now: Int64) -> Bool {
         state.withLock { state in

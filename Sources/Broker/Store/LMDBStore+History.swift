@@ -29,8 +29,11 @@ extension LMDBStore {
         }
     }
 
-    package func seal() throws(StorageError) {
-        try write { (_, state) throws(StorageError) in state.history.completeUpTo = state.reservedSeq }
+    package func seal(upTo seq: UInt64?) throws(StorageError) {
+        try write { (_, state) throws(StorageError) in
+            state.reservedSeq = min(state.reservedSeq, seq ?? .max)
+            state.history.completeUpTo = state.reservedSeq
+        }
     }
 
     /// Keeps what is to be kept of a batch.

@@ -253,11 +253,11 @@ struct HistoryContractTests {
             #expect(try summary(store).coverages == [HistoryCoverage(filter: rule.filter, since: 1)])
             try store.reserve(seqsUpTo: 200)
             try store.apply([kept("a", 101, under: rule)], reserving: nil)
-            try store.seal()
+            try store.seal(upTo: 101)
         }
         let store = try directory.open()
         #expect(try summary(store).holes == [HistoryHole(low: 7, high: 100)])
-        #expect(try summary(store).completeUpTo == 200)
+        #expect(try summary(store).completeUpTo == 101 && store.reservedSeq == 101)
         #expect(try seqs(store, "#") == [4, 5, 6, 7, 101])
     }
 

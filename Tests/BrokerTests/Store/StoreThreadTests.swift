@@ -84,7 +84,7 @@ private final class GatedStore: RetainedStore {
     func adopt(_ rules: HistoryRules, from seq: UInt64) throws(StorageError) { inner.adopt(rules, from: seq) }
     func lose(_ seq: UInt64) { inner.lose(seq) }
     func maintain(now: Int64) throws(StorageError) -> Bool { inner.maintain(now: now) }
-    func seal() throws(StorageError) { inner.seal() }
+    func seal(upTo seq: UInt64?) throws(StorageError) { inner.seal(upTo: seq) }
     func readHistory<Result>(
         _ body: (any HistoryView) throws(StorageError) -> Result
     ) throws(StorageError) -> Result { try inner.readHistory(body) }
