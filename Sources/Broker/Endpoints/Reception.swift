@@ -14,7 +14,7 @@ final class Reception {
     private let journal: Journal
     /// The settings by which what follows was decided.
     private var version = -1
-    /// What was answered to last, whoever asked.
+    /// What was answered last, to any client.
     private var knownHost: String?
     private var knownOrigin: (origin: String, host: String?, fields: HTTPFields)?
 

@@ -17,7 +17,7 @@ package struct HistoryCoverage: Equatable, Sendable {
     /// Of topics that have none left, the newest that was removed; 0: none.
     package var forgottenUpTo: UInt64 = 0
 
-    /// What a former rule kept is being removed, and whoever is still to read of it must be told.
+    /// What a former rule kept is being removed, and a client that has yet to read of it must be told.
     static let never = UInt64.max
 
     package init(filter: TopicFilter, since: UInt64, forgottenUpTo: UInt64 = 0) {

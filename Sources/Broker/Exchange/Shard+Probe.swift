@@ -47,7 +47,7 @@ package final class Readiness {
     private var known: (time: MonotonicTime, failure: String?)?
     private var waiting: [(String?) -> Void] = []
     private var lastAsked: MonotonicTime?
-    /// Who asks has asked within such a time, in nanoseconds.
+    /// A balancer that watches readiness asks again within this time, in nanoseconds.
     private static let memory: Int64 = 60_000_000_000
     private static let validity: Int64 = 1_000_000_000
     private static let patience: Int64 = 2_000_000_000

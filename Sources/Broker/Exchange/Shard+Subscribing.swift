@@ -90,7 +90,7 @@ extension Shard {
     ) {
         let (set, filter, number) = (session.subscriptions, subscription.filter, subscription.number)
         guard options.hasBeginning else {
-            // Who is behind has not had everything up to this position yet.
+            // A session that is behind has not had everything up to this position yet.
             if set.isBehind {
                 set.beginnings.append(Beginning(number: number, filter: filter, seq: position.seq, snapshot: nil))
             }
@@ -139,7 +139,7 @@ extension Shard {
 
     /// Ends a subscription; `false` where there was none.
     ///
-    /// What was numbered before comes first, whoever published it, or a gap where it would take too long.
+    /// What was numbered before comes first, of all publishers, or a gap where it would take too long.
     package func unsubscribe(_ session: any Session, from filter: TopicFilter) -> Bool {
         let set = session.subscriptions
         guard set.contains(filter) else { return false }
@@ -147,7 +147,7 @@ extension Shard {
         let (newest, letters) = sequencer.newest(emptying: mailbox)
         deliver(letters)
         settle(session)
-        // Who does not take what comes, or has asked for the end of its stream, has been closed by now.
+        // A client that does not take what comes, or has asked for the end of its stream, has been closed by now.
         guard isKnown(session), let subscription = set.remove(filter) else { return true }
         release(subscription)
         session.stream.isPatient = set.isPatient

@@ -74,7 +74,7 @@ package struct Subscription {
         guard let arrears, arrears.gaps.first.map({ $0.seq <= seq }) ?? false else { return [] }
         let taken = Array(arrears.gaps.prefix { $0.seq <= seq })
         arrears.gaps.removeFirst(taken.count)
-        // What was in them has not been brought, whoever asks for it next.
+        // What was in them has not been brought to the next that asks for it.
         position = max(position, taken.last?.seq ?? 0)
         return taken
     }

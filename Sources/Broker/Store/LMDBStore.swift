@@ -161,7 +161,7 @@ package final class LMDBStore: RetainedStore {
         guard let history = found else { throw .damaged("the record of the history") }
         state.history = history
         guard isStart else { return }
-        // Nobody who is still reading of them is left.
+        // No client that was reading of them is left.
         state.history.forgetFormerRules()
         guard !state.history.coverages.isEmpty, history.completeUpTo < state.reservedSeq else { return }
         state.history.add(HistoryHole(low: history.completeUpTo, high: state.reservedSeq))
