@@ -1,8 +1,11 @@
 """One client sends as much as it can: the broker's memory is bounded, and the client beside it is served."""
 
 import re
+import select
 import socket
+import ssl
 import threading
+import time
 import zlib
 from pathlib import Path
 
@@ -57,18 +60,27 @@ class Neighbour(threading.Thread):
 
 
 def pour(connection, bytes_, count_answers):
-    """Sends while another thread reads; returns what `count_answers` makes of all that came until the broker closed."""
-    received = bytearray()
-
-    def read():
-        while part := connection.recv(MIB):
-            received.extend(part)
-
-    reader = threading.Thread(target=read, daemon=True)
-    reader.start()
-    connection.sendall(bytes_)
-    reader.join(60)
-    assert not reader.is_alive()
+    """Sends and reads; returns what `count_answers` makes of all that came until the broker closed."""
+    # One thread: an SSL object must not be read and written at once.
+    received, left, end = bytearray(), memoryview(bytes_), time.monotonic() + 60
+    connection.setblocking(False)
+    waits = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+    poll = select.poll()
+    while True:
+        assert time.monotonic() < end, f"{len(left)} bytes are not taken, {len(received)} have come"
+        poll.register(connection, select.POLLIN | (select.POLLOUT if left else 0))
+        poll.poll(100)
+        try:
+            while left:
+                left = left[connection.send(left[:1 << 16]):]
+        except waits:
+            pass
+        try:
+            while part := connection.recv(MIB):
+                received.extend(part)
+            break
+        except waits:
+            pass
     return count_answers(received)
 
 
