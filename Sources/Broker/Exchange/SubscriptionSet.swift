@@ -161,7 +161,7 @@ package final class SubscriptionSet {
             if place < current.count, !(subscription.isDeaf && message.origin == client) { mayCome = true }
             guard subscription.hears(message, client: client) else { return }
             if message.seq <= subscription.brought {
-                // Who asks after the end of another one is not told that it has had it from that.
+                // A filter that asks after another one has ended is not told that it has had it from that one.
                 broughtUntil = max(broughtUntil, subscription.isOver ? subscription.end : .max)
             } else if subscription.isOver {
                 over.append(place - current.count)

@@ -47,7 +47,7 @@ final class DataDirectory: Sendable {
 
     /// Why a directory that is there already is not fit to keep data in: a sentence; `nil`: it is, or there is none.
     ///
-    /// Who may write in it can put links and files of their own in the place of the broker's.
+    /// Users that may write in it can put links and files of their own in the place of the broker's.
     static func obstacle(at path: String, ownedByAnyone: Bool = false) -> String? {
         var status = stat()
         guard unsafe stat(path, &status) == 0 else { return nil }

@@ -27,7 +27,7 @@
         unsafe base.deallocate()
     }
 
-    /// Counts its memory as held, once, whoever else holds it, until it is used again or ends.
+    /// Counts its memory as held, once for all that hold it, until it is used again or ends.
     func count(in counters: ReactorCounters) {
         guard self.counters == nil else { return }
         self.counters = counters

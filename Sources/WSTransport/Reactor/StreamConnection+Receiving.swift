@@ -60,7 +60,7 @@ extension StreamConnection {
         // In this very turn its driver gets what came before.
         if isHandOverDue { return }
         if !pauses.isEmpty || sawEnd || tls?.isAway ?? false {
-            // Who was paused in this very turn may have been readable already: what it has to send is still waited for.
+            // One that was paused in this very turn may have been readable already: what it has to send is still waited for.
             guard hasHungUp else { return }
             // Hang-up is reported even to those who do not read: it would spin the loop. What the kernel holds is read later.
             isDetached = true

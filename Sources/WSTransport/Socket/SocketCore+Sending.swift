@@ -45,7 +45,7 @@ extension SocketCore {
 
     /// The reactor has taken over `count` bytes of what was posted; `unsent` are now its own.
     ///
-    /// Whoever has room now is let go on.
+    /// Lets the senders that have room now go on.
     func sent(_ count: Int, unsent: Int) {
         let admitted = state.withLock { state -> [Sender] in
             state.posted = max(0, state.posted - count)

@@ -66,7 +66,7 @@ final class SocketCore: Sendable {
         /// Messages handed to the reactor that it has not sent yet, and what it has sent and the system not taken.
         var posted = 0
         var unsent = 0
-        /// Who waits for room, in order.
+        /// Senders that wait for room, in order.
         var senders = Fifo<Sender>()
         var lastPong: ContinuousClock.Instant?
         /// Why there was no connection.

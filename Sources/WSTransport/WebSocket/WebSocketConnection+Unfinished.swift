@@ -38,7 +38,7 @@ extension WebSocketConnection {
     /// Whether the message under way has taken longer than it may.
     var isMessageTooLate: Bool {
         guard let limit = options.values.messageTimeout, let unfinished else { return false }
-        // Whoever is not read cannot go on with it.
+        // A peer that is not read cannot go on with it.
         if stream.isReadingPaused { unfinished.since = now }
         return now.nanoseconds(since: unfinished.since) >= limit
     }
