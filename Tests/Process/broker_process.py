@@ -198,8 +198,10 @@ class Broker:
         return self.http("GET", f"/t/{encode_topic(topic)}")
 
     def follow(self, filter_, query="", headers=None, timeout=ANSWER_DEADLINE):
+        return self.follow_path(f"/s/{encode_topic(filter_)}" + (f"?{query}" if query else ""), headers, timeout)
+
+    def follow_path(self, path, headers=None, timeout=ANSWER_DEADLINE):
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
-        path = f"/s/{encode_topic(filter_)}" + (f"?{query}" if query else "")
         connection.request("GET", path, headers=headers or {})
         follower = Follower(connection, connection.getresponse())
         self.opened.append(follower)
