@@ -1,9 +1,9 @@
-/// How often which latency was seen, within 1.6 % of its value, from a microsecond to hours.
+/// Counts of latencies, within 1.6 % of each value, from a microsecond to hours.
 package struct LatencyHistogram: Sendable {
-    /// Each power of two is cut into this many.
+    /// The number of steps in each power of two.
     private static let pieces = 64
     private var counts = [Int](repeating: 0, count: 40 * pieces)
-    /// How many were recorded.
+    /// How many latencies were recorded.
     package private(set) var count = 0
     /// The largest one, in microseconds.
     package private(set) var maximum: Int64 = 0

@@ -12,17 +12,17 @@ final class LoadConnection: StreamDriver {
     private let key = Handshake.makeKey()
     private let begun = MonotonicTime.now
     private var machine = WebSocketMachine(role: .client, maximumMessageSize: 16 << 20)
-    /// The beginning of a message of the dialect that a frame has cut.
+    /// The beginning of a dialect's message that ends in a later frame.
     private var rest: [UInt8] = []
-    /// What the server still has to say before it is ready.
+    /// What the server has to send before it is ready.
     private var awaited: [UInt8]?
     /// Reads the answer to the request; `nil`: it was 101.
     private var answer: AnswerReader? = AnswerReader { $0 == 101 }
     private var isReady = false
     private var isClosing = false
-    /// The number of the next message of each publisher.
+    /// For each publisher, the number of its next message.
     private var due: [Int32]
-    /// When the publications were due that are not acknowledged yet, oldest first.
+    /// When the unacknowledged publications were due, oldest first.
     private var unacknowledged: [Int64] = []
 
     init(_ run: LoadRun, stream: StreamConnection, number: Int, isSubscriber: Bool) {
@@ -57,7 +57,7 @@ final class LoadConnection: StreamDriver {
     func send(_ messages: [[UInt8]]) {
         var frames: [UInt8] = []
         for message in messages {
-            // The key hides nothing on a loopback; any will do.
+            // The key hides nothing on loopback; any key will do.
             FrameEncoder.appendFrame(dialect.opcode, message, maskingKey: MaskingKey(word: 0x1234_5678), to: &frames)
         }
         stream.send(frames)
@@ -143,7 +143,7 @@ final class LoadConnection: StreamDriver {
         }
     }
 
-    /// Reads what the server compresses; what is sent to it is sent as it is.
+    /// Reads what the server compresses; our own messages are sent uncompressed.
     private func compress(_ response: HTTPResponseHead) {
         let options = CompressionOptions()
         guard let answer = NegotiatedExtension.list(response.fields.all("Sec-WebSocket-Extensions"))?.first,
@@ -216,7 +216,7 @@ final class LoadConnection: StreamDriver {
 
     func receivedEnd() {
         if isClosing { return stream.finish() }
-        // What was understood of a refusal says more than that it was cut off.
+        // An answer that was understood says more than the lost connection that follows it.
         if let refusal = answer?.begun { run.cannotOpen(.refused(status: refusal.head.status, body: [])) }
         stream.reset()
     }

@@ -2,24 +2,24 @@ package import WSTransport
 
 /// What subscribers and publishers say over their WebSockets.
 ///
-/// Four servers' protocols differ in no more than this. One value serves all connections of a run.
+/// Four servers' protocols differ only in this. One value serves all connections of a run.
 package protocol LoadDialect: Sendable {
     /// The target of the opening requests.
     var target: String { get }
-    /// The same of one connection, where each has its own.
+    /// The target of one connection, where each has its own.
     func target(of number: Int) -> String
-    /// The subprotocol that is asked for; `nil`: none.
+    /// The subprotocol to ask for; `nil`: none.
     var subprotocol: String? { get }
-    /// What its frames are.
+    /// The kind of its frames.
     var opcode: Opcode { get }
 
-    /// The messages that a subscriber sends once its WebSocket is open, or a publisher.
+    /// The messages that a subscriber, or a publisher, sends once its WebSocket is open.
     func greeting(isSubscriber: Bool, number: Int) -> [[UInt8]]
 
-    /// What the server says when it has taken the greeting; `nil`: nothing, it is ready at once.
+    /// What the server sends once it has processed the greeting; `nil`: nothing, it is ready at once.
     func readyMark(isSubscriber: Bool) -> [UInt8]?
 
-    /// The same of one connection, where each has its own.
+    /// The same for one connection, where each has its own.
     func readyMark(isSubscriber: Bool, number: Int) -> [UInt8]?
 
     /// The WebSocket message that publishes `payload`.
@@ -31,7 +31,7 @@ package protocol LoadDialect: Sendable {
     /// What the answer to an accepted publication contains.
     var acknowledgement: [UInt8] { get }
 
-    /// Finds the payloads in what has come, shows each to `body` and says how many bytes were whole messages.
+    /// Finds the payloads in what has arrived, passes each to `body`, and returns how many bytes were whole messages.
     ///
     /// - Parameter bytes: the payloads of a connection's WebSocket messages, the last of which may be cut.
     func read(_ bytes: UnsafeRawBufferPointer, _ body: (UnsafeRawBufferPointer) -> Void) -> Int
@@ -44,7 +44,7 @@ extension LoadDialect {
     package var acknowledgement: [UInt8] { [] }
 }
 
-/// A broker's topic socket, or any server that sends the frames on that it gets.
+/// A broker's topic socket, or any server that forwards the frames it receives.
 package struct TopicDialect: LoadDialect {
     package let target: String
     package let subprotocol: String? = nil
@@ -53,7 +53,8 @@ package struct TopicDialect: LoadDialect {
     /// - Parameter target: the path, such as `/t/bench`.
     package init(target: String) { self.target = target }
 
-    /// The topic sockets of a broker's listener; a publisher does not hear itself, and nobody an older value.
+    /// The topic sockets of a broker's listener; publishers do not receive their own messages, and nobody gets a
+    /// retained value.
     package init(prefix: String, topic: String) {
         target = "\(prefix)/t/\(PercentCoding.encodePath(topic))?echo=false&snapshot=false"
     }
@@ -83,7 +84,7 @@ package struct JSONDialect: LoadDialect {
     /// - Parameters:
     ///   - prefix: the listener's path prefix.
     ///   - isRetaining: publications are retained, and so stored.
-    ///   - isAcknowledged: the answer to each publication is waited for.
+    ///   isAcknowledged: wait for the answer to each publication.
     package init(
         prefix: String = "", topic: String, filter: String, isRetaining: Bool = false, isAcknowledged: Bool = false
     ) {
@@ -94,7 +95,7 @@ package struct JSONDialect: LoadDialect {
         self.isAcknowledged = isAcknowledged
     }
 
-    /// For a JSON string (RFC 8259 §7); control characters stand in no topic.
+    /// For a JSON string (RFC 8259 §7); topics contain no control characters.
     private static func escape(_ text: String) -> String {
         text.reduce(into: "") { $0 += $1 == "\"" || $1 == "\\" ? "\\\($1)" : "\($1)" }
     }
@@ -111,7 +112,7 @@ package struct JSONDialect: LoadDialect {
     }
 
     package func read(_ bytes: UnsafeRawBufferPointer, _ body: (UnsafeRawBufferPointer) -> Void) -> Int {
-        // A load's payload has nothing that is escaped.
+        // A load's payload contains nothing to escape.
         guard let start = unsafe bytes.firstRange(of: opening)?.upperBound,
             let end = unsafe bytes[start...].firstIndex(of: 0x22)
         else { return bytes.count }
@@ -121,7 +122,7 @@ package struct JSONDialect: LoadDialect {
 }
 
 extension UnsafeRawBufferPointer {
-    /// Where `pattern`, not empty, first stands.
+    /// Where `pattern`, which is not empty, first occurs.
     func firstRange(of pattern: [UInt8]) -> Range<Int>? {
         guard count >= pattern.count else { return nil }
         for start in 0...(count - pattern.count) where unsafe self[start] == pattern[0] {

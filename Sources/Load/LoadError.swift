@@ -5,7 +5,7 @@ package struct LoadError: Error, CustomStringConvertible {
     /// A connection that could not be opened.
     package struct Opening: Sendable {
         package let cause: ConnectError
-        /// How many were open by then.
+        /// How many were open at that time.
         package let done: Int
         /// How many were to be opened.
         package let total: Int

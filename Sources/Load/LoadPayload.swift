@@ -1,7 +1,8 @@
-/// What a load's message carries, so that a subscriber can tell whether it is the one due, whole, and how late.
+/// The content of a load's message, from which a subscriber can tell whether it is the expected one, complete, and how
+/// late.
 ///
 /// Text of hexadecimal digits: the publisher's number, the message's number of that publisher, when it was due in
-/// monotonic nanoseconds; then filler that follows from the number.
+/// monotonic nanoseconds; then filler that is derived from the number.
 package struct LoadPayload: Equatable {
     package let publisher: Int
     package let number: Int
@@ -16,7 +17,7 @@ package struct LoadPayload: Equatable {
         self.due = due
     }
 
-    /// The bytes, `size` of them.
+    /// The payload, `size` bytes long.
     package func encode(size: Int) -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: max(size, Self.minimumSize))
         Self.write(UInt64(publisher), 6, to: &bytes, at: 0)
@@ -26,7 +27,7 @@ package struct LoadPayload: Equatable {
         return bytes
     }
 
-    /// Reads a payload; `nil` where a byte of it is not what it should be.
+    /// Reads a payload; `nil` if any byte is not as expected.
     package init?(_ bytes: UnsafeRawBufferPointer, size: Int) {
         guard bytes.count == max(size, Self.minimumSize),
             let publisher = unsafe Self.read(bytes, 0..<6), let number = unsafe Self.read(bytes, 6..<16),

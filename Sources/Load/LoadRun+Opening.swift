@@ -19,7 +19,7 @@ extension LoadRun {
     /// How many connections the plan has.
     var total: Int { plan.subscribers + plan.publishers }
 
-    /// Opens all of them, and takes the time and what it costs the server.
+    /// Opens all of them, and measures the time and what it costs the server.
     func open() throws(LoadError) {
         let start = MonotonicTime.now
         let used = plan.serverProcess.flatMap { ProcessTime.used(by: $0) }
@@ -66,7 +66,7 @@ extension LoadRun {
 
     // MARK: What connections say
 
-    /// The server has taken `stream` so many nanoseconds after it was begun.
+    /// The server accepted `stream` this many nanoseconds after it was begun.
     func connectionReady(after nanoseconds: Int64, _ stream: StreamConnection) {
         ready += 1
         opening -= 1
@@ -91,7 +91,7 @@ extension LoadRun {
 
     // MARK: The end
 
-    /// Closes all connections: in order where the plan has time for it and nothing has failed.
+    /// Closes all connections: with a handshake if the plan allows time for it and nothing has failed.
     func end() {
         isEnding = true
         let connections = subscribers + publishers

@@ -1,12 +1,12 @@
 internal import WSTransport
 
-/// One run of a plan, on the caller's thread: all connections, every message checked.
+/// One run of a plan, on the caller's thread: all connections, with every message checked.
 package final class LoadRun {
     let plan: LoadPlan
     let reactor: Reactor
     var publishers: [LoadConnection] = []
     var subscribers: [LoadConnection] = []
-    /// How many connections are open, how many are being opened, and how many are gone.
+    /// How many connections are open, are being opened, and have ended.
     var (ready, opening, gone) = (0, 0, 0)
     var failure: LoadError?
     var report = LoadReport()
@@ -16,18 +16,18 @@ package final class LoadRun {
     /// Whether what arrives counts.
     private var isMeasuring = false
     private var arrivals = 0
-    /// How many arrivals what was sent brings with it.
+    /// How many deliveries the messages sent so far lead to.
     private var due = 0
     private var alarm = Alarm()
     private var lastTold = MonotonicTime.now
-    /// When something came, or was sent, last.
+    /// When something was last received or sent.
     var lastProgress = MonotonicTime.now
-    /// When the first connection was begun, where the time is taken that each needs; `nil`: it is not.
+    /// When the first connection was begun, if opening times are measured; `nil`: they are not.
     private(set) var storm: MonotonicTime?
     /// For what its connections decompress.
     let deflatePool = DeflatePool()
 
-    /// Makes the run's event loop; throws where the system has none to give.
+    /// Makes the run's event loop; throws if the system cannot provide one.
     package init(_ plan: LoadPlan) throws(LoadError) {
         self.plan = plan
         do throws(Errno) {
@@ -53,7 +53,7 @@ package final class LoadRun {
         var number = 0
         try send(&number, until: plan.warmUp, pace: .closed)
         isMeasuring = true
-        // What came unasked until now is not taken for what is due.
+        // What came unasked so far must not be mistaken for what is due.
         if arrivals > due { arrivals = due }
         let start = MonotonicTime.now
         let used = plan.serverProcess.flatMap { ProcessTime.used(by: $0) }
@@ -68,7 +68,7 @@ package final class LoadRun {
         return report
     }
 
-    /// Opens the subscribers and counts, for so many nanoseconds, whatever arrives.
+    /// Opens the subscribers and, for this many nanoseconds, counts whatever arrives.
     package func listen(nanoseconds: Int64) throws(LoadError) -> LoadReport {
         report.subscribers = plan.subscribers
         defer { end() }
@@ -88,8 +88,8 @@ package final class LoadRun {
         return report
     }
 
-    /// Opens the subscribers and takes the time from the beginning to each one's being ready, for which it has to have what its
-    /// dialect waits for.
+    /// Opens the subscribers and measures the time until each is ready, which means that it has received what its
+    /// dialect expects.
     package func arrive() throws(LoadError) -> LoadReport {
         report.subscribers = plan.subscribers
         report.expected = plan.subscribers
@@ -109,7 +109,7 @@ package final class LoadRun {
 
     // MARK: Sending
 
-    /// How much a publisher that is late sends in one turn, in bytes.
+    /// How much a publisher that is late may send in one turn, in bytes.
     private static let catchUp = 1 << 20
 
     /// How much arrives when every publisher has published once.
@@ -117,7 +117,8 @@ package final class LoadRun {
         plan.publishers * (plan.subscribers + (plan.dialect.isAcknowledged ? 1 : 0))
     }
 
-    /// Has every publisher send its messages from `number` up to `end`, and waits for what they bring, as long as there is patience.
+    /// Sends every publisher's messages from `number` up to `end`, and waits for the deliveries, as long as the plan
+    /// allows.
     private func send(_ number: inout Int, until end: Int, pace: LoadPlan.Pace) throws(LoadError) {
         switch pace {
         case .closed:
@@ -134,7 +135,7 @@ package final class LoadRun {
             let (start, first) = (MonotonicTime.now.nanoseconds, number)
             while number < end, !isInterrupted, !isOutOfPatience {
                 let elapsed = Double(MonotonicTime.now.nanoseconds - start)
-                // Who is late catches up in parts, between which there are turns.
+                // A publisher that is late catches up in parts, with turns of the loop in between.
                 let dueCount = min(end, first + Int(elapsed / interval) + 1, number + part) - number
                 if dueCount > 0 {
                     publish(number, dueCount) { start + Int64(Double($0 - first) * interval) }
@@ -157,10 +158,10 @@ package final class LoadRun {
             publisher.publish(messages, due: times)
         }
         if isMeasuring { report.sent += count * publishers.count }
-        // An interval without anything due is no silence of the server's.
+        // An interval in which nothing is due does not count as silence of the server.
         if arrivals == due { lastProgress = reactor.now }
         due += count * arrivalsOfRound
-        // What was put together goes out now, not after the next wait.
+        // Send what is ready now, not after the next wait.
         reactor.runSoon {}
     }
 
@@ -168,18 +169,18 @@ package final class LoadRun {
         while arrivals < due, !isOutOfPatience { try turn() }
     }
 
-    /// Whether the server owes something, and nothing has come for too long.
+    /// Whether the server owes something, and nothing has arrived for too long.
     var isOutOfPatience: Bool {
         guard arrivals < due || opening > 0 else { return false }
         return reactor.now.nanoseconds(since: lastProgress)
             > (isInterrupted ? plan.interruptedPatience : plan.patience)
     }
 
-    /// One turn; comes back within a quarter of a second, or shortly before `time` where that is sooner.
+    /// One turn; returns within a quarter of a second, or shortly before `time` if that is sooner.
     func turn(until time: Int64 = .max) throws(LoadError) {
         let wait = max(0, time - MonotonicTime.now.nanoseconds)
         if wait < 1_200_000 {
-            // Nothing waits for less than a millisecond: the last one is spent looking.
+            // The loop cannot wait for less than a millisecond, so the last one is spent polling.
             reactor.runSoon {}
         } else {
             let after = min(wait - 1_200_000, 250_000_000)
@@ -217,7 +218,7 @@ package final class LoadRun {
         report.latency.record(nanoseconds: MonotonicTime.now.nanoseconds - message.due)
     }
 
-    /// Something that is not the run's own.
+    /// A message that does not belong to the run.
     func arrivedFromOthers() {
         if isMeasuring { report.delivered += 1 }
     }

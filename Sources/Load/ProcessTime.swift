@@ -1,10 +1,10 @@
 internal import Glibc
 
-/// What the kernel knows of a process on this machine.
+/// What the kernel knows about a process on this machine.
 package enum ProcessTime {
     /// The CPU time that its threads have used so far, in nanoseconds; `nil`: there is no such process.
     ///
-    /// Read from each thread's `schedstat`, which is exact where `stat` counts in hundredths of a second.
+    /// Read from each thread's `schedstat`, which is exact; `stat` counts in hundredths of a second.
     package static func used(by process: Int32) -> Int64? {
         let folder = "/proc/\(process)/task"
         guard let directory = unsafe opendir(folder) else { return nil }
@@ -20,7 +20,7 @@ package enum ProcessTime {
         return total
     }
 
-    /// The memory that is its own, in bytes; `nil`: there is no such process.
+    /// Its private memory, in bytes; `nil`: there is no such process.
     package static func residentBytes(of process: Int32) -> Int? {
         guard let text = read("/proc/\(process)/statm") else { return nil }
         let fields = text.split(separator: " ").compactMap { Int($0) }

@@ -1,12 +1,13 @@
 package import WSTransport
 
-/// A topic socket for each client, on a topic of its own that has a retained value: those who come back after a broker's restart.
+/// A topic socket for each client, on its own topic with a retained value: clients that return after a broker's
+/// restart.
 package struct RetainedDialect: LoadDialect {
     package let target: String
     package let subprotocol: String? = nil
     package let opcode = Opcode.text
 
-    /// - Parameter target: the path that the clients' numbers are put behind, such as `/t/storm`.
+    /// - Parameter target: the path to which the clients' numbers are appended, such as `/t/storm`.
     package init(target: String) { self.target = target }
 
     /// The retained value of a client's topic.

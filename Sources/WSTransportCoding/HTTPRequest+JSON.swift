@@ -3,10 +3,10 @@ public import WSTransport
 extension HTTPRequest {
     /// Reads the body, whole, as JSON.
     ///
-    /// - Parameter maximum: in bytes; a longer one is answered with 413.
+    /// - Parameter maximum: in bytes; a longer body is answered with 413.
     ///
-    /// Throws ``HTTPRefusal`` with status 400, which becomes the answer where the handler lets it pass, where the body is
-    /// not the JSON that `type` wants; else what ``HTTPRequest/readBody(maximum:)`` throws.
+    /// Throws ``HTTPRefusal`` with status 400 if the body is not the JSON that `type` expects. It becomes the answer
+    /// unless the handler catches it. Also throws what ``HTTPRequest/readBody(maximum:)`` throws.
     public func json<Value: Decodable>(as type: Value.Type = Value.self, maximum: Int = 64 << 20) async throws -> Value
     {
         let body = try await readBody(maximum: maximum)
@@ -19,10 +19,10 @@ extension HTTPRequest {
 }
 
 extension HTTPResponse {
-    /// Makes `value`, as JSON, the body, and `application/json` its type.
+    /// Sets the body to `value` as JSON, and the type to `application/json`.
     ///
-    /// The JSON is written as in a ``WebSocketMessage``. Throws `EncodingError` where JSON has no such value; the answer
-    /// stays as it is then.
+    /// The JSON is written as in a ``WebSocketMessage``. Throws `EncodingError` if JSON has no such value, and then
+    /// leaves the answer as it is.
     public func json(_ value: some Encodable) throws {
         let text = try JSONText.encode(value)
         var others = HTTPFields()

@@ -1,6 +1,6 @@
-/// Looks for what is wrong with a text that Foundation does not take for JSON, and does not say why: RFC 8259.
+/// Finds the mistake in a text that Foundation rejects as JSON without saying why: RFC 8259.
 struct JSONSyntax {
-    /// The first thing that is wrong, and at which byte.
+    /// The first mistake, and the byte at which it is.
     struct Fault: Error {
         let text: String
     }
@@ -26,7 +26,7 @@ struct JSONSyntax {
         }
     }
 
-    /// The next byte that is no space; `nil` at the end.
+    /// The next byte that is not space; `nil` at the end.
     private mutating func peek() -> UInt8? {
         while index < text.count, [0x20, 0x0A, 0x0D, 0x09].contains(text[index]) { index += 1 }
         return index < text.count ? text[index] : nil
@@ -44,7 +44,7 @@ struct JSONSyntax {
         index += 1
     }
 
-    /// Without recursion, however deep it is.
+    /// Without recursion, however deeply it is nested.
     private mutating func readAll() throws(Fault) {
         while true {
             if try readValue() { continue }
@@ -52,7 +52,7 @@ struct JSONSyntax {
         }
     }
 
-    /// Reads one value, or opens it; whether one must follow inside of it.
+    /// Reads one value, or opens it, and returns whether a value must follow inside it.
     private mutating func readValue() throws(Fault) -> Bool {
         guard let first = peek() else { throw fault(expected: "a value") }
         switch first {
@@ -76,7 +76,7 @@ struct JSONSyntax {
         return false
     }
 
-    /// Closes what ends here; whether another value must follow.
+    /// Closes what ends here, and returns whether another value must follow.
     private mutating func goesOn() throws(Fault) -> Bool {
         while let bracket = open.last {
             switch peek() {

@@ -1,6 +1,6 @@
 internal import FoundationEssentials
 
-/// JSON by Foundation, as messages have it.
+/// JSON by Foundation, in the form that messages use.
 enum JSONText {
     /// The same value gives the same bytes.
     static func encode(_ value: some Encodable) throws -> [UInt8] {
@@ -32,7 +32,7 @@ enum JSONText {
         }
     }
 
-    /// Foundation calls a text "not valid JSON" wherever the mistake is, and a number that does not fit its type, too.
+    /// Foundation reports "not valid JSON" wherever the mistake is, and also for a number that does not fit its type.
     private static func explained(_ context: DecodingError.Context, _ text: [UInt8]) -> DecodingError.Context {
         var explanation = context.debugDescription
         if let fault = JSONSyntax.fault(in: text) {

@@ -2,18 +2,18 @@ public import WSTransport
 
 /// The body as MessagePack.
 extension WebSocketMessage {
-    /// Makes `value`, as MessagePack, the body; the cursor is at its start.
+    /// Sets the body to `value` as MessagePack, with the cursor at its start.
     ///
-    /// The type stays: a message that is MessagePack must be a `BINARY` one.
+    /// The type stays as it is: a message with MessagePack must be a `BINARY` one.
     ///
-    /// Throws `EncodingError` where MessagePack has no such value; the body stays then.
+    /// Throws `EncodingError` if MessagePack has no such value; the body then stays as it is.
     public func pack(_ value: some Encodable, with encoder: MessagePackEncoder = MessagePackEncoder()) throws {
         body = try encoder.encode(value)
     }
 
-    /// The body's MessagePack, whatever has been read of it; `nil`: there is no body yet.
+    /// Decodes the body as MessagePack, regardless of the cursor; `nil`: there is no body yet.
     ///
-    /// Throws `DecodingError`, where the body is empty, too: that is no MessagePack.
+    /// Throws `DecodingError`, also if the body is empty: that is not MessagePack.
     public func pack<Value: Decodable>(
         as type: Value.Type = Value.self, with decoder: MessagePackDecoder = MessagePackDecoder()
     ) throws -> Value? {

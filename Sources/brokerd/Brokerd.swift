@@ -155,7 +155,7 @@ struct Brokerd: ParsableCommand {
         }
     }
 
-    /// The file's settings, with the command line's over them.
+    /// The settings of the file, overridden by the command line.
     private func readSettings() throws -> Settings {
         var settings = Settings()
         if let config { settings = try ConfigurationReader.read(path: config) }

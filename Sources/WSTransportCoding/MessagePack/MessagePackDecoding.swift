@@ -1,4 +1,4 @@
-/// An item, as a type that is made of it sees it.
+/// An item, as presented to the type that is decoded from it.
 struct MessagePackDecoding: Decoder {
     let document: MessagePackDocument
     let cursor: MessagePackCursor
@@ -15,7 +15,7 @@ struct MessagePackDecoding: Decoder {
 
     func singleValueContainer() -> any SingleValueDecodingContainer { self }
 
-    /// Does `body` with the item; what is wrong with that is an error in the decoding of `type`.
+    /// Calls `body` with the item; an error in it becomes an error in decoding `type`.
     func withItem<Value>(
         for type: any Any.Type, _ body: (MessagePackItem) throws(MessagePackFault) -> Value
     ) throws -> Value {

@@ -1,10 +1,10 @@
-/// An input that is MessagePack as a whole, and what it is decoded with.
+/// An input that is valid MessagePack as a whole, and the options to decode it with.
 final class MessagePackDocument {
     let bytes: [UInt8]
     let userInfo: [CodingUserInfoKey: Any]
     private let outline: MessagePackOutline
 
-    /// Throws what is wrong with the bytes.
+    /// Throws an error that says what is wrong with the bytes.
     init(_ bytes: [UInt8], maximumDepth: Int, userInfo: [CodingUserInfoKey: Any]) throws(DecodingError) {
         self.bytes = bytes
         self.userInfo = userInfo
@@ -15,12 +15,12 @@ final class MessagePackDocument {
         MessagePackItem(document: self, header: try MessagePackHeader.read(bytes, at: cursor.offset), cursor: cursor)
     }
 
-    /// The first item in a container that has some.
+    /// The first item in a container that is not empty.
     func first(in item: MessagePackItem) -> MessagePackCursor { outline.first(in: item.header, at: item.cursor) }
 
     func next(after item: MessagePackItem) -> MessagePackCursor { outline.next(after: item.header, at: item.cursor) }
 
-    /// Decodes the item at `cursor`, which `path` leads to.
+    /// Decodes the item at `cursor`; `path` leads to it.
     ///
     /// Not specialised: the optimizer of Swift 6.3 crashes on the cast below where `Value` is `UInt64`.
     @_semantics("optimize.sil.specialize.generic.never")
@@ -49,14 +49,14 @@ struct MessagePackItem {
     /// The content of text, of a bin or an ext.
     var content: ArraySlice<UInt8> { document.bytes[header.content..<header.end] }
 
-    /// The item is not what is `expected`.
+    /// The item is not of the kind `expected`.
     func mismatch(_ expected: String) -> MessagePackFault {
         var kind = MessagePackFault.Kind.mismatch
         if case .null = header.kind { kind = .absent }
         return MessagePackFault(at: header.start, "expected \(expected), found \(header)", kind)
     }
 
-    /// The item is of the right kind, but no value of the type.
+    /// The item is of the right kind, but not a value of the type.
     func misfit(_ type: any Any.Type) -> MessagePackFault {
         MessagePackFault(at: header.start, "\(header) does not fit in \(type)")
     }

@@ -1,4 +1,4 @@
-/// Makes MessagePack of values.
+/// Encodes values as MessagePack.
 ///
 /// | | |
 /// |---|---|
@@ -8,16 +8,16 @@
 /// | `[UInt8]`, `Data` | a bin |
 /// | `Date`, ``MessagePackTimestamp`` | a timestamp, the ext of type -1 |
 /// | `URL` | a str |
-/// | `nil` | nil, or no member where the type leaves it out |
+/// | `nil` | nil, or no member if the type omits it |
 /// | structures, classes, enumerations with values | a map, by text; by integers where the coding keys are an `enum … : Int` |
 /// | `[String: …]`, `[Int: …]` | a map by text, a map by integers |
-/// | ``MessagePackExtension``, ``MessagePackValue`` | what they are |
+/// | ``MessagePackExtension``, ``MessagePackValue`` | the item that they stand for |
 ///
 /// Any thread.
 public struct MessagePackEncoder: Sendable {
-    /// How many arrays and maps there may be within one another; 0: none at all.
+    /// How deeply arrays and maps may be nested; 0: none at all.
     ///
-    /// The default is what a ``MessagePackDecoder`` takes.
+    /// The default is what a ``MessagePackDecoder`` accepts.
     public var maximumDepth = MessagePackDecoder.defaultMaximumDepth
 
     /// What types find in their encoder's `userInfo`.
@@ -28,9 +28,9 @@ public struct MessagePackEncoder: Sendable {
 
     /// Encodes a value.
     ///
-    /// Throws `EncodingError` where it is deeper than ``maximumDepth`` or has what the format has not: integers beyond 64
-    /// bits, a key twice, more than 4,294,967,295 bytes or items in one place; and what the value's own `encode(to:)`
-    /// throws.
+    /// Throws `EncodingError` if it is nested deeper than ``maximumDepth`` or contains what the format cannot express:
+    /// integers beyond 64 bits, a duplicate key, more than 4,294,967,295 bytes or items in one place; and what the
+    /// value's own `encode(to:)` throws.
     public func encode(_ value: some Encodable) throws -> [UInt8] {
         let session = MessagePackSession(maximumDepth: maximumDepth, userInfo: userInfo)
         let whole = MessagePackPart(session: session, depth: 0, path: nil)
@@ -45,11 +45,11 @@ public struct MessagePackEncoder: Sendable {
     }
 }
 
-/// What all parts of a value have in common while it is encoded.
+/// State that all parts of a value share while it is encoded.
 final class MessagePackSession {
     let maximumDepth: Int
     let userInfo: [CodingUserInfoKey: Any]
-    /// The first thing that went wrong, where it could not be thrown at once, and where that was.
+    /// The first error that could not be thrown at once, and where it happened.
     private var fault: (fault: MessagePackFault, path: MessagePackPath?)?
 
     init(maximumDepth: Int, userInfo: [CodingUserInfoKey: Any]) {
@@ -61,7 +61,7 @@ final class MessagePackSession {
         if self.fault == nil { self.fault = (fault, path) }
     }
 
-    /// Throws what has gone wrong by now.
+    /// Throws the error that was recorded, if any.
     func check(_ value: Any) throws {
         if let fault { throw fault.fault.encodingError(for: value, MessagePackPath.keys(fault.path)) }
     }

@@ -1,7 +1,7 @@
-/// A part of a value, as the type that encodes itself there sees it.
+/// A part of a value, as presented to the type that encodes itself into it.
 struct MessagePackEncoding: Encoder {
     let part: MessagePackPart
-    /// Whether the keys are an `[Int: …]`'s.
+    /// Whether the keys are those of an `[Int: …]`.
     var keysAreIntegers = false
 
     var codingPath: [any CodingKey] { MessagePackPath.keys(part.path) }

@@ -1,13 +1,13 @@
-/// An ext: bytes of a type that is known to those who send and read it.
+/// An ext: bytes of a type that its sender and receiver know.
 ///
 /// Any thread.
 public struct MessagePackExtension: Hashable, Sendable, Codable {
-    /// 0 and above are the application's own; below 0 the format's, such as -1, a ``MessagePackTimestamp``.
+    /// 0 and above are for applications; below 0 for the format, such as -1, a ``MessagePackTimestamp``.
     public var type: Int8
     /// Its content.
     public var bytes: [UInt8]
 
-    /// An ext of these parts.
+    /// An ext made of these parts.
     public init(type: Int8, bytes: [UInt8]) {
         self.type = type
         self.bytes = bytes

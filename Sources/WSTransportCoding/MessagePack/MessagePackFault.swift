@@ -1,18 +1,18 @@
-/// What is wrong with an item or a value, before it is said where in the whole value it stands.
+/// What is wrong with an item or a value, before its place in the whole value is known.
 struct MessagePackFault: Error {
     enum Kind {
-        /// Another kind of item than the type wants.
+        /// An item of another kind than the type expects.
         case mismatch
-        /// `nil`, where there must be something.
+        /// `nil` where a value is required.
         case absent
-        /// No MessagePack, or a value that the type does not have.
+        /// Not MessagePack, or a value that the type does not have.
         case corrupted
     }
 
     let kind: Kind
-    /// A sentence, beginning with the place in the input where there is one.
+    /// A sentence, which begins with the place in the input if there is one.
     let text: String
-    /// What an error shows in place of a value that cannot be shown; `nil`: the value.
+    /// What an error shows in place of a value that cannot be shown; `nil`: the value itself.
     var shown: (any Sendable)?
 
     init(_ text: String, _ kind: Kind = .corrupted) {
@@ -20,7 +20,7 @@ struct MessagePackFault: Error {
         self.text = text
     }
 
-    /// Of the item that begins at that byte.
+    /// For the item that begins at that byte.
     init(at offset: Int, _ text: String, _ kind: Kind = .corrupted) {
         self.init("At byte \(offset): \(text).", kind)
     }

@@ -1,6 +1,6 @@
 internal import FoundationEssentials
 
-// Foundation's types whose own way to be encoded would be of no use to another language.
+// Foundation types whose own encoding would be of no use to other languages.
 
 extension Data: MessagePackPrimitive {
     func write(to writer: inout MessagePackWriter, levels: Int) throws(MessagePackFault) {
@@ -18,7 +18,7 @@ extension Data: MessagePackPrimitive {
 
 /// A timestamp, to the nanosecond.
 extension Date: MessagePackPrimitive {
-    /// From 1970 to 2001, where Foundation begins to count.
+    /// From 1970 to 2001, the beginning of Foundation's count.
     private static let referenceSeconds = 978_307_200.0
 
     func write(to writer: inout MessagePackWriter, levels: Int) throws(MessagePackFault) {
@@ -28,7 +28,7 @@ extension Date: MessagePackPrimitive {
         guard let seconds = Int64(exactly: whole + Self.referenceSeconds + (carries ? 1 : 0)) else {
             let interval = timeIntervalSinceReferenceDate
             var fault = MessagePackFault("The date \(interval) s after 2001 fits in no timestamp.")
-            // Foundation cannot describe such a date, and traps when it should.
+            // Foundation cannot describe such a date, and traps when it tries.
             fault.shown = interval
             throw fault
         }
@@ -38,7 +38,7 @@ extension Date: MessagePackPrimitive {
 
     static func read(_ item: MessagePackItem) throws(MessagePackFault) -> Date? {
         guard let timestamp = try MessagePackTimestamp.read(item) else { return nil }
-        // Beyond, a second is less than the type can tell.
+        // Beyond this the type cannot represent single seconds.
         guard timestamp.seconds.magnitude <= 1 << 53 else { throw item.misfit(Date.self) }
         return Date(
             timeIntervalSinceReferenceDate: Double(timestamp.seconds) - referenceSeconds

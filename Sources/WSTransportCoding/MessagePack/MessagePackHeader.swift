@@ -1,6 +1,6 @@
 /// The first bytes of an item: what it is, and where its content lies.
 ///
-/// The content of what can be read lies within the input; only what stands in an array or a map is not looked at.
+/// Content that is read directly lies within the input; the items of an array or a map are not checked here.
 struct MessagePackHeader {
     enum Kind {
         case null
@@ -14,19 +14,19 @@ struct MessagePackHeader {
         case binary
         case array
         case map
-        /// Of that type; below 0 are those that the format defines.
+        /// Of that type; types below 0 are defined by the format.
         case extended(Int8)
     }
 
     let kind: Kind
     /// Where the item begins.
     let start: Int
-    /// Where its content begins, behind the header.
+    /// Where its content begins, after the header.
     let content: Int
-    /// Bytes of text, of a bin or an ext; items of an array; pairs of a map; 0 of all others.
+    /// Bytes of text, a bin or an ext; items of an array; pairs of a map; 0 for all others.
     let count: Int
 
-    /// Whether there are items in it.
+    /// Whether it contains items.
     var hasItems: Bool { itemCount > 0 }
 
     /// Whether it is an array or a map.
@@ -37,7 +37,7 @@ struct MessagePackHeader {
         }
     }
 
-    /// The items directly in it, keys among them; 0 of what is no container.
+    /// The number of items directly in it, keys included; 0 if it is not a container.
     var itemCount: Int {
         switch kind {
         case .array: count
@@ -46,7 +46,7 @@ struct MessagePackHeader {
         }
     }
 
-    /// Where the item ends, if there are no items in it.
+    /// Where the item ends, if it contains no items.
     var end: Int { isContainer ? content : content + count }
 
     /// Reads the item that begins at `start`.
@@ -92,7 +92,7 @@ struct MessagePackHeader {
         try MessagePackHeader(kind, start, 1 + width, Int(try number(bytes, start, width: width)), bytes)
     }
 
-    /// An ext whose size stands in its first bytes, or is that of its first byte; its type comes behind that.
+    /// An ext whose size is in its first bytes, or implied by its first byte; its type follows.
     private static func extended(
         _ bytes: [UInt8], _ start: Int, width: Int = 0, count: Int = 0
     ) throws(MessagePackFault) -> MessagePackHeader {
@@ -106,7 +106,7 @@ struct MessagePackHeader {
         _ kind: Kind, _ start: Int, _ length: Int, _ count: Int, _ bytes: [UInt8]
     ) throws(MessagePackFault) {
         self.init(kind: kind, start: start, content: start + length, count: count)
-        // An item is a byte at least, so nothing is believed that the input cannot hold.
+        // An item takes at least a byte, so a count that the input cannot hold is rejected.
         let left = bytes.count - content
         guard (isContainer ? itemCount : count) <= left else {
             throw MessagePackFault(at: start, "the input ends within \(self): \(left) bytes are left")
@@ -120,7 +120,7 @@ struct MessagePackHeader {
         self.count = count
     }
 
-    /// The number behind the first byte, big-endian.
+    /// The number after the first byte, big-endian.
     private static func number(_ bytes: [UInt8], _ start: Int, width: Int) throws(MessagePackFault) -> UInt64 {
         guard bytes.count - start > width else { throw truncated(start, 1 + width, bytes) }
         var number: UInt64 = 0
@@ -135,7 +135,7 @@ struct MessagePackHeader {
 }
 
 extension MessagePackHeader: CustomStringConvertible {
-    /// As an error calls it.
+    /// Its name in errors.
     var description: String {
         switch kind {
         case .null: "nil"

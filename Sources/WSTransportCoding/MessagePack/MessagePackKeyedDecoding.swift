@@ -1,14 +1,14 @@
 /// The members of a map, by key.
 ///
-/// A key is text or an integer; an integer goes by its digits, too, so that a dictionary with keys of either kind can be
-/// made of either.
+/// A key is text or an integer. An integer is also found by its digits, so that a dictionary with keys of either kind
+/// can be decoded from either.
 struct MessagePackKeyedDecoding<Key: CodingKey>: KeyedDecodingContainerProtocol {
     private let document: MessagePackDocument
     private let path: MessagePackPath?
     private let keys: [MessagePackKey]
     private let members: [String: MessagePackCursor]
 
-    /// Throws where the item is no map, has other keys, or has one twice.
+    /// Throws if the item is not a map, has other keys, or has a duplicate.
     init(_ decoding: MessagePackDecoding) throws {
         document = decoding.document
         path = decoding.path

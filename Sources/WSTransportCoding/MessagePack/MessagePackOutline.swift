@@ -1,32 +1,32 @@
-/// The place of an item, and of what the outline says of the containers from there on.
+/// The place of an item, and the outline's entries for the containers from there on.
 struct MessagePackCursor {
     /// The item's first byte.
     var offset: Int
-    /// How many containers with items begin before it.
+    /// How many non-empty containers begin before it.
     var container: Int
 
     static let start = MessagePackCursor(offset: 0, container: 0)
 }
 
-/// Where each array and each map of an input ends: one look at the whole, before anything is decoded.
+/// Where each array and map of an input ends: one pass over the whole, before anything is decoded.
 ///
-/// A decoder jumps about in its input, and passes over what it does not want. With the outline that is one step for a
-/// container of any size, so decoding takes time in proportion to the input, and not to its square. It costs 8 bytes
-/// for each container that is not empty, in the order in which they begin. The look also finds whatever is no
-/// MessagePack, wherever it stands; it needs no recursion, and no more levels than `maximumDepth`.
+/// A decoder jumps about in its input, and skips what it does not need. With the outline skipping a container of any
+/// size is one step, so decoding takes time proportional to the input and not to its square. It costs 8 bytes for each
+/// container that is not empty, in the order in which they begin. The pass also finds everything that is not
+/// MessagePack, wherever it is; it needs no recursion, and no more levels than `maximumDepth`.
 struct MessagePackOutline {
-    /// What lies behind a container.
+    /// What follows a container.
     private struct Behind {
         var offset: UInt32 = 0
         var container: UInt32 = 0
     }
 
-    /// A container that has begun.
+    /// A container that has begun and not ended.
     private struct Level {
         let header: MessagePackHeader
-        /// Its place in the list.
+        /// Its index in the list.
         let container: Int
-        /// Items that have begun, keys among them.
+        /// How many items have begun, keys included.
         var begun = 0
         /// Where the last key begins.
         var key = 0
@@ -34,9 +34,9 @@ struct MessagePackOutline {
 
     private var behind: [Behind] = []
 
-    /// Looks at the whole of `bytes`.
+    /// Checks all of `bytes`.
     ///
-    /// Throws what is wrong with them, by byte and by coding path.
+    /// Throws what is wrong with them, with byte and coding path.
     init(_ bytes: [UInt8], maximumDepth: Int) throws(DecodingError) {
         var levels: [Level] = []
         var offset = 0
@@ -53,7 +53,7 @@ struct MessagePackOutline {
         }
     }
 
-    /// Takes one item, without those in it; returns where the next begins.
+    /// Takes one item, without those in it; returns where the next one begins.
     private mutating func take(
         _ bytes: [UInt8], _ start: Int, _ levels: inout [Level], _ maximumDepth: Int
     ) throws(MessagePackFault) -> Int {
@@ -84,23 +84,23 @@ struct MessagePackOutline {
         }
     }
 
-    /// The way to the item that was begun last.
+    /// The path to the item that was begun last.
     private static func path(_ levels: [Level], _ bytes: [UInt8]) -> [any CodingKey] {
         levels.compactMap { level in
             guard case .map = level.header.kind else { return MessagePackKey(index: max(0, level.begun - 1)) }
-            // The key itself is no place in the value.
+            // The key itself is not a place in the value.
             guard level.begun > 0, level.begun & 1 == 0 else { return nil }
             guard let header = try? MessagePackHeader.read(bytes, at: level.key) else { return nil }
             return header.key(in: bytes) ?? MessagePackKey(stringValue: "\(header)")
         }
     }
 
-    /// The first item in the container at `cursor`, which has some.
+    /// The first item in the container at `cursor`, which is not empty.
     func first(in header: MessagePackHeader, at cursor: MessagePackCursor) -> MessagePackCursor {
         MessagePackCursor(offset: header.content, container: cursor.container + 1)
     }
 
-    /// The item behind the one at `cursor`.
+    /// The item after the one at `cursor`.
     func next(after header: MessagePackHeader, at cursor: MessagePackCursor) -> MessagePackCursor {
         guard header.hasItems else { return MessagePackCursor(offset: header.end, container: cursor.container) }
         let behind = behind[cursor.container]
@@ -109,7 +109,7 @@ struct MessagePackOutline {
 }
 
 extension MessagePackHeader {
-    /// The item as the key of a map; `nil` where it is neither text nor an integer.
+    /// The item as the key of a map; `nil` if it is neither text nor an integer.
     func key(in bytes: [UInt8]) -> MessagePackKey? {
         switch kind {
         case .text: return MessagePackKey(stringValue: String(decoding: bytes[content..<end], as: UTF8.self))

@@ -1,11 +1,11 @@
-/// A part of a value while it is encoded: what is written of it so far.
+/// A part of a value while it is encoded: what has been written of it so far.
 ///
-/// How many items a container has is known only when it is finished, and several may be open at a time. So what lies
-/// directly in a container is written to the container's own bytes, and a container in it is a part of its own, which
-/// is put in its place in the end.
+/// The number of items in a container is known only at its end, and several may be open at a time. So what lies
+/// directly in a container is written to the container's own bytes, and a container within it is a part of its own,
+/// which is inserted at the end.
 final class MessagePackPart {
     enum Kind {
-        /// Not decided; if it stays so, the value has nothing to say and is an empty map.
+        /// Not decided; if it stays so, the value has nothing to encode and becomes an empty map.
         case nothing
         case single
         case array
@@ -14,13 +14,13 @@ final class MessagePackPart {
 
     let session: MessagePackSession
     let path: MessagePackPath?
-    /// How many containers it lies in.
+    /// How many containers it is nested in.
     private let depth: Int
     private var kind = Kind.nothing
     /// Items of an array, pairs of a map.
     private(set) var count = 0
     private var writer = MessagePackWriter()
-    /// The parts in it, and before which of its bytes each belongs.
+    /// The parts in it, and the index of its bytes before which each belongs.
     private var parts: [(offset: Int, part: MessagePackPart)] = []
     private var names: Set<String> = []
 
@@ -30,7 +30,7 @@ final class MessagePackPart {
         self.path = path
     }
 
-    /// Says what it is; once said, a container may be asked for again, but not another kind.
+    /// Decides its kind; the same kind may be requested again, but not another.
     func begin(_ kind: Kind) {
         if self.kind != .nothing, self.kind != kind || kind == .single {
             session.fail(MessagePackFault("Several values are encoded in one place."), at: path)
@@ -41,7 +41,7 @@ final class MessagePackPart {
 
     func writeNil() { writer.writeNil() }
 
-    /// Encodes the value that the part is.
+    /// Encodes a value as this part.
     func encode<Value: Encodable>(_ value: Value) throws {
         if let primitive = value as? any MessagePackPrimitive {
             begin(.single)
@@ -62,7 +62,7 @@ final class MessagePackPart {
         }
     }
 
-    /// Encodes a value in the container that the part is.
+    /// Encodes a value in the container that this part is.
     func append<Value: Encodable>(_ value: Value, _ key: any CodingKey) throws {
         try session.check(value)
         if let primitive = value as? any MessagePackPrimitive {
@@ -72,7 +72,7 @@ final class MessagePackPart {
         try appendPart(key).encode(value)
     }
 
-    /// A part in the container that the part is.
+    /// A part in the container that this part is.
     func appendPart(_ key: any CodingKey) -> MessagePackPart {
         let part = MessagePackPart(session: session, depth: depth + 1, path: MessagePackPath(path, key))
         parts.append((writer.bytes.count, part))
@@ -96,7 +96,7 @@ final class MessagePackPart {
         if let number { write(number, at: path) } else { write(key.stringValue, at: path) }
     }
 
-    /// Writes it, whole; no deeper than the session's limit.
+    /// Writes all of it; throws beyond the session's limit of depth.
     func write(to whole: inout MessagePackWriter) throws(MessagePackFault) {
         switch kind {
         case .nothing: return try whole.writeMap(count: 0)
@@ -114,9 +114,9 @@ final class MessagePackPart {
     }
 }
 
-/// A dictionary whose keys go out as integers.
+/// A dictionary whose keys are encoded as integers.
 ///
-/// The coding keys of a dictionary by text have an `intValue`, too, wherever the text is a number.
+/// The coding keys of a dictionary with text keys also have an `intValue` if the text is a number.
 protocol MessagePackIntegerKeyed {}
 
 extension Dictionary: MessagePackIntegerKeyed where Key == Int {}

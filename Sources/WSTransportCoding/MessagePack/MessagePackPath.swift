@@ -1,4 +1,4 @@
-/// The way from the whole value to a part of it, as a list whose beginning is shared.
+/// The path from the whole value to a part of it, as a list whose beginning is shared.
 final class MessagePackPath {
     private let parent: MessagePackPath?
     private let key: any CodingKey
@@ -8,7 +8,7 @@ final class MessagePackPath {
         self.key = key
     }
 
-    /// The keys from the outermost in; `nil` is the whole value.
+    /// The keys, outermost first; `nil` is the whole value.
     static func keys(_ path: MessagePackPath?) -> [any CodingKey] {
         var keys: [any CodingKey] = []
         var next = path
@@ -25,7 +25,7 @@ struct MessagePackKey: CodingKey, CustomStringConvertible {
     let stringValue: String
     let intValue: Int?
 
-    /// The key under which a class keeps what its superclass has to say.
+    /// The key under which a class stores what its superclass encodes.
     static let `super` = MessagePackKey(stringValue: "super")
 
     init(stringValue: String) {

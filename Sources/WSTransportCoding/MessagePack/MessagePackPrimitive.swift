@@ -1,13 +1,13 @@
-/// What is one item of its own, and not made of others.
+/// A type that is encoded as one item, and not composed of others.
 protocol MessagePackPrimitive {
     /// Writes it, as one item.
     ///
-    /// - Parameter levels: how many arrays and maps there may be in it, one within the other.
+    /// - Parameter levels: how deeply arrays and maps in it may be nested.
     func write(to writer: inout MessagePackWriter, levels: Int) throws(MessagePackFault)
 
-    /// Makes it of an item.
+    /// Decodes it from an item.
     ///
-    /// Returns `nil` where the type itself may know what to do with such an item.
+    /// Returns `nil` where the type itself may know how to decode such an item.
     static func read(_ item: MessagePackItem) throws(MessagePackFault) -> Self?
 }
 
@@ -59,7 +59,7 @@ extension Bool: MessagePackPrimitive {
 extension Double: MessagePackPrimitive {
     func write(to writer: inout MessagePackWriter, levels: Int) { writer.write(self) }
 
-    /// An integer is taken, too, where it is one of this type's: JavaScript sends 3.0 as 3.
+    /// An integer that this type represents exactly is accepted too: JavaScript sends 3.0 as 3.
     static func read(_ item: MessagePackItem) throws(MessagePackFault) -> Double? {
         switch item.header.kind {
         case .float(let value): return Double(value)
@@ -75,7 +75,7 @@ extension Double: MessagePackPrimitive {
 extension Float: MessagePackPrimitive {
     func write(to writer: inout MessagePackWriter, levels: Int) { writer.write(self) }
 
-    /// A float64 is rounded, for many languages have no other; one beyond this type's range is an error.
+    /// A float64 is rounded, because many languages have no other; one beyond this type's range is an error.
     static func read(_ item: MessagePackItem) throws(MessagePackFault) -> Float? {
         switch item.header.kind {
         case .float(let value): return value
@@ -99,7 +99,7 @@ extension String: MessagePackPrimitive {
     }
 }
 
-/// Bytes are a bin; an array of small integers is taken for bytes, too.
+/// Bytes are a bin; an array of small integers is accepted too.
 extension [UInt8]: MessagePackPrimitive {
     func write(to writer: inout MessagePackWriter, levels: Int) throws(MessagePackFault) {
         try writer.write(binary: self)

@@ -1,22 +1,22 @@
 /// A moment, to the nanosecond: the format's ext of type -1.
 ///
-/// Foundation's `Date` is written as one, and read of one. Any thread.
+/// Foundation's `Date` is written as one, and read from one. Any thread.
 public struct MessagePackTimestamp: Hashable, Sendable, Codable {
     /// Whole seconds since 1970 in UTC, rounded down.
     public var seconds: Int64
-    /// What is to be added, 0 to 999,999,999.
+    /// The nanoseconds to add, 0 to 999,999,999.
     public var nanoseconds: UInt32
 
     /// The type of its ext.
     public static let type: Int8 = -1
 
-    /// A timestamp of these parts.
+    /// A timestamp made of these parts.
     public init(seconds: Int64, nanoseconds: UInt32 = 0) {
         self.seconds = seconds
         self.nanoseconds = nanoseconds
     }
 
-    /// The moment that an ext stands for; `nil` where it is none, or its nanoseconds are a second or more.
+    /// The moment that an ext represents; `nil` if it is not a timestamp, or its nanoseconds are a second or more.
     public init?(_ extended: MessagePackExtension) {
         guard extended.type == Self.type else { return nil }
         self.init(extended.bytes[...])

@@ -6,7 +6,7 @@ struct MessagePackUnkeyedDecoding: UnkeyedDecodingContainer {
     private var cursor: MessagePackCursor
     private(set) var currentIndex = 0
 
-    /// Throws where the item is no array.
+    /// Throws if the item is not an array.
     init(_ decoding: MessagePackDecoding) throws {
         document = decoding.document
         path = decoding.path
@@ -20,7 +20,7 @@ struct MessagePackUnkeyedDecoding: UnkeyedDecodingContainer {
     var count: Int? { length }
     var isAtEnd: Bool { currentIndex >= length }
 
-    /// Gives the next item to `body`, and is behind it then; an error leaves it where it is.
+    /// Passes the next item to `body` and moves past it; after an error it stays where it was.
     private mutating func take<Value>(
         for type: any Any.Type, _ body: (MessagePackDecoding) throws -> Value
     ) throws -> Value {

@@ -1,6 +1,6 @@
-/// For the coders of other formats: MessagePack's own write and read the value as it is.
+/// For coders of other formats. MessagePack's own read and write the value as it is.
 extension MessagePackValue: Codable {
-    /// Makes it of what another format has.
+    /// Decodes it from another format.
     public init(from decoder: any Decoder) throws {
         if let container = try? decoder.container(keyedBy: MessagePackKey.self) {
             self = .map(
@@ -27,9 +27,9 @@ extension MessagePackValue: Codable {
         return .text(try container.decode(String.self))
     }
 
-    /// Gives it to another format.
+    /// Encodes it in another format.
     ///
-    /// Throws `EncodingError` where a key of a map is neither text nor an integer.
+    /// Throws `EncodingError` if a key of a map is neither text nor an integer.
     public func encode(to encoder: any Encoder) throws {
         switch self {
         case .array(let items):

@@ -1,6 +1,6 @@
-/// Any MessagePack, for inputs of which no type is known beforehand.
+/// Any MessagePack value, for input whose type is not known beforehand.
 ///
-/// Any thread. Written and read by ``MessagePackEncoder`` and ``MessagePackDecoder`` as it is; by other coders as far as
+/// Any thread. ``MessagePackEncoder`` and ``MessagePackDecoder`` write and read it as it is; other coders as far as
 /// their format has such values.
 public enum MessagePackValue: Hashable, Sendable {
     /// `nil`.
@@ -9,7 +9,7 @@ public enum MessagePackValue: Hashable, Sendable {
     case bool(Bool)
     /// An integer, however wide.
     case integer(Int64)
-    /// An integer above `Int64.max`; what is read as one of these is never smaller.
+    /// An integer above `Int64.max`; a decoded one is never smaller.
     case unsigned(UInt64)
     /// A float32.
     case float(Float)
@@ -21,32 +21,32 @@ public enum MessagePackValue: Hashable, Sendable {
     case binary([UInt8])
     /// An array.
     case array([MessagePackValue])
-    /// A map, in its order; any value may be a key, and stand there twice.
+    /// A map, in its order; any value may be a key, and keys may repeat.
     case map([Member])
-    /// An ext, a timestamp among them.
+    /// An ext, including timestamps.
     case extended(MessagePackExtension)
 
-    /// A key of a map, and what stands under it.
+    /// A key of a map, and its value.
     public struct Member: Hashable, Sendable {
         /// The key.
         public var key: MessagePackValue
         /// The value.
         public var value: MessagePackValue
 
-        /// A member of these parts.
+        /// A member made of these parts.
         public init(key: MessagePackValue, value: MessagePackValue) {
             self.key = key
             self.value = value
         }
     }
 
-    /// What stands under that text; `nil` where nothing does, or it is no map.
+    /// The value for a text key; `nil` if there is none, or this is not a map.
     public subscript(key: String) -> MessagePackValue? {
         guard case .map(let members) = self else { return nil }
         return members.first { $0.key == .text(key) }?.value
     }
 
-    /// The moment that it stands for; `nil` where it is no timestamp.
+    /// The moment that it represents; `nil` if it is not a timestamp.
     public var timestamp: MessagePackTimestamp? {
         guard case .extended(let extended) = self else { return nil }
         return MessagePackTimestamp(extended)
@@ -84,7 +84,7 @@ extension MessagePackValue: MessagePackPrimitive {
         return try read(item.document.bytes, &offset)
     }
 
-    /// Reads the item at `offset` and all that is in it; no deeper than the document was allowed to be.
+    /// Reads the item at `offset` and everything in it, no deeper than the document allows.
     private static func read(_ bytes: [UInt8], _ offset: inout Int) throws(MessagePackFault) -> MessagePackValue {
         let header = try MessagePackHeader.read(bytes, at: offset)
         let content = bytes[header.content..<header.end]

@@ -92,7 +92,7 @@ struct MessagePackWriter {
         bytes += content
     }
 
-    /// Appends what is written already.
+    /// Appends bytes that are already encoded.
     mutating func append(_ written: ArraySlice<UInt8>) { bytes += written }
 
     private mutating func writeCount(
