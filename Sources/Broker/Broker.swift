@@ -140,6 +140,9 @@ package final class Broker {
         // Root may look at the settings of another user's broker.
         let obstacle = DataDirectory.obstacle(at: settings.dataDirectory, ownedByAnyone: true)
         if let obstacle { errors.append("data_dir: \(obstacle)") }
+        do throws(StorageError) { try LMDBStore.checkFormat(directory: settings.dataDirectory) } catch {
+            errors.append("data_dir: \(error)")
+        }
         var sockets = [("admin.socket", settings.adminSocketPath, String?.none)]
         for (number, listener) in settings.listen.enumerated() {
             if case .unix(let path) = listener.address { sockets.append(("listen[\(number)]", path, listener.group)) }

@@ -25,10 +25,12 @@ package struct Draft {
     package var payload: [UInt8]
     package var kind: Message.Kind
     package var contentType: String?
+    /// What else goes along; `nil`: nothing.
+    package var properties: MessageProperties?
     package var isRetained = false
     /// The topic's value until the broker ends, and never on disk: one of the broker's own figures.
     package var isVolatile = false
-    /// How long a retained value lives, in milliseconds; `nil`: for ever.
+    /// How long it lives, in milliseconds; `nil`: for ever.
     package var timeToLive: Int64?
     package var condition = Condition.none
     package var acknowledgement = Acknowledgement.routed

@@ -15,13 +15,15 @@ package final class Message: Sendable {
     package let kind: Kind
     /// The content type the publisher named, as it named it.
     package let contentType: String?
+    /// What else the publisher sent along; `nil`: nothing.
+    package let properties: MessageProperties?
     /// Whether this replaces (or, with an empty payload, removes) the topic's retained value.
     package let isRetained: Bool
     /// The broker-wide sequence number.
     package let seq: UInt64
     /// When the broker accepted it, in Unix milliseconds.
     package let time: Int64
-    /// When a retained value ceases to be, in Unix milliseconds; 0: never.
+    /// When it ceases to be, whether it is retained or not, in Unix milliseconds; 0: never.
     package let expiry: Int64
     /// The ``Client/id`` of the connection that published it; 0: not known, as after a restart.
     package let origin: UInt64
@@ -31,14 +33,15 @@ package final class Message: Sendable {
     package let rule: HistoryRule?
 
     package init(
-        topic: Topic, payload: [UInt8], kind: Kind, contentType: String? = nil, isRetained: Bool = false,
-        seq: UInt64, time: Int64, expiry: Int64 = 0, origin: UInt64 = 0,
-        originSlot: UInt32 = .max, rule: HistoryRule? = nil
+        topic: Topic, payload: [UInt8], kind: Kind, contentType: String? = nil,
+        properties: MessageProperties? = nil, isRetained: Bool = false, seq: UInt64, time: Int64, expiry: Int64 = 0,
+        origin: UInt64 = 0, originSlot: UInt32 = .max, rule: HistoryRule? = nil
     ) {
         self.topic = topic
         self.payload = payload
         self.kind = kind
         self.contentType = contentType
+        self.properties = properties
         self.isRetained = isRetained
         self.seq = seq
         self.time = time
@@ -47,4 +50,9 @@ package final class Message: Sendable {
         self.originSlot = originSlot
         self.rule = rule
     }
+    /// Whether it had ceased to be at `now`, in Unix milliseconds.
+    package func isExpired(at now: Int64) -> Bool { Self.isExpired(expiry, at: now) }
+
+    /// The same of a message whose ``expiry`` alone is known.
+    package static func isExpired(_ expiry: Int64, at now: Int64) -> Bool { expiry != 0 && expiry <= now }
 }

@@ -10,6 +10,8 @@ package enum StorageError: Error, Equatable, Sendable, CustomStringConvertible {
     case busy(String)
     /// Another process uses the data directory.
     case inUse(String)
+    /// A newer version has written the store, which is left as it is: a sentence.
+    case newer(String)
     /// The system refused; `code` is an `errno`, or an LMDB code where it is below zero.
     case system(code: Int32, what: String)
 
@@ -20,6 +22,7 @@ package enum StorageError: Error, Equatable, Sendable, CustomStringConvertible {
         case .damaged(let what): "the store is damaged: \(what)"
         case .busy(let what): "the store is busy: \(what)"
         case .inUse(let what): "the data directory is in use: \(what)"
+        case .newer(let what): what
         case .system(_, let what): what
         }
     }

@@ -188,7 +188,7 @@ package final class Sequencer: Sendable {
         let rule = state.rules.isEmpty || state.storeThread == nil ? nil : state.rules.rule(for: drafts[place].topic)
         let message = Message(
             topic: drafts[place].topic, payload: drafts[place].payload, kind: drafts[place].kind,
-            contentType: drafts[place].contentType,
+            contentType: drafts[place].contentType, properties: drafts[place].properties,
             isRetained: drafts[place].isRetained, seq: state.next, time: time,
             expiry: drafts[place].timeToLive.map { Lifetime.now.addingReportingOverflow($0).partialValue } ?? 0,
             origin: drafts[place].origin, originSlot: drafts[place].source?.slot ?? .max, rule: rule)

@@ -54,7 +54,7 @@ struct Snapshot {
         while nextOverlaid < overlay.count {
             let message = overlay[nextOverlaid]
             nextOverlaid += 1
-            guard !message.payload.isEmpty, message.expiry == 0 || message.expiry > now else { continue }
+            guard !message.payload.isEmpty, !message.isExpired(at: now) else { continue }
             body(message)
             sent += message.payload.count + 128
             if sent >= bytes { return .more }

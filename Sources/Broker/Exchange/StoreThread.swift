@@ -326,7 +326,7 @@ package final class StoreThread: Sendable {
             for message in messages where message.rule != nil { store.lose(message.seq) }
             switch error {
             case .full, .limit: failures = 0
-            case .busy, .damaged, .inUse, .system: failures += 1
+            case .busy, .damaged, .inUse, .newer, .system: failures += 1
             }
             return
         }

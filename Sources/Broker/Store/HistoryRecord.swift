@@ -12,7 +12,8 @@
 // topic's messages are one range of `history-index`. A topic's id is the number of its first message, so no id comes
 // twice. The state as a whole is in `meta` (HistoryState.swift).
 //
-// A message is a header (RecordHeader.swift), flagged where it is retained, its origin in 8 bytes, and content type, topic and payload.
+// A message is a header (RecordHeader.swift), flagged where it is retained, its origin in 8 bytes, and properties, topic
+// and payload.
 
 /// A message of the history as it is stored.
 struct HistoryRecord {
@@ -48,7 +49,7 @@ struct HistoryRecord {
     /// The topic of the record that this was read from, or `nil` when it is none.
     func topic(record: Span<UInt8>) -> Topic? { storedTopic(header.topic(in: record)) }
 
-    /// The message in the record that this was read from, or `nil` when its content type is not UTF-8.
+    /// The message in the record that this was read from, or `nil` when its properties cannot be read.
     func message(topic: Topic, record: Span<UInt8>) -> Message? {
         header.message(topic: topic, record: record, isRetained: header.isFlagged, origin: origin)
     }

@@ -4,7 +4,7 @@
 
 extension HistorySummary {
     static let key = Array("history".utf8)
-    private static let format: UInt64 = 1
+    static let format: UInt64 = 1
 
     /// Reads a record; `nil` when these bytes are none.
     init?(_ bytes: Span<UInt8>) {

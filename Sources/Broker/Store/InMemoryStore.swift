@@ -185,7 +185,3 @@ package final class InMemoryStore: RetainedStore {
         value.key.count &+ value.message.payload.count &+ (value.message.contentType?.utf8.count ?? 0)
     }
 }
-
-extension Message {
-    func isExpired(at now: Int64) -> Bool { expiry != 0 && expiry <= now }
-}

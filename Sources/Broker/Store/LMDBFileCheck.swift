@@ -35,10 +35,17 @@ struct LMDBFileCheck: ~Copyable {
 
     /// Throws ``StorageError/damaged(_:)`` where the file is not a sound store; an empty or absent one is.
     static func check(_ path: String) throws(StorageError) {
+        _ = try opening(path) { (check) throws(StorageError) in try check.checkTrees() }
+    }
+
+    /// Runs `body` with the file at `path`; `nil`: it is empty, or there is none.
+    private static func opening<Result>(
+        _ path: String, _ body: (inout LMDBFileCheck) throws(StorageError) -> Result
+    ) throws(StorageError) -> Result? {
         // A pipe without a writer would be waited for.
         let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else {
-            if errno == ENOENT { return }
+            if errno == ENOENT { return nil }
             try throwErrno("cannot open \(path)")
         }
         defer { close(descriptor) }
@@ -47,9 +54,9 @@ struct LMDBFileCheck: ~Copyable {
         guard status.st_mode & S_IFMT == S_IFREG else {
             throw .system(code: EINVAL, what: "cannot open \(path): not a regular file")
         }
-        guard status.st_size > 0 else { return }
+        guard status.st_size > 0 else { return nil }
         var check = LMDBFileCheck(descriptor: descriptor, fileSize: status.st_size)
-        try check.checkTrees()
+        return try body(&check)
     }
 
     private init(descriptor: Int32, fileSize: Int) {
@@ -99,7 +106,8 @@ struct LMDBFileCheck: ~Copyable {
             lastPage: span.littleEndian(UInt64.self, at: 136), transaction: span.littleEndian(UInt64.self, at: 144))
     }
 
-    private mutating func checkTrees() throws(StorageError) {
+    /// The meta page that LMDB goes by.
+    private mutating func newestMeta() throws(StorageError) -> Meta {
         let first = try meta(at: 0)
         pageSize = first.pageSize
         guard pageSize == sysconf(Int32(_SC_PAGESIZE)) else { throw .damaged("page size \(pageSize)") }
@@ -110,6 +118,11 @@ struct LMDBFileCheck: ~Copyable {
         guard newest.transaction % 2 == parity, newest.transaction < 1 << 62 else {
             throw .damaged("transaction number")
         }
+        return newest
+    }
+
+    private mutating func checkTrees() throws(StorageError) {
+        let newest = try newestMeta()
         guard newest.mapSize <= 1 << 46, newest.lastPage >= 1, newest.lastPage < newest.mapSize / UInt64(pageSize)
         else {
             throw .damaged("page count")
@@ -127,6 +140,48 @@ struct LMDBFileCheck: ~Copyable {
         guard pageCount - fileSize / pageSize - seenBeyond.count <= Self.maximumUnlisted else {
             throw .damaged("\(pageCount) pages in \(fileSize) bytes")
         }
+    }
+
+    // MARK: One value
+
+    /// The first bytes of the value of `key` in the database `name`, up to the rest of a page; `nil`: there is none.
+    ///
+    /// Nothing but what leads there is looked at, by ordinary reads.
+    static func peek(_ path: String, at key: [UInt8], in name: String) throws(StorageError) -> [UInt8]? {
+        try opening(path) { (check) throws(StorageError) in
+            let main = try check.newestMeta().main
+            guard let root = try check.value(of: Array(name.utf8), in: main), root.count >= Tree.length else {
+                return nil
+            }
+            return try check.value(of: key, in: Tree(root.span, at: 0))
+        } ?? nil
+    }
+
+    private func value(of key: [UInt8], in tree: Tree) throws(StorageError) -> [UInt8]? {
+        guard tree.root != Self.noPage, tree.depth >= 1, tree.depth <= Self.maximumDepth else { return nil }
+        var number = tree.root
+        for depth in stride(from: tree.depth, through: 1, by: -1) {
+            guard number < UInt64(fileSize / pageSize) else { throw .damaged("page number \(number)") }
+            let page = try read(at: Int(number) * pageSize, count: pageSize)
+            let nodes = try nodes(of: page, number, isLeaf: depth == 1)
+            guard depth == 1 else {
+                // The first of a branch stands for all that is below the second.
+                guard
+                    let next = nodes.dropFirst().last(where: { !key.lexicographicallyPrecedes(page[$0.key]) })
+                        ?? nodes.first
+                else { return nil }
+                number = next.word
+                continue
+            }
+            guard let node = nodes.first(where: { page[$0.key].elementsEqual(key) }) else { return nil }
+            let begin = node.key.upperBound
+            guard node.flags & 0x01 != 0 else { return Array(page[begin..<begin + Int(node.word)]) }
+            let first = page.span.littleEndian(UInt64.self, at: begin)
+            guard first < UInt64(fileSize / pageSize) else { throw .damaged("page number \(first)") }
+            let count = min(Int(node.word), pageSize - Self.headerLength)
+            return try read(at: Int(first) * pageSize + Self.headerLength, count: count)
+        }
+        return nil
     }
 
     // MARK: Trees

@@ -51,6 +51,9 @@ extension LMDBStore {
     /// The restored store is another one as far as positions go: its epoch is new. Its sequence numbers begin above
     /// those of the backup and of the store that was there, which is moved aside.
     ///
+    /// Throws ``StorageError/newer(_:)``, and changes nothing, where a newer version has made the backup. A store of a
+    /// newer version is moved aside like any other: that is the way back to the version before.
+    ///
     /// - Parameters:
     ///   - backup: the file, or a directory with `broker.mdb` in it.
     ///   - time: Unix seconds, for the name of what was there.
@@ -61,12 +64,14 @@ extension LMDBStore {
         let isDirectory = unsafe stat(backup, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
         let source = isDirectory ? "\(backup)/\(fileName)" : backup
         guard unsafe access(source, R_OK) == 0 else { try throwErrno("cannot open \(source)") }
+        try StoreFormat.check(source)
         try LMDBFileCheck.check(source)
         let directory = try DataDirectory(path, ownedByAnyone: true)
         let target = "\(path)/\(fileName)"
         let isThere = unsafe access(target, F_OK) == 0
-        // A store that is damaged has no say.
-        let reserved = isThere ? (try? reservedSeq(of: target)) ?? 0 : 0
+        // A store that is damaged, or newer than this version, does not say how far its numbers went; those of the time
+        // are above them.
+        let reserved = isThere ? (try? reservedSeq(of: target)) ?? StoreState.seq(ofTime: time) : 0
         let restoring = "\(target).restoring"
         for name in [restoring, "\(restoring)-lock"] { _ = unsafe unlink(name) }
         try DataDirectory.copy(source, to: restoring)
@@ -123,6 +128,7 @@ extension LMDBStore {
         let write = try LMDBWrite(environment)
         let meta = try write.database(named: "meta")
         let found = try write.value(of: StoreState.key, in: meta) { bytes throws(StorageError) in StoreState(bytes) }
-        return (found ?? nil)?.reservedSeq ?? 0
+        guard let state = found ?? nil else { throw .damaged("its own record is not there, or of another format") }
+        return state.reservedSeq
     }
 }

@@ -129,7 +129,7 @@ extension StorageError {
     fileprivate var isLackOfRoom: Bool {
         switch self {
         case .full, .limit: true
-        case .busy, .damaged, .inUse, .system: false
+        case .busy, .damaged, .inUse, .newer, .system: false
         }
     }
 }

@@ -44,7 +44,8 @@ package final class LMDBStore: RetainedStore {
 
     /// Opens the store in a directory, making what is not there.
     ///
-    /// A damaged file is moved aside and a new one made.
+    /// A damaged file is moved aside and a new one made. One of an older format is read, and written in the new one from
+    /// then on (StoreFormat.swift).
     ///
     /// - Parameters:
     ///   - maximumSize: what the file may grow to, in bytes; at least ``smallestMaximumSize`` is taken.
@@ -52,13 +53,14 @@ package final class LMDBStore: RetainedStore {
     ///   - viewGrowth: how much is written before a view is ended, in bytes; at most a sixteenth of `maximumSize` unless
     ///     it is said.
     /// - Returns: the store and, where the file was damaged, the path it now has; ``damage`` says what was found.
-    /// - Throws: ``StorageError/inUse(_:)`` where another process has the directory,
-    /// ``StorageError/system(code:what:)`` naming
-    ///   the path where the system refuses.
+    /// - Throws: ``StorageError/newer(_:)`` where a newer version has written the file, and nothing is touched then;
+    ///   ``StorageError/inUse(_:)`` where another process has the directory; ``StorageError/system(code:what:)`` naming the
+    ///   path where the system refuses.
     package static func open(
         directory path: String, maximumSize: Int, limits: RetainedLimits = RetainedLimits(), maximumViews: Int = 64,
         viewGrowth: Int? = nil
     ) throws(StorageError) -> (store: LMDBStore, movedAside: String?) {
+        try checkFormat(directory: path)
         let directory = try DataDirectory(path)
         let mapSize = min(max(maximumSize, smallestMaximumSize), 1 << 44) & ~0xFFFF
         let growth = viewGrowth ?? min(mapSize / 16, maximumViewGrowth)
@@ -73,6 +75,11 @@ package final class LMDBStore: RetainedStore {
         } catch {
             throw error
         }
+    }
+
+    /// Throws ``StorageError/newer(_:)`` where a newer version has written the store in a directory; nothing is touched.
+    package static func checkFormat(directory path: String) throws(StorageError) {
+        try StoreFormat.check("\(path.isEmpty ? "." : path)/\(fileName)")
     }
 
     private init(
@@ -134,16 +141,19 @@ package final class LMDBStore: RetainedStore {
         var state: StoreState
         if isNew {
             state = .new()
-            // Numbers never fall, and those of the store before are not known: those of the time are above them, unless it
-            // gave out more than a million a second. JSON reads them exactly until 2242.
-            if isReplacement { state.reservedSeq = UInt64(max(time(nil), 0)) << 20 }
+            // Numbers never fall, and those of the store before are not known.
+            if isReplacement { state.reservedSeq = StoreState.seq(ofTime: time(nil)) }
             try write.set(state.bytes, for: StoreState.key, in: databases.meta)
         } else {
             let found = try write.value(of: StoreState.key, in: databases.meta) { bytes throws(StorageError) in
-                StoreState(bytes)
+                (state: StoreState(bytes), isCurrent: StoreState.isCurrent(bytes))
             }
-            guard let found = found ?? nil else { throw .damaged("its own record is not there, or of another format") }
-            state = found
+            guard let found, let known = found.state else {
+                throw .damaged("its own record is not there, or of another format")
+            }
+            state = known
+            // From here on records may be of the newest format.
+            if !found.isCurrent { try write.set(state.bytes, for: StoreState.key, in: databases.meta) }
             try readHistory(of: &state, in: databases.meta, isStart: isStart, write)
         }
         try write.commit()

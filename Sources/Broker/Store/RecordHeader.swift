@@ -1,16 +1,21 @@
 // How a stored message begins, numbers little-endian:
 //
-//     0   format, 1                      4   length of the content type      16  seq
+//     0   format, 2                      4   length of the properties        16  seq
 //     1   kind, as `Message.Kind`        8   length of the topic             24  time
-//     2   1: has a content type          12  length of the payload           32  expiry
+//     2   0                              12  length of the payload           32  expiry
 //     3   1: flagged
 //
-// What comes next, and what the flag says, is the record's own (RetainedRecord.swift, HistoryRecord.swift); content type,
-// topic and payload end it. A record is exactly as long as its lengths say.
+// What comes next, and what the flag says, is the record's own (RetainedRecord.swift, HistoryRecord.swift); properties
+// (PropertyBlock.swift), topic and payload end it. A record is exactly as long as its lengths say.
+//
+// Format 1, which is read and not written any more, has the content type itself in the place of the properties, and 1 in
+// byte 2 where there is one.
 
 /// What the records of a retained value and of a message of the history have in common.
 struct RecordHeader {
-    private static let format: UInt8 = 1
+    /// The format that is written, and the newest that is read.
+    static let format: UInt8 = 2
+    private static let firstFormat: UInt8 = 1
     /// How many bytes it takes.
     static let length = 40
 
@@ -22,7 +27,9 @@ struct RecordHeader {
     let expiry: Int64
     let payloadLength: Int
     let topicLength: Int
-    private let contentTypeLength: Int?
+    private let propertiesLength: Int
+    /// Whether the properties are a content type alone; `nil`: they are a block.
+    private let isContentType: Bool?
 
     /// The record of `message`, or `nil` when a part of it is over 4 GiB.
     ///
@@ -32,22 +39,20 @@ struct RecordHeader {
     static func record(
         of message: Message, topic: [UInt8], isFlagged: Bool, own: [UInt8] = []
     ) -> [UInt8]? {
-        let contentType = message.contentType.map { Array($0.utf8) } ?? []
-        guard let contentTypeLength = UInt32(exactly: contentType.count),
+        let properties = PropertyBlock.bytes(of: message)
+        guard let propertiesLength = UInt32(exactly: properties.count),
             let topicLength = UInt32(exactly: topic.count),
             let payloadLength = UInt32(exactly: message.payload.count)
         else { return nil }
         var bytes: [UInt8] = []
-        bytes.reserveCapacity(length + own.count + contentType.count + topic.count + message.payload.count)
-        bytes.append(contentsOf: [
-            format, message.kind.rawValue, message.contentType == nil ? 0 : 1, isFlagged ? 1 : 0,
-        ])
-        for length in [contentTypeLength, topicLength, payloadLength] { bytes.appendLittleEndian(length) }
+        bytes.reserveCapacity(length + own.count + properties.count + topic.count + message.payload.count)
+        bytes.append(contentsOf: [format, message.kind.rawValue, 0, isFlagged ? 1 : 0])
+        for length in [propertiesLength, topicLength, payloadLength] { bytes.appendLittleEndian(length) }
         bytes.appendLittleEndian(message.seq)
         bytes.appendLittleEndian(UInt64(bitPattern: message.time))
         bytes.appendLittleEndian(UInt64(bitPattern: message.expiry))
         bytes.append(contentsOf: own)
-        bytes.append(contentsOf: contentType)
+        bytes.append(contentsOf: properties)
         bytes.append(contentsOf: topic)
         bytes.append(contentsOf: message.payload)
         return bytes
@@ -58,15 +63,17 @@ struct RecordHeader {
     /// - Parameter ownLength: how many bytes the record has of its own.
     init?(_ bytes: Span<UInt8>, ownLength: Int = 0) {
         let begin = Self.length + ownLength
-        guard bytes.count >= begin, bytes[0] == Self.format, bytes[2] <= 1, bytes[3] <= 1,
-            let kind = Message.Kind(rawValue: bytes[1])
-        else { return nil }
-        let contentTypeLength = Int(bytes.littleEndian(UInt32.self, at: 4))
+        guard bytes.count >= begin, bytes[3] <= 1, let kind = Message.Kind(rawValue: bytes[1]) else { return nil }
+        propertiesLength = Int(bytes.littleEndian(UInt32.self, at: 4))
         topicLength = Int(bytes.littleEndian(UInt32.self, at: 8))
         payloadLength = Int(bytes.littleEndian(UInt32.self, at: 12))
-        guard begin + contentTypeLength + topicLength + payloadLength == bytes.count else { return nil }
-        guard bytes[2] == 1 || contentTypeLength == 0 else { return nil }
-        self.contentTypeLength = bytes[2] == 1 ? contentTypeLength : nil
+        guard begin + propertiesLength + topicLength + payloadLength == bytes.count else { return nil }
+        switch (bytes[0], bytes[2]) {
+        case (Self.format, 0): isContentType = nil
+        case (Self.firstFormat, 1): isContentType = true
+        case (Self.firstFormat, 0) where propertiesLength == 0: isContentType = false
+        default: return nil
+        }
         self.kind = kind
         isFlagged = bytes[3] == 1
         seq = bytes.littleEndian(UInt64.self, at: 16)
@@ -75,7 +82,7 @@ struct RecordHeader {
     }
 
     /// Whether the message had ceased to be at `now`, in Unix milliseconds.
-    func isExpired(at now: Int64) -> Bool { expiry != 0 && expiry <= now }
+    func isExpired(at now: Int64) -> Bool { Message.isExpired(expiry, at: now) }
 
     /// The bytes of the topic in the record that this was read from.
     func topic(in record: Span<UInt8>) -> [UInt8] {
@@ -83,18 +90,21 @@ struct RecordHeader {
         return record.array(end - topicLength..<end)
     }
 
-    /// The message in the record that this was read from, or `nil` when its content type is not UTF-8.
+    /// The message in the record that this was read from, or `nil` when its properties cannot be read.
     func message(topic: Topic, record: Span<UInt8>, isRetained: Bool, origin: UInt64 = 0) -> Message? {
         let payload = record.count - payloadLength
-        var contentType: String?
-        if let contentTypeLength {
-            let end = payload - topicLength
-            let bytes = record.array(end - contentTypeLength..<end)
-            guard let text = String(validating: bytes, as: UTF8.self) else { return nil }
-            contentType = text
-        }
+        guard let values = properties(in: record, upTo: payload - topicLength) else { return nil }
         return Message(
-            topic: topic, payload: record.array(payload..<record.count), kind: kind, contentType: contentType,
-            isRetained: isRetained, seq: seq, time: time, expiry: expiry, origin: origin)
+            topic: topic, payload: record.array(payload..<record.count), kind: kind, contentType: values.contentType,
+            properties: values.properties, isRetained: isRetained, seq: seq, time: time, expiry: expiry,
+            origin: origin)
+    }
+
+    private func properties(in record: Span<UInt8>, upTo end: Int) -> PropertyBlock.Values? {
+        let range = end - propertiesLength..<end
+        guard let isContentType else { return PropertyBlock.read(record, range) }
+        guard isContentType else { return PropertyBlock.Values() }
+        guard let text = String(validating: record.array(range), as: UTF8.self) else { return nil }
+        return PropertyBlock.Values(contentType: text)
     }
 }

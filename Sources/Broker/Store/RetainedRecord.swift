@@ -1,5 +1,5 @@
-// A record in the database `retained` is a header (RecordHeader.swift), not flagged, and content type, topic and payload. The
-// topic is empty where the key holds all of it.
+// A record in the database `retained` is a header (RecordHeader.swift), not flagged, and properties, topic and payload. The topic
+// is empty where the key holds all of it.
 
 /// A retained value as it is stored.
 struct RetainedRecord {
@@ -33,7 +33,7 @@ struct RetainedRecord {
         return storedTopic(header.topic(in: record))
     }
 
-    /// The message in the record that this was read from, or `nil` when its content type is not UTF-8.
+    /// The message in the record that this was read from, or `nil` when its properties cannot be read.
     func message(topic: Topic, record: Span<UInt8>) -> Message? {
         header.message(topic: topic, record: record, isRetained: true)
     }

@@ -1,10 +1,10 @@
-// One record under one key in the database `meta`, numbers little-endian:
-// format (4 bytes, 1), 0 (4 bytes), epoch, reserved seq, payload bytes, probes (8 bytes each).
+// One record under one key in the database `meta`, numbers little-endian: format of the store (4 bytes; StoreFormat.swift),
+// newest format of a message's record in it (4 bytes; 0 in stores of format 1), epoch, reserved seq, payload bytes, probes
+// (8 bytes each).
 
 /// What a store knows about itself.
 struct StoreState: Equatable {
     static let key = Array("state".utf8)
-    private static let format: UInt32 = 1
     private static let length = 40
 
     let epoch: UInt64
@@ -22,6 +22,11 @@ struct StoreState: Equatable {
         StoreState(epoch: UInt64.random(in: 1..<1 << 53))
     }
 
+    /// A number above those of any store up to `time`, in Unix seconds, unless it gave out more than a million a second.
+    ///
+    /// JSON reads them exactly until 2242.
+    static func seq(ofTime time: Int) -> UInt64 { UInt64(max(time, 0)) << 20 }
+
     /// The same values in a store of its own, whose numbers begin above `reservedSeq`.
     func restored(reservedSeq: UInt64) -> StoreState {
         var state = Self.new()
@@ -34,7 +39,9 @@ struct StoreState: Equatable {
 
 extension StoreState {
     init?(_ bytes: Span<UInt8>) {
-        guard bytes.count == Self.length, bytes.littleEndian(UInt32.self, at: 0) == Self.format,
+        guard bytes.count == Self.length,
+            (StoreFormat.oldest...StoreFormat.newest).contains(bytes.littleEndian(UInt32.self, at: 0)),
+            bytes.littleEndian(UInt32.self, at: 4) <= UInt32(RecordHeader.format),
             let payloadBytes = Int(exactly: bytes.littleEndian(UInt64.self, at: 24))
         else { return nil }
         epoch = bytes.littleEndian(UInt64.self, at: 8)
@@ -43,10 +50,16 @@ extension StoreState {
         probes = bytes.littleEndian(UInt64.self, at: 32)
     }
 
+    /// Whether a record says that the store is of the newest format.
+    static func isCurrent(_ bytes: Span<UInt8>) -> Bool {
+        bytes.count >= 8 && bytes.littleEndian(UInt32.self, at: 0) == StoreFormat.newest
+            && bytes.littleEndian(UInt32.self, at: 4) == UInt32(RecordHeader.format)
+    }
+
     var bytes: [UInt8] {
         var bytes: [UInt8] = []
-        bytes.appendLittleEndian(Self.format)
-        bytes.appendLittleEndian(UInt32(0))
+        bytes.appendLittleEndian(StoreFormat.newest)
+        bytes.appendLittleEndian(UInt32(RecordHeader.format))
         for number in [epoch, reservedSeq, UInt64(max(payloadBytes, 0)), probes] { bytes.appendLittleEndian(number) }
         return bytes
     }

@@ -124,14 +124,15 @@ struct DamagedStoreTests {
         _ = try whyMovedAside(file)
     }
 
-    @Test func movesAStoreOfAnotherFormatAside() throws {
+    /// No version has such a number.
+    @Test func movesAStoreOfAFormatThatCannotBeAside() throws {
         let directory = TestDirectory()
         var store: LMDBStore? = try directory.open()
         let epoch = store?.epoch
         store = nil
         var file = try Data(contentsOf: directory.file)
-        let key = Data("state".utf8) + Data([1, 0, 0, 0, 0, 0, 0, 0])
-        while let range = file.range(of: key) { file[range.lowerBound + 5] = 2 }
+        let key = Data("state".utf8) + Data([2, 0, 0, 0, 2, 0, 0, 0])
+        while let range = file.range(of: key) { file[range.lowerBound + 6] = 1 }
         try file.write(to: directory.file)
         let opened = try LMDBStore.open(directory: directory.path, maximumSize: 1 << 20)
         #expect(opened.movedAside != nil)
@@ -158,7 +159,7 @@ struct DamagedStoreTests {
         try store?.apply([retained("good", "one"), retained("marked", "two")], reserving: nil)
         store = nil
         var file = try Data(contentsOf: directory.file)
-        let record = Data("marked".utf8) + Data([1, 1, 0, 0])
+        let record = Data("marked".utf8) + Data([2, 1, 0, 0])
         while let range = file.range(of: record) { file[range.lowerBound + 6] = 99 }
         try file.write(to: directory.file)
         let opened = try directory.open()

@@ -73,8 +73,9 @@ struct HistoryContractTests {
         let long = String(repeating: "long/", count: 150) + "end"
         let messages = try [
             Message(
-                topic: topic(long), payload: [0, 255, 7], kind: .binary, contentType: "image/png", isRetained: true,
-                seq: 5, time: 12, expiry: 5000, origin: 99, rule: rule),
+                topic: topic(long), payload: [0, 255, 7], kind: .binary, contentType: "image/png",
+                properties: MessageProperties(replyTo: topic(long)), isRetained: true, seq: 5, time: 12, expiry: 5000,
+                origin: 99, rule: rule),
             Message(topic: topic("a"), payload: [], kind: .json, seq: 6, time: -1, rule: rule),
         ]
         try made.store.apply(messages, reserving: nil)
@@ -87,6 +88,7 @@ struct HistoryContractTests {
         }
         #expect(found.map(\.topic) == messages.map(\.topic) && found.map(\.payload) == messages.map(\.payload))
         #expect(found.map(\.kind) == messages.map(\.kind) && found.map(\.contentType) == ["image/png", nil])
+        #expect(found.map(\.properties) == messages.map(\.properties))
         #expect(found.map(\.isRetained) == [true, false] && found.map(\.origin) == [99, 0])
         #expect(found.map(\.time) == [12, -1] && found.map(\.expiry) == [5000, 0])
         #expect(try seqs(made.store, long) == [5])

@@ -9,10 +9,12 @@ struct RetainedStoreContractTests {
     func keepsAllOfAMessage(conformer: Conformer) throws {
         let made = try conformer.make()
         let store = made.store
+        let properties = try MessageProperties(
+            headers: [.init(name: "n", value: "v"), .init(name: "n", value: "")], replyTo: topic("r"), correlation: [1])
         let messages = [
             Message(
                 topic: try topic("a/b"), payload: [0, 255, 10], kind: .binary, contentType: "image/png",
-                isRetained: true,
+                properties: properties, isRetained: true,
                 seq: .max, time: -5, expiry: .max),
             Message(
                 topic: try topic("a/json"), payload: Array("{}".utf8), kind: .json, contentType: "", isRetained: true,
@@ -29,6 +31,7 @@ struct RetainedStoreContractTests {
             #expect(found.payload == message.payload)
             #expect(found.kind == message.kind)
             #expect(found.contentType == message.contentType)
+            #expect(found.properties == message.properties)
             #expect(found.isRetained)
             #expect(found.seq == message.seq)
             #expect(found.time == message.time)

@@ -1,0 +1,55 @@
+// The layout of the store as a whole has a number, the first in the store's own record (StoreState.swift); the second is
+// the newest format of a message's record in it (RecordHeader.swift). A version that lays anything out in another way
+// raises one of them, so that a broker that does not know the layout touches nothing. That is found out before the data
+// directory is locked, with a few ordinary reads; a file that cannot be read like this is judged by the check that follows.
+//
+//     1   records of messages have a content type and no other properties
+//     2   records of messages have properties; those of format 1 may be among them
+//
+// Records of format 1 are read as long as they are there. What is written is format 2, the store's own record at the
+// first start, so a start costs the same however many values there are.
+
+/// Which layouts of the store this version knows.
+enum StoreFormat {
+    /// The one that is written.
+    static let newest: UInt32 = 2
+    /// The oldest that is read.
+    static let oldest: UInt32 = 1
+    /// Damage makes larger numbers than versions do.
+    private static let plausible: UInt64 = 255
+
+    /// Throws ``StorageError/newer(_:)`` where a newer version has written the store in the file at `path`.
+    ///
+    /// Changes nothing, and takes no lock.
+    static func check(_ path: String) throws(StorageError) {
+        let state = value(of: StoreState.key, path)
+        if state.count >= 8 {
+            let (store, records) = (
+                UInt64(state.span.littleEndian(UInt32.self, at: 0)), UInt64(state.span.littleEndian(UInt32.self, at: 4))
+            )
+            try check(store, UInt64(newest), "of format", path)
+            try check(records, UInt64(RecordHeader.format), "with records of format", path)
+        }
+        let history = value(of: HistorySummary.key, path)
+        if history.count >= 8 {
+            let format = history.span.littleEndian(UInt64.self, at: 0)
+            try check(format, HistorySummary.format, "with a history of format", path)
+        }
+    }
+
+    private static func check(
+        _ found: UInt64, _ known: UInt64, _ what: String, _ path: String
+    ) throws(StorageError) {
+        guard found > known, found <= plausible else { return }
+        throw .newer("\(path) is a store \(what) \(found), and this version reads up to \(known)")
+    }
+
+    /// The first bytes of a record in `meta`; empty where it cannot be found.
+    private static func value(of key: [UInt8], _ path: String) -> [UInt8] {
+        do throws(StorageError) {
+            return try LMDBFileCheck.peek(path, at: key, in: "meta") ?? []
+        } catch {
+            return []
+        }
+    }
+}
