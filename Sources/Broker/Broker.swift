@@ -23,6 +23,7 @@ package final class Broker {
     private let storeThread: StoreThread
     private let sequencer: Sequencer
     private let remotes: [Remote]
+    private let shards: ShardGroup
     private let threads: [ThreadHandle]
     private let sockets: ListeningSockets
     private let certificates: Certificates
@@ -73,6 +74,7 @@ package final class Broker {
         var remotes: [Remote] = []
         for _ in 0..<count { remotes.append(try Self.wrap { () throws(Errno) in try Remote() }) }
         self.remotes = remotes
+        shards = ShardGroup(remotes)
         memory = MemoryWatch(settings.limits, figures: figures, remotes: remotes)
         let door = Door(figures: figures, memory: memory)
 
@@ -207,7 +209,7 @@ package final class Broker {
     package func reload(_ settings: Settings, from old: Settings) throws(BrokerError) -> [String] {
         let isSameListen = try certificates.reload(settings.listen)
         // Waited for: when this returns, and the log says so, no request is judged by the old settings any more.
-        onEveryReactor { $0.settings = settings }
+        shards.runAndWait { $0.settings = settings }
         memory.adopt(settings.limits)
         if settings.history != old.history { sequencer.adopt(HistoryRules(settings)) }
         var fixed: [String] = []
@@ -224,20 +226,20 @@ package final class Broker {
     /// Shuts down in order: no more readiness; no new connections; stored publications acknowledged; every client told; the end.
     package func drain() {
         let watched = FirstWord()
-        onEveryReactor { shard in
+        shards.runAndWait { shard in
             shard.isLeaving = true
             if Readiness.isWatched(on: shard) { watched.set("readiness") }
         }
         // A balancer sends others here until it has heard of it.
         if watched.first != nil { pause(milliseconds: Self.notice) }
-        onEveryReactor { shard in
+        shards.runAndWait { shard in
             shard.stopListening()
             shard.isDraining = true
         }
         // Commits what is queued; the acknowledgements are in the mailboxes afterwards.
         storeThread.stop(after: sequencer.close())
         let (crowd, absence) = (figures.clients, max(Self.leastAbsence, startMilliseconds))
-        onEveryReactor { $0.sayGoodbye(crowd: crowd, absence: absence) }
+        shards.runAndWait { $0.sayGoodbye(crowd: crowd, absence: absence) }
         let deadline = MonotonicTime.now.advanced(byNanoseconds: Self.drainPatience)
         while figures.connections > 0, MonotonicTime.now < deadline { pause(milliseconds: 5) }
         for remote in remotes { remote.run { $0.stop() } }
@@ -254,19 +256,8 @@ package final class Broker {
     /// For those who count what a turn costs.
     package func run(onReactor index: Int, _ body: @escaping @Sendable (Shard) -> Void) {
         remotes[index].run { reactor in
-            if let shard = reactor.attachment as? Shard { body(shard) }
+            if let shard = reactor[Shard.self] { body(shard) }
         }
-    }
-
-    private func onEveryReactor(_ body: @escaping @Sendable (Shard) -> Void) {
-        let done = Latch(count: remotes.count)
-        for remote in remotes {
-            remote.run { reactor in
-                if let shard = reactor.attachment as? Shard { body(shard) }
-                done.arrive()
-            }
-        }
-        done.wait()
     }
 }
 

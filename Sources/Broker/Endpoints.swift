@@ -31,13 +31,13 @@ package enum Endpoints {
         return FrontDoor(routing: routing)
     }
 
-    /// The handler of the administration socket, whose shard keeps the ``AdminDesk``.
+    /// The handler of the administration socket, whose reactor keeps the ``AdminDesk``.
     static func administrators(_ options: WebSocketConnection.Options) -> any DirectHandler {
         var routing = common(isAdministrative: true)
         routing.add(
             ["GET"], exactly: "/admin",
             ws.upgrade { (exchange, request) throws(HTTPRefusal) in
-                guard let desk = try exchange.shard().kept(AdminDesk.self) else {
+                guard let desk = try exchange.shard().reactor[AdminDesk.self] else {
                     throw HTTPRefusal(status: 404, code: "not-found", message: "Nobody administers here.")
                 }
                 return Admission(

@@ -47,7 +47,7 @@ struct ReactorPlan: Sendable {
         if let descriptor = sockets.takeAdmin(reactor: index) {
             // On one reactor, as the administration is.
             SystemTopics(shard, facts.figures, version: BrokerVersion.current).begin()
-            shard.keep(AdminDesk(shard: shard, everyone: remotes, facts: facts))
+            reactor[AdminDesk.self] = AdminDesk(shard: shard, everyone: ShardGroup(remotes), facts: facts)
             var options = WebSocketOptions(settings)
             // Nothing is gained on the same machine.
             options.compression = nil

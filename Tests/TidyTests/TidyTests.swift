@@ -19,7 +19,7 @@ struct TidyTests {
 
     @Test(arguments: sources + tests)
     func fitsOnAFewScreens(path: String) throws {
-        #expect(try Repository.lines(of: path).count <= 401, "at most 400 lines")
+        #expect(try Repository.lines(of: path).count <= 501, "at most 500 lines")
     }
 
     @Test(arguments: sources + tests)

@@ -27,7 +27,7 @@ extension AdminDesk {
         nextBackup += 1
         let here = shard.reactor.remote
         let stream = BackupStream(copy: facts.backup) { piece in
-            here.run { reactor in (reactor.attachment as? Shard)?.kept(AdminDesk.self)?.hand(piece) }
+            here.run { reactor in reactor[AdminDesk.self]?.hand(piece) }
         }
         do throws(Errno) {
             backup = Backup(

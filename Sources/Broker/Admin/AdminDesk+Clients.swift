@@ -23,18 +23,20 @@ extension AdminDesk {
 
     func clients(_ question: AdminQuestion, _ then: @escaping Completion) throws(Refusal) {
         let selection = Selection(user: question.user, overlapping: try filter(question))
-        gather({ shard in
+        everyone.ask(from: shard) { shard in
             shard.everybody.filter { selection.matches($0) }.map { Self.describe($0, withFilters: false) }
-        }) { then(.success(AdminAnswer(list: $0))) }
+        } then: {
+            then(.success(AdminAnswer(list: $0.flatMap(\.self))))
+        }
     }
 
     func client(_ question: AdminQuestion, _ then: @escaping Completion) throws(Refusal) {
         let name = question.client ?? ""
         let selection = Selection(name: name)
-        gather({ shard in
-            shard.everybody.filter { selection.matches($0) }.map { Self.describe($0, withFilters: true) }
-        }) { found in
-            guard let first = found.first else {
+        everyone.ask(from: shard) { shard in
+            shard.everybody.first { selection.matches($0) }.map { Self.describe($0, withFilters: true) }
+        } then: { found in
+            guard let first = found.compactMap(\.self).first else {
                 return then(.failure(Refusal(.notFound, "There is no client \(name).")))
             }
             var answer = AdminAnswer(list: [])
@@ -48,31 +50,31 @@ extension AdminDesk {
         guard selection.name != nil || selection.user != nil || selection.inside != nil else {
             throw Refusal(.badRequest, "kick: expected a client, a user or a filter.")
         }
-        gather({ shard in
+        everyone.ask(from: shard) { shard in
             let chosen = shard.everybody.filter { selection.matches($0) }
             for session in chosen { session.disconnect(.kicked, reason: "disconnected by an administrator") }
-            return chosen.map { _ in [] }
-        }) { kicked in
-            if let name = selection.name, kicked.isEmpty {
+            return chosen.count
+        } then: { counts in
+            let kicked = counts.reduce(0, +)
+            if let name = selection.name, kicked == 0 {
                 return then(.failure(Refusal(.notFound, "There is no client \(name).")))
             }
-            then(.success(AdminAnswer { $0.member("kicked", kicked.count) }))
+            then(.success(AdminAnswer { $0.member("kicked", kicked) }))
         }
     }
 
     func subscriptions(_ question: AdminQuestion, _ then: @escaping Completion) throws(Refusal) {
         let wanted = try filter(question)
-        gather({ shard in shard.filters(coveredBy: wanted) }) { rows in
-            let counts = FilterCount.merge(rows)
-            then(
-                .success(
-                    AdminAnswer(
-                        list: counts.map { row in
-                            AdminAnswer { writer in
-                                writer.member("filter", row.filter)
-                                writer.member("clients", row.clients)
-                            }.json
-                        })))
+        everyone.ask(from: shard) {
+            $0.filters(coveredBy: wanted)
+        } then: { answers in
+            let list = FilterCount.merge(answers).map { row in
+                AdminAnswer { writer in
+                    writer.member("filter", row.filter.name)
+                    writer.member("clients", row.clients)
+                }.json
+            }
+            then(.success(AdminAnswer(list: list)))
         }
     }
 
@@ -104,31 +106,27 @@ extension AdminDesk {
 }
 
 /// How many clients subscribe to a filter.
-struct FilterCount {
-    let filter: String
+struct FilterCount: Sendable, Equatable {
+    let filter: TopicFilter
     var clients: Int
 
-    /// Adds up what several shards know; rows are a count, a space and the filter.
-    static func merge(_ rows: [[UInt8]]) -> [FilterCount] {
-        var counts: [[UInt8]: Int] = [:]
-        for row in rows {
-            guard let space = row.firstIndex(of: 32) else { continue }
-            let count = Int(String(decoding: row[..<space], as: UTF8.self)) ?? 0
-            counts[Array(row[(space + 1)...]), default: 0] += count
-        }
-        return counts.map { FilterCount(filter: String(decoding: $0.key, as: UTF8.self), clients: $0.value) }
-            .sorted { $0.filter < $1.filter }
+    /// Adds up what several shards know; in the order of the filters' names.
+    static func merge(_ counts: [[FilterCount]]) -> [FilterCount] {
+        var clients: [TopicFilter: Int] = [:]
+        for count in counts.joined() { clients[count.filter, default: 0] += count.clients }
+        return clients.map { FilterCount(filter: $0.key, clients: $0.value) }
+            .sorted { $0.filter.name < $1.filter.name }
     }
 }
 
 extension Shard {
-    /// A row for each filter in use here: a count, a space and the filter.
-    func filters(coveredBy wanted: TopicFilter?) -> [[UInt8]] {
-        var rows: [[UInt8]] = []
+    /// The filters in use here.
+    func filters(coveredBy wanted: TopicFilter?) -> [FilterCount] {
+        var counts: [FilterCount] = []
         tree.forEachFilter { filter, count in
             guard wanted?.covers(filter) ?? true else { return }
-            rows.append(Array("\(count) \(filter.name)".utf8))
+            counts.append(FilterCount(filter: filter, clients: count))
         }
-        return rows
+        return counts
     }
 }

@@ -21,32 +21,33 @@ extension AdminDesk {
         }
         nextMeter += 1
         let number = nextMeter
-        gather({ shard in
-            shard.meters[number] = TopicMeter(filter: filter)
-            return []
-        }) { [self] _ in
+        everyone.ask(from: shard) {
+            $0.meters[number] = TopicMeter(filter: filter)
+        } then: { [self] _ in
             shard.reactor.run(afterNanoseconds: Int64(seconds * 1e9)) { [self] in
-                gather({ shard in shard.meters.removeValue(forKey: number)?.rows ?? [] }) { [self] rows in
-                    gatherTopics(filter, rates: rows, seconds: seconds, then)
+                everyone.ask(from: shard) {
+                    $0.meters.removeValue(forKey: number)?.counts
+                } then: { [self] counts in
+                    gatherTopics(filter, rates: counts.compactMap(\.self), seconds: seconds, then)
                 }
             }
         }
     }
 
     private func gatherTopics(
-        _ filter: TopicFilter?, rates: [[UInt8]], seconds: Double, _ then: @escaping Completion
+        _ filter: TopicFilter?, rates: [[Topic: TopicMeter.Count]], seconds: Double, _ then: @escaping Completion
     ) {
-        gather({ shard in shard.filters(coveredBy: filter) }) { [self] rows in
+        everyone.ask(from: shard) {
+            $0.filters(coveredBy: filter)
+        } then: { [self] answers in
             var known: [Topic: TopicRow] = [:]
-            for count in FilterCount.merge(rows) {
-                guard let topic = try? Topic(count.filter) else { continue }
+            for count in FilterCount.merge(answers) {
+                guard let topic = count.filter.literalTopic else { continue }
                 known[topic, default: TopicRow()].subscriptions = count.clients
             }
-            for row in rates {
-                let parts = row.split(separator: 32, maxSplits: 2, omittingEmptySubsequences: false)
-                guard parts.count == 3, let topic = storedTopic(Array(parts[2])) else { continue }
-                known[topic, default: TopicRow()].published.messages += Self.number(parts[0])
-                known[topic, default: TopicRow()].published.bytes += Self.number(parts[1])
+            for (topic, count) in rates.joined() {
+                known[topic, default: TopicRow()].published.messages += count.messages
+                known[topic, default: TopicRow()].published.bytes += count.bytes
             }
             var retained = 0
             scan(filter ?? .everything, after: nil) { message in
@@ -64,8 +65,6 @@ extension AdminDesk {
             }
         }
     }
-
-    private static func number(_ digits: ArraySlice<UInt8>) -> Int { Int(String(decoding: digits, as: UTF8.self)) ?? 0 }
 }
 
 /// What is known of one topic.

@@ -1,4 +1,3 @@
-internal import Synchronization
 internal import WSTransport
 
 /// Answers administrators' questions, asking the other reactors where it must.
@@ -8,7 +7,7 @@ final class AdminDesk {
     typealias Completion = (Result<AdminAnswer, Refusal>) -> Void
 
     let shard: Shard
-    let everyone: [Remote]
+    let everyone: ShardGroup
     let facts: BrokerFacts
     /// The copy of the store that is under way.
     var backup: Backup?
@@ -17,7 +16,7 @@ final class AdminDesk {
     /// The number of the last ``TopicMeter`` that was asked for.
     var nextMeter = 0
 
-    init(shard: Shard, everyone: [Remote], facts: BrokerFacts) {
+    init(shard: Shard, everyone: ShardGroup, facts: BrokerFacts) {
         self.shard = shard
         self.everyone = everyone
         self.facts = facts
@@ -59,44 +58,6 @@ final class AdminDesk {
             return try Topic(question.topic ?? "", limits: limits)
         } catch {
             throw Refusal(.badTopic, "topic: \(error)")
-        }
-    }
-
-    /// Asks every shard on its own thread and hands over all their answers here.
-    func gather(_ ask: @escaping @Sendable (Shard) -> [[UInt8]], _ then: @escaping ([[UInt8]]) -> Void) {
-        let gathering = Gathering(expected: everyone.count)
-        let token = shard.park { _ in then(gathering.answers) }
-        let here = shard.reactor.remote
-        for remote in everyone {
-            remote.run { reactor in
-                let answers = (reactor.attachment as? Shard).map(ask) ?? []
-                if gathering.add(answers) {
-                    here.run { reactor in (reactor.attachment as? Shard)?.unpark(token, nil) }
-                }
-            }
-        }
-    }
-}
-
-/// The answers of several reactors.
-private final class Gathering: Sendable {
-    private struct State {
-        var missing: Int
-        var answers: [[UInt8]] = []
-    }
-
-    private let state: Mutex<State>
-
-    init(expected: Int) { state = Mutex(State(missing: expected)) }
-
-    var answers: [[UInt8]] { state.withLock { $0.answers } }
-
-    /// Whether these were the last.
-    func add(_ answers: [[UInt8]]) -> Bool {
-        state.withLock { state in
-            state.answers += answers
-            state.missing -= 1
-            return state.missing == 0
         }
     }
 }

@@ -1,4 +1,4 @@
-internal import WSTransport
+package import WSTransport
 
 /// What every request passes before its endpoint: what was found against it, CORS, what it presents.
 struct FrontDoor: DirectHandler {
@@ -56,6 +56,16 @@ extension HTTPRefusal {
 }
 
 extension HTTPExchange {
+    /// The shard of the reactor that it runs on.
+    ///
+    /// Throws where the connection has gone, so that nobody gets the answer.
+    package func shard() throws(HTTPRefusal) -> Shard {
+        guard let shard = reactor?[Shard.self] else {
+            throw HTTPRefusal(status: 503, code: "unavailable", message: "The connection is gone.")
+        }
+        return shard
+    }
+
     func refuse(_ refusal: Refusal) { refuse(HTTPRefusal(refusal)) }
 
     /// The topic in the path, behind the route's prefix.

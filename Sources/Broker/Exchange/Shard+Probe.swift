@@ -28,10 +28,9 @@ extension Shard {
                 probe.routed()
             }
         }
-        let token = park { probe.stored($0) }
-        sequencer.probeStore { [remote = reactor.remote] failure in
-            remote.run { reactor in (reactor.attachment as? Shard)?.unpark(token, failure.map { Array($0.utf8) }) }
-        }
+        let link = ReactorLink(remote: reactor.remote)
+        link.bind(probe, on: reactor)
+        sequencer.probeStore { failure in link.take(Probe.self) { $0?.stored(failure) } }
         reactor.run(afterNanoseconds: patience) { probe.finish("no answer from the store or the exchange in time") }
     }
 }
@@ -42,7 +41,7 @@ extension Shard {
 /// a write, synced it and was read. An answer is used again for a second, so that a probe in a tight loop costs next to
 /// nothing. Runs on the reactor's thread.
 package final class Readiness {
-    // The shard keeps it.
+    // Kept with the reactor, as the shard is.
     private unowned let shard: Shard
     private var known: (time: MonotonicTime, failure: String?)?
     private var waiting: [(String?) -> Void] = []
@@ -56,15 +55,15 @@ package final class Readiness {
 
     /// The one of a shard.
     package static func of(_ shard: Shard) -> Readiness {
-        if let known = shard.kept(Readiness.self) { return known }
+        if let known = shard.reactor[Readiness.self] { return known }
         let made = Readiness(shard: shard)
-        shard.keep(made)
+        shard.reactor[Readiness.self] = made
         return made
     }
 
     /// Whether somebody asks for readiness now and then, so as to send clients elsewhere.
     package static func isWatched(on shard: Shard) -> Bool {
-        guard let asked = shard.kept(Readiness.self)?.lastAsked else { return false }
+        guard let asked = shard.reactor[Readiness.self]?.lastAsked else { return false }
         return shard.reactor.now.nanoseconds(since: asked) < memory
     }
 
@@ -105,8 +104,8 @@ private final class Probe {
         finishIfBoth()
     }
 
-    func stored(_ failure: [UInt8]?) {
-        if let failure { return finish(String(decoding: failure, as: UTF8.self)) }
+    func stored(_ failure: String?) {
+        if let failure { return finish(failure) }
         isStored = true
         finishIfBoth()
     }

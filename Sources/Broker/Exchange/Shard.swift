@@ -49,10 +49,6 @@ package final class Shard {
     package private(set) var socketOptions: WebSocketConnection.Options
     /// Of sockets whose messages hold payloads within JSON.
     private(set) var objectOptions: WebSocketConnection.Options
-    /// By their kinds.
-    var companions: [ObjectIdentifier: AnyObject] = [:]
-    private var parked: [UInt64: ([UInt8]?) -> Void] = [:]
-    private var nextToken: UInt64 = 0
 
     var tree = SubscriptionTree<Subscriber>()
     private(set) var sessions: ContiguousArray<(any Session)?> = []
@@ -102,21 +98,9 @@ package final class Shard {
         mailbox = Mailbox(wakeup: { [remote = reactor.remote] in remote.wake() })
         inbox = sequencer.join(mailbox, shard: index)
         deliveredUpTo = sequencer.newest
-        reactor.attachment = self
+        reactor[Shard.self] = self
         reactor.endOfTurn.append { [unowned self] in endTurn() }
     }
-
-    // MARK: Questions to other threads
-
-    /// Keeps a closure of this thread until another thread's answer comes back by ``unpark(_:_:)``.
-    func park(_ body: @escaping ([UInt8]?) -> Void) -> UInt64 {
-        nextToken += 1
-        parked[nextToken] = body
-        return nextToken
-    }
-
-    /// Hands over the answer; nothing when it was handed over before.
-    func unpark(_ token: UInt64, _ answer: [UInt8]?) { parked.removeValue(forKey: token)?(answer) }
 
     // MARK: Clients
 

@@ -12,7 +12,7 @@ package final class TopicMeter {
     /// So many topics are told apart; more are not counted.
     package static let maximumTopics = 100_000
 
-    private var counts: [Topic: Count] = [:]
+    package private(set) var counts: [Topic: Count] = [:]
     private let filter: TopicFilter?
 
     /// - Parameter filter: only topics that it matches; `nil`: all.
@@ -23,10 +23,5 @@ package final class TopicMeter {
         guard counts.count < Self.maximumTopics || counts[draft.topic] != nil else { return }
         counts[draft.topic, default: Count()].messages += 1
         counts[draft.topic, default: Count()].bytes += draft.payload.count
-    }
-
-    /// A row for each topic: messages, bytes and the topic, with spaces between.
-    package var rows: [[UInt8]] {
-        counts.map { topic, count in Array("\(count.messages) \(count.bytes) \(topic.name)".utf8) }
     }
 }

@@ -18,12 +18,8 @@ internal import Synchronization
     package var now: MonotonicTime { turnBegan }
     /// Work to do before the turn's bytes are sent; `true` asks to be called once more.
     package var endOfTurn: [() -> Bool] = []
-    /// What its owner runs on it, for tasks from other threads to find.
-    package var attachment: AnyObject?
-    /// What its WebSockets share.
-    var shared: AnyObject?
-    /// What a ``ReactorLink`` names.
-    var named: [UInt64: AnyObject] = [:]
+    /// By their types.
+    private var drawer: [ObjectIdentifier: AnyObject] = [:]
     /// Of the few connections from which something is overdue, by their slots.
     var watches: [UInt32: PeerWatch] = [:]
     private var isTurnNeeded = false
@@ -54,8 +50,6 @@ internal import Synchronization
     private var soon: [() -> Void] = []
     private var later: [(time: MonotonicTime, body: () -> Void)] = []
     private var drains: [() -> Void] = []
-    private var kept: [UInt64: AnyObject] = [:]
-    private var lastKept: UInt64 = 0
     var listeners: [Listener] = []
     /// Connections whose first bytes this turn has looked at.
     private var newcomers = 0
@@ -98,6 +92,14 @@ internal import Synchronization
         unsafe events.deallocate()
     }
 
+    /// What a part of the program keeps with the reactor, one object of each class; `nil`: none.
+    ///
+    /// Tasks from other threads find there what they are for.
+    package subscript<Object: AnyObject>(_ type: Object.Type) -> Object? {
+        get { drawer[ObjectIdentifier(type)] as? Object }
+        set { drawer[ObjectIdentifier(type)] = newValue }
+    }
+
     // MARK: The loop
 
     /// Serves until ``stop()``.
@@ -108,7 +110,7 @@ internal import Synchronization
         disposeReleased()
         // What was still asked of this thread gets its answer; who asks later is told that nobody is here.
         for task in remote.tasks.close() { task(self) }
-        named = [:]
+        self[LinkedObjects.self]?.byNumber = [:]
         // Here, and not by whoever lets go of this object last: the end of a ring interrupts the threads that have used it.
         ring = nil
         receiveRing = nil
@@ -263,16 +265,6 @@ internal import Synchronization
     package func run(afterNanoseconds nanoseconds: Int64, _ body: @escaping () -> Void) {
         later.append((MonotonicTime.now.advanced(byNanoseconds: nanoseconds), body))
     }
-
-    /// Keeps `object` for a task from another thread that knows the number it is given.
-    package func keep(_ object: AnyObject) -> UInt64 {
-        lastKept += 1
-        kept[lastKept] = object
-        return lastKept
-    }
-
-    /// What was kept under that number, once.
-    package func takeKept(_ number: UInt64) -> AnyObject? { kept.removeValue(forKey: number) }
 
     private func runDueTasks() {
         guard !later.isEmpty else { return }

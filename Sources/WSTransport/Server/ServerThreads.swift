@@ -85,7 +85,7 @@ final class ServerThreads: Sendable {
         do throws(Errno) {
             let reactor = try Reactor(index: index, counters: counters, remote: remote)
             let state = ServingState()
-            reactor.attachment = state
+            reactor[ServingState.self] = state
             state.listener = try HTTPListener(
                 on: reactor, listening: descriptor, isShared: isShared, handler: HandlerBridge(handler)
             ) { [unowned state] in
@@ -113,11 +113,13 @@ final class ServerThreads: Sendable {
     func drain() {
         for remote in remotes {
             remote.run { reactor in
-                guard let state = reactor.attachment as? ServingState else { return }
+                guard let state = reactor[ServingState.self] else { return }
                 state.listener?.stop()
                 state.isDraining = true
                 reactor.finishIdleConnections()
-                for object in reactor.named.values { (object as? SocketSession)?.close(.goingAway, reason: "") }
+                for object in reactor.linkedObjects.byNumber.values {
+                    (object as? SocketSession)?.close(.goingAway, reason: "")
+                }
             }
         }
         file?.remove()

@@ -65,13 +65,12 @@ final class ClientOpening {
     private func connect() {
         let endpoint = options.proxy?.endpoint ?? url.endpoint
         if let addresses = endpoint.numericAddresses { return resolved(addresses) }
-        let number = reactor.keep(self)
-        Resolver.resolve(endpoint) { [remote = reactor.remote] result in
-            remote.run { reactor in (reactor.takeKept(number) as? ClientOpening)?.resolved(result) }
-        }
+        let link = ReactorLink(remote: reactor.remote)
+        link.bind(self, on: reactor)
+        Resolver.resolve(endpoint) { result in link.take(ClientOpening.self) { $0?.resolved(result) } }
         // The resolver has its own idea of how long it may take.
         reactor.run(afterNanoseconds: deadline.nanoseconds(since: reactor.now)) { [unowned reactor] in
-            (reactor.takeKept(number) as? ClientOpening)?.finish(.failure(.timedOut))
+            link.take(ClientOpening.self, on: reactor)?.finish(.failure(.timedOut))
         }
     }
 

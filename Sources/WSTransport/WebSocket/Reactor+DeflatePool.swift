@@ -1,9 +1,9 @@
 extension Reactor {
     /// zlib's memory for the WebSockets of this reactor; made on first use.
     package var deflatePool: DeflatePool {
-        if let pool = shared as? DeflatePool { return pool }
+        if let pool = self[DeflatePool.self] { return pool }
         let pool = DeflatePool()
-        shared = pool
+        self[DeflatePool.self] = pool
         return pool
     }
 }

@@ -39,14 +39,17 @@ struct AdminTests {
         #expect(text(AdminAnswer { _ in }) == "{}")
     }
 
-    @Test func countsOfSeveralShardsAddUp() {
-        let rows = ["2 a/+", "1 b c", "3 a/+", "40 A", "x y", "none", "5 "].map { Array($0.utf8) }
-        let counts = FilterCount.merge(rows)
-        #expect(counts.map(\.filter) == ["", "A", "a/+", "b c", "y"])
-        #expect(counts.map(\.clients) == [5, 40, 5, 1, 0])
+    @Test func countsOfSeveralShardsAddUp() throws {
+        func merged(_ answers: [[(String, Int)]]) throws -> [FilterCount] {
+            FilterCount.merge(
+                try answers.map { try $0.map { FilterCount(filter: try TopicFilter($0.0), clients: $0.1) } })
+        }
+        let counts = try merged([[("a/+", 2), ("b c", 1)], [], [("a/+", 3), ("A", 40)]])
+        #expect(counts.map(\.filter.name) == ["A", "a/+", "b c"])
+        #expect(counts.map(\.clients) == [40, 5, 1])
         #expect(FilterCount.merge([]).isEmpty)
         // Bytes decide: these two look the same.
-        #expect(FilterCount.merge(["1 \u{E9}", "1 e\u{301}"].map { Array($0.utf8) }).count == 2)
+        #expect(try merged([[("\u{E9}", 1)], [("e\u{301}", 1)]]).count == 2)
     }
 
     // MARK: The desk
@@ -68,8 +71,9 @@ struct AdminTests {
             })
         let remotes = house.remotes
         return try house.connect { shard, socket in
-            let desk = shard.kept(AdminDesk.self) ?? AdminDesk(shard: shard, everyone: remotes, facts: facts)
-            shard.keep(desk)
+            let desk =
+                shard.reactor[AdminDesk.self] ?? AdminDesk(shard: shard, everyone: ShardGroup(remotes), facts: facts)
+            shard.reactor[AdminDesk.self] = desk
             return AdminSession(socket: socket, desk: desk)
         }
     }

@@ -67,7 +67,8 @@ struct CongestionTests {
                 figures: figures, listen: [], dataDirectory: "", epoch: 1, movedAside: nil,
                 backup: { (_) throws(StorageError) in })
             socket.session = AdminSession(
-                socket: socket, desk: AdminDesk(shard: shard, everyone: [shard.reactor.remote], facts: facts))
+                socket: socket,
+                desk: AdminDesk(shard: shard, everyone: ShardGroup([shard.reactor.remote]), facts: facts))
         }
         return socket
     }

@@ -66,7 +66,7 @@ final class ExchangeHouse {
         for remote in remotes {
             remote.run { reactor in
                 // Those that wait hold their shard, and it holds them.
-                (reactor.attachment as? Shard)?.waitingForStore = []
+                reactor[Shard.self]?.waitingForStore = []
                 reactor.stop()
             }
         }
@@ -84,7 +84,7 @@ final class ExchangeHouse {
     func run<Value: Sendable>(on index: Int = 0, _ body: @escaping @Sendable (Shard) -> Value) throws -> Value {
         let answer = Answer<Value>()
         remotes[index].run { reactor in
-            if let shard = reactor.attachment as? Shard { answer.put(body(shard)) }
+            if let shard = reactor[Shard.self] { answer.put(body(shard)) }
         }
         return try answer.get()
     }
@@ -98,7 +98,7 @@ final class ExchangeHouse {
             for (number, draft) in drafts.enumerated() {
                 var draft = draft
                 draft.completion = { collected.add(number, $0) }
-                (reactor.attachment as? Shard)?.publish(draft, from: nil)
+                reactor[Shard.self]?.publish(draft, from: nil)
             }
         }
         return try answer.get()

@@ -24,6 +24,7 @@ struct MeterTests {
         for (name, length) in [("a/1", 3), ("a/2", 0), ("a/1", 4), ("b", 9)] {
             meter.count(Draft(topic: try topic(name), payload: [UInt8](repeating: 0, count: length), kind: .text))
         }
-        #expect(meter.rows.map { String(decoding: $0, as: UTF8.self) }.sorted() == ["1 0 a/2", "2 7 a/1"])
+        let rows = meter.counts.map { "\($1.messages) \($1.bytes) \($0)" }
+        #expect(rows.sorted() == ["1 0 a/2", "2 7 a/1"])
     }
 }

@@ -9,6 +9,12 @@ final class LoopbackServer: Sendable {
 
     struct NoAddress: Error {}
 
+    /// What the reactor keeps.
+    private final class Served {
+        let object: AnyObject
+        init(object: AnyObject) { self.object = object }
+    }
+
     /// Serves with `configure`, which is run before the thread starts and returns what is to be kept.
     private init(tls: TLSContext? = nil, _ configure: (Reactor, consuming FileDescriptor) throws -> AnyObject) throws {
         guard let address = SocketAddress(host: "127.0.0.1", port: 0) else { throw NoAddress() }
@@ -18,7 +24,7 @@ final class LoopbackServer: Sendable {
         remote = try Remote()
         let reactor = try Reactor(index: 0, counters: ReactorCounters(), remote: remote)
         reactor.ringMinimum = 1
-        reactor.attachment = try configure(reactor, descriptor)
+        reactor[Served.self] = Served(object: try configure(reactor, descriptor))
         // Nobody else refers to the reactor from here on.
         nonisolated(unsafe) let owned = reactor
         thread = try startThread(named: "loopback") { owned.run() }

@@ -22,7 +22,7 @@ final class ReactorThread: Sendable {
         remote = try Remote()
         let reactor = try Reactor(index: 0, counters: counters, remote: remote, backend: backend)
         reactor.ringMinimum = 1
-        reactor.attachment = Stage()
+        reactor[Stage.self] = Stage()
         // Nobody else refers to the reactor from here on.
         nonisolated(unsafe) let owned = reactor
         thread = try startThread(named: "reactor") { owned.run() }
@@ -38,7 +38,7 @@ final class ReactorThread: Sendable {
     func run<Value: Sendable>(_ body: @escaping @Sendable (Reactor, Stage) -> Value) throws -> Value {
         let outcome = Outcome<Value>()
         remote.run { reactor in
-            guard let stage = reactor.attachment as? Stage else { return }
+            guard let stage = reactor[Stage.self] else { return }
             let value = body(reactor, stage)
             outcome.value.withLock { $0 = value }
             outcome.done.signal()

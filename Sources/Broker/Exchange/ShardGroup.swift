@@ -1,0 +1,76 @@
+internal import Synchronization
+package import WSTransport
+
+/// All shards of a broker, each of which can be asked something on its own thread.
+package struct ShardGroup: Sendable {
+    private let remotes: [Remote]
+
+    /// The shards of the reactors that these are of.
+    package init(_ remotes: [Remote]) { self.remotes = remotes }
+
+    /// Asks every shard on its own thread, and hands over all answers on the thread of the one that asks.
+    ///
+    /// A shard that has ended gives no answer. Where the one that asks has ended meanwhile, `then` is not called. Runs on
+    /// the asker's thread.
+    ///
+    /// - Parameter then: gets the answers in the order of the shards.
+    package func ask<Answer: Sendable>(
+        from asker: Shard, _ question: @escaping @Sendable (Shard) -> Answer, then: @escaping ([Answer]) -> Void
+    ) {
+        let link = ReactorLink(remote: asker.reactor.remote)
+        link.bind(Asker(then), on: asker.reactor)
+        let answers = Answers<Answer>(expected: remotes.count)
+        for (index, remote) in remotes.enumerated() {
+            let isPosted = remote.run { reactor in
+                answers.add(reactor[Shard.self].map(question), of: index, link)
+            }
+            if !isPosted { answers.add(nil, of: index, link) }
+        }
+    }
+
+    /// Runs `body` on every shard's thread, and waits until all have done so.
+    ///
+    /// Any thread but the shards'.
+    package func runAndWait(_ body: @escaping @Sendable (Shard) -> Void) {
+        let done = Latch(count: remotes.count)
+        for remote in remotes {
+            let isPosted = remote.run { reactor in
+                if let shard = reactor[Shard.self] { body(shard) }
+                done.arrive()
+            }
+            if !isPosted { done.arrive() }
+        }
+        done.wait()
+    }
+}
+
+/// What waits for the answers, on the thread of the one that asks.
+private final class Asker<Answer: Sendable> {
+    let then: ([Answer]) -> Void
+    init(_ then: @escaping ([Answer]) -> Void) { self.then = then }
+}
+
+/// The answers of several shards, which come from their threads.
+private final class Answers<Answer: Sendable>: Sendable {
+    private struct State {
+        var missing: Int
+        var answers: [Answer?]
+    }
+
+    private let state: Mutex<State>
+
+    init(expected: Int) { state = Mutex(State(missing: expected, answers: Array(repeating: nil, count: expected))) }
+
+    /// Adds one, and hands over all after the last.
+    ///
+    /// - Parameter answer: `nil`: there is none.
+    func add(_ answer: Answer?, of index: Int, _ link: ReactorLink) {
+        let all: [Answer]? = state.withLock { state in
+            state.answers[index] = answer
+            state.missing -= 1
+            return state.missing == 0 ? state.answers.compactMap { $0 } : nil
+        }
+        guard let all else { return }
+        link.take(Asker<Answer>.self) { $0?.then(all) }
+    }
+}
