@@ -34,11 +34,12 @@ let package = Package(
     ],
     targets: [
         .systemLibrary(name: "CLinux"),
+        .systemLibrary(name: "CSIMD"),
         .systemLibrary(name: "CLMDB", pkgConfig: "lmdb", providers: [.apt(["liblmdb-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
         .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
-        .target(name: "WSTransport", dependencies: ["CLinux", "COpenSSL", "CZlib"], swiftSettings: strict),
+        .target(name: "WSTransport", dependencies: ["CLinux", "COpenSSL", "CSIMD", "CZlib"], swiftSettings: strict),
         .target(name: "WSTransportCoding", dependencies: ["WSTransport"], swiftSettings: strict),
         .target(name: "Broker", dependencies: ["WSTransport", "CLMDB", "CYAML"], swiftSettings: strict),
         .executableTarget(

@@ -29,12 +29,13 @@ let package = Package(
     name: "broker-benchmarks",
     targets: [
         .systemLibrary(name: "CLinux"),
+        .systemLibrary(name: "CSIMD"),
         .systemLibrary(name: "CLMDB", pkgConfig: "lmdb", providers: [.apt(["liblmdb-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
         .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CCallgrind", providers: [.apt(["valgrind"])]),
-        .target(name: "WSTransport", dependencies: ["CLinux", "COpenSSL", "CZlib"], swiftSettings: strict),
+        .target(name: "WSTransport", dependencies: ["CLinux", "COpenSSL", "CSIMD", "CZlib"], swiftSettings: strict),
         .target(name: "Broker", dependencies: ["WSTransport", "CLMDB", "CYAML"], swiftSettings: strict),
         .target(name: "Counting", dependencies: ["CCallgrind"], swiftSettings: relaxed),
         // The subscription tree is generic and is specialised where it is used: so its sources are here once more.

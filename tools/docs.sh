@@ -18,7 +18,7 @@ while IFS= read -r file; do sources+=("$file"); done < <(find Sources/WSTranspor
 "${swift}c" -emit-module -o "$work/WSTransport.swiftmodule" -module-name WSTransport -package-name broker \
     -swift-version 6 -strict-memory-safety -enable-experimental-feature Lifetimes -enable-upcoming-feature ExistentialAny \
     -enable-upcoming-feature InternalImportsByDefault -enable-upcoming-feature MemberImportVisibility \
-    -I Sources/CLinux -I Sources/CZlib -I Sources/COpenSSL \
+    -I Sources/CLinux -I Sources/CSIMD -I Sources/CZlib -I Sources/COpenSSL \
     -emit-symbol-graph -emit-symbol-graph-dir "$work/symbols" "${sources[@]}"
 "$toolchain/docc" convert Sources/WSTransport/WSTransport.docc --additional-symbol-graph-dir "$work/symbols" \
     --fallback-display-name WSTransport --fallback-bundle-identifier broker.WSTransport \

@@ -57,7 +57,7 @@ SWIFT
     # The linker has hundreds of warnings about the sanitizer's own symbols.
     if ! "$swiftc" -O -swift-version 6 -enable-experimental-feature Lifetimes -package-name broker \
         -enable-upcoming-feature InternalImportsByDefault -enable-upcoming-feature MemberImportVisibility \
-        -sanitize=fuzzer,address -parse-as-library -I Sources/CZlib -I Sources/CLinux -I Sources/COpenSSL -lz -lssl -lcrypto \
+        -sanitize=fuzzer,address -parse-as-library -I Sources/CZlib -I Sources/CSIMD -I Sources/CLinux -I Sources/COpenSSL -lz -lssl -lcrypto \
         -module-name "$module" -o "$work/run" "${sources[@]}" "$target" "$work/Entry.swift" \
         >"$work/log" 2>&1; then
         cat "$work/log" >&2

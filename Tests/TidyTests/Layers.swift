@@ -12,7 +12,7 @@ enum Layers {
     }
 
     static let table: [String: Layer] = [
-        "WSTransport/Protocol": Layer(imports: ["CZlib"]),
+        "WSTransport/Protocol": Layer(imports: ["CSIMD", "CZlib"]),
         "WSTransport/System": Layer(imports: ["CLinux", "Glibc", "Synchronization"]),
         "WSTransport/TLS": Layer(imports: ["CLinux", "COpenSSL", "Glibc", "Synchronization"]),
         "WSTransport/Reactor": Layer(

@@ -2,23 +2,23 @@
 ///
 /// Runs on the connection's reactor.
 ///
-/// Its handler calls exactly one of ``respond(_:)``, ``refuse(_:)`` and ``startStream(_:)``, or turns the connection
-/// into a WebSocket. Calls after the connection has gone do nothing.
+/// Whoever handles it calls exactly one of ``respond(_:)``, ``refuse(_:)``, ``startStream(_:)`` or takes the connection over
+/// for a WebSocket. Calls after the connection has gone do nothing.
 package final class HTTPExchange {
     package let request: IncomingRequest
-    /// The path that routes match, percent-encoded; a matching route leaves the rest of it here.
+    /// What routes go by, and what is left of it: at first the path, percent-encoded.
     package var value: String
-    /// The values of the groups in the matched pattern, percent-encoded.
+    /// What the groups of the matched pattern stood for, percent-encoded.
     package var params: [String] = []
-    /// Fields that are added to any answer.
+    /// Fields that go with whatever answer is given.
     package var extraFields: HTTPFields = [:]
-    /// Why its handler must refuse it; `nil`: no reason.
+    /// Why its handler has to turn it down; `nil`: it has not.
     package internal(set) var objection: HTTPRefusal?
     private(set) weak var connection: HTTPConnection?
     private var isAnswered = false
-    /// Its number, if a task refers to it.
+    /// Its name, where a task has it.
     private var link: ReactorLink?
-    /// Called when the connection is done with it.
+    /// What is to be done when the connection has no more to do with it.
     private var farewells: [() -> Void] = []
 
     init(request: IncomingRequest, connection: HTTPConnection) {
@@ -27,13 +27,13 @@ package final class HTTPExchange {
         value = request.path
     }
 
-    /// The reactor on which it runs; `nil` when the connection has gone.
+    /// The reactor that it runs on; `nil` when the connection has gone.
     package var reactor: Reactor? { connection?.stream.reactor }
 
-    /// The stream by which the request came; `nil` when the connection has gone.
+    /// What the request came by; `nil` when the connection has gone.
     package var stream: StreamConnection? { connection?.stream }
 
-    /// A handle for tasks, valid until the connection is done with the exchange; `nil` if it already is.
+    /// A name for tasks, valid until the connection has no more to do with the exchange; `nil` when that is so already.
     func makeLink() -> ReactorLink? {
         if let link { return link }
         guard let reactor else { return nil }
@@ -43,10 +43,10 @@ package final class HTTPExchange {
         return made
     }
 
-    /// Calls `body` when the connection is done with the exchange: answered, handed over, or gone.
+    /// Runs `body` when the connection has no more to do with the exchange: answered, given away, or gone.
     func onFarewell(_ body: @escaping () -> Void) { farewells.append(body) }
 
-    /// The connection is done with it.
+    /// The connection has no more to do with it.
     func detached(from reactor: Reactor) {
         link?.release(on: reactor)
         link = nil
@@ -55,18 +55,17 @@ package final class HTTPExchange {
         for body in bodies { body() }
     }
 
-    /// A value that handlers keep with the connection from one request to the next.
+    /// What handlers keep with the connection from one request to the next.
     package var attachment: AnyObject? {
         get { connection?.stream.attachment }
         set { connection?.stream.attachment = newValue }
     }
 
-    /// Reads the whole body of the request.
+    /// Reads the request's body, whole.
     ///
     /// - Parameters:
-    ///   - maximum: in bytes; a longer body is answered with 413 and not handed over.
-    ///   - then: called once, now or later on the same reactor; never if the connection breaks or the body is
-    ///     malformed.
+    ///   - maximum: in bytes; a longer one is answered with 413 and not handed over.
+    ///   - then: called once, now or later on the same reactor; not at all when the connection breaks or the body is bad.
     package func readBody(maximum: Int, _ then: @escaping ([UInt8]) -> Void) {
         connection?.readBody(for: self, maximum: maximum, then)
     }
@@ -84,7 +83,7 @@ package final class HTTPExchange {
         respond(connection.settings.makeRefusal(refusal))
     }
 
-    /// Begins an answer of unknown length; `nil` if there was an answer, or the connection is gone.
+    /// Begins an answer of unknown length; `nil` where there was an answer, or the connection is gone.
     package func startStream(_ fields: HTTPFields) -> HTTPStream? {
         guard !isAnswered, let connection else { return nil }
         isAnswered = true
@@ -94,7 +93,7 @@ package final class HTTPExchange {
     /// Whether the connection was handed to another protocol.
     private(set) var isTakenOver = false
 
-    /// Hands the connection to another protocol; `nil` if it is gone or answered.
+    /// Hands the connection to another protocol; `nil` when it is gone or answered.
     func takeOver() -> StreamConnection? {
         guard !isAnswered, let connection else { return nil }
         isAnswered = true
@@ -103,7 +102,7 @@ package final class HTTPExchange {
     }
 }
 
-/// An answer that continues: in chunks (RFC 9112 §7.1), or, by HTTP/1.0, until the connection ends.
+/// An answer that goes on: in chunks (RFC 9112 §7.1), or by HTTP/1.0 until the connection ends.
 ///
 /// Runs on the connection's reactor.
 package final class HTTPStream {
@@ -112,19 +111,19 @@ package final class HTTPStream {
     package let isBodyless: Bool
     /// Whether what is sent is framed as chunks.
     package let isChunked: Bool
-    /// Whether it ends by itself, so that a client that has closed its half still wants it.
+    /// Whether it ends by itself, and so is wanted by a client that has closed its own half.
     package var isFinite = false
-    /// Sent now and then while nothing waits, to show that the stream is alive; empty: nothing is sent.
+    /// What shows that the stream lives, sent now and then where nothing waits; empty: nothing is.
     package var heartbeat: [UInt8] = [] {
         didSet { connection?.scheduleStream() }
     }
     /// Called once when the connection is gone.
     package var onClosed: (() -> Void)?
-    /// Called when the socket took less than it was given, for the first time since it had taken everything.
+    /// Called when the socket took less than it was given, after it had taken everything before.
     package var onFellBehind: (() -> Void)?
     /// Called when everything unsent has been sent.
     package var onDrained: (() -> Void)?
-    /// Called when more is unsent than the connection allows; the connection is then reset.
+    /// Called when more is unsent than the connection allows; the connection is reset afterwards.
     package var onOverflow: (() -> Void)?
     private weak var connection: HTTPConnection?
     private var isEnded = false
@@ -148,15 +147,15 @@ package final class HTTPStream {
     /// Bytes given to ``send(_:)`` that the socket has not taken.
     package var bufferedAmount: Int { stream.bufferedBytes }
 
-    /// Calls `body` once, in a later turn, when the peer has taken everything: for producers that send piece by piece.
+    /// Calls `body` once, in a later turn, when the peer has taken everything: for those who send a piece at a time.
     ///
-    /// Never called if the connection ends first.
+    /// Not at all where the connection ends before.
     package func whenDrained(_ body: @escaping () -> Void) {
         producer = body
         stream.reactor.runSoon { [weak self] in self?.produceIfDrained() }
     }
 
-    /// The connection is gone, and with it everything that its producer holds.
+    /// The connection is gone, and with it whatever its producer holds.
     func forgetProducer() { producer = nil }
 
     func produceIfDrained() {
@@ -167,16 +166,16 @@ package final class HTTPStream {
 
     // MARK: Heartbeat
 
-    /// Sends the heartbeat if it is due and nothing waits, and checks what is still on its way.
+    /// Sends the heartbeat where it is time for it and nothing waits, and looks after what is still on its way.
     ///
     /// Times in nanoseconds.
     ///
-    /// - Parameter limit: how long the peer may take nothing while its TCP answers; `nil`: no limit.
-    /// - Returns: whether the peer is alive, as far as TCP can tell.
+    /// - Parameter limit: how long the peer may take nothing while its TCP answers; `nil`: for ever.
+    /// - Returns: whether the peer is alive, as far as its TCP tells.
     func beat(every interval: Int64, within timeout: Int64, _ limit: Int64?) -> Bool {
         let now = stream.reactor.now
         if let watch = stream.peerWatch, now.nanoseconds(since: watch.sign) >= timeout {
-            // A follower sends no answers, so acknowledged bytes are all that can be known.
+            // A follower answers nothing, so what has arrived is all that can be known.
             if stream.isTaken { stream.peerWatch = nil } else if !watch.isAlive(stream, limit: limit) { return false }
         }
         guard now.nanoseconds(since: lastBeat) >= interval else { return true }
@@ -193,7 +192,7 @@ package final class HTTPStream {
         return min(beat, watch.sign.advanced(byNanoseconds: timeout))
     }
 
-    /// `bytes` framed as a chunk, for sharing between streams.
+    /// `bytes` framed as a chunk, for those that are shared.
     package static func chunk(_ bytes: [UInt8]) -> [UInt8] {
         var chunk = Array(String(bytes.count, radix: 16).utf8)
         chunk.reserveCapacity(chunk.count + bytes.count + 4)

@@ -1,10 +1,10 @@
-/// What was found about a request before anything else was done with it.
+/// What was found of a request before anything else was done with it.
 package struct Inspection {
-    /// Fields that are added to any answer.
+    /// Fields that go with whatever answer is given.
     package var fields: HTTPFields = [:]
-    /// Why it is refused; `nil`: it is not.
+    /// Why it is turned down; `nil`: it is not.
     package var refusal: HTTPRefusal?
-    /// Why its handler must refuse it, in its own way; `nil`: no reason.
+    /// Why its handler has to turn it down, in a way of its own; `nil`: it has not.
     package var objection: HTTPRefusal?
 
     package init(fields: HTTPFields = [:], refusal: HTTPRefusal? = nil, objection: HTTPRefusal? = nil) {
@@ -14,63 +14,62 @@ package struct Inspection {
     }
 }
 
-/// What an HTTP server allows, and how it words refusals.
+/// What an HTTP server allows, and how it words its refusals.
 ///
 /// Times in nanoseconds, sizes in bytes.
 package struct HTTPSettings {
-    /// From the start of the connection, or a request's first byte, to the end of its head.
+    /// From the connection, or a request's first byte, to the end of its head.
     package var headTimeout: Int64 = 10_000_000_000
     /// Between an answer and the next request.
     package var idleTimeout: Int64 = 75_000_000_000
     package var maximumHead = 16 * 1024
-    /// The maximum of unsent bytes of one connection.
+    /// The most that may be unsent to one connection.
     package var maximumUnsent = 1024 * 1024
-    /// How long the oldest unsent byte of a stream may wait; `nil`: no limit.
+    /// How long the oldest unsent byte of a stream may wait; `nil`: for ever.
     package var maximumUnsentAge: Int64? = 30_000_000_000
     /// Stripped from every path; begins with `/`, or empty.
     package var pathPrefix = ""
-    /// Unsent bytes that the kernel may hold for one connection; `nil`: no limit of ours.
+    /// Unsent bytes that the kernel may hold of one connection; `nil`: as many as it likes.
     package var maximumUnsentInKernel: Int?
-    /// How often a stream shows that it is alive, and how long its peer's TCP may then take to answer; `nil`: never.
+    /// How often a stream shows that it lives, and how long its peer's TCP may then owe an answer; `nil`: never.
     package var heartbeatInterval: Int64?
     package var heartbeatTimeout: Int64 = 10_000_000_000
-    /// When the kernel begins to probe the peer of a stream, and when it gives up, in seconds.
+    /// When the kernel begins to probe the peer of a stream, and how long until it gives up, in seconds.
     package var probeIdleSeconds = 25
     package var probeTimeoutSeconds = 10
     /// Whether answers end their connections, because the server is going away.
     package var isDraining: () -> Bool = { false }
-    /// Makes the answer to a refused request.
+    /// Makes the answer to a request that is turned down.
     package var makeRefusal: (HTTPRefusal) -> OutgoingResponse = { refusal in
         var fields = refusal.fields
         fields.append("Content-Type", "text/plain; charset=utf-8")
         return OutgoingResponse(status: refusal.status, fields: fields, body: Array((refusal.message + "\n").utf8))
     }
-    /// Lines that are added to every answer, each with its CRLF.
+    /// Lines that every answer has, each with its CRLF.
     package var standardFields: [UInt8] = []
-    /// Inspects each request before anything else; `nil`: no inspection.
+    /// Looks at each request before anything else; `nil`: nothing is looked for.
     ///
-    /// Of a head that cannot be read it gets the readable part, only for the fields of the answer.
+    /// Of a head that cannot be read, what can, and only for the fields of its answer.
     package var inspect: ((_ fields: HTTPFields, _ host: String?, _ stream: StreamConnection) -> Inspection)?
-    /// Called for each connection; a refusal answers the first request, or resets the connection if many are being
-    /// refused.
+    /// Asked at the door; a refusal is answered to the first request, or by a reset where many are being refused.
     package var admit: (SocketAddress?) -> HTTPRefusal? = { _ in nil }
-    /// Descriptors from this number on are reserved; connections that get one are reset.
+    /// Descriptors from this number on are not for connections, which are reset.
     package var firstReservedDescriptor = Int32.max
-    /// Whether a request is answered even on a refused connection, such as a health probe.
+    /// Whether a request is answered even on a connection that was refused, as a probe of health.
     package var isAlwaysAnswered: (HTTPRequestHead) -> Bool = { _ in false }
-    /// Whether its connections stay open when memory is short.
+    /// Whether its connections stay when memory is short.
     package var isSpared = false
-    /// Called once for each admitted connection when it has ended; `nil`: not wanted.
+    /// Called once for each connection that was admitted, when it is gone; `nil`: nobody wants to know.
     package var connectionClosed: ((SocketAddress?) -> Void)?
-    /// Called with errors that handlers threw, except refusals; they are answered with 500.
+    /// Told of errors that handlers threw, but for refusals; they are answered with 500.
     var report: (@Sendable (any Error, HTTPRequest) -> Void)?
-    /// The context for TLS; `nil`: no TLS.
+    /// What its connections are encrypted with; `nil`: they are not.
     package var tls: TLSContext?
 
     package init() {}
 }
 
-/// Listens and serves HTTP/1.1, with WebSocket upgrades if the handler offers them.
+/// Listens and serves HTTP/1.1, with WebSocket upgrades where the handler has them.
 ///
 /// Belongs to one reactor.
 package final class HTTPListener {
@@ -78,15 +77,15 @@ package final class HTTPListener {
 
     /// How many connections of a reactor may be open only to be told why they are refused.
     private static let maximumRefused = 16
-    /// How long one of them may take to send a request, in nanoseconds.
+    /// How long one of them may take to ask, in nanoseconds.
     private static let refusedPatience: Int64 = 2_000_000_000
 
-    /// Starts serving.
+    /// Starts to serve.
     ///
     /// - Parameters:
     ///   - descriptor: a listening socket; several reactors may each have one on the same port.
-    ///   - isShared: other reactors listen on the same socket, with descriptors of their own.
-    ///   - settings: called for each connection, so that a reload affects new connections.
+    ///   - isShared: other reactors listen on the very same socket, by descriptors of their own.
+    ///   - settings: asked anew for each connection, so that a reload reaches those that come.
     package init(
         on reactor: Reactor, listening descriptor: consuming FileDescriptor, isShared: Bool = false,
         handler: any ExchangeHandler, settings: @escaping () -> HTTPSettings
@@ -120,7 +119,7 @@ package final class HTTPListener {
         }
     }
 
-    /// The answer to plain HTTP where TLS is expected.
+    /// What is said to those who speak HTTP where TLS is spoken.
     private static let plainAnswer: [UInt8] = {
         let text = "This port speaks TLS: use https:// or wss://.\n"
         let head = """
@@ -131,6 +130,6 @@ package final class HTTPListener {
         return Array((head + text).utf8)
     }()
 
-    /// Stops accepting; open connections continue.
+    /// Accepts no more; connections that are open go on.
     package func stop() { listener.close() }
 }

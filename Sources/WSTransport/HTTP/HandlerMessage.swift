@@ -1,21 +1,21 @@
-/// What handlers are given: an HTTP request or a WebSocket message.
+/// What handlers are handed: an HTTP request or a WebSocket message.
 ///
-/// A reference type, shared by all handlers that it passes. Any thread.
+/// A reference, shared by all the handlers that it passes through. Any thread.
 public protocol HandlerMessage: AnyObject, Sendable {
-    /// What ``Routing`` compares with its patterns, and replaces by the rest that the pattern leaves.
+    /// What ``Routing`` compares with its patterns, and replaces by what the pattern leaves over.
     ///
-    /// The path of an HTTP request, percent-encoded; for other messages a value that was set, empty at first.
+    /// The path of an HTTP request, percent-encoded; of other messages whatever was set, empty at first.
     var value: String { get set }
 
-    /// The values of the groups in the matched pattern.
+    /// What the groups of the matched pattern stood for.
     var params: [String] { get set }
 
-    /// A value that a handler left for the error handler; empty: none.
+    /// What a handler left for the one that handles errors; empty: nothing.
     var lastError: String { get set }
 
-    /// Marks it as finished: a ``Chain`` stops before its next handler.
+    /// Says that it is finished: a ``Chain`` stops before its next handler.
     func end()
 
-    /// Whether it was marked as finished.
+    /// Whether somebody has said so.
     var isEnded: Bool { get }
 }

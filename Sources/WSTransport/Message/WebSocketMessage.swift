@@ -1,14 +1,14 @@
 internal import Synchronization
 
-/// One WebSocket message, independent of any connection: a kind and a body.
+/// One WebSocket message, apart from any connection: a kind and a body.
 ///
-/// A reference type that handlers share, with one cursor for all of them. Any thread.
+/// A reference that handlers share. Any thread; the body's cursor is one for all of them.
 public final class WebSocketMessage: HandlerMessage {
-    /// The content of a message.
+    /// What a message holds.
     public enum Data: Equatable, Sendable {
-        /// The text of a text message; bytes that are not UTF-8 become replacement characters.
+        /// Of a text message; bytes that are not UTF-8 are shown as replacement characters.
         case text(String)
-        /// The bytes of every other message.
+        /// Of every other message.
         case binary([UInt8])
 
         /// The text; `nil` of a binary message.
@@ -42,7 +42,7 @@ public final class WebSocketMessage: HandlerMessage {
     let state: Mutex<State>
     private let reply = Mutex<WebSocketMessage?>(nil)
 
-    /// The default limit of a message, 64 MiB, in bytes.
+    /// 64 MiB, the limit of a message where none was set, in bytes.
     public static let defaultMaxSize = 64 << 20
 
     /// A message without a body.
@@ -50,8 +50,8 @@ public final class WebSocketMessage: HandlerMessage {
     /// - Parameters:
     ///   - type: its opcode.
     ///   - masked: whether ``sendTo(_:)`` masks the frame, as a client must.
-    ///   - compress: whether ``sendTo(_:)`` compresses; ignored unless `type` is `TEXT` or `BINARY`.
-    ///   - maxSize: the largest message that ``readFrom(_:)`` accepts, in bytes. Below 0 means 0.
+    ///   - compress: whether ``sendTo(_:)`` compresses; never where `type` is neither `TEXT` nor `BINARY`.
+    ///   - maxSize: the most that ``readFrom(_:)`` takes, in bytes; exactly as many are allowed. Below 0 is as 0.
     public init(
         type: Opcode = WS.BINARY, masked: Bool = true, compress: Bool = false, maxSize: Int = defaultMaxSize
     ) {
@@ -72,7 +72,7 @@ public final class WebSocketMessage: HandlerMessage {
         write(bytes)
     }
 
-    /// A message that a connection received.
+    /// A message as a connection received it.
     convenience init(_ type: Opcode, _ body: [UInt8], masked: Bool, compress: Bool, stream: (any ByteStream)?) {
         self.init(type: type, masked: masked)
         state.withLock { state in
@@ -94,13 +94,13 @@ public final class WebSocketMessage: HandlerMessage {
         set { state.withLock { $0.masked = newValue } }
     }
 
-    /// Whether ``sendTo(_:)`` compresses; for a received message, whether it was compressed.
+    /// Whether ``sendTo(_:)`` compresses; of a message that was received, whether it came compressed.
     public var compress: Bool {
         get { state.withLock { $0.compress } }
         set { state.withLock { $0.compress = newValue } }
     }
 
-    /// The largest message that ``readFrom(_:)`` accepts, in bytes; 0: only empty messages.
+    /// The most that ``readFrom(_:)`` takes, in bytes; 0: only empty messages.
     public var maxSize: Int { state.withLock { $0.maxSize } }
 
     /// Sets ``maxSize``.
@@ -111,27 +111,27 @@ public final class WebSocketMessage: HandlerMessage {
         state.withLock { $0.maxSize = maximum }
     }
 
-    /// The path that ``Routing`` matches; empty at first.
+    /// What ``Routing`` goes by; empty at first.
     public var value: String {
         get { state.withLock { $0.value } }
         set { state.withLock { $0.value = newValue } }
     }
 
-    /// The values of the groups in the matched pattern.
+    /// What the groups of the matched pattern stood for.
     public var params: [String] {
         get { state.withLock { $0.params } }
         set { state.withLock { $0.params = newValue } }
     }
 
-    /// A value that a handler left for the error handler.
+    /// What a handler left for the one that handles errors.
     public var lastError: String {
         get { state.withLock { $0.lastError } }
         set { state.withLock { $0.lastError = newValue } }
     }
 
-    /// The stream or connection that it came from; `nil`: none.
+    /// The stream it was read from, or whose connection it came by; `nil`: none.
     ///
-    /// For a message received by a ``WebSocket``, the stream can only be closed, which ends the connection at once.
+    /// Of a message that a ``WebSocket`` received, the stream can only be closed, which ends the connection at once.
     public var stream: (any ByteStream)? { state.withLock { $0.stream } }
 
     /// Whether ``sendTo(_:)`` has sent it.
@@ -139,7 +139,7 @@ public final class WebSocketMessage: HandlerMessage {
 
     /// The message that answers this one: of the same kind, a PONG for a PING; not masked.
     ///
-    /// Made when it is first used. An answer has no answer of its own and returns itself.
+    /// Made when it is first asked for. An answer has no answer of its own and returns itself.
     public var response: WebSocketMessage {
         reply.withLock { reply in
             if let reply { return reply }
@@ -153,15 +153,15 @@ public final class WebSocketMessage: HandlerMessage {
 
     private let isReply = Atomic<Bool>(false)
 
-    /// Marks it as finished: a ``Chain`` stops before its next handler.
+    /// Says that it is finished: a ``Chain`` stops before its next handler.
     public func end() { state.withLock { $0.isEnded = true } }
 
     /// Whether ``end()`` was called.
     public var isEnded: Bool { state.withLock { $0.isEnded } }
 
-    /// Resets it to a new `BINARY` message without a body.
+    /// Makes it as good as new: a `BINARY` message without a body.
     ///
-    /// ``masked``, ``compress`` and ``maxSize`` stay as they are.
+    /// ``masked``, ``compress`` and ``maxSize`` stay.
     public func clear() {
         state.withLock { state in
             state = State(type: .binary, masked: state.masked, compress: state.compress, maxSize: state.maxSize)

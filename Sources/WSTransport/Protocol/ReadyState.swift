@@ -1,4 +1,4 @@
-/// The state of a socket.
+/// How far a socket has come.
 ///
 /// The numbers are those of the WHATWG API.
 public enum ReadyState: Int, Comparable, Sendable, CustomStringConvertible {

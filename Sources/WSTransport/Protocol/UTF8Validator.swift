@@ -1,7 +1,10 @@
+internal import CSIMD
+
 /// Whether bytes that come in pieces are UTF-8 (RFC 3629; RFC 6455 §8.1).
 ///
 /// It holds how many continuation bytes are due and between which bounds the next one must lie, so that an
-/// error is found at the first byte that rules out every valid text: after `ED` at `A0` already.
+/// error is found at the first byte that rules out every valid text: after `ED` at `A0` already. Vector instructions
+/// take what is valid, where the machine has them; what they leave is looked at byte by byte, and so is every fault.
 package struct UTF8Validator: Sendable {
     private var due: UInt8 = 0
     private var lowest: UInt8 = 0x80
@@ -25,8 +28,22 @@ package struct UTF8Validator: Sendable {
     /// of no further use then.
     package mutating func append(_ bytes: UnsafeRawBufferPointer) -> Bool {
         guard let base = bytes.baseAddress else { return true }
-        let count = bytes.count
-        var index = 0
+        var start = 0
+        while due != 0, start < bytes.count {
+            guard unsafe step(base.load(fromByteOffset: start, as: UInt8.self)) else { return false }
+            start &+= 1
+        }
+        // Most text is ASCII. Of what is not, a few bytes are looked at sooner than a vector is filled.
+        start = unsafe Self.endOfASCII(base, from: start, count: bytes.count)
+        if bytes.count &- start >= 24 {
+            start &+= unsafe utf8_sound(base.assumingMemoryBound(to: UInt8.self) + start, bytes.count &- start)
+        }
+        return unsafe appendByScalars(base, from: start, count: bytes.count)
+    }
+
+    /// Takes the bytes from `start` to `count` one scalar at a time.
+    mutating func appendByScalars(_ base: UnsafeRawPointer, from start: Int, count: Int) -> Bool {
+        var index = start
         while index < count {
             if due == 0 {
                 index = unsafe Self.endOfASCII(base, from: index, count: count)

@@ -1,7 +1,7 @@
-/// A queue: first in, first out.
+/// What came first goes first.
 struct Fifo<Element> {
     private var elements: [Element?] = []
-    /// The items before it have been removed.
+    /// Those before it have gone.
     private var first = 0
 
     var isEmpty: Bool { first == elements.count }
@@ -10,7 +10,7 @@ struct Fifo<Element> {
 
     mutating func append(_ element: Element) { elements.append(element) }
 
-    /// Inserts `others`, in order, before all.
+    /// Puts `others`, in their order, before all.
     mutating func prepend(_ others: Fifo) {
         elements.replaceSubrange(..<first, with: others.elements[others.first...])
         first = 0

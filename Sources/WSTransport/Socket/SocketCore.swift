@@ -1,15 +1,15 @@
 internal import Synchronization
 
-/// What a ``WebSocket`` and its connection share: the state, the listeners, and messages that have not been taken.
+/// What a ``WebSocket`` and its connection share: the state, the listeners, what has come and nobody has taken.
 ///
 /// The reactor fills it, tasks read it. Any thread.
 final class SocketCore: Sendable {
     typealias Reader = CheckedContinuation<WebSocketMessage?, any Swift.Error>
 
-    /// An event for the listeners, in the order in which they happened.
+    /// Something for the listeners, in the order it happened.
     enum Happening: Sendable {
         case payload(WebSocket.Payload)
-        /// The socket failed.
+        /// The socket went wrong.
         case error(CloseCode, String)
         case close(CloseEvent)
 
@@ -22,15 +22,15 @@ final class SocketCore: Sendable {
         }
     }
 
-    /// What does not change during the socket's life.
+    /// What holds for the socket's whole life.
     struct Limits: Sendable {
         /// Received and not yet taken, in bytes; beyond it the peer is not read.
         var held = 1024 * 1024
-        /// Sent and not yet taken by the system, in bytes; beyond it a message is refused.
+        /// Sent and not yet taken by the system, in bytes: beyond it a message is refused.
         var unsent = 1024 * 1024
-        /// The same; beyond it a sender that can wait has to.
+        /// The same: beyond it who can wait is let wait.
         var waitingMark: Int { min(unsent, 64 * 1024) }
-        /// Whether a message beyond ``unsent`` ends the socket; otherwise it is only refused.
+        /// Whether a message beyond ``unsent`` ends the socket; else it is only refused.
         var closesSlowReaders = false
     }
 
@@ -40,11 +40,11 @@ final class SocketCore: Sendable {
         var listeners = ListenerTable()
         /// For listeners.
         var happenings = Fifo<Happening>()
-        /// Events that happen once and have not been reported, for listeners that are added a moment later.
+        /// What happened once and nobody was told of, for listeners that are added in the moment after.
         var unheard: [WebSocket.Event: Happening] = [:]
-        /// Whether the end waits, for a moment at most, until the preceding error is reported; `nil`: it has waited.
+        /// Whether the end waits until somebody is told of the error before it, for a moment at most; `nil`: it has waited.
         var isCloseHeld: Bool? = false
-        /// Whether a caller waited for the socket to open.
+        /// Whether somebody waited for the socket to open.
         var isOpenKnown = false
         /// For readers.
         var messages = Fifo<WebSocketMessage>()
@@ -52,19 +52,18 @@ final class SocketCore: Sendable {
         var isFull = false
         var readers: [(id: UInt64, continuation: Reader)] = []
         var lastReader: UInt64 = 0
-        /// Whether messages are read one by one, so that they are kept for that.
+        /// Whether somebody reads messages one by one, so that they are kept for that.
         var hasReaders = false
-        /// Whether a task is calling the listeners.
+        /// Whether a task tells the listeners.
         var isTelling = false
-        /// Whether a reader has taken a message, and has not returned for the next one.
+        /// Whether a reader has taken a message, and has not come back for the next one.
         var isReading = false
-        /// Whether the peer broke the protocol, which takes effect when everything before has been handled.
+        /// Whether the peer broke the protocol, which takes effect when all before it has been dealt with.
         var isFailing = false
 
-        /// Whether everything that came has been handled.
+        /// Whether nothing that came is still to be dealt with.
         var isCaughtUp: Bool { happenings.isEmpty && !isTelling && messages.isEmpty && !isReading }
-        /// Messages passed to the reactor that it has not sent yet, and bytes that it sent and the system has not
-        /// taken.
+        /// Messages handed to the reactor that it has not sent yet, and what it has sent and the system not taken.
         var posted = 0
         var unsent = 0
         /// Senders that wait for room, in order.
@@ -75,7 +74,7 @@ final class SocketCore: Sendable {
         var openWaiters: [CheckedContinuation<Void, Never>] = []
         var ended: CloseEvent?
         var endWaiters: [CheckedContinuation<CloseEvent, Never>] = []
-        /// Keeps the socket alive for its listeners until it has ended.
+        /// Keeps the socket for its listeners until it has ended.
         var anchor: WebSocket?
         weak var handle: WebSocket?
     }
@@ -85,7 +84,7 @@ final class SocketCore: Sendable {
     let limits: Limits
     let isClient: Bool
 
-    /// What a message costs in addition to its bytes, so that empty ones are bounded too.
+    /// What a message costs besides its bytes, so that empty ones are bounded too.
     private static let overhead = 64
 
     init(link: ReactorLink, limits: Limits, isClient: Bool, subprotocol: String) {
@@ -105,7 +104,7 @@ final class SocketCore: Sendable {
 
     // MARK: From the reactor
 
-    /// The handshake is complete.
+    /// The handshake is done.
     func opened(subprotocol: String) {
         let waiters = state.withLock { state in
             state.readyState = .open
@@ -117,11 +116,11 @@ final class SocketCore: Sendable {
         happened(.payload(.open))
     }
 
-    /// Waits until a client's handshake has succeeded or failed.
+    /// Waits until a client's handshake is done, one way or the other.
     func handshake() async {
         await withCheckedContinuation { continuation in
             let isDone = state.withLock { state in
-                // A caller that waits for it needs no event.
+                // Who waits for it need not be told of it by an event.
                 state.isOpenKnown = true
                 state.unheard[.open] = nil
                 if state.readyState == .connecting { state.openWaiters.append(continuation) }
@@ -131,7 +130,7 @@ final class SocketCore: Sendable {
         }
     }
 
-    /// An event for the listeners; `true` if no more should come for now.
+    /// Something came for the listeners; `true` when no more should come for now.
     @discardableResult
     func happened(_ happening: Happening) -> Bool {
         let isFull = state.withLock { state in
@@ -145,7 +144,7 @@ final class SocketCore: Sendable {
         return isFull
     }
 
-    /// A message arrived; `true` if no more should come for now.
+    /// A message came; `true` when no more should come for now.
     func received(_ message: WebSocketMessage) -> Bool {
         let (reader, isFull) = state.withLock { state -> (Reader?, Bool) in
             if !state.readers.isEmpty {
@@ -155,7 +154,7 @@ final class SocketCore: Sendable {
             if state.listeners.count(of: .message) > 0 {
                 state.happenings.append(.payload(.message(message)))
             } else {
-                // Also if there are only listeners for other events: one for messages may be added a moment later.
+                // Also where there are listeners for something else: who wants messages may come in the next moment.
                 state.messages.append(message)
             }
             return (nil, add(message.length + Self.overhead, &state))
@@ -170,15 +169,15 @@ final class SocketCore: Sendable {
         return state.isFull
     }
 
-    /// Nothing more is sent or received; the connection has not ended yet.
+    /// Nothing more is sent or received; the connection has still to end.
     func ending() {
         state.withLock { state in if state.readyState == .open { state.readyState = .closing } }
         refuseSenders()
     }
 
-    /// The end, as seen by the connection.
+    /// The end, as the connection saw it.
     ///
-    /// - Parameter error: what failed, if anything; reported before the end.
+    /// - Parameter error: what went wrong, where something did; told before the end.
     func finished(_ event: CloseEvent, error: (code: CloseCode, reason: String)?) {
         let (readers, waiters, openers) = state.withLock { state -> Waiting in
             guard state.ended == nil else { return ([], [], []) }
@@ -187,7 +186,7 @@ final class SocketCore: Sendable {
             state.posted = 0
             state.unsent = 0
             if let error { state.happenings.append(.error(error.code, error.reason)) }
-            // Reported even without listeners: it is what releases them.
+            // Comes even where nobody listens: it is what lets go of the listeners.
             state.happenings.append(.close(event))
             defer {
                 state.readers = []
@@ -224,7 +223,7 @@ final class SocketCore: Sendable {
         case ended(CloseEvent)
     }
 
-    /// Waits for the next message that no listener was given; `nil` after an orderly end.
+    /// Waits for the next message that no listener was told of; `nil` after an orderly end.
     func next() async throws -> WebSocketMessage? {
         let id = state.withLock { state in
             state.hasReaders = true
@@ -253,7 +252,7 @@ final class SocketCore: Sendable {
 
     private func step(of id: UInt64, _ reader: Reader) -> Step {
         state.withLock { state in
-            // Checked under the lock: a later cancellation finds the reader in the list.
+            // Asked under the lock: whoever cancels later finds the reader in the list.
             if Task.isCancelled { return .cancelled }
             guard let message = state.messages.popFirst() else {
                 if let event = state.ended { return .ended(event) }
@@ -266,7 +265,7 @@ final class SocketCore: Sendable {
         }
     }
 
-    /// Whether the peer should be read again.
+    /// Whether the peer is to be read again.
     private func release(_ bytes: Int, _ state: inout State) -> Bool {
         state.heldBytes -= bytes
         guard state.isFull, state.heldBytes <= limits.held / 2 else { return false }
@@ -274,7 +273,7 @@ final class SocketCore: Sendable {
         return true
     }
 
-    /// Whether the reactor is to be told when everything that came has been handled; `false` if it already has been.
+    /// Whether the reactor is to be told when all that came has been dealt with; `false` where it has.
     func awaitsCatchingUp() -> Bool {
         state.withLock { state in
             state.isFailing = !state.isCaughtUp
@@ -282,7 +281,7 @@ final class SocketCore: Sendable {
         }
     }
 
-    /// Tells the reactor, once, if it waits for that.
+    /// Tells the reactor, once, where it waits for that.
     func noticeCatchingUp() {
         let isDue = state.withLock { state in
             guard state.isFailing, state.isCaughtUp else { return false }
@@ -309,7 +308,7 @@ final class SocketCore: Sendable {
 
     // MARK: Telling listeners
 
-    /// Starts a task that calls the listeners, unless one is running.
+    /// Has a task tell the listeners what has happened, unless one does.
     func tell() {
         let socket = state.withLock { state -> WebSocket? in
             guard !state.isTelling, !state.happenings.isEmpty, let socket = state.anchor ?? state.handle else {
@@ -319,7 +318,7 @@ final class SocketCore: Sendable {
             return socket
         }
         guard let socket else { return }
-        // A server's listeners run on the thread of their connection; a client's thread belongs to all clients.
+        // A server's listeners run where their connection lives; a client's thread is that of all clients.
         Task(executorPreference: isClient ? nil : link.remote) { await self.tellAll(of: socket) }
     }
 
@@ -354,13 +353,13 @@ final class SocketCore: Sendable {
         }
     }
 
-    /// The next event and the listeners to call; `nil` for these: it waits for others.
+    /// What comes next, and who is told of it; `nil` for those: it waits for others.
     private func nextHappening() -> (Happening, [WebSocket.Listener]?)? {
         state.withLock { state in
             if state.listeners.count(of: .message) == 0 { state.keepMessages() }
             guard let happening = state.happenings.popFirst() else {
                 state.isTelling = false
-                // After the end no socket is kept for an event that cannot happen any more.
+                // After the end nobody is kept for what cannot happen any more.
                 if state.ended != nil, state.isCloseHeld != true {
                     state.listeners.removeAll()
                     state.anchor = nil
@@ -368,7 +367,7 @@ final class SocketCore: Sendable {
                 return nil
             }
             if happening.event == .open, state.isOpenKnown { return (happening, []) }
-            // There was no connection at all: the socket's creator may still be adding listeners.
+            // There was no connection at all: who made the socket may still be adding listeners, one after the other.
             if happening.event == .close, state.failure != nil, state.listeners.count(of: .close) > 0,
                 state.holdsClose()
             {

@@ -1,16 +1,16 @@
 internal import Synchronization
 
-/// The events of a socket, and how to listen to them.
+/// What happens to a socket, and how one listens to it.
 extension WebSocket {
-    /// The names of the events.
+    /// The names of what can happen.
     public enum Event: String, CaseIterable, Sendable {
         /// A client's handshake is done; a server's socket is open from the start.
         case open
-        /// A text or binary message has arrived.
+        /// A text or binary message has come.
         case message
-        /// The socket has ended; happens once, and last.
+        /// The socket has ended; comes once, and last.
         case close
-        /// The socket ends because of an error; `close` follows.
+        /// The socket ends because something went wrong; `close` follows.
         case error
         /// The peer's PING, which has been answered.
         case ping
@@ -28,18 +28,18 @@ extension WebSocket {
         public let target: WebSocket
         /// `error` or `close`.
         public let type: Event
-        /// RFC 6455 §7.1.5: for `close`, that of the peer's CLOSE, or our own; 1005 if it had none, 1006 if none came.
+        /// RFC 6455 §7.1.5: of `close` that of the peer's CLOSE, or our own; 1005 where it had none, 1006 where none came.
         ///
-        /// For `error`, what failed: 1002 for a handshake, 1001 for a lost connection, otherwise the code
+        /// Of `error` what went wrong: 1002 for a handshake that failed, 1001 for a connection that was lost, else the code
         /// of the violation.
         public let code: CloseCode
-        /// The reason given with the code; may be empty.
+        /// What was said beside the code; may be empty.
         public let reason: String
         /// Whether both sides' CLOSE were exchanged.
         public let wasClean: Bool
     }
 
-    /// What a listener is given.
+    /// What a listener is told.
     public enum Payload: Sendable {
         case open
         case message(WebSocketMessage)
@@ -64,10 +64,10 @@ extension WebSocket {
             }
         }
 
-        /// The message of a `message` event; `nil` for others.
+        /// The message of a `message` event; `nil` of others.
         public var message: WebSocketMessage? { if case .message(let message) = self { message } else { nil } }
 
-        /// The details of an `error` or `close` event; `nil` for others.
+        /// What an `error` or `close` event says; `nil` of others.
         public var info: EventInfo? {
             switch self {
             case .close(let info), .error(let info): info
@@ -76,24 +76,22 @@ extension WebSocket {
         }
     }
 
-    /// Identifies a listener, to remove it.
+    /// A listener's name, to remove it by.
     public struct Token: Hashable, Sendable {
         let number: UInt64
     }
 
-    /// A function that is called with events.
+    /// Someone who wants to be told.
     ///
-    /// The listeners of one socket run one at a time, in the order of the events, and for one event in the order in
-    /// which they were added. On a server they run on the connection's own thread and must not block it; they may
-    /// suspend, and the peer waits meanwhile.
+    /// Those of one socket run one at a time, in the order of the events; of one event in the order they were added. On a server
+    /// they run on the connection's own thread and must not block it; they may suspend, and the peer waits meanwhile.
     public typealias Listener = @Sendable (Payload) async -> Void
 
     // MARK: Adding and removing
 
-    /// Adds a listener after the others.
+    /// Adds a listener behind the others.
     ///
-    /// `open`, `error` and `close` are also reported to a listener that is added after them, if no other has been
-    /// called.
+    /// `open`, `error` and `close` are told to a listener that is added after them, too, where nobody has been told yet.
     @discardableResult
     public func on(_ event: Event, _ listener: @escaping Listener) -> Token {
         core.add(event, ListenerTable.Entry(isOnce: false, body: listener), first: false, for: self)
@@ -103,7 +101,7 @@ extension WebSocket {
     @discardableResult
     public func on(_ listeners: [Event: Listener]) -> [Token] { listeners.map { on($0.key, $0.value) } }
 
-    /// Adds a listener that is called once.
+    /// Adds a listener that is told once.
     @discardableResult
     public func once(_ event: Event, _ listener: @escaping Listener) -> Token {
         core.add(event, ListenerTable.Entry(isOnce: true, body: listener), first: false, for: self)
@@ -115,13 +113,13 @@ extension WebSocket {
         core.add(event, ListenerTable.Entry(isOnce: false, body: listener), first: true, for: self)
     }
 
-    /// Adds a listener before the others that is called once.
+    /// Adds a listener before the others that is told once.
     @discardableResult
     public func prependOnceListener(_ event: Event, _ listener: @escaping Listener) -> Token {
         core.add(event, ListenerTable.Entry(isOnce: true, body: listener), first: true, for: self)
     }
 
-    /// Removes one listener; does nothing if it has gone already.
+    /// Removes one listener; nothing when it has gone already.
     public func off(_ token: Token) { core.remove(token, for: self) }
 
     /// Removes all listeners of an event.
@@ -138,13 +136,13 @@ extension WebSocket {
         core.state.withLock { state in Event.allCases.filter { state.listeners.count(of: $0) > 0 } }
     }
 
-    /// Calls the listeners of an event as if it had happened, after earlier events; `false`: there are none.
+    /// Tells the listeners of an event as if it had happened, behind what has; `false`: there are none.
     @discardableResult
     public func emit(_ payload: Payload) -> Bool { core.emit(payload, for: self) }
 
     // MARK: One listener each
 
-    /// Called when the socket opens.
+    /// Told when the socket opens.
     ///
     /// Reading gives the first listener, setting replaces all of them.
     public var onopen: (@Sendable () async -> Void)? {
@@ -158,7 +156,7 @@ extension WebSocket {
         }
     }
 
-    /// Called for each message.
+    /// Told of each message.
     ///
     /// Reading gives the first listener, setting replaces all of them.
     public var onmessage: (@Sendable (WebSocketMessage) async -> Void)? {
@@ -172,7 +170,7 @@ extension WebSocket {
         }
     }
 
-    /// Called at the end.
+    /// Told of the end.
     ///
     /// Reading gives the first listener, setting replaces all of them.
     public var onclose: (@Sendable (EventInfo) async -> Void)? {
@@ -186,7 +184,7 @@ extension WebSocket {
         }
     }
 
-    /// Called with the error that ends the socket.
+    /// Told of what ends the socket in disorder.
     ///
     /// Reading gives the first listener, setting replaces all of them.
     public var onerror: (@Sendable (EventInfo) async -> Void)? {

@@ -1,11 +1,11 @@
 internal import Synchronization
 
-/// Operations that only this package uses.
+/// What only this package asks of a socket.
 extension WebSocket {
-    /// Sends a message, once there is room for it; the payload of a text must be UTF-8.
+    /// Sends a message, once there is room for it; a text's payload must be UTF-8.
     package func send(_ type: Opcode, _ payload: [UInt8]) async throws(WS.Error) { try await core.send(type, payload) }
 
-    /// Closes the connection in order, and returns how it ended; received messages that were not read remain readable.
+    /// Ends the connection in order, and says how it ended; what was received and not yet read stays readable.
     @discardableResult
     package func end(_ code: CloseCode = .normal, reason: String = "") async -> CloseEvent {
         core.close(code, reason: reason)

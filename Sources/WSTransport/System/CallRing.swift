@@ -1,28 +1,26 @@
 internal import CLinux
 internal import Glibc
 
-/// Makes many calls to the kernel with one, through an io_uring.
+/// Many calls to the kernel by one, through an io_uring: each is tried at once, and nothing is under way between two of these.
 ///
-/// All of them are attempted at once, and none is under way between two calls of ``run(_:)``.
-/// The thread that makes it is the only one that may use it: closing it, wherever that happens, interrupts what that
-/// thread waits for.
+/// The thread that makes it is the only one that may use it: its end, wherever that comes, interrupts what that thread waits for.
 @safe struct CallRing: ~Copyable {
-    /// The calls for which there are rings.
+    /// The calls that there are rings of.
     struct Call {
         let rawValue: UInt8
         static let send = Call(rawValue: UInt8(IORING_OP_SEND.rawValue))
         static let receive = Call(rawValue: UInt8(IORING_OP_RECV.rawValue))
     }
 
-    /// The outcome of one ``run(_:)``, by the places of the entries.
+    /// What became of the calls of one ``run(_:)``, by the places of their entries.
     struct Outcome {
-        /// The place of the first entry.
+        /// The place of the first entry; the others follow.
         let first: UInt32
-        /// How many the kernel has taken; those after them were not attempted.
+        /// How many the kernel has taken; those behind them were not tried.
         let taken: UInt32
-        /// How many the kernel has not taken.
+        /// How many it has not.
         let left: UInt32
-        /// Whether the results of those that it has taken cannot be learned.
+        /// Whether the ends of those that it has taken cannot be learned.
         let isLost: Bool
     }
 
@@ -37,16 +35,15 @@ internal import Glibc
     private let completionTail: UnsafeMutablePointer<UInt32>
     private let completions: UnsafeMutablePointer<io_uring_cqe>
     private let completionMask: UInt32
-    /// Whether the kernel supports the ways that were measured to be worth it (Linux 6.1); the others must be enabled
-    /// explicitly.
+    /// Whether the kernel has the ways that were measured to be worth it (Linux 6.1); others are for who asks for them.
     let isModern: Bool
-    /// What the kernel was told about, and where the next entry goes; both wrap around.
+    /// What the kernel was told of, and where the next entry goes; both wrap around.
     private var tail: UInt32
     private(set) var queued: UInt32 = 0
-    /// Whether the kernel has refused it permanently.
+    /// Whether the kernel has refused it for good.
     private(set) var isBroken = false
 
-    /// Asks the kernel for a ring; throws if it has none or refuses.
+    /// Asks the kernel for a ring; throws where it has or gives none.
     ///
     /// - Parameter flags: those of the call, `MSG_…`.
     init(of call: Call, capacity: UInt32, flags: UInt32) throws(Errno) {
@@ -60,7 +57,7 @@ internal import Glibc
         guard raw >= 0 else { throw .current }
         let descriptor = FileDescriptor(adopting: raw)
         let isModern = parameters.flags & IORING_SETUP_DEFER_TASKRUN != 0
-        // Both queues in one mapping (5.4), and no completion is dropped (5.5).
+        // Both queues in one piece (5.4), and none of what was completed is dropped (5.5).
         let features = IORING_FEAT_SINGLE_MMAP | IORING_FEAT_NODROP
         guard parameters.features & features == features else { throw Errno(rawValue: ENOSYS) }
 
@@ -95,9 +92,9 @@ internal import Glibc
     @inline(__always)
     var isFull: Bool { queued == capacity }
 
-    /// Adds a call on `descriptor` that reads or fills `count` bytes; there must be room for it.
+    /// Adds a call on `descriptor` that reads or fills `count` bytes; there has to be room for it.
     ///
-    /// - Parameter name: returned with its result.
+    /// - Parameter name: comes back with its result.
     @inline(__always)
     mutating func put(_ bytes: UnsafeRawPointer, _ count: UInt32, _ descriptor: Int32, name: UInt64) {
         unsafe uring_put(entry(tail &+ queued), descriptor, bytes, count, name)
@@ -110,7 +107,7 @@ internal import Glibc
         unsafe entries + Int(place & (capacity &- 1))
     }
 
-    /// Makes the queued calls, and reports each that was attempted: its entry's `user_data` and the result.
+    /// Makes the calls that were queued, and tells of each that was tried what its entry's `user_data` is and what it returned.
     @inline(__always)
     mutating func run(_ answered: (UInt64, Int32) -> Void) -> Outcome {
         let first = tail
@@ -128,12 +125,12 @@ internal import Glibc
             } else if count < 0, Errno.current.rawValue != EAGAIN, Errno.current.rawValue != EBUSY {
                 isBroken = true
             } else {
-                // The kernel has no memory for more: the rest goes by ordinary calls.
+                // It has no memory for more: these go the other way.
                 break
             }
         }
         let isLost = !collect(taken, answered)
-        // The kernel reads the queue only in `io_uring_enter`, so entries that it has not taken can be withdrawn.
+        // The kernel looks at the queue in `io_uring_enter` only, so what it has not taken can be taken back.
         if left > 0 {
             tail &-= left
             unsafe uring_store(submissionTail, tail)
@@ -141,7 +138,7 @@ internal import Glibc
         return Outcome(first: first, taken: taken, left: left, isLost: isLost)
     }
 
-    /// Waits for `count` calls to complete; `false`: their results cannot be learned.
+    /// Waits for the ends of `count` calls; `false`: they cannot be learned.
     @inline(__always)
     private mutating func collect(_ count: UInt32, _ answered: (UInt64, Int32) -> Void) -> Bool {
         var missing = count
@@ -159,12 +156,12 @@ internal import Glibc
             let answer = uring_enter(descriptor.rawValue, 0, missing, UInt32(IORING_ENTER_GETEVENTS))
             guard answer >= 0 || Errno.current == .interrupted else { break }
         }
-        // Cannot happen: every entry that was taken is answered.
+        // Cannot be: what was taken is answered.
         isBroken = true
         return false
     }
 
-    /// Memory shared with the kernel.
+    /// Memory that is shared with the kernel.
     @safe private struct Mapping: ~Copyable {
         let base: UnsafeMutableRawPointer
         private let size: Int

@@ -1,36 +1,36 @@
-/// Why a client could not open a WebSocket.
+/// Why a client got no WebSocket.
 package enum ConnectError: Error, Equatable, Sendable {
-    /// An invalid option: which, and why.
+    /// An option that no request can have; which, and why.
     case invalidOption(String)
-    /// The resolver knows no address, in its own words.
+    /// The resolver knows no address; its own words.
     case unknownHost(String)
-    /// The path cannot be that of a socket.
+    /// No socket can have such a path.
     case unusablePath(String)
     /// The system could not connect.
     case unreachable(Errno)
-    /// TLS could not be negotiated, or the server is not the intended one.
+    /// TLS could not be agreed upon, or the server is not the one that was meant.
     case insecure(TLSError)
-    /// The file with the accepted authorities, or the system's, cannot be used.
+    /// The files with the accepted authorities, or the system's, cannot be used.
     case unusableFile(TLSFileError)
     /// The connection or its opening handshake took too long.
     case timedOut
-    /// The server closed the connection during the opening handshake.
+    /// The server hung up within the opening handshake.
     case connectionLost
-    /// The server answered with a status other than 101.
+    /// The server answered with another status than 101.
     ///
-    /// `body` is the body of the answer: empty if it had none or one of unknown or great length.
+    /// `body` is that of the answer: empty where it had none or one of unknown or great length.
     case refused(status: Int, body: [UInt8])
-    /// The peer is not a WebSocket server. RFC 6455 §4.1.
+    /// What answered is no WebSocket server. RFC 6455 §4.1.
     case invalidAnswer(String)
-    /// The server redirected to a place that is not allowed; why.
+    /// The server pointed to another place, which is not to be gone to; why.
     case invalidRedirect(String)
-    /// The proxy does not connect to this server, or not for this client: 407 asks for other credentials.
+    /// The proxy leads nobody to this server, or not this client: 407 asks for other credentials.
     ///
-    /// `body` is as in ``refused(status:body:)``.
+    /// `body` as in ``refused(status:body:)``.
     case proxyRefused(status: Int, body: [UInt8])
-    /// There is no proxy, or it failed; why.
+    /// There is no proxy, or it broke off; why.
     case proxyFailed(String)
-    /// The caller has given up.
+    /// Whoever waited for it has given up.
     case cancelled
 }
 

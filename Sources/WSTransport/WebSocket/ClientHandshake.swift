@@ -1,19 +1,19 @@
-/// Performs the client's side of the opening handshake on a connected stream (RFC 6455 §4.1).
+/// Does the client's side of the opening handshake on a connected stream (RFC 6455 §4.1).
 ///
 /// Runs on the connection's reactor.
 final class ClientHandshake: StreamDriver {
-    /// What to ask for.
+    /// What is asked.
     struct Request {
         let url: WebSocketURL
         let options: ClientOptions
-        /// Fields of the request in addition to the handshake's own.
+        /// What the request has besides the handshake's own fields.
         let fields: HTTPFields
         /// `nil`: without TLS.
         let security: Security?
         let deadline: MonotonicTime
     }
 
-    /// How the server is identified.
+    /// How the server is known.
     struct Security {
         let context: TLSContext
         /// The name, or numeric address, that its certificate must have.
@@ -21,9 +21,9 @@ final class ClientHandshake: StreamDriver {
         let port: UInt16
     }
 
-    /// The outcome.
+    /// What came of it.
     enum Outcome {
-        /// Set the driver of the stream at once, because the server's first bytes may have arrived already.
+        /// The driver of the stream is to be set at once, for what the server says next may have come already.
         case opened(Handshake.Agreement, HTTPResponseHead)
         case refused(AnswerReader.Answer)
         case failed(ConnectError)
@@ -46,7 +46,7 @@ final class ClientHandshake: StreamDriver {
 
     /// Begins.
     ///
-    /// `completion` is called once; unless the handshake succeeded, the stream has been reset by then.
+    /// `completion` is called once; unless it opened, the stream has been reset then.
     static func begin(
         _ stream: StreamConnection, _ request: Request, _ completion: @escaping (Outcome) -> Void
     ) {
@@ -59,7 +59,7 @@ final class ClientHandshake: StreamDriver {
         }
     }
 
-    /// The server has been verified.
+    /// The server is known to be the one that was meant.
     func drained() { if case .securing = phase, stream.isSecured { ask() } }
 
     private func ask() {
@@ -109,7 +109,7 @@ final class ClientHandshake: StreamDriver {
     }
 
     func receivedEnd() {
-        // An answer that was understood says more than the lost connection that follows it.
+        // What was understood of a refusal says more than that it was cut off.
         guard var answer = reader.begun else { return fail(.connectionLost) }
         answer.body = []
         end(.refused(answer))

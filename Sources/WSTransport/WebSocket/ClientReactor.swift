@@ -1,9 +1,9 @@
-/// The thread of this process that runs its client connections; started on first use.
+/// The one thread of this process that runs its client connections; started on first use.
 enum ClientReactor {
-    /// Access to it, or why there is none.
+    /// The way to it, or why there is none.
     static let shared: Result<Remote, Errno> = start()
 
-    /// Access to it; `nil`: the system provided no thread or no descriptors.
+    /// The way to it; `nil`: the system gave no thread or no descriptors.
     static var remote: Remote? { try? shared.get() }
 
     private static func start() -> Result<Remote, Errno> {
