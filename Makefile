@@ -29,7 +29,7 @@ CODE := Package.swift Sources Tests Examples tools Benchmarks/Package.swift Benc
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: run test build install libraries examples conformance test-swift test-process test-conformance bench bench-counted sanitize lint format docs fuzz crash floods clean \
+.PHONY: run test build install libraries examples conformance test-swift test-process test-conformance bench bench-counted sanitize lint format docs settings fuzz crash floods clean \
     help dependencies test-dependencies bench-dependencies
 
 run: dependencies build ## Install what is missing, build release, start brokerd on 127.0.0.1:8080
@@ -84,6 +84,11 @@ lint: ## Check the format of all Swift files
 
 format: ## Rewrite all Swift files in the house format
 	$(SWIFT) format format --in-place --recursive $(CODE)
+
+settings: ## Make Config/broker.yaml and docs/settings.md from the declarations of the settings
+	$(SWIFT) build -j $(JOBS) --product brokerctl
+	.build/debug/brokerctl config show --comments > Config/broker.yaml
+	.build/debug/brokerctl config show --manual > docs/settings.md
 
 docs: dependencies ## Make the documentation of the library, in .build/docs
 	SWIFT="$(SWIFT)" tools/docs.sh

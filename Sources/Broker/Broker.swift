@@ -18,6 +18,9 @@ package final class Broker {
     /// How long the store's pages were checked at this start, in milliseconds; `nil`: there was no need for it.
     package let checkMilliseconds: Int?
 
+    /// What it was started with, and what was read last.
+    private let first: Settings
+    private var current: Settings
     private let store: LMDBStore
     private let figures: Figures
     private let storeThread: StoreThread
@@ -42,6 +45,8 @@ package final class Broker {
     /// Opens the store, binds every address and starts to serve.
     package init(_ settings: Settings) throws(BrokerError) {
         let begin = MonotonicTime.now
+        first = settings
+        current = settings
         if let refusal = settings.refusalToListen() { throw BrokerError(refusal) }
         if let obstacle = ReactorBackend(settings.reactors.backend).obstacle {
             throw BrokerError("reactors.backend: io_uring is not available here: \(obstacle)")
@@ -201,25 +206,19 @@ package final class Broker {
         return news
     }
 
-    /// Takes over what may change while the broker runs: limits, history, keepalive, origins, hosts, access, certificates.
+    /// Takes over what may change while the broker runs, as each setting's declaration says.
     ///
     /// Throws when a certificate cannot be used; nothing has changed then.
     ///
-    /// - Returns: the keys that differ but need a restart.
-    package func reload(_ settings: Settings, from old: Settings) throws(BrokerError) -> [String] {
-        let isSameListen = try certificates.reload(settings.listen)
+    /// - Returns: the paths of settings that are not those of the start, and need a restart.
+    package func reload(_ settings: Settings) throws(BrokerError) -> [String] {
+        let fixed = first.changes(to: settings).filter { $0.reload == .restart }.map(\.path)
+        if !fixed.contains(where: { $0.hasPrefix("listen") }) { try certificates.reload(settings.listen) }
         // Waited for: when this returns, and the log says so, no request is judged by the old settings any more.
         shards.runAndWait { $0.settings = settings }
         memory.adopt(settings.limits)
-        if settings.history != old.history { sequencer.adopt(HistoryRules(settings)) }
-        var fixed: [String] = []
-        if !isSameListen { fixed.append("listen") }
-        if settings.dataDirectory != old.dataDirectory { fixed.append("data_dir") }
-        if settings.reactors != old.reactors { fixed.append("reactors") }
-        if settings.store != old.store { fixed.append("store") }
-        if settings.retained != old.retained { fixed.append("retained") }
-        if settings.admin != old.admin { fixed.append("admin") }
-        if settings.metrics != old.metrics { fixed.append("metrics") }
+        if settings.history != current.history { sequencer.adopt(HistoryRules(settings)) }
+        current = settings
         return fixed
     }
 

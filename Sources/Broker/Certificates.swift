@@ -22,30 +22,22 @@ final class Certificates: Sendable {
         var stamps: [FileStamp]
     }
 
-    /// What the broker was started with: its sockets do not change.
-    private let listeners: [Settings.Listener]
     private let entries: Mutex<[Int: Entry]>
 
     /// Reads all files.
     init(_ listeners: [Settings.Listener]) throws(BrokerError) {
-        self.listeners = listeners
         entries = Mutex(try Self.load(listeners))
     }
 
-    var isEmpty: Bool { listeners.allSatisfy { $0.tls == nil } }
+    var isEmpty: Bool { entries.withLock { $0.isEmpty } }
 
     /// What a new connection of a listener is encrypted with; `nil`: it is not.
     func context(of listener: Int) -> TLSContext? { entries.withLock { $0[listener]?.context } }
 
-    /// Takes over the files that `new` names, all or none.
-    ///
-    /// - Returns: `false` when the listeners differ in something else, for which they would have to be opened anew.
-    func reload(_ new: [Settings.Listener]) throws(BrokerError) -> Bool {
-        guard new.map(\.withoutFiles) == listeners.map(\.withoutFiles), new.map(\.isSecure) == listeners.map(\.isSecure)
-        else { return false }
+    /// Takes over the files that `new` names, all or none; its listeners must differ in nothing else from those there are.
+    func reload(_ new: [Settings.Listener]) throws(BrokerError) {
         let loaded = try Self.load(new)
         entries.withLock { $0 = loaded }
-        return true
     }
 
     /// Reads the files that have changed since they were last read.
@@ -104,16 +96,6 @@ final class Certificates: Sendable {
             }
         }
         return loaded
-    }
-}
-
-extension Settings.Listener {
-    fileprivate var isSecure: Bool { tls != nil }
-
-    fileprivate var withoutFiles: Self {
-        var listener = self
-        listener.tls = nil
-        return listener
     }
 }
 

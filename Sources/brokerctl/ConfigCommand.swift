@@ -44,16 +44,26 @@ struct ShowConfig: ParsableCommand {
         abstract: "Prints every setting as a configuration file sets it; without one, the defaults.",
         discussion: """
             Examples:
-              brokerctl config show > broker.yaml
+              brokerctl config show --comments > broker.yaml
               brokerctl config show /etc/broker/broker.yaml
             """)
 
     @Argument(help: "The file.")
     var file: String?
 
+    @Flag(help: "With what each setting means, and with the optional ones that are not set.")
+    var comments = false
+
+    @Flag(help: .hidden)
+    var manual = false
+
     func run() throws {
         let settings = try file.map(Self.read) ?? Settings()
-        Output.write(Array(SettingsWriter.yaml(settings).utf8))
+        let text =
+            if manual { SettingsManual.markdown() } else if comments { SettingsWriter.explained(settings) } else {
+                SettingsWriter.yaml(settings)
+            }
+        Output.write(Array(text.utf8))
     }
 
     /// Reads a file, or ends with all its errors on standard error, one a line.

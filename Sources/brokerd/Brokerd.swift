@@ -86,11 +86,10 @@ struct Brokerd: ParsableCommand {
                 "data": "\(settings.dataDirectory)", "admin": "\(settings.adminSocketPath)",
                 "version": "\(BrokerVersion.current)",
             ])
-        serve(broker, settings, &signals, log)
+        serve(broker, &signals, log)
     }
 
-    private func serve(_ broker: Broker, _ first: Settings, _ signals: inout SignalSet, _ firstLog: Logger) {
-        var settings = first
+    private func serve(_ broker: Broker, _ signals: inout SignalSet, _ firstLog: Logger) {
         var log = firstLog
         while true {
             let signal = signals.wait(seconds: 2)
@@ -111,9 +110,8 @@ struct Brokerd: ParsableCommand {
                 do {
                     let new = try readSettings()
                     if let refusal = new.refusalToListen() { throw ValidationError(refusal) }
-                    let fixed = try broker.reload(new, from: settings)
+                    let fixed = try broker.reload(new)
                     log = LineLogHandler.logger(new.log)
-                    settings = new
                     warnOfKeys(new, log)
                     log.info(
                         "settings read again",

@@ -57,6 +57,17 @@ def test_a_limit_on_messages_reaches_the_connected(start_broker):
     assert len(session.expect("message", topic="a")["data"]) == 200 << 10
 
 
+def test_what_needs_a_restart_is_named_until_there_is_one(start_broker):
+    """A second reload compares with what the broker runs with, not with what was read last."""
+    broker = start_broker("limits: { message: 100KiB }\n")
+    broker.config_file.write_text("limits: { message: 200KiB }\nstore: { views: 7 }\nreactors: { count: 3 }\n")
+    for number in range(2):
+        broker.send_signal(signal.SIGHUP)
+        wait_until(lambda: len([line for line in broker.lines if "settings read again" in line]) > number, "the reload")
+    told = [line for line in broker.lines if "settings read again" in line]
+    assert [line.partition("needs_restart=")[2] for line in told] == ['"reactors.count store.views"'] * 2
+
+
 def test_a_broken_file_is_refused_and_the_old_settings_stay(start_broker):
     broker = start_broker("limits: { subscriptions_per_client: 1 }\n")
     session = broker.session()

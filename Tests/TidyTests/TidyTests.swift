@@ -74,14 +74,4 @@ struct TidyTests {
             #expect(found == nil, "\(found.map { text[text.lineRange(for: $0)] } ?? "")")
         }
     }
-
-    /// The list of keys in the reader and the file that shows them all.
-    @Test func showsEverySettingInTheShippedConfiguration() throws {
-        let keys = try Repository.text(of: "Sources/Broker/Configuration/ConfigurationKeys.swift")
-        let list = try #require(keys.firstMatch(of: /(?s)let sections(.*?)\n    \]/)?.output.1)
-        let names = Set(list.matches(of: /"([a-z_]+)"/).map(\.output.1))
-        let shown = Set(try Repository.text(of: "Config/broker.yaml").matches(of: /([a-z_]+):/).map(\.output.1))
-        #expect(names.count > 30)
-        #expect(names.subtracting(shown).isEmpty)
-    }
 }

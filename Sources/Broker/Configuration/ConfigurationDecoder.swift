@@ -13,6 +13,8 @@ struct ConfigurationSection {
 /// Takes values out of nodes and gathers what is wrong with them.
 struct ConfigurationDecoder {
     private(set) var errors: [(mark: YAMLMark, key: String, message: String)] = []
+    /// What topics and filters that are read from now on have to keep.
+    var topicLimits = TopicLimits.none
 
     /// Reports `message`, which is not even put together when there are too many errors to be shown.
     mutating func fail(_ mark: YAMLMark, _ key: String, _ message: @autoclosure () -> String) {
@@ -26,21 +28,48 @@ struct ConfigurationDecoder {
         fail(node.mark, key, "expected \(expected), found \(node.summary)")
     }
 
-    /// The members of `node`, a mapping; `kind` is its name in ``ConfigurationKeys``.
+    /// Reports a setting that this version lacks.
+    mutating func failUnavailable(_ node: ConfigurationNode, _ key: String) {
+        fail(node.mark, key, "not available in this version")
+    }
+
+    /// Whether something was wrong with the value of that path.
+    func hasFailed(_ path: String) -> Bool { errors.contains { $0.key == path } }
+
+    /// Sets what `node`, a mapping, holds of `owner`.
     ///
-    /// Unknown keys are reported. A section of which nothing is set (`log:`) is an empty one; a missing one is none.
-    mutating func section(_ node: ConfigurationNode?, path: String, kind: String) -> ConfigurationSection? {
-        guard let node else { return nil }
+    /// Unknown keys are reported. A section of which nothing is set (`log:`) is an empty one.
+    ///
+    /// - Returns: the section; `nil` when it is no mapping.
+    @discardableResult
+    mutating func decode<Owner>(
+        _ record: ConfigurationRecord<Owner>, _ node: ConfigurationNode, _ path: String, into owner: inout Owner
+    ) -> ConfigurationSection? {
+        guard let section = section(node, path, keys: record.members.map(\.outline.key)) else { return nil }
+        for member in record.members {
+            let outline = member.outline
+            if let value = section.value(of: outline.key) {
+                member.decode(value, path.appendingKey(outline.key), &owner, &self)
+            } else if let expected = outline.traits.required {
+                fail(section.mark, path.appendingKey(outline.key), "expected \(expected), found nothing")
+            }
+        }
+        record.check(&owner, section, &self)
+        return section
+    }
+
+    private mutating func section(
+        _ node: ConfigurationNode, _ path: String, keys: [String]
+    ) -> ConfigurationSection? {
         switch node.content {
         case .mapping(let members):
-            let known = ConfigurationKeys.sections[kind] ?? []
             var byKey: [String: ConfigurationNode] = [:]
             for member in members {
-                if known.contains(member.key) {
+                if keys.contains(member.key) {
                     byKey[member.key] = member.value
                 } else {
-                    let key = path.appendingKey(member.key)
-                    fail(member.mark, key, ConfigurationKeys.advice(on: member.key, in: kind))
+                    let advice = { ConfigurationKeys.advice(on: member.key, among: keys) }
+                    fail(member.mark, path.appendingKey(member.key), advice())
                 }
             }
             return ConfigurationSection(path: path, mark: node.mark, members: byKey)
@@ -52,67 +81,32 @@ struct ConfigurationDecoder {
         }
     }
 
-    /// The section `key` of `section`.
-    mutating func section(_ key: String, of section: ConfigurationSection) -> ConfigurationSection? {
-        let path = section.path.appendingKey(key)
-        return self.section(section.value(of: key), path: path, kind: path)
-    }
-
-    /// Sets `target` to the value of `key`, if it is there; whether `target` can be relied on.
-    @discardableResult
-    mutating func decode<Value>(
-        _ section: ConfigurationSection, _ key: String, _ value: ConfigurationValue<Value>, into target: inout Value
-    ) -> Bool {
-        guard let node = section.value(of: key) else { return true }
-        if case .scalar(let text, let isPlain) = node.content {
-            if let value = value.read(text, isPlain) {
-                target = value
-                return true
-            }
-            if value.read(text, true) != nil {
-                let message = "expected \(value.expected), found \(node.summary) in quotes, which make it a text"
-                fail(node.mark, section.path.appendingKey(key), message)
-                return false
-            }
+    /// The value that `node` stands for; `nil` when it is not what was expected, which is reported.
+    mutating func read<Value>(_ node: ConfigurationNode, _ key: String, _ value: ConfigurationValue<Value>) -> Value? {
+        if node.isNull, let null = value.null { return null }
+        guard case .scalar(let text, let isPlain) = node.content else {
+            fail(node, key, expected: value.expected)
+            return nil
         }
-        fail(node, section.path.appendingKey(key), expected: value.expected)
-        return false
+        let scalar = ConfigurationScalar(text: text, isPlain: isPlain, topicLimits: topicLimits)
+        if let found = value.read(scalar) { return found }
+        let expectation = "expected \(value.expected), found \(node.summary)"
+        if value.read(ConfigurationScalar(text: text, isPlain: true, topicLimits: topicLimits)) != nil {
+            fail(node.mark, key, "\(expectation) in quotes, which make it a text")
+        } else {
+            fail(node.mark, key, expectation + (value.explain(scalar).map { ": \($0)" } ?? ""))
+        }
+        return nil
     }
 
-    /// The items of the list `key`, each with its path; `nil` when the key is left out or no list.
+    /// The items of `node`, a list, each with its path; `nil` when it is none, which is reported.
     mutating func items(
-        of section: ConfigurationSection, _ key: String, expected: String
+        of node: ConfigurationNode, _ path: String, expected: String
     ) -> [(node: ConfigurationNode, path: String)]? {
-        guard let node = section.value(of: key) else { return nil }
-        let path = section.path.appendingKey(key)
         guard case .list(let nodes) = node.content else {
             fail(node, path, expected: expected)
             return nil
         }
         return nodes.enumerated().map { ($0.element, "\(path)[\($0.offset)]") }
-    }
-
-    /// Checks a setting that this version lacks: it may be written down, but only at its default.
-    mutating func decodeUnavailable<Value: Equatable>(
-        _ section: ConfigurationSection, _ key: String, _ value: ConfigurationValue<Value>, default standard: Value
-    ) {
-        var found = standard
-        decode(section, key, value, into: &found)
-        guard let node = section.value(of: key), found != standard else { return }
-        failUnavailable(node, section.path.appendingKey(key))
-    }
-
-    /// Checks a setting that this version lacks and whose default is nothing, or an empty list.
-    mutating func refuse(_ section: ConfigurationSection, _ key: String) {
-        guard let node = section.value(of: key) else { return }
-        switch node.content {
-        case .nothing, .refused: return
-        case .list(let items) where items.isEmpty: return
-        default: failUnavailable(node, section.path.appendingKey(key))
-        }
-    }
-
-    mutating func failUnavailable(_ node: ConfigurationNode, _ key: String) {
-        fail(node.mark, key, "not available in this version")
     }
 }

@@ -1,42 +1,20 @@
-/// Every key that a configuration may hold, by section; `Config/broker.yaml` shows them all.
-///
-/// A section is named by its path, list items by `[]`. Keys of settings that this version refuses stand here, too: it
-/// knows them, and says what is wrong with them.
+/// Every key that a configuration may hold, by section.
 package enum ConfigurationKeys {
-    static let sections: [String: [String]] = [
-        "": [
-            "listen", "data_dir", "reactors", "limits", "keepalive", "store", "retained", "history", "compression",
-            "origins", "hosts", "drain", "access", "admin", "metrics", "system_topics", "log",
-        ],
-        "listen[]": ["address", "ipv6_only", "mode", "group", "path_prefix", "proxy_protocol", "tls"],
-        "listen[].tls": ["certificate", "key", "certificates", "client_ca"],
-        "listen[].tls.certificates[]": ["certificate", "key"],
-        "reactors": ["count", "backend"],
-        "limits": [
-            "connections", "connections_per_address", "handshake_timeout", "idle_timeout", "request_head", "message",
-            "topic",
-            "topic_levels", "wildcards", "subscriptions_per_client", "subscriptions", "pending", "pending_age",
-            "unsent_in_kernel", "publish_rate", "memory",
-        ],
-        "drain": ["reconnects_per_second"],
-        "keepalive": ["interval", "timeout"],
-        "store": ["maximum_size", "views"],
-        "retained": ["maximum_messages", "maximum_bytes"],
-        "history[]": ["filter", "messages", "age", "bytes"],
-        "compression": ["enabled", "level", "minimum"],
-        "access": ["anonymous", "anonymous_anywhere", "users", "jwt", "rules"],
-        "access.anonymous": ["publish", "subscribe"],
-        "access.jwt": ["keys", "issuer", "audience"],
-        "access.rules[]": ["user", "role", "publish", "subscribe", "deny"],
-        "admin": ["socket"],
-        "metrics": ["enabled"],
-        "system_topics": ["interval"],
-        "log": ["level", "format"],
-    ]
+    /// The keys of each section, which is named by its path, list items by `[]`.
+    ///
+    /// Settings that this version lacks stand here, too: it knows them, and says so.
+    static let sections: [String: [String]] = {
+        var sections: [String: [String]] = [:]
+        func gather(_ members: [SettingOutline], _ path: String) {
+            sections[path] = members.map(\.key)
+            for member in members where !member.members.isEmpty { gather(member.members, member.path(in: path)) }
+        }
+        gather(Settings.record.members.map(\.outline), "")
+        return sections
+    }()
 
-    /// What to say of a key that `section` does not have.
-    static func advice(on key: String, in section: String) -> String {
-        let known = sections[section] ?? []
+    /// What to say of a key that is none of `known`, those of its section.
+    static func advice(on key: String, among known: [String]) -> String {
         if let nearest = nearest(to: key, among: known) { return "unknown key, did you mean \"\(nearest)\"?" }
         let others = sections.filter { $0.value.contains(key) }.keys
         if others.count == 1, let other = others.first, !other.hasSuffix("[]") {

@@ -23,6 +23,12 @@ struct ConfigurationNode {
     /// Whether it is nothing by the word `null`, which some lists know as a name.
     var isNull = false
 
+    /// The value of `key`, where this is a mapping that has it.
+    subscript(key: String) -> ConfigurationNode? {
+        guard case .mapping(let members) = content else { return nil }
+        return members.first { $0.key == key }?.value
+    }
+
     /// What stands here, as an error message names it.
     var summary: String {
         switch content {

@@ -26,16 +26,18 @@ package enum ConfigurationReader {
             throw ConfigurationErrors(file: file, [(YAMLMark(line: 1, column: 1), "", "out of memory")])
         }
         var tree = ConfigurationTree()
-        var decoder = SettingsDecoder()
+        var settings = Settings()
+        var decoder = ConfigurationDecoder()
+        decoder.topicLimits = settings.topicLimits
         var syntax: [(mark: YAMLMark, key: String, message: String)] = []
         do throws(YAMLSyntaxError) {
-            if let root = try tree.read(&parser) { decoder.decode(root) }
+            if let root = try tree.read(&parser) { decoder.decode(Settings.record, root, "", into: &settings) }
         } catch {
             syntax = [(error.mark, "", error.message)]
         }
-        let found = tree.errors + decoder.decoder.errors + syntax
+        let found = tree.errors + decoder.errors + syntax
         if !found.isEmpty { throw ConfigurationErrors(file: file, found) }
-        return decoder.settings
+        return settings
     }
 
     /// Why `bytes` are no text at all, and where; libyaml need not see them then.

@@ -1,26 +1,62 @@
-/// How a scalar's text becomes a value, and how the expectation is put in words.
+/// A scalar of a configuration.
+struct ConfigurationScalar {
+    let text: String
+    /// Whether it stands without quotes.
+    let isPlain: Bool
+    /// What a topic or filter in it has to keep.
+    let topicLimits: TopicLimits
+}
+
+/// How a scalar becomes a value and a value a scalar, and how the expectation is put in words.
 struct ConfigurationValue<Value> {
     /// What a message says after "expected".
     let expected: String
-    /// The value of a text; `nil` when it is not what was expected.
-    let read: (_ text: String, _ isPlain: Bool) -> Value?
+    /// The value of a scalar; `nil` when it is not what was expected.
+    let read: (ConfigurationScalar) -> Value?
+    /// What is written of a value, for ``read`` to make the same of it.
+    let write: (Value) -> WrittenValue
+    /// What is taken, in the fewest words, for the reader of the configuration file; empty: it goes without saying.
+    var range = ""
+    /// What a message says besides of a scalar that was not expected.
+    var explain: (ConfigurationScalar) -> String? = { _ in nil }
+    /// What the word `null` stands for; `nil`: nothing, as everywhere else.
+    var null: Value?
 }
 
 extension ConfigurationValue where Value == Bool {
     static var boolean: Self {
-        Self(expected: "true or false") { text, isPlain in
-            switch text {
-            case "true" where isPlain: true
-            case "false" where isPlain: false
-            default: nil
-            }
-        }
+        Self(
+            expected: "true or false",
+            read: { scalar in
+                switch scalar.text {
+                case "true" where scalar.isPlain: true
+                case "false" where scalar.isPlain: false
+                default: nil
+                }
+            }, write: { .plain(String($0)) })
     }
 }
 
 extension ConfigurationValue where Value == String {
     static func text(_ expected: String, where isValid: @escaping (String) -> Bool) -> Self {
-        Self(expected: expected) { text, _ in isValid(text) ? text : nil }
+        Self(expected: expected, read: { isValid($0.text) ? $0.text : nil }, write: { .text($0) })
+    }
+
+    /// A path that is not empty.
+    static var path: Self { text("a path", where: { !$0.isEmpty }) }
+
+    /// A topic filter within the limits of topics, such as `example`, as the broker writes it.
+    static func filter(example: String) -> Self {
+        func parse(_ scalar: ConfigurationScalar) -> Result<TopicFilter, TopicError> {
+            Result { () throws(TopicError) in try TopicFilter(scalar.text, limits: scalar.topicLimits) }
+        }
+        return Self(
+            expected: "a topic filter such as \"\(example)\"", read: { try? parse($0).get().name },
+            write: { .text($0) },
+            explain: { scalar in
+                guard case .failure(let error) = parse(scalar) else { return nil }
+                return "\(error)"
+            })
     }
 }
 
@@ -28,30 +64,42 @@ extension ConfigurationValue where Value: RawRepresentable & CaseIterable, Value
     static var choice: Self {
         let names = Value.allCases.map(\.rawValue)
         let expected = names.count == 2 ? "\(names[0]) or \(names[1])" : "one of \(names.joined(separator: ", "))"
-        return Self(expected: expected) { text, _ in Value(rawValue: text) }
+        return Self(
+            expected: expected, read: { Value(rawValue: $0.text) }, write: { .plain($0.rawValue) },
+            range: names.dropLast().joined(separator: ", ") + " or \(names.last ?? "")")
     }
 }
 
 extension ConfigurationValue where Value == Int {
     /// A whole number.
     static func count(_ range: ClosedRange<Int>) -> Self {
-        Self(expected: "a whole number from \(range.lowerBound) to \(range.upperBound)") { text, isPlain in
-            guard isPlain, let (number, unit) = text.numberAndUnit, unit.isEmpty else { return nil }
-            return range.contains(number) ? number : nil
-        }
+        Self(
+            expected: "a whole number from \(range.lowerBound) to \(range.upperBound)",
+            read: { scalar in
+                guard scalar.isPlain, let (number, unit) = scalar.text.numberAndUnit, unit.isEmpty else { return nil }
+                return range.contains(number) ? number : nil
+            }, write: { .plain(String($0)) }, range: "\(range.lowerBound) to \(range.upperBound)")
     }
 
     /// A number of bytes.
     static func size(_ range: ClosedRange<Int>) -> Self {
-        let bounds = "from \(SettingsWriter.size(range.lowerBound)) to \(SettingsWriter.size(range.upperBound))"
+        let bounds = "\(SettingsWriter.size(range.lowerBound)) to \(SettingsWriter.size(range.upperBound))"
         let example = range.upperBound < 1 << 20 ? "1KiB" : "1MiB"
-        return Self(expected: "a size such as \(example), \(bounds)") { text, _ in
-            guard let (number, unit) = text.numberAndUnit,
-                let shift = ["": 0, "B": 0, "KiB": 10, "MiB": 20, "GiB": 30, "TiB": 40][unit]
-            else { return nil }
-            let (bytes, isTooBig) = number.multipliedReportingOverflow(by: 1 << shift)
-            return !isTooBig && range.contains(bytes) ? bytes : nil
-        }
+        return Self(
+            expected: "a size such as \(example), from \(bounds)",
+            read: { scalar in
+                guard let (number, unit) = scalar.text.numberAndUnit,
+                    let shift = ["": 0, "B": 0, "KiB": 10, "MiB": 20, "GiB": 30, "TiB": 40][unit]
+                else { return nil }
+                let (bytes, isTooBig) = number.multipliedReportingOverflow(by: 1 << shift)
+                return !isTooBig && range.contains(bytes) ? bytes : nil
+            }, write: { .plain(SettingsWriter.size($0)) }, range: bounds)
+    }
+
+    /// The same, written without a unit.
+    static func bytes(_ range: ClosedRange<Int>) -> Self {
+        let size = size(range)
+        return Self(expected: size.expected, read: size.read, write: { .plain(String($0)) }, range: size.range)
     }
 }
 
@@ -59,41 +107,60 @@ extension ConfigurationValue where Value == Settings.Limits.Memory {
     /// A share, or a number of bytes.
     static var memory: Self {
         let size = ConfigurationValue<Int>.size(1 << 20...64 << 40)
-        return Self(expected: "a share such as 25%, \(size.expected), or unlimited") { text, isPlain in
-            if ["unlimited", "0"].contains(text) { return .unlimited }
-            guard let (number, unit) = text.numberAndUnit, unit == "%" else {
-                return size.read(text, isPlain).map { .bytes($0) }
-            }
-            return 1...100 ~= number ? .share(percent: number) : nil
-        }
+        return Self(
+            expected: "a share such as 25%, \(size.expected), or unlimited",
+            read: { scalar in
+                if ["unlimited", "0"].contains(scalar.text) { return .unlimited }
+                guard let (number, unit) = scalar.text.numberAndUnit, unit == "%" else {
+                    return size.read(scalar).map { .bytes($0) }
+                }
+                return 1...100 ~= number ? .share(percent: number) : nil
+            },
+            write: { limit in
+                switch limit {
+                case .share(let percent): .plain("\(percent)%")
+                case .bytes(let bytes): size.write(bytes)
+                case .unlimited: .plain("unlimited")
+                }
+            }, range: "1% to 100%, \(size.range), or unlimited")
     }
 }
 
 extension ConfigurationValue where Value == Duration {
     /// A time span.
     static func duration(_ range: ClosedRange<Duration>) -> Self {
-        let bounds = "from \(SettingsWriter.duration(range.lowerBound)) to \(SettingsWriter.duration(range.upperBound))"
-        return Self(expected: "a duration such as 25s, \(bounds)") { text, _ in
-            let units = ["ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000]
-            guard let (number, unit) = text.numberAndUnit, let factor = units[unit] else { return nil }
-            let (milliseconds, isTooLong) = number.multipliedReportingOverflow(by: factor)
-            guard !isTooLong else { return nil }
-            let duration = Duration.milliseconds(milliseconds)
-            return range.contains(duration) ? duration : nil
-        }
+        let bounds = "\(SettingsWriter.duration(range.lowerBound)) to \(SettingsWriter.duration(range.upperBound))"
+        return Self(
+            expected: "a duration such as 25s, from \(bounds)",
+            read: { scalar in
+                let units = ["ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000]
+                guard let (number, unit) = scalar.text.numberAndUnit, let factor = units[unit] else { return nil }
+                let (milliseconds, isTooLong) = number.multipliedReportingOverflow(by: factor)
+                guard !isTooLong else { return nil }
+                let duration = Duration.milliseconds(milliseconds)
+                return range.contains(duration) ? duration : nil
+            }, write: { .plain(SettingsWriter.duration($0)) }, range: bounds)
     }
+
+    /// From 10 ms to a week.
+    static var timeSpan: Self { duration(.milliseconds(10)...(.seconds(7 * 86_400))) }
 }
 
 extension ConfigurationValue {
-    /// The same, or one of `words` for `nil`.
-    func or(_ words: String..., listed: String) -> ConfigurationValue<Value?> {
-        ConfigurationValue<Value?>(expected: "\(expected), or \(listed)") { text, isPlain in
-            words.contains(text) ? .some(nil) : read(text, isPlain).map(Optional.some)
-        }
+    /// The same, or one of `words` for `nil`, of which the first is written.
+    func or(_ word: String, _ words: String..., listed: String) -> ConfigurationValue<Value?> {
+        ConfigurationValue<Value?>(
+            expected: "\(expected), or \(listed)",
+            read: { scalar in
+                scalar.text == word || words.contains(scalar.text) ? .some(nil) : read(scalar).map(Optional.some)
+            }, write: { $0.map(write) ?? .plain(word) }, range: "\(range), or \(listed)")
     }
 
     /// A limit that may be lifted.
     var liftable: ConfigurationValue<Value?> { or("unlimited", "0", "0s", listed: "unlimited") }
+
+    /// An interval that may be without an end.
+    var orNever: ConfigurationValue<Value?> { or("0", "0s", "unlimited", listed: "0 for none") }
 }
 
 extension String {

@@ -2,9 +2,11 @@
 ///
 /// `Settings()` is the broker without any configuration: what stands here is the default, and `Config/broker.yaml` shows
 /// the same. A key that this version refuses (users, tokens, rules) has no member here.
+///
+/// A setting is a property of a section and a ``Setting`` in the same section's `record`, in the same file.
 package struct Settings: Sendable, Equatable {
     /// Where the broker listens; never empty.
-    package var listen: [Listener] = [Listener()]
+    package var listen: [Settings.Listener] = [Settings.Listener()]
     /// The directory of the store and of the admin socket, relative to the working directory.
     package var dataDirectory = "./data"
     /// The event loops.
@@ -32,293 +34,18 @@ package struct Settings: Sendable, Equatable {
     /// The administrator's way in.
     package var admin = Admin()
     /// `GET /metrics`.
-    package var metrics = Metrics()
+    package var metrics = Settings.Metrics()
     /// The broker's own figures below `$SYS/broker`.
-    package var systemTopics = SystemTopics()
+    package var systemTopics = Settings.SystemTopics()
     /// What is logged, and how.
     package var log = Log()
 
     package init() {}
-
-    /// One listening socket.
-    package struct Listener: Sendable, Equatable {
-        /// Where to listen.
-        package var address = ListenAddress.defaultAddress
-        /// Whether `[::]` takes connections by IPv6 only.
-        package var ipv6Only = false
-        /// The permissions of a path's file.
-        package var mode: UInt32 = 0o600
-        /// The group of a path's file, a name or a number; `nil`: that of the process.
-        package var group: String?
-        /// What stands before every path of this listener, such as `/broker`; never ends with `/`; empty: nothing.
-        package var pathPrefix = ""
-        /// The files that its connections are encrypted with; `nil`: they are not.
-        package var tls: TLS?
-
-        package init() {}
-
-        package init(address: ListenAddress, pathPrefix: String = "", tls: TLS? = nil) {
-            self.address = address
-            self.pathPrefix = pathPrefix
-            self.tls = tls
-        }
-
-        /// PEM files, relative to the working directory.
-        package struct TLS: Sendable, Equatable {
-            /// The certificate, then those that lead to its authority.
-            package var certificate: String
-            /// Its private key, not encrypted.
-            package var key: String
-            /// What clients are shown that ask for one of its names; the first that has it.
-            package var others: [Identity] = []
-            /// The authorities of which clients have to show a certificate; `nil`: none is asked for.
-            package var clientAuthorities: String?
-
-            package init(certificate: String, key: String, clientAuthorities: String? = nil) {
-                self.certificate = certificate
-                self.key = key
-                self.clientAuthorities = clientAuthorities
-            }
-
-            /// A further certificate.
-            package struct Identity: Sendable, Equatable {
-                /// The certificate, then those that lead to its authority.
-                package var certificate: String
-                /// Its private key, not encrypted.
-                package var key: String
-
-                package init(certificate: String, key: String) {
-                    self.certificate = certificate
-                    self.key = key
-                }
-            }
-        }
-    }
-
-    /// The event loops.
-    package struct Reactors: Sendable, Equatable {
-        /// The number of loops, each with its thread; `nil`: one per core.
-        package var count: Int?
-        /// How a loop gives the kernel what a turn has brought.
-        package var backend = Backend.auto
-
-        package init() {}
-
-        /// A kernel interface to send by; what comes is waited for by epoll in any case.
-        package enum Backend: String, Sendable, CaseIterable {
-            /// The one that measures better, as far as the kernel has it.
-            case auto
-            /// A call for each connection.
-            case epoll
-            /// One call for many connections.
-            case ioUring = "io_uring"
-        }
-    }
-
-    /// What clients may use up.
-    package struct Limits: Sendable, Equatable {
-        /// Open connections of all listeners.
-        package var connections = 100_000
-        /// Open connections of one client address; `nil`: unlimited.
-        package var connectionsPerAddress: Int?
-        /// From accepting a connection to the end of its first request head.
-        package var handshakeTimeout = Duration.seconds(10)
-        /// How long an HTTP connection may be idle between two requests.
-        package var idleTimeout = Duration.seconds(75)
-        /// A request line and its fields, in bytes.
-        package var requestHead = 16 << 10
-        /// A message's payload or a request's body, in bytes.
-        package var message = 1 << 20
-        /// A topic or filter, in bytes of UTF-8.
-        package var topic = 1024
-        /// The levels of a topic or filter.
-        package var topicLevels = 32
-        /// The `+` of a filter.
-        package var wildcards = 8
-        /// Filters that one client holds at a time.
-        package var subscriptionsPerClient = 1000
-        /// Filters that all clients together hold; `nil`: unlimited.
-        package var subscriptions: Int? = 1_000_000
-        /// Bytes that wait to be sent on one connection.
-        package var pending = 1 << 20
-        /// How long the oldest of them may wait; `nil`: unlimited.
-        package var pendingAge: Duration? = .seconds(30)
-        /// Bytes that the kernel may hold unsent of one connection (`TCP_NOTSENT_LOWAT`); `nil`: as many as it likes.
-        package var unsentInKernel: Int? = 16 << 10
-        /// Publishes a second on one connection; `nil`: unlimited.
-        package var publishRate: Int?
-        /// What all clients together may hold: input that waits, and what they have not taken.
-        package var memory = Memory.share(percent: 25)
-
-        package init() {}
-
-        /// A part of the memory.
-        package enum Memory: Sendable, Equatable {
-            /// Of what the machine has, or the container may use; 1 to 100.
-            case share(percent: Int)
-            /// In bytes.
-            case bytes(Int)
-            case unlimited
-        }
-    }
-
-    /// How dead peers are found.
-    package struct Keepalive: Sendable, Equatable {
-        /// The silence after which a PING is sent; `nil`: keepalive is off.
-        package var interval: Duration? = .seconds(25)
-        /// How long after that PING a peer may stay silent before it is evicted.
-        package var timeout = Duration.seconds(10)
-
-        package init() {}
-    }
-
-    /// The database file.
-    package struct Store: Sendable, Equatable {
-        /// The size up to which the file may grow, in bytes.
-        package var maximumSize = 16 << 30
-        /// How many views of one moment of the store new subscribers hold at a time.
-        package var views = 64
-
-        package init() {}
-    }
-
-    /// Retained values.
-    package struct Retained: Sendable, Equatable {
-        /// The number of topics with a retained value; `nil`: unlimited.
-        package var maximumMessages: Int?
-        /// The payloads of all retained values together, in bytes; `nil`: unlimited.
-        package var maximumBytes: Int?
-
-        package init() {}
-    }
-
-    /// How much is kept of each topic that a filter matches.
-    package struct History: Sendable, Equatable {
-        /// A valid topic filter.
-        package var filter: String
-        /// The last so many messages of a topic; `nil`: unlimited.
-        package var messages: Int?
-        /// How old they may become; `nil`: unlimited.
-        package var age: Duration?
-        /// The payloads of a topic's messages together, in bytes; `nil`: unlimited.
-        package var bytes: Int?
-
-        package init(filter: String, messages: Int? = nil, age: Duration? = nil, bytes: Int? = nil) {
-            self.filter = filter
-            self.messages = messages
-            self.age = age
-            self.bytes = bytes
-        }
-    }
-
-    /// permessage-deflate.
-    package struct Compression: Sendable, Equatable {
-        /// Whether it is agreed to where a client offers it.
-        package var enabled = false
-        /// The effort, from 1 (fast) to 9 (small).
-        package var level = 1
-        /// Smaller messages are sent as they are, in bytes.
-        package var minimum = 256
-
-        package init() {}
-    }
-
-    /// How clients are sent away.
-    package struct Drain: Sendable, Equatable {
-        /// How many of them are told to come back in one second.
-        package var reconnectsPerSecond = 5000
-
-        package init() {}
-    }
-
-    /// Who may do what.
-    package struct Access: Sendable, Equatable {
-        /// What clients without an identity may do.
-        package var anonymous = Anonymous()
-        /// Whether they may do so beyond loopback, too.
-        package var anonymousAnywhere = false
-
-        package init() {}
-
-        /// What clients without an identity may do.
-        package struct Anonymous: Sendable, Equatable {
-            /// The topic filters they may publish to, each a valid one; empty: nothing.
-            package var publish = ["#"]
-            /// The topic filters they may subscribe to, each a valid one; empty: nothing.
-            package var subscribe = ["#"]
-
-            package init() {}
-        }
-    }
-
-    /// The administrator's way in.
-    package struct Admin: Sendable, Equatable {
-        /// The socket's path as it was written; ``Settings/adminSocketPath`` is the one to use.
-        package var socket = "DATA_DIR" + defaultName
-        /// What stands after the data directory's path.
-        static let defaultName = "/admin.sock"
-
-        package init() {}
-    }
-
-    /// The broker's own figures below `$SYS/broker`.
-    package struct SystemTopics: Sendable, Equatable {
-        /// How often those that have changed are published; `nil`: never.
-        package var interval: Duration? = .seconds(10)
-
-        package init() {}
-    }
-
-    /// `GET /metrics`.
-    package struct Metrics: Sendable, Equatable {
-        /// Whether it is answered at all.
-        package var enabled = true
-
-        package init() {}
-    }
-
-    /// What is logged, and how.
-    package struct Log: Sendable, Equatable {
-        /// The least urgent lines that are written.
-        package var level = Level.info
-        /// The form of a line.
-        package var format = Format.text
-
-        package init() {}
-
-        /// How urgent a line is; a smaller level is a more urgent one.
-        package enum Level: String, Sendable, CaseIterable, Comparable {
-            case error
-            case warning
-            case info
-            case debug
-
-            package static func < (left: Level, right: Level) -> Bool { left.rank < right.rank }
-
-            private var rank: Int {
-                switch self {
-                case .error: 0
-                case .warning: 1
-                case .info: 2
-                case .debug: 3
-                }
-            }
-        }
-
-        /// The form of a line.
-        package enum Format: String, Sendable, CaseIterable {
-            case text
-            case json
-        }
-    }
 }
 
 extension Settings {
     /// The limits that a topic or filter from outside has to keep.
-    package var topicLimits: TopicLimits {
-        TopicLimits(
-            maximumBytes: limits.topic, maximumLevels: limits.topicLevels, maximumWildcards: limits.wildcards)
-    }
+    package var topicLimits: TopicLimits { limits.topicLimits }
 
     /// Where the admin socket is: ``Admin/socket`` with `DATA_DIR` at its begin replaced by ``dataDirectory``.
     package var adminSocketPath: String {
@@ -340,4 +67,116 @@ extension Settings {
             set access.anonymous.publish to [], or say access.anonymous_anywhere: true
             """
     }
+}
+
+extension Settings {
+    /// Every setting there is.
+    static var record: ConfigurationRecord<Settings> {
+        ConfigurationRecord(initial: Self(), members: placeMembers + clientMembers + reportMembers, check: check)
+    }
+
+    private static var placeMembers: [Setting<Self>] {
+        [
+            Setting(
+                list: "listen", \.listen, of: Settings.Listener.record, expected: "a list of listeners",
+                "Where clients connect: one item for each socket.", traits: .init(reload: .restart),
+                check: Settings.Listener.check),
+            Setting(
+                "data_dir", \.dataDirectory, .path,
+                """
+                The directory of the database and the admin socket, relative to the working directory. Made if it is \
+                missing.
+                """, traits: .init(reload: .restart)),
+            Setting(section: "reactors", \.reactors, Reactors.record),
+            Setting(
+                section: "limits", \.limits, Limits.record,
+                "What clients may use up. Beyond a limit a request is refused with an error that names it."),
+            Setting(section: "keepalive", \.keepalive, Keepalive.record, "How dead peers are found."),
+            Setting(section: "store", \.store, Store.record),
+            Setting(section: "retained", \.retained, Retained.record),
+            Setting(
+                list: "history", \.history, of: History.record, expected: "a list of rules ([] for none)",
+                """
+                Messages that are kept for clients that come back with `since`. The first rule that matches a topic \
+                counts; at least one of its limits has to be given, each is that of one topic, and the newest message \
+                of a topic stays whatever its size.
+                """, mayBeNothing: true, check: History.check),
+        ]
+    }
+
+    private static var clientMembers: [Setting<Self>] {
+        [
+            Setting(
+                section: "compression", \.compression, Compression.record,
+                """
+                permessage-deflate (RFC 7692) for WebSockets whose client offers it. Each message is compressed by \
+                itself, and a message for many once.
+                """),
+            Setting(
+                values: "origins", \.origins, of: .origin,
+                expected: "a list, each \(ConfigurationValue.origin.expected)",
+                """
+                Which web pages may connect: same-origin (host and port as in the request's Host, and https wherever \
+                TLS is ended on the way), same-host (ports are not compared), any, null (pages of files and sandboxed \
+                frames), or patterns such as https://*.example.com. On loopback all of localhost, *.localhost, \
+                127.0.0.0/8 and ::1 are one host, whatever the port.
+                """),
+            .hosts(
+                """
+                Which names the broker answers to in a request's Host; others get 421. Unix sockets take any.
+                With auto, to those that lead to nobody else: localhost, *.localhost, the address that was connected \
+                to, on loopback 127.0.0.0/8 and ::1, the DNS names of the listener's certificate, and beyond loopback \
+                without TLS the machine's own name.
+                With a list, such as [broker.example.com, "*.lan"], to these, too: the public name that a proxy passes \
+                on has to be there.
+                With any, to every name; a page of an attacker's may then read what is on loopback (DNS rebinding).
+                """),
+            Setting(section: "drain", \.drain, Drain.record, "How clients are sent away by SIGTERM."),
+            Setting(section: "access", \.access, Access.record),
+            Setting(section: "admin", \.admin, Admin.record, "What brokerctl talks to; mode 0600."),
+        ]
+    }
+
+    private static var reportMembers: [Setting<Self>] {
+        [
+            Setting(section: "metrics", \.metrics, Settings.Metrics.record),
+            Setting(
+                section: "system_topics", \.systemTopics, Settings.SystemTopics.record,
+                "The broker's own figures below $SYS/broker."),
+            Setting(section: "log", \.log, Log.record),
+        ]
+    }
+
+    private static func check(
+        _ settings: inout Settings, _ file: ConfigurationSection, _ decoder: inout ConfigurationDecoder
+    ) {
+        let longest = ListenAddress.maximumPathLength
+        if let node = file.value(of: "listen"), case .list(let items) = node.content, items.isEmpty {
+            decoder.fail(node.mark, "listen", "expected at least one listener, found an empty list")
+        }
+        if let node = file.value(of: "data_dir"), settings.admin == Admin(),
+            settings.adminSocketPath.utf8.count > longest
+        {
+            let most = longest - Admin.defaultName.utf8.count
+            decoder.fail(
+                node, "data_dir", expected: "a path of at most \(most) bytes, since the admin socket lies in it")
+        }
+        if let node = file.value(of: "admin")?["socket"] {
+            let path = settings.adminSocketPath
+            if path.utf8.count > longest {
+                decoder.fail(node, "admin.socket", expected: "a path of at most \(longest) bytes")
+            } else if settings.listen.contains(where: { $0.address == .unix(path: path) }) {
+                decoder.fail(node, "admin.socket", expected: "a path where no listener is")
+            }
+        }
+        if let node = file.value(of: "retained")?["maximum_bytes"], let bytes = settings.retained.maximumBytes,
+            bytes > settings.store.maximumSize
+        {
+            let most = SettingsWriter.size(settings.store.maximumSize)
+            decoder.fail(node, "retained.maximum_bytes", expected: "at most store.maximum_size (\(most))")
+        }
+    }
+
+    /// What differs in `other`, each with when it takes effect.
+    package func changes(to other: Settings) -> [SettingChange] { Self.record.changes(self, other, "") }
 }

@@ -2,124 +2,34 @@
 package enum SettingsWriter {
     /// The configuration in YAML; ``ConfigurationReader`` makes the same settings of it.
     package static func yaml(_ settings: Settings) -> String {
-        let limits = settings.limits
-        let listeners = settings.listen.map { listener in
-            """
-              - address: \(quoted(listener.address.description))\(file(listener))
-                path_prefix: \(quoted(listener.pathPrefix))
-                proxy_protocol: false
-            """ + tls(listener.tls)
-        }
-        return """
-            listen:
-            \(listeners.joined(separator: "\n"))
-            data_dir: \(quoted(settings.dataDirectory))
-            reactors:
-              count: \(settings.reactors.count.map(String.init) ?? "auto")
-              backend: \(settings.reactors.backend.rawValue)
-            limits:
-              connections: \(limits.connections)
-              connections_per_address: \(limited(limits.connectionsPerAddress, String.init))
-              handshake_timeout: \(duration(limits.handshakeTimeout))
-              idle_timeout: \(duration(limits.idleTimeout))
-              request_head: \(size(limits.requestHead))
-              message: \(size(limits.message))
-              topic: \(limits.topic)
-              topic_levels: \(limits.topicLevels)
-              wildcards: \(limits.wildcards)
-              subscriptions_per_client: \(limits.subscriptionsPerClient)
-              subscriptions: \(limited(limits.subscriptions, String.init))
-              pending: \(size(limits.pending))
-              pending_age: \(limited(limits.pendingAge, duration))
-              unsent_in_kernel: \(limited(limits.unsentInKernel, size))
-              publish_rate: \(limited(limits.publishRate, String.init))
-              memory: \(memory(limits.memory))
-            keepalive:
-              interval: \(settings.keepalive.interval.map(duration) ?? "0")
-              timeout: \(duration(settings.keepalive.timeout))
-            store:
-              maximum_size: \(size(settings.store.maximumSize))
-              views: \(settings.store.views)
-            retained:
-              maximum_messages: \(limited(settings.retained.maximumMessages, String.init))
-              maximum_bytes: \(limited(settings.retained.maximumBytes, size))
-            history:\(history(settings.history))
-            compression:
-              enabled: \(settings.compression.enabled)
-              level: \(settings.compression.level)
-              minimum: \(size(settings.compression.minimum))
-            origins: \(list(settings.origins.map(\.description)))
-            hosts: \(hosts(settings.hosts))
-            drain:
-              reconnects_per_second: \(settings.drain.reconnectsPerSecond)
-            access:
-              anonymous:
-                publish: \(list(settings.access.anonymous.publish))
-                subscribe: \(list(settings.access.anonymous.subscribe))
-              anonymous_anywhere: \(settings.access.anonymousAnywhere)
-              rules: []
-            admin:
-              socket: \(quoted(settings.admin.socket))
-            metrics:
-              enabled: \(settings.metrics.enabled)
-            system_topics:
-              interval: \(settings.systemTopics.interval.map(duration) ?? "0")
-            log:
-              level: \(settings.log.level.rawValue)
-              format: \(settings.log.format.rawValue)
-
-            """
+        var page = YAMLPage(isExplained: false)
+        page.write(Settings.record.written(settings), at: 0)
+        return page.text
     }
 
-    private static func hosts(_ rule: HostRule) -> String {
-        switch rule {
-        case .auto: "auto"
-        case .any: "any"
-        case .known(let names): list(names.map(\.description))
-        }
+    /// The same with what each key means, and with those that are left out as comments.
+    ///
+    /// Of the default settings it is `Config/broker.yaml`.
+    package static func explained(_ settings: Settings) -> String {
+        var page = YAMLPage(isExplained: true)
+        page.comment((settings == Settings() ? defaults : "") + introduction, at: 0)
+        page.write(Settings.record.written(settings), at: 0)
+        return page.text
     }
 
-    private static func memory(_ limit: Settings.Limits.Memory) -> String {
-        switch limit {
-        case .share(let percent): "\(percent)%"
-        case .bytes(let bytes): size(bytes)
-        case .unlimited: "unlimited"
-        }
-    }
+    private static let defaults = """
+        Every setting of brokerd at its default: a broker without a configuration file runs exactly like this.
+        Copy the file, keep what you change, and start `brokerd --config FILE`; `brokerd --check --config FILE` only reads it.
+        This file is made from the settings themselves, by `make settings`.
 
-    private static func history(_ rules: [Settings.History]) -> String {
-        guard !rules.isEmpty else { return " []" }
-        return rules.map { rule in
-            """
 
-              - filter: \(quoted(rule.filter))
-                messages: \(limited(rule.messages, String.init))
-                age: \(limited(rule.age, duration))
-                bytes: \(limited(rule.bytes, size))
-            """
-        }.joined()
-    }
-
-    private static func file(_ listener: Settings.Listener) -> String {
-        guard listener.address.isPath else { return listener.ipv6Only ? "\n    ipv6_only: true" : "" }
-        let digits = String(listener.mode, radix: 8)
-        return "\n    mode: \"\(String(repeating: "0", count: max(0, 4 - digits.count)))\(digits)\""
-            + (listener.group.map { "\n    group: \(quoted($0))" } ?? "")
-    }
-
-    private static func tls(_ files: Settings.Listener.TLS?) -> String {
-        guard let files else { return "" }
-        let others = files.others.map {
-            "\n        - { certificate: \(quoted($0.certificate)), key: \(quoted($0.key)) }"
-        }
-        return """
-
-                tls:
-                  certificate: \(quoted(files.certificate))
-                  key: \(quoted(files.key))
-            """ + (others.isEmpty ? "" : "\n      certificates:" + others.joined())
-                + (files.clientAuthorities.map { "\n      client_ca: \(quoted($0))" } ?? "")
-    }
+        """
+    private static let introduction = """
+        Durations: 250ms, 25s, 10m, 24h, 7d. Sizes: plain bytes, or 64KiB, 1MiB, 16GiB, 1TiB.
+        `unlimited` (or 0) lifts a limit where that is said. Keys after a `#` are optional ones.
+        A reload (SIGHUP) takes over every change, for connected clients, too; only what is marked [restart] waits for one.
+        Settings marked "not yet" are known but not available in this version: only their default is accepted.
+        """
 
     /// A number of bytes in the largest unit that divides it, such as `16MiB`.
     static func size(_ bytes: Int) -> String {
@@ -139,24 +49,124 @@ package enum SettingsWriter {
         }
         return "\(Int(milliseconds))ms"
     }
+}
 
-    private static func limited<Value>(_ value: Value?, _ text: (Value) -> String) -> String {
-        value.map(text) ?? "unlimited"
+/// A page of YAML, line by line.
+private struct YAMLPage {
+    /// Whether meanings stand beside and above the keys, and optional keys that are not set are shown.
+    let isExplained: Bool
+    private(set) var text = ""
+
+    /// Where notes beside values begin.
+    private static let noteColumn = 35
+    private static let width = 120
+
+    init(isExplained: Bool) { self.isExplained = isExplained }
+
+    /// Writes keys at a column; of an item of a list, whose first key comes after a dash.
+    ///
+    /// - Parameter hash: the column from which all of it is a comment; `nil`: it is none.
+    mutating func write(_ members: [WrittenSetting], at column: Int, isItem: Bool = false, hash: Int? = nil) {
+        var isFirst = isItem
+        for member in members where member.value != nil || isExplained {
+            let hash = member.value == nil ? hash ?? column : hash
+            write(member.outline, member.value ?? .example(of: member.outline), at: column, isFirst, hash)
+            isFirst = false
+        }
     }
 
-    private static func list(_ texts: [String]) -> String { "[\(texts.map(quoted).joined(separator: ", "))]" }
+    private mutating func write(
+        _ outline: SettingOutline, _ value: WrittenValue, at column: Int, _ isFirst: Bool, _ hash: Int?
+    ) {
+        let isAbove = column == 0 || hash == nil && outline.isSection
+        if isExplained, isAbove {
+            if column == 0 { text += "\n" }
+            comment(outline.note, at: column)
+        }
+        let note = isExplained && !isAbove ? outline.note : ""
+        let key = (isFirst ? "- " : "") + outline.key + ":"
+        let start = isFirst ? column - 2 : column
+        switch value {
+        case .section(let members):
+            line(key, note, at: start, hash)
+            write(members, at: column + 2, hash: hash)
+        case .list(let items) where items.isEmpty && !isExplained: line(key + " []", note, at: start, hash)
+        case .list(let items):
+            line(key, note, at: start, hash)
+            // An empty list is shown with an example of an item.
+            let shown = items.isEmpty ? [outline.members.map { WrittenSetting(outline: $0, value: nil).shown }] : items
+            let hash = items.isEmpty ? hash ?? column + 2 : hash
+            for item in shown {
+                if case .list(_, isFlow: true) = outline.form {
+                    line("- " + WrittenValue.section(item).yaml(isQuoted: !isExplained), "", at: column + 2, hash)
+                } else {
+                    write(item, at: column + 4, isItem: true, hash: hash)
+                }
+            }
+        default: line("\(key) \(value.yaml(isQuoted: !isExplained))", note, at: start, hash)
+        }
+    }
 
-    /// A double-quoted scalar, in which only `\` and `"` are special (YAML 1.2 §7.3.1).
-    private static func quoted(_ text: String) -> String {
-        var result = "\""
-        for scalar in text.unicodeScalars {
-            switch scalar {
-            case "\\", "\"": result += "\\\(scalar)"
-            case "\0"..."\u{1F}", "\u{7F}"..."\u{9F}":
-                result += "\\u\(String(scalar.value + 0x10000, radix: 16).dropFirst())"
-            default: result.unicodeScalars.append(scalar)
+    /// A line, and beside it, wrapped, a note.
+    private mutating func line(_ content: String, _ note: String, at column: Int, _ hash: Int?) {
+        let content =
+            if let hash { Self.space(hash) + "#" + Self.space(column - hash) + content } else {
+                Self.space(column) + content
+            }
+        guard !note.isEmpty else { return text += content + "\n" }
+        let notes = Self.wrapped(note, width: Self.width - Self.noteColumn - 2)
+        text += content + Self.space(max(2, Self.noteColumn - content.count)) + "# \(notes[0])\n"
+        for note in notes.dropFirst() { text += Self.space(Self.noteColumn) + "# \(note)\n" }
+    }
+
+    /// Lines of a comment.
+    mutating func comment(_ note: String, at column: Int) {
+        guard !note.isEmpty else { return }
+        for paragraph in note.split(separator: "\n", omittingEmptySubsequences: false) {
+            for line in Self.wrapped(String(paragraph), width: Self.width - column - 2) {
+                text += Self.space(column) + (line.isEmpty ? "#" : "# \(line)") + "\n"
             }
         }
-        return result + "\""
     }
+
+    private static func space(_ count: Int) -> String { String(repeating: " ", count: count) }
+
+    /// The words of a text in lines of at most `width`; never none.
+    private static func wrapped(_ text: String, width: Int) -> [String] {
+        var lines = [""]
+        for word in text.split(separator: " ") {
+            let last = lines.count - 1
+            if lines[last].isEmpty {
+                lines[last] = String(word)
+            } else if lines[last].count + 1 + word.count <= width {
+                lines[last] += " \(word)"
+            } else {
+                lines.append(String(word))
+            }
+        }
+        return lines
+    }
+}
+
+extension WrittenSetting {
+    /// The same with an example where it has no value.
+    fileprivate var shown: WrittenSetting {
+        WrittenSetting(outline: outline, value: value ?? .example(of: outline))
+    }
+}
+
+extension WrittenValue {
+    /// How a key is shown that is not set.
+    fileprivate static func example(of outline: SettingOutline) -> WrittenValue {
+        let members = outline.members.map { WrittenSetting(outline: $0, value: nil).shown }
+        return switch outline.form {
+        case .value: .plain(outline.traits.example)
+        case .section: .section(members)
+        case .list: .list([members])
+        }
+    }
+}
+
+extension SettingOutline {
+    fileprivate var isSection: Bool { if case .section = form { true } else { false } }
 }

@@ -1,0 +1,146 @@
+extension Settings {
+    /// Who may do what.
+    package struct Access: Sendable, Equatable {
+        /// What clients without an identity may do.
+        package var anonymous = Anonymous()
+        /// Whether they may do so beyond loopback, too.
+        package var anonymousAnywhere = false
+
+        package init() {}
+
+        /// What clients without an identity may do.
+        package struct Anonymous: Sendable, Equatable {
+            /// The topic filters they may publish to, each a valid one; empty: nothing.
+            package var publish = ["#"]
+            /// The topic filters they may subscribe to, each a valid one; empty: nothing.
+            package var subscribe = ["#"]
+
+            package init() {}
+        }
+    }
+
+    /// The administrator's way in.
+    package struct Admin: Sendable, Equatable {
+        /// The socket's path as it was written; ``Settings/adminSocketPath`` is the one to use.
+        package var socket = "DATA_DIR" + defaultName
+        /// What stands after the data directory's path.
+        static let defaultName = "/admin.sock"
+
+        package init() {}
+    }
+}
+
+extension Settings.Access {
+    static var record: ConfigurationRecord<Self> {
+        ConfigurationRecord(
+            initial: Self(),
+            members: [
+                Setting(
+                    section: "anonymous", \.anonymous, Anonymous.record,
+                    "What clients without an identity may do: lists of topic filters; empty lists, [], for nothing.",
+                    // An empty section hardly means the default, which is everything.
+                    emptied: "a mapping of publish and subscribe"),
+                Setting(
+                    "anonymous_anywhere", \.anonymousAnywhere, .boolean,
+                    "true: they may publish beyond loopback, too; else brokerd refuses to listen there."),
+                Setting(unavailable: "users", .value, "Names and password hashes.", example: "FILE"),
+                Setting(unavailable: "jwt", .section(tokens), "Bearer tokens."),
+                Setting(
+                    unavailable: "rules", .list(rules, isFlow: false), "What clients with an identity may do."),
+            ])
+    }
+
+    private static var tokens: [SettingOutline] {
+        [
+            .later("keys", "A JWK set or PEM public keys.", "FILE"),
+            .later("issuer", "The tokens' `iss`.", "https://example.com"),
+            .later("audience", "One of the tokens' `aud`.", "broker"),
+        ]
+    }
+
+    private static var rules: [SettingOutline] {
+        [
+            .later("user", "Whom the rule is for: a user.", "alice"),
+            .later("role", "Or everyone with this role.", "sensors"),
+            .later("publish", "Filters that may be published to.", "[\"sensors/#\"]"),
+            .later("subscribe", "Filters that may be subscribed to.", "[\"sensors/#\"]"),
+            .later("deny", "Filters that neither may touch.", "[\"sensors/secret/#\"]"),
+        ]
+    }
+}
+
+extension SettingOutline {
+    /// A key of a section that this version lacks as a whole.
+    fileprivate static func later(_ key: String, _ doc: String, _ example: String) -> SettingOutline {
+        SettingOutline(key: key, form: .value, doc: doc, traits: .init(example: example))
+    }
+}
+
+extension Settings.Access.Anonymous {
+    static var record: ConfigurationRecord<Self> {
+        let (filter, list) = (
+            ConfigurationValue<String>.filter(example: "sensors/#"), "a list of topic filters ([] for none)"
+        )
+        return ConfigurationRecord(
+            initial: Self(),
+            members: [
+                Setting(values: "publish", \.publish, of: filter, expected: list, "Filters that they may publish to."),
+                Setting(
+                    values: "subscribe", \.subscribe, of: filter, expected: list,
+                    "Filters that they may subscribe to."),
+            ])
+    }
+}
+
+extension Settings.Admin {
+    static var record: ConfigurationRecord<Self> {
+        ConfigurationRecord(
+            initial: Self(),
+            members: [
+                Setting(
+                    "socket", \.socket, .path, "A path; DATA_DIR at its begin stands for data_dir.",
+                    traits: .init(reload: .restart))
+            ])
+    }
+}
+
+extension ConfigurationValue where Value == OriginRule {
+    static var origin: Self {
+        Self(
+            expected: "same-origin, same-host, any, null, or a pattern such as https://*.example.com",
+            read: { OriginRule($0.text) }, write: { .text($0.description) }, null: .null)
+    }
+}
+
+extension Setting where Owner == Settings {
+    /// Words, or a list of names.
+    static func hosts(_ doc: String) -> Setting {
+        let expected = "auto, any, or a list of names such as [broker.example.com, \"*.lan\"]"
+        let name = ConfigurationValue<HostPattern>(
+            expected: "a name such as broker.example.com or \"*.lan\", without a port",
+            read: { HostPattern($0.text) }, write: { .text($0.description) })
+        let outline = SettingOutline(key: "hosts", form: .value, expected: expected, doc: doc)
+        return Setting(
+            outline: outline,
+            decode: { node, path, settings, decoder in
+                switch node.content {
+                case .scalar("auto", _): settings.hosts = .auto
+                case .scalar("any", _): settings.hosts = .any
+                case .list:
+                    let items = decoder.items(of: node, path, expected: expected) ?? []
+                    settings.hosts = .known(items.compactMap { decoder.read($0.node, $0.path, name) })
+                default: decoder.fail(node, path, expected: expected)
+                }
+            },
+            written: { settings in
+                let value: WrittenValue =
+                    switch settings.hosts {
+                    case .auto: .plain("auto")
+                    case .any: .plain("any")
+                    case .known(let names): .values(names.map(name.write))
+                    }
+                return WrittenSetting(outline: outline, value: value)
+            },
+            changes: { old, new, path in old.hosts == new.hosts ? [] : [SettingChange(path: path, reload: .live)] })
+    }
+}

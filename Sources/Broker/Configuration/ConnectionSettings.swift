@@ -1,0 +1,110 @@
+extension Settings {
+    /// The event loops.
+    package struct Reactors: Sendable, Equatable {
+        /// The number of loops, each with its thread; `nil`: one per core.
+        package var count: Int?
+        /// How a loop gives the kernel what a turn has brought.
+        package var backend = Backend.auto
+
+        package init() {}
+
+        /// A kernel interface to send by; what comes is waited for by epoll in any case.
+        package enum Backend: String, Sendable, CaseIterable {
+            /// The one that measures better, as far as the kernel has it.
+            case auto
+            /// A call for each connection.
+            case epoll
+            /// One call for many connections.
+            case ioUring = "io_uring"
+        }
+    }
+
+    /// How dead peers are found.
+    package struct Keepalive: Sendable, Equatable {
+        /// The silence after which a PING is sent; `nil`: keepalive is off.
+        package var interval: Duration? = .seconds(25)
+        /// How long after that PING a peer may stay silent before it is evicted.
+        package var timeout = Duration.seconds(10)
+
+        package init() {}
+    }
+
+    /// permessage-deflate.
+    package struct Compression: Sendable, Equatable {
+        /// Whether it is agreed to where a client offers it.
+        package var enabled = false
+        /// The effort, from 1 (fast) to 9 (small).
+        package var level = 1
+        /// Smaller messages are sent as they are, in bytes.
+        package var minimum = 256
+
+        package init() {}
+    }
+
+    /// How clients are sent away.
+    package struct Drain: Sendable, Equatable {
+        /// How many of them are told to come back in one second.
+        package var reconnectsPerSecond = 5000
+
+        package init() {}
+    }
+}
+
+extension Settings.Reactors {
+    static var record: ConfigurationRecord<Self> {
+        let count = ConfigurationValue<Int>.count(1...256)
+        return ConfigurationRecord(
+            initial: Self(),
+            members: [
+                Setting(
+                    "count", \.count, count.or("auto", listed: "auto"),
+                    "Event loops, each a thread; auto: one a core.", traits: .init(reload: .restart)),
+                Setting(
+                    "backend", \.backend, .choice,
+                    """
+                    epoll: a call for each connection that is sent to or read; io_uring: one call for many, and an \
+                    error where the kernel has none or forbids it; auto: io_uring where the kernel is 6.1 or later \
+                    and allows it.
+                    """, traits: .init(reload: .restart, platform: "io_uring: Linux 6.1")),
+            ])
+    }
+}
+
+extension Settings.Keepalive {
+    static var record: ConfigurationRecord<Self> {
+        ConfigurationRecord(
+            initial: Self(),
+            members: [
+                Setting(
+                    "interval", \.interval, ConfigurationValue.timeSpan.orNever,
+                    "The silence after which a PING is sent; 0: keepalive is off."),
+                Setting(
+                    "timeout", \.timeout, .timeSpan, "The silence after that PING until the peer is evicted."),
+            ])
+    }
+}
+
+extension Settings.Compression {
+    static var record: ConfigurationRecord<Self> {
+        ConfigurationRecord(
+            initial: Self(),
+            members: [
+                Setting("enabled", \.enabled, .boolean, "true: costs CPU time for each message, saves bytes."),
+                Setting("level", \.level, .count(1...9), "The effort: from fast to small."),
+                Setting(
+                    "minimum", \.minimum, .size(0...1 << 30), "Smaller messages are sent as they are, in bytes."),
+            ])
+    }
+}
+
+extension Settings.Drain {
+    static var record: ConfigurationRecord<Self> {
+        ConfigurationRecord(
+            initial: Self(),
+            members: [
+                Setting(
+                    "reconnects_per_second", \.reconnectsPerSecond, .count(1...10_000_000),
+                    "Each client is told a time of its own to come back at: so many clients in a second.")
+            ])
+    }
+}

@@ -1,0 +1,118 @@
+extension Settings {
+    /// What clients may use up.
+    package struct Limits: Sendable, Equatable {
+        /// Open connections of all listeners.
+        package var connections = 100_000
+        /// Open connections of one client address; `nil`: unlimited.
+        package var connectionsPerAddress: Int?
+        /// From accepting a connection to the end of its first request head.
+        package var handshakeTimeout = Duration.seconds(10)
+        /// How long an HTTP connection may be idle between two requests.
+        package var idleTimeout = Duration.seconds(75)
+        /// A request line and its fields, in bytes.
+        package var requestHead = 16 << 10
+        /// A message's payload or a request's body, in bytes.
+        package var message = 1 << 20
+        /// A topic or filter, in bytes of UTF-8.
+        package var topic = 1024
+        /// The levels of a topic or filter.
+        package var topicLevels = 32
+        /// The `+` of a filter.
+        package var wildcards = 8
+        /// Filters that one client holds at a time.
+        package var subscriptionsPerClient = 1000
+        /// Filters that all clients together hold; `nil`: unlimited.
+        package var subscriptions: Int? = 1_000_000
+        /// Bytes that wait to be sent on one connection.
+        package var pending = 1 << 20
+        /// How long the oldest of them may wait; `nil`: unlimited.
+        package var pendingAge: Duration? = .seconds(30)
+        /// Bytes that the kernel may hold unsent of one connection (`TCP_NOTSENT_LOWAT`); `nil`: as many as it likes.
+        package var unsentInKernel: Int? = 16 << 10
+        /// Publishes a second on one connection; `nil`: unlimited.
+        package var publishRate: Int?
+        /// What all clients together may hold: input that waits, and what they have not taken.
+        package var memory = Memory.share(percent: 25)
+
+        package init() {}
+
+        /// A part of the memory.
+        package enum Memory: Sendable, Equatable {
+            /// Of what the machine has, or the container may use; 1 to 100.
+            case share(percent: Int)
+            /// In bytes.
+            case bytes(Int)
+            case unlimited
+        }
+    }
+}
+
+extension Settings.Limits {
+    /// The limits that a topic or filter from outside has to keep.
+    var topicLimits: TopicLimits {
+        TopicLimits(maximumBytes: topic, maximumLevels: topicLevels, maximumWildcards: wildcards)
+    }
+
+    static var record: ConfigurationRecord<Self> {
+        ConfigurationRecord(initial: Self(), members: connectionMembers + topicMembers + outputMembers) {
+            limits, _, decoder in
+            decoder.topicLimits = limits.topicLimits
+        }
+    }
+
+    private static var connectionMembers: [Setting<Self>] {
+        [
+            Setting("connections", \.connections, .count(1...10_000_000), "Open connections, all listeners together."),
+            Setting(
+                "connections_per_address", \.connectionsPerAddress, count.liftable,
+                "Open connections of one client address."),
+            Setting(
+                "handshake_timeout", \.handshakeTimeout, .timeSpan,
+                "From the beginning of a connection to the end of its first request head."),
+            Setting(
+                "idle_timeout", \.idleTimeout, .timeSpan,
+                "Of an HTTP connection between two requests; longer than a proxy keeps its own."),
+            Setting("request_head", \.requestHead, .size(256...1 << 20), "A request line and its fields, in bytes."),
+            Setting("message", \.message, .size(1...256 << 20), "A payload or request body, in bytes."),
+        ]
+    }
+
+    private static var topicMembers: [Setting<Self>] {
+        [
+            Setting("topic", \.topic, .bytes(1...65_535), "A topic or filter, in bytes of UTF-8."),
+            Setting("topic_levels", \.topicLevels, .count(1...1024), "Levels of a topic or filter."),
+            Setting("wildcards", \.wildcards, .count(0...1024), "The + in a filter."),
+            Setting(
+                "subscriptions_per_client", \.subscriptionsPerClient, .count(1...10_000_000),
+                "Filters that one client holds at a time."),
+            Setting(
+                "subscriptions", \.subscriptions, count.liftable, "Filters that all clients together hold."),
+        ]
+    }
+
+    private static var outputMembers: [Setting<Self>] {
+        let size = ConfigurationValue<Int>.size(1 << 10...1 << 30)
+        return [
+            Setting("pending", \.pending, size, "Unsent bytes of one connection."),
+            Setting(
+                "pending_age", \.pendingAge, ConfigurationValue.timeSpan.liftable,
+                "How long the oldest of them may wait."),
+            Setting(
+                "unsent_in_kernel", \.unsentInKernel, size.liftable,
+                """
+                Bytes of them that the kernel may hold before it can send them. More of it delays what is new, PINGs too. \
+                A change is for new connections.
+                """),
+            Setting("publish_rate", \.publishRate, count.liftable, "Publishes a second on one connection."),
+            Setting(
+                "memory", \.memory, .memory,
+                """
+                What all clients together hold (input that waits, unsent output): a share of the machine's or the \
+                container's memory, or a size in bytes. Above 80 % of it new connections are refused; above all of it \
+                the connections that hold the most are closed.
+                """),
+        ]
+    }
+
+    private static var count: ConfigurationValue<Int> { .count(1...1_000_000_000) }
+}

@@ -1,0 +1,211 @@
+extension Settings {
+    /// One listening socket.
+    package struct Listener: Sendable, Equatable {
+        /// Where to listen.
+        package var address = ListenAddress.defaultAddress
+        /// Whether `[::]` takes connections by IPv6 only.
+        package var ipv6Only = false
+        /// The permissions of a path's file.
+        package var mode: UInt32 = 0o600
+        /// The group of a path's file, a name or a number; `nil`: that of the process.
+        package var group: String?
+        /// What stands before every path of this listener, such as `/broker`; never ends with `/`; empty: nothing.
+        package var pathPrefix = ""
+        /// The files that its connections are encrypted with; `nil`: they are not.
+        package var tls: TLS?
+
+        package init() {}
+
+        package init(address: ListenAddress, pathPrefix: String = "", tls: TLS? = nil) {
+            self.address = address
+            self.pathPrefix = pathPrefix
+            self.tls = tls
+        }
+
+        /// PEM files, relative to the working directory.
+        package struct TLS: Sendable, Equatable {
+            /// The certificate, then those that lead to its authority.
+            package var certificate: String
+            /// Its private key, not encrypted.
+            package var key: String
+            /// What clients are shown that ask for one of its names; the first that has it.
+            package var others: [Identity] = []
+            /// The authorities of which clients have to show a certificate; `nil`: none is asked for.
+            package var clientAuthorities: String?
+
+            package init(certificate: String, key: String, clientAuthorities: String? = nil) {
+                self.certificate = certificate
+                self.key = key
+                self.clientAuthorities = clientAuthorities
+            }
+
+            /// A further certificate.
+            package struct Identity: Sendable, Equatable {
+                /// The certificate, then those that lead to its authority.
+                package var certificate: String
+                /// Its private key, not encrypted.
+                package var key: String
+
+                package init(certificate: String, key: String) {
+                    self.certificate = certificate
+                    self.key = key
+                }
+            }
+        }
+    }
+}
+
+extension Settings.Listener {
+    static var record: ConfigurationRecord<Self> {
+        ConfigurationRecord(initial: Self(), members: addressMembers + requestMembers) { listener, section, decoder in
+            for key in ["mode", "group"] where !listener.address.isPath {
+                guard let node = section.value(of: key) else { continue }
+                decoder.fail(node.mark, "\(section.path).\(key)", "expected with an address such as unix:/path only")
+            }
+            if let node = section.value(of: "ipv6_only"), listener.ipv6Only, !listener.address.isEveryIPv6 {
+                decoder.fail(node.mark, "\(section.path).ipv6_only", "expected with [::] only")
+            }
+        }
+    }
+
+    private static var addressMembers: [Setting<Self>] {
+        let address = ConfigurationValue<ListenAddress>.listenAddress
+        return [
+            // A default would be two listeners in one place.
+            Setting(
+                "address", \.address, address,
+                """
+                IPv4, [IPv6] such as [::1]:8080, or unix:/path; port 0: any free one; [::]:8080: all addresses of both \
+                families; localhost:8080 and :8080 stand for 127.0.0.1:8080.
+                """, traits: .init(reload: .restart, required: address.expected)),
+            Setting(
+                "ipv6_only", \.ipv6Only, .boolean,
+                "true, of [::]: IPv6 only, as where another listener has the same port of an IPv4 address.",
+                traits: .init(reload: .restart, example: "false"), isShown: { $0.ipv6Only }),
+            Setting(
+                "mode", \.mode, .fileMode, "Of unix:/path: the permissions of the socket's file.",
+                traits: .init(reload: .restart, example: "\"0600\""), isShown: { $0.address.isPath }),
+            Setting(
+                optional: "group", \.group, .path,
+                "Of unix:/path: the file's group, a name or number; absent: that of the process.",
+                traits: .init(reload: .restart, example: "www-data")),
+        ]
+    }
+
+    private static var requestMembers: [Setting<Self>] {
+        [
+            Setting(
+                "path_prefix", \.pathPrefix, .pathPrefix, "What stands before every path, such as /broker.",
+                traits: .init(reload: .restart)),
+            Setting(
+                unavailable: "proxy_protocol", .boolean, default: false,
+                "The client's address from a PROXY protocol header."),
+            Setting(
+                optionalSection: "tls", \.tls, TLS.record,
+                "TLS 1.2 and 1.3; absent: none. Changed files are taken over by themselves.",
+                traits: .init(reload: .restart)),
+        ]
+    }
+
+    /// No two listeners have one address.
+    static func check(
+        _ listeners: [(item: Self, section: ConfigurationSection)], _ decoder: inout ConfigurationDecoder
+    ) {
+        var seen: [ListenAddress: String] = [:]
+        for (listener, section) in listeners {
+            let path = "\(section.path).address"
+            guard let mark = section.value(of: "address")?.mark, !decoder.hasFailed(path) else { continue }
+            if let first = seen[listener.address] {
+                decoder.fail(
+                    mark, path, "expected another address, found \(listener.address), where \(first) listens")
+            } else if listener.address.isFixed {
+                seen[listener.address] = section.path
+            }
+        }
+    }
+}
+
+extension Settings.Listener.TLS {
+    static var record: ConfigurationRecord<Self> {
+        ConfigurationRecord(
+            initial: Self(certificate: "", key: ""),
+            members: [
+                Setting(
+                    "certificate", \.certificate, .path,
+                    "PEM, with the chain; relative to the working directory, as the others.", traits: .file),
+                Setting("key", \.key, .path, "PEM, not encrypted.", traits: .file),
+                Setting(
+                    list: "certificates", \.others, of: Identity.record,
+                    expected: "a list of certificates with their keys",
+                    "Further ones, for clients that ask for one of their names (SNI).", isFlow: true),
+                Setting(
+                    optional: "client_ca", \.clientAuthorities, .path,
+                    "PEM; clients have to show a certificate of one of these.", traits: .init(example: "FILE")),
+            ])
+    }
+}
+
+extension Settings.Listener.TLS.Identity {
+    static var record: ConfigurationRecord<Self> {
+        ConfigurationRecord(
+            initial: Self(certificate: "", key: ""),
+            members: [
+                Setting("certificate", \.certificate, .path, "PEM, with the chain.", traits: .file),
+                Setting("key", \.key, .path, "PEM, not encrypted.", traits: .file),
+            ])
+    }
+}
+
+extension SettingTraits {
+    /// A file that has to be named.
+    fileprivate static var file: SettingTraits { .init(required: "the path of a PEM file", example: "FILE") }
+}
+
+extension ListenAddress {
+    fileprivate var isEveryIPv6: Bool { if case .internet("::", _) = self { true } else { false } }
+
+    /// Whether two listeners cannot both have it: port 0 is another port each time.
+    fileprivate var isFixed: Bool {
+        if case .internet(_, port: 0) = self { false } else { true }
+    }
+}
+
+extension ConfigurationValue where Value == ListenAddress {
+    fileprivate static var listenAddress: Self {
+        Self(
+            expected: "an address such as 127.0.0.1:8080, [::1]:8080 or unix:/path", read: { ListenAddress($0.text) },
+            write: { .text($0.description) })
+    }
+}
+
+extension ConfigurationValue where Value == UInt32 {
+    /// Octal, with or without quotes: 0660.
+    fileprivate static var fileMode: Self {
+        Self(
+            expected: "permissions such as \"0660\"",
+            read: { scalar in
+                guard 3...4 ~= scalar.text.utf8.count, let mode = UInt32(scalar.text, radix: 8), mode <= 0o777 else {
+                    return nil
+                }
+                return mode
+            },
+            write: { mode in
+                let digits = String(mode, radix: 8)
+                return .text(String(repeating: "0", count: max(0, 4 - digits.count)) + digits)
+            })
+    }
+}
+
+extension ConfigurationValue where Value == String {
+    /// RFC 3986 §3.3: the characters that a path's segments may have without an escape.
+    fileprivate static var pathPrefix: Self {
+        text("a path such as /broker, or nothing (\"\")") { text in
+            text.isEmpty
+                || text.hasPrefix("/") && !text.hasSuffix("/") && !text.contains("//")
+                    && text.utf8.allSatisfy { byte in
+                        0x30...0x39 ~= byte || 0x41...0x5A ~= byte || 0x61...0x7A ~= byte
+                            || "/-._~!$&'()*+,;=:@".utf8.contains(byte)
+                    }
+        }
+    }
+}

@@ -1,0 +1,117 @@
+extension Settings {
+    /// The database file.
+    package struct Store: Sendable, Equatable {
+        /// The size up to which the file may grow, in bytes.
+        package var maximumSize = 16 << 30
+        /// How many views of one moment of the store new subscribers hold at a time.
+        package var views = 64
+
+        package init() {}
+    }
+
+    /// Retained values.
+    package struct Retained: Sendable, Equatable {
+        /// The number of topics with a retained value; `nil`: unlimited.
+        package var maximumMessages: Int?
+        /// The payloads of all retained values together, in bytes; `nil`: unlimited.
+        package var maximumBytes: Int?
+
+        package init() {}
+    }
+
+    /// How much is kept of each topic that a filter matches.
+    package struct History: Sendable, Equatable {
+        /// A valid topic filter.
+        package var filter: String
+        /// The last so many messages of a topic; `nil`: unlimited.
+        package var messages: Int?
+        /// How old they may become; `nil`: unlimited.
+        package var age: Duration?
+        /// The payloads of a topic's messages together, in bytes; `nil`: unlimited.
+        package var bytes: Int?
+
+        package init(filter: String, messages: Int? = nil, age: Duration? = nil, bytes: Int? = nil) {
+            self.filter = filter
+            self.messages = messages
+            self.age = age
+            self.bytes = bytes
+        }
+    }
+}
+
+extension Settings.Store {
+    static var record: ConfigurationRecord<Self> {
+        ConfigurationRecord(
+            initial: Self(),
+            members: [
+                Setting(
+                    "maximum_size", \.maximumSize, .size(1 << 20...64 << 40),
+                    "Up to which the database file may grow, in bytes.", traits: .init(reload: .restart)),
+                Setting(
+                    "views", \.views, .count(0...512),
+                    """
+                    New subscribers at a time that are shown all values of one moment. Others are shown each value as \
+                    it is when it is read, and what is newer comes live.
+                    """, traits: .init(reload: .restart)),
+            ])
+    }
+}
+
+extension Settings.Retained {
+    static var record: ConfigurationRecord<Self> {
+        ConfigurationRecord(
+            initial: Self(),
+            members: [
+                Setting(
+                    "maximum_messages", \.maximumMessages, ConfigurationValue.count(1...1_000_000_000_000).liftable,
+                    "Topics with a retained value.", traits: .init(reload: .restart)),
+                Setting(
+                    "maximum_bytes", \.maximumBytes, ConfigurationValue.size(1...64 << 40).liftable,
+                    "Payloads of all retained values together, in bytes, up to store.maximum_size.",
+                    traits: .init(reload: .restart)),
+            ])
+    }
+}
+
+extension Settings.History {
+    static var record: ConfigurationRecord<Self> {
+        let count = ConfigurationValue<Int>.count(1...1_000_000_000_000)
+        let age = ConfigurationValue<Duration>.duration(.seconds(1) ... .seconds(3650 * 86_400))
+        let filter = ConfigurationValue<String>.filter(example: "chat/#")
+        return ConfigurationRecord(
+            initial: Self(filter: ""),
+            members: [
+                Setting(
+                    "filter", \.filter, filter, "The topics that the rule is for.",
+                    traits: .init(required: filter.expected, example: "\"chat/#\"")),
+                Setting(
+                    "messages", \.messages, count.liftable, "The last so many messages of a topic.",
+                    traits: .init(example: "1000")),
+                Setting("age", \.age, age.liftable, "Not older than this.", traits: .init(example: "24h")),
+                Setting(
+                    "bytes", \.bytes, ConfigurationValue.size(1...64 << 40).liftable,
+                    "The payloads of a topic's messages together, in bytes.", traits: .init(example: "64MiB")),
+            ],
+            check: { _, section, decoder in
+                if ["messages", "age", "bytes"].allSatisfy({ section.value(of: $0) == nil }) {
+                    decoder.fail(section.mark, section.path, "expected messages, age or bytes, found none of them")
+                }
+            })
+    }
+
+    /// Two rules for one filter: the second would never count.
+    static func check(
+        _ rules: [(item: Self, section: ConfigurationSection)], _ decoder: inout ConfigurationDecoder
+    ) {
+        var seen: [String: String] = [:]
+        for (rule, section) in rules {
+            let path = "\(section.path).filter"
+            guard let mark = section.value(of: "filter")?.mark, !decoder.hasFailed(path) else { continue }
+            if let first = seen[rule.filter] {
+                decoder.fail(mark, path, "expected another filter, found that of \(first)")
+            } else {
+                seen[rule.filter] = section.path
+            }
+        }
+    }
+}
