@@ -36,7 +36,7 @@ enum Layers {
 
         "Broker/Topics": Layer(imports: ["Synchronization"]),
         "Broker/JSON": Layer(),
-        "Broker/Access": Layer(uses: ["Broker/Topics"]),
+        "Broker/Access": Layer(imports: ["Glibc"], uses: ["Broker/Topics"]),
         "Broker/Exchange": Layer(
             imports: ["CLinux", "Glibc", "Synchronization", "WSTransport"],
             uses: [

@@ -20,6 +20,7 @@ import TopicFigures
     private static func record(in tally: Tally) throws {
         try TransportFigures.record(in: tally)
         try MatchFigures.record(in: tally)
+        try AccessFigures.record(in: tally)
         try House.run { house in
             try CommandFigures.record(in: tally, house)
             try FanOutFigures.record(in: tally, house)

@@ -1,0 +1,35 @@
+import Broker
+import Counting
+
+/// What it costs to know whether a client may do something, with a hundred rules.
+enum AccessFigures {
+    static func record(in tally: Tally) throws {
+        guard tally.wants("access/") else { return }
+        let principal = Principal(.password, user: "alice", roles: ["sensor"])
+        let box = GrantTable(AccessRules(try rules())).box(for: principal) { Subject(principal) }
+        let topics = try (0..<20).map { try Topic("plant/\($0 * 5)/line/3/temperature") }
+        let filters = try (0..<20).map { try TopicFilter("plant/\($0 * 5)/line/+/temperature") }
+        var found = 0
+        try tally.record("access/publish-100-rules", operations: 20) {
+            for topic in topics where opaque(box).mayPublish(to: topic) { found += 1 }
+        }
+        try tally.record("access/subscribe-100-rules", operations: 20) {
+            for filter in filters where opaque(box).verdict(on: filter) == .allowed { found += 1 }
+        }
+        precondition(found % 20 == 0 && found > 0, "\(found) allowed")
+    }
+
+    /// A hundred that apply, each with a place of its own, and two that deny.
+    static func rules() throws -> [AccessRule] {
+        var condition = AccessRule.Condition()
+        condition.role = "sensor"
+        return try (0..<100).map { number in
+            var rule = AccessRule(for: condition)
+            rule.publish = [try FilterTemplate("plant/\(number)/line/+/temperature")]
+            rule.subscribe = [try FilterTemplate("plant/\(number)/#")]
+            if number % 50 == 0 { rule.denySubscribe = [try FilterTemplate("plant/\(number)/secret/#")] }
+            if number % 50 == 0 { rule.denyPublish = [try FilterTemplate("plant/\(number)/line/0/temperature")] }
+            return rule
+        }
+    }
+}

@@ -1,0 +1,68 @@
+/// One rule of the configuration: for whom, and what it gives and takes away.
+package struct AccessRule: Sendable, Hashable {
+    /// For whom a rule is: each condition that is stated has to hold.
+    package struct Condition: Sendable, Hashable {
+        /// For anonymous clients, and for nobody else.
+        package var isAnonymous = false
+        /// For every principal that is not anonymous.
+        package var isEveryone = false
+        /// For one user.
+        package var user: String?
+        /// For those that have a role.
+        package var role: String?
+        /// For those that come from one of these networks; empty: from anywhere.
+        package var addresses: [AddressRange] = []
+        /// For those that come in by one listener, as its address is configured.
+        package var listener: String?
+
+        package init() {}
+
+        /// Whether a rule of this condition is for a client.
+        package func applies(to subject: Subject) -> Bool {
+            let principal = subject.principal
+            let isAnonymous = principal.kind == .anonymous
+            guard self.isAnonymous == isAnonymous else { return false }
+            guard isAnonymous || isEveryone || user != nil || role != nil else { return false }
+            if let user, principal.user?.utf8.elementsEqual(user.utf8) != true { return false }
+            if let role, !principal.roles.contains(role) { return false }
+            if let listener, subject.listener != listener { return false }
+            guard !addresses.isEmpty else { return true }
+            guard let address = subject.address else { return false }
+            return addresses.contains { $0.contains(address) }
+        }
+    }
+
+    package var condition: Condition
+    package var publish: [FilterTemplate] = []
+    package var subscribe: [FilterTemplate] = []
+    /// Where retained values may be set and deleted; `nil`: where publishing is allowed.
+    package var retain: [FilterTemplate]?
+    package var denyPublish: [FilterTemplate] = []
+    package var denySubscribe: [FilterTemplate] = []
+
+    package init(for condition: Condition = Condition()) { self.condition = condition }
+
+    /// What it gives a client and takes away, whether it is for that one or not.
+    func entries(for subject: Subject) -> [Grant.Entry] {
+        var entries: [Grant.Entry] = []
+        func add(_ templates: [FilterTemplate], _ rights: Rights) {
+            for template in templates {
+                for filter in template.filters(for: subject) {
+                    entries.append(Grant.Entry(filter: filter, rights: rights))
+                }
+            }
+        }
+        add(publish, .publish)
+        add(retain ?? publish, .retain)
+        add(subscribe, .subscribe)
+        add(denyPublish, .noPublish)
+        add(denySubscribe, .noSubscribe)
+        return entries
+    }
+
+    /// The placeholders of all its filters.
+    var placeholders: Set<FilterTemplate.Placeholder> {
+        let all = publish + subscribe + (retain ?? []) + denyPublish + denySubscribe
+        return all.reduce(into: []) { $0.formUnion($1.placeholders) }
+    }
+}

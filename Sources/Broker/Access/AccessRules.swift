@@ -1,0 +1,150 @@
+/// All rules, as they hold from one moment to the next change.
+///
+/// Immutable; shared by all reactors.
+package final class AccessRules: Sendable {
+    package let rules: [AccessRule]
+    /// What of a principal the rules go by, besides user, roles and token.
+    let uses: Uses
+
+    struct Uses: Sendable, Equatable {
+        var claims: Set<String> = []
+        var client = false
+        var address = false
+        var listener = false
+    }
+
+    package init(_ rules: [AccessRule]) {
+        self.rules = rules
+        var uses = Uses()
+        for rule in rules {
+            if !rule.condition.addresses.isEmpty { uses.address = true }
+            if rule.condition.listener != nil { uses.listener = true }
+            for placeholder in rule.placeholders {
+                switch placeholder {
+                case .user: break
+                case .client: uses.client = true
+                case .address: uses.address = true
+                case .claim(let path): uses.claims.insert(path)
+                }
+            }
+        }
+        self.uses = uses
+    }
+
+    /// The rules that apply to a client, by their numbers.
+    package func applying(to subject: Subject) -> [Int] {
+        rules.indices.filter { rules[$0].condition.applies(to: subject) }
+    }
+
+    /// What a client may do.
+    package func grant(for subject: Subject) -> Grant {
+        let principal = subject.principal
+        if principal.kind == .administrator { return .everything }
+        var entries = principal.carried?.entries(for: subject) ?? []
+        for rule in rules where rule.condition.applies(to: subject) { entries += rule.entries(for: subject) }
+        return Grant(entries, ceilings: principal.ceilings.map { Grant($0.entries(for: subject)) })
+    }
+}
+
+/// The grants of one reactor's clients: one box for each distinct principal, as far as the rules tell them apart.
+///
+/// Runs on its reactor's thread.
+package final class GrantTable {
+    /// What the rules go by of a principal.
+    private struct Key: Hashable {
+        let kind: Principal.Kind
+        let user: String?
+        let roles: Set<String>
+        let claims: [String: [String]]
+        let token: String?
+        let carried: AccessRule?
+        let ceilings: [AccessRule]
+        let address: String?
+        let listener: String?
+        let client: String?
+    }
+
+    package private(set) var rules: AccessRules
+    private var boxes: [Key: GrantBox] = [:]
+    /// The box that was asked for last, as most clients are anonymous or come in crowds.
+    private var last: (principal: Principal, box: GrantBox)?
+    /// When there are so many, those that no client has any more are let go.
+    private var sweepAt = 64
+
+    package init(_ rules: AccessRules) { self.rules = rules }
+
+    /// How many there are, those that no client has any more among them.
+    package var count: Int { boxes.count }
+
+    /// The box of a client, which others that may do the same have, too.
+    ///
+    /// - Parameter subject: the client as the rules see it, of the same principal; it is made only where it is needed.
+    package func box(for principal: Principal, _ subject: () -> Subject) -> GrantBox {
+        if let last, last.principal === principal { return last.box }
+        let (subject, uses) = (subject(), rules.uses)
+        let key = Key(
+            kind: principal.kind, user: principal.user, roles: principal.roles,
+            claims: uses.claims.isEmpty ? [:] : principal.claims.filter { uses.claims.contains($0.key) },
+            token: principal.token, carried: principal.carried, ceilings: principal.ceilings,
+            address: uses.address ? subject.address : nil, listener: uses.listener ? subject.listener : nil,
+            client: uses.client ? subject.client : nil)
+        let box: GrantBox
+        if let known = boxes[key] {
+            box = known
+        } else {
+            if boxes.count >= sweepAt { sweep() }
+            box = GrantBox(rules.grant(for: subject))
+            boxes[key] = box
+        }
+        if !uses.client, !uses.address, !uses.listener { last = (principal, box) }
+        return box
+    }
+
+    private func sweep() {
+        last = nil
+        var unused: [Key] = []
+        // A closure, or a copy of the values, would be another reference to each of them.
+        var index = boxes.startIndex
+        while index != boxes.endIndex {
+            if isKnownUniquelyReferenced(&boxes.values[index]) { unused.append(boxes[index].key) }
+            boxes.formIndex(after: &index)
+        }
+        for key in unused { boxes[key] = nil }
+        sweepAt = max(64, 2 * boxes.count)
+    }
+
+    /// Takes over other rules: from here on every box that was given out is out of date, and says so.
+    package func adopt(_ rules: AccessRules) {
+        self.rules = rules
+        for box in boxes.values { box.expire() }
+        boxes = [:]
+        last = nil
+    }
+}
+
+/// A grant, shared by the clients of one reactor that may do the same.
+///
+/// Runs on its reactor's thread.
+package final class GrantBox {
+    package let grant: Grant
+    /// Whether the rules are still those that it was made of.
+    package private(set) var isCurrent = true
+    /// ``Grant/publishesAnywhere``, and current: no look at the topic is needed.
+    package private(set) var publishesAnywhere: Bool
+
+    init(_ grant: Grant) {
+        self.grant = grant
+        publishesAnywhere = grant.publishesAnywhere
+    }
+
+    /// See ``Grant/mayPublish(to:)``.
+    package func mayPublish(to topic: Topic) -> Bool { grant.publishing(to: topic).contains(.publish) }
+
+    /// See ``Grant/verdict(on:)``.
+    package func verdict(on filter: TopicFilter) -> Grant.Verdict { grant.verdict(on: filter) }
+
+    fileprivate func expire() {
+        isCurrent = false
+        publishesAnywhere = false
+    }
+}

@@ -1,0 +1,145 @@
+/// A filter of a rule, in which `{user}`, `{claim.PATH}`, `{client}` and `{address}` stand for what is known of a principal.
+///
+/// What takes their place is a whole value, never a wildcard, never more than one level and never the `$` of a reserved name:
+/// where a value could be any of these, the filter does not apply.
+package struct FilterTemplate: Sendable, Hashable {
+    /// What stands for a value.
+    package enum Placeholder: Sendable, Hashable {
+        case user
+        /// The broker's own name for the client.
+        case client
+        case address
+        case claim(String)
+    }
+
+    private enum Part: Sendable, Hashable {
+        case text(String)
+        case placeholder(Placeholder)
+    }
+
+    /// Why a text is no template.
+    package enum Mistake: Error, Equatable, Sendable, CustomStringConvertible {
+        case unclosed
+        case unknown(String)
+        case notAFilter(TopicError)
+
+        /// One sentence.
+        package var description: String {
+            switch self {
+            case .unclosed: "A placeholder that begins with '{' has no '}'; a brace itself is '{{'."
+            case .unknown(let name):
+                "There is no placeholder {\(name)}: there are {user}, {client}, {address} and {claim.PATH}."
+            case .notAFilter(let error): error.description
+            }
+        }
+    }
+
+    /// As it was written.
+    package let text: String
+    private let parts: [Part]
+
+    /// Reads a template, or says what is wrong with it.
+    package init(_ text: String, limits: TopicLimits = TopicLimits()) throws(Mistake) {
+        self.text = text
+        parts = try Self.parse(text)
+        let sample = parts.map { if case .text(let text) = $0 { text } else { "x" } }.joined()
+        do throws(TopicError) { _ = try TopicFilter(sample, limits: limits) } catch { throw .notAFilter(error) }
+    }
+
+    /// The filter as it is, without placeholders.
+    package init(_ filter: TopicFilter) {
+        text = filter.name
+        parts = [.text(filter.name)]
+    }
+
+    private static func parse(_ text: String) throws(Mistake) -> [Part] {
+        var parts: [Part] = []
+        var literal = ""
+        var rest = Substring(text).unicodeScalars
+        while let scalar = rest.popFirst() {
+            guard scalar == "{" else {
+                literal.unicodeScalars.append(scalar)
+                continue
+            }
+            if rest.first == "{" {
+                rest.removeFirst()
+                literal.append("{")
+                continue
+            }
+            guard let end = rest.firstIndex(of: "}") else { throw .unclosed }
+            let name = String(rest[..<end])
+            rest = rest[rest.index(after: end)...]
+            if !literal.isEmpty { parts.append(.text(literal)) }
+            literal = ""
+            parts.append(.placeholder(try placeholder(name)))
+        }
+        if !literal.isEmpty { parts.append(.text(literal)) }
+        return parts
+    }
+
+    private static func placeholder(_ name: String) throws(Mistake) -> Placeholder {
+        switch name {
+        case "user": return .user
+        case "client": return .client
+        case "address": return .address
+        default:
+            guard name.hasPrefix("claim."), name.utf8.count > 6 else { throw .unknown(name) }
+            return .claim(String(name.dropFirst(6)))
+        }
+    }
+
+    /// The placeholders in it, each once.
+    package var placeholders: Set<Placeholder> {
+        Set(parts.compactMap { if case .placeholder(let placeholder) = $0 { placeholder } else { nil } })
+    }
+
+    /// A claim that is an array makes one filter of each element, and all together so many at most.
+    static let maximumFilters = 32
+
+    /// The filters for a client; none where a value is missing or unfit.
+    package func filters(for subject: Subject) -> [TopicFilter] {
+        var choices: [[Placeholder: String]] = [[:]]
+        for placeholder in placeholders {
+            let values = Self.values(of: placeholder, subject)
+            choices = choices.flatMap { choice in
+                values.map { value in choice.merging([placeholder: value]) { $1 } }
+            }
+            choices = Array(choices.prefix(Self.maximumFilters))
+        }
+        return choices.compactMap(filter)
+    }
+
+    private func filter(_ values: [Placeholder: String]) -> TopicFilter? {
+        var name = ""
+        for part in parts {
+            switch part {
+            case .text(let text): name += text
+            case .placeholder(let placeholder): name += values[placeholder] ?? ""
+            }
+        }
+        if case .placeholder = parts.first, name.utf8.first == TopicGrammar.dollar { return nil }
+        return try? TopicFilter(name, limits: .none)
+    }
+
+    private static func values(of placeholder: Placeholder, _ subject: Subject) -> [String] {
+        switch placeholder {
+        // A name outside the grammar authenticates, but no rule with `{user}` is for it.
+        case .user: return subject.principal.user.map { Principal.isName($0) ? [$0] : [] } ?? []
+        case .client: return subject.client.map { [$0] } ?? []
+        case .address: return subject.address.map { isFit($0) ? [$0] : [] } ?? []
+        case .claim(let path):
+            return (subject.principal.claims[path] ?? []).prefix(maximumFilters).filter(isFit)
+        }
+    }
+
+    /// Whether a value is one level, or a part of one, and no wildcard: 1 to 256 bytes without control characters.
+    private static func isFit(_ value: String) -> Bool {
+        guard 1...256 ~= value.utf8.count else { return false }
+        return value.unicodeScalars.allSatisfy { scalar in
+            switch scalar {
+            case "/", "+", "#", "\u{0}"..."\u{1F}", "\u{7F}"..."\u{9F}": false
+            default: true
+            }
+        }
+    }
+}

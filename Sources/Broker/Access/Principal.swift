@@ -1,0 +1,81 @@
+/// The one that asks, and how that is known: what rules go by.
+///
+/// Immutable, and shared by all that one authentication let in.
+package final class Principal: Sendable {
+    /// How it is known.
+    package enum Kind: Sendable, Hashable {
+        case anonymous
+        case password
+        case token
+        case jwt
+        case certificate
+        /// The user of the process at the other end of a socket in the file system.
+        case peer
+        /// The administrator's socket.
+        case administrator
+    }
+
+    package let kind: Kind
+    /// `nil`: anonymous, or the administrator.
+    package let user: String?
+    package let roles: Set<String>
+    /// What a token says besides: strings and numbers by their paths, an array's elements one by one.
+    package let claims: [String: [String]]
+    /// The token's id, or the `jti` of a JWT; `nil`: it has none.
+    package let token: String?
+    /// What it carries itself besides what the rules give; `nil`: nothing.
+    package let carried: AccessRule?
+    /// What it may do at most, whatever the rules give; empty: no such limit.
+    package let ceilings: [AccessRule]
+    /// Unix seconds; `nil`: it does not expire.
+    package let expires: Int64?
+
+    package init(
+        _ kind: Kind, user: String? = nil, roles: Set<String> = [], claims: [String: [String]] = [:],
+        token: String? = nil, carried: AccessRule? = nil, ceilings: [AccessRule] = [], expires: Int64? = nil
+    ) {
+        self.kind = kind
+        self.user = user
+        self.roles = roles
+        self.claims = claims
+        self.token = token
+        self.carried = carried
+        self.ceilings = ceilings
+        self.expires = expires
+    }
+
+    /// All that present nothing.
+    package static let anonymous = Principal(.anonymous)
+    /// All that come by the administrator's socket.
+    package static let administrator = Principal(.administrator)
+
+    /// Whether a user's name is one that rules with `{user}` apply to, and that may be given to a new user: 1 to 128 bytes
+    /// without control and format characters, `/`, `+`, `#`, and no `$` first.
+    package static func isName(_ name: String) -> Bool {
+        guard 1...128 ~= name.utf8.count, name.utf8.first != TopicGrammar.dollar else { return false }
+        return name.unicodeScalars.allSatisfy { scalar in
+            switch scalar.properties.generalCategory {
+            case .control, .format, .lineSeparator, .paragraphSeparator: false
+            default: scalar != "/" && scalar != "+" && scalar != "#"
+            }
+        }
+    }
+}
+
+/// A client as rules see it: a principal, and where it came in.
+package struct Subject: Sendable {
+    package let principal: Principal
+    /// The client's address, without the port; `nil`: it has none.
+    package let address: String?
+    /// The listener's address, as it is configured.
+    package let listener: String
+    /// The broker's own name for the client; `nil`: it has none yet.
+    package let client: String?
+
+    package init(_ principal: Principal, address: String? = nil, listener: String = "", client: String? = nil) {
+        self.principal = principal
+        self.address = address
+        self.listener = listener
+        self.client = client
+    }
+}

@@ -1,0 +1,324 @@
+/// What a topic or a filter may be used for; several at a time.
+struct Rights: OptionSet, Sendable {
+    let rawValue: UInt8
+
+    static let publish = Rights(rawValue: 1)
+    static let subscribe = Rights(rawValue: 2)
+    /// Setting and deleting retained values.
+    static let retain = Rights(rawValue: 4)
+    /// Neither publishing nor retaining, whatever allows it.
+    static let noPublish = Rights(rawValue: 8)
+    /// No subscribing, whatever allows it.
+    static let noSubscribe = Rights(rawValue: 16)
+}
+
+/// Filters, each with the rights that it gives or takes away, as a trie of levels.
+///
+/// A look-up follows the topic's levels, so its cost is that of the name and of the filters that begin like it, and not of
+/// how many filters there are. It allocates nothing. Immutable, 28 bytes a node and the names.
+///
+/// A lone `#` is not for here: it stands for every topic outside `$SYS`, which no node can say.
+struct RightsTrie: Sendable, Equatable {
+    /// One level of a filter.
+    ///
+    /// The named children of a node stand together, in the order of their hashes.
+    private struct Node: Equatable {
+        var hash: UInt32 = 0
+        var parent: UInt32 = 0
+        /// The child `+`; 0: there is none.
+        var single: UInt32 = 0
+        /// The first of the named children.
+        var children: UInt32 = 0
+        var count: UInt32 = 0
+        /// Where the name begins; it ends where the next node's begins.
+        var name: UInt32 = 0
+        /// Of filters that end with this level.
+        var here: Rights = []
+        /// Of filters whose next and last level is `#`.
+        var rest: Rights = []
+        /// All that this node and those below it hold.
+        var within: Rights = []
+    }
+
+    private var nodes: [Node] = [Node()]
+    private var names: [UInt8] = []
+
+    /// - Parameter filters: none of them a lone `#`.
+    init(_ filters: [(filter: TopicFilter, rights: Rights)]) {
+        let root = Branch()
+        for (filter, rights) in filters { root.insert(filter, rights) }
+        flatten(root)
+    }
+
+    /// The rights of all filters together.
+    var all: Rights { nodes[0].within }
+
+    /// How many nodes there are.
+    var nodeCount: Int { nodes.count }
+
+    // MARK: Building
+
+    private final class Branch {
+        var named: [[UInt8]: Branch] = [:]
+        var single: Branch?
+        var here: Rights = []
+        var rest: Rights = []
+
+        func insert(_ filter: TopicFilter, _ rights: Rights) {
+            var branch = self
+            // `/#` as `/+/#`: no topic is empty.
+            for level in filter.comparableLevels {
+                switch level {
+                case "#":
+                    branch.rest.formUnion(rights)
+                    return
+                case "+":
+                    let next = branch.single ?? Branch()
+                    branch.single = next
+                    branch = next
+                default:
+                    let name = Array(level.utf8)
+                    let next = branch.named[name] ?? Branch()
+                    branch.named[name] = next
+                    branch = next
+                }
+            }
+            branch.here.formUnion(rights)
+        }
+    }
+
+    /// Level by level, so that a node's children stand together.
+    private mutating func flatten(_ root: Branch) {
+        var open = [root]
+        var next = 0
+        while next < open.count {
+            let (branch, number) = (open[next], UInt32(next))
+            nodes[next].here = branch.here
+            nodes[next].rest = branch.rest
+            nodes[next].within = branch.here.union(branch.rest)
+            nodes[next].children = UInt32(nodes.count)
+            nodes[next].count = UInt32(branch.named.count)
+            let named = branch.named.map { (hash: Self.hash($0.key.span), name: $0.key, $0.value) }
+            for (hash, name, child) in named.sorted(by: { $0.hash < $1.hash }) {
+                append(hash, name, below: number)
+                open.append(child)
+            }
+            if let single = branch.single {
+                nodes[next].single = UInt32(nodes.count)
+                append(0, [TopicGrammar.plus], below: number)
+                open.append(single)
+            }
+            next += 1
+        }
+        for node in nodes.indices.dropFirst().reversed() {
+            nodes[Int(nodes[node].parent)].within.formUnion(nodes[node].within)
+        }
+    }
+
+    private mutating func append(_ hash: UInt32, _ name: [UInt8], below parent: UInt32) {
+        nodes.append(Node(hash: hash, parent: parent, name: UInt32(names.count)))
+        names += name
+    }
+
+    // MARK: Looking up
+
+    /// All rights of the filters that match a topic.
+    func rights(of topic: Topic) -> Rights {
+        var found: Rights = []
+        walk(topic.name.utf8Span.span).collect(from: 0, at: 0, &found)
+        return found
+    }
+
+    /// Whether one filter with a right covers `filter`: every topic that this matches is matched by that.
+    func covers(_ filter: TopicFilter, _ right: Rights) -> Bool {
+        guard all.contains(right) else { return false }
+        return walk(Self.comparable(filter).utf8Span.span).covers(right, from: 0, at: 0)
+    }
+
+    /// A filter with a right that matches some topic that `filter` matches; `nil`: there is none.
+    func overlapping(_ filter: TopicFilter, _ right: Rights) -> TopicFilter? {
+        guard all.contains(right) else { return nil }
+        return walk(Self.comparable(filter).utf8Span.span).overlap(right, from: 0, at: 0).map(self.filter)
+    }
+
+    @_lifetime(copy bytes, borrow self)
+    private func walk(_ bytes: Span<UInt8>) -> Walk { Walk(nodes: nodes.span, names: names.span, bytes: bytes) }
+
+    private func filter(_ end: End) -> TopicFilter {
+        var levels: [String] = end.isRest ? ["#"] : []
+        var node = end.node
+        while node != 0 {
+            let name = Int(nodes[node].name)..<(node + 1 < nodes.count ? Int(nodes[node + 1].name) : names.count)
+            levels.append(String(decoding: names[name], as: UTF8.self))
+            node = Int(nodes[node].parent)
+        }
+        let name = levels.reversed().joined(separator: "/")
+        return TopicFilter(unchecked: name, isLiteral: !end.isRest && !levels.contains("+"))
+    }
+
+    /// The name, with `#` written as `+/#` and `/#` as `/+/#`, which are the same: no topic is empty.
+    private static func comparable(_ filter: TopicFilter) -> String {
+        switch filter.name {
+        case "#": "+/#"
+        case "/#": "/+/#"
+        default: filter.name
+        }
+    }
+
+    /// FNV-1a: names come from the administrator, so nobody chooses those that collide.
+    private static func hash(_ bytes: Span<UInt8>) -> UInt32 {
+        var hash = emptyHash
+        for offset in bytes.indices { hash = (hash ^ UInt32(bytes[offset])) &* hashFactor }
+        return hash
+    }
+
+    private static var emptyHash: UInt32 { 0x811C_9DC5 }
+    private static var hashFactor: UInt32 { 0x0100_0193 }
+
+    /// Where a filter ends: at a node, or with `#` below it.
+    private struct End {
+        let node: Int
+        let isRest: Bool
+    }
+
+    /// One look-up: the trie and the name that is looked up, in place.
+    private struct Walk: ~Escapable {
+        let nodes: Span<Node>
+        let names: Span<UInt8>
+        let bytes: Span<UInt8>
+
+        @_lifetime(copy nodes, copy names, copy bytes)
+        init(nodes: Span<Node>, names: Span<UInt8>, bytes: Span<UInt8>) {
+            self.nodes = nodes
+            self.names = names
+            self.bytes = bytes
+        }
+
+        /// Where the level ends that begins at `start`, and its hash.
+        private func level(from start: Int) -> (end: Int, hash: UInt32) {
+            var (end, hash) = (start, RightsTrie.emptyHash)
+            while end < bytes.count {
+                let byte = bytes[end]
+                if byte == TopicGrammar.slash { break }
+                hash = (hash ^ UInt32(byte)) &* RightsTrie.hashFactor
+                end &+= 1
+            }
+            return (end, hash)
+        }
+
+        /// The named child of a node for the level `start..<end`; 0: there is none.
+        private func child(of node: Int, _ start: Int, _ end: Int, _ hash: UInt32) -> Int {
+            var low = Int(nodes[node].children)
+            let limit = low &+ Int(nodes[node].count)
+            // Most nodes have few children, and are searched in the loop below.
+            var count = Int(nodes[node].count)
+            while count > 3 {
+                let half = count / 2
+                if nodes[low &+ half &- 1].hash < hash { low = low &+ half }
+                count = count &- half
+            }
+            while low < limit, nodes[low].hash <= hash {
+                if nodes[low].hash == hash, isNamed(low, start, end) { return low }
+                low &+= 1
+            }
+            return 0
+        }
+
+        private func isNamed(_ node: Int, _ start: Int, _ end: Int) -> Bool {
+            let first = Int(nodes[node].name)
+            let last = node &+ 1 < nodes.count ? Int(nodes[node &+ 1].name) : names.count
+            return names.extracting(first..<last).hasSameBytes(as: bytes.extracting(start..<end))
+        }
+
+        /// Whether a wildcard at the beginning does not stand for the first level's name (MQTT-4.7.2-1).
+        private func isReserved(_ node: Int) -> Bool {
+            let first = Int(nodes[node].name)
+            let last = node &+ 1 < nodes.count ? Int(nodes[node &+ 1].name) : names.count
+            return first < last && names[first] == TopicGrammar.dollar
+        }
+
+        /// What the level at `offset` begins with; a `/`: it is empty.
+        private func first(_ offset: Int) -> UInt8 { offset < bytes.count ? bytes[offset] : TopicGrammar.slash }
+
+        func collect(from offset: Int, at node: Int, _ found: inout Rights) {
+            var (offset, node) = (offset, node)
+            while true {
+                found.formUnion(nodes[node].rest)
+                if offset > bytes.count { return found.formUnion(nodes[node].here) }
+                let (end, hash) = level(from: offset)
+                let single = Int(nodes[node].single)
+                if single != 0, node != 0 || bytes[0] != TopicGrammar.dollar {
+                    // Nothing but the wildcard goes on here: no other call is needed.
+                    if nodes[node].count == 0 {
+                        (node, offset) = (single, end &+ 1)
+                        continue
+                    }
+                    collect(from: end &+ 1, at: single, &found)
+                }
+                node = child(of: node, offset, end, hash)
+                guard node != 0 else { return }
+                offset = end &+ 1
+            }
+        }
+
+        func covers(_ right: Rights, from offset: Int, at node: Int) -> Bool {
+            var (offset, node) = (offset, node)
+            while !nodes[node].rest.contains(right) {
+                if offset > bytes.count { return nodes[node].here.contains(right) }
+                let first = first(offset)
+                if first == TopicGrammar.hash { return false }
+                let (end, hash) = level(from: offset)
+                let single = Int(nodes[node].single)
+                if single != 0, nodes[single].within.contains(right), node != 0 || first != TopicGrammar.dollar,
+                    covers(right, from: end &+ 1, at: single)
+                {
+                    return true
+                }
+                if first == TopicGrammar.plus { return false }
+                node = child(of: node, offset, end, hash)
+                guard node != 0 else { return false }
+                offset = end &+ 1
+            }
+            return true
+        }
+
+        func overlap(_ right: Rights, from offset: Int, at node: Int) -> End? {
+            guard nodes[node].within.contains(right) else { return nil }
+            if nodes[node].rest.contains(right) { return End(node: node, isRest: true) }
+            if offset > bytes.count {
+                return nodes[node].here.contains(right) ? End(node: node, isRest: false) : nil
+            }
+            let first = first(offset)
+            if first == TopicGrammar.hash { return any(right, from: node) }
+            let (end, hash) = level(from: offset)
+            let single = Int(nodes[node].single)
+            if single != 0, node != 0 || first != TopicGrammar.dollar,
+                let found = overlap(right, from: end &+ 1, at: single)
+            {
+                return found
+            }
+            guard first == TopicGrammar.plus else {
+                let child = child(of: node, offset, end, hash)
+                return child == 0 ? nil : overlap(right, from: end &+ 1, at: child)
+            }
+            let children = Int(nodes[node].children)
+            for child in children..<children + Int(nodes[node].count) where node != 0 || !isReserved(child) {
+                if let found = overlap(right, from: end &+ 1, at: child) { return found }
+            }
+            return nil
+        }
+
+        /// Where any filter with a right ends, at a node or below it.
+        private func any(_ right: Rights, from node: Int) -> End? {
+            if nodes[node].here.contains(right) { return End(node: node, isRest: false) }
+            if nodes[node].rest.contains(right) { return End(node: node, isRest: true) }
+            let single = Int(nodes[node].single)
+            if single != 0, nodes[single].within.contains(right) { return any(right, from: single) }
+            let children = Int(nodes[node].children)
+            for child in children..<children + Int(nodes[node].count) where nodes[child].within.contains(right) {
+                return any(right, from: child)
+            }
+            return nil
+        }
+    }
+}

@@ -1,0 +1,60 @@
+import Testing
+
+@testable import Broker
+
+@Suite("What stands for a value in a rule's filter")
+struct FilterTemplateTests {
+    /// A template, a user, a claim `x`, and the filters that come of it.
+    static let rows: [(String, String?, [String], [String])] = [
+        ("a/{user}/#", "bob", [], ["a/bob/#"]), ("a/{user}/#", nil, [], []), ("a/#", nil, [], ["a/#"]),
+        ("a/{user}-in", "bob", [], ["a/bob-in"]), ("{user}/{user}", "bob", [], ["bob/bob"]),
+        // Never a wildcard, never more than one level, never nothing.
+        ("a/{user}/#", "+", [], []), ("a/{user}/#", "#", [], []), ("a/{user}/#", "a/b", [], []),
+        ("a/{user}/#", "", [], []), ("a/{user}/#", "\u{0}", [], []), ("a/{user}/#", "x+", [], []),
+        ("a/{user}/#", "$SYS", [], []), ("a/{user}/#", "é", [], ["a/é/#"]), ("a/{user}/#", "\u{202E}x", [], []),
+        ("a/{user}/#", "\u{85}", [], []), ("a/{user}/#", String(repeating: "x", count: 129), [], []),
+        ("a/{claim.x}", nil, ["+"], []), ("a/{claim.x}", nil, ["#"], []), ("a/{claim.x}", nil, ["a/b"], []),
+        ("a/{claim.x}", nil, [""], []), ("a/{claim.x}", nil, ["\u{7F}"], []), ("a/{claim.x}", nil, ["\u{9F}"], []),
+        ("a/{claim.x}", nil, ["1"], ["a/1"]), ("a/{claim.x}", nil, ["1", "+", "2"], ["a/1", "a/2"]),
+        ("a/{claim.x}", nil, [String(repeating: "x", count: 257)], []),
+        // Nobody becomes the broker.
+        ("{claim.x}/#", nil, ["$SYS"], []), ("{claim.x}/#", nil, ["ok"], ["ok/#"]),
+        ("a/{claim.x}", nil, ["$x"], ["a/$x"]),
+        ("$app/{claim.x}", nil, ["1"], ["$app/1"]),
+        // Braces.
+        ("a/{{user}", "bob", [], ["a/{user}"]), ("a/b}", "bob", [], ["a/b}"]),
+        ("{user}/{claim.x}", "bob", ["1", "2"], ["bob/1", "bob/2"]),
+    ]
+
+    @Test(arguments: rows)
+    func standsForWholeValues(text: String, user: String?, claim: [String], expected: [String]) throws {
+        let principal = Principal(.jwt, user: user, claims: ["x": claim])
+        let filters = try FilterTemplate(text).filters(for: Subject(principal))
+        #expect(filters.map(\.name) == expected)
+        #expect(filters.allSatisfy { !$0.name.contains("{user") || text.contains("{{") })
+    }
+
+    @Test func anArrayMakesNoMoreThanItMay() throws {
+        let many = (0..<100).map(String.init)
+        let principal = Principal(.jwt, user: "u", claims: ["x": many, "y": many])
+        #expect(try FilterTemplate("{claim.x}").filters(for: Subject(principal)).count == 32)
+        #expect(try FilterTemplate("{claim.x}/{claim.y}").filters(for: Subject(principal)).count == 32)
+    }
+
+    @Test func knowsTheClientAndTheAddress() throws {
+        let subject = Subject(.anonymous, address: "10.0.0.1", client: "x1")
+        #expect(try FilterTemplate("c/{client}").filters(for: subject).map(\.name) == ["c/x1"])
+        #expect(try FilterTemplate("c/{client}").filters(for: Subject(.anonymous)).isEmpty)
+        #expect(try FilterTemplate("c/{address}").filters(for: subject).map(\.name) == ["c/10.0.0.1"])
+    }
+
+    @Test(arguments: [
+        ("a/{user", FilterTemplate.Mistake.unclosed), ("a/{name}", .unknown("name")), ("a/{}", .unknown("")),
+        ("a/{claim.}", .unknown("claim.")), ("", .notAFilter(.empty)),
+        ("a/#/{user}", .notAFilter(.misplacedWildcard("#", level: 2))),
+        ("a+{user}", .notAFilter(.misplacedWildcard("+", level: 1))),
+    ])
+    func saysWhatIsWrong(text: String, mistake: FilterTemplate.Mistake) {
+        #expect(throws: mistake) { _ = try FilterTemplate(text) }
+    }
+}
