@@ -110,7 +110,9 @@ internal import Synchronization
         disposeReleased()
         // What was still asked of this thread gets its answer; who asks later is told that nobody is here.
         for task in remote.tasks.close() { task(self) }
-        self[LinkedObjects.self]?.byNumber = [:]
+        // Much of what it holds refers to it, and nobody else may touch that.
+        drawer = [:]
+        (soon, later, drains, endOfTurn) = ([], [], [], [])
         // Here, and not by whoever lets go of this object last: the end of a ring interrupts the threads that have used it.
         ring = nil
         receiveRing = nil

@@ -44,7 +44,10 @@ final class ExchangeHouse {
         self.store = store
         let sequencer = try Sequencer(store: store, rules: HistoryRules(settings))
         self.sequencer = sequencer
-        storeThread = StoreThread(store: store, maximumQueuedBytes: 64 << 20) { sequencer.settled($0) }
+        // The sequencer holds the thread, and with it the mailboxes of reactors that have ended.
+        storeThread = StoreThread(store: store, maximumQueuedBytes: 64 << 20) { [weak sequencer] settlement in
+            sequencer?.settled(settlement)
+        }
         remotes = try order.map { _ in try Remote() }
         counters = order.map { _ in ShardCounters() }
         try storeThread.start()

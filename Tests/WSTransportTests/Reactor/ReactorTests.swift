@@ -99,6 +99,27 @@ struct ReactorTests {
         remote.wake()
     }
 
+    /// What a reactor holds refers to it as a rule.
+    @Test func holdsNothingWhenItHasEnded() throws {
+        final class Tenant {
+            let reactor: Reactor
+            let log: EventLog
+            init(_ reactor: Reactor, _ log: EventLog) { (self.reactor, self.log) = (reactor, log) }
+            deinit { log.add("gone") }
+        }
+        let log = EventLog()
+        try ReactorThread().run { reactor, stage in
+            let tenant = Tenant(reactor, log)
+            stage.kept.append(tenant)
+            reactor[Tenant.self] = tenant
+            reactor.run(afterNanoseconds: .max / 2) { _ = tenant }
+            reactor.endOfTurn.append {
+                _ = tenant; return false
+            }
+        }
+        try log.wait(for: "gone")
+    }
+
     @Test func finishesOnlyWhoIsIdle() throws {
         let reactor = try ReactorThread()
         let log = EventLog()
