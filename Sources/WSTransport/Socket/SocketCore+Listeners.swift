@@ -29,12 +29,16 @@ extension SocketCore {
 
     /// Tells of the end although nobody has come to hear of the error before it.
     func releaseCloseSoon() {
-        Task {
-            try? await Task.sleep(for: .milliseconds(100))
-            state.withLock { $0.releaseClose() }
-            tell()
+        let release = { @Sendable in
+            self.state.withLock { $0.releaseClose() }
+            self.tell()
         }
+        let isPosted = link.remote?.run { $0.run(afterNanoseconds: Self.closePatience, release) } ?? false
+        if !isPosted { release() }
     }
+
+    /// How long the end waits for a listener for the error before it, in nanoseconds.
+    private static let closePatience: Int64 = 100_000_000
 
     func remove(_ token: WebSocket.Token, for socket: WebSocket) {
         let event = state.withLock { state in

@@ -322,7 +322,8 @@ final class SocketCore: Sendable {
         Task(executorPreference: isClient ? nil : link.remote) { await self.tellAll(of: socket) }
     }
 
-    private func tellAll(of socket: WebSocket) async {
+    /// Tells them, until nothing more has happened.
+    func tellAll(of socket: WebSocket) async {
         while let (happening, listeners) = nextHappening() {
             guard let listeners else {
                 releaseCloseSoon()
