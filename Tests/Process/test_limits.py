@@ -87,6 +87,21 @@ def test_what_was_taken_before_a_limit_was_lowered_can_be_given_up(start_broker)
     assert broker.control("retained", "get", long).returncode == 1
 
 
+def test_a_value_from_before_a_limit_was_lowered_is_read_and_removed_over_http(start_broker):
+    broker = start_broker("limits: { topic: 20 }\n")
+    long = "x" * 20
+    broker.publish(long, "kept", "retain")
+    broker.config_file.write_text("limits: { topic: 10 }\n")
+    broker.send_signal(signal.SIGHUP)
+    broker.wait_for_line("settings read again")
+    assert broker.retained(long).body == b"kept"
+    assert broker.http("HEAD", f"/t/{long}").status == 200
+    assert broker.http("PUT", f"/t/{long}?retain", body=b"new").error_code == "bad-topic"
+    assert broker.http("DELETE", f"/t/{long}").status == 204
+    assert broker.http("GET", f"/t/{long}").error_code == "bad-topic"
+    assert broker.http("DELETE", f"/t/{long}").error_code == "bad-topic"
+
+
 def test_a_shared_subscription_is_refused(broker):
     answer = broker.session().request(op="subscribe", filter="$share/group/news/#")
     assert answer["code"] == "bad-filter" and "Shared subscriptions" in answer["message"]

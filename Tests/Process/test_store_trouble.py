@@ -68,6 +68,21 @@ def test_a_store_of_1_mib_is_full_and_recovers(start_broker):
     assert broker.retained("full/0").status == 404
 
 
+def test_what_the_store_refuses_is_delivered_and_the_value_before_it_stays(start_broker):
+    broker = start_broker("store: { maximum_size: 1MiB }\n")
+    stored(broker, "value", b"old")
+    fill(broker, 3000, 1000)
+    follower = broker.topic_socket("value", "snapshot=false")
+    follower.synchronise()
+    answer = stored(broker, "value", b"n" * 100_000)
+    assert answer.json["error"]["message"] == (
+        "The store is full. The message was delivered to subscribers, but is not stored."
+    )
+    assert follower.receive_message()[1] == b"n" * 100_000
+    assert broker.retained("value").body == b"old"
+    assert broker.topic_socket("value").receive_message()[1] == b"old"
+
+
 def test_the_file_starts_small_and_grows_by_itself(start_broker):
     broker = start_broker("store: { maximum_size: 64MiB }\n")
     file = broker.data / "broker.mdb"

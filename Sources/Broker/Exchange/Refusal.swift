@@ -72,4 +72,10 @@ package struct Refusal: Error, Sendable, Equatable {
         case .system: self.init(.unavailable, "The store failed: \(error).")
         }
     }
+
+    /// For a message that was sent to the subscribers of the moment before the store did not take it.
+    init(afterDelivery error: StorageError) {
+        let refusal = Refusal(error)
+        self.init(refusal.code, refusal.message + " The message was delivered to subscribers, but is not stored.")
+    }
 }

@@ -311,7 +311,7 @@ package final class Shard {
         wakeThoseWaitingForStore()
         guard !waiting.isEmpty else { return }
         for (seq, error) in settlement.failed {
-            waiting.removeValue(forKey: seq)?(.failure(Refusal(error)))
+            waiting.removeValue(forKey: seq)?(.failure(Refusal(afterDelivery: error)))
         }
         for seq in settlement.committed {
             waiting.removeValue(forKey: seq)?(.success(Receipt(seq: seq, isStored: true)))

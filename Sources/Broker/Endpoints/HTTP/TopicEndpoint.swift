@@ -79,16 +79,19 @@ struct TopicEndpoint {
 
     // MARK: The retained value
 
+    // The limits on topics are for what comes: what was stored before they were lowered can be read and removed.
+
     func read(_ exchange: HTTPExchange) throws(HTTPRefusal) {
         try exchange.takesOnly([])
         let client = try client(exchange)
-        let topic = try exchange.topic(shard.settings.topicLimits)
+        let topic = try exchange.topic(.none)
         guard client.identity.permissions.allowsSubscribe(to: TopicFilter(topic)) else {
             throw HTTPRefusal(Refusal(.forbidden, "You may not read \(topic)."))
         }
         var found: Message?
         try refuse { () throws(Refusal) in found = try shard.sequencer.value(of: topic) }
         guard let message = found else {
+            _ = try exchange.topic(shard.settings.topicLimits)
             throw HTTPRefusal(Refusal(.notFound, "\(topic) has no retained value."))
         }
         let outcome = try Preconditions(exchange.request.head.fields).outcome(ofReading: message)
@@ -112,7 +115,7 @@ struct TopicEndpoint {
     func delete(_ exchange: HTTPExchange) throws(HTTPRefusal) {
         try exchange.takesOnly([])
         let client = try client(exchange)
-        let topic = try exchange.topic(shard.settings.topicLimits)
+        let topic = try exchange.topic(.none)
         let conditions = try Preconditions(exchange.request.head.fields)
         var draft = Draft(topic: topic, payload: [], kind: .binary)
         draft.isRetained = true
@@ -120,6 +123,11 @@ struct TopicEndpoint {
         try refuse { () throws(Refusal) in
             try shard.checkPublish(client, to: topic)
             draft.condition = try conditions.ofRemoving { () throws(Refusal) in try shard.sequencer.value(of: topic) }
+        }
+        do throws(HTTPRefusal) {
+            _ = try exchange.topic(shard.settings.topicLimits)
+        } catch {
+            guard let value = try? shard.sequencer.value(of: topic), !value.payload.isEmpty else { throw error }
         }
         draft.completion = { result in
             switch result {
