@@ -28,12 +28,45 @@ final class Ledger {
     var unexamined: [Resume] = []
     /// Those that are shown retained values before the messages.
     var showing: [Resume] = []
+    /// What is called when everything due up to a number has been sent.
+    struct Ending {
+        let seq: UInt64
+        /// Those of the subscriptions that end.
+        let filters: [TopicFilter]
+        let body: () -> Void
+    }
+    /// What follows the ends of subscriptions, in order.
+    var endings: [Ending] = []
     /// Of all subscriptions and then ``ended``, made when it is needed.
     var index: FilterIndex?
     /// Whether the session was given this turn what was due before the end of a subscription.
     var hasSettled = false
 
+    /// How often something was asked for or ended.
+    private var steps: UInt64 = 0
+
     init(cursor: UInt64) { self.cursor = cursor }
+
+    /// The next step: what a subscription asks for at a later one than another has ended is not what that has brought.
+    func step() -> UInt64 {
+        steps += 1
+        return steps
+    }
+
+    /// Takes what follows when everything up to `seq` has been sent.
+    func takeEndings(upTo seq: UInt64) -> ArraySlice<Ending> {
+        guard let first = endings.first, first.seq <= seq else { return [] }
+        let taken = endings.prefix { $0.seq <= seq }
+        endings.removeFirst(taken.count)
+        return taken
+    }
+
+    /// Takes what follows the ends of subscriptions, one of which is about to begin again.
+    func takeEndings(of filter: TopicFilter) -> [Ending] {
+        guard endings.contains(where: { $0.filters.contains(filter) }) else { return [] }
+        defer { endings.removeAll { $0.filters.contains(filter) } }
+        return endings.filter { $0.filters.contains(filter) }
+    }
 
     /// Shows a subscription that is over no values any more.
     func removeValues(of filter: TopicFilter) {

@@ -182,6 +182,7 @@ extension Shard {
         sendHeld(upTo: limit, session)
         sendGaps(upTo: limit, session)
         ledger.cursor = max(ledger.cursor, limit)
+        for ending in ledger.takeEndings(upTo: limit) { ending.body() }
         return isKnown(session)
     }
 
@@ -191,8 +192,11 @@ extension Shard {
         guard session.stream.unsentBytes == 0 || set.held.bytes < piece else { return false }
         sendHeld(upTo: .max, session)
         sendGaps(upTo: .max, session)
+        let endings = set.ledger?.takeEndings(upTo: .max) ?? []
         set.setLive()
+        session.stream.isPatient = set.isPatient
         reactor.clearFlags(.held, of: session.stream.slot)
+        for ending in endings { ending.body() }
         return true
     }
 
@@ -227,6 +231,7 @@ extension Shard {
         sendHeld(upTo: reached, session)
         sendGaps(upTo: reached, session)
         ledger.cursor = reached
+        for ending in ledger.takeEndings(upTo: reached) { ending.body() }
         return isKnown(session)
     }
 
@@ -276,10 +281,12 @@ extension Shard {
         send(session.subscriptions.takeGaps(upTo: seq), to: session)
     }
 
-    /// Sends the gaps before a message, so that none reaches beyond what comes next: who is cut off goes on from the
-    /// highest number it has seen.
+    /// Sends the gaps before a message, and says of what has ended before it that it has.
+    ///
+    /// So no gap reaches beyond what comes next: a client that is cut off goes on from the highest number it has seen.
     private func sendGaps(before message: Message, _ session: any Session) {
         sendGaps(upTo: message.seq - 1, session)
+        for ending in session.subscriptions.ledger?.takeEndings(upTo: message.seq - 1) ?? [] { ending.body() }
         send(session.subscriptions.takeGaps(before: message), to: session)
     }
 

@@ -25,6 +25,7 @@ extension Shard {
         // To a subscription of the same filter too, which is replaced only then.
         deliver(position.letters)
         guard isKnown(session) else { throw Refusal(.unavailable, "The connection is closed.") }
+        for ending in set.ledger?.takeEndings(of: filter) ?? [] { ending.body() }
         let old = isNew ? nil : set.remove(filter)
         if let old { release(old) }
         var subscription = Subscription(
@@ -106,7 +107,7 @@ extension Shard {
             return set.beginnings.append(
                 Beginning(number: number, filter: filter, seq: position.seq, snapshot: snapshot))
         }
-        subscription.resumedAt = position.seq
+        (subscription.resumedAt, subscription.asked) = (position.seq, ledger.step())
         guard since.seq <= position.seq, since.epoch ?? store.epoch == store.epoch else {
             // The point to resume from is none of this store's: nothing of what was before is brought.
             subscription.add(Gap(since: 0, seq: position.seq, missed: nil), floor: 0)
@@ -127,7 +128,7 @@ extension Shard {
         var kept = Subscription(
             number: number, filter: filter, position: since.seq, isDeaf: subscription.isDeaf,
             slow: .dropOldest, usesHistory: true)
-        kept.resumedAt = position.seq
+        (kept.resumedAt, kept.asked) = (position.seq, subscription.asked)
         _ = set.retire(kept, at: position.seq, isOver: false, maximum: .max)
     }
 
@@ -137,32 +138,47 @@ extension Shard {
         return nextNumber
     }
 
-    /// Ends a subscription; `false` where there was none.
+    /// Ends subscriptions; one that there is none of is left out.
     ///
-    /// What was numbered before comes first, of all publishers, or a gap where it would take too long.
-    package func unsubscribe(_ session: any Session, from filter: TopicFilter) -> Bool {
+    /// What was numbered before is delivered first, of all publishers. A gap says what is not, because too many
+    /// subscriptions of the client have ended and are still due something.
+    ///
+    /// - Parameter body: called when nothing more comes of them, at once unless the session is behind, or when one of them
+    ///   is subscribed to again; not called where the session leaves before. It must not hold the session.
+    package func unsubscribe(_ session: any Session, from filters: [TopicFilter], then body: @escaping () -> Void = {})
+    {
+        var (end, isOwed): (UInt64, Bool) = (0, false)
+        for filter in filters where session.subscriptions.contains(filter) {
+            handOver()
+            let (newest, letters) = sequencer.newest(emptying: mailbox)
+            deliver(letters)
+            settle(session)
+            // A client that does not take what comes, or has asked for the end of its stream, has been closed by now.
+            guard isKnown(session) else { return }
+            if finish(filter, of: session, at: newest) { isOwed = true }
+            end = newest
+        }
+        guard isOwed, let ledger = session.subscriptions.ledger else { return body() }
+        ledger.endings.append(Ledger.Ending(seq: end, filters: filters, body: body))
+    }
+
+    /// Removes a subscription, and says whether something may still be due to it.
+    private func finish(_ filter: TopicFilter, of session: any Session, at newest: UInt64) -> Bool {
         let set = session.subscriptions
-        guard set.contains(filter) else { return false }
-        handOver()
-        let (newest, letters) = sequencer.newest(emptying: mailbox)
-        deliver(letters)
-        settle(session)
-        // A client that does not take what comes, or has asked for the end of its stream, has been closed by now.
-        guard isKnown(session), let subscription = set.remove(filter) else { return true }
+        guard let subscription = set.remove(filter) else { return false }
         release(subscription)
-        session.stream.isPatient = set.isPatient
-        guard set.isBehind else { return true }
-        let client = session.client.id
-        let isMet = set.all.contains { $0.filter.overlaps(filter) }
+        defer { session.stream.isPatient = set.isPatient }
+        guard let ledger = set.ledger else { return false }
         let isKept = subscription.usesHistory || rules.mayKeep(filter)
         let most = settings.limits.subscriptionsPerClient
-        set.ledger?.removeValues(of: filter)
+        ledger.removeValues(of: filter)
         var parts = set.removeReplaced(of: filter) + [subscription]
-        if isMet {
-            parts.removeAll { set.retire($0, at: newest, isOver: true, maximum: most) }
-        }
-        var missing = set.writeOff(parts, upTo: newest, isKept: isKept, client: client)
-        if !parts.isEmpty, let since = set.ledger?.removeResumes(of: filter) {
+        parts.removeAll { set.retire($0, at: newest, isOver: true, maximum: most) }
+        waitForTurn(session)
+        guard !parts.isEmpty else { return true }
+        counters.subscriptionLimit.add(1)
+        var missing = set.writeOff(parts, upTo: newest, isKept: isKept, client: session.client.id)
+        if let since = ledger.removeResumes(of: filter) {
             let gap = Gap(since: since, seq: newest, missed: nil)
             if missing == nil { missing = gap } else { missing?.merge(gap) }
         }
@@ -170,7 +186,6 @@ extension Shard {
             session.sendGap(filter, missing, isResuming: false)
             counters.gaps.add(1)
         }
-        waitForTurn(session)
         return true
     }
 

@@ -20,8 +20,9 @@ package struct Subscription {
         var lostUpTo: UInt64 = 0
         var brought: UInt64 = 0
         var resumedAt: UInt64 = 0
+        var asked: UInt64 = 0
         var end: UInt64 = .max
-        var isOver = false
+        var over: UInt64 = 0
     }
 
     init(
@@ -110,19 +111,27 @@ package struct Subscription {
         set { change { $0.resumedAt = newValue } }
     }
 
+    /// The step of its ledger at which it asked for what came before; 0: it did not.
+    var asked: UInt64 {
+        get { arrears?.asked ?? 0 }
+        set { change { $0.asked = newValue } }
+    }
+
     /// Messages after this one are not due to it any more; `.max`: it goes on.
     private(set) var end: UInt64 {
         get { arrears?.end ?? .max }
         set { change { $0.end = newValue } }
     }
 
-    /// Whether the client does not want it any more, rather than having replaced it.
-    var isOver: Bool { arrears?.isOver ?? false }
+    /// The step of its ledger at which the client did not want it any more; 0: it does, or has replaced it.
+    var over: UInt64 { arrears?.over ?? 0 }
 
     /// Ends it with the message `seq`.
-    mutating func finish(with seq: UInt64, isOver: Bool) {
+    ///
+    /// - Parameter step: ``over``.
+    mutating func finish(with seq: UInt64, over step: UInt64) {
         end = seq
-        change { $0.isOver = isOver }
+        change { $0.over = step }
     }
 
     /// Forgets what only a session that is behind needs.

@@ -42,7 +42,7 @@ package final class SubscriptionSet {
     var hasLatest: Bool { latestCount > 0 }
 
     /// Whether the session is not closed at once for falling behind.
-    var isPatient: Bool { patientCount > 0 }
+    var isPatient: Bool { patientCount > 0 || ledger?.ended.isEmpty == false }
 
     func add(_ subscription: Subscription) {
         current.append(subscription)
@@ -71,6 +71,7 @@ package final class SubscriptionSet {
             held.removeAll()
             ledger?.ended = []
             ledger?.index = nil
+            ledger?.endings = []
             ledger?.unexamined = []
             ledger?.showing = []
         }
@@ -96,7 +97,7 @@ package final class SubscriptionSet {
         for place in current.indices {
             // What the one in its place has brought is not brought again.
             for ended in old.ended
-            where !ended.isOver && ended.filter == current[place].filter && ended.isDeaf == current[place].isDeaf
+            where ended.over == 0 && ended.filter == current[place].filter && ended.isDeaf == current[place].isDeaf
                 && ended.end >= current[place].position
             {
                 current[place].position = min(current[place].position, ended.position)
@@ -149,31 +150,21 @@ package final class SubscriptionSet {
     }
 
     /// Whether a message after the cursor, which is kept, is to be sent.
-    ///
-    /// What only subscriptions that are over would have had is taken note of, and announced when their end is reached.
     func takes(_ message: Message, client: UInt64, _ ledger: Ledger) -> Bool {
         var wantedAt: UInt64?
         var broughtUntil: UInt64 = 0
-        var mayCome = false
-        var over: [Int] = []
         index(ledger).forEach(matching: message.topic) { place in
             let subscription = subscription(at: place, ledger)
-            if place < current.count, !(subscription.isDeaf && message.origin == client) { mayCome = true }
             guard subscription.hears(message, client: client) else { return }
             if message.seq <= subscription.brought {
                 // A filter that asks after another one has ended is not told that it has had it from that one.
-                broughtUntil = max(broughtUntil, subscription.isOver ? subscription.end : .max)
-            } else if subscription.isOver {
-                over.append(place - current.count)
+                broughtUntil = max(broughtUntil, subscription.over > 0 ? subscription.over : .max)
             } else if subscription.slow != .latest {
-                wantedAt = max(wantedAt ?? 0, subscription.resumedAt)
+                wantedAt = max(wantedAt ?? 0, subscription.asked)
             }
         }
-        if let wantedAt { return wantedAt > broughtUntil || broughtUntil == 0 }
-        guard broughtUntil == 0, over.contains(where: { ledger.ended[$0].slow != .latest }) else { return false }
-        if mayCome { return true }
-        for place in over { note(message, floor: 0, &ledger.ended[place]) }
-        return false
+        guard let wantedAt else { return false }
+        return wantedAt > broughtUntil || broughtUntil == 0
     }
 
     /// What the store is asked for while the session is behind.
@@ -201,7 +192,7 @@ package final class SubscriptionSet {
         guard gap.since < gap.seq else { return }
         subscription.add(gap, floor: floor)
         guard let ledger else { return }
-        ledger.nextGap = min(ledger.nextGap, subscription.isOver ? subscription.end : gap.seq)
+        ledger.nextGap = min(ledger.nextGap, gap.seq)
     }
 
     private func note(_ message: Message, floor: UInt64, _ subscription: inout Subscription) {
@@ -269,16 +260,11 @@ package final class SubscriptionSet {
         ledger.nextGap = .max
         var gaps: [(Subscription, Gap)] = []
         func take(_ subscription: inout Subscription) {
-            // Of one that is over it is announced at its end, in one.
-            if subscription.isOver, subscription.end > seq { return }
             gaps += subscription.takeGaps(upTo: seq).map { (subscription, $0) }
             if let next = subscription.gaps.first { ledger.nextGap = min(ledger.nextGap, next.seq) }
         }
         for place in current.indices { take(&current[place]) }
         for place in ledger.ended.indices { take(&ledger.ended[place]) }
-        for ended in ledger.ended where ended.isOver && !ended.gaps.isEmpty {
-            ledger.nextGap = min(ledger.nextGap, ended.end)
-        }
         return gaps
     }
 
@@ -295,9 +281,7 @@ package final class SubscriptionSet {
         guard let ledger, ledger.nextGap != .max else { return [] }
         var gaps: [(Subscription, Gap)] = []
         func take(_ subscription: inout Subscription) {
-            guard !subscription.isOver,
-                let gap = subscription.takeGap(upTo: message.seq - 1, leaving: message.seq)
-            else { return }
+            guard let gap = subscription.takeGap(upTo: message.seq - 1, leaving: message.seq) else { return }
             gaps.append((subscription, gap))
         }
         index(ledger).forEach(matching: message.topic) { place in
@@ -311,8 +295,8 @@ package final class SubscriptionSet {
     /// Removes those that were replaced by others of the same filter and are still due something.
     func removeReplaced(of filter: TopicFilter) -> [Subscription] {
         guard let ledger, !ledger.ended.isEmpty else { return [] }
-        let replaced = ledger.ended.filter { $0.filter == filter && !$0.isOver }
-        ledger.ended.removeAll { $0.filter == filter && !$0.isOver }
+        let replaced = ledger.ended.filter { $0.filter == filter && $0.over == 0 }
+        ledger.ended.removeAll { $0.filter == filter && $0.over == 0 }
         ledger.index = nil
         return replaced
     }
@@ -320,7 +304,7 @@ package final class SubscriptionSet {
     /// Keeps a subscription that is not among the others any more until it has had what is due to it up to `seq`.
     ///
     /// - Parameters:
-    ///   - isOver: the client does not want it any more, so it gets only what another filter matches too.
+    ///   - isOver: the client does not want it any more, rather than having replaced it.
     ///   - maximum: so many are kept.
     /// - Returns: `false`: there are too many.
     func retire(_ old: Subscription, at seq: UInt64, isOver: Bool, maximum: Int) -> Bool {
@@ -328,27 +312,11 @@ package final class SubscriptionSet {
         if beginnings.isEmpty { ledger.ended.removeAll { $0.end <= ledger.cursor && $0.gaps.isEmpty } }
         guard ledger.ended.count < maximum else { return false }
         var ended = old
-        ended.finish(with: min(seq, old.end), isOver: isOver)
+        ended.finish(with: min(seq, old.end), over: isOver ? ledger.step() : 0)
         ended.brought = max(ended.brought, ledger.cursor)
         ledger.ended.append(ended)
         ledger.index = nil
         return true
-    }
-
-    /// Drops what is held only for subscriptions that are over and that no other filter matches.
-    private func dropUnwanted(client: UInt64) {
-        guard let ledger else { return }
-        held.keep { message in
-            if current.contains(where: { $0.isDue(message, client: client) }) { return true }
-            let due = ledger.ended.indices.filter { ledger.ended[$0].isDue(message, client: client) }
-            if due.contains(where: { !ledger.ended[$0].isOver }) { return true }
-            let mayCome = current.contains {
-                $0.filter.matches(message.topic) && !($0.isDeaf && message.origin == client)
-            }
-            if mayCome, !due.isEmpty { return true }
-            for place in due { note(message, floor: 0, &ledger.ended[place]) }
-            return false
-        }
     }
 
     /// What subscriptions that are not among the others any more will not get of what is due to them up to `seq`.
@@ -366,19 +334,14 @@ package final class SubscriptionSet {
             add(Gap(since: known, seq: end, missed: nil))
         }
         held.keep { message in
-            if current.contains(where: { $0.isDue(message, client: client) }) { return true }
-            let due = ledger.ended.filter { $0.isDue(message, client: client) }
-            if due.contains(where: { !$0.isOver }) { return true }
-            if parts.contains(where: { $0.isDue(message, client: client) }) {
-                add(Gap(since: message.seq - 1, seq: message.seq, missed: 1))
-            }
-            // What only those have that are over is looked at next.
-            return !due.isEmpty
+            if isDue(message, client: client) { return true }
+            add(Gap(since: message.seq - 1, seq: message.seq, missed: 1))
+            return false
         }
-        dropUnwanted(client: client)
-        // What these wanted in full the store was to bring to others that are over, too.
+        // What these wanted in full the store was to bring to those that want the latest, too.
         for old in parts {
             guard let gap else { break }
+            for place in current.indices { loseForLatest(old.filter, gap, &current[place]) }
             for place in ledger.ended.indices { loseForLatest(old.filter, gap, &ledger.ended[place]) }
         }
         return gap

@@ -50,6 +50,8 @@ struct OwedSchedule {
         let log: [Message]
         /// Whether some writes failed.
         let hasFailed: Bool
+        /// Whether a client may have few subscriptions that have ended and are still due something.
+        let isTight: Bool
         let transcripts: [Transcript]
     }
 
@@ -69,6 +71,7 @@ struct OwedSchedule {
     private let gate = GateStore()
     private let house: ExchangeHouse
     private let shards: Int
+    private let isTight: Bool
     private var guests: [Guest] = []
     private var transcripts: [Transcript] = []
     private var random: SeededGenerator
@@ -83,7 +86,8 @@ struct OwedSchedule {
         settings.history = Self.rules[0]
         settings.limits.pending = 8192
         // Now and then there is no room for what was replaced.
-        settings.limits.subscriptionsPerClient = seed % 5 == 0 ? 14 : 1000
+        isTight = seed % 5 == 0
+        settings.limits.subscriptionsPerClient = isTight ? 14 : 1000
         house = try ExchangeHouse(gate, order: Array(0..<shards), settings: settings)
         for number in 0..<2 {
             guests.append(try house.connectJSON(on: number % shards, sendBuffer: 4096))
@@ -114,7 +118,7 @@ struct OwedSchedule {
             guest.leave()
             _ = try guest.readToEnd()
         }
-        return World(log: log, hasFailed: hasFailed, transcripts: transcripts)
+        return World(log: log, hasFailed: hasFailed, isTight: isTight, transcripts: transcripts)
     }
 
     private mutating func prepare() throws {

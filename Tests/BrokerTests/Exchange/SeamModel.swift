@@ -8,6 +8,8 @@ struct SeamModel {
         /// Messages after this one are due.
         var position: UInt64
         let hearsItself: Bool
+        /// Those up to this one have to come: the end of the subscription takes effect at some point after it.
+        let end: UInt64
     }
 
     private struct Pending {
@@ -16,14 +18,20 @@ struct SeamModel {
         /// When it was asked for: what had expired by then is not shown.
         let time: Int64
         var shown: [String: Notice] = [:]
+        /// The same, of what may have been shown for one that was cut off by the end of its subscription.
+        var maybeShown: [String: Notice] = [:]
     }
 
     private let log: [Message]
+    /// Where in the transcript it is.
+    private var number = 0
     private let transcript: SeamSchedule.Transcript
     private var active: [String: Active] = [:]
     /// Those that are over.
     private var past: [Active] = []
     private var snapshots: [Pending] = []
+    /// The filters of those that never come to their markers.
+    private var cutOff: [TopicFilter] = []
     private var last: UInt64 = 0
     /// What is not as it should be.
     private(set) var complaints: [String] = []
@@ -40,6 +48,7 @@ struct SeamModel {
     mutating func check() {
         for (number, notice) in transcript.notices.enumerated() {
             let before = complaints.count
+            self.number = number
             if number < transcript.heard.count { heard = transcript.heard[number] }
             switch notice.op {
             case "ok": answer(notice)
@@ -47,7 +56,6 @@ struct SeamModel {
             case "live": live(notice)
             case "message" where notice.retained == true: retained(notice)
             case "message": message(notice)
-            case "gap": gap(notice, number)
             default: complaints.append("unexpected")
             }
             for index in before..<complaints.count { complaints[index] += " at \(number): \(notice)" }
@@ -64,16 +72,24 @@ struct SeamModel {
         case .subscribe(let name, let wantsSnapshot, let hearsItself):
             guard let filter = try? TopicFilter(name), let seq = notice.seq else { return complaints.append("no seq") }
             snapshots.removeAll { $0.filter == filter }
+            cutOff.removeAll { $0 == filter }
             // Who subscribes anew loses nothing of what was due before.
             let position = min(seq, active[name]?.position ?? seq)
-            active[name] = Active(filter: filter, position: position, hearsItself: hearsItself)
+            active[name] = Active(
+                filter: filter, position: position, hearsItself: hearsItself, end: end(of: name, after: notice.id ?? 0))
             let time = notice.id.flatMap { transcript.sent[$0] }?.time ?? .min
-            if wantsSnapshot { snapshots.append(Pending(filter: filter, seq: seq, time: time)) }
+            guard wantsSnapshot else { break }
+            if isCutOff(name) {
+                cutOff.append(filter)
+            } else {
+                snapshots.append(Pending(filter: filter, seq: seq, time: time))
+            }
         case .unsubscribe(let name):
             let removed = active.removeValue(forKey: name)
             complain("not subscribed", unless: removed != nil)
             if let removed { past.append(removed) }
             snapshots.removeAll { $0.filter.name == name }
+            cutOff.removeAll { $0.name == name }
         case .publish(let topic, let data, let isRetained, let wanted):
             let found = notice.seq.flatMap(entry)
             complain("not as published", unless: found?.topic.name == topic && found.map(text) == data)
@@ -124,9 +140,12 @@ struct SeamModel {
     private func text(_ message: Message) -> String { String(decoding: message.payload, as: UTF8.self) }
 
     private mutating func retained(_ notice: Notice) {
-        guard let pending = snapshots.first, let topic = notice.topic else {
-            return complaints.append("a retained value outside a snapshot")
+        guard let topic = notice.topic else { return complaints.append("of no topic") }
+        let mayBeCutOff = cutOff.contains { $0.matches(Topic(unchecked: topic)) }
+        guard let pending = snapshots.first else {
+            return complain("a retained value outside a snapshot", unless: mayBeCutOff)
         }
+        guard !mayBeCutOff else { return snapshots[0].maybeShown[topic] = notice }
         complain("shown twice", unless: pending.shown[topic] == nil)
         snapshots[0].shown[topic] = notice
     }
@@ -145,7 +164,8 @@ struct SeamModel {
         }
         var shown = pending.shown
         for (topic, message) in values where pending.filter.matches(topic) {
-            if let found = shown.removeValue(forKey: topic.name) {
+            let mayBe = pending.maybeShown[topic.name].flatMap { $0.seq == message.seq ? $0 : nil }
+            if let found = shown.removeValue(forKey: topic.name) ?? mayBe {
                 complain(
                     "not the value as of the position", unless: found.seq == message.seq && found.data == text(message))
                 complain("shown after its end", unless: !message.isExpired(at: pending.time))
@@ -160,16 +180,26 @@ struct SeamModel {
         complain("never a value as of the position: \(shown.keys)", unless: shown.isEmpty)
     }
 
-    /// Only who ends a subscription before it was shown all it began with misses something.
-    private mutating func gap(_ notice: Notice, _ number: Int) {
-        let isEnding = transcript.notices[number...].contains { later in
-            guard later.op == "ok", case .unsubscribe(let name) = later.id.flatMap({ transcript.commands[$0] }) else {
-                return false
+    /// Whether a subscription that begins here ends before its snapshot does, which is then cut off.
+    private func isCutOff(_ name: String) -> Bool {
+        for notice in transcript.notices[(number + 1)...] {
+            if notice.op == "live", notice.filter == name { return false }
+            guard notice.op == "ok" else { continue }
+            switch notice.id.flatMap({ transcript.commands[$0] }) {
+            case .unsubscribe(name): return true
+            case .subscribe(name, _, _): return false
+            default: continue
             }
-            return name == notice.filter
         }
-        let isOver = past.contains { $0.filter.name == notice.filter }
-        complain("a gap of a subscription that goes on", unless: isEnding || isOver)
+        return false
+    }
+
+    /// The newest message when a subscription's end was asked for; `.max`: it was not.
+    private func end(of name: String, after id: Int) -> UInt64 {
+        let ends = transcript.commands.filter { other, command in
+            if case .unsubscribe(name) = command { other > id } else { false }
+        }
+        return ends.keys.min().flatMap { transcript.sent[$0]?.newest } ?? .max
     }
 
     private mutating func message(_ notice: Notice) {
@@ -179,21 +209,20 @@ struct SeamModel {
         // What a filter had to get before its end comes where another one matches it, too.
         let isLate = past.contains { $0.position < seq && $0.filter.matches(found.topic) }
         let mayCome = active.values.contains { $0.filter.matches(found.topic) }
-        complain("nobody asked for it", unless: isDue(found) || isLate && mayCome)
+        complain("nobody asked for it", unless: active.values.contains { isDue(found, $0) } || isLate && mayCome)
         if let pending = snapshots.first {
             complain("live within a snapshot", unless: pending.shown.isEmpty && seq <= pending.seq)
         }
         for missed in last + 1..<max(seq, last + 1) {
             guard let message = entry(missed) else { continue }
-            complain("\(missed) to \(message.topic) is lost", unless: !isDue(message))
+            let isOwed = active.values.contains { isDue(message, $0) && missed <= $0.end }
+            complain("\(missed) to \(message.topic) is lost", unless: !isOwed)
         }
         last = max(last, seq)
     }
 
-    private func isDue(_ message: Message) -> Bool {
-        active.values.contains {
-            $0.position < message.seq && $0.filter.matches(message.topic)
-                && ($0.hearsItself || message.origin != transcript.client)
-        }
+    private func isDue(_ message: Message, _ subscription: Active) -> Bool {
+        subscription.position < message.seq && subscription.filter.matches(message.topic)
+            && (subscription.hearsItself || message.origin != transcript.client)
     }
 }

@@ -167,8 +167,10 @@ final class JSONSession: ClientSocket {
         for filter in filters where !subscriptions.contains(filter) {
             throw Refusal(.notFound, "There is no subscription to \(filter).")
         }
-        for filter in filters { _ = shard.unsubscribe(self, from: filter) }
-        if id != nil { send("ok", id) { _ in } }
+        // The answer comes after the messages that were numbered before, which a client that is slow has yet to take.
+        shard.unsubscribe(self, from: filters) { [weak self] in
+            if id != nil { self?.send("ok", id) { _ in } }
+        }
     }
 
     private func publish(_ draft: consuming Draft, _ id: [UInt8]?) throws(Refusal) {
