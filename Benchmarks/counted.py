@@ -2,7 +2,7 @@
 """Counts what the broker's operations cost, and holds the counts against Benchmarks/thresholds.tsv.
 
     Benchmarks/counted.py [PREFIX]            count, compare, exit 1 above a threshold
-    Benchmarks/counted.py --update [PREFIX]   count and write the thresholds anew
+    Benchmarks/counted.py --update [PREFIX]   count and rewrite the thresholds
 
 Instructions and allocations per operation come from callgrind, bytes of the heap from the C library. They are the same
 on a busy machine as on an idle one, and nearly the same on another of the same kind: hence the tolerance.
@@ -109,7 +109,7 @@ def highest(column, limit):
 
 
 def count_again(figures, thresholds):
-    """Counts anew what is above its threshold, and keeps the lower: a kernel that was busy may have cut one turn in two."""
+    """Counts again what is above its threshold, and keeps the lower: a kernel that was busy may have cut one turn in two."""
     for name, values in figures.items():
         limits = thresholds.get(name, {})
         if any(column in limits and value > highest(column, limits[column]) for column, value in values.items()):

@@ -226,7 +226,7 @@ def tls(rounds):
         for _ in range(rounds):
             for found, arguments in ((plain, {}), (secure, {"ca": certificate.file})):
                 for burst, messages in ((1, 50), (50, 500)):
-                    # A broker of its own: memory that one crowd has left is not taken anew for the next.
+                    # A separate broker: memory that one crowd has left must not be reused for the next.
                     with Broker("reactors: { count: 1 }\n", tls=certificate if arguments else None) as broker:
                         one = broker.measure(subscribers=4000, publishers=1, burst=burst, messages=messages, warmup=2 * burst,
                                              **arguments)

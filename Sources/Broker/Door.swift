@@ -1,7 +1,7 @@
 internal import Synchronization
 internal import WSTransport
 
-/// Who may come in: the limits on connections, over all reactors.
+/// Limits on connections, over all reactors.
 ///
 /// Asked when a connection is accepted, so that those that say nothing count, too. Any thread.
 final class Door: Sendable {

@@ -46,7 +46,7 @@ extension WS {
             var options = options
             if !origin.isEmpty { options.origin = origin }
             var client = try options.client()
-            // Whoever reads frames by hand has no inflater for a whole connection.
+            // Frames that are read by hand have no inflater for a whole connection.
             client.webSocket.compression = nil
             let limits = ConnectionDriver.Limits(held: options.maximumHeld, unsent: options.maximumUnsent)
             return try await raw(try WebSocketURL(checking: url), client, limits)

@@ -1,10 +1,11 @@
 extension WS {
-    /// A handler that makes a WebSocket of each request, and answers with an error where that cannot be (RFC 6455 §4.2).
+    /// A handler that makes a WebSocket of each request, and answers with an error where that cannot be (RFC 6455
+    /// §4.2).
     ///
     /// - Parameters:
     ///   - options: who is let in, subprotocols, compression, limits.
-    ///   - accept: gets the socket, which is open; on the connection's own thread, so it must not block it. Messages wait
-    ///     until it adds listeners or somebody reads.
+    ///   - accept: gets the socket, which is open; on the connection's own thread, so it must not block it. Messages
+    ///     wait until it adds listeners or somebody reads.
     public static func upgrade(
         _ options: UpgradeOptions = UpgradeOptions(), accept: @escaping @Sendable (WebSocket) -> Void
     ) -> any WSTransport.Handler {
@@ -22,8 +23,8 @@ extension WS {
     ///
     /// - Parameters:
     ///   - options: who is let in, subprotocols, compression, limits.
-    ///   - accept: where it throws, the socket is closed with code 1011; where it returns, the socket lives on as long as it
-    ///     has listeners or is referred to.
+    ///   - accept: where it throws, the socket is closed with code 1011; where it returns, the socket lives on as long
+    ///     as it has listeners or is referred to.
     public static func upgrade(
         _ options: UpgradeOptions = UpgradeOptions(), accept: @escaping @Sendable (WebSocket) async throws -> Void
     ) -> any WSTransport.Handler {
@@ -55,7 +56,7 @@ private struct AcceptingHandler: DirectHandler {
     func handle(_ exchange: HTTPExchange) {
         guard let authorize = options.authorize else { return upgrade.handle(exchange) }
         do throws(HTTPRefusal) {
-            // Who asks for something that is none is told so before it is asked who it is.
+            // Reject a request that is not an upgrade before asking for its identity.
             try check(exchange.request.head)
         } catch {
             return exchange.refuse(error)

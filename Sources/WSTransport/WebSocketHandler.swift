@@ -2,9 +2,9 @@ internal import Synchronization
 
 /// A server that answers each message by another: `ws.Handler`.
 ///
-/// A handler of HTTP requests. After the handshake it reads one message after the other; a text or a binary one is given to
-/// ``handler`` as a ``WebSocketMessage``, and then its ``WebSocketMessage/response`` is sent, whatever it holds. A PING is answered by
-/// a PONG without asking anybody. Any thread.
+/// A handler of HTTP requests. After the handshake it reads one message after the other; a text or a binary one is
+/// given to ``handler`` as a ``WebSocketMessage``, and then its ``WebSocketMessage/response`` is sent, whatever it
+/// holds. A PING is answered by a PONG without asking anybody. Any thread.
 public final class WebSocketHandler: Handler {
     /// What was counted since the handler was made.
     public struct Stats: Equatable, Sendable {
@@ -120,7 +120,7 @@ public final class WebSocketHandler: Handler {
             if let errorHandler { try? await WSTransport.invoke(errorHandler, message) }
             throw error
         }
-        // Before it is sent, so that whoever has the answer finds it counted.
+        // Before it is sent, so that a client that has the answer finds it counted.
         state.withLock { state in
             state.stats.response += 1
             state.stats.pending -= 1

@@ -23,7 +23,7 @@ struct ConnectionOptions: ParsableArguments {
     @Option(help: ArgumentHelp("The private key of --cert-file, not encrypted.", valueName: "file"))
     var keyFile: String?
 
-    @Flag(help: "Accept any certificate of an https:// broker: whoever is on the way can read along and change things.")
+    @Flag(help: "Accept any certificate of an https:// broker: anybody on the way can read and change what is sent.")
     var insecure = false
 
     @Option(help: ArgumentHelp("Not available in this version.", valueName: "token"))

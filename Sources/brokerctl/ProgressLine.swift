@@ -1,11 +1,11 @@
 internal import Glibc
 internal import Load
 
-/// How far a load has come: one line on standard error that is written anew, where that is a terminal.
+/// How far a load has come: one line on standard error, which is rewritten if that is a terminal.
 enum ProgressLine {
     private static var isSeen: Bool { isatty(STDERR_FILENO) == 1 }
 
-    /// Writes it anew.
+    /// Rewrites it.
     static func show(_ progress: LoadProgress) {
         guard isSeen else { return }
         write(words(progress))

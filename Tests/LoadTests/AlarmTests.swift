@@ -4,7 +4,7 @@ import Testing
 
 @Suite("When a turn comes back at the latest")
 struct AlarmTests {
-    /// Who waits for a second, and then for less, is woken in time for the first message of an open loop.
+    /// A waiter for a second, and then for less, is woken in time for the first message of an open loop.
     @Test func isSetWhereNoneComesAsSoon() {
         var alarm = Alarm()
         let first = alarm.set(1000)

@@ -6,7 +6,7 @@
 A cycle: publishers over every endpoint, `kill -9` at a random moment (now and then while it starts), a new start on
 the same data. Then: everything acknowledged as stored is there, retained or in the history, each message whole and one
 that was sent, what survived of each publisher is everything up to some point and nothing after it, and `seq` goes on
-above all that anybody saw. Who resumes, from any position and over any endpoint, gets what is kept after it, in order and
+above all that anybody saw. A client that resumes, from any position and over any endpoint, gets what is kept after it, in order and
 once, and is told of what is not. With --power, what was written and not synced is lost at the kill, all of it or a random
 part (fragile_disk.py).
 """

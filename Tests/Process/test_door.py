@@ -1,4 +1,4 @@
-"""Who is let in: limits on connections hold from the moment of accepting, and there is always room for the administrator."""
+"""Admission: limits on connections hold from the moment of accepting, and there is always room for the administrator."""
 
 import os
 import re

@@ -45,7 +45,7 @@ def test_door_lets_in_who_knows_the_token():
             headers = {"X-Token": "secret"}
             async with websockets.connect(url, extra_headers=headers) as one:
                 async with websockets.connect(url, extra_headers=headers) as other:
-                    # Whoever hears itself is in the room.
+                    # A client that hears itself is in the room.
                     await other.send("here")
                     assert await asyncio.wait_for(other.recv(), 10) == "here"
                     await one.send("hello")

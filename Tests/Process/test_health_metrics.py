@@ -37,7 +37,7 @@ def test_the_readiness_probe_reaches_no_subscriber_and_keeps_nothing(start_broke
     for filter_ in filters:
         session.subscribe(filter_)
     published = broker.metrics()["broker_messages_published_total"]
-    # Who looks at the rates of topics while it is probed sees nothing either.
+    # Rates of topics that are looked at during a probe show nothing of it either.
     watching = threading.Thread(target=lambda: shown.extend(broker.control_json("topics", "--seconds", "2")))
     shown = []
     watching.start()

@@ -106,7 +106,7 @@ def test_who_dribbles_runs_out_of_time(impatient, beginning, drip):
             pass
     else:
         raise AssertionError("still open")
-    # Lines without a request are nobody's; whoever has begun one is told.
+    # Lines without a request belong to nobody; a client that has begun one is told.
     assert taken.startswith(b"HTTP/1.1 408 ") or beginning == b"\r\n" and taken == b"", taken
 
 

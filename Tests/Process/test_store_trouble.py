@@ -99,7 +99,7 @@ def test_the_file_starts_small_and_grows_by_itself(start_broker):
 
 
 def test_little_address_space_makes_a_smaller_map(start_broker):
-    """The map is reserved whole; where that much address space is not to be had a smaller one serves."""
+    """The map is reserved whole; where that much address space is not available a smaller one serves."""
     broker = start_broker("store: { maximum_size: 256GiB }\nreactors: { count: 1 }\n", limits={
         resource.RLIMIT_AS: 8 << 30})
     assert broker.metrics()["broker_store_maximum_bytes"] < 8 << 30
@@ -170,7 +170,7 @@ def test_a_later_start_on_a_full_disk_serves_what_is_there(start_broker, tmp_pat
     broker = start_broker(environment=disk.environment)
     before = stored(broker, "a", b"1").json["seq"]
     broker.kill()
-    # Not even what is free in the file is to be had.
+    # Not even the free space in the file is available.
     disk.faults.set(disk_size=1)
     broker.start()
     assert broker.retained("a").body == b"1"

@@ -58,7 +58,7 @@ def test_brokerctl_shows_a_certificate(start_broker, authority, identity):
     assert broker.control("retained", "get", "shown").stdout == b"kept"
     done = run_control("bench", "fanout", *trust, *own, "--subscribers", "3", "--messages", "5")
     assert done.returncode == 0 and b"15 of 15" in done.stdout, done
-    # Who shows none is let in no more than before, and says why.
+    # A client that shows none is let in no more than before, and the message says why.
     done = run_control("pub", *trust, "a", "b")
     assert done.returncode == 2, done
     for options, words in [

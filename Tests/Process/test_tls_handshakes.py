@@ -100,7 +100,7 @@ def test_openssl_resumes(secure, authority, tmp_path):
 
 
 def test_many_handshakes_at_once(secure, authority):
-    """Recorded hellos, each of which costs a signature; whoever is connected is served meanwhile."""
+    """Recorded hellos, each of which costs a signature; connected clients are served meanwhile."""
     context = client_context(authority)
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     with pytest.raises(ssl.SSLWantReadError):

@@ -27,7 +27,7 @@ final class House {
     static func run(
         configure: (inout Settings) -> Void = { _ in }, _ body: @escaping @Sendable (House) throws -> Void
     ) throws {
-        // Whoever runs this clears the folder away.
+        // The caller removes the folder.
         let folder = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
         var template = Array("\(folder)/broker-XXXXXX".utf8CString)
         guard mkdtemp(&template) != nil else { throw Failure(what: "mkdtemp") }

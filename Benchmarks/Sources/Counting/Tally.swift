@@ -3,7 +3,7 @@ import CCallgrind
 /// Counts instructions and allocations per operation, under `valgrind --tool=callgrind`.
 ///
 /// Each figure is a dump of callgrind's that holds nothing but the operations: code is instrumented from ``record``
-/// on, and counted only inside `body`. Whoever reads the dumps divides by the number of operations in their names.
+/// on, and counted only inside `body`. The reader of the dumps divides by the number of operations in their names.
 package struct Tally {
     /// Only figures whose name begins so; empty: all.
     private let prefix: String

@@ -5,7 +5,8 @@ import WSTransport
 ///
 ///     door PORT TOKEN
 ///
-/// `/` is a page for everybody; `/room` a WebSocket for those whose `X-Token` is TOKEN, in which everybody hears everybody.
+/// `/` is a page for everybody; `/room` a WebSocket for those whose `X-Token` is TOKEN, in which everybody hears
+/// everybody.
 @main
 struct Door {
     static func main() async throws {
@@ -46,7 +47,7 @@ struct Door {
     }
 }
 
-/// Who is there.
+/// The visitors who are present.
 actor Room {
     private var sockets: [ObjectIdentifier: WebSocket] = [:]
 

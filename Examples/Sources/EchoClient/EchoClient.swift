@@ -61,7 +61,7 @@ struct EchoClient {
                 }
             }
         } catch {
-            // How it ended says more than the error of whoever used it then.
+            // How it ended says more than the error of the call that was waiting.
         }
         return await socket.closed()
     }

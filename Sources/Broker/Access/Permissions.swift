@@ -25,7 +25,7 @@ package struct Permissions: Sendable {
     }
 }
 
-/// Who is asking.
+/// An identified caller.
 package struct Identity: Sendable {
     /// `nil`: anonymous.
     package let user: String?

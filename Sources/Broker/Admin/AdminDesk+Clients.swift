@@ -1,6 +1,6 @@
 internal import WSTransport
 
-/// Who is connected, and to what they subscribe.
+/// Clients and their subscriptions.
 extension AdminDesk {
     /// Which clients are meant.
     private struct Selection: Sendable {

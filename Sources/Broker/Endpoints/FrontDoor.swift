@@ -30,7 +30,7 @@ struct FrontDoor: DirectHandler {
         return told
     }
 
-    /// Who is asking.
+    /// The identity of the caller.
     ///
     /// Credentials are refused until there are users: silence would look like a success.
     static func identity(of exchange: HTTPExchange, on shard: Shard, isAdministrative: Bool) throws(HTTPRefusal)

@@ -35,7 +35,7 @@ package struct Draft {
     package var condition = Condition.none
     package var acknowledgement = Acknowledgement.routed
     package var origin: UInt64 = 0
-    /// Whence it came, to be read no further while other reactors cannot keep up; ``Shard/publish(_:from:)`` sets it.
+    /// The connection to pause while other reactors cannot keep up; ``Shard/publish(_:from:)`` sets it.
     var source: StreamConnection?
     /// Called once on the shard's reactor; `nil`: nobody waits.
     package var completion: ((Result<Receipt, Refusal>) -> Void)?

@@ -28,8 +28,8 @@ struct ReturningCrowd {
     ///   - duration: how long it took, in nanoseconds.
     ///   - isLast: whether nothing has come meanwhile.
     mutating func answered(_ publishers: Publishers, after duration: Int64, at now: MonotonicTime, isLast: Bool) {
-        // Who publishes as soon as it is answered is in one of two commits that follow each other, at least; who has sent more
-        // than one commit took is in both, and still one.
+        // A publisher that publishes as soon as it is answered is in at least one of two successive commits; one that sent
+        // more than a commit took is in both, and still counts once.
         size = isLast ? max(1, before.union(publishers).count) : 1
         before = isLast ? Publishers() : publishers
         answered = now

@@ -112,8 +112,8 @@ extension Shard {
         snapshot.waitsForStore && !sequencer.isSettled(upTo: snapshot.seq)
     }
 
-    /// Shows the next piece of a snapshot, and says whether that was the last; where it throws nothing is sent, and `snapshot`
-    /// is not to be used any more.
+    /// Shows the next piece of a snapshot, and says whether that was the last; where it throws nothing is sent, and
+    /// `snapshot` is not to be used any more.
     private func show(
         _ snapshot: inout Snapshot, newerThan since: UInt64?, _ session: any Session, _ room: inout Int
     ) throws(StorageError) -> Bool {
@@ -188,7 +188,7 @@ extension Shard {
 
     private func join(_ session: any Session) -> Bool {
         let set = session.subscriptions
-        // What was held comes at once, so whoever still has something to take gets it when that is gone.
+        // What was held comes at once; a client that still has something to take gets it when that is gone.
         guard session.stream.unsentBytes == 0 || set.held.bytes < piece else { return false }
         sendHeld(upTo: .max, session)
         sendGaps(upTo: .max, session)

@@ -16,7 +16,7 @@ extension Shard {
         if isNew { try checkRoom(for: 1, of: set) }
         // What this turn has published so far comes before the subscription, in the order as in time.
         handOver()
-        // Who resumes is shown few values if any, so the store is read as it is.
+        // A resuming subscriber needs few retained values, so no shared view is opened.
         let needsView = options.wantsSnapshot && options.since == nil
         let position =
             needsView
@@ -201,7 +201,8 @@ extension Shard {
     func waitForTurn(_ session: any Session) {
         guard !session.subscriptions.isWaiting else { return }
         session.subscriptions.isWaiting = true
-        // A weak reference would cost 48 bytes for as long as the session lives; who has left meanwhile is not known any more.
+        // A weak reference would cost 48 bytes for as long as the session lives; who has left meanwhile is not known
+        // any more.
         reactor.runSoon { [weak self] in
             session.subscriptions.isWaiting = false
             session.subscriptions.ledger?.hasSettled = false
@@ -250,8 +251,8 @@ extension Shard {
 
     /// A connection has not taken all that the turn had for it.
     ///
-    /// Called when the turn's messages have been handed out. What comes now waits outside the connection's backlog, if a
-    /// store brings it or it may be dropped.
+    /// Called when the turn's messages have been handed out. What comes now waits outside the connection's backlog, if
+    /// a store brings it or it may be dropped.
     package func fellBehind(_ session: any Session) {
         guard session.subscriptions.isPatient, isKnown(session) else { return }
         counters.fallsBehind.add(1)

@@ -76,7 +76,8 @@ final class DataDirectory: Sendable {
         return target
     }
 
-    /// Gives a file that is about to be replaced a second name, so that whenever the power is cut one or the other is there.
+    /// Gives a file that is about to be replaced a second name, so that whenever the power is cut one or the other is
+    /// there.
     ///
     /// Where the file system has no second names, as FAT, it is moved; else as ``moveAside(_:as:time:)``.
     func keepAside(_ name: String, as state: String, time: Int) throws(StorageError) -> String {
@@ -151,7 +152,7 @@ final class DataDirectory: Sendable {
                 try throwErrno("cannot make \(path)")
             }
         }
-        // What is stored in it must not go with its name. Who may not read the one above cannot sync it.
+        // What is stored in it must not go with its name. The one above cannot be synced without permission to read it.
         try? sync(parent)
     }
 

@@ -3,7 +3,7 @@ internal import Glibc
 
 /// An open LMDB environment in one file.
 ///
-/// Whoever holds a reader of it holds it, too: it is closed last. The corresponding C type is `MDB_env`.
+/// Its readers hold it, so it is closed last. The corresponding C type is `MDB_env`.
 @safe final class LMDBEnvironment: Sendable {
     /// Set once in `init`; LMDB allows its use from any thread.
     nonisolated(unsafe) let handle: OpaquePointer

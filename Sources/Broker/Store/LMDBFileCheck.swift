@@ -1,7 +1,7 @@
 internal import CLinux
 internal import Glibc
 
-// LMDB trusts its file: a page that is not what a pointer to it promises, or lies behind the file's end, kills the
+// LMDB trusts its file: a page that is not what a pointer to it promises, or lies beyond the file's end, kills the
 // process (SIGBUS, SIGSEGV, a failed assertion). So the file is read once, with ordinary reads, before LMDB maps it.
 // All pages that can be reached from the newest meta page are checked: kind, own number, order of keys, every offset
 // and length, the number of entries, and that no page is used twice or both used and free. A file cannot be judged by

@@ -6,7 +6,7 @@ internal import WSTransport
 /// The opened file and the read transactions over it, lent out and taken back.
 ///
 /// LMDB allows one environment for a file in a process. So the file can be opened again, after a failure that LMDB
-/// does not get over, only when nobody reads it any more; this knows who does. Any thread.
+/// does not recover from, only when nobody reads it any more; this knows who does. Any thread.
 final class LMDBReaders: Sendable {
     private struct State {
         /// `nil`: it is being opened again, or could not be.
@@ -43,7 +43,8 @@ final class LMDBReaders: Sendable {
 
     /// - Parameters:
     ///   - database: what the readers' cursors move over.
-    ///   - maximumViews: how many views there are at a time; the file has many more readers, which others take for a moment.
+    ///   - maximumViews: how many views there are at a time; the file has many more readers, which others take for a
+    ///     moment.
     ///   - viewGrowth: how much is written before a view that began before it is ended, in bytes.
     init(_ environment: LMDBEnvironment, cursorOver database: LMDBDatabase, maximumViews: Int, viewGrowth: Int) {
         self.database = database
@@ -189,7 +190,7 @@ final class LMDBReaders: Sendable {
         for _ in 0..<Self.reopenPatience {
             let views = state.withLock { $0.views.values.compactMap(\.view) }
             for view in views { view.letGo() }
-            // Who has given his reader back a moment ago may still have a hand on the file.
+            // A reader that was just returned may still be inside LMDB.
             if takeAway(), state.withLock({ $0.closing == nil }) { return }
             pause(milliseconds: 1)
         }

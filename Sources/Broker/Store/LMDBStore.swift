@@ -34,7 +34,7 @@ package final class LMDBStore: RetainedStore {
     let limits: RetainedLimits
     private let reopenings = Atomic<Int>(0)
     private let reserved: Atomic<UInt64>
-    /// What is committed; whoever writes holds it.
+    /// What is committed; the writer holds it.
     private let state: Mutex<StoreState>
     private let mark: StoreMark
     private let path: String
@@ -44,18 +44,18 @@ package final class LMDBStore: RetainedStore {
 
     /// Opens the store in a directory, making what is not there.
     ///
-    /// A damaged file is moved aside and a new one made. One of an older format is read, and written in the new one from
-    /// then on (StoreFormat.swift).
+    /// A damaged file is moved aside and a new one made. One of an older format is read, and written in the new one
+    /// from then on (StoreFormat.swift).
     ///
     /// - Parameters:
     ///   - maximumSize: what the file may grow to, in bytes; at least ``smallestMaximumSize`` is taken.
     ///   - maximumViews: how many views of one moment there are at a time.
-    ///   - viewGrowth: how much is written before a view is ended, in bytes; at most a sixteenth of `maximumSize` unless
-    ///     it is said.
+    ///   - viewGrowth: how much is written before a view is ended, in bytes; at most a sixteenth of `maximumSize`
+    ///     unless it is said.
     /// - Returns: the store and, where the file was damaged, the path it now has; ``damage`` says what was found.
     /// - Throws: ``StorageError/newer(_:)`` where a newer version has written the file, and nothing is touched then;
-    ///   ``StorageError/inUse(_:)`` where another process has the directory; ``StorageError/system(code:what:)`` naming the
-    ///   path where the system refuses.
+    ///   ``StorageError/inUse(_:)`` where another process has the directory; ``StorageError/system(code:what:)`` naming
+    ///   the path where the system refuses.
     package static func open(
         directory path: String, maximumSize: Int, limits: RetainedLimits = RetainedLimits(), maximumViews: Int = 64,
         viewGrowth: Int? = nil
@@ -77,7 +77,8 @@ package final class LMDBStore: RetainedStore {
         }
     }
 
-    /// Throws ``StorageError/newer(_:)`` where a newer version has written the store in a directory; nothing is touched.
+    /// Throws ``StorageError/newer(_:)`` where a newer version has written the store in a directory; nothing is
+    /// touched.
     package static func checkFormat(directory path: String) throws(StorageError) {
         try StoreFormat.check("\(path.isEmpty ? "." : path)/\(fileName)")
     }
@@ -248,7 +249,8 @@ package final class LMDBStore: RetainedStore {
         reserved.store(state.reservedSeq, ordering: .releasing)
     }
 
-    /// Whether LMDB has given up: it does when it could not write a meta page, and says so only at the next transaction.
+    /// Whether LMDB has given up: it does when it could not write a meta page, and says so only at the next
+    /// transaction.
     private func mustReopen(after error: StorageError) throws(StorageError) -> Bool {
         if error.isPanic || error.isClosed { return true }
         guard case .system = error else { return false }

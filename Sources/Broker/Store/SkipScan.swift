@@ -15,9 +15,9 @@
 // below it, and `a/#` is a range: `a`, then its subtree. A filter that begins with a wildcard steps over all that
 // begins with `$`.
 //
-// Keys of topics over 500 bytes stand behind the plain keys with the same first 480 bytes, in no useful order. A jump
+// Keys of topics over 500 bytes come after the plain keys with the same first 480 bytes, in no useful order. A jump
 // that leaves such a group from within its plain part therefore halts at its hashed part first: the reason to leave
-// may lie behind the 480th byte, where the hashed ones differ. There the scan looks at one after the other.
+// may lie after the 480th byte, where the hashed ones differ. There the scan looks at one after the other.
 
 /// Where a filter's matches are among the retained keys.
 struct SkipScan {

@@ -2,7 +2,7 @@ internal import CLinux
 internal import Glibc
 
 extension Reactor {
-    /// A slot may have been given anew, even within one batch of events: the generation tells.
+    /// A slot may have been reused, even within one batch of events: the generation tells.
     func connection(of token: UInt64) -> StreamConnection? {
         guard let connection = connection(in: UInt32(truncatingIfNeeded: token)),
             connection.generation == UInt32(token >> 32)
@@ -41,7 +41,7 @@ extension Reactor {
     /// Reads, then hands over: what a driver does may end, pause or finish one whose bytes are here already.
     private func read(by ring: inout ReceiveRing) {
         for place in 0..<ring.run() {
-            // Slots are given anew at the end of a turn only.
+            // Slots are reused only at the end of a turn.
             guard let connection = connection(in: ring.tag(at: place)) else { continue }
             do throws(Errno) {
                 unsafe connection.receivedByRing(try ring.bytes(at: place))

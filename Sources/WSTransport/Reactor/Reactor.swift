@@ -11,8 +11,9 @@ internal import Synchronization
 /// ``endOfTurn`` work, which is where fan-out happens; then one send for each connection with something to send.
 @safe package final class Reactor {
     package let index: Int
-    // Where other modules may change a stored property, each look at it is checked for a change that is under way, by about 80
-    // instructions. So what every message looks at is stored privately, here and in other classes of the way of a message.
+    // Where other modules may change a stored property, each look at it is checked for a change that is under way, by
+    // about 80 instructions. So what every message looks at is stored privately, here and in other classes of the way
+    // of a message.
     private var turnBegan = MonotonicTime.now
     /// The time this turn began.
     package var now: MonotonicTime { turnBegan }
@@ -28,7 +29,8 @@ internal import Synchronization
     /// Where the TLS of its connections passes through; made for the first of them.
     private(set) lazy var tlsPipe = TLSPipe()
 
-    /// From how many connections with something to send, or to read, on one call for all of them costs less than one for each.
+    /// From how many connections with something to send, or to read, on one call for all of them costs less than one
+    /// for each.
     ///
     /// Measured for sends: at 2 both cost the same, at 4 the ring 12 % less, at 64 and more 20 to 30 %.
     package var ringMinimum = 4
@@ -59,12 +61,13 @@ internal import Synchronization
 
     /// How many connections may bring their first bytes in one turn; the kernel reports the others again in the next.
     ///
-    /// A handshake takes about 50 µs, and events come in the order in which sockets became ready: whoever is live would wait
-    /// behind all of a rush of newcomers, and waits behind these, 1 to 2 ms.
+    /// A handshake takes about 50 µs, and events come in the order in which sockets became ready. Without a limit
+    /// the other clients would wait for a whole rush of newcomers; with it they wait for 1 to 2 ms.
     static let newcomersPerTurn = 32
     /// How many connections' deadlines one turn looks at; the others' are due in the next, which does not wait.
     ///
-    /// A PING takes about 6 µs of the kernel's time and an eviction 12 µs, and whoever came together is due together.
+    /// A PING takes about 6 µs of the kernel's time and an eviction 12 µs, and clients that connected together are due
+    /// together.
     package static let deadlinesPerTurn = 128
     private static let wakeupToken = UInt64.max
     static let listenerToken: UInt64 = 1 << 63
@@ -113,7 +116,7 @@ internal import Synchronization
         // Much of what it holds refers to it, and nobody else may touch that.
         drawer = [:]
         (soon, later, drains, endOfTurn) = ([], [], [], [])
-        // Here, and not by whoever lets go of this object last: the end of a ring interrupts the threads that have used it.
+        // Here, and not when the last reference goes: closing a ring interrupts the threads that have used it.
         ring = nil
         receiveRing = nil
     }
@@ -151,7 +154,7 @@ internal import Synchronization
         isTurnNeeded = false
         var again = false
         for work in endOfTurn where work() { again = true }
-        // Who is disposed of may have a last word for others, whose bytes lie in this turn's arena.
+        // A connection that is disposed of may have a last word for others, and its bytes lie in this turn's arena.
         repeat {
             flush()
             disposeReleased()

@@ -18,8 +18,8 @@ package final class StreamConnection {
 
     /// The most that may stay unsent before ``StreamDriver/overflowed()``, in bytes.
     ///
-    /// Looked at when something is added to a backlog: up to so many bytes may wait then, and as many more be added by one turn,
-    /// so that a peer is not ended by one large message more.
+    /// Looked at when something is added to a backlog: up to so many bytes may wait then, and as many more be added by
+    /// one turn, so that a peer is not ended by one large message more.
     package var maximumUnsent = Int.max
     /// Whether it was refused at the door, and so takes nobody's place.
     var isRefused = false {
@@ -84,10 +84,11 @@ package final class StreamConnection {
     /// Bytes given to ``send(_:)`` that the socket has not taken yet, without those of this turn.
     package var unsentBytes: Int { isBroken ? 0 : backlog.byteCount + (tls?.unsentBytes ?? 0) }
 
-    /// What it holds of the memory, in bytes: what came and waits, and what it has not taken, shared with others or not.
+    /// What it holds of the memory, in bytes: what came and waits, and what it has not taken, shared with others or
+    /// not.
     package var heldBytes: Int { unsentBytes + (carry?.capacity ?? 0) + (driver?.heldBytes ?? 0) }
 
-    /// Whether who uses it gives little while something is unsent; ``unsentAge`` then begins anew with each byte taken.
+    /// Whether its user sends little while something is unsent; ``unsentAge`` then restarts with each byte taken.
     package var isPatient = false
     private(set) var lastProgress = MonotonicTime(nanoseconds: 0)
     /// How long the oldest unsent byte has waited, in nanoseconds; 0 when there is none.
@@ -134,13 +135,15 @@ package final class StreamConnection {
             for segment in segments { appendToBacklog(segment) }
             segments.removeAll(keepingCapacity: false)
             appendToBacklog(newest)
-            // Several segments go out by one `sendmsg` over the backlog, which is its whole use for a connection that keeps up.
+            // Several segments go out by one `sendmsg` over the backlog, which is its whole use for a connection that
+            // keeps up.
             if wasEmpty, !flushBacklog() { return }
             if !hasUnsent { return finishIfFlushed() }
         }
         watch()
         guard ending == .none else { return }
-        // Who has kept up until now may fall behind by what one turn brings; to the patient nothing more is given then.
+        // A connection that kept up may fall behind by what one turn brings; then it is given nothing more if it is
+        // patient.
         guard !wasEmpty else { return driver?.fellBehind() ?? () }
         let counted = unsentBytes - min(unsentBytes - before, maximumUnsent)
         if counted > maximumUnsent, !isPatient { driver?.overflowed() }

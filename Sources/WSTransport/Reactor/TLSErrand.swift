@@ -42,7 +42,7 @@ internal import Synchronization
     /// The connection is gone: the step need not be taken.
     func abandon() { isAbandoned.store(true, ordering: .relaxed) }
 
-    /// What was put out for the network, and the plaintext that came behind the handshake.
+    /// What was put out for the network, and the plaintext that followed the handshake.
     var product: (output: [UInt8], plaintext: [UInt8]) { result.withLock { $0 } }
 
     private func step() {

@@ -15,7 +15,7 @@ final class ServerThreads: Sendable {
     ///
     /// - Parameters:
     ///   - count: of the reactors; they share the one socket that a path has.
-    ///   - settings: asked anew for each connection.
+    ///   - settings: called for each connection.
     init(
         listeningOn address: SocketAddress, reactors count: Int, handler: any Handler,
         settings: @escaping @Sendable () -> HTTPSettings

@@ -3,7 +3,7 @@ import Testing
 @testable import Broker
 @testable import WSTransport
 
-@Suite("Who may do what, and how often")
+@Suite("Permissions and rates")
 struct PermissionsTests {
     private func permissions(publish: [String] = [], subscribe: [String] = []) throws -> Permissions {
         Permissions(publish: try publish.map { try filter($0) }, subscribe: try subscribe.map { try filter($0) })

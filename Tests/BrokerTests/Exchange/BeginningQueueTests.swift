@@ -32,7 +32,7 @@ struct BeginningQueueTests {
         #expect(queue.isEmpty && queue.first?.number == nil && queue.room == 0)
     }
 
-    /// Who subscribes again and again while the first one is not done leaves nothing.
+    /// Subscribing again and again while the first one is not done leaves nothing.
     @Test func whatIsReplacedTakesNoRoom() throws {
         var queue = BeginningQueue()
         for number: UInt32 in 0..<100 { queue.append(try beginning(number)) }

@@ -1,7 +1,7 @@
 @testable import Broker
 
-/// What one client must have been told at the end of an ``OwedSchedule``, whatever its subscriptions were in between: of
-/// every filter each message once and in order, or a gap in its place.
+/// What one client must have been told at the end of an ``OwedSchedule``, whatever its subscriptions were in between:
+/// of every filter each message once and in order, or a gap in its place.
 struct OwedModel {
     /// One filter from its subscription to its end, whatever policies it had meanwhile.
     private struct Life {
@@ -219,7 +219,8 @@ struct OwedModel {
         complain("not as published", unless: found.topic.name == notice.topic && text(found) == notice.data)
         complain("out of order after \(last)", unless: seq > last)
         last = seq
-        // Of a list of filters the first may bring something before the last is subscribed to, and so before the answer.
+        // Of a list of filters the first may bring something before the last is subscribed to, and so before the
+        // answer.
         let isJustAsked = isBeingSubscribed(found.topic, index)
         complain(
             "nobody asked for it",
@@ -229,7 +230,7 @@ struct OwedModel {
             unless: isJustAsked
                 || lives.contains { (!$0.isOver || $0.isHasty) && $0.filter.matches(found.topic) && !isOwn(found, $0) })
         if let first = seen[seq] {
-            // Who asks again for what was before, having given something up meanwhile, may get some twice.
+            // A client that asks again for earlier messages, having given something up meanwhile, may get some twice.
             let isAsked = resumes.contains {
                 $0.index > first && $0.since < seq && ($0.isAfterEnd || firstForgetting < $0.index)
             }

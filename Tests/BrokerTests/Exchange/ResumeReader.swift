@@ -55,7 +55,7 @@ final class ResumeReader {
         isLive = false
         isSubscribed = true
         begun = []
-        // A gap counts when something has come behind it: until then the next subscription announces it again.
+        // A gap counts when something has followed it: until then the next subscription announces it again.
         while known.count > settled, known.last?.op == "gap" { known.removeLast() }
         let since = first == nil ? "\"snapshot\":false" : "\"since\":\(position)"
         if first != nil { resumes += 1 }
@@ -67,7 +67,7 @@ final class ResumeReader {
     func unsubscribeAndComeBack() throws {
         let begin = resumes
         try guest?.send("{\"op\":\"unsubscribe\",\"id\":2,\"filter\":\"\(filter)\"}")
-        // A connection that is closed meanwhile begins anew, too.
+        // A connection that is closed meanwhile starts over, too.
         while isSubscribed, resumes == begin { _ = try read(1 << 16, waiting: true) }
         if resumes == begin, let guest { try subscribe(guest) }
     }

@@ -73,7 +73,7 @@ struct SeamModel {
             guard let filter = try? TopicFilter(name), let seq = notice.seq else { return complaints.append("no seq") }
             snapshots.removeAll { $0.filter == filter }
             cutOff.removeAll { $0 == filter }
-            // Who subscribes anew loses nothing of what was due before.
+            // A repeated subscription loses nothing that was due before.
             let position = min(seq, active[name]?.position ?? seq)
             active[name] = Active(
                 filter: filter, position: position, hearsItself: hearsItself, end: end(of: name, after: notice.id ?? 0))

@@ -34,7 +34,7 @@ struct SnapshotTests {
         #expect(try pieces(snapshot, store).flatMap { $0 } == ["a", "b"])
     }
 
-    /// Who is shown nothing live is shown what has taken the place of a value.
+    /// A poll, which is shown nothing live, is shown what has replaced a value.
     @Test func showsWhatIsNewerWhereNothingComesLive() throws {
         let store = InMemoryStore()
         try store.apply([message("a", 1, seq: 5), message("b", 1, seq: 7)], reserving: nil)

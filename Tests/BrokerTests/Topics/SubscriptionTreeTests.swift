@@ -190,7 +190,7 @@ struct SubscriptionTreeTests {
         var found = 0
         let again = tree.forEachMatch(of: topic) { _ in found += 1 }
         #expect(cost > 1000 && again <= found)
-        // Who joins a filter that is there changes nothing; a new filter is found.
+        // Joining an existing filter changes nothing; a new filter is found.
         tree.insert(Subscriber(subscription: 1000), at: try TopicFilter(Self.deep))
         #expect(tree.forEachMatch(of: topic) { _ in } == again)
         tree.insert(Subscriber(subscription: 1001), at: try TopicFilter("+/+/#"))

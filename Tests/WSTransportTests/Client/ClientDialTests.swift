@@ -94,7 +94,7 @@ private final class SilentListener {
         guard listen(listener, 0) == 0, let bound = Socket.localAddress(listener) else { throw Failed() }
         descriptor = listener
         address = bound
-        // One more than the queue holds: whoever comes next gets no answer.
+        // One more than the queue holds: the next one gets no answer.
         for _ in 0..<2 {
             let client = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue), 0)
             try bound.withSockaddr { (pointer, length) throws(Errno) in _ = connect(client, pointer, length) }

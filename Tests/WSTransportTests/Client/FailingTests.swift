@@ -48,6 +48,6 @@ struct FailingTests {
         options.closeTimeout = .milliseconds(50)
         let socket = try await WS.open("ws://127.0.0.1:\(server.port)/", options: options)
         #expect(await socket.closed().wasClean == false)
-        #expect(try await socket.receive()?.data == .text("one"), "what came before is kept for whoever reads late")
+        #expect(try await socket.receive()?.data == .text("one"), "what came before is kept for a late reader")
     }
 }

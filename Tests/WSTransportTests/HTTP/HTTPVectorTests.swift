@@ -29,7 +29,7 @@ struct HTTPVectorTests {
         for piece in pieces where !piece.isEmpty {
             let before = counters.receivedBytes.current
             do { try peer.socket.send(Array(piece)) } catch { break }
-            // Whoever has been refused is not read any more, or only to its end.
+            // A refused client is not read any more, or only to its end.
             try house.reactor.wait {
                 counters.receivedBytes.current >= before + piece.count || counters.connections.current == 0
             }

@@ -60,7 +60,7 @@ struct BacklogUrgencyTests {
         }
         let last = FrameEncoder.frame(.pong, [UInt8](repeating: 7, count: 999 % 126))
         #expect(backlog.byteCount == 3 + Self.ping.count + last.count + Self.two.count)
-        // Three bytes of what has begun, the PING, and one byte of the PONG: that one stays, and another comes behind it.
+        // Three bytes of what has begun, the PING, and one byte of the PONG: that one stays, and another follows it.
         var taken = backlog.take(3 + Self.ping.count + 1)
         for number in 0..<3 {
             Self.insert(FrameEncoder.frame(.pong, [UInt8(number)]), &backlog, isReplaceable: true)

@@ -227,7 +227,7 @@ struct ReceiveRingTests {
             let thread = try startThread(named: "turns") {
                 for text in texts {
                     try? peer.send(text)
-                    // Who is refused is found ready by the next turn again.
+                    // A refused socket is found ready again by the next turn.
                     while !log.all.contains("received " + text), MonotonicTime.now < limit { owned.0.turn() }
                     rings.add(owned.0.receiveRing == nil ? "none" : "one")
                 }

@@ -143,7 +143,7 @@ struct SendRingTests {
             try reactor.run { reactor, stage in
                 let segment = bytes.withUnsafeBytes { reactor.encode(lane: turn % 4, $0) }
                 for driver in stage.drivers where driver.stream.isOpen { reactor.send(segment, to: driver.stream.slot) }
-                // Closed in the very turn that sends to them, and their numbers given anew in the next.
+                // Closed in the very turn that sends to them, and their numbers are reused in the next.
                 if turn % 6 == 5 { stage.drivers[turn].stream.reset() }
             }
             if turn % 6 == 5 { later.append(try reactor.adopt()) }

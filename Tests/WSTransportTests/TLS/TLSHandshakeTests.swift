@@ -96,7 +96,7 @@ struct TLSHandshakeTests {
         client.session.start()
         client.sendOutput()
         while !client.session.isEstablished { _ = try #require(client.receive()) }
-        // The end of the handshake and what comes behind it are one piece.
+        // The end of the handshake and what follows it are one piece.
         var bytes = TLSPair.output(of: client.session)
         _ = Array("early".utf8).withUnsafeBytes { client.session.send($0) }
         bytes += TLSPair.output(of: client.session)
@@ -121,7 +121,7 @@ struct TLSHandshakeTests {
         try log.wait(for: "whole")
     }
 
-    /// Whoever leaves in the middle leaves nothing behind, and harms nobody.
+    /// A client that leaves in the middle leaves nothing, and harms nobody.
     @Test(arguments: 0..<4)
     func survivesThoseWhoLeave(way: Int) throws {
         let log = EventLog()

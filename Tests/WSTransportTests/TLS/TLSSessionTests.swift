@@ -93,7 +93,7 @@ struct TLSSessionTests {
         #expect(pair.client.failure == nil && pair.server.failure == nil)
     }
 
-    /// Whoever cuts the wire cannot make it look like an end.
+    /// Cutting the wire cannot look like an end.
     @Test func tellsATruncationFromAnEnd() throws {
         let pair = try TLSPair().shakeHands()
         #expect(pair.clientSends([UInt8](repeating: 5, count: 100)))

@@ -88,7 +88,7 @@ struct UpgradeTests {
         try house.log.wait(for: "closed 1008  clean")
     }
 
-    /// Whoever opens is told of the end, whenever that comes.
+    /// The opener is told of the end, whenever that comes.
     @Test func tellsOfAnEndFromItsOpening() throws {
         let house = try WebSocketHouse()
         let peer = try house.connect { $0.socket.terminate() }
