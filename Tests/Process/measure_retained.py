@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Measures a broker with many retained values: start, memory, snapshots. Prints a table for docs/performance.md.
+"""Measures a broker with many retained values: start, memory, snapshots. Prints a table for docs/measurements/retained.md.
 
     measure_retained.py [--values 1000000] [--runs 5]
 
