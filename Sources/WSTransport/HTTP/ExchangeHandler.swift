@@ -1,17 +1,18 @@
-/// Something that answers requests on the connection's reactor.
+/// A handler that answers requests on the connection's reactor.
 package protocol ExchangeHandler {
-    /// Answers through `exchange`, now or later on the same reactor. Must not wait.
+    /// Answers through `exchange`, now or later on the same reactor. Must not block.
     func handle(_ exchange: HTTPExchange)
 }
 
-/// A handler that needs no task: where only such ones lie between a request and its answer, the reactor does it all.
+/// A handler that needs no task: if only such handlers lie between a request and its answer, the reactor does
+/// everything.
 ///
-/// What it captures is shared by all reactors; what belongs to one is found through the exchange's
+/// What it captures is shared by all reactors; what belongs to one reactor is found through the exchange's
 /// ``HTTPExchange/reactor``.
 package protocol DirectHandler: Handler, ExchangeHandler {}
 
 extension DirectHandler {
-    /// Goes over to the request's reactor, and waits there for the answer.
+    /// Moves to the request's reactor, and waits there for the answer.
     public func invoke(_ message: any HandlerMessage) async throws -> (any Handler)? {
         guard let request = message as? HTTPRequest else {
             throw WS.Error.badType("expected an HTTP request, found \(type(of: message))")
@@ -25,7 +26,7 @@ extension DirectHandler {
 package struct ExchangeFunction: DirectHandler {
     private let body: @Sendable (HTTPExchange) throws(HTTPRefusal) -> Void
 
-    /// - Parameter body: a refusal it throws becomes the answer.
+    /// - Parameter body: a refusal that it throws becomes the answer.
     package init(_ body: @escaping @Sendable (HTTPExchange) throws(HTTPRefusal) -> Void) { self.body = body }
 
     package func handle(_ exchange: HTTPExchange) {
@@ -33,7 +34,7 @@ package struct ExchangeFunction: DirectHandler {
     }
 }
 
-/// Any handler, in the place of one that answers on the reactor: what is not direct gets a task.
+/// Any handler, adapted to answer on the reactor: one that is not direct runs in a task.
 struct HandlerBridge: ExchangeHandler {
     private enum Target {
         case direct(any DirectHandler)

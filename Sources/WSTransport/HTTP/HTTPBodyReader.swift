@@ -13,12 +13,12 @@ struct HTTPBodyReader {
     private var maximum = 0
     private var then: ([UInt8]) -> Void = { _ in }
 
-    /// What came of it, in bytes of memory.
+    /// How much of it has been read, in bytes of memory.
     var heldBytes: Int { content.capacity }
 
-    /// Prepares for a body; `then` comes back with it.
+    /// Prepares for a body; `then` receives it.
     ///
-    /// - Parameter counters: where the memory that the body takes is counted.
+    /// - Parameter counters: count the memory that the body takes.
     mutating func start(
         _ framing: BodyFraming, maximum: Int, _ counters: ReactorCounters, _ then: @escaping ([UInt8]) -> Void
     ) {
@@ -34,13 +34,13 @@ struct HTTPBodyReader {
         }
     }
 
-    /// Forgets what came of a body that nobody waits for any more.
+    /// Drops what was read of a body that is no longer wanted.
     mutating func drop(_ counters: ReactorCounters) {
         counters.heldBytes.add(-heldBytes)
         content = []
     }
 
-    /// Takes what `bytes` hold of the body, from `offset` on.
+    /// Takes the part of the body in `bytes`, from `offset` on.
     mutating func read(
         _ bytes: UnsafeRawBufferPointer, _ offset: inout Int, _ counters: ReactorCounters
     ) -> Step {
@@ -65,7 +65,7 @@ struct HTTPBodyReader {
                     return finish()
                 }
             }
-            // Not all of a chunk that is too large has to come before that is said.
+            // A chunk that is too large is refused before all of it has arrived.
             if let chunked, chunked.announced > maximum - content.count { return .tooLarge(maximum: maximum) }
             return .more
         } catch {

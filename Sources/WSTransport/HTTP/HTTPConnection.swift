@@ -7,7 +7,7 @@ package final class HTTPConnection: StreamDriver {
     private enum Phase {
         /// Waiting for a head.
         case head
-        /// Reading the body for the handler that asked for it.
+        /// Reading the body for the handler that requested it.
         case body
         /// The handler has the request.
         case answering
@@ -30,16 +30,16 @@ package final class HTTPConnection: StreamDriver {
     private var body = HTTPBodyReader()
     private var keepsAlive = true
     private var isHead = false
-    /// A client of HTTP/1.0 goes on only where it is told that it may.
+    /// For a client of HTTP/1.0 the connection goes on only if the answer says so.
     private var isOld = false
     private var sentFirstByte = false
-    /// Bytes answered since the connection was last known to take them.
+    /// Bytes answered since the connection was last known to accept them.
     private var answeredBytes = 0
-    /// Pipelined requests wait until what was answered is on its way.
+    /// Pipelined requests wait until the answers before them have been sent.
     private var isThrottled = false
     private static let answeredAtOnce = 64 * 1024
 
-    /// - Parameter refusal: what every request is answered with, where the server is full.
+    /// - Parameter refusal: the answer to every request, if the server is full.
     init(stream: StreamConnection, settings: HTTPSettings, handler: any ExchangeHandler, refusal: HTTPRefusal?) {
         self.stream = stream
         self.settings = settings
@@ -69,9 +69,10 @@ package final class HTTPConnection: StreamDriver {
                 stream.pauseReading()
                 return offset
             case .streaming:
-                // Nothing of a connection that ends with its stream is read: neither the rest of a body nor a request.
+                // If the connection ends with its stream, nothing more is read: neither the rest of a body nor a
+                // request.
                 guard keepsAlive else { return bytes.count }
-                // A client that talks into a stream waits; too much of it is not kept.
+                // What a client sends during a stream waits; too much of it is not kept.
                 if bytes.count - offset > 16 * 1024 { stream.reset() }
                 return offset
             case .done:
@@ -80,9 +81,9 @@ package final class HTTPConnection: StreamDriver {
         }
     }
 
-    /// Whether there is more to do with the bytes at hand.
+    /// Whether more can be done with the available bytes.
     private func readHead(_ bytes: UnsafeRawBufferPointer, _ offset: inout Int) -> Bool {
-        // RFC 9112 §2.2: an empty line before a request is a relic to be ignored.
+        // RFC 9112 §2.2: ignore an empty line before a request.
         while unsafe offset + 1 < bytes.count && bytes[offset] == 13 && bytes[offset + 1] == 10 { offset += 2 }
         guard offset < bytes.count else { return false }
         if !sentFirstByte {
@@ -107,7 +108,7 @@ package final class HTTPConnection: StreamDriver {
         }
     }
 
-    /// What goes with the answer to a head that cannot be read.
+    /// The fields for the answer to a head that cannot be read.
     private func legibleFields(_ bytes: UnsafeRawBufferPointer, _ offset: Int) -> HTTPFields {
         guard let inspect = settings.inspect else { return [:] }
         let rest = unsafe UnsafeRawBufferPointer(rebasing: bytes[offset...].prefix(settings.maximumHead))
@@ -119,7 +120,8 @@ package final class HTTPConnection: StreamDriver {
         stream.setDeadline(nil)
         stream.reactor.counters.requests.add(1)
         phase = .answering
-        // A client that asked for a WebSocket may have sent frames already: after any other answer nothing is a request.
+        // A client that asked for a WebSocket may already have sent frames: after any other answer they must not be
+        // read as requests.
         keepsAlive = head.keepsAlive && (head.method != "GET" || !Handshake.isUpgrade(head))
         isHead = head.method == "HEAD"
         isOld = head.versionMinor == 0
@@ -131,7 +133,7 @@ package final class HTTPConnection: StreamDriver {
         if let unwanted = found.refusal {
             return makeExchange(head, path: head.path, query: [], found).refuse(unwanted)
         }
-        // RFC 9110 §10.1.1: there is one expectation; a client of HTTP/1.0 has none.
+        // RFC 9110 §10.1.1: only one expectation is defined, and none for a client of HTTP/1.0.
         if let other = head.fields.tokens("Expect").first(where: { $0 != "100-continue" }), !isOld {
             return fail(
                 HTTPRefusal(status: 417, message: "Nothing here can be expected to do \"\(other)\"."), found.fields)
@@ -159,7 +161,7 @@ package final class HTTPConnection: StreamDriver {
     }
 
     private static func strip(_ prefix: String, from path: String) -> String? {
-        // The server as a whole has no path.
+        // `*` has no path.
         if prefix.isEmpty || path == "*" { return path }
         guard path.utf8.starts(with: prefix.utf8) else { return nil }
         let rest = String(path.utf8.dropFirst(prefix.utf8.count)) ?? ""
@@ -173,14 +175,14 @@ package final class HTTPConnection: StreamDriver {
         }
         guard framing != .none else { return then([]) }
         body.start(framing, maximum: maximum, stream.reactor.counters, then)
-        // RFC 9110 §10.1.1: a client of HTTP/1.0 knows no interim answers.
+        // RFC 9110 §10.1.1: a client of HTTP/1.0 does not know interim answers.
         if exchange.request.head.versionMinor >= 1,
             exchange.request.head.fields.tokens("Expect").contains("100-continue")
         {
             stream.send(Array("HTTP/1.1 100 Continue\r\n\r\n".utf8))
         }
         phase = .body
-        // A body has its time: that of a head, and a second for each 16 KiB.
+        // A body has as much time as a head, and a second more for each 16 KiB.
         waitForHead(settings.headTimeout.addingReportingOverflow(Int64(maximum / 16_384) * 1_000_000_000).partialValue)
         stream.resumeReading()
     }
@@ -220,7 +222,7 @@ package final class HTTPConnection: StreamDriver {
     func finishExchange(_ response: OutgoingResponse, _ extraFields: HTTPFields) {
         guard phase != .done, phase != .streaming else { return }
         body.drop(stream.reactor.counters)
-        // A body that nobody read is in the way of the next request.
+        // A body that nobody read precedes the next request.
         if framing != .none { keepsAlive = false }
         var fields = response.fields
         for field in extraFields { fields.append(field.name, field.value) }
@@ -249,7 +251,7 @@ package final class HTTPConnection: StreamDriver {
         return bytes
     }
 
-    /// After an answer: the next request, or the end.
+    /// After an answer, takes the next request or ends the connection.
     private func next() {
         isHead = false
         framing = .none
@@ -270,7 +272,7 @@ package final class HTTPConnection: StreamDriver {
         }
     }
 
-    /// Goes on reading once the peer has taken its answers.
+    /// Resumes reading when the peer has taken its answers.
     private func relieve() {
         guard isThrottled, stream.unsentBytes == 0 else { return }
         isThrottled = false
@@ -281,7 +283,8 @@ package final class HTTPConnection: StreamDriver {
     func startStream(_ fields: HTTPFields, _ extraFields: HTTPFields) -> HTTPStream {
         var fields = fields
         for field in extraFields { fields.append(field.name, field.value) }
-        // A body that nobody read would be the next request; without chunks only the end of the connection ends the answer.
+        // A body that nobody read would be taken for the next request; without chunks only the end of the connection
+        // ends the answer.
         if framing != .none || isOld { keepsAlive = false }
         if !isOld { fields.append("Transfer-Encoding", "chunked") }
         stream.send(head(200, fields))
@@ -300,7 +303,7 @@ package final class HTTPConnection: StreamDriver {
         stream.peerWatch = nil
         exchange = nil
         phase = .answering
-        // Paused, so that going on hands over what came during the stream.
+        // Paused, so that resuming hands over what arrived during the stream.
         stream.pauseReading()
         next()
     }
@@ -321,9 +324,10 @@ package final class HTTPConnection: StreamDriver {
     package func receivedEnd() {
         switch phase {
         case .head, .body, .done: stream.finish()
-        case .answering: keepsAlive = false  // Half-closed: it still wants its answer.
+        case .answering: keepsAlive = false  // Half-closed: the peer still wants its answer.
         case .streaming:
-            // A client that has closed its half still wants what ends by itself; nobody would miss the end of the rest.
+            // A client that has closed its half still wants an answer that ends by itself; nobody would notice the end
+            // of the others.
             if httpStream?.isFinite ?? false { keepsAlive = false } else { stream.reset() }
         }
     }
@@ -339,7 +343,7 @@ package final class HTTPConnection: StreamDriver {
         }
     }
 
-    /// A follower that takes nothing for too long is let go, and so is one whose TCP answers nothing.
+    /// Closes a follower that takes nothing for too long, or whose TCP does not answer.
     private func checkStream() {
         guard phase == .streaming, let httpStream else { return }
         if let limit = settings.maximumUnsentAge, stream.unsentAge >= limit { return overflowed() }
@@ -352,7 +356,7 @@ package final class HTTPConnection: StreamDriver {
         scheduleStream()
     }
 
-    /// Comes back when a stream's next heartbeat is due, or what is unsent has become too old.
+    /// Returns when a stream's next heartbeat is due, or what is unsent has become too old.
     func scheduleStream() {
         guard phase == .streaming, let httpStream else { return }
         var deadline: MonotonicTime?

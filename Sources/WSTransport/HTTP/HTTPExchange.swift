@@ -2,23 +2,23 @@
 ///
 /// Runs on the connection's reactor.
 ///
-/// Whoever handles it calls exactly one of ``respond(_:)``, ``refuse(_:)``, ``startStream(_:)`` or takes the connection over
-/// for a WebSocket. Calls after the connection has gone do nothing.
+/// Its handler calls exactly one of ``respond(_:)``, ``refuse(_:)`` and ``startStream(_:)``, or turns the connection
+/// into a WebSocket. Calls after the connection has gone do nothing.
 package final class HTTPExchange {
     package let request: IncomingRequest
-    /// What routes go by, and what is left of it: at first the path, percent-encoded.
+    /// The path that routes match, percent-encoded; a matching route leaves the rest of it here.
     package var value: String
-    /// What the groups of the matched pattern stood for, percent-encoded.
+    /// The values of the groups in the matched pattern, percent-encoded.
     package var params: [String] = []
-    /// Fields that go with whatever answer is given.
+    /// Fields that are added to any answer.
     package var extraFields: HTTPFields = [:]
-    /// Why its handler has to turn it down; `nil`: it has not.
+    /// Why its handler must refuse it; `nil`: no reason.
     package internal(set) var objection: HTTPRefusal?
     private(set) weak var connection: HTTPConnection?
     private var isAnswered = false
-    /// Its name, where a task has it.
+    /// Its number, if a task refers to it.
     private var link: ReactorLink?
-    /// What is to be done when the connection has no more to do with it.
+    /// Called when the connection is done with it.
     private var farewells: [() -> Void] = []
 
     init(request: IncomingRequest, connection: HTTPConnection) {
@@ -27,13 +27,13 @@ package final class HTTPExchange {
         value = request.path
     }
 
-    /// The reactor that it runs on; `nil` when the connection has gone.
+    /// The reactor on which it runs; `nil` when the connection has gone.
     package var reactor: Reactor? { connection?.stream.reactor }
 
-    /// What the request came by; `nil` when the connection has gone.
+    /// The stream by which the request came; `nil` when the connection has gone.
     package var stream: StreamConnection? { connection?.stream }
 
-    /// A name for tasks, valid until the connection has no more to do with the exchange; `nil` when that is so already.
+    /// A handle for tasks, valid until the connection is done with the exchange; `nil` if it already is.
     func makeLink() -> ReactorLink? {
         if let link { return link }
         guard let reactor else { return nil }
@@ -43,10 +43,10 @@ package final class HTTPExchange {
         return made
     }
 
-    /// Runs `body` when the connection has no more to do with the exchange: answered, given away, or gone.
+    /// Calls `body` when the connection is done with the exchange: answered, handed over, or gone.
     func onFarewell(_ body: @escaping () -> Void) { farewells.append(body) }
 
-    /// The connection has no more to do with it.
+    /// The connection is done with it.
     func detached(from reactor: Reactor) {
         link?.release(on: reactor)
         link = nil
@@ -55,17 +55,18 @@ package final class HTTPExchange {
         for body in bodies { body() }
     }
 
-    /// What handlers keep with the connection from one request to the next.
+    /// A value that handlers keep with the connection from one request to the next.
     package var attachment: AnyObject? {
         get { connection?.stream.attachment }
         set { connection?.stream.attachment = newValue }
     }
 
-    /// Reads the request's body, whole.
+    /// Reads the whole body of the request.
     ///
     /// - Parameters:
-    ///   - maximum: in bytes; a longer one is answered with 413 and not handed over.
-    ///   - then: called once, now or later on the same reactor; not at all when the connection breaks or the body is bad.
+    ///   - maximum: in bytes; a longer body is answered with 413 and not handed over.
+    ///   - then: called once, now or later on the same reactor; never if the connection breaks or the body is
+    ///     malformed.
     package func readBody(maximum: Int, _ then: @escaping ([UInt8]) -> Void) {
         connection?.readBody(for: self, maximum: maximum, then)
     }
@@ -83,7 +84,7 @@ package final class HTTPExchange {
         respond(connection.settings.makeRefusal(refusal))
     }
 
-    /// Begins an answer of unknown length; `nil` where there was an answer, or the connection is gone.
+    /// Begins an answer of unknown length; `nil` if there was an answer, or the connection is gone.
     package func startStream(_ fields: HTTPFields) -> HTTPStream? {
         guard !isAnswered, let connection else { return nil }
         isAnswered = true
@@ -93,7 +94,7 @@ package final class HTTPExchange {
     /// Whether the connection was handed to another protocol.
     private(set) var isTakenOver = false
 
-    /// Hands the connection to another protocol; `nil` when it is gone or answered.
+    /// Hands the connection to another protocol; `nil` if it is gone or answered.
     func takeOver() -> StreamConnection? {
         guard !isAnswered, let connection else { return nil }
         isAnswered = true
@@ -102,7 +103,7 @@ package final class HTTPExchange {
     }
 }
 
-/// An answer that goes on: in chunks (RFC 9112 §7.1), or by HTTP/1.0 until the connection ends.
+/// An answer that continues: in chunks (RFC 9112 §7.1), or, by HTTP/1.0, until the connection ends.
 ///
 /// Runs on the connection's reactor.
 package final class HTTPStream {
@@ -111,19 +112,19 @@ package final class HTTPStream {
     package let isBodyless: Bool
     /// Whether what is sent is framed as chunks.
     package let isChunked: Bool
-    /// Whether it ends by itself, and so is wanted by a client that has closed its own half.
+    /// Whether it ends by itself, so that a client that has closed its half still wants it.
     package var isFinite = false
-    /// What shows that the stream lives, sent now and then where nothing waits; empty: nothing is.
+    /// Sent now and then while nothing waits, to show that the stream is alive; empty: nothing is sent.
     package var heartbeat: [UInt8] = [] {
         didSet { connection?.scheduleStream() }
     }
     /// Called once when the connection is gone.
     package var onClosed: (() -> Void)?
-    /// Called when the socket took less than it was given, after it had taken everything before.
+    /// Called when the socket took less than it was given, for the first time since it had taken everything.
     package var onFellBehind: (() -> Void)?
     /// Called when everything unsent has been sent.
     package var onDrained: (() -> Void)?
-    /// Called when more is unsent than the connection allows; the connection is reset afterwards.
+    /// Called when more is unsent than the connection allows; the connection is then reset.
     package var onOverflow: (() -> Void)?
     private weak var connection: HTTPConnection?
     private var isEnded = false
@@ -147,15 +148,15 @@ package final class HTTPStream {
     /// Bytes given to ``send(_:)`` that the socket has not taken.
     package var bufferedAmount: Int { stream.bufferedBytes }
 
-    /// Calls `body` once, in a later turn, when the peer has taken everything: for those who send a piece at a time.
+    /// Calls `body` once, in a later turn, when the peer has taken everything: for producers that send piece by piece.
     ///
-    /// Not at all where the connection ends before.
+    /// Never called if the connection ends first.
     package func whenDrained(_ body: @escaping () -> Void) {
         producer = body
         stream.reactor.runSoon { [weak self] in self?.produceIfDrained() }
     }
 
-    /// The connection is gone, and with it whatever its producer holds.
+    /// The connection is gone, and with it everything that its producer holds.
     func forgetProducer() { producer = nil }
 
     func produceIfDrained() {
@@ -166,16 +167,16 @@ package final class HTTPStream {
 
     // MARK: Heartbeat
 
-    /// Sends the heartbeat where it is time for it and nothing waits, and looks after what is still on its way.
+    /// Sends the heartbeat if it is due and nothing waits, and checks what is still on its way.
     ///
     /// Times in nanoseconds.
     ///
-    /// - Parameter limit: how long the peer may take nothing while its TCP answers; `nil`: for ever.
-    /// - Returns: whether the peer is alive, as far as its TCP tells.
+    /// - Parameter limit: how long the peer may take nothing while its TCP answers; `nil`: no limit.
+    /// - Returns: whether the peer is alive, as far as TCP can tell.
     func beat(every interval: Int64, within timeout: Int64, _ limit: Int64?) -> Bool {
         let now = stream.reactor.now
         if let watch = stream.peerWatch, now.nanoseconds(since: watch.sign) >= timeout {
-            // A follower answers nothing, so what has arrived is all that can be known.
+            // A follower sends no answers, so acknowledged bytes are all that can be known.
             if stream.isTaken { stream.peerWatch = nil } else if !watch.isAlive(stream, limit: limit) { return false }
         }
         guard now.nanoseconds(since: lastBeat) >= interval else { return true }
@@ -192,7 +193,7 @@ package final class HTTPStream {
         return min(beat, watch.sign.advanced(byNanoseconds: timeout))
     }
 
-    /// `bytes` framed as a chunk, for those that are shared.
+    /// `bytes` framed as a chunk, for sharing between streams.
     package static func chunk(_ bytes: [UInt8]) -> [UInt8] {
         var chunk = Array(String(bytes.count, radix: 16).utf8)
         chunk.reserveCapacity(chunk.count + bytes.count + 4)

@@ -1,10 +1,10 @@
-/// What was found of a request before anything else was done with it.
+/// What was found about a request before anything else was done with it.
 package struct Inspection {
-    /// Fields that go with whatever answer is given.
+    /// Fields that are added to any answer.
     package var fields: HTTPFields = [:]
-    /// Why it is turned down; `nil`: it is not.
+    /// Why it is refused; `nil`: it is not.
     package var refusal: HTTPRefusal?
-    /// Why its handler has to turn it down, in a way of its own; `nil`: it has not.
+    /// Why its handler must refuse it, in its own way; `nil`: no reason.
     package var objection: HTTPRefusal?
 
     package init(fields: HTTPFields = [:], refusal: HTTPRefusal? = nil, objection: HTTPRefusal? = nil) {
@@ -14,62 +14,63 @@ package struct Inspection {
     }
 }
 
-/// What an HTTP server allows, and how it words its refusals.
+/// What an HTTP server allows, and how it words refusals.
 ///
 /// Times in nanoseconds, sizes in bytes.
 package struct HTTPSettings {
-    /// From the connection, or a request's first byte, to the end of its head.
+    /// From the start of the connection, or a request's first byte, to the end of its head.
     package var headTimeout: Int64 = 10_000_000_000
     /// Between an answer and the next request.
     package var idleTimeout: Int64 = 75_000_000_000
     package var maximumHead = 16 * 1024
-    /// The most that may be unsent to one connection.
+    /// The maximum of unsent bytes of one connection.
     package var maximumUnsent = 1024 * 1024
-    /// How long the oldest unsent byte of a stream may wait; `nil`: for ever.
+    /// How long the oldest unsent byte of a stream may wait; `nil`: no limit.
     package var maximumUnsentAge: Int64? = 30_000_000_000
     /// Stripped from every path; begins with `/`, or empty.
     package var pathPrefix = ""
-    /// Unsent bytes that the kernel may hold of one connection; `nil`: as many as it likes.
+    /// Unsent bytes that the kernel may hold for one connection; `nil`: no limit of ours.
     package var maximumUnsentInKernel: Int?
-    /// How often a stream shows that it lives, and how long its peer's TCP may then owe an answer; `nil`: never.
+    /// How often a stream shows that it is alive, and how long its peer's TCP may then take to answer; `nil`: never.
     package var heartbeatInterval: Int64?
     package var heartbeatTimeout: Int64 = 10_000_000_000
-    /// When the kernel begins to probe the peer of a stream, and how long until it gives up, in seconds.
+    /// When the kernel begins to probe the peer of a stream, and when it gives up, in seconds.
     package var probeIdleSeconds = 25
     package var probeTimeoutSeconds = 10
     /// Whether answers end their connections, because the server is going away.
     package var isDraining: () -> Bool = { false }
-    /// Makes the answer to a request that is turned down.
+    /// Makes the answer to a refused request.
     package var makeRefusal: (HTTPRefusal) -> OutgoingResponse = { refusal in
         var fields = refusal.fields
         fields.append("Content-Type", "text/plain; charset=utf-8")
         return OutgoingResponse(status: refusal.status, fields: fields, body: Array((refusal.message + "\n").utf8))
     }
-    /// Lines that every answer has, each with its CRLF.
+    /// Lines that are added to every answer, each with its CRLF.
     package var standardFields: [UInt8] = []
-    /// Looks at each request before anything else; `nil`: nothing is looked for.
+    /// Inspects each request before anything else; `nil`: no inspection.
     ///
-    /// Of a head that cannot be read, what can, and only for the fields of its answer.
+    /// Of a head that cannot be read it gets the readable part, only for the fields of the answer.
     package var inspect: ((_ fields: HTTPFields, _ host: String?, _ stream: StreamConnection) -> Inspection)?
-    /// Asked at the door; a refusal is answered to the first request, or by a reset where many are being refused.
+    /// Called for each connection; a refusal answers the first request, or resets the connection if many are being
+    /// refused.
     package var admit: (SocketAddress?) -> HTTPRefusal? = { _ in nil }
-    /// Descriptors from this number on are not for connections, which are reset.
+    /// Descriptors from this number on are reserved; connections that get one are reset.
     package var firstReservedDescriptor = Int32.max
-    /// Whether a request is answered even on a connection that was refused, as a probe of health.
+    /// Whether a request is answered even on a refused connection, such as a health probe.
     package var isAlwaysAnswered: (HTTPRequestHead) -> Bool = { _ in false }
-    /// Whether its connections stay when memory is short.
+    /// Whether its connections stay open when memory is short.
     package var isSpared = false
-    /// Called once for each connection that was admitted, when it is gone; `nil`: nobody wants to know.
+    /// Called once for each admitted connection when it has ended; `nil`: not wanted.
     package var connectionClosed: ((SocketAddress?) -> Void)?
-    /// Told of errors that handlers threw, but for refusals; they are answered with 500.
+    /// Called with errors that handlers threw, except refusals; they are answered with 500.
     var report: (@Sendable (any Error, HTTPRequest) -> Void)?
-    /// What its connections are encrypted with; `nil`: they are not.
+    /// The context for TLS; `nil`: no TLS.
     package var tls: TLSContext?
 
     package init() {}
 }
 
-/// Listens and serves HTTP/1.1, with WebSocket upgrades where the handler has them.
+/// Listens and serves HTTP/1.1, with WebSocket upgrades if the handler offers them.
 ///
 /// Belongs to one reactor.
 package final class HTTPListener {
@@ -77,15 +78,15 @@ package final class HTTPListener {
 
     /// How many connections of a reactor may be open only to be told why they are refused.
     private static let maximumRefused = 16
-    /// How long one of them may take to ask, in nanoseconds.
+    /// How long one of them may take to send a request, in nanoseconds.
     private static let refusedPatience: Int64 = 2_000_000_000
 
-    /// Starts to serve.
+    /// Starts serving.
     ///
     /// - Parameters:
     ///   - descriptor: a listening socket; several reactors may each have one on the same port.
-    ///   - isShared: other reactors listen on the very same socket, by descriptors of their own.
-    ///   - settings: asked anew for each connection, so that a reload reaches those that come.
+    ///   - isShared: other reactors listen on the same socket, with descriptors of their own.
+    ///   - settings: called for each connection, so that a reload affects new connections.
     package init(
         on reactor: Reactor, listening descriptor: consuming FileDescriptor, isShared: Bool = false,
         handler: any ExchangeHandler, settings: @escaping () -> HTTPSettings
@@ -119,7 +120,7 @@ package final class HTTPListener {
         }
     }
 
-    /// What is said to those who speak HTTP where TLS is spoken.
+    /// The answer to plain HTTP where TLS is expected.
     private static let plainAnswer: [UInt8] = {
         let text = "This port speaks TLS: use https:// or wss://.\n"
         let head = """
@@ -130,6 +131,6 @@ package final class HTTPListener {
         return Array((head + text).utf8)
     }()
 
-    /// Accepts no more; connections that are open go on.
+    /// Stops accepting; open connections continue.
     package func stop() { listener.close() }
 }

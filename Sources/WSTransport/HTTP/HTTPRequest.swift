@@ -1,6 +1,6 @@
 internal import Synchronization
 
-/// An HTTP request, as handlers get it, and the answer that they make.
+/// An HTTP request, as handlers receive it, with the answer that they make.
 ///
 /// Any thread.
 public final class HTTPRequest: HandlerMessage {
@@ -13,7 +13,7 @@ public final class HTTPRequest: HandlerMessage {
 
     private let incoming: IncomingRequest
     private let state: Mutex<State>
-    /// `nil`: it is answered already, as the request of a WebSocket is.
+    /// `nil`: it is already answered, such as the request for a WebSocket.
     private let link: ReactorLink?
     /// The answer, sent when the handlers are done.
     public let response = HTTPResponse()
@@ -27,29 +27,29 @@ public final class HTTPRequest: HandlerMessage {
 
     // MARK: What was asked
 
-    /// The method, in capital letters as a rule: `GET`.
+    /// The method, usually in capital letters: `GET`.
     public var method: String { incoming.method }
 
-    /// The path below the server's prefix, percent-encoded as it came.
+    /// The path below the server's prefix, percent-encoded as it was sent.
     public var path: String { incoming.path }
 
-    /// The query's pairs, decoded, in their order.
+    /// The query's pairs, decoded and in order.
     public var query: [(name: String, value: String)] { incoming.query }
 
-    /// The value of the first query parameter of that name; empty where it has none, `nil` where it is not there.
+    /// The value of the first query parameter of that name; empty if it has no value, `nil` if it is absent.
     public func parameter(_ name: String) -> String? { incoming.parameter(name) }
 
     /// The header fields.
     public var fields: HTTPFields { incoming.head.fields }
 
-    /// The first field of that name, whatever its case; `nil` where there is none.
+    /// The first field of that name, ignoring case; `nil` if there is none.
     public func firstHeader(_ name: String) -> String? { fields.first(name) }
 
-    /// Whom it asks: the value of `Host`, or the authority of a target that is a whole URI; `nil` of a request by HTTP/1.0
-    /// without either.
+    /// The host that it asks for: the value of `Host`, or the authority of a target that is a whole URI; `nil` for
+    /// HTTP/1.0 without either.
     public var host: String? { incoming.head.host }
 
-    /// The cookies by name, as RFC 6265 §5.4 sends them; of two with one name the first.
+    /// The cookies by name, as RFC 6265 §5.4 sends them; if two have the same name, the first.
     public var cookies: [String: String] {
         var found: [String: String] = [:]
         for line in fields.all("Cookie") {
@@ -63,43 +63,43 @@ public final class HTTPRequest: HandlerMessage {
         return found
     }
 
-    /// Where it came from, as `address:port`; empty where the system does not say.
+    /// The client's address, as `address:port`; empty if the system does not say.
     public var remoteAddress: String { incoming.peer?.description ?? "" }
 
     // MARK: What handlers leave with it
 
-    /// What ``Routing`` goes by, and what it leaves over: at first the path.
+    /// The path that ``Routing`` matches; a matching route leaves the rest of it here.
     public var value: String {
         get { state.withLock { $0.value } }
         set { state.withLock { $0.value = newValue } }
     }
 
-    /// What the groups of the matched pattern stood for, percent-encoded as they came.
+    /// The values of the groups in the matched pattern, percent-encoded as they were sent.
     public var params: [String] {
         get { state.withLock { $0.params } }
         set { state.withLock { $0.params = newValue } }
     }
 
-    /// What a handler left for the one that handles errors.
+    /// A value that a handler left for the error handler.
     public var lastError: String {
         get { state.withLock { $0.lastError } }
         set { state.withLock { $0.lastError = newValue } }
     }
 
-    /// Says that it is finished: a ``Chain`` stops before its next handler.
+    /// Marks it as finished: a ``Chain`` stops before its next handler.
     public func end() { state.withLock { $0.isEnded = true } }
 
-    /// Whether it, or its ``response``, was ended.
+    /// Whether it, or its ``response``, was marked as finished.
     public var isEnded: Bool { state.withLock { $0.isEnded } || response.isEnded }
 
     // MARK: The body and the answer
 
-    /// Reads the body, whole.
+    /// Reads the whole body.
     ///
-    /// - Parameter maximum: in bytes; a longer one is answered with 413.
+    /// - Parameter maximum: in bytes; a longer body is answered with 413.
     ///
-    /// Throws ``WS/Error/endOfStream`` where the connection breaks, or the body is bad or too long, which is answered
-    /// then. A body can be read once.
+    /// Throws ``WS/Error/endOfStream`` if the connection breaks, or the body is malformed or too long, which is then
+    /// already answered. A body can be read once.
     public func readBody(maximum: Int = 64 << 20) async throws -> [UInt8] {
         let body: [UInt8]? = await withCheckedContinuation { continuation in
             guard let link, !isTaken.load(ordering: .relaxed) else { return continuation.resume(returning: nil) }
@@ -114,10 +114,10 @@ public final class HTTPRequest: HandlerMessage {
         return body
     }
 
-    /// Begins an answer of unknown length, with the status and the fields that ``response`` has by now.
+    /// Begins an answer of unknown length, with the present status and fields of ``response``.
     ///
-    /// Throws ``WS/Error/endOfStream`` where the connection is gone or was answered.
-    /// A client of HTTP/1.0 learns the answer's end by that of the connection.
+    /// Throws ``WS/Error/endOfStream`` if the connection is gone or was answered.
+    /// For a client of HTTP/1.0 the end of the connection ends the answer.
     public func startStream() async throws -> HTTPResponseStream {
         let fields = response.fields
         let stream: HTTPResponseStream? = await withCheckedContinuation { continuation in
@@ -131,9 +131,9 @@ public final class HTTPRequest: HandlerMessage {
         return stream
     }
 
-    /// Gives the request to a handler that answers on the reactor, and waits for the answer to be on its way.
+    /// Passes the request to a handler that answers on the reactor, and waits until the answer is being sent.
     ///
-    /// Where the connection becomes a WebSocket, waits for its end.
+    /// If the connection becomes a WebSocket, waits for its end.
     func handled(by handler: any DirectHandler) async {
         guard let link else { return }
         isTaken.store(true, ordering: .relaxed)
@@ -147,7 +147,7 @@ public final class HTTPRequest: HandlerMessage {
                 exchange.params = params
                 for field in fields { exchange.extraFields.append(field.name, field.value) }
                 exchange.onFarewell {
-                    // A stream of another driver is a WebSocket's; it says so when it is over.
+                    // A stream with another driver belongs to a WebSocket, which reports its own end.
                     guard exchange.isTakenOver else { return continuation.resume() }
                     stream.onEnd { continuation.resume() }
                 }
@@ -156,7 +156,7 @@ public final class HTTPRequest: HandlerMessage {
         }
     }
 
-    /// Sends the answer, unless a handler has taken that upon itself.
+    /// Sends the answer, unless a handler already has.
     fileprivate func finish(_ refusal: HTTPRefusal?) {
         guard let link, !isTaken.load(ordering: .relaxed) else { return }
         let outgoing = response.outgoing
@@ -166,7 +166,7 @@ public final class HTTPRequest: HandlerMessage {
     }
 }
 
-/// An answer that several may give, on one reactor; the first counts.
+/// An answer that several parties may give, on one reactor; the first one counts.
 private final class OneAnswer<Value: Sendable> {
     private var continuation: CheckedContinuation<Value, Never>?
 
@@ -179,7 +179,7 @@ private final class OneAnswer<Value: Sendable> {
 }
 
 extension HTTPExchange {
-    /// Has a task run `handler`, and answers with what that makes of the request.
+    /// Runs `handler` in a task, and answers with the outcome.
     func serve(by handler: any Handler) {
         guard let link = makeLink() else { return }
         let request = HTTPRequest(self, link: link)
@@ -191,7 +191,7 @@ extension HTTPExchange {
             } catch let refusal as HTTPRefusal {
                 request.finish(refusal)
             } catch WS.Error.endOfStream {
-                // The client has gone, or has its answer: there is nothing to say, and nobody's fault.
+                // The client has gone, or has its answer: nothing is left to say, and it is nobody's fault.
                 request.finish(HTTPRefusal(status: 400, message: "The request broke off."))
             } catch {
                 request.lastError = "\(error)"

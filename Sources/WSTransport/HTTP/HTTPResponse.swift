@@ -36,7 +36,7 @@ public final class HTTPResponse: Sendable {
     /// Appends bytes to the body.
     public func write(_ bytes: [UInt8]) { state.withLock { $0.body += bytes } }
 
-    /// Appends text to the body; the type is `text/plain` where none was set.
+    /// Appends text to the body; sets the type to `text/plain` unless one is set.
     public func write(_ text: String) {
         state.withLock { state in
             if state.fields.first("Content-Type") == nil {
@@ -46,7 +46,7 @@ public final class HTTPResponse: Sendable {
         }
     }
 
-    /// Sends the client to another address.
+    /// Redirects the client.
     ///
     /// - Parameters:
     ///   - location: a URL, or a path of this server.
@@ -58,13 +58,13 @@ public final class HTTPResponse: Sendable {
         }
     }
 
-    /// Says that it is finished: a ``Chain`` stops before its next handler.
+    /// Marks it as finished: a ``Chain`` stops before its next handler.
     public func end() { state.withLock { $0.isEnded = true } }
 
     /// Whether ``end()`` was called.
     public var isEnded: Bool { state.withLock { $0.isEnded } }
 
-    /// What goes out.
+    /// The answer in the form in which it is sent.
     var outgoing: OutgoingResponse {
         state.withLock { OutgoingResponse(status: $0.statusCode, fields: $0.fields, body: $0.body) }
     }

@@ -1,10 +1,10 @@
-/// An answer that goes on until it is ended, written by tasks.
+/// An answer that continues until it is ended, written by tasks.
 ///
 /// Any thread, one writer at a time.
 public final class HTTPResponseStream: Sendable {
     private let link: ReactorLink
 
-    /// Takes `stream` over; its reactor's thread.
+    /// Takes over `stream`; its reactor's thread.
     init(_ stream: HTTPStream) {
         link = ReactorLink(remote: stream.stream.reactor.remote)
         let writer = StreamWriter(stream, link: link)
@@ -13,9 +13,9 @@ public final class HTTPResponseStream: Sendable {
 
     deinit { link.run(with: StreamWriter.self) { $0?.end() } }
 
-    /// Sends bytes, and waits while the client is behind by more than the server's limit.
+    /// Sends bytes, and waits while more than the server's limit is unsent.
     ///
-    /// Throws ``WS/Error/endOfStream`` where the client has gone.
+    /// Throws ``WS/Error/endOfStream`` if the client has gone.
     public func write(_ bytes: [UInt8]) async throws(WS.Error) {
         let isTaken = await withCheckedContinuation { continuation in
             link.run(with: StreamWriter.self) { writer in
@@ -49,7 +49,7 @@ private final class StreamWriter {
 
     func write(_ bytes: [UInt8], _ written: CheckedContinuation<Bool, Never>) {
         stream.send(bytes)
-        // What the kernel took at once is known only after this turn.
+        // How much the kernel took at once is known only after this turn.
         stream.stream.reactor.runSoon { [weak self] in
             guard let self, stream.stream.isOpen else { return written.resume(returning: false) }
             guard stream.stream.unsentBytes > 0 else { return written.resume(returning: true) }

@@ -1,24 +1,24 @@
-/// Something that handles messages: HTTP requests, or the messages of a WebSocket.
+/// A handler of messages: HTTP requests, or the messages of a WebSocket.
 ///
 /// Functions (``FunctionHandler``), ``Chain``, ``Routing``, `ws.upgrade` and `ws.Handler` are handlers and nest freely.
 public protocol Handler: Sendable {
-    /// Handles `message`, and returns the handler that is to go on with it; `nil`: it is done.
+    /// Handles `message`, and returns the handler that continues with it; `nil`: it is done.
     ///
-    /// What is thrown becomes the answer of an HTTP request: an ``HTTPRefusal`` as it says, anything else status 500.
+    /// A thrown ``HTTPRefusal`` becomes the answer of an HTTP request; any other error becomes status 500.
     func invoke(_ message: any HandlerMessage) async throws -> (any Handler)?
 }
 
-/// Has `handler` handle `message`, then the handler that it returns, and so on until none is returned.
+/// Calls `handler` with `message`, then the handler that it returns, until none is returned.
 public func invoke(_ handler: any Handler, _ message: any HandlerMessage) async throws {
     var next: (any Handler)? = handler
     while let current = next { next = try await current.invoke(message) }
 }
 
-/// A handler made of a function.
+/// A handler made from a function.
 public struct FunctionHandler: Handler {
     private let body: @Sendable (any HandlerMessage) async throws -> (any Handler)?
 
-    /// A function that says who goes on; `nil`: nobody.
+    /// A function that returns the handler that continues; `nil`: none.
     public init(returning body: @escaping @Sendable (any HandlerMessage) async throws -> (any Handler)?) {
         self.body = body
     }
@@ -38,7 +38,7 @@ public struct FunctionHandler: Handler {
     public func invoke(_ message: any HandlerMessage) async throws -> (any Handler)? { try await body(message) }
 }
 
-/// Handlers that run one after the other, each with those it returns, until the message is ended.
+/// Handlers that run one after the other, each followed by those it returns, until the message is finished.
 public struct Chain: Handler, ExpressibleByArrayLiteral {
     private var handlers: [any Handler] = []
 
@@ -48,13 +48,13 @@ public struct Chain: Handler, ExpressibleByArrayLiteral {
     /// These handlers, in this order.
     public init(arrayLiteral elements: any Handler...) { handlers = elements }
 
-    /// Adds a handler behind the others.
+    /// Appends a handler.
     public mutating func append(_ handler: any Handler) { handlers.append(handler) }
 
-    /// Adds handlers behind the others.
+    /// Appends handlers.
     public mutating func append(_ handlers: [any Handler]) { self.handlers += handlers }
 
-    /// Runs the handlers; nobody is to go on.
+    /// Runs the handlers; returns none to continue with.
     public func invoke(_ message: any HandlerMessage) async throws -> (any Handler)? {
         for handler in handlers where !message.isEnded { try await WSTransport.invoke(handler, message) }
         return nil

@@ -1,21 +1,21 @@
-/// What handlers are handed: an HTTP request or a WebSocket message.
+/// What handlers are given: an HTTP request or a WebSocket message.
 ///
-/// A reference, shared by all the handlers that it passes through. Any thread.
+/// A reference type, shared by all handlers that it passes. Any thread.
 public protocol HandlerMessage: AnyObject, Sendable {
-    /// What ``Routing`` compares with its patterns, and replaces by what the pattern leaves over.
+    /// What ``Routing`` compares with its patterns, and replaces by the rest that the pattern leaves.
     ///
-    /// The path of an HTTP request, percent-encoded; of other messages whatever was set, empty at first.
+    /// The path of an HTTP request, percent-encoded; for other messages a value that was set, empty at first.
     var value: String { get set }
 
-    /// What the groups of the matched pattern stood for.
+    /// The values of the groups in the matched pattern.
     var params: [String] { get set }
 
-    /// What a handler left for the one that handles errors; empty: nothing.
+    /// A value that a handler left for the error handler; empty: none.
     var lastError: String { get set }
 
-    /// Says that it is finished: a ``Chain`` stops before its next handler.
+    /// Marks it as finished: a ``Chain`` stops before its next handler.
     func end()
 
-    /// Whether somebody has said so.
+    /// Whether it was marked as finished.
     var isEnded: Bool { get }
 }

@@ -1,15 +1,15 @@
-/// A request's head, with its target taken apart.
+/// A request's head, with its target parsed.
 package struct IncomingRequest: Sendable {
     package let head: HTTPRequestHead
     /// The path below the listener's prefix, as it was sent: percent-encoded, beginning with `/`.
     package let path: String
-    /// The query's pairs, decoded, in their order.
+    /// The query's pairs, decoded and in order.
     package let query: [(name: String, value: String)]
     package let peer: SocketAddress?
 
     package var method: String { head.method }
 
-    /// The value of the first query parameter of that name; empty where it has none, `nil` where it is not there.
+    /// The value of the first query parameter of that name; empty if it has no value, `nil` if it is absent.
     package func parameter(_ name: String) -> String? { query.first { $0.name == name }?.value }
 }
 
@@ -25,7 +25,7 @@ package struct OutgoingResponse: Sendable {
         self.body = body
     }
 
-    /// A body of text.
+    /// A text body.
     package init(status: Int = 200, contentType: String, text: String) {
         self.init(status: status, fields: ["Content-Type": contentType], body: Array(text.utf8))
     }

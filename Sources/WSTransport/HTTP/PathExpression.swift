@@ -1,10 +1,10 @@
 /// Path patterns, such as `/users/:id(\d+)/files/*`, as regular expressions.
 ///
-/// `:name` stands for one level, `:name(re)` for what the expression matches, `(re)` for the same without a name, `*`
-/// for anything. A name or a group may be followed by `?` (may be absent, with the `/` before it), `+` (one level or
-/// more) or `*` (none or more). Letters match in either case, and a `/` at the end may be there or not.
+/// `:name` matches one level, `:name(re)` what the expression matches, `(re)` the same without a name, `*`
+/// anything. A name or a group may be followed by `?` (optional, with the `/` before it), `+` (one level or
+/// more) or `*` (none or more). Letters match in either case, and a `/` at the end is optional.
 enum PathExpression {
-    /// The regular expression; `nil` where a parenthesis is not closed or a name is missing.
+    /// The regular expression; `nil` if a parenthesis is not closed or a name is missing.
     static func source(of pattern: String, isPrefix: Bool) -> String? {
         var reader = Reader(rest: pattern[...])
         var source = "^"
@@ -18,7 +18,7 @@ enum PathExpression {
             case .malformed: return nil
             }
         }
-        // The `/` at the end is tolerated.
+        // A `/` at the end is tolerated.
         while source.hasSuffix("/") { source.removeLast() }
         return source + (isPrefix ? "(/.*)?$" : "/?$")
     }
@@ -32,7 +32,7 @@ enum PathExpression {
     private enum Part {
         case text(Character)
         case anything
-        /// With the `/` before it.
+        /// Including the `/` before it.
         case group(slash: Bool, String, Count?)
         case malformed
     }
@@ -80,7 +80,7 @@ enum PathExpression {
             return count
         }
 
-        /// What stands between the parentheses that `rest` begins with; groups inside do not capture.
+        /// The text between the parentheses with which `rest` begins; groups inside do not capture.
         private mutating func parenthesized() -> String? {
             var depth = 0
             var inner = ""

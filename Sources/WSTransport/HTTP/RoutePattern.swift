@@ -1,14 +1,14 @@
 internal import Synchronization
 
-/// What a route's pattern says, ready to be compared with paths.
+/// A route's pattern, ready to be matched with paths.
 ///
 /// Three kinds: a path as it is, optionally with a `*` at its end; a path with parameters; a regular expression.
 struct RoutePattern: Sendable {
-    /// What a path that matches amounts to.
+    /// The result of a match.
     struct Match: Equatable {
-        /// What the routes below go by.
+        /// What the routes below match.
         var value = ""
-        /// What the groups stood for, in their order.
+        /// The values of the groups, in order.
         var params: [String] = []
     }
 
@@ -33,7 +33,7 @@ struct RoutePattern: Sendable {
             regex = Mutex(made)
         }
 
-        /// The ranges of the first match and of its groups; `nil` where a group took no part.
+        /// The ranges of the first match and of its groups; `nil` for a group that took no part.
         func groups(in text: String) -> [Range<String.Index>?]? {
             regex.withLock { regex in
                 guard let match = try? regex.ignoresCase().firstMatch(in: text) else { return nil }
@@ -42,14 +42,14 @@ struct RoutePattern: Sendable {
         }
     }
 
-    /// A path for exactly itself; with `*` as its last part, for everything below.
+    /// A pattern for exactly this path; with `*` as its last part, for everything below.
     init(exactly path: String) {
         kind = path.utf8.last == UInt8(ascii: "*") ? .below(String(path.dropLast())) : .exact(path)
     }
 
-    /// A pattern as `Routing` takes it; `nil` where it is none.
+    /// A pattern in the syntax of `Routing`; `nil` if it is malformed.
     ///
-    /// - Parameter isPrefix: whether more may follow, which is then the value.
+    /// - Parameter isPrefix: whether more may follow, which then becomes the value.
     init?(_ pattern: String, isPrefix: Bool) {
         let isPath = !pattern.hasPrefix("^")
         guard !isPath || isPrefix || pattern.contains(where: ":()*".contains) else {
@@ -65,7 +65,7 @@ struct RoutePattern: Sendable {
         path.hasSuffix("/") ? String(path.dropLast()).lowercased() : path.lowercased()
     }
 
-    /// What `path` amounts to; `nil` where it does not match.
+    /// The result for `path`; `nil` if it does not match.
     func match(_ path: String) -> Match? {
         switch kind {
         case .exact(let pattern): return pattern == path ? Match() : nil
@@ -77,15 +77,15 @@ struct RoutePattern: Sendable {
         case .expression(let expression, let isPrefix):
             guard let groups = expression.groups(in: path) else { return nil }
             guard isPrefix, let rest = groups.last else { return Self.match(groups, in: path) }
-            // The last group is what follows the prefix, whatever groups the prefix itself has.
+            // The last group is what follows the prefix, whatever groups the prefix itself contains.
             var match = Self.match(groups.dropLast(), in: path)
             match.value = rest.map { String(path[$0]) } ?? ""
             return match
         }
     }
 
-    /// One outermost group is the value, and the groups directly in it are the parameters, or itself where it has none;
-    /// of several outermost groups each is a parameter.
+    /// A single outermost group is the value, and the groups directly in it are the parameters, or it is if it contains
+    /// none; if there are several outermost groups, each is a parameter.
     private static func match(_ groups: some Collection<Range<String.Index>?>, in path: String) -> Match {
         let found = groups.dropFirst().map { $0 ?? path.endIndex..<path.endIndex }
         var levels: [Int] = []

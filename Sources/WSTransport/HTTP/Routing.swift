@@ -1,20 +1,20 @@
-/// Handlers by path, method and host; the first that was added and matches wins.
+/// Handlers by path, method and host; the first match in order of addition wins.
 ///
 /// A pattern that begins with `^` is a regular expression, any other a path with parameters: `/users/:id`,
-/// `/files/*`, `/:year(\d+)/:month?`. Letters match in either case, and a `/` at a path's end is tolerated. What
-/// matches sets the message's ``HandlerMessage/value`` and ``HandlerMessage/params``, percent-encoded as they came. A routing as a target makes
-/// its pattern a prefix, and goes by the rest.
+/// `/files/*`, `/:year(\d+)/:month?`. Letters match in either case, and a `/` at a path's end is tolerated. A
+/// match sets the message's ``HandlerMessage/value`` and ``HandlerMessage/params``, percent-encoded as they were sent.
+/// A routing as a target makes its pattern a prefix, and matches the rest.
 ///
-/// No match is status 404, a path that is known by other methods 405. `GET` answers `HEAD` too.
+/// No match is status 404; a path that exists with other methods is 405. `GET` also answers `HEAD`.
 public struct Routing: DirectHandler, ExpressibleByDictionaryLiteral {
     private struct Route: Sendable {
         let pattern: RoutePattern
         /// Empty: any.
         let methods: [String]
-        /// In small letters, where it begins with `*.` for all below; `nil`: any.
+        /// In small letters; `*.` at its beginning means all names below; `nil`: any.
         let host: String?
         let target: any Handler
-        /// The target, where it needs no task.
+        /// The target, if it needs no task.
         let direct: (any DirectHandler)?
     }
 
@@ -38,7 +38,7 @@ public struct Routing: DirectHandler, ExpressibleByDictionaryLiteral {
 
     /// Adds a route for any method.
     ///
-    /// A pattern that is malformed is a mistake in the program, which ends it.
+    /// A malformed pattern is a programming error, which ends the program.
     public mutating func append(_ pattern: String, _ target: any Handler) { add([], pattern, nil, target) }
 
     /// Adds a route for one method.
@@ -46,7 +46,7 @@ public struct Routing: DirectHandler, ExpressibleByDictionaryLiteral {
         add([method], pattern, nil, target)
     }
 
-    /// Adds all routes of another routing behind those that are there.
+    /// Appends all routes of another routing.
     public mutating func append(_ other: Routing) { routes += other.routes }
 
     /// Adds a route for any method.
@@ -70,7 +70,7 @@ public struct Routing: DirectHandler, ExpressibleByDictionaryLiteral {
     /// Adds a route for `FIND`.
     public mutating func find(_ pattern: String, _ target: any Handler) { add(["FIND"], pattern, nil, target) }
 
-    /// Adds a route for all that is asked of one host, such as `example.com`, or `*.example.com` for those below it.
+    /// Adds a route for all requests to one host, such as `example.com`, or `*.example.com` for those below it.
     public mutating func host(_ name: String, _ target: any Handler) { add([], "*", name, target) }
 
     private mutating func add(_ methods: [String], _ pattern: String, _ host: String?, _ target: any Handler) {
@@ -105,14 +105,14 @@ public struct Routing: DirectHandler, ExpressibleByDictionaryLiteral {
 
     private enum Found {
         case route(Route, RoutePattern.Match)
-        /// The path is known, by these methods.
+        /// The path exists, with these methods.
         case otherMethods([String])
-        /// The server as a whole is asked what it takes.
+        /// The request is about the server as a whole.
         case everything([String])
         case nothing
     }
 
-    /// - Parameter method: empty: the message has none, and any route serves.
+    /// - Parameter method: empty: the message has none, and any route matches.
     private func find(_ path: String, method: String, host: String?) -> Found {
         var allowed: [String] = []
         let method = method == "HEAD" ? "GET" : method
@@ -120,7 +120,7 @@ public struct Routing: DirectHandler, ExpressibleByDictionaryLiteral {
             guard route.host.map({ Self.isHost(host ?? "", like: $0) }) ?? true,
                 let match = route.pattern.match(path)
             else { continue }
-            // All of a host: the routes below go by the whole path.
+            // All paths of a host: the routes below match the whole path.
             let rest = route.host == nil ? match : RoutePattern.Match(value: path)
             if route.methods.isEmpty || method.isEmpty || route.methods.contains(method) { return .route(route, rest) }
             for method in route.methods where !allowed.contains(method) { allowed.append(method) }
@@ -148,9 +148,9 @@ public struct Routing: DirectHandler, ExpressibleByDictionaryLiteral {
             status: 405, code: "bad-request", message: "\(path) takes \(list) only.", fields: ["Allow": list])
     }
 
-    /// Finds the handler that is to go on with `message`.
+    /// Finds the handler that continues with `message`.
     ///
-    /// Throws an ``HTTPRefusal`` of status 404 or 405 where there is none.
+    /// Throws an ``HTTPRefusal`` of status 404 or 405 if there is none.
     public func invoke(_ message: any HandlerMessage) async throws -> (any Handler)? {
         let request = message as? HTTPRequest
         let path = message.value

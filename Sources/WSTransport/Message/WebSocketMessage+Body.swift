@@ -2,7 +2,7 @@ internal import Synchronization
 
 /// The body: bytes with a cursor.
 extension WebSocketMessage {
-    /// The whole body, whatever has been read of it; `nil`: there is none yet.
+    /// The whole body, regardless of the cursor; `nil`: there is none yet.
     ///
     /// An empty message has an empty body.
     public var data: Data? {
@@ -13,9 +13,9 @@ extension WebSocketMessage {
         }
     }
 
-    /// The whole body; empty where there is none.
+    /// The whole body; empty if there is none.
     ///
-    /// Setting it sets the cursor to its start.
+    /// Setting it moves the cursor to its start.
     public var body: [UInt8] {
         get { state.withLock { $0.body ?? [] } }
         set {
@@ -29,12 +29,12 @@ extension WebSocketMessage {
     /// The whole body; `nil`: there is none yet.
     package var bodyIfAny: [UInt8]? { state.withLock { $0.body } }
 
-    /// The size of the body in bytes; 0 where there is none.
+    /// The size of the body in bytes; 0 if there is none.
     public var length: Int { state.withLock { $0.body?.count ?? 0 } }
 
-    /// The next bytes of the body, at most `count`; `nil` at its end, or where there is none.
+    /// The next bytes of the body, at most `count`; `nil` at its end, or if there is none.
     ///
-    /// - Parameter count: below 0: all that is left.
+    /// - Parameter count: negative: all that is left.
     public func read(_ count: Int = -1) -> [UInt8]? {
         state.withLock { state in
             guard let body = state.body, state.position < body.count else { return nil }
@@ -45,13 +45,13 @@ extension WebSocketMessage {
         }
     }
 
-    /// The rest of the body; `nil` where nothing is left.
+    /// The rest of the body; `nil` if nothing is left.
     public func readAll() -> [UInt8]? { read() }
 
-    /// Lets the next read begin at the body's first byte again.
+    /// Moves the cursor to the body's first byte.
     public func rewind() { state.withLock { $0.position = 0 } }
 
-    /// Appends to the body, which is made where there is none; the cursor stays.
+    /// Appends to the body, which is created if there is none; the cursor stays.
     public func write(_ bytes: [UInt8]) {
         state.withLock { state in
             if state.body == nil { state.body = bytes } else { state.body?.append(contentsOf: bytes) }

@@ -4,8 +4,8 @@ internal import Synchronization
 extension WebSocketMessage {
     /// Writes the message to `stream`, as one frame.
     ///
-    /// The mask is fresh for each call. Throws what the stream throws, and ``WS/Error/controlTooLong`` where a control
-    /// frame cannot hold the body.
+    /// Each call uses a fresh mask. Throws what the stream throws, and ``WS/Error/controlTooLong`` if the body is too
+    /// long for a control frame.
     public func sendTo(_ stream: any ByteStream) async throws {
         let (type, masked, compress, body) = state.withLock { ($0.type, $0.masked, $0.compress, $0.body ?? []) }
         guard !type.isControl || body.count <= FrameEncoder.maximumControlPayload else { throw WS.Error.controlTooLong }
@@ -17,22 +17,22 @@ extension WebSocketMessage {
         state.withLock { $0.sent = true }
     }
 
-    /// RFC 7692 §7.2.1, each message by itself; `nil` where it would not become smaller, or memory ran out.
+    /// RFC 7692 §7.2.1, each message by itself; `nil` if it would not become smaller, or memory ran out.
     private static func deflate(_ body: [UInt8]) -> [UInt8]? {
-        // §7.2.3.6: there is nothing to compress in an empty message.
+        // §7.2.3.6: an empty message cannot be compressed.
         guard !body.isEmpty else { return nil }
         return unsafe body.withUnsafeBytes { unsafe DeflatePool().deflate($0, windowBits: 15, level: 6) }
     }
 
-    /// Reads one whole message from `stream`, all its fragments joined, and takes its kind and body.
+    /// Reads one whole message from `stream`, joins its fragments, and sets kind and body.
     ///
-    /// The body is appended to the one it has, so a fresh or cleared message is what is wanted. A PING between the
-    /// fragments is answered, a PONG there is passed over; between messages they are messages, and so is a CLOSE.
-    /// Frames may be masked or not, all of a message alike. What came compressed is inflated, within ``maxSize``.
+    /// The body is appended to the existing one, so use a new or cleared message. A PING between the
+    /// fragments is answered, and a PONG there is ignored; between messages they are messages, and so is a CLOSE.
+    /// Frames may be masked or not, all of a message alike. Compressed messages are inflated, within ``maxSize``.
     ///
-    /// Throws ``WS/Error/endOfStream`` where the stream ends, in the middle too, ``WS/Error/messageTooBig``,
+    /// Throws ``WS/Error/endOfStream`` if the stream ends, also in the middle, ``WS/Error/messageTooBig``,
     /// ``WS/Error/protocolViolation(_:_:)``, ``WS/Error/closed(_:reason:)`` for a CLOSE between fragments, and what
-    /// the stream throws. After any of them the stream is of no further use.
+    /// the stream throws. After any of these the stream must not be used again.
     public func readFrom(_ stream: any ByteStream) async throws {
         let first = try await FrameReader.readHeader(stream)
         guard !first.header.opcode.isControl else {
@@ -62,7 +62,7 @@ extension WebSocketMessage {
     }
 }
 
-/// Feeds a protocol machine with one message's frames, and with no byte of the next one.
+/// Feeds a protocol machine with the frames of one message, and with no byte of the next.
 private struct FrameReader: ~Copyable {
     /// A header, and the bytes it was read from.
     struct Head {
@@ -76,7 +76,7 @@ private struct FrameReader: ~Copyable {
     private let isMasked: Bool
     private static let piece = 64 * 1024
 
-    /// The role is the one that gets such frames.
+    /// The role that receives such frames.
     init(maximumSize: Int, isMasked: Bool) {
         var parameters = DeflateParameters()
         parameters.serverNoContextTakeover = true
@@ -107,7 +107,7 @@ private struct FrameReader: ~Copyable {
         }
     }
 
-    /// Reads the payload behind `head`; returns the message where that was its last frame.
+    /// Reads the payload after `head`; returns the message if that was its last frame.
     mutating func read(_ head: Head, from stream: any ByteStream) async throws -> (Opcode, [UInt8])? {
         if let message = try await take(head.bytes, stream) { return message }
         var remaining = head.header.payloadLength

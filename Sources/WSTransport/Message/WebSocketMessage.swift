@@ -1,14 +1,14 @@
 internal import Synchronization
 
-/// One WebSocket message, apart from any connection: a kind and a body.
+/// One WebSocket message, independent of any connection: a kind and a body.
 ///
-/// A reference that handlers share. Any thread; the body's cursor is one for all of them.
+/// A reference type that handlers share, with one cursor for all of them. Any thread.
 public final class WebSocketMessage: HandlerMessage {
-    /// What a message holds.
+    /// The content of a message.
     public enum Data: Equatable, Sendable {
-        /// Of a text message; bytes that are not UTF-8 are shown as replacement characters.
+        /// The text of a text message; bytes that are not UTF-8 become replacement characters.
         case text(String)
-        /// Of every other message.
+        /// The bytes of every other message.
         case binary([UInt8])
 
         /// The text; `nil` of a binary message.
@@ -42,7 +42,7 @@ public final class WebSocketMessage: HandlerMessage {
     let state: Mutex<State>
     private let reply = Mutex<WebSocketMessage?>(nil)
 
-    /// 64 MiB, the limit of a message where none was set, in bytes.
+    /// The default limit of a message, 64 MiB, in bytes.
     public static let defaultMaxSize = 64 << 20
 
     /// A message without a body.
@@ -50,8 +50,8 @@ public final class WebSocketMessage: HandlerMessage {
     /// - Parameters:
     ///   - type: its opcode.
     ///   - masked: whether ``sendTo(_:)`` masks the frame, as a client must.
-    ///   - compress: whether ``sendTo(_:)`` compresses; never where `type` is neither `TEXT` nor `BINARY`.
-    ///   - maxSize: the most that ``readFrom(_:)`` takes, in bytes; exactly as many are allowed. Below 0 is as 0.
+    ///   - compress: whether ``sendTo(_:)`` compresses; ignored unless `type` is `TEXT` or `BINARY`.
+    ///   - maxSize: the largest message that ``readFrom(_:)`` accepts, in bytes. Below 0 means 0.
     public init(
         type: Opcode = WS.BINARY, masked: Bool = true, compress: Bool = false, maxSize: Int = defaultMaxSize
     ) {
@@ -72,7 +72,7 @@ public final class WebSocketMessage: HandlerMessage {
         write(bytes)
     }
 
-    /// A message as a connection received it.
+    /// A message that a connection received.
     convenience init(_ type: Opcode, _ body: [UInt8], masked: Bool, compress: Bool, stream: (any ByteStream)?) {
         self.init(type: type, masked: masked)
         state.withLock { state in
@@ -94,13 +94,13 @@ public final class WebSocketMessage: HandlerMessage {
         set { state.withLock { $0.masked = newValue } }
     }
 
-    /// Whether ``sendTo(_:)`` compresses; of a message that was received, whether it came compressed.
+    /// Whether ``sendTo(_:)`` compresses; for a received message, whether it was compressed.
     public var compress: Bool {
         get { state.withLock { $0.compress } }
         set { state.withLock { $0.compress = newValue } }
     }
 
-    /// The most that ``readFrom(_:)`` takes, in bytes; 0: only empty messages.
+    /// The largest message that ``readFrom(_:)`` accepts, in bytes; 0: only empty messages.
     public var maxSize: Int { state.withLock { $0.maxSize } }
 
     /// Sets ``maxSize``.
@@ -111,27 +111,27 @@ public final class WebSocketMessage: HandlerMessage {
         state.withLock { $0.maxSize = maximum }
     }
 
-    /// What ``Routing`` goes by; empty at first.
+    /// The path that ``Routing`` matches; empty at first.
     public var value: String {
         get { state.withLock { $0.value } }
         set { state.withLock { $0.value = newValue } }
     }
 
-    /// What the groups of the matched pattern stood for.
+    /// The values of the groups in the matched pattern.
     public var params: [String] {
         get { state.withLock { $0.params } }
         set { state.withLock { $0.params = newValue } }
     }
 
-    /// What a handler left for the one that handles errors.
+    /// A value that a handler left for the error handler.
     public var lastError: String {
         get { state.withLock { $0.lastError } }
         set { state.withLock { $0.lastError = newValue } }
     }
 
-    /// The stream it was read from, or whose connection it came by; `nil`: none.
+    /// The stream or connection that it came from; `nil`: none.
     ///
-    /// Of a message that a ``WebSocket`` received, the stream can only be closed, which ends the connection at once.
+    /// For a message received by a ``WebSocket``, the stream can only be closed, which ends the connection at once.
     public var stream: (any ByteStream)? { state.withLock { $0.stream } }
 
     /// Whether ``sendTo(_:)`` has sent it.
@@ -139,7 +139,7 @@ public final class WebSocketMessage: HandlerMessage {
 
     /// The message that answers this one: of the same kind, a PONG for a PING; not masked.
     ///
-    /// Made when it is first asked for. An answer has no answer of its own and returns itself.
+    /// Made when it is first used. An answer has no answer of its own and returns itself.
     public var response: WebSocketMessage {
         reply.withLock { reply in
             if let reply { return reply }
@@ -153,15 +153,15 @@ public final class WebSocketMessage: HandlerMessage {
 
     private let isReply = Atomic<Bool>(false)
 
-    /// Says that it is finished: a ``Chain`` stops before its next handler.
+    /// Marks it as finished: a ``Chain`` stops before its next handler.
     public func end() { state.withLock { $0.isEnded = true } }
 
     /// Whether ``end()`` was called.
     public var isEnded: Bool { state.withLock { $0.isEnded } }
 
-    /// Makes it as good as new: a `BINARY` message without a body.
+    /// Resets it to a new `BINARY` message without a body.
     ///
-    /// ``masked``, ``compress`` and ``maxSize`` stay.
+    /// ``masked``, ``compress`` and ``maxSize`` stay as they are.
     public func clear() {
         state.withLock { state in
             state = State(type: .binary, masked: state.masked, compress: state.compress, maxSize: state.maxSize)

@@ -1,6 +1,6 @@
 /// Base64, read strictly (RFC 4648).
 package enum Base64 {
-    /// Which 64 characters, and whether they are padded.
+    /// The 64 characters, and whether the text is padded.
     package enum Alphabet: Sendable {
         /// With `+` and `/`, padded by `=` (RFC 4648 §4).
         case standard
@@ -15,7 +15,7 @@ package enum Base64 {
         }
     }
 
-    /// The text that stands for `bytes`.
+    /// The text for `bytes`.
     package static func encode(_ bytes: [UInt8], alphabet: Alphabet = .standard) -> String {
         var text: [UInt8] = []
         text.reserveCapacity((bytes.count / 3 + 1) * 4)
@@ -33,10 +33,10 @@ package enum Base64 {
         return String(decoding: text, as: UTF8.self)
     }
 
-    /// The bytes that `text` stands for.
+    /// The bytes that `text` encodes.
     ///
     /// `nil` for a character outside the alphabet (line ends too), padding that is missing, surplus or misplaced, and
-    /// bits left over that are not zero: each value has one text.
+    /// leftover bits that are not zero: each value has exactly one text.
     package static func decode(_ text: some StringProtocol, alphabet: Alphabet = .standard) -> [UInt8]? {
         var characters = Array(text.utf8)
         if alphabet == .standard {

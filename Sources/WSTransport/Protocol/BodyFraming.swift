@@ -1,4 +1,4 @@
-/// How a request says where its body ends (RFC 9112 §6).
+/// Where a request's body ends (RFC 9112 §6).
 package enum BodyFraming: Equatable, Sendable {
     /// There is no body, or an empty one: the next byte belongs to the next request.
     case none
@@ -9,8 +9,8 @@ package enum BodyFraming: Equatable, Sendable {
 
     /// The framing of `head`'s body.
     ///
-    /// Refuses what request smuggling is made of: two lengths, even equal ones, a length beside a transfer coding, a
-    /// coding other than `chunked`, one that is named twice, and one in HTTP/1.0.
+    /// Refuses what request smuggling relies on: two lengths, even equal ones; a length together with a transfer
+    /// coding; a coding other than `chunked`; one that is named twice; and one in HTTP/1.0.
     package static func of(_ head: HTTPRequestHead) throws(HTTPParseError) -> BodyFraming {
         let codings = head.fields.all("Transfer-Encoding")
         let lengths = head.fields.all("Content-Length")
@@ -23,7 +23,7 @@ package enum BodyFraming: Equatable, Sendable {
             return .chunked
         }
         guard let first = lengths.first else { return .none }
-        // §6.3 would allow the same length again; who says it twice has been joined together by somebody.
+        // §6.3 would allow the same length again, but two lengths show that a message was put together from two.
         guard lengths.count == 1 else { throw .badRequest("Content-Length: two lengths") }
         let length = try number(first.utf8[...])
         return length == 0 ? .none : .length(length)

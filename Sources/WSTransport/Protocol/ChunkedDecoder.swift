@@ -2,7 +2,7 @@
 ///
 /// Extensions and trailers are checked, counted against a limit and dropped.
 package struct ChunkedDecoder: Sendable {
-    /// What the bytes amount to.
+    /// An event in the decoded bytes.
     package enum Event: Equatable, Sendable {
         /// A piece of the body: a range of the input.
         case data(Range<Int>)
@@ -18,14 +18,14 @@ package struct ChunkedDecoder: Sendable {
         case nothing
     }
 
-    /// The most bytes all extensions and trailers of a body may have.
+    /// The maximum size of all extensions and trailers of a body, in bytes.
     package static let maximumOverhead = 16_384
 
     private var expectation = Expectation.sizeFirst
     private var remaining = 0
     private var overhead = 0
 
-    /// What the present chunk is still to bring, in bytes; 0 before its size has been read.
+    /// How many bytes of the present chunk are still to come; 0 before its size has been read.
     package var announced: Int { expectation == .size ? 0 : remaining }
 
     /// A decoder before the first chunk.
@@ -82,7 +82,7 @@ package struct ChunkedDecoder: Sendable {
 
     private mutating func readSize(_ byte: UInt8) throws(HTTPParseError) {
         if let digit = byte.hexadecimalValue {
-            // Zeros before a size say nothing, so they are counted like an extension.
+            // Leading zeros of a size carry no information, so they are counted like an extension.
             if remaining == 0 && expectation == .size { try count(byte) }
             guard remaining <= Int.max >> 4 else { throw .badRequest("chunk size: too large") }
             remaining = remaining << 4 | Int(digit)

@@ -12,19 +12,19 @@ public struct CloseCode: RawRepresentable, Hashable, Sendable {
     public static let goingAway = CloseCode(rawValue: 1001)
     /// 1002: the peer broke the protocol.
     public static let protocolError = CloseCode(rawValue: 1002)
-    /// 1003: a kind of data that is not taken here.
+    /// 1003: a kind of data that is not accepted.
     public static let unsupportedData = CloseCode(rawValue: 1003)
     /// 1005: the CLOSE held no code; never on the wire.
     public static let noStatusReceived = CloseCode(rawValue: 1005)
     /// 1006: the connection was lost without a CLOSE; never on the wire.
     public static let abnormal = CloseCode(rawValue: 1006)
-    /// 1007: the payload does not fit its kind, as text that is not UTF-8.
+    /// 1007: the payload does not fit its kind, such as text that is not UTF-8.
     public static let invalidPayload = CloseCode(rawValue: 1007)
-    /// 1008: against the rules of the house.
+    /// 1008: a policy of this endpoint was violated.
     public static let policyViolation = CloseCode(rawValue: 1008)
     /// 1009: a message above the limit.
     public static let messageTooBig = CloseCode(rawValue: 1009)
-    /// 1010: the client missed an extension in the handshake.
+    /// 1010: the server did not accept an extension that the client requires.
     public static let mandatoryExtension = CloseCode(rawValue: 1010)
     /// 1011: the server failed.
     public static let internalError = CloseCode(rawValue: 1011)

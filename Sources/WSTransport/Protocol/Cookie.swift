@@ -1,6 +1,6 @@
 /// A cookie as a server has set it (RFC 6265).
 package struct Cookie: Hashable, Sendable {
-    /// From where a cookie comes, or whereto a request goes.
+    /// Where a cookie comes from, or where a request goes.
     package struct Scope: Hashable, Sendable {
         /// In small letters; an IPv6 address without brackets.
         package let host: String
@@ -11,7 +11,7 @@ package struct Cookie: Hashable, Sendable {
         /// Whether TLS is spoken.
         package let isSecure: Bool
 
-        /// A scope of these parts.
+        /// A scope made of these parts.
         package init(host: String, isAddress: Bool, path: String, isSecure: Bool) {
             self.host = host
             self.isAddress = isAddress
@@ -20,27 +20,28 @@ package struct Cookie: Hashable, Sendable {
         }
     }
 
-    /// The most that name and value may have together, in bytes (RFC 6265 §6.1).
+    /// The maximum size of name and value together, in bytes (RFC 6265 §6.1).
     package static let maximumSize = 4096
-    /// The longest that a cookie is kept, in seconds: 400 days.
+    /// The longest time for which a cookie is kept, in seconds: 400 days.
     static let maximumAge: Int64 = 400 * 86_400
 
     package let name: String
     package let value: String
-    /// The host, or the domain above it that it is for; in small letters.
+    /// The host, or the parent domain, that it is for; in small letters.
     package let domain: String
-    /// Whether it goes to this very host only.
+    /// Whether it is sent to this exact host only.
     package let isHostOnly: Bool
     package let path: String
-    /// Whether it goes through TLS only.
+    /// Whether it is sent over TLS only.
     package let isSecure: Bool
-    /// In Unix seconds; `nil`: as long as whoever keeps it wants.
+    /// In Unix seconds; `nil`: as long as its keeper likes.
     package let expires: Int64?
 
-    /// Reads a `Set-Cookie` of an answer from `scope`, at `now` in Unix seconds; `nil` where it sets none (RFC 6265 §5.2, §5.3).
+    /// Reads a `Set-Cookie` of an answer from `scope`, at `now` in Unix seconds; `nil` if it sets none (RFC 6265 §5.2,
+    /// §5.3).
     ///
-    /// One that is to be forgotten is returned expired. There is no list of public suffixes: a domain without a dot is
-    /// refused, one such as `co.uk` is not known.
+    /// A cookie that is to be deleted is returned expired. There is no list of public suffixes: a domain without a dot
+    /// is refused, but `co.uk` is not recognised as one.
     package init?(parsing text: String, from scope: Scope, now: Int64) {
         guard text.utf8.allSatisfy(\.isFieldCharacter) else { return nil }
         let parts = text.utf8.split(separator: UInt8(ascii: ";"), omittingEmptySubsequences: false)
@@ -63,9 +64,9 @@ package struct Cookie: Hashable, Sendable {
             default: break
             }
         }
-        // RFC 6265bis §5.7: what came in the clear says nothing about what goes through TLS.
+        // RFC 6265bis §5.7: a cookie set without TLS must not replace one that was set over TLS.
         guard scope.isSecure || !isSecure else { return nil }
-        // A domain without a dot is that of many who do not know each other, unless it is the host's whole name.
+        // A domain without a dot is shared by hosts that are unrelated, unless it is the host's whole name.
         isHostOnly = domain.isEmpty || (domain == scope.host && (scope.isAddress || !domain.contains(".")))
         guard isHostOnly || (domain.contains(".") && Self.isHost(scope, within: domain)) else { return nil }
         let lowered = name.lowercasedASCII()
@@ -84,10 +85,10 @@ package struct Cookie: Hashable, Sendable {
         }
     }
 
-    /// Whether it is over at `now`, in Unix seconds.
+    /// Whether it has expired at `now`, in Unix seconds.
     package func isExpired(at now: Int64) -> Bool { expires.map { $0 <= now } ?? false }
 
-    /// Whether it goes with a request to `scope` (RFC 6265 §5.4).
+    /// Whether it is sent with a request to `scope` (RFC 6265 §5.4).
     package func matches(_ scope: Scope) -> Bool {
         guard isHostOnly ? scope.host == domain : Self.isHost(scope, within: domain) else { return false }
         guard !isSecure || scope.isSecure else { return false }
@@ -123,7 +124,7 @@ package struct Cookie: Hashable, Sendable {
     private static func seconds(_ text: String) -> Int64? {
         let digits = text.utf8.first == UInt8(ascii: "-") ? text.utf8.dropFirst() : text.utf8[...]
         guard !digits.isEmpty, digits.allSatisfy(\.isDigit) else { return nil }
-        // More digits than fit are for ever, or long gone.
+        // More digits than fit mean for ever, or long ago.
         return Int64(text) ?? (digits.count == text.utf8.count ? .max : .min)
     }
 }

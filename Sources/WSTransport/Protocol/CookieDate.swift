@@ -1,8 +1,8 @@
-/// Dates as cookies have them, read as leniently as RFC 6265 §5.1.1 wants: any order, many forms.
+/// Dates in cookies, read as leniently as RFC 6265 §5.1.1 requires: any order, many forms.
 enum CookieDate {
     private static let months = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 
-    /// The Unix seconds that `text` stands for; `nil` for what is no date.
+    /// The Unix seconds of `text`; `nil` if it is not a date.
     static func parse(_ text: some StringProtocol) -> Int64? {
         var clock: [Int]?
         var day: Int?

@@ -1,4 +1,4 @@
-/// How one side wants to use permessage-deflate.
+/// How one side uses permessage-deflate.
 public struct CompressionOptions: Sendable, Equatable {
     /// The effort, from 1 (fast) to 9 (small).
     public var level = 1
@@ -6,7 +6,7 @@ public struct CompressionOptions: Sendable, Equatable {
     public var minimum = 256
     /// Whether the server is to compress each message by itself.
     ///
-    /// Then a broadcast is compressed once for everybody, and an idle connection holds no window.
+    /// Then a broadcast is compressed once for all clients, and an idle connection holds no window.
     public var serverNoContextTakeover = true
     /// Whether the client is to compress each message by itself.
     public var clientNoContextTakeover = true
@@ -19,7 +19,7 @@ public struct CompressionOptions: Sendable, Equatable {
     public init() {}
 }
 
-/// What both sides agreed upon (RFC 7692 §7.1).
+/// What both sides have agreed on (RFC 7692 §7.1).
 package struct DeflateParameters: Equatable, Sendable {
     /// The extension's name.
     static let name = "permessage-deflate"
@@ -38,7 +38,7 @@ package struct DeflateParameters: Equatable, Sendable {
     /// No parameters.
     package init() {}
 
-    /// The extension with its parameters, as it stands in the field.
+    /// The extension with its parameters, as written in the header field.
     package var fieldValue: String {
         var text = Self.name
         if serverNoContextTakeover { text += "; server_no_context_takeover" }
@@ -50,7 +50,7 @@ package struct DeflateParameters: Equatable, Sendable {
 
     // MARK: Server
 
-    /// The agreement on the first of `offers` that can be honoured, or `nil` where there is none (RFC 7692 §5.1).
+    /// The agreement on the first of `offers` that can be honoured, or `nil` if there is none (RFC 7692 §5.1).
     ///
     /// A parameter that is unknown, illegal or given twice declines its offer.
     package static func accept(
@@ -66,15 +66,15 @@ package struct DeflateParameters: Equatable, Sendable {
         guard let asked = Readout(offer, isOffer: true) else { return nil }
         var agreed = asked.parameters
         agreed.serverNoContextTakeover = agreed.serverNoContextTakeover || options.serverNoContextTakeover
-        // §7.1.1.2: the server may ask for it unasked.
+        // §7.1.1.2: the server may ask for it although the client did not.
         agreed.clientNoContextTakeover = agreed.clientNoContextTakeover || options.clientNoContextTakeover
         if asked.parameters.serverWindowBits != nil || options.serverWindowBits < windowBits.upperBound {
             let bits = min(asked.parameters.serverWindowBits ?? windowBits.upperBound, options.serverWindowBits)
-            // zlib makes no raw stream with a window of 8 bits, and nothing above what was asked for is an answer.
+            // zlib makes no raw stream with a window of 8 bits, and an answer must not exceed what was asked for.
             guard Deflater.windowBits.contains(bits) else { return nil }
             agreed.serverWindowBits = bits
         }
-        // §7.1.2.2: only a client that has named the parameter can be limited.
+        // §7.1.2.2: only a client that named the parameter can be limited.
         if asked.namesClientWindowBits {
             let bits = min(asked.parameters.clientWindowBits ?? windowBits.upperBound, options.clientWindowBits)
             agreed.clientWindowBits =
@@ -85,7 +85,7 @@ package struct DeflateParameters: Equatable, Sendable {
 
     // MARK: Client
 
-    /// What a client with these options offers, as it stands in the field.
+    /// What a client with these options offers, as written in the header field.
     package static func offer(_ options: CompressionOptions) -> String {
         var asked = DeflateParameters()
         asked.serverNoContextTakeover = options.serverNoContextTakeover
@@ -95,7 +95,7 @@ package struct DeflateParameters: Equatable, Sendable {
         return asked.fieldValue + (asked.clientWindowBits == nil ? "; client_max_window_bits" : "")
     }
 
-    /// The agreement in a server's answer to ``offer(_:)``, or `nil` where it is none that the RFC allows (§7.1).
+    /// The agreement in a server's answer to ``offer(_:)``, or `nil` if the RFC does not allow it (§7.1).
     package static func check(
         _ answer: NegotiatedExtension, offered options: CompressionOptions
     ) -> DeflateParameters? {
@@ -105,7 +105,7 @@ package struct DeflateParameters: Equatable, Sendable {
         if options.serverWindowBits < windowBits.upperBound {
             guard let bits = agreed.serverWindowBits, bits <= options.serverWindowBits else { return nil }
         }
-        // §7.1.1.2, §7.1.2.2: what the offer said about our own side was a hint that we keep in any case.
+        // §7.1.1.2, §7.1.2.2: what the offer said about our own side was a hint that we keep anyway.
         agreed.clientNoContextTakeover = agreed.clientNoContextTakeover || options.clientNoContextTakeover
         if options.clientWindowBits < windowBits.upperBound {
             agreed.clientWindowBits = min(agreed.clientWindowBits ?? windowBits.upperBound, options.clientWindowBits)
@@ -117,7 +117,7 @@ package struct DeflateParameters: Equatable, Sendable {
 /// The parameters of one offer or answer, each legal and given once.
 private struct Readout {
     var parameters = DeflateParameters()
-    /// Whether `client_max_window_bits` is there, with a value or without.
+    /// Whether `client_max_window_bits` is present, with or without a value.
     var namesClientWindowBits = false
 
     init?(_ read: NegotiatedExtension, isOffer: Bool) {
@@ -134,7 +134,7 @@ private struct Readout {
                 guard let bits = Self.windowBits(value) else { return nil }
                 parameters.clientWindowBits = bits
                 namesClientWindowBits = true
-            // §7.1.2.2: in an offer it may stand without a value, in an answer it may not.
+            // §7.1.2.2: it may have no value in an offer, and must have one in an answer.
             case ("client_max_window_bits", nil) where isOffer: namesClientWindowBits = true
             default: return nil
             }

@@ -4,7 +4,7 @@
 @safe package final class DeflatePool {
     private static let scratchCount = 16 * 1024
 
-    /// For what zlib puts out, on its way to where it is wanted.
+    /// zlib's output, before it is copied to its destination.
     let scratch: UnsafeMutableRawBufferPointer
     private var spareInflater: Inflater?
     private var wideDeflater: Deflater?
@@ -23,14 +23,14 @@
         return Inflater(windowBits: DeflateParameters.windowBits.upperBound)
     }
 
-    /// Takes back an inflater whose message ended well.
+    /// Takes back an inflater after its message ended without an error.
     func putBack(_ inflater: consuming Inflater) { spareInflater = consume inflater }
 
-    /// A message compressed by itself, to be sent with RSV1; `nil` where that saves nothing, or memory ran out.
+    /// A message compressed by itself, to be sent with RSV1; `nil` if that saves nothing, or memory ran out.
     ///
     /// `windowBits` from 9 to 15, `level` from 1 to 9.
     package func deflate(_ message: UnsafeRawBufferPointer, windowBits: Int, level: Int) -> [UInt8]? {
-        // A message refers to nothing further back than its own begin, so a small one needs no wide window.
+        // A message refers to nothing before its own beginning, so a small one needs no wide window.
         let needed = max(Deflater.windowBits.lowerBound, Int.bitWidth - message.count.leadingZeroBitCount)
         let isWide = windowBits == DeflateParameters.windowBits.upperBound && needed > Self.narrowWindowBits
         let bits = isWide ? windowBits : min(windowBits, Self.narrowWindowBits)
@@ -52,6 +52,6 @@
         return isSuitable ? kept.take() : Deflater(windowBits: windowBits, level: level)
     }
 
-    /// What is enough for messages up to 4 KiB, and resets faster than the widest.
+    /// Enough for messages up to 4 KiB, and faster to reset than the widest.
     private static let narrowWindowBits = 12
 }

@@ -4,7 +4,7 @@ internal import CZlib
 ///
 /// Holds 256 KiB with a window of 15 bits, 4 KiB with one of 9. The corresponding C type is `z_stream`.
 @safe struct Deflater: ~Copyable {
-    /// The window bits that zlib makes raw streams with; 8 are refused.
+    /// The window bits for which zlib makes raw streams; it refuses 8.
     static let windowBits = 9...15
 
     // zlib keeps the address of the stream, so it must not move.
@@ -12,7 +12,7 @@ internal import CZlib
     let windowBits: Int
     let level: Int
 
-    /// `windowBits` within ``windowBits``, `level` from 1 to 9; `nil` beyond them, or when memory ran out.
+    /// `windowBits` within ``windowBits``, `level` from 1 to 9; `nil` outside these, or when memory ran out.
     init?(windowBits: Int, level: Int) {
         guard Self.windowBits.contains(windowBits), (1...9).contains(level) else { return nil }
         let stream = UnsafeMutablePointer<z_stream>.allocate(capacity: 1)
@@ -36,15 +36,15 @@ internal import CZlib
         unsafe stream.deallocate()
     }
 
-    /// Appends `message`, compressed, to `bytes`, which may be used as the payload of a frame with RSV1 as they are.
+    /// Appends `message`, compressed, to `bytes`, which may be used unchanged as the payload of a frame with RSV1.
     ///
     /// - Parameter keepsContext: the next message may refer to this one.
-    /// - Returns: whether it went well; otherwise memory ran out, and the deflater is of no further use.
+    /// - Returns: whether it succeeded; if not, memory ran out, and the deflater must not be used again.
     mutating func deflate(
         _ message: UnsafeRawBufferPointer, keepsContext: Bool, scratch: UnsafeMutableRawBufferPointer,
         to bytes: inout [UInt8]
     ) -> Bool {
-        // §7.2.3.6: zlib makes nothing at all of a second flush in a row; an empty block is a single zero.
+        // §7.2.3.6: zlib writes nothing for a second flush in a row; an empty block is a single zero.
         guard unsafe !message.isEmpty else {
             bytes.append(0)
             return true
@@ -58,7 +58,7 @@ internal import CZlib
             let flush = unsafe rest.isEmpty ? Z_SYNC_FLUSH : Z_NO_FLUSH
             guard unsafe feed(part, flush, scratch, &bytes) else { return false }
         } while unsafe !rest.isEmpty
-        // §7.2.1: the empty block that a flush ends with is known to the peer.
+        // §7.2.1: the peer adds the empty block with which a flush ends.
         guard bytes.count >= start + 4, bytes.suffix(4).elementsEqual(Inflater.tail) else { return false }
         bytes.removeLast(4)
         return keepsContext ? true : unsafe deflateReset(stream) == Z_OK

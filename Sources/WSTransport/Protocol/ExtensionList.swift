@@ -1,19 +1,19 @@
-/// One extension, as `Sec-WebSocket-Extensions` offers or accepts it (RFC 6455 §9.1).
+/// One extension, as offered or accepted in `Sec-WebSocket-Extensions` (RFC 6455 §9.1).
 package struct NegotiatedExtension: Equatable, Sendable {
     /// One of its parameters.
     package struct Parameter: Equatable, Sendable {
         /// As it was written.
         package let name: String
-        /// Without quotes; `nil` where there is none.
+        /// Without quotes; `nil` if it has none.
         package let value: String?
     }
 
     /// As it was written.
     package let name: String
-    /// In their order; a name may come twice.
+    /// In order; a name may occur twice.
     package let parameters: [Parameter]
 
-    /// The extensions of all lines of the field, in their order; `nil` where one of them is not well formed.
+    /// The extensions of all lines of the field, in order; `nil` if one of them is malformed.
     ///
     /// Empty elements are left out (RFC 9110 §5.6.1).
     package static func list(_ values: [String]) -> [NegotiatedExtension]? {
@@ -73,7 +73,7 @@ private struct ExtensionReader {
         return token.isEmpty ? nil : String(decoding: token, as: UTF8.self)
     }
 
-    /// What stands in the quotes has to be a token, too.
+    /// The quoted text has to be a token, too.
     private mutating func readQuoted() -> String? {
         var value: [UInt8] = []
         while index < bytes.count, bytes[index] != UInt8(ascii: "\"") {

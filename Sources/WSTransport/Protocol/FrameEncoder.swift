@@ -2,7 +2,7 @@
 ///
 /// A server passes no masking key, a client a fresh one for every frame.
 package enum FrameEncoder {
-    /// The longest header there is, in bytes.
+    /// The longest possible header, in bytes.
     package static let maximumHeaderLength = FrameHeader.maximumByteCount
     /// The longest payload of a control frame, in bytes (RFC 6455 §5.5).
     package static let maximumControlPayload = 125

@@ -2,7 +2,7 @@
 package enum HTTPDate {
     private static let weekdays = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"]
     private static let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
-    /// The years 0001 to 9999, which is what four digits can say.
+    /// The years 0001 to 9999, the range of four digits.
     private static let range: ClosedRange<Int64> = -62_135_596_800...253_402_300_799
 
     /// The text for a time in Unix seconds; a time outside the years 1 to 9999 is taken as the nearest inside.
@@ -16,7 +16,7 @@ package enum HTTPDate {
         return "\(weekday), \(padded(day, 2)) \(months[month - 1]) \(padded(year, 4)) \(clock) GMT"
     }
 
-    /// The Unix seconds that `text` stands for; `nil` for anything but a true date in exactly this form.
+    /// The Unix seconds of `text`; `nil` for anything but a valid date in exactly this form.
     package static func parse(_ text: String) -> Int64? {
         let bytes = Array(text.utf8)
         guard bytes.count == 29, let year = number(bytes[12..<16]), let day = number(bytes[5..<7]),
@@ -29,9 +29,9 @@ package enum HTTPDate {
         return format(unixSeconds: seconds) == text ? seconds : nil
     }
 
-    /// The Unix seconds that `text` stands for in any of the three forms that HTTP has had (RFC 9110 §5.6.7).
+    /// The Unix seconds of `text` in any of the three forms that HTTP has had (RFC 9110 §5.6.7).
     ///
-    /// - Parameter now: in Unix seconds, by which a year of two digits is the last one with these that is not more than
+    /// - Parameter now: in Unix seconds. A year of two digits is the last one with these digits that is not more than
     ///   50 years ahead.
     package static func parseAny(_ text: String, now: Int64) -> Int64? {
         if let seconds = parse(text) { return seconds }

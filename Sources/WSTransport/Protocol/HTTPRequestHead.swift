@@ -14,10 +14,11 @@ package struct HTTPRequestHead: Equatable, Sendable {
     package var versionMinor: Int
     /// The fields.
     package var fields: HTTPFields
-    /// Whom it asks, with a port perhaps: of a target that is a whole URI its authority, whatever `Host` says (§3.2.2).
+    /// The host that it asks for, perhaps with a port: the authority if the target is a whole URI, whatever `Host` says
+    /// (§3.2.2).
     package var host: String?
 
-    /// A head of these parts, with path and query taken from `target`.
+    /// A head made of these parts, with path and query taken from `target`.
     package init(method: String, target: String, versionMinor: Int = 1, fields: HTTPFields) {
         self.init(
             method: method, target: target, versionMinor: versionMinor, fields: fields, host: fields.first("Host"),

@@ -2,14 +2,14 @@
 package struct HTTPResponseHead: Equatable, Sendable {
     /// The status: 100 to 999.
     package var status: Int
-    /// The reason phrase; often empty, and never to be acted on.
+    /// The reason phrase; often empty, and without meaning for programs.
     package var reason: String
     /// The version's second number: 0 or 1.
     package var versionMinor: Int
     /// The fields.
     package var fields: HTTPFields
 
-    /// A head of these parts.
+    /// A head made of these parts.
     package init(status: Int, reason: String = "", versionMinor: Int = 1, fields: HTTPFields) {
         self.status = status
         self.reason = reason

@@ -1,6 +1,6 @@
 /// The client's side (RFC 6455 §4.1).
 extension Handshake {
-    /// Why a server's answer does not open the connection; in the order of the checks.
+    /// Why a server's answer does not open the connection, in the order of the checks.
     package enum ResponseError: Error, Equatable, Sendable {
         /// Another status than 101.
         case status(Int)
@@ -12,13 +12,13 @@ extension Handshake {
         case invalidConnection
         /// No `Sec-WebSocket-Accept`.
         case missingAccept
-        /// A `Sec-WebSocket-Accept` that does not belong to the key.
+        /// A `Sec-WebSocket-Accept` that does not match the key.
         case invalidAccept
-        /// A subprotocol that was not offered, or two.
+        /// A subprotocol that was not offered, or more than one.
         case subprotocolNotOffered
         /// An extension that was not offered.
         case extensionNotOffered
-        /// Extensions that are not well formed, or parameters that are no answer to the offer.
+        /// Malformed extensions, or parameters that do not answer the offer.
         case invalidExtension
 
         /// A sentence for people.
@@ -37,7 +37,7 @@ extension Handshake {
         }
     }
 
-    /// What a correct answer settles.
+    /// What a correct answer establishes.
     package struct Agreement: Equatable, Sendable {
         /// The subprotocol that the server chose; `nil`: none.
         package let subprotocol: String?
@@ -45,7 +45,7 @@ extension Handshake {
         package let compression: DeflateParameters?
     }
 
-    /// A key for a handshake: 16 bytes nobody can guess, in Base64.
+    /// A key for a handshake: 16 unpredictable bytes, in Base64.
     package static func makeKey() -> String {
         var generator = SystemRandomNumberGenerator()
         return Base64.encode((0..<16).map { _ in UInt8(truncatingIfNeeded: generator.next() as UInt64) })
@@ -53,8 +53,8 @@ extension Handshake {
 
     /// The request that asks for a WebSocket.
     ///
-    /// `host` is the value of `Host`, with the port where it is not the scheme's; `path` goes with its query and is
-    /// percent-encoded already. No `Origin` is sent where `origin` is `nil` or empty. `compression` is offered, unless
+    /// `host` is the value of `Host`, with the port unless it is the scheme's; `path` includes the query and is
+    /// already percent-encoded. `Origin` is omitted if `origin` is `nil` or empty. `compression` is offered, unless
     /// it is `nil`. `fields` are added as they are.
     package static func request(
         host: String, path: String, key: String, origin: String? = nil, subprotocols: [String] = [],
@@ -77,10 +77,10 @@ extension Handshake {
         return bytes
     }
 
-    /// What the server's answer settles, once it is found correct (RFC 6455 §4.1).
+    /// What the server's answer establishes, once it is found correct (RFC 6455 §4.1).
     ///
-    /// `offered` are the subprotocols of the request, `compression` is what ``request(host:path:key:origin:subprotocols:compression:fields:)``
-    /// offered; `nil`: no extension was.
+    /// `offered` are the subprotocols of the request, `compression` is what
+    /// ``request(host:path:key:origin:subprotocols:compression:fields:)`` offered; `nil`: no extension was.
     package static func checkResponse(
         _ head: HTTPResponseHead, key: String, offered: [String] = [], compression: CompressionOptions? = nil
     ) throws(ResponseError) -> Agreement {

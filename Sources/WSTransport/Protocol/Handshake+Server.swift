@@ -6,9 +6,9 @@ extension Handshake {
         package let key: String
         /// The subprotocols offered, in the client's order of preference, each once.
         package let subprotocols: [String]
-        /// The values of `Sec-WebSocket-Extensions`, as they came.
+        /// The values of `Sec-WebSocket-Extensions`, unchanged.
         package let extensions: [String]
-        /// `Origin`: the page's, where a browser asks; `nil` where the field is absent.
+        /// `Origin`, sent by browsers: the page's origin; `nil` if the field is absent.
         package let origin: String?
 
         /// The agreement on permessage-deflate with the first offer that `options` can honour; `nil`: none.
@@ -24,9 +24,9 @@ extension Handshake {
         case notUpgrade
         /// A handshake is a GET.
         case methodNotAllowed
-        /// Malformed: what.
+        /// Malformed, with the reason.
         case badRequest(String)
-        /// Another version than 13.
+        /// A version other than 13.
         case versionNotSupported
 
         /// The status to answer with.
@@ -38,7 +38,7 @@ extension Handshake {
             }
         }
 
-        /// The fields that belong to the answer.
+        /// The header fields that belong in the answer.
         package var fields: HTTPFields {
             switch self {
             case .notUpgrade: ["Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"]
@@ -59,7 +59,7 @@ extension Handshake {
         }
     }
 
-    /// Whether `head` asks for a WebSocket, rightly or not.
+    /// Whether `head` asks for a WebSocket, correctly or not.
     package static func isUpgrade(_ head: HTTPRequestHead) -> Bool {
         head.fields.hasToken("websocket", in: "Upgrade")
     }
@@ -73,7 +73,7 @@ extension Handshake {
         guard fields.hasToken("upgrade", in: "Connection") else {
             throw .badRequest("Connection does not name upgrade")
         }
-        // Bytes after the head are frames; a body would be taken for them.
+        // Bytes after the head are frames; a body would be mistaken for them.
         guard fields.first("Transfer-Encoding") == nil, fields.all("Content-Length").allSatisfy({ $0 == "0" }) else {
             throw .badRequest("a WebSocket handshake has no body")
         }
@@ -89,7 +89,7 @@ extension Handshake {
         }
         guard fields.count(of: "Origin") <= 1 else { throw .badRequest("more than one Origin") }
         let extensions = fields.all("Sec-WebSocket-Extensions")
-        // §9.1: what is not well formed fails the connection; what is not known is not accepted.
+        // §9.1: a malformed extension fails the connection; an unknown one is not accepted.
         guard NegotiatedExtension.list(extensions) != nil else {
             throw .badRequest("Sec-WebSocket-Extensions is not a list of extensions")
         }
@@ -104,7 +104,7 @@ extension Handshake {
 
     /// The answer that opens the connection: a head of status 101 (RFC 6455 §4.2.2).
     ///
-    /// `subprotocol` is one of those offered, or `nil`, and `compression` what an offer was accepted with; `fields`
+    /// `subprotocol` is one of those offered, or `nil`; `compression` is what an offer was accepted with; `fields`
     /// are added as they are.
     package static func response(
         to request: Request, subprotocol: String? = nil, compression: DeflateParameters? = nil, fields: HTTPFields = [:]

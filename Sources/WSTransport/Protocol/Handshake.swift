@@ -3,7 +3,7 @@ package enum Handshake {
     /// The only version there is (RFC 6455 §4.1).
     static let version = "13"
 
-    /// What the peer must make of `key` to show that it speaks WebSocket (RFC 6455 §4.2.2).
+    /// What the peer must derive from `key` to show that it speaks WebSocket (RFC 6455 §4.2.2).
     package static func acceptKey(for key: String) -> String {
         Base64.encode(SHA1.digest(of: Array((key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").utf8)))
     }

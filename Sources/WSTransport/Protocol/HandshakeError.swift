@@ -1,25 +1,25 @@
 extension WS {
-    /// Why there was no WebSocket to be had.
+    /// Why a WebSocket could not be opened.
     public enum HandshakeError: Swift.Error, Equatable, Sendable {
-        /// The host, or the path of a socket, cannot be found: in the resolver's words.
+        /// The host, or the path of a socket, was not found, in the resolver's words.
         case unknownHost(String)
         /// The system could not connect.
         case unreachable(String)
-        /// TLS could not be agreed upon, the server is not the one that was meant, or a certificate file cannot be used.
+        /// TLS could not be negotiated, the server is not the intended one, or a certificate file cannot be used.
         case insecure(String)
         /// The handshake took longer than ``ConnectOptions/handshakeTimeout``.
         case timedOut
-        /// The server hung up within the handshake.
+        /// The server closed the connection during the handshake.
         case connectionLost
         /// The socket was closed before the handshake was done.
         case aborted
-        /// The server answered with another status than 101.
+        /// The server answered with a status other than 101.
         ///
-        /// `body` is that of the answer: empty where it had none or one of unknown or great length.
+        /// `body` is the body of the answer: empty if it had none, or one of unknown or great length.
         case refused(status: Int, body: [UInt8])
-        /// What answered is no WebSocket server: which check failed. RFC 6455 §4.1.
+        /// The peer is not a WebSocket server: which check failed. RFC 6455 §4.1.
         case invalidAnswer(String)
-        /// Anything else that stood in the way, such as a proxy.
+        /// Any other obstacle, such as a proxy.
         case failed(String)
     }
 }

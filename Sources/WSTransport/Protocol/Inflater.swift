@@ -1,26 +1,26 @@
 internal import CZlib
 
-/// Inflates messages as their bytes come (RFC 7692 §7.2.2).
+/// Inflates messages as their bytes arrive (RFC 7692 §7.2.2).
 ///
-/// Holds 7 KiB, and the window of 32 KiB once a message did not come in one piece. The corresponding C type is
-/// `z_stream`.
+/// Holds 7 KiB, and in addition the window of 32 KiB once a message arrived in more than one piece. The corresponding C
+/// type is `z_stream`.
 @safe struct Inflater: ~Copyable {
     /// The empty block that a sender leaves out at the end of a message (RFC 7692 §7.2.1).
     static let tail: [UInt8] = [0x00, 0x00, 0xFF, 0xFF]
 
     // zlib keeps the address of the stream, so it must not move.
     private let stream: UnsafeMutablePointer<z_stream>
-    /// Whether the last bytes ended a block that said it was the last (RFC 7692 §7.2.3.4).
+    /// Whether the last bytes ended a block marked as the last (RFC 7692 §7.2.3.4).
     private var isAtStreamEnd = false
-    /// Whether any byte of the message has come.
+    /// Whether any byte of the message has arrived.
     private var hasBegun = false
 
-    /// `windowBits` from 8 to 15; `nil` beyond them, or when memory ran out.
+    /// `windowBits` from 8 to 15; `nil` outside these, or when memory ran out.
     init?(windowBits: Int) {
         guard DeflateParameters.windowBits.contains(windowBits) else { return nil }
         let stream = UnsafeMutablePointer<z_stream>.allocate(capacity: 1)
         unsafe stream.initialize(to: z_stream())
-        // Some versions of zlib compress with 9 bits when they are told 8; a larger window reads both.
+        // Some versions of zlib compress with 9 bits when asked for 8; a larger window reads both.
         let bits = -Int32(max(9, windowBits))
         let status = unsafe inflateInit2_(stream, bits, ZLIB_VERSION, Int32(MemoryLayout<z_stream>.size))
         guard status == Z_OK else {
@@ -35,10 +35,10 @@ internal import CZlib
         unsafe stream.deallocate()
     }
 
-    /// Appends what `piece` of a message amounts to; `nil` when all of it was in order.
+    /// Appends the inflated `piece` of a message; `nil` if it was valid.
     ///
-    /// `message` is what has come of the message so far and grows to `limit` bytes, and one more where that is
-    /// exceeded. After a violation the inflater is of no further use.
+    /// `message` is the message so far and grows to `limit` bytes, and by one more byte if the limit is
+    /// exceeded. After a violation the inflater must not be used again.
     mutating func inflate(
         _ piece: UnsafeRawBufferPointer, limit: Int, scratch: UnsafeMutableRawBufferPointer, to message: inout [UInt8]
     ) -> ProtocolViolation? {
@@ -53,13 +53,13 @@ internal import CZlib
         return nil
     }
 
-    /// Ends a message whose pieces have all come.
+    /// Ends a message of which all pieces have arrived.
     ///
     /// - Parameter keepsContext: the next message may refer to this one.
     mutating func finish(
         limit: Int, keepsContext: Bool, scratch: UnsafeMutableRawBufferPointer, to message: inout [UInt8]
     ) -> ProtocolViolation? {
-        // Whoever ended the stream has left no block out; and nothing at all is an empty message.
+        // A sender that ended the stream omitted no block; and no bytes at all are an empty message.
         if hasBegun, !isAtStreamEnd {
             let violation = unsafe Self.tail.withUnsafeBytes { tail in
                 unsafe feed(tail, limit, scratch, &message)
@@ -83,7 +83,7 @@ internal import CZlib
         unsafe stream.pointee.avail_in = UInt32(truncatingIfNeeded: part.count)
         while true {
             if isAtStreamEnd, unsafe stream.pointee.avail_in > 0 {
-                // §7.2.3.4: another stream follows in the same message. What came before may still be referred to.
+                // §7.2.3.4: another stream follows in the same message, and may still refer to what came before.
                 guard unsafe inflateResetKeep(stream) == Z_OK else { return .noMemoryToInflate }
                 isAtStreamEnd = false
             }
@@ -94,7 +94,7 @@ internal import CZlib
             let status = unsafe CZlib.inflate(stream, Z_SYNC_FLUSH)
             let left = unsafe Int(stream.pointee.avail_out)
             unsafe message.append(contentsOf: scratch[..<(room &- left)])
-            // Before the status: how far zlib read on behind the limit depends on how the input was cut.
+            // Before the status: how far zlib read past the limit depends on how the input was cut.
             guard message.count <= limit else { return .messageTooBig }
             switch status {
             case Z_OK: break

@@ -6,12 +6,12 @@ package struct MaskingKey: Hashable, Sendable {
     /// The key whose first byte stands in the lowest 8 bits of `word`.
     package init(word: UInt32) { self.word = word }
 
-    /// The key of these bytes, in the order of the wire.
+    /// A key made of these bytes, in the order of the wire.
     package init(_ first: UInt8, _ second: UInt8, _ third: UInt8, _ fourth: UInt8) {
         word = UInt32(first) | UInt32(second) << 8 | UInt32(third) << 16 | UInt32(fourth) << 24
     }
 
-    /// A key that nobody can guess, from the system's generator (RFC 6455 §10.3).
+    /// An unpredictable key, from the system's generator (RFC 6455 §10.3).
     package static func random() -> MaskingKey {
         var generator = SystemRandomNumberGenerator()
         return MaskingKey(word: UInt32(truncatingIfNeeded: generator.next() as UInt64))

@@ -1,9 +1,9 @@
 /// permessage-deflate on one connection, both directions (RFC 7692 §7.2).
 ///
-/// Holds zlib's memory from one message to the next only for a side that keeps its context; what else a message
+/// Holds zlib's memory between messages only for a side that keeps its context; everything else that a message
 /// needs is borrowed from the thread's ``DeflatePool``.
 package final class MessageCompression {
-    /// What was agreed upon.
+    /// What was agreed on.
     package let parameters: DeflateParameters
     private let options: CompressionOptions
     private let pool: DeflatePool
@@ -11,7 +11,7 @@ package final class MessageCompression {
     private var deflater: Deflater?
     private var inflater: Inflater?
 
-    /// The connection's part in what both sides agreed upon; `pool` is that of the connection's thread.
+    /// This side of the agreement; `pool` belongs to the connection's thread.
     package init(
         _ parameters: DeflateParameters, role: WebSocketMachine.Role, options: CompressionOptions, pool: DeflatePool
     ) {
@@ -33,14 +33,14 @@ package final class MessageCompression {
         isServer ? parameters.serverNoContextTakeover : parameters.clientNoContextTakeover
     }
 
-    /// The window bits that a message may have which others get, too; `nil` where each message refers to the last.
+    /// The window bits of messages that can be shared with other connections; `nil` if each message refers to the last.
     package var sharedWindowBits: Int? {
         ownNoContextTakeover && Deflater.windowBits.contains(ownWindowBits) ? ownWindowBits : nil
     }
 
-    /// The payload to send with RSV1 in place of `message`; `nil`: it is to be sent as it is.
+    /// The payload to send with RSV1 instead of `message`; `nil`: send `message` as it is.
     package func deflate(_ message: UnsafeRawBufferPointer) -> [UInt8]? {
-        // §7.1.2.2: zlib has no window of 8 bits, but nothing has to be compressed.
+        // §7.1.2.2: zlib has no window of 8 bits, but no message has to be compressed.
         guard message.count >= options.minimum, Deflater.windowBits.contains(ownWindowBits) else { return nil }
         guard !ownNoContextTakeover else {
             return unsafe pool.deflate(message, windowBits: ownWindowBits, level: options.level)
@@ -50,7 +50,7 @@ package final class MessageCompression {
         }
         var bytes: [UInt8] = []
         let isDone = unsafe own.deflate(message, keepsContext: true, scratch: pool.scratch, to: &bytes)
-        // The peer's window knows nothing of a message that failed: what follows begins with an empty one.
+        // The peer's window does not contain a message that failed, so the next one begins with an empty window.
         guard isDone else { return nil }
         deflater = consume own
         return bytes
@@ -62,9 +62,9 @@ package final class MessageCompression {
         isServer ? parameters.clientNoContextTakeover : parameters.serverNoContextTakeover
     }
 
-    /// Appends what a piece of a message amounts to to `message`; `nil` when all of it was in order.
+    /// Appends the inflated piece of a message to `message`; `nil` if it was valid.
     ///
-    /// `message` is what has come of the message so far, and grows to at most `limit` bytes and one.
+    /// `message` is the message so far, and grows to at most `limit` bytes and one.
     func inflate(
         _ piece: UnsafeRawBufferPointer, isLast: Bool, limit: Int, to message: inout [UInt8]
     ) -> ProtocolViolation? {
@@ -90,6 +90,6 @@ package final class MessageCompression {
         return Inflater(windowBits: bits ?? DeflateParameters.windowBits.upperBound)
     }
 
-    /// Lets go of the message under way; nothing is received any more.
+    /// Drops the message under way; nothing more will be received.
     func forgetReceived() { inflater = nil }
 }

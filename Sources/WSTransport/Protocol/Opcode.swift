@@ -1,6 +1,6 @@
-/// What a frame is (RFC 6455 §5.2).
+/// The kind of a frame (RFC 6455 §5.2).
 ///
-/// An open set: the reserved values 3–7 and 11–15 can be held, and are refused by the machine.
+/// An open set: the reserved values 3–7 and 11–15 can be represented, and are refused by the machine.
 public struct Opcode: RawRepresentable, Hashable, Sendable {
     /// The 4 bits on the wire.
     public let rawValue: UInt8
@@ -16,20 +16,20 @@ public struct Opcode: RawRepresentable, Hashable, Sendable {
     public static let binary = Opcode(rawValue: 2)
     /// The closing handshake (RFC 6455 §5.5.1).
     public static let close = Opcode(rawValue: 8)
-    /// A question that is answered by a pong (RFC 6455 §5.5.2).
+    /// A request that is answered by a pong (RFC 6455 §5.5.2).
     public static let ping = Opcode(rawValue: 9)
     /// The answer to a ping, or a sign of life (RFC 6455 §5.5.3).
     public static let pong = Opcode(rawValue: 10)
 
-    /// Whether the frame may stand between the fragments of a message (RFC 6455 §5.5).
+    /// Whether the frame may come between the fragments of a message (RFC 6455 §5.5).
     public var isControl: Bool { rawValue & 0x08 != 0 }
 
-    /// Whether the specification keeps this value for later.
+    /// Whether the specification reserves this value.
     public var isReserved: Bool { rawValue & 0x07 > 2 }
 }
 
 extension Opcode: CustomStringConvertible {
-    /// The RFC's word, or the number of a reserved one.
+    /// The RFC's name for it, or the number of a reserved one.
     public var description: String {
         switch self {
         case .continuation: "continuation"

@@ -1,15 +1,15 @@
 /// Percent-encoding of URIs (RFC 3986 §2.1).
 package enum PercentCoding {
-    /// The text that `text` stands for; `nil` for an incomplete escape, or where the bytes are not UTF-8.
+    /// The decoded text; `nil` for an incomplete escape, or if the bytes are not UTF-8.
     ///
-    /// `+` is a plus.
+    /// `+` stays a plus.
     package static func decode(_ text: some StringProtocol) -> String? {
         decode(text, plus: UInt8(ascii: "+"))
     }
 
     /// The names and values of a query, in their order; `nil` where one of them cannot be decoded.
     ///
-    /// `+` is a space. A name without `=` has an empty value; empty pairs are left out.
+    /// `+` becomes a space. A name without `=` has an empty value; empty pairs are omitted.
     package static func decodeQuery(_ query: some StringProtocol) -> [(name: String, value: String)]? {
         var pairs: [(name: String, value: String)] = []
         for pair in query.split(separator: "&") {

@@ -1,4 +1,4 @@
-/// What the peer did wrong, and the code it is told (RFC 6455 §7.1.7).
+/// What the peer did wrong, and the close code for it (RFC 6455 §7.1.7).
 package struct ProtocolViolation: Equatable, Sendable {
     /// The code of the CLOSE that ends the connection.
     let code: CloseCode

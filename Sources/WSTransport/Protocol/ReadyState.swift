@@ -1,4 +1,4 @@
-/// How far a socket has come.
+/// The state of a socket.
 ///
 /// The numbers are those of the WHATWG API.
 public enum ReadyState: Int, Comparable, Sendable, CustomStringConvertible {

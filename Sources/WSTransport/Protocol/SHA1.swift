@@ -1,6 +1,6 @@
-/// SHA-1 (RFC 3174), which the opening handshake asks for.
+/// SHA-1 (RFC 3174), which the opening handshake requires.
 ///
-/// It keeps no secrets and proves nothing: beside the handshake it may only name things that are compared whole afterwards.
+/// It protects nothing: apart from the handshake, use it only to name things that are compared in full afterwards.
 package enum SHA1 {
     /// The digest of `message`: 20 bytes.
     package static func digest(of message: [UInt8]) -> [UInt8] {

@@ -1,4 +1,4 @@
-/// Characters as HTTP classes them (RFC 9110 §5.6).
+/// Classes of characters in HTTP (RFC 9110 §5.6).
 extension UInt8 {
     static let carriageReturn: UInt8 = 0x0D
     static let lineFeed: UInt8 = 0x0A
@@ -11,7 +11,7 @@ extension UInt8 {
     /// Whether it is a letter of ASCII.
     var isLetter: Bool { (self | 0x20) >= 0x61 && (self | 0x20) <= 0x7A }
 
-    /// Whether a method, field name or list element may hold it: `tchar`.
+    /// Whether it is allowed in a method, field name or list element: `tchar`.
     var isTokenCharacter: Bool {
         switch self {
         case 0x21, 0x23...0x27, 0x2A, 0x2B, 0x2D, 0x2E, 0x30...0x39, 0x41...0x5A, 0x5E...0x7A, 0x7C, 0x7E: true
@@ -19,10 +19,10 @@ extension UInt8 {
         }
     }
 
-    /// Whether a field value may hold it: anything but a control character, HTAB excepted.
+    /// Whether it is allowed in a field value: anything but a control character other than HTAB.
     var isFieldCharacter: Bool { self >= 0x20 ? self != 0x7F : self == .tab }
 
-    /// Whether the authority of a target may hold it: visible ASCII without delimiters of other parts.
+    /// Whether it is allowed in the authority of a target: visible ASCII without the delimiters of other parts.
     var isHostCharacter: Bool {
         switch self {
         case 0x21, 0x24...0x2B, 0x2D, 0x2E, 0x30...0x3B, 0x3D, 0x41...0x5B, 0x5D, 0x5F, 0x61...0x7A, 0x7E: true
@@ -30,7 +30,7 @@ extension UInt8 {
         }
     }
 
-    /// Itself, as a small letter where it is a capital one of ASCII.
+    /// Itself, or the small letter if it is a capital one of ASCII.
     var lowercasedASCII: UInt8 { self >= 0x41 && self <= 0x5A ? self | 0x20 : self }
 
     /// The value of a hexadecimal digit, `nil` for anything else.
@@ -45,7 +45,7 @@ extension UInt8 {
 }
 
 extension StringProtocol {
-    /// Whether both are the same but for capital and small letters of ASCII.
+    /// Whether both are equal, ignoring the case of ASCII letters.
     func isSameIgnoringCase(_ other: some StringProtocol) -> Bool {
         utf8.count == other.utf8.count
             && utf8.elementsEqual(other.utf8) { $0 == $1 || $0.lowercasedASCII == $1.lowercasedASCII }
@@ -61,7 +61,7 @@ extension StringProtocol {
 }
 
 extension BidirectionalCollection<UInt8> {
-    /// Itself without spaces and tabs at either end (RFC 9110 §5.6.3).
+    /// Itself without leading and trailing spaces and tabs (RFC 9110 §5.6.3).
     func trimmingWhitespace() -> SubSequence {
         let isBlack = { (byte: UInt8) in byte != .space && byte != .tab }
         guard let start = firstIndex(where: isBlack), let last = lastIndex(where: isBlack) else {

@@ -1,7 +1,7 @@
 /// The `ws` module's name, so that call sites read `ws.connect(…)`, `ws.upgrade { … }`, `ws.TEXT`.
 public typealias ws = WS
 
-/// The `ws` module: its constants and types here, its verbs beside what they make.
+/// The `ws` module: its constants and types are here, its verbs are next to what they make.
 public enum WS {
     /// The opcode of a further fragment: 0.
     public static let CONTINUE = Opcode.continuation

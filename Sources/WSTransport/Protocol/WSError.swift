@@ -1,29 +1,29 @@
 extension WS {
-    /// What goes wrong with sockets, streams and messages.
+    /// Errors of sockets, streams and messages.
     public enum Error: Swift.Error, Equatable, Sendable {
         /// A socket was used in a state that does not allow it.
         case invalidState(ReadyState)
-        /// A code that an application may not close with, see ``CloseCode/isSendable``, or a reason above 123 bytes.
+        /// A code that an application may not send, see ``CloseCode/isSendable``, or a reason of more than 123 bytes.
         case invalidClose(String)
-        /// A URL that is no address of a WebSocket server: what is wrong with it.
+        /// A URL that does not name a WebSocket server, and why.
         case invalidURL(String)
-        /// The payload of a PING or PONG above 125 bytes. RFC 6455 §5.5.
+        /// The payload of a PING or PONG is longer than 125 bytes. RFC 6455 §5.5.
         case controlTooLong
         /// A limit was set below 0.
         case outOfRange
-        /// There was no WebSocket to be had.
+        /// The WebSocket could not be opened.
         case handshake(HandshakeError)
-        /// The other side broke the protocol: the code that says so, and a sentence.
+        /// The peer violated the protocol: the close code for it, and a sentence.
         case protocolViolation(CloseCode, String)
-        /// A message above its ``WebSocketMessage/maxSize``.
+        /// A message is larger than its ``WebSocketMessage/maxSize``.
         case messageTooBig
-        /// More than so many bytes are unsent, and the socket is set to refuse instead of to close.
+        /// More than this many bytes are unsent, and the socket is configured to refuse rather than to close.
         case tooMuchUnsent(Int)
-        /// The socket has ended, and how.
+        /// The socket has ended, with this code and reason.
         case closed(CloseCode, reason: String)
         /// The stream ended, or is closed.
         case endOfStream
-        /// Another task is in the middle of the same.
+        /// Another task is already doing the same.
         case busy
         /// A handler was given a message of a kind that it does not handle.
         case badType(String)

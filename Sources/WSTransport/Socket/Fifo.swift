@@ -1,7 +1,7 @@
-/// What came first goes first.
+/// A queue: first in, first out.
 struct Fifo<Element> {
     private var elements: [Element?] = []
-    /// Those before it have gone.
+    /// The items before it have been removed.
     private var first = 0
 
     var isEmpty: Bool { first == elements.count }
@@ -10,7 +10,7 @@ struct Fifo<Element> {
 
     mutating func append(_ element: Element) { elements.append(element) }
 
-    /// Puts `others`, in their order, before all.
+    /// Inserts `others`, in order, before all.
     mutating func prepend(_ others: Fifo) {
         elements.replaceSubrange(..<first, with: others.elements[others.first...])
         first = 0

@@ -1,4 +1,4 @@
-/// Who listens to a socket.
+/// The listeners of a socket.
 struct ListenerTable {
     /// One listener.
     struct Entry {
@@ -22,13 +22,13 @@ struct ListenerTable {
         return token
     }
 
-    /// Removes one; returns the event it was for.
+    /// Removes a listener; returns the event it was for.
     mutating func remove(_ token: WebSocket.Token) -> WebSocket.Event? {
         guard let index = entries.firstIndex(where: { $0.token == token }) else { return nil }
         return entries.remove(at: index).event
     }
 
-    /// Removes all of an event; returns how many there were.
+    /// Removes all listeners of an event; returns how many there were.
     mutating func removeAll(_ event: WebSocket.Event) -> Int {
         let before = entries.count
         entries.removeAll { $0.event == event }
@@ -37,7 +37,7 @@ struct ListenerTable {
 
     mutating func removeAll() { entries = [] }
 
-    /// Those that are to be told of `event` now; who is told once leaves the table.
+    /// The listeners to call for `event` now; those that are called only once are removed.
     mutating func take(_ event: WebSocket.Event) -> [WebSocket.Listener] {
         let bodies = entries.filter { $0.event == event }.map(\.entry.body)
         entries.removeAll { $0.event == event && $0.entry.isOnce }

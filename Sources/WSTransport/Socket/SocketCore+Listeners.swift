@@ -9,12 +9,12 @@ extension SocketCore {
             let token = state.listeners.add(event, entry, first: first)
             let wasHeld = state.isCloseHeld
             state.catchUp(event)
-            // Whoever is told of the end is kept until then; afterwards there is nothing to be kept for.
+            // A socket with a listener for the end is kept until then; afterwards there is no reason to.
             let isOver =
                 state.ended != nil && state.happenings.isEmpty && !state.isTelling && state.isCloseHeld != true
             if !isOver { state.anchor = socket }
             if event == .message, !state.hasReaders {
-                // What came before anybody listened is for the first who does.
+                // What came before there was a listener is for the first one.
                 var earlier = Fifo<Happening>()
                 while let message = state.messages.popFirst() { earlier.append(.payload(.message(message))) }
                 state.happenings.prepend(earlier)
@@ -27,7 +27,7 @@ extension SocketCore {
         return token
     }
 
-    /// Tells of the end although nobody has come to hear of the error before it.
+    /// Reports the end although no listener for the preceding error has been added.
     func releaseCloseSoon() {
         let release = { @Sendable in
             self.state.withLock { $0.releaseClose() }
@@ -76,14 +76,14 @@ extension SocketCore {
 }
 
 extension SocketCore.State {
-    /// Tells the first who listens for what has happened already; `close` after `error`, whichever is listened for first.
+    /// Reports to the first listener what has already happened; `close` after `error`, whichever is listened for first.
     mutating func catchUp(_ event: WebSocket.Event) {
         guard let earlier = unheard[event] else { return }
         if event == .close {
             if holdsClose() { return }
             happenings.append(earlier)
         } else {
-            // It happened before what is still to be told, the end for one.
+            // It happened before what is still to be reported, such as the end.
             var missed = Fifo<SocketCore.Happening>()
             missed.append(earlier)
             happenings.prepend(missed)
@@ -92,7 +92,7 @@ extension SocketCore.State {
         if event == .error { releaseClose() }
     }
 
-    /// Keeps messages whose listener has gone for the next one, or for readers.
+    /// Keeps messages whose listener has gone for the next listener, or for readers.
     mutating func keepMessages() {
         var (kept, others) = (Fifo<WebSocketMessage>(), Fifo<SocketCore.Happening>())
         while let happening = happenings.popFirst() {
@@ -106,7 +106,7 @@ extension SocketCore.State {
         if !kept.isEmpty { messages.prepend(kept) }
     }
 
-    /// Whether the end is not to be told yet.
+    /// Whether the end must not be reported yet.
     mutating func holdsClose() -> Bool {
         guard unheard[.error] != nil, isCloseHeld != nil else { return false }
         isCloseHeld = true
@@ -121,6 +121,6 @@ extension SocketCore.State {
 }
 
 extension WebSocket.Event {
-    /// Whether it comes once at most, so that one who listens a moment later is told of it all the same.
+    /// Whether it happens at most once, so that a listener added a moment later is still told.
     var happensOnce: Bool { self == .open || self == .error || self == .close }
 }

@@ -2,7 +2,7 @@ internal import Synchronization
 
 /// What a socket's user asks of its connection.
 extension SocketCore {
-    /// Hands a message to the reactor.
+    /// Passes a message to the reactor.
     func post(_ type: Opcode, _ payload: [UInt8]) throws(WS.Error) {
         let refusal = state.withLock { state -> WS.Error? in
             guard state.readyState == .open else { return .invalidState(state.readyState) }
@@ -24,7 +24,7 @@ extension SocketCore {
         let taken: CheckedContinuation<Result<Void, WS.Error>, Never>
     }
 
-    /// Waits for room, after those who came before, and then hands a message to the reactor.
+    /// Waits for room, after earlier senders, and then passes a message to the reactor.
     func send(_ type: Opcode, _ payload: [UInt8]) async throws(WS.Error) {
         let result: Result<Void, WS.Error> = await withCheckedContinuation { taken in
             let outcome = state.withLock { state -> Result<Void, WS.Error>? in
@@ -34,7 +34,7 @@ extension SocketCore {
                     return nil
                 }
                 state.posted += payload.count
-                // Under the lock, so that nobody who waited comes in between.
+                // Under the lock, so that no waiting sender comes in between.
                 link.run(with: SocketSession.self) { $0?.send(type, payload) }
                 return .success(())
             }
@@ -43,9 +43,9 @@ extension SocketCore {
         try result.get()
     }
 
-    /// The reactor has taken over `count` bytes of what was posted; `unsent` are now its own.
+    /// The reactor has taken `count` bytes of what was posted; `unsent` are now in its own queue.
     ///
-    /// Lets the senders that have room now go on.
+    /// Lets waiting senders continue if there is room.
     func sent(_ count: Int, unsent: Int) {
         let admitted = state.withLock { state -> [Sender] in
             state.posted = max(0, state.posted - count)
@@ -62,7 +62,7 @@ extension SocketCore {
         for sender in admitted { sender.taken.resume(returning: .success(())) }
     }
 
-    /// There will be no room any more.
+    /// There will be no more room.
     func refuseSenders() {
         let (refused, readyState) = state.withLock { state in
             defer { state.senders = Fifo() }
@@ -91,7 +91,7 @@ extension SocketCore {
         link.run(with: SocketSession.self) { $0?.terminate() }
     }
 
-    /// Nobody has the socket any more.
+    /// Nothing refers to the socket any more.
     func abandon() {
         if state.withLock({ $0.readyState }) == .connecting { return abort() }
         link.run(with: SocketSession.self) { $0?.close(.goingAway, reason: "") }
@@ -104,10 +104,10 @@ extension SocketCore {
         finished(CloseEvent(code: .abnormal, reason: "", wasClean: false), error: (.protocolError, reason))
     }
 
-    /// Whoever waited for the socket to open does so no longer.
+    /// Ends the waiting for the socket to open.
     func giveUp() { if state.withLock({ $0.readyState }) == .connecting { abort() } }
 
-    /// Gives up the connection that is to be.
+    /// Cancels the connection attempt.
     private func abort() {
         failed(.cancelled)
         link.run(with: ClientOpening.self) { $0?.cancel() }
@@ -132,7 +132,7 @@ extension SocketCore {
     }
 
     private func take(_ opened: ClientOpened) {
-        // Closed in the meantime: nobody is told of a connection any more.
+        // Closed in the meantime: the connection is not reported.
         guard state.withLock({ $0.readyState }) == .connecting else { return opened.stream.reset() }
         let connection = opened.makeWebSocket()
         connection.begin(SocketSession(connection, self))
@@ -141,6 +141,6 @@ extension SocketCore {
 }
 
 extension SocketCore {
-    /// Ends the socket with a code that no application may send by itself.
+    /// Ends the socket with a code that applications may not send.
     func fail(_ code: CloseCode) { close(code, reason: "") }
 }

@@ -1,15 +1,15 @@
 internal import Synchronization
 
-/// What a ``WebSocket`` and its connection share: the state, the listeners, what has come and nobody has taken.
+/// What a ``WebSocket`` and its connection share: the state, the listeners, and messages that have not been taken.
 ///
 /// The reactor fills it, tasks read it. Any thread.
 final class SocketCore: Sendable {
     typealias Reader = CheckedContinuation<WebSocketMessage?, any Swift.Error>
 
-    /// Something for the listeners, in the order it happened.
+    /// An event for the listeners, in the order in which they happened.
     enum Happening: Sendable {
         case payload(WebSocket.Payload)
-        /// The socket went wrong.
+        /// The socket failed.
         case error(CloseCode, String)
         case close(CloseEvent)
 
@@ -22,15 +22,15 @@ final class SocketCore: Sendable {
         }
     }
 
-    /// What holds for the socket's whole life.
+    /// What does not change during the socket's life.
     struct Limits: Sendable {
         /// Received and not yet taken, in bytes; beyond it the peer is not read.
         var held = 1024 * 1024
-        /// Sent and not yet taken by the system, in bytes: beyond it a message is refused.
+        /// Sent and not yet taken by the system, in bytes; beyond it a message is refused.
         var unsent = 1024 * 1024
-        /// The same: beyond it who can wait is let wait.
+        /// The same; beyond it a sender that can wait has to.
         var waitingMark: Int { min(unsent, 64 * 1024) }
-        /// Whether a message beyond ``unsent`` ends the socket; else it is only refused.
+        /// Whether a message beyond ``unsent`` ends the socket; otherwise it is only refused.
         var closesSlowReaders = false
     }
 
@@ -40,11 +40,11 @@ final class SocketCore: Sendable {
         var listeners = ListenerTable()
         /// For listeners.
         var happenings = Fifo<Happening>()
-        /// What happened once and nobody was told of, for listeners that are added in the moment after.
+        /// Events that happen once and have not been reported, for listeners that are added a moment later.
         var unheard: [WebSocket.Event: Happening] = [:]
-        /// Whether the end waits until somebody is told of the error before it, for a moment at most; `nil`: it has waited.
+        /// Whether the end waits, for a moment at most, until the preceding error is reported; `nil`: it has waited.
         var isCloseHeld: Bool? = false
-        /// Whether somebody waited for the socket to open.
+        /// Whether a caller waited for the socket to open.
         var isOpenKnown = false
         /// For readers.
         var messages = Fifo<WebSocketMessage>()
@@ -52,18 +52,19 @@ final class SocketCore: Sendable {
         var isFull = false
         var readers: [(id: UInt64, continuation: Reader)] = []
         var lastReader: UInt64 = 0
-        /// Whether somebody reads messages one by one, so that they are kept for that.
+        /// Whether messages are read one by one, so that they are kept for that.
         var hasReaders = false
-        /// Whether a task tells the listeners.
+        /// Whether a task is calling the listeners.
         var isTelling = false
-        /// Whether a reader has taken a message, and has not come back for the next one.
+        /// Whether a reader has taken a message, and has not returned for the next one.
         var isReading = false
-        /// Whether the peer broke the protocol, which takes effect when all before it has been dealt with.
+        /// Whether the peer broke the protocol, which takes effect when everything before has been handled.
         var isFailing = false
 
-        /// Whether nothing that came is still to be dealt with.
+        /// Whether everything that came has been handled.
         var isCaughtUp: Bool { happenings.isEmpty && !isTelling && messages.isEmpty && !isReading }
-        /// Messages handed to the reactor that it has not sent yet, and what it has sent and the system not taken.
+        /// Messages passed to the reactor that it has not sent yet, and bytes that it sent and the system has not
+        /// taken.
         var posted = 0
         var unsent = 0
         /// Senders that wait for room, in order.
@@ -74,7 +75,7 @@ final class SocketCore: Sendable {
         var openWaiters: [CheckedContinuation<Void, Never>] = []
         var ended: CloseEvent?
         var endWaiters: [CheckedContinuation<CloseEvent, Never>] = []
-        /// Keeps the socket for its listeners until it has ended.
+        /// Keeps the socket alive for its listeners until it has ended.
         var anchor: WebSocket?
         weak var handle: WebSocket?
     }
@@ -84,7 +85,7 @@ final class SocketCore: Sendable {
     let limits: Limits
     let isClient: Bool
 
-    /// What a message costs besides its bytes, so that empty ones are bounded too.
+    /// What a message costs in addition to its bytes, so that empty ones are bounded too.
     private static let overhead = 64
 
     init(link: ReactorLink, limits: Limits, isClient: Bool, subprotocol: String) {
@@ -104,7 +105,7 @@ final class SocketCore: Sendable {
 
     // MARK: From the reactor
 
-    /// The handshake is done.
+    /// The handshake is complete.
     func opened(subprotocol: String) {
         let waiters = state.withLock { state in
             state.readyState = .open
@@ -116,11 +117,11 @@ final class SocketCore: Sendable {
         happened(.payload(.open))
     }
 
-    /// Waits until a client's handshake is done, one way or the other.
+    /// Waits until a client's handshake has succeeded or failed.
     func handshake() async {
         await withCheckedContinuation { continuation in
             let isDone = state.withLock { state in
-                // Who waits for it need not be told of it by an event.
+                // A caller that waits for it needs no event.
                 state.isOpenKnown = true
                 state.unheard[.open] = nil
                 if state.readyState == .connecting { state.openWaiters.append(continuation) }
@@ -130,7 +131,7 @@ final class SocketCore: Sendable {
         }
     }
 
-    /// Something came for the listeners; `true` when no more should come for now.
+    /// An event for the listeners; `true` if no more should come for now.
     @discardableResult
     func happened(_ happening: Happening) -> Bool {
         let isFull = state.withLock { state in
@@ -144,7 +145,7 @@ final class SocketCore: Sendable {
         return isFull
     }
 
-    /// A message came; `true` when no more should come for now.
+    /// A message arrived; `true` if no more should come for now.
     func received(_ message: WebSocketMessage) -> Bool {
         let (reader, isFull) = state.withLock { state -> (Reader?, Bool) in
             if !state.readers.isEmpty {
@@ -154,7 +155,7 @@ final class SocketCore: Sendable {
             if state.listeners.count(of: .message) > 0 {
                 state.happenings.append(.payload(.message(message)))
             } else {
-                // Also where there are listeners for something else: who wants messages may come in the next moment.
+                // Also if there are only listeners for other events: one for messages may be added a moment later.
                 state.messages.append(message)
             }
             return (nil, add(message.length + Self.overhead, &state))
@@ -169,15 +170,15 @@ final class SocketCore: Sendable {
         return state.isFull
     }
 
-    /// Nothing more is sent or received; the connection has still to end.
+    /// Nothing more is sent or received; the connection has not ended yet.
     func ending() {
         state.withLock { state in if state.readyState == .open { state.readyState = .closing } }
         refuseSenders()
     }
 
-    /// The end, as the connection saw it.
+    /// The end, as seen by the connection.
     ///
-    /// - Parameter error: what went wrong, where something did; told before the end.
+    /// - Parameter error: what failed, if anything; reported before the end.
     func finished(_ event: CloseEvent, error: (code: CloseCode, reason: String)?) {
         let (readers, waiters, openers) = state.withLock { state -> Waiting in
             guard state.ended == nil else { return ([], [], []) }
@@ -186,7 +187,7 @@ final class SocketCore: Sendable {
             state.posted = 0
             state.unsent = 0
             if let error { state.happenings.append(.error(error.code, error.reason)) }
-            // Comes even where nobody listens: it is what lets go of the listeners.
+            // Reported even without listeners: it is what releases them.
             state.happenings.append(.close(event))
             defer {
                 state.readers = []
@@ -223,7 +224,7 @@ final class SocketCore: Sendable {
         case ended(CloseEvent)
     }
 
-    /// Waits for the next message that no listener was told of; `nil` after an orderly end.
+    /// Waits for the next message that no listener was given; `nil` after an orderly end.
     func next() async throws -> WebSocketMessage? {
         let id = state.withLock { state in
             state.hasReaders = true
@@ -252,7 +253,7 @@ final class SocketCore: Sendable {
 
     private func step(of id: UInt64, _ reader: Reader) -> Step {
         state.withLock { state in
-            // Asked under the lock: whoever cancels later finds the reader in the list.
+            // Checked under the lock: a later cancellation finds the reader in the list.
             if Task.isCancelled { return .cancelled }
             guard let message = state.messages.popFirst() else {
                 if let event = state.ended { return .ended(event) }
@@ -265,7 +266,7 @@ final class SocketCore: Sendable {
         }
     }
 
-    /// Whether the peer is to be read again.
+    /// Whether the peer should be read again.
     private func release(_ bytes: Int, _ state: inout State) -> Bool {
         state.heldBytes -= bytes
         guard state.isFull, state.heldBytes <= limits.held / 2 else { return false }
@@ -273,7 +274,7 @@ final class SocketCore: Sendable {
         return true
     }
 
-    /// Whether the reactor is to be told when all that came has been dealt with; `false` where it has.
+    /// Whether the reactor is to be told when everything that came has been handled; `false` if it already has been.
     func awaitsCatchingUp() -> Bool {
         state.withLock { state in
             state.isFailing = !state.isCaughtUp
@@ -281,7 +282,7 @@ final class SocketCore: Sendable {
         }
     }
 
-    /// Tells the reactor, once, where it waits for that.
+    /// Tells the reactor, once, if it waits for that.
     func noticeCatchingUp() {
         let isDue = state.withLock { state in
             guard state.isFailing, state.isCaughtUp else { return false }
@@ -308,7 +309,7 @@ final class SocketCore: Sendable {
 
     // MARK: Telling listeners
 
-    /// Has a task tell the listeners what has happened, unless one does.
+    /// Starts a task that calls the listeners, unless one is running.
     func tell() {
         let socket = state.withLock { state -> WebSocket? in
             guard !state.isTelling, !state.happenings.isEmpty, let socket = state.anchor ?? state.handle else {
@@ -318,7 +319,7 @@ final class SocketCore: Sendable {
             return socket
         }
         guard let socket else { return }
-        // A server's listeners run where their connection lives; a client's thread is that of all clients.
+        // A server's listeners run on the thread of their connection; a client's thread belongs to all clients.
         Task(executorPreference: isClient ? nil : link.remote) { await self.tellAll(of: socket) }
     }
 
@@ -354,13 +355,13 @@ final class SocketCore: Sendable {
         }
     }
 
-    /// What comes next, and who is told of it; `nil` for those: it waits for others.
+    /// The next event and the listeners to call; `nil` for these: it waits for others.
     private func nextHappening() -> (Happening, [WebSocket.Listener]?)? {
         state.withLock { state in
             if state.listeners.count(of: .message) == 0 { state.keepMessages() }
             guard let happening = state.happenings.popFirst() else {
                 state.isTelling = false
-                // After the end nobody is kept for what cannot happen any more.
+                // After the end no socket is kept for an event that cannot happen any more.
                 if state.ended != nil, state.isCloseHeld != true {
                     state.listeners.removeAll()
                     state.anchor = nil
@@ -368,7 +369,7 @@ final class SocketCore: Sendable {
                 return nil
             }
             if happening.event == .open, state.isOpenKnown { return (happening, []) }
-            // There was no connection at all: who made the socket may still be adding listeners, one after the other.
+            // There was no connection at all: the socket's creator may still be adding listeners.
             if happening.event == .close, state.failure != nil, state.listeners.count(of: .close) > 0,
                 state.holdsClose()
             {

@@ -1,25 +1,25 @@
 internal import Synchronization
 
-/// The reactor's side of a ``WebSocket``: what comes goes to the core, what the core has room for is sent.
+/// The reactor's side of a ``WebSocket``: passes what arrives to the core, and sends what the core has room for.
 ///
 /// Runs on the connection's reactor.
 final class SocketSession: WebSocketSession {
     private let connection: WebSocketConnection
     private let core: SocketCore
-    /// What its messages name as their stream.
+    /// The stream that its messages refer to.
     private let stream: SocketStream
     private var isUpdateDue = false
     private var isClosing = false
     /// Ends the connection to a peer that broke the protocol.
     private var fail: (() -> Void)?
 
-    /// Takes the place of `connection`'s session.
+    /// Becomes the session of `connection`.
     init(_ connection: WebSocketConnection, _ core: SocketCore) {
         self.connection = connection
         self.core = core
         stream = SocketStream(core.link)
         core.link.bind(self, on: connection.stream.reactor)
-        // Who waits for room is let wait; the core looks after the others.
+        // Senders that can wait do; the core limits the others.
         connection.stream.maximumUnsent = .max
     }
 
@@ -32,7 +32,7 @@ final class SocketSession: WebSocketSession {
         update()
     }
 
-    /// What the system took at once is known only after this turn.
+    /// How much the system took at once is known only after this turn.
     private func update() {
         guard !isUpdateDue else { return }
         isUpdateDue = true
@@ -51,10 +51,10 @@ final class SocketSession: WebSocketSession {
 
     func terminate() { connection.terminate() }
 
-    /// Reads on after there was no room for what came.
+    /// Resumes reading after there was no room for what arrived.
     func readOn() { if !core.isFull { connection.stream.resumeReading() } }
 
-    /// Whoever receives has dealt with all that came before the peer broke the protocol.
+    /// Everything that came before the peer broke the protocol has been handled.
     func caughtUp() {
         let fail = fail.take()
         fail?()
@@ -91,24 +91,24 @@ final class SocketSession: WebSocketSession {
     func closed(_ event: CloseEvent) {
         core.link.release(on: connection.stream.reactor)
         core.ending()
-        // A slow reader is let go at once; its closing handshake may take its time.
+        // A slow reader is released at once; its closing handshake may take its time.
         guard !connection.stream.isOpen else { return core.finished(event) }
-        // RFC 6455 §7.1.4: it is over when TCP is. Whoever ends the process then has let the answer to the CLOSE go out.
+        // RFC 6455 §7.1.4: it ends with TCP. If the process ends then, the answer to the CLOSE has been sent.
         connection.stream.onEnd { [core] in core.finished(event) }
     }
 }
 
 extension SocketCore {
-    /// The connection has ended; `event` says how.
+    /// The connection has ended, as `event` says.
     fileprivate func finished(_ event: CloseEvent) {
         guard !event.wasClean else { return finished(event, error: nil) }
-        // A connection that is lost has no code of its own: 1001, and 1006 at the end, as browsers say it.
+        // A lost connection has no code of its own: 1001, and 1006 at the end, as in browsers.
         let code = event.code == .abnormal ? .goingAway : event.code
         finished(event, error: (code, event.reason.isEmpty ? "the connection was lost" : event.reason))
     }
 }
 
-/// The stream of a message that a socket received: its bytes belong to the socket, and only its end can be had.
+/// The stream of a message that a socket received: its bytes belong to the socket, so it can only be closed.
 final class SocketStream: ByteStream {
     private let link: ReactorLink
 

@@ -1,16 +1,16 @@
 internal import Synchronization
 
-/// What happens to a socket, and how one listens to it.
+/// The events of a socket, and how to listen to them.
 extension WebSocket {
-    /// The names of what can happen.
+    /// The names of the events.
     public enum Event: String, CaseIterable, Sendable {
         /// A client's handshake is done; a server's socket is open from the start.
         case open
-        /// A text or binary message has come.
+        /// A text or binary message has arrived.
         case message
-        /// The socket has ended; comes once, and last.
+        /// The socket has ended; happens once, and last.
         case close
-        /// The socket ends because something went wrong; `close` follows.
+        /// The socket ends because of an error; `close` follows.
         case error
         /// The peer's PING, which has been answered.
         case ping
@@ -28,18 +28,18 @@ extension WebSocket {
         public let target: WebSocket
         /// `error` or `close`.
         public let type: Event
-        /// RFC 6455 §7.1.5: of `close` that of the peer's CLOSE, or our own; 1005 where it had none, 1006 where none came.
+        /// RFC 6455 §7.1.5: for `close`, that of the peer's CLOSE, or our own; 1005 if it had none, 1006 if none came.
         ///
-        /// Of `error` what went wrong: 1002 for a handshake that failed, 1001 for a connection that was lost, else the code
+        /// For `error`, what failed: 1002 for a handshake, 1001 for a lost connection, otherwise the code
         /// of the violation.
         public let code: CloseCode
-        /// What was said beside the code; may be empty.
+        /// The reason given with the code; may be empty.
         public let reason: String
         /// Whether both sides' CLOSE were exchanged.
         public let wasClean: Bool
     }
 
-    /// What a listener is told.
+    /// What a listener is given.
     public enum Payload: Sendable {
         case open
         case message(WebSocketMessage)
@@ -64,10 +64,10 @@ extension WebSocket {
             }
         }
 
-        /// The message of a `message` event; `nil` of others.
+        /// The message of a `message` event; `nil` for others.
         public var message: WebSocketMessage? { if case .message(let message) = self { message } else { nil } }
 
-        /// What an `error` or `close` event says; `nil` of others.
+        /// The details of an `error` or `close` event; `nil` for others.
         public var info: EventInfo? {
             switch self {
             case .close(let info), .error(let info): info
@@ -76,22 +76,24 @@ extension WebSocket {
         }
     }
 
-    /// A listener's name, to remove it by.
+    /// Identifies a listener, to remove it.
     public struct Token: Hashable, Sendable {
         let number: UInt64
     }
 
-    /// Someone who wants to be told.
+    /// A function that is called with events.
     ///
-    /// Those of one socket run one at a time, in the order of the events; of one event in the order they were added. On a server
-    /// they run on the connection's own thread and must not block it; they may suspend, and the peer waits meanwhile.
+    /// The listeners of one socket run one at a time, in the order of the events, and for one event in the order in
+    /// which they were added. On a server they run on the connection's own thread and must not block it; they may
+    /// suspend, and the peer waits meanwhile.
     public typealias Listener = @Sendable (Payload) async -> Void
 
     // MARK: Adding and removing
 
-    /// Adds a listener behind the others.
+    /// Adds a listener after the others.
     ///
-    /// `open`, `error` and `close` are told to a listener that is added after them, too, where nobody has been told yet.
+    /// `open`, `error` and `close` are also reported to a listener that is added after them, if no other has been
+    /// called.
     @discardableResult
     public func on(_ event: Event, _ listener: @escaping Listener) -> Token {
         core.add(event, ListenerTable.Entry(isOnce: false, body: listener), first: false, for: self)
@@ -101,7 +103,7 @@ extension WebSocket {
     @discardableResult
     public func on(_ listeners: [Event: Listener]) -> [Token] { listeners.map { on($0.key, $0.value) } }
 
-    /// Adds a listener that is told once.
+    /// Adds a listener that is called once.
     @discardableResult
     public func once(_ event: Event, _ listener: @escaping Listener) -> Token {
         core.add(event, ListenerTable.Entry(isOnce: true, body: listener), first: false, for: self)
@@ -113,13 +115,13 @@ extension WebSocket {
         core.add(event, ListenerTable.Entry(isOnce: false, body: listener), first: true, for: self)
     }
 
-    /// Adds a listener before the others that is told once.
+    /// Adds a listener before the others that is called once.
     @discardableResult
     public func prependOnceListener(_ event: Event, _ listener: @escaping Listener) -> Token {
         core.add(event, ListenerTable.Entry(isOnce: true, body: listener), first: true, for: self)
     }
 
-    /// Removes one listener; nothing when it has gone already.
+    /// Removes one listener; does nothing if it has gone already.
     public func off(_ token: Token) { core.remove(token, for: self) }
 
     /// Removes all listeners of an event.
@@ -136,13 +138,13 @@ extension WebSocket {
         core.state.withLock { state in Event.allCases.filter { state.listeners.count(of: $0) > 0 } }
     }
 
-    /// Tells the listeners of an event as if it had happened, behind what has; `false`: there are none.
+    /// Calls the listeners of an event as if it had happened, after earlier events; `false`: there are none.
     @discardableResult
     public func emit(_ payload: Payload) -> Bool { core.emit(payload, for: self) }
 
     // MARK: One listener each
 
-    /// Told when the socket opens.
+    /// Called when the socket opens.
     ///
     /// Reading gives the first listener, setting replaces all of them.
     public var onopen: (@Sendable () async -> Void)? {
@@ -156,7 +158,7 @@ extension WebSocket {
         }
     }
 
-    /// Told of each message.
+    /// Called for each message.
     ///
     /// Reading gives the first listener, setting replaces all of them.
     public var onmessage: (@Sendable (WebSocketMessage) async -> Void)? {
@@ -170,7 +172,7 @@ extension WebSocket {
         }
     }
 
-    /// Told of the end.
+    /// Called at the end.
     ///
     /// Reading gives the first listener, setting replaces all of them.
     public var onclose: (@Sendable (EventInfo) async -> Void)? {
@@ -184,7 +186,7 @@ extension WebSocket {
         }
     }
 
-    /// Told of what ends the socket in disorder.
+    /// Called with the error that ends the socket.
     ///
     /// Reading gives the first listener, setting replaces all of them.
     public var onerror: (@Sendable (EventInfo) async -> Void)? {

@@ -1,11 +1,11 @@
 internal import Synchronization
 
-/// What only this package asks of a socket.
+/// Operations that only this package uses.
 extension WebSocket {
-    /// Sends a message, once there is room for it; a text's payload must be UTF-8.
+    /// Sends a message, once there is room for it; the payload of a text must be UTF-8.
     package func send(_ type: Opcode, _ payload: [UInt8]) async throws(WS.Error) { try await core.send(type, payload) }
 
-    /// Ends the connection in order, and says how it ended; what was received and not yet read stays readable.
+    /// Closes the connection in order, and returns how it ended; received messages that were not read remain readable.
     @discardableResult
     package func end(_ code: CloseCode = .normal, reason: String = "") async -> CloseEvent {
         core.close(code, reason: reason)

@@ -2,20 +2,20 @@ internal import Synchronization
 
 /// A WebSocket, either role: a client's begins to connect when it is made, a server's comes from `ws.upgrade`.
 ///
-/// Messages come to listeners (``onmessage``, ``on(_:_:)-(Event,_)``) or to a reader of ``messages``; until there is one
-/// or the other, and whenever they are behind, messages wait, and in the end the peer does. Where none are wanted, a listener drops them.
-/// Kept alive by its listeners until it has ended; without any it
+/// Messages go to listeners (``onmessage``, ``on(_:_:)-(Event,_)``) or to a reader of ``messages``. Until there is one
+/// or the other, and whenever they cannot keep up, messages wait, and in the end the peer does. To discard messages,
+/// add a listener that does. Listeners keep it alive until it has ended; without listeners it
 /// closes when nothing refers to it any more. Any thread.
 public final class WebSocket: Sendable {
-    /// As it was given; empty of a server's socket.
+    /// As it was given; empty for a server's socket.
     public let url: String
-    /// As it was given; empty of a server's socket.
+    /// As it was given; empty for a server's socket.
     public let origin: String
     /// The subprotocols that a client offers, joined by `, `.
     private let offered: String
     let core: SocketCore
 
-    /// Starts to connect, with what only this package knows how to ask for.
+    /// Starts to connect, with options that only this package uses.
     convenience init(_ url: WebSocketURL, client options: ClientOptions) {
         self.init(
             url: "\(url.endpoint)\(url.target)", origin: options.origin ?? "",
@@ -51,35 +51,35 @@ public final class WebSocket: Sendable {
 
     // MARK: State
 
-    /// How far it has come; `CLOSED` already in the listeners of `error` and `close`.
+    /// The state; already `CLOSED` in the listeners of `error` and `close`.
     public var readyState: ReadyState { core.state.withLock { $0.readyState } }
 
-    /// The subprotocol: what a client offered until it is open, what was agreed upon afterwards; empty: none.
+    /// The subprotocol: what a client offers until it is open, then what was agreed on; empty: none.
     public var `protocol`: String {
         core.state.withLock { $0.readyState == .connecting ? offered : $0.subprotocol }
     }
 
-    /// Bytes of messages that were given to be sent and that the system has not taken.
+    /// Bytes of messages given to send that the system has not taken.
     public var bufferedAmount: Int { core.state.withLock { $0.posted + $0.unsent } }
 
-    /// When the last PONG came; `nil`: none has.
+    /// When the last PONG came; `nil`: none has come.
     public var lastPong: ContinuousClock.Instant? { core.state.withLock { $0.lastPong } }
 
     // MARK: Sending
 
     /// Sends a text message, and returns at once.
     ///
-    /// Messages go out in the order of the calls. Throws ``WS/Error/invalidState(_:)`` where the socket is not open, and
-    /// ``WS/Error/tooMuchUnsent(_:)`` where it is set to refuse what goes beyond its limit.
+    /// Messages are sent in the order of the calls. Throws ``WS/Error/invalidState(_:)`` if the socket is not open, and
+    /// ``WS/Error/tooMuchUnsent(_:)`` if it is configured to refuse what exceeds its limit.
     public func send(_ text: String) throws(WS.Error) { try core.post(.text, Array(text.utf8)) }
 
     /// Sends a binary message, and returns at once.
     public func send(_ bytes: [UInt8]) throws(WS.Error) { try core.post(.binary, bytes) }
 
-    /// Sends a text message; where more than 64 KiB are unsent, waits for room first, after those who came before.
+    /// Sends a text message; if more than 64 KiB are unsent, waits for room first, after earlier senders.
     public func send(_ text: String) async throws(WS.Error) { try await core.send(.text, Array(text.utf8)) }
 
-    /// Sends a binary message; where more than 64 KiB are unsent, waits for room first, after those who came before.
+    /// Sends a binary message; if more than 64 KiB are unsent, waits for room first, after earlier senders.
     public func send(_ bytes: [UInt8]) async throws(WS.Error) { try await core.send(.binary, bytes) }
 
     /// Sends a PING; the PONG comes as an event.
@@ -94,21 +94,22 @@ public final class WebSocket: Sendable {
 
     /// Waits for the next message; `nil` after both sides' CLOSE were exchanged.
     ///
-    /// What came before somebody asked is kept, unless a listener was told of it. Throws ``WS/Error/closed(_:reason:)`` where the
-    /// socket ended otherwise, and `CancellationError`.
+    /// Messages that came before the call are kept, unless a listener was given them. Throws
+    /// ``WS/Error/closed(_:reason:)`` if the socket ended otherwise, and `CancellationError`.
     public func receive() async throws -> WebSocketMessage? { try await core.next() }
 
-    /// The messages from here on, as ``receive()`` gives them; each goes to one reader.
+    /// The messages from now on, as from ``receive()``; each goes to one reader.
     public var messages: AsyncThrowingStream<WebSocketMessage, any Swift.Error> {
         core.state.withLock { $0.hasReaders = true }
-        // Holds on to the socket, which would close if only its messages were still of interest.
+        // Holds on to the socket, which would close if only its messages were referred to.
         return AsyncThrowingStream { try await self.receive() }
     }
 
     // MARK: The end
 
-    /// Begins the closing handshake, and returns at once; nothing where that has begun, and where the socket still
-    /// connects, that is given up.
+    /// Begins the closing handshake, and returns at once; does nothing if it has begun.
+    ///
+    /// A socket that is still connecting gives up.
     ///
     /// - Parameters:
     ///   - code: 1000, or 3000 to 4999.
@@ -128,7 +129,7 @@ public final class WebSocket: Sendable {
     /// Ends the connection at once, without a closing handshake.
     public func terminate() { core.terminate() }
 
-    /// Waits for the end, and says how it was.
+    /// Waits for the end, and returns how it ended.
     public func closed() async -> EventInfo { info(.close, await core.end().asReported) }
 
     func info(_ type: Event, _ event: CloseEvent) -> EventInfo {
@@ -146,7 +147,7 @@ public final class WebSocket: Sendable {
 }
 
 extension CloseEvent {
-    /// As browsers say it: whatever went wrong, the end is 1006.
+    /// As in browsers: whatever failed, the end is 1006.
     var asReported: CloseEvent {
         wasClean ? self : CloseEvent(code: .abnormal, reason: reason, wasClean: false)
     }

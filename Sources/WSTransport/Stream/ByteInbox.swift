@@ -1,19 +1,19 @@
 internal import Synchronization
 
-/// Bytes that a connection received and nobody has read yet: filled on the reactor, read by a task.
+/// Bytes that a connection received and a task has not read yet: filled on the reactor, read by a task.
 final class ByteInbox: Sendable {
     private typealias Reader = CheckedContinuation<[UInt8]?, any Error>
 
     private struct State {
         var bytes: [UInt8] = []
-        /// Those before it have been read.
+        /// The bytes before it have been read.
         var first = 0
         var isFull = false
         var isEnded = false
         var reader: (continuation: Reader, maximum: Int?)?
         var enders: [CheckedContinuation<Void, Never>] = []
 
-        /// The bytes that a reader gets now; `nil`: none are there.
+        /// The bytes that a reader gets now; `nil`: there are none.
         mutating func take(_ maximum: Int?) -> [UInt8]? {
             let rest = bytes.count - first
             guard rest > 0 else { return nil }
@@ -33,14 +33,14 @@ final class ByteInbox: Sendable {
     private let madeRoom: @Sendable () -> Void
 
     /// - Parameters:
-    ///   - maximum: from so many bytes on it is full.
-    ///   - madeRoom: called, by a reader, when it is no longer.
+    ///   - maximum: it is full from this many bytes on.
+    ///   - madeRoom: called by a reader when it is no longer full.
     init(maximum: Int, madeRoom: @escaping @Sendable () -> Void) {
         self.maximum = maximum
         self.madeRoom = madeRoom
     }
 
-    /// Takes bytes; `true` when no more should come for now.
+    /// Takes bytes; `true` if no more should come for now.
     func append(_ bytes: [UInt8]) -> Bool {
         let (step, isFull) = state.withLock { state -> ((Reader, [UInt8]?)?, Bool) in
             state.bytes += bytes
@@ -114,7 +114,7 @@ final class ByteInbox: Sendable {
 
     private func step(_ reader: Reader, _ maximum: Int?) -> Step {
         state.withLock { state in
-            // Asked under the lock: whoever cancels later finds the reader.
+            // Checked under the lock: a later cancellation finds the reader.
             if Task.isCancelled { return .cancelled }
             guard state.reader == nil else { return .busy }
             if let bytes = state.take(maximum) {

@@ -4,24 +4,24 @@
 public protocol ByteStream: AnyObject, Sendable {
     /// Waits for bytes and returns some of them, at least one; `nil` when no more will come.
     ///
-    /// - Parameter maximum: the most bytes to return; `nil`: as many as are there. At least 1.
+    /// - Parameter maximum: the most bytes to return, at least 1; `nil`: as many as are available.
     func read(_ maximum: Int?) async throws -> [UInt8]?
 
     /// Writes all of `bytes`, waiting while too much is unsent.
     func write(_ bytes: [UInt8]) async throws
 
-    /// Waits until everything written was taken by the system.
+    /// Waits until the system has taken everything that was written.
     func flush() async throws
 
-    /// Ends the stream, both ways.
+    /// Ends the stream in both directions.
     func close() async
 }
 
 extension ByteStream {
-    /// Waits for bytes and returns those that are there; `nil` when no more will come.
+    /// Waits for bytes and returns all that are available; `nil` when no more will come.
     public func read() async throws -> [UInt8]? { try await read(nil) }
 
-    /// Copies everything that comes to `other`, until the end; returns how many bytes that was.
+    /// Copies everything that arrives to `other`, until the end; returns the number of bytes.
     @discardableResult
     public func copy(to other: any ByteStream) async throws -> Int {
         var count = 0
@@ -34,7 +34,7 @@ extension ByteStream {
 
     /// Waits for exactly `count` bytes.
     ///
-    /// Throws ``WS/Error/endOfStream`` when the stream ends before.
+    /// Throws ``WS/Error/endOfStream`` if the stream ends before.
     func readExactly(_ count: Int) async throws -> [UInt8] {
         var bytes: [UInt8] = []
         while bytes.count < count {

@@ -1,10 +1,10 @@
-/// Gives a connection's bytes to its inbox and takes bytes from writers.
+/// Passes a connection's bytes to its inbox and sends bytes of writers.
 ///
 /// Runs on the connection's reactor.
 final class ConnectionDriver: StreamDriver {
     typealias Written = CheckedContinuation<Result<Void, WS.Error>, Never>
 
-    /// What waits on either side, in bytes.
+    /// How much waits in each direction, in bytes.
     struct Limits: Sendable {
         /// Received and not yet read.
         var held = 1024 * 1024
@@ -27,11 +27,11 @@ final class ConnectionDriver: StreamDriver {
         stream.maximumUnsent = .max
     }
 
-    /// Sends `bytes`; `written` is told when there is room for more.
+    /// Sends `bytes`; calls `written` when there is room for more.
     func send(_ bytes: [UInt8], _ written: Written) {
         guard stream.isOpen else { return written.resume(returning: .failure(.endOfStream)) }
         stream.send(bytes)
-        // What the kernel took at once is known only after this turn.
+        // How much the kernel took at once is known only after this turn.
         stream.reactor.runSoon { [self] in
             guard stream.isOpen, stream.unsentBytes > limits.unsent else {
                 return written.resume(returning: .success(()))
@@ -40,7 +40,7 @@ final class ConnectionDriver: StreamDriver {
         }
     }
 
-    /// Tells `written` when nothing is unsent any more.
+    /// Calls `written` when nothing is unsent any more.
     func flush(_ written: Written) {
         stream.reactor.runSoon { [self] in
             guard stream.isOpen, stream.unsentBytes > 0 else { return written.resume(returning: .success(())) }

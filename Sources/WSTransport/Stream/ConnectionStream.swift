@@ -1,8 +1,8 @@
 internal import Synchronization
 
-/// The bytes of a connection that no protocol reads any more: what ``WS/connect(_:origin:options:)`` returns.
+/// The bytes of a connection without a protocol: what ``WS/connect(_:origin:options:)`` returns.
 ///
-/// A reader that does not come lets the peer wait, a peer that does not read lets the writer wait. Closed when nothing
+/// If nothing is read, the peer has to wait; if the peer does not read, writers wait. Closed when nothing
 /// refers to it any more. Any thread.
 final class ConnectionStream: ByteStream {
     private let link: ReactorLink

@@ -1,6 +1,6 @@
 internal import Synchronization
 
-/// A stream over memory: what is written is appended, what is read is taken from the cursor on.
+/// A stream over memory: writing appends, reading continues from the cursor.
 ///
 /// Any thread.
 public final class MemoryStream: ByteStream {
@@ -15,13 +15,13 @@ public final class MemoryStream: ByteStream {
     /// A stream whose first bytes to be read are `bytes`.
     public init(_ bytes: [UInt8] = []) { state = Mutex(State(bytes: bytes)) }
 
-    /// Everything that was ever written, with the bytes it began with.
+    /// Everything that was ever written, including the bytes it began with.
     public var bytes: [UInt8] { state.withLock { $0.bytes } }
 
-    /// Lets the next read begin at the first byte again.
+    /// Moves the cursor to the first byte.
     public func rewind() { state.withLock { $0.position = 0 } }
 
-    /// Returns bytes from the cursor on; `nil` at the end, which more writing moves.
+    /// Returns bytes from the cursor on; `nil` at the end, until more is written.
     public func read(_ maximum: Int?) -> [UInt8]? {
         state.withLock { state in
             let rest = state.bytes.count - state.position
@@ -42,9 +42,9 @@ public final class MemoryStream: ByteStream {
         }
     }
 
-    /// Does nothing: there is nothing behind the memory.
+    /// Does nothing: memory needs no flushing.
     public func flush() {}
 
-    /// Ends the stream; what was written can still be seen in ``bytes``.
+    /// Ends the stream; ``bytes`` remains readable.
     public func close() { state.withLock { $0.isClosed = true } }
 }

@@ -1,26 +1,28 @@
 internal import CLinux
 internal import Glibc
 
-/// Many calls to the kernel by one, through an io_uring: each is tried at once, and nothing is under way between two of these.
+/// Makes many calls to the kernel with one, through an io_uring.
 ///
-/// The thread that makes it is the only one that may use it: its end, wherever that comes, interrupts what that thread waits for.
+/// All of them are attempted at once, and none is under way between two calls of ``run(_:)``.
+/// The thread that makes it is the only one that may use it: closing it, wherever that happens, interrupts what that
+/// thread waits for.
 @safe struct CallRing: ~Copyable {
-    /// The calls that there are rings of.
+    /// The calls for which there are rings.
     struct Call {
         let rawValue: UInt8
         static let send = Call(rawValue: UInt8(IORING_OP_SEND.rawValue))
         static let receive = Call(rawValue: UInt8(IORING_OP_RECV.rawValue))
     }
 
-    /// What became of the calls of one ``run(_:)``, by the places of their entries.
+    /// The outcome of one ``run(_:)``, by the places of the entries.
     struct Outcome {
-        /// The place of the first entry; the others follow.
+        /// The place of the first entry.
         let first: UInt32
-        /// How many the kernel has taken; those behind them were not tried.
+        /// How many the kernel has taken; those after them were not attempted.
         let taken: UInt32
-        /// How many it has not.
+        /// How many the kernel has not taken.
         let left: UInt32
-        /// Whether the ends of those that it has taken cannot be learned.
+        /// Whether the results of those that it has taken cannot be learned.
         let isLost: Bool
     }
 
@@ -35,15 +37,16 @@ internal import Glibc
     private let completionTail: UnsafeMutablePointer<UInt32>
     private let completions: UnsafeMutablePointer<io_uring_cqe>
     private let completionMask: UInt32
-    /// Whether the kernel has the ways that were measured to be worth it (Linux 6.1); others are for who asks for them.
+    /// Whether the kernel supports the ways that were measured to be worth it (Linux 6.1); the others must be enabled
+    /// explicitly.
     let isModern: Bool
-    /// What the kernel was told of, and where the next entry goes; both wrap around.
+    /// What the kernel was told about, and where the next entry goes; both wrap around.
     private var tail: UInt32
     private(set) var queued: UInt32 = 0
-    /// Whether the kernel has refused it for good.
+    /// Whether the kernel has refused it permanently.
     private(set) var isBroken = false
 
-    /// Asks the kernel for a ring; throws where it has or gives none.
+    /// Asks the kernel for a ring; throws if it has none or refuses.
     ///
     /// - Parameter flags: those of the call, `MSG_…`.
     init(of call: Call, capacity: UInt32, flags: UInt32) throws(Errno) {
@@ -57,7 +60,7 @@ internal import Glibc
         guard raw >= 0 else { throw .current }
         let descriptor = FileDescriptor(adopting: raw)
         let isModern = parameters.flags & IORING_SETUP_DEFER_TASKRUN != 0
-        // Both queues in one piece (5.4), and none of what was completed is dropped (5.5).
+        // Both queues in one mapping (5.4), and no completion is dropped (5.5).
         let features = IORING_FEAT_SINGLE_MMAP | IORING_FEAT_NODROP
         guard parameters.features & features == features else { throw Errno(rawValue: ENOSYS) }
 
@@ -92,9 +95,9 @@ internal import Glibc
     @inline(__always)
     var isFull: Bool { queued == capacity }
 
-    /// Adds a call on `descriptor` that reads or fills `count` bytes; there has to be room for it.
+    /// Adds a call on `descriptor` that reads or fills `count` bytes; there must be room for it.
     ///
-    /// - Parameter name: comes back with its result.
+    /// - Parameter name: returned with its result.
     @inline(__always)
     mutating func put(_ bytes: UnsafeRawPointer, _ count: UInt32, _ descriptor: Int32, name: UInt64) {
         unsafe uring_put(entry(tail &+ queued), descriptor, bytes, count, name)
@@ -107,7 +110,7 @@ internal import Glibc
         unsafe entries + Int(place & (capacity &- 1))
     }
 
-    /// Makes the calls that were queued, and tells of each that was tried what its entry's `user_data` is and what it returned.
+    /// Makes the queued calls, and reports each that was attempted: its entry's `user_data` and the result.
     @inline(__always)
     mutating func run(_ answered: (UInt64, Int32) -> Void) -> Outcome {
         let first = tail
@@ -125,12 +128,12 @@ internal import Glibc
             } else if count < 0, Errno.current.rawValue != EAGAIN, Errno.current.rawValue != EBUSY {
                 isBroken = true
             } else {
-                // It has no memory for more: these go the other way.
+                // The kernel has no memory for more: the rest goes by ordinary calls.
                 break
             }
         }
         let isLost = !collect(taken, answered)
-        // The kernel looks at the queue in `io_uring_enter` only, so what it has not taken can be taken back.
+        // The kernel reads the queue only in `io_uring_enter`, so entries that it has not taken can be withdrawn.
         if left > 0 {
             tail &-= left
             unsafe uring_store(submissionTail, tail)
@@ -138,7 +141,7 @@ internal import Glibc
         return Outcome(first: first, taken: taken, left: left, isLost: isLost)
     }
 
-    /// Waits for the ends of `count` calls; `false`: they cannot be learned.
+    /// Waits for `count` calls to complete; `false`: their results cannot be learned.
     @inline(__always)
     private mutating func collect(_ count: UInt32, _ answered: (UInt64, Int32) -> Void) -> Bool {
         var missing = count
@@ -156,12 +159,12 @@ internal import Glibc
             let answer = uring_enter(descriptor.rawValue, 0, missing, UInt32(IORING_ENTER_GETEVENTS))
             guard answer >= 0 || Errno.current == .interrupted else { break }
         }
-        // Cannot be: what was taken is answered.
+        // Cannot happen: every entry that was taken is answered.
         isBroken = true
         return false
     }
 
-    /// Memory that is shared with the kernel.
+    /// Memory shared with the kernel.
     @safe private struct Mapping: ~Copyable {
         let base: UnsafeMutableRawPointer
         private let size: Int

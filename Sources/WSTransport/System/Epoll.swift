@@ -23,12 +23,12 @@ package struct Epoll: ~Copyable {
         descriptor = FileDescriptor(adopting: try valueOrErrno { epoll_create1(Int32(EPOLL_CLOEXEC)) })
     }
 
-    /// Watches `watched`; `token` comes back with each event.
+    /// Starts watching `watched`; `token` is returned with each event.
     package func add(_ watched: Int32, for events: Events, token: UInt64) throws(Errno) {
         try control(EPOLL_CTL_ADD, watched, events, token)
     }
 
-    /// Changes what `watched` is watched for.
+    /// Changes the events for which `watched` is watched.
     package func modify(_ watched: Int32, for events: Events, token: UInt64) throws(Errno) {
         try control(EPOLL_CTL_MOD, watched, events, token)
     }
@@ -43,7 +43,8 @@ package struct Epoll: ~Copyable {
         _ = try valueOrErrno { unsafe epoll_ctl(descriptor.rawValue, operation, watched, &event) }
     }
 
-    /// Waits up to `milliseconds` (negative: for ever) and returns how many of `events` were filled; 0 also when interrupted.
+    /// Waits up to `milliseconds` (negative: without limit) and returns how many of `events` were filled; 0 also when
+    /// interrupted.
     package func wait(_ events: UnsafeMutableBufferPointer<epoll_event>, milliseconds: Int32) throws(Errno) -> Int {
         let count = unsafe epoll_wait(
             descriptor.rawValue, events.baseAddress, Int32(clamping: events.count), milliseconds)
@@ -70,7 +71,7 @@ package struct WakeupDescriptor: ~Copyable, Sendable {
     ///
     /// Any thread.
     package func signal() {
-        // A full counter is readable already, so a refused write loses nothing.
+        // A full counter is already readable, so a refused write loses nothing.
         _ = eventfd_write(rawValue, 1)
     }
 

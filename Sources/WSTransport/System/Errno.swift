@@ -17,14 +17,14 @@ package struct Errno: Error, Hashable, Sendable, CustomStringConvertible {
     package static let notASocket = Errno(rawValue: ENOTSOCK)
     package static let invalidArgument = Errno(rawValue: EINVAL)
 
-    /// The system's own words for it, such as "Address already in use".
+    /// The system's description, such as "Address already in use".
     package var description: String {
         guard let text = unsafe strerror(rawValue) else { return "error \(rawValue)" }
         return unsafe String(cString: text)
     }
 }
 
-/// Runs `body` again while it is interrupted; throws `errno` where it returns -1.
+/// Repeats `body` while it is interrupted; throws `errno` if it returns -1.
 func valueOrErrno<I: FixedWidthInteger>(_ body: () -> I) throws(Errno) -> I {
     while true {
         let value = body()

@@ -9,7 +9,7 @@ package struct FileDescriptor: ~Copyable {
 
     deinit { _ = Glibc.close(rawValue) }
 
-    /// Gives the descriptor up without closing it.
+    /// Gives up the descriptor without closing it.
     package consuming func release() -> Int32 {
         let raw = rawValue
         discard self
@@ -23,7 +23,7 @@ package struct FileDescriptor: ~Copyable {
         try valueOrErrno { unsafe Glibc.read(rawValue, bytes.baseAddress, bytes.count) }
     }
 
-    /// Sends as much of `bytes` as the socket takes now; never raises `SIGPIPE`.
+    /// Sends as many of `bytes` as the socket accepts now; never raises `SIGPIPE`.
     ///
     /// The corresponding C function is `send`.
     package func send(_ bytes: UnsafeRawBufferPointer) throws(Errno) -> Int {
@@ -32,7 +32,7 @@ package struct FileDescriptor: ~Copyable {
         }
     }
 
-    /// Sends as much of several pieces as the socket takes now; never raises `SIGPIPE`.
+    /// Sends as much of several pieces as the socket accepts now; never raises `SIGPIPE`.
     ///
     /// The corresponding C function is `sendmsg`.
     func send(_ pieces: UnsafeMutableBufferPointer<iovec>) throws(Errno) -> Int {

@@ -1,17 +1,17 @@
 internal import Glibc
 
 extension Machine {
-    /// What this process may use of the memory, in bytes: what the machine has, or less where a control group says so.
+    /// How much memory this process may use, in bytes: what the machine has, or less if a control group limits it.
     package static let memory = {
         let physical = sysconf(Int32(_SC_PHYS_PAGES)) * sysconf(Int32(_SC_PAGESIZE))
         return min(physical, groupLimit(root: "") ?? physical)
     }()
 
-    /// What the control groups of this process allow, in bytes; `nil`: no limit.
+    /// The limit set by the control groups of this process, in bytes; `nil`: no limit.
     ///
-    /// A group has what it allows itself, or the least of those it is in.
+    /// A group is limited by itself and by each group that contains it.
     ///
-    /// - Parameter root: what stands before the paths of the system; empty but for tests.
+    /// - Parameter root: a prefix for the system's paths; empty except in tests.
     static func groupLimit(root: String) -> Int? {
         guard let text = contents(root + "/proc/self/cgroup") else { return nil }
         var least: Int?
@@ -32,7 +32,7 @@ extension Machine {
         return least
     }
 
-    /// The number in a file of the kernel's; `nil`: a word.
+    /// The number in a kernel file; `nil`: it holds a word.
     private static func number(_ text: String) -> Int? { Int(text.prefix { $0.isNumber }) }
 
     private static func contents(_ path: String) -> String? {

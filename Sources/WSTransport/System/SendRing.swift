@@ -3,57 +3,59 @@ internal import Glibc
 
 /// Sends to many sockets with one call to the kernel.
 ///
-/// The corresponding C function is `send` with `MSG_DONTWAIT` and `MSG_NOSIGNAL`, once for each; the interface is io_uring.
-/// Nothing is under way between two calls of ``run(_:)``: no bytes outlive it, and a closed socket's number may be given anew.
-/// The thread that makes it is the only one that may use it: its end, wherever that comes, interrupts what that thread waits for.
+/// The corresponding C function is `send` with `MSG_DONTWAIT` and `MSG_NOSIGNAL`, once for each; the interface is
+/// io_uring. Nothing is under way between two calls of ``run(_:)``: no bytes outlive it, and a closed socket's number
+/// may be reused. The thread that makes it is the only one that may use it: closing it, wherever that happens,
+/// interrupts what that thread waits for.
 @safe package struct SendRing: ~Copyable {
     /// A send that did not take everything.
     @safe struct Incomplete {
         let tag: UInt32
         let bytes: UnsafeRawPointer
         let count: Int
-        /// The bytes taken, or an error's number below 0; ``unknown``: the kernel does not say.
+        /// The number of bytes taken, or a negative error number; ``unknown``: the kernel does not say.
         let result: Int
     }
 
-    /// How many sends one call carries.
+    /// The number of sends in one call.
     static let capacity: UInt32 = 256
-    /// The result of a send that was begun, and of whose end nothing can be learned.
+    /// The result of a send that was begun and whose outcome cannot be learned.
     static let unknown = Int(-EIO)
 
     private var ring: CallRing
 
-    /// Asks the kernel for a ring; throws where it has or gives none.
+    /// Asks the kernel for a ring; throws if it has none or refuses.
     init() throws(Errno) {
         ring = try CallRing(of: .send, capacity: Self.capacity, flags: UInt32(MSG_NOSIGNAL | MSG_DONTWAIT))
     }
 
-    /// Whether the kernel has the ways that were measured to be worth it (Linux 6.1); others are for who asks for them.
+    /// Whether the kernel supports the ways that were measured to be worth it (Linux 6.1); the others must be enabled
+    /// explicitly.
     var isModern: Bool { ring.isModern }
-    /// Whether the kernel has refused it for good.
+    /// Whether the kernel has refused it permanently.
     package var isBroken: Bool { ring.isBroken }
     var isFull: Bool { ring.isFull }
 
-    /// Adds a send; there has to be room for it.
+    /// Adds a send; there must be room for it.
     ///
-    /// - Parameter tag: names it to ``run(_:)``; no other of this call's has it.
+    /// - Parameter tag: identifies it in ``run(_:)``; unique within one call.
     @inline(__always)
     mutating func put(_ bytes: UnsafeRawPointer, _ count: UInt32, to descriptor: Int32, tag: UInt32) {
         unsafe ring.put(bytes, count, descriptor, name: UInt64(tag) << 32 | UInt64(count))
     }
 
-    /// Sends what was put, and tells of those that did not take everything.
+    /// Sends what was added, and reports those that did not take everything.
     ///
-    /// Returns when all of them have been tried; what could not be tried at all took nothing.
+    /// Returns when all of them have been attempted; one that could not be attempted took nothing.
     mutating func run(_ incomplete: (Incomplete) -> Void) {
         guard ring.queued > 0 else { return }
-        // Rare, so that their entries may be looked for.
+        // This is rare, so searching for the entries is cheap enough.
         var short: [(name: UInt64, result: Int32)] = []
         let outcome = ring.run { name, result in
             if UInt32(bitPattern: result) != UInt32(truncatingIfNeeded: name) { short.append((name, result)) }
         }
         if outcome.isLost {
-            // Nobody may be sent the same twice.
+            // No socket may be sent the same bytes twice.
             for place in 0..<outcome.taken { report(outcome.first &+ place, result: Self.unknown, incomplete) }
         } else if !short.isEmpty {
             let results = Dictionary(short, uniquingKeysWith: { $1 })

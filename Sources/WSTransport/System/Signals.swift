@@ -1,16 +1,16 @@
 internal import CLinux
 internal import Glibc
 
-/// Signals taken one at a time by one thread, instead of by handlers.
+/// Signals taken one at a time by one thread, rather than by handlers.
 package struct SignalSet: ~Copyable {
-    /// A signal the program answers to.
+    /// A signal that the program handles.
     package enum Signal: Sendable { case terminate, interrupt, hangUp }
 
     private var set = sigset_t()
 
     /// Holds back SIGTERM, SIGINT and SIGHUP for ``wait()``, and ignores SIGPIPE.
     ///
-    /// Threads started afterwards inherit this, so it comes before the first of them.
+    /// Threads inherit this, so call it before starting the first of them.
     package init() {
         _ = signal(SIGPIPE, SIG_IGN)
         unsafe _ = sigemptyset(&set)
@@ -20,7 +20,7 @@ package struct SignalSet: ~Copyable {
         unsafe _ = pthread_sigmask(SIG_BLOCK, &set, nil)
     }
 
-    /// Waits for the next of them; `nil` when none has come for `seconds`, which `nil` means for ever.
+    /// Waits for the next signal; `nil` if none arrives for `seconds`, of which `nil` means no limit.
     ///
     /// The corresponding C function is `sigtimedwait`.
     package mutating func wait(seconds: Int? = nil) -> Signal? {

@@ -1,7 +1,7 @@
 internal import CLinux
 internal import Glibc
 
-/// What sockets are made with and asked for.
+/// Making sockets and asking about them.
 ///
 /// Each verb names its C function.
 package enum Socket {
@@ -10,10 +10,11 @@ package enum Socket {
     /// The corresponding C functions are `socket`, `bind`, `listen`.
     ///
     /// - Parameters:
-    ///   - sharesPort: several sockets may listen on the address (`SO_REUSEPORT`); the kernel spreads connections over them.
-    ///   - isIPv6Only: `::` takes no IPv4 connections; of other addresses only those of its own family come anyway.
-    ///   - mode: of a path's file.
-    ///   - group: whom a path's file belongs to; `nil`: the process's group.
+    ///   - sharesPort: several sockets may listen on the address (`SO_REUSEPORT`), and the kernel distributes
+    ///     connections.
+    ///   - isIPv6Only: `::` accepts no IPv4 connections; other addresses accept only their own family anyway.
+    ///   - mode: the permissions of the file at a path.
+    ///   - group: the owning group of the file at a path; `nil`: the process's group.
     package static func listening(
         on address: SocketAddress, sharesPort: Bool, isIPv6Only: Bool = false, mode: UInt32 = 0o600,
         group: UInt32? = nil
@@ -28,7 +29,7 @@ package enum Socket {
                 try set(raw, Int32(IPPROTO_IPV6), IPV6_V6ONLY, isOne ? 1 : 0)
             }
         } else {
-            // From its first moment on, whatever the umask is: the file gets the socket's mode.
+            // From its first moment, whatever the umask is: the file gets the socket's mode.
             _ = try valueOrErrno { fchmod(raw, 0o600) }
         }
         try unsafe address.withSockaddr { (pointer, length) throws(Errno) in
@@ -49,10 +50,10 @@ package enum Socket {
         FileDescriptor(adopting: try valueOrErrno { fcntl(descriptor, F_DUPFD_CLOEXEC, 0) })
     }
 
-    /// Closes a descriptor that no owner holds.
+    /// Closes a descriptor that has no owner.
     package static func close(_ descriptor: Int32) { _ = Glibc.close(descriptor) }
 
-    /// Starts to connect, without waiting: the socket becomes writable when it is done.
+    /// Starts to connect without waiting; the socket becomes writable when it is done.
     ///
     /// The corresponding C function is `connect`.
     ///
@@ -62,7 +63,8 @@ package enum Socket {
     ) throws(Errno) -> FileDescriptor {
         let descriptor = try make(address.domain)
         if let source {
-            // The port is chosen by `connect`, which knows both ends: else there were only as many as ports.
+            // The port is chosen by `connect`, which knows both ends; otherwise connections would be limited to the
+            // number of ports.
             try set(descriptor.rawValue, Int32(IPPROTO_IP), IP_BIND_ADDRESS_NO_PORT, 1)
             try unsafe source.withSockaddr { (pointer, length) throws(Errno) in
                 _ = try valueOrErrno { unsafe bind(descriptor.rawValue, pointer, length) }
@@ -98,12 +100,12 @@ package enum Socket {
         return (accepted, SocketAddress(storage))
     }
 
-    /// Sends small pieces at once: the loop turn has gathered them already.
+    /// Sends small pieces at once: the loop's turn has already gathered them.
     package static func setNoDelay(_ descriptor: Int32) {
         try? set(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, 1)
     }
 
-    /// Lets the kernel probe a peer that is silent, where the protocol above has no probe of its own.
+    /// Lets the kernel probe a silent peer, for protocols without a probe of their own.
     ///
     /// - Parameters: idle and timeout in whole seconds, at least 1.
     package static func setKeepAlive(_ descriptor: Int32, idleSeconds: Int, timeoutSeconds: Int) {
@@ -113,13 +115,13 @@ package enum Socket {
         try? set(descriptor, Int32(IPPROTO_TCP), TCP_KEEPCNT, 2)
     }
 
-    /// Makes the coming close a reset: nothing waits in the kernel for a peer that is gone.
+    /// Turns the coming close into a reset, so that nothing waits in the kernel for a peer that is gone.
     package static func setResetOnClose(_ descriptor: Int32) {
         var option = linger(l_onoff: 1, l_linger: 0)
         unsafe _ = setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &option, socklen_t(MemoryLayout<linger>.size))
     }
 
-    /// Sends as much as the socket takes now, without waiting and without `SIGPIPE`; below 0: an error.
+    /// Sends as much as the socket accepts now, without waiting and without `SIGPIPE`; negative: an error.
     ///
     /// The corresponding C function is `send`.
     @inline(__always)
@@ -132,7 +134,7 @@ package enum Socket {
     /// The corresponding C function is `shutdown`.
     package static func shutDownSending(_ descriptor: Int32) { _ = shutdown(descriptor, Int32(SHUT_WR)) }
 
-    /// The error a connection attempt ended with, if any.
+    /// The error with which a connection attempt ended, if any.
     package static func pendingError(_ descriptor: Int32) -> Errno? {
         var value: Int32 = 0
         var length = socklen_t(MemoryLayout<Int32>.size)
@@ -140,7 +142,7 @@ package enum Socket {
         return value == 0 ? nil : Errno(rawValue: value)
     }
 
-    /// The address a socket is bound to, for the port the kernel chose.
+    /// The address to which a socket is bound, for the port that the kernel chose.
     package static func localAddress(_ descriptor: Int32) -> SocketAddress? {
         var storage = sockaddr_storage()
         var length = socklen_t(MemoryLayout<sockaddr_storage>.size)

@@ -1,13 +1,13 @@
 internal import CLinux
 internal import Glibc
 
-/// Where a socket listens or connects to.
+/// An address at which a socket listens or to which it connects.
 package struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
-    /// Numbers as they lie in memory in network order: every connection has an address, which an array would double.
+    /// In network byte order, as in memory: every connection has an address, which an array would double in size.
     private enum Place: Hashable, Sendable { case inet(UInt32), inet6(UInt64, UInt64), unix(path: String) }
 
     private let place: Place
-    /// 0 lets the kernel choose where one listens.
+    /// 0 lets the kernel choose the port to listen on.
     package let port: UInt16
 
     /// A numeric IPv4 or IPv6 address (without brackets); `nil` for anything else.
@@ -38,7 +38,8 @@ package struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
         }
     }
 
-    /// An IPv4 peer of a socket for both families comes as `::ffff:a.b.c.d`, and has one name wherever it comes in.
+    /// An IPv4 peer of a socket for both families appears as `::ffff:a.b.c.d`; its name must not depend on the
+    /// listener.
     private static func placeOfPeer(_ address: in6_addr) -> Place {
         let place = place(address)
         guard case .inet6(0, let second) = place else { return place }
@@ -57,7 +58,7 @@ package struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
         return address
     }
 
-    /// Whether it is `0.0.0.0` or `::`, which stand for every address of the machine.
+    /// Whether it is `0.0.0.0` or `::`, which mean every address of the machine.
     var isUnspecified: Bool {
         switch place {
         case .inet(let number): number == 0
@@ -100,7 +101,7 @@ package struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
         }
     }
 
-    /// Runs `body` with the C form of this address.
+    /// Calls `body` with the C form of this address.
     func withSockaddr<Result>(
         _ body: (UnsafePointer<sockaddr>, socklen_t) throws(Errno) -> Result
     ) throws(Errno) -> Result {
@@ -146,7 +147,7 @@ package struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
         return try outcome.get()
     }
 
-    /// Reads the C form; `nil` for a family this type does not hold.
+    /// Reads the C form; `nil` for a family that this type does not represent.
     init?(_ storage: sockaddr_storage) {
         var storage = storage
         switch Int32(storage.ss_family) {

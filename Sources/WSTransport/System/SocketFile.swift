@@ -1,7 +1,7 @@
 internal import CLinux
 internal import Glibc
 
-/// The file of a listening Unix socket: made where nothing else is, and removed only while it is still the same one.
+/// The file of a listening Unix socket: created if nothing is there, and removed only while it is still the same file.
 ///
 /// Any thread.
 package struct SocketFile: Sendable, Equatable {
@@ -10,7 +10,7 @@ package struct SocketFile: Sendable, Equatable {
     private let device: UInt
     private let inode: UInt
 
-    /// Takes note of the file that a socket has just been bound to.
+    /// Remembers the file to which a socket has just been bound.
     package init(at path: String) throws(Errno) {
         let status = try Self.status(of: path)
         self.path = path
@@ -18,15 +18,15 @@ package struct SocketFile: Sendable, Equatable {
         inode = UInt(status.st_ino)
     }
 
-    /// Removes it, unless something else has its name by now.
+    /// Removes it, unless its name now belongs to something else.
     package func remove() {
         guard let found = try? SocketFile(at: path), found == self else { return }
         unsafe _ = unlink(path)
     }
 
-    /// Makes room for a socket: the file of one that no process listens on any more is removed.
+    /// Makes room for a socket, by removing the file of one that no process listens on any more.
     ///
-    /// Throws `addressInUse` where a process listens on it, and `notASocket` where it is anything but a socket.
+    /// Throws `addressInUse` if a process listens on it, and `notASocket` if it is anything but a socket.
     package static func makeRoom(at address: SocketAddress) throws(Errno) {
         guard let path = address.path else { return }
         do throws(Errno) {
@@ -45,7 +45,7 @@ package struct SocketFile: Sendable, Equatable {
         throw .addressInUse
     }
 
-    /// Whether a socket cannot be bound to `path` because something else has that name.
+    /// Whether a socket cannot be bound to `path` because the name is taken by something else.
     package static func isTaken(_ path: String) -> Bool {
         guard let status = try? status(of: path) else { return false }
         return status.st_mode & S_IFMT != S_IFSOCK
@@ -57,7 +57,7 @@ package struct SocketFile: Sendable, Equatable {
         return status
     }
 
-    /// The number of a group that is named, or given as a number; `nil`: there is none of that name.
+    /// The number of a group given by name or number; `nil`: there is no such group.
     package static func groupNumber(of name: String) -> UInt32? {
         if let number = UInt32(name) { return number }
         var entry = unsafe group()

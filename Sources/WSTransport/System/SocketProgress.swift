@@ -1,18 +1,18 @@
 internal import CLinux
 internal import Glibc
 
-/// What the kernel knows of the bytes that a TCP connection has been given.
+/// What the kernel knows about the bytes that were given to a TCP connection.
 struct SocketProgress {
     /// Bytes that the peer has acknowledged since the connection began.
     let acknowledged: UInt64
-    /// How long ago the last acknowledgement came, of bytes or of a question whether there is room, in nanoseconds.
+    /// Nanoseconds since the last acknowledgement, of bytes or of a window probe.
     let silence: Int64
-    /// Whether something that was sent again, or asked, has had no answer yet.
+    /// Whether something that was retransmitted or probed has not been answered yet.
     let isUnanswered: Bool
 
     /// Asks the kernel.
     ///
-    /// The corresponding C function is `getsockopt` (`TCP_INFO`). `nil`: the socket is not one of TCP.
+    /// The corresponding C function is `getsockopt` (`TCP_INFO`). `nil`: not a TCP socket.
     init?(of descriptor: Int32) {
         var information = tcp_information()
         var length = socklen_t(MemoryLayout<tcp_information>.size)
@@ -20,16 +20,16 @@ struct SocketProgress {
         guard code == 0, Int(length) == MemoryLayout<tcp_information>.size else { return nil }
         acknowledged = information.bytes_acked
         silence = Int64(information.last_ack_recv) * 1_000_000
-        // A peer without room acknowledges what is sent again, but takes nothing of it: what counts is which came last.
+        // A peer without room acknowledges a retransmission but takes none of it: the more recent of the two counts.
         let wasSentLast = information.last_ack_recv > information.last_data_sent
         let hadTime = information.last_data_sent >= 2 * information.rtt / 1000
-        // The kernel counts a question when it has sent it; on a link without delay the answer may have come before that.
+        // The kernel counts a probe after sending it; on a link without delay the answer may have arrived before that.
         isUnanswered = information.probes > 1 || information.retransmits > 0 && wasSentLast && hadTime
     }
 }
 
 extension Socket {
-    /// Bytes given to the socket that its peer has not acknowledged, or, of a local one, not read.
+    /// Bytes given to the socket that its peer has not acknowledged, or, on a local socket, not read.
     ///
     /// The corresponding C function is `ioctl` (`SIOCOUTQ`).
     static func unacknowledged(_ descriptor: Int32) -> Int {
@@ -38,7 +38,7 @@ extension Socket {
         return code == 0 ? Int(count) : 0
     }
 
-    /// Lets the kernel hold about so many bytes that it cannot send yet, and no more.
+    /// Limits what the kernel holds of bytes that it cannot send yet to about this many.
     ///
     /// The corresponding C function is `setsockopt` (`TCP_NOTSENT_LOWAT`).
     static func setUnsentLimit(_ descriptor: Int32, bytes: Int) {

@@ -1,14 +1,14 @@
 internal import Glibc
 
-/// The process's own output, written at once and whole.
+/// The process's own output, written at once and completely.
 package enum StandardStreams {
-    /// Opens `/dev/null` in the place of those that the process was started without.
+    /// Opens `/dev/null` in place of any standard streams that the process was started without.
     ///
-    /// Else the next file that is opened has such a number, and what is meant for people goes into it. Comes before
-    /// anything else is opened.
+    /// Otherwise the next file to be opened gets such a number, and output meant for people is written into it. Call it
+    /// before anything else is opened.
     package static func fillGaps() {
         for descriptor in STDIN_FILENO...STDERR_FILENO where fcntl(descriptor, F_GETFD) < 0 {
-            // The lowest free number is taken, which is this one.
+            // The lowest free number is used, which is this one.
             _ = unsafe open("/dev/null", O_RDWR)
         }
     }
@@ -25,7 +25,7 @@ package enum StandardStreams {
                 let count = unsafe Glibc.write(
                     descriptor, bytes.baseAddress.map { unsafe $0 + sent }, bytes.count - sent)
                 if count < 0, Errno.current == .interrupted { continue }
-                // Nobody reads it any more: there is no other place to complain.
+                // Nobody reads it any more, and there is no other place to complain.
                 guard count > 0 else { return }
                 sent += count
             }
@@ -33,7 +33,7 @@ package enum StandardStreams {
     }
 }
 
-/// A moment in UTC, as ISO 8601 has it: `2026-01-31T12:00:00.123Z`.
+/// A moment in UTC, in the form of ISO 8601: `2026-01-31T12:00:00.123Z`.
 package struct Timestamp: CustomStringConvertible, Sendable {
     package let description: String
 

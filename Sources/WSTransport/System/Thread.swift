@@ -8,7 +8,7 @@ package struct ThreadHandle: Sendable {
 
     fileprivate init(id: pthread_t) { self.id = id }
 
-    /// Waits until the thread's body has returned; on that thread itself it only gives up the claim to.
+    /// Waits until the thread's body has returned; on that thread itself it only gives up the right to wait.
     package func join() {
         if pthread_equal(id, pthread_self()) != 0 { pthread_detach(id) } else { pthread_join(id, nil) }
     }
@@ -16,7 +16,7 @@ package struct ThreadHandle: Sendable {
 
 /// Starts a thread that runs `body` once.
 ///
-/// - Parameter name: shown by `top -H`; 15 bytes at most, longer ones are cut by the kernel's own limit.
+/// - Parameter name: shown by `top -H`; the kernel cuts it after 15 bytes.
 package func startThread(named name: String, _ body: sending @escaping () -> Void) throws(Errno) -> ThreadHandle {
     let box = unsafe Unmanaged.passRetained(ThreadBody(body))
     var id = pthread_t()
@@ -42,26 +42,26 @@ private final class ThreadBody {
 
 /// Facts about this machine and process.
 package enum Machine {
-    /// Processors this process may run on, at least 1.
+    /// The number of processors that this process may use, at least 1.
     package static var processors: Int { max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))) }
 
     package static var processIdentifier: Int32 { getpid() }
 
-    /// The name that the system has for it, without a domain as a rule.
+    /// The machine's name, usually without a domain.
     package static let name: String = {
         var text = [CChar](repeating: 0, count: 256)
         guard unsafe gethostname(&text, text.count - 1) == 0 else { return "" }
         return String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }()
 
-    /// How many descriptors may be open; their numbers are smaller.
+    /// How many descriptors may be open; each number is smaller than this.
     package static var descriptorLimit: Int {
         var limit = rlimit()
         guard unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return 1024 }
         return Int(clamping: limit.rlim_cur)
     }
 
-    /// Raises the limit of open descriptors as far as it goes and returns it.
+    /// Raises the limit of open descriptors as far as possible and returns it.
     @discardableResult
     package static func raiseDescriptorLimit() -> Int {
         var limit = rlimit()
@@ -73,12 +73,12 @@ package enum Machine {
         return descriptorLimit
     }
 
-    /// Gives memory that was freed back to the system; threads that need some meanwhile wait.
+    /// Returns freed memory to the system; threads that allocate meanwhile wait.
     ///
     /// The corresponding C function is `malloc_trim`.
     package static func returnFreedMemory() { _ = malloc_trim(0) }
 
-    /// Resident memory of this process in bytes; 0 where `/proc` is not to be read.
+    /// Resident memory of this process in bytes; 0 if `/proc` cannot be read.
     package static var residentBytes: Int {
         guard let file = unsafe fopen("/proc/self/statm", "r") else { return 0 }
         defer { unsafe _ = fclose(file) }
@@ -92,12 +92,12 @@ package enum Machine {
     }
 }
 
-/// Lets one thread wait until others have come so far.
+/// Lets one thread wait until others have arrived.
 package final class Latch: Sendable {
     private let state: Mutex<Int>
     private let descriptor: Int32
 
-    /// - Parameter count: how many arrivals are waited for.
+    /// - Parameter count: the number of arrivals to wait for.
     package init(count: Int) {
         state = Mutex(count)
         descriptor = eventfd(0, Int32(EFD_CLOEXEC))
@@ -105,7 +105,7 @@ package final class Latch: Sendable {
 
     deinit { _ = Glibc.close(descriptor) }
 
-    /// One more has arrived.
+    /// Reports one arrival.
     ///
     /// Any thread.
     package func arrive() {
@@ -116,7 +116,7 @@ package final class Latch: Sendable {
         if isLast { _ = eventfd_write(descriptor, 1) }
     }
 
-    /// Waits for the last arrival; returns at once where none are missing.
+    /// Waits for the last arrival; returns at once if none is missing.
     ///
     /// One thread, once.
     package func wait() {
@@ -126,7 +126,7 @@ package final class Latch: Sendable {
     }
 }
 
-/// Lets this thread rest.
+/// Suspends this thread.
 ///
 /// Not for reactors.
 package func pause(milliseconds: UInt32) { _ = usleep(milliseconds &* 1000) }

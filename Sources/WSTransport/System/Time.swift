@@ -1,7 +1,7 @@
 internal import CLinux
 internal import Glibc
 
-/// A point on the monotonic clock, in nanoseconds; unharmed by changes of the wall clock.
+/// A point on the monotonic clock, in nanoseconds; not affected by changes of the wall clock.
 package struct MonotonicTime: Comparable, Hashable, Sendable {
     package var nanoseconds: Int64
 
@@ -35,5 +35,5 @@ package enum WallClock {
     package static var unixMilliseconds: Int64 { MonotonicTime.read(CLOCK_REALTIME) / 1_000_000 }
 }
 
-/// CPU time this process has used, in nanoseconds.
+/// CPU time that this process has used, in nanoseconds.
 package func processCPUNanoseconds() -> Int64 { MonotonicTime.read(CLOCK_PROCESS_CPUTIME_ID) }

@@ -2,15 +2,15 @@ internal import CLinux
 internal import Glibc
 internal import Synchronization
 
-/// A few threads for work that would keep a reactor waiting, done in the order given.
+/// A few threads for work that would block a reactor, done in the order given.
 ///
-/// Threads start when there is work for them, and stay. Any thread.
+/// Threads are started when there is work for them, and stay. Any thread.
 package final class WorkerPool: Sendable {
     package typealias Work = @Sendable () -> Void
 
     private struct State {
         var waiting: [Work] = []
-        /// Those before it are done or under way.
+        /// The items before it are done or under way.
         var first = 0
         var threads = 0
         var idle = 0
@@ -34,15 +34,15 @@ package final class WorkerPool: Sendable {
     private let maximumThreads: Int
     private let maximumWaiting: Int
     private let isModest: Bool
-    /// Counts the wake-ups that idle threads have not taken yet.
+    /// Counts wake-ups that idle threads have not received yet.
     private let semaphore: Int32
 
     /// A pool without threads yet.
     ///
     /// - Parameters:
     ///   - name: of its threads, 15 bytes at most.
-    ///   - maximumWaiting: the most that may wait for a thread.
-    ///   - isModest: its threads leave processors to others sooner, as by `nice`.
+    ///   - maximumWaiting: how much work may wait for a thread.
+    ///   - isModest: its threads yield processors to others, as by `nice`.
     package init(name: String, maximumThreads: Int, maximumWaiting: Int, isModest: Bool = false) {
         self.name = name
         self.maximumThreads = max(1, maximumThreads)
@@ -51,12 +51,12 @@ package final class WorkerPool: Sendable {
         semaphore = eventfd(0, Int32(EFD_CLOEXEC) | Int32(EFD_SEMAPHORE))
     }
 
-    /// How much waits for a thread.
+    /// How much work waits for a thread.
     package var waiting: Int { state.withLock { $0.count } }
 
     private enum Need { case nothing, wakeup, thread }
 
-    /// Has a thread do `work`; `false` when too much waits already, or there can be no thread.
+    /// Runs `work` on a thread; `false` if too much waits already, or no thread can be started.
     package func run(_ work: @escaping Work) -> Bool {
         let need = state.withLock { state -> Need? in
             guard state.count < maximumWaiting else { return nil }
@@ -86,7 +86,7 @@ package final class WorkerPool: Sendable {
         } catch {
             return state.withLock { state in
                 state.threads -= 1
-                // The threads there are will come to it.
+                // The existing threads will get to it.
                 if state.threads > 0 { return true }
                 state.waiting.removeAll()
                 state.first = 0
@@ -96,7 +96,7 @@ package final class WorkerPool: Sendable {
     }
 
     private func serve() {
-        // On Linux a thread has a priority of its own; 0 is the one that asks.
+        // On Linux each thread has its own priority; 0 is the calling thread.
         if isModest { _ = setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, 10) }
         while true {
             let work = state.withLock { state -> Work? in

@@ -2,40 +2,40 @@ internal import CLinux
 internal import COpenSSL
 internal import Glibc
 
-/// A certificate with its chain, and its private key: PEM files.
+/// A certificate with its chain, and its private key, as PEM files.
 public struct TLSIdentity: Hashable, Sendable {
-    /// The certificate, then those that lead to its authority.
+    /// The certificate, followed by those that lead to its authority.
     public let certificate: String
     /// The key, not encrypted.
     public let key: String
 
-    /// Names the files, which are read when a ``TLSContext`` is made of them.
+    /// Names the files; they are read when a ``TLSContext`` is made from them.
     public init(certificate: String, key: String) {
         self.certificate = certificate
         self.key = key
     }
 }
 
-/// Whose certificates a client accepts.
+/// Which certificates a client accepts.
 public enum TLSTrust: Hashable, Sendable {
-    /// Those that the system accepts.
+    /// Those that the system trusts.
     case system
     /// Those of the authorities in a PEM file, and no others.
     case file(String)
-    /// Everybody's: nothing is verified, neither the certificate nor its name. Whoever is on the way can read along and change
-    /// what is said.
+    /// All: nothing is verified, neither the certificate nor its name. Anybody on the way can read and change
+    /// what is sent.
     case anyone
 }
 
 /// What TLS connections of one kind share: keys, authorities, versions, ciphers.
 ///
 /// TLS 1.2 and 1.3, `http/1.1` by ALPN (RFC 7301), no renegotiation, no compression, no early data. Made of files that
-/// are read once: a changed file makes a new context, and connections go on with the one they began with. Any thread.
+/// are read once: a changed file needs a new context, and existing connections keep the old one. Any thread.
 @safe public final class TLSContext: Sendable {
-    // A context is counted and locked by OpenSSL; nothing changes it after `init`.
+    // OpenSSL counts references and locks the context; nothing changes it after `init`.
     nonisolated(unsafe) let handle: OpaquePointer
     private let names: ServerNames?
-    /// Where a client's sessions find a ticket, and leave the next.
+    /// Where a client's sessions find a ticket, and store the next one.
     let tickets = TLSTicketStore()
 
     private init(_ handle: OpaquePointer, names: ServerNames?) {
@@ -48,9 +48,9 @@ public enum TLSTrust: Hashable, Sendable {
     /// A server's.
     ///
     /// - Parameters:
-    ///   - identity: what clients are shown that ask for no name, or for one that nobody has.
-    ///   - others: what clients are shown that ask for one of their names (RFC 6066 §3).
-    ///   - clientAuthorities: a PEM file; clients have to show a certificate of one of these. `nil`: none is asked for.
+    ///   - identity: shown to clients that ask for no name, or for a name that no certificate has.
+    ///   - others: shown to clients that ask for one of their names (RFC 6066 §3).
+    ///   - clientAuthorities: a PEM file; clients must present a certificate of one of these. `nil`: none is requested.
     public static func server(
         _ identity: TLSIdentity, others: [TLSIdentity] = [], clientAuthorities: String? = nil
     ) throws(TLSFileError) -> TLSContext {
@@ -78,7 +78,7 @@ public enum TLSTrust: Hashable, Sendable {
         return made
     }
 
-    /// Whether a server's certificate, or one of the others that it has, is for the host `name`.
+    /// Whether one of a server's certificates is for the host `name`.
     package func isFor(_ name: String) -> Bool {
         let isMine =
             if let certificate = unsafe SSL_CTX_get0_certificate(handle) {
@@ -89,11 +89,11 @@ public enum TLSTrust: Hashable, Sendable {
         return isMine || names?.isFor(name) ?? false
     }
 
-    /// A client's: it verifies the server, and its name.
+    /// A client's context: it verifies the server and its name.
     ///
     /// - Parameters:
-    ///   - trust: whose certificates it believes.
-    ///   - identity: what a server is shown that asks for a certificate; `nil`: nothing.
+    ///   - trust: which certificates it accepts.
+    ///   - identity: presented to a server that requests a certificate; `nil`: nothing.
     public static func client(
         _ trust: TLSTrust = .system, identity: TLSIdentity? = nil
     ) throws(TLSFileError) -> TLSContext {
@@ -122,7 +122,7 @@ public enum TLSTrust: Hashable, Sendable {
         return unsafe TLSContext(handle, names: nil)
     }
 
-    /// `http/1.1`, as ALPN writes it: a length, then the name.
+    /// `http/1.1` in the form of ALPN: a length, then the name.
     private static let httpProtocol: [UInt8] = [8] + Array("http/1.1".utf8)
 
     private static func makeServer(
@@ -136,7 +136,7 @@ public enum TLSTrust: Hashable, Sendable {
             unsafe SSL_CTX_free(handle)
             throw error
         }
-        // Resumption by tickets only: a session costs the server nothing while its client is away.
+        // Resumption by tickets only: a session costs the server nothing between connections.
         unsafe tls_context_set_session_cache(handle, Int(SSL_SESS_CACHE_OFF))
         _ = unsafe SSL_CTX_set_num_tickets(handle, 1)
         _ = unsafe SSL_CTX_set_session_id_context(handle, httpProtocol, UInt32(httpProtocol.count))
@@ -146,7 +146,7 @@ public enum TLSTrust: Hashable, Sendable {
         return unsafe handle
     }
 
-    /// OpenSSL, set up so that it takes nothing down when the program ends: by then a thread may be within a handshake.
+    /// OpenSSL, set up to free nothing when the program ends: a thread may be within a handshake then.
     private static let isReady = OPENSSL_init_ssl(tls_init_no_atexit, nil) == 1
 
     private static func make(_ method: @autoclosure () -> OpaquePointer?) throws(TLSFileError) -> OpaquePointer {
@@ -158,7 +158,7 @@ public enum TLSTrust: Hashable, Sendable {
         _ = unsafe SSL_CTX_set_cipher_list(handle, "ECDHE+AESGCM:ECDHE+CHACHA20:!aNULL")
         _ = unsafe SSL_CTX_set_options(handle, tls_no_compression | tls_no_renegotiation)
         unsafe tls_context_set_mode(handle, Int(SSL_MODE_RELEASE_BUFFERS))
-        // Nobody is there to be asked for the password of a key.
+        // There is nobody to ask for the password of a key.
         unsafe SSL_CTX_set_default_passwd_cb(handle) { _, _, _, _ in 0 }
         return unsafe handle
     }
@@ -186,7 +186,7 @@ public enum TLSTrust: Hashable, Sendable {
         unsafe SSL_CTX_set_verify(handle, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nil)
     }
 
-    /// A pipe without a writer would be waited for; OpenSSL says what is wrong with a file that is not there.
+    /// Opening a pipe without a writer would block; a missing file is left to OpenSSL, which reports it.
     private static func requireFile(_ role: TLSFileError.Role, _ path: String) throws(TLSFileError) {
         var status = stat()
         guard unsafe stat(path, &status) == 0, status.st_mode & S_IFMT != S_IFREG, status.st_mode & S_IFMT != S_IFDIR
@@ -198,7 +198,7 @@ public enum TLSTrust: Hashable, Sendable {
         TLSFileError(role: role, path: path, reason: TLSErrorQueue.words(TLSErrorQueue.first))
     }
 
-    /// RFC 7301 §3.2: of what a client offers, `http/1.1`; one that offers only others is refused by an alert.
+    /// RFC 7301 §3.2: select `http/1.1`; refuse a client that offers only other protocols, by an alert.
     private static func choose(
         _ chosen: UnsafeMutablePointer<UnsafePointer<UInt8>?>?, _ length: UnsafeMutablePointer<UInt8>?,
         _ offered: UnsafePointer<UInt8>?, _ count: UInt32
@@ -220,7 +220,7 @@ public enum TLSTrust: Hashable, Sendable {
     }
 }
 
-/// The certificates that a server has for clients that ask for a name.
+/// A server's certificates for clients that ask for a name.
 private final class ServerNames: Sendable {
     private let contexts: [TLSContext]
 
@@ -228,7 +228,7 @@ private final class ServerNames: Sendable {
 
     func isFor(_ name: String) -> Bool { contexts.contains { $0.isFor(name) } }
 
-    /// Gives `session` the certificate that has the name asked for, if one does.
+    /// Gives `session` the certificate for the requested name, if there is one.
     static func select(_ session: OpaquePointer?, _ names: UnsafeMutableRawPointer?) -> Int32 {
         guard let names = unsafe names, let asked = unsafe SSL_get_servername(session, TLSEXT_NAMETYPE_host_name) else {
             return SSL_TLSEXT_ERR_NOACK

@@ -2,11 +2,11 @@ internal import COpenSSL
 
 /// Why a TLS connection ended, in OpenSSL's own words.
 public enum TLSError: Error, Equatable, Sendable {
-    /// The other side's certificate was not accepted, or there was none; such as `certificate has expired`.
+    /// The peer's certificate was missing or not accepted, for example `certificate has expired`.
     case untrusted(String)
-    /// The other side ended it by an alert, such as `tlsv1 alert unknown ca`. RFC 8446 §6.2.
+    /// The peer ended it by an alert, such as `tlsv1 alert unknown ca`. RFC 8446 §6.2.
     case refusedByPeer(String)
-    /// What came is no TLS, or broke its rules, such as `unsupported protocol`.
+    /// The peer does not speak TLS, or violated it, for example `unsupported protocol`.
     case failed(String)
 }
 
@@ -23,7 +23,7 @@ extension TLSError: CustomStringConvertible {
 
 /// A PEM file that cannot be used, and why.
 public struct TLSFileError: Error, Equatable, Sendable, CustomStringConvertible {
-    /// What the file was to be.
+    /// What the file is used for.
     public enum Role: String, Sendable {
         case certificate
         case key
@@ -31,14 +31,14 @@ public struct TLSFileError: Error, Equatable, Sendable, CustomStringConvertible 
         case authorities
     }
 
-    /// What the file was to be.
+    /// What the file is used for.
     public let role: Role
-    /// As it was named by the caller; empty: the system's own list.
+    /// As named by the caller; empty: the system's own list.
     public let path: String
     /// OpenSSL's words.
     public let reason: String
 
-    /// An error of these parts.
+    /// An error made of these parts.
     public init(role: Role, path: String, reason: String) {
         self.role = role
         self.path = path
@@ -49,15 +49,15 @@ public struct TLSFileError: Error, Equatable, Sendable, CustomStringConvertible 
     public var description: String { path.isEmpty ? reason : "\(path): \(reason)" }
 }
 
-/// The errors that OpenSSL keeps for each thread.
+/// The errors that OpenSSL collects for each thread.
 enum TLSErrorQueue {
-    /// Forgets the errors of earlier calls, which would be taken for those of the next.
+    /// Clears the errors of earlier calls, which would be mistaken for those of the next one.
     static func clear() { ERR_clear_error() }
 
-    /// The oldest error, which is the cause of the others; 0: there is none.
+    /// The oldest error, which caused the others; 0: there is none.
     static var first: UInt { UInt(ERR_peek_error()) }
 
-    /// OpenSSL's, or the system's, words for an error.
+    /// OpenSSL's, or the system's, description of an error.
     static func words(_ code: UInt) -> String {
         guard code != 0 else { return "the connection ended" }
         guard let words = unsafe tls_error_words(code) else { return "error \(code)" }
@@ -66,7 +66,7 @@ enum TLSErrorQueue {
 
     /// Why a call on a connection failed.
     ///
-    /// - Parameter verification: what `SSL_get_verify_result` says.
+    /// - Parameter verification: the result of `SSL_get_verify_result`.
     static func error(verification: Int) -> TLSError {
         let code = first
         let reason = ERR_GET_REASON(code)

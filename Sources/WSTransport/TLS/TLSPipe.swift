@@ -1,22 +1,22 @@
 internal import COpenSSL
 
-/// Where OpenSSL reads and writes: memory that all the sessions of a thread share, one verb at a time.
+/// Where OpenSSL reads and writes: memory that all sessions of a thread share, one operation at a time.
 ///
-/// A connection of its own pair of memory BIOs would hold on to the size of its handshake. Here an idle connection
-/// has no buffer at all: a session takes in everything it is given, and what it puts out is fetched at once.
+/// A pair of memory BIOs for each connection would keep the size of its handshake. Here an idle connection
+/// has no buffer at all: a session consumes all of its input, and its output is fetched at once.
 /// One thread only.
 @safe package final class TLSPipe {
-    /// The most that may be given to a session at once, in bytes.
+    /// The maximum input of a session at once, in bytes.
     package static let maximumInput = 64 * 1024
 
-    /// What has come from the network and OpenSSL has not read yet.
+    /// What has arrived from the network and OpenSSL has not read yet.
     fileprivate var input = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
-    /// What is to go to the network, until somebody fetches it.
+    /// What goes to the network, until it is fetched.
     fileprivate(set) var output: [UInt8] = []
-    /// Room for the plaintext of one input, and of a record that was held back for its end.
+    /// Room for the plaintext of one input, and of a record that was incomplete before.
     let plaintext: UnsafeMutableRawBufferPointer
 
-    /// Makes an empty one, for inputs of at most that many bytes.
+    /// Makes an empty pipe, for inputs of at most this many bytes.
     package init(maximumInput: Int = TLSPipe.maximumInput) {
         // A record is at most 16 KiB of plaintext (RFC 8446 §5.1).
         unsafe plaintext = .allocate(byteCount: maximumInput + 2 * 16 * 1024, alignment: 16)
@@ -24,25 +24,25 @@ internal import COpenSSL
 
     deinit { unsafe plaintext.deallocate() }
 
-    /// Runs `body` with `bytes` to be read; what it leaves is forgotten.
+    /// Calls `body` with `bytes` ready to be read; unread bytes are dropped.
     func feed<Value>(_ bytes: UnsafeRawBufferPointer, _ body: () -> Value) -> Value {
         unsafe input = bytes
         defer { unsafe input = UnsafeRawBufferPointer(start: nil, count: 0) }
         return body()
     }
 
-    /// What the last verb has put out: for the network, in this order.
+    /// The output of the last operation, for the network, in this order.
     package func withOutput<Value>(_ body: (UnsafeRawBufferPointer) -> Value) -> Value {
         unsafe output.withUnsafeBytes { unsafe body($0) }
     }
 
-    /// Forgets the output, which has been sent or copied.
+    /// Drops the output, which has been sent or copied.
     package func clearOutput() { output.removeAll(keepingCapacity: output.capacity <= Self.maximumInput) }
 
-    /// Has `bio` read and write here.
+    /// Makes `bio` read and write here.
     func serve(_ bio: OpaquePointer?) { unsafe BIO_set_data(bio, Unmanaged.passUnretained(self).toOpaque()) }
 
-    /// A BIO over this pipe, which must outlive it; `nil` when memory has run out.
+    /// A BIO for this pipe, which must outlive it; `nil` when memory has run out.
     func makeBIO() -> OpaquePointer? {
         guard let method = unsafe Self.method, let bio = unsafe BIO_new(method) else { return nil }
         unsafe serve(bio)
@@ -54,7 +54,7 @@ internal import COpenSSL
         guard let method = unsafe BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "pipe") else { return nil }
         unsafe BIO_meth_set_read(method) { bio, bytes, count in unsafe TLSPipe.read(bio, bytes, count) }
         unsafe BIO_meth_set_write(method) { bio, bytes, count in unsafe TLSPipe.write(bio, bytes, count) }
-        // The only request that has an answer is to flush, which is what the caller does anyway.
+        // The only request with an answer is to flush, which the caller does anyway.
         unsafe BIO_meth_set_ctrl(method) { _, command, _, _ in command == BIO_CTRL_FLUSH ? 1 : 0 }
         return unsafe method
     }()

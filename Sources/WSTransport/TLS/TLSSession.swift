@@ -2,21 +2,21 @@ internal import COpenSSL
 
 /// One side of one TLS connection, without its socket: bytes in, bytes out.
 ///
-/// Four verbs: ``receive(_:)`` takes what the network brought and returns plaintext, ``send(_:)`` takes plaintext,
-/// and either leaves in ``pipe`` what is to go to the network, which is to be fetched before the next verb of any
-/// session on the pipe: that one forgets it. ``start()`` and ``close()`` begin and end it. Nothing throws: what goes wrong is in ``failure``,
-/// the alert that says so in the output, and from then on nothing is taken any more. The pipe's thread only; ``move(to:)`` may
-/// bring it to another.
+/// Four verbs: ``receive(_:)`` takes bytes from the network and returns plaintext; ``send(_:)`` takes plaintext.
+/// Both leave in ``pipe`` what goes to the network. Fetch it before the next verb of any
+/// session on the pipe, which drops it. ``start()`` and ``close()`` begin and end it. Nothing throws: an error is in
+/// ``failure``, its alert in the output, and from then on the session accepts nothing. The pipe's thread only;
+/// ``move(to:)`` may move it to another.
 @safe package final class TLSSession {
     package private(set) var pipe: TLSPipe
     /// Whether the handshake is done, so that plaintext can be sent.
     package private(set) var isEstablished = false
-    /// Whether the peer has said, by `close_notify`, that nothing more comes.
+    /// Whether the peer has announced, by `close_notify`, that it sends nothing more.
     package private(set) var isEndedByPeer = false
-    /// What ended it; `nil`: nothing so far.
+    /// The error that ended it; `nil`: none so far.
     package private(set) var failure: TLSError?
     private let context: TLSContext
-    /// What the context's tickets know the server by; `nil`: none is kept.
+    /// The server's name in the context's tickets; `nil`: none is kept.
     private let server: String?
     private let handle: OpaquePointer
     private var isClosing = false
@@ -32,8 +32,8 @@ internal import COpenSSL
     /// - Parameters:
     ///   - host: the server's name or numeric address, which its certificate must have.
     ///   - ticket: of an earlier session with the same server, to resume it.
-    ///   - port: with `host` it names the server among those whose tickets the context keeps: one of them is used, and those
-    ///     to come are kept; `nil`: neither.
+    ///   - port: together with `host` it identifies the server whose tickets the context keeps: one of them is used,
+    ///     and new ones are kept; `nil`: neither.
     package convenience init?(
         client context: TLSContext, host: String, pipe: TLSPipe, ticket: TLSTicket? = nil, port: UInt16? = nil
     ) {
@@ -67,7 +67,7 @@ internal import COpenSSL
 
     deinit { unsafe SSL_free(handle) }
 
-    /// Goes on with another pipe, which may be that of another thread.
+    /// Continues with another pipe, which may belong to another thread.
     package func move(to pipe: TLSPipe) {
         self.pipe = pipe
         unsafe pipe.serve(SSL_get_rbio(handle))
@@ -79,7 +79,7 @@ internal import COpenSSL
         shakeHands()
     }
 
-    /// Takes all of `bytes`, at most ``TLSPipe/maximumInput``, and returns the plaintext that is whole now.
+    /// Takes all of `bytes`, at most ``TLSPipe/maximumInput``, and returns the plaintext that is complete now.
     ///
     /// The plaintext may be changed in place and is valid until the next bytes are received on the same pipe.
     package func receive(_ bytes: UnsafeRawBufferPointer) -> UnsafeMutableRawBufferPointer {
@@ -92,7 +92,7 @@ internal import COpenSSL
         return unsafe UnsafeMutableRawBufferPointer(rebasing: pipe.plaintext[..<count])
     }
 
-    /// Encrypts `plaintext`; `false` when that is not possible (any more).
+    /// Encrypts `plaintext`; `false` if that is not possible (any more).
     @discardableResult
     package func send(_ plaintext: UnsafeRawBufferPointer) -> Bool {
         guard isEstablished, failure == nil, !isClosing else { return false }
@@ -110,7 +110,7 @@ internal import COpenSSL
         return true
     }
 
-    /// Says by `close_notify` that nothing more is sent; once, and only where there is a connection to end.
+    /// Announces by `close_notify` that nothing more is sent; once, and only if there is a connection to end.
     package func close() {
         guard isEstablished, failure == nil, !isClosing else { return }
         isClosing = true
@@ -118,7 +118,7 @@ internal import COpenSSL
         unsafe _ = SSL_shutdown(handle)
     }
 
-    /// Every verb begins without what an earlier one has left on this thread.
+    /// Clears what an earlier operation left on this thread.
     private func begin() {
         TLSErrorQueue.clear()
         pipe.clearOutput()
@@ -169,7 +169,7 @@ internal import COpenSSL
         return unsafe String(decoding: UnsafeBufferPointer(start: name, count: Int(count)), as: UTF8.self)
     }
 
-    /// What a client may resume this session with; `nil` as long as the server has sent none.
+    /// What a client can resume this session with; `nil` as long as the server has sent nothing.
     package var ticket: TLSTicket? {
         guard let session = unsafe SSL_get1_session(handle) else { return nil }
         let ticket = unsafe TLSTicket(session)
@@ -178,7 +178,7 @@ internal import COpenSSL
 }
 
 extension TLSSession {
-    /// Takes a ticket that a server has just sent; 1 where it is kept.
+    /// Receives a ticket from a server; 1 if it is kept.
     static func keep(_ ticket: OpaquePointer?, of session: OpaquePointer?) -> Int32 {
         guard let ticket = unsafe ticket, let owner = unsafe SSL_get_ex_data(session, 0) else { return 0 }
         let session = unsafe Unmanaged<TLSSession>.fromOpaque(owner).takeUnretainedValue()
@@ -192,7 +192,7 @@ extension TLSSession {
 ///
 /// RFC 8446 §2.2. Any thread.
 @safe package final class TLSTicket: Sendable {
-    // A session is counted by OpenSSL; nothing changes it here.
+    // OpenSSL counts references to a session; nothing changes it here.
     nonisolated(unsafe) fileprivate let handle: OpaquePointer
 
     fileprivate init(_ handle: OpaquePointer) { unsafe self.handle = handle }

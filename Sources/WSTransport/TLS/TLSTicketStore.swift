@@ -1,23 +1,23 @@
 internal import Synchronization
 
-/// The newest tickets of a client's servers, so that the next connection to one needs no certificates.
+/// The newest tickets of a client's servers, so that the next connection to one of them needs no certificates.
 ///
 /// A ticket is used once (RFC 8446 §C.4). Any thread.
 final class TLSTicketStore: Sendable {
-    /// The most servers whose ticket is kept.
+    /// The maximum number of servers whose tickets are kept.
     static let maximum = 256
-    /// The most tickets of one server: as many connections may begin at once by one each.
+    /// The maximum number of tickets of one server: this many connections can be resumed at once.
     static let maximumOfServer = 4
 
     private struct State {
         var tickets: [String: [TLSTicket]] = [:]
-        /// The servers, the one that has waited longest first.
+        /// The servers, least recently used first.
         var order: [String] = []
     }
 
     private let state = Mutex(State())
 
-    /// Keeps a ticket of `server`, at the cost of the oldest.
+    /// Keeps a ticket of `server`, dropping the oldest if there is no room.
     func put(_ ticket: TLSTicket, of server: String) {
         state.withLock { state in
             if state.tickets[server] == nil {
@@ -31,7 +31,7 @@ final class TLSTicketStore: Sendable {
         }
     }
 
-    /// The newest ticket of `server`, which is given away; `nil`: there is none.
+    /// The newest ticket of `server`, which is removed; `nil`: there is none.
     func take(_ server: String) -> TLSTicket? {
         state.withLock { state in
             guard let ticket = state.tickets[server]?.popLast() else { return nil }

@@ -1,26 +1,26 @@
-/// Reads the answer to a client's one request: its head, and the body of a refusal where that is short.
+/// Reads the answer to a client's only request: its head, and the body of a refusal if it is short.
 package struct AnswerReader {
-    /// An answer that is whole, or as much of it as came.
+    /// A complete answer, or the part of it that arrived.
     package struct Answer {
         package let head: HTTPResponseHead
-        /// Empty where there is none, or one of unknown or great length.
+        /// Empty if there is none, or one of unknown or great length.
         package var body: [UInt8] = []
     }
 
-    /// The longest head, and the longest body that is read, in bytes.
+    /// The longest head, and the longest body, to read, in bytes.
     private static let maximumHead = 16 * 1024
     private static let maximumBody = 64 * 1024
 
-    /// Whether an answer of that status is all head.
+    /// Whether an answer of that status consists of its head only.
     private let isAccepting: (Int) -> Bool
     private var length = 0
-    /// A refusal whose body is not whole.
+    /// A refusal whose body is incomplete.
     package private(set) var begun: Answer?
 
     /// - Parameter isAccepting: whether a status opens what was asked for, so that no body follows.
     package init(isAccepting: @escaping (Int) -> Bool) { self.isAccepting = isAccepting }
 
-    /// Takes what has come: how much of it, and the answer once there is one.
+    /// Takes bytes; returns how many it used, and the answer once it is complete.
     package mutating func take(
         _ bytes: UnsafeRawBufferPointer
     ) throws(HTTPParseError) -> (byteCount: Int, answer: Answer?) {
@@ -30,7 +30,7 @@ package struct AnswerReader {
             guard let (head, count) = try unsafe HTTPHeadParser.parseResponse(rest, maximumHeadSize: Self.maximumHead)
             else { return (taken, nil) }
             taken += count
-            // RFC 9110 §15.2: interim answers may precede the one that counts.
+            // RFC 9110 §15.2: interim answers may precede the final one.
             if (100..<200).contains(head.status), !isAccepting(head.status) { continue }
             length = head.fields.only("Content-Length").flatMap { Int($0) } ?? 0
             guard !isAccepting(head.status), (1...Self.maximumBody).contains(length) else {

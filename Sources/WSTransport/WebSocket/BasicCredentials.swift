@@ -1,11 +1,11 @@
-/// A name and a password, as `Authorization: Basic` carries them (RFC 7617).
+/// A name and a password, as sent in `Authorization: Basic` (RFC 7617).
 package struct BasicCredentials: Hashable, Sendable {
     /// Without a colon.
     package let user: String
     /// May be empty.
     package let password: String
 
-    /// `nil` where `user` has a colon, which would end it, or either has a control character.
+    /// `nil` if `user` contains a colon, which would end it, or either contains a control character.
     package init?(user: String, password: String) {
         let isText = { (text: String) in text.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7F } }
         guard !user.utf8.contains(UInt8(ascii: ":")), isText(user), isText(password) else { return nil }
@@ -13,7 +13,7 @@ package struct BasicCredentials: Hashable, Sendable {
         self.password = password
     }
 
-    /// From a URL, `user` or `user:password`, percent-encoded; `nil` where it is malformed.
+    /// From a URL, `user` or `user:password`, percent-encoded; `nil` if it is malformed.
     init?(userInformation text: Substring) {
         let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
         guard let user = PercentCoding.decode(parts[0]),

@@ -1,7 +1,7 @@
 /// Connects to the first of several addresses that answers.
 ///
-/// The next one is tried when one fails, or has not answered for a while (RFC 8305 §5), without giving up on that. Runs on its
-/// reactor.
+/// The next one is tried when one fails, or has not answered for a while (RFC 8305 §5); the earlier attempt continues.
+/// Runs on its reactor.
 final class ClientDial {
     typealias Completion = (Result<StreamConnection, ConnectError>) -> Void
 
@@ -24,8 +24,8 @@ final class ClientDial {
         self.completion = completion
     }
 
-    /// Begins; `completion` is called once, unless it is cancelled: with a connected stream that has no driver, or with why the last
-    /// address failed.
+    /// Begins; `completion` is called once, unless it is cancelled: with a connected stream without a driver, or with
+    /// the error of the last address.
     static func begin(
         _ addresses: [SocketAddress], on reactor: Reactor, deadline: MonotonicTime, delay: Int64,
         _ completion: @escaping Completion
@@ -35,7 +35,7 @@ final class ClientDial {
         return dial
     }
 
-    /// Ends every attempt, and says nothing.
+    /// Ends every attempt, without calling `completion`.
     func cancel() {
         completion = nil
         reset(but: nil)

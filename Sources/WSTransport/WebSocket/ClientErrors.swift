@@ -1,36 +1,36 @@
-/// Why a client got no WebSocket.
+/// Why a client could not open a WebSocket.
 package enum ConnectError: Error, Equatable, Sendable {
-    /// An option that no request can have; which, and why.
+    /// An invalid option: which, and why.
     case invalidOption(String)
-    /// The resolver knows no address; its own words.
+    /// The resolver knows no address, in its own words.
     case unknownHost(String)
-    /// No socket can have such a path.
+    /// The path cannot be that of a socket.
     case unusablePath(String)
     /// The system could not connect.
     case unreachable(Errno)
-    /// TLS could not be agreed upon, or the server is not the one that was meant.
+    /// TLS could not be negotiated, or the server is not the intended one.
     case insecure(TLSError)
-    /// The files with the accepted authorities, or the system's, cannot be used.
+    /// The file with the accepted authorities, or the system's, cannot be used.
     case unusableFile(TLSFileError)
     /// The connection or its opening handshake took too long.
     case timedOut
-    /// The server hung up within the opening handshake.
+    /// The server closed the connection during the opening handshake.
     case connectionLost
-    /// The server answered with another status than 101.
+    /// The server answered with a status other than 101.
     ///
-    /// `body` is that of the answer: empty where it had none or one of unknown or great length.
+    /// `body` is the body of the answer: empty if it had none or one of unknown or great length.
     case refused(status: Int, body: [UInt8])
-    /// What answered is no WebSocket server. RFC 6455 §4.1.
+    /// The peer is not a WebSocket server. RFC 6455 §4.1.
     case invalidAnswer(String)
-    /// The server pointed to another place, which is not to be gone to; why.
+    /// The server redirected to a place that is not allowed; why.
     case invalidRedirect(String)
-    /// The proxy leads nobody to this server, or not this client: 407 asks for other credentials.
+    /// The proxy does not connect to this server, or not for this client: 407 asks for other credentials.
     ///
-    /// `body` as in ``refused(status:body:)``.
+    /// `body` is as in ``refused(status:body:)``.
     case proxyRefused(status: Int, body: [UInt8])
-    /// There is no proxy, or it broke off; why.
+    /// There is no proxy, or it failed; why.
     case proxyFailed(String)
-    /// Whoever waited for it has given up.
+    /// The caller has given up.
     case cancelled
 }
 

@@ -1,19 +1,19 @@
-/// Does the client's side of the opening handshake on a connected stream (RFC 6455 §4.1).
+/// Performs the client's side of the opening handshake on a connected stream (RFC 6455 §4.1).
 ///
 /// Runs on the connection's reactor.
 final class ClientHandshake: StreamDriver {
-    /// What is asked.
+    /// What to ask for.
     struct Request {
         let url: WebSocketURL
         let options: ClientOptions
-        /// What the request has besides the handshake's own fields.
+        /// Fields of the request in addition to the handshake's own.
         let fields: HTTPFields
         /// `nil`: without TLS.
         let security: Security?
         let deadline: MonotonicTime
     }
 
-    /// How the server is known.
+    /// How the server is identified.
     struct Security {
         let context: TLSContext
         /// The name, or numeric address, that its certificate must have.
@@ -21,9 +21,9 @@ final class ClientHandshake: StreamDriver {
         let port: UInt16
     }
 
-    /// What came of it.
+    /// The outcome.
     enum Outcome {
-        /// The driver of the stream is to be set at once, for what the server says next may have come already.
+        /// Set the driver of the stream at once, because the server's first bytes may have arrived already.
         case opened(Handshake.Agreement, HTTPResponseHead)
         case refused(AnswerReader.Answer)
         case failed(ConnectError)
@@ -46,7 +46,7 @@ final class ClientHandshake: StreamDriver {
 
     /// Begins.
     ///
-    /// `completion` is called once; unless it opened, the stream has been reset then.
+    /// `completion` is called once; unless the handshake succeeded, the stream has been reset by then.
     static func begin(
         _ stream: StreamConnection, _ request: Request, _ completion: @escaping (Outcome) -> Void
     ) {
@@ -59,7 +59,7 @@ final class ClientHandshake: StreamDriver {
         }
     }
 
-    /// The server is known to be the one that was meant.
+    /// The server has been verified.
     func drained() { if case .securing = phase, stream.isSecured { ask() } }
 
     private func ask() {
@@ -109,7 +109,7 @@ final class ClientHandshake: StreamDriver {
     }
 
     func receivedEnd() {
-        // What was understood of a refusal says more than that it was cut off.
+        // An answer that was understood says more than the lost connection that follows it.
         guard var answer = reader.begun else { return fail(.connectionLost) }
         answer.body = []
         end(.refused(answer))

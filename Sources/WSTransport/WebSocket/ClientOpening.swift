@@ -34,7 +34,7 @@ final class ClientOpening {
         return opening
     }
 
-    /// Gives up: `completion` is told so at once, if it has not been told anything yet.
+    /// Gives up: calls `completion` at once, unless it has been called already.
     func cancel() { finish(.failure(.cancelled)) }
 
     private func start() {
@@ -68,7 +68,7 @@ final class ClientOpening {
         let link = ReactorLink(remote: reactor.remote)
         link.bind(self, on: reactor)
         Resolver.resolve(endpoint) { result in link.take(ClientOpening.self) { $0?.resolved(result) } }
-        // The resolver has its own idea of how long it may take.
+        // The resolver has its own limit of time.
         reactor.run(afterNanoseconds: deadline.nanoseconds(since: reactor.now)) { [unowned reactor] in
             link.take(ClientOpening.self, on: reactor)?.finish(.failure(.timedOut))
         }
@@ -85,7 +85,7 @@ final class ClientOpening {
         }
     }
 
-    /// An error of the first connection, said of the proxy where that is what it leads to.
+    /// An error of the first connection, attributed to the proxy if the connection leads to one.
     private func atProxy(_ error: ConnectError) -> ConnectError {
         guard options.proxy != nil, error != .timedOut else { return error }
         return .proxyFailed("\(error)")
@@ -143,7 +143,7 @@ final class ClientOpening {
         }
     }
 
-    /// Where `head` points to; `nil` where it does not, or that is not to be followed.
+    /// Where `head` redirects to; `nil` if it does not, or must not be followed.
     private func redirect(_ head: HTTPResponseHead) throws(ConnectError) -> WebSocketURL? {
         guard options.maximumRedirects > 0, [301, 302, 303, 307, 308].contains(head.status) else { return nil }
         guard let location = head.fields.only("Location") else { throw .invalidRedirect("it names no place") }
@@ -157,13 +157,13 @@ final class ClientOpening {
         return next
     }
 
-    /// The fields of the request besides the handshake's own.
+    /// The fields of the request in addition to the handshake's own.
     private func fields() -> HTTPFields {
         let isOrigin = url.endpoint == origin.endpoint
         var fields = HTTPFields()
         var cookies: [String] = []
         for field in options.fields {
-            // What says who is asking is for whom it was meant.
+            // Credentials are sent only to the server they were meant for.
             let isSecret = ["Authorization", "Cookie"].contains { $0.isSameIgnoringCase(field.name) }
             if isSecret, !isOrigin { continue }
             if field.name.isSameIgnoringCase("Cookie") {
@@ -176,7 +176,7 @@ final class ClientOpening {
         if let kept = options.cookieJar?.fieldValue(for: url.cookieScope, now: Self.unixSeconds) {
             cookies.append(kept)
         }
-        // RFC 6265 §5.4: one line for all of them.
+        // RFC 6265 §5.4: one line for all cookies.
         if !cookies.isEmpty { fields.append("Cookie", cookies.joined(separator: "; ")) }
         let credentials = isOrigin ? options.credentials ?? url.credentials ?? origin.credentials : url.credentials
         if let credentials, fields.first("Authorization") == nil {
@@ -205,18 +205,18 @@ final class ClientOpening {
     }
 }
 
-/// A stream on which the opening handshake is done.
+/// A stream on which the opening handshake is complete.
 struct ClientOpened {
-    /// Its driver is to be set at once.
+    /// Set its driver at once.
     let stream: StreamConnection
-    /// Of the server that answered, after redirects.
+    /// The server that answered, after redirects.
     let url: WebSocketURL
     let agreed: Handshake.Agreement
     /// The answer of status 101.
     let head: HTTPResponseHead
     let options: ClientOptions
 
-    /// A WebSocket on the stream; its session is to be set at once.
+    /// A WebSocket on the stream; set its session at once.
     func makeWebSocket() -> WebSocketConnection {
         let socket = WebSocketConnection(
             stream: stream, role: .client, subprotocol: agreed.subprotocol ?? "", compression: agreed.compression,

@@ -1,4 +1,4 @@
-/// What a client allows, and asks for, when it opens a WebSocket.
+/// What a client allows, and requests, when it opens a WebSocket.
 ///
 /// Times in nanoseconds, sizes in bytes.
 package struct ClientOptions: Sendable {
@@ -6,33 +6,34 @@ package struct ClientOptions: Sendable {
     package var subprotocols: [String] = []
     /// The value of `Origin`; `nil`: none is sent.
     package var origin: String?
-    /// Further fields of the request; those of the handshake itself cannot be set.
+    /// Further fields of the request; those of the handshake cannot be set.
     package var fields: HTTPFields = [:]
-    /// Sent as `Authorization`; `nil`: those of the URL, if it has some.
+    /// Sent as `Authorization`; `nil`: those of the URL, if any.
     package var credentials: BasicCredentials?
-    /// Sent to the server of the URL, besides those of the jar.
+    /// Sent to the server of the URL, in addition to those of the jar.
     package var cookies: [(name: String, value: String)] = []
-    /// Where cookies of servers go to and come from; `nil`: those are ignored.
+    /// Where cookies are taken from and stored; `nil`: servers' cookies are ignored.
     package var cookieJar: CookieJar?
-    /// What leads to the server; `nil`: the way is direct.
+    /// The proxy to connect through; `nil`: connect directly.
     package var proxy: ClientProxy?
-    /// How often another place may be pointed to; 0: such an answer is a refusal.
+    /// How many redirects to follow; 0: a redirect is a refusal.
     ///
-    /// Never from TLS to none. Another server gets neither credentials nor cookies that were not its own.
+    /// Never from TLS to plain. Another server gets neither credentials nor cookies that are not its own.
     package var maximumRedirects = 0
-    /// For everything up to the WebSocket: names, connections, proxy, TLS, redirects, the opening handshake.
+    /// For everything up to the open WebSocket: names, connections, proxy, TLS, redirects, the opening handshake.
     package var handshakeTimeout: Int64 = 10_000_000_000
-    /// How long one address of a host may be silent until the next is tried as well.
+    /// How long one address of a host may be silent before the next is tried as well.
     package var fallbackDelay: Int64 = 250_000_000
-    /// How far received messages may be ahead of who reads them; then the server is let wait.
+    /// How much may be received and not yet read; beyond it the server has to wait.
     package var maximumHeld = 1024 * 1024
-    /// How much may be unsent until a `send` that returns at once throws.
+    /// How much may be unsent before a `send` that returns at once throws.
     package var maximumUnsent = 1024 * 1024
-    /// Whose certificates are accepted, where the endpoint is a secure one, and what is shown; `nil`: those that the system accepts.
+    /// Which certificates are accepted, for a secure endpoint, and which one is presented; `nil`: those that the system
+    /// trusts.
     ///
     /// Connections that share a context resume each other's TLS sessions.
     package var tls: TLSContext?
-    /// The name that is asked for by TLS and that the certificate must have, for the server of the URL; `nil`: the URL's host.
+    /// The name to request by TLS, which the certificate must have, for the server of the URL; `nil`: the URL's host.
     package var serverName: String?
     /// The limit of one received message, keepalive, the closing handshake's time, and compression.
     package var webSocket: WebSocketOptions
@@ -40,19 +41,19 @@ package struct ClientOptions: Sendable {
     /// The defaults.
     package init() {
         webSocket = WebSocketOptions()
-        // A client waits instead of giving up on a server that takes slowly.
+        // A client waits rather than giving up on a server that takes bytes slowly.
         webSocket.maximumUnsent = .max
         webSocket.maximumUnsentAge = nil
     }
 
-    /// The fields that the handshake writes itself.
+    /// The fields that the handshake writes.
     private static let own = [
         "Host", "Upgrade", "Connection", "Sec-WebSocket-Key", "Sec-WebSocket-Version", "Sec-WebSocket-Protocol",
         "Sec-WebSocket-Extensions", "Sec-WebSocket-Accept", "Content-Length", "Transfer-Encoding", "Expect",
         "Proxy-Authorization",
     ]
 
-    /// Throws ``ConnectError/invalidOption(_:)`` for what no request can have.
+    /// Throws ``ConnectError/invalidOption(_:)`` for options that no request can have.
     func check() throws(ConnectError) {
         for field in fields {
             guard field.name.isToken else { throw .invalidOption("\"\(field.name)\" is no name of a header field") }

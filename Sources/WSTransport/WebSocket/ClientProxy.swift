@@ -1,17 +1,17 @@
-/// An HTTP proxy that leads to servers by CONNECT (RFC 9110 §9.3.6).
+/// An HTTP proxy that connects to servers by CONNECT (RFC 9110 §9.3.6).
 package struct ClientProxy: Hashable, Sendable {
     /// Where it listens.
     package let endpoint: Endpoint
-    /// What `Proxy-Authorization` says; `nil`: nothing.
+    /// The credentials for `Proxy-Authorization`; `nil`: none.
     package let credentials: BasicCredentials?
 
-    /// Why a text names no proxy.
+    /// Why a text does not name a proxy.
     package enum ParseError: Error, Equatable, Sendable, CustomStringConvertible {
-        /// Another scheme than `http`, or none.
+        /// A scheme other than `http`, or none.
         case unknownScheme
         case malformedUser
         case malformedAddress
-        /// Something behind the port.
+        /// Something after the port.
         case surplus
 
         /// A phrase for people.
@@ -31,7 +31,7 @@ package struct ClientProxy: Hashable, Sendable {
         self.credentials = credentials
     }
 
-    /// Reads `http://user:password@host:port`; where no port is given it is 80.
+    /// Reads `http://user:password@host:port`; the default port is 80.
     package init(parsing text: String) throws(ParseError) {
         guard text.prefix(7).isSameIgnoringCase("http://") else { throw .unknownScheme }
         let url: WebSocketURL

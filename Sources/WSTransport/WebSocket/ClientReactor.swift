@@ -1,9 +1,9 @@
-/// The one thread of this process that runs its client connections; started on first use.
+/// The thread of this process that runs its client connections; started on first use.
 enum ClientReactor {
-    /// The way to it, or why there is none.
+    /// Access to it, or why there is none.
     static let shared: Result<Remote, Errno> = start()
 
-    /// The way to it; `nil`: the system gave no thread or no descriptors.
+    /// Access to it; `nil`: the system provided no thread or no descriptors.
     static var remote: Remote? { try? shared.get() }
 
     private static func start() -> Result<Remote, Errno> {

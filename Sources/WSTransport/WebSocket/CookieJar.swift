@@ -1,12 +1,12 @@
 internal import Synchronization
 
-/// The cookies that a client's servers have set, shared by the connections that are given it (RFC 6265 §5.3).
+/// The cookies that a client's servers have set, shared by the connections that use it (RFC 6265 §5.3).
 ///
 /// Kept in memory only. Any thread.
 public final class CookieJar: Sendable {
-    /// The most cookies of one domain.
+    /// The maximum number of cookies of one domain.
     package static let maximumOfDomain = 50
-    /// The most cookies of all.
+    /// The maximum number of all cookies.
     package static let maximum = 3000
 
     private struct Entry {
@@ -26,7 +26,7 @@ public final class CookieJar: Sendable {
             return step
         }
 
-        /// Makes room at the cost of what has gone unused the longest.
+        /// Makes room by removing the cookies that have gone unused the longest.
         mutating func removeOldest(where isCandidate: (Entry) -> Bool) {
             let candidates = entries.indices.filter { isCandidate(entries[$0]) }
             guard let oldest = candidates.min(by: { entries[$0].used < entries[$1].used }) else { return }
@@ -36,18 +36,18 @@ public final class CookieJar: Sendable {
 
     private let state = Mutex(State())
 
-    /// An empty one.
+    /// An empty jar.
     public init() {}
 
-    /// What it holds at `now`, in Unix seconds.
+    /// Its cookies at `now`, in Unix seconds.
     package func cookies(at now: Int64) -> [Cookie] {
         state.withLock { $0.entries.map(\.cookie) }.filter { !$0.isExpired(at: now) }
     }
 
-    /// Forgets everything.
+    /// Removes all cookies.
     public func removeAll() { state.withLock { $0.entries = [] } }
 
-    /// Takes the cookies of an answer's `Set-Cookie` fields.
+    /// Stores the cookies of an answer's `Set-Cookie` fields.
     package func store(_ fields: HTTPFields, from scope: Cookie.Scope, now: Int64) {
         for text in fields.all("Set-Cookie") {
             if let cookie = Cookie(parsing: text, from: scope, now: now) { store(cookie, now: now) }
@@ -67,7 +67,7 @@ public final class CookieJar: Sendable {
         }
     }
 
-    /// The value of `Cookie` for a request to `scope`; `nil`: none is to be sent (RFC 6265 §5.4).
+    /// The value of `Cookie` for a request to `scope`; `nil`: send none (RFC 6265 §5.4).
     package func fieldValue(for scope: Cookie.Scope, now: Int64) -> String? {
         let sent = state.withLock { state -> [Entry] in
             let step = state.next()

@@ -17,7 +17,7 @@ package enum Endpoint: Hashable, Sendable, CustomStringConvertible {
         }
     }
 
-    /// The value of `Host`: without the port where it is that of the scheme.
+    /// The value of `Host`: without the port if it is the scheme's default.
     package var hostField: String {
         switch self {
         case .internet(_, port: 80, isSecure: false): String(description.dropLast(3))
@@ -27,7 +27,7 @@ package enum Endpoint: Hashable, Sendable, CustomStringConvertible {
         }
     }
 
-    /// The address where nobody needs to be asked for it; `nil`: ``resolve()`` has to find it.
+    /// The address, if it is known without the resolver; `nil`: ``resolve()`` has to find it.
     var numericAddresses: Result<[SocketAddress], ConnectError>? {
         switch self {
         case .unix(let path):
@@ -39,7 +39,7 @@ package enum Endpoint: Hashable, Sendable, CustomStringConvertible {
 
     /// The addresses to try, in the resolver's order; at least one.
     ///
-    /// May wait for the resolver.
+    /// May block on the resolver.
     ///
     /// The corresponding C function is `getaddrinfo`.
     package func resolve() throws(ConnectError) -> [SocketAddress] {

@@ -13,14 +13,14 @@ final class ProxyTunnel: StreamDriver {
         self.completion = completion
     }
 
-    /// Asks for a tunnel to `endpoint`; after a success `stream` has no driver and leads there.
+    /// Asks for a tunnel to `endpoint`; on success `stream` has no driver and leads there.
     static func begin(
         _ stream: StreamConnection, to endpoint: Endpoint, credentials: BasicCredentials?, deadline: MonotonicTime,
         _ completion: @escaping Completion
     ) {
         stream.driver = ProxyTunnel(stream, completion)
         stream.setDeadline(deadline)
-        // RFC 9112 §3.2.3: the port is always there.
+        // RFC 9112 §3.2.3: the port is always given.
         var fields: HTTPFields = ["Host": endpoint.description]
         if let credentials { fields.append("Proxy-Authorization", credentials.fieldValue) }
         var request = Array("CONNECT \(endpoint) HTTP/1.1\r\n".utf8)
@@ -33,7 +33,7 @@ final class ProxyTunnel: StreamDriver {
             let (taken, answer) = try unsafe reader.take(UnsafeRawBufferPointer(bytes))
             if let answer {
                 guard (200..<300).contains(answer.head.status) else { return refused(answer, bytes.count) }
-                // Nobody has asked the server anything yet.
+                // Nothing has been sent to the server yet.
                 guard taken == bytes.count else { return failed("bytes came before the server's", bytes.count) }
                 finish(.success(()))
             }

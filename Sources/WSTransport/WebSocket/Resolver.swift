@@ -1,8 +1,8 @@
-/// Looks hosts up on threads of its own, since the system's resolver makes its caller wait.
+/// Resolves hosts on separate threads, because the system's resolver blocks its caller.
 enum Resolver {
     private static let pool = WorkerPool(name: "ws-resolve", maximumThreads: 4, maximumWaiting: 1024)
 
-    /// Looks `endpoint` up, and tells `completion` on a thread of the resolver's; addresses of both families take turns.
+    /// Resolves `endpoint`, and calls `completion` on one of those threads; addresses of both families alternate.
     static func resolve(
         _ endpoint: Endpoint, _ completion: @escaping @Sendable (Result<[SocketAddress], ConnectError>) -> Void
     ) {
@@ -16,7 +16,7 @@ enum Resolver {
         if !isTaken { completion(.failure(.unknownHost("too many names are being looked up"))) }
     }
 
-    /// RFC 8305 §4: the resolver's order within a family, the families by turns.
+    /// RFC 8305 §4: the resolver's order within a family, with the families alternating.
     static func takingTurns(_ addresses: [SocketAddress]) -> [SocketAddress] {
         guard let first = addresses.first else { return [] }
         var same = addresses.filter { $0.domain == first.domain }[...]

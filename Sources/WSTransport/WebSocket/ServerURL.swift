@@ -2,16 +2,16 @@
 package struct ServerURL: Hashable, Sendable {
     /// Where the server listens.
     package let endpoint: Endpoint
-    /// What stands before every path; begins with `/` and does not end with one, or is empty.
+    /// A prefix of every path; begins with `/` and does not end with one, or is empty.
     package let pathPrefix: String
 
-    /// Why a text is no URL of a server.
+    /// Why a text is not the URL of a server.
     package enum ParseError: Error, Equatable, Sendable, CustomStringConvertible {
         /// Another scheme, or none.
         case unknownScheme
         case malformedHost
         case malformedPort
-        /// Something besides host, port and path, or a byte that a URL does not have.
+        /// Something other than host, port and path, or a byte that a URL cannot contain.
         case malformedPath
 
         /// A phrase for people.
@@ -26,7 +26,7 @@ package struct ServerURL: Hashable, Sendable {
         }
     }
 
-    /// Reads `text`; where no port is given it is 80, or 443 of `https` and `wss`.
+    /// Reads `text`; the default port is 80, or 443 for `https` and `wss`.
     package init(parsing text: String) throws(ParseError) {
         guard let colon = text.firstIndex(of: ":") else { throw .unknownScheme }
         var rest = text[text.index(after: colon)...]

@@ -1,14 +1,14 @@
-/// The part of a URL that says where: `host`, `host:port`, `[address]:port` (RFC 3986 §3.2).
+/// The part of a URL that names the host: `host`, `host:port`, `[address]:port` (RFC 3986 §3.2).
 struct URLAuthority {
-    /// What is wrong with one.
+    /// What is wrong with an authority.
     enum Problem: Error { case host, port }
 
     /// A name, or a numeric address without brackets.
     let host: String
-    /// `nil` where none is given.
+    /// `nil` if none is given.
     let port: UInt16?
 
-    /// Reads `text`, which is without user information.
+    /// Reads `text`, which contains no user information.
     init(parsing text: Substring) throws(Problem) {
         let host: Substring
         let rest: Substring

@@ -1,13 +1,13 @@
-/// What an upgrade handler decided about a handshake that is otherwise in order.
+/// An upgrade handler's decision about a handshake that is otherwise valid.
 package struct Admission {
-    /// Named in the answer; `nil`: none.
+    /// The subprotocol in the answer; `nil`: none.
     ///
     /// Must be one of those offered.
     package var subprotocol: String?
     package var options: WebSocketConnection.Options
-    /// Whether it is only opened to be closed with a reason, and so counts as refused.
+    /// Whether it is opened only to be closed with a reason, and so counts as refused.
     package var isRefusal = false
-    /// Makes the session once the 101 is on its way.
+    /// Makes the session once the 101 is being sent.
     package var open: (WebSocketConnection) -> any WebSocketSession
 
     package init(
@@ -20,7 +20,7 @@ package struct Admission {
     }
 }
 
-/// Does the opening handshake.
+/// Performs the opening handshake.
 ///
 /// RFC 6455 §4.2.
 struct UpgradeHandler: DirectHandler {

@@ -15,18 +15,19 @@ extension WebSocketConnection {
         closeSlowReader("more than \(options.values.maximumUnsent) bytes unsent")
     }
 
-    /// Lets go of a peer that takes too little: the CLOSE goes out behind what was begun, the rest is dropped.
+    /// Closes the connection of a peer that takes too little: the CLOSE follows the frame that was begun, the rest is
+    /// dropped.
     package func closeSlowReader(_ reason: String) {
         if readyState == .open, !isClient { stream.reactor.counters.slowReaders.add(1) }
         closeEmpty(.tryAgainLater, reason: reason)
     }
 
-    /// Ends it by a CLOSE, and drops all that it holds.
+    /// Closes it with a CLOSE, and drops everything that it holds.
     package func closeEmpty(_ code: CloseCode, reason: String) {
         // Only a server's frames, which are not masked, can be told apart once they are encoded.
         guard readyState == .open, !isClient else { return stream.reset() }
         stream.maximumUnsent = .max
-        // Before that it would drop the answer to the handshake.
+        // Before that the answer to the handshake would be dropped.
         if hasOnlyFrames { unsafe stream.dropUnsent { unsafe frameCount($0) } }
         close(code, reason: reason)
         // The session ends now; the closing handshake may take its time.

@@ -3,7 +3,7 @@
 /// Runs on the connection's reactor, and so do all calls to its session.
 package final class WebSocketConnection: StreamDriver {
     package let stream: StreamConnection
-    /// The subprotocol agreed upon; empty: none.
+    /// The subprotocol agreed on; empty: none.
     package let subprotocol: String
     private var user: (any WebSocketSession)?
     package var session: (any WebSocketSession)? {
@@ -14,20 +14,20 @@ package final class WebSocketConnection: StreamDriver {
     package private(set) var roundTrip: Int64?
     package var readyState: ReadyState { state }
     private var state = ReadyState.open
-    // Those of one byte stand together: every connection has these.
+    // Members of one byte are together: every connection has these.
     let isClient: Bool
-    /// Whether all that the stream may have unsent are frames: the answer to the handshake has gone out.
+    /// Whether everything unsent of the stream is frames: the answer to the handshake has been sent.
     var hasOnlyFrames = false
 
     var machine: WebSocketMachine
     private let compression: MessageCompression?
     var options: Options
     private var pingSent: MonotonicTime?
-    /// What was reported; `nil` as long as it has not ended.
+    /// The event that was reported; `nil` as long as it has not ended.
     private var ended: CloseEvent?
-    /// The peer broke the protocol, which it is told by this, once what came before is answered.
+    /// The peer broke the protocol; this tells it so, once what came before has been answered.
     private var failure: BrokenProtocol?
-    /// When the message began that is under way; `nil`: none is.
+    /// When the message under way began; `nil`: there is none.
     var unfinished: UnfinishedMessage?
 
     init(
@@ -48,14 +48,14 @@ package final class WebSocketConnection: StreamDriver {
         stream.maximumUnsent = options.values.maximumUnsent
         stream.reactor.counters.webSockets.add(1)
         scheduleKeepalive()
-        // The answer to the handshake goes out at this turn's end, if the socket takes it.
+        // The answer to the handshake is sent at the end of this turn, if the socket takes it.
         // (A weak reference would cost 48 bytes for as long as the connection lives.)
         stream.reactor.runSoon { if self.stream.unsentBytes == 0 { self.hasOnlyFrames = true } }
     }
 
     var now: MonotonicTime { stream.reactor.now }
 
-    /// Its place in the reactor's tables.
+    /// Its slot in the reactor's tables.
     package var slot: UInt32 { stream.slot }
 
     // MARK: Sending
@@ -71,13 +71,13 @@ package final class WebSocketConnection: StreamDriver {
         unsafe payload.withUnsafeBytes { unsafe send(opcode, $0) }
     }
 
-    /// Sends a PING of at most 125 bytes; it does not wait for messages that wait.
+    /// Sends a PING of at most 125 bytes, ahead of waiting messages.
     package func ping(_ payload: [UInt8] = []) {
         guard readyState == .open else { return }
         unsafe payload.prefix(125).withUnsafeBytes { unsafe sendControl(.ping, $0) }
     }
 
-    /// RFC 6455 §5.5.3: who has not taken the answer to one PING gets that to the newest only.
+    /// RFC 6455 §5.5.3: a peer that has not taken the answer to one PING gets only the answer to the newest.
     private func pong(_ payload: UnsafeRawBufferPointer) { unsafe sendControl(.pong, payload) }
 
     /// Sends a PING or PONG before all frames of the backlog that have not begun.
@@ -92,7 +92,7 @@ package final class WebSocketConnection: StreamDriver {
         unsafe stream.sendAhead(frame, isReplaceable: opcode == .pong) { unsafe frameCount($0) }
     }
 
-    /// The byte count of the frame, of ours, that `bytes` begin with.
+    /// The length of the frame, one of ours, with which `bytes` begins.
     func frameCount(_ bytes: UnsafeRawBufferPointer) -> Int {
         let reading = unsafe FrameHeader.read(bytes, isMasked: isClient, allowsCompression: true)
         guard case .whole(let header, let count) = reading else { return 1 }
@@ -119,12 +119,12 @@ package final class WebSocketConnection: StreamDriver {
         stream.reactor.send(frame, to: slot)
     }
 
-    /// The window bits that compressed messages may have which this socket shares with others; `nil`: it takes none.
+    /// The window bits of compressed messages that this socket can share with others; `nil`: it accepts none.
     package var sharedWindowBits: Int? { compression?.sharedWindowBits }
 
-    /// A server's frame, in this turn's arena, for as many sockets of the reactor as are to get it.
+    /// A server's frame in this turn's arena, for all sockets of the reactor that are to get it.
     ///
-    /// `isCompressed`: `payload` is that of ``DeflatePool/deflate(_:windowBits:level:)``.
+    /// `isCompressed`: `payload` is the result of ``DeflatePool/deflate(_:windowBits:level:)``.
     package static func encode(
         _ opcode: Opcode, _ payload: UnsafeRawBufferPointer, isCompressed: Bool = false, lane: Int, on reactor: Reactor
     ) -> Segment {
@@ -136,12 +136,12 @@ package final class WebSocketConnection: StreamDriver {
         }
     }
 
-    /// Bytes given to send that the socket has not taken, those of this turn included.
+    /// Bytes given to send that the socket has not taken, including those of this turn.
     package var bufferedAmount: Int { stream.bufferedBytes }
 
-    /// Begins the closing handshake; nothing when it has begun.
+    /// Begins the closing handshake; does nothing if it has begun.
     ///
-    /// RFC 6455 §5.5.1: the one way to close, after which no message is sent; what still comes is dropped.
+    /// RFC 6455 §5.5.1: the only way to close. No message is sent after it, and incoming ones are dropped.
     package func close(_ code: CloseCode = .normal, reason: String = "") {
         let held = machine.heldBytes
         guard readyState == .open, let frame = machine.close(code, reason: reason) else { return }
@@ -176,22 +176,22 @@ package final class WebSocketConnection: StreamDriver {
         while let event = unsafe machine.next(bytes, &offset) {
             unsafe handle(event, bytes)
             if !stream.isOpen { break }
-            // Who is not read any more by its session, or sends without taking the answers, is let wait with the rest.
+            // Stop parsing while the session has paused reading or the peer is not taking our answers.
             if stream.isReadingPaused { return offset }
             if readyState == .open, stream.bufferedBytes > options.values.maximumUnsent / 2 {
                 waitForReader()
                 return offset
             }
         }
-        // Nor is a large message read to its end, whose answer would find no room.
+        // Do not read a large message to its end either, while there is no room for its answer.
         if readyState == .open, stream.unsentBytes > options.values.maximumUnsent / 2 { waitForReader() }
         return bytes.count
     }
 
-    /// Reads on once everything has been sent.
+    /// Resumes reading when everything has been sent.
     private func waitForReader() {
         stream.pauseReading(for: .unsent)
-        // Where the socket takes it all at the turn's end there is no backlog, whose end would be told.
+        // If the socket takes everything at the end of the turn there is no backlog, and so no event when it is empty.
         stream.reactor.runSoon { [weak self] in
             guard let self, stream.unsentBytes == 0 else { return }
             stream.resumeReading(for: .unsent)
@@ -231,7 +231,7 @@ package final class WebSocketConnection: StreamDriver {
                 report(CloseEvent(code: code, reason: reason, wasClean: false))
             }
             stream.setDeadline(now.advanced(byNanoseconds: options.values.closeTimeout))
-            // What came in order before the violation is answered first, and its answers may come at the turn's end.
+            // Messages before the violation are answered first, and their answers may come at the end of the turn.
             stream.reactor.runSoon { [self] in
                 if let session { session.isFailing { [weak self] in self?.fail() } } else { fail() }
             }
@@ -256,10 +256,10 @@ package final class WebSocketConnection: StreamDriver {
         }
     }
 
-    /// Whether the message that its session has just been given came compressed.
+    /// Whether the message that its session has just been given was compressed.
     package var messageWasCompressed: Bool { machine.messageWasCompressed }
 
-    /// Gives the connection away, before its first frame; the new owner sets its driver.
+    /// Gives up the connection, before its first frame; the new owner sets its driver.
     func detach() -> StreamConnection {
         ended = CloseEvent(code: .noStatusReceived, reason: "", wasClean: true)
         state = .closed
@@ -274,7 +274,7 @@ package final class WebSocketConnection: StreamDriver {
         report(CloseEvent(code: .abnormal, reason: "", wasClean: false))
     }
 
-    /// Takes its session, which is told at once where the end came before it.
+    /// Sets its session, which is told at once if the end came before.
     func begin(_ session: any WebSocketSession) {
         if let ended { return session.closed(ended) }
         self.session = session
@@ -302,7 +302,7 @@ package final class WebSocketConnection: StreamDriver {
         guard failure == nil else { return fail() }
         switch readyState {
         case .closing, .closed, .connecting:
-            // A CLOSE waits for what was begun before it.
+            // A CLOSE waits for the frame that was begun before it.
             let isOnItsWay = stream.isOpen && stream.isStillTaking(within: options.values.closeTimeout, answers: true)
             if !isOnItsWay { terminate() }
         case .open:
@@ -319,14 +319,14 @@ package final class WebSocketConnection: StreamDriver {
     }
 
     private func keepAlive() {
-        // Whoever is not read cannot answer; the age of what it has not taken decides about it.
+        // A peer that is not being read cannot answer; the age of its unsent bytes decides instead.
         guard let interval = options.values.pingInterval, !stream.isReadingPaused else { return }
         if let sent = pingSent {
-            // Any received byte is life, not only a PONG.
+            // Any received byte is a sign of life, not only a PONG.
             if stream.lastReceived > sent {
                 hasLife()
             } else if isLate(sent), isLate(stream.peerWatch?.sign ?? sent) {
-                // The PING may still be on its way, after other bytes: whoever takes those is slow, not dead.
+                // The PING may still wait after other bytes: a peer that takes those is slow, not dead.
                 let watch = stream.peerWatch ?? PeerWatch(since: sent)
                 guard watch.isAlive(stream, limit: options.values.maximumUnsentAge) else {
                     stream.reactor.counters.evicted.add(1)
@@ -342,13 +342,13 @@ package final class WebSocketConnection: StreamDriver {
         }
     }
 
-    /// No PING is without an answer any more.
+    /// Forgets the PING: it is answered.
     private func hasLife() {
         if let sent = pingSent, isLate(sent) { stream.peerWatch = nil }
         pingSent = nil
     }
 
-    /// Whether the answer to a PING is overdue; before that the peer has no watch.
+    /// Whether the answer to a PING is overdue; before that the peer is not watched.
     private func isLate(_ sent: MonotonicTime) -> Bool {
         now.nanoseconds(since: sent) >= options.values.pingTimeout
     }
@@ -361,7 +361,7 @@ package final class WebSocketConnection: StreamDriver {
             if let sent = pingSent, isLate(sent), let watch = stream.peerWatch {
                 deadline = watch.sign.advanced(byNanoseconds: timeout)
             } else if let sent = pingSent {
-                // After an interval it is seen whether there was life, though the answer may take longer.
+                // Signs of life are checked after an interval, though the answer may take longer.
                 let isEarly = now.nanoseconds(since: sent) < interval
                 deadline = sent.advanced(byNanoseconds: isEarly ? min(interval, timeout) : timeout)
             } else {

@@ -2,22 +2,22 @@
 ///
 /// Times in nanoseconds, sizes in bytes.
 package struct WebSocketOptions: Sendable {
-    /// Of one message, over all its fragments; exactly as many are allowed.
+    /// The maximum size of a message, over all its fragments; exactly as many bytes are allowed.
     package var maximumMessage = 64 * 1024 * 1024
-    /// The most that may be unsent.
+    /// The maximum of unsent bytes.
     package var maximumUnsent = 1024 * 1024
-    /// How long the oldest unsent byte may wait; `nil`: for ever.
+    /// How long the oldest unsent byte may wait; `nil`: no limit.
     package var maximumUnsentAge: Int64? = 30_000_000_000
     /// Silence after which a PING is sent; `nil`: never.
     package var pingInterval: Int64? = 25_000_000_000
-    /// Silence after a PING until the peer is taken for dead.
+    /// Silence after a PING after which the peer is considered dead.
     package var pingTimeout: Int64 = 10_000_000_000
-    /// From the first byte of a message to its last; `nil`: as long as it likes.
+    /// From the first byte of a message to its last; `nil`: no limit.
     package var messageTimeout: Int64?
     /// How long a closing handshake may take.
     package var closeTimeout: Int64 = 5_000_000_000
 
-    /// permessage-deflate (RFC 7692), for a peer that knows it, too; `nil`: neither offered nor accepted.
+    /// permessage-deflate (RFC 7692), for peers that support it; `nil`: neither offered nor accepted.
     package var compression: CompressionOptions?
 
     package init() {}
@@ -33,7 +33,7 @@ extension WebSocketConnection {
 
 /// How a WebSocket ended.
 package struct CloseEvent: Sendable, Equatable {
-    /// The code of the CLOSE that decided; 1005 where it had none, 1006 where none came.
+    /// The code of the CLOSE that decided; 1005 if it had none, 1006 if none came.
     ///
     /// RFC 6455 §7.1.5.
     package let code: CloseCode
@@ -48,40 +48,40 @@ package struct CloseEvent: Sendable, Equatable {
     }
 }
 
-/// Who listens to a ``WebSocketConnection``.
+/// The user of a ``WebSocketConnection``.
 ///
-/// Every call comes on the connection's reactor.
+/// All calls come on the connection's reactor.
 package protocol WebSocketSession: AnyObject {
-    /// A whole message: `.text`, which is valid UTF-8, or `.binary`. The view is valid during the call only.
+    /// A whole message: `.text`, which is valid UTF-8, or `.binary`. The view is valid only during the call.
     func received(_ opcode: Opcode, _ payload: Span<UInt8>)
 
     /// The peer's PING, which has been answered.
     func pinged(_ payload: [UInt8])
 
-    /// The peer's PONG, asked for or not.
+    /// The peer's PONG, requested or not.
     func ponged(_ payload: [UInt8])
 
-    /// What it keeps of the messages that it was given, in bytes of memory.
+    /// The memory of messages that it was given and keeps, in bytes.
     var heldBytes: Int { get }
 
-    /// The socket took less than it was given, after it had taken everything before; ``drained()`` follows.
+    /// The socket took less than it was given, for the first time since it had taken everything; ``drained()`` follows.
     func fellBehind()
 
-    /// Everything unsent has been sent, after there had been a backlog.
+    /// Everything unsent has been sent, after there was a backlog.
     func drained()
 
-    /// Our CLOSE goes out: from this very call on nothing may be sent, and nothing more is received.
+    /// Our CLOSE is being sent: from this call on nothing may be sent, and nothing more is received.
     ///
-    /// Comes once at most, before ``closed(_:)``.
+    /// Called once at most, before ``closed(_:)``.
     func closing()
 
     /// The peer broke the protocol, after everything that has been received.
     ///
-    /// `fail` sends the CLOSE and ends the connection; until it is called, at once or in a later turn, what is sent still
-    /// goes out. The connection does not wait longer than for a closing handshake.
+    /// `fail` sends the CLOSE and ends the connection. Until it is called, at once or in a later turn, sent messages
+    /// still go out. The connection waits no longer than for a closing handshake.
     func isFailing(_ fail: @escaping () -> Void)
 
-    /// The socket has ended; nothing follows. Comes once.
+    /// The socket has ended; nothing follows. Called once.
     func closed(_ event: CloseEvent)
 }
 
@@ -97,7 +97,7 @@ extension WebSocketSession {
 }
 
 extension WebSocketConnection {
-    /// From now on other limits and intervals hold; compression stays as it was agreed upon.
+    /// Replaces limits and intervals from now on; compression stays as agreed on.
     package func adopt(_ options: Options) {
         self.options = options
         machine.maximumMessageSize = options.values.maximumMessage

@@ -1,27 +1,27 @@
-/// What a client opens: `ws://user:password@host:port/path?query`, or `wss://…`; `http` and `https` are other names of the
+/// The URL that a client opens: `ws://user:password@host:port/path?query`, or `wss://…`; `http` and `https` are other names of the
 /// two.
 ///
-/// RFC 6455 §3, RFC 3986. Schemes and hosts are read without regard to case. In path and query, what a URL cannot hold is
-/// percent-encoded; what is encoded stays so.
+/// RFC 6455 §3, RFC 3986. Schemes and hosts are read without regard to case. In path and query, characters that a URL
+/// cannot contain are percent-encoded; what is already encoded stays so.
 package struct WebSocketURL: Hashable, Sendable {
-    /// Where the server listens; a host is in small letters.
+    /// Where the server listens; the host is in small letters.
     package let endpoint: Endpoint
     /// The request's target: path and query, percent-encoded; begins with `/`.
     package let target: String
-    /// Who is asking; `nil` where the URL does not say.
+    /// The credentials; `nil` if the URL has none.
     package let credentials: BasicCredentials?
 
-    /// Why a text is no such URL.
+    /// Why a text is not such a URL.
     package enum ParseError: Error, Equatable, Sendable, CustomStringConvertible {
         /// Another scheme, or none.
         case unknownScheme
-        /// What stands before `@`.
+        /// The part before `@`.
         case malformedUser
         case malformedHost
         case malformedPort
-        /// A control character, or a `%` that begins no escape.
+        /// A control character, or a `%` that does not begin an escape.
         case malformedPath
-        /// RFC 6455 §3: there is none.
+        /// RFC 6455 §3: a fragment is not allowed.
         case fragment
 
         /// A phrase for people.
@@ -37,7 +37,7 @@ package struct WebSocketURL: Hashable, Sendable {
         }
     }
 
-    /// Reads `text`; where no port is given it is 80, or 443 of the secure ones.
+    /// Reads `text`; the default port is 80, or 443 for the secure schemes.
     package init(parsing text: String) throws(ParseError) {
         guard let (scheme, rest) = Self.splitScheme(text) else { throw .unknownScheme }
         let isSecure: Bool
@@ -67,16 +67,16 @@ package struct WebSocketURL: Hashable, Sendable {
         self.credentials = credentials
     }
 
-    /// A path, with its query and percent-encoded already, of a server that has no URL, or whose parts are known.
+    /// A path, with its query and already percent-encoded, of a server without a URL, or whose parts are known.
     package init(endpoint: Endpoint, path: String, credentials: BasicCredentials? = nil) {
         self.endpoint = endpoint
         target = path.utf8.first == UInt8(ascii: "/") ? path : "/" + path
         self.credentials = credentials
     }
 
-    /// What `reference` means in an answer that came from here (RFC 3986 §5.2, RFC 9110 §10.2.2).
+    /// The target of `reference` in an answer from here (RFC 3986 §5.2, RFC 9110 §10.2.2).
     ///
-    /// Its fragment, if any, is for browsers and is dropped.
+    /// A fragment is for browsers, and is dropped.
     func resolving(_ reference: String) throws(ParseError) -> WebSocketURL {
         let reference = reference.prefix { $0 != "#" }
         if Self.splitScheme(reference) != nil { return try WebSocketURL(parsing: String(reference)) }
@@ -114,7 +114,7 @@ package struct WebSocketURL: Hashable, Sendable {
         return (text[..<end], text[end...])
     }
 
-    /// Path and query as a request carries them.
+    /// Path and query in the form in which a request sends them.
     private static func target(_ text: some StringProtocol) throws(ParseError) -> String {
         let digits = Array("0123456789ABCDEF".utf8)
         var bytes: [UInt8] = text.utf8.first == UInt8(ascii: "/") ? [] : [UInt8(ascii: "/")]
