@@ -49,7 +49,8 @@ package enum Authentication: Sendable {
     case pending(@Sendable (_ reply: @escaping @Sendable (Result<Principal, AuthenticationFailure>) -> Void) -> Void)
 }
 
-/// Knows nobody: whoever presents nothing is anonymous, and anything else is refused, as silence would look like a success.
+/// Knows nobody: a client without credentials is anonymous, and any others are refused, as silence would look like a
+/// success.
 package struct AnonymousOnly: Authenticator {
     package init() {}
 

@@ -1,5 +1,5 @@
 extension Settings {
-    /// Who may do what.
+    /// The rights of clients.
     package struct Access: Sendable, Equatable {
         /// What clients without an identity may do.
         package var anonymous = Anonymous()

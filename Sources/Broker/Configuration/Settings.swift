@@ -29,7 +29,7 @@ package struct Settings: Sendable, Equatable {
     package var hosts = HostRule.auto
     /// How clients are sent away.
     package var drain = Drain()
-    /// Who may do what.
+    /// The rights of clients.
     package var access = Access()
     /// The administrator's way in.
     package var admin = Admin()
