@@ -1,7 +1,7 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-// What the product's own code costs, counted and compared. Not part of what is handed out.
+// What the product's code costs, counted and compared. Not part of the product.
 //
 // `package` declarations end at their package, so the product's sources are targets of this one, too: the links in
 // `Sources` point at them. What is measured is the same code with the same options as in `brokerd`.

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Measures how long publishers wait who want their messages on disk: one of them, and 100 at once.
+"""Measures how long publishers wait for their messages to be on disk: one publisher, and 100 at once.
 
     Benchmarks/stored.py [--rounds N]
 

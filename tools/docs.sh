@@ -3,7 +3,7 @@
 #
 #   tools/docs.sh
 #
-# What is undocumented, and a link that leads nowhere, is an error.
+# Undocumented symbols and broken links are errors.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -32,7 +32,7 @@ for target in "${targets[@]}"; do
     work=".build/fuzz/$name"
     mkdir -p "$work/corpus" "$work/crashes"
     folders=$(sed -nE '1s|^// fuzz: ||p' "$target")
-    # A module that names itself in its sources goes by its own name.
+    # A module whose sources name the module needs its own name.
     module="$name"
     [[ "$folders" == Sources/WSTransport ]] && module=WSTransport
     sources=()
@@ -54,7 +54,7 @@ SWIFT
         printf '%b' "$(sed 's/../\\x&/g' <<<"$digits")" >"$work/seeds/$number"
     done <"Tests/Fuzz/corpus/$name.hex"
     printf '== %s, %s s\n' "$name" "$seconds"
-    # The linker has hundreds of warnings about the sanitizer's own symbols.
+    # The linker prints hundreds of warnings about the sanitizer's symbols.
     if ! "$swiftc" -O -swift-version 6 -enable-experimental-feature Lifetimes -package-name broker \
         -enable-upcoming-feature InternalImportsByDefault -enable-upcoming-feature MemberImportVisibility \
         -sanitize=fuzzer,address -parse-as-library -I Sources/CZlib -I Sources/CSIMD -I Sources/CLinux -I Sources/COpenSSL -lz -lssl -lcrypto \

@@ -27,7 +27,7 @@ fail() {
 }
 
 is_installed() {
-    # A tool that came some other way than by its package is as good.
+    # A tool that was installed in another way is as good.
     case "$1" in
         binutils) command -v ld >/dev/null && return ;;
         gcc | g++ | git | make | curl | openssl) command -v "$1" >/dev/null && return ;;
@@ -49,7 +49,7 @@ command -v "${SWIFT:-swift}" >/dev/null ||
     fail "no Swift toolchain found: install Swift 6.3 (https://www.swift.org/install/linux/) and put its bin folder on PATH"
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
-    # Not Debian: its own libraries may still be there. Say what is needed and go on if they are found.
+    # Not Debian: the libraries may still be there. Continue if they are, otherwise say what is needed.
     if command -v pkg-config >/dev/null && pkg-config --exists yaml-0.1 openssl zlib && [[ -e /usr/include/lmdb.h ]]; then
         exit 0
     fi
@@ -84,7 +84,7 @@ if [[ ! -e "$policy" ]]; then
     printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee "$policy" >/dev/null
     "${as_root[@]}" chmod +x "$policy"
 fi
-# Lists that cannot be fetched are no reason to stop: the packages may be in the cache or already listed.
+# Continue if package lists cannot be fetched: the packages may be in the cache or already listed.
 apt update || printf 'install-dependencies: apt-get update failed, going on with the lists at hand\n' >&2
 if ! apt install --yes --no-install-recommends "${missing[@]}"; then
     cat "$log" >&2

@@ -16,11 +16,11 @@ filter=()
 
 case "$kind" in
     thread)
-        # A thread that gives up is reported once; a report ends the process at its end with this status.
+        # After a report the process exits with this status.
         export TSAN_OPTIONS="exitcode=66 halt_on_error=0 ${TSAN_OPTIONS:-}"
         ;;
     address)
-        # Swift's runtime keeps what it has made of generic types for ever, and says so to nobody.
+        # Swift's runtime never frees the metadata of generic types.
         export ASAN_OPTIONS="detect_leaks=0 detect_stack_use_after_return=1"
         ASAN_OPTIONS+=" suppressions=$PWD/tools/sanitizer/address.supp"
         ;;
@@ -50,7 +50,7 @@ fi
 
 "$swift" build --build-tests -j "${JOBS:-2}" --sanitize="$kind" --scratch-path "$work"
 tests=$("$swift" build --show-bin-path --sanitize="$kind" --scratch-path "$work")/brokerPackageTests.xctest
-# One test after the other: they take several times as long here, and their time limits are for one that runs by itself.
+# One test after the other: they take several times as long here, and their time limits assume that they run alone.
 LD_PRELOAD="$preloaded" "$tests" --testing-library swift-testing --no-parallel ${filter[@]+"${filter[@]}"} >"$work/log" 2>&1 ||
     { grep -E -A40 'WARNING: ThreadSanitizer|ERROR: AddressSanitizer|✘' "$work/log" | head -200 >&2; exit 1; }
 if grep -qE 'WARNING: ThreadSanitizer|ERROR: AddressSanitizer' "$work/log"; then

@@ -4,7 +4,7 @@
 //   epoll  `epoll_wait`, and a `recv` and a `send` for each that is ready
 //   sends  the same, with one io_uring_enter for all sends
 //   turn   `epoll_wait`, then one io_uring_enter for all of their receives and one for the sends
-//   ring   nothing but io_uring: accepts and receives that stay asked for (multishot), with buffers that wait in the kernel
+//   ring   nothing but io_uring: multishot accepts and receives, with buffers that wait in the kernel
 #define _GNU_SOURCE
 #include "ring.h"
 #include <arpa/inet.h>

@@ -1,4 +1,4 @@
-// io_uring for the limits to compare with, without liburing: sends that are tried at once, and what else one asks for.
+// io_uring for the limits to compare with, without liburing: sends that are attempted at once, and other calls.
 #pragma once
 #include <linux/io_uring.h>
 #include <stdio.h>

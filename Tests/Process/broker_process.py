@@ -22,7 +22,7 @@ from raw_websocket import RawWebSocket
 
 
 def free_port():
-    """A loopback port nobody listens on, from below the range that outgoing connections take theirs from."""
+    """A free loopback port, from below the range of outgoing connections."""
     while True:
         port = random.randrange(20000, 32000)
         with socket.socket() as probe:
@@ -34,7 +34,7 @@ def free_port():
 
 
 def encode_topic(topic):
-    """Percent-encodes a topic or filter for a path; `/` goes on separating levels."""
+    """Percent-encodes a topic or filter for a path; `/` still separates levels."""
     return quote(topic, safe="/")
 
 
@@ -51,9 +51,9 @@ class Broker:
         self.config_file = None
         self.configured_listen = configured_listen
         self.environment = dict(environment or {})
-        # What the kernel grants the process: {resource.RLIMIT_…: count}.
+        # Resource limits of the process: {resource.RLIMIT_…: count}.
         self.limits = dict(limits or {})
-        # What is put before the command.
+        # A prefix of the command.
         self.wrapper = list(wrapper)
         if config is not None:
             self.config_file = self.directory / "broker.yaml"
@@ -87,7 +87,7 @@ class Broker:
         return self
 
     def launch(self):
-        """The process alone, which nobody reads or waits for."""
+        """Only the process; its output is not read and its end not awaited."""
         return subprocess.Popen(
             self.command(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             cwd=self.directory, env=os.environ | self.environment, preexec_fn=self._take_limits if self.limits else None)

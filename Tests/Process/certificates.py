@@ -44,7 +44,7 @@ class Identity:
         self.key = key
 
     def copy_to(self, other):
-        """Takes the place of another identity's files, each at once, as an ACME client does it."""
+        """Replaces the files of another identity, each atomically, as an ACME client does."""
         for mine, theirs in [(self.key, other.key), (self.certificate, other.certificate)]:
             fresh = theirs.with_suffix(theirs.suffix + ".new")
             fresh.write_bytes(mine.read_bytes())

@@ -36,7 +36,7 @@ class Chromium:
 
     def _receive(self, deadline):
         while b"\0" not in self._received:
-            # Not select, which knows no descriptor from 1,024 on.
+            # Not select, which cannot handle descriptors from 1,024 on.
             poll = select.poll()
             poll.register(self._answers, select.POLLIN)
             assert poll.poll(max(deadline - time.monotonic(), 0) * 1000), "chromium did not answer in time"
@@ -60,7 +60,7 @@ class Chromium:
                 return answer["result"]
 
     def open(self, url):
-        """Opens the page in a tab of its own; what follows is about this tab."""
+        """Opens the page in a new tab, to which all further calls refer."""
         self._session = None
         target = self.command("Target.createTarget", url=url)["targetId"]
         self._session = self.command("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]

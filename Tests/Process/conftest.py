@@ -60,7 +60,7 @@ def broker(start_broker):
 
 @pytest.fixture
 def bystander(broker):
-    """A subscriber that checks, when the test is over, that nothing it should have got was lost by what others did."""
+    """A subscriber that checks, after the test, that it lost nothing because of what others did."""
     session = broker.session()
     session.subscribe("bystander/#")
     yield session

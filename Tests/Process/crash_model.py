@@ -8,7 +8,7 @@ KEPT = {"log": 30, "few": 4}
 CONFIG = "history:\n" + "".join(
     f'  - {{ filter: "crash/+/{kind}/#", messages: {count} }}\n' for kind, count in KEPT.items())
 
-# Small ones, one that fills a page, and some that take pages of their own.
+# Small ones, one that fills a page, and some that need several pages.
 SIZES = (10, 60, 300, 1500, 3000, 9000, 30000)
 
 

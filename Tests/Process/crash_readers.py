@@ -1,4 +1,4 @@
-"""Readers for the crash rig: what is stored, read by every endpoint, and whether it is what somebody who resumes is due."""
+"""Readers for the crash rig: what is stored, read by every endpoint, and whether a client that resumes gets what it is due."""
 
 import base64
 import json
@@ -41,7 +41,7 @@ def read_values(broker):
 
 
 class Resumption:
-    """Somebody who comes back with a position: what was brought up to the `live` marker."""
+    """A client that returns with a position: what was brought up to the `live` marker."""
 
     WAYS = ("lines", "events", "json", "socket")
 

@@ -137,7 +137,7 @@ class JSONWriter(CrashWriter):
 
 
 class AdminWriter(JSONWriter):
-    """The same over the administration socket, one at a time."""
+    """The same over the admin socket, one at a time."""
 
     label = "admin"
     window = 1

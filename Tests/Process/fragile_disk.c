@@ -1,4 +1,4 @@
-// A disk that can lose power, fail and fill up, for tests: preloaded into brokerd, it stands between the program and
+// A disk that can lose power, fail and fill up, for tests: preloaded into brokerd, it sits between the program and
 // the files of one directory.
 //
 // Every write, sync and truncation of these files goes into a journal before it goes to the file, so that

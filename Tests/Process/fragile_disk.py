@@ -62,13 +62,13 @@ class FragileDisk:
         self._durable = {}
 
     def power_on(self):
-        """What is there now is durable, and a new journal begins. To be called before each start of brokerd."""
+        """Makes the present content durable and begins a new journal. Call it before each start of brokerd."""
         self._durable = {
             path: path.read_bytes() for path in self.data.iterdir() if path.is_file() and not path.is_symlink()}
         self.journal.unlink(missing_ok=True)
 
     def cut_power(self, chance, lies=False):
-        """Leaves of the files what a disk would hold: all that was synced, and of the rest nothing or a random part.
+        """Leaves in the files what a disk would hold: all that was synced, and of the rest nothing or a random part.
 
         `chance` is the share of the sectors written and not synced that reached the disk all the same, 0 to 1.
         A disk that `lies` said that it had synced and had not.

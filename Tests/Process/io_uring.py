@@ -27,7 +27,7 @@ def is_worthwhile():
 
 
 def backends():
-    """Those that can be tested here."""
+    """The backends that can be tested here."""
     return ["epoll", "io_uring"] if is_worthwhile() else ["epoll"]
 
 
@@ -48,7 +48,7 @@ def forbid(answer):
 
 
 def without(answer):
-    """What to put before a command."""
+    """The prefix of a command."""
     return [sys.executable, __file__, answer]
 
 

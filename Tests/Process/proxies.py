@@ -20,7 +20,7 @@ def snippet(language):
 
 
 def put(text, *replacements):
-    """The snippet as a reader would fit it in: each place has to be there."""
+    """The snippet with a reader's values; each placeholder must occur."""
     for old, new in replacements:
         assert old in text, f"{old!r} is not in the snippet"
         text = text.replace(old, new)
@@ -96,7 +96,7 @@ class Nginx(Proxy):
 
 
 class NginxDefault(Nginx):
-    """What somebody writes who has read nothing: HTTP/1.0, and nginx's own idea of Host."""
+    """A snippet by somebody who has not read the page: HTTP/1.0, and nginx's default for Host."""
 
     name = "nginx as it is"
 

@@ -1,4 +1,4 @@
-"""A WebSocket client that can also do what the RFC forbids: every bit of a frame is the caller's."""
+"""A WebSocket client that can also do what the RFC forbids: the caller chooses every bit of a frame."""
 
 import base64
 import hashlib

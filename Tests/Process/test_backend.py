@@ -1,4 +1,4 @@
-"""Contract §6, `reactors.backend`: which one sends, what is said where there is no io_uring, and that both deliver the same."""
+"""Contract §6, `reactors.backend`: which one sends, the message if there is no io_uring, and that both deliver the same."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ def configured(backend, count=1):
 
 
 def in_use(broker):
-    """What the broker says that it sends by."""
+    """The backend that the broker reports."""
     status = broker.control_json("status")
     samples = broker.metrics()
     reactors = {name: samples[f'broker_reactors{{backend="{name}"}}'] for name in ("epoll", "io_uring")}

@@ -59,7 +59,7 @@ def test_people_read_it(broker):
 
 
 def test_a_terminal_shows_how_far_it_is(broker):
-    """On standard error, over and over on one line; who reads from a pipe, or JSON, sees none of it."""
+    """On standard error, over and over on one line; readers of a pipe, or of JSON, see none of it."""
     arguments = [BROKERCTL, "bench", "sub", "#", "--url", broker.url(), "--subscribers", "2", "--seconds", "1.5"]
     for extra, is_shown in [([], True), (["--json"], False)]:
         ours, theirs = os.openpty()

@@ -32,7 +32,7 @@ def report(done):
 @pytest.mark.parametrize("endpoint", ["topic", "json"])
 @pytest.mark.parametrize("pace", [["--burst", "10"], ["--rate", "500"]])
 def test_fanout(bench, endpoint, pace):
-    # A message is more than a record of TLS holds.
+    # A message is larger than a TLS record.
     found = report(bench("fanout", "--subscribers", "50", "--publishers", "2", "--messages", "40", "--size", "20000",
                          "--endpoint", endpoint, *pace, "--json"))
     assert found["sent"] == 40 and found["delivered"] == found["expected"] == 40 * 50

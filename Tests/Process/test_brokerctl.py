@@ -156,7 +156,7 @@ def test_clients_by_filter_are_those_that_may_get_one_message(broker):
 
 
 def test_kick_by_filter_leaves_those_that_listen_to_more(broker):
-    """`kick --filter 'a/#'` is no way to throw out the one who follows everything."""
+    """`kick --filter 'a/#'` must not disconnect a client that follows everything."""
     wide, across, inside, below = sessions = [broker.session() for _ in range(4)]
     for session, filter_ in zip(sessions, ["#", "+/b", "a/+", "a/x/#"]):
         session.subscribe(filter_)
@@ -348,7 +348,7 @@ def test_sub_prints_at_once_also_into_a_pipe(broker):
 
 
 def test_sub_ends_with_its_reader(broker):
-    """Not at the next message, which may never come."""
+    """At once, not at the next message, which may never come."""
     child = subprocess.Popen([BROKERCTL, "sub", "quiet", "--socket", str(broker.admin_socket)], stdout=subprocess.PIPE)
     try:
         wait_until(lambda: "quiet" in json.dumps(broker.control_json("subscriptions")), "the subscription")

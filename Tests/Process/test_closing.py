@@ -1,4 +1,4 @@
-"""RFC 6455 §5.5.1: after our CLOSE no message is sent, and none is taken, whatever the reason. And a peer's reset takes back
+"""RFC 6455 §5.5.1: after our CLOSE no message is sent, and none is accepted, whatever the reason. And a peer's reset takes back
 nothing of what its TCP was told has arrived."""
 
 import fcntl
@@ -133,7 +133,7 @@ def unlimited(start_broker):
 
 @pytest.mark.parametrize("identified", [False, True], ids=["silent", "answered"])
 def test_what_came_before_a_reset_is_published(unlimited, identified):
-    """All of it and the reset are there before the broker looks: also where it has answers that nobody takes."""
+    """Everything, the reset included, is there before the broker looks, even with answers that nobody takes."""
     reader = subscribed(unlimited, "reset/#")
     writer = subscribed(unlimited, "other")
     hold(unlimited)
@@ -146,7 +146,7 @@ def test_what_came_before_a_reset_is_published(unlimited, identified):
 
 
 def test_who_resets_while_it_is_not_read_is_heard_all_the_same(start_broker):
-    """It takes no answers: they fill its window, then half of what may be pending, and then the broker stops reading."""
+    """It takes no answers: they fill its window, then half of `limits.pending`, and then the broker stops reading."""
     broker = start_broker("limits: { pending: 64KiB }\n")
     reader = subscribed(broker, "reset/#")
     writer = broker.websocket("/ws", receive_buffer=4096)

@@ -70,7 +70,7 @@ def compressing(start_broker):
     return start_broker(ON)
 
 
-# Peers that others wrote
+# Independent peers
 
 
 @pytest.mark.parametrize("payload", PAYLOADS, ids=NAMES)

@@ -1,4 +1,4 @@
-"""A reactor that stands still holds 16 MiB of others' publications, whatever they are published by."""
+"""A reactor that stands still holds at most 16 MiB of others' publications, by whatever endpoint they came."""
 
 import ctypes
 import http.client

@@ -1,4 +1,4 @@
-"""Contract §2: there is nobody to authenticate yet; what a client shows is not echoed and stands in no log."""
+"""Contract §2: there are no users yet; credentials are refused, not echoed and not logged."""
 
 import pytest
 

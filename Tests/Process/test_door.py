@@ -19,7 +19,7 @@ def descriptors(broker):
 
 
 def knock(broker, count):
-    """So many connections that say nothing, whether they are let in or not; `None` for one that was reset at once."""
+    """`count` silent connections, admitted or not; `None` for one that was reset at once."""
     connections = []
     for _ in range(count):
         try:

@@ -249,7 +249,7 @@ def test_the_unspecified_address_means_both_families(start_broker, option, four)
 
 
 def test_a_listener_for_each_family(start_broker):
-    """As nginx users write it: the IPv4 listener has its port for itself."""
+    """As nginx users write it: the IPv4 listener has the port to itself."""
     port = free_port()
     start_broker(
         f'listen: [{{ address: "[::]:{port}" }}, {{ address: "0.0.0.0:{port}", path_prefix: /four }}]\n'

@@ -1,4 +1,4 @@
-"""One client sends as much as it can: the broker's memory is bounded, and the client beside it is served."""
+"""One client sends as much as it can: the broker's memory is bounded, and another client is served meanwhile."""
 
 import re
 import select
@@ -20,7 +20,7 @@ MIB = 1 << 20
 
 
 class Memory:
-    """The resident memory of a broker: how much more than at first it has ever been."""
+    """The resident memory of a broker: its highest rise over the start."""
 
     def __init__(self, broker):
         self.path = Path(f"/proc/{broker.process.pid}/status")
@@ -85,7 +85,7 @@ def pour(connection, bytes_, count_answers):
 
 
 def pipelined(count):
-    """So many requests of 1 KiB, which have to be answered one after the other."""
+    """Requests of 1 KiB, which must be answered one after the other."""
     head = b"POST /t/flood HTTP/1.1\r\nHost: localhost\r\nX: %s\r\nContent-Length: 1\r\n" % (b"x" * 950)
     return (head + b"\r\nx") * (count - 1) + head + b"Connection: close\r\n\r\nx"
 
@@ -175,7 +175,7 @@ def test_a_list_of_filters_is_at_most_as_long_as_a_client_may_have(broker, opera
 
 
 def send_what_is_taken(plain, bytes_):
-    """Sends until all is sent, or the broker has had enough of it."""
+    """Sends until all is sent, or the broker ends it."""
     try:
         plain.sendall(bytes_)
     except OSError:
@@ -183,7 +183,7 @@ def send_what_is_taken(plain, bytes_):
 
 
 def begin_message(websocket, count):
-    """A message of 1 MiB, of which so many bytes come."""
+    """A message of 1 MiB, of which only some bytes come."""
     send_what_is_taken(websocket.plain, encode_frame(BINARY, bytes(MIB))[:14 + count])
 
 

@@ -95,7 +95,7 @@ def test_every_bad_handshake_has_its_status(broker, bystander, path, headers, st
     with broker.connect() as plain:
         plain.sendall(handshake_request("localhost", path, headers=headers))
         found, answered, _ = read_head(plain)
-    # Another upgrade is nobody's business, and the path follows for plain requests.
+    # Other upgrades are ignored, and the path answers as to plain requests.
     assert found == (200 if path == "/s/a" and "Upgrade" in headers else status)
     assert found != 426 or answered["sec-websocket-version"] == "13"
 

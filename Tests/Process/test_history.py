@@ -36,7 +36,7 @@ def collect(receive):
 
 
 class OverJSON:
-    """Resumes a filter, each way in its own words; `receive` gives objects, None at the end."""
+    """Resumes a filter, over each endpoint in its own way; `receive` gives objects, None at the end."""
 
     def __init__(self, broker, filter_, since):
         self.session = broker.session()
@@ -172,7 +172,7 @@ def test_what_was_acknowledged_is_there_after_kill(broker):
     broker.start()
     messages, gaps, position = collect(OverJSON(broker, "chat/#", sent[9]).receive)
     assert [message["seq"] for message in messages] == sent[10:]
-    # What came after the last commit, and to nobody's knowledge, may be lost.
+    # What came after the last commit without an acknowledgement may be lost.
     assert len(gaps) == 1 and sent[-1] <= gaps[0]["since"] < gaps[0]["seq"] <= position and "missed" not in gaps[0]
     new = broker.publish("chat/a", "new", "ack=stored")["seq"]
     messages, gaps, _ = collect(OverJSON(broker, "chat/#", position).receive)

@@ -147,7 +147,7 @@ def websocket_end(broker, path="/ws", host=None, subprotocols=(), **headers):
     ("http://app.localhost", "127.0.0.1:{port}"), ("http://[::1]:3000", "127.0.0.1:{port}"), ("https://localhost:5173", "localhost:{port}"),
 ])
 def test_a_page_of_this_machine_may_ask(broker, origin, host):
-    """A developer's page comes from a port of its own, and by whichever name the browser was given."""
+    """A developer's page comes from a port of its own, and by any name of this machine."""
     origin, host = origin.format(port=broker.port), host.format(port=broker.port)
     answer = ask(broker, host, "/t/a", "POST", Origin=origin)
     assert answer.status == 200 and answer.headers["Access-Control-Allow-Origin"] == origin
@@ -176,7 +176,7 @@ def test_the_same_origin_is_host_and_port(start_broker, origin, host, allowed):
 
 
 def test_a_page_that_came_by_plain_http_does_not_ask_over_tls(start_broker, tmp_path):
-    """What is on the way may have changed that page, and would speak with what TLS protects."""
+    """An attacker on the way may have changed that page, which would then reach what TLS protects."""
     authority = Authority(tmp_path)
     mine = authority.sign("mine", "DNS:broker.example.com")
     port = free_port()
@@ -201,10 +201,10 @@ def test_a_page_that_came_by_plain_http_does_not_ask_over_tls(start_broker, tmp_
 @pytest.mark.parametrize("path", ["/ws", "/t/a", "/s/a"])
 @pytest.mark.parametrize("offered", [(), ("broker.v1.json",), ("bearer.abc", "x.y")])
 def test_a_page_is_told_why_its_websocket_is_refused(broker, path, offered):
-    """A browser shows a page nothing of an answer other than 101: so it gets that, and the reason in the CLOSE."""
+    """A browser shows its page no other answer than 101: so it gets that, and the reason in the CLOSE."""
     websocket = broker.websocket(path, headers={"Origin": "https://evil.example"}, subprotocols=offered)
     assert websocket.subprotocol == (offered[-1] if offered else None)
-    # Nothing comes before, and nothing is done.
+    # No message comes before it, and none is published.
     websocket.send_text(json.dumps({"op": "publish", "topic": "a", "data": 1, "retain": True}))
     assert websocket.receive_frame()[1] == 8
     assert websocket.close_frame == (

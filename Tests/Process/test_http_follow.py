@@ -186,6 +186,6 @@ def test_what_is_behind_gets_no_heartbeat(start_broker):
 
 
 def test_events_begin_with_a_retry_of_their_own(broker):
-    """Else one that a drain has told would stay with an EventSource for the life of its page."""
+    """Otherwise the time told by a drain would stay with an EventSource as long as its page lives."""
     follower = broker.follow("idle", "snapshot=false", headers=EVENTS)
     assert follower.event()["event"] == "live" and follower.retry == 3000

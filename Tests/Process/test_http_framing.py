@@ -85,7 +85,7 @@ def impatient(start_broker):
     (b"POST /t/a HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n1;", b"a"),
 ])
 def test_who_dribbles_runs_out_of_time(impatient, beginning, drip):
-    """One byte, or line, at a time keeps no connection open: a time is for the whole, not for each piece."""
+    """Sending byte by byte, or line by line, keeps no connection open: a time limit is for the whole."""
     plain = impatient.connect(timeout=0.02)
     plain.sendall(beginning)
     begun = time.monotonic()
@@ -167,7 +167,7 @@ def test_nothing_after_a_refused_upgrade_is_a_request(broker, fields):
 
 
 def test_a_stream_for_an_old_client_ends_with_the_connection(broker):
-    """HTTP/1.0 has no chunks, and is what nginx speaks to the servers behind it unless it is told otherwise."""
+    """HTTP/1.0 has no chunks, and nginx speaks it to upstream servers by default."""
     broker.publish("old/kept", "1", "retain")
     for accept in (b"*/*", b"text/event-stream"):
         with broker.connect() as plain:
@@ -194,7 +194,7 @@ def test_an_old_client_follows(broker, accept):
 
 
 def test_a_half_closed_client_gets_its_poll_in_full(broker):
-    """As `printf … | nc` is, which says that it has no more to say."""
+    """As `printf … | nc` does, which closes its sending half."""
     for number in range(200):
         broker.publish(f"half/{number:03}", "x" * 5000, "retain")
     with broker.connect() as plain:

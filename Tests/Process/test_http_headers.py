@@ -1,4 +1,4 @@
-"""What stands in every answer, also in those that are given before a request is understood."""
+"""Fields of every answer, including answers to requests that were not understood."""
 
 import socket
 
@@ -128,7 +128,7 @@ def test_options_of_the_server_as_a_whole(broker):
 
 
 def test_an_absolute_target_wins_over_host(broker):
-    """RFC 9112 §3.2.2: what stands in Host is ignored, for the names that are answered to as well."""
+    """RFC 9112 §3.2.2: Host is ignored, also when checking the names that the broker answers to."""
     for target, host, status in [(b"http://localhost/t/none", b"evil.test", 404), (b"http://evil.test/t/none", b"localhost", 421),
                                  (b"http://127.0.0.1:1/t/none", b"localhost", 404)]:
         assert head_of(broker, b"GET " + target + b" HTTP/1.1\r\nHost: " + host + b"\r\n\r\n")[0] == status, target

@@ -44,7 +44,7 @@ def test_the_content_type_decides_text_or_binary(broker, content_type, body, opc
 
 @pytest.mark.parametrize("type_", ["application/x-www-form-urlencoded", "Application/X-WWW-Form-URLEncoded; charset=utf-8"])
 def test_what_curl_says_of_every_body_is_no_type(broker, type_):
-    """`curl -d 21.5` publishes a number that somebody typed, and no form."""
+    """`curl -d 21.5` publishes a number, not a form."""
     session = broker.session()
     session.subscribe("typed")
     broker.publish("typed", "21.5", "retain", {"Content-Type": type_})
@@ -72,7 +72,7 @@ UNKNOWN_PARAMETERS = [
 
 
 def test_a_query_parameter_that_is_not_known_is_refused(broker):
-    """A slip of the pen must not look like a success."""
+    """A typing mistake must not look like a success."""
     for method, path, words in UNKNOWN_PARAMETERS:
         answer = broker.http(method, path, body=b"x" if method in ("POST", "PUT") else None)
         assert (answer.status, answer.error_code) == (400, "bad-request") and words in answer.json["error"]["message"], answer
@@ -283,7 +283,7 @@ def test_the_preflight_of_another_origin_is_forbidden(broker):
 
 
 def test_the_front_page_lets_nothing_run_but_its_file(broker):
-    """What is put into the page runs not, no other page frames it, and no form of it leads away."""
+    """Injected scripts do not run, no other page can frame it, and its forms lead nowhere else."""
     answer = broker.http("GET", "/")
     assert answer.status == 200 and answer.headers.get_content_type() == "text/html"
     policy = dict(rule.strip().split(" ", 1) for rule in answer.headers["Content-Security-Policy"].split(";"))

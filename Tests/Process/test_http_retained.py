@@ -49,7 +49,7 @@ def test_a_value_that_is_known_is_not_sent_again(broker):
 
 
 def test_a_date_alone_never_hides_a_newer_value(broker):
-    """A second has room for several values, and all of them have its date."""
+    """Several values of the same second have the same date."""
     for number in range(100):
         broker.publish("value", str(number), "retain")
         shown = broker.retained("value")
@@ -106,7 +106,7 @@ def test_a_conditional_read(broker, fields, status):
 
 @pytest.mark.parametrize("form", ["%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"], ids=["fixed", "RFC 850", "asctime"])
 def test_all_forms_of_a_date_are_read(broker, form):
-    """RFC 9110 §5.6.7 wants all three understood."""
+    """RFC 9110 §5.6.7 requires all three to be understood."""
     broker.publish("value", "kept", "retain")
     later = time.strftime(form, time.gmtime(time.time() + 60))
     assert broker.http("GET", "/t/value", headers={"If-Modified-Since": later}).status == 304

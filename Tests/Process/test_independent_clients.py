@@ -1,4 +1,4 @@
-"""Clients that others wrote, `websockets` and `aiohttp`: text and binary up to the size limit, fragmented too."""
+"""Independent clients, `websockets` and `aiohttp`: text and binary up to the size limit, fragmented too."""
 
 import asyncio
 import json

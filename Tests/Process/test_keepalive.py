@@ -13,7 +13,7 @@ from raw_websocket import PING, PONG, TEXT, ConnectionEnded, encode_frame
 
 INTERVAL, TIMEOUT = 1, 1
 CONFIG = f"keepalive: {{ interval: {INTERVAL}s, timeout: {TIMEOUT}s }}\n"
-# The contract's tolerance, and a little for the machine the test runs on.
+# The contract's tolerance, and some more for the machine that runs the test.
 EVICTED_WITHIN = INTERVAL + TIMEOUT + 1 + 0.5
 
 

@@ -1,4 +1,4 @@
-"""What clients ask for at once does not have to be in memory at once."""
+"""What clients request together need not be in memory together."""
 
 import os
 

@@ -106,7 +106,7 @@ class Reader(threading.Thread):
                 elif received["op"] == "gap":
                     (self.gaps if self.live.is_set() else gaps).append(received)
                 elif received["op"] == "live":
-                    # What came before the marker is known only as a whole.
+                    # What came before the marker is only known in total.
                     self.known += begun
                     self.gaps += gaps
                     self.position = max(self.position or 0, received["seq"])

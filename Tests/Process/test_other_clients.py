@@ -1,4 +1,4 @@
-"""More clients that others wrote, each as it comes with Debian: websocket-client, node-ws, Chromium, curl."""
+"""More independent clients, as packaged by Debian: websocket-client, node-ws, Chromium, curl."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Our client against servers that others wrote: `websockets`, `aiohttp`, node-ws. It is the example that sends back what comes."""
+"""Our client, the echo example, against independent servers: `websockets`, `aiohttp`, node-ws."""
 
 import asyncio
 import http

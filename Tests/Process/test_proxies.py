@@ -84,7 +84,7 @@ def test_followers_get_each_message_as_it_comes(served, proxy, accept):
     assert follower.status == 200
     receive = (lambda: json.loads(follower.event()["data"])) if "event" in accept else follower.json
     assert receive()["op"] == "live"
-    # Each is waited for before the next is sent: a proxy that gathers would wait for ever.
+    # Each is awaited before the next is sent: a proxy that buffers would never deliver.
     for number in range(20):
         seq = served.publish("live/x", str(number))["seq"]
         assert receive()["seq"] == seq
@@ -141,7 +141,7 @@ def test_nginx_as_it_is_does_what_http_1_0_can(served, tmp_path):
         with pytest.raises(RefusedHandshake) as refused:
             websocket(proxy, "/ws", origin="")
         assert refused.value.status == 426
-        # Its own idea of Host makes a stranger of the page, and the answer says so.
+        # With the proxy's own Host the page has another origin, and the answer says so.
         answer = ask(proxy, "POST", "/t/old", "x", Origin=f"http://{place(proxy)}")
         message = answer.json["error"]["message"]
         assert answer.status == 403 and f"127.0.0.1:{served.port}" in message and place(proxy) in message and "proxy" in message
@@ -164,7 +164,7 @@ def test_a_request_is_not_hidden_in_the_body_of_another(served, tmp_path):
 
 
 def test_many_event_sources_share_one_connection(served, tmp_path):
-    """By HTTP/1.1 a browser opens six, and the seventh waits for ever."""
+    """Over HTTP/1.1 a browser opens six, and the seventh waits."""
     mine = Authority(tmp_path / "certificates").sign("mine", f"DNS:{NAME},DNS:localhost")
     with proxies.NginxTLS(tmp_path / "proxy", served.port, mine.certificate, mine.key) as proxy:
         spoken = subprocess.run(

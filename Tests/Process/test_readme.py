@@ -18,11 +18,11 @@ COMMANDS = [line for block in BLOCKS for line in block.splitlines()]
 
 @pytest.fixture
 def reader(broker, tmp_path):
-    """Runs a line as the reader's shell does, where the reader stands: above `.build` and the broker's `data`."""
+    """Runs a line as in the reader's shell, in the folder that contains `.build` and the broker's `data`."""
     (broker.directory / ".build").symlink_to(REPOSITORY / ".build")
 
     def run(line, until=None):
-        """What the line prints; where it goes on, it is interrupted when that has `until` in it."""
+        """What the line prints; a line that continues is interrupted when it has printed `until`."""
         line = line.replace("127.0.0.1:8080", f"127.0.0.1:{broker.port}").replace("/tmp/", f"{tmp_path}/")
         shell = subprocess.Popen(
             ["bash", "-c", line], cwd=broker.directory, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,

@@ -38,7 +38,7 @@ def retries_of(broker, count):
 
 
 def test_a_small_crowd_comes_back_soon(broker):
-    """As soon as somebody is here again, within the 0.2 s that even a few are spread over."""
+    """Soon after the restart, within the 0.2 s over which even a few clients are spread."""
     retries = retries_of(broker, 20)
     assert min(retries) >= 200 and max(retries) - min(retries) <= 200
 
@@ -55,7 +55,7 @@ def test_a_crowd_comes_back_at_the_rate_that_is_set(start_broker):
 
 
 def test_readiness_fails_before_the_door_closes(broker):
-    """A balancer that asks now and then hears of it while others are still served."""
+    """A load balancer that asks now and then learns of it while others are still served."""
     assert broker.http("GET", "/health/ready").status == 200
     broker.send_signal(signal.SIGTERM)
     seen = []
@@ -124,7 +124,7 @@ def test_stored_publishes_in_flight_are_acknowledged_and_kept(broker):
     broker.start()
     for number in acknowledged:
         assert broker.retained(f"drain/{number}").body == str(number).encode()
-    # Nothing was taken and then forgotten: what is stored without an acknowledgement came after the last one.
+    # Nothing was accepted and then forgotten: what is stored without an acknowledgement came after the last one.
     stored = [number for number in range(300) if broker.retained(f"drain/{number}").status == 200]
     assert stored == list(range(len(stored)))
 

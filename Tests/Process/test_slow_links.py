@@ -110,7 +110,7 @@ def start_on_link(request, start_broker):
 @pytest.mark.parametrize("in_kernel", ["16KiB", "unlimited"])
 @pytest.mark.parametrize("slow", ["drop-oldest", "latest"])
 def test_who_reads_without_a_pause_is_never_dead(start_on_link, slow, in_kernel):
-    """Also where the kernel holds so much that a PING is minutes behind: bytes that are acknowledged are life."""
+    """Also if the kernel holds so much that a PING is minutes late: acknowledged bytes are a sign of life."""
     limits = f"limits: {{ pending: 256KiB, unsent_in_kernel: {in_kernel} }}\n"
     broker, enter, publisher = start_on_link(KEEPALIVE + limits)
     reader = enter(f"/s/flood/%23?slow={slow}&snapshot=false")
@@ -132,7 +132,7 @@ def test_who_is_closed_for_being_slow_can_read_why(start_on_link):
 
 @pytest.mark.parametrize("slow", ["drop-oldest", "latest"])
 def test_what_a_slow_reader_gets_is_fresh(start_broker, slow):
-    """Nothing is read during a flood of 8 MiB: what then comes before the newest message is what the limits let wait."""
+    """Nothing is read during a flood of 8 MiB: what then comes before the newest message is bounded by the limits."""
     broker = start_broker("limits: { pending: 32KiB }\n")
     reader = broker.subscription_socket("flood/#", f"slow={slow}&snapshot=false", receive_buffer=8192)
     assert json.loads(reader.receive_text())["op"] == "live"

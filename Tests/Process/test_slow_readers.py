@@ -1,4 +1,4 @@
-"""Contract §1, §3.4: what becomes of readers that are too slow, by their policy, and of the others."""
+"""Contract §1, §3.4: what happens to readers that are too slow, by policy, and to the others."""
 
 import json
 import threading
@@ -142,7 +142,7 @@ def test_who_takes_nothing_at_all_is_closed_by_age(start_broker):
 
 
 def test_slow_readers_cost_their_own_bound_only(broker):
-    """Fifty slow readers, of each policy, and quick ones beside them: these get all, memory stays bounded."""
+    """Fifty slow readers of each policy, and quick ones that get everything; memory stays bounded."""
     policies = ["drop-oldest", "latest", "drop-oldest"]
     slow = [broker.subscription_socket("flood/#", f"slow={policies[number % 3]}&snapshot=false", receive_buffer=4096)
             for number in range(50)]

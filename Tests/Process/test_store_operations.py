@@ -289,7 +289,7 @@ def test_a_backup_is_of_one_moment_while_publishers_go_on(start_broker, tmp_path
         session = broker.session()
         number = 0
         while not stop.is_set():
-            # Both or neither: the second is never behind by more than one.
+            # Both or neither: the second lags by one at most.
             session.publish("pair/1", number, retain=True, ack="routed")
             session.publish("pair/2", number, retain=True)
             number += 1
@@ -391,7 +391,7 @@ def test_a_backup_into_a_pipe(start_broker, tmp_path):
 
 
 def test_a_backup_that_is_cut_off_is_none(start_broker, tmp_path):
-    """The broker dies in the middle: nothing that looks like a backup is left."""
+    """The broker is killed in the middle: nothing that looks like a backup is left."""
     broker = start_broker()
     for number in range(40):
         put(broker, f"big/{number}", os.urandom(1 << 20), "application/octet-stream")

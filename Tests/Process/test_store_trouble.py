@@ -206,7 +206,7 @@ def test_a_failed_sync_is_not_acknowledged_as_stored(fragile):
 
 
 def test_a_failed_meta_page_is_got_over_without_a_restart(fragile):
-    """LMDB gives up when it cannot write its meta page, and wants to be opened again."""
+    """If LMDB cannot write its meta page it must be opened again."""
     broker, faults = fragile
     for number in range(50):
         assert stored(broker, f"before/{number}").json["stored"] is True
@@ -287,7 +287,7 @@ def test_out_of_descriptors_newcomers_are_turned_away_until_there_are_some(start
         try:
             crowd.append(broker.connect())
         except ConnectionResetError:
-            pass  # Turned away before the call returned.
+            pass  # Refused before the call returned.
     turned_away = 'broker_connections_refused_total{reason="descriptors"}'
     status = wait_until(lambda: broker.control_json("status"), "an answer to the administrator")
     assert status["connections"] < 64

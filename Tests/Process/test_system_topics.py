@@ -10,7 +10,7 @@ FAST = "system_topics: { interval: 1s }\n"
 
 
 def figures(broker):
-    """All figures there are."""
+    """All figures."""
     answer = broker.http("GET", "/s/%24SYS/broker/%23?poll=1", headers={"Accept": "application/x-ndjson"})
     assert answer.status == 200, answer
     messages = [json.loads(line) for line in answer.body.splitlines()]

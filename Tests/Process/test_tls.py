@@ -173,7 +173,7 @@ def test_a_slow_reader_is_closed_and_the_others_are_not(secure, authority):
     slow.close()
 
 
-# Those who are not let in
+# Refused clients
 
 
 def test_http_on_the_tls_port_is_told_so(secure):

@@ -1,4 +1,4 @@
-"""Contract §2, §6: TLS handshakes: what a client may be shown, what it may not do, and many at once."""
+"""Contract §2, §6: TLS handshakes: certificates by name, forbidden requests, and many handshakes at once."""
 
 import re
 import signal
@@ -14,7 +14,7 @@ from secure_broker import authority, client_context, connect, identity, read_all
 
 
 def shown_to(broker, authority, name):
-    """The names of the certificate that a client is shown which asks for `name`."""
+    """The names of the certificate that is shown to a client asking for `name`."""
     context = client_context(authority, check_hostname=False)
     with connect(broker, context, host=name) as connection:
         return [value for _, value in connection.getpeercert()["subjectAltName"]]

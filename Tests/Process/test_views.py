@@ -1,4 +1,4 @@
-"""Snapshots that nobody reads: they keep no reader, no room of the store's and nobody else from anything."""
+"""Snapshots that nobody reads: they use up neither readers nor the store's room, and hold up nobody."""
 
 import json
 

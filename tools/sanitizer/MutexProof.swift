@@ -1,4 +1,4 @@
-// Shows that the sanitizer is to be believed: threads that meet at a Mutex are no race, threads without one are.
+// Proves that the sanitizer can be trusted: threads that meet at a Mutex are no race, threads without one are.
 //
 //   MutexProof mutex      must not be reported
 //   MutexProof race       must be reported

@@ -1,7 +1,7 @@
-// Tells ThreadSanitizer what Swift's Mutex does where it cannot see it.
+// Tells ThreadSanitizer what Swift's Mutex does out of its sight.
 //
-// Synchronization.Mutex takes and gives up its lock by an atomic operation, which is compiled into the code that uses it and
-// so is instrumented. When two threads meet, it calls into libswiftSynchronization instead, which is not instrumented, and
+// Synchronization.Mutex takes and gives up its lock by an atomic operation, which is compiled into the calling code and
+// therefore instrumented. When two threads meet, it calls into libswiftSynchronization instead, which is not instrumented, and
 // which has the kernel hand over the lock (FUTEX_LOCK_PI): ThreadSanitizer sees no order between the two threads and
 // reports a race inside `withLock` that is none. These functions take the place of the three that wait and wake, call
 // them, and say in between what they did to the lock at the address `self`.
