@@ -1,24 +1,24 @@
-/// What a client asks for, and allows.
+/// What a client requests and allows.
 public struct ConnectOptions: Sendable {
     /// The subprotocols to offer, the best first.
     public var protocols: [String] = []
     /// The value of `Origin`; empty: none is sent.
     public var origin = ""
-    /// permessage-deflate (RFC 7692) to be offered; `nil`: none, as by default.
+    /// permessage-deflate (RFC 7692) to offer; `nil`, the default: none.
     public var perMessageDeflate: CompressionOptions?
-    /// The most bytes of a received message, over all its fragments; exactly as many are allowed.
+    /// The maximum size of a received message in bytes, over all its fragments; exactly as many are allowed.
     public var maxPayload = WebSocketMessage.defaultMaxSize
     /// Further header fields of the request; those of the handshake itself are an error.
     public var headers: HTTPFields = [:]
-    /// Cookies to be sent to the server of the URL.
+    /// Cookies to send to the server of the URL.
     public var cookies: [(name: String, value: String)] = []
-    /// Where cookies of servers go to and come from; `nil`: those are ignored.
+    /// Where servers' cookies are kept and taken from; `nil`: they are ignored.
     public var cookieJar: CookieJar?
-    /// An HTTP proxy to go through by CONNECT, `http://user:password@host:port`; empty: none.
+    /// An HTTP proxy to connect through by CONNECT, `http://user:password@host:port`; empty: none.
     public var proxy = ""
-    /// How often a redirect is followed, never from `wss` to `ws`; 0, the default: it is an error.
+    /// How many redirects are followed, never from `wss` to `ws`; 0, the default: a redirect is an error.
     public var maximumRedirects = 0
-    /// Whose certificates are accepted, and what is shown; `nil`: those that the system accepts.
+    /// Which certificates are accepted, and which one is presented; `nil`: those that the system trusts.
     public var tls: TLSContext?
     /// The name that the certificate must have; empty: the URL's host.
     public var serverName = ""
@@ -26,22 +26,23 @@ public struct ConnectOptions: Sendable {
     public var handshakeTimeout: Duration = .seconds(10)
     /// How long a closing handshake may take.
     public var closeTimeout: Duration = .seconds(5)
-    /// How a silent server is found out; `nil`: not at all.
+    /// How a silent server is detected; `nil`: not at all.
     public var keepAlive: KeepAlive? = KeepAlive()
-    /// The most bytes that were received and that nobody has taken; beyond it the server is let wait.
+    /// The maximum of received bytes that have not been taken; beyond it the server has to wait.
     public var maximumHeld = 1024 * 1024
-    /// The most bytes that may be unsent: beyond it a `send` that returns at once throws; an asynchronous one waits above 64 KiB.
+    /// The maximum of unsent bytes; beyond it a `send` that returns at once throws; an asynchronous one waits above 64
+    /// KiB.
     public var maximumUnsent = 16 * 1024 * 1024
 
     /// The defaults.
     public init() {}
 
-    /// What both roles have in common.
+    /// Options that both roles share.
     var limits: SocketCore.Limits { SocketCore.Limits(held: maximumHeld, unsent: maximumUnsent) }
 
-    /// The same, in the client's own terms.
+    /// The same, as the client's internal options.
     ///
-    /// Throws ``ConnectError/invalidOption(_:)`` where the proxy is none.
+    /// Throws ``ConnectError/invalidOption(_:)`` if the proxy's URL is invalid.
     func client() throws(ConnectError) -> ClientOptions {
         var options = ClientOptions()
         options.subprotocols = protocols

@@ -1,15 +1,15 @@
 /// Which pages may open WebSockets of a server (RFC 6455 §10.2).
 ///
-/// A request without `Origin` comes from no browser, and is let in by all of them.
+/// A request without `Origin` does not come from a browser, and every policy admits it.
 public struct OriginPolicy: Sendable {
     private let isAllowed: @Sendable (_ origin: String, _ host: String?) -> Bool
 
-    /// A policy of your own: asked with `Origin` and `Host`, as they came.
+    /// A custom policy, called with `Origin` and `Host` as they were sent.
     public init(_ isAllowed: @escaping @Sendable (_ origin: String, _ host: String?) -> Bool) {
         self.isAllowed = isAllowed
     }
 
-    /// Pages of the host that is asked, whatever their scheme and port: the default.
+    /// Pages of the requested host, whatever their scheme and port: the default.
     public static let sameHost = OriginPolicy { origin, host in
         guard let host, let start = origin.firstRange(of: "://")?.upperBound else { return false }
         return name(origin[start...]) == name(host[...])

@@ -5,8 +5,8 @@ extension WS {
     package static func stream(to address: SocketAddress) async throws(HandshakeError) -> any ByteStream {
         let remote: Remote
         do throws(Errno) { remote = try ClientReactor.shared.get() } catch { throw .unreachable("\(error)") }
-        // Here it is usual that the reactor answers before it is waited for. Swift's runtime orders that by atomics of its
-        // own, of which the thread sanitizer does not know; it knows of the lock.
+        // Often the reactor answers before it is awaited. Swift's runtime orders that by its own
+        // atomics, which the thread sanitizer does not know; it knows the lock.
         let answer = Mutex<Result<ConnectionStream, ConnectError>>(.failure(.cancelled))
         await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
             remote.run { reactor in
@@ -24,7 +24,7 @@ extension WS {
         do throws(ConnectError) { return try answer.withLock { $0 }.get() } catch { throw HandshakeError(error) }
     }
 
-    /// Keeps an attempt until it is done.
+    /// Keeps an attempt alive until it is done.
     private final class Box {
         var dial: ClientDial?
     }

@@ -1,33 +1,33 @@
-/// What a server asks of those who want a WebSocket, and what it allows them.
+/// What a server requires of WebSocket clients, and what it allows.
 public struct UpgradeOptions: Sendable {
-    /// permessage-deflate (RFC 7692) for those who offer it; `nil`: none, as by default.
+    /// permessage-deflate (RFC 7692) for clients that offer it; `nil`, the default: none.
     public var perMessageDeflate: CompressionOptions?
-    /// The most bytes of a received message, over all its fragments; exactly as many are allowed.
+    /// The maximum size of a received message in bytes, over all its fragments; exactly as many are allowed.
     public var maxPayload = WebSocketMessage.defaultMaxSize
-    /// The subprotocols that are spoken, the best first; the first of them that is offered is chosen.
+    /// The supported subprotocols, the best first; the first one that is offered is chosen.
     public var protocols: [String] = []
-    /// Chooses among the subprotocols that are offered, in place of ``protocols``; `nil`, or another than one of those: none.
+    /// Chooses among the offered subprotocols, instead of ``protocols``; `nil`, or one that was not offered: none.
     public var selectProtocol: (@Sendable (_ offered: [String]) -> String?)?
-    /// Which pages may come; others get status 403.
+    /// Which pages may connect; others get status 403.
     public var origins = OriginPolicy.sameHost
-    /// Asked before the answer, when all else is in order; what it throws is the answer, an ``HTTPRefusal`` as it says.
+    /// Called before the answer, if everything else is in order; what it throws becomes the answer, as for any handler.
     public var authorize: (@Sendable (HTTPRequest) async throws -> Void)?
-    /// How a silent client is found out; `nil`: not at all.
+    /// How a silent client is detected; `nil`: not at all.
     public var keepAlive: KeepAlive? = KeepAlive()
     /// How long a closing handshake may take.
     public var closeTimeout: Duration = .seconds(5)
-    /// The most bytes that were received and that nobody has taken; beyond it the client is let wait.
+    /// The maximum of received bytes that have not been taken; beyond it the client has to wait.
     public var maximumHeld = 1024 * 1024
-    /// The most bytes that may be unsent; beyond it ``slowReaders`` decides.
+    /// The maximum of unsent bytes; beyond it ``slowReaders`` decides.
     public var maximumUnsent = 16 * 1024 * 1024
-    /// How long the oldest unsent byte may wait until the client is closed as too slow (1013); `nil`: for ever.
+    /// How long the oldest unsent byte may wait before the client is closed as too slow (1013); `nil`: no limit.
     public var maximumUnsentAge: Duration? = .seconds(30)
-    /// What becomes of those who take less than they are sent; an asynchronous `send` waits for them in any case.
+    /// What happens to clients that take less than they are sent; an asynchronous `send` waits for them in any case.
     public var slowReaders = SlowReaders.close
 
-    /// What becomes of a client that more is unsent to than ``maximumUnsent``.
+    /// What happens to a client with more unsent bytes than ``maximumUnsent``.
     public enum SlowReaders: Sendable {
-        /// It is closed with code 1013, and what is unsent but for the frame under way is dropped; `send` throws
+        /// It is closed with code 1013, and unsent bytes are dropped, except the frame under way; `send` throws
         /// ``WS/Error/tooMuchUnsent(_:)``.
         case close
         /// `send` throws ``WS/Error/tooMuchUnsent(_:)``, and nothing else happens.
@@ -41,7 +41,7 @@ public struct UpgradeOptions: Sendable {
         SocketCore.Limits(held: maximumHeld, unsent: maximumUnsent, closesSlowReaders: slowReaders == .close)
     }
 
-    /// The same, in the connection's own terms.
+    /// The same, as the connection's internal options.
     var connection: WebSocketConnection.Options {
         var values = WebSocketOptions()
         values.maximumMessage = maxPayload

@@ -12,7 +12,7 @@ extension WS {
         }
     }
 
-    /// Opens a WebSocket, with what only this package knows how to ask for.
+    /// Opens a WebSocket, with options that only this package uses.
     package static func open(
         _ url: WebSocketURL, client options: ClientOptions = ClientOptions()
     ) async throws(ConnectError) -> WebSocket {
@@ -29,11 +29,11 @@ extension WS {
         return socket
     }
 
-    /// Does a client's handshake and returns the raw stream behind it, for ``WebSocketMessage/sendTo(_:)`` and
+    /// Performs a client's handshake and returns the raw stream, for ``WebSocketMessage/sendTo(_:)`` and
     /// ``WebSocketMessage/readFrom(_:)``.
     ///
-    /// Nobody answers PINGs, and nobody closes in order: both are the caller's. Of the options those about messages do
-    /// not count. Throws ``WS/HandshakeError``.
+    /// The caller has to answer PINGs and to close in order. Options about messages do
+    /// not apply. Throws ``WS/HandshakeError``.
     ///
     /// - Parameters:
     ///   - url: `ws://` or `wss://`, as RFC 6455 §3 has it.

@@ -1,6 +1,6 @@
 internal import Synchronization
 
-/// Sockets that keep the process, as far as it waits for them.
+/// The sockets that ``WS/waitForAll()`` waits for.
 extension WS {
     private struct Register {
         var sockets: [ObjectIdentifier: WebSocket] = [:]
@@ -11,7 +11,7 @@ extension WS {
 
     /// Waits until every socket that was ``WebSocket/ref()``-ed has ended or was ``WebSocket/unref()``-ed.
     ///
-    /// For the last line of a program that has nothing to do but to listen.
+    /// For the last line of a program that only listens.
     public static func waitForAll() async {
         await withCheckedContinuation { continuation in
             let isEmpty = register.withLock { register in
@@ -35,13 +35,13 @@ extension WS {
             return (register.waiters, forgotten)
         }
         for waiter in waiters { waiter.resume() }
-        // Let go of outside the lock: it may have been the last reference.
+        // Released outside the lock: it may be the last reference.
         _ = forgotten
     }
 }
 
 extension WebSocket {
-    /// Has ``WS/waitForAll()`` wait for this socket; it is kept until it has ended.
+    /// Makes ``WS/waitForAll()`` wait for this socket, which is kept alive until it has ended.
     @discardableResult
     public func ref() -> WebSocket {
         WS.remember(self)
@@ -49,7 +49,7 @@ extension WebSocket {
         return self
     }
 
-    /// Takes ``ref()`` back.
+    /// Undoes ``ref()``.
     @discardableResult
     public func unref() -> WebSocket {
         WS.forget(self)

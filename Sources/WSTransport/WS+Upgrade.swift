@@ -1,37 +1,36 @@
 extension WS {
-    /// A handler that makes a WebSocket of each request, and answers with an error where that cannot be (RFC 6455
-    /// §4.2).
+    /// A handler that upgrades each request to a WebSocket, or answers with an error (RFC 6455 §4.2).
     ///
     /// - Parameters:
-    ///   - options: who is let in, subprotocols, compression, limits.
-    ///   - accept: gets the socket, which is open; on the connection's own thread, so it must not block it. Messages
-    ///     wait until it adds listeners or somebody reads.
+    ///   - options: origins, authorization, subprotocols, compression, limits.
+    ///   - accept: gets the open socket, on the connection's thread, which it must not block. Messages wait until it
+    ///     adds listeners or reads.
     public static func upgrade(
         _ options: UpgradeOptions = UpgradeOptions(), accept: @escaping @Sendable (WebSocket) -> Void
     ) -> any WSTransport.Handler {
         upgrade(options) { (socket, _: HTTPRequest) in accept(socket) }
     }
 
-    /// A handler that makes a WebSocket of each request, with the request that it came from.
+    /// A handler that upgrades each request to a WebSocket, and passes the request along.
     public static func upgrade(
         _ options: UpgradeOptions = UpgradeOptions(), accept: @escaping @Sendable (WebSocket, HTTPRequest) -> Void
     ) -> any WSTransport.Handler {
         AcceptingHandler(options: options, connection: options.connection, accept: accept)
     }
 
-    /// A handler that makes a WebSocket of each request, and runs a task for it.
+    /// A handler that upgrades each request to a WebSocket, and runs a task for it.
     ///
     /// - Parameters:
-    ///   - options: who is let in, subprotocols, compression, limits.
-    ///   - accept: where it throws, the socket is closed with code 1011; where it returns, the socket lives on as long
-    ///     as it has listeners or is referred to.
+    ///   - options: origins, authorization, subprotocols, compression, limits.
+    ///   - accept: if it throws, the socket is closed with code 1011; if it returns, the socket remains as long as it has
+    ///     listeners or is referred to.
     public static func upgrade(
         _ options: UpgradeOptions = UpgradeOptions(), accept: @escaping @Sendable (WebSocket) async throws -> Void
     ) -> any WSTransport.Handler {
         upgrade(options) { (socket, _: HTTPRequest) async throws in try await accept(socket) }
     }
 
-    /// A handler that makes a WebSocket of each request, and runs a task for it, with the request that it came from.
+    /// A handler that upgrades each request to a WebSocket, and runs a task for it with the request.
     public static func upgrade(
         _ options: UpgradeOptions = UpgradeOptions(),
         accept: @escaping @Sendable (WebSocket, HTTPRequest) async throws -> Void
@@ -46,7 +45,7 @@ extension WS {
     }
 }
 
-/// Checks what the options ask for, then makes the socket.
+/// Checks what the options require, then makes the socket.
 private struct AcceptingHandler: DirectHandler {
     let options: UpgradeOptions
     /// Shared by all sockets.
@@ -87,7 +86,7 @@ private struct AcceptingHandler: DirectHandler {
     }
 }
 
-/// Asks whether a request may go on.
+/// Checks whether a request is authorized.
 private struct AuthorizingHandler: Handler {
     let authorize: @Sendable (HTTPRequest) async throws -> Void
     let next: UpgradeHandler

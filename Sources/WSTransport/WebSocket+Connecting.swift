@@ -1,7 +1,7 @@
 extension WebSocket {
     /// Starts to connect.
     ///
-    /// Never throws: what is wrong, with the URL too, comes as an `error` and a `close` event.
+    /// Never throws: errors, also in the URL, are reported by an `error` and a `close` event.
     ///
     /// - Parameters:
     ///   - url: `ws://` or `wss://`, as RFC 6455 §3 has it.

@@ -2,21 +2,21 @@ internal import Synchronization
 
 /// A server that answers each message by another: `ws.Handler`.
 ///
-/// A handler of HTTP requests. After the handshake it reads one message after the other; a text or a binary one is
-/// given to ``handler`` as a ``WebSocketMessage``, and then its ``WebSocketMessage/response`` is sent, whatever it
-/// holds. A PING is answered by a PONG without asking anybody. Any thread.
+/// A handler of HTTP requests. After the handshake it reads one message after the other; a text or binary one is
+/// passed to ``handler`` as a ``WebSocketMessage``, and then its ``WebSocketMessage/response`` is sent, whatever it
+/// contains. A PING is answered by a PONG without calling it. Any thread.
 public final class WebSocketHandler: Handler {
-    /// What was counted since the handler was made.
+    /// Counts since the handler was made.
     public struct Stats: Equatable, Sendable {
-        /// Messages and PINGs that have come.
+        /// Messages and PINGs received.
         public var total = 0
-        /// Those of them that are not answered yet.
+        /// Those that are not answered yet.
         public var pending = 0
-        /// Messages and PINGs that have come, since ``WebSocketHandler/resetStats()``.
+        /// Messages and PINGs received since ``WebSocketHandler/resetStats()``.
         public var request = 0
-        /// Answers that were sent, likewise.
+        /// Answers sent since then.
         public var response = 0
-        /// Handlers that threw, likewise.
+        /// Handlers that threw since then.
         public var error = 0
 
         /// These counts.
@@ -52,13 +52,13 @@ public final class WebSocketHandler: Handler {
         self.init(FunctionHandler(body), options: options)
     }
 
-    /// What messages are given to; a change counts for the messages that come.
+    /// The handler of messages; a change applies to later messages.
     public var handler: any Handler {
         get { state.withLock { $0.handler } }
         set { state.withLock { $0.handler = newValue } }
     }
 
-    /// The most bytes of a message, for connections that come; 64 MiB where nothing else was set.
+    /// The maximum size of a message in bytes, for new connections; 64 MiB by default.
     public var maxSize: Int { state.withLock { $0.maxSize } }
 
     /// Sets ``maxSize``.
@@ -69,22 +69,22 @@ public final class WebSocketHandler: Handler {
         state.withLock { $0.maxSize = maximum }
     }
 
-    /// Sets who is given a message whose handler threw: the one of key 500.
+    /// Sets the handler of messages whose handler threw: that of key 500.
     ///
     /// Its ``WebSocketMessage/lastError`` says why.
     public func onerror(_ handlers: [Int: any Handler]) { state.withLock { $0.errorHandlers = handlers } }
 
-    /// What was counted.
+    /// The counts.
     public var stats: Stats { state.withLock { $0.stats } }
 
-    /// Sets the counters but ``Stats/total`` and ``Stats/pending`` to 0.
+    /// Sets all counters to 0, except ``Stats/total`` and ``Stats/pending``.
     public func resetStats() {
         state.withLock { $0.stats = Stats(total: $0.stats.total, pending: $0.stats.pending) }
     }
 
-    /// Makes a WebSocket of the request; returns when that has ended.
+    /// Upgrades the request to a WebSocket; returns when that has ended.
     ///
-    /// Throws ``WS/Error/badType(_:)`` for what is no HTTP request.
+    /// Throws ``WS/Error/badType(_:)`` for anything but an HTTP request.
     public func invoke(_ message: any HandlerMessage) async throws -> (any Handler)? {
         guard message is HTTPRequest else {
             throw WS.Error.badType("expected an HTTP request, found \(type(of: message))")
@@ -97,7 +97,7 @@ public final class WebSocketHandler: Handler {
         }
     }
 
-    /// Counts one that has come, and what became of it.
+    /// Counts a message, and its outcome.
     private func count(_ outcome: (inout Stats) -> Void) {
         state.withLock { state in
             state.stats.total += 1

@@ -1,6 +1,6 @@
 internal import CLinux
 
-/// What a socket did not take yet, oldest first.
+/// Bytes that a socket has not taken yet, oldest first.
 ///
 /// Large pieces are shared with the other connections that wait for them; small ones are copied, so that a slow
 /// connection does not keep a whole chunk alive for a few bytes of it. Empty for a connection that keeps up.
@@ -17,14 +17,14 @@ struct Backlog: ~Copyable {
         }
     }
 
-    /// What goes before others.
+    /// A piece that goes before others.
     private enum Urgency { case none, urgent, replaceable }
 
     private struct Piece {
         var bytes: Bytes
         /// When it came, for the limit of age.
         let since: MonotonicTime
-        /// More than none: it is a single frame.
+        /// Above 0: it is a single frame.
         var urgency = Urgency.none
     }
 
@@ -42,9 +42,9 @@ struct Backlog: ~Copyable {
     /// When the oldest unsent piece came; `nil` when there is none.
     var oldest: MonotonicTime? { isEmpty ? nil : pieces[first].since }
 
-    /// Appends a segment; `sent` bytes of it are on their way already, which only the first of all may say.
+    /// Appends a segment, of which `sent` bytes have been sent already; only the first of all may say so.
     ///
-    /// - Parameter counters: where the memory is counted that is held for it.
+    /// - Parameter counters: count the memory that it holds.
     mutating func append(
         _ chunk: FrameChunk, offset: Int, count: Int, sent: Int = 0, now: MonotonicTime,
         counters: ReactorCounters? = nil
@@ -85,7 +85,7 @@ struct Backlog: ~Copyable {
         return true
     }
 
-    /// Removes the oldest bytes, at most `count`, for who sends them in another form.
+    /// Removes the oldest bytes, at most `count`, for a caller that sends them in another form.
     mutating func take(_ count: Int) -> [UInt8] {
         var taken: [UInt8] = []
         taken.reserveCapacity(min(count, byteCount))
@@ -144,9 +144,9 @@ struct Backlog: ~Copyable {
         }
     }
 
-    /// Drops everything but the frame that is partly sent, so that another frame may follow it.
+    /// Drops everything except the frame that is partly sent, so that another frame may follow it.
     ///
-    /// - Parameter frameCount: the byte count of the frame that a piece of whole frames begins with.
+    /// - Parameter frameCount: the length of the first frame in a piece of whole frames, in bytes.
     /// - Returns: how many bytes were dropped.
     mutating func truncate(frameCount: (UnsafeRawBufferPointer) -> Int) -> Int {
         guard !isEmpty else { return 0 }
@@ -163,10 +163,10 @@ struct Backlog: ~Copyable {
         return before - byteCount
     }
 
-    /// Puts a frame before all that have not begun, so that it does not wait for them.
+    /// Inserts a frame before all that have not begun, so that it does not wait for them.
     ///
     /// - Parameters:
-    ///   - isReplaceable: it takes the place of the last such frame that has not begun.
+    ///   - isReplaceable: it replaces the last such frame that has not begun.
     ///   - frameCount: as for ``truncate(frameCount:)``.
     mutating func insertAhead(
         _ frame: [UInt8], isReplaceable: Bool, now: MonotonicTime, frameCount: (UnsafeRawBufferPointer) -> Int
@@ -192,9 +192,9 @@ struct Backlog: ~Copyable {
         byteCount += frame.count
     }
 
-    /// Where in the first piece the frame ends that is partly sent; 0: none is.
+    /// The offset in the first piece at which the partly sent frame ends; 0: no frame is partly sent.
     ///
-    /// A piece begins with a frame's head: what was sent of it is counted by `sentOfFirst`, not cut off.
+    /// A piece begins with a frame's header: `sentOfFirst` counts what was sent, nothing is cut off.
     private func endOfBegun(_ frameCount: (UnsafeRawBufferPointer) -> Int) -> Int {
         var end = restOfFirst
         unsafe withBytes(of: pieces[first].bytes) { bytes in
@@ -206,7 +206,7 @@ struct Backlog: ~Copyable {
         return end
     }
 
-    /// Makes two of the first piece, of which the first is what has begun.
+    /// Splits the first piece after the frame that has begun.
     private mutating func splitFirst(at end: Int) {
         restOfFirst = end
         let piece = pieces[first]

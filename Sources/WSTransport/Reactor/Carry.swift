@@ -1,14 +1,14 @@
-/// Bytes that came and that a driver has not taken yet, in order.
+/// Bytes that have arrived and that a driver has not taken yet, in order.
 ///
-/// Nothing more is read while its driver may go on with these, so that they are at most the unfinished thing that a reading
-/// began with (a head, a line) and one reading. Runs on the reactor's thread.
+/// Nothing more is read while the driver may continue with these, so they are at most the unfinished item with which a
+/// reading began (a head, a line) and one reading. Runs on the reactor's thread.
 final class Carry {
     private var bytes: [UInt8]
-    /// How many of them are taken, from the first on.
+    /// How many of them have been taken, from the first on.
     private var taken = 0
     private let counters: ReactorCounters
 
-    /// - Parameter counters: where what it takes is counted, as long as it lives.
+    /// - Parameter counters: count its memory as long as it exists.
     init(_ bytes: UnsafeRawBufferPointer, _ counters: ReactorCounters) {
         self.bytes = unsafe Array(bytes)
         self.counters = counters
@@ -19,7 +19,7 @@ final class Carry {
 
     var isEmpty: Bool { taken == bytes.count }
 
-    /// What it takes of the memory, in bytes.
+    /// Its memory, in bytes.
     var capacity: Int { bytes.capacity }
 
     func append(_ more: UnsafeRawBufferPointer) {
@@ -31,7 +31,7 @@ final class Carry {
         unsafe bytes.append(contentsOf: more)
     }
 
-    /// Has `take` look at all that is not taken; it says how much of that it takes.
+    /// Passes everything that is not taken to `take`, which returns how much it takes.
     func hand(to take: (UnsafeMutableRawBufferPointer) -> Int) -> Int {
         var count = 0
         unsafe bytes.withUnsafeMutableBytes {
@@ -41,7 +41,7 @@ final class Carry {
         return count
     }
 
-    /// Gives back the memory of what is taken where that is more than the rest, so that all of it together costs little.
+    /// Releases the memory of what has been taken if it is more than the rest, so that the total cost is small.
     func trim() {
         if taken > bytes.count / 2 { compact() }
     }

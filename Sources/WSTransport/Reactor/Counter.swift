@@ -27,12 +27,12 @@ package final class ReactorCounters: Sendable {
     /// Sockets open now.
     package let connections = Counter()
     package let accepted = Counter()
-    /// Of the open sockets, those that were refused at the door and only wait for their answer.
+    /// Open sockets that were refused and only wait for their answer.
     package let refusedOpen = Counter()
-    /// Sockets that were reset at the door, since what was left of the descriptors is not for clients.
+    /// Sockets that were reset because the remaining descriptors are reserved.
     package let refusedForDescriptors = Counter()
     package let receivedBytes = Counter()
-    /// What clients have sent that nobody has dealt with yet, and what they have not taken, in bytes of memory.
+    /// What clients have sent and is not processed yet, and what they have not taken, in bytes of memory.
     package let heldBytes = Counter()
     /// Times the kernel was given something to send.
     package let sends = Counter()
@@ -40,13 +40,13 @@ package final class ReactorCounters: Sendable {
     package let rings = Counter()
     /// Times accepting paused because descriptors or memory ran out.
     package let acceptPauses = Counter()
-    /// TLS handshakes that were done, and those that failed.
+    /// TLS handshakes that succeeded, and those that failed.
     package let tlsHandshakes = Counter()
     package let tlsFailures = Counter()
-    /// TLS handshakes that are with the pool now, and those that it had no room for.
+    /// TLS handshakes in the pool, and those for which it had no room.
     package let tlsWaiting = Counter()
     package let tlsRefused = Counter()
-    /// Requests whose head was whole.
+    /// Requests with a complete head.
     package let requests = Counter()
     package let badRequests = Counter()
     package let requestTimeouts = Counter()
@@ -57,9 +57,9 @@ package final class ReactorCounters: Sendable {
     package let refusedUpgrades = Counter()
     package let messagesReceived = Counter()
     package let pingsSent = Counter()
-    /// Peers given up because they answered no PING.
+    /// Peers evicted because they answered no PING.
     package let evicted = Counter()
-    /// Peers given up because they did not take what was sent.
+    /// Peers closed because they did not take what was sent.
     package let slowReaders = Counter()
     /// WebSockets ended because a message was not complete in time.
     package let messageTimeouts = Counter()

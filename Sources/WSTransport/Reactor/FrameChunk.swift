@@ -1,4 +1,4 @@
-/// Encoded bytes that every connection they go out on shares.
+/// Encoded bytes, shared by all connections that send them.
 ///
 /// Runs on the reactor's thread. Bytes below ``used`` never change while anybody but the arena holds the chunk,
 /// and they stay at one address for life, so the kernel may be handed pointers into it.
@@ -7,7 +7,7 @@
     let capacity: Int
     /// How much is written, in bytes.
     fileprivate(set) var used = 0
-    /// Where it is counted, because somebody holds it who has not taken its bytes.
+    /// Where its memory is counted, because a connection holds it that has not sent its bytes.
     private var counters: ReactorCounters?
 
     init(capacity: Int) {
@@ -15,7 +15,7 @@
         unsafe base = UnsafeMutableRawPointer.allocate(byteCount: capacity, alignment: 16)
     }
 
-    /// A chunk of its own for bytes of another one.
+    /// A separate chunk for bytes of another one.
     convenience init(copying bytes: UnsafeRawBufferPointer) {
         self.init(capacity: bytes.count)
         unsafe UnsafeMutableRawBufferPointer(start: base, count: capacity).copyMemory(from: bytes)
@@ -27,7 +27,7 @@
         unsafe base.deallocate()
     }
 
-    /// Counts its memory as held, once for all that hold it, until it is used again or ends.
+    /// Counts its memory as held, once for all holders, until it is reused or ends.
     func count(in counters: ReactorCounters) {
         guard self.counters == nil else { return }
         self.counters = counters
@@ -74,7 +74,7 @@ struct FrameArena: ~Copyable {
     private var current = [UInt32?](repeating: nil, count: laneCount)
     private var spare: [FrameChunk] = []
 
-    /// Makes room for `count` bytes in `lane`, has `body` fill them and says where they are.
+    /// Makes room for `count` bytes in `lane`, lets `body` fill them, and returns where they are.
     mutating func encode(lane: Int, count: Int, _ body: (UnsafeMutableRawBufferPointer) -> Void) -> Segment {
         let index = chunkIndex(lane: lane, room: count)
         let chunk = chunks[Int(index)]

@@ -12,9 +12,9 @@ package final class Listener {
     /// Whether other reactors listen on the same socket.
     private let isShared: Bool
 
-    /// How many connections one turn accepts, so that accepting does not starve those that are served.
+    /// How many connections one turn accepts, so that accepting does not starve open connections.
     private static let batch = 32
-    /// How long accepting rests when descriptors have run out, in nanoseconds.
+    /// How long accepting pauses when descriptors have run out, in nanoseconds.
     private static let rest: Int64 = 100_000_000
 
     init(
@@ -35,7 +35,7 @@ package final class Listener {
         }
     }
 
-    /// Accepts again.
+    /// Resumes accepting.
     func resume() throws(Errno) {
         guard !isWatched, raw >= 0 else { return }
         try reactor.watchListener(raw, isShared: isShared, token: token)
@@ -52,7 +52,7 @@ package final class Listener {
     func ready() {
         acceptSome()
         guard isShared, isWatched else { return }
-        // The kernel wakes the one that has waited longest: who has had its turn goes to the end of the queue.
+        // The kernel wakes the listener that has waited longest: after its turn it goes to the end of the queue.
         reactor.unwatch(raw)
         isWatched = false
         do throws(Errno) { try resume() } catch { takeRest() }
@@ -81,7 +81,7 @@ package final class Listener {
 
     private func take(_ accepted: consuming FileDescriptor, _ peer: SocketAddress?) {
         reactor.counters.accepted.add(1)
-        // Among the open ones while it is asked about, so that two reactors never both let the last one in.
+        // Counted as open while it is checked, so that two reactors never both admit the last one.
         reactor.counters.connections.add(1)
         guard let makeDriver = welcome(accepted.rawValue, peer) else {
             reactor.counters.connections.add(-1)
@@ -110,9 +110,10 @@ extension Reactor {
         makeDriver: @escaping (StreamConnection) -> any StreamDriver
     ) throws(Errno) -> Listener { try listen(on: descriptor, isShared: isShared) { _, _ in makeDriver } }
 
-    /// The same, where some are turned away.
+    /// The same, with connections that may be refused.
     ///
-    /// - Parameter welcome: asked about each, by its descriptor and peer, for what makes its driver; `nil`: it is reset at once.
+    /// - Parameter welcome: called for each descriptor and peer; returns what makes the driver; `nil`: it is reset at
+    ///   once.
     package func listen(
         on descriptor: consuming FileDescriptor, isShared: Bool = false,
         welcome: @escaping (Int32, SocketAddress?) -> ((StreamConnection) -> any StreamDriver)?

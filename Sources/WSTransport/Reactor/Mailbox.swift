@@ -2,8 +2,8 @@ public import Synchronization
 
 /// Letters from other threads to one reactor, taken in the order they were posted.
 ///
-/// Inlinable, so that where a kind of letter is known its array is, too: a turn with one publication would spend a tenth of its
-/// instructions on finding out.
+/// Inlinable, so that the array is specialised for a known kind of letter: otherwise a turn with one publication would
+/// spend a tenth of its instructions on dispatch.
 @usableFromInline package final class Mailbox<Letter: Sendable>: Sendable {
     @usableFromInline struct Pending {
         @usableFromInline var letters: [Letter] = []
@@ -40,7 +40,7 @@ public import Synchronization
     /// Whether something was posted and not taken yet.
     var hasLetters: Bool { isOccupied.load(ordering: .acquiring) }
 
-    /// Takes everything posted so far; costs one load when that is nothing.
+    /// Takes everything posted so far; if there is nothing it costs one load.
     @inlinable package func drain() -> [Letter] {
         guard isOccupied.load(ordering: .acquiring) else { return [] }
         return pending.withLock { pending in
@@ -50,7 +50,7 @@ public import Synchronization
         }
     }
 
-    /// Takes no more letters; returns the last of them.
+    /// Closes it; returns the last letters.
     func close() -> [Letter] {
         pending.withLock { pending in
             pending.isClosed = true

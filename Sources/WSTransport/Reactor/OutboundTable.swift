@@ -1,18 +1,18 @@
-/// What fan-out and the turn's sends must know of a connection, and nothing else: 24 bytes, side by side for all
+/// What fan-out and the turn's sends need to know about a connection: 24 bytes, contiguous for all
 /// connections of a reactor.
 @usableFromInline
 struct OutboundSlot {
     /// Where the newest bytes of this turn end: the flags in the two highest bits, then the number of the chunk plus one,
     /// then the offset in the lower half; but for the flags 0: there are none yet.
     @usableFromInline var tail: UInt64
-    /// Where they begin, in the same chunk.
+    /// Where the bytes of this turn begin, in the same chunk.
     @usableFromInline var start: UInt32
-    /// The socket that the bytes may be given to without asking the connection; -1: it must be asked.
+    /// The socket to which the bytes may be sent without asking the connection; -1: it must be asked.
     @usableFromInline var descriptor: Int32
-    /// The sequence number of the newest message that was looked at for it, where several filters match.
+    /// The sequence number of the newest message that was considered for it, for when several filters match.
     @usableFromInline var mark: UInt64
 
-    /// The part of ``tail`` that says where.
+    /// The part of ``tail`` that is a position.
     @usableFromInline static var position: UInt64 { ~0 >> 2 }
 
     @inlinable var segment: Segment? {
@@ -30,11 +30,11 @@ extension Segment {
     @inlinable package var tail: UInt64 { head &+ UInt64(count) }
 }
 
-/// Why a connection cannot take a frame by the short way.
+/// Why a connection cannot take a frame on the fast path.
 @usableFromInline package struct OutboundFlags: OptionSet, Sendable {
     @usableFromInline package let rawValue: UInt32
     @usableFromInline package init(rawValue: UInt32) { self.rawValue = rawValue }
-    /// Closed, or closing: takes nothing more.
+    /// Closed, or closing: accepts nothing more.
     package static let inert = OutboundFlags(rawValue: 1)
     /// Its session wants to see each message itself (a snapshot is under way).
     package static let held = OutboundFlags(rawValue: 2)
@@ -110,10 +110,10 @@ extension Segment {
 
     func clearFlags(_ flags: OutboundFlags, of slot: UInt32) { unsafe slots[Int(slot)].tail &= ~flags.bits }
 
-    /// Sets the socket that a turn's bytes may be given to without asking the connection; -1: it must be asked.
+    /// Sets the socket to which a turn's bytes may be sent without asking the connection; -1: it must be asked.
     func setDescriptor(_ descriptor: Int32, of slot: UInt32) { unsafe slots[Int(slot)].descriptor = descriptor }
 
-    /// Puts `segment` in the place of the newest one and returns that, which the connection itself keeps and sends.
+    /// Replaces the newest segment by `segment` and returns it; the connection itself keeps and sends it.
     func replaceNewest(of slot: UInt32, with segment: Segment) -> Segment? {
         let place = unsafe slots + Int(slot)
         let older = unsafe place.pointee.segment
@@ -123,7 +123,7 @@ extension Segment {
         return older
     }
 
-    /// Takes this turn's newest segment, and the slot off the list; `nil` where there is none.
+    /// Removes this turn's newest segment, and the slot from the list; `nil` if there is none.
     func takeNewest(of slot: UInt32) -> Segment? {
         guard let segment = unsafe slots[Int(slot)].segment else { return nil }
         unsafe slots[Int(slot)].tail &= ~OutboundSlot.position
@@ -131,7 +131,7 @@ extension Segment {
         return segment
     }
 
-    /// Takes a slot whose segment is dropped before its time off the list, which has room for each slot once.
+    /// Removes a slot whose segment is dropped early from the list, which has room for each slot once.
     private func unlist(_ slot: UInt32) {
         let count = unsafe dirtyCount.pointee
         for index in 0..<count where unsafe dirty[index] == slot {
@@ -162,16 +162,16 @@ extension Segment {
     struct Remainder {
         let slot: UInt32
         let segment: Segment
-        /// How much of it the socket has taken, in bytes; below 0: nobody knows, so nothing can be sent any more.
+        /// How much of it the socket has taken, in bytes; negative: unknown, so nothing can be sent any more.
         let sent: Int
     }
 
-    /// Sends by `ring` to the connections put aside, but for those that must be asked.
+    /// Sends by `ring` to the connections put aside, except those that must be asked.
     ///
     /// - Parameters:
     ///   - rest: gets what sockets did not take.
     ///   - chunks: those that the segments name.
-    /// - Returns: how many must be asked; they are left, at the list's beginning, for ``sendDirectly(from:to:chunks:)``.
+    /// - Returns: how many must be asked; they remain at the list's beginning, for ``sendDirectly(from:to:chunks:)``.
     func send(
         _ count: Int, by ring: inout SendRing, chunks: borrowing ContiguousArray<FrameChunk>, rest: inout [Remainder]
     ) -> Int {
@@ -215,7 +215,7 @@ extension Segment {
                 let segment = Segment(
                     chunk: UInt32(truncatingIfNeeded: index), offset: UInt32(truncatingIfNeeded: offset),
                     count: UInt32(truncatingIfNeeded: incomplete.count))
-                // As below: an error comes again when the connection sends.
+                // As below: an error occurs again when the connection sends.
                 let sent = incomplete.result == SendRing.unknown ? -1 : max(0, incomplete.result)
                 return rest.append(Remainder(slot: incomplete.tag, segment: segment, sent: sent))
             }
@@ -256,7 +256,7 @@ extension Segment {
             let segment = Segment(
                 chunk: UInt32(truncatingIfNeeded: chunk) &- 1, offset: UInt32(truncatingIfNeeded: start),
                 count: UInt32(truncatingIfNeeded: end &- start))
-            // An error comes again, and is looked at, when the connection sends.
+            // An error occurs again, and is handled, when the connection sends.
             return Remainder(slot: slot, segment: segment, sent: max(0, sent))
         }
         return nil
@@ -279,7 +279,7 @@ extension Segment {
         unsafe self.dirtyCount = dirtyCount
     }
 
-    /// Appends `segment` to the connection in `slot`; `false` where it does not continue what the turn has for it.
+    /// Appends `segment` to the connection in `slot`; `false` if it does not continue what the turn has for it.
     @inlinable @inline(__always)
     package func append(_ segment: Segment, to slot: UInt32) -> Bool {
         let place = unsafe slots + Int(slot)
@@ -304,11 +304,11 @@ extension Segment {
         case known
         /// It does not continue what the turn has for it.
         case apart
-        /// The connection wants to be asked, or takes nothing.
+        /// The connection must be asked, or accepts nothing.
         case refused
     }
 
-    /// Appends a segment, given by its two ends, where nothing stands in the way: the loop of fan-out.
+    /// Appends a segment, given by its two ends, if nothing prevents it: the inner loop of fan-out.
     @inlinable @inline(__always)
     package func extend(_ slot: UInt32, from head: UInt64, to tail: UInt64) -> Bool {
         let place = unsafe slots + Int(slot)
@@ -336,11 +336,11 @@ extension Segment {
         unsafe slots[Int(slot)].tail & OutboundSlot.position == segment.tail
     }
 
-    /// Whether the connection may be sent to by the short way.
+    /// Whether the connection may be sent to on the fast path.
     @inlinable @inline(__always)
     package func isPlain(_ slot: UInt32) -> Bool { unsafe slots[Int(slot)].tail <= OutboundSlot.position }
 
-    /// Whether `mark` is new to this connection; from then on it is not.
+    /// Whether `mark` is new to this connection; afterwards it is not.
     @inlinable @inline(__always)
     package func takeMark(_ mark: UInt64, of slot: UInt32) -> Bool {
         if unsafe slots[Int(slot)].mark == mark { return false }

@@ -1,19 +1,20 @@
 /// Tells a slow peer from a dead one while something is overdue from it.
 ///
-/// A peer that takes bytes is alive, however slowly, and so is one whose TCP answers that it has no room: what it has not
-/// read decides about those. Made only when something is overdue, so that the others cost nothing. Runs on the reactor's thread.
+/// A peer that takes bytes is alive, however slowly, and so is one whose TCP answers that it has no room: its unsent
+/// bytes decide about those. Made only when something is overdue, so that other peers cost nothing. Runs on the
+/// reactor's thread.
 final class PeerWatch {
     /// When it began.
     let began: MonotonicTime
-    /// The last sign of life that is known.
+    /// The last known sign of life.
     private(set) var sign: MonotonicTime
     private var acknowledged: UInt64 = 0
     /// When bytes were last found to have been acknowledged.
     private var moved: MonotonicTime
-    /// Whether at the last look the peer's TCP had everything already.
+    /// Whether the peer's TCP had everything at the last check.
     private var hadEverything = false
 
-    /// Two readings of one acknowledgement's age differ by less, in nanoseconds.
+    /// Two readings of the same acknowledgement's age differ by less than this, in nanoseconds.
     private static let tolerance: Int64 = 50_000_000
 
     init(since began: MonotonicTime) {
@@ -24,9 +25,9 @@ final class PeerWatch {
 
     /// Whether there was a sign of life since the last one.
     ///
-    /// A TCP that has everything has the question, too: its owner is then given as much time as for any answer, once.
+    /// A TCP that has everything also has the PING: its program then gets the usual time for an answer, once.
     ///
-    /// - Parameter limit: how long it may take no byte of what it is sent, in nanoseconds; `nil`: for ever.
+    /// - Parameter limit: how long it may take none of its bytes, in nanoseconds; `nil`: no limit.
     func isAlive(_ stream: StreamConnection, limit: Int64?) -> Bool {
         let now = stream.reactor.now
         guard let progress = SocketProgress(of: stream.rawDescriptor) else {
@@ -55,17 +56,17 @@ final class PeerWatch {
 }
 
 extension StreamConnection {
-    /// Bytes that the kernel has taken and the peer's TCP not acknowledged.
+    /// Bytes that the kernel has taken and the peer's TCP has not acknowledged.
     package var kernelBytes: Int { ending == .closed ? 0 : Socket.unacknowledged(rawDescriptor) }
 
     /// Whether the peer's TCP has everything that was sent.
     var isTaken: Bool { bufferedBytes == 0 && kernelBytes == 0 }
 
-    /// Whether a peer that the connection ends to is still taking what it was sent; then it has as long again.
+    /// Whether the peer of an ending connection is still taking bytes; then it gets the same time again.
     ///
     /// - Parameters:
-    ///   - time: within this it has to take something, in nanoseconds.
-    ///   - answers: it has something to say when it has everything.
+    ///   - time: within this it must take something, in nanoseconds.
+    ///   - answers: it will answer when it has everything.
     func isStillTaking(within time: Int64, answers: Bool) -> Bool {
         let watch = peerWatch ?? PeerWatch(since: reactor.now.advanced(byNanoseconds: -time))
         guard answers || !isTaken, reactor.now.nanoseconds(since: watch.began) < Self.longestEnd,
@@ -76,10 +77,10 @@ extension StreamConnection {
         return true
     }
 
-    /// After this an end is an end, in nanoseconds.
+    /// After this the connection ends in any case, in nanoseconds.
     private static var longestEnd: Int64 { 60_000_000_000 }
 
-    /// Looks after a peer from which something is overdue; `nil`: nobody does.
+    /// The watch of a peer from which something is overdue; `nil`: none.
     ///
     /// Kept by the reactor: few connections have one.
     var peerWatch: PeerWatch? {

@@ -10,9 +10,9 @@ extension Reactor {
         return connection
     }
 
-    /// Lets everybody whom one wait has found ready take what there is.
+    /// Lets all connections that one wait found ready take what has arrived.
     ///
-    /// Connections that are readable and nothing else are read by one call for many of them, where there are many.
+    /// Connections that are only readable are read by one call for many of them, if there are many.
     func dispatch(_ events: UnsafeBufferPointer<epoll_event>) {
         guard events.count >= ringMinimum, var ring = receiveRing.take() else {
             for index in events.indices { unsafe dispatch(events[index]) }
@@ -38,7 +38,7 @@ extension Reactor {
         return connection
     }
 
-    /// Reads, then hands over: what a driver does may end, pause or finish one whose bytes are here already.
+    /// Reads first, then hands over: a driver may end, pause or finish another connection whose bytes have been read.
     private func read(by ring: inout ReceiveRing) {
         for place in 0..<ring.run() {
             // Slots are reused only at the end of a turn.

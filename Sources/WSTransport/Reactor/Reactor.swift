@@ -17,16 +17,16 @@ internal import Synchronization
     private var turnBegan = MonotonicTime.now
     /// The time this turn began.
     package var now: MonotonicTime { turnBegan }
-    /// Work to do before the turn's bytes are sent; `true` asks to be called once more.
+    /// Work to do before the turn's bytes are sent; returns `true` to be called once more.
     package var endOfTurn: [() -> Bool] = []
-    /// By their types.
+    /// Objects by their types.
     private var drawer: [ObjectIdentifier: AnyObject] = [:]
-    /// Of the few connections from which something is overdue, by their slots.
+    /// The few connections from which something is overdue, by slot.
     var watches: [UInt32: PeerWatch] = [:]
     private var isTurnNeeded = false
     package let counters: ReactorCounters
     package let remote: Remote
-    /// Where the TLS of its connections passes through; made for the first of them.
+    /// The pipe for the TLS of its connections; made for the first of them.
     private(set) lazy var tlsPipe = TLSPipe()
 
     /// From how many connections with something to send, or to read, on one call for all of them costs less than one
@@ -36,11 +36,11 @@ internal import Synchronization
     package var ringMinimum = 4
 
     private let epoll: Epoll
-    /// `nil`: there is none, and each connection has a `send` of its own.
+    /// `nil`: there is none, and each connection has its own `send`.
     private var ring: SendRing?
-    /// Whether one is to be made by the thread that takes the turns.
+    /// Whether the thread that runs the turns is to make one.
     private var needsRing: Bool
-    /// `nil`: there is none, and each connection has a `read` of its own.
+    /// `nil`: there is none, and each connection has its own `read`.
     var receiveRing: ReceiveRing?
     private var arena = FrameArena()
     private var outbound = OutboundTable()
@@ -53,7 +53,7 @@ internal import Synchronization
     private var later: [(time: MonotonicTime, body: () -> Void)] = []
     private var drains: [() -> Void] = []
     var listeners: [Listener] = []
-    /// Connections whose first bytes this turn has looked at.
+    /// How many connections brought their first bytes in this turn.
     private var newcomers = 0
     private let readBytes: UnsafeMutableRawBufferPointer
     private let events: UnsafeMutableBufferPointer<epoll_event>
@@ -95,9 +95,9 @@ internal import Synchronization
         unsafe events.deallocate()
     }
 
-    /// What a part of the program keeps with the reactor, one object of each class; `nil`: none.
+    /// An object that a part of the program keeps with the reactor, one of each class; `nil`: none.
     ///
-    /// Tasks from other threads find there what they are for.
+    /// Tasks from other threads find there the object they need.
     package subscript<Object: AnyObject>(_ type: Object.Type) -> Object? {
         get { drawer[ObjectIdentifier(type)] as? Object }
         set { drawer[ObjectIdentifier(type)] = newValue }
@@ -111,9 +111,9 @@ internal import Synchronization
         while !isStopping { turn() }
         for connection in connections { connection?.reset() }
         disposeReleased()
-        // What was still asked of this thread gets its answer; who asks later is told that nobody is here.
+        // Tasks that were posted before are run; later ones are refused.
         for task in remote.tasks.close() { task(self) }
-        // Much of what it holds refers to it, and nobody else may touch that.
+        // Much of what it holds refers to it, and no other thread may touch that.
         drawer = [:]
         (soon, later, drains, endOfTurn) = ([], [], [], [])
         // Here, and not when the last reference goes: closing a ring interrupts the threads that have used it.
@@ -121,16 +121,16 @@ internal import Synchronization
         receiveRing = nil
     }
 
-    /// One turn of the loop; waits where nothing is due.
+    /// One turn of the loop; waits if nothing is due.
     ///
-    /// For those who count what a turn costs; ``run()`` is a loop around it.
+    /// For counting the cost of a turn; ``run()`` is a loop around it.
     package func turn() {
         if needsRing { makeRing() }
         var count = 0
         do throws(Errno) {
             count = try unsafe epoll.wait(events, milliseconds: patience())
         } catch {
-            // EBADF, EINVAL, EFAULT: the set itself is gone, so this thread cannot serve any more.
+            // EBADF, EINVAL, EFAULT: the epoll set itself is gone, so this thread cannot serve any more.
             isStopping = true
         }
         turnBegan = .now
@@ -147,7 +147,7 @@ internal import Synchronization
         runDueTasks()
         for task in tasks { task() }
         for drain in drains { drain() }
-        // Tasks that run here post what they send: it goes out in this very turn.
+        // Tasks that run here post what they send: it is sent in this same turn.
         for _ in 0..<Self.drainRounds where remote.takeOwnTasks() {
             for task in remote.tasks.drain() { task(self) }
         }
@@ -209,7 +209,7 @@ internal import Synchronization
         }
     }
 
-    /// Returns how many are left for the other way.
+    /// Returns how many remain for individual calls.
     private func flushByRing(_ count: Int) -> Int {
         guard var ring = ring.take() else { return count }
         var rest: [OutboundTable.Remainder] = []
@@ -225,7 +225,7 @@ internal import Synchronization
         return left
     }
 
-    /// Where the kernel has no memory for one, each connection has its own call.
+    /// If the kernel has no memory for one, each connection has its own call.
     private func makeRing() {
         needsRing = false
         ring = try? SendRing()
@@ -244,9 +244,9 @@ internal import Synchronization
         }
     }
 
-    /// Has the next turn wait for no event.
+    /// Makes the next turn begin without waiting.
     ///
-    /// For who has left work for ``endOfTurn``: it may come up while the turn's bytes are sent.
+    /// For work that is left to ``endOfTurn``, which may come up while the turn's bytes are sent.
     package func needsTurn() { isTurnNeeded = true }
 
     /// Ends ``run()`` after this turn; what is still connected is reset.
@@ -254,7 +254,7 @@ internal import Synchronization
 
     // MARK: Tasks
 
-    /// A mailbox whose letters `handle` gets on this reactor's thread, in the order posted, once a turn.
+    /// A mailbox whose letters are passed to `handle` on this reactor's thread, in the order posted, once a turn.
     package func makeMailbox<Letter: Sendable>(_ handle: @escaping (Letter) -> Void) -> Mailbox<Letter> {
         let mailbox = Mailbox<Letter>(wakeup: { [remote] in remote.wake() })
         drains.append { for letter in mailbox.drain() { handle(letter) } }
@@ -304,7 +304,7 @@ internal import Synchronization
         return connection
     }
 
-    /// The connections that hold something, with how much that is in bytes, as far as they may be ended for it.
+    /// The connections that hold memory and may be ended for it, with its size in bytes.
     package func holders() -> [(connection: StreamConnection, bytes: Int)] {
         connections.compactMap { connection in
             guard let connection, connection.isOpen, !connection.isSpared else { return nil }
@@ -369,7 +369,7 @@ internal import Synchronization
     /// For loops over many connections; valid until the next connection opens.
     package var outboundCursor: OutboundCursor { outbound.cursor }
 
-    /// The long way, for a segment that ``OutboundCursor/append(_:to:)`` did not take.
+    /// The slow path, for a segment that ``OutboundCursor/append(_:to:)`` did not take.
     package func sendApart(_ segment: Segment, to slot: UInt32) {
         guard let older = outbound.replaceNewest(of: slot, with: segment) else { return }
         connections[Int(slot)]?.putApart(older)
@@ -384,12 +384,12 @@ internal import Synchronization
 
     func takeTurnSegment(of slot: UInt32) -> Segment? { outbound.takeNewest(of: slot) }
 
-    /// Says to which socket a turn's bytes go without asking the connection; -1: it is asked.
+    /// Sets the socket to which a turn's bytes go without asking the connection; -1: ask it.
     func setDescriptor(_ descriptor: Int32, of slot: UInt32) { outbound.setDescriptor(descriptor, of: slot) }
 
-    /// Marks what the short way of fan-out must not do to a connection.
+    /// Sets flags that keep fan-out from using the fast path for a connection.
     package func setFlags(_ flags: OutboundFlags, of slot: UInt32) { outbound.setFlags(flags, of: slot) }
 
-    /// Takes such a mark back.
+    /// Clears such flags.
     package func clearFlags(_ flags: OutboundFlags, of slot: UInt32) { outbound.clearFlags(flags, of: slot) }
 }

@@ -1,8 +1,8 @@
-/// How a reactor gives the kernel what a turn has brought, and reads what has come.
+/// How a reactor sends what a turn has produced, and reads what has arrived.
 ///
-/// What it waits for comes by epoll in either case.
+/// It waits by epoll in either case.
 package enum ReactorBackend: Sendable {
-    /// The one that measures better, as far as the kernel has it.
+    /// The one that measures better, if the kernel supports it.
     case auto
     /// A `send` and a `read` for each connection.
     case epoll

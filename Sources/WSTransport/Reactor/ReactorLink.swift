@@ -1,36 +1,36 @@
 internal import Synchronization
 
-/// The name of something that lives on a reactor, for those on other threads who use it.
+/// A handle to an object on a reactor, for use on other threads.
 package struct ReactorLink: Sendable {
     /// `nil`: there is no reactor.
     let remote: Remote?
     private let number: UInt64
     private static let last = Atomic<UInt64>(0)
 
-    /// A name that nothing has yet.
+    /// A handle without an object.
     package init(remote: Remote?) {
         self.remote = remote
         number = Self.last.wrappingAdd(1, ordering: .relaxed).newValue
     }
 
-    /// Gives `object` this name, until ``release(on:)``.
+    /// Binds `object` to this handle, until ``release(on:)``.
     ///
     /// The reactor's thread.
     package func bind(_ object: AnyObject, on reactor: Reactor) { reactor.linkedObjects.byNumber[number] = object }
 
-    /// Forgets the name.
+    /// Releases the object.
     ///
     /// The reactor's thread.
     package func release(on reactor: Reactor) { reactor.linkedObjects.byNumber[number] = nil }
 
-    /// The object of this name, which is forgotten; `nil`: there is none (any more).
+    /// Removes and returns the object; `nil`: there is none (any more).
     ///
     /// The reactor's thread.
     package func take<Object: AnyObject>(_ type: Object.Type, on reactor: Reactor) -> Object? {
         reactor.linkedObjects.byNumber.removeValue(forKey: number) as? Object
     }
 
-    /// Runs `body` on the reactor's thread with the object of this name, or `nil` when there is none (any more).
+    /// Runs `body` on the reactor's thread with the object, or `nil` if there is none (any more).
     ///
     /// Any thread.
     package func run<Object: AnyObject>(with type: Object.Type, _ body: @escaping @Sendable (Object?) -> Void) {
@@ -39,7 +39,7 @@ package struct ReactorLink: Sendable {
         if !isPosted { body(nil) }
     }
 
-    /// The same, with the object that has this name for the last time.
+    /// The same, and releases the object.
     ///
     /// Any thread.
     package func take<Object: AnyObject>(_ type: Object.Type, _ body: @escaping @Sendable (Object?) -> Void) {
@@ -48,13 +48,13 @@ package struct ReactorLink: Sendable {
     }
 }
 
-/// What links name on one reactor.
+/// The objects of handles on one reactor.
 final class LinkedObjects {
     var byNumber: [UInt64: AnyObject] = [:]
 }
 
 extension Reactor {
-    /// Made for the first link.
+    /// Made for the first handle.
     var linkedObjects: LinkedObjects {
         if let known = self[LinkedObjects.self] { return known }
         let made = LinkedObjects()

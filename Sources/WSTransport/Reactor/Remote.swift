@@ -1,7 +1,7 @@
 internal import Glibc
 internal import Synchronization
 
-/// What other threads may hold of a reactor: they can post it tasks and wake it.
+/// Access to a reactor for other threads, which can post tasks to it and wake it.
 ///
 /// Outlives the reactor. Tasks of Swift's concurrency may have it as their executor: they then run on the reactor's
 /// thread, between its turns' events and its sends.
@@ -23,7 +23,7 @@ package final class Remote: Sendable, TaskExecutor {
         tasks = Mailbox(wakeup: { wakeup.descriptor.signal() })
     }
 
-    /// Has the reactor run `task` on its thread, in the order posted.
+    /// Runs `task` on the reactor's thread, in the order posted.
     ///
     /// Any thread.
     ///
@@ -50,7 +50,7 @@ package final class Remote: Sendable, TaskExecutor {
 
     func clear() { wakeup.descriptor.clear() }
 
-    /// Says that the calling thread runs the reactor from now on.
+    /// Records that the calling thread runs the reactor from now on.
     func enter() { thread.store(UInt(pthread_self()), ordering: .relaxed) }
 
     /// Whether the caller is on the reactor's thread.

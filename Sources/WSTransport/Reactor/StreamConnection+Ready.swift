@@ -1,5 +1,5 @@
 extension StreamConnection {
-    /// What the kernel says of its socket.
+    /// The kernel's reports about its socket.
     func ready(_ events: Epoll.Events) {
         hasBegun = true
         if ending == .closed { return }
@@ -14,9 +14,9 @@ extension StreamConnection {
         }
     }
 
-    /// The socket takes nothing more: what came before that is handed over, for a while at most, then it is reset.
+    /// The socket accepts nothing more: what came before is handed over, for a limited time, then it is reset.
     ///
-    /// The peer was told by our TCP that it had arrived.
+    /// Our TCP has told the peer that it arrived.
     func broke() {
         guard ending == .none, !sawEnd || isEndDue else { return reset() }
         guard !isBroken else { return }
@@ -24,7 +24,7 @@ extension StreamConnection {
         segments = []
         backlog = Backlog()
         reactor.setFlags(.inert, of: slot)
-        // Nothing is unsent any more: who is not read until its answers are out is read now.
+        // Nothing is unsent any more: a connection that was not read until its answers were out is read now.
         reactor.runSoon { [weak self] in
             if let self, ending == .none { driver?.drained() }
         }
@@ -34,16 +34,17 @@ extension StreamConnection {
     /// How long the driver of a broken connection may take to read what came, in nanoseconds.
     private static let patienceWhenBroken: Int64 = 5_000_000_000
 
-    /// Whether what it has may be read before others have had theirs.
+    /// Whether it may be read together with others, before any of them is handed over.
     ///
-    /// Not its first bytes, of which a turn takes a few connections' only. Not TLS: if it is paused meanwhile, its bytes wait as they came.
+    /// Not its first bytes, which only a few connections may bring in a turn. Not TLS: if it is paused meanwhile, its
+    /// bytes wait encrypted.
     var readsByRing: Bool {
         hasBegun && !isReadingPaused && !isHandOverDue && !sawEnd && !isBulky && tls == nil && ending != .closed
     }
 
     /// What was read when ``readsByRing`` said so; since then it may have been ended or paused.
     func receivedByRing(_ bytes: UnsafeMutableRawBufferPointer) {
-        // The rest of it is read in the next turn, with more room.
+        // The rest is read in the next turn, with a larger buffer.
         isBulky = bytes.count == ReceiveRing.room
         unsafe received(bytes)
     }

@@ -6,13 +6,13 @@ package struct ReadingPause: OptionSet, Sendable {
 
     package init(rawValue: UInt8) { self.rawValue = rawValue }
 
-    /// Its user says so.
+    /// Its user asked for it.
     package static let user = ReadingPause(rawValue: 1 << 0)
     /// The peer has not taken the answers to what it sent.
     package static let unsent = ReadingPause(rawValue: 1 << 1)
-    /// It has had its part of a turn, and has more to do with what came.
+    /// It has had its part of a turn, and more to do with what arrived.
     package static let turn = ReadingPause(rawValue: 1 << 2)
-    /// What it publishes waits for other reactors.
+    /// Its publications wait for other reactors.
     package static let congestion = ReadingPause(rawValue: 1 << 3)
     /// Whatever it is.
     package static let any: ReadingPause = [.user, .unsent, .turn, .congestion]
@@ -20,9 +20,9 @@ package struct ReadingPause: OptionSet, Sendable {
 
 /// Bytes from the socket to the driver.
 extension StreamConnection {
-    /// Stops reading: the peer feels it by its own unsent bytes.
+    /// Stops reading; the peer notices by its own unsent bytes.
     ///
-    /// Bytes that came already wait.
+    /// Bytes that have arrived wait.
     package func pauseReading(for reason: ReadingPause = .user) {
         pauses.insert(reason)
         watch()
@@ -33,7 +33,8 @@ extension StreamConnection {
     /// Whether `reason` is among those for which it is not read.
     package func isReadingPaused(for reason: ReadingPause) -> Bool { !pauses.isDisjoint(with: reason) }
 
-    /// Reads on where no other reason is left; bytes that waited are handed over in the next turn, before others are read.
+    /// Resumes reading if no other reason remains; waiting bytes are handed over in the next turn, before more are
+    /// read.
     package func resumeReading(for reason: ReadingPause = .user) {
         guard isReadingPaused(for: reason), ending == .none else { return }
         pauses.subtract(reason)
@@ -57,12 +58,12 @@ extension StreamConnection {
     }
 
     func becameReadable(hasHungUp: Bool) {
-        // In this very turn its driver gets what came before.
+        // Its driver gets earlier bytes in this same turn.
         if isHandOverDue { return }
         if !pauses.isEmpty || sawEnd || tls?.isAway ?? false {
-            // One that was paused in this very turn may have been readable already: what it has to send is still waited for.
+            // A connection that was paused in this turn may already have been readable: keep waiting until it can send.
             guard hasHungUp else { return }
-            // Hang-up is reported even to those who do not read: it would spin the loop. What the kernel holds is read later.
+            // A hang-up is reported even without reading, and would spin the loop. What the kernel holds is read later.
             isDetached = true
             reactor.unwatch(rawDescriptor)
             return
@@ -85,7 +86,7 @@ extension StreamConnection {
         received = reactor.now
         reactor.countReceived(bytes.count)
         guard ending == .none else { return }
-        // Paused when its bytes were here already: they wait.
+        // Paused after its bytes were read: they wait.
         if !pauses.isEmpty || isHandOverDue { return unsafe keep(UnsafeRawBufferPointer(bytes)) }
         if let tls { unsafe received(UnsafeRawBufferPointer(bytes), through: tls) } else { unsafe handOver(bytes) }
     }
@@ -102,7 +103,7 @@ extension StreamConnection {
         if let carry { unsafe carry.append(bytes) } else { carry = unsafe Carry(bytes, reactor.counters) }
     }
 
-    /// Gives the driver what has come, after what it has left.
+    /// Passes what has arrived to the driver, after what it left before.
     func handOver(_ bytes: UnsafeMutableRawBufferPointer) {
         if let carry {
             unsafe carry.append(UnsafeRawBufferPointer(bytes))
@@ -125,12 +126,12 @@ extension StreamConnection {
         handOverAgain(after: taken)
     }
 
-    /// A driver that took something and is not paused gets the rest again: it may be another driver by now.
+    /// A driver that took something and is not paused gets the rest again: it may have been replaced.
     private func handOverAgain(after taken: Int) {
         if taken > 0, pauses.isEmpty { handOverSoon() }
     }
 
-    /// Nothing more comes: the driver is told when it has had what came before.
+    /// Nothing more will come: the driver is told after it has had everything before.
     func ended() {
         sawEnd = true
         if isHandOverDue || !pauses.isEmpty, ending == .none {

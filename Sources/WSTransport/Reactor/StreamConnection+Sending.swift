@@ -8,7 +8,7 @@ extension StreamConnection {
     /// Sends `bytes` at the end of the turn.
     package func send(_ bytes: [UInt8]) { unsafe bytes.withUnsafeBytes { unsafe send($0) } }
 
-    /// The socket has taken what the turn had for it: the next time it gets it without this connection being asked.
+    /// The socket took everything of this turn: next time it is sent to without asking this connection.
     func tookAll() {
         if isOpen, tls == nil { reactor.setDescriptor(rawDescriptor, of: slot) }
         finishIfFlushed()

@@ -1,9 +1,9 @@
 extension StreamConnection {
     /// Puts a server's TLS between the socket and the driver; `false` when memory has run out.
     ///
-    /// Before the first byte has come. The driver hears nothing until there is plaintext.
+    /// Call it before the first byte. The driver is not called until there is plaintext.
     ///
-    /// - Parameter plainAnswer: what a peer gets that begins with words instead; empty: an alert, as it comes.
+    /// - Parameter plainAnswer: the answer to a peer that begins with plain text; empty: OpenSSL's alert.
     package func secure(asServer context: TLSContext, plainAnswer: [UInt8]) -> Bool {
         guard let session = TLSSession(server: context, pipe: reactor.tlsPipe) else { return false }
         tls = TLSFilter(session, isClient: false, plainAnswer: plainAnswer)
@@ -14,7 +14,7 @@ extension StreamConnection {
     /// Puts a client's TLS between the socket, which is connected, and the driver, and begins its handshake; `false` when
     /// `host` cannot be verified, or memory has run out.
     ///
-    /// ``StreamDriver/drained()`` comes when the server is known to be `host`.
+    /// ``StreamDriver/drained()`` is called when the server is verified to be `host`.
     ///
     /// - Parameter port: tickets are kept for `host` and it; `nil`: none are.
     package func secure(asClient context: TLSContext, host: String, port: UInt16?) -> Bool {
@@ -28,16 +28,16 @@ extension StreamConnection {
         return true
     }
 
-    /// Whether it has TLS whose handshake is done.
+    /// Whether its TLS handshake is complete.
     package var isSecured: Bool { tls?.isEstablished ?? false }
 
     /// The version of TLS that was agreed upon, such as `TLSv1.3`; `nil`: none yet.
     package var tlsVersion: String? { tls?.isEstablished ?? false ? tls?.session?.version : nil }
 
-    /// What ended its TLS; `nil`: nothing, or it has none.
+    /// The error that ended its TLS; `nil`: none, or no TLS.
     package var tlsFailure: TLSError? { tls?.session?.failure }
 
-    /// Decrypts what has come: the driver gets the plaintext, the peer what its TLS has to say to it.
+    /// Decrypts what has arrived: the driver gets the plaintext, the peer the answers of TLS.
     func received(_ bytes: UnsafeRawBufferPointer, through tls: TLSFilter) {
         if unsafe tls.isPlain(bytes) {
             reactor.counters.tlsFailures.add(1)
@@ -47,13 +47,13 @@ extension StreamConnection {
         }
         guard tls.isEstablished, let session = tls.session else { return unsafe shakeHands(bytes, tls) }
         let plaintext = unsafe session.receive(bytes)
-        // What goes to the peer waits until the driver has had its plaintext, which may be the last that came.
+        // Bytes for the peer wait until the driver has had its plaintext, which may be the last.
         tls.keepOutput()
         if unsafe !plaintext.isEmpty { unsafe handOver(plaintext) }
         finishReceiving(through: tls)
     }
 
-    /// Has the pool go on with the handshake: what a certificate's key has to do would keep all the others here waiting.
+    /// Lets the pool continue the handshake: the work of a certificate's key would make the other connections wait.
     private func shakeHands(_ bytes: UnsafeRawBufferPointer, _ tls: TLSFilter) {
         guard unsafe tls.shakeHands(bytes, of: self) else {
             reactor.counters.tlsRefused.add(1)
@@ -63,7 +63,7 @@ extension StreamConnection {
         watch()
     }
 
-    /// The pool is done with what it was given.
+    /// The pool has finished its part.
     func shookHands(_ errand: TLSErrand) {
         guard let tls, tls.isAway else { return }
         var plaintext = tls.takeBack(errand)
@@ -78,7 +78,7 @@ extension StreamConnection {
     private func finishReceiving(through tls: TLSFilter) {
         let hadBacklog = !backlog.isEmpty
         guard flushBacklog() else { return }
-        // What was waited for may have gone out here, beside what TLS itself had to say.
+        // Waiting bytes may have been sent here, along with TLS's own.
         if hadBacklog, backlog.isEmpty, !tls.hasUnsent, tls.isEstablished { driver?.drained() }
         guard tls.unsentBytes <= TLSFilter.maximumCiphertext else { return reset() }
         watch()

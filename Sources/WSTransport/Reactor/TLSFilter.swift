@@ -10,23 +10,23 @@ final class TLSFilter {
     private(set) var session: TLSSession?
     /// That of the reactor.
     private let pipe: TLSPipe
-    /// What the pool has of it.
+    /// The part that the pool has.
     private var errand: TLSErrand?
-    /// What is answered, in plaintext, to a peer that speaks no TLS; empty: nothing.
+    /// The plaintext answer to a peer that does not speak TLS; empty: none.
     let plainAnswer: [UInt8]
     let isClient: Bool
     private var hasHeard = false
     private var ciphertext: [UInt8] = []
     private var sentOfCiphertext = 0
-    /// Since when the oldest ciphertext has waited; `nil`: none does.
+    /// Since when the oldest ciphertext has waited; `nil`: none waits.
     private(set) var unsentSince: MonotonicTime?
 
-    /// What a peer may have us answer, below the protocol, without reading the answers, in bytes.
+    /// How much a peer may make us answer, below the protocol, without reading it, in bytes.
     static let maximumCiphertext = 64 * 1024
-    /// The plaintext of a record (RFC 8446 §5.1), which is what is encrypted at once, in bytes.
+    /// The plaintext of a record (RFC 8446 §5.1), which is encrypted at once, in bytes.
     private static let record = 16 * 1024
 
-    /// A server's filter waits for its peer; a client's is to be started.
+    /// A server's filter waits for its peer; a client's must be started.
     init(_ session: TLSSession, isClient: Bool, plainAnswer: [UInt8] = []) {
         self.session = session
         pipe = session.pipe
@@ -36,7 +36,7 @@ final class TLSFilter {
 
     var isEstablished: Bool { session?.isEstablished ?? false }
 
-    /// Whether the pool shakes hands, so that nothing more can be taken for now.
+    /// Whether the pool is handling the handshake, so that nothing more can be accepted for now.
     var isAway: Bool { errand != nil }
 
     var hasUnsent: Bool { !ciphertext.isEmpty }
@@ -50,7 +50,7 @@ final class TLSFilter {
         keepOutput()
     }
 
-    /// Gives the session, with what has come for its handshake, to the pool; `false` where that has too much to do.
+    /// Gives the session, with what has arrived for its handshake, to the pool; `false` if that has too much to do.
     func shakeHands(_ bytes: UnsafeRawBufferPointer, of connection: StreamConnection) -> Bool {
         guard let session else { return false }
         let errand = unsafe TLSErrand(session, bytes, connection: connection.token, home: connection.reactor.remote)
@@ -59,7 +59,7 @@ final class TLSFilter {
         return TLSErrand.run(errand)
     }
 
-    /// Takes the session back from the pool, and what it has put out there; returns the plaintext that came with its handshake.
+    /// Takes the session and its output back from the pool; returns the plaintext that came with the handshake.
     func takeBack(_ returned: TLSErrand) -> [UInt8] {
         guard returned === errand else { return [] }
         errand = nil
@@ -70,10 +70,10 @@ final class TLSFilter {
         return plaintext
     }
 
-    /// Nobody waits for the handshake any more.
+    /// The handshake is no longer awaited.
     func abandon() { errand?.abandon() }
 
-    /// Whether `bytes`, the first that came, are words rather than TLS; asked once.
+    /// Whether `bytes`, the first ones, are plain text rather than TLS; called once.
     func isPlain(_ bytes: UnsafeRawBufferPointer) -> Bool {
         guard !hasHeard, let first = unsafe bytes.first else { return false }
         hasHeard = true
@@ -113,7 +113,7 @@ final class TLSFilter {
         return true
     }
 
-    /// Sends what waits, then what the session has just put out; what the socket does not take waits.
+    /// Sends what waits, then the session's new output; what the socket does not take waits.
     private func sendOutput(to socket: borrowing FileDescriptor, since: MonotonicTime) throws(Errno) {
         var result = Result<Int, Errno>.success(0)
         if hasUnsent {
@@ -127,7 +127,7 @@ final class TLSFilter {
                 sentOfCiphertext = 0
             }
         } else {
-            // Cleared on every way out: the pipe is that of other sessions, too.
+            // Cleared on every path: other sessions use the same pipe.
             defer { pipe.clearOutput() }
             unsafe pipe.withOutput { bytes in
                 unsafe result = Self.send(bytes, to: socket)
@@ -147,7 +147,7 @@ final class TLSFilter {
         }
     }
 
-    /// Fetches what the session has put out, before another session uses the pipe.
+    /// Fetches the session's output before another session uses the pipe.
     func keepOutput() {
         ciphertext += pipe.output
         pipe.clearOutput()

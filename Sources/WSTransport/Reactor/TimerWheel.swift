@@ -55,9 +55,9 @@
         count -= 1
     }
 
-    /// Moves towards `now` and returns whose deadlines have passed; they are set no longer.
+    /// Advances to `now` and returns the connections whose deadlines have passed; these are no longer set.
     ///
-    /// Where there are more than `limit`, the rest is for the next call, and ``millisecondsToNextTick(from:)`` is 0.
+    /// If there are more than `limit`, the rest is for the next call, and ``millisecondsToNextTick(from:)`` is 0.
     mutating func advance(to now: MonotonicTime, atMost limit: Int = .max) -> [UInt32] {
         let target = now.nanoseconds / Self.tick
         guard target > currentTick else { return [] }
@@ -67,7 +67,7 @@
         }
         var due: [UInt32] = []
         var reached = target
-        // After a long stall every bucket is looked at once, not once a missed round.
+        // After a long stall every bucket is checked once, not once for each missed round.
         let start = max(currentTick + 1, target - Int64(Self.bucketCount) + 1)
         search: for tick in start...target {
             var id = heads[Int(tick % Int64(Self.bucketCount))]
@@ -88,17 +88,17 @@
         return due
     }
 
-    /// Milliseconds until the next tick that has something; 0: it has come already; `nil` when nothing is set.
+    /// Milliseconds until the next tick with a deadline; 0: it has passed; `nil`: nothing is set.
     func millisecondsToNextTick(from now: MonotonicTime) -> Int32? {
         guard count > 0 else { return nil }
         let next = (currentTick + 1 + distanceToOccupied()) * Self.tick
         return Int32(clamping: max(0, (next - now.nanoseconds + 999_999) / 1_000_000))
     }
 
-    /// How many buckets behind the next tick's the first one is that is not empty; one has to be.
+    /// The distance of the first bucket that is not empty from that of the next tick; one must not be empty.
     private func distanceToOccupied() -> Int64 {
         let first = Int((currentTick + 1) % Int64(Self.bucketCount))
-        // Its own word comes twice: at first without what lies before the bucket, at last with that alone.
+        // The first word is searched twice: first from the bucket on, at last the part before it.
         for step in 0...occupied.count {
             let index = (first / 64 + step) % occupied.count
             let before: UInt64 = (1 << UInt64(first % 64)) - 1

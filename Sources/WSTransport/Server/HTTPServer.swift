@@ -1,18 +1,18 @@
 internal import Synchronization
 
-/// An HTTP/1.1 server, with WebSockets where its handler has `ws.upgrade`.
+/// An HTTP/1.1 server, with WebSockets if its handler uses `ws.upgrade`.
 ///
-/// One thread for each processor, each with its own part of the connections. Any thread may call it.
+/// One thread for each processor, each with a part of the connections. Any thread may call it.
 public final class HTTPServer: Sendable {
     /// What a server allows.
     public struct Options: Sendable {
-        /// How many threads serve; 0: one for each processor.
+        /// The number of threads; 0: one for each processor.
         public var reactors = 0
-        /// TLS: `https` and `wss` are spoken; `nil`: they are not.
+        /// TLS, for `https` and `wss`; `nil`: none.
         public var tls: TLSContext?
-        /// Stripped from every path, where others are 404; begins with `/`, or empty.
+        /// A prefix that is removed from every path, others being 404; begins with `/`, or is empty.
         public var pathPrefix = ""
-        /// From the connection, or a request's first byte, to the end of its head.
+        /// From the start of the connection, or a request's first byte, to the end of its head.
         public var headTimeout: Duration = .seconds(10)
         /// Between an answer and the next request.
         public var idleTimeout: Duration = .seconds(75)
@@ -22,7 +22,7 @@ public final class HTTPServer: Sendable {
         public var maximumConnections = 100_000
         /// The most bytes of a streamed answer that may be unsent.
         public var maximumUnsent = 1024 * 1024
-        /// Told of errors that handlers threw, but for refusals; the client gets status 500.
+        /// Called with errors that handlers threw, except refusals; the client gets status 500.
         public var onError: (@Sendable (any Error, HTTPRequest) -> Void)?
 
         /// The defaults.
@@ -42,7 +42,7 @@ public final class HTTPServer: Sendable {
 
     /// Why a server does not start.
     public struct StartError: Error, Equatable, Sendable, CustomStringConvertible {
-        /// What could not be done, and why.
+        /// What failed, and why.
         public let description: String
     }
 
@@ -57,13 +57,13 @@ public final class HTTPServer: Sendable {
     private let options: Options
     private let state: Mutex<State>
 
-    /// A server that is to be started.
+    /// A server, not yet started.
     ///
     /// - Parameters:
     ///   - address: a numeric address, `localhost`, or `unix:/path`; `0.0.0.0` or `::` for all of this machine. The default
-    ///     lets in nobody from elsewhere.
+    ///     is not reachable from other machines.
     ///   - port: 0 lets the system choose, see ``port``.
-    ///   - handler: gets the requests, of all threads at once.
+    ///   - handler: gets the requests, from all threads at once.
     ///   - options: limits, threads, TLS.
     public init(
         address: String = "127.0.0.1", port: UInt16, handler: any Handler, options: Options = Options()
@@ -84,10 +84,10 @@ public final class HTTPServer: Sendable {
 
     deinit { state.withLock { $0.threads }?.stop() }
 
-    /// The port that it listens on; 0 before ``start()``, and of a socket in the file system.
+    /// The port that it listens on; 0 before ``start()``, and for a socket in the file system.
     public var port: UInt16 { state.withLock { $0.threads?.address.port ?? 0 } }
 
-    /// Binds the address and begins to serve; nothing when it serves already.
+    /// Binds the address and begins to serve; does nothing if it already serves.
     public func start() throws(StartError) {
         let text = host == "localhost" ? "127.0.0.1" : host
         let address =
@@ -121,14 +121,14 @@ public final class HTTPServer: Sendable {
         return settings
     }
 
-    /// Uses another certificate for the connections to come; those that are open keep theirs.
+    /// Uses another certificate for new connections; open ones keep theirs.
     ///
-    /// Nothing on a server that was made without TLS.
+    /// Does nothing on a server without TLS.
     public func replace(tls: TLSContext) { state.withLock { if $0.tls != nil { $0.tls = tls } } }
 
     /// Stops: accepts no more, tells WebSockets that the server goes away (1001), waits for the connections to end.
     ///
-    /// - Parameter patience: how long; what is still connected then is cut off.
+    /// - Parameter patience: how long to wait; remaining connections are then cut.
     public func stop(patience: Duration = .seconds(5)) async {
         guard let threads = state.withLock({ $0.threads }) else { return }
         threads.drain()
@@ -153,12 +153,12 @@ public final class HTTPSServer: Sendable {
 
     /// A server with one certificate, and further ones for clients that ask for their names.
     ///
-    /// Throws ``TLSFileError`` where a file cannot be used.
+    /// Throws ``TLSFileError`` if a file cannot be used.
     ///
     /// - Parameters:
     ///   - address: a numeric address, `localhost`, or `unix:/path`; `0.0.0.0` or `::` for all of this machine.
     ///   - port: 0 lets the system choose.
-    ///   - identity: the certificate and its key, for clients that name nobody else.
+    ///   - identity: the certificate and its key, for clients that ask for no other name.
     ///   - others: those for clients that ask for one of their names (RFC 6066 §3).
     ///   - clientAuthorities: a PEM file; clients have to show a certificate of one of these. `nil`: none is asked for.
     ///   - handler: gets the requests, of all threads at once.
@@ -178,9 +178,9 @@ public final class HTTPSServer: Sendable {
     /// Binds the address and begins to serve.
     public func start() throws(HTTPServer.StartError) { try server.start() }
 
-    /// Uses other files for the connections to come; those that are open keep theirs.
+    /// Uses other files for new connections; open ones keep theirs.
     ///
-    /// Throws ``TLSFileError`` where one cannot be used; nothing changes then.
+    /// Throws ``TLSFileError`` if one cannot be used, and then changes nothing.
     public func reload(
         identity: TLSIdentity, others: [TLSIdentity] = [], clientAuthorities: String? = nil
     ) throws(TLSFileError) {
