@@ -5,7 +5,7 @@ struct ReactorPlan: Sendable {
     let index: Int
     let remotes: [Remote]
     let sequencer: Sequencer
-    let store: any RetainedStore
+    let store: any MessageStore
     let settings: Settings
     let facts: BrokerFacts
     let door: Door

@@ -22,11 +22,9 @@ struct HeldMessages {
 
     var oldest: Item? { head < items.count ? items[head] : nil }
 
-    static func size(_ message: Message) -> Int { message.payload.count + message.topic.name.utf8.count + 64 }
-
     mutating func append(_ message: Message, now: MonotonicTime) {
         items.append(Item(message: message, since: now))
-        bytes += Self.size(message)
+        bytes += message.weight
     }
 
     /// Appends a message of a topic of which only the newest is wanted, and returns the one it replaces, with the number
@@ -37,7 +35,7 @@ struct HeldMessages {
         append(message, now: now)
         guard let place, place >= head, let older = items[place]?.message else { return nil }
         items[place] = nil
-        bytes -= Self.size(older)
+        bytes -= older.weight
         gone += 1
         var before = place - 1
         while before >= head, items[before] == nil { before -= 1 }
@@ -50,7 +48,7 @@ struct HeldMessages {
     mutating func removeOldest() -> Message? {
         guard let item = oldest else { return nil }
         items[head] = nil
-        bytes -= Self.size(item.message)
+        bytes -= item.message.weight
         skipGone()
         return item.message
     }
@@ -61,7 +59,7 @@ struct HeldMessages {
         while let item = oldest, item.message.seq <= seq {
             taken.append(item.message)
             items[head] = nil
-            bytes -= Self.size(item.message)
+            bytes -= item.message.weight
             skipGone()
         }
         return taken
@@ -72,7 +70,7 @@ struct HeldMessages {
         for index in head..<items.count {
             guard let message = items[index]?.message, !isWanted(message) else { continue }
             items[index] = nil
-            bytes -= Self.size(message)
+            bytes -= message.weight
             gone += 1
         }
         skipGone()

@@ -37,7 +37,7 @@ struct HistoryReading {
             where: isWanted, after: cursor, upTo: limit, visiting: maximumVisits, now: now
         ) { message in
             body(message)
-            room -= message.payload.count + 128
+            room -= message.weight
             return room > 0
         }
     }
@@ -56,7 +56,7 @@ struct HistoryReading {
                 of: topic, after: cursor, upTo: end, visiting: maximumVisits / topics.count, now: now
             ) { message in
                 found.append(message)
-                room -= message.payload.count + 128
+                room -= message.weight
                 return room > 0
             }
             if case .stopped(let seq) = reading { end = min(end, seq) }
@@ -65,7 +65,7 @@ struct HistoryReading {
         var room = bytes
         for message in found where message.seq <= end {
             body(message)
-            room -= message.payload.count + 128
+            room -= message.weight
             if room <= 0 { return .stopped(after: message.seq) }
         }
         return end == limit ? .finished : .stopped(after: end)

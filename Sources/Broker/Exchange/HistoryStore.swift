@@ -8,7 +8,7 @@ package enum HistoryEnd: Equatable, Sendable {
 
 /// Where messages are kept for those who come back.
 ///
-/// ``RetainedStore/apply(_:reserving:)`` stores the messages whose ``Message/rule`` says so, and removes what is beyond
+/// ``MessageStore/apply(_:reserving:now:)`` stores the messages whose ``Message/rule`` says so, and removes what is beyond
 /// the rule's limits, a bounded number of messages each time.
 package protocol HistoryStore: AnyObject, Sendable {
     /// Takes over the rules for messages from `seq` on.
@@ -23,10 +23,6 @@ package protocol HistoryStore: AnyObject, Sendable {
     ///
     /// - Parameter now: Unix milliseconds.
     func maintain(now: Int64) throws(StorageError) -> Bool
-
-    /// Takes note that everything numbered is settled and that `seq` was the last number, so that the next start finds no
-    /// hole and goes on with the next number. `nil`: it is not known, and all that were reserved count.
-    func seal(upTo seq: UInt64?) throws(StorageError)
 
     /// Shows `body` what is committed, as it is at one moment.
     func readHistory<Result>(

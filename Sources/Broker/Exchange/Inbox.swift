@@ -40,6 +40,6 @@ package final class Inbox: Sendable {
 
     /// What messages count for, in bytes.
     static func bytes(of messages: [Message]) -> Int {
-        messages.reduce(0) { $0 + $1.payload.count + $1.topic.name.utf8.count + 128 }
+        messages.reduce(0) { $0 + $1.weight }
     }
 }

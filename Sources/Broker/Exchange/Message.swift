@@ -50,6 +50,14 @@ package final class Message: Sendable {
         self.originSlot = originSlot
         self.rule = rule
     }
+    /// What it counts for where messages wait or come in pieces, in bytes: what it holds, and something for the rest.
+    package var weight: Int {
+        Self.overhead &+ payload.count &+ topic.name.utf8.count &+ (contentType?.utf8.count ?? 0)
+            &+ (properties?.weight ?? 0)
+    }
+
+    private static let overhead = 128
+
     /// Whether it had ceased to be at `now`, in Unix milliseconds.
     package func isExpired(at now: Int64) -> Bool { Self.isExpired(expiry, at: now) }
 

@@ -24,6 +24,13 @@ package final class MessageProperties: Sendable, Equatable {
     /// What an answer carries so that the asker knows what it answers; `nil`: nothing.
     package let correlation: [UInt8]?
 
+    /// What they hold, in bytes.
+    var weight: Int {
+        headers.reduce((replyTo?.name.utf8.count ?? 0) &+ (correlation?.count ?? 0)) {
+            $0 &+ $1.name.utf8.count &+ $1.value.utf8.count
+        }
+    }
+
     /// Throws ``ErrorCode/tooLarge`` where a part is longer than its limit.
     package init(headers: [Header] = [], replyTo: Topic? = nil, correlation: [UInt8]? = nil) throws(Refusal) {
         let length = headers.reduce(0) { $0 + $1.name.utf8.count + $1.value.utf8.count }

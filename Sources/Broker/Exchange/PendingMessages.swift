@@ -24,10 +24,10 @@ struct PendingMessages {
     /// The messages after `seq`, the first `maximum` of them, and whether these are all.
     func messages(after seq: UInt64, atMost maximum: Int) -> (messages: [Message], isWhole: Bool) {
         guard !isEmpty, maximum > 0 else { return ([], isEmpty) }
-        var block = Self.place(in: blocks) { $0[$0.count - 1].seq <= seq }
+        var block = blocks.partitionPoint { $0[$0.count - 1].seq > seq }
         var found: [Message] = []
         guard block < blocks.count else { return ([], true) }
-        var place = max(block == 0 ? taken : 0, Self.place(in: blocks[block]) { $0.seq <= seq })
+        var place = max(block == 0 ? taken : 0, blocks[block].partitionPoint { $0.seq > seq })
         while block < blocks.count {
             let end = min(blocks[block].count, place + maximum - found.count)
             found.append(contentsOf: blocks[block][place..<end])
@@ -42,7 +42,7 @@ struct PendingMessages {
     /// Takes off the messages up to `seq`, at most the rest of one block.
     mutating func take(upTo seq: UInt64) -> ArraySlice<Message> {
         guard !isEmpty else { return [] }
-        let end = max(taken, Self.place(in: blocks[0]) { $0.seq <= seq })
+        let end = max(taken, blocks[0].partitionPoint { $0.seq > seq })
         let found = Array(blocks[0][taken..<end])[...]
         count -= found.count
         taken = end
@@ -52,17 +52,17 @@ struct PendingMessages {
         }
         return found
     }
+}
 
-    /// How many are before the first that `isBefore` says no to.
-    private static func place<Items: RandomAccessCollection>(
-        in items: Items, _ isBefore: (Items.Element) -> Bool
-    ) -> Int where Items.Index == Int {
-        var (low, high) = (items.startIndex, items.endIndex)
+extension RandomAccessCollection where Index == Int {
+    /// Where the first element is that `isAfter` says yes to, by halving: it says yes to all after that one, too.
+    func partitionPoint(_ isAfter: (Element) -> Bool) -> Int {
+        var (low, high) = (startIndex, endIndex)
         while low < high {
-            let middle = (low + high) / 2
-            if isBefore(items[middle]) { low = middle + 1 } else { high = middle }
+            let middle = low + (high - low) / 2
+            if isAfter(self[middle]) { high = middle } else { low = middle + 1 }
         }
-        return low - items.startIndex
+        return low
     }
 }
 

@@ -48,12 +48,12 @@ package final class Sequencer: Sendable {
     let commits = Atomic<UInt64>(0)
     /// Subscriptions of all shards.
     let subscriptions = Atomic<Int>(0)
-    let store: any RetainedStore
+    let store: any MessageStore
 
     /// Begins after all numbers that were ever reserved in `store`, and reserves the first block.
     ///
     /// Where the store has no room for that, publications are refused until it has; what is stored can be read.
-    package init(store: any RetainedStore, rules: HistoryRules = HistoryRules()) throws(StorageError) {
+    package init(store: any MessageStore, rules: HistoryRules = HistoryRules()) throws(StorageError) {
         self.store = store
         let first = store.reservedSeq + 1
         var state = State(next: first, reserved: first - 1)

@@ -134,7 +134,7 @@ extension Shard {
         for message in found {
             session.sendSnapshot(message)
             counters.snapshots.add(1)
-            room -= message.payload.count + 128
+            room -= message.weight
         }
         return progress == .finished
     }
@@ -224,7 +224,7 @@ extension Shard {
         }
         for message in found {
             let isGiven = give(message, to: session, ledger, counters.replayed)
-            if isGiven { room -= message.payload.count + 128 }
+            if isGiven { room -= message.weight }
         }
         let reached: UInt64
         if case .stopped(let seq) = reading { reached = seq } else { reached = end }
@@ -255,7 +255,7 @@ extension Shard {
     private func fits(_ tail: Sequencer.Tail, _ session: any Session, _ ledger: Ledger) -> Bool {
         let index = session.subscriptions.index(ledger)
         let bytes = tail.messages.reduce(0) { sum, message in
-            index.contains(message.topic) ? sum + message.payload.count + 128 : sum
+            index.contains(message.topic) ? sum + message.weight : sum
         }
         return bytes <= max(piece, settings.limits.pending / 4)
     }

@@ -8,7 +8,7 @@ package final class Shard {
     package let reactor: Reactor
     package let sequencer: Sequencer
     package let counters: ShardCounters
-    package let store: any RetainedStore
+    package let store: any MessageStore
     /// ``WireForm/places(in:)`` of the store's epoch, which goes with each position that leaves the process.
     let places: [UInt8]
     /// Replaced as a whole by a reload.
@@ -80,7 +80,7 @@ package final class Shard {
     var isAskingStoreAgain = false
 
     package init(
-        reactor: Reactor, sequencer: Sequencer, store: any RetainedStore, settings: Settings, counters: ShardCounters
+        reactor: Reactor, sequencer: Sequencer, store: any MessageStore, settings: Settings, counters: ShardCounters
     ) {
         self.reactor = reactor
         self.sequencer = sequencer

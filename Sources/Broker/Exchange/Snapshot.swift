@@ -56,13 +56,13 @@ struct Snapshot {
             nextOverlaid += 1
             guard !message.payload.isEmpty, !message.isExpired(at: now) else { continue }
             body(message)
-            sent += message.payload.count + 128
+            sent += message.weight
             if sent >= bytes { return .more }
         }
         let end = try scan(store, visits, now) { message in
             if message.seq <= newest, !overlaid.contains(message.topic) {
                 body(message)
-                sent += message.payload.count + 128
+                sent += message.weight
             }
             return sent < bytes
         }

@@ -77,7 +77,7 @@ package final class StoreThread: Sendable {
         }
     }
 
-    private let store: any RetainedStore
+    private let store: any MessageStore
     private let maximumQueuedBytes: Int
     private let onSettled: @Sendable (Settlement) -> Void
     private let work = Mutex(Work())
@@ -95,8 +95,6 @@ package final class StoreThread: Sendable {
     private let queueDepth = Atomic<Int>(0)
     private let lastCommitMicroseconds = Atomic<Int>(0)
 
-    /// What a waiting message takes beside its payload, about, in bytes.
-    private static let overhead = 256
     /// How often what has expired is looked for, in nanoseconds.
     private static let pace: Int64 = 1_000_000_000
     /// After so many failures in a row that are not the messages' own, the rest of a batch is not tried.
@@ -107,7 +105,7 @@ package final class StoreThread: Sendable {
     ///     taken.
     ///   - onSettled: called after each commit that had messages, on this thread.
     package init(
-        store: any RetainedStore, maximumQueuedBytes: Int, onSettled: @escaping @Sendable (Settlement) -> Void
+        store: any MessageStore, maximumQueuedBytes: Int, onSettled: @escaping @Sendable (Settlement) -> Void
     ) {
         self.store = store
         self.maximumQueuedBytes = maximumQueuedBytes
@@ -132,7 +130,7 @@ package final class StoreThread: Sendable {
     /// - Returns: `false` when too much waits already, or the thread is stopping.
     package func append(_ messages: [Message], waking: Bool = true) -> Bool {
         guard !messages.isEmpty else { return true }
-        let bytes = size(messages)
+        let bytes = Inbox.bytes(of: messages)
         return post(waking: waking) { work in
             guard work.unsettledBytes == 0 || work.unsettledBytes &+ bytes <= maximumQueuedBytes else { return false }
             work.messages.append(contentsOf: messages)
@@ -218,13 +216,6 @@ package final class StoreThread: Sendable {
         return isPosted
     }
 
-    private func size(_ messages: [Message]) -> Int {
-        messages.reduce(0) { sum, message in
-            sum &+ Self.overhead &+ message.payload.count &+ message.topic.name.utf8.count
-                &+ (message.contentType?.utf8.count ?? 0)
-        }
-    }
-
     // MARK: The thread
 
     private func run() {
@@ -301,7 +292,7 @@ package final class StoreThread: Sendable {
         messagesCommitted.add(settlement.committed.count, ordering: .relaxed)
         messagesFailed.add(settlement.failed.count, ordering: .relaxed)
         queueDepth.subtract(work.messages.count, ordering: .relaxed)
-        let bytes = size(work.messages)
+        let bytes = Inbox.bytes(of: work.messages)
         let isLast = self.work.withLock { waiting in
             waiting.unsettledBytes &-= bytes
             return waiting.isEmpty

@@ -13,7 +13,7 @@ package enum SlowPolicy: String, Sendable, CaseIterable {
 
 /// A point in the order of messages, as somebody from outside names it: `SEQ`, or `EPOCH-SEQ`.
 package struct ResumePoint: Equatable, Sendable {
-    /// ``RetainedStore/epoch`` of the store it is about; `nil`: not said.
+    /// ``NumberStore/epoch`` of the store it is about; `nil`: not said.
     package var epoch: UInt64?
     /// Everything up to this number is known.
     package var seq: UInt64

@@ -9,7 +9,7 @@ package final class Figures: Sendable {
     package let shards: [ShardCounters]
     package let startedAt = WallClock.unixMilliseconds
     private let sequencer: Sequencer
-    private let store: any RetainedStore
+    private let store: any MessageStore
     private let storeThread: StoreThread
     /// Connections that were refused at the door, by the limit.
     let refusedConnections = Atomic<Int>(0)
@@ -19,7 +19,7 @@ package final class Figures: Sendable {
     let memoryLimit = Atomic<Int>(.max)
 
     package init(
-        reactors: [ReactorCounters], shards: [ShardCounters], sequencer: Sequencer, store: any RetainedStore,
+        reactors: [ReactorCounters], shards: [ShardCounters], sequencer: Sequencer, store: any MessageStore,
         storeThread: StoreThread
     ) {
         self.reactors = reactors

@@ -8,7 +8,7 @@ internal import Glibc
 // which new ones can come; the rest goes when there is nothing else to do. HistoryRecord.swift describes the history's.
 
 /// The retained values and the history in an LMDB file, `broker.mdb` in the data directory.
-package final class LMDBStore: RetainedStore {
+package final class LMDBStore: MessageStore {
     /// The file's name in the data directory.
     package static let fileName = "broker.mdb"
     /// Nothing works in less, in bytes.

@@ -11,7 +11,7 @@ struct StoreState: Equatable {
     var reservedSeq: UInt64 = 0
     /// The payloads of all retained values, in bytes.
     var payloadBytes: Int = 0
-    /// How often ``RetainedStore/probe()`` wrote.
+    /// How often ``MessageStore/probe()`` wrote.
     var probes: UInt64 = 0
     /// In a record of its own (HistoryState.swift).
     var history = HistorySummary()

@@ -29,7 +29,7 @@ final class Answer<Value: Sendable>: Sendable {
 
 /// A broker's exchange without listeners: shards on threads of their own, a sequencer, a store and its thread.
 final class ExchangeHouse {
-    let store: any RetainedStore
+    let store: any MessageStore
     let sequencer: Sequencer
     let counters: [ShardCounters]
     /// Gets every message beside the shards: the truth to compare with.
@@ -40,7 +40,7 @@ final class ExchangeHouse {
     private var threads: [ThreadHandle] = []
 
     /// - Parameter order: the reactors' numbers, in the order in which their shards join the sequencer.
-    init(_ store: any RetainedStore = InMemoryStore(), order: [Int] = [0], settings: Settings = Settings()) throws {
+    init(_ store: any MessageStore = InMemoryStore(), order: [Int] = [0], settings: Settings = Settings()) throws {
         self.store = store
         let sequencer = try Sequencer(store: store, rules: HistoryRules(settings))
         self.sequencer = sequencer

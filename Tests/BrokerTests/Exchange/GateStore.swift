@@ -4,7 +4,7 @@ import Synchronization
 @testable import Broker
 
 /// A store whose commits wait while it is shut, and fail when told to.
-final class GateStore: RetainedStore {
+final class GateStore: MessageStore {
     private struct State {
         var isShut = false
         var isWaiting = false

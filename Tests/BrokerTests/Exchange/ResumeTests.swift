@@ -40,12 +40,12 @@ struct ResumeTests {
     }
 
     private func run(
-        seed: Int, store: (any RetainedStore)? = nil, steps: Int = 30
+        seed: Int, store: (any MessageStore)? = nil, steps: Int = 30
     ) throws -> (complaints: [String], drops: Int) {
         var random = SeededGenerator(seed: seed)
         let gate = store == nil ? GateStore() : nil
         let shards = 1 + seed % 2
-        let made: (any RetainedStore)? = store ?? gate
+        let made: (any MessageStore)? = store ?? gate
         let house = try ExchangeHouse(
             try #require(made), order: Array(0..<shards), settings: Self.settings())
         defer {

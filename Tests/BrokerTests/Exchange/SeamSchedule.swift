@@ -46,7 +46,7 @@ struct SeamSchedule {
     init(seed: Int, shards: Int, guests count: Int, disk: LMDBStore? = nil) throws {
         random = SeededGenerator(seed: seed)
         self.disk = disk
-        let store: any RetainedStore = disk ?? gate
+        let store: any MessageStore = disk ?? gate
         house = try ExchangeHouse(store, order: Array(0..<shards))
         // Snapshots of one value a turn, of some, and of everything at once.
         let piece = [1, 300, 1 << 16][seed % 3]

@@ -13,7 +13,7 @@ func kept(
 
 /// The numbers of what a filter matches.
 func seqs(
-    _ store: any RetainedStore, _ name: String, after seq: UInt64 = 0, upTo limit: UInt64 = .max,
+    _ store: any HistoryStore, _ name: String, after seq: UInt64 = 0, upTo limit: UInt64 = .max,
     visiting maximum: Int = 1000, now: Int64 = 1000
 ) throws -> [UInt64] {
     let filter = try filter(name)
@@ -43,7 +43,7 @@ func seqs(
 
 @Suite("Contract of HistoryStore")
 struct HistoryContractTests {
-    private func summary(_ store: any RetainedStore) throws -> HistorySummary {
+    private func summary(_ store: any HistoryStore) throws -> HistorySummary {
         try store.readHistory { view throws(StorageError) in view.summary }
     }
 

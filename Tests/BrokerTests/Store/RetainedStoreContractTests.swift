@@ -3,7 +3,7 @@ import Testing
 
 @testable import Broker
 
-@Suite("Contract of RetainedStore")
+@Suite("Contract of RetainedStore, and of a batch")
 struct RetainedStoreContractTests {
     @Test(arguments: Conformer.allCases)
     func keepsAllOfAMessage(conformer: Conformer) throws {
@@ -63,21 +63,6 @@ struct RetainedStoreContractTests {
         let passing = Message(topic: try topic("a"), payload: [1], kind: .text, seq: 2, time: 1)
         try made.store.apply([retained("a", "kept"), passing], reserving: nil)
         #expect(try value(made.store, "a") == "kept")
-    }
-
-    @Test(arguments: Conformer.allCases)
-    func reservesUpwardsOnly(conformer: Conformer) throws {
-        let made = try conformer.make()
-        let store = made.store
-        #expect(store.reservedSeq == 0)
-        #expect((1..<1 << 53).contains(store.epoch))
-        try store.reserve(seqsUpTo: 1000)
-        try store.reserve(seqsUpTo: 10)
-        #expect(store.reservedSeq == 1000)
-        try store.apply([retained("a", "x")], reserving: 2000)
-        #expect(store.reservedSeq == 2000)
-        try store.probe()
-        #expect(store.reservedSeq == 2000)
     }
 
     @Test(arguments: Conformer.allCases)

@@ -24,7 +24,7 @@ enum Conformer: String, CaseIterable, CustomTestStringConvertible {
 }
 
 struct TestStore {
-    let store: any RetainedStore
+    let store: any MessageStore
     let directory: TestDirectory
 }
 
@@ -95,7 +95,7 @@ func matches(
     }
 }
 
-extension RetainedStore {
+extension MessageStore {
     /// As it would be at the newest message's time.
     func apply(_ messages: [Message], reserving seq: UInt64?) throws(StorageError) {
         try apply(messages, reserving: seq, now: messages.map(\.time).max() ?? 0)

@@ -28,7 +28,7 @@ final class Settled: Sendable {
 }
 
 /// A store whose commits wait for a permission, and fail when told to.
-private final class GatedStore: RetainedStore {
+private final class GatedStore: MessageStore {
     let inner = InMemoryStore()
     let entered = DispatchSemaphore(value: 0)
     let permission = DispatchSemaphore(value: 0)

@@ -1,9 +1,11 @@
-internal import Synchronization
+import Synchronization
 
-/// Retained values and a history that end with the process: for a broker that is to leave no files, and for tests.
+@testable import Broker
+
+/// Retained values and a history in memory: the contract's second conformer, and a store for tests of the exchange.
 ///
 /// The values are in an array in the order of LMDB's keys; a scan looks at each.
-package final class InMemoryStore: RetainedStore {
+final class InMemoryStore: MessageStore {
     private struct Value: Sendable {
         let key: [UInt8]
         let message: Message
@@ -20,13 +22,8 @@ package final class InMemoryStore: RetainedStore {
 
         /// Where `key` is, or would be.
         func index(of key: [UInt8]) -> (index: Int, isThere: Bool) {
-            var low = 0
-            var high = values.count
-            while low < high {
-                let middle = (low + high) / 2
-                if values[middle].key.lexicographicallyPrecedes(key) { low = middle + 1 } else { high = middle }
-            }
-            return (low, low < values.count && values[low].key == key)
+            let index = values.partitionPoint { !$0.key.lexicographicallyPrecedes(key) }
+            return (index, index < values.count && values[index].key == key)
         }
 
         func scan(
@@ -47,24 +44,24 @@ package final class InMemoryStore: RetainedStore {
         }
     }
 
-    package let epoch = StoreState.new().epoch
+    let epoch = StoreState.new().epoch
     private let maximumSize: Int
     private let limits: RetainedLimits
     private let state = Mutex(State())
 
     /// - Parameter maximumSize: what keys, payloads and content types may take together, in bytes.
-    package init(maximumSize: Int = .max, limits: RetainedLimits = RetainedLimits()) {
+    init(maximumSize: Int = .max, limits: RetainedLimits = RetainedLimits()) {
         self.maximumSize = maximumSize
         self.limits = limits
     }
 
-    package var reservedSeq: UInt64 { state.withLock { $0.reservedSeq } }
+    var reservedSeq: UInt64 { state.withLock { $0.reservedSeq } }
 
-    package func reserve(seqsUpTo seq: UInt64) throws(StorageError) {
+    func reserve(seqsUpTo seq: UInt64) throws(StorageError) {
         state.withLock { $0.reservedSeq = max($0.reservedSeq, seq) }
     }
 
-    package func value(of topic: Topic, now: Int64) throws(StorageError) -> Message? {
+    func value(of topic: Topic, now: Int64) throws(StorageError) -> Message? {
         let key = RetainedKey(topic).bytes
         return state.withLock { state in
             let (index, isThere) = state.index(of: key)
@@ -73,7 +70,7 @@ package final class InMemoryStore: RetainedStore {
         }
     }
 
-    package func scan(
+    func scan(
         _ filter: TopicFilter, after position: Topic?, visiting maximum: Int, now: Int64, _ body: (Message) -> Bool
     ) throws(StorageError) -> ScanEnd {
         // The body runs outside the lock: it may ask for other values.
@@ -81,7 +78,7 @@ package final class InMemoryStore: RetainedStore {
         return state.scan(filter, after: position, visiting: maximum, now: now, body)
     }
 
-    package func view() throws(StorageError) -> any RetainedView { View(state.withLock { $0 }) }
+    func view() throws(StorageError) -> any RetainedView { View(state.withLock { $0 }) }
 
     private final class View: RetainedView {
         private let state: State
@@ -95,7 +92,7 @@ package final class InMemoryStore: RetainedStore {
         }
     }
 
-    package func apply(_ messages: [Message], reserving seq: UInt64?, now: Int64) throws(StorageError) {
+    func apply(_ messages: [Message], reserving seq: UInt64?, now: Int64) throws(StorageError) {
         try state.withLock { (committed) throws(StorageError) in
             var state = committed
             if let seq { state.reservedSeq = max(state.reservedSeq, seq) }
@@ -108,9 +105,9 @@ package final class InMemoryStore: RetainedStore {
         }
     }
 
-    package func probe() throws(StorageError) {}
+    func probe() throws(StorageError) {}
 
-    package func statistics() throws(StorageError) -> StoreStatistics {
+    func statistics() throws(StorageError) -> StoreStatistics {
         state.withLock { state in
             StoreStatistics(
                 values: state.values.count, payloadBytes: state.payloadBytes, usedBytes: state.usedBytes,
@@ -119,20 +116,20 @@ package final class InMemoryStore: RetainedStore {
         }
     }
 
-    package func adopt(_ rules: HistoryRules, from seq: UInt64) {
+    func adopt(_ rules: HistoryRules, from seq: UInt64) {
         state.withLock { $0.history.adopt(rules, from: seq) }
     }
 
-    package func lose(_ seq: UInt64) { state.withLock { $0.history.lose(seq) } }
+    func lose(_ seq: UInt64) { state.withLock { $0.history.lose(seq) } }
 
-    package func seal(upTo seq: UInt64?) {
+    func seal(upTo seq: UInt64?) {
         state.withLock { state in
             state.reservedSeq = min(state.reservedSeq, seq ?? .max)
             state.history.seal(upTo: state.reservedSeq)
         }
     }
 
-    package func maintain(now: Int64) -> Bool {
+    func maintain(now: Int64) -> Bool {
         state.withLock { state in
             if state.nextExpiry <= now { removeExpired(at: now, &state) }
             state.history.maintain(now: now)
@@ -140,7 +137,7 @@ package final class InMemoryStore: RetainedStore {
         return false
     }
 
-    package func readHistory<Result>(
+    func readHistory<Result>(
         _ body: (any HistoryView) throws(StorageError) -> Result
     ) throws(StorageError) -> Result {
         // The body runs outside the lock: it may ask for other values.

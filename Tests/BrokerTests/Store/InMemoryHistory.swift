@@ -1,3 +1,5 @@
+@testable import Broker
+
 /// The history of a store that ends with the process: messages in an array in the order of their numbers.
 struct InMemoryHistory: Sendable {
     private struct Known: Sendable {
@@ -70,15 +72,7 @@ struct InMemoryHistory: Sendable {
         for topic in Array(topics.keys) { trim(topic, to: rules.rule(for: topic), now: now) }
     }
 
-    private func index(after seq: UInt64) -> Int {
-        var low = 0
-        var high = log.count
-        while low < high {
-            let middle = (low + high) / 2
-            if log[middle].seq <= seq { low = middle + 1 } else { high = middle }
-        }
-        return low
-    }
+    private func index(after seq: UInt64) -> Int { log.partitionPoint { $0.seq > seq } }
 }
 
 extension InMemoryHistory: HistoryView {

@@ -1,0 +1,35 @@
+/// What can go wrong with stored messages.
+package enum StorageError: Error, Equatable, Sendable, CustomStringConvertible {
+    /// No room: `store.maximum_size` is reached, or the disk is full.
+    case full
+    /// A configured limit is reached; its name, such as `retained.maximum_messages`.
+    case limit(String)
+    /// What was read cannot be what was written.
+    case damaged(String)
+    /// Not now, but soon: the store's file is being opened again.
+    case busy(String)
+    /// Another process uses the data directory.
+    case inUse(String)
+    /// A newer version has written the store, which is left as it is: a sentence.
+    case newer(String)
+    /// The system refused; `code` is an `errno`, or an LMDB code where it is below zero.
+    case system(code: Int32, what: String)
+
+    package var description: String {
+        switch self {
+        case .full: "the store is full"
+        case .limit(let name): "the limit \(name) is reached"
+        case .damaged(let what): "the store is damaged: \(what)"
+        case .busy(let what): "the store is busy: \(what)"
+        case .inUse(let what): "the data directory is in use: \(what)"
+        case .newer(let what): what
+        case .system(_, let what): what
+        }
+    }
+
+    /// Whether it will be over in a moment, so that who asked asks again.
+    package var isBusy: Bool {
+        guard case .busy = self else { return false }
+        return true
+    }
+}

@@ -1,0 +1,40 @@
+import Testing
+
+@testable import Broker
+
+@Suite("Contract of NumberStore")
+struct NumberStoreContractTests {
+    @Test(arguments: Conformer.allCases)
+    func reservesUpwardsOnly(conformer: Conformer) throws {
+        let made = try conformer.make()
+        let store = made.store
+        #expect(store.reservedSeq == 0)
+        #expect((1..<1 << 53).contains(store.epoch))
+        try store.reserve(seqsUpTo: 1000)
+        try store.reserve(seqsUpTo: 10)
+        #expect(store.reservedSeq == 1000)
+        try store.apply([retained("a", "x")], reserving: 2000)
+        #expect(store.reservedSeq == 2000)
+        try store.probe()
+        #expect(store.reservedSeq == 2000)
+    }
+
+    /// The next start goes on after the last number, or after all that were reserved where that is not known.
+    @Test(arguments: Conformer.allCases)
+    func isSealedAtTheLastNumber(conformer: Conformer) throws {
+        let made = try conformer.make()
+        try made.store.reserve(seqsUpTo: 1000)
+        try made.store.seal(upTo: nil)
+        #expect(made.store.reservedSeq == 1000)
+        try made.store.seal(upTo: 17)
+        #expect(made.store.reservedSeq == 17)
+        try made.store.seal(upTo: 500)
+        #expect(made.store.reservedSeq == 17, "numbers that were given back are not taken again")
+    }
+
+    @Test(arguments: Conformer.allCases)
+    func noTwoStoresHaveOneEpoch(conformer: Conformer) throws {
+        let epochs = try (0..<20).map { _ in try conformer.make().store.epoch }
+        #expect(Set(epochs).count == 20)
+    }
+}
