@@ -1,29 +1,29 @@
 internal import Synchronization
 
-/// Where costly walks through a ``SubscriptionTree`` have ended, by the topics' names.
+/// Remembers, by topic, where costly walks through a ``SubscriptionTree`` ended.
 ///
-/// Filters with many `+` can be chosen so that a topic's walk goes through thousands of nodes. From the second message on it
-/// goes there no more. Holds a bounded number of topics and nodes. Runs on the tree's thread.
+/// Filters with many `+` can be chosen so that a topic's walk visits thousands of nodes. With this the walk is made
+/// only for the first messages. Holds a bounded number of topics and nodes. Runs on the tree's thread.
 final class MatchMemo {
     private struct Place {
-        /// Of the last topic that was costly here.
+        /// The hash of the last topic that was costly here.
         var hash: Int
         var name = ""
-        /// Of the nodes; with another one they may be others.
+        /// The version of the tree for which the nodes are valid.
         var version = UInt64.max
         var nodes: ContiguousArray<UInt32> = []
     }
 
-    /// What a walk has to cost at least, in nodes looked at.
+    /// The minimum cost of a walk to remember, in visited nodes.
     static let minimumCost = 64
-    /// All topics together have so many nodes, of four bytes; with one more, all are forgotten.
+    /// The maximum number of nodes of all topics together, four bytes each; with one more, all are forgotten.
     static let maximumNodes = 1 << 18
     private static let count = 64
 
     /// Empty until there is a costly topic, as in nearly every tree.
     private var places: [Place] = []
     private var nodeCount = 0
-    /// Whether there is any: a load costs less than a look at what may be written.
+    /// Whether there is any: one load costs less than reading what may be written.
     private let isUsed = Atomic<Bool>(false)
 
     private static func hash(_ name: Span<UInt8>) -> Int {
@@ -32,7 +32,7 @@ final class MatchMemo {
         return hasher.finalize()
     }
 
-    /// The nodes where the walk of `name` ends; `nil` where that is not known.
+    /// The nodes where the walk of `name` ends; `nil` if not known.
     func nodes(of name: Span<UInt8>, version: UInt64) -> ContiguousArray<UInt32>? {
         guard isUsed.load(ordering: .relaxed) else { return nil }
         let hash = Self.hash(name)
@@ -43,7 +43,7 @@ final class MatchMemo {
         return places[place].nodes
     }
 
-    /// Takes note of a costly walk; `true` where it is the second, and worth to be kept.
+    /// Notes a costly walk; `true` if it is the second one and worth remembering.
     func isWorthKeeping(_ name: Span<UInt8>) -> Bool {
         let hash = Self.hash(name)
         if places.isEmpty {
@@ -56,7 +56,7 @@ final class MatchMemo {
         return false
     }
 
-    /// Keeps the end of a walk that ``isWorthKeeping(_:)``.
+    /// Remembers the end of a walk that ``isWorthKeeping(_:)``.
     func keep(_ nodes: ContiguousArray<UInt32>, of name: String, version: UInt64) {
         let place = Self.hash(name.utf8Span.span) & (Self.count - 1)
         free(place)

@@ -1,8 +1,8 @@
 /// The nodes of a ``SubscriptionTree`` and the hash table that finds one by its parent and its name.
 ///
-/// Nodes are numbered; a freed number is used again. The table is open addressing with linear probing over node
-/// numbers: four bytes a slot, at most three quarters full. Deleting moves later nodes of the run back, so no graves
-/// remain. Names are hashed by `Hasher`, whose seed is the process's own: clients cannot choose names that collide.
+/// Nodes are numbered; a freed number is reused. The table uses open addressing with linear probing over node
+/// numbers: four bytes a slot, at most three quarters full. Deleting moves later nodes of the run back, so no
+/// tombstones remain. Names are hashed by `Hasher` with a random seed, so clients cannot choose names that collide.
 struct NodeTable<Entry: TreeEntry>: ~Copyable {
     struct Node {
         /// A level of a filter with wildcards, or the whole name of a filter without.
@@ -10,7 +10,7 @@ struct NodeTable<Entry: TreeEntry>: ~Copyable {
         var entries: ContiguousArray<Entry> = []
         /// ``none`` at the root and for whole names.
         var parent: UInt32
-        /// The low half of the hash; the same in the table however it grows.
+        /// The low half of the hash, which does not depend on the size of the table.
         var hash: UInt32
         /// The child `+`.
         var single = NodeTable.none
@@ -22,14 +22,14 @@ struct NodeTable<Entry: TreeEntry>: ~Copyable {
 
     /// The number of no node.
     static var none: UInt32 { .max }
-    /// The node above the first levels of filters with wildcards.
+    /// The root of filters with wildcards.
     static var root: UInt32 { 0 }
 
     private var nodes: ContiguousArray<Node> = [Node(name: "", parent: .max, hash: 0)]
     private var free: ContiguousArray<UInt32> = []
     private var slots = ContiguousArray<UInt32>(repeating: .max, count: 16)
     private var occupied = 0
-    /// Rises when a node with wildcards, or before one, comes or goes.
+    /// Increases when a node on the way of a filter with wildcards is added or removed.
     private(set) var version: UInt64 = 0
 
     subscript(node: UInt32) -> Node {
@@ -37,7 +37,7 @@ struct NodeTable<Entry: TreeEntry>: ~Copyable {
         _modify { yield &nodes[Int(node)] }
     }
 
-    /// How many nodes are in use beside the root.
+    /// How many nodes are in use, without the root.
     var count: Int { nodes.count - free.count - 1 }
 
     /// Whether there is any filter with a wildcard.
@@ -76,12 +76,12 @@ struct NodeTable<Entry: TreeEntry>: ~Copyable {
         return UInt32(truncatingIfNeeded: hasher.finalize())
     }
 
-    /// The node of a whole name, made where there is none.
+    /// The node of a whole name, created if there is none.
     mutating func insertLiteral(_ name: String) -> UInt32 {
         findOrInsert(name, below: NodeTable.none)
     }
 
-    /// The node at the end of a filter's levels, made with those above it where there is none.
+    /// The node at the end of a filter's levels, created with those above it if there is none.
     mutating func insertWildcard(_ filter: String) -> UInt32 {
         var node = NodeTable.root
         for level in TopicGrammar.levels(of: filter) {
@@ -136,7 +136,7 @@ struct NodeTable<Entry: TreeEntry>: ~Copyable {
         for node in old where node != NodeTable.none { place(node) }
     }
 
-    /// Gives memory back where a node that had many entries has few.
+    /// Releases memory of a node that had many entries and now has few.
     mutating func shrinkEntries(of node: UInt32) {
         let count = self[node].entries.count
         let capacity = self[node].entries.capacity
@@ -147,7 +147,7 @@ struct NodeTable<Entry: TreeEntry>: ~Copyable {
         self[node].entries = smaller
     }
 
-    /// Frees a node without entries and children, and then its parent where that was the last of it.
+    /// Frees a node without entries and children, and then its parent if nothing else is left of it.
     mutating func freeIfUnused(_ number: UInt32) {
         var node = number
         while node != NodeTable.root, self[node].entries.isEmpty, !isParent(node) {

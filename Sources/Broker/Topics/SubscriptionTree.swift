@@ -1,6 +1,6 @@
 /// What a tree holds for one subscription.
 package protocol TreeEntry {
-    /// A small dense number, unique in the tree while the entry is in it, free for reuse after.
+    /// A small dense number, unique in the tree while the entry is in it, and reusable afterwards.
     var subscription: UInt32 { get }
 }
 
@@ -8,10 +8,10 @@ package protocol TreeEntry {
 ///
 /// Runs on the reactor's thread.
 ///
-/// Filters without wildcards, the many, are found by one look-up of the topic's whole name. Filters with wildcards
-/// form a trie of levels: `a/+/c` and `a/#` share the node `a`, which has one child `+` and one child `#` beside its
-/// named ones. A topic's walk follows at each node the child of its level, the `+` and the `#`; it allocates nothing.
-/// Named children of all nodes, and the whole names, are in one hash table (``NodeTable``), so a node needs no
+/// Filters without wildcards, the usual case, are found by one look-up of the topic's whole name. Filters with
+/// wildcards form a trie of levels: `a/+/c` and `a/#` share the node `a`, which has one child `+` and one child `#`
+/// beside its named ones. A topic's walk follows at each node the child of its level, the `+` and the `#`; it allocates
+/// nothing. Named children of all nodes, and the whole names, are in one hash table (``NodeTable``), so a node needs no
 /// dictionary of its own.
 ///
 /// A node keeps its entries in one contiguous array: the caller gets it whole and loops over it. The place of each
@@ -19,9 +19,9 @@ package protocol TreeEntry {
 /// removal cost the filter's levels, however many subscribers share the node, and a node that holds nothing more is
 /// freed.
 ///
-/// A walk that has cost much is remembered by its topic (``MatchMemo``), until a node with wildcards comes or goes.
+/// A costly walk is remembered by topic (``MatchMemo``), until a node with wildcards is added or removed.
 ///
-/// A filter of its own costs about 48 bytes for its node, 8 for the table, 8 for the place, its entries and its name.
+/// A filter costs about 48 bytes for its node, 8 for the table, 8 for the place, and its entries and name.
 package struct SubscriptionTree<Entry: TreeEntry>: ~Copyable {
     private struct Place {
         var node: UInt32
@@ -35,7 +35,7 @@ package struct SubscriptionTree<Entry: TreeEntry>: ~Copyable {
 
     /// How many subscriptions there are.
     package private(set) var count = 0
-    /// Rises with each change, so that what was derived from the tree can be known to be out of date.
+    /// Increases with each change, so that data derived from the tree can be recognised as out of date.
     package private(set) var version: UInt64 = 0
 
     /// How many nodes the filters take: one for each without wildcards, one for each distinct beginning of the others.
@@ -56,7 +56,7 @@ package struct SubscriptionTree<Entry: TreeEntry>: ~Copyable {
         version &+= 1
     }
 
-    /// Takes a subscription out and returns its entry; `nil` where there is none of that number.
+    /// Removes a subscription and returns its entry; `nil` if there is none with that number.
     package mutating func remove(_ subscription: UInt32) -> Entry? {
         guard let place = place(of: subscription) else { return nil }
         let position = Int(place.position)
@@ -75,7 +75,7 @@ package struct SubscriptionTree<Entry: TreeEntry>: ~Copyable {
         return removed
     }
 
-    /// Changes a subscription's entry in place; nothing happens where there is none of that number.
+    /// Changes a subscription's entry in place; does nothing if there is none with that number.
     ///
     /// `change` must leave the subscription number as it is.
     package mutating func update(_ subscription: UInt32, _ change: (inout Entry) -> Void) {
@@ -85,7 +85,7 @@ package struct SubscriptionTree<Entry: TreeEntry>: ~Copyable {
         version &+= 1
     }
 
-    /// The entry of a subscription; `nil` where there is none of that number.
+    /// The entry of a subscription; `nil` if there is none with that number.
     package func entry(of subscription: UInt32) -> Entry? {
         guard let place = place(of: subscription) else { return nil }
         return table[place.node].entries[Int(place.position)]
@@ -97,11 +97,11 @@ package struct SubscriptionTree<Entry: TreeEntry>: ~Copyable {
         return places[index]
     }
 
-    /// Gives `body` the entries whose filters match `topic`: one call for each such filter, with all its entries.
+    /// Passes `body` the entries whose filters match `topic`: one call for each such filter, with all its entries.
     ///
     /// The entries are valid during the call, in which the tree must not change. Filters come in no particular order.
     ///
-    /// - Returns: what it has cost, in nodes looked at.
+    /// - Returns: the cost, in visited nodes.
     @discardableResult
     package func forEachMatch(of topic: Topic, _ body: (Span<Entry>) -> Void) -> Int {
         let name = topic.name
@@ -128,7 +128,7 @@ package struct SubscriptionTree<Entry: TreeEntry>: ~Copyable {
         return cost
     }
 
-    /// The same walk as that of ``follow(_:from:below:seesWildcards:_:_:)``, which gathers the nodes it ends at.
+    /// The same walk as ``follow(_:from:below:seesWildcards:_:_:)``, collecting the nodes where it ends.
     private func collect(
         _ bytes: Span<UInt8>, from start: Int, below parent: UInt32, seesWildcards: Bool,
         _ nodes: inout ContiguousArray<UInt32>
@@ -168,7 +168,7 @@ package struct SubscriptionTree<Entry: TreeEntry>: ~Copyable {
         visit(table[parent].rest, body)
     }
 
-    /// Goes on below a node whose level matched the topic up to `end`.
+    /// Continues below a node whose level matched the topic up to `end`.
     private func arrive(
         at node: UInt32, _ bytes: Span<UInt8>, _ end: Int, _ cost: inout Int, _ body: (Span<Entry>) -> Void
     ) {
@@ -186,7 +186,7 @@ package struct SubscriptionTree<Entry: TreeEntry>: ~Copyable {
         if !entries.isEmpty { body(entries) }
     }
 
-    /// Gives `body` each filter that has subscriptions, and how many, in no particular order.
+    /// Passes `body` each filter with subscriptions, and their number, in no particular order.
     package func forEachFilter(_ body: (TopicFilter, Int) -> Void) {
         table.forEachUsedNode { node, count in body(table.filter(of: node), count) }
     }

@@ -1,26 +1,26 @@
-/// The name of a topic: what is published to.
+/// The name of a topic, to which messages are published.
 ///
 /// MQTT 5.0 §4.7: UTF-8 without wildcards and control characters, levels separated by `/`, empty levels allowed.
-/// Two topics are equal where their bytes are: MQTT-4.7.3-4 forbids normalising.
+/// Two topics are equal if their bytes are: MQTT-4.7.3-4 forbids normalisation.
 package struct Topic: Sendable {
     /// The whole name.
     package let name: String
 
-    /// Makes a topic of `name`, or says what is wrong with it.
+    /// Makes a topic from `name`; throws what is wrong with it.
     package init(_ name: String, limits: TopicLimits = TopicLimits()) throws(TopicError) {
         var name = name
-        // A string that came from elsewhere may be stored in pieces; every later comparison wants it in one.
+        // A string from elsewhere may be stored in pieces; later comparisons need it contiguous.
         name.makeContiguousUTF8()
         try TopicGrammar.checkTopic(name.utf8Span.span, limits: limits)
         self.name = name
     }
 
-    /// Makes a topic of bytes that may not even be UTF-8.
+    /// Makes a topic from bytes, which need not be UTF-8.
     package init(bytes: Span<UInt8>, limits: TopicLimits = TopicLimits()) throws(TopicError) {
         try self.init(TopicGrammar.decode(bytes, limits: limits), limits: limits)
     }
 
-    /// Makes a topic of the name of a filter that is known to have no wildcard.
+    /// Makes a topic from the name of a filter without wildcards.
     init(unchecked name: String) {
         self.name = name
     }
@@ -28,9 +28,9 @@ package struct Topic: Sendable {
     /// Whether the name begins with `$`: filters that begin with a wildcard do not match it.
     package var isReserved: Bool { name.utf8.first == TopicGrammar.dollar }
 
-    /// Whether it is `$SYS` or below it: the broker's own, closed to publishers.
+    /// Whether it is `$SYS` or below it, which only the broker publishes to.
     package var isSystem: Bool {
-        // Hardly any topic is, and every publication asks.
+        // Hardly any topic is, and every publication checks it.
         isReserved && name.utf8.starts(with: "$SYS".utf8)
             && (name.utf8.count == 4 || name.utf8.dropFirst(4).first == TopicGrammar.slash)
     }

@@ -1,25 +1,25 @@
-/// Why a name is no topic or no filter.
+/// Why a name is not a valid topic or filter.
 ///
 /// The rules are those of MQTT 5.0 §4.7. Offsets are in bytes from the name's beginning, levels are counted from 1.
 package enum TopicError: Error, Equatable, Sendable {
     case empty
     case tooLong(bytes: Int, maximum: Int)
     case tooManyLevels(Int, maximum: Int)
-    /// Of a filter: more `+` than may be.
+    /// A filter has too many `+`.
     case tooManyWildcards(Int, maximum: Int)
-    /// A topic to publish to holds `+` or `#`.
+    /// A topic contains `+` or `#`.
     case wildcard(Unicode.Scalar, offset: Int)
     /// In a filter, a `+` that does not fill its level, or a `#` that is not the whole last level.
     case misplacedWildcard(Unicode.Scalar, level: Int)
     /// One of U+0000 to U+001F and U+007F to U+009F.
     case controlCharacter(Unicode.Scalar, offset: Int)
     case notUTF8
-    /// A filter of a shared subscription, which there is not yet: it would match nothing.
+    /// A filter of a shared subscription, which is not supported: it would match nothing.
     case shared
 }
 
 extension TopicError: CustomStringConvertible {
-    /// One sentence for the user that names what is wrong and where.
+    /// A sentence for the user that says what is wrong and where.
     package var description: String {
         switch self {
         case .empty:

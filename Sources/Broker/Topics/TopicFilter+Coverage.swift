@@ -3,9 +3,9 @@
 // has, which only wildcards match: `a/#` is covered by `a` and `a/+/#`, but not by `a` and `a/b/#`.
 
 extension TopicFilter {
-    /// Whether every topic that this filter matches is matched by at least one of `others`.
+    /// Whether at least one of `others` matches each topic that this filter matches.
     ///
-    /// Exact, but for filters that take too long to compare, of which it says no.
+    /// Exact, except for filters that take too long to compare: then `false`.
     package func isCovered(by others: [TopicFilter]) -> Bool {
         if others.contains(where: { $0.covers(self) }) { return true }
         var search = CoverageSearch()
@@ -13,7 +13,7 @@ extension TopicFilter {
     }
 }
 
-/// What is left of a filter after its first levels.
+/// The rest of a filter after its first levels.
 private struct Pattern {
     private var levels: ArraySlice<[UInt8]>
 
@@ -24,14 +24,14 @@ private struct Pattern {
     var beginsWithPlus: Bool { levels.first == [TopicGrammar.plus] }
     var beginsWithHash: Bool { levels.first == [TopicGrammar.hash] }
 
-    /// What is left after one more level, whatever its name; `#` is left of itself.
+    /// The rest after one more level, whatever its name; the rest of `#` is `#`.
     var rest: Pattern {
         var rest = self
         if !beginsWithHash { rest.levels.removeFirst() }
         return rest
     }
 
-    /// What is left after a level of this name; `nil`: it does not match it.
+    /// The rest after a level of this name; `nil`: it does not match.
     func after(_ name: [UInt8], isFirst: Bool) -> Pattern? {
         // MQTT-4.7.2-1.
         if beginsWithPlus { return isFirst && name.first == TopicGrammar.dollar ? nil : rest }
@@ -40,7 +40,7 @@ private struct Pattern {
 }
 
 private struct CoverageSearch {
-    /// Steps left.
+    /// The remaining steps.
     private var budget = 10_000
 
     mutating func covers(_ wanted: Pattern, _ others: [Pattern], isFirst: Bool) -> Bool {

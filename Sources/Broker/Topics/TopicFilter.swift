@@ -1,19 +1,19 @@
-/// What a subscriber asks for: a topic, in which `+` may stand for one level and a last `#` for the rest.
+/// What a subscriber asks for: a topic in which `+` stands for one level and a last `#` for the rest.
 ///
 /// MQTT 5.0 §4.7.1. `a/#` matches `a` too. A filter that begins with a wildcard matches no topic that begins with `$`
-/// (§4.7.2). Two filters are equal where their bytes are.
+/// (§4.7.2). Two filters are equal if their bytes are.
 package struct TopicFilter: Sendable {
     /// The whole filter as it was written.
     package let name: String
     /// Whether it has no wildcard, and so matches exactly one topic.
     package let isLiteral: Bool
-    /// Whether a wildcard at the beginning stands for names that begin with `$`, too; no filter from outside has it.
+    /// Whether a leading wildcard also matches names that begin with `$`; never set for filters of clients.
     let includesReserved: Bool
 
-    /// Every topic there is, as no filter of a subscriber matches it.
+    /// Matches every topic, which no filter of a subscriber can.
     static let everything = TopicFilter(unchecked: "#", isLiteral: false, includesReserved: true)
 
-    /// Makes a filter of `name`, or says what is wrong with it.
+    /// Makes a filter from `name`; throws what is wrong with it.
     package init(_ name: String, limits: TopicLimits = TopicLimits()) throws(TopicError) {
         var name = name
         name.makeContiguousUTF8()
@@ -22,7 +22,7 @@ package struct TopicFilter: Sendable {
         self.name = name
     }
 
-    /// Makes a filter of bytes that may not even be UTF-8.
+    /// Makes a filter from bytes, which need not be UTF-8.
     package init(bytes: Span<UInt8>, limits: TopicLimits = TopicLimits()) throws(TopicError) {
         try self.init(TopicGrammar.decode(bytes, limits: limits), limits: limits)
     }
@@ -34,14 +34,14 @@ package struct TopicFilter: Sendable {
         includesReserved = false
     }
 
-    /// Makes a filter of a name that was one before.
+    /// Makes a filter from a name that was valid before.
     init(unchecked name: String, isLiteral: Bool, includesReserved: Bool = false) {
         self.name = name
         self.isLiteral = isLiteral
         self.includesReserved = includesReserved
     }
 
-    /// The one topic it matches; `nil` where it has a wildcard.
+    /// The one topic that it matches; `nil` if it has a wildcard.
     package var literalTopic: Topic? { isLiteral ? Topic(unchecked: name) : nil }
 
     /// The levels in order, at least one, any of which may be empty.
@@ -70,7 +70,7 @@ extension TopicFilter: Hashable, CustomStringConvertible {
 }
 
 extension TopicFilter {
-    /// Whether a message published to `topic` is one this filter asks for.
+    /// Whether this filter matches `topic`.
     package func matches(_ topic: Topic) -> Bool {
         let filter = name.utf8Span.span
         let topicBytes = topic.name.utf8Span.span
@@ -80,7 +80,7 @@ extension TopicFilter {
         var filterOffset = 0
         var topicOffset = 0
         while true {
-            // Both offsets stand at the beginning of a level, which may be empty and at the very end.
+            // Both offsets are at the beginning of a level, which may be empty and at the very end.
             let wildcard = filterOffset < filter.count ? filter[filterOffset] : TopicGrammar.slash
             if wildcard == TopicGrammar.hash { return true }
             if wildcard == TopicGrammar.plus {
@@ -106,7 +106,7 @@ extension TopicFilter {
         }
     }
 
-    /// Whether every topic that `other` matches is matched by this filter too.
+    /// Whether this filter matches every topic that `other` matches.
     ///
     /// Exact, the rule about `$` included: `#` covers `+/a` but not `$SYS/a`; `+/#` covers `#`.
     package func covers(_ other: TopicFilter) -> Bool {
@@ -117,7 +117,7 @@ extension TopicFilter {
         while true {
             guard index < mine.count else { return index == theirs.count }
             if mine[index].utf8.first == TopicGrammar.hash { return true }
-            // Theirs ends here, or goes on with any number of levels where mine wants at least this one.
+            // `other` ends here, or matches any number of levels, and this filter requires at least one more.
             guard index < theirs.count, theirs[index].utf8.first != TopicGrammar.hash else { return false }
             if mine[index].utf8.first != TopicGrammar.plus {
                 guard mine[index].utf8.elementsEqual(theirs[index].utf8) else { return false }
@@ -126,7 +126,7 @@ extension TopicFilter {
         }
     }
 
-    /// The levels, with `#` written as `+/#` and `/#` as `/+/#`, which are the same: no topic is empty.
+    /// The levels, with `#` written as `+/#` and `/#` as `/+/#`, which are equivalent: no topic is empty.
     var comparableLevels: [Substring] {
         if name.utf8.first == TopicGrammar.hash { return ["+", "#"] }
         return name.utf8.elementsEqual("/#".utf8) ? ["", "+", "#"] : levels

@@ -1,4 +1,4 @@
-/// What topics and filters have in common: one pass over the bytes that finds whatever makes a name unacceptable.
+/// The grammar that topics and filters share: one pass over the bytes that finds every violation.
 enum TopicGrammar {
     static let slash = UInt8(ascii: "/")
     static let plus = UInt8(ascii: "+")
@@ -80,16 +80,16 @@ enum TopicGrammar {
         }
     }
 
-    /// Makes a string of bytes that nothing is known about.
+    /// Makes a string from unchecked bytes.
     static func decode(_ bytes: Span<UInt8>, limits: TopicLimits) throws(TopicError) -> String {
-        // Before the decoding, so that its cost is bounded.
+        // Before decoding, to bound its cost.
         try checkLength(bytes.count, limits: limits)
         let name = unsafe bytes.withUnsafeBufferPointer { unsafe String(validating: $0, as: UTF8.self) }
         guard let name else { throw .notUTF8 }
         return name
     }
 
-    /// Splits at slashes; by bytes, because a slash with a combining mark is another character to `String`.
+    /// Splits at slashes; by bytes, because to `String` a slash with a combining mark is a different character.
     static func levels(of name: String) -> [Substring] {
         name.utf8.split(separator: slash, omittingEmptySubsequences: false).map(Substring.init)
     }

@@ -1,16 +1,16 @@
-/// How large a topic or filter may be.
+/// Limits of topics and filters.
 package struct TopicLimits: Sendable, Equatable {
-    /// The longest name, in bytes of UTF-8.
+    /// The maximum length of a name, in bytes of UTF-8.
     package var maximumBytes = 1024
-    /// The most levels; a name has one more than it has slashes.
+    /// The maximum number of levels, one more than the number of slashes.
     package var maximumLevels = 32
-    /// How many `+` a filter may have.
+    /// The maximum number of `+` in a filter.
     package var maximumWildcards = 8
 
-    /// Whether a filter may begin with `$share/`, which is to mean a shared subscription (MQTT 5.0 §4.8.2) once there are any.
+    /// Whether a filter may begin with `$share/`, which is reserved for shared subscriptions (MQTT 5.0 §4.8.2).
     var allowsShared = false
 
-    /// For names that were taken once, and are only named again.
+    /// For names that were accepted before and are only referred to.
     package static let none: TopicLimits = {
         var limits = TopicLimits(maximumBytes: .max, maximumLevels: .max, maximumWildcards: .max)
         limits.allowsShared = true
