@@ -1,7 +1,7 @@
 internal import Synchronization
 package import WSTransport
 
-/// Everything the broker counts, of all reactors together.
+/// The broker's figures, over all reactors.
 ///
 /// Any thread.
 package final class Figures: Sendable {
@@ -11,7 +11,7 @@ package final class Figures: Sendable {
     private let sequencer: Sequencer
     private let store: any MessageStore
     private let storeThread: StoreThread
-    /// Connections that were refused at the door, by the limit.
+    /// Refused connections, by limit.
     let refusedConnections = Atomic<Int>(0)
     let refusedAddresses = Atomic<Int>(0)
     let refusedMemory = Atomic<Int>(0)
@@ -33,7 +33,7 @@ package final class Figures: Sendable {
 
     func sum(_ counter: (ShardCounters) -> Int) -> Int { shards.reduce(0) { $0 + counter($1) } }
 
-    /// What the reactors send by: `io_uring`, or `epoll` where one of them has a `send` for each connection.
+    /// How the reactors send: `io_uring`, or `epoll` if one of them makes a `send` for each connection.
     package var backend: String {
         sum { (counters: ReactorCounters) in counters.rings.current } == reactors.count ? "io_uring" : "epoll"
     }
@@ -44,15 +44,15 @@ package final class Figures: Sendable {
     /// Clients that hold a session now.
     package var clients: Int { sum { (counters: ShardCounters) in counters.clients.current } }
 
-    /// The same, without those that were refused and only wait to be told so.
+    /// The same, without those that are refused and only wait for their answer.
     package var admitted: Int {
         connections - sum { (counters: ReactorCounters) in counters.refusedOpen.current }
     }
 
-    /// What clients hold in memory: input that waits, and what they have not taken, in bytes.
+    /// The memory of clients: waiting input, and output that they have not taken, in bytes.
     package var heldBytes: Int { sum { (counters: ReactorCounters) in counters.heldBytes.current } }
 
-    /// Connections that were refused at the door since the start, by the reason.
+    /// Connections refused since the start, by reason.
     package var refusals: [(reason: String, count: Int)] {
         [
             ("address", refusedAddresses.load(ordering: .relaxed)),
@@ -62,10 +62,10 @@ package final class Figures: Sendable {
         ]
     }
 
-    /// Connections that were ended because all of them together held too much, since the start.
+    /// Connections closed since the start because all of them together held too much memory.
     package var shed: Int { sum { (counters: ReactorCounters) in counters.shed.current } }
 
-    /// The figures as Prometheus reads them.
+    /// The figures in Prometheus's format.
     package func prometheus() -> [UInt8] {
         var text = PrometheusText()
         connections(&text)
@@ -230,6 +230,6 @@ package final class Figures: Sendable {
             "Times the store's file was opened again after a failure of the disk.", statistics.reopenings)
     }
 
-    /// The retained values and their store; `nil` where it cannot be read.
+    /// The state of the retained values and their store; `nil` if it cannot be read.
     package var storeStatistics: StoreStatistics? { try? store.statistics() }
 }

@@ -1,6 +1,6 @@
-/// Figures in Prometheus's text format.
+/// Writes figures in Prometheus's text format.
 ///
-/// No label ever holds a topic or a client: their number has no bound.
+/// No label contains a topic or a client, because their number is unbounded.
 struct PrometheusText {
     private(set) var bytes: [UInt8] = []
 
@@ -11,20 +11,20 @@ struct PrometheusText {
         add(name, kind, help, [("", value)])
     }
 
-    /// Adds a family; each figure has its labels, in braces, or an empty string.
+    /// Adds a family; each figure has its labels in braces, or an empty string.
     mutating func add(_ name: String, _ kind: Kind, _ help: String, _ values: [(labels: String, value: Int)]) {
         write("# HELP \(name) \(help)\n# TYPE \(name) \(kind.rawValue)\n")
         for (labels, value) in values { write("\(name)\(labels) \(value)\n") }
     }
 
-    /// Adds a family with one figure in seconds or another unit that has fractions.
+    /// Adds a family with one figure that may have a fraction, such as seconds.
     mutating func add(_ name: String, _ kind: Kind, _ help: String, fraction: Double) {
         write("# HELP \(name) \(help)\n# TYPE \(name) \(kind.rawValue)\n\(name) \(fraction)\n")
     }
 
     /// Adds a histogram.
     ///
-    /// - Parameter unit: what one of its numbers is in the figure's unit.
+    /// - Parameter unit: the value of one count in the figure's unit.
     mutating func add(_ name: String, _ help: String, _ histogram: Histogram, unit: Double) {
         write("# HELP \(name) \(help)\n# TYPE \(name) histogram\n")
         let reading = histogram.reading
@@ -37,7 +37,7 @@ struct PrometheusText {
     }
 
     private static func number(_ value: Double) -> String {
-        // Rounded, because 300 millionths is not 0.0003 in binary.
+        // Rounded, because 0.0003 has no exact binary representation.
         let rounded = (value * 1e6).rounded() / 1e6
         return rounded == rounded.rounded() && abs(rounded) < 1e15 ? "\(Int(rounded))" : "\(rounded)"
     }

@@ -1,10 +1,10 @@
 internal import Glibc
 internal import WSTransport
 
-/// The broker's own figures as messages below `$SYS/broker`, in Mosquitto's words where it has them.
+/// The broker's own figures as messages below `$SYS/broker`, with Mosquitto's names if it has them.
 ///
-/// Every `system_topics.interval` those that have changed are published. They are values that a new subscriber is shown
-/// and `GET` reads, but they live in memory only: a broker that has just begun has none. Runs on the first reactor's
+/// Every `system_topics.interval` those that changed are published. New subscribers and `GET` get the last values,
+/// which are kept in memory only: a broker that has just started has none. Runs on the first reactor's
 /// thread.
 package final class SystemTopics {
     private let shard: Shard
@@ -15,7 +15,7 @@ package final class SystemTopics {
     private var last: MonotonicTime
     private var maximumClients = 0
 
-    /// When it is off, the settings are looked at again after this, in nanoseconds.
+    /// While it is off, the settings are checked again after this time, in nanoseconds.
     private static let patience: Int64 = 2_000_000_000
 
     package init(_ shard: Shard, _ figures: Figures, version: String) {
@@ -68,7 +68,7 @@ package final class SystemTopics {
         publish("store/maximum/bytes", store.maximumBytes)
     }
 
-    /// What only grows: its topic, its count, and the name of its load.
+    /// A counter: its topic, its count, and the name of its load.
     private func counts() -> [(name: String, count: Int, load: String)] {
         func transport(_ counter: (ReactorCounters) -> Int) -> Int { figures.sum(counter) }
         func exchange(_ counter: (ShardCounters) -> Int) -> Int { figures.sum(counter) }
@@ -96,7 +96,7 @@ package final class SystemTopics {
         shard.publish(draft, from: nil)
     }
 
-    /// With two digits after the point.
+    /// With two decimals.
     private static func rounded(_ value: Double) -> String {
         let hundredths = Int((value * 100).rounded())
         let digits = hundredths % 100
@@ -104,7 +104,7 @@ package final class SystemTopics {
     }
 }
 
-/// How much a minute, averaged over the last 1, 5 and 15 minutes as a machine's load is.
+/// The rate a minute, averaged over the last 1, 5 and 15 minutes in the way of a load average.
 private struct Load {
     let name: String
     private(set) var averages: [(minutes: Int, value: Double)] = [(1, 0), (5, 0), (15, 0)]
