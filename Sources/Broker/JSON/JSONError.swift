@@ -1,4 +1,4 @@
-/// Why bytes are not the JSON that was expected: what, and at which byte, counted from the beginning of the input.
+/// Why bytes are not the expected JSON: what is wrong, and at which byte from the beginning of the input.
 package struct JSONError: Error, Equatable, Sendable {
     /// What is wrong.
     package enum Reason: Equatable, Sendable {
@@ -17,7 +17,7 @@ package struct JSONError: Error, Equatable, Sendable {
         case tooDeep(maximum: Int)
         case tooManyMembers(maximum: Int)
         case duplicateMember(String)
-        /// A member, or where its name is empty the value itself, is not of the type its reader needs.
+        /// A member, or the value itself if the name is empty, does not have the type that its reader expects.
         case wrongKind(member: String, expected: String, found: JSONValue.Kind)
         /// A number does not fit its reader's type.
         case outOfRange(member: String)
@@ -35,7 +35,7 @@ package struct JSONError: Error, Equatable, Sendable {
 }
 
 extension JSONError: CustomStringConvertible {
-    /// One phrase for the user that names what is wrong and where.
+    /// A phrase for the user that says what is wrong and where.
     package var description: String { "\(reason) at byte \(offset)" }
 }
 

@@ -1,12 +1,12 @@
 /// The members of one JSON object, found but not yet decoded.
 ///
-/// Valid as long as the bytes it was read from. No name occurs twice in it, whatever its escapes; in objects nested
-/// in it, that is seen only when they are read themselves. The typed readers return `nil` for a member that is absent
-/// or `null`, and throw where it is of another type.
+/// Valid as long as the bytes it was read from. No name occurs twice in it, whatever its escapes; in nested objects
+/// this is checked only when they are read. The typed readers return `nil` for a member that is absent
+/// or `null`, and throw if it has another type.
 package struct JSONObject: ~Escapable {
     struct Member {
         let name: JSONValue.Extent
-        /// The decoded name where it has escapes, so that looking for it is cheap.
+        /// The decoded name if it has escapes, so that looking it up is cheap.
         let decodedName: [UInt8]?
         let value: JSONValue.Extent
 
@@ -18,7 +18,7 @@ package struct JSONObject: ~Escapable {
 
         func isNamed(_ wanted: Span<UInt8>, in bytes: Span<UInt8>) -> Bool {
             if let decodedName { return decodedName.span.hasSameBytes(as: wanted) }
-            // Most names differ in length already.
+            // Most names differ in length.
             guard name.range.count == wanted.count + 2 else { return false }
             return bytes.extracting(name.inside).hasSameBytes(as: wanted)
         }
@@ -43,7 +43,7 @@ package struct JSONObject: ~Escapable {
         self.members = members
     }
 
-    /// Reads the one object that `bytes` are, with white space around it allowed.
+    /// Reads the one object in `bytes`, which may be surrounded by white space.
     @_lifetime(copy bytes)
     package static func parse(
         _ bytes: Span<UInt8>, maximumDepth: Int = JSONScanner.maximumDepth
@@ -64,14 +64,14 @@ package struct JSONObject: ~Escapable {
         get { input.extracting(range) }
     }
 
-    /// The member of that name, `null` included; `nil` where there is none.
+    /// The member of that name, which may be `null`; `nil` if there is none.
     @_lifetime(copy self)
     package func value(_ name: String) -> JSONValue? {
         guard let extent = find(name) else { return nil }
         return JSONValue(bytes: input, extent: extent)
     }
 
-    /// What the member of that name is; `nil` where there is none.
+    /// The type of the member of that name; `nil` if there is none.
     package func kind(of name: String) -> JSONValue.Kind? { find(name)?.kind }
 
     /// The name of the member at `index`, which is below ``count``.
@@ -113,16 +113,16 @@ package struct JSONObject: ~Escapable {
         return try value.double(member: name)
     }
 
-    /// The member's truth value.
+    /// The member's Boolean.
     package func bool(_ name: String) throws(JSONError) -> Bool? {
         guard let value = present(name) else { return nil }
         guard let bool = value.bool else { throw value.wrongKind("true or false", member: name) }
         return bool
     }
 
-    /// The member's strings, of which it is an array.
+    /// The strings of the member, an array.
     ///
-    /// - Parameter maximum: how many of them, from the first on.
+    /// - Parameter maximum: how many to return, from the first on.
     package func strings(_ name: String, atMost maximum: Int = .max) throws(JSONError) -> [String]? {
         guard let value = present(name) else { return nil }
         return try value.strings(member: name, atMost: maximum)

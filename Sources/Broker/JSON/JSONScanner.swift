@@ -1,13 +1,13 @@
 /// Reads JSON (RFC 8259) in place: strictly validated, one object's members at a time, without building a tree.
 ///
-/// A scanner goes over several objects in one input, as a frame with an object a line has them; white space between
-/// them is optional. It works on the caller's bytes: what it returns is valid as long as they are.
+/// A scanner reads several objects in one input, such as a frame with one object a line; white space between
+/// them is optional. It works on the caller's bytes, and its results are valid as long as they are.
 package struct JSONScanner: ~Escapable {
-    /// How deep values may nest unless the caller says otherwise; the outermost object is 1.
+    /// How deeply values may be nested by default; the outermost object is level 1.
     ///
-    /// The stack grows with it.
+    /// The use of the stack grows with it.
     package static let maximumDepth = 64
-    /// How many members an object that is read may have; the look for duplicates is quadratic in it.
+    /// How many members an object may have; the check for duplicates is quadratic in it.
     package static let maximumMembers = 256
 
     let bytes: Span<UInt8>
@@ -23,7 +23,7 @@ package struct JSONScanner: ~Escapable {
         self.offset = max(0, offset)
     }
 
-    /// Whether `bytes` are exactly one JSON value, with white space around it allowed.
+    /// Whether `bytes` are exactly one JSON value, which may be surrounded by white space.
     package static func validate(_ bytes: Span<UInt8>, maximumDepth: Int = JSONScanner.maximumDepth) -> Bool {
         var scanner = JSONScanner(bytes, maximumDepth: maximumDepth)
         do throws(JSONError) {
@@ -34,9 +34,9 @@ package struct JSONScanner: ~Escapable {
         }
     }
 
-    /// Reads the next object; `nil` where only white space is left.
+    /// Reads the next object; `nil` if only white space is left.
     ///
-    /// After a throw the scanner stands inside what it could not read: the rest of the input is lost.
+    /// After an error the scanner is inside the text that it could not read: the rest of the input is lost.
     @_lifetime(copy self)
     package mutating func nextObject() throws(JSONError) -> JSONObject? {
         skipWhitespace()
@@ -104,7 +104,7 @@ package struct JSONScanner: ~Escapable {
         return name
     }
 
-    /// Reads a value that lies in `depth` others.
+    /// Reads a value nested in `depth` others.
     mutating func scanValue(depth: Int) throws(JSONError) -> JSONValue.Extent {
         let start = offset
         switch try peek() {
@@ -160,7 +160,7 @@ package struct JSONScanner: ~Escapable {
         }
     }
 
-    /// Reads the elements of an array, of which the scanner stands at the bracket.
+    /// Reads the elements of an array; the scanner is at its bracket.
     mutating func scanElements() throws(JSONError) -> [JSONValue.Extent] {
         try expect(UInt8(ascii: "["), "'['")
         skipWhitespace()
@@ -175,7 +175,7 @@ package struct JSONScanner: ~Escapable {
         }
     }
 
-    /// RFC 8259 §6: no leading zeros, no bare point, no plus sign in front.
+    /// RFC 8259 §6: no leading zeros, no bare point, no leading plus sign.
     private mutating func skipNumber() throws(JSONError) {
         let start = offset
         _ = skip(UInt8(ascii: "-"))
@@ -207,7 +207,7 @@ package struct JSONScanner: ~Escapable {
         }
     }
 
-    /// Moves on; the string scanner in its own file does.
+    /// Advances; used by the string scanner in another file.
     mutating func move(to offset: Int) {
         self.offset = offset
     }

@@ -1,7 +1,7 @@
 extension JSONScanner {
-    /// Reads a string, of which the scanner stands at the quotation mark.
+    /// Reads a string; the scanner is at its quotation mark.
     ///
-    /// RFC 8259 §7. Checks the UTF-8 as well, and that `\u` escapes come in whole surrogate pairs, so that decoding
+    /// RFC 8259 §7. Also checks the UTF-8, and that `\u` escapes form complete surrogate pairs, so that decoding
     /// cannot fail.
     mutating func scanString() throws(JSONError) -> JSONValue.Extent {
         let start = offset
@@ -104,14 +104,14 @@ extension Span where Element == UInt8 {
         return length
     }
 
-    /// The number that the four hexadecimal digits at `start` are; they must be such.
+    /// The value of the four hexadecimal digits at `start`, which must be valid.
     fileprivate func codeUnit(at start: Int) -> UInt16 {
         var unit: UInt16 = 0
         for position in start..<start + 4 { unit = unit << 4 | UInt16(self[position].hexadecimalDigit ?? 0) }
         return unit
     }
 
-    /// The bytes that a string says, of which `range` is the inside and has been scanned.
+    /// The decoded bytes of a string; `range` is its inside and has been scanned.
     func unescaped(_ range: Range<Int>) -> [UInt8] {
         var decoded: [UInt8] = []
         decoded.reserveCapacity(range.count)

@@ -1,8 +1,8 @@
-/// One JSON value where it stands in the input: validated, not yet decoded.
+/// One JSON value in its place in the input: validated, not yet decoded.
 ///
 /// Valid as long as the bytes it was read from.
 package struct JSONValue: ~Escapable {
-    /// The types of RFC 8259 §3, with `true` and `false` apart.
+    /// The types of RFC 8259 §3, with `true` and `false` separate.
     package enum Kind: String, Sendable, CustomStringConvertible {
         case string, number, `true`, `false`, null, object, array
 
@@ -10,7 +10,7 @@ package struct JSONValue: ~Escapable {
         package var description: String { rawValue }
     }
 
-    /// Where in the input a value is, and what it is.
+    /// The place and the type of a value.
     struct Extent {
         let range: Range<Int>
         let kind: Kind
@@ -30,7 +30,7 @@ package struct JSONValue: ~Escapable {
         self.extent = extent
     }
 
-    /// Reads the one value that `bytes` are, with white space around it allowed.
+    /// Reads the one value in `bytes`, which may be surrounded by white space.
     @_lifetime(copy bytes)
     package init(
         parsing bytes: Span<UInt8>, maximumDepth: Int = JSONScanner.maximumDepth
@@ -39,7 +39,7 @@ package struct JSONValue: ~Escapable {
         self.init(bytes: bytes, extent: try scanner.scanWhole())
     }
 
-    /// What the value is.
+    /// The value's type.
     package var kind: Kind { extent.kind }
 
     /// Where the value begins in the input, in bytes.
@@ -54,10 +54,10 @@ package struct JSONValue: ~Escapable {
     /// A copy of ``rawBytes``.
     package func copyRawBytes() -> [UInt8] { rawBytes.copied }
 
-    /// The decoded string; `nil` where the value is none.
+    /// The decoded string; `nil` if the value is not a string.
     package var string: String? { kind == .string ? text : nil }
 
-    /// The UTF-8 of the decoded string, made without a `String`; `nil` where the value is none.
+    /// The UTF-8 of the decoded string, made without a `String`; `nil` if the value is not a string.
     package var stringBytes: [UInt8]? {
         guard kind == .string else { return nil }
         return extent.isEscaped ? input.unescaped(extent.inside) : input.extracting(extent.inside).copied
@@ -70,7 +70,7 @@ package struct JSONValue: ~Escapable {
         return unsafe bytes.withUnsafeBufferPointer { unsafe String(decoding: $0, as: UTF8.self) }
     }
 
-    /// `true` or `false`; `nil` where the value is neither.
+    /// `true` or `false`; `nil` if the value is neither.
     package var bool: Bool? {
         switch kind {
         case .true: true
@@ -79,7 +79,7 @@ package struct JSONValue: ~Escapable {
         }
     }
 
-    /// The exact integer, which is written without fraction and exponent: `1e3` and `5.0` are none.
+    /// The exact integer, written without fraction and exponent: `1e3` and `5.0` are not integers.
     ///
     /// `member` is for the error's text.
     package func integer<Integer: FixedWidthInteger>(
@@ -106,7 +106,7 @@ package struct JSONValue: ~Escapable {
         return value
     }
 
-    /// The nearest `Double`; one beyond the finite ones is an error.
+    /// The nearest `Double`; an overflow is an error.
     ///
     /// `member` is for the error's text.
     package func double(member: String = "") throws(JSONError) -> Double {
@@ -128,7 +128,7 @@ package struct JSONValue: ~Escapable {
         return object
     }
 
-    /// Gives `body` each element of an array in order.
+    /// Passes `body` each element of an array in order.
     ///
     /// `member` is for the error's text.
     package func forEachElement(
@@ -139,11 +139,11 @@ package struct JSONValue: ~Escapable {
         for element in try scanner.scanElements() { try body(JSONValue(bytes: input, extent: element)) }
     }
 
-    /// The decoded strings of an array that holds nothing else.
+    /// The decoded strings of an array of strings.
     ///
     /// - Parameters:
     ///   - member: for the error's text.
-    ///   - maximum: how many are decoded; those after them are not looked at.
+    ///   - maximum: how many are decoded; later ones are not checked.
     package func strings(member: String = "", atMost maximum: Int = .max) throws(JSONError) -> [String] {
         var strings: [String] = []
         try forEachElement(member: member) { (element) throws(JSONError) in
@@ -154,7 +154,7 @@ package struct JSONValue: ~Escapable {
         return strings
     }
 
-    /// The error for a value that is not of the kind its reader needs; `expected` as in "a string".
+    /// The error for a value of the wrong type; `expected` is a phrase such as "a string".
     package func wrongKind(_ expected: String, member: String = "") -> JSONError {
         JSONError(.wrongKind(member: member, expected: expected, found: kind), at: offset)
     }

@@ -1,7 +1,7 @@
 /// Writes JSON (RFC 8259) onto an array of bytes, front to back.
 ///
-/// Commas come by themselves; that brackets pair and members have names is the caller's part. Nothing is allocated
-/// but the array.
+/// Commas are written automatically; the caller has to pair brackets and name members. Nothing is allocated
+/// except the array.
 ///
 /// ```swift
 /// var writer = JSONWriter()
@@ -26,7 +26,7 @@ package struct JSONWriter {
         bytes.reserveCapacity(count)
     }
 
-    /// Forgets what has been written and keeps the room.
+    /// Clears what has been written and keeps the capacity.
     package mutating func removeAll() {
         bytes.removeAll(keepingCapacity: true)
         needsComma = false
@@ -44,13 +44,13 @@ package struct JSONWriter {
     /// Closes an array.
     package mutating func endArray() { end(UInt8(ascii: "]")) }
 
-    /// Ends a line, where several values go one a line.
+    /// Ends a line, for one value a line.
     package mutating func newline() {
         bytes.append(0x0A)
         needsComma = false
     }
 
-    /// Writes a member's name, which is ASCII that needs no escape; its value comes next.
+    /// Writes a member's name, which is ASCII without escapes; its value comes next.
     package mutating func name(_ name: StaticString) {
         separate()
         bytes.append(UInt8(ascii: "\""))
@@ -60,7 +60,7 @@ package struct JSONWriter {
         needsComma = false
     }
 
-    /// Writes a member's name that is known only now; its value comes next.
+    /// Writes a member's name that is not a literal; its value comes next.
     package mutating func name(escaping name: String) {
         string(name)
         bytes.append(UInt8(ascii: ":"))
@@ -114,7 +114,7 @@ package struct JSONWriter {
         append(digits.span, first..<40)
     }
 
-    /// Writes the shortest number that reads back as `value`; `null` where it is not finite, for which JSON has no
+    /// Writes the shortest number that reads back as `value`; `null` if it is not finite, for which JSON has no
     /// number.
     package mutating func double(_ value: Double) {
         guard value.isFinite else { return null() }
@@ -143,7 +143,7 @@ package struct JSONWriter {
         bytes.append(UInt8(ascii: "\""))
     }
 
-    /// Writes bytes that are one JSON value already.
+    /// Writes bytes that are already one JSON value.
     package mutating func raw(_ value: Span<UInt8>) {
         separate()
         append(value, 0..<value.count)
@@ -173,7 +173,7 @@ package struct JSONWriter {
         bool(value)
     }
 
-    /// Writes a member that is a JSON value already.
+    /// Writes a member that is already a JSON value.
     package mutating func member(_ name: StaticString, raw value: Span<UInt8>) {
         self.name(name)
         raw(value)
@@ -185,7 +185,7 @@ package struct JSONWriter {
         }
     }
 
-    /// Copies runs that need no escape whole.
+    /// Copies runs without escapes as a whole.
     private mutating func escape(_ value: Span<UInt8>) {
         var copied = 0
         var position = 0
