@@ -240,5 +240,5 @@ def test_a_message_has_its_time_as_a_body_has(start_broker):
     broker = start_broker("limits: { handshake_timeout: 200ms, message: 1KiB }\n")
     websocket = broker.topic_socket("a")
     websocket.plain.sendall(encode_frame(BINARY, b"x" * 1000)[:500])
-    assert websocket.receive_close() == (1008, "the message did not come in time")
+    assert websocket.receive_close() == (1008, "the message did not arrive in time")
     assert broker.metrics()['broker_disconnects_total{reason="unfinished"}'] == 1

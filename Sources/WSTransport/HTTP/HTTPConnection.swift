@@ -136,7 +136,8 @@ package final class HTTPConnection: StreamDriver {
         // RFC 9110 §10.1.1: only one expectation is defined, and none for a client of HTTP/1.0.
         if let other = head.fields.tokens("Expect").first(where: { $0 != "100-continue" }), !isOld {
             return fail(
-                HTTPRefusal(status: 417, message: "Nothing here can be expected to do \"\(other)\"."), found.fields)
+                HTTPRefusal(status: 417, message: "Expect: only 100-continue is supported, found \"\(other)\"."),
+                found.fields)
         }
         guard let path = Self.strip(settings.pathPrefix, from: head.path) else {
             return makeExchange(head, path: head.path, query: [], found).refuse(
@@ -337,7 +338,7 @@ package final class HTTPConnection: StreamDriver {
         case .head where !sentFirstByte: stream.finish()
         case .head, .body:
             stream.reactor.counters.requestTimeouts.add(1)
-            let refusal = HTTPRefusal(status: 408, code: "bad-request", message: "The request did not come in time.")
+            let refusal = HTTPRefusal(status: 408, code: "bad-request", message: "The request did not arrive in time.")
             fail(refusal, exchange?.extraFields ?? [:])
         case .answering, .streaming, .done: checkStream()
         }

@@ -145,7 +145,7 @@ public struct Routing: DirectHandler, ExpressibleByDictionaryLiteral {
         }
         let list = list(allowed)
         return HTTPRefusal(
-            status: 405, code: "bad-request", message: "\(path) takes \(list) only.", fields: ["Allow": list])
+            status: 405, code: "bad-request", message: "\(path) supports only \(list).", fields: ["Allow": list])
     }
 
     /// Finds the handler that continues with `message`.

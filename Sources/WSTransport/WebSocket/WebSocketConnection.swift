@@ -311,7 +311,7 @@ package final class WebSocketConnection: StreamDriver {
             }
             if isMessageTooLate {
                 stream.reactor.counters.messageTimeouts.add(1)
-                return close(.policyViolation, reason: "the message did not come in time")
+                return close(.policyViolation, reason: "the message did not arrive in time")
             }
             keepAlive()
             scheduleKeepalive()
