@@ -202,7 +202,7 @@ package final class Broker {
             news.append(Journal.Entry(level: .warning, message: message, metadata: metadata))
         }
         for (reason, count) in figures.refusals { tell("connections were refused", reason, count) }
-        tell("clients held too much: those that held the most were disconnected", "limits.memory", figures.shed)
+        tell("clients held too much memory: the largest were disconnected", "limits.memory", figures.shed)
         return news
     }
 

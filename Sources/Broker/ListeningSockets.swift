@@ -109,7 +109,7 @@ final class ListeningSockets: Sendable {
     }
 
     /// What is wrong with a path that something other than a socket has.
-    static let takenPath = "there is something that is no socket, and it is left as it is"
+    static let takenPath = "the path exists and is not a socket; it was left as it is"
 
     private static func duplicate(_ descriptor: Int32, _ path: String) throws(BrokerError) -> Int32 {
         do throws(Errno) {

@@ -72,7 +72,7 @@ struct Brokerd: ParsableCommand {
         }
         if let milliseconds = broker.checkMilliseconds {
             log.debug(
-                "the store is not as an orderly end or its last commit left it, so its pages were checked",
+                "the store was changed after its last commit, so its pages were checked",
                 metadata: ["milliseconds": "\(milliseconds)"])
         }
         if descriptors < Broker.descriptorsNeeded(for: settings.limits.connections) {
@@ -99,7 +99,7 @@ struct Brokerd: ParsableCommand {
                 report(broker.takeOverCertificates(), log)
                 if let bytes = broker.returnMemory() {
                     log.debug(
-                        "memory of clients that have left went back to the system", metadata: ["bytes": "\(bytes)"])
+                        "returned the memory of disconnected clients to the system", metadata: ["bytes": "\(bytes)"])
                 }
             case .terminate, .interrupt:
                 log.info("shutting down")
@@ -138,7 +138,7 @@ struct Brokerd: ParsableCommand {
 
     private func warnOfKeys(_ settings: Settings, _ log: Logger) {
         for file in Broker.exposedKeys(in: settings) {
-            log.warning("others may read a private key: chmod go-rwx", metadata: ["key": "\(file)"])
+            log.warning("a private key is readable by other users: chmod go-rwx", metadata: ["key": "\(file)"])
         }
     }
 
@@ -146,9 +146,9 @@ struct Brokerd: ParsableCommand {
         for one in news {
             switch one {
             case .takenOver(let certificate):
-                log.info("a changed certificate is taken over", metadata: ["certificate": "\(certificate)"])
+                log.info("loaded a changed certificate", metadata: ["certificate": "\(certificate)"])
             case .refused(let reason):
-                log.error("a changed certificate is refused; the old one stays", metadata: ["error": "\(reason)"])
+                log.error("a changed certificate was refused; the old one stays", metadata: ["error": "\(reason)"])
             }
         }
     }

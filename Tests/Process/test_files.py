@@ -51,7 +51,7 @@ def test_what_is_no_socket_is_left_alone(tmp_path, setting, arguments):
     victim.write_text("a year of notes\n")
     config.write_text(setting.format(victim))
     done = run_brokerd("--config", str(config), "--data-dir", str(tmp_path / "data"), *arguments, cwd=tmp_path)
-    assert done.returncode == 1 and str(victim) in done.stdout and "no socket" in done.stdout
+    assert done.returncode == 1 and str(victim) in done.stdout and "not a socket" in done.stdout
     assert victim.read_text() == "a year of notes\n"
 
 
