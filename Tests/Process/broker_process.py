@@ -220,6 +220,13 @@ class Broker:
 
     # Sockets
 
+    def unread_bytes(self):
+        """What the kernel has received for this broker's TCP connections that it has not read."""
+        address = f"0100007F:{self.port:04X}"
+        lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
+        connections = [fields for fields in map(str.split, lines) if fields[1] == address and fields[3] == "01"]
+        return sum(int(fields[4].partition(":")[2], 16) for fields in connections)
+
     def connect(self, timeout=ANSWER_DEADLINE, receive_buffer=None):
         """A plain TCP connection."""
         plain = socket.socket()
