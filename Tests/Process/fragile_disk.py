@@ -81,6 +81,8 @@ class FragileDisk:
                 # Like a disk after the cut, not like the same file written again: nothing is left of its times.
                 path.unlink()
                 path.write_bytes(image)
+        # A note that counts in the boot it was written in only, and the machine has booted.
+        (self.data / "broker.mdb-kept").unlink(missing_ok=True)
         return {path.name: len(image) for path, image in images.items()}
 
 

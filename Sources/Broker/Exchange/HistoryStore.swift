@@ -19,6 +19,16 @@ package protocol HistoryStore: AnyObject, Sendable {
     /// Takes note that a message that was to be kept will not be; written with the next commit.
     func lose(_ seq: UInt64)
 
+    /// So many messages are about to be numbered and shown that may have to be kept: a crash before they are settled may lose
+    /// what somebody has seen. Does not wait for the disk.
+    func expectKept(_ count: Int)
+
+    /// So many of the expected messages are on disk, or lost, or were not to be kept.
+    func settleKept(_ count: Int)
+
+    /// Notes for the next start, where no expected message waits, that a crash from here on loses none.
+    func rest()
+
     /// Removes what has expired or is too old, a bounded number; `true`: there is more to do.
     ///
     /// - Parameter now: Unix milliseconds.
@@ -28,6 +38,12 @@ package protocol HistoryStore: AnyObject, Sendable {
     func readHistory<Result>(
         _ body: (any HistoryView) throws(StorageError) -> Result
     ) throws(StorageError) -> Result
+}
+
+extension HistoryStore {
+    package func expectKept(_ count: Int) {}
+    package func settleKept(_ count: Int) {}
+    package func rest() {}
 }
 
 /// The history as it is at one moment, valid within ``HistoryStore/readHistory(_:)``.

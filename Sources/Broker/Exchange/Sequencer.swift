@@ -46,6 +46,8 @@ package final class Sequencer: Sendable {
     let state: Mutex<State>
     /// How many commits the overlay has been told of; it rises before what was committed leaves the overlay.
     let commits = Atomic<UInt64>(0)
+    /// Whether there have been rules of history.
+    private let keepsSome: Atomic<Bool>
     /// Subscriptions of all shards.
     let subscriptions = Atomic<Int>(0)
     let store: any MessageStore
@@ -55,6 +57,7 @@ package final class Sequencer: Sendable {
     /// Where the store has no room for that, publications are refused until it has; what is stored can be read.
     package init(store: any MessageStore, rules: HistoryRules = HistoryRules()) throws(StorageError) {
         self.store = store
+        keepsSome = Atomic(!rules.isEmpty)
         let first = store.reservedSeq + 1
         var state = State(next: first, reserved: first - 1)
         state.rules = rules
@@ -80,6 +83,7 @@ package final class Sequencer: Sendable {
 
     /// Keeps messages by these rules from now on.
     package func adopt(_ rules: HistoryRules) {
+        if !rules.isEmpty { keepsSome.store(true, ordering: .releasing) }
         state.withLock { state in
             state.rules = rules
             hand(rules, &state)
@@ -130,22 +134,36 @@ package final class Sequencer: Sendable {
         var results: [Result<(seq: UInt64, isQueued: Bool), Refusal>] = []
         results.reserveCapacity(drafts.count)
         var stored = StoredValues()
+        var kept = Kept()
+        if keepsSome.load(ordering: .acquiring) {
+            kept.expected = drafts.count
+            store.expectKept(kept.expected)
+        }
         while true {
             let wanted = state.withLock { state in
                 // A view, so that a draft is not copied for a look at it.
-                number(drafts.span, from: shard, time, stored, &results, &state)
+                number(drafts.span, from: shard, time, stored, &results, &kept, &state)
                 return reservation(&state)
             }
             if let wanted { reserve(wanted.target, on: wanted.thread) }
-            guard results.count < drafts.count else { return results }
+            guard results.count < drafts.count else {
+                if kept.expected > kept.count { store.settleKept(kept.expected - kept.count) }
+                return results
+            }
             lookUp(drafts.span, from: results.count, &stored)
         }
+    }
+
+    /// Messages of a turn that the store was told to expect for the history, and those that it is given.
+    private struct Kept {
+        var expected = 0
+        var count = 0
     }
 
     /// Numbers the drafts that have no result yet, up to one whose condition is about a value that has to be looked up.
     private func number(
         _ drafts: Span<Draft>, from shard: Int, _ time: Int64, _ stored: StoredValues,
-        _ results: inout [Result<(seq: UInt64, isQueued: Bool), Refusal>], _ state: inout State
+        _ results: inout [Result<(seq: UInt64, isQueued: Bool), Refusal>], _ kept: inout Kept, _ state: inout State
     ) {
         var messages: [Message] = []
         messages.reserveCapacity(drafts.count - results.count)
@@ -157,12 +175,18 @@ package final class Sequencer: Sendable {
                 if isFull, !drafts[place].isVolatile { throw Self.congestion }
                 let message = try accept(drafts, place, stored, &state, time)
                 messages.append(message)
+                if message.rule != nil { kept.count += 1 }
                 let isStored = message.isRetained || message.rule != nil
                 isQueued = isQueued || isStored
                 results.append(.success((message.seq, isStored)))
             } catch {
                 results.append(.failure(error))
             }
+        }
+        if kept.count > kept.expected {
+            // The rules have come in this moment.
+            store.expectKept(kept.count - kept.expected)
+            kept.expected = kept.count
         }
         if !messages.isEmpty {
             let bytes = Inbox.bytes(of: messages)

@@ -242,6 +242,7 @@ package final class StoreThread: Sendable {
             guard next <= now else { continue }
             // Work that is left over is done between the batches; after a failure there is time until the next try.
             let isMore = (try? store.maintain(now: Lifetime.now)) ?? false
+            if !isMore { store.rest() }
             next = isMore ? now : now.advanced(byNanoseconds: Self.pace)
         }
     }
@@ -298,6 +299,7 @@ package final class StoreThread: Sendable {
             return waiting.isEmpty
         }
         let end = MonotonicTime.now
+        store.settleKept(work.messages.count { $0.rule != nil })
         onSettled(settlement)
         // Nobody's answer waits for this.
         crowd.answered(

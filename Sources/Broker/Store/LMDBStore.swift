@@ -37,6 +37,7 @@ package final class LMDBStore: MessageStore {
     /// What is committed; the writer holds it.
     private let state: Mutex<StoreState>
     private let mark: StoreMark
+    private let keptMark: KeptMark
     private let path: String
     private let mapSize: Int
     /// Held last: the lock outlives the file's use.
@@ -93,7 +94,8 @@ package final class LMDBStore: MessageStore {
         let environment = try LMDBEnvironment(path: path, mapSize: mapSize)
         // A start may have ended between putting a store aside and making this one.
         let isReplacement = damage != nil || directory.hasAside(Self.fileName)
-        let (databases, state) = try Self.open(environment, isStart: true, isReplacement: isReplacement)
+        let keptMark = KeptMark("\(path)-kept")
+        let (databases, state) = try Self.open(environment, start: keptMark, isReplacement: isReplacement)
         // The file's name has to last as well as what is in it.
         try directory.sync()
         mark.note(environment.descriptor)
@@ -104,6 +106,7 @@ package final class LMDBStore: MessageStore {
         epoch = state.epoch
         reserved = Atomic(state.reservedSeq)
         self.mark = mark
+        self.keptMark = keptMark
         self.path = path
         self.mapSize = mapSize
         self.limits = limits
@@ -128,10 +131,10 @@ package final class LMDBStore: MessageStore {
     /// Opens the databases and reads what is known.
     ///
     /// - Parameters:
-    ///   - isStart: whether another process wrote before, which may have known more than it wrote.
+    ///   - mark: of another process that wrote before, and may have known more than it wrote; `nil`: there was none.
     ///   - isReplacement: whether there was another one before, if it is new.
     private static func open(
-        _ environment: LMDBEnvironment, isStart: Bool, isReplacement: Bool
+        _ environment: LMDBEnvironment, start mark: KeptMark?, isReplacement: Bool
     ) throws(StorageError) -> (databases: Databases, state: StoreState) {
         let write = try LMDBWrite(environment)
         let isNew = try write.size(of: .main).entries == 0
@@ -155,15 +158,15 @@ package final class LMDBStore: MessageStore {
             state = known
             // From here on records may be of the newest format.
             if !found.isCurrent { try write.set(state.bytes, for: StoreState.key, in: databases.meta) }
-            try readHistory(of: &state, in: databases.meta, isStart: isStart, write)
+            try readHistory(of: &state, in: databases.meta, start: mark, write)
         }
         try write.commit()
         return (databases, state)
     }
 
-    /// What was numbered after the last commit, and not kept, is not known after a crash.
+    /// What was numbered after the last commit, and not kept, is not known after a crash, unless it is known to be nothing.
     private static func readHistory(
-        of state: inout StoreState, in meta: LMDBDatabase, isStart: Bool, _ write: borrowing LMDBWrite
+        of state: inout StoreState, in meta: LMDBDatabase, start mark: KeptMark?, _ write: borrowing LMDBWrite
     ) throws(StorageError) {
         let found = try write.value(of: HistorySummary.key, in: meta) { bytes throws(StorageError) in
             HistorySummary(bytes)
@@ -171,11 +174,14 @@ package final class LMDBStore: MessageStore {
         guard let found else { return }
         guard let history = found else { throw .damaged("the record of the history") }
         state.history = history
-        guard isStart else { return }
+        guard let mark else { return }
+        let isComplete = mark.takeOver(completeUpTo: history.completeUpTo, reserved: state.reservedSeq)
         // No client that was reading of them is left.
         state.history.forgetFormerRules()
         guard !state.history.coverages.isEmpty, history.completeUpTo < state.reservedSeq else { return }
-        state.history.add(HistoryHole(low: history.completeUpTo, high: state.reservedSeq))
+        if !isComplete {
+            state.history.add(HistoryHole(low: history.completeUpTo, high: state.reservedSeq))
+        }
         state.history.completeUpTo = state.reservedSeq
         try write.set(state.history.bytes, for: HistorySummary.key, in: meta)
     }
@@ -184,6 +190,17 @@ package final class LMDBStore: MessageStore {
     package func close() {
         state.withLock { _ in
             if let environment = try? readers.environment() { mark.note(environment.descriptor, isClosed: true) }
+        }
+    }
+
+    package func expectKept(_ count: Int) { keptMark.expect(count) }
+
+    package func settleKept(_ count: Int) { keptMark.settle(count) }
+
+    package func rest() {
+        state.withLock { committed in
+            guard work.withLock({ $0.lost == nil }) else { return }
+            keptMark.rest(completeUpTo: committed.history.completeUpTo, reserved: committed.reservedSeq)
         }
     }
 
@@ -271,7 +288,7 @@ package final class LMDBStore: MessageStore {
         var found = committed
         try readers.reopen { () throws(StorageError) in
             let environment = try LMDBEnvironment(path: path, mapSize: mapSize)
-            let (databases, state) = try Self.open(environment, isStart: false, isReplacement: false)
+            let (databases, state) = try Self.open(environment, start: nil, isReplacement: false)
             guard state.epoch == epoch, databases.meta == meta, databases.retained == retained,
                 databases.expiry == expiry, databases.history == history
             else { throw .damaged("the file was replaced while it was open") }

@@ -85,7 +85,7 @@ final class StoreMark: Sendable {
     }
 
     /// A number of this start of the machine; zeros where the kernel does not say.
-    private static func currentBoot() -> [UInt8] {
+    static func currentBoot() -> [UInt8] {
         let none = [UInt8](repeating: 0, count: 16)
         let file = unsafe open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC)
         guard file >= 0 else { return none }

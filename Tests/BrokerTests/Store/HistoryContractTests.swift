@@ -1,3 +1,4 @@
+import Foundation
 import Testing
 
 @testable import Broker
@@ -237,6 +238,48 @@ struct HistoryContractTests {
         #expect(try summary(made.store).holes == [HistoryHole(low: 2, high: 4)])
         try made.store.apply([kept("a", 7, under: rule)], reserving: nil)
         #expect(try summary(made.store).holes == [HistoryHole(low: 2, high: 4)])
+    }
+
+    /// What a process did before it was killed, and whether something may be missing then.
+    enum End: CaseIterable {
+        case settled, awaited, shown, lost, older, otherBoot
+
+        var isHole: Bool { self != .settled }
+    }
+
+    @Test("After a kill something may be missing only where a message was not on disk", arguments: End.allCases)
+    func aKillIsAHoleWhereSomethingWasUnderWay(end: End) throws {
+        let directory = TestDirectory()
+        let rule = HistoryRule(filter: try filter("#"))
+        let mark = URL(fileURLWithPath: directory.file.path + "-kept")
+        do {
+            let store = try directory.open()
+            try store.reserve(seqsUpTo: 100)
+            try store.adopt(HistoryRules([rule]), from: 1)
+            store.expectKept(2)
+            try store.apply([kept("a", 1, under: rule)], reserving: nil)
+            store.settleKept(end == .awaited ? 1 : 2)
+            if end == .lost { store.lose(2) }
+            store.rest()
+            if end == .shown { store.expectKept(1) }
+            if end == .older {
+                let before = try Data(contentsOf: mark)
+                store.expectKept(1)
+                try store.apply([kept("a", 2, under: rule)], reserving: nil)
+                try before.write(to: mark)
+            }
+        }
+        if end == .otherBoot {
+            var bytes = try Data(contentsOf: mark)
+            bytes[10] ^= 1
+            try bytes.write(to: mark)
+        }
+        for _ in 0..<2 {
+            let store = try directory.open()
+            let last: UInt64 = end == .older ? 2 : 1
+            #expect(try summary(store).holes == (end.isHole ? [HistoryHole(low: last, high: 100)] : []))
+            #expect(try summary(store).completeUpTo == 100)
+        }
     }
 
     @Test func aCrashIsAHoleAndAnOrderlyEndIsNone() throws {
