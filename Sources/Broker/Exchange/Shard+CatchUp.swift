@@ -8,7 +8,10 @@ extension Shard {
         guard let ledger = set.ledger, session.stream.isOpen, !session.stream.isBroken, isKnown(session) else {
             return
         }
-        var room = min(piece, max(settings.limits.pending / 2, 1))
+        guard catchUpShare.isLeft(in: reactor.now) else { return waitForTurn(session) }
+        let most = min(piece, max(settings.limits.pending / 2, 1))
+        var room = most
+        defer { catchUpShare.take(most - room) }
         do throws(StorageError) {
             guard try open(session, ledger, &room) else { return }
             while let beginning = set.beginnings.first {

@@ -197,17 +197,29 @@ extension Shard {
         advance(session)
     }
 
-    /// Advances a session in the next turn.
+    /// Advances a session in the next turn, or in a later one where many wait.
     func waitForTurn(_ session: any Session) {
         guard !session.subscriptions.isWaiting else { return }
         session.subscriptions.isWaiting = true
-        // A weak reference would cost 48 bytes for as long as the session lives; who has left meanwhile is not known
-        // any more.
-        reactor.runSoon { [weak self] in
+        waitingForTurn.append(session)
+        if waitingForTurn.count == 1 { advanceNextTurn() }
+    }
+
+    private func advanceNextTurn() { reactor.runSoon { [weak self] in self?.advanceThoseWaiting() } }
+
+    /// Advances those that wait for the turn, in the order in which they came; one that has more to come waits after the others.
+    private func advanceThoseWaiting() {
+        var waiting = waitingForTurn[...]
+        waitingForTurn = []
+        while catchUpShare.isLeft(in: reactor.now), let session = waiting.popFirst() {
             session.subscriptions.isWaiting = false
             session.subscriptions.ledger?.hasSettled = false
-            self?.advance(session)
+            advance(session)
         }
+        guard !waiting.isEmpty else { return }
+        counters.fullTurns.add(1)
+        if waitingForTurn.isEmpty { advanceNextTurn() }
+        waitingForTurn = waiting + waitingForTurn
     }
 
     /// Advances a session when the store has committed.

@@ -74,6 +74,10 @@ package final class Shard {
     /// What is read for those who are behind is sent in pieces of about this many bytes a turn, and none while something is
     /// unsent.
     var piece = 64 * 1024
+    /// Those that are behind and wait for a turn, in order.
+    var waitingForTurn: ArraySlice<any Session> = []
+    /// What those that are behind may be sent in this turn, all together.
+    var catchUpShare = CatchUpShare()
     /// Those that wait for the store to commit.
     var waitingForStore: [any Session] = []
     /// Whether the store is busy, and will be asked again.

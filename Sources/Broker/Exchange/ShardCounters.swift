@@ -15,6 +15,8 @@ package final class ShardCounters: Sendable {
     package let errors = Counter()
     /// Frames whose commands took more than one turn.
     package let heldFrames = Counter()
+    /// Turns in which not all clients that were behind had a piece of what is due to them.
+    package let fullTurns = Counter()
     /// Requests of pages that may not ask, and those for a name that the broker does not answer to.
     package let refusedOrigins = Counter()
     package let refusedHosts = Counter()

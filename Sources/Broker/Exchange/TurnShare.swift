@@ -35,3 +35,27 @@ struct TurnShare {
         return left > 0
     }
 }
+
+/// How much is read for the clients that are behind in one turn of a reactor.
+///
+/// A crowd that asks for snapshots or for history at once does not hold the others up.
+struct CatchUpShare {
+    /// What all together may be sent, in bytes: so much is read, encoded and sent in one or two milliseconds.
+    static let most = 256 << 10
+    /// A piece counts as this at least, in bytes, as looking for something costs also where there is nothing.
+    static let least = 4 << 10
+
+    private var turn = MonotonicTime(nanoseconds: 0)
+    private var taken = 0
+
+    /// Whether another piece may be read.
+    ///
+    /// - Parameter turn: when the turn began.
+    mutating func isLeft(in turn: MonotonicTime) -> Bool {
+        if turn.nanoseconds != self.turn.nanoseconds { (self.turn, taken) = (turn, 0) }
+        return taken < Self.most
+    }
+
+    /// A piece was read.
+    mutating func take(_ bytes: Int) { taken += max(bytes, Self.least) }
+}

@@ -184,6 +184,14 @@ package final class Figures: Sendable {
             "broker_frames_over_turns_total", .counter,
             "Frames whose commands, or their answers, were too many for one turn.", sum { $0.heldFrames.current })
         text.add(
+            "broker_inflate_pauses_total", .counter,
+            "Times a connection waited for the next turn because one had inflated enough.",
+            self.sum { (counters: ReactorCounters) in counters.inflatePauses.current })
+        text.add(
+            "broker_catch_up_pauses_total", .counter,
+            "Turns in which some of the clients that were behind had to wait for the next.",
+            sum { $0.fullTurns.current })
+        text.add(
             "broker_congestions_total", .counter, "Turns whose publishers were made to wait for other reactors.",
             sum { $0.congestions.current })
         text.add("broker_sequence_number", .gauge, "The newest message's number.", Int(clamping: sequencer.newest))

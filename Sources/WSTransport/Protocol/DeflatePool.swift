@@ -6,6 +6,13 @@
 
     /// zlib's output, before it is copied to its destination.
     let scratch: UnsafeMutableRawBufferPointer
+    /// What may be inflated in one turn of the thread, in bytes, before the next message waits for the next turn.
+    ///
+    /// 1 MiB takes about a millisecond, and 1 KiB on the wire is enough for it.
+    package static let inflatedPerTurn = 2 << 20
+
+    private var turn: Int64 = 0
+    private var inflated = 0
     private var spareInflater: Inflater?
     private var wideDeflater: Deflater?
     private var narrowDeflater: Deflater?
@@ -16,6 +23,15 @@
     }
 
     deinit { unsafe scratch.deallocate() }
+
+    /// So many more bytes have been inflated.
+    func countInflated(_ count: Int) { inflated += count }
+
+    /// Whether another message may be inflated in this turn, which is told by its time.
+    func mayInflate(inTurn turn: Int64) -> Bool {
+        if turn != self.turn { (self.turn, inflated) = (turn, 0) }
+        return inflated < Self.inflatedPerTurn
+    }
 
     /// An inflater for any window; `nil` when memory ran out.
     func takeInflater() -> Inflater? {

@@ -62,12 +62,17 @@ package final class MessageCompression {
         isServer ? parameters.clientNoContextTakeover : parameters.serverNoContextTakeover
     }
 
+    /// Whether more may be inflated in this turn of the thread, by all its connections together.
+    func mayInflate(inTurn turn: Int64) -> Bool { pool.mayInflate(inTurn: turn) }
+
     /// Appends the inflated piece of a message to `message`; `nil` if it was valid.
     ///
     /// `message` is the message so far, and grows to at most `limit` bytes and one.
     func inflate(
         _ piece: UnsafeRawBufferPointer, isLast: Bool, limit: Int, to message: inout [UInt8]
     ) -> ProtocolViolation? {
+        let before = message.count
+        defer { pool.countInflated(message.count - before) }
         guard var current = inflater.take() ?? makeInflater() else { return .noMemoryToInflate }
         if let violation = unsafe current.inflate(piece, limit: limit, scratch: pool.scratch, to: &message) {
             return violation

@@ -63,6 +63,8 @@ package final class ReactorCounters: Sendable {
     package let slowReaders = Counter()
     /// WebSockets ended because a message was not complete in time.
     package let messageTimeouts = Counter()
+    /// Times a connection waited for the next turn because one had inflated enough.
+    package let inflatePauses = Counter()
     /// Connections ended because all of them together held too much.
     package let shed = Counter()
     /// WebSockets ended because the peer broke the protocol or a limit.

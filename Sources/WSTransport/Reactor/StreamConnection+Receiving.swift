@@ -14,8 +14,10 @@ package struct ReadingPause: OptionSet, Sendable {
     package static let turn = ReadingPause(rawValue: 1 << 2)
     /// Its publications wait for other reactors.
     package static let congestion = ReadingPause(rawValue: 1 << 3)
+    /// All connections together have had as much inflated as one turn is for.
+    package static let inflating = ReadingPause(rawValue: 1 << 4)
     /// Whatever it is.
-    package static let any: ReadingPause = [.user, .unsent, .turn, .congestion]
+    package static let any: ReadingPause = [.user, .unsent, .turn, .congestion, .inflating]
 }
 
 /// Bytes from the socket to the driver.

@@ -173,7 +173,12 @@ package final class WebSocketConnection: StreamDriver {
                 noteUnfinished(isNew: stream.reactor.counters.messagesReceived.current != before)
             }
         }
-        while let event = unsafe machine.next(bytes, &offset) {
+        while true {
+            if let compression, offset < bytes.count, !compression.mayInflate(inTurn: now.nanoseconds) {
+                waitForTurn()
+                return offset
+            }
+            guard let event = unsafe machine.next(bytes, &offset) else { break }
             unsafe handle(event, bytes)
             if !stream.isOpen { break }
             // Stop parsing while the session has paused reading or the peer is not taking our answers.
@@ -186,6 +191,13 @@ package final class WebSocketConnection: StreamDriver {
         // Do not read a large message to its end either, while there is no room for its answer.
         if readyState == .open, stream.unsentBytes > options.values.maximumUnsent / 2 { waitForReader() }
         return bytes.count
+    }
+
+    /// Resumes reading in the next turn: this one has inflated enough.
+    private func waitForTurn() {
+        stream.reactor.counters.inflatePauses.add(1)
+        stream.pauseReading(for: .inflating)
+        stream.reactor.runSoon { [stream] in stream.resumeReading(for: .inflating) }
     }
 
     /// Resumes reading when everything has been sent.

@@ -70,6 +70,7 @@ final class ExchangeHouse {
             remote.run { reactor in
                 // Those that wait hold their shard, and it holds them.
                 reactor[Shard.self]?.waitingForStore = []
+                reactor[Shard.self]?.waitingForTurn = []
                 reactor.stop()
             }
         }

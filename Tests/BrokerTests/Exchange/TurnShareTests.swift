@@ -30,4 +30,24 @@ struct TurnShareTests {
         let time = MonotonicTime(nanoseconds: 1)
         #expect(share.take(999, by: 1, in: time) == true && share.take(5000, by: 1, in: time) == false)
     }
+
+    @Test func aTurnReadsSoMuchForThoseBehindAndTheNextOneAsMuch() {
+        var share = CatchUpShare()
+        for turn in 1...2 {
+            let now = MonotonicTime(nanoseconds: Int64(turn))
+            var pieces = 0
+            while share.isLeft(in: now) {
+                share.take(64 << 10)
+                pieces += 1
+            }
+            #expect(pieces == 4)
+        }
+        let now = MonotonicTime(nanoseconds: 3)
+        var looks = 0
+        while share.isLeft(in: now) {
+            share.take(0)
+            looks += 1
+        }
+        #expect(looks == 64)
+    }
 }

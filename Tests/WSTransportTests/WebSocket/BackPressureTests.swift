@@ -142,4 +142,36 @@ struct BackPressureTests {
         for _ in 0..<3 { _ = try peer.readFrame() }
         #expect(try house.on { $0.bufferedAmount } == 0)
     }
+
+    /// One KiB on the wire is a MiB to inflate, and other connections wait meanwhile.
+    @Test func inflatesInATurnWhatATurnIsFor() throws {
+        let size = DeflatePool.inflatedPerTurn / 4
+        let deflated = try #require(
+            [UInt8](repeating: 0, count: size).withUnsafeBytes { DeflatePool().deflate($0, windowBits: 15, level: 1) })
+        var frame: [UInt8] = []
+        FrameEncoder.appendFrame(.binary, deflated, isCompressed: true, maskingKey: FrameKeys.any, to: &frame)
+        let pairs = (0..<10).map { _ in SocketPeer.pair() }
+        // Each has two messages there when the reactor looks first.
+        for (peer, _) in pairs { try peer.send(frame + frame) }
+        let (log, others) = (EventLog(), pairs.map(\.other))
+        let reactor = try ReactorThread()
+        try reactor.run { reactor, stage in
+            for descriptor in others {
+                let stream = reactor.adopt(FileDescriptor(adopting: descriptor), peer: nil)
+                let socket = WebSocketConnection(
+                    stream: stream, role: .server, subprotocol: "", compression: DeflateParameters(),
+                    options: WebSocketConnection.Options(WebSocketOptions()))
+                let session = LoggingSession(socket, EventLog())
+                session.onMessage = { _, _, payload in log.add("\(payload.count) at \(reactor.now.nanoseconds)") }
+                socket.session = session
+                stream.driver = socket
+                stage.kept.append(session)
+            }
+        }
+        try reactor.wait { log.all.count == 20 }
+        let turns = Dictionary(grouping: log.all) { $0 }
+        #expect(turns.values.map(\.count).max() == 4)
+        #expect(log.all.allSatisfy { $0.hasPrefix("\(size) at ") })
+        #expect(reactor.counters.inflatePauses.current > 0)
+    }
 }
