@@ -1,7 +1,7 @@
 internal import CLinux
 internal import Glibc
 
-/// Whole files.
+/// Operations on whole files.
 extension DataDirectory {
     /// Copies a file to a new one.
     static func copy(_ source: String, to target: String) throws(StorageError) {
@@ -36,7 +36,7 @@ extension DataDirectory {
         }
     }
 
-    /// Syncs a file that is for nobody else, and says how long it is.
+    /// Syncs a private file, and returns its length.
     static func makeLast(_ path: String) throws(StorageError) -> Int {
         let file = unsafe open(path, O_RDWR | O_CLOEXEC)
         guard file >= 0 else { try throwErrno("cannot open \(path)") }

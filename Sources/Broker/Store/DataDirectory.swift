@@ -1,13 +1,13 @@
 internal import CLinux
 internal import Glibc
 
-/// The directory the broker keeps its files in, held against other processes while this value lives.
+/// The directory with the broker's files, locked against other processes while this value exists.
 final class DataDirectory: Sendable {
     /// As it was given.
     let path: String
     private let lock: Int32
 
-    /// Makes the directory where there is none (mode 0700), and takes its lock.
+    /// Creates the directory if there is none (mode 0700), and takes its lock.
     ///
     /// - Parameter ownedByAnyone: the superuser looks after another user's directory.
     init(_ path: String, ownedByAnyone: Bool = false) throws(StorageError) {
@@ -17,7 +17,7 @@ final class DataDirectory: Sendable {
             throw .system(code: EPERM, what: obstacle)
         }
         let lockPath = path + "/lock"
-        // A link could make any file of this user the lock, to be cut to nothing and written.
+        // A link could make any file of this user the lock, which is truncated and written.
         let descriptor = unsafe open(lockPath, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0o600)
         guard descriptor >= 0 else {
             guard errno != ELOOP else { throw .system(code: ELOOP, what: "\(lockPath) is a symbolic link") }
@@ -36,7 +36,7 @@ final class DataDirectory: Sendable {
             errno = code
             try throwErrno("cannot lock \(lockPath)")
         }
-        // For people who find the directory locked; the lock itself does not depend on it.
+        // For people who find the directory locked; the lock does not depend on it.
         let owner = Array("\(getpid())\n".utf8)
         if ftruncate(descriptor, 0) == 0 { _ = unsafe pwrite(descriptor, owner, owner.count, 0) }
         lock = descriptor
@@ -45,9 +45,9 @@ final class DataDirectory: Sendable {
 
     deinit { close(lock) }
 
-    /// Why a directory that is there already is not fit to keep data in: a sentence; `nil`: it is, or there is none.
+    /// Why an existing directory is not fit to keep data in, as a sentence; `nil`: it is fit, or there is none.
     ///
-    /// Users that may write in it can put links and files of their own in the place of the broker's.
+    /// Users who may write in it could replace the broker's files by their own files or links.
     static func obstacle(at path: String, ownedByAnyone: Bool = false) -> String? {
         var status = stat()
         guard unsafe stat(path, &status) == 0 else { return nil }
@@ -65,7 +65,7 @@ final class DataDirectory: Sendable {
         return nil
     }
 
-    /// Gives a file a name that says what became of it, and when; returns the new path.
+    /// Renames a file to say what happened to it, and when; returns the new path.
     ///
     /// - Parameter time: Unix seconds.
     func moveAside(_ name: String, as state: String = "damaged", time: Int) throws(StorageError) -> String {
@@ -76,10 +76,10 @@ final class DataDirectory: Sendable {
         return target
     }
 
-    /// Gives a file that is about to be replaced a second name, so that whenever the power is cut one or the other is
-    /// there.
+    /// Gives a file that is about to be replaced a second name, so that after a power cut at any moment one or the
+    /// other is there.
     ///
-    /// Where the file system has no second names, as FAT, it is moved; else as ``moveAside(_:as:time:)``.
+    /// On a file system without hard links, such as FAT, it is moved; otherwise as ``moveAside(_:as:time:)``.
     func keepAside(_ name: String, as state: String, time: Int) throws(StorageError) -> String {
         let target = aside(name, state, time)
         guard unsafe link("\(path)/\(name)", target) == 0 else {
@@ -100,7 +100,7 @@ final class DataDirectory: Sendable {
         return target
     }
 
-    /// Whether a file of that name was ever put aside, and is still there.
+    /// Whether a file of that name was moved aside before, and is still there.
     func hasAside(_ name: String) -> Bool {
         guard let directory = unsafe opendir(path) else { return false }
         defer { unsafe closedir(directory) }
@@ -114,16 +114,16 @@ final class DataDirectory: Sendable {
         return false
     }
 
-    /// Removes a file, if it is there.
+    /// Removes a file if it exists.
     func remove(_ name: String) throws(StorageError) {
         let file = "\(path)/\(name)"
         guard unsafe unlink(file) == 0 || errno == ENOENT else { try throwErrno("cannot remove \(file)") }
     }
 
-    /// Makes the names in the directory last.
+    /// Makes the names in the directory durable.
     func sync() throws(StorageError) { try Self.sync(path) }
 
-    /// Makes the names in a directory last.
+    /// Makes the names in a directory durable.
     static func sync(_ path: String) throws(StorageError) {
         let descriptor = unsafe open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard descriptor >= 0 else { try throwErrno("cannot open \(path)") }
@@ -132,7 +132,7 @@ final class DataDirectory: Sendable {
         guard fsync(descriptor) == 0 || errno == EINVAL else { try throwErrno("cannot sync \(path)") }
     }
 
-    /// Makes a directory where there is none, and those above it, and makes its name last.
+    /// Creates a directory and those above it if there is none, and makes its name durable.
     static func make(_ path: String) throws(StorageError) {
         let trimmed = path.last == "/" ? path.dropLast() : path[...]
         let parent = trimmed.lastIndex(of: "/").map { $0 == trimmed.startIndex ? "/" : String(trimmed[..<$0]) } ?? "."
@@ -152,7 +152,8 @@ final class DataDirectory: Sendable {
                 try throwErrno("cannot make \(path)")
             }
         }
-        // What is stored in it must not go with its name. The one above cannot be synced without permission to read it.
+        // The stored data must not be lost with its name. The directory above cannot be synced without permission to
+        // read it.
         try? sync(parent)
     }
 

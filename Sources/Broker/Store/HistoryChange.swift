@@ -19,9 +19,9 @@ struct HistoryDatabases: Sendable, Equatable {
     var all: [LMDBDatabase] { [log, index, topics, trims, schedule] }
 }
 
-/// What one transaction changes in the history.
+/// The changes of one transaction in the history.
 ///
-/// A topic's record is read and written once in a transaction, however many of its messages it is about.
+/// A topic's record is read and written once in a transaction, however many of its messages change.
 struct HistoryChange {
     private struct Touched {
         let before: HistoryTopic?
@@ -33,9 +33,9 @@ struct HistoryChange {
     private var touched: [[UInt8]: Touched] = [:]
     var summary: HistorySummary
 
-    /// A message pushes out this many at most: where a limit was lowered, ``LMDBStore/maintain(now:)`` does the rest.
+    /// A message pushes out at most this many; after a limit was lowered, ``LMDBStore/maintain(now:)`` does the rest.
     private static let trimsPerMessage = 8
-    /// A topic is looked at for its age no more often than this, in milliseconds.
+    /// The minimum time between two checks of a topic's age, in milliseconds.
     private static let pace: Int64 = 1000
 
     init(_ databases: HistoryDatabases, _ summary: HistorySummary) {
@@ -45,7 +45,7 @@ struct HistoryChange {
 
     /// Keeps a message, whose record is `record`.
     ///
-    /// - Parameter now: what its age is counted from. Its own time is the system's clock, which may jump.
+    /// - Parameter now: when its age begins. Its own time is that of the system's clock, which may jump.
     mutating func append(
         _ message: Message, _ record: [UInt8], under rule: HistoryRule, now: Int64, _ write: borrowing LMDBWrite
     ) throws(StorageError) {
@@ -64,7 +64,7 @@ struct HistoryChange {
         summary.messages += 1
         summary.payloadBytes += message.payload.count
         var budget = Self.trimsPerMessage
-        // Age is looked at when it is due; who only adds need not read for it.
+        // Age is checked when it is due; adding a message needs no read for it.
         while budget > 0,
             rule.isOver(
                 messages: change.now.messages, bytes: change.now.payloadBytes, oldest: .max, now: now)
@@ -75,10 +75,10 @@ struct HistoryChange {
         touched[key] = change
     }
 
-    /// Brings a topic within a rule's limits; `rule` `nil`: removes all of it.
+    /// Brings a topic within a rule's limits; a `rule` of `nil` removes everything.
     ///
-    /// - Parameter budget: the most messages to remove, lowered by those that were.
-    /// - Returns: whether it is within them now.
+    /// - Parameter budget: the maximum number of messages to remove, reduced by those that were.
+    /// - Returns: whether it is within the limits now.
     mutating func trim(
         _ key: [UInt8], _ topic: Topic, to rule: HistoryRule?, now: Int64, budget: inout Int,
         _ write: borrowing LMDBWrite
@@ -88,7 +88,7 @@ struct HistoryChange {
         defer { touched[key] = change }
         while change.now.messages > 0 {
             guard let oldest = try oldest(of: change.now, write) else {
-                // The index says otherwise than the record, which is put right.
+                // The index contradicts the record, which is corrected.
                 change.now.messages = 0
                 break
             }
@@ -114,7 +114,7 @@ struct HistoryChange {
         return true
     }
 
-    /// Whether a topic is to be brought within `rule`, or to be looked at for its age at another time.
+    /// Whether a topic exceeds `rule`, or has to be checked for its age at another time.
     func isDue(_ topic: HistoryTopic, under rule: HistoryRule?, now: Int64, _ write: borrowing LMDBWrite)
         throws(StorageError) -> Bool
     {
@@ -127,7 +127,7 @@ struct HistoryChange {
         return topic.scheduled == 0 || topic.scheduled > end + Self.pace
     }
 
-    /// Writes what is known of the topics.
+    /// Writes the topics' records.
     mutating func finish(_ write: borrowing LMDBWrite) throws(StorageError) {
         for (key, change) in touched {
             var now = change.now

@@ -25,10 +25,10 @@ struct HistoryRecord {
     var kind: Message.Kind { header.kind }
     var seq: UInt64 { header.seq }
     var time: Int64 { header.time }
-    /// Unix milliseconds; 0: never.
+    /// Unix milliseconds; 0: never expires.
     var expiry: Int64 { header.expiry }
 
-    /// The record of `message`, or `nil` when a part of it is over 4 GiB.
+    /// The record of `message`; `nil` if a part of it exceeds 4 GiB.
     static func bytes(of message: Message) -> [UInt8]? {
         var own: [UInt8] = []
         own.appendLittleEndian(message.origin)
@@ -36,20 +36,20 @@ struct HistoryRecord {
             of: message, topic: Array(message.topic.name.utf8), isFlagged: message.isRetained, own: own)
     }
 
-    /// Reads a record's fixed part; `nil` when these bytes are no record.
+    /// Reads a record's fixed part; `nil` if these bytes are not a record.
     init?(_ bytes: Span<UInt8>) {
         guard let header = RecordHeader(bytes, ownLength: Self.ownLength) else { return nil }
         self.header = header
         origin = bytes.littleEndian(UInt64.self, at: RecordHeader.length)
     }
 
-    /// Whether the message had ceased to be at `now`, in Unix milliseconds.
+    /// Whether the message had expired at `now`, in Unix milliseconds.
     func isExpired(at now: Int64) -> Bool { header.isExpired(at: now) }
 
-    /// The topic of the record that this was read from, or `nil` when it is none.
+    /// The topic in the record from which this was read; `nil` if it is not valid.
     func topic(record: Span<UInt8>) -> Topic? { storedTopic(header.topic(in: record)) }
 
-    /// The message in the record that this was read from, or `nil` when its properties cannot be read.
+    /// The message in the record from which this was read; `nil` if its properties cannot be read.
     func message(topic: Topic, record: Span<UInt8>) -> Message? {
         header.message(topic: topic, record: record, isRetained: header.isFlagged, origin: origin)
     }

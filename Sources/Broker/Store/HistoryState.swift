@@ -6,7 +6,7 @@ extension HistorySummary {
     static let key = Array("history".utf8)
     static let format: UInt64 = 1
 
-    /// Reads a record; `nil` when these bytes are none.
+    /// Reads a record; `nil` if these bytes are not one.
     init?(_ bytes: Span<UInt8>) {
         self.init()
         var offset = 0

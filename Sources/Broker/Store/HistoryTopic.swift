@@ -2,7 +2,7 @@
 // format (4 bytes, 1), messages (8), their payload in bytes (8), id (8), trimmed up to (8), trimmed messages (8), when it
 // is to be looked at for its age (8; 0: not at all), the name.
 
-/// What is known of a topic that has messages in the history.
+/// The record of a topic that has messages in the history.
 struct HistoryTopic: Equatable {
     private static let format: UInt32 = 1
     private static let headerLength = 52
@@ -13,9 +13,9 @@ struct HistoryTopic: Equatable {
     var messages = 0
     /// Their payloads, in bytes.
     var payloadBytes = 0
-    /// The newest that a limit has removed; 0: none.
+    /// The newest message that a limit has removed; 0: none.
     var trimmedUpTo: UInt64 = 0
-    /// How many limits have removed.
+    /// How many messages limits have removed.
     var trimmed = 0
     /// When its oldest message may be too old, in Unix milliseconds; 0: never.
     var scheduled: Int64 = 0
@@ -25,7 +25,7 @@ struct HistoryTopic: Equatable {
         self.topic = topic
     }
 
-    /// Reads a record; `nil` when these bytes are none.
+    /// Reads a record; `nil` if these bytes are not one.
     init?(_ bytes: Span<UInt8>) {
         guard bytes.count > Self.headerLength, bytes.littleEndian(UInt32.self, at: 0) == Self.format,
             let messages = Int(exactly: bytes.littleEndian(UInt64.self, at: 4)),

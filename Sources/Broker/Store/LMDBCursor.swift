@@ -16,20 +16,20 @@ internal import Glibc
 
     deinit { unsafe mdb_cursor_close(cursor) }
 
-    /// The first entry whose key is `key` or after it; an empty `key`: the first of all.
+    /// The first entry whose key is `key` or follows it; an empty `key`: the first of all.
     @unsafe func seek(_ key: [UInt8]) throws(StorageError) -> LMDBEntry? {
         try unsafe withValues(key, []) { (key, _) throws(StorageError) in
             try unsafe move(key.mv_size == 0 ? MDB_FIRST : MDB_SET_RANGE, &key)
         }
     }
 
-    /// The entry after the one this last came to.
+    /// The entry after the last one.
     @unsafe func next() throws(StorageError) -> LMDBEntry? {
         var key = unsafe MDB_val()
         return try unsafe move(MDB_NEXT, &key)
     }
 
-    /// The first entry whose key is `key` or after it, copied.
+    /// The first entry whose key is `key` or follows it, copied.
     func copy(from key: [UInt8]) throws(StorageError) -> (key: [UInt8], value: [UInt8])? {
         guard let entry = unsafe try seek(key) else { return nil }
         return unsafe ([UInt8](entry.key), [UInt8](entry.value))

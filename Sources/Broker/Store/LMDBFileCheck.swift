@@ -26,23 +26,23 @@ struct LMDBFileCheck: ~Copyable {
     private let fileSize: Int
     private var pageSize = 4096
     private var pageCount = 0
-    /// A bit for each page of the file that is in use or free.
+    /// A bit for each page of the file that has been found in use or free.
     private var seen: [UInt64] = []
     /// Free pages that lie after the file's end.
     private var seenBeyond: Set<UInt64> = []
-    /// Pages after the file's end that may be in no list, 1 GiB of them: what a write that was cut off had asked for.
+    /// Pages after the file's end that may be in no list, up to 1 GiB: an interrupted write had allocated them.
     private static let maximumUnlisted = 1 << 18
 
-    /// Throws ``StorageError/damaged(_:)`` where the file is not a sound store; an empty or absent one is.
+    /// Throws ``StorageError/damaged(_:)`` if the file is not a sound store; an empty or absent one is.
     static func check(_ path: String) throws(StorageError) {
         _ = try opening(path) { (check) throws(StorageError) in try check.checkTrees() }
     }
 
-    /// Runs `body` with the file at `path`; `nil`: it is empty, or there is none.
+    /// Calls `body` with the file at `path`; `nil`: it is empty, or there is none.
     private static func opening<Result>(
         _ path: String, _ body: (inout LMDBFileCheck) throws(StorageError) -> Result
     ) throws(StorageError) -> Result? {
-        // A pipe without a writer would be waited for.
+        // Opening a pipe without a writer would block.
         let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else {
             if errno == ENOENT { return nil }
@@ -75,7 +75,7 @@ struct LMDBFileCheck: ~Copyable {
         let transaction: UInt64
     }
 
-    /// A database's root, as a meta page or a node of the main database holds it.
+    /// A database's root, from a meta page or a node of the main database.
     private struct Tree {
         static let length = 48
         let flags: UInt16
@@ -106,14 +106,14 @@ struct LMDBFileCheck: ~Copyable {
             lastPage: span.littleEndian(UInt64.self, at: 136), transaction: span.littleEndian(UInt64.self, at: 144))
     }
 
-    /// The meta page that LMDB goes by.
+    /// The meta page that LMDB uses.
     private mutating func newestMeta() throws(StorageError) -> Meta {
         let first = try meta(at: 0)
         pageSize = first.pageSize
         guard pageSize == sysconf(Int32(_SC_PAGESIZE)) else { throw .damaged("page size \(pageSize)") }
         let second = try meta(at: pageSize)
         guard second.pageSize == pageSize else { throw .damaged("page sizes differ") }
-        // LMDB takes the newer of the two at first, and later the one that its transaction's parity says.
+        // LMDB takes the newer of the two at first, and later the one given by its transaction's parity.
         let (newest, parity) = first.transaction < second.transaction ? (second, UInt64(1)) : (first, 0)
         guard newest.transaction % 2 == parity, newest.transaction < 1 << 62 else {
             throw .damaged("transaction number")
@@ -131,12 +131,12 @@ struct LMDBFileCheck: ~Copyable {
         seen = [UInt64](repeating: 0, count: min(pageCount, fileSize / pageSize) / 64 + 1)
         try mark(0)
         try mark(1)
-        // The free list's flags hold the environment's as well: numbers as keys, and none of what else makes a tree
+        // The free list's flags include the environment's: numbers as keys, and nothing else that would make a tree
         // different.
         guard newest.main.flags == 0, newest.free.flags & 0x7E == 0x08 else { throw .damaged("database flags") }
         try check(newest.main, as: .main)
         try check(newest.free, as: .free)
-        // LMDB would go on writing after the last page, however far away that is.
+        // LMDB would continue writing after the last page, however far away that is.
         guard pageCount - fileSize / pageSize - seenBeyond.count <= Self.maximumUnlisted else {
             throw .damaged("\(pageCount) pages in \(fileSize) bytes")
         }
@@ -146,7 +146,7 @@ struct LMDBFileCheck: ~Copyable {
 
     /// The first bytes of the value of `key` in the database `name`, up to the rest of a page; `nil`: there is none.
     ///
-    /// Nothing but what leads there is looked at, by ordinary reads.
+    /// Only the pages that lead there are read, by ordinary reads.
     static func peek(_ path: String, at key: [UInt8], in name: String) throws(StorageError) -> [UInt8]? {
         try opening(path) { (check) throws(StorageError) in
             let main = try check.newestMeta().main
@@ -165,7 +165,7 @@ struct LMDBFileCheck: ~Copyable {
             let page = try read(at: Int(number) * pageSize, count: pageSize)
             let nodes = try nodes(of: page, number, isLeaf: depth == 1)
             guard depth == 1 else {
-                // The first of a branch stands for all that is below the second.
+                // The first entry of a branch stands for everything below the second.
                 guard
                     let next = nodes.dropFirst().last(where: { !key.lexicographicallyPrecedes(page[$0.key]) })
                         ?? nodes.first
@@ -245,14 +245,14 @@ struct LMDBFileCheck: ~Copyable {
         }
     }
 
-    /// Values that are not in their leaf are in pages of their own, one header before all.
+    /// Values that are not in their leaf are in separate pages, with one header before all.
     private mutating func checkOverflow(_ first: UInt64, count: Int) throws(StorageError) {
         guard first < UInt64(pageCount) else { throw .damaged("page number \(first)") }
         let header = try read(at: Int(first) * pageSize, count: Self.headerLength)
         let pages = Int(header.span.littleEndian(UInt32.self, at: 12))
         guard header.span.littleEndian(UInt64.self, at: 0) == first,
             header.span.littleEndian(UInt16.self, at: 10) == 0x04,
-            // More than needed where a smaller value took a larger one's pages.
+            // More than needed if a smaller value took a larger one's pages.
             pages >= (Self.headerLength - 1 + count) / pageSize + 1,
             (Int(first) + pages) * pageSize <= fileSize
         else { throw .damaged("page \(first)") }
@@ -331,7 +331,7 @@ struct LMDBFileCheck: ~Copyable {
                 unsafe pread(descriptor, target.baseAddress?.advanced(by: filled), count - filled, offset + filled)
             }
             if result < 0, errno == EINTR { continue }
-            // A file on a failing disk is not damaged in the sense of something to be replaced.
+            // A file on a failing disk is not damaged in the sense that it should be replaced.
             guard result >= 0 else { try throwErrno("cannot read the store") }
             guard result > 0 else { throw .damaged("truncated") }
             filled += result

@@ -9,23 +9,23 @@ internal import WSTransport
 /// does not recover from, only when nobody reads it any more; this knows who does. Any thread.
 final class LMDBReaders: Sendable {
     private struct State {
-        /// `nil`: it is being opened again, or could not be.
+        /// `nil`: it is being opened again, or this failed.
         var environment: LMDBEnvironment?
-        /// Whether it is about to be opened again, and so not lent any more.
+        /// Whether it is about to be opened again, and no longer lent.
         var isReopening = false
         var idle: [LMDBReader] = []
-        /// Readers and others that use the file now.
+        /// How many readers and others use the file now.
         var lent = 0
         var views: [Int: KnownView] = [:]
         var nextView = 0
-        /// The environment that was let go of last; while it lives nobody opens another.
+        /// The environment that was released last; while it exists no other is opened.
         weak var closing: LMDBEnvironment?
     }
 
     private struct KnownView {
         weak var view: LMDBView?
         let begin: MonotonicTime
-        /// What had been written when it began, in bytes.
+        /// How much had been written when it began, in bytes.
         let written: Int
     }
 
@@ -34,7 +34,7 @@ final class LMDBReaders: Sendable {
     private let maximumViews: Int
     private let viewGrowth: Int
     private let takenBack = Atomic<Int>(0)
-    /// What was written since the start, about, in bytes.
+    /// How much was written since the start, approximately, in bytes.
     private let written = Atomic<Int>(0)
 
     private static let maximumIdle = 16
@@ -42,10 +42,10 @@ final class LMDBReaders: Sendable {
     private static let reopenPatience = 2000
 
     /// - Parameters:
-    ///   - database: what the readers' cursors move over.
-    ///   - maximumViews: how many views there are at a time; the file has many more readers, which others take for a
+    ///   - database: the database of the readers' cursors.
+    ///   - maximumViews: the maximum number of views at a time; the file has many more readers, which are used for a
     ///     moment.
-    ///   - viewGrowth: how much is written before a view that began before it is ended, in bytes.
+    ///   - viewGrowth: how much may be written after a view began before it is taken back, in bytes.
     init(_ environment: LMDBEnvironment, cursorOver database: LMDBDatabase, maximumViews: Int, viewGrowth: Int) {
         self.database = database
         self.maximumViews = maximumViews
@@ -53,25 +53,25 @@ final class LMDBReaders: Sendable {
         state = Mutex(State(environment: environment))
     }
 
-    /// The opened file for the one who writes; it must not be kept.
+    /// The opened file for the writer; it must not be kept.
     func environment() throws(StorageError) -> LMDBEnvironment {
         guard let environment = state.withLock({ $0.environment }) else { throw Self.closed }
         return environment
     }
 
-    /// What the file may grow to, in bytes.
+    /// The maximum size of the file, in bytes.
     func mapSize() throws(StorageError) -> Int { try environment().mapSize }
 
-    /// What everybody is told while the file cannot be opened again.
+    /// The error for all callers while the file cannot be opened again.
     static let closed = StorageError.system(code: EIO, what: "the store's file could not be opened again")
 
     private static let reopening = StorageError.busy("its file is being opened again after a failure of the disk")
 
     // MARK: Lending
 
-    /// A reader of what is committed now, to be given back.
+    /// A reader of what is committed now, which must be returned.
     ///
-    /// Never waits: reactors call this. While the file is opened again, or has to be, it is busy.
+    /// Never blocks, because reactors call it. While the file is being opened again, or has to be, it is busy.
     func take() throws(StorageError) -> LMDBReader {
         let (environment, idle) = try lend { $0.idle.popLast() }
         do throws(StorageError) {
@@ -80,12 +80,12 @@ final class LMDBReaders: Sendable {
             return idle
         } catch {
             state.withLock { $0.lent -= 1 }
-            // The writer finds out too, and opens it again.
+            // The writer notices too, and opens it again.
             throw error.isPanic ? Self.reopening : error
         }
     }
 
-    /// Counts one more user of the file, who takes himself off again.
+    /// Counts one more user of the file, which must sign off again.
     private func lend<Share>(
         _ share: (inout State) -> Share
     ) throws(StorageError) -> (environment: LMDBEnvironment, share: Share) {
@@ -105,7 +105,7 @@ final class LMDBReaders: Sendable {
         }
     }
 
-    /// Runs `body` with the file, which is not closed meanwhile.
+    /// Calls `body` with the file, which is not closed meanwhile.
     func use<Result>(_ body: (LMDBEnvironment) throws(StorageError) -> Result) throws(StorageError) -> Result {
         let environment = try lend { _ in }.environment
         defer { state.withLock { $0.lent -= 1 } }
@@ -114,11 +114,11 @@ final class LMDBReaders: Sendable {
 
     // MARK: Views
 
-    /// How long a view is left alone, in nanoseconds.
+    /// How long a view may last, in nanoseconds.
     static let viewPatience: Int64 = 5_000_000_000
     private static let tooManyViews = StorageError.busy("there are as many views of it as may be")
 
-    /// A reader for a view and the view's number, which ``forget(view:)`` takes; busy where there are too many.
+    /// A reader for a view and the view's number, for ``forget(view:)``; busy if there are too many.
     func takeForView() throws(StorageError) -> (reader: LMDBReader, number: Int) {
         let reader = try take()
         let number = state.withLock { state -> Int? in
@@ -135,26 +135,26 @@ final class LMDBReaders: Sendable {
         return (reader, number)
     }
 
-    /// Takes note of what was written, in bytes: so much a view keeps from being used again.
+    /// Notes how much was written, in bytes: a view keeps that much from being reused.
     func count(written bytes: Int) { written.add(bytes, ordering: .relaxed) }
 
-    /// Takes note of a view, whose reader can be asked back.
+    /// Registers a view, whose reader can be taken back.
     func remember(_ view: LMDBView, as number: Int) {
         state.withLock { $0.views[number]?.view = view }
     }
 
     func forget(view number: Int) { state.withLock { _ = $0.views.removeValue(forKey: number) } }
 
-    /// How many views hold a reader, and from how many it was taken back.
+    /// How many views have a reader, and how many readers were taken back.
     var viewFigures: (now: Int, takenBack: Int) {
         (state.withLock { $0.views.count }, takenBack.load(ordering: .relaxed))
     }
 
-    /// Takes the readers of views back, so that what was freed since they began can be used again.
+    /// Takes the readers of views back, so that pages freed since they began can be reused.
     ///
-    /// The writer's thread, between transactions. A view that is scanned at this moment is waited for.
+    /// The writer's thread, between transactions. Waits for a view that is being scanned.
     ///
-    /// - Parameter all: also of those that have kept little and for a short time.
+    /// - Parameter all: also those of views that are young and keep little.
     /// - Returns: how many.
     @discardableResult
     func takeViewsBack(all: Bool = false, now: MonotonicTime = .now) -> Int {
@@ -172,20 +172,20 @@ final class LMDBReaders: Sendable {
 
     // MARK: Opening again
 
-    /// Waits until nobody reads the file, closes it, and has `open` open it.
+    /// Waits until nobody reads the file, closes it, and lets `open` open it.
     ///
-    /// Nobody gets a reader meanwhile, so that those who have one are soon through, however many ask. The writer's
+    /// No reader is lent meanwhile, so the present ones are soon done, however many are requested. The writer's
     /// thread, which must not hold the file.
     func reopen(_ open: () throws(StorageError) -> LMDBEnvironment) throws(StorageError) {
         state.withLock { $0.isReopening = true }
         defer { state.withLock { $0.isReopening = false } }
         try close()
-        // A sync may be part of it, for which nobody is to wait at the lock.
+        // It may include a sync, for which nobody should wait at the lock.
         let environment = try open()
         state.withLock { $0.environment = environment }
     }
 
-    /// Takes the file from everybody, and closes it.
+    /// Withdraws the file from all users, and closes it.
     private func close() throws(StorageError) {
         for _ in 0..<Self.reopenPatience {
             let views = state.withLock { $0.views.values.compactMap(\.view) }
@@ -197,7 +197,7 @@ final class LMDBReaders: Sendable {
         throw .busy("its file has to be opened again and is still read")
     }
 
-    /// Lets go of the file, outside the lock, for closing it takes a while; `false`: somebody has it.
+    /// Releases the file, outside the lock because closing takes a while; `false`: it is in use.
     private func takeAway() -> Bool {
         let taken: (environment: LMDBEnvironment?, idle: [LMDBReader])? = state.withLock { state in
             guard state.lent == 0 else { return nil }
@@ -216,6 +216,6 @@ extension StorageError {
         return false
     }
 
-    /// Whether it could not be opened again the last time.
+    /// Whether the last attempt to open it again failed.
     var isClosed: Bool { self == LMDBReaders.closed }
 }

@@ -1,25 +1,26 @@
 internal import CLinux
 internal import Glibc
 
-/// What a store was restored to.
+/// The result of a restoration.
 package struct Restoration: Sendable {
-    /// Retained values.
+    /// The number of retained values.
     package let values: Int
-    /// Messages of the history.
+    /// The number of messages of the history.
     package let messages: Int
-    /// Where the store that was there before is now; `nil`: there was none.
+    /// Where the previous store is now; `nil`: there was none.
     package let movedAside: String?
 }
 
 extension LMDBStore {
-    /// Writes a copy of everything, as it is at one moment, to a descriptor.
+    /// Writes a copy of the state at one moment to a descriptor.
     ///
-    /// Publishers and readers go on meanwhile. Takes as long as reading and writing that much: a thread of its own.
+    /// Publishers and readers continue meanwhile. Takes as long as reading and writing that much: use a separate
+    /// thread.
     package func copy(to descriptor: Int32) throws(StorageError) {
         try readers.use { (environment) throws(StorageError) in try environment.copy(to: descriptor) }
     }
 
-    /// Throws ``StorageError/damaged(_:)`` where a file is no whole copy of a store.
+    /// Throws ``StorageError/damaged(_:)`` if a file is not a complete copy of a store.
     package static func checkBackup(_ path: String) throws(StorageError) {
         var status = stat()
         guard unsafe stat(path, &status) == 0 else { try throwErrno("cannot open \(path)") }
@@ -27,28 +28,28 @@ extension LMDBStore {
         try LMDBFileCheck.check(path)
     }
 
-    /// Makes a backup of a copy that has come: it is checked, and gets its name when it is on disk.
+    /// Turns a received copy into a backup: checks it, and renames it when it is on disk.
     ///
     /// - Parameters:
     ///   - partial: the copy, in the directory of `target`.
-    ///   - target: its name from now on.
+    ///   - target: its final name.
     /// - Returns: its size in bytes.
     package static func finishBackup(_ partial: String, as target: String) throws(StorageError) -> Int {
         try checkBackup(partial)
         let size = try DataDirectory.makeLast(partial)
         guard unsafe rename(partial, target) == 0 else { try throwErrno("cannot rename \(partial)") }
         let folder = target.lastIndex(of: "/").map { $0 == target.startIndex ? "/" : String(target[..<$0]) }
-        // A directory that may not be read cannot be synced.
+        // A directory without permission to read cannot be synced.
         try? DataDirectory.sync(folder ?? ".")
         return size
     }
 
-    /// Makes the directory that a backup is to lie in, and those above it.
+    /// Creates the directory of a backup, and those above it.
     package static func makeBackupDirectory(_ path: String) throws(StorageError) { try DataDirectory.make(path) }
 
-    /// Puts a backup in the place of a store that no broker serves.
+    /// Replaces a store that no broker serves by a backup.
     ///
-    /// The restored store is another one as far as positions go: its epoch is new. Its sequence numbers begin above
+    /// For positions the restored store is a different one: its epoch is new. Its sequence numbers begin above
     /// those of the backup and of the store that was there, which is moved aside.
     ///
     /// Throws ``StorageError/newer(_:)``, and changes nothing, where a newer version has made the backup. A store of a
@@ -56,7 +57,7 @@ extension LMDBStore {
     ///
     /// - Parameters:
     ///   - backup: the file, or a directory with `broker.mdb` in it.
-    ///   - time: Unix seconds, for the name of what was there.
+    ///   - time: Unix seconds, for the name of the previous store.
     package static func restore(
         from backup: String, to path: String, time: Int
     ) throws(StorageError) -> Restoration {

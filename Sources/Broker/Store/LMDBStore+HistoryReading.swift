@@ -4,7 +4,7 @@ extension LMDBStore {
     package func readHistory<Result>(
         _ body: (any HistoryView) throws(StorageError) -> Result
     ) throws(StorageError) -> Result {
-        // Before the transaction begins: what is lost is then in the one or the other.
+        // Before the transaction begins, so that a loss is in one or the other.
         let lost = work.withLock { $0.lost }
         return try read { (reader) throws(StorageError) in
             let found = try reader.value(of: HistorySummary.key, in: meta) { bytes throws(StorageError) in
@@ -17,7 +17,7 @@ extension LMDBStore {
     }
 }
 
-/// The history that one read transaction sees.
+/// The history as seen by one read transaction.
 private struct LMDBHistoryView: HistoryView {
     let store: LMDBStore
     let reader: LMDBReader

@@ -8,13 +8,13 @@ struct LMDBDatabase: Sendable, Equatable {
     let number: MDB_dbi
 }
 
-/// An entry of a database: views that end with the transaction or its next write.
+/// An entry of a database; valid until the transaction ends or writes.
 @unsafe struct LMDBEntry {
     let key: UnsafeBufferPointer<UInt8>
     let value: UnsafeBufferPointer<UInt8>
 }
 
-/// A write transaction, aborted where it ends uncommitted.
+/// A write transaction, which is aborted unless it is committed.
 ///
 /// It must end before its environment does. The corresponding C type is `MDB_txn`.
 @safe struct LMDBWrite: ~Copyable {
@@ -29,25 +29,25 @@ struct LMDBDatabase: Sendable, Equatable {
 
     deinit { unsafe mdb_txn_abort(transaction) }
 
-    /// Makes it last: all of it is on disk when this returns.
+    /// Commits it; everything is on disk when this returns.
     consuming func commit() throws(StorageError) {
         let transaction = unsafe transaction
         let environment = unsafe mdb_txn_env(transaction)
         discard self
         let code = unsafe mdb_txn_commit(transaction)
-        // A write that the disk has no room for comes back short, which LMDB reports as EIO.
+        // A write without room on the disk is short, which LMDB reports as EIO.
         if code == EIO, let environment = unsafe environment, unsafe isDiskFull(under: environment) { throw .full }
         try checkLMDB(code, "cannot commit")
     }
 
-    /// Opens a database, making it where there is none.
+    /// Opens a database, creating it if there is none.
     func database(named name: String) throws(StorageError) -> LMDBDatabase {
         var number: MDB_dbi = 0
         try unsafe checkLMDB(mdb_dbi_open(transaction, name, UInt32(MDB_CREATE), &number), "cannot open \(name)")
         return LMDBDatabase(number: number)
     }
 
-    /// What `body` makes of the value of `key`; `nil` where there is none.
+    /// The result of `body` for the value of `key`; `nil` if there is none.
     func value<Result>(
         of key: [UInt8], in database: LMDBDatabase, _ body: (Span<UInt8>) throws(StorageError) -> Result
     ) throws(StorageError) -> Result? {
@@ -66,7 +66,7 @@ struct LMDBDatabase: Sendable, Equatable {
         if code != MDB_NOTFOUND { try checkLMDB(code, "cannot remove") }
     }
 
-    /// The first key of a database, or `nil` when it is empty.
+    /// The first key of a database; `nil` if it is empty.
     func firstKey(in database: LMDBDatabase) throws(StorageError) -> [UInt8]? {
         var opened: OpaquePointer?
         try unsafe checkLMDB(mdb_cursor_open(transaction, database.number, &opened), "cannot read")
@@ -80,12 +80,12 @@ struct LMDBDatabase: Sendable, Equatable {
         return unsafe [UInt8](bytes(of: key))
     }
 
-    /// A cursor over a database; what it shows ends with the next write.
+    /// A cursor over a database; its entries are valid until the next write.
     func cursor(over database: LMDBDatabase) throws(StorageError) -> LMDBCursor {
         try unsafe LMDBCursor(transaction, over: database)
     }
 
-    /// How many entries a database holds, and in how many bytes.
+    /// The number of entries in a database, and its size in bytes.
     func size(of database: LMDBDatabase) throws(StorageError) -> (entries: Int, bytes: Int) {
         try unsafe databaseSize(transaction, database)
     }
@@ -131,7 +131,7 @@ struct LMDBDatabase: Sendable, Equatable {
         try unsafe checkLMDB(mdb_cursor_renew(transaction, cursor), "cannot begin to read")
     }
 
-    /// Lets go of the snapshot, so that the writer may use its pages.
+    /// Releases the snapshot, so that the writer may use its pages.
     func reset() { unsafe mdb_txn_reset(transaction) }
 
     /// What `body` makes of the value of `key`; `nil` where there is none.
@@ -141,20 +141,20 @@ struct LMDBDatabase: Sendable, Equatable {
         try unsafe readValue(of: key, in: database, transaction, body)
     }
 
-    /// The first entry whose key is `key` or after it; an empty `key`: the first of all.
+    /// The first entry whose key is `key` or follows it; an empty `key`: the first of all.
     @unsafe func seek(_ key: [UInt8]) throws(StorageError) -> LMDBEntry? {
         try unsafe withValues(key, []) { (key, _) throws(StorageError) in
             try unsafe move(key.mv_size == 0 ? MDB_FIRST : MDB_SET_RANGE, &key)
         }
     }
 
-    /// The entry after the one this last came to.
+    /// The entry after the last one.
     @unsafe func next() throws(StorageError) -> LMDBEntry? {
         var key = unsafe MDB_val()
         return try unsafe move(MDB_NEXT, &key)
     }
 
-    /// A cursor of its own over any database, to be gone before ``reset()``.
+    /// A separate cursor over any database, which must end before ``reset()``.
     func cursor(over database: LMDBDatabase) throws(StorageError) -> LMDBCursor {
         try unsafe LMDBCursor(transaction, over: database)
     }
@@ -185,7 +185,7 @@ extension LMDBDatabase {
     return unsafe UnsafeBufferPointer(start: start.assumingMemoryBound(to: UInt8.self), count: value.mv_size)
 }
 
-/// Shows arrays to C, which does not write to them.
+/// Passes arrays to C, which does not write to them.
 @unsafe func withValues<Result, Failure: Error>(
     _ key: [UInt8], _ value: [UInt8], _ body: (inout MDB_val, inout MDB_val) throws(Failure) -> Result
 ) throws(Failure) -> Result {
@@ -221,7 +221,7 @@ extension LMDBDatabase {
     return (size.ms_entries, pages &* Int(size.ms_psize))
 }
 
-/// Whether the file system under the store has no room left for anybody.
+/// Whether the file system of the store is full.
 @unsafe private func isDiskFull(under environment: OpaquePointer) -> Bool {
     var descriptor: Int32 = -1
     var status = statvfs()

@@ -1,15 +1,15 @@
 internal import Synchronization
 
-/// The values that one read transaction sees.
+/// The values as seen by one read transaction.
 ///
-/// The store takes the transaction back where the file has to be opened again, and where the view keeps too much from being
-/// freed or for too long, whether anybody reads it or not. The view then shows the values as they are.
+/// The store takes the transaction back if the file has to be opened again, and if the view keeps too much from being
+/// reused or lasts too long, whether anybody reads it or not. The view then shows the present values.
 final class LMDBView: RetainedView {
     private let store: LMDBStore
     private let lent: Mutex<LMDBReader?>
     private let number: Int
 
-    /// - Parameter taken: from ``LMDBReaders/takeForView(lastPage:)``, and given back by this.
+    /// - Parameter taken: from ``LMDBReaders/takeForView(lastPage:)``; this object returns it.
     init(_ store: LMDBStore, _ taken: (reader: LMDBReader, number: Int)) {
         self.store = store
         lent = Mutex(taken.reader)
@@ -19,11 +19,11 @@ final class LMDBView: RetainedView {
 
     deinit { letGo() }
 
-    /// Gives the transaction back before its time; waits for a scan that goes on.
+    /// Returns the transaction early; waits for a scan in progress.
     ///
     /// Any thread.
     ///
-    /// - Returns: `false` when that was done before.
+    /// - Returns: `false` if this was done before.
     @discardableResult
     func letGo() -> Bool {
         lent.withLock { lent in

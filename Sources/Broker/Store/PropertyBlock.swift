@@ -10,7 +10,7 @@
 // Identifiers that are not known are skipped: a later version may add one without a new format of the record, if a reader
 // that does not know it gets by without.
 
-/// The block of a record that holds what a message has besides its payload.
+/// The block of a record with a message's properties.
 enum PropertyBlock {
     private enum Identifier: UInt8 {
         case contentType = 0x03
@@ -19,14 +19,14 @@ enum PropertyBlock {
         case header = 0x26
     }
 
-    /// What is in a block.
+    /// The content of a block.
     struct Values: Equatable {
         var contentType: String?
-        /// `nil`: none but the content type.
+        /// `nil`: only the content type.
         var properties: MessageProperties?
     }
 
-    /// The block of a message; empty where it has no properties.
+    /// The block of a message; empty if it has no properties.
     static func bytes(of message: Message) -> [UInt8] {
         var bytes: [UInt8] = []
         func add(_ identifier: Identifier, _ length: Int) {
@@ -57,7 +57,7 @@ enum PropertyBlock {
         return bytes
     }
 
-    /// What the block in `range` of a record holds; `nil` when it is none.
+    /// The content of the block in `range` of a record; `nil` if it is not valid.
     static func read(_ record: Span<UInt8>, _ range: Range<Int>) -> Values? {
         var values = Values()
         var headers: [MessageProperties.Header] = []

@@ -11,12 +11,12 @@
 // Format 1, which is read and not written any more, has the content type itself in the place of the properties, and 1 in
 // byte 2 where there is one.
 
-/// What the records of a retained value and of a message of the history have in common.
+/// The common part of the records of retained values and of messages of the history.
 struct RecordHeader {
     /// The format that is written, and the newest that is read.
     static let format: UInt8 = 2
     private static let firstFormat: UInt8 = 1
-    /// How many bytes it takes.
+    /// Its size in bytes.
     static let length = 40
 
     let kind: Message.Kind
@@ -28,14 +28,14 @@ struct RecordHeader {
     let payloadLength: Int
     let topicLength: Int
     private let propertiesLength: Int
-    /// Whether the properties are a content type alone; `nil`: they are a block.
+    /// Whether the properties are only a content type; `nil`: they are a block.
     private let isContentType: Bool?
 
-    /// The record of `message`, or `nil` when a part of it is over 4 GiB.
+    /// The record of `message`; `nil` if a part of it exceeds 4 GiB.
     ///
     /// - Parameters:
-    ///   - topic: the topic's bytes, empty where the record has none.
-    ///   - own: what the record has of its own, after the header.
+    ///   - topic: the topic's bytes, empty if the record has none.
+    ///   - own: the record's specific part, after the header.
     static func record(
         of message: Message, topic: [UInt8], isFlagged: Bool, own: [UInt8] = []
     ) -> [UInt8]? {
@@ -58,9 +58,9 @@ struct RecordHeader {
         return bytes
     }
 
-    /// Reads the header of a record; `nil` when these bytes are no record.
+    /// Reads the header of a record; `nil` if these bytes are not a record.
     ///
-    /// - Parameter ownLength: how many bytes the record has of its own.
+    /// - Parameter ownLength: the length of the record's specific part, in bytes.
     init?(_ bytes: Span<UInt8>, ownLength: Int = 0) {
         let begin = Self.length + ownLength
         guard bytes.count >= begin, bytes[3] <= 1, let kind = Message.Kind(rawValue: bytes[1]) else { return nil }
@@ -81,16 +81,16 @@ struct RecordHeader {
         expiry = Int64(bitPattern: bytes.littleEndian(UInt64.self, at: 32))
     }
 
-    /// Whether the message had ceased to be at `now`, in Unix milliseconds.
+    /// Whether the message had expired at `now`, in Unix milliseconds.
     func isExpired(at now: Int64) -> Bool { Message.isExpired(expiry, at: now) }
 
-    /// The bytes of the topic in the record that this was read from.
+    /// The bytes of the topic in the record from which this was read.
     func topic(in record: Span<UInt8>) -> [UInt8] {
         let end = record.count - payloadLength
         return record.array(end - topicLength..<end)
     }
 
-    /// The message in the record that this was read from, or `nil` when its properties cannot be read.
+    /// The message in the record from which this was read; `nil` if its properties cannot be read.
     func message(topic: Topic, record: Span<UInt8>, isRetained: Bool, origin: UInt64 = 0) -> Message? {
         let payload = record.count - payloadLength
         guard let values = properties(in: record, upTo: payload - topicLength) else { return nil }

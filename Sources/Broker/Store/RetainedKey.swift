@@ -18,13 +18,13 @@ internal import WSTransport
 
 /// The key under which a topic's retained value is kept.
 struct RetainedKey: Equatable {
-    /// The longest topic whose key holds all of it, in bytes.
+    /// The longest topic that its key contains completely, in bytes.
     static let maximumPlainLength = 500
-    /// How much of a longer topic its key holds, in bytes.
+    /// How much of a longer topic its key contains, in bytes.
     static let prefixLength = 480
-    /// What stands between that prefix and the hash.
+    /// The byte between that prefix and the hash.
     static let hashMark: UInt8 = 0xFF
-    /// What stands for `/`.
+    /// The byte that replaces `/`.
     static let separator: UInt8 = 0x00
 
     let bytes: [UInt8]
@@ -49,7 +49,7 @@ struct RetainedKey: Equatable {
         key.count > prefixLength && key[prefixLength] == hashMark
     }
 
-    /// The topic a plain key stands for, or `nil` when it stands for none.
+    /// The topic of a plain key; `nil` if it is not valid.
     static func plainTopic(_ key: Span<UInt8>) -> Topic? {
         var name: [UInt8] = []
         name.reserveCapacity(key.count)
@@ -61,7 +61,7 @@ struct RetainedKey: Equatable {
     }
 }
 
-/// A topic as it was stored, whatever limits are configured by now.
+/// A topic as it was stored, whatever the present limits.
 func storedTopic(_ name: [UInt8]) -> Topic? {
     guard let name = String(validating: name, as: UTF8.self) else { return nil }
     return try? Topic(name, limits: .none)

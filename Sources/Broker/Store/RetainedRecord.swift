@@ -12,28 +12,28 @@ struct RetainedRecord {
     var expiry: Int64 { header.expiry }
     var payloadLength: Int { header.payloadLength }
 
-    /// The record of `message`, or `nil` when a part of it is over 4 GiB.
+    /// The record of `message`; `nil` if a part of it exceeds 4 GiB.
     static func bytes(of message: Message, isKeyHashed: Bool) -> [UInt8]? {
         RecordHeader.record(
             of: message, topic: isKeyHashed ? Array(message.topic.name.utf8) : [], isFlagged: false)
     }
 
-    /// Reads a record's fixed part; `nil` when these bytes are no record.
+    /// Reads a record's fixed part; `nil` if these bytes are not a record.
     init?(_ bytes: Span<UInt8>) {
         guard let header = RecordHeader(bytes), !header.isFlagged else { return nil }
         self.header = header
     }
 
-    /// Whether the value had ceased to be at `now`, in Unix milliseconds.
+    /// Whether the value had expired at `now`, in Unix milliseconds.
     func isExpired(at now: Int64) -> Bool { header.isExpired(at: now) }
 
-    /// The topic of the record that this was read from, or `nil` when key and record name none.
+    /// The topic of the record from which this was read; `nil` if neither key nor record has a valid one.
     func topic(key: Span<UInt8>, record: Span<UInt8>) -> Topic? {
         guard RetainedKey.isHashed(key) else { return header.topicLength == 0 ? RetainedKey.plainTopic(key) : nil }
         return storedTopic(header.topic(in: record))
     }
 
-    /// The message in the record that this was read from, or `nil` when its properties cannot be read.
+    /// The message in the record from which this was read; `nil` if its properties cannot be read.
     func message(topic: Topic, record: Span<UInt8>) -> Message? {
         header.message(topic: topic, record: record, isRetained: true)
     }

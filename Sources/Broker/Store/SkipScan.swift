@@ -1,4 +1,4 @@
-// A scan that does not look at what cannot match.
+// A scan that skips what cannot match.
 //
 // Keys are ordered level by level (see RetainedKey.swift). At each key, the filter's levels are compared with the
 // key's from the left. Either all agree, or the first level that does not says where the next key that could match
@@ -19,9 +19,9 @@
 // that leaves such a group from within its plain part therefore halts at its hashed part first: the reason to leave
 // may lie after the 480th byte, where the hashed ones differ. There the scan looks at one after the other.
 
-/// Where a filter's matches are among the retained keys.
+/// The places of a filter's matches among the retained keys.
 struct SkipScan {
-    /// What to do after looking at a plain key.
+    /// What to do after comparing a plain key.
     enum Step: Equatable {
         /// It matches; the next key may match, too.
         case match

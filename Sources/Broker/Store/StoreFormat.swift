@@ -9,16 +9,16 @@
 // Records of format 1 are read as long as they are there. What is written is format 2, the store's own record at the
 // first start, so a start costs the same however many values there are.
 
-/// Which layouts of the store this version knows.
+/// The layouts of the store that this version knows.
 enum StoreFormat {
-    /// The one that is written.
+    /// The layout that is written.
     static let newest: UInt32 = 2
-    /// The oldest that is read.
+    /// The oldest layout that is read.
     static let oldest: UInt32 = 1
-    /// Damage makes larger numbers than versions do.
+    /// Numbers above this are damage, not versions.
     private static let plausible: UInt64 = 255
 
-    /// Throws ``StorageError/newer(_:)`` where a newer version has written the store in the file at `path`.
+    /// Throws ``StorageError/newer(_:)`` if a newer version has written the store in the file at `path`.
     ///
     /// Changes nothing, and takes no lock.
     static func check(_ path: String) throws(StorageError) {
@@ -44,7 +44,7 @@ enum StoreFormat {
         throw .newer("\(path) is a store \(what) \(found), and this version reads up to \(known)")
     }
 
-    /// The first bytes of a record in `meta`; empty where it cannot be found.
+    /// The first bytes of a record in `meta`; empty if it cannot be found.
     private static func value(of key: [UInt8], _ path: String) -> [UInt8] {
         do throws(StorageError) {
             return try LMDBFileCheck.peek(path, at: key, in: "meta") ?? []
