@@ -2,7 +2,7 @@ internal import WSTransport
 
 /// The page at `/`: subscribe to a filter, publish to a topic, watch.
 ///
-/// Three files, so that its policy can forbid every script that stands in a page.
+/// Three files, so that its policy can forbid inline scripts.
 enum Page {
     /// Adds the page's files to `routing`.
     static func add(to routing: inout Routing) {
@@ -17,7 +17,7 @@ enum Page {
         }
     }
 
-    /// The page, or the way to it: its files are found from a path that ends with `/`.
+    /// The page, or a redirect to it: its files are found only from a path that ends with `/`.
     private static func page(at head: HTTPRequestHead) -> OutgoingResponse {
         guard head.path.hasSuffix("/") else {
             let place = head.path + "/" + (head.query.map { "?" + $0 } ?? "")
@@ -35,7 +35,7 @@ enum Page {
             body: Array(text.utf8))
     }
 
-    /// No script and no style but the files, no frame around it, no form that leads away.
+    /// No script or style except the files, no frames around it, no forms that lead elsewhere.
     private static let policy = """
         default-src 'none'; connect-src 'self' ws: wss:; script-src 'self'; style-src 'self'; \
         frame-ancestors 'none'; base-uri 'none'; form-action 'self'

@@ -1,14 +1,14 @@
 extension Page {
-    /// What the page does.
+    /// The page's script.
     static let script = """
         const $ = (id) => document.getElementById(id);
         const base = location.pathname.replace(/[/]$/, "");
         const shownRows = 200, shownBytes = 1024, outboxLimit = 1000;
-        // What holds: the filter that was last accepted, and the one that is asked for.
+        // The filter that was last accepted, and the one that is requested.
         let socket, filter = null, wanted = $("subscribe").filter.value;
         let lastId = 0;
-        // Commands without an answer yet, by their ids: sent when there is a connection, and again when it was lost. One
-        // that the broker had already may come twice then, which is better than not at all.
+        // Unanswered commands by id: sent when there is a connection, and again after it was lost. One
+        // that the broker had already received may then come twice, which is better than not at all.
         const outbox = new Map();
 
         function say(text, isTrouble) {
@@ -20,7 +20,7 @@ extension Page {
           $("waiting").textContent = count ? count + (count === 1 ? " message waits" : " messages wait") + " to be sent" : "";
         }
 
-        // The text of the member "data" as the broker wrote it: numbers keep all their digits.
+        // The text of the member "data" as the broker wrote it, so that numbers keep all digits.
         function rawData(line) {
           let depth = 0, name = null, start = -1;
           for (let at = 0; at < line.length; at++) {
@@ -61,7 +61,7 @@ extension Page {
           wanted = next;
           if (isOpen()) send({ op: "subscribe", id: "filter " + next, filter: next });
         }
-        // The old filter goes only when the new one is there.
+        // The old filter is removed only when the new one is accepted.
         function subscribed(next) {
           if (filter !== null && filter !== next) send({ op: "unsubscribe", filter });
           filter = next;

@@ -1,5 +1,5 @@
 extension Page {
-    /// How the page looks, by day, by night, and on a telephone.
+    /// The page's style, light and dark, and for narrow screens.
     static let style = """
         :root {
           color-scheme: light dark;

@@ -1,15 +1,16 @@
 internal import Synchronization
 internal import WSTransport
 
-/// What a request says must be so for it to be done.
+/// The conditions of a request.
 ///
-/// RFC 9110 §13. One that is not understood is refused: a write that its sender meant to be conditional would go through.
+/// RFC 9110 §13. A condition that is not understood is refused: otherwise a write that was meant to be conditional
+/// would succeed.
 struct Preconditions {
     /// A list of entity tags.
     private enum Tags: Equatable {
-        /// `*`: whatever there is.
+        /// `*`: any value.
         case any
-        /// The numbers of those that are ours; the comparison of `If-Match` is a strong one, so its weak tags are none.
+        /// The numbers in valid tags; the comparison of `If-Match` is strong, so weak tags do not count.
         case seqs([UInt64])
     }
 
@@ -18,7 +19,7 @@ struct Preconditions {
     private var unmodifiedSince: Int64?
     private var modifiedSince: Int64?
 
-    /// What becomes of a read.
+    /// The outcome of a read.
     enum Outcome { case go, isFresh, fails }
 
     init(_ fields: HTTPFields) throws(HTTPRefusal) {
@@ -28,18 +29,18 @@ struct Preconditions {
         guard match == nil || noneMatch == nil else {
             throw HTTPRefusal(Refusal(.badRequest, "If-Match and If-None-Match exclude each other."))
         }
-        // §13.1.4: where there are tags, they decide.
+        // §13.1.4: tags take precedence.
         if match == nil, let text = fields.first("If-Unmodified-Since") {
             guard fields.count(of: "If-Unmodified-Since") == 1, let seconds = Self.date(text) else {
                 throw HTTPRefusal(Refusal(.badRequest, "If-Unmodified-Since: expected a date, found \"\(text)\"."))
             }
             unmodifiedSince = seconds
         }
-        // §13.1.3: it only saves the sending of what is known, so what is no date is as good as none.
+        // §13.1.3: it only saves sending what is known, so an invalid date is ignored.
         if noneMatch == nil { modifiedSince = fields.only("If-Modified-Since").flatMap(Self.date) }
     }
 
-    /// Whether nothing is said about a write.
+    /// Whether there are no conditions for a write.
     var isEmpty: Bool { match == nil && noneMatch == nil && unmodifiedSince == nil }
 
     private static func date(_ text: String) -> Int64? {
@@ -57,13 +58,13 @@ struct Preconditions {
             guard quoted.utf8.count >= 2, quoted.hasPrefix("\""), quoted.hasSuffix("\"") else {
                 throw HTTPRefusal(Refusal(.badRequest, "\(name): expected \"SEQ\" in quotation marks, found \(tag)."))
             }
-            // A tag that is no number of ours is well-formed and matches nothing.
+            // A tag that is not a number is well-formed and matches nothing.
             if !(isWeak && isStrong), let seq = UInt64(quoted.dropFirst().dropLast()), seq > 0 { seqs.append(seq) }
         }
         return .seqs(seqs)
     }
 
-    /// Whether a client that has seen what was here at second `seconds` has seen `message`.
+    /// Whether a client that saw the value at second `seconds` has seen `message`.
     private static func hasSeen(_ message: Message, at seconds: Int64) -> Bool {
         let begun = message.time / 1000
         return begun < seconds || begun == seconds && ServedValues.all.isOnly(message)
@@ -71,7 +72,7 @@ struct Preconditions {
 
     // MARK: Reading
 
-    /// What becomes of reading `message`.
+    /// The outcome of reading `message`.
     func outcome(ofReading message: Message) -> Outcome {
         switch match {
         case .seqs(let seqs) where !seqs.contains(message.seq): return .fails
@@ -88,9 +89,9 @@ struct Preconditions {
 
     // MARK: Writing
 
-    /// What must hold for a publication.
+    /// The condition for a publication.
     ///
-    /// - Parameter current: the retained value now; what is said of it holds when the publication gets its number.
+    /// - Parameter current: the retained value now; the condition is checked when the publication gets its number.
     func ofPublishing(_ current: () throws(Refusal) -> Message?) throws(Refusal) -> Draft.Condition {
         switch (match, noneMatch) {
         case (.any, _): return .matches(Self.anySeq)
@@ -100,18 +101,18 @@ struct Preconditions {
         case (nil, nil): break
         }
         guard let unmodifiedSince else { return .none }
-        // §13.1.4: what is not there was not modified.
+        // §13.1.4: a missing value was not modified.
         guard let message = try current() else { return .absent }
         return Self.unmodified(message, since: unmodifiedSince)
     }
 
-    /// What must hold for a removal, of which ``ofPublishing(_:)`` says the rest.
+    /// The condition for a removal; see also ``ofPublishing(_:)``.
     func ofRemoving(_ current: () throws(Refusal) -> Message?) throws(Refusal) -> Draft.Condition {
         switch (match, noneMatch) {
         case (.any, _): return .present
         case (.seqs(let seqs), _): return Self.one(of: seqs)
         case (nil, .any):
-            // There is nothing that could be removed and yet not be there.
+            // A value to remove cannot be absent.
             guard let message = try current() else { return .present }
             throw Refusal(.conflict, "\(message.topic) has a retained value, with seq \(message.seq).")
         case (nil, .seqs): throw Refusal(.badRequest, "If-None-Match: expected * for a removal.")
@@ -121,14 +122,14 @@ struct Preconditions {
         return Self.unmodified(message, since: unmodifiedSince)
     }
 
-    /// Stands for any value: an empty list.
+    /// Any value: an empty list.
     private static let anySeq: [UInt64] = []
 
-    /// Holds for no value, whose numbers begin with 1: what cannot hold is refused after the body is read, which leaves the
-    /// connection to the next request.
+    /// No value, because numbers begin with 1: a condition that cannot hold is refused after the body is read, which
+    /// leaves the connection usable.
     private static let noSeq: [UInt64] = [0]
 
-    /// An empty list would stand for any value.
+    /// An empty list would mean any value.
     private static func one(of seqs: [UInt64]) -> Draft.Condition { .matches(seqs.isEmpty ? noSeq : seqs) }
 
     private static func unmodified(_ message: Message, since seconds: Int64) -> Draft.Condition {
@@ -136,10 +137,10 @@ struct Preconditions {
     }
 }
 
-/// Which values were shown in the very second in which they were published.
+/// Which values were shown in the same second in which they were published.
 ///
-/// A second has room for several values, of which all would have the same date: a client that names it may have any of
-/// them. Later ones are shown with the next second, which says that they have outlived theirs. Any thread.
+/// Several values may be published in one second, with the same date: a client that names it may have any of
+/// them. A value that is shown later gets the date of the next second, when it was still current. Any thread.
 final class ServedValues: Sendable {
     private struct Place: Hashable {
         let topic: Topic
@@ -147,9 +148,9 @@ final class ServedValues: Sendable {
     }
 
     private struct State {
-        /// The number of the value that was shown; 0: there were several.
+        /// The number of the value that was shown; 0: several were.
         var seqs: [Place: UInt64] = [:]
-        /// Of this second and those before it nothing is known any more.
+        /// Nothing is known any more about this second and earlier ones.
         var forgotten = Int64.min
     }
 
@@ -158,7 +159,7 @@ final class ServedValues: Sendable {
     private static let maximum = 1024
     private let state = Mutex(State())
 
-    /// The `Last-Modified` of a value that is shown now, in Unix seconds.
+    /// The `Last-Modified` for a value that is shown now, in Unix seconds.
     func dateToShow(_ message: Message) -> Int64 {
         let (second, now) = (message.time / 1000, WallClock.unixMilliseconds / 1000)
         guard now <= second else { return second + 1 }
@@ -168,11 +169,11 @@ final class ServedValues: Sendable {
             let place = Place(topic: message.topic, second: second)
             state.seqs[place] = state.seqs[place].map { $0 == message.seq ? $0 : 0 } ?? message.seq
         }
-        // RFC 9110 §8.8.2.1: not later than the answer itself, whatever the clock has done.
+        // RFC 9110 §8.8.2.1: not later than the answer, whatever the clock has done.
         return min(second, now)
     }
 
-    /// Whether it is the only value of its second that was shown with that.
+    /// Whether it is the only value that was shown with that second.
     func isOnly(_ message: Message) -> Bool {
         state.withLock { $0.seqs[Place(topic: message.topic, second: message.time / 1000)] == message.seq }
     }
