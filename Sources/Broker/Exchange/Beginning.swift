@@ -1,11 +1,11 @@
-/// What one subscription is shown before it is live, when all that is due up to it has been sent: the retained values,
-/// the end marker.
+/// What a subscription receives before it is live, after everything that was due before: the retained values
+/// and the end marker.
 struct Beginning {
-    /// Of the subscription.
+    /// The number of the subscription.
     let number: UInt32
     let filter: TopicFilter
-    /// The position of the subscription: what is numbered after it is not part of this.
+    /// The position of the subscription: later messages are not part of this.
     let seq: UInt64
-    /// The retained values; `nil`: none are to be shown, or no more.
+    /// The retained values; `nil`: none are wanted, or all have been sent.
     var snapshot: Snapshot?
 }

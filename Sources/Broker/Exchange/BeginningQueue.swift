@@ -1,49 +1,49 @@
-/// What a session is to be shown before its subscriptions are live, in the order in which it asked.
+/// What a session receives before its subscriptions are live, in the order in which it asked.
 ///
-/// One is found by its subscription's number, so that replacing a subscription costs the same however many wait.
+/// An entry is found by its subscription's number, so that replacing one costs the same however many wait.
 struct BeginningQueue {
-    /// Those that were replaced have left a gap.
+    /// Replaced entries have left a gap.
     private var items: [Beginning?] = []
-    /// Where the first one is, if there is any.
+    /// The index of the first entry, if there is one.
     private var head: UInt32 = 0
-    /// How many are no gaps.
+    /// How many entries are not gaps.
     private var left: UInt32 = 0
-    /// Where each is, by the number of its subscription; empty until one is looked for that is not the oldest, as most
-    /// queues end before that.
+    /// The index of each entry by the number of its subscription; empty until one is searched that is not the oldest,
+    /// because most queues end before that.
     private var places: [UInt32: Int] = [:]
 
     var isEmpty: Bool { left == 0 }
 
-    /// How many there are.
+    /// The number of entries.
     var count: Int { Int(left) }
 
-    /// How many places they take, gaps among them.
+    /// The number of places, including gaps.
     var room: Int { items.count }
 
-    /// The oldest; `nil` where there is none.
+    /// The oldest entry; `nil` if there is none.
     var first: Beginning? { isEmpty ? nil : items[Int(head)] }
 
-    /// The number of the oldest, which costs less than all of it; `nil` where there is none.
+    /// The number of the oldest entry, which costs less than the entry; `nil` if there is none.
     var firstNumber: UInt32? { isEmpty ? nil : items[Int(head)]?.number }
 
-    /// Adds one, whose subscription must not have another here.
+    /// Adds an entry; its subscription must not have another one here.
     mutating func append(_ beginning: Beginning) {
         if !places.isEmpty { places[beginning.number] = items.count }
         items.append(beginning)
         left += 1
     }
 
-    /// Keeps what has become of the first.
+    /// Stores the changed first entry.
     mutating func replaceFirst(with beginning: Beginning) { items[Int(head)] = beginning }
 
-    /// Removes the oldest, of which there has to be one.
+    /// Removes the oldest entry; there must be one.
     mutating func removeFirst() {
         guard let number = firstNumber else { return }
         if !places.isEmpty { places[number] = nil }
         clear(Int(head))
     }
 
-    /// Removes that of a subscription, if it has one; what it holds of the store is given back now.
+    /// Removes the entry of a subscription, if there is one, and releases what it holds of the store.
     mutating func remove(of number: UInt32) {
         guard let first = firstNumber else { return }
         if number == first { return removeFirst() }
@@ -62,7 +62,7 @@ struct BeginningQueue {
         if !places.isEmpty { note() }
     }
 
-    /// Takes note of where each is.
+    /// Records the index of each entry.
     private mutating func note() {
         for (place, beginning) in items.enumerated() {
             if let beginning { places[beginning.number] = place }

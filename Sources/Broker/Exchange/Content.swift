@@ -1,9 +1,9 @@
-/// What the ways in agree on about payloads.
+/// Rules about payloads for all endpoints.
 package enum Content {
-    /// The longest content type that is kept, in bytes.
+    /// The maximum length of a content type, in bytes.
     static let maximumType = 256
 
-    /// Refuses a content type that no header field could carry.
+    /// Refuses a content type that cannot be a header field.
     static func check(_ type: String?) throws(Refusal) {
         guard let type else { return }
         guard (1...maximumType).contains(type.utf8.count) else {
@@ -31,16 +31,16 @@ package enum Content {
 
     /// The content type that a request's field gives its body; `nil`: none.
     ///
-    /// What `curl -d` says of every body, and HTML of a form's, is no type: nobody publishes a form.
+    /// The type that `curl -d` gives every body, and HTML every form, counts as none: nobody publishes a form.
     static func stated(_ type: String?) -> String? {
-        // Most are shorter, and not worth the taking apart.
+        // Most are shorter and need not be parsed.
         guard let type, type.utf8.count >= form.utf8.count, essence(type) == form else { return type }
         return nil
     }
 
-    /// The kind of a body that came by HTTP.
+    /// The kind of a body received over HTTP.
     ///
-    /// Text where the type says so or is not given, and the bytes are UTF-8; a JSON type with one JSON value is JSON.
+    /// Text if the type says so or is absent, and the bytes are UTF-8; a JSON type with one JSON value is JSON.
     package static func kind(of body: [UInt8], type: String?) -> Message.Kind {
         let essence = type.map(essence) ?? ""
         let isJSON = essence.hasSuffix("/json") || essence.hasSuffix("+json")

@@ -1,6 +1,6 @@
-/// Finds those of a list of filters that match a topic, by their places in the list.
+/// Finds the filters of a list that match a topic, by index.
 ///
-/// What a look-up costs depends on the topic, and hardly on how many filters there are.
+/// The cost of a look-up depends on the topic, and hardly on the number of filters.
 final class FilterIndex {
     private struct Entry: TreeEntry { let subscription: UInt32 }
 
@@ -12,14 +12,14 @@ final class FilterIndex {
         }
     }
 
-    /// Shows `body` the places of the filters that match, in no particular order.
+    /// Passes `body` the indices of the filters that match, in no particular order.
     func forEach(matching topic: Topic, _ body: (Int) -> Void) {
         tree.forEachMatch(of: topic) { entries in
             for index in entries.indices { body(Int(entries[index].subscription)) }
         }
     }
 
-    /// Whether some filter matches whose place `isWanted` says yes to.
+    /// Whether a filter matches whose index satisfies `isWanted`.
     func contains(_ topic: Topic, where isWanted: (Int) -> Bool = { _ in true }) -> Bool {
         var isFound = false
         forEach(matching: topic) { if !isFound { isFound = isWanted($0) } }

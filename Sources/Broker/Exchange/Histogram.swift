@@ -1,8 +1,8 @@
 internal import Synchronization
 
-/// How often something was how large, in a few steps; one thread writes, any reads.
+/// A histogram with a few steps; one thread writes, any reads.
 package final class Histogram: Sendable {
-    /// What a histogram holds, at about one moment.
+    /// The content of a histogram, at approximately one moment.
     package struct Reading: Equatable, Sendable {
         /// For each step, how many were no larger; the last: how many there were.
         package var counts: [Int] = []

@@ -9,15 +9,15 @@ package struct HistoryHole: Equatable, Sendable {
     }
 }
 
-/// Since when the messages of a rule are kept.
+/// From which number on the messages of a rule are kept.
 package struct HistoryCoverage: Equatable, Sendable {
     package let filter: TopicFilter
-    /// The first number that was kept under the rule; ``never``: there is no such rule any more.
+    /// The first number that was kept under the rule; ``never``: the rule no longer exists.
     package let since: UInt64
-    /// Of topics that have none left, the newest that was removed; 0: none.
+    /// The newest message removed from topics that have none left; 0: none.
     package var forgottenUpTo: UInt64 = 0
 
-    /// What a former rule kept is being removed, and a client that has yet to read of it must be told.
+    /// Messages of a former rule are being removed, and a client that has not read them yet must be told.
     static let never = UInt64.max
 
     package init(filter: TopicFilter, since: UInt64, forgottenUpTo: UInt64 = 0) {
@@ -27,13 +27,13 @@ package struct HistoryCoverage: Equatable, Sendable {
     }
 }
 
-/// What a store knows of its history as a whole, at one moment.
+/// A store's summary of its history, at one moment.
 package struct HistorySummary: Equatable, Sendable {
-    /// Messages kept.
+    /// The number of kept messages.
     package var messages = 0
     /// Their payloads, in bytes.
     package var payloadBytes = 0
-    /// Up to this number, what is missing is in ``holes``.
+    /// Up to this number, everything missing is in ``holes``.
     package var completeUpTo: UInt64 = 0
     /// The newest message that a limit has removed, whatever its topic; 0: none.
     package var trimmedUpTo: UInt64 = 0
@@ -44,9 +44,9 @@ package struct HistorySummary: Equatable, Sendable {
     /// One for each rule, in the rules' order, then those of former rules.
     package var coverages: [HistoryCoverage] = []
 
-    /// So many are told apart; then the oldest become one.
+    /// At most this many are distinguished; then the oldest are merged.
     static let maximumHoles = 64
-    /// So many former rules are told apart; then the oldest become one for all topics.
+    /// At most this many former rules are distinguished; then the oldest are merged into one for all topics.
     static let maximumFormer = 16
 
     /// Changes with every loss.
@@ -54,7 +54,7 @@ package struct HistorySummary: Equatable, Sendable {
 
     package init() {}
 
-    /// Takes note of a hole, which is not before the others.
+    /// Adds a hole, which must not be before the others.
     package mutating func add(_ hole: HistoryHole) {
         guard hole.high > hole.low else { return }
         if let last = holes.last, hole.low <= last.high {
@@ -68,7 +68,7 @@ package struct HistorySummary: Equatable, Sendable {
         }
     }
 
-    /// Takes over the rules for messages from `seq` on; those that were there before go on.
+    /// Applies the rules to messages from `seq` on; rules that existed before continue.
     package mutating func adopt(_ rules: HistoryRules, from seq: UInt64) {
         let old = coverages
         coverages = rules.rules.map { rule in
@@ -90,7 +90,7 @@ package struct HistorySummary: Equatable, Sendable {
         if completeUpTo == 0, seq > 0 { completeUpTo = seq - 1 }
     }
 
-    /// Forgets the rules that there are no more.
+    /// Removes rules that no longer exist.
     mutating func forgetFormerRules() { coverages.removeAll { $0.since == HistoryCoverage.never } }
 
     /// The first number from which on rules keep all that a filter matches; `nil`: they do not.
@@ -100,7 +100,7 @@ package struct HistorySummary: Equatable, Sendable {
         }
     }
 
-    /// Takes note that a topic has nothing left.
+    /// Notes that a topic has no messages left.
     mutating func forget(_ topic: Topic, upTo seq: UInt64) {
         guard let index = coverages.firstIndex(where: { $0.filter.matches(topic) }) else { return }
         coverages[index].forgottenUpTo = max(coverages[index].forgottenUpTo, seq)
@@ -109,7 +109,7 @@ package struct HistorySummary: Equatable, Sendable {
 
 /// What limits have removed of a topic that still has messages.
 package struct HistoryTrim: Equatable, Sendable {
-    /// The number of the topic's first message, as far as is remembered.
+    /// The number of the topic's first message, as far as remembered.
     package var first: UInt64
     /// The newest that was removed; 0: none.
     package var upTo: UInt64
@@ -122,6 +122,6 @@ package struct HistoryTrim: Equatable, Sendable {
         self.count = count
     }
 
-    /// How many of them came after `seq`; `nil` where that is not known.
+    /// How many of them came after `seq`; `nil` if not known.
     func missed(after seq: UInt64) -> Int? { upTo <= seq ? 0 : seq < first ? count : nil }
 }

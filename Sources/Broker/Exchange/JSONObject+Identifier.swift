@@ -1,5 +1,5 @@
 extension JSONObject {
-    /// The client's `id` as it was written; `nil` where there is none.
+    /// The client's `id` as it was written; `nil` if there is none.
     func identifier() throws(Refusal) -> [UInt8]? {
         guard let value = value("id") else { return nil }
         switch value.kind {
@@ -10,18 +10,18 @@ extension JSONObject {
     }
 }
 
-/// What can be said of an object that is JSON and was refused all the same: it is nested too deep, has too many members
-/// or one of them twice, or a string of it names half a surrogate pair.
+/// What is known about an object that is JSON and was refused anyway: it is nested too deeply, has too many members
+/// or a duplicate, or contains half a surrogate pair.
 struct RefusedObject {
-    /// The client's `id` as it was written; `nil` where none was found.
+    /// The client's `id` as it was written; `nil` if none was found.
     private(set) var identifier: [UInt8]?
-    /// The offset after its closing brace; `nil`: it was not found.
+    /// The offset after its closing brace; `nil`: not found.
     private(set) var end: Int?
 
-    /// How far behind the error the object's end is looked for, in bytes: a frame may hold many that have none.
+    /// How far after the error the object's end is searched, in bytes: a frame may contain many objects without one.
     private static let reach = 64 << 10
 
-    /// Looks once more at the object that begins at `start` and was refused for `error`; of broken JSON nothing is known.
+    /// Scans again the object that begins at `start` and was refused for `error`; nothing is known about invalid JSON.
     init(_ bytes: Span<UInt8>, from start: Int, _ error: JSONError) {
         switch error.reason {
         case .tooDeep, .tooManyMembers, .duplicateMember, .loneSurrogate: break

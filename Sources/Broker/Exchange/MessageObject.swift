@@ -6,7 +6,7 @@ package enum MessageObject {
     ///
     /// - Parameters:
     ///   - hasOperation: begins with `"op":"message"`.
-    ///   - isSnapshot: a retained value that is shown because a subscription began.
+    ///   - isSnapshot: a retained value that is sent because a subscription began.
     package static func encode(_ message: Message, hasOperation: Bool, isSnapshot: Bool) -> [UInt8] {
         var writer = JSONWriter(capacity: message.payload.count + message.topic.name.utf8.count + 96)
         writer.beginObject()
@@ -38,9 +38,9 @@ package enum MessageObject {
         }
     }
 
-    /// The JSON without line ends: between lines of JSON and in events a line end has a meaning of its own.
+    /// The JSON without line ends, which have a meaning in JSON lines and in events.
     ///
-    /// Inside a string JSON allows none (RFC 8259 §7), so each of them is white space.
+    /// Strings in JSON contain none (RFC 8259 §7), so each of them is white space.
     private static func oneLine(_ json: [UInt8]) -> [UInt8] {
         guard json.contains(where: { $0 == 10 || $0 == 13 }) else { return json }
         return json.map { $0 == 10 || $0 == 13 ? 32 : $0 }

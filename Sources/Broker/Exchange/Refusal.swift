@@ -1,6 +1,6 @@
 /// The error codes of the product, for programs.
 ///
-/// Users rely on these words.
+/// Part of the protocol.
 package enum ErrorCode: String, Sendable, CaseIterable {
     case badRequest = "bad-request"
     case badTopic = "bad-topic"
@@ -32,7 +32,7 @@ package enum ErrorCode: String, Sendable, CaseIterable {
         }
     }
 
-    /// The code that says best what a bare HTTP status means.
+    /// The code that fits a bare HTTP status best.
     package init(status: Int) {
         self =
             switch status {
@@ -44,7 +44,7 @@ package enum ErrorCode: String, Sendable, CaseIterable {
             case 429: .limitExceeded
             case 503: .unavailable
             case 507: .storageFull
-            // What the server does not do is asked for by the client.
+            // A request for something unsupported is the client's fault.
             case 501, 505: .badRequest
             case 500...: .internal
             default: .badRequest
@@ -52,7 +52,7 @@ package enum ErrorCode: String, Sendable, CaseIterable {
     }
 }
 
-/// A command that is turned down: a code for programs, a sentence for people.
+/// A refused command: a code for programs, a sentence for people.
 package struct Refusal: Error, Sendable, Equatable {
     package let code: ErrorCode
     package let message: String
@@ -62,7 +62,7 @@ package struct Refusal: Error, Sendable, Equatable {
         self.message = message
     }
 
-    /// For a store that did not take a message.
+    /// The refusal for a message that the store did not take.
     package init(_ error: StorageError) {
         switch error {
         case .full: self.init(.storageFull, "The store is full.")
@@ -73,7 +73,7 @@ package struct Refusal: Error, Sendable, Equatable {
         }
     }
 
-    /// For a message that was sent to the subscribers of the moment before the store did not take it.
+    /// The refusal for a message that was sent to the present subscribers before the store did not take it.
     init(afterDelivery error: StorageError) {
         let refusal = Refusal(error)
         self.init(refusal.code, refusal.message + " The message was delivered to subscribers, but is not stored.")

@@ -2,7 +2,7 @@ internal import CLinux
 internal import Glibc
 internal import WSTransport
 
-/// A counter a thread waits at.
+/// A semaphore.
 ///
 /// The corresponding C type is `sem_t`.
 @safe final class Semaphore: Sendable {

@@ -1,16 +1,16 @@
 internal import Synchronization
 package import WSTransport
 
-/// All shards of a broker, each of which can be asked something on its own thread.
+/// All shards of a broker, for asking each on its own thread.
 package struct ShardGroup: Sendable {
     private let remotes: [Remote]
 
-    /// The shards of the reactors that these are of.
+    /// The remotes of the shards' reactors.
     package init(_ remotes: [Remote]) { self.remotes = remotes }
 
-    /// Asks every shard on its own thread, and hands over all answers on the thread of the one that asks.
+    /// Asks every shard on its own thread, and passes on all answers on the asker's thread.
     ///
-    /// A shard that has ended gives no answer. Where the one that asks has ended meanwhile, `then` is not called. Runs on
+    /// A shard that has ended gives no answer. If the asker has ended meanwhile, `then` is not called. Runs on
     /// the asker's thread.
     ///
     /// - Parameter then: gets the answers in the order of the shards.
@@ -44,13 +44,13 @@ package struct ShardGroup: Sendable {
     }
 }
 
-/// What waits for the answers, on the thread of the one that asks.
+/// What waits for the answers, on the asker's thread.
 private final class Asker<Answer: Sendable> {
     let then: ([Answer]) -> Void
     init(_ then: @escaping ([Answer]) -> Void) { self.then = then }
 }
 
-/// The answers of several shards, which come from their threads.
+/// The answers of several shards, from their threads.
 private final class Answers<Answer: Sendable>: Sendable {
     private struct State {
         var missing: Int
@@ -61,7 +61,7 @@ private final class Answers<Answer: Sendable>: Sendable {
 
     init(expected: Int) { state = Mutex(State(missing: expected, answers: Array(repeating: nil, count: expected))) }
 
-    /// Adds one, and hands over all after the last.
+    /// Adds an answer, and passes on all after the last.
     ///
     /// - Parameter answer: `nil`: there is none.
     func add(_ answer: Answer?, of index: Int, _ link: ReactorLink) {
