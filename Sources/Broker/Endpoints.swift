@@ -41,8 +41,7 @@ package enum Endpoints {
                     throw HTTPRefusal(status: 404, code: "not-found", message: "Nobody administers here.")
                 }
                 return Admission(
-                    subprotocol: request.subprotocols.contains(AdminSession.subprotocol)
-                        ? AdminSession.subprotocol : nil,
+                    subprotocol: request.subprotocols.contains(AdminWire.subprotocol) ? AdminWire.subprotocol : nil,
                     options: options
                 ) { socket in AdminSession(socket: socket, desk: desk) }
             })

@@ -27,6 +27,7 @@ struct ReactorPlan: Sendable {
             reactor: reactor, sequencer: sequencer, store: store, settings: settings, counters: counters)
         shard.movedAside = facts.movedAside
         memory.begin(on: reactor)
+        reactor[AdminDesk.self] = AdminDesk(shard: shard, everyone: ShardGroup(remotes), facts: facts)
         let users = Endpoints.users(facts.figures, hasMetrics: settings.metrics.enabled)
         for (number, listener) in settings.listen.enumerated() {
             guard let descriptor = sockets.take(listener: number, reactor: index) else { continue }
@@ -45,9 +46,8 @@ struct ReactorPlan: Sendable {
             shard.stopActions.append { server.stop() }
         }
         if let descriptor = sockets.takeAdmin(reactor: index) {
-            // On one reactor, as the administration is.
+            // On one reactor, as the socket is.
             SystemTopics(shard, facts.figures, version: BrokerVersion.current).begin()
-            reactor[AdminDesk.self] = AdminDesk(shard: shard, everyone: ShardGroup(remotes), facts: facts)
             var options = WebSocketOptions(settings)
             // Nothing is gained on the same machine.
             options.compression = nil

@@ -9,7 +9,7 @@ struct AdminConnection {
     init(_ options: ConnectionOptions) async throws {
         endpoint = try options.adminEndpoint()
         var settings = ClientOptions()
-        settings.subprotocols = ["broker.admin.v1.json"]
+        settings.subprotocols = [AdminWire.subprotocol]
         // Somebody waits for this answer: a broker that hangs is found out sooner than an idle one.
         settings.handshakeTimeout = 5_000_000_000
         settings.webSocket.pingInterval = 5_000_000_000
@@ -21,23 +21,10 @@ struct AdminConnection {
         }
     }
 
-    /// A question, whose answer carries `id`.
-    ///
-    /// - Parameter members: writes those of the request besides its `id` and `verb`.
-    static func question(_ verb: String, id: Int = 1, _ members: (inout JSONWriter) -> Void = { _ in }) -> [UInt8] {
-        var writer = JSONWriter()
-        writer.beginObject()
-        writer.member("id", id)
-        writer.member("verb", verb)
-        members(&writer)
-        writer.endObject()
-        return writer.bytes
-    }
-
-    /// Sends a question.
-    func send(_ question: [UInt8]) async throws {
+    /// Sends a request, as it is encoded.
+    func send(_ request: [UInt8]) async throws {
         do throws(WS.Error) {
-            try await client.send(.text, question)
+            try await client.send(.text, request)
         } catch {
             throw Failure.closed(endpoint, client.closeEvent)
         }
@@ -63,10 +50,10 @@ struct AdminConnection {
         }
     }
 
-    /// Puts one question and waits for its answer; none other may be under way.
-    func ask(_ question: [UInt8]) async throws -> AdminReply {
-        try await send(question)
-        return try AdminReply(try await receive())
+    /// Sends one request and waits for its answer, which is printed or read; none other may be under way.
+    func ask<Request: AdminRequest>(_ request: Request) async throws -> AdminResult<Request.Answer> {
+        try await send(request.encoded())
+        return try AdminResult(try AdminReply(understanding: try await receive()))
     }
 
     /// Ends the connection in order.

@@ -29,12 +29,12 @@ struct BackupCommand: AsyncParsableCommand {
         var copy = try BackupFile(file)
         do {
             let admin = try await AdminConnection(connection)
-            _ = try await admin.ask(AdminConnection.question("backup"))
+            _ = try await admin.ask(BackupRequest())
             while true {
-                try await admin.send(AdminConnection.question("backup.next"))
+                try await admin.send(BackupNextRequest().encoded())
                 let (isBinary, bytes) = try await admin.receivePiece()
                 guard isBinary else {
-                    _ = try AdminReply(bytes)
+                    _ = try AdminReply<BackupNextRequest.Answer>(understanding: bytes).success
                     break
                 }
                 try copy.write(bytes)

@@ -18,11 +18,8 @@ struct BenchTarget {
             try await self.init(endpoint, prefix, process, connection)
             return
         }
-        let (listen, own) = try await AdminReply.ask(connection, "status").read {
-            (status) throws(JSONError) -> ([String], Int32?) in
-            (try status.strings("listen") ?? [], try status.integer("pid", as: Int32.self))
-        }
-        guard let plain = listen.first(where: { $0.hasPrefix("http://") }) else {
+        let status = try await connection.ask(StatusRequest()).answer
+        guard let plain = status.listen.first(where: { $0.hasPrefix("http://") }) else {
             throw Failure.usage(
                 "bench: the broker has no listener without TLS; name one by --url https://HOST:PORT, as its certificate does"
             )
@@ -30,7 +27,7 @@ struct BenchTarget {
         var options = connection
         options.url = plain
         let (endpoint, prefix) = try options.messagesAddress()
-        try await self.init(endpoint, prefix, process ?? own, connection)
+        try await self.init(endpoint, prefix, process ?? status.processIdentifier, connection)
     }
 
     private init(

@@ -36,30 +36,27 @@ struct ListClients: AsyncParsableCommand {
     var filter: String?
 
     func run() async throws {
-        let reply = try await AdminReply.ask(connection, "clients") { writer in
-            if let filter { writer.member("filter", filter) }
-        }
-        if connection.json { return try reply.print() }
+        let result = try await connection.ask(ClientsRequest(filter: filter))
+        if connection.json { return try result.printList() }
         let now = WallClock.unixMilliseconds
         let columns: [TextTable.Column] = [
             "ID", "USER", "ADDRESS", "PROTOCOL", .right("CONNECTED"), .right("SUBSCRIPTIONS"), .right("PENDING"),
             .right("IN KERNEL"), .right("ROUND TRIP"),
         ]
-        try reply.printTable(columns) { (client) throws(JSONError) in try Self.cells(client, now) }
+        try result.printTable(columns) { Self.cells($0, now) }
     }
 
-    static func cells(_ client: borrowing JSONObject, _ now: Int64) throws(JSONError) -> [String] {
-        let connected = try client.integer("connectedAt", as: Int64.self) ?? now
-        return [
-            try client.string("id") ?? "-",
-            try client.string("user") ?? "-",
-            try client.string("address") ?? "-",
-            try client.string("protocol") ?? "-",
-            Quantity.span(seconds: Int((now - max(0, connected)) / 1000)),
-            String(try client.integer("subscriptions", as: Int.self) ?? 0),
-            Quantity.size(try client.integer("pendingBytes", as: Int.self) ?? 0),
-            Quantity.size(try client.integer("kernelBytes", as: Int.self) ?? 0),
-            try client.double("roundTripMilliseconds").map { "\(Quantity.fixed($0)) ms" } ?? "-",
+    static func cells(_ client: ClientSummary, _ now: Int64) -> [String] {
+        [
+            client.id,
+            client.user ?? "-",
+            client.address,
+            client.protocolName,
+            Quantity.span(seconds: Int((now - max(0, client.connectedAt ?? now)) / 1000)),
+            String(client.subscriptions),
+            Quantity.size(client.pendingBytes),
+            Quantity.size(client.kernelBytes),
+            client.roundTripMilliseconds.map { "\(Quantity.fixed($0)) ms" } ?? "-",
         ]
     }
 }
@@ -80,18 +77,16 @@ struct ShowClient: AsyncParsableCommand {
     var id: String
 
     func run() async throws {
-        let reply = try await AdminReply.ask(connection, "client") { $0.member("client", id) }
-        if connection.json { return try reply.print() }
+        let result = try await connection.ask(ClientRequest(client: id))
+        if connection.json { return result.print() }
         let names = [
             "id", "user", "address", "protocol", "connected", "subscriptions", "pending", "in kernel", "round trip",
         ]
-        let (cells, filters) = try reply.read { (client) throws(JSONError) in
-            (try ListClients.cells(client, WallClock.unixMilliseconds), try client.strings("filters") ?? [])
-        }
+        let cells = ListClients.cells(result.answer, WallClock.unixMilliseconds)
         for (name, cell) in zip(names, cells) {
             Output.print(name + String(repeating: " ", count: 15 - name.count) + Output.printable(cell))
         }
-        for filter in filters { Output.print("filter         " + Output.printable(filter)) }
+        for filter in result.answer.filters ?? [] { Output.print("filter         " + Output.printable(filter)) }
     }
 }
 
@@ -128,13 +123,8 @@ struct KickClients: AsyncParsableCommand {
     func run() async throws {
         let chosen = id.map { "client \($0)" } ?? user.map { "all connections of user \($0)" }
         try consent.ask("Disconnect \(chosen ?? "all clients with a subscription inside \(filter ?? "")")?")
-        let reply = try await AdminReply.ask(connection, "kick") { writer in
-            if let id { writer.member("client", id) }
-            if let user { writer.member("user", user) }
-            if let filter { writer.member("filter", filter) }
-        }
-        if connection.json { return try reply.print() }
-        let kicked = try reply.read { (result) throws(JSONError) in try result.integer("kicked", as: Int.self) ?? 0 }
-        Output.print("disconnected: \(kicked)")
+        let result = try await connection.ask(KickRequest(client: id, user: user, filter: filter))
+        if connection.json { return result.print() }
+        Output.print("disconnected: \(result.answer.kicked)")
     }
 }

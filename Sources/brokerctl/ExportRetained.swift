@@ -22,27 +22,15 @@ struct ExportRetained: AsyncParsableCommand {
     @Argument(help: "Only topics that this filter matches.")
     var filter: String?
 
-    private func question(after position: String?) -> [UInt8] {
-        AdminConnection.question("retained.export") { writer in
-            if let filter { writer.member("filter", filter) }
-            if let position { writer.member("after", position) }
-        }
-    }
-
     func run() async throws {
         let admin = try await AdminConnection(connection)
         var position: String?
         repeat {
-            let reply = try await admin.ask(question(after: position))
-            let (lines, next) = try reply.read { (answer) throws(JSONError) in
-                var lines: [UInt8] = []
-                try answer.value("values")?.forEachElement { (value) throws(JSONError) in
-                    lines += value.copyRawBytes() + [0x0A]
-                }
-                return (lines, try answer.string("next"))
-            }
+            let answer = try await admin.ask(RetainedExportRequest(filter: filter, after: position)).answer
+            var lines: [UInt8] = []
+            for value in answer.values { lines += value.json + [0x0A] }
             if !lines.isEmpty { Output.write(lines) }
-            position = next
+            position = answer.next
         } while position != nil
         await admin.close()
     }

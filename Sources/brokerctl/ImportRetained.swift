@@ -44,10 +44,7 @@ struct ImportRetained: AsyncParsableCommand {
     func run() async throws {
         var lines = try LineReader(path: file)
         let admin = try await AdminConnection(connection)
-        let maximum = try await admin.ask(AdminConnection.question("status")).read { (status) throws(JSONError) in
-            try status.integer("maximumQuestion", as: Int.self) ?? 1 << 20
-        }
-        lines.maximumLength = maximum - 64
+        lines.maximumLength = try await admin.ask(StatusRequest()).answer.maximumQuestion - 64
         var tally = Tally()
         var pending: [Int: Int] = [:]
         var pendingBytes = 0
@@ -82,41 +79,36 @@ struct ImportRetained: AsyncParsableCommand {
     private func settle(
         _ admin: AdminConnection, _ pending: inout [Int: Int], _ tally: inout Tally
     ) async throws -> Int {
-        let answer = try await admin.receive()
-        let line = try AdminReply.identifier(of: answer)
+        let reply = try AdminReply<RetainedSetRequest.Answer>(understanding: try await admin.receive())
         do throws(Failure) {
-            let isExpired = try AdminReply(answer).read { (result) throws(JSONError) in
-                try result.bool("expired") ?? false
+            switch try reply.success {
+            case .expired: tally.expired += 1
+            case .set: tally.imported += 1
             }
-            if isExpired { tally.expired += 1 } else { tally.imported += 1 }
         } catch {
-            tally.fail(line, error.message)
+            tally.fail(reply.id, error.message)
         }
-        return pending.removeValue(forKey: line) ?? 0
+        return pending.removeValue(forKey: reply.id) ?? 0
     }
 
-    /// The question that a line stands for, whose number is the question's.
+    /// The request that a line stands for, whose number is the request's.
     private static func question(_ line: [UInt8], line number: Int) throws(Failure) -> [UInt8] {
-        var writer = JSONWriter()
-        writer.beginObject()
-        writer.member("id", number)
-        writer.member("verb", "retained.set")
         var refusal: String?
         do throws(JSONError) {
             let object = try JSONObject.parse(line.span, maximumDepth: JSONScanner.maximumDepth + 1)
             if object.kind(of: "topic") != .string { refusal = "topic: expected a string" }
             if object.kind(of: "data") == nil { refusal = refusal ?? "data is missing" }
-            for name in ["topic", "data", "kind", "type", "encoding", "expires", "ttl"] {
-                guard let bytes = object.value(name)?.copyRawBytes() else { continue }
-                writer.name(escaping: name)
-                writer.raw(bytes.span)
+            if refusal == nil {
+                do throws(JSONError) {
+                    return try RetainedSetRequest(object).encoded(id: number)
+                } catch {
+                    refusal = "\(error)."
+                }
             }
         } catch {
             refusal = "\(error)"
         }
-        if let refusal { throw .failed("\(refusal) (bad-request)") }
-        writer.endObject()
-        return writer.bytes
+        throw .failed("\(refusal ?? "") (bad-request)")
     }
 
     private func report(_ tally: Tally) throws {

@@ -75,7 +75,7 @@ struct MessageClient {
     private static func notices(in frame: [UInt8]) throws(Failure) -> [Notice] {
         var notices: [Notice] = []
         do throws(JSONError) {
-            var scanner = JSONScanner(frame.span, maximumDepth: AdminReply.maximumDepth)
+            var scanner = JSONScanner(frame.span, maximumDepth: AdminWire.maximumDepth)
             while let object = try scanner.nextObject() { notices.append(try notice(object)) }
         } catch {
             throw .notUnderstood(error)

@@ -29,23 +29,24 @@ enum Payload {
         }
     }
 
-    /// Writes those of an administrator's question, in which text cannot grow beyond what base64 makes of it.
+    /// The request of an administrator to keep it, in which text cannot grow beyond what base64 makes of it.
     ///
     /// - Parameter type: the content type, which says what text is, as it does over HTTP; `nil`: it is text.
-    func writeExactly(to writer: inout JSONWriter, type: String?) {
-        let bytes = bytes
+    func request(topic: String, type: String?) -> RetainedSetRequest {
         let kind: Message.Kind =
             if case .binary = self { .binary } else if type == nil { .text } else {
                 Content.kind(of: bytes, type: type)
             }
-        writer.name("data")
-        writer.base64(bytes.span)
-        writer.member("encoding", "base64")
-        switch kind {
-        case .text: writer.member("kind", "text")
-        case .json: writer.member("kind", "json")
-        case .binary: writer.member("kind", "binary")
-        }
+        var request = RetainedSetRequest(topic: topic, data: .text(Array(Base64.encode(bytes).utf8)))
+        request.encoding = "base64"
+        request.type = type
+        request.kind =
+            switch kind {
+            case .text: "text"
+            case .json: "json"
+            case .binary: "binary"
+            }
+        return request
     }
 }
 

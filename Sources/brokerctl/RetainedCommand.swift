@@ -38,13 +38,6 @@ struct ListRetained: AsyncParsableCommand {
     @Argument(help: "Only topics that this filter matches.")
     var filter: String?
 
-    private func question(after position: String?) -> [UInt8] {
-        AdminConnection.question("retained.list") { writer in
-            if let filter { writer.member("filter", filter) }
-            if let position { writer.member("after", position) }
-        }
-    }
-
     /// The broker says so many at once; the list is whole all the same.
     func run() async throws {
         let admin = try await AdminConnection(connection)
@@ -52,14 +45,13 @@ struct ListRetained: AsyncParsableCommand {
         var rows: [[String]] = []
         var position: String?
         repeat {
-            let reply = try await admin.ask(question(after: position))
+            let result = try await admin.ask(RetainedListRequest(filter: filter, after: position))
             if connection.json {
-                let elements = reply.result.dropFirst().dropLast()
-                json += (json.isEmpty || elements.isEmpty ? [] : [UInt8(ascii: ",")]) + elements
+                json += (json.isEmpty || result.elements.isEmpty ? [] : [UInt8(ascii: ",")]) + result.elements
             } else {
-                rows += try reply.rows(Self.cells)
+                rows += result.answer.elements.map(Self.cells)
             }
-            position = reply.next
+            position = result.answer.next
         } while position != nil
         await admin.close()
         if connection.json { return Output.printJSON([UInt8(ascii: "[")] + json + [UInt8(ascii: "]")]) }
@@ -70,18 +62,16 @@ struct ListRetained: AsyncParsableCommand {
         ).print()
     }
 
-    private static func cells(_ value: borrowing JSONObject) throws(JSONError) -> [String] {
+    private static func cells(_ value: RetainedSummary) -> [String] {
         let now = WallClock.unixMilliseconds
-        let time = try value.integer("time", as: Int64.self) ?? now
         return [
-            try value.string("topic") ?? "-",
-            try value.integer("seq", as: UInt64.self).map { String($0) } ?? "-",
-            Quantity.span(seconds: Int((now - max(0, time)) / 1000)),
-            Quantity.size(try value.integer("bytes", as: Int.self) ?? 0),
-            try value.string("kind") ?? "-",
-            try value.integer("expires", as: Int64.self)
-                .map { Quantity.span(seconds: Int((max(0, $0) - now) / 1000)) } ?? "-",
-            try value.string("type") ?? "-",
+            value.topic,
+            String(value.seq),
+            Quantity.span(seconds: Int((now - max(0, value.time ?? now)) / 1000)),
+            Quantity.size(value.bytes),
+            value.kind,
+            value.expires.map { Quantity.span(seconds: Int((max(0, $0) - now) / 1000)) } ?? "-",
+            value.type ?? "-",
         ]
     }
 }
@@ -104,22 +94,12 @@ struct GetRetained: AsyncParsableCommand {
     var topic: String
 
     func run() async throws {
-        let reply = try await AdminReply.ask(connection, "retained.get") { writer in
-            writer.member("topic", topic)
-            if !connection.json { writer.member("exact", true) }
-        }
-        if connection.json { return try reply.print() }
-        let bytes = try reply.read { (value) throws(JSONError) in try Self.payload(value) }
+        let result = try await connection.ask(RetainedGetRequest(topic: topic, isExact: !connection.json))
+        if connection.json { return result.print() }
+        let bytes = result.answer.payload
         guard Output.isTerminal else { return Output.write(bytes) }
         let text = Output.printable(String(decoding: bytes, as: UTF8.self), keepsLines: true)
         Output.write(Array((text.hasSuffix("\n") ? text : text + "\n").utf8))
-    }
-
-    private static func payload(_ value: borrowing JSONObject) throws(JSONError) -> [UInt8] {
-        guard let data = value.value("data") else { return [] }
-        if try value.string("encoding") == "base64" { return Base64.decode(data.string ?? "") ?? [] }
-        if try value.string("kind") == "json" { return data.copyRawBytes() }
-        return data.stringBytes ?? data.copyRawBytes()
     }
 }
 
@@ -145,12 +125,10 @@ struct SetRetained: AsyncParsableCommand {
 
     func run() async throws {
         let payload = try options.read(data, maximum: 256 << 20)
-        let reply = try await AdminReply.ask(connection, "retained.set") { writer in
-            writer.member("topic", topic)
-            payload.writeExactly(to: &writer, type: options.type)
-            options.write(to: &writer)
-        }
-        if connection.json { try reply.print() }
+        var request = payload.request(topic: topic, type: options.type)
+        request.timeToLive = options.ttl
+        let result = try await connection.ask(request)
+        if connection.json { result.print() }
     }
 }
 
@@ -177,14 +155,10 @@ struct DeleteRetained: AsyncParsableCommand {
 
     func run() async throws {
         if !dryRun { try consent.ask("Delete the retained values that \(filter) matches?") }
-        let reply = try await AdminReply.ask(connection, "retained.delete") { writer in
-            writer.member("filter", filter)
-            if dryRun { writer.member("dryRun", true) }
-        }
-        if connection.json { return try reply.print() }
-        let member = dryRun ? "matching" : "deleted"
-        let count = try reply.read { (result) throws(JSONError) in try result.integer(member, as: Int.self) ?? 0 }
-        guard dryRun else { return Output.print("deleted: \(count)") }
+        let result = try await connection.ask(RetainedDeleteRequest(filter: filter, isTrial: dryRun))
+        if connection.json { return result.print() }
+        guard dryRun else { return Output.print("deleted: \(result.answer.deleted)") }
+        let count = result.answer.matching ?? 0
         Output.print("\(count) \(count == 1 ? "value" : "values") would be deleted; nothing was.")
     }
 }

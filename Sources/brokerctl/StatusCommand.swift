@@ -17,57 +17,38 @@ struct StatusCommand: AsyncParsableCommand {
     @OptionGroup var connection: ConnectionOptions
 
     func run() async throws {
-        let reply = try await AdminReply.ask(connection, "status")
+        let result = try await connection.ask(StatusRequest())
         if connection.json {
-            try reply.print()
+            result.print()
         } else {
-            for (name, value) in try reply.read(Self.lines) {
+            for (name, value) in Self.lines(result.answer) {
                 Output.print(name + String(repeating: " ", count: max(1, 16 - name.count)) + Output.printable(value))
             }
         }
-        let isReady = try reply.read { (status) throws(JSONError) in try status.bool("ready") ?? false }
-        if !isReady { throw ExitCode(1) }
+        if result.answer.failure != nil { throw ExitCode(1) }
     }
 
-    private static func lines(_ status: borrowing JSONObject) throws(JSONError) -> [(String, String)] {
-        func count(_ name: String) throws(JSONError) -> String {
-            try status.integer(name, as: Int.self).map(String.init) ?? "-"
-        }
-        func size(_ object: borrowing JSONObject, _ name: String) throws(JSONError) -> String {
-            try object.integer(name, as: Int.self).map(Quantity.size) ?? "-"
-        }
-        let isReady = try status.bool("ready") ?? false
+    private static func lines(_ status: StatusRequest.Answer) -> [(String, String)] {
         var lines: [(String, String)] = [
-            ("server", "\(try status.string("server") ?? "-"), process \(try count("pid"))"),
-            ("state", isReady ? "ready" : "not ready"),
-            ("running", Quantity.span(seconds: try status.integer("uptimeSeconds", as: Int.self) ?? 0)),
-            ("listening", try status.strings("listen")?.joined(separator: ", ") ?? "-"),
-            ("reactors", "\(try count("reactors")), which send by \(try status.string("backend") ?? "-")"),
-            ("connections", try count("connections")),
-            ("clients", try count("clients")),
-            ("subscriptions", try count("subscriptions")),
-            ("published", try count("published")),
-            ("delivered", try count("delivered")),
-            ("last seq", "\(try count("seq")), epoch \(try text(status, "epoch"))"),
+            ("server", "\(status.server), process \(status.processIdentifier.map(String.init) ?? "-")"),
+            ("state", status.failure == nil ? "ready" : "not ready"),
+            ("running", Quantity.span(seconds: status.uptimeSeconds)),
+            ("listening", status.listen.joined(separator: ", ")),
+            ("reactors", "\(status.reactors), which send by \(status.backend)"),
+            ("connections", "\(status.connections)"),
+            ("clients", "\(status.clients)"),
+            ("subscriptions", "\(status.subscriptions)"),
+            ("published", "\(status.published)"),
+            ("delivered", "\(status.delivered)"),
+            ("last seq", "\(status.seq), epoch \(status.epoch)"),
         ]
-        if let retained = try status.object("retained") {
-            let values = try retained.integer("values", as: Int.self).map(String.init) ?? "-"
-            lines.append(("retained", "\(values) values, \(try size(retained, "payloadBytes"))"))
+        if let store = status.store {
+            lines.append(("retained", "\(store.values) values, \(Quantity.size(store.valueBytes))"))
+            lines.append(("store", "\(Quantity.size(store.usedBytes)) of \(Quantity.size(store.maximumBytes))"))
         }
-        if let store = try status.object("store") {
-            lines.append(("store", "\(try size(store, "usedBytes")) of \(try size(store, "maximumBytes"))"))
-        }
-        lines.append(("memory", try size(status, "memoryBytes")))
-        lines.append(("data directory", try status.string("dataDirectory") ?? "-"))
-        if let moved = try status.string("movedAside") {
-            lines.append(("moved aside", "\(moved): the store was damaged"))
-        }
+        lines.append(("memory", Quantity.size(status.memoryBytes)))
+        lines.append(("data directory", status.dataDirectory))
+        if let moved = status.movedAside { lines.append(("moved aside", "\(moved): the store was damaged")) }
         return lines
-    }
-
-    /// A member that may be a number or a string.
-    private static func text(_ object: borrowing JSONObject, _ name: String) throws(JSONError) -> String {
-        guard let value = object.value(name) else { return "-" }
-        return value.string ?? String(decoding: value.copyRawBytes(), as: UTF8.self)
     }
 }

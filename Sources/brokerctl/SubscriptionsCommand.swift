@@ -17,12 +17,8 @@ struct SubscriptionsCommand: AsyncParsableCommand {
     var filter: String?
 
     func run() async throws {
-        let reply = try await AdminReply.ask(connection, "subscriptions") { writer in
-            if let filter { writer.member("filter", filter) }
-        }
-        if connection.json { return try reply.print() }
-        try reply.printTable(["FILTER", .right("CLIENTS")]) { (row) throws(JSONError) in
-            [try row.string("filter") ?? "-", String(try row.integer("clients", as: Int.self) ?? 0)]
-        }
+        let result = try await connection.ask(SubscriptionsRequest(filter: filter))
+        if connection.json { return try result.printList() }
+        try result.printTable(["FILTER", .right("CLIENTS")]) { [$0.filter, String($0.clients)] }
     }
 }

@@ -28,27 +28,23 @@ struct TopicsCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let reply = try await AdminReply.ask(connection, "topics") { writer in
-            if let filter { writer.member("filter", filter) }
-            writer.member("seconds", seconds)
-        }
-        if connection.json { return try reply.print() }
+        let result = try await connection.ask(TopicsRequest(filter: filter, seconds: seconds))
+        if connection.json { return try result.printList() }
         let now = WallClock.unixMilliseconds
         let columns: [TextTable.Column] = [
             "TOPIC", .right("SUBSCRIPTIONS"), "RETAINED", .right("SIZE"), .right("SEQ"), .right("AGE"),
             .right("MESSAGES/S"), .right("BYTES/S"),
         ]
-        try reply.printTable(columns) { (topic) throws(JSONError) in
+        try result.printTable(columns) { topic in
             [
-                try topic.string("topic") ?? "-",
-                String(try topic.integer("subscriptions", as: Int.self) ?? 0),
-                try topic.bool("retained") == true ? "yes" : "no",
-                try topic.integer("bytes", as: Int.self).map(Quantity.size) ?? "-",
-                try topic.integer("seq", as: UInt64.self).map { String($0) } ?? "-",
-                try topic.integer("time", as: Int64.self).map { Quantity.span(seconds: Int((now - max(0, $0)) / 1000)) }
-                    ?? "-",
-                try topic.double("messagesPerSecond").map(Quantity.fixed) ?? "-",
-                try topic.double("bytesPerSecond").map { Quantity.size(Int($0)) } ?? "-",
+                topic.topic,
+                String(topic.subscriptions),
+                topic.retained == nil ? "no" : "yes",
+                topic.retained?.bytes.map(Quantity.size) ?? "-",
+                topic.retained?.seq.map { String($0) } ?? "-",
+                topic.retained?.time.map { Quantity.span(seconds: Int((now - max(0, $0)) / 1000)) } ?? "-",
+                topic.rate.map { Quantity.fixed($0.messagesPerSecond) } ?? "-",
+                topic.rate.map { Quantity.size(Int($0.bytesPerSecond)) } ?? "-",
             ]
         }
     }

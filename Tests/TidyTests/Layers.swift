@@ -47,9 +47,10 @@ enum Layers {
             imports: ["CLMDB", "CLinux", "Glibc", "Synchronization", "WSTransport"], uses: ["Broker/Exchange"]),
         "Broker/Configuration": Layer(imports: ["CLinux", "CYAML", "Glibc"], uses: ["Broker/Topics"]),
         "Broker/Metrics": Layer(imports: ["Glibc", "Synchronization", "WSTransport"], uses: ["Broker/Exchange"]),
+        "Broker/AdminProtocol": Layer(imports: ["WSTransport"], uses: ["Broker/JSON", "WSTransport/Protocol"]),
         "Broker/Admin": Layer(
             imports: ["CLinux", "Glibc", "Synchronization", "WSTransport"],
-            uses: ["Broker/Exchange", "Broker/Metrics"]),
+            uses: ["Broker/AdminProtocol", "Broker/Exchange", "Broker/Metrics"]),
         "Broker": Layer(
             imports: ["CLinux", "Glibc", "Synchronization", "WSTransport"],
             uses: [

@@ -1,154 +1,100 @@
 internal import WSTransport
 
-/// One administrator on `/admin` of the administration socket: one JSON object a question, one an answer.
+/// One administrator on `/admin` of the administration socket: one JSON object a request, one an answer.
 final class AdminSession: WebSocketSession {
-    static let subprotocol = "broker.admin.v1.json"
-
-    /// The data of a question may nest as deep as any, inside the question.
+    /// The data of a request may nest as deep as any, inside the request.
     private static let maximumDepth = JSONScanner.maximumDepth + 1
 
-    /// The longest question, in bytes: a value of the longest topic and payload that are allowed, as export writes it.
+    /// The longest request, in bytes: a value of the longest topic and payload that are allowed, as export writes it.
     static func maximumQuestion(_ limits: Settings.Limits) -> Int { 2 * limits.message + 2 * limits.topic + 4096 }
 
     private let socket: WebSocketConnection
     private let desk: AdminDesk
+    private let rights: Set<AdminRight>
+    /// The copy of the store that is under way for it.
+    var backup: Backup?
 
-    init(socket: WebSocketConnection, desk: AdminDesk) {
+    /// - Parameter rights: what it is allowed to do; on the administration socket all of it.
+    init(socket: WebSocketConnection, desk: AdminDesk, rights: Set<AdminRight> = Set(AdminRight.allCases)) {
         self.socket = socket
         self.desk = desk
+        self.rights = rights
     }
 
     func received(_ opcode: Opcode, _ payload: Span<UInt8>) {
         var id: [UInt8]?
-        let question: AdminQuestion
         do throws(JSONError) {
             let object = try JSONObject.parse(payload, maximumDepth: Self.maximumDepth)
             id = try? object.identifier()
-            question = try AdminQuestion(object, from: socket.stream)
+            let verb = try object.string("verb") ?? ""
+            guard let type = Self.verbs[verb] else {
+                return refuse(id, Refusal(.badRequest, "verb: there is no \"\(verb)\"."))
+            }
+            try answer(type, object, id)
         } catch {
-            id = id ?? RefusedObject(payload, from: 0, error).identifier
-            return reply(id, .failure(Refusal(.badRequest, "\(error).")))
-        }
-        do throws(Refusal) { try answer(question, id) } catch { reply(id, .failure(error)) }
-    }
-
-    private func answer(_ question: AdminQuestion, _ id: [UInt8]?) throws(Refusal) {
-        switch question.verb {
-        case "backup":
-            try desk.beginBackup(for: self)
-            reply(id, .success(AdminAnswer { _ in }))
-        case "backup.next":
-            try desk.nextPiece(of: self) { [weak self] piece in self?.hand(piece, id) }
-        default:
-            try desk.answer(question) { [weak self] result in self?.reply(id, result) }
+            refuse(id ?? RefusedObject(payload, from: 0, error).identifier, Refusal(.badRequest, "\(error)."))
         }
     }
 
-    private func hand(_ piece: BackupStream.Piece, _ id: [UInt8]?) {
-        switch piece {
-        case .bytes(let bytes): socket.send(.binary, bytes)
-        case .end(nil): reply(id, .success(AdminAnswer { _ in }))
-        case .end(let failure?): reply(id, .failure(Refusal(.unavailable, "\(failure).")))
+    private func answer<Request: AnsweredRequest>(
+        _ type: Request.Type, _ object: borrowing JSONObject, _ id: [UInt8]?
+    ) throws(JSONError) {
+        guard rights.contains(Request.right) else {
+            return refuse(id, Refusal(.forbidden, "\(Request.verb): needs the right \"\(Request.right.rawValue)\"."))
+        }
+        let request = try Request(object)
+        do throws(Refusal) {
+            try request.answer(AdminCaller(desk: desk, source: socket.stream, session: self)) { [weak self] result in
+                switch result {
+                case .success(let answer):
+                    self?.socket.send(.text, AdminWire.answer(id) { answer.writeAnswer(to: &$0) })
+                case .failure(let refusal): self?.refuse(id, refusal)
+                }
+            }
+        } catch {
+            refuse(id, error)
         }
     }
 
-    private func reply(_ id: [UInt8]?, _ result: Result<AdminAnswer, Refusal>) {
-        var writer = JSONWriter(capacity: 256)
-        writer.beginObject()
-        if let id { writer.member("id", raw: id.span) }
-        switch result {
-        case .success(let answer):
-            writer.member("result", raw: answer.json.span)
-            if answer.isTruncated { writer.member("truncated", true) }
-            if let next = answer.next { writer.member("next", next) }
-        case .failure(let refusal):
+    private func refuse(_ id: [UInt8]?, _ refusal: Refusal) {
+        let answer = AdminWire.answer(id) { writer in
             writer.name("error")
             writer.beginObject()
             writer.member("code", refusal.code.rawValue)
             writer.member("message", refusal.message)
             writer.endObject()
         }
-        writer.endObject()
-        socket.send(.text, writer.bytes)
+        socket.send(.text, answer)
     }
 
-    func closed(_ event: CloseEvent) { desk.abandonBackup(of: self) }
+    /// Sends bytes as they are.
+    func send(_ bytes: [UInt8]) { socket.send(.binary, bytes) }
+
+    func closed(_ event: CloseEvent) { backup?.giveUp() }
 }
 
-/// What an administrator asks.
-struct AdminQuestion {
-    let verb: String
-    /// What it came by, which is not read on while the broker cannot keep up with what it publishes; `nil`: nothing.
-    let source: StreamConnection?
-    let client: String?
-    let user: String?
-    let filter: String?
-    let topic: String?
-    let data: [UInt8]?
-    /// Whether ``data`` is a JSON value, as anything but a string is; with the kind `json` a string is, too, unless it is
-    /// base64 of one.
-    let isJSON: Bool
-    let kind: String?
-    let encoding: String?
-    let type: String?
-    let timeToLive: Double?
-    /// When the value ceases to be, in Unix milliseconds.
-    let expires: Int64?
-    /// Go on after this topic.
-    let after: String?
-    /// Only say what would be done.
-    let isTrial: Bool
-    /// The data byte for byte, in base64 where JSON would change it.
-    let isExact: Bool
-    /// How long to count, in seconds.
-    let seconds: Double?
-
-    init(_ object: borrowing JSONObject, from source: StreamConnection? = nil) throws(JSONError) {
-        self.source = source
-        verb = try object.string("verb") ?? ""
-        client = try object.string("client")
-        user = try object.string("user")
-        filter = try object.string("filter")
-        topic = try object.string("topic")
-        kind = try object.string("kind")
-        let found = object.kind(of: "data")
-        encoding = try object.string("encoding")
-        isJSON = found != nil && (found != .string || kind == "json" && encoding == nil)
-        data = try isJSON ? object.value("data")?.copyRawBytes() : object.stringBytes("data")
-        type = try object.string("type")
-        timeToLive = try object.double("ttl")
-        expires = try object.integer("expires", as: Int64.self)
-        after = try object.string("after")
-        isTrial = try object.bool("dryRun") ?? false
-        isExact = try object.bool("exact") ?? false
-        seconds = try object.double("seconds")
-    }
+/// A request as the broker answers it.
+protocol AnsweredRequest: AdminRequest {
+    /// Calls `then` once, at once or later, on the same thread; or throws, and does not call it.
+    func answer(_ caller: AdminCaller, _ then: @escaping (Result<Answer, Refusal>) -> Void) throws(Refusal)
 }
 
-/// What an administrator is told: one JSON value.
-struct AdminAnswer {
-    var json: [UInt8]
-    var isTruncated = false
-    /// Where the next question goes on; `nil`: nowhere.
-    var next: String?
+/// What asks.
+struct AdminCaller {
+    let desk: AdminDesk
+    /// What the request came by.
+    let source: StreamConnection
+    weak var session: AdminSession?
+}
 
-    /// A list of values that are encoded already.
-    init(list: [[UInt8]], isTruncated: Bool = false, next: String? = nil) {
-        var writer = JSONWriter(capacity: list.reduce(16) { $0 + $1.count + 1 })
-        writer.beginArray()
-        for item in list { writer.raw(item.span) }
-        writer.endArray()
-        json = writer.bytes
-        self.isTruncated = isTruncated
-        self.next = next
-    }
+extension AdminSession {
+    /// Every verb there is.
+    private static let all: [any AnsweredRequest.Type] = [
+        StatusRequest.self, ClientsRequest.self, ClientRequest.self, KickRequest.self, TopicsRequest.self,
+        SubscriptionsRequest.self, RetainedListRequest.self, RetainedGetRequest.self, RetainedSetRequest.self,
+        RetainedDeleteRequest.self, RetainedExportRequest.self, BackupRequest.self, BackupNextRequest.self,
+    ]
 
-    /// An object with the members that `body` writes.
-    init(_ body: (inout JSONWriter) -> Void) {
-        var writer = JSONWriter(capacity: 256)
-        writer.beginObject()
-        body(&writer)
-        writer.endObject()
-        json = writer.bytes
-    }
+    /// By their names.
+    static let verbs = Dictionary(uniqueKeysWithValues: all.map { ($0.verb, $0) })
 }

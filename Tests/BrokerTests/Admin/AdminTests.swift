@@ -6,39 +6,6 @@ import Testing
 
 @Suite("The administrator's questions and answers")
 struct AdminTests {
-    private func question(_ text: String) throws -> AdminQuestion {
-        let bytes = Array(text.utf8)
-        return try AdminQuestion(JSONObject.parse(bytes.span))
-    }
-
-    @Test func aQuestionHasItsMembers() throws {
-        let whole = try question(
-            #"{"verb":"retained.set","client":"a","user":"u","filter":"f/+","topic":"t","data":"é","encoding":"base64","#
-                + #""type":"image/png","ttl":1.5,"id":7,"other":[]}"#)
-        #expect(whole.verb == "retained.set" && whole.client == "a" && whole.user == "u" && whole.filter == "f/+")
-        #expect(whole.topic == "t" && whole.data == Array("é".utf8) && whole.encoding == "base64")
-        #expect(whole.type == "image/png" && whole.timeToLive == 1.5)
-        let object = try question(#"{"data":{"a":1}}"#)
-        #expect(object.isJSON && object.data == Array(#"{"a":1}"#.utf8) && !whole.isJSON)
-        let empty = try question(#"{"client":null}"#)
-        #expect(empty.verb.isEmpty && empty.client == nil && empty.data == nil && empty.timeToLive == nil)
-    }
-
-    @Test(arguments: ["verb", "client", "user", "filter", "topic", "kind", "encoding", "type", "after"])
-    func aMemberOfAnotherTypeIsAnError(member: String) {
-        #expect(throws: JSONError.self) { _ = try question("{\"\(member)\":5}") }
-        #expect(throws: JSONError.self) { _ = try question("{\"ttl\":\"5\"}") }
-    }
-
-    @Test func anAnswerIsOneValue() {
-        func text(_ answer: AdminAnswer) -> String { String(decoding: answer.json, as: UTF8.self) }
-        #expect(text(AdminAnswer(list: [])) == "[]")
-        #expect(text(AdminAnswer(list: [Array("{}".utf8), Array("5".utf8)])) == "[{},5]")
-        #expect(!AdminAnswer(list: []).isTruncated && AdminAnswer(list: [], isTruncated: true).isTruncated)
-        #expect(text(AdminAnswer { $0.member("a", 1) }) == #"{"a":1}"#)
-        #expect(text(AdminAnswer { _ in }) == "{}")
-    }
-
     @Test func countsOfSeveralShardsAddUp() throws {
         func merged(_ answers: [[(String, Int)]]) throws -> [FilterCount] {
             FilterCount.merge(
@@ -54,14 +21,12 @@ struct AdminTests {
 
     // MARK: The desk
 
-    /// An administrator of a broker of two shards, with clients on both.
-    ///
-    /// - Parameter copy: the bytes of a backup, which fails behind them from 100 on.
-    private func desk(_ house: ExchangeHouse, copy: Int = 10) throws -> Guest {
+    /// - Parameter copy: the bytes of a backup, which fails after them from 100 on.
+    private func facts(_ house: ExchangeHouse, copy: Int = 10) -> BrokerFacts {
         let thread = StoreThread(store: house.store, maximumQueuedBytes: 0, onSettled: { _ in })
         let figures = Figures(
             reactors: [], shards: house.counters, sequencer: house.sequencer, store: house.store, storeThread: thread)
-        let facts = BrokerFacts(
+        return BrokerFacts(
             figures: figures, listen: ["x"], dataDirectory: "d", epoch: 5, movedAside: nil,
             backup: { (descriptor) throws(StorageError) in
                 var bytes = [UInt8](repeating: 7, count: copy)
@@ -69,12 +34,18 @@ struct AdminTests {
                 guard copy >= 100 else { return }
                 throw .system(code: 5, what: "the disk fails")
             })
+    }
+
+    /// An administrator of a broker of two shards, with clients on both.
+    private func desk(
+        _ house: ExchangeHouse, on index: Int = 0, _ facts: BrokerFacts? = nil,
+        rights: Set<AdminRight> = Set(AdminRight.allCases)
+    ) throws -> Guest {
+        let facts = facts ?? self.facts(house)
         let remotes = house.remotes
-        return try house.connect { shard, socket in
-            let desk =
-                shard.reactor[AdminDesk.self] ?? AdminDesk(shard: shard, everyone: ShardGroup(remotes), facts: facts)
-            shard.reactor[AdminDesk.self] = desk
-            return AdminSession(socket: socket, desk: desk)
+        return try house.connect(on: index) { shard, socket in
+            let desk = AdminDesk(shard: shard, everyone: ShardGroup(remotes), facts: facts)
+            return AdminSession(socket: socket, desk: desk, rights: rights)
         }
     }
 
@@ -85,13 +56,14 @@ struct AdminTests {
         return String(text.dropFirst(8).dropLast())
     }
 
-    @Test func findsAndEndsClientsOfEveryShard() throws {
+    @Test(arguments: [0, 1])
+    func findsAndEndsClientsOfEveryShard(from shard: Int) throws {
         let house = try ExchangeHouse(order: [0, 1])
         let guests = try [0, 1, 1].map { try house.connectJSON(on: $0) }
         for (number, guest) in guests.enumerated() {
             try guest.ask(#"{"op":"subscribe","id":1,"filter":["a/+","only/\#(number)"],"snapshot":false}"#, id: 1)
         }
-        let desk = try desk(house)
+        let desk = try desk(house, on: shard)
         #expect(
             try ask(desk, #""verb":"subscriptions","filter":"a/#""#) == #""result":[{"filter":"a/+","clients":3}]"#)
         #expect(try ask(desk, #""verb":"topics","filter":"only/1""#).contains(#""topic":"only/1","subscriptions":1,"#))
@@ -106,6 +78,19 @@ struct AdminTests {
         #expect(try ask(desk, #""verb":"kick""#).contains(#""code":"bad-request""#))
         #expect(try ask(desk, #""verb":"subscriptions","filter":"only/+""#).contains("only/0"))
         #expect(house.counters[1].clients.current == 0)
+    }
+
+    @Test func doesOnlyWhatTheCallerHasTheRightTo() throws {
+        let house = try ExchangeHouse(order: [0, 1])
+        for right in AdminRight.allCases {
+            let desk = try desk(house, rights: [right])
+            for (verb, type) in AdminSession.verbs where type.right != right {
+                #expect(
+                    try ask(desk, "\"verb\":\"\(verb)\"")
+                        == #""error":{"code":"forbidden","message":"\#(verb): needs the right \"\#(type.right)\"."}"#)
+            }
+        }
+        #expect(try ask(try desk(house, rights: [.write]), #""verb":"kick""#).contains(#""code":"bad-request""#))
     }
 
     @Test func exportsWhatWasSet() throws {
@@ -137,7 +122,9 @@ struct AdminTests {
 
     @Test func handsABackupOutPieceByPiece() throws {
         let house = try ExchangeHouse(order: [0, 1])
-        let (desk, other) = (try desk(house), try desk(house))
+        let facts = facts(house)
+        // On whatever reactor: there is one at a time.
+        let (desk, other) = (try desk(house, facts), try desk(house, on: 1, facts))
         #expect(try ask(desk, #""verb":"backup.next""#).contains(#""code":"conflict""#))
         for _ in 0..<2 {
             #expect(try ask(desk, #""verb":"backup""#) == #""result":{}"#)
@@ -150,7 +137,8 @@ struct AdminTests {
     }
 
     @Test func saysWhyABackupIsNotWhole() throws {
-        let desk = try desk(try ExchangeHouse(order: [0, 1]), copy: 100)
+        let house = try ExchangeHouse(order: [0, 1])
+        let desk = try desk(house, facts(house, copy: 100))
         #expect(try ask(desk, #""verb":"backup""#) == #""result":{}"#)
         try desk.send(#"{"id":1,"verb":"backup.next"}"#)
         #expect(try desk.frame()?.payload.count == 100)
@@ -162,8 +150,9 @@ struct AdminTests {
         // As the broker does.
         signal(SIGPIPE, SIG_IGN)
         let house = try ExchangeHouse(order: [0, 1])
-        try { try expectBegun(desk(house, copy: 4 << 20)) }()
-        let other = try desk(house)
+        let facts = facts(house, copy: 4 << 20)
+        try { try expectBegun(desk(house, facts)) }()
+        let other = try desk(house, on: 1, facts)
         var answer = ""
         repeat { answer = try ask(other, #""verb":"backup""#) } while answer.contains(#""code":"conflict""#)
         #expect(answer == #""result":{}"#)

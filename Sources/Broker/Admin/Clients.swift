@@ -1,0 +1,60 @@
+internal import WSTransport
+
+extension ClientsRequest: AnsweredRequest {
+    func answer(_ caller: AdminCaller, _ then: @escaping (Result<Answer, Refusal>) -> Void) throws(Refusal) {
+        let selection = ClientSelection(user: user, overlapping: try caller.desk.filter(filter))
+        caller.desk.everyone.ask(from: caller.desk.shard) { shard in
+            shard.everybody.filter { selection.matches($0) }.map { ClientSummary($0, withFilters: false) }
+        } then: {
+            then(.success(AdminList($0.flatMap(\.self))))
+        }
+    }
+}
+
+extension ClientRequest: AnsweredRequest {
+    func answer(_ caller: AdminCaller, _ then: @escaping (Result<Answer, Refusal>) -> Void) {
+        let selection = ClientSelection(name: client)
+        caller.desk.everyone.ask(from: caller.desk.shard) { shard in
+            shard.everybody.first { selection.matches($0) }.map { ClientSummary($0, withFilters: true) }
+        } then: { found in
+            if let summary = found.compactMap(\.self).first { return then(.success(summary)) }
+            then(.failure(Refusal(.notFound, "There is no client \(client).")))
+        }
+    }
+}
+
+/// Which clients are meant.
+struct ClientSelection: Sendable {
+    var name: String?
+    var user: String?
+    /// One of its subscriptions shares a topic with this filter.
+    var overlapping: TopicFilter?
+    /// One of its subscriptions matches nothing that this filter does not.
+    var inside: TopicFilter?
+
+    func matches(_ session: any Session) -> Bool {
+        if let name, session.client.name != name { return false }
+        if let user, session.client.identity.user != user { return false }
+        let filters = session.subscriptions.all
+        if let overlapping, !filters.contains(where: { overlapping.overlaps($0.filter) }) { return false }
+        if let inside, !filters.contains(where: { inside.covers($0.filter) }) { return false }
+        return true
+    }
+}
+
+extension ClientSummary {
+    fileprivate init(_ session: any Session, withFilters: Bool) {
+        self.init()
+        let client = session.client
+        id = client.name
+        user = client.identity.user
+        address = client.address
+        protocolName = client.protocolName
+        connectedAt = client.connectedAt
+        subscriptions = session.subscriptions.count
+        pendingBytes = session.stream.unsentBytes
+        kernelBytes = session.stream.kernelBytes
+        roundTripMilliseconds = session.roundTrip.map { Double($0 / 1000) / 1000 }
+        if withFilters { filters = session.subscriptions.all.map(\.filter.name) }
+    }
+}

@@ -1,0 +1,65 @@
+internal import WSTransport
+
+extension RetainedExportRequest: AnsweredRequest {
+    /// A piece ends after this many values or bytes of payload.
+    private static let pieceRows = 1000
+    private static let pieceBytes = 1 << 20
+
+    func answer(_ caller: AdminCaller, _ then: @escaping (Result<Answer, Refusal>) -> Void) throws(Refusal) {
+        let filter = try caller.desk.filter(filter) ?? .everything
+        var values: [RetainedValue] = []
+        var bytes = 0
+        var last: Topic?
+        caller.desk.scan(filter, after: after.flatMap { storedTopic(Array($0.utf8)) }) { message in
+            values.append(
+                RetainedValue { writer in
+                    writer.member("kind", message.kind.administrativeName)
+                    if message.expiry != 0 { writer.member("expires", message.expiry) }
+                    message.writeExactly(to: &writer)
+                })
+            bytes += message.payload.count
+            last = message.topic
+            return values.count < Self.pieceRows && bytes < Self.pieceBytes
+        } then: { end in
+            then(end.map { isFinished in Answer(values: values, next: isFinished ? nil : last?.name) })
+        }
+    }
+}
+
+extension Message {
+    /// Writes the members of a message with its data byte for byte, in a line that is no longer than base64 makes it.
+    func writeExactly(to writer: inout JSONWriter) {
+        let isAsItIs =
+            switch kind {
+            case .binary: true
+            // A line end in it would be shown as a space.
+            case .json: !payload.contains { $0 == 10 || $0 == 13 }
+            case .text: Self.lengthAsString(payload) <= payload.count / 3 * 4 + 4
+            }
+        let bytes = Message(
+            topic: topic, payload: payload, kind: isAsItIs ? kind : .binary, contentType: contentType, seq: seq,
+            time: time)
+        MessageObject.write(bytes, isSnapshot: false, to: &writer)
+    }
+
+    private static func lengthAsString(_ text: [UInt8]) -> Int {
+        text.reduce(2) { length, byte in
+            switch byte {
+            case UInt8(ascii: "\""), UInt8(ascii: "\\"): length + 2
+            case 0..<0x20: length + 6
+            default: length + 1
+            }
+        }
+    }
+}
+
+extension Message.Kind {
+    /// Its name for administrators.
+    var administrativeName: String {
+        switch self {
+        case .text: "text"
+        case .json: "json"
+        case .binary: "binary"
+        }
+    }
+}

@@ -1,0 +1,47 @@
+internal import WSTransport
+
+extension StatusRequest: AnsweredRequest {
+    func answer(_ caller: AdminCaller, _ then: @escaping (Result<Answer, Refusal>) -> Void) {
+        let (facts, shard) = (caller.desk.facts, caller.desk.shard)
+        Readiness.of(shard).look { failure in then(.success(facts.status(shard, failure: failure))) }
+    }
+}
+
+extension BrokerFacts {
+    /// - Parameter failure: why the broker is not ready; `nil`: it is.
+    fileprivate func status(_ shard: Shard, failure: String?) -> StatusRequest.Answer {
+        var status = StatusRequest.Answer()
+        status.server = "broker/\(BrokerVersion.current)"
+        status.processIdentifier = Machine.processIdentifier
+        status.startedAt = figures.startedAt
+        status.uptimeSeconds = Int(max(0, WallClock.unixMilliseconds - figures.startedAt) / 1000)
+        status.listen = listen
+        status.dataDirectory = dataDirectory
+        status.reactors = figures.reactors.count
+        status.backend = figures.backend
+        status.connections = figures.connections
+        status.clients = figures.sum { (counters: ShardCounters) in counters.clients.current }
+        status.subscriptions = figures.sum { (counters: ShardCounters) in counters.subscriptions.current }
+        status.seq = shard.sequencer.newest
+        status.epoch = epoch
+        status.published = figures.sum { (counters: ShardCounters) in counters.published.current }
+        status.delivered = figures.sum { (counters: ShardCounters) in counters.delivered.current }
+        status.store = figures.storeStatistics.map { statistics in
+            var store = StatusRequest.Answer.Store()
+            store.values = statistics.values
+            store.valueBytes = statistics.payloadBytes
+            store.messages = statistics.historyMessages
+            store.messageBytes = statistics.historyBytes
+            store.usedBytes = statistics.usedBytes
+            store.maximumBytes = statistics.maximumBytes
+            store.fileBytes = statistics.fileBytes
+            store.views = statistics.views
+            return store
+        }
+        status.maximumQuestion = AdminSession.maximumQuestion(shard.settings.limits)
+        status.memoryBytes = Machine.residentBytes
+        status.failure = failure
+        status.movedAside = movedAside
+        return status
+    }
+}

@@ -1,0 +1,83 @@
+internal import Synchronization
+internal import WSTransport
+
+extension TopicsRequest: AnsweredRequest {
+    /// The longest that publications are counted for one request, in seconds.
+    private static let maximumSeconds = 60.0
+    /// So many requests may have publications counted at once.
+    private static let maximumMeters = 8
+
+    /// A topic is known when it has a retained value, a client subscribes to it by name, or something was published to
+    /// it while it was counted.
+    func answer(_ caller: AdminCaller, _ then: @escaping (Result<Answer, Refusal>) -> Void) throws(Refusal) {
+        let desk = caller.desk
+        let filter = try desk.filter(filter)
+        guard (0...Self.maximumSeconds).contains(seconds) else {
+            throw Refusal(.badRequest, "seconds: expected 0 to \(Int(Self.maximumSeconds)), found \(seconds).")
+        }
+        guard seconds > 0 else { return gather(desk, filter, rates: [], then) }
+        guard desk.shard.meters.count < Self.maximumMeters else {
+            throw Refusal(.limitExceeded, "Too many administrators count publications already.")
+        }
+        let number = desk.facts.administration.lastMeter.wrappingAdd(1, ordering: .relaxed).newValue
+        desk.everyone.ask(from: desk.shard) {
+            $0.meters[number] = TopicMeter(filter: filter)
+        } then: { _ in
+            desk.shard.reactor.run(afterNanoseconds: Int64(seconds * 1e9)) {
+                desk.everyone.ask(from: desk.shard) {
+                    $0.meters.removeValue(forKey: number)?.counts
+                } then: { counts in
+                    gather(desk, filter, rates: counts.compactMap(\.self), then)
+                }
+            }
+        }
+    }
+
+    private func gather(
+        _ desk: AdminDesk, _ filter: TopicFilter?, rates: [[Topic: TopicMeter.Count]],
+        _ then: @escaping (Result<Answer, Refusal>) -> Void
+    ) {
+        desk.everyone.ask(from: desk.shard) {
+            $0.filters(coveredBy: filter)
+        } then: { answers in
+            var known: [Topic: TopicSummary] = [:]
+            for count in FilterCount.merge(answers) {
+                guard let topic = count.filter.literalTopic else { continue }
+                known[topic, default: TopicSummary()].subscriptions = count.clients
+            }
+            var published: [Topic: TopicMeter.Count] = [:]
+            for (topic, count) in rates.joined() {
+                known[topic] = known[topic] ?? TopicSummary()
+                published[topic, default: TopicMeter.Count()].messages += count.messages
+                published[topic, default: TopicMeter.Count()].bytes += count.bytes
+            }
+            var retained = 0
+            desk.scan(filter ?? .everything, after: nil) { message in
+                known[message.topic, default: TopicSummary()].retained = .init(
+                    bytes: message.payload.count, seq: message.seq, time: message.time)
+                retained += 1
+                return retained < AdminDesk.maximumRows
+            } then: { end in
+                then(
+                    end.map { isFinished in
+                        let sorted = known.sorted { $0.key.name < $1.key.name }
+                        let rows = sorted.prefix(AdminDesk.maximumRows).map { topic, summary in
+                            row(topic, summary, published[topic] ?? TopicMeter.Count())
+                        }
+                        return AdminList(rows, isTruncated: !isFinished || sorted.count > AdminDesk.maximumRows)
+                    })
+            }
+        }
+    }
+
+    private func row(_ topic: Topic, _ summary: TopicSummary, _ published: TopicMeter.Count) -> TopicSummary {
+        var row = summary
+        row.topic = topic.name
+        if seconds > 0 {
+            row.rate = .init(
+                messagesPerSecond: Double(published.messages) / seconds,
+                bytesPerSecond: Double(published.bytes) / seconds)
+        }
+        return row
+    }
+}

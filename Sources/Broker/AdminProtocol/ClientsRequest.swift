@@ -1,0 +1,92 @@
+/// `clients`: who is connected.
+package struct ClientsRequest: AdminRequest {
+    package typealias Answer = AdminList<ClientSummary>
+    package static let verb = "clients"
+    package static let right = AdminRight.read
+
+    /// Only those of this user; `nil`: of any, and of none.
+    package var user: String?
+    /// Only those with a subscription that shares a topic with this filter; `nil`: all.
+    package var filter: String?
+
+    package init(user: String? = nil, filter: String? = nil) {
+        self.user = user
+        self.filter = filter
+    }
+
+    package init(_ object: borrowing JSONObject) throws(JSONError) {
+        user = try object.string("user")
+        filter = try object.string("filter")
+    }
+
+    package func write(to writer: inout JSONWriter) {
+        if let user { writer.member("user", user) }
+        if let filter { writer.member("filter", filter) }
+    }
+}
+
+/// `client`: one client, with its filters.
+package struct ClientRequest: AdminRequest {
+    package typealias Answer = ClientSummary
+    package static let verb = "client"
+    package static let right = AdminRight.read
+
+    /// Its id.
+    package var client: String
+
+    package init(client: String) { self.client = client }
+    package init(_ object: borrowing JSONObject) throws(JSONError) { client = try object.string("client") ?? "" }
+    package func write(to writer: inout JSONWriter) { writer.member("client", client) }
+}
+
+/// What is known of one client.
+package struct ClientSummary: AdminObject {
+    package var id = ""
+    /// `nil`: it has not said who it is.
+    package var user: String?
+    package var address = ""
+    package var protocolName = ""
+    /// In Unix milliseconds.
+    package var connectedAt: Int64?
+    /// How many filters it has.
+    package var subscriptions = 0
+    /// Unsent, in the broker.
+    package var pendingBytes = 0
+    /// Unsent, in the kernel.
+    package var kernelBytes = 0
+    /// Of the last PING; `nil`: none was answered yet.
+    package var roundTripMilliseconds: Double?
+    /// `nil`: they were not asked for.
+    package var filters: [String]?
+
+    package init() {}
+
+    package init(_ object: borrowing JSONObject) throws(JSONError) {
+        id = try object.string("id") ?? ""
+        user = try object.string("user")
+        address = try object.string("address") ?? ""
+        protocolName = try object.string("protocol") ?? ""
+        connectedAt = try object.integer("connectedAt")
+        subscriptions = try object.integer("subscriptions") ?? 0
+        pendingBytes = try object.integer("pendingBytes") ?? 0
+        kernelBytes = try object.integer("kernelBytes") ?? 0
+        roundTripMilliseconds = try object.double("roundTripMilliseconds")
+        filters = try object.strings("filters")
+    }
+
+    package func write(to writer: inout JSONWriter) {
+        writer.member("id", id)
+        writer.name("user")
+        if let user { writer.string(user) } else { writer.null() }
+        writer.member("address", address)
+        writer.member("protocol", protocolName)
+        writer.name("connectedAt")
+        if let connectedAt { writer.integer(connectedAt) } else { writer.null() }
+        writer.member("subscriptions", subscriptions)
+        writer.member("pendingBytes", pendingBytes)
+        writer.member("kernelBytes", kernelBytes)
+        writer.name("roundTripMilliseconds")
+        if let roundTripMilliseconds { writer.double(roundTripMilliseconds) } else { writer.null() }
+        if let filters { writer.member("filters", filters) }
+    }
+}

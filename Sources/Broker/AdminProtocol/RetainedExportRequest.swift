@@ -1,0 +1,54 @@
+/// `retained.export`: the next retained values with all that belongs to them, each as it is stored at its moment.
+package struct RetainedExportRequest: AdminRequest {
+    package static let verb = "retained.export"
+    package static let right = AdminRight.read
+
+    /// Only topics that it matches; `nil`: all.
+    package var filter: String?
+    /// Go on after this topic; `nil`: from the first.
+    package var after: String?
+
+    package init(filter: String?, after: String? = nil) {
+        self.filter = filter
+        self.after = after
+    }
+
+    package init(_ object: borrowing JSONObject) throws(JSONError) {
+        filter = try object.string("filter")
+        after = try object.string("after")
+    }
+
+    package func write(to writer: inout JSONWriter) {
+        if let filter { writer.member("filter", filter) }
+        if let after { writer.member("after", after) }
+    }
+
+    /// Some of the values.
+    package struct Answer: AdminObject {
+        package var values: [RetainedValue]
+        /// Where the next question goes on; `nil`: that was all.
+        package var next: String?
+
+        package init(values: [RetainedValue], next: String?) {
+            self.values = values
+            self.next = next
+        }
+
+        package init(_ object: borrowing JSONObject) throws(JSONError) {
+            var values: [RetainedValue] = []
+            try object.value("values")?.forEachElement { (value) throws(JSONError) in
+                values.append(try RetainedValue(try value.object()))
+            }
+            self.values = values
+            next = try object.string("next")
+        }
+
+        package func write(to writer: inout JSONWriter) {
+            writer.name("values")
+            writer.beginArray()
+            for value in values { writer.raw(value.json.span) }
+            writer.endArray()
+            if let next { writer.member("next", next) }
+        }
+    }
+}

@@ -1,0 +1,64 @@
+/// `retained.list`: retained values without their data.
+package struct RetainedListRequest: AdminRequest {
+    package typealias Answer = AdminList<RetainedSummary>
+    package static let verb = "retained.list"
+    package static let right = AdminRight.read
+
+    /// Only topics that it matches; `nil`: all.
+    package var filter: String?
+    /// Go on after this topic; `nil`: from the first.
+    package var after: String?
+
+    package init(filter: String?, after: String? = nil) {
+        self.filter = filter
+        self.after = after
+    }
+
+    package init(_ object: borrowing JSONObject) throws(JSONError) {
+        filter = try object.string("filter")
+        after = try object.string("after")
+    }
+
+    package func write(to writer: inout JSONWriter) {
+        if let filter { writer.member("filter", filter) }
+        if let after { writer.member("after", after) }
+    }
+}
+
+/// What is known of one retained value.
+package struct RetainedSummary: AdminObject {
+    package var topic = ""
+    package var seq: UInt64 = 0
+    /// In Unix milliseconds.
+    package var time: Int64?
+    /// Payload.
+    package var bytes = 0
+    /// `text`, `json` or `binary`.
+    package var kind = ""
+    /// The content type; `nil`: none was given.
+    package var type: String?
+    /// In Unix milliseconds; `nil`: never.
+    package var expires: Int64?
+
+    package init() {}
+
+    package init(_ object: borrowing JSONObject) throws(JSONError) {
+        topic = try object.string("topic") ?? ""
+        seq = try object.integer("seq") ?? 0
+        time = try object.integer("time")
+        bytes = try object.integer("bytes") ?? 0
+        kind = try object.string("kind") ?? ""
+        type = try object.string("type")
+        expires = try object.integer("expires")
+    }
+
+    package func write(to writer: inout JSONWriter) {
+        writer.member("topic", topic)
+        writer.member("seq", seq)
+        if let time { writer.member("time", time) }
+        writer.member("bytes", bytes)
+        writer.member("kind", kind)
+        if let type { writer.member("type", type) }
+        if let expires { writer.member("expires", expires) }
+    }
+}

@@ -1,0 +1,87 @@
+/// `retained.set`: publishes a retained value, and answers when it is on disk.
+package struct RetainedSetRequest: AdminRequest {
+    package static let verb = "retained.set"
+    package static let right = AdminRight.write
+
+    package var topic: String
+    /// `nil`: it is missing, which is refused.
+    package var data: Data?
+    /// `text`, `json` or `binary`; `nil`: what the data and its type make of it.
+    package var kind: String?
+    /// `base64`, of data that is text; `nil`: it is as it is.
+    package var encoding: String?
+    /// The content type; `nil`: none.
+    package var type: String?
+    /// In seconds; `nil`: for ever, or until ``expires``.
+    package var timeToLive: Double?
+    /// When the value ceases to be, in Unix milliseconds; `nil`: never.
+    package var expires: Int64?
+
+    /// The value's data.
+    package enum Data: Sendable, Equatable {
+        /// A JSON value as it is written: anything but a string, or, with the kind `json`, that, too.
+        case json([UInt8])
+        /// UTF-8.
+        case text([UInt8])
+    }
+
+    package init(topic: String, data: Data) {
+        self.topic = topic
+        self.data = data
+    }
+
+    package init(_ object: borrowing JSONObject) throws(JSONError) {
+        topic = try object.string("topic") ?? ""
+        kind = try object.string("kind")
+        encoding = try object.string("encoding")
+        type = try object.string("type")
+        timeToLive = try object.double("ttl")
+        expires = try object.integer("expires")
+        guard let value = object.value("data") else { return }
+        if let text = value.stringBytes, kind != "json" || encoding != nil {
+            data = .text(text)
+        } else {
+            data = .json(value.copyRawBytes())
+        }
+    }
+
+    package func write(to writer: inout JSONWriter) {
+        writer.member("topic", topic)
+        switch data {
+        case .json(let bytes): writer.member("data", raw: bytes.span)
+        case .text(let bytes):
+            writer.name("data")
+            writer.string(utf8: bytes.span)
+        case nil: break
+        }
+        if let kind { writer.member("kind", kind) }
+        if let encoding { writer.member("encoding", encoding) }
+        if let type { writer.member("type", type) }
+        if let timeToLive { writer.member("ttl", timeToLive) }
+        if let expires { writer.member("expires", expires) }
+    }
+
+    /// What became of the value.
+    package enum Answer: AdminObject {
+        case set(seq: UInt64, isStored: Bool)
+        /// It has ceased to be already, and was not published.
+        case expired
+
+        package init(_ object: borrowing JSONObject) throws(JSONError) {
+            if try object.bool("expired") == true {
+                self = .expired
+            } else {
+                self = .set(seq: try object.integer("seq") ?? 0, isStored: try object.bool("stored") ?? false)
+            }
+        }
+
+        package func write(to writer: inout JSONWriter) {
+            switch self {
+            case .set(let seq, let isStored):
+                writer.member("seq", seq)
+                writer.member("stored", isStored)
+            case .expired: writer.member("expired", true)
+            }
+        }
+    }
+}

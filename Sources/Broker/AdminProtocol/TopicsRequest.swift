@@ -1,0 +1,93 @@
+/// `topics`: the topics there are, and what is published to them.
+package struct TopicsRequest: AdminRequest {
+    package typealias Answer = AdminList<TopicSummary>
+    package static let verb = "topics"
+    package static let right = AdminRight.read
+
+    /// Only topics that it matches; `nil`: all.
+    package var filter: String?
+    /// How long publications are counted before the answer; 0: not at all.
+    package var seconds: Double
+
+    package init(filter: String?, seconds: Double) {
+        self.filter = filter
+        self.seconds = seconds
+    }
+
+    package init(_ object: borrowing JSONObject) throws(JSONError) {
+        filter = try object.string("filter")
+        seconds = try object.double("seconds") ?? 0
+    }
+
+    package func write(to writer: inout JSONWriter) {
+        if let filter { writer.member("filter", filter) }
+        writer.member("seconds", seconds)
+    }
+}
+
+/// What is known of one topic.
+package struct TopicSummary: AdminObject {
+    package var topic = ""
+    /// How many clients subscribe to it by its name.
+    package var subscriptions = 0
+    /// `nil`: it has none.
+    package var retained: Retained?
+    /// `nil`: publications were not counted.
+    package var rate: Rate?
+
+    /// Its retained value.
+    package struct Retained: Sendable {
+        /// Payload.
+        package var bytes: Int?
+        package var seq: UInt64?
+        /// In Unix milliseconds.
+        package var time: Int64?
+
+        package init(bytes: Int?, seq: UInt64?, time: Int64?) {
+            self.bytes = bytes
+            self.seq = seq
+            self.time = time
+        }
+    }
+
+    /// What was published to it.
+    package struct Rate: Sendable {
+        package var messagesPerSecond: Double
+        /// Payload.
+        package var bytesPerSecond: Double
+
+        package init(messagesPerSecond: Double, bytesPerSecond: Double) {
+            self.messagesPerSecond = messagesPerSecond
+            self.bytesPerSecond = bytesPerSecond
+        }
+    }
+
+    package init() {}
+
+    package init(_ object: borrowing JSONObject) throws(JSONError) {
+        topic = try object.string("topic") ?? ""
+        subscriptions = try object.integer("subscriptions") ?? 0
+        if try object.bool("retained") == true {
+            retained = Retained(
+                bytes: try object.integer("bytes"), seq: try object.integer("seq"), time: try object.integer("time"))
+        }
+        if let messages = try object.double("messagesPerSecond"), let bytes = try object.double("bytesPerSecond") {
+            rate = Rate(messagesPerSecond: messages, bytesPerSecond: bytes)
+        }
+    }
+
+    package func write(to writer: inout JSONWriter) {
+        writer.member("topic", topic)
+        writer.member("subscriptions", subscriptions)
+        writer.member("retained", retained != nil)
+        if let retained {
+            if let bytes = retained.bytes { writer.member("bytes", bytes) }
+            if let seq = retained.seq { writer.member("seq", seq) }
+            if let time = retained.time { writer.member("time", time) }
+        }
+        if let rate {
+            writer.member("messagesPerSecond", rate.messagesPerSecond)
+            writer.member("bytesPerSecond", rate.bytesPerSecond)
+        }
+    }
+}

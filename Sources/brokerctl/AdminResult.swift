@@ -1,0 +1,70 @@
+internal import Broker
+internal import WSTransport
+
+/// What the broker answered a request that it did not refuse.
+struct AdminResult<Answer: AdminAnswer> {
+    let answer: Answer
+    /// The answer as it came.
+    private let json: [UInt8]
+
+    /// Throws where it is a refusal.
+    init(_ reply: AdminReply<Answer>) throws(Failure) {
+        answer = try reply.success
+        json = reply.json
+    }
+
+    /// Prints the answer as it came, as JSON.
+    func print() { Output.printJSON(json) }
+
+    /// The elements of a list as they came, without its brackets.
+    var elements: ArraySlice<UInt8> { json.dropFirst().dropLast() }
+}
+
+extension AdminResult {
+    /// Prints a list as JSON.
+    ///
+    /// Throws, when that is done, where there is more than the broker says at once.
+    func printList<Element>() throws(Failure) where Answer == AdminList<Element> {
+        print()
+        try checkWhole()
+    }
+
+    /// Prints a list as a table; `cells` makes a row of each element.
+    func printTable<Element>(
+        _ columns: [TextTable.Column], _ cells: (Element) -> [String]
+    ) throws(Failure) where Answer == AdminList<Element> {
+        TextTable(columns, answer.elements.map(cells)).print()
+        try checkWhole()
+    }
+
+    private func checkWhole<Element>() throws(Failure) where Answer == AdminList<Element> {
+        if answer.isTruncated { throw .failed("there are more; ask with a narrower filter") }
+    }
+}
+
+extension ConnectionOptions {
+    /// Sends one request to the broker's administration and waits for its answer.
+    func ask<Request: AdminRequest>(_ request: Request) async throws -> AdminResult<Request.Answer> {
+        let admin = try await AdminConnection(self)
+        let result = try await admin.ask(request)
+        await admin.close()
+        return result
+    }
+}
+
+extension AdminReply {
+    /// Reads an answer.
+    init(understanding bytes: [UInt8]) throws(Failure) {
+        do throws(JSONError) { try self.init(bytes) } catch { throw .notUnderstood(error) }
+    }
+
+    /// The answer; throws where it is a refusal.
+    var success: Answer {
+        get throws(Failure) {
+            switch outcome {
+            case .success(let answer): return answer
+            case .failure(let refusal): throw .failed("\(refusal.message) (\(refusal.code))")
+            }
+        }
+    }
+}

@@ -1,0 +1,119 @@
+import Testing
+
+@testable import Broker
+
+@Suite("The verbs of administration, as both ends read and write them")
+struct AdminProtocolTests {
+    /// The contract of who may do what.
+    @Test func everyVerbSaysWhatRightItNeeds() {
+        #expect(
+            AdminSession.verbs.mapValues { $0.right } == [
+                "status": .read, "clients": .read, "client": .read, "topics": .read, "subscriptions": .read,
+                "retained.list": .read, "retained.get": .read, "retained.export": .read,
+                "retained.set": .write, "retained.delete": .write, "kick": .write,
+                "backup": .operate, "backup.next": .operate,
+            ])
+    }
+
+    /// A request with all its members, as it goes over the wire.
+    static let requests = [
+        #"{"id":7,"verb":"status"}"#,
+        #"{"id":7,"verb":"clients","user":"u","filter":"a/+"}"#,
+        #"{"id":7,"verb":"client","client":"eb1"}"#,
+        #"{"id":7,"verb":"kick","client":"eb1","user":"u","filter":"a/#"}"#,
+        #"{"id":7,"verb":"topics","filter":"a/+","seconds":1.5}"#,
+        #"{"id":7,"verb":"subscriptions","filter":"a/+"}"#,
+        #"{"id":7,"verb":"retained.list","filter":"a/+","after":"a/1"}"#,
+        #"{"id":7,"verb":"retained.get","topic":"a","exact":true}"#,
+        #"{"id":7,"verb":"retained.set","topic":"a","data":{"b":[1.50]},"kind":"json","type":"x/y","ttl":1.5,"expires":9}"#,
+        #"{"id":7,"verb":"retained.set","topic":"a","data":"AP8=","kind":"binary","encoding":"base64"}"#,
+        #"{"id":7,"verb":"retained.set","topic":"a","data":"a string of JSON","kind":"json"}"#,
+        #"{"id":7,"verb":"retained.delete","filter":"a/+","dryRun":true}"#,
+        #"{"id":7,"verb":"retained.export","filter":"a/+","after":"a/1"}"#,
+        #"{"id":7,"verb":"backup"}"#,
+        #"{"id":7,"verb":"backup.next"}"#,
+    ]
+
+    private func encodedAgain<Request: AdminRequest>(
+        _ type: Request.Type, _ text: String
+    ) throws(JSONError) -> String {
+        let bytes = Array(text.utf8)
+        return String(decoding: try Request(JSONObject.parse(bytes.span)).encoded(id: 7), as: UTF8.self)
+    }
+
+    @Test(arguments: requests)
+    func aRequestIsReadAsItIsWritten(request: String) throws {
+        let verb = try #require(request.firstMatch(of: /"verb":"([a-z.]+)"/)?.output.1)
+        let type = try #require(AdminSession.verbs[String(verb)])
+        #expect(try encodedAgain(type, request) == request)
+    }
+
+    @Test func everyRequestIsAmongThem() {
+        #expect(AdminSession.verbs.keys.allSatisfy { verb in Self.requests.contains { $0.contains("\"\(verb)\"") } })
+    }
+
+    @Test(arguments: [
+        ("clients", "user"), ("clients", "filter"), ("client", "client"), ("kick", "filter"), ("topics", "filter"),
+        ("retained.list", "after"), ("retained.get", "topic"), ("retained.set", "kind"), ("retained.set", "encoding"),
+        ("retained.set", "type"), ("retained.delete", "filter"),
+    ])
+    func aMemberOfAnotherTypeIsAnError(verb: String, member: String) throws {
+        let type = try #require(AdminSession.verbs[verb])
+        #expect(throws: JSONError.self) { _ = try encodedAgain(type, "{\"\(member)\":5}") }
+    }
+
+    /// An answer as it goes over the wire, with all its members.
+    private func isReadAsItIsWritten<Answer: AdminAnswer>(_ answer: String, _ type: Answer.Type) throws {
+        let reply = try AdminReply<Answer>(Array("{\"id\":5,\(answer)}".utf8))
+        #expect(reply.id == 5)
+        let again = AdminWire.answer([UInt8(ascii: "5")]) { [outcome = reply.outcome] writer in
+            if case .success(let answer) = outcome { answer.writeAnswer(to: &writer) }
+        }
+        #expect(String(decoding: again, as: UTF8.self) == "{\"id\":5,\(answer)}")
+    }
+
+    @Test func anAnswerIsReadAsItIsWritten() throws {
+        let client =
+            #""id":"a","user":null,"address":"x","protocol":"p","connectedAt":1,"subscriptions":2,"pendingBytes":3,"#
+            + #""kernelBytes":4,"roundTripMilliseconds":0.5"#
+        try isReadAsItIsWritten(#""result":[{\#(client)},{\#(client)}],"truncated":true"#, ClientsRequest.Answer.self)
+        try isReadAsItIsWritten(#""result":{\#(client),"filters":["a/+"]}"#, ClientRequest.Answer.self)
+        try isReadAsItIsWritten(#""result":{"kicked":2}"#, KickRequest.Answer.self)
+        try isReadAsItIsWritten(
+            #""result":[{"topic":"a","subscriptions":1,"retained":true,"bytes":1,"seq":2,"time":3,"messagesPerSecond":0.5,"#
+                + #""bytesPerSecond":1.5},{"topic":"b","subscriptions":0,"retained":false}]"#, TopicsRequest.Answer.self
+        )
+        try isReadAsItIsWritten(#""result":[{"filter":"a/+","clients":2}]"#, SubscriptionsRequest.Answer.self)
+        try isReadAsItIsWritten(
+            #""result":[{"topic":"a","seq":1,"time":2,"bytes":3,"kind":"text","type":"x/y","expires":4}],"next":"a""#,
+            RetainedListRequest.Answer.self)
+        try isReadAsItIsWritten(
+            #""result":{"kind":"json","topic":"a","later":{},"data":[1.0]}"#, RetainedGetRequest.Answer.self)
+        try isReadAsItIsWritten(
+            #""result":{"values":[{"kind":"text","topic":"a","data":"b"}],"next":"a"}"#,
+            RetainedExportRequest.Answer.self)
+        try isReadAsItIsWritten(#""result":{"seq":1,"stored":true}"#, RetainedSetRequest.Answer.self)
+        try isReadAsItIsWritten(#""result":{"expired":true}"#, RetainedSetRequest.Answer.self)
+        try isReadAsItIsWritten(#""result":{"deleted":0,"matching":3}"#, RetainedDeleteRequest.Answer.self)
+        try isReadAsItIsWritten(#""result":{}"#, BackupRequest.Answer.self)
+    }
+
+    @Test func anAnswerThatIsNoneIsAnError() throws {
+        #expect(throws: JSONError.self) { _ = try AdminReply<KickRequest.Answer>(Array(#"{"id":1}"#.utf8)) }
+        let refused = try AdminReply<KickRequest.Answer>(
+            Array(#"{"id":1,"error":{"code":"not-found","message":"There is none."}}"#.utf8))
+        #expect(throws: AdminRefusal(code: "not-found", message: "There is none.")) { _ = try refused.outcome.get() }
+    }
+
+    @Test func aValueIsReadByteForByte() throws {
+        for (members, payload) in [
+            (#""kind":"text","data":"é""#, Array("é".utf8)), (#""kind":"json","data":[1.0]"#, Array("[1.0]".utf8)),
+            (#""kind":"json","data":"s""#, Array("\"s\"".utf8)),
+            (#""kind":"binary","encoding":"base64","data":"AP8=""#, [0, 255]),
+            (#""kind":"text""#, []),
+        ] {
+            let reply = try AdminReply<RetainedValue>(Array("{\"id\":1,\"result\":{\(members)}}".utf8))
+            #expect(try reply.outcome.get().payload == payload)
+        }
+    }
+}
