@@ -17,7 +17,6 @@ import re
 
 PLACEHOLDERS = {
     "TIME": r"[0-9]{13}", "EPOCH": r"[0-9]+", "CLIENT": r"[0-9a-z]+", "VERSION": r"[0-9]+\.[0-9]+\.[0-9]+[-+.0-9a-z]*",
-    "MS": r"[0-9]+",
 }
 _PLACEHOLDER = re.compile(rf"\b({'|'.join(PLACEHOLDERS)})\b")
 _REQUEST = re.compile(r"(GET|HEAD|POST|PUT|DELETE|OPTIONS) (/\S*)$")
