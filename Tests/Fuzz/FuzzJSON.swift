@@ -27,16 +27,16 @@ private func look(at object: borrowing JSONObject) {
     for index in 0..<object.count {
         let name = object.name(at: index)
         let value = object.value(at: index)
-        precondition(object.kind(of: name) == value.kind, "another member of that name")
+        precondition(object.kind(of: JSONName(name)) == value.kind, "another member of that name")
         let raw = value.copyRawBytes()
         precondition(JSONScanner.validate(raw.span), "a value that is no JSON")
         // Each typed reader answers, or says what is wrong.
-        _ = try? object.string(name)
-        _ = try? object.bool(name)
-        _ = try? object.double(name)
-        _ = try? object.strings(name)
-        if let number = try? object.integer(name, as: Int64.self) {
-            precondition(Double(number) == (try? object.double(name)), "two numbers")
+        _ = try? object.string(JSONName(name))
+        _ = try? object.bool(JSONName(name))
+        _ = try? object.double(JSONName(name))
+        _ = try? object.strings(JSONName(name))
+        if let number = try? object.integer(JSONName(name), as: Int64.self) {
+            precondition(Double(number) == (try? object.double(JSONName(name))), "two numbers")
         }
         if let bytes = value.stringBytes {
             precondition(String(validating: bytes, as: UTF8.self) == value.string, "not UTF-8")

@@ -46,15 +46,19 @@ package struct Draft {
         self.kind = kind
     }
 
-    /// What a connection publishes, in one piece.
+    /// What a client publishes, in one piece: what is put together step by step is copied on its way.
     init(
-        topic: Topic, payload: [UInt8], kind: Message.Kind, isRetained: Bool, acknowledgement: Acknowledgement,
-        origin: UInt64, completion: ((Result<Receipt, Refusal>) -> Void)?
+        topic: Topic, payload: [UInt8], kind: Message.Kind, contentType: String? = nil, isRetained: Bool,
+        timeToLive: Int64? = nil, condition: Condition = .none, acknowledgement: Acknowledgement, origin: UInt64 = 0,
+        completion: ((Result<Receipt, Refusal>) -> Void)? = nil
     ) {
         self.topic = topic
         self.payload = payload
         self.kind = kind
+        self.contentType = contentType
         self.isRetained = isRetained
+        self.timeToLive = timeToLive
+        self.condition = condition
         self.acknowledgement = acknowledgement
         self.origin = origin
         self.completion = completion

@@ -5,39 +5,70 @@
 /// or `null`, and throw if it has another type.
 package struct JSONObject: ~Escapable {
     struct Member {
+        let mark: JSONName.Mark
         let name: JSONValue.Extent
-        /// The decoded name if it has escapes, so that looking it up is cheap.
-        let decodedName: [UInt8]?
         let value: JSONValue.Extent
+    }
 
-        init(name: JSONValue.Extent, value: JSONValue.Extent, in bytes: Span<UInt8>) {
-            self.name = name
-            self.value = value
-            decodedName = name.isEscaped ? JSONValue(bytes: bytes, extent: name).stringBytes : nil
+    /// The members, in their order.
+    struct Members {
+        private var list: [Member] = []
+        /// The decoded names of those that have escapes, so that looking for them is cheap.
+        private var decoded: [(place: Int, name: [UInt8])] = []
+        /// A bit of each name.
+        private var bits: UInt64 = 0
+
+        init() { list.reserveCapacity(8) }
+
+        var count: Int { list.count }
+
+        subscript(place: Int) -> Member { list[place] }
+
+        /// Adds a member; `false`: there is one of that name.
+        @inline(__always)
+        mutating func append(_ name: JSONValue.Extent, _ value: JSONValue.Extent, in bytes: Span<UInt8>) -> Bool {
+            if name.isEscaped { return appendEscaped(name, value, in: bytes) }
+            let mark = JSONName.Mark(bytes, name.inside)
+            if bits & mark.bit != 0, place(of: mark, bytes.extracting(name.inside), in: bytes) != nil { return false }
+            bits |= mark.bit
+            list.append(Member(mark: mark, name: name, value: value))
+            return true
         }
 
-        func isNamed(_ wanted: Span<UInt8>, in bytes: Span<UInt8>) -> Bool {
-            if let decodedName { return decodedName.span.hasSameBytes(as: wanted) }
-            // Most names differ in length.
-            guard name.range.count == wanted.count + 2 else { return false }
-            return bytes.extracting(name.inside).hasSameBytes(as: wanted)
+        private mutating func appendEscaped(
+            _ name: JSONValue.Extent, _ value: JSONValue.Extent, in bytes: Span<UInt8>
+        ) -> Bool {
+            let text = bytes.unescaped(name.inside)
+            let mark = JSONName.Mark(text.span, 0..<text.count)
+            if place(of: mark, text.span, in: bytes) != nil { return false }
+            bits |= mark.bit
+            decoded.append((list.count, text))
+            list.append(Member(mark: mark, name: name, value: value))
+            return true
         }
 
-        func hasSameName(as other: Member, in bytes: Span<UInt8>) -> Bool {
-            guard decodedName != nil || other.decodedName != nil || name.range.count == other.name.range.count else {
-                return false
+        /// The place of the member of that name; `nil` where there is none.
+        func place(of mark: JSONName.Mark, _ name: Span<UInt8>, in bytes: Span<UInt8>) -> Int? {
+            for place in list.indices where list[place].mark == mark {
+                if mark.isWhole || isNamed(place, name, in: bytes) { return place }
             }
-            if let decodedName = other.decodedName { return isNamed(decodedName.span, in: bytes) }
-            return isNamed(bytes.extracting(other.name.inside), in: bytes)
+            return nil
+        }
+
+        private func isNamed(_ place: Int, _ name: Span<UInt8>, in bytes: Span<UInt8>) -> Bool {
+            let extent = list[place].name
+            guard extent.isEscaped else { return bytes.extracting(extent.inside).hasSameBytes(as: name) }
+            guard let entry = decoded.first(where: { $0.place == place }) else { return false }
+            return entry.name.span.hasSameBytes(as: name)
         }
     }
 
     private let input: Span<UInt8>
     private let range: Range<Int>
-    private let members: [Member]
+    private let members: Members
 
     @_lifetime(copy bytes)
-    init(bytes: Span<UInt8>, range: Range<Int>, members: [Member]) {
+    init(bytes: Span<UInt8>, range: Range<Int>, members: consuming Members) {
         input = bytes
         self.range = range
         self.members = members
@@ -66,13 +97,13 @@ package struct JSONObject: ~Escapable {
 
     /// The member of that name, which may be `null`; `nil` if there is none.
     @_lifetime(copy self)
-    package func value(_ name: String) -> JSONValue? {
+    package func value(_ name: JSONName) -> JSONValue? {
         guard let extent = find(name) else { return nil }
         return JSONValue(bytes: input, extent: extent)
     }
 
     /// The type of the member of that name; `nil` if there is none.
-    package func kind(of name: String) -> JSONValue.Kind? { find(name)?.kind }
+    package func kind(of name: JSONName) -> JSONValue.Kind? { find(name)?.kind }
 
     /// The name of the member at `index`, which is below ``count``.
     package func name(at index: Int) -> String {
@@ -85,65 +116,71 @@ package struct JSONObject: ~Escapable {
         JSONValue(bytes: input, extent: members[index].value)
     }
 
-    /// The member's decoded string.
-    package func string(_ name: String) throws(JSONError) -> String? {
+    /// The member where it is a string, not yet decoded.
+    @_lifetime(copy self)
+    package func text(_ name: JSONName) throws(JSONError) -> JSONValue? {
         guard let value = present(name) else { return nil }
-        guard let string = value.string else { throw value.wrongKind("a string", member: name) }
+        guard value.kind == .string else { throw value.wrongKind("a string", member: name.description) }
+        return value
+    }
+
+    /// The member's decoded string.
+    package func string(_ name: JSONName) throws(JSONError) -> String? {
+        guard let value = present(name) else { return nil }
+        guard let string = value.string else { throw value.wrongKind("a string", member: name.description) }
         return string
     }
 
     /// The UTF-8 of the member's decoded string.
-    package func stringBytes(_ name: String) throws(JSONError) -> [UInt8]? {
+    package func stringBytes(_ name: JSONName) throws(JSONError) -> [UInt8]? {
         guard let value = present(name) else { return nil }
-        guard let bytes = value.stringBytes else { throw value.wrongKind("a string", member: name) }
+        guard let bytes = value.stringBytes else { throw value.wrongKind("a string", member: name.description) }
         return bytes
     }
 
     /// The member's exact integer; one that does not fit `type` is an error.
     package func integer<Integer: FixedWidthInteger>(
-        _ name: String, as type: Integer.Type = Integer.self
+        _ name: JSONName, as type: Integer.Type = Integer.self
     ) throws(JSONError) -> Integer? {
         guard let value = present(name) else { return nil }
-        return try value.integer(as: type, member: name)
+        return try value.integer(as: type, member: name.description)
     }
 
     /// The member's number.
-    package func double(_ name: String) throws(JSONError) -> Double? {
+    package func double(_ name: JSONName) throws(JSONError) -> Double? {
         guard let value = present(name) else { return nil }
-        return try value.double(member: name)
+        return try value.double(member: name.description)
     }
 
     /// The member's Boolean.
-    package func bool(_ name: String) throws(JSONError) -> Bool? {
+    package func bool(_ name: JSONName) throws(JSONError) -> Bool? {
         guard let value = present(name) else { return nil }
-        guard let bool = value.bool else { throw value.wrongKind("true or false", member: name) }
+        guard let bool = value.bool else { throw value.wrongKind("true or false", member: name.description) }
         return bool
     }
 
     /// The strings of the member, an array.
     ///
     /// - Parameter maximum: how many to return, from the first on.
-    package func strings(_ name: String, atMost maximum: Int = .max) throws(JSONError) -> [String]? {
+    package func strings(_ name: JSONName, atMost maximum: Int = .max) throws(JSONError) -> [String]? {
         guard let value = present(name) else { return nil }
-        return try value.strings(member: name, atMost: maximum)
+        return try value.strings(member: name.description, atMost: maximum)
     }
 
     /// The object that the member is.
     @_lifetime(copy self)
-    package func object(_ name: String) throws(JSONError) -> JSONObject? {
+    package func object(_ name: JSONName) throws(JSONError) -> JSONObject? {
         guard let value = present(name) else { return nil }
-        return try value.object(member: name)
+        return try value.object(member: name.description)
     }
 
     @_lifetime(copy self)
-    private func present(_ name: String) -> JSONValue? {
+    private func present(_ name: JSONName) -> JSONValue? {
         guard let extent = find(name), extent.kind != .null else { return nil }
         return JSONValue(bytes: input, extent: extent)
     }
 
-    private func find(_ name: String) -> JSONValue.Extent? {
-        let wanted = name.utf8Span.span
-        for member in members where member.isNamed(wanted, in: input) { return member.value }
-        return nil
+    private func find(_ name: JSONName) -> JSONValue.Extent? {
+        name.withBytes { bytes in members.place(of: name.mark, bytes, in: input).map { members[$0].value } }
     }
 }

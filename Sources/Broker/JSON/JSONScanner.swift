@@ -71,32 +71,30 @@ package struct JSONScanner: ~Escapable {
         let start = offset
         try expect(UInt8(ascii: "{"), "'{'")
         guard maximumDepth >= 1 else { throw tooDeep(at: start) }
-        var members: [JSONObject.Member] = []
-        members.reserveCapacity(8)
+        var members = JSONObject.Members()
         skipWhitespace()
         if skip(UInt8(ascii: "}")) { return JSONObject(bytes: bytes, range: start..<offset, members: members) }
         while true {
-            skipWhitespace()
             let name = try scanName()
             let value = try scanValue(depth: 1)
-            let member = JSONObject.Member(name: name, value: value, in: bytes)
-            for other in members where other.hasSameName(as: member, in: bytes) {
+            guard members.append(name, value, in: bytes) else {
                 let decoded = JSONValue(bytes: bytes, extent: name).text
                 throw JSONError(.duplicateMember(decoded), at: name.range.lowerBound)
             }
-            guard members.count < JSONScanner.maximumMembers else {
+            guard members.count <= JSONScanner.maximumMembers else {
                 throw JSONError(.tooManyMembers(maximum: JSONScanner.maximumMembers), at: name.range.lowerBound)
             }
-            members.append(member)
             skipWhitespace()
             if skip(UInt8(ascii: "}")) { return JSONObject(bytes: bytes, range: start..<offset, members: members) }
             try expect(UInt8(ascii: ","), "',' or '}'")
         }
     }
 
-    /// Reads a member's name, the colon and the white space after it.
+    /// Reads a member's name, the colon and the white space around both.
+    @inline(__always)
     private mutating func scanName() throws(JSONError) -> JSONValue.Extent {
-        guard try peek() == UInt8(ascii: "\"") else { throw unexpected("a member's name") }
+        skipWhitespace()
+        guard next == UInt8(ascii: "\"") else { throw unexpected("a member's name") }
         let name = try scanString()
         skipWhitespace()
         try expect(UInt8(ascii: ":"), "':'")
@@ -107,7 +105,7 @@ package struct JSONScanner: ~Escapable {
     /// Reads a value nested in `depth` others.
     mutating func scanValue(depth: Int) throws(JSONError) -> JSONValue.Extent {
         let start = offset
-        switch try peek() {
+        switch next {
         case UInt8(ascii: "\""): return try scanString()
         case UInt8(ascii: "{"):
             guard depth < maximumDepth else { throw tooDeep(at: start) }
@@ -138,7 +136,6 @@ package struct JSONScanner: ~Escapable {
         skipWhitespace()
         if skip(UInt8(ascii: "}")) { return }
         while true {
-            skipWhitespace()
             _ = try scanName()
             _ = try scanValue(depth: depth)
             skipWhitespace()
@@ -185,14 +182,18 @@ package struct JSONScanner: ~Escapable {
             if !skip(UInt8(ascii: "+")) { _ = skip(UInt8(ascii: "-")) }
             try skipDigits(of: start)
         }
-        if offset < bytes.count, (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(bytes[offset]) {
+        if isAtDigit {
             throw JSONError(.malformedNumber, at: start)
         }
     }
 
+    @inline(__always)
+    private var isAtDigit: Bool { next &- UInt8(ascii: "0") < 10 }
+
+    @inline(__always)
     private mutating func skipDigits(of number: Int) throws(JSONError) {
         let first = offset
-        while offset < bytes.count, (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(bytes[offset]) { offset += 1 }
+        while isAtDigit { offset &+= 1 }
         guard offset > first else {
             throw offset == bytes.count
                 ? JSONError(.unexpectedEnd, at: offset) : JSONError(.malformedNumber, at: number)
@@ -202,43 +203,47 @@ package struct JSONScanner: ~Escapable {
     private mutating func expectWord(_ word: StaticString) throws(JSONError) {
         for index in 0..<word.utf8CodeUnitCount {
             guard offset < bytes.count else { throw JSONError(.unexpectedEnd, at: offset) }
-            guard unsafe bytes[offset] == word.utf8Start[index] else { throw unexpected("'\(word)'") }
+            guard unsafe bytes[offset] == word.utf8Start[index] else {
+                throw JSONError(.unexpectedByte(bytes[offset], expected: "'\(word)'"), at: offset)
+            }
             offset += 1
         }
     }
 
     /// Advances; used by the string scanner in another file.
+    @inline(__always)
     mutating func move(to offset: Int) {
         self.offset = offset
     }
 
+    /// The next byte; 0, which begins nothing, at the end.
+    @inline(__always)
+    private var next: UInt8 { offset < bytes.count ? bytes[offset] : 0 }
+
+    @inline(__always)
     private mutating func skipWhitespace() {
-        while offset < bytes.count {
-            let byte = bytes[offset]
-            guard byte == 0x20 || byte == 0x0A || byte == 0x0D || byte == 0x09 else { return }
-            offset += 1
-        }
+        // Most commands are written without.
+        while next <= 0x20, isAtWhitespace { offset &+= 1 }
     }
 
+    private var isAtWhitespace: Bool { next == 0x20 || next == 0x0A || next == 0x0D || next == 0x09 }
+
+    @inline(__always)
     private mutating func skip(_ byte: UInt8) -> Bool {
-        guard offset < bytes.count, bytes[offset] == byte else { return false }
-        offset += 1
+        guard next == byte else { return false }
+        offset &+= 1
         return true
     }
 
+    @inline(__always)
     private mutating func expect(_ byte: UInt8, _ expected: StaticString) throws(JSONError) {
-        if skip(byte) { return }
-        throw unexpected(expected.description)
+        guard skip(byte) else { throw unexpected(expected) }
     }
 
-    private func peek() throws(JSONError) -> UInt8 {
-        guard offset < bytes.count else { throw JSONError(.unexpectedEnd, at: offset) }
-        return bytes[offset]
-    }
-
-    private func unexpected(_ expected: String) -> JSONError {
+    @inline(never)
+    private func unexpected(_ expected: StaticString) -> JSONError {
         guard offset < bytes.count else { return JSONError(.unexpectedEnd, at: offset) }
-        return JSONError(.unexpectedByte(bytes[offset], expected: expected), at: offset)
+        return JSONError(.unexpectedByte(bytes[offset], expected: expected.description), at: offset)
     }
 
     private func tooDeep(at offset: Int) -> JSONError {

@@ -5,7 +5,12 @@ extension JSONScanner {
     /// cannot fail.
     mutating func scanString() throws(JSONError) -> JSONValue.Extent {
         let start = offset
-        var position = start + 1
+        var position = bytes.skipPlainWord(from: start + 1)
+        if position < bytes.count, bytes[position] == UInt8(ascii: "\"") {
+            // Most names and many values end within eight bytes.
+            move(to: position + 1)
+            return JSONValue.Extent(range: start..<position + 1, kind: .string)
+        }
         var isEscaped = false
         while true {
             position = bytes.skipPlain(from: position)
@@ -63,17 +68,11 @@ extension Span where Element == UInt8 {
     /// byte of a longer scalar; `count` where there is none.
     func skipPlain(from start: Int) -> Int {
         let raw = unsafe bytes
-        let ones: UInt64 = 0x0101_0101_0101_0101
-        let highs: UInt64 = 0x8080_8080_8080_8080
         var position = start
         while count - position >= 8 {
             let word = unsafe UInt64(littleEndian: raw.unsafeLoadUnaligned(fromByteOffset: position, as: UInt64.self))
-            let quotes = word ^ (ones &* UInt64(UInt8(ascii: "\"")))
-            let backslashes = word ^ (ones &* UInt64(UInt8(ascii: "\\")))
-            // Each term has the high bit of the bytes that qualify. A borrow may set it falsely, but only above one
-            // that does.
-            let found: UInt64 = word | (quotes &- ones) | (backslashes &- ones) | (word &- ones &* 0x20)
-            if found & highs != 0 { return position + (found & highs).trailingZeroBitCount / 8 }
+            let found = Self.special(word)
+            if found != 0 { return position + found.trailingZeroBitCount / 8 }
             position += 8
         }
         while position < count {
@@ -82,6 +81,25 @@ extension Span where Element == UInt8 {
             position += 1
         }
         return position
+    }
+
+    /// The same among the next eight bytes; `start`, or what follows them, where it is not known.
+    @inline(__always)
+    func skipPlainWord(from start: Int) -> Int {
+        guard count &- start >= 8 else { return start }
+        let word = unsafe UInt64(littleEndian: bytes.unsafeLoadUnaligned(fromByteOffset: start, as: UInt64.self))
+        // Where there is none, 64 zeros are the length of the word.
+        return start &+ Self.special(word).trailingZeroBitCount / 8
+    }
+
+    /// The high bit of the lowest byte of `word` that needs a look in a string; those above it may be wrong.
+    @inline(__always)
+    private static func special(_ word: UInt64) -> UInt64 {
+        let ones: UInt64 = 0x0101_0101_0101_0101
+        let quotes = word ^ (ones &* UInt64(UInt8(ascii: "\"")))
+        let backslashes = word ^ (ones &* UInt64(UInt8(ascii: "\\")))
+        // Each term has the high bit of the bytes that qualify. A borrow may set it falsely, but only above one that does.
+        return (word | (quotes &- ones) | (backslashes &- ones) | (word &- ones &* 0x20)) & 0x8080_8080_8080_8080
     }
 
     /// The length of the scalar at `start`, in bytes; 0 where there is no well-formed one (Unicode 3.9, table 3-7).

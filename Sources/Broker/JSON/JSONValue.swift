@@ -66,8 +66,16 @@ package struct JSONValue: ~Escapable {
     /// The decoded string of a value that is known to be one.
     var text: String {
         if extent.isEscaped { return String(decoding: input.unescaped(extent.inside), as: UTF8.self) }
-        let bytes = input.extracting(extent.inside)
-        return unsafe bytes.withUnsafeBufferPointer { unsafe String(decoding: $0, as: UTF8.self) }
+        // The scanner has looked at the bytes.
+        return unsafe String(copying: UTF8Span(unchecked: input.extracting(extent.inside)))
+    }
+
+    /// Whether it is a string that says `word`.
+    package func says(_ word: JSONName) -> Bool {
+        guard kind == .string else { return false }
+        if extent.isEscaped { return text == word.description }
+        guard JSONName.Mark(input, extent.inside) == word.mark else { return false }
+        return word.mark.isWhole || word.withBytes { input.extracting(extent.inside).hasSameBytes(as: $0) }
     }
 
     /// `true` or `false`; `nil` if the value is neither.
@@ -83,9 +91,9 @@ package struct JSONValue: ~Escapable {
     ///
     /// `member` is for the error's text.
     package func integer<Integer: FixedWidthInteger>(
-        as type: Integer.Type = Integer.self, member: String = ""
+        as type: Integer.Type = Integer.self, member: @autoclosure () -> String = ""
     ) throws(JSONError) -> Integer {
-        guard kind == .number else { throw wrongKind("an integer", member: member) }
+        guard kind == .number else { throw wrongKind("an integer", member: member()) }
         let digits = rawBytes
         let isNegative = digits[0] == UInt8(ascii: "-")
         var value: Integer = 0
@@ -93,13 +101,13 @@ package struct JSONValue: ~Escapable {
         while position < digits.count {
             let byte = digits[position]
             guard byte >= UInt8(ascii: "0"), byte <= UInt8(ascii: "9") else {
-                throw wrongKind("an integer", member: member)
+                throw wrongKind("an integer", member: member())
             }
             let digit = Integer(byte &- UInt8(ascii: "0"))
             let (shifted, overflowsShifted) = value.multipliedReportingOverflow(by: 10)
             let (sum, overflowsSum) =
                 isNegative ? shifted.subtractingReportingOverflow(digit) : shifted.addingReportingOverflow(digit)
-            guard !overflowsShifted, !overflowsSum else { throw JSONError(.outOfRange(member: member), at: offset) }
+            guard !overflowsShifted, !overflowsSum else { throw JSONError(.outOfRange(member: member()), at: offset) }
             value = sum
             position += 1
         }
@@ -109,11 +117,13 @@ package struct JSONValue: ~Escapable {
     /// The nearest `Double`; an overflow is an error.
     ///
     /// `member` is for the error's text.
-    package func double(member: String = "") throws(JSONError) -> Double {
-        guard kind == .number else { throw wrongKind("a number", member: member) }
+    package func double(member: @autoclosure () -> String = "") throws(JSONError) -> Double {
+        guard kind == .number else { throw wrongKind("a number", member: member()) }
         let raw = rawBytes
         let text = unsafe raw.withUnsafeBufferPointer { unsafe String(decoding: $0, as: UTF8.self) }
-        guard let value = Double(text), value.isFinite else { throw JSONError(.outOfRange(member: member), at: offset) }
+        guard let value = Double(text), value.isFinite else {
+            throw JSONError(.outOfRange(member: member()), at: offset)
+        }
         return value
     }
 
@@ -121,8 +131,8 @@ package struct JSONValue: ~Escapable {
     ///
     /// `member` is for the error's text.
     @_lifetime(copy self)
-    package func object(member: String = "") throws(JSONError) -> JSONObject {
-        guard kind == .object else { throw wrongKind("an object", member: member) }
+    package func object(member: @autoclosure () -> String = "") throws(JSONError) -> JSONObject {
+        guard kind == .object else { throw wrongKind("an object", member: member()) }
         var scanner = scanner()
         guard let object = try scanner.nextObject() else { throw JSONError(.unexpectedEnd, at: offset) }
         return object

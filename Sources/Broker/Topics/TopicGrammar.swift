@@ -9,6 +9,7 @@ enum TopicGrammar {
     static func checkTopic(_ bytes: Span<UInt8>, limits: TopicLimits) throws(TopicError) {
         try checkLength(bytes.count, limits: limits)
         var levels = 1
+        if let slashes = slashesOfPlain(bytes) { return try checkLevels(slashes + 1, limits: limits) }
         for offset in bytes.indices {
             let byte = bytes[offset]
             if byte == slash {
@@ -20,6 +21,28 @@ enum TopicGrammar {
             }
         }
         try checkLevels(levels, limits: limits)
+    }
+
+    /// How many slashes there are, where nothing but printable ASCII without wildcards is; eight bytes at a time.
+    private static func slashesOfPlain(_ bytes: Span<UInt8>) -> Int? {
+        let ones: UInt64 = 0x0101_0101_0101_0101
+        let highs: UInt64 = 0x8080_8080_8080_8080
+        var slashes = 0
+        var offset = 0
+        while offset < bytes.count {
+            let count = min(8, bytes.count &- offset)
+            // Spaces follow the last bytes.
+            let word = bytes.word(at: offset, count: count) | (ones &* 0x20) << UInt64(count * 8)
+            // Each term has the high bit of the bytes that qualify; above one that does, of others, too.
+            let control = (word &- ones &* 0x20) | ((word ^ ones &* 0x7F) &- ones)
+            let wildcard = ((word ^ ones &* UInt64(plus)) &- ones) | ((word ^ ones &* UInt64(hash)) &- ones)
+            guard (word | control | wildcard) & highs == 0 else { return nil }
+            // Of ASCII the sum has the high bit of each byte that is none.
+            let others = (word ^ ones &* UInt64(slash)) &+ ones &* 0x7F
+            slashes &+= Int(truncatingIfNeeded: ((~others & highs) &>> 7 &* ones) &>> 56)
+            offset &+= 8
+        }
+        return slashes
     }
 
     /// Checks the bytes of a filter's name, which must be valid UTF-8, and returns whether it is without wildcards.

@@ -35,6 +35,26 @@ struct JSONObjectTests {
         #expect(object.value("topic")?.copyRawBytes() == Array(#""sensors/1/temp""#.utf8))
     }
 
+    /// A name's first eight bytes and its length tell most names apart; these have both in common.
+    @Test func tellsLongNamesApart() throws {
+        let text = #"{"temperature-a":1,"temperature-b":2,"\u0074emperature-c":3,"temperat":4,"temperature-\u0064":5}"#
+        let object = try JSONObject.parse(Array(text.utf8).span)
+        #expect(try object.integer("temperature-a", as: Int.self) == 1)
+        #expect(try object.integer("temperature-b", as: Int.self) == 2)
+        #expect(try object.integer("temperature-c", as: Int.self) == 3)
+        #expect(try object.integer("temperature-d", as: Int.self) == 5)
+        #expect(try object.integer(JSONName("temperat"), as: Int.self) == 4)
+        #expect(object.kind(of: "temperature-e") == nil)
+    }
+
+    @Test(arguments: ["temperature-d", "\\u0074emperature-d", "temperature-\\u0064"])
+    func findsTheSecondOfALongName(name: String) {
+        let text = "{\"temperature-a\":1,\"temperature-d\":2,\"\(name)\":3}"
+        #expect(throws: JSONError(.duplicateMember("temperature-d"), at: 37)) {
+            try reading(text) { (object) throws(JSONError) in object.count }
+        }
+    }
+
     @Test func readsNestedValues() throws {
         let text = #" {"a":{"b":{"c":[1,"x",{"d":2}]}},"names":["p","q\n"],"none":[]}"#
         let bytes = Array(text.utf8)
@@ -74,7 +94,7 @@ struct JSONObjectTests {
         #expect(try reading(text) { (object) throws(JSONError) in try object.integer("low", as: Int8.self) } == -128)
         for member in ["less", "byte"] {
             #expect(throws: JSONError.self) {
-                try reading(text) { (object) throws(JSONError) in try object.integer(member, as: UInt8.self) }
+                try reading(text) { (object) throws(JSONError) in try object.integer(JSONName(member), as: UInt8.self) }
             }
         }
     }
@@ -145,7 +165,8 @@ struct JSONObjectTests {
         for (name, value) in [("a", 1), ("A", 2), ("ab", 3), ("b", 4), ("é", 5), ("e\u{301}", 6), ("", 7)] {
             // The sixth is written decomposed.
             let decomposed = text.replacing(#""é""#, with: "\"e\u{301}\"")
-            #expect(try reading(decomposed) { (object) throws(JSONError) in try object.integer(name) } == value)
+            #expect(
+                try reading(decomposed) { (object) throws(JSONError) in try object.integer(JSONName(name)) } == value)
         }
     }
 
@@ -193,7 +214,7 @@ struct JSONObjectTests {
             accepted += 1
             for index in 0..<object.count {
                 let name = object.name(at: index)
-                #expect(object.value(at: index).kind == object.value(name)?.kind)
+                #expect(object.value(at: index).kind == object.value(JSONName(name))?.kind)
                 #expect((object.value(at: index).string != nil) == (object.value(at: index).kind == .string))
             }
         }
@@ -202,5 +223,5 @@ struct JSONObjectTests {
 }
 
 extension JSONObject {
-    fileprivate func copied(_ name: String) -> [UInt8]? { value(name)?.copyRawBytes() }
+    fileprivate func copied(_ name: String) -> [UInt8]? { value(JSONName(name))?.copyRawBytes() }
 }

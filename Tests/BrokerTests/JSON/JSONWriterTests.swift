@@ -129,9 +129,9 @@ struct JSONWriterTests {
         let object = try JSONObject.parse(writer.bytes.span)
         #expect(object.count == 16)
         for (member, number) in zip(members, numbers) {
-            #expect(try object.stringBytes(member.name) == Array(member.value.utf8))
-            #expect(try object.string(member.name) == member.value)
-            #expect(try object.integer(member.name + "#") == number)
+            #expect(try object.stringBytes(JSONName(member.name)) == Array(member.value.utf8))
+            #expect(try object.string(JSONName(member.name)) == member.value)
+            #expect(try object.integer(JSONName(member.name + "#")) == number)
         }
         let foundation = try JSONSerialization.jsonObject(with: Data(writer.bytes)) as? [String: Any]
         for member in members { #expect(foundation?[member.name] as? String == member.value) }

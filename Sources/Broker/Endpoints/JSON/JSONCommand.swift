@@ -15,26 +15,29 @@ package enum JSONCommand {
     package init(
         _ object: borrowing JSONObject, limits: TopicLimits, maximumFilters: Int = .max - 1
     ) throws(Refusal) {
-        guard let operation = try Self.read({ () throws(JSONError) in try object.string("op") }) else {
-            throw Refusal(.badRequest, "op is missing.")
-        }
-        switch operation {
-        case "subscribe":
+        guard let operation = try Self.text("op", of: object) else { throw Refusal(.badRequest, "op is missing.") }
+        if operation.says("publish") {
+            self = .publish(try Self.draft(object, limits))
+        } else if operation.says("subscribe") {
             self = .subscribe(try Self.filters(object, limits, maximumFilters), try Self.options(object))
-        case "unsubscribe":
+        } else if operation.says("unsubscribe") {
             // What was taken before a limit was lowered can be given up.
             self = .unsubscribe(try Self.filters(object, .none, maximumFilters))
-        case "publish":
-            self = .publish(try Self.draft(object, limits))
-        case "ping":
+        } else if operation.says("ping") {
             self = .ping
-        case "authenticate":
+        } else if operation.says("authenticate") {
             throw Refusal(.badRequest, "authenticate: tokens are not available in this version.")
-        default:
+        } else {
             throw Refusal(
                 .badRequest,
-                "op: expected subscribe, unsubscribe, publish, authenticate or ping, found \"\(operation)\".")
+                "op: expected subscribe, unsubscribe, publish, authenticate or ping, found \"\(operation.text)\".")
         }
+    }
+
+    /// A member that is a string, to be compared with the words it may be.
+    @_lifetime(copy object)
+    private static func text(_ name: JSONName, of object: borrowing JSONObject) throws(Refusal) -> JSONValue? {
+        do throws(JSONError) { return try object.text(name) } catch { throw Refusal(.badRequest, "\(error).") }
     }
 
     private static func read<Value>(_ body: () throws(JSONError) -> Value?) throws(Refusal) -> Value? {
@@ -95,42 +98,46 @@ package enum JSONCommand {
         } catch {
             throw Refusal(.badTopic, "topic: \(error)")
         }
-        var draft = try payload(object, topic)
-        draft.contentType = try read { () throws(JSONError) in try object.string("type") }
-        try Content.check(draft.contentType)
-        draft.isRetained = try read { () throws(JSONError) in try object.bool("retain") } ?? false
-        draft.acknowledgement = draft.isRetained ? .stored : .routed
-        switch try read({ () throws(JSONError) in try object.string("ack") }) {
-        case nil: break
-        case "routed": draft.acknowledgement = .routed
-        case "stored": draft.acknowledgement = .stored
-        case .some(let other):
-            throw Refusal(.badRequest, "ack: expected \"routed\" or \"stored\", found \"\(other)\".")
+        let (payload, kind) = try payload(object)
+        let contentType = try read { () throws(JSONError) in try object.string("type") }
+        try Content.check(contentType)
+        let isRetained = try read { () throws(JSONError) in try object.bool("retain") } ?? false
+        var acknowledgement = isRetained ? Draft.Acknowledgement.stored : .routed
+        if let asked = try text("ack", of: object) {
+            if asked.says("routed") {
+                acknowledgement = .routed
+            } else if asked.says("stored") {
+                acknowledgement = .stored
+            } else {
+                throw Refusal(.badRequest, "ack: expected \"routed\" or \"stored\", found \"\(asked.text)\".")
+            }
         }
-        if let seconds = try read({ () throws(JSONError) in try object.double("ttl") }) {
-            draft.timeToLive = try Content.timeToLive(seconds: seconds)
-        }
+        let seconds = try read { () throws(JSONError) in try object.double("ttl") }
+        let timeToLive: Int64? = if let seconds { try Content.timeToLive(seconds: seconds) } else { nil }
+        var condition = Draft.Condition.none
         if let seq = try read({ () throws(JSONError) in try object.integer("ifSeq", as: UInt64.self) }) {
-            guard draft.isRetained else { throw Refusal(.badRequest, "ifSeq needs retain.") }
-            draft.condition = seq == 0 ? .absent : .matches([seq])
+            guard isRetained else { throw Refusal(.badRequest, "ifSeq needs retain.") }
+            condition = seq == 0 ? .absent : .matches([seq])
         }
-        return draft
+        return Draft(
+            topic: topic, payload: payload, kind: kind, contentType: contentType, isRetained: isRetained,
+            timeToLive: timeToLive, condition: condition, acknowledgement: acknowledgement)
     }
 
     /// A string is text, any other value is its JSON; with `encoding` the string stands for bytes.
-    private static func payload(_ object: borrowing JSONObject, _ topic: Topic) throws(Refusal) -> Draft {
-        let encoding = try read { () throws(JSONError) in try object.string("encoding") }
+    private static func payload(_ object: borrowing JSONObject) throws(Refusal) -> ([UInt8], Message.Kind) {
+        let encoding = try text("encoding", of: object)
         guard let value = object.value("data") else { throw Refusal(.badRequest, "data is missing.") }
         if let encoding {
-            guard encoding == "base64" else {
-                throw Refusal(.badRequest, "encoding: expected \"base64\", found \"\(encoding)\".")
+            guard encoding.says("base64") else {
+                throw Refusal(.badRequest, "encoding: expected \"base64\", found \"\(encoding.text)\".")
             }
             guard let text = value.string, let bytes = Base64.decode(text) else {
                 throw Refusal(.badRequest, "data: expected a string of base64.")
             }
-            return Draft(topic: topic, payload: bytes, kind: .binary)
+            return (bytes, .binary)
         }
-        if let text = value.stringBytes { return Draft(topic: topic, payload: text, kind: .text) }
-        return Draft(topic: topic, payload: value.copyRawBytes(), kind: .json)
+        if let text = value.stringBytes { return (text, .text) }
+        return (value.copyRawBytes(), .json)
     }
 }
