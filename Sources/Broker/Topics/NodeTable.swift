@@ -2,7 +2,7 @@
 ///
 /// Nodes are numbered; a freed number is reused. The table uses open addressing with linear probing over node
 /// numbers: four bytes a slot, at most three quarters full. Deleting moves later nodes of the run back, so no
-/// tombstones remain. Names are hashed by `Hasher` with a random seed, so clients cannot choose names that collide.
+/// tombstones remain. Names are hashed with a random seed (``NameHash``), so clients cannot choose names that collide.
 struct NodeTable<Entry: TreeEntry>: ~Copyable {
     struct Node {
         /// A level of a filter with wildcards, or the whole name of a filter without.
@@ -29,6 +29,7 @@ struct NodeTable<Entry: TreeEntry>: ~Copyable {
     private var free: ContiguousArray<UInt32> = []
     private var slots = ContiguousArray<UInt32>(repeating: .max, count: 16)
     private var occupied = 0
+    private let hash = NameHash()
     /// Increases when a node on the way of a filter with wildcards is added or removed.
     private(set) var version: UInt64 = 0
 
@@ -50,7 +51,7 @@ struct NodeTable<Entry: TreeEntry>: ~Copyable {
     /// The node named by the bytes in `range` below `parent`, or ``none``.
     func find(_ bytes: Span<UInt8>, in range: Range<Int>, below parent: UInt32) -> UInt32 {
         let name = bytes.extracting(range)
-        return find(name, hash: Self.hash(name, below: parent), below: parent)
+        return find(name, hash: hash(name, below: parent), below: parent)
     }
 
     private func find(_ name: Span<UInt8>, hash: UInt32, below parent: UInt32) -> UInt32 {
@@ -67,13 +68,6 @@ struct NodeTable<Entry: TreeEntry>: ~Copyable {
             slot = (slot + 1) & mask
         }
         return NodeTable.none
-    }
-
-    private static func hash(_ name: Span<UInt8>, below parent: UInt32) -> UInt32 {
-        var hasher = Hasher()
-        hasher.combine(parent)
-        hasher.combine(bytes: name)
-        return UInt32(truncatingIfNeeded: hasher.finalize())
     }
 
     /// The node of a whole name, created if there is none.
@@ -101,7 +95,7 @@ struct NodeTable<Entry: TreeEntry>: ~Copyable {
 
     private mutating func findOrInsert(_ name: String, below parent: UInt32) -> UInt32 {
         let span = name.utf8Span.span
-        let hash = Self.hash(span, below: parent)
+        let hash = hash(span, below: parent)
         let found = find(span, hash: hash, below: parent)
         guard found == NodeTable.none else { return found }
         let node = allocate(name, below: parent, hash: hash)
@@ -204,5 +198,42 @@ struct NodeTable<Entry: TreeEntry>: ~Copyable {
             parent = self[parent].parent
         }
         return TopicFilter(unchecked: levels.reversed().joined(separator: "/"), isLiteral: false)
+    }
+}
+
+/// The hash of a name below a node, eight bytes at a time.
+///
+/// Each step multiplies what there is by a secret number and folds the two halves of the product, so all bits of a name
+/// bear on all bits of the hash. Both secrets are `Hasher`'s, which are new in each process. `Hasher` itself would cost ten
+/// times as much for a short name.
+struct NameHash {
+    private let seed: UInt64
+    private let factor: UInt64
+
+    init() {
+        seed = UInt64(bitPattern: Int64(Self.secret(1)))
+        factor = UInt64(bitPattern: Int64(Self.secret(2))) | 1
+    }
+
+    private static func secret(_ number: Int) -> Int {
+        var hasher = Hasher()
+        hasher.combine(number)
+        return hasher.finalize()
+    }
+
+    func callAsFunction(_ name: Span<UInt8>, below parent: UInt32) -> UInt32 {
+        var state = fold(seed ^ (UInt64(parent) &<< 32 | UInt64(truncatingIfNeeded: name.count)))
+        var offset = 0
+        while offset < name.count {
+            state = fold(state ^ name.word(at: offset, count: min(8, name.count &- offset)))
+            offset &+= 8
+        }
+        return UInt32(truncatingIfNeeded: state)
+    }
+
+    @inline(__always)
+    private func fold(_ value: UInt64) -> UInt64 {
+        let product = value.multipliedFullWidth(by: factor)
+        return product.high ^ product.low
     }
 }
