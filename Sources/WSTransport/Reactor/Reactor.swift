@@ -42,8 +42,10 @@ internal import Synchronization
     private var needsRing: Bool
     /// `nil`: there is none, and each connection has its own `read`.
     var receiveRing: ReceiveRing?
-    private var arena = FrameArena()
-    private var outbound = OutboundTable()
+    // Each message looks at these a few times, and each look would be checked by 80 instructions for a change that is under way.
+    // There is none: neither of them calls anything that knows the reactor.
+    @exclusivity(unchecked) private var arena = FrameArena()
+    @exclusivity(unchecked) private var outbound = OutboundTable()
     private var connections: ContiguousArray<StreamConnection?> = []
     private var generations: [UInt32] = []
     private var freeSlots: [UInt32] = []
@@ -158,13 +160,13 @@ internal import Synchronization
         repeat {
             flush()
             disposeReleased()
-        } while outbound.hasDirty
+        } while unsafe outbound.hasDirty
         if again { runSoon {} }
-        arena.endTurn()
+        unsafe arena.endTurn()
     }
 
     private func patience() -> Int32 {
-        if isTurnNeeded || !soon.isEmpty || outbound.hasDirty || !released.isEmpty || remote.tasks.hasLetters {
+        if unsafe isTurnNeeded || !soon.isEmpty || outbound.hasDirty || !released.isEmpty || remote.tasks.hasLetters {
             return 0
         }
         var milliseconds = wheel.millisecondsToNextTick(from: .now) ?? -1
@@ -198,11 +200,11 @@ internal import Synchronization
     }
 
     private func flush() {
-        while outbound.hasDirty {
-            let count = outbound.takeDirty()
+        while unsafe outbound.hasDirty {
+            let count = unsafe outbound.takeDirty()
             let left = count >= ringMinimum ? flushByRing(count) : count
             var index = 0
-            while let rest = outbound.sendDirectly(from: &index, to: left, chunks: arena.chunks) {
+            while let rest = unsafe outbound.sendDirectly(from: &index, to: left, chunks: arena.chunks) {
                 connections[Int(rest.slot)]?.flushTurn(rest.segment, sent: rest.sent)
             }
             counters.sends.add(count)
@@ -213,7 +215,7 @@ internal import Synchronization
     private func flushByRing(_ count: Int) -> Int {
         guard var ring = ring.take() else { return count }
         var rest: [OutboundTable.Remainder] = []
-        let left = outbound.send(count, by: &ring, chunks: arena.chunks, rest: &rest)
+        let left = unsafe outbound.send(count, by: &ring, chunks: arena.chunks, rest: &rest)
         if ring.isBroken { counters.rings.set(0) } else { self.ring = consume ring }
         for part in rest {
             if part.sent < 0 {
@@ -292,12 +294,12 @@ internal import Synchronization
         if Int(slot) == connections.count {
             connections.append(nil)
             generations.append(0)
-            outbound.grow(toHold: connections.count)
+            unsafe outbound.grow(toHold: connections.count)
         }
         let connection = StreamConnection(
             reactor: self, slot: slot, generation: generations[Int(slot)], descriptor: descriptor, peer: peer)
         connections[Int(slot)] = connection
-        outbound.open(slot)
+        unsafe outbound.open(slot)
         if !isCounted { counters.connections.add(1) }
         connection.hasBegun = isConnecting
         connection.startWatching(for: isConnecting ? .writable : .readable)
@@ -363,33 +365,33 @@ internal import Synchronization
 
     /// Sends `segment` to the connection in `slot` at the end of this turn.
     package func send(_ segment: Segment, to slot: UInt32) {
-        if !outbound.cursor.append(segment, to: slot) { sendApart(segment, to: slot) }
+        if unsafe !outbound.cursor.append(segment, to: slot) { sendApart(segment, to: slot) }
     }
 
     /// For loops over many connections; valid until the next connection opens.
-    package var outboundCursor: OutboundCursor { outbound.cursor }
+    package var outboundCursor: OutboundCursor { unsafe outbound.cursor }
 
     /// The slow path, for a segment that ``OutboundCursor/append(_:to:)`` did not take.
     package func sendApart(_ segment: Segment, to slot: UInt32) {
-        guard let older = outbound.replaceNewest(of: slot, with: segment) else { return }
+        guard let older = unsafe outbound.replaceNewest(of: slot, with: segment) else { return }
         connections[Int(slot)]?.putApart(older)
     }
 
-    func chunk(of segment: Segment) -> FrameChunk { arena.chunks[Int(segment.chunk)] }
+    func chunk(of segment: Segment) -> FrameChunk { unsafe arena.chunks[Int(segment.chunk)] }
 
     /// Of a connection's newest segment of this turn.
-    func turnBytes(of slot: UInt32) -> Int { outbound.newestCount(of: slot) }
+    func turnBytes(of slot: UInt32) -> Int { unsafe outbound.newestCount(of: slot) }
 
-    func hasTurnSegment(of slot: UInt32) -> Bool { outbound.hasNewest(of: slot) }
+    func hasTurnSegment(of slot: UInt32) -> Bool { unsafe outbound.hasNewest(of: slot) }
 
-    func takeTurnSegment(of slot: UInt32) -> Segment? { outbound.takeNewest(of: slot) }
+    func takeTurnSegment(of slot: UInt32) -> Segment? { unsafe outbound.takeNewest(of: slot) }
 
     /// Sets the socket to which a turn's bytes go without asking the connection; -1: ask it.
-    func setDescriptor(_ descriptor: Int32, of slot: UInt32) { outbound.setDescriptor(descriptor, of: slot) }
+    func setDescriptor(_ descriptor: Int32, of slot: UInt32) { unsafe outbound.setDescriptor(descriptor, of: slot) }
 
     /// Sets flags that keep fan-out from using the fast path for a connection.
-    package func setFlags(_ flags: OutboundFlags, of slot: UInt32) { outbound.setFlags(flags, of: slot) }
+    package func setFlags(_ flags: OutboundFlags, of slot: UInt32) { unsafe outbound.setFlags(flags, of: slot) }
 
     /// Clears such flags.
-    package func clearFlags(_ flags: OutboundFlags, of slot: UInt32) { outbound.clearFlags(flags, of: slot) }
+    package func clearFlags(_ flags: OutboundFlags, of slot: UInt32) { unsafe outbound.clearFlags(flags, of: slot) }
 }

@@ -22,7 +22,7 @@ extension StreamConnection {
         guard !isBroken else { return }
         hasBroken = true
         segments = []
-        backlog = Backlog()
+        unsafe backlog = Backlog()
         reactor.setFlags(.inert, of: slot)
         // Nothing is unsent any more: a connection that was not read until its answers were out is read now.
         reactor.runSoon { [weak self] in

@@ -76,10 +76,10 @@ extension StreamConnection {
     }
 
     private func finishReceiving(through tls: TLSFilter) {
-        let hadBacklog = !backlog.isEmpty
+        let hadBacklog = unsafe !backlog.isEmpty
         guard flushBacklog() else { return }
         // Waiting bytes may have been sent here, along with TLS's own.
-        if hadBacklog, backlog.isEmpty, !tls.hasUnsent, tls.isEstablished { driver?.drained() }
+        if hadBacklog, unsafe backlog.isEmpty, !tls.hasUnsent, tls.isEstablished { driver?.drained() }
         guard tls.unsentBytes <= TLSFilter.maximumCiphertext else { return reset() }
         watch()
         finishIfFlushed()

@@ -42,7 +42,8 @@ package final class StreamConnection {
 
     /// `nil`: its driver has taken all that came.
     var carry: Carry?
-    var backlog = Backlog()
+    // Each message looks at its count, and the look would be checked for a change that is under way: sending calls nothing back.
+    @exclusivity(unchecked) var backlog = Backlog()
     /// What this turn has brought before its newest segment.
     var segments: [Segment] = []
     /// Why it is not read.
@@ -82,7 +83,7 @@ package final class StreamConnection {
     package var isOpen: Bool { ending == .none }
 
     /// Bytes given to ``send(_:)`` that the socket has not taken yet, without those of this turn.
-    package var unsentBytes: Int { isBroken ? 0 : backlog.byteCount + (tls?.unsentBytes ?? 0) }
+    package var unsentBytes: Int { unsafe isBroken ? 0 : backlog.byteCount + (tls?.unsentBytes ?? 0) }
 
     /// What it holds of the memory, in bytes: what came and waits, and what it has not taken, shared with others or
     /// not.
@@ -93,11 +94,11 @@ package final class StreamConnection {
     private(set) var lastProgress = MonotonicTime(nanoseconds: 0)
     /// How long the oldest unsent byte has waited, in nanoseconds; 0 when there is none.
     package var unsentAge: Int64 {
-        guard let oldest = tls?.unsentSince ?? backlog.oldest else { return 0 }
+        guard let oldest = unsafe tls?.unsentSince ?? backlog.oldest else { return 0 }
         return reactor.now.nanoseconds(since: isPatient ? max(oldest, lastProgress) : oldest)
     }
 
-    private var hasUnsent: Bool { !isBroken && (!backlog.isEmpty || tls?.hasUnsent ?? false) }
+    private var hasUnsent: Bool { unsafe !isBroken && (!backlog.isEmpty || tls?.hasUnsent ?? false) }
 
     var rawDescriptor: Int32 {
         switch descriptor {
@@ -129,7 +130,7 @@ package final class StreamConnection {
             let sent = already > 0 ? already : trySend(chunk, offset: offset, count: count)
             if sent < 0 { return }
             if sent == count, !hasUnsent { return tookAll() }
-            backlog.append(
+            unsafe backlog.append(
                 chunk, offset: offset, count: count, sent: sent, now: reactor.now, counters: reactor.counters)
         } else {
             for segment in segments { appendToBacklog(segment) }
@@ -150,7 +151,7 @@ package final class StreamConnection {
     }
 
     private func appendToBacklog(_ segment: Segment) {
-        backlog.append(
+        unsafe backlog.append(
             reactor.chunk(of: segment), offset: Int(segment.offset), count: Int(segment.count), now: reactor.now,
             counters: reactor.counters)
     }
@@ -180,8 +181,8 @@ package final class StreamConnection {
         do throws(Errno) {
             switch descriptor {
             case .some(let descriptor):
-                guard let tls else { return try backlog.flush(to: descriptor) }
-                return try tls.flush(&backlog, to: descriptor, now: reactor.now)
+                guard let tls else { return try unsafe backlog.flush(to: descriptor) }
+                return try unsafe tls.flush(&backlog, to: descriptor, now: reactor.now)
             case .none: return false
             }
         } catch {
@@ -216,7 +217,7 @@ package final class StreamConnection {
         let mayRead = isHandOverDue ? watched.contains(.readable) : true
         if mayRead, pauses.isEmpty, !sawEnd, !(tls?.isAway ?? false) { wanted.insert(.readable) }
         // Plaintext that waits for the end of a TLS handshake does not wait for the socket.
-        if !isBroken, tls?.hasUnsent ?? !backlog.isEmpty { wanted.insert(.writable) }
+        if !isBroken, unsafe tls?.hasUnsent ?? !backlog.isEmpty { wanted.insert(.writable) }
         if isDetached {
             guard wanted.contains(.readable) else { return }
             isDetached = false
@@ -294,7 +295,7 @@ package final class StreamConnection {
         descriptor = nil
         carry = nil
         segments = []
-        backlog = Backlog()
+        unsafe backlog = Backlog()
         let driver = driver
         self.driver = nil
         driver?.closed()

@@ -15,7 +15,7 @@ extension WebSocketConnection {
     /// Counts the memory of the message under way, and returns whether there is one: both by one look.
     @discardableResult
     func countHeld(since before: Int) -> Bool {
-        let (held, isMidMessage) = machine.underWay
+        let (held, isMidMessage) = unsafe machine.underWay
         if held != before { stream.reactor.counters.heldBytes.add(held - before) }
         return isMidMessage
     }
@@ -24,7 +24,7 @@ extension WebSocketConnection {
     ///
     /// - Parameter isNew: whether an earlier one ended in what was just read.
     func noteUnfinished(isNew: Bool) {
-        guard machine.isMidMessage, readyState == .open, let limit = options.values.messageTimeout else {
+        guard unsafe machine.isMidMessage, readyState == .open, let limit = options.values.messageTimeout else {
             return unfinished = nil
         }
         guard isNew || unfinished == nil else { return }
@@ -33,7 +33,7 @@ extension WebSocketConnection {
         if options.values.pingInterval ?? .max > limit { scheduleKeepalive() }
     }
 
-    package var heldBytes: Int { machine.heldBytes + (session?.heldBytes ?? 0) }
+    package var heldBytes: Int { unsafe machine.heldBytes + (session?.heldBytes ?? 0) }
 
     /// Whether the message under way has taken too long.
     var isMessageTooLate: Bool {

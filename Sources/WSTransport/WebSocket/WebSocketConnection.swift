@@ -19,7 +19,8 @@ package final class WebSocketConnection: StreamDriver {
     /// Whether everything unsent of the stream is frames: the answer to the handshake has been sent.
     var hasOnlyFrames = false
 
-    var machine: WebSocketMachine
+    // Not checked for overlapping changes, which each message would pay: the machine calls nothing that knows the connection.
+    @exclusivity(unchecked) var machine: WebSocketMachine
     private let compression: MessageCompression?
     var options: Options
     private var pingSent: MonotonicTime?
@@ -43,7 +44,7 @@ package final class WebSocketConnection: StreamDriver {
                 agreed, role: role, options: options.values.compression ?? CompressionOptions(),
                 pool: stream.reactor.deflatePool)
         }
-        machine = WebSocketMachine(
+        unsafe machine = WebSocketMachine(
             role: role, maximumMessageSize: options.values.maximumMessage, compression: compression)
         stream.maximumUnsent = options.values.maximumUnsent
         stream.reactor.counters.webSockets.add(1)
@@ -143,8 +144,8 @@ package final class WebSocketConnection: StreamDriver {
     ///
     /// RFC 6455 §5.5.1: the only way to close. No message is sent after it, and incoming ones are dropped.
     package func close(_ code: CloseCode = .normal, reason: String = "") {
-        let held = machine.heldBytes
-        guard readyState == .open, let frame = machine.close(code, reason: reason) else { return }
+        let held = unsafe machine.heldBytes
+        guard readyState == .open, let frame = unsafe machine.close(code, reason: reason) else { return }
         countHeld(since: held)
         unfinished = nil
         state = .closing
@@ -165,7 +166,7 @@ package final class WebSocketConnection: StreamDriver {
 
     package func received(_ bytes: UnsafeMutableRawBufferPointer) -> Int {
         var offset = 0
-        let held = machine.heldBytes
+        let held = unsafe machine.heldBytes
         let before = stream.reactor.counters.messagesReceived.current
         defer {
             let isMidMessage = countHeld(since: held)
@@ -269,7 +270,7 @@ package final class WebSocketConnection: StreamDriver {
     }
 
     /// Whether the message that its session has just been given was compressed.
-    package var messageWasCompressed: Bool { machine.messageWasCompressed }
+    package var messageWasCompressed: Bool { unsafe machine.messageWasCompressed }
 
     /// Gives up the connection, before its first frame; the new owner sets its driver.
     func detach() -> StreamConnection {
@@ -304,7 +305,7 @@ package final class WebSocketConnection: StreamDriver {
     }
 
     package func closed() {
-        stream.reactor.counters.heldBytes.add(-machine.heldBytes)
+        stream.reactor.counters.heldBytes.add(unsafe -machine.heldBytes)
         report(CloseEvent(code: .abnormal, reason: "", wasClean: false))
     }
 

@@ -100,7 +100,7 @@ extension WebSocketConnection {
     /// Replaces limits and intervals from now on; compression stays as agreed on.
     package func adopt(_ options: Options) {
         self.options = options
-        machine.maximumMessageSize = options.values.maximumMessage
+        unsafe machine.maximumMessageSize = options.values.maximumMessage
         stream.maximumUnsent = options.values.maximumUnsent
         scheduleKeepalive()
     }
