@@ -46,6 +46,7 @@ install: ## Install what `make build` has built: programs, systemd unit, and a c
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)/etc/broker
 	install $(RELEASE)/brokerd $(RELEASE)/brokerctl $(DESTDIR)$(PREFIX)/bin/
 	sed 's|/usr/local/bin/|$(PREFIX)/bin/|' deploy/brokerd.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/brokerd.service
+	install -m 0644 deploy/brokerd.socket $(DESTDIR)$(PREFIX)/lib/systemd/system/
 	test -e $(DESTDIR)/etc/broker/broker.yaml || install -m 0644 deploy/broker.yaml $(DESTDIR)/etc/broker/broker.yaml
 
 libraries: ## Build the libraries as those who depend on them do, optimised

@@ -25,10 +25,9 @@ package final class Broker {
     private let figures: Figures
     private let storeThread: StoreThread
     private let sequencer: Sequencer
-    private let remotes: [Remote]
+    private let reactors: ReactorGroup
     private let shards: ShardGroup
-    private let threads: [ThreadHandle]
-    private let sockets: ListeningSockets
+    private let listeners: Listeners
     private let certificates: Certificates
     private let journal = Journal()
     private let memory: MemoryWatch
@@ -66,52 +65,36 @@ package final class Broker {
         self.sequencer = sequencer
 
         let count = settings.reactors.count ?? Machine.processors
-        sockets = try ListeningSockets(settings, reactors: count)
-        listen = sockets.descriptions
-        let transport = (0..<count).map { _ in ReactorCounters() }
-        let counters = (0..<count).map { _ in ShardCounters() }
+        listeners = try Listeners(settings, reactors: count, given: GivenSockets())
+        listen = listeners.descriptions
+        let reactors = try Self.wrap { () throws(Errno) in try ReactorGroup(count: count) }
+        self.reactors = reactors
+        let counters = reactors.remotes.map { _ in ShardCounters() }
         figures = Figures(
-            reactors: transport, shards: counters, sequencer: sequencer, store: store.store, storeThread: storeThread)
+            reactors: reactors.counters, shards: counters, sequencer: sequencer, store: store.store,
+            storeThread: storeThread)
         let facts = BrokerFacts(
             figures: figures, listen: listen, dataDirectory: settings.dataDirectory, epoch: store.store.epoch,
             movedAside: movedAside,
             backup: { [store = self.store] (descriptor) throws(StorageError) in try store.copy(to: descriptor) })
-        var remotes: [Remote] = []
-        for _ in 0..<count { remotes.append(try Self.wrap { () throws(Errno) in try Remote() }) }
-        self.remotes = remotes
-        shards = ShardGroup(remotes)
-        memory = MemoryWatch(settings.limits, figures: figures, remotes: remotes)
-        let door = Door(figures: figures, memory: memory)
-
-        let started = Latch(count: count)
-        let failure = FirstWord()
-        var threads: [ThreadHandle] = []
-        for index in 0..<count {
-            let plan = ReactorPlan(
-                index: index, remotes: remotes, sequencer: sequencer, store: store.store, settings: settings,
-                facts: facts, door: door, memory: memory, sockets: sockets, certificates: certificates,
-                journal: journal, transport: transport[index], counters: counters[index])
-            let thread = try Self.wrap { () throws(Errno) in
-                try startThread(named: "reactor-\(index)") {
-                    do throws(Errno) {
-                        let reactor = try plan.make()
-                        started.arrive()
-                        reactor.run()
-                    } catch {
-                        failure.set("\(error)")
-                        started.arrive()
-                    }
-                }
+        shards = ShardGroup(reactors.remotes)
+        memory = MemoryWatch(settings.limits, figures: figures, remotes: reactors.remotes)
+        let serving = Serving(
+            group: reactors, sequencer: sequencer, store: store.store, settings: settings, facts: facts,
+            door: Door(figures: figures, memory: memory), memory: memory, listeners: listeners,
+            certificates: certificates, journal: journal, counters: counters)
+        do throws(Errno) {
+            try reactors.start(named: "reactor", backend: ReactorBackend(settings.reactors.backend)) {
+                (reactor) throws(Errno) in try serving.begin(on: reactor)
             }
-            threads.append(thread)
-        }
-        self.threads = threads
-        started.wait()
-        startMilliseconds = Int(MonotonicTime.now.nanoseconds(since: begin) / 1_000_000)
-        if let description = failure.first {
-            for remote in remotes { remote.run { $0.stop() } }
+        } catch {
             storeThread.stop()
-            throw BrokerError("cannot start a reactor: \(description)")
+            throw BrokerError("cannot start a reactor: \(error)")
+        }
+        startMilliseconds = Int(MonotonicTime.now.nanoseconds(since: begin) / 1_000_000)
+        for name in listeners.unclaimed {
+            journal.tell(
+                .warning, "a socket was passed that no listener takes", once: "socket \(name)", [("name", name)])
         }
     }
 
@@ -158,7 +141,7 @@ package final class Broker {
             if SocketAddress(path: path) == nil {
                 errors.append("\(key): \(path): expected a path of at most \(ListenAddress.maximumPathLength) bytes")
             } else if SocketFile.isTaken(path) {
-                errors.append("\(key): \(path): \(ListeningSockets.takenPath)")
+                errors.append("\(key): \(path): \(Listeners.takenPath)")
             }
             if let group, SocketFile.groupNumber(of: group) == nil {
                 errors.append("\(key).group: there is no group \"\(group)\"")
@@ -212,6 +195,7 @@ package final class Broker {
     ///
     /// - Returns: the paths of settings that are not those of the start, and need a restart.
     package func reload(_ settings: Settings) throws(BrokerError) -> [String] {
+        if let refusal = settings.refusalToListen(on: listeners.adopted) { throw BrokerError(refusal) }
         let fixed = first.changes(to: settings).filter { $0.reload == .restart }.map(\.path)
         if !fixed.contains(where: { $0.hasPrefix("listen") }) { try certificates.reload(settings.listen) }
         // Waited for: when this returns, and the log says so, no request is judged by the old settings any more.
@@ -241,10 +225,9 @@ package final class Broker {
         shards.runAndWait { $0.sayGoodbye(crowd: crowd, absence: absence) }
         let deadline = MonotonicTime.now.advanced(byNanoseconds: Self.drainPatience)
         while figures.connections > 0, MonotonicTime.now < deadline { pause(milliseconds: 5) }
-        for remote in remotes { remote.run { $0.stop() } }
-        for thread in threads { thread.join() }
+        reactors.stop()
         store.close()
-        sockets.removeFiles()
+        listeners.sockets.removeFiles()
     }
 
     /// What the end of this process and the begin of the next take at least, in milliseconds.
@@ -254,7 +237,7 @@ package final class Broker {
     ///
     /// For those who count what a turn costs.
     package func run(onReactor index: Int, _ body: @escaping @Sendable (Shard) -> Void) {
-        remotes[index].run { reactor in
+        reactors.remotes[index].run { reactor in
             if let shard = reactor[Shard.self] { body(shard) }
         }
     }

@@ -27,15 +27,15 @@ final class Door: Sendable {
         settings.makeRefusal = Endpoints.refusal
         settings.standardFields = Reception.standardFields
         settings.isDraining = { [unowned shard] in shard.isDraining }
-        settings.firstReservedDescriptor = firstReservedDescriptor
+        settings.entrance.firstReservedDescriptor = firstReservedDescriptor
         // A supervisor that is told nothing would end a broker that is only full.
         settings.isAlwaysAnswered = { head in
             head.path == pathPrefix + "/health/live" || head.path == pathPrefix + "/health/ready"
         }
         let limits = shard.settings.limits
-        settings.admit = { [self] peer in admit(peer, limits) }
+        settings.entrance.admit = { [self] peer in admit(peer, limits) }
         if limits.connectionsPerAddress != nil {
-            settings.connectionClosed = { [self] peer in leave(peer) }
+            settings.entrance.connectionClosed = { [self] peer in leave(peer) }
         }
         return settings
     }

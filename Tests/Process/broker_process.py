@@ -55,6 +55,8 @@ class Broker:
         self.limits = dict(limits or {})
         # A prefix of the command.
         self.wrapper = list(wrapper)
+        # Descriptors of ours that the command gets.
+        self.pass_fds = ()
         if config is not None:
             self.config_file = self.directory / "broker.yaml"
             self.config_file.write_text(config)
@@ -90,7 +92,7 @@ class Broker:
         """Only the process; its output is not read and its end not awaited."""
         return subprocess.Popen(
             self.command(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            cwd=self.directory, env=os.environ | self.environment, preexec_fn=self._take_limits if self.limits else None)
+            cwd=self.directory, env=os.environ | self.environment, pass_fds=self.pass_fds, preexec_fn=self._take_limits if self.limits else None)
 
     def _take_limits(self):
         for kind, count in self.limits.items():

@@ -45,6 +45,7 @@ def test_the_unit_starts_what_was_installed_and_a_configuration_stays(tmp_path):
     assert make_install(tmp_path, "PREFIX=/opt/broker").returncode == 0
     unit = (tmp_path / "opt/broker/lib/systemd/system/brokerd.service").read_text()
     assert "ExecStart=/opt/broker/bin/brokerd --config /etc/broker/broker.yaml" in unit
+    assert (tmp_path / "opt/broker/lib/systemd/system/brokerd.socket").exists()
     assert os.access(tmp_path / "opt/broker/bin/brokerd", os.X_OK)
     config = tmp_path / "etc/broker/broker.yaml"
     assert config.read_text() == (REPOSITORY / "deploy/broker.yaml").read_text()

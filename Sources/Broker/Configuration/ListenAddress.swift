@@ -8,6 +8,8 @@ package enum ListenAddress: Sendable, Hashable {
     case internet(host: String, port: UInt16)
     /// A socket in the file system; the path is absolute and fits `sockaddr_un`.
     case unix(path: String)
+    /// The sockets that systemd passes by this name (`FileDescriptorName=`); `nil`: those that no other listener takes.
+    case systemd(name: String?)
 
     /// Where a broker listens that was told nothing.
     package static let defaultAddress = ListenAddress.internet(host: "127.0.0.1", port: 8080)
@@ -15,12 +17,16 @@ package enum ListenAddress: Sendable, Hashable {
     /// The most bytes a Unix socket's path may have; `sun_path` holds one more, for its end.
     package static let maximumPathLength = 107
 
-    /// Reads `127.0.0.1:8080`, `[::1]:8080` or `unix:/path`; `nil` when `text` is none of these.
+    /// Reads `127.0.0.1:8080`, `[::1]:8080`, `unix:/path`, `systemd` or `systemd:NAME`; `nil` when `text` is none of these.
     ///
     /// `localhost:8080` and `:8080` are that port of 127.0.0.1: a host that is left out lets in nobody from elsewhere.
     package init?(_ text: String) {
         if text.hasPrefix("unix:") {
             self.init(path: String(text.dropFirst(5)))
+            return
+        }
+        if text == "systemd" || text.hasPrefix("systemd:") {
+            self.init(passedAs: text.dropFirst(7))
             return
         }
         guard let colon = text.utf8.lastIndex(of: UInt8(ascii: ":")),
@@ -45,6 +51,17 @@ package enum ListenAddress: Sendable, Hashable {
         self = .unix(path: path)
     }
 
+    /// - Parameter name: nothing, or what follows a colon: a name as systemd takes it.
+    private init?(passedAs name: Substring) {
+        guard !name.isEmpty else {
+            self = .systemd(name: nil)
+            return
+        }
+        let name = name.dropFirst()
+        guard 1...255 ~= name.utf8.count, name.utf8.allSatisfy({ 0x21...0x7E ~= $0 && $0 != 0x3A }) else { return nil }
+        self = .systemd(name: String(name))
+    }
+
     /// Whether it is a path in the file system.
     package var isPath: Bool { if case .unix = self { true } else { false } }
 
@@ -52,7 +69,8 @@ package enum ListenAddress: Sendable, Hashable {
     package var isLoopback: Bool {
         switch self {
         case .internet(let host, _): host.hasPrefix("127.") || host == "::1" || host.hasPrefix("::ffff:127.")
-        case .unix: true
+        // Known when the socket is: ``Settings/refusalToListen(on:)`` is asked again then.
+        case .unix, .systemd: true
         }
     }
 
@@ -81,6 +99,7 @@ extension ListenAddress: CustomStringConvertible {
         switch self {
         case .internet(let host, let port): host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
         case .unix(let path): "unix:\(path)"
+        case .systemd(let name): name.map { "systemd:\($0)" } ?? "systemd"
         }
     }
 }

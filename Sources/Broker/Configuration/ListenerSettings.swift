@@ -76,7 +76,8 @@ extension Settings.Listener {
                 "address", \.address, address,
                 """
                 IPv4, [IPv6] such as [::1]:8080, or unix:/path; port 0: any free one; [::]:8080: all addresses of both \
-                families; localhost:8080 and :8080 stand for 127.0.0.1:8080.
+                families; localhost:8080 and :8080 stand for 127.0.0.1:8080. systemd:NAME: the sockets that systemd \
+                passes by this FileDescriptorName; systemd: all others that it passes.
                 """, traits: .init(reload: .restart, required: address.expected)),
             Setting(
                 "ipv6_only", \.ipv6Only, .boolean,

@@ -58,12 +58,15 @@ extension Settings {
     /// Why the broker must not listen as it is set up, in a sentence for the administrator; `nil` when it may.
     ///
     /// To be asked when the command line has had its say: a stranger who may publish has to be meant.
-    package func refusalToListen() -> String? {
+    package func refusalToListen() -> String? { refusalToListen(on: listen.map(\.address)) }
+
+    /// The same, of other addresses: those of sockets that were passed to this process.
+    func refusalToListen(on addresses: [ListenAddress]) -> String? {
         guard !access.anonymousAnywhere, !access.anonymous.publish.isEmpty,
-            let exposed = listen.first(where: { !$0.address.isLoopback })
+            let exposed = addresses.first(where: { !$0.isLoopback })
         else { return nil }
         return """
-            refusing to listen on \(exposed.address), beyond loopback, while anonymous clients may publish: \
+            refusing to listen on \(exposed), beyond loopback, while anonymous clients may publish: \
             set access.anonymous.publish to [], or say access.anonymous_anywhere: true
             """
     }

@@ -67,7 +67,7 @@ extension HTTPSettings {
         maximumHead = settings.limits.requestHead
         maximumUnsent = settings.limits.pending
         maximumUnsentAge = settings.limits.pendingAge?.nanoseconds
-        maximumUnsentInKernel = settings.limits.unsentInKernel
+        entrance.maximumUnsentInKernel = settings.limits.unsentInKernel
         heartbeatInterval = settings.keepalive.interval?.nanoseconds
         heartbeatTimeout = settings.keepalive.timeout.nanoseconds
         probeIdleSeconds = Int(settings.keepalive.interval?.components.seconds ?? 25)

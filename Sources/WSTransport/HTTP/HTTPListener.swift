@@ -29,8 +29,6 @@ package struct HTTPSettings {
     package var maximumUnsentAge: Int64? = 30_000_000_000
     /// Stripped from every path; begins with `/`, or empty.
     package var pathPrefix = ""
-    /// Unsent bytes that the kernel may hold for one connection; `nil`: no limit of ours.
-    package var maximumUnsentInKernel: Int?
     /// How often a stream shows that it is alive, and how long its peer's TCP may then take to answer; `nil`: never.
     package var heartbeatInterval: Int64?
     package var heartbeatTimeout: Int64 = 10_000_000_000
@@ -51,21 +49,12 @@ package struct HTTPSettings {
     ///
     /// Of a head that cannot be read it gets the readable part, only for the fields of the answer.
     package var inspect: ((_ fields: HTTPFields, _ host: String?, _ stream: StreamConnection) -> Inspection)?
-    /// Called for each connection; a refusal answers the first request, or resets the connection if many are being
-    /// refused.
-    package var admit: (SocketAddress?) -> HTTPRefusal? = { _ in nil }
-    /// Descriptors from this number on are reserved; connections that get one are reset.
-    package var firstReservedDescriptor = Int32.max
+    /// The limits on connections, and TLS; a refusal answers the first request.
+    package var entrance = Entrance<HTTPRefusal>()
     /// Whether a request is answered even on a refused connection, such as a health probe.
     package var isAlwaysAnswered: (HTTPRequestHead) -> Bool = { _ in false }
-    /// Whether its connections stay open when memory is short.
-    package var isSpared = false
-    /// Called once for each admitted connection when it has ended; `nil`: not wanted.
-    package var connectionClosed: ((SocketAddress?) -> Void)?
     /// Called with errors that handlers threw, except refusals; they are answered with 500.
     var report: (@Sendable (any Error, HTTPRequest) -> Void)?
-    /// The context for TLS; `nil`: no TLS.
-    package var tls: TLSContext?
 
     package init() {}
 }
@@ -76,9 +65,7 @@ package struct HTTPSettings {
 package final class HTTPListener {
     private let listener: Listener
 
-    /// How many connections of a reactor may be open only to be told why they are refused.
-    private static let maximumRefused = 16
-    /// How long one of them may take to send a request, in nanoseconds.
+    /// How long a client may take to send the request that is refused, in nanoseconds.
     private static let refusedPatience: Int64 = 2_000_000_000
 
     /// Starts serving.
@@ -93,28 +80,10 @@ package final class HTTPListener {
     ) throws(Errno) {
         listener = try reactor.listen(on: descriptor, isShared: isShared) { [counters = reactor.counters] (raw, peer) in
             var current = settings()
-            guard raw < current.firstReservedDescriptor else {
-                counters.refusedForDescriptors.add(1)
-                return nil
-            }
-            let refusal = current.admit(peer)
-            if refusal != nil {
-                guard counters.refusedOpen.current < Self.maximumRefused else { return nil }
-                current.headTimeout = min(current.headTimeout, Self.refusedPatience)
-            }
-            return { [current] stream in
-                stream.isSpared = current.isSpared
-                if refusal != nil {
-                    stream.isRefused = true
-                } else if let closed = current.connectionClosed {
-                    stream.onClosed = { [peer = stream.peer] in closed(peer) }
-                }
-                if let bytes = current.maximumUnsentInKernel, stream.peer?.path == nil {
-                    Socket.setUnsentLimit(stream.rawDescriptor, bytes: bytes)
-                }
-                if let tls = current.tls, !stream.secure(asServer: tls, plainAnswer: Self.plainAnswer) {
-                    stream.reset()
-                }
+            current.entrance.plainAnswer = Self.plainAnswer
+            return current.entrance.welcome(raw, from: peer, counters: counters) { [current] (stream, refusal) in
+                var current = current
+                if refusal != nil { current.headTimeout = min(current.headTimeout, Self.refusedPatience) }
                 return HTTPConnection(stream: stream, settings: current, handler: handler, refusal: refusal)
             }
         }

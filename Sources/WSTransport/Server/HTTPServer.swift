@@ -47,8 +47,16 @@ public final class HTTPServer: Sendable {
     }
 
     private struct State {
-        var threads: ServerThreads?
+        var isStarting = false
+        var serving: Serving?
         var tls: TLSContext?
+    }
+
+    private struct Serving {
+        let reactors: ReactorGroup
+        let sockets: ListeningSockets
+        /// Where it listens, with the port that the kernel chose.
+        let address: SocketAddress
     }
 
     private let host: String
@@ -82,10 +90,10 @@ public final class HTTPServer: Sendable {
         self.init(address: address, port: port, handler: routing, options: options)
     }
 
-    deinit { state.withLock { $0.threads }?.stop() }
+    deinit { state.withLock { $0.serving }?.reactors.stop() }
 
     /// The port that it listens on; 0 before ``start()``, and for a socket in the file system.
-    public var port: UInt16 { state.withLock { $0.threads?.address.port ?? 0 } }
+    public var port: UInt16 { state.withLock { $0.serving?.address.port ?? 0 } }
 
     /// Binds the address and begins to serve; does nothing if it already serves.
     public func start() throws(StartError) {
@@ -94,27 +102,70 @@ public final class HTTPServer: Sendable {
             text.hasPrefix("unix:")
             ? SocketAddress(path: String(text.dropFirst(5))) : SocketAddress(host: text, port: requestedPort)
         guard let address else { throw StartError(description: "\(host) is no numeric address and no unix:/path") }
-        let result = state.withLock { state -> Result<Void, Errno> in
-            guard state.threads == nil else { return .success(()) }
-            do throws(Errno) {
-                state.threads = try ServerThreads(
-                    listeningOn: address, reactors: options.reactors == 0 ? Machine.processors : options.reactors,
-                    handler: handler, settings: { [weak self, options] in self?.settings() ?? options.settings })
-                return .success(())
-            } catch {
-                return .failure(error)
-            }
-        }
-        if case .failure(let error) = result {
+        do throws(Errno) {
+            try serve { (sockets) throws(Errno) in try sockets.bind(address, as: 0) }
+        } catch {
             throw StartError(description: "cannot listen on \(address): \(error)")
         }
     }
 
+    /// Begins to serve on a socket that another program has bound and that listens already, as systemd passes it; does
+    /// nothing if it already serves.
+    ///
+    /// - Parameter descriptor: belongs to the server from now on, which closes it in the end.
+    public func start(adopting descriptor: Int32) throws(StartError) {
+        do throws(Errno) {
+            try serve { (sockets) throws(Errno) in try sockets.adopt(FileDescriptor(adopting: descriptor), as: 0) }
+        } catch {
+            throw StartError(description: "cannot listen on descriptor \(descriptor): \(error)")
+        }
+    }
+
+    private func serve(_ listen: (ListeningSockets) throws(Errno) -> SocketAddress) throws(Errno) {
+        let isIdle = state.withLock { state in
+            defer { state.isStarting = true }
+            return state.serving == nil && !state.isStarting
+        }
+        guard isIdle else { return }
+        defer { state.withLock { $0.isStarting = false } }
+        let count = options.reactors == 0 ? Machine.processors : options.reactors
+        let sockets = ListeningSockets(reactors: count)
+        do throws(Errno) {
+            let address = try listen(sockets)
+            let reactors = try ReactorGroup(count: count)
+            let handler = HandlerBridge(handler)
+            try reactors.start(named: "http") { [weak self, options] (reactor) throws(Errno) in
+                let post = ListeningPost()
+                reactor[ListeningPost.self] = post
+                try sockets.take(listener: 0, reactor: reactor.index) {
+                    (descriptor, _, isShared) throws(Errno) in
+                    post.listener = try HTTPListener(
+                        on: reactor, listening: descriptor, isShared: isShared, handler: handler
+                    ) { [unowned post] in
+                        var settings = self?.settings() ?? options.settings
+                        settings.isDraining = { [unowned post] in post.isDraining }
+                        return settings
+                    }
+                }
+            }
+            state.withLock { $0.serving = Serving(reactors: reactors, sockets: sockets, address: address) }
+        } catch {
+            sockets.removeFiles()
+            throw error
+        }
+    }
+
+    /// What a reactor's listener and its end have to know of each other.
+    private final class ListeningPost {
+        var listener: HTTPListener?
+        var isDraining = false
+    }
+
     private func settings() -> HTTPSettings {
-        let (tls, open) = state.withLock { ($0.tls, $0.threads?.connections ?? 0) }
+        let (tls, open) = state.withLock { ($0.tls, $0.serving?.reactors.connections ?? 0) }
         var settings = options.settings
-        settings.tls = tls
-        settings.admit = { [most = options.maximumConnections] _ in
+        settings.entrance.tls = tls
+        settings.entrance.admit = { [most = options.maximumConnections] _ in
             guard open > most else { return nil }
             return HTTPRefusal(status: 503, message: "The limit of \(most) connections is reached.")
         }
@@ -130,17 +181,31 @@ public final class HTTPServer: Sendable {
     ///
     /// - Parameter patience: how long to wait; remaining connections are then cut.
     public func stop(patience: Duration = .seconds(5)) async {
-        guard let threads = state.withLock({ $0.threads }) else { return }
-        threads.drain()
+        guard let serving = state.withLock({ $0.serving }) else { return }
+        drain(serving)
         let deadline = ContinuousClock.now + patience
-        while threads.connections > 0, ContinuousClock.now < deadline {
+        while serving.reactors.connections > 0, ContinuousClock.now < deadline {
             try? await Task.sleep(for: .milliseconds(5))
         }
         let isOurs = state.withLock { state in
-            defer { state.threads = nil }
-            return state.threads != nil
+            defer { state.serving = nil }
+            return state.serving != nil
         }
-        if isOurs { threads.stop() }
+        if isOurs { serving.reactors.stop() }
+    }
+
+    /// Accepts no more, and ends what has nothing under way; WebSockets are told that the server goes away (1001).
+    private func drain(_ serving: Serving) {
+        serving.reactors.run { reactor in
+            guard let post = reactor[ListeningPost.self] else { return }
+            post.listener?.stop()
+            post.isDraining = true
+            reactor.finishIdleConnections()
+            for object in reactor.linkedObjects.byNumber.values {
+                (object as? SocketSession)?.close(.goingAway, reason: "")
+            }
+        }
+        serving.sockets.removeFiles()
     }
 }
 

@@ -12,6 +12,7 @@ struct SettingsTests {
         ("localhost:9000", "127.0.0.1:9000", true), ("LocalHost:0", "127.0.0.1:0", true),
         (":9000", "127.0.0.1:9000", true), ("[::]:8080", "[::]:8080", false), ("128.0.0.1:80", "128.0.0.1:80", false),
         ("[2001:DB8::7]:80", "[2001:db8::7]:80", false),
+        ("systemd", "systemd", true), ("systemd:web.sock", "systemd:web.sock", true),
         ("[::ffff:10.0.0.1]:80", "[::ffff:10.0.0.1]:80", false), ("10.127.0.1:80", "10.127.0.1:80", false),
     ])
     func readsAddress(text: String, canonical: String, isLoopback: Bool) throws {
@@ -27,6 +28,7 @@ struct SettingsTests {
         "127.0.0.1:٣",
         "127.1:80", "127.0.0.01.1:80", "[::1]", "[::1:80", "::1]:80", "[]:80", "[127.0.0.1]:80", "[fe80::1%lo]:80",
         "[::1]]:80",
+        "systemd:", "systemd:a:b", "systemd:a b", "Systemd", "systemd:" + String(repeating: "a", count: 256),
         "unix:", "unix:/", "unix:a", "unix:/a\0b", "127.0.0.1\0:80", "unix:/" + String(repeating: "a", count: 107),
     ])
     func refusesAddress(text: String) {

@@ -65,7 +65,7 @@ final class LoopbackServer: Sendable {
                 on: reactor, listening: descriptor, handler: routing,
                 settings: {
                     var settings = HTTPSettings()
-                    settings.tls = tls
+                    settings.entrance.tls = tls
                     return settings
                 })
         }

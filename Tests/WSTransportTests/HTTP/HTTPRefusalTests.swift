@@ -77,12 +77,12 @@ struct HTTPRefusalTests {
                 on: reactor, listening: FileDescriptor(adopting: raw), handler: Routing(),
                 settings: {
                     var settings = HTTPSettings()
-                    settings.admit = { peer in
+                    settings.entrance.admit = { peer in
                         admitted += 1
                         log.add("asked for " + (peer?.host ?? "nobody"))
                         return admitted > 1 ? HTTPRefusal(status: 429, message: "One is enough.") : nil
                     }
-                    settings.connectionClosed = { log.add("gone " + ($0?.host ?? "nobody")) }
+                    settings.entrance.connectionClosed = { log.add("gone " + ($0?.host ?? "nobody")) }
                     return settings
                 })
             if let server { stage.kept.append(server) }

@@ -1,3 +1,4 @@
+import Glibc
 import Testing
 import WSTransport
 
@@ -172,6 +173,17 @@ struct ServerTests {
         await house.server.stop()
         await #expect(throws: WS.HandshakeError.self) { _ = try await ws.connect("ws://127.0.0.1:\(port)/ws") }
         await house.server.stop()
+    }
+
+    @Test func servesASocketThatItIsGiven() async throws {
+        let given = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        listen(given, 16)
+        let server = HTTPServer(port: 0, handler: ["/ws": ws.upgrade { $0.onmessage = { _ in } }] as Routing)
+        try server.start(adopting: given)
+        let client = try await ws.open("ws://127.0.0.1:\(server.port)/ws")
+        #expect(client.readyState == .open)
+        await server.stop()
+        #expect(await client.closed().code == .goingAway)
     }
 
     @Test func speaksTLS() async throws {

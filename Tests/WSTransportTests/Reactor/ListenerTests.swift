@@ -91,6 +91,81 @@ struct ListenerTests {
         #expect(reactor.counters.accepted.current == 5 && reactor.counters.connections.current == 2)
     }
 
+    /// The limits at the door are for any protocol: here for one that greets.
+    @Test func anyDriverStandsBehindAnEntrance() throws {
+        let reactor = try ReactorThread()
+        let any = try #require(SocketAddress(host: "127.0.0.1", port: 0))
+        let descriptor = try Socket.listening(on: any, sharesPort: true)
+        let address = try #require(Socket.localAddress(descriptor.rawValue))
+        let raw = descriptor.release()
+        let log = EventLog()
+        try reactor.run { reactor, stage in
+            let counters = reactor.counters
+            let listener = try? reactor.listen(on: FileDescriptor(adopting: raw)) { descriptor, peer in
+                var entrance = Entrance<String>()
+                entrance.admit = { _ in counters.connections.current > 1 ? "full" : nil }
+                entrance.connectionClosed = { log.add("gone " + ($0?.host ?? "")) }
+                return entrance.welcome(descriptor, from: peer, counters: counters) { stream, refusal in
+                    stream.send(Array((refusal ?? "welcome").utf8))
+                    stream.finish()
+                    return TestDriver(stream, EventLog())
+                }
+            }
+            if let listener { stage.kept.append(listener) }
+        }
+        let first = try SocketPeer(to: address)
+        #expect(try first.readText(7) == "welcome")
+        let second = try SocketPeer(to: address)
+        #expect(try second.readText(4) == "full")
+        second.close()
+        first.close()
+        try log.wait(for: "gone 127.0.0.1")
+        #expect(log.all == ["gone 127.0.0.1"], "the refused one was never in")
+    }
+
+    /// As systemd passes it: bound and listening by another program, blocking, to be inherited.
+    @Test func sharesASocketThatItIsGiven() throws {
+        let given = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        listen(given, 16)
+        let sockets = ListeningSockets(reactors: 2)
+        let address = try sockets.adopt(FileDescriptor(adopting: given), as: 7)
+        #expect(address.port != 0 && fcntl(given, F_GETFL) & O_NONBLOCK != 0)
+        #expect(fcntl(given, F_GETFD) & FD_CLOEXEC != 0)
+        var found: [Bool] = []
+        for reactor in 0..<3 {
+            try sockets.take(listener: 7, reactor: reactor) { descriptor, place, isShared in
+                #expect(place == address && Socket.localAddress(descriptor.rawValue) == address)
+                found.append(isShared)
+            }
+            try sockets.take(listener: 7, reactor: reactor) { _, _, _ in found.append(false) }
+        }
+        #expect(found == [true, true])
+    }
+
+    @Test func adoptsOnlyWhatListens() throws {
+        let sockets = ListeningSockets(reactors: 1)
+        let idle = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        #expect(throws: Errno.invalidArgument) { try sockets.adopt(FileDescriptor(adopting: idle), as: 0) }
+        let datagrams = socket(AF_INET, Int32(SOCK_DGRAM.rawValue), 0)
+        #expect(throws: Errno.self) { try sockets.adopt(FileDescriptor(adopting: datagrams), as: 0) }
+        let file = open("/dev/null", O_RDONLY)
+        #expect(throws: Errno.notASocket) { try sockets.adopt(FileDescriptor(adopting: file), as: 0) }
+    }
+
+    /// What the variables say, and the names of the sockets from descriptor 3 on.
+    @Test(
+        arguments: [
+            ("7", "2", "web:local", ["web", "local"]), ("7", "2", nil, ["unknown", "unknown"]),
+            ("7", "3", "a::b", ["a", "unknown", "b"]), ("7", "1", "a:b", ["a"]), ("8", "2", "a:b", []),
+            ("7", "0", "", []), ("7", "-1", "a", []), ("7", "x", "a", []), ("7", "2000", "a", []), (nil, "1", "a", []),
+            ("7", nil, "a", []),
+        ] as [(String?, String?, String?, [String])])
+    func readsWhatIsPassed(process: String?, count: String?, names: String?, expected: [String]) {
+        let given = GivenSockets(process: process, count: count, names: names, own: 7)
+        #expect(given.all.map(\.name) == expected)
+        #expect(given.all.map(\.descriptor) == (0..<expected.count).map { 3 + Int32($0) })
+    }
+
     @Test func acceptsOnAPath() throws {
         let path = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString).path
         defer { try? FileManager.default.removeItem(atPath: path) }

@@ -1,51 +1,48 @@
 internal import WSTransport
 
-/// What one reactor's thread needs to make its part of the broker.
-struct ReactorPlan: Sendable {
-    let index: Int
-    let remotes: [Remote]
+/// What each reactor of the broker serves.
+struct Serving: Sendable {
+    let group: ReactorGroup
     let sequencer: Sequencer
     let store: any MessageStore
     let settings: Settings
     let facts: BrokerFacts
     let door: Door
     let memory: MemoryWatch
-    let sockets: ListeningSockets
+    let listeners: Listeners
     let certificates: Certificates
     let journal: Journal
-    let transport: ReactorCounters
-    let counters: ShardCounters
+    /// One for each reactor.
+    let counters: [ShardCounters]
 
-    /// Makes the reactor and all that runs on it.
+    /// Makes all that runs on a reactor.
     ///
     /// The reactor's own thread.
-    func make() throws(Errno) -> Reactor {
-        let reactor = try Reactor(
-            index: index, counters: transport, remote: remotes[index],
-            backend: ReactorBackend(settings.reactors.backend))
+    func begin(on reactor: Reactor) throws(Errno) {
         let shard = Shard(
-            reactor: reactor, sequencer: sequencer, store: store, settings: settings, counters: counters)
+            reactor: reactor, sequencer: sequencer, store: store, settings: settings,
+            counters: counters[reactor.index])
         shard.movedAside = facts.movedAside
         memory.begin(on: reactor)
-        reactor[AdminDesk.self] = AdminDesk(shard: shard, everyone: ShardGroup(remotes), facts: facts)
+        reactor[AdminDesk.self] = AdminDesk(shard: shard, everyone: ShardGroup(group.remotes), facts: facts)
         let users = Endpoints.users(facts.figures, hasMetrics: settings.metrics.enabled)
         for (number, listener) in settings.listen.enumerated() {
-            guard let descriptor = sockets.take(listener: number, reactor: index) else { continue }
-            let reception = Reception(
-                shard: shard, address: listener.address, isSecure: listener.tls != nil, journal: journal
-            ) { [certificates] name in certificates.context(of: number)?.isFor(name) ?? false }
-            let server = try HTTPListener(
-                on: reactor, listening: descriptor, isShared: listener.address.isPath && remotes.count > 1,
-                handler: users
-            ) { [unowned shard, door, certificates] in
-                var settings = door.settings(for: shard, pathPrefix: listener.pathPrefix)
-                settings.inspect = { reception.inspect($0, host: $1, stream: $2) }
-                settings.tls = certificates.context(of: number)
-                return settings
+            try listeners.take(number, on: reactor) { (descriptor, address, isShared) throws(Errno) in
+                let reception = Reception(
+                    shard: shard, address: address, isSecure: listener.tls != nil, journal: journal
+                ) { [certificates] name in certificates.context(of: number)?.isFor(name) ?? false }
+                let server = try HTTPListener(
+                    on: reactor, listening: descriptor, isShared: isShared, handler: users
+                ) { [unowned shard, door, certificates] in
+                    var settings = door.settings(for: shard, pathPrefix: listener.pathPrefix)
+                    settings.inspect = { reception.inspect($0, host: $1, stream: $2) }
+                    settings.entrance.tls = certificates.context(of: number)
+                    return settings
+                }
+                shard.stopActions.append { server.stop() }
             }
-            shard.stopActions.append { server.stop() }
         }
-        if let descriptor = sockets.takeAdmin(reactor: index) {
+        try listeners.take(Listeners.admin, on: reactor) { (descriptor, _, _) throws(Errno) in
             // On one reactor, as the socket is.
             SystemTopics(shard, facts.figures, version: BrokerVersion.current).begin()
             var options = WebSocketOptions(settings)
@@ -59,12 +56,11 @@ struct ReactorPlan: Sendable {
                 var settings = HTTPSettings(shard.settings)
                 settings.makeRefusal = Endpoints.refusal
                 settings.isDraining = { [unowned shard] in shard.isDraining }
-                settings.isSpared = true
+                settings.entrance.isSpared = true
                 return settings
             }
             shard.stopActions.append { server.stop() }
         }
-        return reactor
     }
 }
 

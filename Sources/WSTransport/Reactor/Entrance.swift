@@ -1,0 +1,56 @@
+/// What a listener asks and does about each connection before anything is read, whatever protocol is spoken.
+///
+/// `Refusal` is what the protocol's driver tells a client that is refused.
+package struct Entrance<Refusal> {
+    /// Called for each connection; a refusal is told by the driver, or resets the connection if many are being refused.
+    package var admit: (SocketAddress?) -> Refusal? = { _ in nil }
+    /// Descriptors from this number on are reserved; connections that get one are reset.
+    package var firstReservedDescriptor = Int32.max
+    /// Whether its connections stay open when memory is short.
+    package var isSpared = false
+    /// Called once for each admitted connection when it has ended; `nil`: not wanted.
+    package var connectionClosed: ((SocketAddress?) -> Void)?
+    /// Unsent bytes that the kernel may hold for one connection; `nil`: no limit of ours.
+    package var maximumUnsentInKernel: Int?
+    /// The context for TLS; `nil`: no TLS.
+    package var tls: TLSContext?
+    /// The answer to a client that does not speak TLS if TLS is expected.
+    package var plainAnswer: [UInt8] = []
+
+    /// Everybody may come in.
+    package init() {}
+
+    /// How many connections of a reactor may be open only to be told why they are refused.
+    private var maximumRefused: Int { 16 }
+
+    /// Decides about a connection that was accepted.
+    ///
+    /// The reactor's thread, in ``Reactor/listen(on:isShared:welcome:)``.
+    ///
+    /// - Parameter makeDriver: gets the connection, and the refusal that it is to tell.
+    /// - Returns: what makes the driver; `nil`: the connection is reset.
+    func welcome(
+        _ descriptor: Int32, from peer: SocketAddress?, counters: ReactorCounters,
+        _ makeDriver: @escaping (StreamConnection, Refusal?) -> any StreamDriver
+    ) -> ((StreamConnection) -> any StreamDriver)? {
+        guard descriptor < firstReservedDescriptor else {
+            counters.refusedForDescriptors.add(1)
+            return nil
+        }
+        let refusal = admit(peer)
+        if refusal != nil, counters.refusedOpen.current >= maximumRefused { return nil }
+        return { stream in
+            stream.isSpared = isSpared
+            if refusal != nil {
+                stream.isRefused = true
+            } else if let connectionClosed {
+                stream.onClosed = { [peer = stream.peer] in connectionClosed(peer) }
+            }
+            if let maximumUnsentInKernel, stream.peer?.path == nil {
+                Socket.setUnsentLimit(stream.rawDescriptor, bytes: maximumUnsentInKernel)
+            }
+            if let tls, !stream.secure(asServer: tls, plainAnswer: plainAnswer) { stream.reset() }
+            return makeDriver(stream, refusal)
+        }
+    }
+}
