@@ -5,8 +5,15 @@ package import WSTransport
 /// The contract's §2.
 package enum Endpoints {
     /// The handler of a listener for users.
-    package static func users(_ figures: Figures, hasMetrics: Bool) -> any DirectHandler {
-        var routing = common(isAdministrative: false)
+    ///
+    /// - Parameters:
+    ///   - authenticator: finds out who asks.
+    ///   - listener: its address, as it is configured.
+    package static func users(
+        _ figures: Figures, hasMetrics: Bool, _ authenticator: any Authenticator = AnonymousOnly(),
+        listener: String = ""
+    ) -> any DirectHandler {
+        var routing = common(Gate(authenticator: authenticator, listener: listener))
         routing.add(["GET"], exactly: "/health/live") { (exchange) throws(HTTPRefusal) in
             try exchange.takesOnly([])
             HealthEndpoint(shard: try exchange.shard()).live(exchange)
@@ -33,70 +40,57 @@ package enum Endpoints {
 
     /// The handler of the administration socket, whose reactor keeps the ``AdminDesk``.
     static func administrators(_ options: WebSocketConnection.Options) -> any DirectHandler {
-        var routing = common(isAdministrative: true)
+        let gate = Gate(authenticator: AdministratorsOnly(), listener: "")
+        var routing = common(gate)
         routing.add(
             ["GET"], exactly: "/admin",
-            ws.upgrade { (exchange, request) throws(HTTPRefusal) in
-                guard let desk = try exchange.shard().reactor[AdminDesk.self] else {
+            gate.guarding { visit throws(HTTPRefusal) in
+                guard let desk = visit.shard.reactor[AdminDesk.self] else {
                     throw HTTPRefusal(status: 404, code: "not-found", message: "Nobody administers here.")
                 }
-                return Admission(
-                    subprotocol: request.subprotocols.contains(AdminWire.subprotocol) ? AdminWire.subprotocol : nil,
-                    options: options
-                ) { socket in AdminSession(socket: socket, desk: desk) }
+                visit.exchange.upgrade { request in
+                    Admission(
+                        subprotocol: request.subprotocols.contains(AdminWire.subprotocol) ? AdminWire.subprotocol : nil,
+                        options: options
+                    ) { socket in AdminSession(socket: socket, desk: desk) }
+                }
             })
         return FrontDoor(routing: routing)
     }
 
-    private static func common(isAdministrative: Bool) -> Routing {
-        let sockets = Sockets(isAdministrative: isAdministrative)
-        @Sendable func topics(_ exchange: HTTPExchange) throws(HTTPRefusal) -> TopicEndpoint {
-            TopicEndpoint(shard: try exchange.shard(), isAdministrative: isAdministrative)
-        }
+    private static func common(_ gate: Gate) -> Routing {
         var routing = Routing()
-        routing.add(["GET"], exactly: "/ws", sockets.json())
+        routing.add(["GET"], exactly: "/ws", gate.guarding { visit throws(HTTPRefusal) in try Sockets.json(visit) })
         routing.add(
             ["GET"], exactly: "/t/*",
-            SocketOr(
-                socket: sockets.topic(),
-                other: ExchangeFunction { (exchange) throws(HTTPRefusal) in try topics(exchange).read(exchange) }))
-        routing.add(["POST", "PUT"], exactly: "/t/*") { (exchange) throws(HTTPRefusal) in
-            try topics(exchange).publish(exchange)
-        }
-        routing.add(["DELETE"], exactly: "/t/*") { (exchange) throws(HTTPRefusal) in
-            try topics(exchange).delete(exchange)
-        }
+            gate.guarding { visit throws(HTTPRefusal) in
+                if visit.wantsSocket { try Sockets.topic(visit) } else { try TopicEndpoint(visit).read() }
+            })
+        routing.add(
+            ["POST", "PUT"], exactly: "/t/*",
+            gate.guarding { visit throws(HTTPRefusal) in try TopicEndpoint(visit).publish() })
+        routing.add(
+            ["DELETE"], exactly: "/t/*",
+            gate.guarding { visit throws(HTTPRefusal) in try TopicEndpoint(visit).delete() })
         routing.add(
             ["GET"], exactly: "/s/*",
-            SocketOr(
-                socket: sockets.subscription(),
-                other: ExchangeFunction { (exchange) throws(HTTPRefusal) in
-                    try FollowEndpoint(shard: try exchange.shard(), isAdministrative: isAdministrative)
-                        .follow(exchange)
-                }))
+            gate.guarding { visit throws(HTTPRefusal) in
+                if visit.wantsSocket { try Sockets.subscription(visit) } else { try FollowEndpoint.follow(visit) }
+            })
         return routing
     }
 
     /// The answer to a request that is turned down, as the contract words it.
     package static func refusal(_ refusal: HTTPRefusal) -> OutgoingResponse {
-        let code = refusal.code.isEmpty ? ErrorCode(status: refusal.status).rawValue : refusal.code
-        var writer = JSONWriter(capacity: 128)
-        writer.beginObject()
-        writer.name("error")
-        writer.beginObject()
-        writer.member("code", code)
-        writer.member("message", refusal.message)
-        writer.endObject()
-        writer.endObject()
         var fields = refusal.fields
         fields.append("Content-Type", "application/json")
         // What is refused now may be there in a moment: no cache keeps the refusal.
         fields.append("Cache-Control", "no-store")
         switch refusal.status {
         case 401: fields.append("WWW-Authenticate", #"Bearer realm="broker", error="invalid_token""#)
-        case 429, 503: fields.append("Retry-After", code == ErrorCode.rateLimited.rawValue ? "1" : "5")
+        case 429, 503: fields.append("Retry-After", refusal.stated == ErrorCode.rateLimited.rawValue ? "1" : "5")
         default: break
         }
-        return OutgoingResponse(status: refusal.status, fields: fields, body: writer.bytes + [10])
+        return OutgoingResponse(status: refusal.status, fields: fields, body: refusal.object + [10])
     }
 }

@@ -25,14 +25,17 @@ struct Serving: Sendable {
         shard.movedAside = facts.movedAside
         memory.begin(on: reactor)
         reactor[AdminDesk.self] = AdminDesk(shard: shard, everyone: ShardGroup(group.remotes), facts: facts)
-        let users = Endpoints.users(facts.figures, hasMetrics: settings.metrics.enabled)
+        func users(_ address: ListenAddress) -> any DirectHandler {
+            Endpoints.users(
+                facts.figures, hasMetrics: settings.metrics.enabled, AnonymousOnly(), listener: address.description)
+        }
         for (number, listener) in settings.listen.enumerated() {
             try listeners.take(number, on: reactor) { (descriptor, address, isShared) throws(Errno) in
                 let reception = Reception(
                     shard: shard, address: address, isSecure: listener.tls != nil, journal: journal
                 ) { [certificates] name in certificates.context(of: number)?.isFor(name) ?? false }
                 let server = try HTTPListener(
-                    on: reactor, listening: descriptor, isShared: isShared, handler: users
+                    on: reactor, listening: descriptor, isShared: isShared, handler: users(listener.address)
                 ) { [unowned shard, door, certificates] in
                     var settings = door.settings(for: shard, pathPrefix: listener.pathPrefix)
                     settings.inspect = { reception.inspect($0, host: $1, stream: $2) }

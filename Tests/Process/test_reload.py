@@ -1,6 +1,7 @@
 """Contract §5: SIGHUP reads the configuration again."""
 
 import http.client
+import json
 import signal
 
 from deadlines import wait_until
@@ -78,3 +79,57 @@ def test_a_broken_file_is_refused_and_the_old_settings_stay(start_broker):
     broker.wait_for_line("broker.yaml:2:.*colour", since=printed)
     assert session.request(op="subscribe", filter="two")["code"] == "limit-exceeded"
     assert broker.http("GET", "/health/ready").status == 200
+
+
+def take_over(broker, config):
+    printed = len(broker.lines)
+    broker.config_file.write_text(config)
+    broker.send_signal(signal.SIGHUP)
+    broker.wait_for_line("settings read again", since=printed)
+
+
+def test_rights_that_are_taken_away_end_at_once(start_broker):
+    """When the log says so, nothing that is denied by now is taken or delivered, whatever the way in."""
+    broker = start_broker("reactors: { count: 2 }\n")
+    session, topic_socket = broker.session(), broker.topic_socket("out/a")
+    subscription, other = broker.subscription_socket("out/#"), broker.subscription_socket("in/#")
+    events = broker.follow("out/#", headers={"Accept": "text/event-stream"})
+    lines, others = broker.follow("out/#"), broker.follow("in/#")
+    kept = http.client.HTTPConnection("127.0.0.1", broker.port, timeout=10)
+
+    def ask(method, path):
+        kept.request(method, path)
+        answer = kept.getresponse()
+        answer.read()
+        return answer.status
+
+    session.subscribe("out/#")
+    session.subscribe("in/#")
+    assert ask("POST", "/t/out/a") == 200
+    session.expect("message", topic="out/a")
+    take_over(broker, 'reactors: { count: 2 }\naccess: { anonymous: { publish: ["in/#"], subscribe: ["in/#"] } }\n')
+    assert [ask("POST", "/t/out/a"), ask("GET", "/t/out/a"), ask("POST", "/t/in/a")] == [403, 403, 200]
+    gone = session.expect("revoked", filter="out/#")
+    assert gone["message"] == "You may not subscribe to out/#."
+    assert session.request(op="publish", topic="out/a", data=1)["code"] == "forbidden"
+    for socket_ in (topic_socket, subscription):
+        code, reason = socket_.receive_close()
+        assert code == 4403 and reason.startswith("You may not subscribe to out/")
+    event = {}
+    while event is not None and event.get("event") != "error":
+        event = events.event()
+    assert json.loads(event["data"])["error"]["code"] == "forbidden"
+    for follower in (events, lines):
+        while follower.line() is not None:
+            pass
+    session.expect("message", topic="in/a")
+    while json.loads(other.receive_text()).get("topic") != "in/a":
+        pass
+    while others.json().get("topic") != "in/a":
+        pass
+    assert broker.metrics()['broker_refusals_total{reason="revoked"}'] == 5
+    take_over(broker, "reactors: { count: 2 }\n")
+    session.subscribe("out/#")
+    assert ask("POST", "/t/out/a") == 200
+    session.expect("message", topic="out/a")
+    kept.close()

@@ -18,8 +18,7 @@ enum CrowdFigures {
         crowd.reserveCapacity(sessions)
         try tally.recordMemory("crowd/session", count: sessions) {
             for _ in 0..<sessions {
-                let identity = Identity(user: nil, permissions: house.shard.anonymous)
-                let client = house.shard.makeClient(identity, peer: nil, protocolName: "crowd")
+                let client = house.shard.makeClient(.anonymous, peer: nil, protocolName: "crowd")
                 crowd.append(Member(client: client, stream: stream))
             }
         }
@@ -98,4 +97,5 @@ private final class Member: Session {
     func closeSlow(_ reason: String) {}
     func disconnect(_ code: CloseCode, reason: String) {}
     func takeOverLimits() {}
+    func revoked(_ filter: TopicFilter, _ refusal: Refusal) {}
 }

@@ -6,8 +6,8 @@ package enum Credentials: Sendable, Equatable {
     case bearer(String)
     /// A name and a password (RFC 7617).
     case basic(user: String, password: String)
-    /// A scheme of `Authorization` that is not known here.
-    case other(scheme: String)
+    /// What cannot be read, or a scheme that is not known here.
+    case malformed
     /// The administrator's socket, which only the owner of its file reaches.
     case administrator
 }

@@ -34,7 +34,7 @@ struct ClientSelection: Sendable {
 
     func matches(_ session: any Session) -> Bool {
         if let name, session.client.name != name { return false }
-        if let user, session.client.identity.user != user { return false }
+        if let user, session.client.principal.user != user { return false }
         let filters = session.subscriptions.all
         if let overlapping, !filters.contains(where: { overlapping.overlaps($0.filter) }) { return false }
         if let inside, !filters.contains(where: { inside.covers($0.filter) }) { return false }
@@ -47,7 +47,7 @@ extension ClientSummary {
         self.init()
         let client = session.client
         id = client.name
-        user = client.identity.user
+        user = client.principal.user
         address = client.address
         protocolName = client.protocolName
         connectedAt = client.connectedAt

@@ -13,7 +13,7 @@ extension Settings {
             /// The topic filters they may publish to, each a valid one; empty: nothing.
             package var publish = ["#"]
             /// The topic filters they may subscribe to, each a valid one; empty: nothing.
-            package var subscribe = ["#"]
+            package var subscribe = ["#", "$SYS/#"]
 
             package init() {}
         }
@@ -37,7 +37,7 @@ extension Settings.Access {
             members: [
                 Setting(
                     section: "anonymous", \.anonymous, Anonymous.record,
-                    "What clients without an identity may do: lists of topic filters; empty lists, [], for nothing.",
+                    "What clients without an identity may do: lists of topic filters; empty lists, [], for nothing. A lone # is all but $SYS.",
                     // An empty section hardly means the default, which is everything.
                     emptied: "a mapping of publish and subscribe"),
                 Setting(

@@ -62,6 +62,10 @@ class ClientSocket: Session, WebSocketSession {
         socket.send(.text, Notices.gap(filter, gap))
     }
 
+    func revoked(_ filter: TopicFilter, _ refusal: Refusal) {
+        socket.close(CloseCode(refusal), reason: refusal.message)
+    }
+
     final func takeOverLimits() { socket.adopt(hasOperation ? shard.objectOptions : shard.socketOptions) }
 
     final func closeSlow(_ reason: String) { socket.closeSlowReader(reason) }
@@ -78,6 +82,17 @@ enum Notices {
         writer.member("op", "live")
         writer.member("filter", filter.name)
         writer.member("seq", seq)
+        writer.endObject()
+        return writer.bytes
+    }
+
+    /// A subscription that has ended, as its right has been taken away.
+    static func revoked(_ filter: TopicFilter, _ refusal: Refusal) -> [UInt8] {
+        var writer = JSONWriter(capacity: 96)
+        writer.beginObject()
+        writer.member("op", "revoked")
+        writer.member("filter", filter.name)
+        writer.member("message", refusal.message)
         writer.endObject()
         return writer.bytes
     }

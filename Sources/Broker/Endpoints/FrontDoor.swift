@@ -1,11 +1,11 @@
 package import WSTransport
 
-/// What every request passes before its endpoint: what was found against it, CORS, what it presents.
+/// What every request passes before its endpoint: what was found against it, CORS.
 struct FrontDoor: DirectHandler {
     let routing: Routing
 
     func handle(_ exchange: HTTPExchange) {
-        if exchange.objection != nil { return Self.farewell.handle(exchange) }
+        if let objection = exchange.objection { return exchange.turnDown(objection) }
         if exchange.request.method == "OPTIONS" { answerPreflight(exchange) }
         routing.handle(exchange)
     }
@@ -20,38 +20,27 @@ struct FrontDoor: DirectHandler {
         }
         exchange.extraFields.append("Access-Control-Max-Age", "600")
     }
-
-    /// Tells a page that may not ask why not.
-    private static let farewell = ws.upgrade { (exchange, request) throws(HTTPRefusal) in
-        let refusal = exchange.objection ?? HTTPRefusal(Refusal(.forbidden, "This page may not ask."))
-        guard let told = Admission(turningDown: request, refusal, try exchange.shard().socketOptions) else {
-            throw refusal
-        }
-        return told
-    }
-
-    /// The identity of the caller.
-    ///
-    /// Credentials are refused until there are users: silence would look like a success.
-    static func identity(of exchange: HTTPExchange, on shard: Shard, isAdministrative: Bool) throws(HTTPRefusal)
-        -> Identity
-    {
-        if isAdministrative { return Identity(user: nil, permissions: .all) }
-        let fields = exchange.request.head.fields
-        let offered = fields.list("Sec-WebSocket-Protocol")
-        let presents =
-            fields.first("Authorization") != nil || offered.contains { $0.hasPrefix("bearer.") }
-            || exchange.request.parameter("token") != nil
-        guard !presents else {
-            throw HTTPRefusal(Refusal(.unauthenticated, "Users and tokens are not available in this version."))
-        }
-        return Identity(user: nil, permissions: shard.anonymous)
-    }
 }
 
 extension HTTPRefusal {
     init(_ refusal: Refusal) {
         self.init(status: refusal.code.status, code: refusal.code.rawValue, message: refusal.message)
+    }
+
+    /// Its code, or the one that its status stands for.
+    var stated: String { code.isEmpty ? ErrorCode(status: status).rawValue : code }
+
+    /// The object that the contract has for it.
+    var object: [UInt8] {
+        var writer = JSONWriter(capacity: 128)
+        writer.beginObject()
+        writer.name("error")
+        writer.beginObject()
+        writer.member("code", stated)
+        writer.member("message", message)
+        writer.endObject()
+        writer.endObject()
+        return writer.bytes
     }
 }
 

@@ -1,36 +1,93 @@
 package import WSTransport
 
-/// One connected client: who it is, for administrators and for messages' origins.
+/// One connected client: who it is, for administrators and for messages' origins, and what it may do.
 ///
 /// Runs on its reactor's thread.
 package final class Client {
     /// Unique in this process, never 0.
     package let id: UInt64
-    package let identity: Identity
+    package let principal: Principal
     package let address: String
     /// The way in, such as `broker.v1.json`, `topic`, `events`.
     package let protocolName: String
+    /// The listener's address, as it is configured; empty: the administrator's socket.
+    private let listener: String
     /// Unix milliseconds.
     package let connectedAt: Int64
     private var bucket = RateLimit()
+    private var box: GrantBox
+    /// The topic of the last publication, and what was found for it.
+    private var lastTopic: Topic?
+    private var lastRights: Rights = []
+    /// Whether its subscriptions are still to be looked at, since the rules have changed.
+    var isUnreviewed = false
 
+    /// - Parameter grants: of the reactor that it belongs to.
     package init(
-        id: UInt64, identity: Identity, address: String, protocolName: String, connectedAt: Int64
+        id: UInt64, _ principal: Principal, address: String, listener: String, protocolName: String, connectedAt: Int64,
+        _ grants: GrantTable
     ) {
         self.id = id
-        self.identity = identity
+        self.principal = principal
         self.address = address
+        self.listener = listener
         self.protocolName = protocolName
         self.connectedAt = connectedAt
+        box = grants.box(for: principal) {
+            Subject(principal, address: Self.host(of: address), listener: listener, client: Self.name(id))
+        }
     }
 
     /// Its name in texts: the number in base 36.
-    package var name: String { String(id, radix: 36) }
+    package var name: String { Self.name(id) }
+
+    private static func name(_ id: UInt64) -> String { String(id, radix: 36) }
+
+    /// An address without its port; `nil`: it is none of the internet.
+    private static func host(of address: String) -> String? {
+        guard !address.hasPrefix("unix"), let colon = address.utf8.lastIndex(of: UInt8(ascii: ":")) else { return nil }
+        let host = address[..<colon]
+        return host.hasPrefix("[") ? String(host.dropFirst().dropLast()) : String(host)
+    }
 
     /// Whether one more publication is within the rate that holds now; `nil`: unlimited.
     package func mayPublish(perSecond rate: Int?, now: @autoclosure () -> MonotonicTime) -> Bool {
         guard let rate else { return true }
         return bucket.take(perSecond: rate, now: now())
+    }
+
+    /// Takes over what another client has left of its rate: both are one connection's.
+    func takeOverRate(of other: Client) { bucket = other.bucket }
+
+    // MARK: Rights
+
+    /// Whether it has all these rights for a topic, by the rules that hold now.
+    func has(_ rights: Rights, for topic: Topic, _ grants: GrantTable) -> Bool {
+        box.publishesAnywhere || looks(whether: rights, topic, grants)
+    }
+
+    @inline(never)
+    private func looks(whether rights: Rights, _ topic: Topic, _ grants: GrantTable) -> Bool {
+        renew(grants)
+        if box.publishesAnywhere { return true }
+        if let lastTopic, lastTopic == topic { return lastRights.isSuperset(of: rights) }
+        lastTopic = topic
+        lastRights = box.grant.publishing(to: topic)
+        return lastRights.isSuperset(of: rights)
+    }
+
+    /// Whether it may subscribe to a filter, by the rules that hold now.
+    func verdict(on filter: TopicFilter, _ grants: GrantTable) -> Grant.Verdict {
+        renew(grants)
+        return box.grant.verdict(on: filter)
+    }
+
+    private func renew(_ grants: GrantTable) {
+        guard !box.isCurrent else { return }
+        box = grants.box(for: principal) {
+            Subject(principal, address: Self.host(of: address), listener: listener, client: name)
+        }
+        lastTopic = nil
     }
 }
 

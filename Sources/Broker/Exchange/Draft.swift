@@ -49,7 +49,7 @@ package struct Draft {
     /// What a client publishes, in one piece: what is put together step by step is copied on its way.
     init(
         topic: Topic, payload: [UInt8], kind: Message.Kind, contentType: String? = nil, isRetained: Bool,
-        timeToLive: Int64? = nil, condition: Condition = .none, acknowledgement: Acknowledgement, origin: UInt64 = 0,
+        timeToLive: Int64? = nil, condition: Condition = .none, acknowledgement: Acknowledgement,
         completion: ((Result<Receipt, Refusal>) -> Void)? = nil
     ) {
         self.topic = topic
@@ -60,7 +60,6 @@ package struct Draft {
         self.timeToLive = timeToLive
         self.condition = condition
         self.acknowledgement = acknowledgement
-        self.origin = origin
         self.completion = completion
     }
 }

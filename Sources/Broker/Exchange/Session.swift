@@ -48,6 +48,9 @@ package protocol Session: AnyObject {
     /// - Parameter isResuming: they came before the subscription began.
     func sendGap(_ filter: TopicFilter, _ gap: Gap, isResuming: Bool)
 
+    /// Says that a subscription has ended, as its right has been taken away.
+    func revoked(_ filter: TopicFilter, _ refusal: Refusal)
+
     /// Ends it because it does not take what it is sent.
     func closeSlow(_ reason: String)
 

@@ -5,6 +5,7 @@ extension Shard {
     /// Sends the next piece of what is due to a session; called again when there is room.
     package func advance(_ session: any Session) {
         let set = session.subscriptions
+        review(session)
         guard let ledger = set.ledger, session.stream.isOpen, !session.stream.isBroken, isKnown(session) else {
             return
         }

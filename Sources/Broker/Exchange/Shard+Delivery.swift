@@ -41,18 +41,21 @@ extension Shard {
                 }
             }
         }
+        if !unreviewed.isEmpty, !slow.isEmpty { slow = reviewed(slow) }
         for entry in slow where deliverSlowly(message, entry, cursor, &encoded) { delivered &+= 1 }
         counters.delivered.add(delivered)
         counters.matchedNodes.add(cost)
+    }
+
+    func session(of entry: Subscriber) -> (any Session)? {
+        Int(entry.slot) < sessions.count ? sessions[Int(entry.slot)] : nil
     }
 
     /// Delivery to a connection that wants to be asked: behind, deaf to itself, or closed.
     private func deliverSlowly(
         _ message: Message, _ entry: Subscriber, _ cursor: OutboundCursor, _ encoded: inout InlineArray<14, Segment?>
     ) -> Bool {
-        guard Int(entry.slot) < sessions.count, let session = sessions[Int(entry.slot)], session.stream.isOpen else {
-            return false
-        }
+        guard let session = session(of: entry), session.stream.isOpen else { return false }
         if entry.isDeaf, message.origin == session.client.id { return false }
         guard cursor.takeMark(message.seq, of: entry.slot) else { return false }
         if session.subscriptions.isBehind {

@@ -75,15 +75,20 @@ extension HTTPSettings {
     }
 }
 
-extension Permissions {
-    /// What the configuration lets anonymous clients do.
-    init(anonymous settings: Settings) {
-        func filters(_ names: [String]) -> [TopicFilter] {
+extension AccessRules {
+    /// What the configuration says about rights.
+    convenience init(_ settings: Settings) {
+        func templates(_ names: [String]) -> [FilterTemplate] {
             // The reader has checked them; one that no longer parses allows nothing.
-            names.compactMap { try? TopicFilter($0, limits: settings.topicLimits) }
+            names.compactMap { name in
+                (try? TopicFilter(name, limits: settings.topicLimits)).map(FilterTemplate.init)
+            }
         }
-        self.init(
-            publish: filters(settings.access.anonymous.publish), subscribe: filters(settings.access.anonymous.subscribe)
-        )
+        var condition = AccessRule.Condition()
+        condition.isAnonymous = true
+        var anonymous = AccessRule(for: condition)
+        anonymous.publish = templates(settings.access.anonymous.publish)
+        anonymous.subscribe = templates(settings.access.anonymous.subscribe)
+        self.init([anonymous])
     }
 }

@@ -9,9 +9,8 @@ extension Shard {
         _ session: any Session, to filter: TopicFilter, _ options: SubscribeOptions
     ) throws(Refusal) -> UInt64 {
         let set = session.subscriptions
-        guard session.client.identity.permissions.allowsSubscribe(to: filter) else {
-            throw Refusal(.forbidden, "You may not subscribe to \(filter).")
-        }
+        review(session)
+        try checkSubscribe(session.client, to: filter)
         let isNew = !set.contains(filter)
         if isNew { try checkRoom(for: 1, of: set) }
         // What this turn has published so far comes before the subscription, in the order as in time.

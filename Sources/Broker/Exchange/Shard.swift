@@ -18,11 +18,11 @@ package final class Shard {
     }
     private var current: Settings {
         didSet {
-            anonymous = Permissions(anonymous: settings)
             socketOptions = WebSocketConnection.Options(WebSocketOptions(settings))
             objectOptions = WebSocketConnection.Options(WebSocketOptions(objects: settings))
             rules = HistoryRules(settings)
             settingsVersion += 1
+            if settings.access != oldValue.access { adopt(AccessRules(settings)) }
             for session in everybody { session.takeOverLimits() }
         }
     }
@@ -45,7 +45,12 @@ package final class Shard {
     package var meters: [Int: TopicMeter] = [:]
     /// What ends accepting, one for each listener.
     package var stopActions: [() -> Void] = []
-    package private(set) var anonymous: Permissions
+    /// What the clients may do.
+    let grants: GrantTable
+    /// Those whose subscriptions are still to be looked at, since the rules have changed.
+    var unreviewed: [any Session] = []
+    /// How many subscriptions are looked at in one turn.
+    var reviewedAtOnce = 32 * 1024
     package private(set) var socketOptions: WebSocketConnection.Options
     /// Of sockets whose messages hold payloads within JSON.
     private(set) var objectOptions: WebSocketConnection.Options
@@ -91,7 +96,7 @@ package final class Shard {
         self.store = store
         places = WireForm.places(in: store.epoch)
         current = settings
-        anonymous = Permissions(anonymous: settings)
+        grants = GrantTable(AccessRules(settings))
         socketOptions = WebSocketConnection.Options(WebSocketOptions(settings))
         objectOptions = WebSocketConnection.Options(WebSocketOptions(objects: settings))
         rules = HistoryRules(settings)
@@ -108,13 +113,11 @@ package final class Shard {
 
     // MARK: Clients
 
-    /// A client for a connection that has just come.
-    package func makeClient(_ identity: Identity, peer: SocketAddress?, protocolName: String) -> Client {
+    /// A number that no client of any reactor has had, as far as a log reader is concerned.
+    func takeClientNumber() -> UInt64 {
         // The lowest byte is the reactor's, so no two of them ever give the same.
         nextClient += 256
-        return Client(
-            id: nextClient, identity: identity, address: peer.map(\.description) ?? "", protocolName: protocolName,
-            connectedAt: WallClock.unixMilliseconds)
+        return nextClient
     }
 
     /// Makes a session known, until ``leave(_:)``.
@@ -209,7 +212,7 @@ package final class Shard {
 
     // MARK: Publishing
 
-    /// Publishes at the end of this turn.
+    /// Publishes at the end of this turn, for the broker itself or its administrator; clients have a door of theirs.
     ///
     /// - Parameter source: what the draft came by, which is not read on while other reactors cannot keep up; `nil`: the
     ///   broker's own.
@@ -217,20 +220,6 @@ package final class Shard {
         draft.source = source
         drafts.append(draft)
         reactor.needsTurn()
-    }
-
-    /// Checks what every way in must check, before ``publish(_:from:)``.
-    package func checkPublish(_ client: Client, to topic: Topic) throws(Refusal) {
-        if isDraining { throw Refusal(.unavailable, "The broker is shutting down.") }
-        if topic.isSystem { throw Refusal(.forbidden, "\(topic) belongs to the broker.") }
-        guard client.identity.permissions.allowsPublish(to: topic) else {
-            throw Refusal(.forbidden, "You may not publish to \(topic).")
-        }
-        let rate = settings.limits.publishRate
-        guard client.mayPublish(perSecond: rate, now: reactor.now) else {
-            counters.rateLimited.add(1)
-            throw Refusal(.rateLimited, "More than \(rate ?? 0) messages a second.")
-        }
     }
 
     /// Whether there is more for another turn.

@@ -13,6 +13,8 @@ package final class ShardCounters: Sendable {
     /// Turns whose publishers were made to wait for other reactors.
     package let congestions = Counter()
     package let errors = Counter()
+    /// Subscriptions that ended because their right was taken away.
+    package let revoked = Counter()
     /// Frames whose commands took more than one turn.
     package let heldFrames = Counter()
     /// Turns in which not all clients that were behind had a piece of what is due to them.

@@ -179,6 +179,7 @@ package final class Figures: Sendable {
                 ("{reason=\"command\"}", sum { $0.errors.current }),
                 ("{reason=\"origin\"}", sum { $0.refusedOrigins.current }),
                 ("{reason=\"host\"}", sum { $0.refusedHosts.current }),
+                ("{reason=\"revoked\"}", sum { $0.revoked.current }),
             ])
         text.add(
             "broker_frames_over_turns_total", .counter,

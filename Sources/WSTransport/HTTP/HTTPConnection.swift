@@ -9,6 +9,8 @@ package final class HTTPConnection: StreamDriver {
         case head
         /// Reading the body for the handler that requested it.
         case body
+        /// It is being found out who asks, which has its time.
+        case admitting
         /// The handler has the request.
         case answering
         /// An answer without a known end is under way.
@@ -65,7 +67,7 @@ package final class HTTPConnection: StreamDriver {
                 if unsafe !readHead(bytes, &offset) { return offset }
             case .body:
                 if unsafe !readBodyBytes(bytes, &offset) { return offset }
-            case .answering:
+            case .admitting, .answering:
                 stream.pauseReading()
                 return offset
             case .streaming:
@@ -167,6 +169,22 @@ package final class HTTPConnection: StreamDriver {
         guard path.utf8.starts(with: prefix.utf8) else { return nil }
         let rest = String(path.utf8.dropFirst(prefix.utf8.count)) ?? ""
         return rest.isEmpty ? "/" : rest.utf8.first == UInt8(ascii: "/") ? rest : nil
+    }
+
+    /// Waits for ``resume(_:)``; `false`: the request has been answered.
+    func suspend(_ exchange: HTTPExchange) -> Bool {
+        guard phase == .answering, exchange === self.exchange else { return false }
+        phase = .admitting
+        waitForHead(settings.headTimeout)
+        return true
+    }
+
+    /// The handler goes on; `false`: the request has been answered meanwhile.
+    func resume(_ exchange: HTTPExchange) -> Bool {
+        guard phase == .admitting, exchange === self.exchange else { return false }
+        phase = .answering
+        stream.setDeadline(nil)
+        return true
     }
 
     func readBody(for exchange: HTTPExchange, maximum: Int, _ then: @escaping ([UInt8]) -> Void) {
@@ -325,7 +343,7 @@ package final class HTTPConnection: StreamDriver {
     package func receivedEnd() {
         switch phase {
         case .head, .body, .done: stream.finish()
-        case .answering: keepsAlive = false  // Half-closed: the peer still wants its answer.
+        case .admitting, .answering: keepsAlive = false  // Half-closed: the peer still wants its answer.
         case .streaming:
             // A client that has closed its half still wants an answer that ends by itself; nobody would notice the end
             // of the others.
@@ -340,6 +358,10 @@ package final class HTTPConnection: StreamDriver {
             stream.reactor.counters.requestTimeouts.add(1)
             let refusal = HTTPRefusal(status: 408, code: "bad-request", message: "The request did not arrive in time.")
             fail(refusal, exchange?.extraFields ?? [:])
+        case .admitting:
+            stream.reactor.counters.requestTimeouts.add(1)
+            let message = "It took too long to find out who asks."
+            fail(HTTPRefusal(status: 503, code: "unavailable", message: message), exchange?.extraFields ?? [:])
         case .answering, .streaming, .done: checkStream()
         }
     }

@@ -71,6 +71,22 @@ package final class HTTPExchange {
         connection?.readBody(for: self, maximum: maximum, then)
     }
 
+    /// Keeps the request until it is known whether it is let in; the connection is not read on, and has the time of a head.
+    ///
+    /// - Parameter then: runs on the reactor; not at all where the time is over or the connection has gone before.
+    /// - Returns: what is called once with the outcome, on any thread; `nil`: the connection has gone.
+    package func suspend<Outcome: Sendable>(
+        _ then: @escaping @Sendable (HTTPExchange, Outcome) -> Void
+    ) -> (@Sendable (Outcome) -> Void)? {
+        guard let connection, let link = makeLink(), connection.suspend(self) else { return nil }
+        return { outcome in
+            link.run(with: HTTPExchange.self) { exchange in
+                guard let exchange, exchange.connection?.resume(exchange) ?? false else { return }
+                then(exchange, outcome)
+            }
+        }
+    }
+
     /// Answers with a whole response.
     package func respond(_ response: OutgoingResponse) {
         guard !isAnswered else { return }

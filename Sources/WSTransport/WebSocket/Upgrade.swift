@@ -27,14 +27,23 @@ struct UpgradeHandler: DirectHandler {
     let admit: @Sendable (HTTPExchange, Handshake.Request) throws(HTTPRefusal) -> Admission
 
     func handle(_ exchange: HTTPExchange) {
-        let reactor = exchange.connection?.stream.reactor
+        exchange.upgrade { request throws(HTTPRefusal) in try admit(exchange, request) }
+    }
+}
+
+extension HTTPExchange {
+    /// Makes a WebSocket of the request, or answers with an error where that cannot be.
+    ///
+    /// - Parameter admit: decides before the 101; a refusal it throws is the answer.
+    package func upgrade(_ admit: (Handshake.Request) throws(HTTPRefusal) -> Admission) {
+        let reactor = reactor
         do throws(HTTPRefusal) {
-            let request = try Self.check(exchange.request.head)
-            let admission = try admit(exchange, request)
-            guard let stream = exchange.takeOver() else { return }
+            let request = try Self.check(self.request.head)
+            let admission = try admit(request)
+            guard let stream = takeOver() else { return }
             let agreed = admission.options.values.compression.flatMap { request.deflateParameters($0) }
             let answer = Handshake.response(
-                to: request, subprotocol: admission.subprotocol, compression: agreed, fields: exchange.extraFields)
+                to: request, subprotocol: admission.subprotocol, compression: agreed, fields: extraFields)
             stream.send(answer)
             let socket = WebSocketConnection(
                 stream: stream, role: .server, subprotocol: admission.subprotocol ?? "", compression: agreed,
@@ -46,7 +55,7 @@ struct UpgradeHandler: DirectHandler {
             stream.resumeReading()
         } catch {
             reactor?.counters.refusedUpgrades.add(1)
-            exchange.refuse(error)
+            refuse(error)
         }
     }
 

@@ -9,14 +9,13 @@ struct ClientTests {
     @Test func noTwoClientsOfAnyReactorsHaveOneNumber() throws {
         let store = InMemoryStore()
         let sequencer = try Sequencer(store: store)
-        let identity = Identity(user: nil, permissions: .all)
         var seen: Set<UInt64> = []
         for index in 0..<4 {
             let reactor = try Reactor(index: index, counters: ReactorCounters(), remote: Remote())
             let shard = Shard(
                 reactor: reactor, sequencer: sequencer, store: store, settings: Settings(), counters: ShardCounters())
             for _ in 0..<20_000 {
-                let id = shard.makeClient(identity, peer: nil, protocolName: "topic").id
+                let id = shard.makeClient(.anonymous, peer: nil, protocolName: "topic").id
                 #expect(id != 0)
                 #expect(seen.insert(id).inserted, "\(id) was given twice")
             }

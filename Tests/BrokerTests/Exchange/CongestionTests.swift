@@ -52,8 +52,7 @@ struct CongestionTests {
                 handler: Endpoints.users(figures, hasMetrics: true), refusal: nil)
         }
         let socket = WebSocketConnection(stream: stream, role: .server, subprotocol: "", options: shard.socketOptions)
-        let client = shard.makeClient(
-            Identity(user: nil, permissions: shard.anonymous), peer: nil, protocolName: "test")
+        let client = shard.makeClient(.anonymous, peer: nil, protocolName: "test")
         switch way {
         case .http: break
         case .topic:

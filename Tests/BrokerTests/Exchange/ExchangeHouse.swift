@@ -144,11 +144,10 @@ final class ExchangeHouse {
 
     /// Connects a client of `broker.v1.json`, past its welcome.
     func connectJSON(
-        on index: Int = 0, as identity: Identity? = nil, sendBuffer: Int32? = nil
+        on index: Int = 0, as principal: Principal = .anonymous, sendBuffer: Int32? = nil
     ) throws -> Guest {
         let guest = try connect(on: index, sendBuffer: sendBuffer) { shard, socket in
-            let identity = identity ?? Identity(user: nil, permissions: shard.anonymous)
-            let client = shard.makeClient(identity, peer: nil, protocolName: JSONSession.subprotocol)
+            let client = shard.makeClient(principal, peer: nil, protocolName: JSONSession.subprotocol)
             return JSONSession(shard: shard, socket: socket, client: client)
         }
         let welcome = try guest.receive()

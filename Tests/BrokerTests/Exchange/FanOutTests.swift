@@ -16,10 +16,9 @@ struct FanOutTests {
     ) throws -> Guest {
         let name = try topic("a/b")
         return try house.connect(on: index) { shard, socket in
-            let identity = Identity(user: nil, permissions: shard.anonymous)
-            return TopicSession(
+            TopicSession(
                 shard: shard, socket: socket,
-                client: shard.makeClient(identity, peer: nil, protocolName: "topic"), topic: name, options: options)
+                client: shard.makeClient(.anonymous, peer: nil, protocolName: "topic"), topic: name, options: options)
         }
     }
 
@@ -28,10 +27,9 @@ struct FanOutTests {
         var options = SubscribeOptions()
         options.wantsSnapshot = false
         return try house.connect { [options] shard, socket in
-            let identity = Identity(user: nil, permissions: shard.anonymous)
-            return SubscriptionSession(
+            SubscriptionSession(
                 shard: shard, socket: socket,
-                client: shard.makeClient(identity, peer: nil, protocolName: "subscription"), filter: filter,
+                client: shard.makeClient(.anonymous, peer: nil, protocolName: "subscription"), filter: filter,
                 options: options)
         }
     }

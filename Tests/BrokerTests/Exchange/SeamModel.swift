@@ -56,11 +56,15 @@ struct SeamModel {
             case "live": live(notice)
             case "message" where notice.retained == true: retained(notice)
             case "message": message(notice)
+            case "revoked": revoked(notice)
             default: complaints.append("unexpected")
             }
             for index in before..<complaints.count { complaints[index] += " at \(number): \(notice)" }
         }
         if !snapshots.isEmpty { complaints.append("a snapshot never ended") }
+        for filter in active.values.map(\.filter) {
+            complain("kept \(filter), which was taken away", unless: mayHave(filter, at: .max))
+        }
     }
 
     private mutating func complain(_ what: String, unless isFine: Bool) {
@@ -75,6 +79,7 @@ struct SeamModel {
             cutOff.removeAll { $0 == filter }
             // A repeated subscription loses nothing that was due before.
             let position = min(seq, active[name]?.position ?? seq)
+            complain("subscribed without the right", unless: mayHave(filter, at: sent(notice)))
             active[name] = Active(
                 filter: filter, position: position, hearsItself: hearsItself, end: end(of: name, after: notice.id ?? 0))
             let time = notice.id.flatMap { transcript.sent[$0] }?.time ?? .min
@@ -104,6 +109,7 @@ struct SeamModel {
 
     /// A condition that was said not to hold: at some point in between it did not.
     private mutating func refusal(_ notice: Notice) {
+        if notice.code == "forbidden" || notice.code == "not-found" { return denial(notice) }
         guard notice.code == "conflict", let id = notice.id, let sent = transcript.sent[id],
             case .publish(let topic, _, _, .some(let wanted)) = transcript.commands[id]
         else { return complaints.append("unexpected") }
@@ -113,6 +119,65 @@ struct SeamModel {
         let values = [value(of: topic, at: sent.newest)] + between.map { $0.payload.isEmpty ? nil : $0 }
         complain(
             "refused though the condition held all the time", unless: values.contains { mayFail(wanted, $0, sent) })
+    }
+
+    // MARK: Rights
+
+    /// Whether a filter may be subscribed to by rules that held after the message `seq`, or later.
+    private func mayHave(_ filter: TopicFilter, at seq: UInt64) -> Bool { rights(at: seq).contains { $0(filter) } }
+
+    private func rights(at seq: UInt64) -> [(TopicFilter) -> Bool] {
+        var found: [(TopicFilter) -> Bool] = [{ _ in true }]
+        for change in transcript.changes {
+            if change.done.newest < seq { found = [] }
+            found.append { filter in
+                change.filters.contains { $0.name == "#" ? !filter.name.hasPrefix("$SYS") : $0.covers(filter) }
+            }
+        }
+        return found
+    }
+
+    private func sent(_ notice: Notice) -> UInt64 { notice.id.flatMap { transcript.sent[$0] }?.newest ?? 0 }
+
+    private mutating func denial(_ notice: Notice) {
+        switch notice.id.flatMap({ transcript.commands[$0] }) {
+        case .subscribe(let name, _, _):
+            guard let filter = try? TopicFilter(name) else { return }
+            let isDenied = rights(at: sent(notice)).contains { !$0(filter) }
+            complain("refused without a reason", unless: notice.code == "forbidden" && isDenied)
+        case .unsubscribe(let name):
+            // The end that was asked for before may not have been answered yet.
+            let isEnding = transcript.notices[number...].contains { later in
+                later.op == "ok" && later.id ?? .max < notice.id ?? 0
+                    && later.id.flatMap { transcript.commands[$0] } == .unsubscribe(name)
+            }
+            complain("not found", unless: notice.code == "not-found" && (active[name] == nil || isEnding))
+        case .publish(let name, _, _, .some):
+            // What comes of a condition tells about a value that may not be read.
+            guard let filter = try? TopicFilter(name) else { return }
+            let isDenied = rights(at: sent(notice)).contains { !$0(filter) }
+            complain("refused without a reason", unless: notice.code == "forbidden" && isDenied)
+        default: complaints.append("unexpected")
+        }
+    }
+
+    private mutating func revoked(_ notice: Notice) {
+        guard let name = notice.filter, let gone = active.removeValue(forKey: name) else {
+            return complaints.append("revoked what there was not")
+        }
+        let isTaken = transcript.changes.contains { change in !change.filters.contains { $0.covers(gone.filter) } }
+        complain("revoked without a reason", unless: isTaken)
+        snapshots.removeAll { $0.filter.name == name }
+        cutOff.removeAll { $0.name == name }
+    }
+
+    /// Whether what was due to a subscription that the client has ended may have been dropped, as its right went.
+    private func mayBeDropped(_ subscription: Active) -> Bool {
+        subscription.end != .max
+            && transcript.changes.contains { change in
+                change.begun.newest <= heard.newest && change.done.newest >= subscription.position
+                    && !change.filters.contains { $0.covers(subscription.filter) }
+            }
     }
 
     private func value(of topic: String, at seq: UInt64) -> Message? {
@@ -183,7 +248,7 @@ struct SeamModel {
     /// Whether a subscription that begins here ends before its snapshot does, which is then cut off.
     private func isCutOff(_ name: String) -> Bool {
         for notice in transcript.notices[(number + 1)...] {
-            if notice.op == "live", notice.filter == name { return false }
+            if notice.op == "live" || notice.op == "revoked", notice.filter == name { return false }
             guard notice.op == "ok" else { continue }
             switch notice.id.flatMap({ transcript.commands[$0] }) {
             case .unsubscribe(name): return true
@@ -210,12 +275,14 @@ struct SeamModel {
         let isLate = past.contains { $0.position < seq && $0.filter.matches(found.topic) }
         let mayCome = active.values.contains { $0.filter.matches(found.topic) }
         complain("nobody asked for it", unless: active.values.contains { isDue(found, $0) } || isLate && mayCome)
+        let isAllowed = active.values.contains { $0.filter.matches(found.topic) && mayHave($0.filter, at: seq) }
+        complain("delivered without the right", unless: isAllowed)
         if let pending = snapshots.first {
             complain("live within a snapshot", unless: pending.shown.isEmpty && seq <= pending.seq)
         }
         for missed in last + 1..<max(seq, last + 1) {
             guard let message = entry(missed) else { continue }
-            let isOwed = active.values.contains { isDue(message, $0) && missed <= $0.end }
+            let isOwed = active.values.contains { isDue(message, $0) && missed <= $0.end && !mayBeDropped($0) }
             complain("\(missed) to \(message.topic) is lost", unless: !isOwed)
         }
         last = max(last, seq)

@@ -17,6 +17,13 @@ struct SeamSchedule {
         var time: Int64
     }
 
+    /// Which filters may be subscribed to from some point between these two on.
+    struct Change {
+        let begun: Moment
+        let done: Moment
+        let filters: [TopicFilter]
+    }
+
     struct Transcript {
         var commands: [Int: Command] = [:]
         /// When each command was about to be sent.
@@ -24,6 +31,8 @@ struct SeamSchedule {
         var notices: [Notice] = []
         /// When each notice had come; those without one came at the end.
         var heard: [Moment] = []
+        /// Of all clients' rights.
+        var changes: [Change] = []
         /// Its connection, as messages name their origin.
         let client: UInt64
     }
@@ -31,6 +40,9 @@ struct SeamSchedule {
     private static let topics = ["a/1", "a/2", "a/3", "b/1", "b/2", "c", "$x/1", "a"]
     private static let filters = ["a/+", "a/#", "a/1", "b/1", "#", "+/1", "c", "b/#", "$x/#", "+"]
     private static let fence = "fence/0/0"
+    private static let rights = [
+        ["#"], ["a/#"], ["a/+", "b/#", "c"], ["+/1", "$x/#"], ["b/1", "+"], ["+/#"], [],
+    ]
 
     private let gate = GateStore()
     /// A store on disk in the gate's place.
@@ -42,6 +54,8 @@ struct SeamSchedule {
     private var subscribed: [[String]] = []
     private var random: SeededGenerator
     private var nextID = 0
+    private var changes: [Change] = []
+    private var settings = Settings()
 
     init(seed: Int, shards: Int, guests count: Int, disk: LMDBStore? = nil) throws {
         random = SeededGenerator(seed: seed)
@@ -68,6 +82,7 @@ struct SeamSchedule {
         for guest in guests.indices { try finish(guest) { $0.op == "pong" } }
         try publish(0, Self.fence, isRetained: false)
         for guest in guests.indices { try finish(guest) { $0.topic == Self.fence } }
+        for guest in guests.indices { transcripts[guest].changes = changes }
         return (house.published(), transcripts)
     }
 
@@ -88,13 +103,29 @@ struct SeamSchedule {
             try unsubscribe(guest, filter)
         case 86..<90: gate.shut()
         case 90..<94: gate.letOnePass()
-        case 94..<96: gate.open()
+        case 94: gate.open()
+        case 95: try changeRights()
         case 96..<98:
             if chance(1, of: 2) { gate.setLendsViews(chance(1, of: 2)) }
             gate.takeViewsBack()
             disk?.readers.takeViewsBack(all: true)
         default: try finish(guest) { $0.op == "pong" }
         }
+    }
+
+    /// Other rights for everybody, as by a reload.
+    private mutating func changeRights() throws {
+        let names = (Self.rights.randomElement(using: &random) ?? []) + [Self.fence]
+        settings.access.anonymous.subscribe = names
+        let begun = moment
+        for shard in house.remotes.indices {
+            // Few are looked at in one turn.
+            try house.run(on: shard) { [settings] shard in
+                shard.reviewedAtOnce = 1
+                shard.settings = settings
+            }
+        }
+        changes.append(Change(begun: begun, done: moment, filters: try names.map { try TopicFilter($0) }))
     }
 
     private mutating func choose(_ names: [String]) -> String { names[Int.random(in: 0..<names.count, using: &random)] }

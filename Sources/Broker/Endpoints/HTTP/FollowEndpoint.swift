@@ -1,21 +1,17 @@
 internal import WSTransport
 
 /// `GET /s/FILTER`: messages as lines of JSON or as server-sent events, until the client goes.
-struct FollowEndpoint {
-    let shard: Shard
-    let isAdministrative: Bool
+enum FollowEndpoint {
     private static let parameters = ["poll"] + HTTPExchange.subscribeParameters
 
-    func follow(_ exchange: HTTPExchange) throws(HTTPRefusal) {
+    static func follow(_ visit: Visit) throws(HTTPRefusal) {
+        let (exchange, shard) = (visit.exchange, visit.shard)
         try exchange.takesOnly(Self.parameters)
-        if shard.isDraining { throw HTTPRefusal(Refusal(.unavailable, "The broker is shutting down.")) }
-        let identity = try FrontDoor.identity(of: exchange, on: shard, isAdministrative: isAdministrative)
         let filter = try exchange.filter(shard.settings.topicLimits)
-        guard identity.permissions.allowsSubscribe(to: filter) else {
-            throw HTTPRefusal(Refusal(.forbidden, "You may not subscribe to \(filter)."))
-        }
         let fields = exchange.request.head.fields
         let hasEvents = Accept.prefersEvents(fields.all("Accept").joined(separator: ","))
+        let client = visit.makeClient(hasEvents ? "events" : "lines")
+        do throws(Refusal) { try shard.checkSubscribe(client, to: filter) } catch { throw HTTPRefusal(error) }
         var options = try exchange.subscribeOptions()
         // A browser comes back with the address it came with first, and says in the field where it is by now.
         if let last = fields.first("Last-Event-ID"), !last.isEmpty {
@@ -34,8 +30,6 @@ struct FollowEndpoint {
         else { return }
         guard !stream.isBodyless else { return stream.end() }
         stream.isFinite = isPoll
-        let client = shard.makeClient(
-            identity, peer: exchange.request.peer, protocolName: hasEvents ? "events" : "lines")
         let form: WireForm =
             switch (hasEvents, stream.isChunked) {
             case (true, true): .events
@@ -132,6 +126,13 @@ final class FollowSession: Session {
         } else {
             output.send(object + [10])
         }
+    }
+
+    func revoked(_ filter: TopicFilter, _ refusal: Refusal) {
+        if form.isEvents {
+            output.send(Array("event: error\ndata: ".utf8) + HTTPRefusal(refusal).object + [10, 10])
+        }
+        end()
     }
 
     func takeOverLimits() { output.stream.maximumUnsent = shard.settings.limits.pending }

@@ -2,29 +2,26 @@ internal import WSTransport
 
 /// `POST`, `PUT`, `GET`, `HEAD` and `DELETE` of `/t/TOPIC`.
 struct TopicEndpoint {
-    let shard: Shard
-    let isAdministrative: Bool
+    private let exchange: HTTPExchange
+    private let shard: Shard
+    private let client: Client
 
-    private func client(_ exchange: HTTPExchange) throws(HTTPRefusal) -> Client {
-        let identity = try FrontDoor.identity(of: exchange, on: shard, isAdministrative: isAdministrative)
-        // One client for the connection, so that its rate is one rate.
-        if let known = exchange.attachment as? Client { return known }
-        let client = shard.makeClient(identity, peer: exchange.request.peer, protocolName: "http")
-        exchange.attachment = client
-        return client
+    init(_ visit: Visit) {
+        exchange = visit.exchange
+        shard = visit.shard
+        client = visit.client()
     }
 
     // MARK: Publishing
 
     private static let publishParameters = ["retain", "ttl", "ack"]
 
-    func publish(_ exchange: HTTPExchange) throws(HTTPRefusal) {
-        let client = try client(exchange)
+    func publish() throws(HTTPRefusal) {
         let topic = try exchange.topic(shard.settings.topicLimits)
         try exchange.takesOnly(Self.publishParameters)
         var draft = Draft(topic: topic, payload: [], kind: .text)
         draft.isRetained = try exchange.flag("retain") ?? false
-        draft.acknowledgement = try acknowledgement(exchange, isRetained: draft.isRetained)
+        draft.acknowledgement = try acknowledgement(isRetained: draft.isRetained)
         draft.timeToLive = try exchange.timeToLive()
         let conditions = try Preconditions(exchange.request.head.fields)
         guard draft.isRetained || conditions.isEmpty else {
@@ -33,8 +30,8 @@ struct TopicEndpoint {
         draft.contentType = Content.stated(exchange.request.head.fields.first("Content-Type"))
         try refuse { () throws(Refusal) in
             try Content.check(draft.contentType)
-            try shard.checkPublish(client, to: topic)
-            draft.condition = try conditions.ofPublishing { () throws(Refusal) in try shard.sequencer.value(of: topic) }
+            try shard.check(draft, by: client, isRemoval: false)
+            draft.condition = try conditions.ofPublishing { () throws(Refusal) in try shard.read(topic, by: client) }
         }
         guard exchange.request.head.fields.list("Content-Encoding").allSatisfy({ $0.lowercased() == "identity" }) else {
             throw HTTPRefusal(
@@ -42,7 +39,7 @@ struct TopicEndpoint {
                 message: "Content-Encoding: a payload is kept as it comes, and none but identity is known here.",
                 fields: ["Accept-Encoding": "identity"])
         }
-        exchange.readBody(maximum: shard.settings.limits.message) { [draft] body in
+        exchange.readBody(maximum: shard.settings.limits.message) { [draft, exchange, shard, client] body in
             var draft = draft
             draft.payload = body
             draft.kind = Content.kind(of: body, type: draft.contentType)
@@ -52,7 +49,11 @@ struct TopicEndpoint {
                 case .failure(let refusal): exchange.refuse(refusal)
                 }
             }
-            shard.publish(draft, from: exchange.stream)
+            do throws(Refusal) {
+                try shard.publish(draft, by: client, from: exchange.stream)
+            } catch {
+                exchange.refuse(error)
+            }
         }
     }
 
@@ -61,9 +62,7 @@ struct TopicEndpoint {
             contentType: "application/json", text: "{\"seq\":\(receipt.seq),\"stored\":\(receipt.isStored)}\n")
     }
 
-    private func acknowledgement(_ exchange: HTTPExchange, isRetained: Bool) throws(HTTPRefusal)
-        -> Draft.Acknowledgement
-    {
+    private func acknowledgement(isRetained: Bool) throws(HTTPRefusal) -> Draft.Acknowledgement {
         switch exchange.request.parameter("ack") {
         case nil: return isRetained ? .stored : .routed
         case "routed": return .routed
@@ -81,15 +80,11 @@ struct TopicEndpoint {
 
     // The limits on topics are for what comes: what was stored before they were lowered can be read and removed.
 
-    func read(_ exchange: HTTPExchange) throws(HTTPRefusal) {
+    func read() throws(HTTPRefusal) {
         try exchange.takesOnly([])
-        let client = try client(exchange)
         let topic = try exchange.topic(.none)
-        guard client.identity.permissions.allowsSubscribe(to: TopicFilter(topic)) else {
-            throw HTTPRefusal(Refusal(.forbidden, "You may not read \(topic)."))
-        }
         var found: Message?
-        try refuse { () throws(Refusal) in found = try shard.sequencer.value(of: topic) }
+        try refuse { () throws(Refusal) in found = try shard.read(topic, by: client) }
         guard let message = found else {
             _ = try exchange.topic(shard.settings.topicLimits)
             throw HTTPRefusal(Refusal(.notFound, "\(topic) has no retained value."))
@@ -112,29 +107,28 @@ struct TopicEndpoint {
         exchange.respond(OutgoingResponse(status: 200, fields: fields, body: message.payload))
     }
 
-    func delete(_ exchange: HTTPExchange) throws(HTTPRefusal) {
+    func delete() throws(HTTPRefusal) {
         try exchange.takesOnly([])
-        let client = try client(exchange)
         let topic = try exchange.topic(.none)
         let conditions = try Preconditions(exchange.request.head.fields)
         var draft = Draft(topic: topic, payload: [], kind: .binary)
         draft.isRetained = true
         draft.acknowledgement = .stored
         try refuse { () throws(Refusal) in
-            try shard.checkPublish(client, to: topic)
-            draft.condition = try conditions.ofRemoving { () throws(Refusal) in try shard.sequencer.value(of: topic) }
+            try shard.check(draft, by: client)
+            draft.condition = try conditions.ofRemoving { () throws(Refusal) in try shard.read(topic, by: client) }
         }
         do throws(HTTPRefusal) {
             _ = try exchange.topic(shard.settings.topicLimits)
         } catch {
             guard let value = try? shard.sequencer.value(of: topic), !value.payload.isEmpty else { throw error }
         }
-        draft.completion = { result in
+        draft.completion = { [exchange] result in
             switch result {
             case .success: exchange.respond(OutgoingResponse(status: 204))
             case .failure(let refusal): exchange.refuse(refusal)
             }
         }
-        shard.publish(draft, from: exchange.stream)
+        try refuse { [draft] () throws(Refusal) in try shard.publish(draft, by: client, from: exchange.stream) }
     }
 }

@@ -144,9 +144,7 @@ final class JSONSession: ClientSocket {
         // All or nothing: what is certain to be refused is refused before anything is changed.
         let new = filters.count { !subscriptions.contains($0) }
         try shard.checkRoom(for: new, of: subscriptions)
-        for filter in filters where !client.identity.permissions.allowsSubscribe(to: filter) {
-            throw Refusal(.forbidden, "You may not subscribe to \(filter).")
-        }
+        if filters.count > 1 { for filter in filters { try shard.checkSubscribe(client, to: filter) } }
         var position: UInt64?
         var live: [(TopicFilter, UInt64)] = []
         for filter in filters {
@@ -164,6 +162,7 @@ final class JSONSession: ClientSocket {
     }
 
     private func unsubscribe(_ filters: [TopicFilter], _ id: [UInt8]?) throws(Refusal) {
+        shard.review(self)
         for filter in filters where !subscriptions.contains(filter) {
             throw Refusal(.notFound, "There is no subscription to \(filter).")
         }
@@ -173,13 +172,15 @@ final class JSONSession: ClientSocket {
         }
     }
 
+    override func revoked(_ filter: TopicFilter, _ refusal: Refusal) {
+        socket.send(.text, Notices.revoked(filter, refusal))
+    }
+
     private func publish(_ draft: consuming Draft, _ id: [UInt8]?) throws(Refusal) {
         let most = shard.settings.limits.message
         guard draft.payload.count <= most else {
             throw Refusal(.tooLarge, "data: the payload is longer than the limit of \(most) bytes.")
         }
-        try shard.checkPublish(client, to: draft.topic)
-        draft.origin = client.id
         draft.completion = { [weak self] result in
             guard let self else { return }
             switch result {
@@ -193,7 +194,7 @@ final class JSONSession: ClientSocket {
                 fail(id, refusal)
             }
         }
-        shard.publish(draft, from: stream)
+        try shard.publish(draft, by: client, from: stream)
     }
 
     private func fail(_ id: [UInt8]?, _ refusal: Refusal) {

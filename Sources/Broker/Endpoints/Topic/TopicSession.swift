@@ -28,11 +28,10 @@ class TopicSession: ClientSocket {
 
     final override func received(_ opcode: Opcode, _ payload: Span<UInt8>) {
         do throws(Refusal) {
-            try shard.checkPublish(client, to: topic)
+            try shard.publish(draft(opcode, payload), by: client, from: stream)
         } catch {
             return socket.close(CloseCode(error), reason: error.message)
         }
-        shard.publish(draft(opcode, payload), from: stream)
         if !shard.takesMore(from: stream.slot) { rest() }
     }
 
@@ -40,7 +39,7 @@ class TopicSession: ClientSocket {
     func draft(_ opcode: Opcode, _ payload: Span<UInt8>) -> Draft {
         Draft(
             topic: topic, payload: Array(copying: payload), kind: opcode == .text ? .text : .binary,
-            isRetained: isRetaining, acknowledgement: isRetaining ? .stored : .routed, origin: client.id,
+            isRetained: isRetaining, acknowledgement: isRetaining ? .stored : .routed,
             completion: isRetaining || !shard.rules.isEmpty ? closeWhereRefused : nil)
     }
 

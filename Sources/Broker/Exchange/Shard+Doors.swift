@@ -1,0 +1,175 @@
+package import WSTransport
+
+/// The doors: all that a client does to the exchange passes one of these, which checks what there is to check, once.
+extension Shard {
+    /// A client for a connection that has just come.
+    ///
+    /// - Parameter listener: the listener's address, as it is configured.
+    package func makeClient(
+        _ principal: Principal, peer: SocketAddress?, protocolName: String, listener: String = ""
+    ) -> Client {
+        Client(
+            id: takeClientNumber(), principal, address: peer.map(\.description) ?? "", listener: listener,
+            protocolName: protocolName, connectedAt: WallClock.unixMilliseconds, grants)
+    }
+
+    /// Refuses what comes after the broker has begun to shut down.
+    package func checkOpen() throws(Refusal) {
+        if isDraining { throw Refusal(.unavailable, "The broker is shutting down.") }
+    }
+
+    // MARK: Publishing
+
+    /// Publishes for a client, at the end of this turn.
+    ///
+    /// - Parameter source: what the draft came by, which is not read on while other reactors cannot keep up.
+    package func publish(
+        _ draft: consuming Draft, by client: Client, from source: StreamConnection?
+    ) throws(Refusal) {
+        try check(draft, by: client)
+        let rate = settings.limits.publishRate
+        guard client.mayPublish(perSecond: rate, now: reactor.now) else {
+            counters.rateLimited.add(1)
+            throw Refusal(.rateLimited, "More than \(rate ?? 0) messages a second.")
+        }
+        draft.origin = client.id
+        publish(draft, from: source)
+    }
+
+    /// Refuses what ``publish(_:by:from:)`` would refuse for want of rights, before a payload is read for nothing.
+    package func check(_ draft: borrowing Draft, by client: Client, isRemoval: Bool? = nil) throws(Refusal) {
+        try checkOpen()
+        let topic = draft.topic
+        if topic.isSystem { throw Refusal(.forbidden, "\(topic) belongs to the broker.") }
+        guard draft.isRetained else {
+            guard client.has(.publish, for: topic, grants) else {
+                throw Refusal(.forbidden, "You may not publish to \(topic).")
+            }
+            return
+        }
+        // A removal publishes nothing.
+        let isRemoval = isRemoval ?? draft.payload.isEmpty
+        guard isRemoval || client.has(.publish, for: topic, grants) else {
+            throw Refusal(.forbidden, "You may not publish to \(topic).")
+        }
+        guard client.has(.retain, for: topic, grants) else {
+            throw Refusal(.forbidden, "You may not set or delete the retained value of \(topic).")
+        }
+        switch draft.condition {
+        case .none, .present: break
+        // What comes of it tells about the value.
+        case .matches, .absent: try checkRead(topic, by: client)
+        }
+    }
+
+    // MARK: Reading
+
+    /// The retained value of a topic, for a client; `nil`: it has none.
+    package func read(_ topic: Topic, by client: Client) throws(Refusal) -> Message? {
+        try checkOpen()
+        try checkRead(topic, by: client)
+        return try sequencer.value(of: topic)
+    }
+
+    private func checkRead(_ topic: Topic, by client: Client) throws(Refusal) {
+        guard client.verdict(on: TopicFilter(topic), grants) == .allowed else {
+            throw Refusal(.forbidden, "You may not read \(topic).")
+        }
+    }
+
+    // MARK: Subscribing
+
+    /// Refuses what ``subscribe(_:to:_:)`` would refuse for want of rights.
+    package func checkSubscribe(_ client: Client, to filter: TopicFilter) throws(Refusal) {
+        try checkOpen()
+        if let refusal = refusal(of: filter, client) { throw refusal }
+    }
+
+    private func refusal(of filter: TopicFilter, _ client: Client) -> Refusal? {
+        switch client.verdict(on: filter, grants) {
+        case .allowed: nil
+        case .notAllowed: Refusal(.forbidden, "You may not subscribe to \(filter).")
+        case .denied(let deny) where deny == filter || filter.isLiteral:
+            Refusal(.forbidden, "You may not subscribe to \(filter): it is denied.")
+        case .denied(let deny):
+            Refusal(.forbidden, "You may not subscribe to \(filter): it includes \(deny), which is denied.")
+        }
+    }
+
+    // MARK: Other rules
+
+    /// What looking at a client counts besides its subscriptions.
+    private static let costOfClient = 8
+
+    /// Other rules hold from here on.
+    ///
+    /// What clients publish and ask for is judged by them at once. Their subscriptions are looked at some a turn, and until
+    /// then no message reaches a client without a look at its own: so nothing is delivered that has been taken away.
+    package func adopt(_ rules: AccessRules) {
+        grants.adopt(rules)
+        for session in everybody {
+            session.client.isUnreviewed = true
+            reactor.setFlags(.held, of: session.stream.slot)
+            unreviewed.append(session)
+        }
+        reviewSome()
+    }
+
+    private func reviewSome() {
+        var room = reviewedAtOnce
+        while room > 0, let session = unreviewed.popLast() {
+            room -= Self.costOfClient + session.subscriptions.count
+            review(session)
+        }
+        guard !unreviewed.isEmpty else { return }
+        reactor.runSoon { [weak self] in self?.reviewSome() }
+    }
+
+    /// Looks at a client's subscriptions where that is still to be done, and ends those that it may not have any more.
+    func review(_ session: any Session) {
+        let client = session.client
+        guard client.isUnreviewed, isKnown(session) else { return }
+        client.isUnreviewed = false
+        for subscription in session.subscriptions.all {
+            guard let refusal = refusal(of: subscription.filter, client) else { continue }
+            revoke(subscription.filter, of: session, refusal)
+            guard isKnown(session) else { return }
+        }
+        // Those that the client has ended may be due something still.
+        let ended = Set(session.subscriptions.ledger?.ended.map(\.filter) ?? [])
+        for filter in ended where refusal(of: filter, client) != nil { drop(filter, of: session) }
+        if !session.subscriptions.isBehind { reactor.clearFlags(.held, of: session.stream.slot) }
+    }
+
+    /// Ends a subscription whose right has gone: what was due to it is not sent any more.
+    private func revoke(_ filter: TopicFilter, of session: any Session, _ refusal: Refusal) {
+        let set = session.subscriptions
+        guard let subscription = set.remove(filter) else { return }
+        release(subscription)
+        drop(filter, of: session)
+        session.stream.isPatient = set.isPatient
+        counters.revoked.add(1)
+        session.revoked(filter, refusal)
+        if set.isBehind { waitForTurn(session) }
+    }
+
+    /// Forgets what is due to a filter, and to no other.
+    private func drop(_ filter: TopicFilter, of session: any Session) {
+        let (set, client) = (session.subscriptions, session.client.id)
+        guard let ledger = set.ledger else { return }
+        ledger.ended.removeAll { $0.filter == filter }
+        ledger.index = nil
+        ledger.removeValues(of: filter)
+        _ = ledger.removeResumes(of: filter)
+        set.held.keep { set.isDue($0, client: client) }
+    }
+
+    /// Those of a message's subscribers that may still have it, when all of them have been reviewed.
+    func reviewed(_ subscribers: [Subscriber]) -> [Subscriber] {
+        subscribers.filter { subscriber in
+            guard let session = session(of: subscriber) else { return false }
+            review(session)
+            return session.subscriptions.all.contains { $0.number == subscriber.subscription }
+        }
+    }
+}

@@ -1,0 +1,166 @@
+import Synchronization
+import Testing
+
+@testable import Broker
+@testable import WSTransport
+
+/// Knows the users whose names their tokens are; says so at once, or when it is told to.
+private final class TestAuthenticator: Authenticator {
+    private let isSlow: Bool
+    private let replies = Mutex<[@Sendable (Result<Principal, AuthenticationFailure>) -> Void]>([])
+    private let asked = Mailbox<String>(wakeup: {})
+
+    init(isSlow: Bool = false) { self.isSlow = isSlow }
+
+    func authenticate(_ credentials: Credentials, from address: () -> String?) -> Authentication {
+        switch credentials {
+        case .nothing: return .known(.anonymous)
+        case .bearer("busy"): return .refused(AuthenticationFailure(.unavailable, "Busy."))
+        case .bearer(let name) where isSlow:
+            asked.post(name)
+            return .pending { reply in self.replies.withLock { $0.append(reply) } }
+        case .bearer(let name): return .known(Principal(.token, user: name))
+        case .basic(let user, let password) where user == password: return .known(Principal(.password, user: user))
+        default: return .refused(AuthenticationFailure(.invalid, "Wrong."))
+        }
+    }
+
+    /// The names that were asked for since this was last called.
+    func whoWasAsked() -> [String] { asked.drain() }
+
+    /// Answers the question there is.
+    func reply(_ outcome: Result<Principal, AuthenticationFailure>) throws {
+        let waiting = replies.withLock { replies in
+            defer { replies = [] }
+            return replies
+        }
+        #expect(waiting.count == 1)
+        for reply in waiting { reply(outcome) }
+    }
+}
+
+@Suite("The gate: who asks, at each request")
+struct GateTests {
+    private func connect(
+        _ house: ExchangeHouse, _ authenticator: TestAuthenticator, headTimeout: Int64 = 20_000_000_000
+    ) throws -> Guest {
+        let thread = StoreThread(store: house.store, maximumQueuedBytes: 0, onSettled: { _ in })
+        let figures = Figures(
+            reactors: [], shards: house.counters, sequencer: house.sequencer, store: house.store, storeThread: thread)
+        return try house.connectStream { shard, stream in
+            var settings = HTTPSettings(shard.settings)
+            settings.makeRefusal = Endpoints.refusal
+            settings.headTimeout = headTimeout
+            let handler = Endpoints.users(figures, hasMetrics: false, authenticator, listener: "here")
+            return HTTPConnection(stream: stream, settings: settings, handler: handler, refusal: nil)
+        }
+    }
+
+    private func request(_ line: String, _ token: String? = nil, _ fields: String = "", body: String = "") -> [UInt8] {
+        let token = token.map { "Authorization: Bearer \($0)\r\n" } ?? ""
+        let length = body.isEmpty ? "" : "Content-Length: \(body.utf8.count)\r\n"
+        return Array("\(line) HTTP/1.1\r\nHost: localhost\r\n\(token)\(fields)\(length)\r\n\(body)".utf8)
+    }
+
+    private func status(_ guest: Guest) throws -> Int {
+        let head = try guest.read(until: "\r\n\r\n")
+        let length = head.split(separator: "\r\n").first { $0.hasPrefix("Content-Length: ") }
+        _ = try guest.read(length.flatMap { Int($0.dropFirst(16)) } ?? 0)
+        return try #require(Int(head.dropFirst(9).prefix(3)))
+    }
+
+    /// A proxy sends the requests of many clients by one connection: each has the rights of its own.
+    @Test func eachRequestIsAskedForItself() throws {
+        let house = try ExchangeHouse()
+        var condition = AccessRule.Condition()
+        condition.user = "alice"
+        var rule = AccessRule(for: condition)
+        rule.publish = [try FilterTemplate("of/{user}/#")]
+        rule.subscribe = [try FilterTemplate("of/alice/#")]
+        let rules = AccessRules([rule])
+        try house.run { $0.adopt(rules) }
+        let guest = try connect(house, TestAuthenticator())
+        let basic = "Authorization: Basic \(Base64.encode(Array("alice:alice".utf8)))\r\n"
+        for (token, fields, wanted) in [
+            ("alice", "", 200), ("bob", "", 403), (nil, "", 403), ("alice", "", 200), ("busy", "", 503),
+            (nil, basic, 200), (nil, "Authorization: Basic alice\r\n", 401), (nil, "Authorization: alice\r\n", 401),
+            (nil, "Authorization: Digest alice\r\n", 401),
+        ] {
+            try guest.write(request("POST /t/of/alice/x", token, fields))
+            #expect(try status(guest) == wanted, "\(token ?? "") \(fields)")
+        }
+        for (line, token, wanted) in [
+            ("GET /t/of/alice/x", "alice", 404), ("GET /t/of/alice/x", "bob", 403),
+            ("DELETE /t/of/alice/x", "bob", 403),
+            ("GET /s/of/alice/x?poll=1", "bob", 403), ("GET /health/live", "bob", 200),
+        ] {
+            try guest.write(request(line, token))
+            #expect(try status(guest) == wanted, "\(line) \(token)")
+        }
+    }
+
+    /// Neither the next request nor a body is read before it is known who asks.
+    @Test func anAnswerMayComeLater() throws {
+        let house = try ExchangeHouse()
+        let authenticator = TestAuthenticator(isSlow: true)
+        let guest = try connect(house, authenticator)
+        try guest.write(request("POST /t/a", "first", body: "x") + request("GET /t/a", "second"))
+        var asked: [String] = []
+        while asked.isEmpty { asked += try house.run { _ in authenticator.whoWasAsked() } }
+        // Whatever has come is looked at by now.
+        for _ in 0..<10 { asked += try house.run { _ in authenticator.whoWasAsked() } }
+        #expect(asked == ["first"])
+        #expect(house.published().isEmpty)
+        try authenticator.reply(.success(.anonymous))
+        #expect(try status(guest) == 200)
+        while asked.count < 2 { asked += try house.run { _ in authenticator.whoWasAsked() } }
+        try authenticator.reply(.failure(AuthenticationFailure(.invalid, "Wrong.")))
+        #expect(try status(guest) == 401)
+        // The connection goes on.
+        try guest.write(request("GET /health/live"))
+        #expect(try status(guest) == 200)
+    }
+
+    @Test func anAnswerHasTheTimeOfAHead() throws {
+        let house = try ExchangeHouse()
+        let authenticator = TestAuthenticator(isSlow: true)
+        let guest = try connect(house, authenticator, headTimeout: 50_000_000)
+        try guest.write(request("GET /t/a", "first"))
+        #expect(try status(guest) == 503)
+        #expect(try guest.readToEnd().isEmpty, "the connection has ended")
+        try authenticator.reply(.success(.anonymous))
+        try house.run { _ in }
+    }
+
+    @Test func anAnswerMayComeTooLate() throws {
+        let house = try ExchangeHouse()
+        let authenticator = TestAuthenticator(isSlow: true)
+        let guest = try connect(house, authenticator)
+        try guest.write(request("GET /t/a", "first"))
+        while try house.run({ _ in authenticator.whoWasAsked() }).isEmpty {}
+        guest.leave()
+        try authenticator.reply(.success(.anonymous))
+        let next = try connect(house, authenticator)
+        try next.write(request("GET /health/live"))
+        #expect(try status(next) == 200)
+    }
+
+    /// The handshake waits like any request, and frames that come with it wait for their socket.
+    @Test func aSocketMayOpenLater() throws {
+        let house = try ExchangeHouse()
+        let authenticator = TestAuthenticator(isSlow: true)
+        let guest = try connect(house, authenticator)
+        let upgrade = """
+            Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+            Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n
+            """
+        try guest.write(request("GET /ws", "first", upgrade))
+        try guest.send(#"{"op":"ping","id":7}"#)
+        while try house.run({ _ in authenticator.whoWasAsked() }).isEmpty {}
+        try authenticator.reply(.success(Principal(.token, user: "first")))
+        #expect(try guest.read(until: "\r\n\r\n").hasPrefix("HTTP/1.1 101 "))
+        #expect(try guest.receive().op == "welcome")
+        #expect(try guest.receive().id == 7)
+        #expect(try house.run { $0.everybody.first?.client.principal.user } == "first")
+    }
+}

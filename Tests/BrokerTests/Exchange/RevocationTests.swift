@@ -1,0 +1,115 @@
+import Testing
+
+@testable import Broker
+@testable import WSTransport
+
+@Suite("Rights that are taken away from the connected")
+struct RevocationTests {
+    private func settings(publish: [String] = ["#"], subscribe: [String] = ["#"]) -> Settings {
+        var settings = Settings()
+        settings.access.anonymous.publish = publish
+        settings.access.anonymous.subscribe = subscribe
+        return settings
+    }
+
+    private func subscribe(_ guest: Guest, _ filters: String) throws {
+        try guest.ask(#"{"op":"subscribe","id":1,"snapshot":false,"filter":\#(filters)}"#, id: 1)
+    }
+
+    /// What comes next, besides markers.
+    private func next(_ guest: Guest) throws -> Notice {
+        var notice: Notice
+        repeat { notice = try guest.receive() } while notice.op == "live"
+        return notice
+    }
+
+    @Test func aClientIsToldAndHasTheRest() throws {
+        let house = try ExchangeHouse()
+        let guest = try house.connectJSON()
+        try subscribe(guest, #"["a/#","b","a/1"]"#)
+        try house.reload(settings(subscribe: ["b"]))
+        #expect(try next(guest).filter == "a/#")
+        let last = try next(guest)
+        #expect(last.op == "revoked" && last.filter == "a/1")
+        _ = try house.publish([draft("a/1"), draft("a/2"), draft("b", "still")])
+        #expect(try next(guest).data == "still")
+        #expect(house.counters[0].subscriptions.current == 1 && house.counters[0].revoked.current == 2)
+        #expect(try guest.ask(#"{"op":"subscribe","id":2,"filter":"a/1"}"#, id: 2).last?.code == "forbidden")
+        #expect(try guest.ask(#"{"op":"unsubscribe","id":3,"filter":"a/1"}"#, id: 3).last?.code == "not-found")
+        try house.reload(settings())
+        #expect(try guest.ask(#"{"op":"subscribe","id":4,"snapshot":false,"filter":"a/1"}"#, id: 4).last?.op == "ok")
+    }
+
+    /// What was published before the change, and what is published with it, in one turn.
+    @Test func nothingIsDeliveredAfterwards() throws {
+        let house = try ExchangeHouse()
+        let guests = try (0..<20).map { _ in try house.connectJSON() }
+        for guest in guests { try subscribe(guest, #"["a/+","a/#","b"]"#) }
+        nonisolated(unsafe) let drafts = try [draft("a/1", "before"), draft("a/1", "with"), draft("b", "still")]
+        let changed = settings(subscribe: ["b"])
+        try house.run { shard in
+            // One client a turn, so that most are still to be looked at when the messages come.
+            shard.reviewedAtOnce = 1
+            shard.publish(drafts[0], from: nil)
+            shard.settings = changed
+            shard.publish(drafts[1], from: nil)
+            shard.publish(drafts[2], from: nil)
+        }
+        for guest in guests {
+            #expect(try [next(guest), next(guest)].map(\.op) == ["revoked", "revoked"])
+            #expect(try next(guest).data == "still")
+        }
+        #expect(house.counters[0].delivered.current == 20)
+    }
+
+    /// A client that is behind, whose snapshot and messages wait for the store.
+    @Test func whatWaitsIsNotSent() throws {
+        let gate = GateStore()
+        let house = try ExchangeHouse(gate)
+        _ = try house.publish([draft("a/1", "old", retained: true), draft("b", "value", retained: true)])
+        let guest = try house.connectJSON()
+        gate.setBusy(true)
+        try guest.ask(#"{"op":"subscribe","id":1,"filter":["a/#","b"]}"#, id: 1)
+        try guest.send(#"{"op":"publish","topic":"a/1","data":"later"}"#)
+        try guest.ask(#"{"op":"publish","id":2,"topic":"b","data":"live"}"#, id: 2)
+        try house.reload(settings(subscribe: ["b"]))
+        gate.setBusy(false)
+        var seen: [Notice] = []
+        repeat { seen.append(try guest.receive()) } while seen.last?.data != "live"
+        let revoked = try #require(seen.firstIndex { $0.op == "revoked" })
+        #expect(seen[revoked...].allSatisfy { $0.topic != "a/1" })
+        #expect(seen.contains { $0.data == "value" && $0.retained == true })
+    }
+
+    @Test func publishingEndsAtOnce() throws {
+        let house = try ExchangeHouse()
+        let guest = try house.connectJSON()
+        func publish(_ id: Int, _ topic: String, _ more: String = "") throws -> String? {
+            try guest.ask(#"{"op":"publish","id":\#(id),"topic":"\#(topic)","data":1\#(more)}"#, id: id).last?.code
+        }
+        #expect(try publish(1, "a") == nil && publish(2, "a") == nil)
+        try house.reload(settings(publish: ["b/+"], subscribe: ["b/1"]))
+        #expect(try publish(3, "a") == "forbidden" && publish(4, "b/1") == nil && publish(5, "b/2") == nil)
+        // What comes of a condition tells about a value that may not be read.
+        #expect(try publish(6, "b/2", #","retain":true,"ifSeq":7"#) == "forbidden")
+        #expect(try publish(7, "b/1", #","retain":true,"ifSeq":7"#) == "conflict")
+        try house.reload(settings(publish: []))
+        #expect(try publish(8, "b/1") == "forbidden")
+        try house.reload(settings())
+        #expect(try publish(9, "a") == nil)
+    }
+
+    /// A client has what it had where a reload changes something else, or gives more.
+    @Test func othersAreLeftAlone() throws {
+        let house = try ExchangeHouse(settings: settings(subscribe: ["a/#"]))
+        let guest = try house.connectJSON()
+        try subscribe(guest, #"["a/#","a/b"]"#)
+        try house.reload(settings(subscribe: ["#"]))
+        var other = settings(subscribe: ["#"])
+        other.limits.topic = 100
+        try house.reload(other)
+        _ = try house.publish([draft("a/b", "still")])
+        #expect(try next(guest).data == "still")
+        #expect(house.counters[0].revoked.current == 0)
+    }
+}
