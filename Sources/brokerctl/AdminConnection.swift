@@ -1,7 +1,7 @@
 internal import Broker
 internal import WSTransport
 
-/// A connection to the broker's administration socket, for several questions.
+/// A connection to the broker's administration socket, for several requests.
 struct AdminConnection {
     let endpoint: Endpoint
     private let client: WebSocket
@@ -10,7 +10,7 @@ struct AdminConnection {
         endpoint = try options.adminEndpoint()
         var settings = ClientOptions()
         settings.subprotocols = [AdminWire.subprotocol]
-        // Somebody waits for this answer: a broker that hangs is found out sooner than an idle one.
+        // A person waits for this answer, so a broker that hangs is detected sooner than on an idle connection.
         settings.handshakeTimeout = 5_000_000_000
         settings.webSocket.pingInterval = 5_000_000_000
         settings.webSocket.pingTimeout = 5_000_000_000
@@ -21,7 +21,7 @@ struct AdminConnection {
         }
     }
 
-    /// Sends a request, as it is encoded.
+    /// Sends an encoded request.
     func send(_ request: [UInt8]) async throws {
         do throws(WS.Error) {
             try await client.send(.text, request)
@@ -30,7 +30,7 @@ struct AdminConnection {
         }
     }
 
-    /// The next answer, as it came.
+    /// The next answer, as received.
     func receive() async throws -> [UInt8] {
         do {
             guard let message = try await client.receive() else { throw Failure.closed(endpoint, client.closeEvent) }
@@ -40,7 +40,7 @@ struct AdminConnection {
         }
     }
 
-    /// The next answer, and whether it is bytes and no JSON.
+    /// The next answer, and whether it is binary instead of JSON.
     func receivePiece() async throws -> (isBinary: Bool, bytes: [UInt8]) {
         do {
             guard let message = try await client.receive() else { throw Failure.closed(endpoint, client.closeEvent) }
@@ -50,12 +50,12 @@ struct AdminConnection {
         }
     }
 
-    /// Sends one request and waits for its answer, which is printed or read; none other may be under way.
+    /// Sends one request and waits for its answer; no other request may be in progress.
     func ask<Request: AdminRequest>(_ request: Request) async throws -> AdminResult<Request.Answer> {
         try await send(request.encoded())
         return try AdminResult(try AdminReply(understanding: try await receive()))
     }
 
-    /// Ends the connection in order.
+    /// Closes the connection cleanly.
     func close() async { await client.end() }
 }

@@ -1,35 +1,35 @@
 internal import Broker
 internal import WSTransport
 
-/// What the broker answered a request that it did not refuse.
+/// The broker's answer to a request that it did not refuse.
 struct AdminResult<Answer: AdminAnswer> {
     let answer: Answer
-    /// The answer as it came.
+    /// The answer as received.
     private let json: [UInt8]
 
-    /// Throws where it is a refusal.
+    /// Throws if it is a refusal.
     init(_ reply: AdminReply<Answer>) throws(Failure) {
         answer = try reply.success
         json = reply.json
     }
 
-    /// Prints the answer as it came, as JSON.
+    /// Prints the answer as received, as JSON.
     func print() { Output.printJSON(json) }
 
-    /// The elements of a list as they came, without its brackets.
+    /// The elements of a list as received, without the brackets.
     var elements: ArraySlice<UInt8> { json.dropFirst().dropLast() }
 }
 
 extension AdminResult {
     /// Prints a list as JSON.
     ///
-    /// Throws, when that is done, where there is more than the broker says at once.
+    /// Throws afterwards if there is more than one answer may hold.
     func printList<Element>() throws(Failure) where Answer == AdminList<Element> {
         print()
         try checkWhole()
     }
 
-    /// Prints a list as a table; `cells` makes a row of each element.
+    /// Prints a list as a table; `cells` turns each element into a row.
     func printTable<Element>(
         _ columns: [TextTable.Column], _ cells: (Element) -> [String]
     ) throws(Failure) where Answer == AdminList<Element> {
@@ -58,7 +58,7 @@ extension AdminReply {
         do throws(JSONError) { try self.init(bytes) } catch { throw .notUnderstood(error) }
     }
 
-    /// The answer; throws where it is a refusal.
+    /// The answer; throws if it is a refusal.
     var success: Answer {
         get throws(Failure) {
             switch outcome {

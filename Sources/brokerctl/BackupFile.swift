@@ -2,15 +2,15 @@ internal import Broker
 internal import CLinux
 internal import Glibc
 
-/// A copy of a store that is being written: it has another name until it is whole.
+/// A copy of a store that is being written; it has a temporary name until it is complete.
 struct BackupFile {
-    /// What it is called in the end; `nil`: it goes to standard output.
+    /// Its final name; `nil`: it goes to standard output.
     let path: String?
     private let partial: String
     private let descriptor: Int32
     private var isThere = true
 
-    /// Makes the file.
+    /// Creates the file.
     ///
     /// - Parameter destination: a file, a directory, or `-`.
     init(_ destination: String) throws(Failure) {
@@ -24,7 +24,7 @@ struct BackupFile {
         guard unsafe access(target, F_OK) != 0 else { throw .failed("there is a backup already: \(target)") }
         path = target
         partial = target + ".partial"
-        // Of a backup that was cut off.
+        // Left by an interrupted backup.
         _ = unsafe unlink(partial)
         descriptor = unsafe open(partial, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else { throw .failed("\(partial): \(Self.reason)") }
@@ -65,7 +65,7 @@ struct BackupFile {
         }
     }
 
-    /// Checks what has come, and puts it where it belongs; returns its size in bytes.
+    /// Checks the received file, and moves it to its final name; returns its size in bytes.
     mutating func finish() throws(Failure) -> Int {
         do throws(StorageError) {
             if let path {
@@ -82,7 +82,7 @@ struct BackupFile {
         return try pour()
     }
 
-    /// Writes the whole file to standard output; it has no name any more by then, however that ends.
+    /// Writes the whole file to standard output; the file is unlinked first, whatever happens.
     private mutating func pour() throws(Failure) -> Int {
         let source = unsafe open(partial, O_RDONLY | O_CLOEXEC)
         guard source >= 0 else { throw .failed("\(partial): \(Self.reason)") }
@@ -100,7 +100,7 @@ struct BackupFile {
         }
     }
 
-    /// Removes what is there and is no backup.
+    /// Removes an existing file that is not a backup.
     mutating func remove() {
         if isThere { _ = unsafe unlink(partial) }
         isThere = false

@@ -1,6 +1,6 @@
 internal import ArgumentParser
 
-/// `brokerctl bench`: puts a load on a broker and says what it cost.
+/// `brokerctl bench`: puts load on a broker and reports the cost.
 struct BenchCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench",

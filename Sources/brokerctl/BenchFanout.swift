@@ -1,9 +1,9 @@
 internal import ArgumentParser
 internal import Load
 
-/// `brokerctl bench fanout`: from few to many.
+/// `brokerctl bench fanout`: few publishers, many subscribers.
 struct BenchFanout: AsyncParsableCommand {
-    /// The way in and out.
+    /// The protocol of publishers and subscribers.
     enum Endpoint: String, ExpressibleByArgument, CaseIterable { case topic, json }
 
     static let configuration = CommandConfiguration(

@@ -1,7 +1,7 @@
 internal import ArgumentParser
 internal import Load
 
-/// What all loads have in common.
+/// Options common to all loads.
 struct BenchOptions: ParsableArguments {
     @OptionGroup var connection: ConnectionOptions
 
@@ -11,7 +11,7 @@ struct BenchOptions: ParsableArguments {
             valueName: "pid"))
     var process: Int32?
 
-    /// Does what `body` says with a plan, and prints the report.
+    /// Runs `body` with a plan, and prints the report.
     func run(
         _ dialect: (_ pathPrefix: String) -> any LoadDialect, _ body: (inout LoadPlan) throws(LoadError) -> LoadReport
     ) async throws {
@@ -65,7 +65,7 @@ struct BenchMessages: ParsableArguments {
         }
     }
 
-    /// Checks that there is one message for each publisher, and that a burst of all of them fits into memory.
+    /// Checks that there is at least one message for each publisher, and that a burst of all messages fits in memory.
     func check(publishers: Int) throws {
         guard burst * size * publishers <= 1 << 30 else {
             throw ValidationError(

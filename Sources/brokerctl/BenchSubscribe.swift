@@ -1,7 +1,7 @@
 internal import ArgumentParser
 internal import Load
 
-/// `brokerctl bench sub`: subscribers to what others publish.
+/// `brokerctl bench sub`: subscribers to messages that others publish.
 struct BenchSubscribe: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "sub", abstract: "Holds subscribers for some time and counts what they are sent.")

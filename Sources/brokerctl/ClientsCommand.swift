@@ -2,7 +2,7 @@ internal import ArgumentParser
 internal import Broker
 internal import WSTransport
 
-/// `brokerctl clients …`: who is connected.
+/// `brokerctl clients …`: lists and disconnects clients.
 struct ClientsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "clients",

@@ -2,12 +2,12 @@ internal import ArgumentParser
 internal import CLinux
 internal import Glibc
 
-/// Whether a verb that takes something away is meant: asked where a person is there to answer.
+/// Confirmation of a destructive verb, asked if a person is there to answer.
 struct Consent: ParsableArguments {
     @Flag(name: .shortAndLong, help: "Do not ask, as is never done where standard input is no terminal.")
     var yes = false
 
-    /// Returns where the answer is yes, or nobody is there to be asked; else throws.
+    /// Returns if the answer is yes, or there is nobody to ask; otherwise throws.
     func ask(_ question: String) throws(Failure) {
         guard !yes, isatty(STDIN_FILENO) == 1 else { return }
         Output.printPart("\(Output.printable(question)) [y/N] ")

@@ -1,21 +1,21 @@
 internal import Broker
 internal import WSTransport
 
-/// Why the program ends without having done what it was asked for.
+/// Why the program ends without success.
 struct Failure: Error {
     /// The exit status.
     let status: Int32
     let message: String
 
-    /// The broker refused, or what was asked for is not there.
+    /// The broker refused, or the requested object does not exist.
     static func failed(_ message: String) -> Failure { Failure(status: 1, message: message) }
 
-    /// Nobody answers, or no longer.
+    /// Nothing answers, or the connection was lost.
     static func unreachable(_ endpoint: Endpoint, _ reason: String) -> Failure {
         Failure(status: 2, message: "no broker reached at \(endpoint): \(reason)")
     }
 
-    /// It was asked wrongly.
+    /// Wrong usage.
     static func usage(_ message: String) -> Failure { Failure(status: 64, message: message) }
 
     /// An answer that this program does not understand.
@@ -23,15 +23,15 @@ struct Failure: Error {
         .failed("the broker's answer was not understood: \(error)")
     }
 
-    /// A WebSocket that could not be opened.
+    /// The WebSocket could not be opened.
     static func connecting(_ endpoint: Endpoint, _ error: ConnectError) -> Failure {
         guard case .refused(let status, let body) = error else { return .unreachable(endpoint, "\(error)") }
         return .failed("\(endpoint): \(explanation(in: body) ?? "refused with status \(status)")")
     }
 
-    /// A WebSocket that ended too early.
+    /// The WebSocket ended too early.
     ///
-    /// An administrator or a limit is a refusal, all else means that nobody is there.
+    /// Disconnection by an administrator or a limit is a refusal; anything else means that the broker is unreachable.
     static func closed(_ endpoint: Endpoint, _ event: CloseEvent?) -> Failure {
         let event = event ?? CloseEvent(code: .abnormal, reason: "", wasClean: false)
         let reason = event.reason.isEmpty ? "" : ": \(event.reason)"
@@ -55,7 +55,7 @@ struct Failure: Error {
         }
     }
 
-    /// A text that is one line, and so fits an error.
+    /// The text if it is one line, so that it fits an error.
     private static func line(_ body: [UInt8]) -> String? {
         let text = body.last == 0x0A ? body.dropLast() : body[...]
         guard text.count <= 200, text.first != UInt8(ascii: "<"), !text.contains(0x0A) else { return nil }

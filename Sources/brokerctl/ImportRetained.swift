@@ -22,13 +22,13 @@ struct ImportRetained: AsyncParsableCommand {
     @Argument(help: "The file; - or nothing reads standard input.")
     var file = "-"
 
-    /// So many lines, and so many bytes of them, are under way at once.
+    /// The most lines, and the most bytes of lines, in flight at once.
     private static let window = 256
     private static let windowBytes = 4 << 20
-    /// So many errors are told; the rest is counted.
+    /// How many errors are printed; the rest are counted.
     private static let maximumErrors = 1000
 
-    /// What became of the lines so far.
+    /// The outcome of the lines so far.
     private struct Tally {
         var imported = 0
         var expired = 0
@@ -75,7 +75,7 @@ struct ImportRetained: AsyncParsableCommand {
         try report(tally)
     }
 
-    /// Takes the next answer; returns the bytes of its question.
+    /// Receives the next answer; returns the size of its request in bytes.
     private func settle(
         _ admin: AdminConnection, _ pending: inout [Int: Int], _ tally: inout Tally
     ) async throws -> Int {
@@ -91,7 +91,7 @@ struct ImportRetained: AsyncParsableCommand {
         return pending.removeValue(forKey: reply.id) ?? 0
     }
 
-    /// The request that a line stands for, whose number is the request's.
+    /// The request for a line; the line's number is the request's id.
     private static func question(_ line: [UInt8], line number: Int) throws(Failure) -> [UInt8] {
         var refusal: String?
         do throws(JSONError) {

@@ -1,9 +1,9 @@
 internal import CLinux
 internal import Glibc
 
-/// Standard input, whole.
+/// All of standard input.
 enum Input {
-    /// Reads to the end, of which at most `maximum` bytes may come.
+    /// Reads to the end; at most `maximum` bytes are allowed.
     static func read(maximum: Int) throws(Failure) -> [UInt8] {
         var bytes: [UInt8] = []
         var chunk = [UInt8](repeating: 0, count: 64 << 10)

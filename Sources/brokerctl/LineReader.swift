@@ -5,13 +5,13 @@ internal import Glibc
 struct LineReader: ~Copyable {
     enum Line {
         case line([UInt8])
-        /// It has more than ``LineReader/maximumLength`` bytes, which are left out.
+        /// The line has more than ``LineReader/maximumLength`` bytes, which are skipped.
         case tooLong
     }
 
     /// In bytes.
     var maximumLength = 1 << 20
-    /// The number of the line that was read last, from 1 on.
+    /// The number of the line read last, starting at 1.
     private(set) var number = 0
     private let path: String
     private let descriptor: Int32
@@ -31,7 +31,7 @@ struct LineReader: ~Copyable {
 
     private static var reason: String { unsafe strerror(errno).map { unsafe String(cString: $0) } ?? "not readable" }
 
-    /// The next line without its end; `nil`: there is none.
+    /// The next line without its line end; `nil`: end of input.
     mutating func next() throws(Failure) -> Line? {
         var line: [UInt8] = []
         var isTooLong = false
@@ -57,7 +57,7 @@ struct LineReader: ~Copyable {
         }
     }
 
-    /// `false`: the end.
+    /// `false`: end of input.
     private mutating func fill() throws(Failure) -> Bool {
         let descriptor = descriptor
         while !isAtEnd {

@@ -1,23 +1,23 @@
 internal import Broker
 internal import WSTransport
 
-/// A connection that speaks `broker.v1.json`, the contract's §3.
+/// A connection that speaks `broker.v1.json` (the contract's §3).
 struct MessageClient {
-    /// What the broker says.
+    /// What the broker sends.
     enum Notice {
         case welcome(maximumMessage: Int)
-        /// The answer to a request, as it came.
+        /// The answer to a request, as received.
         case ok([UInt8])
         case error(String)
         case message(TopicMessage)
-        /// Messages that match this filter and will not come, and how many where that is known.
+        /// Messages that match this filter are missing; how many, if that is known.
         case gap(String, missed: Int?)
-        /// Anything else, a `live` and what later versions may add.
+        /// Anything else: `live`, and what later versions may add.
         case other
     }
 
     let endpoint: Endpoint
-    /// The longest frame that the broker takes, in bytes.
+    /// The longest frame that the broker accepts, in bytes.
     private(set) var maximumMessage = 1 << 20
     private let client: WebSocket
     private var waiting: [Notice] = []
@@ -54,7 +54,7 @@ struct MessageClient {
         }
     }
 
-    /// Waits for the next thing that the broker says; throws when the connection ends.
+    /// Waits for the next frame from the broker; throws when the connection ends.
     mutating func next() async throws -> Notice {
         while waiting.isEmpty {
             do {
@@ -69,7 +69,7 @@ struct MessageClient {
         return waiting.removeFirst()
     }
 
-    /// Ends the connection in order.
+    /// Closes the connection cleanly.
     func close() async { await client.end() }
 
     private static func notices(in frame: [UInt8]) throws(Failure) -> [Notice] {

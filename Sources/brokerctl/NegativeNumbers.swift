@@ -1,8 +1,8 @@
-/// Data that is a negative number, which the parser would take for options.
+/// Negative numbers as data, which the parser would mistake for options.
 enum NegativeNumbers {
-    /// `arguments` with such words put behind `--`, where the parser takes words as they are.
+    /// `arguments` with such words moved after `--`, where the parser does not look for options.
     ///
-    /// They keep their order among themselves. With a `--` of the caller's own nothing is changed.
+    /// Their order is kept. If the caller has used `--`, nothing is changed.
     static func protect(_ arguments: [String]) -> [String] {
         guard !arguments.contains("--") else { return arguments }
         let numbers = arguments.filter(isNegative)

@@ -2,18 +2,18 @@ internal import CLinux
 internal import Glibc
 internal import WSTransport
 
-/// What the program prints: at once and whole, into a pipe too.
+/// Output of the program: unbuffered and complete, into a pipe as well.
 enum Output {
-    /// Whether people read what is printed.
+    /// Whether the output is a terminal.
     static var isTerminal: Bool { isatty(STDOUT_FILENO) == 1 }
 
     /// Prints a line.
     static func print(_ line: String) { print(Array(line.utf8)) }
 
-    /// Prints a line of bytes as they are.
+    /// Prints a line of bytes unchanged.
     static func print(_ line: [UInt8]) { write(line + [0x0A]) }
 
-    /// Prints bytes as they are; ends the program where nobody reads them any more.
+    /// Prints bytes unchanged; ends the program if the reader has gone.
     static func write(_ bytes: [UInt8]) {
         guard send(bytes, to: STDOUT_FILENO) else {
             if errno == EPIPE { exit(0) }
@@ -22,7 +22,7 @@ enum Output {
         }
     }
 
-    /// From now on the program ends when nobody reads its output any more, also while it waits for something to print.
+    /// From now on the program ends when the reader of its output has gone, also while it waits for something to print.
     static func endWithReader() {
         _ = try? startThread(named: "reader") {
             var watched = pollfd(fd: STDOUT_FILENO, events: 0, revents: 0)
@@ -37,10 +37,10 @@ enum Output {
     /// Prints a line for people, on standard error.
     static func complain(_ message: String) { printError("brokerctl: \(message)") }
 
-    /// Prints a line as it is, on standard error.
+    /// Prints a line unchanged, on standard error.
     static func printError(_ line: String) { _ = send(Array("\(line)\n".utf8), to: STDERR_FILENO) }
 
-    /// Prints a part of a line as it is, on standard error.
+    /// Prints part of a line unchanged, on standard error.
     static func printPart(_ text: String) { _ = send(Array(text.utf8), to: STDERR_FILENO) }
 
     private static func send(_ bytes: [UInt8], to descriptor: Int32) -> Bool {
@@ -52,7 +52,7 @@ enum Output {
             if count >= 0 {
                 sent += count
             } else if errno == EAGAIN {
-                // Someone else made it non-blocking; the wait is the kernel's.
+                // Another process made it non-blocking; let the kernel wait.
                 var waited = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
                 unsafe _ = poll(&waited, 1, -1)
             } else if errno != EINTR {
@@ -62,7 +62,7 @@ enum Output {
         return true
     }
 
-    /// Prints a line of JSON; on a terminal with what would steer it as JSON's own escapes, which mean the same.
+    /// Prints a line of JSON; on a terminal, control characters are replaced by JSON escapes, which mean the same.
     static func printJSON(_ json: [UInt8]) {
         guard isTerminal else { return print(json) }
         print(
@@ -72,9 +72,9 @@ enum Output {
             })
     }
 
-    /// `text` without what would steer a terminal or turn the order of what is read round.
+    /// `text` without characters that would control a terminal or change the direction of text.
     ///
-    /// - Parameter keepsLines: line ends stay.
+    /// - Parameter keepsLines: keep line ends.
     static func printable(_ text: String, keepsLines: Bool = false) -> String {
         escape(text) { scalar in
             if scalar == "\t" || keepsLines && scalar == "\n" { return String(scalar) }
@@ -94,8 +94,8 @@ enum Output {
         return result
     }
 
-    /// Whether it is a mark, an override or an isolate of Unicode's bidirectional algorithm, or a line end that is no
-    /// control character.
+    /// Whether it is a mark, an override or an isolate of Unicode's bidirectional algorithm, or a line end that is not
+    /// a control character.
     private static func isDirectional(_ scalar: Unicode.Scalar) -> Bool {
         switch scalar.value {
         case 0x061C, 0x200E, 0x200F, 0x2028...0x202E, 0x2066...0x2069: true

@@ -2,7 +2,7 @@ internal import ArgumentParser
 internal import Broker
 internal import WSTransport
 
-/// What is published, and in which kind of message.
+/// The data to publish, and the kind of message.
 enum Payload {
     case text([UInt8])
     /// One JSON value.
@@ -15,7 +15,7 @@ enum Payload {
         }
     }
 
-    /// Writes the members of a `publish` that say it.
+    /// Writes the members of a `publish` for it.
     func write(to writer: inout JSONWriter) {
         switch self {
         case .json(let bytes): writer.member("data", raw: bytes.span)
@@ -29,9 +29,9 @@ enum Payload {
         }
     }
 
-    /// The request of an administrator to keep it, in which text cannot grow beyond what base64 makes of it.
+    /// An administrator's request to store it, in which text cannot become longer than its base64 form.
     ///
-    /// - Parameter type: the content type, which says what text is, as it does over HTTP; `nil`: it is text.
+    /// - Parameter type: the content type, which decides what is text, as over HTTP; `nil`: it is text.
     func request(topic: String, type: String?) -> RetainedSetRequest {
         let kind: Message.Kind =
             if case .binary = self { .binary } else if type == nil { .text } else {
@@ -50,7 +50,7 @@ enum Payload {
     }
 }
 
-/// How DATA is to be taken.
+/// How to interpret DATA.
 struct PayloadOptions: ParsableArguments {
     @Flag(help: "Publish DATA as a binary message.")
     var binary = false
@@ -71,7 +71,7 @@ struct PayloadOptions: ParsableArguments {
         if let ttl, !(ttl > 0 && ttl.isFinite) { throw ValidationError("--ttl: expected seconds above 0") }
     }
 
-    /// Makes a payload of `argument`, of standard input where that is `-`, or an empty one where there is none.
+    /// Makes a payload from `argument`, from standard input if that is `-`, or an empty one if there is none.
     func read(_ argument: String?, maximum: Int) throws(Failure) -> Payload {
         let bytes = argument == "-" ? try Input.read(maximum: maximum) : Array((argument ?? "").utf8)
         if binary { return .binary(bytes) }
@@ -86,18 +86,18 @@ struct PayloadOptions: ParsableArguments {
         return try isJSON(bytes) ? .json(bytes) : .text(bytes)
     }
 
-    /// Whether the type says JSON, and `bytes` are a JSON value that a request can carry as it is; throws where they are
-    /// none, but for no bytes at all, which remove a retained value.
+    /// Whether the type says JSON, and `bytes` are a JSON value that a request can carry unchanged; throws if they are
+    /// not JSON, except for no bytes at all, which remove a retained value.
     private func isJSON(_ bytes: [UInt8]) throws(Failure) -> Bool {
         let essence = (type ?? "").prefix { $0 != ";" }.lowercased().filter { $0 != " " }
         guard essence.hasSuffix("/json") || essence.hasSuffix("+json"), !bytes.isEmpty else { return false }
         do throws(JSONError) {
-            // A string would lose its quotation marks.
+            // A string would lose its quotes.
             guard try JSONValue(parsing: bytes.span).kind != .string else { return false }
         } catch {
             throw .failed("DATA is not the JSON that --type \(type ?? "") says: \(error)")
         }
-        // The request is one level around it.
+        // The request adds one level.
         return JSONScanner.validate(bytes.span, maximumDepth: JSONScanner.maximumDepth - 1)
     }
 

@@ -1,7 +1,7 @@
 internal import Glibc
 internal import Load
 
-/// How far a load has come: one line on standard error, which is rewritten if that is a terminal.
+/// The progress of a load: one line on standard error, which is rewritten if that is a terminal.
 enum ProgressLine {
     private static var isSeen: Bool { isatty(STDERR_FILENO) == 1 }
 
@@ -11,10 +11,10 @@ enum ProgressLine {
         write(words(progress))
     }
 
-    /// Takes it away.
+    /// Removes it.
     static func clear() { if isSeen { write("") } }
 
-    /// The line's words.
+    /// The text of the line.
     static func words(_ progress: LoadProgress) -> String {
         guard progress.open == progress.connections, let arrived = progress.arrived else {
             return "\(progress.open) of \(progress.connections) connections are open"
@@ -22,6 +22,6 @@ enum ProgressLine {
         return "\(arrived)\(progress.expected.map { " of \($0)" } ?? "") messages have arrived"
     }
 
-    /// To the line's beginning, the words, and nothing behind them.
+    /// Return to the beginning of the line, print the text, and clear the rest.
     private static func write(_ words: String) { Output.printPart("\r\(words)\u{1B}[K") }
 }

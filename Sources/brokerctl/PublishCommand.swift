@@ -3,7 +3,7 @@ internal import Broker
 
 /// `brokerctl pub TOPIC [DATA|-]`.
 struct PublishCommand: AsyncParsableCommand {
-    /// What the broker's acknowledgement is to say.
+    /// What the broker acknowledges.
     enum Acknowledgement: String, ExpressibleByArgument, CaseIterable { case routed, stored }
 
     static let configuration = CommandConfiguration(
@@ -41,7 +41,7 @@ struct PublishCommand: AsyncParsableCommand {
         var client = try await MessageClient(connection)
         let payload = try options.read(data, maximum: client.maximumMessage)
         let request = request(payload)
-        // The limit is on the payload; what JSON makes of it may be twice as long.
+        // The limit applies to the payload; its JSON form may be twice as long.
         let longest = 2 * client.maximumMessage + 65_536
         guard request.count <= longest else {
             throw Failure.failed(

@@ -1,4 +1,4 @@
-/// Quantities as people read them.
+/// Formats quantities for people.
 enum Quantity {
     /// `812 B`, `1.5 KiB`, `16.0 GiB`.
     static func size(_ bytes: Int) -> String {
@@ -12,7 +12,7 @@ enum Quantity {
         return unit == "B" ? "\(bytes) B" : "\(fixed(value)) \(unit)"
     }
 
-    /// `5s`, `3m 12s`, `2h 5m`, `4d 1h`; `seconds` below 0 are 0.
+    /// `5s`, `3m 12s`, `2h 5m`, `4d 1h`; negative `seconds` count as 0.
     static func span(seconds: Int) -> String {
         let total = max(0, seconds)
         let (days, hours, minutes) = (total / 86_400, total / 3600 % 24, total / 60 % 60)
@@ -21,7 +21,7 @@ enum Quantity {
         return minutes > 0 ? "\(minutes)m \(total % 60)s" : "\(total)s"
     }
 
-    /// With one digit after the point.
+    /// With one decimal digit.
     static func fixed(_ value: Double) -> String {
         guard value.isFinite, abs(value) < 1e15 else { return "\(value)" }
         let tenths = Int((value * 10).rounded())

@@ -2,7 +2,7 @@ internal import ArgumentParser
 internal import Broker
 internal import WSTransport
 
-/// `brokerctl retained …`: the values that topics keep.
+/// `brokerctl retained …`: retained values of topics.
 struct RetainedCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "retained",
@@ -38,7 +38,7 @@ struct ListRetained: AsyncParsableCommand {
     @Argument(help: "Only topics that this filter matches.")
     var filter: String?
 
-    /// The broker says so many at once; the list is whole all the same.
+    /// The most that the broker returns at once; the list is complete nevertheless.
     func run() async throws {
         let admin = try await AdminConnection(connection)
         var json: [UInt8] = []

@@ -1,7 +1,7 @@
 internal import ArgumentParser
 internal import Broker
 
-/// `brokerctl status`: one look at the broker.
+/// `brokerctl status`: a summary of the broker.
 struct StatusCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "status",

@@ -39,7 +39,7 @@ struct SubscribeCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        // Whole lines are written at once, so that the end may come between any two.
+        // Write whole lines at once, so that the program can end between any two.
         _ = signal(SIGINT) { _ in _exit(0) }
         Output.endWithReader()
         var client = try await MessageClient(connection)

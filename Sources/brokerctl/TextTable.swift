@@ -3,7 +3,7 @@ struct TextTable {
     /// One column.
     struct Column: ExpressibleByStringLiteral {
         let title: String
-        /// Numbers stand at the right.
+        /// Numbers are right-aligned.
         let isRight: Bool
 
         init(stringLiteral title: String) { self.init(title, isRight: false) }
@@ -25,7 +25,7 @@ struct TextTable {
         self.rows = rows.map { $0.map { Output.printable($0) } }
     }
 
-    /// The lines, the titles first.
+    /// The lines, starting with the titles.
     var lines: [String] {
         let all = [columns.map(\.title)] + rows
         let widths = columns.indices.map { column in all.map { $0[column].count }.max() ?? 0 }

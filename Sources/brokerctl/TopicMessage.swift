@@ -1,13 +1,13 @@
 internal import Broker
 
-/// A message that came for a subscription.
+/// A message received for a subscription.
 struct TopicMessage {
-    /// The message without what only the protocol needs.
+    /// The message without members that only the protocol needs.
     let json: [UInt8]
     private let topic: String
     private let data: [UInt8]
 
-    /// Reads one, the contract's §3.3.
+    /// Reads a message (the contract's §3.3).
     init(_ object: borrowing JSONObject) throws(JSONError) {
         json = Self.members(of: object, without: ["op"])
         topic = try object.string("topic") ?? ""
@@ -19,13 +19,13 @@ struct TopicMessage {
         data = Array((isBase64 ? "base64:" : "").utf8) + (value.stringBytes ?? value.copyRawBytes())
     }
 
-    /// `TOPIC DATA`, for a terminal without what would steer it.
+    /// `TOPIC DATA`, without control characters if it goes to a terminal.
     func line(forTerminal: Bool) -> [UInt8] {
         let line = Array(topic.utf8) + [0x20] + data
         return forTerminal ? Array(Output.printable(String(decoding: line, as: UTF8.self)).utf8) : line
     }
 
-    /// The object with some of its members left out; the others as they came.
+    /// The object without some of its members; the others as received.
     static func members(of object: borrowing JSONObject, without hidden: [String]) -> [UInt8] {
         var writer = JSONWriter()
         writer.beginObject()

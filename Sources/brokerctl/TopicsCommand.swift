@@ -2,7 +2,7 @@ internal import ArgumentParser
 internal import Broker
 internal import WSTransport
 
-/// `brokerctl topics [FILTER]`: topics that are subscribed to by name or have a retained value.
+/// `brokerctl topics [FILTER]`: topics that have a subscription by name or a retained value.
 struct TopicsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "topics",

@@ -1,7 +1,8 @@
 internal import Synchronization
 internal import WSTransport
 
-/// What answers administrators on one reactor: it asks the others where it must, and keeps nothing between two questions.
+/// Answers administrators on one reactor: it asks the other reactors where necessary, and keeps no state between two
+/// requests.
 ///
 /// Runs on its reactor's thread.
 final class AdminDesk {
@@ -17,24 +18,24 @@ final class AdminDesk {
 
     /// The most rows of one answer.
     static let maximumRows = 10_000
-    /// How many keys of the store are looked at in one turn.
+    /// How many keys of the store are read in one turn.
     static let visits = 1_000
-    /// How often a busy store is asked, and after how long again, in nanoseconds.
+    /// How often a busy store is tried, and the pause between two tries, in nanoseconds.
     private static let attempts = 100
     private static let pause: Int64 = 20_000_000
 
-    /// A filter of a question; `nil`: it names none.
+    /// The filter of a request; `nil`: it has none.
     func filter(_ name: String?) throws(Refusal) -> TopicFilter? {
         guard let name else { return nil }
         do throws(TopicError) {
-            // What was taken before a limit was lowered can still be named.
+            // Topics stored before a limit was lowered can still be named.
             return try TopicFilter(name, limits: .none)
         } catch {
             throw Refusal(.badFilter, "filter: \(error)")
         }
     }
 
-    /// The topic of a question about what is there; a new value has to keep `limits`.
+    /// The topic of a request about existing values; a new value must respect `limits`.
     func topic(_ name: String, limits: TopicLimits = .none) throws(Refusal) -> Topic {
         do throws(TopicError) {
             return try Topic(name, limits: limits)
@@ -43,7 +44,7 @@ final class AdminDesk {
         }
     }
 
-    /// Shows `body` what matches, some a turn; `then` gets whether that was all.
+    /// Passes matching values to `body`, some in each turn; `then` gets whether that was all.
     func scan(
         _ filter: TopicFilter, after position: Topic?, attempt: Int = 1, _ body: @escaping (Message) -> Bool,
         then: @escaping (Result<Bool, Refusal>) -> Void
@@ -63,7 +64,7 @@ final class AdminDesk {
                 shard.reactor.runSoon { [self] in scan(filter, after: topic, body, then: then) }
             }
         } catch {
-            // It is busy before the first value is shown, never in the middle.
+            // It is busy before the first value is passed, never in the middle.
             guard error.isBusy, attempt < Self.attempts else { return then(.failure(Refusal(error))) }
             shard.reactor.run(afterNanoseconds: Self.pause) { [self] in
                 scan(filter, after: position, attempt: attempt + 1, body, then: then)
@@ -71,9 +72,9 @@ final class AdminDesk {
         }
     }
 
-    /// Publishes a retained value, or its removal; `then` gets the receipt when it is on disk.
+    /// Publishes a retained value, or its removal; calls `then` with the receipt when it is on disk.
     ///
-    /// - Parameter source: what is not read on while the broker cannot keep up with what it publishes.
+    /// - Parameter source: the connection that is not read while the broker cannot keep up with what it publishes.
     func publish(
         _ draft: Draft, from source: StreamConnection, _ then: @escaping (Result<Receipt, Refusal>) -> Void
     ) throws(Refusal) {
@@ -87,13 +88,13 @@ final class AdminDesk {
     }
 }
 
-/// What administrators share, whatever reactor answers them.
+/// State shared by all administrators, whichever reactor answers them.
 ///
 /// Any thread.
 package final class AdminState: Sendable {
-    /// Whether a copy of the store is being written: one at a time.
+    /// Whether a copy of the store is being written; there is at most one.
     let isBackingUp = Atomic<Bool>(false)
-    /// The number of the last ``TopicMeter`` that was asked for.
+    /// The number of the last ``TopicMeter`` requested.
     let lastMeter = Atomic<Int>(0)
 
     package init() {}

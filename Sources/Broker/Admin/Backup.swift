@@ -25,26 +25,27 @@ extension BackupNextRequest: AnsweredRequest {
     }
 }
 
-/// A copy of the whole store that is under way for one administrator.
+/// A copy of the whole store in progress for one administrator.
 ///
-/// Lives until its threads have ended, whatever becomes of the administrator. Runs on a reactor's thread.
+/// Lives until its threads have ended, even if the administrator disconnects. Runs on a reactor's thread.
 final class Backup {
     private let reactor: Reactor
     private let administration: AdminState
     private let link: ReactorLink
     private let stream: BackupStream
     private var thread: ThreadHandle?
-    /// What waits for the next piece; `nil`: it has not been asked for.
+    /// Called with the next piece; `nil`: it has not been requested.
     private var waiting: ((BackupStream.Piece) -> Void)?
-    /// When that was last so.
+    /// When that was last the case.
     private var asked: MonotonicTime
-    /// Whether it only waits for its threads to end, or they have ended.
+    /// Whether it is only waiting for its threads to end, or they have ended.
     private var isOver = false
 
-    /// How long the next piece may not be asked for, in nanoseconds: what the copy reads cannot be freed meanwhile.
+    /// How long the client may take to request the next piece, in nanoseconds; pages that the copy reads cannot be
+    /// freed meanwhile.
     private static let patience: Int64 = 30_000_000_000
 
-    /// Begins to copy.
+    /// Starts the copy.
     init(_ facts: BrokerFacts, on reactor: Reactor) throws(Refusal) {
         self.reactor = reactor
         administration = facts.administration
@@ -65,17 +66,17 @@ final class Backup {
         watch()
     }
 
-    /// Whether the next piece can be asked for.
+    /// Whether the next piece can be requested.
     var isAwaited: Bool { !isOver && waiting == nil }
 
-    /// Has `then` called with the next piece.
+    /// Calls `then` with the next piece.
     func next(_ then: @escaping (BackupStream.Piece) -> Void) {
         waiting = then
         asked = reactor.now
         stream.ask()
     }
 
-    /// Ends it, whose administrator has gone.
+    /// Ends the copy because its administrator has disconnected.
     func giveUp() {
         guard !isOver else { return }
         isOver = true
@@ -88,7 +89,7 @@ final class Backup {
         waiting = nil
         asked = reactor.now
         if case .end = piece {
-            // It has nothing left to do.
+            // Nothing is left to do.
             thread?.join()
             thread = nil
             isOver = true

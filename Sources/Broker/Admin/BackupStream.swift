@@ -3,15 +3,15 @@ internal import Glibc
 internal import Synchronization
 internal import WSTransport
 
-/// A copy of the store on its way to an administrator, a piece each time one is asked for.
+/// A copy of the store on its way to an administrator, one piece for each request.
 ///
-/// One thread writes the copy into a pipe, another reads the pieces out of it, so that a slow administrator makes no
-/// reactor wait. Any thread.
+/// One thread writes the copy into a pipe and another reads pieces from it, so that a slow administrator does not make
+/// a reactor wait. Any thread.
 final class BackupStream: Sendable {
-    /// What is handed over.
+    /// What is delivered.
     enum Piece: Sendable {
         case bytes([UInt8])
-        /// That was all; or why it is not.
+        /// The end, or why the copy is incomplete.
         case end(failure: String?)
     }
 
@@ -24,8 +24,8 @@ final class BackupStream: Sendable {
     private let deliver: @Sendable (Piece) -> Void
 
     /// - Parameters:
-    ///   - copy: writes the whole copy to a descriptor; on a thread of its own.
-    ///   - deliver: gets the pieces, on another.
+    ///   - copy: writes the whole copy to a descriptor, on its own thread.
+    ///   - deliver: gets the pieces, on another thread.
     init(
         copy: @escaping @Sendable (Int32) throws(StorageError) -> Void, deliver: @escaping @Sendable (Piece) -> Void
     ) {
@@ -33,16 +33,16 @@ final class BackupStream: Sendable {
         self.deliver = deliver
     }
 
-    /// Asks for one more piece.
+    /// Requests one more piece.
     func ask() { requests.signal() }
 
-    /// Ends it; what is delivered next is an end.
+    /// Ends the copy; the next thing delivered is an end.
     func abandon() {
         isAbandoned.store(true, ordering: .relaxed)
         requests.signal()
     }
 
-    /// Begins to copy; the returned thread ends with the last piece.
+    /// Starts the copy; the returned thread ends with the last piece.
     func start() throws(Errno) -> ThreadHandle {
         var ends: [Int32] = [-1, -1]
         guard unsafe pipe2(&ends, Int32(O_CLOEXEC)) == 0 else { throw .current }
@@ -75,14 +75,14 @@ final class BackupStream: Sendable {
             if piece.isEmpty { break }
             deliver(.bytes(piece))
         }
-        // The copy ends at once where it is not yet through: nobody reads it any more.
+        // An unfinished copy ends at once, because nothing reads the pipe any more.
         close(source)
         writer.join()
         let isWhole = !isAbandoned.load(ordering: .relaxed)
         deliver(.end(failure: isWhole ? outcome.text : "the backup was given up"))
     }
 
-    /// A whole piece, or what is left.
+    /// A whole piece, or the remainder.
     private static func read(_ source: Int32) -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: pieceLength)
         var count = 0
@@ -100,7 +100,7 @@ final class BackupStream: Sendable {
         return bytes
     }
 
-    /// Why the copy did not come to its end.
+    /// Why the copy did not finish.
     private final class Outcome: Sendable {
         private let failure = Mutex<String?>(nil)
         func set(_ text: String) { failure.withLock { $0 = text } }

@@ -12,7 +12,7 @@ extension RetainedDeleteRequest: AnsweredRequest {
         remove(filter, after: nil, deleted: 0, caller, then)
     }
 
-    /// Says how many values would be deleted.
+    /// Counts the values that would be deleted.
     private func count(
         _ filter: TopicFilter, _ caller: AdminCaller, _ then: @escaping (Result<Answer, Refusal>) -> Void
     ) {
@@ -25,7 +25,7 @@ extension RetainedDeleteRequest: AnsweredRequest {
         }
     }
 
-    /// Removes a bounded number at a time, each group when the one before is on disk.
+    /// Removes a bounded number at a time, each group after the previous one is on disk.
     private func remove(
         _ filter: TopicFilter, after position: Topic?, deleted: Int, _ caller: AdminCaller,
         _ then: @escaping (Result<Answer, Refusal>) -> Void
@@ -48,7 +48,7 @@ extension RetainedDeleteRequest: AnsweredRequest {
         }
     }
 
-    /// Removes these values; `then` gets how many there were when they are gone from the disk.
+    /// Removes these values; calls `then` with how many existed, when they are gone from the disk.
     private func remove(
         _ topics: [Topic], _ caller: AdminCaller, _ then: @escaping (Result<Int, Refusal>) -> Void
     ) {
@@ -60,7 +60,7 @@ extension RetainedDeleteRequest: AnsweredRequest {
             let completion: (Result<Receipt, Refusal>) -> Void = { result in
                 switch result {
                 case .success: removed += 1
-                // Another client was quicker.
+                // Another client removed it first.
                 case .failure(let refusal) where refusal.code == .notFound: break
                 case .failure(let refusal): failure = refusal
                 }

@@ -27,12 +27,12 @@ extension RetainedExportRequest: AnsweredRequest {
 }
 
 extension Message {
-    /// Writes the members of a message with its data byte for byte, in a line that is no longer than base64 makes it.
+    /// Writes the members of a message with its exact data bytes, in a line no longer than base64 would make it.
     func writeExactly(to writer: inout JSONWriter) {
         let isAsItIs =
             switch kind {
             case .binary: true
-            // A line end in it would be shown as a space.
+            // A line end in the data would be printed as a space.
             case .json: !payload.contains { $0 == 10 || $0 == 13 }
             case .text: Self.lengthAsString(payload) <= payload.count / 3 * 4 + 4
             }
@@ -54,7 +54,7 @@ extension Message {
 }
 
 extension Message.Kind {
-    /// Its name for administrators.
+    /// The kind's name for administrators.
     var administrativeName: String {
         switch self {
         case .text: "text"

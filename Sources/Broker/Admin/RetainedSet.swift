@@ -43,7 +43,7 @@ extension RetainedSetRequest: AnsweredRequest {
         return Draft(topic: topic, payload: decoded, kind: .binary)
     }
 
-    /// The kind of that name, where the data can be of it.
+    /// The kind with this name, if the data can be of that kind.
     private func checked(_ name: String, of payload: [UInt8]) throws(Refusal) -> Message.Kind {
         let isJSON = if case .json = data { true } else { false }
         switch name {

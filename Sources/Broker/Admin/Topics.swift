@@ -2,9 +2,9 @@ internal import Synchronization
 internal import WSTransport
 
 extension TopicsRequest: AnsweredRequest {
-    /// The longest that publications are counted for one request, in seconds.
+    /// The longest time that publications are counted for one request, in seconds.
     private static let maximumSeconds = 60.0
-    /// So many requests may have publications counted at once.
+    /// How many requests may count publications at the same time.
     private static let maximumMeters = 8
 
     /// A topic is known when it has a retained value, a client subscribes to it by name, or something was published to

@@ -1,10 +1,10 @@
-/// An answer of the broker as it came, and what it says.
+/// An answer of the broker, as received and decoded.
 package struct AdminReply<Answer: AdminAnswer>: Sendable {
-    /// Which request it answers; 0: none that has a number.
+    /// The id of the request that it answers; 0: a request without a number.
     package let id: Int
-    /// The answer, or why there is none, for people.
+    /// The answer, or why there is none, as text for people.
     package let outcome: Result<Answer, AdminRefusal>
-    /// The member `result` as it came, with what this version does not know of; empty for a refusal.
+    /// The member `result` as received, including members that this version does not know; empty for a refusal.
     package let json: [UInt8]
 
     /// Reads a whole answer.
@@ -23,27 +23,27 @@ package struct AdminReply<Answer: AdminAnswer>: Sendable {
     }
 }
 
-/// Why the broker does not do what it was asked.
+/// Why the broker refuses a request.
 package struct AdminRefusal: Error, Sendable, Equatable {
-    /// One of the contract's §3.5.
+    /// An error code of the contract's §3.5.
     package let code: String
     /// A sentence.
     package let message: String
 }
 
-/// How requests and answers go over the WebSocket `/admin`.
+/// How requests and answers travel on the WebSocket `/admin`.
 package enum AdminWire {
     /// The subprotocol.
     package static let subprotocol = "broker.admin.v1.json"
-    /// How deep an answer may be nested: what is nested in a message's data comes on top of the answer.
+    /// How deep an answer may be nested: the nesting of a message's data is added to the answer's own.
     package static let maximumDepth = 128
 
-    /// The error for an answer that has no `result`.
+    /// The error for an answer without `result`.
     static func missingResult(_ answer: borrowing JSONObject) -> JSONError {
         JSONError(.wrongKind(member: "result", expected: "a value", found: .null), at: answer.offset)
     }
 
-    /// An answer to the request with `id`, which is written as it came.
+    /// An answer to the request with `id`, which is written as received.
     static func answer(_ id: [UInt8]?, _ write: (inout JSONWriter) -> Void) -> [UInt8] {
         var writer = JSONWriter(capacity: 256)
         writer.beginObject()

@@ -1,12 +1,13 @@
-/// What an administrator asks by one verb: the type that `brokerctl` writes and the broker reads.
+/// A request of an administrator with one verb: the type that `brokerctl` writes and the broker reads.
 ///
-/// One verb a file, with its request, its answer, and how both are written. On the wire a request is an object with `verb`,
-/// an `id` that its answer carries back, and the request's own members; members that a verb does not know are ignored.
+/// Each verb has one file, with its request, its answer, and how both are written. On the wire a request is an object
+/// with `verb`, an `id` that the answer repeats, and the request's own members; members that a verb does not know are
+/// ignored.
 package protocol AdminRequest: Sendable {
     associatedtype Answer: AdminAnswer
     /// The verb's name on the wire.
     static var verb: String { get }
-    /// What the caller must be allowed to do.
+    /// The right that the caller needs.
     static var right: AdminRight { get }
     /// Reads the request's own members.
     init(_ object: borrowing JSONObject) throws(JSONError)
@@ -27,25 +28,25 @@ extension AdminRequest {
     }
 }
 
-/// What a caller is allowed to do.
+/// What a caller may do.
 package enum AdminRight: String, Sendable, CaseIterable {
-    /// To look at the broker, its clients and its values.
+    /// Read the broker's state, its clients and its values.
     case read
-    /// To change values and to disconnect clients.
+    /// Change values and disconnect clients.
     case write
-    /// To change how the broker runs, and to copy all it has.
+    /// Change how the broker runs, and copy all its data.
     case operate
 }
 
-/// What a verb answers: the member `result` of the answer, and what goes beside it.
+/// What a verb answers: the member `result` of the answer, and the members beside it.
 package protocol AdminAnswer: Sendable {
-    /// Reads an answer that is no refusal.
+    /// Reads an answer that is not a refusal.
     init(answer: borrowing JSONObject) throws(JSONError)
-    /// Writes `result` and what goes beside it.
+    /// Writes `result` and the members beside it.
     func writeAnswer(to writer: inout JSONWriter)
 }
 
-/// Something that is an object in JSON: an answer, or an element of one.
+/// A JSON object: an answer, or an element of one.
 package protocol AdminObject: AdminAnswer {
     /// Reads the members.
     init(_ object: borrowing JSONObject) throws(JSONError)
@@ -71,12 +72,12 @@ extension AdminObject {
     }
 }
 
-/// A list, or a part of one.
+/// A list, or part of one.
 package struct AdminList<Element: AdminObject>: AdminAnswer {
     package var elements: [Element]
-    /// Whether there is more than the broker says at once.
+    /// Whether there are more elements than one answer may have.
     package var isTruncated: Bool
-    /// Where the next question goes on; `nil`: nowhere.
+    /// Where the next request continues; `nil`: that was all.
     package var next: String?
 
     package init(_ elements: [Element], isTruncated: Bool = false, next: String? = nil) {
@@ -104,7 +105,7 @@ package struct AdminList<Element: AdminObject>: AdminAnswer {
     }
 }
 
-/// An object without members: the verb has been taken.
+/// An object without members: the request was accepted.
 package struct AdminDone: AdminObject {
     package init() {}
     package init(_ object: borrowing JSONObject) throws(JSONError) {}

@@ -1,4 +1,4 @@
-/// `backup`: begins a copy of the whole store, of which `backup.next` asks one piece after another.
+/// `backup`: starts a copy of the whole store; each `backup.next` then requests one piece of it.
 package struct BackupRequest: AdminRequest {
     package typealias Answer = AdminDone
     package static let verb = "backup"
@@ -9,7 +9,7 @@ package struct BackupRequest: AdminRequest {
     package func write(to writer: inout JSONWriter) {}
 }
 
-/// `backup.next`: is answered by the next piece of the copy, a binary frame, or, after the last, by an object.
+/// `backup.next`: the answer is the next piece of the copy as a binary frame, or an object after the last piece.
 package struct BackupNextRequest: AdminRequest {
     package typealias Answer = AdminDone
     package static let verb = "backup.next"

@@ -1,12 +1,12 @@
-/// `clients`: who is connected.
+/// `clients`: lists the connected clients.
 package struct ClientsRequest: AdminRequest {
     package typealias Answer = AdminList<ClientSummary>
     package static let verb = "clients"
     package static let right = AdminRight.read
 
-    /// Only those of this user; `nil`: of any, and of none.
+    /// Only clients of this user; `nil`: all clients, also those without a user.
     package var user: String?
-    /// Only those with a subscription that shares a topic with this filter; `nil`: all.
+    /// Only clients with a subscription that overlaps with this filter; `nil`: all.
     package var filter: String?
 
     package init(user: String? = nil, filter: String? = nil) {
@@ -25,13 +25,13 @@ package struct ClientsRequest: AdminRequest {
     }
 }
 
-/// `client`: one client, with its filters.
+/// `client`: shows one client, with its filters.
 package struct ClientRequest: AdminRequest {
     package typealias Answer = ClientSummary
     package static let verb = "client"
     package static let right = AdminRight.read
 
-    /// Its id.
+    /// The client's id.
     package var client: String
 
     package init(client: String) { self.client = client }
@@ -39,24 +39,24 @@ package struct ClientRequest: AdminRequest {
     package func write(to writer: inout JSONWriter) { writer.member("client", client) }
 }
 
-/// What is known of one client.
+/// What the broker knows about one client.
 package struct ClientSummary: AdminObject {
     package var id = ""
-    /// `nil`: it has not said who it is.
+    /// `nil`: it has not authenticated.
     package var user: String?
     package var address = ""
     package var protocolName = ""
     /// In Unix milliseconds.
     package var connectedAt: Int64?
-    /// How many filters it has.
+    /// How many filters it subscribes to.
     package var subscriptions = 0
-    /// Unsent, in the broker.
+    /// Unsent bytes in the broker.
     package var pendingBytes = 0
-    /// Unsent, in the kernel.
+    /// Unsent bytes in the kernel.
     package var kernelBytes = 0
-    /// Of the last PING; `nil`: none was answered yet.
+    /// Round-trip time of the last PING; `nil`: none was answered yet.
     package var roundTripMilliseconds: Double?
-    /// `nil`: they were not asked for.
+    /// `nil`: they were not requested.
     package var filters: [String]?
 
     package init() {}

@@ -1,13 +1,13 @@
-/// `kick`: disconnects clients; one of the members has to be there.
+/// `kick`: disconnects clients; one of the members is required.
 package struct KickRequest: AdminRequest {
     package static let verb = "kick"
     package static let right = AdminRight.write
 
-    /// The client of this id.
+    /// The client with this id.
     package var client: String?
     /// All connections of this user.
     package var user: String?
-    /// All clients with a subscription that lies inside this filter.
+    /// All clients with a subscription covered by this filter.
     package var filter: String?
 
     package init(client: String? = nil, user: String? = nil, filter: String? = nil) {
@@ -28,7 +28,7 @@ package struct KickRequest: AdminRequest {
         if let filter { writer.member("filter", filter) }
     }
 
-    /// How many there were.
+    /// How many clients were disconnected.
     package struct Answer: AdminObject {
         package var kicked: Int
 

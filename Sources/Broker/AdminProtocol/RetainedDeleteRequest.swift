@@ -3,9 +3,9 @@ package struct RetainedDeleteRequest: AdminRequest {
     package static let verb = "retained.delete"
     package static let right = AdminRight.write
 
-    /// A topic, or a filter with wildcards; `nil`: it is missing, which is refused.
+    /// A topic, or a filter with wildcards; `nil`: missing, which is refused.
     package var filter: String?
-    /// Whether they are counted only.
+    /// Whether to count the values only.
     package var isTrial: Bool
 
     package init(filter: String, isTrial: Bool) {
@@ -23,10 +23,10 @@ package struct RetainedDeleteRequest: AdminRequest {
         if isTrial { writer.member("dryRun", true) }
     }
 
-    /// How many values there were.
+    /// How many values were deleted.
     package struct Answer: AdminObject {
         package var deleted: Int
-        /// How many would be deleted; `nil`: they are.
+        /// How many would be deleted; `nil`: they were deleted.
         package var matching: Int?
 
         package init(deleted: Int, matching: Int? = nil) {

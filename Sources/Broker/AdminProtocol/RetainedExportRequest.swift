@@ -1,11 +1,11 @@
-/// `retained.export`: the next retained values with all that belongs to them, each as it is stored at its moment.
+/// `retained.export`: the next retained values with all their members, each as it is stored when it is read.
 package struct RetainedExportRequest: AdminRequest {
     package static let verb = "retained.export"
     package static let right = AdminRight.read
 
-    /// Only topics that it matches; `nil`: all.
+    /// Only topics that match this filter; `nil`: all.
     package var filter: String?
-    /// Go on after this topic; `nil`: from the first.
+    /// Continue after this topic; `nil`: from the first.
     package var after: String?
 
     package init(filter: String?, after: String? = nil) {
@@ -26,7 +26,7 @@ package struct RetainedExportRequest: AdminRequest {
     /// Some of the values.
     package struct Answer: AdminObject {
         package var values: [RetainedValue]
-        /// Where the next question goes on; `nil`: that was all.
+        /// Where the next request continues; `nil`: that was all.
         package var next: String?
 
         package init(values: [RetainedValue], next: String?) {

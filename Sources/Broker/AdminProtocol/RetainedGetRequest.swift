@@ -5,7 +5,7 @@ package struct RetainedGetRequest: AdminRequest {
     package static let right = AdminRight.read
 
     package var topic: String
-    /// Whether the data is wanted byte for byte, in base64 where JSON would change it.
+    /// Whether to return the exact bytes of the data, in base64 where JSON would change them.
     package var isExact: Bool
 
     package init(topic: String, isExact: Bool) {

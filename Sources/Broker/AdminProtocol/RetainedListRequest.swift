@@ -4,9 +4,9 @@ package struct RetainedListRequest: AdminRequest {
     package static let verb = "retained.list"
     package static let right = AdminRight.read
 
-    /// Only topics that it matches; `nil`: all.
+    /// Only topics that match this filter; `nil`: all.
     package var filter: String?
-    /// Go on after this topic; `nil`: from the first.
+    /// Continue after this topic; `nil`: from the first.
     package var after: String?
 
     package init(filter: String?, after: String? = nil) {
@@ -25,17 +25,17 @@ package struct RetainedListRequest: AdminRequest {
     }
 }
 
-/// What is known of one retained value.
+/// What the broker knows about one retained value.
 package struct RetainedSummary: AdminObject {
     package var topic = ""
     package var seq: UInt64 = 0
     /// In Unix milliseconds.
     package var time: Int64?
-    /// Payload.
+    /// Bytes of payload.
     package var bytes = 0
     /// `text`, `json` or `binary`.
     package var kind = ""
-    /// The content type; `nil`: none was given.
+    /// The content type; `nil`: none.
     package var type: String?
     /// In Unix milliseconds; `nil`: never.
     package var expires: Int64?

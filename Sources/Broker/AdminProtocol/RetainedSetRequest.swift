@@ -4,22 +4,22 @@ package struct RetainedSetRequest: AdminRequest {
     package static let right = AdminRight.write
 
     package var topic: String
-    /// `nil`: it is missing, which is refused.
+    /// `nil`: missing, which is refused.
     package var data: Data?
-    /// `text`, `json` or `binary`; `nil`: what the data and its type make of it.
+    /// `text`, `json` or `binary`; `nil`: chosen by the data and its content type.
     package var kind: String?
-    /// `base64`, of data that is text; `nil`: it is as it is.
+    /// `base64`, if the data is a base64 string; `nil`: the data is used unchanged.
     package var encoding: String?
     /// The content type; `nil`: none.
     package var type: String?
-    /// In seconds; `nil`: for ever, or until ``expires``.
+    /// In seconds; `nil`: forever, or until ``expires``.
     package var timeToLive: Double?
-    /// When the value ceases to be, in Unix milliseconds; `nil`: never.
+    /// When the value expires, in Unix milliseconds; `nil`: never.
     package var expires: Int64?
 
     /// The value's data.
     package enum Data: Sendable, Equatable {
-        /// A JSON value as it is written: anything but a string, or, with the kind `json`, that, too.
+        /// A JSON value as written: anything but a string; with the kind `json`, a string as well.
         case json([UInt8])
         /// UTF-8.
         case text([UInt8])
@@ -61,10 +61,10 @@ package struct RetainedSetRequest: AdminRequest {
         if let expires { writer.member("expires", expires) }
     }
 
-    /// What became of the value.
+    /// What happened to the value.
     package enum Answer: AdminObject {
         case set(seq: UInt64, isStored: Bool)
-        /// It has ceased to be already, and was not published.
+        /// It has expired already, and was not published.
         case expired
 
         package init(_ object: borrowing JSONObject) throws(JSONError) {

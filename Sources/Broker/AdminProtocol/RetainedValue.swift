@@ -1,10 +1,10 @@
 internal import WSTransport
 
-/// A retained value with its data: an object of the contract's §3.3, with the kind of the message.
+/// A retained value with its data: an object as in the contract's §3.3, with the kind of the message.
 package struct RetainedValue: AdminObject {
-    /// The whole object, as it is passed on.
+    /// The whole object, as received.
     package let json: [UInt8]
-    /// The data; empty where there is none.
+    /// The data; empty if there is none.
     package let payload: [UInt8]
 
     /// - Parameter members: writes the object's members.

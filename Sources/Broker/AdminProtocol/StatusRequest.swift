@@ -1,4 +1,4 @@
-/// `status`: how the broker is.
+/// `status`: the state of the broker.
 package struct StatusRequest: AdminRequest {
     package static let verb = "status"
     package static let right = AdminRight.read
@@ -7,11 +7,11 @@ package struct StatusRequest: AdminRequest {
     package init(_ object: borrowing JSONObject) throws(JSONError) {}
     package func write(to writer: inout JSONWriter) {}
 
-    /// How the broker is; what an older broker does not say is 0 or empty.
+    /// The state of the broker; members that an older broker does not send are 0 or empty.
     package struct Answer: AdminObject {
         /// Its name and version.
         package var server = ""
-        /// `nil`: not known.
+        /// `nil`: unknown.
         package var processIdentifier: Int32?
         /// In Unix milliseconds.
         package var startedAt: Int64 = 0
@@ -19,7 +19,7 @@ package struct StatusRequest: AdminRequest {
         package var listen: [String] = []
         package var dataDirectory = ""
         package var reactors = 0
-        /// What they send by.
+        /// The I/O interface of the reactors.
         package var backend = ""
         package var connections = 0
         package var clients = 0
@@ -29,15 +29,15 @@ package struct StatusRequest: AdminRequest {
         package var epoch: UInt64 = 0
         package var published = 0
         package var delivered = 0
-        /// `nil`: the store could not be asked.
+        /// `nil`: the store could not be read.
         package var store: Store?
-        /// The longest request that is taken, in bytes.
+        /// The longest request accepted, in bytes.
         package var maximumQuestion = 1 << 20
-        /// Resident.
+        /// Resident bytes.
         package var memoryBytes = 0
-        /// Why the broker is not ready; `nil`: it is.
+        /// Why the broker is not ready; `nil`: it is ready.
         package var failure: String?
-        /// Where a damaged store was moved at the start; `nil`: it was in order.
+        /// Where a damaged store was moved at startup; `nil`: the store was intact.
         package var movedAside: String?
 
         package init() {}

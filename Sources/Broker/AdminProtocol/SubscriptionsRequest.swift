@@ -1,10 +1,10 @@
-/// `subscriptions`: the filters that are subscribed to.
+/// `subscriptions`: lists the filters in use.
 package struct SubscriptionsRequest: AdminRequest {
     package typealias Answer = AdminList<FilterSummary>
     package static let verb = "subscriptions"
     package static let right = AdminRight.read
 
-    /// Only filters that this one covers; `nil`: all.
+    /// Only filters covered by this one; `nil`: all.
     package var filter: String?
 
     package init(filter: String?) { self.filter = filter }

@@ -1,12 +1,12 @@
-/// `topics`: the topics there are, and what is published to them.
+/// `topics`: lists known topics, and what is published to them.
 package struct TopicsRequest: AdminRequest {
     package typealias Answer = AdminList<TopicSummary>
     package static let verb = "topics"
     package static let right = AdminRight.read
 
-    /// Only topics that it matches; `nil`: all.
+    /// Only topics that match this filter; `nil`: all.
     package var filter: String?
-    /// How long publications are counted before the answer; 0: not at all.
+    /// How long to count publications before answering; 0: do not count.
     package var seconds: Double
 
     package init(filter: String?, seconds: Double) {
@@ -25,19 +25,19 @@ package struct TopicsRequest: AdminRequest {
     }
 }
 
-/// What is known of one topic.
+/// What the broker knows about one topic.
 package struct TopicSummary: AdminObject {
     package var topic = ""
-    /// How many clients subscribe to it by its name.
+    /// How many clients subscribe to it by name.
     package var subscriptions = 0
-    /// `nil`: it has none.
+    /// `nil`: no retained value.
     package var retained: Retained?
     /// `nil`: publications were not counted.
     package var rate: Rate?
 
     /// Its retained value.
     package struct Retained: Sendable {
-        /// Payload.
+        /// Bytes of payload.
         package var bytes: Int?
         package var seq: UInt64?
         /// In Unix milliseconds.
@@ -53,7 +53,7 @@ package struct TopicSummary: AdminObject {
     /// What was published to it.
     package struct Rate: Sendable {
         package var messagesPerSecond: Double
-        /// Payload.
+        /// Bytes of payload.
         package var bytesPerSecond: Double
 
         package init(messagesPerSecond: Double, bytesPerSecond: Double) {
