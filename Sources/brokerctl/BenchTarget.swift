@@ -13,7 +13,7 @@ struct BenchTarget {
     private let security: LoadPlan.Security?
 
     init(_ connection: ConnectionOptions, process: Int32?) async throws {
-        guard connection.url == nil else {
+        guard connection.isBySocket else {
             let (endpoint, prefix) = try connection.messagesAddress()
             try await self.init(endpoint, prefix, process, connection)
             return

@@ -26,14 +26,50 @@ struct CheckConfig: ParsableCommand {
               brokerctl config check /etc/broker/broker.yaml
             """)
 
+    @OptionGroup var connection: ConnectionOptions
+
     @Argument(help: "The file.")
     var file: String
 
     func run() throws {
-        let broken = Broker.certificateErrors(in: try ShowConfig.read(file))
-        for error in broken { Output.printError(Output.printable("\(file): \(error)")) }
-        if !broken.isEmpty { throw ExitCode(1) }
-        Output.print("\(file): ok")
+        guard connection.json else {
+            let broken = Broker.certificateErrors(in: try ShowConfig.read(file))
+            for error in broken { Output.printError(Output.printable("\(file): \(error)")) }
+            if !broken.isEmpty { throw ExitCode(1) }
+            return Output.print("\(file): ok")
+        }
+        let errors = errors()
+        var writer = JSONWriter()
+        writer.beginObject()
+        writer.member("file", file)
+        writer.member("ok", errors.isEmpty)
+        writer.name("errors")
+        writer.beginArray()
+        for error in errors {
+            writer.beginObject()
+            // A file that cannot be read, or another that it names, has no place in it.
+            if error.line > 0 {
+                writer.member("line", error.line)
+                writer.member("column", error.column)
+            }
+            if !error.key.isEmpty { writer.member("key", error.key) }
+            writer.member("message", error.message)
+            writer.endObject()
+        }
+        writer.endArray()
+        writer.endObject()
+        Output.printJSON(writer.bytes)
+        if !errors.isEmpty { throw ExitCode(1) }
+    }
+
+    private func errors() -> [ConfigurationError] {
+        do throws(ConfigurationErrors) {
+            return Broker.certificateErrors(in: try ConfigurationReader.read(path: file)).map {
+                ConfigurationError(file: file, line: 0, column: 0, key: "", message: $0)
+            }
+        } catch {
+            return error.errors
+        }
     }
 }
 
@@ -48,6 +84,8 @@ struct ShowConfig: ParsableCommand {
               brokerctl config show /etc/broker/broker.yaml
             """)
 
+    @OptionGroup var connection: ConnectionOptions
+
     @Argument(help: "The file.")
     var file: String?
 
@@ -59,6 +97,7 @@ struct ShowConfig: ParsableCommand {
 
     func run() throws {
         let settings = try file.map(Self.read) ?? Settings()
+        if connection.json { return Output.printJSON(SettingsWriter.json(settings)) }
         let text =
             if manual { SettingsManual.markdown() } else if comments { SettingsWriter.explained(settings) } else {
                 SettingsWriter.yaml(settings)

@@ -1,14 +1,19 @@
 internal import ArgumentParser
+internal import CLinux
+internal import Glibc
 internal import WSTransport
 
 /// Which broker is meant, and how its answers are printed: options before or after the verb.
 struct ConnectionOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("The broker's admin socket.", valueName: "path"))
-    var socket = "./data/admin.sock"
+    @Option(
+        help: ArgumentHelp(
+            "The broker's admin socket. (default: $BROKER_SOCKET, else ./data/admin.sock)", valueName: "path"))
+    var socket: String?
 
     @Option(
         help: ArgumentHelp(
-            "The broker's address instead: https://HOST:PORT, http://HOST:PORT or unix:/PATH.", valueName: "url"))
+            "The broker's address instead: https://HOST:PORT, http://HOST:PORT or unix:/PATH. (default: $BROKER_URL)",
+            valueName: "url"))
     var url: String?
 
     @Option(
@@ -34,7 +39,7 @@ struct ConnectionOptions: ParsableArguments {
 
     func validate() throws {
         guard token == nil else { throw ValidationError("--token: users and tokens are not available in this version") }
-        let endpoint = try url.map { try Self.parse($0).endpoint }
+        let endpoint = try address.map { try Self.parse($0).endpoint }
         guard (certFile == nil) == (keyFile == nil) else {
             throw ValidationError("--cert-file and --key-file go together")
         }
@@ -47,6 +52,20 @@ struct ConnectionOptions: ParsableArguments {
         }
     }
 
+    /// The broker's address where it is meant by one: an option goes before the environment.
+    private var address: String? { url ?? (socket == nil ? Self.variable("BROKER_URL") : nil) }
+
+    /// Whether the broker is meant by its socket.
+    var isBySocket: Bool { address == nil }
+
+    private var socketPath: String { socket ?? Self.variable("BROKER_SOCKET") ?? "./data/admin.sock" }
+
+    /// A variable of the environment that is not empty.
+    private static func variable(_ name: String) -> String? {
+        guard let value = unsafe getenv(name), unsafe value.pointee != 0 else { return nil }
+        return unsafe String(cString: value)
+    }
+
     private static func parse(_ text: String) throws -> ServerURL {
         do throws(ServerURL.ParseError) {
             return try ServerURL(parsing: text)
@@ -57,8 +76,8 @@ struct ConnectionOptions: ParsableArguments {
 
     /// Where messages are published and subscribed to: the endpoint, and the path before `/ws`.
     func messagesAddress() throws -> (Endpoint, String) {
-        guard let url else { return (.unix(path: socket), "") }
-        let parsed = try Self.parse(url)
+        guard let address else { return (.unix(path: socketPath), "") }
+        let parsed = try Self.parse(address)
         return (parsed.endpoint, parsed.pathPrefix)
     }
 
@@ -88,8 +107,8 @@ struct ConnectionOptions: ParsableArguments {
 
     /// Where the broker is administered.
     func adminEndpoint() throws -> Endpoint {
-        guard let url else { return .unix(path: socket) }
-        let parsed = try Self.parse(url)
+        guard let address else { return .unix(path: socketPath) }
+        let parsed = try Self.parse(address)
         guard case .unix = parsed.endpoint else {
             throw Failure.usage(
                 "--url: administration over the network comes with users and tokens; this version has the admin socket")

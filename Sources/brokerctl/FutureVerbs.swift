@@ -5,7 +5,7 @@ internal import Broker
 enum FutureVerbs {
     private static let verbs: [[String]] = [
         ["top"], ["log"], ["users"], ["token"], ["acl"], ["drain"], ["check"],
-        ["completions"], ["config", "reload"],
+        ["config", "reload"],
     ]
 
     /// The options that may stand before a verb and have a value.

@@ -17,6 +17,9 @@ struct Brokerd: ParsableCommand {
               brokerd --config /etc/broker/broker.yaml       every setting; see Config/broker.yaml
               brokerd --config broker.yaml --check           say what is wrong with it and exit
 
+            A variable of the environment sets any setting but those of a list's items, and goes before the file:
+            BROKER_LIMITS_MESSAGE=4MiB is limits.message: 4MiB.
+
             SIGTERM and SIGINT shut down in order, SIGHUP reads the configuration again. Changed certificates are
             taken over by themselves.
             """,
@@ -65,6 +68,10 @@ struct Brokerd: ParsableCommand {
             throw ExitCode(1)
         }
         warnOfKeys(settings, log)
+        for (name, nearest) in ConfigurationEnvironment.ofProcess().misspelt {
+            log.warning(
+                "a variable of the environment sets nothing", metadata: ["name": "\(name)", "nearest": "\(nearest)"])
+        }
         if let aside = broker.movedAside {
             log.error(
                 "the store was damaged and has been moved aside; a new, empty one was made",
@@ -153,10 +160,9 @@ struct Brokerd: ParsableCommand {
         }
     }
 
-    /// The settings of the file, overridden by the command line.
+    /// The settings of the file, overridden by the environment, and both by the command line.
     private func readSettings() throws -> Settings {
-        var settings = Settings()
-        if let config { settings = try ConfigurationReader.read(path: config) }
+        var settings = try ConfigurationReader.read(path: config, environment: .ofProcess())
         if !listen.isEmpty {
             settings.listen = try listen.map { text in
                 guard let address = ListenAddress(text) else {
@@ -183,6 +189,9 @@ struct Brokerd: ParsableCommand {
         if let refusal = settings.refusalToListen() {
             Self.complain("\(config ?? "settings"): \(refusal)")
             throw ExitCode(1)
+        }
+        for (name, nearest) in ConfigurationEnvironment.ofProcess().misspelt {
+            Self.complain("\(name): warning: there is no such setting, did you mean \(nearest)?")
         }
         for file in Broker.exposedKeys(in: settings) {
             Self.complain("\(config ?? "settings"): warning: others may read the private key \(file): chmod go-rwx")

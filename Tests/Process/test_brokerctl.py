@@ -425,6 +425,21 @@ def test_2_when_the_broker_goes_away(broker):
     assert child.returncode == 2 and b"went away (1012" in errors
 
 
+@pytest.mark.parametrize("variables, arguments, status", [
+    (["BROKER_SOCKET"], [], 0), (["BROKER_URL"], [], 0), (["BROKER_SOCKET"], ["--socket", "/none"], 2),
+    (["BROKER_URL"], ["--socket", "/none"], 2), (["BROKER_SOCKET"], ["--url", "unix:/none"], 2)])
+def test_the_environment_says_which_broker_is_meant_unless_an_option_does(broker, tmp_path, variables, arguments, status):
+    values = {"BROKER_SOCKET": str(broker.admin_socket), "BROKER_URL": f"unix:{broker.admin_socket}"}
+    done = run_control("status", *arguments, cwd=tmp_path, environment={name: values[name] for name in variables})
+    assert done.returncode == status, done.stderr
+
+
+@pytest.mark.parametrize("shell, word", [("bash", b"complete "), ("zsh", b"#compdef brokerctl"), ("fish", b"complete -c")])
+def test_completions(shell, word):
+    done = run_control("completions", shell)
+    assert done.returncode == 0 and word in done.stdout and b"subscriptions" in done.stdout
+
+
 def test_the_socket_may_stand_before_the_verb(broker):
     assert run_control("--socket", str(broker.admin_socket), "status").returncode == 0
 

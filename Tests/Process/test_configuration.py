@@ -280,3 +280,38 @@ def test_the_number_of_reactors(start_broker):
 def test_the_defaults_need_no_data_directory_and_no_file(broker):
     assert broker.config_file is None and broker.data.is_dir()
     wait_until(lambda: broker.http("GET", "/health/ready").status == 200, "ready")
+
+
+# The environment
+
+
+def test_a_variable_goes_before_the_file_and_an_option_before_it(start_broker):
+    broker = start_broker("limits: { subscriptions_per_client: 5, topic: 9 }\nlog: { level: error }\n", environment={
+        "BROKER_LIMITS_SUBSCRIPTIONS_PER_CLIENT": "1", "BROKER_LIMITS_MESAGE": "1", "BROKER_LOG_LEVEL": "info"})
+    session = broker.session()
+    session.subscribe("one")
+    assert session.request(op="subscribe", filter="two")["code"] == "limit-exceeded"
+    assert session.request(op="publish", topic="0123456789", data=1)["code"] == "bad-topic"
+    assert broker.wait_for_line("a variable of the environment sets nothing").endswith(
+        "name=BROKER_LIMITS_MESAGE nearest=BROKER_LIMITS_MESSAGE")
+
+
+# brokerctl config
+
+
+def test_what_is_shown_and_checked_as_json(tmp_path):
+    file = tmp_path / "broker.yaml"
+    file.write_text("limits: { message: 2MiB, wildcards: 3 }\nmetrics: { enabled: false }\n")
+    shown = json.loads(run_control("config", "show", str(file), "--json").stdout)
+    assert shown["limits"]["message"] == "2MiB" and shown["limits"]["wildcards"] == 3
+    assert shown["metrics"] == {"enabled": False} and shown["listen"][0]["address"] == "127.0.0.1:8080"
+    done = run_control("config", "check", str(file), "--json")
+    assert (done.returncode, json.loads(done.stdout)) == (0, {"file": str(file), "ok": True, "errors": []})
+    file.write_text("limits: { mesage: 2MiB }\n")
+    done = run_control("config", "check", str(file), "--json")
+    assert done.returncode == 1 and json.loads(done.stdout)["errors"] == [
+        {"line": 1, "column": 11, "key": "limits.mesage", "message": 'unknown key, did you mean "message"?'}]
+
+
+def test_the_shown_comments_are_the_shipped_file():
+    assert run_control("config", "show", "--comments").stdout == (REPOSITORY / "Config/broker.yaml").read_bytes()

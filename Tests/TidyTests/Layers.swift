@@ -45,7 +45,8 @@ enum Layers {
         "Broker/Endpoints": Layer(imports: ["Synchronization", "WSTransport"], uses: ["Broker/Exchange"]),
         "Broker/Store": Layer(
             imports: ["CLMDB", "CLinux", "Glibc", "Synchronization", "WSTransport"], uses: ["Broker/Exchange"]),
-        "Broker/Configuration": Layer(imports: ["CLinux", "CYAML", "Glibc"], uses: ["Broker/Topics"]),
+        "Broker/Configuration": Layer(
+            imports: ["CLinux", "CYAML", "Glibc"], uses: ["Broker/JSON", "Broker/Topics"]),
         "Broker/Metrics": Layer(imports: ["Glibc", "Synchronization", "WSTransport"], uses: ["Broker/Exchange"]),
         "Broker/AdminProtocol": Layer(imports: ["WSTransport"], uses: ["Broker/JSON", "WSTransport/Protocol"]),
         "Broker/Admin": Layer(

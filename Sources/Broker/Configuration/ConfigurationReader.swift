@@ -8,22 +8,30 @@ package enum ConfigurationReader {
     /// The most that a file may hold, in bytes.
     package static let maximumFileSize = 1 << 20
 
-    /// Reads the file at `path`.
+    /// Reads the file at `path`, and over it the environment.
     ///
     /// An empty file is the defaults.
-    package static func read(path: String) throws(ConfigurationErrors) -> Settings {
-        try parse(contents(of: path), file: path)
+    ///
+    /// - Parameter path: `nil`: there is no file.
+    package static func read(
+        path: String?, environment: ConfigurationEnvironment = .none
+    ) throws(ConfigurationErrors) -> Settings {
+        try parse(
+            path.map { (path) throws(ConfigurationErrors) in try contents(of: path) } ?? [], file: path ?? "",
+            environment)
     }
 
     /// Reads `bytes`; `file` is the name that errors give them.
-    package static func parse(_ bytes: [UInt8], file: String) throws(ConfigurationErrors) -> Settings {
+    package static func parse(
+        _ bytes: [UInt8], file: String, _ environment: ConfigurationEnvironment = .none
+    ) throws(ConfigurationErrors) -> Settings {
         var bytes = bytes
         if bytes.starts(with: [0xEF, 0xBB, 0xBF]) { bytes.removeFirst(3) }
         if let (mark, message) = refusal(of: bytes) {
-            throw ConfigurationErrors(file: file, [(mark, "", message)])
+            throw ConfigurationErrors(file: file, [(mark, "", message)], environment)
         }
         guard var parser = YAMLEventParser(bytes) else {
-            throw ConfigurationErrors(file: file, [(YAMLMark(line: 1, column: 1), "", "out of memory")])
+            throw ConfigurationErrors(file: file, [(YAMLMark(line: 1, column: 1), "", "out of memory")], environment)
         }
         var tree = ConfigurationTree()
         var settings = Settings()
@@ -31,12 +39,15 @@ package enum ConfigurationReader {
         decoder.topicLimits = settings.topicLimits
         var syntax: [(mark: YAMLMark, key: String, message: String)] = []
         do throws(YAMLSyntaxError) {
-            if let root = try tree.read(&parser) { decoder.decode(Settings.record, root, "", into: &settings) }
+            let file = try tree.read(&parser)
+            if let root = environment.applied(to: file, { decoder.fail($0, $1, $2) }) {
+                decoder.decode(Settings.record, root, "", into: &settings)
+            }
         } catch {
             syntax = [(error.mark, "", error.message)]
         }
         let found = tree.errors + decoder.errors + syntax
-        if !found.isEmpty { throw ConfigurationErrors(file: file, found) }
+        if !found.isEmpty { throw ConfigurationErrors(file: file, found, environment) }
         return settings
     }
 
@@ -105,10 +116,15 @@ package enum ConfigurationReader {
 
 extension ConfigurationErrors {
     /// Puts what was found into the order of the file, and cuts what is too much.
-    fileprivate init(file: String, _ found: [(mark: YAMLMark, key: String, message: String)]) {
+    fileprivate init(
+        file: String, _ found: [(mark: YAMLMark, key: String, message: String)],
+        _ environment: ConfigurationEnvironment
+    ) {
         var errors = found.sorted { $0.mark < $1.mark }.prefix(Self.maximumCount).map { found in
-            ConfigurationError(
-                file: file, line: found.mark.line, column: found.mark.column, key: found.key, message: found.message)
+            let variable = environment.name(of: found.mark)
+            return ConfigurationError(
+                file: variable ?? file, line: found.mark.line, column: variable == nil ? found.mark.column : 0,
+                key: found.key, message: found.message)
         }
         if found.count > Self.maximumCount, let last = errors.last {
             let message = "too many errors, the others are not shown"

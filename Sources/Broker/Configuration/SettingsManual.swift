@@ -20,6 +20,9 @@ package enum SettingsManual {
         [Config/broker.yaml](../Config/broker.yaml), which `brokerctl config show --comments` prints, too. `brokerctl config check FILE`
         says everything that is wrong in a file, each with line and column.
 
+        A variable of `brokerd`'s environment sets a key, too, and goes before the file: `BROKER_LIMITS_MESSAGE=4MiB` is
+        `limits.message: 4MiB`. A list is written as in YAML: `BROKER_ORIGINS='[same-host, null]'`.
+
         A reload (SIGHUP) takes over what is marked *live*, for connected clients, too. What is marked *restart* waits for
         the next start; the log names what has changed and waits.
 

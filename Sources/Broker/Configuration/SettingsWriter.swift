@@ -17,6 +17,13 @@ package enum SettingsWriter {
         return page.text
     }
 
+    /// The same as an object of JSON: numbers and truth values as such, all else as the text of the configuration.
+    package static func json(_ settings: Settings) -> [UInt8] {
+        var writer = JSONWriter(capacity: 2048)
+        writer.write(.section(Settings.record.written(settings)))
+        return writer.bytes
+    }
+
     private static let defaults = """
         Every setting of brokerd at its default: a broker without a configuration file runs exactly like this.
         Copy the file, keep what you change, and start `brokerd --config FILE`; `brokerd --check --config FILE` only reads it.
@@ -169,4 +176,31 @@ extension WrittenValue {
 
 extension SettingOutline {
     fileprivate var isSection: Bool { if case .section = form { true } else { false } }
+}
+
+extension JSONWriter {
+    fileprivate mutating func write(_ value: WrittenValue) {
+        switch value {
+        case .plain("true"): bool(true)
+        case .plain("false"): bool(false)
+        case .plain(let text): if let number = Int(text) { integer(number) } else { string(text) }
+        case .text(let text): string(text)
+        case .values(let values):
+            beginArray()
+            for value in values { write(value) }
+            endArray()
+        case .section(let members):
+            beginObject()
+            for member in members {
+                guard let value = member.value else { continue }
+                name(escaping: member.outline.key)
+                write(value)
+            }
+            endObject()
+        case .list(let items):
+            beginArray()
+            for item in items { write(.section(item)) }
+            endArray()
+        }
+    }
 }

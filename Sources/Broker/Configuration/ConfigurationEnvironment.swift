@@ -1,0 +1,144 @@
+internal import CLinux
+internal import Glibc
+
+/// Settings from the environment: `BROKER_LIMITS_MESSAGE=4MiB` is `limits.message: 4MiB`, and goes before the file's.
+///
+/// A list is written as in YAML: `BROKER_ORIGINS=[same-host, null]`. A variable that is empty sets nothing, and so does one
+/// that is named for no setting: a container's environment has others that begin with the broker's name.
+package struct ConfigurationEnvironment: Sendable {
+    /// The variables that are settings, by their names.
+    private let variables: [(name: String, value: String)]
+    /// Variables that set nothing and look as if they were to, each with the name that is meant.
+    package let misspelt: [(name: String, nearest: String)]
+
+    /// No variables.
+    package static let none = ConfigurationEnvironment([:])
+
+    /// Takes the settings out of an environment.
+    package init(_ environment: [String: String]) {
+        let own = environment.filter { $0.key.hasPrefix(Self.prefix) && !$0.value.isEmpty }.sorted { $0.key < $1.key }
+        variables = own.filter { Self.paths[$0.key] != nil }.map { ($0.key, $0.value) }
+        misspelt = own.compactMap { name, _ in
+            guard Self.paths[name] == nil, !Self.others.contains(name) else { return nil }
+            let known = Self.paths.keys.map { $0.lowercased() }.sorted()
+            return ConfigurationKeys.nearest(to: name, among: known).map { (name, $0.uppercased()) }
+        }
+    }
+
+    /// The environment that this process was started with.
+    package static func ofProcess() -> ConfigurationEnvironment {
+        let descriptor = unsafe open("/proc/self/environ", O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { return .none }
+        defer { close(descriptor) }
+        var bytes: [UInt8] = []
+        var chunk = [UInt8](repeating: 0, count: 64 << 10)
+        while true {
+            let count = unsafe chunk.withUnsafeMutableBytes { unsafe Glibc.read(descriptor, $0.baseAddress, $0.count) }
+            guard count > 0 else { break }
+            bytes += chunk[..<count]
+        }
+        var environment: [String: String] = [:]
+        for entry in bytes.split(separator: 0) {
+            guard let equals = entry.firstIndex(of: UInt8(ascii: "=")) else { continue }
+            let value = entry[entry.index(after: equals)...]
+            environment[String(decoding: entry[..<equals], as: UTF8.self)] = String(decoding: value, as: UTF8.self)
+        }
+        return ConfigurationEnvironment(environment)
+    }
+
+    private static let prefix = "BROKER_"
+    /// What `brokerctl` takes from the environment.
+    private static let others = ["BROKER_URL", "BROKER_SOCKET", "BROKER_TOKEN", "BROKER_CONTEXT"]
+
+    /// Every setting that a variable can be: all but sections, by the variable's name.
+    private static let paths: [String: [String]] = {
+        var paths: [String: [String]] = [:]
+        func gather(_ members: [SettingOutline], _ section: [String]) {
+            for member in members {
+                let path = section + [member.key]
+                if case .section(let below) = member.form {
+                    gather(below, path)
+                } else {
+                    paths[prefix + path.joined(separator: "_").uppercased()] = path
+                }
+            }
+        }
+        gather(Settings.record.members.map(\.outline), [])
+        return paths
+    }()
+
+    /// The variable that a place in its value belongs to; `nil`: the place is one in a file.
+    func name(of mark: YAMLMark) -> String? { mark.line == 0 ? variables[mark.column].name : nil }
+
+    /// A file's tree with the variables in the place of what it says; `nil`: neither says anything.
+    ///
+    /// - Parameter fail: gets what is wrong with a value, as a tree.
+    func applied(
+        to root: ConfigurationNode?, _ fail: (_ mark: YAMLMark, _ key: String, _ message: String) -> Void
+    ) -> ConfigurationNode? {
+        var root = root
+        for (index, variable) in variables.enumerated() {
+            guard let path = Self.paths[variable.name] else { continue }
+            let mark = YAMLMark(line: 0, column: index)
+            let value = Self.node(variable.value, mark) { fail(mark, path.joined(separator: "."), $0) }
+            root = Self.setting(path[...], to: value, in: root, mark)
+        }
+        return root
+    }
+
+    /// The value of a variable: a scalar, or what begins like another value of YAML.
+    private static func node(_ text: String, _ mark: YAMLMark, _ fail: (String) -> Void) -> ConfigurationNode {
+        let refused = ConfigurationNode(content: .refused, mark: mark)
+        guard let first = text.first, "[{\"'".contains(first) else {
+            guard !text.unicodeScalars.contains(where: { $0.properties.generalCategory == .control }) else {
+                fail("expected text on one line, found a control character")
+                return refused
+            }
+            return ConfigurationNode(content: .scalar(text, isPlain: true), mark: mark)
+        }
+        var tree = ConfigurationTree()
+        do throws(YAMLSyntaxError) {
+            guard var parser = YAMLEventParser(Array(text.utf8)), let node = try tree.read(&parser) else {
+                return refused
+            }
+            for error in tree.errors { fail(error.message) }
+            return node.moved(to: mark)
+        } catch {
+            fail(error.message)
+            return refused
+        }
+    }
+
+    /// The tree in which the value of `path` is `value`; where a section of the path is no mapping, the tree as it is.
+    private static func setting(
+        _ path: ArraySlice<String>, to value: ConfigurationNode, in node: ConfigurationNode?, _ mark: YAMLMark
+    ) -> ConfigurationNode {
+        guard let key = path.first else { return value }
+        var members: [ConfigurationNode.Member] = []
+        switch node?.content {
+        case .mapping(let known): members = known
+        case .nothing, nil: break
+        default: return node ?? value
+        }
+        let old = members.firstIndex { $0.key == key }
+        let member = ConfigurationNode.Member(
+            key: key, mark: mark, value: setting(path.dropFirst(), to: value, in: old.map { members[$0].value }, mark))
+        if let old { members[old] = member } else { members.append(member) }
+        return ConfigurationNode(content: .mapping(members), mark: node?.mark ?? mark)
+    }
+}
+
+extension ConfigurationNode {
+    /// The same, in one place with all that it holds.
+    fileprivate func moved(to mark: YAMLMark) -> ConfigurationNode {
+        let content: ConfigurationNode.Content =
+            switch content {
+            case .list(let items): .list(items.map { $0.moved(to: mark) })
+            case .mapping(let members):
+                .mapping(
+                    members.map { ConfigurationNode.Member(key: $0.key, mark: mark, value: $0.value.moved(to: mark)) })
+            case .nothing, .scalar, .refused: content
+            }
+        return ConfigurationNode(content: content, mark: mark, isNull: isNull)
+    }
+}
