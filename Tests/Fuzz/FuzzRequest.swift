@@ -62,7 +62,7 @@ private func check(_ head: HTTPRequestHead, _ wanted: CompressionOptions) {
     precondition(head.method == "GET" && Base64.decode(request.key)?.count == 16, "no handshake")
     precondition(Set(request.subprotocols).count == request.subprotocols.count, "a subprotocol twice")
     let agreed = request.deflateParameters(wanted)
-    if let agreed { check(agreed, NegotiatedExtension.list(request.extensions) ?? [], wanted) }
+    if let agreed { check(agreed, request.extensions, wanted) }
     let head = answer(request, agreed)
     // A client that offered nothing must not be answered with an extension, and sees it if it is.
     let taken = try? Handshake.checkResponse(head, key: request.key, offered: request.subprotocols)

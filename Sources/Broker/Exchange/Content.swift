@@ -1,3 +1,5 @@
+internal import WSTransport
+
 /// Rules about payloads for all endpoints.
 package enum Content {
     /// The maximum length of a content type, in bytes.
@@ -26,7 +28,14 @@ package enum Content {
 
     /// A content type without its parameters, in small letters.
     private static func essence(_ type: String) -> String {
-        type.prefix { $0 != ";" }.lowercased().filter { $0 != " " }
+        var essence: [UInt8] = []
+        essence.reserveCapacity(type.utf8.count)
+        for byte in type.utf8 {
+            if byte == UInt8(ascii: ";") { break }
+            let isCapital = byte >= UInt8(ascii: "A") && byte <= UInt8(ascii: "Z")
+            if byte != UInt8(ascii: " ") { essence.append(isCapital ? byte | 0x20 : byte) }
+        }
+        return String(decoding: essence, as: UTF8.self)
     }
 
     /// The content type that a request's field gives its body; `nil`: none.
@@ -49,7 +58,7 @@ package enum Content {
             isJSON || essence.isEmpty || essence.hasPrefix("text/") || essence.hasSuffix("/xml")
             || essence.hasSuffix("+xml")
         guard isText else { return .binary }
-        return String(validating: body, as: UTF8.self) != nil ? .text : .binary
+        return unsafe body.withUnsafeBytes { unsafe UTF8Validator.isValid($0) } ? .text : .binary
     }
 
     /// The content type of a retained value that was published without one.

@@ -244,7 +244,7 @@ package final class HTTPConnection: StreamDriver {
         // A body that nobody read precedes the next request.
         if framing != .none { keepsAlive = false }
         var fields = response.fields
-        for field in extraFields { fields.append(field.name, field.value) }
+        fields.append(contentsOf: extraFields)
         if response.status != 204, response.status != 304 {
             fields.append("Content-Length", String(response.body.count))
         }
@@ -257,16 +257,24 @@ package final class HTTPConnection: StreamDriver {
     }
 
     private func head(_ status: Int, _ fields: HTTPFields) -> [UInt8] {
-        var bytes = Array("HTTP/1.1 \(status) \(HTTPStatus.reason(status))\r\n".utf8)
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(512)
+        bytes.append(contentsOf: "HTTP/1.1 ".utf8)
+        bytes.append(contentsOf: String(status).utf8)
+        bytes.append(.space)
+        bytes.append(contentsOf: HTTPStatus.reason(status).utf8)
+        bytes.append(contentsOf: "\r\n".utf8)
         fields.write(to: &bytes)
-        bytes += settings.standardFields
-        bytes += Array("Date: \(HTTPDate.format(unixSeconds: WallClock.unixMilliseconds / 1000))\r\n".utf8)
+        bytes.append(contentsOf: settings.standardFields)
+        bytes.append(contentsOf: "Date: ".utf8)
+        HTTPDate.append(unixSeconds: WallClock.unixMilliseconds / 1000, to: &bytes)
+        bytes.append(contentsOf: "\r\n".utf8)
         if !keepsAlive {
-            bytes += Array("Connection: close\r\n".utf8)
+            bytes.append(contentsOf: "Connection: close\r\n".utf8)
         } else if isOld {
-            bytes += Array("Connection: keep-alive\r\n".utf8)
+            bytes.append(contentsOf: "Connection: keep-alive\r\n".utf8)
         }
-        bytes += [13, 10]
+        bytes.append(contentsOf: "\r\n".utf8)
         return bytes
     }
 
@@ -301,7 +309,7 @@ package final class HTTPConnection: StreamDriver {
 
     func startStream(_ fields: HTTPFields, _ extraFields: HTTPFields) -> HTTPStream {
         var fields = fields
-        for field in extraFields { fields.append(field.name, field.value) }
+        fields.append(contentsOf: extraFields)
         // A body that nobody read would be taken for the next request; without chunks only the end of the connection
         // ends the answer.
         if framing != .none || isOld { keepsAlive = false }

@@ -21,14 +21,16 @@ package enum Base64 {
         text.reserveCapacity((bytes.count / 3 + 1) * 4)
         var index = 0
         while index < bytes.count {
-            let count = min(3, bytes.count - index)
-            var group: UInt32 = 0
-            for place in 0..<3 { group = group << 8 | (place < count ? UInt32(bytes[index + place]) : 0) }
-            for place in 0..<4 where place <= count {
-                text.append(character(UInt8(truncatingIfNeeded: group >> (18 - 6 * UInt32(place)) & 0x3F), alphabet))
-            }
-            if alphabet == .standard { text.append(contentsOf: repeatElement(UInt8(ascii: "="), count: 3 - count)) }
-            index += 3
+            let count = min(3, bytes.count &- index)
+            let second = count > 1 ? UInt32(bytes[index &+ 1]) : 0
+            let third = count > 2 ? UInt32(bytes[index &+ 2]) : 0
+            let group = UInt32(bytes[index]) &<< 16 | second &<< 8 | third
+            text.append(character(group &>> 18, alphabet))
+            text.append(character(group &>> 12, alphabet))
+            if count > 1 { text.append(character(group &>> 6, alphabet)) }
+            if count > 2 { text.append(character(group, alphabet)) }
+            for _ in count..<3 where alphabet == .standard { text.append(UInt8(ascii: "=")) }
+            index &+= 3
         }
         return String(decoding: text, as: UTF8.self)
     }
@@ -62,14 +64,34 @@ package enum Base64 {
         return bytes
     }
 
-    private static func character(_ value: UInt8, _ alphabet: Alphabet) -> UInt8 {
-        switch value {
-        case 0..<26: value + UInt8(ascii: "A")
-        case 26..<52: value - 26 + UInt8(ascii: "a")
-        case 52..<62: value - 52 + UInt8(ascii: "0")
+    /// That of the six lowest bits.
+    @inline(__always)
+    private static func character(_ bits: UInt32, _ alphabet: Alphabet) -> UInt8 {
+        let value = UInt8(truncatingIfNeeded: bits & 0x3F)
+        return switch value {
+        case 0..<26: value &+ UInt8(ascii: "A")
+        case 26..<52: value &- 26 &+ UInt8(ascii: "a")
+        case 52..<62: value &- 52 &+ UInt8(ascii: "0")
         case 62: alphabet.lastTwo.0
         default: alphabet.lastTwo.1
         }
+    }
+
+    /// How many bytes a padded `text` of the standard alphabet stands for; `nil` where it stands for none.
+    package static func byteCount(_ text: String) -> Int? {
+        let characters = text.utf8Span.span
+        guard characters.count % 4 == 0 else { return nil }
+        var count = characters.count
+        for _ in 0..<2 where count > 0 && characters[count - 1] == UInt8(ascii: "=") { count -= 1 }
+        guard count % 4 != 1 else { return nil }
+        var last: UInt8 = 0
+        for index in 0..<count {
+            guard let value = value(of: characters[index], .standard) else { return nil }
+            last = value
+        }
+        // What is left of the last character's bits is zero.
+        let left: UInt8 = count % 4 == 2 ? 0x0F : count % 4 == 3 ? 0x03 : 0
+        return last & left == 0 ? count * 3 / 4 : nil
     }
 
     private static func value(of character: UInt8, _ alphabet: Alphabet) -> UInt8? {

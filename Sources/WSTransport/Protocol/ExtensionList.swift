@@ -19,19 +19,32 @@ package struct NegotiatedExtension: Equatable, Sendable {
     package static func list(_ values: [String]) -> [NegotiatedExtension]? {
         var all: [NegotiatedExtension] = []
         for value in values {
-            var reader = ExtensionReader(Array(value.utf8))
+            var reader = ExtensionReader(value.utf8Span.span)
             guard reader.readList(into: &all) else { return nil }
         }
         return all
     }
+
+    /// Those that `fields` name, as ``list(_:)``.
+    static func list(in fields: HTTPFields) -> [NegotiatedExtension]? {
+        var all: [NegotiatedExtension] = []
+        var isSound = true
+        fields.forEachValue(of: "Sec-WebSocket-Extensions") { value in
+            var reader = ExtensionReader(value)
+            isSound = reader.readList(into: &all)
+            return isSound
+        }
+        return isSound ? all : nil
+    }
 }
 
 /// Reads one line of `Sec-WebSocket-Extensions`.
-private struct ExtensionReader {
-    private let bytes: [UInt8]
+private struct ExtensionReader: ~Escapable {
+    private let bytes: Span<UInt8>
     private var index = 0
 
-    init(_ bytes: [UInt8]) { self.bytes = bytes }
+    @_lifetime(copy bytes)
+    init(_ bytes: Span<UInt8>) { self.bytes = bytes }
 
     mutating func readList(into all: inout [NegotiatedExtension]) -> Bool {
         while true {
@@ -68,9 +81,12 @@ private struct ExtensionReader {
     }
 
     private mutating func readToken() -> String? {
-        let token = bytes[index...].prefix(while: \.isTokenCharacter)
-        index += token.count
-        return token.isEmpty ? nil : String(decoding: token, as: UTF8.self)
+        let start = index
+        while index < bytes.count, bytes[index].isTokenCharacter { index += 1 }
+        guard index > start else { return nil }
+        return unsafe bytes.extracting(start..<index).withUnsafeBufferPointer { token in
+            unsafe String(decoding: token, as: UTF8.self)
+        }
     }
 
     /// The quoted text has to be a token, too.

@@ -7,13 +7,40 @@ package enum HTTPDate {
 
     /// The text for a time in Unix seconds; a time outside the years 1 to 9999 is taken as the nearest inside.
     package static func format(unixSeconds: Int64) -> String {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(29)
+        append(unixSeconds: unixSeconds, to: &bytes)
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
+    /// Appends the text of ``format(unixSeconds:)`` to `bytes`: each answer has one.
+    package static func append(unixSeconds: Int64, to bytes: inout [UInt8]) {
         let seconds = min(max(unixSeconds, range.lowerBound), range.upperBound)
         let days = Int(seconds >= 0 ? seconds / 86_400 : (seconds - 86_399) / 86_400)
         let time = Int(seconds) - days * 86_400
         let (year, month, day) = date(ofDay: days)
-        let weekday = weekdays[((days % 7) + 7) % 7]
-        let clock = [time / 3_600, time / 60 % 60, time % 60].map { padded($0, 2) }.joined(separator: ":")
-        return "\(weekday), \(padded(day, 2)) \(months[month - 1]) \(padded(year, 4)) \(clock) GMT"
+        bytes.append(contentsOf: weekdays[((days % 7) + 7) % 7].utf8)
+        bytes.append(contentsOf: ", ".utf8)
+        append(day, digits: 2, to: &bytes)
+        bytes.append(.space)
+        bytes.append(contentsOf: months[month - 1].utf8)
+        bytes.append(.space)
+        append(year, digits: 4, to: &bytes)
+        bytes.append(.space)
+        append(time / 3_600, digits: 2, to: &bytes)
+        bytes.append(UInt8(ascii: ":"))
+        append(time / 60 % 60, digits: 2, to: &bytes)
+        bytes.append(UInt8(ascii: ":"))
+        append(time % 60, digits: 2, to: &bytes)
+        bytes.append(contentsOf: " GMT".utf8)
+    }
+
+    private static func append(_ number: Int, digits: Int, to bytes: inout [UInt8]) {
+        var divisor = digits == 4 ? 1_000 : 10
+        while divisor > 0 {
+            bytes.append(UInt8(ascii: "0") &+ UInt8(truncatingIfNeeded: number / divisor % 10))
+            divisor /= 10
+        }
     }
 
     /// The Unix seconds of `text`; `nil` for anything but a valid date in exactly this form.

@@ -18,6 +18,17 @@ public struct HTTPFields: RandomAccessCollection, Equatable, Sendable, Expressib
     private struct Line {
         let name: Range<Int>
         let value: Range<Int>
+        /// ``HTTPFields/mark(of:_:)`` of the name.
+        let mark: UInt32
+    }
+
+    /// How long a name is, and its first and last letters, so that most others are told from it at a glance.
+    @inline(__always)
+    private static func mark(of bytes: Span<UInt8>, _ range: Range<Int>) -> UInt32 {
+        guard range.lowerBound < range.upperBound else { return 0 }
+        let first = bytes[range.lowerBound].lowercasedASCII
+        let last = bytes[range.upperBound &- 1].lowercasedASCII
+        return UInt32(truncatingIfNeeded: range.count) &<< 16 | UInt32(first) &<< 8 | UInt32(last)
     }
 
     /// The lines as they came, of which strings are made for those that ask: UTF-8.
@@ -61,30 +72,67 @@ public struct HTTPFields: RandomAccessCollection, Equatable, Sendable, Expressib
         bytes.append(contentsOf: name.utf8)
         let middle = bytes.count
         bytes.append(contentsOf: value.utf8)
-        lines.append(Line(name: start..<middle, value: middle..<bytes.count))
+        appendLine(name: start..<middle, value: middle..<bytes.count)
+    }
+
+    /// Adds all lines of `others` at the end.
+    mutating func append(contentsOf others: HTTPFields) {
+        guard !others.isEmpty else { return }
+        let offset = bytes.count
+        bytes.append(contentsOf: others.bytes)
+        for line in others.lines {
+            appendLine(
+                name: line.name.lowerBound + offset..<line.name.upperBound + offset,
+                value: line.value.lowerBound + offset..<line.value.upperBound + offset)
+        }
     }
 
     /// Adds a line whose bytes are there.
-    mutating func appendLine(name: Range<Int>, value: Range<Int>) { lines.append(Line(name: name, value: value)) }
+    mutating func appendLine(name: Range<Int>, value: Range<Int>) {
+        lines.append(Line(name: name, value: value, mark: Self.mark(of: bytes.span, name)))
+    }
 
     /// Adds a line whose name's bytes are there.
     mutating func appendLine(name: Range<Int>, value: String) {
         let start = bytes.count
         bytes.append(contentsOf: value.utf8)
-        lines.append(Line(name: name, value: start..<bytes.count))
+        appendLine(name: name, value: start..<bytes.count)
     }
 
     private func text(_ range: Range<Int>) -> String { String(decoding: bytes[range], as: UTF8.self) }
 
     /// The place of the first line of this name from `start` on; `nil` where there is none.
-    private func place(of name: borrowing Span<UInt8>, from start: Int = 0) -> Int? {
-        for place in start..<lines.count where lines[place].name.count == name.count {
-            let first = lines[place].name.lowerBound
-            var index = 0
-            while index < name.count, bytes[first + index].lowercasedASCII == name[index].lowercasedASCII { index += 1 }
-            if index == name.count { return place }
+    private func place(of name: Span<UInt8>, from start: Int = 0) -> Int? {
+        let mark = Self.mark(of: name, 0..<name.count)
+        var place = start
+        while place < lines.count {
+            if lines[place].mark == mark, lines[place].name.count == name.count, isSame(lines[place].name, name) {
+                return place
+            }
+            place &+= 1
         }
         return nil
+    }
+
+    /// Whether the bytes of `range`, as many as those of `text`, are the same apart from the case of letters.
+    @inline(__always)
+    private func isSame(_ range: Range<Int>, _ text: Span<UInt8>) -> Bool {
+        let own = bytes.span.extracting(range)
+        let (raw, wanted) = unsafe (own.bytes, text.bytes)
+        var index = 0
+        // Most are written alike.
+        while text.count &- index >= 8, own.count &- index >= 8,
+            unsafe raw.unsafeLoadUnaligned(fromByteOffset: index, as: UInt64.self)
+                == wanted.unsafeLoadUnaligned(fromByteOffset: index, as: UInt64.self)
+        {
+            index &+= 8
+        }
+        while index < text.count {
+            let (one, other) = (own[index], text[index])
+            guard one == other || one.lowercasedASCII == other.lowercasedASCII else { return false }
+            index &+= 1
+        }
+        return true
     }
 
     /// The value of the first line of this name, `nil` where there is none.
@@ -112,6 +160,9 @@ public struct HTTPFields: RandomAccessCollection, Equatable, Sendable, Expressib
         return false
     }
 
+    /// Whether a line has this name.
+    package func has(_ name: String) -> Bool { place(of: name.utf8Span.span) != nil }
+
     /// How many lines have this name.
     package func count(of name: String) -> Int {
         let name = name.utf8Span.span
@@ -131,6 +182,16 @@ public struct HTTPFields: RandomAccessCollection, Equatable, Sendable, Expressib
         return values
     }
 
+    /// Gives `body` the value of each line of this name, in their order, until it returns `false`.
+    package func forEachValue(of name: String, _ body: (Span<UInt8>) -> Bool) {
+        let name = name.utf8Span.span
+        var next = place(of: name)
+        while let place = next {
+            guard body(bytes.span.extracting(lines[place].value)) else { return }
+            next = self.place(of: name, from: place + 1)
+        }
+    }
+
     /// The elements of a comma-separated list over all lines of this name, without white space around them; empty
     /// ones are left out (RFC 9110 §5.6.1).
     ///
@@ -146,31 +207,34 @@ public struct HTTPFields: RandomAccessCollection, Equatable, Sendable, Expressib
         let token = token.utf8Span.span
         var isThere = false
         forEachElement(of: name) { element in
-            guard element.count == token.count else { return }
-            var index = 0
-            while index < token.count,
-                bytes[element.lowerBound + index].lowercasedASCII == token[index].lowercasedASCII
-            {
-                index += 1
-            }
-            if index == token.count { isThere = true }
+            if element.count == token.count, isSame(element, token) { isThere = true }
         }
         return isThere
     }
 
     private func forEachElement(of name: String, _ body: (Range<Int>) -> Void) {
         let name = name.utf8Span.span
-        var start = 0
-        while let place = place(of: name, from: start) {
-            start = place + 1
-            var rest = lines[place].value
-            while !rest.isEmpty {
-                let end = bytes[rest].firstIndex(of: UInt8(ascii: ",")) ?? rest.upperBound
-                let element = bytes[rest.lowerBound..<end].trimmingWhitespace()
-                if !element.isEmpty { body(element.indices) }
-                rest = Swift.min(end + 1, rest.upperBound)..<rest.upperBound
+        var next = place(of: name)
+        while let place = next {
+            var start = lines[place].value.lowerBound
+            let last = lines[place].value.upperBound
+            while start < last {
+                var end = start
+                while end < last, bytes[end] != UInt8(ascii: ",") { end &+= 1 }
+                let element = trimmed(start..<end)
+                if !element.isEmpty { body(element) }
+                start = end + 1
             }
+            next = self.place(of: name, from: place + 1)
         }
+    }
+
+    /// `range` without the spaces and tabs at either end.
+    private func trimmed(_ range: Range<Int>) -> Range<Int> {
+        var (start, end) = (range.lowerBound, range.upperBound)
+        while start < end, bytes[start] == .space || bytes[start] == .tab { start += 1 }
+        while start < end, bytes[end - 1] == .space || bytes[end - 1] == .tab { end -= 1 }
+        return start..<end
     }
 
     /// The elements of a list of tokens, as ``list(_:)``, in small letters.
@@ -184,12 +248,22 @@ public struct HTTPFields: RandomAccessCollection, Equatable, Sendable, Expressib
     public func write(to output: inout [UInt8]) {
         output.reserveCapacity(output.count + bytes.count + 4 * lines.count)
         for line in lines {
-            for byte in bytes[line.name] { output.append(byte.isTokenCharacter ? byte : UInt8(ascii: "-")) }
+            append(line.name, to: &output, insteadOfOthers: UInt8(ascii: "-"), \.isTokenCharacter)
             output.append(UInt8(ascii: ":"))
             output.append(.space)
-            for byte in bytes[line.value] { output.append(byte.isFieldCharacter ? byte : .space) }
+            append(line.value, to: &output, insteadOfOthers: .space, \.isFieldCharacter)
             output.append(.carriageReturn)
             output.append(.lineFeed)
         }
+    }
+
+    /// Appends the bytes of `range`, and `substitute` for each that is not allowed; hardly ever is there one.
+    @inline(__always)
+    private func append(
+        _ range: Range<Int>, to output: inout [UInt8], insteadOfOthers substitute: UInt8, _ isAllowed: (UInt8) -> Bool
+    ) {
+        let start = output.count
+        output.append(contentsOf: bytes[range])
+        for index in start..<output.count where !isAllowed(output[index]) { output[index] = substitute }
     }
 }

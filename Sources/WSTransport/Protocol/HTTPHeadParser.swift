@@ -71,11 +71,11 @@ package enum HTTPHeadParser {
         guard lines.allSatisfy(first + 1..<second, { $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "#") }) else {
             throw .badRequest("request line: target")
         }
-        let versionMinor = try version(lines.bytes(second + 1..<line.upperBound))
+        let versionMinor = try version(lines, second + 1..<line.upperBound)
         let method = lines.text(line.lowerBound..<first)
         let target = lines.text(first + 1..<second)
-        let fields = try fields(&lines)
-        var host = try host(fields, versionMinor: versionMinor)
+        let (fields, hosts) = try fields(&lines)
+        var host = try host(hosts, of: lines, versionMinor: versionMinor)
         let pathStart = try startOfPath(of: target, method: method, &host)
         return HTTPRequestHead(
             method: method, target: target, versionMinor: versionMinor, fields: fields, host: host,
@@ -84,77 +84,81 @@ package enum HTTPHeadParser {
 
     /// §4: `HTTP/1.1 101 Switching Protocols`, whose reason may be absent.
     private static func responseHead(_ lines: inout HTTPHeadLines) throws(HTTPParseError) -> HTTPResponseHead {
-        let line = lines.bytes(lines.next() ?? 0..<0)
-        let parts = line.split(separator: .space, maxSplits: 2, omittingEmptySubsequences: false)
+        let range = lines.next() ?? 0..<0
+        let parts = lines.bytes(range).split(separator: .space, maxSplits: 2, omittingEmptySubsequences: false)
         guard parts.count >= 2 else { throw .badRequest("status line") }
-        let versionMinor = try version(Array(parts[0]))
+        let versionMinor = try version(lines, range.lowerBound..<range.lowerBound + parts[0].count)
         guard parts[1].count == 3, parts[1].allSatisfy(\.isDigit) else { throw .badRequest("status line: status") }
         let status = parts[1].reduce(0) { $0 * 10 + Int($1 - 0x30) }
         guard status >= 100 else { throw .badRequest("status line: status") }
         let reason = parts.count == 3 ? text(parts[2]) : ""
         return HTTPResponseHead(
-            status: status, reason: reason, versionMinor: versionMinor, fields: try fields(&lines))
+            status: status, reason: reason, versionMinor: versionMinor, fields: try fields(&lines).fields)
     }
 
     /// §2.3: `HTTP/1.0` or `HTTP/1.1`.
-    private static func version(_ bytes: [UInt8]) throws(HTTPParseError) -> Int {
-        guard bytes.count == 8, bytes.starts(with: "HTTP/".utf8), bytes[5].isDigit, bytes[6] == UInt8(ascii: "."),
-            bytes[7].isDigit
+    private static func version(_ lines: HTTPHeadLines, _ range: Range<Int>) throws(HTTPParseError) -> Int {
+        let start = range.lowerBound
+        guard range.count == 8, lines.says("HTTP/", at: start), lines[start + 5].isDigit,
+            lines[start + 6] == UInt8(ascii: "."), lines[start + 7].isDigit
         else { throw .badRequest("version") }
-        guard bytes[5] == UInt8(ascii: "1"), bytes[7] <= UInt8(ascii: "1") else { throw .versionNotSupported }
-        return Int(bytes[7] - UInt8(ascii: "0"))
+        guard lines[start + 5] == UInt8(ascii: "1"), lines[start + 7] <= UInt8(ascii: "1") else {
+            throw .versionNotSupported
+        }
+        return Int(lines[start + 7] - UInt8(ascii: "0"))
     }
 
-    private static func fields(_ lines: inout HTTPHeadLines) throws(HTTPParseError) -> HTTPFields {
+    /// The lines named `Host`: how many, and the value of the first.
+    private struct Hosts {
+        var count = 0
+        var value = 0..<0
+    }
+
+    private static func fields(
+        _ lines: inout HTTPHeadLines
+    ) throws(HTTPParseError) -> (fields: HTTPFields, hosts: Hosts) {
         let base = lines.position
+        let isASCII = lines.isASCII
         var fields = lines.makeFields()
+        var hosts = Hosts()
         while let line = lines.next() {
             let number = fields.count + 1
             guard number <= maximumFieldCount else { throw .headTooLarge }
             guard lines[line.lowerBound] != .space, lines[line.lowerBound] != .tab else {
                 throw .badRequest("field \(number): begins with white space")
             }
-            let colon = lines.place(of: UInt8(ascii: ":"), in: line)
-            guard colon < line.upperBound else { throw .badRequest("field \(number): no colon") }
-            guard colon > line.lowerBound, lines.allSatisfy(line.lowerBound..<colon, \.isTokenCharacter) else {
-                throw .badRequest("field \(number): name")
+            var colon = line.lowerBound
+            while colon < line.upperBound, lines[colon].isTokenCharacter { colon &+= 1 }
+            guard colon > line.lowerBound, colon < line.upperBound, lines[colon] == UInt8(ascii: ":") else {
+                let hasColon = lines.place(of: UInt8(ascii: ":"), in: line) < line.upperBound
+                throw .badRequest("field \(number): \(hasColon ? "name" : "no colon")")
             }
             let value = lines.trimmingWhitespace(colon + 1..<line.upperBound)
+            if colon - line.lowerBound == 4, lines.isNamedHost(line.lowerBound) {
+                if hosts.count == 0 { hosts.value = value }
+                hosts.count += 1
+            }
             let name = line.lowerBound - base..<colon - base
-            if lines.isUTF8(value) {
+            if isASCII || lines.isUTF8(value) {
                 fields.appendLine(name: name, value: value.lowerBound - base..<value.upperBound - base)
             } else {
                 fields.appendLine(name: name, value: text(lines.bytes(value)[...]))
             }
         }
-        return fields
+        return (fields, hosts)
     }
 
     /// §3.2: one Host in HTTP/1.1, and never two.
-    private static func host(_ fields: HTTPFields, versionMinor: Int) throws(HTTPParseError) -> String? {
-        guard fields.count(of: "Host") <= 1 else { throw .badRequest("more than one Host") }
-        guard let host = fields.first("Host") else {
+    private static func host(
+        _ hosts: Hosts, of lines: HTTPHeadLines, versionMinor: Int
+    ) throws(HTTPParseError) -> String? {
+        guard hosts.count <= 1 else { throw .badRequest("more than one Host") }
+        guard hosts.count == 1 else {
             guard versionMinor == 0 else { throw .badRequest("no Host") }
             return nil
         }
-        guard host.utf8.allSatisfy(\.isHostCharacter) else { throw .badRequest("Host") }
-        guard isHostAndPort(host.utf8[...]) else { throw .badRequest("Host") }
-        return host
-    }
-
-    /// RFC 9110 §7.2: a name or an address, IPv6 in brackets, then perhaps a port.
-    private static func isHostAndPort(_ text: Substring.UTF8View) -> Bool {
-        var rest = text
-        if rest.first == UInt8(ascii: "[") {
-            guard let end = rest.firstIndex(of: UInt8(ascii: "]")) else { return false }
-            guard rest[..<end].dropFirst().allSatisfy({ $0.hexadecimalValue != nil || ":.".utf8.contains($0) }) else {
-                return false
-            }
-            rest = rest[rest.index(after: end)...]
-        } else {
-            rest = rest.drop { $0 != UInt8(ascii: ":") && !"[]".utf8.contains($0) }
-        }
-        return rest.isEmpty || (rest.first == UInt8(ascii: ":") && rest.dropFirst().allSatisfy(\.isDigit))
+        guard lines.isHostAndPort(hosts.value) else { throw .badRequest("Host") }
+        return lines.text(hosts.value)
     }
 
     /// §3.2: a path, a whole URI whose authority takes the place of the Host's (§3.2.2), or `*` for OPTIONS.
@@ -169,10 +173,11 @@ package enum HTTPHeadParser {
         let rest = target.dropFirst(scheme.utf8.count)
         let end = rest.utf8.firstIndex { $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: "?") } ?? rest.endIndex
         let authority = rest[..<end]
-        guard !authority.isEmpty, authority.utf8.allSatisfy(\.isHostCharacter), isHostAndPort(authority.utf8[...])
-        else {
-            throw .badRequest("request line: target")
+        var name = Substring(authority)
+        let isHost = name.withUTF8 { bytes in
+            unsafe HTTPHeadLines(UnsafeRawBufferPointer(bytes), 0..<bytes.count).isHostAndPort(0..<bytes.count)
         }
+        guard !authority.isEmpty, isHost else { throw .badRequest("request line: target") }
         host = String(authority)
         return end
     }
@@ -229,6 +234,48 @@ package enum HTTPHeadParser {
     }
 
     subscript(index: Int) -> UInt8 { unsafe input[index] }
+
+    /// Whether all of it is of ASCII.
+    var isASCII: Bool { unsafe input.isASCII(position..<end) }
+
+    /// Whether the bytes at `index` are `text`, as it is written.
+    @inline(__always)
+    func says(_ text: StaticString, at index: Int) -> Bool {
+        guard end - index >= text.utf8CodeUnitCount else { return false }
+        for place in 0..<text.utf8CodeUnitCount {
+            guard unsafe input[index + place] == text.utf8Start[place] else { return false }
+        }
+        return true
+    }
+
+    /// Whether the four token characters at `index` are `Host`, in large or small letters.
+    func isNamedHost(_ index: Int) -> Bool {
+        // Of token characters only letters are made letters by the bit that small ones have.
+        self[index] | 0x20 == UInt8(ascii: "h") && self[index + 1] | 0x20 == UInt8(ascii: "o")
+            && self[index + 2] | 0x20 == UInt8(ascii: "s") && self[index + 3] | 0x20 == UInt8(ascii: "t")
+    }
+
+    /// RFC 9110 §7.2: a name or an address, IPv6 in brackets, then perhaps a port.
+    func isHostAndPort(_ range: Range<Int>) -> Bool {
+        guard allSatisfy(range, \.isHostCharacter) else { return false }
+        var rest = range.lowerBound
+        if rest < range.upperBound, self[rest] == UInt8(ascii: "[") {
+            let end = place(of: UInt8(ascii: "]"), in: range)
+            guard end < range.upperBound else { return false }
+            let isAddress = allSatisfy(rest + 1..<end) {
+                $0.hexadecimalValue != nil || $0 == UInt8(ascii: ":") || $0 == UInt8(ascii: ".")
+            }
+            guard isAddress else { return false }
+            rest = end + 1
+        } else {
+            while rest < range.upperBound, self[rest] != UInt8(ascii: ":") {
+                guard self[rest] != UInt8(ascii: "["), self[rest] != UInt8(ascii: "]") else { return false }
+                rest += 1
+            }
+        }
+        guard rest < range.upperBound else { return true }
+        return self[rest] == UInt8(ascii: ":") && allSatisfy(rest + 1..<range.upperBound, \.isDigit)
+    }
 
     /// Where `byte` is in `range` first; its end where it is not.
     func place(of byte: UInt8, in range: Range<Int>) -> Int {

@@ -6,15 +6,14 @@ extension Handshake {
         package let key: String
         /// The subprotocols offered, in the client's order of preference, each once.
         package let subprotocols: [String]
-        /// The values of `Sec-WebSocket-Extensions`, unchanged.
-        package let extensions: [String]
+        /// The extensions offered, in the client's order of preference.
+        package let extensions: [NegotiatedExtension]
         /// `Origin`, sent by browsers: the page's origin; `nil` if the field is absent.
         package let origin: String?
 
         /// The agreement on permessage-deflate with the first offer that `options` can honour; `nil`: none.
         package func deflateParameters(_ options: CompressionOptions) -> DeflateParameters? {
-            extensions.isEmpty
-                ? nil : NegotiatedExtension.list(extensions).flatMap { DeflateParameters.accept($0, options) }
+            extensions.isEmpty ? nil : DeflateParameters.accept(extensions, options)
         }
     }
 
@@ -74,7 +73,9 @@ extension Handshake {
             throw .badRequest("Connection does not name upgrade")
         }
         // Bytes after the head are frames; a body would be mistaken for them.
-        guard fields.first("Transfer-Encoding") == nil, fields.all("Content-Length").allSatisfy({ $0 == "0" }) else {
+        guard !fields.has("Transfer-Encoding"),
+            !fields.has("Content-Length") || fields.all("Content-Length").allSatisfy({ $0 == "0" })
+        else {
             throw .badRequest("a WebSocket handshake has no body")
         }
         guard let asked = fields.only("Sec-WebSocket-Version") else {
@@ -84,13 +85,12 @@ extension Handshake {
         guard let key = fields.only("Sec-WebSocket-Key") else {
             throw .badRequest("Sec-WebSocket-Key is not given once")
         }
-        guard Base64.decode(key)?.count == 16 else {
+        guard Base64.byteCount(key) == 16 else {
             throw .badRequest("Sec-WebSocket-Key is not 16 bytes in Base64")
         }
         guard fields.count(of: "Origin") <= 1 else { throw .badRequest("more than one Origin") }
-        let extensions = fields.all("Sec-WebSocket-Extensions")
         // §9.1: a malformed extension fails the connection; an unknown one is not accepted.
-        guard NegotiatedExtension.list(extensions) != nil else {
+        guard let extensions = NegotiatedExtension.list(in: fields) else {
             throw .badRequest("Sec-WebSocket-Extensions is not a list of extensions")
         }
         var subprotocols: [String] = []
@@ -109,12 +109,13 @@ extension Handshake {
     package static func response(
         to request: Request, subprotocol: String? = nil, compression: DeflateParameters? = nil, fields: HTTPFields = [:]
     ) -> [UInt8] {
-        var bytes = Array("HTTP/1.1 101 Switching Protocols\r\n".utf8)
-        var own: HTTPFields = [
-            "Upgrade": "websocket",
-            "Connection": "Upgrade",
-            "Sec-WebSocket-Accept": acceptKey(for: request.key),
-        ]
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(512)
+        bytes.append(contentsOf: "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n".utf8)
+        bytes.append(contentsOf: "Connection: Upgrade\r\nSec-WebSocket-Accept: ".utf8)
+        bytes.append(contentsOf: acceptKey(for: request.key).utf8)
+        bytes.append(contentsOf: "\r\n".utf8)
+        var own: HTTPFields = [:]
         if let subprotocol { own.append("Sec-WebSocket-Protocol", subprotocol) }
         if let compression { own.append("Sec-WebSocket-Extensions", compression.fieldValue) }
         appendFields([own, fields], to: &bytes)

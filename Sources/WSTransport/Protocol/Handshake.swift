@@ -5,12 +5,16 @@ package enum Handshake {
 
     /// What the peer must derive from `key` to show that it speaks WebSocket (RFC 6455 §4.2.2).
     package static func acceptKey(for key: String) -> String {
-        Base64.encode(SHA1.digest(of: Array((key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").utf8)))
+        var message: [UInt8] = []
+        message.reserveCapacity(128)
+        message.append(contentsOf: key.utf8)
+        message.append(contentsOf: "258EAFA5-E914-47DA-95CA-C5AB0DC85B11".utf8)
+        return Base64.encode(SHA1.digest(of: message))
     }
 
     /// Appends the field lines of a head and the empty line to `bytes`.
     static func appendFields(_ fields: [HTTPFields], to bytes: inout [UInt8]) {
-        for fields in fields { fields.write(to: &bytes) }
+        for fields in fields where !fields.isEmpty { fields.write(to: &bytes) }
         bytes.append(contentsOf: "\r\n".utf8)
     }
 }

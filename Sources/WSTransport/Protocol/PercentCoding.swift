@@ -29,6 +29,12 @@ package enum PercentCoding {
     package static func encodePath(_ text: String) -> String { encode(text, keeping: UInt8(ascii: "/")) }
 
     private static func decode(_ text: some StringProtocol, plus: UInt8) -> String? {
+        var text = String(text)
+        // Most have nothing to decode.
+        let isPlain = text.withUTF8 { bytes in
+            unsafe bytes.allSatisfy { $0 != UInt8(ascii: "%") && $0 != UInt8(ascii: "+") }
+        }
+        if isPlain { return text }
         var bytes: [UInt8] = []
         bytes.reserveCapacity(text.utf8.count)
         var iterator = text.utf8.makeIterator()

@@ -12,11 +12,17 @@ extension UInt8 {
     var isLetter: Bool { (self | 0x20) >= 0x61 && (self | 0x20) <= 0x7A }
 
     /// Whether it is allowed in a method, field name or list element: `tchar`.
+    @inline(__always)
     var isTokenCharacter: Bool {
-        switch self {
-        case 0x21, 0x23...0x27, 0x2A, 0x2B, 0x2D, 0x2E, 0x30...0x39, 0x41...0x5A, 0x5E...0x7A, 0x7C, 0x7E: true
-        default: false
-        }
+        // ! # to ' * + - . 0 to 9, A to Z ^ to z | ~.
+        isIn(0x03FF_6CFA_0000_0000, 0x57FF_FFFF_C7FF_FFFE)
+    }
+
+    /// Whether its bit is set: of those below 64 in `low`, of those below 128 in `high`.
+    @inline(__always)
+    private func isIn(_ low: UInt64, _ high: UInt64) -> Bool {
+        let bits = self < 0x40 ? low : self < 0x80 ? high : 0
+        return bits &>> UInt64(self) & 1 != 0
     }
 
     /// Whether it is allowed in a field value: anything but a control character other than HTAB.
@@ -24,10 +30,8 @@ extension UInt8 {
 
     /// Whether it is allowed in the authority of a target: visible ASCII without the delimiters of other parts.
     var isHostCharacter: Bool {
-        switch self {
-        case 0x21, 0x24...0x2B, 0x2D, 0x2E, 0x30...0x3B, 0x3D, 0x41...0x5B, 0x5D, 0x5F, 0x61...0x7A, 0x7E: true
-        default: false
-        }
+        // ! $ to + - . 0 to ; =, A to [ ] _ a to z ~.
+        isIn(0x2FFF_6FF2_0000_0000, 0x47FF_FFFE_AFFF_FFFE)
     }
 
     /// Itself, or the small letter if it is a capital one of ASCII.

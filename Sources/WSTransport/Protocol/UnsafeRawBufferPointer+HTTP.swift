@@ -35,6 +35,11 @@ extension UnsafeRawBufferPointer {
             if found != 0 { return index &+ found.trailingZeroBitCount / 8 }
             index &+= 8
         }
+        if index < end, index &+ 8 <= count {
+            // What the word has of the bytes after the end does not count.
+            let word = unsafe UInt64(littleEndian: loadUnaligned(fromByteOffset: index, as: UInt64.self))
+            return Swift.min(end, index &+ marks(word).trailingZeroBitCount / 8)
+        }
         while index < end {
             // The others of the word are letters; only the first counts.
             if marks(UInt64(unsafe self[index]) | 0x4141_4141_4141_4100) & 0x80 != 0 { return index }

@@ -42,7 +42,7 @@ struct HandshakeTests {
         #expect(request.key == Self.key)
         #expect(request.origin == "http://example.com")
         #expect(request.subprotocols == ["chat", "superchat", "bearer.a-b_c"])
-        #expect(request.extensions == ["permessage-deflate; a"])
+        #expect(request.extensions == NegotiatedExtension.list(["permessage-deflate; a"]))
     }
 
     @Test(arguments: [
