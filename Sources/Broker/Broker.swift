@@ -155,9 +155,6 @@ package final class Broker {
         Certificates.exposedKeys(in: settings.listen)
     }
 
-    /// Whether any listener has TLS, so that ``takeOverCertificates()`` is worth asking for.
-    package var hasCertificates: Bool { !certificates.isEmpty }
-
     /// Reads the certificate files that have changed; who is connected notices nothing.
     package func takeOverCertificates() -> [CertificateNews] { certificates.takeOverChanges() }
 

@@ -44,12 +44,6 @@ package struct JSONWriter {
     /// Closes an array.
     package mutating func endArray() { end(UInt8(ascii: "]")) }
 
-    /// Ends a line, for one value a line.
-    package mutating func newline() {
-        bytes.append(0x0A)
-        needsComma = false
-    }
-
     /// Writes a member's name, which is ASCII without escapes; its value comes next.
     package mutating func name(_ name: StaticString) {
         separate()

@@ -272,15 +272,6 @@ package final class WebSocketConnection: StreamDriver {
     /// Whether the message that its session has just been given was compressed.
     package var messageWasCompressed: Bool { unsafe machine.messageWasCompressed }
 
-    /// Gives up the connection, before its first frame; the new owner sets its driver.
-    func detach() -> StreamConnection {
-        ended = CloseEvent(code: .noStatusReceived, reason: "", wasClean: true)
-        state = .closed
-        stream.reactor.counters.webSockets.add(-1)
-        stream.setDeadline(nil)
-        return stream
-    }
-
     package func receivedEnd() {
         guard failure == nil else { return }
         stream.finish()

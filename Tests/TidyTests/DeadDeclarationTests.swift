@@ -1,0 +1,63 @@
+import Testing
+
+@Suite("Dead declarations")
+struct DeadDeclarationTests {
+    private func find(_ sources: String..., users: [String] = []) -> [String] {
+        let numbered = sources.enumerated().map { (path: "\($0)", text: $1) }
+        return DeadDeclarations.find(in: numbered, users: users).map(\.description)
+    }
+
+    @Test(arguments: [
+        "func gone() {}", "    private static let gone = 1", "package var gone: Int { 1 }", "struct gone {}",
+        "typealias gone = Int", "/// ``gone`` is told of.\nfunc gone() {}", "func gone() {}  // gone",
+    ])
+    func findsWhatNothingMentions(text: String) { #expect(find(text) == ["0: gone"]) }
+
+    @Test(arguments: [
+        "func here() {}\nhere()", "let here = 1; print(\"\\(here)\")", "public func here() {}",
+        "override func here() {}",
+        "func here() {}\nfunc other() { other(); here() }",
+    ])
+    func leavesWhatIsMentioned(text: String) { #expect(find(text).isEmpty) }
+
+    @Test func looksThroughAllFiles() {
+        #expect(find("func one() {}", "one()").isEmpty)
+        #expect(find("func one() {}", users: ["one()"]).isEmpty)
+        #expect(find("func one() {}", "func one() {}") == ["0: one", "1: one"], "declared twice, mentioned nowhere")
+        let address = "let address = \"http://one\"\nfunc one() {}\naddress"
+        #expect(find(address).isEmpty, "no comment begins in an address")
+        #expect(find("print(\"/var/lib\")").isEmpty, "a path declares nothing")
+    }
+
+    /// What is mentioned nowhere, and why it is there.
+    static let known = [
+        // What the language and the standard library call by themselves, and the program's entry.
+        "superEncoder", "superDecoder", "nestedContainer", "nestedUnkeyedContainer", "callAsFunction", "Brokerd",
+        // Reached by tests alone, which look at what a connection has agreed on or is made of.
+        "isResumed", "applicationProtocol", "makeMailbox", "whenDrained", "takenSlot",
+    ]
+
+    /// Access control, whose doors are being hung.
+    static let expected = [
+        "applying", "subscribesAnywhere", "mayRetain", "maySubscribe",
+    ]
+
+    private static let found: [DeadDeclarations.Finding] = {
+        func texts(_ folder: String) -> [(path: String, text: String)] {
+            Repository.swiftFiles(in: folder).map { ($0, (try? Repository.text(of: $0)) ?? "") }
+        }
+        // The benchmarks' own; the product's sources are linked beside them.
+        let benchmarks = ["Counted", "Counting", "PeerLoad", "TopicFigures"].flatMap {
+            texts("Benchmarks/Sources/\($0)")
+        }
+        return DeadDeclarations.find(in: texts("Sources"), users: (benchmarks + texts("Examples")).map(\.text))
+    }()
+
+    @Test func nothingIsDead() {
+        #expect(Self.found.filter { !(Self.known + Self.expected).contains($0.name) } == [])
+    }
+
+    @Test func whatIsExcusedIsStillMentionedNowhere() {
+        #expect(Set(Self.known).subtracting(Self.found.map(\.name)) == [])
+    }
+}
