@@ -6,7 +6,7 @@ extension Sequencer {
     /// The retained value of `topic`, the newest numbered one; `nil` where there is none.
     package func value(of topic: Topic) throws(Refusal) -> Message? {
         let now = Lifetime.now
-        if let message = state.withLock({ $0.overlay[topic] ?? $0.figures[topic] }) {
+        if let message = state.withLock({ $0.applying.overlay[topic] ?? $0.figures[topic] }) {
             return message.isValue(at: now) ? message : nil
         }
         do throws(StorageError) { return try store.value(of: topic, now: now) } catch { throw Refusal(error) }
@@ -31,7 +31,7 @@ extension Sequencer {
 
     /// Whether only the store knows the value of a topic, and has not been asked since its last commit.
     func mustLookUp(_ topic: Topic, _ stored: StoredValues, _ state: borrowing State) -> Bool {
-        guard state.overlay[topic] == nil else { return false }
+        guard state.applying.overlay[topic] == nil else { return false }
         if stored.attempts > Self.lookUpAttempts { return false }
         return stored.commits != commits.load(ordering: .acquiring) || stored.seqs[topic] == nil
     }
@@ -60,29 +60,13 @@ extension Sequencer {
     func check(
         _ condition: Draft.Condition, of topic: Topic, _ stored: StoredValues, _ state: borrowing State
     ) throws(Refusal) {
-        let current: UInt64?
-        if let message = state.overlay[topic] {
-            current = message.isValue(at: Lifetime.now) ? message.seq : nil
-        } else {
+        let current = try state.applying.value(of: topic, now: Lifetime.now) { () throws(Refusal) in
             guard stored.commits == commits.load(ordering: .acquiring), let seq = stored.seqs[topic] else {
                 throw Refusal(.unavailable, "The value of \(topic) changes too fast to be looked at; try again.")
             }
-            current = try seq.get()
+            return try seq.get()
         }
-        switch condition {
-        case .none: break
-        case .present:
-            if current == nil { throw Refusal(.notFound, "\(topic) has no retained value.") }
-        case .absent:
-            if let current {
-                throw Refusal(.conflict, "\(topic) has a retained value already, with seq \(current).")
-            }
-        case .matches(let seqs):
-            guard let current else { throw Refusal(.conflict, "\(topic) has no retained value.") }
-            guard seqs.isEmpty || seqs.contains(current) else {
-                throw Refusal(.conflict, "The retained value of \(topic) has seq \(current).")
-            }
-        }
+        try Applying.check(condition, of: topic, current: current)
     }
 
     // MARK: Positions
@@ -144,14 +128,14 @@ extension Sequencer {
             var uncommitted: [Message] = []
             var isWhole = true
             if let literal {
-                if let message = state.overlay[literal] { uncommitted = [message] }
+                if let message = state.applying.overlay[literal] { uncommitted = [message] }
             } else if !state.retaining.isEmpty {
                 (uncommitted, isWhole) = state.retaining.messages(after: 0, atMost: Self.maximumOverlay)
             }
             // Wildcards at the front do not match what begins with `$`, so few ever look.
             let figures = isReserved ? Array(state.figures.values) : []
             let isCurrent = offer?.commits == commits.load(ordering: .acquiring)
-            return (state.next - 1, mailbox.drain(), uncommitted, isWhole, figures, isCurrent)
+            return (state.order.newest, mailbox.drain(), uncommitted, isWhole, figures, isCurrent)
         }
         let (seq, letters, uncommitted, isWhole, figures, isCurrent) = found
         var overlay = isWhole ? Self.newest(uncommitted, filter) : []
@@ -175,9 +159,4 @@ extension Sequencer {
     func isSettled(upTo seq: UInt64) -> Bool {
         state.withLock { state in state.retaining.first.map { $0.seq > seq } ?? true }
     }
-}
-
-extension Message {
-    /// Whether it is a value, and not a removal or expired.
-    fileprivate func isValue(at now: Int64) -> Bool { !payload.isEmpty && !isExpired(at: now) }
 }

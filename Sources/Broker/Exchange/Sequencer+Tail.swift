@@ -19,13 +19,13 @@ extension Sequencer {
     private func tail(_ state: borrowing State, after seq: UInt64) -> Tail {
         let found = state.pending.messages(after: seq, atMost: Self.maximumTail)
         return Tail(
-            committedUpTo: state.pending.first.map { $0.seq - 1 } ?? state.next - 1,
+            committedUpTo: state.pending.first.map { $0.seq - 1 } ?? state.order.newest,
             messages: found.messages[...], isWhole: found.isWhole)
     }
 
     /// The newest number, with the shard's mailbox at the same point of the order.
     func newest(emptying mailbox: Mailbox<Letter>) -> (newest: UInt64, letters: [Letter]) {
-        state.withLock { ($0.next - 1, mailbox.drain()) }
+        state.withLock { ($0.order.newest, mailbox.drain()) }
     }
 
     /// What is not on disk yet of what is kept after `seq`.
@@ -35,6 +35,6 @@ extension Sequencer {
     func tail(
         after seq: UInt64, emptying mailbox: Mailbox<Letter>
     ) -> (newest: UInt64, letters: [Letter], tail: Tail) {
-        state.withLock { ($0.next - 1, mailbox.drain(), tail($0, after: seq)) }
+        state.withLock { ($0.order.newest, mailbox.drain(), tail($0, after: seq)) }
     }
 }

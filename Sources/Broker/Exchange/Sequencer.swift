@@ -18,29 +18,22 @@ package enum Letter: Sendable {
 /// message up to the number the reading stands for. Under the lock nothing is read from the disk, and nothing costs by how
 /// much is not on it yet: everybody publishes through here. Any thread.
 package final class Sequencer: Sendable {
-    /// Numbers are reserved on disk in blocks, so that after a crash none comes twice.
-    ///
-    /// 2²⁴ of 2⁵³ (what JSON can hold).
-    static let block: UInt64 = 1 << 24
-
     struct State {
-        var next: UInt64
-        var reserved: UInt64
-        var isReserving = false
-        /// Whether no more numbers are given.
-        var isClosed = false
+        var order: LocalOrder
         var inboxes: [Inbox] = []
-        /// The newest retained value of each topic that is not on disk yet, and all of them in order.
-        var overlay = OverlayTable()
+        /// What decides on the next draft.
+        var applying = Applying()
+        /// Retained values that are not on disk yet, in order.
         var retaining = PendingMessages()
         /// The values below `$SYS` that the broker has of itself; in memory only.
         var figures: [Topic: Message] = [:]
-        var rules = HistoryRules()
         /// Rules that the store has not taken over yet, in order, and the numbers from which on they hold.
         var waitingRules: [(rules: HistoryRules, from: UInt64)] = []
         /// Messages that are to be kept and not yet on disk, in order.
         var pending = PendingMessages()
         var storeThread: StoreThread?
+        /// Whether the store had no room for the rules at the start.
+        var owesRules = false
     }
 
     let state: Mutex<State>
@@ -58,15 +51,16 @@ package final class Sequencer: Sendable {
     package init(store: any MessageStore, rules: HistoryRules = HistoryRules()) throws(StorageError) {
         self.store = store
         keepsSome = Atomic(!rules.isEmpty)
-        let first = store.reservedSeq + 1
-        var state = State(next: first, reserved: first - 1)
-        state.rules = rules
+        var state = State(order: LocalOrder(after: store.reservedSeq))
+        state.applying.rules = rules
+        let target = state.order.firstTarget
         do throws(StorageError) {
-            try store.reserve(seqsUpTo: first + Self.block)
-            try store.adopt(rules, from: first)
-            state.reserved = first + Self.block
+            try store.reserve(seqsUpTo: target)
+            try store.adopt(rules, from: state.order.newest + 1)
+            state.order.reserve(upTo: target, isReserved: true)
         } catch .full {
             // The store's thread goes on trying.
+            state.owesRules = true
         } catch {
             throw error
         }
@@ -77,7 +71,7 @@ package final class Sequencer: Sendable {
     package func attach(_ thread: StoreThread) {
         state.withLock { state in
             state.storeThread = thread
-            if state.reserved < state.next { hand(state.rules, &state) }
+            if state.owesRules { hand(state.applying.rules, &state) }
         }
     }
 
@@ -85,15 +79,17 @@ package final class Sequencer: Sendable {
     package func adopt(_ rules: HistoryRules) {
         if !rules.isEmpty { keepsSome.store(true, ordering: .releasing) }
         state.withLock { state in
-            state.rules = rules
+            state.applying.rules = rules
             hand(rules, &state)
         }
     }
 
     private func hand(_ rules: HistoryRules, _ state: inout State) {
         guard let thread = state.storeThread else { return }
-        state.waitingRules.append((rules, state.next))
-        thread.adopt(rules, from: state.next) { [self] in self.state.withLock { _ = $0.waitingRules.removeFirst() } }
+        state.waitingRules.append((rules, state.order.newest + 1))
+        thread.adopt(rules, from: state.order.newest + 1) { [self] in
+            self.state.withLock { _ = $0.waitingRules.removeFirst() }
+        }
     }
 
     /// Rules that the store has not taken over yet, in order, and the numbers from which on they hold.
@@ -113,13 +109,13 @@ package final class Sequencer: Sendable {
     package var isCongested: Bool { state.withLock { $0.inboxes.contains(where: \.isCongested) } }
 
     /// The number of the newest message; 0 before the first.
-    package var newest: UInt64 { state.withLock { $0.next - 1 } }
+    package var newest: UInt64 { state.withLock { $0.order.newest } }
 
     /// Gives no more numbers, and says which was the last.
     package func close() -> UInt64 {
         state.withLock { state in
-            state.isClosed = true
-            return state.next - 1
+            state.order.close()
+            return state.order.newest
         }
     }
 
@@ -202,53 +198,37 @@ package final class Sequencer: Sendable {
     private func accept(
         _ drafts: Span<Draft>, _ place: Int, _ stored: StoredValues, _ state: inout State, _ time: Int64
     ) throws(Refusal) -> Message {
-        guard state.next <= state.reserved, !state.isClosed else {
-            if state.isClosed { throw Refusal(.unavailable, "The broker is shutting down.") }
-            throw Refusal(.storageFull, "The store takes no writes, so there are no more sequence numbers.")
-        }
+        let seq = try state.order.next()
         if drafts[place].condition != .none {
             try check(drafts[place].condition, of: drafts[place].topic, stored, state)
         }
-        let rule = state.rules.isEmpty || state.storeThread == nil ? nil : state.rules.rule(for: drafts[place].topic)
-        let message = Message(
-            topic: drafts[place].topic, payload: drafts[place].payload, kind: drafts[place].kind,
-            contentType: drafts[place].contentType, properties: drafts[place].properties,
-            isRetained: drafts[place].isRetained, seq: state.next, time: time,
-            expiry: drafts[place].timeToLive.map { Lifetime.now.addingReportingOverflow($0).partialValue } ?? 0,
-            origin: drafts[place].origin, originSlot: drafts[place].source?.slot ?? .max, rule: rule)
-        if drafts[place].isRetained || rule != nil, let thread = state.storeThread {
+        let rule = state.storeThread == nil ? nil : state.applying.rule(for: drafts[place].topic)
+        let message = Applying.message(of: drafts, at: place, seq: seq, time: time, now: { Lifetime.now }, keptBy: rule)
+        if message.isRetained || rule != nil, let thread = state.storeThread {
             guard thread.append([message], waking: false) else {
                 throw Refusal(.unavailable, "The store's queue is full or closed.")
             }
-            if drafts[place].isRetained {
-                state.overlay.set(message)
+            if message.isRetained {
+                state.applying.overlay.set(message)
                 state.retaining.append(message)
             }
             if rule != nil { state.pending.append(message) }
         }
-        if drafts[place].isVolatile { state.figures[drafts[place].topic] = message }
-        state.next += 1
+        if drafts[place].isVolatile { state.figures[message.topic] = message }
+        state.order.advance()
         return message
     }
 
     /// What is to be reserved now, outside the lock: a store that is closed answers at once.
     private func reservation(_ state: inout State) -> (thread: StoreThread, target: UInt64)? {
-        guard !state.isReserving, !state.isClosed, state.next + Self.block / 2 > state.reserved,
-            let thread = state.storeThread
-        else {
-            return nil
-        }
-        state.isReserving = true
-        return (thread, state.reserved + Self.block)
+        guard let thread = state.storeThread, let target = state.order.takeTarget() else { return nil }
+        return (thread, target)
     }
 
     private func reserve(_ target: UInt64, on thread: StoreThread) {
         thread.reserve(seqsUpTo: target) { [self] result in
-            state.withLock { state in
-                // After a failure the next publication asks again.
-                state.isReserving = false
-                if case .success = result { state.reserved = target }
-            }
+            let isReserved = if case .success = result { true } else { false }
+            state.withLock { $0.order.reserve(upTo: target, isReserved: isReserved) }
         }
     }
 
@@ -263,7 +243,7 @@ package final class Sequencer: Sendable {
         while isMore {
             let taken = state.withLock { state in
                 let taken = state.retaining.take(upTo: settlement.committedUpTo)
-                for message in taken { state.overlay.remove(message) }
+                for message in taken { state.applying.overlay.remove(message) }
                 return (taken, state.pending.take(upTo: settlement.committedUpTo))
             }
             isMore = !taken.0.isEmpty || !taken.1.isEmpty

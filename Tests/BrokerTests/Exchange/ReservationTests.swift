@@ -17,7 +17,7 @@ struct ReservationTests {
             let last = sequencer.newest
             let results = sequencer.sequence(Array(many.prefix(5)), from: 0)
             let isRefused = results.last?.error?.code == .storageFull
-            try #require(isRefused && sequencer.newest < last + 5 && last >= Sequencer.block)
+            try #require(isRefused && sequencer.newest < last + 5 && last >= LocalOrder.block)
         }
     }
 

@@ -124,6 +124,6 @@ struct SequencerTests {
         sequencer.attach(thread)
         for _ in 0..<33 { #expect(seqs(sequencer.sequence(many, from: 0)).count == many.count) }
         thread.stop()
-        #expect(house.store.reservedSeq >= first + 2 * Sequencer.block)
+        #expect(house.store.reservedSeq >= first + 2 * LocalOrder.block)
     }
 }

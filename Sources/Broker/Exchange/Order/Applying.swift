@@ -1,0 +1,67 @@
+internal import WSTransport
+
+/// What decides what becomes of the next draft, at one point of the order: the values that were set before, and the rules.
+///
+/// A value without lock, disk and clock. Number and times come from the order, so that two values that begin alike and apply
+/// the same drafts come to the same.
+struct Applying {
+    /// The newest value of each topic that the store does not have yet.
+    var overlay = OverlayTable()
+    var rules = HistoryRules()
+
+    /// The number of the value of a topic; `nil`: it has none.
+    ///
+    /// - Parameters:
+    ///   - now: Unix milliseconds, as values expire by.
+    ///   - stored: the number in the store, where no newer value is known.
+    func value(of topic: Topic, now: Int64, stored: () throws(Refusal) -> UInt64?) throws(Refusal) -> UInt64? {
+        guard let message = overlay[topic] else { return try stored() }
+        return message.isValue(at: now) ? message.seq : nil
+    }
+
+    /// Refuses what is only to be published if something holds of the topic's value, where that does not hold.
+    ///
+    /// - Parameter current: the number of the value; `nil`: there is none.
+    static func check(_ condition: Draft.Condition, of topic: Topic, current: UInt64?) throws(Refusal) {
+        switch condition {
+        case .none: break
+        case .present:
+            if current == nil { throw Refusal(.notFound, "\(topic) has no retained value.") }
+        case .absent:
+            if let current {
+                throw Refusal(.conflict, "\(topic) has a retained value already, with seq \(current).")
+            }
+        case .matches(let seqs):
+            guard let current else { throw Refusal(.conflict, "\(topic) has no retained value.") }
+            guard seqs.isEmpty || seqs.contains(current) else {
+                throw Refusal(.conflict, "The retained value of \(topic) has seq \(current).")
+            }
+        }
+    }
+
+    /// The rule that keeps a topic's messages; `nil`: none does.
+    func rule(for topic: Topic) -> HistoryRule? { rules.isEmpty ? nil : rules.rule(for: topic) }
+
+    /// The message of a draft, which is looked at where it is, and not copied.
+    ///
+    /// - Parameters:
+    ///   - time: when it got its place, in Unix milliseconds.
+    ///   - now: the same by the clock that values expire by, asked for where the message has a time to live.
+    ///   - rule: the rule that keeps it.
+    static func message(
+        of drafts: Span<Draft>, at place: Int, seq: UInt64, time: Int64, now: () -> Int64, keptBy rule: HistoryRule?
+    ) -> Message {
+        Message(
+            topic: drafts[place].topic, payload: drafts[place].payload,
+            kind: drafts[place].kind, contentType: drafts[place].contentType,
+            properties: drafts[place].properties, isRetained: drafts[place].isRetained, seq: seq,
+            time: time,
+            expiry: drafts[place].timeToLive.map { now().addingReportingOverflow($0).partialValue } ?? 0,
+            origin: drafts[place].origin, originSlot: drafts[place].source?.slot ?? .max, rule: rule)
+    }
+}
+
+extension Message {
+    /// Whether it is a value, and not a removal or expired.
+    func isValue(at now: Int64) -> Bool { !payload.isEmpty && !isExpired(at: now) }
+}
