@@ -38,7 +38,7 @@ extension AdminResult {
     }
 
     private func checkWhole<Element>() throws(Failure) where Answer == AdminList<Element> {
-        if answer.isTruncated { throw .failed("there are more; ask with a narrower filter") }
+        if answer.isTruncated { throw .failed("there are more; use a narrower filter") }
     }
 }
 

@@ -7,13 +7,13 @@ internal import Glibc
 struct BackupCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "backup",
-        abstract: "Writes a copy of the running broker's store, as it is at one moment.",
+        abstract: "Writes a copy of the running broker's store, as of one moment.",
         discussion: """
-            The copy comes over the admin socket while everything goes on, and is written where brokerctl runs, by its user.
-            Its pages are checked before it gets its name; a backup that is there already is not touched. In a directory, which
-            is made for a FILE that ends with /, it is called broker.mdb.
+            The copy arrives over the admin socket while the broker works, and is written by brokerctl, as its user.
+            Its pages are checked before it gets its name; an existing backup is not overwritten. In a directory, which
+            is created if FILE ends with /, it is called broker.mdb.
 
-            With - it goes to standard output, once it has come as a whole to $TMPDIR and been checked there.
+            With -, the copy is first received completely in $TMPDIR and checked, then written to standard output.
 
             Examples:
               brokerctl backup /var/backups/broker-2026-11-24.mdb
@@ -60,10 +60,10 @@ struct BackupCommand: AsyncParsableCommand {
 struct RestoreCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "restore",
-        abstract: "Puts a backup in the place of a store whose broker is stopped.",
+        abstract: "Replaces the store of a stopped broker by a backup.",
         discussion: """
-            The backup's pages are checked first. The store that was there is moved aside, not removed. Sequence numbers go
-            on above those of both, and clients that resume are told that the store was replaced.
+            The backup's pages are checked first. The previous store is moved aside, not removed. Sequence numbers continue
+            above those of both, and clients that resume are told that the store was replaced.
 
             Examples:
               brokerctl restore /var/backups/broker-2026-11-24.mdb --data-dir /var/lib/broker
@@ -72,10 +72,10 @@ struct RestoreCommand: ParsableCommand {
 
     @OptionGroup var connection: ConnectionOptions
 
-    @Argument(help: "The file that `backup` wrote, or a directory with a broker.mdb in it.")
+    @Argument(help: "The file that `backup` wrote, or a directory that contains broker.mdb.")
     var file: String
 
-    @Option(help: ArgumentHelp("The data directory of the broker, which must not run.", valueName: "directory"))
+    @Option(help: ArgumentHelp("The data directory of the broker, which must be stopped.", valueName: "directory"))
     var dataDir = "./data"
 
     @OptionGroup var consent: Consent

@@ -15,13 +15,13 @@ struct BackupFile {
     /// - Parameter destination: a file, a directory, or `-`.
     init(_ destination: String) throws(Failure) {
         if destination == "-" {
-            guard !Output.isTerminal else { throw .usage("backup -: a store is no text; redirect standard output") }
+            guard !Output.isTerminal else { throw .usage("backup -: a store is binary; redirect standard output") }
             path = nil
             (partial, descriptor) = try Self.makeTemporary()
             return
         }
         let target = try Self.target(destination)
-        guard unsafe access(target, F_OK) != 0 else { throw .failed("there is a backup already: \(target)") }
+        guard unsafe access(target, F_OK) != 0 else { throw .failed("a backup exists already: \(target)") }
         path = target
         partial = target + ".partial"
         // Left by an interrupted backup.
@@ -75,7 +75,7 @@ struct BackupFile {
             }
             try LMDBStore.checkBackup(partial)
         } catch .damaged(let what) {
-            throw .failed("the copy that came is damaged: \(what)")
+            throw .failed("the received copy is damaged: \(what)")
         } catch {
             throw .failed("\(error)")
         }

@@ -7,18 +7,18 @@ struct BenchFanout: AsyncParsableCommand {
     enum Endpoint: String, ExpressibleByArgument, CaseIterable { case topic, json }
 
     static let configuration = CommandConfiguration(
-        commandName: "fanout", abstract: "Publishes to many subscribers, who check content, order and number.")
+        commandName: "fanout", abstract: "Publishes to many subscribers, which check content, order and number.")
 
     @OptionGroup var options: BenchOptions
     @OptionGroup var messages: BenchMessages
 
-    @Option(help: ArgumentHelp("How many subscribe.", valueName: "n"))
+    @Option(help: ArgumentHelp("The number of subscribers.", valueName: "n"))
     var subscribers = 100
 
-    @Option(help: ArgumentHelp("How many publish.", valueName: "n"))
+    @Option(help: ArgumentHelp("The number of publishers.", valueName: "n"))
     var publishers = 1
 
-    @Option(help: ArgumentHelp("Topic sockets, or JSON over /ws with a wildcard.", valueName: "topic|json"))
+    @Option(help: ArgumentHelp("Use topic sockets, or JSON over /ws with a wildcard.", valueName: "topic|json"))
     var endpoint = Endpoint.topic
 
     func validate() throws {

@@ -7,7 +7,7 @@ struct BenchOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "The server's process on this machine, for its CPU time and memory; without --url it is asked for.",
+            "The server's process on this machine, for its CPU time and memory; by default, the broker of the admin socket.",
             valueName: "pid"))
     var process: Int32?
 
@@ -38,22 +38,22 @@ struct BenchOptions: ParsableArguments {
 
 /// The number and kind of messages.
 struct BenchMessages: ParsableArguments {
-    @Option(help: ArgumentHelp("How many messages are published, altogether.", valueName: "n"))
+    @Option(help: ArgumentHelp("The total number of messages to publish.", valueName: "n"))
     var messages = 1000
 
-    @Option(help: ArgumentHelp("Their size, 32 bytes at least.", valueName: "bytes"))
+    @Option(help: ArgumentHelp("The size of a message, at least 32 bytes.", valueName: "bytes"))
     var size = 64
 
-    @Option(help: ArgumentHelp("How many of them go in one burst.", valueName: "n"))
+    @Option(help: ArgumentHelp("How many messages to publish in one burst.", valueName: "n"))
     var burst = 1
 
     @Option(
         help: ArgumentHelp(
-            "So many messages a second, timed from when each was due; without it, as fast as they arrive.",
+            "Messages per second, each timed from when it was due; by default, as fast as they arrive.",
             valueName: "n"))
     var rate: Double?
 
-    @Option(help: ArgumentHelp("The topic that is published to.", valueName: "topic"))
+    @Option(help: ArgumentHelp("The topic to publish to.", valueName: "topic"))
     var topic = "bench"
 
     func validate() throws {

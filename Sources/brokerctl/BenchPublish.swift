@@ -9,10 +9,10 @@ struct BenchPublish: AsyncParsableCommand {
     @OptionGroup var options: BenchOptions
     @OptionGroup var messages: BenchMessages
 
-    @Option(help: ArgumentHelp("How many publish.", valueName: "n"))
+    @Option(help: ArgumentHelp("The number of publishers.", valueName: "n"))
     var publishers = 1
 
-    @Flag(help: "Make them retained values, whose acknowledgement says that they are on disk.")
+    @Flag(help: "Publish retained values, which are acknowledged when they are on disk.")
     var retain = false
 
     func validate() throws {

@@ -4,17 +4,17 @@ internal import Load
 /// `brokerctl bench sub`: subscribers to messages that others publish.
 struct BenchSubscribe: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "sub", abstract: "Holds subscribers for some time and counts what they are sent.")
+        commandName: "sub", abstract: "Keeps subscribers connected for some time and counts the messages they receive.")
 
     @OptionGroup var options: BenchOptions
 
-    @Argument(help: "The filter they subscribe to.")
+    @Argument(help: "The filter to subscribe to.")
     var filter: String
 
-    @Option(help: ArgumentHelp("How many subscribe.", valueName: "n"))
+    @Option(help: ArgumentHelp("The number of subscribers.", valueName: "n"))
     var subscribers = 100
 
-    @Option(help: ArgumentHelp("For how long.", valueName: "seconds"))
+    @Option(help: ArgumentHelp("How long to run.", valueName: "seconds"))
     var seconds = 10.0
 
     func validate() throws {

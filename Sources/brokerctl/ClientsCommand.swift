@@ -32,7 +32,7 @@ struct ListClients: AsyncParsableCommand {
 
     @OptionGroup var connection: ConnectionOptions
 
-    @Option(help: "Only those with a subscription that shares a topic with this filter.")
+    @Option(help: "Only clients with a subscription that overlaps with this filter.")
     var filter: String?
 
     func run() async throws {
@@ -109,7 +109,7 @@ struct KickClients: AsyncParsableCommand {
     @Option(help: "All connections of this user.")
     var user: String?
 
-    @Option(help: "All clients with a subscription that lies inside this filter; one to # lies inside no other.")
+    @Option(help: "All clients with a subscription covered by this filter; only # covers #.")
     var filter: String?
 
     @OptionGroup var consent: Consent

@@ -20,7 +20,7 @@ struct ConfigCommand: ParsableCommand {
 struct CheckConfig: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "check",
-        abstract: "Says everything that is wrong in a configuration file.",
+        abstract: "Reports all errors in a configuration file.",
         discussion: """
             Example:
               brokerctl config check /etc/broker/broker.yaml
@@ -77,7 +77,7 @@ struct CheckConfig: ParsableCommand {
 struct ShowConfig: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "show",
-        abstract: "Prints every setting as a configuration file sets it; without one, the defaults.",
+        abstract: "Prints all settings of a configuration file, or the defaults.",
         discussion: """
             Examples:
               brokerctl config show --comments > broker.yaml
@@ -89,7 +89,7 @@ struct ShowConfig: ParsableCommand {
     @Argument(help: "The file.")
     var file: String?
 
-    @Flag(help: "With what each setting means, and with the optional ones that are not set.")
+    @Flag(help: "Add what each setting means, and the optional settings that are not set.")
     var comments = false
 
     @Flag(help: .hidden)

@@ -22,13 +22,13 @@ struct ConnectionOptions: ParsableArguments {
             valueName: "file"))
     var caFile: String?
 
-    @Option(help: ArgumentHelp("Show an https:// broker this certificate, with its chain, as PEM.", valueName: "file"))
+    @Option(help: ArgumentHelp("The PEM certificate and chain to present to an https:// broker.", valueName: "file"))
     var certFile: String?
 
     @Option(help: ArgumentHelp("The private key of --cert-file, not encrypted.", valueName: "file"))
     var keyFile: String?
 
-    @Flag(help: "Accept any certificate of an https:// broker: anybody on the way can read and change what is sent.")
+    @Flag(help: "Accept any certificate of an https:// broker: others on the way can read and change the data.")
     var insecure = false
 
     @Option(help: ArgumentHelp("Not available in this version.", valueName: "token"))

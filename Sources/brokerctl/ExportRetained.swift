@@ -8,9 +8,9 @@ struct ExportRetained: AsyncParsableCommand {
         commandName: "export",
         abstract: "Prints retained values with their data, one JSON object a line.",
         discussion: """
-            Without FILTER it is every topic, those that begin with $ among them. Data that is no text, and text that JSON
-            would change or make long, is in base64, so nothing is lost on the way to `retained import`. Each value is as it is stored
-            when its turn comes; `brokerctl backup` makes a copy of one moment.
+            Without FILTER it exports all topics, including those that begin with $. Data that is not text, and text that JSON
+            would change or make long, is written as base64, so `retained import` restores the exact bytes. Each value is read
+            when its turn comes; `brokerctl backup` copies the state of one moment.
 
             Examples:
               brokerctl retained export > values.jsonl
@@ -19,7 +19,7 @@ struct ExportRetained: AsyncParsableCommand {
 
     @OptionGroup var connection: ConnectionOptions
 
-    @Argument(help: "Only topics that this filter matches.")
+    @Argument(help: "Only topics that match this filter.")
     var filter: String?
 
     func run() async throws {

@@ -46,6 +46,6 @@ enum FutureVerbs {
 
     private static func unknown(_ verb: String, among known: [String]) -> Failure {
         let advice = ConfigurationKeys.nearest(to: verb, among: known).map { "did you mean \"\($0)\"?" }
-        return .usage("there is no verb \"\(Output.printable(verb))\"; \(advice ?? "brokerctl --help lists them")")
+        return .usage("unknown verb \"\(Output.printable(verb))\"; \(advice ?? "brokerctl --help lists them")")
     }
 }

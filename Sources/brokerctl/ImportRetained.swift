@@ -6,11 +6,11 @@ internal import WSTransport
 struct ImportRetained: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "import",
-        abstract: "Publishes retained values from lines of JSON, and says which were not taken.",
+        abstract: "Publishes retained values from lines of JSON, and reports the lines that were refused.",
         discussion: """
             A line is what `retained export` prints, or less: {"topic":"a/b","data":21.5}. Data that is not a string is
-            published as JSON, a string as text, or as bytes where "encoding" is "base64". Values get new numbers and
-            times; what has expired meanwhile is left out. A line that is refused does not stop the others.
+            published as JSON, a string as text, or as bytes if "encoding" is "base64". Values get new numbers and
+            times; expired values are left out. A refused line does not stop the others.
 
             Examples:
               brokerctl retained import values.jsonl
@@ -19,7 +19,7 @@ struct ImportRetained: AsyncParsableCommand {
 
     @OptionGroup var connection: ConnectionOptions
 
-    @Argument(help: "The file; - or nothing reads standard input.")
+    @Argument(help: "The file; by default, or with -, standard input.")
     var file = "-"
 
     /// The most lines, and the most bytes of lines, in flight at once.

@@ -15,7 +15,7 @@ enum Input {
             if count > 0 {
                 bytes += chunk[..<count]
                 guard bytes.count <= maximum else {
-                    throw .failed("standard input: more than \(maximum) bytes, which the broker does not take")
+                    throw .failed("standard input: more than \(maximum) bytes, the broker's maximum")
                 }
             } else if errno != EINTR {
                 throw .failed(

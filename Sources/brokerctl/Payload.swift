@@ -55,15 +55,15 @@ struct PayloadOptions: ParsableArguments {
     @Flag(help: "Publish DATA as a binary message.")
     var binary = false
 
-    @Flag(help: "DATA is base64 of the bytes to publish as a binary message.")
+    @Flag(help: "DATA is base64; publish its bytes as a binary message.")
     var base64 = false
 
     @Option(
         help: ArgumentHelp(
-            "The content type; with application/json, DATA is published as a JSON value.", valueName: "type"))
+            "The content type; application/json publishes DATA as a JSON value.", valueName: "type"))
     var type: String?
 
-    @Option(help: ArgumentHelp("How long the message is kept.", valueName: "seconds"))
+    @Option(help: ArgumentHelp("How long to keep the message.", valueName: "seconds"))
     var ttl: Double?
 
     func validate() throws {
@@ -76,7 +76,7 @@ struct PayloadOptions: ParsableArguments {
         let bytes = argument == "-" ? try Input.read(maximum: maximum) : Array((argument ?? "").utf8)
         if binary { return .binary(bytes) }
         guard let text = String(validating: bytes, as: UTF8.self) else {
-            throw .failed("standard input is not UTF-8; with --binary it goes as bytes")
+            throw .failed("standard input is not UTF-8; use --binary to send bytes")
         }
         if base64 {
             let digits = text.filter { !$0.isWhitespace }
@@ -95,7 +95,7 @@ struct PayloadOptions: ParsableArguments {
             // A string would lose its quotes.
             guard try JSONValue(parsing: bytes.span).kind != .string else { return false }
         } catch {
-            throw .failed("DATA is not the JSON that --type \(type ?? "") says: \(error)")
+            throw .failed("DATA is not JSON, which --type \(type ?? "") requires: \(error)")
         }
         // The request adds one level.
         return JSONScanner.validate(bytes.span, maximumDepth: JSONScanner.maximumDepth - 1)

@@ -8,7 +8,7 @@ struct PublishCommand: AsyncParsableCommand {
 
     static let configuration = CommandConfiguration(
         commandName: "pub",
-        abstract: "Publishes a message, and returns when the broker has it.",
+        abstract: "Publishes a message, and returns when the broker has acknowledged it.",
         discussion: """
             Without DATA the message is empty; an empty retained message removes the retained value.
 
@@ -29,12 +29,13 @@ struct PublishCommand: AsyncParsableCommand {
     @Argument(help: "The message; - reads it from standard input.")
     var data: String?
 
-    @Flag(name: .shortAndLong, help: "Make it the topic's retained value.")
+    @Flag(name: .shortAndLong, help: "Store it as the topic's retained value.")
     var retain = false
 
     @Option(
         help: ArgumentHelp(
-            "Wait until it is routed, or stored on disk; retained messages: stored.", valueName: "routed|stored"))
+            "Wait until it is routed, or stored on disk; the default for retained messages is stored.",
+            valueName: "routed|stored"))
     var ack: Acknowledgement?
 
     func run() async throws {

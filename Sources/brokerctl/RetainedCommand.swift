@@ -35,7 +35,7 @@ struct ListRetained: AsyncParsableCommand {
 
     @OptionGroup var connection: ConnectionOptions
 
-    @Argument(help: "Only topics that this filter matches.")
+    @Argument(help: "Only topics that match this filter.")
     var filter: String?
 
     /// The most that the broker returns at once; the list is complete nevertheless.
@@ -80,9 +80,9 @@ struct ListRetained: AsyncParsableCommand {
 struct GetRetained: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "get",
-        abstract: "Prints a retained value, byte for byte.",
+        abstract: "Prints the exact bytes of a retained value.",
         discussion: """
-            On a terminal, what would steer it is shown as \\u{…}.
+            On a terminal, control characters are shown as \\u{…}.
 
             Example:
               brokerctl retained get sensors/1/temp
@@ -136,7 +136,7 @@ struct SetRetained: AsyncParsableCommand {
 struct DeleteRetained: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "delete",
-        abstract: "Deletes retained values, and says how many.",
+        abstract: "Deletes retained values, and prints how many.",
         discussion: """
             Examples:
               brokerctl retained delete sensors/1/temp
@@ -148,7 +148,7 @@ struct DeleteRetained: AsyncParsableCommand {
     @Argument(help: "The topic, or a filter with wildcards.")
     var filter: String
 
-    @Flag(help: "Delete nothing, and say how many would be.")
+    @Flag(help: "Delete nothing; print how many would be deleted.")
     var dryRun = false
 
     @OptionGroup var consent: Consent

@@ -5,9 +5,9 @@ internal import Broker
 struct StatusCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "status",
-        abstract: "Says how the broker is.",
+        abstract: "Shows the state of the broker.",
         discussion: """
-            The exit status is 1 when the broker is not ready.
+            The exit status is 1 if the broker is not ready.
 
             Examples:
               brokerctl status

@@ -7,9 +7,9 @@ internal import Glibc
 struct SubscribeCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "sub",
-        abstract: "Prints messages as they come, the retained values first.",
+        abstract: "Prints messages as they arrive, retained values first.",
         discussion: """
-            A line is TOPIC DATA, bytes as base64:…; with --json it is one JSON object. Interrupt it to end it.
+            Each line is TOPIC DATA, with bytes as base64:…, or one JSON object with --json. Ctrl-C ends it.
 
             Examples:
               brokerctl sub 'sensors/+/temp'
@@ -22,13 +22,13 @@ struct SubscribeCommand: AsyncParsableCommand {
     @Argument(help: "The filter, with + and # as wildcards.")
     var filter: String
 
-    @Option(help: "End after so many messages, retained ones among them.")
+    @Option(help: "End after this many messages, including retained values.")
     var count: Int?
 
-    @Flag(name: .customLong("no-snapshot"), help: "Without the retained values.")
+    @Flag(name: .customLong("no-snapshot"), help: "Leave out the retained values.")
     var skipsSnapshot = false
 
-    @Option(help: ArgumentHelp("First what came after this number, or EPOCH-SEQ, and is kept.", valueName: "seq"))
+    @Option(help: ArgumentHelp("First the kept messages after this number, or EPOCH-SEQ.", valueName: "seq"))
     var since: String?
 
     func validate() throws {

@@ -5,7 +5,7 @@ internal import Broker
 struct SubscriptionsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "subscriptions",
-        abstract: "Lists the filters that are subscribed to, with the number of their clients.",
+        abstract: "Lists the filters in use, with the number of clients for each.",
         discussion: """
             Example:
               brokerctl subscriptions 'sensors/#'
@@ -13,7 +13,7 @@ struct SubscriptionsCommand: AsyncParsableCommand {
 
     @OptionGroup var connection: ConnectionOptions
 
-    @Argument(help: "Only filters that this one covers.")
+    @Argument(help: "Only filters covered by this one.")
     var filter: String?
 
     func run() async throws {

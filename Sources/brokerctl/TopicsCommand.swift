@@ -6,9 +6,9 @@ internal import WSTransport
 struct TopicsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "topics",
-        abstract: "Lists the topics that are subscribed to or have a retained value.",
+        abstract: "Lists topics that have a subscription or a retained value.",
         discussion: """
-            Publications are counted for a second, or as long as --seconds says; with 0 they are not.
+            Publications are counted for one second, or for --seconds; 0 does not count them.
 
             Examples:
               brokerctl topics 'sensors/#'
@@ -17,10 +17,10 @@ struct TopicsCommand: AsyncParsableCommand {
 
     @OptionGroup var connection: ConnectionOptions
 
-    @Argument(help: "Only topics that this filter matches.")
+    @Argument(help: "Only topics that match this filter.")
     var filter: String?
 
-    @Option(help: ArgumentHelp("How long publications are counted, 0 to 60.", valueName: "seconds"))
+    @Option(help: ArgumentHelp("How long to count publications, 0 to 60.", valueName: "seconds"))
     var seconds = 1.0
 
     func validate() throws {

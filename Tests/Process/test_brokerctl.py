@@ -365,7 +365,7 @@ def test_sub_ends_with_its_reader(broker):
 @pytest.mark.parametrize("words, advice", [
     (["stauts"], 'did you mean "status"?'), (["subscription"], 'did you mean "subscriptions"?'),
     (["clients", "kik", "x"], 'did you mean "clients kick"?'), (["retained", "lst"], 'did you mean "retained list"?'),
-    (["--ca-file", "f", "stat"], 'did you mean "status"?'), (["dance"], 'there is no verb "dance"')])
+    (["--ca-file", "f", "stat"], 'did you mean "status"?'), (["dance"], 'unknown verb "dance"')])
 def test_an_unknown_verb_is_answered_with_the_nearest(words, advice):
     done = run_control(*words)
     assert done.returncode == 64 and advice in done.stderr.decode()

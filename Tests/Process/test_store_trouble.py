@@ -162,7 +162,7 @@ def test_the_first_start_on_a_full_disk_says_so(tmp_path):
     disk.faults.set(disk_size=1)
     done = run_broker(data, disk.environment)
     assert done.returncode == 1
-    assert done.stdout == f"brokerd: cannot make the store in {data}: no space is left on the disk\n"
+    assert done.stdout == f"brokerd: cannot create the store in {data}: no space is left on the disk\n"
 
 
 def test_a_later_start_on_a_full_disk_serves_what_is_there(start_broker, tmp_path):

@@ -13,7 +13,7 @@ extension BackupRequest: AnsweredRequest {
 extension BackupNextRequest: AnsweredRequest {
     func answer(_ caller: AdminCaller, _ then: @escaping (Result<Answer, Refusal>) -> Void) throws(Refusal) {
         guard let session = caller.session, let backup = session.backup, backup.isAwaited else {
-            throw Refusal(.conflict, "No backup is under way that a piece could be asked of.")
+            throw Refusal(.conflict, "No backup is in progress.")
         }
         backup.next { [weak session] piece in
             switch piece {
@@ -54,13 +54,13 @@ final class Backup {
         stream = BackupStream(copy: facts.backup) { piece in link.run(with: Backup.self) { $0?.hand(piece) } }
         asked = reactor.now
         guard !administration.isBackingUp.exchange(true, ordering: .relaxed) else {
-            throw Refusal(.conflict, "A backup is being written already.")
+            throw Refusal(.conflict, "A backup is already in progress.")
         }
         do throws(Errno) {
             thread = try stream.start()
         } catch {
             administration.isBackingUp.store(false, ordering: .relaxed)
-            throw Refusal(.unavailable, "A thread for the backup cannot be started: \(error).")
+            throw Refusal(.unavailable, "Cannot start a thread for the backup: \(error).")
         }
         link.bind(self, on: reactor)
         watch()

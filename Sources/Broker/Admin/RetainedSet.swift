@@ -50,7 +50,7 @@ extension RetainedSetRequest: AnsweredRequest {
         case "text" where !isJSON && String(validating: payload, as: UTF8.self) != nil: return .text
         case "json" where JSONScanner.validate(payload.span): return .json
         case "binary": return .binary
-        case "text", "json": throw Refusal(.badRequest, "data: not of the kind \(name).")
+        case "text", "json": throw Refusal(.badRequest, "data: not valid for the kind \(name).")
         default: throw Refusal(.badRequest, "kind: expected text, json or binary, found \"\(name)\".")
         }
     }

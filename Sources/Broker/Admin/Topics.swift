@@ -17,7 +17,7 @@ extension TopicsRequest: AnsweredRequest {
         }
         guard seconds > 0 else { return gather(desk, filter, rates: [], then) }
         guard desk.shard.meters.count < Self.maximumMeters else {
-            throw Refusal(.limitExceeded, "Too many administrators count publications already.")
+            throw Refusal(.limitExceeded, "Too many requests are already counting publications.")
         }
         let number = desk.facts.administration.lastMeter.wrappingAdd(1, ordering: .relaxed).newValue
         desk.everyone.ask(from: desk.shard) {
