@@ -175,7 +175,7 @@ struct HistoryChange {
             HistoryTopic(bytes)
         }
         guard let found else { return nil }
-        guard let found else { throw .damaged("what is known of the history of \(topic)") }
+        guard let found else { throw .damaged("the summary of the history of \(topic)") }
         guard found.topic == topic else { throw .system(code: EEXIST, what: "another topic has the same hash") }
         return Touched(before: found, now: found)
     }

@@ -9,13 +9,13 @@ internal import Glibc
     /// Set once in `init`; LMDB allows its use from any thread.
     nonisolated(unsafe) let handle: OpaquePointer
 
-    /// Opens or makes the file at `path`, which must have passed ``LMDBFileCheck``.
+    /// Opens or creates the file at `path`, which must have passed ``LMDBFileCheck``.
     ///
-    /// The whole map is set at once: without `MDB_WRITEMAP` the file grows only as pages are written, and a map that
-    /// is not touched costs address space and nothing else, while growing a map later would need every reader
-    /// to be out of it. Where address space is limited, a smaller map is taken.
+    /// The whole map is reserved at once: without `MDB_WRITEMAP` the file grows only as pages are written, and an
+    /// unused map costs address space only, while growing a map later would require every reader
+    /// to leave it. If address space is limited, a smaller map is used.
     ///
-    /// - Parameter mapSize: the most the file may grow to, in bytes.
+    /// - Parameter mapSize: the maximum size of the file, in bytes.
     init(path: String, mapSize: Int) throws(StorageError) {
         var size = mapSize
         while true {
@@ -38,8 +38,8 @@ internal import Glibc
 
     private static func open(path: String, mapSize: Int) throws(StorageError) -> OpaquePointer {
         var created: OpaquePointer?
-        try unsafe checkLMDB(mdb_env_create(&created), "cannot make a store")
-        guard let environment = unsafe created else { throw .system(code: ENOMEM, what: "cannot make a store") }
+        try unsafe checkLMDB(mdb_env_create(&created), "cannot create a store")
+        guard let environment = unsafe created else { throw .system(code: ENOMEM, what: "cannot create a store") }
         do throws(StorageError) {
             try unsafe checkLMDB(mdb_env_set_mapsize(environment, mapSize), path)
             try unsafe checkLMDB(mdb_env_set_maxreaders(environment, maximumReaders), path)
@@ -53,20 +53,20 @@ internal import Glibc
         return unsafe environment
     }
 
-    /// The file, for its facts.
+    /// The file, for asking its state.
     var descriptor: Int32 {
         var descriptor: Int32 = -1
         return unsafe mdb_env_get_fd(handle, &descriptor) == 0 ? descriptor : -1
     }
 
-    /// Writes a copy as of now to a descriptor, without what is free in this one.
+    /// Writes a copy of the present state to a descriptor, without free pages.
     ///
-    /// Takes as long as reading and writing that much; writers go on meanwhile.
+    /// Takes as long as reading and writing that much; writers continue meanwhile.
     func copy(to descriptor: Int32) throws(StorageError) {
         try unsafe checkLMDB(mdb_env_copyfd2(handle, descriptor, UInt32(MDB_CP_COMPACT)), "cannot copy the store")
     }
 
-    /// What the file may grow to, in bytes.
+    /// The maximum size of the file, in bytes.
     var mapSize: Int {
         var information = unsafe MDB_envinfo()
         return unsafe mdb_env_info(handle, &information) == 0 ? unsafe information.me_mapsize : 0
@@ -82,9 +82,9 @@ internal import Glibc
     static let pageSize = sysconf(Int32(_SC_PAGESIZE))
 }
 
-/// Throws what an LMDB call's result stands for; 0 is success.
+/// Throws the error of an LMDB call's result; 0 is success.
 ///
-/// - Parameter what: what was tried, for people.
+/// - Parameter what: what was attempted, for people.
 func checkLMDB(_ code: Int32, _ what: @autoclosure () -> String) throws(StorageError) {
     switch code {
     case MDB_SUCCESS: return
@@ -100,7 +100,7 @@ private func reason(_ code: Int32) -> String {
     return unsafe String(cString: text)
 }
 
-/// Throws `errno` as an error that names what was tried.
+/// Throws `errno` as an error that names what was attempted.
 func throwErrno(_ what: String) throws(StorageError) -> Never {
     let code = errno
     guard code != ENOSPC, code != EDQUOT else { throw .full }

@@ -65,7 +65,7 @@ final class LMDBReaders: Sendable {
     /// The error for all callers while the file cannot be opened again.
     static let closed = StorageError.system(code: EIO, what: "the store's file could not be opened again")
 
-    private static let reopening = StorageError.busy("its file is being opened again after a failure of the disk")
+    private static let reopening = StorageError.busy("its file is being reopened after a disk failure")
 
     // MARK: Lending
 
@@ -116,7 +116,7 @@ final class LMDBReaders: Sendable {
 
     /// How long a view may last, in nanoseconds.
     static let viewPatience: Int64 = 5_000_000_000
-    private static let tooManyViews = StorageError.busy("there are as many views of it as may be")
+    private static let tooManyViews = StorageError.busy("too many snapshots of it are open")
 
     /// A reader for a view and the view's number, for ``forget(view:)``; busy if there are too many.
     func takeForView() throws(StorageError) -> (reader: LMDBReader, number: Int) {
@@ -194,7 +194,7 @@ final class LMDBReaders: Sendable {
             if takeAway(), state.withLock({ $0.closing == nil }) { return }
             pause(milliseconds: 1)
         }
-        throw .busy("its file has to be opened again and is still read")
+        throw .busy("its file must be reopened and is still being read")
     }
 
     /// Releases the file, outside the lock because closing takes a while; `false`: it is in use.

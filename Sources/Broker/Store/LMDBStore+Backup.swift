@@ -129,7 +129,7 @@ extension LMDBStore {
         let write = try LMDBWrite(environment)
         let meta = try write.database(named: "meta")
         let found = try write.value(of: StoreState.key, in: meta) { bytes throws(StorageError) in StoreState(bytes) }
-        guard let state = found ?? nil else { throw .damaged("its own record is not there, or of another format") }
+        guard let state = found ?? nil else { throw .damaged("its header record is missing or has another format") }
         return state.reservedSeq
     }
 }

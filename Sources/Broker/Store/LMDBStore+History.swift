@@ -2,16 +2,16 @@ internal import Glibc
 internal import Synchronization
 
 extension LMDBStore {
-    /// What one call of ``maintain(now:)`` looks at, and removes, at most.
+    /// The maximum that one call of ``maintain(now:)`` checks and removes.
     private static let topicsPerPiece = 64
     private static let trimsPerPiece = 1024
 
-    /// What is under way in the history, between transactions.
+    /// The state of the history between transactions.
     struct HistoryWork: Sendable {
         var rules = HistoryRules()
         /// Messages that could not be stored since the last commit.
         var lost: HistoryHole?
-        /// The topics from this key on are still to be brought within the rules; `nil`: all are.
+        /// The topics from this key on have not been brought within the rules yet; `nil`: all have.
         var sweep: [UInt8]?
     }
 
@@ -36,7 +36,7 @@ extension LMDBStore {
         }
     }
 
-    /// Keeps what is to be kept of a batch.
+    /// Keeps those messages of a batch that rules want.
     func keep(
         _ messages: [Message], now: Int64, _ write: borrowing LMDBWrite, _ state: inout StoreState
     ) throws(StorageError) {
@@ -84,13 +84,13 @@ extension LMDBStore {
                 return false
             }
         } catch {
-            // A write opens the file again, so that readers need not wait for somebody's publication.
+            // A write opens the file again, so that readers need not wait for the next publication.
             guard error.isBusy || error.isClosed else { throw error }
             return true
         }
     }
 
-    /// Looks at the topics whose oldest message may be too old; `true`: there are more.
+    /// Checks the topics whose oldest message may be too old; `true`: there are more.
     private func trimDue(
         _ rules: HistoryRules, _ now: Int64, _ budget: inout Int, _ change: inout HistoryChange,
         _ write: borrowing LMDBWrite

@@ -15,7 +15,7 @@ extension LMDBStore {
                     try self.keep(messages, now: now, write, &state)
                 }
             } catch {
-                // What has expired must not be what keeps new values out.
+                // Expired values must not keep new ones out.
                 guard attempt < Self.attempts, error.isLackOfRoom, try removeExpired(at: now) > 0 else {
                     throw error
                 }
@@ -67,7 +67,7 @@ extension LMDBStore {
         if record.expiry != 0 { try write.remove(expiryKey(record.expiry, key), in: expiry) }
     }
 
-    /// Removes some of the values that have expired, and says how many.
+    /// Removes some of the expired values, and returns how many.
     func removeExpired(
         at now: Int64, _ write: borrowing LMDBWrite, _ state: inout StoreState
     ) throws(StorageError) -> Int {
@@ -89,7 +89,7 @@ extension LMDBStore {
         return Self.expiredPerWrite
     }
 
-    /// The record of `topic`, or `nil` when it cannot be read.
+    /// The record of `topic`; `nil` if it cannot be read.
     private func record(
         of topic: Topic, _ key: Span<UInt8>, _ bytes: Span<UInt8>
     ) throws(StorageError) -> RetainedRecord? {
@@ -100,10 +100,10 @@ extension LMDBStore {
         return record
     }
 
-    /// Refuses what would leave too few pages to work with.
+    /// Refuses a write that would leave too few pages to work with.
     ///
     /// Removing a value takes new pages before it frees old ones, and old ones can be used only two transactions
-    /// later: without pages kept back, a store that is full could not be emptied.
+    /// later: without reserved pages a full store could not be emptied.
     func checkRoom(for length: Int, _ write: borrowing LMDBWrite) throws(StorageError) {
         let maximum = try readers.mapSize()
         let keptBack = min(max(maximum / 8, 256 << 10), 16 << 20)
@@ -113,7 +113,7 @@ extension LMDBStore {
         else { throw .full }
     }
 
-    /// What all databases take together, given what each takes.
+    /// The size of all databases together, given that of each.
     func usedBytes(_ size: (LMDBDatabase) throws(StorageError) -> Int) throws(StorageError) -> Int {
         var sum = 0
         for database in [.freePages, .main, meta, retained, expiry] + history.all { sum &+= try size(database) }

@@ -11,17 +11,17 @@ internal import Glibc
 package final class LMDBStore: MessageStore {
     /// The file's name in the data directory.
     package static let fileName = "broker.mdb"
-    /// Nothing works in less, in bytes.
+    /// The smallest size that works, in bytes.
     package static let smallestMaximumSize = 1 << 20
     static let maximumViewGrowth = 16 << 20
-    /// What a commit writes beside messages, about, in bytes.
+    /// What a commit writes in addition to messages, approximately, in bytes.
     private static let commitSize = 64 << 10
 
-    /// Why the file that was there before was moved aside; `nil`: it was not.
+    /// Why the previous file was moved aside; `nil`: it was not.
     package let damage: String?
     package let epoch: UInt64
 
-    /// How long the check of the file's pages took, in nanoseconds; `nil`: there was no need for one.
+    /// How long the check of the file's pages took, in nanoseconds; `nil`: it was not needed.
     package let checkNanoseconds: Int64?
 
     let readers: LMDBReaders
@@ -43,17 +43,17 @@ package final class LMDBStore: MessageStore {
     /// Held last: the lock outlives the file's use.
     private let directory: DataDirectory
 
-    /// Opens the store in a directory, making what is not there.
+    /// Opens the store in a directory, creating what is missing.
     ///
     /// A damaged file is moved aside and a new one made. One of an older format is read, and written in the new one
     /// from then on (StoreFormat.swift).
     ///
     /// - Parameters:
-    ///   - maximumSize: what the file may grow to, in bytes; at least ``smallestMaximumSize`` is taken.
-    ///   - maximumViews: how many views of one moment there are at a time.
-    ///   - viewGrowth: how much is written before a view is ended, in bytes; at most a sixteenth of `maximumSize`
-    ///     unless it is said.
-    /// - Returns: the store and, where the file was damaged, the path it now has; ``damage`` says what was found.
+    ///   - maximumSize: the maximum size of the file, in bytes, and at least ``smallestMaximumSize``.
+    ///   - maximumViews: the maximum number of views at a time.
+    ///   - viewGrowth: how much may be written before a view is taken back, in bytes; by default a sixteenth of
+    ///     `maximumSize` at most.
+    /// - Returns: the store and, if the file was damaged, its new path; ``damage`` says what was found.
     /// - Throws: ``StorageError/newer(_:)`` where a newer version has written the file, and nothing is touched then;
     ///   ``StorageError/inUse(_:)`` where another process has the directory; ``StorageError/system(code:what:)`` naming
     ///   the path where the system refuses.
@@ -72,7 +72,7 @@ package final class LMDBStore: MessageStore {
             try directory.remove("\(fileName)-lock")
             return (try LMDBStore(directory, mapSize, limits, maximumViews, growth, damage: damage), aside)
         } catch .full {
-            throw .system(code: ENOSPC, what: "cannot make the store in \(path): no space is left on the disk")
+            throw .system(code: ENOSPC, what: "cannot create the store in \(path): no space is left on the disk")
         } catch {
             throw error
         }
@@ -92,11 +92,11 @@ package final class LMDBStore: MessageStore {
         let mark = StoreMark("\(path)-mark")
         checkNanoseconds = try Self.check(path, mark)
         let environment = try LMDBEnvironment(path: path, mapSize: mapSize)
-        // A start may have ended between putting a store aside and making this one.
+        // A start may have ended between moving a store aside and creating this one.
         let isReplacement = damage != nil || directory.hasAside(Self.fileName)
         let keptMark = KeptMark("\(path)-kept")
         let (databases, state) = try Self.open(environment, start: keptMark, isReplacement: isReplacement)
-        // The file's name has to last as well as what is in it.
+        // The file's name must be as durable as its content.
         try directory.sync()
         mark.note(environment.descriptor)
         (meta, retained, expiry, history) = databases
@@ -117,7 +117,7 @@ package final class LMDBStore: MessageStore {
     /// Checks the file before it is mapped, unless it is as the broker left it.
     private static func check(_ path: String, _ mark: StoreMark) throws(StorageError) -> Int64? {
         if mark.matches(path) { return nil }
-        // From here on only what this process writes counts.
+        // From here on only this process's writes count.
         mark.forget()
         let begin = MonotonicTime.now
         try LMDBFileCheck.check(path)
@@ -128,11 +128,11 @@ package final class LMDBStore: MessageStore {
         meta: LMDBDatabase, retained: LMDBDatabase, expiry: LMDBDatabase, history: HistoryDatabases
     )
 
-    /// Opens the databases and reads what is known.
+    /// Opens the databases and reads the state.
     ///
     /// - Parameters:
     ///   - mark: of another process that wrote before, and may have known more than it wrote; `nil`: there was none.
-    ///   - isReplacement: whether there was another one before, if it is new.
+    ///   - isReplacement: if it is new, whether there was another store before.
     private static func open(
         _ environment: LMDBEnvironment, start mark: KeptMark?, isReplacement: Bool
     ) throws(StorageError) -> (databases: Databases, state: StoreState) {
@@ -145,7 +145,7 @@ package final class LMDBStore: MessageStore {
         var state: StoreState
         if isNew {
             state = .new()
-            // Numbers never fall, and those of the store before are not known.
+            // Numbers never fall, and those of the previous store are not known.
             if isReplacement { state.reservedSeq = StoreState.seq(ofTime: time(nil)) }
             try write.set(state.bytes, for: StoreState.key, in: databases.meta)
         } else {
@@ -153,10 +153,10 @@ package final class LMDBStore: MessageStore {
                 (state: StoreState(bytes), isCurrent: StoreState.isCurrent(bytes))
             }
             guard let found, let known = found.state else {
-                throw .damaged("its own record is not there, or of another format")
+                throw .damaged("its header record is missing or has another format")
             }
             state = known
-            // From here on records may be of the newest format.
+            // From here on records may have the newest format.
             if !found.isCurrent { try write.set(state.bytes, for: StoreState.key, in: databases.meta) }
             try readHistory(of: &state, in: databases.meta, start: mark, write)
         }
@@ -176,7 +176,7 @@ package final class LMDBStore: MessageStore {
         state.history = history
         guard let mark else { return }
         let isComplete = mark.takeOver(completeUpTo: history.completeUpTo, reserved: state.reservedSeq)
-        // No client that was reading of them is left.
+        // No client that read about them is left.
         state.history.forgetFormerRules()
         guard !state.history.coverages.isEmpty, history.completeUpTo < state.reservedSeq else { return }
         if !isComplete {
@@ -186,7 +186,7 @@ package final class LMDBStore: MessageStore {
         try write.set(state.history.bytes, for: HistorySummary.key, in: meta)
     }
 
-    /// Says that nothing more will be written, so that the next start need not check the file.
+    /// Records that nothing more will be written, so that the next start need not check the file.
     package func close() {
         state.withLock { _ in
             if let environment = try? readers.environment() { mark.note(environment.descriptor, isClosed: true) }
@@ -215,12 +215,12 @@ package final class LMDBStore: MessageStore {
         try write { (_, state) throws(StorageError) in state.probes &+= 1 }
     }
 
-    /// How often the file was opened again after LMDB had given up.
+    /// How often the file was opened again after LMDB had failed.
     var reopeningCount: Int { reopenings.load(ordering: .relaxed) }
 
     // MARK: Writing
 
-    /// Runs `body` in a transaction, and commits it with the state as `body` leaves it.
+    /// Runs `body` in a transaction, and commits it with the resulting state.
     func write(
         _ body: (borrowing LMDBWrite, inout StoreState) throws(StorageError) -> Void
     ) throws(StorageError) {
@@ -230,14 +230,14 @@ package final class LMDBStore: MessageStore {
                 do throws(StorageError) {
                     try attempt(&committed, body)
                 } catch {
-                    // What was freed since a view began cannot be used while there is one.
+                    // Pages freed since a view began cannot be reused while it exists.
                     guard error == .full, readers.takeViewsBack(all: true) > 0 else { throw error }
                     try attempt(&committed, body)
                 }
             } catch {
                 guard try mustReopen(after: error) else { throw error }
                 try reopen(&committed)
-                // What was not begun can be tried again; what failed has been said to have failed.
+                // A write that was not begun can be retried; a failed one has been reported as failed.
                 guard error.isPanic || error.isClosed else { throw error }
                 try attempt(&committed, body)
             }
@@ -266,7 +266,7 @@ package final class LMDBStore: MessageStore {
         reserved.store(state.reservedSeq, ordering: .releasing)
     }
 
-    /// Whether LMDB has given up: it does when it could not write a meta page, and says so only at the next
+    /// Whether LMDB has failed for good: it does when it could not write a meta page, and reports it only at the next
     /// transaction.
     private func mustReopen(after error: StorageError) throws(StorageError) -> Bool {
         if error.isPanic || error.isClosed { return true }
@@ -279,7 +279,7 @@ package final class LMDBStore: MessageStore {
         }
     }
 
-    /// Opens the file again, whatever state it is in.
+    /// Opens the file again, whatever its state.
     func reopen() throws(StorageError) {
         try state.withLock { (committed) throws(StorageError) in try reopen(&committed) }
     }
@@ -300,7 +300,7 @@ package final class LMDBStore: MessageStore {
         reserved.store(found.reservedSeq, ordering: .releasing)
     }
 
-    /// Runs `body` with a snapshot of what is committed.
+    /// Calls `body` with a snapshot of what is committed.
     func read<Result>(_ body: (LMDBReader) throws(StorageError) -> Result) throws(StorageError) -> Result {
         let reader = try readers.take()
         defer { readers.giveBack(reader) }

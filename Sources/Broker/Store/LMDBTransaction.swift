@@ -22,8 +22,8 @@ struct LMDBDatabase: Sendable, Equatable {
 
     init(_ environment: LMDBEnvironment) throws(StorageError) {
         var begun: OpaquePointer?
-        try unsafe checkLMDB(mdb_txn_begin(environment.handle, nil, 0, &begun), "cannot begin to write")
-        guard let transaction = unsafe begun else { throw .system(code: ENOMEM, what: "cannot begin to write") }
+        try unsafe checkLMDB(mdb_txn_begin(environment.handle, nil, 0, &begun), "cannot start to write")
+        guard let transaction = unsafe begun else { throw .system(code: ENOMEM, what: "cannot start to write") }
         unsafe self.transaction = transaction
     }
 
@@ -106,14 +106,14 @@ struct LMDBDatabase: Sendable, Equatable {
     init(_ environment: LMDBEnvironment, cursorOver database: LMDBDatabase) throws(StorageError) {
         var begun: OpaquePointer?
         let flags = UInt32(MDB_RDONLY)
-        try unsafe checkLMDB(mdb_txn_begin(environment.handle, nil, flags, &begun), "cannot begin to read")
-        guard let transaction = unsafe begun else { throw .system(code: ENOMEM, what: "cannot begin to read") }
+        try unsafe checkLMDB(mdb_txn_begin(environment.handle, nil, flags, &begun), "cannot start to read")
+        guard let transaction = unsafe begun else { throw .system(code: ENOMEM, what: "cannot start to read") }
         var opened: OpaquePointer?
         let code = unsafe mdb_cursor_open(transaction, database.number, &opened)
         guard code == 0, let cursor = unsafe opened else {
             unsafe mdb_txn_abort(transaction)
-            try checkLMDB(code, "cannot begin to read")
-            throw .system(code: ENOMEM, what: "cannot begin to read")
+            try checkLMDB(code, "cannot start to read")
+            throw .system(code: ENOMEM, what: "cannot start to read")
         }
         self.environment = environment
         unsafe self.transaction = transaction
@@ -127,14 +127,14 @@ struct LMDBDatabase: Sendable, Equatable {
 
     /// Takes a snapshot of what is committed now.
     func renew() throws(StorageError) {
-        try unsafe checkLMDB(mdb_txn_renew(transaction), "cannot begin to read")
-        try unsafe checkLMDB(mdb_cursor_renew(transaction, cursor), "cannot begin to read")
+        try unsafe checkLMDB(mdb_txn_renew(transaction), "cannot start to read")
+        try unsafe checkLMDB(mdb_cursor_renew(transaction, cursor), "cannot start to read")
     }
 
     /// Releases the snapshot, so that the writer may use its pages.
     func reset() { unsafe mdb_txn_reset(transaction) }
 
-    /// What `body` makes of the value of `key`; `nil` where there is none.
+    /// The result of `body` for the value of `key`; `nil` if there is none.
     func value<Result>(
         of key: [UInt8], in database: LMDBDatabase, _ body: (Span<UInt8>) throws(StorageError) -> Result
     ) throws(StorageError) -> Result? {
@@ -159,7 +159,7 @@ struct LMDBDatabase: Sendable, Equatable {
         try unsafe LMDBCursor(transaction, over: database)
     }
 
-    /// How many entries a database holds, and in how many bytes.
+    /// The number of entries in a database, and its size in bytes.
     func size(of database: LMDBDatabase) throws(StorageError) -> (entries: Int, bytes: Int) {
         try unsafe databaseSize(transaction, database)
     }

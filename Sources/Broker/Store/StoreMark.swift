@@ -12,7 +12,7 @@ internal import Glibc
 // 80 bytes, numbers little-endian: format (8 bytes), boot (16), 1: closed in order (8), inode, length, seconds and
 // nanoseconds of the change, digest of the meta pages, digest of all this (8 each).
 
-/// What the store's file was when the broker last wrote it.
+/// The state of the store's file when the broker last wrote it.
 ///
 /// Any thread, one at a time.
 final class StoreMark: Sendable {
@@ -23,7 +23,7 @@ final class StoreMark: Sendable {
     private let descriptor: Int32
     private let boot: [UInt8]
 
-    /// Opens or makes the mark at `path`; where that fails no file ever matches, and every start checks.
+    /// Opens or creates the mark at `path`; if that fails no file ever matches, and every start checks the pages.
     init(_ path: String) {
         descriptor = unsafe open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
         boot = Self.currentBoot()
@@ -31,7 +31,7 @@ final class StoreMark: Sendable {
 
     deinit { if descriptor >= 0 { close(descriptor) } }
 
-    /// Whether the file at `path` is as this says.
+    /// Whether the file at `path` is in this state.
     func matches(_ path: String) -> Bool {
         guard descriptor >= 0, let found = Self.read(descriptor, at: 0, count: Self.length) else { return false }
         let file = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
@@ -39,14 +39,14 @@ final class StoreMark: Sendable {
         defer { close(file) }
         let wasClosed = found.span.littleEndian(UInt64.self, at: 24) == 1
         guard wasClosed || (boot.contains { $0 != 0 } && found[8..<24].elementsEqual(boot)) else { return false }
-        // Compared from the file's facts on; the boot may be another.
+        // Compared from the file's state on; the boot may differ.
         guard let expected = record(of: file, isClosed: wasClosed, boot: Array(found[8..<24])) else { return false }
         return found == expected
     }
 
-    /// Takes note of the file as it is now.
+    /// Records the present state of the file.
     ///
-    /// - Parameter isClosed: nothing more will be written to it; the note is synced.
+    /// - Parameter isClosed: nothing more will be written to it; the record is synced.
     func note(_ file: Int32, isClosed: Bool = false) {
         guard descriptor >= 0, let record = record(of: file, isClosed: isClosed, boot: boot) else { return forget() }
         guard unsafe pwrite(descriptor, record, record.count, 0) == record.count else { return forget() }
@@ -84,7 +84,7 @@ final class StoreMark: Sendable {
         return unsafe pread(file, &bytes, count, offset) == count ? bytes : nil
     }
 
-    /// A number of this start of the machine; zeros where the kernel does not say.
+    /// The identifier of this boot; zeros if the kernel does not provide it.
     static func currentBoot() -> [UInt8] {
         let none = [UInt8](repeating: 0, count: 16)
         let file = unsafe open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC)

@@ -2,7 +2,7 @@
 // newest format of a message's record in it (4 bytes; 0 in stores of format 1), epoch, reserved seq, payload bytes, probes
 // (8 bytes each).
 
-/// What a store knows about itself.
+/// The store's own record.
 struct StoreState: Equatable {
     static let key = Array("state".utf8)
     private static let length = 40
@@ -16,7 +16,7 @@ struct StoreState: Equatable {
     /// In a record of its own (HistoryState.swift).
     var history = HistorySummary()
 
-    /// The state of a store that is just made.
+    /// The state of a new store.
     static func new() -> StoreState {
         // JSON clients read numbers exactly up to 2⁵³-1.
         StoreState(epoch: UInt64.random(in: 1..<1 << 53))
@@ -27,7 +27,7 @@ struct StoreState: Equatable {
     /// JSON reads them exactly until 2242.
     static func seq(ofTime time: Int) -> UInt64 { UInt64(max(time, 0)) << 20 }
 
-    /// The same values in a store of its own, whose numbers begin above `reservedSeq`.
+    /// The same values in a new store, whose numbers begin above `reservedSeq`.
     func restored(reservedSeq: UInt64) -> StoreState {
         var state = Self.new()
         state.reservedSeq = reservedSeq
@@ -50,7 +50,7 @@ extension StoreState {
         probes = bytes.littleEndian(UInt64.self, at: 32)
     }
 
-    /// Whether a record says that the store is of the newest format.
+    /// Whether a record says that the store has the newest format.
     static func isCurrent(_ bytes: Span<UInt8>) -> Bool {
         bytes.count >= 8 && bytes.littleEndian(UInt32.self, at: 0) == StoreFormat.newest
             && bytes.littleEndian(UInt32.self, at: 4) == UInt32(RecordHeader.format)
