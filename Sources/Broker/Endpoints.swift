@@ -46,7 +46,7 @@ package enum Endpoints {
             ["GET"], exactly: "/admin",
             gate.guarding { visit throws(HTTPRefusal) in
                 guard let desk = visit.shard.reactor[AdminDesk.self] else {
-                    throw HTTPRefusal(status: 404, code: "not-found", message: "Nobody administers here.")
+                    throw HTTPRefusal(status: 404, code: "not-found", message: "This listener has no administration.")
                 }
                 visit.exchange.upgrade { request in
                     Admission(

@@ -8,7 +8,7 @@ package final class Client {
     package let id: UInt64
     package let principal: Principal
     package let address: String
-    /// The way in, such as `broker.v1.json`, `topic`, `events`.
+    /// Its protocol, such as `broker.v1.json`, `topic`, `events`.
     package let protocolName: String
     /// The listener's address, as it is configured; empty: the administrator's socket.
     private let listener: String
@@ -50,7 +50,7 @@ package final class Client {
         return host.hasPrefix("[") ? String(host.dropFirst().dropLast()) : String(host)
     }
 
-    /// Whether one more publication is within the rate that holds now; `nil`: unlimited.
+    /// Whether one more publication is within the present rate; `nil`: unlimited.
     package func mayPublish(perSecond rate: Int?, now: @autoclosure () -> MonotonicTime) -> Bool {
         guard let rate else { return true }
         return bucket.take(perSecond: rate, now: now())
@@ -91,7 +91,7 @@ package final class Client {
     }
 }
 
-/// So many a second, saved up for one second at most.
+/// A rate limit, which saves up for at most one second.
 package struct RateLimit {
     private var tokens = 0.0
     private var last: MonotonicTime?
@@ -100,7 +100,7 @@ package struct RateLimit {
 
     /// Takes one, if there is one.
     ///
-    /// - Parameter rate: what is earned a second, and the most that is saved; it may be another one each time.
+    /// - Parameter rate: the number earned a second, which is also the maximum saved; it may change between calls.
     package mutating func take(perSecond rate: Int, now: MonotonicTime) -> Bool {
         let most = Double(max(0, rate))
         let earned = last.map { max(0, Double(now.nanoseconds(since: $0)) / 1e9 * most) }

@@ -1,11 +1,11 @@
 internal import WSTransport
 
-/// A publication on its way to its sequence number.
+/// A publication that has no sequence number yet.
 package struct Draft {
-    /// What must hold of the retained value for the publication to be accepted.
+    /// A condition on the retained value for accepting the publication.
     package enum Condition: Sendable, Equatable {
         case none
-        /// Its `seq` is one of these; an empty list stands for any.
+        /// Its `seq` is one of these; an empty list means any.
         case matches([UInt64])
         /// There is none.
         case absent
@@ -13,11 +13,11 @@ package struct Draft {
         case present
     }
 
-    /// Which acknowledgement the publisher waits for.
+    /// What the publisher waits for.
     package enum Acknowledgement: Sendable {
-        /// That it is on its way to the subscribers.
+        /// Until it is on its way to the subscribers.
         case routed
-        /// That it is on disk, where it is to be stored at all.
+        /// Until it is on disk, if it is to be stored at all.
         case stored
     }
 
@@ -25,12 +25,12 @@ package struct Draft {
     package var payload: [UInt8]
     package var kind: Message.Kind
     package var contentType: String?
-    /// What else goes along; `nil`: nothing.
+    /// Its other properties; `nil`: none.
     package var properties: MessageProperties?
     package var isRetained = false
     /// The topic's value until the broker ends, and never on disk: one of the broker's own figures.
     package var isVolatile = false
-    /// How long it lives, in milliseconds; `nil`: for ever.
+    /// Its time to live, in milliseconds; `nil`: no limit.
     package var timeToLive: Int64?
     package var condition = Condition.none
     package var acknowledgement = Acknowledgement.routed
@@ -64,7 +64,7 @@ package struct Draft {
     }
 }
 
-/// What became of an accepted publication.
+/// The result of an accepted publication.
 package struct Receipt: Sendable, Equatable {
     package let seq: UInt64
     /// Whether it is on disk.

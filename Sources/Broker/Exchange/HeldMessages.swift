@@ -1,21 +1,21 @@
 internal import WSTransport
 
-/// Messages that wait for a connection which is behind, oldest first, and that no store brings.
+/// Messages that wait for a connection that is behind, oldest first, and that are not in the store.
 struct HeldMessages {
     struct Item {
         let message: Message
-        /// When it came.
+        /// When it arrived.
         let since: MonotonicTime
     }
 
     private var items: ContiguousArray<Item?> = []
-    /// Those before this place are gone.
+    /// The messages before this index are gone.
     private var head = 0
-    /// How many after it are gone, too, at most.
+    /// An upper bound of how many after it are gone, too.
     private var gone = 0
-    /// Where the newest message of a topic is, for topics of which only that is wanted.
+    /// The index of the newest message of a topic, for topics of which only that is wanted.
     private var places: [Topic: Int] = [:]
-    /// What they take, in bytes.
+    /// Their size, in bytes.
     private(set) var bytes = 0
 
     var isEmpty: Bool { head == items.count }
@@ -65,7 +65,7 @@ struct HeldMessages {
         return taken
     }
 
-    /// Removes those that `isWanted` says no to.
+    /// Removes those that do not satisfy `isWanted`.
     mutating func keep(where isWanted: (Message) -> Bool) {
         for index in head..<items.count {
             guard let message = items[index]?.message, !isWanted(message) else { continue }
@@ -87,7 +87,7 @@ struct HeldMessages {
         }
     }
 
-    /// Gives back the places of those that are gone.
+    /// Releases the places of removed messages.
     private mutating func pack() {
         var packed: ContiguousArray<Item?> = []
         var moved: [Topic: Int] = [:]

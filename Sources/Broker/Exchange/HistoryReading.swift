@@ -1,4 +1,4 @@
-/// What is looked for in the history: the messages that some filters match, in order, and what is missing among them.
+/// A query of the history: the messages that match some filters, in order, and what is missing among them.
 struct HistoryReading {
     /// One filter, and the number after which its messages are due.
     struct Wanted {
@@ -6,20 +6,20 @@ struct HistoryReading {
         var after: UInt64
     }
 
-    /// More topics that were cut than this are not looked at: a filter with wildcards is then told that something may
+    /// At most this many cut topics are examined: beyond, a filter with wildcards is told that something may
     /// be missing.
     static let maximumTrims = 20_000
 
-    /// So many literal filters are looked up one by one; of more, or of others, all messages are gone through.
+    /// Up to this many literal filters are looked up one by one; otherwise all messages are read.
     private static let maximumLiterals = 16
     private static let maximumVisits = 4096
 
     /// Reads the next messages after `cursor` and up to `limit`.
     ///
     /// - Parameters:
-    ///   - wanted: the filters, which only say how to look.
+    ///   - wanted: the filters, which only determine how to search.
     ///   - isWanted: whether a filter matches a topic.
-    ///   - bytes: the payload after which it is enough.
+    ///   - bytes: the size of payload after which to stop.
     ///   - body: gets the messages that some filter matches, in order.
     static func read(
         _ view: any HistoryView, _ wanted: [Wanted], where isWanted: (Topic) -> Bool, after cursor: UInt64,
@@ -42,7 +42,7 @@ struct HistoryReading {
         }
     }
 
-    /// The same of a few topics: each is read as far as there is room, and what lies beyond the first that has more is
+    /// The same for a few topics: each is read as far as there is room, and what lies after the first that has more is
     /// left for the next time.
     private static func read(
         _ view: any HistoryView, _ topics: Set<Topic>, after cursor: UInt64, upTo limit: UInt64, bytes: Int, now: Int64,
@@ -71,9 +71,9 @@ struct HistoryReading {
         return end == limit ? .finished : .stopped(after: end)
     }
 
-    /// What is missing for each of the filters, as far as it was to be kept.
+    /// What is missing for each filter, of messages that were to be kept.
     ///
-    /// - Parameter summary: the view's, with the rules as they are by now.
+    /// - Parameter summary: that of the view, with the present rules.
     static func losses(
         _ view: any HistoryView, _ summary: HistorySummary, _ wanted: [Wanted]
     ) throws(StorageError) -> [Gap?] {
@@ -82,7 +82,7 @@ struct HistoryReading {
             if gaps[index] == nil { gaps[index] = gap } else { gaps[index]?.merge(gap) }
         }
         for (index, item) in wanted.enumerated() {
-            // Of what no rule has kept nothing can be missing in the history.
+            // Messages that no rule kept cannot be missing in the history.
             let isKept =
                 summary.holes.last.map { $0.high > item.after } ?? false
                 && summary.coverages.contains { $0.filter.overlaps(item.filter) }
@@ -94,7 +94,7 @@ struct HistoryReading {
                 if let trim, trim.upTo > item.after {
                     add(Gap(since: item.after, seq: trim.upTo, missed: trim.missed(after: item.after)), to: index)
                 }
-                // It was there all the time, so nothing of it is forgotten.
+                // It existed all the time, so nothing of it is forgotten.
                 if let trim, trim.first <= item.after { continue }
             }
             for coverage in summary.coverages
@@ -123,7 +123,7 @@ struct HistoryReading {
         return gaps
     }
 
-    /// What no rule has kept of a filter's messages after `seq` and up to `limit`; `nil`: all were to be kept.
+    /// The range of a filter's messages after `seq` and up to `limit` that no rule kept; `nil`: all were to be kept.
     static func uncovered(
         _ summary: HistorySummary, _ filter: TopicFilter, after seq: UInt64, upTo limit: UInt64
     ) -> Gap? {

@@ -1,22 +1,22 @@
 /// How a reading of the history ended.
 package enum HistoryEnd: Equatable, Sendable {
-    /// Nothing more up to the number that was asked for.
+    /// Nothing more up to the requested number.
     case finished
     /// There may be more after this number.
     case stopped(after: UInt64)
 }
 
-/// Where messages are kept for those who come back.
+/// Where messages are kept for clients that return.
 ///
 /// ``MessageStore/apply(_:reserving:now:)`` stores the messages whose ``Message/rule`` says so, and removes what is beyond
 /// the rule's limits, a bounded number of messages each time.
 package protocol HistoryStore: AnyObject, Sendable {
-    /// Takes over the rules for messages from `seq` on.
+    /// Applies the rules to messages from `seq` on.
     ///
-    /// What is kept already is brought within the new limits by ``maintain(now:)``.
+    /// ``maintain(now:)`` brings existing messages within the new limits.
     func adopt(_ rules: HistoryRules, from seq: UInt64) throws(StorageError)
 
-    /// Takes note that a message that was to be kept will not be; written with the next commit.
+    /// Notes that a message that was to be kept will not be; written with the next commit.
     func lose(_ seq: UInt64)
 
     /// So many messages are about to be numbered and shown that may have to be kept: a crash before they are settled may lose
@@ -34,7 +34,7 @@ package protocol HistoryStore: AnyObject, Sendable {
     /// - Parameter now: Unix milliseconds.
     func maintain(now: Int64) throws(StorageError) -> Bool
 
-    /// Shows `body` what is committed, as it is at one moment.
+    /// Passes `body` what is committed, as it is at one moment.
     func readHistory<Result>(
         _ body: (any HistoryView) throws(StorageError) -> Result
     ) throws(StorageError) -> Result
@@ -48,33 +48,33 @@ extension HistoryStore {
 
 /// The history as it is at one moment, valid within ``HistoryStore/readHistory(_:)``.
 package protocol HistoryView {
-    /// What is known of it as a whole.
+    /// Its summary.
     var summary: HistorySummary { get }
 
     /// Whether this message is kept.
     func holds(_ seq: UInt64) throws(StorageError) -> Bool
 
-    /// What was removed of `topic`; `nil` where nothing of it is kept.
+    /// What was removed of `topic`; `nil` if nothing of it is kept.
     func trim(of topic: Topic) throws(StorageError) -> HistoryTrim?
 
-    /// Shows `body` the topics of which messages after `seq` were removed; `false` where there are more of them.
+    /// Passes `body` the topics of which messages after `seq` were removed; `false` if there are more of them.
     ///
-    /// - Parameter maximum: the most topics to look at.
+    /// - Parameter maximum: the maximum number of topics.
     func trims(
         after seq: UInt64, visiting maximum: Int, _ body: (Topic, HistoryTrim) -> Void
     ) throws(StorageError) -> Bool
 
-    /// Shows `body` the kept messages of one topic after `seq` and up to `limit`, in order, until it returns `false`.
+    /// Passes `body` the kept messages of one topic after `seq` and up to `limit`, in order, until it returns `false`.
     ///
     /// - Parameters:
-    ///   - maximum: the most messages to look at, at least one.
-    ///   - now: Unix milliseconds; messages whose time to live is over by then are left out.
+    ///   - maximum: the maximum number of messages to examine, at least one.
+    ///   - now: Unix milliseconds; messages that have expired by then are left out.
     func messages(
         of topic: Topic, after seq: UInt64, upTo limit: UInt64, visiting maximum: Int, now: Int64,
         _ body: (Message) -> Bool
     ) throws(StorageError) -> HistoryEnd
 
-    /// The same of all topics that `isWanted` says yes to.
+    /// The same for all topics that satisfy `isWanted`.
     func messages(
         where isWanted: (Topic) -> Bool, after seq: UInt64, upTo limit: UInt64, visiting maximum: Int, now: Int64,
         _ body: (Message) -> Bool

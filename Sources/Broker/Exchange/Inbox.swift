@@ -1,15 +1,15 @@
 internal import Synchronization
 package import WSTransport
 
-/// A shard's mailbox, and how much in it is not delivered yet.
+/// A shard's mailbox, with the size of what is not delivered yet.
 ///
-/// A reactor that fans out to many connections can be slower than another that only publishes. What waits between them is
-/// bounded: beyond ``maximumUndelivered`` the publishers' connections are not read any further, and beyond
-/// ``mostUndelivered``, which only many who publish for the first time reach, publications are refused.
+/// A reactor that fans out to many connections can be slower than one that only publishes. What waits between them is
+/// bounded: beyond ``maximumUndelivered`` the publishers' connections are not read, and beyond
+/// ``mostUndelivered``, which only many new publishers can reach, publications are refused.
 package final class Inbox: Sendable {
-    /// In bytes of payload and some for each message.
+    /// In bytes of payload, with an overhead for each message.
     static let maximumUndelivered = 16 << 20
-    /// In the same bytes: publishers may come and go so that pausing their connections does not help.
+    /// In the same bytes: if publishers come and go, pausing their connections does not help.
     static let mostUndelivered = 64 << 20
 
     let shard: Int
@@ -21,7 +21,7 @@ package final class Inbox: Sendable {
         self.mailbox = mailbox
     }
 
-    /// Puts messages in.
+    /// Posts messages.
     ///
     /// Any thread; `waking` as in ``Mailbox/post(_:waking:)``.
     func post(_ messages: [Message], bytes: Int, waking: Bool) {
@@ -29,7 +29,7 @@ package final class Inbox: Sendable {
         mailbox.post(.published(messages), waking: waking)
     }
 
-    /// Takes note that messages have been handed to their connections.
+    /// Notes that messages have been handed to their connections.
     func delivered(_ messages: [Message]) {
         undelivered.subtract(Self.bytes(of: messages), ordering: .relaxed)
     }
@@ -38,7 +38,7 @@ package final class Inbox: Sendable {
 
     var isFull: Bool { undelivered.load(ordering: .relaxed) > Self.mostUndelivered }
 
-    /// What messages count for, in bytes.
+    /// The weight of messages, in bytes.
     static func bytes(of messages: [Message]) -> Int {
         messages.reduce(0) { $0 + $1.weight }
     }

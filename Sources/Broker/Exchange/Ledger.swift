@@ -9,40 +9,40 @@ struct Resume {
     var snapshot: Snapshot?
 }
 
-/// What is due to a session that is behind, and how far it has come.
+/// What is due to a session that is behind, and its progress.
 ///
 /// The messages come in one pass in the order of their numbers, however many subscriptions they are for. Where one asks
-/// for what came long ago the pass goes back, and what the others have had is left out (``Subscription/brought``).
+/// for older messages the pass goes back, and what the others have had is left out (``Subscription/brought``).
 final class Ledger {
     /// Everything due up to this number has been sent.
     var cursor: UInt64
-    /// Whether messages after the cursor are kept, and so for the store to bring.
+    /// Whether messages after the cursor are kept, so that the store delivers them.
     var isOwed = false
-    /// ``HistorySummary/lossMark`` when losses were last looked for; `nil`: they were not.
+    /// ``HistorySummary/lossMark`` when losses were last searched; `nil`: never.
     var lossMark: UInt64?
-    /// Subscriptions that were replaced or ended while something was due to them, until that has been sent.
+    /// Subscriptions that were replaced or ended while something was due, until that has been sent.
     var ended: [Subscription] = []
     /// No gap ends before this number.
     var nextGap: UInt64 = .max
-    /// Those of which it is not known yet what is missing.
+    /// Subscriptions whose losses are not known yet.
     var unexamined: [Resume] = []
-    /// Those that are shown retained values before the messages.
+    /// Subscriptions that get retained values before the messages.
     var showing: [Resume] = []
-    /// What is called when everything due up to a number has been sent.
+    /// Called when everything due up to a number has been sent.
     struct Ending {
         let seq: UInt64
-        /// Those of the subscriptions that end.
+        /// The numbers of the ending subscriptions.
         let filters: [TopicFilter]
         let body: () -> Void
     }
-    /// What follows the ends of subscriptions, in order.
+    /// The actions that follow the ends of subscriptions, in order.
     var endings: [Ending] = []
-    /// Of all subscriptions and then ``ended``, made when it is needed.
+    /// An index of all subscriptions and then ``ended``, made when needed.
     var index: FilterIndex?
-    /// Whether the session was given this turn what was due before the end of a subscription.
+    /// Whether this turn sent the session what was due before the end of a subscription.
     var hasSettled = false
 
-    /// How often something was asked for or ended.
+    /// How often a subscription began or ended.
     private var steps: UInt64 = 0
 
     init(cursor: UInt64) { self.cursor = cursor }

@@ -6,16 +6,16 @@ package final class Message: Sendable {
     package enum Kind: UInt8, Sendable {
         case text = 1
         case binary = 2
-        /// Text that was published as a JSON value and is shown as one; on a topic socket it is ``text``.
+        /// Text that was published as a JSON value and is delivered as one; on a topic socket it is ``text``.
         case json = 3
     }
 
     package let topic: Topic
     package let payload: [UInt8]
     package let kind: Kind
-    /// The content type the publisher named, as it named it.
+    /// The content type as the publisher gave it.
     package let contentType: String?
-    /// What else the publisher sent along; `nil`: nothing.
+    /// Other properties from the publisher; `nil`: none.
     package let properties: MessageProperties?
     /// Whether this replaces (or, with an empty payload, removes) the topic's retained value.
     package let isRetained: Bool
@@ -23,13 +23,13 @@ package final class Message: Sendable {
     package let seq: UInt64
     /// When the broker accepted it, in Unix milliseconds.
     package let time: Int64
-    /// When it ceases to be, whether it is retained or not, in Unix milliseconds; 0: never.
+    /// When it expires, retained or not, in Unix milliseconds; 0: never.
     package let expiry: Int64
     /// The ``Client/id`` of the connection that published it; 0: not known, as after a restart.
     package let origin: UInt64
-    /// That connection's slot on its reactor, for fan-out to look twice at who does not want to hear itself.
+    /// That connection's slot on its reactor, so that fan-out can apply `echo=false`.
     package let originSlot: UInt32
-    /// The rule that keeps it for those who come back; `nil`: it is not kept.
+    /// The rule that keeps it for clients that return; `nil`: it is not kept.
     package let rule: HistoryRule?
 
     package init(
@@ -50,7 +50,7 @@ package final class Message: Sendable {
         self.originSlot = originSlot
         self.rule = rule
     }
-    /// What it counts for where messages wait or come in pieces, in bytes: what it holds, and something for the rest.
+    /// Its weight when messages wait or are read in pieces, in bytes: its content and an overhead.
     package var weight: Int {
         Self.overhead &+ payload.count &+ topic.name.utf8.count &+ (contentType?.utf8.count ?? 0)
             &+ (properties?.weight ?? 0)
@@ -58,9 +58,9 @@ package final class Message: Sendable {
 
     private static let overhead = 128
 
-    /// Whether it had ceased to be at `now`, in Unix milliseconds.
+    /// Whether it had expired at `now`, in Unix milliseconds.
     package func isExpired(at now: Int64) -> Bool { Self.isExpired(expiry, at: now) }
 
-    /// The same of a message whose ``expiry`` alone is known.
+    /// The same for a message of which only ``expiry`` is known.
     package static func isExpired(_ expiry: Int64, at now: Int64) -> Bool { expiry != 0 && expiry <= now }
 }

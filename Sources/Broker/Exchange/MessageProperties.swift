@@ -1,8 +1,8 @@
-/// What a publisher sends along with a payload, after the properties of MQTT 5; most messages have none of it.
+/// What a publisher sends with a payload, modelled on the properties of MQTT 5; most messages have none.
 ///
-/// The content type, which most endpoints look at, is the message's own (``Message/contentType``). Immutable.
+/// The content type, which most endpoints use, is in the message itself (``Message/contentType``). Immutable.
 package final class MessageProperties: Sendable, Equatable {
-    /// A name and a value of the publisher's own; a name may come several times, and the order is kept.
+    /// A name and a value from the publisher; names may repeat, and the order is kept.
     package struct Header: Sendable, Equatable {
         package let name: String
         package let value: String
@@ -13,25 +13,25 @@ package final class MessageProperties: Sendable, Equatable {
         }
     }
 
-    /// What names and values may take together, in bytes of UTF-8.
+    /// The maximum size of names and values together, in bytes of UTF-8.
     package static let maximumHeaders = 8 << 10
     /// The longest correlation data, in bytes.
     package static let maximumCorrelation = 8 << 10
 
     package let headers: [Header]
-    /// The topic that an answer is to be published to; `nil`: no answer is asked for.
+    /// The topic to publish an answer to; `nil`: no answer is requested.
     package let replyTo: Topic?
-    /// What an answer carries so that the asker knows what it answers; `nil`: nothing.
+    /// What an answer repeats so that it can be matched with the request; `nil`: nothing.
     package let correlation: [UInt8]?
 
-    /// What they hold, in bytes.
+    /// Their size, in bytes.
     var weight: Int {
         headers.reduce((replyTo?.name.utf8.count ?? 0) &+ (correlation?.count ?? 0)) {
             $0 &+ $1.name.utf8.count &+ $1.value.utf8.count
         }
     }
 
-    /// Throws ``ErrorCode/tooLarge`` where a part is longer than its limit.
+    /// Throws ``ErrorCode/tooLarge`` if a part is longer than its limit.
     package init(headers: [Header] = [], replyTo: Topic? = nil, correlation: [UInt8]? = nil) throws(Refusal) {
         let length = headers.reduce(0) { $0 + $1.name.utf8.count + $1.value.utf8.count }
         guard length <= Self.maximumHeaders else {

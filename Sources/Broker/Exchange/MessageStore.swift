@@ -1,9 +1,9 @@
-/// All that is kept of messages.
+/// The store of messages.
 ///
-/// A batch changes values, history and reservation together, so one conformer has all three. What only reads takes the part
-/// that it reads: ``RetainedStore``, ``HistoryStore`` or ``NumberStore``.
+/// A batch changes values, history and reservation together, so one conformer has all three. Readers use the part
+/// that they read: ``RetainedStore``, ``HistoryStore`` or ``NumberStore``.
 package protocol MessageStore: RetainedStore, HistoryStore, NumberStore {
-    /// Sets (or, where the payload is empty, removes) the retained values, in order; all on disk when it returns, or
+    /// Sets (or, if the payload is empty, removes) the retained values, in order; all are on disk when it returns, or
     /// none.
     ///
     /// Messages that are not ``Message/isRetained`` change no value; those with a ``Message/rule`` are kept in the history.
@@ -14,36 +14,36 @@ package protocol MessageStore: RetainedStore, HistoryStore, NumberStore {
     ///   - now: Unix milliseconds, as ``Lifetime/now`` counts them.
     func apply(_ messages: [Message], reserving seq: UInt64?, now: Int64) throws(StorageError)
 
-    /// Writes a little and syncs it, to know that the store takes writes.
+    /// Writes and syncs a little, to find out whether the store takes writes.
     func probe() throws(StorageError)
 
-    /// How much the store holds.
+    /// The size of the store's content.
     func statistics() throws(StorageError) -> StoreStatistics
 }
 
-/// How much a store holds.
+/// The size of a store's content.
 package struct StoreStatistics: Equatable, Sendable {
-    /// Retained values, those included that have expired and are not yet removed.
+    /// The number of retained values, including those that have expired and are not removed yet.
     package var values: Int
     /// The payloads of these values, in bytes.
     package var payloadBytes: Int
-    /// What the store takes with everything it needs around the payloads, in bytes.
+    /// The size of the store including everything around the payloads, in bytes.
     package var usedBytes: Int
-    /// What ``usedBytes`` may grow to, in bytes.
+    /// The maximum of ``usedBytes``, in bytes.
     package var maximumBytes: Int
-    /// Records that could not be read and were skipped, since the store was opened.
+    /// How many records could not be read and were skipped, since the store was opened.
     package var damagedRecords: Int
-    /// Messages in the history.
+    /// The number of messages in the history.
     package var historyMessages: Int
     /// The payloads of these messages, in bytes.
     package var historyBytes: Int
     /// How often the store's file was opened again after a failure of the disk.
     package var reopenings: Int
-    /// Views that hold the store at one moment.
+    /// The number of views that hold the store at one moment.
     package var views: Int
-    /// How often a view was ended before its reader was through.
+    /// How often a view was taken back before its reader had finished.
     package var viewsTakenBack: Int
-    /// What the store's file spans with what is free in it, in bytes.
+    /// The size of the store's file including free pages, in bytes.
     package var fileBytes: Int
 
     package init(

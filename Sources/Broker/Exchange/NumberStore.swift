@@ -1,6 +1,6 @@
-/// Where the reservation of sequence numbers is kept, so that none comes twice.
+/// Where the reservation of sequence numbers is stored, so that none is used twice.
 package protocol NumberStore: AnyObject, Sendable {
-    /// A random number made with the store: positions of a store that was replaced have another. 1 to 2⁵³-1.
+    /// A random number made with the store, so that positions of a replaced store have another. 1 to 2⁵³-1.
     var epoch: UInt64 { get }
 
     /// No message ever had a `seq` above this.
@@ -9,7 +9,7 @@ package protocol NumberStore: AnyObject, Sendable {
     /// Raises ``reservedSeq``; on disk when it returns. A number that is not higher changes nothing.
     func reserve(seqsUpTo seq: UInt64) throws(StorageError)
 
-    /// Takes note that everything numbered is settled and that `seq` was the last number, so that the next start finds no
-    /// hole in the history and goes on with the next number. `nil`: it is not known, and all that were reserved count.
+    /// Notes that everything numbered is settled and that `seq` was the last number, so that the next start finds no
+    /// hole in the history and continues with the next number. `nil`: not known, and all reserved numbers count.
     func seal(upTo seq: UInt64?) throws(StorageError)
 }

@@ -1,18 +1,18 @@
 /// Messages on their way to the disk, in the order of their numbers.
 ///
-/// They are in blocks, so that taking off what is settled costs by blocks, and not by what is left.
+/// They are in blocks, so that removing settled messages costs by block, and not by what is left.
 struct PendingMessages {
     static let block = 512
 
-    /// None is empty but the only one.
+    /// No block is empty, except a single one.
     private var blocks: [ContiguousArray<Message>] = [[]]
-    /// How many of the first block are taken off.
+    /// How many messages of the first block have been removed.
     private var taken = 0
     private(set) var count = 0
 
     var isEmpty: Bool { count == 0 }
 
-    /// The oldest.
+    /// The oldest message.
     var first: Message? { isEmpty ? nil : blocks[0][taken] }
 
     mutating func append(_ message: Message) {
@@ -39,7 +39,7 @@ struct PendingMessages {
         return (found, true)
     }
 
-    /// Takes off the messages up to `seq`, at most the rest of one block.
+    /// Removes the messages up to `seq`, at most the rest of one block.
     mutating func take(upTo seq: UInt64) -> ArraySlice<Message> {
         guard !isEmpty else { return [] }
         let end = max(taken, blocks[0].partitionPoint { $0.seq > seq })
@@ -55,7 +55,7 @@ struct PendingMessages {
 }
 
 extension RandomAccessCollection where Index == Int {
-    /// Where the first element is that `isAfter` says yes to, by halving: it says yes to all after that one, too.
+    /// The index of the first element that satisfies `isAfter`, by binary search: all later ones satisfy it too.
     func partitionPoint(_ isAfter: (Element) -> Bool) -> Int {
         var (low, high) = (startIndex, endIndex)
         while low < high {
@@ -68,7 +68,7 @@ extension RandomAccessCollection where Index == Int {
 
 /// The newest message of each topic that is on its way to the disk.
 ///
-/// Many small tables, because one that grows moves all it has, and this happens under the sequencer's lock.
+/// Many small tables, because a table that grows moves its content, and this happens under the sequencer's lock.
 struct OverlayTable {
     private var tables = [[Topic: Message]](repeating: [:], count: 256)
     private(set) var count = 0
@@ -81,7 +81,7 @@ struct OverlayTable {
         if tables[Self.table(of: message.topic)].updateValue(message, forKey: message.topic) == nil { count += 1 }
     }
 
-    /// Removes a message, unless a newer one has taken its place.
+    /// Removes a message, unless a newer one has replaced it.
     mutating func remove(_ message: Message) {
         let table = Self.table(of: message.topic)
         guard let place = tables[table].index(forKey: message.topic), tables[table].values[place].seq == message.seq

@@ -68,7 +68,7 @@ package struct Refusal: Error, Sendable, Equatable {
         case .full: self.init(.storageFull, "The store is full.")
         case .limit(let name): self.init(.limitExceeded, "The limit \(name) is reached.")
         case .damaged, .inUse, .newer: self.init(.internal, "The store failed: \(error).")
-        case .busy: self.init(.unavailable, "For a moment \(error); try again.")
+        case .busy: self.init(.unavailable, "Temporarily, \(error); try again.")
         case .system: self.init(.unavailable, "The store failed: \(error).")
         }
     }

@@ -2,36 +2,36 @@
 package enum ScanEnd: Equatable, Sendable {
     /// Nothing more matches.
     case finished
-    /// There may be more: go on after this topic, which need not match the filter.
+    /// There may be more: continue after this topic, which need not match the filter.
     case stopped(after: Topic)
 }
 
-/// Where the retained values are: what the broker reads of them.
+/// The store of retained values, as the broker reads it.
 ///
-/// Readers may call from any thread while the one writer works; they see what was there when their call began.
+/// Readers may call from any thread while the one writer works; they see the state at the beginning of their call.
 package protocol RetainedStore: AnyObject, Sendable {
-    /// The retained value of `topic`, or `nil` when there is none or it has expired.
+    /// The retained value of `topic`; `nil` if there is none or it has expired.
     ///
     /// - Parameter now: Unix milliseconds.
     func value(of topic: Topic, now: Int64) throws(StorageError) -> Message?
 
-    /// Shows `body` the retained values that match, in the store's key order, until it returns `false`.
+    /// Passes `body` the retained values that match, in the store's key order, until it returns `false`.
     ///
     /// - Parameters:
-    ///   - position: go on after this topic; `nil`: from the start.
-    ///   - maximum: the most keys to look at, matching or not; at least one is.
+    ///   - position: continue after this topic; `nil`: from the start.
+    ///   - maximum: the maximum number of keys to visit, matching or not; at least one is visited.
     ///   - now: Unix milliseconds; values that have expired by then are left out.
     func scan(
         _ filter: TopicFilter, after position: Topic?, visiting maximum: Int, now: Int64, _ body: (Message) -> Bool
     ) throws(StorageError) -> ScanEnd
 
-    /// What is committed now, and stays to be read; busy where there are too many of them.
+    /// A view of what is committed now; busy if there are too many views.
     func view() throws(StorageError) -> any RetainedView
 }
 
-/// The retained values as they were at one moment, unless the store takes them back: then as they are.
+/// The retained values as they were at one moment, or, if the store takes the view back, as they are.
 ///
-/// Values that are replaced or removed meanwhile keep their room in the store, so nobody has them for long.
+/// Values that are replaced or removed meanwhile keep their room in the store, so views do not last long.
 /// One thread at a time uses it.
 package protocol RetainedView: AnyObject, Sendable {
     /// As ``RetainedStore/scan(_:after:visiting:now:_:)``.
@@ -52,9 +52,9 @@ package struct RetainedLimits: Equatable, Sendable {
         self.maximumBytes = maximumBytes
     }
 
-    /// Refuses what takes the totals over a limit; what does not make them larger is always allowed.
+    /// Refuses a change that takes the totals over a limit; one that does not increase them is always allowed.
     ///
-    /// So a limit that was lowered below what is there lets values be replaced and removed.
+    /// So under a lowered limit values can still be replaced and removed.
     func check(messages: Int, payloadBytes: Int, addingMessage: Bool, addingBytes: Int) throws(StorageError) {
         if addingMessage, let maximumMessages, messages > maximumMessages {
             throw .limit("retained.maximum_messages")

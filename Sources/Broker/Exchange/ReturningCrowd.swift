@@ -1,11 +1,11 @@
 internal import WSTransport
 
-/// The publishers who are about to publish again, as far as the last commits tell.
+/// The publishers that are about to publish again, judging by the last commits.
 ///
-/// Many who publish and wait for the disk are all answered by one commit, and all come again at once. The first of them
+/// Publishers that wait for the disk are all answered by one commit, and all publish again at once. The first of them
 /// finds the store's thread with nothing to do. Committed alone, it would keep all the others waiting for two syncs, its
-/// own and theirs: so the thread waits for them, half a commit at most. Nobody then waits for longer than
-/// the rest of a commit under way and its own, as ever, and all who come together share one sync instead of two.
+/// own and theirs. So the thread waits for them, half a commit at most. No publisher then waits for longer than
+/// the rest of a commit under way and its own, as before, and all that publish together share one sync instead of two.
 ///
 /// It waits only where the commits before had messages of several and ended a moment ago, and not where something was
 /// waiting when they ended: a publisher that is alone never waits for others, and neither does the disk while there
@@ -14,19 +14,19 @@ struct ReturningCrowd {
     /// Never for longer, however slow the disk is, in nanoseconds.
     private static let longestWait: Int64 = 5_000_000
 
-    /// How many are likely to come together, with a message each; 1: nobody is waited for.
+    /// How many publishers are likely to publish together, with a message each; 1: wait for none.
     private(set) var size = 1
-    /// Whom the last commit had messages of, where it ended with others waiting.
+    /// The publishers of the last commit, if it ended with others waiting.
     private var before = Publishers()
     private var answered = MonotonicTime(nanoseconds: 0)
     private var commit: Int64 = 0
 
-    /// Takes note of a commit, when its publishers are answered.
+    /// Notes a commit, when its publishers are answered.
     ///
     /// - Parameters:
-    ///   - publishers: whom it had messages of.
+    ///   - publishers: those that had messages in it.
     ///   - duration: how long it took, in nanoseconds.
-    ///   - isLast: whether nothing has come meanwhile.
+    ///   - isLast: whether nothing has arrived meanwhile.
     mutating func answered(_ publishers: Publishers, after duration: Int64, at now: MonotonicTime, isLast: Bool) {
         // A publisher that publishes as soon as it is answered is in at least one of two successive commits; one that sent
         // more than a commit took is in both, and still counts once.
@@ -42,14 +42,14 @@ struct ReturningCrowd {
         return now.advanced(byNanoseconds: min(commit / 2, Self.longestWait))
     }
 
-    /// Whom messages are of, as far as some of them tell.
+    /// The publishers of messages, as far as known from some of them.
     ///
-    /// One who publishes many at a time is one; a request over HTTP has no client of its own and is answered for itself.
+    /// A publisher of many messages counts once; a request over HTTP has no client and counts by itself.
     struct Publishers {
         private var clients: Set<UInt64> = []
         private var requests = 0
 
-        /// Nobody.
+        /// No publishers.
         init() {}
 
         init(of messages: [Message]) {
@@ -67,7 +67,7 @@ struct ReturningCrowd {
             return both
         }
 
-        /// So many are enough to wait for, and to look at while they wait.
+        /// The maximum number to wait for, and to examine.
         private static let mostLookedAt = 1024
     }
 }

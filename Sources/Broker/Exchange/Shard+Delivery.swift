@@ -1,8 +1,8 @@
 internal import WSTransport
 
-/// Rooms 5 to 7 of a message's path: who matches, the bytes for each wire form, into the outbound queues.
+/// Matching, encoding and queueing.
 extension Shard {
-    /// Sends one message to everybody here whose filters match.
+    /// Sends one message to all subscribers of this reactor whose filters match.
     func fanOut(_ message: Message) {
         let cursor = reactor.outboundCursor
         let originSlot = message.originSlot
@@ -29,7 +29,7 @@ extension Shard {
                         slow.append(entry)
                         continue
                     }
-                    // A connection has one form, so the segment tells whether another filter of its own brought it.
+                    // A connection has one form, so the segment shows whether another of its filters matched already.
                     switch cursor.offer(segment, to: entry.slot) {
                     case .taken: delivered &+= 1
                     case .known: break
@@ -51,7 +51,7 @@ extension Shard {
         Int(entry.slot) < sessions.count ? sessions[Int(entry.slot)] : nil
     }
 
-    /// Delivery to a connection that wants to be asked: behind, deaf to itself, or closed.
+    /// Delivery to a connection that must be asked: behind, with `echo=false`, or closed.
     private func deliverSlowly(
         _ message: Message, _ entry: Subscriber, _ cursor: OutboundCursor, _ encoded: inout InlineArray<14, Segment?>
     ) -> Bool {

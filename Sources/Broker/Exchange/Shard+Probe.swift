@@ -2,12 +2,13 @@ internal import Synchronization
 internal import WSTransport
 
 extension Shard {
-    /// To a topic that no filter matches, so nobody sees it: no filter may have a NUL, and a wildcard at the front does
+    /// A topic that no filter matches, so nobody sees it: no filter contains a NUL, and a leading wildcard does
     /// not match what begins with `$`.
     private static var probeDraft: Draft { Draft(topic: probeTopic, payload: [], kind: .text) }
     private static var probeTopic: Topic { Topic(unchecked: "$\0probe") }
 
-    /// Sends a message through the sequencer and a write through the store, reads it, and says what failed; `nil`: nothing.
+    /// Sends a message through the sequencer and a write through the store, reads it, and reports what failed; `nil`:
+    /// nothing.
     package func probe(patience: Int64, then: @escaping (String?) -> Void) {
         let probe = Probe { [sequencer] failure in
             do throws(Refusal) {
@@ -21,10 +22,10 @@ extension Shard {
         switch sequencer.sequence([Self.probeDraft], from: index)[0] {
         case .failure(let refusal): return probe.finish(refusal.message)
         case .success((let seq, _)):
-            // By then this turn's mailbox has been emptied.
+            // By then the mailbox of this turn has been emptied.
             reactor.needsTurn()
             reactor.runSoon { [weak self] in
-                guard let self, deliveredUpTo >= seq else { return probe.finish("a message did not come through") }
+                guard let self, deliveredUpTo >= seq else { return probe.finish("a message did not arrive") }
                 probe.routed()
             }
         }
@@ -41,7 +42,7 @@ extension Shard {
 /// a write, synced it and was read. An answer is used again for a second, so that a probe in a tight loop costs next to
 /// nothing. Runs on the reactor's thread.
 package final class Readiness {
-    // Kept with the reactor, as the shard is.
+    // Kept with the reactor, like the shard.
     private unowned let shard: Shard
     private var known: (time: MonotonicTime, failure: String?)?
     private var waiting: [(String?) -> Void] = []
@@ -61,19 +62,19 @@ package final class Readiness {
         return made
     }
 
-    /// Whether somebody asks for readiness now and then, so as to send clients elsewhere.
+    /// Whether a balancer asks for readiness regularly.
     package static func isWatched(on shard: Shard) -> Bool {
         guard let asked = shard.reactor[Readiness.self]?.lastAsked else { return false }
         return shard.reactor.now.nanoseconds(since: asked) < memory
     }
 
-    /// The same as ``look(_:)``, for somebody who asks now and then.
+    /// The same as ``look(_:)``, for a balancer that asks regularly.
     package func ask(_ then: @escaping (String?) -> Void) {
         lastAsked = shard.reactor.now
         look(then)
     }
 
-    /// Finds out whether the broker is ready; `then` gets why it is not.
+    /// Finds out whether the broker is ready; `then` gets the reason if it is not.
     package func look(_ then: @escaping (String?) -> Void) {
         if shard.isDraining || shard.isLeaving { return then("shutting down") }
         if let known, shard.reactor.now.nanoseconds(since: known.time) < Self.validity { return then(known.failure) }

@@ -1,8 +1,8 @@
 package import WSTransport
 
-/// What one reactor's part of the broker counts; written on its thread, read on any.
+/// The counters of one reactor's part of the broker; written on its thread, read on any.
 package final class ShardCounters: Sendable {
-    /// Clients known now, and their subscriptions.
+    /// Present clients and subscriptions.
     package let clients = Counter()
     package let subscriptions = Counter()
     package let published = Counter()
@@ -10,7 +10,7 @@ package final class ShardCounters: Sendable {
     package let refusedPublishes = Counter()
     package let rateLimited = Counter()
     package let subscriptionLimit = Counter()
-    /// Turns whose publishers were made to wait for other reactors.
+    /// Turns whose publishers had to wait for other reactors.
     package let congestions = Counter()
     package let errors = Counter()
     /// Subscriptions that ended because their right was taken away.
@@ -19,17 +19,17 @@ package final class ShardCounters: Sendable {
     package let heldFrames = Counter()
     /// Turns in which not all clients that were behind had a piece of what is due to them.
     package let fullTurns = Counter()
-    /// Requests of pages that may not ask, and those for a name that the broker does not answer to.
+    /// Requests of refused pages, and those for a host that the broker does not answer to.
     package let refusedOrigins = Counter()
     package let refusedHosts = Counter()
-    /// Nodes of filters with wildcards that were looked at to find who gets a message.
+    /// Nodes of filters with wildcards that were visited to find a message's subscribers.
     package let matchedNodes = Counter()
     /// Live messages handed to connections, and retained values sent in snapshots.
     package let delivered = Counter()
     package let snapshots = Counter()
     /// Messages sent from the history.
     package let replayed = Counter()
-    /// Times a connection did not take what it was sent, and its messages were put aside.
+    /// Times a connection did not take what it was sent and fell behind.
     package let fallsBehind = Counter()
     /// Messages dropped because a reader was too slow, by its own policy.
     package let dropped = Counter()

@@ -1,19 +1,19 @@
-/// The retained values that one subscription is still to be shown.
+/// The retained values that one subscription has yet to receive.
 ///
-/// The values are read in pieces, from a view of the store as it was at ``seq``. What is numbered after it comes live, and is
+/// The values are read in pieces, from a view of the store as it was at ``seq``. Later messages come live, and are
 /// held until the snapshot is complete. So nothing is lost, doubled or out of order at the seam.
 ///
-/// A view costs the store room for what is replaced meanwhile, so there are few and the store takes them back: the rest is then
-/// read as it is. A value that was replaced since is left out, and its successor comes live; where nothing comes live, its
-/// successor is shown.
+/// A view costs the store room for replaced values, so there are few, and the store takes them back: the rest is then
+/// read as it is. A value that was replaced since is left out, and its successor comes live; if nothing comes live, its
+/// successor is sent.
 struct Snapshot {
     let filter: TopicFilter
     /// The newest message the snapshot knows of.
     let seq: UInt64
-    /// Values that were not on disk yet when it began, with the removals among them.
+    /// Values that were not on disk yet when it began, including removals.
     private let overlay: [Message]
     private let overlaid: Set<Topic>
-    /// How much of the overlay is shown.
+    /// How much of the overlay has been sent.
     private var nextOverlaid = 0
     /// Whether a piece was read.
     private(set) var hasBegun = false
@@ -41,10 +41,10 @@ struct Snapshot {
 
     enum Progress { case finished, more }
 
-    /// Shows `body` the next piece.
+    /// Passes `body` the next piece.
     ///
     /// - Parameters:
-    ///   - visits: the most keys of the store to look at.
+    ///   - visits: the maximum number of keys of the store to visit.
     ///   - bytes: the payload after which the piece is large enough.
     mutating func read(
         _ store: any RetainedStore, visits: Int, bytes: Int, now: Int64, _ body: (Message) -> Void

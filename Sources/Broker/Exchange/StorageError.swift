@@ -1,18 +1,18 @@
-/// What can go wrong with stored messages.
+/// Errors of the store.
 package enum StorageError: Error, Equatable, Sendable, CustomStringConvertible {
     /// No room: `store.maximum_size` is reached, or the disk is full.
     case full
     /// A configured limit is reached; its name, such as `retained.maximum_messages`.
     case limit(String)
-    /// What was read cannot be what was written.
+    /// The data read is not what was written.
     case damaged(String)
-    /// Not now, but soon: the store's file is being opened again.
+    /// Temporary: the store's file is being opened again.
     case busy(String)
     /// Another process uses the data directory.
     case inUse(String)
-    /// A newer version has written the store, which is left as it is: a sentence.
+    /// A newer version has written the store, which is not touched: a sentence.
     case newer(String)
-    /// The system refused; `code` is an `errno`, or an LMDB code where it is below zero.
+    /// The system refused; `code` is an `errno`, or an LMDB code if it is negative.
     case system(code: Int32, what: String)
 
     package var description: String {
@@ -27,7 +27,7 @@ package enum StorageError: Error, Equatable, Sendable, CustomStringConvertible {
         }
     }
 
-    /// Whether it will be over in a moment, so that who asked asks again.
+    /// Whether it is temporary, so that the caller should try again.
     package var isBusy: Bool {
         guard case .busy = self else { return false }
         return true

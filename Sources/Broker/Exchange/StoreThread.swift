@@ -4,10 +4,10 @@ internal import WSTransport
 
 /// The one thread that writes to the store.
 ///
-/// It commits what has gathered since its last commit, in one transaction with one sync, so the more there is to do
+/// It commits everything since its last commit in one transaction with one sync, so the more there is to do
 /// the less each costs. Its callbacks run on this thread, and must not wait for it.
 package final class StoreThread: Sendable {
-    /// What became of messages that were appended.
+    /// The result for appended messages.
     package struct Settlement: Sendable {
         /// The messages that are on disk now, in the order they were appended.
         package var committed: [UInt64] = []
@@ -17,17 +17,17 @@ package final class StoreThread: Sendable {
         package var committedUpTo: UInt64 = 0
     }
 
-    /// What the thread has done so far, and what waits for it.
+    /// The thread's figures.
     package struct Statistics: Equatable, Sendable {
         /// Transactions that were committed.
         package var commits = 0
         package var messagesCommitted = 0
         package var messagesFailed = 0
-        /// Messages that are appended and not yet settled.
+        /// Messages appended and not settled yet.
         package var queueDepth = 0
-        /// What these take, in bytes.
+        /// Their size, in bytes.
         package var queuedBytes = 0
-        /// How long the last commit took, its sync included.
+        /// How long the last commit took, including its sync.
         package var lastCommitMicroseconds = 0
     }
 
@@ -43,25 +43,25 @@ package final class StoreThread: Sendable {
         var messages: [Message] = []
         var reservation: UInt64?
         var reserved: [Completion] = []
-        /// Rules to take over, in their order.
+        /// Rules to apply, in order.
         var rules: [Adoption] = []
         var probes: [Completion] = []
         var isStopping = false
-        /// The last number of all, where it is stopping and that is known.
+        /// The last number of all, if it is stopping and that is known.
         var last: UInt64?
-        /// Appended and not yet settled, in bytes.
+        /// Appended and not settled yet, in bytes.
         var unsettledBytes = 0
-        /// Whether the thread will look here without being woken again.
+        /// Whether the thread will check without being woken again.
         var isWoken = false
-        /// How many messages are worth waking the thread for; anything else is.
+        /// How many messages are worth waking the thread for; anything else always is.
         var wanted = 1
 
         var isEmpty: Bool { messages.isEmpty && !isPressing }
-        /// Whether there is something else than messages.
+        /// Whether there is anything other than messages.
         private var isPressing: Bool {
             isStopping || reservation != nil || !reserved.isEmpty || !rules.isEmpty || !probes.isEmpty
         }
-        /// Whether there is enough for the thread not to wait any longer.
+        /// Whether there is enough for the thread to stop waiting.
         var isEnough: Bool { messages.count >= wanted || isPressing }
 
         mutating func take() -> Work {
@@ -95,9 +95,9 @@ package final class StoreThread: Sendable {
     private let queueDepth = Atomic<Int>(0)
     private let lastCommitMicroseconds = Atomic<Int>(0)
 
-    /// How often what has expired is looked for, in nanoseconds.
+    /// How often expired values are searched for, in nanoseconds.
     private static let pace: Int64 = 1_000_000_000
-    /// After so many failures in a row that are not the messages' own, the rest of a batch is not tried.
+    /// After this many successive failures that are not the messages' fault, the rest of a batch is not attempted.
     private static let hopeless = 4
 
     /// - Parameters:
@@ -112,7 +112,7 @@ package final class StoreThread: Sendable {
         self.onSettled = onSettled
     }
 
-    /// Starts the thread; what was appended before waits until then.
+    /// Starts the thread; messages appended before wait until then.
     package func start() throws(StorageError) {
         do throws(Errno) {
             let handle = try startThread(named: "store") { self.run() }
@@ -140,7 +140,7 @@ package final class StoreThread: Sendable {
         }
     }
 
-    /// Has the thread look at what was appended without waking it.
+    /// Lets the thread process what was appended without waking it.
     package func wakeUp() { _ = post { _ in true } }
 
     /// Reserves sequence numbers; `completion` is called when they are on disk, or cannot be.
@@ -153,7 +153,7 @@ package final class StoreThread: Sendable {
         if !isPosted { completion(.failure(Self.stopped)) }
     }
 
-    /// Has the store take over rules for messages from `seq` on, which are appended after this.
+    /// Makes the store apply rules to messages from `seq` on, which are appended after this.
     ///
     /// `completion` is called when it has, on this thread; it keeps trying.
     package func adopt(
@@ -192,7 +192,7 @@ package final class StoreThread: Sendable {
         handle?.join()
     }
 
-    /// A look at the thread's figures from any thread; each is right, but not all are of the same moment.
+    /// The thread's figures, from any thread; each is correct, but not all are of the same moment.
     package var statistics: Statistics {
         Statistics(
             commits: commits.load(ordering: .relaxed), messagesCommitted: messagesCommitted.load(ordering: .relaxed),
@@ -227,27 +227,28 @@ package final class StoreThread: Sendable {
             gather(crowd)
             let taken = work.withLock { $0.take() }
             adoptions += taken.rules
-            // A store that takes no writes now is asked again. Each is taken over: what came between two was kept by the first.
+            // A store that takes no writes now is tried again. Each rule set is applied: messages between two were kept
+            // by the first.
             while let next = adoptions.first, (try? store.adopt(next.rules, from: next.from)) != nil {
                 adoptions.removeFirst()
                 next.completion()
             }
             settle(taken, &crowd)
             if taken.isStopping {
-                // What this fails to note, the next start takes for a hole.
+                // What this fails to record, the next start takes for a hole.
                 try? store.seal(upTo: taken.last)
                 return
             }
             let now = MonotonicTime.now
             guard next <= now else { continue }
-            // Work that is left over is done between the batches; after a failure there is time until the next try.
+            // Remaining work is done between the batches; after a failure it waits for the next attempt.
             let isMore = (try? store.maintain(now: Lifetime.now)) ?? false
             if !isMore { store.rest() }
             next = isMore ? now : now.advanced(byNanoseconds: Self.pace)
         }
     }
 
-    /// Waits for those who are likely to come together with the first.
+    /// Waits for publishers that are likely to publish together with the first.
     private func gather(_ crowd: ReturningCrowd) {
         guard let deadline = crowd.deadline(now: .now) else { return }
         let isWaiting = work.withLock { work in
@@ -267,7 +268,7 @@ package final class StoreThread: Sendable {
         for completion in work.probes { completion(probe) }
     }
 
-    /// Settles the messages, and says what became of the reservation.
+    /// Settles the messages, and reports the result of the reservation.
     private func commit(_ work: Work, _ crowd: inout ReturningCrowd) -> Result<Void, StorageError> {
         guard !work.messages.isEmpty else {
             guard let reservation = work.reservation else { return .success(()) }
@@ -301,14 +302,14 @@ package final class StoreThread: Sendable {
         let end = MonotonicTime.now
         store.settleKept(work.messages.count { $0.rule != nil })
         onSettled(settlement)
-        // Nobody's answer waits for this.
+        // No answer waits for this.
         crowd.answered(
             ReturningCrowd.Publishers(of: work.messages), after: end.nanoseconds(since: begin), at: end, isLast: isLast)
         return reservation
     }
 
-    /// Stores what can be stored of messages that could not be together, in order: halves, and halves of those that
-    /// fail.
+    /// Stores those of the messages that can be stored after all together failed, in order: halves, and halves of those
+    /// that fail.
     ///
     /// So a few messages that do not fit cost a few transactions, not one for each message.
     private func divide(

@@ -1,19 +1,19 @@
-/// What becomes of messages that a subscriber is too slow for.
+/// What happens to messages for which a subscriber is too slow.
 ///
-/// Where a history rule keeps them, the store brings them later, whatever the policy; but who wants the latest only is
-/// not shown what came in between.
+/// If a history rule keeps them, the store delivers them later, whatever the policy; but a subscriber that wants only
+/// the latest does not get those in between.
 package enum SlowPolicy: String, Sendable, CaseIterable {
     /// The connection is closed.
     case close
-    /// The oldest of those that wait are dropped, and announced by a gap.
+    /// The oldest waiting messages are dropped, and announced by a gap.
     case dropOldest = "drop-oldest"
-    /// Of those that wait, only the newest of each topic is sent, and the others announced by a gap.
+    /// Of the waiting messages, only the newest of each topic is sent, and the others are announced by a gap.
     case latest
 }
 
-/// A point in the order of messages, as somebody from outside names it: `SEQ`, or `EPOCH-SEQ`.
+/// A position as clients write it: `SEQ`, or `EPOCH-SEQ`.
 package struct ResumePoint: Equatable, Sendable {
-    /// ``NumberStore/epoch`` of the store it is about; `nil`: not said.
+    /// ``NumberStore/epoch`` of its store; `nil`: not given.
     package var epoch: UInt64?
     /// Everything up to this number is known.
     package var seq: UInt64
@@ -23,7 +23,7 @@ package struct ResumePoint: Equatable, Sendable {
         self.seq = seq
     }
 
-    /// `nil` where `text` is neither.
+    /// `nil` if `text` is neither.
     package init?(_ text: String) {
         let parts = text.split(separator: "-", omittingEmptySubsequences: false)
         guard parts.count <= 2, let last = parts.last, let seq = Self.number(last) else { return nil }
@@ -39,21 +39,21 @@ package struct ResumePoint: Equatable, Sendable {
     }
 }
 
-/// How somebody wants to subscribe.
+/// The options of a subscription.
 package struct SubscribeOptions: Sendable {
-    /// Wants the retained values first; with ``since`` those that are newer and that no history brings.
+    /// Wants the retained values first; with ``since`` those that are newer and not in the history.
     package var wantsSnapshot = true
     /// Gets what its own connection publishes.
     package var hearsItself = true
-    /// Wants what came after this point first; `nil`: only what is to come.
+    /// Wants the messages after this position first; `nil`: only new ones.
     package var since: ResumePoint?
     package var slow = SlowPolicy.close
-    /// Wants nothing live: it ends with what comes first.
+    /// Wants nothing live: it ends after what comes first.
     package var isPoll = false
 
     package init() {}
 
-    /// Whether something comes before the live messages, so that the marker comes after it.
+    /// Whether something comes before the live messages, followed by the marker.
     var hasBeginning: Bool { wantsSnapshot || since != nil }
 }
 
@@ -72,10 +72,10 @@ package struct Gap: Equatable, Sendable {
         self.missed = missed
     }
 
-    /// Up to which number nothing more can be lost of what comes after `start`; 0: some of it is not in the gap.
+    /// Up to which number everything after `start` is in the gap; 0: some of it is not.
     func end(from start: UInt64) -> UInt64 { since <= start ? seq : 0 }
 
-    /// Makes it one with another.
+    /// Merges it with another gap.
     mutating func merge(_ other: Gap) {
         since = min(since, other.since)
         seq = max(seq, other.seq)

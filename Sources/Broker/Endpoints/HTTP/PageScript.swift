@@ -106,7 +106,7 @@ extension Page {
         };
         $("publish").onsubmit = (event) => {
           event.preventDefault();
-          if (outbox.size >= outboxLimit) return say("not taken: " + outbox.size + " messages wait to be sent", true);
+          if (outbox.size >= outboxLimit) return say("not accepted: " + outbox.size + " messages are waiting to be sent", true);
           const form = event.target;
           const command = {
             op: "publish", id: ++lastId, topic: form.topic.value, data: form.data.value, retain: form.retain.checked

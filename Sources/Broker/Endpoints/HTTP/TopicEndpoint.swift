@@ -25,7 +25,7 @@ struct TopicEndpoint {
         draft.timeToLive = try exchange.timeToLive()
         let conditions = try Preconditions(exchange.request.head.fields)
         guard draft.isRetained || conditions.isEmpty else {
-            throw HTTPRefusal(Refusal(.badRequest, "Conditions need retain: they are about the retained value."))
+            throw HTTPRefusal(Refusal(.badRequest, "Conditions need retain, because they test the retained value."))
         }
         draft.contentType = Content.stated(exchange.request.head.fields.first("Content-Type"))
         try refuse { () throws(Refusal) in
@@ -36,7 +36,7 @@ struct TopicEndpoint {
         guard exchange.request.head.fields.list("Content-Encoding").allSatisfy({ $0.lowercased() == "identity" }) else {
             throw HTTPRefusal(
                 status: 415, code: ErrorCode.badRequest.rawValue,
-                message: "Content-Encoding: a payload is kept as it comes, and none but identity is known here.",
+                message: "Content-Encoding: only identity is supported; payloads are stored unchanged.",
                 fields: ["Accept-Encoding": "identity"])
         }
         exchange.readBody(maximum: shard.settings.limits.message) { [draft, exchange, shard, client] body in
@@ -78,7 +78,7 @@ struct TopicEndpoint {
 
     // MARK: The retained value
 
-    // The limits on topics are for what comes: what was stored before they were lowered can be read and removed.
+    // The limits on topics apply to new messages: values stored before can be read and removed.
 
     func read() throws(HTTPRefusal) {
         try exchange.takesOnly([])
@@ -102,7 +102,7 @@ struct TopicEndpoint {
             throw HTTPRefusal(Refusal(.conflict, "The retained value of \(topic) has seq \(message.seq)."))
         }
         fields.append("Content-Type", message.contentType ?? Content.type(of: message.kind))
-        // What somebody published is not to run as a page of this origin.
+        // A published payload must not run as a page of this origin.
         fields.append("Content-Security-Policy", "default-src 'none'; sandbox")
         exchange.respond(OutgoingResponse(status: 200, fields: fields, body: message.payload))
     }

@@ -1,6 +1,6 @@
 internal import WSTransport
 
-/// What a client of `broker.v1.json` asks for.
+/// A command of `broker.v1.json`.
 ///
 /// The contract's §3.1.
 package enum JSONCommand {
@@ -9,9 +9,9 @@ package enum JSONCommand {
     case publish(Draft)
     case ping
 
-    /// Reads a command, or says what is wrong with it.
+    /// Reads a command; throws what is wrong with it.
     ///
-    /// - Parameter maximumFilters: a longer list of filters is read as far as one more than these.
+    /// - Parameter maximumFilters: of a longer list of filters one more than this is read.
     package init(
         _ object: borrowing JSONObject, limits: TopicLimits, maximumFilters: Int = .max - 1
     ) throws(Refusal) {
@@ -21,7 +21,7 @@ package enum JSONCommand {
         } else if operation.says("subscribe") {
             self = .subscribe(try Self.filters(object, limits, maximumFilters), try Self.options(object))
         } else if operation.says("unsubscribe") {
-            // What was taken before a limit was lowered can be given up.
+            // A subscription from before a limit was lowered can be ended.
             self = .unsubscribe(try Self.filters(object, .none, maximumFilters))
         } else if operation.says("ping") {
             self = .ping
@@ -124,7 +124,7 @@ package enum JSONCommand {
             timeToLive: timeToLive, condition: condition, acknowledgement: acknowledgement)
     }
 
-    /// A string is text, any other value is its JSON; with `encoding` the string stands for bytes.
+    /// A string is text, any other value is JSON; with `encoding` the string encodes bytes.
     private static func payload(_ object: borrowing JSONObject) throws(Refusal) -> ([UInt8], Message.Kind) {
         let encoding = try text("encoding", of: object)
         guard let value = object.value("data") else { throw Refusal(.badRequest, "data is missing.") }
