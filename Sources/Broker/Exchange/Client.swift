@@ -61,6 +61,9 @@ package final class Client {
 
     // MARK: Rights
 
+    /// Whether it may publish, and set retained values, wherever anybody may, by the rules that hold now.
+    var publishesAnywhere: Bool { box.publishesAnywhere }
+
     /// Whether it has all these rights for a topic, by the rules that hold now.
     func has(_ rights: Rights, for topic: Topic, _ grants: GrantTable) -> Bool {
         box.publishesAnywhere || looks(whether: rights, topic, grants)

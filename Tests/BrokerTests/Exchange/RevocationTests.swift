@@ -81,6 +81,34 @@ struct RevocationTests {
         #expect(seen.contains { $0.data == "value" && $0.retained == true })
     }
 
+    /// The history that a client comes back for, and what is due to a subscription that it has ended itself.
+    @Test(arguments: [false, true])
+    func historyIsNotSent(isEnded: Bool) throws {
+        let gate = GateStore()
+        var settings = settings()
+        settings.history = [Settings.History(filter: "#", messages: 100)]
+        let house = try ExchangeHouse(gate, settings: settings)
+        let guest = try house.connectJSON()
+        let first = try #require(try house.publish([draft("b", "first")]).first?.value?.seq)
+        _ = try house.publish([draft("a/1", "old"), draft("b", "kept"), draft("a/2", "old")])
+        // What is kept is on disk, and not in memory any more.
+        _ = try house.publish([draft("c", "stored", retained: true)])
+        gate.setBusy(true)
+        try guest.ask(#"{"op":"subscribe","id":1,"filter":["a/#","b"],"since":\#(first)}"#, id: 1)
+        if isEnded { try guest.send(#"{"op":"unsubscribe","id":2,"filter":"a/#"}"#) }
+        try guest.ask(#"{"op":"ping","id":3}"#, id: 3)
+        settings.access.anonymous.subscribe = ["b"]
+        try house.reload(settings)
+        gate.setBusy(false)
+        try guest.send(#"{"op":"publish","topic":"b","data":"end"}"#)
+        var seen: [Notice] = []
+        repeat { seen.append(try guest.receive()) } while seen.last?.data != "end"
+        #expect(seen.allSatisfy { $0.topic != "a/1" && $0.topic != "a/2" })
+        #expect(seen.compactMap(\.data) == ["kept", "end"])
+        #expect(seen.contains { $0.op == "revoked" } == !isEnded)
+        #expect(seen.contains { $0.id == 2 } == isEnded, "the end is answered all the same")
+    }
+
     @Test func publishingEndsAtOnce() throws {
         let house = try ExchangeHouse()
         let guest = try house.connectJSON()
