@@ -119,7 +119,7 @@ struct Listeners: Sendable {
     }
 
     /// The error for a path that is occupied by something other than a socket.
-    static let takenPath = "there is something that is no socket, and it is left as it is"
+    static let takenPath = "the path exists and is not a socket; it was left as it is"
 }
 
 extension ListenAddress {

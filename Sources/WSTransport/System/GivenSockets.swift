@@ -57,6 +57,20 @@ extension Socket {
         let flags = try valueOrErrno { fcntl(descriptor, F_GETFL) }
         _ = try valueOrErrno { fcntl(descriptor, F_SETFL, flags | O_NONBLOCK) }
         _ = try valueOrErrno { fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
-        return address
+        return address.path == nil ? address : boundPath(of: descriptor) ?? address
+    }
+
+    /// Where a Unix socket is bound; `nil` for one without a path in the file system.
+    private static func boundPath(of descriptor: Int32) -> SocketAddress? {
+        var address = sockaddr_un()
+        var length = socklen_t(MemoryLayout<sockaddr_un>.size)
+        let code = unsafe withUnsafeMutablePointer(to: &address) { address in
+            unsafe address.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                unsafe getsockname(descriptor, $0, &length)
+            }
+        }
+        guard code == 0 else { return nil }
+        let path = unsafe withUnsafeBytes(of: address.sun_path) { unsafe $0.prefix { $0 != 0 }.map { $0 } }
+        return SocketAddress(path: String(decoding: path, as: UTF8.self))
     }
 }
