@@ -171,3 +171,13 @@ def test_a_hangup_is_no_end(broker):
     session.synchronise()
     broker.publish("a", "still here")
     session.expect("message", data="still here")
+
+
+def test_brokerctl_drains(broker):
+    websocket = broker.websocket("/t/a")
+    done = broker.control("drain", "--json")
+    assert (done.returncode, done.stdout) == (0, b"{}\n"), done.stderr
+    code, reason = websocket.receive_close()
+    assert code == 1012 and RETRY.match(reason), (code, reason)
+    websocket.send_frame(8, b"\x03\xf4")
+    assert broker.wait_for_exit() == 0

@@ -93,6 +93,7 @@ extension AdminSession {
         StatusRequest.self, ClientsRequest.self, ClientRequest.self, KickRequest.self, TopicsRequest.self,
         SubscriptionsRequest.self, RetainedListRequest.self, RetainedGetRequest.self, RetainedSetRequest.self,
         RetainedDeleteRequest.self, RetainedExportRequest.self, BackupRequest.self, BackupNextRequest.self,
+        DrainRequest.self,
     ]
 
     /// By their names.

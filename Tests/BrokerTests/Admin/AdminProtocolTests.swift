@@ -11,7 +11,7 @@ struct AdminProtocolTests {
                 "status": .read, "clients": .read, "client": .read, "topics": .read, "subscriptions": .read,
                 "retained.list": .read, "retained.get": .read, "retained.export": .read,
                 "retained.set": .write, "retained.delete": .write, "kick": .write,
-                "backup": .operate, "backup.next": .operate,
+                "backup": .operate, "backup.next": .operate, "drain": .operate,
             ])
     }
 
@@ -32,6 +32,7 @@ struct AdminProtocolTests {
         #"{"id":7,"verb":"retained.export","filter":"a/+","after":"a/1"}"#,
         #"{"id":7,"verb":"backup"}"#,
         #"{"id":7,"verb":"backup.next"}"#,
+        #"{"id":7,"verb":"drain"}"#,
     ]
 
     private func encodedAgain<Request: AdminRequest>(
