@@ -196,7 +196,7 @@ package final class Broker {
         let fixed = first.changes(to: settings).filter { $0.reload == .restart }.map(\.path)
         if !fixed.contains(where: { $0.hasPrefix("listen") }) { try certificates.reload(settings.listen) }
         // Waited for: when this returns, and the log says so, no request is judged by the old settings any more.
-        shards.runAndWait { $0.settings = settings }
+        shards.runAndWait { $0.adopt(settings) }
         memory.adopt(settings.limits)
         if settings.history != current.history { sequencer.adopt(HistoryRules(settings)) }
         current = settings

@@ -22,7 +22,7 @@ final class Door: Sendable {
 
     /// What a listener's connections are served by, from the shard's present settings.
     func settings(for shard: Shard, pathPrefix: String) -> HTTPSettings {
-        var settings = HTTPSettings(shard.settings)
+        var settings = HTTPSettings(shard.configuration)
         settings.pathPrefix = pathPrefix
         settings.makeRefusal = Endpoints.refusal
         settings.standardFields = Reception.standardFields
@@ -32,7 +32,7 @@ final class Door: Sendable {
         settings.isAlwaysAnswered = { head in
             head.path == pathPrefix + "/health/live" || head.path == pathPrefix + "/health/ready"
         }
-        let limits = shard.settings.limits
+        let limits = shard.configuration.limits
         settings.entrance.admit = { [self] peer in admit(peer, limits) }
         if limits.connectionsPerAddress != nil {
             settings.entrance.connectionClosed = { [self] peer in leave(peer) }

@@ -22,7 +22,7 @@ struct Serving: Sendable {
         let shard = Shard(
             reactor: reactor, sequencer: sequencer, store: store, settings: settings,
             counters: counters[reactor.index])
-        shard.movedAside = facts.movedAside
+        shard.endpoints.movedAside = facts.movedAside
         memory.begin(on: reactor)
         reactor[AdminDesk.self] = AdminDesk(shard: shard, everyone: ShardGroup(group.remotes), facts: facts)
         func users(_ address: ListenAddress) -> any DirectHandler {
@@ -47,16 +47,19 @@ struct Serving: Sendable {
         }
         try listeners.take(Listeners.admin, on: reactor) { (descriptor, _, _) throws(Errno) in
             // On one reactor, as the socket is.
-            SystemTopics(shard, facts.figures, version: BrokerVersion.current).begin()
+            SystemTopics(shard, facts.figures, version: BrokerVersion.current) { [unowned shard] in
+                shard.configuration.systemTopics.interval?.nanoseconds
+            }.begin()
             var options = WebSocketOptions(settings)
             // Nothing is gained on the same machine.
             options.compression = nil
             // An answer may be long, and a question may carry a whole message.
             options.maximumUnsent = 64 << 20
-            options.maximumMessage = AdminSession.maximumQuestion(settings.limits)
+            options.maximumMessage = AdminSession.maximumQuestion(
+                message: settings.limits.message, topic: settings.limits.topic)
             let handler = Endpoints.administrators(WebSocketConnection.Options(options))
             let server = try HTTPListener(on: reactor, listening: descriptor, handler: handler) { [unowned shard] in
-                var settings = HTTPSettings(shard.settings)
+                var settings = HTTPSettings(shard.configuration)
                 settings.makeRefusal = Endpoints.refusal
                 settings.isDraining = { [unowned shard] in shard.isDraining }
                 settings.entrance.isSpared = true

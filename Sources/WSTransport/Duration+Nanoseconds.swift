@@ -1,6 +1,6 @@
 extension Duration {
     /// In nanoseconds, as far as 64 bits go: 292 years.
-    var nanoseconds: Int64 {
+    package var nanoseconds: Int64 {
         let (seconds, attoseconds) = components
         let (whole, isTooLong) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
         let (sum, isBeyond) = whole.addingReportingOverflow(attoseconds / 1_000_000_000)

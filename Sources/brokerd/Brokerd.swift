@@ -136,7 +136,6 @@ struct Brokerd: ParsableCommand {
             case .error: .error
             case .warning: .warning
             case .info: .info
-            case .debug: .debug
             }
         var metadata: Logger.Metadata = [:]
         for (name, value) in entry.metadata { metadata[name] = "\(value)" }

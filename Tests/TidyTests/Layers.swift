@@ -39,23 +39,27 @@ enum Layers {
         "Broker/Access": Layer(imports: ["Glibc"], uses: ["Broker/Topics"]),
         "Broker/Exchange": Layer(
             imports: ["CLinux", "Glibc", "Synchronization", "WSTransport"],
-            uses: [
-                "Broker/Topics", "Broker/JSON", "Broker/Access", "Broker/Configuration", "WSTransport",
-            ]),
-        "Broker/Endpoints": Layer(imports: ["Synchronization", "WSTransport"], uses: ["Broker/Exchange"]),
+            uses: ["Broker/Topics", "Broker/Access", "WSTransport/Reactor"]),
+        "Broker/Endpoints": Layer(
+            imports: ["Synchronization", "WSTransport"],
+            uses: ["Broker/Exchange", "Broker/JSON", "Broker/Configuration", "WSTransport"]),
         "Broker/Store": Layer(
-            imports: ["CLMDB", "CLinux", "Glibc", "Synchronization", "WSTransport"], uses: ["Broker/Exchange"]),
+            imports: ["CLMDB", "CLinux", "Glibc", "Synchronization", "WSTransport"],
+            uses: ["Broker/Exchange", "WSTransport/Protocol"]),
         "Broker/Configuration": Layer(
             imports: ["CLinux", "CYAML", "Glibc"], uses: ["Broker/JSON", "Broker/Topics"]),
         "Broker/Metrics": Layer(imports: ["Glibc", "Synchronization", "WSTransport"], uses: ["Broker/Exchange"]),
         "Broker/AdminProtocol": Layer(imports: ["WSTransport"], uses: ["Broker/JSON", "WSTransport/Protocol"]),
         "Broker/Admin": Layer(
             imports: ["CLinux", "Glibc", "Synchronization", "WSTransport"],
-            uses: ["Broker/AdminProtocol", "Broker/Exchange", "Broker/Metrics"]),
+            uses: ["Broker/AdminProtocol", "Broker/Endpoints", "Broker/Metrics"]),
+        "Broker/Wiring": Layer(
+            imports: ["WSTransport"], uses: ["Broker/Configuration", "Broker/Endpoints"]),
         "Broker": Layer(
             imports: ["CLinux", "Glibc", "Synchronization", "WSTransport"],
             uses: [
                 "Broker/Admin", "Broker/Configuration", "Broker/Endpoints", "Broker/Metrics", "Broker/Store",
+                "Broker/Wiring",
             ]),
 
         "brokerd": Layer(

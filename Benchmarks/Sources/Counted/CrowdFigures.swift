@@ -13,18 +13,21 @@ enum CrowdFigures {
 
     static func record(in tally: Tally, _ house: House) throws {
         let guest = try house.open("/ws")
-        guard let stream = house.shard.everybody.first?.stream else { throw House.Failure(what: "nobody came") }
+        guard let stream = house.shard.everybody.first?.connection else {
+            throw House.Failure(what: "nobody came")
+        }
+        let lane = house.shard.endpoints.forms.json.plain
         var crowd: [Member] = []
         crowd.reserveCapacity(sessions)
         try tally.recordMemory("crowd/session", count: sessions) {
             for _ in 0..<sessions {
                 let client = house.shard.makeClient(.anonymous, peer: nil, protocolName: "crowd")
-                crowd.append(Member(client: client, stream: stream))
+                crowd.append(Member(client: client, stream: stream, lane: lane))
             }
         }
         try tally.recordMemory("crowd/subscription", count: sessions * filtersOfEach) {
             for (number, member) in crowd.enumerated() {
-                // The newest takes the place of the one before, which goes on being subscribed.
+                // The connection is the newest's, and the one before goes on being subscribed.
                 house.shard.join(member)
                 for filter in filters(number) { try member.subscribe(filter, house.shard) }
             }
@@ -72,16 +75,19 @@ enum CrowdFigures {
 /// A client of whom there is everything but the socket.
 private final class Member: Session {
     let client: Client
-    let stream: StreamConnection
+    private let stream: StreamConnection
+    private let shared: Lane
     let subscriptions = SubscriptionSet()
     let roundTrip: Int64? = nil
 
-    init(client: Client, stream: StreamConnection) {
+    init(client: Client, stream: StreamConnection, lane: Lane) {
         self.client = client
         self.stream = stream
+        shared = lane
     }
 
-    var form: WireForm { .json }
+    var connection: StreamConnection? { stream }
+    var lane: Lane? { shared }
 
     func subscribe(_ name: String, _ shard: Shard) throws { try subscribe(TopicFilter(name, limits: .none), shard) }
 
@@ -94,8 +100,7 @@ private final class Member: Session {
     func sendSnapshot(_ message: Message) {}
     func sendLive(_ filter: TopicFilter, seq: UInt64) {}
     func sendGap(_ filter: TopicFilter, _ gap: Gap, isResuming: Bool) {}
-    func closeSlow(_ reason: String) {}
-    func disconnect(_ code: CloseCode, reason: String) {}
+    func end(_ reason: SessionEnd) {}
     func takeOverLimits() {}
     func revoked(_ filter: TopicFilter, _ refusal: Refusal) {}
 }

@@ -6,7 +6,7 @@ final class AdminSession: WebSocketSession {
     private static let maximumDepth = JSONScanner.maximumDepth + 1
 
     /// The longest request, in bytes: a value of the longest topic and payload that are allowed, as export writes it.
-    static func maximumQuestion(_ limits: Settings.Limits) -> Int { 2 * limits.message + 2 * limits.topic + 4096 }
+    static func maximumQuestion(message: Int, topic: Int) -> Int { 2 * message + 2 * topic + 4096 }
 
     private let socket: WebSocketConnection
     private let desk: AdminDesk

@@ -52,8 +52,8 @@ extension ClientSummary {
         protocolName = client.protocolName
         connectedAt = client.connectedAt
         subscriptions = session.subscriptions.count
-        pendingBytes = session.stream.unsentBytes
-        kernelBytes = session.stream.kernelBytes
+        pendingBytes = session.connection?.unsentBytes ?? 0
+        kernelBytes = session.connection?.kernelBytes ?? 0
         roundTripMilliseconds = session.roundTrip.map { Double($0 / 1000) / 1000 }
         if withFilters { filters = session.subscriptions.all.map(\.filter.name) }
     }

@@ -8,7 +8,7 @@ extension KickRequest: AnsweredRequest {
         }
         caller.desk.everyone.ask(from: caller.desk.shard) { shard in
             let chosen = shard.everybody.filter { selection.matches($0) }
-            for session in chosen { session.disconnect(.kicked, reason: "disconnected by an administrator") }
+            for session in chosen { session.end(.kicked("disconnected by an administrator")) }
             return chosen.count
         } then: { counts in
             let kicked = counts.reduce(0, +)

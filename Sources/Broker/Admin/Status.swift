@@ -38,7 +38,8 @@ extension BrokerFacts {
             store.views = statistics.views
             return store
         }
-        status.maximumQuestion = AdminSession.maximumQuestion(shard.settings.limits)
+        status.maximumQuestion = AdminSession.maximumQuestion(
+            message: shard.settings.limits.message, topic: shard.settings.topicLimits.maximumBytes)
         status.memoryBytes = Machine.residentBytes
         status.failure = failure
         status.movedAside = movedAside

@@ -6,22 +6,29 @@ class ClientSocket: Session, WebSocketSession {
     let socket: WebSocketConnection
     let client: Client
     let subscriptions = SubscriptionSet()
-    let form: WireForm
+    private let sharedLane: Lane
     private let hasOperation: Bool
     /// Whether it has had its part of this turn, by the last frame that it was given.
     final var isTurnOver = false
 
-    init(shard: Shard, socket: WebSocketConnection, client: Client, form: WireForm) {
+    /// - Parameters:
+    ///   - lanes: of the form of its messages.
+    ///   - hasOperation: whether what else it is sent has an `op`.
+    init(
+        shard: Shard, socket: WebSocketConnection, client: Client, lanes: SocketLanes, hasOperation: Bool = false
+    ) {
         self.shard = shard
         self.socket = socket
         self.client = client
-        self.form = form.compressed(windowBits: socket.sharedWindowBits)
-        hasOperation = form == .json
+        sharedLane = lanes.lane(windowBits: socket.sharedWindowBits)
+        self.hasOperation = hasOperation
         shard.join(self)
     }
 
     final var stream: StreamConnection { socket.stream }
-    final var heldBytes: Int { shard.unfinishedFrames[stream.slot]?.bytes.count ?? 0 }
+    final var connection: StreamConnection? { socket.stream }
+    final var lane: Lane? { sharedLane }
+    final var heldBytes: Int { shard.endpoints.unfinishedFrames[stream.slot]?.bytes.count ?? 0 }
     final var roundTrip: Int64? { socket.roundTrip }
 
     func received(_ opcode: Opcode, _ payload: Span<UInt8>) {
@@ -45,9 +52,14 @@ class ClientSocket: Session, WebSocketSession {
     }
 
     /// Its subscriptions are gone at once; the closing handshake may take its time.
-    final func closing() { shard.leave(self) }
+    final func closing() { leave() }
 
-    final func closed(_ event: CloseEvent) { shard.leave(self) }
+    final func closed(_ event: CloseEvent) { leave() }
+
+    private func leave() {
+        shard.endpoints.forgetFrame(of: stream.slot)
+        shard.leave(self)
+    }
 
     func sendSnapshot(_ message: Message) {
         let object = MessageObject.encode(message, hasOperation: hasOperation, isSnapshot: true)
@@ -66,11 +78,19 @@ class ClientSocket: Session, WebSocketSession {
         socket.close(CloseCode(refusal), reason: refusal.message)
     }
 
-    final func takeOverLimits() { socket.adopt(hasOperation ? shard.objectOptions : shard.socketOptions) }
+    final func takeOverLimits() {
+        let settings = shard.endpoints.settings
+        socket.adopt(hasOperation ? settings.objectOptions : settings.socketOptions)
+    }
 
-    final func closeSlow(_ reason: String) { socket.closeSlowReader(reason) }
-
-    final func disconnect(_ code: CloseCode, reason: String) { socket.close(code, reason: reason) }
+    final func end(_ reason: SessionEnd) {
+        switch reason {
+        case .slow(let what): socket.closeSlowReader(what)
+        case .failed(let what): socket.close(.internalError, reason: what)
+        case .restarting(let retry): socket.close(.serviceRestart, reason: "retry=\(retry)")
+        case .kicked(let why): socket.close(.kicked, reason: why)
+        }
+    }
 }
 
 /// What the broker tells subscribers beside messages.

@@ -136,7 +136,9 @@ extension HTTPExchange {
             return refuse(refusal)
         }
         upgrade { request throws(HTTPRefusal) in
-            guard let told = Admission(turningDown: request, refusal, shard.socketOptions) else { throw refusal }
+            guard let told = Admission(turningDown: request, refusal, shard.endpoints.settings.socketOptions) else {
+                throw refusal
+            }
             return told
         }
     }

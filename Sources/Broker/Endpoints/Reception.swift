@@ -7,6 +7,7 @@ internal import WSTransport
 /// Runs on one reactor.
 final class Reception {
     private unowned let shard: Shard
+    private let endpoints: EndpointState
     private let address: ListenAddress
     private let isSecure: Bool
     /// Whether the listener's certificate is for a name.
@@ -26,6 +27,7 @@ final class Reception {
         isCertified: @escaping (String) -> Bool
     ) {
         self.shard = shard
+        endpoints = shard.endpoints
         self.address = address
         self.isSecure = isSecure
         self.journal = journal
@@ -44,8 +46,8 @@ final class Reception {
     ///   - fields: of the request, as far as they can be read.
     ///   - host: that it asks for; `nil`: it does not say.
     func inspect(_ fields: HTTPFields, host: String?, stream: StreamConnection) -> Inspection {
-        if version != shard.settingsVersion {
-            (version, knownHost, knownOrigin) = (shard.settingsVersion, nil, nil)
+        if version != endpoints.version {
+            (version, knownHost, knownOrigin) = (endpoints.version, nil, nil)
         }
         if let refusal = refusal(of: host, stream) { return Inspection(refusal: refusal) }
         guard let origin = fields.first("Origin") else { return Inspection() }
@@ -55,7 +57,7 @@ final class Reception {
         guard fields.count(of: "Origin") == 1 else {
             return Inspection(refusal: HTTPRefusal(Refusal(.badRequest, "There is more than one Origin.")))
         }
-        let rules = shard.settings.origins.filter { $0.allows(origin, host: host ?? "", isSecure: isSecure) }
+        let rules = endpoints.settings.origins.filter { $0.allows(origin, host: host ?? "", isSecure: isSecure) }
         guard !rules.isEmpty else { return objection(to: origin, host: host, fields) }
         var answered: HTTPFields = [
             "Access-Control-Allow-Origin": origin,
@@ -87,7 +89,7 @@ final class Reception {
 
     private func refusal(of host: String?, _ stream: StreamConnection) -> HTTPRefusal? {
         if let host, host == knownHost { return nil }
-        guard case .known(let listed) = shard.settings.hosts, case .internet = address else { return nil }
+        guard case .known(let listed) = endpoints.settings.hosts, case .internet = address else { return nil }
         guard let host, !host.isEmpty else {
             // A script by HTTP/1.0; a browser always names a host.
             return address.isLoopback ? nil : refuse("", "The request names no host, and this broker answers to names.")

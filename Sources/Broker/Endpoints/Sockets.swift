@@ -9,7 +9,9 @@ enum Sockets {
         let (exchange, shard) = (visit.exchange, visit.shard)
         try exchange.takesOnly([])
         exchange.upgrade { request in
-            Admission(subprotocol: request.chosen(JSONSession.subprotocol), options: shard.objectOptions) { socket in
+            Admission(
+                subprotocol: request.chosen(JSONSession.subprotocol), options: shard.endpoints.settings.objectOptions
+            ) { socket in
                 JSONSession(shard: shard, socket: socket, client: visit.makeClient(JSONSession.subprotocol))
             }
         }
@@ -32,7 +34,9 @@ enum Sockets {
             throw HTTPRefusal(Refusal(.badRequest, "slow: a topic socket knows close only."))
         }
         exchange.upgrade { [options] request in
-            Admission(subprotocol: request.chosen(TopicSession.subprotocol), options: shard.socketOptions) { socket in
+            Admission(
+                subprotocol: request.chosen(TopicSession.subprotocol), options: shard.endpoints.settings.socketOptions
+            ) { socket in
                 guard let timeToLive else {
                     return TopicSession(shard: shard, socket: socket, client: client, topic: topic, options: options)
                 }
@@ -53,7 +57,8 @@ enum Sockets {
         let options = try exchange.subscribeOptions()
         exchange.upgrade { request in
             Admission(
-                subprotocol: request.chosen(SubscriptionSession.subprotocol), options: shard.socketOptions
+                subprotocol: request.chosen(SubscriptionSession.subprotocol),
+                options: shard.endpoints.settings.socketOptions
             ) { socket in
                 SubscriptionSession(shard: shard, socket: socket, client: client, filter: filter, options: options)
             }

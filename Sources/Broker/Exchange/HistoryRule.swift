@@ -38,16 +38,6 @@ package struct HistoryRules: Sendable {
 
     package init(_ rules: [HistoryRule] = []) { self.rules = rules }
 
-    /// The rules of a configuration, which the reader has checked.
-    package init(_ settings: Settings) {
-        rules = settings.history.compactMap { rule in
-            guard let filter = try? TopicFilter(rule.filter, limits: settings.topicLimits) else { return nil }
-            return HistoryRule(
-                filter: filter, messages: rule.messages, age: rule.age.map { $0.nanoseconds / 1_000_000 },
-                bytes: rule.bytes)
-        }
-    }
-
     package var isEmpty: Bool { rules.isEmpty }
 
     /// The rule of `topic`; `nil`: its messages are not kept.

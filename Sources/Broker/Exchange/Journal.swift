@@ -5,9 +5,12 @@ internal import Synchronization
 /// Any thread. Each matter is told once, and there are at most ``maximumMatters`` of them: what a stranger can bring about
 /// as often as it likes fills neither memory nor log. Counters tell how often.
 package final class Journal: Sendable {
+    /// How urgent a line is.
+    package enum Level: Sendable { case error, warning, info }
+
     /// One line of the log.
     package struct Entry: Sendable {
-        package let level: Settings.Log.Level
+        package let level: Level
         package let message: String
         package let metadata: [(name: String, value: String)]
     }
@@ -28,7 +31,7 @@ package final class Journal: Sendable {
     ///
     /// - Parameter matter: the message is told once for each of these.
     package func tell(
-        _ level: Settings.Log.Level, _ message: String, once matter: String, _ metadata: [(name: String, value: String)]
+        _ level: Level, _ message: String, once matter: String, _ metadata: [(name: String, value: String)]
     ) {
         let matter = String(matter.prefix(Self.maximumName))
         state.withLock { state in

@@ -1,41 +1,25 @@
 package import WSTransport
 
-/// What fan-out knows of one subscription: the tree's entry.
-package struct Subscriber: TreeEntry {
-    package let subscription: UInt32
-    /// The connection's place in the reactor's tables.
-    package let slot: UInt32
-    package let form: WireForm
-    /// The form's number, and whether it is deaf, in one byte for fan-out to compare.
-    let kind: UInt8
-
-    package init(subscription: UInt32, slot: UInt32, form: WireForm, isDeaf: Bool) {
-        self.subscription = subscription
-        self.slot = slot
-        self.form = form
-        kind = Self.kind(form) | (isDeaf ? Self.deaf : 0)
-    }
-
-    /// Does not get what its own connection published.
-    package var isDeaf: Bool { kind & Self.deaf != 0 }
-
-    private static var deaf: UInt8 { 0x80 }
-
-    /// The kind of those of `form` that hear themselves.
-    static func kind(_ form: WireForm) -> UInt8 { form.rawValue }
-}
-
-/// One connected client in its protocol.
+/// One client in its protocol: what it subscribes to, and how it is sent what is due to it.
 ///
-/// Runs on its reactor's thread.
+/// A client is not a connection: a session may have none for a time, and several may follow one another. Runs on its reactor's
+/// thread.
 package protocol Session: AnyObject {
     var client: Client { get }
-    var stream: StreamConnection { get }
-    var form: WireForm { get }
     /// What it subscribes to, and what is under way for it.
     var subscriptions: SubscriptionSet { get }
-    /// The round-trip time of the last PING, in nanoseconds; `nil`: not known.
+    /// Where it is sent what is due to it; `nil`: it has no connection now.
+    var connection: StreamConnection? { get }
+    /// How messages look on its connection, which then stays the same; `nil`: it has each message itself by
+    /// ``deliver(_:for:)``.
+    var lane: Lane? { get }
+    /// The round-trip time of its connection's last PING, in nanoseconds; `nil`: not known.
     var roundTrip: Int64? { get }
+
+    /// Takes a message that is due to it, where it has no ``lane``.
+    ///
+    /// - Parameter subscriptions: the numbers of those of its subscriptions that ask for the message.
+    func deliver(_ message: Message, for subscriptions: [UInt32])
 
     /// Sends a retained value of a snapshot.
     func sendSnapshot(_ message: Message)
@@ -51,12 +35,32 @@ package protocol Session: AnyObject {
     /// Says that a subscription has ended, as its right has been taken away.
     func revoked(_ filter: TopicFilter, _ refusal: Refusal)
 
-    /// Ends it because it does not take what it is sent.
-    func closeSlow(_ reason: String)
-
-    /// Ends it with a close code and a reason.
-    func disconnect(_ code: CloseCode, reason: String)
+    /// Ends it.
+    func end(_ reason: SessionEnd)
 
     /// The settings have been read again: its limits are those of its shard now.
     func takeOverLimits()
+}
+
+extension Session {
+    /// Never called where there is a lane.
+    package func deliver(_ message: Message, for subscriptions: [UInt32]) {}
+
+    /// Whether it takes messages now: a connection that is open, or none at all.
+    var isTaking: Bool { connection?.isOpen ?? true }
+
+    /// Whether its connection has taken everything.
+    var isDrained: Bool { connection.map { $0.unsentBytes == 0 } ?? true }
+}
+
+/// Why the broker ends a session.
+package enum SessionEnd: Sendable {
+    /// It does not take what it is sent; what is too much is said.
+    case slow(String)
+    /// The broker cannot serve it; why is said.
+    case failed(String)
+    /// The broker ends, and is expected to be there again after so many milliseconds.
+    case restarting(retry: Int)
+    /// Somebody else wants it to end; why is said.
+    case kicked(String)
 }

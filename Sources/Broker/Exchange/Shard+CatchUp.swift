@@ -6,7 +6,9 @@ extension Shard {
     package func advance(_ session: any Session) {
         let set = session.subscriptions
         review(session)
-        guard let ledger = set.ledger, session.stream.isOpen, !session.stream.isBroken, isKnown(session) else {
+        guard let ledger = set.ledger, let connection = session.connection, connection.isOpen, !connection.isBroken,
+            isKnown(session)
+        else {
             return
         }
         guard catchUpShare.isLeft(in: reactor.now) else { return waitForTurn(session) }
@@ -16,7 +18,7 @@ extension Shard {
         do throws(StorageError) {
             guard try open(session, ledger, &room) else { return }
             while let beginning = set.beginnings.first {
-                guard session.stream.isOpen, session.stream.unsentBytes == 0 else { return }
+                guard session.isTaking, session.isDrained else { return }
                 // What was due before the subscription comes before what it begins with.
                 guard try catchUp(session, ledger, to: beginning.seq, &room) else { return }
                 guard set.beginnings.firstNumber == beginning.number else { continue }
@@ -38,11 +40,11 @@ extension Shard {
                 session.sendLive(beginning.filter, seq: beginning.seq)
                 guard isKnown(session) else { return }
             }
-            guard session.stream.isOpen, session.stream.unsentBytes == 0 else { return }
+            guard session.isTaking, session.isDrained else { return }
             _ = try catchUp(session, ledger, to: nil, &room)
         } catch {
             guard error.isBusy else {
-                return session.disconnect(.internalError, reason: "the store cannot be read")
+                return session.end(.failed("the store cannot be read"))
             }
             waitForBusyStore(session)
         }
@@ -56,7 +58,7 @@ extension Shard {
     private func open(_ session: any Session, _ ledger: Ledger, _ room: inout Int) throws(StorageError) -> Bool {
         if !ledger.unexamined.isEmpty { try examine(session, ledger) }
         while let resume = ledger.showing.first {
-            guard session.stream.isOpen, session.stream.unsentBytes == 0 else { return false }
+            guard session.isTaking, session.isDrained else { return false }
             guard room > 0, var snapshot = resume.snapshot else {
                 waitForTurn(session)
                 return false
@@ -193,13 +195,13 @@ extension Shard {
     private func join(_ session: any Session) -> Bool {
         let set = session.subscriptions
         // What was held comes at once; a client that still has something to take gets it when that is gone.
-        guard session.stream.unsentBytes == 0 || set.held.bytes < piece else { return false }
+        guard session.isDrained || set.held.bytes < piece else { return false }
         sendHeld(upTo: .max, session)
         sendGaps(upTo: .max, session)
         let endings = set.ledger?.takeEndings(upTo: .max) ?? []
         set.setLive()
-        session.stream.isPatient = set.isPatient
-        reactor.clearFlags(.held, of: session.stream.slot)
+        session.connection?.isPatient = set.isPatient
+        if let connection = session.connection { reactor.clearFlags(.held, of: connection.slot) }
         for ending in endings { ending.body() }
         return true
     }
@@ -305,6 +307,6 @@ extension Shard {
     private func send(_ message: Message, to session: any Session) {
         // A gap that could not be told has ended it.
         guard isKnown(session) else { return }
-        reactor.send(encode(message, session.form), to: session.stream.slot)
+        fanOut.send(message, to: session)
     }
 }

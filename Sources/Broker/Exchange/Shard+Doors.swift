@@ -112,7 +112,7 @@ extension Shard {
         grants.adopt(rules)
         for session in everybody {
             session.client.isUnreviewed = true
-            reactor.setFlags(.held, of: session.stream.slot)
+            if let connection = session.connection { reactor.setFlags(.held, of: connection.slot) }
             unreviewed.append(session)
         }
         reviewSome()
@@ -141,7 +141,9 @@ extension Shard {
         // Those that the client has ended may be due something still.
         let ended = Set(session.subscriptions.ledger?.ended.map(\.filter) ?? [])
         for filter in ended where refusal(of: filter, client) != nil { drop(filter, of: session) }
-        if !session.subscriptions.isBehind { reactor.clearFlags(.held, of: session.stream.slot) }
+        if !session.subscriptions.isBehind, let connection = session.connection {
+            reactor.clearFlags(.held, of: connection.slot)
+        }
     }
 
     /// Ends a subscription whose right has gone: what was due to it is not sent any more.
@@ -150,7 +152,7 @@ extension Shard {
         guard let subscription = set.remove(filter) else { return }
         release(subscription)
         drop(filter, of: session)
-        session.stream.isPatient = set.isPatient
+        session.connection?.isPatient = set.isPatient
         counters.revoked.add(1)
         session.revoked(filter, refusal)
         if set.isBehind { waitForTurn(session) }
@@ -170,7 +172,7 @@ extension Shard {
     /// Those of a message's subscribers that may still have it, when all of them have been reviewed.
     func reviewed(_ subscribers: [Subscriber]) -> [Subscriber] {
         subscribers.filter { subscriber in
-            guard let session = session(of: subscriber) else { return false }
+            guard let session = directory.session(of: subscriber) else { return false }
             review(session)
             return session.subscriptions.all.contains { $0.number == subscriber.subscription }
         }

@@ -28,19 +28,14 @@ extension Shard {
         let old = isNew ? nil : set.remove(filter)
         if let old { release(old) }
         var subscription = Subscription(
-            number: takeNumber(), filter: filter, position: position.seq, isDeaf: !options.hearsItself,
+            number: directory.takeNumber(), filter: filter, position: position.seq, skipsOwn: !options.hearsItself,
             slow: options.slow, usesHistory: rules.mayKeep(filter))
         if let old { replace(old, by: &subscription, options, at: position.seq, session) }
         begin(&subscription, options, position, session)
         set.add(subscription)
-        tree.insert(
-            Subscriber(
-                subscription: subscription.number, slot: session.stream.slot, form: session.form,
-                isDeaf: subscription.isDeaf),
-            at: filter)
-        counters.subscriptions.add(1)
+        directory.add(subscription, of: session)
         sequencer.subscriptions.add(1, ordering: .relaxed)
-        session.stream.isPatient = set.isPatient
+        session.connection?.isPatient = set.isPatient
         // After the answer to the subscription itself, which its caller sends.
         if set.isBehind { waitForTurn(session) }
         return position.seq
@@ -68,7 +63,7 @@ extension Shard {
         _ session: any Session
     ) {
         let set = session.subscriptions
-        let isLike = old.slow == new.slow && old.isDeaf == new.isDeaf
+        let isLike = old.slow == new.slow && old.skipsOwn == new.skipsOwn
         let since = options.since?.seq
         // It is due what the old one was, and that is all that is asked for.
         if since == nil ? isLike || !set.isBehind : isLike && old.slow != .latest && old.position <= since ?? 0 {
@@ -125,16 +120,10 @@ extension Shard {
         }
         // What is kept comes in full; the latest are those after it.
         var kept = Subscription(
-            number: number, filter: filter, position: since.seq, isDeaf: subscription.isDeaf,
+            number: number, filter: filter, position: since.seq, skipsOwn: subscription.skipsOwn,
             slow: .dropOldest, usesHistory: true)
         (kept.resumedAt, kept.asked) = (position.seq, subscription.asked)
         _ = set.retire(kept, at: position.seq, isOver: false, maximum: .max)
-    }
-
-    private func takeNumber() -> UInt32 {
-        if let number = freeNumbers.popLast() { return number }
-        defer { nextNumber += 1 }
-        return nextNumber
     }
 
     /// Ends subscriptions; one that there is none of is left out.
@@ -166,7 +155,7 @@ extension Shard {
         let set = session.subscriptions
         guard let subscription = set.remove(filter) else { return false }
         release(subscription)
-        defer { session.stream.isPatient = set.isPatient }
+        defer { session.connection?.isPatient = set.isPatient }
         guard let ledger = set.ledger else { return false }
         let isKept = subscription.usesHistory || rules.mayKeep(filter)
         let most = settings.limits.subscriptionsPerClient
@@ -256,7 +245,9 @@ extension Shard {
 
     /// From now on what is due to a session after `seq` waits for ``advance(_:)``; nothing where it is behind already.
     func setBehind(_ session: any Session, at seq: UInt64) -> Ledger {
-        if !session.subscriptions.isBehind { reactor.setFlags(.held, of: session.stream.slot) }
+        if !session.subscriptions.isBehind, let connection = session.connection {
+            reactor.setFlags(.held, of: connection.slot)
+        }
         return session.subscriptions.setBehind(at: seq)
     }
 
@@ -291,7 +282,7 @@ extension Shard {
 
     private func dropWhatIsTooMuch(_ session: any Session) {
         let set = session.subscriptions
-        let patience = settings.limits.pendingAge?.nanoseconds ?? .max
+        let patience = settings.limits.pendingAge ?? .max
         while let oldest = set.held.oldest {
             let isTooMuch = set.held.bytes > settings.limits.pending
             let isTooOld = reactor.now.nanoseconds(since: oldest.since) > patience
@@ -299,7 +290,7 @@ extension Shard {
             guard set.drop(oldest.message, floor: 0, client: session.client.id) else {
                 // Age alone is no reason here: it is the connection's own unsent bytes that are looked at for it.
                 guard isTooMuch else { return }
-                return session.closeSlow("more than \(settings.limits.pending) bytes wait")
+                return session.end(.slow("more than \(settings.limits.pending) bytes wait"))
             }
             _ = set.held.removeOldest()
             counters.dropped.add(1)

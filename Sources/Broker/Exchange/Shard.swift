@@ -9,26 +9,16 @@ package final class Shard {
     package let sequencer: Sequencer
     package let counters: ShardCounters
     package let store: any MessageStore
-    /// ``WireForm/places(in:)`` of the store's epoch, which goes with each position that leaves the process.
-    let places: [UInt8]
     /// Replaced as a whole by a reload.
-    package var settings: Settings {
+    package var settings: ExchangeSettings {
         get { current }
-        set { current = newValue }
-    }
-    private var current: Settings {
-        didSet {
-            socketOptions = WebSocketConnection.Options(WebSocketOptions(settings))
-            objectOptions = WebSocketConnection.Options(WebSocketOptions(objects: settings))
-            rules = HistoryRules(settings)
-            settingsVersion += 1
-            if settings.access != oldValue.access { adopt(AccessRules(settings)) }
+        set {
+            current = newValue
             for session in everybody { session.takeOverLimits() }
         }
     }
-    /// How often ``settings`` was replaced, for those who keep what they made of it.
-    private(set) var settingsVersion = 0
-    private(set) var rules: HistoryRules
+    private var current: ExchangeSettings
+    var rules: HistoryRules { current.rules }
     package var isDraining: Bool {
         get { isEnding }
         set {
@@ -39,26 +29,19 @@ package final class Shard {
     private var isEnding = false
     /// Whether the door is about to be closed: who asks for readiness is told so, all others are served.
     package var isLeaving = false
-    /// Where a damaged store was moved when the broker started; `nil`: it was in order.
-    package var movedAside: String?
     /// Those that count what is published just now, by their numbers.
     package var meters: [Int: TopicMeter] = [:]
     /// What ends accepting, one for each listener.
     package var stopActions: [() -> Void] = []
+
     /// What the clients may do.
     let grants: GrantTable
     /// Those whose subscriptions are still to be looked at, since the rules have changed.
     var unreviewed: [any Session] = []
     /// How many subscriptions are looked at in one turn.
     var reviewedAtOnce = 32 * 1024
-    package private(set) var socketOptions: WebSocketConnection.Options
-    /// Of sockets whose messages hold payloads within JSON.
-    private(set) var objectOptions: WebSocketConnection.Options
-
-    var tree = SubscriptionTree<Subscriber>()
-    private(set) var sessions: ContiguousArray<(any Session)?> = []
-    var freeNumbers: [UInt32] = []
-    var nextNumber: UInt32 = 0
+    let directory: Directory
+    let fanOut: FanOut
     private var drafts: [Draft] = []
     /// Memory for the next turn's drafts, where this turn's took no more than ``keptDrafts``.
     private var emptied: [Draft] = []
@@ -72,9 +55,6 @@ package final class Shard {
     let index: Int
     /// Everything up to this number has been handed to the connections that are not behind.
     private(set) var deliveredUpTo: UInt64 = 0
-    /// What is left of the frames that had more commands than one turn has time for, by their connections' slots.
-    package var unfinishedFrames: [UInt32: UnfinishedFrame] { frames }
-    private var frames: [UInt32: UnfinishedFrame] = [:]
     private var share = TurnShare()
     /// What is read for those who are behind is sent in pieces of about this many bytes a turn, and none while something is
     /// unsent.
@@ -89,18 +69,17 @@ package final class Shard {
     var isAskingStoreAgain = false
 
     package init(
-        reactor: Reactor, sequencer: Sequencer, store: any MessageStore, settings: Settings, counters: ShardCounters
+        reactor: Reactor, sequencer: Sequencer, store: any MessageStore, settings: ExchangeSettings,
+        access: AccessRules, counters: ShardCounters
     ) {
         self.reactor = reactor
         self.sequencer = sequencer
         self.store = store
-        places = WireForm.places(in: store.epoch)
         current = settings
-        grants = GrantTable(AccessRules(settings))
-        socketOptions = WebSocketConnection.Options(WebSocketOptions(settings))
-        objectOptions = WebSocketConnection.Options(WebSocketOptions(objects: settings))
-        rules = HistoryRules(settings)
+        grants = GrantTable(access)
         self.counters = counters
+        directory = Directory(counters: counters)
+        fanOut = FanOut(reactor: reactor, directory: directory, counters: counters)
         index = reactor.index
         // Names that do not repeat after a restart, as far as a log reader is concerned.
         nextClient = UInt64(truncatingIfNeeded: WallClock.unixMilliseconds) << 20 | UInt64(reactor.index & 0xFF)
@@ -109,7 +88,12 @@ package final class Shard {
         deliveredUpTo = sequencer.newest
         reactor[Shard.self] = self
         reactor.endOfTurn.append { [unowned self] in endTurn() }
+        fanOut.hold = { [unowned self] in hold($0, $1) }
+        fanOut.review = { [unowned self] in unreviewed.isEmpty ? $0 : reviewed($0) }
     }
+
+    /// Gives a wire form its lane on this reactor.
+    package func register(_ form: any WireForm) -> Lane { fanOut.register(form) }
 
     // MARK: Clients
 
@@ -121,35 +105,21 @@ package final class Shard {
     }
 
     /// Makes a session known, until ``leave(_:)``.
-    package func join(_ session: any Session) {
-        let slot = Int(session.stream.slot)
-        while sessions.count <= slot { sessions.append(nil) }
-        sessions[slot] = session
-        counters.clients.add(1)
-    }
+    package func join(_ session: any Session) { directory.join(session) }
 
     /// Forgets a session and its subscriptions.
     package func leave(_ session: any Session) {
-        let slot = Int(session.stream.slot)
-        guard slot < sessions.count, sessions[slot] === session else { return }
-        sessions[slot] = nil
-        forgetFrame(of: session.stream.slot)
-        counters.clients.add(-1)
+        guard directory.leave(session) else { return }
         for subscription in session.subscriptions.removeAll() { release(subscription) }
     }
 
-    func isKnown(_ session: any Session) -> Bool {
-        let slot = Int(session.stream.slot)
-        return slot < sessions.count && sessions[slot] === session
-    }
+    func isKnown(_ session: any Session) -> Bool { directory.isKnown(session) }
 
-    /// Everybody connected to this reactor.
-    package var everybody: [any Session] { sessions.compactMap { $0 } }
+    /// Everybody on this reactor.
+    package var everybody: [any Session] { directory.everybody }
 
     func release(_ subscription: Subscription) {
-        _ = tree.remove(subscription.number)
-        freeNumbers.append(subscription.number)
-        counters.subscriptions.add(-1)
+        directory.remove(subscription)
         sequencer.subscriptions.subtract(1, ordering: .relaxed)
     }
 
@@ -163,18 +133,6 @@ package final class Shard {
     /// Runs `body` in the next turn, or, where it would only wait there, 2 ms later.
     package func inNextTurn(isLong: Bool = false, _ body: @escaping () -> Void) {
         if isLong { reactor.run(afterNanoseconds: 2_000_000, body) } else { reactor.runSoon(body) }
-    }
-
-    /// Keeps what is left of a frame, until it is done or its client leaves.
-    package func keep(_ frame: UnfinishedFrame, of slot: UInt32) {
-        frames[slot] = frame
-        counters.heldFrames.add(1)
-    }
-
-    /// The frame of that slot is done, if there was one.
-    package func forgetFrame(of slot: UInt32) {
-        if frames.isEmpty { return }
-        frames[slot] = nil
     }
 
     // MARK: Shutdown
@@ -194,9 +152,9 @@ package final class Shard {
         handOver()
         deliver(mailbox.drain())
         let times = Self.retries(
-            crowd: crowd, absence: absence, perSecond: settings.drain.reconnectsPerSecond)
+            crowd: crowd, absence: absence, perSecond: settings.reconnectsPerSecond)
         for session in everybody {
-            session.disconnect(.serviceRestart, reason: "retry=\(Int.random(in: times))")
+            session.end(.restarting(retry: Int.random(in: times)))
         }
         reactor.finishIdleConnections()
     }
@@ -291,7 +249,7 @@ package final class Shard {
         for letter in letters {
             switch letter {
             case .published(let messages):
-                if tree.count > 0 { for message in messages { fanOut(message) } }
+                if directory.tree.count > 0 { for message in messages { fanOut.send(message) } }
                 deliveredUpTo = messages.last?.seq ?? deliveredUpTo
                 inbox.delivered(messages)
             case .settled(let settlement):

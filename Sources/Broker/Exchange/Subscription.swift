@@ -7,7 +7,7 @@ package struct Subscription {
     /// Messages after this one are due to it.
     var position: UInt64
     /// Does not get what its own connection published.
-    let isDeaf: Bool
+    let skipsOwn: Bool
     package let slow: SlowPolicy
     /// Whether a rule may keep some of its messages, so that a store brings what it is too slow for.
     let usesHistory: Bool
@@ -26,13 +26,13 @@ package struct Subscription {
     }
 
     init(
-        number: UInt32, filter: TopicFilter, position: UInt64, isDeaf: Bool, slow: SlowPolicy, usesHistory: Bool
+        number: UInt32, filter: TopicFilter, position: UInt64, skipsOwn: Bool, slow: SlowPolicy, usesHistory: Bool
     ) {
         self.number = number
         sketch = filter.sketch
         self.filter = filter
         self.position = position
-        self.isDeaf = isDeaf
+        self.skipsOwn = skipsOwn
         self.slow = slow
         self.usesHistory = usesHistory
     }
@@ -156,7 +156,7 @@ package struct Subscription {
 
     /// The same, of a message that its filter matches.
     func hears(_ message: Message, client: UInt64) -> Bool {
-        message.seq > position && message.seq <= end && !(isDeaf && message.origin == client)
+        message.seq > position && message.seq <= end && !(skipsOwn && message.origin == client)
     }
 }
 

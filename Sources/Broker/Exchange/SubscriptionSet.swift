@@ -19,6 +19,8 @@ package final class SubscriptionSet {
     var isWaiting = false
     /// Whether it waits for the store to commit.
     var isWaitingForStore = false
+    /// The number of its session in the ``Directory``; `.max`: it has not joined.
+    var owner = UInt32.max
     /// How many subscriptions want the newest messages only.
     private var latestCount: UInt32 = 0
     /// How many do not have the session closed at once.
@@ -97,7 +99,7 @@ package final class SubscriptionSet {
         for place in current.indices {
             // What the one in its place has brought is not brought again.
             for ended in old.ended
-            where ended.over == 0 && ended.filter == current[place].filter && ended.isDeaf == current[place].isDeaf
+            where ended.over == 0 && ended.filter == current[place].filter && ended.skipsOwn == current[place].skipsOwn
                 && ended.end >= current[place].position
             {
                 current[place].position = min(current[place].position, ended.position)
@@ -124,6 +126,11 @@ package final class SubscriptionSet {
     func isDue(_ message: Message, client: UInt64) -> Bool {
         current.contains { $0.isDue(message, client: client) }
             || ledger?.ended.contains { $0.isDue(message, client: client) } ?? false
+    }
+
+    /// The numbers of the subscriptions that ask for a message.
+    func due(_ message: Message, client: UInt64) -> [UInt32] {
+        current.filter { $0.isDue(message, client: client) }.map(\.number)
     }
 
     /// The same, of those that want all messages.

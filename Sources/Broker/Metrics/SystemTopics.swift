@@ -10,6 +10,7 @@ package final class SystemTopics {
     private let shard: Shard
     private let figures: Figures
     private let version: String
+    private let interval: () -> Int64?
     private var published: [String: [UInt8]] = [:]
     private var loads: [Load] = []
     private var last: MonotonicTime
@@ -18,7 +19,9 @@ package final class SystemTopics {
     /// While it is off, the settings are checked again after this time, in nanoseconds.
     private static let patience: Int64 = 2_000_000_000
 
-    package init(_ shard: Shard, _ figures: Figures, version: String) {
+    /// - Parameter interval: between publications, in nanoseconds; `nil`: there are none for now.
+    package init(_ shard: Shard, _ figures: Figures, version: String, interval: @escaping () -> Int64?) {
+        self.interval = interval
         self.shard = shard
         self.figures = figures
         self.version = version
@@ -32,9 +35,9 @@ package final class SystemTopics {
     }
 
     private func wait() {
-        let interval = shard.settings.systemTopics.interval?.nanoseconds
+        let interval = interval()
         shard.reactor.run(afterNanoseconds: interval ?? Self.patience) { [self] in
-            if interval != nil, shard.settings.systemTopics.interval != nil, !shard.isDraining { publish() }
+            if interval != nil, self.interval() != nil, !shard.isDraining { publish() }
             wait()
         }
     }

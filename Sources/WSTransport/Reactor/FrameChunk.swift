@@ -63,16 +63,22 @@
 /// The bytes that one loop turn encodes, in lanes.
 ///
 /// Frames of one lane lie one after the other, so a connection that gets several frames of a lane in a row needs
-/// one `send` of one piece for all of them. A lane is a wire form; lane 0 is for bytes that only one connection gets.
+/// one `send` of one piece for all of them. Its owner makes a lane for each wire form; lane 0 is for bytes that only one
+/// connection gets.
 /// At the end of the turn the chunks are used again, but for those that a slow connection still holds.
 struct FrameArena: ~Copyable {
-    static let laneCount = 14
     private static let chunkCapacity = 64 * 1024
 
     /// This turn's chunks; a ``Segment`` names them by index.
     private(set) var chunks: ContiguousArray<FrameChunk> = []
-    private var current = [UInt32?](repeating: nil, count: laneCount)
+    private var current: [UInt32?] = [nil]
     private var spare: [FrameChunk] = []
+
+    /// A lane that is not used yet.
+    mutating func makeLane() -> Int {
+        current.append(nil)
+        return current.count - 1
+    }
 
     /// Makes room for `count` bytes in `lane`, lets `body` fill them, and returns where they are.
     mutating func encode(lane: Int, count: Int, _ body: (UnsafeMutableRawBufferPointer) -> Void) -> Segment {

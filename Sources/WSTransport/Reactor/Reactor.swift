@@ -351,6 +351,9 @@ internal import Synchronization
 
     // MARK: Sending
 
+    /// A lane for bytes that several connections are sent, above 0; see ``FrameArena``.
+    package func makeLane() -> Int { unsafe arena.makeLane() }
+
     /// Encodes `count` bytes that several connections may be sent this turn.
     ///
     /// See ``FrameArena`` for lanes.

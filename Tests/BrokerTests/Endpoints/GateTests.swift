@@ -48,7 +48,7 @@ struct GateTests {
         let figures = Figures(
             reactors: [], shards: house.counters, sequencer: house.sequencer, store: house.store, storeThread: thread)
         return try house.connectStream { shard, stream in
-            var settings = HTTPSettings(shard.settings)
+            var settings = HTTPSettings(shard.configuration)
             settings.makeRefusal = Endpoints.refusal
             settings.headTimeout = headTimeout
             let handler = Endpoints.users(figures, hasMetrics: false, authenticator, listener: "here")

@@ -24,7 +24,7 @@ struct HTTPTests {
         let figures = Figures(
             reactors: [], shards: house.counters, sequencer: house.sequencer, store: house.store, storeThread: thread)
         return try house.connectStream { shard, stream in
-            var settings = HTTPSettings(shard.settings)
+            var settings = HTTPSettings(shard.configuration)
             settings.makeRefusal = Endpoints.refusal
             let reception = Reception(
                 shard: shard, address: .defaultAddress, isSecure: false, journal: Journal(), isCertified: { _ in false }

@@ -5,10 +5,14 @@ import Testing
 
 @Suite("RFC 7692 in the broker: a message is compressed once for all who take it so")
 struct CompressedFormTests {
-    static let forms: [(WireForm, wide: WireForm, narrow: WireForm)] = [
-        (.topic, .compressedTopic, .narrowTopic), (.json, .compressedJSON, .narrowJSON),
-        (.subscription, .compressedSubscription, .narrowSubscription),
-    ]
+    static var forms: [any FrameForm] { [TopicForm(), JSONForm(hasOperation: true), JSONForm(hasOperation: false)] }
+
+    private static let lane = Lane(number: 0)
+
+    private static func deflated(_ form: any FrameForm, windowBits: Int, _ options: CompressionOptions?) -> DeflatedForm
+    {
+        DeflatedForm(of: form, windowBits: windowBits, DeflatedForm.Compression(options))
+    }
 
     private static func options(minimum: Int) -> CompressionOptions {
         var options = CompressionOptions()
@@ -44,26 +48,23 @@ struct CompressedFormTests {
         }
     }
 
-    @Test func hasALaneForEachForm() {
-        for (form, wide, narrow) in Self.forms {
-            #expect(form.compressed(windowBits: nil) == form)
-            #expect(form.compressed(windowBits: 15) == wide)
-            for bits in 9...14 { #expect(form.compressed(windowBits: bits) == narrow) }
-        }
-        #expect(WireForm.lines.compressed(windowBits: 15) == .lines)
-        #expect(Int(WireForm.narrowSubscription.rawValue) < FrameArena.laneCount)
+    @Test func choosesTheLaneByTheWindow() {
+        let lanes = SocketLanes(plain: Lane(number: 1), wide: Lane(number: 2), narrow: Lane(number: 3))
+        #expect(lanes.lane(windowBits: nil) == lanes.plain)
+        #expect(lanes.lane(windowBits: 15) == lanes.wide)
+        for bits in 9...14 { #expect(lanes.lane(windowBits: bits) == lanes.narrow) }
     }
 
     @Test(arguments: 0..<3)
     func compressesWhatIsLongEnough(number: Int) throws {
-        let (form, wide, narrow) = Self.forms[number]
+        let form = Self.forms[number]
         let reactor = try Self.makeReactor()
         let message = try Self.message(String(repeating: "again and ", count: 400))
-        let plain = Self.bytes(of: form.encode(message, on: reactor, places: []), on: reactor)
+        let plain = Self.bytes(of: form.encode(message, into: reactor, lane: Self.lane), on: reactor)
         #expect(plain[0] & 0x40 == 0)
-        for form in [wide, narrow] {
-            let segment = form.encode(message, on: reactor, places: [], compression: Self.options(minimum: 1000))
-            let frame = Self.bytes(of: segment, on: reactor)
+        for bits in [15, 9] {
+            let deflated = Self.deflated(form, windowBits: bits, Self.options(minimum: 1000))
+            let frame = Self.bytes(of: deflated.encode(message, into: reactor, lane: Self.lane), on: reactor)
             #expect(frame[0] == plain[0] | 0x40)
             #expect(frame.count < 250)
             #expect(Self.message(in: frame) == Self.message(in: plain))
@@ -72,13 +73,14 @@ struct CompressedFormTests {
 
     @Test(arguments: 0..<3)
     func leavesTheRestAsItIs(number: Int) throws {
-        let (form, wide, narrow) = Self.forms[number]
+        let form = Self.forms[number]
         let reactor = try Self.makeReactor()
         let message = try Self.message("again and again and again")
-        let plain = Self.bytes(of: form.encode(message, on: reactor, places: []), on: reactor)
-        for form in [wide, narrow] {
+        let plain = Self.bytes(of: form.encode(message, into: reactor, lane: Self.lane), on: reactor)
+        for bits in [15, 9] {
             for compression in [Self.options(minimum: 1000), nil] {
-                let segment = form.encode(message, on: reactor, places: [], compression: compression)
+                let segment = Self.deflated(form, windowBits: bits, compression)
+                    .encode(message, into: reactor, lane: Self.lane)
                 #expect(Self.bytes(of: segment, on: reactor) == plain)
             }
         }

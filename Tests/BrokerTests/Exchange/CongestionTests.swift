@@ -48,10 +48,11 @@ struct CongestionTests {
             reactors: [], shards: [shard.counters], sequencer: shard.sequencer, store: shard.store, storeThread: thread)
         guard way != .http else {
             return HTTPConnection(
-                stream: stream, settings: HTTPSettings(shard.settings),
+                stream: stream, settings: HTTPSettings(shard.configuration),
                 handler: Endpoints.users(figures, hasMetrics: true), refusal: nil)
         }
-        let socket = WebSocketConnection(stream: stream, role: .server, subprotocol: "", options: shard.socketOptions)
+        let socket = WebSocketConnection(
+            stream: stream, role: .server, subprotocol: "", options: shard.endpoints.settings.socketOptions)
         let client = shard.makeClient(.anonymous, peer: nil, protocolName: "test")
         switch way {
         case .http: break

@@ -80,7 +80,7 @@ final class ExchangeHouse {
     /// Takes over other settings on every shard, and other rules, as a reload does.
     func reload(_ settings: Settings) throws {
         sequencer.adopt(HistoryRules(settings))
-        for index in remotes.indices { try run(on: index) { $0.settings = settings } }
+        for index in remotes.indices { try run(on: index) { $0.adopt(settings) } }
     }
 
     /// Runs `body` on a shard's thread and hands its value back.
@@ -136,7 +136,7 @@ final class ExchangeHouse {
     ) throws -> Guest {
         try connectStream(on: index, sendBuffer: sendBuffer) { shard, stream in
             let socket = WebSocketConnection(
-                stream: stream, role: .server, subprotocol: "", options: shard.socketOptions)
+                stream: stream, role: .server, subprotocol: "", options: shard.endpoints.settings.socketOptions)
             socket.session = makeSession(shard, socket)
             return socket
         }

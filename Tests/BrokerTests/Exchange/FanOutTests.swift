@@ -109,7 +109,7 @@ struct FanOutTests {
         let house = try ExchangeHouse()
         let guest = try topicSocket(house)
         if byAdministrator {
-            try house.run { $0.everybody.first?.disconnect(.kicked, reason: "bye") }
+            try house.run { $0.everybody.first?.end(.kicked("bye")) }
         } else {
             try guest.write(FrameEncoder.closeFrame(.normal, maskingKey: MaskingKey(1, 2, 3, 4)))
         }
@@ -120,7 +120,7 @@ struct FanOutTests {
         #expect(try guest.frame() == nil)
         try house.run { _ in }
         #expect(house.counters[0].clients.current == 0 && house.counters[0].subscriptions.current == 0)
-        #expect(try house.run { $0.everybody.isEmpty && $0.tree.count == 0 })
+        #expect(try house.run { $0.everybody.isEmpty && $0.directory.tree.count == 0 })
     }
 
     /// Too much comes while a snapshot waits: the session ends, and leaves nothing behind that would go to others.
@@ -143,7 +143,7 @@ struct FanOutTests {
         #expect(isLeft)
         let close = try #require(try guest.frame())
         #expect(close.opcode == 8 && close.payload.prefix(2) == [0x03, 0xF5], "1013, not a broken connection")
-        #expect(try house.run { $0.everybody.isEmpty && $0.tree.count == 0 })
+        #expect(try house.run { $0.everybody.isEmpty && $0.directory.tree.count == 0 })
         #expect(house.counters[0].subscriptions.current == 0)
     }
 }

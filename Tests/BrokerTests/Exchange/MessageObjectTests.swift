@@ -71,18 +71,27 @@ struct MessageObjectTests {
     func aLineIsTheObjectAndALiveEventHasItsNumber(_ form: Form) throws {
         let message = try form.message()
         let object = MessageObject.encode(message, hasOperation: false, isSnapshot: form.isSnapshot)
-        #expect(
-            WireForm.lines.text(of: message, places: WireForm.places(in: 12), isSnapshot: form.isSnapshot) == object + [
-                10
-            ])
-        let event = WireForm.events.text(of: message, places: WireForm.places(in: 12), isSnapshot: form.isSnapshot)
+        #expect(LinesForm(isChunked: true).text(of: message, isSnapshot: form.isSnapshot) == object + [10])
+        let event = EventsForm(epoch: 12, isChunked: true).text(of: message, isSnapshot: form.isSnapshot)
         // Retained values come in the order of their topics, so their numbers are no place to go on from.
         let id = form.isSnapshot ? "" : "id: 12-7\n"
         #expect(event == Array("\(id)data: ".utf8) + object + [10, 10])
-        for (plain, chunked) in [(WireForm.plainLines, WireForm.lines), (.plainEvents, .events)] {
-            let text = plain.text(of: message, places: WireForm.places(in: 12), isSnapshot: form.isSnapshot)
-            #expect(text == chunked.text(of: message, places: WireForm.places(in: 12), isSnapshot: form.isSnapshot))
+    }
+
+    @Test(arguments: [true, false])
+    func aStreamOfHTTP10HasTheSameTextWithoutChunks(hasEvents: Bool) throws {
+        func form(isChunked: Bool) -> any TextForm & WireForm {
+            hasEvents ? EventsForm(epoch: 12, isChunked: isChunked) : LinesForm(isChunked: isChunked)
         }
+        let message = try #require(Self.forms.first).message()
+        let reactor = try Reactor(index: 0, counters: ReactorCounters(), remote: Remote())
+        func bytes(_ form: any TextForm & WireForm) -> [UInt8] {
+            let segment = form.encode(message, into: reactor, lane: Lane(number: 0))
+            return Array(reactor.chunk(of: segment).bytes(from: Int(segment.offset), count: Int(segment.count)))
+        }
+        let text = form(isChunked: false).text(of: message, isSnapshot: false)
+        #expect(bytes(form(isChunked: false)) == text)
+        #expect(bytes(form(isChunked: true)) == HTTPStream.chunk(text))
     }
 
     /// JSON may be published with line ends between its tokens; a line, or an event's data, has none inside.
@@ -97,7 +106,7 @@ struct MessageObjectTests {
             let original = try JSONSerialization.jsonObject(with: Data(payload.utf8), options: .fragmentsAllowed)
             #expect((parsed["data"] as? NSObject)?.isEqual(original) == true)
         }
-        let line = WireForm.lines.text(of: message, places: WireForm.places(in: 12), isSnapshot: false)
+        let line = LinesForm(isChunked: true).text(of: message, isSnapshot: false)
         #expect(line.filter { $0 == 10 }.count == 1)
     }
 

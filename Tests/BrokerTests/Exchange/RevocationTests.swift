@@ -51,7 +51,7 @@ struct RevocationTests {
             // One client a turn, so that most are still to be looked at when the messages come.
             shard.reviewedAtOnce = 1
             shard.publish(drafts[0], from: nil)
-            shard.settings = changed
+            shard.adopt(changed)
             shard.publish(drafts[1], from: nil)
             shard.publish(drafts[2], from: nil)
         }

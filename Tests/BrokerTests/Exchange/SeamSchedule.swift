@@ -122,7 +122,7 @@ struct SeamSchedule {
             // Few are looked at in one turn.
             try house.run(on: shard) { [settings] shard in
                 shard.reviewedAtOnce = 1
-                shard.settings = settings
+                shard.adopt(settings)
             }
         }
         changes.append(Change(begun: begun, done: moment, filters: try names.map { try TopicFilter($0) }))

@@ -34,7 +34,7 @@ struct SubscriptionLimitTests {
         let guest = try house.connectJSON()
         #expect(try subscribe(guest, #""+/+/+""#) == nil)
         try house.run { shard in
-            shard.settings.limits.wildcards = 2
+            shard.settings.topicLimits.maximumWildcards = 2
             shard.settings.limits.subscriptions = 1
         }
         #expect(try subscribe(guest, #""a/+/+/+""#) == "bad-filter")

@@ -30,12 +30,13 @@ enum FollowEndpoint {
         else { return }
         guard !stream.isBodyless else { return stream.end() }
         stream.isFinite = isPoll
-        let form: WireForm =
+        let forms = shard.endpoints.forms
+        let form =
             switch (hasEvents, stream.isChunked) {
-            case (true, true): .events
-            case (true, false): .plainEvents
-            case (false, true): .lines
-            case (false, false): .plainLines
+            case (true, true): forms.events
+            case (true, false): forms.plainEvents
+            case (false, true): forms.lines
+            case (false, false): forms.plainLines
             }
         let session = FollowSession(shard: shard, stream: stream, client: client, form: form, isPoll: isPoll)
         session.begin(filter, options)
@@ -67,7 +68,8 @@ enum Accept {
 /// One client of `GET /s/FILTER`.
 final class FollowSession: Session {
     let client: Client
-    let form: WireForm
+    let lane: Lane?
+    private let form: any TextForm
     let subscriptions = SubscriptionSet()
     private let shard: Shard
     private let output: HTTPStream
@@ -77,15 +79,16 @@ final class FollowSession: Session {
     /// After which time a browser comes back where nothing else was said, in milliseconds.
     private static let usualRetry = 3000
 
-    init(shard: Shard, stream: HTTPStream, client: Client, form: WireForm, isPoll: Bool) {
+    init(shard: Shard, stream: HTTPStream, client: Client, form: StreamForm, isPoll: Bool) {
         self.shard = shard
         self.client = client
-        self.form = form
+        self.form = form.text
+        lane = form.lane
         self.isPoll = isPoll
         output = stream
     }
 
-    var stream: StreamConnection { output.stream }
+    var connection: StreamConnection? { output.stream }
     var roundTrip: Int64? { nil }
 
     func begin(_ filter: TopicFilter, _ options: SubscribeOptions) {
@@ -107,25 +110,17 @@ final class FollowSession: Session {
     }
 
     func sendSnapshot(_ message: Message) {
-        output.send(form.text(of: message, places: shard.places, isSnapshot: true))
+        output.send(form.text(of: message, isSnapshot: true))
     }
 
     func sendLive(_ filter: TopicFilter, seq: UInt64) {
         if isPoll { return end() }
         // From here on everything up to this number is known, which the values themselves do not say.
-        var identifier: [UInt8] = []
-        WireForm.appendPlace(seq, in: shard.places, to: &identifier)
-        notice("live", Notices.live(filter, seq: seq), identifier: identifier)
+        output.send(form.notice("live", Notices.live(filter, seq: seq), seq: seq))
     }
 
-    func sendGap(_ filter: TopicFilter, _ gap: Gap, isResuming: Bool) { notice("gap", Notices.gap(filter, gap)) }
-
-    private func notice(_ event: String, _ object: [UInt8], identifier: [UInt8] = []) {
-        if form.isEvents {
-            output.send(identifier + Array("event: \(event)\ndata: ".utf8) + object + [10, 10])
-        } else {
-            output.send(object + [10])
-        }
+    func sendGap(_ filter: TopicFilter, _ gap: Gap, isResuming: Bool) {
+        output.send(form.notice("gap", Notices.gap(filter, gap), seq: nil))
     }
 
     func revoked(_ filter: TopicFilter, _ refusal: Refusal) {
@@ -137,12 +132,12 @@ final class FollowSession: Session {
 
     func takeOverLimits() { output.stream.maximumUnsent = shard.settings.limits.pending }
 
-    func closeSlow(_ reason: String) { output.stream.reset() }
-
-    func disconnect(_ code: CloseCode, reason: String) {
+    func end(_ reason: SessionEnd) {
+        switch reason {
+        case .slow: return output.stream.reset()
         // A browser comes back by itself; it is told when.
-        if form.isEvents, reason.hasPrefix("retry="), let milliseconds = UInt32(reason.dropFirst(6)) {
-            output.send(Array("retry: \(milliseconds)\n\n".utf8))
+        case .restarting(let retry) where form.isEvents: output.send(Array("retry: \(retry)\n\n".utf8))
+        case .restarting, .failed, .kicked: break
         }
         end()
     }

@@ -17,7 +17,9 @@ struct HealthEndpoint {
         writer.beginObject()
         writer.member("status", failure == nil ? "ok" : "unavailable")
         if let failure { writer.member("reason", failure) }
-        if let aside = shard.movedAside { writer.member("warning", "a damaged store was moved aside to \(aside)") }
+        if let aside = shard.endpoints.movedAside {
+            writer.member("warning", "a damaged store was moved aside to \(aside)")
+        }
         writer.endObject()
         var fields: HTTPFields = ["Content-Type": "application/json", "Cache-Control": "no-store"]
         if failure != nil { fields.append("Retry-After", "1") }

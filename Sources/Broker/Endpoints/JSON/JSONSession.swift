@@ -9,7 +9,8 @@ final class JSONSession: ClientSocket {
     private static let maximumBroken = 100
 
     init(shard: Shard, socket: WebSocketConnection, client: Client) {
-        super.init(shard: shard, socket: socket, client: client, form: .json)
+        super.init(
+            shard: shard, socket: socket, client: client, lanes: shard.endpoints.forms.json, hasOperation: true)
         welcome()
     }
 
@@ -19,7 +20,7 @@ final class JSONSession: ClientSocket {
         writer.member("op", "welcome")
         writer.member("client", client.name)
         writer.member("server", "broker/\(BrokerVersion.current)")
-        writer.member("keepalive", shard.settings.keepalive.interval.map { Int($0.components.seconds) } ?? 0)
+        writer.member("keepalive", shard.endpoints.settings.keepaliveSeconds)
         writer.member("maximumMessage", shard.settings.limits.message)
         writer.member("epoch", shard.store.epoch)
         writer.endObject()
@@ -33,7 +34,8 @@ final class JSONSession: ClientSocket {
         var progress = FrameProgress()
         if !read(payload, &progress) {
             let frame = UnfinishedFrame(payload, progress, stream.reactor.counters)
-            shard.keep(frame, of: stream.slot)
+            shard.endpoints.keep(frame, of: stream.slot)
+            shard.counters.heldFrames.add(1)
             return goOnLater(frame)
         }
         if isTurnOver { rest() }
@@ -76,7 +78,7 @@ final class JSONSession: ClientSocket {
     private var room: Int { shard.settings.limits.pending / 2 }
 
     override func goOn() {
-        guard let frame = shard.unfinishedFrames[stream.slot], !frame.isScheduled else { return }
+        guard let frame = shard.endpoints.unfinishedFrames[stream.slot], !frame.isScheduled else { return }
         // When the client has taken its answers, this is called again.
         if socket.readyState == .open, stream.unsentBytes > room { return }
         if socket.readyState == .open {
@@ -85,7 +87,7 @@ final class JSONSession: ClientSocket {
                 return goOnLater(frame)
             }
         }
-        shard.forgetFrame(of: stream.slot)
+        shard.endpoints.forgetFrame(of: stream.slot)
         stream.resumeReading(for: .turn)
     }
 

@@ -7,7 +7,7 @@ final class SubscriptionSession: ClientSocket {
     init(
         shard: Shard, socket: WebSocketConnection, client: Client, filter: TopicFilter, options: SubscribeOptions
     ) {
-        super.init(shard: shard, socket: socket, client: client, form: .subscription)
+        super.init(shard: shard, socket: socket, client: client, lanes: shard.endpoints.forms.subscription)
         do throws(Refusal) {
             let seq = try shard.subscribe(self, to: filter, options)
             if !options.hasBeginning { sendLive(filter, seq: seq) }

@@ -18,7 +18,7 @@ class TopicSession: ClientSocket {
     init(shard: Shard, socket: WebSocketConnection, client: Client, topic: Topic, options: Options) {
         self.topic = topic
         isRetaining = options.isRetaining
-        super.init(shard: shard, socket: socket, client: client, form: .topic)
+        super.init(shard: shard, socket: socket, client: client, lanes: shard.endpoints.forms.topic)
         do throws(Refusal) {
             _ = try shard.subscribe(self, to: TopicFilter(topic), options.subscribe)
         } catch {
@@ -60,7 +60,7 @@ class TopicSession: ClientSocket {
     ///
     /// What was lost before it came back is not told: it gets the retained value instead, if that is newer.
     final override func sendGap(_ filter: TopicFilter, _ gap: Gap, isResuming: Bool) {
-        if !isResuming { closeSlow("messages were lost") }
+        if !isResuming { end(.slow("messages were lost")) }
     }
 }
 

@@ -1,15 +1,5 @@
 package import WSTransport
 
-extension Duration {
-    /// In nanoseconds, as far as they go (292 years).
-    package var nanoseconds: Int64 {
-        let (seconds, overflow) = components.seconds.multipliedReportingOverflow(by: 1_000_000_000)
-        if overflow { return components.seconds < 0 ? .min : .max }
-        let (sum, overflowed) = seconds.addingReportingOverflow(components.attoseconds / 1_000_000_000)
-        return overflowed ? .max : sum
-    }
-}
-
 extension WebSocketOptions {
     /// What the configuration says about sockets.
     package init(_ settings: Settings) {
@@ -72,23 +62,5 @@ extension HTTPSettings {
         heartbeatTimeout = settings.keepalive.timeout.nanoseconds
         probeIdleSeconds = Int(settings.keepalive.interval?.components.seconds ?? 25)
         probeTimeoutSeconds = Int(settings.keepalive.timeout.components.seconds)
-    }
-}
-
-extension AccessRules {
-    /// What the configuration says about rights.
-    convenience init(_ settings: Settings) {
-        func templates(_ names: [String]) -> [FilterTemplate] {
-            // The reader has checked them; one that no longer parses allows nothing.
-            names.compactMap { name in
-                (try? TopicFilter(name, limits: settings.topicLimits)).map(FilterTemplate.init)
-            }
-        }
-        var condition = AccessRule.Condition()
-        condition.isAnonymous = true
-        var anonymous = AccessRule(for: condition)
-        anonymous.publish = templates(settings.access.anonymous.publish)
-        anonymous.subscribe = templates(settings.access.anonymous.subscribe)
-        self.init([anonymous])
     }
 }

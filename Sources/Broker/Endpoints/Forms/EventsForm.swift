@@ -1,0 +1,61 @@
+internal import WSTransport
+
+/// Messages as server-sent events (HTML §9.2).
+final class EventsForm: TextForm, WireForm {
+    private let isChunked: Bool
+    /// What the line begins with that says where a client is that has seen an event.
+    private let places: [UInt8]
+
+    /// - Parameters:
+    ///   - epoch: of the store, which goes with each number: alone it means nothing to another store.
+    ///   - isChunked: `false`: for HTTP/1.0, which has no chunks.
+    init(epoch: UInt64, isChunked: Bool) {
+        self.isChunked = isChunked
+        places = Array("id: \(epoch)-".utf8)
+    }
+
+    var isEvents: Bool { true }
+
+    func encode(_ message: Message, into reactor: Reactor, lane: Lane) -> Segment {
+        encode(message, into: reactor, lane: lane, isChunked: isChunked)
+    }
+
+    func text(of message: Message, isSnapshot: Bool) -> [UInt8] {
+        let object = MessageObject.encode(message, hasOperation: false, isSnapshot: isSnapshot)
+        var text: [UInt8] = []
+        text.reserveCapacity(object.count + 56)
+        // Values come in the order of their topics: a client that has seen one has not seen all up to its number.
+        if !isSnapshot { appendPlace(message.seq, to: &text) }
+        text += "data: ".utf8
+        text += object
+        text.append(10)
+        text.append(10)
+        return text
+    }
+
+    func notice(_ name: String, _ object: [UInt8], seq: UInt64?) -> [UInt8] {
+        var text: [UInt8] = []
+        if let seq { appendPlace(seq, to: &text) }
+        text += "event: \(name)\ndata: ".utf8
+        text += object
+        text += [10, 10]
+        return text
+    }
+
+    /// The line that says where a client is that has seen the event.
+    private func appendPlace(_ seq: UInt64, to text: inout [UInt8]) {
+        text += places
+        // By hand, as it is done for each message, and a string of it would have to be allocated.
+        var digits = InlineArray<21, UInt8>(repeating: 10)
+        var (start, rest) = (20, seq)
+        repeat {
+            start -= 1
+            digits[start] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10)
+            rest /= 10
+        } while rest > 0
+        while start < 21 {
+            text.append(digits[start])
+            start += 1
+        }
+    }
+}

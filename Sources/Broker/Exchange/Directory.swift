@@ -1,0 +1,102 @@
+internal import WSTransport
+
+/// The sessions of one reactor, and what they subscribe to.
+///
+/// Sessions have numbers of their own, as they may be without a connection. Runs on the reactor's thread.
+package final class Directory {
+    /// The subscriptions of all sessions.
+    var tree = SubscriptionTree<Subscriber>()
+    private var sessions: ContiguousArray<(any Session)?> = []
+    private var freeSessions: [UInt32] = []
+    /// The session that each connection serves, by its slot: its number and 1; 0: none.
+    private var served: ContiguousArray<UInt32> = []
+    private var freeSubscriptions: [UInt32] = []
+    private var nextSubscription: UInt32 = 0
+    private let counters: ShardCounters
+
+    init(counters: ShardCounters) { self.counters = counters }
+
+    // MARK: Sessions
+
+    /// Every session here.
+    var everybody: [any Session] { sessions.compactMap { $0 } }
+
+    /// The session of that number; `nil`: there is none (any more).
+    func session(_ number: UInt32) -> (any Session)? {
+        Int(number) < sessions.count ? sessions[Int(number)] : nil
+    }
+
+    /// The session that a connection serves; `nil`: none.
+    func session(inSlot slot: UInt32) -> (any Session)? {
+        guard Int(slot) < served.count, served[Int(slot)] > 0 else { return nil }
+        return sessions[Int(served[Int(slot)] - 1)]
+    }
+
+    /// The session that a subscription is of; `nil`: it has left.
+    func session(of entry: Subscriber) -> (any Session)? {
+        entry.asksSession ? session(entry.place) : session(inSlot: entry.place)
+    }
+
+    /// Makes a session known, with the connection it has now, until ``leave(_:)``.
+    func join(_ session: any Session) {
+        let number = freeSessions.popLast() ?? UInt32(sessions.count)
+        if Int(number) == sessions.count { sessions.append(nil) }
+        sessions[Int(number)] = session
+        session.subscriptions.owner = number
+        if let connection = session.connection {
+            let slot = Int(connection.slot)
+            while served.count <= slot { served.append(0) }
+            served[slot] = number + 1
+        }
+        counters.clients.add(1)
+    }
+
+    /// Forgets a session; `false` where it was not known.
+    func leave(_ session: any Session) -> Bool {
+        guard isKnown(session) else { return false }
+        let number = session.subscriptions.owner
+        sessions[Int(number)] = nil
+        freeSessions.append(number)
+        if let slot = session.connection.map({ Int($0.slot) }), slot < served.count, served[slot] == number + 1 {
+            served[slot] = 0
+        }
+        session.subscriptions.owner = .max
+        counters.clients.add(-1)
+        return true
+    }
+
+    /// Whether a session has joined and not left.
+    func isKnown(_ session: any Session) -> Bool { self.session(session.subscriptions.owner) === session }
+
+    // MARK: Subscriptions
+
+    /// A number for a subscription that is about to be made.
+    func takeNumber() -> UInt32 {
+        if let number = freeSubscriptions.popLast() { return number }
+        defer { nextSubscription += 1 }
+        return nextSubscription
+    }
+
+    /// From now on messages come for a subscription.
+    func add(_ subscription: Subscription, of session: any Session) {
+        tree.insert(Self.entry(of: subscription, session), at: subscription.filter)
+        counters.subscriptions.add(1)
+    }
+
+    private static func entry(of subscription: Subscription, _ session: any Session) -> Subscriber {
+        guard let lane = session.lane, let connection = session.connection else {
+            return Subscriber(
+                subscription: subscription.number, askingSession: session.subscriptions.owner,
+                skipsOwn: subscription.skipsOwn)
+        }
+        return Subscriber(
+            subscription: subscription.number, slot: connection.slot, lane: lane, skipsOwn: subscription.skipsOwn)
+    }
+
+    /// Forgets a subscription, whose number may be another's from now on.
+    func remove(_ subscription: Subscription) {
+        _ = tree.remove(subscription.number)
+        freeSubscriptions.append(subscription.number)
+        counters.subscriptions.add(-1)
+    }
+}

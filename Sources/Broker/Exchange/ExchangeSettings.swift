@@ -1,0 +1,45 @@
+/// What a shard goes by; replaced as a whole by a reload.
+package struct ExchangeSettings: Sendable {
+    /// What one client, or all of them, may have; `nil` lifts a limit.
+    package struct Limits: Sendable {
+        /// One message's payload, in bytes.
+        package var message: Int
+        /// What may wait for one client, in bytes.
+        package var pending: Int
+        /// How long it may, in nanoseconds.
+        package var pendingAge: Int64?
+        package var subscriptionsPerClient: Int
+        /// Of all clients.
+        package var subscriptions: Int?
+        /// Publications of one client a second.
+        package var publishRate: Int?
+
+        package init(
+            message: Int, pending: Int, pendingAge: Int64?, subscriptionsPerClient: Int, subscriptions: Int?,
+            publishRate: Int?
+        ) {
+            self.message = message
+            self.pending = pending
+            self.pendingAge = pendingAge
+            self.subscriptionsPerClient = subscriptionsPerClient
+            self.subscriptions = subscriptions
+            self.publishRate = publishRate
+        }
+    }
+
+    package var limits: Limits
+    package var topicLimits: TopicLimits
+    /// What is kept for those who come back.
+    package var rules: HistoryRules
+    /// How many clients a second are to come back after a restart.
+    package var reconnectsPerSecond: Int
+
+    package init(
+        limits: Limits, topicLimits: TopicLimits, rules: HistoryRules, reconnectsPerSecond: Int
+    ) {
+        self.limits = limits
+        self.topicLimits = topicLimits
+        self.rules = rules
+        self.reconnectsPerSecond = reconnectsPerSecond
+    }
+}

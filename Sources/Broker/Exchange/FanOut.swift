@@ -1,0 +1,192 @@
+internal import WSTransport
+
+/// Rooms 5 to 7 of a message's path: which subscriptions match, the bytes of each form, into the outbound queues.
+///
+/// Runs on the reactor's thread.
+final class FanOut {
+    private let reactor: Reactor
+    private let directory: Directory
+    private let counters: ShardCounters
+    /// By their numbers.
+    private var lanes: ContiguousArray<FormOfLane?> = [nil]
+    /// Counts the messages.
+    private var round: UInt64 = 0
+    /// Keeps a message for a session that is behind.
+    var hold: (Message, any Session) -> Void = { _, _ in }
+    /// Looks at the rights of those that are to be asked, and leaves out whose subscription has ended by that.
+    var review: ([Subscriber]) -> [Subscriber] = { $0 }
+
+    init(reactor: Reactor, directory: Directory, counters: ShardCounters) {
+        self.reactor = reactor
+        self.directory = directory
+        self.counters = counters
+    }
+
+    /// Gives a form a lane; there are ``Lane/maximum`` of them at most.
+    func register(_ form: any WireForm) -> Lane {
+        let number = reactor.makeLane()
+        precondition(number <= Lane.maximum, "there are too many wire forms")
+        // In one step: what a message looks at must have nothing under way that each look would be checked for.
+        var longer = lanes
+        while longer.count <= number { longer.append(nil) }
+        longer[number] = FormOfLane(form)
+        lanes = longer
+        return Lane(number: UInt8(number))
+    }
+
+    /// Sends one message to everybody here whose filters match.
+    func send(_ message: Message) {
+        let cursor = reactor.outboundCursor
+        let originSlot = message.originSlot
+        round &+= 1
+        var lane: UInt8 = 0
+        var current: Segment?
+        var delivered = 0
+        var slow: [Subscriber] = []
+        let cost = directory.tree.forEachMatch(of: message.topic) { entries in
+            unsafe entries.withUnsafeBufferPointer { entries in
+                var index = 0
+                while index < entries.count {
+                    let road = unsafe entries[index].road
+                    if road != lane {
+                        lane = road
+                        current = encode(message, lane)
+                    }
+                    guard let segment = current else {
+                        unsafe slow.append(entries[index])
+                        index &+= 1
+                        continue
+                    }
+                    if unsafe entries[index].kind == road,
+                        unsafe cursor.extend(entries[index].place, from: segment.head, to: segment.tail)
+                    {
+                        let first = index
+                        index = unsafe Self.extend(entries, from: index &+ 1, lane: road, by: segment, cursor)
+                        delivered &+= index &- first
+                    }
+                    guard index < entries.count, unsafe entries[index].road == road else { continue }
+                    let entry = unsafe entries[index]
+                    index &+= 1
+                    if entry.skipsOwn, entry.place == originSlot || originSlot == .max {
+                        slow.append(entry)
+                        continue
+                    }
+                    // A connection has one lane, so the segment tells whether another filter of its own brought it.
+                    switch cursor.offer(segment, to: entry.place) {
+                    case .taken: delivered &+= 1
+                    case .known: break
+                    case .apart:
+                        reactor.sendApart(segment, to: entry.place)
+                        delivered &+= 1
+                    case .refused: slow.append(entry)
+                    }
+                }
+            }
+        }
+        if !slow.isEmpty { delivered &+= sendSlowly(message, review(slow), cursor) }
+        counters.delivered.add(delivered)
+        counters.matchedNodes.add(cost)
+    }
+
+    /// Appends a segment to what the turn has for those of a lane that follow one another, as far as nothing stands in the
+    /// way; returns where that ends.
+    ///
+    /// A function of its own, so that all that the loop needs has a register.
+    @inline(never)
+    private static func extend(
+        _ entries: UnsafeBufferPointer<Subscriber>, from first: Int, lane: UInt8, by segment: Segment,
+        _ cursor: OutboundCursor
+    ) -> Int {
+        let (head, tail) = (segment.head, segment.tail)
+        var index = first
+        while index < entries.count, unsafe entries[index].kind == lane,
+            unsafe cursor.extend(entries[index].place, from: head, to: tail)
+        {
+            index &+= 1
+        }
+        return index
+    }
+
+    /// Sends a message to one session, live or from a store.
+    func send(_ message: Message, to session: any Session) {
+        guard let lane = session.lane else {
+            return session.deliver(message, for: session.subscriptions.due(message, client: session.client.id))
+        }
+        guard let connection = session.connection, let segment = encode(message, lane) else { return }
+        reactor.send(segment, to: connection.slot)
+    }
+
+    // MARK: The slow road
+
+    /// Delivery to those that want to be asked: behind, sparing themselves, closed, or without a lane.
+    ///
+    /// - Returns: to how many.
+    private func sendSlowly(_ message: Message, _ entries: [Subscriber], _ cursor: OutboundCursor) -> Int {
+        var delivered = 0
+        var asked: [UInt32: [UInt32]] = [:]
+        for entry in entries {
+            guard entry.asksSession else {
+                if send(message, to: entry, cursor) { delivered += 1 }
+                continue
+            }
+            guard let session = directory.session(entry.place), session.isTaking,
+                !(entry.skipsOwn && message.origin == session.client.id)
+            else { continue }
+            asked[entry.place, default: []].append(entry.subscription)
+        }
+        for (number, subscriptions) in asked {
+            guard let session = directory.session(number) else { continue }
+            if session.subscriptions.isBehind {
+                hold(message, session)
+            } else {
+                session.deliver(message, for: subscriptions)
+                delivered += 1
+            }
+        }
+        return delivered
+    }
+
+    private func send(_ message: Message, to entry: Subscriber, _ cursor: OutboundCursor) -> Bool {
+        guard let session = directory.session(inSlot: entry.place), session.isTaking else { return false }
+        if entry.skipsOwn, message.origin == session.client.id { return false }
+        guard cursor.takeMark(message.seq, of: entry.place) else { return false }
+        if session.subscriptions.isBehind {
+            hold(message, session)
+            return false
+        }
+        guard let segment = encode(message, entry.road), !cursor.hasNewest(segment, of: entry.place) else {
+            return false
+        }
+        reactor.send(segment, to: entry.place)
+        return true
+    }
+
+    // MARK: Bytes
+
+    /// The message's bytes in a lane, made once while the message is fanned out; `nil`: sessions take it themselves.
+    ///
+    /// Not inlined: the checks of what it looks at would be made for each filter that matches, not for each lane.
+    @inline(never)
+    private func encode(_ message: Message, _ road: UInt8) -> Segment? {
+        guard Int(road) < lanes.count, let lane = lanes[Int(road)] else { return nil }
+        if lane.round == round { return lane.segment }
+        let segment = lane.form.encode(message, into: reactor, lane: Lane(number: road))
+        (lane.segment, lane.round) = (segment, round)
+        return segment
+    }
+
+    /// The bytes of a message that is sent to one session.
+    private func encode(_ message: Message, _ lane: Lane) -> Segment? {
+        lanes[Int(lane.number)]?.form.encode(message, into: reactor, lane: lane)
+    }
+}
+
+/// A form that is registered, and what it has last made.
+private final class FormOfLane {
+    let form: any WireForm
+    /// Of the message of that ``round``.
+    var segment: Segment?
+    var round: UInt64 = 0
+
+    init(_ form: any WireForm) { self.form = form }
+}
