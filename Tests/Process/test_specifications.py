@@ -182,7 +182,7 @@ def test_every_operation_of_the_broker_is_described():
 
 def test_every_member_of_a_command_is_described():
     text = source_with("enum JSONCommand")
-    read = set(re.findall(r'(?:object\.\w+\(|of: )"(\w+)"', text)) | {"id"}
+    read = set(re.findall(r'(?:object\.\w+\(|of: |\btext\()"(\w+)"', text)) | {"id"}
     assert {"filter", "ifSeq"} <= read
     described = {name for payload in messages("receive").values() for name in payload["properties"]}
     assert described == read
