@@ -19,11 +19,11 @@ extension Settings {
         }
     }
 
-    /// The administrator's way in.
+    /// The administration socket.
     package struct Admin: Sendable, Equatable {
-        /// The socket's path as it was written; ``Settings/adminSocketPath`` is the one to use.
+        /// The socket's path as written; use ``Settings/adminSocketPath`` instead.
         package var socket = "DATA_DIR" + defaultName
-        /// What stands after the data directory's path.
+        /// The part after the data directory's path.
         static let defaultName = "/admin.sock"
 
         package init() {}
@@ -38,7 +38,7 @@ extension Settings.Access {
                 Setting(
                     section: "anonymous", \.anonymous, Anonymous.record,
                     "What clients without an identity may do: lists of topic filters; empty lists, [], for nothing. A lone # is all but $SYS.",
-                    // An empty section hardly means the default, which is everything.
+                    // An empty section is unlikely to mean the default, which allows everything.
                     emptied: "a mapping of publish and subscribe"),
                 Setting(
                     "anonymous_anywhere", \.anonymousAnywhere, .boolean,
@@ -70,7 +70,7 @@ extension Settings.Access {
 }
 
 extension SettingOutline {
-    /// A key of a section that this version lacks as a whole.
+    /// A key of a section that this version does not support.
     fileprivate static func later(_ key: String, _ doc: String, _ example: String) -> SettingOutline {
         SettingOutline(key: key, form: .value, doc: doc, traits: .init(example: example))
     }

@@ -2,45 +2,45 @@
 struct ConfigurationSection {
     /// The section's path, such as `listen[0]`; empty for the whole file.
     let path: String
-    /// Where it begins.
+    /// The position where it begins.
     let mark: YAMLMark
     fileprivate let members: [String: ConfigurationNode]
 
-    /// The value of `key`, unless it is left out.
+    /// The value of `key`; `nil`: it is left out.
     func value(of key: String) -> ConfigurationNode? { members[key] }
 }
 
-/// Takes values out of nodes and gathers what is wrong with them.
+/// Reads values from nodes and collects errors.
 struct ConfigurationDecoder {
     private(set) var errors: [(mark: YAMLMark, key: String, message: String)] = []
-    /// What topics and filters that are read from now on have to keep.
+    /// The limits for topics and filters that are read from now on.
     var topicLimits = TopicLimits.none
 
-    /// Reports `message`, which is not even put together when there are too many errors to be shown.
+    /// Reports `message`, which is not evaluated after too many errors.
     mutating func fail(_ mark: YAMLMark, _ key: String, _ message: @autoclosure () -> String) {
         guard errors.count <= ConfigurationErrors.maximumCount else { return }
         errors.append((mark, key, message()))
     }
 
-    /// Reports that `node` is not what was expected, unless it has been reported already.
+    /// Reports that `node` is not what was expected, unless it was reported already.
     mutating func fail(_ node: ConfigurationNode, _ key: String, expected: String) {
         if case .refused = node.content { return }
         fail(node.mark, key, "expected \(expected), found \(node.summary)")
     }
 
-    /// Reports a setting that this version lacks.
+    /// Reports a setting that this version does not support.
     mutating func failUnavailable(_ node: ConfigurationNode, _ key: String) {
         fail(node.mark, key, "not available in this version")
     }
 
-    /// Whether something was wrong with the value of that path.
+    /// Whether an error was reported for the value of that path.
     func hasFailed(_ path: String) -> Bool { errors.contains { $0.key == path } }
 
-    /// Sets what `node`, a mapping, holds of `owner`.
+    /// Sets the members of `owner` that `node`, a mapping, contains.
     ///
-    /// Unknown keys are reported. A section of which nothing is set (`log:`) is an empty one.
+    /// Unknown keys are reported. A section without members (`log:`) is empty.
     ///
-    /// - Returns: the section; `nil` when it is no mapping.
+    /// - Returns: the section; `nil` if it is not a mapping.
     @discardableResult
     mutating func decode<Owner>(
         _ record: ConfigurationRecord<Owner>, _ node: ConfigurationNode, _ path: String, into owner: inout Owner
@@ -81,7 +81,7 @@ struct ConfigurationDecoder {
         }
     }
 
-    /// The value that `node` stands for; `nil` when it is not what was expected, which is reported.
+    /// The value of `node`; `nil` if it is not what was expected, which is reported.
     mutating func read<Value>(_ node: ConfigurationNode, _ key: String, _ value: ConfigurationValue<Value>) -> Value? {
         if node.isNull, let null = value.null { return null }
         guard case .scalar(let text, let isPlain) = node.content else {
@@ -99,7 +99,7 @@ struct ConfigurationDecoder {
         return nil
     }
 
-    /// The items of `node`, a list, each with its path; `nil` when it is none, which is reported.
+    /// The items of `node`, a list, each with its path; `nil` if it is not a list, which is reported.
     mutating func items(
         of node: ConfigurationNode, _ path: String, expected: String
     ) -> [(node: ConfigurationNode, path: String)]? {

@@ -1,20 +1,20 @@
 internal import CLinux
 internal import Glibc
 
-/// Settings from the environment: `BROKER_LIMITS_MESSAGE=4MiB` is `limits.message: 4MiB`, and goes before the file's.
+/// Settings from the environment: `BROKER_LIMITS_MESSAGE=4MiB` means `limits.message: 4MiB`, and overrides the file.
 ///
 /// A list is written as in YAML: `BROKER_ORIGINS=[same-host, null]`. A variable that is empty sets nothing, and so does one
 /// that is named for no setting: a container's environment has others that begin with the broker's name.
 package struct ConfigurationEnvironment: Sendable {
     /// The variables that are settings, by their names.
     private let variables: [(name: String, value: String)]
-    /// Variables that set nothing and look as if they were to, each with the name that is meant.
+    /// Variables that set nothing but look like a setting, each with the name that is probably meant.
     package let misspelt: [(name: String, nearest: String)]
 
     /// No variables.
     package static let none = ConfigurationEnvironment([:])
 
-    /// Takes the settings out of an environment.
+    /// Reads the settings from an environment.
     package init(_ environment: [String: String]) {
         let own = environment.filter { $0.key.hasPrefix(Self.prefix) && !$0.value.isEmpty }.sorted { $0.key < $1.key }
         variables = own.filter { Self.paths[$0.key] != nil }.map { ($0.key, $0.value) }
@@ -47,7 +47,7 @@ package struct ConfigurationEnvironment: Sendable {
     }
 
     private static let prefix = "BROKER_"
-    /// What `brokerctl` takes from the environment.
+    /// The variables that `brokerctl` uses.
     private static let others = ["BROKER_URL", "BROKER_SOCKET", "BROKER_TOKEN", "BROKER_CONTEXT"]
 
     /// Every setting that a variable can be: all but sections, by the variable's name.
@@ -67,12 +67,12 @@ package struct ConfigurationEnvironment: Sendable {
         return paths
     }()
 
-    /// The variable that a place in its value belongs to; `nil`: the place is one in a file.
+    /// The variable that a position in its value belongs to; `nil`: the position is in a file.
     func name(of mark: YAMLMark) -> String? { mark.line == 0 ? variables[mark.column].name : nil }
 
-    /// A file's tree with the variables in the place of what it says; `nil`: neither says anything.
+    /// A file's tree, overridden by the variables; `nil`: both are empty.
     ///
-    /// - Parameter fail: gets what is wrong with a value, as a tree.
+    /// - Parameter fail: receives the errors of a value, as a tree.
     func applied(
         to root: ConfigurationNode?, _ fail: (_ mark: YAMLMark, _ key: String, _ message: String) -> Void
     ) -> ConfigurationNode? {
@@ -86,7 +86,7 @@ package struct ConfigurationEnvironment: Sendable {
         return root
     }
 
-    /// The value of a variable: a scalar, or what begins like another value of YAML.
+    /// The value of a variable: a scalar, unless it begins like another YAML value.
     private static func node(_ text: String, _ mark: YAMLMark, _ fail: (String) -> Void) -> ConfigurationNode {
         let refused = ConfigurationNode(content: .refused, mark: mark)
         guard let first = text.first, "[{\"'".contains(first) else {
@@ -109,7 +109,7 @@ package struct ConfigurationEnvironment: Sendable {
         }
     }
 
-    /// The tree in which the value of `path` is `value`; where a section of the path is no mapping, the tree as it is.
+    /// The tree with `value` at `path`; the unchanged tree if a section of the path is not a mapping.
     private static func setting(
         _ path: ArraySlice<String>, to value: ConfigurationNode, in node: ConfigurationNode?, _ mark: YAMLMark
     ) -> ConfigurationNode {
@@ -129,7 +129,7 @@ package struct ConfigurationEnvironment: Sendable {
 }
 
 extension ConfigurationNode {
-    /// The same, in one place with all that it holds.
+    /// The same tree, with all positions replaced by one.
     fileprivate func moved(to mark: YAMLMark) -> ConfigurationNode {
         let content: ConfigurationNode.Content =
             switch content {

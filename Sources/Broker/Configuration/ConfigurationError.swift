@@ -1,12 +1,12 @@
-/// One thing that is wrong in a configuration, and where.
+/// One error in a configuration, and its position.
 package struct ConfigurationError: Error, Equatable, Sendable {
-    /// The file as it was named by the caller.
+    /// The file, as named by the caller.
     package let file: String
-    /// The line, from 1; 0 when the file as a whole is meant.
+    /// The line, from 1; 0 for the whole file.
     package let line: Int
-    /// The column in characters, from 1; 0 when the file as a whole is meant.
+    /// The column in characters, from 1; 0 for the whole file.
     package let column: Int
-    /// The setting's path, such as `listen[0].address`; empty when no single one is meant.
+    /// The setting's path, such as `listen[0].address`; empty if the error concerns no single setting.
     package let key: String
     /// What was expected and what was found.
     package let message: String
@@ -28,12 +28,12 @@ extension ConfigurationError: CustomStringConvertible {
     }
 }
 
-/// Everything that is wrong in a configuration, in the order of the file; never empty.
+/// All errors in a configuration, in the order of the file; never empty.
 package struct ConfigurationErrors: Error, Equatable, Sendable {
-    /// At most ``maximumCount`` of them, and one more that says so when there were others.
+    /// At most ``maximumCount`` of them, and one more that says so if there were others.
     package let errors: [ConfigurationError]
 
-    /// The number of errors after which no more are looked for.
+    /// The number of errors after which checking stops.
     package static let maximumCount = 100
 
     package init(errors: [ConfigurationError]) {

@@ -1,8 +1,8 @@
-/// Every key that a configuration may hold, by section.
+/// All keys of a configuration, by section.
 package enum ConfigurationKeys {
     /// The keys of each section, which is named by its path, list items by `[]`.
     ///
-    /// Settings that this version lacks stand here, too: it knows them, and says so.
+    /// Settings that this version does not support are included, so that errors can say so.
     static let sections: [String: [String]] = {
         var sections: [String: [String]] = [:]
         func gather(_ members: [SettingOutline], _ path: String) {
@@ -13,7 +13,7 @@ package enum ConfigurationKeys {
         return sections
     }()
 
-    /// What to say of a key that is none of `known`, those of its section.
+    /// The message for a key that is not in `known`, the keys of its section.
     static func advice(on key: String, among known: [String]) -> String {
         if let nearest = nearest(to: key, among: known) { return "unknown key, did you mean \"\(nearest)\"?" }
         let others = sections.filter { $0.value.contains(key) }.keys
@@ -23,7 +23,7 @@ package enum ConfigurationKeys {
         return "unknown key, expected \(known.count == 1 ? "" : "one of ")\(known.joined(separator: ", "))"
     }
 
-    /// The candidate with the fewest edits from `key`, if a slip of the pen explains them.
+    /// The candidate with the fewest edits from `key`, if a typing mistake explains them.
     package static func nearest(to key: String, among candidates: [String]) -> String? {
         let key = key.lowercased()
         guard key.utf8.count <= 64 else { return nil }

@@ -1,4 +1,4 @@
-/// A value of a configuration file, with the place where it begins.
+/// A value of a configuration file, with the position where it begins.
 struct ConfigurationNode {
     indirect enum Content {
         /// Nothing, `~` or `null`.
@@ -7,7 +7,7 @@ struct ConfigurationNode {
         case scalar(String, isPlain: Bool)
         case list([ConfigurationNode])
         case mapping([Member])
-        /// A value that was reported when the tree was made; nobody needs to report it again.
+        /// A value that was reported when the tree was built and must not be reported again.
         case refused
     }
 
@@ -20,16 +20,16 @@ struct ConfigurationNode {
 
     let content: Content
     let mark: YAMLMark
-    /// Whether it is nothing by the word `null`, which some lists know as a name.
+    /// Whether it is empty because of the word `null`, which is a name in some lists.
     var isNull = false
 
-    /// The value of `key`, where this is a mapping that has it.
+    /// The value of `key`, if this is a mapping that has it.
     subscript(key: String) -> ConfigurationNode? {
         guard case .mapping(let members) = content else { return nil }
         return members.first { $0.key == key }?.value
     }
 
-    /// What stands here, as an error message names it.
+    /// A description of the value for an error message.
     var summary: String {
         switch content {
         case .nothing, .refused: "nothing"
@@ -50,10 +50,10 @@ extension String {
     }
 }
 
-/// Makes the tree of a configuration's nodes, and refuses what no configuration needs.
+/// Builds the tree of a configuration's nodes, and refuses what no configuration needs.
 ///
-/// Anchors, aliases, tags, further documents, deep nesting and huge files are refused: they are how a small file becomes
-/// much work, and how a setting comes to stand where nobody looks for it.
+/// Anchors, aliases, tags, further documents, deep nesting and huge files are refused: they make much work from a small
+/// file, and hide settings where people do not look for them.
 struct ConfigurationTree {
     static let maximumDepth = 16
     static let maximumNodes = 100_000

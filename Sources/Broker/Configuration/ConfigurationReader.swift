@@ -1,16 +1,16 @@
 internal import CLinux
 internal import Glibc
 
-/// Reads a configuration file: YAML to ``Settings``, or everything that is wrong with it.
+/// Reads a configuration file: YAML to ``Settings``, or all its errors.
 ///
-/// The broker at its start, its reload and every check of a file run this same code.
+/// The start of the broker, a reload and every check of a file run this same code.
 package enum ConfigurationReader {
-    /// The most that a file may hold, in bytes.
+    /// The largest file accepted, in bytes.
     package static let maximumFileSize = 1 << 20
 
-    /// Reads the file at `path`, and over it the environment.
+    /// Reads the file at `path`, overridden by the environment.
     ///
-    /// An empty file is the defaults.
+    /// An empty file means the defaults.
     ///
     /// - Parameter path: `nil`: there is no file.
     package static func read(
@@ -51,7 +51,7 @@ package enum ConfigurationReader {
         return settings
     }
 
-    /// Why `bytes` are no text at all, and where; libyaml need not see them then.
+    /// Why `bytes` are not text, and where; libyaml does not get them then.
     private static func refusal(of bytes: [UInt8]) -> (YAMLMark, String)? {
         guard bytes.count <= maximumFileSize else {
             let size = SettingsWriter.size(maximumFileSize)
@@ -115,7 +115,7 @@ package enum ConfigurationReader {
 }
 
 extension ConfigurationErrors {
-    /// Puts what was found into the order of the file, and cuts what is too much.
+    /// Sorts the errors by their position, and truncates the list.
     fileprivate init(
         file: String, _ found: [(mark: YAMLMark, key: String, message: String)],
         _ environment: ConfigurationEnvironment

@@ -1,25 +1,25 @@
 /// A scalar of a configuration.
 struct ConfigurationScalar {
     let text: String
-    /// Whether it stands without quotes.
+    /// Whether it is written without quotes.
     let isPlain: Bool
-    /// What a topic or filter in it has to keep.
+    /// The limits of topics and filters.
     let topicLimits: TopicLimits
 }
 
-/// How a scalar becomes a value and a value a scalar, and how the expectation is put in words.
+/// Converts between scalars and values, and describes what is expected.
 struct ConfigurationValue<Value> {
-    /// What a message says after "expected".
+    /// The text of an error after "expected".
     let expected: String
-    /// The value of a scalar; `nil` when it is not what was expected.
+    /// The value of a scalar; `nil` if it is not what was expected.
     let read: (ConfigurationScalar) -> Value?
-    /// What is written of a value, for ``read`` to make the same of it.
+    /// The text of a value, from which ``read`` makes the same value.
     let write: (Value) -> WrittenValue
-    /// What is taken, in the fewest words, for the reader of the configuration file; empty: it goes without saying.
+    /// The accepted values, in few words, for the reader of the configuration file; empty: obvious.
     var range = ""
-    /// What a message says besides of a scalar that was not expected.
+    /// Additional text of an error about a scalar.
     var explain: (ConfigurationScalar) -> String? = { _ in nil }
-    /// What the word `null` stands for; `nil`: nothing, as everywhere else.
+    /// The meaning of the word `null`; `nil`: empty, as everywhere else.
     var null: Value?
 }
 
@@ -156,15 +156,15 @@ extension ConfigurationValue {
             }, write: { $0.map(write) ?? .plain(word) }, range: "\(range), or \(listed)")
     }
 
-    /// A limit that may be lifted.
+    /// A limit that can be `unlimited`.
     var liftable: ConfigurationValue<Value?> { or("unlimited", "0", "0s", listed: "unlimited") }
 
-    /// An interval that may be without an end.
+    /// An interval that can be `never`.
     var orNever: ConfigurationValue<Value?> { or("0", "0s", "unlimited", listed: "0 for none") }
 }
 
 extension String {
-    /// The digits this begins with, as a number, and what follows them; `nil` without digits or with too many.
+    /// The leading digits as a number, and the rest; `nil` without digits or with too many.
     fileprivate var numberAndUnit: (number: Int, unit: String)? {
         let digits = utf8.prefix { 0x30...0x39 ~= $0 }
         guard !digits.isEmpty, let number = Int(Substring(digits)) else { return nil }

@@ -3,23 +3,23 @@ extension Settings {
     package struct Reactors: Sendable, Equatable {
         /// The number of loops, each with its thread; `nil`: one per core.
         package var count: Int?
-        /// How a loop gives the kernel what a turn has brought.
+        /// How a loop passes the output of a turn to the kernel.
         package var backend = Backend.auto
 
         package init() {}
 
-        /// A kernel interface to send by; what comes is waited for by epoll in any case.
+        /// The kernel interface for sending; input always uses epoll.
         package enum Backend: String, Sendable, CaseIterable {
-            /// The one that measures better, as far as the kernel has it.
+            /// The faster one that the kernel supports.
             case auto
-            /// A call for each connection.
+            /// One call for each connection.
             case epoll
             /// One call for many connections.
             case ioUring = "io_uring"
         }
     }
 
-    /// How dead peers are found.
+    /// How dead peers are detected.
     package struct Keepalive: Sendable, Equatable {
         /// The silence after which a PING is sent; `nil`: keepalive is off.
         package var interval: Duration? = .seconds(25)
@@ -31,7 +31,7 @@ extension Settings {
 
     /// permessage-deflate.
     package struct Compression: Sendable, Equatable {
-        /// Whether it is agreed to where a client offers it.
+        /// Whether to accept it if a client offers it.
         package var enabled = false
         /// The effort, from 1 (fast) to 9 (small).
         package var level = 1
@@ -41,9 +41,9 @@ extension Settings {
         package init() {}
     }
 
-    /// How clients are sent away.
+    /// How clients are disconnected at shutdown.
     package struct Drain: Sendable, Equatable {
-        /// How many of them are told to come back in one second.
+        /// How many clients are told to reconnect in one second.
         package var reconnectsPerSecond = 5000
 
         package init() {}

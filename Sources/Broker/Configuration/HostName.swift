@@ -1,8 +1,8 @@
-/// A host, as an origin and a request's `Host` name it, with its port.
+/// A host with its port, as in an origin or a request's `Host` field.
 struct HostAndPort: Equatable {
     /// In lower case; an IPv6 address keeps its brackets.
     let host: String
-    /// `nil`: not said.
+    /// `nil`: none.
     var port: UInt16?
 
     /// Reads `host` or `host:port`; `nil` for anything else.
@@ -25,12 +25,12 @@ struct HostAndPort: Equatable {
         guard !host.isEmpty, host.utf8.allSatisfy(allowed) else { return nil }
     }
 
-    /// The same without the dot that may end a name and says nothing.
+    /// The same without an optional trailing dot.
     var withoutRoot: HostAndPort? {
         host.hasSuffix(".") ? HostAndPort(String(host.dropLast())) : self
     }
 
-    /// Whether it is an address, not a name.
+    /// Whether it is an address instead of a name.
     var isAddress: Bool {
         if host.hasPrefix("[") { return true }
         let parts = host.split(separator: ".", omittingEmptySubsequences: false)
@@ -41,18 +41,18 @@ struct HostAndPort: Equatable {
         UInt8(part) != nil && part.utf8.allSatisfy { 0x30...0x39 ~= $0 }
     }
 
-    /// Whether the name stands for the machine itself wherever it is used: no DNS gives it to another (RFC 6761 §6.3).
+    /// Whether the name always means the local machine: DNS cannot give it to another machine (RFC 6761 §6.3).
     var isLoopback: Bool {
         if host == "localhost" || host == "[::1]" || host.hasSuffix(".localhost") { return true }
         return host.hasPrefix("127.") && isAddress
     }
 }
 
-/// A name that a host may have: itself, or with `*.` before it all below it.
+/// A host name, or with a leading `*.`, all names below it.
 package struct HostPattern: Sendable, Hashable {
     /// In lower case, without a leading `*.`; an IPv6 address keeps its brackets.
     package let host: String
-    /// Whether any number of labels may stand before ``host``; at least one has to.
+    /// Whether one or more labels must precede ``host``.
     package let isWildcard: Bool
 
     /// Reads a name such as `broker.example.com` or `*.lan`, or an address, IPv6 in brackets; `nil` for anything else.
@@ -67,7 +67,7 @@ package struct HostPattern: Sendable, Hashable {
         guard !host.isEmpty, !host.contains("*") else { return nil }
     }
 
-    /// Whether it is the name of `other`, which is in lower case.
+    /// Whether it matches `other`, which is in lower case.
     func matches(_ other: String) -> Bool {
         guard !other.contains("*") else { return false }
         return isWildcard ? other.hasSuffix(".\(host)") : other == host
@@ -79,9 +79,9 @@ extension HostPattern: CustomStringConvertible {
     package var description: String { (isWildcard ? "*." : "") + host }
 }
 
-/// The names that a broker answers to.
+/// The host names that a broker accepts.
 package enum HostRule: Sendable, Equatable {
-    /// Every name: nothing is checked.
+    /// All names: no check.
     case any
     /// Those that lead to nobody else, whatever a DNS says, and these.
     case known([HostPattern])

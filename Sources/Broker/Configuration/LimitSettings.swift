@@ -1,11 +1,11 @@
 extension Settings {
-    /// What clients may use up.
+    /// The resources that clients may use.
     package struct Limits: Sendable, Equatable {
         /// Open connections of all listeners.
         package var connections = 100_000
         /// Open connections of one client address; `nil`: unlimited.
         package var connectionsPerAddress: Int?
-        /// From accepting a connection to the end of its first request head.
+        /// The time from accepting a connection to the end of its first request head.
         package var handshakeTimeout = Duration.seconds(10)
         /// How long an HTTP connection may be idle between two requests.
         package var idleTimeout = Duration.seconds(75)
@@ -19,26 +19,26 @@ extension Settings {
         package var topicLevels = 32
         /// The `+` of a filter.
         package var wildcards = 8
-        /// Filters that one client holds at a time.
+        /// Filters that one client may subscribe to at a time.
         package var subscriptionsPerClient = 1000
-        /// Filters that all clients together hold; `nil`: unlimited.
+        /// Filters that all clients together may subscribe to; `nil`: unlimited.
         package var subscriptions: Int? = 1_000_000
         /// Bytes that wait to be sent on one connection.
         package var pending = 1 << 20
         /// How long the oldest of them may wait; `nil`: unlimited.
         package var pendingAge: Duration? = .seconds(30)
-        /// Bytes that the kernel may hold unsent of one connection (`TCP_NOTSENT_LOWAT`); `nil`: as many as it likes.
+        /// Unsent bytes of one connection in the kernel (`TCP_NOTSENT_LOWAT`); `nil`: unlimited.
         package var unsentInKernel: Int? = 16 << 10
         /// Publishes a second on one connection; `nil`: unlimited.
         package var publishRate: Int?
-        /// What all clients together may hold: input that waits, and what they have not taken.
+        /// The memory of all clients together: input that waits, and output that they have not read.
         package var memory = Memory.share(percent: 25)
 
         package init() {}
 
-        /// A part of the memory.
+        /// An amount of memory.
         package enum Memory: Sendable, Equatable {
-            /// Of what the machine has, or the container may use; 1 to 100.
+            /// Percent of the memory of the machine or container; 1 to 100.
             case share(percent: Int)
             /// In bytes.
             case bytes(Int)
@@ -48,7 +48,7 @@ extension Settings {
 }
 
 extension Settings.Limits {
-    /// The limits that a topic or filter from outside has to keep.
+    /// The limits for topics and filters from clients.
     var topicLimits: TopicLimits {
         TopicLimits(maximumBytes: topic, maximumLevels: topicLevels, maximumWildcards: wildcards)
     }

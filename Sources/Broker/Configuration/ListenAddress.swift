@@ -2,7 +2,7 @@ internal import Glibc
 
 /// Where a listener waits for connections.
 ///
-/// Names are not resolved: what a name stands for may change, and with it who can reach the broker.
+/// Names are not resolved: the address of a name may change, and with it the clients that can reach the broker.
 package enum ListenAddress: Sendable, Hashable {
     /// A TCP port of an address: IPv4, or IPv6 without brackets, in its canonical text. Port 0: any free one.
     case internet(host: String, port: UInt16)
@@ -11,10 +11,10 @@ package enum ListenAddress: Sendable, Hashable {
     /// The sockets that systemd passes by this name (`FileDescriptorName=`); `nil`: those that no other listener takes.
     case systemd(name: String?)
 
-    /// Where a broker listens that was told nothing.
+    /// Where a broker listens by default.
     package static let defaultAddress = ListenAddress.internet(host: "127.0.0.1", port: 8080)
 
-    /// The most bytes a Unix socket's path may have; `sun_path` holds one more, for its end.
+    /// The maximum length of a Unix socket's path in bytes; `sun_path` has one more byte for the terminator.
     package static let maximumPathLength = 107
 
     /// Reads `127.0.0.1:8080`, `[::1]:8080`, `unix:/path`, `systemd` or `systemd:NAME`; `nil` when `text` is none of these.
@@ -62,7 +62,7 @@ package enum ListenAddress: Sendable, Hashable {
         self = .systemd(name: String(name))
     }
 
-    /// Whether it is a path in the file system.
+    /// Whether it is a path of the file system.
     package var isPath: Bool { if case .unix = self { true } else { false } }
 
     /// Whether only this machine can connect: 127.0.0.0/8, `::1`, a Unix socket.
@@ -79,7 +79,7 @@ package enum ListenAddress: Sendable, Hashable {
         return UInt16(Substring(digits))
     }
 
-    /// The address as the kernel would print it, so that one address has one text.
+    /// The address as the kernel prints it, so that every address has only one text.
     private static func canonical(_ host: String, family: Int32) -> String? {
         guard !host.utf8.contains(0) else { return nil }
         var address = in6_addr()

@@ -3,15 +3,15 @@ extension Settings {
     package struct Listener: Sendable, Equatable {
         /// Where to listen.
         package var address = ListenAddress.defaultAddress
-        /// Whether `[::]` takes connections by IPv6 only.
+        /// Whether `[::]` accepts only IPv6 connections.
         package var ipv6Only = false
         /// The permissions of a path's file.
         package var mode: UInt32 = 0o600
         /// The group of a path's file, a name or a number; `nil`: that of the process.
         package var group: String?
-        /// What stands before every path of this listener, such as `/broker`; never ends with `/`; empty: nothing.
+        /// The prefix of every path of this listener, such as `/broker`; never ends with `/`; may be empty.
         package var pathPrefix = ""
-        /// The files that its connections are encrypted with; `nil`: they are not.
+        /// The TLS files; `nil`: no TLS.
         package var tls: TLS?
 
         package init() {}
@@ -24,13 +24,13 @@ extension Settings {
 
         /// PEM files, relative to the working directory.
         package struct TLS: Sendable, Equatable {
-            /// The certificate, then those that lead to its authority.
+            /// The certificate and its chain.
             package var certificate: String
             /// Its private key, not encrypted.
             package var key: String
-            /// What clients are shown that ask for one of its names; the first that has it.
+            /// The certificate for clients that request one of its names; the first match.
             package var others: [Identity] = []
-            /// The authorities of which clients have to show a certificate; `nil`: none is asked for.
+            /// The authorities of client certificates; `nil`: no client certificate is requested.
             package var clientAuthorities: String?
 
             package init(certificate: String, key: String, clientAuthorities: String? = nil) {
@@ -158,7 +158,7 @@ extension Settings.Listener.TLS.Identity {
 }
 
 extension SettingTraits {
-    /// A file that has to be named.
+    /// A file that must be given.
     fileprivate static var file: SettingTraits { .init(required: "the path of a PEM file", example: "FILE") }
 }
 

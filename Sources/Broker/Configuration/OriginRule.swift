@@ -2,13 +2,13 @@
 ///
 /// Source: RFC 6454 §7.
 package enum OriginRule: Sendable, Hashable {
-    /// The origin is the one the request was sent to: host and port, and a scheme no less safe.
+    /// The origin is the one that the request was sent to: host and port, and a scheme that is not less secure.
     case sameOrigin
-    /// The origin's host is the one the request was sent to; ports are not compared.
+    /// The origin's host is the one that the request was sent to; ports are not compared.
     case sameHost
     /// Every origin, `null` too.
     case any
-    /// Pages without an origin: of files, of sandboxed frames, of data URLs.
+    /// Pages without an origin: files, sandboxed frames, data URLs.
     case null
     /// Origins of a scheme, a host and a port.
     case pattern(Pattern)
@@ -37,12 +37,12 @@ package enum OriginRule: Sendable, Hashable {
         }
     }
 
-    /// Whether it names one origin, and so means those that may use credentials.
+    /// Whether it names one origin, which may then use credentials.
     package var isExact: Bool {
         if case .pattern(let pattern) = self { !pattern.host.isWildcard } else { false }
     }
 
-    /// Whether a page of `origin` may connect to `host`, both as they stand in the request's fields.
+    /// Whether a page of `origin` may connect to `host`, both as in the request's fields.
     ///
     /// On loopback all names are one host, and a developer's page comes from another port than the broker's.
     ///
@@ -92,7 +92,7 @@ extension OriginRule: CustomStringConvertible {
     }
 }
 
-/// `scheme://authority` and nothing behind it, in lower case.
+/// `scheme://authority` without anything after it, in lower case.
 private struct Origin {
     let scheme: String
     /// Without the scheme's own port: RFC 6454 §4 calls the origin with it the same.
