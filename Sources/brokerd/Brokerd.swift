@@ -30,17 +30,17 @@ struct Brokerd: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Listen here instead, at :PORT for this machine only; may be given several times.",
+            "Listen on this address instead; :PORT listens on this machine only. May be repeated.",
             valueName: "address:port"))
     var listen: [String] = []
 
-    @Option(help: ArgumentHelp("Keep the data here.", valueName: "directory"))
+    @Option(help: ArgumentHelp("The data directory.", valueName: "directory"))
     var dataDir: String?
 
     @Option(help: ArgumentHelp("error, warning, info or debug.", valueName: "level"))
     var logLevel: String?
 
-    @Flag(help: "Check the settings and exit: 0 when they are in order, else 1.")
+    @Flag(help: "Check the settings and exit: 0 if they are correct, otherwise 1.")
     var check = false
 
     static func main() {
@@ -74,7 +74,7 @@ struct Brokerd: ParsableCommand {
         }
         if let aside = broker.movedAside {
             log.error(
-                "the store was damaged and has been moved aside; a new, empty one was made",
+                "the store was damaged and was moved aside; created an empty one",
                 metadata: ["path": "\(aside)"])
         }
         if let milliseconds = broker.checkMilliseconds {
@@ -124,7 +124,7 @@ struct Brokerd: ParsableCommand {
                         "settings read again",
                         metadata: fixed.isEmpty ? [:] : ["needs_restart": "\(fixed.joined(separator: " "))"])
                 } catch {
-                    log.error("the settings have errors; the old ones stay", metadata: ["errors": "\(error)"])
+                    log.error("the settings have errors; keeping the old ones", metadata: ["errors": "\(error)"])
                 }
             }
         }
@@ -154,7 +154,7 @@ struct Brokerd: ParsableCommand {
             case .takenOver(let certificate):
                 log.info("loaded a changed certificate", metadata: ["certificate": "\(certificate)"])
             case .refused(let reason):
-                log.error("a changed certificate was refused; the old one stays", metadata: ["error": "\(reason)"])
+                log.error("refused a changed certificate; keeping the old one", metadata: ["error": "\(reason)"])
             }
         }
     }

@@ -86,7 +86,7 @@ def misled(tmp_path):
 def test_a_page_of_another_host_is_told_why_not(broker, pages, misled):
     """Of a refused handshake a browser says no more than 1006; the reason comes in a CLOSE."""
     misled.open(f"http://evil.test:{pages}/subscriber.html?broker=127.0.0.1:{broker.port}")
-    why = f"4403 The origin http://evil.test:{pages} may not ask 127.0.0.1:{broker.port}: add it to origins."
+    why = f"4403 The origin http://evil.test:{pages} may not connect to 127.0.0.1:{broker.port}: add it to origins."
     misled.wait_for_text(f"topic socket closed {why}", f"session closed {why}")
 
 
@@ -99,7 +99,7 @@ def test_a_name_that_was_led_here_gets_nothing(broker, misled):
     """DNS rebinding: the page and the broker are of one origin by now, as far as the browser knows."""
     broker.publish("secret", "hunter2", "retain")
     misled.open(f"http://evil.test:{broker.port}/t/secret")
-    misled.wait_for_text("This broker does not answer to the name evil.test: add it to hosts.")
+    misled.wait_for_text("This broker does not accept the host name evil.test: add it to hosts.")
     misled.evaluate(
         "document.body.textContent = ''; const say = text => document.body.append(text + ';');"
         "fetch('/t/secret').then(answer => say('read ' + answer.status));"

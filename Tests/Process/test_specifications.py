@@ -93,7 +93,7 @@ def test_the_methods_of_a_path(broker, path):
 
 def parameters_that_are_taken(answer):
     """The list in the sentence that refuses one that nobody knows."""
-    listed = re.fullmatch(r'There is no query parameter "[^"]*" here; there is (.*)\.', answer["message"])
+    listed = re.fullmatch(r'Unknown query parameter "[^"]*"; expected (.*)\.', answer["message"])
     return set(listed[1].split(", ")) - {"none"}
 
 

@@ -99,10 +99,10 @@ extension HTTPExchange {
     private static func advice(on name: String, _ names: [String]) -> String {
         let shown = name.prefix(100)
         if let nearest = ConfigurationKeys.nearest(to: name, among: names) {
-            return "There is no query parameter \"\(shown)\": did you mean \"\(nearest)\"?"
+            return "Unknown query parameter \"\(shown)\": did you mean \"\(nearest)\"?"
         }
         let known = names.isEmpty ? "none" : names.joined(separator: ", ")
-        return "There is no query parameter \"\(shown)\" here; there is \(known)."
+        return "Unknown query parameter \"\(shown)\"; expected \(known)."
     }
 
     /// A query parameter that is on or off; there without a value it is on.

@@ -74,14 +74,14 @@ final class Reception {
     private func objection(to origin: String, host: String?, _ fields: HTTPFields) -> Inspection {
         shard.counters.refusedOrigins.add(1)
         journal.tell(
-            .warning, "a page may not ask this broker: its origin is not among origins", once: "origin \(origin)",
+            .warning, "refused a page: its origin is not listed in origins", once: "origin \(origin)",
             [("origin", origin), ("host", host ?? "")])
-        let sentence = "The origin \(origin) may not ask \(host ?? "this broker"): add it to origins."
+        let sentence = "The origin \(origin) may not connect to \(host ?? "this broker"): add it to origins."
         // A page learns nothing of a refused handshake: its handler tells it by a CLOSE, which is short.
         guard !fields.hasToken("websocket", in: "Upgrade") else {
             return Inspection(objection: HTTPRefusal(Refusal(.forbidden, sentence)))
         }
-        let advice = " A proxy in between has to pass the Host field on as it came."
+        let advice = " A proxy must pass on the Host field unchanged."
         return Inspection(refusal: HTTPRefusal(Refusal(.forbidden, sentence + advice)))
     }
 
@@ -92,10 +92,10 @@ final class Reception {
         guard case .known(let listed) = endpoints.settings.hosts, case .internet = address else { return nil }
         guard let host, !host.isEmpty else {
             // A script by HTTP/1.0; a browser always names a host.
-            return address.isLoopback ? nil : refuse("", "The request names no host, and this broker answers to names.")
+            return address.isLoopback ? nil : refuse("", "The request has no host name, and this broker requires one.")
         }
         guard let name = HostAndPort(host)?.withoutRoot else {
-            return refuse(host, "\(host) is no name of a host.")
+            return refuse(host, "\(host) is not a host name.")
         }
         if name.isLoopback && (address.isLoopback || !name.isAddress)
             || listed.contains(where: { $0.matches(name.host) })
@@ -104,13 +104,13 @@ final class Reception {
             return nil
         }
         if isOwn(name, stream) { return nil }
-        return refuse(host, "This broker does not answer to the name \(name.host): add it to hosts.")
+        return refuse(host, "This broker does not accept the host name \(name.host): add it to hosts.")
     }
 
     private func refuse(_ host: String, _ message: String) -> HTTPRefusal {
         shard.counters.refusedHosts.add(1)
         journal.tell(
-            .warning, "a request asked for a name that this broker does not answer to: it is not among hosts",
+            .warning, "refused a request: its host name is not listed in hosts",
             once: "host \(host)", [("host", host)])
         return HTTPRefusal(status: 421, code: ErrorCode.forbidden.rawValue, message: message)
     }

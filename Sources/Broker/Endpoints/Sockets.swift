@@ -31,7 +31,7 @@ enum Sockets {
         options.subscribe.hearsItself = try exchange.flag("echo") ?? true
         // Only a notice could say what was dropped.
         guard options.subscribe.slow == .close else {
-            throw HTTPRefusal(Refusal(.badRequest, "slow: a topic socket knows close only."))
+            throw HTTPRefusal(Refusal(.badRequest, "slow: a topic socket supports only close."))
         }
         exchange.upgrade { [options] request in
             Admission(

@@ -37,7 +37,7 @@ package final class Journal: Sendable {
         state.withLock { state in
             guard state.matters.count <= Self.maximumMatters, state.matters.insert(matter).inserted else { return }
             guard state.matters.count <= Self.maximumMatters else {
-                let message = "more was refused than is told one by one; the metrics count it"
+                let message = "too many refusals to log each; the metrics count them"
                 return state.entries.append(Entry(level: level, message: message, metadata: []))
             }
             let metadata = metadata.map { (name: $0.name, value: String($0.value.prefix(Self.maximumName))) }

@@ -19,7 +19,7 @@ enum FollowEndpoint {
         }
         let isPoll = try exchange.flag("poll") ?? false
         guard !isPoll || options.hasBeginning else {
-            throw HTTPRefusal(Refusal(.badRequest, "snapshot: a poll without retained values has to say since when."))
+            throw HTTPRefusal(Refusal(.badRequest, "snapshot: a poll without retained values needs since."))
         }
         options.isPoll = isPoll
         let type = hasEvents ? "text/event-stream" : "application/x-ndjson"

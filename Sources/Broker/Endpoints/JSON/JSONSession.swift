@@ -56,7 +56,7 @@ final class JSONSession: ClientSocket {
                 frame.hasBegun = true
                 isTurnOver = !shard.takesMore(from: stream.slot)
                 let refused = RefusedObject(payload, from: frame.offset, error)
-                fail(refused.identifier, Refusal(.badRequest, "This JSON is not taken: \(error)."))
+                fail(refused.identifier, Refusal(.badRequest, "Invalid JSON: \(error)."))
                 frame.broken += 1
                 guard frame.broken < Self.maximumBroken else {
                     socket.close(.badRequest, reason: "\(frame.broken) broken lines in one frame")
@@ -70,7 +70,7 @@ final class JSONSession: ClientSocket {
                 }
             }
         }
-        if !frame.hasBegun { fail(nil, Refusal(.badRequest, "The frame holds no JSON object.")) }
+        if !frame.hasBegun { fail(nil, Refusal(.badRequest, "The frame contains no JSON object.")) }
         return true
     }
 
@@ -166,7 +166,7 @@ final class JSONSession: ClientSocket {
     private func unsubscribe(_ filters: [TopicFilter], _ id: [UInt8]?) throws(Refusal) {
         shard.review(self)
         for filter in filters where !subscriptions.contains(filter) {
-            throw Refusal(.notFound, "There is no subscription to \(filter).")
+            throw Refusal(.notFound, "Not subscribed to \(filter).")
         }
         // The answer comes after the messages that were numbered before, which a client that is slow has yet to take.
         shard.unsubscribe(self, from: filters) { [weak self] in
