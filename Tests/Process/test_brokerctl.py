@@ -283,7 +283,7 @@ def test_a_negative_number_is_data(broker, arguments, body):
 @pytest.mark.parametrize("data", ["{bad", "{} {}", "nul", '"', "[" * 65 + "]" * 65])
 def test_data_that_is_not_the_json_it_is_said_to_be(broker, verb, data):
     done = broker.control(*verb, "t", data, "--type", "application/json; charset=utf-8")
-    assert done.returncode == 1 and b"not the JSON" in done.stderr
+    assert done.returncode == 1 and b"DATA is not JSON" in done.stderr
     assert broker.retained("t").status == 404
 
 
