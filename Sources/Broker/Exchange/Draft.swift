@@ -40,6 +40,11 @@ package struct Draft {
     /// Called once on the shard's reactor; `nil`: nobody waits.
     package var completion: ((Result<Receipt, Refusal>) -> Void)?
 
+    /// Whether there is a condition; a comparison of conditions would look into their lists.
+    var isConditional: Bool {
+        if case .none = condition { false } else { true }
+    }
+
     package init(topic: Topic, payload: [UInt8], kind: Message.Kind) {
         self.topic = topic
         self.payload = payload

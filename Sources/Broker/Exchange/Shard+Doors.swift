@@ -27,13 +27,12 @@ extension Shard {
         _ draft: consuming Draft, by client: Client, from source: StreamConnection?
     ) throws(Refusal) {
         // Nearly every publication passes here; the rest of the checks would copy the draft.
-        if isDraining || draft.topic.isSystem || !client.publishesAnywhere || draft.condition != .none {
+        if isDraining || draft.topic.isSystem || !client.publishesAnywhere || draft.isConditional {
             try check(draft, by: client)
         }
-        let rate = settings.limits.publishRate
-        guard client.mayPublish(perSecond: rate, now: reactor.now) else {
+        if let rate = settings.limits.publishRate, !client.mayPublish(perSecond: rate, now: reactor.now) {
             counters.rateLimited.add(1)
-            throw Refusal(.rateLimited, "More than \(rate ?? 0) messages a second.")
+            throw Refusal(.rateLimited, "More than \(rate) messages a second.")
         }
         draft.origin = client.id
         publish(draft, from: source)
