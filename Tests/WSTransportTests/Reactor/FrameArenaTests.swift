@@ -16,9 +16,10 @@ struct FrameArenaTests {
 
     @Test func layTheFramesOfALaneOneAfterTheOther() {
         var arena = FrameArena()
-        let first = Self.encode(&arena, lane: 1, [1, 2, 3])
-        let other = Self.encode(&arena, lane: 2, [9])
-        let second = Self.encode(&arena, lane: 1, [4])
+        let (lane, next) = (arena.makeLane(), arena.makeLane())
+        let first = Self.encode(&arena, lane: lane, [1, 2, 3])
+        let other = Self.encode(&arena, lane: next, [9])
+        let second = Self.encode(&arena, lane: lane, [4])
         #expect(second.chunk == first.chunk && second.offset == first.offset + first.count)
         #expect(other.chunk != first.chunk)
         #expect(Self.content(arena, first) == [1, 2, 3] && Self.content(arena, second) == [4])
@@ -48,7 +49,7 @@ struct FrameArenaTests {
     @Test func usesChunksAgainButForThoseThatAreHeld() {
         var arena = FrameArena()
         _ = Self.encode(&arena, lane: 0, [1, 1, 1])
-        _ = Self.encode(&arena, lane: 1, [2, 2, 2])
+        _ = Self.encode(&arena, lane: arena.makeLane(), [2, 2, 2])
         let held = arena.chunks[0]
         weak let free = arena.chunks[1]
         arena.endTurn()

@@ -25,7 +25,7 @@ struct HeldBytesTests {
         let peers = try logs.map { try reactor.adopt(log: $0, sendBytes: 4096) }
         try reactor.run { reactor, stage in
             let frame = [UInt8](repeating: 7, count: 1_000_000)
-            let segment = frame.withUnsafeBytes { reactor.encode(lane: 1, $0) }
+            let segment = frame.withUnsafeBytes { reactor.encode(lane: reactor.makeLane(), $0) }
             for driver in stage.drivers { reactor.send(segment, to: driver.stream.slot) }
         }
         for log in logs { try log.wait(for: "behind") }

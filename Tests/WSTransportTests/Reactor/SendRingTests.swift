@@ -56,6 +56,7 @@ struct SendRingTests {
 
     private static func checkThatItTellsOfEach(_ backend: ReactorBackend) throws {
         var arena = FrameArena()
+        let lanes = [0, arena.makeLane(), arena.makeLane()]
         var table = OutboundTable()
         let count: UInt32 = 700
         table.grow(toHold: Int(count))
@@ -64,7 +65,7 @@ struct SendRingTests {
         // The last bytes of a chunk, and the first of the next one, go to neighbours.
         for number in 0..<count {
             let text = Self.text(number)
-            segments.append(arena.encode(lane: Int(number % 3), count: text.count) { $0.copyBytes(from: text) })
+            segments.append(arena.encode(lane: lanes[Int(number % 3)], count: text.count) { $0.copyBytes(from: text) })
             pairs.append(SocketPeer.pair(sendBytes: number % 7 == 3 ? 4096 : nil))
         }
         for number in 0..<count {
@@ -137,6 +138,7 @@ struct SendRingTests {
             try reactor.adopt(log: log, sendBytes: number % 5 == 1 ? 4096 : nil)
         }
         var (later, expected): ([SocketPeer], [UInt8]) = ([], [])
+        try reactor.run { reactor, _ in for _ in 1..<4 { _ = reactor.makeLane() } }
         for turn in 0..<60 {
             let bytes = random.bytes(Int.random(in: 1...2000, using: &random))
             expected += bytes

@@ -25,9 +25,10 @@ struct StreamConnectionTests {
         let peer = try reactor.adopt()
         let before = reactor.counters.sends.current
         try reactor.run { reactor, stage in
+            let lanes = [0, reactor.makeLane(), reactor.makeLane()]
             for number in 0..<30 {
                 let bytes = Array("\(number),".utf8)
-                let segment = bytes.withUnsafeBytes { reactor.encode(lane: number % 3, $0) }
+                let segment = bytes.withUnsafeBytes { reactor.encode(lane: lanes[number % 3], $0) }
                 reactor.send(segment, to: stage.drivers[0].stream.slot)
             }
         }
