@@ -64,9 +64,9 @@ def test_a_body_in_a_coding_is_refused(broker):
 
 UNKNOWN_PARAMETERS = [
     ("POST", "/t/a?retian", 'did you mean "retain"?'), ("POST", "/t/a?retain&tll=5", 'did you mean "ttl"?'), ("PUT", "/t/a?since=1", "retain, ttl, ack"),
-    ("POST", "/t/a?retain=1&retain=0", "retain: given twice"), ("GET", "/t/a?retain", "there is none"), ("DELETE", "/t/a?ack=stored", "there is none"),
+    ("POST", "/t/a?retain=1&retain=0", "retain: given twice"), ("GET", "/t/a?retain", "expected none"), ("DELETE", "/t/a?ack=stored", "expected none"),
     ("GET", "/s/a?snapshoot=false", 'did you mean "snapshot"?'), ("GET", "/s/a?pol=1", 'did you mean "poll"?'), ("GET", "/s/a?echo=false", "poll, since"),
-    ("GET", "/s/a?poll=1&snapshot=false", "snapshot: "), ("GET", "/health/live?x", "there is none"), ("GET", "/metrics?name=x", "there is none"),
+    ("GET", "/s/a?poll=1&snapshot=false", "snapshot: "), ("GET", "/health/live?x", "expected none"), ("GET", "/metrics?name=x", "expected none"),
     ("GET", "/s/a?since=1&since=2", "since: given twice"),
 ]
 

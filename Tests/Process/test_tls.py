@@ -263,7 +263,7 @@ def test_a_broken_certificate_is_refused_and_the_old_one_stays(secure, authority
         identity.certificate.write_text("this is no certificate\n")
         if by_signal:
             secure.send_signal(signal.SIGHUP)
-        secure.wait_for_line(r"the old ones? stays?.*listen\[0\]\.tls\.certificate", since=printed)
+        secure.wait_for_line(r"keeping the old ones? .*listen\[0\]\.tls\.certificate", since=printed)
         assert shown_certificate(secure) == old
 
     follow_while(secure, authority, change)
