@@ -17,7 +17,7 @@ enum PlainEnglish {
         Rule(
             pattern: #"\bWho (?!are you\?)[a-z]+\b(?![^.\n]*\?)"#,
             advice: "name the subject: the client, the peer, the caller",
-            bad: "// Who resumes is shown few values.", good: "// A client who resumes is shown few values."),
+            bad: "// Who resumes is shown few values.", good: "// A client that resumes is shown few values."),
         Rule(
             pattern: #"\b[Ww]hoever\b"#, advice: "name the subject: the client, the peer, the caller",
             bad: "/// Closed by whoever opened it.", good: "/// Closed by the caller that opened it."),
