@@ -305,3 +305,38 @@ package final class StreamConnection {
         onClosed = nil
     }
 }
+
+// MARK: Sending
+
+extension StreamConnection {
+    /// Sends `bytes` at the end of the turn.
+    package func send(_ bytes: UnsafeRawBufferPointer) {
+        guard isOpen, unsafe !bytes.isEmpty else { return }
+        reactor.send(unsafe reactor.encode(lane: 0, bytes), to: slot)
+    }
+
+    /// Sends `bytes` at the end of the turn.
+    package func send(_ bytes: [UInt8]) { unsafe bytes.withUnsafeBytes { unsafe send($0) } }
+
+    /// The socket took everything of this turn: next time it is sent to without asking this connection.
+    func tookAll() {
+        if isOpen, tls == nil { reactor.setDescriptor(rawDescriptor, of: slot) }
+        finishIfFlushed()
+    }
+}
+
+// MARK: The end
+
+extension StreamConnection {
+    /// Where the peer has connected to; asks the system.
+    package var localAddress: SocketAddress? { Socket.localAddress(rawDescriptor) }
+
+    /// Runs `body` as well when the connection is gone.
+    func onEnd(_ body: @escaping () -> Void) {
+        let before = onClosed
+        onClosed = {
+            before?()
+            body()
+        }
+    }
+}
