@@ -40,8 +40,11 @@ let package = Package(
         .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
         .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         .target(name: "WSTransport", dependencies: ["CLinux", "COpenSSL", "CSIMD", "CZlib"], swiftSettings: strict),
+        .target(name: "Cryptography", dependencies: ["COpenSSL", "WSTransport"], swiftSettings: strict),
         .target(name: "WSTransportCoding", dependencies: ["WSTransport"], swiftSettings: strict),
-        .target(name: "Broker", dependencies: ["WSTransport", "CLMDB", "CYAML"], swiftSettings: strict),
+        .target(
+            name: "Broker", dependencies: ["Cryptography", "WSTransport", "CLMDB", "CYAML"],
+            swiftSettings: strict),
         .executableTarget(
             name: "brokerd",
             dependencies: [
@@ -61,6 +64,8 @@ let package = Package(
         .testTarget(
             name: "WSTransportCodingTests", dependencies: ["WSTransport", "WSTransportCoding"], exclude: ["Vectors"],
             swiftSettings: relaxed),
+        .testTarget(
+            name: "CryptographyTests", dependencies: ["Cryptography"], exclude: ["Vectors"], swiftSettings: relaxed),
         .testTarget(name: "BrokerTests", dependencies: ["Broker", "WSTransport"], swiftSettings: relaxed),
         .testTarget(
             name: "FuzzTests", dependencies: ["Broker", "WSTransport", "WSTransportCoding"], path: "Tests/Fuzz",

@@ -1,6 +1,11 @@
 // OpenSSL 3, and its macros as functions: Swift cannot call macros. The logic stays in Swift.
 #pragma once
+#include <openssl/core_names.h>
 #include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <openssl/kdf.h>
+#include <openssl/rand.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <string.h>

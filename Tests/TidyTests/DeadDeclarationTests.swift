@@ -39,7 +39,7 @@ struct DeadDeclarationTests {
 
     /// Access control, whose doors are being hung.
     static let expected = [
-        "applying", "subscribesAnywhere", "mayRetain", "maySubscribe",
+        "applying", "ofNobody", "subscribesAnywhere", "mayRetain", "maySubscribe",
     ]
 
     private static let found: [DeadDeclarations.Finding] = {

@@ -30,13 +30,17 @@ enum Layers {
         "WSTransport/Server": Layer(imports: ["Synchronization"], uses: ["WSTransport/Socket"]),
         "WSTransport": Layer(imports: ["Synchronization"], uses: ["WSTransport/Server"]),
 
+        "Cryptography": Layer(
+            imports: ["COpenSSL", "WSTransport"], uses: ["WSTransport/Protocol"]),
+
         "WSTransportCoding/MessagePack": Layer(imports: ["FoundationEssentials"]),
         "WSTransportCoding": Layer(
             imports: ["FoundationEssentials", "WSTransport"], uses: ["WSTransportCoding/MessagePack", "WSTransport"]),
 
         "Broker/Topics": Layer(imports: ["Synchronization"]),
         "Broker/JSON": Layer(),
-        "Broker/Access": Layer(imports: ["Glibc"], uses: ["Broker/Topics"]),
+        "Broker/Access": Layer(
+            imports: ["Cryptography", "Glibc"], uses: ["Broker/JSON", "Broker/Topics", "Cryptography"]),
         "Broker/Exchange": Layer(
             imports: ["CLinux", "Glibc", "Synchronization", "WSTransport"],
             uses: ["Broker/Topics", "Broker/Access", "WSTransport/Reactor"]),

@@ -4,12 +4,14 @@ package enum Base64 {
     package enum Alphabet: Sendable {
         /// With `+` and `/`, padded by `=` (RFC 4648 §4).
         case standard
+        /// With `+` and `/`, not padded, as in the strings of password hashes.
+        case unpadded
         /// With `-` and `_`, not padded, as in JSON Web Tokens (RFC 4648 §5, RFC 7515 §2).
         case url
 
         fileprivate var lastTwo: (UInt8, UInt8) {
             switch self {
-            case .standard: (UInt8(ascii: "+"), UInt8(ascii: "/"))
+            case .standard, .unpadded: (UInt8(ascii: "+"), UInt8(ascii: "/"))
             case .url: (UInt8(ascii: "-"), UInt8(ascii: "_"))
             }
         }

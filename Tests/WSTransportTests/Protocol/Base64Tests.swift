@@ -21,6 +21,9 @@ struct Base64Tests {
     @Test func usesBothAlphabets() {
         #expect(Base64.encode([0xFB, 0xEF, 0xFF]) == "++//")
         #expect(Base64.encode([0xFB, 0xEF, 0xFF], alphabet: .url) == "--__")
+        #expect(Base64.encode([0xFB, 0xEF, 0xFF, 0], alphabet: .unpadded) == "++//AA")
+        #expect(Base64.decode("++//AA", alphabet: .unpadded) == [0xFB, 0xEF, 0xFF, 0])
+        #expect(Base64.decode("++//AA==", alphabet: .unpadded) == nil)
         #expect(Base64.decode("--__", alphabet: .url) == [0xFB, 0xEF, 0xFF])
         #expect(Base64.decode("--__") == nil)
         #expect(Base64.decode("++//", alphabet: .url) == nil)

@@ -1,0 +1,56 @@
+internal import COpenSSL
+
+/// What a computation of scrypt costs (RFC 7914 §2).
+package struct Scrypt: Sendable, Hashable {
+    /// The logarithm of the cost N.
+    package let logarithm: Int
+    /// The block size r; a computation needs 128 · N · r bytes of memory.
+    package let blockSize: Int
+    /// The parallelisation p; OpenSSL computes one after the other.
+    package let parallelism: Int
+
+    /// `nil`: a computation would take more than 128 MiB, or more than 2²² blocks of 128 bytes in all.
+    ///
+    /// What an administrator writes into a file must not stop the broker.
+    package init?(logarithm: Int, blockSize: Int, parallelism: Int) {
+        guard 1...20 ~= logarithm, 1...64 ~= blockSize, 1...64 ~= parallelism,
+            blockSize << logarithm <= 1 << 20, (blockSize * parallelism) << logarithm <= 1 << 22
+        else { return nil }
+        self.init(unchecked: logarithm, blockSize, parallelism)
+    }
+
+    private init(unchecked logarithm: Int, _ blockSize: Int, _ parallelism: Int) {
+        self.logarithm = logarithm
+        self.blockSize = blockSize
+        self.parallelism = parallelism
+    }
+
+    /// That of new passwords: 32 MiB, and some 0.3 s of a processor.
+    package static let standard = Scrypt(unchecked: 15, 8, 3)
+
+    /// Bytes that a computation takes.
+    package var memory: Int { 128 * blockSize << logarithm }
+
+    /// A key made of a password.
+    ///
+    /// - Parameter count: how many bytes the key has.
+    package func stretch(
+        _ password: Span<UInt8>, salt: Span<UInt8>, count: Int
+    ) throws(CryptographyError) -> [UInt8] {
+        guard Library.isReady, count > 0 else { throw CryptographyError("there is no scrypt") }
+        // OpenSSL counts the blocks of all p computations and some working memory to it.
+        let limit = UInt64(memory + 128 * blockSize * (parallelism + 2) + 4096)
+        let key = unsafe password.withUnsafeBytes { password in
+            unsafe salt.withUnsafeBufferPointer { salt in
+                unsafe filled(count) { key in
+                    unsafe EVP_PBE_scrypt(
+                        password.baseAddress?.assumingMemoryBound(to: CChar.self), password.count, salt.baseAddress,
+                        salt.count, 1 << UInt64(logarithm), UInt64(blockSize), UInt64(parallelism), limit, key, count)
+                        == 1
+                }
+            }
+        }
+        guard let key else { throw .last("no key") }
+        return key
+    }
+}
