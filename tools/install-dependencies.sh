@@ -13,11 +13,11 @@ build_packages=(
     binutils ca-certificates gcc g++ git libc6-dev libcurl4 libedit2 libncurses6 libsqlite3-0 libxml2 make tzdata
     pkg-config liblmdb-dev libssl-dev libyaml-dev zlib1g-dev
 )
-# The tests of the real processes, a browser (with a font, or its screenshots are blank), the proxies of docs/proxies.md, and
-# what counts instructions.
+# The tests of the real processes, browsers (with a font, or their screenshots are blank), the proxies of docs/proxies.md,
+# and what counts instructions.
 test_packages=(
-    python3 python3-pytest python3-websockets python3-aiohttp python3-websocket nodejs node-ws chromium fonts-dejavu-core curl
-    openssl nginx haproxy caddy apache2 valgrind python3-yaml
+    python3 python3-pytest python3-websockets python3-aiohttp python3-websocket nodejs node-ws chromium firefox-esr
+    fonts-dejavu-core curl openssl nginx haproxy caddy apache2 valgrind python3-yaml
 )
 bench_packages=(nats-server mosquitto python3-venv libuv1)
 

@@ -5,17 +5,16 @@ import json
 import os
 import select
 import shutil
-import signal
 import subprocess
 import time
 
-from deadlines import wait_until
+from browser import Browser
 
 CHROMIUM = os.environ.get("CHROMIUM", "chromium")
 
 
-class Chromium:
-    def __init__(self, directory, *options):
+class Chromium(Browser):
+    def __init__(self, directory, *options, scheme="light"):
         assert shutil.which(CHROMIUM), f"{CHROMIUM} is not installed: run tools/install-dependencies.sh test"
         commands, self._commands = os.pipe()
         self._answers, answers = os.pipe()
@@ -33,6 +32,7 @@ class Chromium:
         self._received = b""
         self._last = 0
         self._session = None
+        self._scheme = scheme
 
     def _receive(self, deadline):
         while b"\0" not in self._received:
@@ -64,29 +64,15 @@ class Chromium:
         self._session = None
         target = self.command("Target.createTarget", url=url)["targetId"]
         self._session = self.command("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        self.command("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": self._scheme}])
 
     def evaluate(self, expression):
         result = self.command("Runtime.evaluate", expression=expression, returnByValue=True)
         assert "exceptionDetails" not in result, result
         return result["result"].get("value")
 
-    def text(self):
-        """What a person sees of the page, as text."""
-        return self.evaluate("document.body ? document.body.innerText : ''")
-
-    def wait_for_text(self, *words, deadline=30):
-        """Polls until the page shows all the words; returns its text."""
-        seen = [""]
-
-        def shown():
-            seen[0] = self.text()
-            return all(word in seen[0] for word in words)
-
-        try:
-            wait_until(shown, "", deadline)
-        except AssertionError:
-            raise AssertionError(f"the page does not show {words}, but: {seen[0]!r}") from None
-        return seen[0]
+    def resize(self, width):
+        self.command("Emulation.setDeviceMetricsOverride", width=width, height=700, deviceScaleFactor=1, mobile=False)
 
     def screenshot(self, file):
         picture = base64.b64decode(self.command("Page.captureScreenshot", format="png")["data"])
@@ -94,12 +80,6 @@ class Chromium:
         return picture
 
     def close(self):
-        """Ends the browser and all its processes."""
-        try:
-            os.killpg(self.process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-        self.process.wait()
+        super().close()
         os.close(self._commands)
         os.close(self._answers)
-        self.log.close()

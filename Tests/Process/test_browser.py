@@ -1,4 +1,4 @@
-"""A real browser: a page subscribes with `new WebSocket`, curl publishes, the page shows it."""
+"""Real browsers: a page subscribes with `new WebSocket`, curl publishes, the page shows it."""
 
 import functools
 import http.server
@@ -13,6 +13,7 @@ import pytest
 
 from chromium import Chromium
 from deadlines import wait_until
+from firefox import Firefox
 
 PAGES = Path(__file__).with_name("pages")
 
@@ -34,16 +35,22 @@ def pages():
     server.server_close()
 
 
+@pytest.fixture(params=[Chromium, Firefox])
+def browser(request, tmp_path, scheme):
+    browser = request.param(tmp_path, scheme=scheme)
+    yield browser
+    browser.close()
+
+
 @pytest.fixture
-def browser(tmp_path):
-    chromium = Chromium(tmp_path)
-    yield chromium
-    chromium.close()
+def scheme():
+    """The colour scheme that the browser's user prefers."""
+    return "light"
 
 
 def keep_screenshot(browser, tmp_path, name):
     """Into the folder BROKER_SCREENSHOTS names, to be looked at; else into the test's own."""
-    folder = Path(os.environ.get("BROKER_SCREENSHOTS", tmp_path))
+    folder = Path(os.environ.get("BROKER_SCREENSHOTS", tmp_path)) / type(browser).__name__
     folder.mkdir(parents=True, exist_ok=True)
     picture = browser.screenshot(folder / name)
     assert picture.startswith(b"\x89PNG") and len(picture) > 5000, "the picture is blank"
@@ -75,12 +82,13 @@ def test_a_page_of_another_name_for_this_machine_may_subscribe(broker, pages, br
     browser.wait_for_text("topic socket open", "session live")
 
 
-@pytest.fixture
-def misled(tmp_path):
+@pytest.fixture(params=[Chromium, Firefox])
+def misled(request, tmp_path):
     """A browser whose DNS says that evil.test is this machine."""
-    chromium = Chromium(tmp_path, "--host-resolver-rules=MAP evil.test 127.0.0.1")
-    yield chromium
-    chromium.close()
+    browser = (Chromium(tmp_path, "--host-resolver-rules=MAP evil.test 127.0.0.1") if request.param is Chromium
+               else Firefox(tmp_path, {"network.dns.localDomains": "evil.test"}))
+    yield browser
+    browser.close()
 
 
 def test_a_page_of_another_host_is_told_why_not(broker, pages, misled):
@@ -99,7 +107,7 @@ def test_a_name_that_was_led_here_gets_nothing(broker, misled):
     """DNS rebinding: the page and the broker are of one origin by now, as far as the browser knows."""
     broker.publish("secret", "hunter2", "retain")
     misled.open(f"http://evil.test:{broker.port}/t/secret")
-    misled.wait_for_text("This broker does not accept the host name evil.test: add it to hosts.")
+    misled.wait_for_text("This broker does not answer to the name evil.test: add it to hosts.")
     misled.evaluate(
         "document.body.textContent = ''; const say = text => document.body.append(text + ';');"
         "fetch('/t/secret').then(answer => say('read ' + answer.status));"
@@ -194,8 +202,7 @@ def test_the_front_page_shows_payloads_as_they_are(broker, front_page, tmp_path)
 
 @pytest.mark.parametrize("width, scheme", [(320, "light"), (320, "dark"), (900, "dark"), (900, "light")])
 def test_the_front_page_fits_its_window_by_day_and_by_night(broker, front_page, tmp_path, width, scheme):
-    front_page.command("Emulation.setDeviceMetricsOverride", width=width, height=700, deviceScaleFactor=1, mobile=False)
-    front_page.command("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+    front_page.resize(width)
     broker.publish("long/" + "w" * 300, "x" * 2000)
     broker.publish("sensors/kitchen/temp", "21.5", "retain")
     broker.publish("short", "hello from somewhere")

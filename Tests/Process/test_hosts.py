@@ -50,7 +50,7 @@ def test_other_names_are_misdirected(kept, host):
 
 def test_the_sentence_says_what_to_do(broker):
     answer = ask(broker, f"evil.test:{broker.port}")
-    assert answer.json["error"]["message"] == "This broker does not accept the host name evil.test: add it to hosts."
+    assert answer.json["error"]["message"] == "This broker does not answer to the name evil.test: add it to hosts."
     for _ in range(10):
         ask(broker, "evil.test")
     line = broker.wait_for_line("its host name is not listed in hosts")

@@ -1,4 +1,4 @@
-"""More independent clients, as packaged by Debian: websocket-client, node-ws, Chromium, curl."""
+"""More independent clients, as packaged by Debian: websocket-client, node-ws, Chromium, Firefox, curl."""
 
 import json
 import os
@@ -10,6 +10,7 @@ import websocket
 
 from chromium import Chromium
 from deadlines import ANSWER_DEADLINE, wait_until
+from firefox import Firefox
 # The fixtures are found by their names.
 from secure_broker import authority, identity, secure  # noqa: F401
 from test_independent_clients import NAMES, PAYLOADS
@@ -82,7 +83,7 @@ def test_node_over_tls(secure, authority):
     assert said.startswith("closed 3000 enough, 0 waiting, 1 pong")
 
 
-# Chromium
+# Browsers
 
 
 SCRIPT = """
@@ -108,9 +109,10 @@ SCRIPT = """
 
 
 @pytest.mark.parametrize("compression", ["on", "off"])
-def test_chromium(start_broker, tmp_path, compression):
+@pytest.mark.parametrize("kind", [Chromium, Firefox])
+def test_browsers(start_broker, tmp_path, kind, compression):
     broker = start_broker_with(start_broker, compression)
-    browser = Chromium(tmp_path)
+    browser = kind(tmp_path)
     try:
         browser.open(broker.url("/health/live"))
         browser.wait_for_text("ok")

@@ -104,7 +104,7 @@ final class Reception {
             return nil
         }
         if isOwn(name, stream) { return nil }
-        return refuse(host, "This broker does not accept the host name \(name.host): add it to hosts.")
+        return refuse(host, "This broker does not answer to the name \(name.host): add it to hosts.")
     }
 
     private func refuse(_ host: String, _ message: String) -> HTTPRefusal {
