@@ -30,6 +30,7 @@ package final class Broker {
     private let listeners: Listeners
     private let certificates: Certificates
     private let journal = Journal()
+    private let audit: AuditLog
     private let memory: MemoryWatch
     /// How often something was in the log already.
     private var told: [String: Int] = [:]
@@ -51,6 +52,10 @@ package final class Broker {
             throw BrokerError("reactors.backend: io_uring is not available here: \(obstacle)")
         }
         certificates = try Certificates(settings.listen)
+        audit = AuditLog { [journal] reason in
+            journal.tell(.error, "cannot write to the audit log", once: "audit \(reason)", [("error", reason)])
+        }
+        audit.adopt(try Self.open(settings.log.audit))
         let store = try Self.openStore(settings)
         movedAside = store.movedAside
         checkMilliseconds = store.store.checkNanoseconds.map { Int($0 / 1_000_000) }
@@ -72,7 +77,7 @@ package final class Broker {
         let counters = reactors.remotes.map { _ in ShardCounters() }
         figures = Figures(
             reactors: reactors.counters, shards: counters, sequencer: sequencer, store: store.store,
-            storeThread: storeThread)
+            storeThread: storeThread, audit: audit)
         let facts = BrokerFacts(
             figures: figures, listen: listen, dataDirectory: settings.dataDirectory, epoch: store.store.epoch,
             movedAside: movedAside,
@@ -82,7 +87,7 @@ package final class Broker {
         let serving = Serving(
             group: reactors, sequencer: sequencer, store: store.store, settings: settings, facts: facts,
             door: Door(figures: figures, memory: memory), memory: memory, listeners: listeners,
-            certificates: certificates, journal: journal, counters: counters)
+            certificates: certificates, journal: journal, audit: audit, counters: counters)
         do throws(Errno) {
             try reactors.start(named: "reactor", backend: ReactorBackend(settings.reactors.backend)) {
                 (reactor) throws(Errno) in try serving.begin(on: reactor)
@@ -92,9 +97,19 @@ package final class Broker {
             throw BrokerError("cannot start a reactor: \(error)")
         }
         startMilliseconds = Int(MonotonicTime.now.nanoseconds(since: begin) / 1_000_000)
+        audit.write(AuditEvent(.start, target: listen.joined(separator: " "), result: BrokerVersion.current))
         for name in listeners.unclaimed {
             journal.tell(
                 .warning, "a socket was passed that no listener takes", once: "socket \(name)", [("name", name)])
+        }
+    }
+
+    private static func open(_ audit: Settings.Log.Audit) throws(BrokerError) -> AuditLog.Opened {
+        do throws(Errno) {
+            return try AuditLog.Opened(AuditLog.Place(audit))
+        } catch {
+            guard case .file(let path) = audit else { throw BrokerError("log.audit: \(error)") }
+            throw BrokerError("log.audit: cannot open \(path): \(error)")
         }
     }
 
@@ -156,7 +171,16 @@ package final class Broker {
     }
 
     /// Reads the certificate files that have changed; who is connected notices nothing.
-    package func takeOverCertificates() -> [CertificateNews] { certificates.takeOverChanges() }
+    package func takeOverCertificates() -> [CertificateNews] {
+        let news = certificates.takeOverChanges()
+        for one in news {
+            switch one {
+            case .takenOver(let certificate): audit.write(AuditEvent(.certificateLoaded, target: certificate))
+            case .refused(let reason): audit.write(AuditEvent(.certificateRefused, target: reason))
+            }
+        }
+        return news
+    }
 
     /// Gives the system the memory that a crowd of clients has left behind; to be called every few seconds.
     ///
@@ -188,17 +212,25 @@ package final class Broker {
 
     /// Takes over what may change while the broker runs, as each setting's declaration says.
     ///
-    /// Throws when a certificate cannot be used; nothing has changed then.
+    /// Throws when a certificate cannot be used or the audit log not be opened; nothing has changed then.
     ///
     /// - Returns: the paths of settings that are not those of the start, and need a restart.
     package func reload(_ settings: Settings) throws(BrokerError) -> [String] {
         if let refusal = settings.refusalToListen(on: listeners.adopted) { throw BrokerError(refusal) }
+        // Opened again also where it is the same: that is how a renamed file is let go.
+        let audit = try Self.open(settings.log.audit)
         let fixed = first.changes(to: settings).filter { $0.reload == .restart }.map(\.path)
         if !fixed.contains(where: { $0.hasPrefix("listen") }) { try certificates.reload(settings.listen) }
+        self.audit.adopt(audit)
         // Waited for: when this returns, and the log says so, no request is judged by the old settings any more.
         shards.runAndWait { $0.adopt(settings) }
         memory.adopt(settings.limits)
         if settings.history != current.history { sequencer.adopt(HistoryRules(settings)) }
+        let changed = current.changes(to: settings).map(\.path).joined(separator: " ")
+        let digest = SHA1.digest(of: SettingsWriter.json(settings)).map {
+            String(0x100 + Int($0), radix: 16).dropFirst()
+        }
+        self.audit.write(AuditEvent(.configReloaded, target: changed, result: "sha1:" + digest.joined()))
         current = settings
         return fixed
     }
@@ -222,6 +254,9 @@ package final class Broker {
         shards.runAndWait { $0.sayGoodbye(crowd: crowd, absence: absence) }
         let deadline = MonotonicTime.now.advanced(byNanoseconds: Self.drainPatience)
         while figures.connections > 0, MonotonicTime.now < deadline { pause(milliseconds: 5) }
+        shards.runAndWait { $0.reactor[AuditTally.self]?.flush() }
+        audit.write(AuditEvent(.stop))
+        audit.flush()
         reactors.stop()
         store.close()
         listeners.sockets.removeFiles()

@@ -33,30 +33,43 @@ final class Door: Sendable {
             head.path == pathPrefix + "/health/live" || head.path == pathPrefix + "/health/ready"
         }
         let limits = shard.configuration.limits
-        settings.entrance.admit = { [self] peer in admit(peer, limits) }
+        settings.entrance.admit = { [self, unowned shard] peer in admit(peer, limits, shard) }
         if limits.connectionsPerAddress != nil {
             settings.entrance.connectionClosed = { [self] peer in leave(peer) }
         }
         return settings
     }
 
-    private func admit(_ peer: SocketAddress?, _ limits: Settings.Limits) -> HTTPRefusal? {
+    private func admit(_ peer: SocketAddress?, _ limits: Settings.Limits, _ shard: Shard) -> HTTPRefusal? {
         // The one that asks is among them already.
         if figures.admitted > limits.connections {
             figures.refusedConnections.add(1, ordering: .relaxed)
+            tell("limits.connections", peer, shard)
             return HTTPRefusal(
                 Refusal(.unavailable, "The limit of \(limits.connections) connections is reached."))
         }
         if memory.isTight {
             figures.refusedMemory.add(1, ordering: .relaxed)
+            tell("limits.memory", peer, shard)
             return HTTPRefusal(Refusal(.unavailable, "The broker is short of memory."))
         }
         if let most = limits.connectionsPerAddress, let address = address(of: peer), !enter(address, most) {
             figures.refusedAddresses.add(1, ordering: .relaxed)
+            tell("limits.connections_per_address", peer, shard)
             return HTTPRefusal(
                 Refusal(.limitExceeded, "The limit of \(most) connections from one address is reached."))
         }
         return nil
+    }
+
+    private func tell(_ limit: String, _ peer: SocketAddress?, _ shard: Shard) {
+        func event() -> AuditEvent {
+            var event = AuditEvent(.limitHit, target: limit)
+            event.address = peer?.description
+            return event
+        }
+        shard.reactor[AuditTally.self]?.count(
+            AuditTally.Matter(.limitHit, limit + " " + (peer?.host ?? "")), event())
     }
 
     /// What is counted by; `nil`: a socket in the file system, whose clients have no address.

@@ -12,6 +12,7 @@ struct Serving: Sendable {
     let listeners: Listeners
     let certificates: Certificates
     let journal: Journal
+    let audit: AuditLog
     /// One for each reactor.
     let counters: [ShardCounters]
 
@@ -24,6 +25,9 @@ struct Serving: Sendable {
             counters: counters[reactor.index])
         shard.endpoints.movedAside = facts.movedAside
         memory.begin(on: reactor)
+        let tally = AuditTally(audit, on: reactor)
+        reactor[AuditTally.self] = tally
+        shard.witness = tally
         reactor[AdminDesk.self] = AdminDesk(shard: shard, everyone: ShardGroup(group.remotes), facts: facts)
         func users(_ address: ListenAddress) -> any DirectHandler {
             Endpoints.users(

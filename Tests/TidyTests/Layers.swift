@@ -41,18 +41,21 @@ enum Layers {
         "Broker/JSON": Layer(),
         "Broker/Access": Layer(
             imports: ["Cryptography", "Glibc"], uses: ["Broker/JSON", "Broker/Topics", "Cryptography"]),
+        "Broker/Audit": Layer(
+            imports: ["Synchronization", "WSTransport"], uses: ["Broker/JSON", "WSTransport/System"]),
         "Broker/Exchange": Layer(
             imports: ["CLinux", "Glibc", "Synchronization", "WSTransport"],
             uses: ["Broker/Topics", "Broker/Access", "WSTransport/Reactor"]),
         "Broker/Endpoints": Layer(
             imports: ["Synchronization", "WSTransport"],
-            uses: ["Broker/Exchange", "Broker/JSON", "Broker/Configuration", "WSTransport"]),
+            uses: ["Broker/Audit", "Broker/Exchange", "Broker/JSON", "Broker/Configuration", "WSTransport"]),
         "Broker/Store": Layer(
             imports: ["CLMDB", "CLinux", "Glibc", "Synchronization", "WSTransport"],
             uses: ["Broker/Exchange", "WSTransport/Protocol"]),
         "Broker/Configuration": Layer(
             imports: ["CLinux", "CYAML", "Glibc"], uses: ["Broker/JSON", "Broker/Topics"]),
-        "Broker/Metrics": Layer(imports: ["Glibc", "Synchronization", "WSTransport"], uses: ["Broker/Exchange"]),
+        "Broker/Metrics": Layer(
+            imports: ["Glibc", "Synchronization", "WSTransport"], uses: ["Broker/Audit", "Broker/Exchange"]),
         "Broker/AdminProtocol": Layer(imports: ["WSTransport"], uses: ["Broker/JSON", "WSTransport/Protocol"]),
         "Broker/Admin": Layer(
             imports: ["CLinux", "Glibc", "Synchronization", "WSTransport"],

@@ -3,7 +3,7 @@
 /// Immutable, and shared by all that one authentication let in.
 package final class Principal: Sendable {
     /// How it is known.
-    package enum Kind: Sendable, Hashable {
+    package enum Kind: String, Sendable, Hashable {
         case anonymous
         case password
         case token

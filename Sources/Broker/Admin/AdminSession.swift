@@ -39,20 +39,42 @@ final class AdminSession: WebSocketSession {
     private func answer<Request: AnsweredRequest>(
         _ type: Request.Type, _ object: borrowing JSONObject, _ id: [UInt8]?
     ) throws(JSONError) {
-        guard rights.contains(Request.right) else {
-            return refuse(id, Refusal(.forbidden, "\(Request.verb): needs the right \"\(Request.right.rawValue)\"."))
-        }
         let request = try Request(object)
+        let record = makeRecord(of: request)
+        func decline(_ refusal: Refusal) {
+            record(refusal.code.rawValue)
+            refuse(id, refusal)
+        }
+        guard rights.contains(Request.right) else {
+            let message = "\(Request.verb): needs the right \"\(Request.right.rawValue)\"."
+            return decline(Refusal(.forbidden, message))
+        }
         do throws(Refusal) {
             try request.answer(AdminCaller(desk: desk, source: socket.stream, session: self)) { [weak self] result in
                 switch result {
                 case .success(let answer):
+                    record(request.outcome(answer))
                     self?.socket.send(.text, AdminWire.answer(id) { answer.writeAnswer(to: &$0) })
-                case .failure(let refusal): self?.refuse(id, refusal)
+                case .failure(let refusal):
+                    record(refusal.code.rawValue)
+                    self?.refuse(id, refusal)
                 }
             }
         } catch {
-            refuse(id, error)
+            decline(error)
+        }
+    }
+
+    /// What puts a request into the audit log, with what came of it.
+    private func makeRecord<Request: AnsweredRequest>(of request: Request) -> (_ result: String) -> Void {
+        guard Request.isAudited, let tally = desk.shard.reactor[AuditTally.self], tally.isOn else { return { _ in } }
+        var event = AuditEvent(.admin(Request.verb))
+        event.actor = AuditEvent.Actor(socket.stream)
+        event.target = request.subject.map(AuditEvent.clip)
+        return { [event] result in
+            var event = event
+            event.result = result
+            tally.write(event)
         }
     }
 
@@ -77,6 +99,9 @@ final class AdminSession: WebSocketSession {
 protocol AnsweredRequest: AdminRequest {
     /// Calls `then` once, at once or later, on the same thread; or throws, and does not call it.
     func answer(_ caller: AdminCaller, _ then: @escaping (Result<Answer, Refusal>) -> Void) throws(Refusal)
+    static var isAudited: Bool { get }
+    var subject: String? { get }
+    func outcome(_ answer: Answer) -> String
 }
 
 /// What asks.

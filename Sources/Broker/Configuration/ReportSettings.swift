@@ -21,8 +21,19 @@ extension Settings {
         package var level = Level.info
         /// The form of a line.
         package var format = Format.text
+        /// Where the audit log goes.
+        package var audit = Audit.none
 
         package init() {}
+
+        /// Where each line of who did what goes.
+        package enum Audit: Sendable, Equatable {
+            case none
+            /// The process's own output, with the other lines.
+            case output
+            /// The end of a file, relative to the working directory.
+            case file(String)
+        }
 
         /// How urgent a line is; a smaller level is a more urgent one.
         package enum Level: String, Sendable, CaseIterable, Comparable {
@@ -82,6 +93,36 @@ extension Settings.Log {
             members: [
                 Setting("level", \.level, .choice, "The least urgent lines that are written."),
                 Setting("format", \.format, .choice, "The form of a line; json: one object each."),
+                Setting(
+                    "audit", \.audit, .audit,
+                    """
+                    Where to write who did what and was refused what, one JSON object a line: none, stdout, or a file, \
+                    which SIGHUP opens again.
+                    """),
             ])
+    }
+}
+
+extension ConfigurationValue where Value == Settings.Log.Audit {
+    fileprivate static var audit: Self {
+        let expected = "none, stdout or the path of a file such as ./audit.log"
+        return Self(
+            expected: expected,
+            read: { scalar in
+                switch scalar.text {
+                case "none": Value.none
+                case "stdout": .output
+                // A slip of the pen in one of the words is no file.
+                case let path where path.contains("/") && !path.hasSuffix("/"): .file(path)
+                default: nil
+                }
+            },
+            write: { place in
+                switch place {
+                case .none: .plain("none")
+                case .output: .plain("stdout")
+                case .file(let path): .text(path)
+                }
+            }, range: expected)
     }
 }

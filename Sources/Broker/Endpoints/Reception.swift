@@ -58,7 +58,7 @@ final class Reception {
             return Inspection(refusal: HTTPRefusal(Refusal(.badRequest, "There is more than one Origin.")))
         }
         let rules = endpoints.settings.origins.filter { $0.allows(origin, host: host ?? "", isSecure: isSecure) }
-        guard !rules.isEmpty else { return objection(to: origin, host: host, fields) }
+        guard !rules.isEmpty else { return objection(to: origin, host: host, fields, stream) }
         var answered: HTTPFields = [
             "Access-Control-Allow-Origin": origin,
             "Access-Control-Expose-Headers": "ETag, Last-Modified, Retry-After",
@@ -71,11 +71,14 @@ final class Reception {
 
     // MARK: Pages
 
-    private func objection(to origin: String, host: String?, _ fields: HTTPFields) -> Inspection {
+    private func objection(
+        to origin: String, host: String?, _ fields: HTTPFields, _ stream: StreamConnection
+    ) -> Inspection {
         shard.counters.refusedOrigins.add(1)
         journal.tell(
             .warning, "refused a page: its origin is not listed in origins", once: "origin \(origin)",
             [("origin", origin), ("host", host ?? "")])
+        tell(.originRefused, origin, stream)
         let sentence = "The origin \(origin) may not connect to \(host ?? "this broker"): add it to origins."
         // A page learns nothing of a refused handshake: its handler tells it by a CLOSE, which is short.
         guard !fields.hasToken("websocket", in: "Upgrade") else {
@@ -92,10 +95,11 @@ final class Reception {
         guard case .known(let listed) = endpoints.settings.hosts, case .internet = address else { return nil }
         guard let host, !host.isEmpty else {
             // A script by HTTP/1.0; a browser always names a host.
-            return address.isLoopback ? nil : refuse("", "The request has no host name, and this broker requires one.")
+            return address.isLoopback
+                ? nil : refuse("", stream, "The request has no host name, and this broker requires one.")
         }
         guard let name = HostAndPort(host)?.withoutRoot else {
-            return refuse(host, "\(host) is not a host name.")
+            return refuse(host, stream, "\(host) is not a host name.")
         }
         if name.isLoopback && (address.isLoopback || !name.isAddress)
             || listed.contains(where: { $0.matches(name.host) })
@@ -104,15 +108,25 @@ final class Reception {
             return nil
         }
         if isOwn(name, stream) { return nil }
-        return refuse(host, "This broker does not answer to the name \(name.host): add it to hosts.")
+        return refuse(host, stream, "This broker does not answer to the name \(name.host): add it to hosts.")
     }
 
-    private func refuse(_ host: String, _ message: String) -> HTTPRefusal {
+    private func refuse(_ host: String, _ stream: StreamConnection, _ message: String) -> HTTPRefusal {
         shard.counters.refusedHosts.add(1)
         journal.tell(
             .warning, "refused a request: its host name is not listed in hosts",
             once: "host \(host)", [("host", host)])
+        tell(.hostRefused, host, stream)
         return HTTPRefusal(status: 421, code: ErrorCode.forbidden.rawValue, message: message)
+    }
+
+    private func tell(_ name: AuditEvent.Name, _ target: String, _ stream: StreamConnection) {
+        func event() -> AuditEvent {
+            var event = AuditEvent(name, target: target)
+            event.address = stream.peer?.description
+            return event
+        }
+        shard.reactor[AuditTally.self]?.count(AuditTally.Matter(name, of: stream.token), event())
     }
 
     private func isOwn(_ name: HostAndPort, _ stream: StreamConnection) -> Bool {

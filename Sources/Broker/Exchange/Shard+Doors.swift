@@ -32,6 +32,7 @@ extension Shard {
         }
         if let rate = settings.limits.publishRate, !client.mayPublish(perSecond: rate, now: reactor.now) {
             counters.rateLimited.add(1)
+            witness?.limited(client, by: "limits.publish_rate")
             throw Refusal(.rateLimited, "More than \(rate) messages a second.")
         }
         draft.origin = client.id
@@ -42,26 +43,42 @@ extension Shard {
     package func check(_ draft: borrowing Draft, by client: Client, isRemoval: Bool? = nil) throws(Refusal) {
         try checkOpen()
         let topic = draft.topic
-        if topic.isSystem { throw Refusal(.forbidden, "\(topic) belongs to the broker.") }
+        if topic.isSystem {
+            throw deny(.publish, topic.name, to: client, Refusal(.forbidden, "\(topic) belongs to the broker."))
+        }
         guard draft.isRetained else {
-            guard client.has(.publish, for: topic, grants) else {
-                throw Refusal(.forbidden, "You may not publish to \(topic).")
-            }
+            guard client.has(.publish, for: topic, grants) else { throw mayNotPublish(topic, client) }
             return
         }
         // A removal publishes nothing.
         let isRemoval = isRemoval ?? draft.payload.isEmpty
-        guard isRemoval || client.has(.publish, for: topic, grants) else {
-            throw Refusal(.forbidden, "You may not publish to \(topic).")
-        }
+        guard isRemoval || client.has(.publish, for: topic, grants) else { throw mayNotPublish(topic, client) }
         guard client.has(.retain, for: topic, grants) else {
-            throw Refusal(.forbidden, "You may not set or delete the retained value of \(topic).")
+            let message = "You may not set or delete the retained value of \(topic)."
+            throw deny(.retain, topic.name, to: client, Refusal(.forbidden, message))
         }
         switch draft.condition {
         case .none, .present: break
         // What comes of it tells about the value.
         case .matches, .absent: try checkRead(topic, by: client)
         }
+    }
+
+    private func mayNotPublish(_ topic: Topic, _ client: Client) -> Refusal {
+        deny(.publish, topic.name, to: client, Refusal(.forbidden, "You may not publish to \(topic)."))
+    }
+
+    /// Counts a denial, and tells the witness of it.
+    private func deny(
+        _ act: DeniedAct, _ name: String, to client: Client, by rule: TopicFilter? = nil, _ refusal: Refusal
+    ) -> Refusal {
+        switch act {
+        case .publish: counters.deniedPublishes.add(1)
+        case .subscribe: counters.deniedSubscribes.add(1)
+        case .retain: counters.deniedRetains.add(1)
+        }
+        witness?.denied(act, name, to: client, by: rule)
+        return refusal
     }
 
     // MARK: Reading
@@ -74,9 +91,10 @@ extension Shard {
     }
 
     private func checkRead(_ topic: Topic, by client: Client) throws(Refusal) {
-        guard client.verdict(on: TopicFilter(topic), grants) == .allowed else {
-            throw Refusal(.forbidden, "You may not read \(topic).")
-        }
+        let verdict = client.verdict(on: TopicFilter(topic), grants)
+        guard verdict != .allowed else { return }
+        let refusal = Refusal(.forbidden, "You may not read \(topic).")
+        throw deny(.subscribe, topic.name, to: client, by: verdict.rule, refusal)
     }
 
     // MARK: Subscribing
@@ -84,7 +102,9 @@ extension Shard {
     /// Refuses what ``subscribe(_:to:_:)`` would refuse for want of rights.
     package func checkSubscribe(_ client: Client, to filter: TopicFilter) throws(Refusal) {
         try checkOpen()
-        if let refusal = refusal(of: filter, client) { throw refusal }
+        guard let refusal = refusal(of: filter, client) else { return }
+        let rule = client.verdict(on: filter, grants).rule
+        throw deny(.subscribe, filter.name, to: client, by: rule, refusal)
     }
 
     private func refusal(of filter: TopicFilter, _ client: Client) -> Refusal? {
@@ -153,6 +173,7 @@ extension Shard {
         drop(filter, of: session)
         session.connection?.isPatient = set.isPatient
         counters.revoked.add(1)
+        witness?.revoked(filter, of: session.client)
         session.revoked(filter, refusal)
         if set.isBehind { waitForTurn(session) }
     }
@@ -176,4 +197,9 @@ extension Shard {
             return session.subscriptions.all.contains { $0.number == subscriber.subscription }
         }
     }
+}
+
+extension Grant.Verdict {
+    /// The filter that denies it; `nil`: nothing allows it, or it is allowed.
+    fileprivate var rule: TopicFilter? { if case .denied(let filter) = self { filter } else { nil } }
 }

@@ -31,6 +31,8 @@ package final class Shard {
     package var isLeaving = false
     /// Those that count what is published just now, by their numbers.
     package var meters: [Int: TopicMeter] = [:]
+    /// Told what clients are refused; `nil`: nothing is.
+    package weak var witness: (any Witness)?
     /// What ends accepting, one for each listener.
     package var stopActions: [() -> Void] = []
 

@@ -13,6 +13,10 @@ package final class ShardCounters: Sendable {
     /// Turns whose publishers had to wait for other reactors.
     package let congestions = Counter()
     package let errors = Counter()
+    /// What was refused for want of a right: publications, subscriptions and reads, changes of retained values.
+    package let deniedPublishes = Counter()
+    package let deniedSubscribes = Counter()
+    package let deniedRetains = Counter()
     /// Subscriptions that ended because their right was taken away.
     package let revoked = Counter()
     /// Frames whose commands took more than one turn.

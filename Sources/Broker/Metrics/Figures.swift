@@ -11,6 +11,7 @@ package final class Figures: Sendable {
     private let sequencer: Sequencer
     private let store: any MessageStore
     private let storeThread: StoreThread
+    private let audit: AuditLog?
     /// Refused connections, by limit.
     let refusedConnections = Atomic<Int>(0)
     let refusedAddresses = Atomic<Int>(0)
@@ -20,13 +21,14 @@ package final class Figures: Sendable {
 
     package init(
         reactors: [ReactorCounters], shards: [ShardCounters], sequencer: Sequencer, store: any MessageStore,
-        storeThread: StoreThread
+        storeThread: StoreThread, audit: AuditLog? = nil
     ) {
         self.reactors = reactors
         self.shards = shards
         self.sequencer = sequencer
         self.store = store
         self.storeThread = storeThread
+        self.audit = audit
     }
 
     func sum(_ counter: (ReactorCounters) -> Int) -> Int { reactors.reduce(0) { $0 + counter($1) } }
@@ -181,6 +183,18 @@ package final class Figures: Sendable {
                 ("{reason=\"host\"}", sum { $0.refusedHosts.current }),
                 ("{reason=\"revoked\"}", sum { $0.revoked.current }),
             ])
+        text.add(
+            "broker_denied_total", .counter, "What clients were refused for want of a right, by what they wanted.",
+            [
+                ("{action=\"publish\"}", sum { $0.deniedPublishes.current }),
+                ("{action=\"subscribe\"}", sum { $0.deniedSubscribes.current }),
+                ("{action=\"retain\"}", sum { $0.deniedRetains.current }),
+            ])
+        text.add(
+            "broker_hosts_refused_total", .counter, "Requests for a host that the broker does not answer to.",
+            sum { $0.refusedHosts.current })
+        text.add(
+            "broker_audit_lines_dropped_total", .counter, "Lines that the audit log has lost.", audit?.dropped ?? 0)
         text.add(
             "broker_frames_over_turns_total", .counter,
             "Frames whose commands, or their answers, were too many for one turn.", sum { $0.heldFrames.current })

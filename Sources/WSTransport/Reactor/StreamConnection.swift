@@ -107,7 +107,8 @@ package final class StreamConnection {
         }
     }
 
-    var token: UInt64 { UInt64(generation) << 32 | UInt64(slot) }
+    /// A number that no other open connection of its reactor has.
+    package var token: UInt64 { UInt64(generation) << 32 | UInt64(slot) }
 
     // MARK: Sending
 
@@ -330,6 +331,9 @@ extension StreamConnection {
 extension StreamConnection {
     /// Where the peer has connected to; asks the system.
     package var localAddress: SocketAddress? { Socket.localAddress(rawDescriptor) }
+
+    /// The process at the other end, where it is on this machine; asks the system.
+    package var peerCredentials: (pid: Int32, uid: UInt32, gid: UInt32)? { Socket.peerCredentials(rawDescriptor) }
 
     /// Runs `body` as well when the connection is gone.
     func onEnd(_ body: @escaping () -> Void) {

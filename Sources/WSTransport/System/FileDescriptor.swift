@@ -23,6 +23,32 @@ package struct FileDescriptor: ~Copyable {
         try valueOrErrno { unsafe Glibc.read(rawValue, bytes.baseAddress, bytes.count) }
     }
 
+    /// A file to which everything is added at its end; made for its owner only where it is not there.
+    ///
+    /// The corresponding C function is `open`. A pipe that nobody reads is an error, and is not waited for.
+    package static func appending(to path: String) throws(Errno) -> FileDescriptor {
+        let flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK
+        let raw = try valueOrErrno { unsafe open(path, flags, mode_t(0o600)) }
+        // From here on a writer waits, on a thread that may.
+        _ = fcntl(raw, F_SETFL, O_WRONLY | O_APPEND)
+        return FileDescriptor(adopting: raw)
+    }
+
+    /// Writes all of `bytes`, however long that takes.
+    ///
+    /// The corresponding C function is `write`.
+    package func writeAll(_ bytes: [UInt8]) throws(Errno) {
+        var written = 0
+        while written < bytes.count {
+            written += try valueOrErrno {
+                unsafe bytes.withUnsafeBytes { all in
+                    let rest = unsafe UnsafeRawBufferPointer(rebasing: all[written...])
+                    return unsafe Glibc.write(rawValue, rest.baseAddress, rest.count)
+                }
+            }
+        }
+    }
+
     /// Sends as many of `bytes` as the socket accepts now; never raises `SIGPIPE`.
     ///
     /// The corresponding C function is `send`.

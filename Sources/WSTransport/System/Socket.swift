@@ -154,6 +154,18 @@ package enum Socket {
         return code == 0 ? SocketAddress(storage) : nil
     }
 
+    /// The process at the other end of a socket in the file system, as the kernel knows it; `nil`: another kind of socket.
+    ///
+    /// The corresponding option is `SO_PEERCRED`.
+    package static func peerCredentials(_ descriptor: Int32) -> (pid: Int32, uid: UInt32, gid: UInt32)? {
+        var values: InlineArray<3, UInt32> = [0, .max, .max]
+        var length = socklen_t(MemoryLayout.size(ofValue: values))
+        let code = unsafe getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &values, &length)
+        // A socket of the internet has the answer of nobody.
+        guard code == 0, values[0] != 0 else { return nil }
+        return (Int32(bitPattern: values[0]), values[1], values[2])
+    }
+
     private static func make(_ domain: Int32) throws(Errno) -> FileDescriptor {
         let type = Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
         return FileDescriptor(adopting: try valueOrErrno { socket(domain, type, 0) })

@@ -64,7 +64,7 @@ extension ConfigurationErrorTests {
         Row("log: { levle: debug }", "1:8: log.levle: unknown key, did you mean \"level\"?"),
         Row("Log: {}", "1:1: Log: unknown key, did you mean \"log\"?"),
         Row("message: 1MiB", "1:1: message: unknown key, did you mean \"limits.message\"?"),
-        Row("log:\n  enabled: true", "2:3: log.enabled: unknown key, expected one of level, format"),
+        Row("log:\n  enabled: true", "2:3: log.enabled: unknown key, expected one of level, format, audit"),
         Row("store: { zzzzz: 1 }", "1:10: store.zzzzz: unknown key, expected one of maximum_size, views"),
         Row("limits:\n  colour: red", "2:3: limits.colour: unknown key, expected one of \(limitKeys)"),
         Row(

@@ -1,0 +1,219 @@
+internal import Synchronization
+package import WSTransport
+
+/// The audit log: one JSON object a line, written by a thread of its own, so that nothing that happens waits for a disk.
+///
+/// Any thread.
+package final class AuditLog: Sendable {
+    /// Where the lines go.
+    package enum Place: Sendable, Equatable {
+        case none
+        /// The process's standard output.
+        case output
+        /// The end of a file, which is made if it is not there, for its owner only.
+        case file(String)
+    }
+
+    private struct State {
+        var waiting: [AuditEvent] = []
+        /// Events that found no room since the last batch was taken.
+        var missing = 0
+        /// Where the lines go from now on; `nil`: to where they went before.
+        var next: Sink?
+        /// Whether the thread has been told to write, and has not come to an end with it.
+        var isScheduled = false
+    }
+
+    /// How many lines may wait for the thread; further ones are counted, and a line says how many are missing.
+    static let maximumWaiting = 10_000
+    /// How many lines are written at once.
+    private static let batch = 256
+
+    private let state = Mutex(State())
+    private let isOpen = Atomic<Bool>(false)
+    private let lost = Atomic<Int>(0)
+    /// Used by the thread only.
+    private let sink = Mutex(Sink.nowhere)
+    private let pool = WorkerPool(name: "audit", maximumThreads: 1, maximumWaiting: 16)
+    private let report: @Sendable (String) -> Void
+
+    /// A log that goes nowhere until ``adopt(_:)``.
+    ///
+    /// - Parameter report: told why a line could not be written, on the log's own thread.
+    package init(report: @escaping @Sendable (String) -> Void = { _ in }) { self.report = report }
+
+    /// Whether lines are wanted.
+    package var isOn: Bool { isOpen.load(ordering: .relaxed) }
+
+    /// Lines that were lost since the start.
+    package var dropped: Int { lost.load(ordering: .relaxed) }
+
+    /// A place that is open, for ``adopt(_:)``.
+    package struct Opened: Sendable {
+        fileprivate let sink: Sink
+        fileprivate let isWanted: Bool
+
+        /// Opens a file, where it is one.
+        ///
+        /// Not for reactors, as that may take its time.
+        package init(_ place: Place) throws(Errno) {
+            sink = try Sink(place)
+            isWanted = place != .none
+        }
+    }
+
+    /// Writes to another place from now on, and lets go the one before.
+    package func adopt(_ opened: Opened) {
+        let isFirst = state.withLock { state in
+            state.next = opened.sink
+            defer { state.isScheduled = true }
+            return !state.isScheduled
+        }
+        isOpen.store(opened.isWanted, ordering: .relaxed)
+        if isFirst { schedule() }
+    }
+
+    /// Takes a line; never waits.
+    package func write(_ event: @autoclosure () -> AuditEvent) {
+        guard isOn else { return }
+        let event = event()
+        let isFirst = state.withLock { state in
+            guard state.waiting.count < Self.maximumWaiting else {
+                state.missing += event.count
+                lost.add(event.count, ordering: .relaxed)
+                return false
+            }
+            state.waiting.append(event)
+            defer { state.isScheduled = true }
+            return !state.isScheduled
+        }
+        if isFirst { schedule() }
+    }
+
+    /// Returns when all that was written before is where it belongs.
+    ///
+    /// Not for reactors.
+    package func flush() {
+        let done = Latch(count: 1)
+        guard
+            pool.run({ [self] in
+                writeAll()
+                done.arrive()
+            })
+        else { return }
+        done.wait()
+    }
+
+    private func schedule() {
+        guard !pool.run({ [self] in writeAll() }) else { return }
+        // There is no thread, and perhaps never one.
+        state.withLock { state in
+            state.isScheduled = false
+            lost.add(state.waiting.count, ordering: .relaxed)
+            state.waiting = []
+        }
+    }
+
+    private func writeAll() {
+        while true {
+            let (events, missing, next) = state.withLock { state -> ([AuditEvent], Int, Sink?) in
+                defer { (state.waiting, state.missing, state.next) = ([], 0, nil) }
+                if state.waiting.isEmpty, state.missing == 0, state.next == nil { state.isScheduled = false }
+                return (state.waiting, state.missing, state.next)
+            }
+            if events.isEmpty, missing == 0, next == nil { return }
+            sink.withLock { sink in
+                if let next { sink.replace(by: next) }
+                var start = 0
+                while start < events.count {
+                    let end = min(events.count, start + Self.batch)
+                    write(events[start..<end], to: &sink)
+                    start = end
+                }
+                sink.missing += missing
+            }
+            sayWhatIsMissing()
+        }
+    }
+
+    private func write(_ events: ArraySlice<AuditEvent>, to sink: inout Sink) {
+        sayWhatIsMissing(&sink)
+        var lines: [UInt8] = []
+        for event in events { event.write(to: &lines) }
+        do throws(Errno) {
+            try sink.write(lines)
+        } catch {
+            sink.missing += events.count
+            lost.add(events.count, ordering: .relaxed)
+            report("\(error)")
+        }
+    }
+
+    private func sayWhatIsMissing() { sink.withLock { sayWhatIsMissing(&$0) } }
+
+    private func sayWhatIsMissing(_ sink: inout Sink) {
+        guard sink.missing > 0 else { return }
+        var event = AuditEvent(.missing)
+        event.count = sink.missing
+        var line: [UInt8] = []
+        event.write(to: &line)
+        // Where it cannot be written either, it is tried again with the next line.
+        do throws(Errno) {
+            try sink.write(line)
+            sink.missing = 0
+        } catch {
+            report("\(error)")
+        }
+    }
+}
+
+/// Where lines go, and what has to be said there.
+fileprivate struct Sink: Sendable {
+    private enum Target: Sendable {
+        case nowhere
+        case standard
+        case file(OpenFile)
+    }
+
+    private var target: Target
+    /// Whether the last line was written in part.
+    private var isTorn = false
+    /// Lines that are missing, and of which nothing was said here yet.
+    var missing = 0
+
+    static let nowhere = Sink(.nowhere)
+
+    private init(_ target: Target) { self.target = target }
+
+    init(_ place: AuditLog.Place) throws(Errno) {
+        switch place {
+        case .none: self.init(.nowhere)
+        case .output: self.init(.standard)
+        case .file(let path): self.init(.file(OpenFile(try FileDescriptor.appending(to: path))))
+        }
+    }
+
+    mutating func replace(by next: Sink) {
+        (target, isTorn) = (next.target, false)
+        if case .nowhere = target { missing = 0 }
+    }
+
+    mutating func write(_ lines: [UInt8]) throws(Errno) {
+        switch target {
+        case .nowhere: return
+        case .standard: StandardStreams.writeOutput(String(decoding: lines, as: UTF8.self))
+        case .file(let file):
+            // What follows a part of a line would be no line.
+            let lines = isTorn ? [UInt8(ascii: "\n")] + lines : lines
+            isTorn = true
+            try file.descriptor.writeAll(lines)
+            isTorn = false
+        }
+    }
+}
+
+/// An open file, shared by what refers to it.
+private final class OpenFile: Sendable {
+    let descriptor: FileDescriptor
+    init(_ descriptor: consuming FileDescriptor) { self.descriptor = descriptor }
+}

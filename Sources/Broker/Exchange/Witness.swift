@@ -1,0 +1,27 @@
+/// What a shard tells about its clients, to those who keep a log of it.
+///
+/// Called on the reactor's thread, for what is refused only.
+package protocol Witness: AnyObject {
+    /// A client was refused something for want of a right.
+    ///
+    /// - Parameters:
+    ///   - name: the topic or filter.
+    ///   - rule: the filter that denies it; `nil`: nothing allows it.
+    func denied(_ act: DeniedAct, _ name: String, to client: Client, by rule: TopicFilter?)
+
+    /// A client's subscription has ended, as its right was taken away.
+    func revoked(_ filter: TopicFilter, of client: Client)
+
+    /// A client was refused something because a limit is reached.
+    ///
+    /// - Parameter limit: the setting's path.
+    func limited(_ client: Client, by limit: String)
+}
+
+/// What a client was denied.
+package enum DeniedAct: String, Sendable {
+    case publish
+    /// Reading, too.
+    case subscribe
+    case retain
+}
