@@ -118,35 +118,10 @@ extension Settings.Listener.TLS {
     }
 }
 
-/// What changes when a file is written or replaced.
-private struct FileStamp: Equatable, Sendable {
-    private let node: UInt64
-    private let size: Int
-    private let seconds: Int
-    private let nanoseconds: Int
-
-    /// `nil` for a file that is not there.
-    private init?(_ path: String) {
-        var status = stat()
-        guard unsafe stat(path, &status) == 0 else { return nil }
-        node = UInt64(status.st_ino)
-        size = Int(status.st_size)
-        seconds = Int(status.st_mtim.tv_sec)
-        nanoseconds = Int(status.st_mtim.tv_nsec)
-    }
-
-    private static let missing = FileStamp()
-
-    private init() {
-        node = 0
-        size = -1
-        seconds = 0
-        nanoseconds = 0
-    }
-
-    static func stamps(of files: Settings.Listener.TLS) -> [FileStamp] {
+extension FileStamp {
+    fileprivate static func stamps(of files: Settings.Listener.TLS) -> [FileStamp] {
         let others = files.others.flatMap { [$0.certificate, $0.key] }
         let all = [files.certificate, files.key] + others + [files.clientAuthorities].compactMap { $0 }
-        return all.map { FileStamp($0) ?? missing }
+        return all.map { FileStamp($0) }
     }
 }

@@ -40,7 +40,8 @@ enum Layers {
         "Broker/Topics": Layer(imports: ["Synchronization"]),
         "Broker/JSON": Layer(),
         "Broker/Access": Layer(
-            imports: ["Cryptography", "Glibc"], uses: ["Broker/JSON", "Broker/Topics", "Cryptography"]),
+            imports: ["CLinux", "Cryptography", "Glibc", "Synchronization", "WSTransport"],
+            uses: ["Broker/JSON", "Broker/Topics", "Cryptography", "WSTransport/Protocol", "WSTransport/System"]),
         "Broker/Audit": Layer(
             imports: ["Synchronization", "WSTransport"], uses: ["Broker/JSON", "WSTransport/System"]),
         "Broker/Exchange": Layer(

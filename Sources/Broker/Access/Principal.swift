@@ -49,6 +49,10 @@ package final class Principal: Sendable {
     /// All that come by the administrator's socket.
     package static let administrator = Principal(.administrator)
 
+    /// What a message says of a name that is none, after "expected".
+    package static let nameExpectation =
+        "expected a name of 1 to 128 bytes without control characters, / + #, and no $ first"
+
     /// Whether a user's name is one that rules with `{user}` apply to, and that may be given to a new user: 1 to 128 bytes
     /// without control and format characters, `/`, `+`, `#`, and no `$` first.
     package static func isName(_ name: String) -> Bool {

@@ -1,0 +1,60 @@
+package import Cryptography
+
+/// A token as a client shows it: `bk_`, an id of 8 characters, `_`, and a secret of 43, all of them letters and digits.
+///
+/// The prefix lets scanners for secrets know it.
+package struct OpaqueToken: Sendable, Equatable {
+    package let id: String
+    /// 256 bits as 43 letters and digits.
+    package let secret: String
+
+    package static let prefix = "bk_"
+    private static let secretLength = 43
+
+    /// Reads a token; `nil`: it is none.
+    package init?(_ text: String) {
+        let bytes = text.utf8
+        guard bytes.count == 3 + 8 + 1 + Self.secretLength, text.hasPrefix(Self.prefix) else { return nil }
+        let rest = bytes.dropFirst(3)
+        let (id, secret) = (rest.prefix(8), rest.dropFirst(9))
+        guard rest.dropFirst(8).first == UInt8(ascii: "_"), id.allSatisfy(Self.isCharacter),
+            secret.allSatisfy(Self.isCharacter)
+        else { return nil }
+        self.id = String(decoding: id, as: UTF8.self)
+        self.secret = String(decoding: secret, as: UTF8.self)
+    }
+
+    /// A new token.
+    package static func make() throws(CryptographyError) -> OpaqueToken {
+        var characters: [UInt8] = []
+        while characters.count < 8 + secretLength {
+            // So that each character is as likely as any other.
+            characters += try Secret.random(64).filter { $0 < 248 }.map { alphabet[Int($0 % 62)] }
+        }
+        let secret = characters[8..<8 + secretLength]
+        return OpaqueToken(
+            id: String(decoding: characters[..<8], as: UTF8.self), secret: String(decoding: secret, as: UTF8.self))
+    }
+
+    private init(id: String, secret: String) {
+        self.id = id
+        self.secret = secret
+    }
+
+    /// What is kept of the secret: its SHA-256, 32 bytes.
+    package func digest() throws(CryptographyError) -> [UInt8] {
+        try HashFunction.sha256.digest(of: secret.utf8Span.span)
+    }
+
+    /// As it is shown to its owner, once.
+    package var text: String { "\(Self.prefix)\(id)_\(secret)" }
+
+    /// Whether a text is the id of a token.
+    package static func isID(_ text: String) -> Bool { text.utf8.count == 8 && text.utf8.allSatisfy(isCharacter) }
+
+    private static let alphabet = Array("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz".utf8)
+
+    private static func isCharacter(_ byte: UInt8) -> Bool {
+        0x30...0x39 ~= byte || 0x41...0x5A ~= byte || 0x61...0x7A ~= byte
+    }
+}

@@ -1,0 +1,150 @@
+internal import CLinux
+internal import Glibc
+internal import WSTransport
+
+/// Files that hold secrets: read only where nobody else may, and replaced as a whole.
+package enum PrivateFile {
+    /// Why a file cannot be read or written: a sentence without its name.
+    package struct Trouble: Error, Sendable {
+        package let message: String
+
+        init(_ message: String) { self.message = message }
+
+        /// What the system said last.
+        fileprivate static var ofSystem: Trouble { Trouble(Errno.current.description) }
+    }
+
+    /// Reads a file; `nil`: it is not there.
+    ///
+    /// Refused: what is no regular file, larger than `maximum` bytes, or open to others. A file of root's that its group
+    /// may read, as Debian's `ssl-cert` has them, is meant to be.
+    package static func read(_ path: String, atMost maximum: Int) throws(Trouble) -> [UInt8]? {
+        // A pipe without a writer would be waited for.
+        let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+        guard descriptor >= 0 else {
+            if errno == ENOENT { return nil }
+            throw .ofSystem
+        }
+        defer { close(descriptor) }
+        var status = stat()
+        guard unsafe fstat(descriptor, &status) == 0 else { throw .ofSystem }
+        guard status.st_mode & S_IFMT == S_IFREG else { throw Trouble("expected a regular file") }
+        let forbidden: mode_t = status.st_uid == 0 ? 0o037 : 0o077
+        guard status.st_mode & forbidden == 0 else {
+            let mode = String(status.st_mode & 0o777, radix: 8)
+            throw Trouble("others may read or write it (mode \(mode)): chmod go-rwx")
+        }
+        guard status.st_size <= maximum else { throw Trouble("expected at most \(maximum) bytes") }
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(Int(status.st_size))
+        var chunk = [UInt8](repeating: 0, count: min(max(Int(status.st_size), 1) + 1, 1 << 20))
+        while bytes.count <= maximum {
+            let count = unsafe chunk.withUnsafeMutableBytes { unsafe Glibc.read(descriptor, $0.baseAddress, $0.count) }
+            if count == 0 { return bytes }
+            if count > 0 {
+                bytes += chunk[..<count]
+            } else if errno != EINTR {
+                throw .ofSystem
+            }
+        }
+        throw Trouble("expected at most \(maximum) bytes")
+    }
+
+    /// Puts a new file, mode 0600, in the place of another.
+    ///
+    /// It is complete and on disk by then, so that after a power cut the old or the new one is there. A link is followed;
+    /// the owner stays.
+    package static func replace(_ path: String, with bytes: [UInt8]) throws(Trouble) {
+        let path = resolved(path)
+        let new = "\(path).new"
+        // Left by a writer that was interrupted; those that are at work wait for one another.
+        unsafe unlink(new)
+        let descriptor = unsafe open(new, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o600)
+        guard descriptor >= 0 else { throw .ofSystem }
+        do throws(Trouble) {
+            defer { close(descriptor) }
+            // What root writes for a broker without privileges is that broker's.
+            if geteuid() == 0, let owner = owner(of: path) { _ = fchown(descriptor, owner.user, owner.group) }
+            try write(bytes, to: descriptor)
+            guard fsync(descriptor) == 0, unsafe rename(new, path) == 0 else { throw .ofSystem }
+        } catch {
+            unsafe unlink(new)
+            throw error
+        }
+        let directory = unsafe open(directory(of: path), O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard directory >= 0 else { return }
+        // Some file systems cannot sync a directory.
+        _ = fsync(directory)
+        close(directory)
+    }
+
+    private static func write(_ bytes: [UInt8], to descriptor: Int32) throws(Trouble) {
+        var sent = 0
+        while sent < bytes.count {
+            let count = unsafe bytes.withUnsafeBytes {
+                unsafe Glibc.write(descriptor, $0.baseAddress.map { unsafe $0 + sent }, $0.count - sent)
+            }
+            if count < 0, errno == EINTR { continue }
+            guard count >= 0 else { throw .ofSystem }
+            sent += count
+        }
+    }
+
+    private static func resolved(_ path: String) -> String {
+        guard let found = unsafe realpath(path, nil) else { return path }
+        defer { unsafe free(found) }
+        return unsafe String(cString: found)
+    }
+
+    private static func directory(of path: String) -> String {
+        guard let slash = path.lastIndex(of: "/") else { return "." }
+        return slash == path.startIndex ? "/" : String(path[..<slash])
+    }
+
+    private static func owner(of path: String) -> (user: uid_t, group: gid_t)? {
+        var status = stat()
+        if unsafe stat(path, &status) != 0 {
+            guard unsafe stat(directory(of: path), &status) == 0 else { return nil }
+        }
+        return (status.st_uid, status.st_gid)
+    }
+
+    /// The sole right to replace the files of a directory, among those who ask for it.
+    package struct Turn {
+        private let descriptor: Int32
+
+        /// Waits for those that are at it.
+        package init(to path: String) throws(Trouble) {
+            descriptor = unsafe open(
+                PrivateFile.directory(of: PrivateFile.resolved(path)), O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+            guard descriptor >= 0 else { throw .ofSystem }
+            while flock(descriptor, LOCK_EX) != 0 {
+                guard errno == EINTR else { throw .ofSystem }
+            }
+        }
+
+        /// Lets the next one begin: the lock ends with its descriptor.
+        package func end() { _ = Glibc.close(descriptor) }
+    }
+}
+
+/// What changes when a file is written or replaced.
+package struct FileStamp: Equatable, Sendable {
+    private let node: UInt64
+    private let size: Int
+    private let seconds: Int
+    private let nanoseconds: Int
+
+    /// Of a file as it is now; one that is not there has a stamp of its own.
+    package init(_ path: String) {
+        var status = stat()
+        guard unsafe stat(path, &status) == 0 else {
+            (node, size, seconds, nanoseconds) = (0, -1, 0, 0)
+            return
+        }
+        node = UInt64(status.st_ino)
+        size = Int(status.st_size)
+        seconds = Int(status.st_mtim.tv_sec)
+        nanoseconds = Int(status.st_mtim.tv_nsec)
+    }
+}
