@@ -54,16 +54,11 @@ def receive_answers(case, peer):
     """Checks the answers; returns the first event that is none of them, where it has come already."""
     for answer in case.answers:
         received = peer.receive()
-        if isinstance(received, bytes) and (case.answers_optional or is_overtaken(case, peer)):
+        if isinstance(received, bytes) and case.answers_optional:
             return received
         if received != answer:
             raise Violation(f"expected {shorten(answer)}, got {shorten(received)}")
     return None if isinstance(case.end, WeClose) else peer.receive()
-
-
-def is_overtaken(case, peer):
-    """Whether the CLOSE may come before the answers: the example client answers from a task, and a connection fails at once."""
-    return isinstance(case.end, Failed) and not peer.is_client
 
 
 def check_close(end, body):

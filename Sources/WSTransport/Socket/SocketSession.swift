@@ -64,7 +64,9 @@ final class SocketSession: WebSocketSession {
 
     /// Tasks answer in a later turn than the one that brought the messages.
     func isFailing(_ fail: @escaping () -> Void) {
-        if core.awaitsCatchingUp() { self.fail = fail } else { fail() }
+        self.fail = fail
+        // What they have sent by now may still wait in the reactor's mailbox, so the failure goes there, too: after it.
+        if !core.awaitsCatchingUp() { core.link.run(with: SocketSession.self) { $0?.caughtUp() } }
     }
 
     func received(_ opcode: Opcode, _ payload: Span<UInt8>) {

@@ -69,6 +69,29 @@ struct SocketEndTests {
         #expect(order == [.error, .close])
     }
 
+    /// An answer waits in the reactor's mailbox while the violation that came after the message is taken up.
+    @Test func answersWhatCameBeforeAViolationBeforeItFails() throws {
+        let reactor = try ReactorThread()
+        let (peer, other) = SocketPeer.pair()
+        try reactor.run { reactor, _ in
+            let stream = reactor.adopt(FileDescriptor(adopting: other), peer: nil)
+            let connection = WebSocketConnection(
+                stream: stream, role: .server, subprotocol: "", options: WebSocketConnection.Options(WebSocketOptions())
+            )
+            stream.driver = connection
+            let core = SocketCore(
+                link: ReactorLink(remote: reactor.remote), limits: SocketCore.Limits(), isClient: false, subprotocol: ""
+            )
+            let session = SocketSession(connection, core)
+            connection.begin(session)
+            try? core.post(.text, Array("answer".utf8))
+            session.isFailing { connection.close(.protocolError) }
+        }
+        let frames = WebSocketPeer(peer)
+        #expect(try frames.readFrame() == WebSocketPeer.Frame(.text, Array("answer".utf8)))
+        #expect(try frames.readFrame() == .close(.protocolError))
+    }
+
     @Test func aClientsSocketEndsWithItsConnection() async throws {
         let log = EchoHouse.Notes()
         let client = Mutex<WebSocket?>(nil)
