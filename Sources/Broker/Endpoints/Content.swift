@@ -51,14 +51,18 @@ package enum Content {
     ///
     /// Text if the type says so or is absent, and the bytes are UTF-8; a JSON type with one JSON value is JSON.
     package static func kind(of body: [UInt8], type: String?) -> Message.Kind {
-        let essence = type.map(essence) ?? ""
+        guard let type, type != "text/plain" else { return textOrBinary(body) }
+        let essence = essence(type)
         let isJSON = essence.hasSuffix("/json") || essence.hasSuffix("+json")
         if isJSON, !body.isEmpty, JSONScanner.validate(body.span) { return .json }
         let isText =
             isJSON || essence.isEmpty || essence.hasPrefix("text/") || essence.hasSuffix("/xml")
             || essence.hasSuffix("+xml")
-        guard isText else { return .binary }
-        return unsafe body.withUnsafeBytes { unsafe UTF8Validator.isValid($0) } ? .text : .binary
+        return isText ? textOrBinary(body) : .binary
+    }
+
+    private static func textOrBinary(_ body: [UInt8]) -> Message.Kind {
+        unsafe body.withUnsafeBytes { unsafe UTF8Validator.isValid($0) } ? .text : .binary
     }
 
     /// The content type of a retained value that was published without one.

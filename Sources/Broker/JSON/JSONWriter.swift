@@ -32,6 +32,15 @@ package struct JSONWriter {
         needsComma = false
     }
 
+    /// Takes out what has been written, as a line.
+    package mutating func takeLine() -> [UInt8] {
+        var line: [UInt8] = []
+        swap(&line, &bytes)
+        line.append(0x0A)
+        needsComma = false
+        return line
+    }
+
     /// Opens an object.
     package mutating func beginObject() { begin(UInt8(ascii: "{")) }
 

@@ -48,7 +48,7 @@ struct HTTPBodyReader {
         defer { counters.heldBytes.add(heldBytes - before) }
         if chunked != nil { return unsafe readChunks(bytes, &offset) }
         let count = min(remaining, bytes.count - offset)
-        unsafe content.append(contentsOf: bytes[offset..<offset + count])
+        unsafe content.append(contentsOf: UnsafeRawBufferPointer(rebasing: bytes[offset..<offset + count]))
         offset += count
         remaining -= count
         return remaining == 0 ? finish() : .more
@@ -60,7 +60,7 @@ struct HTTPBodyReader {
                 switch event {
                 case .data(let range):
                     guard range.count <= maximum - content.count else { return .tooLarge(maximum: maximum) }
-                    unsafe content.append(contentsOf: bytes[range])
+                    unsafe content.append(contentsOf: UnsafeRawBufferPointer(rebasing: bytes[range]))
                 case .end:
                     return finish()
                 }

@@ -23,6 +23,7 @@ package final class HTTPConnection: StreamDriver {
     let settings: HTTPSettings
     private let handler: any ExchangeHandler
     private let refusal: HTTPRefusal?
+    private let dateLine: HTTPDateLine
     private var phase = Phase.head
     private var exchange: HTTPExchange? {
         didSet { if oldValue !== exchange { oldValue?.detached(from: stream.reactor) } }
@@ -42,7 +43,11 @@ package final class HTTPConnection: StreamDriver {
     private static let answeredAtOnce = 64 * 1024
 
     /// - Parameter refusal: the answer to every request, if the server is full.
-    init(stream: StreamConnection, settings: HTTPSettings, handler: any ExchangeHandler, refusal: HTTPRefusal?) {
+    init(
+        stream: StreamConnection, settings: HTTPSettings, handler: any ExchangeHandler, refusal: HTTPRefusal?,
+        dateLine: HTTPDateLine = HTTPDateLine()
+    ) {
+        self.dateLine = dateLine
         self.stream = stream
         self.settings = settings
         self.handler = handler
@@ -88,15 +93,15 @@ package final class HTTPConnection: StreamDriver {
         // RFC 9112 §2.2: ignore an empty line before a request.
         while unsafe offset + 1 < bytes.count && bytes[offset] == 13 && bytes[offset + 1] == 10 { offset += 2 }
         guard offset < bytes.count else { return false }
-        if !sentFirstByte {
-            sentFirstByte = true
-            waitForHead(settings.headTimeout)
-        }
+        let isFirst = !sentFirstByte
+        sentFirstByte = true
         let start = offset
         do throws(HTTPParseError) {
             let rest = unsafe UnsafeRawBufferPointer(rebasing: bytes[offset...])
             guard let (head, count) = try unsafe HTTPHeadParser.parse(rest, maximumHeadSize: settings.maximumHead)
             else {
+                // Most heads come whole, and need no deadline.
+                if isFirst { waitForHead(settings.headTimeout) }
                 return false
             }
             offset += count
@@ -119,7 +124,6 @@ package final class HTTPConnection: StreamDriver {
     }
 
     private func begin(_ head: HTTPRequestHead) {
-        stream.setDeadline(nil)
         stream.reactor.counters.requests.add(1)
         phase = .answering
         // A client that asked for a WebSocket may already have sent frames: after any other answer they must not be
@@ -136,7 +140,9 @@ package final class HTTPConnection: StreamDriver {
             return makeExchange(head, path: head.path, query: [], found).refuse(unwanted)
         }
         // RFC 9110 §10.1.1: only one expectation is defined, and none for a client of HTTP/1.0.
-        if let other = head.fields.tokens("Expect").first(where: { $0 != "100-continue" }), !isOld {
+        if !isOld, head.fields.has("Expect"),
+            let other = head.fields.tokens("Expect").first(where: { $0 != "100-continue" })
+        {
             return fail(
                 HTTPRefusal(status: 417, message: "Expect: only 100-continue is supported, found \"\(other)\"."),
                 found.fields)
@@ -145,7 +151,7 @@ package final class HTTPConnection: StreamDriver {
             return makeExchange(head, path: head.path, query: [], found).refuse(
                 HTTPRefusal(status: 404, code: "not-found", message: "There is nothing at \(head.path)."))
         }
-        guard let query = PercentCoding.decodeQuery(head.query ?? "") else {
+        guard let query = head.query.map(PercentCoding.decodeQuery) ?? [] else {
             return makeExchange(head, path: path, query: [], found).refuse(
                 HTTPRefusal(status: 400, message: "The query is not percent-encoded UTF-8."))
         }
@@ -195,8 +201,7 @@ package final class HTTPConnection: StreamDriver {
         guard framing != .none else { return then([]) }
         body.start(framing, maximum: maximum, stream.reactor.counters, then)
         // RFC 9110 §10.1.1: a client of HTTP/1.0 does not know interim answers.
-        if exchange.request.head.versionMinor >= 1,
-            exchange.request.head.fields.tokens("Expect").contains("100-continue")
+        if exchange.request.head.versionMinor >= 1, exchange.request.head.fields.hasToken("100-continue", in: "Expect")
         {
             stream.send(Array("HTTP/1.1 100 Continue\r\n\r\n".utf8))
         }
@@ -218,7 +223,6 @@ package final class HTTPConnection: StreamDriver {
         case .whole(let content, let then):
             phase = .answering
             framing = .none
-            stream.setDeadline(nil)
             then(content)
             return true
         case .tooLarge(let maximum):
@@ -243,39 +247,44 @@ package final class HTTPConnection: StreamDriver {
         body.drop(stream.reactor.counters)
         // A body that nobody read precedes the next request.
         if framing != .none { keepsAlive = false }
-        var fields = response.fields
-        fields.append(contentsOf: extraFields)
-        if response.status != 204, response.status != 304 {
-            fields.append("Content-Length", String(response.body.count))
+        let hasBody = response.status != 204 && response.status != 304
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(512 + response.body.count)
+        beginHead(response.status, in: &bytes)
+        response.fields.write(to: &bytes)
+        extraFields.write(to: &bytes)
+        if hasBody {
+            bytes.append("Content-Length: ")
+            bytes.append(decimal: response.body.count)
+            bytes.append("\r\n")
         }
-        var bytes = head(response.status, fields)
-        if !isHead, response.status != 204, response.status != 304 { bytes += response.body }
+        endHead(in: &bytes)
+        if !isHead, hasBody { bytes += response.body }
         stream.send(bytes)
         answeredBytes += bytes.count
         exchange = nil
         next()
     }
 
-    private func head(_ status: Int, _ fields: HTTPFields) -> [UInt8] {
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(512)
-        bytes.append(contentsOf: "HTTP/1.1 ".utf8)
-        bytes.append(contentsOf: String(status).utf8)
+    private func beginHead(_ status: Int, in bytes: inout [UInt8]) {
+        if status == 200 { return bytes.append("HTTP/1.1 200 OK\r\n") }
+        bytes.append("HTTP/1.1 ")
+        bytes.append(decimal: status)
         bytes.append(.space)
         bytes.append(contentsOf: HTTPStatus.reason(status).utf8)
-        bytes.append(contentsOf: "\r\n".utf8)
-        fields.write(to: &bytes)
-        bytes.append(contentsOf: settings.standardFields)
-        bytes.append(contentsOf: "Date: ".utf8)
-        HTTPDate.append(unixSeconds: WallClock.unixMilliseconds / 1000, to: &bytes)
-        bytes.append(contentsOf: "\r\n".utf8)
+        bytes.append("\r\n")
+    }
+
+    /// The fields of every answer, and the empty line.
+    private func endHead(in bytes: inout [UInt8]) {
+        bytes += settings.standardFields
+        dateLine.append(to: &bytes)
         if !keepsAlive {
-            bytes.append(contentsOf: "Connection: close\r\n".utf8)
+            bytes.append("Connection: close\r\n")
         } else if isOld {
-            bytes.append(contentsOf: "Connection: keep-alive\r\n".utf8)
+            bytes.append("Connection: keep-alive\r\n")
         }
-        bytes.append(contentsOf: "\r\n".utf8)
-        return bytes
+        bytes.append("\r\n")
     }
 
     /// After an answer, takes the next request or ends the connection.
@@ -308,13 +317,16 @@ package final class HTTPConnection: StreamDriver {
     }
 
     func startStream(_ fields: HTTPFields, _ extraFields: HTTPFields) -> HTTPStream {
-        var fields = fields
-        fields.append(contentsOf: extraFields)
         // A body that nobody read would be taken for the next request; without chunks only the end of the connection
         // ends the answer.
         if framing != .none || isOld { keepsAlive = false }
-        if !isOld { fields.append("Transfer-Encoding", "chunked") }
-        stream.send(head(200, fields))
+        var head: [UInt8] = []
+        beginHead(200, in: &head)
+        fields.write(to: &head)
+        extraFields.write(to: &head)
+        if !isOld { head.append("Transfer-Encoding: chunked\r\n") }
+        endHead(in: &head)
+        stream.send(head)
         phase = .streaming
         Socket.setKeepAlive(
             stream.rawDescriptor, idleSeconds: settings.probeIdleSeconds, timeoutSeconds: settings.probeTimeoutSeconds)
@@ -370,6 +382,7 @@ package final class HTTPConnection: StreamDriver {
             stream.reactor.counters.requestTimeouts.add(1)
             let message = "It took too long to find out who asks."
             fail(HTTPRefusal(status: 503, code: "unavailable", message: message), exchange?.extraFields ?? [:])
+        // That of the head or of the body, which has come since, or that of a stream.
         case .answering, .streaming, .done: checkStream()
         }
     }

@@ -14,7 +14,8 @@ package final class HTTPExchange {
     package var extraFields: HTTPFields = [:]
     /// Why its handler must refuse it; `nil`: no reason.
     package internal(set) var objection: HTTPRefusal?
-    private(set) weak var connection: HTTPConnection?
+    /// `nil` when it is done with the exchange, or gone.
+    private(set) var connection: HTTPConnection?
     private var isAnswered = false
     /// Its number, if a task refers to it.
     private var link: ReactorLink?
@@ -27,10 +28,10 @@ package final class HTTPExchange {
         value = request.path
     }
 
-    /// The reactor on which it runs; `nil` when the connection has gone.
+    /// The reactor on which it runs; `nil` when the connection is done with it, or has gone.
     package var reactor: Reactor? { connection?.stream.reactor }
 
-    /// The stream by which the request came; `nil` when the connection has gone.
+    /// The stream by which the request came; `nil` when the connection is done with it, or has gone.
     package var stream: StreamConnection? { connection?.stream }
 
     /// A handle for tasks, valid until the connection is done with the exchange; `nil` if it already is.
@@ -48,6 +49,7 @@ package final class HTTPExchange {
 
     /// The connection is done with it.
     func detached(from reactor: Reactor) {
+        connection = nil
         link?.release(on: reactor)
         link = nil
         let bodies = farewells

@@ -78,13 +78,15 @@ package final class HTTPListener {
         on reactor: Reactor, listening descriptor: consuming FileDescriptor, isShared: Bool = false,
         handler: any ExchangeHandler, settings: @escaping () -> HTTPSettings
     ) throws(Errno) {
+        let dateLine = HTTPDateLine()
         listener = try reactor.listen(on: descriptor, isShared: isShared) { [counters = reactor.counters] (raw, peer) in
             var current = settings()
             current.entrance.plainAnswer = Self.plainAnswer
             return current.entrance.welcome(raw, from: peer, counters: counters) { [current] (stream, refusal) in
                 var current = current
                 if refusal != nil { current.headTimeout = min(current.headTimeout, Self.refusedPatience) }
-                return HTTPConnection(stream: stream, settings: current, handler: handler, refusal: refusal)
+                return HTTPConnection(
+                    stream: stream, settings: current, handler: handler, refusal: refusal, dateLine: dateLine)
             }
         }
     }
@@ -102,4 +104,23 @@ package final class HTTPListener {
 
     /// Stops accepting; open connections continue.
     package func stop() { listener.close() }
+}
+
+/// The field line `Date` of the current second, for all answers of one listener.
+final class HTTPDateLine {
+    private var second = Int64.min
+    private var line: [UInt8] = []
+
+    /// Appends it, with its CRLF.
+    func append(to bytes: inout [UInt8]) {
+        let now = WallClock.unixMilliseconds / 1000
+        if now != second {
+            second = now
+            line = []
+            line.append("Date: ")
+            HTTPDate.append(unixSeconds: now, to: &line)
+            line.append("\r\n")
+        }
+        bytes += line
+    }
 }

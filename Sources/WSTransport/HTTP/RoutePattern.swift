@@ -70,8 +70,7 @@ struct RoutePattern: Sendable {
         switch kind {
         case .exact(let pattern): return pattern == path ? Match() : nil
         case .below(let prefix):
-            guard path.utf8.starts(with: prefix.utf8) else { return nil }
-            let rest = String(path.utf8.dropFirst(prefix.utf8.count)) ?? ""
+            guard let rest = Self.rest(of: path, after: prefix) else { return nil }
             return Match(value: rest, params: [rest])
         case .literal(let pattern): return pattern == Self.normalized(path) ? Match() : nil
         case .expression(let expression, let isPrefix):
@@ -81,6 +80,15 @@ struct RoutePattern: Sendable {
             var match = Self.match(groups.dropLast(), in: path)
             match.value = rest.map { String(path[$0]) } ?? ""
             return match
+        }
+    }
+
+    private static func rest(of path: String, after prefix: String) -> String? {
+        let (bytes, head) = (path.utf8Span.span, prefix.utf8Span.span)
+        guard bytes.count >= head.count else { return nil }
+        for index in head.indices where bytes[index] != head[index] { return nil }
+        return unsafe bytes.extracting(head.count...).withUnsafeBufferPointer { rest in
+            unsafe String(decoding: rest, as: UTF8.self)
         }
     }
 

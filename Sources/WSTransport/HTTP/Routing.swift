@@ -7,7 +7,8 @@
 ///
 /// No match is status 404; a path that exists with other methods is 405. `GET` also answers `HEAD`.
 public struct Routing: DirectHandler, ExpressibleByDictionaryLiteral {
-    private struct Route: Sendable {
+    // An object, because a copy of all this is not needed to look at it.
+    private final class Route: Sendable {
         let pattern: RoutePattern
         /// Empty: any.
         let methods: [String]
@@ -16,6 +17,24 @@ public struct Routing: DirectHandler, ExpressibleByDictionaryLiteral {
         let target: any Handler
         /// The target, if it needs no task.
         let direct: (any DirectHandler)?
+
+        init(_ pattern: RoutePattern, _ methods: [String], host: String?, _ target: any Handler) {
+            self.pattern = pattern
+            self.methods = methods
+            self.host = host
+            self.target = target
+            direct = target as? any DirectHandler
+        }
+
+        /// - Parameter method: empty: the message has none.
+        func takes(_ method: String) -> Bool { methods.isEmpty || method.isEmpty || methods.contains(method) }
+
+        func match(_ path: String, host asked: String?) -> RoutePattern.Match? {
+            guard let host else { return pattern.match(path) }
+            guard Routing.isHost(asked ?? "", like: host), pattern.match(path) != nil else { return nil }
+            // All paths of a host: the routes below match the whole path.
+            return RoutePattern.Match(value: path)
+        }
     }
 
     private var routes: [Route] = []
@@ -82,10 +101,7 @@ public struct Routing: DirectHandler, ExpressibleByDictionaryLiteral {
     }
 
     private mutating func add(_ methods: [String], _ pattern: RoutePattern, _ host: String?, _ target: any Handler) {
-        routes.append(
-            Route(
-                pattern: pattern, methods: methods, host: host?.lowercased(), target: target,
-                direct: target as? any DirectHandler))
+        routes.append(Route(pattern, methods, host: host?.lowercased(), target))
     }
 
     /// Adds a route to a path exactly as it is written, or to everything below where its last part is `*`.
@@ -114,22 +130,19 @@ public struct Routing: DirectHandler, ExpressibleByDictionaryLiteral {
 
     /// - Parameter method: empty: the message has none, and any route matches.
     private func find(_ path: String, method: String, host: String?) -> Found {
-        var allowed: [String] = []
         let method = method == "HEAD" ? "GET" : method
-        for route in routes {
-            guard route.host.map({ Self.isHost(host ?? "", like: $0) }) ?? true,
-                let match = route.pattern.match(path)
-            else { continue }
-            // All paths of a host: the routes below match the whole path.
-            let rest = route.host == nil ? match : RoutePattern.Match(value: path)
-            if route.methods.isEmpty || method.isEmpty || route.methods.contains(method) { return .route(route, rest) }
+        for route in routes where route.takes(method) {
+            if let match = route.match(path, host: host) { return .route(route, match) }
+        }
+        var allowed: [String] = []
+        for route in routes where route.match(path, host: host) != nil {
             for method in route.methods where !allowed.contains(method) { allowed.append(method) }
         }
         if path == "*", method == "OPTIONS" { return .everything(Set(routes.flatMap(\.methods)).sorted()) }
         return allowed.isEmpty ? .nothing : .otherMethods(allowed)
     }
 
-    private static func isHost(_ host: String, like pattern: String) -> Bool {
+    fileprivate static func isHost(_ host: String, like pattern: String) -> Bool {
         var name = Substring(host.lowercased())
         if let colon = name.lastIndex(of: ":"), !name.hasSuffix("]") { name = name[..<colon] }
         return pattern.hasPrefix("*.") ? name.hasSuffix(pattern.dropFirst()) : name == pattern

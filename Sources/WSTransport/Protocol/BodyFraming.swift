@@ -12,26 +12,40 @@ package enum BodyFraming: Equatable, Sendable {
     /// Refuses what request smuggling relies on: two lengths, even equal ones; a length together with a transfer
     /// coding; a coding other than `chunked`; one that is named twice; and one in HTTP/1.0.
     package static func of(_ head: HTTPRequestHead) throws(HTTPParseError) -> BodyFraming {
-        let codings = head.fields.all("Transfer-Encoding")
-        let lengths = head.fields.all("Content-Length")
-        guard codings.isEmpty else {
+        let fields = head.fields
+        guard !fields.has("Transfer-Encoding") else {
             guard head.versionMinor >= 1 else { throw .badRequest("Transfer-Encoding in HTTP/1.0") }
-            guard lengths.isEmpty else { throw .badRequest("Transfer-Encoding beside Content-Length") }
-            guard codings.count == 1, codings[0].isSameIgnoringCase("chunked") else {
+            guard !fields.has("Content-Length") else { throw .badRequest("Transfer-Encoding beside Content-Length") }
+            guard fields.only("Transfer-Encoding")?.isSameIgnoringCase("chunked") ?? false else {
                 throw .badRequest("Transfer-Encoding other than chunked")
             }
             return .chunked
         }
-        guard let first = lengths.first else { return .none }
+        var lengths = 0
+        var length = Result<Int, HTTPParseError>.success(0)
+        fields.forEachValue(of: "Content-Length") { value in
+            lengths += 1
+            length = number(value)
+            return true
+        }
         // §6.3 would allow the same length again, but two lengths show that a message was put together from two.
-        guard lengths.count == 1 else { throw .badRequest("Content-Length: two lengths") }
-        let length = try number(first.utf8[...])
-        return length == 0 ? .none : .length(length)
+        guard lengths <= 1 else { throw .badRequest("Content-Length: two lengths") }
+        let count = try length.get()
+        return count == 0 ? .none : .length(count)
     }
 
-    private static func number(_ digits: Substring.UTF8View) throws(HTTPParseError) -> Int {
-        guard !digits.isEmpty, digits.allSatisfy(\.isDigit) else { throw .badRequest("Content-Length: not a number") }
-        guard let value = Int(Substring(digits)) else { throw .badRequest("Content-Length: too large") }
-        return value
+    private static func number(_ digits: Span<UInt8>) -> Result<Int, HTTPParseError> {
+        guard !digits.isEmpty else { return .failure(.badRequest("Content-Length: not a number")) }
+        for index in digits.indices where !digits[index].isDigit {
+            return .failure(.badRequest("Content-Length: not a number"))
+        }
+        var value = 0
+        for index in digits.indices {
+            let (tens, isTooLarge) = value.multipliedReportingOverflow(by: 10)
+            let (sum, isAlso) = tens.addingReportingOverflow(Int(digits[index] &- 0x30))
+            guard !isTooLarge, !isAlso else { return .failure(.badRequest("Content-Length: too large")) }
+            value = sum
+        }
+        return .success(value)
     }
 }

@@ -121,9 +121,9 @@ private struct Readout {
     var namesClientWindowBits = false
 
     init?(_ read: NegotiatedExtension, isOffer: Bool) {
-        var names: Set<String> = []
-        for parameter in read.parameters {
-            guard names.insert(parameter.name).inserted else { return nil }
+        // There are four legal names, so few are looked through.
+        for (place, parameter) in read.parameters.enumerated() {
+            guard !read.parameters[..<place].contains(where: { $0.name == parameter.name }) else { return nil }
             switch (parameter.name, parameter.value) {
             case ("server_no_context_takeover", nil): parameters.serverNoContextTakeover = true
             case ("client_no_context_takeover", nil): parameters.clientNoContextTakeover = true

@@ -25,11 +25,24 @@ package struct NegotiatedExtension: Equatable, Sendable {
         return all
     }
 
+    /// What most browsers offer, read already.
+    private static let usualOffer = (
+        text: "\(DeflateParameters.name); client_max_window_bits",
+        list: [
+            NegotiatedExtension(
+                name: DeflateParameters.name, parameters: [Parameter(name: "client_max_window_bits", value: nil)])
+        ]
+    )
+
     /// Those that `fields` name, as ``list(_:)``.
     static func list(in fields: HTTPFields) -> [NegotiatedExtension]? {
         var all: [NegotiatedExtension] = []
         var isSound = true
         fields.forEachValue(of: "Sec-WebSocket-Extensions") { value in
+            if all.isEmpty, value.isSame(as: usualOffer.text) {
+                all = usualOffer.list
+                return true
+            }
             var reader = ExtensionReader(value)
             isSound = reader.readList(into: &all)
             return isSound
@@ -110,5 +123,15 @@ private struct ExtensionReader: ~Escapable {
 
     private mutating func skipWhitespace() {
         while index < bytes.count, bytes[index] == .space || bytes[index] == .tab { index += 1 }
+    }
+}
+
+extension Span<UInt8> {
+    /// Whether they are the bytes of `text`.
+    fileprivate func isSame(as text: String) -> Bool {
+        let other = text.utf8Span.span
+        guard count == other.count else { return false }
+        for index in indices where self[index] != other[index] { return false }
+        return true
     }
 }

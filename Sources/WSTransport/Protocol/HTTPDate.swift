@@ -19,11 +19,11 @@ package enum HTTPDate {
         let days = Int(seconds >= 0 ? seconds / 86_400 : (seconds - 86_399) / 86_400)
         let time = Int(seconds) - days * 86_400
         let (year, month, day) = date(ofDay: days)
-        bytes.append(contentsOf: weekdays[((days % 7) + 7) % 7].utf8)
-        bytes.append(contentsOf: ", ".utf8)
+        append(names: "ThuFriSatSunMonTueWed", ((days % 7) + 7) % 7, to: &bytes)
+        bytes.append(", ")
         append(day, digits: 2, to: &bytes)
         bytes.append(.space)
-        bytes.append(contentsOf: months[month - 1].utf8)
+        append(names: "JanFebMarAprMayJunJulAugSepOctNovDec", month - 1, to: &bytes)
         bytes.append(.space)
         append(year, digits: 4, to: &bytes)
         bytes.append(.space)
@@ -32,7 +32,14 @@ package enum HTTPDate {
         append(time / 60 % 60, digits: 2, to: &bytes)
         bytes.append(UInt8(ascii: ":"))
         append(time % 60, digits: 2, to: &bytes)
-        bytes.append(contentsOf: " GMT".utf8)
+        bytes.append(" GMT")
+    }
+
+    /// Appends the name of that number, of names of three letters each.
+    private static func append(names: StaticString, _ number: Int, to bytes: inout [UInt8]) {
+        for place in 3 * number..<3 * number + 3 where place < names.utf8CodeUnitCount {
+            bytes.append(unsafe names.utf8Start[place])
+        }
     }
 
     private static func append(_ number: Int, digits: Int, to bytes: inout [UInt8]) {

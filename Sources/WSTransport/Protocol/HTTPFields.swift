@@ -14,12 +14,25 @@ public struct HTTPFields: RandomAccessCollection, Equatable, Sendable, Expressib
         }
     }
 
-    /// Where a line's parts lie in ``bytes``.
+    /// Where a line's parts lie in ``bytes``: no more than 4 GiB of them.
     private struct Line {
-        let name: Range<Int>
-        let value: Range<Int>
+        private let nameStart: UInt32
+        private let nameEnd: UInt32
+        private let valueStart: UInt32
+        private let valueEnd: UInt32
         /// ``HTTPFields/mark(of:_:)`` of the name.
         let mark: UInt32
+
+        init(name: Range<Int>, value: Range<Int>, mark: UInt32) {
+            nameStart = UInt32(truncatingIfNeeded: name.lowerBound)
+            nameEnd = UInt32(truncatingIfNeeded: name.upperBound)
+            valueStart = UInt32(truncatingIfNeeded: value.lowerBound)
+            valueEnd = UInt32(truncatingIfNeeded: value.upperBound)
+            self.mark = mark
+        }
+
+        var name: Range<Int> { Int(nameStart)..<Int(nameEnd) }
+        var value: Range<Int> { Int(valueStart)..<Int(valueEnd) }
     }
 
     /// How long a name is, and its first and last letters, so that most others are told from it at a glance.
@@ -204,12 +217,27 @@ public struct HTTPFields: RandomAccessCollection, Equatable, Sendable, Expressib
 
     /// Whether ``list(_:)`` has `token`, in large or small letters.
     package func hasToken(_ token: String, in name: String) -> Bool {
-        let token = token.utf8Span.span
-        var isThere = false
-        forEachElement(of: name) { element in
-            if element.count == token.count, isSame(element, token) { isThere = true }
+        let (token, name) = (token.utf8Span.span, name.utf8Span.span)
+        var next = place(of: name)
+        while let place = next {
+            var start = lines[place].value.lowerBound
+            let last = lines[place].value.upperBound
+            while start < last {
+                let element = element(from: start, to: last)
+                if element.trimmed.count == token.count, isSame(element.trimmed, token) { return true }
+                start = element.end &+ 1
+            }
+            next = self.place(of: name, from: place + 1)
         }
-        return isThere
+        return false
+    }
+
+    /// The element of a list that begins at `start`, and where it ends: at a comma, or at `last`.
+    @inline(__always)
+    private func element(from start: Int, to last: Int) -> (trimmed: Range<Int>, end: Int) {
+        var end = start
+        while end < last, bytes[end] != UInt8(ascii: ",") { end &+= 1 }
+        return (trimmed(start..<end), end)
     }
 
     private func forEachElement(of name: String, _ body: (Range<Int>) -> Void) {
@@ -219,11 +247,9 @@ public struct HTTPFields: RandomAccessCollection, Equatable, Sendable, Expressib
             var start = lines[place].value.lowerBound
             let last = lines[place].value.upperBound
             while start < last {
-                var end = start
-                while end < last, bytes[end] != UInt8(ascii: ",") { end &+= 1 }
-                let element = trimmed(start..<end)
-                if !element.isEmpty { body(element) }
-                start = end + 1
+                let element = element(from: start, to: last)
+                if !element.trimmed.isEmpty { body(element.trimmed) }
+                start = element.end + 1
             }
             next = self.place(of: name, from: place + 1)
         }
@@ -248,22 +274,45 @@ public struct HTTPFields: RandomAccessCollection, Equatable, Sendable, Expressib
     public func write(to output: inout [UInt8]) {
         output.reserveCapacity(output.count + bytes.count + 4 * lines.count)
         for line in lines {
-            append(line.name, to: &output, insteadOfOthers: UInt8(ascii: "-"), \.isTokenCharacter)
-            output.append(UInt8(ascii: ":"))
-            output.append(.space)
-            append(line.value, to: &output, insteadOfOthers: .space, \.isFieldCharacter)
-            output.append(.carriageReturn)
-            output.append(.lineFeed)
+            let isPlain = unsafe bytes.withUnsafeBytes { bytes in
+                unsafe bytes.endOfWord(line.name) == line.name.upperBound
+                    && bytes.firstControlCharacter(line.value) == line.value.upperBound
+            }
+            append(line.name, to: &output, insteadOf: isPlain ? nil : UInt8(ascii: "-"), \.isTokenCharacter)
+            output.append(": ")
+            append(line.value, to: &output, insteadOf: isPlain ? nil : .space, \.isFieldCharacter)
+            output.append("\r\n")
         }
     }
 
-    /// Appends the bytes of `range`, and `substitute` for each that is not allowed; hardly ever is there one.
+    /// Appends the bytes of `range`, and `substitute` for each that is not allowed; `nil`: all of them are.
     @inline(__always)
     private func append(
-        _ range: Range<Int>, to output: inout [UInt8], insteadOfOthers substitute: UInt8, _ isAllowed: (UInt8) -> Bool
+        _ range: Range<Int>, to output: inout [UInt8], insteadOf substitute: UInt8?, _ isAllowed: (UInt8) -> Bool
     ) {
         let start = output.count
-        output.append(contentsOf: bytes[range])
+        unsafe bytes.withUnsafeBufferPointer { bytes in
+            unsafe output.append(contentsOf: UnsafeBufferPointer(rebasing: bytes[range]))
+        }
+        guard let substitute else { return }
         for index in start..<output.count where !isAllowed(output[index]) { output[index] = substitute }
+    }
+}
+
+extension [UInt8] {
+    /// Appends a text that is written in the source.
+    @inline(__always)
+    mutating func append(_ text: StaticString) {
+        unsafe append(contentsOf: UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+    }
+
+    /// Appends a number that is not negative, in decimal.
+    mutating func append(decimal number: Int) {
+        var divisor = 1
+        while number / divisor >= 10 { divisor &*= 10 }
+        while divisor > 0 {
+            append(UInt8(ascii: "0") &+ UInt8(truncatingIfNeeded: number / divisor % 10))
+            divisor /= 10
+        }
     }
 }

@@ -1,3 +1,5 @@
+internal import CSIMD
+
 /// Heads of HTTP/1.1, read strictly: what two readers could understand in two ways is refused (RFC 9112).
 ///
 /// Line ends are CRLF, a field is one line, and neither a control character nor a byte beyond ASCII stands where the
@@ -14,46 +16,34 @@ package enum HTTPHeadParser {
         _ input: UnsafeRawBufferPointer, maximumHeadSize: Int
     ) throws(HTTPParseError) -> (head: HTTPRequestHead, byteCount: Int)? {
         // RFC 9112 §2.2: one empty line before a request is tolerated.
-        let start = unsafe input.starts(with: "\r\n".utf8) ? 2 : 0
-        guard let end = try unsafe endOfHead(input, from: start, maximumHeadSize: maximumHeadSize) else { return nil }
-        var lines = unsafe HTTPHeadLines(input, start..<end)
-        return (try requestHead(&lines), end)
+        let isPreceded = unsafe input.count >= 2 && input[0] == .carriageReturn && input[1] == .lineFeed
+        return try unsafe withLines(of: input, from: isPreceded ? 2 : 0, maximumHeadSize) {
+            (lines) throws(HTTPParseError) in (try requestHead(&lines), lines.end)
+        }
     }
 
     /// Reads a response's head from the start of `input`, as ``parse(_:maximumHeadSize:)`` a request's.
     package static func parseResponse(
         _ input: UnsafeRawBufferPointer, maximumHeadSize: Int
     ) throws(HTTPParseError) -> (head: HTTPResponseHead, byteCount: Int)? {
-        guard let end = try unsafe endOfHead(input, from: 0, maximumHeadSize: maximumHeadSize) else { return nil }
-        var lines = unsafe HTTPHeadLines(input, 0..<end)
-        return (try responseHead(&lines), end)
+        try unsafe withLines(of: input, from: 0, maximumHeadSize) { (lines) throws(HTTPParseError) in
+            (try responseHead(&lines), lines.end)
+        }
     }
 
-    /// The offset after the empty line that ends the head, `nil` where it has not come yet.
-    private static func endOfHead(
-        _ input: UnsafeRawBufferPointer, from start: Int, maximumHeadSize: Int
-    ) throws(HTTPParseError) -> Int? {
-        let limit = min(input.count, maximumHeadSize)
-        var lineStart = start
-        var index = start
-        while true {
-            unsafe index = input.firstControlCharacter(from: index, to: limit)
-            guard index < limit else { break }
-            let byte = unsafe input[index]
-            if byte == .carriageReturn {
-                guard index + 1 < limit else { break }
-                guard unsafe input[index + 1] == .lineFeed else { throw .badRequest("CR without LF at byte \(index)") }
-                index += 2
-                if index == lineStart + 2 { return index }
-                lineStart = index
-            } else {
-                guard byte != .lineFeed else { throw .badRequest("LF without CR at byte \(index)") }
-                guard byte == .tab else { throw .badRequest("control character at byte \(index)") }
-                index += 1
+    /// Gives `read` the lines of the head that begins at `start`; `nil` where it is not whole yet.
+    private static func withLines<Head>(
+        of input: UnsafeRawBufferPointer, from start: Int, _ maximumHeadSize: Int,
+        _ read: (inout HTTPHeadLines) throws(HTTPParseError) -> Head
+    ) throws(HTTPParseError) -> Head? {
+        // The first line, and one field more than there may be.
+        try unsafe withUnsafeTemporaryAllocation(of: UInt32.self, capacity: maximumFieldCount + 2) {
+            (ends) throws(HTTPParseError) -> Head? in
+            guard var lines = try unsafe HTTPHeadLines(whole: input, from: start, maximumHeadSize, ends) else {
+                return nil
             }
+            return try read(&lines)
         }
-        guard input.count < maximumHeadSize else { throw lineStart == start ? .targetTooLong : .headTooLarge }
-        return nil
     }
 
     private static func requestHead(_ lines: inout HTTPHeadLines) throws(HTTPParseError) -> HTTPRequestHead {
@@ -72,10 +62,14 @@ package enum HTTPHeadParser {
             throw .badRequest("request line: target")
         }
         let versionMinor = try version(lines, second + 1..<line.upperBound)
-        let method = lines.text(line.lowerBound..<first)
+        let method = lines.method(line.lowerBound..<first)
         let target = lines.text(first + 1..<second)
         let (fields, hosts) = try fields(&lines)
         var host = try host(hosts, of: lines, versionMinor: versionMinor)
+        if lines[first + 1] == UInt8(ascii: "/"), lines.place(of: UInt8(ascii: "?"), in: first + 1..<second) == second {
+            return HTTPRequestHead(
+                method: method, target: target, path: target, versionMinor: versionMinor, fields: fields, host: host)
+        }
         let pathStart = try startOfPath(of: target, method: method, &host)
         return HTTPRequestHead(
             method: method, target: target, versionMinor: versionMinor, fields: fields, host: host,
@@ -97,7 +91,7 @@ package enum HTTPHeadParser {
     }
 
     /// §2.3: `HTTP/1.0` or `HTTP/1.1`.
-    private static func version(_ lines: HTTPHeadLines, _ range: Range<Int>) throws(HTTPParseError) -> Int {
+    private static func version(_ lines: borrowing HTTPHeadLines, _ range: Range<Int>) throws(HTTPParseError) -> Int {
         let start = range.lowerBound
         guard range.count == 8, lines.says("HTTP/", at: start), lines[start + 5].isDigit,
             lines[start + 6] == UInt8(ascii: "."), lines[start + 7].isDigit
@@ -124,12 +118,11 @@ package enum HTTPHeadParser {
         while let line = lines.next() {
             let number = fields.count + 1
             guard number <= maximumFieldCount else { throw .headTooLarge }
-            guard lines[line.lowerBound] != .space, lines[line.lowerBound] != .tab else {
-                throw .badRequest("field \(number): begins with white space")
-            }
-            var colon = line.lowerBound
-            while colon < line.upperBound, lines[colon].isTokenCharacter { colon &+= 1 }
+            let colon = lines.endOfToken(line)
             guard colon > line.lowerBound, colon < line.upperBound, lines[colon] == UInt8(ascii: ":") else {
+                guard lines[line.lowerBound] != .space, lines[line.lowerBound] != .tab else {
+                    throw .badRequest("field \(number): begins with white space")
+                }
                 let hasColon = lines.place(of: UInt8(ascii: ":"), in: line) < line.upperBound
                 throw .badRequest("field \(number): \(hasColon ? "name" : "no colon")")
             }
@@ -150,7 +143,7 @@ package enum HTTPHeadParser {
 
     /// §3.2: one Host in HTTP/1.1, and never two.
     private static func host(
-        _ hosts: Hosts, of lines: HTTPHeadLines, versionMinor: Int
+        _ hosts: Hosts, of lines: borrowing HTTPHeadLines, versionMinor: Int
     ) throws(HTTPParseError) -> String? {
         guard hosts.count <= 1 else { throw .badRequest("more than one Host") }
         guard hosts.count == 1 else {
@@ -213,30 +206,86 @@ package enum HTTPHeadParser {
 }
 
 /// The lines of a head that is known to be whole, without their CRLF, up to the empty one.
-@safe private struct HTTPHeadLines {
+@safe private struct HTTPHeadLines: ~Copyable {
     private let input: UnsafeRawBufferPointer
-    private let end: Int
+    /// The offset after the empty line.
+    let end: Int
     /// Where the next line begins.
     private(set) var position: Int
+    /// Where the lines end, as far as there is room.
+    private let ends: UnsafeMutableBufferPointer<UInt32>
+    private var count = 0
+    private var number = 0
+    /// Whether all of it is of ASCII.
+    private(set) var isASCII = true
 
+    /// A range without lines.
     init(_ input: UnsafeRawBufferPointer, _ range: Range<Int>) {
         unsafe self.input = input
+        unsafe ends = UnsafeMutableBufferPointer(start: nil, count: 0)
         position = range.lowerBound
         end = range.upperBound
     }
 
+    /// The lines of the head that begins at `start`; `nil` where it is not whole yet.
+    ///
+    /// - Parameter ends: room for where they end; later ones are left out.
+    init?(
+        whole input: UnsafeRawBufferPointer, from start: Int, _ maximumHeadSize: Int,
+        _ ends: UnsafeMutableBufferPointer<UInt32>
+    ) throws(HTTPParseError) {
+        unsafe self.input = input
+        unsafe self.ends = ends
+        position = start
+        let limit = min(input.count, maximumHeadSize)
+        // What is before it has been looked at.
+        var lineStart = start
+        var block = start
+        search: while block < limit {
+            var beyond: UInt64 = 0
+            var controls = unsafe head_controls(
+                input.baseAddress?.assumingMemoryBound(to: UInt8.self).advanced(by: block), limit &- block, &beyond)
+            while controls != 0 {
+                let place = controls.trailingZeroBitCount
+                let index = block &+ place
+                controls &= controls &- 1
+                // The other half of a CRLF.
+                guard index >= lineStart else { continue }
+                let byte = unsafe input[index]
+                guard byte == .carriageReturn else {
+                    guard byte != .lineFeed else { throw .badRequest("LF without CR at byte \(index)") }
+                    guard byte == .tab else { throw .badRequest("control character at byte \(index)") }
+                    continue
+                }
+                guard index &+ 1 < limit else { break search }
+                guard unsafe input[index &+ 1] == .lineFeed else { throw .badRequest("CR without LF at byte \(index)") }
+                if index == lineStart {
+                    end = index + 2
+                    if beyond & ((1 << UInt64(place)) &- 1) != 0 { isASCII = false }
+                    return
+                }
+                if count < ends.count {
+                    unsafe ends[count] = UInt32(truncatingIfNeeded: index)
+                    count &+= 1
+                }
+                lineStart = index &+ 2
+            }
+            if beyond != 0 { isASCII = false }
+            block &+= 64
+        }
+        guard input.count < maximumHeadSize else { throw lineStart == start ? .targetTooLong : .headTooLarge }
+        return nil
+    }
+
     mutating func next() -> Range<Int>? {
-        let start = position
-        let lineEnd = place(of: .carriageReturn, in: start..<end)
-        guard lineEnd > start, lineEnd < end else { return nil }
-        position = lineEnd + 2
-        return start..<lineEnd
+        guard number < count else { return nil }
+        let line = unsafe position..<Int(ends[number])
+        number &+= 1
+        position = line.upperBound &+ 2
+        return line
     }
 
     subscript(index: Int) -> UInt8 { unsafe input[index] }
-
-    /// Whether all of it is of ASCII.
-    var isASCII: Bool { unsafe input.isASCII(position..<end) }
 
     /// Whether the bytes at `index` are `text`, as it is written.
     @inline(__always)
@@ -277,6 +326,14 @@ package enum HTTPHeadParser {
         return self[rest] == UInt8(ascii: ":") && allSatisfy(rest + 1..<range.upperBound, \.isDigit)
     }
 
+    /// Where the first byte of `range` is that no token has; its end where there is none.
+    func endOfToken(_ range: Range<Int>) -> Int {
+        // Most are of letters and hyphens.
+        var index = unsafe input.endOfWord(range)
+        while index < range.upperBound, self[index].isTokenCharacter { index &+= 1 }
+        return index
+    }
+
     /// Where `byte` is in `range` first; its end where it is not.
     func place(of byte: UInt8, in range: Range<Int>) -> Int {
         unsafe input.firstPlace(of: byte, from: range.lowerBound, to: range.upperBound)
@@ -295,11 +352,20 @@ package enum HTTPHeadParser {
         return start..<end
     }
 
-    func bytes(_ range: Range<Int>) -> [UInt8] { unsafe Array(input[range]) }
+    func bytes(_ range: Range<Int>) -> [UInt8] { unsafe Array(UnsafeRawBufferPointer(rebasing: input[range])) }
 
     /// Of ASCII.
     func text(_ range: Range<Int>) -> String {
         unsafe String(decoding: UnsafeRawBufferPointer(rebasing: input[range]), as: UTF8.self)
+    }
+
+    /// The method, without memory for most.
+    func method(_ range: Range<Int>) -> String {
+        switch range.count {
+        case 3 where says("GET", at: range.lowerBound): "GET"
+        case 4 where says("POST", at: range.lowerBound): "POST"
+        default: text(range)
+        }
     }
 
     func isUTF8(_ range: Range<Int>) -> Bool {

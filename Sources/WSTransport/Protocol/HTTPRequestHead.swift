@@ -45,6 +45,18 @@ package struct HTTPRequestHead: Equatable, Sendable {
         query = mark.map { mark in String(rest[rest.utf8.index(after: mark)...]) }
     }
 
+    /// A head whose target is a path and nothing else.
+    init(
+        method: String, target: String, path: String, versionMinor: Int, fields: HTTPFields, host: String?
+    ) {
+        self.host = host
+        self.method = method
+        self.target = target
+        self.path = path
+        self.versionMinor = versionMinor
+        self.fields = fields
+    }
+
     /// Whether the client wants to send further requests on this connection (RFC 9112 §9.3).
     package var keepsAlive: Bool {
         if fields.hasToken("close", in: "Connection") { return false }

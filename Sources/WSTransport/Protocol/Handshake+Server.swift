@@ -111,10 +111,10 @@ extension Handshake {
     ) -> [UInt8] {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(512)
-        bytes.append(contentsOf: "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n".utf8)
-        bytes.append(contentsOf: "Connection: Upgrade\r\nSec-WebSocket-Accept: ".utf8)
+        bytes.append("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n")
+        bytes.append("Sec-WebSocket-Accept: ")
         bytes.append(contentsOf: acceptKey(for: request.key).utf8)
-        bytes.append(contentsOf: "\r\n".utf8)
+        bytes.append("\r\n")
         var own: HTTPFields = [:]
         if let subprotocol { own.append("Sec-WebSocket-Protocol", subprotocol) }
         if let compression { own.append("Sec-WebSocket-Extensions", compression.fieldValue) }

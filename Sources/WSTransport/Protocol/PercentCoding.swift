@@ -3,19 +3,20 @@ package enum PercentCoding {
     /// The decoded text; `nil` for an incomplete escape, or if the bytes are not UTF-8.
     ///
     /// `+` stays a plus.
-    package static func decode(_ text: some StringProtocol) -> String? {
-        decode(text, plus: UInt8(ascii: "+"))
-    }
+    package static func decode(_ text: String) -> String? { decode(text, plus: UInt8(ascii: "+")) }
+
+    /// The same of a part of a text.
+    package static func decode(_ text: Substring) -> String? { decode(String(text)) }
 
     /// The names and values of a query, in their order; `nil` where one of them cannot be decoded.
     ///
     /// `+` becomes a space. A name without `=` has an empty value; empty pairs are omitted.
-    package static func decodeQuery(_ query: some StringProtocol) -> [(name: String, value: String)]? {
+    package static func decodeQuery(_ query: String) -> [(name: String, value: String)]? {
         var pairs: [(name: String, value: String)] = []
         for pair in query.split(separator: "&") {
             let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-            guard let name = decode(parts[0], plus: .space),
-                let value = decode(parts.count == 2 ? parts[1] : "", plus: .space)
+            guard let name = decode(String(parts[0]), plus: .space),
+                let value = decode(parts.count == 2 ? String(parts[1]) : "", plus: .space)
             else { return nil }
             pairs.append((name, value))
         }
@@ -28,27 +29,29 @@ package enum PercentCoding {
     /// `text` as a path: as ``encode(_:)``, but `/` stays.
     package static func encodePath(_ text: String) -> String { encode(text, keeping: UInt8(ascii: "/")) }
 
-    private static func decode(_ text: some StringProtocol, plus: UInt8) -> String? {
-        var text = String(text)
+    private static func decode(_ text: String, plus: UInt8) -> String? {
+        let bytes = text.utf8Span.span
         // Most have nothing to decode.
-        let isPlain = text.withUTF8 { bytes in
-            unsafe bytes.allSatisfy { $0 != UInt8(ascii: "%") && $0 != UInt8(ascii: "+") }
-        }
-        if isPlain { return text }
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(text.utf8.count)
-        var iterator = text.utf8.makeIterator()
-        while let byte = iterator.next() {
-            switch byte {
+        var index = 0
+        while index < bytes.count, bytes[index] != UInt8(ascii: "%"), bytes[index] != UInt8(ascii: "+") { index &+= 1 }
+        if index == bytes.count { return text }
+        var decoded: [UInt8] = []
+        decoded.reserveCapacity(bytes.count)
+        for place in 0..<index { decoded.append(bytes[place]) }
+        while index < bytes.count {
+            switch bytes[index] {
             case UInt8(ascii: "%"):
-                guard let high = iterator.next()?.hexadecimalValue, let low = iterator.next()?.hexadecimalValue
+                guard bytes.count - index > 2, let high = bytes[index + 1].hexadecimalValue,
+                    let low = bytes[index + 2].hexadecimalValue
                 else { return nil }
-                bytes.append(high << 4 | low)
-            case UInt8(ascii: "+"): bytes.append(plus)
-            default: bytes.append(byte)
+                decoded.append(high << 4 | low)
+                index += 2
+            case UInt8(ascii: "+"): decoded.append(plus)
+            case let byte: decoded.append(byte)
             }
+            index += 1
         }
-        return String(validating: bytes, as: UTF8.self)
+        return String(validating: decoded, as: UTF8.self)
     }
 
     private static func encode(_ text: String, keeping kept: UInt8?) -> String {

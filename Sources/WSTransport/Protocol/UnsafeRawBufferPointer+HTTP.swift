@@ -1,14 +1,34 @@
+internal import CSIMD
+
 /// Searches of a head's bytes, eight at a time: heads are looked at more than once, by everyone who connects.
 extension UnsafeRawBufferPointer {
     private static var ones: UInt64 { 0x0101_0101_0101_0101 }
     private static var highBits: UInt64 { 0x8080_8080_8080_8080 }
 
-    /// The first place from `start` on, before `end`, of a control character (HTAB among them); `end` where there is none.
-    func firstControlCharacter(from start: Int, to end: Int) -> Int {
-        unsafe firstPlace(from: start, to: end) { word in
-            let delete = unsafe word ^ (Self.ones &* 0x7F)
-            return unsafe ((word &- (Self.ones &* 0x20)) & ~word | (delete &- Self.ones) & ~delete) & Self.highBits
+    /// Where the first byte of `range` is that is no letter, digit or hyphen; it may be there where it is not known.
+    @inline(__always)
+    func endOfWord(_ range: Range<Int>) -> Int {
+        var index = range.lowerBound
+        while count &- index >= 16, let base = baseAddress {
+            let length = unsafe head_word(
+                base.assumingMemoryBound(to: UInt8.self) + index, range.upperBound &- index)
+            index &+= length
+            if length < 16 { break }
         }
+        return index
+    }
+
+    /// Where the first control character of `range` is (HTAB among them); its end where there is none.
+    func firstControlCharacter(_ range: Range<Int>) -> Int {
+        var index = range.lowerBound
+        while index < range.upperBound, let base = baseAddress {
+            var beyond: UInt64 = 0
+            let controls = unsafe head_controls(
+                base.assumingMemoryBound(to: UInt8.self) + index, range.upperBound &- index, &beyond)
+            if controls != 0 { return index &+ controls.trailingZeroBitCount }
+            index &+= 64
+        }
+        return range.upperBound
     }
 
     /// The first place from `start` on, before `end`, of `byte`; `end` where there is none.

@@ -49,10 +49,11 @@ internal import Synchronization
     private var connections: ContiguousArray<StreamConnection?> = []
     private var generations: [UInt32] = []
     private var freeSlots: [UInt32] = []
-    private var released: [StreamConnection] = []
-    private var wheel = TimerWheel(now: .now)
-    private var soon: [() -> Void] = []
-    private var later: [(time: MonotonicTime, body: () -> Void)] = []
+    @exclusivity(unchecked) private var released: [StreamConnection] = []
+    // What is taken out of these is called afterwards.
+    @exclusivity(unchecked) private var wheel = TimerWheel(now: .now)
+    @exclusivity(unchecked) private var soon: [() -> Void] = []
+    @exclusivity(unchecked) private var later: [(time: MonotonicTime, body: () -> Void)] = []
     private var drains: [() -> Void] = []
     var listeners: [Listener] = []
     /// How many connections brought their first bytes in this turn.
@@ -117,7 +118,7 @@ internal import Synchronization
         for task in remote.tasks.close() { task(self) }
         // Much of what it holds refers to it, and no other thread may touch that.
         drawer = [:]
-        (soon, later, drains, endOfTurn) = ([], [], [], [])
+        unsafe (soon, later, drains, endOfTurn) = ([], [], [], [])
         // Here, and not when the last reference goes: closing a ring interrupts the threads that have used it.
         ring = nil
         receiveRing = nil
@@ -136,8 +137,8 @@ internal import Synchronization
             isStopping = true
         }
         turnBegan = .now
-        let tasks = soon
-        soon = []
+        let tasks = unsafe soon
+        unsafe soon = []
         newcomers = 0
         unsafe dispatch(UnsafeBufferPointer(rebasing: events[..<count]))
         runTurn(tasks)
@@ -145,7 +146,9 @@ internal import Synchronization
 
     /// The part of a turn that follows the sockets' events.
     private func runTurn(_ tasks: [() -> Void]) {
-        for id in wheel.advance(to: now, atMost: Self.deadlinesPerTurn) { connection(in: id)?.deadlinePassed() }
+        for id in unsafe wheel.advance(to: now, atMost: Self.deadlinesPerTurn) {
+            connection(in: id)?.deadlinePassed()
+        }
         runDueTasks()
         for task in tasks { task() }
         for drain in drains { drain() }
@@ -169,8 +172,8 @@ internal import Synchronization
         if unsafe isTurnNeeded || !soon.isEmpty || outbound.hasDirty || !released.isEmpty || remote.tasks.hasLetters {
             return 0
         }
-        var milliseconds = wheel.millisecondsToNextTick(from: .now) ?? -1
-        if let next = later.map(\.time).min() {
+        var milliseconds = unsafe wheel.millisecondsToNextTick(from: .now) ?? -1
+        if let next = unsafe later.map(\.time).min() {
             let wait = Int32(clamping: max(0, next.nanoseconds(since: .now) / 1_000_000 + 1))
             milliseconds = milliseconds < 0 ? wait : min(milliseconds, wait)
         }
@@ -236,7 +239,7 @@ internal import Synchronization
     }
 
     private func disposeReleased() {
-        while let connection = released.popLast() {
+        while let connection = unsafe released.popLast() {
             connections[Int(connection.slot)] = nil
             connection.dispose()
             generations[Int(connection.slot)] &+= 1
@@ -264,20 +267,20 @@ internal import Synchronization
     }
 
     /// Runs `body` in the next turn, without waiting.
-    package func runSoon(_ body: @escaping () -> Void) { soon.append(body) }
+    package func runSoon(_ body: @escaping () -> Void) { unsafe soon.append(body) }
 
     /// Runs `body` after `nanoseconds`.
     ///
     /// For the few tasks of the program, not for connections.
     package func run(afterNanoseconds nanoseconds: Int64, _ body: @escaping () -> Void) {
-        later.append((MonotonicTime.now.advanced(byNanoseconds: nanoseconds), body))
+        unsafe later.append((MonotonicTime.now.advanced(byNanoseconds: nanoseconds), body))
     }
 
     private func runDueTasks() {
-        guard !later.isEmpty else { return }
-        let due = later.filter { $0.time <= now }
+        guard unsafe !later.isEmpty else { return }
+        let due = unsafe later.filter { $0.time <= now }
         guard !due.isEmpty else { return }
-        later.removeAll { $0.time <= now }
+        unsafe later.removeAll { $0.time <= now }
         for task in due { task.body() }
     }
 
@@ -339,10 +342,10 @@ internal import Synchronization
 
     func unwatch(_ descriptor: Int32) { try? epoll.remove(descriptor) }
 
-    func release(_ connection: StreamConnection) { released.append(connection) }
+    func release(_ connection: StreamConnection) { unsafe released.append(connection) }
 
     func setDeadline(_ deadline: MonotonicTime?, of slot: UInt32) {
-        if let deadline { wheel.set(slot, at: deadline) } else { wheel.cancel(slot) }
+        if let deadline { unsafe wheel.set(slot, at: deadline) } else { unsafe wheel.cancel(slot) }
     }
 
     var readSpace: UnsafeMutableRawBufferPointer { unsafe readBytes }

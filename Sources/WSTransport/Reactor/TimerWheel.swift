@@ -97,13 +97,14 @@
 
     /// The distance of the first bucket that is not empty from that of the next tick; one must not be empty.
     private func distanceToOccupied() -> Int64 {
-        let first = Int((currentTick + 1) % Int64(Self.bucketCount))
+        let first = Int(truncatingIfNeeded: currentTick &+ 1) & (Self.bucketCount - 1)
+        let before: UInt64 = (1 &<< UInt64(first & 63)) &- 1
+        let words = occupied.span
         // The first word is searched twice: first from the bucket on, at last the part before it.
-        for step in 0...occupied.count {
-            let index = (first / 64 + step) % occupied.count
-            let before: UInt64 = (1 << UInt64(first % 64)) - 1
-            let bits = occupied[index] & (step == 0 ? ~before : step == occupied.count ? before : ~0)
-            if bits != 0 { return Int64(step * 64 + bits.trailingZeroBitCount - first % 64) }
+        for step in 0...words.count {
+            let bits = words[(first &>> 6 &+ step) & (Self.bucketCount / 64 - 1)]
+            let wanted = bits & (step == 0 ? ~before : step == words.count ? before : ~0)
+            if wanted != 0 { return Int64(step &* 64 &+ wanted.trailingZeroBitCount &- (first & 63)) }
         }
         return 0
     }

@@ -47,6 +47,26 @@ struct HTTPHeadParserTests {
         #expect(try head(vector.head).fields.map { "\($0.name)=\($0.value)" } == fields)
     }
 
+    /// Heads are looked at 64 bytes at a time, and names 16.
+    @Test(arguments: 0..<140)
+    func findsWhatStandsAnywhere(length: Int) throws {
+        let (name, value) = ("X-" + String(repeating: "n", count: length), String(repeating: "v", count: length))
+        let start = "GET / HTTP/1.1\r\nHost: h\r\n\(name): \(value)"
+        let found = try head("\(start)\r\n\r\né")
+        #expect(found.fields.first(name) == value && found.fields.count == 2)
+        #expect(try head("\(start)é\r\n\r\n").fields.first(name) == value + "é")
+        let end = start.utf8.count
+        for (byte, words) in [
+            ("\n", "LF without CR at byte \(end)"), ("\rx", "CR without LF at byte \(end)"),
+            ("\u{7F}", "control character at byte \(end)"), ("\u{1F}", "control character at byte \(end)"),
+        ] {
+            #expect(throws: HTTPParseError.badRequest(words)) { try head("\(start)\(byte)\r\n\r\n") }
+        }
+        #expect(throws: HTTPParseError.badRequest("field 2: name")) {
+            try head("GET / HTTP/1.1\r\nHost: h\r\n\(name)@: \(value)\r\n\r\n")
+        }
+    }
+
     @Test(arguments: vectors)
     func saysTheSameOrNothingBeforeItIsComplete(_ vector: HeadVector) {
         let bytes = Array(vector.head.utf8)

@@ -58,9 +58,15 @@ struct TopicEndpoint {
     }
 
     private static func answer(_ receipt: Receipt) -> OutgoingResponse {
-        OutgoingResponse(
-            contentType: "application/json", text: "{\"seq\":\(receipt.seq),\"stored\":\(receipt.isStored)}\n")
+        var writer = JSONWriter(capacity: 64)
+        writer.beginObject()
+        writer.member("seq", receipt.seq)
+        writer.member("stored", receipt.isStored)
+        writer.endObject()
+        return OutgoingResponse(status: 200, fields: answerFields, body: writer.takeLine())
     }
+
+    private static let answerFields: HTTPFields = ["Content-Type": "application/json"]
 
     private func acknowledgement(isRetained: Bool) throws(HTTPRefusal) -> Draft.Acknowledgement {
         switch exchange.request.parameter("ack") {
