@@ -65,7 +65,8 @@ let package = Package(
             name: "WSTransportCodingTests", dependencies: ["WSTransport", "WSTransportCoding"], exclude: ["Vectors"],
             swiftSettings: relaxed),
         .testTarget(
-            name: "CryptographyTests", dependencies: ["Cryptography"], exclude: ["Vectors"], swiftSettings: relaxed),
+            name: "CryptographyTests", dependencies: ["COpenSSL", "Cryptography", "WSTransport"],
+            exclude: ["Vectors", "make_vectors.py"], swiftSettings: relaxed),
         .testTarget(name: "BrokerTests", dependencies: ["Broker", "WSTransport"], swiftSettings: relaxed),
         .testTarget(
             name: "FuzzTests", dependencies: ["Broker", "WSTransport", "WSTransportCoding"], path: "Tests/Fuzz",

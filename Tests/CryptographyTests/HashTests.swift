@@ -4,7 +4,9 @@ import Testing
 
 @Suite("SHA-2, HMAC, PBKDF2 and scrypt, by the RFCs' vectors; random bytes; comparison")
 struct HashTests {
-    struct HashCase: Decodable, Sendable {
+    struct HashCase: Decodable, Sendable, CustomTestStringConvertible {
+        var testDescription: String { "\(function), \(name)" }
+
         let name: String
         let function: String
         let key: String?
@@ -12,7 +14,9 @@ struct HashTests {
         let code: String
     }
 
-    struct ScryptCase: Decodable, Sendable {
+    struct ScryptCase: Decodable, Sendable, CustomTestStringConvertible {
+        var testDescription: String { name }
+
         let name: String
         let password: String
         let salt: String

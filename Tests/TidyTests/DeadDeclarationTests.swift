@@ -41,6 +41,7 @@ struct DeadDeclarationTests {
     static let expected = [
         "authOK", "authFailed", "keysRefreshed", "network", "users", "token", "ban",
         "applying", "ofNobody", "subscribesAnywhere", "mayRetain", "maySubscribe",
+        "SigningKey",
     ]
 
     private static let found: [DeadDeclarations.Finding] = {

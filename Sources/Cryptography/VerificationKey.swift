@@ -1,0 +1,157 @@
+internal import COpenSSL
+
+/// A key that tells whether a JSON Web Token was signed by the one that it is from.
+///
+/// What algorithms it takes is a property of the key; a token has no say in it. Any thread.
+package struct VerificationKey: Sendable {
+    /// What a key is, which decides what it can verify.
+    package enum Kind: Sendable, Hashable {
+        /// A secret that both sides know.
+        case secret
+        case rsa
+        case p256
+        case p384
+        case ed25519
+    }
+
+    private enum Material: Sendable {
+        case secret([UInt8])
+        case pair(OpenSSLKey)
+    }
+
+    package let kind: Kind
+    private let material: Material
+
+    /// Whether it verifies what an algorithm has signed.
+    package func fits(_ algorithm: SignatureAlgorithm) -> Bool { algorithm.kind == kind }
+
+    // MARK: Making
+
+    /// A secret, of 32 bytes at least (RFC 7518 §3.2).
+    ///
+    /// What is a key of another kind is refused: one that everybody knows would be taken for a secret.
+    package init(secret: [UInt8]) throws(KeyError) {
+        guard secret.count >= 32 else { throw KeyError("a secret has 32 bytes at least") }
+        guard !secret.starts(with: Array("-----BEGIN ".utf8)) else { throw KeyError("a PEM file is no secret") }
+        kind = .secret
+        material = .secret(secret)
+    }
+
+    /// An RSA key, of 2,048 to 8,192 bits.
+    ///
+    /// - Parameters:
+    ///   - modulus: its bytes, the highest first.
+    ///   - exponent: likewise; odd, above 2, and 8 bytes at most, or a check would take long.
+    package init(modulus: [UInt8], exponent: [UInt8]) throws(KeyError) {
+        // Before OpenSSL computes with it.
+        guard modulus.drop(while: { $0 == 0 }).count <= 1024 else { throw KeyError.size }
+        guard exponent.drop(while: { $0 == 0 }).count <= 8 else { throw KeyError.exponent }
+        let numbers = DER.sequence(DER.integer(modulus), DER.integer(exponent))
+        try self.init(subjectPublicKeyInfo: DER.sequence(DER.rsaEncryption, DER.bits(numbers)))
+    }
+
+    /// A point of P-256 or P-384, of whole coordinates (RFC 7518 §6.2.1.2).
+    package init(x: [UInt8], y: [UInt8], on kind: Kind) throws(KeyError) {
+        let (size, curve) =
+            switch kind {
+            case .p256: (32, DER.p256)
+            case .p384: (48, DER.p384)
+            default: (0, [])
+            }
+        guard size > 0, x.count == size, y.count == size else {
+            throw KeyError("the coordinates have the wrong length for their curve")
+        }
+        try self.init(subjectPublicKeyInfo: DER.sequence(curve, DER.bits([0x04] + x + y)))
+    }
+
+    /// An Ed25519 key, of 32 bytes.
+    package init(ed25519: [UInt8]) throws(KeyError) {
+        guard ed25519.count == 32 else { throw KeyError("an Ed25519 key has 32 bytes") }
+        try self.init(subjectPublicKeyInfo: DER.sequence(DER.ed25519, DER.bits(ed25519)))
+    }
+
+    /// A key as DER (RFC 5280 §4.1.2.7).
+    init(subjectPublicKeyInfo: [UInt8]) throws(KeyError) {
+        try self.init(try OpenSSLKey(subjectPublicKeyInfo: subjectPublicKeyInfo))
+    }
+
+    private init(_ key: OpenSSLKey) throws(KeyError) {
+        kind = try key.kind()
+        try key.check(kind)
+        material = .pair(key)
+    }
+
+    /// The public keys of a PEM file, those of certificates among them; 32 at most.
+    ///
+    /// A certificate is only a wrapping here: neither its dates nor its authority are looked at.
+    package static func all(pem text: String) throws(KeyError) -> [VerificationKey] {
+        var keys: [VerificationKey] = []
+        for block in try PEMBlock.all(in: text) {
+            switch block.label {
+            case "PUBLIC KEY": keys.append(try VerificationKey(subjectPublicKeyInfo: block.bytes))
+            case "CERTIFICATE": keys.append(try VerificationKey(try OpenSSLKey(certificate: block.bytes)))
+            case let label where label.hasSuffix("PRIVATE KEY"):
+                throw KeyError("this is a private key: give the broker the public one (openssl pkey -pubout)")
+            default: throw KeyError("expected blocks PUBLIC KEY or CERTIFICATE")
+            }
+            guard keys.count <= 32 else { throw KeyError("more than 32 keys") }
+        }
+        guard !keys.isEmpty else { throw KeyError("expected a PEM file with a PUBLIC KEY or a CERTIFICATE") }
+        return keys
+    }
+
+    // MARK: Verifying
+
+    /// Whether a signature is that of a message: `false` also where the algorithm is for keys of another kind.
+    package func verifies(
+        _ signature: Span<UInt8>, of message: Span<UInt8>, by algorithm: SignatureAlgorithm
+    ) -> Bool {
+        guard fits(algorithm) else { return false }
+        switch material {
+        case .secret(let secret):
+            let code: [UInt8]
+            do throws(CryptographyError) {
+                code = try algorithm.hash?.authenticate(message, key: secret.span) ?? []
+            } catch {
+                return false
+            }
+            return !code.isEmpty && Secret.areEqual(code.span, signature)
+        case .pair(let key):
+            switch kind {
+            case .p256: return key.verifiesPoint(signature, size: 32, of: message, by: algorithm)
+            case .p384: return key.verifiesPoint(signature, size: 48, of: message, by: algorithm)
+            default: return key.verifies(signature, of: message, by: algorithm)
+            }
+        }
+    }
+}
+
+extension OpenSSLKey {
+    /// Two numbers above zero, one after the other, each of exactly `size` bytes (RFC 7518 §3.4).
+    fileprivate func verifiesPoint(
+        _ signature: Span<UInt8>, size: Int, of message: Span<UInt8>, by algorithm: SignatureAlgorithm
+    ) -> Bool {
+        guard signature.count == 2 * size else { return false }
+        let bytes = signature.indices.map { signature[$0] }
+        let (first, second) = (bytes[..<size], bytes[size...])
+        // OpenSSL looks, too; the one that did not became famous (CVE-2022-21449).
+        guard first.contains(where: { $0 != 0 }), second.contains(where: { $0 != 0 }) else { return false }
+        return verifies(DER.sequence(DER.integer(first), DER.integer(second)).span, of: message, by: algorithm)
+    }
+}
+
+extension KeyError {
+    fileprivate static let size = KeyError("an RSA key has 2,048 to 8,192 bits")
+    fileprivate static let exponent = KeyError("the exponent of an RSA key is odd, above 2 and has 8 bytes at most")
+}
+
+extension OpenSSLKey {
+    /// Refuses what is too weak, too slow, or no key at all.
+    fileprivate func check(_ kind: VerificationKey.Kind) throws(KeyError) {
+        if kind == .rsa {
+            guard 2048...8192 ~= bitCount else { throw .size }
+            guard let exponent, exponent > 2, exponent % 2 == 1 else { throw .exponent }
+        }
+        guard kind == .ed25519 || isConsistent else { throw KeyError("the numbers of the key do not fit together") }
+    }
+}

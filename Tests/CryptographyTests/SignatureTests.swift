@@ -1,0 +1,114 @@
+import Testing
+import WSTransport
+
+@testable import Cryptography
+
+/// A key as the members of a JSON Web Key (RFC 7517).
+struct WebKey: Decodable, Sendable {
+    var kty: String
+    var crv: String?
+    var n: String?
+    var e: String?
+    var x: String?
+    var y: String?
+    var k: String?
+
+    func key() throws -> VerificationKey {
+        func bytes(_ text: String?) throws -> [UInt8] {
+            let text = try #require(text)
+            return try #require(Base64.decode(text, alphabet: .url))
+        }
+        switch (kty, crv) {
+        case ("oct", _): return try VerificationKey(secret: bytes(k))
+        case ("RSA", _): return try VerificationKey(modulus: bytes(n), exponent: bytes(e))
+        case ("EC", "P-256"): return try VerificationKey(x: bytes(x), y: bytes(y), on: .p256)
+        case ("EC", "P-384"): return try VerificationKey(x: bytes(x), y: bytes(y), on: .p384)
+        case ("OKP", "Ed25519"): return try VerificationKey(ed25519: bytes(x))
+        default: throw KeyError("unknown")
+        }
+    }
+}
+
+@Suite("Signatures: the RFCs' vectors, and those at the edges")
+struct SignatureTests {
+    struct TokenCase: Decodable, Sendable, CustomTestStringConvertible {
+        var testDescription: String { name }
+
+        let name: String
+        let algorithm: String
+        let key: WebKey
+        let token: String
+    }
+
+    static let tokens = Vectors.load("rfc", as: TokenCase.self)
+
+    private func parts(_ token: String) throws -> (message: String, signature: [UInt8]) {
+        let dot = try #require(token.lastIndex(of: "."))
+        let signature = try #require(Base64.decode(token[token.index(after: dot)...], alphabet: .url))
+        return (String(token[..<dot]), signature)
+    }
+
+    @Test(arguments: tokens.filter { $0.algorithm != "ES512" })
+    func verifiesTheVectorsOfTheRFCs(_ vector: TokenCase) throws {
+        let algorithm = try #require(SignatureAlgorithm(rawValue: vector.algorithm))
+        let (message, signature) = try parts(vector.token)
+        let key = try vector.key.key()
+        #expect(verifies(key, signature, message, algorithm))
+        for index in [0, signature.count / 2, signature.count - 1] {
+            var other = signature
+            other[index] ^= 1
+            #expect(!verifies(key, other, message, algorithm))
+        }
+        for other in SignatureAlgorithm.allCases where other != algorithm {
+            #expect(!verifies(key, signature, message, other), "the key may be for \(other), the signature is not")
+        }
+    }
+
+    @Test func knowsNoP521() throws {
+        #expect(Self.tokens.filter { $0.algorithm == "ES512" }.count == 2, "RFC 7515 A.4, RFC 7520 4.3")
+        #expect(SignatureAlgorithm(rawValue: "ES512") == nil)
+        #expect(SignatureAlgorithm(rawValue: "none") == nil)
+    }
+
+    private func verifies(
+        _ key: VerificationKey, _ signature: [UInt8], _ message: String, _ algorithm: SignatureAlgorithm
+    ) -> Bool {
+        key.verifies(signature.span, of: message.utf8Span.span, by: algorithm)
+    }
+
+    struct EdgeGroup: Decodable, Sendable, CustomTestStringConvertible {
+        var testDescription: String { "\(key.kty) \(key.crv ?? "")" }
+
+        struct Edge: Decodable, Sendable {
+            let name: String
+            let algorithm: String
+            let signature: String
+            let isGood: Bool
+        }
+
+        let key: WebKey
+        let message: String
+        let cases: [Edge]
+    }
+
+    @Test(arguments: Vectors.load("signatures", as: EdgeGroup.self))
+    func holdsAtTheEdges(_ group: EdgeGroup) throws {
+        let key = try group.key.key()
+        for edge in group.cases {
+            let algorithm = try #require(SignatureAlgorithm(rawValue: edge.algorithm))
+            let signature = try #require(Base64.decode(edge.signature, alphabet: .url))
+            #expect(
+                verifies(key, signature, group.message, algorithm) == edge.isGood, "\(edge.algorithm): \(edge.name)")
+        }
+    }
+
+    @Test func comparesAllOfACode() throws {
+        let key = try VerificationKey(secret: [UInt8](repeating: 7, count: 32))
+        let code = try SigningKey(secret: [UInt8](repeating: 7, count: 32)).sign("a".utf8Span.span, by: .hs256)
+        #expect(verifies(key, code, "a", .hs256))
+        #expect(!verifies(key, Array(code.dropLast()), "a", .hs256))
+        #expect(!verifies(key, code + [0], "a", .hs256))
+        #expect(!verifies(key, [], "a", .hs256))
+        #expect(!verifies(key, code, "a", .hs512))
+    }
+}
