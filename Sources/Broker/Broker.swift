@@ -24,7 +24,7 @@ package final class Broker {
     private let store: LMDBStore
     private let figures: Figures
     private let storeThread: StoreThread
-    private let sequencer: Sequencer
+    private let order: LocalOrder
     private let reactors: ReactorGroup
     private let shards: ShardGroup
     private let listeners: Listeners
@@ -60,14 +60,14 @@ package final class Broker {
         movedAside = store.movedAside
         checkMilliseconds = store.store.checkNanoseconds.map { Int($0 / 1_000_000) }
         self.store = store.store
-        let sequencer = try Self.wrap { () throws(StorageError) in
-            try Sequencer(store: store.store, rules: HistoryRules(settings))
+        let order = try Self.wrap { () throws(StorageError) in
+            try LocalOrder(store: store.store, rules: HistoryRules(settings))
         }
         storeThread = StoreThread(
-            store: store.store, maximumQueuedBytes: Self.storeQueue, onSettled: { sequencer.settled($0) })
+            store: store.store, maximumQueuedBytes: Self.storeQueue, onSettled: { order.sequencer.settled($0) })
         try Self.wrap { [storeThread] () throws(StorageError) in try storeThread.start() }
-        sequencer.attach(storeThread)
-        self.sequencer = sequencer
+        order.attach(storeThread)
+        self.order = order
 
         let count = settings.reactors.count ?? Machine.processors
         listeners = try Listeners(settings, reactors: count, given: GivenSockets())
@@ -76,7 +76,7 @@ package final class Broker {
         self.reactors = reactors
         let counters = reactors.remotes.map { _ in ShardCounters() }
         figures = Figures(
-            reactors: reactors.counters, shards: counters, sequencer: sequencer, store: store.store,
+            reactors: reactors.counters, shards: counters, sequencer: order.sequencer, store: store.store,
             storeThread: storeThread, audit: audit)
         let facts = BrokerFacts(
             figures: figures, listen: listen, dataDirectory: settings.dataDirectory, epoch: store.store.epoch,
@@ -85,7 +85,7 @@ package final class Broker {
         shards = ShardGroup(reactors.remotes)
         memory = MemoryWatch(settings.limits, figures: figures, remotes: reactors.remotes)
         let serving = Serving(
-            group: reactors, sequencer: sequencer, store: store.store, settings: settings, facts: facts,
+            group: reactors, order: order, store: store.store, settings: settings, facts: facts,
             door: Door(figures: figures, memory: memory), memory: memory, listeners: listeners,
             certificates: certificates, journal: journal, audit: audit, counters: counters)
         do throws(Errno) {
@@ -225,7 +225,7 @@ package final class Broker {
         // Waited for: when this returns, and the log says so, no request is judged by the old settings any more.
         shards.runAndWait { $0.adopt(settings) }
         memory.adopt(settings.limits)
-        if settings.history != current.history { sequencer.adopt(HistoryRules(settings)) }
+        if settings.history != current.history { order.sequencer.adopt(HistoryRules(settings)) }
         let changed = current.changes(to: settings).map(\.path).joined(separator: " ")
         let digest = SHA1.digest(of: SettingsWriter.json(settings)).map {
             String(0x100 + Int($0), radix: 16).dropFirst()
@@ -249,7 +249,7 @@ package final class Broker {
             shard.isDraining = true
         }
         // Commits what is queued; the acknowledgements are in the mailboxes afterwards.
-        storeThread.stop(after: sequencer.close())
+        storeThread.stop(after: order.close())
         let (crowd, absence) = (figures.clients, max(Self.leastAbsence, startMilliseconds))
         shards.runAndWait { $0.sayGoodbye(crowd: crowd, absence: absence) }
         let deadline = MonotonicTime.now.advanced(byNanoseconds: Self.drainPatience)

@@ -3,7 +3,7 @@ internal import WSTransport
 /// What each reactor of the broker serves.
 struct Serving: Sendable {
     let group: ReactorGroup
-    let sequencer: Sequencer
+    let order: LocalOrder
     let store: any MessageStore
     let settings: Settings
     let facts: BrokerFacts
@@ -21,7 +21,7 @@ struct Serving: Sendable {
     /// The reactor's own thread.
     func begin(on reactor: Reactor) throws(Errno) {
         let shard = Shard(
-            reactor: reactor, sequencer: sequencer, store: store, settings: settings,
+            reactor: reactor, sequencer: order.sequencer, order: order, store: store, settings: settings,
             counters: counters[reactor.index])
         shard.endpoints.movedAside = facts.movedAside
         memory.begin(on: reactor)

@@ -62,6 +62,19 @@ def test_the_figures_are_right(fast):
     assert figures(fast)["$SYS/broker/clients/maximum"] >= 3
 
 
+def test_they_and_the_readiness_probe_take_no_numbers(fast):
+    session = fast.session()
+    session.publish("a", 1)
+    number = fast.metrics()["broker_sequence_number"]
+    wait = fast.session()
+    wait.subscribe("$SYS/broker/uptime")
+    for _ in range(2):
+        assert wait.expect("message", topic="$SYS/broker/uptime")["seq"] == number
+        assert fast.http("GET", "/health/ready").status == 200
+    assert fast.metrics()["broker_sequence_number"] == number
+    assert "ETag" not in fast.retained("$SYS/broker/uptime").headers
+
+
 def test_nobody_else_publishes_there_and_no_wildcard_finds_them(fast):
     session = fast.session()
     assert session.request(op="publish", topic="$SYS/broker/uptime", data=1)["code"] == "forbidden"

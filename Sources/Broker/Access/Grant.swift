@@ -111,13 +111,3 @@ extension RightsTrie {
     /// Whether no filter has that right.
     fileprivate func isEmptyOf(_ right: Rights) -> Bool { !all.contains(right) }
 }
-
-extension TopicFilter {
-    /// Whether it matches nothing but `$SYS` and what is below it.
-    fileprivate var isSystem: Bool {
-        let name = name.utf8Span.span
-        guard name.count >= 4, name[0] == TopicGrammar.dollar else { return false }
-        return name.extracting(0..<4).hasSameBytes(as: "$SYS".utf8Span.span)
-            && (name.count == 4 || name[4] == TopicGrammar.slash)
-    }
-}

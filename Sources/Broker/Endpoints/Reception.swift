@@ -55,7 +55,7 @@ final class Reception {
             return Inspection(fields: known.fields)
         }
         guard fields.count(of: "Origin") == 1 else {
-            return Inspection(refusal: HTTPRefusal(Refusal(.badRequest, "There is more than one Origin.")))
+            return Inspection(refusal: HTTPRefusal(Refusal(.badRequest, "More than one Origin header.")))
         }
         let rules = endpoints.settings.origins.filter { $0.allows(origin, host: host ?? "", isSecure: isSecure) }
         guard !rules.isEmpty else { return objection(to: origin, host: host, fields, stream) }

@@ -28,8 +28,6 @@ package struct Draft {
     /// Its other properties; `nil`: none.
     package var properties: MessageProperties?
     package var isRetained = false
-    /// The topic's value until the broker ends, and never on disk: one of the broker's own figures.
-    package var isVolatile = false
     /// Its time to live, in milliseconds; `nil`: no limit.
     package var timeToLive: Int64?
     package var condition = Condition.none

@@ -11,8 +11,10 @@ final class FanOut {
     private var lanes: ContiguousArray<FormOfLane?> = [nil]
     /// Counts the messages.
     private var round: UInt64 = 0
-    /// Keeps a message for a session that is behind.
-    var hold: (Message, any Session) -> Void = { _, _ in }
+    /// No connection has this slot.
+    private static let none = UInt32.max - 1
+    /// Keeps a message for a session that is behind; the second parameter: whether the store brings the message.
+    var hold: (Message, Bool, any Session) -> Void = { _, _, _ in }
     /// Looks at the rights of those that are to be asked, and leaves out whose subscription has ended by that.
     var review: ([Subscriber]) -> [Subscriber] = { $0 }
 
@@ -34,10 +36,14 @@ final class FanOut {
         return Lane(number: UInt8(number))
     }
 
-    /// Sends one message to everybody here whose filters match.
-    func send(_ message: Message) {
+    /// Sends one message to every subscriber here whose filter matches.
+    ///
+    /// - Parameter isOwn: whether this reactor published it.
+    func send(_ item: Applied, isOwn: Bool) {
+        let message = item.message
         let cursor = reactor.outboundCursor
-        let originSlot = message.originSlot
+        // Clients publish on their own reactor. Without a slot, each that skips its own is asked.
+        let originSlot = isOwn && message.origin != 0 ? item.originSlot : Self.none
         round &+= 1
         var lane: UInt8 = 0
         var current: Segment?
@@ -83,7 +89,7 @@ final class FanOut {
                 }
             }
         }
-        if !slow.isEmpty { delivered &+= sendSlowly(message, review(slow), cursor) }
+        if !slow.isEmpty { delivered &+= sendSlowly(item, review(slow), cursor) }
         counters.delivered.add(delivered)
         counters.matchedNodes.add(cost)
     }
@@ -121,12 +127,13 @@ final class FanOut {
     /// Delivery to those that want to be asked: behind, sparing themselves, closed, or without a lane.
     ///
     /// - Returns: to how many.
-    private func sendSlowly(_ message: Message, _ entries: [Subscriber], _ cursor: OutboundCursor) -> Int {
+    private func sendSlowly(_ item: Applied, _ entries: [Subscriber], _ cursor: OutboundCursor) -> Int {
+        let message = item.message
         var delivered = 0
         var asked: [UInt32: [UInt32]] = [:]
         for entry in entries {
             guard entry.asksSession else {
-                if send(message, to: entry, cursor) { delivered += 1 }
+                if send(item, to: entry, cursor) { delivered += 1 }
                 continue
             }
             guard let session = directory.session(entry.place), session.isTaking,
@@ -137,7 +144,7 @@ final class FanOut {
         for (number, subscriptions) in asked {
             guard let session = directory.session(number) else { continue }
             if session.subscriptions.isBehind {
-                hold(message, session)
+                hold(message, item.isKept, session)
             } else {
                 session.deliver(message, for: subscriptions)
                 delivered += 1
@@ -146,12 +153,13 @@ final class FanOut {
         return delivered
     }
 
-    private func send(_ message: Message, to entry: Subscriber, _ cursor: OutboundCursor) -> Bool {
+    private func send(_ item: Applied, to entry: Subscriber, _ cursor: OutboundCursor) -> Bool {
+        let message = item.message
         guard let session = directory.session(inSlot: entry.place), session.isTaking else { return false }
         if entry.skipsOwn, message.origin == session.client.id { return false }
-        guard cursor.takeMark(message.seq, of: entry.place) else { return false }
+        guard cursor.takeMark(round, of: entry.place) else { return false }
         if session.subscriptions.isBehind {
-            hold(message, session)
+            hold(message, item.isKept, session)
             return false
         }
         guard let segment = encode(message, entry.road), !cursor.hasNewest(segment, of: entry.place) else {

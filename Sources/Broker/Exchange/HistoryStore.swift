@@ -8,7 +8,7 @@ package enum HistoryEnd: Equatable, Sendable {
 
 /// Where messages are kept for clients that return.
 ///
-/// ``MessageStore/apply(_:reserving:now:)`` stores the messages whose ``Message/rule`` says so, and removes what is beyond
+/// ``MessageStore/apply(_:reserving:now:)`` stores the messages that a rule keeps, and removes what is beyond
 /// the rule's limits, a bounded number of messages each time.
 package protocol HistoryStore: AnyObject, Sendable {
     /// Applies the rules to messages from `seq` on.

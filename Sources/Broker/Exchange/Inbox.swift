@@ -1,6 +1,18 @@
 internal import Synchronization
 package import WSTransport
 
+/// What a shard finds in its mailbox.
+package enum ShardEvent: Sendable {
+    /// Messages in the order of their numbers, and the refused drafts of the shard that handed them over.
+    case applied(Batch)
+    /// The broker's own figures, which take no numbers: they come after the message whose number they have.
+    case figures(Batch)
+    /// What the store did.
+    case settled(StoreThread.Settlement)
+    /// The shard's own question whether events arrive, by its number.
+    case probe(UInt64)
+}
+
 /// A shard's mailbox, with the size of what is not delivered yet.
 ///
 /// A reactor that fans out to many connections can be slower than one that only publishes. What waits between them is
@@ -13,33 +25,30 @@ package final class Inbox: Sendable {
     static let mostUndelivered = 64 << 20
 
     let shard: Int
-    let mailbox: Mailbox<Letter>
+    let mailbox: Mailbox<ShardEvent>
     private let undelivered = Atomic<Int>(0)
 
-    package init(shard: Int, mailbox: Mailbox<Letter>) {
+    package init(shard: Int, mailbox: Mailbox<ShardEvent>) {
         self.shard = shard
         self.mailbox = mailbox
     }
 
-    /// Posts messages.
+    /// Posts an event with messages.
     ///
     /// Any thread; `waking` as in ``Mailbox/post(_:waking:)``.
-    func post(_ messages: [Message], bytes: Int, waking: Bool) {
-        undelivered.add(bytes, ordering: .relaxed)
-        mailbox.post(.published(messages), waking: waking)
+    ///
+    /// - Parameter weight: of the messages, in bytes.
+    func post(_ event: ShardEvent, weight: Int, waking: Bool) {
+        undelivered.add(weight, ordering: .relaxed)
+        mailbox.post(event, waking: waking)
     }
 
     /// Notes that messages have been handed to their connections.
-    func delivered(_ messages: [Message]) {
-        undelivered.subtract(Self.bytes(of: messages), ordering: .relaxed)
+    func delivered(_ batch: Batch) {
+        undelivered.subtract(batch.weight, ordering: .relaxed)
     }
 
     var isCongested: Bool { undelivered.load(ordering: .relaxed) > Self.maximumUndelivered }
 
     var isFull: Bool { undelivered.load(ordering: .relaxed) > Self.mostUndelivered }
-
-    /// The weight of messages, in bytes.
-    static func bytes(of messages: [Message]) -> Int {
-        messages.reduce(0) { $0 + $1.weight }
-    }
 }

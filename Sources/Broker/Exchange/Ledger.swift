@@ -39,6 +39,8 @@ final class Ledger {
     var endings: [Ending] = []
     /// An index of all subscriptions and then ``ended``, made when needed.
     var index: FilterIndex?
+    /// The broker's own figures that have changed meanwhile; the newest are sent when the session is live.
+    var figures: Set<Topic> = []
     /// Whether this turn sent the session what was due before the end of a subscription.
     var hasSettled = false
 

@@ -25,17 +25,13 @@ package final class Message: Sendable {
     package let time: Int64
     /// When it expires, retained or not, in Unix milliseconds; 0: never.
     package let expiry: Int64
-    /// The ``Client/id`` of the connection that published it; 0: not known, as after a restart.
+    /// The ``Client/id`` of its publisher; 0: no client, or not known, as of a retained value from the disk.
     package let origin: UInt64
-    /// That connection's slot on its reactor, so that fan-out can apply `echo=false`.
-    package let originSlot: UInt32
-    /// The rule that keeps it for clients that return; `nil`: it is not kept.
-    package let rule: HistoryRule?
 
     package init(
         topic: Topic, payload: [UInt8], kind: Kind, contentType: String? = nil,
         properties: MessageProperties? = nil, isRetained: Bool = false, seq: UInt64, time: Int64, expiry: Int64 = 0,
-        origin: UInt64 = 0, originSlot: UInt32 = .max, rule: HistoryRule? = nil
+        origin: UInt64 = 0
     ) {
         self.topic = topic
         self.payload = payload
@@ -47,8 +43,6 @@ package final class Message: Sendable {
         self.time = time
         self.expiry = expiry
         self.origin = origin
-        self.originSlot = originSlot
-        self.rule = rule
     }
     /// Its weight when messages wait or are read in pieces, in bytes: its content and an overhead.
     package var weight: Int {

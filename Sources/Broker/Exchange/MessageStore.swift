@@ -6,19 +6,31 @@ package protocol MessageStore: RetainedStore, HistoryStore, NumberStore {
     /// Sets (or, if the payload is empty, removes) the retained values, in order; all are on disk when it returns, or
     /// none.
     ///
-    /// Messages that are not ``Message/isRetained`` change no value; those with a ``Message/rule`` are kept in the history.
+    /// Messages that are not ``Message/isRetained`` change no value; those that a rule keeps go into the history.
     /// Values that have expired by `now` are removed on the way, a bounded number each time.
     ///
     /// - Parameters:
     ///   - seq: raises ``reservedSeq`` in the same transaction; `nil`: does not.
     ///   - now: Unix milliseconds, as ``Lifetime/now`` counts them.
-    func apply(_ messages: [Message], reserving seq: UInt64?, now: Int64) throws(StorageError)
+    func apply(_ entries: [StoreEntry], reserving seq: UInt64?, now: Int64) throws(StorageError)
 
     /// Writes and syncs a little, to find out whether the store takes writes.
     func probe() throws(StorageError)
 
     /// The size of the store's content.
     func statistics() throws(StorageError) -> StoreStatistics
+}
+
+/// A message that is to be stored: as its topic's value, in the history, or both.
+package struct StoreEntry: Sendable {
+    package let message: Message
+    /// The rule that keeps it; `nil`: it does not go into the history.
+    package let rule: HistoryRule?
+
+    package init(_ message: Message, keptBy rule: HistoryRule? = nil) {
+        self.message = message
+        self.rule = rule
+    }
 }
 
 /// The size of a store's content.

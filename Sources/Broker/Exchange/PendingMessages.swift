@@ -39,6 +39,9 @@ struct PendingMessages {
         return (found, true)
     }
 
+    /// Whether it has the message of that number.
+    func contains(_ seq: UInt64) -> Bool { messages(after: seq - 1, atMost: 1).messages.first?.seq == seq }
+
     /// Removes the messages up to `seq`, at most the rest of one block.
     mutating func take(upTo seq: UInt64) -> ArraySlice<Message> {
         guard !isEmpty else { return [] }

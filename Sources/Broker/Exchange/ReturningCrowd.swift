@@ -52,9 +52,9 @@ struct ReturningCrowd {
         /// No publishers.
         init() {}
 
-        init(of messages: [Message]) {
-            for message in messages.prefix(Self.mostLookedAt) {
-                if message.origin == 0 { requests += 1 } else { clients.insert(message.origin) }
+        init(of entries: [StoreEntry]) {
+            for entry in entries.prefix(Self.mostLookedAt) {
+                if entry.message.origin == 0 { requests += 1 } else { clients.insert(entry.message.origin) }
             }
         }
 

@@ -3,7 +3,7 @@ package import WSTransport
 
 /// Values, and the points of the order at which subscriptions begin.
 extension Sequencer {
-    /// The retained value of `topic`, the newest numbered one; `nil` where there is none.
+    /// The retained value of `topic`, the newest numbered one; `nil`: there is none.
     package func value(of topic: Topic) throws(Refusal) -> Message? {
         let now = Lifetime.now
         if let message = state.withLock({ $0.applying.overlay[topic] ?? $0.figures[topic] }) {
@@ -25,7 +25,7 @@ extension Sequencer {
         fileprivate var attempts = 0
     }
 
-    /// So many values are looked up at once, and so often again when the store has committed meanwhile.
+    /// How many values are looked up at once, and how often again when the store has committed meanwhile.
     private static let lookUps = 64
     private static let lookUpAttempts = 1000
 
@@ -44,7 +44,7 @@ extension Sequencer {
         (stored.place, stored.attempts) = (first, attempts)
         // Before the store is read: what it commits from here on makes this out of date.
         stored.commits = commits.load(ordering: .acquiring)
-        for place in first..<drafts.count where drafts[place].condition != .none {
+        for place in first..<drafts.count where drafts[place].isConditional {
             let topic = drafts[place].topic
             guard stored.seqs[topic] == nil else { continue }
             do throws(StorageError) {
@@ -62,7 +62,8 @@ extension Sequencer {
     ) throws(Refusal) {
         let current = try state.applying.value(of: topic, now: Lifetime.now) { () throws(Refusal) in
             guard stored.commits == commits.load(ordering: .acquiring), let seq = stored.seqs[topic] else {
-                throw Refusal(.unavailable, "The value of \(topic) changes too fast to be looked at; try again.")
+                throw Refusal(
+                    .unavailable, "The value of \(topic) changes too often to check the condition; try again.")
             }
             return try seq.get()
         }
@@ -76,12 +77,12 @@ extension Sequencer {
         /// Messages up to this one belong to the snapshot, those after it come live.
         package let seq: UInt64
         /// What was in the shard's mailbox: everything up to ``seq`` that it has not delivered yet.
-        package let letters: [Letter]
+        package let events: [ShardEvent]
         /// Matching retained values that may not be in the store yet; an empty payload is a removal.
         package let overlay: [Message]
-        /// There are too many of these to be looked through: the store is read when it has them all.
+        /// There are too many of these to be searched: the store is read when it has them all.
         package let waitsForStore: Bool
-        /// What was in the store; `nil`: nobody asked, or it cannot be held.
+        /// What was in the store; `nil`: it was not requested, or cannot be held.
         package let view: (any RetainedView)?
     }
 
@@ -93,19 +94,19 @@ extension Sequencer {
         package init() {}
     }
 
-    /// So many uncommitted values are looked through for one subscription; with more, the store is waited for.
+    /// How many uncommitted values are searched for one subscription; with more, it waits for the store.
     static let maximumOverlay = 1024
 
     /// Takes the shard's mailbox and the matching uncommitted values at one point of the order.
-    package func position(emptying mailbox: Mailbox<Letter>, matching filter: TopicFilter) -> Position {
+    package func position(emptying mailbox: Mailbox<ShardEvent>, matching filter: TopicFilter) -> Position {
         position(emptying: mailbox, matching: filter, nil)
     }
 
-    /// The same with a view of the store at that point, the one that is known where it still serves.
+    /// The same with a view of the store at that point: the known one if it is still of that point.
     ///
-    /// There is none where the store does not lend any more, or commits all the time.
+    /// There is none if the store lends no more views, or commits all the time.
     package func position(
-        emptying mailbox: Mailbox<Letter>, matching filter: TopicFilter, known: inout KnownView
+        emptying mailbox: Mailbox<ShardEvent>, matching filter: TopicFilter, known: inout KnownView
     ) -> Position {
         let now = commits.load(ordering: .acquiring)
         var view = known.commits == now ? known.view : nil
@@ -119,7 +120,7 @@ extension Sequencer {
     }
 
     private func position(
-        emptying mailbox: Mailbox<Letter>, matching filter: TopicFilter,
+        emptying mailbox: Mailbox<ShardEvent>, matching filter: TopicFilter,
         _ offer: (commits: UInt64, view: any RetainedView)?
     ) -> Position {
         let isReserved = filter.name.utf8.first == UInt8(ascii: "$")
@@ -135,13 +136,13 @@ extension Sequencer {
             // Wildcards at the front do not match what begins with `$`, so few ever look.
             let figures = isReserved ? Array(state.figures.values) : []
             let isCurrent = offer?.commits == commits.load(ordering: .acquiring)
-            return (state.order.newest, mailbox.drain(), uncommitted, isWhole, figures, isCurrent)
+            return (state.newest, mailbox.drain(), uncommitted, isWhole, figures, isCurrent)
         }
-        let (seq, letters, uncommitted, isWhole, figures, isCurrent) = found
+        let (seq, events, uncommitted, isWhole, figures, isCurrent) = found
         var overlay = isWhole ? Self.newest(uncommitted, filter) : []
-        overlay += figures.filter { filter.matches($0.topic) }.sorted { $0.seq < $1.seq }
+        overlay += figures.filter { filter.matches($0.topic) }.sorted { $0.topic.name < $1.topic.name }
         return Position(
-            seq: seq, letters: letters, overlay: overlay, waitsForStore: !isWhole,
+            seq: seq, events: events, overlay: overlay, waitsForStore: !isWhole,
             view: isWhole && isCurrent ? offer?.view : nil)
     }
 
@@ -153,6 +154,13 @@ extension Sequencer {
             if topics.insert(message.topic).inserted { found.append(message) }
         }
         return found.reversed()
+    }
+
+    /// The broker's own figure of that topic as it is now, to be sent after the message `seq`; `nil`: there is none.
+    func figure(of topic: Topic, after seq: UInt64) -> Message? {
+        state.withLock { $0.figures[topic] }.map { figure in
+            Message(topic: topic, payload: figure.payload, kind: figure.kind, seq: seq, time: figure.time)
+        }
     }
 
     /// Whether everything retained up to `seq` is on disk, or failed.

@@ -1,25 +1,18 @@
 internal import Synchronization
 package import WSTransport
 
-/// What a reactor's shard finds in its mailbox.
-package enum Letter: Sendable {
-    /// Messages, in the order of their sequence numbers.
-    case published([Message])
-    /// What the store did.
-    case settled(StoreThread.Settlement)
-}
-
-/// The one place where messages get their order.
+/// The one place where what an order brings is applied.
 ///
-/// A reactor hands over what a turn has published, once; under the lock the messages get their numbers and go to every
-/// shard's mailbox and to the store's queue. So the order in every mailbox, in the store and on every wire is the same.
+/// Under one lock drafts become messages with the numbers that the order gives them, and go to every shard's mailbox and to
+/// the store's queue. So the order in every mailbox, in the store and on every wire is the same.
 ///
-/// Retained values that are numbered but not yet on disk are kept in an overlay, so that who reads a value sees every
-/// message up to the number the reading stands for. Under the lock nothing is read from the disk, and nothing costs by how
-/// much is not on it yet: everybody publishes through here. Any thread.
+/// Retained values that are numbered but not yet on disk are in an overlay, so that a reader of a value sees every
+/// message up to the number that the reading stands for. Under the lock nothing is read from the disk, and the cost does not
+/// depend on how much is not on it yet, because every publisher waits for it. Any thread.
 package final class Sequencer: Sendable {
     struct State {
-        var order: LocalOrder
+        /// The number of the newest message; 0 before the first.
+        var newest: UInt64
         var inboxes: [Inbox] = []
         /// What decides on the next draft.
         var applying = Applying()
@@ -27,7 +20,7 @@ package final class Sequencer: Sendable {
         var retaining = PendingMessages()
         /// The values below `$SYS` that the broker has of itself; in memory only.
         var figures: [Topic: Message] = [:]
-        /// Rules that the store has not taken over yet, in order, and the numbers from which on they hold.
+        /// Rules that the store has not applied yet, in order, and the numbers from which on they hold.
         var waitingRules: [(rules: HistoryRules, from: UInt64)] = []
         /// Messages that are to be kept and not yet on disk, in order.
         var pending = PendingMessages()
@@ -45,19 +38,14 @@ package final class Sequencer: Sendable {
     let subscriptions = Atomic<Int>(0)
     let store: any MessageStore
 
-    /// Begins after all numbers that were ever reserved in `store`, and reserves the first block.
-    ///
-    /// Where the store has no room for that, publications are refused until it has; what is stored can be read.
-    package init(store: any MessageStore, rules: HistoryRules = HistoryRules()) throws(StorageError) {
+    /// Begins after all numbers that were ever reserved in `store`.
+    init(store: any MessageStore, rules: HistoryRules) throws(StorageError) {
         self.store = store
         keepsSome = Atomic(!rules.isEmpty)
-        var state = State(order: LocalOrder(after: store.reservedSeq))
+        var state = State(newest: store.reservedSeq)
         state.applying.rules = rules
-        let target = state.order.firstTarget
         do throws(StorageError) {
-            try store.reserve(seqsUpTo: target)
-            try store.adopt(rules, from: state.order.newest + 1)
-            state.order.reserve(upTo: target, isReserved: true)
+            try store.adopt(rules, from: state.newest + 1)
         } catch .full {
             // The store's thread goes on trying.
             state.owesRules = true
@@ -68,7 +56,7 @@ package final class Sequencer: Sendable {
     }
 
     /// From then on messages are stored.
-    package func attach(_ thread: StoreThread) {
+    func attach(_ thread: StoreThread) {
         state.withLock { state in
             state.storeThread = thread
             if state.owesRules { hand(state.applying.rules, &state) }
@@ -86,8 +74,8 @@ package final class Sequencer: Sendable {
 
     private func hand(_ rules: HistoryRules, _ state: inout State) {
         guard let thread = state.storeThread else { return }
-        state.waitingRules.append((rules, state.order.newest + 1))
-        thread.adopt(rules, from: state.order.newest + 1) { [self] in
+        state.waitingRules.append((rules, state.newest + 1))
+        thread.adopt(rules, from: state.newest + 1) { [self] in
             self.state.withLock { _ = $0.waitingRules.removeFirst() }
         }
     }
@@ -99,7 +87,7 @@ package final class Sequencer: Sendable {
     ///
     /// Shards join as their threads happen to start, so each says its index.
     @discardableResult
-    package func join(_ mailbox: Mailbox<Letter>, shard: Int) -> Inbox {
+    package func join(_ mailbox: Mailbox<ShardEvent>, shard: Int) -> Inbox {
         let inbox = Inbox(shard: shard, mailbox: mailbox)
         state.withLock { $0.inboxes.append(inbox) }
         return inbox
@@ -109,103 +97,102 @@ package final class Sequencer: Sendable {
     package var isCongested: Bool { state.withLock { $0.inboxes.contains(where: \.isCongested) } }
 
     /// The number of the newest message; 0 before the first.
-    package var newest: UInt64 { state.withLock { $0.order.newest } }
+    package var newest: UInt64 { state.withLock { $0.newest } }
 
-    /// Gives no more numbers, and says which was the last.
-    package func close() -> UInt64 {
-        state.withLock { state in
-            state.order.close()
-            return state.order.newest
-        }
+    // MARK: Applying
+
+    /// The drafts of an order that are applied together.
+    struct Part {
+        /// The place of the first draft that has not been applied yet.
+        let first: Int
+        /// The index of the shard that handed them over.
+        let shard: Int
+        /// Whether that shard drains its mailbox in this turn, so that it need not be woken.
+        let isInTurn: Bool
+        /// The numbers that accepted drafts take, one after the other.
+        let numbers: Range<UInt64>
+        /// Unix milliseconds.
+        let time: Int64
     }
 
-    // MARK: Publishing
+    /// How many messages of a turn the store was told to expect for the history, and how many it was given.
+    struct Expectation {
+        fileprivate var expected = 0
+        fileprivate var kept = 0
+    }
 
-    /// Numbers the drafts in their order and sends them on their way.
+    /// Tells the store of drafts before they are applied.
+    func expect(_ count: Int) -> Expectation {
+        guard keepsSome.load(ordering: .acquiring) else { return Expectation() }
+        store.expectKept(count)
+        return Expectation(expected: count)
+    }
+
+    /// Tells the store when all of them have been applied.
+    func conclude(_ expectation: Expectation) {
+        if expectation.expected > expectation.kept { store.settleKept(expectation.expected - expectation.kept) }
+    }
+
+    /// Applies drafts in their order, and posts the results.
     ///
-    /// - Parameter shard: the index of the mailbox that its owner drains in this very turn, so that it need not be woken.
-    /// - Returns: one result for each draft: its number and whether the store was given it.
-    package func sequence(_ drafts: [Draft], from shard: Int) -> [Result<(seq: UInt64, isQueued: Bool), Refusal>] {
-        let time = WallClock.unixMilliseconds
-        var results: [Result<(seq: UInt64, isQueued: Bool), Refusal>] = []
-        results.reserveCapacity(drafts.count)
-        var stored = StoredValues()
-        var kept = Kept()
-        if keepsSome.load(ordering: .acquiring) {
-            kept.expected = drafts.count
-            store.expectKept(kept.expected)
-        }
-        while true {
-            let wanted = state.withLock { state in
-                // A view, so that a draft is not copied for a look at it.
-                number(drafts.span, from: shard, time, stored, &results, &kept, &state)
-                return reservation(&state)
+    /// Ends before a draft whose condition is about a value that has to be looked up (``lookUp(_:from:_:)``).
+    ///
+    /// - Parameter exhaustion: the refusal where no numbers are left.
+    func apply(
+        _ drafts: Span<Draft>, _ part: Part, _ exhaustion: @autoclosure () -> Refusal, _ stored: StoredValues,
+        _ expectation: inout Expectation
+    ) -> Batch {
+        state.withLock { state in
+            var items: [Applied] = []
+            items.reserveCapacity(drafts.count - part.first)
+            var refusals: [(place: Int, refusal: Refusal)] = []
+            var isQueued = false
+            let isFull = state.inboxes.contains(where: \.isFull)
+            for place in part.first..<drafts.count {
+                if drafts[place].isConditional, mustLookUp(drafts[place].topic, stored, state) { break }
+                do throws(Refusal) {
+                    if isFull { throw Self.congestion }
+                    let seq = part.numbers.lowerBound + UInt64(items.count)
+                    guard seq < part.numbers.upperBound else { throw exhaustion() }
+                    let item = try accept(drafts, place, stored, seq, part.time, &state)
+                    items.append(item)
+                    if item.isKept { expectation.kept += 1 }
+                    isQueued = isQueued || item.isQueued
+                } catch {
+                    refusals.append((place - part.first, error))
+                }
             }
-            if let wanted { reserve(wanted.target, on: wanted.thread) }
-            guard results.count < drafts.count else {
-                if kept.expected > kept.count { store.settleKept(kept.expected - kept.count) }
-                return results
+            if expectation.kept > expectation.expected {
+                // The rules have come in this moment.
+                store.expectKept(expectation.kept - expectation.expected)
+                expectation.expected = expectation.kept
             }
-            lookUp(drafts.span, from: results.count, &stored)
-        }
-    }
-
-    /// Messages of a turn that the store was told to expect for the history, and those that it is given.
-    private struct Kept {
-        var expected = 0
-        var count = 0
-    }
-
-    /// Numbers the drafts that have no result yet, up to one whose condition is about a value that has to be looked up.
-    private func number(
-        _ drafts: Span<Draft>, from shard: Int, _ time: Int64, _ stored: StoredValues,
-        _ results: inout [Result<(seq: UInt64, isQueued: Bool), Refusal>], _ kept: inout Kept, _ state: inout State
-    ) {
-        var messages: [Message] = []
-        messages.reserveCapacity(drafts.count - results.count)
-        var isQueued = false
-        let isFull = state.inboxes.contains(where: \.isFull)
-        for place in results.count..<drafts.count {
-            if drafts[place].condition != .none, mustLookUp(drafts[place].topic, stored, state) { break }
-            do throws(Refusal) {
-                if isFull, !drafts[place].isVolatile { throw Self.congestion }
-                let message = try accept(drafts, place, stored, &state, time)
-                messages.append(message)
-                if message.rule != nil { kept.count += 1 }
-                let isStored = message.isRetained || message.rule != nil
-                isQueued = isQueued || isStored
-                results.append(.success((message.seq, isStored)))
-            } catch {
-                results.append(.failure(error))
-            }
-        }
-        if kept.count > kept.expected {
-            // The rules have come in this moment.
-            store.expectKept(kept.count - kept.expected)
-            kept.expected = kept.count
-        }
-        if !messages.isEmpty {
-            let bytes = Inbox.bytes(of: messages)
+            let batch = Batch(items: items, refusals: refusals, shard: part.shard)
             for inbox in state.inboxes {
-                inbox.post(messages, bytes: bytes, waking: inbox.shard != shard)
+                let isOwn = inbox.shard == part.shard
+                // A refusal concerns only the publisher.
+                if isOwn ? batch.count > 0 : !items.isEmpty {
+                    inbox.post(.applied(batch), weight: batch.weight, waking: !(isOwn && part.isInTurn))
+                }
             }
+            if isQueued { state.storeThread?.wakeUp() }
+            return batch
         }
-        if isQueued { state.storeThread?.wakeUp() }
     }
 
     private static let congestion = Refusal(.unavailable, "The broker cannot keep up at the moment; try again.")
 
     private func accept(
-        _ drafts: Span<Draft>, _ place: Int, _ stored: StoredValues, _ state: inout State, _ time: Int64
-    ) throws(Refusal) -> Message {
-        let seq = try state.order.next()
-        if drafts[place].condition != .none {
+        _ drafts: Span<Draft>, _ place: Int, _ stored: StoredValues, _ seq: UInt64, _ time: Int64, _ state: inout State
+    ) throws(Refusal) -> Applied {
+        if drafts[place].isConditional {
             try check(drafts[place].condition, of: drafts[place].topic, stored, state)
         }
         let rule = state.storeThread == nil ? nil : state.applying.rule(for: drafts[place].topic)
-        let message = Applying.message(of: drafts, at: place, seq: seq, time: time, now: { Lifetime.now }, keptBy: rule)
-        if message.isRetained || rule != nil, let thread = state.storeThread {
-            guard thread.append([message], waking: false) else {
+        let message = Applying.message(of: drafts, at: place, seq: seq, time: time) { Lifetime.now }
+        let item = Applied(message, originSlot: drafts[place].source?.slot ?? .max, isKept: rule != nil)
+        if item.isQueued, let thread = state.storeThread {
+            guard thread.append([StoreEntry(message, keptBy: rule)], waking: false) else {
                 throw Refusal(.unavailable, "The store's queue is full or closed.")
             }
             if message.isRetained {
@@ -214,21 +201,41 @@ package final class Sequencer: Sendable {
             }
             if rule != nil { state.pending.append(message) }
         }
-        if drafts[place].isVolatile { state.figures[message.topic] = message }
-        state.order.advance()
-        return message
+        state.newest = seq
+        return item
     }
 
-    /// What is to be reserved now, outside the lock: a store that is closed answers at once.
-    private func reservation(_ state: inout State) -> (thread: StoreThread, target: UInt64)? {
-        guard let thread = state.storeThread, let target = state.order.takeTarget() else { return nil }
-        return (thread, target)
+    // MARK: Without a number
+
+    /// Sends the broker's own figures to every shard.
+    ///
+    /// They take no numbers: each has that of the newest message, after which it comes.
+    ///
+    /// - Parameter shard: the index of the shard that drains its mailbox in this turn.
+    func show(_ figures: [(topic: Topic, payload: [UInt8])], from shard: Int) {
+        let time = WallClock.unixMilliseconds
+        state.withLock { state in
+            let items = figures.map { figure in
+                let message = Message(
+                    topic: figure.topic, payload: figure.payload, kind: .json, seq: state.newest, time: time)
+                state.figures[figure.topic] = message
+                return Applied(message, isKept: false)
+            }
+            let batch = Batch(items: items, shard: shard)
+            for inbox in state.inboxes {
+                inbox.post(.figures(batch), weight: batch.weight, waking: inbox.shard != shard)
+            }
+        }
     }
 
-    private func reserve(_ target: UInt64, on thread: StoreThread) {
-        thread.reserve(seqsUpTo: target) { [self] result in
-            let isReserved = if case .success = result { true } else { false }
-            state.withLock { $0.order.reserve(upTo: target, isReserved: isReserved) }
+    /// Sends a probe to a shard's own mailbox, in the way of messages; returns why a message would be refused, or `nil`.
+    func probe(_ number: UInt64, from shard: Int) -> Refusal? {
+        state.withLock { state in
+            if state.inboxes.contains(where: \.isFull) { return Self.congestion }
+            for inbox in state.inboxes where inbox.shard == shard {
+                inbox.mailbox.post(.probe(number), waking: false)
+            }
+            return nil
         }
     }
 
@@ -238,7 +245,7 @@ package final class Sequencer: Sendable {
     package func settled(_ settlement: StoreThread.Settlement) {
         // Changes under the lock only, and before anything leaves the overlay.
         state.withLock { _ in _ = commits.add(1, ordering: .releasing) }
-        // What is taken off goes outside the lock, and a block at a time, so that nobody waits for all of it.
+        // What is removed is released outside the lock, a block at a time, so that no publisher waits for all of it.
         var isMore = true
         while isMore {
             let taken = state.withLock { state in

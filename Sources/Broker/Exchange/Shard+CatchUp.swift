@@ -128,8 +128,11 @@ extension Shard {
             store, visits: 512, bytes: room, now: Lifetime.now
         ) { found.append($0) }
         if let since {
-            // The client has seen the older ones, and those that are kept it is sent in their order.
-            found.removeAll { $0.seq <= since || $0.rule != nil }
+            // The client has seen the older ones, and those that are kept come in their order: on their way to the disk, or
+            // on it. The former are asked for first, so that none is missed on its way from one to the other.
+            found.removeAll { $0.seq <= since }
+            let pending = sequencer.pending(of: found.map(\.seq))
+            found.removeAll { pending.contains($0.seq) }
             let kept = try store.readHistory { view throws(StorageError) in
                 var kept: Set<UInt64> = []
                 for message in found where try view.holds(message.seq) { kept.insert(message.seq) }
@@ -163,7 +166,7 @@ extension Shard {
             if limit == nil {
                 // Live and late messages meet here: nothing comes between the mailbox and the tail.
                 let found = sequencer.tail(after: ledger.cursor, emptying: mailbox)
-                deliver(found.letters)
+                deliver(found.events)
                 guard isKnown(session) else { return false }
                 (newest, tail) = (found.newest, found.tail)
             } else {
@@ -199,10 +202,15 @@ extension Shard {
         sendHeld(upTo: .max, session)
         sendGaps(upTo: .max, session)
         let endings = set.ledger?.takeEndings(upTo: .max) ?? []
+        let figures = set.ledger?.figures ?? []
         set.setLive()
         session.connection?.isPatient = set.isPatient
         if let connection = session.connection { reactor.clearFlags(.held, of: connection.slot) }
         for ending in endings { ending.body() }
+        for topic in figures where set.all.contains(where: { $0.filter.matches(topic) }) {
+            guard let figure = sequencer.figure(of: topic, after: deliveredUpTo) else { continue }
+            send(figure, to: session)
+        }
         return true
     }
 

@@ -2,13 +2,13 @@ internal import Synchronization
 internal import WSTransport
 
 extension Shard {
-    /// A topic that no filter matches, so nobody sees it: no filter contains a NUL, and a leading wildcard does
-    /// not match what begins with `$`.
-    private static var probeDraft: Draft { Draft(topic: probeTopic, payload: [], kind: .text) }
+    /// The store is asked for this topic; no publisher's topic has a NUL, so it has no value.
     private static var probeTopic: Topic { Topic(unchecked: "$\0probe") }
 
-    /// Sends a message through the sequencer and a write through the store, reads it, and reports what failed; `nil`:
+    /// Sends an event through the mailbox and a write through the store, reads the store, and reports what failed; `nil`:
     /// nothing.
+    ///
+    /// It takes no number: of several brokers that share an order, each has a readiness of its own.
     package func probe(patience: Int64, then: @escaping (String?) -> Void) {
         let probe = Probe { [sequencer] failure in
             do throws(Refusal) {
@@ -19,15 +19,13 @@ extension Shard {
             }
         }
         handOver()
-        switch sequencer.sequence([Self.probeDraft], from: index)[0] {
-        case .failure(let refusal): return probe.finish(refusal.message)
-        case .success((let seq, _)):
-            // By then the mailbox of this turn has been emptied.
-            reactor.needsTurn()
-            reactor.runSoon { [weak self] in
-                guard let self, deliveredUpTo >= seq else { return probe.finish("a message did not arrive") }
-                probe.routed()
-            }
+        let number = lastProbe + 1
+        if let refusal = order.obstacle ?? sequencer.probe(number, from: index) { return probe.finish(refusal.message) }
+        // By then the mailbox of this turn has been emptied.
+        reactor.needsTurn()
+        reactor.runSoon { [weak self] in
+            guard let self, lastProbe >= number else { return probe.finish("a message did not arrive") }
+            probe.routed()
         }
         let link = ReactorLink(remote: reactor.remote)
         link.bind(probe, on: reactor)
@@ -38,7 +36,7 @@ extension Shard {
 
 /// Whether the broker is ready, as far as one reactor can tell.
 ///
-/// Ready means that just now a message went through the sequencer and this reactor's mailbox, and that the store took
+/// Ready means that just now an event went through the sequencer and this reactor's mailbox, and that the store took
 /// a write, synced it and was read. An answer is used again for a second, so that a probe in a tight loop costs next to
 /// nothing. Runs on the reactor's thread.
 package final class Readiness {

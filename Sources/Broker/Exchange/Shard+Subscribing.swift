@@ -22,7 +22,7 @@ extension Shard {
             ? sequencer.position(emptying: mailbox, matching: filter, known: &knownView)
             : sequencer.position(emptying: mailbox, matching: filter)
         // To a subscription of the same filter too, which is replaced only then.
-        deliver(position.letters)
+        deliver(position.events)
         guard isKnown(session) else { throw Refusal(.unavailable, "The connection is closed.") }
         for ending in set.ledger?.takeEndings(of: filter) ?? [] { ending.body() }
         let old = isNew ? nil : set.remove(filter)
@@ -97,7 +97,8 @@ extension Shard {
             ? Snapshot(
                 filter: filter, seq: position.seq, overlay: position.overlay, view: position.view,
                 waitsForStore: position.waitsForStore, isAll: options.isPoll) : nil
-        guard let since = options.since else {
+        // Figures are not resumed: they have no places in the order, and the newest are sent instead.
+        guard let since = options.since, !filter.isSystem else {
             return set.beginnings.append(
                 Beginning(number: number, filter: filter, seq: position.seq, snapshot: snapshot))
         }
@@ -138,8 +139,8 @@ extension Shard {
         var (end, isOwed): (UInt64, Bool) = (0, false)
         for filter in filters where session.subscriptions.contains(filter) {
             handOver()
-            let (newest, letters) = sequencer.newest(emptying: mailbox)
-            deliver(letters)
+            let (newest, events) = sequencer.newest(emptying: mailbox)
+            deliver(events)
             settle(session)
             // A client that does not take what comes, or has asked for the end of its stream, has been closed by now.
             guard isKnown(session) else { return }
@@ -262,10 +263,17 @@ extension Shard {
     }
 
     /// Keeps a message for a session that is behind, unless the store brings it.
-    func hold(_ message: Message, _ session: any Session) {
+    ///
+    /// - Parameter isKept: whether a rule keeps it.
+    func hold(_ message: Message, isKept: Bool, _ session: any Session) {
         let set = session.subscriptions
+        if message.topic.isSystem {
+            // Only the newest of a figure is of use, and it has no place among the others.
+            set.ledger?.figures.insert(message.topic)
+            return
+        }
         let client = session.client.id
-        if message.rule != nil, !set.hasLatest || set.isDueInFull(message, client: client) {
+        if isKept, !set.hasLatest || set.isDueInFull(message, client: client) {
             set.ledger?.isOwed = true
             return
         }

@@ -7,6 +7,7 @@ package import WSTransport
 package final class Shard {
     package let reactor: Reactor
     package let sequencer: Sequencer
+    let order: any Order
     package let counters: ShardCounters
     package let store: any MessageStore
     /// Replaced as a whole by a reload.
@@ -29,8 +30,11 @@ package final class Shard {
     private var isEnding = false
     /// Whether the door is about to be closed: who asks for readiness is told so, all others are served.
     package var isLeaving = false
-    /// Those that count what is published just now, by their numbers.
-    package var meters: [Int: TopicMeter] = [:]
+    /// What counts publications at the moment, by number.
+    package var meters: [Int: TopicMeter] {
+        get { publications.meters }
+        set { publications.meters = newValue }
+    }
     /// Told what clients are refused; `nil`: nothing is.
     package weak var witness: (any Witness)?
     /// What ends accepting, one for each listener.
@@ -44,15 +48,17 @@ package final class Shard {
     var reviewedAtOnce = 32 * 1024
     let directory: Directory
     let fanOut: FanOut
-    private var drafts: [Draft] = []
-    /// Memory for the next turn's drafts, where this turn's took no more than ``keptDrafts``.
-    private var emptied: [Draft] = []
-    private static let keptDrafts = 64
-    private var waiting: [UInt64: (Result<Receipt, Refusal>) -> Void] = [:]
+    let publications: Publications
+    /// What came in the mailbox and is being delivered, from ``nextEvent`` on.
+    private var events: [ShardEvent] = []
+    private var nextEvent = 0
+    /// Whether publishers have been told the results in the next event.
+    private var isConcluded = false
+    /// The number of its last probe that came through the mailbox.
+    var lastProbe: UInt64 = 0
     private var nextClient: UInt64
-    let mailbox: Mailbox<Letter>
+    let mailbox: Mailbox<ShardEvent>
     private let inbox: Inbox
-    private var unreadSources: [StreamConnection] = []
     var knownView = Sequencer.KnownView()
     let index: Int
     /// Everything up to this number has been handed to the connections that are not behind.
@@ -71,11 +77,12 @@ package final class Shard {
     var isAskingStoreAgain = false
 
     package init(
-        reactor: Reactor, sequencer: Sequencer, store: any MessageStore, settings: ExchangeSettings,
+        reactor: Reactor, sequencer: Sequencer, order: any Order, store: any MessageStore, settings: ExchangeSettings,
         access: AccessRules, counters: ShardCounters
     ) {
         self.reactor = reactor
         self.sequencer = sequencer
+        self.order = order
         self.store = store
         current = settings
         grants = GrantTable(access)
@@ -83,6 +90,8 @@ package final class Shard {
         directory = Directory(counters: counters)
         fanOut = FanOut(reactor: reactor, directory: directory, counters: counters)
         index = reactor.index
+        publications = Publications(
+            reactor: reactor, order: order, sequencer: sequencer, counters: counters, shard: index)
         // Names that do not repeat after a restart, as far as a log reader is concerned.
         nextClient = UInt64(truncatingIfNeeded: WallClock.unixMilliseconds) << 20 | UInt64(reactor.index & 0xFF)
         mailbox = Mailbox(wakeup: { [remote = reactor.remote] in remote.wake() })
@@ -90,7 +99,7 @@ package final class Shard {
         deliveredUpTo = sequencer.newest
         reactor[Shard.self] = self
         reactor.endOfTurn.append { [unowned self] in endTurn() }
-        fanOut.hold = { [unowned self] in hold($0, $1) }
+        fanOut.hold = { [unowned self] in hold($0, isKept: $1, $2) }
         fanOut.review = { [unowned self] in unreviewed.isEmpty ? $0 : reviewed($0) }
     }
 
@@ -177,8 +186,12 @@ package final class Shard {
     /// - Parameter source: what the draft came by, which is not read on while other reactors cannot keep up; `nil`: the
     ///   broker's own.
     package func publish(_ draft: consuming Draft, from source: StreamConnection?) {
-        draft.source = source
-        drafts.append(draft)
+        publications.add(draft, from: source)
+    }
+
+    /// Sends the broker's own figures to everyone whose filters match.
+    package func show(_ figures: [(topic: Topic, payload: [UInt8])]) {
+        sequencer.show(figures, from: index)
         reactor.needsTurn()
     }
 
@@ -186,91 +199,52 @@ package final class Shard {
     private func endTurn() -> Bool {
         handOver()
         deliver(mailbox.drain())
-        return !drafts.isEmpty
+        return !publications.isEmpty
     }
 
-    /// Gives the turn's publications their numbers.
-    func handOver() {
-        guard !drafts.isEmpty else { return }
-        var batch = drafts
-        drafts = emptied
-        emptied = []
-        let results = sequencer.sequence(batch, from: index)
-        if sequencer.isCongested { pauseSources(of: batch) }
-        conclude(batch.span, results)
-        guard batch.capacity <= Self.keptDrafts else { return }
-        for _ in batch.indices { batch.removeLast() }
-        emptied = batch
-    }
+    /// Hands over what the turn has published.
+    func handOver() { publications.handOver() }
 
-    /// Tells the publishers what became of the turn's drafts, which are looked at where they are, and not copied.
-    private func conclude(_ drafts: Span<Draft>, _ results: [Result<(seq: UInt64, isQueued: Bool), Refusal>]) {
-        for place in drafts.indices {
-            switch results[place] {
-            case .failure(let refusal):
-                counters.refusedPublishes.add(1)
-                drafts[place].completion?(.failure(refusal))
-            case .success((let seq, let isQueued)):
-                if drafts[place].isVolatile { continue }
-                counters.published.add(1)
-                counters.publishedBytes.add(drafts[place].payload.count)
-                if !meters.isEmpty { for meter in meters.values { meter.count(drafts[place]) } }
-                guard let completion = drafts[place].completion else { continue }
-                if isQueued, drafts[place].acknowledgement == .stored {
-                    waiting[seq] = completion
-                } else {
-                    completion(.success(Receipt(seq: seq, isStored: false)))
+    /// Delivers what came in the mailbox, after the rest of what came before.
+    func deliver(_ new: [ShardEvent]) {
+        events = events.isEmpty ? new : events + new
+        while nextEvent < events.count {
+            switch events[nextEvent] {
+            case .applied(let batch):
+                if batch.shard == index, !isConcluded {
+                    // First, so that the answer precedes the message.
+                    isConcluded = true
+                    publications.conclude(batch)
+                    // A publisher that was told may have had the rest delivered, as it subscribed at once.
+                    guard isConcluded else { continue }
                 }
-            }
-        }
-    }
-
-    /// Other reactors cannot keep up: the publishers of this turn wait for them.
-    private func pauseSources(of batch: [Draft]) {
-        counters.congestions.add(1)
-        let isFirst = unreadSources.isEmpty
-        for draft in batch {
-            guard let source = draft.source, !source.isReadingPaused(for: .congestion) else { continue }
-            source.pauseReading(for: .congestion)
-            unreadSources.append(source)
-        }
-        if isFirst, !unreadSources.isEmpty { lookAgain() }
-    }
-
-    private func lookAgain() {
-        reactor.run(afterNanoseconds: 2_000_000) { [weak self] in
-            guard let self else { return }
-            if sequencer.isCongested { return lookAgain() }
-            let sources = unreadSources
-            unreadSources = []
-            for source in sources { source.resumeReading(for: .congestion) }
-        }
-    }
-
-    func deliver(_ letters: [Letter]) {
-        for letter in letters {
-            switch letter {
-            case .published(let messages):
-                if directory.tree.count > 0 { for message in messages { fanOut.send(message) } }
-                deliveredUpTo = messages.last?.seq ?? deliveredUpTo
-                inbox.delivered(messages)
+                isConcluded = false
+                nextEvent += 1
+                send(batch)
+                deliveredUpTo = batch.items.last?.message.seq ?? deliveredUpTo
+            case .figures(let batch):
+                nextEvent += 1
+                send(batch)
             case .settled(let settlement):
-                settle(settlement)
+                nextEvent += 1
+                wakeThoseWaitingForStore()
+                publications.settle(settlement)
+            case .probe(let number):
+                nextEvent += 1
+                lastProbe = number
             }
         }
+        (events, nextEvent) = ([], 0)
     }
 
-    private func settle(_ settlement: StoreThread.Settlement) {
-        wakeThoseWaitingForStore()
-        guard !waiting.isEmpty else { return }
-        for (seq, error) in settlement.failed {
-            waiting.removeValue(forKey: seq)?(.failure(Refusal(afterDelivery: error)))
+    private func send(_ batch: Batch) {
+        if directory.tree.count > 0 {
+            let isOwn = batch.shard == index
+            for item in batch.items { fanOut.send(item, isOwn: isOwn) }
         }
-        for seq in settlement.committed {
-            waiting.removeValue(forKey: seq)?(.success(Receipt(seq: seq, isStored: true)))
-        }
+        inbox.delivered(batch)
     }
 
-    /// Acknowledgements that wait for the disk.
-    package var waitingAcknowledgements: Int { waiting.count }
+    /// How many publishers wait for the disk.
+    package var waitingAcknowledgements: Int { publications.waitingCount }
 }

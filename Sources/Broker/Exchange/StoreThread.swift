@@ -40,7 +40,7 @@ package final class StoreThread: Sendable {
     }
 
     private struct Work {
-        var messages: [Message] = []
+        var entries: [StoreEntry] = []
         var reservation: UInt64?
         var reserved: [Completion] = []
         /// Rules to apply, in order.
@@ -56,17 +56,17 @@ package final class StoreThread: Sendable {
         /// How many messages are worth waking the thread for; anything else always is.
         var wanted = 1
 
-        var isEmpty: Bool { messages.isEmpty && !isPressing }
+        var isEmpty: Bool { entries.isEmpty && !isPressing }
         /// Whether there is anything other than messages.
         private var isPressing: Bool {
             isStopping || reservation != nil || !reserved.isEmpty || !rules.isEmpty || !probes.isEmpty
         }
         /// Whether there is enough for the thread to stop waiting.
-        var isEnough: Bool { messages.count >= wanted || isPressing }
+        var isEnough: Bool { entries.count >= wanted || isPressing }
 
         mutating func take() -> Work {
             let taken = self
-            messages = []
+            entries = []
             reservation = nil
             reserved = []
             rules = []
@@ -128,14 +128,14 @@ package final class StoreThread: Sendable {
     /// - Parameter waking: `false` where more of the same turn follow and ``wakeUp()`` after them, so that the
     ///   first is not committed without the others.
     /// - Returns: `false` when too much waits already, or the thread is stopping.
-    package func append(_ messages: [Message], waking: Bool = true) -> Bool {
-        guard !messages.isEmpty else { return true }
-        let bytes = Inbox.bytes(of: messages)
+    package func append(_ entries: [StoreEntry], waking: Bool = true) -> Bool {
+        guard !entries.isEmpty else { return true }
+        let bytes = weight(entries)
         return post(waking: waking) { work in
             guard work.unsettledBytes == 0 || work.unsettledBytes &+ bytes <= maximumQueuedBytes else { return false }
-            work.messages.append(contentsOf: messages)
+            work.entries.append(contentsOf: entries)
             work.unsettledBytes &+= bytes
-            queueDepth.add(messages.count, ordering: .relaxed)
+            queueDepth.add(entries.count, ordering: .relaxed)
             return true
         }
     }
@@ -216,6 +216,8 @@ package final class StoreThread: Sendable {
         return isPosted
     }
 
+    private func weight(_ entries: [StoreEntry]) -> Int { entries.reduce(0) { $0 &+ $1.message.weight } }
+
     // MARK: The thread
 
     private func run() {
@@ -270,41 +272,41 @@ package final class StoreThread: Sendable {
 
     /// Settles the messages, and reports the result of the reservation.
     private func commit(_ work: Work, _ crowd: inout ReturningCrowd) -> Result<Void, StorageError> {
-        guard !work.messages.isEmpty else {
+        guard !work.entries.isEmpty else {
             guard let reservation = work.reservation else { return .success(()) }
             return attempt { () throws(StorageError) in try store.reserve(seqsUpTo: reservation) }
         }
         var settlement = Settlement()
         let begin = MonotonicTime.now
         var reservation = attempt { () throws(StorageError) in
-            try store.apply(work.messages, reserving: work.reservation, now: Lifetime.now)
+            try store.apply(work.entries, reserving: work.reservation, now: Lifetime.now)
         }
         switch reservation {
         case .success:
-            settlement.committed = work.messages.map(\.seq)
+            settlement.committed = work.entries.map(\.message.seq)
             commitMessages.add(settlement.committed.count)
         case .failure(let error):
             if let seq = work.reservation {
                 reservation = attempt { () throws(StorageError) in try store.reserve(seqsUpTo: seq) }
             }
             var failures = 0
-            divide(work.messages[...], error, &failures, &settlement)
+            divide(work.entries[...], error, &failures, &settlement)
         }
-        settlement.committedUpTo = work.messages.lazy.map(\.seq).max() ?? 0
+        settlement.committedUpTo = work.entries.lazy.map(\.message.seq).max() ?? 0
         messagesCommitted.add(settlement.committed.count, ordering: .relaxed)
         messagesFailed.add(settlement.failed.count, ordering: .relaxed)
-        queueDepth.subtract(work.messages.count, ordering: .relaxed)
-        let bytes = Inbox.bytes(of: work.messages)
+        queueDepth.subtract(work.entries.count, ordering: .relaxed)
+        let bytes = weight(work.entries)
         let isLast = self.work.withLock { waiting in
             waiting.unsettledBytes &-= bytes
             return waiting.isEmpty
         }
         let end = MonotonicTime.now
-        store.settleKept(work.messages.count { $0.rule != nil })
+        store.settleKept(work.entries.count { $0.rule != nil })
         onSettled(settlement)
         // No answer waits for this.
         crowd.answered(
-            ReturningCrowd.Publishers(of: work.messages), after: end.nanoseconds(since: begin), at: end, isLast: isLast)
+            ReturningCrowd.Publishers(of: work.entries), after: end.nanoseconds(since: begin), at: end, isLast: isLast)
         return reservation
     }
 
@@ -313,19 +315,19 @@ package final class StoreThread: Sendable {
     ///
     /// So a few messages that do not fit cost a few transactions, not one for each message.
     private func divide(
-        _ messages: ArraySlice<Message>, _ error: StorageError, _ failures: inout Int, _ settlement: inout Settlement
+        _ entries: ArraySlice<StoreEntry>, _ error: StorageError, _ failures: inout Int, _ settlement: inout Settlement
     ) {
-        guard messages.count > 1, failures < Self.hopeless else {
-            settlement.failed.append(contentsOf: messages.map { ($0.seq, error) })
-            for message in messages where message.rule != nil { store.lose(message.seq) }
+        guard entries.count > 1, failures < Self.hopeless else {
+            settlement.failed.append(contentsOf: entries.map { ($0.message.seq, error) })
+            for entry in entries where entry.rule != nil { store.lose(entry.message.seq) }
             switch error {
             case .full, .limit: failures = 0
             case .busy, .damaged, .inUse, .newer, .system: failures += 1
             }
             return
         }
-        let middle = messages.startIndex + messages.count / 2
-        for half in [messages[..<middle], messages[middle...]] {
+        let middle = entries.startIndex + entries.count / 2
+        for half in [entries[..<middle], entries[middle...]] {
             guard failures < Self.hopeless else {
                 divide(half, error, &failures, &settlement)
                 continue
@@ -336,7 +338,7 @@ package final class StoreThread: Sendable {
             switch result {
             case .success:
                 failures = 0
-                settlement.committed.append(contentsOf: half.map(\.seq))
+                settlement.committed.append(contentsOf: half.map(\.message.seq))
                 commitMessages.add(half.count)
             case .failure(let error): divide(half, error, &failures, &settlement)
             }

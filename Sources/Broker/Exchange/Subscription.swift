@@ -156,7 +156,9 @@ package struct Subscription {
 
     /// The same, of a message that its filter matches.
     func hears(_ message: Message, client: UInt64) -> Bool {
-        message.seq > position && message.seq <= end && !(skipsOwn && message.origin == client)
+        // A figure has the number of the message before it.
+        (message.seq > position || message.topic.isSystem) && message.seq <= end
+            && !(skipsOwn && message.origin == client)
     }
 }
 

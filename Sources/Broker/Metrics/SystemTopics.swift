@@ -12,6 +12,8 @@ package final class SystemTopics {
     private let version: String
     private let interval: () -> Int64?
     private var published: [String: [UInt8]] = [:]
+    /// What is to be sent now.
+    private var changed: [(topic: Topic, payload: [UInt8])] = []
     private var loads: [Load] = []
     private var last: MonotonicTime
     private var maximumClients = 0
@@ -43,6 +45,8 @@ package final class SystemTopics {
     }
 
     private func publish() {
+        changed = []
+        defer { if !changed.isEmpty { shard.show(changed) } }
         let now = shard.reactor.now
         let seconds = max(Double(now.nanoseconds(since: last)) / 1e9, 0.001)
         last = now
@@ -94,9 +98,7 @@ package final class SystemTopics {
         let payload = Array(text.utf8)
         guard published[name] != payload, let topic = try? Topic("$SYS/broker/\(name)") else { return }
         published[name] = payload
-        var draft = Draft(topic: topic, payload: payload, kind: .json)
-        draft.isVolatile = true
-        shard.publish(draft, from: nil)
+        changed.append((topic, payload))
     }
 
     /// With two decimals.

@@ -38,12 +38,13 @@ extension LMDBStore {
 
     /// Keeps those messages of a batch that rules want.
     func keep(
-        _ messages: [Message], now: Int64, _ write: borrowing LMDBWrite, _ state: inout StoreState
+        _ entries: [StoreEntry], now: Int64, _ write: borrowing LMDBWrite, _ state: inout StoreState
     ) throws(StorageError) {
-        guard messages.contains(where: { $0.rule != nil }) else { return }
+        guard entries.contains(where: { $0.rule != nil }) else { return }
         var change = HistoryChange(history, state.history)
-        for message in messages {
-            guard let rule = message.rule else { continue }
+        for entry in entries {
+            guard let rule = entry.rule else { continue }
+            let message = entry.message
             guard let record = HistoryRecord.bytes(of: message) else {
                 throw .system(code: EFBIG, what: "cannot store more than 4 GiB in one message")
             }

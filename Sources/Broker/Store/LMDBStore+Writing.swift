@@ -4,15 +4,17 @@ extension LMDBStore {
     static let expiredPerWrite = 64
     private static let attempts = 8
 
-    package func apply(_ messages: [Message], reserving seq: UInt64?, now: Int64) throws(StorageError) {
+    package func apply(_ entries: [StoreEntry], reserving seq: UInt64?, now: Int64) throws(StorageError) {
         for attempt in 1... {
             do throws(StorageError) {
-                readers.count(written: messages.reduce(0) { $0 + $1.payload.count })
+                readers.count(written: entries.reduce(0) { $0 + $1.message.payload.count })
                 return try write { (write, state) throws(StorageError) in
                     if let seq { state.reservedSeq = max(state.reservedSeq, seq) }
                     _ = try self.removeExpired(at: now, write, &state)
-                    for message in messages where message.isRetained { try self.apply(message, write, &state) }
-                    try self.keep(messages, now: now, write, &state)
+                    for entry in entries where entry.message.isRetained {
+                        try self.apply(entry.message, write, &state)
+                    }
+                    try self.keep(entries, now: now, write, &state)
                 }
             } catch {
                 // Expired values must not keep new ones out.

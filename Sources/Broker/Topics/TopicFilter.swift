@@ -106,6 +106,14 @@ extension TopicFilter {
         }
     }
 
+    /// Whether it matches nothing but `$SYS` and what is below it.
+    var isSystem: Bool {
+        let name = name.utf8Span.span
+        guard name.count >= 4, name[0] == TopicGrammar.dollar else { return false }
+        return name.extracting(0..<4).hasSameBytes(as: "$SYS".utf8Span.span)
+            && (name.count == 4 || name[4] == TopicGrammar.slash)
+    }
+
     /// Whether this filter matches every topic that `other` matches.
     ///
     /// Exact, the rule about `$` included: `#` covers `+/a` but not `$SYS/a`; `+/#` covers `#`.

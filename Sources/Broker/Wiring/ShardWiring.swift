@@ -9,11 +9,12 @@ private final class LiveSettings {
 extension Shard {
     /// Makes a shard and what its endpoints have in common, by settings.
     package convenience init(
-        reactor: Reactor, sequencer: Sequencer, store: any MessageStore, settings: Settings, counters: ShardCounters
+        reactor: Reactor, sequencer: Sequencer, order: any Order, store: any MessageStore, settings: Settings,
+        counters: ShardCounters
     ) {
         self.init(
-            reactor: reactor, sequencer: sequencer, store: store, settings: ExchangeSettings(settings),
-            access: AccessRules(settings), counters: counters)
+            reactor: reactor, sequencer: sequencer, order: order, store: store,
+            settings: ExchangeSettings(settings), access: AccessRules(settings), counters: counters)
         reactor[LiveSettings.self] = LiveSettings(settings)
         reactor[EndpointState.self] = EndpointState(on: self, settings: EndpointSettings(settings))
     }

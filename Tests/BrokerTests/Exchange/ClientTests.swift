@@ -8,12 +8,13 @@ struct ClientTests {
     /// `echo=false` goes by these numbers: who had another's would miss what that other published.
     @Test func noTwoClientsOfAnyReactorsHaveOneNumber() throws {
         let store = InMemoryStore()
-        let sequencer = try Sequencer(store: store)
+        let order = try LocalOrder(store: store)
         var seen: Set<UInt64> = []
         for index in 0..<4 {
             let reactor = try Reactor(index: index, counters: ReactorCounters(), remote: Remote())
             let shard = Shard(
-                reactor: reactor, sequencer: sequencer, store: store, settings: Settings(), counters: ShardCounters())
+                reactor: reactor, sequencer: order.sequencer, order: order, store: store, settings: Settings(),
+                counters: ShardCounters())
             for _ in 0..<20_000 {
                 let id = shard.makeClient(.anonymous, peer: nil, protocolName: "topic").id
                 #expect(id != 0)

@@ -9,27 +9,27 @@ import Testing
 struct ConditionTests {
     private let gate = GateStore()
 
-    /// A sequencer that stores by way of `gate`, and its thread, to be stopped.
-    private func make(maximumQueuedBytes: Int = 1 << 20) throws -> (sequencer: Sequencer, thread: StoreThread) {
-        let sequencer = try Sequencer(store: gate)
-        let thread = StoreThread(store: gate, maximumQueuedBytes: maximumQueuedBytes) { sequencer.settled($0) }
+    /// A order that stores by way of `gate`, and its thread, to be stopped.
+    private func make(maximumQueuedBytes: Int = 1 << 20) throws -> (order: LocalOrder, thread: StoreThread) {
+        let order = try LocalOrder(store: gate)
+        let thread = StoreThread(store: gate, maximumQueuedBytes: maximumQueuedBytes) { order.settled($0) }
         try thread.start()
-        sequencer.attach(thread)
-        return (sequencer, thread)
+        order.attach(thread)
+        return (order, thread)
     }
 
     private func publish(
-        _ sequencer: Sequencer, _ name: String, _ payload: String, if condition: Draft.Condition = .none,
+        _ order: LocalOrder, _ name: String, _ payload: String, if condition: Draft.Condition = .none,
         timeToLive: Int64? = nil
     ) throws -> Result<UInt64, Refusal> {
         var draft = try draft(name, payload, retained: true)
         draft.condition = condition
         draft.timeToLive = timeToLive
-        return sequencer.sequence([draft], from: 0)[0].map(\.seq)
+        return order.sequence([draft], from: 0)[0].map(\.seq)
     }
 
-    private func text(_ sequencer: Sequencer, _ name: String) throws -> String? {
-        try sequencer.value(of: topic(name)).map { String(decoding: $0.payload, as: UTF8.self) }
+    private func text(_ order: LocalOrder, _ name: String) throws -> String? {
+        try order.value(of: topic(name)).map { String(decoding: $0.payload, as: UTF8.self) }
     }
 
     /// Ends the thread when everything is committed.
@@ -65,46 +65,46 @@ struct ConditionTests {
     /// The same whether the value is only numbered or on disk.
     @Test(arguments: cases, [false, true])
     func holdsConditions(_ expected: Case, isCommitted: Bool) throws {
-        var (sequencer, thread) = try make()
+        var (order, thread) = try make()
         if !isCommitted { gate.shut() }
-        #expect(try publish(sequencer, "there", "1").value == 1)
+        #expect(try publish(order, "there", "1").value == 1)
         if isCommitted {
             thread.stop()
-            thread = StoreThread(store: gate, maximumQueuedBytes: 1 << 20) { [sequencer] in sequencer.settled($0) }
+            thread = StoreThread(store: gate, maximumQueuedBytes: 1 << 20) { [order] in order.settled($0) }
             try thread.start()
-            sequencer.attach(thread)
+            order.attach(thread)
         }
-        #expect(try publish(sequencer, "none", "x", if: expected.condition).error?.code == expected.without)
-        #expect(try publish(sequencer, "there", "x", if: expected.condition).error?.code == expected.with)
+        #expect(try publish(order, "none", "x", if: expected.condition).error?.code == expected.without)
+        #expect(try publish(order, "there", "x", if: expected.condition).error?.code == expected.with)
         settle(thread)
     }
 
     @Test func aBatchSeesWhatIsBeforeIt() throws {
-        let (sequencer, thread) = try make()
+        let (order, thread) = try make()
         gate.shut()
         var conditional = try draft("a", "2", retained: true)
         conditional.condition = .absent
-        let results = sequencer.sequence([try draft("a", "1", retained: true), conditional], from: 0)
+        let results = order.sequence([try draft("a", "1", retained: true), conditional], from: 0)
         #expect(results[0].value?.seq == 1 && results[1].error?.code == .conflict)
         settle(thread)
     }
 
     /// A disk that is slow makes nobody wait but those who ask for it.
     @Test func readsNothingFromTheDiskUnderTheLock() throws {
-        let (sequencer, thread) = try make()
+        let (order, thread) = try make()
         try gate.inner.apply([retained("a", "x", seq: 7)], reserving: nil)
         let reads = Mutex(0)
         gate.setOnRead {
             // Another thread gets at the order meanwhile.
             let answer = Answer<UInt64>()
-            DispatchQueue.global().async { answer.put(sequencer.newest) }
+            DispatchQueue.global().async { answer.put(order.newest) }
             #expect((try? answer.get()) != nil)
             reads.withLock { $0 += 1 }
         }
-        #expect(try publish(sequencer, "a", "y", if: .absent).error?.code == .conflict)
+        #expect(try publish(order, "a", "y", if: .absent).error?.code == .conflict)
         #expect(reads.withLock { $0 } == 1)
         var known = Sequencer.KnownView()
-        let position = sequencer.position(emptying: Mailbox(wakeup: {}), matching: try filter("#"), known: &known)
+        let position = order.position(emptying: Mailbox(wakeup: {}), matching: try filter("#"), known: &known)
         #expect(position.view != nil && reads.withLock { $0 } == 2)
         // Many conditions are looked up some at a time.
         let drafts = try (0..<200).map { number in
@@ -112,7 +112,7 @@ struct ConditionTests {
             draft.condition = number % 2 == 0 ? .absent : .present
             return draft
         }
-        let results = sequencer.sequence(drafts, from: 0)
+        let results = order.sequence(drafts, from: 0)
         #expect(results.map { $0.error?.code } == (0..<200).map { $0 % 2 == 0 ? nil : .notFound })
         gate.setOnRead(nil)
         settle(thread)
@@ -120,40 +120,40 @@ struct ConditionTests {
 
     /// What was looked up is looked up again where the store has committed meanwhile.
     @Test func believesNothingThatWasReadBeforeACommit() throws {
-        let (sequencer, thread) = try make()
+        let (order, thread) = try make()
         let theirs = try topic("a")
         gate.setOnRead { [gate] in
             // Somebody is quicker, and on disk before the one who asks.
             gate.setOnRead(nil)
             var draft = Draft(topic: theirs, payload: Array("theirs".utf8), kind: .text)
             draft.isRetained = true
-            _ = sequencer.sequence([draft], from: 1)
+            _ = order.sequence([draft], from: 1)
             let isDone = Answer<Bool>()
-            sequencer.probeStore { isDone.put($0 == nil) }
+            order.probeStore { isDone.put($0 == nil) }
             #expect((try? isDone.get()) == true)
         }
-        #expect(try publish(sequencer, "a", "mine", if: .absent).error?.code == .conflict)
+        #expect(try publish(order, "a", "mine", if: .absent).error?.code == .conflict)
         settle(thread)
-        #expect(try text(sequencer, "a") == "theirs")
+        #expect(try text(order, "a") == "theirs")
     }
 
     /// A counter that several threads raise by compare-and-set: each round is won once.
     @Test func comparesAndSetsUnderContention() throws {
-        let (sequencer, thread) = try make()
+        let (order, thread) = try make()
         let counter = try topic("counter")
-        let begin = try #require(try publish(sequencer, "counter", "0").value)
+        let begin = try #require(try publish(order, "counter", "0").value)
         let wins = Wins()
         let goal = 400
         let threads = try (0..<4).map { _ in
-            try startThread(named: "racer") { [sequencer] in
+            try startThread(named: "racer") { [order] in
                 while true {
-                    guard let found = try? sequencer.value(of: counter),
+                    guard let found = try? order.value(of: counter),
                         let count = Int(String(decoding: found.payload, as: UTF8.self)), count < goal
                     else { return }
                     var draft = Draft(topic: counter, payload: Array("\(count + 1)".utf8), kind: .text)
                     draft.isRetained = true
                     draft.condition = .matches([found.seq])
-                    if case .success((let seq, _)) = sequencer.sequence([draft], from: 0)[0] {
+                    if case .success((let seq, _)) = order.sequence([draft], from: 0)[0] {
                         wins.seqs.withLock { $0.append(seq) }
                     }
                 }
@@ -162,71 +162,71 @@ struct ConditionTests {
         for thread in threads { thread.join() }
         settle(thread)
         #expect(wins.seqs.withLock { $0.sorted() } == (1...UInt64(goal)).map { begin + $0 })
-        #expect(try text(sequencer, "counter") == "\(goal)")
+        #expect(try text(order, "counter") == "\(goal)")
     }
 
     // MARK: The overlay
 
     @Test func seesAValueBeforeItIsCommitted() throws {
-        let (sequencer, thread) = try make()
+        let (order, thread) = try make()
         gate.shut()
-        _ = try publish(sequencer, "a", "1")
-        #expect(try text(sequencer, "a") == "1")
+        _ = try publish(order, "a", "1")
+        #expect(try text(order, "a") == "1")
         #expect(try gate.value(of: topic("a"), now: 0) == nil)
-        _ = try publish(sequencer, "a", "2")
-        #expect(try text(sequencer, "a") == "2")
+        _ = try publish(order, "a", "2")
+        #expect(try text(order, "a") == "2")
         settle(thread)
-        #expect(try text(sequencer, "a") == "2")
+        #expect(try text(order, "a") == "2")
         #expect(try gate.value(of: topic("a"), now: 0) != nil)
     }
 
     @Test func seesARemovalBeforeItIsCommitted() throws {
         try gate.inner.apply([retained("a", "old")], reserving: nil)
-        let (sequencer, thread) = try make()
-        #expect(try text(sequencer, "a") == "old")
+        let (order, thread) = try make()
+        #expect(try text(order, "a") == "old")
         gate.shut()
-        _ = try publish(sequencer, "a", "")
-        #expect(try text(sequencer, "a") == nil)
+        _ = try publish(order, "a", "")
+        #expect(try text(order, "a") == nil)
         #expect(try gate.value(of: topic("a"), now: 0) != nil)
-        #expect(try publish(sequencer, "a", "", if: .present).error?.code == .notFound)
-        let position = sequencer.position(emptying: Mailbox(wakeup: {}), matching: try filter("#"))
+        #expect(try publish(order, "a", "", if: .present).error?.code == .notFound)
+        let position = order.position(emptying: Mailbox(wakeup: {}), matching: try filter("#"))
         #expect(position.overlay.map(\.payload) == [[]], "a removal hides what the store still has")
         settle(thread)
-        #expect(try text(sequencer, "a") == nil)
+        #expect(try text(order, "a") == nil)
         #expect(try gate.value(of: topic("a"), now: 0) == nil)
     }
 
     @Test func anExpiredValueIsNoneOnDiskOrNot() throws {
         try gate.inner.apply([retained("old", "x", expiry: 2000)], reserving: nil)
-        let (sequencer, thread) = try make()
+        let (order, thread) = try make()
         gate.shut()
-        #expect(try text(sequencer, "old") == nil)
-        #expect(try publish(sequencer, "old", "x", if: .present).error?.code == .notFound)
-        _ = try publish(sequencer, "new", "x", timeToLive: -1)
-        #expect(try text(sequencer, "new") == nil)
-        #expect(try publish(sequencer, "new", "y", if: .absent).error == nil)
-        _ = try publish(sequencer, "later", "x", timeToLive: 3_600_000)
-        #expect(try text(sequencer, "later") == "x")
+        #expect(try text(order, "old") == nil)
+        #expect(try publish(order, "old", "x", if: .present).error?.code == .notFound)
+        _ = try publish(order, "new", "x", timeToLive: -1)
+        #expect(try text(order, "new") == nil)
+        #expect(try publish(order, "new", "y", if: .absent).error == nil)
+        _ = try publish(order, "later", "x", timeToLive: 3_600_000)
+        #expect(try text(order, "later") == "x")
         settle(thread)
     }
 
     @Test func aValueThatCouldNotBeStoredIsGoneAgain() throws {
         try gate.inner.apply([retained("a", "old")], reserving: nil)
-        let (sequencer, thread) = try make()
+        let (order, thread) = try make()
         gate.shut()
-        _ = try publish(sequencer, "a", "new")
-        #expect(try text(sequencer, "a") == "new")
+        _ = try publish(order, "a", "new")
+        #expect(try text(order, "a") == "new")
         gate.fail(with: .full)
         settle(thread)
-        #expect(try text(sequencer, "a") == "old")
+        #expect(try text(order, "a") == "old")
     }
 
     @Test func theOverlayOfAPositionIsWhatMatchesOldestFirst() throws {
-        let (sequencer, thread) = try make()
+        let (order, thread) = try make()
         gate.shut()
-        for name in ["a/2", "b", "a/1", "a/2", "$x"] { _ = try publish(sequencer, name, name) }
+        for name in ["a/2", "b", "a/1", "a/2", "$x"] { _ = try publish(order, name, name) }
         func names(_ name: String) throws -> [String] {
-            sequencer.position(emptying: Mailbox(wakeup: {}), matching: try filter(name)).overlay.map(\.topic.name)
+            order.position(emptying: Mailbox(wakeup: {}), matching: try filter(name)).overlay.map(\.topic.name)
         }
         #expect(try names("a/+") == ["a/1", "a/2"])
         #expect(try names("#") == ["b", "a/1", "a/2"])
@@ -237,15 +237,15 @@ struct ConditionTests {
     }
 
     @Test func refusesWhatTheStoresQueueDoesNotTake() throws {
-        let (sequencer, thread) = try make(maximumQueuedBytes: 4096)
+        let (order, thread) = try make(maximumQueuedBytes: 4096)
         gate.shut()
-        #expect(try publish(sequencer, "a", String(repeating: "x", count: 3000)).value == 1)
-        #expect(try publish(sequencer, "b", String(repeating: "x", count: 3000)).error?.code == .unavailable)
-        #expect(try text(sequencer, "b") == nil)
+        #expect(try publish(order, "a", String(repeating: "x", count: 3000)).value == 1)
+        #expect(try publish(order, "b", String(repeating: "x", count: 3000)).error?.code == .unavailable)
+        #expect(try text(order, "b") == nil)
         // What is not retained needs no store, and the numbers have no hole.
-        #expect(sequencer.sequence([try draft("c")], from: 0)[0].value?.seq == 2)
+        #expect(order.sequence([try draft("c")], from: 0)[0].value?.seq == 2)
         settle(thread)
-        #expect(try publish(sequencer, "d", "x").error?.code == .unavailable, "the store is closed")
-        #expect(sequencer.newest == 2)
+        #expect(try publish(order, "d", "x").error?.code == .unavailable, "the store is closed")
+        #expect(order.newest == 2)
     }
 }

@@ -101,17 +101,17 @@ struct CongestionTests {
 
     /// Publishers that come and go cannot be paused, so there is an end to what is taken from them.
     @Test func refusesWhatPausingDoesNotHoldBack() throws {
-        let sequencer = try Sequencer(store: InMemoryStore())
-        let mailbox = Mailbox<Letter>(wakeup: {})
-        let inbox = sequencer.join(mailbox, shard: 0)
+        let order = try LocalOrder(store: InMemoryStore())
+        let mailbox = Mailbox<ShardEvent>(wakeup: {})
+        let inbox = order.join(mailbox, shard: 0)
         let payload = [UInt8](repeating: 120, count: 1 << 20)
         func publish() throws -> Refusal? {
-            sequencer.sequence([Draft(topic: try topic("t"), payload: payload, kind: .text)], from: 1)[0].error
+            order.sequence([Draft(topic: try topic("t"), payload: payload, kind: .text)], from: 1)[0].error
         }
         for _ in 0..<Inbox.mostUndelivered >> 20 { #expect(try publish() == nil) }
         #expect(try publish()?.code == .unavailable)
-        #expect(sequencer.newest == UInt64(Inbox.mostUndelivered >> 20))
-        for case .published(let messages) in mailbox.drain() { inbox.delivered(messages) }
+        #expect(order.newest == UInt64(Inbox.mostUndelivered >> 20))
+        for case .applied(let batch) in mailbox.drain() { inbox.delivered(batch) }
         #expect(try publish() == nil)
     }
 }

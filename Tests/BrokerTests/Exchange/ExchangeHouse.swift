@@ -33,16 +33,22 @@ final class ExchangeHouse {
     let sequencer: Sequencer
     let counters: [ShardCounters]
     /// Gets every message beside the shards: the truth to compare with.
-    let log = Mailbox<Letter>(wakeup: {})
+    let log = Mailbox<ShardEvent>(wakeup: {})
     private let inbox: Inbox
     private let storeThread: StoreThread
     let remotes: [Remote]
     private var threads: [ThreadHandle] = []
 
-    /// - Parameter order: the reactors' numbers, in the order in which their shards join the sequencer.
-    init(_ store: any MessageStore = InMemoryStore(), order: [Int] = [0], settings: Settings = Settings()) throws {
+    /// - Parameters:
+    ///   - order: the reactors' numbers, in the order in which their shards join the sequencer.
+    ///   - isDelayed: whether publications get their numbers some turns later.
+    init(
+        _ store: any MessageStore = InMemoryStore(), order: [Int] = [0], settings: Settings = Settings(),
+        isDelayed: Bool = false
+    ) throws {
         self.store = store
-        let sequencer = try Sequencer(store: store, rules: HistoryRules(settings))
+        let local = try LocalOrder(store: store, rules: HistoryRules(settings))
+        let sequencer = local.sequencer
         self.sequencer = sequencer
         // The sequencer holds the thread, and with it the mailboxes of reactors that have ended.
         storeThread = StoreThread(store: store, maximumQueuedBytes: 64 << 20) { [weak sequencer] settlement in
@@ -51,13 +57,15 @@ final class ExchangeHouse {
         remotes = try order.map { _ in try Remote() }
         counters = order.map { _ in ShardCounters() }
         try storeThread.start()
-        sequencer.attach(storeThread)
+        local.attach(storeThread)
+        let delayed = DelayedOrder(local, remotes: Dictionary(uniqueKeysWithValues: zip(0..., remotes)))
         inbox = sequencer.join(log, shard: -1)
         for index in order {
             let reactor = try Reactor(index: index, counters: ReactorCounters(), remote: remotes[index])
             reactor.ringMinimum = 1
             let shard = Shard(
-                reactor: reactor, sequencer: sequencer, store: store, settings: settings, counters: counters[index])
+                reactor: reactor, sequencer: sequencer, order: isDelayed ? delayed : local, store: store,
+                settings: settings, counters: counters[index])
             // Nobody else refers to either from here on.
             nonisolated(unsafe) let owned = (reactor, shard)
             threads.append(try startThread(named: "shard-\(index)") { owned.0.run() })
@@ -158,10 +166,10 @@ final class ExchangeHouse {
 
     /// Every message so far, in order, since this was last asked.
     func published() -> [Message] {
-        log.drain().flatMap { letter in
-            guard case .published(let messages) = letter else { return [Message]() }
-            inbox.delivered(messages)
-            return messages
+        log.drain().flatMap { event in
+            guard case .applied(let batch) = event else { return [Message]() }
+            inbox.delivered(batch)
+            return batch.messages
         }
     }
 }

@@ -124,9 +124,9 @@ final class GateStore: MessageStore {
         return View(self, try inner.view())
     }
 
-    func apply(_ messages: [Message], reserving seq: UInt64?, now: Int64) throws(StorageError) {
+    func apply(_ entries: [StoreEntry], reserving seq: UInt64?, now: Int64) throws(StorageError) {
         try pass()
-        try inner.apply(messages, reserving: seq, now: now)
+        try inner.apply(entries, reserving: seq, now: now)
     }
 
     func adopt(_ rules: HistoryRules, from seq: UInt64) throws(StorageError) { inner.adopt(rules, from: seq) }

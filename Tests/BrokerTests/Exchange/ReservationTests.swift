@@ -10,28 +10,28 @@ import Testing
 struct ReservationTests {
     @Test func refusesWhenTheBlockIsUsedUp() async {
         await #expect(processExitsWith: .success) {
-            let sequencer = try Sequencer(store: InMemoryStore())
+            let order = try LocalOrder(store: InMemoryStore())
             let many = Array(repeating: try draft("a"), count: 1 << 19)
             // 2²⁴ and some, without anything that would reserve more.
-            for _ in 0..<32 { _ = sequencer.sequence(many, from: 0) }
-            let last = sequencer.newest
-            let results = sequencer.sequence(Array(many.prefix(5)), from: 0)
+            for _ in 0..<32 { _ = order.sequence(many, from: 0) }
+            let last = order.newest
+            let results = order.sequence(Array(many.prefix(5)), from: 0)
             let isRefused = results.last?.error?.code == .storageFull
-            try #require(isRefused && sequencer.newest < last + 5 && last >= LocalOrder.block)
+            try #require(isRefused && order.newest < last + 5 && last >= LocalOrder.block)
         }
     }
 
     @Test func aClosedStoreKeepsNobodyWaiting() async {
         await #expect(processExitsWith: .success) {
             let store = InMemoryStore()
-            let sequencer = try Sequencer(store: store)
+            let order = try LocalOrder(store: store)
             let thread = StoreThread(store: store, maximumQueuedBytes: 1 << 20, onSettled: { _ in })
             try thread.start()
-            sequencer.attach(thread)
+            order.attach(thread)
             thread.stop()
             let many = Array(repeating: try draft("a"), count: 1 << 19)
-            for _ in 0..<17 { _ = sequencer.sequence(many, from: 0) }
-            try #require(sequencer.newest == 17 << 19)
+            for _ in 0..<17 { _ = order.sequence(many, from: 0) }
+            try #require(order.newest == 17 << 19)
         }
     }
 }

@@ -9,6 +9,9 @@ struct ResumeTests {
         ("h/1", "h/1"), ("h/+", "h/2"), ("h/#", "h/3"), ("t/1", "t/1"), ("t/+", "t/2"), ("u/+", "u/1"),
         ("u/1", "u/1"), ("#", "u/2"), ("+/1", "h/1"), ("h/#", "h/1"),
     ]
+    private static let rights = [
+        ["#"], ["#"], ["h/#"], ["h/1", "t/+"], ["t/#", "u/+"], ["u/1", "h/+", "t/1"], [],
+    ]
     private static let topics = ["h/1", "h/2", "h/3", "t/1", "t/2", "u/1", "u/2", "x"]
 
     private static func settings() -> Settings {
@@ -22,13 +25,24 @@ struct ResumeTests {
 
     @Test(arguments: 0..<40)
     func holdsUnderAnySchedule(seed: Int) throws {
-        var drops = 0
+        var (drops, revocations) = (0, 0)
         for part in 0..<50 {
             let found = try run(seed: seed * 50 + part)
             #expect(found.complaints.prefix(3) == [], "part \(part)")
             drops += found.drops
+            revocations += found.revocations
         }
         #expect(drops > 0, "no reader was ever too slow")
+        #expect(revocations > 0, "no right was ever taken away")
+    }
+
+    /// The same in an order that answers some turns later.
+    @Test(arguments: 0..<20)
+    func holdsInAnOrderThatAnswersLater(seed: Int) throws {
+        for part in 0..<10 {
+            let found = try run(seed: 2_000_000 + seed * 10 + part, isDelayed: true)
+            #expect(found.complaints.prefix(3) == [], "part \(part)")
+        }
     }
 
     /// The same with a store on disk, and more of everything.
@@ -39,15 +53,41 @@ struct ResumeTests {
         #expect(found.complaints.prefix(3) == [])
     }
 
+    /// It was on its way to the disk when the client came, so no message brings it any more.
+    @Test func showsAValueThatTheHistoryHasLostSince() throws {
+        let gate = GateStore()
+        var settings = Settings()
+        settings.history = [Settings.History(filter: "t/#", messages: 1)]
+        let house = try ExchangeHouse(gate, settings: settings)
+        let guest = try house.connectJSON()
+        let first = try #require(try house.publish([draft("other")])[0].value?.seq)
+        let stored = try draft("other", "stored", retained: true)
+        _ = try house.publish([draft("t/1", "a"), draft("t/1", "b"), stored])
+        gate.shut()
+        var value = try draft("t/1", "value", retained: true)
+        value.acknowledgement = .routed
+        _ = try house.publish([value])
+        gate.setBusy(true)
+        try guest.ask(##"{"op":"subscribe","id":1,"filter":"t/#","since":\##(first)}"##, id: 1)
+        _ = try house.publish([draft("t/1", "newest")])
+        gate.open()
+        _ = try house.publish([stored])
+        gate.setBusy(false)
+        var notices: [Notice] = []
+        repeat { notices.append(try guest.receive()) } while notices.last?.data != "newest"
+        #expect(notices.filter { $0.retained == true }.map(\.data) == ["value"])
+    }
+
     private func run(
-        seed: Int, store: (any MessageStore)? = nil, steps: Int = 30
-    ) throws -> (complaints: [String], drops: Int) {
+        seed: Int, store: (any MessageStore)? = nil, steps: Int = 30, isDelayed: Bool = false
+    ) throws -> (complaints: [String], drops: Int, revocations: Int) {
         var random = SeededGenerator(seed: seed)
         let gate = store == nil ? GateStore() : nil
         let shards = 1 + seed % 2
         let made: (any MessageStore)? = store ?? gate
+        var settings = Self.settings()
         let house = try ExchangeHouse(
-            try #require(made), order: Array(0..<shards), settings: Self.settings())
+            try #require(made), order: Array(0..<shards), settings: settings, isDelayed: isDelayed)
         defer {
             gate?.setBusy(false)
             gate?.open()
@@ -65,7 +105,10 @@ struct ResumeTests {
         for step in 0..<steps {
             let reader = readers[Int.random(in: 0..<readers.count, using: &random)].reader
             switch Int.random(in: 0..<100, using: &random) {
-            case 0..<45: try publish(house, step, shards, &random)
+            case 0..<41: try publish(house, step, shards, &random)
+            case 41..<45:
+                settings.access.anonymous.subscribe = Self.rights[Int.random(in: 0..<Self.rights.count, using: &random)]
+                try changeRights(house, settings, readers.map(\.reader))
             case 45..<55: try reader.publish(Self.topics[Int.random(in: 0..<8, using: &random)], "own \(step)")
             case 55..<75: _ = try reader.read(Int.random(in: 1...6000, using: &random))
             case 75..<82: try reader.leaveAndComeBack()
@@ -86,6 +129,8 @@ struct ResumeTests {
         }
         gate?.setBusy(false)
         gate?.open()
+        settings.access.anonymous.subscribe = ["#"]
+        try changeRights(house, settings, readers.map(\.reader))
         for (reader, fence) in readers {
             let results = try house.publish([draft(fence, "fence")])
             try reader.finish(try #require(results[0].value?.seq))
@@ -100,7 +145,26 @@ struct ResumeTests {
                 complaints.append("\(reader.filter) \(reader.slow) was closed though the store has everything")
             }
         }
-        return (complaints, house.counters.reduce(0) { $0 + $1.dropped.current })
+        let revocations = readers.reduce(0) { $0 + $1.reader.revocations }
+        return (complaints, house.counters.reduce(0) { $0 + $1.dropped.current }, revocations)
+    }
+
+    /// Other rights for all clients, as by a reload.
+    private func changeRights(_ house: ExchangeHouse, _ settings: Settings, _ readers: [ResumeReader]) throws {
+        let names = try settings.access.anonymous.subscribe.map { try TopicFilter($0) }
+        for shard in house.remotes.indices {
+            let (before, after) = try house.run(on: shard) { shard in
+                let before = shard.deliveredUpTo
+                // Few are reviewed in one turn.
+                shard.reviewedAtOnce = 1
+                shard.adopt(settings)
+                return (before, shard.sequencer.newest)
+            }
+            for (number, reader) in readers.enumerated() where number % house.remotes.count == shard {
+                let isAllowed = names.contains { $0.covers(reader.filter) }
+                try reader.change(isAllowed: isAllowed, before: before, after: after)
+            }
+        }
     }
 
     private func publish(

@@ -10,7 +10,9 @@ struct ReturningCrowdTests {
     private func publishers(_ origins: some Sequence<UInt64>) throws -> ReturningCrowd.Publishers {
         let topic = try Topic("a")
         return ReturningCrowd.Publishers(
-            of: origins.map { Message(topic: topic, payload: [1], kind: .text, seq: 1, time: 1, origin: $0) })
+            of: origins.map {
+                StoreEntry(Message(topic: topic, payload: [1], kind: .text, seq: 1, time: 1, origin: $0))
+            })
     }
 
     @Test func waitsForNobodyAtFirst() {

@@ -57,11 +57,11 @@ struct SeamSchedule {
     private var changes: [Change] = []
     private var settings = Settings()
 
-    init(seed: Int, shards: Int, guests count: Int, disk: LMDBStore? = nil) throws {
+    init(seed: Int, shards: Int, guests count: Int, disk: LMDBStore? = nil, isDelayed: Bool = false) throws {
         random = SeededGenerator(seed: seed)
         self.disk = disk
         let store: any MessageStore = disk ?? gate
-        house = try ExchangeHouse(store, order: Array(0..<shards))
+        house = try ExchangeHouse(store, order: Array(0..<shards), isDelayed: isDelayed)
         // Snapshots of one value a turn, of some, and of everything at once.
         let piece = [1, 300, 1 << 16][seed % 3]
         for shard in 0..<shards { try house.run(on: shard) { $0.piece = piece } }

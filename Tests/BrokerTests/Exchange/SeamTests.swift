@@ -19,6 +19,22 @@ struct SeamTests {
         }
     }
 
+    /// The same where publications get their places turns later, those of several shards among one another.
+    @Test(arguments: 0..<20)
+    func holdsInAnOrderThatAnswersLater(seed: Int) throws {
+        for part in 0..<10 {
+            let (shards, guests) = (1 + part % 2, 2 + part % 3)
+            var schedule = try SeamSchedule(
+                seed: 2_000_000 + seed * 10 + part, shards: shards, guests: guests, isDelayed: true)
+            let (log, transcripts) = try schedule.run(steps: part == 9 ? 250 : 60)
+            for transcript in transcripts {
+                var model = SeamModel(log: log, transcript)
+                model.check()
+                #expect(model.complaints.prefix(3) == [], "part \(part)")
+            }
+        }
+    }
+
     /// The same with a store on disk, which takes its views back.
     @Test(arguments: 0..<10)
     func holdsOnDisk(seed: Int) throws {

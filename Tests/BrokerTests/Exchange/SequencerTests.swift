@@ -15,35 +15,35 @@ struct SequencerTests {
         results.compactMap { $0.value?.seq }
     }
 
-    private func messages(in mailbox: Mailbox<Letter>) -> [Message] {
-        mailbox.drain().flatMap { letter in
-            guard case .published(let messages) = letter else { return [Message]() }
-            return messages
+    private func messages(in mailbox: Mailbox<ShardEvent>) -> [Message] {
+        mailbox.drain().flatMap { event in
+            guard case .applied(let batch) = event else { return [Message]() }
+            return batch.messages
         }
     }
 
     @Test func numbersRiseByOneInTheOrderOfHandingOver() throws {
-        let sequencer = try Sequencer(store: InMemoryStore())
-        #expect(sequencer.newest == 0)
-        #expect(seqs(sequencer.sequence([try draft("a"), try draft("b")], from: 0)) == [1, 2])
-        #expect(seqs(sequencer.sequence([], from: 0)).isEmpty)
-        #expect(seqs(sequencer.sequence([try draft("c")], from: 1)) == [3])
-        #expect(sequencer.newest == 3)
+        let order = try LocalOrder(store: InMemoryStore())
+        #expect(order.newest == 0)
+        #expect(seqs(order.sequence([try draft("a"), try draft("b")], from: 0)) == [1, 2])
+        #expect(seqs(order.sequence([], from: 0)).isEmpty)
+        #expect(seqs(order.sequence([try draft("c")], from: 1)) == [3])
+        #expect(order.newest == 3)
     }
 
     @Test func aRefusedDraftTakesNoNumber() throws {
-        let sequencer = try Sequencer(store: InMemoryStore())
+        let order = try LocalOrder(store: InMemoryStore())
         var second = try draft("b", retained: true)
         second.condition = .present
-        let results = sequencer.sequence([try draft("a"), second, try draft("c")], from: 0)
+        let results = order.sequence([try draft("a"), second, try draft("c")], from: 0)
         #expect(seqs(results) == [1, 2])
         #expect(results[1].error?.code == .notFound)
     }
 
     @Test func everyMailboxSeesTheSameOrderAndEveryPublishersOwn() throws {
-        let sequencer = try Sequencer(store: InMemoryStore())
-        let mailboxes = (0..<3).map { _ in Mailbox<Letter>(wakeup: {}) }
-        for (number, mailbox) in mailboxes.enumerated() { sequencer.join(mailbox, shard: number) }
+        let order = try LocalOrder(store: InMemoryStore())
+        let mailboxes = (0..<3).map { _ in Mailbox<ShardEvent>(wakeup: {}) }
+        for (number, mailbox) in mailboxes.enumerated() { order.join(mailbox, shard: number) }
         let (publishers, each) = (4, 300)
         let start = DispatchSemaphore(value: 0)
         let threads = try (0..<publishers).map { publisher in
@@ -52,7 +52,7 @@ struct SequencerTests {
             return try startThread(named: "publisher") {
                 start.wait()
                 for first in stride(from: 0, to: each, by: 3) {
-                    _ = sequencer.sequence(Array(owned[first..<first + 3]), from: publisher)
+                    _ = order.sequence(Array(owned[first..<first + 3]), from: publisher)
                 }
             }
         }
@@ -71,25 +71,25 @@ struct SequencerTests {
     }
 
     @Test func wakesEverybodyButTheOneThatDrainsInThisTurn() throws {
-        let sequencer = try Sequencer(store: InMemoryStore())
+        let order = try LocalOrder(store: InMemoryStore())
         let woken = Woken()
         // Threads start in any order, so shards join in any order.
         for number in [2, 0, 1] {
-            sequencer.join(Mailbox(wakeup: { woken.numbers.withLock { $0.append(number) } }), shard: number)
+            order.join(Mailbox(wakeup: { woken.numbers.withLock { $0.append(number) } }), shard: number)
         }
-        _ = sequencer.sequence([try draft("a")], from: 1)
+        _ = order.sequence([try draft("a")], from: 1)
         #expect(woken.numbers.withLock { $0 } == [2, 0])
-        _ = sequencer.sequence([try draft("a")], from: 1)
+        _ = order.sequence([try draft("a")], from: 1)
         #expect(woken.numbers.withLock { $0 } == [2, 0], "a mailbox that is not empty was woken before")
     }
 
     @Test func aPositionTakesTheMailboxAndStandsForWhatWasInIt() throws {
-        let sequencer = try Sequencer(store: InMemoryStore())
-        let mailbox = Mailbox<Letter>(wakeup: {})
-        sequencer.join(mailbox, shard: 0)
-        _ = sequencer.sequence([try draft("a"), try draft("b")], from: 0)
-        let position = sequencer.position(emptying: mailbox, matching: try filter("#"))
-        #expect(position.seq == 2 && position.overlay.isEmpty && position.letters.count == 1)
+        let order = try LocalOrder(store: InMemoryStore())
+        let mailbox = Mailbox<ShardEvent>(wakeup: {})
+        order.join(mailbox, shard: 0)
+        _ = order.sequence([try draft("a"), try draft("b")], from: 0)
+        let position = order.position(emptying: mailbox, matching: try filter("#"))
+        #expect(position.seq == 2 && position.overlay.isEmpty && position.events.count == 1)
         #expect(mailbox.drain().isEmpty)
     }
 
@@ -99,10 +99,10 @@ struct SequencerTests {
         let store = InMemoryStore()
         var last: UInt64 = 0
         for _ in 0..<3 {
-            let sequencer = try Sequencer(store: store)
-            #expect(sequencer.newest >= last)
+            let order = try LocalOrder(store: store)
+            #expect(order.newest >= last)
             for _ in 0..<5 {
-                for seq in seqs(sequencer.sequence([try draft("a"), try draft("b")], from: 0)) {
+                for seq in seqs(order.sequence([try draft("a"), try draft("b")], from: 0)) {
                     #expect(seq > last && seq <= store.reservedSeq)
                     last = seq
                 }
@@ -118,11 +118,11 @@ struct SequencerTests {
         let first = house.store.reservedSeq
         // 2²³ and a little; handed over without payloads, and without anybody to deliver to.
         let many = Array(repeating: try draft("a"), count: 1 << 18)
-        let sequencer = try Sequencer(store: house.store)
+        let order = try LocalOrder(store: house.store)
         let thread = StoreThread(store: house.store, maximumQueuedBytes: 1 << 20, onSettled: { _ in })
         try thread.start()
-        sequencer.attach(thread)
-        for _ in 0..<33 { #expect(seqs(sequencer.sequence(many, from: 0)).count == many.count) }
+        order.attach(thread)
+        for _ in 0..<33 { #expect(seqs(order.sequence(many, from: 0)).count == many.count) }
         thread.stop()
         #expect(house.store.reservedSeq >= first + 2 * LocalOrder.block)
     }

@@ -6,10 +6,11 @@ import Testing
 /// A message that a rule keeps.
 func kept(
     _ name: String, _ seq: UInt64, under rule: HistoryRule, bytes: Int = 1, time: Int64 = 1000, expiry: Int64 = 0
-) throws -> Message {
-    Message(
+) throws -> StoreEntry {
+    let message = Message(
         topic: try topic(name), payload: Array(repeating: UInt8(truncatingIfNeeded: seq), count: bytes), kind: .text,
-        seq: seq, time: time, expiry: expiry, origin: seq * 7, rule: rule)
+        seq: seq, time: time, expiry: expiry, origin: seq * 7)
+    return StoreEntry(message, keptBy: rule)
 }
 
 /// The numbers of what a filter matches.
@@ -76,10 +77,10 @@ struct HistoryContractTests {
             Message(
                 topic: topic(long), payload: [0, 255, 7], kind: .binary, contentType: "image/png",
                 properties: MessageProperties(replyTo: topic(long)), isRetained: true, seq: 5, time: 12, expiry: 5000,
-                origin: 99, rule: rule),
-            Message(topic: topic("a"), payload: [], kind: .json, seq: 6, time: -1, rule: rule),
+                origin: 99),
+            Message(topic: topic("a"), payload: [], kind: .json, seq: 6, time: -1),
         ]
-        try made.store.apply(messages, reserving: nil)
+        try made.store.apply(messages.map { StoreEntry($0, keptBy: rule) }, reserving: nil)
         var found: [Message] = []
         _ = try made.store.readHistory { view throws(StorageError) in
             try view.messages(where: { _ in true }, after: 0, upTo: .max, visiting: 10, now: 100) {
@@ -324,7 +325,7 @@ struct HistoryContractTests {
         var seq: UInt64 = 0
         for _ in 0..<60 {
             now += Int64.random(in: 0...8, using: &random)
-            var batch: [Message] = []
+            var batch: [StoreEntry] = []
             for _ in 0..<Int.random(in: 1...6, using: &random) {
                 seq += UInt64.random(in: 1...3, using: &random)
                 let name = names[Int.random(in: 0..<names.count, using: &random)]
@@ -336,7 +337,7 @@ struct HistoryContractTests {
             // Longer than the pace at which a topic is looked at for its age.
             if Int.random(in: 0..<4, using: &random) == 0 { now += 2000 }
             while try made.store.maintain(now: now) {}
-            for message in batch { model[message.topic.name, default: []].append(message) }
+            for message in batch.map(\.message) { model[message.topic.name, default: []].append(message) }
             for (name, messages) in model {
                 let rule = try #require(all.rule(for: topic(name)))
                 var left = messages[...]

@@ -92,14 +92,14 @@ final class InMemoryStore: MessageStore {
         }
     }
 
-    func apply(_ messages: [Message], reserving seq: UInt64?, now: Int64) throws(StorageError) {
+    func apply(_ entries: [StoreEntry], reserving seq: UInt64?, now: Int64) throws(StorageError) {
         try state.withLock { (committed) throws(StorageError) in
             var state = committed
             if let seq { state.reservedSeq = max(state.reservedSeq, seq) }
             if state.nextExpiry <= now { removeExpired(at: now, &state) }
-            for message in messages where message.isRetained { try apply(message, &state) }
-            for message in messages {
-                if let rule = message.rule { state.history.append(message, under: rule, now: now) }
+            for entry in entries where entry.message.isRetained { try apply(entry.message, &state) }
+            for entry in entries {
+                if let rule = entry.rule { state.history.append(entry.message, under: rule, now: now) }
             }
             committed = state
         }

@@ -97,8 +97,23 @@ func matches(
 
 extension MessageStore {
     /// As it would be at the newest message's time.
+    func apply(_ entries: [StoreEntry], reserving seq: UInt64?) throws(StorageError) {
+        try apply(entries, reserving: seq, now: entries.map(\.message.time).max() ?? 0)
+    }
+
+    /// Messages that no rule keeps.
     func apply(_ messages: [Message], reserving seq: UInt64?) throws(StorageError) {
-        try apply(messages, reserving: seq, now: messages.map(\.time).max() ?? 0)
+        try apply(messages.map { StoreEntry($0) }, reserving: seq)
+    }
+
+    func apply(_ messages: [Message], reserving seq: UInt64?, now: Int64) throws(StorageError) {
+        try apply(messages.map { StoreEntry($0) }, reserving: seq, now: now)
+    }
+}
+
+extension StoreThread {
+    func append(_ messages: [Message], waking: Bool = true) -> Bool {
+        append(messages.map { StoreEntry($0) }, waking: waking)
     }
 }
 

@@ -75,10 +75,10 @@ private final class GatedStore: MessageStore {
 
     func view() throws(StorageError) -> any RetainedView { try inner.view() }
 
-    func apply(_ messages: [Message], reserving seq: UInt64?, now: Int64) throws(StorageError) {
-        try pass(messages.count)
-        if messages.contains(where: { $0.topic.name.hasPrefix("bad") }) { throw .full }
-        try inner.apply(messages, reserving: seq, now: now)
+    func apply(_ entries: [StoreEntry], reserving seq: UInt64?, now: Int64) throws(StorageError) {
+        try pass(entries.count)
+        if entries.contains(where: { $0.message.topic.name.hasPrefix("bad") }) { throw .full }
+        try inner.apply(entries, reserving: seq, now: now)
     }
 
     func adopt(_ rules: HistoryRules, from seq: UInt64) throws(StorageError) { inner.adopt(rules, from: seq) }
@@ -210,7 +210,7 @@ struct StoreThreadTests {
         #expect(again.append([try retained("a", large, seq: 1)]))
         #expect(!again.append([try retained("b", large, seq: 2)]))
         #expect(again.append([try retained("c", "x", seq: 3)]))
-        #expect(again.append([]))
+        #expect(again.append([StoreEntry]()))
     }
 
     @Test(arguments: [[0], [7], [99], [0, 1, 2], [13, 50, 51, 98], Array(0..<100)])

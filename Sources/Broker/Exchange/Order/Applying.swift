@@ -29,7 +29,7 @@ struct Applying {
             if current == nil { throw Refusal(.notFound, "\(topic) has no retained value.") }
         case .absent:
             if let current {
-                throw Refusal(.conflict, "\(topic) has a retained value already, with seq \(current).")
+                throw Refusal(.conflict, "\(topic) already has a retained value, with seq \(current).")
             }
         case .matches(let seqs):
             guard let current else { throw Refusal(.conflict, "\(topic) has no retained value.") }
@@ -47,9 +47,8 @@ struct Applying {
     /// - Parameters:
     ///   - time: when it got its place, in Unix milliseconds.
     ///   - now: the same by the clock that values expire by, asked for where the message has a time to live.
-    ///   - rule: the rule that keeps it.
     static func message(
-        of drafts: Span<Draft>, at place: Int, seq: UInt64, time: Int64, now: () -> Int64, keptBy rule: HistoryRule?
+        of drafts: Span<Draft>, at place: Int, seq: UInt64, time: Int64, now: () -> Int64
     ) -> Message {
         Message(
             topic: drafts[place].topic, payload: drafts[place].payload,
@@ -57,7 +56,7 @@ struct Applying {
             properties: drafts[place].properties, isRetained: drafts[place].isRetained, seq: seq,
             time: time,
             expiry: drafts[place].timeToLive.map { now().addingReportingOverflow($0).partialValue } ?? 0,
-            origin: drafts[place].origin, originSlot: drafts[place].source?.slot ?? .max, rule: rule)
+            origin: drafts[place].origin)
     }
 }
 

@@ -1,55 +1,119 @@
-/// The order of a broker that is alone: one number after the other, within those that are reserved on disk.
+internal import Synchronization
+internal import WSTransport
+
+/// The order of a broker that is alone: that in which its reactors take one lock.
 ///
-/// It decides nothing about what gets a number; ``Applying`` does. A value, used under the sequencer's lock.
-struct LocalOrder {
+/// A batch gets its numbers and is applied in the same call, so that its results are in the mailboxes when ``submit(_:from:)``
+/// returns. Nothing is read from the disk under the lock. A refused draft takes no number.
+package final class LocalOrder: Order {
     /// Numbers are reserved on disk in blocks, so that after a crash none is used twice.
     ///
     /// 2²⁴ of 2⁵³ (what JSON can hold).
     static let block: UInt64 = 1 << 24
 
-    /// The number of the newest message; 0 before the first.
-    private(set) var newest: UInt64
-    /// No number above this is given.
-    private var reserved: UInt64
-    private var isReserving = false
-    private var isClosed = false
+    private struct Numbers {
+        /// The number of the next message.
+        var next: UInt64
+        /// No number above this is given.
+        var reserved: UInt64
+        var isReserving = false
+        var isClosed = false
+        var storeThread: StoreThread?
 
-    /// Begins after `newest`, and gives no numbers until some are reserved.
-    init(after newest: UInt64) {
-        self.newest = newest
-        reserved = newest
-    }
+        /// The numbers that may be given now.
+        var free: Range<UInt64> { isClosed || reserved < next ? next..<next : next..<reserved + 1 }
 
-    /// The number that the next message gets if it is accepted, or why there is none.
-    func next() throws(Refusal) -> UInt64 {
-        guard newest < reserved, !isClosed else {
-            if isClosed { throw Refusal(.unavailable, "The broker is shutting down.") }
-            throw Refusal(.storageFull, "The store takes no writes, so there are no more sequence numbers.")
+        /// Why there are none.
+        var exhaustion: Refusal {
+            isClosed
+                ? Refusal(.unavailable, "The broker is shutting down.")
+                : Refusal(.storageFull, "The store accepts no writes, so no message can get a number.")
         }
-        return newest + 1
+
+        /// Up to which number to reserve now, half a block ahead; `nil`: there are enough, or it is under way.
+        mutating func takeTarget() -> (thread: StoreThread, target: UInt64)? {
+            guard !isReserving, !isClosed, next + LocalOrder.block / 2 > reserved, let storeThread else { return nil }
+            isReserving = true
+            return (storeThread, reserved + LocalOrder.block)
+        }
     }
 
-    /// Takes note that the message with the number ``next()`` is accepted.
-    mutating func advance() { newest += 1 }
+    /// What is applied in this order.
+    package let sequencer: Sequencer
+    private let numbers: Mutex<Numbers>
 
-    /// Gives no more numbers.
-    mutating func close() { isClosed = true }
-
-    // MARK: Reservation
-
-    /// What all numbers are to be reserved up to at the start.
-    var firstTarget: UInt64 { newest + 1 + Self.block }
-
-    /// Up to which number to reserve now, half a block ahead; `nil`: there are enough, or it is under way.
-    mutating func takeTarget() -> UInt64? {
-        guard !isReserving, !isClosed, newest + 1 + Self.block / 2 > reserved else { return nil }
-        isReserving = true
-        return reserved + Self.block
+    /// Begins after all numbers that were ever reserved in `store`, and reserves the first block.
+    ///
+    /// Where the store has no room for that, publications are refused until it has; what is stored can be read.
+    package init(store: any MessageStore, rules: HistoryRules = HistoryRules()) throws(StorageError) {
+        sequencer = try Sequencer(store: store, rules: rules)
+        let first = sequencer.newest + 1
+        var numbers = Numbers(next: first, reserved: first - 1)
+        do throws(StorageError) {
+            try store.reserve(seqsUpTo: first + Self.block)
+            numbers.reserved = first + Self.block
+        } catch .full {
+            // The store's thread goes on trying.
+        } catch {
+            throw error
+        }
+        self.numbers = Mutex(numbers)
     }
 
-    /// Takes note of a reservation that has ended; after a failure ``takeTarget()`` asks again.
-    mutating func reserve(upTo target: UInt64, isReserved: Bool) {
-        isReserving = false
-        if isReserved { reserved = max(reserved, target) }
+    /// From then on messages are stored, and numbers reserved.
+    package func attach(_ thread: StoreThread) {
+        numbers.withLock { $0.storeThread = thread }
+        sequencer.attach(thread)
+    }
+
+    package var obstacle: Refusal? {
+        numbers.withLock { numbers in numbers.free.isEmpty ? numbers.exhaustion : nil }
+    }
+
+    package func close() -> UInt64 {
+        numbers.withLock { numbers in
+            numbers.isClosed = true
+            return numbers.next - 1
+        }
+    }
+
+    package func submit(_ drafts: [Draft], from shard: Int) { give(drafts, from: shard, isInTurn: true) { _ in } }
+
+    /// Numbers drafts and applies them, in parts where values have to be looked up.
+    ///
+    /// - Parameters:
+    ///   - isInTurn: whether the shard drains its mailbox without being woken.
+    ///   - body: gets each part, which is in the mailboxes by then.
+    func give(_ drafts: [Draft], from shard: Int, isInTurn: Bool, _ body: (Batch) -> Void) {
+        let time = WallClock.unixMilliseconds
+        var stored = Sequencer.StoredValues()
+        var expectation = sequencer.expect(drafts.count)
+        var place = 0
+        while true {
+            let (batch, wanted) = numbers.withLock { numbers in
+                let part = Sequencer.Part(
+                    first: place, shard: shard, isInTurn: isInTurn, numbers: numbers.free, time: time)
+                // A view, so that a draft is not copied for a look at it.
+                let batch = sequencer.apply(drafts.span, part, numbers.exhaustion, stored, &expectation)
+                numbers.next += UInt64(batch.items.count)
+                return (batch, numbers.takeTarget())
+            }
+            if let wanted { reserve(wanted.target, on: wanted.thread) }
+            body(batch)
+            place += batch.count
+            guard place < drafts.count else { return sequencer.conclude(expectation) }
+            sequencer.lookUp(drafts.span, from: place, &stored)
+        }
+    }
+
+    /// Outside the lock: a store that is closed answers at once.
+    private func reserve(_ target: UInt64, on thread: StoreThread) {
+        thread.reserve(seqsUpTo: target) { [self] result in
+            numbers.withLock { numbers in
+                // After a failure the next publication asks again.
+                numbers.isReserving = false
+                if case .success = result { numbers.reserved = max(numbers.reserved, target) }
+            }
+        }
     }
 }

@@ -1,0 +1,72 @@
+/// Gives everything that is published one order.
+///
+/// Which place a draft gets, and what then becomes of it, are two questions. An order answers the first. The second,
+/// with the draft's condition and the rule that keeps it, is answered when the draft is applied (``Applying``), and the
+/// answer is the same wherever that is done. So an order may be a lock in this process (``LocalOrder``), or a log that
+/// answers some turns later. Any thread.
+package protocol Order: AnyObject, Sendable {
+    /// Hands over what a turn has published; never waits.
+    ///
+    /// The results come to the shard's mailbox as ``ShardEvent/applied(_:)``, in the order of the drafts, at once or some
+    /// turns later. The order keeps neither a draft's connection nor its completion: the shard has both.
+    ///
+    /// - Parameter shard: the index of the shard, which drains its mailbox in this turn. Its thread.
+    func submit(_ drafts: [Draft], from shard: Int)
+
+    /// Why no publication is accepted now; `nil`: they are accepted.
+    var obstacle: Refusal? { get }
+
+    /// Ends the order after what has been handed over, and returns the last number.
+    func close() -> UInt64
+}
+
+/// A message that has been applied, and what only this process knows of it.
+package struct Applied: Sendable {
+    package let message: Message
+    /// The slot of its publisher's connection, on the reactor of ``Batch/shard``; `.max`: there is none.
+    let originSlot: UInt32
+    /// Whether a rule keeps it, so that the store brings it to sessions that are behind.
+    package let isKept: Bool
+
+    init(_ message: Message, originSlot: UInt32 = .max, isKept: Bool) {
+        self.message = message
+        self.originSlot = originSlot
+        self.isKept = isKept
+    }
+
+    /// Whether the store was given it.
+    var isQueued: Bool { message.isRetained || isKept }
+}
+
+/// The results of drafts that one shard has handed over and that were applied together.
+package struct Batch: Sendable {
+    /// The accepted ones, in the order of their numbers.
+    package let items: [Applied]
+    /// The refused ones; `nil`: none.
+    let refusals: Refusals?
+    /// The index of the shard.
+    let shard: Int
+    /// The weight of the messages, in bytes.
+    let weight: Int
+
+    /// Refused drafts; a class, because most batches have none.
+    final class Refusals: Sendable {
+        /// By their places among all drafts of the batch, rising.
+        let list: [(place: Int, refusal: Refusal)]
+
+        init(_ list: [(place: Int, refusal: Refusal)]) { self.list = list }
+    }
+
+    init(items: [Applied], refusals: [(place: Int, refusal: Refusal)] = [], shard: Int) {
+        self.items = items
+        self.refusals = refusals.isEmpty ? nil : Refusals(refusals)
+        self.shard = shard
+        weight = items.reduce(0) { $0 &+ $1.message.weight }
+    }
+
+    /// The number of drafts.
+    var count: Int { items.count + (refusals?.list.count ?? 0) }
+
+    /// The accepted messages.
+    package var messages: [Message] { items.map(\.message) }
+}

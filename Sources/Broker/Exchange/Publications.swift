@@ -1,0 +1,141 @@
+internal import WSTransport
+
+/// What is published on one reactor, from the draft to its acknowledgement.
+///
+/// The drafts of a turn are handed over together, and kept until their results come. Runs on the reactor's thread.
+final class Publications {
+    private let reactor: Reactor
+    private let order: any Order
+    private let sequencer: Sequencer
+    private let counters: ShardCounters
+    private let shard: Int
+    /// Those of this turn.
+    private var drafts: [Draft] = []
+    /// Memory for the next turn's drafts, if this turn's took no more than ``keptDrafts``.
+    private var emptied: [Draft] = []
+    private static let keptDrafts = 64
+    /// Those that have been handed over; the first ``concluded`` of them have their results.
+    private var submitted: [Draft] = []
+    private var concluded = 0
+    /// Publishers that wait for the disk, by the numbers of their messages.
+    private var waiting: [UInt64: (Result<Receipt, Refusal>) -> Void] = [:]
+    /// Connections that are not read while another reactor cannot keep up.
+    private var pausedSources: [StreamConnection] = []
+    /// When to check again whether the others have caught up, in nanoseconds.
+    private static let congestionPause: Int64 = 2_000_000
+    /// What counts publications at the moment, by number.
+    var meters: [Int: TopicMeter] = [:]
+
+    /// - Parameter shard: the index of the shard.
+    init(reactor: Reactor, order: any Order, sequencer: Sequencer, counters: ShardCounters, shard: Int) {
+        self.reactor = reactor
+        self.order = order
+        self.sequencer = sequencer
+        self.counters = counters
+        self.shard = shard
+    }
+
+    /// Whether the turn has nothing to hand over.
+    var isEmpty: Bool { drafts.isEmpty }
+
+    /// How many publishers wait for the disk.
+    var waitingCount: Int { waiting.count }
+
+    /// Adds a draft to those of this turn.
+    func add(_ draft: consuming Draft, from source: StreamConnection?) {
+        draft.source = source
+        drafts.append(draft)
+        reactor.needsTurn()
+    }
+
+    /// Hands over what the turn has published.
+    func handOver() {
+        guard !drafts.isEmpty else { return }
+        let batch = drafts
+        drafts = emptied
+        emptied = []
+        submitted = submitted.isEmpty ? batch : submitted + batch
+        order.submit(batch, from: shard)
+        if sequencer.isCongested { pauseSources(of: batch) }
+    }
+
+    // MARK: Results
+
+    /// Tells publishers the results of the oldest drafts.
+    func conclude(_ batch: Batch) {
+        let first = concluded
+        let end = first + batch.count
+        guard end <= submitted.count else { return }
+        // Noted before a publisher is told: it may publish or subscribe at once, which comes here again.
+        var drafts = submitted
+        guard end == drafts.count else {
+            concluded = end
+            if end > Self.keptDrafts, end > drafts.count / 2 { (submitted, concluded) = (Array(drafts[end...]), 0) }
+            return conclude(drafts.span, from: first, batch)
+        }
+        (submitted, concluded) = ([], 0)
+        conclude(drafts.span, from: first, batch)
+        guard drafts.capacity <= Self.keptDrafts else { return }
+        for _ in drafts.indices { drafts.removeLast() }
+        emptied = drafts
+    }
+
+    /// - Parameter drafts: a view, so that a draft is not copied for a look at it.
+    private func conclude(_ drafts: Span<Draft>, from first: Int, _ batch: Batch) {
+        var (item, refusal) = (0, 0)
+        for place in first..<first + batch.count {
+            if let refused = batch.refusals?.list, refusal < refused.count, refused[refusal].place == place - first {
+                counters.refusedPublishes.add(1)
+                drafts[place].completion?(.failure(refused[refusal].refusal))
+                refusal += 1
+                continue
+            }
+            let (seq, isQueued) = (batch.items[item].message.seq, batch.items[item].isQueued)
+            item += 1
+            counters.published.add(1)
+            counters.publishedBytes.add(drafts[place].payload.count)
+            if !meters.isEmpty { for meter in meters.values { meter.count(drafts[place]) } }
+            guard let completion = drafts[place].completion else { continue }
+            if isQueued, drafts[place].acknowledgement == .stored {
+                waiting[seq] = completion
+            } else {
+                completion(.success(Receipt(seq: seq, isStored: false)))
+            }
+        }
+    }
+
+    /// Tells publishers that wait for the disk what the store did.
+    func settle(_ settlement: StoreThread.Settlement) {
+        guard !waiting.isEmpty else { return }
+        for (seq, error) in settlement.failed {
+            waiting.removeValue(forKey: seq)?(.failure(Refusal(afterDelivery: error)))
+        }
+        for seq in settlement.committed {
+            waiting.removeValue(forKey: seq)?(.success(Receipt(seq: seq, isStored: true)))
+        }
+    }
+
+    // MARK: Congestion
+
+    /// Another reactor cannot keep up: the publishers of this turn wait for it.
+    private func pauseSources(of batch: [Draft]) {
+        counters.congestions.add(1)
+        let isFirst = pausedSources.isEmpty
+        for draft in batch {
+            guard let source = draft.source, !source.isReadingPaused(for: .congestion) else { continue }
+            source.pauseReading(for: .congestion)
+            pausedSources.append(source)
+        }
+        if isFirst, !pausedSources.isEmpty { checkAgain() }
+    }
+
+    private func checkAgain() {
+        reactor.run(afterNanoseconds: Self.congestionPause) { [weak self] in
+            guard let self else { return }
+            if sequencer.isCongested { return checkAgain() }
+            let sources = pausedSources
+            pausedSources = []
+            for source in sources { source.resumeReading(for: .congestion) }
+        }
+    }
+}

@@ -1,0 +1,122 @@
+import Testing
+
+@testable import Broker
+@testable import WSTransport
+
+/// What every order keeps, seen from the shards.
+@Suite("Contract of Order")
+struct OrderContractTests {
+    /// The results of each draft, published in turns of three by two shards that go on without waiting.
+    @Test(arguments: [false, true])
+    func answersInTheOrderOfHandingOver(isDelayed: Bool) throws {
+        let house = try ExchangeHouse(order: [0, 1], isDelayed: isDelayed)
+        let seen = try (0..<2).map { shard in
+            try (0..<60).map { number in
+                var draft = try draft("p/\(shard)", "\(number)", retained: true)
+                // Every fourth is refused: there is a value since the first.
+                if number % 4 == 3 { draft.condition = .absent }
+                return draft
+            }
+        }
+        let answers = try seen.enumerated().map { try house.publish(on: $0, $1) }
+        for results in answers {
+            for (number, result) in results.enumerated() {
+                #expect((result.error?.code == .conflict) == (number % 4 == 3), "\(number)")
+            }
+            let seqs = results.compactMap { $0.value?.seq }
+            #expect(seqs == seqs.sorted() && results.allSatisfy { $0.value?.isStored ?? true })
+        }
+        let log = house.published()
+        #expect(log.map(\.seq) == Array(1...90), "refused drafts take no numbers")
+        for shard in 0..<2 {
+            let own = log.filter { $0.topic.name == "p/\(shard)" }.map { String(decoding: $0.payload, as: UTF8.self) }
+            #expect(own == (0..<60).filter { $0 % 4 != 3 }.map(String.init))
+        }
+    }
+
+    /// A condition is decided when the draft is applied, not when it is handed over.
+    @Test(arguments: [false, true])
+    func oneOfTwoContendersWins(isDelayed: Bool) throws {
+        let house = try ExchangeHouse(order: [0, 1], isDelayed: isDelayed)
+        for round in 0..<20 {
+            let results = [Answer<Bool>(), Answer<Bool>()]
+            for shard in 0..<2 {
+                let name = "mutex/\(round)"
+                try house.run(on: shard) { running in
+                    guard var draft = try? draft(name, "\(shard)", retained: true) else { return }
+                    draft.condition = .absent
+                    draft.completion = { results[shard].put($0.value != nil) }
+                    running.publish(draft, from: nil)
+                }
+            }
+            #expect(try results.map { try $0.get() }.filter { $0 }.count == 1)
+        }
+    }
+
+    /// A publisher that is answered subscribes at once: what came before is delivered first, and once.
+    @Test(arguments: [false, true])
+    func anAnswerMaySubscribe(isDelayed: Bool) throws {
+        let house = try ExchangeHouse(order: [0, 1], isDelayed: isDelayed)
+        let guest = try house.connectJSON()
+        try guest.ask(#"{"op":"subscribe","id":1,"filter":"a/#","snapshot":false}"#, id: 1)
+        try house.run { shard in
+            guard let session = shard.everybody.first as? JSONSession else { return }
+            func publish(_ rest: Int) {
+                guard rest > 0, var draft = try? draft("a/\(rest)") else { return }
+                draft.completion = { _ in
+                    publish(rest - 1)
+                    let command = #"{"op":"subscribe","id":\#(rest + 10),"filter":"b/\#(rest)/#","snapshot":false}"#
+                    session.received(.text, Array(command.utf8).span)
+                }
+                shard.publish(draft, from: nil)
+            }
+            for first in [100, 200, 300] { publish(first) }
+        }
+        var shown: [UInt64] = []
+        while shown.count < 600 {
+            let notice = try guest.receive()
+            if notice.op == "message", let seq = notice.seq { shown.append(seq) }
+        }
+        #expect(shown == Array(1...600))
+    }
+
+    /// Figures and the probe have no place in the order.
+    @Test(arguments: [false, true])
+    func figuresAndProbesTakeNoNumbers(isDelayed: Bool) throws {
+        let house = try ExchangeHouse(order: [0, 1], isDelayed: isDelayed)
+        let guest = try house.connectJSON(on: 1)
+        let system = try topic("$SYS/broker/uptime")
+        try guest.ask(#"{"op":"subscribe","id":1,"filter":"$SYS/#","snapshot":false}"#, id: 1)
+        try guest.ask(#"{"op":"subscribe","id":2,"filter":"a","snapshot":false}"#, id: 2)
+        #expect(try house.publish([draft("a", "1")])[0].value?.seq == 1)
+        for number in 0..<3 { try house.run { $0.show([(system, Array("\"\(number)\"".utf8))]) } }
+        let ready = Answer<String?>()
+        try house.run { shard in shard.probe(patience: 20_000_000_000) { ready.put($0) } }
+        #expect(try ready.get() == nil)
+        #expect(try house.publish([draft("a", "2")])[0].value?.seq == 2)
+        var notices: [Notice] = []
+        repeat { notices.append(try guest.receive()) } while notices.last?.seq != 2
+        let messages = notices.filter { $0.op == "message" }
+        #expect(messages.compactMap(\.seq) == [1, 1, 1, 1, 2], "each has the number of the newest message")
+        #expect(try house.sequencer.value(of: system)?.payload == Array("\"2\"".utf8))
+        #expect(house.published().count == 2)
+    }
+
+    /// A client that is behind gets the newest figures when it is live.
+    @Test(arguments: [false, true])
+    func aClientThatWasBehindGetsTheNewestFigures(isDelayed: Bool) throws {
+        let house = try ExchangeHouse(isDelayed: isDelayed)
+        let guest = try house.connectJSON()
+        let system = try topic("$SYS/broker/uptime")
+        try house.run { shard in
+            guard let session = shard.everybody.first as? JSONSession else { return }
+            // In one turn: its values have not been shown when the figures come.
+            session.received(.text, Array(#"{"op":"subscribe","id":1,"filter":"$SYS/#"}"#.utf8).span)
+            for number in 0..<3 { shard.show([(system, Array("\"\(number)\"".utf8))]) }
+        }
+        var notices: [Notice] = []
+        repeat { notices.append(try guest.receive()) } while notices.last?.op != "message"
+        #expect(notices.map(\.op) == ["ok", "live", "message"])
+        #expect(notices.last?.data == "2")
+    }
+}
