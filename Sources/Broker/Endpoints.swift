@@ -9,11 +9,12 @@ package enum Endpoints {
     /// - Parameters:
     ///   - authenticator: finds out who asks.
     ///   - listener: its address, as it is configured.
+    ///   - isLocal: whether it is on loopback or in the file system.
     package static func users(
         _ figures: Figures, hasMetrics: Bool, _ authenticator: any Authenticator = AnonymousOnly(),
-        listener: String = ""
+        listener: String = "", isLocal: Bool = true
     ) -> any DirectHandler {
-        var routing = common(Gate(authenticator: authenticator, listener: listener))
+        var routing = common(Gate(authenticator: authenticator, listener: listener, isLocal: isLocal))
         routing.add(["GET"], exactly: "/health/live") { (exchange) throws(HTTPRefusal) in
             try exchange.takesOnly([])
             HealthEndpoint(shard: try exchange.shard()).live(exchange)

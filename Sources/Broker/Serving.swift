@@ -29,9 +29,10 @@ struct Serving: Sendable {
         reactor[AuditTally.self] = tally
         shard.witness = tally
         reactor[AdminDesk.self] = AdminDesk(shard: shard, everyone: ShardGroup(group.remotes), facts: facts)
-        func users(_ address: ListenAddress) -> any DirectHandler {
+        func users(_ configured: ListenAddress, at address: ListenAddress) -> any DirectHandler {
             Endpoints.users(
-                facts.figures, hasMetrics: settings.metrics.enabled, AnonymousOnly(), listener: address.description)
+                facts.figures, hasMetrics: settings.metrics.enabled, AnonymousOnly(), listener: configured.description,
+                isLocal: address.isLoopback)
         }
         for (number, listener) in settings.listen.enumerated() {
             try listeners.take(number, on: reactor) { (descriptor, address, isShared) throws(Errno) in
@@ -39,7 +40,8 @@ struct Serving: Sendable {
                     shard: shard, address: address, isSecure: listener.tls != nil, journal: journal
                 ) { [certificates] name in certificates.context(of: number)?.isFor(name) ?? false }
                 let server = try HTTPListener(
-                    on: reactor, listening: descriptor, isShared: isShared, handler: users(listener.address)
+                    on: reactor, listening: descriptor, isShared: isShared,
+                    handler: users(listener.address, at: address)
                 ) { [unowned shard, door, certificates] in
                     var settings = door.settings(for: shard, pathPrefix: listener.pathPrefix)
                     settings.inspect = { reception.inspect($0, host: $1, stream: $2) }

@@ -183,6 +183,28 @@ def test_beyond_loopback_when_the_config_says_so_in_so_many_words(tmp_path):
         assert done.returncode == 0, done.stdout
 
 
+def test_beyond_loopback_only_what_is_written_is_allowed(start_broker):
+    port, inside = free_port(), free_port()
+    broker = start_broker(
+        f"listen: [{{ address: '0.0.0.0:{port}' }}, {{ address: '127.0.0.1:{inside}' }}]\n"
+        "access: { anonymous: { subscribe: [open/#] } }\n", port=port, configured_listen=True)
+    assert broker.http("GET", "/t/open/a").status == 404
+    assert broker.http("GET", "/t/closed").status == 403
+    assert broker.http("GET", "/t/$SYS/broker/version").status == 403
+    assert broker.http("POST", "/t/open/a", b"x").status == 403
+    broker.port = inside
+    assert broker.http("POST", "/t/open/a", b"x").status == 200
+    assert broker.http("GET", "/t/closed").status == 403
+
+
+def test_beyond_loopback_reading_is_not_allowed_unless_written(start_broker):
+    port = free_port()
+    broker = start_broker(
+        f"listen: [{{ address: '0.0.0.0:{port}' }}]\naccess: {{ anonymous: {{ publish: [] }} }}\n", port=port, configured_listen=True)
+    for path in ["/t/a", "/t/$SYS/broker/version", "/s/a?poll=1", "/s/%23?poll=1"]:
+        assert broker.http("GET", path).status == 403, path
+
+
 # What the keys do
 
 

@@ -12,6 +12,8 @@ package struct AccessRule: Sendable, Hashable {
         package var role: String?
         /// For those that come from one of these networks; empty: from anywhere.
         package var addresses: [AddressRange] = []
+        /// For those that came in by a listener on loopback or in the file system, or for all others; `nil`: for both.
+        package var isLocal: Bool?
         /// For those that come in by one listener, as its address is configured.
         package var listener: String?
 
@@ -25,6 +27,7 @@ package struct AccessRule: Sendable, Hashable {
             guard isAnonymous || isEveryone || user != nil || role != nil else { return false }
             if let user, principal.user?.utf8.elementsEqual(user.utf8) != true { return false }
             if let role, !principal.roles.contains(role) { return false }
+            if let isLocal, subject.isLocal != isLocal { return false }
             if let listener, subject.listener != listener { return false }
             guard !addresses.isEmpty else { return true }
             guard let address = subject.address else { return false }

@@ -11,6 +11,7 @@ package final class AccessRules: Sendable {
         var client = false
         var address = false
         var listener = false
+        var isLocal = false
     }
 
     package init(_ rules: [AccessRule]) {
@@ -19,6 +20,7 @@ package final class AccessRules: Sendable {
         for rule in rules {
             if !rule.condition.addresses.isEmpty { uses.address = true }
             if rule.condition.listener != nil { uses.listener = true }
+            if rule.condition.isLocal != nil { uses.isLocal = true }
             for placeholder in rule.placeholders {
                 switch placeholder {
                 case .user: break
@@ -61,13 +63,14 @@ package final class GrantTable {
         let ceilings: [AccessRule]
         let address: String?
         let listener: String?
+        let isLocal: Bool?
         let client: String?
     }
 
     package private(set) var rules: AccessRules
     private var boxes: [Key: GrantBox] = [:]
     /// The box that was asked for last, as most clients are anonymous or come in crowds.
-    private var last: (principal: Principal, box: GrantBox)?
+    private var last: (principal: Principal, isLocal: Bool, box: GrantBox)?
     /// When there are so many, those that no client has any more are let go.
     private var sweepAt = 64
 
@@ -78,15 +81,18 @@ package final class GrantTable {
 
     /// The box of a client, which others that may do the same have, too.
     ///
-    /// - Parameter subject: the client as the rules see it, of the same principal; it is made only where it is needed.
-    package func box(for principal: Principal, _ subject: () -> Subject) -> GrantBox {
-        if let last, last.principal === principal { return last.box }
+    /// - Parameters:
+    ///   - isLocal: whether it came in by loopback or the file system.
+    ///   - subject: the client as the rules see it, of the same principal; it is made only where it is needed.
+    package func box(for principal: Principal, isLocal: Bool = true, _ subject: () -> Subject) -> GrantBox {
+        if let last, last.principal === principal, last.isLocal == isLocal { return last.box }
         let (subject, uses) = (subject(), rules.uses)
         let key = Key(
             kind: principal.kind, user: principal.user, roles: principal.roles,
             claims: uses.claims.isEmpty ? [:] : principal.claims.filter { uses.claims.contains($0.key) },
             token: principal.token, carried: principal.carried, ceilings: principal.ceilings,
             address: uses.address ? subject.address : nil, listener: uses.listener ? subject.listener : nil,
+            isLocal: uses.isLocal ? subject.isLocal : nil,
             client: uses.client ? subject.client : nil)
         let box: GrantBox
         if let known = boxes[key] {
@@ -96,7 +102,7 @@ package final class GrantTable {
             box = GrantBox(rules.grant(for: subject))
             boxes[key] = box
         }
-        if !uses.client, !uses.address, !uses.listener { last = (principal, box) }
+        if !uses.client, !uses.address, !uses.listener { last = (principal, isLocal, box) }
         return box
     }
 

@@ -73,13 +73,19 @@ package struct Subject: Sendable {
     package let address: String?
     /// The listener's address, as it is configured.
     package let listener: String
+    /// Whether that is on loopback or in the file system.
+    package let isLocal: Bool
     /// The broker's own name for the client; `nil`: it has none yet.
     package let client: String?
 
-    package init(_ principal: Principal, address: String? = nil, listener: String = "", client: String? = nil) {
+    package init(
+        _ principal: Principal, address: String? = nil, listener: String = "", isLocal: Bool = true,
+        client: String? = nil
+    ) {
         self.principal = principal
         self.address = address
         self.listener = listener
+        self.isLocal = isLocal
         self.client = client
     }
 }

@@ -10,12 +10,27 @@ extension Settings {
 
         /// What clients without an identity may do.
         package struct Anonymous: Sendable, Equatable {
-            /// The topic filters they may publish to, each a valid one; empty: nothing.
-            package var publish = ["#"]
-            /// The topic filters they may subscribe to, each a valid one; empty: nothing.
-            package var subscribe = ["#", "$SYS/#"]
+            /// The two lists as they are written; `nil`: not at all, which is everything on loopback and nothing beyond.
+            package var publish: [String]?
+            package var subscribe: [String]?
 
             package init() {}
+
+            /// The topic filters they may publish to on loopback, each a valid one; empty: nothing.
+            package var publishOnLoopback: [String] { publish ?? ["#"] }
+            /// The topic filters they may subscribe to on loopback, each a valid one; empty: nothing.
+            package var subscribeOnLoopback: [String] { subscribe ?? ["#", "$SYS/#"] }
+        }
+
+        /// Whether it says at all who may do what, so that a broker beyond loopback is meant to be there.
+        package var isWritten: Bool { anonymous != Anonymous() }
+        /// The filters that clients without an identity may publish to beyond loopback.
+        package var publishBeyondLoopback: [String] {
+            anonymousAnywhere ? anonymous.publishOnLoopback : anonymous.publish ?? []
+        }
+        /// The filters that clients without an identity may subscribe to beyond loopback.
+        package var subscribeBeyondLoopback: [String] {
+            anonymousAnywhere ? anonymous.subscribeOnLoopback : anonymous.subscribe ?? []
         }
     }
 
@@ -37,12 +52,16 @@ extension Settings.Access {
             members: [
                 Setting(
                     section: "anonymous", \.anonymous, Anonymous.record,
-                    "What clients without an identity may do: lists of topic filters; empty lists, [], for nothing. A lone # is all but $SYS.",
+                    """
+                    What clients without an identity may do: lists of topic filters; empty lists, [], for nothing. A lone # \
+                    is all but $SYS. A list that is left out allows everything on loopback, and nothing beyond it.
+                    """,
                     // An empty section is unlikely to mean the default, which allows everything.
-                    emptied: "a mapping of publish and subscribe"),
+                    emptied: "a mapping of publish and subscribe", isShown: { $0 != Anonymous() }),
                 Setting(
                     "anonymous_anywhere", \.anonymousAnywhere, .boolean,
-                    "true: they may publish beyond loopback, too; else brokerd refuses to listen there."),
+                    "true: all of that holds beyond loopback, too; else brokerd refuses to listen there while they may publish."
+                ),
                 Setting(unavailable: "users", .value, "Names and password hashes.", example: "FILE"),
                 Setting(unavailable: "jwt", .section(tokens), "Bearer tokens."),
                 Setting(
@@ -84,10 +103,12 @@ extension Settings.Access.Anonymous {
         return ConfigurationRecord(
             initial: Self(),
             members: [
-                Setting(values: "publish", \.publish, of: filter, expected: list, "Filters that they may publish to."),
                 Setting(
-                    values: "subscribe", \.subscribe, of: filter, expected: list,
-                    "Filters that they may subscribe to."),
+                    optionalValues: "publish", \.publish, of: filter, expected: list,
+                    "Filters that they may publish to.", traits: .init(example: "[\"#\"]")),
+                Setting(
+                    optionalValues: "subscribe", \.subscribe, of: filter, expected: list,
+                    "Filters that they may subscribe to.", traits: .init(example: "[\"#\", \"$SYS/#\"]")),
             ])
     }
 }

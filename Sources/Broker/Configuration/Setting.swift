@@ -69,10 +69,12 @@ extension Setting {
 
     /// A section.
     ///
-    /// - Parameter emptied: what is expected of a section that is there and holds nothing; `nil`: that is the defaults.
+    /// - Parameters:
+    ///   - emptied: what is expected of a section that is there and holds nothing; `nil`: that is the defaults.
+    ///   - isShown: whether it is written; one that is not is shown as an optional key.
     init<Section>(
         section key: String, _ place: WritableKeyPath<Owner, Section>, _ record: ConfigurationRecord<Section>,
-        _ doc: String = "", emptied: String? = nil
+        _ doc: String = "", emptied: String? = nil, isShown: @escaping (Section) -> Bool = { _ in true }
     ) {
         let outline = SettingOutline(key: key, form: .section(record.members.map(\.outline)), doc: doc)
         self.init(
@@ -82,7 +84,9 @@ extension Setting {
                 decoder.decode(record, node, path, into: &owner[keyPath: place])
             },
             written: { owner in
-                WrittenSetting(outline: outline, value: .section(record.written(owner[keyPath: place])))
+                let section = owner[keyPath: place]
+                return WrittenSetting(
+                    outline: outline, value: isShown(section) ? .section(record.written(section)) : nil)
             },
             changes: { old, new, path in record.changes(old[keyPath: place], new[keyPath: place], path) })
     }
@@ -129,6 +133,26 @@ extension Setting {
             },
             written: { owner in
                 WrittenSetting(outline: outline, value: .values(owner[keyPath: place].map(value.write)))
+            },
+            changes: { old, new, path in
+                old[keyPath: place] == new[keyPath: place] ? [] : [SettingChange(path: path, reload: traits.reload)]
+            })
+    }
+
+    /// A list of values that may be left out, and is no list then.
+    init<Value: Equatable>(
+        optionalValues key: String, _ place: WritableKeyPath<Owner, [Value]?>, of value: ConfigurationValue<Value>,
+        expected: String, _ doc: String, traits: SettingTraits
+    ) {
+        let outline = SettingOutline(key: key, form: .value, expected: expected, doc: doc, traits: traits)
+        self.init(
+            outline: outline,
+            decode: { node, path, owner, decoder in
+                guard let items = decoder.items(of: node, path, expected: expected) else { return }
+                owner[keyPath: place] = items.compactMap { decoder.read($0.node, $0.path, value) }
+            },
+            written: { owner in
+                WrittenSetting(outline: outline, value: owner[keyPath: place].map { .values($0.map(value.write)) })
             },
             changes: { old, new, path in
                 old[keyPath: place] == new[keyPath: place] ? [] : [SettingChange(path: path, reload: traits.reload)]

@@ -62,7 +62,7 @@ extension Settings {
 
     /// The same, of other addresses: those of sockets that were passed to this process.
     func refusalToListen(on addresses: [ListenAddress]) -> String? {
-        guard !access.anonymousAnywhere, !access.anonymous.publish.isEmpty,
+        guard !access.anonymousAnywhere, !access.publishBeyondLoopback.isEmpty || !access.isWritten,
             let exposed = addresses.first(where: { !$0.isLoopback })
         else { return nil }
         return """

@@ -10,6 +10,8 @@ struct Gate: Sendable {
     let authenticator: any Authenticator
     /// The listener's address, as it is configured; empty: the administrator's socket.
     let listener: String
+    /// Whether the listener is on loopback or in the file system.
+    var isLocal = true
 
     /// A handler that has `route` serve the requests that pass.
     func guarding(_ route: @escaping Route) -> any DirectHandler { GuardedHandler(gate: self, route: route) }
@@ -21,7 +23,7 @@ struct Gate: Sendable {
             let credentials = Credentials(exchange.request)
             switch authenticator.authenticate(credentials, from: { exchange.request.peer?.host }) {
             case .known(let principal):
-                try route(Visit(exchange: exchange, shard: shard, principal: principal, listener: listener))
+                try route(visit(exchange, shard, principal))
             case .refused(let failure):
                 throw HTTPRefusal(failure)
             case .pending(let begin):
@@ -34,6 +36,12 @@ struct Gate: Sendable {
         }
     }
 
+    private func visit(_ exchange: HTTPExchange, _ shard: Shard, _ principal: Principal) -> Visit {
+        // What one user is shown, perhaps by a token in the path, is nobody else's to hear of.
+        if principal.kind != .anonymous { exchange.extraFields.append("Referrer-Policy", "no-referrer") }
+        return Visit(exchange: exchange, shard: shard, principal: principal, gate: self)
+    }
+
     private func conclude(
         _ exchange: HTTPExchange, _ outcome: Result<Principal, AuthenticationFailure>, _ route: Route
     ) {
@@ -41,7 +49,7 @@ struct Gate: Sendable {
             let shard = try exchange.shard()
             switch outcome {
             case .success(let principal):
-                try route(Visit(exchange: exchange, shard: shard, principal: principal, listener: listener))
+                try route(visit(exchange, shard, principal))
             case .failure(let failure):
                 throw HTTPRefusal(failure)
             }
@@ -58,14 +66,16 @@ struct Visit {
     let exchange: HTTPExchange
     let shard: Shard
     let principal: Principal
-    let listener: String
+    let gate: Gate
 
     /// Whether the request asks for a WebSocket.
     var wantsSocket: Bool { Handshake.isUpgrade(exchange.request.head) }
 
     /// A client of its own, as a socket or a stream has it.
     func makeClient(_ protocolName: String) -> Client {
-        shard.makeClient(principal, peer: exchange.request.peer, protocolName: protocolName, listener: listener)
+        shard.makeClient(
+            principal, peer: exchange.request.peer, protocolName: protocolName, listener: gate.listener,
+            isLocal: gate.isLocal)
     }
 
     /// The connection's client, whose rate is that of all its requests; another one for another principal.

@@ -12,6 +12,7 @@ package final class Client {
     package let protocolName: String
     /// The listener's address, as it is configured; empty: the administrator's socket.
     private let listener: String
+    private let isLocal: Bool
     /// Unix milliseconds.
     package let connectedAt: Int64
     private var bucket = RateLimit()
@@ -22,19 +23,24 @@ package final class Client {
     /// Whether its subscriptions are still to be looked at, since the rules have changed.
     var isUnreviewed = false
 
-    /// - Parameter grants: of the reactor that it belongs to.
+    /// - Parameters:
+    ///   - isLocal: whether it came in by a listener on loopback or in the file system.
+    ///   - grants: of the reactor that it belongs to.
     package init(
-        id: UInt64, _ principal: Principal, address: String, listener: String, protocolName: String, connectedAt: Int64,
-        _ grants: GrantTable
+        id: UInt64, _ principal: Principal, address: String, listener: String, isLocal: Bool = true,
+        protocolName: String, connectedAt: Int64, _ grants: GrantTable
     ) {
         self.id = id
         self.principal = principal
         self.address = address
         self.listener = listener
+        self.isLocal = isLocal
         self.protocolName = protocolName
         self.connectedAt = connectedAt
-        box = grants.box(for: principal) {
-            Subject(principal, address: Self.host(of: address), listener: listener, client: Self.name(id))
+        box = grants.box(for: principal, isLocal: isLocal) {
+            Subject(
+                principal, address: Self.host(of: address), listener: listener, isLocal: isLocal,
+                client: Self.name(id))
         }
     }
 
@@ -87,8 +93,9 @@ package final class Client {
 
     private func renew(_ grants: GrantTable) {
         guard !box.isCurrent else { return }
-        box = grants.box(for: principal) {
-            Subject(principal, address: Self.host(of: address), listener: listener, client: name)
+        box = grants.box(for: principal, isLocal: isLocal) {
+            Subject(
+                principal, address: Self.host(of: address), listener: listener, isLocal: isLocal, client: name)
         }
         lastTopic = nil
     }

@@ -4,13 +4,15 @@ package import WSTransport
 extension Shard {
     /// A client for a connection that has just come.
     ///
-    /// - Parameter listener: the listener's address, as it is configured.
+    /// - Parameters:
+    ///   - listener: the listener's address, as it is configured.
+    ///   - isLocal: whether that is on loopback or in the file system.
     package func makeClient(
-        _ principal: Principal, peer: SocketAddress?, protocolName: String, listener: String = ""
+        _ principal: Principal, peer: SocketAddress?, protocolName: String, listener: String = "", isLocal: Bool = true
     ) -> Client {
         Client(
             id: takeClientNumber(), principal, address: peer.map(\.description) ?? "", listener: listener,
-            protocolName: protocolName, connectedAt: WallClock.unixMilliseconds, grants)
+            isLocal: isLocal, protocolName: protocolName, connectedAt: WallClock.unixMilliseconds, grants)
     }
 
     /// Refuses what comes after the broker has begun to shut down.

@@ -69,12 +69,26 @@ extension AccessRules {
                 (try? TopicFilter(name, limits: settings.topicLimits)).map(FilterTemplate.init)
             }
         }
-        var condition = AccessRule.Condition()
-        condition.isAnonymous = true
-        var anonymous = AccessRule(for: condition)
-        anonymous.publish = templates(settings.access.anonymous.publish)
-        anonymous.subscribe = templates(settings.access.anonymous.subscribe)
-        self.init([anonymous])
+        func rule(isLocal: Bool?, _ publish: [String], _ subscribe: [String]) -> AccessRule {
+            var condition = AccessRule.Condition()
+            condition.isAnonymous = true
+            condition.isLocal = isLocal
+            var rule = AccessRule(for: condition)
+            rule.publish = templates(publish)
+            rule.subscribe = templates(subscribe)
+            return rule
+        }
+        let access = settings.access
+        let (publish, subscribe) = (access.anonymous.publishOnLoopback, access.anonymous.subscribeOnLoopback)
+        let (publishBeyond, subscribeBeyond) = (access.publishBeyondLoopback, access.subscribeBeyondLoopback)
+        // Rules that look at where a client came in cost each new one a look.
+        guard publishBeyond != publish || subscribeBeyond != subscribe else {
+            self.init([rule(isLocal: nil, publish, subscribe)])
+            return
+        }
+        self.init([
+            rule(isLocal: true, publish, subscribe), rule(isLocal: false, publishBeyond, subscribeBeyond),
+        ])
     }
 }
 

@@ -115,9 +115,9 @@ struct ConfigurationFileTests {
 struct DeployConfigurationTests {
     static let path = ConfigurationFileTests.path.replacing("Config/broker.yaml", with: "deploy/broker.yaml")
 
-    @Test func letsNobodyPublishUntilItIsOpened() throws {
+    @Test func letsNobodyDoAnythingUntilItIsOpened() throws {
         let settings = try ConfigurationReader.read(path: Self.path)
-        #expect(settings.access.anonymous.publish.isEmpty && settings.access.anonymous.subscribe == ["#"])
+        #expect(settings.access.anonymous.publish == [] && settings.access.anonymous.subscribe == [])
         #expect(settings.listen.contains { !$0.address.isLoopback } && settings.refusalToListen() == nil)
         #expect(settings.adminSocketPath == "/var/lib/broker/admin.sock")
     }
@@ -126,9 +126,12 @@ struct DeployConfigurationTests {
     @Test func canBeOpenedAsItSays() throws {
         var text = try String(contentsOfFile: Self.path, encoding: .utf8)
         let publish = try #require(text.firstMatch(of: /#   (publish: \["#"\])/)?.output.1)
+        let subscribe = try #require(text.firstMatch(of: /#   (subscribe: \["#"\])/)?.output.1)
         let anywhere = try #require(text.firstMatch(of: /#   (anonymous_anywhere: true)/)?.output.1)
         text = text.replacing("    publish: []", with: "    \(publish)") + "  \(anywhere)\n"
+        text = text.replacing("    subscribe: []", with: "    \(subscribe)")
         let settings = try ConfigurationReader.parse(Array(text.utf8), file: "x.yaml")
+        #expect(settings.access.anonymous.subscribe == ["#"])
         #expect(settings.access.anonymous.publish == ["#"] && settings.refusalToListen() == nil)
     }
 }

@@ -97,6 +97,25 @@ struct SettingsTests {
         settings.access.anonymousAnywhere = false
         settings.access.anonymous.publish = []
         #expect(settings.refusalToListen() == nil)
+        settings.access.anonymous.publish = ["a"]
+        #expect(settings.refusalToListen() != nil)
+        settings.access.anonymous.publish = nil
+        settings.access.anonymous.subscribe = ["a"]
+        #expect(settings.refusalToListen() == nil, "what is not written is not allowed there")
+    }
+
+    @Test func whatIsNotWrittenIsAllowedOnLoopbackOnly() {
+        var access = Settings.Access()
+        #expect(access.publishBeyondLoopback.isEmpty && access.subscribeBeyondLoopback.isEmpty)
+        #expect(access.anonymous.publishOnLoopback == ["#"])
+        #expect(access.anonymous.subscribeOnLoopback == ["#", "$SYS/#"])
+        access.anonymous.publish = []
+        #expect(access.subscribeBeyondLoopback.isEmpty)
+        access.anonymous.subscribe = ["news/#"]
+        #expect(access.subscribeBeyondLoopback == ["news/#"])
+        access.anonymous = Settings.Access.Anonymous()
+        access.anonymousAnywhere = true
+        #expect(access.publishBeyondLoopback == ["#"] && access.subscribeBeyondLoopback == ["#", "$SYS/#"])
     }
 
     @Test func findsTheAdminSocketInTheDataDirectory() {

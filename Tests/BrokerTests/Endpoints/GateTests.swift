@@ -99,6 +99,23 @@ struct GateTests {
         }
     }
 
+    @Test func whatOneUserIsShownIsNobodyElses() throws {
+        let house = try ExchangeHouse()
+        let guest = try connect(house, TestAuthenticator())
+        try guest.write(request("PUT /t/a?retain", body: "x"))
+        #expect(try status(guest) == 200)
+        var condition = AccessRule.Condition()
+        condition.isEveryone = true
+        var rule = AccessRule(for: condition)
+        rule.subscribe = [try FilterTemplate("a")]
+        let rules = AccessRules([rule])
+        try house.run { $0.adopt(rules) }
+        try guest.write(request("GET /t/a", "alice"))
+        let head = try guest.read(until: "\r\n\r\n")
+        #expect(
+            head.contains("Referrer-Policy: no-referrer\r\n") && head.contains("Cache-Control: private, no-cache\r\n"))
+    }
+
     /// Neither the next request nor a body is read before it is known who asks.
     @Test func anAnswerMayComeLater() throws {
         let house = try ExchangeHouse()

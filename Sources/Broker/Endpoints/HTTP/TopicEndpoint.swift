@@ -100,7 +100,7 @@ struct TopicEndpoint {
             topic.isSystem ? .go : try Preconditions(exchange.request.head.fields).outcome(ofReading: message)
         var fields: HTTPFields = [
             "Last-Modified": HTTPDate.format(unixSeconds: ServedValues.all.dateToShow(message)),
-            "Cache-Control": "no-cache",
+            "Cache-Control": client.principal.kind == .anonymous ? "no-cache" : "private, no-cache",
         ]
         if !topic.isSystem { fields.append("ETag", "\"\(message.seq)\"") }
         switch outcome {
