@@ -151,7 +151,7 @@ struct ResumeTests {
 
     /// Other rights for all clients, as by a reload.
     private func changeRights(_ house: ExchangeHouse, _ settings: Settings, _ readers: [ResumeReader]) throws {
-        let names = try settings.access.anonymous.subscribe.map { try TopicFilter($0) }
+        let names = try (settings.access.anonymous.subscribe ?? []).map { try TopicFilter($0) }
         for shard in house.remotes.indices {
             let (before, after) = try house.run(on: shard) { shard in
                 let before = shard.deliveredUpTo
