@@ -37,7 +37,8 @@ struct Serving: Sendable {
         for (number, listener) in settings.listen.enumerated() {
             try listeners.take(number, on: reactor) { (descriptor, address, isShared) throws(Errno) in
                 let reception = Reception(
-                    shard: shard, address: address, isSecure: listener.tls != nil, journal: journal
+                    shard: shard, address: address, isSecure: listener.tls != nil, forwarded: listener.forwarded,
+                    journal: journal
                 ) { [certificates] name in certificates.context(of: number)?.isFor(name) ?? false }
                 let server = try HTTPListener(
                     on: reactor, listening: descriptor, isShared: isShared,
@@ -45,6 +46,9 @@ struct Serving: Sendable {
                 ) { [unowned shard, door, certificates] in
                     var settings = door.settings(for: shard, pathPrefix: listener.pathPrefix)
                     settings.inspect = { reception.inspect($0, host: $1, stream: $2) }
+                    settings.entrance.isProxy =
+                        listener.proxyProtocol ? { [unowned shard] in shard.endpoints.trusts($0) } : nil
+                    settings.entrance.proxyPatience = settings.headTimeout
                     settings.entrance.tls = certificates.context(of: number)
                     return settings
                 }

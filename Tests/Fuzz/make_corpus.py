@@ -165,10 +165,23 @@ def packed():
     yield b"\xff" + b"\x81\xa4many\x81\xa2_0\x91" * 20 + b"\x81\xa4leaf\x80"
 
 
+def proxy_headers():
+    """HAProxy's PROXY protocol, both versions, and what is nearly one of them."""
+    signature = b"\r\n\r\n\0\r\nQUIT\n"
+    four = bytes([192, 0, 2, 7, 198, 51, 100, 1, 0x15, 0x88, 0x01, 0xBB])
+    for line in [b"PROXY TCP4 192.0.2.7 198.51.100.1 5512 443\r\nGET /", b"PROXY TCP6 2001:db8::1 ::1 5512 443\r\n",
+                 b"PROXY UNKNOWN\r\n", b"PROXY UNKNOWN " + b"a" * 120, b"GET / HTTP/1.1\r\n"]:
+        yield line
+    for command, family, body in [(0x21, 0x11, four), (0x21, 0x11, four + b"\x03\0\x04abcd"), (0x21, 0x21, bytes(36)), (0x20, 0, b""),
+                                  (0x21, 0x31, bytes(216)), (0x21, 0x12, four)]:
+        yield signature + bytes([command, family]) + struct.pack("!H", len(body)) + body
+    yield signature + b"\x21\x11\x02\x09"
+
+
 CORPORA = {
     "FuzzFrames": frames, "FuzzDeflate": deflate, "FuzzHead": heads, "FuzzChunked": chunked, "FuzzAnswer": answers,
     "FuzzRequest": requests, "FuzzClose": closes, "FuzzJSON": json_texts, "FuzzMessage": streams, "FuzzMessagePack": packed,
-    "FuzzTopics": topics}
+    "FuzzTopics": topics, "FuzzProxyHeader": proxy_headers}
 
 
 def main():

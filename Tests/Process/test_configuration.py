@@ -55,7 +55,6 @@ def test_all_errors_come_at_once_with_their_places(tmp_path):
 @pytest.mark.parametrize(
     "text, key",
     [
-        ("listen:\n  - address: 127.0.0.1:8080\n    proxy_protocol: true\n", "listen[0].proxy_protocol"),
         ("access: { users: users.txt }\n", "access.users"),
         ("access: { jwt: { keys: keys.json } }\n", "access.jwt"),
         ('access: { rules: [ { user: ann, publish: ["#"] } ] }\n', "access.rules"),

@@ -54,7 +54,7 @@ enum Layers {
             imports: ["CLMDB", "CLinux", "Glibc", "Synchronization", "WSTransport"],
             uses: ["Broker/Exchange", "WSTransport/Protocol"]),
         "Broker/Configuration": Layer(
-            imports: ["CLinux", "CYAML", "Glibc"], uses: ["Broker/JSON", "Broker/Topics"]),
+            imports: ["CLinux", "CYAML", "Glibc"], uses: ["Broker/Access", "Broker/JSON", "Broker/Topics"]),
         "Broker/Metrics": Layer(
             imports: ["Glibc", "Synchronization", "WSTransport"], uses: ["Broker/Audit", "Broker/Exchange"]),
         "Broker/AdminProtocol": Layer(imports: ["WSTransport"], uses: ["Broker/JSON", "WSTransport/Protocol"]),

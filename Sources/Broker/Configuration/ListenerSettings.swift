@@ -11,6 +11,10 @@ extension Settings {
         package var group: String?
         /// The prefix of every path of this listener, such as `/broker`; never ends with `/`; may be empty.
         package var pathPrefix = ""
+        /// Whether each connection begins with a PROXY header, and comes from a trusted proxy.
+        package var proxyProtocol = false
+        /// What is believed of a trusted proxy's fields about the client.
+        package var forwarded = Forwarded.none
         /// The TLS files; `nil`: no TLS.
         package var tls: TLS?
 
@@ -99,8 +103,17 @@ extension Settings.Listener {
                 "path_prefix", \.pathPrefix, .pathPrefix, "What stands before every path, such as /broker.",
                 traits: .init(reload: .restart)),
             Setting(
-                unavailable: "proxy_protocol", .boolean, default: false,
-                "The client's address from a PROXY protocol header."),
+                "proxy_protocol", \.proxyProtocol, .boolean,
+                """
+                true: every connection comes from one of trusted_proxies, and begins with a PROXY header (v1 or v2) that \
+                says for which client. Others are reset.
+                """, traits: .init(reload: .restart)),
+            Setting(
+                "forwarded", \.forwarded, .choice,
+                """
+                The field of trusted_proxies that says for which client a request is: the rightmost address that is not \
+                one of theirs. With x-forwarded-for, X-Forwarded-Proto counts, too.
+                """, traits: .init(reload: .restart)),
             Setting(
                 optionalSection: "tls", \.tls, TLS.record,
                 "TLS 1.2 and 1.3; absent: none. Changed files are taken over by themselves.",

@@ -46,9 +46,11 @@ package enum OriginRule: Sendable, Hashable {
     ///
     /// On loopback all names are one host, and a developer's page comes from another port than the broker's.
     ///
-    /// - Parameter isSecure: whether the request came by TLS. A page that did may always ask one that did not: a proxy in
-    ///   front has ended its TLS.
-    package func allows(_ origin: String, host: String, isSecure: Bool) -> Bool {
+    /// - Parameters:
+    ///   - isSecure: whether the request came by TLS. A page that did may always ask one that did not: a proxy in front has
+    ///     ended its TLS.
+    ///   - scheme: `http` or `https`, where a trusted proxy says which one the page's browser has used.
+    package func allows(_ origin: String, host: String, isSecure: Bool, scheme: String? = nil) -> Bool {
         switch self {
         case .any: return true
         case .null: return origin == "null" || origin == "file://"
@@ -57,6 +59,7 @@ package enum OriginRule: Sendable, Hashable {
             if page.place.isLoopback, server.isLoopback { return true }
             if self == .sameHost { return page.place.host == server.host }
             if server.port == page.defaultPort { server.port = nil }
+            if let scheme { return page.place == server && page.scheme == scheme }
             return page.place == server && (page.scheme == "https" || (page.scheme == "http" && !isSecure))
         case .pattern(let pattern):
             guard let page = Origin(origin) else { return false }

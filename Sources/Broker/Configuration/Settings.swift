@@ -27,6 +27,8 @@ package struct Settings: Sendable, Equatable {
     package var origins: [OriginRule] = [.sameOrigin]
     /// Which names a request may ask for in `Host`.
     package var hosts = HostRule.auto
+    /// Whose word about clients is believed; empty: nobody's.
+    package var trustedProxies: [TrustedProxy] = []
     /// How clients are sent away.
     package var drain = Drain()
     /// The rights of clients.
@@ -134,6 +136,14 @@ extension Settings {
                 on has to be there.
                 With any, to every name; a page of an attacker's may then read what is on loopback (DNS rebinding).
                 """),
+            Setting(
+                values: "trusted_proxies", \.trustedProxies, of: .trustedProxy,
+                expected: "a list of addresses and networks ([] for none)",
+                """
+                The proxies whose word about a client's address is believed, where a listener's proxy_protocol or \
+                forwarded asks for it: addresses and networks such as 10.0.0.0/8 or ::1, and unix for whatever connects \
+                to a unix: listener.
+                """),
             Setting(section: "drain", \.drain, Drain.record, "How clients are sent away by SIGTERM."),
             Setting(section: "access", \.access, Access.record),
             Setting(section: "admin", \.admin, Admin.record, "What brokerctl talks to; mode 0600."),
@@ -153,6 +163,7 @@ extension Settings {
     private static func check(
         _ settings: inout Settings, _ file: ConfigurationSection, _ decoder: inout ConfigurationDecoder
     ) {
+        checkProxies(settings, file, &decoder)
         let longest = ListenAddress.maximumPathLength
         if let node = file.value(of: "listen"), case .list(let items) = node.content, items.isEmpty {
             decoder.fail(node.mark, "listen", "expected at least one listener, found an empty list")
@@ -177,6 +188,25 @@ extension Settings {
         {
             let most = SettingsWriter.size(settings.store.maximumSize)
             decoder.fail(node, "retained.maximum_bytes", expected: "at most store.maximum_size (\(most))")
+        }
+    }
+
+    /// A listener that believes proxies, where there are none, would believe nobody, or let in nobody.
+    private static func checkProxies(
+        _ settings: Settings, _ file: ConfigurationSection, _ decoder: inout ConfigurationDecoder
+    ) {
+        guard settings.trustedProxies.isEmpty, !decoder.hasFailed("trusted_proxies"),
+            let node = file.value(of: "listen"), case .list = node.content
+        else { return }
+        for (number, listener) in settings.listen.enumerated() {
+            if listener.proxyProtocol {
+                decoder.fail(
+                    node.mark, "listen[\(number)].proxy_protocol", "expected with trusted_proxies only, which is empty")
+            }
+            if listener.forwarded != .none {
+                decoder.fail(
+                    node.mark, "listen[\(number)].forwarded", "expected with trusted_proxies only, which is empty")
+            }
         }
     }
 

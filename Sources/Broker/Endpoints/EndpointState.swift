@@ -9,17 +9,20 @@ package struct EndpointSettings {
     /// The pages that may ask, and the names that are answered to.
     package var origins: [OriginRule]
     package var hosts: HostRule
+    /// Whose word about clients is believed.
+    package var trustedProxies: [Settings.TrustedProxy]
     /// Silence after which a client is asked for a sign of life, in seconds; 0: never.
     package var keepaliveSeconds: Int
 
     package init(
         socketOptions: WebSocketConnection.Options, objectOptions: WebSocketConnection.Options, origins: [OriginRule],
-        hosts: HostRule, keepaliveSeconds: Int
+        hosts: HostRule, trustedProxies: [Settings.TrustedProxy] = [], keepaliveSeconds: Int
     ) {
         self.socketOptions = socketOptions
         self.objectOptions = objectOptions
         self.origins = origins
         self.hosts = hosts
+        self.trustedProxies = trustedProxies
         self.keepaliveSeconds = keepaliveSeconds
     }
 }
@@ -44,6 +47,12 @@ package final class EndpointState {
     /// The forms of its messages.
     package let forms: Forms
     private let compression: DeflatedForm.Compression
+
+    /// Whether what a peer says about clients is believed.
+    package func trusts(_ peer: SocketAddress?) -> Bool {
+        let proxies = settings.trustedProxies
+        return !proxies.isEmpty && proxies.contains(host: peer?.path == nil ? peer?.host : nil)
+    }
 
     /// What is left of the frames that had more commands than one turn has time for, by their connections' slots.
     private(set) var unfinishedFrames: [UInt32: UnfinishedFrame] = [:]

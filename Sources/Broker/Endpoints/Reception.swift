@@ -10,6 +10,7 @@ final class Reception {
     private let endpoints: EndpointState
     private let address: ListenAddress
     private let isSecure: Bool
+    private let forwarded: Settings.Forwarded
     /// Whether the listener's certificate is for a name.
     private let isCertified: (String) -> Bool
     private let journal: Journal
@@ -17,19 +18,21 @@ final class Reception {
     private var version = -1
     /// What was answered last, to any client.
     private var knownHost: String?
-    private var knownOrigin: (origin: String, host: String?, fields: HTTPFields)?
+    private var knownOrigin: (origin: String, host: String?, scheme: String?, fields: HTTPFields)?
 
     /// - Parameters:
     ///   - isSecure: whether the listener has TLS.
+    ///   - forwarded: what is believed of a trusted proxy's fields.
     ///   - isCertified: whether its certificate is for a name.
     init(
-        shard: Shard, address: ListenAddress, isSecure: Bool, journal: Journal,
+        shard: Shard, address: ListenAddress, isSecure: Bool, forwarded: Settings.Forwarded = .none, journal: Journal,
         isCertified: @escaping (String) -> Bool
     ) {
         self.shard = shard
         endpoints = shard.endpoints
         self.address = address
         self.isSecure = isSecure
+        self.forwarded = forwarded
         self.journal = journal
         self.isCertified = isCertified
     }
@@ -49,36 +52,60 @@ final class Reception {
         if version != endpoints.version {
             (version, knownHost, knownOrigin) = (endpoints.version, nil, nil)
         }
-        if let refusal = refusal(of: host, stream) { return Inspection(refusal: refusal) }
+        guard forwarded != .none, endpoints.trusts(stream.peer) else {
+            return inspect(fields, host, nil, From(stream, stream.peer))
+        }
+        let (client, scheme) = ForwardedPath.found(in: fields, forwarded, endpoints.settings.trustedProxies)
+        var found = inspect(fields, host, scheme, From(stream, client ?? stream.peer))
+        found.client = client
+        return found
+    }
+
+    /// Where a request comes from.
+    private struct From {
+        let stream: StreamConnection
+        let client: SocketAddress?
+
+        init(_ stream: StreamConnection, _ client: SocketAddress?) {
+            self.stream = stream
+            self.client = client
+        }
+    }
+
+    /// - Parameter scheme: what a trusted proxy says of it; `nil`: nothing.
+    private func inspect(_ fields: HTTPFields, _ host: String?, _ scheme: String?, _ from: From) -> Inspection {
+        if let refusal = refusal(of: host, from) { return Inspection(refusal: refusal) }
         guard let origin = fields.first("Origin") else { return Inspection() }
-        if let known = knownOrigin, known.origin == origin, known.host == host {
+        if let known = knownOrigin, known.origin == origin, known.host == host, known.scheme == scheme {
             return Inspection(fields: known.fields)
         }
         guard fields.count(of: "Origin") == 1 else {
             return Inspection(refusal: HTTPRefusal(Refusal(.badRequest, "More than one Origin header.")))
         }
-        let rules = endpoints.settings.origins.filter { $0.allows(origin, host: host ?? "", isSecure: isSecure) }
-        guard !rules.isEmpty else { return objection(to: origin, host: host, fields, stream) }
+        let rules = endpoints.settings.origins.filter {
+            $0.allows(origin, host: host ?? "", isSecure: isSecure, scheme: scheme)
+        }
+        guard !rules.isEmpty else { return objection(to: origin, host: host, fields, from) }
         var answered: HTTPFields = [
             "Access-Control-Allow-Origin": origin,
             "Access-Control-Expose-Headers": "ETag, Last-Modified, Retry-After",
         ]
         // A list that lets in whole crowds does not mean that each of their pages acts with its reader's credentials.
         if rules.contains(where: \.isExact) { answered.append("Access-Control-Allow-Credentials", "true") }
-        knownOrigin = (origin, host, answered)
+        knownOrigin = (origin, host, scheme, answered)
         return Inspection(fields: answered)
     }
 
     // MARK: Pages
 
     private func objection(
-        to origin: String, host: String?, _ fields: HTTPFields, _ stream: StreamConnection
+        to origin: String, host: String?, _ fields: HTTPFields, _ from: From
     ) -> Inspection {
         shard.counters.refusedOrigins.add(1)
         journal.tell(
             .warning, "refused a page: its origin is not listed in origins", once: "origin \(origin)",
             [("origin", origin), ("host", host ?? "")])
-        tell(.originRefused, origin, stream)
+        tell(.originRefused, origin, from)
         let sentence = "The origin \(origin) may not connect to \(host ?? "this broker"): add it to origins."
         // A page learns nothing of a refused handshake: its handler tells it by a CLOSE, which is short.
         guard !fields.hasToken("websocket", in: "Upgrade") else {
@@ -90,16 +117,16 @@ final class Reception {
 
     // MARK: Names
 
-    private func refusal(of host: String?, _ stream: StreamConnection) -> HTTPRefusal? {
+    private func refusal(of host: String?, _ from: From) -> HTTPRefusal? {
         if let host, host == knownHost { return nil }
         guard case .known(let listed) = endpoints.settings.hosts, case .internet = address else { return nil }
         guard let host, !host.isEmpty else {
             // A script by HTTP/1.0; a browser always names a host.
             return address.isLoopback
-                ? nil : refuse("", stream, "The request has no host name, and this broker requires one.")
+                ? nil : refuse("", from, "The request has no host name, and this broker requires one.")
         }
         guard let name = HostAndPort(host)?.withoutRoot else {
-            return refuse(host, stream, "\(host) is not a host name.")
+            return refuse(host, from, "\(host) is not a host name.")
         }
         if name.isLoopback && (address.isLoopback || !name.isAddress)
             || listed.contains(where: { $0.matches(name.host) })
@@ -107,26 +134,26 @@ final class Reception {
             knownHost = host
             return nil
         }
-        if isOwn(name, stream) { return nil }
-        return refuse(host, stream, "This broker does not answer to the name \(name.host): add it to hosts.")
+        if isOwn(name, from.stream) { return nil }
+        return refuse(host, from, "This broker does not answer to the name \(name.host): add it to hosts.")
     }
 
-    private func refuse(_ host: String, _ stream: StreamConnection, _ message: String) -> HTTPRefusal {
+    private func refuse(_ host: String, _ from: From, _ message: String) -> HTTPRefusal {
         shard.counters.refusedHosts.add(1)
         journal.tell(
             .warning, "refused a request: its host name is not listed in hosts",
             once: "host \(host)", [("host", host)])
-        tell(.hostRefused, host, stream)
+        tell(.hostRefused, host, from)
         return HTTPRefusal(status: 421, code: ErrorCode.forbidden.rawValue, message: message)
     }
 
-    private func tell(_ name: AuditEvent.Name, _ target: String, _ stream: StreamConnection) {
+    private func tell(_ name: AuditEvent.Name, _ target: String, _ from: From) {
         func event() -> AuditEvent {
             var event = AuditEvent(name, target: target)
-            event.address = stream.peer?.description
+            event.address = from.client?.description
             return event
         }
-        shard.reactor[AuditTally.self]?.count(AuditTally.Matter(name, of: stream.token), event())
+        shard.reactor[AuditTally.self]?.count(AuditTally.Matter(name, of: from.stream.token), event())
     }
 
     private func isOwn(_ name: HostAndPort, _ stream: StreamConnection) -> Bool {

@@ -96,6 +96,13 @@ package final class Figures: Sendable {
             "broker_connections_refused_total", .counter, "Connections refused because a limit was reached.",
             refusals.map { ("{reason=\"\($0.reason)\"}", $0.count) })
         text.add(
+            "broker_proxy_headers_refused_total", .counter,
+            "Connections reset because a PROXY header was expected, by what was wrong.",
+            [
+                ("{reason=\"stranger\"}", sum { $0.refusedStrangers.current }),
+                ("{reason=\"malformed\"}", sum { $0.badProxyHeaders.current }),
+            ])
+        text.add(
             "broker_accept_pauses_total", .counter, "Times accepting paused for want of descriptors or memory.",
             sum { $0.acceptPauses.current })
         text.add(

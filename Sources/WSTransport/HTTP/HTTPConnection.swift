@@ -161,7 +161,7 @@ package final class HTTPConnection: StreamDriver {
     private func makeExchange(
         _ head: HTTPRequestHead, path: String, query: [(name: String, value: String)], _ found: Inspection
     ) -> HTTPExchange {
-        let request = IncomingRequest(head: head, path: path, query: query, peer: stream.peer)
+        let request = IncomingRequest(head: head, path: path, query: query, peer: found.client ?? stream.peer)
         let made = HTTPExchange(request: request, connection: self)
         made.extraFields = found.fields
         made.objection = found.objection

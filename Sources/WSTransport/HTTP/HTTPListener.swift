@@ -7,6 +7,9 @@ package struct Inspection {
     /// Why its handler must refuse it, in its own way; `nil`: no reason.
     package var objection: HTTPRefusal?
 
+    /// The client that a proxy speaks for; `nil`: the peer of the connection.
+    package var client: SocketAddress?
+
     package init(fields: HTTPFields = [:], refusal: HTTPRefusal? = nil, objection: HTTPRefusal? = nil) {
         self.fields = fields
         self.refusal = refusal

@@ -4,6 +4,11 @@
 package struct Entrance<Refusal> {
     /// Called for each connection; a refusal is told by the driver, or resets the connection if many are being refused.
     package var admit: (SocketAddress?) -> Refusal? = { _ in nil }
+    /// Whether a peer is a proxy that says by a PROXY header which client it stands for, as all here have to; `nil`: no
+    /// header is expected.
+    package var isProxy: ((SocketAddress?) -> Bool)?
+    /// How long such a header may take, in nanoseconds.
+    package var proxyPatience: Int64 = 10_000_000_000
     /// Descriptors from this number on are reserved; connections that get one are reset.
     package var firstReservedDescriptor = Int32.max
     /// Whether its connections stay open when memory is short.
@@ -37,20 +42,39 @@ package struct Entrance<Refusal> {
             counters.refusedForDescriptors.add(1)
             return nil
         }
-        let refusal = admit(peer)
-        if refusal != nil, counters.refusedOpen.current >= maximumRefused { return nil }
-        return { stream in
-            stream.isSpared = isSpared
-            if refusal != nil {
-                stream.isRefused = true
-            } else if let connectionClosed {
-                stream.onClosed = { [peer = stream.peer] in connectionClosed(peer) }
-            }
-            if let maximumUnsentInKernel, stream.peer?.path == nil {
-                Socket.setUnsentLimit(stream.rawDescriptor, bytes: maximumUnsentInKernel)
-            }
-            if let tls, !stream.secure(asServer: tls, plainAnswer: plainAnswer) { stream.reset() }
-            return makeDriver(stream, refusal)
+        guard let isProxy else {
+            let refusal = admit(peer)
+            if refusal != nil, counters.refusedOpen.current >= maximumRefused { return nil }
+            return { stream in seat(stream, refusal, makeDriver) }
         }
+        guard isProxy(peer) else {
+            counters.refusedStrangers.add(1)
+            return nil
+        }
+        return { stream in
+            ProxyPreface(stream, patience: proxyPatience) { stream in
+                let refusal = admit(stream.peer)
+                if refusal != nil, counters.refusedOpen.current >= maximumRefused { return nil }
+                return seat(stream, refusal, makeDriver)
+            }
+        }
+    }
+
+    /// Makes the driver of a connection whose client is known.
+    private func seat(
+        _ stream: StreamConnection, _ refusal: Refusal?,
+        _ makeDriver: (StreamConnection, Refusal?) -> any StreamDriver
+    ) -> any StreamDriver {
+        stream.isSpared = isSpared
+        if refusal != nil {
+            stream.isRefused = true
+        } else if let connectionClosed {
+            stream.onClosed = { [peer = stream.peer] in connectionClosed(peer) }
+        }
+        if let maximumUnsentInKernel, stream.peer?.path == nil {
+            Socket.setUnsentLimit(stream.rawDescriptor, bytes: maximumUnsentInKernel)
+        }
+        if let tls, !stream.secure(asServer: tls, plainAnswer: plainAnswer) { stream.reset() }
+        return makeDriver(stream, refusal)
     }
 }

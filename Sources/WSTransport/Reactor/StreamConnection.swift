@@ -9,7 +9,8 @@ package final class StreamConnection {
     package let slot: UInt32
     let generation: UInt32
     private var descriptor: FileDescriptor?
-    package let peer: SocketAddress?
+    /// The client; where a proxy has said who that is, not the proxy.
+    package private(set) var peer: SocketAddress?
     private var speaker: (any StreamDriver)?
     package var driver: (any StreamDriver)? {
         get { speaker }
@@ -109,6 +110,9 @@ package final class StreamConnection {
 
     /// A number that no other open connection of its reactor has.
     package var token: UInt64 { UInt64(generation) << 32 | UInt64(slot) }
+
+    /// Takes over what a proxy says about the client.
+    func appear(as client: SocketAddress) { peer = client }
 
     // MARK: Sending
 

@@ -31,6 +31,29 @@ package struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
         port = 0
     }
 
+    /// An IPv4 address, its bytes in the network's order as they lie in memory.
+    init(four: UInt32, port: UInt16) {
+        place = .inet(four)
+        self.port = port
+    }
+
+    /// An IPv6 address, its bytes in the network's order as they lie in memory.
+    init(six: (UInt64, UInt64), port: UInt16) {
+        place = .inet6(six.0, six.1)
+        self.port = port
+    }
+
+    private init(_ place: Place, port: UInt16) {
+        self.place = place
+        self.port = port
+    }
+
+    /// The same, where an IPv4 address is written as one of IPv6 (RFC 4291 §2.5.5.2) as that IPv4 address.
+    package var unmapped: SocketAddress {
+        guard case .inet6(let first, let second) = place else { return self }
+        return SocketAddress(Self.placeOfPeer(Self.address(first, second)), port: port)
+    }
+
     private static func place(_ address: in6_addr) -> Place {
         unsafe withUnsafeBytes(of: address) { bytes in
             unsafe .inet6(

@@ -44,7 +44,7 @@ extension ConfigurationErrorTests {
     private static let filter = "expected a topic filter such as \"sensors/#\", found"
     private static let rootKeys =
         "listen, data_dir, reactors, limits, keepalive, store, retained, history, "
-        + "compression, origins, hosts, drain, access, admin, metrics, system_topics, log"
+        + "compression, origins, hosts, trusted_proxies, drain, access, admin, metrics, system_topics, log"
     private static let limitKeys =
         "connections, connections_per_address, handshake_timeout, idle_timeout, request_head, message, "
         + "topic, topic_levels, wildcards, subscriptions_per_client, subscriptions, pending, pending_age, "
@@ -72,7 +72,7 @@ extension ConfigurationErrorTests {
             "2:5: listen[0].adress: unknown key, did you mean \"address\"?"),
         Row(
             "listen: [{ port: 8080, address: \"[::1]:80\" }]",
-            "1:12: listen[0].port: unknown key, expected one of address, ipv6_only, mode, group, path_prefix, proxy_protocol, tls"
+            "1:12: listen[0].port: unknown key, expected one of address, ipv6_only, mode, group, path_prefix, proxy_protocol, forwarded, tls"
         ),
         Row(
             "access: { anonymous: { publsh: [] } }",
@@ -362,7 +362,7 @@ extension ConfigurationErrorTests {
     static let unavailable: [Row] = [
         Row(
             "listen:\n  - proxy_protocol: true\n    address: 127.0.0.1:8080",
-            "2:21: listen[0].proxy_protocol: not available in this version"),
+            "2:3: listen[0].proxy_protocol: expected with trusted_proxies only, which is empty"),
         Row("access: { users: users.txt }", "1:18: access.users: not available in this version"),
         Row("access:\n  jwt: { keys: k.json }", "2:8: access.jwt: not available in this version"),
         Row("access:\n  jwt: {}", "2:8: access.jwt: not available in this version"),

@@ -1,0 +1,246 @@
+"""access.md §10: the client's address behind proxies, by the PROXY protocol and by the fields of HTTP; real nginx and HAProxy among them."""
+
+import http.client
+import socket
+import ssl
+import struct
+
+import pytest
+
+import proxies
+from broker_process import free_port
+from certificates import Authority
+from deadlines import ANSWER_DEADLINE, wait_until
+from raw_websocket import RawWebSocket, RefusedHandshake, read_head
+
+NAME = "broker.example.com"
+SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
+
+
+def configuration(port, more, trusted='["127.0.0.1"]', rest=""):
+    return f"listen: [{{ address: '127.0.0.1:{port}', {more} }}]\ntrusted_proxies: {trusted}\nhosts: [{NAME}]\n{rest}"
+
+
+@pytest.fixture
+def start(start_broker):
+    def start(more, **options):
+        port = free_port()
+        return start_broker(configuration(port, more, **options), port=port, configured_listen=True)
+    return start
+
+
+def version_2(source="192.0.2.7", port=5512, command=0x21, more=b""):
+    body = socket.inet_aton(source) + socket.inet_aton("198.51.100.1") + struct.pack("!HH", port, 443) + more
+    return SIGNATURE + bytes([command, 0x11]) + struct.pack("!H", len(body)) + body
+
+
+def version_1(source="192.0.2.7", port=5512):
+    return f"PROXY TCP4 {source} 198.51.100.1 {port} 443\r\n".encode()
+
+
+def addresses(broker):
+    return [row["address"] for row in broker.control_json("clients")]
+
+
+def is_reset(plain):
+    plain.settimeout(ANSWER_DEADLINE)
+    try:
+        return plain.recv(1000) == b"never"
+    except ConnectionResetError:
+        return True
+
+
+# The PROXY protocol
+
+HEADERS = {
+    "line": (version_1(), "192.0.2.7:5512"), "line, 6": (b"PROXY TCP6 2001:db8::1 ::1 5512 443\r\n", "[2001:db8::1]:5512"),
+    "binary": (version_2(), "192.0.2.7:5512"), "binary, TLVs": (version_2(more=b"\x03\0\x04abcd"), "192.0.2.7:5512"),
+}
+
+
+@pytest.mark.parametrize("name", HEADERS)
+def test_a_client_has_the_address_that_its_proxy_says(start, name):
+    broker = start("proxy_protocol: true")
+    header, expected = HEADERS[name]
+    with broker.connect() as plain:
+        plain.sendall(header)
+        RawWebSocket(plain, f"127.0.0.1:{broker.port}", "/ws", (), {})
+        assert addresses(broker) == [expected]
+
+
+@pytest.mark.parametrize("header", [b"PROXY UNKNOWN\r\n", version_2(command=0x20)], ids=["unknown", "local"])
+def test_a_proxy_that_speaks_for_itself_keeps_its_address(start, header):
+    broker = start("proxy_protocol: true")
+    with broker.connect() as plain:
+        own = plain.getsockname()[1]
+        plain.sendall(header)
+        RawWebSocket(plain, f"127.0.0.1:{broker.port}", "/ws", (), {})
+        assert addresses(broker) == [f"127.0.0.1:{own}"]
+
+
+def test_a_header_and_a_request_may_come_in_any_pieces(start):
+    broker = start("proxy_protocol: true")
+    request = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    for header in [version_1(), version_2(more=b"\x03\0\x04abcd")]:
+        for pieces in [[bytes([byte]) for byte in header + request], [header + request], [header[:13], header[13:] + request[:5], request[5:]]]:
+            with broker.connect() as plain:
+                plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                for piece in pieces:
+                    plain.sendall(piece)
+                assert read_head(plain)[0] == 200
+
+
+@pytest.mark.parametrize("start_with", [b"GET / HTTP/1.1\r\n\r\n", b"PROXY TCP4 evil 1.2.3.4 1 2\r\n", SIGNATURE + b"\x21\x11\x08\x00", b"\x16\x03\x01"],
+                         ids=["no header", "no address", "2 KiB", "TLS"])
+def test_what_is_no_header_is_reset(start, start_with):
+    broker = start("proxy_protocol: true")
+    with broker.connect() as plain:
+        plain.sendall(start_with)
+        assert is_reset(plain)
+
+
+def test_a_header_has_the_time_of_a_handshake(start):
+    broker = start("proxy_protocol: true", rest="limits: { handshake_timeout: 200ms }\n")
+    with broker.connect() as plain:
+        plain.sendall(version_2()[:20])
+        assert is_reset(plain)
+
+
+def test_strangers_are_reset_whatever_they_say(start):
+    broker = start("proxy_protocol: true", trusted='["10.0.0.0/8"]')
+    with broker.connect() as plain:
+        assert is_reset(plain)
+
+
+def test_the_address_of_a_header_is_that_of_the_limits(start):
+    broker = start("proxy_protocol: true", rest="limits: { connections_per_address: 1 }\n")
+    request = b"GET /t/a HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    first, second, other = broker.connect(), broker.connect(), broker.connect()
+    for plain, source, expected in [(first, "192.0.2.1", 404), (second, "192.0.2.1", 429), (other, "192.0.2.2", 404)]:
+        plain.sendall(version_1(source) + request)
+        assert read_head(plain)[0] == expected, source
+    for plain in [first, second, other]:
+        plain.close()
+
+
+def test_a_header_comes_before_tls(start, tmp_path):
+    authority = Authority(tmp_path / "authority")
+    identity = authority.sign("server")
+    broker = start(f"proxy_protocol: true, tls: {{ certificate: {identity.certificate}, key: {identity.key} }}")
+    context = ssl.create_default_context(cafile=str(authority.file))
+    for header in [version_1(), version_2()]:
+        with broker.connect() as plain:
+            plain.sendall(header)
+            with context.wrap_socket(plain, server_hostname="localhost") as secure:
+                RawWebSocket(secure, f"localhost:{broker.port}", "/ws", (), {})
+                assert addresses(broker) == ["192.0.2.7:5512"]
+        wait_until(lambda: addresses(broker) == [], "the client to be gone")
+
+
+# Fields of HTTP
+
+
+def ask(port, path, source="127.0.0.1", method="GET", **headers):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=ANSWER_DEADLINE, source_address=(source, 0))
+    try:
+        connection.request(method, path, headers={"Host": NAME, **headers})
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def websocket(port, source="127.0.0.1", host=NAME, **headers):
+    plain = socket.create_connection(("127.0.0.1", port), ANSWER_DEADLINE, source_address=(source, 0))
+    return RawWebSocket(plain, host, "/ws", (), headers)
+
+
+FIELDS = [
+    ("x-forwarded-for", {"X-Forwarded-For": "6.6.6.6, 192.0.2.7"}, "192.0.2.7:0"),
+    ("x-forwarded-for", {"X-Forwarded-For": "1.2.3.4, evil, 10.0.0.1"}, "10.0.0.1:0"),
+    ("x-forwarded-for", {"X-Forwarded-For": "192.0.2.7:99, 10.0.0.1"}, "192.0.2.7:99"),
+    ("forwarded", {"Forwarded": 'for=6.6.6.6, for="[2001:db8::1]:99", for=10.0.0.1'}, "[2001:db8::1]:99"),
+]
+
+
+@pytest.mark.parametrize("kind, fields, expected", FIELDS)
+def test_the_rightmost_that_is_not_trusted(start, kind, fields, expected):
+    broker = start(f"forwarded: {kind}", trusted='["127.0.0.1", "10.0.0.0/8"]')
+    client = websocket(broker.port, **fields)
+    assert addresses(broker) == [expected]
+    client.close()
+
+
+@pytest.mark.parametrize("more, trusted", [("forwarded: x-forwarded-for", '["10.0.0.1"]'), ("forwarded: none", '["127.0.0.1"]'),
+                                           ("forwarded: forwarded", '["127.0.0.1"]')], ids=["a stranger", "not asked for", "another field"])
+def test_what_nobody_asked_for_is_not_believed(start, more, trusted):
+    broker = start(more, trusted=trusted)
+    client = websocket(broker.port, **{"X-Forwarded-For": "192.0.2.7"})
+    assert addresses(broker)[0].startswith("127.0.0.1:")
+    client.close()
+
+
+def test_the_host_that_a_proxy_forwards_is_never_believed(start):
+    broker = start("forwarded: x-forwarded-for")
+    assert ask(broker.port, "/t/a", Host="evil.test", **{"X-Forwarded-Host": NAME}) == 421
+
+
+def test_the_scheme_that_a_proxy_forwards_is_that_of_the_same_origin(start):
+    broker = start("forwarded: x-forwarded-for")
+    for page, scheme, expected in [("https", "https", 404), ("http", "https", 403), ("http", "http", 404), ("https", "http", 403)]:
+        assert ask(broker.port, "/t/a", Origin=f"{page}://{NAME}", **{"X-Forwarded-Proto": scheme}) == expected, (page, scheme)
+
+
+# Real proxies
+
+
+class NginxWithAddress(proxies.Nginx):
+    def snippet(self):
+        return proxies.put(super().snippet(), ("proxy_set_header Host $http_host;", "proxy_set_header Host $http_host;\n"
+                                               + proxies.snippet("nginx-address")))
+
+
+class HAProxyTCP(proxies.HAProxy):
+    def __init__(self, directory, broker_port, version):
+        super().__init__(directory, broker_port)
+        self.version = version
+
+    def command(self):
+        text = proxies.put(proxies.snippet("haproxy-address"), self.broker_address, ("bind :443", f"bind 127.0.0.1:{self.port}"))
+        if self.version == 1:
+            text = proxies.put(text, ("send-proxy-v2", "send-proxy"))
+        return [self.program, "-db", "-f", self.write("haproxy.cfg", text)]
+
+
+def test_through_nginx(start, tmp_path):
+    broker = start("forwarded: x-forwarded-for", rest="log: { audit: stdout }\naccess: { anonymous: { publish: [] } }\n")
+    with NginxWithAddress(tmp_path / "proxy", broker.port) as proxy:
+        place = f"{NAME}:{proxy.port}"
+        client = websocket(proxy.port, "127.0.0.2", place, **{"X-Forwarded-For": "6.6.6.6", "Origin": f"http://{place}"})
+        assert addresses(broker) == ["127.0.0.2:0"]
+        client.close()
+        assert ask(proxy.port, "/t/a", "127.0.0.3", "POST", **{"X-Forwarded-For": "6.6.6.6"}) == 403
+        assert '"address":"127.0.0.3:0"' in broker.wait_for_line("publish.denied")
+        # The page came by plain HTTP, as nginx says.
+        assert ask(proxy.port, "/t/a", "127.0.0.3", Host=place, Origin=f"https://{place}") == 403
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_through_haproxy(start, tmp_path, version):
+    authority = Authority(tmp_path / "authority")
+    identity = authority.sign("server")
+    broker = start(f"proxy_protocol: true, tls: {{ certificate: {identity.certificate}, key: {identity.key} }}")
+    with HAProxyTCP(tmp_path / "proxy", broker.port, version) as proxy:
+        plain = socket.create_connection(("127.0.0.1", proxy.port), ANSWER_DEADLINE, source_address=("127.0.0.2", 0))
+        own = plain.getsockname()[1]
+        with ssl.create_default_context(cafile=str(authority.file)).wrap_socket(plain, server_hostname="localhost") as secure:
+            RawWebSocket(secure, f"localhost:{broker.port}", "/ws", (), {})
+            assert addresses(broker) == [f"127.0.0.2:{own}"]
+
+
+def test_settings_that_believe_nobody_are_errors(start_broker, tmp_path):
+    from command_line import run_brokerd
+    (tmp_path / "broker.yaml").write_text("listen: [{ address: '127.0.0.1:0', proxy_protocol: true, forwarded: forwarded }]\n")
+    done = run_brokerd("--config", "broker.yaml", "--check", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "listen[0].proxy_protocol: expected with trusted_proxies only, which is empty" in done.stdout
+    assert "listen[0].forwarded: expected with trusted_proxies only, which is empty" in done.stdout
