@@ -161,7 +161,9 @@ extension Shard {
         }
         // Those that the client has ended may be due something still.
         let ended = Set(session.subscriptions.ledger?.ended.map(\.filter) ?? [])
-        for filter in ended where refusal(of: filter, client) != nil { drop(filter, of: session) }
+        for filter in ended where refusal(of: filter, client) != nil {
+            session.subscriptions.withdraw(filter, nil, upTo: deliveredUpTo, client: client.id)
+        }
         if !session.subscriptions.isBehind, let connection = session.connection {
             reactor.clearFlags(.held, of: connection.slot)
         }
@@ -172,23 +174,12 @@ extension Shard {
         let set = session.subscriptions
         guard let subscription = set.remove(filter) else { return }
         release(subscription)
-        drop(filter, of: session)
+        set.withdraw(filter, subscription, upTo: deliveredUpTo, client: session.client.id)
         session.connection?.isPatient = set.isPatient
         counters.revoked.add(1)
         witness?.revoked(filter, of: session.client)
         session.revoked(filter, refusal)
         if set.isBehind { waitForTurn(session) }
-    }
-
-    /// Forgets what is due to a filter, and to no other.
-    private func drop(_ filter: TopicFilter, of session: any Session) {
-        let (set, client) = (session.subscriptions, session.client.id)
-        guard let ledger = set.ledger else { return }
-        ledger.ended.removeAll { $0.filter == filter }
-        ledger.index = nil
-        ledger.removeValues(of: filter)
-        _ = ledger.removeResumes(of: filter)
-        set.held.keep { set.isDue($0, client: client) }
     }
 
     /// Those of a message's subscribers that may still have it, when all of them have been reviewed.

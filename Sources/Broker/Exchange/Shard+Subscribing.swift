@@ -17,12 +17,16 @@ extension Shard {
         handOver()
         // A resuming subscriber needs few retained values, so no shared view is opened.
         let needsView = options.wantsSnapshot && options.since == nil
-        let position =
-            needsView
-            ? sequencer.position(emptying: mailbox, matching: filter, known: &knownView)
-            : sequencer.position(emptying: mailbox, matching: filter)
-        // To a subscription of the same filter too, which is replaced only then.
-        deliver(position.events)
+        var position: Sequencer.Position
+        repeat {
+            position =
+                needsView
+                ? sequencer.position(emptying: mailbox, matching: filter, known: &knownView)
+                : sequencer.position(emptying: mailbox, matching: filter)
+            // To a subscription of the same filter too, which is replaced only then.
+            deliver(position.events)
+            // A publisher that was answered may have brought more, which this subscription would miss.
+        } while deliveredUpTo > position.seq
         guard isKnown(session) else { throw Refusal(.unavailable, "The connection is closed.") }
         for ending in set.ledger?.takeEndings(of: filter) ?? [] { ending.body() }
         let old = isNew ? nil : set.remove(filter)
@@ -139,9 +143,9 @@ extension Shard {
         var (end, isOwed): (UInt64, Bool) = (0, false)
         for filter in filters where session.subscriptions.contains(filter) {
             handOver()
-            let (newest, events) = sequencer.newest(emptying: mailbox)
-            deliver(events)
-            settle(session)
+            var newest = deliverNewest()
+            // Sending may bring more, which would be held for a subscription that has ended before.
+            if settle(session) { newest = deliverNewest() }
             // A client that does not take what comes, or has asked for the end of its stream, has been closed by now.
             guard isKnown(session) else { return }
             if finish(filter, of: session, at: newest) { isOwed = true }
@@ -149,6 +153,15 @@ extension Shard {
         }
         guard isOwed, let ledger = session.subscriptions.ledger else { return body() }
         ledger.endings.append(Ledger.Ending(seq: end, filters: filters, body: body))
+    }
+
+    /// Delivers all that has been numbered, and returns the newest number.
+    private func deliverNewest() -> UInt64 {
+        while true {
+            let (newest, events) = sequencer.newest(emptying: mailbox)
+            deliver(events)
+            if deliveredUpTo <= newest { return newest }
+        }
     }
 
     /// Removes a subscription, and says whether something may still be due to it.
@@ -179,11 +192,14 @@ extension Shard {
     }
 
     /// Sends what is due to a session at once, as far as it takes it and once a turn.
-    private func settle(_ session: any Session) {
-        guard let ledger = session.subscriptions.ledger, !ledger.hasSettled else { return }
+    ///
+    /// - Returns: whether it has tried.
+    private func settle(_ session: any Session) -> Bool {
+        guard let ledger = session.subscriptions.ledger, !ledger.hasSettled else { return false }
         ledger.hasSettled = true
         waitForTurn(session)
         advance(session)
+        return true
     }
 
     /// Advances a session in the next turn, or in a later one where many wait.

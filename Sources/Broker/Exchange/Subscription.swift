@@ -134,6 +134,14 @@ package struct Subscription {
         change { $0.over = step }
     }
 
+    /// Ends it with what it has brought, because its right has gone.
+    ///
+    /// - Parameter step: ``over``.
+    mutating func withdraw(at step: UInt64) {
+        finish(with: min(end, brought), over: step)
+        change { $0.gaps = [] }
+    }
+
     /// Forgets what only a session that is behind needs.
     mutating func settle() { arrears = nil }
 

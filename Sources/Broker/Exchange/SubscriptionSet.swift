@@ -354,6 +354,37 @@ package final class SubscriptionSet {
         return gap
     }
 
+    /// Forgets what is due to a filter that the client may not have any more.
+    ///
+    /// What the store was to bring in full for its sake is announced to subscriptions that want the latest and that share
+    /// messages with it: those were not held.
+    ///
+    /// - Parameters:
+    ///   - revoked: its subscription, unless it had ended.
+    ///   - seq: messages up to this one have been handed out.
+    func withdraw(_ filter: TopicFilter, _ revoked: Subscription?, upTo seq: UInt64, client: UInt64) {
+        guard let ledger else { return }
+        var parts = ledger.ended.filter { $0.filter == filter }
+        if let revoked { parts.append(revoked) }
+        ledger.ended.removeAll { $0.filter == filter }
+        ledger.index = nil
+        ledger.removeValues(of: filter)
+        _ = ledger.removeResumes(of: filter)
+        for part in parts where part.slow != .latest && ledger.isOwed {
+            let known = max(ledger.cursor, max(part.position, max(part.brought, part.lostUpTo)))
+            let gap = Gap(since: known, seq: min(seq, part.end), missed: nil)
+            guard gap.since < gap.seq else { continue }
+            for place in current.indices { loseForLatest(filter, gap, &current[place]) }
+            for place in ledger.ended.indices { loseForLatest(filter, gap, &ledger.ended[place]) }
+        }
+        // What it has brought is not brought again for the sake of a filter that had asked before.
+        for var part in parts where part.brought > ledger.cursor {
+            part.withdraw(at: part.over > 0 ? part.over : ledger.step())
+            ledger.ended.append(part)
+        }
+        held.keep { isDue($0, client: client) }
+    }
+
     func change(_ filter: TopicFilter, _ body: (inout Subscription) -> Void) {
         guard let index = index(of: filter) else { return }
         body(&current[index])

@@ -80,6 +80,30 @@ struct OrderContractTests {
         #expect(shown == Array(1...600))
     }
 
+    /// What is published while a subscription is being made is before its position, or comes.
+    @Test func aSubscriptionMissesNothingOfAnAnswer() throws {
+        let house = try ExchangeHouse()
+        let (guest, other) = (try house.connectJSON(), try house.connectJSON())
+        let number = guest.client
+        let drafts = try ["first", "a/late"].map { try draft($0) }
+        nonisolated(unsafe) let owned = drafts
+        try house.run { shard in
+            let sessions = shard.everybody.compactMap { $0 as? JSONSession }
+            guard let mine = sessions.first(where: { $0.client.id == number }),
+                let theirs = sessions.first(where: { $0.client.id != number })
+            else { return }
+            var first = owned[0]
+            first.completion = { _ in
+                shard.publish(owned[1], from: nil)
+                theirs.received(.text, Array(#"{"op":"subscribe","id":1,"filter":"b"}"#.utf8).span)
+            }
+            shard.publish(first, from: nil)
+            mine.received(.text, Array(#"{"op":"subscribe","id":1,"filter":"a/#"}"#.utf8).span)
+        }
+        #expect(try guest.receive().seq == 2, "the second message had been delivered before")
+        #expect(try other.receive().seq == 2)
+    }
+
     /// Figures and the probe have no place in the order.
     @Test(arguments: [false, true])
     func figuresAndProbesTakeNoNumbers(isDelayed: Bool) throws {

@@ -15,6 +15,10 @@ struct OwedModel {
         var isOver = false
         /// Whether the answer to its end came early, as one of its command's filters was subscribed to again.
         var isHasty = false
+        /// How often rights had been changed when it was asked for, or when its end was.
+        var changes: Int
+        /// Where its subscription began, at the earliest.
+        var position: UInt64
         /// Whether it has wanted all messages all the time.
         var isFull: Bool
         let isDeaf: Bool
@@ -34,6 +38,8 @@ struct OwedModel {
     /// The answers of resumptions, and the numbers after which these begin.
     private var resumes: [(index: Int, since: UInt64, isAfterEnd: Bool)] = []
     private var firstForgetting = Int.max
+    /// The commands that were answered and not refused.
+    private var answered: Set<Int> = []
     private var last: UInt64 = 0
     private(set) var complaints: [String] = []
 
@@ -51,6 +57,8 @@ struct OwedModel {
             case "message" where notice.retained == true: value(notice)
             case "message": message(notice, index)
             case "gap": gap(notice, index)
+            case "revoked": revoked(notice, index)
+            case "error": refusal(notice)
             case "pong": break
             default: complaints.append("unexpected")
             }
@@ -110,10 +118,12 @@ struct OwedModel {
 
     private mutating func answer(_ notice: Notice, _ index: Int) {
         guard let id = notice.id, let sent = transcript.sent[id] else { return complaints.append("answers nothing") }
+        answered.insert(id)
         switch transcript.commands[id] {
         case .subscribe(let names, let slow, let hearsItself, let since, let wantsSnapshot):
             guard let seq = notice.seq else { return complaints.append("no seq") }
-            complain("before what its connection published before", unless: seq >= own(before: id))
+            complain(
+                "before what its connection published before", unless: world.isDelayed || seq >= own(before: id))
             complain("before what was published before", unless: seq >= sent.newest)
             if let since, since < seq {
                 resumes.append((index, since, hasUnsubscribed(before: id)))
@@ -130,13 +140,14 @@ struct OwedModel {
                     lives[place].answer = index
                     lives[place].awaitsValues = awaitsValues
                     lives[place].isBeginning = true
+                    (lives[place].changes, lives[place].position) = (sent.changes, seq)
                 } else {
                     // Of several filters each has a position of its own, which its marker tells.
                     let start = since == nil && names.count > 1 ? UInt64.max : earliest
                     lives.append(
                         Life(
-                            filter: filter, start: start, earliest: earliest, isFull: slow != .latest,
-                            isDeaf: !hearsItself, answer: index, awaitsValues: awaitsValues))
+                            filter: filter, start: start, earliest: earliest, changes: sent.changes, position: seq,
+                            isFull: slow != .latest, isDeaf: !hearsItself, answer: index, awaitsValues: awaitsValues))
                 }
             }
         case .unsubscribe(let names):
@@ -146,7 +157,9 @@ struct OwedModel {
                     complaints.append("was not subscribed")
                     continue
                 }
-                lives[place].end = max(sent.newest, own(before: id))
+                lives[place].end = max(sent.newest, world.isDelayed ? 0 : own(before: id))
+                // If its right has gone before all of that was sent, nothing tells how much was.
+                if isDenied(filter, since: sent.changes) { lives[place].end = 0 }
                 lives[place].isOver = true
                 lives[place].isHasty = isSubscribedAgain(names, after: index)
             }
@@ -154,6 +167,59 @@ struct OwedModel {
             let found = notice.seq.flatMap(entry)
             complain("not as published", unless: found?.topic.name == topic && found.map(text) == data)
         case nil: complaints.append("answers nothing")
+        }
+    }
+
+    /// Whether an earlier command ends a subscription and has not been answered, as something was due to it.
+    private func isEnding(_ filter: TopicFilter, before id: Int) -> Bool {
+        transcript.commands.contains { other, command in
+            guard other < id, !answered.contains(other), case .unsubscribe(let names) = command else { return false }
+            return names.contains(filter.name)
+        }
+    }
+
+    /// Whether a filter could not be subscribed to at some time since rights had been changed so often.
+    private func isDenied(_ filter: TopicFilter, since changes: Int) -> Bool {
+        world.rights[changes...].contains { !$0.allow(filter) }
+    }
+
+    /// Whether a message was numbered while a subscription had lost its right.
+    private func isDenied(_ message: Message, _ life: Life) -> Bool {
+        for place in 1..<max(1, world.rights.count) where !world.rights[place].allow(life.filter) {
+            let after = world.rights[place].after[transcript.shard]
+            let next = world.rights[(place + 1)...].first { $0.allow(life.filter) }
+            let upTo = next?.before[transcript.shard] ?? .max
+            if life.position <= after, after < message.seq, message.seq <= upTo { return true }
+        }
+        return false
+    }
+
+    private mutating func revoked(_ notice: Notice, _ index: Int) {
+        firstForgetting = min(firstForgetting, index)
+        guard let filter = notice.filter.flatMap({ try? TopicFilter($0) }), let place = active(filter) else {
+            return complaints.append("was not subscribed")
+        }
+        complain("is allowed", unless: isDenied(filter, since: lives[place].changes))
+        // What was due to it is not sent any more, nor a gap that would have ended after the last message that it has had.
+        let begin = lives[place].answer
+        let had = transcript.notices[begin..<index].filter { notice in
+            notice.op == "message" && notice.retained != true
+                && notice.seq.flatMap(entry).map { filter.matches($0.topic) } ?? false
+        }
+        lives[place].end = min(lives[place].end, min(last, had.compactMap(\.seq).max() ?? 0))
+        lives[place].isOver = true
+    }
+
+    private mutating func refusal(_ notice: Notice) {
+        guard let id = notice.id, let sent = transcript.sent[id] else { return complaints.append("answers nothing") }
+        switch transcript.commands[id] {
+        case .subscribe(let names, _, _, _, _):
+            let filters = names.compactMap { try? TopicFilter($0) }
+            complain("is allowed", unless: filters.contains { isDenied($0, since: sent.changes) })
+        case .unsubscribe(let names):
+            let filters = names.compactMap { try? TopicFilter($0) }
+            complain("is subscribed", unless: filters.contains { active($0) == nil || isEnding($0, before: id) })
+        case .publish, nil: complaints.append("may publish")
         }
     }
 
@@ -228,7 +294,10 @@ struct OwedModel {
         complain(
             "came after the end",
             unless: isJustAsked
-                || lives.contains { (!$0.isOver || $0.isHasty) && $0.filter.matches(found.topic) && !isOwn(found, $0) })
+                || lives.contains {
+                    (!$0.isOver || $0.isHasty) && $0.filter.matches(found.topic) && !isOwn(found, $0)
+                        && !isDenied(found, $0)
+                })
         if let first = seen[seq] {
             // A client that asks again for earlier messages, having given something up meanwhile, may get some twice.
             let isAsked = resumes.contains {

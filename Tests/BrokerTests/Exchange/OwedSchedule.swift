@@ -31,11 +31,23 @@ struct OwedSchedule {
 
     struct Moment {
         var newest: UInt64
-        var time: Int64
+        /// How often rights had been changed.
+        var changes: Int
+    }
+
+    /// What may be subscribed to from some point on.
+    struct Rights {
+        let filters: [TopicFilter]
+        /// What the shards had delivered when this began to hold, and the newest numbers when it did.
+        var before: [UInt64] = []
+        var after: [UInt64] = []
+
+        func allow(_ filter: TopicFilter) -> Bool { filters.contains { $0.covers(filter) } }
     }
 
     struct Transcript {
         let client: UInt64
+        let shard: Int
         /// The commands' numbers in the order in which they were sent.
         var commands: [Int: Command] = [:]
         var sent: [Int: Moment] = [:]
@@ -52,6 +64,10 @@ struct OwedSchedule {
         let hasFailed: Bool
         /// Whether a client may have few subscriptions that have ended and are still due something.
         let isTight: Bool
+        /// Whether publications get their numbers some turns later.
+        let isDelayed: Bool
+        /// In the order in which they held; each but the first replaces the one before.
+        let rights: [Rights]
         let transcripts: [Transcript]
     }
 
@@ -68,10 +84,16 @@ struct OwedSchedule {
         [Settings.History(filter: "k/#", messages: 100_000), Settings.History(filter: "t/#")],
     ]
 
+    private static let grants = [
+        ["#"], ["#"], ["k/#"], ["k/1", "t/#", "r/#"], ["t/#", "u/#"], ["u/1", "k/+", "+/2"], ["+/1", "r/1/+"], [],
+    ]
+
     private let gate = GateStore()
     private let house: ExchangeHouse
     private let shards: Int
     private let isTight: Bool
+    private let isDelayed: Bool
+    private var rights: [Rights] = []
     private var guests: [Guest] = []
     private var transcripts: [Transcript] = []
     private var random: SeededGenerator
@@ -80,7 +102,8 @@ struct OwedSchedule {
     private var hasFailed = false
     private var log: [Message] = []
 
-    init(seed: Int) throws {
+    init(seed: Int, isDelayed: Bool = false) throws {
+        self.isDelayed = isDelayed
         random = SeededGenerator(seed: seed)
         shards = 1 + seed % 3
         settings.history = Self.rules[0]
@@ -88,10 +111,11 @@ struct OwedSchedule {
         // Now and then there is no room for what was replaced.
         isTight = seed % 5 == 0
         settings.limits.subscriptionsPerClient = isTight ? 14 : 1000
-        house = try ExchangeHouse(gate, order: Array(0..<shards), settings: settings)
+        house = try ExchangeHouse(gate, order: Array(0..<shards), settings: settings, isDelayed: isDelayed)
+        rights = [Rights(filters: [try TopicFilter("#")])]
         for number in 0..<2 {
             guests.append(try house.connectJSON(on: number % shards, sendBuffer: 4096))
-            transcripts.append(Transcript(client: guests[number].client))
+            transcripts.append(Transcript(client: guests[number].client, shard: number % shards))
         }
     }
 
@@ -118,7 +142,9 @@ struct OwedSchedule {
             guest.leave()
             _ = try guest.readToEnd()
         }
-        return World(log: log, hasFailed: hasFailed, isTight: isTight, transcripts: transcripts)
+        return World(
+            log: log, hasFailed: hasFailed, isTight: isTight, isDelayed: isDelayed, rights: rights,
+            transcripts: transcripts)
     }
 
     private mutating func prepare() throws {
@@ -131,7 +157,8 @@ struct OwedSchedule {
     private mutating func step() throws {
         let guest = number(0..<guests.count)
         switch number(0..<100) {
-        case 0..<26: try publish()
+        case 0..<23: try publish()
+        case 23..<26: try changeRights()
         case 26..<32: try publishOwn(guest)
         case 32..<50: read(guest, number(1..<6000))
         case 50..<66: try subscribe(guest, choose(), slow: SlowPolicy.allCases[number(0..<3)])
@@ -178,12 +205,31 @@ struct OwedSchedule {
         if number(0..<2) == 0 { _ = gate.inner.maintain(now: Lifetime.now) }
     }
 
+    /// Other rights for all clients.
+    private mutating func changeRights() throws {
+        let names = Self.grants[number(0..<Self.grants.count)] + [Self.fence]
+        settings.access.anonymous.subscribe = names
+        var new = Rights(filters: try names.map { try TopicFilter($0) })
+        for shard in 0..<shards {
+            let (before, after) = try house.run(on: shard) { [settings] shard in
+                let before = shard.deliveredUpTo
+                // Few are reviewed in one turn.
+                shard.reviewedAtOnce = 1
+                shard.adopt(settings)
+                return (before, shard.sequencer.newest)
+            }
+            new.before.append(before)
+            new.after.append(after)
+        }
+        rights.append(new)
+    }
+
     // MARK: Commands
 
     private mutating func line(_ guest: Int, _ command: Command, _ members: String) -> String {
         nextID += 1
         transcripts[guest].commands[nextID] = command
-        transcripts[guest].sent[nextID] = Moment(newest: house.sequencer.newest, time: Lifetime.now)
+        transcripts[guest].sent[nextID] = Moment(newest: house.sequencer.newest, changes: rights.count - 1)
         return "{\"id\":\(nextID),\(members)}"
     }
 
@@ -261,6 +307,7 @@ struct OwedSchedule {
             transcripts[guest].isClosed = true
             return
         }
+        if notice.op == "revoked" { transcripts[guest].filters.removeAll { $0 == notice.filter } }
         transcripts[guest].notices.append(notice)
     }
 

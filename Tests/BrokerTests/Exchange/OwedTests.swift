@@ -20,6 +20,21 @@ struct OwedTests {
         }
     }
 
+    /// The same in an order that answers some turns later.
+    @Test(arguments: Seeds.parts)
+    func holdsInAnOrderThatAnswersLater(part: Int) throws {
+        for seed in Seeds.of(part: part, usual: 160) {
+            var schedule = try OwedSchedule(seed: seed, isDelayed: true)
+            let world = try schedule.run(steps: 40)
+            for transcript in world.transcripts {
+                var model = OwedModel(world, transcript)
+                model.check()
+                if !model.complaints.isEmpty, Seeds.isLoud { print(model.story) }
+                #expect(model.complaints.prefix(3) == [], "seed \(seed)")
+            }
+        }
+    }
+
     @Test("What was numbered before a subscription ended comes before the answer to that", arguments: [false, true])
     func bringsWhatCameBeforeTheEnd(isKept: Bool) throws {
         var settings = Settings()

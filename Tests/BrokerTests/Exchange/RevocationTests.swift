@@ -109,6 +109,28 @@ struct RevocationTests {
         #expect(seen.contains { $0.id == 2 } == isEnded, "the end is answered all the same")
     }
 
+    /// The store was to bring a message to both, so it was not held for the one that wants the latest.
+    @Test func whatAnotherSubscriptionWasToBringIsAnnounced() throws {
+        let gate = GateStore()
+        var settings = settings()
+        settings.history = [Settings.History(filter: "t/#", messages: 100)]
+        let house = try ExchangeHouse(gate, settings: settings)
+        let guest = try house.connectJSON()
+        _ = try house.publish([draft("t/2", "old")])
+        gate.setBusy(true)
+        try guest.ask(#"{"op":"subscribe","id":1,"filter":"t/1","slow":"latest","snapshot":false}"#, id: 1)
+        try guest.ask(#"{"op":"subscribe","id":2,"filter":"t/#","since":0}"#, id: 2)
+        let seq = try #require(try house.publish([draft("t/1", "lost")])[0].value?.seq)
+        settings.access.anonymous.subscribe = ["t/1"]
+        try house.reload(settings)
+        gate.setBusy(false)
+        _ = try house.publish([draft("t/1", "end")])
+        var seen: [Notice] = []
+        repeat { seen.append(try guest.receive()) } while seen.last?.data != "end"
+        let gap = try #require(seen.first { $0.op == "gap" && $0.filter == "t/1" })
+        #expect(try #require(gap.since) < seq && seq <= #require(gap.seq))
+    }
+
     @Test func publishingEndsAtOnce() throws {
         let house = try ExchangeHouse()
         let guest = try house.connectJSON()
