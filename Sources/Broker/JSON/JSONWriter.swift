@@ -55,11 +55,20 @@ package struct JSONWriter {
 
     /// Writes a member's name, which is ASCII without escapes; its value comes next.
     package mutating func name(_ name: StaticString) {
+        bytes.append(addingCapacity: name.utf8CodeUnitCount + 4) { output in
+            if needsComma { output.append(UInt8(ascii: ",")) }
+            output.append(UInt8(ascii: "\""))
+            for place in 0..<name.utf8CodeUnitCount { output.append(unsafe name.utf8Start[place]) }
+            output.append(UInt8(ascii: "\""))
+            output.append(UInt8(ascii: ":"))
+        }
+        needsComma = false
+    }
+
+    /// Writes the beginning of an object, up to a member's value, as it is.
+    package mutating func begin(object text: StaticString) {
         separate()
-        bytes.append(UInt8(ascii: "\""))
-        append(name)
-        bytes.append(UInt8(ascii: "\""))
-        bytes.append(UInt8(ascii: ":"))
+        append(text)
         needsComma = false
     }
 
@@ -132,10 +141,27 @@ package struct JSONWriter {
 
     /// Writes a string of UTF-8 bytes, which must be valid.
     package mutating func string(utf8 value: Span<UInt8>) {
+        if value.skipPlain(from: 0) == value.count { return plainString(value) }
         separate()
         bytes.append(UInt8(ascii: "\""))
         escape(value)
         bytes.append(UInt8(ascii: "\""))
+    }
+
+    /// Writes a string that has nothing to escape.
+    private mutating func plainString(_ value: Span<UInt8>) {
+        bytes.append(addingCapacity: value.count + 3) { output in
+            if needsComma { output.append(UInt8(ascii: ",")) }
+            output.append(UInt8(ascii: "\""))
+            unsafe output.withUnsafeMutableBufferPointer { (place, count) in
+                unsafe value.withUnsafeBufferPointer { text in
+                    _ = unsafe UnsafeMutableBufferPointer(rebasing: place[count...]).update(fromContentsOf: text)
+                }
+                count += value.count
+            }
+            output.append(UInt8(ascii: "\""))
+        }
+        needsComma = true
     }
 
     /// Writes a string that is the base64 of `value`, padded (RFC 4648 §4).

@@ -2,14 +2,13 @@ internal import WSTransport
 
 /// A form of messages as WebSocket frames.
 protocol FrameForm: WireForm {
-    /// What the frame of a message that comes live holds.
-    func payload(of message: Message) -> (opcode: Opcode, bytes: [UInt8])
+    /// Gives `body` what the frame of a message that comes live holds.
+    func withPayload(of message: Message, _ body: (Opcode, UnsafeRawBufferPointer) -> Segment) -> Segment
 }
 
 extension FrameForm {
     func encode(_ message: Message, into reactor: Reactor, lane: Lane) -> Segment {
-        let (opcode, bytes) = payload(of: message)
-        return unsafe bytes.withUnsafeBytes { payload in
+        unsafe withPayload(of: message) { (opcode, payload) in
             unsafe WebSocketConnection.encode(opcode, payload, lane: Int(lane.number), on: reactor)
         }
     }
@@ -35,8 +34,7 @@ final class DeflatedForm: WireForm {
     }
 
     func encode(_ message: Message, into reactor: Reactor, lane: Lane) -> Segment {
-        let (opcode, bytes) = form.payload(of: message)
-        return unsafe bytes.withUnsafeBytes { payload in
+        unsafe form.withPayload(of: message) { (opcode, payload) in
             guard let compression = compression.options, payload.count >= compression.minimum,
                 let compressed = unsafe reactor.deflatePool.deflate(
                     payload, windowBits: windowBits, level: compression.level)

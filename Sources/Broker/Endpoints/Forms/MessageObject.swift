@@ -9,17 +9,27 @@ package enum MessageObject {
     ///   - isSnapshot: a retained value that is sent because a subscription began.
     package static func encode(_ message: Message, hasOperation: Bool, isSnapshot: Bool) -> [UInt8] {
         var writer = JSONWriter(capacity: message.payload.count + message.topic.name.utf8.count + 96)
-        writer.beginObject()
-        if hasOperation { writer.member("op", "message") }
-        write(message, isSnapshot: isSnapshot, to: &writer)
-        writer.endObject()
+        encode(message, hasOperation: hasOperation, isSnapshot: isSnapshot, by: &writer)
         return writer.bytes
+    }
+
+    /// Writes the object, without a line end.
+    static func encode(_ message: Message, hasOperation: Bool, isSnapshot: Bool, by writer: inout JSONWriter) {
+        writer.begin(object: hasOperation ? #"{"op":"message","topic":"# : #"{"topic":"#)
+        writer.string(message.topic.name)
+        writeRest(of: message, isSnapshot: isSnapshot, to: &writer)
+        writer.endObject()
     }
 
     /// The members of a message.
     package static func write(_ message: Message, isSnapshot: Bool, to writer: inout JSONWriter) {
-        let payload = message.payload
         writer.member("topic", message.topic.name)
+        writeRest(of: message, isSnapshot: isSnapshot, to: &writer)
+    }
+
+    /// Those after the topic.
+    private static func writeRest(of message: Message, isSnapshot: Bool, to writer: inout JSONWriter) {
+        let payload = message.payload
         writer.member("seq", message.seq)
         writer.member("time", message.time)
         if isSnapshot { writer.member("retained", true) }
@@ -42,7 +52,10 @@ package enum MessageObject {
     ///
     /// Strings in JSON contain none (RFC 8259 §7), so each of them is white space.
     private static func oneLine(_ json: [UInt8]) -> [UInt8] {
-        guard json.contains(where: { $0 == 10 || $0 == 13 }) else { return json }
+        var place = 0
+        let bytes = json.span
+        while place < bytes.count, bytes[place] != 10, bytes[place] != 13 { place &+= 1 }
+        guard place < bytes.count else { return json }
         return json.map { $0 == 10 || $0 == 13 ? 32 : $0 }
     }
 }

@@ -2,7 +2,9 @@ package import WSTransport
 
 /// Messages as frames with the payload as it was published.
 final class TopicForm: FrameForm {
-    func payload(of message: Message) -> (opcode: Opcode, bytes: [UInt8]) { (message.opcode, message.payload) }
+    func withPayload(of message: Message, _ body: (Opcode, UnsafeRawBufferPointer) -> Segment) -> Segment {
+        unsafe message.payload.withUnsafeBytes { unsafe body(message.opcode, $0) }
+    }
 }
 
 extension Message {

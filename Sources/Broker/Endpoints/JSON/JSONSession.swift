@@ -110,7 +110,7 @@ final class JSONSession: ClientSocket {
             let limits = shard.settings.limits
             let command = try JSONCommand(
                 object, limits: shard.settings.topicLimits, maximumFilters: limits.subscriptionsPerClient)
-            switch command {
+            switch consume command {
             case .subscribe(let filters, let options):
                 cost = filters.count
                 try subscribe(distinct(filters), id, options)
@@ -183,8 +183,8 @@ final class JSONSession: ClientSocket {
         guard draft.payload.count <= most else {
             throw Refusal(.tooLarge, "data: the payload is longer than the limit of \(most) bytes.")
         }
-        draft.completion = { [weak self] result in
-            guard let self else { return }
+        // Not weakly: a weak reference makes all counting of references to this session slow. It ends with the publication.
+        draft.completion = { [self] result in
             switch result {
             case .success(let receipt):
                 guard id != nil else { return }
