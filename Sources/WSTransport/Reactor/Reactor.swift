@@ -173,11 +173,18 @@ internal import Synchronization
             return 0
         }
         var milliseconds = unsafe wheel.millisecondsToNextTick(from: .now) ?? -1
-        if let next = unsafe later.map(\.time).min() {
+        if let next = unsafe timeOfNext(later) {
             let wait = Int32(clamping: max(0, next.nanoseconds(since: .now) / 1_000_000 + 1))
             milliseconds = milliseconds < 0 ? wait : min(milliseconds, wait)
         }
         return milliseconds
+    }
+
+    /// When the first of `tasks` is due, without a copy of any: each turn asks.
+    private func timeOfNext(_ tasks: [(time: MonotonicTime, body: () -> Void)]) -> MonotonicTime? {
+        var first: MonotonicTime?
+        for place in tasks.indices where first.map({ tasks[place].time < $0 }) ?? true { first = tasks[place].time }
+        return first
     }
 
     func dispatch(_ event: epoll_event) {
@@ -277,9 +284,8 @@ internal import Synchronization
     }
 
     private func runDueTasks() {
-        guard unsafe !later.isEmpty else { return }
+        guard let next = unsafe timeOfNext(later), next <= now else { return }
         let due = unsafe later.filter { $0.time <= now }
-        guard !due.isEmpty else { return }
         unsafe later.removeAll { $0.time <= now }
         for task in due { task.body() }
     }
