@@ -21,6 +21,12 @@ package enum Base64 {
     package static func encode(_ bytes: [UInt8], alphabet: Alphabet = .standard) -> String {
         var text: [UInt8] = []
         text.reserveCapacity((bytes.count / 3 + 1) * 4)
+        append(bytes, alphabet, to: &text)
+        return String(decoding: text, as: UTF8.self)
+    }
+
+    /// Appends the text for `bytes`.
+    static func append(_ bytes: [UInt8], _ alphabet: Alphabet = .standard, to text: inout [UInt8]) {
         var index = 0
         while index < bytes.count {
             let count = min(3, bytes.count &- index)
@@ -34,7 +40,6 @@ package enum Base64 {
             for _ in count..<3 where alphabet == .standard { text.append(UInt8(ascii: "=")) }
             index &+= 3
         }
-        return String(decoding: text, as: UTF8.self)
     }
 
     /// The bytes that `text` encodes.

@@ -113,12 +113,14 @@ extension Handshake {
         bytes.reserveCapacity(512)
         bytes.append("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n")
         bytes.append("Sec-WebSocket-Accept: ")
-        bytes.append(contentsOf: acceptKey(for: request.key).utf8)
+        Base64.append(acceptDigest(for: request.key), to: &bytes)
         bytes.append("\r\n")
-        var own: HTTPFields = [:]
+        var own = HTTPFields()
         if let subprotocol { own.append("Sec-WebSocket-Protocol", subprotocol) }
         if let compression { own.append("Sec-WebSocket-Extensions", compression.fieldValue) }
-        appendFields([own, fields], to: &bytes)
+        if !own.isEmpty { own.write(to: &bytes) }
+        if !fields.isEmpty { fields.write(to: &bytes) }
+        bytes.append("\r\n")
         return bytes
     }
 }

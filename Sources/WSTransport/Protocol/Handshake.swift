@@ -4,12 +4,15 @@ package enum Handshake {
     static let version = "13"
 
     /// What the peer must derive from `key` to show that it speaks WebSocket (RFC 6455 §4.2.2).
-    package static func acceptKey(for key: String) -> String {
+    package static func acceptKey(for key: String) -> String { Base64.encode(acceptDigest(for: key)) }
+
+    /// The bytes of ``acceptKey(for:)``.
+    static func acceptDigest(for key: String) -> [UInt8] {
         var message: [UInt8] = []
         message.reserveCapacity(128)
         message.append(contentsOf: key.utf8)
-        message.append(contentsOf: "258EAFA5-E914-47DA-95CA-C5AB0DC85B11".utf8)
-        return Base64.encode(SHA1.digest(of: message))
+        message.append("258EAFA5-E914-47DA-95CA-C5AB0DC85B11")
+        return SHA1.digest(of: message)
     }
 
     /// Appends the field lines of a head and the empty line to `bytes`.

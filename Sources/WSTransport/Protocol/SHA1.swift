@@ -3,11 +3,11 @@
 /// It protects nothing: apart from the handshake, use it only to name things that are compared in full afterwards.
 package enum SHA1 {
     /// The digest of `message`: 20 bytes.
-    package static func digest(of message: [UInt8]) -> [UInt8] {
+    package static func digest(of message: consuming [UInt8]) -> [UInt8] {
+        let bitCount = UInt64(message.count) &* 8
         var padded = message
         padded.append(0x80)
         padded.append(contentsOf: repeatElement(0, count: (120 - padded.count % 64) % 64))
-        let bitCount = UInt64(message.count) &* 8
         for shift in stride(from: UInt64(56), through: 0, by: -8) {
             padded.append(UInt8(truncatingIfNeeded: bitCount >> shift))
         }
