@@ -67,7 +67,8 @@ let package = Package(
         .testTarget(
             name: "CryptographyTests", dependencies: ["COpenSSL", "Cryptography", "WSTransport"],
             exclude: ["Vectors", "make_vectors.py"], swiftSettings: relaxed),
-        .testTarget(name: "BrokerTests", dependencies: ["Broker", "WSTransport"], swiftSettings: relaxed),
+        .testTarget(
+            name: "BrokerTests", dependencies: ["Broker", "Cryptography", "WSTransport"], swiftSettings: relaxed),
         .testTarget(
             name: "FuzzTests", dependencies: ["Broker", "WSTransport", "WSTransportCoding"], path: "Tests/Fuzz",
             exclude: ["corpus", "make_corpus.py"], swiftSettings: relaxed),

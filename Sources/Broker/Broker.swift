@@ -1,3 +1,4 @@
+internal import Cryptography
 internal import Synchronization
 internal import WSTransport
 
@@ -32,6 +33,8 @@ package final class Broker {
     private let journal = Journal()
     private let audit: AuditLog
     private let memory: MemoryWatch
+    private let access: AccessKeeper
+    private let checks: CredentialChecks
     /// How often something was in the log already.
     private var told: [String: Int] = [:]
     private var crowd = DepartedCrowd()
@@ -52,6 +55,11 @@ package final class Broker {
             throw BrokerError("reactors.backend: io_uring is not available here: \(obstacle)")
         }
         certificates = try Certificates(settings.listen)
+        access = try Self.wrap { () throws(AccessFileErrors) in try AccessKeeper(settings) }
+        checks = CredentialChecks(
+            try Self.wrap { () throws(CryptographyError) in
+                try PasswordChecks(threads: settings.access.passwordChecks)
+            })
         audit = AuditLog { [journal] reason in
             journal.tell(.error, "cannot write to the audit log", once: "audit \(reason)", [("error", reason)])
         }
@@ -77,7 +85,7 @@ package final class Broker {
         let counters = reactors.remotes.map { _ in ShardCounters() }
         figures = Figures(
             reactors: reactors.counters, shards: counters, sequencer: order.sequencer, store: store.store,
-            storeThread: storeThread, audit: audit)
+            storeThread: storeThread, audit: audit, passwords: checks.passwords)
         let facts = BrokerFacts(
             figures: figures, listen: listen, dataDirectory: settings.dataDirectory, epoch: store.store.epoch,
             movedAside: movedAside,
@@ -87,7 +95,8 @@ package final class Broker {
         let serving = Serving(
             group: reactors, order: order, store: store.store, settings: settings, facts: facts,
             door: Door(figures: figures, memory: memory), memory: memory, listeners: listeners,
-            certificates: certificates, journal: journal, audit: audit, counters: counters)
+            certificates: certificates, journal: journal, audit: audit, access: access.current, checks: checks,
+            counters: counters)
         do throws(Errno) {
             try reactors.start(named: "reactor", backend: ReactorBackend(settings.reactors.backend)) {
                 (reactor) throws(Errno) in try serving.begin(on: reactor)
@@ -182,6 +191,26 @@ package final class Broker {
         return news
     }
 
+    /// Takes over the file of users and tokens if it has changed; `nil`: it has not.
+    package func takeOverUsers() -> AccessNews? {
+        guard let news = access.takeOverChange() else { return nil }
+        if case .takenOver = news {
+            // Waited for, as by a reload.
+            shards.runAndWait { [access = access.current] in $0.adopt(access) }
+        }
+        return news
+    }
+
+    /// What is wrong with the file of users and tokens that `settings` names: a sentence each.
+    package static func accessErrors(in settings: Settings) -> [String] {
+        do throws(AccessFileErrors) {
+            _ = try AccessFile.read(settings.accessFilePath, isKept: false)
+            return []
+        } catch {
+            return error.errors.map(\.description)
+        }
+    }
+
     /// Gives the system the memory that a crowd of clients has left behind; to be called every few seconds.
     ///
     /// - Returns: how much less is resident, in bytes; `nil`: it was not the time for it.
@@ -219,11 +248,13 @@ package final class Broker {
         if let refusal = settings.refusalToListen(on: listeners.adopted) { throw BrokerError(refusal) }
         // Opened again also where it is the same: that is how a renamed file is let go.
         let audit = try Self.open(settings.log.audit)
+        let next = try Self.wrap { [access] () throws(AccessFileErrors) in try access.next(settings) }
         let fixed = first.changes(to: settings).filter { $0.reload == .restart }.map(\.path)
         if !fixed.contains(where: { $0.hasPrefix("listen") }) { try certificates.reload(settings.listen) }
         self.audit.adopt(audit)
+        access.adopt(next)
         // Waited for: when this returns, and the log says so, no request is judged by the old settings any more.
-        shards.runAndWait { $0.adopt(settings) }
+        shards.runAndWait { [access = access.current] in $0.adopt(settings, access) }
         memory.adopt(settings.limits)
         if settings.history != current.history { order.sequencer.adopt(HistoryRules(settings)) }
         let changed = current.changes(to: settings).map(\.path).joined(separator: " ")

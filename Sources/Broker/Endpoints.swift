@@ -10,11 +10,13 @@ package enum Endpoints {
     ///   - authenticator: finds out who asks.
     ///   - listener: its address, as it is configured.
     ///   - isLocal: whether it is on loopback or in the file system.
+    ///   - isSecure: whether it has TLS.
     package static func users(
         _ figures: Figures, hasMetrics: Bool, _ authenticator: any Authenticator = AnonymousOnly(),
-        listener: String = "", isLocal: Bool = true
+        listener: String = "", isLocal: Bool = true, isSecure: Bool = false
     ) -> any DirectHandler {
-        var routing = common(Gate(authenticator: authenticator, listener: listener, isLocal: isLocal))
+        var routing = common(
+            Gate(authenticator: authenticator, listener: listener, isLocal: isLocal, isSecure: isSecure))
         routing.add(["GET"], exactly: "/health/live") { (exchange) throws(HTTPRefusal) in
             try exchange.takesOnly([])
             HealthEndpoint(shard: try exchange.shard()).live(exchange)

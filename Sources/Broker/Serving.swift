@@ -13,6 +13,9 @@ struct Serving: Sendable {
     let certificates: Certificates
     let journal: Journal
     let audit: AuditLog
+    /// What holds at first.
+    let access: Access
+    let checks: CredentialChecks
     /// One for each reactor.
     let counters: [ShardCounters]
 
@@ -22,6 +25,7 @@ struct Serving: Sendable {
     func begin(on reactor: Reactor) throws(Errno) {
         let shard = Shard(
             reactor: reactor, sequencer: order.sequencer, order: order, store: store, settings: settings,
+            access: access,
             counters: counters[reactor.index])
         shard.endpoints.movedAside = facts.movedAside
         memory.begin(on: reactor)
@@ -29,10 +33,10 @@ struct Serving: Sendable {
         reactor[AuditTally.self] = tally
         shard.witness = tally
         reactor[AdminDesk.self] = AdminDesk(shard: shard, everyone: ShardGroup(group.remotes), facts: facts)
-        func users(_ configured: ListenAddress, at address: ListenAddress) -> any DirectHandler {
+        func users(_ listener: Settings.Listener, at address: ListenAddress) -> any DirectHandler {
             Endpoints.users(
-                facts.figures, hasMetrics: settings.metrics.enabled, AnonymousOnly(), listener: configured.description,
-                isLocal: address.isLoopback)
+                facts.figures, hasMetrics: settings.metrics.enabled, checks, listener: listener.address.description,
+                isLocal: address.isLoopback, isSecure: listener.tls != nil)
         }
         for (number, listener) in settings.listen.enumerated() {
             try listeners.take(number, on: reactor) { (descriptor, address, isShared) throws(Errno) in
@@ -41,8 +45,7 @@ struct Serving: Sendable {
                     journal: journal
                 ) { [certificates] name in certificates.context(of: number)?.isFor(name) ?? false }
                 let server = try HTTPListener(
-                    on: reactor, listening: descriptor, isShared: isShared,
-                    handler: users(listener.address, at: address)
+                    on: reactor, listening: descriptor, isShared: isShared, handler: users(listener, at: address)
                 ) { [unowned shard, door, certificates] in
                     var settings = door.settings(for: shard, pathPrefix: listener.pathPrefix)
                     settings.inspect = { reception.inspect($0, host: $1, stream: $2) }

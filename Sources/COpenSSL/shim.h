@@ -43,6 +43,16 @@ static inline void tls_bio_clear_retry(BIO *bio) { BIO_clear_retry_flags(bio); }
 
 static inline void tls_bio_set_retry_read(BIO *bio) { BIO_set_retry_read(bio); }
 
+static inline int tls_general_names_count(void *names) { return sk_GENERAL_NAME_num((GENERAL_NAMES *)names); }
+
+static inline const ASN1_STRING *tls_general_name(void *names, int number, int *kind) {
+    return (const ASN1_STRING *)GENERAL_NAME_get0_value(sk_GENERAL_NAME_value((GENERAL_NAMES *)names, number), kind);
+}
+
+static inline void tls_general_names_free(void *names) { GENERAL_NAMES_free((GENERAL_NAMES *)names); }
+
+static inline void tls_free(void *bytes) { OPENSSL_free(bytes); }
+
 // The words for an error, also where it is the system's; NULL where there are none.
 static inline const char *tls_error_words(unsigned long code) {
     return ERR_SYSTEM_ERROR(code) ? strerror(ERR_GET_REASON(code)) : ERR_reason_error_string(code);

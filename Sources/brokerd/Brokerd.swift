@@ -104,6 +104,7 @@ struct Brokerd: ParsableCommand {
             switch signal {
             case nil:
                 report(broker.takeOverCertificates(), log)
+                if let news = broker.takeOverUsers() { report(news, log) }
                 if let bytes = broker.returnMemory() {
                     log.debug(
                         "returned the memory of disconnected clients to the system", metadata: ["bytes": "\(bytes)"])
@@ -159,6 +160,18 @@ struct Brokerd: ParsableCommand {
         }
     }
 
+    private func report(_ news: AccessNews, _ log: Logger) {
+        switch news {
+        case .takenOver(let file, let users):
+            log.info(
+                "loaded the changed file of users and tokens", metadata: ["file": "\(file)", "entries": "\(users)"])
+        case .refused(let errors):
+            log.error(
+                "the file of users and tokens has errors; keeping what it said before",
+                metadata: ["errors": "\(errors)"])
+        }
+    }
+
     /// The settings of the file, overridden by the environment, and both by the command line.
     private func readSettings() throws -> Settings {
         var settings = try ConfigurationReader.read(path: config, environment: .ofProcess())
@@ -195,7 +208,9 @@ struct Brokerd: ParsableCommand {
         for file in Broker.exposedKeys(in: settings) {
             Self.complain("\(config ?? "settings"): warning: others may read the private key \(file): chmod go-rwx")
         }
-        let broken = Broker.certificateErrors(in: settings) + Broker.placeErrors(in: settings)
+        let broken =
+            Broker.certificateErrors(in: settings) + Broker.placeErrors(in: settings)
+            + Broker.accessErrors(in: settings)
         for error in broken { Self.complain("\(config ?? "settings"): \(error)") }
         if !broken.isEmpty { throw ExitCode(1) }
         print("\(config ?? "settings"): ok")

@@ -48,8 +48,8 @@ def test_denials_of_one_connection_become_one_line_with_a_count(audited):
 
 
 def test_what_each_door_denies(audited):
-    assert audited.http("GET", "/t/closed/a").status == 403
-    assert audited.http("PUT", "/t/closed/b?retain", "x").status == 403
+    assert audited.http("GET", "/t/closed/a").status == 401
+    assert audited.http("PUT", "/t/closed/b?retain", "x").status == 401
     with pytest.raises(RefusedHandshake):
         audited.websocket("/s/closed/c")
     assert {line["target"] for line in the(audited, "subscribe.denied", 2)} == {"closed/a", "closed/c"}

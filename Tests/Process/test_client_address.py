@@ -218,7 +218,7 @@ def test_through_nginx(start, tmp_path):
         client = websocket(proxy.port, "127.0.0.2", place, **{"X-Forwarded-For": "6.6.6.6", "Origin": f"http://{place}"})
         assert addresses(broker) == ["127.0.0.2:0"]
         client.close()
-        assert ask(proxy.port, "/t/a", "127.0.0.3", "POST", **{"X-Forwarded-For": "6.6.6.6"}) == 403
+        assert ask(proxy.port, "/t/a", "127.0.0.3", "POST", **{"X-Forwarded-For": "6.6.6.6"}) == 401
         assert '"address":"127.0.0.3:0"' in broker.wait_for_line("publish.denied")
         # The page came by plain HTTP, as nginx says.
         assert ask(proxy.port, "/t/a", "127.0.0.3", Host=place, Origin=f"https://{place}") == 403

@@ -254,7 +254,7 @@ def test_two_origins_are_ambiguous(broker):
 
 
 @pytest.mark.parametrize("path, config, code", [
-    ("/t/$SYS/x", "access: { anonymous: { publish: [], subscribe: [a] } }", 4403), ("/s/b", "access: { anonymous: { subscribe: [a] } }", 4403),
+    ("/t/$SYS/x", "access: { anonymous: { publish: [], subscribe: [a] } }", 4401), ("/s/b", "access: { anonymous: { subscribe: [a] } }", 4401),
     ("/ws?token=x", "", 4401), ("/s/a%2B", "", 4400), ("/t/a?retian", "", 4400),
 ])
 def test_a_page_is_told_of_other_refusals_too(start_broker, path, config, code):

@@ -341,7 +341,7 @@ def test_a_value_with_a_time_to_live_goes_when_it_is_over(broker):
 
 def test_authenticate_is_answered_not_ignored(broker):
     answer = broker.session().request(op="authenticate", token="anything")
-    assert answer["op"] == "error" and answer["code"] == "bad-request"
+    assert answer["op"] == "error" and answer["code"] == "unauthenticated"
 
 
 def test_subscribing_again_brings_the_snapshot_again_and_no_doubles(broker):

@@ -64,7 +64,7 @@ enum Layers {
         "Broker/Wiring": Layer(
             imports: ["WSTransport"], uses: ["Broker/Configuration", "Broker/Endpoints"]),
         "Broker": Layer(
-            imports: ["CLinux", "Glibc", "Synchronization", "WSTransport"],
+            imports: ["CLinux", "Cryptography", "Glibc", "Synchronization", "WSTransport"],
             uses: [
                 "Broker/Admin", "Broker/Configuration", "Broker/Endpoints", "Broker/Metrics", "Broker/Store",
                 "Broker/Wiring",

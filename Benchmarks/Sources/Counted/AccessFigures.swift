@@ -6,7 +6,7 @@ enum AccessFigures {
     static func record(in tally: Tally) throws {
         guard tally.wants("access/") else { return }
         let principal = Principal(.password, user: "alice", roles: ["sensor"])
-        let box = GrantTable(AccessRules(try rules())).box(for: principal) { Subject(principal) }
+        let box = GrantTable(Access(try rules())).box(for: principal) { Subject(principal) }
         let topics = try (0..<20).map { try Topic("plant/\($0 * 5)/line/3/temperature") }
         let filters = try (0..<20).map { try TopicFilter("plant/\($0 * 5)/line/+/temperature") }
         var found = 0

@@ -42,15 +42,17 @@ package struct AccessRule: Sendable, Hashable {
     package var retain: [FilterTemplate]?
     package var denyPublish: [FilterTemplate] = []
     package var denySubscribe: [FilterTemplate] = []
+    /// What it gives on `/admin`: `read`, `write`, `operate`.
+    package var admin: Set<String> = []
 
     package init(for condition: Condition = Condition()) { self.condition = condition }
 
     /// What it gives a client and takes away, whether it is for that one or not.
     func entries(for subject: Subject) -> [Grant.Entry] {
         var entries: [Grant.Entry] = []
-        func add(_ templates: [FilterTemplate], _ rights: Rights) {
+        func add(_ templates: [FilterTemplate], _ rights: Rights, isDenial: Bool = false) {
             for template in templates {
-                for filter in template.filters(for: subject) {
+                for filter in isDenial ? template.denied(for: subject) : template.filters(for: subject) {
                     entries.append(Grant.Entry(filter: filter, rights: rights))
                 }
             }
@@ -58,8 +60,8 @@ package struct AccessRule: Sendable, Hashable {
         add(publish, .publish)
         add(retain ?? publish, .retain)
         add(subscribe, .subscribe)
-        add(denyPublish, .noPublish)
-        add(denySubscribe, .noSubscribe)
+        add(denyPublish, .noPublish, isDenial: true)
+        add(denySubscribe, .noSubscribe, isDenial: true)
         return entries
     }
 

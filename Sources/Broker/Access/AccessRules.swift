@@ -67,14 +67,16 @@ package final class GrantTable {
         let client: String?
     }
 
-    package private(set) var rules: AccessRules
+    /// What holds now.
+    package private(set) var access: Access
+    private var rules: AccessRules { access.rules }
     private var boxes: [Key: GrantBox] = [:]
     /// The box that was asked for last, as most clients are anonymous or come in crowds.
     private var last: (principal: Principal, isLocal: Bool, box: GrantBox)?
     /// When there are so many, those that no client has any more are let go.
     private var sweepAt = 64
 
-    package init(_ rules: AccessRules) { self.rules = rules }
+    package init(_ access: Access) { self.access = access }
 
     /// How many there are, those that no client has any more among them.
     package var count: Int { boxes.count }
@@ -119,13 +121,18 @@ package final class GrantTable {
         sweepAt = max(64, 2 * boxes.count)
     }
 
-    /// Takes over other rules: from here on every box that was given out is out of date, and says so.
-    package func adopt(_ rules: AccessRules) {
-        self.rules = rules
+    /// Takes over what holds from here on: every box that was given out is out of date, and says so.
+    package func adopt(_ access: Access) {
+        self.access = access
         for box in boxes.values { box.expire() }
         boxes = [:]
         last = nil
     }
+}
+
+extension GrantBox {
+    /// Of those that may not be here any more, until they are gone.
+    package static func ended() -> GrantBox { GrantBox(.nothing) }
 }
 
 /// A grant, shared by the clients of one reactor that may do the same.

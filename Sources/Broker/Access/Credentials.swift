@@ -1,15 +1,31 @@
-/// What a request presents to say who asks.
+/// What a client presents to say who asks.
 package enum Credentials: Sendable, Equatable {
     /// Nothing: the client is anonymous.
     case nothing
-    /// A token, by `Authorization: Bearer`, a subprotocol or the query.
+    /// A token, by `Authorization: Bearer`, a subprotocol, a cookie, the query or a message.
     case bearer(String)
     /// A name and a password (RFC 7617).
     case basic(user: String, password: String)
+    /// A client certificate that the listener has accepted.
+    case certificate(Certificate)
+    /// The user of the process at the other end of a socket in the file system, by its number.
+    case peer(UInt32)
     /// What cannot be read, or a scheme that is not known here.
     case malformed
     /// The administrator's socket, which only the owner of its file reaches.
     case administrator
+
+    /// What a client certificate says.
+    package struct Certificate: Sendable, Equatable {
+        /// The SHA-256 of the certificate, 32 bytes.
+        package var fingerprint: [UInt8] = []
+        /// The names of the kind that the configuration asks for.
+        package var names: [String] = []
+        /// The organizational units.
+        package var units: [String] = []
+
+        package init() {}
+    }
 }
 
 /// Why credentials are not accepted; nothing here says whether a user exists.
@@ -29,6 +45,11 @@ package struct AuthenticationFailure: Error, Sendable, Equatable {
         self.reason = reason
         self.message = message
     }
+
+    /// What is said of every wrong credential, so that nothing can be learnt from the answer.
+    package static let wrong = AuthenticationFailure(.invalid, "The credentials are not valid.")
+    /// What is said where too many checks wait.
+    package static let busy = AuthenticationFailure(.unavailable, "Too many passwords are being checked; try again.")
 }
 
 /// Finds out who asks.
@@ -37,8 +58,10 @@ package struct AuthenticationFailure: Error, Sendable, Equatable {
 package protocol Authenticator: Sendable {
     /// Examines credentials, at once or by another thread.
     ///
-    /// - Parameter address: the client's, without the port; `nil`: it has none.
-    func authenticate(_ credentials: Credentials, from address: () -> String?) -> Authentication
+    /// - Parameters:
+    ///   - access: what holds now, on the caller's reactor.
+    ///   - address: the client's, without the port; `nil`: it has none.
+    func authenticate(_ credentials: Credentials, _ access: Access, from address: () -> String?) -> Authentication
 }
 
 /// What an ``Authenticator`` answers.
@@ -54,19 +77,16 @@ package enum Authentication: Sendable {
 package struct AnonymousOnly: Authenticator {
     package init() {}
 
-    package func authenticate(_ credentials: Credentials, from address: () -> String?) -> Authentication {
-        guard credentials == .nothing else {
-            return .refused(AuthenticationFailure(.invalid, "Users and tokens are not available in this version."))
-        }
-        return .known(.anonymous)
-    }
+    package func authenticate(
+        _ credentials: Credentials, _ access: Access, from address: () -> String?
+    ) -> Authentication { credentials == .nothing ? .known(.anonymous) : .refused(.wrong) }
 }
 
 /// The administrator's socket: its file's permissions have said already who asks.
 package struct AdministratorsOnly: Authenticator {
     package init() {}
 
-    package func authenticate(_ credentials: Credentials, from address: () -> String?) -> Authentication {
-        .known(.administrator)
-    }
+    package func authenticate(
+        _ credentials: Credentials, _ access: Access, from address: () -> String?
+    ) -> Authentication { .known(.administrator) }
 }

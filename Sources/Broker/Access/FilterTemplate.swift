@@ -98,18 +98,43 @@ package struct FilterTemplate: Sendable, Hashable {
 
     /// The filters for a client; none where a value is missing or unfit.
     package func filters(for subject: Subject) -> [TopicFilter] {
+        filters { Array(Self.values(of: $0, subject).filter(Self.isFit).prefix(Self.maximumFilters)) }
+    }
+
+    /// The filters of what a client is denied.
+    ///
+    /// Where a value is missing or unfit, or there are too many, the levels that it is in are any: a denial that did not
+    /// apply would allow what it is there to deny.
+    package func denied(for subject: Subject) -> [TopicFilter] {
+        var values: [Placeholder: [String]] = [:]
+        var count = 1
+        for placeholder in placeholders {
+            let found = Self.values(of: placeholder, subject)
+            let areFit = !found.isEmpty && found.count <= Self.maximumFilters && found.allSatisfy(Self.isFit)
+            values[placeholder] = areFit ? found : [Self.anyLevel]
+            count *= areFit ? found.count : 1
+        }
+        let areFew = count <= Self.maximumFilters
+        return filters(isDenial: true) { areFew ? values[$0] ?? [Self.anyLevel] : [Self.anyLevel] }
+    }
+
+    /// Stands for a value that may be any; no value has a control character.
+    private static let anyLevel = "\u{0}"
+
+    /// - Parameter valuesOf: of each placeholder.
+    private func filters(isDenial: Bool = false, _ valuesOf: (Placeholder) -> [String]) -> [TopicFilter] {
         var choices: [[Placeholder: String]] = [[:]]
         for placeholder in placeholders {
-            let values = Self.values(of: placeholder, subject)
+            let values = valuesOf(placeholder)
             choices = choices.flatMap { choice in
                 values.map { value in choice.merging([placeholder: value]) { $1 } }
             }
             choices = Array(choices.prefix(Self.maximumFilters))
         }
-        return choices.compactMap(filter)
+        return choices.compactMap { filter($0, isDenial: isDenial) }
     }
 
-    private func filter(_ values: [Placeholder: String]) -> TopicFilter? {
+    private func filter(_ values: [Placeholder: String], isDenial: Bool) -> TopicFilter? {
         var name = ""
         for part in parts {
             switch part {
@@ -117,7 +142,14 @@ package struct FilterTemplate: Sendable, Hashable {
             case .placeholder(let placeholder): name += values[placeholder] ?? ""
             }
         }
-        if case .placeholder = parts.first, name.utf8.first == TopicGrammar.dollar { return nil }
+        if name.contains(Self.anyLevel) {
+            let levels = name.split(separator: "/", omittingEmptySubsequences: false)
+            name = levels.map { $0.contains(Self.anyLevel) ? "+" : $0 }.joined(separator: "/")
+            // A lone # is all but $SYS, and +/# is not: it leaves what begins with $.
+            if name == "+/#" { name = "#" }
+        } else if !isDenial, case .placeholder = parts.first, name.utf8.first == TopicGrammar.dollar {
+            return nil
+        }
         return try? TopicFilter(name, limits: .none)
     }
 
@@ -126,9 +158,8 @@ package struct FilterTemplate: Sendable, Hashable {
         // A name outside the grammar authenticates, but no rule with `{user}` is for it.
         case .user: return subject.principal.user.map { Principal.isName($0) ? [$0] : [] } ?? []
         case .client: return subject.client.map { [$0] } ?? []
-        case .address: return subject.address.map { isFit($0) ? [$0] : [] } ?? []
-        case .claim(let path):
-            return (subject.principal.claims[path] ?? []).prefix(maximumFilters).filter(isFit)
+        case .address: return subject.address.map { [$0] } ?? []
+        case .claim(let path): return subject.principal.claims[path] ?? []
         }
     }
 

@@ -55,6 +55,12 @@ package struct Grant: Sendable, Equatable {
     /// Nothing.
     package static let nothing = Grant(isEverything: false)
 
+    /// Whether nothing at all is allowed.
+    package var isNothing: Bool {
+        let allowing: Rights = [.publish, .subscribe, .retain]
+        return !isEverything && wholly.isDisjoint(with: allowing) && trie.all.isDisjoint(with: allowing)
+    }
+
     /// Whether every topic outside `$SYS` may be published to and its retained value set, so that no topic need be looked at.
     package var publishesAnywhere: Bool {
         isEverything

@@ -29,10 +29,19 @@ package final class Principal: Sendable {
     package let ceilings: [AccessRule]
     /// Unix seconds; `nil`: it does not expire.
     package let expires: Int64?
+    /// When its credentials were given out, in Unix seconds; `nil`: not known.
+    package let issued: Int64?
+    /// Of a JWT, its issuer; `nil`: it has none.
+    package let issuer: String?
+    /// The roles that its credentials say, without those of the file of users.
+    package let ownRoles: Set<String>
+    /// Changes with what it was known by, so that a changed password ends what the old one began; 0: nothing does.
+    package let stamp: Int
 
     package init(
         _ kind: Kind, user: String? = nil, roles: Set<String> = [], claims: [String: [String]] = [:],
-        token: String? = nil, carried: AccessRule? = nil, ceilings: [AccessRule] = [], expires: Int64? = nil
+        token: String? = nil, carried: AccessRule? = nil, ceilings: [AccessRule] = [], expires: Int64? = nil,
+        issued: Int64? = nil, issuer: String? = nil, ownRoles: Set<String> = [], stamp: Int = 0
     ) {
         self.kind = kind
         self.user = user
@@ -42,6 +51,24 @@ package final class Principal: Sendable {
         self.carried = carried
         self.ceilings = ceilings
         self.expires = expires
+        self.issued = issued
+        self.issuer = issuer
+        self.ownRoles = ownRoles
+        self.stamp = stamp
+    }
+
+    /// Whether nothing tells the two apart, so that one may stand for the other.
+    package func isSame(as other: Principal) -> Bool {
+        if self === other { return true }
+        return kind == other.kind && user == other.user && roles == other.roles && token == other.token
+            && expires == other.expires && stamp == other.stamp && issuer == other.issuer && claims == other.claims
+            && carried == other.carried && ceilings == other.ceilings && ownRoles == other.ownRoles
+            && issued == other.issued
+    }
+
+    /// Whether `other` may take its place on a connection: it is the same user, known in the same way.
+    package func isSameUser(as other: Principal) -> Bool {
+        kind == other.kind && user == other.user && issuer == other.issuer
     }
 
     /// All that present nothing.

@@ -5,8 +5,34 @@ extension Settings {
         package var anonymous = Anonymous()
         /// Whether they may do so beyond loopback, too.
         package var anonymousAnywhere = false
+        /// The file of users and tokens as written; use ``Settings/accessFilePath`` instead.
+        package var users = "DATA_DIR/access.jsonl"
+        /// How many passwords are checked at a time.
+        package var passwordChecks = 2
+        /// How long a password that was right need not be computed again; `nil`: it is each time.
+        package var credentialCache: Duration? = .seconds(300)
+        /// How long a client of `/ws` that may do nothing has to authenticate.
+        package var authenticationTimeout = Duration.seconds(10)
+        /// Which tokens may be in an address.
+        package var queryTokens = AccessOptions.QueryTokens.short
+        /// A cookie with a token.
+        package var cookie = Cookie()
+        /// What of client certificates names users; `nil`: they are no identity.
+        package var certificates: CertificateIdentity?
+        /// Whether the user of the process at the other end of a Unix socket is the user.
+        package var peers = false
+        /// What those with an identity may do.
+        package var rules: [Rule] = []
 
         package init() {}
+
+        /// A cookie with a token.
+        package struct Cookie: Sendable, Equatable {
+            /// Empty: no cookie is looked at.
+            package var name = ""
+
+            package init() {}
+        }
 
         /// What clients without an identity may do.
         package struct Anonymous: Sendable, Equatable {
@@ -62,10 +88,41 @@ extension Settings.Access {
                     "anonymous_anywhere", \.anonymousAnywhere, .boolean,
                     "true: all of that holds beyond loopback, too; else brokerd refuses to listen there while they may publish."
                 ),
-                Setting(unavailable: "users", .value, "Names and password hashes.", example: "FILE"),
+                Setting(
+                    "users", \.users, .path,
+                    """
+                    The file of users and tokens; DATA_DIR at its begin stands for data_dir. Only its owner may read it. \
+                    A changed file is taken over by itself.
+                    """),
+                Setting(
+                    "password_checks", \.passwordChecks, .count(1...64),
+                    "Passwords that are checked at a time; each takes 32 MiB and some 0.3 s of a processor.",
+                    traits: .init(reload: .restart)),
+                Setting(
+                    "credential_cache", \.credentialCache,
+                    ConfigurationValue.duration(.seconds(1) ... .seconds(86_400)).orNever,
+                    "How long a password that was right need not be computed again."),
+                Setting(
+                    "authentication_timeout", \.authenticationTimeout, .timeSpan,
+                    "How long a client of /ws that may do nothing has to authenticate."),
+                Setting(
+                    "query_tokens", \.queryTokens, .choice,
+                    "Tokens that are accepted in an address (token=): short: those that live an hour at most."),
+                Setting(section: "cookie", \.cookie, Cookie.record, "A cookie with a token, for pages of this site."),
+                Setting(
+                    optionalSection: "certificates", \.certificates, CertificateIdentity.record,
+                    "What of a client certificate names the user; absent: certificates are no identity."),
+                Setting(
+                    "peers", \.peers, .boolean,
+                    "true: on Unix sockets, the user that the peer's process runs as is the user."),
                 Setting(unavailable: "jwt", .section(tokens), "Bearer tokens."),
                 Setting(
-                    unavailable: "rules", .list(rules, isFlow: false), "What clients with an identity may do."),
+                    list: "rules", \.rules, of: Rule.record, expected: "a list of rules ([] for none)",
+                    """
+                    What clients with an identity may do: all rules that apply add up, and a deny of any of them wins. \
+                    {user}, {claim.PATH}, {client} and {address} in a filter stand for what is known of the client, and \
+                    {{ for a brace.
+                    """, mayBeNothing: true),
             ])
     }
 
@@ -74,16 +131,6 @@ extension Settings.Access {
             .later("keys", "A JWK set or PEM public keys.", "FILE"),
             .later("issuer", "The tokens' `iss`.", "https://example.com"),
             .later("audience", "One of the tokens' `aud`.", "broker"),
-        ]
-    }
-
-    private static var rules: [SettingOutline] {
-        [
-            .later("user", "Whom the rule is for: a user.", "alice"),
-            .later("role", "Or everyone with this role.", "sensors"),
-            .later("publish", "Filters that may be published to.", "[\"sensors/#\"]"),
-            .later("subscribe", "Filters that may be subscribed to.", "[\"sensors/#\"]"),
-            .later("deny", "Filters that neither may touch.", "[\"sensors/secret/#\"]"),
         ]
     }
 }
@@ -98,7 +145,7 @@ extension SettingOutline {
 extension Settings.Access.Anonymous {
     static var record: ConfigurationRecord<Self> {
         let (filter, list) = (
-            ConfigurationValue<String>.filter(example: "sensors/#"), "a list of topic filters ([] for none)"
+            ConfigurationValue<String>.anonymousFilter(example: "sensors/#"), "a list of topic filters ([] for none)"
         )
         return ConfigurationRecord(
             initial: Self(),
@@ -109,6 +156,61 @@ extension Settings.Access.Anonymous {
                 Setting(
                     optionalValues: "subscribe", \.subscribe, of: filter, expected: list,
                     "Filters that they may subscribe to.", traits: .init(example: "[\"#\", \"$SYS/#\"]")),
+            ])
+    }
+}
+
+extension Settings {
+    /// Looks at what rights and credentials have to keep with other settings.
+    func checkAccess(_ node: ConfigurationNode?, _ decoder: inout ConfigurationDecoder) {
+        if let node = node?["cookie"]?["name"], !access.cookie.name.isEmpty {
+            // A page of anybody's could act with the cookie, or a listener on the way read it.
+            if origins.contains(.any) {
+                decoder.fail(node.mark, "access.cookie.name", "expected no cookie with origins: [any]")
+            }
+            if let open = listen.first(where: { $0.tls == nil && !$0.address.isLoopback && !$0.address.isPath }) {
+                decoder.fail(
+                    node.mark, "access.cookie.name",
+                    "expected no cookie where a listener beyond loopback has no TLS, as \(open.address)")
+            }
+        }
+        guard case .list(let nodes) = node?["rules"]?.content else { return }
+        for (number, (rule, node)) in zip(access.rules, nodes).enumerated() {
+            guard let name = rule.listener, let node = node["listener"],
+                !listen.contains(where: { $0.address.description == name })
+            else { continue }
+            decoder.fail(node, "access.rules[\(number)].listener", expected: "the address of a listener")
+        }
+    }
+}
+
+extension Settings.Access.Cookie {
+    static var record: ConfigurationRecord<Self> {
+        ConfigurationRecord(
+            initial: Self(),
+            members: [
+                Setting(
+                    "name", \.name,
+                    .text("the name of a cookie, or nothing (\"\")") { text in
+                        text.utf8.count <= 100
+                            && text.utf8.allSatisfy { 0x21...0x7E ~= $0 && !"()<>@,;:\\\"/[]?={}".utf8.contains($0) }
+                    }, "Its name; empty: none is looked at.")
+            ])
+    }
+}
+
+extension CertificateIdentity {
+    static var record: ConfigurationRecord<Self> {
+        ConfigurationRecord(
+            initial: Self(),
+            members: [
+                Setting(
+                    "user", \.user, .choice,
+                    "The part that names the user; fingerprint: only certificates that the file of users names.",
+                    traits: .init(example: "san-dns")),
+                Setting(
+                    "roles", \.roles, .choice, "The part that names roles: the organizational units.",
+                    traits: .init(example: "ou")),
             ])
     }
 }

@@ -42,6 +42,20 @@ package enum OriginRule: Sendable, Hashable {
         if case .pattern(let pattern) = self { !pattern.host.isWildcard } else { false }
     }
 
+    /// Whether it lets in pages of exactly this origin, which may then act with their reader's cookie.
+    ///
+    /// Not so where it lets in a crowd, as all of localhost.
+    package func isExactly(_ origin: String, host: String, isSecure: Bool) -> Bool {
+        switch self {
+        case .pattern: return isExact && allows(origin, host: host, isSecure: isSecure)
+        case .sameOrigin:
+            guard let page = Origin(origin), var server = HostAndPort(host) else { return false }
+            if server.port == page.defaultPort { server.port = nil }
+            return page.place == server && (page.scheme == "https" || (page.scheme == "http" && !isSecure))
+        case .sameHost, .any, .null: return false
+        }
+    }
+
     /// Whether a page of `origin` may connect to `host`, both as in the request's fields.
     ///
     /// On loopback all names are one host, and a developer's page comes from another port than the broker's.

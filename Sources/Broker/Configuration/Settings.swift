@@ -1,7 +1,7 @@
 /// Everything that can be set about a broker, as read from its configuration.
 ///
 /// `Settings()` is the broker without any configuration: what stands here is the default, and `Config/broker.yaml` shows
-/// the same. A key that this version refuses (users, tokens, rules) has no member here.
+/// the same. A key that this version refuses has no member here.
 ///
 /// A setting is a property of a section and a ``Setting`` in the same section's `record`, in the same file.
 package struct Settings: Sendable, Equatable {
@@ -50,10 +50,15 @@ extension Settings {
     package var topicLimits: TopicLimits { limits.topicLimits }
 
     /// Where the admin socket is: ``Admin/socket`` with `DATA_DIR` at its begin replaced by ``dataDirectory``.
-    package var adminSocketPath: String {
+    package var adminSocketPath: String { placed(admin.socket) }
+
+    /// Where the file of users and tokens is: ``Access/users`` with `DATA_DIR` replaced likewise.
+    package var accessFilePath: String { placed(access.users) }
+
+    private func placed(_ path: String) -> String {
         let placeholder = "DATA_DIR/"
-        guard admin.socket.hasPrefix(placeholder) else { return admin.socket }
-        let name = admin.socket.dropFirst(placeholder.count)
+        guard path.hasPrefix(placeholder) else { return path }
+        let name = path.dropFirst(placeholder.count)
         return dataDirectory.hasSuffix("/") ? dataDirectory + name : "\(dataDirectory)/\(name)"
     }
 
@@ -183,6 +188,7 @@ extension Settings {
                 decoder.fail(node, "admin.socket", expected: "a path where no listener is")
             }
         }
+        settings.checkAccess(file.value(of: "access"), &decoder)
         if let node = file.value(of: "retained")?["maximum_bytes"], let bytes = settings.retained.maximumBytes,
             bytes > settings.store.maximumSize
         {

@@ -78,9 +78,13 @@ class ClientSocket: Session, WebSocketSession {
         socket.close(CloseCode(refusal), reason: refusal.message)
     }
 
-    final func takeOverLimits() {
+    func takeOverLimits() {
         let settings = shard.endpoints.settings
         socket.adopt(hasOperation ? settings.objectOptions : settings.socketOptions)
+    }
+
+    func timeHasCome(for reason: Alarms.Reason) {
+        if reason == .expired { end(.unauthenticated("expired")) }
     }
 
     final func end(_ reason: SessionEnd) {
@@ -89,6 +93,7 @@ class ClientSocket: Session, WebSocketSession {
         case .failed(let what): socket.close(.internalError, reason: what)
         case .restarting(let retry): socket.close(.serviceRestart, reason: "retry=\(retry)")
         case .kicked(let why): socket.close(.kicked, reason: why)
+        case .unauthenticated(let why): socket.close(.unauthenticated, reason: why)
         }
     }
 }
@@ -135,6 +140,8 @@ extension CloseCode {
     static let badRequest = CloseCode(rawValue: 4400)
     static let unauthenticated = CloseCode(rawValue: 4401)
     static let forbidden = CloseCode(rawValue: 4403)
+    /// The client has had time enough to authenticate.
+    static let tooLate = CloseCode(rawValue: 4408)
     static let kicked = CloseCode(rawValue: 4410)
     static let tooManyMessages = CloseCode(rawValue: 4429)
 
@@ -143,6 +150,7 @@ extension CloseCode {
         self =
             switch refusal.code {
             case .forbidden: .forbidden
+            case .unauthenticated: .unauthenticated
             case .rateLimited: .tooManyMessages
             case .unavailable: .tryAgainLater
             case .storageFull, .internal: .internalError

@@ -6,6 +6,8 @@ package struct EndpointSettings {
     package var socketOptions: WebSocketConnection.Options
     /// Of sockets whose messages hold payloads within JSON.
     package var objectOptions: WebSocketConnection.Options
+    /// The same for clients that have yet to say who they are.
+    package var strangerOptions: WebSocketConnection.Options
     /// The pages that may ask, and the names that are answered to.
     package var origins: [OriginRule]
     package var hosts: HostRule
@@ -15,11 +17,13 @@ package struct EndpointSettings {
     package var keepaliveSeconds: Int
 
     package init(
-        socketOptions: WebSocketConnection.Options, objectOptions: WebSocketConnection.Options, origins: [OriginRule],
-        hosts: HostRule, trustedProxies: [Settings.TrustedProxy] = [], keepaliveSeconds: Int
+        socketOptions: WebSocketConnection.Options, objectOptions: WebSocketConnection.Options,
+        strangerOptions: WebSocketConnection.Options, origins: [OriginRule], hosts: HostRule,
+        trustedProxies: [Settings.TrustedProxy] = [], keepaliveSeconds: Int
     ) {
         self.socketOptions = socketOptions
         self.objectOptions = objectOptions
+        self.strangerOptions = strangerOptions
         self.origins = origins
         self.hosts = hosts
         self.trustedProxies = trustedProxies
@@ -47,6 +51,9 @@ package final class EndpointState {
     /// The forms of its messages.
     package let forms: Forms
     private let compression: DeflatedForm.Compression
+
+    /// The gates by which those with a session have come, by the names of their listeners.
+    var gates: [String: Gate] = [:]
 
     /// Whether what a peer says about clients is believed.
     package func trusts(_ peer: SocketAddress?) -> Bool {

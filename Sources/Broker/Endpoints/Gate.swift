@@ -12,6 +12,11 @@ struct Gate: Sendable {
     let listener: String
     /// Whether the listener is on loopback or in the file system.
     var isLocal = true
+    /// Whether the listener has TLS.
+    var isSecure = false
+
+    /// Whether nobody on the way can read what is sent.
+    var isPrivate: Bool { isLocal || isSecure }
 
     /// A handler that has `route` serve the requests that pass.
     func guarding(_ route: @escaping Route) -> any DirectHandler { GuardedHandler(gate: self, route: route) }
@@ -20,15 +25,20 @@ struct Gate: Sendable {
         do throws(HTTPRefusal) {
             let shard = try exchange.shard()
             do throws(Refusal) { try shard.checkOpen() } catch { throw HTTPRefusal(error) }
-            let credentials = Credentials(exchange.request)
-            switch authenticator.authenticate(credentials, from: { exchange.request.peer?.host }) {
+            let presented = Presented(exchange, shard, self)
+            try check(presented, shard.access.options)
+            switch authenticator.authenticate(
+                presented.credentials, shard.access, from: { exchange.request.peer?.host })
+            {
             case .known(let principal):
-                try route(visit(exchange, shard, principal))
+                try admit(principal, presented, exchange, shard, route)
             case .refused(let failure):
-                throw HTTPRefusal(failure)
+                throw refuse(presented, failure, shard)
             case .pending(let begin):
                 // The connection is not read on meanwhile, and has the time that a head has.
-                let reply = exchange.suspend { exchange, outcome in conclude(exchange, outcome, route) }
+                let reply = exchange.suspend { exchange, outcome in
+                    conclude(exchange, outcome, presented, route)
+                }
                 if let reply { begin(reply) }
             }
         } catch {
@@ -43,19 +53,74 @@ struct Gate: Sendable {
     }
 
     private func conclude(
-        _ exchange: HTTPExchange, _ outcome: Result<Principal, AuthenticationFailure>, _ route: Route
+        _ exchange: HTTPExchange, _ outcome: Result<Principal, AuthenticationFailure>, _ presented: Presented,
+        _ route: Route
     ) {
         do throws(HTTPRefusal) {
             let shard = try exchange.shard()
-            switch outcome {
-            case .success(let principal):
-                try route(visit(exchange, shard, principal))
-            case .failure(let failure):
-                throw HTTPRefusal(failure)
+            switch shard.stillValid(outcome, from: exchange.request.peer?.host) {
+            case .success(let principal): try admit(principal, presented, exchange, shard, route)
+            case .failure(let failure): throw refuse(presented, failure, shard)
             }
         } catch {
             exchange.turnDown(error)
         }
+    }
+
+    private func admit(
+        _ principal: Principal, _ presented: Presented, _ exchange: HTTPExchange, _ shard: Shard, _ route: Route
+    ) throws(HTTPRefusal) {
+        if presented.way == .query, !shard.access.options.mayBeInAddress(principal) {
+            let failure = AuthenticationFailure(.invalid, "This token lives too long to be in an address.")
+            throw refuse(presented, failure, shard)
+        }
+        if principal.kind != .anonymous { shard.counters.count(presented.credentials, isRight: true) }
+        do throws(HTTPRefusal) {
+            try route(visit(exchange, shard, principal))
+        } catch {
+            throw error.asked(of: principal, exchange)
+        }
+    }
+
+    private func refuse(_ presented: Presented, _ failure: AuthenticationFailure, _ shard: Shard) -> HTTPRefusal {
+        if failure.reason == .invalid { shard.counters.count(presented.credentials, isRight: false) }
+        return HTTPRefusal(failure)
+    }
+
+    /// What a password is refused with where others could read it.
+    static let openPassword = Refusal(
+        .forbidden, "Passwords are accepted over TLS, or on this machine, only: use https or a token.")
+
+    private func check(_ presented: Presented, _ options: AccessOptions) throws(HTTPRefusal) {
+        if case .basic = presented.credentials, !isPrivate { throw HTTPRefusal(Self.openPassword) }
+        if presented.way == .query, options.queryTokens == .none {
+            throw HTTPRefusal(Refusal(.unauthenticated, "Tokens in the address are not accepted here."))
+        }
+    }
+}
+
+extension Shard {
+    /// The outcome of an examination that took a while, by the users that there are now.
+    func stillValid(
+        _ outcome: Result<Principal, AuthenticationFailure>, from address: @autoclosure () -> String?
+    ) -> Result<Principal, AuthenticationFailure> {
+        guard case .success(let principal) = outcome else { return outcome }
+        switch access.users.renewal(of: principal, from: address, now: WallClock.unixMilliseconds / 1000) {
+        case .same: return outcome
+        case .changed(let new): return .success(new)
+        case .ended: return .failure(.wrong)
+        }
+    }
+}
+
+extension HTTPRefusal {
+    /// The same, where a client that has said nothing of itself is asked to.
+    fileprivate func asked(of principal: Principal, _ exchange: HTTPExchange) -> HTTPRefusal {
+        guard principal.kind == .anonymous, status == 403, code == ErrorCode.forbidden.rawValue else { return self }
+        // Nobody publishes there, whatever the credentials.
+        let isReading = exchange.request.method == "GET" || exchange.request.method == "HEAD"
+        if !isReading, PercentCoding.decode(exchange.value)?.hasPrefix("$SYS") == true { return self }
+        return HTTPRefusal(status: 401, code: ErrorCode.unauthenticated.rawValue, message: message, fields: fields)
     }
 }
 
@@ -81,7 +146,7 @@ struct Visit {
     /// The connection's client, whose rate is that of all its requests; another one for another principal.
     func client() -> Client {
         let known = exchange.attachment as? Client
-        if let known, known.principal === principal { return known }
+        if let known, known.principal.isSame(as: principal) { return known }
         let client = makeClient("http")
         if let known { client.takeOverRate(of: known) }
         exchange.attachment = client
@@ -96,98 +161,15 @@ private struct GuardedHandler: DirectHandler {
     func handle(_ exchange: HTTPExchange) { gate.enter(exchange, route) }
 }
 
-extension Credentials {
-    /// What a request presents; the first that is there counts, and a wrong one is not passed over for the next.
-    init(_ request: IncomingRequest) {
-        let fields = request.head.fields
-        if let field = fields.first("Authorization") {
-            self = Self.authorization(field)
-        } else if let offer = fields.list("Sec-WebSocket-Protocol").first(where: { $0.hasPrefix("bearer.") }) {
-            self = .bearer(String(offer.dropFirst(7)))
-        } else if let token = request.parameter("token") {
-            self = .bearer(token)
-        } else {
-            self = .nothing
-        }
-    }
-
-    /// RFC 9110 §11.4; `Basic` is RFC 7617.
-    private static func authorization(_ field: String) -> Credentials {
-        let parts = field.split(separator: " ", maxSplits: 1, omittingEmptySubsequences: true)
-        guard parts.count == 2, let scheme = parts.first?.lowercased() else { return .malformed }
-        let value = parts[1].drop { $0 == " " }
-        switch scheme {
-        case "bearer": return .bearer(String(value))
-        case "basic":
-            guard let bytes = Base64.decode(String(value)), let text = String(validating: bytes, as: UTF8.self),
-                let colon = text.utf8.firstIndex(of: UInt8(ascii: ":"))
-            else { return .malformed }
-            return .basic(user: String(text[..<colon]), password: String(text[text.utf8.index(after: colon)...]))
-        default: return .malformed
-        }
-    }
+extension HTTPRefusal {
+    init(_ failure: AuthenticationFailure) { self.init(Refusal(failure)) }
 }
 
-extension HTTPRefusal {
+extension Refusal {
     init(_ failure: AuthenticationFailure) {
         switch failure.reason {
-        case .invalid: self.init(Refusal(.unauthenticated, failure.message))
-        case .unavailable: self.init(Refusal(.unavailable, failure.message))
-        }
-    }
-}
-
-// MARK: Turning down
-
-extension HTTPExchange {
-    /// Refuses a request; a page that wants a WebSocket is told by its CLOSE, as it learns nothing of a status.
-    func turnDown(_ refusal: HTTPRefusal) {
-        guard request.method == "GET", Handshake.isUpgrade(request.head), let shard = try? shard() else {
-            return refuse(refusal)
-        }
-        upgrade { request throws(HTTPRefusal) in
-            guard let told = Admission(turningDown: request, refusal, shard.endpoints.settings.socketOptions) else {
-                throw refusal
-            }
-            return told
-        }
-    }
-}
-
-extension Admission {
-    /// Opens the socket of a page that is turned down, only to close it with the reason; `nil`: a status tells it.
-    ///
-    /// A browser keeps from its page every answer but 101.
-    fileprivate init?(
-        turningDown request: Handshake.Request, _ refusal: HTTPRefusal, _ options: WebSocketConnection.Options
-    ) {
-        guard request.origin != nil, let code = CloseCode(status: refusal.status) else { return nil }
-        // A browser whose offer is not answered makes 1006 of everything; a token is not repeated.
-        let answered = request.subprotocols.first { !$0.hasPrefix("bearer.") }
-        self.init(subprotocol: answered, options: options) { socket in
-            socket.close(code, reason: refusal.message)
-            return Farewell()
-        }
-        isRefusal = true
-    }
-}
-
-/// The session of a page that is being told why it may not come in.
-private final class Farewell: WebSocketSession {
-    func received(_ opcode: Opcode, _ payload: Span<UInt8>) {}
-    func closed(_ event: CloseEvent) {}
-}
-
-extension CloseCode {
-    /// What stands for the status of a refused request; `nil`: nothing does.
-    fileprivate init?(status: Int) {
-        switch status {
-        case 400: self = .badRequest
-        case 401: self = .unauthenticated
-        case 403: self = .forbidden
-        case 429: self = .tooManyMessages
-        case 503: self = .tryAgainLater
-        default: return nil
+        case .invalid: self.init(.unauthenticated, failure.message)
+        case .unavailable: self.init(.unavailable, failure.message)
         }
     }
 }

@@ -8,11 +8,14 @@ enum Sockets {
     static func json(_ visit: Visit) throws(HTTPRefusal) {
         let (exchange, shard) = (visit.exchange, visit.shard)
         try exchange.takesOnly([])
-        exchange.upgrade { request in
-            Admission(
-                subprotocol: request.chosen(JSONSession.subprotocol), options: shard.endpoints.settings.objectOptions
-            ) { socket in
-                JSONSession(shard: shard, socket: socket, client: visit.makeClient(JSONSession.subprotocol))
+        let client = visit.makeClient(JSONSession.subprotocol)
+        // In case it authenticates later.
+        shard.endpoints.gates[visit.gate.listener] = visit.gate
+        let settings = shard.endpoints.settings
+        let options = shard.isStranger(client) ? settings.strangerOptions : settings.objectOptions
+        exchange.upgrade { request throws(HTTPRefusal) in
+            Admission(subprotocol: try request.chosen(JSONSession.subprotocol), options: options) { socket in
+                JSONSession(shard: shard, socket: socket, client: client)
             }
         }
     }
@@ -33,9 +36,10 @@ enum Sockets {
         guard options.subscribe.slow == .close else {
             throw HTTPRefusal(Refusal(.badRequest, "slow: a topic socket supports only close."))
         }
-        exchange.upgrade { [options] request in
+        exchange.upgrade { [options] request throws(HTTPRefusal) in
             Admission(
-                subprotocol: request.chosen(TopicSession.subprotocol), options: shard.endpoints.settings.socketOptions
+                subprotocol: try request.chosen(TopicSession.subprotocol),
+                options: shard.endpoints.settings.socketOptions
             ) { socket in
                 guard let timeToLive else {
                     return TopicSession(shard: shard, socket: socket, client: client, topic: topic, options: options)
@@ -55,9 +59,9 @@ enum Sockets {
         let client = visit.makeClient("subscription")
         try checkSubscribe(shard, client, filter)
         let options = try exchange.subscribeOptions()
-        exchange.upgrade { request in
+        exchange.upgrade { request throws(HTTPRefusal) in
             Admission(
-                subprotocol: request.chosen(SubscriptionSession.subprotocol),
+                subprotocol: try request.chosen(SubscriptionSession.subprotocol),
                 options: shard.endpoints.settings.socketOptions
             ) { socket in
                 SubscriptionSession(shard: shard, socket: socket, client: client, filter: filter, options: options)
@@ -75,5 +79,12 @@ enum Sockets {
 
 extension Handshake.Request {
     /// `subprotocol`, where it is offered.
-    fileprivate func chosen(_ subprotocol: String) -> String? { subprotocols.contains(subprotocol) ? subprotocol : nil }
+    ///
+    /// Refuses an offer of a token alone: a token is not repeated, and a browser whose offer is not answered makes 1006 of it.
+    fileprivate func chosen(_ subprotocol: String) throws(HTTPRefusal) -> String? {
+        if subprotocols.contains(subprotocol) { return subprotocol }
+        guard subprotocols.contains(where: { $0.hasPrefix(Presented.subprotocolPrefix) }) else { return nil }
+        throw HTTPRefusal(
+            Refusal(.badRequest, "Offer the subprotocol \(subprotocol) beside bearer.TOKEN: a token is not answered."))
+    }
 }

@@ -6,12 +6,12 @@ package import WSTransport
 package final class Client {
     /// Unique in this process, never 0.
     package let id: UInt64
-    package let principal: Principal
+    package private(set) var principal: Principal
     package let address: String
     /// Its protocol, such as `broker.v1.json`, `topic`, `events`.
     package let protocolName: String
     /// The listener's address, as it is configured; empty: the administrator's socket.
-    private let listener: String
+    package let listener: String
     private let isLocal: Bool
     /// Unix milliseconds.
     package let connectedAt: Int64
@@ -48,6 +48,9 @@ package final class Client {
     package var name: String { Self.name(id) }
 
     private static func name(_ id: UInt64) -> String { String(id, radix: 36) }
+
+    /// The address without the port; `nil`: it has none.
+    package var host: String? { Self.host(of: address) }
 
     /// An address without its port; `nil`: it is none of the internet.
     private static func host(of address: String) -> String? {
@@ -91,8 +94,42 @@ package final class Client {
         return box.grant.verdict(on: filter)
     }
 
+    /// Whether it may do anything at all, by the rules that hold now.
+    package func mayNothing(_ grants: GrantTable) -> Bool {
+        renew(grants)
+        return box.grant.isNothing
+    }
+
+    private var isEnded = false
+
+    /// Whether its credentials do not hold any more.
+    func hasEnded(_ grants: GrantTable) -> Bool {
+        renew(grants)
+        return isEnded
+    }
+
+    /// Goes on as somebody else, or as the same with other credentials.
+    package func become(_ principal: Principal, _ grants: GrantTable) {
+        self.principal = principal
+        isEnded = false
+        takeBox(grants)
+    }
+
     private func renew(_ grants: GrantTable) {
         guard !box.isCurrent else { return }
+        switch grants.access.users.renewal(
+            of: principal, from: { Self.host(of: address) }, now: WallClock.unixMilliseconds / 1000)
+        {
+        case .same: takeBox(grants)
+        case .changed(let new): become(new, grants)
+        case .ended:
+            isEnded = true
+            box = .ended()
+            lastTopic = nil
+        }
+    }
+
+    private func takeBox(_ grants: GrantTable) {
         box = grants.box(for: principal, isLocal: isLocal) {
             Subject(
                 principal, address: Self.host(of: address), listener: listener, isLocal: isLocal, client: name)

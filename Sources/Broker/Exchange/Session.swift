@@ -40,9 +40,17 @@ package protocol Session: AnyObject {
 
     /// The settings have been read again: its limits are those of its shard now.
     func takeOverLimits()
+
+    /// A time that it was waiting for has come; see ``Shard/wake(_:at:for:)``.
+    func timeHasCome(for reason: Alarms.Reason)
 }
 
 extension Session {
+    /// Ends where nothing else is to be done.
+    package func timeHasCome(for reason: Alarms.Reason) {
+        if reason == .expired { end(.unauthenticated("expired")) }
+    }
+
     /// Never called where there is a lane.
     package func deliver(_ message: Message, for subscriptions: [UInt32]) {}
 
@@ -63,4 +71,6 @@ package enum SessionEnd: Sendable {
     case restarting(retry: Int)
     /// Somebody else wants it to end; why is said.
     case kicked(String)
+    /// Its credentials do not hold any more: `expired`, or `revoked`.
+    case unauthenticated(String)
 }

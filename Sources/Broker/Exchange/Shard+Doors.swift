@@ -10,7 +10,8 @@ extension Shard {
     package func makeClient(
         _ principal: Principal, peer: SocketAddress?, protocolName: String, listener: String = "", isLocal: Bool = true
     ) -> Client {
-        Client(
+        defer { counters.grants.set(grants.count) }
+        return Client(
             id: takeClientNumber(), principal, address: peer.map(\.description) ?? "", listener: listener,
             isLocal: isLocal, protocolName: protocolName, connectedAt: WallClock.unixMilliseconds, grants)
     }
@@ -120,17 +121,35 @@ extension Shard {
         }
     }
 
+    // MARK: Other credentials
+
+    /// Whether a client has said nothing of itself, and may do nothing until it does.
+    package func isStranger(_ client: Client) -> Bool {
+        client.principal.kind == .anonymous && client.mayNothing(grants)
+    }
+
+    /// Has a session go on with other credentials: its subscriptions that these do not allow end.
+    package func authenticate(_ session: any Session, as principal: Principal) {
+        session.client.become(principal, grants)
+        session.client.isUnreviewed = true
+        review(session)
+        watchExpiry(of: session)
+    }
+
     // MARK: Other rules
 
     /// What looking at a client counts besides its subscriptions.
     private static let costOfClient = 8
 
-    /// Other rules hold from here on.
+    /// What holds now.
+    package var access: Access { grants.access }
+
+    /// Other rules, or other users, hold from here on.
     ///
     /// What clients publish and ask for is judged by them at once. Their subscriptions are looked at some a turn, and until
     /// then no message reaches a client without a look at its own: so nothing is delivered that has been taken away.
-    package func adopt(_ rules: AccessRules) {
-        grants.adopt(rules)
+    package func adopt(_ access: Access) {
+        grants.adopt(access)
         for session in everybody {
             session.client.isUnreviewed = true
             if let connection = session.connection { reactor.setFlags(.held, of: connection.slot) }
@@ -154,6 +173,10 @@ extension Shard {
         let client = session.client
         guard client.isUnreviewed, isKnown(session) else { return }
         client.isUnreviewed = false
+        if client.hasEnded(grants) {
+            counters.revokedClients.add(1)
+            return session.end(.unauthenticated("revoked"))
+        }
         for subscription in session.subscriptions.all {
             guard let refusal = refusal(of: subscription.filter, client) else { continue }
             revoke(subscription.filter, of: session, refusal)

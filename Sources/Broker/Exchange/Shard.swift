@@ -71,6 +71,8 @@ package final class Shard {
     var waitingForTurn: ArraySlice<any Session> = []
     /// What those that are behind may be sent in this turn, all together.
     var catchUpShare = CatchUpShare()
+    /// When credentials end.
+    let alarms = Alarms()
     /// Those that wait for the store to commit.
     var waitingForStore: [any Session] = []
     /// Whether the store is busy, and will be asked again.
@@ -78,7 +80,7 @@ package final class Shard {
 
     package init(
         reactor: Reactor, sequencer: Sequencer, order: any Order, store: any MessageStore, settings: ExchangeSettings,
-        access: AccessRules, counters: ShardCounters
+        access: Access, counters: ShardCounters
     ) {
         self.reactor = reactor
         self.sequencer = sequencer
@@ -116,7 +118,10 @@ package final class Shard {
     }
 
     /// Makes a session known, until ``leave(_:)``.
-    package func join(_ session: any Session) { directory.join(session) }
+    package func join(_ session: any Session) {
+        directory.join(session)
+        if session.client.principal.expires != nil { watchExpiry(of: session) }
+    }
 
     /// Forgets a session and its subscriptions.
     package func leave(_ session: any Session) {

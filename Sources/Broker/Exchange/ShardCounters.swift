@@ -19,6 +19,18 @@ package final class ShardCounters: Sendable {
     package let deniedRetains = Counter()
     /// Subscriptions that ended because their right was taken away.
     package let revoked = Counter()
+    /// Credentials that were examined, by their kind.
+    package let passwords = Examinations()
+    package let tokens = Examinations()
+    package let webTokens = Examinations()
+    package let certificates = Examinations()
+    package let peers = Examinations()
+    /// Those that cannot be read.
+    package let unknownCredentials = Examinations()
+    /// Grants that there are for principals that the rules tell apart.
+    package let grants = Counter()
+    /// Clients that were disconnected as their credentials do not hold any more.
+    package let revokedClients = Counter()
     /// Frames whose commands took more than one turn.
     package let heldFrames = Counter()
     /// Turns in which not all clients that were behind had a piece of what is due to them.
@@ -41,4 +53,27 @@ package final class ShardCounters: Sendable {
     package let gaps = Counter()
 
     package init() {}
+}
+
+/// How often credentials of one kind were right, and how often not.
+package struct Examinations: ~Copyable, Sendable {
+    package let right = Counter()
+    package let wrong = Counter()
+
+    package func count(isRight: Bool) { if isRight { right.add(1) } else { wrong.add(1) } }
+}
+
+extension ShardCounters {
+    /// Counts credentials that were examined.
+    package func count(_ credentials: Credentials, isRight: Bool) {
+        switch credentials {
+        case .nothing, .administrator: break
+        case .basic: passwords.count(isRight: isRight)
+        case .bearer(let text) where OpaqueToken.isJWT(text): webTokens.count(isRight: isRight)
+        case .bearer: tokens.count(isRight: isRight)
+        case .certificate: certificates.count(isRight: isRight)
+        case .peer: peers.count(isRight: isRight)
+        case .malformed: unknownCredentials.count(isRight: isRight)
+        }
+    }
 }

@@ -12,6 +12,7 @@ package final class Figures: Sendable {
     private let store: any MessageStore
     private let storeThread: StoreThread
     private let audit: AuditLog?
+    private let passwords: PasswordChecks?
     /// Refused connections, by limit.
     let refusedConnections = Atomic<Int>(0)
     let refusedAddresses = Atomic<Int>(0)
@@ -21,7 +22,7 @@ package final class Figures: Sendable {
 
     package init(
         reactors: [ReactorCounters], shards: [ShardCounters], sequencer: Sequencer, store: any MessageStore,
-        storeThread: StoreThread, audit: AuditLog? = nil
+        storeThread: StoreThread, audit: AuditLog? = nil, passwords: PasswordChecks? = nil
     ) {
         self.reactors = reactors
         self.shards = shards
@@ -29,6 +30,7 @@ package final class Figures: Sendable {
         self.store = store
         self.storeThread = storeThread
         self.audit = audit
+        self.passwords = passwords
     }
 
     func sum(_ counter: (ReactorCounters) -> Int) -> Int { reactors.reduce(0) { $0 + counter($1) } }
@@ -190,6 +192,7 @@ package final class Figures: Sendable {
                 ("{reason=\"host\"}", sum { $0.refusedHosts.current }),
                 ("{reason=\"revoked\"}", sum { $0.revoked.current }),
             ])
+        authentications(&text)
         text.add(
             "broker_denied_total", .counter, "What clients were refused for want of a right, by what they wanted.",
             [
@@ -262,4 +265,38 @@ package final class Figures: Sendable {
 
     /// The state of the retained values and their store; `nil` if it cannot be read.
     package var storeStatistics: StoreStatistics? { try? store.statistics() }
+}
+
+extension Figures {
+    private func authentications(_ text: inout PrometheusText) {
+        func both(_ kind: String, _ examinations: (ShardCounters) -> (right: Int, wrong: Int)) -> [(String, Int)] {
+            let all = shards.map(examinations)
+            return [
+                ("{kind=\"\(kind)\",result=\"ok\"}", all.reduce(0) { $0 + $1.right }),
+                ("{kind=\"\(kind)\",result=\"failed\"}", all.reduce(0) { $0 + $1.wrong }),
+            ]
+        }
+        text.add(
+            "broker_auth_total", .counter, "Credentials that were examined, by kind and outcome.",
+            both("password") { ($0.passwords.right.current, $0.passwords.wrong.current) }
+                + both("token") { ($0.tokens.right.current, $0.tokens.wrong.current) }
+                + both("jwt") { ($0.webTokens.right.current, $0.webTokens.wrong.current) }
+                + both("certificate") { ($0.certificates.right.current, $0.certificates.wrong.current) }
+                + both("peer") { ($0.peers.right.current, $0.peers.wrong.current) }
+                + both("unknown") { ($0.unknownCredentials.right.current, $0.unknownCredentials.wrong.current) })
+        text.add(
+            "broker_sessions_revoked_total", .counter, "Clients whose credentials were taken back.",
+            sum { $0.revokedClients.current })
+        text.add(
+            "broker_grants", .gauge, "Grants in use, those that no client has any more among them.",
+            sum { $0.grants.current })
+        text.add(
+            "broker_password_checks_waiting", .gauge, "Passwords that wait to be checked.", passwords?.waiting ?? 0)
+        text.add(
+            "broker_password_checks_total", .counter, "Passwords that were computed, and checks that were turned away.",
+            [
+                ("{outcome=\"computed\"}", passwords?.begun.load(ordering: .relaxed) ?? 0),
+                ("{outcome=\"refused\"}", passwords?.refused.load(ordering: .relaxed) ?? 0),
+            ])
+    }
 }

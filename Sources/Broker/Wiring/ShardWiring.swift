@@ -8,13 +8,16 @@ private final class LiveSettings {
 
 extension Shard {
     /// Makes a shard and what its endpoints have in common, by settings.
+    ///
+    /// - Parameter access: what holds at first; `nil`: what the settings say, without users.
     package convenience init(
         reactor: Reactor, sequencer: Sequencer, order: any Order, store: any MessageStore, settings: Settings,
-        counters: ShardCounters
+        access: Access? = nil, counters: ShardCounters
     ) {
         self.init(
             reactor: reactor, sequencer: sequencer, order: order, store: store,
-            settings: ExchangeSettings(settings), access: AccessRules(settings), counters: counters)
+            settings: ExchangeSettings(settings), access: access ?? Access(settings, users: UserTable()),
+            counters: counters)
         reactor[LiveSettings.self] = LiveSettings(settings)
         reactor[EndpointState.self] = EndpointState(on: self, settings: EndpointSettings(settings))
     }
@@ -23,12 +26,18 @@ extension Shard {
     package var configuration: Settings { reactor[LiveSettings.self]?.values ?? Settings() }
 
     /// Takes over other settings, and has its sessions do so.
-    package func adopt(_ settings: Settings) {
+    ///
+    /// - Parameter access: what holds from now on; `nil`: what the settings say, with the users that there are.
+    package func adopt(_ settings: Settings, _ access: Access? = nil) {
         let old = configuration
         reactor[LiveSettings.self]?.values = settings
         // Before its sessions look at them.
         endpoints.settings = EndpointSettings(settings)
-        if settings.access != old.access { adopt(AccessRules(settings)) }
+        if let access {
+            adopt(access)
+        } else if settings.access != old.access {
+            adopt(Access(settings, users: self.access.users))
+        }
         self.settings = ExchangeSettings(settings)
     }
 }
@@ -60,44 +69,13 @@ extension HistoryRules {
     }
 }
 
-extension AccessRules {
-    /// What the configuration says about rights.
-    convenience init(_ settings: Settings) {
-        func templates(_ names: [String]) -> [FilterTemplate] {
-            // The reader has checked them; one that no longer parses allows nothing.
-            names.compactMap { name in
-                (try? TopicFilter(name, limits: settings.topicLimits)).map(FilterTemplate.init)
-            }
-        }
-        func rule(isLocal: Bool?, _ publish: [String], _ subscribe: [String]) -> AccessRule {
-            var condition = AccessRule.Condition()
-            condition.isAnonymous = true
-            condition.isLocal = isLocal
-            var rule = AccessRule(for: condition)
-            rule.publish = templates(publish)
-            rule.subscribe = templates(subscribe)
-            return rule
-        }
-        let access = settings.access
-        let (publish, subscribe) = (access.anonymous.publishOnLoopback, access.anonymous.subscribeOnLoopback)
-        let (publishBeyond, subscribeBeyond) = (access.publishBeyondLoopback, access.subscribeBeyondLoopback)
-        // Rules that look at where a client came in cost each new one a look.
-        guard publishBeyond != publish || subscribeBeyond != subscribe else {
-            self.init([rule(isLocal: nil, publish, subscribe)])
-            return
-        }
-        self.init([
-            rule(isLocal: true, publish, subscribe), rule(isLocal: false, publishBeyond, subscribeBeyond),
-        ])
-    }
-}
-
 extension EndpointSettings {
     /// What the configuration says about the ways in.
     init(_ settings: Settings) {
         self.init(
             socketOptions: WebSocketConnection.Options(WebSocketOptions(settings)),
             objectOptions: WebSocketConnection.Options(WebSocketOptions(objects: settings)),
+            strangerOptions: WebSocketConnection.Options(WebSocketOptions(strangers: settings)),
             origins: settings.origins, hosts: settings.hosts, trustedProxies: settings.trustedProxies,
             keepaliveSeconds: settings.keepalive.interval.map { Int($0.components.seconds) } ?? 0)
     }

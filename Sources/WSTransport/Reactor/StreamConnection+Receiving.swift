@@ -16,8 +16,10 @@ package struct ReadingPause: OptionSet, Sendable {
     package static let congestion = ReadingPause(rawValue: 1 << 3)
     /// All connections together have had as much inflated as one turn is for.
     package static let inflating = ReadingPause(rawValue: 1 << 4)
+    /// Its client is being found out.
+    package static let authentication = ReadingPause(rawValue: 1 << 5)
     /// Whatever it is.
-    package static let any: ReadingPause = [.user, .unsent, .turn, .congestion, .inflating]
+    package static let any: ReadingPause = [.user, .unsent, .turn, .congestion, .inflating, .authentication]
 }
 
 /// Bytes from the socket to the driver.

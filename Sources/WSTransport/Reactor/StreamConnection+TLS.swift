@@ -105,3 +105,8 @@ extension StreamConnection {
         return false
     }
 }
+
+extension StreamConnection {
+    /// The peer's certificate; `nil`: it has shown none.
+    package var peerCertificate: TLSPeerCertificate? { tls?.session?.peerCertificate }
+}

@@ -18,7 +18,7 @@ internal import COpenSSL
     private let context: TLSContext
     /// The server's name in the context's tickets; `nil`: none is kept.
     private let server: String?
-    private let handle: OpaquePointer
+    let handle: OpaquePointer
     private var isClosing = false
 
     /// A server's session; `nil` when memory has run out.

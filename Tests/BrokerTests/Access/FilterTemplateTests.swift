@@ -34,6 +34,36 @@ struct FilterTemplateTests {
         #expect(filters.allSatisfy { !$0.name.contains("{user") || text.contains("{{") })
     }
 
+    private static func many(_ count: Int) -> [String] { (0..<count).map(String.init) }
+
+    static let denials: [(String, String?, [String], [String])] = [
+        ("a/{user}/#", "bob", [], ["a/bob/#"]), ("a/{user}/#", "a/b", [], ["a/+/#"]),
+        ("a/{user}/#", nil, [], ["a/+/#"]),
+        ("a/x{user}/s", "+", [], ["a/+/s"]), ("a/{claim.x}", nil, [], ["a/+"]), ("{claim.x}/#", nil, ["#"], ["#"]),
+        ("a/{claim.x}", nil, ["1", "2"], ["a/1", "a/2"]), ("a/{claim.x}", nil, ["1", "a/b"], ["a/+"]),
+        ("{claim.x}/#", nil, ["$x"], ["$x/#"]),
+        ("a/{claim.x}", nil, many(33), ["a/+"]),
+        ("a/{claim.x}/{claim.y}", nil, many(6), ["a/+/+"]),
+    ]
+
+    /// A denial that did not apply would allow what it is there to deny.
+    @Test(arguments: denials)
+    func aDenialFailsClosed(text: String, user: String?, claim: [String], expected: [String]) throws {
+        let principal = Principal(.jwt, user: user, claims: ["x": claim, "y": claim])
+        #expect(try FilterTemplate(text).denied(for: Subject(principal)).map(\.name) == expected)
+    }
+
+    @Test func whatIsDeniedToAnUnfitNameIsDenied() throws {
+        var condition = AccessRule.Condition()
+        condition.isEveryone = true
+        var rule = AccessRule(for: condition)
+        rule.subscribe = [try FilterTemplate("#")]
+        rule.denySubscribe = [try FilterTemplate("secret/{user}/#")]
+        let grant = AccessRules([rule]).grant(for: Subject(Principal(.jwt, user: "a/b")))
+        #expect(!grant.maySubscribe(to: try TopicFilter("secret/x")))
+        #expect(grant.maySubscribe(to: try TopicFilter("open/x")))
+    }
+
     @Test func anArrayMakesNoMoreThanItMay() throws {
         let many = (0..<100).map(String.init)
         let principal = Principal(.jwt, user: "u", claims: ["x": many, "y": many])

@@ -164,7 +164,7 @@ struct GrantTests {
         tenants.role = "tenant"
         var rule = AccessRule(for: tenants)
         rule.publish = [try FilterTemplate("t/{claim.tenant}/#")]
-        let table = GrantTable(AccessRules([rule]))
+        let table = GrantTable(Access([rule]))
         func box(_ tenant: String, _ color: String) -> GrantBox {
             let principal = Principal(
                 .jwt, user: "u", roles: ["tenant"], claims: ["tenant": [tenant], "color": [color]])
@@ -173,14 +173,14 @@ struct GrantTests {
         let (one, same, other) = (box("1", "red"), box("1", "blue"), box("2", "red"))
         #expect(one === same && one !== other)
         #expect(try one.grant.mayPublish(to: topic("t/1/a")) && !one.grant.mayPublish(to: topic("t/2/a")))
-        table.adopt(AccessRules([]))
+        table.adopt(Access([]))
         #expect(!one.isCurrent && !other.isCurrent)
         let now = box("1", "red")
         #expect(try now.isCurrent && !now.grant.mayPublish(to: topic("t/1/a")))
     }
 
     @Test func boxesWithoutClientsAreLetGo() throws {
-        let table = GrantTable(AccessRules([]))
+        let table = GrantTable(Access([]))
         func box(_ user: String) -> GrantBox {
             let principal = Principal(.password, user: user)
             return table.box(for: principal) { Subject(principal) }
@@ -198,17 +198,17 @@ struct GrantTests {
         }
         var everyone = AccessRule.Condition()
         everyone.isEveryone = true
-        let table = GrantTable(AccessRules([AccessRule(for: everyone)]))
+        let table = GrantTable(Access([AccessRule(for: everyone)]))
         #expect(box(table, "10.0.0.1", "1") === box(table, "10.0.0.2", "2"))
         everyone.addresses = [try #require(AddressRange("10.0.0.1"))]
         var rule = AccessRule(for: everyone)
         rule.publish = [try FilterTemplate("a")]
-        table.adopt(AccessRules([rule]))
+        table.adopt(Access([rule]))
         #expect(try box(table, "10.0.0.1", "1").grant.mayPublish(to: topic("a")))
         #expect(try !box(table, "10.0.0.2", "1").grant.mayPublish(to: topic("a")))
         #expect(box(table, "10.0.0.1", "1") === box(table, "10.0.0.1", "2"))
         rule.publish = [try FilterTemplate("{client}")]
-        table.adopt(AccessRules([rule]))
+        table.adopt(Access([rule]))
         #expect(try box(table, "10.0.0.1", "1").grant.mayPublish(to: topic("1")))
         #expect(try !box(table, "10.0.0.1", "2").grant.mayPublish(to: topic("1")))
     }

@@ -25,8 +25,8 @@ extension ConfigurationErrorTests {
             secured("{ certificate: c.pem, key: k.pem, certificates: [{ certificate: d.pem }] }"),
             "3:59: listen[0].tls.certificates[0].key: expected the path of a PEM file, found nothing"),
         Row(
-            secured("{ certificate: c.pem, key: k.pem, certificates: [{ certificate: d, key: e, name: x }] }"),
-            "3:85: listen[0].tls.certificates[0].name: unknown key, expected one of certificate, key"),
+            secured("{ certificate: c.pem, key: k.pem, certificates: [{ certificate: d, key: e, zone: x }] }"),
+            "3:85: listen[0].tls.certificates[0].zone: unknown key, expected one of certificate, key"),
         Row(secured("c.pem"), "3:10: listen[0].tls: expected a mapping, found \"c.pem\""),
     ]
 }

@@ -33,11 +33,11 @@ struct ConfigurationEnvironmentTests {
                 "limits: { mesage: 1 }",
                 [
                     "BROKER_LIMITS_MESSAGE": "lots", "BROKER_HOSTS": "[a", "BROKER_DATA_DIR": "a\tb",
-                    "BROKER_ORIGINS": "[a b]", "BROKER_ACCESS_USERS": "f",
+                    "BROKER_ORIGINS": "[a b]", "BROKER_ACCESS_QUERY_TOKENS": "f",
                 ])
         } throws: { error in
             (error as? ConfigurationErrors)?.errors.map(\.description) == [
-                "BROKER_ACCESS_USERS: access.users: not available in this version",
+                "BROKER_ACCESS_QUERY_TOKENS: access.query_tokens: expected one of short, any, none, found \"f\"",
                 "BROKER_DATA_DIR: data_dir: expected text on one line, found a control character",
                 "BROKER_HOSTS: hosts: not valid YAML: while parsing a flow sequence, did not find expected ',' or ']'",
                 "BROKER_LIMITS_MESSAGE: limits.message: expected a size such as 1MiB, from 1 to 256MiB, found \"lots\"",

@@ -17,7 +17,7 @@ struct ConfigurationErrorTests {
         var testDescription: String { error }
     }
 
-    @Test(arguments: keys + kinds + listeners + numbers + lists + refusedYAML + tls + history + unavailable)
+    @Test(arguments: keys + kinds + listeners + numbers + lists + refusedYAML + tls + history + unavailable + access)
     func reportsPlaceAndReason(row: Row) {
         #expect(Self.errors(in: row.yaml) == ["x.yaml:\(row.error)"])
     }
@@ -363,9 +363,47 @@ extension ConfigurationErrorTests {
         Row(
             "listen:\n  - proxy_protocol: true\n    address: 127.0.0.1:8080",
             "2:3: listen[0].proxy_protocol: expected with trusted_proxies only, which is empty"),
-        Row("access: { users: users.txt }", "1:18: access.users: not available in this version"),
         Row("access:\n  jwt: { keys: k.json }", "2:8: access.jwt: not available in this version"),
         Row("access:\n  jwt: {}", "2:8: access.jwt: not available in this version"),
-        Row("access: { rules: [{ user: a }] }", "1:18: access.rules: not available in this version"),
+    ]
+
+    static let access: [Row] = [
+        Row(
+            "access: { rules: [{ publish: [a] }] }",
+            "1:19: access.rules[0]: expected user, role or everyone: true, found none of them"),
+        Row(
+            "access: { rules: [{ everyone: true, publish: [\"a/{name}\"] }] }",
+            "1:47: access.rules[0].publish[0]: expected a topic filter such as \"sensors/{user}/#\", found \"a/{name}\": "
+                + "There is no placeholder {name}: there are {user}, {client}, {address} and {claim.PATH}."),
+        Row(
+            "access: { anonymous: { subscribe: [\"{user}/#\"] } }",
+            "1:36: access.anonymous.subscribe[0]: \(filter) \"{user}/#\": "
+                + "An anonymous client has nothing that could take a placeholder's place."),
+        Row(
+            "access: { rules: [{ user: a/b, publish: [a] }] }",
+            "1:27: access.rules[0].user: expected a name, found \"a/b\""),
+        Row(
+            "access: { rules: [{ user: a, address: [10.0.0.1/8] }] }",
+            "1:40: access.rules[0].address[0]: expected an address or a network such as 10.0.0.0/8, found \"10.0.0.1/8\""
+        ),
+        Row(
+            "access: { rules: [{ user: a, listener: nowhere }] }",
+            "1:40: access.rules[0].listener: expected the address of a listener, found \"nowhere\""),
+        Row(
+            "access: { rules: [{ user: a, deny: x }] }",
+            "1:36: access.rules[0].deny: expected a list of topic filters ([] for none), or a mapping of publish and "
+                + "subscribe, found \"x\""),
+        Row(
+            "access: { rules: [{ user: a, admin: [root] }] }",
+            "1:38: access.rules[0].admin[0]: expected one of read, write, operate, found \"root\""),
+        Row(
+            "access: { query_tokens: all }",
+            "1:25: access.query_tokens: expected one of short, any, none, found \"all\""),
+        Row(
+            "origins: [any]\naccess: { cookie: { name: c } }",
+            "2:27: access.cookie.name: expected no cookie with origins: [any]"),
+        Row(
+            "listen: [{ address: \"0.0.0.0:80\" }]\naccess: { cookie: { name: c } }",
+            "2:27: access.cookie.name: expected no cookie where a listener beyond loopback has no TLS, as 0.0.0.0:80"),
     ]
 }

@@ -75,7 +75,7 @@ struct ConfigurationFileTests {
         let others = errors.filter { !misplaced.contains($0) }
         #expect(others.allSatisfy { $0.hasSuffix(": not available in this version") })
         let names = others.compactMap { $0.split(separator: ": ").dropFirst().first }
-        #expect(names == ["access.users", "access.jwt", "access.rules"])
+        #expect(names == ["access.jwt"])
     }
 
     /// `make settings` makes both.

@@ -62,13 +62,31 @@ struct ConfigurationReaderTests {
           - { filter: "+/log", age: 10m, messages: unlimited }
         compression: { enabled: true, level: 9, minimum: 2KiB }
         hosts: [Broker.Example.com, "*.lan", "[::1]", 10.0.0.1]
-        origins: [any, same-host, same-origin, null, "HTTPS://*.Example.com:8443", "http://[::1]:80"]
+        origins: [same-host, same-origin, null, "HTTPS://*.Example.com:8443", "http://[::1]:80"]
         access:
           anonymous: { publish: [], subscribe: ["a/+", 'b/#'] }
           anonymous_anywhere: true
-          rules: []
-          users:
+          users: /etc/broker/access.jsonl
+          password_checks: 3
+          credential_cache: 0
+          authentication_timeout: 3s
+          query_tokens: none
+          cookie: { name: session }
+          certificates: { user: cn, roles: ou }
+          peers: true
           jwt: null
+          rules:
+            - { everyone: true, subscribe: ["news/#"] }
+            - user: alice
+              role: sensor
+              address: [10.0.0.0/8, "::1"]
+              listener: "unix:/run/broker.sock"
+              publish: ["s{user}/#"]
+              subscribe: ["s/{claim.a.b}"]
+              retain: []
+              deny: { publish: [x], subscribe: ["y/#"] }
+              admin: [read, operate]
+            - { role: dashboard, deny: ["secret/#"] }
         admin: { socket: /run/broker/admin.sock }
         metrics: { enabled: false }
         system_topics: { interval: 1m }
@@ -141,13 +159,14 @@ struct ConfigurationReaderTests {
         expected.compression.level = 9
         expected.compression.minimum = 2048
         expected.hosts = .known(["broker.example.com", "*.lan", "[::1]", "10.0.0.1"].compactMap { HostPattern($0) })
-        expected.origins = ["any", "same-host", "same-origin", "null", "https://*.example.com:8443", "http://[::1]"]
+        expected.origins = ["same-host", "same-origin", "null", "https://*.example.com:8443", "http://[::1]"]
             .compactMap {
                 OriginRule($0)
             }
         expected.access.anonymous.publish = []
         expected.access.anonymous.subscribe = ["a/+", "b/#"]
         expected.access.anonymousAnywhere = true
+        setAccess(&expected.access)
         expected.admin.socket = "/run/broker/admin.sock"
         expected.metrics.enabled = false
         expected.systemTopics.interval = .seconds(60)
@@ -155,6 +174,35 @@ struct ConfigurationReaderTests {
         expected.log.format = .json
         #expect(try Self.parse(Self.changed) == expected)
         #expect(try Self.parse(SettingsWriter.yaml(expected)) == expected)
+    }
+
+    private func setAccess(_ access: inout Settings.Access) {
+        access.users = "/etc/broker/access.jsonl"
+        access.passwordChecks = 3
+        access.credentialCache = nil
+        access.authenticationTimeout = .seconds(3)
+        access.queryTokens = .none
+        access.cookie.name = "session"
+        access.certificates = CertificateIdentity()
+        access.certificates?.user = .commonName
+        access.certificates?.roles = .organizationalUnit
+        access.peers = true
+        var (news, alice, dashboard) = (Settings.Access.Rule(), Settings.Access.Rule(), Settings.Access.Rule())
+        news.everyone = true
+        news.subscribe = ["news/#"]
+        alice.user = "alice"
+        alice.role = "sensor"
+        alice.addresses = ["10.0.0.0/8", "::1"]
+        alice.listener = "unix:/run/broker.sock"
+        alice.publish = ["s{user}/#"]
+        alice.subscribe = ["s/{claim.a.b}"]
+        alice.retain = []
+        alice.deny.publish = ["x"]
+        alice.deny.subscribe = ["y/#"]
+        alice.admin = [.read, .operate]
+        dashboard.role = "dashboard"
+        (dashboard.deny.publish, dashboard.deny.subscribe) = (["secret/#"], ["secret/#"])
+        access.rules = [news, alice, dashboard]
     }
 
     @Test func writesTheDefaultsSoThatTheyReadBack() throws {
@@ -177,7 +225,7 @@ struct ConfigurationReaderTests {
             limits: &limits
               message: lots
             history: [{ filter: a }]
-            access: { anonymous: { publish: ["a#"] }, users: *limits }
+            access: { anonymous: { publish: ["a#"] }, jwt: *limits }
             log: {}
             """
         #expect(
@@ -186,7 +234,7 @@ struct ConfigurationReaderTests {
                     "x.yaml:2:14: listen[0].address", "x.yaml:3:10: listen[0].tls.certificate",
                     "x.yaml:4:15: log.level",
                     "x.yaml:4:21: log.colour", "x.yaml:5:9: limits", "x.yaml:7:11: history[0]",
-                    "x.yaml:8:34: access.anonymous.publish[0]", "x.yaml:8:50: access.users", "x.yaml:9:1: log",
+                    "x.yaml:8:34: access.anonymous.publish[0]", "x.yaml:8:48: access.jwt", "x.yaml:9:1: log",
                 ])
     }
 

@@ -11,7 +11,8 @@ struct SettingTests {
         #expect(
             changes.filter { $0.reload == .restart }.map(\.path) == [
                 "listen", "data_dir", "reactors.count", "reactors.backend", "store.maximum_size", "store.views",
-                "retained.maximum_messages", "retained.maximum_bytes", "admin.socket", "metrics.enabled",
+                "retained.maximum_messages", "retained.maximum_bytes", "access.password_checks", "admin.socket",
+                "metrics.enabled",
             ])
         #expect(changes.contains(SettingChange(path: "limits.message", reload: .live)))
         #expect(changes.contains(SettingChange(path: "history", reload: .live)))

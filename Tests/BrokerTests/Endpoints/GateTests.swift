@@ -12,7 +12,9 @@ private final class TestAuthenticator: Authenticator {
 
     init(isSlow: Bool = false) { self.isSlow = isSlow }
 
-    func authenticate(_ credentials: Credentials, from address: () -> String?) -> Authentication {
+    func authenticate(
+        _ credentials: Credentials, _ access: Access, from address: () -> String?
+    ) -> Authentication {
         switch credentials {
         case .nothing: return .known(.anonymous)
         case .bearer("busy"): return .refused(AuthenticationFailure(.unavailable, "Busy."))
@@ -77,12 +79,12 @@ struct GateTests {
         var rule = AccessRule(for: condition)
         rule.publish = [try FilterTemplate("of/{user}/#")]
         rule.subscribe = [try FilterTemplate("of/alice/#")]
-        let rules = AccessRules([rule])
+        let rules = Access([rule])
         try house.run { $0.adopt(rules) }
         let guest = try connect(house, TestAuthenticator())
         let basic = "Authorization: Basic \(Base64.encode(Array("alice:alice".utf8)))\r\n"
         for (token, fields, wanted) in [
-            ("alice", "", 200), ("bob", "", 403), (nil, "", 403), ("alice", "", 200), ("busy", "", 503),
+            ("alice", "", 200), ("bob", "", 403), (nil, "", 401), ("alice", "", 200), ("busy", "", 503),
             (nil, basic, 200), (nil, "Authorization: Basic alice\r\n", 401), (nil, "Authorization: alice\r\n", 401),
             (nil, "Authorization: Digest alice\r\n", 401),
         ] {
@@ -108,7 +110,7 @@ struct GateTests {
         condition.isEveryone = true
         var rule = AccessRule(for: condition)
         rule.subscribe = [try FilterTemplate("a")]
-        let rules = AccessRules([rule])
+        let rules = Access([rule])
         try house.run { $0.adopt(rules) }
         try guest.write(request("GET /t/a", "alice"))
         let head = try guest.read(until: "\r\n\r\n")

@@ -27,6 +27,9 @@ struct JSONCommandTests {
             return words.joined(separator: " ")
         case .unsubscribe(let filters): return "unsubscribe " + filters.map(\.name).joined(separator: " ")
         case .ping: return "ping"
+        case .authenticate(.bearer(let token)): return "authenticate \(token)"
+        case .authenticate(.basic(let user, let password)): return "authenticate \(user) \(password)"
+        case .authenticate: return "authenticate"
         case .publish(let draft):
             var words = ["publish", draft.topic.name, "\(draft.kind)", String(decoding: draft.payload, as: UTF8.self)]
             if draft.isRetained { words.append("retained") }
@@ -46,6 +49,8 @@ struct JSONCommandTests {
     static let accepted: [(String, String)] = [
         (#"{"op":"ping"}"#, "ping"),
         (#"{"op":"ping","id":5,"unknown":{"op":"x"}}"#, "ping"),
+        (#"{"op":"authenticate","token":"t"}"#, "authenticate t"),
+        (#"{"op":"authenticate","user":"u","password":"p"}"#, "authenticate u p"),
         (#"{"op":"subscribe","filter":"sensors/+/temp"}"#, "subscribe sensors/+/temp"),
         (#"{"op":"subscribe","filter":["a","b/#"]}"#, "subscribe a b/#"),
         (#"{"op":"subscribe","filter":"a","snapshot":false,"echo":false}"#, "subscribe a no-snapshot no-echo"),
@@ -82,7 +87,9 @@ struct JSONCommandTests {
     static let refused: [(String, String)] = [
         ("{}", "bad-request"), (#"{"op":null}"#, "bad-request"), (#"{"op":5}"#, "bad-request"),
         (#"{"op":""}"#, "bad-request"), (#"{"op":"Subscribe","filter":"a"}"#, "bad-request"),
-        (#"{"op":"message"}"#, "bad-request"), (#"{"op":"authenticate","token":"x"}"#, "bad-request"),
+        (#"{"op":"message"}"#, "bad-request"), (#"{"op":"authenticate"}"#, "bad-request"),
+        (#"{"op":"authenticate","token":"t","user":"u","password":"p"}"#, "bad-request"),
+        (#"{"op":"authenticate","user":"u"}"#, "bad-request"),
         (#"{"op":"subscribe"}"#, "bad-filter"), (#"{"op":"subscribe","filter":""}"#, "bad-filter"),
         (#"{"op":"subscribe","filter":null}"#, "bad-filter"), (#"{"op":"subscribe","filter":[]}"#, "bad-filter"),
         (#"{"op":"subscribe","filter":"a/#/b"}"#, "bad-filter"), (#"{"op":"subscribe","filter":"a+"}"#, "bad-filter"),

@@ -49,7 +49,8 @@ struct PrometheusTextTests {
                 #expect(match.1 == family && (match.2 == "counter") == family.hasSuffix("_total"))
                 isHistogram = match.2 == "histogram"
             } else {
-                let sample = /([a-z_]+)(\{[a-z]+="[a-z_]+"\}|\{le="(?:[0-9.]+|\+Inf)"\})? -?[0-9.e-]+/
+                let sample =
+                    /([a-z_]+)(\{[a-z]+="[a-z_]+"(?:,[a-z]+="[a-z_]+")*\}|\{le="(?:[0-9.]+|\+Inf)"\})? -?[0-9.e-]+/
                 let match = try #require(line.wholeMatch(of: sample), "\(line)")
                 let parts = isHistogram ? ["_bucket", "_sum", "_count"] : [""]
                 #expect(parts.contains { match.1 == family + $0 }, "\(line)")

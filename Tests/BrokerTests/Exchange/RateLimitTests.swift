@@ -40,7 +40,7 @@ struct RateLimitTests {
     @Test func aClientHasItsOwnRate() {
         let client = Client(
             id: 36 * 36, .anonymous, address: "", listener: "", protocolName: "http", connectedAt: 0,
-            GrantTable(AccessRules([])))
+            GrantTable(Access([])))
         #expect(client.name == "100")
         #expect(client.mayPublish(perSecond: 1, now: time(0)) && !client.mayPublish(perSecond: 1, now: time(10)))
         #expect(client.mayPublish(perSecond: nil, now: time(10)), "without a limit all are taken")

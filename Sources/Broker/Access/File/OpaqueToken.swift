@@ -49,6 +49,9 @@ package struct OpaqueToken: Sendable, Equatable {
     /// As it is shown to its owner, once.
     package var text: String { "\(Self.prefix)\(id)_\(secret)" }
 
+    /// Whether a text has the form of a JWT: three parts.
+    package static func isJWT(_ text: String) -> Bool { text.utf8.count { $0 == UInt8(ascii: ".") } == 2 }
+
     /// Whether a text is the id of a token.
     package static func isID(_ text: String) -> Bool { text.utf8.count == 8 && text.utf8.allSatisfy(isCharacter) }
 

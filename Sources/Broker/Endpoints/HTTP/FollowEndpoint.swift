@@ -124,10 +124,14 @@ final class FollowSession: Session {
     }
 
     func revoked(_ filter: TopicFilter, _ refusal: Refusal) {
-        if form.isEvents {
-            output.send(Array("event: error\ndata: ".utf8) + HTTPRefusal(refusal).object + [10, 10])
-        }
+        tell(refusal)
         end()
+    }
+
+    /// Says why the answer ends, where the form has words for it.
+    private func tell(_ refusal: Refusal) {
+        guard form.isEvents else { return }
+        output.send(Array("event: error\ndata: ".utf8) + HTTPRefusal(refusal).object + [10, 10])
     }
 
     func takeOverLimits() { output.stream.maximumUnsent = shard.settings.limits.pending }
@@ -137,6 +141,8 @@ final class FollowSession: Session {
         case .slow: return output.stream.reset()
         // A browser comes back by itself; it is told when.
         case .restarting(let retry) where form.isEvents: output.send(Array("retry: \(retry)\n\n".utf8))
+        case .unauthenticated(let why):
+            tell(Refusal(.unauthenticated, "The credentials do not hold any more: \(why)."))
         case .restarting, .failed, .kicked: break
         }
         end()

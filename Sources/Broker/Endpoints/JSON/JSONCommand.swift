@@ -7,6 +7,7 @@ package enum JSONCommand {
     case subscribe([TopicFilter], SubscribeOptions)
     case unsubscribe([TopicFilter])
     case publish(Draft)
+    case authenticate(Credentials)
     case ping
 
     /// Reads a command; throws what is wrong with it.
@@ -26,7 +27,7 @@ package enum JSONCommand {
         } else if operation.says("ping") {
             self = .ping
         } else if operation.says("authenticate") {
-            throw Refusal(.badRequest, "authenticate: tokens are not available in this version.")
+            self = .authenticate(try Self.credentials(object))
         } else {
             throw Refusal(
                 .badRequest,
@@ -42,6 +43,17 @@ package enum JSONCommand {
 
     private static func read<Value>(_ body: () throws(JSONError) -> Value?) throws(Refusal) -> Value? {
         do throws(JSONError) { return try body() } catch { throw Refusal(.badRequest, "\(error).") }
+    }
+
+    private static func credentials(_ object: borrowing JSONObject) throws(Refusal) -> Credentials {
+        let token = try read { () throws(JSONError) in try object.string("token") }
+        let user = try read { () throws(JSONError) in try object.string("user") }
+        let password = try read { () throws(JSONError) in try object.string("password") }
+        switch (token, user, password) {
+        case (let token?, nil, nil): return .bearer(token)
+        case (nil, let user?, let password?): return .basic(user: user, password: password)
+        default: throw Refusal(.badRequest, "authenticate: expected token, or user and password.")
+        }
     }
 
     private static func options(_ object: borrowing JSONObject) throws(Refusal) -> SubscribeOptions {

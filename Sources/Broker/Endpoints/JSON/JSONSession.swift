@@ -12,6 +12,9 @@ final class JSONSession: ClientSocket {
         super.init(
             shard: shard, socket: socket, client: client, lanes: shard.endpoints.forms.json, hasOperation: true)
         welcome()
+        guard shard.isStranger(client) else { return }
+        let timeout = shard.access.options.authenticationTimeout / 1_000_000
+        shard.wake(self, at: WallClock.unixMilliseconds + timeout, for: .late)
     }
 
     private func welcome() {
@@ -23,6 +26,7 @@ final class JSONSession: ClientSocket {
         writer.member("keepalive", shard.endpoints.settings.keepaliveSeconds)
         writer.member("maximumMessage", shard.settings.limits.message)
         writer.member("epoch", shard.store.epoch)
+        if let expires = client.principal.expires { writer.member("expires", expires * 1000) }
         writer.endObject()
         socket.send(.text, writer.bytes)
     }
@@ -45,7 +49,7 @@ final class JSONSession: ClientSocket {
     private func read(_ payload: Span<UInt8>, _ frame: inout FrameProgress) -> Bool {
         isTurnOver = false
         while frame.offset < payload.count, socket.readyState == .open {
-            if isTurnOver || frame.hasBegun && socket.bufferedAmount > room { return false }
+            if isTurnOver || frame.hasBegun && (socket.bufferedAmount > room || isBeingFoundOut) { return false }
             var scanner = JSONScanner(payload, from: frame.offset)
             do throws(JSONError) {
                 guard let object = try scanner.nextObject() else { break }
@@ -83,7 +87,7 @@ final class JSONSession: ClientSocket {
         if socket.readyState == .open, stream.unsentBytes > room { return }
         if socket.readyState == .open {
             let bytes = frame.bytes
-            if stream.isReadingPaused(for: .congestion) || !read(bytes.span, &frame.progress) {
+            if stream.isReadingPaused(for: [.congestion, .authentication]) || !read(bytes.span, &frame.progress) {
                 return goOnLater(frame)
             }
         }
@@ -95,7 +99,7 @@ final class JSONSession: ClientSocket {
     private func goOnLater(_ frame: UnfinishedFrame) {
         frame.isScheduled = true
         stream.pauseReading(for: .turn)
-        shard.inNextTurn(isLong: stream.isReadingPaused(for: .congestion)) { [self] in
+        shard.inNextTurn(isLong: stream.isReadingPaused(for: [.congestion, .authentication])) { [self] in
             frame.isScheduled = false
             goOn()
         }
@@ -119,11 +123,13 @@ final class JSONSession: ClientSocket {
                 try unsubscribe(distinct(filters), id)
             case .publish(let draft):
                 try publish(draft, id)
+            case .authenticate(let credentials):
+                try authenticate(credentials, id)
             case .ping:
                 send("pong", id) { _ in }
             }
         } catch {
-            fail(id, error)
+            fail(id, error.code == .forbidden && shard.isStranger(client) ? Self.stranger : error)
         }
         return cost
     }
@@ -199,7 +205,7 @@ final class JSONSession: ClientSocket {
         try shard.publish(draft, by: client, from: stream)
     }
 
-    private func fail(_ id: [UInt8]?, _ refusal: Refusal) {
+    func fail(_ id: [UInt8]?, _ refusal: Refusal) {
         shard.counters.errors.add(1)
         send("error", id) { writer in
             writer.member("code", refusal.code.rawValue)
@@ -207,7 +213,7 @@ final class JSONSession: ClientSocket {
         }
     }
 
-    private func send(_ operation: String, _ id: [UInt8]?, _ members: (inout JSONWriter) -> Void) {
+    func send(_ operation: String, _ id: [UInt8]?, _ members: (inout JSONWriter) -> Void) {
         var writer = JSONWriter(capacity: 96)
         writer.beginObject()
         writer.member("op", operation)
@@ -215,5 +221,24 @@ final class JSONSession: ClientSocket {
         members(&writer)
         writer.endObject()
         socket.send(.text, writer.bytes)
+    }
+
+    override func takeOverLimits() {
+        guard shard.isStranger(client) else { return super.takeOverLimits() }
+        socket.adopt(shard.endpoints.settings.strangerOptions)
+    }
+
+    override func timeHasCome(for reason: Alarms.Reason) {
+        switch reason {
+        case .expired: super.timeHasCome(for: reason)
+        case .late:
+            guard shard.isStranger(client) else { return }
+            socket.close(.tooLate, reason: "not authenticated in time")
+        case .expiring:
+            guard let expires = client.principal.expires else { return }
+            send("expiring", nil) { writer in
+                writer.member("in", max(0, expires - WallClock.unixMilliseconds / 1000))
+            }
+        }
     }
 }

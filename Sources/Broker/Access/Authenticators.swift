@@ -1,0 +1,142 @@
+internal import CLinux
+internal import Glibc
+internal import Synchronization
+internal import WSTransport
+
+/// Knows users, tokens, certificates and the users of this machine, each kind by its own means.
+package final class CredentialChecks: Authenticator {
+    package let passwords: PasswordChecks
+    private let peers = PeerNames()
+
+    package init(_ passwords: PasswordChecks) { self.passwords = passwords }
+
+    package func authenticate(
+        _ credentials: Credentials, _ access: Access, from address: () -> String?
+    ) -> Authentication {
+        switch credentials {
+        case .nothing: return .known(.anonymous)
+        case .administrator: return .known(.administrator)
+        case .malformed: return .refused(.wrong)
+        case .bearer(let token): return bearer(token, access, address)
+        case .basic(let user, let password): return basic(user, password, access)
+        case .certificate(let certificate): return self.certificate(certificate, access)
+        case .peer(let number): return peer(number, access)
+        }
+    }
+
+    // MARK: Tokens
+
+    private func bearer(_ text: String, _ access: Access, _ address: () -> String?) -> Authentication {
+        if let token = OpaqueToken(text) {
+            let found = access.users.principal(for: token, from: address, now: Self.now)
+            return found.map(Authentication.known) ?? .refused(.wrong)
+        }
+        // A JWT has two dots; nothing here knows any.
+        return .refused(.wrong)
+    }
+
+    // MARK: Passwords
+
+    private func basic(_ user: String, _ password: String, _ access: Access) -> Authentication {
+        let hash = access.users.password(of: user)
+        if passwords.remembers(user, password, hash, now: .now) {
+            return access.users.principal(forPasswordOf: user).map(Authentication.known) ?? .refused(.wrong)
+        }
+        return .pending { [passwords] reply in
+            passwords.check(user, password, hash, memory: access.options.credentialCache) { outcome in
+                switch outcome {
+                // Those that were changed meanwhile are found out when the reply arrives, by the rules that hold then.
+                case .right:
+                    let found = access.users.principal(forPasswordOf: user)
+                    reply(found.map { .success($0) } ?? .failure(.wrong))
+                case .wrong: reply(.failure(.wrong))
+                case .unavailable: reply(.failure(.busy))
+                }
+            }
+        }
+    }
+
+    // MARK: Certificates and peers
+
+    private func certificate(_ certificate: Credentials.Certificate, _ access: Access) -> Authentication {
+        guard let identity = access.options.certificates else { return .known(.anonymous) }
+        let tied = access.users.user(ofCertificate: certificate.fingerprint)
+        // A certificate with several names names nobody: the client would choose which.
+        let named = identity.user != .fingerprint && certificate.names.count == 1 ? certificate.names.first : nil
+        guard let user = tied ?? named, Principal.isName(user) else { return .refused(.wrong) }
+        let roles = identity.roles == .none ? [] : Set(certificate.units.filter(Principal.isName))
+        return .init(known: .certificate, user, own: roles, access, stamp: certificate.fingerprint.hashValue)
+    }
+
+    private func peer(_ number: UInt32, _ access: Access) -> Authentication {
+        func known(_ name: String?) -> Authentication {
+            guard let name, Principal.isName(name) else { return .refused(.wrong) }
+            return .init(known: .peer, name, own: [], access, stamp: Int(number))
+        }
+        if let name = peers.remembered(number) { return known(name) }
+        return .pending { [peers] reply in
+            peers.find(number) { name in
+                guard let name, Principal.isName(name),
+                    case .known(let principal) = Authentication(
+                        known: .peer, name, own: [], access, stamp: Int(number))
+                else { return reply(.failure(.wrong)) }
+                reply(.success(principal))
+            }
+        }
+    }
+
+    /// Unix seconds.
+    private static var now: Int64 { WallClock.unixMilliseconds / 1000 }
+}
+
+extension Authentication {
+    /// A user that is known by something else than a secret.
+    fileprivate init(known kind: Principal.Kind, _ user: String, own roles: Set<String>, _ access: Access, stamp: Int) {
+        guard !access.users.isDisabled(user) else {
+            self = .refused(.wrong)
+            return
+        }
+        let all = roles.union(access.users.roles(of: user))
+        self = .known(Principal(kind, user: user, roles: all, ownRoles: roles, stamp: stamp))
+    }
+}
+
+/// The names of this machine's users, asked for on a thread of its own: their list may be a server elsewhere.
+private final class PeerNames: Sendable {
+    private let known = Mutex<[UInt32: (name: String, until: MonotonicTime)]>([:])
+    private let pool = WorkerPool(name: "names", maximumThreads: 1, maximumWaiting: 64)
+    /// In nanoseconds.
+    private static let life: Int64 = 60_000_000_000
+    private static let most = 1024
+
+    func remembered(_ number: UInt32) -> String? {
+        known.withLock { known in
+            guard let found = known[number], found.until > .now else { return nil }
+            return found.name
+        }
+    }
+
+    func find(_ number: UInt32, _ reply: @escaping @Sendable (String?) -> Void) {
+        let isTaken = pool.run { [self] in
+            let name = Self.name(of: number)
+            if let name {
+                known.withLock { known in
+                    if known.count >= Self.most { known = [:] }
+                    known[number] = (name, MonotonicTime.now.advanced(byNanoseconds: Self.life))
+                }
+            }
+            reply(name)
+        }
+        if !isTaken { reply(nil) }
+    }
+
+    private static func name(of number: UInt32) -> String? {
+        var entry = unsafe passwd()
+        var found: UnsafeMutablePointer<passwd>?
+        var space = [CChar](repeating: 0, count: 16 << 10)
+        guard unsafe getpwuid_r(number, &entry, &space, space.count, &found) == 0, unsafe found != nil,
+            let name = unsafe entry.pw_name
+        else { return nil }
+        return unsafe String(cString: name)
+    }
+}

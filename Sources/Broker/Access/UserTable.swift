@@ -1,0 +1,181 @@
+internal import Cryptography
+
+/// The users, tokens and revocations of a file, as they hold from one moment to the next change.
+///
+/// Immutable; shared by all threads.
+package struct UserTable: Sendable {
+    /// Somebody who may log in.
+    struct User: Sendable {
+        let password: PasswordHash?
+        let roles: Set<String>
+        let isDisabled: Bool
+    }
+
+    /// What is known of a token besides its id.
+    struct Token: Sendable {
+        let digest: [UInt8]
+        let user: String
+        /// What it may do at most; `nil`: what its user may.
+        let ceiling: Ceiling?
+        let expires: Int64?
+        let created: Int64?
+        let from: [AddressRange]
+    }
+
+    /// A rule that few tokens have.
+    final class Ceiling: Sendable {
+        let rule: AccessRule
+        init(_ rule: AccessRule) { self.rule = rule }
+    }
+
+    private var users: [String: User] = [:]
+    private var tokens: [String: Token] = [:]
+    private var certificates: [[UInt8]: String] = [:]
+    private var revokedTokens: Set<String> = []
+    private var revokedIdentifiers: Set<String> = []
+    private var revokedBefore: [String: Int64] = [:]
+
+    /// Nobody.
+    package init() {}
+
+    package init(_ file: AccessFile) {
+        users.reserveCapacity(file.entries.count)
+        tokens.reserveCapacity(file.entries.count)
+        for entry in file.entries {
+            switch entry.content {
+            case .user(let user):
+                users[user.name] = User(password: user.password, roles: Set(user.roles), isDisabled: user.isDisabled)
+                if let certificate = user.certificate { certificates[certificate] = user.name }
+            case .token(let token): tokens[token.id] = Token(token)
+            case .revoked(.token(let id)): revokedTokens.insert(id)
+            case .revoked(.jti(let identifier)): revokedIdentifiers.insert(identifier)
+            case .revoked(.user(let user, let before)): revokedBefore[user] = max(before, revokedBefore[user] ?? before)
+            }
+        }
+    }
+
+    /// How many users and tokens there are.
+    package var count: Int { users.count + tokens.count }
+
+    /// The roles that the file gives a user; empty: none, or no such user.
+    package func roles(of user: String) -> Set<String> { users[user]?.roles ?? [] }
+
+    /// Whether the file says that a user may not log in, in whatever way.
+    package func isDisabled(_ user: String) -> Bool { users[user]?.isDisabled ?? false }
+
+    /// Whether what a user got at a time, in Unix seconds, is not accepted any more; `nil`: it is not known when.
+    package func isRevoked(user: String, issued: Int64?) -> Bool {
+        guard let before = revokedBefore[user] else { return false }
+        return issued.map { $0 < before } ?? true
+    }
+
+    /// Whether a JWT's `jti` is not accepted any more.
+    package func isRevoked(identifier: String) -> Bool { revokedIdentifiers.contains(identifier) }
+
+    /// What a user's password is compared with; `nil`: there is none that would be right.
+    func password(of user: String) -> PasswordHash? {
+        guard let found = self[user], !found.isDisabled else { return nil }
+        return found.password
+    }
+
+    /// The user of that name, byte by byte: Unicode has several spellings of some.
+    private subscript(name: String) -> User? {
+        guard let place = users.index(forKey: name), users[place].key.utf8.elementsEqual(name.utf8) else { return nil }
+        return users[place].value
+    }
+
+    /// The user of a client certificate by its SHA-256; `nil`: it is tied to nobody.
+    package func user(ofCertificate digest: [UInt8]) -> String? { certificates[digest] }
+
+    // MARK: Principals
+
+    /// Somebody whose password was right.
+    func principal(forPasswordOf name: String) -> Principal? {
+        guard let user = self[name], !user.isDisabled, let password = user.password else { return nil }
+        return Principal(.password, user: name, roles: user.roles, stamp: password.hashValue)
+    }
+
+    /// The client that shows a token.
+    func principal(for token: OpaqueToken, from address: () -> String?, now: Int64) -> Principal? {
+        guard let known = tokens[token.id], let digest = try? token.digest(),
+            Secret.areEqual(digest.span, known.digest.span)
+        else { return nil }
+        return principal(ofToken: token.id, known, from: address, now: now)
+    }
+
+    private func principal(
+        ofToken id: String, _ token: Token, from address: () -> String?, now: Int64
+    ) -> Principal? {
+        guard !revokedTokens.contains(id), !isRevoked(user: token.user, issued: token.created),
+            let user = users[token.user], !user.isDisabled
+        else { return nil }
+        if let expires = token.expires, expires <= now { return nil }
+        if !token.from.isEmpty {
+            guard let address = address(), token.from.contains(where: { $0.contains(address) }) else { return nil }
+        }
+        return Principal(
+            .token, user: token.user, roles: user.roles, token: id, ceilings: token.ceiling.map { [$0.rule] } ?? [],
+            expires: token.expires, issued: token.created, stamp: token.digest.hashValue)
+    }
+
+    /// What has become of a principal.
+    package enum Renewal {
+        /// It is as it was.
+        case same
+        /// It has other roles or rights.
+        case changed(Principal)
+        /// It may not be here any more.
+        case ended
+    }
+
+    /// Looks a principal up again.
+    ///
+    /// - Parameter address: the client's, without the port; `nil`: it has none.
+    package func renewal(of principal: Principal, from address: () -> String?, now: Int64) -> Renewal {
+        guard let name = principal.user, principal.stamp != 0 || principal.kind == .jwt else { return .same }
+        let new: Principal?
+        switch principal.kind {
+        case .anonymous, .administrator: return .same
+        case .password: new = self.principal(forPasswordOf: name)
+        case .token:
+            // One that has expired ends by its own time, and not by a change.
+            new = principal.token.flatMap { id in
+                tokens[id].flatMap {
+                    self.principal(ofToken: id, $0, from: address, now: min(now, ($0.expires ?? now) - 1))
+                }
+            }
+        case .jwt, .certificate, .peer:
+            if isDisabled(name) || isRevoked(user: name, issued: principal.issued) { return .ended }
+            if principal.kind == .jwt, let identifier = principal.token, isRevoked(identifier: identifier) {
+                return .ended
+            }
+            guard principal.kind != .jwt else { return .same }
+            new = Principal(
+                principal.kind, user: name, roles: principal.ownRoles.union(roles(of: name)),
+                ownRoles: principal.ownRoles, stamp: principal.stamp)
+        }
+        guard let new, new.stamp == principal.stamp else { return .ended }
+        return new.isSame(as: principal) ? .same : .changed(new)
+    }
+}
+
+extension UserTable.Token {
+    fileprivate init(_ token: AccessToken) {
+        digest = token.sha256
+        user = token.user
+        ceiling = token.limits.map { limits in
+            var rule = AccessRule()
+            rule.publish = Self.templates(limits.publish)
+            rule.subscribe = Self.templates(limits.subscribe)
+            return UserTable.Ceiling(rule)
+        }
+        expires = token.expires
+        created = token.created
+        from = token.from.compactMap { AddressRange($0) }
+    }
+
+    private static func templates(_ names: [String]) -> [FilterTemplate] {
+        // The file's reader has checked them; one that could not be read would allow nothing.
+        names.compactMap { (try? TopicFilter($0, limits: .none)).map(FilterTemplate.init) }
+    }
+}

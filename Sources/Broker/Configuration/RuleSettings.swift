@@ -1,0 +1,181 @@
+extension Settings.Access {
+    /// What some of those with an identity may do.
+    package struct Rule: Sendable, Equatable {
+        /// Whether it is for every client that is not anonymous.
+        package var everyone = false
+        /// For one user; `nil`: for any.
+        package var user: String?
+        /// For those with a role; `nil`: with any.
+        package var role: String?
+        /// For those from these networks; empty: from anywhere.
+        package var addresses: [String] = []
+        /// For those that come in by a listener, by its address; `nil`: by any.
+        package var listener: String?
+        /// Filters with placeholders, each a valid one.
+        package var publish: [String] = []
+        package var subscribe: [String] = []
+        /// `nil`: where publishing is allowed.
+        package var retain: [String]?
+        package var deny = Denial()
+        /// What they may do on `/admin`: `read`, `write`, `operate`.
+        package var admin: [Administration] = []
+
+        package init() {}
+
+        /// What is never allowed, whatever allows it.
+        package struct Denial: Sendable, Equatable {
+            package var publish: [String] = []
+            package var subscribe: [String] = []
+
+            package init() {}
+        }
+
+        package enum Administration: String, Sendable, CaseIterable {
+            case read, write, operate
+        }
+    }
+}
+
+extension Settings.Access.Rule {
+    static var record: ConfigurationRecord<Self> {
+        ConfigurationRecord(initial: Self(), members: conditions + rights) { rule, section, decoder in
+            if !rule.everyone, ["user", "role"].allSatisfy({ section.value(of: $0) == nil }) {
+                decoder.fail(section.mark, section.path, "expected user, role or everyone: true, found none of them")
+            }
+        }
+    }
+
+    private static var name: ConfigurationValue<String> { .text("a name", where: Principal.isName) }
+    private static var filter: ConfigurationValue<String> { .template(example: "sensors/{user}/#") }
+    private static let list = "a list of topic filters ([] for none)"
+
+    private static var conditions: [Setting<Self>] {
+        let network = ConfigurationValue<String>.text("an address or a network such as 10.0.0.0/8") {
+            AddressRange($0) != nil
+        }
+        return [
+            // Always shown: an item of a list begins with its first key.
+            Setting(
+                "everyone", \.everyone, .boolean, "true: every client that is not anonymous.",
+                traits: .init(example: "true")),
+            Setting(optional: "user", \.user, name, "One user.", traits: .init(example: "alice")),
+            Setting(optional: "role", \.role, name, "Users with this role.", traits: .init(example: "sensor")),
+            Setting(
+                values: "address", \.addresses, of: network, expected: "a list of addresses and networks",
+                "Only from these addresses and networks; empty: from anywhere.",
+                traits: .init(example: "[10.0.0.0/8]")),
+            Setting(
+                optional: "listener", \.listener, .path, "Only by the listener with this address.",
+                traits: .init(example: "\"127.0.0.1:8080\"")),
+        ]
+    }
+
+    private static var rights: [Setting<Self>] {
+        [
+            Setting(
+                values: "publish", \.publish, of: filter, expected: list, "Filters that they may publish to.",
+                traits: .init(example: "[\"sensors/{user}/#\"]")),
+            Setting(
+                values: "subscribe", \.subscribe, of: filter, expected: list, "Filters that they may subscribe to.",
+                traits: .init(example: "[\"config/{user}/#\"]")),
+            .optionalFilters(
+                "retain", \.retain, filter, list,
+                "Where they may set and delete retained values; absent: where they may publish."),
+            .denial(filter, list),
+            Setting(
+                values: "admin", \.admin, of: .choice, expected: "a list of read, write and operate",
+                "What they may do on /admin.", traits: .init(example: "[read]")),
+        ]
+    }
+}
+
+extension Setting where Owner == Settings.Access.Rule {
+    /// A list that may be left out, which is another thing than an empty one.
+    fileprivate static func optionalFilters(
+        _ key: String, _ place: WritableKeyPath<Owner, [String]?>, _ filter: ConfigurationValue<String>,
+        _ expected: String, _ doc: String
+    ) -> Setting {
+        let outline = SettingOutline(
+            key: key, form: .value, expected: expected, doc: doc, traits: .init(example: "[\"sensors/{user}/state/#\"]")
+        )
+        return Setting(
+            outline: outline,
+            decode: { node, path, owner, decoder in
+                guard let items = decoder.items(of: node, path, expected: expected) else { return }
+                owner[keyPath: place] = items.compactMap { decoder.read($0.node, $0.path, filter) }
+            },
+            written: { owner in
+                WrittenSetting(
+                    outline: outline, value: owner[keyPath: place].map { .values($0.map(filter.write)) })
+            },
+            changes: { old, new, path in
+                old[keyPath: place] == new[keyPath: place] ? [] : [SettingChange(path: path, reload: .live)]
+            })
+    }
+
+    /// A list of what neither may touch, or a section with a list of each.
+    fileprivate static func denial(_ filter: ConfigurationValue<String>, _ list: String) -> Setting {
+        let expected = "\(list), or a mapping of publish and subscribe"
+        let outline = SettingOutline(
+            key: "deny", form: .value, expected: expected,
+            doc:
+                "Filters that they may neither publish nor subscribe to, whatever allows it, or a mapping of publish and subscribe.",
+            traits: .init(example: "[\"sensors/secret/#\"]"))
+        let record = ConfigurationRecord<Owner.Denial>(
+            initial: Owner.Denial(),
+            members: [
+                Setting<Owner.Denial>(
+                    values: "publish", \.publish, of: filter, expected: list, "Filters that they may not publish to."),
+                Setting<Owner.Denial>(
+                    values: "subscribe", \.subscribe, of: filter, expected: list,
+                    "Filters that they may not subscribe to."),
+            ])
+        return Setting(
+            outline: outline,
+            decode: { node, path, owner, decoder in
+                switch node.content {
+                case .list:
+                    let items = decoder.items(of: node, path, expected: expected) ?? []
+                    let filters = items.compactMap { decoder.read($0.node, $0.path, filter) }
+                    (owner.deny.publish, owner.deny.subscribe) = (filters, filters)
+                case .mapping: decoder.decode(record, node, path, into: &owner.deny)
+                default: decoder.fail(node, path, expected: expected)
+                }
+            },
+            written: { owner in
+                let value: WrittenValue =
+                    if owner.deny.publish == owner.deny.subscribe {
+                        .values(owner.deny.publish.map(filter.write))
+                    } else {
+                        .section(record.written(owner.deny))
+                    }
+                return WrittenSetting(outline: outline, value: value)
+            },
+            changes: { old, new, path in old.deny == new.deny ? [] : [SettingChange(path: path, reload: .live)] })
+    }
+}
+
+extension ConfigurationValue where Value == String {
+    /// A topic filter with placeholders, within the limits of topics.
+    fileprivate static func template(example: String) -> Self { template(example: example, hasPlaceholders: true) }
+
+    /// A topic filter in which nothing can take a placeholder's place.
+    static func anonymousFilter(example: String) -> Self { template(example: example, hasPlaceholders: false) }
+
+    private static func template(example: String, hasPlaceholders: Bool) -> Self {
+        func mistake(_ scalar: ConfigurationScalar) -> String? {
+            do throws(FilterTemplate.Mistake) {
+                let template = try FilterTemplate(scalar.text, limits: scalar.topicLimits)
+                guard hasPlaceholders || template.placeholders.isEmpty else {
+                    return "An anonymous client has nothing that could take a placeholder's place."
+                }
+                return nil
+            } catch {
+                return "\(error)"
+            }
+        }
+        return Self(
+            expected: "a topic filter such as \"\(example)\"", read: { mistake($0) == nil ? $0.text : nil },
+            write: { .text($0) }, explain: mistake)
+    }
+}

@@ -1,0 +1,55 @@
+internal import WSTransport
+
+/// `authenticate`: a client says who it is, at first or again before its credentials end.
+extension JSONSession {
+    /// What a client is told that may do nothing yet.
+    static let stranger = Refusal(.unauthenticated, "Authenticate first.")
+
+    /// Whether it is being found out who the client is; what it sends waits.
+    var isBeingFoundOut: Bool { stream.isReadingPaused(for: .authentication) }
+
+    func authenticate(_ credentials: Credentials, _ id: [UInt8]?) throws(Refusal) {
+        guard let gate = shard.endpoints.gates[client.listener] else {
+            throw Refusal(.unavailable, "This listener does not authenticate.")
+        }
+        if case .basic = credentials, !gate.isPrivate { throw Gate.openPassword }
+        switch gate.authenticator.authenticate(credentials, shard.access, from: { client.host }) {
+        case .known(let principal): conclude(.success(principal), credentials, id)
+        case .refused(let failure): conclude(.failure(failure), credentials, id)
+        case .pending(let begin):
+            let reactor = stream.reactor
+            let link = ReactorLink(remote: reactor.remote)
+            link.bind(self, on: reactor)
+            stream.pauseReading(for: .authentication)
+            begin { outcome in
+                link.take(JSONSession.self) { session in
+                    guard let session, session.socket.readyState == .open else { return }
+                    session.stream.resumeReading(for: .authentication)
+                    session.conclude(session.shard.stillValid(outcome, from: session.client.host), credentials, id)
+                }
+            }
+        }
+    }
+
+    private func conclude(
+        _ outcome: Result<Principal, AuthenticationFailure>, _ credentials: Credentials, _ id: [UInt8]?
+    ) {
+        switch outcome {
+        case .failure(let failure):
+            if failure.reason == .invalid { shard.counters.count(credentials, isRight: false) }
+            fail(id, Refusal(failure))
+        case .success(let principal):
+            let old = client.principal
+            guard old.kind == .anonymous || old.isSameUser(as: principal) else {
+                return fail(
+                    id, Refusal(.forbidden, "This connection is another user's: open a new one to change the user."))
+            }
+            shard.counters.count(credentials, isRight: true)
+            send("ok", id) { writer in
+                if let expires = principal.expires { writer.member("expires", expires * 1000) }
+            }
+            shard.authenticate(self, as: principal)
+            takeOverLimits()
+        }
+    }
+}

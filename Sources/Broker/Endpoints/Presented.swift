@@ -1,0 +1,122 @@
+internal import WSTransport
+
+/// What a request presents to say who asks, and by which way.
+///
+/// The first that is there counts, and a wrong one is not passed over for the next: a stale cookie would hide a wrong field.
+struct Presented: Sendable {
+    /// The ways, in their order.
+    enum Way: Sendable {
+        case field
+        case subprotocol
+        case cookie
+        case query
+        case certificate
+        case peer
+        case nothing
+    }
+
+    let credentials: Credentials
+    let way: Way
+
+    init(_ exchange: HTTPExchange, _ shard: Shard, _ gate: Gate) {
+        let request = exchange.request
+        let fields = request.head.fields
+        let options = shard.access.options
+        if let field = fields.first("Authorization") {
+            way = .field
+            // Two of them: a proxy may have looked at the other.
+            credentials = fields.count(of: "Authorization") == 1 ? Credentials(authorization: field) : .malformed
+        } else if let token = Self.subprotocolToken(fields) {
+            (credentials, way) = (.bearer(token), .subprotocol)
+        } else if let cookie = Self.cookie(exchange, options, shard.endpoints.settings.origins, gate) {
+            (credentials, way) = (cookie, .cookie)
+        } else if let token = request.parameter("token") {
+            let isOnce = request.query.count { $0.name == "token" } == 1
+            (credentials, way) = (isOnce ? .bearer(token) : .malformed, .query)
+        } else if options.certificates != nil, let certificate = exchange.stream?.peerCertificate {
+            (credentials, way) = (.certificate(Credentials.Certificate(certificate, options)), .certificate)
+        } else if options.hasPeers, !gate.listener.isEmpty, let user = exchange.stream?.peerCredentials?.uid {
+            (credentials, way) = (.peer(user), .peer)
+        } else {
+            (credentials, way) = (.nothing, .nothing)
+        }
+    }
+
+    /// What stands before a token among the subprotocols that are offered.
+    static let subprotocolPrefix = "bearer."
+
+    private static func subprotocolToken(_ fields: HTTPFields) -> String? {
+        guard fields.has("Sec-WebSocket-Protocol") else { return nil }
+        let offers = fields.list("Sec-WebSocket-Protocol").filter { $0.hasPrefix(subprotocolPrefix) }
+        // Of two, neither is right.
+        return offers.first.map { offers.count == 1 ? String($0.dropFirst(subprotocolPrefix.count)) : "" }
+    }
+
+    /// A cookie counts only if no other site's page can have sent it.
+    private static func cookie(
+        _ exchange: HTTPExchange, _ options: AccessOptions, _ origins: [OriginRule], _ gate: Gate
+    ) -> Credentials? {
+        guard !options.cookie.isEmpty else { return nil }
+        let fields = exchange.request.head.fields
+        let values = fields.all("Cookie").flatMap { $0.split(separator: ";") }.compactMap { pair -> String? in
+            let text = pair.drop { $0 == " " || $0 == "\t" }
+            guard text.hasPrefix("\(options.cookie)=") else { return nil }
+            return String(text.dropFirst(options.cookie.utf8.count + 1))
+        }
+        guard let value = values.first else { return nil }
+        if let origin = fields.first("Origin") {
+            guard
+                origins.contains(where: { rule in
+                    rule.isExactly(origin, host: fields.first("Host") ?? "", isSecure: gate.isSecure)
+                })
+            else { return nil }
+        } else {
+            let isReading = exchange.request.method == "GET" || exchange.request.method == "HEAD"
+            guard isReading, !Handshake.isUpgrade(exchange.request.head),
+                fields.first("Sec-Fetch-Site") == "same-origin"
+            else { return nil }
+        }
+        // Another page of this site may have set a second one of the name.
+        return values.count == 1 ? .bearer(value) : .malformed
+    }
+}
+
+extension Credentials {
+    /// RFC 9110 §11.4; `Basic` is RFC 7617.
+    init(authorization field: String) {
+        let parts = field.split(separator: " ", maxSplits: 1, omittingEmptySubsequences: true)
+        guard parts.count == 2, let scheme = parts.first?.lowercased() else {
+            self = .malformed
+            return
+        }
+        let value = parts[1].drop { $0 == " " }
+        switch scheme {
+        case "bearer": self = .bearer(String(value))
+        case "basic": self = Self.basic(value) ?? .malformed
+        default: self = .malformed
+        }
+    }
+
+    private static func basic(_ value: Substring) -> Credentials? {
+        guard let bytes = Base64.decode(value), let text = String(validating: bytes, as: UTF8.self),
+            let colon = text.utf8.firstIndex(of: UInt8(ascii: ":"))
+        else { return nil }
+        return .basic(user: String(text[..<colon]), password: String(text[text.utf8.index(after: colon)...]))
+    }
+}
+
+extension Credentials.Certificate {
+    /// What counts of a certificate, by the configuration.
+    init(_ certificate: TLSPeerCertificate, _ options: AccessOptions) {
+        self.init()
+        fingerprint = certificate.fingerprint
+        units = certificate.organizationalUnits
+        switch options.certificates?.user {
+        case .commonName: names = certificate.commonNames
+        case .dnsName: names = certificate.dnsNames
+        case .mailAddress: names = certificate.mailAddresses
+        case .uri: names = certificate.uris
+        case .fingerprint, nil: break
+        }
+    }
+}

@@ -1,0 +1,68 @@
+internal import WSTransport
+
+extension Access {
+    /// What the configuration says about rights and credentials.
+    package convenience init(_ settings: Settings, users: UserTable) {
+        self.init(AccessRules(settings), users: users, options: AccessOptions(settings.access))
+    }
+}
+
+extension AccessOptions {
+    fileprivate init(_ settings: Settings.Access) {
+        self.init()
+        queryTokens = settings.queryTokens
+        cookie = settings.cookie.name
+        hasPeers = settings.peers
+        certificates = settings.certificates
+        authenticationTimeout = settings.authenticationTimeout.nanoseconds
+        credentialCache = settings.credentialCache?.nanoseconds ?? 0
+    }
+}
+
+extension AccessRules {
+    /// What the configuration says about rights.
+    convenience init(_ settings: Settings) {
+        self.init(Self.anonymous(settings) + settings.access.rules.map { Self.rule($0, settings) })
+    }
+
+    private static func anonymous(_ settings: Settings) -> [AccessRule] {
+        func rule(isLocal: Bool?, _ publish: [String], _ subscribe: [String]) -> AccessRule {
+            var condition = AccessRule.Condition()
+            condition.isAnonymous = true
+            condition.isLocal = isLocal
+            var rule = AccessRule(for: condition)
+            rule.publish = templates(publish, settings)
+            rule.subscribe = templates(subscribe, settings)
+            return rule
+        }
+        let access = settings.access
+        let (publish, subscribe) = (access.anonymous.publishOnLoopback, access.anonymous.subscribeOnLoopback)
+        let (publishBeyond, subscribeBeyond) = (access.publishBeyondLoopback, access.subscribeBeyondLoopback)
+        // Rules that look at where a client came in cost each new one a look.
+        guard publishBeyond != publish || subscribeBeyond != subscribe else {
+            return [rule(isLocal: nil, publish, subscribe)]
+        }
+        return [rule(isLocal: true, publish, subscribe), rule(isLocal: false, publishBeyond, subscribeBeyond)]
+    }
+
+    private static func rule(_ written: Settings.Access.Rule, _ settings: Settings) -> AccessRule {
+        var condition = AccessRule.Condition()
+        condition.isEveryone = written.everyone
+        condition.user = written.user
+        condition.role = written.role
+        condition.addresses = written.addresses.compactMap { AddressRange($0) }
+        condition.listener = written.listener
+        var rule = AccessRule(for: condition)
+        rule.publish = templates(written.publish, settings)
+        rule.subscribe = templates(written.subscribe, settings)
+        rule.retain = written.retain.map { templates($0, settings) }
+        rule.denyPublish = templates(written.deny.publish, settings)
+        rule.denySubscribe = templates(written.deny.subscribe, settings)
+        return rule
+    }
+
+    /// The reader has checked them; one that could not be read would allow nothing.
+    private static func templates(_ texts: [String], _ settings: Settings) -> [FilterTemplate] {
+        texts.compactMap { try? FilterTemplate($0, limits: settings.topicLimits) }
+    }
+}

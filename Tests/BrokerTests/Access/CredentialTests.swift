@@ -1,0 +1,257 @@
+import Cryptography
+import Synchronization
+import Testing
+
+@testable import Broker
+@testable import WSTransport
+
+@Suite("Credentials: users, tokens, passwords")
+struct CredentialTests {
+    /// Cheap, as the tests are not about the cost.
+    static func hash(_ password: String) throws -> PasswordHash {
+        try PasswordHash.make(for: password, cost: try #require(Scrypt(logarithm: 4, blockSize: 1, parallelism: 1)))
+    }
+
+    static func table(_ entries: [AccessEntry.Content]) -> UserTable {
+        var file = AccessFile()
+        file.entries = entries.map { AccessEntry($0) }
+        return UserTable(file)
+    }
+
+    static func user(_ name: String, roles: [String] = [], password: PasswordHash? = nil) -> AccessUser {
+        var user = AccessUser(name)
+        user.roles = roles
+        user.password = password
+        return user
+    }
+
+    /// A token and its entry.
+    static func token(
+        _ user: String, _ change: (inout AccessToken) -> Void = { _ in }
+    ) throws -> (OpaqueToken, AccessToken) {
+        let token = try OpaqueToken.make()
+        var entry = AccessToken(id: token.id, sha256: try token.digest(), user: user)
+        change(&entry)
+        return (token, entry)
+    }
+
+    @Test func aTokenIsItsUsers() throws {
+        let (token, entry) = try Self.token("ci")
+        let table = Self.table([.user(Self.user("ci", roles: ["build"])), .token(entry)])
+        let found = try #require(table.principal(for: token, from: { nil }, now: 10))
+        #expect(found.kind == .token && found.user == "ci" && found.roles == ["build"] && found.token == token.id)
+        let other = try OpaqueToken.make()
+        let wrong = try #require(OpaqueToken("bk_\(token.id)_\(other.secret)"))
+        #expect(table.principal(for: wrong, from: { nil }, now: 10) == nil)
+        #expect(table.principal(for: other, from: { nil }, now: 10) == nil)
+    }
+
+    @Test func aTokenEnds() throws {
+        let (token, entry) = try Self.token("ci") { $0.expires = 100 }
+        let table = Self.table([.user(Self.user("ci")), .token(entry)])
+        #expect(table.principal(for: token, from: { nil }, now: 99)?.expires == 100)
+        #expect(table.principal(for: token, from: { nil }, now: 100) == nil)
+    }
+
+    @Test func aTokenEndsWithItsUser() throws {
+        let (token, entry) = try Self.token("ci") { $0.created = 50 }
+        var disabled = Self.user("ci")
+        disabled.isDisabled = true
+        for entries: [AccessEntry.Content] in [
+            [.token(entry)], [.user(disabled), .token(entry)],
+            [.user(Self.user("ci")), .token(entry), .revoked(.token(token.id))],
+            [.user(Self.user("ci")), .token(entry), .revoked(.user("ci", before: 51))],
+        ] {
+            #expect(Self.table(entries).principal(for: token, from: { nil }, now: 60) == nil)
+        }
+        let later = Self.table([.user(Self.user("ci")), .token(entry), .revoked(.user("ci", before: 50))])
+        #expect(later.principal(for: token, from: { nil }, now: 60) != nil)
+    }
+
+    @Test func aTokenIsForItsNetworks() throws {
+        let (token, entry) = try Self.token("ci") { $0.from = ["10.0.0.0/8"] }
+        let table = Self.table([.user(Self.user("ci")), .token(entry)])
+        #expect(table.principal(for: token, from: { "10.1.2.3" }, now: 0) != nil)
+        #expect(table.principal(for: token, from: { "11.1.2.3" }, now: 0) == nil)
+        #expect(table.principal(for: token, from: { nil }, now: 0) == nil)
+    }
+
+    @Test func aTokenCarriesNoMoreThanItsUserMay() throws {
+        let (token, entry) = try Self.token("ci") { $0.limits = AccessToken.Limits(publish: ["build/#", "secret/#"]) }
+        let table = Self.table([.user(Self.user("ci")), .token(entry)])
+        var condition = AccessRule.Condition()
+        condition.user = "ci"
+        var rule = AccessRule(for: condition)
+        rule.publish = [try FilterTemplate("build/#"), try FilterTemplate("log/#")]
+        rule.subscribe = [try FilterTemplate("build/#")]
+        let principal = try #require(table.principal(for: token, from: { nil }, now: 0))
+        let grant = AccessRules([rule]).grant(for: Subject(principal))
+        #expect(grant.mayPublish(to: try Topic("build/1")))
+        #expect(!grant.mayPublish(to: try Topic("log/1")))
+        #expect(!grant.mayPublish(to: try Topic("secret/1")))
+        #expect(!grant.maySubscribe(to: try TopicFilter("build/1")))
+    }
+
+    // MARK: Changes
+
+    private func renewal(_ principal: Principal, _ entries: [AccessEntry.Content]) -> String {
+        switch Self.table(entries).renewal(of: principal, from: { nil }, now: 60) {
+        case .same: "same"
+        case .changed(let new): "changed \(new.roles.sorted())"
+        case .ended: "ended"
+        }
+    }
+
+    @Test func aChangeOfUsersIsNoticed() throws {
+        let (hash, other) = (try Self.hash("old"), try Self.hash("new"))
+        let table = Self.table([.user(Self.user("a", roles: ["r"], password: hash))])
+        let principal = try #require(table.principal(forPasswordOf: "a"))
+        #expect(renewal(principal, [.user(Self.user("a", roles: ["r"], password: hash))]) == "same")
+        #expect(renewal(principal, [.user(Self.user("a", roles: ["s"], password: hash))]) == "changed [\"s\"]")
+        #expect(renewal(principal, [.user(Self.user("a", roles: ["r"], password: other))]) == "ended")
+        #expect(renewal(principal, []) == "ended")
+        var disabled = Self.user("a", password: hash)
+        disabled.isDisabled = true
+        #expect(renewal(principal, [.user(disabled)]) == "ended")
+    }
+
+    @Test func aRevokedTokenIsNoticed() throws {
+        let (token, entry) = try Self.token("a") { $0.expires = 50 }
+        let all: [AccessEntry.Content] = [.user(Self.user("a")), .token(entry)]
+        let principal = try #require(Self.table(all).principal(for: token, from: { nil }, now: 40))
+        #expect(renewal(principal, all) == "same", "it ends by its time, and not by a change")
+        #expect(renewal(principal, [.user(Self.user("a"))]) == "ended")
+        #expect(renewal(principal, all + [.revoked(.token(token.id))]) == "ended")
+        let web = Principal(.jwt, user: "a", token: "j1", issued: 30)
+        #expect(renewal(web, []) == "same")
+        #expect(renewal(web, [.revoked(.jti("j1"))]) == "ended")
+        #expect(renewal(web, [.revoked(.user("a", before: 31))]) == "ended")
+        #expect(renewal(web, [.revoked(.user("b", before: 31))]) == "same")
+    }
+
+    // MARK: Passwords
+
+    private func ask(_ checks: CredentialChecks, _ access: Access, _ password: String) async -> String {
+        let credentials = Credentials.basic(user: "a", password: password)
+        switch checks.authenticate(credentials, access, from: { nil }) {
+        case .known(let principal): return "at once \(principal.user ?? "")"
+        case .refused(let failure): return "\(failure.reason)"
+        case .pending(let begin):
+            let outcome = await withCheckedContinuation { continuation in begin { continuation.resume(returning: $0) } }
+            switch outcome {
+            case .success(let principal): return "later \(principal.user ?? "")"
+            case .failure(let failure): return "\(failure.reason)"
+            }
+        }
+    }
+
+    @Test func aRightPasswordIsRemembered() async throws {
+        let checks = CredentialChecks(try PasswordChecks(threads: 1))
+        let hash = try Self.hash("secret")
+        let access = Access(AccessRules([]), users: Self.table([.user(Self.user("a", password: hash))]))
+        #expect(await ask(checks, access, "wrong") == "invalid")
+        #expect(await ask(checks, access, "secret") == "later a")
+        #expect(await ask(checks, access, "secret") == "at once a")
+        #expect(await ask(checks, access, "wrong") == "invalid")
+        #expect(checks.passwords.begun.load(ordering: .relaxed) == 3)
+        let changed = Access(
+            AccessRules([]), users: Self.table([.user(Self.user("a", password: try Self.hash("other")))]))
+        #expect(await ask(checks, changed, "secret") == "invalid", "what was right is so for one hash only")
+    }
+
+    @Test func anUnknownUserCostsAComputation() async throws {
+        let checks = CredentialChecks(try PasswordChecks(threads: 1))
+        #expect(await ask(checks, Access([]), "x") == "invalid")
+        #expect(checks.passwords.begun.load(ordering: .relaxed) == 1)
+    }
+
+    @Test func identicalChecksShareOneComputation() async throws {
+        let checks = try PasswordChecks(threads: 1)
+        let hash = try PasswordHash.make(for: "p")
+        let (count, outcomes) = (20, Mailbox<PasswordChecks.Outcome>(wakeup: {}))
+        await withCheckedContinuation { (done: CheckedContinuation<Void, Never>) in
+            let left = Atomic(count)
+            for _ in 0..<count {
+                checks.check("a", "p", hash, memory: 0) { outcome in
+                    outcomes.post(outcome)
+                    if left.subtract(1, ordering: .relaxed).newValue == 0 { done.resume() }
+                }
+            }
+        }
+        #expect(outcomes.drain() == Array(repeating: .right, count: count))
+        #expect(checks.begun.load(ordering: .relaxed) == 1)
+    }
+
+    @Test func manyChecksAreTurnedAway() throws {
+        let checks = try PasswordChecks(threads: 1)
+        let hash = try PasswordHash.make(for: "p")
+        let refused = Atomic(0)
+        for number in 0..<100 {
+            checks.check("user\(number)", "p", hash, memory: 0) { outcome in
+                if outcome == .unavailable { refused.add(1, ordering: .relaxed) }
+            }
+        }
+        // One or two are under way, and 64 wait.
+        let most = 100 - PasswordChecks.maximumWaiting
+        #expect(refused.load(ordering: .relaxed) >= most - 8 && refused.load(ordering: .relaxed) <= most)
+        #expect(checks.waiting <= PasswordChecks.maximumWaiting)
+    }
+
+    @Test func aPeerIsTheUserOfItsProcess() async throws {
+        let checks = CredentialChecks(try PasswordChecks(threads: 1))
+        guard case .pending(let begin) = checks.authenticate(.peer(0), Access([]), from: { nil }) else {
+            Issue.record("the list of users may be elsewhere")
+            return
+        }
+        let outcome = await withCheckedContinuation { continuation in begin { continuation.resume(returning: $0) } }
+        #expect(try outcome.get().user == "root" && (try outcome.get().kind) == .peer)
+    }
+
+    @Test func aCertificateIsItsUsers() throws {
+        let checks = CredentialChecks(try PasswordChecks(threads: 1))
+        func ask(_ change: (inout Credentials.Certificate) -> Void, _ entries: [AccessEntry.Content] = []) -> Principal?
+        {
+            var (certificate, options) = (Credentials.Certificate(), AccessOptions())
+            certificate.fingerprint = [UInt8](repeating: 7, count: 32)
+            change(&certificate)
+            options.certificates = CertificateIdentity()
+            options.certificates?.roles = .organizationalUnit
+            let access = Access(AccessRules([]), users: Self.table(entries), options: options)
+            guard case .known(let principal) = checks.authenticate(.certificate(certificate), access, from: { nil })
+            else { return nil }
+            return principal
+        }
+        #expect(ask { $0.names = ["dev1"] }?.user == "dev1")
+        #expect(ask { ($0.names, $0.units) = (["dev1"], ["sensor"]) }?.roles == ["sensor"])
+        #expect(ask { $0.names = ["dev1", "dev2"] } == nil, "two names name nobody")
+        #expect(ask { $0.names = ["+"] } == nil)
+        #expect(ask { _ in } == nil)
+        var (tied, disabled) = (Self.user("tied", roles: ["r"]), Self.user("dev1"))
+        tied.certificate = [UInt8](repeating: 7, count: 32)
+        disabled.isDisabled = true
+        #expect(ask({ $0.names = ["dev1"] }, [.user(tied)])?.user == "tied")
+        #expect(ask({ $0.names = ["dev1"] }, [.user(disabled)]) == nil)
+    }
+
+    // MARK: Size
+
+    @Test func tenThousandUsersAndAHundredThousandTokens() throws {
+        var lines: [UInt8] = []
+        for number in 0..<10_000 {
+            lines +=
+                Array(
+                    #"{"user":"user\#(number)","password":"\#(AccessFileTests.hash)","roles":["r"],"created":1}"#.utf8)
+                + [10]
+        }
+        for number in 0..<100_000 {
+            let id = String(String(100_000_000 + number).suffix(8))
+            lines +=
+                Array(
+                    #"{"token":"\#(id)","sha256":"\#(AccessFileTests.digest)","user":"user\#(number % 10_000)","created":1}"#
+                        .utf8) + [10]
+        }
+        let table = UserTable(try AccessFile(lines, file: "a", isKept: false))
+        #expect(table.count == 110_000)
+        #expect(table.roles(of: "user9999") == ["r"])
+    }
+}
