@@ -56,7 +56,8 @@ let package = Package(
         .executableTarget(
             name: "brokerctl",
             dependencies: [
-                "Broker", "Load", "WSTransport", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "Broker", "Cryptography", "Load", "WSTransport",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),
         .testTarget(
@@ -70,7 +71,8 @@ let package = Package(
         .testTarget(
             name: "BrokerTests", dependencies: ["Broker", "Cryptography", "WSTransport"], swiftSettings: relaxed),
         .testTarget(
-            name: "FuzzTests", dependencies: ["Broker", "WSTransport", "WSTransportCoding"], path: "Tests/Fuzz",
+            name: "FuzzTests", dependencies: ["Broker", "Cryptography", "WSTransport", "WSTransportCoding"],
+            path: "Tests/Fuzz",
             exclude: ["corpus", "make_corpus.py"], swiftSettings: relaxed),
         .testTarget(name: "LoadTests", dependencies: ["Load", "WSTransport"], swiftSettings: relaxed),
         .testTarget(name: "TidyTests", swiftSettings: relaxed),

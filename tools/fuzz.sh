@@ -5,6 +5,8 @@
 #
 # A target is compiled together with the folders its first line names, WSTransport/Protocol when it names none:
 #   // fuzz: Sources/Broker/Topics
+# Its second line names modules that it imports, which are built first:
+#   // modules: WSTransport Cryptography
 # It begins with the inputs of Tests/Fuzz/corpus and of Tests/Fuzz/regressions, which the Swift tests replay. An input that
 # crashes is left in .build/fuzz/TARGET/crashes; put it into Tests/Fuzz/regressions/TARGET.
 set -euo pipefail
@@ -27,6 +29,23 @@ if ((${#targets[@]} == 0)); then
     exit 1
 fi
 
+options=(
+    -O -swift-version 6 -enable-experimental-feature Lifetimes -package-name broker
+    -enable-upcoming-feature InternalImportsByDefault -enable-upcoming-feature MemberImportVisibility
+    -sanitize=fuzzer,address -parse-as-library -I Sources/CZlib -I Sources/CSIMD -I Sources/CLinux -I Sources/COpenSSL -I .build/fuzz
+)
+
+# Builds Sources/NAME as a module of its own, with the fuzzer's instruments.
+build_module() {
+    local files=()
+    while IFS= read -r file; do files+=("$file"); done < <(find "Sources/$1" -name '*.swift' | sort)
+    if ! "$swiftc" "${options[@]}" -wmo -c -emit-module -emit-module-path ".build/fuzz/$1.swiftmodule" -module-name "$1" \
+        -o ".build/fuzz/$1.o" "${files[@]}" >".build/fuzz/$1.log" 2>&1; then
+        cat ".build/fuzz/$1.log" >&2
+        exit 1
+    fi
+}
+
 for target in "${targets[@]}"; do
     name=$(basename "$target" .swift)
     work=".build/fuzz/$name"
@@ -35,6 +54,11 @@ for target in "${targets[@]}"; do
     # A module whose sources name the module needs its own name.
     module="$name"
     [[ "$folders" == Sources/WSTransport ]] && module=WSTransport
+    objects=()
+    for needed in $(sed -nE '2s|^// modules: ||p' "$target"); do
+        build_module "$needed"
+        objects+=(".build/fuzz/$needed.o")
+    done
     sources=()
     for folder in ${folders:-Sources/WSTransport/Protocol}; do
         while IFS= read -r file; do sources+=("$file"); done < <(find "$folder" -name '*.swift' | sort)
@@ -55,10 +79,8 @@ SWIFT
     done <"Tests/Fuzz/corpus/$name.hex"
     printf '== %s, %s s\n' "$name" "$seconds"
     # The linker prints hundreds of warnings about the sanitizer's symbols.
-    if ! "$swiftc" -O -swift-version 6 -enable-experimental-feature Lifetimes -package-name broker \
-        -enable-upcoming-feature InternalImportsByDefault -enable-upcoming-feature MemberImportVisibility \
-        -sanitize=fuzzer,address -parse-as-library -I Sources/CZlib -I Sources/CSIMD -I Sources/CLinux -I Sources/COpenSSL -lz -lssl -lcrypto \
-        -module-name "$module" -o "$work/run" "${sources[@]}" "$target" "$work/Entry.swift" \
+    if ! "$swiftc" "${options[@]}" -lz -lssl -lcrypto -module-name "$module" -o "$work/run" \
+        "${sources[@]}" "$target" "$work/Entry.swift" "${objects[@]}" \
         >"$work/log" 2>&1; then
         cat "$work/log" >&2
         exit 1

@@ -25,7 +25,9 @@ struct BrokerControl: AsyncParsableCommand {
         subcommands: [
             StatusCommand.self, ClientsCommand.self, TopicsCommand.self, SubscriptionsCommand.self,
             RetainedCommand.self, PublishCommand.self, SubscribeCommand.self, BackupCommand.self,
-            RestoreCommand.self, DrainCommand.self, ConfigCommand.self, BenchCommand.self, CompletionsCommand.self,
+            RestoreCommand.self, DrainCommand.self, ConfigCommand.self, BenchCommand.self, UsersCommand.self,
+            TokenCommand.self,
+            CompletionsCommand.self,
         ])
 
     @OptionGroup var connection: ConnectionOptions

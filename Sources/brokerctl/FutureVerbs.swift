@@ -4,7 +4,7 @@ internal import Broker
 /// Words that are no verbs, and verbs of the contract that this version does not have: said so in words of their own.
 enum FutureVerbs {
     private static let verbs: [[String]] = [
-        ["top"], ["log"], ["users"], ["token"], ["acl"], ["check"],
+        ["top"], ["log"], ["acl"], ["check"],
         ["config", "reload"],
     ]
 

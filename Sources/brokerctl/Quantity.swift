@@ -27,4 +27,14 @@ enum Quantity {
         let tenths = Int((value * 10).rounded())
         return "\(tenths < 0 ? "-" : "")\(tenths.magnitude / 10).\(tenths.magnitude % 10)"
     }
+
+    /// The seconds that a text such as `90s`, `10m`, `1h` or `7d` stands for; `nil`: it is none.
+    static func seconds(_ text: String) -> Int64? {
+        let factors: [Character: Int64] = ["s": 1, "m": 60, "h": 3600, "d": 86_400]
+        guard let unit = text.last, let factor = factors[unit], let number = Int64(text.dropLast()), number >= 0 else {
+            return nil
+        }
+        let (seconds, isTooLong) = number.multipliedReportingOverflow(by: factor)
+        return isTooLong ? nil : seconds
+    }
 }

@@ -8,7 +8,8 @@ struct ReplayTests {
         "FuzzAnswer": fuzzAnswer, "FuzzChunked": fuzzChunked, "FuzzClose": fuzzClose, "FuzzDeflate": fuzzDeflate,
         "FuzzFrames": fuzzFrames, "FuzzHead": fuzzHead, "FuzzJSON": fuzzJSON, "FuzzMessage": fuzzMessage,
         "FuzzMessagePack": fuzzMessagePack,
-        "FuzzProxyHeader": fuzzProxyHeader, "FuzzRequest": fuzzRequest, "FuzzTopics": fuzzTopics,
+        "FuzzProxyHeader": fuzzProxyHeader, "FuzzRequest": fuzzRequest, "FuzzToken": fuzzToken,
+        "FuzzTopics": fuzzTopics,
     ]
 
     private static let folder = URL(filePath: #filePath).deletingLastPathComponent()

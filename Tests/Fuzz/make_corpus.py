@@ -178,10 +178,37 @@ def proxy_headers():
     yield signature + b"\x21\x11\x02\x09"
 
 
+CLAIMS = [
+    '{"iss":"login","aud":"broker","sub":"a","exp":1800000100}', '{"iss":"login","aud":["x","broker"],"sub":"a","exp":1.8e9,"iat":1800000000}',
+    '{"iss":"login","aud":"broker","sub":"a","exp":1800000100,"broker":{"publish":["t/#","u"],"deny":["t/s"],"roles":["r"]}}',
+    '{"iss":"login","aud":"broker","sub":"a","exp":1800000100,"a":{"roles":["r",1]},"a.roles":"x"}', '{"iss":"login","exp":1e400}',
+    '{"iss":"other"}', '{"iss":"login","exp":"1"}', '{"iss":"login","iss":"login"}', '[]', '{"iss":"login","exp":null,"nbf":-1}']
+
+KEY_SETS = [
+    '{"keys":[]}', '{"keys":[{"kty":"oct","k":"AAAA"}]}', '{"keys":[{"kty":"RSA","n":"AQAB","e":"AQAB","kid":"a","use":"sig"}]}',
+    '{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo","alg":"EdDSA"}]}',
+    '{"keys":[{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}']
+
+TOKENS = [
+    "eyJhbGciOiJub25lIn0.e30.", "eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc.AAAA", "..", "a.b.c.d",
+    "eyJhbGciOiJIUzI1NiIsImtpZCI6ImEiLCJjcml0IjpbXX0.eyJpc3MiOiJsb2dpbiJ9.AAAA", "eyJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJsb2dpbiJ9.AAAA"]
+
+
+def tokens():
+    for text in TOKENS:
+        yield b"\x00" + text.encode()
+    for text in KEY_SETS:
+        yield b"\x01" + text.encode()
+    for text in CLAIMS:
+        yield b"\x02" + text.encode()
+    header = b'{"alg":"HS256","typ":"JWT"}'
+    yield bytes([len(header)]) + header + CLAIMS[0].encode()
+
+
 CORPORA = {
     "FuzzFrames": frames, "FuzzDeflate": deflate, "FuzzHead": heads, "FuzzChunked": chunked, "FuzzAnswer": answers,
     "FuzzRequest": requests, "FuzzClose": closes, "FuzzJSON": json_texts, "FuzzMessage": streams, "FuzzMessagePack": packed,
-    "FuzzTopics": topics, "FuzzProxyHeader": proxy_headers}
+    "FuzzToken": tokens, "FuzzTopics": topics, "FuzzProxyHeader": proxy_headers}
 
 
 def main():

@@ -372,8 +372,8 @@ def test_an_unknown_verb_is_answered_with_the_nearest(words, advice):
 
 
 def test_a_verb_to_come_is_known_behind_every_option():
-    done = run_control("--ca-file", "x", "--url", "https://h", "users", "list")
-    assert done.returncode == 64 and b"users: not available" in done.stderr
+    done = run_control("--ca-file", "x", "--url", "https://h", "acl", "list")
+    assert done.returncode == 64 and b"acl: not available" in done.stderr
 
 
 @pytest.mark.parametrize("verb", [["clients"], ["clients", "show"], ["clients", "kick"]])
@@ -405,7 +405,7 @@ def test_2_when_nobody_answers(tmp_path, verb):
 
 @pytest.mark.parametrize(
     "arguments", [["dance"], ["status", "--nonsense"], ["pub"], ["clients", "kick"], ["retained", "get"],
-                  ["sub", "a", "--count", "many"], ["users", "list"]])
+                  ["sub", "a", "--count", "many"], ["acl", "list"]])
 def test_64_when_it_was_asked_wrongly(broker, arguments):
     done = broker.control(*arguments)
     assert done.returncode == 64 and done.stderr

@@ -41,7 +41,7 @@ struct DeadDeclarationTests {
     static let expected = [
         "authOK", "authFailed", "keysRefreshed", "network", "users", "token", "ban",
         "applying", "ofNobody", "subscribesAnywhere", "mayRetain", "maySubscribe",
-        "SigningKey",
+        "ages", "mayBeToken", "outcomes",
     ]
 
     private static let found: [DeadDeclarations.Finding] = {

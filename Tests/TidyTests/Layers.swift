@@ -41,7 +41,7 @@ enum Layers {
         "Broker/JSON": Layer(),
         "Broker/Access": Layer(
             imports: ["CLinux", "Cryptography", "Glibc", "Synchronization", "WSTransport"],
-            uses: ["Broker/JSON", "Broker/Topics", "Cryptography", "WSTransport/Protocol", "WSTransport/System"]),
+            uses: ["Broker/JSON", "Broker/Topics", "Cryptography", "WSTransport/WebSocket"]),
         "Broker/Audit": Layer(
             imports: ["Synchronization", "WSTransport"], uses: ["Broker/JSON", "WSTransport/System"]),
         "Broker/Exchange": Layer(
@@ -54,7 +54,8 @@ enum Layers {
             imports: ["CLMDB", "CLinux", "Glibc", "Synchronization", "WSTransport"],
             uses: ["Broker/Exchange", "WSTransport/Protocol"]),
         "Broker/Configuration": Layer(
-            imports: ["CLinux", "CYAML", "Glibc"], uses: ["Broker/Access", "Broker/JSON", "Broker/Topics"]),
+            imports: ["CLinux", "CYAML", "Cryptography", "Glibc"],
+            uses: ["Broker/Access", "Broker/JSON", "Broker/Topics", "Cryptography"]),
         "Broker/Metrics": Layer(
             imports: ["Glibc", "Synchronization", "WSTransport"], uses: ["Broker/Audit", "Broker/Exchange"]),
         "Broker/AdminProtocol": Layer(imports: ["WSTransport"], uses: ["Broker/JSON", "WSTransport/Protocol"]),
@@ -62,7 +63,7 @@ enum Layers {
             imports: ["CLinux", "Glibc", "Synchronization", "WSTransport"],
             uses: ["Broker/AdminProtocol", "Broker/Endpoints", "Broker/Metrics"]),
         "Broker/Wiring": Layer(
-            imports: ["WSTransport"], uses: ["Broker/Configuration", "Broker/Endpoints"]),
+            imports: ["Cryptography", "Glibc", "WSTransport"], uses: ["Broker/Configuration", "Broker/Endpoints"]),
         "Broker": Layer(
             imports: ["CLinux", "Cryptography", "Glibc", "Synchronization", "WSTransport"],
             uses: [
@@ -75,8 +76,10 @@ enum Layers {
             uses: ["Broker"]),
         "Load": Layer(imports: ["Glibc", "WSTransport"], uses: ["WSTransport/WebSocket"]),
         "brokerctl": Layer(
-            imports: ["ArgumentParser", "Broker", "CLinux", "Glibc", "Load", "Synchronization", "WSTransport"],
-            uses: ["Broker", "Load"]),
+            imports: [
+                "ArgumentParser", "Broker", "CLinux", "Cryptography", "Glibc", "Load", "Synchronization", "WSTransport",
+            ],
+            uses: ["Broker", "Cryptography", "Load"]),
     ]
 
     static let sources = Repository.swiftFiles(in: "Sources")

@@ -76,8 +76,11 @@ package struct AccessFileErrors: Error, Sendable, Equatable, CustomStringConvert
         package let line: Int
         package let message: String
 
-        /// `FILE:LINE: MESSAGE`.
-        package var description: String { line > 0 ? "\(file):\(line): \(message)" : "\(file): \(message)" }
+        /// `FILE:LINE: MESSAGE`; without a file, it is about what was asked for.
+        package var description: String {
+            if file.isEmpty { return message }
+            return line > 0 ? "\(file):\(line): \(message)" : "\(file): \(message)"
+        }
     }
 
     /// In the order of the lines.

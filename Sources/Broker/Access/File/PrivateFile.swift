@@ -18,7 +18,11 @@ package enum PrivateFile {
     ///
     /// Refused: what is no regular file, larger than `maximum` bytes, or open to others. A file of root's that its group
     /// may read, as Debian's `ssl-cert` has them, is meant to be.
-    package static func read(_ path: String, atMost maximum: Int) throws(Trouble) -> [UInt8]? {
+    ///
+    /// - Parameter isSecret: `false`: anybody may read the file.
+    package static func read(
+        _ path: String, atMost maximum: Int, isSecret: Bool = true
+    ) throws(Trouble) -> [UInt8]? {
         // A pipe without a writer would be waited for.
         let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else {
@@ -30,7 +34,7 @@ package enum PrivateFile {
         guard unsafe fstat(descriptor, &status) == 0 else { throw .ofSystem }
         guard status.st_mode & S_IFMT == S_IFREG else { throw Trouble("expected a regular file") }
         let forbidden: mode_t = status.st_uid == 0 ? 0o037 : 0o077
-        guard status.st_mode & forbidden == 0 else {
+        guard !isSecret || status.st_mode & forbidden == 0 else {
             let mode = String(status.st_mode & 0o777, radix: 8)
             throw Trouble("others may read or write it (mode \(mode)): chmod go-rwx")
         }

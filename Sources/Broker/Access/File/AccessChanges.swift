@@ -1,0 +1,81 @@
+internal import Cryptography
+
+/// What `brokerctl users` and `brokerctl token` do to the file: each throws a sentence where it cannot be done.
+extension AccessFile {
+    /// Adds a user whose name is new.
+    package mutating func add(_ user: AccessUser) throws(AccessFileErrors) {
+        guard Principal.isName(user.name) else { throw AccessFileErrors("", Principal.nameExpectation) }
+        for role in user.roles where !Principal.isName(role) {
+            throw AccessFileErrors("", "role: \(Principal.nameExpectation)")
+        }
+        guard place(ofUser: user.name) == nil else {
+            throw AccessFileErrors("", "there is a user \(user.name) already")
+        }
+        entries.append(AccessEntry(.user(user)))
+    }
+
+    /// Changes a user that is there.
+    package mutating func change(
+        user name: String, _ change: (inout AccessUser) throws(AccessFileErrors) -> Void
+    ) throws(AccessFileErrors) {
+        guard let place = place(ofUser: name), case .user(var user) = entries[place].content else {
+            throw AccessFileErrors("", "there is no user \(name)")
+        }
+        try change(&user)
+        entries[place].content = .user(user)
+    }
+
+    /// Removes a user with all tokens; returns how many tokens that were.
+    package mutating func remove(user name: String) throws(AccessFileErrors) -> Int {
+        guard let place = place(ofUser: name) else { throw AccessFileErrors("", "there is no user \(name)") }
+        entries.remove(at: place)
+        let before = entries.count
+        entries.removeAll { if case .token(let token) = $0.content { token.user == name } else { false } }
+        return before - entries.count
+    }
+
+    /// Adds a new token of a user that is there, and returns it as it is shown once.
+    ///
+    /// - Parameter complete: what it may be used for, from where and until when.
+    package mutating func mint(
+        for user: String, _ complete: (inout AccessToken) -> Void
+    ) throws(AccessFileErrors) -> OpaqueToken {
+        guard place(ofUser: user) != nil else {
+            throw AccessFileErrors("", "there is no user \(user): brokerctl users add \(user) --no-password")
+        }
+        do throws(CryptographyError) {
+            var new = try OpaqueToken.make()
+            while place(ofToken: new.id) != nil { new = try OpaqueToken.make() }
+            var token = AccessToken(id: new.id, sha256: try new.digest(), user: user)
+            complete(&token)
+            entries.append(AccessEntry(.token(token)))
+            return new
+        } catch {
+            throw AccessFileErrors("", error.description)
+        }
+    }
+
+    /// Removes a token.
+    package mutating func revoke(token id: String) throws(AccessFileErrors) {
+        guard let place = place(ofToken: id) else { throw AccessFileErrors("", "there is no token \(id)") }
+        entries.remove(at: place)
+    }
+
+    /// Makes everything that a user got before a time, in Unix seconds, unacceptable: tokens of the broker and of others.
+    package mutating func revokeAll(of user: String, before: Int64) {
+        entries.removeAll { entry in
+            switch entry.content {
+            case .token(let token): token.user == user && token.created ?? .min < before
+            case .revoked(.user(let name, let earlier)): name == user && earlier <= before
+            default: false
+            }
+        }
+        entries.append(AccessEntry(.revoked(.user(user, before: before))))
+    }
+
+    /// Makes a JWT unacceptable.
+    package mutating func revoke(jti: String) {
+        let isThere = entries.contains { $0.content == .revoked(.jti(jti)) }
+        if !isThere { entries.append(AccessEntry(.revoked(.jti(jti)))) }
+    }
+}

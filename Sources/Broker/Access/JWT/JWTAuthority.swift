@@ -1,0 +1,156 @@
+internal import Cryptography
+internal import Synchronization
+internal import WSTransport
+
+/// Knows clients by JSON Web Tokens of several issuers.
+///
+/// Any thread. Signatures are verified on a few threads of its own; a token that was right is remembered.
+package final class JWTAuthority: Sendable {
+    /// How many tokens are remembered.
+    static let maximumRemembered = 16_384
+    /// How many may wait for a thread.
+    static let maximumWaiting = 4096
+
+    private let issuers: [(issuer: JWTIssuer, keys: JWTKeys)]
+    private let pool = WorkerPool(name: "jwt", maximumThreads: 2, maximumWaiting: maximumWaiting)
+    private let remembered = Mutex(RememberedTokens())
+    private let counts = Mutex<[JWTRejection?: UInt64]>([:])
+    /// Unix seconds.
+    private let clock: @Sendable () -> Int64
+
+    /// - Parameter clock: the time in Unix seconds.
+    package init(
+        _ issuers: [(issuer: JWTIssuer, keys: JWTKeys)],
+        clock: @escaping @Sendable () -> Int64 = { WallClock.unixMilliseconds / 1000 }
+    ) {
+        self.issuers = issuers
+        self.clock = clock
+    }
+
+    /// Whether a bearer may be a JSON Web Token: it has two dots.
+    package static func mayBeToken(_ text: String) -> Bool {
+        text.utf8.count(where: { $0 == UInt8(ascii: ".") }) == 2
+    }
+
+    /// The client that a token is about.
+    ///
+    /// - Parameter isRevoked: whether what is known of a client is not accepted any more; asked each time.
+    package func authenticate(_ token: String, isRevoked: @escaping @Sendable (Principal) -> Bool) -> Authentication {
+        guard token.utf8.count <= JSONWebToken.maximumSize, let digest = TokenDigest(token) else {
+            return .refused(refusal(.size))
+        }
+        if let known = recall(digest) {
+            return isRevoked(known) ? .refused(refusal(.revoked)) : .known(known)
+        }
+        return .pending { [self] reply in
+            let isTaken = pool.run { [self] in judge(token, digest, isRevoked, mayAsk: true, reply) }
+            if !isTaken { reply(.failure(.jwtBusy)) }
+        }
+    }
+
+    private func judge(
+        _ token: String, _ digest: TokenDigest, _ isRevoked: @escaping @Sendable (Principal) -> Bool, mayAsk: Bool,
+        _ reply: @escaping @Sendable (Result<Principal, AuthenticationFailure>) -> Void
+    ) {
+        let now = clock()
+        let found = issuers.map { $0.keys.current }
+        let check = JWTCheck(zip(issuers, found).map { JWTCheck.Judge($0.issuer, keys: $1.set) })
+        /// Judges it again when the keys of an issuer have been asked for.
+        func askAgain(_ issuer: Int) -> Bool {
+            mayAsk
+                && issuers[issuer].keys.ask { [self] in
+                    let isTaken = pool.run { [self] in judge(token, digest, isRevoked, mayAsk: false, reply) }
+                    if !isTaken { reply(.failure(.jwtBusy)) }
+                }
+        }
+        switch check.judge(token, now: now) {
+        case .known(let principal, let issuer):
+            guard !isRevoked(principal) else { return reply(.failure(refusal(.revoked))) }
+            let entry = RememberedTokens.Entry(
+                principal: principal, issuer: issuer, generation: found[issuer].generation)
+            remembered.withLock { $0.keep(entry, digest) }
+            counts.withLock { $0[nil, default: 0] += 1 }
+            reply(.success(principal))
+        case .rejected(.keysMissing, issuer: let issuer?):
+            if !askAgain(issuer) { reply(.failure(refusal(.keysMissing))) }
+        case .unknownKey(let issuer):
+            if !askAgain(issuer) { reply(.failure(refusal(.key))) }
+        case .rejected(let reason, _): reply(.failure(refusal(reason)))
+        }
+    }
+
+    private func recall(_ digest: TokenDigest) -> Principal? {
+        guard let entry = remembered.withLock({ $0[digest] }) else { return nil }
+        let isValid =
+            (entry.principal.expires ?? 0) > clock()
+            && issuers[entry.issuer].keys.current.generation == entry.generation
+        return isValid ? entry.principal : nil
+    }
+
+    private func refusal(_ reason: JWTRejection) -> AuthenticationFailure {
+        counts.withLock { $0[reason, default: 0] += 1 }
+        switch reason {
+        case .expired: return AuthenticationFailure(.invalid, "The token has expired.")
+        case .keysMissing:
+            return AuthenticationFailure(.unavailable, "The keys of the token's issuer are not available; try again.")
+        default: return AuthenticationFailure(.invalid, "The credentials are not valid.")
+        }
+    }
+
+    /// How often tokens were right, under `nil`, and how often they were refused and why.
+    package var outcomes: [JWTRejection?: UInt64] { counts.withLock { $0 } }
+
+    /// Seconds since the keys of each issuer with an address were fetched; `nil`: never.
+    package var ages: [(issuer: String, seconds: Int64?)] { issuers.map { ($0.issuer.name, $0.keys.age) } }
+
+    /// Reads the key files that have changed.
+    package func takeOverChanges() { for (_, keys) in issuers { keys.takeOverChange() } }
+
+    /// Ends the threads that fetch keys.
+    package func stop() { for (_, keys) in issuers { keys.stop() } }
+}
+
+extension AuthenticationFailure {
+    /// What is said where too many tokens wait.
+    fileprivate static let jwtBusy = AuthenticationFailure(
+        .unavailable, "Too many tokens are being checked; try again.")
+}
+
+/// The SHA-256 of a token: what it is remembered by, so that no token stays in memory.
+private struct TokenDigest: Hashable, Sendable {
+    private let words: [UInt64]
+
+    init?(_ token: String) {
+        guard let digest = try? HashFunction.sha256.digest(of: token.utf8Span.span) else { return nil }
+        words = stride(from: 0, to: 32, by: 8).map { start in
+            digest[start..<start + 8].reduce(0) { $0 << 8 | UInt64($1) }
+        }
+    }
+}
+
+/// Tokens that were right, in two halves: when the young half is full, the old one is forgotten.
+private struct RememberedTokens {
+    struct Entry: Sendable {
+        let principal: Principal
+        let issuer: Int
+        /// Of the keys that it was right by.
+        let generation: UInt64
+    }
+
+    private var young: [TokenDigest: Entry] = [:]
+    private var old: [TokenDigest: Entry] = [:]
+
+    subscript(digest: TokenDigest) -> Entry? {
+        mutating get {
+            if let entry = young[digest] { return entry }
+            guard let entry = old[digest] else { return nil }
+            keep(entry, digest)
+            return entry
+        }
+    }
+
+    mutating func keep(_ entry: Entry, _ digest: TokenDigest) {
+        if young.count >= JWTAuthority.maximumRemembered / 2 { (old, young) = (young, [:]) }
+        young[digest] = entry
+    }
+}

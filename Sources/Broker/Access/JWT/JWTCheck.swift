@@ -1,0 +1,81 @@
+internal import Cryptography
+
+/// The judgement of a token: what it says, who has signed it, and whether that is believed now.
+///
+/// A function of its arguments alone: no clock, no file, no thread.
+package struct JWTCheck: Sendable {
+    /// An issuer with its keys as they are now; `nil`: there have never been any.
+    package struct Judge: Sendable {
+        package let issuer: JWTIssuer
+        package let keys: JWTKeySet?
+
+        package init(_ issuer: JWTIssuer, keys: JWTKeySet?) {
+            self.issuer = issuer
+            self.keys = keys
+        }
+    }
+
+    /// What comes of it.
+    package enum Verdict: Sendable {
+        /// - issuer: the index of the one that it is from.
+        case known(Principal, issuer: Int)
+        /// - issuer: the index of the one that it says it is from; `nil`: of none.
+        case rejected(JWTRejection, issuer: Int?)
+        /// Its issuer has no key of that name, so it may have new ones.
+        case unknownKey(issuer: Int)
+    }
+
+    private let judges: [Judge]
+
+    package init(_ judges: [Judge]) { self.judges = judges }
+
+    /// Judges a token at a time, in Unix seconds.
+    package func judge(_ text: String, now: Int64) -> Verdict {
+        var issuer: Int?
+        do throws(JWTRejection) {
+            let token = try JSONWebToken(text)
+            let name = try JWTClaims.issuer(of: token.payload)
+            guard let found = judges.firstIndex(where: { $0.issuer.name.utf8.elementsEqual(name.utf8) }) else {
+                throw .issuer
+            }
+            issuer = found
+            let judge = judges[found]
+            guard judge.issuer.algorithms.contains(token.algorithm) else { throw .algorithm }
+            guard let keys = judge.keys else { throw .keysMissing }
+            switch keys.key(id: token.keyID, for: token.algorithm) {
+            case .unknown: return .unknownKey(issuer: found)
+            case .none: throw .key
+            case .found(let key):
+                guard key.verifies(token.signature.span, of: token.message.utf8Span.span, by: token.algorithm) else {
+                    throw .signature
+                }
+            }
+            return .known(try judge.issuer.principal(of: token.payload, now: now), issuer: found)
+        } catch {
+            return .rejected(error, issuer: issuer)
+        }
+    }
+}
+
+extension JWTIssuer {
+    /// The client that a payload is about, whose signature is right.
+    fileprivate func principal(of payload: [UInt8], now: Int64) throws(JWTRejection) -> Principal {
+        let claims = try JWTClaims(payload)
+        let (now, leeway) = (Double(now), Double(leeway))
+        guard let expires = claims.expires else { throw .noExpiry }
+        guard now < expires + leeway else { throw .expired }
+        if let notBefore = claims.notBefore, notBefore > now + leeway { throw .early }
+        if let issued = claims.issued, issued > now + leeway { throw .future }
+        // Without `iat`, it might have been given out just now.
+        guard expires - (claims.issued ?? now) <= Double(maximumLifetime) else { throw .lifetime }
+        guard claims.audiences.contains(where: { $0.utf8.elementsEqual(audience.utf8) }) else { throw .audience }
+        guard let user = claims.string(at: userClaim), 1...1024 ~= user.utf8.count else { throw .subject }
+        let grants = grantsClaim.isEmpty ? nil : try JWTGrants(payload, at: grantsClaim, atMost: mayGrant)
+        let roles = (rolesClaim.isEmpty ? [] : claims.strings(at: rolesClaim) ?? []) + (grants?.roles ?? [])
+        // No rule names one outside the grammar.
+        let known = Set(roles.filter(Principal.isName))
+        return Principal(
+            .jwt, user: user, roles: known, claims: claims.byPath, token: claims.identifier, carried: grants?.rule,
+            expires: Int64(expires) + Int64(leeway))
+    }
+}

@@ -1,0 +1,222 @@
+internal import CLinux
+internal import Cryptography
+internal import Glibc
+internal import Synchronization
+package import WSTransport
+
+/// Where the keys of an issuer are.
+package enum JWTKeySource: Sendable, Equatable {
+    /// A secret, read already.
+    case secret([UInt8])
+    /// A key set or a PEM file, read again when it changes.
+    case file(path: String)
+    /// A key set, fetched now and then; `ca` is a PEM file of authorities, or the system's are trusted.
+    case url(WebSocketURL, ca: String?, refresh: Duration)
+}
+
+/// What happened to the keys of an issuer.
+package struct JWTKeysNews: Sendable, Equatable {
+    package let issuer: String
+    /// How many keys there are now; `nil`: nothing new was found, and what was there stays.
+    package let keys: Int?
+    /// What was left out or went wrong: phrases.
+    package let troubles: [String]
+}
+
+/// The keys of one issuer as they are now, and the thread that fetches them where they have an address.
+package final class JWTKeys: Sendable {
+    /// How long keys stay when their address fails, in nanoseconds.
+    static let staleAfter: Int64 = 86_400_000_000_000
+    /// How often unknown keys may make it ask at most, in nanoseconds.
+    static let pause: Int64 = 30_000_000_000
+    /// How long a fetch may take, and one that a client waits for, in nanoseconds.
+    static let patience: Int64 = 10_000_000_000
+    static let clientPatience: Int64 = 5_000_000_000
+    /// How many tokens may wait for a fetch.
+    static let maximumWaiting = 1024
+
+    private struct State {
+        var set: JWTKeySet?
+        /// Changes with the keys.
+        var generation: UInt64 = 0
+        var stamp: FileStamp?
+        var fetched: MonotonicTime?
+        /// When a client last made it ask.
+        var asked: MonotonicTime?
+        var isFetching = false
+        var isWanted = false
+        var isStopped = false
+        var waiting: [@Sendable () -> Void] = []
+    }
+
+    private let state = Mutex(State())
+    private let issuer: String
+    private let source: JWTKeySource
+    private let report: @Sendable (JWTKeysNews) -> Void
+    /// Wakes the thread.
+    private let alarm: Int32
+
+    /// Reads what is here, and begins to fetch what is elsewhere.
+    ///
+    /// - Parameter report: is told what happened to the keys, on any thread.
+    package init(
+        _ issuer: String, _ source: JWTKeySource, report: @escaping @Sendable (JWTKeysNews) -> Void
+    ) throws(JWTKeySet.Mistake) {
+        self.issuer = issuer
+        self.source = source
+        self.report = report
+        alarm = eventfd(0, Int32(EFD_CLOEXEC))
+        switch source {
+        case .secret(let secret):
+            let set: JWTKeySet
+            do throws(KeyError) { set = try JWTKeySet(secret: secret) } catch {
+                throw JWTKeySet.Mistake(error.description)
+            }
+            state.withLock { $0.set = set }
+        case .file(let path):
+            let (stamp, set) = (FileStamp(path), try Self.read(path))
+            state.withLock { ($0.stamp, $0.set) = (stamp, set) }
+        case .url:
+            state.withLock { $0.isFetching = true }
+            do throws(Errno) { _ = try startThread(named: "keys") { [self] in serve() } } catch {
+                throw JWTKeySet.Mistake("cannot start a thread: \(error)")
+            }
+        }
+    }
+
+    deinit { Socket.close(alarm) }
+
+    /// The keys, and a number that changes with them; `nil`: there have been none yet, or not for a day.
+    package var current: (set: JWTKeySet?, generation: UInt64) {
+        state.withLock { state in
+            if let fetched = state.fetched, MonotonicTime.now.nanoseconds(since: fetched) > Self.staleAfter {
+                return (nil, state.generation)
+            }
+            return (state.set, state.generation)
+        }
+    }
+
+    /// Seconds since the keys were fetched; `nil`: they have no address, or were never there.
+    package var age: Int64? {
+        state.withLock { state in
+            state.fetched.map { MonotonicTime.now.nanoseconds(since: $0) / 1_000_000_000 }
+        }
+    }
+
+    // MARK: Files
+
+    private static func read(_ path: String) throws(JWTKeySet.Mistake) -> JWTKeySet {
+        let bytes: [UInt8]
+        do throws(PrivateFile.Trouble) {
+            guard let found = try PrivateFile.read(path, atMost: JWTKeySet.maximumSize, isSecret: false) else {
+                throw PrivateFile.Trouble("there is no such file")
+            }
+            bytes = found
+        } catch {
+            throw JWTKeySet.Mistake("\(path): \(error.message)")
+        }
+        do throws(JWTKeySet.Mistake) { return try JWTKeySet(file: bytes) } catch {
+            throw JWTKeySet.Mistake("\(path): \(error)")
+        }
+    }
+
+    /// Reads a file that has changed; what it said before stays where it has errors.
+    package func takeOverChange() {
+        guard case .file(let path) = source else { return }
+        let stamp = FileStamp(path)
+        let isNew = state.withLock { state in
+            defer { state.stamp = stamp }
+            return state.stamp != stamp
+        }
+        guard isNew else { return }
+        do throws(JWTKeySet.Mistake) { adopt(try Self.read(path)) } catch {
+            report(JWTKeysNews(issuer: issuer, keys: nil, troubles: [error.description]))
+        }
+    }
+
+    private func adopt(_ set: JWTKeySet) {
+        state.withLock { state in
+            state.set = set
+            state.generation += 1
+        }
+        report(JWTKeysNews(issuer: issuer, keys: set.count, troubles: set.ignored))
+    }
+
+    // MARK: Addresses
+
+    /// Asks again for keys, where that may find any, and calls `done` when it is known; `false`: it may not, or too many
+    /// wait.
+    package func ask(_ done: @escaping @Sendable () -> Void) -> Bool {
+        guard case .url = source else { return false }
+        return state.withLock { state in
+            guard !state.isStopped, state.waiting.count < Self.maximumWaiting else { return false }
+            if !state.isFetching, !state.isWanted {
+                if let asked = state.asked, MonotonicTime.now.nanoseconds(since: asked) < Self.pause { return false }
+                state.asked = .now
+                state.isWanted = true
+                _ = eventfd_write(alarm, 1)
+            }
+            state.waiting.append(done)
+            return true
+        }
+    }
+
+    /// Ends the thread.
+    package func stop() {
+        state.withLock { $0.isStopped = true }
+        _ = eventfd_write(alarm, 1)
+    }
+
+    private func serve() {
+        guard case .url(let url, let authorities, let refresh) = source else { return }
+        while true {
+            let wanted = state.withLock { state -> Bool? in
+                if state.isStopped { return nil }
+                defer { (state.isWanted, state.isFetching) = (false, true) }
+                return state.isWanted
+            }
+            guard let wanted else { break }
+            fetch(url, authorities, wanted ? Self.clientPatience : Self.patience)
+            let waiting = state.withLock { state in
+                defer { (state.waiting, state.isFetching) = ([], false) }
+                return state.waiting
+            }
+            for done in waiting { done() }
+            rest(refresh)
+        }
+        for done in state.withLock({ $0.waiting }) { done() }
+    }
+
+    private func fetch(_ url: WebSocketURL, _ authorities: String?, _ patience: Int64) {
+        do throws(PlainFetch.Failure) {
+            var tls: TLSContext?
+            if let authorities {
+                do throws(TLSFileError) { tls = try TLSContext.client(.file(authorities)) } catch {
+                    return report(JWTKeysNews(issuer: issuer, keys: nil, troubles: [error.description]))
+                }
+            }
+            let bytes = try PlainFetch.get(url, tls: tls, timeout: patience, maximumBody: JWTKeySet.maximumSize)
+            do throws(JWTKeySet.Mistake) {
+                let set = try JWTKeySet(json: bytes)
+                state.withLock { $0.fetched = .now }
+                adopt(set)
+            } catch {
+                report(JWTKeysNews(issuer: issuer, keys: nil, troubles: [error.description]))
+            }
+        } catch {
+            report(JWTKeysNews(issuer: issuer, keys: nil, troubles: [error.description]))
+        }
+    }
+
+    /// Waits until it is time to look again, or somebody asks.
+    private func rest(_ refresh: Duration) {
+        let span = max(1, Int64(refresh / .milliseconds(1)))
+        let hasKeys = state.withLock { $0.set != nil }
+        // Ten percent more or less, so that many brokers do not ask at the same time.
+        let next = hasKeys ? span * Int64.random(in: 90...110) / 100 : min(span, Self.pause / 1_000_000)
+        var entry = pollfd(fd: alarm, events: Int16(POLLIN), revents: 0)
+        _ = unsafe poll(&entry, 1, Int32(clamping: next))
+        var value: eventfd_t = 0
+        if entry.revents != 0 { _ = unsafe eventfd_read(alarm, &value) }
+    }
+}

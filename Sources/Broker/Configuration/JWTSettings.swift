@@ -1,0 +1,129 @@
+package import Cryptography
+
+extension Settings.Access {
+    /// A login server whose tokens are believed.
+    package struct JWT: Sendable, Equatable {
+        /// The tokens' `iss`.
+        package var issuer = ""
+        /// One of the tokens' `aud`.
+        package var audience = ""
+        /// `file:PATH` or the address of a key set; `nil`: a secret is used.
+        package var keys: String?
+        /// `file:PATH`, `env:NAME` or the secret itself; `nil`: keys are used.
+        package var secret: String?
+        /// Empty: ES256, EdDSA, RS256 and PS256 with keys, HS256 with a secret.
+        package var algorithms: [SignatureAlgorithm] = []
+        package var leeway = Duration.seconds(30)
+        package var maximumLifetime = Duration.seconds(86_400)
+        package var userClaim = "sub"
+        package var rolesClaim = ""
+        package var grantsClaim = ""
+        package var mayGrant = ["#"]
+        package var refresh = Duration.seconds(600)
+        /// A PEM file of authorities; `nil`: those that the system trusts.
+        package var ca: String?
+
+        package init() {}
+    }
+}
+
+extension Settings.Access.JWT {
+    static var record: ConfigurationRecord<Self> {
+        ConfigurationRecord(initial: Self(), members: names + keyMembers + claimMembers) { jwt, section, decoder in
+            func fail(_ message: String) { decoder.fail(section.mark, section.path, message) }
+            if jwt.issuer.isEmpty || jwt.audience.isEmpty { fail("expected issuer and audience") }
+            switch (jwt.keys, jwt.secret) {
+            case (nil, nil): fail("expected keys or secret, found none of them")
+            case (_?, _?): fail("expected keys or secret, found both of them")
+            case (_?, nil):
+                if jwt.algorithms.contains(where: { $0.kind == .secret }) {
+                    fail("expected no HS256, HS384 or HS512 with keys: they take a secret")
+                }
+            case (nil, let secret?):
+                if jwt.algorithms.contains(where: { $0.kind != .secret }) {
+                    fail("expected only HS256, HS384 or HS512 with a secret")
+                }
+                if !secret.hasPrefix("file:"), !secret.hasPrefix("env:"), secret.utf8.count < 32 {
+                    fail("expected a secret of 32 bytes at least")
+                }
+            }
+        }
+    }
+
+    /// The algorithms that its keys may be used with.
+    package var acceptedAlgorithms: [SignatureAlgorithm] {
+        if !algorithms.isEmpty { return algorithms }
+        return secret == nil ? [.es256, .edDSA, .rs256, .ps256] : [.hs256]
+    }
+
+    private static func text(_ expected: String) -> ConfigurationValue<String> {
+        .text(expected) { !$0.isEmpty && $0.utf8.count <= 1024 }
+    }
+
+    private static var names: [Setting<Self>] {
+        [
+            Setting(
+                "issuer", \.issuer, text("the tokens' iss"), "The tokens' `iss`, compared byte by byte.",
+                traits: .init(example: "https://login.example.com")),
+            Setting(
+                "audience", \.audience, text("one of the tokens' aud"), "What has to be among the tokens' `aud`.",
+                traits: .init(example: "broker")),
+        ]
+    }
+
+    private static var keyMembers: [Setting<Self>] {
+        let place = ConfigurationValue<String>.text(
+            "file:PATH, https://… or, on this machine, http://127.0.0.1:PORT/…"
+        ) { text in
+            if text.hasPrefix("file:") { return text.utf8.count > 5 }
+            let local = ["http://127.0.0.1", "http://[::1]", "http://localhost"]
+            return text.hasPrefix("https://")
+                || local.contains { text.hasPrefix("\($0):") || text.hasPrefix("\($0)/") }
+        }
+        return [
+            Setting(
+                optional: "keys", \.keys, place,
+                "A JWK set, or a PEM file of public keys or certificates; files are watched, addresses are fetched.",
+                traits: .init(example: "https://login.example.com/certs")),
+            Setting(
+                optional: "secret", \.secret, .text("file:PATH, env:NAME or a secret") { !$0.isEmpty },
+                "A secret that the issuer signs with, 32 bytes at least, in place of keys.",
+                traits: .init(example: "file:/run/secrets/jwt", isSecret: true)),
+            Setting(
+                optional: "ca", \.ca, .path, "A PEM file of the authorities that the address of keys is verified by.",
+                traits: .init(example: "/etc/broker/ca.pem")),
+            Setting(
+                "refresh", \.refresh, .duration(.seconds(30) ... .seconds(86_400)),
+                "How often keys are fetched; for an unknown key they are, too, every 30 s at most."),
+            Setting(
+                values: "algorithms", \.algorithms, of: .choice,
+                expected: "a list of algorithms such as [ES256, EdDSA]",
+                "The algorithms; empty: ES256, EdDSA, RS256 and PS256 with keys, HS256 with a secret."),
+        ]
+    }
+
+    private static var claimMembers: [Setting<Self>] {
+        let path = ConfigurationValue<String>.text("the path of a claim") { $0.utf8.count <= 256 }
+        return [
+            Setting(
+                "leeway", \.leeway, .duration(.zero ... .seconds(300)), "How far clocks may differ."),
+            Setting(
+                "maximum_lifetime", \.maximumLifetime, .duration(.seconds(60) ... .seconds(31_536_000)),
+                "The longest life of a token, from `iat` to `exp`; one without `exp` is refused."),
+            Setting(
+                "user_claim", \.userClaim, .text("the path of a claim") { 1...256 ~= $0.utf8.count },
+                "The claim that names the user."),
+            Setting(
+                "roles_claim", \.rolesClaim, path, "The claim with roles, such as realm_access.roles; \"\": none."),
+            Setting(
+                "grants_claim", \.grantsClaim, path,
+                """
+                The claim with an object of publish, subscribe, retain, deny (lists of filters) and roles; "": none is \
+                believed.
+                """),
+            Setting(
+                values: "may_grant", \.mayGrant, of: .filter(example: "t/#"), expected: "a list of topic filters",
+                "What that claim may at most grant."),
+        ]
+    }
+}

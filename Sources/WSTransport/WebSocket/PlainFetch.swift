@@ -1,0 +1,241 @@
+internal import CLinux
+internal import Glibc
+
+/// One GET on the caller's thread, which waits for it: for small documents that are read now and then.
+///
+/// It follows no redirects, keeps no connection, and uses no proxy.
+package struct PlainFetch: ~Copyable {
+    /// Why there is no document: a phrase.
+    package struct Failure: Error, Sendable, CustomStringConvertible {
+        /// What went wrong.
+        package let description: String
+
+        init(_ description: String) { self.description = description }
+    }
+
+    /// The longest head of an answer, in bytes.
+    private static let maximumHead = 16 << 10
+
+    private let deadline: MonotonicTime
+    private let descriptor: FileDescriptor
+    private var session: TLSSession?
+    /// What has arrived, decrypted.
+    private var input: [UInt8] = []
+    private var isAtEnd = false
+
+    /// The body of the answer 200 to a GET.
+    ///
+    /// - Parameters:
+    ///   - tls: what an address of `https` is verified by; `nil`: the authorities that the system trusts.
+    ///   - timeout: for all of it but the resolver, which has a limit of its own, in nanoseconds.
+    ///   - maximumBody: in bytes; a longer one is a failure.
+    package static func get(
+        _ url: WebSocketURL, tls: TLSContext? = nil, timeout: Int64, maximumBody: Int
+    ) throws(Failure) -> [UInt8] {
+        let addresses: [SocketAddress]
+        do throws(ConnectError) { addresses = try url.endpoint.resolve() } catch { throw Failure("\(error)") }
+        let deadline = MonotonicTime.now.advanced(byNanoseconds: timeout)
+        var fetch = try connect(addresses, deadline)
+        try fetch.secure(url.endpoint, tls)
+        return try fetch.ask(url, maximumBody)
+    }
+
+    private init(_ descriptor: consuming FileDescriptor, _ deadline: MonotonicTime) {
+        self.descriptor = descriptor
+        self.deadline = deadline
+    }
+
+    private static func connect(
+        _ addresses: [SocketAddress], _ deadline: MonotonicTime
+    ) throws(Failure) -> PlainFetch {
+        var failure = Failure("there is no address")
+        for address in addresses {
+            do throws(Errno) {
+                let fetch = PlainFetch(try Socket.connecting(to: address), deadline)
+                do throws(Failure) { try fetch.wait(for: POLLOUT) } catch { throw Errno(rawValue: ETIMEDOUT) }
+                if let error = Socket.pendingError(fetch.descriptor.rawValue) { throw error }
+                return fetch
+            } catch {
+                failure = Failure("\(error)")
+            }
+        }
+        throw failure
+    }
+
+    private mutating func secure(_ endpoint: Endpoint, _ tls: TLSContext?) throws(Failure) {
+        guard case .internet(let host, _, isSecure: true) = endpoint else { return }
+        let context: TLSContext
+        do throws(TLSFileError) { context = if let tls { tls } else { try TLSContext.client() } } catch {
+            throw Failure("\(error)")
+        }
+        guard let session = TLSSession(client: context, host: host, pipe: TLSPipe()) else {
+            throw Failure("the name \(host) cannot be verified")
+        }
+        self.session = session
+        session.start()
+        try flush(session)
+        while !session.isEstablished {
+            guard !isAtEnd else { throw Failure("the server closed the connection") }
+            try receive()
+        }
+    }
+
+    // MARK: Asking
+
+    private mutating func ask(_ url: WebSocketURL, _ maximumBody: Int) throws(Failure) -> [UInt8] {
+        var request = "GET \(url.target) HTTP/1.1\r\nHost: \(url.endpoint.hostField)\r\n"
+        request += "Accept: application/json\r\nUser-Agent: broker\r\nConnection: close\r\n\r\n"
+        try send(Array(request.utf8))
+        var head = try readHead()
+        // RFC 9110 §15.2: interim answers may precede the final one.
+        while 100..<200 ~= head.status { head = try readHead() }
+        guard head.status == 200 else {
+            let isElsewhere = 300..<400 ~= head.status && head.status != 304
+            throw Failure("the server answered \(head.status)\(isElsewhere ? ", and redirects are not followed" : "")")
+        }
+        if head.fields.first("Transfer-Encoding") != nil { return try readChunks(head, maximumBody) }
+        guard let length = head.fields.first("Content-Length") else { return try readToTheEnd(maximumBody) }
+        guard let count = Int(length), count >= 0 else { throw Failure("the length of the answer is malformed") }
+        guard count <= maximumBody else { throw .tooLong(maximumBody) }
+        while input.count < count { try receiveMore() }
+        return Array(input.prefix(count))
+    }
+
+    private mutating func readHead() throws(Failure) -> HTTPResponseHead {
+        while true {
+            do throws(HTTPParseError) {
+                let found = try unsafe input.span.bytes.withUnsafeBytes { (bytes) throws(HTTPParseError) in
+                    try unsafe HTTPHeadParser.parseResponse(bytes, maximumHeadSize: Self.maximumHead)
+                }
+                if let found {
+                    input.removeFirst(found.byteCount)
+                    return found.head
+                }
+            } catch {
+                throw Failure("the answer is malformed: \(error)")
+            }
+            try receiveMore()
+        }
+    }
+
+    private mutating func readChunks(_ head: HTTPResponseHead, _ maximumBody: Int) throws(Failure) -> [UInt8] {
+        guard head.fields.list("Transfer-Encoding").map({ $0.lowercased() }) == ["chunked"] else {
+            throw Failure("the answer is encoded in an unknown way")
+        }
+        var decoder = ChunkedDecoder()
+        var body: [UInt8] = []
+        while true {
+            var offset = 0
+            while true {
+                let event: ChunkedDecoder.Event?
+                do throws(HTTPParseError) {
+                    event = try unsafe input.span.bytes.withUnsafeBytes { (bytes) throws(HTTPParseError) in
+                        try unsafe decoder.next(bytes, &offset)
+                    }
+                } catch {
+                    throw Failure("the answer is malformed: \(error)")
+                }
+                guard let event else { break }
+                guard case .data(let range) = event else { return body }
+                body += input[range]
+                guard body.count <= maximumBody else { throw .tooLong(maximumBody) }
+            }
+            input.removeAll(keepingCapacity: true)
+            try receiveMore()
+        }
+    }
+
+    private mutating func readToTheEnd(_ maximumBody: Int) throws(Failure) -> [UInt8] {
+        while !isAtEnd {
+            guard input.count <= maximumBody else { throw .tooLong(maximumBody) }
+            try receive()
+        }
+        guard input.count <= maximumBody else { throw .tooLong(maximumBody) }
+        return input
+    }
+
+    // MARK: The connection
+
+    private mutating func receiveMore() throws(Failure) {
+        guard !isAtEnd else { throw Failure("the answer ends too early") }
+        try receive()
+    }
+
+    private mutating func receive() throws(Failure) {
+        try wait(for: POLLIN)
+        var bytes = [UInt8](repeating: 0, count: 16 << 10)
+        let count: Int
+        do throws(Errno) {
+            var space = bytes.mutableSpan
+            count = try unsafe space.withUnsafeMutableBytes { (space) throws(Errno) in
+                try unsafe descriptor.read(into: space)
+            }
+        } catch {
+            if error == .wouldBlock { return }
+            throw Failure("\(error)")
+        }
+        guard count > 0 else {
+            // Without `close_notify`, somebody on the way may have cut it short.
+            if let session, session.isEstablished, !session.isEndedByPeer { throw Failure("the answer ends too early") }
+            isAtEnd = true
+            return
+        }
+        guard let session else {
+            input += bytes[..<count]
+            return
+        }
+        unsafe bytes.withUnsafeBytes { all in
+            let plaintext = unsafe session.receive(UnsafeRawBufferPointer(rebasing: all[..<count]))
+            unsafe input.append(contentsOf: plaintext)
+        }
+        if let failure = session.failure { throw Failure("\(failure)") }
+        try flush(session)
+        if session.isEndedByPeer { isAtEnd = true }
+    }
+
+    private func send(_ bytes: [UInt8]) throws(Failure) {
+        guard let session else { return try write(bytes) }
+        guard unsafe bytes.withUnsafeBytes({ unsafe session.send($0) }) else {
+            throw Failure(session.failure.map { "\($0)" } ?? "the connection ended")
+        }
+        try flush(session)
+    }
+
+    private func flush(_ session: TLSSession) throws(Failure) {
+        let bytes = unsafe session.pipe.withOutput { unsafe Array($0) }
+        session.pipe.clearOutput()
+        try write(bytes)
+        if let failure = session.failure { throw Failure("\(failure)") }
+    }
+
+    private func write(_ bytes: [UInt8]) throws(Failure) {
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            do throws(Errno) {
+                let sent = try unsafe rest.span.bytes.withUnsafeBytes { (bytes) throws(Errno) in
+                    try unsafe descriptor.send(bytes)
+                }
+                rest = rest.dropFirst(sent)
+            } catch {
+                guard error == .wouldBlock else { throw Failure("\(error)") }
+                try wait(for: POLLOUT)
+            }
+        }
+    }
+
+    /// Waits until the socket is ready, or the time is over.
+    private borrowing func wait(for events: Int32) throws(Failure) {
+        while true {
+            let left = deadline.nanoseconds(since: .now) / 1_000_000
+            guard left > 0 else { throw Failure("it took too long") }
+            var entry = pollfd(fd: descriptor.rawValue, events: Int16(truncatingIfNeeded: events), revents: 0)
+            let count = unsafe poll(&entry, 1, Int32(clamping: left))
+            if count > 0 { return }
+            if count < 0, Errno.current != .interrupted { throw Failure("\(Errno.current)") }
+        }
+    }
+}
+
+extension PlainFetch.Failure {
+    fileprivate static func tooLong(_ maximum: Int) -> Self { Self("the answer has more than \(maximum) bytes") }
+}

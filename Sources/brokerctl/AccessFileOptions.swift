@@ -1,0 +1,77 @@
+internal import ArgumentParser
+internal import Broker
+internal import CLinux
+internal import Glibc
+
+/// Which file of users and tokens is meant; the broker notices when it changes.
+struct AccessFileOptions: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "The file of users and tokens. (default: $BROKER_ACCESS_FILE, else ./data/access.jsonl)", valueName: "path"
+        ))
+    var file: String?
+
+    private var path: String {
+        if let file { return file }
+        guard let value = unsafe getenv("BROKER_ACCESS_FILE"), unsafe value.pointee != 0 else {
+            return "./data/access.jsonl"
+        }
+        return unsafe String(cString: value)
+    }
+
+    /// What the file says now.
+    func read() throws(Failure) -> AccessFile {
+        do throws(AccessFileErrors) { return try AccessFile.read(path) } catch { throw .failed(error.description) }
+    }
+
+    /// Changes the file as a whole, or not at all.
+    func update<Value>(_ change: (inout AccessFile) throws(AccessFileErrors) -> Value) throws(Failure) -> Value {
+        do throws(AccessFileErrors) { return try AccessFile.update(path, change) } catch {
+            throw .failed(error.description)
+        }
+    }
+}
+
+/// Where a new password comes from; it is never an argument, which other users of the machine could see.
+struct PasswordOptions: ParsableArguments {
+    @Flag(help: "Read the password from the first line of standard input, instead of asking for it.")
+    var passwordStdin = false
+
+    private static let maximumLength = 1024
+
+    func read() throws(Failure) -> String {
+        let password: String?
+        if passwordStdin {
+            var reader = try LineReader(path: "-")
+            guard case .line(let bytes)? = try reader.next(), let text = String(validating: bytes, as: UTF8.self) else {
+                throw .usage("--password-stdin: expected a line of UTF-8")
+            }
+            password = text
+        } else {
+            guard isatty(STDIN_FILENO) == 1 else {
+                throw .usage("there is no terminal to ask for a password: --password-stdin reads it")
+            }
+            password = Self.ask("Password: ")
+            guard password == Self.ask("Again: ") else { throw .failed("the two are not the same; nothing was done") }
+        }
+        guard let password, 1...Self.maximumLength ~= password.utf8.count else {
+            throw .failed("expected a password of 1 to \(Self.maximumLength) bytes; nothing was done")
+        }
+        return password
+    }
+
+    /// A line of the terminal, which does not show what is typed.
+    private static func ask(_ question: String) -> String? {
+        Output.printPart(question)
+        var state = termios()
+        guard unsafe tcgetattr(STDIN_FILENO, &state) == 0 else { return readLine() }
+        var silent = state
+        silent.c_lflag &= ~tcflag_t(ECHO)
+        unsafe _ = tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent)
+        defer {
+            unsafe _ = tcsetattr(STDIN_FILENO, TCSAFLUSH, &state)
+            Output.printPart("\n")
+        }
+        return readLine()
+    }
+}

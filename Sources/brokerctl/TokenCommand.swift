@@ -1,0 +1,248 @@
+internal import ArgumentParser
+internal import Broker
+internal import Cryptography
+internal import WSTransport
+
+/// `brokerctl token …`: credentials of machines.
+struct TokenCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "token",
+        abstract: "Makes, lists and ends tokens; signs and checks JSON Web Tokens for development.",
+        discussion: """
+            Examples:
+              brokerctl token mint --user sensor7 --ttl 90d
+              brokerctl token revoke q7Xk2mP9
+              brokerctl token sign --key private.pem --iss login --aud broker --sub alice
+              brokerctl token check --keys jwks.json --iss login --aud broker < token.txt
+            """,
+        subcommands: [MintToken.self, ListTokens.self, RevokeToken.self, SignToken.self, CheckToken.self])
+
+    @OptionGroup var connection: ConnectionOptions
+}
+
+/// `brokerctl token sign`.
+struct SignToken: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "sign",
+        abstract: "Signs a JSON Web Token, for development.",
+        discussion: """
+            In operation, a login server does this.
+
+            Examples:
+              openssl genpkey -algorithm ed25519 -out private.pem
+              brokerctl token sign --key private.pem --iss login --aud broker --sub alice --claim tenant=t1 --ttl 10m
+            """)
+
+    @OptionGroup var connection: ConnectionOptions
+
+    @Option(
+        help: ArgumentHelp("A PEM file with a private key, or a file with a secret of 32 bytes.", valueName: "file"))
+    var key: String
+
+    @Option(help: ArgumentHelp("The user.", valueName: "name"))
+    var sub: String?
+
+    @Option(help: ArgumentHelp("The issuer.", valueName: "name"))
+    var iss: String?
+
+    @Option(help: ArgumentHelp("Whom it is for.", valueName: "name"))
+    var aud: String?
+
+    @Option(help: ArgumentHelp("Another claim: JSON, or else text; may be given again.", valueName: "name=value"))
+    var claim: [String] = []
+
+    @Option(help: ArgumentHelp("How long it lives, such as 90s, 10m, 1h or 7d.", valueName: "time"))
+    var ttl: String = "1h"
+
+    @Option(help: ArgumentHelp("The name of the key in the key set.", valueName: "name"))
+    var kid: String?
+
+    @Option(help: ArgumentHelp("The algorithm. (default: as the key is)", valueName: "name"))
+    var alg: String?
+
+    @Flag(help: "Read claims, an object a line, from standard input, and print a token for each.")
+    var lines = false
+
+    func run() async throws {
+        let signing = try SigningKey(file: key)
+        let algorithm: SignatureAlgorithm
+        if let alg {
+            guard let found = SignatureAlgorithm(rawValue: alg), found.kind == signing.kind else {
+                throw Failure.usage("--alg: the key is not for \(alg)")
+            }
+            algorithm = found
+        } else {
+            algorithm = signing.algorithm
+        }
+        guard lines else { return Output.print(try sign(try claims(), by: signing, algorithm)) }
+        var reader = try LineReader(path: "-")
+        while let line = try reader.next() {
+            guard case .line(let bytes) = line, JSONScanner.validate(bytes.span) else {
+                throw Failure.failed("line \(reader.number): expected an object of JSON")
+            }
+            Output.print(try sign(bytes, by: signing, algorithm))
+        }
+    }
+
+    private func sign(
+        _ claims: [UInt8], by signing: SigningKey, _ algorithm: SignatureAlgorithm
+    ) throws -> String {
+        var header = JSONWriter()
+        header.beginObject()
+        header.member("alg", algorithm.rawValue)
+        header.member("typ", "JWT")
+        if let kid { header.member("kid", kid) }
+        header.endObject()
+        let message = "\(Base64.encode(header.bytes, alphabet: .url)).\(Base64.encode(claims, alphabet: .url))"
+        do throws(CryptographyError) {
+            let signature = try signing.sign(message.utf8Span.span, by: algorithm)
+            return "\(message).\(Base64.encode(signature, alphabet: .url))"
+        } catch {
+            throw Failure.failed("\(error)")
+        }
+    }
+
+    private func claims() throws -> [UInt8] {
+        guard let sub else { throw Failure.usage("--sub: whom the token is about is missing") }
+        guard let life = Quantity.seconds(ttl), life > 0 else {
+            throw Failure.usage("--ttl: expected a time such as 90s, 10m, 1h or 7d")
+        }
+        let now = WallClock.unixMilliseconds / 1000
+        var writer = JSONWriter()
+        writer.beginObject()
+        if let iss { writer.member("iss", iss) }
+        writer.member("sub", sub)
+        if let aud { writer.member("aud", aud) }
+        writer.member("iat", now)
+        writer.member("exp", now + life)
+        for each in claim {
+            guard let equals = each.firstIndex(of: "="), equals > each.startIndex else {
+                throw Failure.usage("--claim: expected NAME=VALUE")
+            }
+            let value = Array(each[each.index(after: equals)...].utf8)
+            writer.name(escaping: String(each[..<equals]))
+            if JSONScanner.validate(value.span) {
+                writer.raw(value.span)
+            } else {
+                writer.string(String(decoding: value, as: UTF8.self))
+            }
+        }
+        writer.endObject()
+        return writer.bytes
+    }
+}
+
+/// `brokerctl token check`.
+struct CheckToken: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "check",
+        abstract: "Checks JSON Web Tokens with the broker's code: who, or why not.",
+        discussion: """
+            Tokens are read from standard input, one a line. The exit status is 1 where one of them is not valid.
+
+            Example:
+              brokerctl token check --keys jwks.json --iss login --aud broker < token.txt
+            """)
+
+    @OptionGroup var connection: ConnectionOptions
+
+    @Option(
+        help: ArgumentHelp("A key set, a PEM file with public keys, or a file with a secret.", valueName: "file"))
+    var keys: String
+
+    @Option(help: ArgumentHelp("The issuer.", valueName: "name"))
+    var iss: String
+
+    @Option(help: ArgumentHelp("Whom they have to be for.", valueName: "name"))
+    var aud: String
+
+    @Option(help: ArgumentHelp("An algorithm that is accepted; may be given again. (default: all)", valueName: "name"))
+    var alg: [String] = []
+
+    func run() async throws {
+        var algorithms = Set<SignatureAlgorithm>()
+        for name in alg {
+            guard let found = SignatureAlgorithm(rawValue: name) else {
+                throw Failure.usage("--alg: there is no \(name)")
+            }
+            algorithms.insert(found)
+        }
+        if algorithms.isEmpty { algorithms = Set(SignatureAlgorithm.allCases) }
+        let issuer = JWTIssuer(iss, audience: aud, algorithms: algorithms)
+        let check = JWTCheck([JWTCheck.Judge(issuer, keys: try Self.keys(keys))])
+        var areValid = true
+        var reader = try LineReader(path: "-")
+        while let line = try reader.next() {
+            var text = ""
+            if case .line(let bytes) = line { text = String(validating: bytes, as: UTF8.self) ?? "" }
+            switch check.judge(text, now: WallClock.unixMilliseconds / 1000) {
+            case .known(let principal, _): print("valid", principal.user ?? "", true)
+            case .rejected(let reason, _):
+                areValid = false
+                print("refused", reason.rawValue, false)
+            case .unknownKey:
+                areValid = false
+                print("refused", JWTRejection.key.rawValue, false)
+            }
+        }
+        if !areValid { throw ExitCode(1) }
+    }
+
+    private func print(_ word: String, _ what: String, _ isValid: Bool) {
+        guard connection.json else { return Output.print("\(word) \(Output.printable(what))") }
+        var writer = JSONWriter()
+        writer.beginObject()
+        writer.member("valid", isValid)
+        writer.name(isValid ? "user" : "reason")
+        writer.string(what)
+        writer.endObject()
+        Output.printJSON(writer.bytes)
+    }
+
+    private static func keys(_ path: String) throws -> JWTKeySet {
+        let bytes = try KeyFile.read(path, isSecret: false)
+        let isSet = bytes.first(where: { !" \n\r\t".utf8.contains($0) }) == UInt8(ascii: "{")
+        if isSet || KeyFile.isPEM(bytes) {
+            do throws(JWTKeySet.Mistake) { return try JWTKeySet(file: bytes) } catch {
+                throw Failure.failed("\(path): \(error)")
+            }
+        }
+        let secret = KeyFile.trimmed(try KeyFile.read(path, isSecret: true))
+        do throws(KeyError) { return try JWTKeySet(secret: secret) } catch { throw Failure.failed("\(path): \(error)") }
+    }
+}
+
+extension SigningKey {
+    /// The private key of a PEM file, or the secret that a file holds.
+    fileprivate init(file path: String) throws(Failure) {
+        let bytes = try KeyFile.read(path, isSecret: true)
+        do throws(KeyError) {
+            if KeyFile.isPEM(bytes) {
+                try self.init(pem: String(decoding: bytes, as: UTF8.self))
+            } else {
+                try self.init(secret: KeyFile.trimmed(bytes))
+            }
+        } catch {
+            throw .failed("\(path): \(error)")
+        }
+    }
+}
+
+/// Files with keys.
+enum KeyFile {
+    static func read(_ path: String, isSecret: Bool) throws(Failure) -> [UInt8] {
+        let found: [UInt8]?
+        do throws(PrivateFile.Trouble) {
+            found = try PrivateFile.read(path, atMost: JWTKeySet.maximumSize, isSecret: isSecret)
+        } catch {
+            throw .failed("\(path): \(error.message)")
+        }
+        guard let found else { throw .failed("\(path): there is no such file") }
+        return found
+    }
+
+    static func isPEM(_ bytes: [UInt8]) -> Bool { bytes.starts(with: Array("-----BEGIN ".utf8)) }
+
+    /// A secret without the line end that an editor leaves.
+    static func trimmed(_ bytes: [UInt8]) -> [UInt8] { bytes.last == 0x0A ? Array(bytes.dropLast()) : bytes }
+}

@@ -1,0 +1,65 @@
+import Foundation
+import Synchronization
+import WSTransport
+
+/// An HTTP server that gives each connection an answer that was made before, without reading what is asked.
+final class CannedServer: Sendable {
+    struct Trouble: Error {}
+
+    let port: UInt16
+    /// How many connections there have been.
+    let asked = Mutex(0)
+    private let answer: Mutex<[UInt8]?>
+
+    /// - Parameter answer: all bytes of it; `nil`: connections are left alone.
+    init(_ answer: [UInt8]?) throws {
+        self.answer = Mutex(answer)
+        let listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let isListening = withUnsafeMutablePointer(to: &address) { address in
+            address.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
+                bind(listener, address, length) == 0 && listen(listener, 16) == 0
+                    && getsockname(listener, address, &length) == 0
+            }
+        }
+        guard isListening else { throw Trouble() }
+        port = UInt16(bigEndian: address.sin_port)
+        // It ends with the tests.
+        _ = try startThread(named: "canned") { [self] in serve(listener) }
+    }
+
+    private func serve(_ listener: Int32) {
+        while true {
+            let connection = accept(listener, nil, nil)
+            guard connection >= 0 else { return }
+            asked.withLock { $0 += 1 }
+            guard let bytes = answer.withLock({ $0 }) else { continue }
+            var request = [UInt8](repeating: 0, count: 4096)
+            _ = read(connection, &request, request.count)
+            var sent = 0
+            while sent < bytes.count {
+                let count = bytes[sent...].withUnsafeBytes {
+                    send(connection, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
+                }
+                if count <= 0 { break }
+                sent += count
+            }
+            shutdown(connection, Int32(SHUT_WR))
+            // Until the client has read it: an early close would take it back.
+            while read(connection, &request, request.count) > 0 {}
+            close(connection)
+        }
+    }
+
+    /// Answers otherwise from now on.
+    func answer(_ bytes: [UInt8]) { answer.withLock { $0 = bytes } }
+
+    func url() throws -> WebSocketURL { try WebSocketURL(parsing: "http://127.0.0.1:\(port)/keys?p=1") }
+
+    static func ok(_ body: String) -> [UInt8] {
+        Array("HTTP/1.1 200 OK\r\nContent-Length: \(body.utf8.count)\r\n\r\n\(body)".utf8)
+    }
+}

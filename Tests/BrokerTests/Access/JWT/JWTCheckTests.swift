@@ -1,0 +1,168 @@
+import Cryptography
+import Testing
+import WSTransport
+
+@testable import Broker
+
+@Suite("JSON Web Tokens: time, names, roles and grants; key sets")
+struct JWTCheckTests {
+    private func judge(
+        _ claims: String, now: Int64 = TokenSmith.now, _ issuer: JWTIssuer = TokenSmith.issuer
+    ) throws -> JWTCheck.Verdict {
+        let smith = try TokenSmith()
+        return JWTCheck([JWTCheck.Judge(issuer, keys: try smith.set())]).judge(try smith.token(claims), now: now)
+    }
+
+    private func principal(
+        _ claims: String, _ issuer: JWTIssuer = TokenSmith.issuer
+    ) throws -> Principal {
+        guard case .known(let principal, issuer: 0) = try judge(claims, issuer) else {
+            throw JWTRejection.claims
+        }
+        return principal
+    }
+
+    @Test(arguments: SignatureAlgorithm.allCases.filter { $0.kind != .secret })
+    func believesEachAlgorithm(_ algorithm: SignatureAlgorithm) throws {
+        let smith = try TokenSmith()
+        let names: [VerificationKey.Kind: String] = [.rsa: "rsa", .p256: "p256", .p384: "p384", .ed25519: "ed25519"]
+        let token = try smith.token(by: try #require(names[algorithm.kind]), algorithm)
+        let check = JWTCheck([JWTCheck.Judge(TokenSmith.issuer, keys: try smith.set())])
+        #expect(check.judge(token, now: TokenSmith.now).word == "known")
+    }
+
+    /// The leeway is 30 s, the longest life a day.
+    @Test(
+        arguments: [
+            ("exp", 0, 29, "known"), ("exp", 0, 30, "expired"), ("exp", 0, 31, "expired"), ("exp", 0, -1, "known"),
+            ("nbf", 30, 0, "known"), ("nbf", 31, 0, "early"), ("nbf", -1, 0, "known"),
+            ("iat", 30, 0, "known"), ("iat", 31, 0, "future"),
+            ("exp", 86_400 - 60, 0, "known"), ("exp", 86_400 - 59, 0, "lifetime"),
+        ] as [(String, Int64, Int64, String)])
+    func holdsAtEveryEdgeOfTime(claim: String, offset: Int64, later: Int64, verdict: String) throws {
+        let more: KeyValuePairs<String, String?> = [claim: "\(TokenSmith.now + offset)"]
+        #expect(try judge(TokenSmith.claims(more), now: TokenSmith.now + later).word == verdict)
+    }
+
+    @Test func readsFractionsOfSecondsAndTokensWithoutABeginning() throws {
+        #expect(try judge(TokenSmith.claims(["exp": "\(TokenSmith.now).5"]), now: TokenSmith.now + 30).word == "known")
+        #expect(try judge(TokenSmith.claims(["iat": nil])).word == "known")
+        #expect(try judge(TokenSmith.claims(["iat": nil, "exp": "\(TokenSmith.now + 86_401)"])).word == "lifetime")
+    }
+
+    @Test func knowsTheUser() throws {
+        let known = try principal(TokenSmith.claims(["jti": "\"t1\""]))
+        #expect(known.kind == .jwt && known.user == "alice" && known.token == "t1")
+        #expect(known.expires == TokenSmith.now + 600 + 30)
+        #expect(known.claims["sub"] == ["alice"] && known.claims["exp"] == nil)
+        #expect(try principal(TokenSmith.claims(["aud": #"["other","broker"]"#])).user == "alice")
+        // Not a name that rules with {user} are for; it authenticates.
+        #expect(try principal(TokenSmith.claims(["sub": ##""a/#""##])).user == "a/#")
+        var issuer = TokenSmith.issuer
+        issuer.userClaim = "profile.mail"
+        let claims = TokenSmith.claims(["profile": #"{"mail":"a@example.com"}"#])
+        #expect(try principal(claims, issuer).user == "a@example.com")
+    }
+
+    @Test func readsRolesAndClaimsByTheirPaths() throws {
+        let known = try principal(
+            TokenSmith.claims([
+                "realm_access": #"{"roles":["sensor","a/b",""]}"#, "tenant": "\"t1\"", "number": "7",
+                "list": #"["x",2,true,null,{}]"#, "flag": "true", "https://example.com/role": "\"r\"",
+            ]))
+        #expect(known.roles == ["sensor"])
+        #expect(known.claims["tenant"] == ["t1"] && known.claims["number"] == ["7"])
+        #expect(known.claims["list"] == ["x", "2"] && known.claims["flag"] == nil)
+        #expect(known.claims["https://example.com/role"] == ["r"])
+        // One role as a string.
+        var issuer = TokenSmith.issuer
+        issuer.rolesClaim = "role"
+        #expect(try principal(TokenSmith.claims(["role": "\"sensor\""]), issuer).roles == ["sensor"])
+        #expect(try principal(TokenSmith.claims(["role": #"["sensor",1]"#]), issuer).roles == [])
+    }
+
+    /// A user that may choose one of the two would choose the other by it.
+    @Test func takesNoClaimThatStandsAtTwoPlaces() throws {
+        let known = try principal(TokenSmith.claims(["a": #"{"b":"x"}"#, "a.b": "\"y\""]))
+        #expect(known.claims["a.b"] == nil)
+    }
+
+    @Test func carriesNoMoreThanItsIssuerMayGrant() throws {
+        var issuer = TokenSmith.issuer
+        issuer.mayGrant = [try TopicFilter("t/#")]
+        let known = try principal(
+            TokenSmith.claims([
+                "broker":
+                    ##"{"publish":["t/a","u/a","#"],"subscribe":["t/+/x","+/a"],"deny":["secret/#"],"roles":["r"]}"##
+            ]), issuer)
+        let carried = try #require(known.carried)
+        #expect(carried.publish.map(\.text) == ["t/a"] && carried.subscribe.map(\.text) == ["t/+/x"])
+        #expect(carried.denyPublish.map(\.text) == ["secret/#"] && carried.denySubscribe.map(\.text) == ["secret/#"])
+        #expect(known.roles == ["r"])
+        issuer.grantsClaim = ""
+        #expect(try principal(TokenSmith.claims(["broker": #"{"publish":["t/a"]}"#]), issuer).carried == nil)
+        // # of a token is not $SYS.
+        let all = try principal(TokenSmith.claims(["broker": ##"{"subscribe":["#","$SYS/#"]}"##]))
+        #expect(all.carried?.subscribe.map(\.text) == ["#"])
+    }
+
+    @Test func placeholdersOfATokenAreText() throws {
+        let known = try principal(TokenSmith.claims(["broker": #"{"publish":["{user}/x"]}"#]))
+        let filters = known.carried?.publish.flatMap { $0.filters(for: Subject(known)) }.map(\.name)
+        #expect(filters == ["{user}/x"])
+    }
+
+    // MARK: Keys
+
+    @Test func withoutANameTheKeyHasToBeClear() throws {
+        let smith = try TokenSmith()
+        let check = JWTCheck([JWTCheck.Judge(TokenSmith.issuer, keys: try smith.set())])
+        #expect(check.judge(try smith.token(header: #"{"alg":"ES256"}"#), now: TokenSmith.now).word == "known")
+        let twice = try JWTKeySet(
+            json: Array(
+                #"{"keys":[{"kid":"a",\#(try smith.members("p256"))},{"kid":"b",\#(try smith.members("p256"))}]}"#.utf8)
+        )
+        let unclear = JWTCheck([JWTCheck.Judge(TokenSmith.issuer, keys: twice)])
+        #expect(unclear.judge(try smith.token(header: #"{"alg":"ES256"}"#), now: TokenSmith.now).word == "key")
+        let none = JWTCheck([JWTCheck.Judge(TokenSmith.issuer, keys: nil)])
+        #expect(none.judge(try smith.token(), now: TokenSmith.now).word == "keys_missing")
+        // Keys of a PEM file have no names.
+        let pem = try JWTKeySet(file: Array(try #require(smith.pairs["p256"]).pem.utf8))
+        #expect(
+            JWTCheck([JWTCheck.Judge(TokenSmith.issuer, keys: pem)]).judge(try smith.token(), now: TokenSmith.now).word
+                == "known")
+    }
+
+    @Test func leavesOutKeysThatAreNotForThis() throws {
+        let smith = try TokenSmith()
+        let good = #"{"kid":"p256",\#(try smith.members("p256"))}"#
+        let bad = [
+            #"{"kty":"oct","k":"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"}"#,
+            #"{"kty":"RSA","n":"AQAB","e":"AQAB"}"#,
+            #"{"kty":"RSA","n":"A+B","e":"AQAB"}"#, #"{"kty":"EC","crv":"P-521","x":"AA","y":"AA"}"#, "{}",
+            #"{\#(try smith.members("p256")),"use":"enc"}"#, #"{\#(try smith.members("p256")),"key_ops":["sign"]}"#,
+            #"{\#(try smith.members("p256")),"alg":"RS256"}"#, #"{\#(try smith.members("p256")),"alg":"ECDH-ES"}"#,
+            #"{\#(try smith.members("p256")),"d":"AAAA"}"#, #"{\#(try smith.members("p256")),"kid":1}"#,
+            #"{"kty":"EC","crv":"P-256","x":"AAAA","y":"AAAA"}"#,
+        ]
+        let set = try JWTKeySet(json: Array(#"{"keys":[\#((bad + [good]).joined(separator: ","))]}"#.utf8))
+        #expect(set.count == 1 && set.ignored.count == bad.count)
+        for key in bad {
+            #expect(throws: JWTKeySet.Mistake.self) { try JWTKeySet(json: Array(#"{"keys":[\#(key)]}"#.utf8)) }
+        }
+    }
+
+    @Test func refusesSetsThatAreNone() throws {
+        let key = #"{"kid":"p256",\#(try TokenSmith().members("p256"))}"#
+        let many = Array(repeating: key, count: 33)
+        let wrong = [
+            "", "{}", "[]", #"{"keys":{}}"#, #"{"keys":[]}"#, #"{"keys":[1]}"#, #"{"keys":[\#(key)]"#,
+            #"{"keys":[\#(key)]}x"#, #"{"keys":[\#(many.joined(separator: ","))]}"#,
+            #"{"keys":[\#(key)],"keys":[]}"#, String(repeating: " ", count: 256 << 10) + #"{"keys":[\#(key)]}"#,
+        ]
+        for text in wrong {
+            #expect(throws: JWTKeySet.Mistake.self, "\(text.prefix(40))") { try JWTKeySet(json: Array(text.utf8)) }
+        }
+        #expect(try JWTKeySet(json: Array(#"{"keys":[\#(many.dropLast().joined(separator: ","))]}"#.utf8)).count == 32)
+    }
+}

@@ -1,0 +1,220 @@
+import Cryptography
+import Foundation
+import Synchronization
+import Testing
+import WSTransport
+
+@testable import Broker
+
+@Suite("JSON Web Tokens: keys at an address, and tokens that are remembered")
+struct JWTKeysTests {
+    /// What `JWTKeys` reports, waited for.
+    private final class Reports: Sendable {
+        private let news = Mutex<[JWTKeysNews]>([])
+        private let semaphore = DispatchSemaphore(value: 0)
+
+        func note(_ one: JWTKeysNews) {
+            news.withLock { $0.append(one) }
+            semaphore.signal()
+        }
+
+        /// The next one.
+        func next() throws -> JWTKeysNews {
+            try #require(semaphore.wait(timeout: .now() + 60) == .success)
+            return news.withLock { $0.removeFirst() }
+        }
+    }
+
+    private func keys(_ server: CannedServer, _ reports: Reports, refresh: Duration = .seconds(600)) throws -> JWTKeys {
+        try JWTKeys("login", .url(server.url(), ca: nil, refresh: refresh)) { reports.note($0) }
+    }
+
+    private static func json(_ smith: TokenSmith, _ names: [String]) throws -> String {
+        let keys = try names.map { #"{"kid":"\#($0)",\#(try smith.members($0))}"# }
+        return #"{"keys":[\#(keys.joined(separator: ","))]}"#
+    }
+
+    /// The outcome of a token, waited for.
+    private func outcome(_ authority: JWTAuthority, _ token: String) throws -> Result<Principal, AuthenticationFailure>
+    {
+        switch authority.authenticate(token, isRevoked: { _ in false }) {
+        case .known(let principal): return .success(principal)
+        case .refused(let failure): return .failure(failure)
+        case .pending(let begin):
+            let reply = Reply()
+            begin { reply.give($0) }
+            return try reply.wait()
+        }
+    }
+
+    private final class Reply: Sendable {
+        private let value = Mutex<Result<Principal, AuthenticationFailure>?>(nil)
+        private let semaphore = DispatchSemaphore(value: 0)
+
+        func give(_ result: Result<Principal, AuthenticationFailure>) {
+            value.withLock { $0 = result }
+            semaphore.signal()
+        }
+
+        func wait() throws -> Result<Principal, AuthenticationFailure> {
+            try #require(semaphore.wait(timeout: .now() + 60) == .success)
+            let result = value.withLock { $0 }
+            return try #require(result)
+        }
+    }
+
+    private func authority(_ keys: JWTKeys) -> JWTAuthority {
+        JWTAuthority([(TokenSmith.issuer, keys)], clock: { TokenSmith.now })
+    }
+
+    @Test func fetchesASetInEachFormOfBody() throws {
+        let smith = try TokenSmith()
+        let json = try Self.json(smith, ["p256"])
+        let bodies = [
+            CannedServer.ok(json), Array("HTTP/1.1 200 OK\r\n\r\n\(json)".utf8),
+            Array(
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\(String(json.utf8.count, radix: 16))\r\n\(json)\r\n0\r\n\r\n"
+                    .utf8),
+            Array("HTTP/1.1 103 Early Hints\r\n\r\n".utf8) + CannedServer.ok(json),
+        ]
+        for body in bodies {
+            let (server, reports) = (try CannedServer(body), Reports())
+            let keys = try keys(server, reports)
+            #expect(try reports.next() == JWTKeysNews(issuer: "login", keys: 1, troubles: []))
+            #expect(keys.age ?? -1 >= 0)
+            keys.stop()
+        }
+    }
+
+    @Test func takesNothingFromAnAnswerThatIsNone() throws {
+        let smith = try TokenSmith()
+        let json = try Self.json(smith, ["p256"])
+        let many = Array(repeating: #"{"kid":"x",\#(try smith.members("ed25519"))}"#, count: 33).joined(separator: ",")
+        let big = String(repeating: " ", count: 300 << 10)
+        let answers: [(bytes: [UInt8], trouble: String)] = [
+            (
+                Array("HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1/\r\nContent-Length: 0\r\n\r\n".utf8),
+                "the server answered 302, and redirects are not followed"
+            ),
+            (Array("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n".utf8), "the server answered 404"),
+            (
+                Array("HTTP/1.1 200 OK\r\nContent-Length: 10485760\r\n\r\n\(json)".utf8),
+                "the answer has more than 262144 bytes"
+            ),
+            (Array("HTTP/1.1 200 OK\r\n\r\n\(big)".utf8), "the answer has more than 262144 bytes"),
+            (
+                Array(
+                    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\(String(big.utf8.count, radix: 16))\r\n\(big)"
+                        .utf8),
+                "the answer has more than 262144 bytes"
+            ),
+            (Array("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n\(json)".utf8), "the answer ends too early"),
+            (Array("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{".utf8), "the answer ends too early"),
+            (
+                Array("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n".utf8),
+                "the answer is encoded in an unknown way"
+            ),
+            ([], "the answer ends too early"),
+            (CannedServer.ok(#"{"keys":[]}"#), "no key"),
+            (CannedServer.ok(#"{"keys":[\#(many)]}"#), "more than 32 keys"),
+        ]
+        for (bytes, trouble) in answers {
+            let (server, reports) = (try CannedServer(bytes), Reports())
+            let keys = try keys(server, reports)
+            #expect(try reports.next() == JWTKeysNews(issuer: "login", keys: nil, troubles: [trouble]))
+            #expect(keys.current.set == nil && keys.age == nil)
+            keys.stop()
+        }
+    }
+
+    @Test func waitsNoLongerThanItMay() throws {
+        let server = try CannedServer(nil)
+        #expect {
+            try PlainFetch.get(try server.url(), timeout: 50_000_000, maximumBody: 100)
+        } throws: {
+            ($0 as? PlainFetch.Failure)?.description == "it took too long"
+        }
+    }
+
+    @Test func asksForAnUnknownKeyOnce() throws {
+        let smith = try TokenSmith()
+        let (server, reports) = (try CannedServer(CannedServer.ok(try Self.json(smith, ["p256"]))), Reports())
+        let keys = try keys(server, reports)
+        defer { keys.stop() }
+        let authority = authority(keys)
+        _ = try reports.next()
+        #expect(try outcome(authority, try smith.token()).get().user == "alice")
+        // The keys are changed, and a token by a new one comes.
+        server.answer(CannedServer.ok(try Self.json(smith, ["ed25519"])))
+        #expect(try outcome(authority, try smith.token(by: "ed25519")).get().user == "alice")
+        // What was right by the old keys is no longer remembered as such; and nobody asks again so soon.
+        #expect(throws: AuthenticationFailure.self) { try outcome(authority, try smith.token()).get() }
+        #expect(throws: AuthenticationFailure.self) { try outcome(authority, try smith.token(by: "p384")).get() }
+        #expect(server.asked.withLock { $0 } == 2)
+        #expect(authority.outcomes == [nil: 2, .key: 2])
+    }
+
+    @Test func saysThatKeysAreMissing() throws {
+        let smith = try TokenSmith()
+        let (server, reports) = (try CannedServer(CannedServer.ok("{}")), Reports())
+        let keys = try keys(server, reports)
+        defer { keys.stop() }
+        _ = try reports.next()
+        let failure = Result { try outcome(authority(keys), try smith.token()).get() }
+        #expect(
+            throws: AuthenticationFailure(.unavailable, "The keys of the token's issuer are not available; try again.")
+        ) {
+            try failure.get()
+        }
+    }
+
+    @Test func remembersTokensAndAsksEachTimeWhetherTheyAreRevoked() throws {
+        let smith = try TokenSmith()
+        let keys = try JWTKeys("login", .secret(TokenSmith.secret)) { _ in }
+        let authority = authority(keys)
+        let token = try smith.token(secret: TokenSmith.secret)
+        let first = try outcome(authority, token).get()
+        guard case .known(let second) = authority.authenticate(token, isRevoked: { _ in false }) else {
+            Issue.record("is not remembered")
+            return
+        }
+        #expect(first === second)
+        guard case .refused(let failure) = authority.authenticate(token, isRevoked: { _ in true }) else {
+            Issue.record("is accepted")
+            return
+        }
+        #expect(failure == AuthenticationFailure(.invalid, "The credentials are not valid."))
+    }
+
+    @Test func saysOnlyThatATokenHasExpired() throws {
+        let smith = try TokenSmith()
+        let authority = authority(try JWTKeys("login", .secret(TokenSmith.secret)) { _ in })
+        let late = JWTAuthority(
+            [(TokenSmith.issuer, try JWTKeys("login", .secret(TokenSmith.secret)) { _ in })],
+            clock: { TokenSmith.now + 700 })
+        let token = try smith.token(secret: TokenSmith.secret)
+        #expect(throws: AuthenticationFailure(.invalid, "The token has expired.")) { try outcome(late, token).get() }
+        #expect(throws: AuthenticationFailure(.invalid, "The credentials are not valid.")) {
+            try outcome(authority, try smith.token()).get()
+        }
+    }
+
+    @Test func takesOverAChangedFile() throws {
+        let smith = try TokenSmith()
+        let file = FileManager.default.temporaryDirectory.appending(path: "\(UUID()).pem")
+        defer { try? FileManager.default.removeItem(at: file) }
+        try Data(try #require(smith.pairs["p256"]).pem.utf8).write(to: file)
+        let reports = Reports()
+        let keys = try JWTKeys("login", .file(path: file.path)) { reports.note($0) }
+        let authority = authority(keys)
+        #expect(try outcome(authority, try smith.token()).get().user == "alice")
+        try Data(try Self.json(smith, ["p256", "ed25519"]).utf8).write(to: file)
+        keys.takeOverChange()
+        #expect(try reports.next() == JWTKeysNews(issuer: "login", keys: 2, troubles: []))
+        #expect(try outcome(authority, try smith.token(by: "ed25519")).get().user == "alice")
+        try Data("broken".utf8).write(to: file)
+        keys.takeOverChange()
+        #expect(try reports.next().keys == nil)
+        #expect(try outcome(authority, try smith.token(TokenSmith.claims(["x": "1"]))).get().user == "alice")
+    }
+}

@@ -1,0 +1,207 @@
+"""JSON Web Tokens: `brokerctl token` against PyJWT, in both directions, and with what must be refused by both."""
+
+import base64
+import json
+import os
+import random
+import time
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+from command_line import run_control
+
+COUNT = 1000
+ALGORITHMS = {
+    "HS256": "oct", "HS384": "oct", "HS512": "oct", "RS256": "RSA", "RS384": "RSA", "RS512": "RSA", "PS256": "RSA", "PS384": "RSA",
+    "PS512": "RSA", "ES256": "P-256", "ES384": "P-384", "EdDSA": "Ed25519"}
+
+
+def encoded(number, size):
+    return base64.urlsafe_b64encode(number.to_bytes(size, "big")).decode().rstrip("=")
+
+
+class Keys:
+    """A key of each kind, as PyJWT takes it and as files for brokerctl."""
+
+    def __init__(self, folder):
+        self.secret = bytes(range(64))
+        self.private = {
+            "RSA": rsa.generate_private_key(65537, 2048), "P-256": ec.generate_private_key(ec.SECP256R1()),
+            "P-384": ec.generate_private_key(ec.SECP384R1()), "Ed25519": ed25519.Ed25519PrivateKey.generate()}
+        self.files = {}
+        for kind, key in self.private.items():
+            self.files[kind] = self.write(
+                folder / f"{kind}.pem", key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        self.files["oct"] = self.write(folder / "secret", self.secret)
+        self.set = self.write(folder / "jwks.json", json.dumps({"keys": list(self.public_set())}).encode())
+
+    @staticmethod
+    def write(path, data):
+        path.write_bytes(data)
+        path.chmod(0o600)
+        return str(path)
+
+    def public_set(self):
+        numbers = self.private["RSA"].public_key().public_numbers()
+        yield {"kid": "RSA", "kty": "RSA", "n": encoded(numbers.n, 256), "e": encoded(numbers.e, 3), "use": "sig"}
+        for name, size in [("P-256", 32), ("P-384", 48)]:
+            point = self.private[name].public_key().public_numbers()
+            yield {"kid": name, "kty": "EC", "crv": name, "x": encoded(point.x, size), "y": encoded(point.y, size)}
+        raw = self.private["Ed25519"].public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+        yield {"kid": "Ed25519", "kty": "OKP", "crv": "Ed25519", "x": base64.urlsafe_b64encode(raw).decode().rstrip("=")}
+
+    def signing(self, algorithm):
+        kind = ALGORITHMS[algorithm]
+        return self.secret if kind == "oct" else self.private[kind]
+
+    def verifying(self, algorithm):
+        kind = ALGORITHMS[algorithm]
+        return self.secret if kind == "oct" else self.private[kind].public_key()
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory):
+    return Keys(tmp_path_factory.mktemp("keys"))
+
+
+def random_claims(chance):
+    """Right claims, and others in all sorts of types."""
+    now = int(time.time())
+    claims = {"iss": "login", "aud": chance.choice(["broker", ["broker"], ["other", "broker"]]), "sub": chance.choice(
+        ["alice", "bob", "a/b", "é", "\U0001F600", "x" * 100]), "exp": now + chance.randint(600, 80_000), "iat": now - chance.randint(0, 60)}
+    for _ in range(chance.randint(0, 5)):
+        claims[f"c{chance.randint(0, 99)}"] = chance.choice(
+            [1, -1.5, True, None, "text", "\"\\\n\u0001", [], {}, ["a", 1], {"roles": ["r"]}, {"a": {"b": ["c"]}}])
+    if chance.random() < 0.3:
+        claims["nbf"] = now - chance.randint(0, 1000)
+    if chance.random() < 0.3:
+        claims["jti"] = str(chance.random())
+    return claims
+
+
+def check(keys, kind, tokens):
+    """What brokerctl says of each token: `valid USER` or `refused REASON`."""
+    source = keys.files["oct"] if kind == "oct" else keys.set
+    done = run_control(
+        "token", "check", "--keys", source, "--iss", "login", "--aud", "broker", input="".join(f"{each}\n" for each in tokens).encode(),
+        timeout=120)
+    lines = done.stdout.decode().splitlines()
+    assert len(lines) == len(tokens), done
+    return lines
+
+
+def groups(keys, chance):
+    for kind in sorted(set(ALGORITHMS.values())):
+        names = [name for name, of in ALGORITHMS.items() if of == kind]
+        yield kind, names, COUNT // len(set(ALGORITHMS.values()))
+
+
+def made(keys, names, count, chance, kind):
+    for _ in range(count):
+        name = chance.choice(names)
+        claims = random_claims(chance)
+        headers = {} if kind == "oct" else {"kid": kind}
+        yield name, claims, jwt.encode(claims, keys.signing(name), algorithm=name, headers=headers)
+
+
+def test_what_pyjwt_signs_is_believed(keys):
+    chance = random.Random(1)
+    for kind, names, count in groups(keys, chance):
+        tokens = list(made(keys, names, count, chance, kind))
+        # The user as it is shown: only emoji and letters are in these names.
+        assert check(keys, kind, [token for _, _, token in tokens]) == [f"valid {claims['sub']}" for _, claims, _ in tokens]
+
+
+def test_what_brokerctl_signs_is_believed_by_pyjwt(keys):
+    chance = random.Random(2)
+    for kind, names, count in groups(keys, chance):
+        for name in names:
+            claims = [random_claims(chance) for _ in range(count // len(names))]
+            done = run_control(
+                "token", "sign", "--key", keys.files[kind], "--alg", name, "--kid", kind, "--lines",
+                input="".join(f"{json.dumps(each)}\n" for each in claims).encode(), timeout=120)
+            tokens = done.stdout.decode().split()
+            assert len(tokens) == len(claims), done
+            for token, expected in zip(tokens, claims):
+                assert jwt.decode(token, keys.verifying(name), algorithms=[name], audience="broker") == expected
+
+
+def mutated(token, chance):
+    """The token with one character changed, one left out, one more, or two parts in each other's place."""
+    kind = chance.randrange(4)
+    place = chance.randrange(len(token))
+    if kind == 0:
+        other = chance.choice("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.=")
+        return token[:place] + other + token[place + 1:]
+    if kind == 1:
+        return token[:place] + token[place + 1:]
+    if kind == 2:
+        return token[:place] + chance.choice("Aa0-_.") + token[place:]
+    parts = token.split(".")
+    one, two = chance.sample(range(3), 2)
+    parts[one], parts[two] = parts[two], parts[one]
+    return ".".join(parts)
+
+
+def is_believed_by_pyjwt(keys, kind, names, token):
+    for name in names:
+        try:
+            jwt.decode(token, keys.verifying(name), algorithms=[name], audience="broker", issuer="login")
+            return True
+        except Exception:  # Whatever PyJWT raises, it does not believe it.
+            pass
+    return False
+
+
+def decoded(token):
+    """The bytes of all parts, read as leniently as PyJWT does: the same bytes are the same token."""
+    return [base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)) for part in token.split(".")]
+
+
+def test_what_is_changed_is_refused_by_both(keys):
+    chance = random.Random(3)
+    refused = 0
+    for kind, names, count in groups(keys, chance):
+        tokens = []
+        for _, _, token in made(keys, names, count, chance, kind):
+            other = mutated(token, chance)
+            while other == token:
+                other = mutated(token, chance)
+            tokens.append((token, other))
+        for (token, other), line in zip(tokens, check(keys, kind, [other for _, other in tokens])):
+            assert line.startswith("refused "), (line, other)
+            refused += 1
+            # PyJWT overlooks bits that the last character of a part has too many of, and characters of another alphabet.
+            if is_believed_by_pyjwt(keys, kind, names, other):
+                assert decoded(other) == decoded(token)
+    assert refused >= COUNT - 10
+
+
+def test_sign_makes_the_claims_that_were_asked_for(keys):
+    done = run_control(
+        "token", "sign", "--key", keys.files["P-256"], "--iss", "login", "--aud", "broker", "--sub", "alice", "--ttl", "10m", "--claim",
+        "tenant=t1", "--claim", "level=7", "--claim", 'broker={"publish":["a/#"]}')
+    assert done.returncode == 0, done
+    claims = jwt.decode(done.stdout.decode().strip(), keys.verifying("ES256"), algorithms=["ES256"], audience="broker")
+    assert claims.pop("exp") - claims.pop("iat") == 600
+    assert claims == {"iss": "login", "aud": "broker", "sub": "alice", "tenant": "t1", "level": 7, "broker": {"publish": ["a/#"]}}
+
+
+def test_a_key_that_others_may_read_signs_nothing(keys, tmp_path):
+    path = tmp_path / "open.pem"
+    path.write_bytes(open(keys.files["P-256"], "rb").read())
+    os.chmod(path, 0o644)
+    done = run_control("token", "sign", "--key", str(path), "--sub", "alice")
+    assert done.returncode == 1 and b"chmod go-rwx" in done.stderr, done
+
+
+def test_says_why_a_token_is_refused(keys):
+    now = int(time.time())
+    right = {"iss": "login", "aud": "broker", "sub": "alice", "iat": now, "exp": now + 60}
+    changes = {"expired": {"exp": now - 100}, "audience": {"aud": "other"}, "issuer": {"iss": "other"}, "future": {"iat": now + 1000},
+               "lifetime": {"exp": now + 100_000}, "early": {"nbf": now + 1000}, "subject": {"sub": ""}}
+    tokens = [jwt.encode({**right, **change}, keys.signing("ES256"), algorithm="ES256") for change in changes.values()]
+    assert check(keys, "P-256", tokens) == [f"refused {reason}" for reason in changes]

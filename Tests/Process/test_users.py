@@ -1,0 +1,150 @@
+"""`brokerctl users` and `brokerctl token` on the file of users and tokens, without a broker."""
+
+import base64
+import hashlib
+import json
+import os
+import stat
+import subprocess
+import threading
+
+import pytest
+
+from command_line import BROKERCTL, run_control
+
+
+@pytest.fixture
+def file(tmp_path):
+    return tmp_path / "access.jsonl"
+
+
+def control(file, *arguments, input=None, status=0):
+    done = run_control(*arguments, "--file", str(file), input=input)
+    assert done.returncode == status, done
+    return done.stdout.decode() if status == 0 else done.stderr.decode()
+
+
+def lines(file):
+    return [json.loads(line) for line in file.read_text().splitlines()]
+
+
+def test_a_user_with_a_password(file):
+    assert control(file, "users", "add", "alice", "--role", "dashboard", "--password-stdin", input=b"correct horse\n") == "added: alice\n"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    [user] = lines(file)
+    assert user["user"] == "alice" and user["roles"] == ["dashboard"]
+    empty, kind, cost, salt, digest = user["password"].split("$")
+    assert (kind, cost) == ("scrypt", "ln=15,r=8,p=3")
+    made = hashlib.scrypt(b"correct horse", salt=base64.b64decode(salt + "=="), n=1 << 15, r=8, p=3, dklen=32, maxmem=1 << 27)
+    assert base64.b64decode(digest + "=") == made
+    control(file, "users", "password", "alice", "--password-stdin", input=b"another\n")
+    assert lines(file)[0]["password"] != user["password"]
+
+
+def test_roles_and_states(file):
+    control(file, "users", "add", "bob", "--no-password", "--role", "a")
+    assert control(file, "users", "role", "bob", "+b", "-a", "+c") == "bob: b c\n"
+    control(file, "users", "disable", "bob")
+    assert lines(file)[0]["disabled"] is True
+    assert json.loads(control(file, "users", "list", "--json")) == [
+        {"user": "bob", "roles": ["b", "c"], "password": "-", "certificate": False, "tokens": 0, "disabled": True}]
+    control(file, "users", "enable", "bob")
+    assert "disabled" not in lines(file)[0]
+    # A user of a login server can be locked out, too.
+    control(file, "users", "disable", "carol")
+    assert lines(file)[1]["user"] == "carol" and lines(file)[1]["disabled"] is True
+
+
+def test_a_token_is_shown_once(file):
+    control(file, "users", "add", "ci", "--no-password")
+    text = control(
+        file, "token", "mint", "--user", "ci", "--publish", "build/#", "--ttl", "90d", "--from", "10.0.0.0/8", "--note", "Jenkins").strip()
+    prefix, identifier, secret = text.split("_")
+    assert prefix == "bk" and len(identifier) == 8 and len(secret) == 43
+    token = lines(file)[1]
+    assert token["token"] == identifier and token["publish"] == ["build/#"] and token["subscribe"] == []
+    assert token["from"] == ["10.0.0.0/8"] and token["note"] == "Jenkins" and token["expires"] - token["created"] == 90 * 86_400
+    assert base64.b64decode(token["sha256"]) == hashlib.sha256(secret.encode()).digest()
+    assert secret not in file.read_text()
+    assert secret not in control(file, "token", "list") + control(file, "token", "list", "--json")
+    control(file, "token", "revoke", identifier)
+    assert json.loads(control(file, "token", "list", "--json")) == []
+
+
+def test_revocations(file):
+    control(file, "users", "add", "bob", "--no-password")
+    control(file, "token", "mint", "--user", "bob")
+    control(file, "token", "revoke", "--user", "bob")
+    control(file, "token", "revoke", "--user", "bob")
+    control(file, "token", "revoke", "--jti", "j1")
+    control(file, "token", "revoke", "--jti", "j1")
+    assert [line["revoked"] for line in lines(file)[1:]] == [{"user": "bob", "before": lines(file)[1]["revoked"]["before"]}, {"jti": "j1"}]
+
+
+def test_a_user_goes_with_the_tokens(file):
+    for name in ["bob", "carol"]:
+        control(file, "users", "add", name, "--no-password")
+        control(file, "token", "mint", "--user", name)
+    assert control(file, "users", "remove", "bob") == "removed: bob, 1 token\n"
+    assert [line["user"] for line in lines(file)] == ["carol", "carol"]
+
+
+@pytest.mark.parametrize("arguments, words", [
+    (("users", "add", "a/b", "--no-password"), "expected a name of 1 to 128 bytes"),
+    (("users", "add", "$SYS", "--no-password"), "expected a name of 1 to 128 bytes"),
+    (("users", "add", "bob", "--no-password"), "there is a user bob already"),
+    (("users", "remove", "nobody"), "there is no user nobody"),
+    (("users", "role", "nobody", "+a"), "there is no user nobody"),
+    (("token", "mint", "--user", "nobody"), "there is no user nobody: brokerctl users add nobody --no-password"),
+    (("token", "revoke", "abcdefgh"), "there is no token abcdefgh"),
+])
+def test_what_cannot_be_done_changes_nothing(file, arguments, words):
+    control(file, "users", "add", "bob", "--no-password")
+    before = file.read_bytes()
+    assert words in control(file, *arguments, status=1)
+    assert file.read_bytes() == before
+
+
+@pytest.mark.parametrize("arguments, words", [
+    (("users", "add", "alice"), "--password-stdin"),
+    (("users", "role", "bob", "a"), "expected +ROLE or -ROLE"),
+    (("token", "mint", "--user", "bob", "--publish", "a/#/b"), "a/#/b"),
+    (("token", "mint", "--user", "bob", "--ttl", "soon"), "--ttl"),
+    (("token", "mint", "--user", "bob", "--from", "nowhere"), "--from"),
+    (("token", "mint", "--user", "bob", "--admin", "root"), "--admin"),
+    (("token", "revoke"), "expected an id, --user or --jti"),
+])
+def test_what_is_asked_wrongly(file, arguments, words):
+    control(file, "users", "add", "bob", "--no-password")
+    assert words in control(file, *arguments, status=64)
+
+
+def test_what_is_not_known_is_kept(file):
+    file.write_text('{"user":"alice","colour":"blue","roles":["a"]}\n{ "user": "bob", "x": [1, 2] }\n')
+    file.chmod(0o600)
+    control(file, "users", "role", "alice", "+b")
+    assert lines(file)[0] == {"user": "alice", "roles": ["a", "b"], "colour": "blue"}
+    assert file.read_text().splitlines()[1] == '{ "user": "bob", "x": [1, 2] }'
+
+
+def test_a_file_with_errors_is_left_alone(file):
+    file.write_text('{"user":"a/b"}\n')
+    file.chmod(0o600)
+    assert "access.jsonl:1: user: expected a name" in control(file, "users", "add", "bob", "--no-password", status=1)
+    file.chmod(0o644)
+    assert "chmod go-rwx" in control(file, "users", "add", "bob", "--no-password", status=1)
+    assert file.read_text() == '{"user":"a/b"}\n'
+
+
+def test_those_who_change_it_at_the_same_time_lose_nothing(file):
+    names = [f"user{number}" for number in range(20)]
+    threads = [
+        threading.Thread(target=lambda name=name: subprocess.run(
+            [BROKERCTL, "users", "add", name, "--no-password", "--file", str(file)], check=True, capture_output=True, timeout=60))
+        for name in names]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(line["user"] for line in lines(file)) == sorted(names)
+    assert os.listdir(file.parent) == [file.name]
