@@ -16,30 +16,105 @@ final class AccessKeeper {
     private(set) var current: Access
     private var settings: Settings
     private var stamp: FileStamp
+    /// Of the issuers, in their order.
+    private var keys: [JWTKeys]
+    private let report: @Sendable (JWTKeysNews) -> Void
+    /// What is counted of JSON Web Tokens.
+    let figures = JWTFigures()
 
     /// Reads the file, whose absence means that there are no users.
-    init(_ settings: Settings) throws(AccessFileErrors) {
+    ///
+    /// - Parameter report: is told what happens to the keys of login servers, on any thread.
+    init(_ settings: Settings, report: @escaping @Sendable (JWTKeysNews) -> Void) throws(AccessFileErrors) {
         self.settings = settings
+        self.report = report
         // Before it is read: a change while it is read is found the next time.
         stamp = FileStamp(settings.accessFilePath)
-        current = Access(settings, users: try Self.users(settings))
+        let users = try Self.users(settings)
+        keys = try Self.keys(settings, keeping: [], report)
+        current = Access(settings, users: users, webTokens: Self.authority(settings, keys, figures))
+        figures.adopt(keys)
+    }
+
+    /// The keys of all issuers; those that are at the same place as before stay, and nobody is turned away meanwhile.
+    private static func keys(
+        _ settings: Settings, keeping old: [JWTKeys], _ report: @escaping @Sendable (JWTKeysNews) -> Void
+    ) throws(AccessFileErrors) -> [JWTKeys] {
+        var keys: [JWTKeys] = []
+        for (number, issuer) in settings.access.jwt.enumerated() {
+            do throws(SecretError) {
+                let source = try JWTKeySource(issuer)
+                if let known = old.first(where: { $0.issuer == issuer.issuer && $0.source == source }) {
+                    keys.append(known)
+                    continue
+                }
+                do throws(JWTKeySet.Mistake) {
+                    keys.append(try JWTKeys(issuer.issuer, source, report: report))
+                } catch {
+                    throw SecretError(error.description)
+                }
+            } catch {
+                for new in keys where !old.contains(where: { $0 === new }) { new.stop() }
+                throw AccessFileErrors("access.jwt[\(number)]", error.description)
+            }
+        }
+        return keys
+    }
+
+    private static func authority(_ settings: Settings, _ keys: [JWTKeys], _ figures: JWTFigures) -> JWTAuthority? {
+        guard !keys.isEmpty else { return nil }
+        return JWTAuthority(zip(settings.access.jwt, keys).map { (JWTIssuer($0), $1) }, figures: figures)
+    }
+
+    /// What is wrong with the keys that `settings` names: a sentence each; what is elsewhere is not fetched.
+    static func keyErrors(in settings: Settings) -> [String] {
+        settings.access.jwt.enumerated().compactMap { number, issuer in
+            do throws(SecretError) {
+                let source = try JWTKeySource(issuer)
+                if case .url = source { return nil }
+                do throws(JWTKeySet.Mistake) { _ = try JWTKeys(issuer.issuer, source) { _ in } } catch {
+                    throw SecretError(error.description)
+                }
+                return nil
+            } catch {
+                return "access.jwt[\(number)]: \(error)"
+            }
+        }
     }
 
     /// What is to hold by other settings, and the file as it is now.
     struct Next {
         fileprivate let settings: Settings
         fileprivate let stamp: FileStamp
+        fileprivate let keys: [JWTKeys]
         fileprivate let access: Access
     }
 
     /// Reads what is to hold by other settings; nothing changes by it.
     func next(_ settings: Settings) throws(AccessFileErrors) -> Next {
         let stamp = FileStamp(settings.accessFilePath)
-        return Next(settings: settings, stamp: stamp, access: Access(settings, users: try Self.users(settings)))
+        let users = try Self.users(settings)
+        let keys = try Self.keys(settings, keeping: keys, report)
+        // One that is as it was keeps the tokens that it remembers.
+        let isSame = settings.access.jwt == self.settings.access.jwt && keys.elementsEqual(self.keys, by: ===)
+        let authority = isSame ? current.webTokens : Self.authority(settings, keys, figures)
+        return Next(
+            settings: settings, stamp: stamp, keys: keys,
+            access: Access(settings, users: users, webTokens: authority))
     }
 
     /// Takes over what was read.
-    func adopt(_ next: Next) { (settings, stamp, current) = (next.settings, next.stamp, next.access) }
+    func adopt(_ next: Next) {
+        for old in keys where !next.keys.contains(where: { $0 === old }) { old.stop() }
+        figures.adopt(next.keys)
+        (settings, stamp, keys, current) = (next.settings, next.stamp, next.keys, next.access)
+    }
+
+    /// Reads the key files that have changed.
+    func takeOverKeys() { for one in keys { one.takeOverChange() } }
+
+    /// Ends the threads that fetch keys.
+    func stop() { for one in keys { one.stop() } }
 
     /// Takes over a file that has changed since it was looked at last; `nil`: it has not.
     func takeOverChange() -> AccessNews? {
@@ -48,7 +123,7 @@ final class AccessKeeper {
         // Also where it has errors, which are told once.
         stamp = new
         do throws(AccessFileErrors) {
-            current = Access(settings, users: try Self.users(settings))
+            current = Access(settings, users: try Self.users(settings), webTokens: current.webTokens)
             return .takenOver(file: settings.accessFilePath, users: current.users.count)
         } catch {
             return .refused(error.description)

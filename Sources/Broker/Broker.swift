@@ -55,7 +55,6 @@ package final class Broker {
             throw BrokerError("reactors.backend: io_uring is not available here: \(obstacle)")
         }
         certificates = try Certificates(settings.listen)
-        access = try Self.wrap { () throws(AccessFileErrors) in try AccessKeeper(settings) }
         checks = CredentialChecks(
             try Self.wrap { () throws(CryptographyError) in
                 try PasswordChecks(threads: settings.access.passwordChecks)
@@ -64,6 +63,9 @@ package final class Broker {
             journal.tell(.error, "cannot write to the audit log", once: "audit \(reason)", [("error", reason)])
         }
         audit.adopt(try Self.open(settings.log.audit))
+        access = try Self.wrap { [journal, audit] () throws(AccessFileErrors) in
+            try AccessKeeper(settings) { Self.tell($0, journal, audit) }
+        }
         let store = try Self.openStore(settings)
         movedAside = store.movedAside
         checkMilliseconds = store.store.checkNanoseconds.map { Int($0 / 1_000_000) }
@@ -85,7 +87,8 @@ package final class Broker {
         let counters = reactors.remotes.map { _ in ShardCounters() }
         figures = Figures(
             reactors: reactors.counters, shards: counters, sequencer: order.sequencer, store: store.store,
-            storeThread: storeThread, audit: audit, passwords: checks.passwords)
+            storeThread: storeThread, audit: audit, passwords: checks.passwords,
+            webTokens: access.figures)
         let facts = BrokerFacts(
             figures: figures, listen: listen, dataDirectory: settings.dataDirectory, epoch: store.store.epoch,
             movedAside: movedAside,
@@ -110,6 +113,18 @@ package final class Broker {
         for name in listeners.unclaimed {
             journal.tell(
                 .warning, "a socket was passed that no listener takes", once: "socket \(name)", [("name", name)])
+        }
+    }
+
+    /// What happened to the keys of a login server, for the log and the audit log.
+    private static func tell(_ news: JWTKeysNews, _ journal: Journal, _ audit: AuditLog) {
+        if let count = news.keys {
+            audit.write(AuditEvent(.keysRefreshed, target: news.issuer, result: "\(count) keys"))
+        }
+        for trouble in news.troubles {
+            let message = news.keys == nil ? "no new keys of an issuer" : "a key of an issuer is left out"
+            journal.tell(
+                .warning, message, once: "\(news.issuer) \(trouble)", [("issuer", news.issuer), ("reason", trouble)])
         }
     }
 
@@ -191,8 +206,9 @@ package final class Broker {
         return news
     }
 
-    /// Takes over the file of users and tokens if it has changed; `nil`: it has not.
+    /// Takes over key files, and the file of users and tokens if it has changed; `nil`: it has not.
     package func takeOverUsers() -> AccessNews? {
+        access.takeOverKeys()
         guard let news = access.takeOverChange() else { return nil }
         if case .takenOver = news {
             // Waited for, as by a reload.
@@ -201,13 +217,13 @@ package final class Broker {
         return news
     }
 
-    /// What is wrong with the file of users and tokens that `settings` names: a sentence each.
+    /// What is wrong with the file of users and tokens and with the keys that `settings` names: a sentence each.
     package static func accessErrors(in settings: Settings) -> [String] {
         do throws(AccessFileErrors) {
             _ = try AccessFile.read(settings.accessFilePath, isKept: false)
-            return []
+            return AccessKeeper.keyErrors(in: settings)
         } catch {
-            return error.errors.map(\.description)
+            return error.errors.map(\.description) + AccessKeeper.keyErrors(in: settings)
         }
     }
 
@@ -288,6 +304,7 @@ package final class Broker {
         shards.runAndWait { $0.reactor[AuditTally.self]?.flush() }
         audit.write(AuditEvent(.stop))
         audit.flush()
+        access.stop()
         reactors.stop()
         store.close()
         listeners.sockets.removeFiles()

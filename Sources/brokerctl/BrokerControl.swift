@@ -26,7 +26,7 @@ struct BrokerControl: AsyncParsableCommand {
             StatusCommand.self, ClientsCommand.self, TopicsCommand.self, SubscriptionsCommand.self,
             RetainedCommand.self, PublishCommand.self, SubscribeCommand.self, BackupCommand.self,
             RestoreCommand.self, DrainCommand.self, ConfigCommand.self, BenchCommand.self, UsersCommand.self,
-            TokenCommand.self,
+            TokenCommand.self, AccessListCommand.self,
             CompletionsCommand.self,
         ])
 

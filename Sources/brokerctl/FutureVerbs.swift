@@ -4,7 +4,7 @@ internal import Broker
 /// Words that are no verbs, and verbs of the contract that this version does not have: said so in words of their own.
 enum FutureVerbs {
     private static let verbs: [[String]] = [
-        ["top"], ["log"], ["acl"], ["check"],
+        ["top"], ["log"], ["check"],
         ["config", "reload"],
     ]
 

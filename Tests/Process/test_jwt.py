@@ -1,9 +1,11 @@
 """JSON Web Tokens: `brokerctl token` against PyJWT, in both directions, and with what must be refused by both."""
 
 import base64
+import http.server
 import json
 import os
 import random
+import threading
 import time
 
 import jwt
@@ -205,3 +207,115 @@ def test_says_why_a_token_is_refused(keys):
                "lifetime": {"exp": now + 100_000}, "early": {"nbf": now + 1000}, "subject": {"sub": ""}}
     tokens = [jwt.encode({**right, **change}, keys.signing("ES256"), algorithm="ES256") for change in changes.values()]
     assert check(keys, "P-256", tokens) == [f"refused {reason}" for reason in changes]
+
+
+# A broker that believes a login server
+
+
+class LoginServer:
+    """Serves a key set at 127.0.0.1, and can be told to serve another."""
+
+    def __init__(self, keys):
+        self.keys = keys
+        self.count = 0
+        server = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                server.count += 1
+                body = json.dumps({"keys": server.keys}).encode()
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *arguments):
+                pass
+
+        self.httpd = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.httpd.serve_forever, daemon=True).start()
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.httpd.server_port}/keys"
+
+    def close(self):
+        self.httpd.shutdown()
+        self.httpd.server_close()
+
+
+CONFIG = """
+access:
+  anonymous: { publish: [], subscribe: [] }
+  jwt:
+    - issuer: login
+      audience: broker
+      keys: "%s"
+      roles_claim: realm_access.roles
+      grants_claim: broker
+      may_grant: ["t/#"]
+  rules:
+    - { role: sensor, publish: ["sensors/{user}/#"] }
+    - { everyone: true, publish: ["tenants/{claim.tenant}/#"] }
+log: { audit: stdout }
+"""
+
+
+@pytest.fixture
+def login(keys, start_broker):
+    server = LoginServer([key for key in keys.public_set() if key["kid"] == "P-256"])
+    server.broker = start_broker(CONFIG % server.url, name="believer")
+    yield server
+    server.close()
+
+
+def signed(keys, algorithm="ES256", kid="P-256", **claims):
+    now = int(time.time())
+    right = {"iss": "login", "aud": "broker", "sub": "alice", "iat": now, "exp": now + 600}
+    return jwt.encode({**right, **claims}, keys.signing(algorithm), algorithm=algorithm, headers={"kid": kid})
+
+
+def published(login, topic, token):
+    return login.broker.http("POST", f"/t/{topic}", b"x", {"Authorization": f"Bearer {token}"}).status
+
+
+def allows(login, topic, token):
+    return published(login, topic, token) < 300
+
+
+def test_a_broker_believes_a_login_server(keys, login):
+    token = signed(keys, tenant="t1", realm_access={"roles": ["sensor"]}, broker={"publish": ["t/a/#", "u/#"]})
+    assert allows(login, "sensors/alice/x", token)
+    assert published(login, "sensors/bob/x", token) == 403
+    assert allows(login, "tenants/t1/x", token) and published(login, "tenants/t2/x", token) == 403
+    # What it carries, as far as its issuer may grant it.
+    assert allows(login, "t/a/x", token) and published(login, "u/x", token) == 403
+    assert published(login, "t/a/x", signed(keys, exp=int(time.time()) - 100)) == 401
+    assert published(login, "t/a/x", token[:-2]) == 401
+    session = login.broker.session(subprotocols=["broker.v1.json", f"bearer.{token}"])
+    assert session.welcome["op"] == "welcome"
+    written = "\n".join(login.broker.lines)
+    assert token not in written and token.split(".")[2] not in written
+    assert 'broker_jwks_age_seconds{issuer="login"}' in login.broker.http("GET", "/metrics").body.decode()
+
+
+def test_a_token_by_a_new_key_is_believed_at_once(keys, login):
+    login.keys = [key for key in keys.public_set() if key["kid"] == "Ed25519"]
+    token = signed(keys, "EdDSA", "Ed25519", broker={"publish": ["t/#"]})
+    assert allows(login, "t/x", token)
+    asked = login.count
+    # Nobody can make the broker ask again and again.
+    for number in range(20):
+        assert published(login, "t/x", signed(keys, "ES256", f"none{number}")) == 401
+    assert login.count == asked
+
+
+def test_a_user_of_a_login_server_is_locked_out(keys, login):
+    file = login.broker.directory / "data/access.jsonl"
+    token = signed(keys, jti="j1", broker={"publish": ["t/#"]})
+    assert allows(login, "t/x", token)
+    for arguments, ends in [(("token", "revoke", "--jti", "j1"), token), (("users", "disable", "alice"), signed(keys))]:
+        since = len(login.broker.lines)
+        assert run_control(*arguments, "--file", str(file)).returncode == 0
+        login.broker.wait_for_line("loaded the changed file", since=since)
+        assert published(login, "t/x", ends) == 401

@@ -148,3 +148,66 @@ def test_those_who_change_it_at_the_same_time_lose_nothing(file):
         thread.join()
     assert sorted(line["user"] for line in lines(file)) == sorted(names)
     assert os.listdir(file.parent) == [file.name]
+
+
+# What the rules say
+
+CONFIG = """
+data_dir: %s
+access:
+  anonymous: { publish: [], subscribe: ["public/#"] }
+  rules:
+    - { everyone: true, subscribe: ["news/#"] }
+    - { role: sensor, publish: ["sensors/{user}/#"], retain: ["sensors/{user}/state"] }
+    - { role: dashboard, subscribe: ["sensors/#"], deny: ["sensors/secret/#"] }
+"""
+
+
+@pytest.fixture
+def rules(tmp_path):
+    config = tmp_path / "broker.yaml"
+    config.write_text(CONFIG % tmp_path)
+    for name, role in [("alice", "dashboard"), ("device7", "sensor")]:
+        control(tmp_path / "access.jsonl", "users", "add", name, "--no-password", "--role", role)
+    return str(config)
+
+
+def test_explains_by_the_code_that_decides(rules):
+    done = run_control("acl", "explain", "device7", "publish", "sensors/bob/x", "--config", rules)
+    assert done.returncode == 1 and done.stdout.decode() == (
+        "denied: no rule allows it, or one denies it\n"
+        "  rules[1] role sensor: publish sensors/{user}/# = sensors/device7/#  does not match\n")
+    done = run_control("acl", "explain", "device7", "publish", "sensors/device7/x", "--config", rules)
+    assert done.returncode == 0 and done.stdout.decode() == (
+        "allowed\n  rules[1] role sensor: publish sensors/{user}/# = sensors/device7/#  matches\n")
+    done = run_control("acl", "explain", "alice", "subscribe", "sensors/#", "--config", rules)
+    assert done.returncode == 1 and done.stdout.decode() == (
+        "denied: deny sensors/secret/# overlaps sensors/#\n"
+        "  rules[0] everyone: subscribe news/#  does not match\n"
+        "  rules[2] role dashboard: subscribe sensors/#  matches\n"
+        "  rules[2] role dashboard: deny sensors/secret/#  matches\n")
+
+
+def test_lists_what_somebody_may(rules):
+    done = run_control("acl", "list", "device7", "--config", rules)
+    rows = [line.split() for line in done.stdout.decode().splitlines()[1:]]
+    assert rows == [
+        ["publish", "sensors/device7/#", "rules[1]", "role", "sensor"], ["subscribe", "news/#", "rules[0]", "everyone"],
+        ["retain", "sensors/device7/state", "rules[1]", "role", "sensor"]]
+
+
+def test_compares_the_rules_with_what_is_expected(rules):
+    right = b"""# what we promised
+device7 publish sensors/device7/x allow
+device7 retain sensors/device7/x deny
+alice subscribe sensors/a/+ allow
+alice publish sensors/a deny
+nobody subscribe news/x allow
+anonymous subscribe news/x deny
+anonymous subscribe public/x allow
+"""
+    done = run_control("acl", "test", "-", "--config", rules, input=right)
+    assert done.returncode == 0 and done.stdout == b"7 as expected\n", done
+    done = run_control("acl", "test", "-", "--config", rules, input=b"alice publish a/b allow\nalice subscribe news/x allow\n")
+    assert done.returncode == 1 and b"1 of 2 are not as expected" in done.stderr
+    assert done.stdout == b"-:1: alice publish a/b allow: denied: no rule allows it, or one denies it\n"

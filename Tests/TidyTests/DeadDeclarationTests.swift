@@ -41,7 +41,6 @@ struct DeadDeclarationTests {
     static let expected = [
         "authOK", "authFailed", "keysRefreshed", "network", "users", "token", "ban",
         "applying", "ofNobody", "subscribesAnywhere", "mayRetain", "maySubscribe",
-        "ages", "mayBeToken", "outcomes",
     ]
 
     private static let found: [DeadDeclarations.Finding] = {

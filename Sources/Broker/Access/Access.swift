@@ -5,11 +5,17 @@ package final class Access: Sendable {
     package let rules: AccessRules
     package let users: UserTable
     package let options: AccessOptions
+    /// Knows clients by JSON Web Tokens; `nil`: none are believed.
+    package let webTokens: JWTAuthority?
 
-    package init(_ rules: AccessRules, users: UserTable = UserTable(), options: AccessOptions = AccessOptions()) {
+    package init(
+        _ rules: AccessRules, users: UserTable = UserTable(), options: AccessOptions = AccessOptions(),
+        webTokens: JWTAuthority? = nil
+    ) {
         self.rules = rules
         self.users = users
         self.options = options
+        self.webTokens = webTokens
     }
 
     /// Rules without users, tokens and options.
@@ -50,7 +56,8 @@ package struct AccessOptions: Sendable, Equatable {
         case .none: return false
         case .short:
             guard let issued = principal.issued, let expires = principal.expires else { return false }
-            return expires - issued <= Self.shortLife
+            // The leeway of a JWT's issuer is in it.
+            return expires - issued <= Self.shortLife + (principal.kind == .jwt ? JWTIssuer.maximumLeeway : 0)
         }
     }
 }

@@ -31,8 +31,8 @@ package final class CredentialChecks: Authenticator {
             let found = access.users.principal(for: token, from: address, now: Self.now)
             return found.map(Authentication.known) ?? .refused(.wrong)
         }
-        // A JWT has two dots; nothing here knows any.
-        return .refused(.wrong)
+        guard OpaqueToken.isJWT(text), let webTokens = access.webTokens else { return .refused(.wrong) }
+        return webTokens.authenticate(text) { access.users.isRevoked($0) }
     }
 
     // MARK: Passwords

@@ -69,6 +69,13 @@ package struct UserTable: Sendable {
         return issued.map { $0 < before } ?? true
     }
 
+    /// Whether a client that a JWT is about is not accepted any more.
+    package func isRevoked(_ principal: Principal) -> Bool {
+        guard let user = principal.user else { return false }
+        return isDisabled(user) || isRevoked(user: user, issued: principal.issued)
+            || principal.token.map(isRevoked(identifier:)) ?? false
+    }
+
     /// Whether a JWT's `jti` is not accepted any more.
     package func isRevoked(identifier: String) -> Bool { revokedIdentifiers.contains(identifier) }
 

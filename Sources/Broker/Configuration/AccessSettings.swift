@@ -21,6 +21,8 @@ extension Settings {
         package var certificates: CertificateIdentity?
         /// Whether the user of the process at the other end of a Unix socket is the user.
         package var peers = false
+        /// Login servers whose tokens are believed.
+        package var jwt: [JWT] = []
         /// What those with an identity may do.
         package var rules: [Rule] = []
 
@@ -115,7 +117,15 @@ extension Settings.Access {
                 Setting(
                     "peers", \.peers, .boolean,
                     "true: on Unix sockets, the user that the peer's process runs as is the user."),
-                Setting(unavailable: "jwt", .section(tokens), "Bearer tokens."),
+                Setting(
+                    list: "jwt", \.jwt, of: JWT.record, expected: "a list of issuers ([] for none)",
+                    "Login servers whose JSON Web Tokens are believed.", mayBeNothing: true,
+                    check: { items, decoder in
+                        for (number, one) in items.enumerated()
+                        where items[..<number].contains(where: { $0.item.issuer == one.item.issuer }) {
+                            decoder.fail(one.section.mark, one.section.path, "expected each issuer once")
+                        }
+                    }),
                 Setting(
                     list: "rules", \.rules, of: Rule.record, expected: "a list of rules ([] for none)",
                     """
@@ -124,21 +134,6 @@ extension Settings.Access {
                     {{ for a brace.
                     """, mayBeNothing: true),
             ])
-    }
-
-    private static var tokens: [SettingOutline] {
-        [
-            .later("keys", "A JWK set or PEM public keys.", "FILE"),
-            .later("issuer", "The tokens' `iss`.", "https://example.com"),
-            .later("audience", "One of the tokens' `aud`.", "broker"),
-        ]
-    }
-}
-
-extension SettingOutline {
-    /// A key of a section that this version does not support.
-    fileprivate static func later(_ key: String, _ doc: String, _ example: String) -> SettingOutline {
-        SettingOutline(key: key, form: .value, doc: doc, traits: .init(example: example))
     }
 }
 

@@ -32,6 +32,8 @@ extension Settings.Access.JWT {
         ConfigurationRecord(initial: Self(), members: names + keyMembers + claimMembers) { jwt, section, decoder in
             func fail(_ message: String) { decoder.fail(section.mark, section.path, message) }
             if jwt.issuer.isEmpty || jwt.audience.isEmpty { fail("expected issuer and audience") }
+            // One that is there and wrong has its own error.
+            if section.value(of: "keys") != nil, jwt.keys == nil { return }
             switch (jwt.keys, jwt.secret) {
             case (nil, nil): fail("expected keys or secret, found none of them")
             case (_?, _?): fail("expected keys or secret, found both of them")
@@ -94,11 +96,13 @@ extension Settings.Access.JWT {
                 traits: .init(example: "/etc/broker/ca.pem")),
             Setting(
                 "refresh", \.refresh, .duration(.seconds(30) ... .seconds(86_400)),
-                "How often keys are fetched; for an unknown key they are, too, every 30 s at most."),
+                "How often keys are fetched; for an unknown key they are, too, every 30 s at most.",
+                traits: .init(example: "10m")),
             Setting(
                 values: "algorithms", \.algorithms, of: .choice,
                 expected: "a list of algorithms such as [ES256, EdDSA]",
-                "The algorithms; empty: ES256, EdDSA, RS256 and PS256 with keys, HS256 with a secret."),
+                "The algorithms; empty: ES256, EdDSA, RS256 and PS256 with keys, HS256 with a secret.",
+                traits: .init(example: "[ES256, EdDSA]")),
         ]
     }
 
@@ -106,24 +110,27 @@ extension Settings.Access.JWT {
         let path = ConfigurationValue<String>.text("the path of a claim") { $0.utf8.count <= 256 }
         return [
             Setting(
-                "leeway", \.leeway, .duration(.zero ... .seconds(300)), "How far clocks may differ."),
+                "leeway", \.leeway, .duration(.zero ... .seconds(300)), "How far clocks may differ.",
+                traits: .init(example: "30s")),
             Setting(
                 "maximum_lifetime", \.maximumLifetime, .duration(.seconds(60) ... .seconds(31_536_000)),
-                "The longest life of a token, from `iat` to `exp`; one without `exp` is refused."),
+                "The longest life of a token, from `iat` to `exp`; one without `exp` is refused.",
+                traits: .init(example: "24h")),
             Setting(
                 "user_claim", \.userClaim, .text("the path of a claim") { 1...256 ~= $0.utf8.count },
-                "The claim that names the user."),
+                "The claim that names the user.", traits: .init(example: "sub")),
             Setting(
-                "roles_claim", \.rolesClaim, path, "The claim with roles, such as realm_access.roles; \"\": none."),
+                "roles_claim", \.rolesClaim, path, "The claim with roles, such as realm_access.roles; \"\": none.",
+                traits: .init(example: "realm_access.roles")),
             Setting(
                 "grants_claim", \.grantsClaim, path,
                 """
                 The claim with an object of publish, subscribe, retain, deny (lists of filters) and roles; "": none is \
                 believed.
-                """),
+                """, traits: .init(example: "broker")),
             Setting(
                 values: "may_grant", \.mayGrant, of: .filter(example: "t/#"), expected: "a list of topic filters",
-                "What that claim may at most grant."),
+                "What that claim may at most grant.", traits: .init(example: "[\"apps/#\"]")),
         ]
     }
 }

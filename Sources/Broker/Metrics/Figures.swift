@@ -13,6 +13,7 @@ package final class Figures: Sendable {
     private let storeThread: StoreThread
     private let audit: AuditLog?
     private let passwords: PasswordChecks?
+    private let webTokens: JWTFigures?
     /// Refused connections, by limit.
     let refusedConnections = Atomic<Int>(0)
     let refusedAddresses = Atomic<Int>(0)
@@ -22,7 +23,8 @@ package final class Figures: Sendable {
 
     package init(
         reactors: [ReactorCounters], shards: [ShardCounters], sequencer: Sequencer, store: any MessageStore,
-        storeThread: StoreThread, audit: AuditLog? = nil, passwords: PasswordChecks? = nil
+        storeThread: StoreThread, audit: AuditLog? = nil, passwords: PasswordChecks? = nil,
+        webTokens: JWTFigures? = nil
     ) {
         self.reactors = reactors
         self.shards = shards
@@ -31,6 +33,7 @@ package final class Figures: Sendable {
         self.storeThread = storeThread
         self.audit = audit
         self.passwords = passwords
+        self.webTokens = webTokens
     }
 
     func sum(_ counter: (ReactorCounters) -> Int) -> Int { reactors.reduce(0) { $0 + counter($1) } }
@@ -284,6 +287,15 @@ extension Figures {
                 + both("certificate") { ($0.certificates.right.current, $0.certificates.wrong.current) }
                 + both("peer") { ($0.peers.right.current, $0.peers.wrong.current) }
                 + both("unknown") { ($0.unknownCredentials.right.current, $0.unknownCredentials.wrong.current) })
+        let refused = webTokens?.outcomes ?? [:]
+        text.add(
+            "broker_jwt_refused_total", .counter, "JSON Web Tokens that were refused, by reason.",
+            JWTRejection.allCases.map { ("{reason=\"\($0.rawValue)\"}", Int(clamping: refused[$0] ?? 0)) })
+        text.add(
+            "broker_jwks_age_seconds", .gauge, "Since the keys of an issuer were fetched.",
+            (webTokens?.ages ?? []).map {
+                ("{issuer=\"\(PrometheusText.escaped($0.issuer))\"}", Int(clamping: $0.seconds))
+            })
         text.add(
             "broker_sessions_revoked_total", .counter, "Clients whose credentials were taken back.",
             sum { $0.revokedClients.current })

@@ -17,6 +17,11 @@ struct PrometheusText {
         for (labels, value) in values { write("\(name)\(labels) \(value)\n") }
     }
 
+    /// The value of a label, as it is written in quotes.
+    static func escaped(_ text: String) -> String {
+        text.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"").replacing("\n", with: "\\n")
+    }
+
     /// Adds a family with one figure that may have a fraction, such as seconds.
     mutating func add(_ name: String, _ kind: Kind, _ help: String, fraction: Double) {
         write("# HELP \(name) \(help)\n# TYPE \(name) \(kind.rawValue)\n\(name) \(fraction)\n")

@@ -2,8 +2,9 @@ internal import WSTransport
 
 extension Access {
     /// What the configuration says about rights and credentials.
-    package convenience init(_ settings: Settings, users: UserTable) {
-        self.init(AccessRules(settings), users: users, options: AccessOptions(settings.access))
+    package convenience init(_ settings: Settings, users: UserTable, webTokens: JWTAuthority? = nil) {
+        self.init(
+            AccessRules(settings), users: users, options: AccessOptions(settings.access), webTokens: webTokens)
     }
 }
 

@@ -17,7 +17,9 @@ struct ConfigurationErrorTests {
         var testDescription: String { error }
     }
 
-    @Test(arguments: keys + kinds + listeners + numbers + lists + refusedYAML + tls + history + unavailable + access)
+    @Test(
+        arguments: keys + kinds + listeners + numbers + lists + refusedYAML + tls + history + unavailable + jwt + access
+    )
     func reportsPlaceAndReason(row: Row) {
         #expect(Self.errors(in: row.yaml) == ["x.yaml:\(row.error)"])
     }
@@ -362,9 +364,42 @@ extension ConfigurationErrorTests {
     static let unavailable: [Row] = [
         Row(
             "listen:\n  - proxy_protocol: true\n    address: 127.0.0.1:8080",
-            "2:3: listen[0].proxy_protocol: expected with trusted_proxies only, which is empty"),
-        Row("access:\n  jwt: { keys: k.json }", "2:8: access.jwt: not available in this version"),
-        Row("access:\n  jwt: {}", "2:8: access.jwt: not available in this version"),
+            "2:3: listen[0].proxy_protocol: expected with trusted_proxies only, which is empty")
+    ]
+
+    private static func issuer(_ members: String) -> String {
+        "access:\n  jwt:\n    - { issuer: a, audience: b, \(members) }"
+    }
+
+    private static let secret = String(repeating: "s", count: 32)
+
+    static let jwt: [Row] = [
+        Row(
+            "access:\n  jwt: { keys: k.json }",
+            "2:8: access.jwt: expected a list of issuers ([] for none), found a mapping"),
+        Row("access:\n  jwt: [{ keys: \"https://a/b\" }]", "2:9: access.jwt[0]: expected issuer and audience"),
+        Row(issuer("leeway: 1s"), "3:7: access.jwt[0]: expected keys or secret, found none of them"),
+        Row(
+            issuer("keys: \"file:k\", secret: \"\(secret)\""),
+            "3:7: access.jwt[0]: expected keys or secret, found both of them"),
+        Row(
+            issuer("keys: \"file:k\", algorithms: [HS256]"),
+            "3:7: access.jwt[0]: expected no HS256, HS384 or HS512 with keys: they take a secret"),
+        Row(
+            issuer("secret: \"\(secret)\", algorithms: [ES256]"),
+            "3:7: access.jwt[0]: expected only HS256, HS384 or HS512 with a secret"),
+        Row(issuer("secret: short"), "3:7: access.jwt[0]: expected a secret of 32 bytes at least"),
+        Row(
+            issuer("keys: \"http://example.com/keys\""),
+            "3:39: access.jwt[0].keys: expected file:PATH, https://… or, on this machine, http://127.0.0.1:PORT/…, "
+                + "found \"http://example.com/keys\""),
+        Row(
+            issuer("keys: \"http://127.0.0.1.example.com/keys\""),
+            "3:39: access.jwt[0].keys: expected file:PATH, https://… or, on this machine, http://127.0.0.1:PORT/…, "
+                + "found \"http://127.0.0.1.example.com/keys\""),
+        Row(
+            "access: { jwt: [{ issuer: a, audience: b, keys: \"file:k\" }, { issuer: a, audience: c, keys: \"file:l\" }] }",
+            "1:61: access.jwt[1]: expected each issuer once"),
     ]
 
     static let access: [Row] = [

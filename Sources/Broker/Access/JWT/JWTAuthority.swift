@@ -14,22 +14,19 @@ package final class JWTAuthority: Sendable {
     private let issuers: [(issuer: JWTIssuer, keys: JWTKeys)]
     private let pool = WorkerPool(name: "jwt", maximumThreads: 2, maximumWaiting: maximumWaiting)
     private let remembered = Mutex(RememberedTokens())
-    private let counts = Mutex<[JWTRejection?: UInt64]>([:])
+    /// What is counted of tokens.
+    package let figures: JWTFigures
     /// Unix seconds.
     private let clock: @Sendable () -> Int64
 
     /// - Parameter clock: the time in Unix seconds.
     package init(
-        _ issuers: [(issuer: JWTIssuer, keys: JWTKeys)],
+        _ issuers: [(issuer: JWTIssuer, keys: JWTKeys)], figures: JWTFigures = JWTFigures(),
         clock: @escaping @Sendable () -> Int64 = { WallClock.unixMilliseconds / 1000 }
     ) {
         self.issuers = issuers
+        self.figures = figures
         self.clock = clock
-    }
-
-    /// Whether a bearer may be a JSON Web Token: it has two dots.
-    package static func mayBeToken(_ text: String) -> Bool {
-        text.utf8.count(where: { $0 == UInt8(ascii: ".") }) == 2
     }
 
     /// The client that a token is about.
@@ -69,7 +66,7 @@ package final class JWTAuthority: Sendable {
             let entry = RememberedTokens.Entry(
                 principal: principal, issuer: issuer, generation: found[issuer].generation)
             remembered.withLock { $0.keep(entry, digest) }
-            counts.withLock { $0[nil, default: 0] += 1 }
+            figures.count(nil)
             reply(.success(principal))
         case .rejected(.keysMissing, issuer: let issuer?):
             if !askAgain(issuer) { reply(.failure(refusal(.keysMissing))) }
@@ -88,7 +85,7 @@ package final class JWTAuthority: Sendable {
     }
 
     private func refusal(_ reason: JWTRejection) -> AuthenticationFailure {
-        counts.withLock { $0[reason, default: 0] += 1 }
+        figures.count(reason)
         switch reason {
         case .expired: return AuthenticationFailure(.invalid, "The token has expired.")
         case .keysMissing:
@@ -96,18 +93,6 @@ package final class JWTAuthority: Sendable {
         default: return AuthenticationFailure(.invalid, "The credentials are not valid.")
         }
     }
-
-    /// How often tokens were right, under `nil`, and how often they were refused and why.
-    package var outcomes: [JWTRejection?: UInt64] { counts.withLock { $0 } }
-
-    /// Seconds since the keys of each issuer with an address were fetched; `nil`: never.
-    package var ages: [(issuer: String, seconds: Int64?)] { issuers.map { ($0.issuer.name, $0.keys.age) } }
-
-    /// Reads the key files that have changed.
-    package func takeOverChanges() { for (_, keys) in issuers { keys.takeOverChange() } }
-
-    /// Ends the threads that fetch keys.
-    package func stop() { for (_, keys) in issuers { keys.stop() } }
 }
 
 extension AuthenticationFailure {

@@ -76,6 +76,7 @@ extension JWTIssuer {
         let known = Set(roles.filter(Principal.isName))
         return Principal(
             .jwt, user: user, roles: known, claims: claims.byPath, token: claims.identifier, carried: grants?.rule,
-            expires: Int64(expires) + Int64(leeway))
+            expires: Int64(expires) + Int64(leeway), issued: claims.issued.map { Int64($0) }, issuer: name,
+            ownRoles: known)
     }
 }

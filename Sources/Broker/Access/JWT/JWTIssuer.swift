@@ -8,7 +8,10 @@ package struct JWTIssuer: Sendable, Equatable {
     package var audience: String
     /// The algorithms that its keys may be used with.
     package var algorithms: Set<SignatureAlgorithm>
-    /// How far clocks may differ, in seconds.
+    /// The most of ``leeway``, in seconds.
+    package static let maximumLeeway: Int64 = 300
+
+    /// How far clocks may differ, in seconds; ``maximumLeeway`` at most.
     package var leeway: Int64 = 30
     /// The longest life of a token, from `iat` to `exp`, in seconds.
     package var maximumLifetime: Int64 = 86_400

@@ -50,8 +50,10 @@ package final class JWTKeys: Sendable {
     }
 
     private let state = Mutex(State())
-    private let issuer: String
-    private let source: JWTKeySource
+    /// The name of the issuer.
+    package let issuer: String
+    /// Where they are.
+    package let source: JWTKeySource
     private let report: @Sendable (JWTKeysNews) -> Void
     /// Wakes the thread.
     private let alarm: Int32

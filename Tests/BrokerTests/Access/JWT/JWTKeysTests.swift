@@ -151,7 +151,7 @@ struct JWTKeysTests {
         #expect(throws: AuthenticationFailure.self) { try outcome(authority, try smith.token()).get() }
         #expect(throws: AuthenticationFailure.self) { try outcome(authority, try smith.token(by: "p384")).get() }
         #expect(server.asked.withLock { $0 } == 2)
-        #expect(authority.outcomes == [nil: 2, .key: 2])
+        #expect(authority.figures.outcomes == [nil: 2, .key: 2])
     }
 
     @Test func saysThatKeysAreMissing() throws {
