@@ -35,10 +35,10 @@ class ClientSocket: Session, WebSocketSession {
         socket.close(.unsupportedData, reason: "read only")
     }
 
-    final func fellBehind() { shard.fellBehind(self) }
+    final func fellBehind() { shard.catchUp.fellBehind(self) }
 
     final func drained() {
-        shard.advance(self)
+        shard.catchUp.advance(self)
         goOn()
     }
 

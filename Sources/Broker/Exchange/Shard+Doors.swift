@@ -202,7 +202,7 @@ extension Shard {
         counters.revoked.add(1)
         witness?.revoked(filter, of: session.client)
         session.revoked(filter, refusal)
-        if set.isBehind { waitForTurn(session) }
+        if set.isBehind { catchUp.waitForTurn(session) }
     }
 
     /// Those of a message's subscribers that may still have it, when all of them have been reviewed.

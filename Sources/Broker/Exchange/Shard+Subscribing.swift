@@ -41,7 +41,7 @@ extension Shard {
         sequencer.subscriptions.add(1, ordering: .relaxed)
         session.connection?.isPatient = set.isPatient
         // After the answer to the subscription itself, which its caller sends.
-        if set.isBehind { waitForTurn(session) }
+        if set.isBehind { catchUp.waitForTurn(session) }
         return position.seq
     }
 
@@ -73,7 +73,7 @@ extension Shard {
         if since == nil ? isLike || !set.isBehind : isLike && old.slow != .latest && old.position <= since ?? 0 {
             return new.takeOver(old)
         }
-        _ = setBehind(session, at: seq)
+        _ = catchUp.setBehind(session, at: seq)
         let client = session.client.id
         let most = settings.limits.subscriptionsPerClient
         if set.retire(old, at: seq, isOver: false, maximum: most) { return }
@@ -95,7 +95,7 @@ extension Shard {
             }
             return
         }
-        let ledger = setBehind(session, at: position.seq)
+        let ledger = catchUp.setBehind(session, at: position.seq)
         let snapshot =
             options.wantsSnapshot
             ? Snapshot(
@@ -176,7 +176,7 @@ extension Shard {
         ledger.removeValues(of: filter)
         var parts = set.removeReplaced(of: filter) + [subscription]
         parts.removeAll { set.retire($0, at: newest, isOver: true, maximum: most) }
-        waitForTurn(session)
+        catchUp.waitForTurn(session)
         guard !parts.isEmpty else { return true }
         counters.subscriptionLimit.add(1)
         var missing = set.writeOff(parts, upTo: newest, isKept: isKept, client: session.client.id)
@@ -197,127 +197,8 @@ extension Shard {
     private func settle(_ session: any Session) -> Bool {
         guard let ledger = session.subscriptions.ledger, !ledger.hasSettled else { return false }
         ledger.hasSettled = true
-        waitForTurn(session)
-        advance(session)
+        catchUp.waitForTurn(session)
+        catchUp.advance(session)
         return true
-    }
-
-    /// Advances a session in the next turn, or in a later one where many wait.
-    func waitForTurn(_ session: any Session) {
-        guard !session.subscriptions.isWaiting else { return }
-        session.subscriptions.isWaiting = true
-        waitingForTurn.append(session)
-        if waitingForTurn.count == 1 { advanceNextTurn() }
-    }
-
-    private func advanceNextTurn() { reactor.runSoon { [weak self] in self?.advanceThoseWaiting() } }
-
-    /// Advances those that wait for the turn, in the order in which they came; one that has more to come waits after the others.
-    private func advanceThoseWaiting() {
-        var waiting = waitingForTurn[...]
-        waitingForTurn = []
-        while catchUpShare.isLeft(in: reactor.now), let session = waiting.popFirst() {
-            session.subscriptions.isWaiting = false
-            session.subscriptions.ledger?.hasSettled = false
-            advance(session)
-        }
-        guard !waiting.isEmpty else { return }
-        counters.fullTurns.add(1)
-        if waitingForTurn.isEmpty { advanceNextTurn() }
-        waitingForTurn = waiting + waitingForTurn
-    }
-
-    /// Advances a session when the store has committed.
-    func waitForStore(_ session: any Session) {
-        guard !session.subscriptions.isWaitingForStore else { return }
-        session.subscriptions.isWaitingForStore = true
-        waitingForStore.append(session)
-    }
-
-    /// Advances a session when the store, which is busy, has committed or may have become free.
-    func waitForBusyStore(_ session: any Session) {
-        waitForStore(session)
-        guard !isAskingStoreAgain else { return }
-        isAskingStoreAgain = true
-        reactor.run(afterNanoseconds: Self.busyPause) { [weak self] in
-            guard let self else { return }
-            isAskingStoreAgain = false
-            wakeThoseWaitingForStore()
-        }
-    }
-
-    /// A store that is busy is asked again after this, in nanoseconds.
-    private static let busyPause: Int64 = 10_000_000
-
-    func wakeThoseWaitingForStore() {
-        let sessions = waitingForStore
-        waitingForStore = []
-        for session in sessions {
-            session.subscriptions.isWaitingForStore = false
-            waitForTurn(session)
-        }
-    }
-
-    // MARK: Falling behind
-
-    /// From now on what is due to a session after `seq` waits for ``advance(_:)``; nothing where it is behind already.
-    func setBehind(_ session: any Session, at seq: UInt64) -> Ledger {
-        if !session.subscriptions.isBehind, let connection = session.connection {
-            reactor.setFlags(.held, of: connection.slot)
-        }
-        return session.subscriptions.setBehind(at: seq)
-    }
-
-    /// A connection has not taken all that the turn had for it.
-    ///
-    /// Called when the turn's messages have been handed out. What comes now waits outside the connection's backlog, if
-    /// a store brings it or it may be dropped.
-    package func fellBehind(_ session: any Session) {
-        guard session.subscriptions.isPatient, isKnown(session) else { return }
-        counters.fallsBehind.add(1)
-        _ = setBehind(session, at: deliveredUpTo)
-    }
-
-    /// Keeps a message for a session that is behind, unless the store brings it.
-    ///
-    /// - Parameter isKept: whether a rule keeps it.
-    func hold(_ message: Message, isKept: Bool, _ session: any Session) {
-        let set = session.subscriptions
-        if message.topic.isSystem {
-            // Only the newest of a figure is of use, and it has no place among the others.
-            set.ledger?.figures.insert(message.topic)
-            return
-        }
-        let client = session.client.id
-        if isKept, !set.hasLatest || set.isDueInFull(message, client: client) {
-            set.ledger?.isOwed = true
-            return
-        }
-        if set.hasLatest, !set.isDueInFull(message, client: client) {
-            if let (older, floor) = set.held.replace(message, now: reactor.now) {
-                _ = set.drop(older, floor: floor, client: client)
-                counters.dropped.add(1)
-            }
-        } else {
-            set.held.append(message, now: reactor.now)
-        }
-        dropWhatIsTooMuch(session)
-    }
-
-    private func dropWhatIsTooMuch(_ session: any Session) {
-        let set = session.subscriptions
-        let patience = settings.limits.pendingAge ?? .max
-        while let oldest = set.held.oldest {
-            let isTooMuch = set.held.bytes > settings.limits.pending
-            let isTooOld = reactor.now.nanoseconds(since: oldest.since) > patience
-            guard isTooMuch || isTooOld else { return }
-            guard set.drop(oldest.message, floor: 0, client: session.client.id) else {
-                // Age alone is no reason here: it is the connection's own unsent bytes that are looked at for it.
-                guard isTooMuch else { return }
-                return session.end(.slow("more than \(settings.limits.pending) bytes wait"))
-            }
-            _ = set.held.removeOldest()
-            counters.dropped.add(1)
-        }
     }
 }

@@ -15,6 +15,7 @@ package final class Shard {
         get { current }
         set {
             current = newValue
+            catchUp.limits = newValue.limits
             for session in everybody { session.takeOverLimits() }
         }
     }
@@ -64,19 +65,10 @@ package final class Shard {
     /// Everything up to this number has been handed to the connections that are not behind.
     private(set) var deliveredUpTo: UInt64 = 0
     private var share = TurnShare()
-    /// What is read for those who are behind is sent in pieces of about this many bytes a turn, and none while something is
-    /// unsent.
-    var piece = 64 * 1024
-    /// Those that are behind and wait for a turn, in order.
-    var waitingForTurn: ArraySlice<any Session> = []
-    /// What those that are behind may be sent in this turn, all together.
-    var catchUpShare = CatchUpShare()
+    /// The sessions that are behind.
+    package let catchUp: CatchUp
     /// When credentials end.
     let alarms = Alarms()
-    /// Those that wait for the store to commit.
-    var waitingForStore: [any Session] = []
-    /// Whether the store is busy, and will be asked again.
-    var isAskingStoreAgain = false
 
     package init(
         reactor: Reactor, sequencer: Sequencer, order: any Order, store: any MessageStore, settings: ExchangeSettings,
@@ -98,10 +90,16 @@ package final class Shard {
         nextClient = UInt64(truncatingIfNeeded: WallClock.unixMilliseconds) << 20 | UInt64(reactor.index & 0xFF)
         mailbox = Mailbox(wakeup: { [remote = reactor.remote] in remote.wake() })
         inbox = sequencer.join(mailbox, shard: index)
+        catchUp = CatchUp(
+            reactor: reactor, sequencer: sequencer, store: store, counters: counters, directory: directory,
+            fanOut: fanOut, mailbox: mailbox, limits: settings.limits)
         deliveredUpTo = sequencer.newest
         reactor[Shard.self] = self
         reactor.endOfTurn.append { [unowned self] in endTurn() }
-        fanOut.hold = { [unowned self] in hold($0, isKept: $1, $2) }
+        fanOut.hold = { [unowned self] in catchUp.hold($0, isKept: $1, $2) }
+        catchUp.deliver = { [unowned self] in deliver($0) }
+        catchUp.review = { [unowned self] in review($0) }
+        catchUp.deliveredUpTo = { [unowned self] in deliveredUpTo }
         fanOut.review = { [unowned self] in unreviewed.isEmpty ? $0 : reviewed($0) }
     }
 
@@ -232,7 +230,7 @@ package final class Shard {
                 send(batch)
             case .settled(let settlement):
                 nextEvent += 1
-                wakeThoseWaitingForStore()
+                catchUp.wakeThoseWaitingForStore()
                 publications.settle(settlement)
             case .probe(let number):
                 nextEvent += 1

@@ -77,8 +77,7 @@ final class ExchangeHouse {
         for remote in remotes {
             remote.run { reactor in
                 // Those that wait hold their shard, and it holds them.
-                reactor[Shard.self]?.waitingForStore = []
-                reactor[Shard.self]?.waitingForTurn = []
+                reactor[Shard.self]?.catchUp.forget()
                 reactor.stop()
             }
         }

@@ -64,7 +64,7 @@ struct SeamSchedule {
         house = try ExchangeHouse(store, order: Array(0..<shards), isDelayed: isDelayed)
         // Snapshots of one value a turn, of some, and of everything at once.
         let piece = [1, 300, 1 << 16][seed % 3]
-        for shard in 0..<shards { try house.run(on: shard) { $0.piece = piece } }
+        for shard in 0..<shards { try house.run(on: shard) { $0.catchUp.piece = piece } }
         for number in 0..<count {
             guests.append(try house.connectJSON(on: number % shards))
             transcripts.append(Transcript(client: guests[number].client))

@@ -44,8 +44,8 @@ private final class BareSession: Session, StreamDriver {
     func received(_ bytes: UnsafeMutableRawBufferPointer) -> Int { bytes.count }
     func receivedEnd() { connection?.finish() }
     func deadlinePassed() {}
-    func fellBehind() { shard.fellBehind(self) }
-    func drained() { shard.advance(self) }
+    func fellBehind() { shard.catchUp.fellBehind(self) }
+    func drained() { shard.catchUp.advance(self) }
     func overflowed() { connection?.reset() }
     func closed() { shard.leave(self) }
 }

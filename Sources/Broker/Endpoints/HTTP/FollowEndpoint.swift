@@ -99,8 +99,8 @@ final class FollowSession: Session {
         output.heartbeat = form.isEvents ? Self.comment : Self.emptyLine
         // The stream holds the session, the session the stream, until the connection is gone or the answer ends.
         output.onClosed = { [self] in leave() }
-        output.onDrained = { [weak self] in self.map { $0.shard.advance($0) } }
-        output.onFellBehind = { [weak self] in self.map { $0.shard.fellBehind($0) } }
+        output.onDrained = { [weak self] in self.map { $0.shard.catchUp.advance($0) } }
+        output.onFellBehind = { [weak self] in self.map { $0.shard.catchUp.fellBehind($0) } }
         do throws(Refusal) {
             let seq = try shard.subscribe(self, to: filter, options)
             if !options.hasBeginning { sendLive(filter, seq: seq) }

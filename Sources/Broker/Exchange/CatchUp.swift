@@ -1,7 +1,60 @@
 internal import WSTransport
 
-/// How a session that is behind gets what is due to it, in pieces, until it is live.
-extension Shard {
+/// The sessions of one reactor that are behind: each gets what is due to it in pieces, until it is live.
+///
+/// A session is behind until it has had what its subscriptions begin with, and again when it takes less than it is sent.
+/// What a rule keeps, the store brings; the rest is held in memory (``SubscriptionSet``). Runs on the reactor's thread.
+package final class CatchUp {
+    private let reactor: Reactor
+    private let sequencer: Sequencer
+    private let store: any MessageStore
+    private let counters: ShardCounters
+    private let directory: Directory
+    private let fanOut: FanOut
+    private let mailbox: Mailbox<ShardEvent>
+    /// Delivers what came in the mailbox.
+    var deliver: ([ShardEvent]) -> Void = { _ in }
+    /// Checks the rights of a session, if they have changed since it was checked.
+    var review: (any Session) -> Void = { _ in }
+    /// Everything up to this number has been handed to the connections that are not behind.
+    var deliveredUpTo: () -> UInt64 = { 0 }
+    /// The limits that hold now.
+    var limits: ExchangeSettings.Limits
+    /// What is read for a session is sent in pieces of about this many bytes a turn, and none while something is unsent.
+    var piece = 64 * 1024
+    /// The sessions that wait for a turn, in order.
+    private var waitingForTurn: ArraySlice<any Session> = []
+    /// What all sessions may be sent in this turn.
+    private var share = CatchUpShare()
+    /// The sessions that wait for the store to commit.
+    private var waitingForStore: [any Session] = []
+    /// Whether the store is busy, and will be asked again.
+    private var isAskingStoreAgain = false
+
+    init(
+        reactor: Reactor, sequencer: Sequencer, store: any MessageStore, counters: ShardCounters, directory: Directory,
+        fanOut: FanOut, mailbox: Mailbox<ShardEvent>, limits: ExchangeSettings.Limits
+    ) {
+        self.reactor = reactor
+        self.sequencer = sequencer
+        self.store = store
+        self.counters = counters
+        self.directory = directory
+        self.fanOut = fanOut
+        self.mailbox = mailbox
+        self.limits = limits
+    }
+
+    /// Forgets the sessions that wait, which hold their shard.
+    func forget() {
+        waitingForTurn = []
+        waitingForStore = []
+    }
+
+    private func isKnown(_ session: any Session) -> Bool { directory.isKnown(session) }
+
+    // MARK: A piece
+
     /// Sends the next piece of what is due to a session; called again when there is room.
     package func advance(_ session: any Session) {
         let set = session.subscriptions
@@ -11,10 +64,10 @@ extension Shard {
         else {
             return
         }
-        guard catchUpShare.isLeft(in: reactor.now) else { return waitForTurn(session) }
-        let most = min(piece, max(settings.limits.pending / 2, 1))
+        guard share.isLeft(in: reactor.now) else { return waitForTurn(session) }
+        let most = min(piece, max(limits.pending / 2, 1))
         var room = most
-        defer { catchUpShare.take(most - room) }
+        defer { share.take(most - room) }
         do throws(StorageError) {
             guard try open(session, ledger, &room) else { return }
             while let beginning = set.beginnings.first {
@@ -52,9 +105,9 @@ extension Shard {
 
     // MARK: What comes before the messages
 
-    /// Finds out what is missing of what was asked for, and shows the values that come instead.
+    /// Finds out what the history lacks of what was requested, and sends the values instead.
     ///
-    /// - Returns: whether that is done; if not, the session is called again.
+    /// - Returns: whether that is done; if not, the session is advanced again.
     private func open(_ session: any Session, _ ledger: Ledger, _ room: inout Int) throws(StorageError) -> Bool {
         if !ledger.unexamined.isEmpty { try examine(session, ledger) }
         while let resume = ledger.showing.first {
@@ -79,11 +132,11 @@ extension Shard {
         return true
     }
 
-    /// Shows `body` the history and what is known of it, also of rules that the store has not taken over yet.
+    /// Passes `body` the history and its summary, which includes rules that the store has not applied yet.
     private func readHistory<Result>(
         _ body: (any HistoryView, HistorySummary) throws(StorageError) -> Result
     ) throws(StorageError) -> Result {
-        // Before the store is read: they are then in the one or the other.
+        // Before the store is read, so that each rule is in the one or the other.
         let waiting = sequencer.waitingRules
         return try store.readHistory { view throws(StorageError) in
             var summary = view.summary
@@ -118,8 +171,9 @@ extension Shard {
         snapshot.waitsForStore && !sequencer.isSettled(upTo: snapshot.seq)
     }
 
-    /// Shows the next piece of a snapshot, and says whether that was the last; where it throws nothing is sent, and
-    /// `snapshot` is not to be used any more.
+    /// Sends the next piece of a snapshot, and says whether that was the last.
+    ///
+    /// If it throws, nothing was sent, and `snapshot` must not be used any more.
     private func show(
         _ snapshot: inout Snapshot, newerThan since: UInt64?, _ session: any Session, _ room: inout Int
     ) throws(StorageError) -> Bool {
@@ -152,7 +206,7 @@ extension Shard {
 
     /// Sends what is due up to `limit`; `nil`: everything, and then the session is live.
     ///
-    /// - Returns: whether that is done; if not, the session is called again.
+    /// - Returns: whether that is done; if not, the session is advanced again.
     private func catchUp(
         _ session: any Session, _ ledger: Ledger, to limit: UInt64?, _ room: inout Int
     ) throws(StorageError) -> Bool {
@@ -168,6 +222,8 @@ extension Shard {
                 let found = sequencer.tail(after: ledger.cursor, emptying: mailbox)
                 deliver(found.events)
                 guard isKnown(session) else { return false }
+                // A publisher that was answered may have had more delivered than this tail has.
+                guard deliveredUpTo() <= found.newest else { continue }
                 (newest, tail) = (found.newest, found.tail)
             } else {
                 (newest, tail) = (nil, sequencer.tail(after: ledger.cursor))
@@ -197,7 +253,7 @@ extension Shard {
 
     private func join(_ session: any Session) -> Bool {
         let set = session.subscriptions
-        // What was held comes at once; a client that still has something to take gets it when that is gone.
+        // What was held comes at once, or, if much of it is held, when the client has taken what it was sent.
         guard session.isDrained || set.held.bytes < piece else { return false }
         sendHeld(upTo: .max, session)
         sendGaps(upTo: .max, session)
@@ -208,7 +264,7 @@ extension Shard {
         if let connection = session.connection { reactor.clearFlags(.held, of: connection.slot) }
         for ending in endings { ending.body() }
         for topic in figures where set.all.contains(where: { $0.filter.matches(topic) }) {
-            guard let figure = sequencer.figure(of: topic, after: deliveredUpTo) else { continue }
+            guard let figure = sequencer.figure(of: topic, after: deliveredUpTo()) else { continue }
             send(figure, to: session)
         }
         return true
@@ -255,7 +311,7 @@ extension Shard {
         _ message: Message, to session: any Session, _ ledger: Ledger, _ counter: borrowing Counter
     ) -> Bool {
         guard !message.isExpired(at: Lifetime.now) else { return false }
-        // One that was held for its topic's sake, before somebody asked for all of them, comes once.
+        // A message that was held as the newest of its topic, before a subscription asked for all, comes once.
         guard sendHeld(upTo: message.seq, session) != message.seq,
             session.subscriptions.takes(message, client: session.client.id, ledger)
         else { return false }
@@ -271,7 +327,7 @@ extension Shard {
         let bytes = tail.messages.reduce(0) { sum, message in
             index.contains(message.topic) ? sum + message.weight : sum
         }
-        return bytes <= max(piece, settings.limits.pending / 4)
+        return bytes <= max(piece, limits.pending / 4)
     }
 
     /// Sends what is held up to a number, and the gaps that lie between.
@@ -295,9 +351,10 @@ extension Shard {
         send(session.subscriptions.takeGaps(upTo: seq), to: session)
     }
 
-    /// Sends the gaps before a message, and says of what has ended before it that it has.
+    /// Sends the gaps before a message, and answers the ends of subscriptions before it.
     ///
-    /// So no gap reaches beyond what comes next: a client that is cut off goes on from the highest number it has seen.
+    /// So no gap reaches beyond what comes next: a client that loses its connection resumes at the highest number it has
+    /// seen.
     private func sendGaps(before message: Message, _ session: any Session) {
         sendGaps(upTo: message.seq - 1, session)
         for ending in session.subscriptions.ledger?.takeEndings(upTo: message.seq - 1) ?? [] { ending.body() }
@@ -316,5 +373,127 @@ extension Shard {
         // A gap that could not be told has ended it.
         guard isKnown(session) else { return }
         fanOut.send(message, to: session)
+    }
+
+    // MARK: Waiting
+
+    /// Advances a session in the next turn, or in a later one if many wait.
+    func waitForTurn(_ session: any Session) {
+        guard !session.subscriptions.isWaiting else { return }
+        session.subscriptions.isWaiting = true
+        waitingForTurn.append(session)
+        if waitingForTurn.count == 1 { advanceNextTurn() }
+    }
+
+    private func advanceNextTurn() { reactor.runSoon { [weak self] in self?.advanceThoseWaiting() } }
+
+    /// Advances the sessions that wait for the turn, in order; one that is due more then waits after the others.
+    private func advanceThoseWaiting() {
+        var waiting = waitingForTurn[...]
+        waitingForTurn = []
+        while share.isLeft(in: reactor.now), let session = waiting.popFirst() {
+            session.subscriptions.isWaiting = false
+            session.subscriptions.ledger?.hasSettled = false
+            advance(session)
+        }
+        guard !waiting.isEmpty else { return }
+        counters.fullTurns.add(1)
+        if waitingForTurn.isEmpty { advanceNextTurn() }
+        waitingForTurn = waiting + waitingForTurn
+    }
+
+    /// Advances a session when the store has committed.
+    private func waitForStore(_ session: any Session) {
+        guard !session.subscriptions.isWaitingForStore else { return }
+        session.subscriptions.isWaitingForStore = true
+        waitingForStore.append(session)
+    }
+
+    /// Advances a session when the store, which is busy, has committed or may have become free.
+    private func waitForBusyStore(_ session: any Session) {
+        waitForStore(session)
+        guard !isAskingStoreAgain else { return }
+        isAskingStoreAgain = true
+        reactor.run(afterNanoseconds: Self.busyPause) { [weak self] in
+            guard let self else { return }
+            isAskingStoreAgain = false
+            wakeThoseWaitingForStore()
+        }
+    }
+
+    /// A store that is busy is asked again after this, in nanoseconds.
+    private static let busyPause: Int64 = 10_000_000
+
+    /// The store has committed: the sessions that waited for it wait for a turn.
+    func wakeThoseWaitingForStore() {
+        let sessions = waitingForStore
+        waitingForStore = []
+        for session in sessions {
+            session.subscriptions.isWaitingForStore = false
+            waitForTurn(session)
+        }
+    }
+
+    // MARK: Falling behind
+
+    /// From now on what is due to a session after `seq` waits for ``advance(_:)``; no change if it is behind already.
+    func setBehind(_ session: any Session, at seq: UInt64) -> Ledger {
+        if !session.subscriptions.isBehind, let connection = session.connection {
+            reactor.setFlags(.held, of: connection.slot)
+        }
+        return session.subscriptions.setBehind(at: seq)
+    }
+
+    /// A connection has not taken all that the turn had for it.
+    ///
+    /// Called when the turn's messages have been handed out. What comes now waits outside the connection's backlog, if
+    /// a store brings it or it may be dropped.
+    package func fellBehind(_ session: any Session) {
+        guard session.subscriptions.isPatient, isKnown(session) else { return }
+        counters.fallsBehind.add(1)
+        _ = setBehind(session, at: deliveredUpTo())
+    }
+
+    /// Keeps a message for a session that is behind, unless the store brings it.
+    ///
+    /// - Parameter isKept: whether a rule keeps it.
+    func hold(_ message: Message, isKept: Bool, _ session: any Session) {
+        let set = session.subscriptions
+        if message.topic.isSystem {
+            // Only the newest of a figure is of use, and it has no place among the others.
+            set.ledger?.figures.insert(message.topic)
+            return
+        }
+        let client = session.client.id
+        if isKept, !set.hasLatest || set.isDueInFull(message, client: client) {
+            set.ledger?.isOwed = true
+            return
+        }
+        if set.hasLatest, !set.isDueInFull(message, client: client) {
+            if let (older, floor) = set.held.replace(message, now: reactor.now) {
+                _ = set.drop(older, floor: floor, client: client)
+                counters.dropped.add(1)
+            }
+        } else {
+            set.held.append(message, now: reactor.now)
+        }
+        dropWhatIsTooMuch(session)
+    }
+
+    private func dropWhatIsTooMuch(_ session: any Session) {
+        let set = session.subscriptions
+        let patience = limits.pendingAge ?? .max
+        while let oldest = set.held.oldest {
+            let isTooMuch = set.held.bytes > limits.pending
+            let isTooOld = reactor.now.nanoseconds(since: oldest.since) > patience
+            guard isTooMuch || isTooOld else { return }
+            guard set.drop(oldest.message, floor: 0, client: session.client.id) else {
+                // Age alone is no reason here: for that, the connection's own unsent bytes count.
+                guard isTooMuch else { return }
+                return session.end(.slow("more than \(limits.pending) bytes wait"))
+            }
+            _ = set.held.removeOldest()
+            counters.dropped.add(1)
+        }
     }
 }
