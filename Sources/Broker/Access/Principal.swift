@@ -50,7 +50,8 @@ package final class Principal: Sendable {
         self.token = token
         self.carried = carried
         self.ceilings = ceilings
-        self.expires = expires
+        // What comes of it is computed in milliseconds.
+        self.expires = expires.map { min(max($0, 0), Self.lastSecond) }
         self.issued = issued
         self.issuer = issuer
         self.ownRoles = ownRoles
@@ -70,6 +71,9 @@ package final class Principal: Sendable {
     package func isSameUser(as other: Principal) -> Bool {
         kind == other.kind && user == other.user && issuer == other.issuer
     }
+
+    /// The end of the year 9999, in Unix seconds: no time that credentials state is later.
+    package static let lastSecond: Int64 = 253_402_300_799
 
     /// All that present nothing.
     package static let anonymous = Principal(.anonymous)

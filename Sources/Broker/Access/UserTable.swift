@@ -13,12 +13,16 @@ package struct UserTable: Sendable {
 
     /// What is known of a token besides its id.
     struct Token: Sendable {
-        let digest: [UInt8]
+        /// Its id, the first byte highest.
+        let id: UInt64
+        let digest: InlineArray<4, UInt64>
         let user: String
         /// What it may do at most; `nil`: what its user may.
         let ceiling: Ceiling?
-        let expires: Int64?
-        let created: Int64?
+        /// ``Int64/max``: it does not expire.
+        let expires: Int64
+        /// ``Int64/min``: it is not known.
+        let created: Int64
         let from: [AddressRange]
     }
 
@@ -29,7 +33,8 @@ package struct UserTable: Sendable {
     }
 
     private var users: [String: User] = [:]
-    private var tokens: [String: Token] = [:]
+    /// In the order of their ids: there may be a hundred thousand, and a dictionary would have as much room again.
+    private var tokens: [Token] = []
     private var certificates: [[UInt8]: String] = [:]
     private var revokedTokens: Set<String> = []
     private var revokedIdentifiers: Set<String> = []
@@ -39,19 +44,30 @@ package struct UserTable: Sendable {
     package init() {}
 
     package init(_ file: AccessFile) {
-        users.reserveCapacity(file.entries.count)
-        tokens.reserveCapacity(file.entries.count)
+        tokens.reserveCapacity(file.entries.count { if case .token = $0.content { true } else { false } })
         for entry in file.entries {
             switch entry.content {
             case .user(let user):
                 users[user.name] = User(password: user.password, roles: Set(user.roles), isDisabled: user.isDisabled)
                 if let certificate = user.certificate { certificates[certificate] = user.name }
-            case .token(let token): tokens[token.id] = Token(token)
+            case .token(let token): tokens.append(Token(token))
             case .revoked(.token(let id)): revokedTokens.insert(id)
             case .revoked(.jti(let identifier)): revokedIdentifiers.insert(identifier)
             case .revoked(.user(let user, let before)): revokedBefore[user] = max(before, revokedBefore[user] ?? before)
             }
         }
+        tokens.sort { $0.id < $1.id }
+    }
+
+    /// A token's entry; `nil`: there is none.
+    private func token(_ id: String) -> Token? {
+        let wanted = Token.number(of: id)
+        var (low, high) = (0, tokens.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if tokens[middle].id < wanted { low = middle + 1 } else { high = middle }
+        }
+        return low < tokens.count && tokens[low].id == wanted ? tokens[low] : nil
     }
 
     /// How many users and tokens there are.
@@ -104,8 +120,8 @@ package struct UserTable: Sendable {
 
     /// The client that shows a token.
     func principal(for token: OpaqueToken, from address: () -> String?, now: Int64) -> Principal? {
-        guard let known = tokens[token.id], let digest = try? token.digest(),
-            Secret.areEqual(digest.span, known.digest.span)
+        guard let known = self.token(token.id), let digest = try? token.digest(),
+            Secret.areEqual(digest.span, Token.bytes(of: known.digest).span)
         else { return nil }
         return principal(ofToken: token.id, known, from: address, now: now)
     }
@@ -113,16 +129,18 @@ package struct UserTable: Sendable {
     private func principal(
         ofToken id: String, _ token: Token, from address: () -> String?, now: Int64
     ) -> Principal? {
-        guard !revokedTokens.contains(id), !isRevoked(user: token.user, issued: token.created),
+        let created = token.created == .min ? nil : token.created
+        guard !revokedTokens.contains(id), !isRevoked(user: token.user, issued: created),
             let user = users[token.user], !user.isDisabled
         else { return nil }
-        if let expires = token.expires, expires <= now { return nil }
+        if token.expires <= now { return nil }
         if !token.from.isEmpty {
             guard let address = address(), token.from.contains(where: { $0.contains(address) }) else { return nil }
         }
         return Principal(
             .token, user: token.user, roles: user.roles, token: id, ceilings: token.ceiling.map { [$0.rule] } ?? [],
-            expires: token.expires, issued: token.created, stamp: token.digest.hashValue)
+            expires: token.expires == .max ? nil : token.expires, issued: created,
+            stamp: Token.bytes(of: token.digest).hashValue)
     }
 
     /// What has become of a principal.
@@ -147,8 +165,8 @@ package struct UserTable: Sendable {
         case .token:
             // One that has expired ends by its own time, and not by a change.
             new = principal.token.flatMap { id in
-                tokens[id].flatMap {
-                    self.principal(ofToken: id, $0, from: address, now: min(now, ($0.expires ?? now) - 1))
+                token(id).flatMap {
+                    self.principal(ofToken: id, $0, from: address, now: min(now, $0.expires - 1))
                 }
             }
         case .jwt, .certificate, .peer:
@@ -168,7 +186,11 @@ package struct UserTable: Sendable {
 
 extension UserTable.Token {
     fileprivate init(_ token: AccessToken) {
-        digest = token.sha256
+        id = Self.number(of: token.id)
+        let bytes = token.sha256
+        digest = InlineArray { part in
+            bytes.dropFirst(8 * part).prefix(8).reduce(0) { $0 << 8 | UInt64($1) }
+        }
         user = token.user
         ceiling = token.limits.map { limits in
             var rule = AccessRule()
@@ -176,9 +198,16 @@ extension UserTable.Token {
             rule.subscribe = Self.templates(limits.subscribe)
             return UserTable.Ceiling(rule)
         }
-        expires = token.expires
-        created = token.created
+        expires = token.expires ?? .max
+        created = token.created ?? .min
         from = token.from.compactMap { AddressRange($0) }
+    }
+
+    /// The eight bytes of an id as a number.
+    static func number(of id: String) -> UInt64 { id.utf8.prefix(8).reduce(0) { $0 << 8 | UInt64($1) } }
+
+    static func bytes(of digest: InlineArray<4, UInt64>) -> [UInt8] {
+        (0..<32).map { UInt8(truncatingIfNeeded: digest[$0 / 8] >> UInt64(56 - 8 * ($0 % 8))) }
     }
 
     private static func templates(_ names: [String]) -> [FilterTemplate] {

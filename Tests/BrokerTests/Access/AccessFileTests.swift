@@ -74,6 +74,10 @@ struct AccessFileTests {
                 #"{"token":"q7Xk2mP9","sha256":"\#(digest)","user":"a","from":["10.0.0.1/8"]}"#,
                 "from: expected addresses and networks such as 10.0.0.0/8, found \"10.0.0.1/8\""
             ),
+            (
+                #"{"token":"q7Xk2mP9","sha256":"\#(digest)","user":"a","expires":9223372036854775807}"#,
+                "expires: expected a time in Unix seconds"
+            ),
             (#"{"revoked":{}}"#, "revoked: expected token, user or jti, found none of them"),
             (#"{"revoked":{"user":"a"}}"#, "revoked: expected before, a time in seconds, with user"),
             (#"{"user":"a","user":"b"}"#, "expected an object of JSON: a second member \"user\" at byte 12"),

@@ -53,6 +53,11 @@ struct CredentialTests {
         #expect(table.principal(for: token, from: { nil }, now: 100) == nil)
     }
 
+    @Test(arguments: [Int64.min, -1, .max])
+    func noTimeIsTooFar(expires: Int64) {
+        #expect(0...Principal.lastSecond ~= Principal(.jwt, user: "a", expires: expires).expires ?? -1)
+    }
+
     @Test func aTokenEndsWithItsUser() throws {
         let (token, entry) = try Self.token("ci") { $0.created = 50 }
         var disabled = Self.user("ci")

@@ -137,7 +137,7 @@ extension AccessUser {
         }
         roles = try roleNames(of: object)
         isDisabled = try read { () throws(JSONError) in try object.bool("disabled") } ?? false
-        created = try read { () throws(JSONError) in try object.integer("created") }
+        created = try time("created", of: object)
     }
 
     /// The 32 bytes of `sha256:` and hexadecimal digits, with or without colons; `nil`: it is none.
@@ -170,12 +170,12 @@ extension AccessToken {
         for right in admin where !["read", "write", "operate"].contains(right) {
             throw AccessMistake("admin: expected read, write or operate, found \"\(right)\"")
         }
-        expires = try read { () throws(JSONError) in try object.integer("expires") }
+        expires = try time("expires", of: object)
         from = try read { () throws(JSONError) in try object.strings("from") } ?? []
         for network in from where AddressRange(network) == nil {
             throw AccessMistake("from: expected addresses and networks such as 10.0.0.0/8, found \"\(network)\"")
         }
-        created = try read { () throws(JSONError) in try object.integer("created") }
+        created = try time("created", of: object)
         note = try read { () throws(JSONError) in try object.string("note") } ?? ""
     }
 
@@ -215,6 +215,14 @@ extension AccessRevocation {
 
 private func read<Value>(_ body: () throws(JSONError) -> Value?) throws(AccessMistake) -> Value? {
     do throws(JSONError) { return try body() } catch { throw AccessMistake(error) }
+}
+
+/// Unix seconds.
+private func time(_ member: StaticString, of object: borrowing JSONObject) throws(AccessMistake) -> Int64? {
+    let key = JSONName(stringLiteral: member)
+    guard let time: Int64 = try read({ () throws(JSONError) in try object.integer(key) }) else { return nil }
+    guard 0...Principal.lastSecond ~= time else { throw AccessMistake("\(member): expected a time in Unix seconds") }
+    return time
 }
 
 private func userName(of object: borrowing JSONObject) throws(AccessMistake) -> String {
