@@ -79,6 +79,7 @@ package final class Broker {
         order.attach(storeThread)
         self.order = order
 
+        let quotas = Quotas()
         let count = settings.reactors.count ?? Machine.processors
         listeners = try Listeners(settings, reactors: count, given: GivenSockets())
         listen = listeners.descriptions
@@ -88,7 +89,7 @@ package final class Broker {
         figures = Figures(
             reactors: reactors.counters, shards: counters, sequencer: order.sequencer, store: store.store,
             storeThread: storeThread, audit: audit, passwords: checks.passwords,
-            webTokens: access.figures)
+            webTokens: access.figures, quotas: quotas)
         let facts = BrokerFacts(
             figures: figures, listen: listen, dataDirectory: settings.dataDirectory, epoch: store.store.epoch,
             movedAside: movedAside,
@@ -97,9 +98,9 @@ package final class Broker {
         memory = MemoryWatch(settings.limits, figures: figures, remotes: reactors.remotes)
         let serving = Serving(
             group: reactors, order: order, store: store.store, settings: settings, facts: facts,
-            door: Door(figures: figures, memory: memory), memory: memory, listeners: listeners,
-            certificates: certificates, journal: journal, audit: audit, access: access.current, checks: checks,
-            counters: counters)
+            door: Door(figures: figures, memory: memory, quotas: quotas), memory: memory, listeners: listeners,
+            certificates: certificates, journal: journal, audit: audit, quotas: quotas, access: access.current,
+            checks: checks, counters: counters)
         do throws(Errno) {
             try reactors.start(named: "reactor", backend: ReactorBackend(settings.reactors.backend)) {
                 (reactor) throws(Errno) in try serving.begin(on: reactor)

@@ -8,12 +8,14 @@ final class Door: Sendable {
     private let figures: Figures
     private let memory: MemoryWatch
     private let firstReservedDescriptor: Int32
+    private let quotas: Quotas
     private let perAddress = Mutex<[String: Int]>([:])
 
     /// The descriptors that are kept for the administrator, a reload and the store.
     static let reservedDescriptors = 32
 
-    init(figures: Figures, memory: MemoryWatch) {
+    init(figures: Figures, memory: MemoryWatch, quotas: Quotas) {
+        self.quotas = quotas
         self.figures = figures
         self.memory = memory
         let limit = Machine.descriptorLimit
@@ -21,7 +23,9 @@ final class Door: Sendable {
     }
 
     /// What a listener's connections are served by, from the shard's present settings.
-    func settings(for shard: Shard, pathPrefix: String) -> HTTPSettings {
+    ///
+    /// - Parameter believes: whether the listener believes what trusted proxies say of their clients.
+    func settings(for shard: Shard, pathPrefix: String, believes: Bool = false) -> HTTPSettings {
         var settings = HTTPSettings(shard.configuration)
         settings.pathPrefix = pathPrefix
         settings.makeRefusal = Endpoints.refusal
@@ -33,14 +37,24 @@ final class Door: Sendable {
             head.path == pathPrefix + "/health/live" || head.path == pathPrefix + "/health/ready"
         }
         let limits = shard.configuration.limits
-        settings.entrance.admit = { [self, unowned shard] peer in admit(peer, limits, shard) }
-        if limits.connectionsPerAddress != nil {
-            settings.entrance.connectionClosed = { [self] peer in leave(peer) }
+        let rules = shard.settings.limits.quotas
+        // The clients of a proxy are told apart by their requests.
+        let isExempt = { [unowned shard] (peer: SocketAddress?) in believes && shard.endpoints.trusts(peer) }
+        settings.entrance.admit = { [self, unowned shard] peer in
+            admit(peer, limits, isExempt(peer) ? nil : rules, shard)
+        }
+        let isSingle = limits.connectionsPerAddress != nil
+        settings.entrance.isCounted = { peer in isSingle || rules.counts(peer) && !isExempt(peer) }
+        settings.entrance.connectionClosed = { [self] peer in
+            if isSingle { leave(peer) }
+            if rules.counts(peer), !isExempt(peer) { quotas.left(peer, rules) }
         }
         return settings
     }
 
-    private func admit(_ peer: SocketAddress?, _ limits: Settings.Limits, _ shard: Shard) -> HTTPRefusal? {
+    private func admit(_ peer: SocketAddress?, _ limits: Settings.Limits, _ rules: Quotas.Rules?, _ shard: Shard)
+        -> HTTPRefusal?
+    {
         // The one that asks is among them already.
         if figures.admitted > limits.connections {
             figures.refusedConnections.add(1, ordering: .relaxed)
@@ -53,9 +67,15 @@ final class Door: Sendable {
             tell("limits.memory", peer, shard)
             return HTTPRefusal(Refusal(.unavailable, "The broker is short of memory."))
         }
+        if let rules, let found = quotas.admit(peer, rules, now: shard.reactor.now) {
+            figures.refusedAddresses.add(1, ordering: .relaxed)
+            tell("limits.\(found.limit)", peer, shard)
+            return HTTPRefusal(found.refusal)
+        }
         if let most = limits.connectionsPerAddress, let address = address(of: peer), !enter(address, most) {
             figures.refusedAddresses.add(1, ordering: .relaxed)
             tell("limits.connections_per_address", peer, shard)
+            if let rules { quotas.left(peer, rules) }
             return HTTPRefusal(
                 Refusal(.limitExceeded, "The limit of \(most) connections from one address is reached."))
         }
@@ -75,7 +95,7 @@ final class Door: Sendable {
     /// What is counted by; `nil`: a socket in the file system, whose clients have no address.
     private func address(of peer: SocketAddress?) -> String? {
         guard let peer, peer.path == nil else { return nil }
-        return peer.host
+        return peer.network?.host
     }
 
     private func enter(_ address: String, _ most: Int) -> Bool {

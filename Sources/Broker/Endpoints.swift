@@ -91,7 +91,9 @@ package enum Endpoints {
         fields.append("Cache-Control", "no-store")
         switch refusal.status {
         case 401: fields.append("WWW-Authenticate", #"Bearer realm="broker", error="invalid_token""#)
-        case 429, 503: fields.append("Retry-After", refusal.stated == ErrorCode.rateLimited.rawValue ? "1" : "5")
+        case 429, 503:
+            if fields.first("Retry-After") != nil { break }
+            fields.append("Retry-After", refusal.stated == ErrorCode.rateLimited.rawValue ? "1" : "5")
         default: break
         }
         return OutgoingResponse(status: refusal.status, fields: fields, body: refusal.object + [10])

@@ -13,6 +13,7 @@ struct Serving: Sendable {
     let certificates: Certificates
     let journal: Journal
     let audit: AuditLog
+    let quotas: Quotas
     /// What holds at first.
     let access: Access
     let checks: CredentialChecks
@@ -32,6 +33,7 @@ struct Serving: Sendable {
         let tally = AuditTally(audit, on: reactor)
         reactor[AuditTally.self] = tally
         shard.witness = tally
+        shard.quotas = quotas
         reactor[AdminDesk.self] = AdminDesk(shard: shard, everyone: ShardGroup(group.remotes), facts: facts)
         func users(_ listener: Settings.Listener, at address: ListenAddress) -> any DirectHandler {
             Endpoints.users(
@@ -47,7 +49,8 @@ struct Serving: Sendable {
                 let server = try HTTPListener(
                     on: reactor, listening: descriptor, isShared: isShared, handler: users(listener, at: address)
                 ) { [unowned shard, door, certificates] in
-                    var settings = door.settings(for: shard, pathPrefix: listener.pathPrefix)
+                    var settings = door.settings(
+                        for: shard, pathPrefix: listener.pathPrefix, believes: listener.forwarded != .none)
                     settings.inspect = { reception.inspect($0, host: $1, stream: $2) }
                     settings.entrance.isProxy =
                         listener.proxyProtocol ? { [unowned shard] in shard.endpoints.trusts($0) } : nil

@@ -34,7 +34,51 @@ extension Settings {
         /// The memory of all clients together: input that waits, and output that they have not read.
         package var memory = Memory.share(percent: 25)
 
+        /// What all clients of one address may have and do together.
+        package var perAddress = PerAddress()
+        /// What all clients of one user may have and do together.
+        package var perUser = PerUser()
+        /// Credentials of one address that may be wrong; `nil`: any number.
+        package var authenticationFailures: Frequency? = Frequency(count: 10, period: .minute)
+
         package init() {}
+
+        /// So many in a second or a minute.
+        package struct Frequency: Sendable, Equatable {
+            package enum Period: String, Sendable, CaseIterable {
+                case second = "s"
+                case minute = "m"
+            }
+
+            package var count: Int
+            package var period: Period
+        }
+
+        /// The limits of an address; `nil` lifts one.
+        package struct PerAddress: Sendable, Equatable {
+            package var connections: Int? = 1000
+            package var newConnections: Frequency? = Frequency(count: 50, period: .second)
+            package var publishRate: Int?
+            package var publishBytes: Int?
+            package var subscriptions: Int? = 100_000
+
+            package init() {}
+        }
+
+        /// The limits of a user; `nil` lifts one.
+        package struct PerUser: Sendable, Equatable {
+            package var connections: Int?
+            package var publishRate: Int?
+            package var publishBytes: Int?
+            package var subscriptions: Int? = 10_000
+
+            package init() {}
+        }
+
+        /// Whether clients on this machine count for their address, too: where any of that is not the default.
+        package var countsLoopback: Bool {
+            perAddress != PerAddress() || authenticationFailures != Limits().authenticationFailures
+        }
 
         /// An amount of memory.
         package enum Memory: Sendable, Equatable {
@@ -54,7 +98,8 @@ extension Settings.Limits {
     }
 
     static var record: ConfigurationRecord<Self> {
-        ConfigurationRecord(initial: Self(), members: connectionMembers + topicMembers + outputMembers) {
+        ConfigurationRecord(initial: Self(), members: connectionMembers + topicMembers + outputMembers + accountMembers)
+        {
             limits, _, decoder in
             decoder.topicLimits = limits.topicLimits
         }
@@ -114,5 +159,76 @@ extension Settings.Limits {
         ]
     }
 
-    private static var count: ConfigurationValue<Int> { .count(1...1_000_000_000) }
+    private static var accountMembers: [Setting<Self>] {
+        [
+            Setting(
+                section: "per_address", \.perAddress, PerAddress.record,
+                """
+                What all clients of one address (of IPv6: one network of 64 bits) have and do together. Those on loopback \
+                are left out as long as all of this, and authentication_failures, is the default.
+                """),
+            Setting(
+                section: "per_user", \.perUser, PerUser.record,
+                "What all clients of one user have and do together."),
+            Setting(
+                "authentication_failures", \.authenticationFailures, ConfigurationValue.frequency.liftable,
+                """
+                Wrong credentials of one address; then it gets 429 for a second, and each time twice as long, up to a \
+                minute.
+                """),
+        ]
+    }
+
+    fileprivate static var count: ConfigurationValue<Int> { .count(1...1_000_000_000) }
+}
+
+extension Settings.Limits.PerAddress {
+    static var record: ConfigurationRecord<Self> {
+        let count = Settings.Limits.count
+        return ConfigurationRecord(
+            initial: Self(),
+            members: [
+                Setting("connections", \.connections, count.liftable, "Open connections."),
+                Setting(
+                    "new_connections", \.newConnections, ConfigurationValue.frequency.liftable,
+                    "Connections that begin."),
+                Setting("publish_rate", \.publishRate, count.liftable, "Publishes a second."),
+                Setting(
+                    "publish_bytes", \.publishBytes, ConfigurationValue.size(1...1 << 40).liftable,
+                    "Their payloads a second, in bytes."),
+                Setting("subscriptions", \.subscriptions, count.liftable, "Filters that they hold."),
+            ])
+    }
+}
+
+extension Settings.Limits.PerUser {
+    static var record: ConfigurationRecord<Self> {
+        let count = Settings.Limits.count
+        return ConfigurationRecord(
+            initial: Self(),
+            members: [
+                Setting("connections", \.connections, count.liftable, "Open connections."),
+                Setting("publish_rate", \.publishRate, count.liftable, "Publishes a second."),
+                Setting(
+                    "publish_bytes", \.publishBytes, ConfigurationValue.size(1...1 << 40).liftable,
+                    "Their payloads a second, in bytes."),
+                Setting("subscriptions", \.subscriptions, count.liftable, "Filters that they hold."),
+            ])
+    }
+}
+
+extension ConfigurationValue where Value == Settings.Limits.Frequency {
+    /// `50/s`, `10/m`.
+    fileprivate static var frequency: Self {
+        let most = 1_000_000
+        return Self(
+            expected: "a rate such as 50/s or 10/m, up to \(most)",
+            read: { scalar in
+                let parts = scalar.text.split(separator: "/", omittingEmptySubsequences: false)
+                guard parts.count == 2, parts[0].utf8.allSatisfy({ 0x30...0x39 ~= $0 }), let count = Int(parts[0]),
+                    1...most ~= count, let period = Value.Period(rawValue: String(parts[1]))
+                else { return nil }
+                return Value(count: count, period: period)
+            }, write: { .plain("\($0.count)/\($0.period.rawValue)") }, range: "1/m to \(most)/s")
+    }
 }

@@ -26,6 +26,7 @@ struct Gate: Sendable {
             let shard = try exchange.shard()
             do throws(Refusal) { try shard.checkOpen() } catch { throw HTTPRefusal(error) }
             let presented = Presented(exchange, shard, self)
+            if presented.credentials != .nothing { try exchange.checkAttempts(on: shard) }
             try check(presented, shard.access.options)
             switch authenticator.authenticate(
                 presented.credentials, shard.access, from: { exchange.request.peer?.host })
@@ -33,6 +34,7 @@ struct Gate: Sendable {
             case .known(let principal):
                 try admit(principal, presented, exchange, shard, route)
             case .refused(let failure):
+                exchange.failed(failure, on: shard)
                 throw refuse(presented, failure, shard)
             case .pending(let begin):
                 // The connection is not read on meanwhile, and has the time that a head has.
@@ -60,7 +62,9 @@ struct Gate: Sendable {
             let shard = try exchange.shard()
             switch shard.stillValid(outcome, from: exchange.request.peer?.host) {
             case .success(let principal): try admit(principal, presented, exchange, shard, route)
-            case .failure(let failure): throw refuse(presented, failure, shard)
+            case .failure(let failure):
+                exchange.failed(failure, on: shard)
+                throw refuse(presented, failure, shard)
             }
         } catch {
             exchange.turnDown(error)
@@ -75,6 +79,7 @@ struct Gate: Sendable {
             throw refuse(presented, failure, shard)
         }
         if principal.kind != .anonymous { shard.counters.count(presented.credentials, isRight: true) }
+        try exchange.checkConnections(of: principal, on: shard)
         do throws(HTTPRefusal) {
             try route(visit(exchange, shard, principal))
         } catch {
@@ -171,5 +176,29 @@ extension Refusal {
         case .invalid: self.init(.unauthenticated, failure.message)
         case .unavailable: self.init(.unavailable, failure.message)
         }
+    }
+}
+
+// MARK: Attempts
+
+extension HTTPExchange {
+    /// Refuses credentials of an address of which too many were wrong, without a look at them.
+    func checkAttempts(on shard: Shard) throws(HTTPRefusal) {
+        guard let seconds = shard.credentialBlock(of: request.peer) else { return }
+        let refusal = Refusal(.limitExceeded, "Too many wrong credentials from one address: wait \(seconds) s.")
+        throw HTTPRefusal(
+            status: refusal.code.status, code: refusal.code.rawValue, message: refusal.message,
+            fields: ["Retry-After": String(seconds)])
+    }
+
+    /// Credentials were not accepted.
+    func failed(_ failure: AuthenticationFailure, on shard: Shard) {
+        if failure.reason == .invalid { shard.credentialsFailed(request.peer) }
+    }
+
+    /// Refuses one more connection of a user that has as many as it may.
+    func checkConnections(of principal: Principal, on shard: Shard) throws(HTTPRefusal) {
+        guard let user = principal.user, (attachment as? Client)?.principal !== principal else { return }
+        do throws(Refusal) { try shard.checkConnections(ofUser: user) } catch { throw HTTPRefusal(error) }
     }
 }

@@ -12,10 +12,13 @@ package final class Client {
     package let protocolName: String
     /// The listener's address, as it is configured; empty: the administrator's socket.
     package let listener: String
-    private let isLocal: Bool
     /// Unix milliseconds.
     package let connectedAt: Int64
     private var bucket = RateLimit()
+    // Where the one before leaves room for it.
+    private let isLocal: Bool
+    /// Its part of what its address and its user have; `nil`: it counts for none.
+    var membership: Membership?
     private var box: GrantBox
     /// The topic of the last publication, and what was found for it.
     private var lastTopic: Topic?

@@ -12,11 +12,15 @@ package struct ExchangeSettings: Sendable {
         /// Of all clients.
         package var subscriptions: Int?
         /// Publications of one client a second.
-        package var publishRate: Int?
+        package let publishRate: Int?
+        /// What one address and one user may use up.
+        package let quotas: Quotas.Rules
+        /// Whether each publication is to be metered.
+        package let isMetered: Bool
 
         package init(
             message: Int, pending: Int, pendingAge: Int64?, subscriptionsPerClient: Int, subscriptions: Int?,
-            publishRate: Int?
+            publishRate: Int?, quotas: Quotas.Rules = Quotas.Rules()
         ) {
             self.message = message
             self.pending = pending
@@ -24,6 +28,8 @@ package struct ExchangeSettings: Sendable {
             self.subscriptionsPerClient = subscriptionsPerClient
             self.subscriptions = subscriptions
             self.publishRate = publishRate
+            self.quotas = quotas
+            isMetered = publishRate != nil || quotas.user.metersPublishing || quotas.address.metersPublishing
         }
     }
 

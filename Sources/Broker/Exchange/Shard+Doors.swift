@@ -11,9 +11,18 @@ extension Shard {
         _ principal: Principal, peer: SocketAddress?, protocolName: String, listener: String = "", isLocal: Bool = true
     ) -> Client {
         defer { counters.grants.set(grants.count) }
-        return Client(
+        let client = Client(
             id: takeClientNumber(), principal, address: peer.map(\.description) ?? "", listener: listener,
             isLocal: isLocal, protocolName: protocolName, connectedAt: WallClock.unixMilliseconds, grants)
+        client.membership = membership(of: principal, from: peer)
+        return client
+    }
+
+    /// `nil`: what the client has is not counted for anybody.
+    private func membership(of principal: Principal, from peer: SocketAddress?) -> Membership? {
+        let rules = settings.limits.quotas
+        guard let quotas, principal.user != nil || rules.counts(peer) else { return nil }
+        return Membership(quotas, rules, peer: peer, user: principal.user)
     }
 
     /// Refuses what comes after the broker has begun to shut down.
@@ -33,13 +42,39 @@ extension Shard {
         if isDraining || draft.topic.isSystem || !client.publishesAnywhere || draft.isConditional {
             try check(draft, by: client)
         }
+        if settings.limits.isMetered { try meter(draft.payload.count, of: client) }
+        draft.origin = client.id
+        publish(draft, from: source)
+    }
+
+    /// Refuses a publication that is one too many, of the client, its address or its user.
+    @inline(never)
+    private func meter(_ bytes: Int, of client: Client) throws(Refusal) {
         if let rate = settings.limits.publishRate, !client.mayPublish(perSecond: rate, now: reactor.now) {
             counters.rateLimited.add(1)
             witness?.limited(client, by: "limits.publish_rate")
             throw Refusal(.rateLimited, "More than \(rate) messages a second.")
         }
-        draft.origin = client.id
-        publish(draft, from: source)
+        guard let limit = client.membership?.meter(bytes, settings.limits.quotas, now: reactor.now) else { return }
+        counters.rateLimited.add(1)
+        witness?.limited(client, by: "limits.\(limit)")
+        throw Refusal(.rateLimited, "The limit limits.\(limit) is reached.")
+    }
+
+    /// Refuses one more connection of a user that has as many as it may.
+    package func checkConnections(ofUser name: String) throws(Refusal) {
+        guard let limit = quotas?.excess(ofUser: name, settings.limits.quotas) else { return }
+        throw Refusal(.limitExceeded, "The limit limits.\(limit) is reached.")
+    }
+
+    /// For how long credentials of an address are not looked at, in seconds; `nil`: they are.
+    package func credentialBlock(of peer: SocketAddress?) -> Int? {
+        quotas?.block(of: peer, settings.limits.quotas, now: reactor.now)
+    }
+
+    /// Credentials of an address were wrong.
+    package func credentialsFailed(_ peer: SocketAddress?) {
+        quotas?.failed(peer, settings.limits.quotas, now: reactor.now)
     }
 
     /// Refuses what ``publish(_:by:from:)`` would refuse for want of rights, before a payload is read for nothing.
@@ -131,6 +166,9 @@ extension Shard {
     /// Has a session go on with other credentials: its subscriptions that these do not allow end.
     package func authenticate(_ session: any Session, as principal: Principal) {
         session.client.become(principal, grants)
+        let peer = session.client.host.flatMap { SocketAddress(host: $0, port: 0) }
+        session.client.membership = membership(of: principal, from: peer)
+        session.client.membership?.hold(session.subscriptions.count)
         session.client.isUnreviewed = true
         review(session)
         watchExpiry(of: session)
@@ -197,6 +235,7 @@ extension Shard {
         let set = session.subscriptions
         guard let subscription = set.remove(filter) else { return }
         release(subscription)
+        session.client.membership?.hold(set.count)
         set.withdraw(filter, subscription, upTo: deliveredUpTo, client: session.client.id)
         session.connection?.isPatient = set.isPatient
         counters.revoked.add(1)

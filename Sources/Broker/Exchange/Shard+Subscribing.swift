@@ -12,7 +12,7 @@ extension Shard {
         review(session)
         try checkSubscribe(session.client, to: filter)
         let isNew = !set.contains(filter)
-        if isNew { try checkRoom(for: 1, of: set) }
+        if isNew { try checkRoom(for: 1, of: set, by: session.client) }
         // What this turn has published so far comes before the subscription, in the order as in time.
         handOver()
         // A resuming subscriber needs few retained values, so no shared view is opened.
@@ -38,6 +38,7 @@ extension Shard {
         begin(&subscription, options, position, session)
         set.add(subscription)
         directory.add(subscription, of: session)
+        session.client.membership?.hold(set.count)
         sequencer.subscriptions.add(1, ordering: .relaxed)
         session.connection?.isPatient = set.isPatient
         // After the answer to the subscription itself, which its caller sends.
@@ -46,8 +47,13 @@ extension Shard {
     }
 
     /// Refuses so many further subscriptions where they would be more than one client or all together may have.
-    package func checkRoom(for count: Int, of set: SubscriptionSet) throws(Refusal) {
+    package func checkRoom(for count: Int, of set: SubscriptionSet, by client: Client) throws(Refusal) {
         guard count > 0 else { return }
+        if let limit = client.membership?.room(for: count, settings.limits.quotas) {
+            counters.subscriptionLimit.add(1)
+            witness?.limited(client, by: "limits.\(limit)")
+            throw Refusal(.limitExceeded, "The limit limits.\(limit) is reached.")
+        }
         let most = settings.limits.subscriptionsPerClient
         if set.count + count > most {
             counters.subscriptionLimit.add(1)
@@ -169,6 +175,7 @@ extension Shard {
         let set = session.subscriptions
         guard let subscription = set.remove(filter) else { return false }
         release(subscription)
+        session.client.membership?.hold(set.count)
         defer { session.connection?.isPatient = set.isPatient }
         guard let ledger = set.ledger else { return false }
         let isKept = subscription.usesHistory || rules.mayKeep(filter)

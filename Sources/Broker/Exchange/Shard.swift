@@ -38,6 +38,8 @@ package final class Shard {
     }
     /// Told what clients are refused; `nil`: nothing is.
     package weak var witness: (any Witness)?
+    /// What addresses and users have, over all shards; `nil`: they are not counted.
+    package var quotas: Quotas?
     /// What ends accepting, one for each listener.
     package var stopActions: [() -> Void] = []
 
@@ -124,6 +126,7 @@ package final class Shard {
     /// Forgets a session and its subscriptions.
     package func leave(_ session: any Session) {
         guard directory.leave(session) else { return }
+        session.client.membership?.hold(0)
         for subscription in session.subscriptions.removeAll() { release(subscription) }
     }
 

@@ -14,6 +14,7 @@ package final class Figures: Sendable {
     private let audit: AuditLog?
     private let passwords: PasswordChecks?
     private let webTokens: JWTFigures?
+    private let quotas: Quotas?
     /// Refused connections, by limit.
     let refusedConnections = Atomic<Int>(0)
     let refusedAddresses = Atomic<Int>(0)
@@ -24,7 +25,7 @@ package final class Figures: Sendable {
     package init(
         reactors: [ReactorCounters], shards: [ShardCounters], sequencer: Sequencer, store: any MessageStore,
         storeThread: StoreThread, audit: AuditLog? = nil, passwords: PasswordChecks? = nil,
-        webTokens: JWTFigures? = nil
+        webTokens: JWTFigures? = nil, quotas: Quotas? = nil
     ) {
         self.reactors = reactors
         self.shards = shards
@@ -34,6 +35,7 @@ package final class Figures: Sendable {
         self.audit = audit
         self.passwords = passwords
         self.webTokens = webTokens
+        self.quotas = quotas
     }
 
     func sum(_ counter: (ReactorCounters) -> Int) -> Int { reactors.reduce(0) { $0 + counter($1) } }
@@ -206,6 +208,11 @@ package final class Figures: Sendable {
         text.add(
             "broker_hosts_refused_total", .counter, "Requests for a host that the broker does not answer to.",
             sum { $0.refusedHosts.current })
+        if let quotas {
+            text.add(
+                "broker_quotas_reached_total", .counter, "Times an address or a user had reached a limit of its own.",
+                quotas.reached.map { ("{limit=\"\($0.limit)\"}", $0.count) })
+        }
         text.add(
             "broker_audit_lines_dropped_total", .counter, "Lines that the audit log has lost.", audit?.dropped ?? 0)
         text.add(

@@ -50,7 +50,8 @@ extension ExchangeSettings {
                 message: settings.limits.message, pending: settings.limits.pending,
                 pendingAge: settings.limits.pendingAge?.nanoseconds,
                 subscriptionsPerClient: settings.limits.subscriptionsPerClient,
-                subscriptions: settings.limits.subscriptions, publishRate: settings.limits.publishRate),
+                subscriptions: settings.limits.subscriptions, publishRate: settings.limits.publishRate,
+                quotas: Quotas.Rules(settings.limits)),
             topicLimits: settings.topicLimits, rules: HistoryRules(settings),
             reconnectsPerSecond: settings.drain.reconnectsPerSecond)
     }
@@ -78,5 +79,29 @@ extension EndpointSettings {
             strangerOptions: WebSocketConnection.Options(WebSocketOptions(strangers: settings)),
             origins: settings.origins, hosts: settings.hosts, trustedProxies: settings.trustedProxies,
             keepaliveSeconds: settings.keepalive.interval.map { Int($0.components.seconds) } ?? 0)
+    }
+}
+
+extension Quotas.Rules {
+    /// What the configuration says about addresses and users.
+    init(_ limits: Settings.Limits) {
+        self.init()
+        countsLoopback = limits.countsLoopback
+        failures = limits.authenticationFailures.map(Rate.init)
+        address.connections = limits.perAddress.connections
+        address.arrivals = limits.perAddress.newConnections.map(Rate.init)
+        address.publishes = limits.perAddress.publishRate
+        address.bytes = limits.perAddress.publishBytes
+        address.subscriptions = limits.perAddress.subscriptions
+        user.connections = limits.perUser.connections
+        user.publishes = limits.perUser.publishRate
+        user.bytes = limits.perUser.publishBytes
+        user.subscriptions = limits.perUser.subscriptions
+    }
+}
+
+extension Rate {
+    fileprivate init(_ frequency: Settings.Limits.Frequency) {
+        self.init(frequency.count, perMilliseconds: frequency.period == .second ? 1000 : 60_000)
     }
 }

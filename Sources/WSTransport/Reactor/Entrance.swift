@@ -15,6 +15,8 @@ package struct Entrance<Refusal> {
     package var isSpared = false
     /// Called once for each admitted connection when it has ended; `nil`: not wanted.
     package var connectionClosed: ((SocketAddress?) -> Void)?
+    /// Whether a connection's end is to be told.
+    package var isCounted: (SocketAddress?) -> Bool = { _ in true }
     /// Unsent bytes that the kernel may hold for one connection; `nil`: no limit of ours.
     package var maximumUnsentInKernel: Int?
     /// The context for TLS; `nil`: no TLS.
@@ -68,7 +70,7 @@ package struct Entrance<Refusal> {
         stream.isSpared = isSpared
         if refusal != nil {
             stream.isRefused = true
-        } else if let connectionClosed {
+        } else if let connectionClosed, isCounted(stream.peer) {
             stream.onClosed = { [peer = stream.peer] in connectionClosed(peer) }
         }
         if let maximumUnsentInKernel, stream.peer?.path == nil {

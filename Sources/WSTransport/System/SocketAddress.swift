@@ -90,6 +90,26 @@ package struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
         }
     }
 
+    /// What one client has many addresses of: an IPv4 address itself, of IPv6 the 64 bits of its network.
+    ///
+    /// Without the port; `nil`: a path.
+    package var network: SocketAddress? {
+        switch place {
+        case .inet: SocketAddress(place, port: 0)
+        case .inet6(let first, _): SocketAddress(.inet6(first, 0), port: 0)
+        case .unix: nil
+        }
+    }
+
+    /// Whether it is one of this machine's to itself: 127.0.0.0/8, `::1`, a path.
+    package var isLoopback: Bool {
+        switch place {
+        case .inet(let number): number.bigEndian >> 24 == 127
+        case .inet6(let first, let second): first == 0 && second.bigEndian == 1
+        case .unix: true
+        }
+    }
+
     package var path: String? {
         if case .unix(let path) = place { path } else { nil }
     }

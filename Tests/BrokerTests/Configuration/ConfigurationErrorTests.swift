@@ -50,7 +50,7 @@ extension ConfigurationErrorTests {
     private static let limitKeys =
         "connections, connections_per_address, handshake_timeout, idle_timeout, request_head, message, "
         + "topic, topic_levels, wildcards, subscriptions_per_client, subscriptions, pending, pending_age, "
-        + "unsent_in_kernel, publish_rate, memory"
+        + "unsent_in_kernel, publish_rate, memory, per_address, per_user, authentication_failures"
     private static let duration = "expected a duration such as 25s, from 10ms to 7d, found"
     private static let prefix = "expected a path such as /broker, or nothing (\"\"), found"
 

@@ -13,6 +13,9 @@ extension JSONSession {
             throw Refusal(.unavailable, "This listener does not authenticate.")
         }
         if case .basic = credentials, !gate.isPrivate { throw Gate.openPassword }
+        if let seconds = shard.credentialBlock(of: origin) {
+            throw Refusal(.limitExceeded, "Too many wrong credentials from one address: wait \(seconds) s.")
+        }
         switch gate.authenticator.authenticate(credentials, shard.access, from: { client.host }) {
         case .known(let principal): conclude(.success(principal), credentials, id)
         case .refused(let failure): conclude(.failure(failure), credentials, id)
@@ -31,12 +34,18 @@ extension JSONSession {
         }
     }
 
+    /// The client's address, whose wrong credentials are counted.
+    private var origin: SocketAddress? { client.host.flatMap { SocketAddress(host: $0, port: 0) } }
+
     private func conclude(
         _ outcome: Result<Principal, AuthenticationFailure>, _ credentials: Credentials, _ id: [UInt8]?
     ) {
         switch outcome {
         case .failure(let failure):
-            if failure.reason == .invalid { shard.counters.count(credentials, isRight: false) }
+            if failure.reason == .invalid {
+                shard.counters.count(credentials, isRight: false)
+                shard.credentialsFailed(origin)
+            }
             fail(id, Refusal(failure))
         case .success(let principal):
             let old = client.principal

@@ -151,7 +151,7 @@ final class JSONSession: ClientSocket {
     ) throws(Refusal) {
         // All or nothing: what is certain to be refused is refused before anything is changed.
         let new = filters.count { !subscriptions.contains($0) }
-        try shard.checkRoom(for: new, of: subscriptions)
+        try shard.checkRoom(for: new, of: subscriptions, by: client)
         if filters.count > 1 { for filter in filters { try shard.checkSubscribe(client, to: filter) } }
         var position: UInt64?
         var live: [(TopicFilter, UInt64)] = []

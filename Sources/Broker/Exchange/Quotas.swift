@@ -1,0 +1,200 @@
+internal import Synchronization
+package import WSTransport
+
+/// What one address and one user may use up together, whatever connections and reactors they use.
+///
+/// Any thread.
+package final class Quotas: Sendable {
+    /// What one address or one user may have; `nil` lifts a limit.
+    package struct Limits: Sendable, Equatable {
+        package var connections: Int?
+        package var arrivals: Rate?
+        /// Publications a second, and the bytes of their payloads.
+        package var publishes: Int?
+        package var bytes: Int?
+        package var subscriptions: Int?
+
+        package init() {}
+
+        /// Whether publishing is metered.
+        package var metersPublishing: Bool { publishes != nil || bytes != nil }
+    }
+
+    /// All of them.
+    package struct Rules: Sendable, Equatable {
+        package var address = Limits()
+        package var user = Limits()
+        /// Whether the limits of an address are those of clients on this machine, too.
+        package var countsLoopback = false
+        /// Credentials that may be wrong, of one address; `nil`: any number.
+        package var failures: Rate?
+
+        package init() {}
+
+        /// Whether a client of that address counts for it: not on this machine, unless that is wanted.
+        package func counts(_ peer: SocketAddress?) -> Bool {
+            guard let peer, peer.path == nil else { return false }
+            return countsLoopback || !peer.isLoopback
+        }
+    }
+
+    private struct State {
+        var addresses = AccountTable<SocketAddress>()
+        var users = AccountTable<String>()
+    }
+
+    private let state = Mutex(State())
+    private let hits = Mutex<[String: Int]>([:])
+
+    package init() {}
+
+    /// How often each limit was reached, by the setting's name below `limits`.
+    package var reached: [(limit: String, count: Int)] {
+        hits.withLock { hits in
+            Self.names.map { ($0, hits[$0] ?? 0) }
+        }
+    }
+
+    package func reached(_ limit: String) { hits.withLock { $0[limit, default: 0] += 1 } }
+
+    private static let names = [
+        "authentication_failures", "per_address.connections", "per_address.new_connections",
+        "per_address.publish_bytes",
+        "per_address.publish_rate", "per_address.subscriptions", "per_user.connections", "per_user.publish_bytes",
+        "per_user.publish_rate", "per_user.subscriptions",
+    ]
+
+    /// The account of an address, by its network where it is one of IPv6; `nil`: it is not counted.
+    func address(_ peer: SocketAddress?, _ rules: Rules) -> Account? {
+        guard rules.counts(peer), let network = peer?.network else { return nil }
+        return state.withLock { $0.addresses.account(of: network) }
+    }
+
+    /// The account of a user.
+    func user(_ name: String) -> Account? { state.withLock { $0.users.account(of: name) } }
+
+    // MARK: Connections
+
+    /// Why a connection that has just come is refused; `nil`: it is not, and ``left(_:_:)`` is called when it has ended.
+    package func admit(
+        _ peer: SocketAddress?, _ rules: Rules, now: MonotonicTime
+    ) -> (limit: String, refusal: Refusal)? {
+        guard let account = address(peer, rules) else { return nil }
+        if let rate = rules.address.arrivals, !account.arrivals.take(1, of: rate, now: now) {
+            return refuse("per_address.new_connections", .rateLimited, "Too many new connections from one address.")
+        }
+        guard Account.enter(account.connections, below: rules.address.connections) else {
+            let most = rules.address.connections ?? 0
+            let message = "The limit of \(most) connections from one address is reached."
+            return refuse("per_address.connections", .limitExceeded, message)
+        }
+        return nil
+    }
+
+    private func refuse(_ limit: String, _ code: ErrorCode, _ message: String) -> (limit: String, refusal: Refusal) {
+        reached(limit)
+        return (limit, Refusal(code, message))
+    }
+
+    /// What one more connection of a user would be beyond; `nil`: nothing.
+    func excess(ofUser name: String, _ rules: Rules) -> String? {
+        guard let most = rules.user.connections, let account = user(name),
+            account.connections.load(ordering: .relaxed) >= most
+        else { return nil }
+        reached("per_user.connections")
+        return "per_user.connections"
+    }
+
+    /// A connection that was admitted by these rules has ended.
+    package func left(_ peer: SocketAddress?, _ rules: Rules) {
+        address(peer, rules)?.connections.wrappingSubtract(1, ordering: .relaxed)
+    }
+
+    // MARK: Credentials
+
+    /// For how long credentials of an address are not looked at, in seconds, since too many were wrong; `nil`: they are.
+    package func block(of peer: SocketAddress?, _ rules: Rules, now: MonotonicTime) -> Int? {
+        guard rules.failures != nil, let until = address(peer, rules)?.blockedUntil.load(ordering: .relaxed),
+            until > now.nanoseconds
+        else { return nil }
+        reached("authentication_failures")
+        return max(1, Int((until - now.nanoseconds + 999_999_999) / 1_000_000_000))
+    }
+
+    /// Credentials of an address were wrong: beyond the limit it waits for a second, and each time twice as long.
+    package func failed(_ peer: SocketAddress?, _ rules: Rules, now: MonotonicTime) {
+        guard let rate = rules.failures, let account = address(peer, rules) else { return }
+        if account.failures.take(1, of: rate, now: now) {
+            // There is room again, so that it has been quiet for a while.
+            return account.lastBlock.store(0, ordering: .relaxed)
+        }
+        let length = min(Self.longestBlock, max(Self.shortestBlock, account.lastBlock.load(ordering: .relaxed) * 2))
+        account.lastBlock.store(length, ordering: .relaxed)
+        account.blockedUntil.store(now.nanoseconds + length, ordering: .relaxed)
+    }
+
+    /// In nanoseconds.
+    private static let shortestBlock: Int64 = 1_000_000_000
+    private static let longestBlock: Int64 = 60_000_000_000
+}
+
+/// A client's part of the accounts that it counts for.
+///
+/// Its reactor's thread.
+final class Membership {
+    private let quotas: Quotas
+    private let address: Account?
+    private let user: Account?
+    private var subscriptions = 0
+
+    /// `nil`: the client counts for none.
+    init?(_ quotas: Quotas, _ rules: Quotas.Rules, peer: SocketAddress?, user name: String?) {
+        address = quotas.address(peer, rules)
+        user = name.flatMap { quotas.user($0) }
+        self.quotas = quotas
+        guard address != nil || user != nil else { return nil }
+        user?.connections.wrappingAdd(1, ordering: .relaxed)
+    }
+
+    deinit {
+        user?.connections.wrappingSubtract(1, ordering: .relaxed)
+        hold(0)
+    }
+
+    /// What is reached by one more publication, which is not made then; `nil`: nothing.
+    func meter(_ bytes: Int, _ rules: Quotas.Rules, now: MonotonicTime) -> String? {
+        for (scope, account, limits) in [("per_user", user, rules.user), ("per_address", address, rules.address)] {
+            guard let account else { continue }
+            if let rate = limits.publishes, !account.publishes.take(1, of: Rate(rate), now: now) {
+                return reach("\(scope).publish_rate")
+            }
+            if let rate = limits.bytes, !account.bytes.take(bytes, of: Rate(rate), now: now) {
+                return reach("\(scope).publish_bytes")
+            }
+        }
+        return nil
+    }
+
+    /// What is reached by so many further subscriptions; `nil`: nothing.
+    func room(for count: Int, _ rules: Quotas.Rules) -> String? {
+        for (scope, account, limits) in [("per_user", user, rules.user), ("per_address", address, rules.address)] {
+            guard let account, let most = limits.subscriptions else { continue }
+            if account.subscriptions.load(ordering: .relaxed) + count > most { return reach("\(scope).subscriptions") }
+        }
+        return nil
+    }
+
+    private func reach(_ limit: String) -> String {
+        quotas.reached(limit)
+        return limit
+    }
+
+    /// The client has so many subscriptions now.
+    func hold(_ count: Int) {
+        let more = count - subscriptions
+        guard more != 0 else { return }
+        subscriptions = count
+        address?.subscriptions.wrappingAdd(more, ordering: .relaxed)
+        user?.subscriptions.wrappingAdd(more, ordering: .relaxed)
+    }
+}

@@ -1,0 +1,135 @@
+import Testing
+
+@testable import Broker
+@testable import WSTransport
+
+@Suite("Quotas: what one address and one user may use up")
+struct QuotaTests {
+    private func time(_ milliseconds: Int64) -> MonotonicTime {
+        MonotonicTime(nanoseconds: 1_000_000_000_000 + milliseconds * 1_000_000)
+    }
+
+    /// How many of so many tries take one.
+    private func taken(_ tries: Int, from allowance: borrowing Allowance, _ rate: Rate, _ now: MonotonicTime) -> Int {
+        var count = 0
+        for _ in 0..<tries where allowance.take(1, of: rate, now: now) { count += 1 }
+        return count
+    }
+
+    private func peer(_ host: String) throws -> SocketAddress { try #require(SocketAddress(host: host, port: 99)) }
+
+    @Test func anAllowanceIsFullAtFirstAndRefilledInSteps() {
+        let allowance = Allowance()
+        let rate = Rate(10)
+        let counts = [
+            taken(20, from: allowance, rate, time(0)), taken(20, from: allowance, rate, time(100)),
+            taken(20, from: allowance, rate, time(600)), taken(50, from: allowance, rate, time(1_000_000)),
+        ]
+        #expect(counts == [10, 1, 5, 10])
+    }
+
+    @Test func aSlowRateLosesNothing() {
+        let allowance = Allowance()
+        let rate = Rate(10, perMilliseconds: 60_000)
+        let first = taken(20, from: allowance, rate, time(0))
+        #expect(first == 10)
+        var later = 0
+        for tick in 1...600 where allowance.take(1, of: rate, now: time(Int64(tick) * 100)) { later += 1 }
+        #expect(later == 10)
+    }
+
+    @Test func whatIsLargerThanTheRateTakesAFullOne() {
+        let allowance = Allowance()
+        let taken = [
+            allowance.take(1000, of: Rate(100), now: time(0)), allowance.take(1, of: Rate(100), now: time(0)),
+            allowance.take(.max, of: Rate(100), now: time(1000)),
+        ]
+        #expect(taken == [true, false, true])
+    }
+
+    @Test func anAddressIsItsNetwork() throws {
+        #expect(try peer("192.0.2.7").network?.host == "192.0.2.7")
+        #expect(try peer("2001:db8:1:2:3:4:5:6").network == peer("2001:db8:1:2::9").network)
+        #expect(try peer("2001:db8:1:2::1").network != peer("2001:db8:1:3::1").network)
+        #expect(SocketAddress(path: "/x")?.network == nil)
+        for host in ["127.0.0.1", "127.9.9.9", "::1"] { #expect(try peer(host).isLoopback, "\(host)") }
+        for host in ["128.0.0.1", "192.0.2.127", "::2", "1::1"] { #expect(try !peer(host).isLoopback, "\(host)") }
+    }
+
+    @Test func connectionsAreCountedTogether() throws {
+        let quotas = Quotas()
+        var rules = Quotas.Rules()
+        rules.address.connections = 2
+        let (first, same, other) = (try peer("2001:db8::1"), try peer("2001:db8::2"), try peer("192.0.2.1"))
+        #expect(quotas.admit(first, rules, now: time(0)) == nil)
+        #expect(quotas.admit(same, rules, now: time(0)) == nil)
+        #expect(quotas.admit(first, rules, now: time(0))?.limit == "per_address.connections")
+        #expect(quotas.admit(other, rules, now: time(0)) == nil)
+        quotas.left(same, rules)
+        #expect(quotas.admit(first, rules, now: time(0)) == nil)
+        #expect(quotas.reached.first { $0.limit == "per_address.connections" }?.count == 1)
+        for _ in 0..<10 { #expect(quotas.admit(try peer("127.0.0.1"), rules, now: time(0)) == nil) }
+        rules.countsLoopback = true
+        rules.address.arrivals = Rate(1)
+        #expect(quotas.admit(try peer("127.0.0.1"), rules, now: time(0)) == nil)
+        #expect(quotas.admit(try peer("127.0.0.1"), rules, now: time(0))?.limit == "per_address.new_connections")
+    }
+
+    @Test func wrongCredentialsMakeAnAddressWaitTwiceAsLongEachTime() throws {
+        let quotas = Quotas()
+        var rules = Quotas.Rules()
+        rules.failures = Rate(3, perMilliseconds: 60_000)
+        let (guesser, other) = (try peer("192.0.2.1"), try peer("192.0.2.2"))
+        for _ in 0..<3 { quotas.failed(guesser, rules, now: time(0)) }
+        #expect(quotas.block(of: guesser, rules, now: time(0)) == nil)
+        var now: Int64 = 0
+        for seconds in [1, 2, 4, 8] {
+            quotas.failed(guesser, rules, now: time(now))
+            #expect(quotas.block(of: guesser, rules, now: time(now)) == seconds)
+            #expect(quotas.block(of: other, rules, now: time(now)) == nil)
+            now += Int64(seconds) * 1000
+            #expect(quotas.block(of: guesser, rules, now: time(now)) == nil)
+        }
+        for _ in 0..<20 { quotas.failed(guesser, rules, now: time(now)) }
+        #expect(quotas.block(of: guesser, rules, now: time(now)) == 60)
+        // A quiet while, and it begins with a second once more.
+        now += 600_000
+        for _ in 0..<4 { quotas.failed(guesser, rules, now: time(now)) }
+        #expect(quotas.block(of: guesser, rules, now: time(now)) == 1)
+        #expect(quotas.block(of: guesser, Quotas.Rules(), now: time(now)) == nil)
+    }
+
+    @Test func aFullTableMakesRoomForNewOnesByThoseNotInUse() {
+        var table = AccountTable<Int>(capacity: 4)
+        let held = table.account(of: 0)
+        _ = table.account(of: 1)?.connections.wrappingAdd(1, ordering: .relaxed)
+        for key in 2..<100 { #expect(table.account(of: key) != nil) }
+        #expect(table.count == 4)
+        #expect(table.account(of: 0) === held)
+        #expect(table.account(of: 1)?.connections.load(ordering: .relaxed) == 1)
+        _ = table.account(of: 98)?.connections.wrappingAdd(1, ordering: .relaxed)
+        _ = table.account(of: 99)?.connections.wrappingAdd(1, ordering: .relaxed)
+        #expect(table.account(of: 100) == nil, "all are in use")
+    }
+
+    @Test func membersShareWhatTheirUserHas() throws {
+        let quotas = Quotas()
+        var rules = Quotas.Rules()
+        rules.user.publishes = 3
+        rules.user.bytes = 100
+        rules.user.subscriptions = 5
+        rules.user.connections = 2
+        var members: [Membership] = []
+        for _ in 0..<2 { members.append(try #require(Membership(quotas, rules, peer: nil, user: "alice"))) }
+        #expect(quotas.excess(ofUser: "alice", rules) == "per_user.connections")
+        #expect(quotas.excess(ofUser: "bob", rules) == nil)
+        #expect(Membership(quotas, rules, peer: nil, user: nil) == nil)
+        #expect(members[0].meter(50, rules, now: time(0)) == nil && members[1].meter(50, rules, now: time(0)) == nil)
+        #expect(members[0].meter(50, rules, now: time(0)) == "per_user.publish_bytes")
+        #expect(members[1].meter(0, rules, now: time(0)) == "per_user.publish_rate")
+        members[0].hold(4)
+        #expect(members[1].room(for: 1, rules) == nil && members[1].room(for: 2, rules) == "per_user.subscriptions")
+        members.removeFirst()
+        #expect(members[0].room(for: 5, rules) == nil && quotas.excess(ofUser: "alice", rules) == nil)
+    }
+}
