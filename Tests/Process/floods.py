@@ -11,6 +11,7 @@ import argparse
 import json
 import multiprocessing
 import os
+import random
 import socket
 import tempfile
 import time
@@ -181,6 +182,24 @@ def wildcards(port, seconds):
     push(websocket(port, "/t/a/b/c/d/e/f/g/h/i/j?echo=false").plain, encode_frame(BINARY, b"x") * 1000, seconds, True)
 
 
+def deep_wildcards(port, seconds):
+    """100,000 filters of 32 levels that match every topic of the flood, and each topic once."""
+    crowd, choice = [], random.Random(1)
+    for connection in range(100):
+        one = websocket(port)
+        for _ in range(10):
+            filters = set()
+            while len(filters) < 100:
+                single = set(choice.sample(range(31), 8))
+                filters.add("/".join("+" if level in single else "l" for level in range(31)) + "/#")
+            one.send_text(json.dumps({"op": "subscribe", "filter": sorted(filters), "snapshot": False}))
+        crowd.append(one)
+    topics = ["/".join(["l"] * 31 + [str(number)]) for number in range(10_000)]
+    lines = [json.dumps({"op": "publish", "topic": topic, "data": 1}) + "\n" for topic in topics]
+    frames = b"".join(encode_frame(TEXT, "".join(lines[first:first + 1000]).encode()) for first in range(0, 10_000, 1000))
+    push(websocket(port).plain, frames, seconds, True)
+
+
 def comers(port, seconds):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -213,6 +232,7 @@ KINDS = {
     "silent-connections": (silent, 2, "limits: { connections: 200 }\n"),
     "unfinished-messages": (unfinished, 1, ""),
     "wildcards": (wildcards, 1, ""),
+    "deep-wildcards": (deep_wildcards, 1, ""),
     "comers-and-goers": (comers, 2, ""),
 }
 

@@ -8,6 +8,7 @@ package enum MatchFigures {
         guard tally.wants("match/") else { return }
         try recordKinds(in: tally)
         try recordWorst(in: tally)
+        try recordDeep(in: tally)
         try recordMillion(in: tally)
     }
 
@@ -41,6 +42,26 @@ package enum MatchFigures {
         }
         let topic = (0..<10).map { "l\($0)" }.joined(separator: "/")
         try count("match/worst-1024-of-10-levels", tree, topic, expecting: 1024, in: tally)
+    }
+
+    /// Filters that differ by which eight of thirty levels are `+`, and all match: 64 of them share a step.
+    private static func recordDeep(in tally: Tally) throws {
+        var tree = SubscriptionTree<Entry>()
+        for number in 0..<10_000 {
+            let single = Set((0..<8).map { (number >> $0 + $0 * number) % 30 })
+            let filter = (0..<30).map { single.contains($0) ? "+" : "l" }.joined(separator: "/") + "/#"
+            tree.insert(Entry(subscription: UInt32(number)), at: try TopicFilter(filter, limits: .none))
+        }
+        // No topic comes twice, or it would be remembered.
+        let beginning = String(repeating: "l/", count: 30)
+        let topics = try (0..<20).map { try Topic("\(beginning)\($0)", limits: .none) }
+        let name = "match/deep-10000-of-30-levels"
+        guard tally.wants(name) else { return }
+        var found = 0
+        try tally.record(name, operations: 20) {
+            for topic in topics { tree.forEachMatch(of: topic) { found += $0.count } }
+        }
+        precondition(found % (10_000 * topics.count) == 0 && found > 0, "\(name): \(found) found")
     }
 
     private static func recordMillion(in tally: Tally) throws {

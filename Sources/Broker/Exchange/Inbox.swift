@@ -48,7 +48,16 @@ package final class Inbox: Sendable {
         undelivered.subtract(batch.weight, ordering: .relaxed)
     }
 
-    var isCongested: Bool { undelivered.load(ordering: .relaxed) > Self.maximumUndelivered }
+    /// Whether more waits than should; where messages may cost much to find subscribers for, it is less.
+    ///
+    /// - Parameter forkedFilters: how many filters have many `+`; each beyond ``plainFilters`` counts.
+    func isCongested(forkedFilters: Int) -> Bool {
+        let most = Self.maximumUndelivered / max(1, forkedFilters / Self.plainFilters)
+        return undelivered.load(ordering: .relaxed) > most
+    }
+
+    /// So many filters with many `+` change nothing.
+    private static let plainFilters = 4
 
     var isFull: Bool { undelivered.load(ordering: .relaxed) > Self.mostUndelivered }
 }

@@ -36,6 +36,12 @@ package final class Sequencer: Sendable {
     private let keepsSome: Atomic<Bool>
     /// Subscriptions of all shards.
     let subscriptions = Atomic<Int>(0)
+    /// The filters with more than two `+` that all shards hold, each shard's once.
+    let forkedFilters = Atomic<Int>(0)
+    /// What a publication counts for beside itself, as finding its subscribers may cost so much, in commands.
+    var matchWeight: Int { forkedFilters.load(ordering: .relaxed) / Self.forkedFiltersOfACommand }
+    /// So many are compared with a topic, and at most found, in about the time of a command.
+    private static let forkedFiltersOfACommand = 32
     let store: any MessageStore
 
     /// Begins after all numbers that were ever reserved in `store`.
@@ -94,7 +100,10 @@ package final class Sequencer: Sendable {
     }
 
     /// Whether some shard has more to deliver than it should.
-    package var isCongested: Bool { state.withLock { $0.inboxes.contains(where: \.isCongested) } }
+    package var isCongested: Bool {
+        let forked = forkedFilters.load(ordering: .relaxed)
+        return state.withLock { $0.inboxes.contains { $0.isCongested(forkedFilters: forked) } }
+    }
 
     /// The number of the newest message; 0 before the first.
     package var newest: UInt64 { state.withLock { $0.newest } }

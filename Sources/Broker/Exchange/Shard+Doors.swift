@@ -44,6 +44,7 @@ extension Shard {
         }
         if settings.limits.isMetered { try meter(draft.payload.count, of: client) }
         draft.origin = client.id
+        if let source { chargeMatching(to: source.slot) }
         publish(draft, from: source)
     }
 

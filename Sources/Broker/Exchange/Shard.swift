@@ -136,7 +136,9 @@ package final class Shard {
     package var everybody: [any Session] { directory.everybody }
 
     func release(_ subscription: Subscription) {
+        let forked = directory.tree.forkedCount
         directory.remove(subscription)
+        sequencer.forkedFilters.subtract(forked - directory.tree.forkedCount, ordering: .relaxed)
         sequencer.subscriptions.subtract(1, ordering: .relaxed)
     }
 
@@ -145,6 +147,12 @@ package final class Shard {
     /// Counts commands of the client in `slot`, and says whether it may give more of them in this turn.
     package func takesMore(from slot: UInt32, after commands: Int = 1) -> Bool {
         share.take(commands, by: slot, in: reactor.now)
+    }
+
+    /// Counts what the subscribers of a publication may cost to find as commands of the client in `slot`.
+    func chargeMatching(to slot: UInt32) {
+        let weight = sequencer.matchWeight
+        if weight > 0 { _ = share.take(weight, by: slot, in: reactor.now) }
     }
 
     /// Runs `body` in the next turn, or, where it would only wait there, 2 ms later.

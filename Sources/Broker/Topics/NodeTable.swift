@@ -12,16 +12,24 @@ struct NodeTable<Entry: TreeEntry>: ~Copyable {
         var parent: UInt32
         /// The low half of the hash, which does not depend on the size of the table.
         var hash: UInt32
-        /// The child `+`.
+        /// The child `+`; from ``tails`` on the number of the ``TailSet`` that stands in its place, with that bit.
         var single = NodeTable.none
         /// The child `#`.
         var rest = NodeTable.none
-        /// Named children; `+` and `#` are not among them.
+        /// Named children, and ends of filters; `+` and `#` are not among them.
         var children: UInt32 = 0
+        /// Of a filter's end: its place in the ``TailSet`` of its parent.
+        var place = NodeTable.none
     }
 
     /// The number of no node.
     static var none: UInt32 { .max }
+    /// The `+` of a filter that are nodes; from the next one on its levels are one node, in a ``TailSet``.
+    ///
+    /// So the nodes that one topic visits are bounded: with two, by half the square of its levels for each of them.
+    private static var singlesOfAPath: Int { 2 }
+    /// The bit of a ``TailSet``; no node has such a number.
+    static var tails: UInt32 { 0x8000_0000 }
     /// The root of filters with wildcards.
     static var root: UInt32 { 0 }
 
@@ -29,6 +37,10 @@ struct NodeTable<Entry: TreeEntry>: ~Copyable {
     private var free: ContiguousArray<UInt32> = []
     private var slots = ContiguousArray<UInt32>(repeating: .max, count: 16)
     private var occupied = 0
+    /// How many filters have their end in a ``TailSet``.
+    private(set) var tailCount = 0
+    private var tailSets: ContiguousArray<TailSet> = []
+    private var freeTailSets: ContiguousArray<UInt32> = []
     private let hash = NameHash()
     /// Increases when a node on the way of a filter with wildcards is added or removed.
     private(set) var version: UInt64 = 0
@@ -43,6 +55,17 @@ struct NodeTable<Entry: TreeEntry>: ~Copyable {
 
     /// Whether there is any filter with a wildcard.
     var hasWildcards: Bool { isParent(NodeTable.root) }
+
+    /// Passes `body` the filters' ends that match a topic from the level at `start` on; returns the cost, in steps.
+    ///
+    /// - Parameter single: what stands in place of a node's child `+`, from ``tails`` on.
+    func forEachTail(
+        in single: UInt32, matching topic: TopicLevels, at start: Int, _ bytes: Span<UInt8>, _ body: (UInt32) -> Void
+    ) -> Int {
+        let set = Int(single & ~NodeTable.tails)
+        topic.read(bytes, hash)
+        return tailSets[set].forEachMatch(of: topic, from: topic.level(at: start), bytes, body)
+    }
 
     private func isParent(_ node: UInt32) -> Bool {
         self[node].children > 0 || self[node].single != NodeTable.none || self[node].rest != NodeTable.none
@@ -78,9 +101,12 @@ struct NodeTable<Entry: TreeEntry>: ~Copyable {
     /// The node at the end of a filter's levels, created with those above it if there is none.
     mutating func insertWildcard(_ filter: String) -> UInt32 {
         var node = NodeTable.root
+        var singles = 0
         for level in TopicGrammar.levels(of: filter) {
             switch level {
             case "+":
+                singles += 1
+                if singles > Self.singlesOfAPath { return insertTail(String(filter[level.startIndex...]), below: node) }
                 if self[node].single == NodeTable.none { self[node].single = allocate("+", below: node, hash: 0) }
                 node = self[node].single
             case "#":
@@ -91,6 +117,36 @@ struct NodeTable<Entry: TreeEntry>: ~Copyable {
             }
         }
         return node
+    }
+
+    /// The node of all levels from the third `+` on.
+    private mutating func insertTail(_ tail: String, below head: UInt32) -> UInt32 {
+        let children = self[head].children
+        let node = findOrInsert(tail, below: head)
+        guard self[head].children > children else { return node }
+        if self[head].single == NodeTable.none { self[head].single = NodeTable.tails | allocateTails() }
+        self[node].place = tailSets[Int(self[head].single & ~NodeTable.tails)].insert(tail, node: node, hash)
+        tailCount += 1
+        return node
+    }
+
+    private mutating func allocateTails() -> UInt32 {
+        if let number = freeTailSets.popLast() { return number }
+        tailSets.append(TailSet())
+        return UInt32(truncatingIfNeeded: tailSets.count - 1)
+    }
+
+    /// Takes a node out of the ends below its parent; does nothing if it is a level.
+    private mutating func removeTail(_ node: UInt32, below head: UInt32) {
+        // No level begins so: where it is nothing but `+`, it is no named child.
+        guard self[node].name.utf8.first == TopicGrammar.plus else { return }
+        let set = self[head].single & ~NodeTable.tails
+        tailSets[Int(set)].remove(self[node].name, at: self[node].place, hash)
+        tailCount -= 1
+        guard tailSets[Int(set)].count == 0 else { return }
+        tailSets[Int(set)] = TailSet()
+        freeTailSets.append(set)
+        self[head].single = NodeTable.none
     }
 
     private mutating func findOrInsert(_ name: String, below parent: UInt32) -> UInt32 {
@@ -152,7 +208,10 @@ struct NodeTable<Entry: TreeEntry>: ~Copyable {
                 self[parent].rest = NodeTable.none
             } else {
                 takeOut(node)
-                if parent != NodeTable.none { self[parent].children -= 1 }
+                if parent != NodeTable.none {
+                    removeTail(node, below: parent)
+                    self[parent].children -= 1
+                }
             }
             self[node] = Node(name: "", parent: NodeTable.none, hash: 0)
             free.append(node)

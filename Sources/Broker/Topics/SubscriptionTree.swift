@@ -19,6 +19,9 @@ package protocol TreeEntry {
 /// removal cost the filter's levels, however many subscribers share the node, and a node that holds nothing more is
 /// freed.
 ///
+/// The levels from a filter's third `+` on are not nodes, but are compared 64 filters at a time (``TailSet``): otherwise
+/// some thousand filters with many `+` would make a topic's walk visit nodes without end.
+///
 /// A costly walk is remembered by topic (``MatchMemo``), until a node with wildcards is added or removed.
 ///
 /// A filter costs about 48 bytes for its node, 8 for the table, 8 for the place, and its entries and name.
@@ -30,6 +33,7 @@ package struct SubscriptionTree<Entry: TreeEntry>: ~Copyable {
 
     private var table = NodeTable<Entry>()
     private let memo = MatchMemo()
+    private let topicLevels = TopicLevels()
     /// Where each subscription's entry is, by its number.
     private var places: ContiguousArray<Place> = []
 
@@ -40,6 +44,9 @@ package struct SubscriptionTree<Entry: TreeEntry>: ~Copyable {
 
     /// How many nodes the filters take: one for each without wildcards, one for each distinct beginning of the others.
     package var nodeCount: Int { table.count }
+
+    /// How many filters there are with more `+` than a topic's walk follows, each once: what may cost most of a look-up.
+    package var forkedCount: Int { table.tailCount }
 
     /// Makes a tree without subscriptions.
     package init() {}
@@ -113,6 +120,7 @@ package struct SubscriptionTree<Entry: TreeEntry>: ~Copyable {
             for node in nodes { visit(node, body) }
             return nodes.count
         }
+        if table.tailCount > 0 { topicLevels.forget() }
         // MQTT-4.7.2-1: at the root, wildcards do not see names that begin with `$`.
         let seesWildcards = bytes[0] != TopicGrammar.dollar
         var cost = 0
@@ -137,7 +145,12 @@ package struct SubscriptionTree<Entry: TreeEntry>: ~Copyable {
         while end < bytes.count, bytes[end] != TopicGrammar.slash { end += 1 }
         collect(from: table.find(bytes, in: start..<end, below: parent), bytes, end, &nodes)
         guard seesWildcards else { return }
-        collect(from: table[parent].single, bytes, end, &nodes)
+        let single = table[parent].single
+        if single < NodeTable<Entry>.tails {
+            collect(from: single, bytes, end, &nodes)
+        } else if single != NodeTable<Entry>.none {
+            _ = table.forEachTail(in: single, matching: topicLevels, at: start, bytes) { nodes.append($0) }
+        }
         if table[parent].rest != NodeTable<Entry>.none { nodes.append(table[parent].rest) }
     }
 
@@ -164,8 +177,20 @@ package struct SubscriptionTree<Entry: TreeEntry>: ~Copyable {
         if named != NodeTable<Entry>.none { arrive(at: named, bytes, end, &cost, body) }
         guard seesWildcards else { return }
         let single = table[parent].single
-        if single != NodeTable<Entry>.none { arrive(at: single, bytes, end, &cost, body) }
+        if single < NodeTable<Entry>.tails {
+            arrive(at: single, bytes, end, &cost, body)
+        } else if single != NodeTable<Entry>.none {
+            followTails(single, bytes, from: start, &cost, body)
+        }
         visit(table[parent].rest, body)
+    }
+
+    /// Apart from the walk, whose every step would pay for it.
+    @inline(never)
+    private func followTails(
+        _ tails: UInt32, _ bytes: Span<UInt8>, from start: Int, _ cost: inout Int, _ body: (Span<Entry>) -> Void
+    ) {
+        cost &+= table.forEachTail(in: tails, matching: topicLevels, at: start, bytes) { visit($0, body) }
     }
 
     /// Continues below a node whose level matched the topic up to `end`.

@@ -114,4 +114,34 @@ struct CongestionTests {
         for case .applied(let batch) in mailbox.drain() { inbox.delivered(batch) }
         #expect(try publish() == nil)
     }
+
+    /// Finding the subscribers of one message may take milliseconds where so many filters have many `+`.
+    @Test func takesFewerPublicationsATurnBesideFiltersWithManyWildcards() throws {
+        let house = try ExchangeHouse()
+        let guest = try house.connectJSON()
+        func publications() throws -> Int {
+            try house.run { shard in
+                var count = 0
+                repeat {
+                    shard.chargeMatching(to: 77)
+                    count += 1
+                } while shard.takesMore(from: 77)
+                return count
+            }
+        }
+        #expect(try publications() == 1000)
+        let filters = (0..<800).map { #""+/+/a\#($0)/+/b""# }.joined(separator: ",")
+        try guest.ask(#"{"op":"subscribe","id":1,"filter":[\#(filters)]}"#, id: 1)
+        #expect(try publications() == 39)
+    }
+
+    @Test func letsLessWaitBesideFiltersWithManyWildcards() throws {
+        let order = try LocalOrder(store: InMemoryStore())
+        order.join(Mailbox<ShardEvent>(wakeup: {}), shard: 0)
+        let draft = Draft(topic: try topic("t"), payload: [UInt8](repeating: 120, count: 100_000), kind: .text)
+        _ = order.sequence([draft], from: 1)
+        #expect(!order.sequencer.isCongested)
+        order.sequencer.forkedFilters.store(1000, ordering: .relaxed)
+        #expect(order.sequencer.isCongested)
+    }
 }

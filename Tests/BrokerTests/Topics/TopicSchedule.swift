@@ -17,24 +17,25 @@ struct TopicSchedule: RandomNumberGenerator {
         return mixed ^ (mixed >> 31)
     }
 
-    mutating func topic() throws(TopicError) -> Topic {
+    mutating func topic(depth: Int = 4) throws(TopicError) -> Topic {
         while true {
-            let name = levels(["a", "b", "", "$x", "longer than fifteen bytes"]).joined(separator: "/")
+            let name = levels(depth, ["a", "b", "", "$x", "longer than fifteen bytes"]).joined(separator: "/")
             if !name.isEmpty { return try Topic(name) }
         }
     }
 
-    mutating func filter() throws(TopicError) -> TopicFilter {
+    mutating func filter(depth: Int = 4) throws(TopicError) -> TopicFilter {
         while true {
-            var levels = levels(["a", "b", "", "+", "+", "$x", "longer than fifteen bytes"])
+            var levels = levels(depth, ["a", "b", "", "+", "+", "$x", "longer than fifteen bytes"])
             if Int.random(in: 0..<4, using: &self) == 0 { levels[levels.count - 1] = "#" }
             let name = levels.joined(separator: "/")
             if !name.isEmpty { return try TopicFilter(name) }
         }
     }
 
-    private mutating func levels(_ alphabet: [String]) -> [String] {
-        (0..<Int.random(in: 1...4, using: &self)).map { _ in alphabet[Int.random(in: 0..<alphabet.count, using: &self)]
+    private mutating func levels(_ depth: Int, _ alphabet: [String]) -> [String] {
+        (0..<Int.random(in: 1...depth, using: &self)).map { _ in
+            alphabet[Int.random(in: 0..<alphabet.count, using: &self)]
         }
     }
 }
