@@ -7,28 +7,42 @@ internal import Glibc
 struct AccessFileOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "The file of users and tokens. (default: $BROKER_ACCESS_FILE, else ./data/access.jsonl)", valueName: "path"
-        ))
+            "The file of users and tokens. (default: $BROKER_ACCESS_FILE, else access.jsonl beside the admin socket)",
+            valueName: "path"))
     var file: String?
 
-    private var path: String {
+    /// The file, for the broker that `connection` means.
+    private func path(_ connection: ConnectionOptions) throws(Failure) -> String {
         if let file { return file }
-        guard let value = unsafe getenv("BROKER_ACCESS_FILE"), unsafe value.pointee != 0 else {
-            return "./data/access.jsonl"
+        if let value = unsafe getenv("BROKER_ACCESS_FILE"), unsafe value.pointee != 0 {
+            return unsafe String(cString: value)
         }
-        return unsafe String(cString: value)
+        guard let socket = connection.socketFile else {
+            throw .usage("--url: users and tokens are changed on the broker's machine, or by --file")
+        }
+        let folder = socket.lastIndex(of: "/").map { String(socket[...$0]) } ?? ""
+        return folder + "access.jsonl"
     }
 
     /// What the file says now.
-    func read() throws(Failure) -> AccessFile {
+    func read(_ connection: ConnectionOptions) throws(Failure) -> AccessFile {
+        let path = try path(connection)
         do throws(AccessFileErrors) { return try AccessFile.read(path) } catch { throw .failed(error.description) }
     }
 
-    /// Changes the file as a whole, or not at all.
-    func update<Value>(_ change: (inout AccessFile) throws(AccessFileErrors) -> Value) throws(Failure) -> Value {
-        do throws(AccessFileErrors) { return try AccessFile.update(path, change) } catch {
-            throw .failed(error.description)
+    /// Changes the file as a whole, or not at all, and returns when the broker, if it runs, has taken the change over.
+    func update<Value>(
+        _ connection: ConnectionOptions, _ change: (inout AccessFile) throws(AccessFileErrors) -> Value
+    ) async throws -> Value {
+        let path = try path(connection)
+        let value: Value
+        do throws(AccessFileErrors) { value = try AccessFile.update(path, change) } catch {
+            throw Failure.failed(error.description)
         }
+        // A file of its own is not the running broker's business, and without a broker there is nobody to tell.
+        guard file == nil, let socket = connection.socketFile, unsafe access(socket, F_OK) == 0 else { return value }
+        do { _ = try await connection.ask(ReloadRequest()) } catch let failure as Failure where failure.status == 2 {}
+        return value
     }
 }
 

@@ -25,7 +25,8 @@ struct BrokerControl: AsyncParsableCommand {
         subcommands: [
             StatusCommand.self, ClientsCommand.self, TopicsCommand.self, SubscriptionsCommand.self,
             RetainedCommand.self, PublishCommand.self, SubscribeCommand.self, BackupCommand.self,
-            RestoreCommand.self, DrainCommand.self, ConfigCommand.self, BenchCommand.self, UsersCommand.self,
+            RestoreCommand.self, DrainCommand.self, ReloadCommand.self, ConfigCommand.self, BenchCommand.self,
+            UsersCommand.self,
             TokenCommand.self, AccessListCommand.self,
             CompletionsCommand.self,
         ])

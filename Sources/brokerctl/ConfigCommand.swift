@@ -11,7 +11,7 @@ struct ConfigCommand: ParsableCommand {
               brokerctl config check broker.yaml
               brokerctl config show broker.yaml
             """,
-        subcommands: [CheckConfig.self, ShowConfig.self])
+        subcommands: [CheckConfig.self, ShowConfig.self, ReloadCommand.self])
 
     @OptionGroup var connection: ConnectionOptions
 }
@@ -33,7 +33,7 @@ struct CheckConfig: ParsableCommand {
 
     func run() throws {
         guard connection.json else {
-            let broken = Broker.certificateErrors(in: try ShowConfig.read(file))
+            let broken = Self.troubles(of: try ShowConfig.read(file))
             for error in broken { Output.printError(Output.printable("\(file): \(error)")) }
             if !broken.isEmpty { throw ExitCode(1) }
             return Output.print("\(file): ok")
@@ -62,9 +62,14 @@ struct CheckConfig: ParsableCommand {
         if !errors.isEmpty { throw ExitCode(1) }
     }
 
+    /// What is wrong with the files that the settings name.
+    private static func troubles(of settings: Settings) -> [String] {
+        Broker.certificateErrors(in: settings) + Broker.accessErrors(in: settings)
+    }
+
     private func errors() -> [ConfigurationError] {
         do throws(ConfigurationErrors) {
-            return Broker.certificateErrors(in: try ConfigurationReader.read(path: file)).map {
+            return Self.troubles(of: try ConfigurationReader.read(path: file)).map {
                 ConfigurationError(file: file, line: 0, column: 0, key: "", message: $0)
             }
         } catch {

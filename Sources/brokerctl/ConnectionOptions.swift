@@ -31,14 +31,24 @@ struct ConnectionOptions: ParsableArguments {
     @Flag(help: "Accept any certificate of an https:// broker: others on the way can read and change the data.")
     var insecure = false
 
-    @Option(help: ArgumentHelp("Not available in this version.", valueName: "token"))
+    @Option(
+        help: ArgumentHelp(
+            "The token to present to the broker of --url: one of `token mint`, or a JWT. (default: $BROKER_TOKEN)",
+            valueName: "token"))
     var token: String?
 
     @Flag(help: "Print JSON.")
     var json = false
 
     func validate() throws {
-        guard token == nil else { throw ValidationError("--token: users and tokens are not available in this version") }
+        guard token == nil || !isBySocket else {
+            throw ValidationError("--token: it goes with --url; the admin socket needs none")
+        }
+        if let token {
+            guard !token.isEmpty, token.utf8.allSatisfy({ 0x21...0x7E ~= $0 }) else {
+                throw ValidationError("--token: expected a token without spaces")
+            }
+        }
         let endpoint = try address.map { try Self.parse($0).endpoint }
         guard (certFile == nil) == (keyFile == nil) else {
             throw ValidationError("--cert-file and --key-file go together")
@@ -57,6 +67,9 @@ struct ConnectionOptions: ParsableArguments {
 
     /// Whether the broker is meant by its socket.
     var isBySocket: Bool { address == nil }
+
+    /// The admin socket's path; `nil`: the broker is meant by an address.
+    var socketFile: String? { isBySocket ? socketPath : nil }
 
     private var socketPath: String { socket ?? Self.variable("BROKER_SOCKET") ?? "./data/admin.sock" }
 
@@ -80,6 +93,9 @@ struct ConnectionOptions: ParsableArguments {
         let parsed = try Self.parse(address)
         return (parsed.endpoint, parsed.pathPrefix)
     }
+
+    /// The token to present; `nil`: none, as for the admin socket.
+    var credential: String? { isBySocket ? nil : token ?? Self.variable("BROKER_TOKEN") }
 
     /// The first option given that only TLS has a use for.
     private var securityOption: String? {

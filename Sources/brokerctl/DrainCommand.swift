@@ -1,6 +1,28 @@
 internal import ArgumentParser
 internal import Broker
 
+/// `brokerctl reload`.
+struct ReloadCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "reload",
+        abstract: "Has the broker read its configuration again.",
+        discussion: """
+            As SIGHUP does: the configuration, the file of users and tokens, and keys. It returns when what they say \
+            holds; where they have errors, what held before holds, and the broker's log says why.
+
+            Example:
+              brokerctl config check /etc/broker/broker.yaml && brokerctl reload
+            """)
+
+    @OptionGroup var connection: ConnectionOptions
+
+    func run() async throws {
+        let result = try await connection.ask(ReloadRequest())
+        if connection.json { return result.print() }
+        Output.print("reloaded")
+    }
+}
+
 /// `brokerctl drain`.
 struct DrainCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

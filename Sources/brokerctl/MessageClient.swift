@@ -29,6 +29,7 @@ struct MessageClient {
         var settings = ClientOptions()
         settings.subprotocols = ["broker.v1.json"]
         settings.tls = try options.security()
+        if let token = options.credential { settings.fields.append("Authorization", "Bearer \(token)") }
         do throws(ConnectError) {
             client = try await WS.open(WebSocketURL(endpoint: endpoint, path: prefix + "/ws"), client: settings)
         } catch {

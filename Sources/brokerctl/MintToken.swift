@@ -63,7 +63,7 @@ struct MintToken: AsyncParsableCommand {
             }
             expires = now + life
         }
-        let token = try file.update { (all) throws(AccessFileErrors) in
+        let token = try await file.update(connection) { (all) throws(AccessFileErrors) in
             try all.mint(for: user) { token in
                 if !publish.isEmpty || !subscribe.isEmpty {
                     token.limits = AccessToken.Limits(publish: publish, subscribe: subscribe)
@@ -99,7 +99,7 @@ struct ListTokens: AsyncParsableCommand {
     @OptionGroup var file: AccessFileOptions
 
     func run() async throws {
-        let tokens = try file.read().tokens
+        let tokens = try file.read(connection).tokens
         guard connection.json else {
             let now = WallClock.unixMilliseconds / 1000
             let rows = tokens.map { token in
@@ -184,7 +184,7 @@ struct RevokeToken: AsyncParsableCommand {
 
     func run() async throws {
         let before = before ?? WallClock.unixMilliseconds / 1000 + 1
-        try file.update { (all) throws(AccessFileErrors) in
+        try await file.update(connection) { (all) throws(AccessFileErrors) in
             if let id {
                 try all.revoke(token: id)
             } else if let user {

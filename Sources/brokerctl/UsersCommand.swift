@@ -58,10 +58,10 @@ struct AddUser: AsyncParsableCommand {
         user.roles = role
         user.created = WallClock.unixMilliseconds / 1000
         // Before anybody is asked for a password in vain.
-        var trial = try file.read()
+        var trial = try file.read(connection)
         do throws(AccessFileErrors) { try trial.add(user) } catch { throw Failure.failed(error.description) }
         if !noPassword { user.password = try PasswordHash(new: try password.read()) }
-        try file.update { (all) throws(AccessFileErrors) in try all.add(user) }
+        try await file.update(connection) { (all) throws(AccessFileErrors) in try all.add(user) }
         Output.print("added: \(Output.printable(name))")
     }
 }
@@ -93,9 +93,11 @@ struct SetPassword: AsyncParsableCommand {
     var name: String
 
     func run() async throws {
-        guard try file.read().place(ofUser: name) != nil else { throw Failure.failed("there is no user \(name)") }
+        guard try file.read(connection).place(ofUser: name) != nil else {
+            throw Failure.failed("there is no user \(name)")
+        }
         let hash = try PasswordHash(new: try password.read())
-        try file.update { (all) throws(AccessFileErrors) in
+        try await file.update(connection) { (all) throws(AccessFileErrors) in
             try all.change(user: name) { (user) throws(AccessFileErrors) in user.password = hash }
         }
         Output.print("changed: \(Output.printable(name))")
@@ -121,7 +123,7 @@ struct RemoveUser: AsyncParsableCommand {
 
     func run() async throws {
         try consent.ask("Remove \(name) with all tokens?")
-        let tokens = try file.update { (all) throws(AccessFileErrors) in try all.remove(user: name) }
+        let tokens = try await file.update(connection) { (all) throws(AccessFileErrors) in try all.remove(user: name) }
         Output.print("removed: \(Output.printable(name)), \(tokens) \(tokens == 1 ? "token" : "tokens")")
     }
 }
@@ -143,7 +145,7 @@ struct DisableUser: AsyncParsableCommand {
     var name: String
 
     func run() async throws {
-        try file.update { (all) throws(AccessFileErrors) in
+        try await file.update(connection) { (all) throws(AccessFileErrors) in
             // A user of a login server, who has no entry yet, gets one to be disabled by.
             if all.place(ofUser: name) == nil { try all.add(AccessUser(name)) }
             try all.change(user: name) { (user) throws(AccessFileErrors) in user.isDisabled = true }
@@ -169,7 +171,7 @@ struct EnableUser: AsyncParsableCommand {
     var name: String
 
     func run() async throws {
-        try file.update { (all) throws(AccessFileErrors) in
+        try await file.update(connection) { (all) throws(AccessFileErrors) in
             try all.change(user: name) { (user) throws(AccessFileErrors) in user.isDisabled = false }
         }
         Output.print("enabled: \(Output.printable(name))")
@@ -201,7 +203,7 @@ struct UserRoles: AsyncParsableCommand {
                 throw Failure.usage("expected +ROLE or -ROLE, found \(Output.printable(change))")
             }
         }
-        let roles = try file.update { (all) throws(AccessFileErrors) in
+        let roles = try await file.update(connection) { (all) throws(AccessFileErrors) in
             var roles: [String] = []
             try all.change(user: name) { (user) throws(AccessFileErrors) in
                 for change in changes {
@@ -232,7 +234,7 @@ struct ListUsers: AsyncParsableCommand {
     @OptionGroup var file: AccessFileOptions
 
     func run() async throws {
-        let all = try file.read()
+        let all = try file.read(connection)
         let tokens = Dictionary(grouping: all.tokens, by: \.user).mapValues(\.count)
         guard connection.json else {
             let rows = all.users.map { user in

@@ -1,4 +1,4 @@
-"""`brokerctl users` and `brokerctl token` on the file of users and tokens, without a broker."""
+"""`brokerctl users` and `brokerctl token` on the file of users and tokens, without a broker and beside one."""
 
 import base64
 import hashlib
@@ -211,3 +211,57 @@ anonymous subscribe public/x allow
     done = run_control("acl", "test", "-", "--config", rules, input=b"alice publish a/b allow\nalice subscribe news/x allow\n")
     assert done.returncode == 1 and b"1 of 2 are not as expected" in done.stderr
     assert done.stdout == b"-:1: alice publish a/b allow: denied: no rule allows it, or one denies it\n"
+
+
+# Beside a running broker
+
+
+RULES = """
+access:
+  anonymous: { publish: [], subscribe: [] }
+  rules:
+    - { role: sensor, publish: ["sensors/{user}/#"], subscribe: ["sensors/#"] }
+"""
+
+
+def done(result, status=0):
+    assert result.returncode == status, result
+    return (result.stdout if status == 0 else result.stderr).decode()
+
+
+def test_a_change_holds_when_the_command_returns(start_broker):
+    """No other way than the socket's path tells brokerctl which file it is."""
+    broker = start_broker(RULES)
+    done(broker.control("users", "add", "s1", "--no-password", "--role", "sensor"))
+    token = done(broker.control("token", "mint", "--user", "s1")).strip()
+
+    def publish(topic):
+        return broker.http("POST", f"/t/{topic}", body="20", headers={"Authorization": f"Bearer {token}"}).status
+
+    assert publish("sensors/s1/temp") == 200
+    assert publish("sensors/s2/temp") == 403
+    done(broker.control("users", "role", "s1", "-sensor"))
+    assert publish("sensors/s1/temp") == 403
+    done(broker.control("token", "revoke", token.split("_")[1]))
+    assert publish("sensors/s1/temp") == 401
+
+
+def test_publishing_and_subscribing_with_a_token(start_broker):
+    broker = start_broker(RULES)
+    done(broker.control("users", "add", "s1", "--no-password", "--role", "sensor"))
+    token = done(broker.control("token", "mint", "--user", "s1")).strip()
+    url = f"http://127.0.0.1:{broker.port}"
+    done(run_control("--url", url, "--token", token, "pub", "sensors/s1/temp", "21.5", "--retain"))
+    shown = done(run_control("--url", url, "sub", "sensors/#", "--count", "1", environment={"BROKER_TOKEN": token}))
+    assert "21.5" in shown
+    assert "401" in done(run_control("--url", url, "pub", "sensors/s1/temp", "1"), 1)
+    assert "--url" in done(broker.control("--token", token, "pub", "a", "1"), 64)
+
+
+def test_a_reload_says_whether_it_was_done(start_broker):
+    broker = start_broker(RULES)
+    assert done(broker.control("reload")) == "reloaded\n"
+    file = broker.directory / "data" / "access.jsonl"
+    file.write_text("{\n")
+    file.chmod(0o600)
+    assert "The configuration was not taken over" in done(broker.control("config", "reload", timeout=60), 1)

@@ -1,5 +1,31 @@
 internal import CLinux
 internal import Glibc
+internal import WSTransport
+
+extension ReloadRequest: AnsweredRequest {
+    func answer(_ caller: AdminCaller, _ then: @escaping (Result<Answer, Refusal>) -> Void) {
+        let shard = caller.desk.shard
+        let old = shard.access
+        kill(getpid(), SIGHUP)
+        Self.wait(shard, until: Self.patience) {
+            shard.access !== old
+        } then: { isDone in
+            let message = "The configuration was not taken over: the log says why. What held before holds."
+            then(isDone ? .success(AdminDone()) : .failure(Refusal(.unavailable, message)))
+        }
+    }
+
+    /// How often it is looked whether the first thread has done it: every 5 ms.
+    private static let patience = 2_000
+
+    private static func wait(
+        _ shard: Shard, until left: Int, _ isDone: @escaping () -> Bool, then: @escaping (Bool) -> Void
+    ) {
+        if isDone() { return then(true) }
+        guard left > 0 else { return then(false) }
+        shard.reactor.run(afterNanoseconds: 5_000_000) { wait(shard, until: left - 1, isDone, then: then) }
+    }
+}
 
 extension DrainRequest: AnsweredRequest {
     func answer(_ caller: AdminCaller, _ then: @escaping (Result<Answer, Refusal>) -> Void) {

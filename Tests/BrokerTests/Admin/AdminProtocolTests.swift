@@ -11,7 +11,7 @@ struct AdminProtocolTests {
                 "status": .read, "clients": .read, "client": .read, "topics": .read, "subscriptions": .read,
                 "retained.list": .read, "retained.get": .read, "retained.export": .read,
                 "retained.set": .write, "retained.delete": .write, "kick": .write,
-                "backup": .operate, "backup.next": .operate, "drain": .operate,
+                "backup": .operate, "backup.next": .operate, "drain": .operate, "reload": .operate,
             ])
     }
 
@@ -33,6 +33,7 @@ struct AdminProtocolTests {
         #"{"id":7,"verb":"backup"}"#,
         #"{"id":7,"verb":"backup.next"}"#,
         #"{"id":7,"verb":"drain"}"#,
+        #"{"id":7,"verb":"reload"}"#,
     ]
 
     private func encodedAgain<Request: AdminRequest>(
