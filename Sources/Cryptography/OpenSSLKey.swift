@@ -99,6 +99,8 @@ internal import COpenSSL
     /// Whether a signature is that of a message.
     func verifies(_ signature: Span<UInt8>, of message: Span<UInt8>, by algorithm: SignatureAlgorithm) -> Bool {
         defer { ERR_clear_error() }
+        // RFC 8017 §8.1.2, §8.2.2: as many octets as the modulus, which OpenSSL does not insist on for PSS.
+        guard algorithm.kind != .rsa || signature.count == Int(unsafe EVP_PKEY_get_size(handle)) else { return false }
         guard let context = unsafe EVP_MD_CTX_new() else { return false }
         defer { unsafe EVP_MD_CTX_free(context) }
         var inner: OpaquePointer?

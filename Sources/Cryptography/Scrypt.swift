@@ -14,6 +14,8 @@ package struct Scrypt: Sendable, Hashable {
     /// What an administrator writes into a file must not stop the broker.
     package init?(logarithm: Int, blockSize: Int, parallelism: Int) {
         guard 1...20 ~= logarithm, 1...64 ~= blockSize, 1...64 ~= parallelism,
+            // RFC 7914 §2: N < 2^(128 * r / 8).
+            logarithm < 16 * blockSize,
             blockSize << logarithm <= 1 << 20, (blockSize * parallelism) << logarithm <= 1 << 22
         else { return nil }
         self.init(unchecked: logarithm, blockSize, parallelism)

@@ -39,6 +39,21 @@ struct KeyTests {
         #expect(try VerificationKey.all(pem: file.public.replacing("\n", with: "\r\n")).count == 1)
     }
 
+    /// OpenSSL itself takes one of PSS without its leading zero.
+    @Test func aSignatureOfRSAIsAsLongAsItsModulus() throws {
+        let file = try #require(Self.files.first { $0.kind == "rsa" })
+        let key = try #require(try VerificationKey.all(pem: file.public).first)
+        let signing = try SigningKey(pem: try #require(file.private))
+        // One in 256 begins with a zero.
+        let found = try (0..<8000).lazy.map { try signing.sign("a".utf8Span.span, by: .ps256) + [UInt8($0 & 1)] }
+            .first { $0[0] == 0 }
+        let signature = Array(try #require(found).dropLast())
+        let short = Array(signature.dropFirst())
+        let isVerified = key.verifies(signature.span, of: "a".utf8Span.span, by: .ps256)
+        let isShortVerified = key.verifies(short.span, of: "a".utf8Span.span, by: .ps256)
+        #expect(isVerified && !isShortVerified)
+    }
+
     @Test(arguments: files.filter { $0.kind == nil })
     func refusesFiles(_ file: FileCase) throws {
         #expect(throws: KeyError(try #require(file.words))) { try VerificationKey.all(pem: file.public) }
