@@ -60,12 +60,12 @@ package final class WorkerPool: Sendable {
     package func run(_ work: @escaping Work) -> Bool {
         let need = state.withLock { state -> Need? in
             guard state.count < maximumWaiting else { return nil }
-            state.waiting.append(work)
-            if state.idle > 0 {
+            guard state.idle == 0, state.threads < maximumThreads else {
+                state.waiting.append(work)
+                guard state.idle > 0 else { return .nothing }
                 state.idle -= 1
                 return .wakeup
             }
-            guard state.threads < maximumThreads else { return .nothing }
             state.threads += 1
             return .thread
         }
@@ -75,29 +75,28 @@ package final class WorkerPool: Sendable {
         case .wakeup:
             _ = eventfd_write(semaphore, 1)
             return true
-        case .thread: return startOne()
+        case .thread: return startOne(with: work)
         }
     }
 
-    private func startOne() -> Bool {
+    private func startOne(with work: @escaping Work) -> Bool {
         do throws(Errno) {
-            _ = try startThread(named: name) { [self] in serve() }
+            _ = try startThread(named: name) { [self] in serve(work) }
             return true
         } catch {
             return state.withLock { state in
                 state.threads -= 1
-                // The existing threads will get to it.
-                if state.threads > 0 { return true }
-                state.waiting.removeAll()
-                state.first = 0
-                return false
+                // The threads that there are will get to it.
+                if state.threads > 0 { state.waiting.append(work) }
+                return state.threads > 0
             }
         }
     }
 
-    private func serve() {
+    private func serve(_ first: Work) {
         // On Linux each thread has its own priority; 0 is the calling thread.
         if isModest { _ = setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, 10) }
+        first()
         while true {
             let work = state.withLock { state -> Work? in
                 let work = state.take()
