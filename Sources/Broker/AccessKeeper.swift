@@ -63,7 +63,12 @@ final class AccessKeeper {
 
     private static func authority(_ settings: Settings, _ keys: [JWTKeys], _ figures: JWTFigures) -> JWTAuthority? {
         guard !keys.isEmpty else { return nil }
-        return JWTAuthority(zip(settings.access.jwt, keys).map { (JWTIssuer($0), $1) }, figures: figures)
+        let issuers = zip(settings.access.jwt, keys).map { settings, keys in
+            var issuer = JWTIssuer(settings)
+            issuer.keyPlace = keys.source.mark
+            return (issuer, keys)
+        }
+        return JWTAuthority(issuers, figures: figures)
     }
 
     /// What is wrong with the keys that `settings` names: a sentence each; what is elsewhere is not fetched.
@@ -108,6 +113,11 @@ final class AccessKeeper {
         for old in keys where !next.keys.contains(where: { $0 === old }) { old.stop() }
         figures.adopt(next.keys)
         (settings, stamp, keys, current) = (next.settings, next.stamp, next.keys, next.access)
+    }
+
+    /// Ends what was begun for settings that are not taken over.
+    func discard(_ next: Next) {
+        for new in next.keys where !keys.contains(where: { $0 === new }) { new.stop() }
     }
 
     /// Reads the key files that have changed.

@@ -267,7 +267,12 @@ package final class Broker {
         let audit = try Self.open(settings.log.audit)
         let next = try Self.wrap { [access] () throws(AccessFileErrors) in try access.next(settings) }
         let fixed = first.changes(to: settings).filter { $0.reload == .restart }.map(\.path)
-        if !fixed.contains(where: { $0.hasPrefix("listen") }) { try certificates.reload(settings.listen) }
+        if !fixed.contains(where: { $0.hasPrefix("listen") }) {
+            do throws(BrokerError) { try certificates.reload(settings.listen) } catch {
+                access.discard(next)
+                throw error
+            }
+        }
         self.audit.adopt(audit)
         access.adopt(next)
         // Waited for: when this returns, and the log says so, no request is judged by the old settings any more.

@@ -1,6 +1,7 @@
 """access.md §4, §5, §6, §8: who may do what, by which way, and what becomes of it when that changes."""
 
 import base64
+import http.client
 import json
 import os
 import pwd
@@ -12,7 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from access_file import AccessFile, password_hash
+from broker_process import free_port
 from command_line import BROKERD
+from deadlines import ANSWER_DEADLINE, wait_until
 from raw_websocket import RefusedHandshake
 from unix_http import unix_request
 
@@ -246,6 +249,15 @@ def test_a_stranger_has_little_room_and_time(start_broker, tmp_path):
 # Expiry
 
 
+def test_a_token_that_is_given_another_end_ends_by_that(house):
+    token = house.token("device7", lifetime=3600)
+    house.rewrite()
+    session = house.broker.session(headers=bearer(token))
+    house.entry(token)["expires"] -= 3598
+    house.rewrite()
+    assert session.websocket.receive_close() == (4401, "expired")
+
+
 def test_credentials_end_on_a_connection(house):
     token = house.token("device7", lifetime=4)
     house.rewrite()
@@ -445,3 +457,44 @@ def test_a_right_password_is_computed_once(house):
     metrics = house.broker.http("GET", "/metrics").body.decode()
     assert 'broker_password_checks_total{outcome="computed"} 1\n' in metrics
     assert 'broker_auth_total{kind="password",result="ok"} 20\n' in metrics
+
+
+# Several clients by one connection, and one client by several
+
+
+def test_an_address_is_that_of_the_request_on_a_kept_connection(start_broker, tmp_path):
+    """A proxy sends the requests of many clients by one connection, also where all show the same token."""
+    port = free_port()
+    file = AccessFile(tmp_path / "data" / "access.jsonl")
+    file.user("gate", roles=["inside"])
+    token, _ = file.token("gate")
+    file.write()
+    start_broker(
+        f"listen: [{{ address: '127.0.0.1:{port}', forwarded: x-forwarded-for }}]\ntrusted_proxies: [127.0.0.1]\n"
+        "access: { rules: [{ role: inside, address: [10.9.0.0/16], publish: ['in/#'] }] }\n",
+        directory=tmp_path, port=port, configured_listen=True)
+    kept = http.client.HTTPConnection("127.0.0.1", port, timeout=ANSWER_DEADLINE)
+
+    def publish(address):
+        kept.request("POST", "/t/in/x", body="1", headers=bearer(token) | {"X-Forwarded-For": address})
+        answer = kept.getresponse()
+        answer.read()
+        return answer.status
+
+    assert [publish(address) for address in ("10.9.0.5", "203.0.113.9", "10.9.0.6")] == [200, 403, 200]
+    kept.close()
+
+
+def test_connections_of_a_user_are_counted_by_every_way(start_broker, tmp_path):
+    house = House(start_broker, tmp_path, limits="per_user: { connections: 1 }")
+    kept = http.client.HTTPConnection("127.0.0.1", house.broker.port, timeout=ANSWER_DEADLINE)
+    for _ in range(3):
+        kept.request("POST", "/t/sensors/device7/t", body="1", headers=bearer(house.device))
+        answer = kept.getresponse()
+        answer.read()
+        assert answer.status == 200
+    late = house.broker.session()
+    assert late.request(op="authenticate", token=house.device)["code"] == "limit-exceeded"
+    kept.close()
+    wait_until(lambda: late.request(op="authenticate", token=house.device)["op"] == "ok", "the place to be free again")
+    assert late.request(op="authenticate", token=house.device)["op"] == "ok"

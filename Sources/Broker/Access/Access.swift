@@ -22,6 +22,14 @@ package final class Access: Sendable {
     package convenience init(_ rules: [AccessRule]) { self.init(AccessRules(rules)) }
 }
 
+extension Access {
+    /// Looks a principal up again; see ``UserTable/renewal(of:from:now:)``.
+    package func renewal(of principal: Principal, from address: () -> String?, now: Int64) -> UserTable.Renewal {
+        if principal.kind == .jwt, webTokens?.vouches(for: principal) != true { return .ended }
+        return users.renewal(of: principal, from: address, now: now)
+    }
+}
+
 /// What the configuration says about credentials besides rules and users.
 package struct AccessOptions: Sendable, Equatable {
     /// Which tokens may be in an address.

@@ -26,7 +26,7 @@ package struct AccessRule: Sendable, Hashable {
             guard self.isAnonymous == isAnonymous else { return false }
             guard isAnonymous || isEveryone || user != nil || role != nil else { return false }
             if let user, principal.user?.utf8.elementsEqual(user.utf8) != true { return false }
-            if let role, !principal.roles.contains(role) { return false }
+            if let role, !principal.roles.contains(where: { $0.utf8.elementsEqual(role.utf8) }) { return false }
             if let isLocal, subject.isLocal != isLocal { return false }
             if let listener, subject.listener != listener { return false }
             guard !addresses.isEmpty else { return true }

@@ -55,10 +55,10 @@ package final class GrantTable {
     /// What the rules go by of a principal.
     private struct Key: Hashable {
         let kind: Principal.Kind
-        let user: String?
-        let roles: Set<String>
-        let claims: [String: [String]]
-        let token: String?
+        let user: ExactText?
+        let roles: Set<ExactText>
+        let claims: [ExactText: [ExactText]]
+        let token: ExactText?
         let carried: AccessRule?
         let ceilings: [AccessRule]
         let address: String?
@@ -90,9 +90,9 @@ package final class GrantTable {
         if let last, last.principal === principal, last.isLocal == isLocal { return last.box }
         let (subject, uses) = (subject(), rules.uses)
         let key = Key(
-            kind: principal.kind, user: principal.user, roles: principal.roles,
-            claims: uses.claims.isEmpty ? [:] : principal.claims.filter { uses.claims.contains($0.key) },
-            token: principal.token, carried: principal.carried, ceilings: principal.ceilings,
+            kind: principal.kind, user: principal.user.exact, roles: principal.roles.exact,
+            claims: uses.claims.isEmpty ? [:] : principal.claims.filter { uses.claims.contains($0.key) }.exact,
+            token: principal.token.exact, carried: principal.carried, ceilings: principal.ceilings,
             address: uses.address ? subject.address : nil, listener: uses.listener ? subject.listener : nil,
             isLocal: uses.isLocal ? subject.isLocal : nil,
             client: uses.client ? subject.client : nil)

@@ -65,7 +65,9 @@ package final class CredentialChecks: Authenticator {
         let named = identity.user != .fingerprint && certificate.names.count == 1 ? certificate.names.first : nil
         guard let user = tied ?? named, Principal.isName(user) else { return .refused(.wrong) }
         let roles = identity.roles == .none ? [] : Set(certificate.units.filter(Principal.isName))
-        return .init(known: .certificate, user, own: roles, access, stamp: certificate.fingerprint.hashValue)
+        return .init(
+            known: .certificate, user, own: roles, access, tie: tied == nil ? nil : certificate.fingerprint,
+            stamp: certificate.fingerprint.hashValue)
     }
 
     private func peer(_ number: UInt32, _ access: Access) -> Authentication {
@@ -91,13 +93,16 @@ package final class CredentialChecks: Authenticator {
 
 extension Authentication {
     /// A user that is known by something else than a secret.
-    fileprivate init(known kind: Principal.Kind, _ user: String, own roles: Set<String>, _ access: Access, stamp: Int) {
+    fileprivate init(
+        known kind: Principal.Kind, _ user: String, own roles: Set<String>, _ access: Access, tie: [UInt8]? = nil,
+        stamp: Int
+    ) {
         guard !access.users.isDisabled(user) else {
             self = .refused(.wrong)
             return
         }
         let all = roles.union(access.users.roles(of: user))
-        self = .known(Principal(kind, user: user, roles: all, ownRoles: roles, stamp: stamp))
+        self = .known(Principal(kind, user: user, roles: all, ownRoles: roles, tie: tie, stamp: stamp))
     }
 }
 

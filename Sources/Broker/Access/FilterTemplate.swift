@@ -38,6 +38,11 @@ package struct FilterTemplate: Sendable, Hashable {
     package let text: String
     private let parts: [Part]
 
+    /// Whether both are the same bytes, and so the same filters for everybody.
+    package static func == (left: Self, right: Self) -> Bool {
+        left.text.utf8.elementsEqual(right.text.utf8) && left.parts == right.parts
+    }
+
     /// Reads a template, or says what is wrong with it.
     package init(_ text: String, limits: TopicLimits = TopicLimits()) throws(Mistake) {
         self.text = text

@@ -95,6 +95,8 @@ package final class PasswordChecks: Sendable {
         }
         let isTaken = pool.run { [self] in
             begun.add(1, ordering: .relaxed)
+            // One that is quickly compared would tell that its user exists.
+            if let hash, hash.isWeak { _ = try? nobody.matches(password) }
             let isRight = try? (hash ?? nobody).matches(password)
             let outcome: Outcome = isRight.map { $0 && hash != nil ? .right : .wrong } ?? .unavailable
             conclude(mark, outcome, memory: memory)

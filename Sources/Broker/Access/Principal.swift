@@ -35,13 +35,16 @@ package final class Principal: Sendable {
     package let issuer: String?
     /// The roles that its credentials say, without those of the file of users.
     package let ownRoles: Set<String>
+    /// The SHA-256 of the client certificate that the file of users ties to the user; `nil`: none is what it is known by.
+    package let tie: [UInt8]?
     /// Changes with what it was known by, so that a changed password ends what the old one began; 0: nothing does.
     package let stamp: Int
 
     package init(
         _ kind: Kind, user: String? = nil, roles: Set<String> = [], claims: [String: [String]] = [:],
         token: String? = nil, carried: AccessRule? = nil, ceilings: [AccessRule] = [], expires: Int64? = nil,
-        issued: Int64? = nil, issuer: String? = nil, ownRoles: Set<String> = [], stamp: Int = 0
+        issued: Int64? = nil, issuer: String? = nil, ownRoles: Set<String> = [],
+        tie: [UInt8]? = nil, stamp: Int = 0
     ) {
         self.kind = kind
         self.user = user
@@ -55,21 +58,22 @@ package final class Principal: Sendable {
         self.issued = issued
         self.issuer = issuer
         self.ownRoles = ownRoles
+        self.tie = tie
         self.stamp = stamp
     }
 
     /// Whether nothing tells the two apart, so that one may stand for the other.
     package func isSame(as other: Principal) -> Bool {
         if self === other { return true }
-        return kind == other.kind && user == other.user && roles == other.roles && token == other.token
-            && expires == other.expires && stamp == other.stamp && issuer == other.issuer && claims == other.claims
-            && carried == other.carried && ceilings == other.ceilings && ownRoles == other.ownRoles
+        return isSameUser(as: other) && roles.exact == other.roles.exact && token.exact == other.token.exact
+            && expires == other.expires && stamp == other.stamp && claims.exact == other.claims.exact
+            && carried == other.carried && ceilings == other.ceilings && ownRoles.exact == other.ownRoles.exact
             && issued == other.issued
     }
 
     /// Whether `other` may take its place on a connection: it is the same user, known in the same way.
     package func isSameUser(as other: Principal) -> Bool {
-        kind == other.kind && user == other.user && issuer == other.issuer
+        kind == other.kind && user.exact == other.user.exact && issuer.exact == other.issuer.exact
     }
 
     /// The end of the year 9999, in Unix seconds: no time that credentials state is later.
@@ -94,6 +98,35 @@ package final class Principal: Sendable {
             default: scalar != "/" && scalar != "+" && scalar != "#"
             }
         }
+    }
+}
+
+/// A text that equals another only if its bytes do: `String` takes several spellings of Unicode for the same.
+struct ExactText: Hashable, Sendable {
+    let text: String
+
+    static func == (left: Self, right: Self) -> Bool { left.text.utf8.elementsEqual(right.text.utf8) }
+
+    func hash(into hasher: inout Hasher) {
+        for byte in text.utf8 { hasher.combine(byte) }
+        hasher.combine(UInt8(0xFF))
+    }
+}
+
+extension String? {
+    /// Itself, compared by its bytes.
+    var exact: ExactText? { map(ExactText.init) }
+}
+
+extension Sequence<String> {
+    /// Its texts, compared by their bytes.
+    var exact: Set<ExactText> { Set(map(ExactText.init)) }
+}
+
+extension [String: [String]] {
+    /// Its texts, compared by their bytes.
+    var exact: [ExactText: [ExactText]] {
+        reduce(into: [:]) { $0[ExactText(text: $1.key)] = $1.value.map(ExactText.init) }
     }
 }
 

@@ -74,7 +74,7 @@ package struct UserTable: Sendable {
     package var count: Int { users.count + tokens.count }
 
     /// The roles that the file gives a user; empty: none, or no such user.
-    package func roles(of user: String) -> Set<String> { users[user]?.roles ?? [] }
+    package func roles(of user: String) -> Set<String> { self[user]?.roles ?? [] }
 
     /// Whether the file says that a user may not log in, in whatever way.
     package func isDisabled(_ user: String) -> Bool { users[user]?.isDisabled ?? false }
@@ -170,14 +170,12 @@ package struct UserTable: Sendable {
                 }
             }
         case .jwt, .certificate, .peer:
-            if isDisabled(name) || isRevoked(user: name, issued: principal.issued) { return .ended }
-            if principal.kind == .jwt, let identifier = principal.token, isRevoked(identifier: identifier) {
-                return .ended
-            }
-            guard principal.kind != .jwt else { return .same }
+            if isDisabled(name) { return .ended }
+            guard principal.kind != .jwt else { return isRevoked(principal) ? .ended : .same }
+            if let digest = principal.tie, certificates[digest] != name { return .ended }
             new = Principal(
                 principal.kind, user: name, roles: principal.ownRoles.union(roles(of: name)),
-                ownRoles: principal.ownRoles, stamp: principal.stamp)
+                ownRoles: principal.ownRoles, tie: principal.tie, stamp: principal.stamp)
         }
         guard let new, new.stamp == principal.stamp else { return .ended }
         return new.isSame(as: principal) ? .same : .changed(new)

@@ -110,7 +110,7 @@ extension Shard {
         _ outcome: Result<Principal, AuthenticationFailure>, from address: @autoclosure () -> String?
     ) -> Result<Principal, AuthenticationFailure> {
         guard case .success(let principal) = outcome else { return outcome }
-        switch access.users.renewal(of: principal, from: address, now: WallClock.unixMilliseconds / 1000) {
+        switch access.renewal(of: principal, from: address, now: WallClock.unixMilliseconds / 1000) {
         case .same: return outcome
         case .changed(let new): return .success(new)
         case .ended: return .failure(.wrong)
@@ -148,11 +148,19 @@ struct Visit {
             isLocal: gate.isLocal)
     }
 
-    /// The connection's client, whose rate is that of all its requests; another one for another principal.
+    /// The connection's client, whose rate is that of all its requests; another one for another principal or address.
     func client() -> Client {
         let known = exchange.attachment as? Client
-        if let known, known.principal.isSame(as: principal) { return known }
+        let peer = exchange.request.peer
+        // A proxy sends the requests of many by one connection.
+        let isForwarded = peer != exchange.stream?.peer
+        if let known, known.principal.isSame(as: principal),
+            !(isForwarded || known.isForwarded) || known.address == peer?.description ?? ""
+        {
+            return known
+        }
         let client = makeClient("http")
+        client.isForwarded = isForwarded
         if let known { client.takeOverRate(of: known) }
         exchange.attachment = client
         return client
@@ -198,7 +206,9 @@ extension HTTPExchange {
 
     /// Refuses one more connection of a user that has as many as it may.
     func checkConnections(of principal: Principal, on shard: Shard) throws(HTTPRefusal) {
-        guard let user = principal.user, (attachment as? Client)?.principal !== principal else { return }
+        guard let user = principal.user, (attachment as? Client)?.principal.user.exact != principal.user.exact else {
+            return
+        }
         do throws(Refusal) { try shard.checkConnections(ofUser: user) } catch { throw HTTPRefusal(error) }
     }
 }

@@ -13,36 +13,40 @@ package final class Alarms {
         case late
     }
 
-    private struct Alarm {
-        weak var session: (any Session)?
-        let reason: Reason
-        /// Whose time it is: one that has credentials of another time by then does not wait for it any more.
-        let principal: Principal
-    }
-
-    /// By the time, in Unix milliseconds, in steps of ``step``.
-    private var alarms: [Int64: [Alarm]] = [:]
+    /// By the time, in Unix milliseconds, in steps of ``step``, and by the session's number.
+    private var alarms: [Int64: [UInt32: Reason]] = [:]
+    /// The times of each session, by its number.
+    private var times: [UInt32: [Int64]] = [:]
     /// In milliseconds.
     private static let step: Int64 = 250
 
     var isEmpty: Bool { alarms.isEmpty }
 
+    /// Adds a time that a session waits for; of several that are due together, the last is told.
+    ///
     /// - Parameter time: Unix milliseconds.
-    func add(_ session: any Session, at time: Int64, for reason: Reason) {
+    func add(_ session: UInt32, at time: Int64, for reason: Reason) {
         let slot = (time + Self.step - 1) / Self.step
-        alarms[slot, default: []].append(Alarm(session: session, reason: reason, principal: session.client.principal))
+        alarms[slot, default: [:]][session] = reason
+        times[session, default: []].append(slot)
     }
 
-    /// Those whose time has come.
-    func due(now: Int64) -> [(session: any Session, reason: Reason)] {
-        let slots = alarms.keys.filter { $0 * Self.step <= now }.sorted()
-        var due: [(session: any Session, reason: Reason)] = []
-        for slot in slots {
-            for alarm in alarms.removeValue(forKey: slot) ?? [] {
-                guard let session = alarm.session, session.client.principal.expires == alarm.principal.expires,
-                    session.client.principal.kind == alarm.principal.kind
-                else { continue }
-                due.append((session, alarm.reason))
+    /// Has a session wait for nothing any more.
+    func forget(_ session: UInt32) {
+        for slot in times.removeValue(forKey: session) ?? [] {
+            alarms[slot]?[session] = nil
+            if alarms[slot]?.isEmpty == true { alarms[slot] = nil }
+        }
+    }
+
+    /// Those whose time has come, by their numbers.
+    func due(now: Int64) -> [(session: UInt32, reason: Reason)] {
+        var due: [(session: UInt32, reason: Reason)] = []
+        for slot in alarms.keys.filter({ $0 * Self.step <= now }).sorted() {
+            for (session, reason) in alarms.removeValue(forKey: slot) ?? [:] {
+                times[session]?.removeAll { $0 == slot }
+                if times[session]?.isEmpty == true { times[session] = nil }
+                due.append((session, reason))
             }
         }
         return due
@@ -53,17 +57,20 @@ extension Shard {
     /// How long before their end credentials are said to be expiring, in milliseconds: a tenth of what they have, at most.
     private static let notice: Int64 = 30_000
 
-    /// Tells a session when a time has come, if it has the same credentials then.
+    /// Tells a session when a time has come, until it leaves or has other credentials.
     ///
     /// - Parameter time: Unix milliseconds.
     package func wake(_ session: any Session, at time: Int64, for reason: Alarms.Reason) {
         let isFirst = alarms.isEmpty
-        alarms.add(session, at: time, for: reason)
+        alarms.add(session.subscriptions.owner, at: time, for: reason)
         if isFirst { lookAtAlarms() }
     }
 
     /// Tells a session of the end of its credentials, and shortly before; none where they do not end.
+    ///
+    /// What it waited for before is forgotten.
     package func watchExpiry(of session: any Session) {
+        alarms.forget(session.subscriptions.owner)
         guard let expires = session.client.principal.expires else { return }
         let (end, now) = (expires.multipliedReportingOverflow(by: 1000).partialValue, WallClock.unixMilliseconds)
         wake(session, at: end - min(Self.notice, max(0, end - now) / 10), for: .expiring)
@@ -73,8 +80,8 @@ extension Shard {
     private func lookAtAlarms() {
         reactor.run(afterNanoseconds: 250_000_000) { [weak self] in
             guard let self else { return }
-            for (session, reason) in alarms.due(now: WallClock.unixMilliseconds) where isKnown(session) {
-                session.timeHasCome(for: reason)
+            for (number, reason) in alarms.due(now: WallClock.unixMilliseconds) {
+                directory.session(number)?.timeHasCome(for: reason)
             }
             if !alarms.isEmpty { lookAtAlarms() }
         }

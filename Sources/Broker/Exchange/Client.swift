@@ -25,6 +25,10 @@ package final class Client {
     private var lastRights: Rights = []
     /// Whether its subscriptions are still to be looked at, since the rules have changed.
     var isUnreviewed = false
+    /// Whether its address is what a proxy says.
+    package var isForwarded = false
+    /// Whether its credentials have another end than the one that is waited for.
+    private var hasOtherEnd = false
 
     /// - Parameters:
     ///   - isLocal: whether it came in by a listener on loopback or in the file system.
@@ -111,6 +115,12 @@ package final class Client {
         return isEnded
     }
 
+    /// Whether a change has given its credentials another end since this was last asked.
+    func takesOtherEnd() -> Bool {
+        defer { hasOtherEnd = false }
+        return hasOtherEnd
+    }
+
     /// Goes on as somebody else, or as the same with other credentials.
     package func become(_ principal: Principal, _ grants: GrantTable) {
         self.principal = principal
@@ -120,11 +130,13 @@ package final class Client {
 
     private func renew(_ grants: GrantTable) {
         guard !box.isCurrent else { return }
-        switch grants.access.users.renewal(
+        switch grants.access.renewal(
             of: principal, from: { Self.host(of: address) }, now: WallClock.unixMilliseconds / 1000)
         {
         case .same: takeBox(grants)
-        case .changed(let new): become(new, grants)
+        case .changed(let new):
+            if new.expires != principal.expires { hasOtherEnd = true }
+            become(new, grants)
         case .ended:
             isEnded = true
             box = .ended()

@@ -216,6 +216,7 @@ extension Shard {
             counters.revokedClients.add(1)
             return session.end(.unauthenticated("revoked"))
         }
+        if client.takesOtherEnd() { watchExpiry(of: session) }
         for subscription in session.subscriptions.all {
             guard let refusal = refusal(of: subscription.filter, client) else { continue }
             revoke(subscription.filter, of: session, refusal)

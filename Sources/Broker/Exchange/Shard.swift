@@ -125,6 +125,7 @@ package final class Shard {
 
     /// Forgets a session and its subscriptions.
     package func leave(_ session: any Session) {
+        if !alarms.isEmpty { alarms.forget(session.subscriptions.owner) }
         guard directory.leave(session) else { return }
         session.client.membership?.hold(0)
         for subscription in session.subscriptions.removeAll() { release(subscription) }

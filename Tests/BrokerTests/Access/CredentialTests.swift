@@ -134,6 +134,34 @@ struct CredentialTests {
         #expect(renewal(web, [.revoked(.user("b", before: 31))]) == "same")
     }
 
+    @Test func aCertificateThatIsTiedToSomebodyElseIsNoticed() {
+        let digest = [UInt8](repeating: 7, count: 32)
+        var user = Self.user("device7")
+        user.certificate = digest
+        let principal = Principal(.certificate, user: "device7", tie: digest, stamp: 1)
+        #expect(renewal(principal, [.user(user)]) == "same")
+        #expect(renewal(principal, [.user(Self.user("device7"))]) == "ended")
+        #expect(renewal(principal, []) == "ended")
+        // Revocations are about what was given out at a time, which a certificate was not.
+        #expect(renewal(principal, [.user(user), .revoked(.user("device7", before: 31))]) == "same")
+    }
+
+    @Test func aTokenOfAnIssuerThatIsNotBelievedAnyMoreEnds() {
+        let issuer = JWTIssuer("login", audience: "broker", algorithms: [.es256])
+        let principal = Principal(.jwt, user: "a", issuer: "login", stamp: issuer.hashValue)
+        func outcome(_ issuers: [JWTIssuer]) -> String {
+            let keys = issuers.compactMap { try? JWTKeys($0.name, .secret([UInt8](repeating: 1, count: 32))) { _ in } }
+            let authority = JWTAuthority(Array(zip(issuers, keys)))
+            let access = Access(AccessRules([]), webTokens: issuers.isEmpty ? nil : authority)
+            return if case .same = access.renewal(of: principal, from: { nil }, now: 60) { "same" } else { "ended" }
+        }
+        var other = issuer
+        other.audience = "another"
+        #expect(outcome([other, issuer]) == "same")
+        #expect(outcome([other]) == "ended")
+        #expect(outcome([]) == "ended")
+    }
+
     // MARK: Passwords
 
     private func ask(_ checks: CredentialChecks, _ access: Access, _ password: String) async -> String {

@@ -179,6 +179,27 @@ struct GrantTests {
         #expect(try now.isCurrent && !now.grant.mayPublish(to: topic("t/1/a")))
     }
 
+    /// `String` takes the Kelvin sign for a K; a user's name is bytes.
+    @Test func namesOfOtherBytesShareNoBox() throws {
+        var sensors = AccessRule.Condition()
+        sensors.role = "Kelvin"
+        var rule = AccessRule(for: sensors)
+        rule.publish = [try FilterTemplate("s/{user}/{claim.c}/#")]
+        let table = GrantTable(Access([rule]))
+        func box(_ user: String, _ role: String, _ claim: String) -> GrantBox {
+            let principal = Principal(.jwt, user: user, roles: [role], claims: ["c": [claim]])
+            return table.box(for: principal) { Subject(principal) }
+        }
+        let kim = box("Kim", "Kelvin", "K")
+        #expect(try kim === box("Kim", "Kelvin", "K") && kim.grant.mayPublish(to: topic("s/Kim/K/a")))
+        for other in [
+            box("\u{212A}im", "Kelvin", "K"), box("Kim", "\u{212A}elvin", "K"), box("Kim", "Kelvin", "\u{212A}"),
+        ] {
+            #expect(try other !== kim && !other.grant.mayPublish(to: topic("s/Kim/K/a")))
+        }
+        #expect(!Principal(.jwt, user: "Kim").isSameUser(as: Principal(.jwt, user: "\u{212A}im")))
+    }
+
     @Test func boxesWithoutClientsAreLetGo() throws {
         let table = GrantTable(Access([]))
         func box(_ user: String) -> GrantBox {

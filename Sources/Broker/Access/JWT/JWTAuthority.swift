@@ -76,11 +76,16 @@ package final class JWTAuthority: Sendable {
         }
     }
 
+    /// Whether a principal's issuer is believed as it was when the token was judged.
+    func vouches(for principal: Principal) -> Bool {
+        issuers.contains { $0.issuer.hashValue == principal.stamp }
+    }
+
     private func recall(_ digest: TokenDigest) -> Principal? {
         guard let entry = remembered.withLock({ $0[digest] }) else { return nil }
+        let keys = issuers[entry.issuer].keys.current
         let isValid =
-            (entry.principal.expires ?? 0) > clock()
-            && issuers[entry.issuer].keys.current.generation == entry.generation
+            (entry.principal.expires ?? 0) > clock() && keys.generation == entry.generation && keys.set != nil
         return isValid ? entry.principal : nil
     }
 

@@ -77,6 +77,6 @@ extension JWTIssuer {
         return Principal(
             .jwt, user: user, roles: known, claims: claims.byPath, token: claims.identifier, carried: grants?.rule,
             expires: Int64(expires) + Int64(leeway), issued: claims.issued.map { Int64($0) }, issuer: name,
-            ownRoles: known)
+            ownRoles: known, stamp: hashValue)
     }
 }

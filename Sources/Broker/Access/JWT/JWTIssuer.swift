@@ -1,7 +1,7 @@
 package import Cryptography
 
 /// A login server whose tokens are believed, and how far.
-package struct JWTIssuer: Sendable, Equatable {
+package struct JWTIssuer: Sendable, Hashable {
     /// The tokens' `iss`, compared byte by byte.
     package var name: String
     /// What has to be among the tokens' `aud`.
@@ -23,6 +23,8 @@ package struct JWTIssuer: Sendable, Equatable {
     package var grantsClaim = ""
     /// What that claim may at most grant.
     package var mayGrant: [TopicFilter] = []
+    /// Where its keys come from, as a number: those of another place end what the old ones began.
+    package var keyPlace = 0
 
     package init(_ name: String, audience: String, algorithms: Set<SignatureAlgorithm>) {
         self.name = name

@@ -14,6 +14,21 @@ package enum JWTKeySource: Sendable, Equatable {
     case url(WebSocketURL, ca: String?, refresh: Duration)
 }
 
+extension JWTKeySource {
+    /// A number that another source hardly has.
+    var mark: Int {
+        var hasher = Hasher()
+        switch self {
+        case .secret(let secret): hasher.combine(secret)
+        case .file(let path): hasher.combine(path)
+        case .url(let url, let authorities, _):
+            hasher.combine("\(url)")
+            hasher.combine(authorities)
+        }
+        return hasher.finalize()
+    }
+}
+
 /// What happened to the keys of an issuer.
 package struct JWTKeysNews: Sendable, Equatable {
     package let issuer: String

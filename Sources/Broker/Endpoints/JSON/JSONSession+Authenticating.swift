@@ -53,10 +53,15 @@ extension JSONSession {
                 return fail(
                     id, Refusal(.forbidden, "This connection is another user's: open a new one to change the user."))
             }
+            if let user = principal.user, old.user == nil {
+                do throws(Refusal) { try shard.checkConnections(ofUser: user) } catch { return fail(id, error) }
+            }
             shard.counters.count(credentials, isRight: true)
             send("ok", id) { writer in
                 if let expires = principal.expires { writer.member("expires", expires * 1000) }
             }
+            // Nothing is to be looked at again where it has said the same as before.
+            guard !principal.isSame(as: old) else { return }
             shard.authenticate(self, as: principal)
             takeOverLimits()
         }

@@ -124,6 +124,8 @@ final class JSONSession: ClientSocket {
             case .publish(let draft):
                 try publish(draft, id)
             case .authenticate(let credentials):
+                // The rights to all of them are looked at.
+                cost = 1 + subscriptions.count
                 try authenticate(credentials, id)
             case .ping:
                 send("pong", id) { _ in }
