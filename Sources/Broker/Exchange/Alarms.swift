@@ -14,7 +14,7 @@ package final class Alarms {
     }
 
     /// By the time, in Unix milliseconds, in steps of ``step``, and by the session's number.
-    private var alarms: [Int64: [UInt32: Reason]] = [:]
+    private var alarms: [Int64: [UInt32: [Reason]]] = [:]
     /// The times of each session, by its number.
     private var times: [UInt32: [Int64]] = [:]
     /// In milliseconds.
@@ -22,12 +22,12 @@ package final class Alarms {
 
     var isEmpty: Bool { alarms.isEmpty }
 
-    /// Adds a time that a session waits for; of several that are due together, the last is told.
+    /// Adds a time that a session waits for; several that are due together are told in their order.
     ///
     /// - Parameter time: Unix milliseconds.
     func add(_ session: UInt32, at time: Int64, for reason: Reason) {
         let slot = (time + Self.step - 1) / Self.step
-        alarms[slot, default: [:]][session] = reason
+        alarms[slot, default: [:]][session, default: []].append(reason)
         times[session, default: []].append(slot)
     }
 
@@ -43,10 +43,10 @@ package final class Alarms {
     func due(now: Int64) -> [(session: UInt32, reason: Reason)] {
         var due: [(session: UInt32, reason: Reason)] = []
         for slot in alarms.keys.filter({ $0 * Self.step <= now }).sorted() {
-            for (session, reason) in alarms.removeValue(forKey: slot) ?? [:] {
+            for (session, reasons) in alarms.removeValue(forKey: slot) ?? [:] {
                 times[session]?.removeAll { $0 == slot }
                 if times[session]?.isEmpty == true { times[session] = nil }
-                due.append((session, reason))
+                for reason in reasons { due.append((session, reason)) }
             }
         }
         return due
