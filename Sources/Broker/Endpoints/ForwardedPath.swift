@@ -49,63 +49,72 @@ enum ForwardedPath {
 
     /// The elements of `Forwarded` (RFC 7239 §4): each a hop's `for` and `proto`; empty where there is none.
     static func elements(of value: String) -> [(from: String, scheme: String)] {
-        var elements: [(from: String, scheme: String)] = []
-        for element in split(value, at: ",") {
+        parts(of: value[...], at: UInt8(ascii: ",")).map { element in
             var hop = (from: "", scheme: "")
-            for pair in split(element, at: ";") {
-                guard let equals = pair.firstIndex(of: "=") else { continue }
+            for pair in parts(of: element, at: UInt8(ascii: ";")) {
+                guard let equals = pair.utf8.firstIndex(of: UInt8(ascii: "=")) else { continue }
                 let name = trimmed(pair[..<equals]).lowercased()
-                let text = unquoted(trimmed(pair[pair.index(after: equals)...]))
+                let text = unquoted(trimmed(pair[pair.utf8.index(after: equals)...]))
                 switch name {
                 case "for": hop.from = text
                 case "proto": hop.scheme = text.lowercased()
                 default: break
                 }
             }
-            elements.append(hop)
+            return hop
         }
-        return elements
     }
 
     /// The parts between separators that are in no quotes.
-    private static func split(_ text: some StringProtocol, at separator: Character) -> [String] {
-        var (parts, part, isQuoted, isEscaped) = ([String](), "", false, false)
-        for character in text {
-            if isEscaped {
-                isEscaped = false
-            } else if isQuoted, character == "\\" {
-                isEscaped = true
-            } else if character == "\"" {
-                isQuoted.toggle()
-            } else if character == separator, !isQuoted {
-                parts.append(part)
-                part = ""
-                continue
+    ///
+    /// Read from the end, which a trusted proxy wrote: a quote that a client has left open cannot take that in.
+    private static func parts(of text: Substring, at separator: UInt8) -> [Substring] {
+        let bytes = text.utf8
+        var (parts, end, place, isQuoted) = ([Substring](), bytes.endIndex, bytes.endIndex, false)
+        while place > bytes.startIndex {
+            place = bytes.index(before: place)
+            switch bytes[place] {
+            case UInt8(ascii: "\""):
+                let escapes = bytes[..<place].reversed().prefix { $0 == UInt8(ascii: "\\") }.count
+                if !isQuoted || escapes.isMultiple(of: 2) { isQuoted.toggle() }
+            case separator where !isQuoted:
+                parts.append(text[bytes.index(after: place)..<end])
+                end = place
+            default: break
             }
-            part.append(character)
         }
-        return parts + [part]
+        parts.append(text[..<end])
+        return parts.reversed()
     }
 
-    private static func trimmed(_ text: Substring) -> String {
-        var text = text
-        while text.first == " " || text.first == "\t" { text.removeFirst() }
-        while text.last == " " || text.last == "\t" { text.removeLast() }
-        return String(text)
+    private static func trimmed(_ text: Substring) -> Substring {
+        func isSpace(_ byte: UInt8) -> Bool { byte == 0x20 || byte == 0x09 }
+        let rest = text.utf8.drop(while: isSpace)
+        let end = rest.lastIndex { !isSpace($0) }.map { rest.index(after: $0) } ?? rest.startIndex
+        return text[rest.startIndex..<end]
     }
 
-    private static func unquoted(_ text: String) -> String {
-        guard text.utf8.count >= 2, text.hasPrefix("\""), text.hasSuffix("\"") else { return text }
-        var (plain, isEscaped) = ("", false)
-        for character in text.dropFirst().dropLast() {
-            if !isEscaped, character == "\\" {
+    private static func unquoted(_ text: Substring) -> String {
+        let quote = UInt8(ascii: "\"")
+        guard text.utf8.count >= 2, text.utf8.first == quote, text.utf8.last == quote else { return String(text) }
+        var (plain, isEscaped) = ([UInt8](), false)
+        for byte in text.utf8.dropFirst().dropLast() {
+            if !isEscaped, byte == UInt8(ascii: "\\") {
                 isEscaped = true
                 continue
             }
             isEscaped = false
-            plain.append(character)
+            plain.append(byte)
         }
-        return plain
+        return String(decoding: plain, as: UTF8.self)
+    }
+
+    /// The elements of a field that knows no quotes; an empty one is none that may be skipped.
+    private static func elements(of fields: [String]) -> [Substring] {
+        fields.flatMap { field in
+            field.utf8.split(separator: UInt8(ascii: ","), omittingEmptySubsequences: false)
+                .map { trimmed(Substring($0)) }
+        }
     }
 }
 
@@ -120,12 +129,12 @@ extension ForwardedPath {
         switch kind {
         case .none: return (nil, nil)
         case .xForwardedFor:
-            let scheme = fields.list("X-Forwarded-Proto").last?.lowercased()
-            // An empty element is none that may be skipped.
-            let hops = split(fields.all("X-Forwarded-For").joined(separator: ","), at: ",")
-            return (client(of: hops.map { trimmed($0[...]) }, isTrusted: isTrusted), known(scheme))
+            let scheme = elements(of: fields.all("X-Forwarded-Proto")).last?.lowercased()
+            let hops = elements(of: fields.all("X-Forwarded-For")).map(String.init)
+            return (client(of: hops, isTrusted: isTrusted), known(scheme))
         case .forwarded:
-            let hops = elements(of: fields.all("Forwarded").joined(separator: ","))
+            // Each by itself: no quotes go on in the next field.
+            let hops = fields.all("Forwarded").flatMap { elements(of: $0) }
             return (client(of: hops.map(\.from), isTrusted: isTrusted), known(hops.last?.scheme))
         }
     }

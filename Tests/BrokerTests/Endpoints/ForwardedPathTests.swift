@@ -47,6 +47,28 @@ struct ForwardedPathTests {
         #expect(ForwardedPath.found(in: fields, .none, Self.trusted).client == nil)
     }
 
+    /// What a client has written takes in nothing of what the proxy adds.
+    @Test(arguments: ["\"", "\"6.6.6.6", "a\\", "\"\\", "6.6.6.6\"", ",\u{301}", "\u{301}", "\"\u{301}", "\r", "["])
+    func aClientHidesNothingOfItsProxys(text: String) {
+        for kind in [Settings.Forwarded.xForwardedFor, .forwarded] {
+            let isPlain = kind == .xForwardedFor
+            for added in isPlain ? ["203.0.113.9"] : ["for=203.0.113.9", "for=\"203.0.113.9:80\";by=_a"] {
+                let name = isPlain ? "X-Forwarded-For" : "Forwarded"
+                for invented in isPlain ? [text] : [text, "for=" + text, "for=6.6.6.6;proto=\"" + text] {
+                    var apart: HTTPFields = [name: invented]
+                    apart.append(name, added)
+                    for fields in [[name: invented + ", " + added], [name: invented + "," + added], apart] {
+                        let found = ForwardedPath.found(in: fields, kind, Self.trusted)
+                        #expect(found.client?.host == "203.0.113.9", "\(fields)")
+                    }
+                }
+            }
+        }
+        var scheme: HTTPFields = ["X-Forwarded-Proto": text + ", https"]
+        scheme.append("X-Forwarded-For", "203.0.113.9")
+        #expect(ForwardedPath.found(in: scheme, .xForwardedFor, Self.trusted).scheme == "https")
+    }
+
     @Test(arguments: [
         ("for=192.0.2.7;proto=https;by=203.0.113.43", "192.0.2.7", "https"),
         (
