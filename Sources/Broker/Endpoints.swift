@@ -9,7 +9,7 @@ package enum Endpoints {
     /// - Parameters:
     ///   - authenticator: finds out who asks.
     ///   - listener: its address, as it is configured.
-    ///   - isLocal: whether it is on loopback or in the file system.
+    ///   - isLocal: whether its clients are on this machine: it is on loopback or in the file system, and for no proxy's.
     ///   - isSecure: whether it has TLS.
     package static func users(
         _ figures: Figures, hasMetrics: Bool, _ authenticator: any Authenticator = AnonymousOnly(),

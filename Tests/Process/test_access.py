@@ -6,6 +6,7 @@ import json
 import os
 import pwd
 import signal
+import socket
 import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +17,7 @@ from access_file import AccessFile, password_hash
 from broker_process import free_port
 from command_line import BROKERD
 from deadlines import ANSWER_DEADLINE, wait_until
-from raw_websocket import RefusedHandshake
+from raw_websocket import RefusedHandshake, read_head
 from unix_http import unix_request
 
 RULES = """
@@ -205,6 +206,23 @@ def test_the_user_of_the_peer(start_broker, tmp_path):
     name = pwd.getpwuid(os.getuid()).pw_name
     assert unix_request(path, "POST", f"/t/from/{name}", b"x") == 200
     assert unix_request(path, "POST", "/t/from/somebody", b"x") == 403
+
+
+@pytest.mark.parametrize("believes", ["proxy_protocol: true", "forwarded: x-forwarded-for"])
+def test_the_user_of_a_proxy_is_none_of_its_clients(start_broker, tmp_path, believes):
+    path = tmp_path / "broker.sock"
+    name = pwd.getpwuid(os.getuid()).pw_name
+    start_broker(f'listen: [{{ address: "unix:{path}", {believes} }}]\ntrusted_proxies: [unix]\n'
+                 "access: { anonymous: { publish: [open], subscribe: [] }, peers: true,\n"
+                 '          rules: [{ everyone: true, publish: ["from/{user}"] }] }\n', configured_listen=True)
+    header = b"PROXY TCP4 192.0.2.7 198.51.100.1 5512 443\r\n" if "proxy" in believes else b""
+    for topic, expected in [("open", 200), (f"from/{name}", 401)]:
+        with socket.socket(socket.AF_UNIX) as plain:
+            plain.settimeout(ANSWER_DEADLINE)
+            plain.connect(str(path))
+            plain.sendall(header + f"POST /t/{topic} HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: 192.0.2.7\r\n"
+                          "Content-Length: 0\r\n\r\n".encode())
+            assert read_head(plain)[0] == expected, topic
 
 
 # In band

@@ -18,7 +18,9 @@ SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 
 
 def configuration(port, more, trusted='["127.0.0.1"]', rest=""):
-    return f"listen: [{{ address: '127.0.0.1:{port}', {more} }}]\ntrusted_proxies: {trusted}\nhosts: [{NAME}]\n{rest}"
+    # The clients of a proxy have rights that are written down only.
+    access = "" if "access:" in rest else 'access: { anonymous: { publish: ["#"], subscribe: ["#"] } }\n'
+    return f"listen: [{{ address: '127.0.0.1:{port}', {more} }}]\ntrusted_proxies: {trusted}\nhosts: [{NAME}]\n{access}{rest}"
 
 
 @pytest.fixture
@@ -190,6 +192,24 @@ def test_the_scheme_that_a_proxy_forwards_is_that_of_the_same_origin(start):
         assert ask(broker.port, "/t/a", Origin=f"{page}://{NAME}", **{"X-Forwarded-Proto": scheme}) == expected, (page, scheme)
 
 
+@pytest.mark.parametrize("more, header", [("forwarded: x-forwarded-for", b""), ("forwarded: forwarded", b""),
+                                          ("proxy_protocol: true", version_1())])
+def test_clients_of_a_proxy_have_no_rights_of_loopback(start, more, header):
+    broker = start(more, rest="access: { peers: false }\n")
+    for method, topic in [("GET", "a"), ("POST", "a")]:
+        with broker.connect() as plain:
+            plain.sendall(header + f"{method} /t/{topic} HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: 192.0.2.7\r\n"
+                          "Forwarded: for=192.0.2.7\r\nContent-Length: 0\r\n\r\n".encode())
+            assert read_head(plain)[0] == 401, method
+
+
+def test_a_quote_of_a_client_hides_nothing_of_its_proxys(start):
+    broker = start("forwarded: x-forwarded-for")
+    client = websocket(broker.port, **{"X-Forwarded-For": '", 203.0.113.9'})
+    assert addresses(broker) == ["203.0.113.9:0"]
+    client.close()
+
+
 # Real proxies
 
 
@@ -244,3 +264,4 @@ def test_settings_that_believe_nobody_are_errors(start_broker, tmp_path):
     assert done.returncode == 1
     assert "listen[0].proxy_protocol: expected with trusted_proxies only, which is empty" in done.stdout
     assert "listen[0].forwarded: expected with trusted_proxies only, which is empty" in done.stdout
+    assert "listen[0].forwarded: expected without proxy_protocol" in done.stdout

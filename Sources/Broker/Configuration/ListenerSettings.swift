@@ -15,6 +15,8 @@ extension Settings {
         package var proxyProtocol = false
         /// What is believed of a trusted proxy's fields about the client.
         package var forwarded = Forwarded.none
+        /// Whether its clients are those of a proxy, and come from anywhere.
+        package var believesProxies: Bool { proxyProtocol || forwarded != .none }
         /// The TLS files; `nil`: no TLS.
         package var tls: TLS?
 

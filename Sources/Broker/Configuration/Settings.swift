@@ -197,13 +197,20 @@ extension Settings {
         }
     }
 
-    /// A listener that believes proxies, where there are none, would believe nobody, or let in nobody.
+    /// A listener that believes proxies, where there are none, would believe nobody, or let in nobody; one that believes
+    /// both forms would take the field of a client's for its proxy's.
     private static func checkProxies(
         _ settings: Settings, _ file: ConfigurationSection, _ decoder: inout ConfigurationDecoder
     ) {
-        guard settings.trustedProxies.isEmpty, !decoder.hasFailed("trusted_proxies"),
-            let node = file.value(of: "listen"), case .list = node.content
-        else { return }
+        guard let node = file.value(of: "listen"), case .list = node.content else { return }
+        for (number, listener) in settings.listen.enumerated() {
+            if listener.proxyProtocol, listener.forwarded != .none {
+                decoder.fail(
+                    node.mark, "listen[\(number)].forwarded",
+                    "expected without proxy_protocol, which says for which client a connection is")
+            }
+        }
+        guard settings.trustedProxies.isEmpty, !decoder.hasFailed("trusted_proxies") else { return }
         for (number, listener) in settings.listen.enumerated() {
             if listener.proxyProtocol {
                 decoder.fail(

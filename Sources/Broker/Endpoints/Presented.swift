@@ -35,7 +35,10 @@ struct Presented: Sendable {
             (credentials, way) = (isOnce ? .bearer(token) : .malformed, .query)
         } else if options.certificates != nil, let certificate = exchange.stream?.peerCertificate {
             (credentials, way) = (.certificate(Credentials.Certificate(certificate, options)), .certificate)
-        } else if options.hasPeers, !gate.listener.isEmpty, let user = exchange.stream?.peerCredentials?.uid {
+        } else if options.hasPeers, gate.isLocal, !gate.listener.isEmpty,
+            // A proxy's user is none of its clients.
+            let user = exchange.stream?.peerCredentials?.uid
+        {
             (credentials, way) = (.peer(user), .peer)
         } else {
             (credentials, way) = (.nothing, .nothing)

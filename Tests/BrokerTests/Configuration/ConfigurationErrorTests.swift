@@ -364,7 +364,10 @@ extension ConfigurationErrorTests {
     static let unavailable: [Row] = [
         Row(
             "listen:\n  - proxy_protocol: true\n    address: 127.0.0.1:8080",
-            "2:3: listen[0].proxy_protocol: expected with trusted_proxies only, which is empty")
+            "2:3: listen[0].proxy_protocol: expected with trusted_proxies only, which is empty"),
+        Row(
+            "trusted_proxies: [10.0.0.1]\nlisten:\n  - { address: 127.0.0.1:8080, proxy_protocol: true, forwarded: forwarded }",
+            "3:3: listen[0].forwarded: expected without proxy_protocol, which says for which client a connection is"),
     ]
 
     private static func issuer(_ members: String) -> String {
