@@ -44,10 +44,14 @@ final class Door: Sendable {
             admit(peer, limits, isExempt(peer) ? nil : rules, shard)
         }
         let isSingle = limits.connectionsPerAddress != nil
-        settings.entrance.isCounted = { peer in isSingle || rules.counts(peer) && !isExempt(peer) }
-        settings.entrance.connectionClosed = { [self] peer in
-            if isSingle { leave(peer) }
-            if rules.counts(peer), !isExempt(peer) { quotas.left(peer, rules) }
+        settings.entrance.ending = { [self] peer in
+            // Found now: other proxies may be trusted by then.
+            let account = isExempt(peer) ? nil : quotas.address(peer, rules)
+            guard isSingle || account != nil else { return nil }
+            return { [self] in
+                if isSingle { leave(peer) }
+                account?.connections.wrappingSubtract(1, ordering: .relaxed)
+            }
         }
         return settings
     }

@@ -13,10 +13,8 @@ package struct Entrance<Refusal> {
     package var firstReservedDescriptor = Int32.max
     /// Whether its connections stay open when memory is short.
     package var isSpared = false
-    /// Called once for each admitted connection when it has ended; `nil`: not wanted.
-    package var connectionClosed: ((SocketAddress?) -> Void)?
-    /// Whether a connection's end is to be told.
-    package var isCounted: (SocketAddress?) -> Bool = { _ in true }
+    /// Asked for each admitted connection, at once: what is called when it has ended; `nil`: nothing.
+    package var ending: (SocketAddress?) -> (() -> Void)? = { _ in nil }
     /// Unsent bytes that the kernel may hold for one connection; `nil`: no limit of ours.
     package var maximumUnsentInKernel: Int?
     /// The context for TLS; `nil`: no TLS.
@@ -70,8 +68,8 @@ package struct Entrance<Refusal> {
         stream.isSpared = isSpared
         if refusal != nil {
             stream.isRefused = true
-        } else if let connectionClosed, isCounted(stream.peer) {
-            stream.onClosed = { [peer = stream.peer] in connectionClosed(peer) }
+        } else if let ended = ending(stream.peer) {
+            stream.onClosed = ended
         }
         if let maximumUnsentInKernel, stream.peer?.path == nil {
             Socket.setUnsentLimit(stream.rawDescriptor, bytes: maximumUnsentInKernel)

@@ -75,6 +75,34 @@ struct QuotaTests {
         #expect(quotas.admit(try peer("127.0.0.1"), rules, now: time(0))?.limit == "per_address.new_connections")
     }
 
+    /// Whether it counts is decided when it comes in, whatever proxies are trusted when it ends.
+    @Test(arguments: [true, false])
+    func aConnectionThatWasCountedIsCountedOut(isTrustedFirst: Bool) throws {
+        var settings = Settings()
+        settings.limits.perAddress.connections = 5
+        let house = try ExchangeHouse(settings: settings)
+        let thread = StoreThread(store: house.store, maximumQueuedBytes: 0, onSettled: { _ in })
+        let figures = Figures(
+            reactors: [], shards: house.counters, sequencer: house.sequencer, store: house.store, storeThread: thread)
+        let quotas = Quotas()
+        let door = Door(
+            figures: figures, memory: MemoryWatch(settings.limits, figures: figures, remotes: []), quotas: quotas)
+        let (client, proxies) = (try peer("192.0.2.7"), [try #require(Settings.TrustedProxy("192.0.2.7"))])
+        let counts = try house.run { shard in
+            let rules = shard.settings.limits.quotas
+            func count() -> Int? { quotas.address(client, rules)?.connections.load(ordering: .relaxed) }
+            shard.endpoints.settings.trustedProxies = isTrustedFirst ? proxies : []
+            let entrance = door.settings(for: shard, pathPrefix: "", believes: true).entrance
+            guard entrance.admit(client) == nil else { return [Int?]() }
+            let ended = entrance.ending(client)
+            let before = count()
+            shard.endpoints.settings.trustedProxies = isTrustedFirst ? [] : proxies
+            ended?()
+            return [before, count()]
+        }
+        #expect(counts == [isTrustedFirst ? 0 : 1, 0])
+    }
+
     @Test func wrongCredentialsMakeAnAddressWaitTwiceAsLongEachTime() throws {
         let quotas = Quotas()
         var rules = Quotas.Rules()

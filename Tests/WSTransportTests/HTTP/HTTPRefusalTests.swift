@@ -82,7 +82,7 @@ struct HTTPRefusalTests {
                         log.add("asked for " + (peer?.host ?? "nobody"))
                         return admitted > 1 ? HTTPRefusal(status: 429, message: "One is enough.") : nil
                     }
-                    settings.entrance.connectionClosed = { log.add("gone " + ($0?.host ?? "nobody")) }
+                    settings.entrance.ending = { peer in { log.add("gone " + (peer?.host ?? "nobody")) } }
                     return settings
                 })
             if let server { stage.kept.append(server) }

@@ -104,7 +104,7 @@ struct ListenerTests {
             let listener = try? reactor.listen(on: FileDescriptor(adopting: raw)) { descriptor, peer in
                 var entrance = Entrance<String>()
                 entrance.admit = { _ in counters.connections.current > 1 ? "full" : nil }
-                entrance.connectionClosed = { log.add("gone " + ($0?.host ?? "")) }
+                entrance.ending = { peer in { log.add("gone " + (peer?.host ?? "")) } }
                 return entrance.welcome(descriptor, from: peer, counters: counters) { stream, refusal in
                     stream.send(Array((refusal ?? "welcome").utf8))
                     stream.finish()
