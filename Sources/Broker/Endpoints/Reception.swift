@@ -76,11 +76,11 @@ final class Reception {
     private func inspect(_ fields: HTTPFields, _ host: String?, _ scheme: String?, _ from: From) -> Inspection {
         if let refusal = refusal(of: host, from) { return Inspection(refusal: refusal) }
         guard let origin = fields.first("Origin") else { return Inspection() }
-        if let known = knownOrigin, known.origin == origin, known.host == host, known.scheme == scheme {
-            return Inspection(fields: known.fields)
-        }
         guard fields.count(of: "Origin") == 1 else {
             return Inspection(refusal: HTTPRefusal(Refusal(.badRequest, "More than one Origin header.")))
+        }
+        if let known = knownOrigin, known.origin == origin, known.host == host, known.scheme == scheme {
+            return Inspection(fields: known.fields)
         }
         let rules = endpoints.settings.origins.filter {
             $0.allows(origin, host: host ?? "", isSecure: isSecure, scheme: scheme)

@@ -159,6 +159,9 @@ struct HTTPTests {
         let foreign = try ask(guest, "GET /health/live", "Origin: http://evil\r\n")
         #expect(foreign.status == 403 && foreign.body.contains(#""code":"forbidden""#))
         #expect(foreign.field("Access-Control-Allow-Origin") == nil)
+        // The first of two is known by now.
+        let fields = "Origin: http://localhost:5173\r\nOrigin: http://evil\r\n"
+        #expect(try ask(guest, "GET /health/live", fields).status == 400)
     }
 
     /// What is told once, and how much of what strangers can bring about at all.
