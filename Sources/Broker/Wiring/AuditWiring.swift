@@ -15,7 +15,7 @@ extension AuditTally: Witness {
             case .subscribe: .subscribeDenied
             case .retain: .retainDenied
             }
-        count(Matter(event, of: client.id), AuditEvent(event, client, target: name, rule: rule?.name))
+        count(Matter(event, client), AuditEvent(event, client, target: name, rule: rule?.name))
     }
 
     package func revoked(_ filter: TopicFilter, of client: Client) {
@@ -23,7 +23,14 @@ extension AuditTally: Witness {
     }
 
     package func limited(_ client: Client, by limit: String) {
-        count(Matter(.limitHit, of: client.id, limit), AuditEvent(.limitHit, client, target: limit))
+        count(Matter(.limitHit, client, limit), AuditEvent(.limitHit, client, target: limit))
+    }
+}
+
+extension AuditTally.Matter {
+    /// What a client did, by its connection and its user: each request to follow a filter has a client of its own.
+    fileprivate init(_ name: AuditEvent.Name, _ client: Client, _ text: String = "") {
+        self.init(name, "\(client.address) \(client.principal.user ?? "") \(text)")
     }
 }
 

@@ -125,6 +125,29 @@ struct AuditLogTests {
         #expect(throws: Errno(rawValue: ENOENT)) { try AuditLog.Opened(.file("/nowhere/audit.log")) }
     }
 
+    /// Each request to follow a filter is by a client of its own.
+    @Test func requestsByOneConnectionAreOneLine() throws {
+        let folder = try Folder()
+        let log = AuditLog()
+        log.adopt(try AuditLog.Opened(.file(folder.file)))
+        let ports: [UInt16] = [1, 1, 1, 2, 1]
+        let peers = try ports.map { try #require(SocketAddress(host: "192.0.2.7", port: $0)) }
+        try ExchangeHouse().run { shard in
+            let tally = AuditTally(log) { _ in }
+            for (number, peer) in peers.enumerated() {
+                let user = number == 4 ? Principal(.token, user: "alice") : .anonymous
+                let client = shard.makeClient(user, peer: peer, protocolName: "events")
+                tally.denied(.subscribe, "a", to: client, by: nil)
+            }
+            tally.flush()
+        }
+        log.flush()
+        #expect(folder.lines.count == 3)
+        #expect(folder.lines.first?.contains(#""address":"192.0.2.7:1""#) == true)
+        #expect(folder.lines.first?.hasSuffix(#""count":3}"#) == true)
+        #expect(folder.lines.last?.contains(#""user":"alice""#) == true)
+    }
+
     @Test func oneLineASecondTellsHowOften() throws {
         let folder = try Folder()
         let log = AuditLog()
