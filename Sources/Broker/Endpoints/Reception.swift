@@ -103,7 +103,7 @@ final class Reception {
     ) -> Inspection {
         shard.counters.refusedOrigins.add(1)
         journal.tell(
-            .warning, "refused a page: its origin is not listed in origins", once: "origin \(origin)",
+            .warning, "refused a page: its origin is not listed in origins", once: "origin \(origin)", of: .strangers,
             [("origin", origin), ("host", host ?? "")])
         tell(.originRefused, origin, from)
         let sentence = "The origin \(origin) may not connect to \(host ?? "this broker"): add it to origins."
@@ -142,7 +142,7 @@ final class Reception {
         shard.counters.refusedHosts.add(1)
         journal.tell(
             .warning, "refused a request: its host name is not listed in hosts",
-            once: "host \(host)", [("host", host)])
+            once: "host \(host)", of: .strangers, [("host", host)])
         tell(.hostRefused, host, from)
         return HTTPRefusal(status: 421, code: ErrorCode.forbidden.rawValue, message: message)
     }

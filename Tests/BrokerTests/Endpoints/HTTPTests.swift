@@ -169,12 +169,15 @@ struct HTTPTests {
         let journal = Journal()
         for number in 0..<1000 {
             journal.tell(
-                .warning, "refused", once: "a \(number / 2)", [("name", String(repeating: "x", count: 10_000))])
+                .warning, "refused", once: "a \(number / 2)", of: .strangers,
+                [("name", String(repeating: "x", count: 10_000))])
         }
         let entries = journal.take()
         #expect(entries.count == 101 && entries.last?.metadata.isEmpty == true)
         #expect(entries.first?.metadata.first?.value.count == 200)
         #expect(journal.take().isEmpty)
+        journal.tell(.error, "cannot write to the audit log", once: "audit", [])
+        #expect(journal.take().map(\.message) == ["cannot write to the audit log"])
     }
 
     @Test func isReadyWhenAMessageWentThroughAndTheStoreTookAWrite() throws {
