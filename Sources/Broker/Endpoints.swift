@@ -11,12 +11,15 @@ package enum Endpoints {
     ///   - listener: its address, as it is configured.
     ///   - isLocal: whether its clients are on this machine: it is on loopback or in the file system, and for no proxy's.
     ///   - isSecure: whether it has TLS.
+    ///   - isPrivate: whether it has TLS, or is on loopback or in the file system.
     package static func users(
         _ figures: Figures, hasMetrics: Bool, _ authenticator: any Authenticator = AnonymousOnly(),
-        listener: String = "", isLocal: Bool = true, isSecure: Bool = false
+        listener: String = "", isLocal: Bool = true, isSecure: Bool = false, isPrivate: Bool = true
     ) -> any DirectHandler {
         var routing = common(
-            Gate(authenticator: authenticator, listener: listener, isLocal: isLocal, isSecure: isSecure))
+            Gate(
+                authenticator: authenticator, listener: listener, isLocal: isLocal, isSecure: isSecure,
+                isPrivate: isPrivate))
         routing.add(["GET"], exactly: "/health/live") { (exchange) throws(HTTPRefusal) in
             try exchange.takesOnly([])
             HealthEndpoint(shard: try exchange.shard()).live(exchange)

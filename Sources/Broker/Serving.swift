@@ -38,7 +38,8 @@ struct Serving: Sendable {
         func users(_ listener: Settings.Listener, at address: ListenAddress) -> any DirectHandler {
             Endpoints.users(
                 facts.figures, hasMetrics: settings.metrics.enabled, checks, listener: listener.address.description,
-                isLocal: address.isLoopback && !listener.believesProxies, isSecure: listener.tls != nil)
+                isLocal: address.isLoopback && !listener.believesProxies, isSecure: listener.tls != nil,
+                isPrivate: address.isLoopback || listener.tls != nil)
         }
         for (number, listener) in settings.listen.enumerated() {
             try listeners.take(number, on: reactor) { (descriptor, address, isShared) throws(Errno) in

@@ -484,7 +484,7 @@ def test_an_address_is_that_of_the_request_on_a_kept_connection(start_broker, tm
     """A proxy sends the requests of many clients by one connection, also where all show the same token."""
     port = free_port()
     file = AccessFile(tmp_path / "data" / "access.jsonl")
-    file.user("gate", roles=["inside"])
+    file.user("gate", "correct horse", roles=["inside"])
     token, _ = file.token("gate")
     file.write()
     start_broker(
@@ -500,6 +500,9 @@ def test_an_address_is_that_of_the_request_on_a_kept_connection(start_broker, tm
         return answer.status
 
     assert [publish(address) for address in ("10.9.0.5", "203.0.113.9", "10.9.0.6")] == [200, 403, 200]
+    # The proxy has TLS where there are others on the way.
+    kept.request("GET", "/t/in/x", headers=basic("gate", "correct horse") | {"X-Forwarded-For": "203.0.113.9"})
+    assert kept.getresponse().status == 403, "by its rights"
     kept.close()
 
 

@@ -10,13 +10,13 @@ struct Gate: Sendable {
     let authenticator: any Authenticator
     /// The listener's address, as it is configured; empty: the administrator's socket.
     let listener: String
-    /// Whether the listener is on loopback or in the file system.
+    /// Whether its clients are on this machine: the listener is on loopback or in the file system, and for no proxy's.
     var isLocal = true
     /// Whether the listener has TLS.
     var isSecure = false
 
-    /// Whether nobody on the way can read what is sent.
-    var isPrivate: Bool { isLocal || isSecure }
+    /// Whether nobody on the way here can read what is sent: it has TLS, or comes from this machine, where a proxy may be.
+    var isPrivate = true
 
     /// A handler that has `route` serve the requests that pass.
     func guarding(_ route: @escaping Route) -> any DirectHandler { GuardedHandler(gate: self, route: route) }
