@@ -1,0 +1,75 @@
+"""A broker with users and rules, for the tests of access; everything that it writes is searched for secrets in the end."""
+
+import base64
+
+import pytest
+
+from access_file import AccessFile
+
+RULES = """
+access:
+  anonymous: { publish: [], subscribe: [] }
+  %s
+  rules:
+    - { everyone: true, subscribe: ["news/#"] }
+    - { role: sensor, publish: ["sensors/{user}/#"], subscribe: ["sensors/{user}/#", "config/#"] }
+    - { role: dashboard, subscribe: ["sensors/#"], deny: ["sensors/secret/#"] }
+    - { role: editor, publish: ["news/#"], retain: ["news/state/#"] }
+"""
+
+
+def basic(user, password):
+    return {"Authorization": "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()}
+
+
+def bearer(token):
+    return {"Authorization": f"Bearer {token}"}
+
+
+class House:
+    """A broker with users; everything that it writes is searched for secrets in the end."""
+
+    def __init__(self, start_broker, tmp_path, extra="", limits=""):
+        self.directory = tmp_path / "house"
+        self.file = AccessFile(self.directory / "data" / "access.jsonl")
+        self.secrets = []
+        self.file.user("alice", "correct horse", ["dashboard"])
+        self.file.user("device7", roles=["sensor"])
+        self.file.user("ed", roles=["editor"])
+        self.device = self.token("device7")
+        self.editor = self.token("ed")
+        self.alice = self.token("alice")
+        self.file.write()
+        self.broker = start_broker(
+            f"limits: {{ {limits} }}\n" + RULES % extra, directory=self.directory, arguments=["--log-level", "debug"])
+        self.secrets.append("correct horse")
+
+    def token(self, user, lifetime=None, **members):
+        token, _ = self.file.token(user, lifetime, **members)
+        self.secrets.append(token.rsplit("_", 1)[1])
+        return token
+
+    def entry(self, token):
+        return next(entry for entry in self.file.entries if entry.get("token") == token.split("_")[1])
+
+    def rewrite(self):
+        since = len(self.broker.lines)
+        self.file.write()
+        self.broker.wait_for_line("loaded the changed file", since=since)
+
+    def written(self):
+        metrics = self.broker.http("GET", "/metrics").body.decode()
+        return "\n".join(self.broker.lines) + metrics
+
+
+@pytest.fixture
+def house(start_broker, tmp_path):
+    house = House(start_broker, tmp_path)
+    yield house
+    written = house.written()
+    assert not [secret for secret in house.secrets if secret in written]
+
+
+def wrong(token):
+    """The same with another secret."""
+    return token[:-1] + ("A" if token[-1] != "A" else "B")
