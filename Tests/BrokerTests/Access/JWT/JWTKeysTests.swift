@@ -147,7 +147,7 @@ struct JWTKeysTests {
         // The keys are changed, and a token by a new one comes.
         server.answer(CannedServer.ok(try Self.json(smith, ["ed25519"])))
         #expect(try outcome(authority, try smith.token(by: "ed25519")).get().user == "alice")
-        // What was right by the old keys is no longer remembered as such; and nobody asks again so soon.
+        // Tokens that the old keys verified are forgotten, and the address is not asked again so soon.
         #expect(throws: AuthenticationFailure.self) { try outcome(authority, try smith.token()).get() }
         #expect(throws: AuthenticationFailure.self) { try outcome(authority, try smith.token(by: "p384")).get() }
         #expect(server.asked.withLock { $0 } == 2)
