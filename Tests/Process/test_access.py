@@ -310,3 +310,16 @@ def test_connections_of_a_user_are_counted_by_every_way(start_broker, tmp_path):
     kept.close()
     wait_until(lambda: late.request(op="authenticate", token=house.device)["op"] == "ok", "the place to be free again")
     assert late.request(op="authenticate", token=house.device)["op"] == "ok"
+
+
+def test_the_subscriptions_of_a_user_on_all_connections(start_broker, tmp_path):
+    house = House(start_broker, tmp_path, limits="per_user: { subscriptions: 3 }")
+    one, other, another = (
+        house.broker.session(headers=bearer(token)) for token in (house.device, house.device, house.editor))
+    one.subscribe(["sensors/device7/a", "news/a"])
+    other.subscribe("sensors/device7/b")
+    refused = other.request(op="subscribe", filter="news/b")
+    assert refused["code"] == "limit-exceeded" and "limits.per_user.subscriptions" in refused["message"]
+    another.subscribe(["news/a", "news/b", "news/c"])
+    one.request(op="unsubscribe", filter="news/a")
+    other.subscribe("news/b")
