@@ -37,7 +37,7 @@ package final class Broker {
     private let checks: CredentialChecks
     /// How often something was in the log already.
     private var told: [String: Int] = [:]
-    private var crowd = DepartedCrowd()
+    private var release = MemoryRelease()
     /// How long this start took, which is taken for what the next one will take, in milliseconds.
     private let startMilliseconds: Int
     /// How long who asks for readiness is told of a shutdown before the door is closed, in milliseconds.
@@ -98,7 +98,8 @@ package final class Broker {
         memory = MemoryWatch(settings.limits, figures: figures, remotes: reactors.remotes)
         let serving = Serving(
             group: reactors, order: order, store: store.store, settings: settings, facts: facts,
-            door: Door(figures: figures, memory: memory, quotas: quotas), memory: memory, listeners: listeners,
+            connectionLimit: ConnectionLimit(figures: figures, memory: memory, quotas: quotas), memory: memory,
+            listeners: listeners,
             certificates: certificates, journal: journal, audit: audit, quotas: quotas, access: access.current,
             checks: checks, counters: counters)
         do throws(Errno) {
@@ -232,14 +233,16 @@ package final class Broker {
     ///
     /// - Returns: how much less is resident, in bytes; `nil`: it was not the time for it.
     package func returnMemory() -> Int? {
-        guard crowd.isGone(connections: figures.connections, now: .now) else { return nil }
+        guard release.isDue(connections: figures.connections, now: .now) else { return nil }
         let before = Machine.residentBytes
         Machine.returnFreedMemory()
         return max(0, before - Machine.residentBytes)
     }
 
     /// How many descriptors may be open where `connections` clients are to find room.
-    package static func descriptorsNeeded(for connections: Int) -> Int { connections + Door.reservedDescriptors }
+    package static func descriptorsNeeded(for connections: Int) -> Int {
+        connections + ConnectionLimit.reservedDescriptors
+    }
 
     /// What has come up for the log since it was asked last; to be called every few seconds.
     package func takeNews() -> [Journal.Entry] {

@@ -7,7 +7,7 @@ struct Serving: Sendable {
     let store: any MessageStore
     let settings: Settings
     let facts: BrokerFacts
-    let door: Door
+    let connectionLimit: ConnectionLimit
     let memory: MemoryWatch
     let listeners: Listeners
     let certificates: Certificates
@@ -36,23 +36,23 @@ struct Serving: Sendable {
         shard.quotas = quotas
         reactor[AdminDesk.self] = AdminDesk(shard: shard, everyone: ShardGroup(group.remotes), facts: facts)
         func users(_ listener: Settings.Listener, at address: ListenAddress) -> any DirectHandler {
-            Endpoints.users(
+            Routes.users(
                 facts.figures, hasMetrics: settings.metrics.enabled, checks, listener: listener.address.description,
                 isLocal: address.isLoopback && !listener.believesProxies, isSecure: listener.tls != nil,
                 isPrivate: address.isLoopback || listener.tls != nil)
         }
         for (number, listener) in settings.listen.enumerated() {
             try listeners.take(number, on: reactor) { (descriptor, address, isShared) throws(Errno) in
-                let reception = Reception(
+                let gate = OriginGate(
                     shard: shard, address: address, isSecure: listener.tls != nil, forwarded: listener.forwarded,
                     journal: journal
                 ) { [certificates] name in certificates.context(of: number)?.isFor(name) ?? false }
                 let server = try HTTPListener(
                     on: reactor, listening: descriptor, isShared: isShared, handler: users(listener, at: address)
-                ) { [unowned shard, door, certificates] in
-                    var settings = door.settings(
+                ) { [unowned shard, connectionLimit, certificates] in
+                    var settings = connectionLimit.settings(
                         for: shard, pathPrefix: listener.pathPrefix, believes: listener.forwarded != .none)
-                    settings.inspect = { reception.inspect($0, host: $1, stream: $2) }
+                    settings.inspect = { gate.inspect($0, host: $1, stream: $2) }
                     settings.entrance.isProxy =
                         listener.proxyProtocol ? { [unowned shard] in shard.endpoints.trusts($0) } : nil
                     settings.entrance.proxyPatience = settings.headTimeout
@@ -74,10 +74,10 @@ struct Serving: Sendable {
             options.maximumUnsent = 64 << 20
             options.maximumMessage = AdminSession.maximumQuestion(
                 message: settings.limits.message, topic: settings.limits.topic)
-            let handler = Endpoints.administrators(WebSocketConnection.Options(options))
+            let handler = Routes.administrators(WebSocketConnection.Options(options))
             let server = try HTTPListener(on: reactor, listening: descriptor, handler: handler) { [unowned shard] in
                 var settings = HTTPSettings(shard.configuration)
-                settings.makeRefusal = Endpoints.refusal
+                settings.makeRefusal = Routes.refusal
                 settings.isDraining = { [unowned shard] in shard.isDraining }
                 settings.entrance.isSpared = true
                 return settings

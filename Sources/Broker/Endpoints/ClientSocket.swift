@@ -145,7 +145,7 @@ extension CloseCode {
     static let kicked = CloseCode(rawValue: 4410)
     static let tooManyMessages = CloseCode(rawValue: 4429)
 
-    /// How a socket without error messages says that a publication was turned down.
+    /// How a socket without error messages says that a publication was refused.
     init(_ refusal: Refusal) {
         self =
             switch refusal.code {

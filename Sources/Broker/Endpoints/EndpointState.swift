@@ -7,7 +7,7 @@ package struct EndpointSettings {
     /// Of sockets whose messages hold payloads within JSON.
     package var objectOptions: WebSocketConnection.Options
     /// The same for clients that have yet to say who they are.
-    package var strangerOptions: WebSocketConnection.Options
+    package var unauthenticatedOptions: WebSocketConnection.Options
     /// The pages that may ask, and the names that are answered to.
     package var origins: [OriginRule]
     package var hosts: HostRule
@@ -18,12 +18,12 @@ package struct EndpointSettings {
 
     package init(
         socketOptions: WebSocketConnection.Options, objectOptions: WebSocketConnection.Options,
-        strangerOptions: WebSocketConnection.Options, origins: [OriginRule], hosts: HostRule,
+        unauthenticatedOptions: WebSocketConnection.Options, origins: [OriginRule], hosts: HostRule,
         trustedProxies: [Settings.TrustedProxy] = [], keepaliveSeconds: Int
     ) {
         self.socketOptions = socketOptions
         self.objectOptions = objectOptions
-        self.strangerOptions = strangerOptions
+        self.unauthenticatedOptions = unauthenticatedOptions
         self.origins = origins
         self.hosts = hosts
         self.trustedProxies = trustedProxies

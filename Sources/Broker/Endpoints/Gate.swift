@@ -44,7 +44,7 @@ struct Gate: Sendable {
                 if let reply { begin(reply) }
             }
         } catch {
-            exchange.turnDown(error)
+            exchange.refuseVisibly(error)
         }
     }
 
@@ -67,7 +67,7 @@ struct Gate: Sendable {
                 throw refuse(presented, failure, shard)
             }
         } catch {
-            exchange.turnDown(error)
+            exchange.refuseVisibly(error)
         }
     }
 

@@ -12,7 +12,7 @@ enum Sockets {
         // In case it authenticates later.
         shard.endpoints.gates[visit.gate.listener] = visit.gate
         let settings = shard.endpoints.settings
-        let options = shard.isStranger(client) ? settings.strangerOptions : settings.objectOptions
+        let options = shard.mustAuthenticate(client) ? settings.unauthenticatedOptions : settings.objectOptions
         exchange.upgrade { request throws(HTTPRefusal) in
             Admission(subprotocol: try request.chosen(JSONSession.subprotocol), options: options) { socket in
                 JSONSession(shard: shard, socket: socket, client: client)

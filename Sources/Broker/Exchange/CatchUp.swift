@@ -70,27 +70,27 @@ package final class CatchUp {
         defer { share.take(most - room) }
         do throws(StorageError) {
             guard try open(session, ledger, &room) else { return }
-            while let beginning = set.beginnings.first {
+            while let start = set.starts.first {
                 guard session.isTaking, session.isDrained else { return }
                 // What was due before the subscription comes before what it begins with.
-                guard try catchUp(session, ledger, to: beginning.seq, &room) else { return }
-                guard set.beginnings.firstNumber == beginning.number else { continue }
-                if var snapshot = beginning.snapshot {
+                guard try catchUp(session, ledger, to: start.seq, &room) else { return }
+                guard set.starts.firstNumber == start.number else { continue }
+                if var snapshot = start.snapshot {
                     guard room > 0 else { return waitForTurn(session) }
                     if mustWait(snapshot) { return waitForStore(session) }
                     let isDone = try show(&snapshot, newerThan: nil, session, &room)
-                    guard isKnown(session), set.beginnings.firstNumber == beginning.number else { return }
+                    guard isKnown(session), set.starts.firstNumber == start.number else { return }
                     guard isDone else {
-                        var rest = beginning
+                        var rest = start
                         rest.snapshot = snapshot
-                        set.beginnings.replaceFirst(with: rest)
+                        set.starts.replaceFirst(with: rest)
                         return waitForTurn(session)
                     }
                 }
-                set.beginnings.removeFirst()
-                send(set.takeGap(of: beginning.filter, upTo: beginning.seq), to: session)
+                set.starts.removeFirst()
+                send(set.takeGap(of: start.filter, upTo: start.seq), to: session)
                 guard isKnown(session) else { return }
-                session.sendLive(beginning.filter, seq: beginning.seq)
+                session.sendLive(start.filter, seq: start.seq)
                 guard isKnown(session) else { return }
             }
             guard session.isTaking, session.isDrained else { return }
@@ -260,7 +260,7 @@ package final class CatchUp {
         let endings = set.ledger?.takeEndings(upTo: .max) ?? []
         let figures = set.ledger?.figures ?? []
         set.setLive()
-        session.connection?.isPatient = set.isPatient
+        session.connection?.toleratesLag = set.toleratesLag
         if let connection = session.connection { reactor.clearFlags(.held, of: connection.slot) }
         for ending in endings { ending.body() }
         for topic in figures where set.all.contains(where: { $0.filter.matches(topic) }) {
@@ -449,7 +449,7 @@ package final class CatchUp {
     /// Called when the turn's messages have been handed out. What comes now waits outside the connection's backlog, if
     /// a store brings it or it may be dropped.
     package func fellBehind(_ session: any Session) {
-        guard session.subscriptions.isPatient, isKnown(session) else { return }
+        guard session.subscriptions.toleratesLag, isKnown(session) else { return }
         counters.fallsBehind.add(1)
         _ = setBehind(session, at: deliveredUpTo())
     }

@@ -2,15 +2,15 @@ internal import Synchronization
 
 /// What an administrator should read, from threads that must not wait for a log: kept until the log's own thread takes it.
 ///
-/// Any thread. Each matter is told once, and there are at most ``maximumMatters`` of each ``Side``: what a stranger can
-/// bring about as often as it likes fills neither memory nor log, and leaves room for the broker's own news. Counters tell
+/// Any thread. Each matter is told once, and there are at most ``maximumMatters`` of each ``Side``: what clients can
+/// bring about again and again fills neither memory nor log, and leaves room for the broker's own news. Counters tell
 /// how often.
 package final class Journal: Sendable {
     /// How urgent a line is.
     package enum Level: Sendable { case error, warning, info }
 
     /// What brings a matter about; each has room of its own.
-    package enum Side: Sendable { case broker, strangers }
+    package enum Side: Sendable { case broker, clients }
 
     /// One line of the log.
     package struct Entry: Sendable {
@@ -48,7 +48,7 @@ package final class Journal: Sendable {
                 let message =
                     switch side {
                     case .broker: "too many kinds of news to log each"
-                    case .strangers: "too many refusals to log each; the metrics count them"
+                    case .clients: "too many refusals to log each; the metrics count them"
                     }
                 return state.entries.append(Entry(level: level, message: message, metadata: []))
             }

@@ -160,7 +160,7 @@ extension Shard {
     // MARK: Other credentials
 
     /// Whether a client has said nothing of itself, and may do nothing until it does.
-    package func isStranger(_ client: Client) -> Bool {
+    package func mustAuthenticate(_ client: Client) -> Bool {
         client.principal.kind == .anonymous && client.mayNothing(grants)
     }
 
@@ -239,7 +239,7 @@ extension Shard {
         release(subscription)
         session.client.membership?.hold(set.count)
         set.withdraw(filter, subscription, upTo: deliveredUpTo, client: session.client.id)
-        session.connection?.isPatient = set.isPatient
+        session.connection?.toleratesLag = set.toleratesLag
         counters.revoked.add(1)
         witness?.revoked(filter, of: session.client)
         session.revoked(filter, refusal)

@@ -42,7 +42,7 @@ extension Shard {
         sequencer.forkedFilters.add(directory.tree.forkedCount - forked, ordering: .relaxed)
         session.client.membership?.hold(set.count)
         sequencer.subscriptions.add(1, ordering: .relaxed)
-        session.connection?.isPatient = set.isPatient
+        session.connection?.toleratesLag = set.toleratesLag
         // After the answer to the subscription itself, which its caller sends.
         if set.isBehind { catchUp.waitForTurn(session) }
         return position.seq
@@ -99,7 +99,7 @@ extension Shard {
         guard options.hasBeginning else {
             // A session that is behind has not had everything up to this position yet.
             if set.isBehind {
-                set.beginnings.append(Beginning(number: number, filter: filter, seq: position.seq, snapshot: nil))
+                set.starts.append(CatchUpStart(number: number, filter: filter, seq: position.seq, snapshot: nil))
             }
             return
         }
@@ -111,17 +111,17 @@ extension Shard {
                 waitsForStore: position.waitsForStore, isAll: options.isPoll) : nil
         // Figures are not resumed: they have no places in the order, and the newest are sent instead.
         guard let since = options.since, !filter.isSystem else {
-            return set.beginnings.append(
-                Beginning(number: number, filter: filter, seq: position.seq, snapshot: snapshot))
+            return set.starts.append(
+                CatchUpStart(number: number, filter: filter, seq: position.seq, snapshot: snapshot))
         }
         (subscription.resumedAt, subscription.asked) = (position.seq, ledger.step())
         guard since.seq <= position.seq, since.epoch ?? store.epoch == store.epoch else {
             // The point to resume from is none of this store's: nothing of what was before is brought.
             subscription.add(Gap(since: 0, seq: position.seq, missed: nil), floor: 0)
-            return set.beginnings.append(
-                Beginning(number: number, filter: filter, seq: position.seq, snapshot: snapshot))
+            return set.starts.append(
+                CatchUpStart(number: number, filter: filter, seq: position.seq, snapshot: snapshot))
         }
-        set.beginnings.append(Beginning(number: number, filter: filter, seq: position.seq, snapshot: nil))
+        set.starts.append(CatchUpStart(number: number, filter: filter, seq: position.seq, snapshot: nil))
         guard since.seq < position.seq, subscription.position > since.seq else { return }
         set.goBack(to: since.seq)
         ledger.isOwed = true
@@ -178,7 +178,7 @@ extension Shard {
         guard let subscription = set.remove(filter) else { return false }
         release(subscription)
         session.client.membership?.hold(set.count)
-        defer { session.connection?.isPatient = set.isPatient }
+        defer { session.connection?.toleratesLag = set.toleratesLag }
         guard let ledger = set.ledger else { return false }
         let isKept = subscription.usesHistory || rules.mayKeep(filter)
         let most = settings.limits.subscriptionsPerClient

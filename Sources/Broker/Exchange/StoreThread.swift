@@ -223,10 +223,10 @@ package final class StoreThread: Sendable {
     private func run() {
         var next = MonotonicTime.now.advanced(byNanoseconds: Self.pace)
         var adoptions: [Adoption] = []
-        var crowd = ReturningCrowd()
+        var gathering = CommitGathering()
         while true {
             wake.wait(until: next)
-            gather(crowd)
+            gather(gathering)
             let taken = work.withLock { $0.take() }
             adoptions += taken.rules
             // A store that takes no writes now is tried again. Each rule set is applied: messages between two were kept
@@ -235,7 +235,7 @@ package final class StoreThread: Sendable {
                 adoptions.removeFirst()
                 next.completion()
             }
-            settle(taken, &crowd)
+            settle(taken, &gathering)
             if taken.isStopping {
                 // What this fails to record, the next start takes for a hole.
                 try? store.seal(upTo: taken.last)
@@ -251,10 +251,10 @@ package final class StoreThread: Sendable {
     }
 
     /// Waits for publishers that are likely to publish together with the first.
-    private func gather(_ crowd: ReturningCrowd) {
-        guard let deadline = crowd.deadline(now: .now) else { return }
+    private func gather(_ gathering: CommitGathering) {
+        guard let deadline = gathering.deadline(now: .now) else { return }
         let isWaiting = work.withLock { work in
-            work.wanted = crowd.size
+            work.wanted = gathering.size
             guard !work.isEmpty, !work.isEnough else { return false }
             work.isWoken = false
             return true
@@ -262,8 +262,8 @@ package final class StoreThread: Sendable {
         if isWaiting { wake.wait(until: deadline) }
     }
 
-    private func settle(_ work: Work, _ crowd: inout ReturningCrowd) {
-        let reservation = commit(work, &crowd)
+    private func settle(_ work: Work, _ gathering: inout CommitGathering) {
+        let reservation = commit(work, &gathering)
         for completion in work.reserved { completion(reservation) }
         guard !work.probes.isEmpty else { return }
         let probe = attempt { () throws(StorageError) in try store.probe() }
@@ -271,7 +271,7 @@ package final class StoreThread: Sendable {
     }
 
     /// Settles the messages, and reports the result of the reservation.
-    private func commit(_ work: Work, _ crowd: inout ReturningCrowd) -> Result<Void, StorageError> {
+    private func commit(_ work: Work, _ gathering: inout CommitGathering) -> Result<Void, StorageError> {
         guard !work.entries.isEmpty else {
             guard let reservation = work.reservation else { return .success(()) }
             return attempt { () throws(StorageError) in try store.reserve(seqsUpTo: reservation) }
@@ -305,8 +305,8 @@ package final class StoreThread: Sendable {
         store.settleKept(work.entries.count { $0.rule != nil })
         onSettled(settlement)
         // No answer waits for this.
-        crowd.answered(
-            ReturningCrowd.Publishers(of: work.entries), after: end.nanoseconds(since: begin), at: end, isLast: isLast)
+        gathering.answered(
+            CommitGathering.Publishers(of: work.entries), after: end.nanoseconds(since: begin), at: end, isLast: isLast)
         return reservation
     }
 

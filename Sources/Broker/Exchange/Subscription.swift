@@ -152,7 +152,7 @@ package struct Subscription {
     }
 
     /// Whether its session is not closed at once for falling behind.
-    var isPatient: Bool { slow != .close || usesHistory }
+    var toleratesLag: Bool { slow != .close || usesHistory }
 
     /// Whether it is the one with this filter; the filter's sketch comes with it.
     func has(_ filter: TopicFilter, _ sketch: UInt32) -> Bool { self.sketch == sketch && self.filter == filter }

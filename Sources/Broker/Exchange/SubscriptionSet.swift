@@ -10,7 +10,7 @@ package final class SubscriptionSet {
     /// What is to be shown before the subscriptions are live, oldest first.
     ///
     /// While there is any, the session is behind.
-    var beginnings = BeginningQueue()
+    var starts = CatchUpStarts()
     var held = HeldMessages()
     /// What is due to the session; `nil`: it is live.
     private(set) var ledger: Ledger?
@@ -24,7 +24,7 @@ package final class SubscriptionSet {
     /// How many subscriptions want the newest messages only.
     private var latestCount: UInt32 = 0
     /// How many do not have the session closed at once.
-    private var patientCount: UInt32 = 0
+    private var lagTolerantCount: UInt32 = 0
 
     package init() {}
 
@@ -44,12 +44,12 @@ package final class SubscriptionSet {
     var hasLatest: Bool { latestCount > 0 }
 
     /// Whether the session is not closed at once for falling behind.
-    var isPatient: Bool { patientCount > 0 || ledger?.ended.isEmpty == false }
+    var toleratesLag: Bool { lagTolerantCount > 0 || ledger?.ended.isEmpty == false }
 
     func add(_ subscription: Subscription) {
         current.append(subscription)
         if subscription.slow == .latest { latestCount += 1 }
-        if subscription.isPatient { patientCount += 1 }
+        if subscription.toleratesLag { lagTolerantCount += 1 }
         guard let ledger else { return }
         ledger.index = nil
         if let gap = subscription.gaps.first { ledger.nextGap = min(ledger.nextGap, gap.seq) }
@@ -58,9 +58,9 @@ package final class SubscriptionSet {
     func remove(_ filter: TopicFilter) -> Subscription? {
         guard let index = index(of: filter) else { return nil }
         let removed = current.remove(at: index)
-        beginnings.remove(of: removed.number)
+        starts.remove(of: removed.number)
         if removed.slow == .latest { latestCount -= 1 }
-        if removed.isPatient { patientCount -= 1 }
+        if removed.toleratesLag { lagTolerantCount -= 1 }
         ledger?.index = nil
         return removed
     }
@@ -68,8 +68,8 @@ package final class SubscriptionSet {
     func removeAll() -> [Subscription] {
         defer {
             current = []
-            (latestCount, patientCount) = (0, 0)
-            beginnings = BeginningQueue()
+            (latestCount, lagTolerantCount) = (0, 0)
+            starts = CatchUpStarts()
             held.removeAll()
             ledger?.ended = []
             ledger?.index = nil
@@ -316,7 +316,7 @@ package final class SubscriptionSet {
     /// - Returns: `false`: there are too many.
     func retire(_ old: Subscription, at seq: UInt64, isOver: Bool, maximum: Int) -> Bool {
         guard let ledger else { return true }
-        if beginnings.isEmpty { ledger.ended.removeAll { $0.end <= ledger.cursor && $0.gaps.isEmpty } }
+        if starts.isEmpty { ledger.ended.removeAll { $0.end <= ledger.cursor && $0.gaps.isEmpty } }
         guard ledger.ended.count < maximum else { return false }
         var ended = old
         ended.finish(with: min(seq, old.end), over: isOver ? ledger.step() : 0)

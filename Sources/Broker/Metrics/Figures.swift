@@ -106,7 +106,7 @@ package final class Figures: Sendable {
             "broker_proxy_headers_refused_total", .counter,
             "Connections reset because a PROXY header was expected, by what was wrong.",
             [
-                ("{reason=\"stranger\"}", sum { $0.refusedStrangers.current }),
+                ("{reason=\"stranger\"}", sum { $0.refusedNonProxies.current }),
                 ("{reason=\"malformed\"}", sum { $0.badProxyHeaders.current }),
             ])
         text.add(

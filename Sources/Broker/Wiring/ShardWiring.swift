@@ -76,7 +76,7 @@ extension EndpointSettings {
         self.init(
             socketOptions: WebSocketConnection.Options(WebSocketOptions(settings)),
             objectOptions: WebSocketConnection.Options(WebSocketOptions(objects: settings)),
-            strangerOptions: WebSocketConnection.Options(WebSocketOptions(strangers: settings)),
+            unauthenticatedOptions: WebSocketConnection.Options(WebSocketOptions(unauthenticated: settings)),
             origins: settings.origins, hosts: settings.hosts, trustedProxies: settings.trustedProxies,
             keepaliveSeconds: settings.keepalive.interval.map { Int($0.components.seconds) } ?? 0)
     }

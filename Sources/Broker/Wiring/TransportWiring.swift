@@ -29,13 +29,13 @@ extension WebSocketOptions {
     }
 
     /// The same for clients that have yet to say who they are.
-    init(strangers settings: Settings) {
+    init(unauthenticated settings: Settings) {
         self.init(objects: settings)
-        maximumMessage = Self.strangersMessage
+        maximumMessage = Self.unauthenticatedMessage
     }
 
     /// The most that a message of a client may have that has yet to say who it is, in bytes.
-    private static let strangersMessage = 16 << 10
+    private static let unauthenticatedMessage = 16 << 10
 
     private mutating func setCompression(_ settings: Settings) {
         guard settings.compression.enabled else { return }

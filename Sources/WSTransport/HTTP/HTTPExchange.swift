@@ -20,7 +20,7 @@ package final class HTTPExchange {
     /// Its number, if a task refers to it.
     private var link: ReactorLink?
     /// Called when the connection is done with it.
-    private var farewells: [() -> Void] = []
+    private var endings: [() -> Void] = []
 
     init(request: IncomingRequest, connection: HTTPConnection) {
         self.request = request
@@ -45,15 +45,15 @@ package final class HTTPExchange {
     }
 
     /// Calls `body` when the connection is done with the exchange: answered, handed over, or gone.
-    func onFarewell(_ body: @escaping () -> Void) { farewells.append(body) }
+    func onEnd(_ body: @escaping () -> Void) { endings.append(body) }
 
     /// The connection is done with it.
     func detached(from reactor: Reactor) {
         connection = nil
         link?.release(on: reactor)
         link = nil
-        let bodies = farewells
-        farewells = []
+        let bodies = endings
+        endings = []
         for body in bodies { body() }
     }
 

@@ -106,7 +106,7 @@ public final class HTTPRequest: HandlerMessage {
             link.run(with: HTTPExchange.self) { exchange in
                 guard let exchange else { return continuation.resume(returning: nil) }
                 let answer = OneAnswer(continuation)
-                exchange.onFarewell { answer.give(nil) }
+                exchange.onEnd { answer.give(nil) }
                 exchange.readBody(maximum: maximum) { answer.give($0) }
             }
         }
@@ -146,7 +146,7 @@ public final class HTTPRequest: HandlerMessage {
                 exchange.value = value
                 exchange.params = params
                 for field in fields { exchange.extraFields.append(field.name, field.value) }
-                exchange.onFarewell {
+                exchange.onEnd {
                     // A stream with another driver belongs to a WebSocket, which reports its own end.
                     guard exchange.isTakenOver else { return continuation.resume() }
                     stream.onEnd { continuation.resume() }

@@ -33,7 +33,7 @@ package final class ReactorCounters: Sendable {
     package let refusedForDescriptors = Counter()
     /// Sockets that were reset because a proxy's header was expected: of peers that are no such proxy, and of those that
     /// sent none, or not in time.
-    package let refusedStrangers = Counter()
+    package let refusedNonProxies = Counter()
     package let badProxyHeaders = Counter()
     package let receivedBytes = Counter()
     /// What clients have sent and is not processed yet, and what they have not taken, in bytes of memory.

@@ -48,7 +48,7 @@ package struct Entrance<Refusal> {
             return { stream in seat(stream, refusal, makeDriver) }
         }
         guard isProxy(peer) else {
-            counters.refusedStrangers.add(1)
+            counters.refusedNonProxies.add(1)
             return nil
         }
         return { stream in

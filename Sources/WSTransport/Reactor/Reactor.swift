@@ -169,7 +169,7 @@ internal import Synchronization
     }
 
     private func patience() -> Int32 {
-        if unsafe isTurnNeeded || !soon.isEmpty || outbound.hasDirty || !released.isEmpty || remote.tasks.hasLetters {
+        if unsafe isTurnNeeded || !soon.isEmpty || outbound.hasDirty || !released.isEmpty || remote.tasks.hasElements {
             return 0
         }
         var milliseconds = unsafe wheel.millisecondsToNextTick(from: .now) ?? -1
@@ -267,8 +267,8 @@ internal import Synchronization
     // MARK: Tasks
 
     /// A mailbox whose letters are passed to `handle` on this reactor's thread, in the order posted, once a turn.
-    package func makeMailbox<Letter: Sendable>(_ handle: @escaping (Letter) -> Void) -> Mailbox<Letter> {
-        let mailbox = Mailbox<Letter>(wakeup: { [remote] in remote.wake() })
+    package func makeMailbox<Element: Sendable>(_ handle: @escaping (Element) -> Void) -> Mailbox<Element> {
+        let mailbox = Mailbox<Element>(wakeup: { [remote] in remote.wake() })
         drains.append { for letter in mailbox.drain() { handle(letter) } }
         return mailbox
     }

@@ -64,9 +64,9 @@ extension StreamConnection {
     }
 
     /// The pool has finished its part.
-    func shookHands(_ errand: TLSErrand) {
+    func shookHands(_ offload: TLSOffload) {
         guard let tls, tls.isAway else { return }
-        var plaintext = tls.takeBack(errand)
+        var plaintext = tls.takeBack(offload)
         if tls.isEstablished {
             reactor.counters.tlsHandshakes.add(1)
             if tls.isClient, isOpen { driver?.drained() }

@@ -91,12 +91,12 @@ package final class StreamConnection {
     package var heldBytes: Int { unsentBytes + (carry?.capacity ?? 0) + (driver?.heldBytes ?? 0) }
 
     /// Whether its user sends little while something is unsent; ``unsentAge`` then restarts with each byte taken.
-    package var isPatient = false
+    package var toleratesLag = false
     private(set) var lastProgress = MonotonicTime(nanoseconds: 0)
     /// How long the oldest unsent byte has waited, in nanoseconds; 0 when there is none.
     package var unsentAge: Int64 {
         guard let oldest = unsafe tls?.unsentSince ?? backlog.oldest else { return 0 }
-        return reactor.now.nanoseconds(since: isPatient ? max(oldest, lastProgress) : oldest)
+        return reactor.now.nanoseconds(since: toleratesLag ? max(oldest, lastProgress) : oldest)
     }
 
     private var hasUnsent: Bool { unsafe !isBroken && (!backlog.isEmpty || tls?.hasUnsent ?? false) }
@@ -152,7 +152,7 @@ package final class StreamConnection {
         // patient.
         guard !wasEmpty else { return driver?.fellBehind() ?? () }
         let counted = unsentBytes - min(unsentBytes - before, maximumUnsent)
-        if counted > maximumUnsent, !isPatient { driver?.overflowed() }
+        if counted > maximumUnsent, !toleratesLag { driver?.overflowed() }
     }
 
     private func appendToBacklog(_ segment: Segment) {

@@ -11,7 +11,7 @@ final class TLSFilter {
     /// That of the reactor.
     private let pipe: TLSPipe
     /// The part that the pool has.
-    private var errand: TLSErrand?
+    private var offload: TLSOffload?
     /// The plaintext answer to a peer that does not speak TLS; empty: none.
     let plainAnswer: [UInt8]
     let isClient: Bool
@@ -37,7 +37,7 @@ final class TLSFilter {
     var isEstablished: Bool { session?.isEstablished ?? false }
 
     /// Whether the pool is handling the handshake, so that nothing more can be accepted for now.
-    var isAway: Bool { errand != nil }
+    var isAway: Bool { offload != nil }
 
     var hasUnsent: Bool { !ciphertext.isEmpty }
 
@@ -53,16 +53,16 @@ final class TLSFilter {
     /// Gives the session, with what has arrived for its handshake, to the pool; `false` if that has too much to do.
     func shakeHands(_ bytes: UnsafeRawBufferPointer, of connection: StreamConnection) -> Bool {
         guard let session else { return false }
-        let errand = unsafe TLSErrand(session, bytes, connection: connection.token, home: connection.reactor.remote)
+        let offload = unsafe TLSOffload(session, bytes, connection: connection.token, home: connection.reactor.remote)
         self.session = nil
-        self.errand = errand
-        return TLSErrand.run(errand)
+        self.offload = offload
+        return TLSOffload.run(offload)
     }
 
     /// Takes the session and its output back from the pool; returns the plaintext that came with the handshake.
-    func takeBack(_ returned: TLSErrand) -> [UInt8] {
-        guard returned === errand else { return [] }
-        errand = nil
+    func takeBack(_ returned: TLSOffload) -> [UInt8] {
+        guard returned === offload else { return [] }
+        offload = nil
         unsafe returned.session.move(to: pipe)
         session = unsafe returned.session
         let (output, plaintext) = returned.product
@@ -71,7 +71,7 @@ final class TLSFilter {
     }
 
     /// The handshake is no longer awaited.
-    func abandon() { errand?.abandon() }
+    func abandon() { offload?.abandon() }
 
     /// Whether `bytes`, the first ones, are plain text rather than TLS; called once.
     func isPlain(_ bytes: UnsafeRawBufferPointer) -> Bool {

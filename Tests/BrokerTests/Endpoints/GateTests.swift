@@ -51,9 +51,9 @@ struct GateTests {
             reactors: [], shards: house.counters, sequencer: house.sequencer, store: house.store, storeThread: thread)
         return try house.connectStream { shard, stream in
             var settings = HTTPSettings(shard.configuration)
-            settings.makeRefusal = Endpoints.refusal
+            settings.makeRefusal = Routes.refusal
             settings.headTimeout = headTimeout
-            let handler = Endpoints.users(figures, hasMetrics: false, authenticator, listener: "here")
+            let handler = Routes.users(figures, hasMetrics: false, authenticator, listener: "here")
             return HTTPConnection(stream: stream, settings: settings, handler: handler, refusal: nil)
         }
     }

@@ -25,14 +25,14 @@ struct HTTPTests {
             reactors: [], shards: house.counters, sequencer: house.sequencer, store: house.store, storeThread: thread)
         return try house.connectStream { shard, stream in
             var settings = HTTPSettings(shard.configuration)
-            settings.makeRefusal = Endpoints.refusal
-            let reception = Reception(
+            settings.makeRefusal = Routes.refusal
+            let gate = OriginGate(
                 shard: shard, address: .defaultAddress, isSecure: false, journal: Journal(), isCertified: { _ in false }
             )
-            settings.inspect = { reception.inspect($0, host: $1, stream: $2) }
-            settings.standardFields = Reception.standardFields
+            settings.inspect = { gate.inspect($0, host: $1, stream: $2) }
+            settings.standardFields = OriginGate.standardFields
             return HTTPConnection(
-                stream: stream, settings: settings, handler: Endpoints.users(figures, hasMetrics: true), refusal: nil)
+                stream: stream, settings: settings, handler: Routes.users(figures, hasMetrics: true), refusal: nil)
         }
     }
 
@@ -169,7 +169,7 @@ struct HTTPTests {
         let journal = Journal()
         for number in 0..<1000 {
             journal.tell(
-                .warning, "refused", once: "a \(number / 2)", of: .strangers,
+                .warning, "refused", once: "a \(number / 2)", of: .clients,
                 [("name", String(repeating: "x", count: 10_000))])
         }
         let entries = journal.take()

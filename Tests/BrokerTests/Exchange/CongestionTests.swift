@@ -49,7 +49,7 @@ struct CongestionTests {
         guard way != .http else {
             return HTTPConnection(
                 stream: stream, settings: HTTPSettings(shard.configuration),
-                handler: Endpoints.users(figures, hasMetrics: true), refusal: nil)
+                handler: Routes.users(figures, hasMetrics: true), refusal: nil)
         }
         let socket = WebSocketConnection(
             stream: stream, role: .server, subprotocol: "", options: shard.endpoints.settings.socketOptions)

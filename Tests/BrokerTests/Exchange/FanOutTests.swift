@@ -79,15 +79,15 @@ struct FanOutTests {
 
     @Test func whoDoesNotWantItsOwnGetsOthers() throws {
         let house = try ExchangeHouse(order: [0, 1])
-        var deafness = TopicSession.Options()
-        deafness.subscribe.hearsItself = false
-        let deaf = try topicSocket(house, deafness)
+        var options = TopicSession.Options()
+        options.subscribe.hearsItself = false
+        let skipsOwn = try topicSocket(house, options)
         let other = try topicSocket(house, on: 1)
-        try deaf.send("own")
+        try skipsOwn.send("own")
         #expect(try other.frame()?.text == "own")
         try other.send("other's")
         #expect(try other.frame()?.text == "other's")
-        #expect(try deaf.frame()?.text == "other's")
+        #expect(try skipsOwn.frame()?.text == "other's")
     }
 
     @Test func oneSubscriptionThatHearsItselfIsEnough() throws {

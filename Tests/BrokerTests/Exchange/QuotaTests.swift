@@ -85,14 +85,14 @@ struct QuotaTests {
         let figures = Figures(
             reactors: [], shards: house.counters, sequencer: house.sequencer, store: house.store, storeThread: thread)
         let quotas = Quotas()
-        let door = Door(
+        let connectionLimit = ConnectionLimit(
             figures: figures, memory: MemoryWatch(settings.limits, figures: figures, remotes: []), quotas: quotas)
         let (client, proxies) = (try peer("192.0.2.7"), [try #require(Settings.TrustedProxy("192.0.2.7"))])
         let counts = try house.run { shard in
             let rules = shard.settings.limits.quotas
             func count() -> Int? { quotas.address(client, rules)?.connections.load(ordering: .relaxed) }
             shard.endpoints.settings.trustedProxies = isTrustedFirst ? proxies : []
-            let entrance = door.settings(for: shard, pathPrefix: "", believes: true).entrance
+            let entrance = connectionLimit.settings(for: shard, pathPrefix: "", believes: true).entrance
             guard entrance.admit(client) == nil else { return [Int?]() }
             let ended = entrance.ending(client)
             let before = count()

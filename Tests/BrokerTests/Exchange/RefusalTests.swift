@@ -51,11 +51,11 @@ struct RefusalTests {
     }
 
     @Test func isWordedAsTheContractSays() {
-        let answer = Endpoints.refusal(HTTPRefusal(Refusal(.badTopic, "No \"topic\".")))
+        let answer = Routes.refusal(HTTPRefusal(Refusal(.badTopic, "No \"topic\".")))
         #expect(answer.status == 400 && answer.fields.first("Content-Type") == "application/json")
         let text = String(decoding: answer.body, as: UTF8.self)
         #expect(text == #"{"error":{"code":"bad-topic","message":"No \"topic\"."}}"# + "\n")
-        let bare = Endpoints.refusal(HTTPRefusal(status: 431, message: "Too much."))
+        let bare = Routes.refusal(HTTPRefusal(status: 431, message: "Too much."))
         #expect(String(decoding: bare.body, as: UTF8.self).contains(#""code":"too-large""#))
     }
 }

@@ -3,7 +3,7 @@ internal import WSTransport
 /// `authenticate`: a client says who it is, at first or again before its credentials end.
 extension JSONSession {
     /// What a client is told that may do nothing yet.
-    static let stranger = Refusal(.unauthenticated, "Authenticate first.")
+    static let authenticateFirst = Refusal(.unauthenticated, "Authenticate first.")
 
     /// Whether it is being found out who the client is; what it sends waits.
     var isBeingFoundOut: Bool { stream.isReadingPaused(for: .authentication) }

@@ -12,7 +12,7 @@ final class JSONSession: ClientSocket {
         super.init(
             shard: shard, socket: socket, client: client, lanes: shard.endpoints.forms.json, hasOperation: true)
         welcome()
-        guard shard.isStranger(client) else { return }
+        guard shard.mustAuthenticate(client) else { return }
         let timeout = shard.access.options.authenticationTimeout / 1_000_000
         shard.wake(self, at: WallClock.unixMilliseconds + timeout, for: .late)
     }
@@ -131,7 +131,7 @@ final class JSONSession: ClientSocket {
                 send("pong", id) { _ in }
             }
         } catch {
-            fail(id, error.code == .forbidden && shard.isStranger(client) ? Self.stranger : error)
+            fail(id, error.code == .forbidden && shard.mustAuthenticate(client) ? Self.authenticateFirst : error)
         }
         return cost
     }
@@ -226,15 +226,15 @@ final class JSONSession: ClientSocket {
     }
 
     override func takeOverLimits() {
-        guard shard.isStranger(client) else { return super.takeOverLimits() }
-        socket.adopt(shard.endpoints.settings.strangerOptions)
+        guard shard.mustAuthenticate(client) else { return super.takeOverLimits() }
+        socket.adopt(shard.endpoints.settings.unauthenticatedOptions)
     }
 
     override func timeHasCome(for reason: Alarms.Reason) {
         switch reason {
         case .expired: super.timeHasCome(for: reason)
         case .late:
-            guard shard.isStranger(client) else { return }
+            guard shard.mustAuthenticate(client) else { return }
             socket.close(.tooLate, reason: "not authenticated in time")
         case .expiring:
             guard let expires = client.principal.expires else { return }

@@ -10,7 +10,7 @@ internal import WSTransport
 /// It waits only where the commits before had messages of several and ended a moment ago, and not where something was
 /// waiting when they ended: a publisher that is alone never waits for others, and neither does the disk while there
 /// is enough to do. A value without a clock.
-struct ReturningCrowd {
+struct CommitGathering {
     /// Never for longer, however slow the disk is, in nanoseconds.
     private static let longestWait: Int64 = 5_000_000
 

@@ -5,7 +5,7 @@ internal import WSTransport
 /// What connections have freed stays with the process: after 8,000 clients with TLS these are 129 MB, all but 8 of which go back in
 /// 28 ms, during which other threads wait for memory of the same arena. So it is done once for a crowd, and only when it has
 /// stayed away longer than those do who reconnect.
-struct DepartedCrowd {
+struct MemoryRelease {
     /// How many connections have to be gone, at least half of all.
     static let minimum = 1000
     /// For how long, in nanoseconds.
@@ -17,7 +17,7 @@ struct DepartedCrowd {
     private var goneSince: MonotonicTime?
 
     /// Whether it has gone for good, to be asked now and then; the next `true` is about another crowd.
-    mutating func isGone(connections: Int, now: MonotonicTime) -> Bool {
+    mutating func isDue(connections: Int, now: MonotonicTime) -> Bool {
         most = max(most, connections)
         guard most - connections >= Self.minimum, connections <= most / 2 else {
             goneSince = nil

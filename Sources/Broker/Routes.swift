@@ -3,7 +3,7 @@ package import WSTransport
 /// Everything a listener serves, as one routing, shared by all reactors.
 ///
 /// The contract's §2.
-package enum Endpoints {
+package enum Routes {
     /// The handler of a listener for users.
     ///
     /// - Parameters:
@@ -41,7 +41,7 @@ package enum Endpoints {
             }
         }
         Page.add(to: &routing)
-        return FrontDoor(routing: routing)
+        return PreflightHandler(routing: routing)
     }
 
     /// The handler of the administration socket, whose reactor keeps the ``AdminDesk``.
@@ -61,7 +61,7 @@ package enum Endpoints {
                     ) { socket in AdminSession(socket: socket, desk: desk) }
                 }
             })
-        return FrontDoor(routing: routing)
+        return PreflightHandler(routing: routing)
     }
 
     private static func common(_ gate: Gate) -> Routing {
@@ -86,7 +86,7 @@ package enum Endpoints {
         return routing
     }
 
-    /// The answer to a request that is turned down, as the contract words it.
+    /// The answer to a request that is refused, as the contract words it.
     package static func refusal(_ refusal: HTTPRefusal) -> OutgoingResponse {
         var fields = refusal.fields
         fields.append("Content-Type", "application/json")

@@ -4,12 +4,12 @@ import WSTransport
 @testable import Broker
 
 @Suite("When the memory of a crowd may go back")
-struct DepartedCrowdTests {
-    private var crowd = DepartedCrowd()
+struct MemoryReleaseTests {
+    private var release = MemoryRelease()
 
     /// Asks at a second of the test's clock.
     private mutating func isGone(_ connections: Int, at second: Int64) -> Bool {
-        crowd.isGone(connections: connections, now: MonotonicTime(nanoseconds: second * 1_000_000_000))
+        release.isDue(connections: connections, now: MonotonicTime(nanoseconds: second * 1_000_000_000))
     }
 
     @Test mutating func isOnceItHasStayedAway() {

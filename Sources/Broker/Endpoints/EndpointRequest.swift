@@ -1,49 +1,5 @@
 package import WSTransport
 
-/// What every request passes before its endpoint: what was found against it, CORS.
-struct FrontDoor: DirectHandler {
-    let routing: Routing
-
-    func handle(_ exchange: HTTPExchange) {
-        if let objection = exchange.objection { return exchange.turnDown(objection) }
-        if exchange.request.method == "OPTIONS" { answerPreflight(exchange) }
-        routing.handle(exchange)
-    }
-
-    /// What a browser asks before it sends a request that a form could not: Fetch §3.2.
-    private func answerPreflight(_ exchange: HTTPExchange) {
-        let fields = exchange.request.head.fields
-        guard fields.first("Origin") != nil, fields.first("Access-Control-Request-Method") != nil else { return }
-        exchange.extraFields.append("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, DELETE")
-        if let asked = fields.first("Access-Control-Request-Headers") {
-            exchange.extraFields.append("Access-Control-Allow-Headers", asked)
-        }
-        exchange.extraFields.append("Access-Control-Max-Age", "600")
-    }
-}
-
-extension HTTPRefusal {
-    init(_ refusal: Refusal) {
-        self.init(status: refusal.code.status, code: refusal.code.rawValue, message: refusal.message)
-    }
-
-    /// Its code, or the one that its status stands for.
-    var stated: String { code.isEmpty ? ErrorCode(status: status).rawValue : code }
-
-    /// The object that the contract has for it.
-    var object: [UInt8] {
-        var writer = JSONWriter(capacity: 128)
-        writer.beginObject()
-        writer.name("error")
-        writer.beginObject()
-        writer.member("code", stated)
-        writer.member("message", message)
-        writer.endObject()
-        writer.endObject()
-        return writer.bytes
-    }
-}
-
 extension HTTPExchange {
     /// The shard of the reactor that it runs on.
     ///

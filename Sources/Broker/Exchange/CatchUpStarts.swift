@@ -1,9 +1,21 @@
+/// What a subscription receives before it is live, after everything that was due before: the retained values
+/// and the end marker.
+struct CatchUpStart {
+    /// The number of the subscription.
+    let number: UInt32
+    let filter: TopicFilter
+    /// The position of the subscription: later messages are not part of this.
+    let seq: UInt64
+    /// The retained values; `nil`: none are wanted, or all have been sent.
+    var snapshot: Snapshot?
+}
+
 /// What a session receives before its subscriptions are live, in the order in which it asked.
 ///
 /// An entry is found by its subscription's number, so that replacing one costs the same however many wait.
-struct BeginningQueue {
+struct CatchUpStarts {
     /// Replaced entries have left a gap.
-    private var items: [Beginning?] = []
+    private var items: [CatchUpStart?] = []
     /// The index of the first entry, if there is one.
     private var head: UInt32 = 0
     /// How many entries are not gaps.
@@ -21,20 +33,20 @@ struct BeginningQueue {
     var room: Int { items.count }
 
     /// The oldest entry; `nil` if there is none.
-    var first: Beginning? { isEmpty ? nil : items[Int(head)] }
+    var first: CatchUpStart? { isEmpty ? nil : items[Int(head)] }
 
     /// The number of the oldest entry, which costs less than the entry; `nil` if there is none.
     var firstNumber: UInt32? { isEmpty ? nil : items[Int(head)]?.number }
 
     /// Adds an entry; its subscription must not have another one here.
-    mutating func append(_ beginning: Beginning) {
-        if !places.isEmpty { places[beginning.number] = items.count }
-        items.append(beginning)
+    mutating func append(_ start: CatchUpStart) {
+        if !places.isEmpty { places[start.number] = items.count }
+        items.append(start)
         left += 1
     }
 
     /// Stores the changed first entry.
-    mutating func replaceFirst(with beginning: Beginning) { items[Int(head)] = beginning }
+    mutating func replaceFirst(with start: CatchUpStart) { items[Int(head)] = start }
 
     /// Removes the oldest entry; there must be one.
     mutating func removeFirst() {
@@ -54,7 +66,7 @@ struct BeginningQueue {
     private mutating func clear(_ place: Int) {
         items[place] = nil
         left -= 1
-        if isEmpty { return self = BeginningQueue() }
+        if isEmpty { return self = CatchUpStarts() }
         while items[Int(head)] == nil { head += 1 }
         guard items.count >= 64, count * 2 <= items.count else { return }
         items = items.filter { $0 != nil }
@@ -64,8 +76,8 @@ struct BeginningQueue {
 
     /// Records the index of each entry.
     private mutating func note() {
-        for (place, beginning) in items.enumerated() {
-            if let beginning { places[beginning.number] = place }
+        for (place, start) in items.enumerated() {
+            if let start { places[start.number] = place }
         }
     }
 }

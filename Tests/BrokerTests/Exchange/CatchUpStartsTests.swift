@@ -2,13 +2,13 @@ import Testing
 
 @testable import Broker
 
-@Suite("Beginnings that wait: in order, replaced by number")
-struct BeginningQueueTests {
-    private func beginning(_ number: UInt32) throws -> Beginning {
-        Beginning(number: number, filter: try filter("f/\(number)"), seq: 1, snapshot: nil)
+@Suite("Starts that wait: in order, replaced by number")
+struct CatchUpStartsTests {
+    private func start(_ number: UInt32) throws -> CatchUpStart {
+        CatchUpStart(number: number, filter: try filter("f/\(number)"), seq: 1, snapshot: nil)
     }
 
-    private func rest(_ queue: BeginningQueue) -> [UInt32] {
+    private func rest(_ queue: CatchUpStarts) -> [UInt32] {
         var queue = queue
         var numbers: [UInt32] = []
         while let first = queue.first {
@@ -19,11 +19,11 @@ struct BeginningQueueTests {
     }
 
     @Test func comesInTheOrderInWhichItWasAskedFor() throws {
-        var queue = BeginningQueue()
-        for number: UInt32 in [3, 1, 2, 5, 4] { queue.append(try beginning(number)) }
+        var queue = CatchUpStarts()
+        for number: UInt32 in [3, 1, 2, 5, 4] { queue.append(try start(number)) }
         queue.remove(of: 2)
         queue.remove(of: 9)
-        queue.append(try beginning(2))
+        queue.append(try start(2))
         #expect(rest(queue) == [3, 1, 5, 4, 2] && queue.count == 5)
         queue.remove(of: 3)
         queue.remove(of: 5)
@@ -34,11 +34,11 @@ struct BeginningQueueTests {
 
     /// Subscribing again and again while the first one is not done leaves nothing.
     @Test func whatIsReplacedTakesNoRoom() throws {
-        var queue = BeginningQueue()
-        for number: UInt32 in 0..<100 { queue.append(try beginning(number)) }
+        var queue = CatchUpStarts()
+        for number: UInt32 in 0..<100 { queue.append(try start(number)) }
         for round: UInt32 in 0..<10_000 {
             queue.remove(of: 1 + round % 99)
-            queue.append(try beginning(1 + round % 99))
+            queue.append(try start(1 + round % 99))
         }
         #expect(queue.count == 100 && queue.room <= 201)
         #expect(rest(queue).prefix(3) == [0, 2, 3])
@@ -48,7 +48,7 @@ struct BeginningQueueTests {
     @Test(arguments: 0..<20)
     func isAsAList(seed: Int) throws {
         var random = SeededGenerator(seed: seed)
-        var queue = BeginningQueue()
+        var queue = CatchUpStarts()
         var list: [UInt32] = []
         for _ in 0..<2000 {
             let number = UInt32.random(in: 0..<200, using: &random)
@@ -61,7 +61,7 @@ struct BeginningQueueTests {
                 list.removeAll { $0 == number }
             default:
                 guard !list.contains(number) else { continue }
-                queue.append(try beginning(number))
+                queue.append(try start(number))
                 list.append(number)
             }
             #expect(queue.first?.number == list.first && queue.count == list.count)

@@ -5,7 +5,7 @@ internal import WSTransport
 /// A page of an attacker whose DNS leads to this machine asks for a name of the attacker's, and is of the same origin as
 /// what answers: so only names that lead to nobody else, and those that the administrator lists, are answered to.
 /// Runs on one reactor.
-final class Reception {
+final class OriginGate {
     private unowned let shard: Shard
     private let endpoints: EndpointState
     private let address: ListenAddress
@@ -103,7 +103,7 @@ final class Reception {
     ) -> Inspection {
         shard.counters.refusedOrigins.add(1)
         journal.tell(
-            .warning, "refused a page: its origin is not listed in origins", once: "origin \(origin)", of: .strangers,
+            .warning, "refused a page: its origin is not listed in origins", once: "origin \(origin)", of: .clients,
             [("origin", origin), ("host", host ?? "")])
         tell(.originRefused, origin, from)
         let sentence = "The origin \(origin) may not connect to \(host ?? "this broker"): add it to origins."
@@ -142,7 +142,7 @@ final class Reception {
         shard.counters.refusedHosts.add(1)
         journal.tell(
             .warning, "refused a request: its host name is not listed in hosts",
-            once: "host \(host)", of: .strangers, [("host", host)])
+            once: "host \(host)", of: .clients, [("host", host)])
         tell(.hostRefused, host, from)
         return HTTPRefusal(status: 421, code: ErrorCode.forbidden.rawValue, message: message)
     }
@@ -170,4 +170,26 @@ final class Reception {
 extension String {
     /// An IPv4 address that a socket for both families shows as one of IPv6 (RFC 4291 §2.5.5.2), as it is written by itself.
     fileprivate var withoutMapping: String { hasPrefix("::ffff:") && contains(".") ? String(dropFirst(7)) : self }
+}
+
+/// Handles every request before its route: refuses what the ``OriginGate`` objects to, and answers CORS preflights.
+struct PreflightHandler: DirectHandler {
+    let routing: Routing
+
+    func handle(_ exchange: HTTPExchange) {
+        if let objection = exchange.objection { return exchange.refuseVisibly(objection) }
+        if exchange.request.method == "OPTIONS" { answerPreflight(exchange) }
+        routing.handle(exchange)
+    }
+
+    /// What a browser asks before it sends a request that a form could not: Fetch §3.2.
+    private func answerPreflight(_ exchange: HTTPExchange) {
+        let fields = exchange.request.head.fields
+        guard fields.first("Origin") != nil, fields.first("Access-Control-Request-Method") != nil else { return }
+        exchange.extraFields.append("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, DELETE")
+        if let asked = fields.first("Access-Control-Request-Headers") {
+            exchange.extraFields.append("Access-Control-Allow-Headers", asked)
+        }
+        exchange.extraFields.append("Access-Control-Max-Age", "600")
+    }
 }

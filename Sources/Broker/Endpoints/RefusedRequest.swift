@@ -1,13 +1,35 @@
 internal import WSTransport
 
+extension HTTPRefusal {
+    init(_ refusal: Refusal) {
+        self.init(status: refusal.code.status, code: refusal.code.rawValue, message: refusal.message)
+    }
+
+    /// Its code, or the one that its status stands for.
+    var stated: String { code.isEmpty ? ErrorCode(status: status).rawValue : code }
+
+    /// The object that the contract has for it.
+    var object: [UInt8] {
+        var writer = JSONWriter(capacity: 128)
+        writer.beginObject()
+        writer.name("error")
+        writer.beginObject()
+        writer.member("code", stated)
+        writer.member("message", message)
+        writer.endObject()
+        writer.endObject()
+        return writer.bytes
+    }
+}
+
 extension HTTPExchange {
     /// Refuses a request; a page that wants a WebSocket is told by its CLOSE, as it learns nothing of a status.
-    func turnDown(_ refusal: HTTPRefusal) {
+    func refuseVisibly(_ refusal: HTTPRefusal) {
         guard request.method == "GET", Handshake.isUpgrade(request.head), let shard = try? shard() else {
             return refuse(refusal)
         }
         upgrade { request throws(HTTPRefusal) in
-            guard let told = Admission(turningDown: request, refusal, shard.endpoints.settings.socketOptions) else {
+            guard let told = Admission(refusing: request, refusal, shard.endpoints.settings.socketOptions) else {
                 throw refusal
             }
             return told
@@ -16,11 +38,11 @@ extension HTTPExchange {
 }
 
 extension Admission {
-    /// Opens the socket of a page that is turned down, only to close it with the reason; `nil`: a status tells it.
+    /// Opens the socket of a page that is refused, only to close it with the reason; `nil`: a status tells it.
     ///
     /// A browser keeps from its page every answer but 101.
     fileprivate init?(
-        turningDown request: Handshake.Request, _ refusal: HTTPRefusal, _ options: WebSocketConnection.Options
+        refusing request: Handshake.Request, _ refusal: HTTPRefusal, _ options: WebSocketConnection.Options
     ) {
         guard request.origin != nil, let code = CloseCode(status: refusal.status) else { return nil }
         // A browser whose offer is not answered makes 1006 of everything; a token is not repeated.

@@ -4,7 +4,7 @@ internal import WSTransport
 /// Limits on connections, over all reactors.
 ///
 /// Asked when a connection is accepted, so that those that say nothing count, too. Any thread.
-final class Door: Sendable {
+final class ConnectionLimit: Sendable {
     private let figures: Figures
     private let memory: MemoryWatch
     private let firstReservedDescriptor: Int32
@@ -28,8 +28,8 @@ final class Door: Sendable {
     func settings(for shard: Shard, pathPrefix: String, believes: Bool = false) -> HTTPSettings {
         var settings = HTTPSettings(shard.configuration)
         settings.pathPrefix = pathPrefix
-        settings.makeRefusal = Endpoints.refusal
-        settings.standardFields = Reception.standardFields
+        settings.makeRefusal = Routes.refusal
+        settings.standardFields = OriginGate.standardFields
         settings.isDraining = { [unowned shard] in shard.isDraining }
         settings.entrance.firstReservedDescriptor = firstReservedDescriptor
         // A supervisor that is told nothing would end a broker that is only full.

@@ -4,7 +4,7 @@ internal import Synchronization
 /// longer than a reactor's other connections should wait.
 ///
 /// The session goes along: from ``run(_:)`` until its connection has taken it back, nobody else touches it.
-@safe final class TLSErrand: Sendable {
+@safe final class TLSOffload: Sendable {
     /// The most connections that may wait for a thread, of the whole process.
     static let maximumWaiting = 16_384
 
@@ -29,12 +29,12 @@ internal import Synchronization
     }
 
     /// Has the pool go on with the handshake, and come back to the connection; `false` where too many wait already.
-    static func run(_ errand: TLSErrand) -> Bool {
+    static func run(_ offload: TLSOffload) -> Bool {
         pool.run {
-            errand.step()
-            errand.home.run { reactor in
+            offload.step()
+            offload.home.run { reactor in
                 reactor.counters.tlsWaiting.add(-1)
-                reactor.connection(of: errand.connection)?.shookHands(errand)
+                reactor.connection(of: offload.connection)?.shookHands(offload)
             }
         }
     }
