@@ -49,9 +49,8 @@ struct MintToken: AsyncParsableCommand {
                 throw Failure.usage("\(Output.printable(filter)): \(error)")
             }
         }
-        for right in admin where !["read", "write", "operate"].contains(right) {
-            throw Failure.usage("--admin: expected read, write or operate")
-        }
+        let rights = admin.compactMap(AdminRight.init)
+        guard rights.count == admin.count else { throw Failure.usage("--admin: expected read, write or operate") }
         for network in from where AddressRange(network) == nil {
             throw Failure.usage("--from: expected an address or a network such as 10.0.0.0/8")
         }
@@ -68,7 +67,7 @@ struct MintToken: AsyncParsableCommand {
                 if !publish.isEmpty || !subscribe.isEmpty {
                     token.limits = AccessToken.Limits(publish: publish, subscribe: subscribe)
                 }
-                token.admin = admin
+                token.admin = rights
                 token.expires = expires
                 token.from = from
                 token.created = now
@@ -121,7 +120,7 @@ struct ListTokens: AsyncParsableCommand {
                 Self.write("publish", limits.publish, to: &writer)
                 Self.write("subscribe", limits.subscribe, to: &writer)
             }
-            if !token.admin.isEmpty { Self.write("admin", token.admin, to: &writer) }
+            if !token.admin.isEmpty { Self.write("admin", token.admin.map(\.rawValue), to: &writer) }
             if let expires = token.expires { writer.member("expires", expires) }
             if !token.from.isEmpty { Self.write("from", token.from, to: &writer) }
             if let created = token.created { writer.member("created", created) }

@@ -58,7 +58,8 @@ enum Layers {
             uses: ["Broker/Access", "Broker/JSON", "Broker/Topics", "Cryptography"]),
         "Broker/Metrics": Layer(
             imports: ["Glibc", "Synchronization", "WSTransport"], uses: ["Broker/Audit", "Broker/Exchange"]),
-        "Broker/AdminProtocol": Layer(imports: ["WSTransport"], uses: ["Broker/JSON", "WSTransport/Protocol"]),
+        "Broker/AdminProtocol": Layer(
+            imports: ["WSTransport"], uses: ["Broker/Access", "Broker/JSON", "WSTransport/Protocol"]),
         "Broker/Admin": Layer(
             imports: ["CLinux", "Glibc", "Synchronization", "WSTransport"],
             uses: ["Broker/AdminProtocol", "Broker/Endpoints", "Broker/Metrics"]),

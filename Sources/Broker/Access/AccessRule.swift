@@ -42,8 +42,8 @@ package struct AccessRule: Sendable, Hashable {
     package var retain: [FilterTemplate]?
     package var denyPublish: [FilterTemplate] = []
     package var denySubscribe: [FilterTemplate] = []
-    /// What it gives on `/admin`: `read`, `write`, `operate`.
-    package var admin: Set<String> = []
+    /// What it gives on `/admin`.
+    package var admin: Set<AdminRight> = []
 
     package init(for condition: Condition = Condition()) { self.condition = condition }
 

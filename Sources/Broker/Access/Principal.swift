@@ -27,6 +27,8 @@ package final class Principal: Sendable {
     package let carried: AccessRule?
     /// What it may do at most, whatever the rules give; empty: no such limit.
     package let ceilings: [AccessRule]
+    /// What it may do at most as an administrator, whatever the rules give; `nil`: no such limit.
+    package let admin: Set<AdminRight>?
     /// Unix seconds; `nil`: it does not expire.
     package let expires: Int64?
     /// When its credentials were given out, in Unix seconds; `nil`: not known.
@@ -42,8 +44,8 @@ package final class Principal: Sendable {
 
     package init(
         _ kind: Kind, user: String? = nil, roles: Set<String> = [], claims: [String: [String]] = [:],
-        token: String? = nil, carried: AccessRule? = nil, ceilings: [AccessRule] = [], expires: Int64? = nil,
-        issued: Int64? = nil, issuer: String? = nil, ownRoles: Set<String> = [],
+        token: String? = nil, carried: AccessRule? = nil, ceilings: [AccessRule] = [], admin: Set<AdminRight>? = nil,
+        expires: Int64? = nil, issued: Int64? = nil, issuer: String? = nil, ownRoles: Set<String> = [],
         tie: [UInt8]? = nil, stamp: Int = 0
     ) {
         self.kind = kind
@@ -53,6 +55,7 @@ package final class Principal: Sendable {
         self.token = token
         self.carried = carried
         self.ceilings = ceilings
+        self.admin = admin
         // What comes of it is computed in milliseconds.
         self.expires = expires.map { min(max($0, 0), Self.lastSecond) }
         self.issued = issued
@@ -68,7 +71,7 @@ package final class Principal: Sendable {
         return isSameUser(as: other) && roles.exact == other.roles.exact && token.exact == other.token.exact
             && expires == other.expires && stamp == other.stamp && claims.exact == other.claims.exact
             && carried == other.carried && ceilings == other.ceilings && ownRoles.exact == other.ownRoles.exact
-            && issued == other.issued
+            && issued == other.issued && admin == other.admin
     }
 
     /// Whether `other` may take its place on a connection: it is the same user, known in the same way.

@@ -17,7 +17,7 @@ package struct UserTable: Sendable {
         let id: UInt64
         let digest: InlineArray<4, UInt64>
         let user: String
-        /// What it may do at most; `nil`: what its user may.
+        /// What it may do at most; `nil`: what its user may, but for administration.
         let ceiling: Ceiling?
         /// ``Int64/max``: it does not expire.
         let expires: Int64
@@ -26,10 +26,16 @@ package struct UserTable: Sendable {
         let from: [AddressRange]
     }
 
-    /// A rule that few tokens have.
+    /// What few tokens have.
     final class Ceiling: Sendable {
-        let rule: AccessRule
-        init(_ rule: AccessRule) { self.rule = rule }
+        /// `nil`: what its user may publish and subscribe to.
+        let rule: AccessRule?
+        let admin: Set<AdminRight>
+
+        init(_ rule: AccessRule?, admin: Set<AdminRight>) {
+            self.rule = rule
+            self.admin = admin
+        }
     }
 
     private var users: [String: User] = [:]
@@ -138,8 +144,8 @@ package struct UserTable: Sendable {
             guard let address = address(), token.from.contains(where: { $0.contains(address) }) else { return nil }
         }
         return Principal(
-            .token, user: token.user, roles: user.roles, token: id, ceilings: token.ceiling.map { [$0.rule] } ?? [],
-            expires: token.expires == .max ? nil : token.expires, issued: created,
+            .token, user: token.user, roles: user.roles, token: id, ceilings: token.ceiling?.rule.map { [$0] } ?? [],
+            admin: token.ceiling?.admin ?? [], expires: token.expires == .max ? nil : token.expires, issued: created,
             stamp: Token.bytes(of: token.digest).hashValue)
     }
 
@@ -190,12 +196,13 @@ extension UserTable.Token {
             bytes.dropFirst(8 * part).prefix(8).reduce(0) { $0 << 8 | UInt64($1) }
         }
         user = token.user
-        ceiling = token.limits.map { limits in
+        let rule = token.limits.map { limits in
             var rule = AccessRule()
             rule.publish = Self.templates(limits.publish)
             rule.subscribe = Self.templates(limits.subscribe)
-            return UserTable.Ceiling(rule)
+            return rule
         }
+        ceiling = rule == nil && token.admin.isEmpty ? nil : UserTable.Ceiling(rule, admin: Set(token.admin))
         expires = token.expires ?? .max
         created = token.created ?? .min
         from = token.from.compactMap { AddressRange($0) }

@@ -7,7 +7,7 @@ package protocol AdminRequest: Sendable {
     associatedtype Answer: AdminAnswer
     /// The verb's name on the wire.
     static var verb: String { get }
-    /// The right that the caller needs.
+    /// The right that the caller needs, at the administration socket and over the network: no verb is without one.
     static var right: AdminRight { get }
     /// Reads the request's own members.
     init(_ object: borrowing JSONObject) throws(JSONError)
@@ -26,16 +26,6 @@ extension AdminRequest {
         writer.endObject()
         return writer.bytes
     }
-}
-
-/// What a caller may do.
-package enum AdminRight: String, Sendable, CaseIterable {
-    /// Read the broker's state, its clients and its values.
-    case read
-    /// Change values and disconnect clients.
-    case write
-    /// Change how the broker runs, and copy all its data.
-    case operate
 }
 
 /// What a verb answers: the member `result` of the answer, and the members beside it.

@@ -17,8 +17,8 @@ extension Settings.Access {
         /// `nil`: where publishing is allowed.
         package var retain: [String]?
         package var deny = Denial()
-        /// What they may do on `/admin`: `read`, `write`, `operate`.
-        package var admin: [Administration] = []
+        /// What they may do on `/admin`.
+        package var admin: [AdminRight] = []
 
         package init() {}
 
@@ -28,10 +28,6 @@ extension Settings.Access {
             package var subscribe: [String] = []
 
             package init() {}
-        }
-
-        package enum Administration: String, Sendable, CaseIterable {
-            case read, write, operate
         }
     }
 }

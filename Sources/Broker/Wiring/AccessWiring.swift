@@ -59,6 +59,7 @@ extension AccessRules {
         rule.retain = written.retain.map { templates($0, settings) }
         rule.denyPublish = templates(written.deny.publish, settings)
         rule.denySubscribe = templates(written.deny.subscribe, settings)
+        rule.admin = Set(written.admin)
         return rule
     }
 

@@ -56,8 +56,8 @@ package struct AccessToken: Sendable, Equatable {
     package var user: String
     /// What it may be used for at most, whatever the user may; `nil`: all that the user may.
     package var limits: Limits?
-    /// `read`, `write`, `operate`: what it may be used for at most on `/admin`.
-    package var admin: [String] = []
+    /// What it may be used for on `/admin`, as far as its user may; empty: nothing.
+    package var admin: [AdminRight] = []
     /// Unix seconds; `nil`: it does not expire.
     package var expires: Int64?
     /// The networks and addresses that it may be used from; empty: any.
@@ -166,9 +166,11 @@ extension AccessToken {
         let publish = try Self.filters("publish", of: object)
         let subscribe = try Self.filters("subscribe", of: object)
         if publish != nil || subscribe != nil { limits = Limits(publish: publish ?? [], subscribe: subscribe ?? []) }
-        admin = try read { () throws(JSONError) in try object.strings("admin") } ?? []
-        for right in admin where !["read", "write", "operate"].contains(right) {
-            throw AccessMistake("admin: expected read, write or operate, found \"\(right)\"")
+        for text in try read({ () throws(JSONError) in try object.strings("admin") }) ?? [] {
+            guard let right = AdminRight(rawValue: text) else {
+                throw AccessMistake("admin: expected read, write or operate, found \"\(text)\"")
+            }
+            admin.append(right)
         }
         expires = try time("expires", of: object)
         from = try read { () throws(JSONError) in try object.strings("from") } ?? []
@@ -289,7 +291,7 @@ extension AccessToken {
             writer.strings("publish", limits.publish)
             writer.strings("subscribe", limits.subscribe)
         }
-        if !admin.isEmpty { writer.strings("admin", admin) }
+        if !admin.isEmpty { writer.strings("admin", admin.map(\.rawValue)) }
         if let expires { writer.member("expires", expires) }
         if !from.isEmpty { writer.strings("from", from) }
         if let created { writer.member("created", created) }

@@ -1,0 +1,27 @@
+/// What an administrator may do: each request of ``AdminRequest`` needs one of these.
+package enum AdminRight: String, Sendable, CaseIterable {
+    /// Read the broker's state, its clients and its values.
+    case read
+    /// Change values and disconnect clients.
+    case write
+    /// Change how the broker runs and who may do what, and copy all its data.
+    case operate
+}
+
+extension Access {
+    /// What a client may do as an administrator: what the rules that apply to it give, and of a token no more than it is for.
+    ///
+    /// An anonymous client has no such right, whatever the rules say.
+    package func adminRights(of subject: Subject) -> Set<AdminRight> {
+        switch subject.principal.kind {
+        case .administrator: return Set(AdminRight.allCases)
+        case .anonymous: return []
+        case .password, .token, .jwt, .certificate, .peer: break
+        }
+        var rights: Set<AdminRight> = []
+        for rule in rules.rules where !rule.admin.isEmpty && rule.condition.applies(to: subject) {
+            rights.formUnion(rule.admin)
+        }
+        return subject.principal.admin.map { rights.intersection($0) } ?? rights
+    }
+}
