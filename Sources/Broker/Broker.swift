@@ -93,7 +93,8 @@ package final class Broker {
         let facts = BrokerFacts(
             figures: figures, listen: listen, dataDirectory: settings.dataDirectory, epoch: store.store.epoch,
             movedAside: movedAside,
-            backup: { [store = self.store] (descriptor) throws(StorageError) in try store.copy(to: descriptor) })
+            backup: { [store = self.store] (descriptor) throws(StorageError) in try store.copy(to: descriptor) },
+            checkBackup: { (path) throws(StorageError) in try LMDBStore.checkBackup(path) })
         shards = ShardGroup(reactors.remotes)
         memory = MemoryWatch(settings.limits, figures: figures, remotes: reactors.remotes)
         let serving = Serving(
@@ -174,19 +175,23 @@ package final class Broker {
         do throws(StorageError) { try LMDBStore.checkFormat(directory: settings.dataDirectory) } catch {
             errors.append("data_dir: \(error)")
         }
-        var sockets = [("admin.socket", settings.adminSocketPath, String?.none)]
+        var sockets = [("admin.socket", settings.adminSocketPath, "admin.socket_group", settings.admin.socketGroup)]
         for (number, listener) in settings.listen.enumerated() {
-            if case .unix(let path) = listener.address { sockets.append(("listen[\(number)]", path, listener.group)) }
+            guard case .unix(let path) = listener.address else { continue }
+            sockets.append(("listen[\(number)]", path, "listen[\(number)].group", listener.group))
         }
-        for (key, path, group) in sockets {
+        for (key, path, groupKey, group) in sockets {
             if SocketAddress(path: path) == nil {
                 errors.append("\(key): \(path): expected a path of at most \(ListenAddress.maximumPathLength) bytes")
             } else if SocketFile.isTaken(path) {
                 errors.append("\(key): \(path): \(Listeners.takenPath)")
             }
             if let group, SocketFile.groupNumber(of: group) == nil {
-                errors.append("\(key).group: there is no group \"\(group)\"")
+                errors.append("\(groupKey): there is no group \"\(group)\"")
             }
+        }
+        if let directory = settings.admin.backupDirectory, !DataDirectory.isDirectory(directory) {
+            errors.append("admin.backup_directory: \(directory) is not a directory")
         }
         return errors
     }

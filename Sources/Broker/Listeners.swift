@@ -34,14 +34,21 @@ struct Listeners: Sendable {
                 guard !mine.isEmpty else { throw BrokerError(Self.absence(of: name, among: given)) }
                 for one in mine {
                     let address = try Self.adopt(one, sockets, as: number)
+                    guard listener.mayBeAdministered(at: ListenAddress(address)) else {
+                        throw BrokerError(
+                            "listen[\(number)].admin: expected with tls, or on loopback, found \(ListenAddress(address))"
+                        )
+                    }
                     adopted.append(ListenAddress(address))
                     descriptions.append(address.path.map { "unix:\($0)" } ?? listener.url(address))
                 }
             }
         }
         if let refusal = settings.refusalToListen(on: adopted) { throw BrokerError(refusal) }
+        let group = settings.admin.socketGroup
         try Self.bind(
-            settings.adminSocketPath, sockets, as: Self.admin, mode: 0o600, group: nil, isOnFirstOnly: true)
+            settings.adminSocketPath, sockets, as: Self.admin, mode: group == nil ? 0o600 : 0o660, group: group,
+            isOnFirstOnly: true)
         self.sockets = sockets
         self.descriptions = descriptions
         self.adopted = adopted

@@ -7,19 +7,27 @@ package enum Routes {
     /// The handler of a listener for users.
     ///
     /// - Parameters:
+    ///   - isAdministered: whether it has `/admin`; one that has not pays nothing for it.
     ///   - authenticator: finds out who asks.
     ///   - listener: its address, as it is configured.
     ///   - isLocal: whether its clients are on this machine: it is on loopback or in the file system, and for no proxy's.
     ///   - isSecure: whether it has TLS.
     ///   - isPrivate: whether it has TLS, or is on loopback or in the file system.
     package static func users(
-        _ figures: Figures, hasMetrics: Bool, _ authenticator: any Authenticator = AnonymousOnly(),
-        listener: String = "", isLocal: Bool = true, isSecure: Bool = false, isPrivate: Bool = true
+        _ figures: Figures, hasMetrics: Bool, isAdministered: Bool = false,
+        _ authenticator: any Authenticator = AnonymousOnly(), listener: String = "", isLocal: Bool = true,
+        isSecure: Bool = false, isPrivate: Bool = true
     ) -> any DirectHandler {
-        var routing = common(
-            Gate(
-                authenticator: authenticator, listener: listener, isLocal: isLocal, isSecure: isSecure,
-                isPrivate: isPrivate))
+        var gate = Gate(
+            authenticator: authenticator, listener: listener, isLocal: isLocal, isSecure: isSecure,
+            isPrivate: isPrivate)
+        var routing = common(gate)
+        if isAdministered {
+            gate.isForAdministrators = true
+            routing.add(
+                ["GET"], exactly: "/admin",
+                gate.guarding { visit throws(HTTPRefusal) in try NetworkAdminSession.open(visit) })
+        }
         routing.add(["GET"], exactly: "/health/live") { (exchange) throws(HTTPRefusal) in
             try exchange.takesOnly([])
             HealthEndpoint(shard: try exchange.shard()).live(exchange)
@@ -45,21 +53,13 @@ package enum Routes {
     }
 
     /// The handler of the administration socket, whose reactor keeps the ``AdminDesk``.
-    static func administrators(_ options: WebSocketConnection.Options) -> any DirectHandler {
+    static func administrators() -> any DirectHandler {
         let gate = Gate(authenticator: AdministratorsOnly(), listener: "")
         var routing = common(gate)
         routing.add(
             ["GET"], exactly: "/admin",
             gate.guarding { visit throws(HTTPRefusal) in
-                guard let desk = visit.shard.reactor[AdminDesk.self] else {
-                    throw HTTPRefusal(status: 404, code: "not-found", message: "This listener has no administration.")
-                }
-                visit.exchange.upgrade { request in
-                    Admission(
-                        subprotocol: request.subprotocols.contains(AdminWire.subprotocol) ? AdminWire.subprotocol : nil,
-                        options: options
-                    ) { socket in AdminSession(socket: socket, desk: desk) }
-                }
+                try AdminSession.open(visit) { socket, desk in AdminSession(socket: socket, desk: desk) }
             })
         return PreflightHandler(routing: routing)
     }

@@ -37,8 +37,9 @@ struct Serving: Sendable {
         reactor[AdminDesk.self] = AdminDesk(shard: shard, everyone: ShardGroup(group.remotes), facts: facts)
         func users(_ listener: Settings.Listener, at address: ListenAddress) -> any DirectHandler {
             Routes.users(
-                facts.figures, hasMetrics: settings.metrics.enabled, checks, listener: listener.address.description,
-                isLocal: address.isLoopback && !listener.believesProxies, isSecure: listener.tls != nil,
+                facts.figures, hasMetrics: settings.metrics.enabled, isAdministered: listener.admin, checks,
+                listener: listener.address.description, isLocal: address.isLoopback && !listener.believesProxies,
+                isSecure: listener.tls != nil,
                 isPrivate: address.isLoopback || listener.tls != nil)
         }
         for (number, listener) in settings.listen.enumerated() {
@@ -67,15 +68,9 @@ struct Serving: Sendable {
             SystemTopics(shard, facts.figures, version: BrokerVersion.current) { [unowned shard] in
                 shard.configuration.systemTopics.interval?.nanoseconds
             }.begin()
-            var options = WebSocketOptions(settings)
-            // Nothing is gained on the same machine.
-            options.compression = nil
-            // An answer may be long, and a question may carry a whole message.
-            options.maximumUnsent = 64 << 20
-            options.maximumMessage = AdminSession.maximumQuestion(
-                message: settings.limits.message, topic: settings.limits.topic)
-            let handler = Routes.administrators(WebSocketConnection.Options(options))
-            let server = try HTTPListener(on: reactor, listening: descriptor, handler: handler) { [unowned shard] in
+            let server = try HTTPListener(
+                on: reactor, listening: descriptor, handler: Routes.administrators()
+            ) { [unowned shard] in
                 var settings = HTTPSettings(shard.configuration)
                 settings.makeRefusal = Routes.refusal
                 settings.isDraining = { [unowned shard] in shard.isDraining }

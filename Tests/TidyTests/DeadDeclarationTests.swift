@@ -39,7 +39,7 @@ struct DeadDeclarationTests {
 
     /// Access control, whose doors are being hung.
     static let expected = [
-        "authOK", "authFailed", "keysRefreshed", "network", "users", "token", "ban",
+        "authOK", "authFailed", "keysRefreshed", "users", "token", "ban",
         "applying", "ofNobody", "subscribesAnywhere", "mayRetain", "maySubscribe",
     ]
 

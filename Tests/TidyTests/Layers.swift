@@ -64,7 +64,8 @@ enum Layers {
             imports: ["CLinux", "Glibc", "Synchronization", "WSTransport"],
             uses: ["Broker/AdminProtocol", "Broker/Endpoints", "Broker/Metrics"]),
         "Broker/Wiring": Layer(
-            imports: ["Cryptography", "Glibc", "WSTransport"], uses: ["Broker/Configuration", "Broker/Endpoints"]),
+            imports: ["Cryptography", "Glibc", "WSTransport"],
+            uses: ["Broker/AdminProtocol", "Broker/Configuration", "Broker/Endpoints"]),
         "Broker": Layer(
             imports: ["CLinux", "Cryptography", "Glibc", "Synchronization", "WSTransport"],
             uses: [

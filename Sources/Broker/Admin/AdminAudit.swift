@@ -10,6 +10,12 @@ extension AnsweredRequest {
     func outcome(_ answer: Answer) -> String { "ok" }
 }
 
+extension BackupRequest {
+    var subject: String? { path }
+
+    func outcome(_ answer: Answer) -> String { answer.bytes.map { "\($0) bytes" } ?? "ok" }
+}
+
 extension BackupNextRequest {
     static var isAudited: Bool { false }
 }

@@ -1,25 +1,51 @@
 internal import WSTransport
 
-/// One administrator on `/admin` of the administration socket: one JSON object a request, one an answer.
-final class AdminSession: WebSocketSession {
+/// One administrator on `/admin`: one JSON object a request, one an answer.
+///
+/// At the administration socket it has every right, and is no client.
+class AdminSession: WebSocketSession {
     /// The data of a request may nest as deep as any, inside the request.
     private static let maximumDepth = JSONScanner.maximumDepth + 1
 
-    /// The longest request, in bytes: a value of the longest topic and payload that are allowed, as export writes it.
-    static func maximumQuestion(message: Int, topic: Int) -> Int { 2 * message + 2 * topic + 4096 }
-
-    private let socket: WebSocketConnection
-    private let desk: AdminDesk
-    private let rights: Set<AdminRight>
+    let socket: WebSocketConnection
+    let desk: AdminDesk
+    private let allRights: Set<AdminRight>
     /// The copy of the store that is under way for it.
     var backup: Backup?
+    /// How many requests have not been answered.
+    private(set) var underWay = 0
 
     /// - Parameter rights: what it is allowed to do; on the administration socket all of it.
     init(socket: WebSocketConnection, desk: AdminDesk, rights: Set<AdminRight> = Set(AdminRight.allCases)) {
         self.socket = socket
         self.desk = desk
-        self.rights = rights
+        allRights = rights
     }
+
+    /// Makes an administrator's socket of a request.
+    static func open(
+        _ visit: Visit, _ make: @escaping (WebSocketConnection, AdminDesk) -> AdminSession
+    ) throws(HTTPRefusal) {
+        guard let desk = visit.shard.reactor[AdminDesk.self] else {
+            throw HTTPRefusal(status: 404, code: "not-found", message: "This listener has no administration.")
+        }
+        let options = visit.shard.endpoints.settings.adminOptions
+        visit.exchange.upgrade { request in
+            let isOffered = request.subprotocols.contains(AdminWire.subprotocol)
+            return Admission(subprotocol: isOffered ? AdminWire.subprotocol : nil, options: options) { socket in
+                make(socket, desk)
+            }
+        }
+    }
+
+    /// What it may do now.
+    var rights: Set<AdminRight> { allRights }
+
+    /// What of the administrator the audit log names; `nil`: its process is not known.
+    var actor: AuditEvent.Actor? { AuditEvent.Actor(socket.stream) }
+
+    /// Whether it goes on: it is connected, and its credentials hold.
+    var goesOn: Bool { socket.readyState == .open }
 
     func received(_ opcode: Opcode, _ payload: Span<UInt8>) {
         var id: [UInt8]?
@@ -39,16 +65,14 @@ final class AdminSession: WebSocketSession {
     private func answer<Request: AnsweredRequest>(
         _ type: Request.Type, _ object: borrowing JSONObject, _ id: [UInt8]?
     ) throws(JSONError) {
+        guard rights.contains(Request.right) else {
+            deny(Request.verb, about: (try? Request(object))?.subject)
+            let message = "\(Request.verb): needs the right \"\(Request.right.rawValue)\"."
+            return refuse(id, Refusal(.forbidden, message))
+        }
         let request = try Request(object)
         let record = makeRecord(of: request)
-        func decline(_ refusal: Refusal) {
-            record(refusal.code.rawValue)
-            refuse(id, refusal)
-        }
-        guard rights.contains(Request.right) else {
-            let message = "\(Request.verb): needs the right \"\(Request.right.rawValue)\"."
-            return decline(Refusal(.forbidden, message))
-        }
+        underWay += 1
         do throws(Refusal) {
             try request.answer(AdminCaller(desk: desk, source: socket.stream, session: self)) { [weak self] result in
                 switch result {
@@ -59,24 +83,51 @@ final class AdminSession: WebSocketSession {
                     record(refusal.code.rawValue)
                     self?.refuse(id, refusal)
                 }
+                self?.oneIsDone()
             }
         } catch {
-            decline(error)
+            record(error.code.rawValue)
+            refuse(id, error)
+            oneIsDone()
         }
     }
+
+    /// A request has been answered.
+    func oneIsDone() { underWay -= 1 }
+
+    // MARK: The audit log
 
     /// What puts a request into the audit log, with what came of it.
     private func makeRecord<Request: AnsweredRequest>(of request: Request) -> (_ result: String) -> Void {
         guard Request.isAudited, let tally = desk.shard.reactor[AuditTally.self], tally.isOn else { return { _ in } }
-        var event = AuditEvent(.admin(Request.verb))
-        event.actor = AuditEvent.Actor(socket.stream)
-        event.target = request.subject.map(AuditEvent.clip)
+        let event = event(Request.verb, about: request.subject)
         return { [event] result in
             var event = event
             event.result = result
             tally.write(event)
         }
     }
+
+    /// Counts a verb that it has no right to, and puts it into the audit log: what it repeats within a second is one line.
+    func deny(_ verb: String, about subject: String?) {
+        desk.shard.counters.deniedAdministration.add(1)
+        func denial() -> AuditEvent {
+            var event = event(verb, about: subject)
+            event.result = ErrorCode.forbidden.rawValue
+            return event
+        }
+        desk.shard.reactor[AuditTally.self]?.count(AuditTally.Matter(.admin(verb), of: socket.stream.token), denial())
+    }
+
+    /// A verb of this administrator's.
+    func event(_ verb: String, about subject: String?) -> AuditEvent {
+        var event = AuditEvent(.admin(verb))
+        event.actor = actor
+        event.target = subject.map(AuditEvent.clip)
+        return event
+    }
+
+    // MARK: Answers
 
     private func refuse(_ id: [UInt8]?, _ refusal: Refusal) {
         let answer = AdminWire.answer(id) { writer in
@@ -91,6 +142,8 @@ final class AdminSession: WebSocketSession {
 
     /// Sends bytes as they are.
     func send(_ bytes: [UInt8]) { socket.send(.binary, bytes) }
+
+    func closing() {}
 
     func closed(_ event: CloseEvent) { backup?.giveUp() }
 }
@@ -110,6 +163,9 @@ struct AdminCaller {
     /// What the request came by.
     let source: StreamConnection
     weak var session: AdminSession?
+
+    /// Whether it is still there, and may go on with what takes several turns.
+    var goesOn: Bool { session?.goesOn ?? false }
 }
 
 extension AdminSession {

@@ -5,8 +5,25 @@ extension BackupRequest: AnsweredRequest {
     /// One copy at a time.
     func answer(_ caller: AdminCaller, _ then: @escaping (Result<Answer, Refusal>) -> Void) throws(Refusal) {
         guard let session = caller.session else { return }
-        session.backup = try Backup(caller.desk.facts, on: caller.desk.shard.reactor)
-        then(.success(AdminDone()))
+        let (facts, reactor) = (caller.desk.facts, caller.desk.shard.reactor)
+        guard let path else {
+            session.backup = try Backup(facts, on: reactor)
+            return then(.success(Answer()))
+        }
+        guard let directory = caller.desk.shard.configuration.admin.backupDirectory else {
+            let message = "path: the broker writes no files, as admin.backup_directory is not set: leave path out."
+            throw Refusal(.forbidden, message)
+        }
+        guard let names = Self.names(of: path, below: directory) else {
+            let message = "path: expected a file below admin.backup_directory, without empty names, . and .. in it."
+            throw Refusal(.forbidden, message)
+        }
+        session.backup = try Backup(facts, on: reactor) { () throws(Refusal) in
+            try BackupTarget(names, in: directory, check: facts.checkBackup)
+        } then: { target, failure in
+            if let failure { return then(.failure(Refusal(.unavailable, "\(failure)."))) }
+            then(.success(Answer(path: target.path, bytes: target.size)))
+        }
     }
 }
 
@@ -45,21 +62,69 @@ final class Backup {
     /// freed meanwhile.
     private static let patience: Int64 = 30_000_000_000
 
-    /// Starts the copy.
-    init(_ facts: BrokerFacts, on reactor: Reactor) throws(Refusal) {
-        self.reactor = reactor
-        administration = facts.administration
+    /// Starts a copy whose pieces are asked for.
+    convenience init(_ facts: BrokerFacts, on reactor: Reactor) throws(Refusal) {
+        try Self.enter(facts.administration)
         let link = ReactorLink(remote: reactor.remote)
-        self.link = link
-        stream = BackupStream(copy: facts.backup) { piece in link.run(with: Backup.self) { $0?.hand(piece) } }
-        asked = reactor.now
+        let stream = BackupStream(copy: facts.backup) { _, piece in
+            link.run(with: Backup.self) { $0?.hand(piece) }
+        }
+        try self.init(facts, on: reactor, link, stream)
+    }
+
+    /// Starts a copy that goes into a file.
+    ///
+    /// - Parameters:
+    ///   - makeTarget: makes the file, when no other copy is under way.
+    ///   - then: is told in the end why the file is incomplete; `nil`: it is there.
+    convenience init(
+        _ facts: BrokerFacts, on reactor: Reactor, to makeTarget: () throws(Refusal) -> BackupTarget,
+        then: @escaping (BackupTarget, _ failure: String?) -> Void
+    ) throws(Refusal) {
+        try Self.enter(facts.administration)
+        let target: BackupTarget
+        do throws(Refusal) { target = try makeTarget() } catch {
+            Self.leave(facts.administration)
+            throw error
+        }
+        let link = ReactorLink(remote: reactor.remote)
+        // All of this is the copy's own thread's.
+        let stream = BackupStream(copy: facts.backup) { stream, piece in
+            switch piece {
+            case .bytes(let bytes): if target.write(bytes) { stream.ask() } else { stream.abandon() }
+            case .end(let failure):
+                let outcome = target.finish(failure)
+                link.run(with: Backup.self) { $0?.hand(.end(failure: outcome)) }
+            }
+        }
+        try self.init(facts, on: reactor, link, stream)
+        next { piece in if case .end(let failure) = piece { then(target, failure) } }
+    }
+
+    /// Refuses a second copy.
+    private static func enter(_ administration: AdminState) throws(Refusal) {
         guard !administration.isBackingUp.exchange(true, ordering: .relaxed) else {
             throw Refusal(.conflict, "A backup is already in progress.")
         }
+    }
+
+    private static func leave(_ administration: AdminState) {
+        administration.isBackingUp.store(false, ordering: .relaxed)
+    }
+
+    /// - Parameter facts: whose administration ``enter(_:)`` has been asked for.
+    private init(
+        _ facts: BrokerFacts, on reactor: Reactor, _ link: ReactorLink, _ stream: BackupStream
+    ) throws(Refusal) {
+        self.reactor = reactor
+        administration = facts.administration
+        self.link = link
+        self.stream = stream
+        asked = reactor.now
         do throws(Errno) {
             thread = try stream.start()
         } catch {
-            administration.isBackingUp.store(false, ordering: .relaxed)
+            Self.leave(administration)
             throw Refusal(.unavailable, "Cannot start a thread for the backup: \(error).")
         }
         link.bind(self, on: reactor)
@@ -80,7 +145,6 @@ final class Backup {
     func giveUp() {
         guard !isOver else { return }
         isOver = true
-        waiting = nil
         stream.abandon()
     }
 
@@ -94,7 +158,7 @@ final class Backup {
             thread = nil
             isOver = true
             link.release(on: reactor)
-            administration.isBackingUp.store(false, ordering: .relaxed)
+            Self.leave(administration)
         }
         then?(piece)
     }

@@ -21,13 +21,14 @@ final class BackupStream: Sendable {
     private let requests = Semaphore()
     private let isAbandoned = Atomic<Bool>(false)
     private let copy: @Sendable (Int32) throws(StorageError) -> Void
-    private let deliver: @Sendable (Piece) -> Void
+    private let deliver: @Sendable (BackupStream, Piece) -> Void
 
     /// - Parameters:
     ///   - copy: writes the whole copy to a descriptor, on its own thread.
     ///   - deliver: gets the pieces, on another thread.
     init(
-        copy: @escaping @Sendable (Int32) throws(StorageError) -> Void, deliver: @escaping @Sendable (Piece) -> Void
+        copy: @escaping @Sendable (Int32) throws(StorageError) -> Void,
+        deliver: @escaping @Sendable (BackupStream, Piece) -> Void
     ) {
         self.copy = copy
         self.deliver = deliver
@@ -73,13 +74,13 @@ final class BackupStream: Sendable {
             requests.wait()
             let piece = isAbandoned.load(ordering: .relaxed) ? [] : Self.read(source)
             if piece.isEmpty { break }
-            deliver(.bytes(piece))
+            deliver(self, .bytes(piece))
         }
         // An unfinished copy ends at once, because nothing reads the pipe any more.
         close(source)
         writer.join()
         let isWhole = !isAbandoned.load(ordering: .relaxed)
-        deliver(.end(failure: isWhole ? outcome.text : "the backup was given up"))
+        deliver(self, .end(failure: isWhole ? outcome.text : "the backup was given up"))
     }
 
     /// A whole piece, or the remainder.

@@ -9,12 +9,15 @@ package struct BrokerFacts: Sendable {
     package let movedAside: String?
     /// Writes a copy of the store to a descriptor, and returns when that is done.
     package let backup: @Sendable (Int32) throws(StorageError) -> Void
+    /// Whether a file is a whole copy of a store.
+    package let checkBackup: @Sendable (_ path: String) throws(StorageError) -> Void
     /// What administrators share.
     let administration = AdminState()
 
     package init(
         figures: Figures, listen: [String], dataDirectory: String, epoch: UInt64, movedAside: String?,
-        backup: @escaping @Sendable (Int32) throws(StorageError) -> Void
+        backup: @escaping @Sendable (Int32) throws(StorageError) -> Void,
+        checkBackup: @escaping @Sendable (_ path: String) throws(StorageError) -> Void = { _ in }
     ) {
         self.figures = figures
         self.listen = listen
@@ -22,5 +25,6 @@ package struct BrokerFacts: Sendable {
         self.epoch = epoch
         self.movedAside = movedAside
         self.backup = backup
+        self.checkBackup = checkBackup
     }
 }

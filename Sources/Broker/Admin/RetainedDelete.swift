@@ -39,7 +39,7 @@ extension RetainedDeleteRequest: AnsweredRequest {
             case .failure(let refusal): then(.failure(refusal))
             case .success(let isFinished):
                 remove(group, caller) { result in
-                    guard case .success(let count) = result, !isFinished, let last = group.last else {
+                    guard case .success(let count) = result, !isFinished, caller.goesOn, let last = group.last else {
                         return then(result.map { count in Answer(deleted: deleted + count) })
                     }
                     remove(filter, after: last, deleted: deleted + count, caller, then)

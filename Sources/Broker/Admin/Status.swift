@@ -38,7 +38,7 @@ extension BrokerFacts {
             store.views = statistics.views
             return store
         }
-        status.maximumQuestion = AdminSession.maximumQuestion(
+        status.maximumQuestion = AdminWire.maximumQuestion(
             message: shard.settings.limits.message, topic: shard.settings.topicLimits.maximumBytes)
         status.memoryBytes = Machine.residentBytes
         status.failure = failure

@@ -38,6 +38,9 @@ package enum AdminWire {
     /// How deep an answer may be nested: the nesting of a message's data is added to the answer's own.
     package static let maximumDepth = 128
 
+    /// The longest request, in bytes: a value of the longest topic and payload that are allowed, as export writes it.
+    package static func maximumQuestion(message: Int, topic: Int) -> Int { 2 * message + 2 * topic + 4096 }
+
     /// The error for an answer without `result`.
     static func missingResult(_ answer: borrowing JSONObject) -> JSONError {
         JSONError(.wrongKind(member: "result", expected: "a value", found: .null), at: answer.offset)

@@ -66,6 +66,10 @@ extension Settings {
     package struct Admin: Sendable, Equatable {
         /// The socket's path as written; use ``Settings/adminSocketPath`` instead.
         package var socket = "DATA_DIR" + defaultName
+        /// The group of the socket's file, a name or a number, which may write to it; `nil`: its owner only.
+        package var socketGroup: String?
+        /// Where the broker itself may write backups; `nil`: nowhere.
+        package var backupDirectory: String?
         /// The part after the data directory's path.
         static let defaultName = "/admin.sock"
 
@@ -217,7 +221,20 @@ extension Settings.Admin {
             members: [
                 Setting(
                     "socket", \.socket, .path, "A path; DATA_DIR at its begin stands for data_dir.",
-                    traits: .init(reload: .restart))
+                    traits: .init(reload: .restart)),
+                Setting(
+                    optional: "socket_group", \.socketGroup, .path,
+                    """
+                    The group whose members may use the socket, a name or number: they have every right of \
+                    administration. The mode is 0660 then, and the directory has to let them in, which data_dir does not; \
+                    absent: 0600.
+                    """, traits: .init(reload: .restart, example: "operators")),
+                Setting(
+                    optional: "backup_directory", \.backupDirectory, .path,
+                    """
+                    Where the broker itself writes backups (brokerctl backup --on-broker), and nowhere else; absent: it \
+                    writes none, and sends them.
+                    """, traits: .init(example: "/var/backups/broker")),
             ])
     }
 }

@@ -17,6 +17,8 @@ extension Settings {
         package var forwarded = Forwarded.none
         /// Whether its clients are those of a proxy, and come from anywhere.
         package var believesProxies: Bool { proxyProtocol || forwarded != .none }
+        /// Whether it has `/admin`, for those with rights of administration.
+        package var admin = false
         /// The TLS files; `nil`: no TLS.
         package var tls: TLS?
 
@@ -117,11 +119,22 @@ extension Settings.Listener {
                 one of theirs. With x-forwarded-for, X-Forwarded-Proto counts, too.
                 """, traits: .init(reload: .restart)),
             Setting(
+                "admin", \.admin, .boolean,
+                """
+                true: /admin is here, for users and tokens with rights of administration; over TLS or on loopback only.
+                """, traits: .init(reload: .restart)),
+            Setting(
                 optionalSection: "tls", \.tls, TLS.record,
                 "TLS 1.2 and 1.3; absent: none. Changed files are taken over by themselves.",
                 traits: .init(reload: .restart)),
         ]
     }
+
+    /// Whether nobody on the way here can read what administrators show and are shown, or it is not for them.
+    var mayBeAdministered: Bool { mayBeAdministered(at: address) }
+
+    /// The same, of the address that a socket has that was passed to this process.
+    func mayBeAdministered(at address: ListenAddress) -> Bool { !admin || tls != nil || address.isLoopback }
 
     /// No two listeners have one address.
     static func check(

@@ -151,7 +151,7 @@ extension Settings {
                 """),
             Setting(section: "drain", \.drain, Drain.record, "How clients are sent away by SIGTERM."),
             Setting(section: "access", \.access, Access.record),
-            Setting(section: "admin", \.admin, Admin.record, "What brokerctl talks to; mode 0600."),
+            Setting(section: "admin", \.admin, Admin.record, "What brokerctl talks to on the broker's machine."),
         ]
     }
 
@@ -169,11 +169,12 @@ extension Settings {
         _ settings: inout Settings, _ file: ConfigurationSection, _ decoder: inout ConfigurationDecoder
     ) {
         checkProxies(settings, file, &decoder)
+        checkAdministration(settings, file, &decoder)
         let longest = ListenAddress.maximumPathLength
         if let node = file.value(of: "listen"), case .list(let items) = node.content, items.isEmpty {
             decoder.fail(node.mark, "listen", "expected at least one listener, found an empty list")
         }
-        if let node = file.value(of: "data_dir"), settings.admin == Admin(),
+        if let node = file.value(of: "data_dir"), settings.admin.socket == Admin().socket,
             settings.adminSocketPath.utf8.count > longest
         {
             let most = longest - Admin.defaultName.utf8.count
@@ -220,6 +221,19 @@ extension Settings {
                 decoder.fail(
                     node.mark, "listen[\(number)].forwarded", "expected with trusted_proxies only, which is empty")
             }
+        }
+    }
+
+    /// What administrators show, and are shown, is for nobody else on the way.
+    private static func checkAdministration(
+        _ settings: Settings, _ file: ConfigurationSection, _ decoder: inout ConfigurationDecoder
+    ) {
+        guard let node = file.value(of: "listen"), case .list(let items) = node.content else { return }
+        for (item, (number, listener)) in zip(items, settings.listen.enumerated()) where !listener.mayBeAdministered {
+            decoder.fail(
+                item["admin"]?.mark ?? item.mark, "listen[\(number)].admin",
+                "expected with tls, or on loopback: others on the way to \(listener.address) would read the credentials"
+            )
         }
     }
 

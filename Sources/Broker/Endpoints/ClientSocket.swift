@@ -87,13 +87,18 @@ class ClientSocket: Session, WebSocketSession {
         if reason == .expired { end(.unauthenticated("expired")) }
     }
 
-    final func end(_ reason: SessionEnd) {
+    final func end(_ reason: SessionEnd) { socket.end(reason) }
+}
+
+extension WebSocketConnection {
+    /// Closes it, and tells the client why.
+    func end(_ reason: SessionEnd) {
         switch reason {
-        case .slow(let what): socket.closeSlowReader(what)
-        case .failed(let what): socket.close(.internalError, reason: what)
-        case .restarting(let retry): socket.close(.serviceRestart, reason: "retry=\(retry)")
-        case .kicked(let why): socket.close(.kicked, reason: why)
-        case .unauthenticated(let why): socket.close(.unauthenticated, reason: why)
+        case .slow(let what): closeSlowReader(what)
+        case .failed(let what): close(.internalError, reason: what)
+        case .restarting(let retry): close(.serviceRestart, reason: "retry=\(retry)")
+        case .kicked(let why): close(.kicked, reason: why)
+        case .unauthenticated(let why): close(.unauthenticated, reason: why)
         }
     }
 }

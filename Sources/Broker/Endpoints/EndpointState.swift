@@ -8,6 +8,8 @@ package struct EndpointSettings {
     package var objectOptions: WebSocketConnection.Options
     /// The same for clients that have yet to say who they are.
     package var unauthenticatedOptions: WebSocketConnection.Options
+    /// Of administrators' sockets.
+    package var adminOptions: WebSocketConnection.Options
     /// The pages that may ask, and the names that are answered to.
     package var origins: [OriginRule]
     package var hosts: HostRule
@@ -18,12 +20,14 @@ package struct EndpointSettings {
 
     package init(
         socketOptions: WebSocketConnection.Options, objectOptions: WebSocketConnection.Options,
-        unauthenticatedOptions: WebSocketConnection.Options, origins: [OriginRule], hosts: HostRule,
+        unauthenticatedOptions: WebSocketConnection.Options, adminOptions: WebSocketConnection.Options,
+        origins: [OriginRule], hosts: HostRule,
         trustedProxies: [Settings.TrustedProxy] = [], keepaliveSeconds: Int
     ) {
         self.socketOptions = socketOptions
         self.objectOptions = objectOptions
         self.unauthenticatedOptions = unauthenticatedOptions
+        self.adminOptions = adminOptions
         self.origins = origins
         self.hosts = hosts
         self.trustedProxies = trustedProxies

@@ -18,6 +18,9 @@ struct Gate: Sendable {
     /// Whether nobody on the way here can read what is sent: it has TLS, or comes from this machine, where a proxy may be.
     var isPrivate = true
 
+    /// Whether it leads to administration: a page has no way through it, nor has what a browser or a log may give away.
+    var isForAdministrators = false
+
     /// A handler that has `route` serve the requests that pass.
     func guarding(_ route: @escaping Route) -> any DirectHandler { GuardedHandler(gate: self, route: route) }
 
@@ -25,6 +28,7 @@ struct Gate: Sendable {
         do throws(HTTPRefusal) {
             let shard = try exchange.shard()
             do throws(Refusal) { try shard.checkOpen() } catch { throw HTTPRefusal(error) }
+            if isForAdministrators { try checkPage(exchange) }
             let presented = Presented(exchange, shard, self)
             if presented.credentials != .nothing { try exchange.checkAttempts(on: shard) }
             try check(presented, shard.access.options)
@@ -92,13 +96,19 @@ struct Gate: Sendable {
         return HTTPRefusal(failure)
     }
 
+    /// Refuses what a web page asks, before its credentials are looked at: a page must not learn which are right.
+    private func checkPage(_ exchange: HTTPExchange) throws(HTTPRefusal) {
+        guard exchange.request.head.fields.has("Origin") else { return }
+        throw HTTPRefusal(Refusal(.forbidden, "Web pages may not administer the broker: use brokerctl."))
+    }
+
     /// What a password is refused with where others could read it.
     static let openPassword = Refusal(
         .forbidden, "Passwords are accepted over TLS, or on this machine, only: use https or a token.")
 
     private func check(_ presented: Presented, _ options: AccessOptions) throws(HTTPRefusal) {
         if case .basic = presented.credentials, !isPrivate { throw HTTPRefusal(Self.openPassword) }
-        if presented.way == .query, options.queryTokens == .none {
+        if presented.way == .query, options.queryTokens == .none || isForAdministrators {
             throw HTTPRefusal(Refusal(.unauthenticated, "Tokens in the address are not accepted here."))
         }
     }

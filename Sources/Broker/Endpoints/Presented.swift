@@ -59,7 +59,8 @@ struct Presented: Sendable {
     private static func cookie(
         _ exchange: HTTPExchange, _ options: AccessOptions, _ origins: [OriginRule], _ gate: Gate
     ) -> Credentials? {
-        guard !options.cookie.isEmpty else { return nil }
+        // A page of this site that was broken into would administer the broker.
+        guard !options.cookie.isEmpty, !gate.isForAdministrators else { return nil }
         let fields = exchange.request.head.fields
         let values = fields.all("Cookie").flatMap { $0.split(separator: ";") }.compactMap { pair -> String? in
             let text = pair.drop { $0 == " " || $0 == "\t" }

@@ -59,6 +59,12 @@ package final class Client {
     /// The address without the port; `nil`: it has none.
     package var host: String? { Self.host(of: address) }
 
+    /// The client as the rules see it.
+    package var subject: Subject {
+        Subject(
+            principal, address: Self.host(of: address), listener: listener, isLocal: isLocal, client: Self.name(id))
+    }
+
     /// An address without its port; `nil`: it is none of the internet.
     private static func host(of address: String) -> String? {
         guard !address.hasPrefix("unix"), let colon = address.utf8.lastIndex(of: UInt8(ascii: ":")) else { return nil }
@@ -145,10 +151,7 @@ package final class Client {
     }
 
     private func takeBox(_ grants: GrantTable) {
-        box = grants.box(for: principal, isLocal: isLocal) {
-            Subject(
-                principal, address: Self.host(of: address), listener: listener, isLocal: isLocal, client: name)
-        }
+        box = grants.box(for: principal, isLocal: isLocal) { subject }
         lastTopic = nil
     }
 }

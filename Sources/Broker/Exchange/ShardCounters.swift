@@ -17,6 +17,8 @@ package final class ShardCounters: Sendable {
     package let deniedPublishes = Counter()
     package let deniedSubscribes = Counter()
     package let deniedRetains = Counter()
+    /// Verbs that an administrator had no right to, and administrators without any.
+    package let deniedAdministration = Counter()
     /// Subscriptions that ended because their right was taken away.
     package let revoked = Counter()
     /// Credentials that were examined, by their kind.

@@ -204,6 +204,7 @@ package final class Figures: Sendable {
                 ("{action=\"publish\"}", sum { $0.deniedPublishes.current }),
                 ("{action=\"subscribe\"}", sum { $0.deniedSubscribes.current }),
                 ("{action=\"retain\"}", sum { $0.deniedRetains.current }),
+                ("{action=\"admin\"}", sum { $0.deniedAdministration.current }),
             ])
         text.add(
             "broker_hosts_refused_total", .counter, "Requests for a host that the broker does not answer to.",

@@ -65,6 +65,12 @@ final class DataDirectory: Sendable {
         return nil
     }
 
+    /// Whether there is a directory at a path.
+    static func isDirectory(_ path: String) -> Bool {
+        var status = stat()
+        return unsafe stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
+    }
+
     /// Renames a file to say what happened to it, and when; returns the new path.
     ///
     /// - Parameter time: Unix seconds.

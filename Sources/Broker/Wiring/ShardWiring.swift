@@ -77,6 +77,7 @@ extension EndpointSettings {
             socketOptions: WebSocketConnection.Options(WebSocketOptions(settings)),
             objectOptions: WebSocketConnection.Options(WebSocketOptions(objects: settings)),
             unauthenticatedOptions: WebSocketConnection.Options(WebSocketOptions(unauthenticated: settings)),
+            adminOptions: WebSocketConnection.Options(WebSocketOptions(administrators: settings)),
             origins: settings.origins, hosts: settings.hosts, trustedProxies: settings.trustedProxies,
             keepaliveSeconds: settings.keepalive.interval.map { Int($0.components.seconds) } ?? 0)
     }

@@ -37,6 +37,18 @@ extension WebSocketOptions {
     /// The most that a message of a client may have that has yet to say who it is, in bytes.
     private static let unauthenticatedMessage = 16 << 10
 
+    /// The same for administrators: an answer may be long, and a request may carry a whole message.
+    init(administrators settings: Settings) {
+        self.init(settings)
+        maximumUnsent = Self.administratorsUnsent
+        maximumMessage = AdminWire.maximumQuestion(message: settings.limits.message, topic: settings.limits.topic)
+        messageTimeout = timeout(ofMessages: maximumMessage, settings)
+        compression = nil
+    }
+
+    /// The most that an administrator may leave unread, in bytes.
+    private static let administratorsUnsent = 64 << 20
+
     private mutating func setCompression(_ settings: Settings) {
         guard settings.compression.enabled else { return }
         var compression = CompressionOptions()

@@ -49,19 +49,4 @@ struct AdministrationTests {
         // What it may publish and subscribe to is its user's.
         #expect(principal.ceilings.isEmpty)
     }
-
-    /// The contract's list; a verb that it does not name says itself what it needs.
-    @Test func everyVerbNeedsTheRightOfTheContract() {
-        let rights: [AdminRight: [String]] = [
-            .read: [
-                "status", "clients", "client", "topics", "subscriptions", "retained.list", "retained.get",
-                "retained.export",
-            ],
-            .write: ["retained.set", "retained.delete", "kick"],
-            .operate: ["backup", "backup.next", "drain", "reload"],
-        ]
-        for (right, verbs) in rights {
-            for verb in verbs { #expect(AdminSession.verbs[verb]?.right == right, "\(verb)") }
-        }
-    }
 }

@@ -31,6 +31,7 @@ struct AdminProtocolTests {
         #"{"id":7,"verb":"retained.delete","filter":"a/+","dryRun":true}"#,
         #"{"id":7,"verb":"retained.export","filter":"a/+","after":"a/1"}"#,
         #"{"id":7,"verb":"backup"}"#,
+        #"{"id":7,"verb":"backup","path":"weekly/a.mdb"}"#,
         #"{"id":7,"verb":"backup.next"}"#,
         #"{"id":7,"verb":"drain"}"#,
         #"{"id":7,"verb":"reload"}"#,
@@ -98,6 +99,7 @@ struct AdminProtocolTests {
         try isReadAsItIsWritten(#""result":{"expired":true}"#, RetainedSetRequest.Answer.self)
         try isReadAsItIsWritten(#""result":{"deleted":0,"matching":3}"#, RetainedDeleteRequest.Answer.self)
         try isReadAsItIsWritten(#""result":{}"#, BackupRequest.Answer.self)
+        try isReadAsItIsWritten(#""result":{"path":"/b/a.mdb","bytes":4096}"#, BackupRequest.Answer.self)
     }
 
     @Test func anAnswerThatIsNoneIsAnError() throws {
@@ -117,5 +119,35 @@ struct AdminProtocolTests {
             let reply = try AdminReply<RetainedValue>(Array("{\"id\":1,\"result\":{\(members)}}".utf8))
             #expect(try reply.outcome.get().payload == payload)
         }
+    }
+
+    // MARK: Where a backup is written
+
+    @Test(arguments: [
+        ("a.mdb", ["a.mdb"]), ("a/b/c", ["a", "b", "c"]), ("/backups/a", ["a"]), ("...", ["..."]), ("/backups", nil),
+        ("/backups/", nil), ("/backups//a", nil), ("/backups2/a", nil), ("/a", nil), ("", nil), (".", nil), ("..", nil),
+        ("a/../b", nil), ("/backups/../b", nil), ("a/", nil), ("a\0b", nil),
+        (String(repeating: "a/", count: 16) + "a", nil),
+    ])
+    func aPathLeadsBelowItsDirectory(path: String, names: [String]?) {
+        for directory in ["/backups", "/backups/"] {
+            #expect(BackupRequest.names(of: path, below: directory) == names)
+        }
+    }
+
+    /// Whatever is asked for: no part of it climbs, and together they are what was asked for.
+    @Test func noPathLeadsElsewhere() {
+        let parts = ["a", ".", "..", "/", "//", "\0", "b", "", "é", "/b", "/b/"]
+        var found = 0
+        for _ in 0..<20_000 {
+            let path = (0..<Int.random(in: 0...6)).map { _ in parts.randomElement() ?? "" }.joined()
+            guard let names = BackupRequest.names(of: path, below: "/b") else { continue }
+            found += 1
+            #expect(
+                !names.isEmpty
+                    && names.allSatisfy { !["", ".", ".."].contains($0) && !$0.contains { "/\0".contains($0) } })
+            #expect(names.joined(separator: "/") == path || "/b/" + names.joined(separator: "/") == path)
+        }
+        #expect(found > 1000)
     }
 }

@@ -74,7 +74,7 @@ extension ConfigurationErrorTests {
             "2:5: listen[0].adress: unknown key, did you mean \"address\"?"),
         Row(
             "listen: [{ port: 8080, address: \"[::1]:80\" }]",
-            "1:12: listen[0].port: unknown key, expected one of address, ipv6_only, mode, group, path_prefix, proxy_protocol, forwarded, tls"
+            "1:12: listen[0].port: unknown key, expected one of address, ipv6_only, mode, group, path_prefix, proxy_protocol, forwarded, admin, tls"
         ),
         Row(
             "access: { anonymous: { publsh: [] } }",
@@ -136,6 +136,10 @@ extension ConfigurationErrorTests {
         Row(
             "listen: [{ address: 127.0.0.1:80, mode: \"0660\" }]",
             "1:41: listen[0].mode: expected with an address such as unix:/path only"),
+        Row(
+            "listen: [{ address: 0.0.0.0:1, admin: true }]",
+            "1:39: listen[0].admin: expected with tls, or on loopback: others on the way to 0.0.0.0:1 would read the credentials"
+        ),
         Row("listen: [{ address: 0.0.0.0:1, ipv6_only: true }]", "1:43: listen[0].ipv6_only: expected with [::] only"),
         Row("listen:\n  - address: 127.0.0.1", "2:14: listen[0].address: \(address) \"127.0.0.1\""),
         Row("listen:\n  - address: 127.0.0.1:65536", "2:14: listen[0].address: \(address) \"127.0.0.1:65536\""),

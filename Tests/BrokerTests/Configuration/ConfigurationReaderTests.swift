@@ -87,7 +87,7 @@ struct ConfigurationReaderTests {
               deny: { publish: [x], subscribe: ["y/#"] }
               admin: [read, operate]
             - { role: dashboard, deny: ["secret/#"] }
-        admin: { socket: /run/broker/admin.sock }
+        admin: { socket: /run/broker/admin.sock, socket_group: operators, backup_directory: /var/backups }
         metrics: { enabled: false }
         system_topics: { interval: 1m }
         log: { level: debug, format: json }
@@ -168,6 +168,8 @@ struct ConfigurationReaderTests {
         expected.access.anonymousAnywhere = true
         setAccess(&expected.access)
         expected.admin.socket = "/run/broker/admin.sock"
+        expected.admin.socketGroup = "operators"
+        expected.admin.backupDirectory = "/var/backups"
         expected.metrics.enabled = false
         expected.systemTopics.interval = .seconds(60)
         expected.log.level = .debug

@@ -12,7 +12,7 @@ struct SettingTests {
             changes.filter { $0.reload == .restart }.map(\.path) == [
                 "listen", "data_dir", "reactors.count", "reactors.backend", "store.maximum_size", "store.views",
                 "retained.maximum_messages", "retained.maximum_bytes", "access.password_checks", "admin.socket",
-                "metrics.enabled",
+                "admin.socket_group", "metrics.enabled",
             ])
         #expect(changes.contains(SettingChange(path: "limits.message", reload: .live)))
         #expect(changes.contains(SettingChange(path: "history", reload: .live)))

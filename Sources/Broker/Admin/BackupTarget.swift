@@ -1,0 +1,122 @@
+internal import CLinux
+internal import Glibc
+internal import Synchronization
+
+/// The file that the broker writes a copy of its store to, on the way below `admin.backup_directory`.
+///
+/// It has a temporary name until it is complete. No link is followed below that directory, and no file replaced, whatever
+/// others do there meanwhile. Any thread; one at a time.
+final class BackupTarget: Sendable {
+    /// Where it will be.
+    let path: String
+    private let name: String
+    private let directory: Int32
+    private let descriptor: Int32
+    private let check: @Sendable (_ path: String) throws(StorageError) -> Void
+    private let trouble = Mutex<String?>(nil)
+    private let written = Atomic<Int>(0)
+
+    private var partial: String { name + ".partial" }
+    /// In bytes.
+    var size: Int { written.load(ordering: .relaxed) }
+
+    /// Makes the file.
+    ///
+    /// - Parameters:
+    ///   - names: what leads to it, at least one; all but the last are directories that are there.
+    ///   - check: throws where a file is no whole copy of a store.
+    init(
+        _ names: [String], in root: String, check: @escaping @Sendable (_ path: String) throws(StorageError) -> Void
+    ) throws(Refusal) {
+        path = root + (root.hasSuffix("/") ? "" : "/") + names.joined(separator: "/")
+        name = names.last ?? ""
+        self.check = check
+        directory = try Self.directory(names.dropLast(), in: root)
+        var status = stat()
+        guard unsafe fstatat(directory, name, &status, AT_SYMLINK_NOFOLLOW) != 0 else {
+            close(directory)
+            throw Refusal(.conflict, "path: there is a file \(path) already.")
+        }
+        // Left by a broker that was interrupted: there is one backup at a time.
+        unsafe _ = unlinkat(directory, name + ".partial", 0)
+        descriptor = unsafe openat(
+            directory, name + ".partial", O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else {
+            let refusal = Self.refusal(path)
+            close(directory)
+            throw refusal
+        }
+    }
+
+    deinit {
+        close(descriptor)
+        close(directory)
+    }
+
+    private static func directory(_ names: ArraySlice<String>, in root: String) throws(Refusal) -> Int32 {
+        var current = unsafe open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard current >= 0 else { throw refusal("admin.backup_directory: \(root)") }
+        for name in names {
+            let next = unsafe openat(current, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+            let refusal = next < 0 ? refusal("path: \(name)") : nil
+            close(current)
+            if let refusal { throw refusal }
+            current = next
+        }
+        return current
+    }
+
+    private static func refusal(_ what: String) -> Refusal {
+        switch errno {
+        case ELOOP, ENOTDIR: Refusal(.forbidden, "\(what) is not a directory; links are not followed.")
+        case ENOENT: Refusal(.notFound, "\(what): there is no such directory.")
+        default: Refusal(.unavailable, "\(what): \(reason).")
+        }
+    }
+
+    private static var reason: String { unsafe strerror(errno).map { unsafe String(cString: $0) } ?? "not writable" }
+
+    /// Writes the next piece; `false`: it cannot be.
+    func write(_ bytes: [UInt8]) -> Bool {
+        var sent = 0
+        while sent < bytes.count {
+            let count = unsafe bytes.withUnsafeBytes {
+                unsafe Glibc.write(descriptor, $0.baseAddress.map { unsafe $0 + sent }, $0.count - sent)
+            }
+            if count < 0, errno == EINTR { continue }
+            guard count >= 0 else {
+                let reason = Self.reason
+                trouble.withLock { $0 = "\(path): \(reason)" }
+                return false
+            }
+            sent += count
+            written.wrappingAdd(count, ordering: .relaxed)
+        }
+        return true
+    }
+
+    /// Checks the copy, and gives it its name when it is on disk; or removes it.
+    ///
+    /// - Parameter failure: why the copy is incomplete; `nil`: all of it was written.
+    /// - Returns: why there is none; `nil`: it is there.
+    func finish(_ failure: String?) -> String? {
+        let failure = trouble.withLock { $0 } ?? failure ?? settle()
+        unsafe _ = unlinkat(directory, partial, 0)
+        return failure
+    }
+
+    private func settle() -> String? {
+        do throws(StorageError) {
+            // Another file may have its name by now.
+            try check("/proc/self/fd/\(descriptor)")
+        } catch {
+            return "\(error)"
+        }
+        guard fsync(descriptor) == 0, unsafe linkat(directory, partial, directory, name, 0) == 0 else {
+            return "\(path): \(Self.reason)"
+        }
+        // Some file systems cannot sync a directory.
+        _ = fsync(directory)
+        return nil
+    }
+}

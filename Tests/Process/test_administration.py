@@ -1,0 +1,303 @@
+"""access.md §11, §13: administration over the network: each verb, each right, each door."""
+
+import base64
+import json
+import os
+import signal
+import stat
+
+import pytest
+
+from admin_house import CHIEF, RIGHTS, AdminHouse
+from access_house import wrong
+from command_line import run_brokerd, run_control
+from deadlines import ANSWER_DEADLINE, wait_until
+from raw_websocket import ConnectionEnded, RefusedHandshake
+
+# What a verb needs, and a request with it that changes nothing, or little.
+VERBS = [
+    ("read", "status", {}), ("read", "clients", {}), ("read", "client", {"client": "none"}), ("read", "topics", {}),
+    ("read", "subscriptions", {}), ("read", "retained.list", {}), ("read", "retained.get", {"topic": "none"}),
+    ("read", "retained.export", {}), ("write", "retained.set", {"topic": "a", "data": 1}),
+    ("write", "retained.delete", {"filter": "a"}), ("write", "kick", {"client": "none"}),
+    ("operate", "backup.next", {}), ("operate", "backup", {"path": "none/none.mdb"}), ("operate", "reload", {}),
+]
+
+
+@pytest.fixture
+def house(start_broker, tmp_path):
+    return AdminHouse(start_broker, tmp_path)
+
+
+def refusal(house, headers, **options):
+    with pytest.raises(RefusedHandshake) as refused:
+        house.open(headers, **options)
+    body = refused.value.body
+    return refused.value.status, json.loads(body)["error"]["message"] if body else ""
+
+
+@pytest.mark.parametrize("door", ["plain", "tls", "unix"])
+def test_each_verb_needs_its_right_at_each_door(house, door):
+    for role, right in RIGHTS.items():
+        administrator = house.open(house.bearer(role), door)
+        for needed, verb, members in VERBS:
+            answer = administrator.ask(verb, **members)
+            told = answer.get("error", {}).get("message", "")
+            lacks = f'{verb}: needs the right "{needed}".'
+            assert (told == lacks) == (needed != right), (role, answer)
+        # A request that is wrong besides is refused for want of the right.
+        if right != "read":
+            assert administrator.error("client", client=5) == "forbidden"
+    for _, verb, members in VERBS[:-3]:
+        assert house.open({}, "socket").error(verb, **members) in (None, "not-found"), verb
+
+
+def test_the_broker_is_shut_down_by_who_may_operate(house):
+    assert house.open(house.bearer("reader"), "tls").error("drain") == "forbidden"
+    assert house.open(house.bearer("writer")).error("drain") == "forbidden"
+    assert house.open(house.bearer("operator"), "tls").error("drain") is None
+    assert house.broker.wait_for_exit() == 0
+
+
+def basic(user, password):
+    return {"Authorization": "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()}
+
+
+def test_who_is_let_in(house):
+    assert refusal(house, {})[0] == 401
+    assert refusal(house, {"Authorization": "Bearer " + wrong(house.tokens["chief"])})[0] == 401
+    status, message = refusal(house, house.bearer("guest"))
+    assert status == 403 and "read, write or operate" in message
+    # A token without --admin is for messages only, whatever its user may.
+    token, _ = house.file.token("chief")
+    few, _ = house.file.token("chief", admin=["read"])
+    house.rewrite()
+    assert refusal(house, {"Authorization": f"Bearer {token}"})[0] == 403
+    administrator = house.open({"Authorization": f"Bearer {few}"})
+    assert administrator.error("status") is None and administrator.error("kick", client="x") == "forbidden"
+    assert house.open(basic("chief", "the chief himself")).error("kick", client="x") == "not-found"
+    assert house.open({}, subprotocols=("broker.admin.v1.json", "bearer." + house.tokens["reader"])).error("status") is None
+
+
+def test_other_listeners_have_no_administration(house):
+    def answers(path):
+        with pytest.raises(RefusedHandshake) as refused:
+            house.open(house.bearer("chief"), "closed", path)
+        return refused.value.status, refused.value.body.replace(path.encode(), b"PATH")
+    assert answers("/admin") == answers("/none")
+    assert answers("/admin")[0] == 404
+
+
+def test_neither_an_address_nor_a_cookie_lets_anybody_in(start_broker, tmp_path):
+    house = AdminHouse(start_broker, tmp_path, cookie="login")
+    token = house.file.token("chief", 60, admin=CHIEF)[0]
+    house.rewrite()
+    assert house.broker.http("GET", f"/t/none?token={token}").status == 404
+    assert refusal(house, {}, path=f"/admin?token={token}")[0] == 401
+    cookie = {"Cookie": f"login={token}", "Sec-Fetch-Site": "same-origin"}
+    assert house.broker.http("GET", "/t/none", headers=cookie).status == 404
+    assert refusal(house, cookie)[0] == 401
+
+
+@pytest.mark.parametrize("origin", ["same", "null", "https://evil.test"])
+def test_a_page_cannot_administer(house, origin):
+    page = {"Origin": house.url if origin == "same" else origin, "Host": f"127.0.0.1:{house.port}"}
+    for headers, subprotocols in [
+        (house.bearer("chief"), ["broker.admin.v1.json"]), (basic("chief", "the chief himself"), ["broker.admin.v1.json"]),
+        ({}, ["broker.admin.v1.json", "bearer." + house.tokens["chief"]]),
+        # What is wrong is not told from what is right.
+        ({"Authorization": "Bearer none"}, ["broker.admin.v1.json"]),
+    ]:
+        administrator = house.open(headers | page, subprotocols=subprotocols)
+        administrator.websocket.send_text('{"id":1,"verb":"status"}')
+        assert administrator.websocket.wait_for_end()[0] == 4403
+    assert house.broker.http("GET", "/admin", headers=house.bearer("chief") | page).status == 403
+
+
+# What ends
+
+
+def closed(administrator):
+    return administrator.websocket.receive_close(ANSWER_DEADLINE)
+
+
+def test_a_revoked_token_ends_an_open_connection(house):
+    administrator, other = house.open(house.bearer("reader"), "tls"), house.open(house.bearer("chief"))
+    assert administrator.error("status") is None
+    house.file.entries = [entry for entry in house.file.entries if entry.get("token") != house.tokens["reader"].split("_")[1]]
+    house.rewrite()
+    assert closed(administrator) == (4401, "revoked")
+    assert other.error("status") is None
+
+
+def test_a_disabled_user_s_connection_ends_while_it_copies_the_store(house):
+    administrator = house.open(house.bearer("operator"))
+    assert administrator.error("backup") is None
+    house.file.entries[[entry["user"] for entry in house.file.entries].index("operator")]["disabled"] = True
+    house.rewrite()
+    assert closed(administrator) == (4401, "revoked")
+    # Its copy is given up.
+    chief = house.open(house.bearer("chief"))
+    wait_until(lambda: chief.error("backup") is None, "another backup")
+
+
+def test_an_expired_token_ends_an_open_connection(house):
+    # It is taken over within two seconds.
+    token = house.file.token("reader", 8, admin=["read"])[0]
+    house.rewrite()
+    administrator = house.open({"Authorization": f"Bearer {token}"})
+    assert administrator.websocket.receive_close(2 * ANSWER_DEADLINE) == (4401, "expired")
+
+
+def test_a_changed_rule_holds_for_the_next_request(house):
+    administrator = house.open(house.bearer("reader"))
+    assert administrator.error("status") is None
+    since = len(house.broker.lines)
+    house.broker.config_file.write_text(house.config.replace("{ role: reader, admin: [read]", "{ role: reader, admin: [write]"))
+    house.broker.send_signal(signal.SIGHUP)
+    house.broker.wait_for_line("settings read again", since=since)
+    assert administrator.error("status") == "forbidden"
+    assert administrator.error("kick", client="none") == "not-found"
+
+
+def test_an_administrator_is_a_client_who_can_be_kicked(house):
+    administrator = house.open(house.bearer("reader"), "tls")
+    (row,) = [row for row in administrator.ask("clients")["result"] if row["user"] == "reader"]
+    assert row["protocol"] == "broker.admin.v1.json"
+    assert house.open(house.bearer("chief")).ask("kick", user="reader")["result"] == {"kicked": 1}
+    assert closed(administrator)[0] == 4410
+
+
+def test_a_request_has_a_limit(start_broker, tmp_path):
+    house = AdminHouse(start_broker, tmp_path, "limits: { message: 64KiB }\n")
+    administrator = house.open(house.bearer("writer"))
+    assert administrator.error("retained.set", topic="a", data="x" * (64 << 10)) is None
+    administrator.websocket.send_text("x" * (2 * (64 << 10) + (8 << 10)))
+    assert closed(administrator)[0] == 1009
+
+
+def test_many_requests_at_once_are_all_answered(house):
+    """More than are read at a time."""
+    administrator = house.open(house.bearer("reader"))
+    for number in range(500):
+        administrator.websocket.send_text(json.dumps({"id": number, "verb": "clients"}))
+    answered = {json.loads(administrator.websocket.receive_text(ANSWER_DEADLINE))["id"] for _ in range(500)}
+    assert answered == set(range(500))
+
+
+# The audit log
+
+
+def test_the_audit_log_names_users_and_tells_of_what_was_denied(house):
+    administrator = house.open(house.bearer("writer"), "tls")
+    administrator.ask("kick", client="none")
+    for _ in range(3):
+        administrator.ask("reload")
+    refusal(house, house.bearer("guest"))
+    wait_until(lambda: house.audited("admin.reload") and house.audited("admin.open"), "the denials")
+    (kick,), (denied,), (stranger,) = (house.audited(f"admin.{verb}") for verb in ("kick", "reload", "open"))
+    assert kick["actor"] == {"user": "writer", "via": "network"} and kick["target"] == "client none"
+    assert kick["token"] == house.tokens["writer"].split("_")[1] and kick["address"].startswith("127.0.0.1:")
+    assert denied["actor"] == {"user": "writer", "via": "network"}
+    assert (denied["result"], denied["count"]) == ("forbidden", 3)
+    assert stranger["user"] == "guest" and stranger["result"] == "forbidden"
+    assert house.broker.metrics()['broker_denied_total{action="admin"}'] == 4
+    written = (house.directory / "audit.log").read_text() + "\n".join(house.broker.lines)
+    assert not [token for token in house.tokens.values() if token.rsplit("_", 1)[1] in written]
+
+
+def test_the_socket_s_peer_is_named(house):
+    house.open({}, "socket").ask("kick", client="none")
+    (kick,) = house.audited("admin.kick")
+    assert kick["actor"] == {"uid": os.getuid(), "pid": os.getpid(), "via": "socket"}
+
+
+def test_the_socket_s_group(start_broker, broker):
+    own = os.getgid()
+    shared = start_broker(f"admin: {{ socket_group: {own} }}\n")
+    status = os.lstat(shared.admin_socket)
+    assert (stat.S_IMODE(status.st_mode), status.st_gid) == (0o660, own)
+    assert stat.S_IMODE(os.lstat(broker.admin_socket).st_mode) == 0o600
+
+
+# The configuration
+
+
+@pytest.mark.parametrize("listener, is_fine", [
+    ("{ address: 0.0.0.0:0, admin: true }", False), ("{ address: 127.0.0.1:0, admin: true }", True),
+    ("{ address: 0.0.0.0:0, admin: false }", True)])
+def test_administration_beyond_loopback_needs_tls(tmp_path, listener, is_fine):
+    config = tmp_path / "broker.yaml"
+    config.write_text(f"listen: [{listener}]\naccess: {{ anonymous: {{ publish: [] }} }}\n")
+    done = run_brokerd("--check", "--config", str(config), "--data-dir", str(tmp_path / "data"), cwd=tmp_path)
+    assert done.returncode == (0 if is_fine else 1), done
+    assert ("listen[0].admin: expected with tls, or on loopback" in done.stdout) == (not is_fine)
+
+
+def test_a_group_and_a_directory_that_are_not_there(tmp_path):
+    config = tmp_path / "broker.yaml"
+    config.write_text("admin: { socket_group: no-such-group, backup_directory: none }\n")
+    done = run_brokerd("--check", "--config", str(config), "--data-dir", str(tmp_path / "data"), cwd=tmp_path)
+    assert done.returncode == 1
+    assert 'admin.socket_group: there is no group "no-such-group"' in done.stdout
+    assert "admin.backup_directory: none is not a directory" in done.stdout
+
+
+# Backups
+
+
+@pytest.fixture
+def copied(start_broker, tmp_path):
+    """A broker that may write backups, and the directory that it writes them to."""
+    backups = tmp_path / "backups"
+    (backups / "weekly").mkdir(parents=True)
+    (tmp_path / "outside").mkdir()
+    (backups / "link").symlink_to(tmp_path / "outside")
+    (backups / "file.mdb").symlink_to(tmp_path / "outside" / "file.mdb")
+    (backups / "taken.mdb").write_text("somebody's")
+    house = AdminHouse(start_broker, tmp_path, f"admin: {{ backup_directory: {backups} }}\n")
+    house.backups, house.outside = backups, tmp_path / "outside"
+    return house
+
+
+def test_the_broker_writes_a_backup_below_its_directory(copied, tmp_path):
+    chief = copied.open(copied.bearer("chief"))
+    assert chief.error("retained.set", topic="kept", data=1) is None
+    for path, place in [("a.mdb", "a.mdb"), ("weekly/b.mdb", "weekly/b.mdb"), (f"{copied.backups}/c.mdb", "c.mdb")]:
+        result = copied.open(copied.bearer("operator"), "tls").ask("backup", path=path)["result"]
+        file = copied.backups / place
+        assert result == {"path": str(file), "bytes": file.stat().st_size}
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    done = run_control("restore", str(copied.backups / "a.mdb"), "--data-dir", str(tmp_path / "again"), "--yes")
+    assert done.returncode == 0 and b"1 values" in done.stdout, done
+    assert not list(copied.backups.rglob("*.partial"))
+
+
+@pytest.mark.parametrize("path, code", [
+    ("../outside/x.mdb", "forbidden"), ("weekly/../../outside/x.mdb", "forbidden"), ("/etc/x.mdb", "forbidden"),
+    ("", "forbidden"), (".", "forbidden"), ("a//b", "forbidden"), ("a/", "forbidden"), ("a\0b", "forbidden"),
+    ("{}-other/x.mdb", "forbidden"), ("{}", "forbidden"), ("link/x.mdb", "forbidden"), ("taken.mdb/x", "forbidden"),
+    ("none/x.mdb", "not-found"), ("taken.mdb", "conflict"), ("file.mdb", "conflict")])
+def test_a_backup_leads_nowhere_else(copied, path, code):
+    for door in ["plain", "socket"]:
+        administrator = copied.open(copied.bearer("operator") if door == "plain" else {}, door)
+        assert administrator.error("backup", path=path.replace("{}", str(copied.backups))) == code
+    assert not list(copied.outside.iterdir())
+    assert (copied.backups / "taken.mdb").read_text() == "somebody's"
+
+
+def test_without_the_setting_the_broker_writes_nothing_and_sends_the_copy(house, tmp_path):
+    administrator = house.open(house.bearer("operator"))
+    assert administrator.error("backup", path="a.mdb") == "forbidden"
+    token = tmp_path / "token"
+    token.write_text(house.tokens["operator"] + "\n")
+    token.chmod(0o600)
+    done = run_control("--url", house.url, "--token-file", str(token), "backup", str(tmp_path / "copy.mdb"))
+    assert done.returncode == 0 and b"checked" in done.stdout, done
+    assert not list(tmp_path.rglob("a.mdb*"))
+
+
+def test_brokerctl_has_the_broker_write_a_backup(copied):
+    done = run_control("--url", copied.url, "--token", copied.tokens["operator"], "backup", "--on-broker", "d.mdb")
+    assert done.returncode == 0 and b"on the broker's machine" in done.stdout, done
+    assert (copied.backups / "d.mdb").exists()
