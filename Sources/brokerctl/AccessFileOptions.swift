@@ -75,13 +75,17 @@ struct PasswordOptions: ParsableArguments {
     }
 
     /// A line of the terminal, which does not show what is typed.
-    private static func ask(_ question: String) -> String? {
-        Output.printPart(question)
+    static func ask(_ question: String) -> String? {
         var state = termios()
-        guard unsafe tcgetattr(STDIN_FILENO, &state) == 0 else { return readLine() }
+        guard unsafe tcgetattr(STDIN_FILENO, &state) == 0 else {
+            Output.printPart(question)
+            return readLine()
+        }
         var silent = state
         silent.c_lflag &= ~tcflag_t(ECHO)
+        // Before the question, or what is typed at once would be shown, and lost.
         unsafe _ = tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent)
+        Output.printPart(question)
         defer {
             unsafe _ = tcsetattr(STDIN_FILENO, TCSAFLUSH, &state)
             Output.printPart("\n")

@@ -1,23 +1,30 @@
 internal import Broker
 internal import WSTransport
 
-/// A connection to the broker's administration socket, for several requests.
+/// A connection to the broker's administration, for several requests.
 struct AdminConnection {
     let endpoint: Endpoint
     private let client: WebSocket
 
     init(_ options: ConnectionOptions) async throws {
-        endpoint = try options.adminEndpoint()
-        var settings = ClientOptions()
-        settings.subprotocols = [AdminWire.subprotocol]
-        // A person waits for this answer, so a broker that hangs is detected sooner than on an idle connection.
-        settings.handshakeTimeout = 5_000_000_000
+        let target = try options.target()
+        try await self.init(target, try options.security(of: target))
+    }
+
+    /// The same, with a broker that is known.
+    init(_ target: Target, _ security: TLSContext?) async throws {
+        endpoint = target.endpoint
+        var settings = target.settings(AdminWire.subprotocol, security)
+        // A person waits for this answer, so a broker that hangs is detected sooner than on an idle connection. Over the
+        // network a password may have to be checked.
+        settings.handshakeTimeout = target.isSocket ? 5_000_000_000 : 10_000_000_000
         settings.webSocket.pingInterval = 5_000_000_000
-        settings.webSocket.pingTimeout = 5_000_000_000
+        settings.webSocket.pingTimeout = settings.handshakeTimeout
         do throws(ConnectError) {
-            client = try await WS.open(WebSocketURL(endpoint: endpoint, path: "/admin"), client: settings)
+            let url = WebSocketURL(endpoint: endpoint, path: target.pathPrefix + "/admin")
+            client = try await WS.open(url, client: settings)
         } catch {
-            throw Failure.connecting(endpoint, error)
+            throw Failure.administering(target, error)
         }
     }
 

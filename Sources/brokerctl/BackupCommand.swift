@@ -9,14 +9,18 @@ struct BackupCommand: AsyncParsableCommand {
         commandName: "backup",
         abstract: "Writes a copy of the running broker's store, as of one moment.",
         discussion: """
-            The copy arrives over the admin socket while the broker works, and is written by brokerctl, as its user.
+            The copy arrives while the broker works, and is written by brokerctl, as its user.
             Its pages are checked before it gets its name; an existing backup is not overwritten. In a directory, which
             is created if FILE ends with /, it is called broker.mdb.
 
             With -, the copy is first received completely in $TMPDIR and checked, then written to standard output.
 
+            With --on-broker nothing is received: the broker writes FILE on its own machine, in the directory
+            admin.backup_directory of its configuration, or a directory that is there below it.
+
             Examples:
               brokerctl backup /var/backups/broker-2026-11-24.mdb
+              brokerctl --context production backup --on-broker 2026-11-24.mdb
               brokerctl backup - | ssh backup.example.com 'cat > broker.mdb'
             """)
 
@@ -25,7 +29,16 @@ struct BackupCommand: AsyncParsableCommand {
     @Argument(help: "The file to write, or a directory; - for standard output.")
     var file: String
 
+    @Flag(help: "The broker writes FILE, below its admin.backup_directory.")
+    var onBroker = false
+
     func run() async throws {
+        if onBroker {
+            let result = try await connection.ask(BackupRequest(path: file))
+            if connection.json { return result.print() }
+            let (path, bytes) = (result.answer.path ?? file, result.answer.bytes ?? 0)
+            return Output.print("\(Output.printable(path)): \(Quantity.size(bytes)), checked, on the broker's machine")
+        }
         var copy = try BackupFile(file)
         do {
             let admin = try await AdminConnection(connection)

@@ -17,6 +17,7 @@ struct BrokerControl: AsyncParsableCommand {
               brokerctl pub sensors/1/temp 21.5 --retain
               brokerctl sub 'sensors/+/temp' --count 10
               brokerctl --socket /run/broker/admin.sock retained list --json
+              brokerctl --url https://broker.example.com --token-file ~/.token clients
               brokerctl config check broker.yaml
 
             Exit status: 0 done, 1 failed, 2 the broker cannot be reached, 64 asked wrongly.
@@ -28,7 +29,7 @@ struct BrokerControl: AsyncParsableCommand {
             RestoreCommand.self, DrainCommand.self, ReloadCommand.self, ConfigCommand.self, BenchCommand.self,
             UsersCommand.self,
             TokenCommand.self, AccessListCommand.self,
-            CompletionsCommand.self,
+            LoginCommand.self, LogoutCommand.self, ContextsCommand.self, ContextCommand.self, CompletionsCommand.self,
         ])
 
     @OptionGroup var connection: ConnectionOptions

@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import Broker
 internal import CLinux
 internal import Glibc
 internal import WSTransport
@@ -15,6 +16,12 @@ struct ConnectionOptions: ParsableArguments {
             "The broker's address instead: https://HOST:PORT, http://HOST:PORT or unix:/PATH. (default: $BROKER_URL)",
             valueName: "url"))
     var url: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "The broker of a `login` instead. (default: $BROKER_CONTEXT; without --socket, --url and their variables, the one of `context use`)",
+            valueName: "name"))
+    var context: String?
 
     @Option(
         help: ArgumentHelp(
@@ -37,65 +44,143 @@ struct ConnectionOptions: ParsableArguments {
             valueName: "token"))
     var token: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "A file with that token instead, which nobody else may read; other users of the machine can see --token.",
+            valueName: "file"))
+    var tokenFile: String?
+
     @Flag(help: "Print JSON.")
     var json = false
 
     func validate() throws {
-        guard token == nil || !isBySocket else {
-            throw ValidationError("--token: it goes with --url; the admin socket needs none")
+        if let url { _ = try Self.parse(url) }
+        if let token, !Self.isToken(token) { throw ValidationError("--token: expected a token without spaces") }
+        guard token == nil || tokenFile == nil else {
+            throw ValidationError("--token and --token-file: expected one of them")
         }
-        if let token {
-            guard !token.isEmpty, token.utf8.allSatisfy({ 0x21...0x7E ~= $0 }) else {
-                throw ValidationError("--token: expected a token without spaces")
-            }
-        }
-        let endpoint = try address.map { try Self.parse($0).endpoint }
         guard (certFile == nil) == (keyFile == nil) else {
             throw ValidationError("--cert-file and --key-file go together")
         }
         guard caFile == nil || !insecure else {
             throw ValidationError("--insecure: with --ca-file the certificate is verified")
         }
-        guard let option = securityOption else { return }
-        guard case .internet(_, _, isSecure: true) = endpoint else {
-            throw ValidationError("\(option): it goes with --url https://HOST:PORT")
-        }
     }
 
-    /// The broker's address where it is meant by one: an option goes before the environment.
-    private var address: String? { url ?? (socket == nil ? Self.variable("BROKER_URL") : nil) }
+    static func isToken(_ text: String) -> Bool { !text.isEmpty && text.utf8.allSatisfy { 0x21...0x7E ~= $0 } }
 
-    /// Whether the broker is meant by its socket.
-    var isBySocket: Bool { address == nil }
+    // MARK: The broker
 
-    /// The admin socket's path; `nil`: the broker is meant by an address.
-    var socketFile: String? { isBySocket ? socketPath : nil }
+    /// Which broker is meant.
+    ///
+    /// What is said in the command comes before the environment, and that before the context in use.
+    func target() throws(Failure) -> Target {
+        if let url { return try target(at: url, "--url") }
+        if let socket { return try target(bySocket: socket) }
+        if let name = context ?? Self.variable("BROKER_CONTEXT") {
+            guard let found = try ContextFile.read()[name] else {
+                throw .usage("there is no context \(Output.printable(name)): brokerctl contexts lists them")
+            }
+            return try target(of: found)
+        }
+        if let url = Self.variable("BROKER_URL") { return try target(at: url, "$BROKER_URL") }
+        if let socket = Self.variable("BROKER_SOCKET") { return try target(bySocket: socket) }
+        if let used = try ContextFile.read().used { return try target(of: used) }
+        return try target(bySocket: "./data/admin.sock")
+    }
 
-    private var socketPath: String { socket ?? Self.variable("BROKER_SOCKET") ?? "./data/admin.sock" }
+    /// The broker at an address, with the credentials of the command or the environment.
+    ///
+    /// - Parameter source: what has named it, for errors.
+    func target(at url: String, _ source: String) throws(Failure) -> Target {
+        let address = try Self.address(url, source)
+        let token = try givenToken() ?? Self.variable("BROKER_TOKEN")
+        if let token, !Self.isToken(token) { throw .usage("$BROKER_TOKEN: expected a token without spaces") }
+        return try checked(
+            Target(
+                endpoint: address.endpoint, pathPrefix: address.pathPrefix, authorization: token.map { "Bearer \($0)" },
+                caFile: caFile, certFile: certFile, keyFile: keyFile))
+    }
+
+    private func target(bySocket path: String) throws(Failure) -> Target {
+        guard token == nil, tokenFile == nil else {
+            throw .usage("--token: it goes with --url or --context; the admin socket needs none")
+        }
+        return try checked(Target(endpoint: .unix(path: path), isSocket: true))
+    }
+
+    /// The credentials of the environment are for other brokers, and are not shown to this one.
+    private func target(of context: BrokerContext) throws(Failure) -> Target {
+        let address = try Self.address(context.url, "the context \(context.name)")
+        let given = try givenToken().map { "Bearer \($0)" }
+        let isOther = caFile != nil || insecure
+        return try checked(
+            Target(
+                endpoint: address.endpoint, pathPrefix: address.pathPrefix,
+                authorization: given ?? context.authorization, caFile: isOther ? caFile : context.caFile,
+                certFile: certFile ?? context.certFile, keyFile: keyFile ?? context.keyFile))
+    }
+
+    private func checked(_ target: Target) throws(Failure) -> Target {
+        guard let option = securityOption else { return target }
+        guard case .internet(_, _, isSecure: true) = target.endpoint else {
+            throw .usage("\(option): it goes with --url https://HOST:PORT")
+        }
+        return target
+    }
+
+    /// A token that the command names.
+    func givenToken() throws(Failure) -> String? {
+        guard let tokenFile else { return token }
+        let bytes: [UInt8]?
+        do throws(PrivateFile.Trouble) {
+            bytes = try PrivateFile.read(tokenFile, atMost: Self.maximumToken)
+        } catch {
+            throw .usage("--token-file: \(tokenFile): \(error.message)")
+        }
+        guard let bytes else { throw .usage("--token-file: \(tokenFile): there is no such file") }
+        let text = String(decoding: bytes.last == 0x0A ? bytes.dropLast() : bytes[...], as: UTF8.self)
+        guard Self.isToken(text) else { throw .usage("--token-file: \(tokenFile): expected one line with a token") }
+        return text
+    }
+
+    /// In bytes.
+    private static let maximumToken = 16 << 10
 
     /// A variable of the environment that is not empty.
-    private static func variable(_ name: String) -> String? {
+    static func variable(_ name: String) -> String? {
         guard let value = unsafe getenv(name), unsafe value.pointee != 0 else { return nil }
         return unsafe String(cString: value)
     }
 
     private static func parse(_ text: String) throws -> ServerURL {
-        do throws(ServerURL.ParseError) {
-            return try ServerURL(parsing: text)
-        } catch {
+        do throws(ServerURL.ParseError) { return try ServerURL(parsing: text) } catch {
             throw ValidationError("--url: \(error)")
         }
     }
 
-    /// Where messages are published and subscribed to: the endpoint, and the path before `/ws`.
-    func messagesAddress() throws -> (Endpoint, String) {
-        guard let address else { return (.unix(path: socketPath), "") }
-        let parsed = try Self.parse(address)
-        return (parsed.endpoint, parsed.pathPrefix)
+    private static func address(_ text: String, _ source: String) throws(Failure) -> ServerURL {
+        do throws(ServerURL.ParseError) { return try ServerURL(parsing: text) } catch {
+            throw .usage("\(source): \(error)")
+        }
     }
 
-    /// The token to present; `nil`: none, as for the admin socket.
-    var credential: String? { isBySocket ? nil : token ?? Self.variable("BROKER_TOKEN") }
+    /// Whether the broker is meant by its admin socket.
+    var isBySocket: Bool { socketFile != nil }
+
+    /// The admin socket's path; `nil`: the broker is meant by an address.
+    var socketFile: String? {
+        guard let target = try? target(), target.isSocket, case .unix(let path) = target.endpoint else { return nil }
+        return path
+    }
+
+    /// Where messages are published and subscribed to: the endpoint, and the path before `/ws`.
+    func messagesAddress() throws(Failure) -> (Endpoint, String) {
+        let target = try target()
+        return (target.endpoint, target.pathPrefix)
+    }
+
+    // MARK: TLS
 
     /// The first option given that only TLS has a use for.
     private var securityOption: String? {
@@ -105,11 +190,16 @@ struct ConnectionOptions: ParsableArguments {
     }
 
     /// What the broker's certificate is verified with, and what it is shown; `nil`: the system's authorities, and nothing.
-    func security() throws(Failure) -> TLSContext? {
-        guard securityOption != nil else { return nil }
-        let trust: TLSTrust = if insecure { .anyone } else if let caFile { .file(caFile) } else { .system }
+    func security() throws(Failure) -> TLSContext? { try security(of: try target()) }
+
+    /// The same, for a broker that is known.
+    func security(of target: Target) throws(Failure) -> TLSContext? {
+        guard insecure || target.caFile != nil || target.certFile != nil else { return nil }
+        let trust: TLSTrust = if insecure { .anyone } else if let file = target.caFile { .file(file) } else { .system }
         var identity: TLSIdentity?
-        if let certFile, let keyFile { identity = TLSIdentity(certificate: certFile, key: keyFile) }
+        if let certFile = target.certFile, let keyFile = target.keyFile {
+            identity = TLSIdentity(certificate: certFile, key: keyFile)
+        }
         do throws(TLSFileError) {
             return try TLSContext.client(trust, identity: identity)
         } catch {
@@ -120,15 +210,29 @@ struct ConnectionOptions: ParsableArguments {
             }
         }
     }
+}
 
-    /// Where the broker is administered.
-    func adminEndpoint() throws -> Endpoint {
-        guard let address else { return .unix(path: socketPath) }
-        let parsed = try Self.parse(address)
-        guard case .unix = parsed.endpoint else {
-            throw Failure.usage(
-                "--url: administration over the network comes with users and tokens; this version has the admin socket")
-        }
-        return parsed.endpoint
+/// A broker, and what is shown to it.
+struct Target {
+    var endpoint: Endpoint
+    /// What stands before every path there.
+    var pathPrefix = ""
+    /// Whether it is the admin socket, which asks for no credentials.
+    var isSocket = false
+    /// The value of `Authorization`; `nil`: none is sent.
+    var authorization: String?
+    var caFile: String?
+    var certFile: String?
+    var keyFile: String?
+
+    /// Settings of a client that opens a WebSocket there.
+    ///
+    /// - Parameter security: as ``ConnectionOptions/security(of:)`` has it.
+    func settings(_ subprotocol: String, _ security: TLSContext?) -> ClientOptions {
+        var settings = ClientOptions()
+        settings.subprotocols = [subprotocol]
+        settings.tls = security
+        if let authorization { settings.fields.append("Authorization", authorization) }
+        return settings
     }
 }

@@ -29,6 +29,26 @@ struct Failure: Error {
         return .failed("\(endpoint): \(explanation(in: body) ?? "refused with status \(status)")")
     }
 
+    /// The WebSocket of an administrator could not be opened.
+    static func administering(_ target: Target, _ error: ConnectError) -> Failure {
+        guard case .refused(let status, let body) = error, !target.isSocket else {
+            return connecting(target.endpoint, error)
+        }
+        let explained = explanation(in: body)
+        switch status {
+        case 401 where target.authorization == nil:
+            return .failed(
+                "\(target.endpoint): no credentials were shown; give --token-file or $BROKER_TOKEN, or brokerctl login")
+        case 401:
+            return .failed("\(target.endpoint): \(explained ?? "the credentials are not valid") (unauthenticated)")
+        case 403: return .failed("\(target.endpoint): \(explained ?? "you may not administer it") (forbidden)")
+        case 404:
+            return .failed(
+                "\(target.endpoint): this listener has no administration: its configuration needs admin: true")
+        default: return connecting(target.endpoint, error)
+        }
+    }
+
     /// The WebSocket ended too early.
     ///
     /// Disconnection by an administrator or a limit is a refusal; anything else means that the broker is unreachable.

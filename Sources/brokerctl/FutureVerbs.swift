@@ -7,7 +7,8 @@ enum FutureVerbs {
 
     /// The options that may stand before a verb and have a value.
     private static let valued = [
-        "--socket", "--url", "--token", "--ca-file", "--cert-file", "--key-file", "--timeout",
+        "--socket", "--url", "--context", "--token", "--token-file", "--ca-file", "--cert-file", "--key-file",
+        "--timeout",
     ]
 
     /// Refuses `arguments` that begin, after options, with a verb that is not there.

@@ -24,14 +24,17 @@ struct MessageClient {
 
     /// Connects, and waits for the welcome.
     init(_ options: ConnectionOptions) async throws {
-        let (endpoint, prefix) = try options.messagesAddress()
-        self.endpoint = endpoint
-        var settings = ClientOptions()
-        settings.subprotocols = ["broker.v1.json"]
-        settings.tls = try options.security()
-        if let token = options.credential { settings.fields.append("Authorization", "Bearer \(token)") }
+        let target = try options.target()
+        try await self.init(target, try options.security(of: target))
+    }
+
+    /// The same, with a broker that is known.
+    init(_ target: Target, _ security: TLSContext?) async throws {
+        endpoint = target.endpoint
+        let settings = target.settings("broker.v1.json", security)
         do throws(ConnectError) {
-            client = try await WS.open(WebSocketURL(endpoint: endpoint, path: prefix + "/ws"), client: settings)
+            client = try await WS.open(
+                WebSocketURL(endpoint: endpoint, path: target.pathPrefix + "/ws"), client: settings)
         } catch {
             throw Failure.connecting(endpoint, error)
         }

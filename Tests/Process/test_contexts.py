@@ -1,0 +1,195 @@
+"""brokerctl over the network: --url, its errors, and contexts."""
+
+import json
+import os
+import pty
+import select
+import stat
+import subprocess
+
+import pytest
+
+from access_house import wrong
+from admin_house import AdminHouse
+from command_line import BROKERCTL, run_control
+from deadlines import ANSWER_DEADLINE
+from broker_process import free_port
+
+
+@pytest.fixture
+def house(start_broker, tmp_path):
+    return AdminHouse(start_broker, tmp_path)
+
+
+class Person:
+    """Somebody with a home of their own."""
+
+    def __init__(self, home):
+        self.home = home
+        home.mkdir()
+        self.environment = {"HOME": str(home), "XDG_CONFIG_HOME": ""}
+
+    @property
+    def file(self):
+        return self.home / ".config" / "broker" / "contexts.json"
+
+    def run(self, *arguments, status=0, input=None, **variables):
+        done = run_control(*arguments, input=input, cwd=self.home, environment=self.environment | variables)
+        assert done.returncode == status, done
+        return (done.stdout if status == 0 else done.stderr).decode()
+
+
+@pytest.fixture
+def person(tmp_path):
+    return Person(tmp_path / "home")
+
+
+def token(house, role):
+    return (house.tokens[role] + "\n").encode()
+
+
+# --url
+
+
+def test_every_kind_of_verb_works_over_the_network(house, person):
+    tls = ["--url", house.tls_url, "--ca-file", str(house.authority.file)]
+    chief = {"BROKER_TOKEN": house.tokens["chief"]}
+    assert "ready" in person.run(*tls, "status", **chief)
+    person.run(*tls, "retained", "set", "kept", "1", **chief)
+    assert person.run(*tls, "retained", "get", "kept", **chief) == "1"
+    exported = person.run(*tls, "retained", "export", **chief)
+    assert "imported: 1" in person.run(*tls, "retained", "import", "-", input=exported.encode(), **chief)
+    for verb in (["clients"], ["topics"], ["subscriptions"], ["retained", "list"], ["reload"]):
+        person.run(*tls, *verb, **chief)
+    person.run(*tls, "retained", "delete", "kept", "--yes", **chief)
+    person.run(*tls, "drain", "--yes", **chief)
+    assert house.broker.wait_for_exit() == 0
+
+
+def test_what_is_wrong_is_said(house, person, tmp_path):
+    url = ["--url", house.url]
+    assert "no credentials were shown" in person.run(*url, "status", status=1)
+    assert "(unauthenticated)" in person.run(*url, "--token", wrong(house.tokens["chief"]), "status", status=1)
+    told = person.run(*url, "--token", house.tokens["guest"], "status", status=1)
+    assert "read, write or operate" in told and "(forbidden)" in told
+    told = person.run(*url, "--token", house.tokens["reader"], "reload", status=1)
+    assert 'reload: needs the right "operate"' in told
+    closed = ["--url", f"http://127.0.0.1:{house.closed_port}", "--token", house.tokens["chief"]]
+    assert "admin: true" in person.run(*closed, "status", status=1)
+    person.run("--url", f"http://127.0.0.1:{free_port()}", "--token", "x", "status", status=2)
+    open_file = tmp_path / "token"
+    open_file.write_text(house.tokens["chief"])
+    open_file.chmod(0o644)
+    assert "others may read" in person.run(*url, "--token-file", str(open_file), "status", status=64)
+
+
+# Contexts
+
+
+def test_a_login_is_tried_then_kept_for_its_owner_only(house, person):
+    tls = [house.tls_url, "--ca-file", str(house.authority.file), "--name", "main"]
+    for failed in (wrong(house.tokens["chief"]).encode(), b"no-token", b"", b"two words"):
+        person.run("login", *tls, input=failed, status=64 if failed in (b"", b"two words") else 1)
+        assert not person.file.exists()
+    shown = person.run("login", *tls, input=token(house, "chief"))
+    assert shown == f"logged in to main, token {house.tokens['chief'].split('_')[1]}\n"
+    assert stat.S_IMODE(person.file.stat().st_mode) == 0o600
+    assert stat.S_IMODE(person.file.parent.stat().st_mode) == 0o700
+    assert "ready" in person.run("status")
+    person.run("pub", "a", "1")
+    listed = person.run("contexts") + person.run("contexts", "--json")
+    assert "main" in listed and house.tokens["chief"] not in listed
+    # Its authorities are found from elsewhere.
+    assert "ready" in run_control("status", cwd="/", environment=person.environment).stdout.decode()
+
+
+def test_a_file_that_others_may_read_is_refused(house, person):
+    person.run("login", house.url, input=token(house, "chief"))
+    person.file.chmod(0o640 if os.getuid() else 0o644)
+    assert "others may read" in person.run("status", status=1)
+
+
+def test_a_password(house, person):
+    shown = person.run("login", house.url, "--user", "chief", input=b"the chief himself\n")
+    assert "user chief" in shown and "himself" not in shown
+    assert "ready" in person.run("status")
+    person.run("login", house.url, "--user", "chief", input=b"wrong\n", status=1)
+
+
+def test_a_token_that_is_not_for_administration_is_kept_and_says_so(house, person):
+    shown = person.run("login", house.url, input=token(house, "guest"))
+    assert "not for administration" in shown and "read, write or operate" in shown
+
+
+def test_an_option_and_a_variable_come_before_the_context_in_use(house, person):
+    person.run("login", house.url, "--name", "chief", input=token(house, "chief"))
+    person.run("login", house.url, "--name", "reader", input=token(house, "reader"))
+    assert person.run("reload", status=1).count("operate") == 1
+    assert person.run("--context", "chief", "reload") == "reloaded\n"
+    assert person.run("reload", BROKER_CONTEXT="chief") == "reloaded\n"
+    assert person.run("context", "use", "chief") == "in use: chief\n"
+    assert person.run("reload") == "reloaded\n"
+    assert "no broker reached at /none" in person.run("--socket", "/none", "status", status=2)
+    assert "no broker reached at /none" in person.run("status", status=2, BROKER_SOCKET="/none")
+    # A secret is shown to the broker that it is for, and to no other.
+    assert "no credentials were shown" in person.run("--url", house.url, "status", status=1)
+    assert person.run("reload", BROKER_TOKEN=house.tokens["reader"]) == "reloaded\n"
+    assert "operate" in person.run("reload", "--token", house.tokens["reader"], status=1)
+    assert "there is no context" in person.run("--context", "none", "status", status=64)
+
+
+def test_logging_out(house, person):
+    person.run("login", house.url, "--name", "one", input=token(house, "chief"))
+    person.run("login", house.url, "--name", "two", input=token(house, "chief"))
+    assert person.run("logout") == "forgotten: two\n"
+    assert "no context is in use" in person.run("logout", status=1)
+    assert "no broker reached" in person.run("status", status=2)
+    person.run("logout", "one")
+    assert json.loads(person.run("contexts", "--json")) == []
+    assert house.tokens["chief"] not in person.file.read_text()
+
+
+def test_the_directory_of_configuration(house, person, tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    person.run("login", house.url, input=token(house, "chief"), XDG_CONFIG_HOME=str(elsewhere))
+    assert stat.S_IMODE((elsewhere / "broker" / "contexts.json").stat().st_mode) == 0o600
+    assert not person.file.exists()
+    # A relative one counts for nothing, as its specification has it.
+    person.run("login", house.url, input=token(house, "chief"), XDG_CONFIG_HOME="relative")
+    assert person.file.exists()
+
+
+@pytest.mark.parametrize("arguments, words", [
+    (["http://broker.example.com"], "use https://"), (["ftp://x"], "expected http"),
+    (["http://localhost:1", "--insecure"], "--insecure"), (["http://localhost:1", "--name", "a b"], "--name"),
+    (["http://localhost:1", "--socket", "x"], "only the broker's address")])
+def test_what_nobody_can_log_in_to(person, arguments, words):
+    assert words in person.run("login", *arguments, input=b"token\n", status=64)
+
+
+def test_what_is_typed_is_not_shown(house, person):
+    own, other = pty.openpty()
+    child = subprocess.Popen(
+        [BROKERCTL, "login", house.url], stdin=other, stdout=other, stderr=other, cwd=person.home,
+        env=os.environ | person.environment)
+    os.close(other)
+    shown = b""
+
+    def read(until):
+        nonlocal shown
+        while until not in shown:
+            assert select.select([own], [], [], ANSWER_DEADLINE)[0], shown
+            shown += os.read(own, 4096)
+
+    try:
+        read(b"(nothing: a token): ")
+        os.write(own, b"chief\n")
+        read(b"Password: ")
+        os.write(own, b"the chief himself\n")
+        read(b"logged in to")
+        assert child.wait(ANSWER_DEADLINE) == 0
+    finally:
+        child.kill()
+        child.wait()
+        os.close(own)
+    assert b"himself" not in shown
