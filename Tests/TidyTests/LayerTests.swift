@@ -21,17 +21,27 @@ struct LayerTests {
 
     @Test(arguments: Layers.sources)
     func liesInAFolderOfTheTable(source: String) {
-        #expect(
-            Layers.table[Layers.folder(of: source)] != nil, "add \(Layers.folder(of: source)) to the table of layers")
+        let folder = Layers.folder(of: source)
+        #expect(Layers.table.keys.contains(folder), "add \(folder) to Tests/TidyTests/Layers.swift")
+    }
+
+    @Test(arguments: Layers.table.keys.sorted())
+    func isInTheTableOfThePage(folder: String) throws {
+        let rows = try Repository.lines(of: "docs/architecture.md").filter { $0.hasPrefix("| `") }
+        let isThere = rows.contains { $0.split(separator: "|").first?.contains("`\(folder)`") == true }
+        #expect(isThere, "add \(folder) to the table of layers in docs/architecture.md")
     }
 
     @Test(arguments: Layers.sources)
     func importsOnlyWhatItsFolderMay(source: String) throws {
-        let allowed = try #require(Layers.table[Layers.folder(of: source)]).imports
+        let folder = Layers.folder(of: source)
+        // `liesInAFolderOfTheTable` reports a folder without a row.
+        guard let allowed = Layers.table[folder]?.imports else { return }
         let statement = /\s*(?:@\w+ )*(?:public |package |internal |private )?import (?:\w+ )?(\w+)(?:\..*)?/
         let imports = try Repository.lines(of: source).filter { $0.hasPrefix("import ") || $0.contains(" import ") }
         let imported = imports.compactMap { $0.wholeMatch(of: statement)?.output.1 }
-        #expect(Set(imported.map(String.init)).subtracting(allowed).isEmpty)
+        let others = Set(imported.map(String.init)).subtracting(allowed)
+        #expect(others == [], "\(folder) may import \(allowed.sorted()): see Tests/TidyTests/Layers.swift")
     }
 
     @Test(arguments: Layers.sources)
@@ -44,7 +54,9 @@ struct LayerTests {
         let hidden = SwiftWords.declaredNames(in: text)
         for name in words.subtracting(hidden).sorted() {
             guard let owners = Self.owners[name], !borrows.contains(String(name)) else { continue }
-            #expect(!owners.isDisjoint(with: allowed), "\(home) may not use \(name), of \(owners.sorted())")
+            let mayUse = !owners.isDisjoint(with: allowed)
+            #expect(
+                mayUse, "\(home) may not use \(name), of \(owners.sorted()): see Tests/TidyTests/Layers.swift")
         }
     }
 

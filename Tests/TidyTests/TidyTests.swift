@@ -27,7 +27,8 @@ struct TidyTests {
         let vague = /.*(Utils?|Utilit(y|ies)|Helpers?|Managers?|Common|Misc)/
         let parts = path.replacing(/\.swift$/, with: "").split { "/+".contains($0) }
         let names = SwiftWords.declaredNames(in: try Repository.text(of: path)).union(parts)
-        #expect(names.allSatisfy { $0.wholeMatch(of: vague) == nil }, "a name that says nothing")
+        let found = names.filter { $0.wholeMatch(of: vague) != nil }
+        #expect(found == [], "a name that says nothing")
     }
 
     /// What stands in no source: traps that input can reach, promises that nobody checks, errors that are hidden.
@@ -52,7 +53,8 @@ struct TidyTests {
     @Test(arguments: sources.filter { $0.hasPrefix("Sources/Broker/") })
     func makesNothingPublic(path: String) throws {
         let exported = /^\s*(?:@\w+ )*(public|open)\b/
-        #expect(try Repository.lines(of: path).allSatisfy { $0.firstMatch(of: exported) == nil })
+        let found = try Repository.lines(of: path).filter { $0.firstMatch(of: exported) != nil }
+        #expect(found == [], "write package, or nothing")
     }
 
     /// Tests that are switched off, or wait instead of watching, prove nothing.
@@ -61,7 +63,7 @@ struct TidyTests {
         let waste = #"\.(disabled|enabled)\(|withKnown"# + #"Issue|\bu?sleep\(|\b(Task|Thread)\.sleep"#
         let text = try Repository.text(of: path)
         let found = text.range(of: waste, options: .regularExpression)
-        #expect(found == nil, "\(found.map { text[text.lineRange(for: $0)] } ?? "")")
+        #expect(found == nil, "\(found.map { text[text.lineRange(for: $0)] } ?? "") skips or sleeps")
     }
 
     /// Folders of the machine that a file happened to be written on.
@@ -71,7 +73,7 @@ struct TidyTests {
         for folder in ["work/", "root/", "tmp/h-", "tmp/brief"] {
             // Not in the middle of a path: what stands before is no part of a name.
             let found = text.range(of: "(?<![\\w.~)}*-])/\(folder)", options: .regularExpression)
-            #expect(found == nil, "\(found.map { text[text.lineRange(for: $0)] } ?? "")")
+            #expect(found == nil, "\(found.map { text[text.lineRange(for: $0)] } ?? "") names a folder of one machine")
         }
     }
 }

@@ -6,13 +6,16 @@ import Testing
 struct AdminProtocolTests {
     /// The contract of who may do what.
     @Test func everyVerbSaysWhatRightItNeeds() {
-        #expect(
-            AdminSession.verbs.mapValues { $0.right } == [
-                "status": .read, "clients": .read, "client": .read, "topics": .read, "subscriptions": .read,
-                "retained.list": .read, "retained.get": .read, "retained.export": .read,
-                "retained.set": .write, "retained.delete": .write, "kick": .write,
-                "backup": .operate, "backup.next": .operate, "drain": .operate, "reload": .operate,
-            ])
+        let expected: [String: AdminRight] = [
+            "status": .read, "clients": .read, "client": .read, "topics": .read, "subscriptions": .read,
+            "retained.list": .read, "retained.get": .read, "retained.export": .read,
+            "retained.set": .write, "retained.delete": .write, "kick": .write,
+            "backup": .operate, "backup.next": .operate, "drain": .operate, "reload": .operate,
+        ]
+        let declared = AdminSession.verbs.mapValues { $0.right }
+        for verb in Set(expected.keys).union(declared.keys).sorted() {
+            #expect(declared[verb] == expected[verb], "\(verb)")
+        }
     }
 
     /// A request with all its members, as it goes over the wire.
@@ -52,7 +55,8 @@ struct AdminProtocolTests {
     }
 
     @Test func everyRequestIsAmongThem() {
-        #expect(AdminSession.verbs.keys.allSatisfy { verb in Self.requests.contains { $0.contains("\"\(verb)\"") } })
+        let missing = AdminSession.verbs.keys.filter { verb in !Self.requests.contains { $0.contains("\"\(verb)\"") } }
+        #expect(missing == [])
     }
 
     @Test(arguments: [

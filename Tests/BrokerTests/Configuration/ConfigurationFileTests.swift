@@ -63,8 +63,8 @@ struct ConfigurationFileTests {
 
     @Test func holdsEveryKey() throws {
         let shown = Self.keys(of: try Self.tree(try Self.completeText()))
-        #expect(Self.known.subtracting(shown).isEmpty)
-        #expect(shown.subtracting(Self.known).isEmpty)
+        #expect(Self.known.subtracting(shown) == [], "run make settings")
+        #expect(shown.subtracting(Self.known) == [], "run make settings")
     }
 
     @Test func commentsOutExactlyWhatIsNotAvailable() throws {
@@ -80,9 +80,12 @@ struct ConfigurationFileTests {
 
     /// `make settings` makes both.
     @Test func isMadeFromTheDeclarations() throws {
-        #expect(try Self.text() == SettingsWriter.explained(Settings()))
+        // Values of their own, so that a failure does not print both files.
+        let isFileNew = try Self.text() == SettingsWriter.explained(Settings())
+        #expect(isFileNew, "run make settings")
         let manual = Self.path.replacing("Config/broker.yaml", with: "docs/settings.md")
-        #expect(try String(contentsOfFile: manual, encoding: .utf8) == SettingsManual.markdown())
+        let isManualNew = try String(contentsOfFile: manual, encoding: .utf8) == SettingsManual.markdown()
+        #expect(isManualNew, "run make settings")
     }
 
     /// A property of the settings without a declaration could not be set.
