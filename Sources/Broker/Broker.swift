@@ -80,7 +80,7 @@ package final class Broker {
         self.order = order
 
         let quotas = Quotas()
-        let count = settings.reactors.count ?? Machine.processors
+        let count = settings.reactors.count ?? min(Machine.processors, ClientNumbers.maximumShards)
         listeners = try Listeners(settings, reactors: count, given: GivenSockets())
         listen = listeners.descriptions
         let reactors = try Self.wrap { () throws(Errno) in try ReactorGroup(count: count) }
@@ -306,7 +306,7 @@ package final class Broker {
         // A balancer sends others here until it has heard of it.
         if watched.first != nil { pause(milliseconds: Self.notice) }
         shards.runAndWait { shard in
-            shard.stopListening()
+            shard.reactor[ListeningPost.self]?.close()
             shard.isDraining = true
         }
         // Commits what is queued; the acknowledgements are in the mailboxes afterwards.

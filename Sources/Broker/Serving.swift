@@ -29,6 +29,8 @@ struct Serving: Sendable {
             access: access,
             counters: counters[reactor.index])
         shard.endpoints.movedAside = facts.movedAside
+        let post = ListeningPost()
+        reactor[ListeningPost.self] = post
         memory.begin(on: reactor)
         let tally = AuditTally(audit, on: reactor)
         reactor[AuditTally.self] = tally
@@ -60,7 +62,7 @@ struct Serving: Sendable {
                     settings.entrance.tls = certificates.context(of: number)
                     return settings
                 }
-                shard.stopActions.append { server.stop() }
+                post.add(server)
             }
         }
         try listeners.take(Listeners.admin, on: reactor) { (descriptor, _, _) throws(Errno) in
@@ -77,7 +79,7 @@ struct Serving: Sendable {
                 settings.entrance.isSpared = true
                 return settings
             }
-            shard.stopActions.append { server.stop() }
+            post.add(server)
         }
     }
 }

@@ -34,7 +34,7 @@ struct DeadDeclarationTests {
         // What the language and the standard library call by themselves, and the program's entry.
         "superEncoder", "superDecoder", "nestedContainer", "nestedUnkeyedContainer", "callAsFunction", "Brokerd",
         // Reached by tests alone, which look at what a connection has agreed on or is made of.
-        "isResumed", "applicationProtocol", "makeMailbox", "whenDrained", "takenSlot",
+        "isResumed", "applicationProtocol", "whenDrained", "takenSlot",
     ]
 
     /// Access control, whose doors are being hung.

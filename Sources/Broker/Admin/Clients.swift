@@ -13,19 +13,16 @@ extension ClientsRequest: AnsweredRequest {
 
 extension ClientRequest: AnsweredRequest {
     func answer(_ caller: AdminCaller, _ then: @escaping (Result<Answer, Refusal>) -> Void) {
-        let selection = ClientSelection(name: client)
-        caller.desk.everyone.ask(from: caller.desk.shard) { shard in
-            shard.everybody.first { selection.matches($0) }.map { ClientSummary($0, withFilters: true) }
-        } then: { found in
-            if let summary = found.compactMap(\.self).first { return then(.success(summary)) }
-            then(.failure(Refusal(.notFound, "There is no client \(client).")))
+        caller.desk.everyone.ask(client: client, from: caller.desk.shard) {
+            ClientSummary($0, withFilters: true)
+        } then: { summary in
+            then(summary.map { .success($0) } ?? .failure(Refusal(.notFound, "There is no client \(client).")))
         }
     }
 }
 
 /// Which clients are meant.
 struct ClientSelection: Sendable {
-    var name: String?
     var user: String?
     /// One of its subscriptions shares a topic with this filter.
     var overlapping: TopicFilter?
@@ -33,7 +30,6 @@ struct ClientSelection: Sendable {
     var inside: TopicFilter?
 
     func matches(_ session: any Session) -> Bool {
-        if let name, session.client.name != name { return false }
         if let user, session.client.principal.user != user { return false }
         let filters = session.subscriptions.all
         if let overlapping, !filters.contains(where: { overlapping.overlaps($0.filter) }) { return false }

@@ -160,7 +160,7 @@ struct Visit {
 
     /// The connection's client, whose rate is that of all its requests; another one for another principal or address.
     func client() -> Client {
-        let known = exchange.attachment as? Client
+        let known = exchange[Client.self]
         let peer = exchange.request.peer
         // A proxy sends the requests of many by one connection.
         let isForwarded = peer != exchange.stream?.peer
@@ -172,7 +172,7 @@ struct Visit {
         let client = makeClient("http")
         client.isForwarded = isForwarded
         if let known { client.takeOverRate(of: known) }
-        exchange.attachment = client
+        exchange[Client.self] = client
         return client
     }
 }
@@ -216,7 +216,7 @@ extension HTTPExchange {
 
     /// Refuses one more connection of a user that has as many as it may.
     func checkConnections(of principal: Principal, on shard: Shard) throws(HTTPRefusal) {
-        guard let user = principal.user, (attachment as? Client)?.principal.user.exact != principal.user.exact else {
+        guard let user = principal.user, self[Client.self]?.principal.user.exact != principal.user.exact else {
             return
         }
         do throws(Refusal) { try shard.checkConnections(ofUser: user) } catch { throw HTTPRefusal(error) }

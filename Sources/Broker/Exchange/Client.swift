@@ -56,6 +56,11 @@ package final class Client {
 
     private static func name(_ id: UInt64) -> String { String(id, radix: 36) }
 
+    /// The number of the client that has this name; `nil`: it is no client's.
+    package static func number(named name: String) -> UInt64? {
+        UInt64(name, radix: 36).flatMap { Self.name($0) == name ? $0 : nil }
+    }
+
     /// The address without the port; `nil`: it has none.
     package var host: String? { Self.host(of: address) }
 
@@ -87,7 +92,7 @@ package final class Client {
     var publishesAnywhere: Bool { box.publishesAnywhere }
 
     /// Whether it has all these rights for a topic, by the rules that hold now.
-    func has(_ rights: Rights, for topic: Topic, _ grants: GrantTable) -> Bool {
+    package func has(_ rights: Rights, for topic: Topic, _ grants: GrantTable) -> Bool {
         box.publishesAnywhere || looks(whether: rights, topic, grants)
     }
 
@@ -154,6 +159,30 @@ package final class Client {
         box = grants.box(for: principal, isLocal: isLocal) { subject }
         lastTopic = nil
     }
+}
+
+/// The numbers of one shard's clients, which no other client of any shard has.
+///
+/// The lowest byte says which shard it is, so that one that is named is found without asking all of them.
+struct ClientNumbers {
+    /// The most shards that a broker may have.
+    static let maximumShards = 256
+
+    private var last: UInt64
+
+    init(shard: Int) {
+        // From the time, so that numbers do not repeat after a restart, as far as a log reader is concerned.
+        last = UInt64(truncatingIfNeeded: WallClock.unixMilliseconds) << 20 | UInt64(shard % Self.maximumShards)
+    }
+
+    /// One that was never given.
+    mutating func next() -> UInt64 {
+        last += UInt64(Self.maximumShards)
+        return last
+    }
+
+    /// The index of the shard that a client is on.
+    static func shard(of number: UInt64) -> Int { Int(number % UInt64(maximumShards)) }
 }
 
 /// A rate limit, which saves up for at most one second.

@@ -26,6 +26,14 @@ package final class Directory {
         Int(number) < sessions.count ? sessions[Int(number)] : nil
     }
 
+    /// The session of a client by its number; `nil`: it is not here.
+    ///
+    /// Looks through all, for administrators: a table would cost each client memory.
+    func session(ofClient number: UInt64) -> (any Session)? {
+        for case let session? in sessions where session.client.id == number { return session }
+        return nil
+    }
+
     /// The session that a connection serves; `nil`: none.
     func session(inSlot slot: UInt32) -> (any Session)? {
         guard Int(slot) < served.count, served[Int(slot)] > 0 else { return nil }

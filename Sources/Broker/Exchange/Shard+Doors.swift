@@ -12,7 +12,7 @@ extension Shard {
     ) -> Client {
         defer { counters.grants.set(grants.count) }
         let client = Client(
-            id: takeClientNumber(), principal, address: peer.map(\.description) ?? "", listener: listener,
+            id: clientNumbers.next(), principal, address: peer.map(\.description) ?? "", listener: listener,
             isLocal: isLocal, protocolName: protocolName, connectedAt: WallClock.unixMilliseconds, grants)
         client.membership = membership(of: principal, from: peer)
         return client

@@ -40,8 +40,6 @@ package final class Shard {
     package weak var witness: (any Witness)?
     /// What addresses and users have, over all shards; `nil`: they are not counted.
     package var quotas: Quotas?
-    /// What ends accepting, one for each listener.
-    package var stopActions: [() -> Void] = []
 
     /// What the clients may do.
     let grants: GrantTable
@@ -59,7 +57,7 @@ package final class Shard {
     private var isConcluded = false
     /// The number of its last probe that came through the mailbox.
     var lastProbe: UInt64 = 0
-    private var nextClient: UInt64
+    var clientNumbers: ClientNumbers
     let mailbox: Mailbox<ShardEvent>
     private let inbox: Inbox
     var knownView = Sequencer.KnownView()
@@ -88,8 +86,7 @@ package final class Shard {
         index = reactor.index
         publications = Publications(
             reactor: reactor, order: order, sequencer: sequencer, counters: counters, shard: index)
-        // Names that do not repeat after a restart, as far as a log reader is concerned.
-        nextClient = UInt64(truncatingIfNeeded: WallClock.unixMilliseconds) << 20 | UInt64(reactor.index & 0xFF)
+        clientNumbers = ClientNumbers(shard: reactor.index)
         mailbox = Mailbox(wakeup: { [remote = reactor.remote] in remote.wake() })
         inbox = sequencer.join(mailbox, shard: index)
         catchUp = CatchUp(
@@ -110,13 +107,6 @@ package final class Shard {
 
     // MARK: Clients
 
-    /// A number that no client of any reactor has had, as far as a log reader is concerned.
-    func takeClientNumber() -> UInt64 {
-        // The lowest byte is the reactor's, so no two of them ever give the same.
-        nextClient += 256
-        return nextClient
-    }
-
     /// Makes a session known, until ``leave(_:)``.
     package func join(_ session: any Session) {
         directory.join(session)
@@ -132,6 +122,9 @@ package final class Shard {
     }
 
     func isKnown(_ session: any Session) -> Bool { directory.isKnown(session) }
+
+    /// The session of a client by its number; `nil`: it is not here.
+    package func session(ofClient number: UInt64) -> (any Session)? { directory.session(ofClient: number) }
 
     /// Everybody on this reactor.
     package var everybody: [any Session] { directory.everybody }
@@ -162,12 +155,6 @@ package final class Shard {
     }
 
     // MARK: Shutdown
-
-    /// Accepts no more connections.
-    package func stopListening() {
-        for action in stopActions { action() }
-        stopActions = []
-    }
 
     /// Sends what is acknowledged, then tells every client to come back, each after a time of its own.
     ///

@@ -17,10 +17,34 @@ package struct ShardGroup: Sendable {
     package func ask<Answer: Sendable>(
         from asker: Shard, _ question: @escaping @Sendable (Shard) -> Answer, then: @escaping ([Answer]) -> Void
     ) {
+        ask(remotes, from: asker, question, then: then)
+    }
+
+    /// Asks about the client of that name, on the thread of the shard that it is on.
+    ///
+    /// No other shard is asked. Runs on the asker's thread.
+    ///
+    /// - Parameter then: gets the answer; `nil`: there is no such client, or the question has none.
+    package func ask<Answer: Sendable>(
+        client name: String, from asker: Shard, _ question: @escaping @Sendable (any Session) -> Answer?,
+        then: @escaping (Answer?) -> Void
+    ) {
+        guard let number = Client.number(named: name), ClientNumbers.shard(of: number) < remotes.count else {
+            return then(nil)
+        }
+        ask([remotes[ClientNumbers.shard(of: number)]], from: asker) { shard in
+            shard.session(ofClient: number).flatMap(question)
+        } then: { then($0.first ?? nil) }
+    }
+
+    private func ask<Answer: Sendable>(
+        _ asked: [Remote], from asker: Shard, _ question: @escaping @Sendable (Shard) -> Answer,
+        then: @escaping ([Answer]) -> Void
+    ) {
         let link = ReactorLink(remote: asker.reactor.remote)
         link.bind(Asker(then), on: asker.reactor)
-        let answers = Answers<Answer>(expected: remotes.count)
-        for (index, remote) in remotes.enumerated() {
+        let answers = Answers<Answer>(expected: asked.count)
+        for (index, remote) in asked.enumerated() {
             let isPosted = remote.run { reactor in
                 answers.add(reactor[Shard.self].map(question), of: index, link)
             }

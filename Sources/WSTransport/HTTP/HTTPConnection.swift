@@ -31,6 +31,8 @@ package final class HTTPConnection: StreamDriver {
     private var httpStream: HTTPStream?
     private var framing = BodyFraming.none
     private var body = HTTPBodyReader()
+    /// What handlers keep from one request to the next.
+    var kept: AnyObject?
     private var keepsAlive = true
     private var isHead = false
     /// For a client of HTTP/1.0 the connection goes on only if the answer says so.

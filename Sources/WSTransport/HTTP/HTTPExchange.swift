@@ -57,10 +57,12 @@ package final class HTTPExchange {
         for body in bodies { body() }
     }
 
-    /// A value that handlers keep with the connection from one request to the next.
-    package var attachment: AnyObject? {
-        get { connection?.stream.attachment }
-        set { connection?.stream.attachment = newValue }
+    /// The object that handlers keep with the connection from one request to the next; `nil`: none of this class.
+    ///
+    /// There is one at a time, and it is released when the connection becomes a WebSocket.
+    package subscript<Object: AnyObject>(_ type: Object.Type) -> Object? {
+        get { connection?.kept as? Object }
+        set { connection?.kept = newValue }
     }
 
     /// Reads the whole body of the request.

@@ -54,7 +54,6 @@ internal import Synchronization
     @exclusivity(unchecked) private var wheel = TimerWheel(now: .now)
     @exclusivity(unchecked) private var soon: [() -> Void] = []
     @exclusivity(unchecked) private var later: [(time: MonotonicTime, body: () -> Void)] = []
-    private var drains: [() -> Void] = []
     var listeners: [Listener] = []
     /// How many connections brought their first bytes in this turn.
     private var newcomers = 0
@@ -88,9 +87,6 @@ internal import Synchronization
         epoll = try Epoll()
         needsRing = backend.wantsRing
         try epoll.add(remote.rawDescriptor, for: .readable, token: Self.wakeupToken)
-        drains.append { [unowned self, mailbox = remote.tasks] in
-            for task in mailbox.drain() { task(self) }
-        }
     }
 
     deinit {
@@ -118,7 +114,7 @@ internal import Synchronization
         for task in remote.tasks.close() { task(self) }
         // Much of what it holds refers to it, and no other thread may touch that.
         drawer = [:]
-        unsafe (soon, later, drains, endOfTurn) = ([], [], [], [])
+        unsafe (soon, later, endOfTurn) = ([], [], [])
         // Here, and not when the last reference goes: closing a ring interrupts the threads that have used it.
         ring = nil
         receiveRing = nil
@@ -151,7 +147,7 @@ internal import Synchronization
         }
         runDueTasks()
         for task in tasks { task() }
-        for drain in drains { drain() }
+        for task in remote.tasks.drain() { task(self) }
         // Tasks that run here post what they send: it is sent in this same turn.
         for _ in 0..<Self.drainRounds where remote.takeOwnTasks() {
             for task in remote.tasks.drain() { task(self) }
@@ -265,13 +261,6 @@ internal import Synchronization
     package func stop() { isStopping = true }
 
     // MARK: Tasks
-
-    /// A mailbox whose letters are passed to `handle` on this reactor's thread, in the order posted, once a turn.
-    package func makeMailbox<Element: Sendable>(_ handle: @escaping (Element) -> Void) -> Mailbox<Element> {
-        let mailbox = Mailbox<Element>(wakeup: { [remote] in remote.wake() })
-        drains.append { for letter in mailbox.drain() { handle(letter) } }
-        return mailbox
-    }
 
     /// Runs `body` in the next turn, without waiting.
     package func runSoon(_ body: @escaping () -> Void) { unsafe soon.append(body) }

@@ -28,8 +28,6 @@ package final class StreamConnection {
     }
     /// Whether it stays when memory is short.
     package var isSpared = false
-    /// What its user keeps with it.
-    package var attachment: AnyObject?
     /// Called once when the connection is gone, whatever its driver was.
     package var onClosed: (() -> Void)?
     /// When the last byte came.

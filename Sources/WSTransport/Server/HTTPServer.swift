@@ -139,13 +139,14 @@ public final class HTTPServer: Sendable {
                 reactor[ListeningPost.self] = post
                 try sockets.take(listener: 0, reactor: reactor.index) {
                     (descriptor, _, isShared) throws(Errno) in
-                    post.listener = try HTTPListener(
+                    let listener = try HTTPListener(
                         on: reactor, listening: descriptor, isShared: isShared, handler: handler
                     ) { [unowned post] in
                         var settings = self?.settings() ?? options.settings
-                        settings.isDraining = { [unowned post] in post.isDraining }
+                        settings.isDraining = { [unowned post] in post.isClosed }
                         return settings
                     }
+                    post.add(listener)
                 }
             }
             state.withLock { $0.serving = Serving(reactors: reactors, sockets: sockets, address: address) }
@@ -153,12 +154,6 @@ public final class HTTPServer: Sendable {
             sockets.removeFiles()
             throw error
         }
-    }
-
-    /// What a reactor's listener and its end have to know of each other.
-    private final class ListeningPost {
-        var listener: HTTPListener?
-        var isDraining = false
     }
 
     private func settings() -> HTTPSettings {
@@ -197,9 +192,7 @@ public final class HTTPServer: Sendable {
     /// Accepts no more, and ends what has nothing under way; WebSockets are told that the server goes away (1001).
     private func drain(_ serving: Serving) {
         serving.reactors.run { reactor in
-            guard let post = reactor[ListeningPost.self] else { return }
-            post.listener?.stop()
-            post.isDraining = true
+            reactor[ListeningPost.self]?.close()
             reactor.finishIdleConnections()
             for object in reactor.linkedObjects.byNumber.values {
                 (object as? SocketSession)?.close(.goingAway, reason: "")

@@ -130,3 +130,25 @@ package final class ListeningSockets: Sendable {
         for file in state.withLock({ $0.files }) { file.remove() }
     }
 }
+
+/// What listens on one reactor, kept with it from the start of its server to the end.
+///
+/// The reactor's thread.
+package final class ListeningPost {
+    private var listeners: [HTTPListener] = []
+    /// Whether no more connections are accepted, as the server goes away.
+    package private(set) var isClosed = false
+
+    /// Nothing listens yet.
+    package init() {}
+
+    /// A listener that is closed with the others.
+    package func add(_ listener: HTTPListener) { listeners.append(listener) }
+
+    /// Accepts no more connections; open ones continue.
+    package func close() {
+        for listener in listeners { listener.stop() }
+        listeners = []
+        isClosed = true
+    }
+}

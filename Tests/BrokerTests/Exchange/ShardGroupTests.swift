@@ -30,6 +30,33 @@ struct ShardGroupTests {
         #expect(try ask(house) == ["1", "2"])
     }
 
+    /// Another shard may be busy: only the one is asked that the client is on.
+    @Test func findsAClientByItsNameOnItsOwnShard() throws {
+        let house = try ExchangeHouse(order: [0, 1, 2])
+        let guest = try house.connectJSON(on: 1)
+        let name = String(guest.client, radix: 36)
+        let busy = Latch(count: 1)
+        defer { busy.arrive() }
+        house.remotes[0].run { _ in busy.wait() }
+        let group = ShardGroup(house.remotes)
+        func find(_ name: String) throws -> String? {
+            let answer = Answer<String?>()
+            try house.run(on: 2) { shard in
+                group.ask(client: name, from: shard) {
+                    $0.client.name
+                } then: {
+                    answer.put($0)
+                }
+            }
+            return try answer.get()
+        }
+        #expect(try find(name) == name)
+        let stranger = String(guest.client + 1, radix: 36)
+        for other in [stranger, "", "!", name.uppercased(), "0" + name, "zzzzzzzzzzzzzzzzzz"] {
+            #expect(try find(other) == nil, "\(other)")
+        }
+    }
+
     @Test func runsOnEveryShardBeforeItReturns() throws {
         let house = try ExchangeHouse(order: [0, 1])
         ShardGroup(house.remotes).runAndWait { $0.counters.errors.add($0.index + 1) }

@@ -4,7 +4,7 @@ import Testing
 
 @testable import WSTransport
 
-@Suite("Letters between threads")
+@Suite("Mailboxes between threads")
 struct MailboxTests {
     final class Tally: Sendable {
         let count = Atomic<Int>(0)
@@ -29,19 +29,24 @@ struct MailboxTests {
 
     @Test func losesNothingOfManyThreads() throws {
         let reactor = try ReactorThread()
-        let (producers, letters) = (6, 3000)
+        let (producers, elements) = (6, 3000)
         let log = EventLog()
         let mailbox = try reactor.run { reactor, stage in
             let seen = Seen(producers: producers)
             stage.kept.append(seen)
-            return reactor.makeMailbox { (letter: (producer: Int, number: Int)) in
-                seen.take(letter.producer, letter.number)
-                if seen.total == producers * letters { log.add(seen.isInOrder ? "all, in order" : "out of order") }
+            let mailbox = Mailbox<(producer: Int, number: Int)>(wakeup: { [remote = reactor.remote] in remote.wake() })
+            reactor.endOfTurn.append {
+                for element in mailbox.drain() {
+                    seen.take(element.producer, element.number)
+                    if seen.total == producers * elements { log.add(seen.isInOrder ? "all, in order" : "out of order") }
+                }
+                return false
             }
+            return mailbox
         }
         let threads = try (0..<producers).map { producer in
             try startThread(named: "producer") {
-                for number in 0..<letters { mailbox.post((producer, number)) }
+                for number in 0..<elements { mailbox.post((producer, number)) }
             }
         }
         for thread in threads { thread.join() }
