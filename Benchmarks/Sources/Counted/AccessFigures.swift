@@ -6,7 +6,8 @@ enum AccessFigures {
     static func record(in tally: Tally) throws {
         guard tally.wants("access/") else { return }
         let principal = Principal(.password, user: "alice", roles: ["sensor"])
-        let box = GrantTable(Access(try rules())).box(for: principal) { Subject(principal) }
+        let grants = GrantTable(Access(try rules()))
+        let box = grants.box(for: principal) { Subject(principal) }
         let topics = try (0..<20).map { try Topic("plant/\($0 * 5)/line/3/temperature") }
         let filters = try (0..<20).map { try TopicFilter("plant/\($0 * 5)/line/+/temperature") }
         var found = 0
@@ -15,6 +16,13 @@ enum AccessFigures {
         }
         try tally.record("access/subscribe-100-rules", operations: 20) {
             for filter in filters where opaque(box).verdict(on: filter) == .allowed { found += 1 }
+        }
+        // The same topic, from another frame.
+        let client = Client(
+            id: 1, principal, address: "", listener: "", protocolName: "topic", connectedAt: 0, grants)
+        let same = try (0..<20).map { _ in try Topic("plant/5/line/3/temperature") }
+        try tally.record("access/publish-same-topic", operations: 20) {
+            for topic in same where client.mayPublish(to: topic, grants) { found += 1 }
         }
         precondition(found % 20 == 0 && found > 0, "\(found) allowed")
     }

@@ -92,9 +92,12 @@ package final class Client {
     var publishesAnywhere: Bool { box.publishesAnywhere }
 
     /// Whether it has all these rights for a topic, by the rules that hold now.
-    package func has(_ rights: Rights, for topic: Topic, _ grants: GrantTable) -> Bool {
+    func has(_ rights: Rights, for topic: Topic, _ grants: GrantTable) -> Bool {
         box.publishesAnywhere || looks(whether: rights, topic, grants)
     }
+
+    /// Whether it may publish to a topic, by the rules that hold now.
+    package func mayPublish(to topic: Topic, _ grants: GrantTable) -> Bool { has(.publish, for: topic, grants) }
 
     @inline(never)
     private func looks(whether rights: Rights, _ topic: Topic, _ grants: GrantTable) -> Bool {
