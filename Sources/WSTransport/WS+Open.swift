@@ -81,3 +81,70 @@ extension WS {
         return try result.get()
     }
 }
+
+extension WebSocket {
+    /// Starts to connect.
+    ///
+    /// Never throws: errors, also in the URL, are reported by an `error` and a `close` event.
+    ///
+    /// - Parameters:
+    ///   - url: `ws://` or `wss://`, as RFC 6455 §3 has it.
+    ///   - protocol: the subprotocol to offer; empty: none.
+    ///   - origin: the value of `Origin`; empty: none is sent.
+    public convenience init(_ url: String, protocol: String = "", origin: String = "") {
+        var options = ConnectOptions()
+        options.protocols = `protocol`.isEmpty ? [] : [`protocol`]
+        options.origin = origin
+        self.init(url, options: options)
+    }
+
+    /// Starts to connect.
+    public convenience init(_ url: String, options: ConnectOptions) {
+        self.init(
+            url: url, origin: options.origin, offered: options.protocols.joined(separator: ", "),
+            core: SocketCore(
+                link: ReactorLink(remote: ClientReactor.remote), limits: options.limits, isClient: true, subprotocol: ""
+            ))
+        do throws(ConnectError) {
+            core.connect(to: try WebSocketURL(checking: url), try options.client())
+        } catch {
+            core.failed(error)
+        }
+    }
+}
+
+extension WebSocketURL {
+    init(checking text: String) throws(ConnectError) {
+        do throws(ParseError) { try self.init(parsing: text) } catch { throw .invalidOption("\(text): \(error)") }
+    }
+}
+
+extension WS {
+    /// Connects, and returns the connection's bytes.
+    package static func stream(to address: SocketAddress) async throws(HandshakeError) -> any ByteStream {
+        let remote: Remote
+        do throws(Errno) { remote = try ClientReactor.shared.get() } catch { throw .unreachable("\(error)") }
+        // Often the reactor answers before it is awaited. Swift's runtime orders that by its own
+        // atomics, which the thread sanitizer does not know; it knows the lock.
+        let answer = Mutex<Result<ConnectionStream, ConnectError>>(.failure(.cancelled))
+        await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
+            remote.run { reactor in
+                let number = Box()
+                number.dial = ClientDial.begin(
+                    [address], on: reactor, deadline: reactor.now.advanced(byNanoseconds: 10_000_000_000),
+                    delay: 0
+                ) { result in
+                    number.dial = nil
+                    answer.withLock { $0 = result.map { ConnectionStream($0, limits: .init()) } }
+                    continuation.resume()
+                }
+            }
+        }
+        do throws(ConnectError) { return try answer.withLock { $0 }.get() } catch { throw HandshakeError(error) }
+    }
+
+    /// Keeps an attempt alive until it is done.
+    private final class Box {
+        var dial: ClientDial?
+    }
+}

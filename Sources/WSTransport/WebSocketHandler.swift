@@ -128,3 +128,8 @@ public final class WebSocketHandler: Handler {
         try await socket.core.send(message.response.type, message.response.body)
     }
 }
+
+extension WS {
+    /// A server that answers each message by another.
+    public typealias Handler = WebSocketHandler
+}

@@ -383,3 +383,96 @@ package final class WebSocketConnection: StreamDriver {
         stream.setDeadline(deadline)
     }
 }
+
+extension WebSocketConnection {
+    package func fellBehind() {
+        scheduleKeepalive()
+        session?.fellBehind()
+    }
+
+    package func drained() {
+        hasOnlyFrames = true
+        stream.resumeReading(for: .unsent)
+        scheduleKeepalive()
+        session?.drained()
+    }
+
+    package func overflowed() {
+        closeSlowReader("more than \(options.values.maximumUnsent) bytes unsent")
+    }
+
+    /// Closes the connection of a peer that takes too little: the CLOSE follows the frame that was begun, the rest is
+    /// dropped.
+    package func closeSlowReader(_ reason: String) {
+        if readyState == .open, !isClient { stream.reactor.counters.slowReaders.add(1) }
+        closeEmpty(.tryAgainLater, reason: reason)
+    }
+
+    /// Closes it with a CLOSE, and drops everything that it holds.
+    package func closeEmpty(_ code: CloseCode, reason: String) {
+        // Only a server's frames, which are not masked, can be told apart once they are encoded.
+        guard readyState == .open, !isClient else { return stream.reset() }
+        stream.maximumUnsent = .max
+        // Before that the answer to the handshake would be dropped.
+        if hasOnlyFrames { unsafe stream.dropUnsent { unsafe frameCount($0) } }
+        close(code, reason: reason)
+        // The session ends now; the closing handshake may take its time.
+        report(CloseEvent(code: code, reason: reason, wasClean: false))
+    }
+}
+
+/// What a connection keeps of an incomplete message, and for how long.
+extension WebSocketConnection {
+    // Objects, because nearly all connections have neither.
+    /// Ends the connection to a peer that broke the protocol.
+    final class BrokenProtocol {
+        let end: () -> Void
+        init(_ end: @escaping () -> Void) { self.end = end }
+    }
+    /// When an incomplete message began.
+    final class UnfinishedMessage {
+        var since: MonotonicTime
+        init(since: MonotonicTime) { self.since = since }
+    }
+
+    /// Counts the memory of the message under way, and returns whether there is one: both by one look.
+    @discardableResult
+    func countHeld(since before: Int) -> Bool {
+        let (held, isMidMessage) = unsafe machine.underWay
+        if held != before { stream.reactor.counters.heldBytes.add(held - before) }
+        return isMidMessage
+    }
+
+    /// Records when the message under way began.
+    ///
+    /// - Parameter isNew: whether an earlier one ended in what was just read.
+    func noteUnfinished(isNew: Bool) {
+        guard unsafe machine.isMidMessage, readyState == .open, let limit = options.values.messageTimeout else {
+            return unfinished = nil
+        }
+        guard isNew || unfinished == nil else { return }
+        unfinished = UnfinishedMessage(since: now)
+        // Otherwise the time of the next PING is early enough to check, and large messages need no deadline each.
+        if options.values.pingInterval ?? .max > limit { scheduleKeepalive() }
+    }
+
+    package var heldBytes: Int { unsafe machine.heldBytes + (session?.heldBytes ?? 0) }
+
+    /// Whether the message under way has taken too long.
+    var isMessageTooLate: Bool {
+        guard let limit = options.values.messageTimeout, let unfinished else { return false }
+        // A peer that is not being read cannot continue it.
+        if stream.isReadingPaused { unfinished.since = now }
+        return now.nanoseconds(since: unfinished.since) >= limit
+    }
+}
+
+extension Reactor {
+    /// zlib's memory for the WebSockets of this reactor; made on first use.
+    package var deflatePool: DeflatePool {
+        if let pool = self[DeflatePool.self] { return pool }
+        let pool = DeflatePool()
+        self[DeflatePool.self] = pool
+        return pool
+    }
+}

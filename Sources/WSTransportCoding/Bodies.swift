@@ -48,3 +48,42 @@ extension DecodingError {
         return "\(place) is not the JSON that is expected: \(context.debugDescription)"
     }
 }
+
+/// The body as JSON.
+extension WebSocketMessage {
+    /// Sets the body to `value` as JSON, with the cursor at its start.
+    ///
+    /// The type stays as it is: a message with JSON is usually a `TEXT` one. Members are sorted by name, a `Date` is
+    /// the text that JavaScript makes of it (`"2026-01-31T12:00:00.000Z"`), `Data` is Base64.
+    ///
+    /// Throws `EncodingError` if JSON has no such value; the body then stays as it is.
+    public func json(_ value: some Encodable) throws { body = try JSONText.encode(value) }
+
+    /// Decodes the body as JSON, regardless of the cursor; `nil`: there is no body yet.
+    ///
+    /// Throws `DecodingError`, also if the body is empty: that is not JSON.
+    public func json<Value: Decodable>(as type: Value.Type = Value.self) throws -> Value? {
+        try bodyIfAny.map { try JSONText.decode(type, from: $0) }
+    }
+}
+
+/// The body as MessagePack.
+extension WebSocketMessage {
+    /// Sets the body to `value` as MessagePack, with the cursor at its start.
+    ///
+    /// The type stays as it is: a message with MessagePack must be a `BINARY` one.
+    ///
+    /// Throws `EncodingError` if MessagePack has no such value; the body then stays as it is.
+    public func pack(_ value: some Encodable, with encoder: MessagePackEncoder = MessagePackEncoder()) throws {
+        body = try encoder.encode(value)
+    }
+
+    /// Decodes the body as MessagePack, regardless of the cursor; `nil`: there is no body yet.
+    ///
+    /// Throws `DecodingError`, also if the body is empty: that is not MessagePack.
+    public func pack<Value: Decodable>(
+        as type: Value.Type = Value.self, with decoder: MessagePackDecoder = MessagePackDecoder()
+    ) throws -> Value? {
+        try bodyIfAny.map { try decoder.decode(type, from: $0) }
+    }
+}
