@@ -1,4 +1,5 @@
 internal import Glibc
+internal import WSTransport
 
 /// What the kernel knows about a process on this machine.
 package enum ProcessTime {
@@ -14,7 +15,9 @@ package enum ProcessTime {
             let name = unsafe withUnsafeBytes(of: entry.pointee.d_name) { bytes in
                 unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
             }
-            guard Int32(name) != nil, let text = read("\(folder)/\(name)/schedstat") else { continue }
+            guard Int32(name) != nil, let text = FileDescriptor.text(of: "\(folder)/\(name)/schedstat") else {
+                continue
+            }
             total += text.split(separator: " ").first.flatMap { Int64($0) } ?? 0
         }
         return total
@@ -22,17 +25,8 @@ package enum ProcessTime {
 
     /// Its private memory, in bytes; `nil`: there is no such process.
     package static func residentBytes(of process: Int32) -> Int? {
-        guard let text = read("/proc/\(process)/statm") else { return nil }
+        guard let text = FileDescriptor.text(of: "/proc/\(process)/statm") else { return nil }
         let fields = text.split(separator: " ").compactMap { Int($0) }
         return fields.count > 2 ? (fields[1] - fields[2]) * Int(sysconf(Int32(_SC_PAGESIZE))) : nil
-    }
-
-    private static func read(_ path: String) -> String? {
-        let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { return nil }
-        defer { close(descriptor) }
-        var bytes = [UInt8](repeating: 0, count: 1024)
-        let count = unsafe bytes.withUnsafeMutableBytes { unsafe Glibc.read(descriptor, $0.baseAddress, $0.count) }
-        return count > 0 ? String(decoding: bytes[..<count], as: UTF8.self) : nil
     }
 }

@@ -54,7 +54,7 @@ enum Layers {
             imports: ["CLMDB", "CLinux", "Glibc", "Synchronization", "WSTransport"],
             uses: ["Broker/Exchange", "WSTransport/Protocol"]),
         "Broker/Configuration": Layer(
-            imports: ["CLinux", "CYAML", "Cryptography", "Glibc"],
+            imports: ["CLinux", "CYAML", "Cryptography", "Glibc", "WSTransport"],
             uses: ["Broker/Access", "Broker/JSON", "Broker/Topics", "Cryptography"]),
         "Broker/Metrics": Layer(
             imports: ["Glibc", "Synchronization", "WSTransport"], uses: ["Broker/Audit", "Broker/Exchange"]),

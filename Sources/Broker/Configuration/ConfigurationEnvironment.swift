@@ -1,5 +1,4 @@
-internal import CLinux
-internal import Glibc
+internal import WSTransport
 
 /// Settings from the environment: `BROKER_LIMITS_MESSAGE=4MiB` means `limits.message: 4MiB`, and overrides the file.
 ///
@@ -27,15 +26,11 @@ package struct ConfigurationEnvironment: Sendable {
 
     /// The environment that this process was started with.
     package static func ofProcess() -> ConfigurationEnvironment {
-        let descriptor = unsafe open("/proc/self/environ", O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { return .none }
-        defer { close(descriptor) }
-        var bytes: [UInt8] = []
-        var chunk = [UInt8](repeating: 0, count: 64 << 10)
-        while true {
-            let count = unsafe chunk.withUnsafeMutableBytes { unsafe Glibc.read(descriptor, $0.baseAddress, $0.count) }
-            guard count > 0 else { break }
-            bytes += chunk[..<count]
+        let bytes: [UInt8]
+        do throws(Errno) {
+            bytes = try FileDescriptor.reading("/proc/self/environ").readToEnd(atMost: maximumSize)
+        } catch {
+            return .none
         }
         var environment: [String: String] = [:]
         for entry in bytes.split(separator: 0) {
@@ -46,6 +41,8 @@ package struct ConfigurationEnvironment: Sendable {
         return ConfigurationEnvironment(environment)
     }
 
+    /// In bytes: what Linux passes to a process is less.
+    private static let maximumSize = 1 << 30
     private static let prefix = "BROKER_"
     /// The variables that `brokerctl` uses.
     private static let others = ["BROKER_URL", "BROKER_SOCKET", "BROKER_TOKEN", "BROKER_CONTEXT"]

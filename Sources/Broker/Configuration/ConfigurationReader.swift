@@ -1,5 +1,6 @@
 internal import CLinux
 internal import Glibc
+internal import WSTransport
 
 /// Reads a configuration file: YAML to ``Settings``, or all its errors.
 ///
@@ -78,33 +79,19 @@ package enum ConfigurationReader {
     }
 
     private static func contents(of path: String) throws(ConfigurationErrors) -> [UInt8] {
-        // A pipe without a writer would be waited for, at a reload, too, by those who wait for signals.
-        let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
-        guard descriptor >= 0 else { throw unreadable(path, reason(errno)) }
-        defer { close(descriptor) }
-        var status = stat()
-        guard unsafe fstat(descriptor, &status) == 0 else { throw unreadable(path, reason(errno)) }
-        switch status.st_mode & S_IFMT {
-        case S_IFREG: break
-        case S_IFDIR: throw unreadable(path, reason(EISDIR))
-        default: throw unreadable(path, "no regular file")
-        }
-        var contents: [UInt8] = []
-        var chunk = [UInt8](repeating: 0, count: 64 << 10)
-        while contents.count <= maximumFileSize {
-            let count = unsafe chunk.withUnsafeMutableBytes { unsafe Glibc.read(descriptor, $0.baseAddress, $0.count) }
-            if count == 0 { break }
-            if count > 0 {
-                contents += chunk[..<count]
-            } else if errno != EINTR {
-                throw unreadable(path, reason(errno))
+        do throws(Errno) {
+            let file = try FileDescriptor.reading(path)
+            var status = stat()
+            guard unsafe fstat(file.rawValue, &status) == 0 else { throw .current }
+            switch status.st_mode & S_IFMT {
+            case S_IFREG: return try file.readToEnd(atMost: maximumFileSize)
+            case S_IFDIR: throw Errno(rawValue: EISDIR)
+            default: break
             }
+        } catch {
+            throw unreadable(path, error.description)
         }
-        return contents
-    }
-
-    private static func reason(_ code: Int32) -> String {
-        unsafe strerror(code).map { unsafe String(cString: $0) } ?? "error \(code)"
+        throw unreadable(path, "no regular file")
     }
 
     private static func unreadable(_ path: String, _ reason: String) -> ConfigurationErrors {

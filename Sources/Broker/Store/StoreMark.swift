@@ -1,5 +1,6 @@
 internal import CLinux
 internal import Glibc
+internal import WSTransport
 
 // A file that has not changed since the broker last wrote it needs no check before LMDB maps it. The mark says what
 // the file was then: its inode, length and time of change, which the kernel moves at every write, truncation and
@@ -87,11 +88,8 @@ final class StoreMark: Sendable {
     /// The identifier of this boot; zeros if the kernel does not provide it.
     static func currentBoot() -> [UInt8] {
         let none = [UInt8](repeating: 0, count: 16)
-        let file = unsafe open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC)
-        guard file >= 0 else { return none }
-        defer { close(file) }
-        guard let text = read(file, at: 0, count: 36) else { return none }
-        let digits = String(decoding: text, as: UTF8.self).filter { $0 != "-" }
+        guard let text = FileDescriptor.text(of: "/proc/sys/kernel/random/boot_id") else { return none }
+        let digits = text.prefix(36).filter { $0 != "-" }
         var bytes: [UInt8] = []
         var rest = digits[...]
         while rest.count >= 2 {

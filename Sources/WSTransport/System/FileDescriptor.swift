@@ -23,6 +23,41 @@ package struct FileDescriptor: ~Copyable {
         try valueOrErrno { unsafe Glibc.read(rawValue, bytes.baseAddress, bytes.count) }
     }
 
+    /// A file to read; a pipe without a writer is not waited for.
+    ///
+    /// The corresponding C function is `open`.
+    package static func reading(_ path: String) throws(Errno) -> FileDescriptor {
+        FileDescriptor(adopting: try valueOrErrno { unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) })
+    }
+
+    /// Reads to the end; where there is more than `maximum` bytes, so are there here, but not all.
+    package func readToEnd(atMost maximum: Int) throws(Errno) -> [UInt8] {
+        try Self.readToEnd(rawValue, atMost: maximum)
+    }
+
+    /// The same of a descriptor that remains open.
+    package static func readToEnd(_ descriptor: Int32, atMost maximum: Int) throws(Errno) -> [UInt8] {
+        var bytes: [UInt8] = []
+        var chunk = [UInt8](repeating: 0, count: min(maximum, 65_535) + 1)
+        while bytes.count <= maximum {
+            let count = try valueOrErrno {
+                unsafe chunk.withUnsafeMutableBytes { unsafe Glibc.read(descriptor, $0.baseAddress, $0.count) }
+            }
+            if count == 0 { break }
+            bytes += chunk[..<count]
+        }
+        return bytes
+    }
+
+    /// The text of a small file, as the kernel offers them: its first 4 KiB; `nil`: it cannot be read.
+    package static func text(of path: String) -> String? {
+        do throws(Errno) {
+            return String(decoding: try reading(path).readToEnd(atMost: 4096).prefix(4096), as: UTF8.self)
+        } catch {
+            return nil
+        }
+    }
+
     /// A file to which everything is added at its end; made for its owner only where it is not there.
     ///
     /// The corresponding C function is `open`. A pipe that nobody reads is an error, and is not waited for.

@@ -13,7 +13,7 @@ extension Machine {
     ///
     /// - Parameter root: a prefix for the system's paths; empty except in tests.
     static func groupLimit(root: String) -> Int? {
-        guard let text = contents(root + "/proc/self/cgroup") else { return nil }
+        guard let text = FileDescriptor.text(of: root + "/proc/self/cgroup") else { return nil }
         var least: Int?
         for line in text.split(separator: "\n") {
             let parts = line.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
@@ -25,7 +25,9 @@ extension Machine {
             var path = parts[2].split(separator: "/")
             while true {
                 let folder = ([base] + path.map(String.init)).joined(separator: "/")
-                if let limit = contents("\(folder)/\(file)").flatMap(number) { least = min(least ?? limit, limit) }
+                if let limit = FileDescriptor.text(of: "\(folder)/\(file)").flatMap(number) {
+                    least = min(least ?? limit, limit)
+                }
                 if path.popLast() == nil { break }
             }
         }
@@ -34,12 +36,4 @@ extension Machine {
 
     /// The number in a kernel file; `nil`: it holds a word.
     private static func number(_ text: String) -> Int? { Int(text.prefix { $0.isNumber }) }
-
-    private static func contents(_ path: String) -> String? {
-        guard let file = unsafe fopen(path, "r") else { return nil }
-        defer { unsafe _ = fclose(file) }
-        var bytes = [UInt8](repeating: 0, count: 4096)
-        let count = unsafe fread(&bytes, 1, bytes.count, file)
-        return String(decoding: bytes.prefix(count), as: UTF8.self)
-    }
 }

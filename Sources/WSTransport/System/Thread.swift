@@ -80,15 +80,8 @@ package enum Machine {
 
     /// Resident memory of this process in bytes; 0 if `/proc` cannot be read.
     package static var residentBytes: Int {
-        guard let file = unsafe fopen("/proc/self/statm", "r") else { return 0 }
-        defer { unsafe _ = fclose(file) }
-        var line = [CChar](repeating: 0, count: 128)
-        guard unsafe fgets(&line, 128, file) != nil else { return 0 }
-        let fields = line.prefix { $0 != 0 }.split(separator: 32)
-        guard fields.count > 1,
-            let pages = Int(String(decoding: fields[1].map { UInt8(bitPattern: $0) }, as: UTF8.self))
-        else { return 0 }
-        return pages &* sysconf(Int32(_SC_PAGESIZE))
+        let fields = FileDescriptor.text(of: "/proc/self/statm")?.split(separator: " ") ?? []
+        return (fields.count > 1 ? Int(fields[1]) ?? 0 : 0) &* sysconf(Int32(_SC_PAGESIZE))
     }
 }
 

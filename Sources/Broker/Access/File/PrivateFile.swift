@@ -23,15 +23,13 @@ package enum PrivateFile {
     package static func read(
         _ path: String, atMost maximum: Int, isSecret: Bool = true
     ) throws(Trouble) -> [UInt8]? {
-        // A pipe without a writer would be waited for.
-        let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
-        guard descriptor >= 0 else {
-            if errno == ENOENT { return nil }
-            throw .ofSystem
+        let file: FileDescriptor
+        do throws(Errno) { file = try .reading(path) } catch {
+            if error.rawValue == ENOENT { return nil }
+            throw Trouble(error.description)
         }
-        defer { close(descriptor) }
         var status = stat()
-        guard unsafe fstat(descriptor, &status) == 0 else { throw .ofSystem }
+        guard unsafe fstat(file.rawValue, &status) == 0 else { throw .ofSystem }
         guard status.st_mode & S_IFMT == S_IFREG else { throw Trouble("expected a regular file") }
         let forbidden: mode_t = status.st_uid == 0 ? 0o037 : 0o077
         guard !isSecret || status.st_mode & forbidden == 0 else {
@@ -39,17 +37,11 @@ package enum PrivateFile {
             throw Trouble("others may read or write it (mode \(mode)): chmod go-rwx")
         }
         guard status.st_size <= maximum else { throw Trouble("expected at most \(maximum) bytes") }
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(Int(status.st_size))
-        var chunk = [UInt8](repeating: 0, count: min(max(Int(status.st_size), 1) + 1, 1 << 20))
-        while bytes.count <= maximum {
-            let count = unsafe chunk.withUnsafeMutableBytes { unsafe Glibc.read(descriptor, $0.baseAddress, $0.count) }
-            if count == 0 { return bytes }
-            if count > 0 {
-                bytes += chunk[..<count]
-            } else if errno != EINTR {
-                throw .ofSystem
-            }
+        do throws(Errno) {
+            let bytes = try file.readToEnd(atMost: maximum)
+            if bytes.count <= maximum { return bytes }
+        } catch {
+            throw Trouble(error.description)
         }
         throw Trouble("expected at most \(maximum) bytes")
     }
