@@ -23,7 +23,7 @@ final class LoadConnection: StreamDriver {
     /// For each publisher, the number of its next message.
     private var due: [Int32]
     /// When the unacknowledged publications were due, oldest first.
-    private var unacknowledged: [Int64] = []
+    private var unacknowledged = Fifo<Int64>()
 
     init(_ run: LoadRun, stream: StreamConnection, number: Int, isSubscriber: Bool) {
         self.run = run
@@ -49,7 +49,7 @@ final class LoadConnection: StreamDriver {
     ///
     /// - Parameter due: when each of them was to be sent, in monotonic nanoseconds.
     func publish(_ messages: [[UInt8]], due: [Int64]) {
-        if dialect.isAcknowledged { unacknowledged += due }
+        if dialect.isAcknowledged { for time in due { unacknowledged.append(time) } }
         send(messages)
     }
 
@@ -207,7 +207,7 @@ final class LoadConnection: StreamDriver {
     private func readAnswer(_ bytes: UnsafeRawBufferPointer) -> Int {
         guard dialect.isAcknowledged else { return bytes.count }
         if !unacknowledged.isEmpty, unsafe bytes.firstRange(of: dialect.acknowledgement) != nil {
-            run.acknowledged(due: unacknowledged.removeFirst())
+            if let due = unacknowledged.popFirst() { run.acknowledged(due: due) }
         } else if unsafe bytes.firstRange(of: Array(#""op":"error""#.utf8)) != nil {
             run.fail("a publication was refused: \(unsafe String(decoding: bytes, as: UTF8.self))")
         }

@@ -20,7 +20,7 @@ struct MessageClient {
     /// The longest frame that the broker accepts, in bytes.
     private(set) var maximumMessage = 1 << 20
     private let client: WebSocket
-    private var waiting: [Notice] = []
+    private var waiting = Fifo<Notice>()
 
     /// Connects, and waits for the welcome.
     init(_ options: ConnectionOptions) async throws {
@@ -60,17 +60,17 @@ struct MessageClient {
 
     /// Waits for the next frame from the broker; throws when the connection ends.
     mutating func next() async throws -> Notice {
-        while waiting.isEmpty {
+        while true {
+            if let notice = waiting.popFirst() { return notice }
             do {
                 guard let message = try await client.receive() else {
                     throw Failure.closed(endpoint, client.closeEvent)
                 }
-                waiting = try Self.notices(in: message.body)
+                for notice in try Self.notices(in: message.body) { waiting.append(notice) }
             } catch WS.Error.closed {
                 throw Failure.closed(endpoint, client.closeEvent)
             }
         }
-        return waiting.removeFirst()
     }
 
     /// Closes the connection cleanly.

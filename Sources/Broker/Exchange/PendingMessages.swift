@@ -1,3 +1,5 @@
+internal import WSTransport
+
 /// Messages on their way to the disk, in the order of their numbers.
 ///
 /// They are in blocks, so that removing settled messages costs by block, and not by what is left.
@@ -54,18 +56,6 @@ struct PendingMessages {
             if blocks.count > 1 { blocks.removeFirst() } else { blocks[0].removeAll(keepingCapacity: true) }
         }
         return found
-    }
-}
-
-extension RandomAccessCollection where Index == Int {
-    /// The index of the first element that satisfies `isAfter`, by binary search: all later ones satisfy it too.
-    func partitionPoint(_ isAfter: (Element) -> Bool) -> Int {
-        var (low, high) = (startIndex, endIndex)
-        while low < high {
-            let middle = low + (high - low) / 2
-            if isAfter(self[middle]) { high = middle } else { low = middle + 1 }
-        }
-        return low
     }
 }
 

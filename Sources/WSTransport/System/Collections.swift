@@ -1,0 +1,46 @@
+/// A queue: first in, first out.
+package struct Fifo<Element> {
+    private var elements: [Element?] = []
+    /// The items before it have been removed.
+    private var first = 0
+
+    /// An empty queue.
+    package init() {}
+
+    package var isEmpty: Bool { first == elements.count }
+
+    package var count: Int { elements.count - first }
+
+    package mutating func append(_ element: Element) { elements.append(element) }
+
+    /// Inserts `others`, in order, before all.
+    mutating func prepend(_ others: Fifo) {
+        elements.replaceSubrange(..<first, with: others.elements[others.first...])
+        first = 0
+    }
+
+    /// Removes and returns the oldest; `nil`: there is none.
+    package mutating func popFirst() -> Element? {
+        guard first < elements.count else { return nil }
+        let element = elements[first]
+        elements[first] = nil
+        first += 1
+        if first == elements.count || first >= 1024 {
+            elements.removeFirst(first)
+            first = 0
+        }
+        return element
+    }
+}
+
+extension RandomAccessCollection where Index == Int {
+    /// The index of the first element that satisfies `isAfter`, by binary search: all later ones satisfy it too.
+    @inlinable package func partitionPoint(_ isAfter: (Element) -> Bool) -> Int {
+        var (low, high) = (startIndex, endIndex)
+        while low < high {
+            let middle = low + (high - low) / 2
+            if isAfter(self[middle]) { high = middle } else { low = middle + 1 }
+        }
+        return low
+    }
+}
