@@ -1,5 +1,5 @@
 /// `retained.export`: the next retained values with all their members, each as it is stored when it is read.
-package struct RetainedExportRequest: AdminRequest {
+package struct RetainedExportRequest: RetainedPageRequest {
     package static let verb = "retained.export"
     package static let right = AdminRight.read
 
@@ -11,16 +11,6 @@ package struct RetainedExportRequest: AdminRequest {
     package init(filter: String?, after: String? = nil) {
         self.filter = filter
         self.after = after
-    }
-
-    package init(_ object: borrowing JSONObject) throws(JSONError) {
-        filter = try object.string("filter")
-        after = try object.string("after")
-    }
-
-    package func write(to writer: inout JSONWriter) {
-        if let filter { writer.member("filter", filter) }
-        if let after { writer.member("after", after) }
     }
 
     /// Some of the values.

@@ -1,5 +1,5 @@
 /// `retained.list`: retained values without their data.
-package struct RetainedListRequest: AdminRequest {
+package struct RetainedListRequest: RetainedPageRequest {
     package typealias Answer = AdminList<RetainedSummary>
     package static let verb = "retained.list"
     package static let right = AdminRight.read
@@ -13,10 +13,21 @@ package struct RetainedListRequest: AdminRequest {
         self.filter = filter
         self.after = after
     }
+}
 
+/// A request for the next of the retained values.
+package protocol RetainedPageRequest: AdminRequest {
+    /// Only topics that match this filter; `nil`: all.
+    var filter: String? { get }
+    /// Continue after this topic; `nil`: from the first.
+    var after: String? { get }
+    /// The values after a topic.
+    init(filter: String?, after: String?)
+}
+
+extension RetainedPageRequest {
     package init(_ object: borrowing JSONObject) throws(JSONError) {
-        filter = try object.string("filter")
-        after = try object.string("after")
+        self.init(filter: try object.string("filter"), after: try object.string("after"))
     }
 
     package func write(to writer: inout JSONWriter) {

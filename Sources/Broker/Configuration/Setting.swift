@@ -124,19 +124,9 @@ extension Setting {
         values key: String, _ place: WritableKeyPath<Owner, [Value]>, of value: ConfigurationValue<Value>,
         expected: String, _ doc: String, traits: SettingTraits = .init()
     ) {
-        let outline = SettingOutline(key: key, form: .value, expected: expected, doc: doc, traits: traits)
         self.init(
-            outline: outline,
-            decode: { node, path, owner, decoder in
-                guard let items = decoder.items(of: node, path, expected: expected) else { return }
-                owner[keyPath: place] = items.compactMap { decoder.read($0.node, $0.path, value) }
-            },
-            written: { owner in
-                WrittenSetting(outline: outline, value: .values(owner[keyPath: place].map(value.write)))
-            },
-            changes: { old, new, path in
-                old[keyPath: place] == new[keyPath: place] ? [] : [SettingChange(path: path, reload: traits.reload)]
-            })
+            list: SettingOutline(key: key, form: .value, expected: expected, doc: doc, traits: traits), place,
+            of: value, make: { $0 }, elements: { $0 })
     }
 
     /// A list of values that may be left out, and is no list then.
@@ -144,18 +134,31 @@ extension Setting {
         optionalValues key: String, _ place: WritableKeyPath<Owner, [Value]?>, of value: ConfigurationValue<Value>,
         expected: String, _ doc: String, traits: SettingTraits
     ) {
-        let outline = SettingOutline(key: key, form: .value, expected: expected, doc: doc, traits: traits)
+        self.init(
+            list: SettingOutline(key: key, form: .value, expected: expected, doc: doc, traits: traits), place,
+            of: value, make: { $0 }, elements: { $0 })
+    }
+
+    /// - Parameters:
+    ///   - make: what the owner holds for the elements.
+    ///   - elements: the reverse; `nil`: it holds no list.
+    private init<Value: Equatable, List: Equatable>(
+        list outline: SettingOutline, _ place: WritableKeyPath<Owner, List>, of value: ConfigurationValue<Value>,
+        make: @escaping ([Value]) -> List, elements: @escaping (List) -> [Value]?
+    ) {
         self.init(
             outline: outline,
             decode: { node, path, owner, decoder in
-                guard let items = decoder.items(of: node, path, expected: expected) else { return }
-                owner[keyPath: place] = items.compactMap { decoder.read($0.node, $0.path, value) }
+                guard let items = decoder.items(of: node, path, expected: outline.expected) else { return }
+                owner[keyPath: place] = make(items.compactMap { decoder.read($0.node, $0.path, value) })
             },
             written: { owner in
-                WrittenSetting(outline: outline, value: owner[keyPath: place].map { .values($0.map(value.write)) })
+                WrittenSetting(
+                    outline: outline, value: elements(owner[keyPath: place]).map { .values($0.map(value.write)) })
             },
             changes: { old, new, path in
-                old[keyPath: place] == new[keyPath: place] ? [] : [SettingChange(path: path, reload: traits.reload)]
+                old[keyPath: place] == new[keyPath: place]
+                    ? [] : [SettingChange(path: path, reload: outline.traits.reload)]
             })
     }
 

@@ -18,15 +18,12 @@ internal import Glibc
 
     /// The first entry whose key is `key` or follows it; an empty `key`: the first of all.
     @unsafe func seek(_ key: [UInt8]) throws(StorageError) -> LMDBEntry? {
-        try unsafe withValues(key, []) { (key, _) throws(StorageError) in
-            try unsafe move(key.mv_size == 0 ? MDB_FIRST : MDB_SET_RANGE, &key)
-        }
+        try unsafe move(cursor, to: key)
     }
 
     /// The entry after the last one.
     @unsafe func next() throws(StorageError) -> LMDBEntry? {
-        var key = unsafe MDB_val()
-        return try unsafe move(MDB_NEXT, &key)
+        try unsafe moveToNext(cursor)
     }
 
     /// The first entry whose key is `key` or follows it, copied.
@@ -34,12 +31,27 @@ internal import Glibc
         guard let entry = unsafe try seek(key) else { return nil }
         return unsafe ([UInt8](entry.key), [UInt8](entry.value))
     }
+}
 
-    @unsafe private func move(_ operation: MDB_cursor_op, _ key: inout MDB_val) throws(StorageError) -> LMDBEntry? {
-        var value = unsafe MDB_val()
-        let code = unsafe mdb_cursor_get(cursor, &key, &value, operation)
-        if code == MDB_NOTFOUND { return nil }
-        try checkLMDB(code, "cannot read")
-        return unsafe LMDBEntry(key: bytes(of: key), value: bytes(of: value))
+/// Moves a cursor to the first entry whose key is `key` or follows it; an empty `key`: to the first of all.
+@unsafe func move(_ cursor: OpaquePointer, to key: [UInt8]) throws(StorageError) -> LMDBEntry? {
+    try unsafe withValues(key, []) { (key, _) throws(StorageError) in
+        try unsafe move(cursor, key.mv_size == 0 ? MDB_FIRST : MDB_SET_RANGE, &key)
     }
+}
+
+/// Moves a cursor to the entry after the last one.
+@unsafe func moveToNext(_ cursor: OpaquePointer) throws(StorageError) -> LMDBEntry? {
+    var key = unsafe MDB_val()
+    return try unsafe move(cursor, MDB_NEXT, &key)
+}
+
+@unsafe private func move(
+    _ cursor: OpaquePointer, _ operation: MDB_cursor_op, _ key: inout MDB_val
+) throws(StorageError) -> LMDBEntry? {
+    var value = unsafe MDB_val()
+    let code = unsafe mdb_cursor_get(cursor, &key, &value, operation)
+    if code == MDB_NOTFOUND { return nil }
+    try checkLMDB(code, "cannot read")
+    return unsafe LMDBEntry(key: bytes(of: key), value: bytes(of: value))
 }

@@ -68,16 +68,8 @@ struct LMDBDatabase: Sendable, Equatable {
 
     /// The first key of a database; `nil` if it is empty.
     func firstKey(in database: LMDBDatabase) throws(StorageError) -> [UInt8]? {
-        var opened: OpaquePointer?
-        try unsafe checkLMDB(mdb_cursor_open(transaction, database.number, &opened), "cannot read")
-        guard let cursor = unsafe opened else { return nil }
-        defer { unsafe mdb_cursor_close(cursor) }
-        var key = unsafe MDB_val()
-        var value = unsafe MDB_val()
-        let code = unsafe mdb_cursor_get(cursor, &key, &value, MDB_FIRST)
-        if code == MDB_NOTFOUND { return nil }
-        try checkLMDB(code, "cannot read")
-        return unsafe [UInt8](bytes(of: key))
+        guard let entry = unsafe try cursor(over: database).seek([]) else { return nil }
+        return unsafe [UInt8](entry.key)
     }
 
     /// A cursor over a database; its entries are valid until the next write.
@@ -143,15 +135,12 @@ struct LMDBDatabase: Sendable, Equatable {
 
     /// The first entry whose key is `key` or follows it; an empty `key`: the first of all.
     @unsafe func seek(_ key: [UInt8]) throws(StorageError) -> LMDBEntry? {
-        try unsafe withValues(key, []) { (key, _) throws(StorageError) in
-            try unsafe move(key.mv_size == 0 ? MDB_FIRST : MDB_SET_RANGE, &key)
-        }
+        try unsafe move(cursor, to: key)
     }
 
     /// The entry after the last one.
     @unsafe func next() throws(StorageError) -> LMDBEntry? {
-        var key = unsafe MDB_val()
-        return try unsafe move(MDB_NEXT, &key)
+        try unsafe moveToNext(cursor)
     }
 
     /// A separate cursor over any database, which must end before ``reset()``.
@@ -162,14 +151,6 @@ struct LMDBDatabase: Sendable, Equatable {
     /// The number of entries in a database, and its size in bytes.
     func size(of database: LMDBDatabase) throws(StorageError) -> (entries: Int, bytes: Int) {
         try unsafe databaseSize(transaction, database)
-    }
-
-    @unsafe private func move(_ operation: MDB_cursor_op, _ key: inout MDB_val) throws(StorageError) -> LMDBEntry? {
-        var value = unsafe MDB_val()
-        let code = unsafe mdb_cursor_get(cursor, &key, &value, operation)
-        if code == MDB_NOTFOUND { return nil }
-        try checkLMDB(code, "cannot read")
-        return unsafe LMDBEntry(key: bytes(of: key), value: bytes(of: value))
     }
 }
 
