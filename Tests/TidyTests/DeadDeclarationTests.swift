@@ -34,13 +34,13 @@ struct DeadDeclarationTests {
         // What the language and the standard library call by themselves, and the program's entry.
         "superEncoder", "superDecoder", "nestedContainer", "nestedUnkeyedContainer", "callAsFunction", "Brokerd",
         // Reached by tests alone, which look at what a connection has agreed on or is made of.
-        "isResumed", "applicationProtocol", "whenDrained", "takenSlot",
+        "isResumed", "applicationProtocol", "takenSlot",
     ]
 
     /// Access control, whose doors are being hung.
     static let expected = [
         "authOK", "authFailed", "keysRefreshed", "users", "token", "ban",
-        "applying", "ofNobody", "subscribesAnywhere", "mayRetain", "maySubscribe",
+        "applying", "ofNobody", "mayRetain",
     ]
 
     private static let found: [DeadDeclarations.Finding] = {

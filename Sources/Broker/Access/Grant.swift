@@ -68,13 +68,6 @@ package struct Grant: Sendable, Equatable {
                 && !wholly.contains(.noPublish)
     }
 
-    /// Whether every filter outside `$SYS` may be subscribed to, and those below it as the filters say.
-    package var subscribesAnywhere: Bool {
-        isEverything
-            || ceilings.isEmpty && wholly.contains(.subscribe) && trie.isEmptyOf(.noSubscribe)
-                && !wholly.contains(.noSubscribe)
-    }
-
     /// Whether a message may be published to `topic`; below `$SYS` nobody may, which is not this type's to say.
     package func mayPublish(to topic: Topic) -> Bool { publishing(to: topic).contains(.publish) }
 
@@ -108,9 +101,6 @@ package struct Grant: Sendable, Equatable {
         }
         return .allowed
     }
-
-    /// Whether everything that `filter` can match may be read.
-    package func maySubscribe(to filter: TopicFilter) -> Bool { verdict(on: filter) == .allowed }
 }
 
 extension RightsTrie {

@@ -423,7 +423,6 @@ package final class HTTPConnection: StreamDriver {
 
     package func drained() {
         relieve()
-        httpStream?.produceIfDrained()
         httpStream?.onDrained?()
     }
 
@@ -439,7 +438,6 @@ package final class HTTPConnection: StreamDriver {
         exchange = nil
         let closing = httpStream
         httpStream = nil
-        closing?.forgetProducer()
         closing?.onClosed?()
     }
 }

@@ -148,7 +148,6 @@ package final class HTTPStream {
     package var onOverflow: (() -> Void)?
     private weak var connection: HTTPConnection?
     private var isEnded = false
-    private var producer: (() -> Void)?
     private var lastBeat: MonotonicTime
 
     init(connection: HTTPConnection, stream: StreamConnection, isBodyless: Bool, isChunked: Bool) {
@@ -167,23 +166,6 @@ package final class HTTPStream {
 
     /// Bytes given to ``send(_:)`` that the socket has not taken.
     package var bufferedAmount: Int { stream.bufferedBytes }
-
-    /// Calls `body` once, in a later turn, when the peer has taken everything: for producers that send piece by piece.
-    ///
-    /// Never called if the connection ends first.
-    package func whenDrained(_ body: @escaping () -> Void) {
-        producer = body
-        stream.reactor.runSoon { [weak self] in self?.produceIfDrained() }
-    }
-
-    /// The connection is gone, and with it everything that its producer holds.
-    func forgetProducer() { producer = nil }
-
-    func produceIfDrained() {
-        guard stream.isOpen, !stream.isBroken, stream.bufferedBytes == 0, let produce = producer else { return }
-        producer = nil
-        produce()
-    }
 
     // MARK: Heartbeat
 
@@ -227,7 +209,6 @@ package final class HTTPStream {
     package func end() {
         guard !isEnded else { return }
         isEnded = true
-        producer = nil
         if !isBodyless, isChunked { stream.send(Array("0\r\n\r\n".utf8)) }
         connection?.endStream()
     }

@@ -241,31 +241,6 @@ struct HTTPStreamTests {
         #expect(try peer.readChunk() == "more")
     }
 
-    /// A producer of 4 MB that sends a piece whenever all of it has been taken.
-    @Test(arguments: [4096, 4 << 20])
-    func producesWhatIsTaken(sendBytes: Int32) throws {
-        let log = EventLog()
-        let house = try HTTPHouse(routes: { routing, _ in
-            routing.add(["GET"], exactly: "/produced") { exchange in
-                guard let stream = exchange.startStream([:]) else { return }
-                var left = 400
-                func produce() {
-                    if stream.bufferedAmount > 0 { log.add("too early") }
-                    guard left > 0 else { return stream.end() }
-                    left -= 1
-                    stream.send([UInt8](repeating: UInt8(ascii: "a"), count: 10_000))
-                    stream.whenDrained(produce)
-                }
-                produce()
-            }
-        })
-        let peer = try house.connect(sendBytes: sendBytes)
-        try peer.send("GET /produced HTTP/1.1\r\nHost: h\r\n\r\n")
-        #expect(try peer.readAnswer().body.utf8.count == 4_000_000)
-        // The head is in the first turn with the first piece.
-        #expect(log.all.count <= 1)
-    }
-
     @Test func resetsWhoTalksTooMuchIntoAStream() throws {
         let log = EventLog()
         let house = try Self.house(log: log)
