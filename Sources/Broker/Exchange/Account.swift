@@ -1,7 +1,7 @@
 internal import Synchronization
 package import WSTransport
 
-/// So many of something within a time, saved up for that time at most.
+/// A number of something per period, saved up for one period at most.
 package struct Rate: Sendable, Hashable {
     package var count: Int
     /// In milliseconds.
@@ -17,7 +17,7 @@ package struct Rate: Sendable, Hashable {
 ///
 /// Any thread.
 package struct Allowance: ~Copyable, Sendable {
-    /// In parts of one, so that what a slow rate earns in 100 ms is not lost.
+    /// In fractions, so that what a slow rate earns in 100 ms is not lost.
     private static let parts = 1 << 16
     private static let tick: Int64 = 100_000_000
     private let left = Atomic<Int>(0)
@@ -26,7 +26,7 @@ package struct Allowance: ~Copyable, Sendable {
 
     package init() {}
 
-    /// Takes so many, where there are as many; what is larger than the rate takes all that a full one has.
+    /// Takes `count`, if that many are left; a count above the rate takes everything, if it is full.
     package borrowing func take(_ count: Int, of rate: Rate, now: MonotonicTime) -> Bool {
         let most = rate.count.multipliedClamped(by: Self.parts)
         refill(rate, most, now)
@@ -43,7 +43,7 @@ package struct Allowance: ~Copyable, Sendable {
             return
         }
         guard last >= 0 else { return left.store(most, ordering: .relaxed) }
-        // What a whole period has earned is all that may be saved.
+        // No more is saved than one period earns.
         let milliseconds = min(Int(clamping: tick - last).multipliedClamped(by: 100), rate.period)
         let earned = Int((Double(most) * Double(milliseconds) / Double(rate.period)).rounded(.up))
         var present = left.load(ordering: .relaxed)
@@ -63,7 +63,7 @@ extension Int {
     }
 }
 
-/// What one address or one user has and uses up, over all reactors.
+/// What one address or one user uses up, over all reactors.
 ///
 /// Any thread.
 package final class Account: Sendable {
@@ -72,13 +72,13 @@ package final class Account: Sendable {
     let arrivals = Allowance()
     let publishes = Allowance()
     let bytes = Allowance()
-    /// Credentials that were wrong.
+    /// The rate of wrong credentials.
     let failures = Allowance()
-    /// Until when none are looked at any more, as a monotonic time in nanoseconds, and how long that was last.
+    /// Until when no credentials are examined, as monotonic nanoseconds, and how long the last such time was.
     let blockedUntil = Atomic<Int64>(0)
     let lastBlock = Atomic<Int64>(0)
 
-    /// Takes one more of a number, where it is below a limit.
+    /// Raises a number by one, if it is below a limit.
     static func enter(_ number: borrowing Atomic<Int>, below most: Int?) -> Bool {
         let count = number.wrappingAdd(1, ordering: .relaxed).newValue
         guard let most, count > most else { return true }
@@ -86,18 +86,18 @@ package final class Account: Sendable {
         return false
     }
 
-    /// Whether it has nothing now that has to be given back.
+    /// Whether it holds nothing now that must be given back.
     var isIdle: Bool {
         connections.load(ordering: .relaxed) == 0 && subscriptions.load(ordering: .relaxed) == 0
     }
 }
 
-/// The accounts of addresses, or of users: a bounded number, of which those that are not in use make room for others.
+/// The accounts of addresses, or of users: a bounded number, of which those not in use make room for others.
 struct AccountTable<Key: Hashable & Sendable>: Sendable {
     private struct Entry: Sendable {
         let key: Key
         var account: Account
-        /// Whether it was asked for since the hand was here last.
+        /// Whether it was used since the clock's hand last passed it.
         var isRecent = true
     }
 
@@ -110,7 +110,7 @@ struct AccountTable<Key: Hashable & Sendable>: Sendable {
 
     var count: Int { entries.count }
 
-    /// The account of a key; `nil`: there is no room, as all are in use.
+    /// The account of a key; `nil`: all accounts are in use, so there is no room.
     mutating func account(of key: Key) -> Account? {
         if let place = places[key] {
             entries[place].isRecent = true
@@ -122,7 +122,7 @@ struct AccountTable<Key: Hashable & Sendable>: Sendable {
             entries.append(Entry(key: key, account: account))
             return account
         }
-        // The second time round nothing is recent any more.
+        // In the second round no account is recent.
         for _ in 0..<2 * capacity {
             let place = hand
             hand = (hand + 1) % capacity

@@ -1,8 +1,8 @@
 internal import WSTransport
 
-/// Times that sessions wait for, such as the end of a token: looked at once a second while there are any.
+/// The times that sessions wait for, such as the end of a token.
 ///
-/// Runs on its reactor's thread.
+/// They are checked once a second while there are any. Runs on its reactor's thread.
 package final class Alarms {
     package enum Reason: Sendable {
         /// The credentials are about to end.
@@ -13,7 +13,7 @@ package final class Alarms {
         case late
     }
 
-    /// By the time, in Unix milliseconds, in steps of ``step``, and by the session's number.
+    /// The alarms, by the time in Unix milliseconds, rounded to ``step``, and by the session's number.
     private var alarms: [Int64: [UInt32: [Reason]]] = [:]
     /// The times of each session, by its number.
     private var times: [UInt32: [Int64]] = [:]
@@ -22,7 +22,7 @@ package final class Alarms {
 
     var isEmpty: Bool { alarms.isEmpty }
 
-    /// Adds a time that a session waits for; several that are due together are told in their order.
+    /// Adds a time that a session waits for; alarms that are due together are reported in order.
     ///
     /// - Parameter time: Unix milliseconds.
     func add(_ session: UInt32, at time: Int64, for reason: Reason) {
@@ -31,7 +31,7 @@ package final class Alarms {
         times[session, default: []].append(slot)
     }
 
-    /// Has a session wait for nothing any more.
+    /// Removes all alarms of a session.
     func forget(_ session: UInt32) {
         for slot in times.removeValue(forKey: session) ?? [] {
             alarms[slot]?[session] = nil
@@ -39,7 +39,7 @@ package final class Alarms {
         }
     }
 
-    /// Those whose time has come, by their numbers.
+    /// Takes the alarms whose time has come, with the numbers of their sessions.
     func due(now: Int64) -> [(session: UInt32, reason: Reason)] {
         var due: [(session: UInt32, reason: Reason)] = []
         for slot in alarms.keys.filter({ $0 * Self.step <= now }).sorted() {
@@ -54,10 +54,10 @@ package final class Alarms {
 }
 
 extension Shard {
-    /// How long before their end credentials are said to be expiring, in milliseconds: a tenth of what they have, at most.
+    /// How long before their end credentials are reported as expiring, in milliseconds; a tenth of their life at most.
     private static let notice: Int64 = 30_000
 
-    /// Tells a session when a time has come, until it leaves or has other credentials.
+    /// Tells a session when a time has come, unless it leaves or gets other credentials first.
     ///
     /// - Parameter time: Unix milliseconds.
     package func wake(_ session: any Session, at time: Int64, for reason: Alarms.Reason) {
@@ -66,9 +66,9 @@ extension Shard {
         if isFirst { lookAtAlarms() }
     }
 
-    /// Tells a session of the end of its credentials, and shortly before; none where they do not end.
+    /// Tells a session when its credentials end, and shortly before; does nothing if they do not end.
     ///
-    /// What it waited for before is forgotten.
+    /// Removes its earlier alarms.
     package func watchExpiry(of session: any Session) {
         alarms.forget(session.subscriptions.owner)
         guard let expires = session.client.principal.expires else { return }

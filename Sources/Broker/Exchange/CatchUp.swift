@@ -1,9 +1,9 @@
 internal import WSTransport
 
-/// The sessions of one reactor that are behind: each gets what is due to it in pieces, until it is live.
+/// Brings the sessions of one reactor that are behind up to date, piece by piece, until they are live.
 ///
-/// A session is behind until it has had what its subscriptions begin with, and again when it takes less than it is sent.
-/// What a rule keeps, the store brings; the rest is held in memory (``SubscriptionSet``). Runs on the reactor's thread.
+/// A session is behind while its subscriptions begin, and whenever it takes less than it is sent. The store delivers
+/// the messages that a rule keeps; the others are held in memory (``SubscriptionSet``). Runs on the reactor's thread.
 package final class CatchUp {
     private let reactor: Reactor
     private let sequencer: Sequencer
@@ -16,15 +16,15 @@ package final class CatchUp {
     var deliver: ([ShardEvent]) -> Void = { _ in }
     /// Checks the rights of a session, if they have changed since it was checked.
     var review: (any Session) -> Void = { _ in }
-    /// Everything up to this number has been handed to the connections that are not behind.
+    /// The number up to which everything has been handed to the live connections.
     var deliveredUpTo: () -> UInt64 = { 0 }
     /// The limits that hold now.
     var limits: ExchangeSettings.Limits
-    /// What is read for a session is sent in pieces of about this many bytes a turn, and none while something is unsent.
+    /// How much is read and sent for a session in one turn, in bytes; nothing is while its connection has unsent bytes.
     var piece = 64 * 1024
     /// The sessions that wait for a turn, in order.
     private var waitingForTurn: ArraySlice<any Session> = []
-    /// What all sessions may be sent in this turn.
+    /// How much all sessions together may be sent in this turn.
     private var share = CatchUpShare()
     /// The sessions that wait for the store to commit.
     private var waitingForStore: [any Session] = []
@@ -55,7 +55,7 @@ package final class CatchUp {
 
     // MARK: A piece
 
-    /// Sends the next piece of what is due to a session; called again when there is room.
+    /// Sends a session the next piece of what is due to it; called again when its connection has room.
     package func advance(_ session: any Session) {
         let set = session.subscriptions
         review(session)
@@ -72,7 +72,7 @@ package final class CatchUp {
             guard try open(session, ledger, &room) else { return }
             while let start = set.starts.first {
                 guard session.isTaking, session.isDrained else { return }
-                // What was due before the subscription comes before what it begins with.
+                // Messages from before the subscription are sent before its snapshot.
                 guard try catchUp(session, ledger, to: start.seq, &room) else { return }
                 guard set.starts.firstNumber == start.number else { continue }
                 if var snapshot = start.snapshot {
@@ -105,7 +105,7 @@ package final class CatchUp {
 
     // MARK: What comes before the messages
 
-    /// Finds out what the history lacks of what was requested, and sends the values instead.
+    /// Finds out which requested messages the history lacks, and sends retained values in their place.
     ///
     /// - Returns: whether that is done; if not, the session is advanced again.
     private func open(_ session: any Session, _ ledger: Ledger, _ room: inout Int) throws(StorageError) -> Bool {
@@ -136,7 +136,7 @@ package final class CatchUp {
     private func readHistory<Result>(
         _ body: (any HistoryView, HistorySummary) throws(StorageError) -> Result
     ) throws(StorageError) -> Result {
-        // Before the store is read, so that each rule is in the one or the other.
+        // Read before the store, so that no rule is missed between the two.
         let waiting = sequencer.waitingRules
         return try store.readHistory { view throws(StorageError) in
             var summary = view.summary
@@ -160,7 +160,7 @@ package final class CatchUp {
         for (resume, (uncovered, lost)) in zip(resumes, found) {
             var gap = uncovered
             if let lost { if gap == nil { gap = lost } else { gap?.merge(lost) } }
-            // Where nothing is missing, the messages themselves bring every value.
+            // If nothing is missing, the messages themselves contain every value.
             guard let gap else { continue }
             session.subscriptions.lose(resume.filter, gap, upTo: lost?.end(from: resume.since) ?? 0)
             if resume.snapshot != nil { ledger.showing.append(resume) }
@@ -171,9 +171,9 @@ package final class CatchUp {
         snapshot.waitsForStore && !sequencer.isSettled(upTo: snapshot.seq)
     }
 
-    /// Sends the next piece of a snapshot, and says whether that was the last.
+    /// Sends the next piece of a snapshot; `true`: that was the last.
     ///
-    /// If it throws, nothing was sent, and `snapshot` must not be used any more.
+    /// If it throws, nothing was sent, and `snapshot` must not be used again.
     private func show(
         _ snapshot: inout Snapshot, newerThan since: UInt64?, _ session: any Session, _ room: inout Int
     ) throws(StorageError) -> Bool {
@@ -182,8 +182,8 @@ package final class CatchUp {
             store, visits: 512, bytes: room, now: Lifetime.now
         ) { found.append($0) }
         if let since {
-            // The client has seen the older ones, and those that are kept come in their order: on their way to the disk, or
-            // on it. The former are asked for first, so that none is missed on its way from one to the other.
+            // The client has seen older values, and kept ones come later, in their order. Look at the messages on
+            // their way to the disk first: between the two looks a message may reach the disk.
             found.removeAll { $0.seq <= since }
             let pending = sequencer.pending(of: found.map(\.seq))
             found.removeAll { pending.contains($0.seq) }
@@ -204,7 +204,7 @@ package final class CatchUp {
 
     // MARK: What is due to the session
 
-    /// Sends what is due up to `limit`; `nil`: everything, and then the session is live.
+    /// Sends what is due up to `limit`; `nil`: everything, after which the session is live.
     ///
     /// - Returns: whether that is done; if not, the session is advanced again.
     private func catchUp(
@@ -218,11 +218,11 @@ package final class CatchUp {
             let newest: UInt64?
             let tail: Sequencer.Tail
             if limit == nil {
-                // Live and late messages meet here: nothing comes between the mailbox and the tail.
+                // Late messages join the live ones here: the mailbox and the tail are read at the same point.
                 let found = sequencer.tail(after: ledger.cursor, emptying: mailbox)
                 deliver(found.events)
                 guard isKnown(session) else { return false }
-                // A publisher that was answered may have had more delivered than this tail has.
+                // Answering a publisher may have delivered more than this tail has.
                 guard deliveredUpTo() <= found.newest else { continue }
                 (newest, tail) = (found.newest, found.tail)
             } else {
@@ -253,7 +253,7 @@ package final class CatchUp {
 
     private func join(_ session: any Session) -> Bool {
         let set = session.subscriptions
-        // What was held comes at once, or, if much of it is held, when the client has taken what it was sent.
+        // A few held messages are sent at once, many when the client has taken what it was sent.
         guard session.isDrained || set.held.bytes < piece else { return false }
         sendHeld(upTo: .max, session)
         sendGaps(upTo: .max, session)
@@ -270,7 +270,7 @@ package final class CatchUp {
         return true
     }
 
-    /// Reads a piece of what is due from the store; `false`: the session is gone, or has enough for now.
+    /// Sends a piece of what is due from the store; `false`: the session is gone, or has enough for now.
     private func readDue(
         _ session: any Session, _ ledger: Ledger, upTo end: UInt64, _ room: inout Int
     ) throws(StorageError) -> Bool {
@@ -305,13 +305,13 @@ package final class CatchUp {
         return isKnown(session)
     }
 
-    /// Sends a message that is kept, in its place among what is held, if it is due.
+    /// Sends a kept message if it is due, in its place among the held ones.
     @discardableResult
     private func give(
         _ message: Message, to session: any Session, _ ledger: Ledger, _ counter: borrowing Counter
     ) -> Bool {
         guard !message.isExpired(at: Lifetime.now) else { return false }
-        // A message that was held as the newest of its topic, before a subscription asked for all, comes once.
+        // It may also be held, as its topic's newest from before a subscription asked for all: send it once.
         guard sendHeld(upTo: message.seq, session) != message.seq,
             session.subscriptions.takes(message, client: session.client.id, ledger)
         else { return false }
@@ -321,7 +321,7 @@ package final class CatchUp {
         return true
     }
 
-    /// Whether what is not on disk yet is little enough to be sent at once.
+    /// Whether the messages that are not on disk yet are few enough to be sent at once.
     private func fits(_ tail: Sequencer.Tail, _ session: any Session, _ ledger: Ledger) -> Bool {
         let index = session.subscriptions.index(ledger)
         let bytes = tail.messages.reduce(0) { sum, message in
@@ -330,7 +330,7 @@ package final class CatchUp {
         return bytes <= max(piece, limits.pending / 4)
     }
 
-    /// Sends what is held up to a number, and the gaps that lie between.
+    /// Sends the held messages up to a number, and the gaps between them.
     ///
     /// - Returns: the number of the last message that was sent; 0: none.
     @discardableResult
@@ -346,15 +346,15 @@ package final class CatchUp {
         return last
     }
 
-    /// Sends the gaps up to a number, when all that comes before it has been sent.
+    /// Sends the gaps up to a number; everything before it must have been sent.
     private func sendGaps(upTo seq: UInt64, _ session: any Session) {
         send(session.subscriptions.takeGaps(upTo: seq), to: session)
     }
 
-    /// Sends the gaps before a message, and answers the ends of subscriptions before it.
+    /// Sends the gaps before a message, and runs the actions of subscriptions that end before it.
     ///
-    /// So no gap reaches beyond what comes next: a client that loses its connection resumes at the highest number it has
-    /// seen.
+    /// No gap reaches past the next message, because a client that loses its connection resumes at the highest number
+    /// that it has seen.
     private func sendGaps(before message: Message, _ session: any Session) {
         sendGaps(upTo: message.seq - 1, session)
         for ending in session.subscriptions.ledger?.takeEndings(upTo: message.seq - 1) ?? [] { ending.body() }
@@ -370,7 +370,7 @@ package final class CatchUp {
     }
 
     private func send(_ message: Message, to session: any Session) {
-        // A gap that could not be told has ended it.
+        // Sending a gap may have closed the session.
         guard isKnown(session) else { return }
         fanOut.send(message, to: session)
     }
@@ -387,7 +387,7 @@ package final class CatchUp {
 
     private func advanceNextTurn() { reactor.runSoon { [weak self] in self?.advanceThoseWaiting() } }
 
-    /// Advances the sessions that wait for the turn, in order; one that is due more then waits after the others.
+    /// Advances the waiting sessions in order; one that is owed more goes to the end.
     private func advanceThoseWaiting() {
         var waiting = waitingForTurn[...]
         waitingForTurn = []
@@ -421,7 +421,7 @@ package final class CatchUp {
         }
     }
 
-    /// A store that is busy is asked again after this, in nanoseconds.
+    /// How long to wait before asking a busy store again, in nanoseconds.
     private static let busyPause: Int64 = 10_000_000
 
     /// The store has committed: the sessions that waited for it wait for a turn.
@@ -436,7 +436,7 @@ package final class CatchUp {
 
     // MARK: Falling behind
 
-    /// From now on what is due to a session after `seq` waits for ``advance(_:)``; no change if it is behind already.
+    /// Has messages after `seq` wait for ``advance(_:)``; does nothing if the session is behind already.
     func setBehind(_ session: any Session, at seq: UInt64) -> Ledger {
         if !session.subscriptions.isBehind, let connection = session.connection {
             reactor.setFlags(.held, of: connection.slot)
@@ -446,21 +446,21 @@ package final class CatchUp {
 
     /// A connection has not taken all that the turn had for it.
     ///
-    /// Called when the turn's messages have been handed out. What comes now waits outside the connection's backlog, if
-    /// a store brings it or it may be dropped.
+    /// Called when the turn's messages have been handed out. Later messages wait outside the connection's backlog, if
+    /// the store delivers them or they may be dropped.
     package func fellBehind(_ session: any Session) {
         guard session.subscriptions.toleratesLag, isKnown(session) else { return }
         counters.fallsBehind.add(1)
         _ = setBehind(session, at: deliveredUpTo())
     }
 
-    /// Keeps a message for a session that is behind, unless the store brings it.
+    /// Holds a message for a session that is behind, unless the store will deliver it.
     ///
     /// - Parameter isKept: whether a rule keeps it.
     func hold(_ message: Message, isKept: Bool, _ session: any Session) {
         let set = session.subscriptions
         if message.topic.isSystem {
-            // Only the newest of a figure is of use, and it has no place among the others.
+            // Only a figure's newest value is of use, and figures have no place in the order.
             set.ledger?.figures.insert(message.topic)
             return
         }
@@ -488,7 +488,7 @@ package final class CatchUp {
             let isTooOld = reactor.now.nanoseconds(since: oldest.since) > patience
             guard isTooMuch || isTooOld else { return }
             guard set.drop(oldest.message, floor: 0, client: session.client.id) else {
-                // Age alone is no reason here: for that, the connection's own unsent bytes count.
+                // Age alone does not close a session: the age of the connection's unsent bytes does.
                 guard isTooMuch else { return }
                 return session.end(.slow("more than \(limits.pending) bytes wait"))
             }

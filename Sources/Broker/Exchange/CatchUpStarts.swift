@@ -1,5 +1,5 @@
-/// What a subscription receives before it is live, after everything that was due before: the retained values
-/// and the end marker.
+/// What a subscription receives before it is live: the retained values and the end marker, after everything that was
+/// due earlier.
 struct CatchUpStart {
     /// The number of the subscription.
     let number: UInt32
@@ -10,9 +10,9 @@ struct CatchUpStart {
     var snapshot: Snapshot?
 }
 
-/// What a session receives before its subscriptions are live, in the order in which it asked.
+/// The starts of a session's subscriptions, in the order in which the client subscribed.
 ///
-/// An entry is found by its subscription's number, so that replacing one costs the same however many wait.
+/// Entries are found by subscription number, so replacing one costs the same however many wait.
 struct CatchUpStarts {
     /// Replaced entries have left a gap.
     private var items: [CatchUpStart?] = []
@@ -20,8 +20,9 @@ struct CatchUpStarts {
     private var head: UInt32 = 0
     /// How many entries are not gaps.
     private var left: UInt32 = 0
-    /// The index of each entry by the number of its subscription; empty until one is searched that is not the oldest,
-    /// because most queues end before that.
+    /// The index of each entry, by subscription number.
+    ///
+    /// Built at the first search for an entry that is not the oldest, which most queues never see.
     private var places: [UInt32: Int] = [:]
 
     var isEmpty: Bool { left == 0 }

@@ -1,17 +1,17 @@
 internal import WSTransport
 
-/// The publishers that are about to publish again, judging by the last commits.
+/// How long a commit waits for publishers that are about to publish again, judging by the last commits.
 ///
-/// Publishers that wait for the disk are all answered by one commit, and all publish again at once. The first of them
-/// finds the store's thread with nothing to do. Committed alone, it would keep all the others waiting for two syncs, its
-/// own and theirs. So the thread waits for them, half a commit at most. No publisher then waits for longer than
-/// the rest of a commit under way and its own, as before, and all that publish together share one sync instead of two.
+/// One commit answers all publishers that wait for the disk, and they all publish again at once. The first of them
+/// finds the store's thread idle. If its message were committed alone, the others would wait for two syncs: that one and
+/// their own. So the thread waits for them, for half a commit at most. No publisher waits longer than before, for the
+/// rest of a commit under way and its own, and all of them share one sync instead of two.
 ///
-/// It waits only where the commits before had messages of several and ended a moment ago, and not where something was
-/// waiting when they ended: a publisher that is alone never waits for others, and neither does the disk while there
-/// is enough to do. A value without a clock.
+/// The thread waits only if the last commits had messages of several publishers and ended a moment ago, and not if
+/// messages were waiting when they ended. So a lone publisher never waits for others, and a busy disk never idles. A
+/// value without a clock.
 struct CommitGathering {
-    /// Never for longer, however slow the disk is, in nanoseconds.
+    /// The longest wait, however slow the disk is, in nanoseconds.
     private static let longestWait: Int64 = 5_000_000
 
     /// How many publishers are likely to publish together, with a message each; 1: wait for none.
@@ -24,12 +24,12 @@ struct CommitGathering {
     /// Notes a commit, when its publishers are answered.
     ///
     /// - Parameters:
-    ///   - publishers: those that had messages in it.
+    ///   - publishers: the publishers of its messages.
     ///   - duration: how long it took, in nanoseconds.
-    ///   - isLast: whether nothing has arrived meanwhile.
+    ///   - isLast: whether no message arrived during the commit.
     mutating func answered(_ publishers: Publishers, after duration: Int64, at now: MonotonicTime, isLast: Bool) {
-        // A publisher that publishes as soon as it is answered is in at least one of two successive commits; one that sent
-        // more than a commit took is in both, and still counts once.
+        // A publisher that publishes as soon as it is answered is in at least one of two successive commits. One with
+        // more messages than a commit took is in both, and counts once.
         size = isLast ? max(1, before.union(publishers).count) : 1
         before = isLast ? Publishers() : publishers
         answered = now

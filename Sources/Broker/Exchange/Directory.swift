@@ -2,13 +2,13 @@ internal import WSTransport
 
 /// The sessions of one reactor, and what they subscribe to.
 ///
-/// Sessions have numbers of their own, as they may be without a connection. Runs on the reactor's thread.
+/// Sessions are found by their own numbers, because a session may have no connection. Runs on the reactor's thread.
 package final class Directory {
     /// The subscriptions of all sessions.
     var tree = SubscriptionTree<Subscriber>()
     private var sessions: ContiguousArray<(any Session)?> = []
     private var freeSessions: [UInt32] = []
-    /// The session that each connection serves, by its slot: its number and 1; 0: none.
+    /// By connection slot: the number of the session that it serves, plus 1; 0: none.
     private var served: ContiguousArray<UInt32> = []
     private var freeSubscriptions: [UInt32] = []
     private var nextSubscription: UInt32 = 0
@@ -18,17 +18,17 @@ package final class Directory {
 
     // MARK: Sessions
 
-    /// Every session here.
+    /// All sessions of this reactor.
     var everybody: [any Session] { sessions.compactMap { $0 } }
 
-    /// The session of that number; `nil`: there is none (any more).
+    /// The session with a number; `nil`: there is none, or it has left.
     func session(_ number: UInt32) -> (any Session)? {
         Int(number) < sessions.count ? sessions[Int(number)] : nil
     }
 
     /// The session of a client by its number; `nil`: it is not here.
     ///
-    /// Looks through all, for administrators: a table would cost each client memory.
+    /// A linear search, for administrators only: a table would cost each client memory.
     func session(ofClient number: UInt64) -> (any Session)? {
         for case let session? in sessions where session.client.id == number { return session }
         return nil
@@ -40,7 +40,7 @@ package final class Directory {
         return sessions[Int(served[Int(slot)] - 1)]
     }
 
-    /// The session that a subscription is of; `nil`: it has left.
+    /// The session that a subscription belongs to; `nil`: it has left.
     func session(of entry: Subscriber) -> (any Session)? {
         entry.asksSession ? session(entry.place) : session(inSlot: entry.place)
     }
@@ -59,7 +59,7 @@ package final class Directory {
         counters.clients.add(1)
     }
 
-    /// Forgets a session; `false` where it was not known.
+    /// Forgets a session; `false`: it was not known.
     func leave(_ session: any Session) -> Bool {
         guard isKnown(session) else { return false }
         let number = session.subscriptions.owner
@@ -85,7 +85,7 @@ package final class Directory {
         return nextSubscription
     }
 
-    /// From now on messages come for a subscription.
+    /// Adds a subscription: from now on messages are delivered to it.
     func add(_ subscription: Subscription, of session: any Session) {
         tree.insert(Self.entry(of: subscription, session), at: subscription.filter)
         counters.subscriptions.add(1)
@@ -101,7 +101,7 @@ package final class Directory {
             subscription: subscription.number, slot: connection.slot, lane: lane, skipsOwn: subscription.skipsOwn)
     }
 
-    /// Forgets a subscription, whose number may be another's from now on.
+    /// Removes a subscription; its number may be reused from now on.
     func remove(_ subscription: Subscription) {
         _ = tree.remove(subscription.number)
         freeSubscriptions.append(subscription.number)

@@ -35,10 +35,10 @@ package struct Draft {
     package var origin: UInt64 = 0
     /// The connection to pause while other reactors cannot keep up; ``Shard/publish(_:from:)`` sets it.
     var source: StreamConnection?
-    /// Called once on the shard's reactor; `nil`: nobody waits.
+    /// Called once on the shard's reactor; `nil`: the publisher does not wait.
     package var completion: ((Result<Receipt, Refusal>) -> Void)?
 
-    /// Whether there is a condition; a comparison of conditions would look into their lists.
+    /// Whether there is a condition; comparing conditions would compare their lists.
     var isConditional: Bool {
         if case .none = condition { false } else { true }
     }
@@ -49,7 +49,7 @@ package struct Draft {
         self.kind = kind
     }
 
-    /// What a client publishes, in one piece: what is put together step by step is copied on its way.
+    /// A client's draft, made in one piece: setting its properties one by one would copy it.
     init(
         topic: Topic, payload: [UInt8], kind: Message.Kind, contentType: String? = nil, isRetained: Bool,
         timeToLive: Int64? = nil, condition: Condition = .none, acknowledgement: Acknowledgement,

@@ -1,21 +1,21 @@
-/// What a shard goes by; replaced as a whole by a reload.
+/// The settings of a shard; replaced as a whole by a reload.
 package struct ExchangeSettings: Sendable {
-    /// What one client, or all of them, may have; `nil` lifts a limit.
+    /// The limits of one client, or of all together; `nil`: no limit.
     package struct Limits: Sendable {
-        /// One message's payload, in bytes.
+        /// The largest payload, in bytes.
         package var message: Int
-        /// What may wait for one client, in bytes.
+        /// How much may wait for one client, in bytes.
         package var pending: Int
-        /// How long it may, in nanoseconds.
+        /// How long it may wait, in nanoseconds.
         package var pendingAge: Int64?
         package var subscriptionsPerClient: Int
-        /// Of all clients.
+        /// The subscriptions of all clients.
         package var subscriptions: Int?
         /// Publications of one client a second.
         package let publishRate: Int?
         /// What one address and one user may use up.
         package let quotas: Quotas.Rules
-        /// Whether each publication is to be metered.
+        /// Whether each publication is metered.
         package let isMetered: Bool
 
         package init(
@@ -35,9 +35,9 @@ package struct ExchangeSettings: Sendable {
 
     package var limits: Limits
     package var topicLimits: TopicLimits
-    /// What is kept for those who come back.
+    /// The rules of what is kept for clients that come back.
     package var rules: HistoryRules
-    /// How many clients a second are to come back after a restart.
+    /// How many clients a second come back after a restart.
     package var reconnectsPerSecond: Int
 
     package init(

@@ -1,21 +1,21 @@
 internal import WSTransport
 
-/// Rooms 5 to 7 of a message's path: which subscriptions match, the bytes of each form, into the outbound queues.
+/// Delivers messages: finds the subscriptions that match, encodes each wire form once, and fills the outbound queues.
 ///
 /// Runs on the reactor's thread.
 final class FanOut {
     private let reactor: Reactor
     private let directory: Directory
     private let counters: ShardCounters
-    /// By their numbers.
+    /// The forms, by the numbers of their lanes.
     private var lanes: ContiguousArray<FormOfLane?> = [nil]
     /// Counts the messages.
     private var round: UInt64 = 0
     /// No connection has this slot.
     private static let none = UInt32.max - 1
-    /// Keeps a message for a session that is behind; the second parameter: whether the store brings the message.
+    /// Keeps a message for a session that is behind; the second parameter says whether the store will deliver it.
     var hold: (Message, Bool, any Session) -> Void = { _, _, _ in }
-    /// Looks at the rights of those that are to be asked, and leaves out whose subscription has ended by that.
+    /// Checks the rights of subscribers on the slow path, and leaves out those that have lost theirs.
     var review: ([Subscriber]) -> [Subscriber] = { $0 }
 
     init(reactor: Reactor, directory: Directory, counters: ShardCounters) {
@@ -24,11 +24,11 @@ final class FanOut {
         self.counters = counters
     }
 
-    /// Gives a form a lane; there are ``Lane/maximum`` of them at most.
+    /// Assigns a lane to a form; there are ``Lane/maximum`` lanes at most.
     func register(_ form: any WireForm) -> Lane {
         let number = reactor.makeLane()
         precondition(number <= Lane.maximum, "there are too many wire forms")
-        // In one step: what a message looks at must have nothing under way that each look would be checked for.
+        // Replaced in one step, so that reading it for each message needs no exclusivity check.
         var longer = lanes
         while longer.count <= number { longer.append(nil) }
         longer[number] = FormOfLane(form)
@@ -42,7 +42,7 @@ final class FanOut {
     func send(_ item: Applied, isOwn: Bool) {
         let message = item.message
         let cursor = reactor.outboundCursor
-        // Clients publish on their own reactor. Without a slot, each that skips its own is asked.
+        // Clients publish on their own reactor. If the slot is unknown, each subscriber that skips its own is checked.
         let originSlot = isOwn && message.origin != 0 ? item.originSlot : Self.none
         round &+= 1
         var lane: UInt8 = 0
@@ -94,10 +94,10 @@ final class FanOut {
         counters.matchedNodes.add(cost)
     }
 
-    /// Appends a segment to what the turn has for those of a lane that follow one another, as far as nothing stands in the
-    /// way; returns where that ends.
+    /// Appends a segment to the queues of consecutive subscribers of one lane, up to the first that needs a check;
+    /// returns its index.
     ///
-    /// A function of its own, so that all that the loop needs has a register.
+    /// A separate function, so that everything in the loop fits in registers.
     @inline(never)
     private static func extend(
         _ entries: UnsafeBufferPointer<Subscriber>, from first: Int, lane: UInt8, by segment: Segment,
@@ -122,11 +122,11 @@ final class FanOut {
         reactor.send(segment, to: connection.slot)
     }
 
-    // MARK: The slow road
+    // MARK: The slow path
 
-    /// Delivery to those that want to be asked: behind, sparing themselves, closed, or without a lane.
+    /// Delivers to subscribers that need a check: behind, closed, without a lane, or skipping their own messages.
     ///
-    /// - Returns: to how many.
+    /// - Returns: how many got the message.
     private func sendSlowly(_ item: Applied, _ entries: [Subscriber], _ cursor: OutboundCursor) -> Int {
         let message = item.message
         var delivered = 0
@@ -171,9 +171,9 @@ final class FanOut {
 
     // MARK: Bytes
 
-    /// The message's bytes in a lane, made once while the message is fanned out; `nil`: sessions take it themselves.
+    /// The message's bytes in a lane, encoded once while it is fanned out; `nil`: sessions take the message itself.
     ///
-    /// Not inlined: the checks of what it looks at would be made for each filter that matches, not for each lane.
+    /// Not inlined, so that its checks are made once for each lane, not once for each filter that matches.
     @inline(never)
     private func encode(_ message: Message, _ road: UInt8) -> Segment? {
         guard Int(road) < lanes.count, let lane = lanes[Int(road)] else { return nil }
@@ -183,16 +183,16 @@ final class FanOut {
         return segment
     }
 
-    /// The bytes of a message that is sent to one session.
+    /// The bytes of a message for one session.
     private func encode(_ message: Message, _ lane: Lane) -> Segment? {
         lanes[Int(lane.number)]?.form.encode(message, into: reactor, lane: lane)
     }
 }
 
-/// A form that is registered, and what it has last made.
+/// A registered form, and the segment that it made last.
 private final class FormOfLane {
     let form: any WireForm
-    /// Of the message of that ``round``.
+    /// The segment of the message of that ``round``.
     var segment: Segment?
     var round: UInt64 = 0
 

@@ -1,6 +1,6 @@
 internal import WSTransport
 
-/// Messages that wait for a connection that is behind, oldest first, and that are not in the store.
+/// The messages that wait in memory for a session that is behind, because the store does not have them; oldest first.
 struct HeldMessages {
     struct Item {
         let message: Message
@@ -9,11 +9,11 @@ struct HeldMessages {
     }
 
     private var items: ContiguousArray<Item?> = []
-    /// The messages before this index are gone.
+    /// The messages before this index have been removed.
     private var head = 0
-    /// An upper bound of how many after it are gone, too.
+    /// An upper bound of how many have been removed after it.
     private var gone = 0
-    /// The index of the newest message of a topic, for topics of which only that is wanted.
+    /// The index of each topic's newest message, for topics of which only the newest is wanted.
     private var places: [Topic: Int] = [:]
     /// Their size, in bytes.
     private(set) var bytes = 0
@@ -27,8 +27,9 @@ struct HeldMessages {
         bytes += message.weight
     }
 
-    /// Appends a message of a topic of which only the newest is wanted, and returns the one it replaces, with the number
-    /// of the one that is held before that; 0: there is none.
+    /// Appends a message of a topic of which only the newest is wanted.
+    ///
+    /// - Returns: the message that it replaces, and the number of the held message before that one; 0: there is none.
     mutating func replace(_ message: Message, now: MonotonicTime) -> (older: Message, floor: UInt64)? {
         let place = places[message.topic]
         places[message.topic] = items.count
@@ -65,7 +66,7 @@ struct HeldMessages {
         return taken
     }
 
-    /// Removes those that do not satisfy `isWanted`.
+    /// Removes the messages that do not satisfy `isWanted`.
     mutating func keep(where isWanted: (Message) -> Bool) {
         for index in head..<items.count {
             guard let message = items[index]?.message, !isWanted(message) else { continue }

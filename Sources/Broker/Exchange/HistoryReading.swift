@@ -1,13 +1,12 @@
 /// A query of the history: the messages that match some filters, in order, and what is missing among them.
 struct HistoryReading {
-    /// One filter, and the number after which its messages are due.
+    /// A filter, and the number after which its messages are due.
     struct Wanted {
         let filter: TopicFilter
         var after: UInt64
     }
 
-    /// At most this many cut topics are examined: beyond, a filter with wildcards is told that something may
-    /// be missing.
+    /// How many cut topics are examined; if there are more, a filter with wildcards is told that something may be missing.
     static let maximumTrims = 20_000
 
     /// Up to this many literal filters are looked up one by one; otherwise all messages are read.
@@ -42,8 +41,9 @@ struct HistoryReading {
         }
     }
 
-    /// The same for a few topics: each is read as far as there is room, and what lies after the first that has more is
-    /// left for the next time.
+    /// The same for a few topics: each is read as far as there is room.
+    ///
+    /// If one has more, later messages of the others are left for the next time.
     private static func read(
         _ view: any HistoryView, _ topics: Set<Topic>, after cursor: UInt64, upTo limit: UInt64, bytes: Int, now: Int64,
         _ body: (Message) -> Void
@@ -71,7 +71,7 @@ struct HistoryReading {
         return end == limit ? .finished : .stopped(after: end)
     }
 
-    /// What is missing for each filter, of messages that were to be kept.
+    /// For each filter, which messages that were to be kept are missing.
     ///
     /// - Parameter summary: that of the view, with the present rules.
     static func losses(
@@ -94,7 +94,7 @@ struct HistoryReading {
                 if let trim, trim.upTo > item.after {
                     add(Gap(since: item.after, seq: trim.upTo, missed: trim.missed(after: item.after)), to: index)
                 }
-                // It existed all the time, so nothing of it is forgotten.
+                // The topic has existed all the time, so nothing of it is forgotten.
                 if let trim, trim.first <= item.after { continue }
             }
             for coverage in summary.coverages

@@ -3,11 +3,11 @@
 /// Each limit is that of one topic; `nil` lifts it. The newest message of a topic is kept whatever its size.
 package final class HistoryRule: Sendable {
     package let filter: TopicFilter
-    /// The last so many messages.
+    /// The maximum number of messages.
     package let maximumMessages: Int?
-    /// Not older than this, in milliseconds.
+    /// The maximum age, in milliseconds.
     package let maximumAge: Int64?
-    /// Their payloads together, in bytes.
+    /// The maximum of their payloads together, in bytes.
     package let maximumBytes: Int?
 
     package init(filter: TopicFilter, messages: Int? = nil, age: Int64? = nil, bytes: Int? = nil) {
@@ -17,7 +17,7 @@ package final class HistoryRule: Sendable {
         maximumBytes = bytes
     }
 
-    /// When a message that came at `time` is too old, in Unix milliseconds; `nil`: never.
+    /// When a message of the time `time` becomes too old, in Unix milliseconds; `nil`: never.
     func end(of time: Int64) -> Int64? {
         guard let maximumAge else { return nil }
         let (end, isNever) = time.addingReportingOverflow(maximumAge)

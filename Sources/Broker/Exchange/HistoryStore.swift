@@ -16,17 +16,17 @@ package protocol HistoryStore: AnyObject, Sendable {
     /// ``maintain(now:)`` brings existing messages within the new limits.
     func adopt(_ rules: HistoryRules, from seq: UInt64) throws(StorageError)
 
-    /// Notes that a message that was to be kept will not be; written with the next commit.
+    /// Records that a message that was to be kept is lost; written with the next commit.
     func lose(_ seq: UInt64)
 
-    /// So many messages are about to be numbered and shown that may have to be kept: a crash before they are settled may lose
-    /// what somebody has seen. Does not wait for the disk.
+    /// Announces messages that may have to be kept and are about to be numbered and delivered. A crash before they are
+    /// settled may lose some that subscribers have seen. Does not wait for the disk.
     func expectKept(_ count: Int)
 
-    /// So many of the expected messages are on disk, or lost, or were not to be kept.
+    /// Settles some of the announced messages: they are on disk, or lost, or were not to be kept.
     func settleKept(_ count: Int)
 
-    /// Notes for the next start, where no expected message waits, that a crash from here on loses none.
+    /// Records for the next start, if no announced message waits, that a crash from here on loses none.
     func rest()
 
     /// Removes what has expired or is too old, a bounded number; `true`: there is more to do.
@@ -34,7 +34,7 @@ package protocol HistoryStore: AnyObject, Sendable {
     /// - Parameter now: Unix milliseconds.
     func maintain(now: Int64) throws(StorageError) -> Bool
 
-    /// Passes `body` what is committed, as it is at one moment.
+    /// Passes `body` a consistent view of what is committed.
     func readHistory<Result>(
         _ body: (any HistoryView) throws(StorageError) -> Result
     ) throws(StorageError) -> Result
@@ -57,7 +57,7 @@ package protocol HistoryView {
     /// What was removed of `topic`; `nil` if nothing of it is kept.
     func trim(of topic: Topic) throws(StorageError) -> HistoryTrim?
 
-    /// Passes `body` the topics of which messages after `seq` were removed; `false` if there are more of them.
+    /// Passes `body` the topics of which messages after `seq` were removed; `false`: there are more topics.
     ///
     /// - Parameter maximum: the maximum number of topics.
     func trims(

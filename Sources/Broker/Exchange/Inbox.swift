@@ -1,23 +1,23 @@
 internal import Synchronization
 package import WSTransport
 
-/// What a shard finds in its mailbox.
+/// An event in a shard's mailbox.
 package enum ShardEvent: Sendable {
     /// Messages in the order of their numbers, and the refused drafts of the shard that handed them over.
     case applied(Batch)
     /// The broker's own figures, which take no numbers: they come after the message whose number they have.
     case figures(Batch)
-    /// What the store did.
+    /// What the store has done.
     case settled(StoreThread.Settlement)
-    /// The shard's own question whether events arrive, by its number.
+    /// A probe by which the shard checks that events arrive, with its number.
     case probe(UInt64)
 }
 
-/// A shard's mailbox, with the size of what is not delivered yet.
+/// A shard's mailbox, and the size of what has not been delivered yet.
 ///
 /// A reactor that fans out to many connections can be slower than one that only publishes. What waits between them is
-/// bounded: beyond ``maximumUndelivered`` the publishers' connections are not read, and beyond
-/// ``mostUndelivered``, which only many new publishers can reach, publications are refused.
+/// bounded: beyond ``maximumUndelivered``, publishers' connections are not read; beyond ``mostUndelivered``, which only
+/// many new publishers can reach, publications are refused.
 package final class Inbox: Sendable {
     /// In bytes of payload, with an overhead for each message.
     static let maximumUndelivered = 16 << 20
@@ -43,12 +43,12 @@ package final class Inbox: Sendable {
         mailbox.post(event, waking: waking)
     }
 
-    /// Notes that messages have been handed to their connections.
+    /// Counts messages as delivered: they have been handed to their connections.
     func delivered(_ batch: Batch) {
         undelivered.subtract(batch.weight, ordering: .relaxed)
     }
 
-    /// Whether more waits than should; where messages may cost much to find subscribers for, it is less.
+    /// Whether too much waits; the limit is lower if finding subscribers is expensive.
     ///
     /// - Parameter forkedFilters: how many filters have many `+`; each beyond ``plainFilters`` counts.
     func isCongested(forkedFilters: Int) -> Bool {
@@ -56,7 +56,7 @@ package final class Inbox: Sendable {
         return undelivered.load(ordering: .relaxed) > most
     }
 
-    /// So many filters with many `+` change nothing.
+    /// How many filters with many `+` do not lower the limit.
     private static let plainFilters = 4
 
     var isFull: Bool { undelivered.load(ordering: .relaxed) > Self.mostUndelivered }

@@ -1,15 +1,14 @@
 internal import Synchronization
 
-/// What an administrator should read, from threads that must not wait for a log: kept until the log's own thread takes it.
+/// News for the administrator from threads that must not wait for a log; kept until the log's own thread takes it.
 ///
-/// Any thread. Each matter is told once, and there are at most ``maximumMatters`` of each ``Side``: what clients can
-/// bring about again and again fills neither memory nor log, and leaves room for the broker's own news. Counters tell
-/// how often.
+/// Any thread. Each matter is told once, and each ``Side`` may have ``maximumMatters``. So what clients can cause again
+/// and again fills neither memory nor log, and leaves room for the broker's own news. Counters say how often.
 package final class Journal: Sendable {
     /// How urgent a line is.
     package enum Level: Sendable { case error, warning, info }
 
-    /// What brings a matter about; each has room of its own.
+    /// What causes a matter; each side has its own room.
     package enum Side: Sendable { case broker, clients }
 
     /// One line of the log.
@@ -24,7 +23,7 @@ package final class Journal: Sendable {
         var matters: [Side: Set<String>] = [:]
     }
 
-    /// How many matters of one side are told of, and how many bytes of a name from outside.
+    /// How many matters of one side are told, and how many bytes of a name from a client.
     private static let maximumMatters = 100
     private static let maximumName = 200
     private let state = Mutex(State())
@@ -57,7 +56,7 @@ package final class Journal: Sendable {
         }
     }
 
-    /// What has come up since it was asked last.
+    /// Takes what has come up since the last call.
     package func take() -> [Entry] {
         state.withLock { state in
             let entries = state.entries

@@ -1,18 +1,18 @@
-/// A subscription that asked for what came before it.
+/// The request of a subscription to resume.
 struct Resume {
     let filter: TopicFilter
     /// The number after which messages were missed.
     let since: UInt64
     /// The position of the subscription.
     let seq: UInt64
-    /// The retained values, which are shown where something is missing; `nil`: they are not wanted.
+    /// The retained values, which are sent if messages are missing; `nil`: they are not wanted.
     var snapshot: Snapshot?
 }
 
-/// What is due to a session that is behind, and its progress.
+/// What is owed to a session that is behind, and how far it has got.
 ///
-/// The messages come in one pass in the order of their numbers, however many subscriptions they are for. Where one asks
-/// for older messages the pass goes back, and what the others have had is left out (``Subscription/brought``).
+/// Messages are sent in one pass, in the order of their numbers, for all subscriptions. When a subscription asks for
+/// older messages, the pass goes back, and skips what the others have had (``Subscription/brought``).
 final class Ledger {
     /// Everything due up to this number has been sent.
     var cursor: UInt64
@@ -20,26 +20,26 @@ final class Ledger {
     var isOwed = false
     /// ``HistorySummary/lossMark`` when losses were last searched; `nil`: never.
     var lossMark: UInt64?
-    /// Subscriptions that were replaced or ended while something was due, until that has been sent.
+    /// Subscriptions that were replaced or ended while something was owed to them; kept until that has been sent.
     var ended: [Subscription] = []
-    /// No gap ends before this number.
+    /// A lower bound of where the next gap ends.
     var nextGap: UInt64 = .max
     /// Subscriptions whose losses are not known yet.
     var unexamined: [Resume] = []
-    /// Subscriptions that get retained values before the messages.
+    /// Subscriptions that get retained values before their messages.
     var showing: [Resume] = []
-    /// Called when everything due up to a number has been sent.
+    /// An action that follows the ends of subscriptions.
     struct Ending {
         let seq: UInt64
-        /// The numbers of the ending subscriptions.
+        /// The filters of the subscriptions that end.
         let filters: [TopicFilter]
         let body: () -> Void
     }
-    /// The actions that follow the ends of subscriptions, in order.
+    /// In the order of their numbers; each is called when everything due up to its number has been sent.
     var endings: [Ending] = []
-    /// An index of all subscriptions and then ``ended``, made when needed.
+    /// An index of all subscriptions, followed by ``ended``; made when needed.
     var index: FilterIndex?
-    /// The broker's own figures that have changed meanwhile; the newest are sent when the session is live.
+    /// The broker's own figures that have changed; their newest values are sent when the session becomes live.
     var figures: Set<Topic> = []
     /// Whether this turn sent the session what was due before the end of a subscription.
     var hasSettled = false
@@ -49,13 +49,15 @@ final class Ledger {
 
     init(cursor: UInt64) { self.cursor = cursor }
 
-    /// The next step: what a subscription asks for at a later one than another has ended is not what that has brought.
+    /// The next step.
+    ///
+    /// A subscription that resumes at a later step than another one ended gets that one's messages again.
     func step() -> UInt64 {
         steps += 1
         return steps
     }
 
-    /// Takes what follows when everything up to `seq` has been sent.
+    /// Takes the actions that are due when everything up to `seq` has been sent.
     func takeEndings(upTo seq: UInt64) -> ArraySlice<Ending> {
         guard let first = endings.first, first.seq <= seq else { return [] }
         let taken = endings.prefix { $0.seq <= seq }
@@ -63,22 +65,22 @@ final class Ledger {
         return taken
     }
 
-    /// Takes what follows the ends of subscriptions, one of which is about to begin again.
+    /// Takes the actions for subscriptions of which one, with this filter, is about to begin again.
     func takeEndings(of filter: TopicFilter) -> [Ending] {
         guard endings.contains(where: { $0.filters.contains(filter) }) else { return [] }
         defer { endings.removeAll { $0.filters.contains(filter) } }
         return endings.filter { $0.filters.contains(filter) }
     }
 
-    /// Shows a subscription that is over no values any more.
+    /// Sends no more retained values to a subscription that has ended.
     func removeValues(of filter: TopicFilter) {
         showing.removeAll { $0.filter == filter }
         for place in unexamined.indices where unexamined[place].filter == filter { unexamined[place].snapshot = nil }
     }
 
-    /// Looks for no losses of a subscription that is over.
+    /// Stops searching for losses of a subscription that has ended.
     ///
-    /// - Returns: the number after which nothing is known of what it has missed; `nil`: all is.
+    /// - Returns: the number after which its losses are unknown; `nil`: all are known.
     func removeResumes(of filter: TopicFilter) -> UInt64? {
         defer { unexamined.removeAll { $0.filter == filter } }
         return unexamined.filter { $0.filter == filter }.map(\.since).min()

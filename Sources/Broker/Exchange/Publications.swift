@@ -9,21 +9,21 @@ final class Publications {
     private let sequencer: Sequencer
     private let counters: ShardCounters
     private let shard: Int
-    /// Those of this turn.
+    /// The drafts of this turn.
     private var drafts: [Draft] = []
     /// Memory for the next turn's drafts, if this turn's took no more than ``keptDrafts``.
     private var emptied: [Draft] = []
     private static let keptDrafts = 64
-    /// Those that have been handed over; the first ``concluded`` of them have their results.
+    /// The drafts that have been handed over; the first ``concluded`` of them have their results.
     private var submitted: [Draft] = []
     private var concluded = 0
     /// Publishers that wait for the disk, by the numbers of their messages.
     private var waiting: [UInt64: (Result<Receipt, Refusal>) -> Void] = [:]
     /// Connections that are not read while another reactor cannot keep up.
     private var pausedSources: [StreamConnection] = []
-    /// When to check again whether the others have caught up, in nanoseconds.
+    /// How long to wait before checking again whether the others have caught up, in nanoseconds.
     private static let congestionPause: Int64 = 2_000_000
-    /// What counts publications at the moment, by number.
+    /// The open counts of publications, by number.
     var meters: [Int: TopicMeter] = [:]
 
     /// - Parameter shard: the index of the shard.
@@ -66,7 +66,7 @@ final class Publications {
         let first = concluded
         let end = first + batch.count
         guard end <= submitted.count else { return }
-        // Noted before a publisher is told: it may publish or subscribe at once, which comes here again.
+        // Recorded before a publisher is answered: it may publish or subscribe at once, which calls this again.
         var drafts = submitted
         guard end == drafts.count else {
             concluded = end
@@ -80,7 +80,7 @@ final class Publications {
         emptied = drafts
     }
 
-    /// - Parameter drafts: a view, so that a draft is not copied for a look at it.
+    /// - Parameter drafts: a view, so that reading a draft does not copy it.
     private func conclude(_ drafts: Span<Draft>, from first: Int, _ batch: Batch) {
         var (item, refusal) = (0, 0)
         for place in first..<first + batch.count {

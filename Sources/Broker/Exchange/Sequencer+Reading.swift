@@ -1,7 +1,7 @@
 internal import Synchronization
 package import WSTransport
 
-/// Values, and the points of the order at which subscriptions begin.
+/// Reads values, and the points of the order at which subscriptions begin.
 extension Sequencer {
     /// The retained value of `topic`, the newest numbered one; `nil`: there is none.
     package func value(of topic: Topic) throws(Refusal) -> Message? {
@@ -14,35 +14,35 @@ extension Sequencer {
 
     // MARK: Conditions
 
-    /// What the store says of the topics that conditions are about, read outside the lock.
+    /// The store's values for the topics of conditions, read outside the lock.
     struct StoredValues {
-        /// How many commits the overlay had been told of before; what was committed after that is not known.
+        /// How many commits the overlay knew of before; later commits are not included.
         fileprivate var commits: UInt64 = .max
         /// The numbers of the values.
         fileprivate var seqs: [Topic: Result<UInt64?, Refusal>] = [:]
-        /// For which draft it was asked last, and how often.
+        /// The draft for which the store was asked last, and how often.
         fileprivate var place = 0
         fileprivate var attempts = 0
     }
 
-    /// How many values are looked up at once, and how often again when the store has committed meanwhile.
+    /// How many values are looked up at once, and how often that is repeated because the store has committed.
     private static let lookUps = 64
     private static let lookUpAttempts = 1000
 
-    /// Whether only the store knows the value of a topic, and has not been asked since its last commit.
+    /// Whether only the store knows a topic's value, and has not been asked since its last commit.
     func mustLookUp(_ topic: Topic, _ stored: StoredValues, _ state: borrowing State) -> Bool {
         guard state.applying.overlay[topic] == nil else { return false }
         if stored.attempts > Self.lookUpAttempts { return false }
         return stored.commits != commits.load(ordering: .acquiring) || stored.seqs[topic] == nil
     }
 
-    /// Asks the store for the values that the next conditions are about.
+    /// Asks the store for the values of the next conditions.
     func lookUp(_ drafts: Span<Draft>, from first: Int, _ stored: inout StoredValues) {
         let now = Lifetime.now
         let attempts = stored.place == first ? stored.attempts + 1 : 1
         stored = StoredValues()
         (stored.place, stored.attempts) = (first, attempts)
-        // Before the store is read: what it commits from here on makes this out of date.
+        // Taken before the store is read: later commits make the values out of date.
         stored.commits = commits.load(ordering: .acquiring)
         for place in first..<drafts.count where drafts[place].isConditional {
             let topic = drafts[place].topic
@@ -80,13 +80,13 @@ extension Sequencer {
         package let events: [ShardEvent]
         /// Matching retained values that may not be in the store yet; an empty payload is a removal.
         package let overlay: [Message]
-        /// There are too many of these to be searched: the store is read when it has them all.
+        /// Whether there are too many of these to search: the store is read when it has them all.
         package let waitsForStore: Bool
-        /// What was in the store; `nil`: it was not requested, or cannot be held.
+        /// A view of the store at that point; `nil`: it was not requested, or there is none left.
         package let view: (any RetainedView)?
     }
 
-    /// A view that a shard has taken, for subscriptions that begin before the next commit.
+    /// A view that a shard keeps, for subscriptions that begin before the next commit.
     package struct KnownView {
         fileprivate var commits: UInt64 = 0
         fileprivate weak var view: (any RetainedView)?
@@ -94,7 +94,7 @@ extension Sequencer {
         package init() {}
     }
 
-    /// How many uncommitted values are searched for one subscription; with more, it waits for the store.
+    /// How many uncommitted values are searched for one subscription; if there are more, it waits for the store.
     static let maximumOverlay = 1024
 
     /// Takes the shard's mailbox and the matching uncommitted values at one point of the order.
@@ -102,9 +102,9 @@ extension Sequencer {
         position(emptying: mailbox, matching: filter, nil)
     }
 
-    /// The same with a view of the store at that point: the known one if it is still of that point.
+    /// The same with a view of the store at that point, which is the known one if that is still current.
     ///
-    /// There is none if the store lends no more views, or commits all the time.
+    /// Without a view if the store lends no more, or commits all the time.
     package func position(
         emptying mailbox: Mailbox<ShardEvent>, matching filter: TopicFilter, known: inout KnownView
     ) -> Position {
@@ -146,7 +146,7 @@ extension Sequencer {
             view: isWhole && isCurrent ? offer?.view : nil)
     }
 
-    /// The newest of each topic that matches, oldest first.
+    /// The newest value of each matching topic, oldest first.
     private static func newest(_ messages: [Message], _ filter: TopicFilter) -> [Message] {
         var topics: Set<Topic> = []
         var found: [Message] = []
@@ -156,7 +156,7 @@ extension Sequencer {
         return found.reversed()
     }
 
-    /// The broker's own figure of that topic as it is now, to be sent after the message `seq`; `nil`: there is none.
+    /// The present value of the broker's own figure, to be sent after the message `seq`; `nil`: there is none.
     func figure(of topic: Topic, after seq: UInt64) -> Message? {
         state.withLock { $0.figures[topic] }.map { figure in
             Message(topic: topic, payload: figure.payload, kind: figure.kind, seq: seq, time: figure.time)

@@ -1,24 +1,24 @@
 internal import Synchronization
 package import WSTransport
 
-/// The one place where what an order brings is applied.
+/// Applies drafts in their order.
 ///
-/// Under one lock drafts become messages with the numbers that the order gives them, and go to every shard's mailbox and to
-/// the store's queue. So the order in every mailbox, in the store and on every wire is the same.
+/// Under one lock, drafts become messages with the numbers that the order gives them, and go to every shard's mailbox
+/// and to the store's queue. So the order is the same in every mailbox, in the store and on every wire.
 ///
-/// Retained values that are numbered but not yet on disk are in an overlay, so that a reader of a value sees every
-/// message up to the number that the reading stands for. Under the lock nothing is read from the disk, and the cost does not
-/// depend on how much is not on it yet, because every publisher waits for it. Any thread.
+/// Retained values that are numbered but not yet on disk are in an overlay, so that reading a value takes every
+/// message up to the newest number into account. Every publisher waits for the lock, so nothing is read from the disk
+/// under it, and its cost does not depend on how much is waiting for the disk. Any thread.
 package final class Sequencer: Sendable {
     struct State {
         /// The number of the newest message; 0 before the first.
         var newest: UInt64
         var inboxes: [Inbox] = []
-        /// What decides on the next draft.
+        /// Decides on the next draft.
         var applying = Applying()
         /// Retained values that are not on disk yet, in order.
         var retaining = PendingMessages()
-        /// The values below `$SYS` that the broker has of itself; in memory only.
+        /// The broker's own values below `$SYS`, in memory only.
         var figures: [Topic: Message] = [:]
         /// Rules that the store has not applied yet, in order, and the numbers from which on they hold.
         var waitingRules: [(rules: HistoryRules, from: UInt64)] = []
@@ -30,17 +30,17 @@ package final class Sequencer: Sendable {
     }
 
     let state: Mutex<State>
-    /// How many commits the overlay has been told of; it rises before what was committed leaves the overlay.
+    /// How many commits the overlay knows of; it rises before committed values leave the overlay.
     let commits = Atomic<UInt64>(0)
     /// Whether there have been rules of history.
     private let keepsSome: Atomic<Bool>
     /// Subscriptions of all shards.
     let subscriptions = Atomic<Int>(0)
-    /// The filters with more than two `+` that all shards hold, each shard's once.
+    /// How many filters with more than two `+` the shards hold together; each shard counts a filter once.
     let forkedFilters = Atomic<Int>(0)
-    /// What a publication counts for beside itself, as finding its subscribers may cost so much, in commands.
+    /// What finding a publication's subscribers may cost, expressed in commands.
     var matchWeight: Int { forkedFilters.load(ordering: .relaxed) / Self.forkedFiltersOfACommand }
-    /// So many are compared with a topic, and at most found, in about the time of a command.
+    /// How many filters can be compared with a topic in about the time of one command.
     private static let forkedFiltersOfACommand = 32
     let store: any MessageStore
 
@@ -61,7 +61,7 @@ package final class Sequencer: Sendable {
         self.state = Mutex(state)
     }
 
-    /// From then on messages are stored.
+    /// Connects the store's thread: from here on messages are stored.
     func attach(_ thread: StoreThread) {
         state.withLock { state in
             state.storeThread = thread
@@ -86,12 +86,12 @@ package final class Sequencer: Sendable {
         }
     }
 
-    /// Rules that the store has not taken over yet, in order, and the numbers from which on they hold.
+    /// Rules that the store has not applied yet, in order, with the first numbers for which they hold.
     var waitingRules: [(rules: HistoryRules, from: UInt64)] { state.withLock { $0.waitingRules } }
 
     /// Adds a shard's mailbox; the shard then gets every message.
     ///
-    /// Shards join as their threads happen to start, so each says its index.
+    /// Shards join in the order in which their threads start, so each passes its index.
     @discardableResult
     package func join(_ mailbox: Mailbox<ShardEvent>, shard: Int) -> Inbox {
         let inbox = Inbox(shard: shard, mailbox: mailbox)
@@ -144,9 +144,9 @@ package final class Sequencer: Sendable {
 
     /// Applies drafts in their order, and posts the results.
     ///
-    /// Ends before a draft whose condition is about a value that has to be looked up (``lookUp(_:from:_:)``).
+    /// Stops before a draft whose condition needs a value from the store (``lookUp(_:from:_:)``).
     ///
-    /// - Parameter exhaustion: the refusal where no numbers are left.
+    /// - Parameter exhaustion: the refusal if no numbers are left.
     func apply(
         _ drafts: Span<Draft>, _ part: Part, _ exhaustion: @autoclosure () -> Refusal, _ stored: StoredValues,
         _ expectation: inout Expectation
@@ -172,7 +172,7 @@ package final class Sequencer: Sendable {
                 }
             }
             if expectation.kept > expectation.expected {
-                // The rules have come in this moment.
+                // The rules have been adopted just now.
                 store.expectKept(expectation.kept - expectation.expected)
                 expectation.expected = expectation.kept
             }
@@ -237,7 +237,7 @@ package final class Sequencer: Sendable {
         }
     }
 
-    /// Sends a probe to a shard's own mailbox, in the way of messages; returns why a message would be refused, or `nil`.
+    /// Sends a probe to a shard's own mailbox, as messages are sent; returns why a message would be refused, or `nil`.
     func probe(_ number: UInt64, from shard: Int) -> Refusal? {
         state.withLock { state in
             if state.inboxes.contains(where: \.isFull) { return Self.congestion }
@@ -248,13 +248,13 @@ package final class Sequencer: Sendable {
         }
     }
 
-    /// Takes note of what the store did, and tells the shards.
+    /// Records what the store has done, and tells the shards.
     ///
     /// The store's thread.
     package func settled(_ settlement: StoreThread.Settlement) {
         // Changes under the lock only, and before anything leaves the overlay.
         state.withLock { _ in _ = commits.add(1, ordering: .releasing) }
-        // What is removed is released outside the lock, a block at a time, so that no publisher waits for all of it.
+        // Removed messages are released outside the lock, block by block, so that no publisher waits for all of them.
         var isMore = true
         while isMore {
             let taken = state.withLock { state in
@@ -269,7 +269,7 @@ package final class Sequencer: Sendable {
         }
     }
 
-    /// Has the store take a write; `then` gets what failed, on the store's thread.
+    /// Writes a probe to the store; `then` gets the failure, if any, on the store's thread.
     func probeStore(_ then: @escaping @Sendable (String?) -> Void) {
         guard let thread = state.withLock({ $0.storeThread }) else { return then("there is no store") }
         thread.probe { result in
@@ -283,7 +283,7 @@ package final class Sequencer: Sendable {
 
 /// The newest end of the history.
 extension Sequencer {
-    /// What is to be kept and is not on disk yet.
+    /// The messages that are to be kept and are not on disk yet.
     struct Tail {
         /// Up to this number, everything that is kept is on disk.
         let committedUpTo: UInt64

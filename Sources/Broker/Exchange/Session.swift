@@ -1,24 +1,22 @@
 package import WSTransport
 
-/// One client in its protocol: what it subscribes to, and how it is sent what is due to it.
+/// One client, in its protocol: what it subscribes to, and how messages are sent to it.
 ///
-/// A client is not a connection: a session may have none for a time, and several may follow one another. Runs on its reactor's
-/// thread.
+/// A session is not a connection: it may have none for a time, and then another one. Runs on its reactor's thread.
 package protocol Session: AnyObject {
     var client: Client { get }
-    /// What it subscribes to, and what is under way for it.
+    /// Its subscriptions, and what is owed to them.
     var subscriptions: SubscriptionSet { get }
-    /// Where it is sent what is due to it; `nil`: it has no connection now.
+    /// The connection that messages are sent to; `nil`: it has none now.
     var connection: StreamConnection? { get }
-    /// How messages look on its connection, which then stays the same; `nil`: it has each message itself by
-    /// ``deliver(_:for:)``.
+    /// The lane of its wire form, which never changes; `nil`: it gets each message by ``deliver(_:for:)``.
     var lane: Lane? { get }
     /// The round-trip time of its connection's last PING, in nanoseconds; `nil`: not known.
     var roundTrip: Int64? { get }
 
-    /// Takes a message that is due to it, where it has no ``lane``.
+    /// Takes a message, if the session has no ``lane``.
     ///
-    /// - Parameter subscriptions: the numbers of those of its subscriptions that ask for the message.
+    /// - Parameter subscriptions: the numbers of its subscriptions that match the message.
     func deliver(_ message: Message, for subscriptions: [UInt32])
 
     /// Sends a retained value of a snapshot.
@@ -27,50 +25,50 @@ package protocol Session: AnyObject {
     /// Sends the marker that ends the retained part.
     func sendLive(_ filter: TopicFilter, seq: UInt64)
 
-    /// Says that messages were not delivered and will not be.
+    /// Tells the client that messages were not delivered and will not be.
     ///
-    /// - Parameter isResuming: they came before the subscription began.
+    /// - Parameter isResuming: whether they are from before the subscription began.
     func sendGap(_ filter: TopicFilter, _ gap: Gap, isResuming: Bool)
 
-    /// Says that a subscription has ended, as its right has been taken away.
+    /// Tells the client that a subscription has ended because the right to it was withdrawn.
     func revoked(_ filter: TopicFilter, _ refusal: Refusal)
 
-    /// Ends it.
+    /// Ends the session.
     func end(_ reason: SessionEnd)
 
-    /// The settings have been read again: its limits are those of its shard now.
+    /// Takes over the limits of its shard, because the settings have been reloaded.
     func takeOverLimits()
 
-    /// A time that it was waiting for has come; see ``Shard/wake(_:at:for:)``.
+    /// A time that it waited for has come; see ``Shard/wake(_:at:for:)``.
     func timeHasCome(for reason: Alarms.Reason)
 }
 
 extension Session {
-    /// Ends where nothing else is to be done.
+    /// Ends the session when its credentials have expired.
     package func timeHasCome(for reason: Alarms.Reason) {
         if reason == .expired { end(.unauthenticated("expired")) }
     }
 
-    /// Never called where there is a lane.
+    /// Does nothing: a session with a lane is never called.
     package func deliver(_ message: Message, for subscriptions: [UInt32]) {}
 
-    /// Whether it takes messages now: a connection that is open, or none at all.
+    /// Whether it takes messages now: its connection is open, or it has none.
     var isTaking: Bool { connection?.isOpen ?? true }
 
-    /// Whether its connection has taken everything.
+    /// Whether its connection has no unsent bytes.
     var isDrained: Bool { connection.map { $0.unsentBytes == 0 } ?? true }
 }
 
 /// Why the broker ends a session.
 package enum SessionEnd: Sendable {
-    /// It does not take what it is sent; what is too much is said.
+    /// It is too slow; the text says which limit it has reached.
     case slow(String)
-    /// The broker cannot serve it; why is said.
+    /// The broker cannot serve it; the text says why.
     case failed(String)
-    /// The broker ends, and is expected to be there again after so many milliseconds.
+    /// The broker shuts down; the client is told to come back after `retry` milliseconds.
     case restarting(retry: Int)
-    /// Somebody else wants it to end; why is said.
+    /// An administrator or another session ends it; the text says why.
     case kicked(String)
-    /// Its credentials do not hold any more: `expired`, or `revoked`.
+    /// Its credentials are no longer valid: `expired` or `revoked`.
     case unauthenticated(String)
 }

@@ -2,9 +2,9 @@ internal import Synchronization
 internal import WSTransport
 
 extension Shard {
-    /// Subscribes, and begins to send what was missed and the snapshot where they are wanted.
+    /// Subscribes, and begins to send the snapshot and the missed messages if they are wanted.
     ///
-    /// - Returns: the position: what is numbered after it comes live.
+    /// - Returns: the position: messages with later numbers come live.
     package func subscribe(
         _ session: any Session, to filter: TopicFilter, _ options: SubscribeOptions
     ) throws(Refusal) -> UInt64 {
@@ -13,7 +13,7 @@ extension Shard {
         try checkSubscribe(session.client, to: filter)
         let isNew = !set.contains(filter)
         if isNew { try checkRoom(for: 1, of: set, by: session.client) }
-        // What this turn has published so far comes before the subscription, in the order as in time.
+        // What this turn has published so far is numbered before the subscription.
         handOver()
         // A resuming subscriber needs few retained values, so no shared view is opened.
         let needsView = options.wantsSnapshot && options.since == nil
@@ -23,9 +23,9 @@ extension Shard {
                 needsView
                 ? sequencer.position(emptying: mailbox, matching: filter, known: &knownView)
                 : sequencer.position(emptying: mailbox, matching: filter)
-            // To a subscription of the same filter too, which is replaced only then.
+            // An existing subscription with the same filter gets these, too: it is replaced afterwards.
             deliver(position.events)
-            // A publisher that was answered may have brought more, which this subscription would miss.
+            // Answering a publisher may have led to more messages, which this subscription would miss.
         } while deliveredUpTo > position.seq
         guard isKnown(session) else { throw Refusal(.unavailable, "The connection is closed.") }
         for ending in set.ledger?.takeEndings(of: filter) ?? [] { ending.body() }
@@ -48,7 +48,7 @@ extension Shard {
         return position.seq
     }
 
-    /// Refuses so many further subscriptions where they would be more than one client or all together may have.
+    /// Refuses `count` more subscriptions if one client, or all clients together, would have too many.
     package func checkRoom(for count: Int, of set: SubscriptionSet, by client: Client) throws(Refusal) {
         guard count > 0 else { return }
         if let limit = client.membership?.room(for: count, settings.limits.quotas) {
@@ -69,7 +69,7 @@ extension Shard {
         }
     }
 
-    /// Settles what is still due to a subscription that another one of the same filter takes the place of.
+    /// Decides about what is still due to a subscription that another one with the same filter replaces.
     private func replace(
         _ old: Subscription, by new: inout Subscription, _ options: SubscribeOptions, at seq: UInt64,
         _ session: any Session
@@ -77,7 +77,7 @@ extension Shard {
         let set = session.subscriptions
         let isLike = old.slow == new.slow && old.skipsOwn == new.skipsOwn
         let since = options.since?.seq
-        // It is due what the old one was, and that is all that is asked for.
+        // The new subscription is owed exactly what the old one was.
         if since == nil ? isLike || !set.isBehind : isLike && old.slow != .latest && old.position <= since ?? 0 {
             return new.takeOver(old)
         }
@@ -90,7 +90,7 @@ extension Shard {
         if let gap = set.writeOff([old], upTo: seq, isKept: isKept, client: client) { new.add(gap, floor: gap.since) }
     }
 
-    /// Has a subscription begin with what is asked for.
+    /// Begins a subscription with what its options ask for.
     private func begin(
         _ subscription: inout Subscription, _ options: SubscribeOptions, _ position: Sequencer.Position,
         _ session: any Session
@@ -116,7 +116,7 @@ extension Shard {
         }
         (subscription.resumedAt, subscription.asked) = (position.seq, ledger.step())
         guard since.seq <= position.seq, since.epoch ?? store.epoch == store.epoch else {
-            // The point to resume from is none of this store's: nothing of what was before is brought.
+            // The resume point is not from this store, so no earlier message can be delivered.
             subscription.add(Gap(since: 0, seq: position.seq, missed: nil), floor: 0)
             return set.starts.append(
                 CatchUpStart(number: number, filter: filter, seq: position.seq, snapshot: snapshot))
@@ -131,7 +131,7 @@ extension Shard {
             subscription.position = since.seq
             return
         }
-        // What is kept comes in full; the latest are those after it.
+        // The store delivers all kept messages; only from here on are the latest enough.
         var kept = Subscription(
             number: number, filter: filter, position: since.seq, skipsOwn: subscription.skipsOwn,
             slow: .dropOldest, usesHistory: true)
@@ -139,22 +139,23 @@ extension Shard {
         _ = set.retire(kept, at: position.seq, isOver: false, maximum: .max)
     }
 
-    /// Ends subscriptions; one that there is none of is left out.
+    /// Ends subscriptions; filters without a subscription are ignored.
     ///
-    /// What was numbered before is delivered first, of all publishers. A gap says what is not, because too many
-    /// subscriptions of the client have ended and are still due something.
+    /// Messages that were numbered before are delivered first. If too many ended subscriptions of the client are still
+    /// owed messages, a gap says what is not delivered.
     ///
-    /// - Parameter body: called when nothing more comes of them, at once unless the session is behind, or when one of them
-    ///   is subscribed to again; not called where the session leaves before. It must not hold the session.
+    /// - Parameter body: called when nothing more comes for these filters: at once, unless the session is behind. Also
+    ///   called when one of them is subscribed to again, and not called if the session leaves first. It must not hold
+    ///   the session.
     package func unsubscribe(_ session: any Session, from filters: [TopicFilter], then body: @escaping () -> Void = {})
     {
         var (end, isOwed): (UInt64, Bool) = (0, false)
         for filter in filters where session.subscriptions.contains(filter) {
             handOver()
             var newest = deliverNewest()
-            // Sending may bring more, which would be held for a subscription that has ended before.
+            // Sending may lead to more messages, which would be held for an ended subscription.
             if settle(session) { newest = deliverNewest() }
-            // A client that does not take what comes, or has asked for the end of its stream, has been closed by now.
+            // The session may have been closed by now: it was too slow, or asked for its end.
             guard isKnown(session) else { return }
             if finish(filter, of: session, at: newest) { isOwed = true }
             end = newest
@@ -163,7 +164,7 @@ extension Shard {
         ledger.endings.append(Ledger.Ending(seq: end, filters: filters, body: body))
     }
 
-    /// Delivers all that has been numbered, and returns the newest number.
+    /// Delivers everything that has been numbered, and returns the newest number.
     private func deliverNewest() -> UInt64 {
         while true {
             let (newest, events) = sequencer.newest(emptying: mailbox)
@@ -172,7 +173,7 @@ extension Shard {
         }
     }
 
-    /// Removes a subscription, and says whether something may still be due to it.
+    /// Removes a subscription, and returns whether something may still be due to it.
     private func finish(_ filter: TopicFilter, of session: any Session, at newest: UInt64) -> Bool {
         let set = session.subscriptions
         guard let subscription = set.remove(filter) else { return false }
@@ -200,9 +201,9 @@ extension Shard {
         return true
     }
 
-    /// Sends what is due to a session at once, as far as it takes it and once a turn.
+    /// Sends a session what is due to it, as far as it takes it; does so once a turn at most.
     ///
-    /// - Returns: whether it has tried.
+    /// - Returns: `false`: this turn has done so already, or nothing is due.
     private func settle(_ session: any Session) -> Bool {
         guard let ledger = session.subscriptions.ledger, !ledger.hasSettled else { return false }
         ledger.hasSettled = true

@@ -29,40 +29,40 @@ package final class Shard {
         }
     }
     private var isEnding = false
-    /// Whether the door is about to be closed: who asks for readiness is told so, all others are served.
+    /// Whether the broker is about to shut down: readiness says so, while everything else is still served.
     package var isLeaving = false
-    /// What counts publications at the moment, by number.
+    /// The open counts of publications, by number.
     package var meters: [Int: TopicMeter] {
         get { publications.meters }
         set { publications.meters = newValue }
     }
-    /// Told what clients are refused; `nil`: nothing is.
+    /// Told of each refusal; `nil`: refusals are not told.
     package weak var witness: (any Witness)?
-    /// What addresses and users have, over all shards; `nil`: they are not counted.
+    /// What addresses and users use up, over all shards; `nil`: they are not counted.
     package var quotas: Quotas?
 
-    /// What the clients may do.
+    /// The rights of the clients.
     let grants: GrantTable
-    /// Those whose subscriptions are still to be looked at, since the rules have changed.
+    /// The sessions whose subscriptions have not been checked since the rules changed.
     var unreviewed: [any Session] = []
-    /// How many subscriptions are looked at in one turn.
+    /// How many subscriptions are checked in one turn.
     var reviewedAtOnce = 32 * 1024
     let directory: Directory
     let fanOut: FanOut
     let publications: Publications
-    /// What came in the mailbox and is being delivered, from ``nextEvent`` on.
+    /// The events that are being delivered, from ``nextEvent`` on.
     private var events: [ShardEvent] = []
     private var nextEvent = 0
-    /// Whether publishers have been told the results in the next event.
+    /// Whether the next event's publishers have been answered.
     private var isConcluded = false
-    /// The number of its last probe that came through the mailbox.
+    /// The number of the last probe that arrived in the mailbox.
     var lastProbe: UInt64 = 0
     var clientNumbers: ClientNumbers
     let mailbox: Mailbox<ShardEvent>
     private let inbox: Inbox
     var knownView = Sequencer.KnownView()
     let index: Int
-    /// Everything up to this number has been handed to the connections that are not behind.
+    /// The number up to which everything has been handed to the live connections.
     private(set) var deliveredUpTo: UInt64 = 0
     private var share = TurnShare()
     /// The sessions that are behind.
@@ -126,7 +126,7 @@ package final class Shard {
     /// The session of a client by its number; `nil`: it is not here.
     package func session(ofClient number: UInt64) -> (any Session)? { directory.session(ofClient: number) }
 
-    /// Everybody on this reactor.
+    /// All sessions of this reactor.
     package var everybody: [any Session] { directory.everybody }
 
     func release(_ subscription: Subscription) {
@@ -138,29 +138,29 @@ package final class Shard {
 
     // MARK: A client's part of a turn
 
-    /// Counts commands of the client in `slot`, and says whether it may give more of them in this turn.
+    /// Counts commands of the client in `slot`; `true`: it may give more in this turn.
     package func takesMore(from slot: UInt32, after commands: Int = 1) -> Bool {
         share.take(commands, by: slot, in: reactor.now)
     }
 
-    /// Counts what the subscribers of a publication may cost to find as commands of the client in `slot`.
+    /// Counts the cost of finding a publication's subscribers as commands of the client in `slot`.
     func chargeMatching(to slot: UInt32) {
         let weight = sequencer.matchWeight
         if weight > 0 { _ = share.take(weight, by: slot, in: reactor.now) }
     }
 
-    /// Runs `body` in the next turn, or, where it would only wait there, 2 ms later.
+    /// Runs `body` in the next turn; `isLong`: 2 ms later, because it would only wait in the next turn.
     package func inNextTurn(isLong: Bool = false, _ body: @escaping () -> Void) {
         if isLong { reactor.run(afterNanoseconds: 2_000_000, body) } else { reactor.runSoon(body) }
     }
 
     // MARK: Shutdown
 
-    /// Sends what is acknowledged, then tells every client to come back, each after a time of its own.
+    /// Delivers what has been accepted, then tells every client to come back, each after a different time.
     ///
     /// - Parameters:
     ///   - crowd: how many clients there are, on all reactors.
-    ///   - absence: how long nobody will be here, in milliseconds.
+    ///   - absence: how long no broker will be here, in milliseconds.
     package func sayGoodbye(crowd: Int, absence: Int) {
         handOver()
         deliver(mailbox.drain())
@@ -172,32 +172,33 @@ package final class Shard {
         reactor.finishIdleConnections()
     }
 
-    /// From when to when a crowd is told to come back, in milliseconds: when somebody is here again, and not all at once.
+    /// The times after which clients are told to come back, in milliseconds: after the restart, and not all at once.
     static func retries(crowd: Int, absence: Int, perSecond: Int) -> ClosedRange<Int> {
         let spread = max(leastSpread, crowd * 1000 / max(1, perSecond))
         return absence...(absence + spread)
     }
 
-    /// In milliseconds.
+    /// The shortest time over which clients come back, in milliseconds.
     private static let leastSpread = 200
 
     // MARK: Publishing
 
-    /// Publishes at the end of this turn, for the broker itself or its administrator; clients have a door of theirs.
+    /// Publishes at the end of this turn, for the broker itself or an administrator.
     ///
-    /// - Parameter source: what the draft came by, which is not read on while other reactors cannot keep up; `nil`: the
-    ///   broker's own.
+    /// Clients publish by ``publish(_:by:from:)``.
+    ///
+    /// - Parameter source: the connection that is paused while other reactors cannot keep up; `nil`: the broker itself.
     package func publish(_ draft: consuming Draft, from source: StreamConnection?) {
         publications.add(draft, from: source)
     }
 
-    /// Sends the broker's own figures to everyone whose filters match.
+    /// Sends the broker's own figures to the subscribers whose filters match.
     package func show(_ figures: [(topic: Topic, payload: [UInt8])]) {
         sequencer.show(figures, from: index)
         reactor.needsTurn()
     }
 
-    /// Whether there is more for another turn.
+    /// Does the work at the end of a turn; `true`: another turn is needed.
     private func endTurn() -> Bool {
         handOver()
         deliver(mailbox.drain())
@@ -207,17 +208,17 @@ package final class Shard {
     /// Hands over what the turn has published.
     func handOver() { publications.handOver() }
 
-    /// Delivers what came in the mailbox, after the rest of what came before.
+    /// Delivers events, after those that are still being delivered.
     func deliver(_ new: [ShardEvent]) {
         events = events.isEmpty ? new : events + new
         while nextEvent < events.count {
             switch events[nextEvent] {
             case .applied(let batch):
                 if batch.shard == index, !isConcluded {
-                    // First, so that the answer precedes the message.
+                    // Publishers are answered first, so that the answer precedes the message.
                     isConcluded = true
                     publications.conclude(batch)
-                    // A publisher that was told may have had the rest delivered, as it subscribed at once.
+                    // An answered publisher may have subscribed at once, and that delivers the rest.
                     guard isConcluded else { continue }
                 }
                 isConcluded = false

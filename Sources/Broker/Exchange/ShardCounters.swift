@@ -13,13 +13,13 @@ package final class ShardCounters: Sendable {
     /// Turns whose publishers had to wait for other reactors.
     package let congestions = Counter()
     package let errors = Counter()
-    /// What was refused for want of a right: publications, subscriptions and reads, changes of retained values.
+    /// Acts that were refused for lack of a right: publications, subscriptions and reads, changes of retained values.
     package let deniedPublishes = Counter()
     package let deniedSubscribes = Counter()
     package let deniedRetains = Counter()
     /// Verbs that an administrator had no right to, and administrators without any.
     package let deniedAdministration = Counter()
-    /// Subscriptions that ended because their right was taken away.
+    /// Subscriptions that ended because the right to them was withdrawn.
     package let revoked = Counter()
     /// Credentials that were examined, by their kind.
     package let passwords = Examinations()
@@ -29,15 +29,15 @@ package final class ShardCounters: Sendable {
     package let peers = Examinations()
     /// Those that cannot be read.
     package let unknownCredentials = Examinations()
-    /// Grants that there are for principals that the rules tell apart.
+    /// Grants, one for each set of principals that the rules treat alike.
     package let grants = Counter()
-    /// Clients that were disconnected as their credentials do not hold any more.
+    /// Clients that were disconnected because their credentials are no longer valid.
     package let revokedClients = Counter()
     /// Frames whose commands took more than one turn.
     package let heldFrames = Counter()
-    /// Turns in which not all clients that were behind had a piece of what is due to them.
+    /// Turns in which not every client that was behind got a piece of what is due to it.
     package let fullTurns = Counter()
-    /// Requests of refused pages, and those for a host that the broker does not answer to.
+    /// Refused requests: from pages of other origins, and for hosts that the broker does not answer to.
     package let refusedOrigins = Counter()
     package let refusedHosts = Counter()
     /// Nodes of filters with wildcards that were visited to find a message's subscribers.
@@ -49,7 +49,7 @@ package final class ShardCounters: Sendable {
     package let replayed = Counter()
     /// Times a connection did not take what it was sent and fell behind.
     package let fallsBehind = Counter()
-    /// Messages dropped because a reader was too slow, by its own policy.
+    /// Messages dropped because a subscriber was too slow, by its own policy.
     package let dropped = Counter()
     /// Gaps announced.
     package let gaps = Counter()

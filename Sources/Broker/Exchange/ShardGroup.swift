@@ -8,7 +8,7 @@ package struct ShardGroup: Sendable {
     /// The remotes of the shards' reactors.
     package init(_ remotes: [Remote]) { self.remotes = remotes }
 
-    /// Asks every shard on its own thread, and passes on all answers on the asker's thread.
+    /// Asks every shard on its own thread, and passes all answers to `then` on the asker's thread.
     ///
     /// A shard that has ended gives no answer. If the asker has ended meanwhile, `then` is not called. Runs on
     /// the asker's thread.
@@ -20,9 +20,9 @@ package struct ShardGroup: Sendable {
         ask(remotes, from: asker, question, then: then)
     }
 
-    /// Asks about the client of that name, on the thread of the shard that it is on.
+    /// Asks about the client with a name, on the thread of its shard; no other shard is asked.
     ///
-    /// No other shard is asked. Runs on the asker's thread.
+    /// Runs on the asker's thread.
     ///
     /// - Parameter then: gets the answer; `nil`: there is no such client, or the question has none.
     package func ask<Answer: Sendable>(
@@ -34,7 +34,9 @@ package struct ShardGroup: Sendable {
         }
         ask([remotes[ClientNumbers.shard(of: number)]], from: asker) { shard in
             shard.session(ofClient: number).flatMap(question)
-        } then: { then($0.first ?? nil) }
+        } then: {
+            then($0.first ?? nil)
+        }
     }
 
     private func ask<Answer: Sendable>(
@@ -68,7 +70,7 @@ package struct ShardGroup: Sendable {
     }
 }
 
-/// What waits for the answers, on the asker's thread.
+/// Waits for the answers, on the asker's thread.
 private final class Asker<Answer: Sendable> {
     let then: ([Answer]) -> Void
     init(_ then: @escaping ([Answer]) -> Void) { self.then = then }
@@ -85,7 +87,7 @@ private final class Answers<Answer: Sendable>: Sendable {
 
     init(expected: Int) { state = Mutex(State(missing: expected, answers: Array(repeating: nil, count: expected))) }
 
-    /// Adds an answer, and passes on all after the last.
+    /// Adds an answer; the last one passes all of them on.
     ///
     /// - Parameter answer: `nil`: there is none.
     func add(_ answer: Answer?, of index: Int, _ link: ReactorLink) {

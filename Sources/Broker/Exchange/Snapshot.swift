@@ -3,9 +3,9 @@
 /// The values are read in pieces, from a view of the store as it was at ``seq``. Later messages come live, and are
 /// held until the snapshot is complete. So nothing is lost, doubled or out of order at the seam.
 ///
-/// A view costs the store room for replaced values, so there are few, and the store takes them back: the rest is then
-/// read as it is. A value that was replaced since is left out, and its successor comes live; if nothing comes live, its
-/// successor is sent.
+/// A view costs the store room for replaced values, so there are few, and the store may take them back. The rest is then
+/// read from the current state, and a replaced value is left out, because its successor comes live. If nothing comes
+/// live, the successor is sent.
 struct Snapshot {
     let filter: TopicFilter
     /// The newest message the snapshot knows of.
@@ -18,14 +18,14 @@ struct Snapshot {
     /// Whether a piece was read.
     private(set) var hasBegun = false
     private var position: Topic?
-    /// `nil`: the store as it is.
+    /// The view; `nil`: the current state of the store.
     private let view: (any RetainedView)?
-    /// Whether it begins when everything up to ``seq`` is on disk.
+    /// Whether it must wait until everything up to ``seq`` is on disk.
     let waitsForStore: Bool
-    /// Newer values than this are left out.
+    /// Values newer than this are left out.
     private let newest: UInt64
 
-    /// - Parameter isAll: nothing comes live after it.
+    /// - Parameter isAll: whether nothing comes live after it.
     init(
         filter: TopicFilter, seq: UInt64, overlay: [Message], view: (any RetainedView)? = nil,
         waitsForStore: Bool = false, isAll: Bool = false

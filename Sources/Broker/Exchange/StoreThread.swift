@@ -4,14 +4,14 @@ internal import WSTransport
 
 /// The one thread that writes to the store.
 ///
-/// It commits everything since its last commit in one transaction with one sync, so the more there is to do
-/// the less each costs. Its callbacks run on this thread, and must not wait for it.
+/// It commits everything since its last commit in one transaction with one sync, so a message costs less the more there
+/// are. Its callbacks run on this thread, and must not wait for it.
 package final class StoreThread: Sendable {
-    /// The result for appended messages.
+    /// What has become of appended messages.
     package struct Settlement: Sendable {
         /// The messages that are on disk now, in the order they were appended.
         package var committed: [UInt64] = []
-        /// The messages that are not and will not be stored, in the order they were appended.
+        /// The messages that could not be stored, in the order they were appended.
         package var failed: [(seq: UInt64, error: StorageError)] = []
         /// All appended messages up to this `seq` are settled: on disk, unless they failed.
         package var committedUpTo: UInt64 = 0
@@ -47,13 +47,13 @@ package final class StoreThread: Sendable {
         var rules: [Adoption] = []
         var probes: [Completion] = []
         var isStopping = false
-        /// The last number of all, if it is stopping and that is known.
+        /// The last number, if the thread is stopping and the number is known.
         var last: UInt64?
         /// Appended and not settled yet, in bytes.
         var unsettledBytes = 0
         /// Whether the thread will check without being woken again.
         var isWoken = false
-        /// How many messages are worth waking the thread for; anything else always is.
+        /// For how many messages the thread is woken; for anything else it always is.
         var wanted = 1
 
         var isEmpty: Bool { entries.isEmpty && !isPressing }
@@ -97,11 +97,11 @@ package final class StoreThread: Sendable {
 
     /// How often expired values are searched for, in nanoseconds.
     private static let pace: Int64 = 1_000_000_000
-    /// After this many successive failures that are not the messages' fault, the rest of a batch is not attempted.
+    /// After how many successive failures that are not the messages' fault the rest of a batch is given up.
     private static let hopeless = 4
 
     /// - Parameters:
-    ///   - maximumQueuedBytes: what may wait or be in a commit; beyond, ``append(_:)`` refuses. One batch is always
+    ///   - maximumQueuedBytes: how much may wait or be in a commit; beyond it ``append(_:)`` refuses. One batch is always
     ///     taken.
     ///   - onSettled: called after each commit that had messages, on this thread.
     package init(
@@ -125,8 +125,8 @@ package final class StoreThread: Sendable {
     /// Appends messages to be stored, all or none; only appends and wakes the thread, so it may be called under a
     /// lock.
     ///
-    /// - Parameter waking: `false` where more of the same turn follow and ``wakeUp()`` after them, so that the
-    ///   first is not committed without the others.
+    /// - Parameter waking: `false` if more messages of the same turn and ``wakeUp()`` follow, so that the first is not
+    ///   committed without the others.
     /// - Returns: `false` when too much waits already, or the thread is stopping.
     package func append(_ entries: [StoreEntry], waking: Bool = true) -> Bool {
         guard !entries.isEmpty else { return true }
@@ -155,7 +155,7 @@ package final class StoreThread: Sendable {
 
     /// Makes the store apply rules to messages from `seq` on, which are appended after this.
     ///
-    /// `completion` is called when it has, on this thread; it keeps trying.
+    /// It is tried until it succeeds; then `completion` is called on this thread.
     package func adopt(
         _ rules: HistoryRules, from seq: UInt64, then completion: @escaping @Sendable () -> Void = {}
     ) {
@@ -178,7 +178,7 @@ package final class StoreThread: Sendable {
     ///
     /// Not to be called on the thread itself, that is, in a callback.
     ///
-    /// - Parameter last: the last number that was given; the next start goes on after it. `nil`: after all that were reserved.
+    /// - Parameter last: the last number given, after which the next start continues; `nil`: after all reserved numbers.
     package func stop(after last: UInt64? = nil) {
         _ = post { work in
             work.isStopping = true
@@ -229,15 +229,15 @@ package final class StoreThread: Sendable {
             gather(gathering)
             let taken = work.withLock { $0.take() }
             adoptions += taken.rules
-            // A store that takes no writes now is tried again. Each rule set is applied: messages between two were kept
-            // by the first.
+            // If the store takes no writes now, try again. No rule set is skipped: it holds for the messages up to the
+            // next one.
             while let next = adoptions.first, (try? store.adopt(next.rules, from: next.from)) != nil {
                 adoptions.removeFirst()
                 next.completion()
             }
             settle(taken, &gathering)
             if taken.isStopping {
-                // What this fails to record, the next start takes for a hole.
+                // If recording this fails, the next start assumes a hole.
                 try? store.seal(upTo: taken.last)
                 return
             }
@@ -250,7 +250,7 @@ package final class StoreThread: Sendable {
         }
     }
 
-    /// Waits for publishers that are likely to publish together with the first.
+    /// Waits for publishers that are likely to publish at the same time as the first.
     private func gather(_ gathering: CommitGathering) {
         guard let deadline = gathering.deadline(now: .now) else { return }
         let isWaiting = work.withLock { work in
@@ -310,8 +310,7 @@ package final class StoreThread: Sendable {
         return reservation
     }
 
-    /// Stores those of the messages that can be stored after all together failed, in order: halves, and halves of those
-    /// that fail.
+    /// After a batch has failed, stores the messages that can be stored, in order: tries halves, and halves of those.
     ///
     /// So a few messages that do not fit cost a few transactions, not one for each message.
     private func divide(

@@ -1,7 +1,7 @@
 /// What happens to messages for which a subscriber is too slow.
 ///
-/// If a history rule keeps them, the store delivers them later, whatever the policy; but a subscriber that wants only
-/// the latest does not get those in between.
+/// If a history rule keeps them, the store delivers them later, whatever the policy. A subscriber that wants only the
+/// latest does not get the ones in between.
 package enum SlowPolicy: String, Sendable, CaseIterable {
     /// The connection is closed.
     case close
@@ -41,14 +41,14 @@ package struct ResumePoint: Equatable, Sendable {
 
 /// The options of a subscription.
 package struct SubscribeOptions: Sendable {
-    /// Wants the retained values first; with ``since`` those that are newer and not in the history.
+    /// Whether the retained values come first; with ``since``, those that are newer and not in the history.
     package var wantsSnapshot = true
-    /// Gets what its own connection publishes.
+    /// Whether it gets what its own client publishes.
     package var hearsItself = true
-    /// Wants the messages after this position first; `nil`: only new ones.
+    /// The position after which messages are wanted; `nil`: only new ones.
     package var since: ResumePoint?
     package var slow = SlowPolicy.close
-    /// Wants nothing live: it ends after what comes first.
+    /// Whether nothing live is wanted: it ends after the retained values and the missed messages.
     package var isPoll = false
 
     package init() {}
@@ -59,9 +59,9 @@ package struct SubscribeOptions: Sendable {
 
 /// Messages that match a filter and were not delivered, and will not be.
 package struct Gap: Equatable, Sendable {
-    /// They come after this number.
+    /// The number before the first of them.
     package var since: UInt64
-    /// They end with this one.
+    /// The number of the last of them.
     package var seq: UInt64
     /// How many; `nil`: not known.
     package var missed: Int?
@@ -72,7 +72,7 @@ package struct Gap: Equatable, Sendable {
         self.missed = missed
     }
 
-    /// Up to which number everything after `start` is in the gap; 0: some of it is not.
+    /// The number up to which everything after `start` is in the gap; 0: the gap begins later.
     func end(from start: UInt64) -> UInt64 { since <= start ? seq : 0 }
 
     /// Merges it with another gap.

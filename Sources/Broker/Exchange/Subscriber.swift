@@ -1,10 +1,9 @@
-/// What fan-out knows of one subscription: the tree's entry.
+/// One subscription as fan-out sees it: the tree's entry.
 ///
-/// It is small, as a message looks at one for each that it is sent to.
+/// It is small, because fan-out reads one for each delivery.
 package struct Subscriber: TreeEntry {
     package let subscription: UInt32
-    /// Where it is sent messages: the slot of its connection in the reactor's tables; where it asks for its session, that
-    /// session's number.
+    /// Its connection's slot in the reactor's tables; if it asks its session, the session's number.
     let place: UInt32
     /// The number of its lane and its flags, for fan-out to compare in one step.
     let kind: UInt8
@@ -26,12 +25,12 @@ package struct Subscriber: TreeEntry {
     static var skipsOwnFlag: UInt8 { 0x80 }
     static var asksSessionFlag: UInt8 { 0x40 }
 
-    /// The kind without whether it skips its own.
+    /// The kind without the flag for skipping its own messages.
     var road: UInt8 { kind & ~Self.skipsOwnFlag }
 
-    /// Does not get what its own client published.
+    /// Whether it leaves out what its own client published.
     package var skipsOwn: Bool { kind & Self.skipsOwnFlag != 0 }
 
-    /// Its session takes each message itself.
+    /// Whether its session takes each message itself.
     var asksSession: Bool { kind & Self.asksSessionFlag != 0 }
 }

@@ -1,20 +1,20 @@
 /// One subscription of a session.
 package struct Subscription {
     package let number: UInt32
-    /// Of the filter, so that a search need not compare names.
+    /// The filter's sketch, so that a search rarely compares names.
     private let sketch: UInt32
     package let filter: TopicFilter
     /// Messages after this one are due to it.
     var position: UInt64
-    /// Does not get what its own connection published.
+    /// Whether it leaves out what its own client published.
     let skipsOwn: Bool
     package let slow: SlowPolicy
-    /// Whether a rule may keep some of its messages, so that a store brings what it is too slow for.
+    /// Whether a history rule may keep some of its messages, so that the store can deliver them later.
     let usesHistory: Bool
-    /// What few subscriptions have; `nil`: nothing of it.
+    /// What only few subscriptions need; `nil`: this one does not.
     private var arrears: Arrears?
 
-    /// What is known of a subscription that is, or was, behind.
+    /// The state of a subscription that is, or was, behind.
     private final class Arrears {
         var gaps: [Gap] = []
         var lostUpTo: UInt64 = 0
@@ -37,21 +37,21 @@ package struct Subscription {
         self.usesHistory = usesHistory
     }
 
-    /// The same for another filter's or policy's sake, with what is owed to `other` taken over.
+    /// Takes over the position of `other`, and what is owed to it.
     mutating func takeOver(_ other: Subscription) {
         position = other.position
         arrears = other.arrears
     }
 
-    /// What was dropped or lost and is not announced yet, in order and without overlaps.
+    /// The gaps that have not been announced yet, in order and without overlaps.
     var gaps: [Gap] { arrears?.gaps ?? [] }
 
-    /// So many are told apart; then the oldest become one.
+    /// How many gaps are kept apart; beyond that the oldest two are merged.
     private static let maximumGaps = 64
 
-    /// Takes note of a gap.
+    /// Records a gap.
     ///
-    /// - Parameter floor: nothing after this number and before the gap is still to be sent.
+    /// - Parameter floor: nothing between this number and the gap remains to be sent.
     mutating func add(_ gap: Gap, floor: UInt64) {
         change { arrears in
             var merged = gap
@@ -75,7 +75,7 @@ package struct Subscription {
         guard let arrears, arrears.gaps.first.map({ $0.seq <= seq }) ?? false else { return [] }
         let taken = Array(arrears.gaps.prefix { $0.seq <= seq })
         arrears.gaps.removeFirst(taken.count)
-        // What was in them has not been brought to the next that asks for it.
+        // The missing messages do not count as delivered if a later subscription asks for them.
         position = max(position, taken.last?.seq ?? 0)
         return taken
     }
@@ -93,37 +93,37 @@ package struct Subscription {
         return Gap(since: first.since, seq: end, missed: nil)
     }
 
-    /// Losses up to this number are announced, or are in ``gaps``.
+    /// Losses up to this number have been announced, or are in ``gaps``.
     var lostUpTo: UInt64 {
         get { arrears?.lostUpTo ?? 0 }
         set { change { $0.lostUpTo = newValue } }
     }
 
-    /// What was due to it up to this number has been brought, though its session reads older messages for another's sake.
+    /// Everything due up to this number has been delivered, although its session reads older messages for another one.
     var brought: UInt64 {
         get { arrears?.brought ?? 0 }
         set { change { $0.brought = newValue } }
     }
 
-    /// Where it began, if it asked for what came before; 0: it did not.
+    /// The position at which it resumed; 0: it did not resume.
     var resumedAt: UInt64 {
         get { arrears?.resumedAt ?? 0 }
         set { change { $0.resumedAt = newValue } }
     }
 
-    /// The step of its ledger at which it asked for what came before; 0: it did not.
+    /// The ledger's step at which it resumed; 0: it did not resume.
     var asked: UInt64 {
         get { arrears?.asked ?? 0 }
         set { change { $0.asked = newValue } }
     }
 
-    /// Messages after this one are not due to it any more; `.max`: it goes on.
+    /// The last message that is due to it; `.max`: it has not ended.
     private(set) var end: UInt64 {
         get { arrears?.end ?? .max }
         set { change { $0.end = newValue } }
     }
 
-    /// The step of its ledger at which the client did not want it any more; 0: it does, or has replaced it.
+    /// The ledger's step at which the client ended it; 0: the client has not, or has replaced it.
     var over: UInt64 { arrears?.over ?? 0 }
 
     /// Ends it with the message `seq`.
@@ -134,7 +134,7 @@ package struct Subscription {
         change { $0.over = step }
     }
 
-    /// Ends it with what it has brought, because its right has gone.
+    /// Ends it at what has been delivered, because the client has lost the right to it.
     ///
     /// - Parameter step: ``over``.
     mutating func withdraw(at step: UInt64) {
@@ -151,10 +151,10 @@ package struct Subscription {
         self.arrears = arrears
     }
 
-    /// Whether its session is not closed at once for falling behind.
+    /// Whether its session may fall behind without being closed.
     var toleratesLag: Bool { slow != .close || usesHistory }
 
-    /// Whether it is the one with this filter; the filter's sketch comes with it.
+    /// Whether it has this filter, whose sketch the caller has computed.
     func has(_ filter: TopicFilter, _ sketch: UInt32) -> Bool { self.sketch == sketch && self.filter == filter }
 
     /// Whether a message is due to it.
@@ -164,7 +164,7 @@ package struct Subscription {
 
     /// The same, of a message that its filter matches.
     func hears(_ message: Message, client: UInt64) -> Bool {
-        // A figure has the number of the message before it.
+        // A figure below $SYS has no number of its own, but that of the message before it.
         (message.seq > position || message.topic.isSystem) && message.seq <= end
             && !(skipsOwn && message.origin == client)
     }

@@ -2,19 +2,20 @@ internal import WSTransport
 
 /// The subscriptions of one session, and where it stands in the order of messages.
 ///
-/// A session is *live*: everything up to the newest message of its shard has been sent; or it is *behind*: what is due
-/// up to a cursor has been sent (``Ledger``). Of what comes then, the store brings what a rule keeps, and the rest is held.
+/// A session is *live* when it has been sent everything up to its shard's newest message. It is *behind* when it has
+/// only been sent what is due up to a cursor (``Ledger``): of the later messages, the store delivers those that a rule
+/// keeps, and the others are held in memory.
 package final class SubscriptionSet {
     package var all: [Subscription] { current }
     private var current: [Subscription] = []
-    /// What is to be shown before the subscriptions are live, oldest first.
+    /// What is sent before the subscriptions become live, oldest first.
     ///
     /// While there is any, the session is behind.
     var starts = CatchUpStarts()
     var held = HeldMessages()
     /// What is due to the session; `nil`: it is live.
     private(set) var ledger: Ledger?
-    // Those of one byte stand together: every session has these.
+    // The one-byte properties are together to save padding: every session has them.
     /// Whether the session has asked to be called again.
     var isWaiting = false
     /// Whether it waits for the store to commit.
@@ -23,14 +24,14 @@ package final class SubscriptionSet {
     var owner = UInt32.max
     /// How many subscriptions want the newest messages only.
     private var latestCount: UInt32 = 0
-    /// How many do not have the session closed at once.
+    /// How many subscriptions let the session fall behind.
     private var lagTolerantCount: UInt32 = 0
 
     package init() {}
 
     package var count: Int { current.count }
 
-    /// Linear, as one client's subscriptions are few; but a step is the comparison of two numbers.
+    /// A linear search, because a client has few subscriptions; each step compares two numbers.
     private func index(of filter: TopicFilter) -> Int? {
         let sketch = filter.sketch
         return current.firstIndex { $0.has(filter, sketch) }
@@ -43,7 +44,7 @@ package final class SubscriptionSet {
     /// Whether some subscription wants the newest messages only.
     var hasLatest: Bool { latestCount > 0 }
 
-    /// Whether the session is not closed at once for falling behind.
+    /// Whether the session may fall behind without being closed.
     var toleratesLag: Bool { lagTolerantCount > 0 || ledger?.ended.isEmpty == false }
 
     func add(_ subscription: Subscription) {
@@ -84,7 +85,7 @@ package final class SubscriptionSet {
 
     var isBehind: Bool { ledger != nil }
 
-    /// From now on what is due after `seq` is waited for.
+    /// Makes the session behind: messages after `seq` wait in the ledger.
     func setBehind(at seq: UInt64) -> Ledger {
         if let ledger { return ledger }
         let new = Ledger(cursor: seq)
@@ -92,12 +93,12 @@ package final class SubscriptionSet {
         return new
     }
 
-    /// Everything has been sent, or is just about to be.
+    /// Makes the session live: everything has been sent, or is about to be.
     func setLive() {
         guard let old = ledger else { return }
         ledger = nil
         for place in current.indices {
-            // What the one in its place has brought is not brought again.
+            // Messages that the ended subscription has delivered are not delivered again.
             for ended in old.ended
             where ended.over == 0 && ended.filter == current[place].filter && ended.skipsOwn == current[place].skipsOwn
                 && ended.end >= current[place].position
@@ -108,7 +109,7 @@ package final class SubscriptionSet {
         }
     }
 
-    /// Reads once more from `seq` on, for the sake of a subscription that is about to be added.
+    /// Moves the cursor back to `seq`, because a subscription that is about to be added wants older messages.
     func goBack(to seq: UInt64) {
         guard let ledger, seq < ledger.cursor else { return }
         for place in current.indices { current[place].brought = max(current[place].brought, ledger.cursor) }
@@ -142,7 +143,9 @@ package final class SubscriptionSet {
         place < current.count ? current[place] : ledger.ended[place - current.count]
     }
 
-    /// The filters of all subscriptions that something may be due to; their places are those that ``wantsInFull(_:)`` takes.
+    /// An index of the filters of all subscriptions that may still be owed something.
+    ///
+    /// Its places are the argument of ``wantsInFull(_:_:)``.
     func index(_ ledger: Ledger) -> FilterIndex {
         if let index = ledger.index { return index }
         let index = FilterIndex((current + ledger.ended).map(\.filter))
@@ -150,13 +153,13 @@ package final class SubscriptionSet {
         return index
     }
 
-    /// Whether the store is to bring what a subscription's filter matches.
+    /// Whether the store delivers what a subscription's filter matches.
     func wantsInFull(_ place: Int, _ ledger: Ledger) -> Bool {
         let subscription = subscription(at: place, ledger)
         return subscription.slow != .latest && subscription.end > ledger.cursor
     }
 
-    /// Whether a message after the cursor, which is kept, is to be sent.
+    /// Whether to send a kept message that is after the cursor.
     func takes(_ message: Message, client: UInt64, _ ledger: Ledger) -> Bool {
         var wantedAt: UInt64?
         var broughtUntil: UInt64 = 0
@@ -164,7 +167,7 @@ package final class SubscriptionSet {
             let subscription = subscription(at: place, ledger)
             guard subscription.hears(message, client: client) else { return }
             if message.seq <= subscription.brought {
-                // A filter that asks after another one has ended is not told that it has had it from that one.
+                // A subscription that began after another one ended still gets what that one delivered.
                 broughtUntil = max(broughtUntil, subscription.over > 0 ? subscription.over : .max)
             } else if subscription.slow != .latest {
                 wantedAt = max(wantedAt ?? 0, subscription.asked)
@@ -206,7 +209,7 @@ package final class SubscriptionSet {
         note(Gap(since: message.seq - 1, seq: message.seq, missed: 1), floor: floor, &subscription)
     }
 
-    /// Takes note that some of what a filter matches is not there any more, so that it is announced in its place.
+    /// Records that messages matching a filter are lost, so that the gap is announced in its place.
     ///
     /// - Parameter seq: losses up to this number are known by now.
     func lose(_ filter: TopicFilter, _ gap: Gap, upTo seq: UInt64) {
@@ -218,7 +221,7 @@ package final class SubscriptionSet {
         }
         for place in ledger.ended.indices where ledger.ended[place].filter == filter {
             let old = ledger.ended[place]
-            // One that is due more than was looked at is looked at again.
+            // An ended subscription that is owed more than was searched is searched again later.
             if max(ledger.cursor, max(old.position, max(old.brought, old.lostUpTo))) >= gap.since {
                 ledger.ended[place].lostUpTo = max(old.lostUpTo, seq)
             }
@@ -232,7 +235,7 @@ package final class SubscriptionSet {
         for place in ledger.ended.indices { loseForLatest(filter, gap, &ledger.ended[place]) }
     }
 
-    /// What another subscription wanted in full the store was to bring to one of the latest, too.
+    /// Records the loss for a `latest` subscription that relied on another one's messages from the store.
     private func loseForLatest(_ filter: TopicFilter, _ gap: Gap, _ subscription: inout Subscription) {
         guard subscription.slow == .latest, subscription.position < gap.seq, gap.since < subscription.end,
             subscription.filter != filter, subscription.filter.overlaps(filter)
@@ -242,13 +245,13 @@ package final class SubscriptionSet {
         note(part, floor: part.since, &subscription)
     }
 
-    /// Drops a held message for those that allow it, and remembers that; `false`: some do not.
+    /// Drops a held message and records the gap; `false`: a subscription does not allow that, so nothing was dropped.
     ///
-    /// - Parameter floor: nothing that is held comes after this number and before the message.
+    /// - Parameter floor: no held message is between this number and the message.
     func drop(_ message: Message, floor: UInt64, client: UInt64) -> Bool {
         let due = current.indices.filter { current[$0].isDue(message, client: client) }
         guard due.allSatisfy({ current[$0].slow != .close }) else { return false }
-        // Where the store brings others, they may lie between.
+        // Messages from the store may be between them.
         let floor = ledger?.isOwed ?? false ? message.seq - 1 : floor
         for place in due { note(message, floor: floor, &current[place]) }
         guard let ledger else { return true }
@@ -275,7 +278,7 @@ package final class SubscriptionSet {
         return gaps
     }
 
-    /// Takes, of the gaps of a filter, what lies before its end marker.
+    /// Takes the part of a filter's gaps that is before its end marker.
     func takeGap(of filter: TopicFilter, upTo seq: UInt64) -> [(subscription: Subscription, gap: Gap)] {
         guard let ledger, ledger.nextGap != .max, let place = index(of: filter),
             let gap = current[place].takeGap(upTo: seq, leaving: seq)
@@ -283,7 +286,7 @@ package final class SubscriptionSet {
         return [(current[place], gap)]
     }
 
-    /// Takes, of the gaps of those whose filters match a message, what lies before it.
+    /// Takes the part before a message of the gaps of all subscriptions that match it.
     func takeGaps(before message: Message) -> [(subscription: Subscription, gap: Gap)] {
         guard let ledger, ledger.nextGap != .max else { return [] }
         var gaps: [(Subscription, Gap)] = []
@@ -299,7 +302,7 @@ package final class SubscriptionSet {
 
     // MARK: Replacing and ending
 
-    /// Removes those that were replaced by others of the same filter and are still due something.
+    /// Removes the subscriptions that were replaced by others with the same filter and are still owed something.
     func removeReplaced(of filter: TopicFilter) -> [Subscription] {
         guard let ledger, !ledger.ended.isEmpty else { return [] }
         let replaced = ledger.ended.filter { $0.filter == filter && $0.over == 0 }
@@ -308,12 +311,12 @@ package final class SubscriptionSet {
         return replaced
     }
 
-    /// Keeps a subscription that is not among the others any more until it has had what is due to it up to `seq`.
+    /// Keeps a removed subscription until it has been sent what is due to it up to `seq`.
     ///
     /// - Parameters:
-    ///   - isOver: the client does not want it any more, rather than having replaced it.
-    ///   - maximum: so many are kept.
-    /// - Returns: `false`: there are too many.
+    ///   - isOver: `true`: the client has ended it; `false`: the client has replaced it.
+    ///   - maximum: how many are kept at most.
+    /// - Returns: `false`: there are too many already.
     func retire(_ old: Subscription, at seq: UInt64, isOver: Bool, maximum: Int) -> Bool {
         guard let ledger else { return true }
         if starts.isEmpty { ledger.ended.removeAll { $0.end <= ledger.cursor && $0.gaps.isEmpty } }
@@ -326,7 +329,7 @@ package final class SubscriptionSet {
         return true
     }
 
-    /// What subscriptions that are not among the others any more will not get of what is due to them up to `seq`.
+    /// Gives up what is still due to removed subscriptions up to `seq`, and returns the gap that this leaves.
     ///
     /// - Parameter isKept: whether a rule may keep some of it.
     func writeOff(_ parts: [Subscription], upTo seq: UInt64, isKept: Bool, client: UInt64) -> Gap? {
@@ -345,7 +348,7 @@ package final class SubscriptionSet {
             add(Gap(since: message.seq - 1, seq: message.seq, missed: 1))
             return false
         }
-        // What these wanted in full the store was to bring to those that want the latest, too.
+        // `latest` subscriptions relied on these subscriptions' messages from the store.
         for old in parts {
             guard let gap else { break }
             for place in current.indices { loseForLatest(old.filter, gap, &current[place]) }
@@ -354,10 +357,10 @@ package final class SubscriptionSet {
         return gap
     }
 
-    /// Forgets what is due to a filter that the client may not have any more.
+    /// Forgets what is due to a filter that the client may no longer subscribe to.
     ///
-    /// What the store was to bring in full for its sake is announced to subscriptions that want the latest and that share
-    /// messages with it: those were not held.
+    /// `latest` subscriptions that share messages with it are told of a gap: the store was going to deliver those
+    /// messages for this filter, so they were not held.
     ///
     /// - Parameters:
     ///   - revoked: its subscription, unless it had ended.
@@ -377,7 +380,7 @@ package final class SubscriptionSet {
             for place in current.indices { loseForLatest(filter, gap, &current[place]) }
             for place in ledger.ended.indices { loseForLatest(filter, gap, &ledger.ended[place]) }
         }
-        // What it has brought is not brought again for the sake of a filter that had asked before.
+        // What it has delivered is not delivered again to a subscription that began earlier.
         for var part in parts where part.brought > ledger.cursor {
             part.withdraw(at: part.over > 0 ? part.over : ledger.step())
             ledger.ended.append(part)

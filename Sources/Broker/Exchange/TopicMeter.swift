@@ -1,15 +1,15 @@
-/// What was published to each topic while somebody wants to know.
+/// Counts what is published to each topic while an administrator asks for it.
 ///
-/// One for each shard, and only while a question is open: nobody pays for it else. Runs on the reactor's thread.
+/// A shard has one only while a request is open, so it costs nothing otherwise. Runs on the reactor's thread.
 package final class TopicMeter {
-    /// What one topic got.
+    /// The count of one topic.
     package struct Count: Sendable {
         package var messages = 0
         /// Payload, in bytes.
         package var bytes = 0
     }
 
-    /// So many topics are told apart; more are not counted.
+    /// The maximum number of topics; further ones are not counted.
     package static let maximumTopics = 100_000
 
     package private(set) var counts: [Topic: Count] = [:]

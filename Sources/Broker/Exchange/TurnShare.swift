@@ -2,14 +2,14 @@ internal import WSTransport
 
 /// How many commands each client of a reactor may give in one turn.
 ///
-/// A client has 1,000, and less where others have had much of the same turn: so a turn does not grow with the number of
-/// those that give many.
+/// A client may give 1,000, and fewer if others have used up much of the turn. So a turn does not grow with the number
+/// of clients that give many.
 struct TurnShare {
-    /// What one client gets at most, in commands.
+    /// The most that one client gets, in commands.
     static let most = 1000
-    /// What each gets, whatever the others had.
+    /// What each client gets, whatever the others had.
     static let least = 16
-    /// What all have together, but for ``least``: each gets an eighth of what is left of it.
+    /// What all clients share, besides ``least``: each gets an eighth of what is left of it.
     static let all = 8000
 
     private var turn = MonotonicTime(nanoseconds: 0)
@@ -17,7 +17,7 @@ struct TurnShare {
     private var owner = UInt32.max
     private var left = 0
 
-    /// Counts commands of the client in `slot`; whether it may give more.
+    /// Counts commands of the client in `slot`; `true`: it may give more.
     ///
     /// - Parameter turn: when the turn began.
     mutating func take(_ commands: Int, by slot: UInt32, in turn: MonotonicTime) -> Bool {
@@ -38,11 +38,11 @@ struct TurnShare {
 
 /// How much is read for the clients that are behind in one turn of a reactor.
 ///
-/// A crowd that asks for snapshots or for history at once does not hold the others up.
+/// Many clients that ask for snapshots or history at once do not delay the others.
 struct CatchUpShare {
-    /// What all together may be sent, in bytes: so much is read, encoded and sent in one or two milliseconds.
+    /// What all may be sent together, in bytes; it takes one or two milliseconds to read, encode and send.
     static let most = 256 << 10
-    /// A piece counts as this at least, in bytes, as looking for something costs also where there is nothing.
+    /// The least that a piece counts as, in bytes: a search costs something even if it finds nothing.
     static let least = 4 << 10
 
     private var turn = MonotonicTime(nanoseconds: 0)

@@ -1,15 +1,15 @@
-/// What a shard tells about its clients, to those who keep a log of it.
+/// Is told of refusals, for the audit log.
 ///
-/// Called on the reactor's thread, for what is refused only.
+/// Called on the reactor's thread.
 package protocol Witness: AnyObject {
-    /// A client was refused something for want of a right.
+    /// A client was refused something for lack of a right.
     ///
     /// - Parameters:
     ///   - name: the topic or filter.
     ///   - rule: the filter that denies it; `nil`: nothing allows it.
     func denied(_ act: DeniedAct, _ name: String, to client: Client, by rule: TopicFilter?)
 
-    /// A client's subscription has ended, as its right was taken away.
+    /// A client's subscription has ended because the right to it was withdrawn.
     func revoked(_ filter: TopicFilter, of client: Client)
 
     /// A client was refused something because a limit is reached.

@@ -1,9 +1,9 @@
 internal import WSTransport
 
-/// What decides what becomes of the next draft, at one point of the order: the values that were set before, and the rules.
+/// Decides about the next draft, at one point of the order, by the values set before it and by the rules.
 ///
-/// A value without lock, disk and clock. Number and times come from the order, so that two values that begin alike and apply
-/// the same drafts come to the same.
+/// A value without a lock, a disk or a clock. Numbers and times come from the order, so two equal values that apply the
+/// same drafts get the same results.
 struct Applying {
     /// The newest value of each topic that the store does not have yet.
     var overlay = OverlayTable()
@@ -12,14 +12,14 @@ struct Applying {
     /// The number of the value of a topic; `nil`: it has none.
     ///
     /// - Parameters:
-    ///   - now: Unix milliseconds, as values expire by.
-    ///   - stored: the number in the store, where no newer value is known.
+    ///   - now: the time by which values expire, in Unix milliseconds.
+    ///   - stored: the number in the store, if no newer value is known.
     func value(of topic: Topic, now: Int64, stored: () throws(Refusal) -> UInt64?) throws(Refusal) -> UInt64? {
         guard let message = overlay[topic] else { return try stored() }
         return message.isValue(at: now) ? message.seq : nil
     }
 
-    /// Refuses what is only to be published if something holds of the topic's value, where that does not hold.
+    /// Refuses a draft whose condition on the topic's value does not hold.
     ///
     /// - Parameter current: the number of the value; `nil`: there is none.
     static func check(_ condition: Draft.Condition, of topic: Topic, current: UInt64?) throws(Refusal) {
@@ -42,11 +42,11 @@ struct Applying {
     /// The rule that keeps a topic's messages; `nil`: none does.
     func rule(for topic: Topic) -> HistoryRule? { rules.isEmpty ? nil : rules.rule(for: topic) }
 
-    /// The message of a draft, which is looked at where it is, and not copied.
+    /// The message of a draft, which is read in place and not copied.
     ///
     /// - Parameters:
-    ///   - time: when it got its place, in Unix milliseconds.
-    ///   - now: the same by the clock that values expire by, asked for where the message has a time to live.
+    ///   - time: when the draft got its place, in Unix milliseconds.
+    ///   - now: the same by the clock of ``Lifetime``; only called if the message has a time to live.
     static func message(
         of drafts: Span<Draft>, at place: Int, seq: UInt64, time: Int64, now: () -> Int64
     ) -> Message {
@@ -61,6 +61,6 @@ struct Applying {
 }
 
 extension Message {
-    /// Whether it is a value, and not a removal or expired.
+    /// Whether it is a value: neither a removal nor expired.
     func isValue(at now: Int64) -> Bool { !payload.isEmpty && !isExpired(at: now) }
 }

@@ -1,7 +1,7 @@
 internal import Synchronization
 internal import WSTransport
 
-/// The order of a broker that is alone: that in which its reactors take one lock.
+/// The order of a single broker: the order in which its reactors take one lock.
 ///
 /// A batch gets its numbers and is applied in the same call, so that its results are in the mailboxes when ``submit(_:from:)``
 /// returns. Nothing is read from the disk under the lock. A refused draft takes no number.
@@ -14,7 +14,7 @@ package final class LocalOrder: Order {
     private struct Numbers {
         /// The number of the next message.
         var next: UInt64
-        /// No number above this is given.
+        /// The last number that may be given.
         var reserved: UInt64
         var isReserving = false
         var isClosed = false
@@ -23,14 +23,14 @@ package final class LocalOrder: Order {
         /// The numbers that may be given now.
         var free: Range<UInt64> { isClosed || reserved < next ? next..<next : next..<reserved + 1 }
 
-        /// Why there are none.
+        /// Why there are no numbers.
         var exhaustion: Refusal {
             isClosed
                 ? Refusal(.unavailable, "The broker is shutting down.")
                 : Refusal(.storageFull, "The store accepts no writes, so no message can get a number.")
         }
 
-        /// Up to which number to reserve now, half a block ahead; `nil`: there are enough, or it is under way.
+        /// The number up to which to reserve now, half a block ahead; `nil`: there are enough, or it is under way.
         mutating func takeTarget() -> (thread: StoreThread, target: UInt64)? {
             guard !isReserving, !isClosed, next + LocalOrder.block / 2 > reserved, let storeThread else { return nil }
             isReserving = true
@@ -38,13 +38,13 @@ package final class LocalOrder: Order {
         }
     }
 
-    /// What is applied in this order.
+    /// Applies the drafts in this order.
     package let sequencer: Sequencer
     private let numbers: Mutex<Numbers>
 
     /// Begins after all numbers that were ever reserved in `store`, and reserves the first block.
     ///
-    /// Where the store has no room for that, publications are refused until it has; what is stored can be read.
+    /// If the store has no room for that, publications are refused until it has; stored values can be read.
     package init(store: any MessageStore, rules: HistoryRules = HistoryRules()) throws(StorageError) {
         sequencer = try Sequencer(store: store, rules: rules)
         let first = sequencer.newest + 1
@@ -60,7 +60,7 @@ package final class LocalOrder: Order {
         self.numbers = Mutex(numbers)
     }
 
-    /// From then on messages are stored, and numbers reserved.
+    /// Connects the store's thread: from here on messages are stored and numbers reserved.
     package func attach(_ thread: StoreThread) {
         numbers.withLock { $0.storeThread = thread }
         sequencer.attach(thread)
@@ -79,7 +79,7 @@ package final class LocalOrder: Order {
 
     package func submit(_ drafts: [Draft], from shard: Int) { give(drafts, from: shard, isInTurn: true) { _ in } }
 
-    /// Numbers drafts and applies them, in parts where values have to be looked up.
+    /// Numbers drafts and applies them, in several parts if values must be looked up.
     ///
     /// - Parameters:
     ///   - isInTurn: whether the shard drains its mailbox without being woken.
@@ -93,7 +93,7 @@ package final class LocalOrder: Order {
             let (batch, wanted) = numbers.withLock { numbers in
                 let part = Sequencer.Part(
                     first: place, shard: shard, isInTurn: isInTurn, numbers: numbers.free, time: time)
-                // A view, so that a draft is not copied for a look at it.
+                // A view, so that reading a draft does not copy it.
                 let batch = sequencer.apply(drafts.span, part, numbers.exhaustion, stored, &expectation)
                 numbers.next += UInt64(batch.items.count)
                 return (batch, numbers.takeTarget())

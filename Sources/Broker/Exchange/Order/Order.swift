@@ -1,9 +1,8 @@
-/// Gives everything that is published one order.
+/// Puts all publications in one order.
 ///
-/// Which place a draft gets, and what then becomes of it, are two questions. An order answers the first. The second,
-/// with the draft's condition and the rule that keeps it, is answered when the draft is applied (``Applying``), and the
-/// answer is the same wherever that is done. So an order may be a lock in this process (``LocalOrder``), or a log that
-/// answers some turns later. Any thread.
+/// An order decides only the place of a draft. Its condition and the rule that keeps it are decided when the draft is
+/// applied (``Applying``), with the same result wherever that is done. So an order may be a lock in this process
+/// (``LocalOrder``), or a log that answers some turns later. Any thread.
 package protocol Order: AnyObject, Sendable {
     /// Hands over what a turn has published; never waits.
     ///
@@ -20,12 +19,12 @@ package protocol Order: AnyObject, Sendable {
     func close() -> UInt64
 }
 
-/// A message that has been applied, and what only this process knows of it.
+/// An applied message, with what only this process knows about it.
 package struct Applied: Sendable {
     package let message: Message
     /// The slot of its publisher's connection, on the reactor of ``Batch/shard``; `.max`: there is none.
     let originSlot: UInt32
-    /// Whether a rule keeps it, so that the store brings it to sessions that are behind.
+    /// Whether a rule keeps it, so that the store delivers it to sessions that are behind.
     package let isKept: Bool
 
     init(_ message: Message, originSlot: UInt32 = .max, isKept: Bool) {
@@ -34,15 +33,15 @@ package struct Applied: Sendable {
         self.isKept = isKept
     }
 
-    /// Whether the store was given it.
+    /// Whether it was given to the store.
     var isQueued: Bool { message.isRetained || isKept }
 }
 
 /// The results of drafts that one shard has handed over and that were applied together.
 package struct Batch: Sendable {
-    /// The accepted ones, in the order of their numbers.
+    /// The accepted messages, in the order of their numbers.
     package let items: [Applied]
-    /// The refused ones; `nil`: none.
+    /// The refused drafts; `nil`: none.
     let refusals: Refusals?
     /// The index of the shard.
     let shard: Int
