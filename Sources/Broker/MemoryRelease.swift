@@ -1,22 +1,22 @@
 internal import WSTransport
 
-/// Tells when a crowd of clients has gone for good, whose memory the system may have back.
+/// Tells when many clients have gone for good, so that their memory can be returned to the system.
 ///
-/// What connections have freed stays with the process: after 8,000 clients with TLS these are 129 MB, all but 8 of which go back in
-/// 28 ms, during which other threads wait for memory of the same arena. So it is done once for a crowd, and only when it has
-/// stayed away longer than those do who reconnect.
+/// Memory that connections have freed stays with the process: after 8,000 clients with TLS it is 129 MB. Returning all
+/// but 8 MB of it takes 28 ms, during which other threads wait for memory of the same arena. So it is done once after
+/// many clients have gone, and only when they have stayed away longer than clients that reconnect.
 struct MemoryRelease {
-    /// How many connections have to be gone, at least half of all.
+    /// How many connections must have gone; at least half of all must have, too.
     static let minimum = 1000
-    /// For how long, in nanoseconds.
+    /// For how long they must have been gone, in nanoseconds.
     static let patience: Int64 = 60_000_000_000
 
-    /// The most connections there were since memory was given back.
+    /// The most connections since memory was last returned.
     private var most = 0
-    /// Since when it is known that a crowd is gone; `nil`: none is.
+    /// Since when so many have been gone; `nil`: they are not.
     private var goneSince: MonotonicTime?
 
-    /// Whether it has gone for good, to be asked now and then; the next `true` is about another crowd.
+    /// Whether to return memory now; called every few seconds, and `true` once after each departure of many clients.
     mutating func isDue(connections: Int, now: MonotonicTime) -> Bool {
         most = max(most, connections)
         guard most - connections >= Self.minimum, connections <= most / 2 else {

@@ -1,6 +1,6 @@
 internal import WSTransport
 
-/// What the sessions over WebSocket have in common: a socket, a client, its subscriptions.
+/// A session over WebSocket: a socket, a client, its subscriptions; the base of all its kinds.
 class ClientSocket: Session, WebSocketSession {
     let shard: Shard
     let socket: WebSocketConnection
@@ -8,12 +8,12 @@ class ClientSocket: Session, WebSocketSession {
     let subscriptions = SubscriptionSet()
     private let sharedLane: Lane
     private let hasOperation: Bool
-    /// Whether it has had its part of this turn, by the last frame that it was given.
+    /// Whether its last frame has used up its share of this turn.
     final var isTurnOver = false
 
     /// - Parameters:
-    ///   - lanes: of the form of its messages.
-    ///   - hasOperation: whether what else it is sent has an `op`.
+    ///   - lanes: the lanes of its wire form.
+    ///   - hasOperation: whether its other messages have an `op`.
     init(
         shard: Shard, socket: WebSocketConnection, client: Client, lanes: SocketLanes, hasOperation: Bool = false
     ) {
@@ -42,16 +42,16 @@ class ClientSocket: Session, WebSocketSession {
         goOn()
     }
 
-    /// Goes on with what the last frame has left to do, where that is possible now.
+    /// Continues with the rest of the last frame, if that is possible now.
     func goOn() {}
 
-    /// Lets others have their turn: what has come, and what comes, waits for the next.
+    /// Leaves the rest of this turn to others: everything received waits for the next.
     final func rest() {
         stream.pauseReading(for: .turn)
         shard.inNextTurn { [stream] in stream.resumeReading(for: .turn) }
     }
 
-    /// Its subscriptions are gone at once; the closing handshake may take its time.
+    /// Removes its subscriptions at once; the closing handshake may take longer.
     final func closing() { leave() }
 
     final func closed(_ event: CloseEvent) { leave() }
@@ -103,9 +103,9 @@ extension WebSocketConnection {
     }
 }
 
-/// What the broker tells subscribers beside messages.
+/// The notices that the broker sends to subscribers besides messages.
 enum Notices {
-    /// The end of the retained part.
+    /// The marker after the retained values.
     static func live(_ filter: TopicFilter, seq: UInt64) -> [UInt8] {
         var writer = JSONWriter(capacity: 96)
         writer.beginObject()
@@ -116,7 +116,7 @@ enum Notices {
         return writer.bytes
     }
 
-    /// A subscription that has ended, as its right has been taken away.
+    /// A subscription has ended because the right to it was withdrawn.
     static func revoked(_ filter: TopicFilter, _ refusal: Refusal) -> [UInt8] {
         var writer = JSONWriter(capacity: 96)
         writer.beginObject()
@@ -145,12 +145,12 @@ extension CloseCode {
     static let badRequest = CloseCode(rawValue: 4400)
     static let unauthenticated = CloseCode(rawValue: 4401)
     static let forbidden = CloseCode(rawValue: 4403)
-    /// The client has had time enough to authenticate.
+    /// The client has not authenticated in time.
     static let tooLate = CloseCode(rawValue: 4408)
     static let kicked = CloseCode(rawValue: 4410)
     static let tooManyMessages = CloseCode(rawValue: 4429)
 
-    /// How a socket without error messages says that a publication was refused.
+    /// The close code by which a socket without error messages refuses a publication.
     init(_ refusal: Refusal) {
         self =
             switch refusal.code {

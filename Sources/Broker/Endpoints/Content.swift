@@ -40,7 +40,7 @@ package enum Content {
 
     /// The content type that a request's field gives its body; `nil`: none.
     ///
-    /// The type that `curl -d` gives every body, and HTML every form, counts as none: nobody publishes a form.
+    /// The type that `curl -d` gives every body, and HTML every form, counts as none: forms are not published.
     static func stated(_ type: String?) -> String? {
         // Most are shorter and need not be parsed.
         guard let type, type.utf8.count >= form.utf8.count, essence(type) == form else { return type }

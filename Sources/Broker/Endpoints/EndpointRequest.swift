@@ -3,7 +3,7 @@ package import WSTransport
 extension HTTPExchange {
     /// The shard of the reactor that it runs on.
     ///
-    /// Throws where the connection has gone, so that nobody gets the answer.
+    /// Throws if the connection has gone, so that the answer is not sent.
     package func shard() throws(HTTPRefusal) -> Shard {
         guard let shard = reactor?[Shard.self] else {
             throw HTTPRefusal(status: 503, code: "unavailable", message: "The connection is gone.")
@@ -13,7 +13,7 @@ extension HTTPExchange {
 
     func refuse(_ refusal: Refusal) { refuse(HTTPRefusal(refusal)) }
 
-    /// The topic in the path, behind the route's prefix.
+    /// The topic in the path, after the route's prefix.
     func topic(_ limits: TopicLimits) throws(HTTPRefusal) -> Topic {
         guard let name = PercentCoding.decode(value) else {
             throw HTTPRefusal(Refusal(.badTopic, "The topic is not percent-encoded UTF-8."))
@@ -25,7 +25,7 @@ extension HTTPExchange {
         }
     }
 
-    /// The filter in the path, behind the route's prefix.
+    /// The filter in the path, after the route's prefix.
     func filter(_ limits: TopicLimits) throws(HTTPRefusal) -> TopicFilter {
         guard let name = PercentCoding.decode(value) else {
             throw HTTPRefusal(Refusal(.badFilter, "The filter is not percent-encoded UTF-8."))
@@ -37,9 +37,9 @@ extension HTTPExchange {
         }
     }
 
-    /// Refuses query parameters that this request makes nothing of, and those that are there twice.
+    /// Refuses query parameters that this request does not use, and repeated ones.
     ///
-    /// A slip of the pen would otherwise look like a success.
+    /// A misspelt parameter would otherwise look like a success.
     func takesOnly(_ names: [String]) throws(HTTPRefusal) {
         for (place, parameter) in request.query.enumerated() {
             let name = parameter.name
@@ -61,7 +61,7 @@ extension HTTPExchange {
         return "Unknown query parameter \"\(shown)\"; expected \(known)."
     }
 
-    /// A query parameter that is on or off; there without a value it is on.
+    /// A query parameter that is on or off; without a value it is on.
     func flag(_ name: String) throws(HTTPRefusal) -> Bool? {
         switch request.parameter(name) {
         case nil: return nil
@@ -84,7 +84,7 @@ extension HTTPExchange {
     /// The parameters of ``subscribeOptions()``.
     static let subscribeParameters = ["since", "snapshot", "slow"]
 
-    /// How the query wants to subscribe.
+    /// The options of a subscription in the query.
     func subscribeOptions() throws(HTTPRefusal) -> SubscribeOptions {
         var options = SubscribeOptions()
         options.wantsSnapshot = try flag("snapshot") ?? true
@@ -98,7 +98,7 @@ extension HTTPExchange {
         return options
     }
 
-    /// A `seq`, alone or behind an epoch.
+    /// A `seq`, alone or after an epoch.
     static func resumePoint(_ text: String, named name: String) throws(HTTPRefusal) -> ResumePoint {
         guard let point = ResumePoint(text) else {
             throw HTTPRefusal(Refusal(.badRequest, "\(name): \(ResumePoint.expectation), found \"\(text)\"."))
@@ -108,11 +108,11 @@ extension HTTPExchange {
 }
 
 extension SlowPolicy {
-    /// What a message says of a word that is none of these.
+    /// What the error message for any other word expects.
     static var expectation: String { "expected close, drop-oldest or latest" }
 }
 
 extension ResumePoint {
-    /// What a message says of a text that is none.
+    /// What the error message for any other text expects.
     static var expectation: String { "expected SEQ or EPOCH-SEQ" }
 }

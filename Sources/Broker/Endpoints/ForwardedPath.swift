@@ -1,13 +1,13 @@
 internal import WSTransport
 
-/// What the proxies in front have written about where a request comes from.
+/// What the proxies in front of the broker say about a request's origin.
 ///
-/// Each proxy adds what it has seen at the end, so the end is what a trusted one says; all before the first that is not
-/// trusted may be an invention of the client's.
+/// Each proxy appends what it has seen, so the end of the list is from a trusted one. Everything before the rightmost
+/// untrusted address may be an invention of the client's.
 enum ForwardedPath {
-    /// The client: the rightmost address that is no trusted proxy's, or the leftmost of those where all are.
+    /// The client: the rightmost address that is not a trusted proxy's; if all are, the leftmost.
     ///
-    /// What is no address ends the search: nothing that a stranger wrote may be skipped.
+    /// Anything that is not an address ends the search, because nothing from an untrusted source may be skipped.
     ///
     /// - Parameter hops: in the order of the fields.
     /// - Returns: `nil`: there is no address at the end.
@@ -67,7 +67,7 @@ enum ForwardedPath {
 
     /// The parts between separators that are in no quotes.
     ///
-    /// Read from the end, which a trusted proxy wrote: a quote that a client has left open cannot take that in.
+    /// Read from the end, which a trusted proxy wrote, so that a quote that a client has left open cannot hide it.
     private static func parts(of text: Substring, at separator: UInt8) -> [Substring] {
         let bytes = text.utf8
         var (parts, end, place, isQuoted) = ([Substring](), bytes.endIndex, bytes.endIndex, false)
@@ -109,7 +109,7 @@ enum ForwardedPath {
         return String(decoding: plain, as: UTF8.self)
     }
 
-    /// The elements of a field that knows no quotes; an empty one is none that may be skipped.
+    /// The elements of a field without quotes; an empty one is kept, because it must not be skipped.
     private static func elements(of fields: [String]) -> [Substring] {
         fields.flatMap { field in
             field.utf8.split(separator: UInt8(ascii: ","), omittingEmptySubsequences: false)
@@ -119,9 +119,9 @@ enum ForwardedPath {
 }
 
 extension ForwardedPath {
-    /// What a trusted proxy's request says: the client, and the scheme that it has used.
+    /// The client, and the scheme that it used, according to a trusted proxy's request.
     ///
-    /// - Returns: `nil` for what is not said, or not believed.
+    /// - Returns: `nil` for what is missing or not believed.
     static func found(
         in fields: HTTPFields, _ kind: Settings.Forwarded, _ trusted: [Settings.TrustedProxy]
     ) -> (client: SocketAddress?, scheme: String?) {
@@ -133,7 +133,7 @@ extension ForwardedPath {
             let hops = elements(of: fields.all("X-Forwarded-For")).map(String.init)
             return (client(of: hops, isTrusted: isTrusted), known(scheme))
         case .forwarded:
-            // Each by itself: no quotes go on in the next field.
+            // Each field by itself: a quote does not continue in the next one.
             let hops = fields.all("Forwarded").flatMap { elements(of: $0) }
             return (client(of: hops.map(\.from), isTrusted: isTrusted), known(hops.last?.scheme))
         }

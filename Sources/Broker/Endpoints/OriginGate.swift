@@ -1,10 +1,10 @@
 internal import WSTransport
 
-/// What is looked at of every request of a listener before anything else: the name it asks for, and the page it comes from.
+/// Checks every request of a listener before anything else: the host name that it asks for, and its page's origin.
 ///
-/// A page of an attacker whose DNS leads to this machine asks for a name of the attacker's, and is of the same origin as
-/// what answers: so only names that lead to nobody else, and those that the administrator lists, are answered to.
-/// Runs on one reactor.
+/// An attacker may point a DNS name at this machine. The attacker's page then has the same origin as the broker under
+/// that name. So the broker answers only to names that cannot lead elsewhere, and to those that the administrator
+/// lists. Runs on one reactor.
 final class OriginGate {
     private unowned let shard: Shard
     private let endpoints: EndpointState
@@ -14,9 +14,9 @@ final class OriginGate {
     /// Whether the listener's certificate is for a name.
     private let isCertified: (String) -> Bool
     private let journal: Journal
-    /// The settings by which what follows was decided.
+    /// The version of the settings by which the cached decisions were made.
     private var version = -1
-    /// What was answered last, to any client.
+    /// The decisions for the last request, of any client.
     private var knownHost: String?
     private var knownOrigin: (origin: String, host: String?, scheme: String?, fields: HTTPFields)?
 
@@ -43,11 +43,11 @@ final class OriginGate {
         X-Content-Type-Options: nosniff\r\nCross-Origin-Resource-Policy: same-origin\r\nVary: Origin\r\n
         """.utf8)
 
-    /// What goes with the answer, and what speaks against the request.
+    /// The fields for the answer, and why the request is refused.
     ///
     /// - Parameters:
-    ///   - fields: of the request, as far as they can be read.
-    ///   - host: that it asks for; `nil`: it does not say.
+    ///   - fields: the request's fields, as far as they can be read.
+    ///   - host: the host that it asks for; `nil`: it names none.
     func inspect(_ fields: HTTPFields, host: String?, stream: StreamConnection) -> Inspection {
         if version != endpoints.version {
             (version, knownHost, knownOrigin) = (endpoints.version, nil, nil)
@@ -90,7 +90,7 @@ final class OriginGate {
             "Access-Control-Allow-Origin": origin,
             "Access-Control-Expose-Headers": "ETag, Last-Modified, Retry-After",
         ]
-        // A list that lets in whole crowds does not mean that each of their pages acts with its reader's credentials.
+        // A rule for many origins does not mean that each of their pages may act with its reader's credentials.
         if rules.contains(where: \.isExact) { answered.append("Access-Control-Allow-Credentials", "true") }
         knownOrigin = (origin, host, scheme, answered)
         return Inspection(fields: answered)
@@ -107,7 +107,7 @@ final class OriginGate {
             [("origin", origin), ("host", host ?? "")])
         tell(.originRefused, origin, from)
         let sentence = "The origin \(origin) may not connect to \(host ?? "this broker"): add it to origins."
-        // A page learns nothing of a refused handshake: its handler tells it by a CLOSE, which is short.
+        // A page cannot see why a handshake is refused: the handler tells it by a CLOSE, whose reason is short.
         guard !fields.hasToken("websocket", in: "Upgrade") else {
             return Inspection(objection: HTTPRefusal(Refusal(.forbidden, sentence)))
         }
@@ -182,7 +182,7 @@ struct PreflightHandler: DirectHandler {
         routing.handle(exchange)
     }
 
-    /// What a browser asks before it sends a request that a form could not: Fetch §3.2.
+    /// Answers the question that a browser asks before a request that a form could not send (Fetch §3.2).
     private func answerPreflight(_ exchange: HTTPExchange) {
         let fields = exchange.request.head.fields
         guard fields.first("Origin") != nil, fields.first("Access-Control-Request-Method") != nil else { return }

@@ -5,10 +5,10 @@ extension HTTPRefusal {
         self.init(status: refusal.code.status, code: refusal.code.rawValue, message: refusal.message)
     }
 
-    /// Its code, or the one that its status stands for.
+    /// Its code, or the one that its status implies.
     var stated: String { code.isEmpty ? ErrorCode(status: status).rawValue : code }
 
-    /// The object that the contract has for it.
+    /// The JSON object of the answer.
     var object: [UInt8] {
         var writer = JSONWriter(capacity: 128)
         writer.beginObject()
@@ -23,7 +23,7 @@ extension HTTPRefusal {
 }
 
 extension HTTPExchange {
-    /// Refuses a request; a page that wants a WebSocket is told by its CLOSE, as it learns nothing of a status.
+    /// Refuses a request; a page that asks for a WebSocket is told by a CLOSE, because it cannot see a status.
     func refuseVisibly(_ refusal: HTTPRefusal) {
         guard request.method == "GET", Handshake.isUpgrade(request.head), let shard = try? shard() else {
             return refuse(refusal)
@@ -38,14 +38,14 @@ extension HTTPExchange {
 }
 
 extension Admission {
-    /// Opens the socket of a page that is refused, only to close it with the reason; `nil`: a status tells it.
+    /// Opens the socket of a refused page, only to close it with the reason; `nil`: a status is enough.
     ///
-    /// A browser keeps from its page every answer but 101.
+    /// A browser hides every answer but 101 from its page.
     fileprivate init?(
         refusing request: Handshake.Request, _ refusal: HTTPRefusal, _ options: WebSocketConnection.Options
     ) {
         guard request.origin != nil, let code = CloseCode(status: refusal.status) else { return nil }
-        // A browser whose offer is not answered makes 1006 of everything; a token is not repeated.
+        // If no offered subprotocol is accepted, a browser reports 1006. A token is never repeated.
         let answered = request.subprotocols.first { !$0.hasPrefix("bearer.") }
         self.init(subprotocol: answered, options: options) { socket in
             socket.close(code, reason: refusal.message)
@@ -55,14 +55,14 @@ extension Admission {
     }
 }
 
-/// The session of a page that is being told why it may not come in.
+/// The session of a page that is being told why it is refused.
 private final class Farewell: WebSocketSession {
     func received(_ opcode: Opcode, _ payload: Span<UInt8>) {}
     func closed(_ event: CloseEvent) {}
 }
 
 extension CloseCode {
-    /// What stands for the status of a refused request; `nil`: nothing does.
+    /// The close code for a refused request's status; `nil`: there is none.
     fileprivate init?(status: Int) {
         switch status {
         case 400: self = .badRequest
