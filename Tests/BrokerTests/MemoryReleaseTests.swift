@@ -3,7 +3,7 @@ import WSTransport
 
 @testable import Broker
 
-@Suite("When the memory of a crowd may go back")
+@Suite("When memory is released after many clients have gone")
 struct MemoryReleaseTests {
     private var release = MemoryRelease()
 

@@ -1,7 +1,7 @@
 import Testing
 import WSTransportCoding
 
-@Suite("MessagePack of strangers: every fault has a byte and a place")
+@Suite("Hostile MessagePack: every fault has a byte and a place")
 struct HostileInputTests {
     private struct Reading: Codable, Equatable {
         var name: String
@@ -133,7 +133,7 @@ struct HostileInputTests {
     }
 
     /// What is passed over is not decoded, but must be well all the same.
-    @Test func looksAtWhatNobodyWants() throws {
+    @Test func checksPartsThatAreNotDecoded() throws {
         struct Little: Decodable { var wanted: Int }
         let well = "82 a178 93 91 91 c4020102 81 a179 de0000 d90161 a677616e746564 07"
         #expect(try MessagePackDecoder().decode(Little.self, from: PackVector.bytes(well)).wanted == 7)

@@ -88,7 +88,7 @@ struct AuditLogTests {
         defer { close(reader) }
         let log = AuditLog()
         log.adopt(try AuditLog.Opened(.file(folder.file)))
-        // The first batch does not fit into the pipe, which nobody reads: the thread waits within it.
+        // The first batch does not fit into the pipe, which is not read: the thread waits within it.
         for number in 0..<2000 { log.write(AuditEvent(.start, target: "first \(number)")) }
         var buffer = [UInt8](repeating: 0, count: 1 << 16)
         var text: [UInt8] = []

@@ -47,7 +47,7 @@ struct ConfigurationFileTests {
         #expect(try ConfigurationReader.read(path: Self.path) == Settings())
     }
 
-    /// Nobody may ever write to it, and a reload would wait.
+    /// A pipe that may never have a writer, for which a reload would wait.
     @Test func doesNotWaitForAPipe() throws {
         let path = NSTemporaryDirectory() + "broker-pipe-" + UUID().uuidString
         #expect(mkfifo(path, 0o600) == 0)

@@ -41,7 +41,7 @@ private final class TestAuthenticator: Authenticator {
     }
 }
 
-@Suite("The gate: who asks, at each request")
+@Suite("The gate: every request is authenticated")
 struct GateTests {
     private func connect(
         _ house: ExchangeHouse, _ authenticator: TestAuthenticator, headTimeout: Int64 = 20_000_000_000
@@ -118,7 +118,7 @@ struct GateTests {
             head.contains("Referrer-Policy: no-referrer\r\n") && head.contains("Cache-Control: private, no-cache\r\n"))
     }
 
-    /// Neither the next request nor a body is read before it is known who asks.
+    /// Neither the next request nor a body is read before the client has been authenticated.
     @Test func anAnswerMayComeLater() throws {
         let house = try ExchangeHouse()
         let authenticator = TestAuthenticator(isSlow: true)

@@ -164,7 +164,7 @@ struct HTTPTests {
         #expect(try ask(guest, "GET /health/live", fields).status == 400)
     }
 
-    /// What is told once, and how much of what strangers can bring about at all.
+    /// Each matter is told once, and of those that clients cause only a limited number.
     @Test func tellsOfEachMatterOnce() {
         let journal = Journal()
         for number in 0..<1000 {

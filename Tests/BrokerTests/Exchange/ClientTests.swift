@@ -5,7 +5,7 @@ import Testing
 
 @Suite("Clients")
 struct ClientTests {
-    /// `echo=false` goes by these numbers: who had another's would miss what that other published.
+    /// `echo=false` goes by these numbers: a client with another's number would miss what that one published.
     @Test func noTwoClientsOfAnyReactorsHaveOneNumber() throws {
         let store = InMemoryStore()
         let order = try LocalOrder(store: store)

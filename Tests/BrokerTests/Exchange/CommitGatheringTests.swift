@@ -3,7 +3,7 @@ import WSTransport
 
 @testable import Broker
 
-@Suite("Publishers who come back together share a commit")
+@Suite("Publishers that come back together share a commit")
 struct CommitGatheringTests {
     private func time(_ milliseconds: Double) -> MonotonicTime { MonotonicTime(nanoseconds: Int64(milliseconds * 1e6)) }
 
@@ -15,12 +15,12 @@ struct CommitGatheringTests {
             })
     }
 
-    @Test func waitsForNobodyAtFirst() {
+    @Test func doesNotWaitAtFirst() {
         #expect(CommitGathering().size == 1)
         #expect(CommitGathering().deadline(now: time(0)) == nil)
     }
 
-    @Test func waitsForNobodyWhereOneIsAlone() throws {
+    @Test func doesNotWaitForALonePublisher() throws {
         var gathering = CommitGathering()
         for round in 1...10 {
             try gathering.answered(publishers([7]), after: 4_000_000, at: time(Double(round) * 10), isLast: true)
@@ -28,14 +28,14 @@ struct CommitGatheringTests {
         }
     }
 
-    @Test func waitsForNobodyWhereOneHasFilledTwoCommits() throws {
+    @Test func doesNotWaitForAPublisherThatFilledTwoCommits() throws {
         var gathering = CommitGathering()
         try gathering.answered(publishers([7, 7]), after: 4_000_000, at: time(4), isLast: false)
         try gathering.answered(publishers([7]), after: 4_000_000, at: time(8), isLast: true)
         #expect(gathering.deadline(now: time(8)) == nil)
     }
 
-    @Test func waitsHalfACommitForThoseWhoWereAnswered() throws {
+    @Test func waitsHalfACommitForAnsweredPublishers() throws {
         var gathering = CommitGathering()
         try gathering.answered(publishers(1...100), after: 4_000_000, at: time(10), isLast: true)
         #expect(gathering.size == 100)
@@ -57,13 +57,13 @@ struct CommitGatheringTests {
         #expect(gathering.size == 40)
     }
 
-    @Test func waitsForNobodyWhileThereIsEnoughToDo() throws {
+    @Test func doesNotWaitWhileThereIsEnoughToDo() throws {
         var gathering = CommitGathering()
         try gathering.answered(publishers(1...100), after: 4_000_000, at: time(4), isLast: false)
         #expect(gathering.deadline(now: time(4)) == nil)
     }
 
-    @Test func forgetsThoseWhoStayAway() throws {
+    @Test func forgetsPublishersThatStayAway() throws {
         var gathering = CommitGathering()
         try gathering.answered(publishers(1...100), after: 4_000_000, at: time(10), isLast: true)
         #expect(gathering.deadline(now: time(13.9)) != nil)
@@ -73,7 +73,7 @@ struct CommitGatheringTests {
     @Test(arguments: [
         ([], 0), ([5], 1), ([5, 5, 5], 1), ([5, 6, 5, 7], 3), ([0, 0, 0], 3), ([0, 5, 0, 5], 3),
     ])
-    func countsWhoPublishesManyAtATimeOnce(origins: [UInt64], count: Int) throws {
+    func countsAPublisherOfManyMessagesOnce(origins: [UInt64], count: Int) throws {
         #expect(try publishers(origins).count == count)
     }
 }

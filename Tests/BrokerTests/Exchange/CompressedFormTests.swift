@@ -3,7 +3,7 @@ import Testing
 @testable import Broker
 @testable import WSTransport
 
-@Suite("RFC 7692 in the broker: a message is compressed once for all who take it so")
+@Suite("RFC 7692 in the broker: a message is compressed once for all its subscribers")
 struct CompressedFormTests {
     static var forms: [any FrameForm] { [TopicForm(), JSONForm(hasOperation: true), JSONForm(hasOperation: false)] }
 

@@ -89,7 +89,7 @@ struct ConditionTests {
         settle(thread)
     }
 
-    /// A disk that is slow makes nobody wait but those who ask for it.
+    /// A slow disk delays only the publishers that ask for it.
     @Test func readsNothingFromTheDiskUnderTheLock() throws {
         let (order, thread) = try make()
         try gate.inner.apply([retained("a", "x", seq: 7)], reserving: nil)
@@ -123,7 +123,7 @@ struct ConditionTests {
         let (order, thread) = try make()
         let theirs = try topic("a")
         gate.setOnRead { [gate] in
-            // Somebody is quicker, and on disk before the one who asks.
+            // Another publisher is quicker, and is on disk first.
             gate.setOnRead(nil)
             var draft = Draft(topic: theirs, payload: Array("theirs".utf8), kind: .text)
             draft.isRetained = true

@@ -4,7 +4,7 @@ import Testing
 @testable import Broker
 @testable import WSTransport
 
-/// The reactor that cannot keep up is the house's own mailbox, which nobody empties until ``ExchangeHouse/published()``.
+/// The reactor that cannot keep up is the house's own mailbox, which ``ExchangeHouse/published()`` empties.
 @Suite("Congestion: every way in waits for reactors that cannot keep up")
 struct CongestionTests {
     enum Way: CaseIterable { case http, topic, json, admin }
@@ -19,7 +19,7 @@ struct CongestionTests {
     private static let count = Inbox.maximumUndelivered / size
 
     @Test(arguments: Way.allCases)
-    func pausesWhoPublishes(way: Way) throws {
+    func pausesThePublisher(way: Way) throws {
         let house = try ExchangeHouse()
         nonisolated(unsafe) let link = Link()
         let guest = try house.connectStream { shard, stream in

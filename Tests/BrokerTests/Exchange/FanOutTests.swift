@@ -77,7 +77,7 @@ struct FanOutTests {
         #expect(house.counters[0].subscriptions.current == 5)
     }
 
-    @Test func whoDoesNotWantItsOwnGetsOthers() throws {
+    @Test func aClientThatSkipsItsOwnGetsOthers() throws {
         let house = try ExchangeHouse(order: [0, 1])
         var options = TopicSession.Options()
         options.subscribe.hearsItself = false
@@ -124,7 +124,7 @@ struct FanOutTests {
     }
 
     /// Too much comes while a snapshot waits: the session ends, and leaves nothing behind that would go to others.
-    @Test func whoIsClosedWhileItSubscribesLeavesNoSubscription() throws {
+    @Test func aClientThatIsClosedWhileItSubscribesLeavesNoSubscription() throws {
         var settings = Settings()
         settings.limits.pending = 10_000
         let house = try ExchangeHouse(settings: settings)

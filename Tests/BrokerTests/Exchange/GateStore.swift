@@ -77,7 +77,7 @@ final class GateStore: MessageStore {
     /// Whether there are views at all from now on.
     func setLendsViews(_ lendsViews: Bool) { state.withLock { $0.lendsViews = lendsViews } }
 
-    /// Those who hold a view are shown the values as they are from now on.
+    /// Takes the views back: their holders see the values as they are from now on.
     func takeViewsBack() { state.withLock { $0.takings += 1 } }
 
     /// Called whenever something is read.

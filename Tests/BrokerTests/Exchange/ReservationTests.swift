@@ -21,7 +21,7 @@ struct ReservationTests {
         }
     }
 
-    @Test func aClosedStoreKeepsNobodyWaiting() async {
+    @Test func aClosedStoreAnswersAtOnce() async {
         await #expect(processExitsWith: .success) {
             let store = InMemoryStore()
             let order = try LocalOrder(store: store)

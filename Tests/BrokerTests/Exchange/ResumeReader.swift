@@ -198,7 +198,7 @@ final class ResumeReader {
         var shown = 0
         for message in log where message.seq > first ?? 0 && filter.matches(message.topic) {
             guard let notice = seen.removeValue(forKey: message.seq) else {
-                // What somebody's connection published late may have come after all it waited for.
+                // A late publication of another connection may have come after everything it waited for.
                 if message.seq <= end { missing.append(message) }
                 continue
             }

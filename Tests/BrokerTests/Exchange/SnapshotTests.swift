@@ -57,7 +57,7 @@ struct SnapshotTests {
         #expect(shown == ["v/0", "v/1", "v/2", "v/4", "v/5"])
     }
 
-    /// Nobody looks through thousands of uncommitted values for each subscriber: it waits until they are on disk.
+    /// Thousands of uncommitted values are not searched for each subscriber: it waits until they are on disk.
     @Test func waitsForTheDiskWhereMuchIsUncommitted() throws {
         let gate = GateStore()
         let house = try ExchangeHouse(gate)
@@ -125,7 +125,7 @@ struct SnapshotTests {
         #expect(pieces.allSatisfy { $0.count <= 4 } && pieces.joined().count == 50)
     }
 
-    /// Values that are not on disk yet are no reason to close who reads them in time.
+    /// Values that are not on disk yet are no reason to close a client that reads them in time.
     @Test func aReaderOfManyUncommittedValuesIsNotSlow() throws {
         let gate = GateStore()
         let house = try ExchangeHouse(gate)

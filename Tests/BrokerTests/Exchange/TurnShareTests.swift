@@ -12,7 +12,7 @@ struct TurnShareTests {
         return count
     }
 
-    @Test func whoIsAloneHasAThousandInEachTurn() {
+    @Test func aLoneClientHasAThousandInEachTurn() {
         var share = TurnShare()
         for time in 1...3 { #expect(count(&share, 5, Int64(time)) == 1000) }
     }

@@ -85,7 +85,7 @@ struct DamagedStoreTests {
         #expect(try whyMovedAside(file) == "17179869183 pages in \(file.count) bytes")
     }
 
-    /// Nobody may ever write to it.
+    /// A pipe that may never have a writer.
     @Test func doesNotWaitForAPipe() throws {
         let directory = TestDirectory()
         try FileManager.default.createDirectory(atPath: directory.path, withIntermediateDirectories: true)

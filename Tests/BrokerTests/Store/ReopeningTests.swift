@@ -35,7 +35,7 @@ struct ReopeningTests {
         #expect(try store.statistics().values == 100)
     }
 
-    /// However many read, the file gets its moment; who asks in it is told to ask again, and does not wait.
+    /// However many read, the file is opened again; readers at that moment are told to ask again, and do not wait.
     @Test func readersCannotStarveIt() throws {
         let directory = TestDirectory()
         let store = try directory.open()
@@ -77,7 +77,7 @@ struct ReopeningTests {
         Issue.record("it was never opened again")
     }
 
-    @Test func whoComesWhileItIsOpenedAgainDoesNotWait() throws {
+    @Test func aReaderDoesNotWaitWhileTheFileIsOpenedAgain() throws {
         let directory = TestDirectory()
         let store = try directory.open()
         try store.apply([retained("a", "1")], reserving: nil)

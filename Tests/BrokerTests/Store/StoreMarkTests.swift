@@ -56,7 +56,7 @@ struct StoreMarkTests {
         #expect(try !live(directory))
     }
 
-    /// What happens to a file while nobody has it open.
+    /// What happens to a file while it is not open.
     enum Accident: CaseIterable {
         case overwritten, truncated, extended, copied, touched, metaChanged
     }

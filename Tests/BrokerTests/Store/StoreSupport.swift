@@ -28,7 +28,7 @@ struct TestStore {
     let directory: TestDirectory
 }
 
-/// A directory's name that nobody else has; what is there goes with this value.
+/// A directory with a unique name, which is removed with this value.
 ///
 /// In memory where there is room: it is looked at what is written, not at how long a disk takes to sync, for which the
 /// other tests would have to wait.

@@ -12,7 +12,7 @@ final class Settled: Sendable {
     /// Signalled by each settlement.
     private let news = DispatchSemaphore(value: 0)
 
-    /// Waits for the next settlement that nobody has waited for yet.
+    /// Waits for the next settlement that has not been returned yet.
     func waitForOne() { news.wait() }
 
     var count: Int { settlements.withLock { $0.count } }
@@ -168,7 +168,7 @@ struct StoreThreadTests {
         #expect(settled.committed == Array(1...100))
     }
 
-    @Test func neitherKeepsNorLosesWhomTheCrowdLeavesAlone() throws {
+    @Test func commitsALoneMessageAfterOthersHaveGone() throws {
         let store = GatedStore(isGated: true)
         let settled = Settled()
         let probed = DispatchSemaphore(value: 0)
@@ -179,13 +179,13 @@ struct StoreThreadTests {
         store.entered.wait()
         _ = DispatchSemaphore(value: 0).wait(timeout: .now() + .milliseconds(20))
         store.open()
-        // One of them comes back, and after it something that waits for nobody.
+        // One of them comes back, followed by something that does not wait.
         settled.waitForOne()
         #expect(thread.append([try retained("a", "y", seq: 3)]))
         thread.probe { _ in probed.signal() }
         probed.wait()
         #expect(settled.committed == [1, 2, 3])
-        // And one with whom nothing comes.
+        // Then one that comes alone.
         #expect(thread.append([try retained("a", "z", seq: 4)]))
         settled.waitForOne()
         settled.waitForOne()

@@ -48,7 +48,7 @@ struct ClientDialTests {
         withExtendedLifetime(server) {}
     }
 
-    /// A listener whose queue is full answers nobody, as an address behind a firewall does.
+    /// A listener whose queue is full does not answer, like an address behind a firewall.
     @Test func takesTheNextWhereOneIsSilent() async throws {
         let silent = try SilentListener()
         let server = try LoopbackServer.webSockets()
@@ -79,7 +79,7 @@ struct ClientDialTests {
     }
 }
 
-/// Listens, and lets nobody in.
+/// Listens, and accepts no connection.
 private final class SilentListener {
     let address: SocketAddress
     private let descriptor: Int32

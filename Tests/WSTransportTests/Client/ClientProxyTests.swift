@@ -54,7 +54,7 @@ struct ClientProxyTests {
         #expect(log.all.map(\.target) == ["localhost:\(server.port)", "other.invalid:\(server.port)"])
     }
 
-    @Test func saysWhoItIs() async throws {
+    @Test func authenticatesAtTheProxy() async throws {
         let server = try LoopbackServer.answering { TestAnswer.opening($0) }
         let proxy = try TestProxy.server(authorization: "Basic dTpwQHc=", log: log)
         let url = "ws://server:\(server.port)/"
@@ -68,7 +68,7 @@ struct ClientProxyTests {
 
     @Test func tellsWhatTheProxySaid() async throws {
         let proxy = try TestProxy.server(log: log)
-        // A port that nobody listens on any more.
+        // A port without a listener.
         let port = try LoopbackServer.webSockets().port
         #expect(
             try await Self.error("ws://server:\(port)/", Self.options(proxy))

@@ -66,7 +66,7 @@ struct ClientRedirectTests {
         #expect(await Self.error(server.endpoint, Self.options()) == .invalidRedirect("it names no place"))
     }
 
-    /// Host and port are who is trusted with what says who is asking.
+    /// Credentials are sent to the same host and port only.
     @Test(arguments: [true, false])
     func carriesNoSecretsElsewhere(isElsewhere: Bool) async throws {
         let other = try server()

@@ -24,7 +24,7 @@ struct ClientRequestTests {
         #expect(log.values(of: "Authorization") == [nil])
     }
 
-    @Test func saysWhoIsAsking() async throws {
+    @Test func sendsUserAndPassword() async throws {
         let server = try server("X: y")
         _ = try await WS.connect(Self.url(server, "me:p%3Aw@"))
         var options = ClientOptions()

@@ -42,7 +42,7 @@ struct FailingTests {
         #expect(all == ["one"])
     }
 
-    @Test func waitsForNobodyForLong() async throws {
+    @Test func givesUpInTime() async throws {
         let server = try Self.server()
         var options = ConnectOptions()
         options.closeTimeout = .milliseconds(50)

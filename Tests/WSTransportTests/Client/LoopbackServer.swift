@@ -25,7 +25,7 @@ final class LoopbackServer: Sendable {
         let reactor = try Reactor(index: 0, counters: ReactorCounters(), remote: remote)
         reactor.ringMinimum = 1
         reactor[Served.self] = Served(object: try configure(reactor, descriptor))
-        // Nobody else refers to the reactor from here on.
+        // Nothing else refers to the reactor from here on.
         nonisolated(unsafe) let owned = reactor
         thread = try startThread(named: "loopback") { owned.run() }
     }
@@ -48,7 +48,7 @@ final class LoopbackServer: Sendable {
                 WS.upgrade { exchange, request throws(HTTPRefusal) in
                     var values = WebSocketOptions()
                     values.maximumUnsent = 64 << 20
-                    // Nobody is given up because the machine is busy with other tests.
+                    // A long timeout: the machine may be busy with other tests.
                     values.closeTimeout = 60_000_000_000
                     values.compression = compression
                     return Admission(

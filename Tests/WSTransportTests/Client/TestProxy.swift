@@ -1,8 +1,8 @@
 import WSTransport
 
-/// An HTTP proxy that knows CONNECT, and whom it serves.
+/// An HTTP proxy that knows CONNECT, and may demand credentials.
 enum TestProxy {
-    /// A proxy that leads every host to this machine; with `authorization`, only who says just that.
+    /// A proxy that leads every host to this machine; with `authorization`, only for clients that send exactly that.
     ///
     /// `greeting` is what it says right behind its own answer, which no proxy may.
     static func server(

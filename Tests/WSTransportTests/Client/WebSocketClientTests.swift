@@ -79,7 +79,7 @@ struct WebSocketClientTests {
         return try await client.receive().flatMap { Int($0.text) }
     }
 
-    /// The server is let wait while nobody reads, and nothing is lost.
+    /// The server has to wait while the client does not read, and nothing is lost.
     @Test func holdsOnlySoMuch() async throws {
         let server = try LoopbackServer.webSockets()
         var options = ClientOptions()
@@ -129,7 +129,7 @@ struct WebSocketClientTests {
         #expect(done.value.load(ordering: .relaxed) == 3)
     }
 
-    @Test func closesWhenNobodyRefersToItAnyMore() async throws {
+    @Test func closesWhenNothingRefersToItAnyMore() async throws {
         let server = try LoopbackServer.webSockets()
         var left: WebSocket? = try await WS.connect(server.endpoint, path: "/")
         let other = try await WS.connect(server.endpoint, path: "/")

@@ -29,7 +29,7 @@ struct WebSocketURLTests {
         ("ws://u@h", "u", ""), ("ws://u:p@h:1/x", "u", "p"), ("ws://u:@h", "u", ""), ("ws://:p@h", "", "p"),
         ("wss://a%40b:p%3Aq%2Fr@h", "a@b", "p:q/r"), ("ws://u:p@q@h", "u", "p@q"), ("ws://ü:%C3%BC@h", "ü", "ü"),
     ])
-    func readsWhoIsAsking(text: String, user: String, password: String) throws {
+    func readsUserAndPassword(text: String, user: String, password: String) throws {
         let url = try WebSocketURL(parsing: text)
         #expect(url.credentials?.user == user)
         #expect(url.credentials?.password == password)

@@ -48,7 +48,7 @@ struct HTTPAnswerTests {
     }
 
     /// A client may say that it will send nothing more, and still wants all its answers.
-    @Test func answersEverythingToWhoHasHalfClosed() throws {
+    @Test func answersEverythingToAPeerThatHasHalfClosed() throws {
         let house = try HTTPHouse()
         let peer = try house.connect()
         try peer.send(Self.get("/later/1") + Self.get("/path/2"))
@@ -61,7 +61,7 @@ struct HTTPAnswerTests {
         #expect(try peer.readToEnd() == "")
     }
 
-    @Test func answersOneLateRequestToWhoHasHalfClosed() throws {
+    @Test func answersOneLateRequestOfAPeerThatHasHalfClosed() throws {
         let house = try HTTPHouse()
         let peer = try house.connect()
         try peer.send(Self.get("/later/1"))
@@ -154,7 +154,7 @@ struct HTTPAnswerTests {
         #expect(try peer.readToEnd() == "")
     }
 
-    @Test func answersNobodyWhoIsGone() throws {
+    @Test func sendsNothingToAPeerThatIsGone() throws {
         let house = try HTTPHouse()
         let peer = try house.connect()
         try peer.send(Self.get("/later/1"))

@@ -119,7 +119,7 @@ struct HTTPBodyTests {
         #expect(answer.status == 200 && answer.body == "abc")
     }
 
-    @Test func endsAfterABodyThatNobodyRead() throws {
+    @Test func endsAfterABodyThatWasNotRead() throws {
         let house = try HTTPHouse()
         let peer = try house.connect()
         try peer.send("POST /ignore HTTP/1.1\r\nHost: h\r\nContent-Length: 90\r\n\r\n" + Self.after)

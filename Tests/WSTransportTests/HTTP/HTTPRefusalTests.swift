@@ -55,7 +55,7 @@ struct HTTPRefusalTests {
         #expect(try peer.readToEnd() == "")
     }
 
-    @Test func answersTheRefusedAtTheDoor() throws {
+    @Test func answersRefusedConnections() throws {
         let house = try HTTPHouse()
         let refusal = HTTPRefusal(status: 503, message: "Full.", fields: [:])
         let peer = try house.connect(refusal: refusal)
@@ -65,7 +65,7 @@ struct HTTPRefusalTests {
         #expect(try peer.readToEnd() == "")
     }
 
-    @Test func asksAtTheDoorAndTellsOfTheEnd() throws {
+    @Test func asksAboutEachConnectionAndTellsOfItsEnd() throws {
         let log = EventLog()
         let reactor = try ReactorThread()
         let any = try #require(SocketAddress(host: "127.0.0.1", port: 0))

@@ -150,9 +150,9 @@ struct HTTPStreamTests {
 
     private static let hidden = "GET /path/hidden HTTP/1.1\r\nHost: h\r\n\r\n"
 
-    /// What stands in a body that nobody reads is never a request, whether it came before the answer's end or after.
+    /// The content of a body that is not read is never taken for a request, before the answer's end or after.
     @Test(arguments: ["GET", "HEAD"], [true, false])
-    func endsTheConnectionAfterABodyThatNobodyRead(method: String, isChunked: Bool) throws {
+    func endsTheConnectionAfterABodyThatWasNotRead(method: String, isChunked: Bool) throws {
         let log = EventLog()
         let house = try Self.house(log: log)
         let peer = try house.connect()
@@ -199,7 +199,7 @@ struct HTTPStreamTests {
         #expect(try peer.readToEnd() == "")
     }
 
-    @Test func resetsWhoFallsTooFarBehind() throws {
+    @Test func resetsAPeerThatFallsTooFarBehind() throws {
         let log = EventLog()
         let house = try Self.house(log: log) { $0.maximumUnsent = 50_000 }
         let peer = try house.connect(sendBytes: 4096)
@@ -214,7 +214,7 @@ struct HTTPStreamTests {
         #expect(house.reactor.counters.slowReaders.current == 1)
     }
 
-    @Test func resetsWhoTakesNothingForTooLong() throws {
+    @Test func resetsAPeerThatTakesNothingForTooLong() throws {
         let log = EventLog()
         let house = try Self.house(log: log) { $0.maximumUnsentAge = 200_000_000 }
         let peer = try house.connect(sendBytes: 4096)
@@ -226,7 +226,7 @@ struct HTTPStreamTests {
         withExtendedLifetime(peer) {}
     }
 
-    @Test func goesOnWithWhoCatchesUp() throws {
+    @Test func goesOnWithAPeerThatCatchesUp() throws {
         let log = EventLog()
         let house = try Self.house(log: log) { $0.maximumUnsentAge = 20_000_000_000 }
         let peer = try house.connect(sendBytes: 4096)
@@ -241,7 +241,7 @@ struct HTTPStreamTests {
         #expect(try peer.readChunk() == "more")
     }
 
-    @Test func resetsWhoTalksTooMuchIntoAStream() throws {
+    @Test func resetsAPeerThatTalksTooMuchIntoAStream() throws {
         let log = EventLog()
         let house = try Self.house(log: log)
         let peer = try house.connect()

@@ -28,7 +28,7 @@ struct HTTPTimeoutTests {
         #expect(house.reactor.counters.requestTimeouts.current == 1)
     }
 
-    @Test func doesNotGiveMoreTimeToWhoDribbles() throws {
+    @Test func givesAPeerThatDribblesNoMoreTime() throws {
         let house = try Self.house(head: 300_000_000, idle: Self.long)
         let peer = try house.connect()
         let counters = house.reactor.counters
@@ -41,7 +41,7 @@ struct HTTPTimeoutTests {
         #expect(try peer.readAnswer().status == 408)
     }
 
-    @Test func closesSilentlyOnWhoSaysNothing() throws {
+    @Test func closesSilentlyOnASilentPeer() throws {
         let house = try Self.house(head: Self.short, idle: Self.long)
         #expect(try house.connect().readToEnd() == "")
         #expect(house.reactor.counters.requestTimeouts.current == 0)

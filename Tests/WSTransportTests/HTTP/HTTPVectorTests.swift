@@ -87,7 +87,7 @@ struct HTTPVectorTests {
     }
 
     /// Answers wait for the reader, and requests for the answers.
-    @Test func holdsLittleForWhoAsksWithoutReading() throws {
+    @Test func holdsLittleForAPeerThatDoesNotRead() throws {
         let house = try HTTPHouse(routes: { routing, _ in
             let text = String(repeating: "a", count: 10_000)
             routing.add(["GET"], exactly: "/large") {
@@ -96,7 +96,7 @@ struct HTTPVectorTests {
         })
         let peer = try house.connect(sendBytes: 4096)
         let request = "GET /large HTTP/1.1\r\nHost: h\r\n\r\n"
-        // As many as fit into the buffers on the way; nobody reads.
+        // As many as fit into the buffers on the way, as the peer does not read.
         let count = 2000
         let all = Array(String(repeating: request, count: count).utf8)
         let sender = try startThread(named: "sender") { [socket = peer.socket] in try? socket.send(all) }

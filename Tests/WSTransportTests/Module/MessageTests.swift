@@ -126,7 +126,7 @@ struct MessageTests {
         }
     }
 
-    @Test func masksEachFrameAnew() async throws {
+    @Test func masksEachFrameWithAnotherKey() async throws {
         let stream = MemoryStream()
         let message = WebSocketMessage("Hello")
         var keys: Set<[UInt8]> = []

@@ -16,7 +16,7 @@ struct ServerTests {
         #expect(head.contains("\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"))
         #expect(head.contains("\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"))
         #expect(!head.lowercased().contains("content-length") && !head.contains("Sec-WebSocket-Extensions"))
-        // Text of the six sizes, a PING, a PONG that nobody asked for, and the end.
+        // Text of the six sizes, a PING, an unsolicited PONG, and the end.
         for size in [10, 100, 125, 126, 65_535, 65_536] {
             let sent = WebSocketMessage(type: ws.TEXT)
             sent.write(String(repeating: "x", count: size))
@@ -87,7 +87,7 @@ struct ServerTests {
         #expect(house.log.all == ["closed"], "the socket's request is ended, so the chain is")
     }
 
-    @Test func choosesASubprotocolAnOriginAndWhoMayComeIn() async throws {
+    @Test func choosesASubprotocolAnOriginAndAuthorizes() async throws {
         var options = UpgradeOptions()
         options.protocols = ["b", "a"]
         options.authorize = { request in

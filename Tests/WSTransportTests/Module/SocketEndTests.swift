@@ -38,7 +38,7 @@ struct SocketEndTests {
             let log = EchoHouse.Notes()
             if isLate {
                 _ = await socket.closed()
-                // Two may tell at a time; what the other one has taken has found nobody by now.
+                // Two threads may tell events at a time; what the other one took had no listener yet.
                 await socket.core.tellAll(of: socket)
                 #expect(socket.core.state.withLock { $0.unheard.count } == 2)
             }
@@ -49,7 +49,7 @@ struct SocketEndTests {
         }
     }
 
-    @Test func tellsTheEndToWhoDoesNotListenForErrors() async throws {
+    @Test func tellsTheEndToListenersOfTheEndOnly() async throws {
         let socket = WebSocket("ws:/")
         _ = await socket.closed()
         let log = EchoHouse.Notes()
@@ -58,7 +58,7 @@ struct SocketEndTests {
         #expect(log.all == ["close 1006"])
     }
 
-    /// The moment in which the error has been passed over, as nobody listened for it yet, and the end has not been told.
+    /// The moment after the error, for which there was no listener yet, and before the end is told.
     @Test func tellsOfAnErrorHeardLateBeforeTheEnd() {
         var state = SocketCore.State(readyState: .closed, subprotocol: "")
         state.unheard[.error] = .error(.protocolError, "")

@@ -71,7 +71,7 @@ struct SocketTests {
         #expect(house.log.all == ["upgrade websocket", "server true"])
     }
 
-    /// Nobody there, no route, a refusal, no server of WebSockets, an address that is none.
+    /// No listener, no route, a refusal, no server of WebSockets, an invalid address.
     @Test func failsByEvents() async throws {
         let house = try EchoHouse { routing, _ in
             routing.append("/no", FunctionHandler { (_: HTTPRequest) in throw HTTPRefusal(status: 403, message: "no") })
@@ -220,7 +220,7 @@ struct SocketTests {
         #expect(count == 1025)
     }
 
-    /// A client that does not read: what is sent at once is refused or ends it, and who waits is let wait.
+    /// A client that does not read: an immediate send is refused or closes it, and an awaited one waits.
     @Test(arguments: [UpgradeOptions.SlowReaders.close, .refuse])
     func boundsWhatIsUnsent(policy: UpgradeOptions.SlowReaders) async throws {
         var options = UpgradeOptions()
@@ -300,7 +300,7 @@ struct SocketTests {
             ])
     }
 
-    /// What comes before anybody listens is not lost, and one who is slow lets the peer wait.
+    /// What comes before there is a listener is not lost, and a slow listener makes the peer wait.
     @Test func waitsForItsListeners() async throws {
         var options = UpgradeOptions()
         options.maximumHeld = 1000
@@ -346,7 +346,7 @@ struct SocketTests {
         #expect(log.all == ["closed", "released"])
     }
 
-    @Test func closesWhenNobodyRefersToIt() async throws {
+    @Test func closesWhenNothingRefersToIt() async throws {
         let house = try EchoHouse { routing, log in
             routing.append("/gone", ws.upgrade { $0.onclose = { log.add("\($0.code) \($0.wasClean)") } })
         }

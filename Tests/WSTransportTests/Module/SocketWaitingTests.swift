@@ -2,7 +2,7 @@ import Testing
 
 @testable import WSTransport
 
-@Suite("ws.Socket: messages wait for who wants them, senders for room", .timeLimit(.minutes(2)))
+@Suite("ws.Socket: messages wait to be taken, senders wait for room", .timeLimit(.minutes(2)))
 struct SocketWaitingTests {
     private static let count = 201
 
@@ -47,7 +47,7 @@ struct SocketWaitingTests {
         for number in 0..<Self.count { #expect(try await socket.receive()?.data?.text == "\(number)") }
     }
 
-    /// A server's socket, whose closure looks somebody up before it reads.
+    /// A server's socket, whose closure does something else before it reads.
     @Test func keepsMessagesOfAServersSocketUntilItIsRead() async throws {
         let house = try EchoHouse { routing, log in
             routing.append(
@@ -153,7 +153,7 @@ struct SocketWaitingTests {
         #expect(house.log.all.dropFirst() == (0..<20).map(String.init)[...])
     }
 
-    @Test func tellsThoseWhoWaitOfTheEnd() async throws {
+    @Test func tellsWaitingTasksOfTheEnd() async throws {
         let house = try Self.restingHouse()
         let stuck = try await Self.stuck(house)
         let sender = Task { try await stuck.send("waits") }

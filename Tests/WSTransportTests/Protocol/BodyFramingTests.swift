@@ -2,7 +2,7 @@ import Testing
 
 @testable import WSTransport
 
-@Suite("RFC 9112 §6: where a body ends, and who might think otherwise")
+@Suite("RFC 9112 §6: where a body ends, without ambiguity")
 struct BodyFramingTests {
     private func framing(_ fields: HTTPFields, versionMinor: Int = 1) throws -> BodyFraming {
         try BodyFraming.of(HTTPRequestHead(method: "POST", target: "/", versionMinor: versionMinor, fields: fields))

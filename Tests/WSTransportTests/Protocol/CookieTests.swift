@@ -53,8 +53,8 @@ struct CookieTests {
         #expect(!cookie.matches(Self.scope("example.com.org")))
     }
 
-    /// Nobody sets a cookie for everybody below `com`, nor for the neighbours of an address.
-    @Test func isNotForStrangers() {
+    /// No server can set a cookie for all names below `com`, nor for the neighbours of an address.
+    @Test func isNotSetForOtherHosts() {
         #expect(Self.cookie("a=b; Domain=com") == nil)
         #expect(Self.cookie("a=b; Domain=0.0.1", Self.scope("127.0.0.1")) == nil)
         #expect(Self.cookie("a=b; Domain=127.0.0.1", Self.scope("127.0.0.1"))?.isHostOnly == true)

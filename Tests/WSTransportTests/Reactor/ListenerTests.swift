@@ -39,7 +39,7 @@ struct ListenerTests {
         #expect(reactor.counters.accepted.current == 200 && reactor.counters.connections.current == 200)
     }
 
-    /// Of a rush only a few begin in a turn, so that those who are served already do not wait for all of it.
+    /// Only a few newcomers begin in a turn, so that connected clients do not wait for all of them.
     @Test func servesTheLiveBetweenNewcomers() throws {
         let reactor = try ReactorThread()
         let any = try #require(SocketAddress(host: "127.0.0.1", port: 0))
@@ -72,7 +72,7 @@ struct ListenerTests {
         #expect(log.all.filter { $0 == "new" }.count == rush.count)
     }
 
-    /// Not even its descriptor is kept for a moment, and who is let in notices nothing.
+    /// Not even its descriptor is kept for a moment, and admitted clients notice nothing.
     @Test func turnsAwayAtOnce() throws {
         let reactor = try ReactorThread()
         let any = try #require(SocketAddress(host: "127.0.0.1", port: 0))

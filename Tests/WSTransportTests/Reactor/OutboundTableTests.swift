@@ -57,7 +57,7 @@ struct OutboundTableTests {
         #expect(cursor.isPlain(0) && cursor.takeMark(6, of: 0), "a new connection in the slot")
     }
 
-    @Test func offersAMessageOnceToWhoIsNotFlagged() {
+    @Test func offersAMessageOnceToSlotsWithoutFlags() {
         var table = OutboundTable()
         for slot in 0..<3 as Range<UInt32> { table.open(slot) }
         let cursor = table.cursor
@@ -79,7 +79,7 @@ struct OutboundTableTests {
         #expect(Self.parts(table.takeNewest(of: 1)) == [0, 0, 7], "flags do not touch what is there")
     }
 
-    @Test func sendsDirectlyUpToWhoMustBeAsked() throws {
+    @Test func sendsDirectlyUpToASlotThatMustBeAsked() throws {
         var arena = FrameArena()
         let segment = arena.encode(lane: 0, count: 5) { $0.copyBytes(from: Array("hello".utf8)) }
         var table = OutboundTable()
@@ -132,7 +132,7 @@ struct OutboundTableTests {
     }
 
     /// The list of the dirty has room for each slot once: one whose segment was dropped is in it already.
-    @Test func listsNobodyTwiceWhoseSegmentWasDropped() {
+    @Test func listsNoSlotTwiceAfterADroppedSegment() {
         var table = OutboundTable()
         for slot in 0..<64 as Range<UInt32> {
             table.open(slot)

@@ -78,7 +78,7 @@ struct ReactorTests {
         #expect(reactor.counters.sends.current - before == 1)
     }
 
-    @Test func stopsAndResetsWhoIsConnected() throws {
+    @Test func stopsAndResetsItsConnections() throws {
         let remote = try Remote()
         let counters = ReactorCounters()
         let log = EventLog()
@@ -94,7 +94,7 @@ struct ReactorTests {
         thread.join()
         #expect(try peer.readToEnd() == [])
         #expect(log.all == ["closed"] && counters.connections.current == 0)
-        // Nobody takes these any more; they harm nobody.
+        // These are not taken any more, and do no harm.
         remote.run { $0.stop() }
         remote.wake()
     }
@@ -120,7 +120,7 @@ struct ReactorTests {
         try log.wait(for: "gone")
     }
 
-    @Test func finishesOnlyWhoIsIdle() throws {
+    @Test func finishesOnlyIdleConnections() throws {
         let reactor = try ReactorThread()
         let log = EventLog()
         let busy = try reactor.adopt(log: log)

@@ -23,7 +23,7 @@ final class ReactorThread: Sendable {
         let reactor = try Reactor(index: 0, counters: counters, remote: remote, backend: backend)
         reactor.ringMinimum = 1
         reactor[Stage.self] = Stage()
-        // Nobody else refers to the reactor from here on.
+        // Nothing else refers to the reactor from here on.
         nonisolated(unsafe) let owned = reactor
         thread = try startThread(named: "reactor") { owned.run() }
     }

@@ -96,7 +96,7 @@ struct StreamConnectionTests {
         #expect(log.all.filter { $0 != "received " } == ["received abcd", "received efgh"])
     }
 
-    @Test func letsWhoIsPausedWait() throws {
+    @Test func aPausedPeerWaits() throws {
         let reactor = try ReactorThread()
         let log = EventLog()
         let peer = try reactor.adopt(log: log) { driver in

@@ -5,7 +5,7 @@ import WSTransport
 
 @Suite("A pool of threads", .timeLimit(.minutes(1)))
 struct WorkerPoolTests {
-    /// Holds those who come until it is opened.
+    /// Holds the threads that arrive until it is opened.
     private final class Gate: Sendable {
         private let condition = NSCondition()
         nonisolated(unsafe) private var isOpen = false

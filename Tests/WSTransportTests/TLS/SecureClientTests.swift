@@ -73,7 +73,7 @@ struct SecureClientTests {
         }
     }
 
-    @Test func refusesAStranger() async throws {
+    @Test func refusesAnUntrustedServer() async throws {
         let server = try Self.server()
         #expect(
             await Self.error(server.endpoint, ClientOptions())

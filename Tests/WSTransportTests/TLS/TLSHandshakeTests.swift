@@ -121,9 +121,9 @@ struct TLSHandshakeTests {
         try log.wait(for: "whole")
     }
 
-    /// A client that leaves in the middle leaves nothing, and harms nobody.
+    /// A client that leaves in the middle leaves nothing, and harms no other client.
     @Test(arguments: 0..<4)
-    func survivesThoseWhoLeave(way: Int) throws {
+    func survivesClientsThatLeave(way: Int) throws {
         let log = EventLog()
         let server = try Self.server(log, patience: way == 3 ? 1_000_000 : nil)
         var clients: [Client] = []

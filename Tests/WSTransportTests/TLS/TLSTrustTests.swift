@@ -2,7 +2,7 @@ import Foundation
 import Testing
 import WSTransport
 
-@Suite("TLS: who is trusted, and which files can be used")
+@Suite("TLS: which peers are trusted, and which files can be used")
 struct TLSTrustTests {
     static func authority() throws -> TestAuthority { try TestAuthority.shared.get() }
 
@@ -85,7 +85,7 @@ struct TLSTrustTests {
         for host in ["localhost", "first.example", "a.second.example", "127.0.0.1"] {
             #expect(try TLSPair(server: server, host: host).shakeHands().client.isEstablished, "\(host)")
         }
-        // Nobody has that name: the first certificate is shown, and does not have it either.
+        // No certificate has that name: the first one is shown, and does not have it either.
         let pair = try TLSPair(server: server, host: "third.example").shakeHands()
         #expect(pair.client.failure == .untrusted("hostname mismatch"))
     }

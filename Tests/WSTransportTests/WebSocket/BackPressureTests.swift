@@ -40,7 +40,7 @@ struct BackPressureTests {
         #expect(count + rest == 100)
     }
 
-    @Test func answersEveryPingOfWhoReads() throws {
+    @Test func answersEveryPingOfAPeerThatReads() throws {
         let house = try WebSocketHouse()
         let peer = try house.open()
         for number in 0..<200 { try peer.send(.ping, [UInt8(number)]) }
@@ -63,7 +63,7 @@ struct BackPressureTests {
         #expect(opcodes.count { $0 == .binary } == 50, "a CLOSE waits its turn")
     }
 
-    /// A flood of PINGs from who reads nothing costs no more than what is on its way.
+    /// A flood of PINGs from a peer that reads nothing costs no more than what is on its way.
     @Test(arguments: [0, 125])
     func holdsLittleForAFloodOfPings(size: Int) throws {
         let house = try WebSocketHouse { $0.maximumUnsent = 400_000 }

@@ -56,7 +56,7 @@ struct ClosingTests {
         try house.log.wait(for: "closed 1001 theirs clean")
     }
 
-    @Test func givesUpOnWhoDoesNotAnswerAClose() throws {
+    @Test func resetsAPeerThatDoesNotAnswerAClose() throws {
         let house = try WebSocketHouse { $0.closeTimeout = 200_000_000 }
         let peer = try house.open()
         try house.on { $0.close() }

@@ -80,7 +80,7 @@ struct EchoTests {
         #expect(house.reactor.counters.protocolErrors.current == 1)
     }
 
-    /// A flood of messages whose echoes nobody reads must not fill the memory: reading pauses, and goes on afterwards.
+    /// A flood of messages whose echoes are not read must not fill the memory: reading pauses, and goes on afterwards.
     @Test func pausesWhileThePeerDoesNotReadItsEchoes() throws {
         let house = try WebSocketHouse { options in
             options.maximumUnsent = 1 << 20

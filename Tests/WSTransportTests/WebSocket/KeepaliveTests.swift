@@ -28,7 +28,7 @@ struct KeepaliveTests {
         #expect(house.reactor.counters.pingsSent.current >= 3 && house.reactor.counters.evicted.current == 0)
     }
 
-    @Test func evictsWhoAnswersNothing() throws {
+    @Test func evictsAPeerThatAnswersNothing() throws {
         let house = try Self.house(timeout: 200_000_000)
         let before = MonotonicTime.now
         let peer = try house.open()
@@ -52,7 +52,7 @@ struct KeepaliveTests {
         #expect(house.reactor.counters.pingsSent.current >= bytes.count)
     }
 
-    @Test func doesNotPingWhoTalks() throws {
+    @Test func doesNotPingAPeerThatTalks() throws {
         let house = try WebSocketHouse { $0.pingInterval = 2_000_000_000 }
         let peer = try house.open()
         let end = MonotonicTime.now.advanced(byNanoseconds: 2_500_000_000)

@@ -38,7 +38,7 @@ struct SlowReaderTests {
             try house.on { socket in
                 for number in 0..<count { socket.send(.binary, Self.message(number, size)) }
             }
-            // What one turn brings is not held against who has kept up; what follows is.
+            // A peer that has kept up is not blamed for what one turn brings, but for what follows.
             try house.on { $0.send(.binary, Self.message(count, size)) }
         } else {
             var number = 0
@@ -54,7 +54,7 @@ struct SlowReaderTests {
         #expect(whole <= count, "the rest is dropped")
     }
 
-    @Test func endsWhoTakesNothingForTooLong() throws {
+    @Test func closesAPeerThatTakesNothingForTooLong() throws {
         let house = try WebSocketHouse { options in
             options.maximumUnsentAge = 300_000_000
             options.closeTimeout = 60_000_000_000
@@ -65,7 +65,7 @@ struct SlowReaderTests {
         _ = try Self.close(house, peer, size: 1000, reason: "unsent for 0 s")
     }
 
-    @Test func sparesWhoCatchesUpInTime() throws {
+    @Test func sparesAPeerThatCatchesUpInTime() throws {
         let house = try WebSocketHouse { $0.maximumUnsentAge = 20_000_000_000 }
         let peer = try house.open(sendBytes: 4096)
         for round in 0..<3 {
@@ -80,7 +80,7 @@ struct SlowReaderTests {
         #expect(house.reactor.counters.slowReaders.current == 0)
     }
 
-    @Test func losesPatienceWithWhoReadsNotEvenTheClose() throws {
+    @Test func resetsAPeerThatDoesNotReadTheClose() throws {
         let house = try WebSocketHouse { options in
             options.maximumUnsent = 50_000
             options.closeTimeout = 200_000_000
