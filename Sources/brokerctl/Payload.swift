@@ -35,7 +35,7 @@ enum Payload {
     func request(topic: String, type: String?) -> RetainedSetRequest {
         let kind: Message.Kind =
             if case .binary = self { .binary } else if type == nil { .text } else {
-                Content.kind(of: bytes, type: type)
+                ContentType.kind(of: bytes, type: type)
             }
         var request = RetainedSetRequest(topic: topic, data: .text(Array(Base64.encode(bytes).utf8)))
         request.encoding = "base64"

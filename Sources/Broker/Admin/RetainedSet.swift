@@ -9,13 +9,13 @@ extension RetainedSetRequest: AnsweredRequest {
             throw Refusal(.tooLarge, "The value has \(draft.payload.count) bytes, limits.message allows \(most).")
         }
         draft.contentType = type
-        try Content.check(type)
+        try ContentType.check(type)
         if let kind {
             draft.kind = try checked(kind, of: draft.payload)
         } else if type != nil, draft.kind == .text {
-            draft.kind = Content.kind(of: draft.payload, type: type)
+            draft.kind = ContentType.kind(of: draft.payload, type: type)
         }
-        if let timeToLive { draft.timeToLive = try Content.timeToLive(seconds: timeToLive) }
+        if let timeToLive { draft.timeToLive = try Lifetime.milliseconds(seconds: timeToLive) }
         if let expires {
             let (rest, isNonsense) = expires.subtractingReportingOverflow(Lifetime.now)
             guard rest > 0, !isNonsense else { return then(.success(.expired)) }

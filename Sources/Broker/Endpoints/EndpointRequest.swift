@@ -78,7 +78,7 @@ extension HTTPExchange {
         guard let seconds = Double(text) else {
             throw HTTPRefusal(Refusal(.badRequest, "ttl: expected seconds, found \"\(text)\"."))
         }
-        do throws(Refusal) { return try Content.timeToLive(seconds: seconds) } catch { throw HTTPRefusal(error) }
+        do throws(Refusal) { return try Lifetime.milliseconds(seconds: seconds) } catch { throw HTTPRefusal(error) }
     }
 
     /// The parameters of ``subscribeOptions()``.

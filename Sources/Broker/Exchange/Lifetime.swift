@@ -1,6 +1,6 @@
 internal import WSTransport
 
-/// The clock for the expiry of values.
+/// The lifetimes of values, and the clock for their expiry.
 ///
 /// It shows Unix time when the process starts, and then follows the monotonic clock. So a jump of the system's clock
 /// while the broker runs makes no value expire early or late. Any thread.
@@ -11,5 +11,13 @@ package enum Lifetime {
     package static var now: Int64 {
         let start = start
         return start.wall &+ MonotonicTime.now.nanoseconds(since: start.monotonic) / 1_000_000
+    }
+
+    /// The time to live that clients give in seconds, in milliseconds: above 0 and up to a hundred years.
+    package static func milliseconds(seconds: Double) throws(Refusal) -> Int64 {
+        guard seconds > 0, seconds <= 3_155_760_000 else {
+            throw Refusal(.badRequest, "ttl: expected seconds above 0 and up to 3155760000, found \(seconds).")
+        }
+        return max(1, Int64((seconds * 1000).rounded()))
     }
 }

@@ -14,7 +14,7 @@ package final class SystemTopics {
     private var published: [String: [UInt8]] = [:]
     /// What is to be sent now.
     private var changed: [(topic: Topic, payload: [UInt8])] = []
-    private var loads: [Load] = []
+    private var loads: [LoadAverage] = []
     private var last: MonotonicTime
     private var maximumClients = 0
 
@@ -32,7 +32,7 @@ package final class SystemTopics {
 
     /// Publishes from now on, until the reactor ends.
     package func begin() {
-        loads = counts().map { Load(name: $0.load, count: $0.count) }
+        loads = counts().map { LoadAverage(name: $0.load, count: $0.count) }
         wait()
     }
 
@@ -110,7 +110,7 @@ package final class SystemTopics {
 }
 
 /// The rate a minute, averaged over the last 1, 5 and 15 minutes in the way of a load average.
-private struct Load {
+private struct LoadAverage {
     let name: String
     private(set) var averages: [(minutes: Int, value: Double)] = [(1, 0), (5, 0), (15, 0)]
     private var last: Int

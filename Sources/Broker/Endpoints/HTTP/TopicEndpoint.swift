@@ -27,9 +27,9 @@ struct TopicEndpoint {
         guard draft.isRetained || conditions.isEmpty else {
             throw HTTPRefusal(Refusal(.badRequest, "Conditions need retain, because they test the retained value."))
         }
-        draft.contentType = Content.stated(exchange.request.head.fields.first("Content-Type"))
+        draft.contentType = ContentType.stated(exchange.request.head.fields.first("Content-Type"))
         try refuse { () throws(Refusal) in
-            try Content.check(draft.contentType)
+            try ContentType.check(draft.contentType)
             try shard.check(draft, by: client, isRemoval: false)
             draft.condition = try conditions.ofPublishing { () throws(Refusal) in try shard.read(topic, by: client) }
         }
@@ -42,7 +42,7 @@ struct TopicEndpoint {
         exchange.readBody(maximum: shard.settings.limits.message) { [draft, exchange, shard, client] body in
             var draft = draft
             draft.payload = body
-            draft.kind = Content.kind(of: body, type: draft.contentType)
+            draft.kind = ContentType.kind(of: body, type: draft.contentType)
             draft.completion = { result in
                 switch result {
                 case .success(let receipt): exchange.respond(Self.answer(receipt))
@@ -109,7 +109,7 @@ struct TopicEndpoint {
         case .fails:
             throw HTTPRefusal(Refusal(.conflict, "The retained value of \(topic) has seq \(message.seq)."))
         }
-        fields.append("Content-Type", message.contentType ?? Content.type(of: message.kind))
+        fields.append("Content-Type", message.contentType ?? ContentType.type(of: message.kind))
         // A published payload must not run as a page of this origin.
         fields.append("Content-Security-Policy", "default-src 'none'; sandbox")
         exchange.respond(OutgoingResponse(status: 200, fields: fields, body: message.payload))

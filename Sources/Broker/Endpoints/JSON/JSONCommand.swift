@@ -112,7 +112,7 @@ package enum JSONCommand {
         }
         let (payload, kind) = try payload(object)
         let contentType = try read { () throws(JSONError) in try object.string("type") }
-        try Content.check(contentType)
+        try ContentType.check(contentType)
         let isRetained = try read { () throws(JSONError) in try object.bool("retain") } ?? false
         var acknowledgement = isRetained ? Draft.Acknowledgement.stored : .routed
         if let asked = try text("ack", of: object) {
@@ -125,7 +125,7 @@ package enum JSONCommand {
             }
         }
         let seconds = try read { () throws(JSONError) in try object.double("ttl") }
-        let timeToLive: Int64? = if let seconds { try Content.timeToLive(seconds: seconds) } else { nil }
+        let timeToLive: Int64? = if let seconds { try Lifetime.milliseconds(seconds: seconds) } else { nil }
         var condition = Draft.Condition.none
         if let seq = try read({ () throws(JSONError) in try object.integer("ifSeq", as: UInt64.self) }) {
             guard isRetained else { throw Refusal(.badRequest, "ifSeq needs retain.") }

@@ -3,7 +3,7 @@ import Testing
 @testable import Broker
 
 @Suite("Payloads over HTTP: kinds, types, times to live, forms of a stream")
-struct ContentTests {
+struct ContentTypeTests {
     /// A content type, a body, and the kind it makes.
     static let kinds: [(String?, String, Message.Kind)] = [
         (nil, "text", .text), (nil, "{}", .text), (nil, "", .text), ("", "x", .text),
@@ -23,23 +23,23 @@ struct ContentTests {
             ("Application/X-WWW-Form-URLEncoded ; charset=utf-8", false), ("application/x-www-form-urlencoded2", true),
         ] as [(String?, Bool)])
     func aFormIsNoType(type: String?, isStated: Bool) {
-        #expect(Content.stated(type) == (isStated ? type : nil))
+        #expect(ContentType.stated(type) == (isStated ? type : nil))
     }
 
     @Test(arguments: kinds)
     func kindOfABody(type: String?, body: String, kind: Message.Kind) {
-        #expect(Content.kind(of: Array(body.utf8), type: type) == kind)
+        #expect(ContentType.kind(of: Array(body.utf8), type: type) == kind)
     }
 
     @Test(arguments: [nil, "text/plain", "application/json", "application/xml"])
     func whatIsNotUTF8IsBytes(type: String?) {
-        #expect(Content.kind(of: [0x22, 0xFF, 0x22], type: type) == .binary)
+        #expect(ContentType.kind(of: [0x22, 0xFF, 0x22], type: type) == .binary)
     }
 
     @Test func aKindHasAType() {
-        #expect(Content.type(of: .text) == "text/plain; charset=utf-8")
-        #expect(Content.type(of: .json) == "application/json")
-        #expect(Content.type(of: .binary) == "application/octet-stream")
+        #expect(ContentType.type(of: .text) == "text/plain; charset=utf-8")
+        #expect(ContentType.type(of: .json) == "application/json")
+        #expect(ContentType.type(of: .binary) == "application/octet-stream")
     }
 
     @Test(arguments: [
@@ -48,19 +48,19 @@ struct ContentTests {
         ("tëxt/plain", false), ("a\tb", false), ("a\u{7F}", false),
     ])
     func refusesTypesThatNoFieldCarries(type: String?, isFine: Bool) {
-        #expect((Result { try Content.check(type) }.error == nil) == isFine)
+        #expect((Result { try ContentType.check(type) }.error == nil) == isFine)
     }
 
     @Test(arguments: [
         (1, 1000), (0.5, 500), (0.0001, 1), (1.0005, 1001), (3_155_760_000, 3_155_760_000_000),
     ])
     func timeToLiveInMilliseconds(seconds: Double, milliseconds: Int64) throws {
-        #expect(try Content.timeToLive(seconds: seconds) == milliseconds)
+        #expect(try Lifetime.milliseconds(seconds: seconds) == milliseconds)
     }
 
     @Test(arguments: [0, -1, -0.0, 3_155_760_001, .infinity, -.infinity, .nan, 1e300])
     func refusesTimesToLive(seconds: Double) {
-        #expect(throws: Refusal.self) { try Content.timeToLive(seconds: seconds) }
+        #expect(throws: Refusal.self) { try Lifetime.milliseconds(seconds: seconds) }
     }
 
     /// An `Accept` field, and whether server-sent events are preferred.

@@ -1,27 +1,19 @@
 internal import WSTransport
 
-/// Rules about payloads for all endpoints.
-package enum Content {
+/// Content types, and what they say of a payload.
+package enum ContentType {
     /// The maximum length of a content type, in bytes.
-    static let maximumType = 256
+    static let maximumLength = 256
 
     /// Refuses a content type that cannot be a header field.
     static func check(_ type: String?) throws(Refusal) {
         guard let type else { return }
-        guard (1...maximumType).contains(type.utf8.count) else {
-            throw Refusal(.badRequest, "type: expected 1 to \(maximumType) bytes, found \(type.utf8.count).")
+        guard (1...maximumLength).contains(type.utf8.count) else {
+            throw Refusal(.badRequest, "type: expected 1 to \(maximumLength) bytes, found \(type.utf8.count).")
         }
         guard type.utf8.allSatisfy({ (0x20...0x7E).contains($0) }) else {
             throw Refusal(.badRequest, "type: expected printable ASCII.")
         }
-    }
-
-    /// Milliseconds from seconds, above 0 and up to a hundred years.
-    static func timeToLive(seconds: Double) throws(Refusal) -> Int64 {
-        guard seconds > 0, seconds <= 3_155_760_000 else {
-            throw Refusal(.badRequest, "ttl: expected seconds above 0 and up to 3155760000, found \(seconds).")
-        }
-        return max(1, Int64((seconds * 1000).rounded()))
     }
 
     private static let form = "application/x-www-form-urlencoded"
