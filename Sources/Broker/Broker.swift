@@ -79,7 +79,7 @@ package final class Broker {
         order.attach(storeThread)
         self.order = order
 
-        let quotas = Quotas()
+        let (quotas, bans) = (Quotas(), Bans())
         let count = settings.reactors.count ?? min(Machine.processors, ClientNumbers.maximumShards)
         listeners = try Listeners(settings, reactors: count, given: GivenSockets())
         listen = listeners.descriptions
@@ -89,18 +89,18 @@ package final class Broker {
         figures = Figures(
             reactors: reactors.counters, shards: counters, sequencer: order.sequencer, store: store.store,
             storeThread: storeThread, audit: audit, passwords: checks.passwords,
-            webTokens: access.figures, quotas: quotas)
+            webTokens: access.figures, quotas: quotas, bans: bans)
         let facts = BrokerFacts(
             figures: figures, listen: listen, dataDirectory: settings.dataDirectory, epoch: store.store.epoch,
-            movedAside: movedAside,
+            movedAside: movedAside, bans: bans,
             backup: { [store = self.store] (descriptor) throws(StorageError) in try store.copy(to: descriptor) },
             checkBackup: { (path) throws(StorageError) in try LMDBStore.checkBackup(path) })
         shards = ShardGroup(reactors.remotes)
         memory = MemoryWatch(settings.limits, figures: figures, remotes: reactors.remotes)
         let serving = Serving(
             group: reactors, order: order, store: store.store, settings: settings, facts: facts,
-            connectionLimit: ConnectionLimit(figures: figures, memory: memory, quotas: quotas), memory: memory,
-            listeners: listeners,
+            connectionLimit: ConnectionLimit(figures: figures, memory: memory, quotas: quotas, bans: bans),
+            memory: memory, listeners: listeners,
             certificates: certificates, journal: journal, audit: audit, quotas: quotas, access: access.current,
             checks: checks, counters: counters)
         do throws(Errno) {

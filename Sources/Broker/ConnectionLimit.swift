@@ -9,13 +9,15 @@ final class ConnectionLimit: Sendable {
     private let memory: MemoryWatch
     private let firstReservedDescriptor: Int32
     private let quotas: Quotas
+    private let bans: Bans
     private let perAddress = Mutex<[String: Int]>([:])
 
     /// The descriptors that are kept for the administrator, a reload and the store.
     static let reservedDescriptors = 32
 
-    init(figures: Figures, memory: MemoryWatch, quotas: Quotas) {
+    init(figures: Figures, memory: MemoryWatch, quotas: Quotas, bans: Bans = Bans()) {
         self.quotas = quotas
+        self.bans = bans
         self.figures = figures
         self.memory = memory
         let limit = Machine.descriptorLimit
@@ -43,6 +45,9 @@ final class ConnectionLimit: Sendable {
         settings.entrance.admit = { [self, unowned shard] peer in
             admit(peer, limits, isExempt(peer) ? nil : rules, shard)
         }
+        settings.entrance.isShutOut = { [self, unowned shard] peer in
+            !isExempt(peer) && isShutOut(peer, shard)
+        }
         let isSingle = limits.connectionsPerAddress != nil
         settings.entrance.ending = { [self] peer in
             // Found now: other proxies may be trusted by then.
@@ -54,6 +59,12 @@ final class ConnectionLimit: Sendable {
             }
         }
         return settings
+    }
+
+    private func isShutOut(_ peer: SocketAddress?, _ shard: Shard) -> Bool {
+        guard shard.isShutOut(peer) else { return false }
+        bans.connections.add(1, ordering: .relaxed)
+        return true
     }
 
     private func admit(_ peer: SocketAddress?, _ limits: Settings.Limits, _ rules: Quotas.Rules?, _ shard: Shard)

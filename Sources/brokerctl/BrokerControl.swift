@@ -24,7 +24,7 @@ struct BrokerControl: AsyncParsableCommand {
             """,
         version: "brokerctl \(BrokerVersion.current)",
         subcommands: [
-            StatusCommand.self, ClientsCommand.self, TopicsCommand.self, SubscriptionsCommand.self,
+            StatusCommand.self, ClientsCommand.self, BansCommand.self, TopicsCommand.self, SubscriptionsCommand.self,
             RetainedCommand.self, PublishCommand.self, SubscribeCommand.self, BackupCommand.self,
             RestoreCommand.self, DrainCommand.self, ReloadCommand.self, ConfigCommand.self, BenchCommand.self,
             UsersCommand.self,

@@ -99,6 +99,10 @@ struct KickClients: AsyncParsableCommand {
             Examples:
               brokerctl clients kick eb1nqsfim875
               brokerctl clients kick --filter 'sensors/#'
+              brokerctl clients kick --user bob --ban 10m --note "sends too much"
+
+            With --ban they are kept out as well: by their users, or else by their addresses (of IPv6, the network of \
+            64 bits). Clients on this machine that have no user are not banned.
             """)
 
     @OptionGroup var connection: ConnectionOptions
@@ -112,19 +116,33 @@ struct KickClients: AsyncParsableCommand {
     @Option(help: "All clients with a subscription covered by this filter; only # covers #.")
     var filter: String?
 
+    @Option(help: ArgumentHelp("Keep them out for so long, such as 10m, 1h, 7d or ever.", valueName: "time"))
+    var ban: String?
+
+    @Option(help: ArgumentHelp("Why they are banned, for the list and the audit log.", valueName: "text"))
+    var note: String?
+
     @OptionGroup var consent: Consent
 
     func validate() throws {
         guard [id, user, filter].count(where: { $0 != nil }) == 1 else {
             throw ValidationError("kick: expected one of ID, --user and --filter")
         }
+        guard note == nil || ban != nil else { throw ValidationError("--note: it goes with --ban") }
     }
 
     func run() async throws {
         let chosen = id.map { "client \($0)" } ?? user.map { "all connections of user \($0)" }
+        var request = KickRequest(client: id, user: user, filter: filter)
+        request.isBanning = ban != nil
+        request.seconds = try BanTime.seconds(ban, option: "--ban")
+        request.note = note ?? ""
         try consent.ask("Disconnect \(chosen ?? "all clients with a subscription inside \(filter ?? "")")?")
-        let result = try await connection.ask(KickRequest(client: id, user: user, filter: filter))
+        let result = try await connection.ask(request)
         if connection.json { return result.print() }
         Output.print("disconnected: \(result.answer.kicked)")
+        guard let banned = result.answer.banned else { return }
+        Output.print(banned.isEmpty ? "banned: nobody" : Output.printable("banned: \(banned.joined(separator: ", "))"))
+        if result.answer.notBanned > 0 { Output.print("not banned: \(result.answer.notBanned)") }
     }
 }

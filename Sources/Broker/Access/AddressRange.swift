@@ -1,50 +1,71 @@
 internal import Glibc
 
 /// A network, such as `10.0.0.0/8` or `fd00::/8`, or a single address.
-package struct AddressRange: Sendable, Hashable {
-    /// 16 bytes; an address of IPv4 as `::ffff:a.b.c.d` (RFC 4291 §2.5.5.2).
-    private let address: [UInt8]
+package struct AddressRange: Sendable, Hashable, CustomStringConvertible {
+    /// The 128 bits of an address, those of IPv4 as `::ffff:a.b.c.d` (RFC 4291 §2.5.5.2).
+    struct Bits: Sendable, Hashable {
+        var high: UInt64
+        var low: UInt64
+
+        /// Reads an address; `nil`: it is none.
+        init?(_ text: String) {
+            guard text.contains(":") else {
+                var four = in_addr()
+                guard unsafe inet_pton(AF_INET, text, &four) == 1 else { return nil }
+                high = 0
+                low = 0xFFFF_0000_0000 | UInt64(four.s_addr.bigEndian)
+                return
+            }
+            var six = in6_addr()
+            guard unsafe inet_pton(AF_INET6, text, &six) == 1 else { return nil }
+            (high, low) = unsafe withUnsafeBytes(of: six) { bytes in
+                unsafe (
+                    bytes.loadUnaligned(as: UInt64.self).bigEndian,
+                    bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self).bigEndian
+                )
+            }
+        }
+
+        /// The first bits alone, the others 0.
+        func first(_ length: Int) -> Bits {
+            var bits = self
+            bits.high &= ~(UInt64.max >> UInt64(length))
+            bits.low &= ~(UInt64.max >> UInt64(max(0, length - 64)))
+            return bits
+        }
+    }
+
+    let bits: Bits
     /// The leading bits that count.
-    private let length: Int
+    let length: Int
+    /// As it was written, but for an address with the length of one.
+    package let description: String
 
     /// Reads a network or an address; `nil`: it is neither, or has bits set after its length.
     package init?(_ text: String) {
         let parts = text.split(separator: "/", omittingEmptySubsequences: false)
-        guard 1...2 ~= parts.count, let address = Self.bytes(of: String(parts[0])) else { return nil }
-        let bits = parts[0].contains(":") ? 128 : 32
-        var length = bits
+        guard 1...2 ~= parts.count, let bits = Bits(String(parts[0])) else { return nil }
+        let most = parts[0].contains(":") ? 128 : 32
+        var length = most
         if parts.count == 2 {
-            guard let stated = Int(parts[1]), 0...bits ~= stated, parts[1].utf8.first != UInt8(ascii: "+") else {
+            guard let stated = Int(parts[1]), 0...most ~= stated, parts[1].utf8.first != UInt8(ascii: "+") else {
                 return nil
             }
             length = stated
         }
-        self.address = address
-        self.length = length + 128 - bits
-        guard (self.length..<128).allSatisfy({ !Self.bit($0, of: address) }) else { return nil }
+        self.bits = bits
+        self.length = length + 128 - most
+        description = length == most ? String(parts[0]) : "\(parts[0])/\(length)"
+        guard bits.first(self.length) == bits else { return nil }
     }
 
     /// Whether an address, without a port, lies within it.
-    package func contains(_ text: String) -> Bool {
-        guard let other = Self.bytes(of: text) else { return false }
-        return (0..<length).allSatisfy { Self.bit($0, of: address) == Self.bit($0, of: other) }
-    }
+    package func contains(_ text: String) -> Bool { Bits(text).map { $0.first(length) == bits } ?? false }
 
-    private static func bit(_ number: Int, of bytes: [UInt8]) -> Bool {
-        bytes[number / 8] & (0x80 >> UInt8(number % 8)) != 0
-    }
+    package static func == (left: Self, right: Self) -> Bool { left.bits == right.bits && left.length == right.length }
 
-    private static func bytes(of text: String) -> [UInt8]? {
-        var bytes = [UInt8](repeating: 0, count: 16)
-        if text.contains(":") {
-            let isRead = unsafe bytes.withUnsafeMutableBytes { unsafe inet_pton(AF_INET6, text, $0.baseAddress) == 1 }
-            return isRead ? bytes : nil
-        }
-        bytes[10] = 0xFF
-        bytes[11] = 0xFF
-        let isRead = unsafe bytes.withUnsafeMutableBytes {
-            unsafe inet_pton(AF_INET, text, $0.baseAddress?.advanced(by: 12)) == 1
-        }
-        return isRead ? bytes : nil
+    package func hash(into hasher: inout Hasher) {
+        hasher.combine(bits)
+        hasher.combine(length)
     }
 }

@@ -9,6 +9,8 @@ final class AdminDesk {
     let shard: Shard
     let everyone: ShardGroup
     let facts: BrokerFacts
+    /// Whether it looks for bans that end.
+    var isWatchingBans = false
 
     init(shard: Shard, everyone: ShardGroup, facts: BrokerFacts) {
         self.shard = shard

@@ -174,7 +174,7 @@ extension AdminSession {
         StatusRequest.self, ClientsRequest.self, ClientRequest.self, KickRequest.self, TopicsRequest.self,
         SubscriptionsRequest.self, RetainedListRequest.self, RetainedGetRequest.self, RetainedSetRequest.self,
         RetainedDeleteRequest.self, RetainedExportRequest.self, BackupRequest.self, BackupNextRequest.self,
-        DrainRequest.self, ReloadRequest.self,
+        DrainRequest.self, ReloadRequest.self, BansRequest.self, AddBanRequest.self, RemoveBanRequest.self,
     ]
 
     /// By their names.

@@ -11,11 +11,14 @@ package struct BrokerFacts: Sendable {
     package let backup: @Sendable (Int32) throws(StorageError) -> Void
     /// Whether a file is a whole copy of a store.
     package let checkBackup: @Sendable (_ path: String) throws(StorageError) -> Void
+    /// The bans that hold.
+    package let bans: Bans
     /// What administrators share.
     let administration = AdminState()
 
     package init(
         figures: Figures, listen: [String], dataDirectory: String, epoch: UInt64, movedAside: String?,
+        bans: Bans = Bans(),
         backup: @escaping @Sendable (Int32) throws(StorageError) -> Void,
         checkBackup: @escaping @Sendable (_ path: String) throws(StorageError) -> Void = { _ in }
     ) {
@@ -24,6 +27,7 @@ package struct BrokerFacts: Sendable {
         self.dataDirectory = dataDirectory
         self.epoch = epoch
         self.movedAside = movedAside
+        self.bans = bans
         self.backup = backup
         self.checkBackup = checkBackup
     }

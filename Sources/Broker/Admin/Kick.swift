@@ -6,6 +6,7 @@ extension KickRequest: AnsweredRequest {
         guard client != nil || user != nil || filter != nil else {
             throw Refusal(.badRequest, "kick: expected a client, a user or a filter.")
         }
+        if isBanning { return ban(selection, caller, then) }
         let end = { @Sendable (session: any Session) in
             guard selection.matches(session) else { return false }
             session.end(.kicked("disconnected by an administrator"))
@@ -25,5 +26,44 @@ extension KickRequest: AnsweredRequest {
         } then: {
             then(.success(Answer(kicked: $0.reduce(0, +))))
         }
+    }
+
+    /// Bans the clients before it ends them, so that none is back before that.
+    private func ban(
+        _ selection: ClientSelection, _ caller: AdminCaller, _ then: @escaping (Result<Answer, Refusal>) -> Void
+    ) {
+        let (isOne, number) = (client != nil, client.flatMap { Client.number(named: $0) })
+        let isMeant = { @Sendable (session: any Session) in
+            (!isOne || session.client.id == number) && selection.matches(session)
+        }
+        caller.desk.everyone.ask(from: caller.desk.shard) { shard in
+            shard.everybody.filter(isMeant).map { shard.subjectOfBan($0.client) }
+        } then: { answers in
+            let found = answers.flatMap(\.self)
+            if let client, found.isEmpty { return then(.failure(Refusal(.notFound, "There is no client \(client)."))) }
+            var subjects = Set(found.compactMap(\.self))
+            if let user, let named = Ban.Subject(.user, user) { subjects.insert(named) }
+            do throws(Refusal) {
+                let added = try caller.ban(subjects.sorted { $0.name < $1.name }, seconds, note)
+                caller.desk.shareBans(added.list, ending: isMeant) { kicked in
+                    var answer = Answer(kicked: kicked)
+                    answer.banned = added.bans.map(\.subject.description)
+                    answer.notBanned = found.count { $0 == nil } + added.left
+                    then(.success(answer))
+                }
+            } catch {
+                then(.failure(error))
+            }
+        }
+    }
+}
+
+extension Shard {
+    /// What of a client is banned with it; `nil`: nothing, as others would be shut out, too.
+    fileprivate func subjectOfBan(_ client: Client) -> Ban.Subject? {
+        let peer = client.host.flatMap { SocketAddress(host: $0, port: 0) }
+        // A proxy that does not say which client it speaks for.
+        if client.principal.user == nil, endpoints.trusts(peer) { return nil }
+        return Ban.Subject(of: client.principal, at: peer)
     }
 }

@@ -35,7 +35,7 @@ package struct AuditEvent: Sendable, Equatable {
         package static func users(_ verb: String) -> Name { Name("users.\(verb)") }
         /// A change of a token, such as `mint`.
         package static func token(_ verb: String) -> Name { Name("token.\(verb)") }
-        /// A ban: `add`, `remove` or `end`.
+        /// A ban: `add`, `remove` or `end`, or `refused`, of those that one turns away.
         package static func ban(_ verb: String) -> Name { Name("ban.\(verb)") }
     }
 
@@ -68,6 +68,8 @@ package struct AuditEvent: Sendable, Equatable {
     package var rule: String?
     /// What came of it, or why.
     package var result: String?
+    /// What an administrator has noted; `nil`: nothing.
+    package var note: String?
     /// How often it happened within a second; 1: it is not written.
     package var count = 1
 
@@ -121,6 +123,7 @@ package struct AuditEvent: Sendable, Equatable {
             if let rule { writer.string(rule) } else { writer.null() }
         }
         if let result { writer.member("result", result) }
+        if let note { writer.member("note", note) }
         if count > 1 || name == .missing { writer.member("count", count) }
         writer.endObject()
         lines += writer.bytes

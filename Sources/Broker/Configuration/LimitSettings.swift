@@ -40,6 +40,8 @@ extension Settings {
         package var perUser = PerUser()
         /// Credentials of one address that may be wrong; `nil`: any number.
         package var authenticationFailures: Frequency? = Frequency(count: 10, period: .minute)
+        /// Users, tokens and addresses that may be shut out at a time.
+        package var bans = 10_000
 
         package init() {}
 
@@ -176,6 +178,8 @@ extension Settings.Limits {
                 Wrong credentials of one address; then it gets 429 for a second, and each time twice as long, up to a \
                 minute.
                 """),
+            Setting(
+                "bans", \.bans, .count(1...100_000), "Users, tokens and addresses that are banned at a time."),
         ]
     }
 

@@ -28,6 +28,7 @@ struct Gate: Sendable {
         do throws(HTTPRefusal) {
             let shard = try exchange.shard()
             do throws(Refusal) { try shard.checkOpen() } catch { throw HTTPRefusal(error) }
+            if !listener.isEmpty { try exchange.checkBans(of: .anonymous, on: shard) }
             if isForAdministrators { try checkPage(exchange) }
             let presented = Presented(exchange, shard, self)
             if presented.credentials != .nothing { try exchange.checkAttempts(on: shard) }
@@ -82,7 +83,10 @@ struct Gate: Sendable {
             let failure = AuthenticationFailure(.invalid, "This token lives too long to be in an address.")
             throw refuse(presented, failure, shard)
         }
-        if principal.kind != .anonymous { shard.counters.count(presented.credentials, isRight: true) }
+        if principal.kind != .anonymous {
+            try exchange.checkBans(of: principal, on: shard)
+            shard.counters.count(presented.credentials, isRight: true)
+        }
         try exchange.checkConnections(of: principal, on: shard)
         do throws(HTTPRefusal) {
             try route(visit(exchange, shard, principal))
@@ -207,6 +211,11 @@ extension HTTPExchange {
         throw HTTPRefusal(
             status: refusal.code.status, code: refusal.code.rawValue, message: refusal.message,
             fields: ["Retry-After": String(seconds)])
+    }
+
+    /// Refuses a client that is shut out.
+    func checkBans(of principal: Principal, on shard: Shard) throws(HTTPRefusal) {
+        do throws(Refusal) { try shard.checkBans(of: principal, at: request.peer) } catch { throw HTTPRefusal(error) }
     }
 
     /// Credentials were not accepted.

@@ -40,6 +40,8 @@ package final class Shard {
     package weak var witness: (any Witness)?
     /// What addresses and users use up, over all shards; `nil`: they are not counted.
     package var quotas: Quotas?
+    /// The bans that hold; see ``adopt(_:)-(BanList)``.
+    var bans = BanList()
 
     /// The rights of the clients.
     let grants: GrantTable

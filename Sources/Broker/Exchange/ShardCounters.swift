@@ -33,6 +33,9 @@ package final class ShardCounters: Sendable {
     package let grants = Counter()
     /// Clients that were disconnected because their credentials are no longer valid.
     package let revokedClients = Counter()
+    /// Clients that a ban has ended, and requests that one has turned away.
+    package let bannedClients = Counter()
+    package let bannedRequests = Counter()
     /// Frames whose commands took more than one turn.
     package let heldFrames = Counter()
     /// Turns in which not every client that was behind got a piece of what is due to it.

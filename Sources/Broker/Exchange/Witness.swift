@@ -1,3 +1,5 @@
+package import WSTransport
+
 /// Is told of refusals, for the audit log.
 ///
 /// Called on the reactor's thread.
@@ -11,6 +13,11 @@ package protocol Witness: AnyObject {
 
     /// A client's subscription has ended because the right to it was withdrawn.
     func revoked(_ filter: TopicFilter, of client: Client)
+
+    /// Somebody who is shut out was turned away.
+    ///
+    /// - Parameter peer: where from; `nil`: it is not known.
+    func shutOut(_ ban: Ban, _ peer: SocketAddress?)
 
     /// A client was refused something because a limit is reached.
     ///

@@ -15,6 +15,7 @@ package final class Figures: Sendable {
     private let passwords: PasswordChecks?
     private let webTokens: JWTFigures?
     private let quotas: Quotas?
+    private let bans: Bans?
     /// Refused connections, by limit.
     let refusedConnections = Atomic<Int>(0)
     let refusedAddresses = Atomic<Int>(0)
@@ -25,7 +26,7 @@ package final class Figures: Sendable {
     package init(
         reactors: [ReactorCounters], shards: [ShardCounters], sequencer: Sequencer, store: any MessageStore,
         storeThread: StoreThread, audit: AuditLog? = nil, passwords: PasswordChecks? = nil,
-        webTokens: JWTFigures? = nil, quotas: Quotas? = nil
+        webTokens: JWTFigures? = nil, quotas: Quotas? = nil, bans: Bans? = nil
     ) {
         self.reactors = reactors
         self.shards = shards
@@ -36,6 +37,7 @@ package final class Figures: Sendable {
         self.passwords = passwords
         self.webTokens = webTokens
         self.quotas = quotas
+        self.bans = bans
     }
 
     func sum(_ counter: (ReactorCounters) -> Int) -> Int { reactors.reduce(0) { $0 + counter($1) } }
@@ -65,6 +67,7 @@ package final class Figures: Sendable {
     package var refusals: [(reason: String, count: Int)] {
         [
             ("address", refusedAddresses.load(ordering: .relaxed)),
+            ("ban", bans?.connections.load(ordering: .relaxed) ?? 0),
             ("connections", refusedConnections.load(ordering: .relaxed)),
             ("descriptors", sum { (counters: ReactorCounters) in counters.refusedForDescriptors.current }),
             ("memory", refusedMemory.load(ordering: .relaxed)),
@@ -214,6 +217,17 @@ package final class Figures: Sendable {
                 "broker_quotas_reached_total", .counter, "Times an address or a user had reached a limit of its own.",
                 quotas.reached.map { ("{limit=\"\($0.limit)\"}", $0.count) })
         }
+        text.add("broker_bans", .gauge, "Bans that hold now.", bans?.list.count ?? 0)
+        text.add(
+            "broker_bans_refused_total", .counter, "Bans that found no room (limits.bans).",
+            bans?.refused.load(ordering: .relaxed) ?? 0)
+        text.add(
+            "broker_banned_total", .counter, "What bans have ended or turned away.",
+            [
+                ("{what=\"client\"}", sum { $0.bannedClients.current }),
+                ("{what=\"connection\"}", bans?.connections.load(ordering: .relaxed) ?? 0),
+                ("{what=\"request\"}", sum { $0.bannedRequests.current }),
+            ])
         text.add(
             "broker_audit_lines_dropped_total", .counter, "Lines that the audit log has lost.", audit?.dropped ?? 0)
         text.add(

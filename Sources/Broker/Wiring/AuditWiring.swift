@@ -22,6 +22,15 @@ extension AuditTally: Witness {
         write(AuditEvent(.sessionRevoked, client, target: filter.name))
     }
 
+    package func shutOut(_ ban: Ban, _ peer: SocketAddress?) {
+        func event() -> AuditEvent {
+            var event = AuditEvent(.ban("refused"), target: ban.subject.description, result: ban.id)
+            event.address = peer?.description
+            return event
+        }
+        count(Matter(.ban("refused"), of: 0, "\(ban.id) \(peer?.host ?? "")"), event())
+    }
+
     package func limited(_ client: Client, by limit: String) {
         count(Matter(.limitHit, client, limit), AuditEvent(.limitHit, client, target: limit))
     }

@@ -4,6 +4,8 @@
 package struct Entrance<Refusal> {
     /// Called for each connection; a refusal is told by the driver, or resets the connection if many are being refused.
     package var admit: (SocketAddress?) -> Refusal? = { _ in nil }
+    /// Whether a client is not wanted at all: its connection is reset, whatever there is room for.
+    package var isShutOut: (SocketAddress?) -> Bool = { _ in false }
     /// Whether a peer is a proxy that says by a PROXY header which client it stands for, as all here have to; `nil`: no
     /// header is expected.
     package var isProxy: ((SocketAddress?) -> Bool)?
@@ -43,6 +45,7 @@ package struct Entrance<Refusal> {
             return nil
         }
         guard let isProxy else {
+            if isShutOut(peer) { return nil }
             let refusal = admit(peer)
             if refusal != nil, counters.refusedOpen.current >= maximumRefused { return nil }
             return { stream in seat(stream, refusal, makeDriver) }
@@ -53,6 +56,7 @@ package struct Entrance<Refusal> {
         }
         return { stream in
             ProxyPreface(stream, patience: proxyPatience) { stream in
+                if isShutOut(stream.peer) { return nil }
                 let refusal = admit(stream.peer)
                 if refusal != nil, counters.refusedOpen.current >= maximumRefused { return nil }
                 return seat(stream, refusal, makeDriver)

@@ -101,6 +101,9 @@ package struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
         }
     }
 
+    /// The same without the port.
+    package var withoutPort: SocketAddress { SocketAddress(place, port: 0) }
+
     /// Whether it is one of this machine's to itself: 127.0.0.0/8, `::1`, a path.
     package var isLoopback: Bool {
         switch place {

@@ -10,6 +10,7 @@ struct AdminProtocolTests {
             "status": .read, "clients": .read, "client": .read, "topics": .read, "subscriptions": .read,
             "retained.list": .read, "retained.get": .read, "retained.export": .read,
             "retained.set": .write, "retained.delete": .write, "kick": .write,
+            "bans.list": .read, "bans.add": .write, "bans.remove": .write,
             "backup": .operate, "backup.next": .operate, "drain": .operate, "reload": .operate,
         ]
         let declared = AdminSession.verbs.mapValues { $0.right }
@@ -24,6 +25,10 @@ struct AdminProtocolTests {
         #"{"id":7,"verb":"clients","user":"u","filter":"a/+"}"#,
         #"{"id":7,"verb":"client","client":"eb1"}"#,
         #"{"id":7,"verb":"kick","client":"eb1","user":"u","filter":"a/#"}"#,
+        #"{"id":7,"verb":"kick","user":"u","ban":true,"seconds":60,"note":"n"}"#,
+        #"{"id":7,"verb":"bans.list"}"#,
+        #"{"id":7,"verb":"bans.add","kind":"user","name":"u","seconds":60,"note":"n"}"#,
+        #"{"id":7,"verb":"bans.remove","ban":"b1"}"#,
         #"{"id":7,"verb":"topics","filter":"a/+","seconds":1.5}"#,
         #"{"id":7,"verb":"subscriptions","filter":"a/+"}"#,
         #"{"id":7,"verb":"retained.list","filter":"a/+","after":"a/1"}"#,
@@ -86,6 +91,12 @@ struct AdminProtocolTests {
         try isReadAsItIsWritten(#""result":[{\#(client)},{\#(client)}],"truncated":true"#, ClientsRequest.Answer.self)
         try isReadAsItIsWritten(#""result":{\#(client),"filters":["a/+"]}"#, ClientRequest.Answer.self)
         try isReadAsItIsWritten(#""result":{"kicked":2}"#, KickRequest.Answer.self)
+        try isReadAsItIsWritten(
+            #""result":{"kicked":2,"banned":["user u"],"notBanned":1}"#, KickRequest.Answer.self)
+        let ban = #""id":"b1","kind":"user","name":"u","added":1,"expires":2,"note":"n""#
+        try isReadAsItIsWritten(#""result":[{\#(ban)}]"#, BansRequest.Answer.self)
+        try isReadAsItIsWritten(#""result":{\#(ban),"disconnected":3}"#, AddBanRequest.Answer.self)
+        try isReadAsItIsWritten(#""result":{\#(ban)}"#, RemoveBanRequest.Answer.self)
         try isReadAsItIsWritten(
             #""result":[{"topic":"a","subscriptions":1,"retained":true,"bytes":1,"seq":2,"time":3,"messagesPerSecond":0.5,"#
                 + #""bytesPerSecond":1.5},{"topic":"b","subscriptions":0,"retained":false}]"#, TopicsRequest.Answer.self

@@ -53,6 +53,10 @@ extension JSONSession {
                 return fail(
                     id, Refusal(.forbidden, "This connection is another user's: open a new one to change the user."))
             }
+            do throws(Refusal) { try shard.checkBans(of: principal, at: origin) } catch {
+                fail(id, error)
+                return socket.close(.kicked, reason: "banned")
+            }
             if let user = principal.user, old.user == nil {
                 do throws(Refusal) { try shard.checkConnections(ofUser: user) } catch { return fail(id, error) }
             }

@@ -1,0 +1,132 @@
+internal import WSTransport
+
+extension BansRequest: AnsweredRequest {
+    func answer(_ caller: AdminCaller, _ then: @escaping (Result<Answer, Refusal>) -> Void) {
+        let all = caller.desk.facts.bans.list.all.map(BanSummary.init)
+        then(
+            .success(
+                AdminList(Array(all.prefix(AdminDesk.maximumRows)), isTruncated: all.count > AdminDesk.maximumRows)))
+    }
+}
+
+extension AddBanRequest: AnsweredRequest {
+    var subject: String? { "\(kind) \(name)" }
+
+    func outcome(_ answer: Answer) -> String {
+        answer.disconnected == 1 ? "1 client" : "\(answer.disconnected) clients"
+    }
+
+    func answer(_ caller: AdminCaller, _ then: @escaping (Result<Answer, Refusal>) -> Void) throws(Refusal) {
+        guard let kind = Ban.Subject.Kind(rawValue: kind) else {
+            throw Refusal(.badRequest, "kind: expected user, token or address, found \"\(kind)\".")
+        }
+        guard let subject = Ban.Subject(kind, name) else {
+            let expected = kind == .address ? "an address or a network such as 10.0.0.0/8" : "1 to 256 bytes"
+            throw Refusal(.badRequest, "name: expected \(expected), found \"\(AuditEvent.clip(name))\".")
+        }
+        let added = try caller.ban([subject], seconds, note)
+        guard let ban = added.bans.first else { throw caller.desk.noRoomForBans }
+        caller.desk.shareBans(added.list) { ended in
+            then(.success(Answer(ban: BanSummary(ban), disconnected: ended)))
+        }
+    }
+}
+
+extension RemoveBanRequest: AnsweredRequest {
+    var subject: String? { "ban \(ban)" }
+
+    func answer(_ caller: AdminCaller, _ then: @escaping (Result<Answer, Refusal>) -> Void) throws(Refusal) {
+        guard let (removed, list) = caller.desk.facts.bans.remove(id: ban) else {
+            throw Refusal(.notFound, "There is no ban \(AuditEvent.clip(ban)).")
+        }
+        caller.record(AuditEvent(.ban("remove"), target: removed.subject.description, result: removed.id))
+        caller.desk.shareBans(list) { _ in then(.success(BanSummary(removed))) }
+    }
+}
+
+extension BanSummary {
+    fileprivate init(_ ban: Ban) {
+        self.init()
+        id = ban.id
+        kind = ban.subject.kind.rawValue
+        name = ban.subject.name
+        added = ban.added
+        expires = ban.expires
+        note = ban.note
+    }
+}
+
+extension AdminCaller {
+    /// The longest note, in bytes.
+    private static var maximumNote: Int { 256 }
+
+    /// Adds bans, and puts each into the audit log; ``AdminDesk/shareBans(_:ending:_:)`` makes them hold.
+    func ban(_ subjects: [Ban.Subject], _ seconds: Int64?, _ note: String) throws(Refusal) -> Bans.Added {
+        guard seconds ?? 1 > 0 else {
+            throw Refusal(.badRequest, "seconds: expected 1 or more, found \(seconds ?? 0).")
+        }
+        guard note.utf8.count <= Self.maximumNote else {
+            throw Refusal(.badRequest, "note: expected at most \(Self.maximumNote) bytes.")
+        }
+        let added = desk.facts.bans.add(
+            subjects, seconds: seconds, note: note, atMost: desk.shard.configuration.limits.bans,
+            now: desk.shard.reactor.now)
+        for ban in added.bans {
+            var event = AuditEvent(.ban("add"), target: ban.subject.description, result: ban.id)
+            event.note = note.isEmpty ? nil : note
+            record(event)
+        }
+        desk.tellEnded(added.ended)
+        desk.watchBans()
+        return added
+    }
+
+    /// Writes what an administrator has done.
+    func record(_ event: AuditEvent) {
+        var event = event
+        event.actor = session?.actor
+        desk.shard.reactor[AuditTally.self]?.write(event)
+    }
+}
+
+extension AdminDesk {
+    /// Has other bans hold on every reactor, and ends clients; `then` gets how many that were.
+    ///
+    /// - Parameter isMeant: whether a client is ended by something else than a ban.
+    func shareBans(
+        _ list: BanList, ending isMeant: (@Sendable (any Session) -> Bool)? = nil, _ then: @escaping (Int) -> Void
+    ) {
+        everyone.ask(from: shard) { shard in
+            let ended = shard.adopt(list)
+            let chosen = isMeant.map { shard.everybody.filter($0) } ?? []
+            for session in chosen { session.end(.kicked("disconnected by an administrator")) }
+            return ended + chosen.count
+        } then: {
+            then($0.reduce(0, +))
+        }
+    }
+
+    /// Why one more ban is refused.
+    var noRoomForBans: Refusal {
+        Refusal(.limitExceeded, "There are \(shard.configuration.limits.bans) bans already (limits.bans).")
+    }
+
+    fileprivate func tellEnded(_ bans: [Ban]) {
+        guard let tally = shard.reactor[AuditTally.self] else { return }
+        for ban in bans { tally.write(AuditEvent(.ban("end"), target: ban.subject.description, result: ban.id)) }
+    }
+
+    /// Looks once a second whether a ban has ended, while there are any that will.
+    fileprivate func watchBans() {
+        guard !isWatchingBans, facts.bans.list.hasEnds else { return }
+        isWatchingBans = true
+        shard.reactor.run(afterNanoseconds: 1_000_000_000) { [weak self] in
+            guard let self else { return }
+            isWatchingBans = false
+            let (ended, list) = facts.bans.removeEnded(now: shard.reactor.now)
+            tellEnded(ended)
+            if !ended.isEmpty { shareBans(list) { _ in } }
+            watchBans()
+        }
+    }
+}

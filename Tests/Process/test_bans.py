@@ -1,0 +1,153 @@
+"""access.md §8: bans of users, tokens, addresses and networks."""
+
+import json
+
+import pytest
+
+from access_house import basic, bearer, house  # noqa: F401  The fixture is found by its name.
+from broker_process import free_port
+from deadlines import wait_until
+from raw_websocket import ConnectionEnded, RefusedHandshake
+from test_client_address import configuration, is_reset
+
+NAME = {"Host": "broker.example.com"}
+
+
+def said(done, status=0):
+    assert done.returncode == status, done
+    return (done.stdout if status == 0 else done.stderr).decode()
+
+
+def test_a_banned_user_is_out_by_every_door_and_back_when_that_ends(house):
+    broker = house.broker
+    session = broker.session(headers=bearer(house.device))
+    topic = broker.websocket("/t/sensors/device7/t", headers=bearer(house.device))
+    events = broker.follow("news/#", headers=bearer(house.device) | {"Accept": "text/event-stream"})
+    other, stranger = broker.session(headers=bearer(house.editor)), broker.session()
+    assert said(broker.control("bans", "add", "user", "device7", "--for", "1h", "--note", "sends too much")) == (
+        "banned: user device7 (b1), disconnected: 3\n")
+    assert session.websocket.receive_close() == topic.receive_close() == (4410, "banned for a time")
+    while events.line() is not None:
+        pass
+    answer = broker.http("GET", "/t/news/a", headers=bearer(house.device))
+    assert (answer.status, answer.json["error"]) == (403, {"code": "forbidden", "message": "You are banned for a time."})
+    with pytest.raises(RefusedHandshake) as refused:
+        broker.session(headers=bearer(house.device))
+    assert refused.value.status == 403
+    page = broker.websocket("/ws", ["broker.v1.json", f"bearer.{house.device}"], headers={"Origin": broker.url()})
+    assert page.receive_close() == (4403, "You are banned for a time.")
+    stranger.send(op="authenticate", id=1, token=house.device)
+    stranger.expect("error", id=1, code="forbidden")
+    assert stranger.websocket.receive_close() == (4410, "banned")
+    assert other.request(op="ping")["op"] == "pong"
+    (ban,) = broker.control_json("bans")
+    assert (ban["kind"], ban["name"], ban["note"], ban["expires"] - ban["added"]) == ("user", "device7", "sends too much", 3_600_000)
+    assert "device7" in said(broker.control("bans"))
+    assert said(broker.control("bans", "remove", "b1")) == "removed: user device7\n"
+    assert broker.http("GET", "/t/news/a", headers=bearer(house.device)).status == 404
+    assert "There is no ban b1." in said(broker.control("bans", "remove", "b1"), 1)
+
+
+def test_a_banned_token_leaves_its_user_others(house):
+    second = house.token("device7")
+    house.rewrite()
+    house.broker.control("bans", "add", "token", house.device.split("_")[1])
+    assert house.broker.http("GET", "/t/news/a", headers=bearer(house.device)).status == 403
+    assert house.broker.http("GET", "/t/news/a", headers=bearer(second)).status == 404
+
+
+def test_a_banned_address_is_reset_and_the_administrator_is_not(broker):
+    session = broker.session()
+    assert "disconnected: 1" in said(broker.control("bans", "add", "address", "127.0.0.0/8"))
+    assert session.websocket.receive_close() == (4410, "banned")
+    plain = broker.connect()
+    assert is_reset(plain)
+    (ban,) = broker.control_json("bans")
+    assert ban["name"] == "127.0.0.0/8" and "expires" not in ban
+    said(broker.control("bans", "remove", ban["id"]))
+    assert broker.http("GET", "/t/a").status == 404
+    metrics = broker.metrics()
+    assert metrics['broker_banned_total{what="client"}'] == 1 and metrics['broker_bans'] == 0
+    assert metrics['broker_connections_refused_total{reason="ban"}'] == 1
+
+
+def test_behind_a_proxy_the_client_is_banned_and_not_the_proxy(start_broker):
+    port = free_port()
+    broker = start_broker(configuration(port, "forwarded: x-forwarded-for"), port=port, configured_listen=True)
+
+    def client(address):
+        return NAME | {"X-Forwarded-For": address}
+
+    session = broker.session(headers={"X-Forwarded-For": "10.9.1.2"}, host=NAME["Host"])
+    other = broker.session(headers={"X-Forwarded-For": "10.8.1.2"}, host=NAME["Host"])
+    assert "disconnected: 1" in said(broker.control("bans", "add", "address", "10.9.0.0/16"))
+    assert session.websocket.receive_close() == (4410, "banned")
+    assert other.request(op="ping")["op"] == "pong"
+    assert broker.http("GET", "/t/a", headers=client("10.9.255.255")).status == 403
+    assert broker.http("GET", "/t/a", headers=client("10.10.0.0")).status == 404
+
+
+def test_a_kick_bans_the_user_or_else_the_address(start_broker):
+    port = free_port()
+    broker = start_broker(configuration(port, "forwarded: x-forwarded-for"), port=port, configured_listen=True)
+    sessions = [
+        broker.session(headers={"X-Forwarded-For": address}, host=NAME["Host"]) for address in ["10.9.1.2", "2001:db8:1:2:3::4", "10.9.1.3"]]
+    for session in sessions[:2]:
+        session.subscribe("a/b")
+    assert said(broker.control("clients", "kick", "--filter", "a/#", "--ban", "10m")) == (
+        "disconnected: 2\nbanned: address 10.9.1.2, address 2001:db8:1:2::/64\n")
+    assert [session.websocket.receive_close()[0] for session in sessions[:2]] == [4410, 4410]
+    assert broker.http("GET", "/t/a", headers=NAME | {"X-Forwarded-For": "2001:db8:1:2:ffff::1"}).status == 403
+    assert sessions[2].request(op="ping")["op"] == "pong"
+    assert said(broker.control("clients", "kick", "--user", "bob", "--ban", "ever")) == "disconnected: 0\nbanned: user bob\n"
+
+
+def test_a_kick_never_bans_this_machine(broker):
+    session = broker.session()
+    assert said(broker.control("clients", "kick", session.welcome["client"], "--ban", "10m")) == (
+        "disconnected: 1\nbanned: nobody\nnot banned: 1\n")
+    assert session.websocket.receive_close()[0] == 4410
+    assert broker.control_json("bans") == []
+
+
+def test_the_end_of_a_ban_and_the_audit_log(start_broker):
+    broker = start_broker("log: { audit: ./audit.log }\n")
+    said(broker.control("bans", "add", "address", "127.0.0.1", "--for", "1s", "--note", "noise"))
+    assert is_reset(broker.connect())
+
+    def events():
+        return [line for line in map(json.loads, (broker.directory / "audit.log").read_text().splitlines()) if line["event"].startswith("ban.")]
+
+    wait_until(lambda: len(events()) == 3, "three events")
+    added, refused, ended = sorted(events(), key=lambda line: ["ban.add", "ban.refused", "ban.end"].index(line["event"]))
+    assert added["target"] == "address 127.0.0.1" and added["note"] == "noise" and added["actor"]["via"] == "socket"
+    assert refused["address"].startswith("127.0.0.1:") and refused["result"] == ended["result"] == added["result"] == "b1"
+    assert broker.control_json("bans") == []
+    assert broker.http("GET", "/t/a").status == 404
+
+
+def test_there_is_room_for_so_many(start_broker):
+    broker = start_broker("limits: { bans: 2 }\n")
+    said(broker.control("bans", "add", "user", "a"))
+    said(broker.control("bans", "add", "user", "b"))
+    assert "There are 2 bans already (limits.bans)." in said(broker.control("bans", "add", "user", "c"), 1)
+    # Once more the same: its end is another.
+    said(broker.control("bans", "add", "user", "a", "--for", "1h"))
+    assert [(ban["name"], "expires" in ban) for ban in broker.control_json("bans")] == [("b", False), ("a", True)]
+    assert broker.metrics()["broker_bans_refused_total"] == 1
+
+
+@pytest.mark.parametrize("arguments, words", [
+    (("bans", "add", "address", "10.0.0.1/8"), "expected an address or a network"),
+    (("bans", "add", "user", ""), "expected 1 to 256 bytes"),
+])
+def test_what_cannot_be_banned(broker, arguments, words):
+    assert words in said(broker.control(*arguments), 1)
+
+
+@pytest.mark.parametrize("arguments, words", [
+    (("bans", "add", "user", "a", "--for", "soon"), "--for"), (("clients", "kick", "--user", "a", "--ban", "0s"), "--ban"),
+    (("clients", "kick", "--user", "a", "--note", "x"), "--note: it goes with --ban"),
+])
+def test_what_is_asked_wrongly(broker, arguments, words):
+    assert words in said(broker.control(*arguments), 64)
