@@ -11,13 +11,18 @@ package enum AccessNews: Sendable, Equatable {
 
 /// Makes what holds of settings and the file of users and tokens, and notices when the file changes.
 ///
-/// The main thread's.
-final class AccessKeeper {
-    private(set) var current: Access
-    private var settings: Settings
-    private var stamp: FileStamp
-    /// Of the issuers, in their order.
-    private var keys: [JWTKeys]
+/// Any thread but the reactors', one at a time by ``inTurn(_:)``.
+final class AccessKeeper: Sendable {
+    private struct State {
+        var current: Access
+        var settings: Settings
+        var stamp: FileStamp
+        /// Of the issuers, in their order.
+        var keys: [JWTKeys]
+    }
+
+    private let state: Mutex<State>
+    private let turn = Mutex(())
     private let report: @Sendable (JWTKeysNews) -> Void
     /// What is counted of JSON Web Tokens.
     let figures = JWTFigures()
@@ -26,15 +31,26 @@ final class AccessKeeper {
     ///
     /// - Parameter report: is told what happens to the keys of login servers, on any thread.
     init(_ settings: Settings, report: @escaping @Sendable (JWTKeysNews) -> Void) throws(AccessFileErrors) {
-        self.settings = settings
         self.report = report
         // Before it is read: a change while it is read is found the next time.
-        stamp = FileStamp(settings.accessFilePath)
+        let stamp = FileStamp(settings.accessFilePath)
         let users = try Self.users(settings)
-        keys = try Self.keys(settings, keeping: [], report)
-        current = Access(settings, users: users, webTokens: Self.authority(settings, keys, figures))
+        let keys = try Self.keys(settings, keeping: [], report)
+        let current = Access(settings, users: users, webTokens: Self.authority(settings, keys, figures))
+        state = Mutex(State(current: current, settings: settings, stamp: stamp, keys: keys))
         figures.adopt(keys)
     }
+
+    /// What holds now.
+    var current: Access { state.withLock { $0.current } }
+
+    private var keys: [JWTKeys] { state.withLock { $0.keys } }
+
+    /// Where the file of users and tokens is.
+    var path: String { state.withLock { $0.settings.accessFilePath } }
+
+    /// Has no other thread change what holds, until `body` has brought its change to every reactor.
+    func inTurn<Value: Sendable>(_ body: () -> Value) -> Value { turn.withLock { _ in body() } }
 
     /// The keys of all issuers; those that are at the same place as before stay, and nobody is turned away meanwhile.
     private static func keys(
@@ -97,12 +113,13 @@ final class AccessKeeper {
 
     /// Reads what is to hold by other settings; nothing changes by it.
     func next(_ settings: Settings) throws(AccessFileErrors) -> Next {
+        let old = state.withLock { $0 }
         let stamp = FileStamp(settings.accessFilePath)
         let users = try Self.users(settings)
-        let keys = try Self.keys(settings, keeping: keys, report)
+        let keys = try Self.keys(settings, keeping: old.keys, report)
         // One that is as it was keeps the tokens that it remembers.
-        let isSame = settings.access.jwt == self.settings.access.jwt && keys.elementsEqual(self.keys, by: ===)
-        let authority = isSame ? current.webTokens : Self.authority(settings, keys, figures)
+        let isSame = settings.access.jwt == old.settings.access.jwt && keys.elementsEqual(old.keys, by: ===)
+        let authority = isSame ? old.current.webTokens : Self.authority(settings, keys, figures)
         return Next(
             settings: settings, stamp: stamp, keys: keys,
             access: Access(settings, users: users, webTokens: authority))
@@ -112,7 +129,9 @@ final class AccessKeeper {
     func adopt(_ next: Next) {
         for old in keys where !next.keys.contains(where: { $0 === old }) { old.stop() }
         figures.adopt(next.keys)
-        (settings, stamp, keys, current) = (next.settings, next.stamp, next.keys, next.access)
+        state.withLock {
+            $0 = State(current: next.access, settings: next.settings, stamp: next.stamp, keys: next.keys)
+        }
     }
 
     /// Ends what was begun for settings that are not taken over.
@@ -128,13 +147,16 @@ final class AccessKeeper {
 
     /// Takes over a file that has changed since it was looked at last; `nil`: it has not.
     func takeOverChange() -> AccessNews? {
-        let new = FileStamp(settings.accessFilePath)
-        guard new != stamp else { return nil }
+        let old = state.withLock { $0 }
+        let new = FileStamp(old.settings.accessFilePath)
+        guard new != old.stamp else { return nil }
         // Also where it has errors, which are told once.
-        stamp = new
+        state.withLock { $0.stamp = new }
         do throws(AccessFileErrors) {
-            current = Access(settings, users: try Self.users(settings), webTokens: current.webTokens)
-            return .takenOver(file: settings.accessFilePath, users: current.users.count)
+            let access = Access(
+                old.settings, users: try Self.users(old.settings), webTokens: old.current.webTokens)
+            state.withLock { $0.current = access }
+            return .takenOver(file: old.settings.accessFilePath, users: access.users.count)
         } catch {
             return .refused(error.description)
         }

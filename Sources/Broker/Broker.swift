@@ -63,6 +63,7 @@ package final class Broker {
             journal.tell(.error, "cannot write to the audit log", once: "audit \(reason)", [("error", reason)])
         }
         audit.adopt(try Self.open(settings.log.audit))
+        audit.memory.limit(to: settings.log.auditMemory)
         access = try Self.wrap { [journal, audit] () throws(AccessFileErrors) in
             try AccessKeeper(settings) { Self.tell($0, journal, audit) }
         }
@@ -90,12 +91,17 @@ package final class Broker {
             reactors: reactors.counters, shards: counters, sequencer: order.sequencer, store: store.store,
             storeThread: storeThread, audit: audit, passwords: checks.passwords,
             webTokens: access.figures, quotas: quotas, bans: bans)
+        let shards = ShardGroup(reactors.remotes)
+        self.shards = shards
+        let accessFile = AccessFileDesk(path: { [access] in access.path }) { [access] in
+            guard case .refused(let errors) = Self.takeOver(access, shards) else { return nil }
+            return errors
+        }
         let facts = BrokerFacts(
             figures: figures, listen: listen, dataDirectory: settings.dataDirectory, epoch: store.store.epoch,
-            movedAside: movedAside, bans: bans,
+            movedAside: movedAside, bans: bans, accessFile: accessFile, authenticator: checks, audit: audit,
             backup: { [store = self.store] (descriptor) throws(StorageError) in try store.copy(to: descriptor) },
             checkBackup: { (path) throws(StorageError) in try LMDBStore.checkBackup(path) })
-        shards = ShardGroup(reactors.remotes)
         memory = MemoryWatch(settings.limits, figures: figures, remotes: reactors.remotes)
         let serving = Serving(
             group: reactors, order: order, store: store.store, settings: settings, facts: facts,
@@ -216,12 +222,24 @@ package final class Broker {
     /// Takes over key files, and the file of users and tokens if it has changed; `nil`: it has not.
     package func takeOverUsers() -> AccessNews? {
         access.takeOverKeys()
-        guard let news = access.takeOverChange() else { return nil }
-        if case .takenOver = news {
-            // Waited for, as by a reload.
-            shards.runAndWait { [access = access.current] in $0.adopt(access) }
+        let news = Self.takeOver(access, shards)
+        switch news {
+        case .takenOver(let file, let users):
+            audit.write(AuditEvent(.users("changed"), target: file, result: "\(users) entries"))
+        case .refused(let errors): audit.write(AuditEvent(.users("refused"), target: errors))
+        case nil: break
         }
         return news
+    }
+
+    /// Has the file of users and tokens hold as it is now; `nil`: it does.
+    private static func takeOver(_ access: AccessKeeper, _ shards: ShardGroup) -> AccessNews? {
+        access.inTurn {
+            guard let news = access.takeOverChange() else { return nil }
+            // Waited for, as by a reload.
+            if case .takenOver = news { shards.runAndWait { [access = access.current] in $0.adopt(access) } }
+            return news
+        }
     }
 
     /// What is wrong with the file of users and tokens and with the keys that `settings` names: a sentence each.
@@ -276,15 +294,25 @@ package final class Broker {
         let next = try Self.wrap { [access] () throws(AccessFileErrors) in try access.next(settings) }
         let fixed = first.changes(to: settings).filter { $0.reload == .restart }.map(\.path)
         if !fixed.contains(where: { $0.hasPrefix("listen") }) {
-            do throws(BrokerError) { try certificates.reload(settings.listen) } catch {
+            do throws(BrokerError) {
+                for name in try certificates.reload(settings.listen) {
+                    self.audit.write(AuditEvent(.certificateLoaded, target: name))
+                }
+            } catch {
+                self.audit.write(AuditEvent(.certificateRefused, target: error.description))
                 access.discard(next)
                 throw error
             }
         }
         self.audit.adopt(audit)
-        access.adopt(next)
-        // Waited for: when this returns, and the log says so, no request is judged by the old settings any more.
-        shards.runAndWait { [access = access.current] in $0.adopt(settings, access) }
+        self.audit.memory.limit(to: settings.log.auditMemory)
+        access.inTurn {
+            access.adopt(next)
+            // What an administrator has changed since it was read.
+            _ = access.takeOverChange()
+            // Waited for: when this returns, and the log says so, no request is judged by the old settings any more.
+            shards.runAndWait { [access = access.current] in $0.adopt(settings, access) }
+        }
         memory.adopt(settings.limits)
         if settings.history != current.history { order.sequencer.adopt(HistoryRules(settings)) }
         let changed = current.changes(to: settings).map(\.path).joined(separator: " ")

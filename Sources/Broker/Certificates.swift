@@ -35,9 +35,16 @@ final class Certificates: Sendable {
     func context(of listener: Int) -> TLSContext? { entries.withLock { $0[listener]?.context } }
 
     /// Takes over the files that `new` names, all or none; its listeners must differ in nothing else from those there are.
-    func reload(_ new: [Settings.Listener]) throws(BrokerError) {
+    ///
+    /// - Returns: the certificates that are others now.
+    func reload(_ new: [Settings.Listener]) throws(BrokerError) -> [String] {
         let loaded = try Self.load(new)
-        entries.withLock { $0 = loaded }
+        return entries.withLock { entries in
+            defer { entries = loaded }
+            return loaded.sorted { $0.key < $1.key }.compactMap { number, entry in
+                entries[number]?.stamps == entry.stamps ? nil : entry.files.certificate
+            }
+        }
     }
 
     /// Reads the files that have changed since they were last read.

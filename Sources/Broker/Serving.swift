@@ -33,6 +33,7 @@ struct Serving: Sendable {
         reactor[ListeningPost.self] = post
         memory.begin(on: reactor)
         let tally = AuditTally(audit, on: reactor)
+        tally.hasAuthentications = settings.log.auditAuthentications == .all
         reactor[AuditTally.self] = tally
         shard.witness = tally
         shard.quotas = quotas

@@ -1,48 +1,89 @@
 internal import ArgumentParser
 internal import Broker
 internal import CLinux
+internal import Cryptography
 internal import Glibc
 
-/// Which file of users and tokens is meant; the broker notices when it changes.
+/// Whether the running broker changes users and tokens, or `brokerctl` the file alone.
 struct AccessFileOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "The file of users and tokens. (default: $BROKER_ACCESS_FILE, else access.jsonl beside the admin socket)",
+            "Change this file of users and tokens, without a broker. (default: $BROKER_ACCESS_FILE, else the broker does it)",
             valueName: "path"))
     var file: String?
 
-    /// The file, for the broker that `connection` means.
-    private func path(_ connection: ConnectionOptions) throws(Failure) -> String {
+    /// The file; `nil`: the broker is asked.
+    var path: String? {
         if let file { return file }
-        if let value = unsafe getenv("BROKER_ACCESS_FILE"), unsafe value.pointee != 0 {
-            return unsafe String(cString: value)
-        }
-        guard let socket = connection.socketFile else {
-            throw .usage("--url: users and tokens are changed on the broker's machine, or by --file")
-        }
-        let folder = socket.lastIndex(of: "/").map { String(socket[...$0]) } ?? ""
-        return folder + "access.jsonl"
+        guard let value = unsafe getenv("BROKER_ACCESS_FILE"), unsafe value.pointee != 0 else { return nil }
+        return unsafe String(cString: value)
     }
 
-    /// What the file says now.
-    func read(_ connection: ConnectionOptions) throws(Failure) -> AccessFile {
-        let path = try path(connection)
-        do throws(AccessFileErrors) { return try AccessFile.read(path) } catch { throw .failed(error.description) }
-    }
-
-    /// Changes the file as a whole, or not at all, and returns when the broker, if it runs, has taken the change over.
-    func update<Value>(
-        _ connection: ConnectionOptions, _ change: (inout AccessFile) throws(AccessFileErrors) -> Value
-    ) async throws -> Value {
-        let path = try path(connection)
-        let value: Value
-        do throws(AccessFileErrors) { value = try AccessFile.update(path, change) } catch {
+    /// Has the broker do it, or does it to the file; returns when it is done, and holds.
+    func ask<Request: AccessFileRequest>(
+        _ request: Request, _ connection: ConnectionOptions
+    ) async throws -> Request.Answer {
+        guard let path else {
+            return try await Self.advised { try await connection.ask(request).answer }
+        }
+        do throws(AccessFileErrors) { return try request.apply(toFile: path) } catch {
             throw Failure.failed(error.description)
         }
-        // A file of its own is not the running broker's business, and without a broker there is nobody to tell.
-        guard file == nil, let socket = connection.socketFile, unsafe access(socket, F_OK) == 0 else { return value }
-        do { _ = try await connection.ask(ReloadRequest()) } catch let failure as Failure where failure.status == 2 {}
-        return value
+    }
+
+    /// All parts of a list.
+    func list<Request: AccessFileRequest, Element>(
+        _ connection: ConnectionOptions, _ part: (_ after: Int) -> Request
+    ) async throws -> [Element] where Request.Answer == AdminList<Element> {
+        var all: [Element] = []
+        guard let path else {
+            return try await Self.advised {
+                let admin = try await AdminConnection(connection)
+                var position: String?
+                repeat {
+                    let answer = try await admin.ask(part(position.flatMap { Int($0) } ?? 0)).answer
+                    all += answer.elements
+                    position = answer.next
+                } while position != nil
+                await admin.close()
+                return all
+            }
+        }
+        do throws(AccessFileErrors) {
+            var position: String?
+            repeat {
+                let answer = try part(position.flatMap { Int($0) } ?? 0).apply(toFile: path)
+                all += answer.elements
+                position = answer.next
+            } while position != nil
+            return all
+        } catch {
+            throw Failure.failed(error.description)
+        }
+    }
+
+    /// What to do where no broker is reached.
+    private static func advised<Value>(_ body: () async throws -> Value) async throws -> Value {
+        do { return try await body() } catch let failure as Failure where failure.status == 2 {
+            throw Failure(status: 2, message: failure.message + "; without a broker, name the file by --file")
+        }
+    }
+}
+
+extension Array where Element: AdminObject {
+    /// Prints it as JSON.
+    ///
+    /// - Parameter isAlone: the one element, without brackets.
+    func printJSON(isAlone: Bool = false) {
+        var writer = JSONWriter()
+        if !isAlone { writer.beginArray() }
+        for element in self {
+            writer.beginObject()
+            element.write(to: &writer)
+            writer.endObject()
+        }
+        if !isAlone { writer.endArray() }
+        Output.printJSON(writer.bytes)
     }
 }
 
@@ -50,8 +91,6 @@ struct AccessFileOptions: ParsableArguments {
 struct PasswordOptions: ParsableArguments {
     @Flag(help: "Read the password from the first line of standard input, instead of asking for it.")
     var passwordStdin = false
-
-    private static let maximumLength = 1024
 
     func read() throws(Failure) -> String {
         let password: String?
@@ -68,8 +107,8 @@ struct PasswordOptions: ParsableArguments {
             password = Self.ask("Password: ")
             guard password == Self.ask("Again: ") else { throw .failed("the two are not the same; nothing was done") }
         }
-        guard let password, 1...Self.maximumLength ~= password.utf8.count else {
-            throw .failed("expected a password of 1 to \(Self.maximumLength) bytes; nothing was done")
+        guard let password, 1...PasswordHash.maximumLength ~= password.utf8.count else {
+            throw .failed("expected a password of 1 to \(PasswordHash.maximumLength) bytes; nothing was done")
         }
         return password
     }

@@ -1,14 +1,17 @@
 internal import ArgumentParser
 internal import Broker
 
-/// `brokerctl acl …`: who may do what, by a configuration and a file of users.
+/// `brokerctl acl …`: who may do what.
 struct AccessListCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "acl",
-        abstract: "Explains and tests the rules of a configuration, with the broker's own code.",
+        abstract: "Explains and tests who may do what, by the code that decides.",
         discussion: """
+            The running broker is asked, or with --config the rules of a configuration.
+
             Examples:
-              brokerctl acl explain alice publish sensors/alice/temp --config broker.yaml
+              brokerctl acl explain alice publish sensors/alice/temp
+              brokerctl acl explain --client eb1nqsfim875 subscribe 'sensors/#'
               brokerctl acl list alice --config broker.yaml
               brokerctl acl test expected.txt --config broker.yaml
             """,
@@ -19,10 +22,11 @@ struct AccessListCommand: AsyncParsableCommand {
 
 /// Whose rights, by which rules.
 struct AccessQuestion: ParsableArguments {
-    @Option(help: ArgumentHelp("The configuration with the rules.", valueName: "file"))
-    var config: String
+    @Option(
+        help: ArgumentHelp("A configuration with the rules. (default: the running broker is asked)", valueName: "file"))
+    var config: String?
 
-    @Option(help: ArgumentHelp("The file of users. (default: as the configuration says)", valueName: "path"))
+    @Option(help: ArgumentHelp("With --config: the file of users. (default: as it says)", valueName: "path"))
     var file: String?
 
     @Option(help: ArgumentHelp("A role besides those of the file; may be given again.", valueName: "name"))
@@ -31,45 +35,66 @@ struct AccessQuestion: ParsableArguments {
     @Option(help: ArgumentHelp("The address that the client comes from.", valueName: "address"))
     var address: String?
 
-    /// The rules, with the users' roles.
-    struct Answers {
-        let settings: Settings
-        let access: Access
-        let question: AccessQuestion
-
-        /// A user by name; `anonymous` is a client without credentials.
-        func subject(_ name: String) -> Subject {
-            guard name != "anonymous" else { return Subject(.anonymous, address: question.address) }
-            let roles = access.users.roles(of: name).union(question.role)
-            return Subject(Principal(.token, user: name, roles: roles), address: question.address)
-        }
-
-        /// A rule by its number among all, as the configuration says it.
-        func title(_ number: Int) -> String {
-            let first = access.rules.rules.count - settings.access.rules.count
-            guard number >= first else { return "anonymous" }
-            let condition = access.rules.rules[number].condition
-            var words = ["rules[\(number - first)]"]
-            if condition.isEveryone { words.append("everyone") }
-            if let user = condition.user { words.append("user \(user)") }
-            if let role = condition.role { words.append("role \(role)") }
-            return words.joined(separator: " ")
-        }
-
-        func explain(
-            _ name: String, _ action: AccessExplanation.Action, _ target: String
-        ) throws(Failure) -> AccessExplanation {
-            do throws(TopicError) { return try AccessExplanation(access.rules, subject(name), action, target) } catch {
-                throw .usage("\(Output.printable(target)): \(error)")
-            }
-        }
+    func validate() throws {
+        guard file == nil || config != nil else { throw ValidationError("--file: it goes with --config") }
     }
 
-    func answers() throws -> Answers {
+    /// What decides: a broker, or the rules of a configuration.
+    struct Judge {
+        fileprivate enum Source {
+            case broker(AdminConnection)
+            case rules(Settings, Access)
+        }
+
+        fileprivate let source: Source
+        fileprivate let question: AccessQuestion
+
+        /// - Parameters:
+        ///   - who: a user; `anonymous` is a client without credentials; `nil`: the client.
+        ///   - client: the id of a connected client.
+        func explain(
+            _ who: String?, client: String? = nil, _ action: AccessExplanation.Action, _ name: String
+        ) async throws -> ExplainAccessRequest.Answer {
+            let user = who == "anonymous" ? nil : who
+            switch source {
+            case .broker(let admin):
+                var request = ExplainAccessRequest(action: action.rawValue, name: name)
+                (request.client, request.user) = (client, user)
+                (request.roles, request.address) = (question.role, question.address)
+                return try await admin.ask(request).answer
+            case .rules(let settings, let access):
+                var principal = Principal.anonymous
+                if let user {
+                    let roles = access.users.roles(of: user).union(question.role)
+                    principal = Principal(.token, user: user, roles: roles)
+                }
+                do throws(TopicError) {
+                    let explanation = try AccessExplanation(
+                        access.rules, Subject(principal, address: question.address), action, name)
+                    return ExplainAccessRequest.Answer(
+                        explanation, access.rules, written: settings.access.rules.count)
+                } catch {
+                    throw Failure.usage("\(Output.printable(name)): \(error)")
+                }
+            }
+        }
+
+        func close() async { if case .broker(let admin) = source { await admin.close() } }
+    }
+
+    func judge(_ connection: ConnectionOptions) async throws -> Judge {
+        guard let config else {
+            do {
+                return Judge(source: .broker(try await AdminConnection(connection)), question: self)
+            } catch let failure as Failure where failure.status == 2 {
+                throw Failure(
+                    status: 2, message: failure.message + "; without a broker, name a configuration by --config")
+            }
+        }
         let settings = try ShowConfig.read(config)
         do throws(AccessFileErrors) {
             let users = UserTable(try AccessFile.read(file ?? settings.accessFilePath, isKept: false))
-            return Answers(settings: settings, access: Access(settings, users: users), question: self)
+            return Judge(source: .rules(settings, Access(settings, users: users)), question: self)
         } catch {
             throw Failure.failed(error.description)
         }
@@ -77,6 +102,12 @@ struct AccessQuestion: ParsableArguments {
 }
 
 extension AccessExplanation.Action: ExpressibleByArgument {}
+
+/// Who is meant: a user, or a connected client.
+struct AccessWho: ParsableArguments {
+    @Option(help: ArgumentHelp("A connected client instead of a user, by its id as listed.", valueName: "id"))
+    var client: String?
+}
 
 /// `brokerctl acl explain WHO ACTION NAME`.
 struct ExplainAccess: AsyncParsableCommand {
@@ -87,27 +118,49 @@ struct ExplainAccess: AsyncParsableCommand {
             The exit status is 1 where it is denied.
 
             Example:
-              brokerctl acl explain alice subscribe 'sensors/#' --config broker.yaml
+              brokerctl acl explain alice subscribe 'sensors/#'
+              brokerctl acl explain --client eb1nqsfim875 publish sensors/1/temp
             """)
 
     @OptionGroup var connection: ConnectionOptions
     @OptionGroup var question: AccessQuestion
+    @OptionGroup var who: AccessWho
 
-    @Argument(help: "The user; anonymous is a client without credentials.")
-    var who: String
+    @Argument(
+        help: ArgumentHelp(
+            """
+            The user, unless --client is given (anonymous is a client without credentials); publish, subscribe or retain; \
+            the topic, or the filter that is subscribed to.
+            """,
+            valueName: "words"))
+    var words: [String]
 
-    @Argument(help: "publish, subscribe or retain.")
-    var action: AccessExplanation.Action
-
-    @Argument(help: "The topic, or the filter that is subscribed to.")
-    var name: String
+    func validate() throws {
+        guard words.count == (who.client == nil ? 3 : 2) else {
+            throw ValidationError(who.client == nil ? "expected WHO ACTION NAME" : "--client: expected ACTION NAME")
+        }
+        guard who.client == nil || question.config == nil else {
+            throw ValidationError("--client: the running broker is asked, without --config")
+        }
+    }
 
     func run() async throws {
-        let answers = try question.answers()
-        let explanation = try answers.explain(who, action, name)
+        let (what, name) = (words[words.count - 2], words[words.count - 1])
+        guard let action = AccessExplanation.Action(rawValue: what) else {
+            throw Failure.usage("expected publish, subscribe or retain, found \(Output.printable(what))")
+        }
+        let judge = try await question.judge(connection)
+        let explanation = try await judge.explain(
+            who.client == nil ? words[0] : nil, client: who.client, action, name)
+        await judge.close()
+        if connection.json {
+            [explanation].printJSON(isAlone: true)
+            if !explanation.isAllowed { throw ExitCode(1) }
+            return
+        }
         Output.print(explanation.isAllowed ? "allowed" : "denied: \(Output.printable(explanation.reason))")
         for line in explanation.lines {
-            var text = "  \(answers.title(line.rule)): \(line.isDenial ? "deny" : action.rawValue) \(line.template)"
+            var text = "  \(line.rule): \(line.isDenial ? "deny" : action.rawValue) \(line.template)"
             if line.filters != [line.template] {
                 text += line.filters.isEmpty ? " (does not apply)" : " = \(line.filters.joined(separator: ", "))"
             }
@@ -124,24 +177,34 @@ struct ListAccess: AsyncParsableCommand {
         abstract: "Lists what the rules give a user, and take away.",
         discussion: """
             Example:
-              brokerctl acl list alice --config broker.yaml
+              brokerctl acl list alice
+              brokerctl acl list --client eb1nqsfim875
             """)
 
     @OptionGroup var connection: ConnectionOptions
     @OptionGroup var question: AccessQuestion
+    @OptionGroup var who: AccessWho
 
-    @Argument(help: "The user; anonymous is a client without credentials.")
-    var who: String
+    @Argument(help: "The user, unless --client is given; anonymous is a client without credentials.")
+    var user: String?
+
+    func validate() throws {
+        guard (user == nil) != (who.client == nil) else { throw ValidationError("expected a user, or --client") }
+        guard who.client == nil || question.config == nil else {
+            throw ValidationError("--client: the running broker is asked, without --config")
+        }
+    }
 
     func run() async throws {
-        let answers = try question.answers()
+        let judge = try await question.judge(connection)
         var rows: [[String]] = []
         for action in AccessExplanation.Action.allCases {
-            for line in try answers.explain(who, action, "a").lines {
+            for line in try await judge.explain(user, client: who.client, action, "a").lines {
                 let filters = line.filters.isEmpty ? "(does not apply)" : line.filters.joined(separator: " ")
-                rows.append(["\(line.isDenial ? "deny " : "")\(action.rawValue)", filters, answers.title(line.rule)])
+                rows.append(["\(line.isDenial ? "deny " : "")\(action.rawValue)", filters, line.rule])
             }
         }
+        await judge.close()
         TextTable(["RIGHT", "FILTER", "RULE"], rows).print()
     }
 }
@@ -166,7 +229,7 @@ struct TestAccess: AsyncParsableCommand {
     var expectations: String
 
     func run() async throws {
-        let answers = try question.answers()
+        let judge = try await question.judge(connection)
         var reader = try LineReader(path: expectations)
         var (count, wrong) = (0, 0)
         while let line = try reader.next() {
@@ -182,12 +245,13 @@ struct TestAccess: AsyncParsableCommand {
                     "\(expectations):\(reader.number): expected WHO publish|subscribe|retain NAME allow|deny")
             }
             count += 1
-            let explanation = try answers.explain(String(words[0]), action, String(words[2]))
+            let explanation = try await judge.explain(String(words[0]), action, String(words[2]))
             guard explanation.isAllowed != (words[3] == "allow") else { continue }
             wrong += 1
             let found = explanation.isAllowed ? "allowed" : "denied: \(explanation.reason)"
             Output.print(Output.printable("\(expectations):\(reader.number): \(text): \(found)"))
         }
+        await judge.close()
         if wrong > 0 { throw Failure.failed("\(wrong) of \(count) are not as expected") }
         Output.print("\(count) as expected")
     }

@@ -28,7 +28,7 @@ struct BrokerControl: AsyncParsableCommand {
             RetainedCommand.self, PublishCommand.self, SubscribeCommand.self, BackupCommand.self,
             RestoreCommand.self, DrainCommand.self, ReloadCommand.self, ConfigCommand.self, BenchCommand.self,
             UsersCommand.self,
-            TokenCommand.self, AccessListCommand.self,
+            TokenCommand.self, AccessListCommand.self, AuditCommand.self,
             LoginCommand.self, LogoutCommand.self, ContextsCommand.self, ContextCommand.self, CompletionsCommand.self,
         ])
 

@@ -43,42 +43,23 @@ struct MintToken: AsyncParsableCommand {
     @Option(help: ArgumentHelp("What people know it by.", valueName: "text"))
     var note: String = ""
 
+    @Flag(
+        name: .customLong("in-url"),
+        help: "For addresses (`?token=`), where others see it: it lives for an hour at most, which is the default.")
+    var inURL = false
+
     func run() async throws {
-        for filter in publish + subscribe {
-            do throws(TopicError) { _ = try TopicFilter(filter, limits: .none) } catch {
-                throw Failure.usage("\(Output.printable(filter)): \(error)")
-            }
-        }
-        let rights = admin.compactMap(AdminRight.init)
-        guard rights.count == admin.count else { throw Failure.usage("--admin: expected read, write or operate") }
-        for network in from where AddressRange(network) == nil {
-            throw Failure.usage("--from: expected an address or a network such as 10.0.0.0/8")
-        }
-        let now = WallClock.unixMilliseconds / 1000
-        var expires: Int64?
-        if let ttl {
-            guard let life = Quantity.seconds(ttl), life > 0 else {
-                throw Failure.usage("--ttl: expected a time such as 10m, 1h or 90d")
-            }
-            expires = now + life
-        }
-        let token = try await file.update(connection) { (all) throws(AccessFileErrors) in
-            try all.mint(for: user) { token in
-                if !publish.isEmpty || !subscribe.isEmpty {
-                    token.limits = AccessToken.Limits(publish: publish, subscribe: subscribe)
-                }
-                token.admin = rights
-                token.expires = expires
-                token.from = from
-                token.created = now
-                token.note = note
-            }
-        }
-        guard connection.json else { return Output.print(token.text) }
+        var request = MintTokenRequest(user: user)
+        (request.publish, request.subscribe, request.admin) = (publish, subscribe, admin)
+        (request.from, request.note, request.isForAddresses) = (from, note, inURL)
+        if let ttl { request.seconds = Quantity.seconds(ttl) ?? 0 }
+        if let mistake = request.mistake { throw Failure.usage(Output.printable(mistake)) }
+        let token = try await file.ask(request, connection)
+        guard connection.json else { return Output.print(token.token) }
         var writer = JSONWriter()
         writer.beginObject()
         writer.member("id", token.id)
-        writer.member("token", token.text)
+        writer.member("token", token.token)
         writer.endObject()
         Output.printJSON(writer.bytes)
     }
@@ -98,50 +79,23 @@ struct ListTokens: AsyncParsableCommand {
     @OptionGroup var file: AccessFileOptions
 
     func run() async throws {
-        let tokens = try file.read(connection).tokens
-        guard connection.json else {
-            let now = WallClock.unixMilliseconds / 1000
-            let rows = tokens.map { token in
-                [
-                    token.id, token.user, Self.rights(token),
-                    token.expires.map { $0 <= now ? "expired" : Quantity.span(seconds: Int($0 - now)) } ?? "-",
-                    token.from.isEmpty ? "-" : token.from.joined(separator: " "), token.note,
-                ]
-            }
-            return TextTable(["ID", "USER", "MAY", .right("EXPIRES IN"), "FROM", "NOTE"], rows).print()
+        let tokens: [TokenSummary] = try await file.list(connection) { ListTokensRequest(after: $0) }
+        if connection.json { return tokens.printJSON() }
+        let now = WallClock.unixMilliseconds / 1000
+        let rows = tokens.map { token in
+            [
+                token.id, token.user, Self.rights(token),
+                token.expires.map { $0 <= now ? "expired" : Quantity.span(seconds: Int($0 - now)) } ?? "-",
+                token.from.isEmpty ? "-" : token.from.joined(separator: " "), token.note,
+            ]
         }
-        var writer = JSONWriter()
-        writer.beginArray()
-        for token in tokens {
-            writer.beginObject()
-            writer.member("id", token.id)
-            writer.member("user", token.user)
-            if let limits = token.limits {
-                Self.write("publish", limits.publish, to: &writer)
-                Self.write("subscribe", limits.subscribe, to: &writer)
-            }
-            if !token.admin.isEmpty { Self.write("admin", token.admin.map(\.rawValue), to: &writer) }
-            if let expires = token.expires { writer.member("expires", expires) }
-            if !token.from.isEmpty { Self.write("from", token.from, to: &writer) }
-            if let created = token.created { writer.member("created", created) }
-            if !token.note.isEmpty { writer.member("note", token.note) }
-            writer.endObject()
-        }
-        writer.endArray()
-        Output.printJSON(writer.bytes)
+        TextTable(["ID", "USER", "MAY", .right("EXPIRES IN"), "FROM", "NOTE"], rows).print()
     }
 
-    private static func write(_ name: StaticString, _ values: [String], to writer: inout JSONWriter) {
-        writer.name(name)
-        writer.beginArray()
-        for value in values { writer.string(value) }
-        writer.endArray()
-    }
-
-    private static func rights(_ token: AccessToken) -> String {
-        guard let limits = token.limits else { return "all that the user may" }
-        let publish = limits.publish.map { "publish \($0)" }
-        return (publish + limits.subscribe.map { "subscribe \($0)" }).joined(separator: ", ")
+    private static func rights(_ token: TokenSummary) -> String {
+        guard token.publish != nil || token.subscribe != nil else { return "all that the user may" }
+        let publish = (token.publish ?? []).map { "publish \($0)" }
+        return (publish + (token.subscribe ?? []).map { "subscribe \($0)" }).joined(separator: ", ")
     }
 }
 
@@ -182,16 +136,8 @@ struct RevokeToken: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let before = before ?? WallClock.unixMilliseconds / 1000 + 1
-        try await file.update(connection) { (all) throws(AccessFileErrors) in
-            if let id {
-                try all.revoke(token: id)
-            } else if let user {
-                all.revokeAll(of: user, before: before)
-            } else if let jti {
-                all.revoke(jti: jti)
-            }
-        }
-        Output.print("revoked: \(Output.printable(id ?? user ?? jti ?? ""))")
+        let token = id.map { OpaqueToken($0)?.id ?? $0 }
+        _ = try await file.ask(RevokeTokenRequest(token: token, user: user, before: before, jti: jti), connection)
+        Output.print("revoked: \(Output.printable(token ?? user ?? jti ?? ""))")
     }
 }

@@ -7,13 +7,13 @@ internal import WSTransport
 struct TokenCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "token",
-        abstract: "Makes, lists and ends tokens; signs and checks JSON Web Tokens for development.",
+        abstract: "Makes, lists, checks and ends tokens; signs JSON Web Tokens for development.",
         discussion: """
             Examples:
               brokerctl token mint --user sensor7 --ttl 90d
               brokerctl token revoke q7Xk2mP9
               brokerctl token sign --key private.pem --iss login --aud broker --sub alice
-              brokerctl token check --keys jwks.json --iss login --aud broker < token.txt
+              brokerctl token check < token.txt
             """,
         subcommands: [MintToken.self, ListTokens.self, RevokeToken.self, SignToken.self, CheckToken.self])
 
@@ -136,30 +136,88 @@ struct SignToken: AsyncParsableCommand {
 struct CheckToken: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "check",
-        abstract: "Checks JSON Web Tokens with the broker's code: who, or why not.",
+        abstract: "Says who a token is and what it may do, or why it is refused.",
         discussion: """
-            Tokens are read from standard input, one a line. The exit status is 1 where one of them is not valid.
+            Tokens are read from standard input or a file, one a line: arguments are seen by others. The running broker \
+            is asked; with --keys, JSON Web Tokens are checked by its code alone. The exit status is 1 where one of them \
+            is not valid.
 
-            Example:
+            Examples:
+              brokerctl token check < token.txt
+              brokerctl token check --address 10.1.2.3 token.txt
               brokerctl token check --keys jwks.json --iss login --aud broker < token.txt
             """)
 
     @OptionGroup var connection: ConnectionOptions
 
+    @Argument(help: "The file with the tokens; - is standard input.")
+    var source: String = "-"
+
+    @Option(help: ArgumentHelp("The address that they are shown from.", valueName: "address"))
+    var address: String?
+
     @Option(
         help: ArgumentHelp("A key set, a PEM file with public keys, or a file with a secret.", valueName: "file"))
-    var keys: String
+    var keys: String?
 
-    @Option(help: ArgumentHelp("The issuer.", valueName: "name"))
-    var iss: String
+    @Option(help: ArgumentHelp("With --keys: the issuer.", valueName: "name"))
+    var iss: String?
 
-    @Option(help: ArgumentHelp("Whom they have to be for.", valueName: "name"))
-    var aud: String
+    @Option(help: ArgumentHelp("With --keys: whom they have to be for.", valueName: "name"))
+    var aud: String?
 
-    @Option(help: ArgumentHelp("An algorithm that is accepted; may be given again. (default: all)", valueName: "name"))
+    @Option(
+        help: ArgumentHelp(
+            "With --keys: an algorithm that is accepted; may be given again. (default: all)", valueName: "name"))
     var alg: [String] = []
 
+    func validate() throws {
+        if keys == nil {
+            guard iss == nil, aud == nil, alg.isEmpty else {
+                throw ValidationError("--iss, --aud and --alg go with --keys")
+            }
+        } else {
+            guard iss != nil, aud != nil else { throw ValidationError("--keys: --iss and --aud are missing") }
+            guard address == nil else { throw ValidationError("--address: the broker is asked, without --keys") }
+        }
+    }
+
     func run() async throws {
+        var reader = try LineReader(path: source)
+        var areValid = true
+        if let keys {
+            let check = try check(by: keys)
+            while let text = try Self.next(&reader) {
+                switch check.judge(text, now: WallClock.unixMilliseconds / 1000) {
+                case .known(let principal, _): print("valid", principal.user ?? "", true)
+                case .rejected(let reason, _):
+                    areValid = false
+                    print("refused", reason.rawValue, false)
+                case .unknownKey:
+                    areValid = false
+                    print("refused", JWTRejection.key.rawValue, false)
+                }
+            }
+        } else {
+            let admin = try await AdminConnection(connection)
+            while let text = try Self.next(&reader) {
+                let result = try await admin.ask(CheckTokenRequest(token: text, address: address))
+                if !result.answer.isValid { areValid = false }
+                if connection.json { result.print() } else { Self.print(result.answer) }
+            }
+            await admin.close()
+        }
+        if !areValid { throw ExitCode(1) }
+    }
+
+    /// The next token; one that is no text is an empty one.
+    private static func next(_ reader: inout LineReader) throws -> String? {
+        guard let line = try reader.next() else { return nil }
+        guard case .line(let bytes) = line else { return "" }
+        return String(validating: bytes, as: UTF8.self) ?? ""
+    }
+
+    private func check(by keys: String) throws -> JWTCheck {
         var algorithms = Set<SignatureAlgorithm>()
         for name in alg {
             guard let found = SignatureAlgorithm(rawValue: name) else {
@@ -168,24 +226,22 @@ struct CheckToken: AsyncParsableCommand {
             algorithms.insert(found)
         }
         if algorithms.isEmpty { algorithms = Set(SignatureAlgorithm.allCases) }
-        let issuer = JWTIssuer(iss, audience: aud, algorithms: algorithms)
-        let check = JWTCheck([JWTCheck.Judge(issuer, keys: try Self.keys(keys))])
-        var areValid = true
-        var reader = try LineReader(path: "-")
-        while let line = try reader.next() {
-            var text = ""
-            if case .line(let bytes) = line { text = String(validating: bytes, as: UTF8.self) ?? "" }
-            switch check.judge(text, now: WallClock.unixMilliseconds / 1000) {
-            case .known(let principal, _): print("valid", principal.user ?? "", true)
-            case .rejected(let reason, _):
-                areValid = false
-                print("refused", reason.rawValue, false)
-            case .unknownKey:
-                areValid = false
-                print("refused", JWTRejection.key.rawValue, false)
-            }
+        let issuer = JWTIssuer(iss ?? "", audience: aud ?? "", algorithms: algorithms)
+        return JWTCheck([JWTCheck.Judge(issuer, keys: try Self.keys(keys))])
+    }
+
+    private static func print(_ answer: CheckTokenRequest.Answer) {
+        guard answer.isValid else { return Output.print("refused \(Output.printable(answer.reason))") }
+        Output.print("valid \(Output.printable(answer.user))")
+        let now = WallClock.unixMilliseconds / 1000
+        var rows = [("kind", answer.kind)]
+        if let id = answer.id { rows.append(("id", id)) }
+        rows.append(("roles", answer.roles.isEmpty ? "-" : answer.roles.joined(separator: " ")))
+        rows.append(("expires", answer.expires.map { "in " + Quantity.span(seconds: Int($0 - now)) } ?? "never"))
+        rows += answer.rights.map { ("may", $0) } + answer.limits.map { ("at most", $0) }
+        for (name, value) in rows {
+            Output.print("  " + name + String(repeating: " ", count: 9 - name.count) + Output.printable(value))
         }
-        if !areValid { throw ExitCode(1) }
     }
 
     private func print(_ word: String, _ what: String, _ isValid: Bool) {

@@ -7,8 +7,11 @@ internal import WSTransport
 struct UsersCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "users",
-        abstract: "Adds, changes, removes and lists users, in the file that the broker watches.",
+        abstract: "Adds, changes, removes and lists users.",
         discussion: """
+            The running broker does it, and the change holds when the command returns. With --file it is done to a file \
+            of users and tokens alone, which a broker takes over within two seconds.
+
             Examples:
               brokerctl users add alice --role dashboard
               brokerctl users add device7 --no-password --role sensor
@@ -54,24 +57,16 @@ struct AddUser: AsyncParsableCommand {
     }
 
     func run() async throws {
-        var user = AccessUser(name)
-        user.roles = role
-        user.created = WallClock.unixMilliseconds / 1000
-        // Before anybody is asked for a password in vain.
-        var trial = try file.read(connection)
-        do throws(AccessFileErrors) { try trial.add(user) } catch { throw Failure.failed(error.description) }
-        if !noPassword { user.password = try PasswordHash(new: try password.read()) }
-        try await file.update(connection) { (all) throws(AccessFileErrors) in try all.add(user) }
-        Output.print("added: \(Output.printable(name))")
-    }
-}
-
-extension PasswordHash {
-    /// That of a new password.
-    fileprivate init(new password: String) throws(Failure) {
-        do throws(CryptographyError) { self = try PasswordHash.make(for: password) } catch {
-            throw .failed(error.description)
+        guard Principal.isName(name) else { throw Failure.failed(Principal.nameExpectation) }
+        var secret: String?
+        if !noPassword {
+            // Before anybody is asked for a password in vain.
+            let known: [UserSummary] = try await file.list(connection) { ListUsersRequest(user: name, after: $0) }
+            guard known.isEmpty else { throw Failure.failed("there is a user \(name) already") }
+            secret = try password.read()
         }
+        _ = try await file.ask(AddUserRequest(user: name, roles: role, password: secret), connection)
+        Output.print("added: \(Output.printable(name))")
     }
 }
 
@@ -93,13 +88,9 @@ struct SetPassword: AsyncParsableCommand {
     var name: String
 
     func run() async throws {
-        guard try file.read(connection).place(ofUser: name) != nil else {
-            throw Failure.failed("there is no user \(name)")
-        }
-        let hash = try PasswordHash(new: try password.read())
-        try await file.update(connection) { (all) throws(AccessFileErrors) in
-            try all.change(user: name) { (user) throws(AccessFileErrors) in user.password = hash }
-        }
+        let known: [UserSummary] = try await file.list(connection) { ListUsersRequest(user: name, after: $0) }
+        guard !known.isEmpty else { throw Failure.failed("there is no user \(name)") }
+        _ = try await file.ask(SetPasswordRequest(user: name, password: try password.read()), connection)
         Output.print("changed: \(Output.printable(name))")
     }
 }
@@ -123,7 +114,7 @@ struct RemoveUser: AsyncParsableCommand {
 
     func run() async throws {
         try consent.ask("Remove \(name) with all tokens?")
-        let tokens = try await file.update(connection) { (all) throws(AccessFileErrors) in try all.remove(user: name) }
+        let tokens = try await file.ask(RemoveUserRequest(user: name), connection).tokens
         Output.print("removed: \(Output.printable(name)), \(tokens) \(tokens == 1 ? "token" : "tokens")")
     }
 }
@@ -145,11 +136,7 @@ struct DisableUser: AsyncParsableCommand {
     var name: String
 
     func run() async throws {
-        try await file.update(connection) { (all) throws(AccessFileErrors) in
-            // A user of a login server, who has no entry yet, gets one to be disabled by.
-            if all.place(ofUser: name) == nil { try all.add(AccessUser(name)) }
-            try all.change(user: name) { (user) throws(AccessFileErrors) in user.isDisabled = true }
-        }
+        _ = try await file.ask(DisableUserRequest(user: name), connection)
         Output.print("disabled: \(Output.printable(name))")
     }
 }
@@ -171,9 +158,7 @@ struct EnableUser: AsyncParsableCommand {
     var name: String
 
     func run() async throws {
-        try await file.update(connection) { (all) throws(AccessFileErrors) in
-            try all.change(user: name) { (user) throws(AccessFileErrors) in user.isDisabled = false }
-        }
+        _ = try await file.ask(DisableUserRequest(user: name, isEnabling: true), connection)
         Output.print("enabled: \(Output.printable(name))")
     }
 }
@@ -198,23 +183,10 @@ struct UserRoles: AsyncParsableCommand {
     var changes: [String]
 
     func run() async throws {
-        for change in changes {
-            guard change.first == "+" || change.first == "-", Principal.isName(String(change.dropFirst())) else {
-                throw Failure.usage("expected +ROLE or -ROLE, found \(Output.printable(change))")
-            }
+        for change in changes where !SetRolesRequest.isChange(change) {
+            throw Failure.usage("expected +ROLE or -ROLE, found \(Output.printable(change))")
         }
-        let roles = try await file.update(connection) { (all) throws(AccessFileErrors) in
-            var roles: [String] = []
-            try all.change(user: name) { (user) throws(AccessFileErrors) in
-                for change in changes {
-                    let role = String(change.dropFirst())
-                    user.roles.removeAll { $0 == role }
-                    if change.first == "+" { user.roles.append(role) }
-                }
-                roles = user.roles
-            }
-            return roles
-        }
+        let roles = try await file.ask(SetRolesRequest(user: name, changes: changes), connection).roles
         Output.print(
             "\(Output.printable(name)): \(roles.isEmpty ? "no roles" : Output.printable(roles.joined(separator: " ")))")
     }
@@ -234,39 +206,14 @@ struct ListUsers: AsyncParsableCommand {
     @OptionGroup var file: AccessFileOptions
 
     func run() async throws {
-        let all = try file.read(connection)
-        let tokens = Dictionary(grouping: all.tokens, by: \.user).mapValues(\.count)
-        guard connection.json else {
-            let rows = all.users.map { user in
-                [
-                    user.name, user.roles.isEmpty ? "-" : user.roles.joined(separator: " "), Self.password(user),
-                    user.certificate == nil ? "-" : "yes", String(tokens[user.name] ?? 0),
-                    user.isDisabled ? "disabled" : "enabled",
-                ]
-            }
-            return TextTable(["USER", "ROLES", "PASSWORD", "CERTIFICATE", .right("TOKENS"), "STATE"], rows).print()
+        let users: [UserSummary] = try await file.list(connection) { ListUsersRequest(after: $0) }
+        if connection.json { return users.printJSON() }
+        let rows = users.map { user in
+            [
+                user.user, user.roles.isEmpty ? "-" : user.roles.joined(separator: " "), user.password,
+                user.hasCertificate ? "yes" : "-", String(user.tokens), user.isDisabled ? "disabled" : "enabled",
+            ]
         }
-        var writer = JSONWriter()
-        writer.beginArray()
-        for user in all.users {
-            writer.beginObject()
-            writer.member("user", user.name)
-            writer.name("roles")
-            writer.beginArray()
-            for role in user.roles { writer.string(role) }
-            writer.endArray()
-            writer.member("password", Self.password(user))
-            writer.member("certificate", user.certificate != nil)
-            writer.member("tokens", tokens[user.name] ?? 0)
-            writer.member("disabled", user.isDisabled)
-            writer.endObject()
-        }
-        writer.endArray()
-        Output.printJSON(writer.bytes)
-    }
-
-    private static func password(_ user: AccessUser) -> String {
-        guard let password = user.password else { return "-" }
-        return password.isWeak ? "weak" : "yes"
+        TextTable(["USER", "ROLES", "PASSWORD", "CERTIFICATE", .right("TOKENS"), "STATE"], rows).print()
     }
 }

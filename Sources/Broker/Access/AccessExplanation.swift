@@ -24,11 +24,13 @@ package struct AccessExplanation: Sendable {
     /// Those of rules that apply, in their order.
     package let lines: [Line]
 
-    /// - Parameter name: a topic, or a filter where the action is to subscribe.
+    /// - Parameters:
+    ///   - grant: what decides; `nil`: what the rules give the subject.
+    ///   - name: a topic, or a filter where the action is to subscribe.
     package init(
-        _ rules: AccessRules, _ subject: Subject, _ action: Action, _ name: String
+        _ rules: AccessRules, _ subject: Subject, by grant: Grant? = nil, _ action: Action, _ name: String
     ) throws(TopicError) {
-        let grant = rules.grant(for: subject)
+        let grant = grant ?? rules.grant(for: subject)
         let filter: TopicFilter
         if action == .subscribe {
             filter = try TopicFilter(name)

@@ -29,9 +29,13 @@ package final class CredentialChecks: Authenticator {
     private func bearer(_ text: String, _ access: Access, _ address: () -> String?) -> Authentication {
         if let token = OpaqueToken(text) {
             let found = access.users.principal(for: token, from: address, now: Self.now)
-            return found.map(Authentication.known) ?? .refused(.wrong)
+            if let found { return .known(found) }
+            let cause = access.users.rejection(of: token, from: address, now: Self.now)
+            return .refused(.wrong.because(cause))
         }
-        guard OpaqueToken.isJWT(text), let webTokens = access.webTokens else { return .refused(.wrong) }
+        guard OpaqueToken.isJWT(text), let webTokens = access.webTokens else {
+            return .refused(.wrong.because("no token of this broker's"))
+        }
         return webTokens.authenticate(text) { access.users.isRevoked($0) }
     }
 
@@ -42,6 +46,7 @@ package final class CredentialChecks: Authenticator {
         if passwords.remembers(user, password, hash, now: .now) {
             return access.users.principal(forPasswordOf: user).map(Authentication.known) ?? .refused(.wrong)
         }
+        let cause = access.users.rejection(ofPasswordOf: user)
         return .pending { [passwords] reply in
             passwords.check(user, password, hash, memory: access.options.credentialCache) { outcome in
                 switch outcome {
@@ -49,7 +54,7 @@ package final class CredentialChecks: Authenticator {
                 case .right:
                     let found = access.users.principal(forPasswordOf: user)
                     reply(found.map { .success($0) } ?? .failure(.wrong))
-                case .wrong: reply(.failure(.wrong))
+                case .wrong: reply(.failure(.wrong.because(cause)))
                 case .unavailable: reply(.failure(.busy))
                 }
             }
@@ -63,7 +68,9 @@ package final class CredentialChecks: Authenticator {
         let tied = access.users.user(ofCertificate: certificate.fingerprint)
         // A certificate with several names names nobody: the client would choose which.
         let named = identity.user != .fingerprint && certificate.names.count == 1 ? certificate.names.first : nil
-        guard let user = tied ?? named, Principal.isName(user) else { return .refused(.wrong) }
+        guard let user = tied ?? named, Principal.isName(user) else {
+            return .refused(.wrong.because("no one name in the certificate"))
+        }
         let roles = identity.roles == .none ? [] : Set(certificate.units.filter(Principal.isName))
         return .init(
             known: .certificate, user, own: roles, access, tie: tied == nil ? nil : certificate.fingerprint,
@@ -98,7 +105,7 @@ extension Authentication {
         stamp: Int
     ) {
         guard !access.users.isDisabled(user) else {
-            self = .refused(.wrong)
+            self = .refused(.wrong.because("the user is disabled"))
             return
         }
         let all = roles.union(access.users.roles(of: user))

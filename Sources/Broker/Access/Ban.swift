@@ -25,7 +25,8 @@ package struct Ban: Sendable {
             self.kind = kind
             range = kind == .address ? AddressRange(name) : nil
             if kind == .address, range == nil { return nil }
-            self.name = range?.description ?? name
+            // One that shows a token by mistake means its id.
+            self.name = range?.description ?? (kind == .token ? OpaqueToken(name)?.id : nil) ?? name
         }
 
         /// What of a client is shut out by itself: its user, else its address, of IPv6 the network of 64 bits.

@@ -40,10 +40,19 @@ package struct AuthenticationFailure: Error, Sendable, Equatable {
     package let reason: Reason
     /// A sentence for people.
     package let message: String
+    /// Why, for the audit log and administrators alone: a word or two; `nil`: the message says it.
+    package private(set) var cause: String?
 
     package init(_ reason: Reason, _ message: String) {
         self.reason = reason
         self.message = message
+    }
+
+    /// The same, with what only administrators are told.
+    package func because(_ cause: String) -> AuthenticationFailure {
+        var failure = self
+        failure.cause = cause
+        return failure
     }
 
     /// What is said of every wrong credential, so that nothing can be learnt from the answer.

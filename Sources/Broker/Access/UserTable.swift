@@ -149,6 +149,28 @@ package struct UserTable: Sendable {
             stamp: Token.bytes(of: token.digest).hashValue)
     }
 
+    /// Why a token lets nobody in: for administrators alone.
+    func rejection(of token: OpaqueToken, from address: () -> String?, now: Int64) -> String {
+        if revokedTokens.contains(token.id) { return "revoked" }
+        guard let known = self.token(token.id) else { return "unknown token" }
+        guard let digest = try? token.digest(), Secret.areEqual(digest.span, Token.bytes(of: known.digest).span) else {
+            return "wrong secret"
+        }
+        if known.expires <= now { return "expired" }
+        let created = known.created == .min ? nil : known.created
+        if isRevoked(user: known.user, issued: created) { return "revoked" }
+        guard let user = self[known.user] else { return "its user is gone" }
+        if user.isDisabled { return "the user is disabled" }
+        return "another address than it is for"
+    }
+
+    /// Why a password that is not right lets nobody in: for administrators alone.
+    func rejection(ofPasswordOf name: String) -> String {
+        guard let user = self[name] else { return "unknown user" }
+        if user.isDisabled { return "the user is disabled" }
+        return user.password == nil ? "the user has no password" : "wrong password"
+    }
+
     /// What has become of a principal.
     package enum Renewal {
         /// It is as it was.

@@ -4,6 +4,8 @@ internal import WSTransport
 extension AnsweredRequest {
     /// Whether it has a line; a verb that only goes on with another one has none.
     static var isAudited: Bool { true }
+    /// The name of that line.
+    static var event: AuditEvent.Name { .admin(verb) }
     /// What it is about; `nil`: there is nothing to tell.
     var subject: String? { nil }
     /// What came of it, besides that it went well.

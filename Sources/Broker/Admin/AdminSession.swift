@@ -66,7 +66,7 @@ class AdminSession: WebSocketSession {
         _ type: Request.Type, _ object: borrowing JSONObject, _ id: [UInt8]?
     ) throws(JSONError) {
         guard rights.contains(Request.right) else {
-            deny(Request.verb, about: (try? Request(object))?.subject)
+            deny(Request.event, about: (try? Request(object))?.subject)
             let message = "\(Request.verb): needs the right \"\(Request.right.rawValue)\"."
             return refuse(id, Refusal(.forbidden, message))
         }
@@ -100,7 +100,7 @@ class AdminSession: WebSocketSession {
     /// What puts a request into the audit log, with what came of it.
     private func makeRecord<Request: AnsweredRequest>(of request: Request) -> (_ result: String) -> Void {
         guard Request.isAudited, let tally = desk.shard.reactor[AuditTally.self], tally.isOn else { return { _ in } }
-        let event = event(Request.verb, about: request.subject)
+        let event = event(Request.event, about: request.subject)
         return { [event] result in
             var event = event
             event.result = result
@@ -109,19 +109,19 @@ class AdminSession: WebSocketSession {
     }
 
     /// Counts a verb that it has no right to, and puts it into the audit log: what it repeats within a second is one line.
-    func deny(_ verb: String, about subject: String?) {
+    func deny(_ verb: AuditEvent.Name, about subject: String?) {
         desk.shard.counters.deniedAdministration.add(1)
         func denial() -> AuditEvent {
             var event = event(verb, about: subject)
             event.result = ErrorCode.forbidden.rawValue
             return event
         }
-        desk.shard.reactor[AuditTally.self]?.count(AuditTally.Matter(.admin(verb), of: socket.stream.token), denial())
+        desk.shard.reactor[AuditTally.self]?.count(AuditTally.Matter(verb, of: socket.stream.token), denial())
     }
 
     /// A verb of this administrator's.
-    func event(_ verb: String, about subject: String?) -> AuditEvent {
-        var event = AuditEvent(.admin(verb))
+    func event(_ verb: AuditEvent.Name, about subject: String?) -> AuditEvent {
+        var event = AuditEvent(verb)
         event.actor = actor
         event.target = subject.map(AuditEvent.clip)
         return event
@@ -153,6 +153,9 @@ protocol AnsweredRequest: AdminRequest {
     /// Calls `then` once, at once or later, on the same thread; or throws, and does not call it.
     func answer(_ caller: AdminCaller, _ then: @escaping (Result<Answer, Refusal>) -> Void) throws(Refusal)
     static var isAudited: Bool { get }
+    static var event: AuditEvent.Name { get }
+    /// Refuses what the settings make useless.
+    func check(_ access: Access) throws(Refusal)
     var subject: String? { get }
     func outcome(_ answer: Answer) -> String
 }
@@ -175,6 +178,9 @@ extension AdminSession {
         SubscriptionsRequest.self, RetainedListRequest.self, RetainedGetRequest.self, RetainedSetRequest.self,
         RetainedDeleteRequest.self, RetainedExportRequest.self, BackupRequest.self, BackupNextRequest.self,
         DrainRequest.self, ReloadRequest.self, BansRequest.self, AddBanRequest.self, RemoveBanRequest.self,
+        ListUsersRequest.self, AddUserRequest.self, SetPasswordRequest.self, RemoveUserRequest.self,
+        DisableUserRequest.self, SetRolesRequest.self, ListTokensRequest.self, MintTokenRequest.self,
+        RevokeTokenRequest.self, CheckTokenRequest.self, ExplainAccessRequest.self, ReadAuditRequest.self,
     ]
 
     /// By their names.

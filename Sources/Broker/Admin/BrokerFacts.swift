@@ -11,6 +11,12 @@ package struct BrokerFacts: Sendable {
     package let backup: @Sendable (Int32) throws(StorageError) -> Void
     /// Whether a file is a whole copy of a store.
     package let checkBackup: @Sendable (_ path: String) throws(StorageError) -> Void
+    /// Changes users and tokens; `nil`: there are none.
+    package let accessFile: AccessFileDesk?
+    /// Finds out whose a token is; `nil`: nobody's.
+    package let authenticator: (any Authenticator)?
+    /// The audit log's last lines; `nil`: there is none.
+    package let audit: AuditLog?
     /// The bans that hold.
     package let bans: Bans
     /// What administrators share.
@@ -19,6 +25,7 @@ package struct BrokerFacts: Sendable {
     package init(
         figures: Figures, listen: [String], dataDirectory: String, epoch: UInt64, movedAside: String?,
         bans: Bans = Bans(),
+        accessFile: AccessFileDesk? = nil, authenticator: (any Authenticator)? = nil, audit: AuditLog? = nil,
         backup: @escaping @Sendable (Int32) throws(StorageError) -> Void,
         checkBackup: @escaping @Sendable (_ path: String) throws(StorageError) -> Void = { _ in }
     ) {
@@ -28,6 +35,9 @@ package struct BrokerFacts: Sendable {
         self.epoch = epoch
         self.movedAside = movedAside
         self.bans = bans
+        self.accessFile = accessFile
+        self.authenticator = authenticator
+        self.audit = audit
         self.backup = backup
         self.checkBackup = checkBackup
     }

@@ -36,6 +36,8 @@ package final class AuditLog: Sendable {
     private let sink = Mutex(Sink.nowhere)
     private let pool = WorkerPool(name: "audit", maximumThreads: 1, maximumWaiting: 16)
     private let report: @Sendable (String) -> Void
+    /// The last lines, as long as lines are wanted.
+    package let memory = AuditMemory()
 
     /// A log that goes nowhere until ``adopt(_:)``.
     ///
@@ -139,7 +141,11 @@ package final class AuditLog: Sendable {
     private func write(_ events: ArraySlice<AuditEvent>, to sink: inout Sink) {
         sayWhatIsMissing(&sink)
         var lines: [UInt8] = []
-        for event in events { event.write(to: &lines) }
+        for event in events {
+            let start = lines.count
+            event.write(to: &lines)
+            if isOn { memory.add(event, Array(lines[start..<lines.count - 1])) }
+        }
         do throws(Errno) {
             try sink.write(lines)
         } catch {

@@ -21,6 +21,8 @@ package final class AuditTally {
     private static let maximumMatters = 1000
 
     private let log: AuditLog
+    /// Whether it wants to know of credentials that were right, too.
+    package var hasAuthentications = false
     private let inASecond: (@escaping () -> Void) -> Void
     private var places: [Matter: Int] = [:]
     private var events: [AuditEvent] = []

@@ -23,6 +23,10 @@ extension Settings {
         package var format = Format.text
         /// Where the audit log goes.
         package var audit = Audit.none
+        /// Which authentications it has.
+        package var auditAuthentications = Authentications.failed
+        /// How much of it is remembered for administrators that read it, in bytes.
+        package var auditMemory = 4 << 20
 
         package init() {}
 
@@ -33,6 +37,12 @@ extension Settings {
             case output
             /// The end of a file, relative to the working directory.
             case file(String)
+        }
+
+        /// Which authentications the audit log has.
+        package enum Authentications: String, Sendable, CaseIterable {
+            case failed
+            case all
         }
 
         /// How urgent a line is; a smaller level is a more urgent one.
@@ -99,6 +109,15 @@ extension Settings.Log {
                     Where to write who did what and was refused what, one JSON object a line: none, stdout, or a file, \
                     which SIGHUP opens again.
                     """),
+                Setting(
+                    "audit_authentications", \.auditAuthentications, .choice,
+                    """
+                    Which authentications it has: failed, or all, which is a line a second for each address and user that \
+                    sends requests.
+                    """),
+                Setting(
+                    "audit_memory", \.auditMemory, .size(0...1 << 30),
+                    "Its last lines, in bytes, that are kept in memory for `brokerctl audit`."),
             ])
     }
 }

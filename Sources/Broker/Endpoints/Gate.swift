@@ -39,8 +39,7 @@ struct Gate: Sendable {
             case .known(let principal):
                 try admit(principal, presented, exchange, shard, route)
             case .refused(let failure):
-                exchange.failed(failure, on: shard)
-                throw refuse(presented, failure, shard)
+                throw refuse(presented, failure, exchange, shard)
             case .pending(let begin):
                 // The connection is not read on meanwhile, and has the time that a head has.
                 let reply = exchange.suspend { exchange, outcome in
@@ -68,8 +67,7 @@ struct Gate: Sendable {
             switch shard.stillValid(outcome, from: exchange.request.peer?.host) {
             case .success(let principal): try admit(principal, presented, exchange, shard, route)
             case .failure(let failure):
-                exchange.failed(failure, on: shard)
-                throw refuse(presented, failure, shard)
+                throw refuse(presented, failure, exchange, shard)
             }
         } catch {
             exchange.refuseVisibly(error)
@@ -81,12 +79,10 @@ struct Gate: Sendable {
     ) throws(HTTPRefusal) {
         if presented.way == .query, !shard.access.options.mayBeInAddress(principal) {
             let failure = AuthenticationFailure(.invalid, "This token lives too long to be in an address.")
-            throw refuse(presented, failure, shard)
+            throw refuse(presented, failure, exchange, shard, isCounted: false)
         }
-        if principal.kind != .anonymous {
-            try exchange.checkBans(of: principal, on: shard)
-            shard.counters.count(presented.credentials, isRight: true)
-        }
+        if principal.kind != .anonymous { try exchange.checkBans(of: principal, on: shard) }
+        shard.examined(presented.credentials, .success(principal), from: exchange.request.peer)
         try exchange.checkConnections(of: principal, on: shard)
         do throws(HTTPRefusal) {
             try route(visit(exchange, shard, principal))
@@ -95,8 +91,13 @@ struct Gate: Sendable {
         }
     }
 
-    private func refuse(_ presented: Presented, _ failure: AuthenticationFailure, _ shard: Shard) -> HTTPRefusal {
-        if failure.reason == .invalid { shard.counters.count(presented.credentials, isRight: false) }
+    /// - Parameter isCounted: whether the address has one more of those that were wrong.
+    private func refuse(
+        _ presented: Presented, _ failure: AuthenticationFailure, _ exchange: HTTPExchange, _ shard: Shard,
+        isCounted: Bool = true
+    ) -> HTTPRefusal {
+        if isCounted { exchange.failed(failure, on: shard) }
+        shard.examined(presented.credentials, .failure(failure), from: exchange.request.peer)
         return HTTPRefusal(failure)
     }
 
@@ -228,6 +229,8 @@ extension HTTPExchange {
         guard let user = principal.user, self[Client.self]?.principal.user.exact != principal.user.exact else {
             return
         }
-        do throws(Refusal) { try shard.checkConnections(ofUser: user) } catch { throw HTTPRefusal(error) }
+        do throws(Refusal) { try shard.checkConnections(ofUser: user, at: request.peer) } catch {
+            throw HTTPRefusal(error)
+        }
     }
 }

@@ -121,6 +121,13 @@ package final class Client {
         return box.grant.isNothing
     }
 
+    /// Itself as the rules see it, and what it may do by those that hold now.
+    func standing(_ grants: GrantTable) -> (Subject, Grant) {
+        renew(grants)
+        let subject = Subject(principal, address: host, listener: listener, isLocal: isLocal, client: name)
+        return (subject, box.grant)
+    }
+
     private var isEnded = false
 
     /// Whether its credentials do not hold any more.

@@ -63,14 +63,30 @@ extension Shard {
     }
 
     /// Refuses one more connection of a user that has as many as it may.
-    package func checkConnections(ofUser name: String) throws(Refusal) {
+    package func checkConnections(ofUser name: String, at peer: SocketAddress?) throws(Refusal) {
         guard let limit = quotas?.excess(ofUser: name, settings.limits.quotas) else { return }
+        witness?.limited(peer, by: "limits.\(limit)")
         throw Refusal(.limitExceeded, "The limit limits.\(limit) is reached.")
+    }
+
+    /// Counts credentials that were examined, and tells the witness of them.
+    package func examined(
+        _ credentials: Credentials, _ outcome: Result<Principal, AuthenticationFailure>, from peer: SocketAddress?
+    ) {
+        switch outcome {
+        // The administrator's socket asks for none.
+        case .success(let principal) where principal.kind == .anonymous || principal.kind == .administrator: return
+        case .success: counters.count(credentials, isRight: true)
+        case .failure(let failure): if failure.reason == .invalid { counters.count(credentials, isRight: false) }
+        }
+        witness?.examined(credentials, outcome, from: peer)
     }
 
     /// For how long credentials of an address are not looked at, in seconds; `nil`: they are.
     package func credentialBlock(of peer: SocketAddress?) -> Int? {
-        quotas?.block(of: peer, settings.limits.quotas, now: reactor.now)
+        let seconds = quotas?.block(of: peer, settings.limits.quotas, now: reactor.now)
+        if seconds != nil { witness?.limited(peer, by: "limits.authentication_failures") }
+        return seconds
     }
 
     /// Credentials of an address were wrong.
@@ -175,6 +191,9 @@ extension Shard {
         watchExpiry(of: session)
     }
 
+    /// A client as the rules see it, and what it may do.
+    package func standing(of client: Client) -> (Subject, Grant) { client.standing(grants) }
+
     // MARK: Other rules
 
     /// What looking at a client counts besides its subscriptions.
@@ -214,6 +233,7 @@ extension Shard {
         client.isUnreviewed = false
         if client.hasEnded(grants) {
             counters.revokedClients.add(1)
+            witness?.ended(client)
             return session.end(.unauthenticated("revoked"))
         }
         if client.takesOtherEnd() { watchExpiry(of: session) }

@@ -59,12 +59,14 @@ extension Shard {
         let most = settings.limits.subscriptionsPerClient
         if set.count + count > most {
             counters.subscriptionLimit.add(1)
+            witness?.limited(client, by: "limits.subscriptions_per_client")
             throw Refusal(.limitExceeded, "More than \(most) subscriptions for one client.")
         }
         if let most = settings.limits.subscriptions,
             sequencer.subscriptions.load(ordering: .relaxed) + count > most
         {
             counters.subscriptionLimit.add(1)
+            witness?.limited(client, by: "limits.subscriptions")
             throw Refusal(.limitExceeded, "More than \(most) subscriptions of all clients.")
         }
     }

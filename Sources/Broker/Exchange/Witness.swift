@@ -14,6 +14,20 @@ package protocol Witness: AnyObject {
     /// A client's subscription has ended because the right to it was withdrawn.
     func revoked(_ filter: TopicFilter, of client: Client)
 
+    /// A client's credentials do not hold any more, and the client has ended.
+    func ended(_ client: Client)
+
+    /// Credentials were examined.
+    ///
+    /// - Parameter peer: whose they are; `nil`: it is not known.
+    func examined(
+        _ credentials: Credentials, _ outcome: Result<Principal, AuthenticationFailure>, from peer: SocketAddress?)
+
+    /// Somebody without a client was refused something because a limit is reached.
+    ///
+    /// - Parameter limit: the setting's path.
+    func limited(_ peer: SocketAddress?, by limit: String)
+
     /// Somebody who is shut out was turned away.
     ///
     /// - Parameter peer: where from; `nil`: it is not known.

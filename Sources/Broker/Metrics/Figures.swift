@@ -217,6 +217,9 @@ package final class Figures: Sendable {
                 "broker_quotas_reached_total", .counter, "Times an address or a user had reached a limit of its own.",
                 quotas.reached.map { ("{limit=\"\($0.limit)\"}", $0.count) })
         }
+        text.add(
+            "broker_audit_memory_bytes", .gauge, "Lines of the audit log in memory (log.audit_memory), in bytes.",
+            audit?.memory.size ?? 0)
         text.add("broker_bans", .gauge, "Bans that hold now.", bans?.list.count ?? 0)
         text.add(
             "broker_bans_refused_total", .counter, "Bans that found no room (limits.bans).",

@@ -22,6 +22,42 @@ extension AuditTally: Witness {
         write(AuditEvent(.sessionRevoked, client, target: filter.name))
     }
 
+    package func ended(_ client: Client) {
+        write(AuditEvent(.sessionRevoked, client, target: "client \(client.name)"))
+    }
+
+    package func examined(
+        _ credentials: Credentials, _ outcome: Result<Principal, AuthenticationFailure>, from peer: SocketAddress?
+    ) {
+        guard isOn else { return }
+        var event: AuditEvent
+        switch outcome {
+        case .success(let principal):
+            guard hasAuthentications else { return }
+            event = AuditEvent(.authOK)
+            event.user = principal.user.map(AuditEvent.clip)
+            event.token = principal.token.map(AuditEvent.clip)
+        case .failure(let failure):
+            event = AuditEvent(.authFailed)
+            (event.user, event.token) = credentials.claimed
+            event.result = failure.cause ?? failure.message
+        }
+        event.kind = credentials.kind
+        event.address = peer?.description
+        // By the address: with other names each time, a stranger would fill the log.
+        let who = event.name == .authOK ? "\(event.user ?? "") \(event.token ?? "")" : ""
+        count(Matter(event.name, of: 0, "\(peer?.host ?? "") \(credentials.kind) \(who)"), event)
+    }
+
+    package func limited(_ peer: SocketAddress?, by limit: String) {
+        func event() -> AuditEvent {
+            var event = AuditEvent(.limitHit, target: limit)
+            event.address = peer?.description
+            return event
+        }
+        count(Matter(.limitHit, of: 0, "\(limit) \(peer?.host ?? "")"), event())
+    }
+
     package func shutOut(_ ban: Ban, _ peer: SocketAddress?) {
         func event() -> AuditEvent {
             var event = AuditEvent(.ban("refused"), target: ban.subject.description, result: ban.id)
@@ -33,6 +69,33 @@ extension AuditTally: Witness {
 
     package func limited(_ client: Client, by limit: String) {
         count(Matter(.limitHit, client, limit), AuditEvent(.limitHit, client, target: limit))
+    }
+}
+
+extension Credentials {
+    /// As the audit log and the metrics name them.
+    fileprivate var kind: String {
+        switch self {
+        case .nothing: "anonymous"
+        case .bearer(let text): OpaqueToken.isJWT(text) ? "jwt" : "token"
+        case .basic: "password"
+        case .certificate: "certificate"
+        case .peer: "peer"
+        case .malformed: "unknown"
+        case .administrator: "administrator"
+        }
+    }
+
+    /// Whose they are said to be, and the id of a token: never the secret.
+    fileprivate var claimed: (user: String?, token: String?) {
+        switch self {
+        case .bearer(let text):
+            (JSONWebToken.subject(of: text).map { AuditEvent.clip($0) }, OpaqueToken(text)?.id)
+        case .basic(let user, _): (AuditEvent.clip(user), nil)
+        case .certificate(let certificate): (certificate.names.first.map { AuditEvent.clip($0) }, nil)
+        case .peer(let number): ("uid \(number)", nil)
+        case .nothing, .malformed, .administrator: (nil, nil)
+        }
     }
 }
 

@@ -31,6 +31,7 @@ extension Shard {
     package func adopt(_ settings: Settings, _ access: Access? = nil) {
         let old = configuration
         reactor[LiveSettings.self]?.values = settings
+        reactor[AuditTally.self]?.hasAuthentications = settings.log.auditAuthentications == .all
         // Before its sessions look at them.
         endpoints.settings = EndpointSettings(settings)
         if let access {

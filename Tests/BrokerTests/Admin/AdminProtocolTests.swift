@@ -11,6 +11,9 @@ struct AdminProtocolTests {
             "retained.list": .read, "retained.get": .read, "retained.export": .read,
             "retained.set": .write, "retained.delete": .write, "kick": .write,
             "bans.list": .read, "bans.add": .write, "bans.remove": .write,
+            "users.list": .read, "users.add": .operate, "users.password": .operate, "users.remove": .operate,
+            "users.disable": .operate, "users.role": .operate, "token.list": .read, "token.mint": .operate,
+            "token.revoke": .operate, "token.check": .read, "acl.explain": .read, "audit": .operate,
             "backup": .operate, "backup.next": .operate, "drain": .operate, "reload": .operate,
         ]
         let declared = AdminSession.verbs.mapValues { $0.right }
@@ -29,6 +32,21 @@ struct AdminProtocolTests {
         #"{"id":7,"verb":"bans.list"}"#,
         #"{"id":7,"verb":"bans.add","kind":"user","name":"u","seconds":60,"note":"n"}"#,
         #"{"id":7,"verb":"bans.remove","ban":"b1"}"#,
+        #"{"id":7,"verb":"users.list","user":"u","after":5}"#,
+        #"{"id":7,"verb":"users.add","user":"u","roles":["r"],"password":"p"}"#,
+        #"{"id":7,"verb":"users.password","user":"u","password":"p"}"#,
+        #"{"id":7,"verb":"users.remove","user":"u"}"#,
+        #"{"id":7,"verb":"users.disable","user":"u","enable":true}"#,
+        #"{"id":7,"verb":"users.role","user":"u","changes":["+a","-b"]}"#,
+        #"{"id":7,"verb":"token.list","after":5}"#,
+        #"{"id":7,"verb":"token.mint","user":"u","publish":["a"],"subscribe":["b"],"admin":["read"],"seconds":9,"#
+            + #""from":["::1"],"note":"n","inURL":true}"#,
+        #"{"id":7,"verb":"token.revoke","token":"abcdefgh"}"#,
+        #"{"id":7,"verb":"token.revoke","user":"u","before":9}"#,
+        #"{"id":7,"verb":"token.revoke","jti":"j"}"#,
+        #"{"id":7,"verb":"token.check","token":"t","address":"::1"}"#,
+        #"{"id":7,"verb":"acl.explain","client":"eb1","user":"u","roles":["r"],"address":"::1","action":"retain","name":"a"}"#,
+        #"{"id":7,"verb":"audit","after":5,"since":6,"user":"u","wait":true}"#,
         #"{"id":7,"verb":"topics","filter":"a/+","seconds":1.5}"#,
         #"{"id":7,"verb":"subscriptions","filter":"a/+"}"#,
         #"{"id":7,"verb":"retained.list","filter":"a/+","after":"a/1"}"#,
@@ -115,6 +133,27 @@ struct AdminProtocolTests {
         try isReadAsItIsWritten(#""result":{"deleted":0,"matching":3}"#, RetainedDeleteRequest.Answer.self)
         try isReadAsItIsWritten(#""result":{}"#, BackupRequest.Answer.self)
         try isReadAsItIsWritten(#""result":{"path":"/b/a.mdb","bytes":4096}"#, BackupRequest.Answer.self)
+    }
+
+    @Test func anAnswerAboutAccessIsReadAsItIsWritten() throws {
+        try isReadAsItIsWritten(
+            #""result":[{"user":"u","roles":["r"],"password":"weak","certificate":true,"tokens":2,"disabled":true}],"next":"1""#,
+            ListUsersRequest.Answer.self)
+        try isReadAsItIsWritten(#""result":{"tokens":2}"#, RemoveUserRequest.Answer.self)
+        try isReadAsItIsWritten(#""result":{"roles":["r"]}"#, SetRolesRequest.Answer.self)
+        try isReadAsItIsWritten(
+            #""result":[{"id":"a","user":"u","publish":["p"],"subscribe":[],"admin":["read"],"expires":1,"from":["::1"],"#
+                + #""created":2,"note":"n"}]"#, ListTokensRequest.Answer.self)
+        try isReadAsItIsWritten(#""result":{"id":"a","token":"t"}"#, MintTokenRequest.Answer.self)
+        try isReadAsItIsWritten(#""result":{"valid":false,"reason":"expired"}"#, CheckTokenRequest.Answer.self)
+        try isReadAsItIsWritten(
+            #""result":{"valid":true,"kind":"jwt","user":"u","token":"j","roles":["r"],"expires":1,"rights":["publish a"],"#
+                + #""atMost":["publish b"]}"#, CheckTokenRequest.Answer.self)
+        try isReadAsItIsWritten(
+            #""result":{"allowed":false,"reason":"n","lines":[{"rule":"r","template":"{user}","deny":true,"#
+                + #""filters":["u"],"matches":true}]}"#, ExplainAccessRequest.Answer.self)
+        try isReadAsItIsWritten(
+            #""result":{"lines":[{"time":"t"},{}],"next":3,"more":true,"missed":4}"#, ReadAuditRequest.Answer.self)
     }
 
     @Test func anAnswerThatIsNoneIsAnError() throws {

@@ -181,3 +181,47 @@ extension [UInt8] {
         String(decoding: self, as: UTF8.self).contains(text)
     }
 }
+
+@Suite("The audit log's memory")
+struct AuditMemoryTests {
+    private func event(_ number: Int, user: String? = nil) -> AuditEvent {
+        var event = AuditEvent(.start, target: String(number))
+        event.time = Int64(number)
+        event.user = user
+        return event
+    }
+
+    @Test func givesTheLinesThatAreAskedFor() {
+        let memory = AuditMemory()
+        for number in 1...5 { memory.add(event(number, user: number % 2 == 0 ? "bob" : nil), [UInt8(number)]) }
+        func numbers(_ after: UInt64? = nil, _ since: Int64? = nil, _ user: String? = nil) -> [UInt8] {
+            memory.lines(after: after, since: since, user: user).lines.flatMap(\.bytes)
+        }
+        #expect(numbers() == [1, 2, 3, 4, 5] && numbers(3) == [4, 5] && numbers(5) == [])
+        #expect(numbers(nil, 4) == [4, 5] && numbers(nil, nil, "bob") == [2, 4])
+        #expect(memory.lines(after: 3, since: nil, user: nil).next == 5)
+        // A number of another start.
+        #expect(numbers(99) == [1, 2, 3, 4, 5])
+    }
+
+    @Test func oneThatIsSlowLearnsWhatItHasMissed() {
+        let memory = AuditMemory()
+        memory.limit(to: 100_000)
+        for number in 1...3000 { memory.add(event(number), [UInt8](repeating: 7, count: 904)) }
+        #expect(memory.size == 100_000 && memory.newest == 3000)
+        let part = memory.lines(after: 1000, since: nil, user: nil)
+        #expect(part.lines.count == 100 && part.missed == 1900 && part.next == 3000 && !part.hasMore)
+        memory.limit(to: 0)
+        #expect(memory.size == 0 && memory.lines(after: nil, since: nil, user: nil).lines.isEmpty)
+        #expect(memory.lines(after: 2999, since: nil, user: nil).missed == 1)
+    }
+
+    @Test func givesALotInParts() {
+        let memory = AuditMemory()
+        for number in 1...1500 { memory.add(event(number), [1]) }
+        let first = memory.lines(after: nil, since: nil, user: nil)
+        #expect(first.lines.count == 1000 && first.hasMore && first.next == 1000)
+        let rest = memory.lines(after: first.next, since: nil, user: nil)
+        #expect(rest.lines.count == 500 && !rest.hasMore)
+    }
+}

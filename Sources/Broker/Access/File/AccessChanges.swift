@@ -19,7 +19,7 @@ extension AccessFile {
         user name: String, _ change: (inout AccessUser) throws(AccessFileErrors) -> Void
     ) throws(AccessFileErrors) {
         guard let place = place(ofUser: name), case .user(var user) = entries[place].content else {
-            throw AccessFileErrors("", "there is no user \(name)")
+            throw AccessFileErrors(absent: "there is no user \(name)")
         }
         try change(&user)
         entries[place].content = .user(user)
@@ -27,7 +27,7 @@ extension AccessFile {
 
     /// Removes a user with all tokens; returns how many tokens that were.
     package mutating func remove(user name: String) throws(AccessFileErrors) -> Int {
-        guard let place = place(ofUser: name) else { throw AccessFileErrors("", "there is no user \(name)") }
+        guard let place = place(ofUser: name) else { throw AccessFileErrors(absent: "there is no user \(name)") }
         entries.remove(at: place)
         let before = entries.count
         entries.removeAll { if case .token(let token) = $0.content { token.user == name } else { false } }
@@ -41,7 +41,7 @@ extension AccessFile {
         for user: String, _ complete: (inout AccessToken) -> Void
     ) throws(AccessFileErrors) -> OpaqueToken {
         guard place(ofUser: user) != nil else {
-            throw AccessFileErrors("", "there is no user \(user): brokerctl users add \(user) --no-password")
+            throw AccessFileErrors(absent: "there is no user \(user): brokerctl users add \(user) --no-password")
         }
         do throws(CryptographyError) {
             var new = try OpaqueToken.make()
@@ -57,7 +57,7 @@ extension AccessFile {
 
     /// Removes a token.
     package mutating func revoke(token id: String) throws(AccessFileErrors) {
-        guard let place = place(ofToken: id) else { throw AccessFileErrors("", "there is no token \(id)") }
+        guard let place = place(ofToken: id) else { throw AccessFileErrors(absent: "there is no token \(id)") }
         entries.remove(at: place)
     }
 

@@ -85,6 +85,8 @@ package struct AccessFileErrors: Error, Sendable, Equatable, CustomStringConvert
 
     /// In the order of the lines.
     package let errors: [One]
+    /// Whether what was asked for is not there.
+    package private(set) var isAbsence = false
 
     /// More are not shown.
     static let maximumCount = 100
@@ -95,6 +97,12 @@ package struct AccessFileErrors: Error, Sendable, Equatable, CustomStringConvert
             shown.append(One(file: last.file, line: 0, message: "\(errors.count - shown.count) more errors"))
         }
         self.errors = shown
+    }
+
+    /// What was asked for is not there.
+    init(absent message: String) {
+        self.init("", message)
+        isAbsence = true
     }
 
     init(_ file: String, _ message: String) { errors = [One(file: file, line: 0, message: message)] }

@@ -2,7 +2,7 @@ internal import Cryptography
 internal import WSTransport
 
 /// The parts of a JSON Web Token, read strictly and not yet believed (RFC 7515 §5.2, RFC 8725).
-struct JSONWebToken {
+package struct JSONWebToken {
     /// The longest token, in bytes.
     static let maximumSize = 8 << 10
     /// The longest header, decoded, in bytes.
@@ -29,6 +29,15 @@ struct JSONWebToken {
         message = text[..<parts[1].endIndex]
         self.payload = payload
         self.signature = signature
+    }
+
+    /// What a token says that it is about, whether or not that is true; `nil`: it does not say.
+    package static func subject(of text: String) -> String? {
+        let parts = text.split(separator: ".", maxSplits: 3, omittingEmptySubsequences: false)
+        guard text.utf8.count <= maximumSize, parts.count == 3, let payload = Base64.decode(parts[1], alphabet: .url),
+            let object = try? JSONObject.parse(payload.span, maximumDepth: 16)
+        else { return nil }
+        return try? object.string("sub")
     }
 
     private static func read(_ header: [UInt8]) throws(JWTRejection) -> (SignatureAlgorithm, String?) {

@@ -91,12 +91,14 @@ package final class JWTAuthority: Sendable {
 
     private func refusal(_ reason: JWTRejection) -> AuthenticationFailure {
         figures.count(reason)
-        switch reason {
-        case .expired: return AuthenticationFailure(.invalid, "The token has expired.")
-        case .keysMissing:
-            return AuthenticationFailure(.unavailable, "The keys of the token's issuer are not available; try again.")
-        default: return AuthenticationFailure(.invalid, "The credentials are not valid.")
-        }
+        let failure =
+            switch reason {
+            case .expired: AuthenticationFailure(.invalid, "The token has expired.")
+            case .keysMissing:
+                AuthenticationFailure(.unavailable, "The keys of the token's issuer are not available; try again.")
+            default: AuthenticationFailure(.invalid, "The credentials are not valid.")
+            }
+        return failure.because(reason.rawValue)
     }
 }
 

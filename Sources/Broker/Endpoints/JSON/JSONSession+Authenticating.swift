@@ -37,15 +37,21 @@ extension JSONSession {
     /// The client's address, whose wrong credentials are counted.
     private var origin: SocketAddress? { client.host.flatMap { SocketAddress(host: $0, port: 0) } }
 
+    /// The client's address with its port, as the audit log has it.
+    private var peer: SocketAddress? {
+        guard let host = client.host, let colon = client.address.utf8.lastIndex(of: UInt8(ascii: ":")) else {
+            return stream.peer
+        }
+        return SocketAddress(host: host, port: UInt16(client.address[colon...].dropFirst()) ?? 0)
+    }
+
     private func conclude(
         _ outcome: Result<Principal, AuthenticationFailure>, _ credentials: Credentials, _ id: [UInt8]?
     ) {
         switch outcome {
         case .failure(let failure):
-            if failure.reason == .invalid {
-                shard.counters.count(credentials, isRight: false)
-                shard.credentialsFailed(origin)
-            }
+            if failure.reason == .invalid { shard.credentialsFailed(origin) }
+            shard.examined(credentials, outcome, from: peer)
             fail(id, Refusal(failure))
         case .success(let principal):
             let old = client.principal
@@ -58,9 +64,11 @@ extension JSONSession {
                 return socket.close(.kicked, reason: "banned")
             }
             if let user = principal.user, old.user == nil {
-                do throws(Refusal) { try shard.checkConnections(ofUser: user) } catch { return fail(id, error) }
+                do throws(Refusal) { try shard.checkConnections(ofUser: user, at: origin) } catch {
+                    return fail(id, error)
+                }
             }
-            shard.counters.count(credentials, isRight: true)
+            shard.examined(credentials, outcome, from: peer)
             send("ok", id) { writer in
                 if let expires = principal.expires { writer.member("expires", expires * 1000) }
             }

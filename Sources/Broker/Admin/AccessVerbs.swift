@@ -1,0 +1,155 @@
+internal import WSTransport
+
+extension ExplainAccessRequest: AnsweredRequest {
+    var subject: String? {
+        "\(action) \(name) by \(client.map { "client \($0)" } ?? user.map { "user \($0)" } ?? "anonymous")"
+    }
+
+    func outcome(_ answer: Answer) -> String { answer.isAllowed ? "allowed" : "denied" }
+
+    func answer(_ caller: AdminCaller, _ then: @escaping (Result<Answer, Refusal>) -> Void) throws(Refusal) {
+        guard let action = AccessExplanation.Action(rawValue: action) else {
+            throw Refusal(.badRequest, "action: expected publish, subscribe or retain, found \"\(action)\".")
+        }
+        guard let client else {
+            let access = caller.desk.shard.access
+            var principal = Principal.anonymous
+            if let user {
+                let all = access.users.roles(of: user).union(roles)
+                principal = Principal(.token, user: user, roles: all)
+            }
+            let subject = Subject(principal, address: address)
+            return then(.success(try Self.answer(access, subject, nil, action, name, caller.desk.shard)))
+        }
+        let name = name
+        caller.desk.everyone.ask(from: caller.desk.shard) { shard -> Result<Answer, Refusal>? in
+            guard let session = shard.everybody.first(where: { $0.client.name == client }) else { return nil }
+            let (subject, grant) = shard.standing(of: session.client)
+            do throws(Refusal) {
+                return .success(try Self.answer(shard.access, subject, grant, action, name, shard))
+            } catch {
+                return .failure(error)
+            }
+        } then: { answers in
+            let found = answers.compactMap(\.self).first
+            then(found ?? .failure(Refusal(.notFound, "There is no client \(AuditEvent.clip(client)).")))
+        }
+    }
+
+    /// - Parameter grant: what decides; `nil`: what the rules give the subject.
+    private static func answer(
+        _ access: Access, _ subject: Subject, _ grant: Grant?, _ action: AccessExplanation.Action, _ name: String,
+        _ shard: Shard
+    ) throws(Refusal) -> Answer {
+        let explanation: AccessExplanation
+        do throws(TopicError) {
+            explanation = try AccessExplanation(access.rules, subject, by: grant, action, name)
+        } catch {
+            throw Refusal(action == .subscribe ? .badFilter : .badTopic, "name: \(error)")
+        }
+        return Answer(explanation, access.rules, written: shard.configuration.access.rules.count)
+    }
+}
+
+extension ExplainAccessRequest.Answer {
+    /// - Parameter written: how many rules the configuration has.
+    package init(_ explanation: AccessExplanation, _ rules: AccessRules, written: Int) {
+        self.init()
+        isAllowed = explanation.isAllowed
+        reason = explanation.reason
+        lines = explanation.lines.map { said in
+            var line = ExplainAccessRequest.Line()
+            line.rule = rules.title(said.rule, written: written)
+            line.template = said.template
+            line.isDenial = said.isDenial
+            line.filters = said.filters
+            line.matches = said.matches
+            return line
+        }
+    }
+}
+
+extension AccessRules {
+    /// A rule by its number among all, as the configuration says it.
+    ///
+    /// - Parameter written: how many rules the configuration has, which come last.
+    package func title(_ number: Int, written: Int) -> String {
+        let first = rules.count - written
+        guard number >= first else { return "anonymous" }
+        let condition = rules[number].condition
+        var words = ["rules[\(number - first)]"]
+        if condition.isEveryone { words.append("everyone") }
+        if let user = condition.user { words.append("user \(user)") }
+        if let role = condition.role { words.append("role \(role)") }
+        return words.joined(separator: " ")
+    }
+}
+
+extension CheckTokenRequest: AnsweredRequest {
+    static var event: AuditEvent.Name { .token("check") }
+    var subject: String? { OpaqueToken(token).map { "token \($0.id)" } }
+    func outcome(_ answer: Answer) -> String { answer.isValid ? "valid" : answer.reason }
+
+    func answer(_ caller: AdminCaller, _ then: @escaping (Result<Answer, Refusal>) -> Void) throws(Refusal) {
+        guard let authenticator = caller.desk.facts.authenticator else {
+            throw Refusal(.unavailable, "This broker knows no tokens.")
+        }
+        let shard = caller.desk.shard
+        func conclude(_ outcome: Result<Principal, AuthenticationFailure>) {
+            switch outcome {
+            case .success(let principal): then(.success(Answer(principal, shard.access, from: address)))
+            case .failure(let failure):
+                var answer = Answer()
+                answer.reason = failure.cause ?? failure.message
+                then(.success(answer))
+            }
+        }
+        switch authenticator.authenticate(.bearer(token), shard.access, from: { address }) {
+        case .known(let principal): conclude(.success(principal))
+        case .refused(let failure): conclude(.failure(failure))
+        case .pending(let begin):
+            let link = ReactorLink(remote: shard.reactor.remote)
+            link.bind(Conclusion(conclude), on: shard.reactor)
+            begin { outcome in link.take(Conclusion.self) { $0?.body(outcome) } }
+        }
+    }
+}
+
+/// What waits for the examination of a token, on its reactor's thread.
+private final class Conclusion {
+    let body: (Result<Principal, AuthenticationFailure>) -> Void
+    init(_ body: @escaping (Result<Principal, AuthenticationFailure>) -> Void) { self.body = body }
+}
+
+extension CheckTokenRequest.Answer {
+    fileprivate init(_ principal: Principal, _ access: Access, from address: String?) {
+        self.init()
+        isValid = true
+        kind = principal.kind.rawValue
+        user = principal.user ?? ""
+        id = principal.token
+        roles = principal.roles.sorted()
+        expires = principal.expires
+        let subject = Subject(principal, address: address)
+        rights = access.rules.entries(for: subject).flatMap(\.words)
+        limits = principal.ceilings.flatMap { $0.entries(for: subject) }.flatMap(\.words)
+    }
+}
+
+extension AccessRules {
+    /// What the rules and its token give a client, and take away.
+    fileprivate func entries(for subject: Subject) -> [Grant.Entry] {
+        let carried = subject.principal.carried?.entries(for: subject) ?? []
+        return carried + applying(to: subject).flatMap { rules[$0].entries(for: subject) }
+    }
+}
+
+extension Grant.Entry {
+    /// What it gives and takes, such as `publish a/#`.
+    fileprivate var words: [String] {
+        [
+            (Rights.publish, "publish"), (.subscribe, "subscribe"), (.retain, "retain"),
+            (.noPublish, "deny publish"), (.noSubscribe, "deny subscribe"),
+        ].filter { rights.contains($0.0) }.map { "\($0.1) \(filter.name)" }
+    }
+}
