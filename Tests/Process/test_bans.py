@@ -18,6 +18,14 @@ def said(done, status=0):
     return (done.stdout if status == 0 else done.stderr).decode()
 
 
+def is_turned_away(broker):
+    """The reset may come before the kernel has told of the connection."""
+    try:
+        return is_reset(broker.connect())
+    except ConnectionResetError:
+        return True
+
+
 def test_a_banned_user_is_out_by_every_door_and_back_when_that_ends(house):
     broker = house.broker
     session = broker.session(headers=bearer(house.device))
@@ -60,8 +68,7 @@ def test_a_banned_address_is_reset_and_the_administrator_is_not(broker):
     session = broker.session()
     assert "disconnected: 1" in said(broker.control("bans", "add", "address", "127.0.0.0/8"))
     assert session.websocket.receive_close() == (4410, "banned")
-    plain = broker.connect()
-    assert is_reset(plain)
+    assert is_turned_away(broker)
     (ban,) = broker.control_json("bans")
     assert ban["name"] == "127.0.0.0/8" and "expires" not in ban
     said(broker.control("bans", "remove", ban["id"]))
@@ -113,7 +120,7 @@ def test_a_kick_never_bans_this_machine(broker):
 def test_the_end_of_a_ban_and_the_audit_log(start_broker):
     broker = start_broker("log: { audit: ./audit.log }\n")
     said(broker.control("bans", "add", "address", "127.0.0.1", "--for", "1s", "--note", "noise"))
-    assert is_reset(broker.connect())
+    assert is_turned_away(broker)
 
     def events():
         return [line for line in map(json.loads, (broker.directory / "audit.log").read_text().splitlines()) if line["event"].startswith("ban.")]
