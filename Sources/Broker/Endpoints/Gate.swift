@@ -81,8 +81,10 @@ struct Gate: Sendable {
             let failure = AuthenticationFailure(.invalid, "This token lives too long to be in an address.")
             throw refuse(presented, failure, exchange, shard, isCounted: false)
         }
-        if principal.kind != .anonymous { try exchange.checkBans(of: principal, on: shard) }
-        shard.examined(presented.credentials, .success(principal), from: exchange.request.peer)
+        if principal.kind != .anonymous {
+            try exchange.checkBans(of: principal, on: shard)
+            shard.examined(presented.credentials, .success(principal), from: exchange.request.peer)
+        }
         try exchange.checkConnections(of: principal, on: shard)
         do throws(HTTPRefusal) {
             try route(visit(exchange, shard, principal))
@@ -216,6 +218,7 @@ extension HTTPExchange {
 
     /// Refuses a client that is shut out.
     func checkBans(of principal: Principal, on shard: Shard) throws(HTTPRefusal) {
+        if shard.bans.isEmpty { return }
         do throws(Refusal) { try shard.checkBans(of: principal, at: request.peer) } catch { throw HTTPRefusal(error) }
     }
 

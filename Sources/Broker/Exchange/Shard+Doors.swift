@@ -75,7 +75,7 @@ extension Shard {
     ) {
         switch outcome {
         // The administrator's socket asks for none.
-        case .success(let principal) where principal.kind == .anonymous || principal.kind == .administrator: return
+        case .success(let principal) where principal.kind == .administrator: return
         case .success: counters.count(credentials, isRight: true)
         case .failure(let failure): if failure.reason == .invalid { counters.count(credentials, isRight: false) }
         }
