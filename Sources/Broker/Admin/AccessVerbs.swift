@@ -131,7 +131,9 @@ extension CheckTokenRequest.Answer {
         roles = principal.roles.sorted()
         expires = principal.expires
         let subject = Subject(principal, address: address)
+        let administration = access.adminRights(of: subject)
         rights = access.rules.entries(for: subject).flatMap(\.words)
+        rights += AdminRight.allCases.filter(administration.contains).map { "administer \($0.rawValue)" }
         limits = principal.ceilings.flatMap { $0.entries(for: subject) }.flatMap(\.words)
     }
 }

@@ -44,7 +44,7 @@ extension ReadAuditRequest: AnsweredRequest {
         _ then: @escaping (Result<Answer, Refusal>) -> Void
     ) {
         let (desk, reactor) = (caller.desk, caller.desk.shard.reactor)
-        let isOver = reactor.now >= end || caller.session == nil || desk.shard.isDraining
+        let isOver = reactor.now >= end || !caller.goesOn || desk.shard.isDraining
         guard isOver || after.map({ $0 != memory.newest }) ?? (memory.newest > 0) else {
             return reactor.run(afterNanoseconds: Self.pause) { wait(until: end, memory, caller, then) }
         }

@@ -55,7 +55,7 @@ final class NetworkAdminSession: AdminSession, Session {
 
     override var actor: AuditEvent.Actor? { client.principal.user.map { .network(user: AuditEvent.clip($0)) } }
 
-    override func event(_ verb: String, about subject: String?) -> AuditEvent {
+    override func event(_ verb: AuditEvent.Name, about subject: String?) -> AuditEvent {
         var event = super.event(verb, about: subject)
         event.kind = client.principal.kind.rawValue
         event.client = client.name
