@@ -20,7 +20,14 @@ VERBS = [
     ("read", "subscriptions", {}), ("read", "retained.list", {}), ("read", "retained.get", {"topic": "none"}),
     ("read", "retained.export", {}), ("write", "retained.set", {"topic": "a", "data": 1}),
     ("write", "retained.delete", {"filter": "a"}), ("write", "kick", {"client": "none"}),
-    ("operate", "backup.next", {}), ("operate", "backup", {"path": "none/none.mdb"}), ("operate", "reload", {}),
+    ("read", "bans.list", {}), ("read", "users.list", {}), ("read", "token.list", {}), ("read", "token.check", {"token": "none"}),
+    ("read", "acl.explain", {"action": "publish", "name": "a"}), ("write", "bans.add", {"kind": "user", "name": "none"}),
+    ("write", "bans.remove", {"ban": "none"}), ("operate", "users.password", {"user": "none", "password": "none"}),
+    ("operate", "users.remove", {"user": "none"}), ("operate", "users.disable", {"user": "none", "enable": True}),
+    ("operate", "users.role", {"user": "none", "changes": ["+none"]}), ("operate", "token.mint", {"user": "none"}),
+    ("operate", "token.revoke", {"token": "none"}), ("operate", "audit", {}),
+    ("operate", "users.add", {"user": "a/b"}), ("operate", "backup.next", {}),
+    ("operate", "backup", {"path": "none/none.mdb"}), ("operate", "reload", {}),
 ]
 
 
@@ -48,7 +55,7 @@ def test_each_verb_needs_its_right_at_each_door(house, door):
         # A request that is wrong besides is refused for want of the right.
         if right != "read":
             assert administrator.error("client", client=5) == "forbidden"
-    for _, verb, members in VERBS[:-3]:
+    for _, verb, members in VERBS[:-4]:
         assert house.open({}, "socket").error(verb, **members) in (None, "not-found"), verb
 
 
@@ -301,3 +308,29 @@ def test_brokerctl_has_the_broker_write_a_backup(copied):
     done = run_control("--url", copied.url, "--token", copied.tokens["operator"], "backup", "--on-broker", "d.mdb")
     assert done.returncode == 0 and b"on the broker's machine" in done.stdout, done
     assert (copied.backups / "d.mdb").exists()
+
+
+def test_users_and_bans_over_the_network(house):
+    def control(role, *arguments, status=0, **options):
+        done = run_control("--url", house.url, "--token", house.tokens[role], *arguments, **options)
+        assert done.returncode == status, done
+        return (done.stdout if status == 0 else done.stderr).decode()
+
+    assert control("operator", "users", "add", "new", "--role", "reader", "--no-password") == "added: new\n"
+    token = control("operator", "token", "mint", "--user", "new").strip()
+    assert house.broker.http("GET", "/t/a", headers={"Authorization": f"Bearer {token}"}).status == 404
+    assert "new" in control("reader", "users", "list") and "users.add" in control("operator", "audit")
+    assert control("reader", "token", "check", input=token.encode()).startswith("valid new\n")
+    assert 'needs the right "operate"' in control("writer", "users", "remove", "new", status=1)
+    assert control("writer", "bans", "add", "user", "new") == "banned: user new (b1), disconnected: 0\n"
+    assert house.broker.http("GET", "/t/a", headers={"Authorization": f"Bearer {token}"}).status == 403
+    wait_until(lambda: house.audited("ban.add"), "the ban in the audit log")
+    (added,), (banned,) = house.audited("users.add"), house.audited("ban.add")
+    assert added["actor"] == {"user": "operator", "via": "network"} and banned["actor"] == {"user": "writer", "via": "network"}
+
+
+def test_a_banned_administrator_is_disconnected(house):
+    administrator = house.open(house.bearer("reader"))
+    assert house.open({}, "socket").error("bans.add", kind="user", name="reader") is None
+    assert closed(administrator) == (4410, "banned")
+    assert refusal(house, house.bearer("reader"))[0] == 403
