@@ -103,7 +103,7 @@ struct AccessQuestion: ParsableArguments {
 
 extension AccessExplanation.Action: ExpressibleByArgument {}
 
-/// Who is meant: a user, or a connected client.
+/// The user or the connected client that is meant.
 struct AccessWho: ParsableArguments {
     @Option(help: ArgumentHelp("A connected client instead of a user, by its id as listed.", valueName: "id"))
     var client: String?

@@ -61,7 +61,7 @@ enum Layers {
         "Broker/AdminProtocol": Layer(
             imports: ["WSTransport"], uses: ["Broker/Access", "Broker/JSON", "WSTransport/Protocol"]),
         "Broker/Admin": Layer(
-            imports: ["CLinux", "Glibc", "Synchronization", "WSTransport"],
+            imports: ["CLinux", "Cryptography", "Glibc", "Synchronization", "WSTransport"],
             uses: ["Broker/AdminProtocol", "Broker/Endpoints", "Broker/Metrics"]),
         "Broker/Wiring": Layer(
             imports: ["Cryptography", "Glibc", "WSTransport"],

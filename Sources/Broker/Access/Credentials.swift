@@ -48,6 +48,11 @@ package struct AuthenticationFailure: Error, Sendable, Equatable {
         self.message = message
     }
 
+    /// Whether clients are told the same.
+    package static func == (left: Self, right: Self) -> Bool {
+        left.reason == right.reason && left.message == right.message
+    }
+
     /// The same, with what only administrators are told.
     package func because(_ cause: String) -> AuthenticationFailure {
         var failure = self

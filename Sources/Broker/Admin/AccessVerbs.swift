@@ -22,16 +22,15 @@ extension ExplainAccessRequest: AnsweredRequest {
             return then(.success(try Self.answer(access, subject, nil, action, name, caller.desk.shard)))
         }
         let name = name
-        caller.desk.everyone.ask(from: caller.desk.shard) { shard -> Result<Answer, Refusal>? in
-            guard let session = shard.everybody.first(where: { $0.client.name == client }) else { return nil }
+        caller.desk.everyone.ask(client: client, from: caller.desk.shard) { session -> Result<Answer, Refusal>? in
+            guard let shard = session.connection?.reactor[Shard.self] else { return nil }
             let (subject, grant) = shard.standing(of: session.client)
             do throws(Refusal) {
                 return .success(try Self.answer(shard.access, subject, grant, action, name, shard))
             } catch {
                 return .failure(error)
             }
-        } then: { answers in
-            let found = answers.compactMap(\.self).first
+        } then: { found in
             then(found ?? .failure(Refusal(.notFound, "There is no client \(AuditEvent.clip(client)).")))
         }
     }
