@@ -50,6 +50,13 @@ struct NodeTable<Entry: TreeEntry>: ~Copyable {
         _modify { yield &nodes[Int(node)] }
     }
 
+    /// What stands for the children `+` and `#` of a node.
+    @inline(__always)
+    func wildcards(below node: UInt32) -> (single: UInt32, rest: UInt32) {
+        let nodes = nodes.span
+        return (nodes[Int(node)].single, nodes[Int(node)].rest)
+    }
+
     /// How many nodes are in use, without the root.
     var count: Int { nodes.count - free.count - 1 }
 
@@ -63,8 +70,14 @@ struct NodeTable<Entry: TreeEntry>: ~Copyable {
         in single: UInt32, matching topic: TopicLevels, at start: Int, _ bytes: Span<UInt8>, _ body: (UInt32) -> Void
     ) -> Int {
         let set = Int(single & ~NodeTable.tails)
-        topic.read(bytes, hash)
-        return tailSets[set].forEachMatch(of: topic, from: topic.level(at: start), bytes, body)
+        // Most topics have another number of levels, and need not be read for that.
+        if !topic.isRead {
+            guard tailSets[set].mayHave(levels: bytes.levels(from: start)) else { return 1 }
+            topic.read(bytes, hash)
+        }
+        let first = topic.level(at: start)
+        guard tailSets[set].mayHave(levels: topic.count &- first) else { return 1 }
+        return tailSets[set].forEachMatch(of: topic, from: first, bytes, body)
     }
 
     private func isParent(_ node: UInt32) -> Bool {
@@ -78,19 +91,21 @@ struct NodeTable<Entry: TreeEntry>: ~Copyable {
     }
 
     private func find(_ name: Span<UInt8>, hash: UInt32, below parent: UInt32) -> UInt32 {
-        let mask = slots.count - 1
+        let slots = slots.span
+        let nodes = nodes.span
+        let mask = slots.count &- 1
         var slot = Int(hash) & mask
-        while slots[slot] != NodeTable.none {
+        while true {
             let number = slots[slot]
+            guard number != NodeTable.none else { return number }
             let node = Int(number)
             if nodes[node].hash == hash, nodes[node].parent == parent,
-                nodes[node].name.utf8Span.span.hasSameBytes(as: name)
+                self.nodes[node].name.utf8Span.span.hasSameBytes(as: name)
             {
                 return number
             }
-            slot = (slot + 1) & mask
+            slot = (slot &+ 1) & mask
         }
-        return NodeTable.none
     }
 
     /// The node of a whole name, created if there is none.

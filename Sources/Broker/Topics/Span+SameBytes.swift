@@ -18,6 +18,32 @@ extension Span where Element == UInt8 {
         return true
     }
 
+    /// The offset of the first `/` from `start` on; `count` where there is none.
+    @inline(__always)
+    func endOfLevel(from start: Int) -> Int {
+        let slashes: UInt64 = 0x2F2F_2F2F_2F2F_2F2F
+        var offset = start
+        while offset < count {
+            let length = Swift.min(8, count &- offset)
+            // Zeros after the end are no slashes.
+            let word = word(at: offset, count: length) ^ slashes
+            let found = (word &- 0x0101_0101_0101_0101) & ~word & 0x8080_8080_8080_8080
+            if found != 0 { return offset &+ found.trailingZeroBitCount / 8 }
+            offset &+= length
+        }
+        return offset
+    }
+
+    /// How many levels of a topic begin at `start` or after it.
+    func levels(from start: Int) -> Int {
+        var (levels, end) = (1, endOfLevel(from: start))
+        while end < count {
+            levels &+= 1
+            end = endOfLevel(from: end &+ 1)
+        }
+        return levels
+    }
+
     /// The `count` bytes at `offset`, at most 8, the first of them lowest, with zeros above.
     @inline(__always)
     func word(at offset: Int, count: Int) -> UInt64 {

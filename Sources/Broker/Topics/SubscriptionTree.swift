@@ -52,7 +52,11 @@ package struct SubscriptionTree<Entry: TreeEntry>: ~Copyable {
     package init() {}
 
     /// Adds a subscription; one of the same number is replaced.
-    package mutating func insert(_ entry: Entry, at filter: TopicFilter) {
+    ///
+    /// - Returns: how many more there are of what ``forkedCount`` counts.
+    @discardableResult
+    package mutating func insert(_ entry: Entry, at filter: TopicFilter) -> Int {
+        let forked = table.tailCount
         _ = remove(entry.subscription)
         let node = filter.isLiteral ? table.insertLiteral(filter.name) : table.insertWildcard(filter.name)
         let index = Int(entry.subscription)
@@ -61,6 +65,7 @@ package struct SubscriptionTree<Entry: TreeEntry>: ~Copyable {
         table[node].entries.append(entry)
         count += 1
         version &+= 1
+        return table.tailCount - forked
     }
 
     /// Removes a subscription and returns its entry; `nil` if there is none with that number.
@@ -80,6 +85,13 @@ package struct SubscriptionTree<Entry: TreeEntry>: ~Copyable {
         count -= 1
         version &+= 1
         return removed
+    }
+
+    /// Removes a subscription; returns how many fewer there are of what ``forkedCount`` counts.
+    package mutating func removeCounting(_ subscription: UInt32) -> Int {
+        let forked = table.tailCount
+        _ = remove(subscription)
+        return forked - table.tailCount
     }
 
     /// Changes a subscription's entry in place; does nothing if there is none with that number.
@@ -141,8 +153,7 @@ package struct SubscriptionTree<Entry: TreeEntry>: ~Copyable {
         _ bytes: Span<UInt8>, from start: Int, below parent: UInt32, seesWildcards: Bool,
         _ nodes: inout ContiguousArray<UInt32>
     ) {
-        var end = start
-        while end < bytes.count, bytes[end] != TopicGrammar.slash { end += 1 }
+        let end = bytes.endOfLevel(from: start)
         collect(from: table.find(bytes, in: start..<end, below: parent), bytes, end, &nodes)
         guard seesWildcards else { return }
         let single = table[parent].single
@@ -171,18 +182,19 @@ package struct SubscriptionTree<Entry: TreeEntry>: ~Copyable {
         _ body: (Span<Entry>) -> Void
     ) {
         cost &+= 1
-        var end = start
-        while end < bytes.count, bytes[end] != TopicGrammar.slash { end += 1 }
+        let end = bytes.endOfLevel(from: start)
         let named = table.find(bytes, in: start..<end, below: parent)
         if named != NodeTable<Entry>.none { arrive(at: named, bytes, end, &cost, body) }
         guard seesWildcards else { return }
-        let single = table[parent].single
+        let (single, rest) = table.wildcards(below: parent)
+        // At most nodes there is neither, and that is one look.
+        guard single & rest != NodeTable<Entry>.none else { return }
         if single < NodeTable<Entry>.tails {
             arrive(at: single, bytes, end, &cost, body)
         } else if single != NodeTable<Entry>.none {
             followTails(single, bytes, from: start, &cost, body)
         }
-        visit(table[parent].rest, body)
+        visit(rest, body)
     }
 
     /// Apart from the walk, whose every step would pay for it.

@@ -10,6 +10,22 @@ struct TailSet {
     /// How many filters there are.
     private(set) var count = 0
 
+    /// A bit for each number of levels that the ends there have been since it was empty may match, the last one for all
+    /// beyond.
+    private var lengths: UInt64 = 0
+
+    /// Whether there may be a filter's end that matches so many levels.
+    func mayHave(levels: Int) -> Bool { lengths & Self.bit(ofLevels: levels) != 0 }
+
+    private static func bit(ofLevels levels: Int) -> UInt64 { 1 &<< UInt64(min(levels, 63)) }
+
+    private mutating func noteLength(of tail: String) {
+        let levels = TopicGrammar.levels(of: tail)
+        // `#` is its parent's level and all below.
+        let bit = Self.bit(ofLevels: levels.count)
+        lengths |= levels.last == "#" ? ~(Self.bit(ofLevels: levels.count - 1) - 1) : bit
+    }
+
     /// Adds a filter's end; returns its place, for ``remove(_:at:_:)``.
     mutating func insert(_ tail: String, node: UInt32, _ hash: NameHash) -> UInt32 {
         if open.isEmpty {
@@ -20,6 +36,7 @@ struct TailSet {
         let bit = blocks[block].insert(tail, node: node, hash)
         if blocks[block].isFull { open.removeLast() }
         count += 1
+        noteLength(of: tail)
         return UInt32(truncatingIfNeeded: block * TailBlock.size + bit)
     }
 
@@ -160,7 +177,7 @@ private struct TailBlock {
 final class TopicLevels {
     private var levels: ContiguousArray<(start: UInt32, end: UInt32, hash: UInt32)> = []
 
-    private var isRead = false
+    private(set) var isRead = false
 
     /// How many there are.
     var count: Int { levels.count }
