@@ -28,7 +28,7 @@ extension Shard {
     /// The filters in use here.
     func filters(coveredBy wanted: TopicFilter?) -> [FilterCount] {
         var counts: [FilterCount] = []
-        directory.tree.forEachFilter { filter, count in
+        unsafe directory.tree.forEachFilter { filter, count in
             guard wanted?.covers(filter) ?? true else { return }
             counts.append(FilterCount(filter: filter, clients: count))
         }

@@ -39,11 +39,12 @@ package struct EndpointSettings {
 ///
 /// Runs on the reactor's thread.
 package final class EndpointState {
-    private var current: EndpointSettings
+    // Every request looks at it a few times, and each look would be checked for a change that is under way: it is one step.
+    @exclusivity(unchecked) private var current: EndpointSettings
     package var settings: EndpointSettings {
-        get { current }
+        get { unsafe current }
         set {
-            current = newValue
+            unsafe current = newValue
             version += 1
             compression.options = newValue.socketOptions.values.compression
         }
@@ -69,7 +70,7 @@ package final class EndpointState {
     private(set) var unfinishedFrames: [UInt32: UnfinishedFrame] = [:]
 
     package init(on shard: Shard, settings: EndpointSettings) {
-        current = settings
+        unsafe current = settings
         compression = DeflatedForm.Compression(settings.socketOptions.values.compression)
         forms = Forms(on: shard, compression: compression)
     }

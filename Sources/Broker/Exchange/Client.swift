@@ -19,7 +19,8 @@ package final class Client {
     private let isLocal: Bool
     /// Its part of what its address and its user have; `nil`: it counts for none.
     var membership: Membership?
-    private var box: GrantBox
+    // Each publication looks at it, and the look would be checked for a change that is under way: it is one step.
+    @exclusivity(unchecked) private var box: GrantBox
     /// The topic of the last publication, and what was found for it.
     private var lastTopic: Topic?
     private var lastRights: Rights = []
@@ -44,7 +45,7 @@ package final class Client {
         self.isLocal = isLocal
         self.protocolName = protocolName
         self.connectedAt = connectedAt
-        box = grants.box(for: principal, isLocal: isLocal) {
+        unsafe box = grants.box(for: principal, isLocal: isLocal) {
             Subject(
                 principal, address: Self.host(of: address), listener: listener, isLocal: isLocal,
                 client: Self.name(id))
@@ -89,11 +90,11 @@ package final class Client {
     // MARK: Rights
 
     /// Whether it may publish, and set retained values, wherever anybody may, by the rules that hold now.
-    var publishesAnywhere: Bool { box.publishesAnywhere }
+    var publishesAnywhere: Bool { unsafe box.publishesAnywhere }
 
     /// Whether it has all these rights for a topic, by the rules that hold now.
     func has(_ rights: Rights, for topic: Topic, _ grants: GrantTable) -> Bool {
-        box.publishesAnywhere || looks(whether: rights, topic, grants)
+        unsafe box.publishesAnywhere || looks(whether: rights, topic, grants)
     }
 
     /// Whether it may publish to a topic, by the rules that hold now.
@@ -102,30 +103,30 @@ package final class Client {
     @inline(never)
     private func looks(whether rights: Rights, _ topic: Topic, _ grants: GrantTable) -> Bool {
         renew(grants)
-        if box.publishesAnywhere { return true }
+        if unsafe box.publishesAnywhere { return true }
         if let lastTopic, lastTopic == topic { return lastRights.isSuperset(of: rights) }
         lastTopic = topic
-        lastRights = box.grant.publishing(to: topic)
+        lastRights = unsafe box.grant.publishing(to: topic)
         return lastRights.isSuperset(of: rights)
     }
 
     /// Whether it may subscribe to a filter, by the rules that hold now.
     func verdict(on filter: TopicFilter, _ grants: GrantTable) -> Grant.Verdict {
         renew(grants)
-        return box.grant.verdict(on: filter)
+        return unsafe box.grant.verdict(on: filter)
     }
 
     /// Whether it may do anything at all, by the rules that hold now.
     package func mayNothing(_ grants: GrantTable) -> Bool {
         renew(grants)
-        return box.grant.isNothing
+        return unsafe box.grant.isNothing
     }
 
     /// Itself as the rules see it, and what it may do by those that hold now.
     func standing(_ grants: GrantTable) -> (Subject, Grant) {
         renew(grants)
         let subject = Subject(principal, address: host, listener: listener, isLocal: isLocal, client: name)
-        return (subject, box.grant)
+        return unsafe (subject, box.grant)
     }
 
     private var isEnded = false
@@ -150,7 +151,7 @@ package final class Client {
     }
 
     private func renew(_ grants: GrantTable) {
-        guard !box.isCurrent else { return }
+        guard unsafe !box.isCurrent else { return }
         switch grants.access.renewal(
             of: principal, from: { Self.host(of: address) }, now: WallClock.unixMilliseconds / 1000)
         {
@@ -160,13 +161,13 @@ package final class Client {
             become(new, grants)
         case .ended:
             isEnded = true
-            box = .ended()
+            unsafe box = .ended()
             lastTopic = nil
         }
     }
 
     private func takeBox(_ grants: GrantTable) {
-        box = grants.box(for: principal, isLocal: isLocal) { subject }
+        unsafe box = grants.box(for: principal, isLocal: isLocal) { subject }
         lastTopic = nil
     }
 }

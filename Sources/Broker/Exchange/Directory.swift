@@ -5,7 +5,9 @@ internal import WSTransport
 /// Sessions are found by their own numbers, because a session may have no connection. Runs on the reactor's thread.
 package final class Directory {
     /// The subscriptions of all sessions.
-    var tree = SubscriptionTree<Subscriber>()
+    ///
+    /// Not checked for overlapping changes, which each message would pay: only this class changes it, and in one step.
+    @exclusivity(unchecked) private(set) var tree = SubscriptionTree<Subscriber>()
     private var sessions: ContiguousArray<(any Session)?> = []
     private var freeSessions: [UInt32] = []
     /// By connection slot: the number of the session that it serves, plus 1; 0: none.
@@ -86,9 +88,12 @@ package final class Directory {
     }
 
     /// Adds a subscription: from now on messages are delivered to it.
-    func add(_ subscription: Subscription, of session: any Session) {
-        tree.insert(Self.entry(of: subscription, session), at: subscription.filter)
+    ///
+    /// - Returns: how many more filters there are with many `+`.
+    func add(_ subscription: Subscription, of session: any Session) -> Int {
+        let forked = unsafe tree.insert(Self.entry(of: subscription, session), at: subscription.filter)
         counters.subscriptions.add(1)
+        return forked
     }
 
     private static func entry(of subscription: Subscription, _ session: any Session) -> Subscriber {
@@ -102,9 +107,12 @@ package final class Directory {
     }
 
     /// Removes a subscription; its number may be reused from now on.
-    func remove(_ subscription: Subscription) {
-        _ = tree.remove(subscription.number)
+    ///
+    /// - Returns: how many fewer filters there are with many `+`.
+    func remove(_ subscription: Subscription) -> Int {
+        let forked = unsafe tree.removeCounting(subscription.number)
         freeSubscriptions.append(subscription.number)
         counters.subscriptions.add(-1)
+        return forked
     }
 }

@@ -42,28 +42,14 @@ package struct Draft {
     var isConditional: Bool {
         if case .none = condition { false } else { true }
     }
+}
 
+// Not in the structure itself: where it has an initialiser of its own, what that makes is copied on its way out. What is put
+// together step by step is, too.
+extension Draft {
+    /// A publication of so much.
     package init(topic: Topic, payload: [UInt8], kind: Message.Kind) {
-        self.topic = topic
-        self.payload = payload
-        self.kind = kind
-    }
-
-    /// A client's draft, made in one piece: setting its properties one by one would copy it.
-    init(
-        topic: Topic, payload: [UInt8], kind: Message.Kind, contentType: String? = nil, isRetained: Bool,
-        timeToLive: Int64? = nil, condition: Condition = .none, acknowledgement: Acknowledgement,
-        completion: ((Result<Receipt, Refusal>) -> Void)? = nil
-    ) {
-        self.topic = topic
-        self.payload = payload
-        self.kind = kind
-        self.contentType = contentType
-        self.isRetained = isRetained
-        self.timeToLive = timeToLive
-        self.condition = condition
-        self.acknowledgement = acknowledgement
-        self.completion = completion
+        self.init(topic: topic, payload: payload, kind: kind, isRetained: false)
     }
 }
 

@@ -41,57 +41,84 @@ final class FanOut {
     /// - Parameter isOwn: whether this reactor published it.
     func send(_ item: Applied, isOwn: Bool) {
         let message = item.message
-        let cursor = reactor.outboundCursor
         // Clients publish on their own reactor. If the slot is unknown, each subscriber that skips its own is checked.
-        let originSlot = isOwn && message.origin != 0 ? item.originSlot : Self.none
+        var sending = Sending(
+            cursor: reactor.outboundCursor, originSlot: isOwn && message.origin != 0 ? item.originSlot : Self.none)
         round &+= 1
+        // Nothing that is called meanwhile knows the directory.
+        let cost = unsafe directory.tree.forEachMatch(of: message.topic) { entries in
+            if entries.count == 1, sending.extends(entries[0]) { return }
+            unsafe entries.withUnsafeBufferPointer { unsafe send(message, to: $0, &sending) }
+        }
+        if !sending.slow.isEmpty { sending.delivered &+= sendSlowly(item, review(sending.slow), sending.cursor) }
+        counters.delivered.add(sending.delivered)
+        counters.matchedNodes.add(cost)
+    }
+
+    /// What is known of a message while it is fanned out.
+    private struct Sending {
+        let cursor: OutboundCursor
+        let originSlot: UInt32
         var lane: UInt8 = 0
+        /// The message's bytes in that lane.
         var current: Segment?
         var delivered = 0
+        /// Those that want to be asked.
         var slow: [Subscriber] = []
-        let cost = directory.tree.forEachMatch(of: message.topic) { entries in
-            unsafe entries.withUnsafeBufferPointer { entries in
-                var index = 0
-                while index < entries.count {
-                    let road = unsafe entries[index].road
-                    if road != lane {
-                        lane = road
-                        current = encode(message, lane)
-                    }
-                    guard let segment = current else {
-                        unsafe slow.append(entries[index])
-                        index &+= 1
-                        continue
-                    }
-                    if unsafe entries[index].kind == road,
-                        unsafe cursor.extend(entries[index].place, from: segment.head, to: segment.tail)
-                    {
-                        let first = index
-                        index = unsafe Self.extend(entries, from: index &+ 1, lane: road, by: segment, cursor)
-                        delivered &+= index &- first
-                    }
-                    guard index < entries.count, unsafe entries[index].road == road else { continue }
-                    let entry = unsafe entries[index]
-                    index &+= 1
-                    if entry.skipsOwn, entry.place == originSlot || originSlot == .max {
-                        slow.append(entry)
-                        continue
-                    }
-                    // A connection has one lane, so the segment tells whether another filter of its own brought it.
-                    switch cursor.offer(segment, to: entry.place) {
-                    case .taken: delivered &+= 1
-                    case .known: break
-                    case .apart:
-                        reactor.sendApart(segment, to: entry.place)
-                        delivered &+= 1
-                    case .refused: slow.append(entry)
-                    }
-                }
+
+        /// Sends the message to one more of the lane, where it has the bytes before it; `false`: it does not.
+        @inline(__always)
+        mutating func extends(_ entry: Subscriber) -> Bool {
+            guard let current, entry.kind == lane,
+                cursor.extend(entry.place, from: current.head, to: current.tail)
+            else { return false }
+            delivered &+= 1
+            return true
+        }
+    }
+
+    /// Sends a message to those of one filter.
+    ///
+    /// Not inlined, or the tree's walk would count references to all that is used here.
+    @inline(never)
+    private func send(_ message: Message, to entries: UnsafeBufferPointer<Subscriber>, _ sending: inout Sending) {
+        let cursor = sending.cursor
+        var index = 0
+        while index < entries.count {
+            let road = unsafe entries[index].road
+            if road != sending.lane {
+                sending.lane = road
+                sending.current = encode(message, road)
+            }
+            guard let segment = sending.current else {
+                unsafe sending.slow.append(entries[index])
+                index &+= 1
+                continue
+            }
+            if unsafe entries[index].kind == road,
+                unsafe cursor.extend(entries[index].place, from: segment.head, to: segment.tail)
+            {
+                let first = index
+                index = unsafe Self.extend(entries, from: index &+ 1, lane: road, by: segment, cursor)
+                sending.delivered &+= index &- first
+            }
+            guard index < entries.count, unsafe entries[index].road == road else { continue }
+            let entry = unsafe entries[index]
+            index &+= 1
+            if entry.skipsOwn, entry.place == sending.originSlot || sending.originSlot == .max {
+                sending.slow.append(entry)
+                continue
+            }
+            // A connection has one lane, so the segment tells whether another filter of its own brought it.
+            switch cursor.offer(segment, to: entry.place) {
+            case .taken: sending.delivered &+= 1
+            case .known: break
+            case .apart:
+                reactor.sendApart(segment, to: entry.place)
+                sending.delivered &+= 1
+            case .refused: sending.slow.append(entry)
             }
         }
-        if !slow.isEmpty { delivered &+= sendSlowly(item, review(slow), cursor) }
-        counters.delivered.add(delivered)
-        counters.matchedNodes.add(cost)
     }
 
     /// Appends a segment to the queues of consecutive subscribers of one lane, up to the first that needs a check;

@@ -9,13 +9,14 @@ final class Publications {
     private let sequencer: Sequencer
     private let counters: ShardCounters
     private let shard: Int
+    // Each message looks at these, and each look would be checked for a change that is under way: nothing is called during one.
     /// The drafts of this turn.
-    private var drafts: [Draft] = []
+    @exclusivity(unchecked) private var drafts: [Draft] = []
     /// Memory for the next turn's drafts, if this turn's took no more than ``keptDrafts``.
-    private var emptied: [Draft] = []
+    @exclusivity(unchecked) private var emptied: [Draft] = []
     private static let keptDrafts = 64
     /// The drafts that have been handed over; the first ``concluded`` of them have their results.
-    private var submitted: [Draft] = []
+    @exclusivity(unchecked) private var submitted: [Draft] = []
     private var concluded = 0
     /// Publishers that wait for the disk, by the numbers of their messages.
     private var waiting: [UInt64: (Result<Receipt, Refusal>) -> Void] = [:]
@@ -36,7 +37,7 @@ final class Publications {
     }
 
     /// Whether the turn has nothing to hand over.
-    var isEmpty: Bool { drafts.isEmpty }
+    var isEmpty: Bool { unsafe drafts.isEmpty }
 
     /// How many publishers wait for the disk.
     var waitingCount: Int { waiting.count }
@@ -44,17 +45,17 @@ final class Publications {
     /// Adds a draft to those of this turn.
     func add(_ draft: consuming Draft, from source: StreamConnection?) {
         draft.source = source
-        drafts.append(draft)
+        unsafe drafts.append(draft)
         reactor.needsTurn()
     }
 
     /// Hands over what the turn has published.
     func handOver() {
-        guard !drafts.isEmpty else { return }
-        let batch = drafts
-        drafts = emptied
-        emptied = []
-        submitted = submitted.isEmpty ? batch : submitted + batch
+        guard unsafe !drafts.isEmpty else { return }
+        let batch = unsafe drafts
+        unsafe drafts = emptied
+        unsafe emptied = []
+        unsafe submitted = submitted.isEmpty ? batch : submitted + batch
         order.submit(batch, from: shard)
         if sequencer.isCongested { pauseSources(of: batch) }
     }
@@ -65,19 +66,21 @@ final class Publications {
     func conclude(_ batch: Batch) {
         let first = concluded
         let end = first + batch.count
-        guard end <= submitted.count else { return }
+        guard unsafe end <= submitted.count else { return }
         // Recorded before a publisher is answered: it may publish or subscribe at once, which calls this again.
-        var drafts = submitted
+        var drafts = unsafe submitted
         guard end == drafts.count else {
             concluded = end
-            if end > Self.keptDrafts, end > drafts.count / 2 { (submitted, concluded) = (Array(drafts[end...]), 0) }
+            if end > Self.keptDrafts, end > drafts.count / 2 {
+                unsafe (submitted, concluded) = (Array(drafts[end...]), 0)
+            }
             return conclude(drafts.span, from: first, batch)
         }
-        (submitted, concluded) = ([], 0)
+        unsafe (submitted, concluded) = ([], 0)
         conclude(drafts.span, from: first, batch)
         guard drafts.capacity <= Self.keptDrafts else { return }
         for _ in drafts.indices { drafts.removeLast() }
-        emptied = drafts
+        unsafe emptied = drafts
     }
 
     /// - Parameter drafts: a view, so that reading a draft does not copy it.

@@ -37,9 +37,8 @@ extension Shard {
         if let old { replace(old, by: &subscription, options, at: position.seq, session) }
         begin(&subscription, options, position, session)
         set.add(subscription)
-        let forked = directory.tree.forkedCount
-        directory.add(subscription, of: session)
-        sequencer.forkedFilters.add(directory.tree.forkedCount - forked, ordering: .relaxed)
+        let forked = directory.add(subscription, of: session)
+        if forked != 0 { sequencer.forkedFilters.add(forked, ordering: .relaxed) }
         session.client.membership?.hold(set.count)
         sequencer.subscriptions.add(1, ordering: .relaxed)
         session.connection?.toleratesLag = set.toleratesLag

@@ -12,15 +12,16 @@ package final class Shard {
     package let store: any MessageStore
     /// Replaced as a whole by a reload.
     package var settings: ExchangeSettings {
-        get { current }
+        get { unsafe current }
         set {
-            current = newValue
+            unsafe current = newValue
             catchUp.limits = newValue.limits
             for session in everybody { session.takeOverLimits() }
         }
     }
-    private var current: ExchangeSettings
-    var rules: HistoryRules { current.rules }
+    // Each message looks at these, and each look would be checked for a change that is under way: nothing is called during one.
+    @exclusivity(unchecked) private var current: ExchangeSettings
+    var rules: HistoryRules { unsafe current.rules }
     package var isDraining: Bool {
         get { isEnding }
         set {
@@ -53,8 +54,9 @@ package final class Shard {
     let fanOut: FanOut
     let publications: Publications
     /// The events that are being delivered, from ``nextEvent`` on.
-    private var events: [ShardEvent] = []
+    @exclusivity(unchecked) private var events: [ShardEvent] = []
     private var nextEvent = 0
+    private static let keptEvents = 64
     /// Whether the next event's publishers have been answered.
     private var isConcluded = false
     /// The number of the last probe that arrived in the mailbox.
@@ -66,7 +68,7 @@ package final class Shard {
     let index: Int
     /// The number up to which everything has been handed to the live connections.
     private(set) var deliveredUpTo: UInt64 = 0
-    private var share = TurnShare()
+    @exclusivity(unchecked) private var share = TurnShare()
     /// The sessions that are behind.
     package let catchUp: CatchUp
     /// When credentials end.
@@ -80,7 +82,7 @@ package final class Shard {
         self.sequencer = sequencer
         self.order = order
         self.store = store
-        current = settings
+        unsafe current = settings
         grants = GrantTable(access)
         self.counters = counters
         directory = Directory(counters: counters)
@@ -132,9 +134,8 @@ package final class Shard {
     package var everybody: [any Session] { directory.everybody }
 
     func release(_ subscription: Subscription) {
-        let forked = directory.tree.forkedCount
-        directory.remove(subscription)
-        sequencer.forkedFilters.subtract(forked - directory.tree.forkedCount, ordering: .relaxed)
+        let forked = directory.remove(subscription)
+        if forked != 0 { sequencer.forkedFilters.subtract(forked, ordering: .relaxed) }
         sequencer.subscriptions.subtract(1, ordering: .relaxed)
     }
 
@@ -142,13 +143,13 @@ package final class Shard {
 
     /// Counts commands of the client in `slot`; `true`: it may give more in this turn.
     package func takesMore(from slot: UInt32, after commands: Int = 1) -> Bool {
-        share.take(commands, by: slot, in: reactor.now)
+        unsafe share.take(commands, by: slot, in: reactor.now)
     }
 
     /// Counts the cost of finding a publication's subscribers as commands of the client in `slot`.
     func chargeMatching(to slot: UInt32) {
         let weight = sequencer.matchWeight
-        if weight > 0 { _ = share.take(weight, by: slot, in: reactor.now) }
+        if weight > 0 { _ = unsafe share.take(weight, by: slot, in: reactor.now) }
     }
 
     /// Runs `body` in the next turn; `isLong`: 2 ms later, because it would only wait in the next turn.
@@ -203,7 +204,8 @@ package final class Shard {
     /// Does the work at the end of a turn; `true`: another turn is needed.
     private func endTurn() -> Bool {
         handOver()
-        deliver(mailbox.drain())
+        unsafe mailbox.drain(into: &events)
+        deliverEvents()
         return !publications.isEmpty
     }
 
@@ -212,9 +214,13 @@ package final class Shard {
 
     /// Delivers events, after those that are still being delivered.
     func deliver(_ new: [ShardEvent]) {
-        events = events.isEmpty ? new : events + new
-        while nextEvent < events.count {
-            switch events[nextEvent] {
+        unsafe events = events.isEmpty ? new : events + new
+        deliverEvents()
+    }
+
+    private func deliverEvents() {
+        while unsafe nextEvent < events.count {
+            switch unsafe events[nextEvent] {
             case .applied(let batch):
                 if batch.shard == index, !isConcluded {
                     // Publishers are answered first, so that the answer precedes the message.
@@ -239,11 +245,17 @@ package final class Shard {
                 lastProbe = number
             }
         }
-        (events, nextEvent) = ([], 0)
+        nextEvent = 0
+        // Memory for the next turn's, if these were not many.
+        if unsafe events.capacity <= Self.keptEvents {
+            unsafe events.removeAll(keepingCapacity: true)
+        } else {
+            unsafe events = []
+        }
     }
 
     private func send(_ batch: Batch) {
-        if directory.tree.count > 0 {
+        if unsafe directory.tree.count > 0 {
             let isOwn = batch.shard == index
             for item in batch.items { fanOut.send(item, isOwn: isOwn) }
         }

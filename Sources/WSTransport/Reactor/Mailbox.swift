@@ -50,6 +50,16 @@ public import Synchronization
         }
     }
 
+    /// Takes everything posted so far into an array, whose memory is used for the next elements if it has none now.
+    @inlinable package func drain(into elements: inout [Element]) {
+        guard isOccupied.load(ordering: .acquiring) else { return }
+        guard elements.isEmpty else { return elements.append(contentsOf: drain()) }
+        pending.withLock { pending in
+            isOccupied.store(false, ordering: .relaxed)
+            swap(&pending.elements, &elements)
+        }
+    }
+
     /// Closes it; returns the last elements.
     func close() -> [Element] {
         pending.withLock { pending in

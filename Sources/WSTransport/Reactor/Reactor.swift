@@ -18,9 +18,13 @@ internal import Synchronization
     /// The time this turn began.
     package var now: MonotonicTime { turnBegan }
     /// Work to do before the turn's bytes are sent; returns `true` to be called once more.
-    package var endOfTurn: [() -> Bool] = []
-    /// Objects by their types.
-    private var drawer: [ObjectIdentifier: AnyObject] = [:]
+    package var endOfTurn: [() -> Bool] {
+        get { unsafe endWork }
+        set { unsafe endWork = newValue }
+    }
+    @exclusivity(unchecked) private var endWork: [() -> Bool] = []
+    /// Objects by their types: a few, so that looking through them is what costs least.
+    @exclusivity(unchecked) private var drawer: [(type: ObjectIdentifier, object: AnyObject)] = []
     /// The few connections from which something is overdue, by slot.
     var watches: [UInt32: PeerWatch] = [:]
     private var isTurnNeeded = false
@@ -41,12 +45,12 @@ internal import Synchronization
     /// Whether the thread that runs the turns is to make one.
     private var needsRing: Bool
     /// `nil`: there is none, and each connection has its own `read`.
-    var receiveRing: ReceiveRing?
+    @exclusivity(unchecked) var receiveRing: ReceiveRing?
     // Each message looks at these a few times, and each look would be checked by 80 instructions for a change that is under way.
     // There is none: neither of them calls anything that knows the reactor.
     @exclusivity(unchecked) private var arena = FrameArena()
     @exclusivity(unchecked) private var outbound = OutboundTable()
-    private var connections: ContiguousArray<StreamConnection?> = []
+    @exclusivity(unchecked) private var connections: ContiguousArray<StreamConnection?> = []
     private var generations: [UInt32] = []
     private var freeSlots: [UInt32] = []
     @exclusivity(unchecked) private var released: [StreamConnection] = []
@@ -98,8 +102,21 @@ internal import Synchronization
     ///
     /// Tasks from other threads find there the object they need.
     package subscript<Object: AnyObject>(_ type: Object.Type) -> Object? {
-        get { drawer[ObjectIdentifier(type)] as? Object }
-        set { drawer[ObjectIdentifier(type)] = newValue }
+        get {
+            let wanted = ObjectIdentifier(type)
+            let drawer = unsafe drawer
+            for place in drawer.indices where drawer[place].type == wanted {
+                // It was put there as such.
+                return unsafe unsafeDowncast(drawer[place].object, to: Object.self)
+            }
+            return nil
+        }
+        set {
+            // In one step: what is taken out may look for others as it ends.
+            var objects = unsafe drawer.filter { $0.type != ObjectIdentifier(type) }
+            if let newValue { objects.append((ObjectIdentifier(type), newValue)) }
+            unsafe drawer = objects
+        }
     }
 
     // MARK: The loop
@@ -108,16 +125,16 @@ internal import Synchronization
     package func run() {
         remote.enter()
         while !isStopping { turn() }
-        for connection in connections { connection?.reset() }
+        for connection in unsafe connections { connection?.reset() }
         disposeReleased()
         // Tasks that were posted before are run; later ones are refused.
         for task in remote.tasks.close() { task(self) }
         // Much of what it holds refers to it, and no other thread may touch that.
-        drawer = [:]
+        unsafe drawer = []
         unsafe (soon, later, endOfTurn) = ([], [], [])
         // Here, and not when the last reference goes: closing a ring interrupts the threads that have used it.
         ring = nil
-        receiveRing = nil
+        unsafe receiveRing = nil
     }
 
     /// One turn of the loop; waits if nothing is due.
@@ -154,7 +171,7 @@ internal import Synchronization
         }
         isTurnNeeded = false
         var again = false
-        for work in endOfTurn where work() { again = true }
+        for work in unsafe endWork where work() { again = true }
         // A connection that is disposed of may have a last word for others, and its bytes lie in this turn's arena.
         repeat {
             flush()
@@ -202,7 +219,7 @@ internal import Synchronization
     }
 
     func connection(in slot: UInt32) -> StreamConnection? {
-        Int(slot) < connections.count ? connections[Int(slot)] : nil
+        unsafe Int(slot) < connections.count ? connections[Int(slot)] : nil
     }
 
     private func flush() {
@@ -211,7 +228,7 @@ internal import Synchronization
             let left = count >= ringMinimum ? flushByRing(count) : count
             var index = 0
             while let rest = unsafe outbound.sendDirectly(from: &index, to: left, chunks: arena.chunks) {
-                connections[Int(rest.slot)]?.flushTurn(rest.segment, sent: rest.sent)
+                unsafe connections[Int(rest.slot)]?.flushTurn(rest.segment, sent: rest.sent)
             }
             counters.sends.add(count)
         }
@@ -225,9 +242,9 @@ internal import Synchronization
         if ring.isBroken { counters.rings.set(0) } else { self.ring = consume ring }
         for part in rest {
             if part.sent < 0 {
-                connections[Int(part.slot)]?.reset()
+                unsafe connections[Int(part.slot)]?.reset()
             } else {
-                connections[Int(part.slot)]?.flushTurn(part.segment, sent: part.sent)
+                unsafe connections[Int(part.slot)]?.flushTurn(part.segment, sent: part.sent)
             }
         }
         return left
@@ -238,12 +255,12 @@ internal import Synchronization
         needsRing = false
         ring = try? SendRing()
         counters.rings.set(ring == nil ? 0 : 1)
-        if ring != nil { receiveRing = try? ReceiveRing() }
+        if ring != nil { unsafe receiveRing = try? ReceiveRing() }
     }
 
     private func disposeReleased() {
         while let connection = unsafe released.popLast() {
-            connections[Int(connection.slot)] = nil
+            unsafe connections[Int(connection.slot)] = nil
             connection.dispose()
             generations[Int(connection.slot)] &+= 1
             generations[Int(connection.slot)] &= 0x7FFF_FFFF
@@ -288,15 +305,15 @@ internal import Synchronization
         _ descriptor: consuming FileDescriptor, peer: SocketAddress?, isConnecting: Bool = false,
         isCounted: Bool = false
     ) -> StreamConnection {
-        let slot = freeSlots.popLast() ?? UInt32(truncatingIfNeeded: connections.count)
-        if Int(slot) == connections.count {
-            connections.append(nil)
+        let slot = unsafe freeSlots.popLast() ?? UInt32(truncatingIfNeeded: connections.count)
+        if unsafe Int(slot) == connections.count {
+            unsafe connections.append(nil)
             generations.append(0)
             unsafe outbound.grow(toHold: connections.count)
         }
         let connection = StreamConnection(
             reactor: self, slot: slot, generation: generations[Int(slot)], descriptor: descriptor, peer: peer)
-        connections[Int(slot)] = connection
+        unsafe connections[Int(slot)] = connection
         unsafe outbound.open(slot)
         if !isCounted { counters.connections.add(1) }
         connection.hasBegun = isConnecting
@@ -306,7 +323,7 @@ internal import Synchronization
 
     /// The connections that hold memory and may be ended for it, with its size in bytes.
     package func holders() -> [(connection: StreamConnection, bytes: Int)] {
-        connections.compactMap { connection in
+        unsafe connections.compactMap { connection in
             guard let connection, connection.isOpen, !connection.isSpared else { return nil }
             let bytes = connection.heldBytes
             return bytes > 0 ? (connection, bytes) : nil
@@ -315,7 +332,7 @@ internal import Synchronization
 
     /// Ends every connection whose driver has nothing under way.
     package func finishIdleConnections() {
-        for case let connection? in connections where connection.driver?.isIdle ?? false { connection.finish() }
+        for case let connection? in unsafe connections where connection.driver?.isIdle ?? false { connection.finish() }
     }
 
     func watch(_ descriptor: Int32, for events: Epoll.Events, token: UInt64, isNew: Bool) {
@@ -375,7 +392,7 @@ internal import Synchronization
     /// The slow path, for a segment that ``OutboundCursor/append(_:to:)`` did not take.
     package func sendApart(_ segment: Segment, to slot: UInt32) {
         guard let older = unsafe outbound.replaceNewest(of: slot, with: segment) else { return }
-        connections[Int(slot)]?.putApart(older)
+        unsafe connections[Int(slot)]?.putApart(older)
     }
 
     func chunk(of segment: Segment) -> FrameChunk { unsafe arena.chunks[Int(segment.chunk)] }
@@ -410,7 +427,7 @@ extension Reactor {
     ///
     /// Connections that are only readable are read by one call for many of them, if there are many.
     func dispatch(_ events: UnsafeBufferPointer<epoll_event>) {
-        guard events.count >= ringMinimum, var ring = receiveRing.take() else {
+        guard events.count >= ringMinimum, var ring = unsafe receiveRing.take() else {
             for index in events.indices { unsafe dispatch(events[index]) }
             return
         }
@@ -424,7 +441,7 @@ extension Reactor {
             }
         }
         read(by: &ring)
-        if !ring.isBroken { receiveRing = consume ring }
+        if !ring.isBroken { unsafe receiveRing = consume ring }
     }
 
     private func readsByRing(_ event: epoll_event) -> StreamConnection? {

@@ -167,11 +167,12 @@ package final class WebSocketConnection: StreamDriver {
     package func received(_ bytes: UnsafeMutableRawBufferPointer) -> Int {
         var offset = 0
         let held = unsafe machine.heldBytes
-        let before = stream.reactor.counters.messagesReceived.current
+        let counters = stream.reactor.counters
+        let before = counters.messagesReceived.current
         defer {
             let isMidMessage = countHeld(since: held)
             if isMidMessage || unfinished != nil {
-                noteUnfinished(isNew: stream.reactor.counters.messagesReceived.current != before)
+                noteUnfinished(isNew: counters.messagesReceived.current != before)
             }
         }
         while true {
@@ -180,7 +181,7 @@ package final class WebSocketConnection: StreamDriver {
                 return offset
             }
             guard let event = unsafe machine.next(bytes, &offset) else { break }
-            unsafe handle(event, bytes)
+            unsafe handle(event, bytes, counters)
             if !stream.isOpen { break }
             // Stop parsing while the session has paused reading or the peer is not taking our answers.
             if stream.isReadingPaused { return offset }
@@ -211,16 +212,18 @@ package final class WebSocketConnection: StreamDriver {
         }
     }
 
-    private func handle(_ event: WebSocketMachine.Event, _ bytes: UnsafeMutableRawBufferPointer) {
+    private func handle(
+        _ event: WebSocketMachine.Event, _ bytes: UnsafeMutableRawBufferPointer, _ counters: ReactorCounters
+    ) {
         switch event {
         case .message where readyState != .open: break
         case .message(let opcode, .input(let range)):
-            stream.reactor.counters.messagesReceived.add(1)
+            counters.messagesReceived.add(1)
             let payload = unsafe UnsafeMutableRawBufferPointer(rebasing: bytes[range])
             let view = unsafe UnsafeBufferPointer(payload.bindMemory(to: UInt8.self))
             unsafe session?.received(opcode, view.span)
         case .message(let opcode, .assembled(let whole)):
-            stream.reactor.counters.messagesReceived.add(1)
+            counters.messagesReceived.add(1)
             session?.received(opcode, whole.span)
         case .ping(.input(let range)):
             unsafe pong(UnsafeRawBufferPointer(rebasing: bytes[range]))

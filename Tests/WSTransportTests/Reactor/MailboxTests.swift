@@ -27,6 +27,22 @@ struct MailboxTests {
         #expect(wakeups.current == 2)
     }
 
+    @Test func drainsIntoAnArray() {
+        let wakeups = Tally()
+        let mailbox = Mailbox<Int>(wakeup: { wakeups.add() })
+        var letters: [Int] = []
+        mailbox.drain(into: &letters)
+        #expect(letters == [])
+        for letter in 0..<3 { mailbox.post(letter) }
+        mailbox.drain(into: &letters)
+        #expect(letters == [0, 1, 2])
+        mailbox.post(3)
+        #expect(wakeups.current == 2)
+        mailbox.drain(into: &letters)
+        #expect(letters == [0, 1, 2, 3])
+        #expect(mailbox.drain() == [])
+    }
+
     @Test func losesNothingOfManyThreads() throws {
         let reactor = try ReactorThread()
         let (producers, elements) = (6, 3000)
