@@ -55,14 +55,36 @@ package struct JSONWriter {
 
     /// Writes a member's name, which is ASCII without escapes; its value comes next.
     package mutating func name(_ name: StaticString) {
-        bytes.append(addingCapacity: name.utf8CodeUnitCount + 4) { output in
-            if needsComma { output.append(UInt8(ascii: ",")) }
-            output.append(UInt8(ascii: "\""))
-            for place in 0..<name.utf8CodeUnitCount { output.append(unsafe name.utf8Start[place]) }
-            output.append(UInt8(ascii: "\""))
-            output.append(UInt8(ascii: ":"))
-        }
+        let hasComma = needsComma
+        unsafe write(atMost: name.utf8CodeUnitCount + 4) { unsafe Self.put(name, hasComma: hasComma, at: $0) }
         needsComma = false
+    }
+
+    /// Writes a name, with what is around it; returns how much.
+    @inline(__always)
+    private static func put(_ name: StaticString, hasComma: Bool, at place: UnsafeMutablePointer<UInt8>) -> Int {
+        var count = 0
+        if hasComma {
+            unsafe place[0] = UInt8(ascii: ",")
+            count = 1
+        }
+        unsafe place[count] = UInt8(ascii: "\"")
+        unsafe (place + count + 1).update(from: name.utf8Start, count: name.utf8CodeUnitCount)
+        count &+= name.utf8CodeUnitCount &+ 3
+        unsafe place[count &- 2] = UInt8(ascii: "\"")
+        unsafe place[count &- 1] = UInt8(ascii: ":")
+        return count
+    }
+
+    /// Appends what `body` writes at the place it is given, at most `capacity` bytes; it returns how many.
+    @inline(__always)
+    private mutating func write(atMost capacity: Int, _ body: (UnsafeMutablePointer<UInt8>) -> Int) {
+        bytes.append(addingCapacity: capacity) { output in
+            unsafe output.withUnsafeMutableBufferPointer { (buffer, count) in
+                guard let base = buffer.baseAddress else { return }
+                unsafe count &+= body(base + count)
+            }
+        }
     }
 
     /// Writes the beginning of an object, up to a member's value, as it is.
@@ -113,6 +135,9 @@ package struct JSONWriter {
     /// Writes an integer in decimal.
     package mutating func integer<Integer: FixedWidthInteger>(_ value: Integer) {
         separate()
+        if let value = UInt64(exactly: value) {
+            return unsafe write(atMost: 20) { unsafe Self.put(value, at: $0) }
+        }
         var digits = InlineArray<40, UInt8>(repeating: 0)
         var first = 40
         var magnitude = value.magnitude
@@ -124,6 +149,36 @@ package struct JSONWriter {
         } while magnitude != 0
         if value < 0 { bytes.append(UInt8(ascii: "-")) }
         append(digits.span, first..<40)
+    }
+
+    /// Writes a number in decimal, two digits at a time; returns how many.
+    @inline(__always)
+    private static func put(_ value: UInt64, at place: UnsafeMutablePointer<UInt8>) -> Int {
+        var digits = InlineArray<20, UInt8>(repeating: 0)
+        var span = digits.mutableSpan
+        return unsafe span.withUnsafeMutableBufferPointer { digits in
+            guard let digits = digits.baseAddress else { return 0 }
+            var (first, rest) = (20, value)
+            while rest >= 100 {
+                let pair = rest % 100
+                rest /= 100
+                first &-= 2
+                unsafe putPair(pair, at: digits + first)
+            }
+            first &-= 2
+            unsafe putPair(rest, at: digits + first)
+            if rest < 10 { first &+= 1 }
+            unsafe place.update(from: digits + first, count: 20 &- first)
+            return 20 &- first
+        }
+    }
+
+    @inline(__always)
+    private static func putPair(_ pair: UInt64, at place: UnsafeMutablePointer<UInt8>) {
+        // Of numbers below 100 this is a tenth.
+        let tens = (pair &* 205) &>> 11
+        unsafe place[0] = UInt8(ascii: "0") &+ UInt8(truncatingIfNeeded: tens)
+        unsafe place[1] = UInt8(ascii: "0") &+ UInt8(truncatingIfNeeded: pair &- tens &* 10)
     }
 
     /// Writes the shortest number that reads back as `value`; `null` if it is not finite, for which JSON has no
@@ -150,16 +205,20 @@ package struct JSONWriter {
 
     /// Writes a string that has nothing to escape.
     private mutating func plainString(_ value: Span<UInt8>) {
-        bytes.append(addingCapacity: value.count + 3) { output in
-            if needsComma { output.append(UInt8(ascii: ",")) }
-            output.append(UInt8(ascii: "\""))
-            unsafe output.withUnsafeMutableBufferPointer { (place, count) in
-                unsafe value.withUnsafeBufferPointer { text in
-                    _ = unsafe UnsafeMutableBufferPointer(rebasing: place[count...]).update(fromContentsOf: text)
-                }
-                count += value.count
+        let hasComma = needsComma
+        unsafe write(atMost: value.count + 3) { place in
+            var count = 0
+            if hasComma {
+                unsafe place[0] = UInt8(ascii: ",")
+                count = 1
             }
-            output.append(UInt8(ascii: "\""))
+            unsafe place[count] = UInt8(ascii: "\"")
+            unsafe value.withUnsafeBufferPointer { text in
+                if let text = text.baseAddress { unsafe (place + count + 1).update(from: text, count: value.count) }
+            }
+            count &+= value.count &+ 2
+            unsafe place[count &- 1] = UInt8(ascii: "\"")
+            return count
         }
         needsComma = true
     }
@@ -186,8 +245,16 @@ package struct JSONWriter {
 
     /// Writes a member that is an integer.
     package mutating func member<Integer: FixedWidthInteger>(_ name: StaticString, _ value: Integer) {
-        self.name(name)
-        integer(value)
+        guard let value = UInt64(exactly: value) else {
+            self.name(name)
+            return integer(value)
+        }
+        let hasComma = needsComma
+        unsafe write(atMost: name.utf8CodeUnitCount + 24) { place in
+            let count = unsafe Self.put(name, hasComma: hasComma, at: place)
+            return unsafe count &+ Self.put(value, at: place + count)
+        }
+        needsComma = true
     }
 
     /// Writes a member that is a floating-point number.
