@@ -19,6 +19,11 @@ enum CommandFigures {
             let bytes = Array(text.utf8)
             try tally.record("json/decode-\(name)", operations: 50) {
                 for _ in 0..<50 {
+                    // As a session does.
+                    if let publication = PlainPublication(bytes.span, from: 0) {
+                        keep(publication.draft(of: bytes.span, limits: TopicLimits()))
+                        continue
+                    }
                     let object = try JSONObject.parse(bytes.span)
                     keep(try JSONCommand(object, limits: TopicLimits()))
                 }

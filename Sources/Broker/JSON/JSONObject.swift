@@ -29,7 +29,7 @@ package struct JSONObject: ~Escapable {
         mutating func append(_ name: JSONValue.Extent, _ value: JSONValue.Extent, in bytes: Span<UInt8>) -> Bool {
             if name.isEscaped { return appendEscaped(name, value, in: bytes) }
             let mark = JSONName.Mark(bytes, name.inside)
-            if bits & mark.bit != 0, place(of: mark, bytes.extracting(name.inside), in: bytes) != nil { return false }
+            if mayHave(mark), place(of: mark, bytes.extracting(name.inside), in: bytes) != nil { return false }
             bits |= mark.bit
             list.append(Member(mark: mark, name: name, value: value))
             return true
@@ -47,8 +47,13 @@ package struct JSONObject: ~Escapable {
             return true
         }
 
+        /// `false`: there is certainly no member of that name.
+        @inline(__always)
+        func mayHave(_ mark: JSONName.Mark) -> Bool { bits & mark.bit != 0 }
+
         /// The place of the member of that name; `nil` where there is none.
         func place(of mark: JSONName.Mark, _ name: Span<UInt8>, in bytes: Span<UInt8>) -> Int? {
+            guard mayHave(mark) else { return nil }
             for place in list.indices where list[place].mark == mark {
                 if mark.isWhole || isNamed(place, name, in: bytes) { return place }
             }
@@ -180,7 +185,14 @@ package struct JSONObject: ~Escapable {
         return JSONValue(bytes: input, extent: extent)
     }
 
+    @inline(__always)
     private func find(_ name: JSONName) -> JSONValue.Extent? {
+        // Most commands have few of the members that they may have.
+        members.mayHave(name.mark) ? findPresent(name) : nil
+    }
+
+    @inline(never)
+    private func findPresent(_ name: JSONName) -> JSONValue.Extent? {
         name.withBytes { bytes in members.place(of: name.mark, bytes, in: input).map { members[$0].value } }
     }
 }

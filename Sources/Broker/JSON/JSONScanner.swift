@@ -90,9 +90,29 @@ package struct JSONScanner: ~Escapable {
         }
     }
 
+    /// Enters an object that is not empty, after white space; `false`: there is none.
+    ///
+    /// Its members are then read one by one: ``scanName()``, ``scanValue(depth:)``, ``hasAnotherMember()``. The caller sees to
+    /// their number and their names.
+    mutating func entersObject() -> Bool {
+        skipWhitespace()
+        guard maximumDepth >= 1, skip(UInt8(ascii: "{")) else { return false }
+        skipWhitespace()
+        return next == UInt8(ascii: "\"")
+    }
+
+    /// Goes on after a member's value: to the next member, or past the object's end.
+    @inline(__always)
+    mutating func hasAnotherMember() throws(JSONError) -> Bool {
+        skipWhitespace()
+        if skip(UInt8(ascii: "}")) { return false }
+        try expect(UInt8(ascii: ","), "',' or '}'")
+        return true
+    }
+
     /// Reads a member's name, the colon and the white space around both.
     @inline(__always)
-    private mutating func scanName() throws(JSONError) -> JSONValue.Extent {
+    mutating func scanName() throws(JSONError) -> JSONValue.Extent {
         skipWhitespace()
         guard next == UInt8(ascii: "\"") else { throw unexpected("a member's name") }
         let name = try scanString()

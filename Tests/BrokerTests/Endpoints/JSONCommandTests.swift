@@ -141,11 +141,62 @@ struct JSONCommandTests {
         #expect(try read(command) == code)
     }
 
+    /// What the object at the beginning of `text` publishes, read in one pass, and what follows it; `nil`: it is not read so.
+    private func readPlainly(_ text: String, limits: TopicLimits = TopicLimits()) -> (draft: String, rest: String)? {
+        let bytes = Array(text.utf8)
+        guard let publication = PlainPublication(bytes.span, from: 0),
+            let draft = publication.draft(of: bytes.span, limits: limits)
+        else { return nil }
+        return (Self.describe(.publish(draft)), String(decoding: bytes[publication.end...], as: UTF8.self))
+    }
+
+    static let plain = [
+        #"{"op":"publish","topic":"a/b","data":21.5}"#,
+        #" { "data" : { "b":[1,"\u00e9"] } , "topic":"a/é" ,"op":"publish" } "#,
+        #"{"op":"publish","id":"x","topic":"a","data":"\"\u00e9\n","retain":true}"#,
+        #"{"op":"publish","id":7,"topic":"a","data":null,"retain":false,"ack":"stored"}"#,
+        #"{"op":"publish","topic":"a long name of a topic","data":"","retain":true,"ack":"routed"}"#,
+    ]
+
+    @Test(arguments: plain)
+    func readsMostPublicationsInOnePassToTheSame(command: String) throws {
+        #expect(readPlainly(command)?.draft == (try read(command)))
+    }
+
+    @Test func endsAfterTheObject() {
+        #expect(readPlainly(#"{"op":"publish","topic":"a","data":1} {"op":"ping"}"#)?.rest == #" {"op":"ping"}"#)
+    }
+
+    @Test(arguments: accepted + refused)
+    func readsNothingElseInOnePass(command: String, understood: String) {
+        guard let found = readPlainly(command) else { return }
+        #expect(found.draft == understood)
+    }
+
+    static let notPlain = [
+        "", " ", "{}", "[]", "{", #"{"op":"publish"}"#, #"{"op":"ping","topic":"a","data":1}"#,
+        #"{"op":"publish","topic":"a","data":1"#, #"{"op":"publish","topic":"a","data":1,}"#,
+        #"{"op":"publish","topic":"a","data":1,"data":1}"#, #"{"op":"publish","op":"publish","topic":"a","data":1}"#,
+        #"{"op":"publish","topic":"a","d\u0061ta":1}"#, #"{"op":"publish","topic":"a","data":1,"x":1}"#,
+        #"{"op":"publish","topic":"\u0061","data":1}"#, #"{"op":"publish","topic":"a/+","data":1}"#,
+        #"{"op":"publish","topic":"a","data":01}"#, #"{"op":"publish","topic":"a","data":"\ud800"}"#,
+        #"{"op":"publish","topic":"a","data":1,"id":null}"#, #"{"op":"publish","topic":"a","data":1,"retain":null}"#,
+        #"{"op":"publish","topic":"a","data":1,"ack":null}"#,
+        #"{"op":"publish","topic":"a","data":"# + String(repeating: "[", count: 64)
+            + String(repeating: "]", count: 64) + "}",
+    ]
+
+    @Test(arguments: notPlain)
+    func leavesTheRestToTheReaderOfAllCommands(command: String) {
+        #expect(readPlainly(command)?.draft == nil)
+    }
+
     @Test func holdsTheLimitsOfTopics() throws {
         let limits = TopicLimits(maximumBytes: 5, maximumLevels: 2)
         #expect(
             try read(#"{"op":"publish","topic":"abcde","data":1}"#, limits: limits) == "publish abcde json 1 routed")
         #expect(try read(#"{"op":"publish","topic":"abcdef","data":1}"#, limits: limits) == "bad-topic")
+        #expect(readPlainly(#"{"op":"publish","topic":"abcdef","data":1}"#, limits: limits)?.draft == nil)
         #expect(try read(#"{"op":"subscribe","filter":"a/b/c"}"#, limits: limits) == "bad-filter")
     }
 }

@@ -50,6 +50,7 @@ final class JSONSession: ClientSocket {
         isTurnOver = false
         while frame.offset < payload.count, socket.readyState == .open {
             if isTurnOver || frame.hasBegun && (socket.bufferedAmount > room || isBeingFoundOut) { return false }
+            if takePlainPublication(in: payload, &frame) { continue }
             var scanner = JSONScanner(payload, from: frame.offset)
             do throws(JSONError) {
                 guard let object = try scanner.nextObject() else { break }
@@ -76,6 +77,23 @@ final class JSONSession: ClientSocket {
         }
         if !frame.hasBegun { fail(nil, Refusal(.badRequest, "The frame contains no JSON object.")) }
         return true
+    }
+
+    /// Does the next command where it is a publication as most are; `false`: it is another.
+    private func takePlainPublication(in payload: Span<UInt8>, _ frame: inout FrameProgress) -> Bool {
+        guard let publication = PlainPublication(payload, from: frame.offset),
+            let draft = publication.draft(of: payload, limits: shard.settings.topicLimits)
+        else { return false }
+        frame.hasBegun = true
+        frame.offset = publication.end
+        let id = publication.identifier(in: payload)
+        do throws(Refusal) { try publish(draft, id) } catch { refuse(id, error) }
+        isTurnOver = !shard.takesMore(from: stream.slot)
+        return true
+    }
+
+    private func refuse(_ id: [UInt8]?, _ refusal: Refusal) {
+        fail(id, refusal.code == .forbidden && shard.mustAuthenticate(client) ? Self.authenticateFirst : refusal)
     }
 
     /// What may be unsent before commands wait for the client to take its answers, in bytes.
@@ -131,7 +149,7 @@ final class JSONSession: ClientSocket {
                 send("pong", id) { _ in }
             }
         } catch {
-            fail(id, error.code == .forbidden && shard.mustAuthenticate(client) ? Self.authenticateFirst : error)
+            refuse(id, error)
         }
         return cost
     }
@@ -192,19 +210,22 @@ final class JSONSession: ClientSocket {
             throw Refusal(.tooLarge, "data: the payload is longer than the limit of \(most) bytes.")
         }
         // Not weakly: a weak reference makes all counting of references to this session slow. It ends with the publication.
-        draft.completion = { [self] result in
-            switch result {
-            case .success(let receipt):
-                guard id != nil else { return }
-                send("ok", id) { writer in
-                    writer.member("seq", receipt.seq)
-                    writer.member("stored", receipt.isStored)
-                }
-            case .failure(let refusal):
-                fail(id, refusal)
-            }
-        }
+        // With nothing but the session, the closure takes no memory.
+        draft.completion = id == nil ? { [self] in concluded($0) } : { [self] in concluded($0, id) }
         try shard.publish(draft, by: client, from: stream)
+    }
+
+    private func concluded(_ result: Result<Receipt, Refusal>, _ id: [UInt8]? = nil) {
+        switch result {
+        case .success(let receipt):
+            guard id != nil else { return }
+            send("ok", id) { writer in
+                writer.member("seq", receipt.seq)
+                writer.member("stored", receipt.isStored)
+            }
+        case .failure(let refusal):
+            fail(id, refusal)
+        }
     }
 
     func fail(_ id: [UInt8]?, _ refusal: Refusal) {

@@ -1,0 +1,114 @@
+/// A publication with none but the usual members, read in one pass and without a list of them.
+///
+/// Most commands are such. Of another one, and where anything is wrong, there is none: the caller then reads the object as a
+/// ``JSONCommand``, which knows all members and says what is wrong.
+package struct PlainPublication {
+    private enum Member: UInt8 {
+        case operation = 1
+        case identifier = 2
+        case topic = 4
+        case data = 8
+        case retain = 16
+        case acknowledgement = 32
+
+        @inline(__always)
+        init?(_ mark: JSONName.Mark) {
+            switch mark.count {
+            case 2 where mark == JSONName("op").mark: self = .operation
+            case 2 where mark == JSONName("id").mark: self = .identifier
+            case 3 where mark == JSONName("ack").mark: self = .acknowledgement
+            case 4 where mark == JSONName("data").mark: self = .data
+            case 5 where mark == JSONName("topic").mark: self = .topic
+            case 6 where mark == JSONName("retain").mark: self = .retain
+            default: return nil
+            }
+        }
+    }
+
+    /// The offset after the object.
+    package private(set) var end = 0
+    private var found: UInt8 = 0
+    private var topic = JSONValue.Extent(range: 0..<0, kind: .null)
+    private var data = JSONValue.Extent(range: 0..<0, kind: .null)
+    private var id: JSONValue.Extent?
+    private var isRetained = false
+    private var acknowledgement: Draft.Acknowledgement?
+
+    /// Reads the object at `start`, which white space may precede.
+    package init?(_ bytes: Span<UInt8>, from start: Int) {
+        if Self.isOther(bytes, at: start) { return nil }
+        var scanner = JSONScanner(bytes, from: start)
+        do throws(JSONError) {
+            guard scanner.entersObject() else { return nil }
+            repeat {
+                let name = try scanner.scanName()
+                guard !name.isEscaped, let member = Member(JSONName.Mark(bytes, name.inside)),
+                    found & member.rawValue == 0
+                else { return nil }
+                found |= member.rawValue
+                guard take(try scanner.scanValue(depth: 1), as: member, in: bytes) else { return nil }
+            } while try scanner.hasAnotherMember()
+        } catch {
+            return nil
+        }
+        let needed = Member.operation.rawValue | Member.topic.rawValue | Member.data.rawValue
+        guard found & needed == needed else { return nil }
+        end = scanner.offset
+    }
+
+    /// Whether the object begins as most others do: with an `op` that begins with another letter.
+    @inline(__always)
+    private static func isOther(_ bytes: Span<UInt8>, at start: Int) -> Bool {
+        guard start >= 0, bytes.count &- start >= 8 else { return false }
+        let beginning = JSONName(#"{"op":""#).mark.first
+        let word = bytes.word(at: start, count: 8)
+        return word << 8 == beginning << 8 && word >> 56 != UInt64(UInt8(ascii: "p"))
+    }
+
+    @inline(__always)
+    private mutating func take(_ value: JSONValue.Extent, as member: Member, in bytes: Span<UInt8>) -> Bool {
+        switch member {
+        case .operation: return Self.isWord("publish", value, in: bytes)
+        case .identifier:
+            id = value
+            return value.kind == .number || value.kind == .string
+        case .topic:
+            topic = value
+            return value.kind == .string && !value.isEscaped
+        case .data: data = value
+        case .retain:
+            isRetained = value.kind == .true
+            return value.kind == .true || value.kind == .false
+        case .acknowledgement:
+            acknowledgement = Self.isWord("stored", value, in: bytes) ? .stored : .routed
+            return acknowledgement == .stored || Self.isWord("routed", value, in: bytes)
+        }
+        return true
+    }
+
+    @inline(__always)
+    private static func isWord(_ word: JSONName, _ value: JSONValue.Extent, in bytes: Span<UInt8>) -> Bool {
+        value.kind == .string && !value.isEscaped && JSONName.Mark(bytes, value.inside) == word.mark
+    }
+
+    /// The client's `id` as it was written; `nil` if there is none.
+    ///
+    /// - Parameter bytes: what it was read from.
+    func identifier(in bytes: Span<UInt8>) -> [UInt8]? {
+        guard let id else { return nil }
+        return JSONValue(bytes: bytes, extent: id).copyRawBytes()
+    }
+
+    /// What it publishes; `nil`: its topic is none.
+    ///
+    /// - Parameter bytes: what it was read from.
+    package func draft(of bytes: Span<UInt8>, limits: TopicLimits) -> Draft? {
+        let name = JSONValue(bytes: bytes, extent: topic).text
+        guard let topic = try? Topic(name, limits: limits) else { return nil }
+        let value = JSONValue(bytes: bytes, extent: data)
+        let text = value.stringBytes
+        return Draft(
+            topic: topic, payload: text ?? value.copyRawBytes(), kind: text == nil ? .json : .text,
+            isRetained: isRetained, acknowledgement: acknowledgement ?? (isRetained ? .stored : .routed))
+    }
+}
