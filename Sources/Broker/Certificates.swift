@@ -23,6 +23,8 @@ final class Certificates: Sendable {
     }
 
     private let entries: Mutex<[Int: Entry]>
+    /// Increases when a listener's context may be another.
+    let revision = Atomic<Int>(0)
 
     /// Reads all files.
     init(_ listeners: [Settings.Listener]) throws(BrokerError) {
@@ -39,6 +41,8 @@ final class Certificates: Sendable {
     /// - Returns: the certificates that are others now.
     func reload(_ new: [Settings.Listener]) throws(BrokerError) -> [String] {
         let loaded = try Self.load(new)
+        // When the new ones are there.
+        defer { revision.add(1, ordering: .releasing) }
         return entries.withLock { entries in
             defer { entries = loaded }
             return loaded.sorted { $0.key < $1.key }.compactMap { number, entry in
@@ -63,6 +67,7 @@ final class Certificates: Sendable {
                 news.append(.refused("listen[\(listener)].tls.\(old.files.key(of: error)): \(error)"))
             }
             entries.withLock { $0[listener] = entry }
+            revision.add(1, ordering: .releasing)
         }
         return news
     }

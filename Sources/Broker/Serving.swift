@@ -1,3 +1,4 @@
+internal import Synchronization
 internal import WSTransport
 
 /// What each reactor of the broker serves.
@@ -52,7 +53,11 @@ struct Serving: Sendable {
                     journal: journal
                 ) { [certificates] name in certificates.context(of: number)?.isFor(name) ?? false }
                 let server = try HTTPListener(
-                    on: reactor, listening: descriptor, isShared: isShared, handler: users(listener, at: address)
+                    on: reactor, listening: descriptor, isShared: isShared, handler: users(listener, at: address),
+                    // Both only rise.
+                    revision: { [endpoints = shard.endpoints, certificates] in
+                        endpoints.version + certificates.revision.load(ordering: .acquiring)
+                    }
                 ) { [unowned shard, connectionLimit, certificates] in
                     var settings = connectionLimit.settings(
                         for: shard, pathPrefix: listener.pathPrefix, believes: listener.forwarded != .none)

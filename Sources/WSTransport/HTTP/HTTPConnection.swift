@@ -20,7 +20,8 @@ package final class HTTPConnection: StreamDriver {
     }
 
     let stream: StreamConnection
-    let settings: HTTPSettings
+    private let shared: SharedHTTPSettings
+    var settings: HTTPSettings { _read { yield shared.values } }
     private let handler: any ExchangeHandler
     private let refusal: HTTPRefusal?
     private let dateLine: HTTPDateLine
@@ -46,16 +47,23 @@ package final class HTTPConnection: StreamDriver {
 
     /// - Parameter refusal: the answer to every request, if the server is full.
     init(
-        stream: StreamConnection, settings: HTTPSettings, handler: any ExchangeHandler, refusal: HTTPRefusal?,
+        stream: StreamConnection, settings: SharedHTTPSettings, handler: any ExchangeHandler, refusal: HTTPRefusal?,
         dateLine: HTTPDateLine = HTTPDateLine()
     ) {
         self.dateLine = dateLine
         self.stream = stream
-        self.settings = settings
+        shared = settings
         self.handler = handler
         self.refusal = refusal
-        stream.maximumUnsent = settings.maximumUnsent
-        waitForHead(settings.headTimeout)
+        stream.maximumUnsent = settings.values.maximumUnsent
+        waitForHead(settings.values.headTimeout)
+    }
+
+    /// The same with settings of its own.
+    convenience init(
+        stream: StreamConnection, settings: HTTPSettings, handler: any ExchangeHandler, refusal: HTTPRefusal?
+    ) {
+        self.init(stream: stream, settings: SharedHTTPSettings(settings), handler: handler, refusal: refusal)
     }
 
     private func waitForHead(_ nanoseconds: Int64) {

@@ -62,6 +62,13 @@ package struct HTTPSettings {
     package init() {}
 }
 
+/// Settings that many connections have in common, as a copy for each would cost as much as a request.
+final class SharedHTTPSettings {
+    let values: HTTPSettings
+
+    init(_ values: HTTPSettings) { self.values = values }
+}
+
 /// Listens and serves HTTP/1.1, with WebSocket upgrades if the handler offers them.
 ///
 /// Belongs to one reactor.
@@ -76,22 +83,39 @@ package final class HTTPListener {
     /// - Parameters:
     ///   - descriptor: a listening socket; several reactors may each have one on the same port.
     ///   - isShared: other reactors listen on the same socket, with descriptors of their own.
-    ///   - settings: called for each connection, so that a reload affects new connections.
+    ///   - revision: says by another number that the settings are others, as after a reload, which affects new
+    ///     connections; `nil`: each connection has its own.
+    ///   - settings: makes them.
     package init(
         on reactor: Reactor, listening descriptor: consuming FileDescriptor, isShared: Bool = false,
-        handler: any ExchangeHandler, settings: @escaping () -> HTTPSettings
+        handler: any ExchangeHandler, revision: (() -> Int)? = nil, settings: @escaping () -> HTTPSettings
     ) throws(Errno) {
         let dateLine = HTTPDateLine()
+        var known: (revision: Int?, settings: SharedHTTPSettings)?
         listener = try reactor.listen(on: descriptor, isShared: isShared) { [counters = reactor.counters] (raw, peer) in
-            var current = settings()
-            current.entrance.plainAnswer = Self.plainAnswer
-            return current.entrance.welcome(raw, from: peer, counters: counters) { [current] (stream, refusal) in
-                var current = current
-                if refusal != nil { current.headTimeout = min(current.headTimeout, Self.refusedPatience) }
-                return HTTPConnection(
-                    stream: stream, settings: current, handler: handler, refusal: refusal, dateLine: dateLine)
+            let revision = revision?()
+            let current: SharedHTTPSettings
+            if let known, let revision, known.revision == revision {
+                current = known.settings
+            } else {
+                var made = settings()
+                made.entrance.plainAnswer = Self.plainAnswer
+                current = SharedHTTPSettings(made)
+                known = (revision, current)
+            }
+            return current.values.entrance.welcome(raw, from: peer, counters: counters) { (stream, refusal) in
+                HTTPConnection(
+                    stream: stream, settings: refusal == nil ? current : Self.impatient(current), handler: handler,
+                    refusal: refusal, dateLine: dateLine)
             }
         }
+    }
+
+    /// Of a connection that is refused.
+    private static func impatient(_ settings: SharedHTTPSettings) -> SharedHTTPSettings {
+        var values = settings.values
+        values.headTimeout = min(values.headTimeout, refusedPatience)
+        return SharedHTTPSettings(values)
     }
 
     /// The answer to plain HTTP where TLS is expected.

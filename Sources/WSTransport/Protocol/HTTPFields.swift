@@ -47,6 +47,11 @@ public struct HTTPFields: RandomAccessCollection, Equatable, Sendable, Expressib
     /// The lines as they came, of which strings are made for those that ask: UTF-8.
     private var bytes: [UInt8] = []
     private var lines: [Line] = []
+    /// A bit for each line's mark: most fields that are asked for are not there, which is then known at once.
+    private var marks: UInt64 = 0
+
+    @inline(__always)
+    private static func bit(of mark: UInt32) -> UInt64 { 1 &<< UInt64((mark &* 0x9E37_79B9) &>> 26) }
 
     /// No fields.
     public init() {}
@@ -102,7 +107,9 @@ public struct HTTPFields: RandomAccessCollection, Equatable, Sendable, Expressib
 
     /// Adds a line whose bytes are there.
     mutating func appendLine(name: Range<Int>, value: Range<Int>) {
-        lines.append(Line(name: name, value: value, mark: Self.mark(of: bytes.span, name)))
+        let mark = Self.mark(of: bytes.span, name)
+        marks |= Self.bit(of: mark)
+        lines.append(Line(name: name, value: value, mark: mark))
     }
 
     /// Adds a line whose name's bytes are there.
@@ -117,6 +124,8 @@ public struct HTTPFields: RandomAccessCollection, Equatable, Sendable, Expressib
     /// The place of the first line of this name from `start` on; `nil` where there is none.
     private func place(of name: Span<UInt8>, from start: Int = 0) -> Int? {
         let mark = Self.mark(of: name, 0..<name.count)
+        guard marks & Self.bit(of: mark) != 0 else { return nil }
+        let lines = lines.span
         var place = start
         while place < lines.count {
             if lines[place].mark == mark, lines[place].name.count == name.count, isSame(lines[place].name, name) {

@@ -19,38 +19,44 @@ struct TopicEndpoint {
     func publish() throws(HTTPRefusal) {
         let topic = try exchange.topic(shard.settings.topicLimits)
         try exchange.takesOnly(Self.publishParameters)
-        var draft = Draft(topic: topic, payload: [], kind: .text)
-        draft.isRetained = try exchange.flag("retain") ?? false
-        draft.acknowledgement = try acknowledgement(isRetained: draft.isRetained)
-        draft.timeToLive = try exchange.timeToLive()
+        let isRetained = try exchange.flag("retain") ?? false
+        let acknowledgement = try acknowledgement(isRetained: isRetained)
+        let timeToLive = try exchange.timeToLive()
         let conditions = try Preconditions(exchange.request.head.fields)
-        guard draft.isRetained || conditions.isEmpty else {
+        guard isRetained || conditions.isEmpty else {
             throw HTTPRefusal(Refusal(.badRequest, "Conditions need retain, because they test the retained value."))
         }
-        draft.contentType = ContentType.stated(exchange.request.head.fields.first("Content-Type"))
+        let contentType = ContentType.stated(exchange.request.head.fields.first("Content-Type"))
+        var condition = Draft.Condition.none
         try refuse { () throws(Refusal) in
-            try ContentType.check(draft.contentType)
+            try ContentType.check(contentType)
+            let draft = Draft(
+                topic: topic, payload: [], kind: .text, isRetained: isRetained, acknowledgement: acknowledgement)
             try shard.check(draft, by: client, isRemoval: false)
-            draft.condition = try conditions.ofPublishing { () throws(Refusal) in try shard.read(topic, by: client) }
+            condition = try conditions.ofPublishing { () throws(Refusal) in try shard.read(topic, by: client) }
         }
-        guard exchange.request.head.fields.list("Content-Encoding").allSatisfy({ $0.lowercased() == "identity" }) else {
+        let fields = exchange.request.head.fields
+        guard !fields.has("Content-Encoding") || fields.tokens("Content-Encoding").allSatisfy({ $0 == "identity" })
+        else {
             throw HTTPRefusal(
                 status: 415, code: ErrorCode.badRequest.rawValue,
                 message: "Content-Encoding: only identity is supported; payloads are stored unchanged.",
                 fields: ["Accept-Encoding": "identity"])
         }
-        exchange.readBody(maximum: shard.settings.limits.message) { [draft, exchange, shard, client] body in
-            var draft = draft
-            draft.payload = body
-            draft.kind = ContentType.kind(of: body, type: draft.contentType)
-            draft.completion = { result in
-                switch result {
-                case .success(let receipt): exchange.respond(Self.answer(receipt))
-                case .failure(let refusal): exchange.refuse(refusal)
-                }
-            }
+        exchange.readBody(maximum: shard.settings.limits.message) { [condition, exchange, shard, client] body in
             do throws(Refusal) {
-                try shard.publish(draft, by: client, from: exchange.stream)
+                // In one piece: what is put together step by step is copied on its way.
+                try shard.publish(
+                    Draft(
+                        topic: topic, payload: body, kind: ContentType.kind(of: body, type: contentType),
+                        contentType: contentType, isRetained: isRetained, timeToLive: timeToLive, condition: condition,
+                        acknowledgement: acknowledgement
+                    ) { result in
+                        switch result {
+                        case .success(let receipt): exchange.respond(Self.answer(receipt))
+                        case .failure(let refusal): exchange.refuse(refusal)
+                        }
+                    }, by: client, from: exchange.stream)
             } catch {
                 exchange.refuse(error)
             }
@@ -98,10 +104,9 @@ struct TopicEndpoint {
         // The broker's own figures have no numbers of their own that tell one from the next.
         let outcome =
             topic.isSystem ? .go : try Preconditions(exchange.request.head.fields).outcome(ofReading: message)
-        var fields: HTTPFields = [
-            "Last-Modified": HTTPDate.format(unixSeconds: ServedValues.all.dateToShow(message)),
-            "Cache-Control": client.principal.kind == .anonymous ? "no-cache" : "private, no-cache",
-        ]
+        var fields = HTTPFields()
+        fields.append("Last-Modified", HTTPDate.format(unixSeconds: ServedValues.all.dateToShow(message)))
+        fields.append("Cache-Control", client.principal.kind == .anonymous ? "no-cache" : "private, no-cache")
         if !topic.isSystem { fields.append("ETag", "\"\(message.seq)\"") }
         switch outcome {
         case .go: break
