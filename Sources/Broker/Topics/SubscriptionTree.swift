@@ -45,15 +45,12 @@ package struct SubscriptionTree<Entry: TreeEntry>: ~Copyable {
     /// How many nodes the filters take: one for each without wildcards, one for each distinct beginning of the others.
     package var nodeCount: Int { table.count }
 
-    /// How many filters there are with more `+` than a topic's walk follows, each once: what may cost most of a look-up.
-    package var forkedCount: Int { table.tailCount }
-
     /// Makes a tree without subscriptions.
     package init() {}
 
     /// Adds a subscription; one of the same number is replaced.
     ///
-    /// - Returns: how many more there are of what ``forkedCount`` counts.
+    /// - Returns: how many more filters there are now with more `+` than a topic's walk follows, each counted once.
     @discardableResult
     package mutating func insert(_ entry: Entry, at filter: TopicFilter) -> Int {
         let forked = table.tailCount
@@ -87,7 +84,7 @@ package struct SubscriptionTree<Entry: TreeEntry>: ~Copyable {
         return removed
     }
 
-    /// Removes a subscription; returns how many fewer there are of what ``forkedCount`` counts.
+    /// Removes a subscription; returns how many fewer filters there are with more `+` than a topic's walk follows.
     package mutating func removeCounting(_ subscription: UInt32) -> Int {
         let forked = table.tailCount
         _ = remove(subscription)
