@@ -139,7 +139,8 @@ struct CheckToken: AsyncParsableCommand {
         abstract: "Says who a token is and what it may do, or why it is refused.",
         discussion: """
             Tokens are read from standard input or a file, one a line: arguments are seen by others. The running broker \
-            is asked; with --keys, JSON Web Tokens are checked by its code alone. The exit status is 1 where one of them \
+            is asked. With --file, the broker's own tokens are checked by a file of users and tokens; with --keys, JSON Web \
+            Tokens by a key. The exit status is 1 where one of them \
             is not valid.
 
             Examples:
@@ -149,6 +150,7 @@ struct CheckToken: AsyncParsableCommand {
             """)
 
     @OptionGroup var connection: ConnectionOptions
+    @OptionGroup var file: AccessFileOptions
 
     @Argument(help: "The file with the tokens; - is standard input.")
     var source: String = "-"
@@ -198,6 +200,14 @@ struct CheckToken: AsyncParsableCommand {
                     print("refused", JWTRejection.key.rawValue, false)
                 }
             }
+        } else if let path = file.path {
+            let users = try Self.users(path)
+            while let text = try Self.next(&reader) {
+                let request = CheckTokenRequest(token: text, address: address)
+                let answer = request.answer(by: users, now: WallClock.unixMilliseconds / 1000)
+                if !answer.isValid { areValid = false }
+                if connection.json { [answer].printJSON(isAlone: true) } else { Self.print(answer) }
+            }
         } else {
             let admin = try await AdminConnection(connection)
             while let text = try Self.next(&reader) {
@@ -215,6 +225,12 @@ struct CheckToken: AsyncParsableCommand {
         guard let line = try reader.next() else { return nil }
         guard case .line(let bytes) = line else { return "" }
         return String(validating: bytes, as: UTF8.self) ?? ""
+    }
+
+    private static func users(_ path: String) throws(Failure) -> UserTable {
+        do throws(AccessFileErrors) { return UserTable(try AccessFile.read(path, isKept: false)) } catch {
+            throw .failed(error.description)
+        }
     }
 
     private func check(by keys: String) throws -> JWTCheck {

@@ -310,6 +310,25 @@ def test_a_token_by_a_new_key_is_believed_at_once(keys, login):
     assert login.count == asked
 
 
+def test_the_audit_log_tells_of_keys_and_of_tokens_that_are_refused(keys, login):
+    assert published(login, "t/x", signed(keys, exp=int(time.time()) - 100)) == 401
+    failed = json.loads(login.broker.wait_for_line('"auth.failed"'))
+    assert (failed["kind"], failed["user"], failed["result"]) == ("jwt", "alice", "expired")
+    refreshed = json.loads(login.broker.wait_for_line('"keys.refreshed"'))
+    assert (refreshed["target"], refreshed["result"]) == ("login", "1 keys")
+
+
+def test_the_broker_checks_a_json_web_token(keys, login):
+    def checked(token):
+        return login.broker.control("token", "check", input=token.encode()).stdout.decode()
+
+    shown = checked(signed(keys, jti="j1", realm_access={"roles": ["sensor"]}, broker={"publish": ["t/a"]}))
+    assert shown.startswith("valid alice\n  kind     jwt\n  id       j1\n  roles    sensor\n  expires  in ")
+    assert "  may      publish t/a\n" in shown and "  may      publish sensors/alice/#\n" in shown
+    assert checked(signed(keys, exp=int(time.time()) - 100)) == "refused expired\n"
+    assert checked(signed(keys, aud="another")) == "refused audience\n"
+
+
 def test_a_user_of_a_login_server_is_locked_out(keys, login):
     file = login.broker.directory / "data/access.jsonl"
     token = signed(keys, jti="j1", broker={"publish": ["t/#"]})

@@ -271,6 +271,24 @@ def test_a_broken_certificate_is_refused_and_the_old_one_stays(secure, authority
     wait_until(lambda: shown_certificate(secure) != old, "the new certificate")
 
 
+@pytest.mark.parametrize("by_signal", [True, False])
+def test_the_audit_log_tells_of_certificates(start_broker, authority, identity, by_signal):
+    port = free_port()
+    broker = start_broker(configuration(port, identity) + "log: { audit: stdout }\n", port=port, configured_listen=True)
+
+    def change(write, event):
+        since = len(broker.lines)
+        write()
+        if by_signal:
+            broker.send_signal(signal.SIGHUP)
+        return json.loads(broker.wait_for_line(event, since=since))["target"]
+
+    good = identity.certificate.read_text()
+    refused = change(lambda: identity.certificate.write_text("none\n"), '"certificate.refused"')
+    assert refused.startswith("listen[0].tls.certificate: ")
+    assert change(lambda: identity.certificate.write_text(good), '"certificate.loaded"') == str(identity.certificate)
+
+
 @pytest.mark.parametrize("file, role", [("none.pem", "certificate"), ("broken.pem", "certificate"), ("key", "key"),
                                         ("other", "key"), ("client", "client_ca")])
 def test_check_and_start_report_broken_files(tmp_path, shared, file, role):

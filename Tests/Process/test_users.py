@@ -71,6 +71,15 @@ def test_a_token_is_shown_once(file):
     assert json.loads(control(file, "token", "list", "--json")) == []
 
 
+def test_a_token_is_checked_by_the_file(file):
+    control(file, "users", "add", "bob", "--no-password", "--role", "a")
+    token = control(file, "token", "mint", "--user", "bob", "--ttl", "1h").strip()
+    assert control(file, "token", "check", input=token.encode()).startswith("valid bob\n  kind     token\n")
+    control(file, "token", "revoke", token)
+    done = run_control("token", "check", "--file", str(file), input=token.encode())
+    assert (done.returncode, done.stdout) == (1, b"refused unknown token\n")
+
+
 def test_revocations(file):
     control(file, "users", "add", "bob", "--no-password")
     control(file, "token", "mint", "--user", "bob")

@@ -64,7 +64,8 @@ extension AuditTally: Witness {
             event.address = peer?.description
             return event
         }
-        count(Matter(.ban("refused"), of: 0, "\(ban.id) \(peer?.host ?? "")"), event())
+        // By the ban: a network has many addresses.
+        count(Matter(.ban("refused"), of: 0, ban.id), event())
     }
 
     package func limited(_ client: Client, by limit: String) {
