@@ -93,9 +93,11 @@ struct ListTokens: AsyncParsableCommand {
     }
 
     private static func rights(_ token: TokenSummary) -> String {
-        guard token.publish != nil || token.subscribe != nil else { return "all that the user may" }
-        let publish = (token.publish ?? []).map { "publish \($0)" }
-        return (publish + (token.subscribe ?? []).map { "subscribe \($0)" }).joined(separator: ", ")
+        var rights = ["all that the user may"]
+        if token.publish != nil || token.subscribe != nil {
+            rights = (token.publish ?? []).map { "publish \($0)" } + (token.subscribe ?? []).map { "subscribe \($0)" }
+        }
+        return (rights + token.admin.map { "admin \($0)" }).joined(separator: ", ")
     }
 }
 

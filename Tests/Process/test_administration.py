@@ -10,8 +10,10 @@ import pytest
 
 from admin_house import CHIEF, RIGHTS, AdminHouse
 from access_house import wrong
+from chromium import Chromium
 from command_line import run_brokerd, run_control
 from deadlines import ANSWER_DEADLINE, wait_until
+from firefox import Firefox
 from raw_websocket import ConnectionEnded, RefusedHandshake
 
 # What a verb needs, and a request with it that changes nothing, or little.
@@ -59,7 +61,7 @@ def test_each_verb_needs_its_right_at_each_door(house, door):
         assert house.open({}, "socket").error(verb, **members) in (None, "not-found"), verb
 
 
-def test_the_broker_is_shut_down_by_who_may_operate(house):
+def test_only_an_operator_shuts_the_broker_down(house):
     assert house.open(house.bearer("reader"), "tls").error("drain") == "forbidden"
     assert house.open(house.bearer("writer")).error("drain") == "forbidden"
     assert house.open(house.bearer("operator"), "tls").error("drain") is None
@@ -70,7 +72,7 @@ def basic(user, password):
     return {"Authorization": "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()}
 
 
-def test_who_is_let_in(house):
+def test_only_administrators_are_let_in(house):
     assert refusal(house, {})[0] == 401
     assert refusal(house, {"Authorization": "Bearer " + wrong(house.tokens["chief"])})[0] == 401
     status, message = refusal(house, house.bearer("guest"))
@@ -119,6 +121,30 @@ def test_a_page_cannot_administer(house, origin):
         administrator.websocket.send_text('{"id":1,"verb":"status"}')
         assert administrator.websocket.wait_for_end()[0] == 4403
     assert house.broker.http("GET", "/admin", headers=house.bearer("chief") | page).status == 403
+
+
+@pytest.mark.parametrize("kind", [Chromium, Firefox])
+def test_a_page_in_a_browser_cannot_administer(house, tmp_path, kind):
+    """The broker's own page, whose reader has a token and is of the same origin."""
+    browser = kind(tmp_path)
+    try:
+        browser.open(house.url + "/")
+        browser.wait_for_text("Authenticate first")
+        browser.evaluate(
+            "(() => { const say = text => document.body.append(text + ';');"
+            f"const token = '{house.tokens['chief']}';"
+            "const open = (name, offers, query) => { const socket = new WebSocket('ws://' + location.host + '/admin' + query, offers);"
+            "socket.onopen = () => socket.send('{\"id\":1,\"verb\":\"status\"}');"
+            "socket.onmessage = () => say(name + ' answered');"
+            "socket.onclose = event => say(name + ' closed ' + event.code + ' ' + event.reason) };"
+            "open('offered', ['broker.admin.v1.json', 'bearer.' + token], '');"
+            "open('addressed', ['broker.admin.v1.json'], '?token=' + token);"
+            "fetch('/admin', { headers: { Authorization: 'Bearer ' + token } }).then(answer => say('fetched ' + answer.status)); return 0 })()")
+        why = "closed 4403 Web pages may not administer the broker"
+        # A request that only reads, of the same origin, comes without an Origin, and is no WebSocket.
+        assert "answered" not in browser.wait_for_text(f"offered {why}", f"addressed {why}", "fetched 426")
+    finally:
+        browser.close()
 
 
 # What ends
@@ -291,6 +317,14 @@ def test_a_backup_leads_nowhere_else(copied, path, code):
         assert administrator.error("backup", path=path.replace("{}", str(copied.backups))) == code
     assert not list(copied.outside.iterdir())
     assert (copied.backups / "taken.mdb").read_text() == "somebody's"
+
+
+def test_a_reload_says_where_backups_may_be(house, tmp_path):
+    administrator = house.open(house.bearer("chief"))
+    assert administrator.error("backup", path="a.mdb") == "forbidden"
+    house.broker.config_file.write_text(f"admin: {{ backup_directory: {tmp_path} }}\n" + house.config)
+    assert administrator.error("reload") is None
+    assert administrator.ask("backup", path="a.mdb")["result"]["path"] == str(tmp_path / "a.mdb")
 
 
 def test_without_the_setting_the_broker_writes_nothing_and_sends_the_copy(house, tmp_path):

@@ -163,7 +163,7 @@ def test_the_directory_of_configuration(house, person, tmp_path):
     (["http://broker.example.com"], "use https://"), (["ftp://x"], "expected http"),
     (["http://localhost:1", "--insecure"], "--insecure"), (["http://localhost:1", "--name", "a b"], "--name"),
     (["http://localhost:1", "--socket", "x"], "only the broker's address")])
-def test_what_nobody_can_log_in_to(person, arguments, words):
+def test_addresses_that_no_login_accepts(person, arguments, words):
     assert words in person.run("login", *arguments, input=b"token\n", status=64)
 
 

@@ -130,6 +130,13 @@ def test_what_is_no_listening_socket_is_refused(tmp_path):
             tmp_path, "listen:\n  - address: systemd\n", [idle], ["web"])
 
 
+def test_an_exposed_socket_is_not_for_administrators_without_tls(tmp_path):
+    with listening("0.0.0.0") as web:
+        config = "listen:\n  - { address: systemd, admin: true }\naccess: { anonymous: { publish: [] } }\n"
+        assert "listen[0].admin: expected with tls, or on loopback, found 0.0.0.0:" in refused(
+            tmp_path, config, [web], ["web"])
+
+
 def test_an_exposed_socket_needs_the_administrators_word(tmp_path):
     with listening("0.0.0.0") as web:
         port = web.getsockname()[1]

@@ -22,6 +22,8 @@ final class AdminDesk {
 
     /// The most rows of one answer.
     static let maximumRows = 10_000
+    /// The most clients of one answer: their rows are short, and there may be as many clients.
+    static let maximumClients = 100_000
     /// How many keys of the store are read in one turn.
     static let visits = 1_000
     /// How often a busy store is tried, and the pause between two tries, in nanoseconds.

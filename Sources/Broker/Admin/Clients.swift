@@ -3,10 +3,17 @@ internal import WSTransport
 extension ClientsRequest: AnsweredRequest {
     func answer(_ caller: AdminCaller, _ then: @escaping (Result<Answer, Refusal>) -> Void) throws(Refusal) {
         let selection = ClientSelection(user: user, overlapping: try caller.desk.filter(filter))
+        let most = AdminDesk.maximumClients
         caller.desk.everyone.ask(from: caller.desk.shard) { shard in
-            shard.everybody.filter { selection.matches($0) }.map { ClientSummary($0, withFilters: false) }
-        } then: {
-            then(.success(AdminList($0.flatMap(\.self))))
+            var found: [ClientSummary] = []
+            for session in shard.everybody where selection.matches(session) {
+                found.append(ClientSummary(session, withFilters: false))
+                if found.count > most { break }
+            }
+            return found
+        } then: { answers in
+            let all = answers.joined()
+            then(.success(AdminList(Array(all.prefix(most)), isTruncated: all.count > most)))
         }
     }
 }

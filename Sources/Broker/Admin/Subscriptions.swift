@@ -5,7 +5,10 @@ extension SubscriptionsRequest: AnsweredRequest {
             $0.filters(coveredBy: wanted)
         } then: { answers in
             let counts = FilterCount.merge(answers)
-            then(.success(AdminList(counts.map { FilterSummary(filter: $0.filter.name, clients: $0.clients) })))
+            let rows = counts.prefix(AdminDesk.maximumRows).map {
+                FilterSummary(filter: $0.filter.name, clients: $0.clients)
+            }
+            then(.success(AdminList(rows, isTruncated: counts.count > rows.count)))
         }
     }
 }
