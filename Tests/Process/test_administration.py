@@ -14,7 +14,7 @@ from chromium import Chromium
 from command_line import run_brokerd, run_control
 from deadlines import ANSWER_DEADLINE, wait_until
 from firefox import Firefox
-from raw_websocket import ConnectionEnded, RefusedHandshake
+from raw_websocket import RefusedHandshake
 
 # What a verb needs, and a request with it that changes nothing, or little.
 VERBS = [
