@@ -8,7 +8,7 @@ from access_house import basic, bearer, house  # noqa: F401  The fixture is foun
 from broker_process import free_port
 from deadlines import wait_until
 from raw_websocket import ConnectionEnded, RefusedHandshake
-from test_client_address import configuration, is_reset
+from test_client_address import configuration, is_reset, version_1
 
 NAME = {"Host": "broker.example.com"}
 
@@ -92,6 +92,17 @@ def test_behind_a_proxy_the_client_is_banned_and_not_the_proxy(start_broker):
     assert other.request(op="ping")["op"] == "pong"
     assert broker.http("GET", "/t/a", headers=client("10.9.255.255")).status == 403
     assert broker.http("GET", "/t/a", headers=client("10.10.0.0")).status == 404
+
+
+def test_a_client_that_a_proxy_header_names_is_reset(start_broker):
+    port = free_port()
+    broker = start_broker(configuration(port, "proxy_protocol: true"), port=port, configured_listen=True)
+    said(broker.control("bans", "add", "address", "192.0.2.0/24"))
+    banned, other = broker.connect(), broker.connect()
+    banned.sendall(version_1("192.0.2.7"))
+    assert is_reset(banned)
+    other.sendall(version_1("198.51.100.7") + b"GET /t/a HTTP/1.1\r\nHost: broker.example.com\r\n\r\n")
+    assert other.recv(1000).startswith(b"HTTP/1.1 404 ")
 
 
 def test_a_kick_bans_the_user_or_else_the_address(start_broker):
