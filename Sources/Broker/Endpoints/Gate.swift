@@ -28,7 +28,7 @@ struct Gate: Sendable {
         do throws(HTTPRefusal) {
             let shard = try exchange.shard()
             do throws(Refusal) { try shard.checkOpen() } catch { throw HTTPRefusal(error) }
-            if !listener.isEmpty { try exchange.checkBans(of: .anonymous, on: shard) }
+            if !shard.bans.isEmpty, !listener.isEmpty { try exchange.checkBans(of: .anonymous, on: shard) }
             if isForAdministrators { try checkPage(exchange) }
             let presented = Presented(exchange, shard, self)
             if presented.credentials != .nothing { try exchange.checkAttempts(on: shard) }
