@@ -37,12 +37,6 @@ struct DeadDeclarationTests {
         "isResumed", "applicationProtocol", "takenSlot",
     ]
 
-    /// Access control, whose doors are being hung.
-    static let expected = [
-        "authOK", "authFailed", "keysRefreshed", "users", "token", "ban",
-        "applying", "ofNobody", "mayRetain",
-    ]
-
     private static let found: [DeadDeclarations.Finding] = {
         func texts(_ folder: String) -> [(path: String, text: String)] {
             Repository.swiftFiles(in: folder).map { ($0, (try? Repository.text(of: $0)) ?? "") }
@@ -55,7 +49,7 @@ struct DeadDeclarationTests {
     }()
 
     @Test func nothingIsDead() {
-        let dead = Self.found.filter { !(Self.known + Self.expected).contains($0.name) }
+        let dead = Self.found.filter { !Self.known.contains($0.name) }
         #expect(dead == [], "nothing in Sources uses it: remove it, or add it to known with the reason")
     }
 
