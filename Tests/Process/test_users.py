@@ -270,7 +270,15 @@ def test_publishing_and_subscribing_with_a_token(start_broker):
 def test_a_reload_says_whether_it_was_done(start_broker):
     broker = start_broker(RULES)
     assert done(broker.control("reload")) == "reloaded\n"
+    # A change of users meanwhile does not count as one of the configuration.
+    other = start_broker(RULES)
+    other.config_file.write_text("nonsense: [")
+    waiting = subprocess.Popen([BROKERCTL, "--socket", str(other.admin_socket), "reload"], stderr=subprocess.PIPE)
+    other.wait_for_line("the settings have errors")
+    done(other.control("users", "add", "s1", "--no-password"))
     file = broker.directory / "data" / "access.jsonl"
     file.write_text("{\n")
     file.chmod(0o600)
     assert "The configuration was not taken over" in done(broker.control("config", "reload", timeout=60), 1)
+    assert waiting.wait(60) == 1 and b"The configuration was not taken over" in waiting.stderr.read()
+    waiting.stderr.close()
