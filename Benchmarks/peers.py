@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Measures what a delivery costs, side by side: bare C, this broker, uWebSockets, NATS, Mosquitto.
 
-    Benchmarks/peers.py [--rounds N] [--quick] [--only NAME,…]
+    Benchmarks/peers.py [--rounds N] [--quick | --pairs] [--only NAME,…]
 
 Each server runs alone on its own port; in every round each of them gets the same load in turn, so that what else the machine
 does falls on all of them. The figure is the CPU time of the whole server process (all threads, user and kernel) for each delivered
@@ -71,6 +71,11 @@ def nats(port):
     pathlib.Path("nats.conf").write_text(
         f'listen: 127.0.0.1:{free_port()}\nwebsocket {{ listen: "127.0.0.1:{port}", no_tls: true }}\n')
     return ["nats-server", "-c", "nats.conf"]
+
+
+def nats_tcp(port):
+    pathlib.Path("nats-tcp.conf").write_text(f"listen: 127.0.0.1:{port}\n")
+    return ["nats-server", "-c", "nats-tcp.conf"]
 
 
 def mosquitto(port):
@@ -155,6 +160,48 @@ def quartiles(values):
         return values[0], values[0], values[0]
     first, median, third = statistics.quantiles(values, n=4, method="inclusive")
     return first, median, third
+
+
+# What one publisher sends to one subscriber, and what a hundred send to one each.
+PAIRS = [
+    ("Pipelined, 1 → 1: one publisher, one subscriber, 50 messages of 64 B a turn",
+     {"subscribers": 1, "publishers": 1, "burst": 50, "messages": 100_000, "warmup": 500}),
+    ("100 pairs, each with its own topic, bursts of 10 messages of 64 B",
+     {"subscribers": 100, "publishers": 100, "burst": 10, "messages": 200_000, "warmup": 50}),
+]
+
+
+def pairs(rounds, folder, all_servers):
+    """The cost of a publication, beside NATS over WebSocket and TCP."""
+    by_name = {server.name: server for server in all_servers}
+    compared = [(by_name[name], dialect, label) for name, dialect, label in (
+        ("NATS", "nats", "NATS, WebSocket"), ("broker", "topic", "broker, topic socket"),
+        ("broker", "json", "broker, `/ws` JSON")) if name in by_name]
+    tcp = None
+    if "NATS" in by_name:
+        tcp = Server("NATS-TCP", ["nats-tcp"], nats_tcp, folder)
+        compared.append((tcp, "nats-tcp", "NATS, TCP"))
+    try:
+        for title, options in PAIRS:
+            print(f"\n### {title}\n\n| | CPU a message, µs: median (quartiles) | × the first | p50 ms | p99 ms |")
+            print("|---|---|---|---|---|")
+            found = {label: [] for _, _, label in compared}
+            for _ in range(rounds):
+                for server, dialect, label in compared:
+                    if result := run(server, dialect, size=64, paired=1, **options):
+                        found[label].append(result)
+            base = None
+            for label, results in found.items():
+                if not results:
+                    continue
+                first, median, third = quartiles([result["server"] / 1000 for result in results])
+                base = base or median
+                p50, p99 = (statistics.median(result[p] for result in results) / 1000 for p in ("p50", "p99"))
+                print(f"| {label} | {median:.3g} ({first:.3g}–{third:.3g}) | {median / base:.2f} | {p50:.2f} | {p99:.2f} |",
+                      flush=True)
+    finally:
+        if tcp:
+            tcp.stop()
 
 
 def table(title, rounds, all_servers, options, is_first):
@@ -270,6 +317,7 @@ def start_time():
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--pairs", action="store_true", help="what a publication costs only, beside NATS")
     parser.add_argument("--quick", action="store_true", help="1,000 subscribers and 64 bytes only")
     parser.add_argument("--only", default="", help="names of servers, with commas between")
     arguments = parser.parse_args()
@@ -280,6 +328,8 @@ def main():
         all_servers = servers(folder, [name for name in arguments.only.split(",") if name])
         is_first = True
         try:
+            if arguments.pairs:
+                return pairs(arguments.rounds, folder, all_servers)
             for subscribers in (1000,) if arguments.quick else (1000, 5000):
                 for size in (64,) if arguments.quick else (64, 1024):
                     for burst, messages in ((1, 100_000 // subscribers), (50, 1_000_000 // subscribers)):
@@ -288,6 +338,7 @@ def main():
                               {"subscribers": subscribers, "size": size, "burst": burst, "messages": messages,
                                "warmup": burst * 2}, is_first)
                         is_first = False
+            pairs(arguments.rounds, folder, all_servers)
             others(arguments.rounds, all_servers)
             if not arguments.only:
                 receiving(arguments.rounds, folder)

@@ -53,8 +53,9 @@ final class LoadConnection: StreamDriver {
         send(messages)
     }
 
-    /// Sends WebSocket messages at the end of the turn, by one `send`.
+    /// Sends messages at the end of the turn, by one `send`.
     func send(_ messages: [[UInt8]]) {
+        guard dialect.isWebSocket else { return stream.send(Array(messages.joined())) }
         var frames: [UInt8] = []
         for message in messages {
             // The key hides nothing on loopback; any key will do.
@@ -65,7 +66,7 @@ final class LoadConnection: StreamDriver {
 
     /// Begins the closing handshake, where there is a WebSocket to close.
     func close() {
-        guard answer == nil else { return end() }
+        guard answer == nil, dialect.isWebSocket else { return end() }
         isClosing = true
         var frame: [UInt8] = []
         FrameEncoder.appendFrame(.close, [0x03, 0xE8], maskingKey: .random(), to: &frame)
@@ -78,6 +79,11 @@ final class LoadConnection: StreamDriver {
 
     func drained() {
         guard !hasAsked else { return }
+        guard dialect.isWebSocket else {
+            hasAsked = true
+            answer = nil
+            return opened()
+        }
         if let security = run.plan.security, !stream.isSecured { return secure(by: security) }
         hasAsked = true
         ask()
@@ -96,6 +102,10 @@ final class LoadConnection: StreamDriver {
         if answer != nil {
             offset = unsafe takeAnswer(UnsafeRawBufferPointer(bytes))
             guard answer == nil else { return offset }
+        }
+        guard dialect.isWebSocket else {
+            unsafe take(UnsafeRawBufferPointer(bytes))
+            return bytes.count
         }
         while let event = unsafe machine.next(bytes, &offset) {
             switch event {
@@ -190,7 +200,8 @@ final class LoadConnection: StreamDriver {
         }
         return unsafe dialect.read(bytes) { payload in
             guard let message = unsafe LoadPayload(payload, size: run.plan.payloadSize),
-                due.indices.contains(message.publisher), message.number == Int(due[message.publisher])
+                due.indices.contains(message.publisher), message.number == Int(due[message.publisher]),
+                !run.plan.isPaired || message.publisher == number
             else {
                 if let message = unsafe LoadPayload(payload, size: run.plan.payloadSize),
                     due.indices.contains(message.publisher)

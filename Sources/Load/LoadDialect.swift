@@ -1,9 +1,11 @@
 package import WSTransport
 
-/// What subscribers and publishers say over their WebSockets.
+/// What subscribers and publishers say over their connections.
 ///
 /// Four servers' protocols differ only in this. One value serves all connections of a run.
 package protocol LoadDialect: Sendable {
+    /// Whether connections are WebSockets; otherwise the dialect's messages are sent as they are.
+    var isWebSocket: Bool { get }
     /// The target of the opening requests.
     var target: String { get }
     /// The target of one connection, where each has its own.
@@ -22,8 +24,11 @@ package protocol LoadDialect: Sendable {
     /// The same for one connection, where each has its own.
     func readyMark(isSubscriber: Bool, number: Int) -> [UInt8]?
 
-    /// The WebSocket message that publishes `payload`.
+    /// The message that publishes `payload`.
     func publication(_ payload: [UInt8]) -> [UInt8]
+
+    /// The same for one publisher, where each has its own topic.
+    func publication(_ payload: [UInt8], of number: Int) -> [UInt8]
 
     /// Whether the server answers each publication, with something that contains ``acknowledgement``.
     var isAcknowledged: Bool { get }
@@ -38,7 +43,9 @@ package protocol LoadDialect: Sendable {
 }
 
 extension LoadDialect {
+    package var isWebSocket: Bool { true }
     package func target(of number: Int) -> String { target }
+    package func publication(_ payload: [UInt8], of number: Int) -> [UInt8] { publication(payload) }
     package func readyMark(isSubscriber: Bool, number: Int) -> [UInt8]? { readyMark(isSubscriber: isSubscriber) }
     package var isAcknowledged: Bool { false }
     package var acknowledgement: [UInt8] { [] }

@@ -37,6 +37,9 @@ package struct LoadPlan: Sendable {
     package var dialect: any LoadDialect
     package var subscribers = 1
     package var publishers = 1
+    /// Whether subscriber n receives what publisher n sends, and nothing else; there are as many of both then, and the
+    /// dialect has a topic for each number.
+    package var isPaired = false
     /// How many messages the publishers send in total, after ``warmUp`` more that are not measured.
     package var messages = 1000
     package var warmUp = 0

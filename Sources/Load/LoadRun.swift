@@ -62,7 +62,7 @@ package final class LoadRun {
         if let process = plan.serverProcess, let used, let now = ProcessTime.used(by: process) {
             report.serverNanoseconds = now - used
         }
-        report.expected = report.sent * plan.subscribers
+        report.expected = report.sent * deliveries
         if plan.dialect.isAcknowledged { report.unacknowledged = report.sent - report.acknowledged }
         report.ending = arrivals < due ? .stalled : isInterrupted ? .interrupted : .done
         return report
@@ -112,9 +112,12 @@ package final class LoadRun {
     /// How much a publisher that is late may send in one turn, in bytes.
     private static let catchUp = 1 << 20
 
+    /// How many subscribers get a message.
+    private var deliveries: Int { plan.isPaired ? 1 : plan.subscribers }
+
     /// How much arrives when every publisher has published once.
     private var arrivalsOfRound: Int {
-        plan.publishers * (plan.subscribers + (plan.dialect.isAcknowledged ? 1 : 0))
+        plan.publishers * (deliveries + (plan.dialect.isAcknowledged ? 1 : 0))
     }
 
     /// Sends every publisher's messages from `number` up to `end`, and waits for the deliveries, as long as the plan
@@ -153,7 +156,8 @@ package final class LoadRun {
             let times = (first..<first + count).map(time)
             let messages = zip(first..<first + count, times).map { number, due in
                 plan.dialect.publication(
-                    LoadPayload(publisher: publisher.number, number: number, due: due).encode(size: plan.payloadSize))
+                    LoadPayload(publisher: publisher.number, number: number, due: due).encode(size: plan.payloadSize),
+                    of: publisher.number)
             }
             publisher.publish(messages, due: times)
         }

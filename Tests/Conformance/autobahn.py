@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Runs the Autobahn test suite against the product, in both roles, and judges its reports without forgiving anything.
 
-    autobahn.py --wstest FILE [--server | --client] [--cases PATTERN...] [--reports DIR]
+    autobahn.py --wstest FILE [--server | --client] [--cases PATTERN...] [--long-over-tls] [--reports DIR]
 
-Everything runs over ws, and the base cases (without 9, 12 and 13) over wss. Exit 0 when every verdict is OK, or INFORMATIONAL
+Everything runs over ws, and over wss the base cases (without 9, 12 and 13) or, with --long-over-tls, everything. Exit 0 when every verdict is OK, or INFORMATIONAL
 where the RFC leaves the outcome open; 1 when one is not; 64 when there is no suite.
 """
 
@@ -151,13 +151,13 @@ def judge(name, cases, excluded, play):
     return len(failures) + (0 if verdicts else 1)
 
 
-def judge_broker(suite, patterns):
+def judge_broker(suite, patterns, schemes):
     ports = {"ws": free_port(), "wss": free_port()}
     configuration = CONFIGURATION.format(plain=ports["ws"], secure=ports["wss"], identity=suite.identity)
     broker = Broker(suite.directory / "brokerd", configuration, port=ports["ws"], configured_listen=True).start()
     try:
         failures = 0
-        for scheme, excluded in [("ws", []), ("wss", LONG)]:
+        for scheme, excluded in schemes:
             url = f"{scheme}://127.0.0.1:{ports[scheme]}/t/conformance"
             failures += judge(
                 f"brokerd-{scheme}", patterns, excluded,
@@ -169,9 +169,9 @@ def judge_broker(suite, patterns):
             broker.kill()
 
 
-def judge_clients(suite, patterns):
+def judge_clients(suite, patterns, schemes):
     failures = 0
-    for scheme, excluded in [("ws", []), ("wss", LONG)]:
+    for scheme, excluded in schemes:
         failures += judge(
             f"client-{scheme}", patterns, excluded,
             lambda name, cases, excluded: suite.judge_client(name, cases, excluded, secure=scheme == "wss"))
@@ -182,6 +182,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--wstest", default="wstest")
     parser.add_argument("--cases", nargs="+", default=["*"])
+    parser.add_argument("--long-over-tls", action="store_true", help="play 9, 12 and 13 over wss, too")
     parser.add_argument("--reports", type=Path)
     parser.add_argument("--server", action="store_true", help="only the server's role")
     parser.add_argument("--client", action="store_true", help="only the client's role")
@@ -193,11 +194,12 @@ def main():
     directory = (options.reports or Path(tempfile.mkdtemp(prefix="conformance-"))).resolve()
     directory.mkdir(parents=True, exist_ok=True)
     suite = Suite(program, directory)
+    schemes = [("ws", []), ("wss", [] if options.long_over_tls else LONG)]
     failures = 0
     if not options.client:
-        failures += judge_broker(suite, options.cases)
+        failures += judge_broker(suite, options.cases, schemes)
     if not options.server:
-        failures += judge_clients(suite, options.cases)
+        failures += judge_clients(suite, options.cases, schemes)
     print(f"reports: {directory}")
     print("conformance: every verdict is as it must be" if not failures else f"conformance: {failures} verdicts are not")
     return 1 if failures else 0

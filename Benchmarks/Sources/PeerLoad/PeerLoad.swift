@@ -13,6 +13,7 @@ import WSTransport
             var plan = LoadPlan(server: server, host: "127.0.0.1:\(options.port)", dialect: try options.dialect())
             plan.subscribers = options.subscribers
             plan.publishers = options.publishers
+            plan.isPaired = options.isPaired
             plan.messages = options.messages
             plan.warmUp = options.warmUp
             plan.burst = options.burst
@@ -57,6 +58,8 @@ private struct Options {
     var process: Int32?
     var subscribers = 1000
     var publishers = 1
+    /// Whether subscriber n gets what publisher n sends; the dialect has a topic for each.
+    var isPaired = false
     var messages = 100
     var warmUp = 10
     var burst = 1
@@ -78,6 +81,7 @@ private struct Options {
             case "process": process = Int32(parts[1])
             case "subscribers": subscribers = Int(parts[1]) ?? 0
             case "publishers": publishers = Int(parts[1]) ?? 0
+            case "paired": isPaired = parts[1] == "1"
             case "messages": messages = Int(parts[1]) ?? 0
             case "warmup": warmUp = Int(parts[1]) ?? 0
             case "burst": burst = Int(parts[1]) ?? 1
@@ -93,6 +97,8 @@ private struct Options {
 
     func dialect() throws(LoadError) -> any LoadDialect {
         switch dialectName {
+        case "topic" where isPaired: return TopicPairDialect()
+        case "json" where isPaired: return JSONPairDialect()
         case "topic": return TopicDialect(prefix: "", topic: "bench")
         case "json": return JSONDialect(topic: "bench/1", filter: "bench/+")
         case "stored":
@@ -101,7 +107,8 @@ private struct Options {
         case "routed": return JSONDialect(topic: "bench/routed", filter: "bench/routed", isAcknowledged: true)
         case "retained": return RetainedDialect(target: "/t/storm")
         case "echo": return EchoDialect(target: "/echo")
-        case "nats": return NATSDialect()
+        case "nats": return NATSDialect(isWebSocket: true, isPaired: isPaired)
+        case "nats-tcp": return NATSDialect(isWebSocket: false, isPaired: isPaired)
         case "mqtt": return MQTTDialect()
         default: throw LoadError("unknown dialect \(dialectName)")
         }
