@@ -90,17 +90,17 @@ def test_a_broadcast_to_all_kinds_of_readers(start_broker, tmp_path, backend):
     context = client_context(authority)
 
     def connect(kind):
-        secure = kind == "tls"
+        secure = kind.startswith("tls")
         return websockets.connect(
             f"{'wss' if secure else 'ws'}://localhost:{ports[secure]}/t/all", ssl=context if secure else None,
             compression="deflate" if kind == "compressed" else None, max_size=None,
-            max_queue=None if kind != "slow" else 1)
+            max_queue=1 if kind.endswith("slow") else None)
 
     async def read(kind, socket, half, more):
         received = []
         while len(received) < count:
             received.append(await socket.recv())
-            if len(received) == count // 2 and kind in ("slow", "leaving"):
+            if len(received) == count // 2 and kind in ("slow", "tls-slow", "leaving"):
                 half.release()
                 if kind == "leaving":
                     return socket.transport.abort()
@@ -109,14 +109,14 @@ def test_a_broadcast_to_all_kinds_of_readers(start_broker, tmp_path, backend):
         return await socket.close()
 
     async def run():
-        kinds = ["plain"] * 60 + ["tls"] * 15 + ["compressed"] * 15 + ["slow"] * 10 + ["leaving"] * 10
+        kinds = ["plain"] * 60 + ["tls"] * 15 + ["tls-slow"] * 10 + ["compressed"] * 15 + ["slow"] * 10 + ["leaving"] * 10
         numbers.shuffle(kinds)
         half, more = asyncio.Semaphore(0), asyncio.Event()
         readers = [asyncio.create_task(read(kind, await connect(kind), half, more)) for kind in kinds]
         publisher = await websockets.connect(f"ws://localhost:{ports[0]}/ws", max_queue=None)
         for text in texts:
             await publisher.send(json.dumps({"op": "publish", "topic": "all", "data": text}))
-        for _ in range(20):
+        for _ in range(30):
             await half.acquire()
         more.set()
         await asyncio.gather(*readers)

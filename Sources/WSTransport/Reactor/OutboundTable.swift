@@ -141,6 +141,11 @@ extension Segment {
         }
     }
 
+    func newest(of slot: UInt32) -> Segment? { unsafe slots[Int(slot)].segment }
+
+    /// Forgets this turn's newest segment, of a slot that is not in the list any more.
+    func dropNewest(of slot: UInt32) { unsafe slots[Int(slot)].tail &= ~OutboundSlot.position }
+
     func newestCount(of slot: UInt32) -> Int { unsafe Int(slots[Int(slot)].segment?.count ?? 0) }
 
     func hasNewest(of slot: UInt32) -> Bool { unsafe slots[Int(slot)].segment != nil }
@@ -157,6 +162,9 @@ extension Segment {
 
     /// The slot at `index` of the list put aside.
     func takenSlot(_ index: Int) -> UInt32 { unsafe flushing[index] }
+
+    /// Changes the list put aside at `index`.
+    func keepTaken(_ slot: UInt32, at index: Int) { unsafe flushing[index] = slot }
 
     /// What a connection itself must do about its bytes.
     struct Remainder {

@@ -50,6 +50,7 @@ internal import Synchronization
     // There is none: neither of them calls anything that knows the reactor.
     @exclusivity(unchecked) private var arena = FrameArena()
     @exclusivity(unchecked) private var outbound = OutboundTable()
+    @exclusivity(unchecked) var sealed = SealedSends()
     @exclusivity(unchecked) private var connections: ContiguousArray<StreamConnection?> = []
     private var generations: [UInt32] = []
     private var freeSlots: [UInt32] = []
@@ -238,7 +239,8 @@ internal import Synchronization
     private func flushByRing(_ count: Int) -> Int {
         guard var ring = ring.take() else { return count }
         var rest: [OutboundTable.Remainder] = []
-        let left = unsafe outbound.send(count, by: &ring, chunks: arena.chunks, rest: &rest)
+        var left = unsafe outbound.send(count, by: &ring, chunks: arena.chunks, rest: &rest)
+        if left > 0, !ring.isBroken { left = sendSealed(left, by: &ring) }
         if ring.isBroken { counters.rings.set(0) } else { self.ring = consume ring }
         for part in rest {
             if part.sent < 0 {
@@ -401,6 +403,18 @@ internal import Synchronization
     func turnBytes(of slot: UInt32) -> Int { unsafe outbound.newestCount(of: slot) }
 
     func hasTurnSegment(of slot: UInt32) -> Bool { unsafe outbound.hasNewest(of: slot) }
+
+    /// The newest of this turn, of a connection put aside.
+    func turnSegment(of slot: UInt32) -> Segment? { unsafe outbound.newest(of: slot) }
+
+    /// Forgets the newest of this turn, of a connection put aside.
+    func dropTurnSegment(of slot: UInt32) { unsafe outbound.dropNewest(of: slot) }
+
+    /// The connection at `index` of those put aside.
+    func takenSlot(_ index: Int) -> UInt32 { unsafe outbound.takenSlot(index) }
+
+    /// Moves a connection put aside to `index`, where the list has been read.
+    func keepTaken(_ slot: UInt32, at index: Int) { unsafe outbound.keepTaken(slot, at: index) }
 
     func takeTurnSegment(of slot: UInt32) -> Segment? { unsafe outbound.takeNewest(of: slot) }
 

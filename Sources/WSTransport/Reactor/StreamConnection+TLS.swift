@@ -28,6 +28,23 @@ extension StreamConnection {
         return true
     }
 
+    /// Encrypts what it has of this turn into `room`; `false`: it must be asked to send.
+    func seal(_ newest: Segment, into room: inout SealedSends) -> Bool {
+        guard let tls, isOpen, !isBroken, segments.isEmpty, unsafe backlog.isEmpty else { return false }
+        let plaintext = unsafe reactor.chunk(of: newest).bytes(from: Int(newest.offset), count: Int(newest.count))
+        guard unsafe tls.seal(plaintext, of: slot, into: &room, now: reactor.now) else { return false }
+        if tls.hasUnsent { watch() }
+        return true
+    }
+
+    /// Keeps the end of what ``seal(_:into:)`` gave, which the socket did not take.
+    func takeBackSealed(_ bytes: UnsafeRawBufferPointer) {
+        guard isOpen, !isBroken, let tls else { return }
+        unsafe tls.takeBack(bytes, since: reactor.now)
+        watch()
+        driver?.fellBehind()
+    }
+
     /// Whether its TLS handshake is complete.
     package var isSecured: Bool { tls?.isEstablished ?? false }
 

@@ -25,6 +25,8 @@ final class TLSFilter {
     static let maximumCiphertext = 64 * 1024
     /// The plaintext of a record (RFC 8446 §5.1), which is encrypted at once, in bytes.
     private static let record = 16 * 1024
+    /// The most ciphertext of one record's plaintext, with room for what TLS itself has to say, in bytes.
+    static let maximumSealed = record + 2048
 
     /// A server's filter waits for its peer; a client's must be started.
     init(_ session: TLSSession, isClient: Bool, plainAnswer: [UInt8] = []) {
@@ -96,6 +98,25 @@ final class TLSFilter {
             try sendOutput(to: socket, since: now)
         }
         return taken
+    }
+
+    /// Encrypts all of `plaintext` into `room`, or keeps its ciphertext where that has no room; `false`: it has taken nothing.
+    func seal(
+        _ plaintext: UnsafeRawBufferPointer, of slot: UInt32, into room: inout SealedSends, now: MonotonicTime
+    ) -> Bool {
+        guard let session, session.isEstablished, !hasUnsent, plaintext.count <= Self.record,
+            unsafe session.send(plaintext)
+        else { return false }
+        let fits = unsafe pipe.withOutput { unsafe room.add($0, of: slot) }
+        if !fits { unsafe pipe.withOutput { unsafe takeBack($0, since: now) } }
+        pipe.clearOutput()
+        return true
+    }
+
+    /// Keeps ciphertext that the socket did not take.
+    func takeBack(_ bytes: UnsafeRawBufferPointer, since: MonotonicTime) {
+        unsafe ciphertext.append(contentsOf: bytes)
+        unsentSince = unsentSince ?? since
     }
 
     /// Sends ciphertext, then what `backlog` holds, as far as the socket takes it; always `true`.
