@@ -170,6 +170,9 @@ def test_what_was_acknowledged_is_there_after_kill(broker):
     sent = [broker.publish("chat/a", str(number), "ack=stored")["seq"] for number in range(50)]
     mark = broker.data / "broker.mdb-kept"
     wait_until(lambda: any(mark.read_bytes()[:8]), "the note that everything is on disk")
+    # Neither of these is kept in the history.
+    broker.publish("plain", "x")
+    broker.publish("value", "x", "retain")
     broker.kill()
     broker.start()
     messages, gaps, position = collect(OverJSON(broker, "chat/#", sent[9]).receive)

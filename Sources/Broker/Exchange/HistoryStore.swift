@@ -23,6 +23,9 @@ package protocol HistoryStore: AnyObject, Sendable {
     /// settled may lose some that subscribers have seen. Does not wait for the disk.
     func expectKept(_ count: Int)
 
+    /// Whether it is recorded that a crash loses none, which ``expectKept(_:)`` takes back.
+    var isAtRest: Bool { get }
+
     /// Settles some of the announced messages: they are on disk, or lost, or were not to be kept.
     func settleKept(_ count: Int)
 
@@ -42,6 +45,7 @@ package protocol HistoryStore: AnyObject, Sendable {
 
 extension HistoryStore {
     package func expectKept(_ count: Int) {}
+    package var isAtRest: Bool { false }
     package func settleKept(_ count: Int) {}
     package func rest() {}
 }

@@ -47,6 +47,9 @@ final class KeptMark: Sendable {
         return count == Self.length && boot.contains { $0 != 0 } && found == record(seq, reserved)
     }
 
+    /// Whether it is noted that everything is on disk.
+    var isNoted: Bool { state.withLock { $0.noted != nil } }
+
     /// So many messages are about to be numbered that may have to be kept.
     func expect(_ count: Int) {
         state.withLock { state in

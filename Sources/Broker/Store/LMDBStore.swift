@@ -194,6 +194,7 @@ package final class LMDBStore: MessageStore {
     }
 
     package func expectKept(_ count: Int) { keptMark.expect(count) }
+    package var isAtRest: Bool { keptMark.isNoted }
 
     package func settleKept(_ count: Int) { keptMark.settle(count) }
 

@@ -87,7 +87,7 @@ package final class LocalOrder: Order {
     func give(_ drafts: [Draft], from shard: Int, isInTurn: Bool, _ body: (Batch) -> Void) {
         let time = WallClock.unixMilliseconds
         var stored = Sequencer.StoredValues()
-        var expectation = sequencer.expect(drafts.count)
+        var expectation = sequencer.expect(drafts)
         var place = 0
         while true {
             let (batch, wanted) = numbers.withLock { numbers in
