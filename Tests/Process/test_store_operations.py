@@ -92,7 +92,9 @@ def random_value(dice):
     """A payload and its content type: everything that can be published over HTTP."""
     kind = dice.randrange(6)
     if kind == 0:
-        return json.dumps(random_json(dice, 5), indent=dice.choice([None, 2]), ensure_ascii=dice.random() < .5).encode(), "application/json"
+        text = json.dumps(random_json(dice, 5), indent=dice.choice([None, 2]), ensure_ascii=dice.random() < .5)
+        before, after = (dice.choice(["", "", " ", "\t", "\r\n "]) for _ in range(2))
+        return (before + text + after).encode(), "application/json"
     if kind == 1:
         depth = dice.randrange(60, 65)
         return b"[" * depth + b"]" * depth, "application/x+json"

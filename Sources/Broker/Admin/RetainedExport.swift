@@ -32,14 +32,19 @@ extension Message {
         let isAsItIs =
             switch kind {
             case .binary: true
-            // A line end in the data would be printed as a space.
-            case .json: !payload.contains { $0 == 10 || $0 == 13 }
+            // A line end in the data would be printed as a space, and white space around a value is not part of it.
+            case .json: !payload.contains { $0 == 10 || $0 == 13 } && !Self.hasOuterSpace(payload)
             case .text: Self.lengthAsString(payload) <= payload.count / 3 * 4 + 4
             }
         let bytes = Message(
             topic: topic, payload: payload, kind: isAsItIs ? kind : .binary, contentType: contentType, seq: seq,
             time: time)
         MessageObject.write(bytes, isSnapshot: false, to: &writer)
+    }
+
+    private static func hasOuterSpace(_ json: [UInt8]) -> Bool {
+        let spaces: [UInt8] = [UInt8(ascii: " "), UInt8(ascii: "\t")]
+        return [json.first, json.last].contains { $0.map(spaces.contains) ?? false }
     }
 
     private static func lengthAsString(_ text: [UInt8]) -> Int {
