@@ -304,13 +304,40 @@ def test_a_follower_that_falls_behind_is_closed(start_broker):
     assert read_head(plain)[0] == 200
     for _ in range(100):
         broker.publish("flood", "x" * (256 * 1024))
-    total = 0
-    try:
-        while more := plain.recv(1 << 18):
-            total += len(more)
-    except ConnectionError:
-        pass
-    assert total < 100 * 256 * 1024
+    with pytest.raises(ConnectionResetError):
+        while plain.recv(1 << 18):
+            pass
+    assert broker.metrics()['broker_disconnects_total{reason="slow"}'] == 1
+
+
+def test_a_follower_that_falls_behind_in_its_snapshot_is_counted_too(start_broker):
+    broker = start_broker("limits: { pending: 256KiB }\n")
+    for number in range(60):
+        broker.publish(f"v/{number}", "x" * 65_536, "retain")
+    plain = broker.connect(receive_buffer=4096, timeout=15)
+    plain.sendall(b"GET /s/v/%23 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert read_head(plain)[0] == 200
+    for _ in range(30):
+        broker.publish("v/live", "y" * 65_536)
+    with pytest.raises(ConnectionResetError):
+        while plain.recv(1 << 18):
+            pass
+    assert broker.metrics()['broker_disconnects_total{reason="slow"}'] == 1
+
+
+def test_a_filter_has_so_many_wildcards(start_broker):
+    broker = start_broker("limits: { wildcards: 3 }\n")
+    answers = [broker.http("GET", f"/s/{'/'.join(['%2B'] * count)}?poll=1") for count in (3, 4)]
+    assert [answer.status for answer in answers] == [200, 400]
+    assert answers[1].json["error"] == {
+        "code": "bad-filter", "message": "filter: The filter has 4 wildcards '+'; at most 3 are allowed."}
+
+
+def test_a_chunk_beyond_the_limit_is_refused_by_its_size_alone(start_broker):
+    broker = start_broker("limits: { message: 64KiB }\n")
+    with broker.connect() as plain:
+        plain.sendall(b"POST /t/a HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n10001\r\n")
+        assert read_head(plain)[0] == 413
 
 
 def test_what_waits_too_long_is_closed_too(start_broker):

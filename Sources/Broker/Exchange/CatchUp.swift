@@ -459,6 +459,7 @@ package final class CatchUp {
     /// - Parameter isKept: whether a rule keeps it.
     func hold(_ message: Message, isKept: Bool, _ session: any Session) {
         let set = session.subscriptions
+        if set.isPoll { return }
         if message.topic.isSystem {
             // Only a figure's newest value is of use, and figures have no place in the order.
             set.ledger?.figures.insert(message.topic)

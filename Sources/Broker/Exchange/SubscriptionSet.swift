@@ -20,6 +20,8 @@ package final class SubscriptionSet {
     var isWaiting = false
     /// Whether it waits for the store to commit.
     var isWaitingForStore = false
+    /// Whether the session ends with what its subscription begins with, so that nothing later is held for it.
+    package var isPoll = false
     /// The number of its session in the ``Directory``; `.max`: it has not joined.
     var owner = UInt32.max
     /// How many subscriptions want the newest messages only.

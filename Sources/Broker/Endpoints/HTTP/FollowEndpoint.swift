@@ -97,6 +97,7 @@ final class FollowSession: Session {
         if form.isEvents { output.send(Array("retry: \(Self.usualRetry)\n\n".utf8)) }
         // A comment, and an empty line: nobody sees them but proxies that cut what is silent.
         output.heartbeat = form.isEvents ? Self.comment : Self.emptyLine
+        subscriptions.isPoll = isPoll
         // The stream holds the session, the session the stream, until the connection is gone or the answer ends.
         output.onClosed = { [self] in leave() }
         output.onDrained = { [weak self] in self.map { $0.shard.catchUp.advance($0) } }
@@ -124,6 +125,7 @@ final class FollowSession: Session {
     }
 
     func revoked(_ filter: TopicFilter, _ refusal: Refusal) {
+        if isPoll { return output.stream.reset() }
         tell(refusal)
         end()
     }
@@ -138,14 +140,19 @@ final class FollowSession: Session {
 
     func end(_ reason: SessionEnd) {
         switch reason {
-        case .slow: return output.stream.reset()
+        // A poll ends by itself, or with the process.
+        case .restarting where isPoll: return
+        case .slow:
+            shard.reactor.counters.slowReaders.add(1)
+            return output.stream.reset()
         // A browser comes back by itself; it is told when.
         case .restarting(let retry) where form.isEvents: output.send(Array("retry: \(retry)\n\n".utf8))
         case .unauthenticated(let why):
             tell(Refusal(.unauthenticated, "The credentials do not hold any more: \(why)."))
         case .restarting, .failed, .kicked: break
         }
-        end()
+        // The answer to a poll would look whole if it ended in order.
+        if isPoll { output.stream.reset() } else { end() }
     }
 
     private func end() {
