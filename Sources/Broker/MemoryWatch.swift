@@ -25,6 +25,7 @@ final class MemoryWatch: Sendable {
         let bytes = limits.memory.bytes ?? .max
         limit.store(bytes, ordering: .relaxed)
         figures.memoryLimit.store(bytes, ordering: .relaxed)
+        check()
     }
 
     /// Whether there is no room for more connections: four fifths are in use.

@@ -58,6 +58,30 @@ def test_a_limit_on_messages_reaches_the_connected(start_broker):
     assert len(session.expect("message", topic="a")["data"]) == 200 << 10
 
 
+def test_the_limits_of_http_reach_the_connected(start_broker):
+    """On a connection that is open: a longer head, more time between requests, heartbeats of a follower."""
+    broker = start_broker("limits: { request_head: 4KiB, idle_timeout: 2s }\nkeepalive: { interval: 60s }\n")
+    kept = http.client.HTTPConnection("127.0.0.1", broker.port, timeout=10)
+
+    def get():
+        kept.request("GET", "/health/live", headers={"X-Long": "x" * 10_000})
+        answer = kept.getresponse()
+        answer.read()
+        return answer.status
+
+    kept.request("GET", "/health/live")
+    kept.getresponse().read()
+    follower = broker.follow("#", "snapshot=false")
+    broker.config_file.write_text("limits: { request_head: 64KiB, idle_timeout: 60s }\nkeepalive: { interval: 1s }\n")
+    broker.send_signal(signal.SIGHUP)
+    broker.wait_for_line("settings read again")
+    lines = [follower.line() for _ in range(4)]
+    assert lines[1:] == [""] * 3, "a heartbeat each second, for longer than the old limit"
+    connected = kept.sock
+    assert get() == 200 and kept.sock is connected
+    kept.close()
+
+
 def test_what_needs_a_restart_is_named_until_there_is_one(start_broker):
     """A second reload compares with what the broker runs with, not with what was read last."""
     broker = start_broker("limits: { message: 100KiB }\n")

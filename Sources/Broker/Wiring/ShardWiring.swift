@@ -34,6 +34,7 @@ extension Shard {
         reactor[AuditTally.self]?.hasAuthentications = settings.log.auditAuthentications == .all
         // Before its sessions look at them.
         endpoints.settings = EndpointSettings(settings)
+        reactor[ListeningPost.self]?.takeOverSettings()
         if let access {
             adopt(access)
         } else if settings.access != old.access {

@@ -39,6 +39,8 @@ package final class HTTPConnection: StreamDriver {
     /// For a client of HTTP/1.0 the connection goes on only if the answer says so.
     private var isOld = false
     private var sentFirstByte = false
+    /// Since when it waits for another request; `nil`: for its first.
+    private var idleSince: MonotonicTime?
     /// Bytes answered since the connection was last known to accept them.
     private var answeredBytes = 0
     /// Pipelined requests wait until the answers before them have been sent.
@@ -135,6 +137,7 @@ package final class HTTPConnection: StreamDriver {
 
     private func begin(_ head: HTTPRequestHead) {
         stream.reactor.counters.requests.add(1)
+        stream.maximumUnsent = settings.maximumUnsent
         phase = .answering
         // A client that asked for a WebSocket may already have sent frames: after any other answer they must not be
         // read as requests.
@@ -308,6 +311,7 @@ package final class HTTPConnection: StreamDriver {
         }
         phase = .head
         sentFirstByte = false
+        idleSince = stream.reactor.now
         waitForHead(settings.idleTimeout)
         if answeredBytes > Self.answeredAtOnce {
             isThrottled = true
@@ -383,7 +387,10 @@ package final class HTTPConnection: StreamDriver {
 
     package func deadlinePassed() {
         switch phase {
-        case .head where !sentFirstByte: stream.finish()
+        case .head where !sentFirstByte:
+            // A reload may have lifted the limit meanwhile.
+            let end = idleSince?.advanced(byNanoseconds: settings.idleTimeout)
+            if let end, end > stream.reactor.now { stream.setDeadline(end) } else { stream.finish() }
         case .head, .body:
             stream.reactor.counters.requestTimeouts.add(1)
             let refusal = HTTPRefusal(status: 408, code: "bad-request", message: "The request did not arrive in time.")

@@ -169,6 +169,9 @@ package final class HTTPStream {
 
     // MARK: Heartbeat
 
+    /// Takes over how often the heartbeat is sent, from the settings that the connection has now.
+    package func takeOverSettings() { connection?.scheduleStream() }
+
     /// Sends the heartbeat if it is due and nothing waits, and checks what is still on its way.
     ///
     /// Times in nanoseconds.

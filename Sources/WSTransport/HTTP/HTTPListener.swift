@@ -63,10 +63,52 @@ package struct HTTPSettings {
 }
 
 /// Settings that many connections have in common, as a copy for each would cost as much as a request.
+///
+/// Runs on the reactor's thread.
 final class SharedHTTPSettings {
-    let values: HTTPSettings
+    // Each request looks at them many times, and each look would be checked for a change that is under way: none is
+    // made within a request.
+    @exclusivity(unchecked) private var current: HTTPSettings
+    var values: HTTPSettings {
+        _read { yield unsafe current }
+        set { unsafe current = newValue }
+    }
 
-    init(_ values: HTTPSettings) { self.values = values }
+    init(_ values: HTTPSettings) { unsafe current = values }
+}
+
+/// What makes the settings of a listener's connections, and those that they have now.
+private final class HTTPSettingsSource {
+    private let revision: (() -> Int)?
+    private let make: () -> HTTPSettings
+    private let plainAnswer: [UInt8]
+    private var known: (revision: Int, settings: SharedHTTPSettings)?
+
+    init(revision: (() -> Int)?, plainAnswer: [UInt8], _ make: @escaping () -> HTTPSettings) {
+        self.revision = revision
+        self.plainAnswer = plainAnswer
+        self.make = make
+    }
+
+    /// The settings of a connection that comes now.
+    var current: SharedHTTPSettings {
+        guard let revision = revision?() else { return SharedHTTPSettings(made) }
+        if let known, known.revision == revision { return known.settings }
+        let shared = known?.settings ?? SharedHTTPSettings(made)
+        // Those that are connected have others from now on, too.
+        if known != nil { shared.values = made }
+        known = (revision, shared)
+        return shared
+    }
+
+    /// Gives the connections that are open other settings, if these have changed.
+    func refresh() { if known != nil { _ = current } }
+
+    private var made: HTTPSettings {
+        var made = make()
+        made.entrance.plainAnswer = plainAnswer
+        return made
+    }
 }
 
 /// Listens and serves HTTP/1.1, with WebSocket upgrades if the handler offers them.
@@ -74,6 +116,7 @@ final class SharedHTTPSettings {
 /// Belongs to one reactor.
 package final class HTTPListener {
     private let listener: Listener
+    private let source: HTTPSettingsSource
 
     /// How long a client may take to send the request that is refused, in nanoseconds.
     private static let refusedPatience: Int64 = 2_000_000_000
@@ -83,26 +126,18 @@ package final class HTTPListener {
     /// - Parameters:
     ///   - descriptor: a listening socket; several reactors may each have one on the same port.
     ///   - isShared: other reactors listen on the same socket, with descriptors of their own.
-    ///   - revision: says by another number that the settings are others, as after a reload, which affects new
-    ///     connections; `nil`: each connection has its own.
+    ///   - revision: says by another number that the settings are others, as after a reload; `nil`: each connection has
+    ///     its own for as long as it lasts.
     ///   - settings: makes them.
     package init(
         on reactor: Reactor, listening descriptor: consuming FileDescriptor, isShared: Bool = false,
         handler: any ExchangeHandler, revision: (() -> Int)? = nil, settings: @escaping () -> HTTPSettings
     ) throws(Errno) {
         let dateLine = HTTPDateLine()
-        var known: (revision: Int?, settings: SharedHTTPSettings)?
+        let source = HTTPSettingsSource(revision: revision, plainAnswer: Self.plainAnswer, settings)
+        self.source = source
         listener = try reactor.listen(on: descriptor, isShared: isShared) { [counters = reactor.counters] (raw, peer) in
-            let revision = revision?()
-            let current: SharedHTTPSettings
-            if let known, let revision, known.revision == revision {
-                current = known.settings
-            } else {
-                var made = settings()
-                made.entrance.plainAnswer = Self.plainAnswer
-                current = SharedHTTPSettings(made)
-                known = (revision, current)
-            }
+            let current = source.current
             return current.values.entrance.welcome(raw, from: peer, counters: counters) { (stream, refusal) in
                 HTTPConnection(
                     stream: stream, settings: refusal == nil ? current : Self.impatient(current), handler: handler,
@@ -128,6 +163,9 @@ package final class HTTPListener {
             """
         return Array((head + text).utf8)
     }()
+
+    /// Gives the connections that are open other settings, if these have changed.
+    func takeOverSettings() { source.refresh() }
 
     /// Stops accepting; open connections continue.
     package func stop() { listener.close() }

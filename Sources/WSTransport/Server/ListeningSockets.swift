@@ -145,6 +145,9 @@ package final class ListeningPost {
     /// A listener that is closed with the others.
     package func add(_ listener: HTTPListener) { listeners.append(listener) }
 
+    /// Gives the connections that are open other settings, if these have changed.
+    package func takeOverSettings() { for listener in listeners { listener.takeOverSettings() } }
+
     /// Accepts no more connections; open ones continue.
     package func close() {
         for listener in listeners { listener.stop() }

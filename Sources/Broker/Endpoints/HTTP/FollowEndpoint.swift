@@ -136,7 +136,10 @@ final class FollowSession: Session {
         output.send(Array("event: error\ndata: ".utf8) + HTTPRefusal(refusal).object + [10, 10])
     }
 
-    func takeOverLimits() { output.stream.maximumUnsent = shard.settings.limits.pending }
+    func takeOverLimits() {
+        output.stream.maximumUnsent = shard.settings.limits.pending
+        output.takeOverSettings()
+    }
 
     func end(_ reason: SessionEnd) {
         switch reason {
