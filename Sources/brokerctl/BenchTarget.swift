@@ -36,15 +36,17 @@ struct BenchTarget {
         self.endpoint = endpoint
         self.process = process
         pathPrefix = prefix
+        security = try Self.security(of: endpoint, connection)
         server = try await Self.address(of: endpoint)
-        guard case .internet(let name, _, isSecure: true) = endpoint else {
-            security = nil
-            return
-        }
-        let own = try connection.security()
+    }
+
+    private static func security(
+        of endpoint: Endpoint, _ connection: ConnectionOptions
+    ) throws -> LoadPlan.Security? {
+        guard case .internet(let name, _, isSecure: true) = endpoint else { return nil }
+        if let own = try connection.security() { return LoadPlan.Security(context: own, name: name) }
         do throws(TLSFileError) {
-            let context = if let own { own } else { try TLSContext.client(.system) }
-            security = LoadPlan.Security(context: context, name: name)
+            return LoadPlan.Security(context: try TLSContext.client(.system), name: name)
         } catch {
             throw Failure.failed("the system's authorities: \(error)")
         }
