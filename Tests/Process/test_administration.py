@@ -241,7 +241,7 @@ def test_the_audit_log_names_users_and_tells_of_what_was_denied(house):
 
 def test_the_socket_s_peer_is_named(house):
     house.open({}, "socket").ask("kick", client="none")
-    (kick,) = house.audited("admin.kick")
+    (kick,) = wait_until(lambda: house.audited("admin.kick"), "the verb in the audit log")
     assert kick["actor"] == {"uid": os.getuid(), "pid": os.getpid(), "via": "socket"}
 
 
