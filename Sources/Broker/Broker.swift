@@ -90,11 +90,11 @@ package final class Broker {
         figures = Figures(
             reactors: reactors.counters, shards: counters, sequencer: order.sequencer, store: store.store,
             storeThread: storeThread, audit: audit, passwords: checks.passwords,
-            webTokens: access.figures, quotas: quotas, bans: bans)
+            webTokens: access.figures, quotas: quotas, bans: bans, browserSessions: checks.sessions)
         let shards = ShardGroup(reactors.remotes)
         self.shards = shards
-        let accessFile = AccessFileDesk(path: { [access] in access.path }) { [access] in
-            guard case .refused(let errors) = Self.takeOver(access, shards) else { return nil }
+        let accessFile = AccessFileDesk(path: { [access] in access.path }) { [access, checks] in
+            guard case .refused(let errors) = Self.takeOver(access, shards, checks.sessions) else { return nil }
             return errors
         }
         let facts = BrokerFacts(
@@ -222,7 +222,7 @@ package final class Broker {
     /// Takes over key files, and the file of users and tokens if it has changed; `nil`: it has not.
     package func takeOverUsers() -> AccessNews? {
         access.takeOverKeys()
-        let news = Self.takeOver(access, shards)
+        let news = Self.takeOver(access, shards, checks.sessions)
         switch news {
         case .takenOver(let file, let users):
             audit.write(AuditEvent(.users("changed"), target: file, result: "\(users) entries"))
@@ -233,11 +233,15 @@ package final class Broker {
     }
 
     /// Has the file of users and tokens hold as it is now; `nil`: it does.
-    private static func takeOver(_ access: AccessKeeper, _ shards: ShardGroup) -> AccessNews? {
+    private static func takeOver(
+        _ access: AccessKeeper, _ shards: ShardGroup, _ sessions: BrowserSessions
+    ) -> AccessNews? {
         access.inTurn {
             guard let news = access.takeOverChange() else { return nil }
+            guard case .takenOver = news else { return news }
             // Waited for, as by a reload.
-            if case .takenOver = news { shards.runAndWait { [access = access.current] in $0.adopt(access) } }
+            shards.runAndWait { [access = access.current] in $0.adopt(access) }
+            sessions.review(access.current)
             return news
         }
     }
@@ -278,6 +282,7 @@ package final class Broker {
             news.append(Journal.Entry(level: .warning, message: message, metadata: metadata))
         }
         for (reason, count) in figures.refusals { tell("connections were refused", reason, count) }
+        tell("logins at browsers were refused", "access.sessions.maximum", figures.refusedLogins)
         tell("clients held too much memory: the largest were disconnected", "limits.memory", figures.shed)
         return news
     }
@@ -312,6 +317,7 @@ package final class Broker {
             _ = access.takeOverChange()
             // Waited for: when this returns, and the log says so, no request is judged by the old settings any more.
             shards.runAndWait { [access = access.current] in $0.adopt(settings, access) }
+            checks.sessions.review(access.current)
         }
         memory.adopt(settings.limits)
         if settings.history != current.history { order.sequencer.adopt(HistoryRules(settings)) }

@@ -22,6 +22,7 @@ package enum Routes {
             authenticator: authenticator, listener: listener, isLocal: isLocal, isSecure: isSecure,
             isPrivate: isPrivate)
         var routing = common(gate)
+        SessionEndpoint.add(to: &routing, gate)
         if isAdministered {
             gate.isForAdministrators = true
             routing.add(

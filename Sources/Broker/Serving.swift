@@ -32,6 +32,7 @@ struct Serving: Sendable {
         shard.endpoints.movedAside = facts.movedAside
         let post = ListeningPost()
         reactor[ListeningPost.self] = post
+        shard.endpoints.sessions = SessionDesk(checks.sessions, ShardGroup(group.remotes))
         memory.begin(on: reactor)
         let tally = AuditTally(audit, on: reactor)
         tally.hasAuthentications = settings.log.auditAuthentications == .all

@@ -1,6 +1,7 @@
 """A broker with users and rules, for the tests of access; everything that it writes is searched for secrets in the end."""
 
 import base64
+import json
 
 import pytest
 
@@ -29,7 +30,7 @@ def bearer(token):
 class House:
     """A broker with users; everything that it writes is searched for secrets in the end."""
 
-    def __init__(self, start_broker, tmp_path, extra="", limits=""):
+    def __init__(self, start_broker, tmp_path, extra="", limits="", more=""):
         self.directory = tmp_path / "house"
         self.file = AccessFile(self.directory / "data" / "access.jsonl")
         self.secrets = []
@@ -41,7 +42,7 @@ class House:
         self.alice = self.token("alice")
         self.file.write()
         self.broker = start_broker(
-            f"limits: {{ {limits} }}\n" + RULES % extra, directory=self.directory, arguments=["--log-level", "debug"])
+            f"limits: {{ {limits} }}\n{more}\n" + RULES % extra, directory=self.directory, arguments=["--log-level", "debug"])
         self.secrets.append("correct horse")
 
     def token(self, user, lifetime=None, **members):
@@ -60,6 +61,35 @@ class House:
     def written(self):
         metrics = self.broker.http("GET", "/metrics").body.decode()
         return "\n".join(self.broker.lines) + metrics
+
+
+class Page:
+    """A page in a browser, as the broker sees it: its requests say where they come from, and carry its cookie."""
+
+    def __init__(self, house):
+        self.house = house
+        self.own = {"Origin": house.broker.url()}
+        self.cookie = {}
+
+    def log_in(self, user="alice", password="correct horse", headers=None, body=None):
+        body = json.dumps({"user": user, "password": password}) if body is None else body
+        answer = self.house.broker.http("POST", "/session", body=body, headers=self.own | (headers or {}), timeout=60)
+        if answer.status == 200:
+            value = answer.headers["Set-Cookie"].partition("=")[2].partition(";")[0]
+            self.house.secrets.append(value)
+            self.cookie = {"Cookie": f"a=b; __Host-broker={value}"}
+        return answer
+
+    def read(self, path, headers=None):
+        """A `fetch` of something of its own origin."""
+        fields = {"Sec-Fetch-Site": "same-origin"} | self.cookie | (headers or {})
+        return self.house.broker.http("GET", path, headers=fields)
+
+    def send(self, method, path, body=None, headers=None):
+        return self.house.broker.http(method, path, body=body, headers=self.own | self.cookie | (headers or {}))
+
+    def session(self):
+        return self.house.broker.session(headers=self.own | self.cookie)
 
 
 @pytest.fixture

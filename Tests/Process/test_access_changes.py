@@ -130,6 +130,12 @@ def test_a_broken_file_changes_nothing(house):
     assert "access.jsonl:2: " in line
     assert session.request(op="publish", topic="sensors/device7/t", data=1)["op"] == "ok"
     assert house.broker.http("POST", "/t/news/a", body="x", headers=bearer(house.editor)).status == 200
+    since = len(house.broker.lines)
+    with open(house.file.path, "w") as file:
+        # Half-written, as by a tool that was interrupted.
+        file.write(good[:-20])
+    house.broker.wait_for_line("keeping what it said before", since=since)
+    assert house.broker.http("POST", "/t/news/a", body="x", headers=bearer(house.editor)).status == 200
     with open(house.file.path, "w") as file:
         file.write(good)
     house.broker.wait_for_line("loaded the changed file")

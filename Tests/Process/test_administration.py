@@ -147,6 +147,21 @@ def test_a_page_in_a_browser_cannot_administer(house, tmp_path, kind):
         browser.close()
 
 
+def test_a_page_of_the_broker_administers_by_its_login(house):
+    """By the cookie that it got for a password, from exactly its own address, and until it logs out."""
+    own = {"Origin": house.url, "Host": f"127.0.0.1:{house.port}"}
+    person = json.dumps({"user": "chief", "password": "the chief himself"})
+    login = house.broker.http("POST", "/session", body=person, headers=own, timeout=60)
+    cookie = {"Cookie": login.headers["Set-Cookie"].partition(";")[0]}
+    administrator = house.open(own | cookie)
+    assert administrator.error("status") is None and administrator.error("kick", client="x") == "not-found"
+    assert refusal(house, cookie)[0] == 401
+    for origin in ["null", f"http://127.0.0.1:{house.port + 1}"]:
+        assert house.open(own | cookie | {"Origin": origin}).websocket.wait_for_end()[0] == 4403
+    assert house.broker.http("DELETE", "/session", headers=own | cookie).status == 204
+    assert administrator.websocket.wait_for_end()[0] == 4401
+
+
 # What ends
 
 

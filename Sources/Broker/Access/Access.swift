@@ -52,6 +52,9 @@ package struct AccessOptions: Sendable, Equatable {
     /// How long a password that was right need not be computed again, in nanoseconds; 0: not at all.
     package var credentialCache: Int64 = 300_000_000_000
 
+    /// How long people at browsers stay logged in, and how many may.
+    package var sessions = BrowserSessions.Limits()
+
     package init() {}
 
     /// The longest life of a token that `short` lets into an address, in seconds.

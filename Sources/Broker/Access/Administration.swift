@@ -16,7 +16,7 @@ extension Access {
         switch subject.principal.kind {
         case .administrator: return Set(AdminRight.allCases)
         case .anonymous: return []
-        case .password, .token, .jwt, .certificate, .peer: break
+        case .password, .session, .token, .jwt, .certificate, .peer: break
         }
         var rights: Set<AdminRight> = []
         for rule in rules.rules where !rule.admin.isEmpty && rule.condition.applies(to: subject) {

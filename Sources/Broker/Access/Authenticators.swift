@@ -6,9 +6,13 @@ internal import WSTransport
 /// Knows users, tokens, certificates and the users of this machine, each kind by its own means.
 package final class CredentialChecks: Authenticator {
     package let passwords: PasswordChecks
+    package let sessions: BrowserSessions
     private let peers = PeerNames()
 
-    package init(_ passwords: PasswordChecks) { self.passwords = passwords }
+    package init(_ passwords: PasswordChecks, _ sessions: BrowserSessions = BrowserSessions()) {
+        self.passwords = passwords
+        self.sessions = sessions
+    }
 
     package func authenticate(
         _ credentials: Credentials, _ access: Access, from address: () -> String?
@@ -19,6 +23,9 @@ package final class CredentialChecks: Authenticator {
         case .malformed: return .refused(.wrong)
         case .bearer(let token): return bearer(token, access, address)
         case .basic(let user, let password): return basic(user, password, access)
+        case .session(let value):
+            let found = sessions.principal(of: value, access, now: .now, time: Self.now)
+            return found.map(Authentication.known) ?? .refused(.sessionOver)
         case .certificate(let certificate): return self.certificate(certificate, access)
         case .peer(let number): return peer(number, access)
         }

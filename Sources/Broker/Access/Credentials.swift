@@ -6,6 +6,8 @@ package enum Credentials: Sendable, Equatable {
     case bearer(String)
     /// A name and a password (RFC 7617).
     case basic(user: String, password: String)
+    /// The cookie of a login at `/session`.
+    case session(String)
     /// A client certificate that the listener has accepted.
     case certificate(Certificate)
     /// The user of the process at the other end of a socket in the file system, by its number.
@@ -62,6 +64,8 @@ package struct AuthenticationFailure: Error, Sendable, Equatable {
 
     /// What is said of every wrong credential, so that nothing can be learnt from the answer.
     package static let wrong = AuthenticationFailure(.invalid, "The credentials are not valid.")
+    /// What is said of a login's cookie that stands for nobody any more.
+    package static let sessionOver = AuthenticationFailure(.invalid, "The session is over: log in again.")
     /// What is said where too many checks wait.
     package static let busy = AuthenticationFailure(.unavailable, "Too many passwords are being checked; try again.")
 }

@@ -6,6 +6,8 @@ package final class Principal: Sendable {
     package enum Kind: String, Sendable, Hashable {
         case anonymous
         case password
+        /// By the cookie that a login with a password gives a browser.
+        case session
         case token
         case jwt
         case certificate
@@ -41,12 +43,14 @@ package final class Principal: Sendable {
     package let tie: [UInt8]?
     /// Changes with what it was known by, so that a changed password ends what the old one began; 0: nothing does.
     package let stamp: Int
+    /// The login whose cookie was shown; `nil`: none was.
+    package let session: BrowserSession?
 
     package init(
         _ kind: Kind, user: String? = nil, roles: Set<String> = [], claims: [String: [String]] = [:],
         token: String? = nil, carried: AccessRule? = nil, ceilings: [AccessRule] = [], admin: Set<AdminRight>? = nil,
         expires: Int64? = nil, issued: Int64? = nil, issuer: String? = nil, ownRoles: Set<String> = [],
-        tie: [UInt8]? = nil, stamp: Int = 0
+        tie: [UInt8]? = nil, stamp: Int = 0, session: BrowserSession? = nil
     ) {
         self.kind = kind
         self.user = user
@@ -63,6 +67,7 @@ package final class Principal: Sendable {
         self.ownRoles = ownRoles
         self.tie = tie
         self.stamp = stamp
+        self.session = session
     }
 
     /// Whether nothing tells the two apart, so that one may stand for the other.

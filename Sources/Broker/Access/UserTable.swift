@@ -190,6 +190,11 @@ package struct UserTable: Sendable {
         switch principal.kind {
         case .anonymous, .administrator: return .same
         case .password: new = self.principal(forPasswordOf: name)
+        case .session:
+            guard principal.session?.isEnded == false, !isRevoked(user: name, issued: principal.issued) else {
+                return .ended
+            }
+            new = self.principal(forPasswordOf: name).map { $0.going(on: principal) }
         case .token:
             // One that has expired ends by its own time, and not by a change.
             new = principal.token.flatMap { id in
@@ -207,6 +212,15 @@ package struct UserTable: Sendable {
         }
         guard let new, new.stamp == principal.stamp else { return .ended }
         return new.isSame(as: principal) ? .same : .changed(new)
+    }
+}
+
+extension Principal {
+    /// The person of a password as the person of a login that it has begun.
+    fileprivate func going(on login: Principal) -> Principal {
+        Principal(
+            .session, user: user, roles: roles, token: login.token, expires: login.expires, issued: login.issued,
+            stamp: stamp, session: login.session)
     }
 }
 

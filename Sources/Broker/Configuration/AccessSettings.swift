@@ -13,6 +13,8 @@ extension Settings {
         package var credentialCache: Duration? = .seconds(300)
         /// How long a client of `/ws` that may do nothing has to authenticate.
         package var authenticationTimeout = Duration.seconds(10)
+        /// How long people at browsers stay logged in, and how many may.
+        package var sessions = Sessions()
         /// Which tokens may be in an address.
         package var queryTokens = AccessOptions.QueryTokens.short
         /// A cookie with a token.
@@ -27,6 +29,20 @@ extension Settings {
         package var rules: [Rule] = []
 
         package init() {}
+
+        /// Logins of people at browsers, by `/session`.
+        package struct Sessions: Sendable, Equatable {
+            /// From the login on.
+            package var lifetime = Duration.seconds(12 * 3600)
+            /// Without a request or an open connection.
+            package var idle = Duration.seconds(3600)
+            /// How many one user may have; with one more the oldest ends.
+            package var perUser = 32
+            /// How many there may be in all.
+            package var maximum = 10_000
+
+            package init() {}
+        }
 
         /// A cookie with a token.
         package struct Cookie: Sendable, Equatable {
@@ -112,6 +128,9 @@ extension Settings.Access {
                     "authentication_timeout", \.authenticationTimeout, .timeSpan,
                     "How long a client of /ws that may do nothing has to authenticate."),
                 Setting(
+                    section: "sessions", \.sessions, Sessions.record,
+                    "Logins of people at browsers (/session), which are kept in memory."),
+                Setting(
                     "query_tokens", \.queryTokens, .choice,
                     "Tokens that are accepted in an address (token=): short: those that live an hour at most."),
                 Setting(section: "cookie", \.cookie, Cookie.record, "A cookie with a token, for pages of this site."),
@@ -180,6 +199,25 @@ extension Settings {
             else { continue }
             decoder.fail(node, "access.rules[\(number)].listener", expected: "the address of a listener")
         }
+    }
+}
+
+extension Settings.Access.Sessions {
+    static var record: ConfigurationRecord<Self> {
+        let span = ConfigurationValue.duration(.seconds(1) ... .seconds(30 * 86_400))
+        return ConfigurationRecord(
+            initial: Self(),
+            members: [
+                Setting("lifetime", \.lifetime, span, "How long a login lasts."),
+                Setting(
+                    "idle", \.idle, span, "How long it lasts without a request and without an open connection."),
+                Setting(
+                    "per_user", \.perUser, .count(1...1_000_000),
+                    "Logins that one user may have; with one more the oldest ends."),
+                Setting(
+                    "maximum", \.maximum, .count(1...1_000_000),
+                    "Logins of all users; beyond it nobody logs in, and gets 503."),
+            ])
     }
 }
 

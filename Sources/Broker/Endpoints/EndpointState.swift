@@ -53,6 +53,8 @@ package final class EndpointState {
     private(set) var version = 0
     /// Where a damaged store was moved when the broker started; `nil`: it was in order.
     package var movedAside: String?
+    /// Where people at browsers log in; `nil`: nowhere.
+    var sessions: SessionDesk?
     /// The forms of its messages.
     package let forms: Forms
     private let compression: DeflatedForm.Compression

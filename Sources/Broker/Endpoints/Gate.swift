@@ -24,14 +24,18 @@ struct Gate: Sendable {
     /// A handler that has `route` serve the requests that pass.
     func guarding(_ route: @escaping Route) -> any DirectHandler { GuardedHandler(gate: self, route: route) }
 
-    fileprivate func enter(_ exchange: HTTPExchange, _ route: @escaping Route) {
+    /// Has `route` serve a request that passes.
+    ///
+    /// - Parameter shown: credentials that its body has; `nil`: those that it presents.
+    func enter(_ exchange: HTTPExchange, by shown: Credentials? = nil, _ route: @escaping Route) {
         do throws(HTTPRefusal) {
             let shard = try exchange.shard()
             do throws(Refusal) { try shard.checkOpen() } catch { throw HTTPRefusal(error) }
             if !shard.bans.isEmpty, !listener.isEmpty { try exchange.checkBans(of: .anonymous, on: shard) }
-            if isForAdministrators { try checkPage(exchange) }
-            let presented = Presented(exchange, shard, self)
-            if presented.credentials != .nothing { try exchange.checkAttempts(on: shard) }
+            let presented = shown.map { Presented($0, by: .body) } ?? Presented(exchange, shard, self)
+            if isForAdministrators { try checkPage(exchange, presented) }
+            // A login's cookie cannot be guessed, and was given for a password.
+            if presented.credentials != .nothing, presented.way != .session { try exchange.checkAttempts(on: shard) }
             try check(presented, shard.access.options)
             switch authenticator.authenticate(
                 presented.credentials, shard.access, from: { exchange.request.peer?.host })
@@ -98,14 +102,17 @@ struct Gate: Sendable {
         _ presented: Presented, _ failure: AuthenticationFailure, _ exchange: HTTPExchange, _ shard: Shard,
         isCounted: Bool = true
     ) -> HTTPRefusal {
-        if isCounted { exchange.failed(failure, on: shard) }
+        if isCounted { exchange.failed(failure, presented, on: shard) }
         shard.examined(presented.credentials, .failure(failure), from: exchange.request.peer)
         return HTTPRefusal(failure)
     }
 
     /// Refuses what a web page asks, before its credentials are looked at: a page must not learn which are right.
-    private func checkPage(_ exchange: HTTPExchange) throws(HTTPRefusal) {
+    ///
+    /// Not so where somebody has logged in at a page of exactly this address.
+    private func checkPage(_ exchange: HTTPExchange, _ presented: Presented) throws(HTTPRefusal) {
         guard exchange.request.head.fields.has("Origin") else { return }
+        if presented.way == .session, exchange.isOfSamePage(self) { return }
         throw HTTPRefusal(Refusal(.forbidden, "Web pages may not administer the broker: use brokerctl."))
     }
 
@@ -223,7 +230,9 @@ extension HTTPExchange {
     }
 
     /// Credentials were not accepted.
-    func failed(_ failure: AuthenticationFailure, on shard: Shard) {
+    fileprivate func failed(_ failure: AuthenticationFailure, _ presented: Presented, on shard: Shard) {
+        // A login that is over was right once, and every page of a browser has its cookie.
+        if presented.way == .session { return forgetSession() }
         if failure.reason == .invalid { shard.credentialsFailed(request.peer) }
     }
 

@@ -8,15 +8,22 @@ struct Presented: Sendable {
     enum Way: Sendable {
         case field
         case subprotocol
+        /// The cookie of a login at `/session`.
+        case session
+        /// The cookie that is configured.
         case cookie
         case query
         case certificate
         case peer
+        /// The body of a login.
+        case body
         case nothing
     }
 
     let credentials: Credentials
     let way: Way
+
+    init(_ credentials: Credentials, by way: Way) { (self.credentials, self.way) = (credentials, way) }
 
     init(_ exchange: HTTPExchange, _ shard: Shard, _ gate: Gate) {
         let request = exchange.request
@@ -29,7 +36,7 @@ struct Presented: Sendable {
         } else if let token = Self.subprotocolToken(fields) {
             (credentials, way) = (.bearer(token), .subprotocol)
         } else if let cookie = Self.cookie(exchange, options, shard.endpoints.settings.origins, gate) {
-            (credentials, way) = (cookie, .cookie)
+            (credentials, way) = cookie
         } else if let token = request.parameter("token") {
             let isOnce = request.query.count { $0.name == "token" } == 1
             (credentials, way) = (isOnce ? .bearer(token) : .malformed, .query)
@@ -58,16 +65,9 @@ struct Presented: Sendable {
     /// A cookie counts only if no other site's page can have sent it.
     private static func cookie(
         _ exchange: HTTPExchange, _ options: AccessOptions, _ origins: [OriginRule], _ gate: Gate
-    ) -> Credentials? {
-        // A page of this site that was broken into would administer the broker.
-        guard !options.cookie.isEmpty, !gate.isForAdministrators else { return nil }
+    ) -> (Credentials, Way)? {
         let fields = exchange.request.head.fields
-        let values = fields.all("Cookie").flatMap { $0.split(separator: ";") }.compactMap { pair -> String? in
-            let text = pair.drop { $0 == " " || $0 == "\t" }
-            guard text.hasPrefix("\(options.cookie)=") else { return nil }
-            return String(text.dropFirst(options.cookie.utf8.count + 1))
-        }
-        guard let value = values.first else { return nil }
+        guard fields.has("Cookie"), let (credentials, way) = cookie(fields, options, gate) else { return nil }
         if let origin = fields.first("Origin") {
             guard
                 origins.contains(where: { rule in
@@ -80,8 +80,31 @@ struct Presented: Sendable {
                 fields.first("Sec-Fetch-Site") == "same-origin"
             else { return nil }
         }
-        // Another page of this site may have set a second one of the name.
-        return values.count == 1 ? .bearer(value) : .malformed
+        return (credentials, way)
+    }
+
+    /// That of a login, or else the one that is configured.
+    private static func cookie(
+        _ fields: HTTPFields, _ options: AccessOptions, _ gate: Gate
+    ) -> (Credentials, Way)? {
+        let sessions = values(ofCookie: BrowserSessions.cookie, fields)
+        if let value = sessions.first {
+            // Another page of this site may have set a second one of the name.
+            return (sessions.count == 1 ? .session(value) : .malformed, .session)
+        }
+        // A page of this site that was broken into would administer the broker.
+        guard !options.cookie.isEmpty, !gate.isForAdministrators else { return nil }
+        let values = values(ofCookie: options.cookie, fields)
+        guard let value = values.first else { return nil }
+        return (values.count == 1 ? .bearer(value) : .malformed, .cookie)
+    }
+
+    private static func values(ofCookie name: String, _ fields: HTTPFields) -> [String] {
+        fields.all("Cookie").flatMap { $0.split(separator: ";") }.compactMap { pair -> String? in
+            let text = pair.drop { $0 == " " || $0 == "\t" }
+            guard text.hasPrefix("\(name)=") else { return nil }
+            return String(text.dropFirst(name.utf8.count + 1))
+        }
     }
 }
 

@@ -145,18 +145,22 @@ final class Membership {
     private let quotas: Quotas
     private let address: Account?
     private let user: Account?
+    private let session: BrowserSession?
     private var subscriptions = 0
 
     /// `nil`: the client counts for none.
-    init?(_ quotas: Quotas, _ rules: Quotas.Rules, peer: SocketAddress?, user name: String?) {
+    init?(_ quotas: Quotas, _ rules: Quotas.Rules, peer: SocketAddress?, _ principal: Principal) {
         address = quotas.address(peer, rules)
-        user = name.flatMap { quotas.user($0) }
+        user = principal.user.flatMap { quotas.user($0) }
+        session = principal.session
         self.quotas = quotas
-        guard address != nil || user != nil else { return nil }
+        guard address != nil || user != nil || session != nil else { return nil }
+        session?.connected()
         user?.connections.wrappingAdd(1, ordering: .relaxed)
     }
 
     deinit {
+        session?.disconnected()
         user?.connections.wrappingSubtract(1, ordering: .relaxed)
         hold(0)
     }

@@ -22,7 +22,7 @@ extension Shard {
     private func membership(of principal: Principal, from peer: SocketAddress?) -> Membership? {
         let rules = settings.limits.quotas
         guard let quotas, principal.user != nil || rules.counts(peer) else { return nil }
-        return Membership(quotas, rules, peer: peer, user: principal.user)
+        return Membership(quotas, rules, peer: peer, principal)
     }
 
     /// Refuses what comes after the broker has begun to shut down.
@@ -189,6 +189,14 @@ extension Shard {
         session.client.isUnreviewed = true
         review(session)
         watchExpiry(of: session)
+    }
+
+    /// Disconnects the clients of principals whose credentials do not hold any more.
+    package func endSessions(of isOver: (Principal) -> Bool) {
+        for session in everybody where isOver(session.client.principal) {
+            counters.revokedClients.add(1)
+            session.end(.unauthenticated("revoked"))
+        }
     }
 
     /// A client as the rules see it, and what it may do.

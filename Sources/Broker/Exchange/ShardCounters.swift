@@ -23,6 +23,7 @@ package final class ShardCounters: Sendable {
     package let revoked = Counter()
     /// Credentials that were examined, by their kind.
     package let passwords = Examinations()
+    package let sessions = Examinations()
     package let tokens = Examinations()
     package let webTokens = Examinations()
     package let certificates = Examinations()
@@ -74,6 +75,7 @@ extension ShardCounters {
         switch credentials {
         case .nothing, .administrator: break
         case .basic: passwords.count(isRight: isRight)
+        case .session: sessions.count(isRight: isRight)
         case .bearer(let text) where OpaqueToken.isJWT(text): webTokens.count(isRight: isRight)
         case .bearer: tokens.count(isRight: isRight)
         case .certificate: certificates.count(isRight: isRight)

@@ -54,6 +54,13 @@ package struct ShardGroup: Sendable {
         }
     }
 
+    /// Runs `body` on every shard's thread, soon.
+    ///
+    /// Any thread.
+    package func run(_ body: @escaping @Sendable (Shard) -> Void) {
+        for remote in remotes { remote.run { reactor in if let shard = reactor[Shard.self] { body(shard) } } }
+    }
+
     /// Runs `body` on every shard's thread, and waits until all have done so.
     ///
     /// Any thread but the shards'.

@@ -16,6 +16,7 @@ package final class Figures: Sendable {
     private let webTokens: JWTFigures?
     private let quotas: Quotas?
     private let bans: Bans?
+    private let browserSessions: BrowserSessions?
     /// Refused connections, by limit.
     let refusedConnections = Atomic<Int>(0)
     let refusedAddresses = Atomic<Int>(0)
@@ -26,7 +27,7 @@ package final class Figures: Sendable {
     package init(
         reactors: [ReactorCounters], shards: [ShardCounters], sequencer: Sequencer, store: any MessageStore,
         storeThread: StoreThread, audit: AuditLog? = nil, passwords: PasswordChecks? = nil,
-        webTokens: JWTFigures? = nil, quotas: Quotas? = nil, bans: Bans? = nil
+        webTokens: JWTFigures? = nil, quotas: Quotas? = nil, bans: Bans? = nil, browserSessions: BrowserSessions? = nil
     ) {
         self.reactors = reactors
         self.shards = shards
@@ -38,6 +39,7 @@ package final class Figures: Sendable {
         self.webTokens = webTokens
         self.quotas = quotas
         self.bans = bans
+        self.browserSessions = browserSessions
     }
 
     func sum(_ counter: (ReactorCounters) -> Int) -> Int { reactors.reduce(0) { $0 + counter($1) } }
@@ -76,6 +78,9 @@ package final class Figures: Sendable {
 
     /// Connections closed since the start because all of them together held too much memory.
     package var shed: Int { sum { (counters: ReactorCounters) in counters.shed.current } }
+
+    /// Logins at browsers since the start that found no room.
+    package var refusedLogins: Int { browserSessions?.refused.load(ordering: .relaxed) ?? 0 }
 
     /// The figures in Prometheus's format.
     package func prometheus() -> [UInt8] {
@@ -307,6 +312,7 @@ extension Figures {
         text.add(
             "broker_auth_total", .counter, "Credentials that were examined, by kind and outcome.",
             both("password") { ($0.passwords.right.current, $0.passwords.wrong.current) }
+                + both("session") { ($0.sessions.right.current, $0.sessions.wrong.current) }
                 + both("token") { ($0.tokens.right.current, $0.tokens.wrong.current) }
                 + both("jwt") { ($0.webTokens.right.current, $0.webTokens.wrong.current) }
                 + both("certificate") { ($0.certificates.right.current, $0.certificates.wrong.current) }
@@ -327,6 +333,12 @@ extension Figures {
         text.add(
             "broker_grants", .gauge, "Grants in use, those that no client has any more among them.",
             sum { $0.grants.current })
+        text.add(
+            "broker_browser_sessions", .gauge, "People logged in at browsers, those not seen for long among them.",
+            browserSessions?.count ?? 0)
+        text.add(
+            "broker_browser_sessions_refused_total", .counter, "Logins at browsers that found no room.",
+            refusedLogins)
         text.add(
             "broker_password_checks_waiting", .gauge, "Passwords that wait to be checked.", passwords?.waiting ?? 0)
         text.add(

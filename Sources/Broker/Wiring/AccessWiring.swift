@@ -16,6 +16,10 @@ extension AccessOptions {
         hasPeers = settings.peers
         certificates = settings.certificates
         authenticationTimeout = settings.authenticationTimeout.nanoseconds
+        sessions.lifetime = settings.sessions.lifetime.components.seconds
+        sessions.idle = settings.sessions.idle.nanoseconds
+        sessions.perUser = settings.sessions.perUser
+        sessions.all = settings.sessions.maximum
         credentialCache = settings.credentialCache?.nanoseconds ?? 0
     }
 }

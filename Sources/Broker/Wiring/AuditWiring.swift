@@ -82,6 +82,7 @@ extension Credentials {
         case .basic: "password"
         case .certificate: "certificate"
         case .peer: "peer"
+        case .session: "session"
         case .malformed: "unknown"
         case .administrator: "administrator"
         }
@@ -95,7 +96,7 @@ extension Credentials {
         case .basic(let user, _): (AuditEvent.clip(user), nil)
         case .certificate(let certificate): (certificate.names.first.map { AuditEvent.clip($0) }, nil)
         case .peer(let number): ("uid \(number)", nil)
-        case .nothing, .malformed, .administrator: (nil, nil)
+        case .nothing, .malformed, .session, .administrator: (nil, nil)
         }
     }
 }

@@ -70,6 +70,7 @@ struct ConfigurationReaderTests {
           password_checks: 3
           credential_cache: 0
           authentication_timeout: 3s
+          sessions: { lifetime: 1d, idle: 10m, per_user: 3, maximum: 100 }
           query_tokens: none
           cookie: { name: session }
           certificates: { user: cn, roles: ou }
@@ -183,6 +184,10 @@ struct ConfigurationReaderTests {
         access.passwordChecks = 3
         access.credentialCache = nil
         access.authenticationTimeout = .seconds(3)
+        access.sessions.lifetime = .seconds(86_400)
+        access.sessions.idle = .seconds(600)
+        access.sessions.perUser = 3
+        access.sessions.maximum = 100
         access.queryTokens = .none
         access.cookie.name = "session"
         access.certificates = CertificateIdentity()

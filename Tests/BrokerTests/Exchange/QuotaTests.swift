@@ -147,11 +147,11 @@ struct QuotaTests {
         rules.user.bytes = 100
         rules.user.subscriptions = 5
         rules.user.connections = 2
-        var members: [Membership] = []
-        for _ in 0..<2 { members.append(try #require(Membership(quotas, rules, peer: nil, user: "alice"))) }
+        let alice = Principal(.token, user: "alice")
+        var members = try (0..<2).map { _ in try #require(Membership(quotas, rules, peer: nil, alice)) }
         #expect(quotas.excess(ofUser: "alice", rules) == "per_user.connections")
         #expect(quotas.excess(ofUser: "bob", rules) == nil)
-        #expect(Membership(quotas, rules, peer: nil, user: nil) == nil)
+        #expect(Membership(quotas, rules, peer: nil, .anonymous) == nil)
         #expect(members[0].meter(50, rules, now: time(0)) == nil && members[1].meter(50, rules, now: time(0)) == nil)
         #expect(members[0].meter(50, rules, now: time(0)) == "per_user.publish_bytes")
         #expect(members[1].meter(0, rules, now: time(0)) == "per_user.publish_rate")

@@ -1,0 +1,106 @@
+import Testing
+
+@testable import Broker
+@testable import WSTransport
+
+@Suite("Logins of people at browsers")
+struct BrowserSessionTests {
+    private let sessions = BrowserSessions()
+    private let access: Access
+    private let person: Principal
+    private let begin = MonotonicTime.now
+
+    init() throws {
+        let hash = try CredentialTests.hash("correct horse")
+        let users = CredentialTests.table([.user(CredentialTests.user("alice", roles: ["a"], password: hash))])
+        access = Access(AccessRules([]), users: users)
+        person = try #require(users.principal(forPasswordOf: "alice"))
+    }
+
+    private func logIn(
+        at seconds: Int64 = 0, _ change: (inout BrowserSessions.Limits) -> Void = { _ in }
+    ) throws -> (value: String, principal: Principal) {
+        var limits = BrowserSessions.Limits()
+        change(&limits)
+        let now = begin.advanced(byNanoseconds: seconds * 1_000_000_000)
+        return try #require(sessions.begin(person, limits, now: now, time: seconds))
+    }
+
+    private func found(_ value: String, at seconds: Int64) -> Principal? {
+        sessions.principal(
+            of: value, access, now: begin.advanced(byNanoseconds: seconds * 1_000_000_000), time: seconds)
+    }
+
+    @Test func aCookieStandsForItsPerson() throws {
+        let (value, principal) = try logIn()
+        #expect(value.utf8.count == 43)
+        #expect(principal.kind == .session && principal.user == "alice" && principal.roles == ["a"])
+        #expect(principal.expires == 12 * 3600 && principal.token == principal.session?.id)
+        #expect(found(value, at: 1) === principal)
+        #expect(found(String(value.dropLast()) + "A", at: 1) == nil || value.last == "A")
+        #expect(!value.contains(try #require(principal.token)))
+    }
+
+    @Test func itEndsAfterTwelveHours() throws {
+        let (value, principal) = try logIn()
+        let session = try #require(principal.session)
+        session.connected()
+        #expect(found(value, at: 12 * 3600 - 1) != nil)
+        #expect(found(value, at: 12 * 3600) == nil && session.isEnded)
+        #expect(sessions.count == 0)
+    }
+
+    @Test func itEndsAfterAnHourWithoutAUse() throws {
+        let value = try logIn().value
+        #expect(found(value, at: 3600) != nil)
+        #expect(found(value, at: 2 * 3600) != nil)
+        #expect(found(value, at: 3 * 3600 + 1) == nil)
+        #expect(found(value, at: 3 * 3600 + 1) == nil)
+    }
+
+    @Test func anOpenConnectionIsAUse() throws {
+        let (value, principal) = try logIn()
+        principal.session?.connected()
+        #expect(found(value, at: 2 * 3600) != nil)
+        principal.session?.connected()
+        principal.session?.disconnected()
+        #expect(found(value, at: 4 * 3600) != nil)
+    }
+
+    @Test func theOldestOfAUserMakesRoom() throws {
+        let first = try logIn { $0.perUser = 2 }
+        let others = try (0..<2).map { _ in try logIn { $0.perUser = 2 } }
+        #expect(first.principal.session?.isEnded == true && sessions.endings.load(ordering: .relaxed) == 1)
+        #expect(others.allSatisfy { found($0.value, at: 1) != nil } && sessions.count == 2)
+    }
+
+    @Test func thoseThatAreOverMakeRoomWhereThereIsNone() throws {
+        _ = try logIn { $0.all = 2 }
+        _ = try logIn { $0.all = 2 }
+        var limits = BrowserSessions.Limits()
+        limits.all = 2
+        let hours: Int64 = 2 * 3600
+        let later = begin.advanced(byNanoseconds: hours * 1_000_000_000)
+        #expect(sessions.begin(person, limits, now: begin, time: 0) == nil)
+        #expect(sessions.refused.load(ordering: .relaxed) == 1)
+        #expect(sessions.begin(person, limits, now: later, time: hours) != nil)
+        #expect(sessions.count == 1)
+    }
+
+    /// A user that is disabled and enabled again has to log in again.
+    @Test func noneComesBackWithItsUser() throws {
+        let value = try logIn().value
+        sessions.review(Access(AccessRules([])), time: 1)
+        #expect(found(value, at: 1) == nil && sessions.count == 0)
+    }
+
+    @Test func anEndedOneIsForgotten() throws {
+        let (value, principal) = try logIn()
+        sessions.end(try #require(principal.session))
+        #expect(found(value, at: 1) == nil && sessions.count == 0)
+        guard case .ended = access.renewal(of: principal, from: { nil }, now: 1) else {
+            Issue.record("a connection of it goes on")
+            return
+        }
+    }
+}
