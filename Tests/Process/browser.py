@@ -20,6 +20,10 @@ class Browser:
         """The value of a JavaScript expression, evaluated in the page."""
         raise NotImplementedError
 
+    def forget_cookies(self):
+        """Of all sites."""
+        raise NotImplementedError
+
     def screenshot(self, file):
         """Writes a PNG picture of the page; returns its bytes."""
         raise NotImplementedError

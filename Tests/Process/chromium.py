@@ -71,6 +71,10 @@ class Chromium(Browser):
         assert "exceptionDetails" not in result, result
         return result["result"].get("value")
 
+    def forget_cookies(self):
+        self._session = None
+        self.command("Storage.clearCookies")
+
     def resize(self, width):
         self.command("Emulation.setDeviceMetricsOverride", width=width, height=700, deviceScaleFactor=1, mobile=False)
 

@@ -74,6 +74,9 @@ class Firefox(Browser):
         assert answer["type"] == "success", answer
         return value_of(answer["result"])
 
+    def forget_cookies(self):
+        self.command("storage.deleteCookies")
+
     def resize(self, width):
         self.command("browsingContext.setViewport", context=self._tab, viewport={"width": width, "height": 700})
 
