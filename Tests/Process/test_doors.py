@@ -1,0 +1,104 @@
+"""access.md §13, "Doors": every way to show credentials, with those that are right, wrong and over, and with two at once."""
+
+import http.client
+import itertools
+import json
+
+import pytest
+
+# The fixture is found by its name.
+from access_house import House, Page, basic, wrong
+from deadlines import ANSWER_DEADLINE
+from raw_websocket import RefusedHandshake
+
+
+class Doors(House):
+    """A broker that accepts every way, and what each way would show."""
+
+    def __init__(self, start_broker, tmp_path):
+        super().__init__(start_broker, tmp_path, "query_tokens: any\n  cookie: { name: site }\n  sessions: { per_user: 1 }")
+        self.file.user("gone", "correct horse")["disabled"] = True
+        over = self.token("device7")
+        self.entry(over)["expires"] = self.entry(over)["created"]
+        self.rewrite()
+        page, late = Page(self), Page(self)
+        assert [page.log_in().status, late.log_in().status] == [200, 200]
+        self.page = late
+        tokens = [self.device, wrong(self.device), over]
+        sessions = [page.cookie["Cookie"].partition("=b; __Host-broker=")[2] for page in (late, late, page)]
+        sessions[1] = wrong(sessions[1])
+        passwords = [basic(*person)["Authorization"] for person in [("alice", "correct horse"), ("alice", "x"), ("gone", "correct horse")]]
+        # What is right, what is wrong, and what was right once, by each way.
+        self.shown = {
+            "bearer": [f"Bearer {token}" for token in tokens], "basic": passwords, "session": sessions, "cookie": tokens,
+            "query": tokens, "subprotocol": tokens, "in band": tokens}
+
+    def status(self, shown):
+        """The answer to a read that a known client may do, with what is shown by each way; 404: it is let in."""
+        path = "/t/news/a" + "".join("&?"[not place] + f"token={token}" for place, token in enumerate(shown.get("query", [])))
+        connection = http.client.HTTPConnection("127.0.0.1", self.broker.port, timeout=ANSWER_DEADLINE)
+        connection.putrequest("GET", path)
+        connection.putheader("Sec-Fetch-Site", "same-origin")
+        for text in shown.get("bearer", []) + shown.get("basic", []):
+            connection.putheader("Authorization", text)
+        cookies = [f"__Host-broker={value}" for value in shown.get("session", [])]
+        cookies += [f"site={value}" for value in shown.get("cookie", [])]
+        if cookies:
+            connection.putheader("Cookie", "; ".join(cookies))
+        connection.endheaders()
+        try:
+            return connection.getresponse().status
+        finally:
+            connection.close()
+
+    def lets_in(self, way, *shown):
+        match way:
+            case "subprotocol":
+                try:
+                    self.broker.websocket("/s/news/a", subprotocols=[f"bearer.{one}" for one in shown] + ["broker.subscription.v1"])
+                except RefusedHandshake as refused:
+                    assert refused.status == 401
+                    return False
+                return True
+            case "in band":
+                session = self.broker.session()
+                members = ", ".join(f'"token": {json.dumps(one)}' for one in shown)
+                session.websocket.send_text(f'{{"op": "authenticate", {members}}}')
+                return session.receive()["op"] == "ok"
+            case _: return {404: True, 401: False}[self.status({way: list(shown)})]
+
+
+@pytest.fixture
+def doors(start_broker, tmp_path):
+    doors = Doors(start_broker, tmp_path)
+    yield doors
+    written = doors.written()
+    assert not [secret for secret in doors.secrets if secret in written]
+
+
+def test_each_way_takes_what_is_right_and_nothing_else(doors):
+    """What is wrong, what is over, and two at once, although both are right."""
+    found = {
+        way: [doors.lets_in(way, right), doors.lets_in(way, false), doors.lets_in(way, over), doors.lets_in(way, right, right)]
+        for way, (right, false, over) in doors.shown.items()}
+    assert found == {way: [True, False, False, False] for way in doors.shown}
+
+
+def test_of_two_ways_the_first_decides(doors):
+    """What is wrong is not passed over for the right one of a later way, nor a right one refused for the wrong one of a later."""
+    ways = ["basic", "session", "cookie", "query"]
+    found = {}
+    for first, second in itertools.combinations(ways, 2):
+        (right, false, _), (later_right, later_false, _) = doors.shown[first], doors.shown[second]
+        found[first, second] = [
+            doors.status({first: [right], second: [later_false]}), doors.status({first: [false], second: [later_right]})]
+    assert found == {pair: [404, 401] for pair in itertools.combinations(ways, 2)}
+
+
+def test_the_token_of_a_subprotocol_comes_before_a_cookie(doors):
+    right, false, _ = doors.shown["subprotocol"]
+    cookie = doors.page.own | doors.page.cookie
+    doors.broker.websocket("/s/news/a", subprotocols=[f"bearer.{right}", "broker.subscription.v1"],
+                           headers=doors.page.own | {"Cookie": "__Host-broker=x"})
+    page = doors.broker.websocket("/s/news/a", subprotocols=[f"bearer.{false}", "broker.subscription.v1"], headers=cookie)
+    assert page.receive_close()[0] == 4401
