@@ -89,15 +89,6 @@ def test_the_log_tells_of_start_reload_and_stop_and_lets_a_renamed_file_go(audit
     assert [line["event"] for line in lines(audited, "audit.log.1")] == ["start"]
 
 
-def test_no_secret_is_written(audited):
-    secret = "bk_abcdefgh_0123456789012345678901234567890123456789abc"
-    audited.http("GET", f"/t/closed/a?token={secret}")
-    audited.http("GET", "/t/closed/a", headers={"Authorization": f"Bearer {secret}"})
-    audited.http("GET", "/t/closed/b")
-    the(audited, "subscribe.denied")
-    assert secret not in (audited.directory / "audit.log").read_text()
-
-
 def test_a_limit_that_is_hit(start_broker):
     broker = start_broker("log: { audit: stdout }\nlimits: { publish_rate: 1 }\n")
     session = broker.session()
