@@ -8,10 +8,12 @@ its own message to come back. It is a measurement, not a test: the tests of each
 """
 
 import argparse
+import base64
 import json
 import multiprocessing
 import os
 import random
+import select
 import socket
 import tempfile
 import time
@@ -211,6 +213,23 @@ def comers(port, seconds):
             pass
 
 
+def passwords(port, seconds):
+    """5,000 clients that each show a password, at once, and wait for the answer."""
+    crowd, poll = {}, select.poll()
+    for number in range(5000):
+        plain = connect(port)
+        user = base64.b64encode(f"user{number}:guess".encode())
+        plain.sendall(b"GET /t/a HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nAuthorization: Basic " + user + b"\r\n\r\n")
+        crowd[plain.fileno()] = plain
+        poll.register(plain, select.POLLIN)
+    end = time.monotonic() + seconds
+    while crowd and time.monotonic() < end:
+        for descriptor, _ in poll.poll(100):
+            poll.unregister(descriptor)
+            crowd.pop(descriptor).close()
+    time.sleep(max(0, end - time.monotonic()))
+
+
 POST = b"POST /t/flood HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1\r\n\r\nx"
 PUT = b"PUT /t/flood?retain HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1\r\n\r\nx"
 METRICS = b"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
@@ -233,6 +252,7 @@ KINDS = {
     "unfinished-messages": (unfinished, 1, ""),
     "wildcards": (wildcards, 1, ""),
     "deep-wildcards": (deep_wildcards, 1, ""),
+    "passwords": (passwords, 2, ""),
     "comers-and-goers": (comers, 2, ""),
 }
 
