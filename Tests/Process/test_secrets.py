@@ -15,7 +15,7 @@ from raw_websocket import RefusedHandshake
 
 INLINE = "inline-secret-of-the-configuration-0123456789"
 CONFIG = """
-log: { audit: stdout }
+log: { audit: stdout, audit_authentications: all }
 access:
   anonymous: { publish: [open], subscribe: [open] }
   query_tokens: any
@@ -153,13 +153,14 @@ def test_no_door_writes_what_it_was_shown(keeper):
                 keeper.http("GET", "/t/b", headers=site | {"Cookie": f"__Host-broker={cookie}"})
                 keeper.websocket("/s/a/x", headers=own | {"Cookie": f"__Host-broker={cookie}"})
     for arguments in (["clients"], ["clients", "--json"], ["subscriptions"], ["status", "--json"], ["topics"],
-                      ["users", "list", "--json"], ["token", "list", "--json"]):
+                      ["users", "list", "--json"], ["token", "list", "--json"], ["audit", "--json"]):
         keeper.control(*arguments)
     keeper.http("GET", "/metrics")
     keeper.broker.send_signal(signal.SIGHUP)
     keeper.broker.wait_for_line("settings read again")
     keeper.broker.stop()
-    assert '"subscribe.denied"' in "\n".join(keeper.broker.lines), "the audit log is among it"
+    audited = {json.loads(line)["event"] for line in keeper.broker.lines if line.startswith("{")}
+    assert audited >= {"auth.failed", "auth.ok", "subscribe.denied", "host.refused", "origin.refused"}, "the audit log is among it"
     assert keeper.found() == []
 
 

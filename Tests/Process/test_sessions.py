@@ -166,6 +166,13 @@ def test_it_ends_with_what_it_rests_on_and_does_not_come_back(house, page, chang
     assert Page(house).log_in().status == 200
 
 
+def test_a_ban_ends_what_came_by_it_and_lets_nobody_in(house, page):
+    session = page.session()
+    assert house.broker.control("bans", "add", "user", "alice", "--for", "1h").returncode == 0
+    assert session.websocket.receive_close() == (4410, "banned for a time")
+    assert [page.read("/t/news/a").status, Page(house).log_in().status] == [403, 403]
+
+
 def test_a_role_that_is_taken_away_holds_at_once(house, page):
     session = page.session()
     session.subscribe("sensors/device7/#")
