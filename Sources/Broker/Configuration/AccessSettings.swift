@@ -1,3 +1,5 @@
+package import WSTransport
+
 extension Settings {
     /// The rights of clients.
     package struct Access: Sendable, Equatable {
@@ -277,11 +279,11 @@ extension Settings.Admin {
     }
 }
 
-extension ConfigurationValue where Value == OriginRule {
+extension ConfigurationValue where Value == OriginPolicy.Rule {
     static var origin: Self {
         Self(
             expected: "same-origin, same-host, any, null, or a pattern such as https://*.example.com",
-            read: { OriginRule($0.text) }, write: { .text($0.description) }, null: .null)
+            read: { OriginPolicy.Rule($0.text) }, write: { .text($0.description) }, null: .null)
     }
 }
 
@@ -316,4 +318,15 @@ extension Setting where Owner == Settings {
             },
             changes: { old, new, path in old.hosts == new.hosts ? [] : [SettingChange(path: path, reload: .live)] })
     }
+}
+
+/// The host names that a broker accepts.
+package enum HostRule: Sendable, Equatable {
+    /// All names: no check.
+    case any
+    /// Those that lead to nobody else, whatever a DNS says, and these.
+    case known([HostPattern])
+
+    /// Those that lead to nobody else: the default.
+    package static let auto = HostRule.known([])
 }

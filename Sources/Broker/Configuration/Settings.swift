@@ -1,3 +1,5 @@
+package import WSTransport
+
 /// Everything that can be set about a broker, as read from its configuration.
 ///
 /// `Settings()` is the broker without any configuration: what stands here is the default, and `Config/broker.yaml` shows
@@ -24,7 +26,7 @@ package struct Settings: Sendable, Equatable {
     /// permessage-deflate.
     package var compression = Compression()
     /// Which web pages may connect: a request with an `Origin` has to match one of these; empty: none.
-    package var origins: [OriginRule] = [.sameOrigin]
+    package var origins: [OriginPolicy.Rule] = [.sameOrigin]
     /// Which names a request may ask for in `Host`.
     package var hosts = HostRule.auto
     /// Whose word about clients is believed; empty: nobody's.

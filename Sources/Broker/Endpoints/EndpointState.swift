@@ -11,7 +11,7 @@ package struct EndpointSettings {
     /// Of administrators' sockets.
     package var adminOptions: WebSocketConnection.Options
     /// The pages that may ask, and the names that are answered to.
-    package var origins: [OriginRule]
+    package var origins: OriginPolicy
     package var hosts: HostRule
     /// Whose word about clients is believed.
     package var trustedProxies: [Settings.TrustedProxy]
@@ -21,7 +21,7 @@ package struct EndpointSettings {
     package init(
         socketOptions: WebSocketConnection.Options, objectOptions: WebSocketConnection.Options,
         unauthenticatedOptions: WebSocketConnection.Options, adminOptions: WebSocketConnection.Options,
-        origins: [OriginRule], hosts: HostRule,
+        origins: OriginPolicy, hosts: HostRule,
         trustedProxies: [Settings.TrustedProxy] = [], keepaliveSeconds: Int
     ) {
         self.socketOptions = socketOptions

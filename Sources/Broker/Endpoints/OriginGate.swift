@@ -82,16 +82,14 @@ final class OriginGate {
         if let known = knownOrigin, known.origin == origin, known.host == host, known.scheme == scheme {
             return Inspection(fields: known.fields)
         }
-        let rules = endpoints.settings.origins.filter {
-            $0.allows(origin, host: host ?? "", isSecure: isSecure, scheme: scheme)
-        }
-        guard !rules.isEmpty else { return objection(to: origin, host: host, fields, from) }
+        let page = OriginPolicy.Page(origin: origin, host: host, isSecure: isSecure, scheme: scheme)
+        let decision = endpoints.settings.origins.decision(on: page)
+        guard decision != .refused else { return objection(to: origin, host: host, fields, from) }
         var answered: HTTPFields = [
             "Access-Control-Allow-Origin": origin,
             "Access-Control-Expose-Headers": "ETag, Last-Modified, Retry-After",
         ]
-        // A rule for many origins does not mean that each of their pages may act with its reader's credentials.
-        if rules.contains(where: \.isExact) { answered.append("Access-Control-Allow-Credentials", "true") }
+        if decision == .allowedWithCredentials { answered.append("Access-Control-Allow-Credentials", "true") }
         knownOrigin = (origin, host, scheme, answered)
         return Inspection(fields: answered)
     }

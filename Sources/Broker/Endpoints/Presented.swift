@@ -64,16 +64,13 @@ struct Presented: Sendable {
 
     /// A cookie counts only if no other site's page can have sent it.
     private static func cookie(
-        _ exchange: HTTPExchange, _ options: AccessOptions, _ origins: [OriginRule], _ gate: Gate
+        _ exchange: HTTPExchange, _ options: AccessOptions, _ origins: OriginPolicy, _ gate: Gate
     ) -> (Credentials, Way)? {
         let fields = exchange.request.head.fields
         guard fields.has("Cookie"), let (credentials, way) = cookie(fields, options, gate) else { return nil }
         if let origin = fields.first("Origin") {
-            guard
-                origins.contains(where: { rule in
-                    rule.isExactly(origin, host: fields.first("Host") ?? "", isSecure: gate.isSecure)
-                })
-            else { return nil }
+            let page = OriginPolicy.Page(origin: origin, host: fields.first("Host"), isSecure: gate.isSecure)
+            guard origins.allowsExactly(page) else { return nil }
         } else {
             let isReading = exchange.request.method == "GET" || exchange.request.method == "HEAD"
             guard isReading, !Handshake.isUpgrade(exchange.request.head),

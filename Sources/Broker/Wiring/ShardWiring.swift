@@ -80,7 +80,7 @@ extension EndpointSettings {
             objectOptions: WebSocketConnection.Options(WebSocketOptions(objects: settings)),
             unauthenticatedOptions: WebSocketConnection.Options(WebSocketOptions(unauthenticated: settings)),
             adminOptions: WebSocketConnection.Options(WebSocketOptions(administrators: settings)),
-            origins: settings.origins, hosts: settings.hosts, trustedProxies: settings.trustedProxies,
+            origins: OriginPolicy(settings.origins), hosts: settings.hosts, trustedProxies: settings.trustedProxies,
             keepaliveSeconds: settings.keepalive.interval.map { Int($0.components.seconds) } ?? 0)
     }
 }

@@ -2,6 +2,7 @@ import Foundation
 import Testing
 
 @testable import Broker
+@testable import WSTransport
 
 @Suite("Configuration: what is read")
 struct ConfigurationReaderTests {
@@ -162,7 +163,7 @@ struct ConfigurationReaderTests {
         expected.hosts = .known(["broker.example.com", "*.lan", "[::1]", "10.0.0.1"].compactMap { HostPattern($0) })
         expected.origins = ["same-host", "same-origin", "null", "https://*.example.com:8443", "http://[::1]"]
             .compactMap {
-                OriginRule($0)
+                OriginPolicy.Rule($0)
             }
         expected.access.anonymous.publish = []
         expected.access.anonymous.subscribe = ["a/+", "b/#"]

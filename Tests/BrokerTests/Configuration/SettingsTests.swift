@@ -1,6 +1,7 @@
 import Testing
 
 @testable import Broker
+@testable import WSTransport
 
 @Suite("Settings: addresses, origins, and the refusal to listen")
 struct SettingsTests {
@@ -68,9 +69,9 @@ struct SettingsTests {
         ("http://[::1]:81", "http://[::1]:82", "x", false), ("https://a.com", "https://a.com\0", "x", false),
     ])
     func decidesOnOrigin(rule: String, origin: String, host: String, isAllowed: Bool) throws {
-        let rule = try #require(OriginRule(rule))
-        #expect(rule.allows(origin, host: host, isSecure: false) == isAllowed)
-        #expect(OriginRule(rule.description) == rule)
+        let rule = try #require(OriginPolicy.Rule(rule))
+        #expect(rule.allows(OriginPolicy.Page(origin: origin, host: host, isSecure: false)) == isAllowed)
+        #expect(OriginPolicy.Rule(rule.description) == rule)
     }
 
     @Test(arguments: [
@@ -81,7 +82,7 @@ struct SettingsTests {
         "https://a:b:1",
     ])
     func refusesOrigin(text: String) {
-        #expect(OriginRule(text) == nil)
+        #expect(OriginPolicy.Rule(text) == nil)
     }
 
     @Test func refusesToListenBeyondLoopbackForAnonymousPublishers() throws {

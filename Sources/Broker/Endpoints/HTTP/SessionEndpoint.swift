@@ -139,7 +139,8 @@ extension HTTPExchange {
     func isOfSamePage(_ gate: Gate) -> Bool {
         let fields = request.head.fields
         guard let origin = fields.first("Origin") else { return false }
-        return OriginRule.sameOrigin.isExactly(origin, host: fields.first("Host") ?? "", isSecure: gate.isSecure)
+        return OriginPolicy.Rule.sameOrigin.allowsExactly(
+            OriginPolicy.Page(origin: origin, host: fields.first("Host"), isSecure: gate.isSecure))
     }
 
     /// The cookie of a login; `SameSite` and `HttpOnly` keep it from other sites and from scripts.

@@ -1,12 +1,12 @@
 /// A host with its port, as in an origin or a request's `Host` field.
-struct HostAndPort: Equatable {
+package struct HostAndPort: Equatable {
     /// In lower case; an IPv6 address keeps its brackets.
-    let host: String
+    package let host: String
     /// `nil`: none.
-    var port: UInt16?
+    package var port: UInt16?
 
     /// Reads `host` or `host:port`; `nil` for anything else.
-    init?(_ text: String) {
+    package init?(_ text: String) {
         let text = text.lowercased()
         var hostEnd = text.endIndex
         if let colon = text.lastIndex(of: ":"), !text[colon...].contains("]") {
@@ -26,12 +26,12 @@ struct HostAndPort: Equatable {
     }
 
     /// The same without an optional trailing dot.
-    var withoutRoot: HostAndPort? {
+    package var withoutRoot: HostAndPort? {
         host.hasSuffix(".") ? HostAndPort(String(host.dropLast())) : self
     }
 
     /// Whether it is an address instead of a name.
-    var isAddress: Bool {
+    package var isAddress: Bool {
         if host.hasPrefix("[") { return true }
         let parts = host.split(separator: ".", omittingEmptySubsequences: false)
         return parts.count == 4 && parts.allSatisfy(Self.isNumber)
@@ -42,7 +42,7 @@ struct HostAndPort: Equatable {
     }
 
     /// Whether the name always means the local machine: DNS cannot give it to another machine (RFC 6761 §6.3).
-    var isLoopback: Bool {
+    package var isLoopback: Bool {
         if host == "localhost" || host == "[::1]" || host.hasSuffix(".localhost") { return true }
         return host.hasPrefix("127.") && isAddress
     }
@@ -68,7 +68,7 @@ package struct HostPattern: Sendable, Hashable {
     }
 
     /// Whether it matches `other`, which is in lower case.
-    func matches(_ other: String) -> Bool {
+    package func matches(_ other: String) -> Bool {
         guard !other.contains("*") else { return false }
         return isWildcard ? other.hasSuffix(".\(host)") : other == host
     }
@@ -77,15 +77,4 @@ package struct HostPattern: Sendable, Hashable {
 extension HostPattern: CustomStringConvertible {
     /// The text that ``init(_:)`` reads.
     package var description: String { (isWildcard ? "*." : "") + host }
-}
-
-/// The host names that a broker accepts.
-package enum HostRule: Sendable, Equatable {
-    /// All names: no check.
-    case any
-    /// Those that lead to nobody else, whatever a DNS says, and these.
-    case known([HostPattern])
-
-    /// Those that lead to nobody else: the default.
-    package static let auto = HostRule.known([])
 }

@@ -1,0 +1,214 @@
+/// Which pages may use a server (RFC 6454, RFC 6455 §10.2).
+///
+/// A request without `Origin` does not come from a browser, and every policy admits it.
+public struct OriginPolicy: Sendable {
+    private let decide: @Sendable (Page) -> Decision
+    /// The rules; empty: the policy is a function.
+    package let rules: [Rule]
+
+    /// A page that sends a request, and where it sends it to.
+    package struct Page: Sendable {
+        /// `Origin` and `Host`, as they were sent.
+        let origin: String
+        let host: String?
+        /// Whether the request came by TLS.
+        ///
+        /// A page that did may always ask a server that did not: a proxy in front has ended its TLS.
+        let isSecure: Bool
+        /// `http` or `https`, if a trusted proxy says which one the page's browser has used.
+        let scheme: String?
+
+        package init(origin: String, host: String?, isSecure: Bool, scheme: String? = nil) {
+            self.origin = origin
+            self.host = host
+            self.isSecure = isSecure
+            self.scheme = scheme
+        }
+    }
+
+    /// What a policy says of a page.
+    package enum Decision: Sendable {
+        case refused
+        case allowed
+        /// Allowed by a rule that names one origin, so that the page may use its reader's credentials.
+        case allowedWithCredentials
+    }
+
+    /// A custom policy, called with `Origin` and `Host` as they were sent.
+    public init(_ isAllowed: @escaping @Sendable (_ origin: String, _ host: String?) -> Bool) {
+        rules = []
+        decide = { isAllowed($0.origin, $0.host) ? .allowed : .refused }
+    }
+
+    /// A page may come in if a rule allows it.
+    package init(_ rules: [Rule]) {
+        self.rules = rules
+        decide = { page in
+            let allowing = rules.filter { $0.allows(page) }
+            if allowing.isEmpty { return .refused }
+            // A list that lets in all of localhost does not mean that each of its pages acts with its reader's credentials.
+            return allowing.contains(where: \.isExact) ? .allowedWithCredentials : .allowed
+        }
+    }
+
+    /// Pages of the requested host, whatever their scheme and port: the default.
+    ///
+    /// All names of loopback are one host.
+    public static let sameHost = OriginPolicy([.sameHost])
+
+    /// All pages.
+    public static let any = OriginPolicy([.any])
+
+    /// Pages of these origins, such as `https://example.com` or `https://*.example.com`, and `null`.
+    ///
+    /// Compared without regard to case; a scheme's own port may be left out. A text that is no origin admits no page.
+    public static func list(_ origins: [String]) -> OriginPolicy {
+        OriginPolicy(origins.compactMap { $0 == "null" ? Rule.null : Rule.Pattern($0).map(Rule.pattern) })
+    }
+
+    /// What the policy says of a page.
+    package func decision(on page: Page) -> Decision { decide(page) }
+
+    /// Whether the policy lets in pages of exactly this origin, which may then act with their reader's cookie.
+    ///
+    /// Not so where a rule lets in many origins, such as all of localhost.
+    package func allowsExactly(_ page: Page) -> Bool { rules.contains { $0.allowsExactly(page) } }
+
+    func allows(_ origin: String?, host: String?) -> Bool {
+        guard let origin else { return true }
+        return decide(Page(origin: origin, host: host, isSecure: false)) != .refused
+    }
+}
+
+extension OriginPolicy {
+    /// One entry of a list of origins.
+    package enum Rule: Sendable, Hashable {
+        /// The origin is the one that the request was sent to: host and port, and a scheme that is not less secure.
+        case sameOrigin
+        /// The origin's host is the one that the request was sent to; ports are not compared.
+        case sameHost
+        /// Every origin, `null` too.
+        case any
+        /// Pages without an origin: files, sandboxed frames, data URLs.
+        case null
+        /// Origins of a scheme, a host and a port.
+        case pattern(Pattern)
+
+        /// A scheme, a host whose first label may be `*`, and a port.
+        package struct Pattern: Sendable, Hashable {
+            /// In lower case, without `://`.
+            package let scheme: String
+            /// The hosts.
+            package let host: HostPattern
+            /// `nil`: the scheme's own port.
+            package let port: UInt16?
+        }
+
+        /// Reads `same-origin`, `same-host`, `any`, `null`, or a pattern such as `https://*.example.com`; `nil`: `text` is
+        /// none of these.
+        package init?(_ text: String) {
+            switch text {
+            case "same-origin": self = .sameOrigin
+            case "same-host": self = .sameHost
+            case "any": self = .any
+            case "null": self = .null
+            default:
+                guard let pattern = Pattern(text) else { return nil }
+                self = .pattern(pattern)
+            }
+        }
+
+        /// Whether it names one origin, which may then use credentials.
+        var isExact: Bool {
+            if case .pattern(let pattern) = self { !pattern.host.isWildcard } else { false }
+        }
+
+        /// See ``OriginPolicy/allowsExactly(_:)``.
+        package func allowsExactly(_ page: Page) -> Bool {
+            switch self {
+            case .pattern: isExact && allows(page)
+            case .sameOrigin: Self.isSameOrigin(page)
+            case .sameHost, .any, .null: false
+            }
+        }
+
+        /// Whether a page may connect.
+        ///
+        /// On loopback all names are one host, and a developer's page comes from another port than the server's.
+        package func allows(_ page: Page) -> Bool {
+            switch self {
+            case .any: return true
+            case .null: return page.origin == "null" || page.origin == "file://"
+            case .sameHost, .sameOrigin:
+                guard let origin = Origin(page.origin), let server = HostAndPort(page.host ?? "") else { return false }
+                if origin.place.isLoopback, server.isLoopback { return true }
+                return self == .sameHost ? origin.place.host == server.host : Self.isSameOrigin(page)
+            case .pattern(let pattern):
+                return Origin(page.origin).map(pattern.matches) ?? false
+            }
+        }
+
+        private static func isSameOrigin(_ page: Page) -> Bool {
+            guard let origin = Origin(page.origin), var server = HostAndPort(page.host ?? "") else { return false }
+            if server.port == origin.defaultPort { server.port = nil }
+            guard origin.place == server else { return false }
+            if let scheme = page.scheme { return origin.scheme == scheme }
+            return origin.scheme == "https" || (origin.scheme == "http" && !page.isSecure)
+        }
+    }
+}
+
+extension OriginPolicy.Rule.Pattern {
+    init?(_ text: String) {
+        guard let origin = Origin(text), let host = HostPattern(host: origin.place.host) else { return nil }
+        self.host = host
+        scheme = origin.scheme
+        port = origin.place.port
+    }
+
+    fileprivate func matches(_ origin: Origin) -> Bool {
+        origin.scheme == scheme && origin.place.port == port && host.matches(origin.place.host)
+    }
+}
+
+extension OriginPolicy.Rule: CustomStringConvertible {
+    /// The text that ``init(_:)`` reads.
+    package var description: String {
+        switch self {
+        case .sameOrigin: "same-origin"
+        case .sameHost: "same-host"
+        case .any: "any"
+        case .null: "null"
+        case .pattern(let pattern):
+            "\(pattern.scheme)://\(pattern.host)\(pattern.port.map { ":\($0)" } ?? "")"
+        }
+    }
+}
+
+/// `scheme://authority` without anything after it, in lower case.
+private struct Origin {
+    let scheme: String
+    /// Without the scheme's own port: RFC 6454 §4 calls the origin with it the same.
+    var place: HostAndPort
+
+    init?(_ text: String) {
+        let text = text.lowercased()
+        guard let colon = text.firstIndex(of: ":"), text[colon...].hasPrefix("://") else { return nil }
+        scheme = String(text[..<colon])
+        guard let first = scheme.utf8.first, 0x61...0x7A ~= first,
+            scheme.utf8.allSatisfy({ 0x61...0x7A ~= $0 || 0x30...0x39 ~= $0 || "+-.".utf8.contains($0) }),
+            let place = HostAndPort(String(text[colon...].dropFirst(3)))
+        else { return nil }
+        self.place = place
+        if place.port == defaultPort { self.place.port = nil }
+    }
+
+    /// The scheme's own port.
+    var defaultPort: UInt16? {
+        switch scheme {
+        case "http": 80
+        case "https": 443
+        default: nil
+        }
+    }
+}
