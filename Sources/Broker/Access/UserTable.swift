@@ -1,4 +1,5 @@
 internal import Cryptography
+internal import WSTransport
 
 /// The users, tokens and revocations of a file, as they hold from one moment to the next change.
 ///
@@ -68,12 +69,8 @@ package struct UserTable: Sendable {
     /// A token's entry; `nil`: there is none.
     private func token(_ id: String) -> Token? {
         let wanted = Token.number(of: id)
-        var (low, high) = (0, tokens.count)
-        while low < high {
-            let middle = (low + high) / 2
-            if tokens[middle].id < wanted { low = middle + 1 } else { high = middle }
-        }
-        return low < tokens.count && tokens[low].id == wanted ? tokens[low] : nil
+        let place = tokens.partitionPoint { $0.id >= wanted }
+        return place < tokens.count && tokens[place].id == wanted ? tokens[place] : nil
     }
 
     /// How many users and tokens there are.
