@@ -10,12 +10,14 @@ struct DeadDeclarationTests {
     @Test(arguments: [
         "func gone() {}", "    private static let gone = 1", "package var gone: Int { 1 }", "struct gone {}",
         "typealias gone = Int", "/// ``gone`` is told of.\nfunc gone() {}", "func gone() {}  // gone",
+        "    case gone", "case gone(Int)", "case gone = 1",
     ])
     func findsWhatNothingMentions(text: String) { #expect(find(text) == ["0: gone"]) }
 
     @Test(arguments: [
         "func here() {}\nhere()", "let here = 1; print(\"\\(here)\")", "public func here() {}",
-        "override func here() {}",
+        "override func here() {}", "case here\nreturn .here", "switch x { case let here: here }",
+        "case S_IFREG: 1", "case 400: 1", "case nil: 1",
         "func here() {}\nfunc other() { other(); here() }",
     ])
     func leavesWhatIsMentioned(text: String) { #expect(find(text).isEmpty) }
@@ -33,6 +35,8 @@ struct DeadDeclarationTests {
     static let known = [
         // What the language and the standard library call by themselves, and the program's entry.
         "superEncoder", "superDecoder", "nestedContainer", "nestedUnkeyedContainer", "callAsFunction", "Brokerd",
+        // Made from the texts that are their raw values.
+        "organizationalUnit",
         // Reached by tests alone, which look at what a connection has agreed on or is made of.
         "isResumed", "applicationProtocol", "takenSlot",
     ]

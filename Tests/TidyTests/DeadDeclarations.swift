@@ -25,7 +25,7 @@ enum DeadDeclarations {
                 for word in words { mentions[word, default: 0] += 1 }
                 let isExported = words.contains { exports.contains($0) }
                 for (keyword, name) in zip(words, words.dropFirst())
-                where keywords.contains(keyword) && !keywords.contains(name)
+                where declares(keyword, name)
                     && text.utf8[keyword.endIndex..<name.startIndex].allSatisfy({ $0 == UInt8(ascii: " ") })
                 {
                     declarations[name, default: []].append((path, isExported))
@@ -44,6 +44,17 @@ enum DeadDeclarations {
     private static let keywords: Set<Substring> = [
         "func", "var", "let", "struct", "class", "enum", "actor", "protocol", "typealias",
     ]
+    /// Words that begin a pattern after `case`, where there is no name of an enumeration's case.
+    private static let patterns: Set<Substring> = ["is", "nil", "true", "false"]
+
+    /// Whether two words that follow one another declare the second.
+    private static func declares(_ keyword: Substring, _ name: Substring) -> Bool {
+        if keywords.contains(name) { return false }
+        guard keyword == "case" else { return keywords.contains(keyword) }
+        // A constant of C's is a pattern, and begins with a capital.
+        return name.first?.isLowercase ?? false && !patterns.contains(name)
+    }
+
     private static let exports: Set<Substring> = ["public", "open", "override"]
 
     /// The words of a line without its comment; those in quotes, too, for an interpolation may mention something.
