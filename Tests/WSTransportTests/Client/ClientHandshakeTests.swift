@@ -9,12 +9,7 @@ struct ClientHandshakeTests {
     ) async -> ConnectError? {
         var options = ClientOptions()
         options.handshakeTimeout = timeout
-        do throws(ConnectError) {
-            _ = try await WS.connect(endpoint, path: path, options: options)
-            return nil
-        } catch {
-            return error
-        }
+        return await WS.failure(to: WebSocketURL(endpoint: endpoint, path: path), options)
     }
 
     private static func accepted(_ head: HTTPRequestHead) -> String {

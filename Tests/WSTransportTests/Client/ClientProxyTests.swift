@@ -12,13 +12,7 @@ struct ClientProxyTests {
     }
 
     private static func error(_ text: String, _ options: ClientOptions) async throws -> ConnectError? {
-        let url = try WebSocketURL(parsing: text)
-        do throws(ConnectError) {
-            _ = try await WS.connect(url, options: options)
-            return nil
-        } catch {
-            return error
-        }
+        await WS.failure(to: try WebSocketURL(parsing: text), options)
     }
 
     @Test func goesThrough() async throws {

@@ -22,12 +22,7 @@ struct ClientRedirectTests {
     }
 
     private static func error(_ endpoint: Endpoint, _ options: ClientOptions) async -> ConnectError? {
-        do throws(ConnectError) {
-            _ = try await WS.connect(endpoint, path: "/start/here", options: options)
-            return nil
-        } catch {
-            return error
-        }
+        await WS.failure(to: WebSocketURL(endpoint: endpoint, path: "/start/here"), options)
     }
 
     @Test(arguments: [301, 302, 303, 307, 308], ["/there", "../there?x"])

@@ -30,4 +30,14 @@ extension WS {
     ) async throws(ConnectError) -> WebSocket {
         try await open(WebSocketURL(endpoint: endpoint, path: path), client: options)
     }
+
+    /// Why a client does not connect; `nil`: it does.
+    static func failure(to url: WebSocketURL, _ options: ClientOptions) async -> ConnectError? {
+        do throws(ConnectError) {
+            _ = try await connect(url, options: options)
+            return nil
+        } catch {
+            return error
+        }
+    }
 }

@@ -11,13 +11,7 @@ struct SecureClientOptionsTests {
     }
 
     private static func error(_ text: String, _ options: ClientOptions) async throws -> ConnectError? {
-        let url = try WebSocketURL(parsing: text)
-        do throws(ConnectError) {
-            _ = try await WS.connect(url, options: options)
-            return nil
-        } catch {
-            return error
-        }
+        await WS.failure(to: try WebSocketURL(parsing: text), options)
     }
 
     @Test func checksTheName() async throws {

@@ -65,12 +65,7 @@ struct SecureClientTests {
     }
 
     private static func error(_ endpoint: Endpoint, _ options: ClientOptions) async -> ConnectError? {
-        do throws(ConnectError) {
-            _ = try await WS.connect(endpoint, path: "/", options: options)
-            return nil
-        } catch {
-            return error
-        }
+        await WS.failure(to: WebSocketURL(endpoint: endpoint, path: "/"), options)
     }
 
     @Test func refusesAnUntrustedServer() async throws {
