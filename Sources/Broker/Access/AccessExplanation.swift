@@ -1,4 +1,4 @@
-/// Whether a client may do something, by the code that decides, and what each rule has to do with it.
+/// Says whether a client may do something, by the same code that decides, and which rules matter.
 package struct AccessExplanation: Sendable {
     /// What the client would do.
     package enum Action: String, Sendable, CaseIterable {
@@ -9,19 +9,19 @@ package struct AccessExplanation: Sendable {
     package struct Line: Sendable {
         /// The rule, in the order of all rules.
         package let rule: Int
-        /// As it is written, with placeholders.
+        /// The filter as it is written, with placeholders.
         package let template: String
         package let isDenial: Bool
-        /// What it is for this client; empty: a value of a placeholder is missing or unfit.
+        /// The filters for this client; empty: a value of a placeholder is missing or unfit.
         package let filters: [String]
-        /// Whether it matches what is asked for; one that denies matches a filter where the two overlap.
+        /// Whether it matches the request; a filter that denies matches every filter that it overlaps.
         package let matches: Bool
     }
 
     package let isAllowed: Bool
     /// Why: a phrase.
     package let reason: String
-    /// Those of rules that apply, in their order.
+    /// The filters of the rules that apply, in order.
     package let lines: [Line]
 
     /// - Parameters:

@@ -14,14 +14,14 @@ struct Rights: OptionSet, Sendable {
 
 /// Filters, each with the rights that it gives or takes away, as a trie of levels.
 ///
-/// A look-up follows the topic's levels, so its cost is that of the name and of the filters that begin like it, and not of
-/// how many filters there are. It allocates nothing. Immutable, 28 bytes a node and the names.
+/// A look-up follows the topic's levels, so its cost depends on the name and on the filters that begin like it, and not
+/// on the number of filters. It allocates nothing. Immutable; 28 bytes a node, and the names.
 ///
-/// A lone `#` is not for here: it stands for every topic outside `$SYS`, which no node can say.
+/// A lone `#` is not stored here: it stands for every topic outside `$SYS`, which no node can express.
 struct RightsTrie: Sendable, Equatable {
     /// One level of a filter.
     ///
-    /// The named children of a node stand together, in the order of their hashes.
+    /// The named children of a node are adjacent, in the order of their hashes.
     private struct Node: Equatable {
         var hash: UInt32 = 0
         var parent: UInt32 = 0
@@ -30,13 +30,13 @@ struct RightsTrie: Sendable, Equatable {
         /// The first of the named children.
         var children: UInt32 = 0
         var count: UInt32 = 0
-        /// Where the name begins; it ends where the next node's begins.
+        /// The start of the name; it ends where the next node's name begins.
         var name: UInt32 = 0
-        /// Of filters that end with this level.
+        /// The rights of filters that end with this level.
         var here: Rights = []
-        /// Of filters whose next and last level is `#`.
+        /// The rights of filters whose next and last level is `#`.
         var rest: Rights = []
-        /// All that this node and those below it hold.
+        /// The rights of this node and of those below it together.
         var within: Rights = []
     }
 
@@ -87,7 +87,7 @@ struct RightsTrie: Sendable, Equatable {
         }
     }
 
-    /// Level by level, so that a node's children stand together.
+    /// Level by level, so that a node's children are adjacent.
     private mutating func flatten(_ root: Branch) {
         var open = [root]
         var next = 0
@@ -129,7 +129,7 @@ struct RightsTrie: Sendable, Equatable {
         return found
     }
 
-    /// Whether one filter with a right covers `filter`: every topic that this matches is matched by that.
+    /// Whether one filter with a right covers `filter`: it matches every topic that `filter` matches.
     func covers(_ filter: TopicFilter, _ right: Rights) -> Bool {
         guard all.contains(right) else { return false }
         return walk(Self.comparable(filter).utf8Span.span).covers(right, from: 0, at: 0)
@@ -165,7 +165,7 @@ struct RightsTrie: Sendable, Equatable {
         }
     }
 
-    /// FNV-1a: names come from the administrator, so nobody chooses those that collide.
+    /// FNV-1a: names come from the administrator, so no attacker chooses names that collide.
     private static func hash(_ bytes: Span<UInt8>) -> UInt32 {
         var hash = emptyHash
         for offset in bytes.indices { hash = (hash ^ UInt32(bytes[offset])) &* hashFactor }
@@ -194,7 +194,7 @@ struct RightsTrie: Sendable, Equatable {
             self.bytes = bytes
         }
 
-        /// Where the level ends that begins at `start`, and its hash.
+        /// The end of the level that begins at `start`, and its hash.
         private func level(from start: Int) -> (end: Int, hash: UInt32) {
             var (end, hash) = (start, RightsTrie.emptyHash)
             while end < bytes.count {
@@ -248,7 +248,7 @@ struct RightsTrie: Sendable, Equatable {
                 let (end, hash) = level(from: offset)
                 let single = Int(nodes[node].single)
                 if single != 0, node != 0 || bytes[0] != TopicGrammar.dollar {
-                    // Nothing but the wildcard goes on here: no other call is needed.
+                    // Only the wildcard continues here, so no other call is needed.
                     if nodes[node].count == 0 {
                         (node, offset) = (single, end &+ 1)
                         continue

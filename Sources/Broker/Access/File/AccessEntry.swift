@@ -9,13 +9,13 @@ package struct AccessEntry: Sendable {
         case revoked(AccessRevocation)
     }
 
-    /// What the line says.
+    /// The content of the line.
     package var content: Content { didSet { isChanged = true } }
     /// The line in the file, from 1; 0: it is new.
     package let number: Int
-    /// As it was read; empty: it is new, or nobody is going to write it.
+    /// The line as it was read; empty: it is new, or will not be written.
     let line: [UInt8]
-    /// Whether it is no longer what was read.
+    /// Whether it has changed since it was read.
     private(set) var isChanged = false
 
     /// A line that is not in the file yet.
@@ -30,16 +30,16 @@ package struct AccessEntry: Sendable {
     }
 }
 
-/// Somebody who logs in, by a password or a certificate or through tokens.
+/// A user that logs in by a password, a certificate or tokens.
 package struct AccessUser: Sendable, Equatable {
-    /// One that ``Principal/isName(_:)`` accepts.
+    /// A name that ``Principal/isName(_:)`` accepts.
     package var name: String
     /// `nil`: no password is right.
     package var password: PasswordHash?
     /// The SHA-256 of the client certificate, 32 bytes; `nil`: no certificate is tied to the user.
     package var certificate: [UInt8]?
     package var roles: [String] = []
-    /// Whether the user may not log in, nor anybody with a token of the user's.
+    /// Whether the user may not log in, by tokens either.
     package var isDisabled = false
     /// Unix seconds; `nil`: not said.
     package var created: Int64?
@@ -47,11 +47,11 @@ package struct AccessUser: Sendable, Equatable {
     package init(_ name: String) { self.name = name }
 }
 
-/// A token that the broker has given out: a machine's way to log in.
+/// A token that the broker has issued, by which a machine logs in.
 package struct AccessToken: Sendable, Equatable {
     /// Eight letters and digits.
     package var id: String
-    /// Of the secret, 32 bytes.
+    /// The digest of the secret, 32 bytes.
     package var sha256: [UInt8]
     package var user: String
     /// What it may be used for at most, whatever the user may; `nil`: all that the user may.
@@ -64,7 +64,7 @@ package struct AccessToken: Sendable, Equatable {
     package var from: [String] = []
     /// Unix seconds; `nil`: not said.
     package var created: Int64?
-    /// What people know it by; empty: nothing.
+    /// A note for people; empty: none.
     package var note = ""
 
     /// Valid topic filters without placeholders.
@@ -87,7 +87,7 @@ package struct AccessToken: Sendable, Equatable {
     }
 }
 
-/// What is not accepted any more, though it would be by itself.
+/// Something valid that is no longer accepted.
 package enum AccessRevocation: Sendable, Hashable {
     /// One of the broker's tokens, by its id.
     case token(String)
@@ -242,7 +242,7 @@ private func roleNames(of object: borrowing JSONObject) throws(AccessMistake) ->
 // MARK: Writing
 
 extension AccessEntry {
-    /// The line, without its end: as it was read where nothing has changed; members that are not known here are kept.
+    /// The line without its end, as it was read if nothing has changed; unknown members are kept.
     var bytes: [UInt8] {
         if !isChanged, !line.isEmpty { return line }
         var writer = JSONWriter(capacity: 200)

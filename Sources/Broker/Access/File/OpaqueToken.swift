@@ -1,8 +1,8 @@
 package import Cryptography
 
-/// A token as a client shows it: `bk_`, an id of 8 characters, `_`, and a secret of 43, all of them letters and digits.
+/// A token as a client sends it: `bk_`, an id of 8 characters, `_`, and a secret of 43, all of them letters and digits.
 ///
-/// The prefix lets scanners for secrets know it.
+/// Scanners for secrets recognise it by the prefix.
 package struct OpaqueToken: Sendable, Equatable {
     package let id: String
     /// 256 bits as 43 letters and digits.
@@ -28,7 +28,7 @@ package struct OpaqueToken: Sendable, Equatable {
     package static func make() throws(CryptographyError) -> OpaqueToken {
         var characters: [UInt8] = []
         while characters.count < 8 + secretLength {
-            // So that each character is as likely as any other.
+            // Larger bytes are skipped, so that each character is equally likely.
             characters += try Secret.random(64).filter { $0 < 248 }.map { alphabet[Int($0 % 62)] }
         }
         let secret = characters[8..<8 + secretLength]
@@ -41,12 +41,12 @@ package struct OpaqueToken: Sendable, Equatable {
         self.secret = secret
     }
 
-    /// What is kept of the secret: its SHA-256, 32 bytes.
+    /// The SHA-256 of the secret, 32 bytes, which is all that is stored.
     package func digest() throws(CryptographyError) -> [UInt8] {
         try HashFunction.sha256.digest(of: secret.utf8Span.span)
     }
 
-    /// As it is shown to its owner, once.
+    /// The text that is shown to its owner, once.
     package var text: String { "\(Self.prefix)\(id)_\(secret)" }
 
     /// Whether a text has the form of a JWT: three parts.

@@ -2,7 +2,7 @@ internal import CLinux
 internal import Glibc
 internal import WSTransport
 
-/// Files that hold secrets: read only where nobody else may, and replaced as a whole.
+/// Files with secrets: read only if no other user may, and replaced as a whole.
 package enum PrivateFile {
     /// Why a file cannot be read or written: a sentence without its name.
     package struct Trouble: Error, Sendable {
@@ -10,16 +10,16 @@ package enum PrivateFile {
 
         init(_ message: String) { self.message = message }
 
-        /// What the system said last.
+        /// The system's last error.
         fileprivate static var ofSystem: Trouble { Trouble(Errno.current.description) }
     }
 
     /// Reads a file; `nil`: it is not there.
     ///
-    /// Refused: what is no regular file, larger than `maximum` bytes, or open to others. A file of root's that its group
-    /// may read, as Debian's `ssl-cert` has them, is meant to be.
+    /// Refuses what is not a regular file, is larger than `maximum` bytes, or is open to other users. A file of root's
+    /// that its group may read is accepted, as with Debian's `ssl-cert`.
     ///
-    /// - Parameter isSecret: `false`: anybody may read the file.
+    /// - Parameter isSecret: `false`: other users may read the file.
     package static func read(
         _ path: String, atMost maximum: Int, isSecret: Bool = true
     ) throws(Trouble) -> [UInt8]? {
@@ -53,13 +53,13 @@ package enum PrivateFile {
     package static func replace(_ path: String, with bytes: [UInt8]) throws(Trouble) {
         let path = resolved(path)
         let new = "\(path).new"
-        // Left by a writer that was interrupted; those that are at work wait for one another.
+        // A file left by an interrupted writer: writers at work wait for one another.
         unsafe unlink(new)
         let descriptor = unsafe open(new, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o600)
         guard descriptor >= 0 else { throw .ofSystem }
         do throws(Trouble) {
             defer { close(descriptor) }
-            // What root writes for a broker without privileges is that broker's.
+            // A file that root writes for an unprivileged broker belongs to that broker.
             if geteuid() == 0, let owner = owner(of: path) { _ = fchown(descriptor, owner.user, owner.group) }
             try write(bytes, to: descriptor)
             guard fsync(descriptor) == 0, unsafe rename(new, path) == 0 else { throw .ofSystem }
@@ -105,11 +105,11 @@ package enum PrivateFile {
         return (status.st_uid, status.st_gid)
     }
 
-    /// The sole right to replace the files of a directory, among those who ask for it.
+    /// A lock of a directory, for programs that replace its files.
     package struct Turn {
         private let descriptor: Int32
 
-        /// Waits for those that are at it.
+        /// Waits for other programs that hold it.
         package init(to path: String) throws(Trouble) {
             descriptor = unsafe open(
                 PrivateFile.directory(of: PrivateFile.resolved(path)), O_RDONLY | O_DIRECTORY | O_CLOEXEC)
@@ -119,19 +119,19 @@ package enum PrivateFile {
             }
         }
 
-        /// Lets the next one begin: the lock ends with its descriptor.
+        /// Releases the lock, which ends with its descriptor.
         package func end() { _ = Glibc.close(descriptor) }
     }
 }
 
-/// What changes when a file is written or replaced.
+/// A mark that changes when a file is written or replaced.
 package struct FileStamp: Equatable, Sendable {
     private let node: UInt64
     private let size: Int
     private let seconds: Int
     private let nanoseconds: Int
 
-    /// Of a file as it is now; one that is not there has a stamp of its own.
+    /// The stamp of a file now; a file that does not exist has a stamp, too.
     package init(_ path: String) {
         var status = stat()
         guard unsafe stat(path, &status) == 0 else {
