@@ -38,7 +38,7 @@ struct DeadDeclarationTests {
         // Made from the texts that are their raw values.
         "organizationalUnit",
         // Reached by tests alone, which look at what a connection has agreed on or is made of.
-        "isResumed", "applicationProtocol", "takenSlot",
+        "isResumed", "applicationProtocol",
     ]
 
     private static let found: [DeadDeclarations.Finding] = {
