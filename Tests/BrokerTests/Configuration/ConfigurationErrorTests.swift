@@ -50,7 +50,7 @@ extension ConfigurationErrorTests {
     private static let limitKeys =
         "connections, connections_per_address, handshake_timeout, idle_timeout, request_head, message, "
         + "topic, topic_levels, wildcards, subscriptions_per_client, subscriptions, pending, pending_age, "
-        + "unsent_in_kernel, publish_rate, memory, per_address, per_user, authentication_failures"
+        + "unsent_in_kernel, publish_rate, memory, per_address, per_user, authentication_failures, bans"
     private static let duration = "expected a duration such as 25s, from 10ms to 7d, found"
     private static let prefix = "expected a path such as /broker, or nothing (\"\"), found"
 
@@ -66,7 +66,9 @@ extension ConfigurationErrorTests {
         Row("log: { levle: debug }", "1:8: log.levle: unknown key, did you mean \"level\"?"),
         Row("Log: {}", "1:1: Log: unknown key, did you mean \"log\"?"),
         Row("message: 1MiB", "1:1: message: unknown key, did you mean \"limits.message\"?"),
-        Row("log:\n  enabled: true", "2:3: log.enabled: unknown key, expected one of level, format, audit"),
+        Row(
+            "log:\n  enabled: true",
+            "2:3: log.enabled: unknown key, expected one of level, format, audit, audit_authentications, audit_memory"),
         Row("store: { zzzzz: 1 }", "1:10: store.zzzzz: unknown key, expected one of maximum_size, views"),
         Row("limits:\n  colour: red", "2:3: limits.colour: unknown key, expected one of \(limitKeys)"),
         Row(
