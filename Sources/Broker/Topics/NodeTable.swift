@@ -8,18 +8,17 @@ struct NodeTable<Entry: TreeEntry>: ~Copyable {
         /// A level of a filter with wildcards, or the whole name of a filter without.
         var name: String
         var entries: ContiguousArray<Entry> = []
+        /// What tells the name from others: all of it where it is short; see ``NameHash/withMark(_:in:below:)``.
+        var mark: UInt64 = 0
         /// ``none`` at the root and for whole names.
         var parent: UInt32
-        /// The low half of the hash, which does not depend on the size of the table.
-        var hash: UInt32
         /// The child `+`; from ``tails`` on the number of the ``TailSet`` that stands in its place, with that bit.
         var single = NodeTable.none
         /// The child `#`.
         var rest = NodeTable.none
-        /// Named children, and ends of filters; `+` and `#` are not among them.
+        /// How many named children and ends of filters there are, `+` and `#` not among them; of a filter's end, which has
+        /// none, its place in the ``TailSet`` of its parent, with the bit ``tails``.
         var children: UInt32 = 0
-        /// Of a filter's end: its place in the ``TailSet`` of its parent.
-        var place = NodeTable.none
     }
 
     /// The number of no node.
@@ -33,7 +32,7 @@ struct NodeTable<Entry: TreeEntry>: ~Copyable {
     /// The root of filters with wildcards.
     static var root: UInt32 { 0 }
 
-    private var nodes: ContiguousArray<Node> = [Node(name: "", parent: .max, hash: 0)]
+    private var nodes: ContiguousArray<Node> = [Node(name: "", parent: .max)]
     private var free: ContiguousArray<UInt32> = []
     private var slots = ContiguousArray<UInt32>(repeating: .max, count: 16)
     private var occupied = 0
@@ -81,16 +80,19 @@ struct NodeTable<Entry: TreeEntry>: ~Copyable {
     }
 
     private func isParent(_ node: UInt32) -> Bool {
-        self[node].children > 0 || self[node].single != NodeTable.none || self[node].rest != NodeTable.none
+        (self[node].children > 0 && self[node].children < NodeTable.tails) || self[node].single != NodeTable.none
+            || self[node].rest != NodeTable.none
     }
 
     /// The node named by the bytes in `range` below `parent`, or ``none``.
     func find(_ bytes: Span<UInt8>, in range: Range<Int>, below parent: UInt32) -> UInt32 {
-        let name = bytes.extracting(range)
-        return find(name, hash: hash(name, below: parent), below: parent)
+        let (hash, mark) = hash.withMark(bytes, in: range, below: parent)
+        return find(bytes, in: range, hash: hash, mark: mark, below: parent)
     }
 
-    private func find(_ name: Span<UInt8>, hash: UInt32, below parent: UInt32) -> UInt32 {
+    private func find(
+        _ bytes: Span<UInt8>, in range: Range<Int>, hash: UInt32, mark: UInt64, below parent: UInt32
+    ) -> UInt32 {
         let slots = slots.span
         let nodes = nodes.span
         let mask = slots.count &- 1
@@ -99,8 +101,9 @@ struct NodeTable<Entry: TreeEntry>: ~Copyable {
             let number = slots[slot]
             guard number != NodeTable.none else { return number }
             let node = Int(number)
-            if nodes[node].hash == hash, nodes[node].parent == parent,
-                self.nodes[node].name.utf8Span.span.hasSameBytes(as: name)
+            if nodes[node].mark == mark, nodes[node].parent == parent,
+                range.count < 8
+                    || self.nodes[node].name.utf8Span.span.hasSameBytes(as: bytes.extracting(range))
             {
                 return number
             }
@@ -122,10 +125,10 @@ struct NodeTable<Entry: TreeEntry>: ~Copyable {
             case "+":
                 singles += 1
                 if singles > Self.singlesOfAPath { return insertTail(String(filter[level.startIndex...]), below: node) }
-                if self[node].single == NodeTable.none { self[node].single = allocate("+", below: node, hash: 0) }
+                if self[node].single == NodeTable.none { self[node].single = allocate("+", below: node) }
                 node = self[node].single
             case "#":
-                if self[node].rest == NodeTable.none { self[node].rest = allocate("#", below: node, hash: 0) }
+                if self[node].rest == NodeTable.none { self[node].rest = allocate("#", below: node) }
                 node = self[node].rest
             default:
                 node = findOrInsert(String(level), below: node)
@@ -140,7 +143,8 @@ struct NodeTable<Entry: TreeEntry>: ~Copyable {
         let node = findOrInsert(tail, below: head)
         guard self[head].children > children else { return node }
         if self[head].single == NodeTable.none { self[head].single = NodeTable.tails | allocateTails() }
-        self[node].place = tailSets[Int(self[head].single & ~NodeTable.tails)].insert(tail, node: node, hash)
+        let place = tailSets[Int(self[head].single & ~NodeTable.tails)].insert(tail, node: node, hash)
+        self[node].children = NodeTable.tails | place
         tailCount += 1
         return node
     }
@@ -156,7 +160,7 @@ struct NodeTable<Entry: TreeEntry>: ~Copyable {
         // No level begins so: where it is nothing but `+`, it is no named child.
         guard self[node].name.utf8.first == TopicGrammar.plus else { return }
         let set = self[head].single & ~NodeTable.tails
-        tailSets[Int(set)].remove(self[node].name, at: self[node].place, hash)
+        tailSets[Int(set)].remove(self[node].name, at: self[node].children & ~NodeTable.tails, hash)
         tailCount -= 1
         guard tailSets[Int(set)].count == 0 else { return }
         tailSets[Int(set)] = TailSet()
@@ -166,10 +170,10 @@ struct NodeTable<Entry: TreeEntry>: ~Copyable {
 
     private mutating func findOrInsert(_ name: String, below parent: UInt32) -> UInt32 {
         let span = name.utf8Span.span
-        let hash = hash(span, below: parent)
-        let found = find(span, hash: hash, below: parent)
+        let (hash, mark) = hash.withMark(span, in: 0..<span.count, below: parent)
+        let found = find(span, in: 0..<span.count, hash: hash, mark: mark, below: parent)
         guard found == NodeTable.none else { return found }
-        let node = allocate(name, below: parent, hash: hash)
+        let node = allocate(name, below: parent, mark: mark)
         if parent != NodeTable.none { self[parent].children += 1 }
         if (occupied + 1) * 4 > slots.count * 3 { rehash(to: slots.count * 2) }
         occupied += 1
@@ -177,9 +181,9 @@ struct NodeTable<Entry: TreeEntry>: ~Copyable {
         return node
     }
 
-    private mutating func allocate(_ name: String, below parent: UInt32, hash: UInt32) -> UInt32 {
+    private mutating func allocate(_ name: String, below parent: UInt32, mark: UInt64 = 0) -> UInt32 {
         if parent != NodeTable.none { version &+= 1 }
-        let node = Node(name: name, parent: parent, hash: hash)
+        let node = Node(name: name, mark: mark, parent: parent)
         if let number = free.popLast() {
             self[number] = node
             return number
@@ -190,10 +194,13 @@ struct NodeTable<Entry: TreeEntry>: ~Copyable {
 
     private mutating func place(_ node: UInt32) {
         let mask = slots.count - 1
-        var slot = Int(self[node].hash) & mask
+        var slot = Int(hash(of: node)) & mask
         while slots[slot] != NodeTable.none { slot = (slot + 1) & mask }
         slots[slot] = node
     }
+
+    /// It does not depend on the size of the table.
+    private func hash(of node: UInt32) -> UInt32 { hash(self[node].name.utf8Span.span, below: self[node].parent) }
 
     private mutating func rehash(to size: Int) {
         let old = slots
@@ -228,7 +235,7 @@ struct NodeTable<Entry: TreeEntry>: ~Copyable {
                     self[parent].children -= 1
                 }
             }
-            self[node] = Node(name: "", parent: NodeTable.none, hash: 0)
+            self[node] = Node(name: "", parent: NodeTable.none)
             free.append(node)
             if parent != NodeTable.none { version &+= 1 }
             guard parent != NodeTable.none else { return }
@@ -239,11 +246,11 @@ struct NodeTable<Entry: TreeEntry>: ~Copyable {
     /// Deletes a node from the table and closes the gap.
     private mutating func takeOut(_ node: UInt32) {
         let mask = slots.count - 1
-        var gap = Int(self[node].hash) & mask
+        var gap = Int(hash(of: node)) & mask
         while slots[gap] != node { gap = (gap + 1) & mask }
         var slot = (gap + 1) & mask
         while slots[slot] != NodeTable.none {
-            let home = Int(self[slots[slot]].hash) & mask
+            let home = Int(hash(of: slots[slot])) & mask
             // A node may move back to the gap unless its home lies after the gap.
             if (slot - home) & mask >= (slot - gap) & mask {
                 slots[gap] = slots[slot]
@@ -296,13 +303,30 @@ struct NameHash {
     }
 
     func callAsFunction(_ name: Span<UInt8>, below parent: UInt32) -> UInt32 {
-        var state = fold(seed ^ (UInt64(parent) &<< 32 | UInt64(truncatingIfNeeded: name.count)))
-        var offset = 0
-        while offset < name.count {
-            state = fold(state ^ name.word(at: offset, count: min(8, name.count &- offset)))
+        withMark(name, in: 0..<name.count, below: parent).hash
+    }
+
+    /// The same of a part of a topic, and what tells it from others: all of a name that is shorter than eight bytes, and its
+    /// length above; of a longer one its length and its hash.
+    @inline(__always)
+    func withMark(
+        _ bytes: Span<UInt8>, in range: Range<Int>, below parent: UInt32
+    ) -> (hash: UInt32, mark: UInt64) {
+        let count = range.upperBound &- range.lowerBound
+        var state = fold(seed ^ (UInt64(parent) &<< 32 | UInt64(truncatingIfNeeded: count)))
+        if count < 8 {
+            let word = bytes.word(at: range.lowerBound, count: count)
+            if count > 0 { state = fold(state ^ word) }
+            return (UInt32(truncatingIfNeeded: state), word | UInt64(truncatingIfNeeded: count) &<< 56)
+        }
+        var offset = range.lowerBound
+        while range.upperBound &- offset > 8 {
+            state = fold(state ^ bytes.word(at: offset, count: 8))
             offset &+= 8
         }
-        return UInt32(truncatingIfNeeded: state)
+        state = fold(state ^ bytes.word(at: offset, count: range.upperBound &- offset))
+        let hash = UInt32(truncatingIfNeeded: state)
+        return (hash, UInt64(hash) | UInt64(count & 0xFF_FFFF) &<< 32 | 0xFF &<< 56)
     }
 
     @inline(__always)

@@ -55,6 +55,12 @@ extension Span where Element == UInt8 {
             let word = unsafe UInt64(littleEndian: bytes.unsafeLoadUnaligned(fromByteOffset: offset, as: UInt64.self))
             return word & ~(UInt64.max &<< UInt64(truncatingIfNeeded: count &* 8))
         }
+        // At the end those before it are shifted out.
+        let end = offset &+ count
+        if count > 0, end >= 8 {
+            let word = unsafe UInt64(littleEndian: bytes.unsafeLoadUnaligned(fromByteOffset: end &- 8, as: UInt64.self))
+            return word &>> UInt64(truncatingIfNeeded: 64 &- count &* 8)
+        }
         var word: UInt64 = 0
         for index in 0..<count { word |= UInt64(self[offset &+ index]) &<< UInt64(truncatingIfNeeded: index &* 8) }
         return word
