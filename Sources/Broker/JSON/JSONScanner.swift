@@ -241,7 +241,7 @@ package struct JSONScanner: ~Escapable {
     private var next: UInt8 { offset < bytes.count ? bytes[offset] : 0 }
 
     @inline(__always)
-    private mutating func skipWhitespace() {
+    mutating func skipWhitespace() {
         // Most commands are written without.
         while next <= 0x20, isAtWhitespace { offset &+= 1 }
     }

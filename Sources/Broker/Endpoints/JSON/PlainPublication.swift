@@ -23,6 +23,34 @@ package struct PlainPublication {
             default: return nil
             }
         }
+
+        /// Reads a name, as far as the value; `nil`: it is another's.
+        @inline(__always)
+        static func at(_ scanner: inout JSONScanner, in bytes: Span<UInt8>) throws(JSONError) -> Member? {
+            let start = scanner.offset &+ 1
+            if bytes.count &- start >= 8, bytes[start &- 1] == UInt8(ascii: "\""),
+                let (member, length) = written(bytes.word(at: start, count: 8))
+            {
+                scanner.move(to: start &+ length)
+                scanner.skipWhitespace()
+                return member
+            }
+            let name = try scanner.scanName()
+            return name.isEscaped ? nil : Member(JSONName.Mark(bytes, name.inside))
+        }
+
+        /// The member whose name a word begins with, as most write it, and how long that is with the quotation mark and the
+        /// colon.
+        @inline(__always)
+        private static func written(_ word: UInt64) -> (Member, length: Int)? {
+            if word &<< 32 == JSONName(#"op":"#).mark.first &<< 32 { return (.operation, 4) }
+            if word &<< 8 == JSONName(#"topic":"#).mark.first &<< 8 { return (.topic, 7) }
+            if word &<< 16 == JSONName(#"data":"#).mark.first &<< 16 { return (.data, 6) }
+            if word &<< 32 == JSONName(#"id":"#).mark.first &<< 32 { return (.identifier, 4) }
+            if word == JSONName(#"retain":"#).mark.first { return (.retain, 8) }
+            if word &<< 24 == JSONName(#"ack":"#).mark.first &<< 24 { return (.acknowledgement, 5) }
+            return nil
+        }
     }
 
     /// The offset after the object.
@@ -41,10 +69,7 @@ package struct PlainPublication {
         do throws(JSONError) {
             guard scanner.entersObject() else { return nil }
             repeat {
-                let name = try scanner.scanName()
-                guard !name.isEscaped, let member = Member(JSONName.Mark(bytes, name.inside)),
-                    found & member.rawValue == 0
-                else { return nil }
+                guard let member = try Member.at(&scanner, in: bytes), found & member.rawValue == 0 else { return nil }
                 found |= member.rawValue
                 guard take(try scanner.scanValue(depth: 1), as: member, in: bytes) else { return nil }
             } while try scanner.hasAnotherMember()
