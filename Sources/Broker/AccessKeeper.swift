@@ -19,6 +19,8 @@ final class AccessKeeper: Sendable {
         var stamp: FileStamp
         /// Of the issuers, in their order.
         var keys: [JWTKeys]
+        /// How often each of them has lost some.
+        var losses: [Int]
     }
 
     private let state: Mutex<State>
@@ -37,7 +39,9 @@ final class AccessKeeper: Sendable {
         let users = try Self.users(settings)
         let keys = try Self.keys(settings, keeping: [], report)
         let current = Access(settings, users: users, webTokens: Self.authority(settings, keys, figures))
-        state = Mutex(State(current: current, settings: settings, stamp: stamp, keys: keys))
+        state = Mutex(
+            State(
+                current: current, settings: settings, stamp: stamp, keys: keys, losses: keys.map(\.losses)))
         figures.adopt(keys)
     }
 
@@ -60,7 +64,7 @@ final class AccessKeeper: Sendable {
         for (number, issuer) in settings.access.jwt.enumerated() {
             do throws(SecretError) {
                 let source = try JWTKeySource(issuer)
-                if let known = old.first(where: { $0.issuer == issuer.issuer && $0.source == source }) {
+                if let known = old.first(where: { $0.issuer.exact == issuer.issuer.exact && $0.source == source }) {
                     keys.append(known)
                     continue
                 }
@@ -130,7 +134,9 @@ final class AccessKeeper: Sendable {
         for old in keys where !next.keys.contains(where: { $0 === old }) { old.stop() }
         figures.adopt(next.keys)
         state.withLock {
-            $0 = State(current: next.access, settings: next.settings, stamp: next.stamp, keys: next.keys)
+            $0 = State(
+                current: next.access, settings: next.settings, stamp: next.stamp, keys: next.keys,
+                losses: next.keys.map(\.losses))
         }
     }
 
@@ -139,8 +145,15 @@ final class AccessKeeper: Sendable {
         for new in next.keys where !keys.contains(where: { $0 === new }) { new.stop() }
     }
 
-    /// Reads the key files that have changed.
-    func takeOverKeys() { for one in keys { one.takeOverChange() } }
+    /// Reads the key files that have changed; whether keys were taken out since this was last asked, of files or addresses.
+    func takeOverKeys() -> Bool {
+        for one in keys { one.takeOverChange() }
+        return state.withLock { state in
+            let new = state.keys.map(\.losses)
+            defer { state.losses = new }
+            return new != state.losses
+        }
+    }
 
     /// Ends the threads that fetch keys.
     func stop() { for one in keys { one.stop() } }

@@ -12,7 +12,7 @@ internal import COpenSSL
 
     /// A public key as DER.
     convenience init(subjectPublicKeyInfo der: [UInt8]) throws(KeyError) {
-        guard let handle = unsafe Self.read(der, { unsafe d2i_PUBKEY(nil, $0, $1) }) else {
+        guard let handle = unsafe Self.read(der, { unsafe d2i_PUBKEY(nil, $0, $1) }, unsafe EVP_PKEY_free) else {
             throw KeyError("this is no public key")
         }
         unsafe self.init(handle)
@@ -20,7 +20,7 @@ internal import COpenSSL
 
     /// The key of a certificate as DER.
     convenience init(certificate der: [UInt8]) throws(KeyError) {
-        guard let certificate = unsafe Self.read(der, { unsafe d2i_X509(nil, $0, $1) }) else {
+        guard let certificate = unsafe Self.read(der, { unsafe d2i_X509(nil, $0, $1) }, unsafe X509_free) else {
             throw KeyError("this is no certificate")
         }
         defer { unsafe X509_free(certificate) }
@@ -33,25 +33,43 @@ internal import COpenSSL
 
     /// A private key as DER: PKCS #8, or the older forms of RSA and of curves.
     convenience init(privateKey der: [UInt8]) throws(KeyError) {
-        guard let handle = unsafe Self.read(der, { unsafe d2i_AutoPrivateKey(nil, $0, $1) }) else {
+        guard let handle = unsafe Self.read(der, { unsafe d2i_AutoPrivateKey(nil, $0, $1) }, unsafe EVP_PKEY_free)
+        else {
             throw KeyError("this is no private key")
         }
         unsafe self.init(handle)
     }
 
-    /// What OpenSSL reads of all of `der`.
+    /// What OpenSSL reads of all of `der`: with something after it, two readers might see two things.
     private static func read(
-        _ der: [UInt8], _ parse: (UnsafeMutablePointer<UnsafePointer<UInt8>?>, Int) -> OpaquePointer?
+        _ der: [UInt8], _ parse: (UnsafeMutablePointer<UnsafePointer<UInt8>?>, Int) -> OpaquePointer?,
+        _ free: (OpaquePointer?) -> Void
     ) -> OpaquePointer? {
         guard Library.isReady else { return nil }
         defer { ERR_clear_error() }
         return unsafe der.withUnsafeBufferPointer { der in
             var position = der.baseAddress
-            return unsafe parse(&position, der.count)
+            guard let found = unsafe parse(&position, der.count) else { return nil }
+            guard let start = der.baseAddress, let end = unsafe position, unsafe end - start == der.count else {
+                unsafe free(found)
+                return nil
+            }
+            return unsafe found
         }
     }
 
     // MARK: What it is
+
+    /// Its public half as DER; empty: it cannot be written.
+    var subjectPublicKeyInfo: [UInt8] {
+        defer { ERR_clear_error() }
+        let count = unsafe i2d_PUBKEY(handle, nil)
+        guard count > 0 else { return [] }
+        return unsafe [UInt8](unsafeUninitializedCapacity: Int(count)) { space, written in
+            var place = space.baseAddress
+            written = unsafe Int(max(0, i2d_PUBKEY(handle, &place)))
+        }
+    }
 
     /// Its kind, where it is one that is used here.
     func kind() throws(KeyError) -> VerificationKey.Kind {

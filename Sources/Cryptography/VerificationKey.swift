@@ -20,6 +20,8 @@ package struct VerificationKey: Sendable {
     }
 
     package let kind: Kind
+    /// A number that another key hardly has; it is another one in each process.
+    package let mark: Int
     private let material: Material
 
     /// Whether it verifies what an algorithm has signed.
@@ -34,6 +36,7 @@ package struct VerificationKey: Sendable {
         guard secret.count >= 32 else { throw KeyError("a secret has 32 bytes at least") }
         guard !secret.starts(with: Array("-----BEGIN ".utf8)) else { throw KeyError("a PEM file is no secret") }
         kind = .secret
+        mark = secret.hashValue
         material = .secret(secret)
     }
 
@@ -78,6 +81,7 @@ package struct VerificationKey: Sendable {
     private init(_ key: OpenSSLKey) throws(KeyError) {
         kind = try key.kind()
         try key.check(kind)
+        mark = key.subjectPublicKeyInfo.hashValue
         material = .pair(key)
     }
 

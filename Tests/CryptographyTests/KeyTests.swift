@@ -1,5 +1,6 @@
 import COpenSSL
 import Testing
+import WSTransport
 
 @testable import Cryptography
 
@@ -37,6 +38,18 @@ struct KeyTests {
         #expect(throws: CryptographyError.self) { try signing.sign(message.utf8Span.span, by: .hs256) }
         // With the line ends of another system.
         #expect(try VerificationKey.all(pem: file.public.replacing("\n", with: "\r\n")).count == 1)
+    }
+
+    /// With something after a key, another reader may see another one.
+    @Test(arguments: files.filter { $0.kind != nil })
+    func nothingFollowsAKey(_ file: FileCase) throws {
+        func longer(_ pem: String) throws -> String {
+            let block = try #require(try PEMBlock.all(in: pem).first { $0.label != "EC PARAMETERS" })
+            let body = Base64.encode(block.bytes + [0], alphabet: .standard)
+            return "-----BEGIN \(block.label)-----\n\(body)\n-----END \(block.label)-----\n"
+        }
+        #expect(throws: KeyError.self) { try VerificationKey.all(pem: try longer(file.public)) }
+        #expect(throws: KeyError.self) { try SigningKey(pem: try longer(try #require(file.private))) }
     }
 
     /// OpenSSL itself takes one of PSS without its leading zero.

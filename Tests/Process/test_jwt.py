@@ -5,15 +5,19 @@ import http.server
 import json
 import os
 import random
+import ssl
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
+from certificates import Authority
 from command_line import run_control
+from deadlines import wait_until
 
 COUNT = 1000
 ALGORITHMS = {
@@ -327,6 +331,37 @@ def test_the_broker_checks_a_json_web_token(keys, login):
     assert "  may      publish t/a\n" in shown and "  may      publish sensors/alice/#\n" in shown
     assert checked(signed(keys, exp=int(time.time()) - 100)) == "refused expired\n"
     assert checked(signed(keys, aud="another")) == "refused audience\n"
+
+
+def test_keys_that_change_while_many_come_back(keys, login):
+    """All 1,000 get in by one look at the new keys, and what the old key let in ends."""
+    old = login.broker.session(subprotocols=["broker.v1.json", f"bearer.{signed(keys)}"])
+    asked = login.count
+    login.keys = [key for key in keys.public_set() if key["kid"] == "Ed25519"]
+    tokens = [signed(keys, "EdDSA", "Ed25519", jti=f"j{number}", broker={"publish": ["t/#"]}) for number in range(1000)]
+    with ThreadPoolExecutor(32) as pool:
+        assert set(pool.map(lambda token: published(login, "t/x", token), tokens)) == {200}
+    assert login.count == asked + 1
+    assert old.websocket.receive_close() == (4401, "revoked")
+
+
+def test_keys_over_tls_by_an_authority_of_their_own(keys, start_broker, tmp_path):
+    authority = Authority(tmp_path / "authority")
+    server = LoginServer([key for key in keys.public_set() if key["kid"] == "P-256"])
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    made = authority.sign("login")
+    context.load_cert_chain(made.certificate, made.key)
+    server.httpd.socket = context.wrap_socket(server.httpd.socket, server_side=True)
+    url = server.url.replace("http://127.0.0.1", "https://localhost")
+    token = signed(keys, broker={"publish": ["t/#"]})
+    try:
+        server.broker = start_broker(CONFIG % f'{url}"\n      ca: "{authority.file}', name="trusting")
+        wait_until(lambda: allows(server, "t/x", token), "the keys to be there")
+        server.broker = start_broker(CONFIG % url, name="doubting")
+        server.broker.wait_for_line("no new keys of an issuer")
+        assert published(server, "t/x", token) == 503
+    finally:
+        server.close()
 
 
 def test_a_user_of_a_login_server_is_locked_out(keys, login):

@@ -10,7 +10,7 @@ extension Settings.Access {
         /// `file:PATH` or the address of a key set; `nil`: a secret is used.
         package var keys: String?
         /// `file:PATH`, `env:NAME` or the secret itself; `nil`: keys are used.
-        package var secret: String?
+        package var secret: SecretText?
         /// Empty: ES256, EdDSA, RS256 and PS256 with keys, HS256 with a secret.
         package var algorithms: [SignatureAlgorithm] = []
         package var leeway = Duration.seconds(30)
@@ -45,9 +45,7 @@ extension Settings.Access.JWT {
                 if jwt.algorithms.contains(where: { $0.kind != .secret }) {
                     fail("expected only HS256, HS384 or HS512 with a secret")
                 }
-                if !secret.hasPrefix("file:"), !secret.hasPrefix("env:"), secret.utf8.count < 32 {
-                    fail("expected a secret of 32 bytes at least")
-                }
+                if secret.isShorter(than: 32) { fail("expected a secret of 32 bytes at least") }
             }
         }
     }
@@ -78,9 +76,7 @@ extension Settings.Access.JWT {
             "file:PATH, https://… or, on this machine, http://127.0.0.1:PORT/…"
         ) { text in
             if text.hasPrefix("file:") { return text.utf8.count > 5 }
-            let local = ["http://127.0.0.1", "http://[::1]", "http://localhost"]
-            return text.hasPrefix("https://")
-                || local.contains { text.hasPrefix("\($0):") || text.hasPrefix("\($0)/") }
+            return JWTKeySource.isAddress(text)
         }
         return [
             Setting(
@@ -88,7 +84,7 @@ extension Settings.Access.JWT {
                 "A JWK set, or a PEM file of public keys or certificates; files are watched, addresses are fetched.",
                 traits: .init(example: "https://login.example.com/certs")),
             Setting(
-                optional: "secret", \.secret, .text("file:PATH, env:NAME or a secret") { !$0.isEmpty },
+                optional: "secret", \.secret, .secret,
                 "A secret that the issuer signs with, 32 bytes at least, in place of keys.",
                 traits: .init(example: "file:/run/secrets/jwt", isSecret: true)),
             Setting(
@@ -132,5 +128,14 @@ extension Settings.Access.JWT {
                 values: "may_grant", \.mayGrant, of: .filter(example: "t/#"), expected: "a list of topic filters",
                 "What that claim may at most grant.", traits: .init(example: "[\"apps/#\"]")),
         ]
+    }
+}
+
+extension ConfigurationValue where Value == SecretText {
+    /// A secret, or where it is kept.
+    static var secret: Self {
+        Self(
+            expected: "file:PATH, env:NAME or a secret", read: { $0.text.isEmpty ? nil : SecretText($0.text) },
+            write: { .text($0.description) })
     }
 }

@@ -1,5 +1,6 @@
 internal import CLinux
 internal import Glibc
+internal import Synchronization
 
 /// One GET on the caller's thread, which waits for it: for small documents that are read now and then.
 ///
@@ -17,6 +18,8 @@ package struct PlainFetch: ~Copyable {
     private static let maximumHead = 16 << 10
 
     private let deadline: MonotonicTime
+    /// Called now and then while it waits.
+    private let beat: () -> Void
     private let descriptor: FileDescriptor
     private var session: TLSSession?
     /// What has arrived, decrypted.
@@ -27,32 +30,51 @@ package struct PlainFetch: ~Copyable {
     ///
     /// - Parameters:
     ///   - tls: what an address of `https` is verified by; `nil`: the authorities that the system trusts.
-    ///   - timeout: for all of it but the resolver, which has a limit of its own, in nanoseconds.
+    ///   - timeout: for all of it, the resolver and all addresses of a name included, in nanoseconds.
     ///   - maximumBody: in bytes; a longer one is a failure.
+    ///   - beat: called while it waits, several times a second.
     package static func get(
-        _ url: WebSocketURL, tls: TLSContext? = nil, timeout: Int64, maximumBody: Int
+        _ url: WebSocketURL, tls: TLSContext? = nil, timeout: Int64, maximumBody: Int,
+        beat: @escaping () -> Void = {}
     ) throws(Failure) -> [UInt8] {
-        let addresses: [SocketAddress]
-        do throws(ConnectError) { addresses = try url.endpoint.resolve() } catch { throw Failure("\(error)") }
         let deadline = MonotonicTime.now.advanced(byNanoseconds: timeout)
-        var fetch = try connect(addresses, deadline)
+        var fetch = try connect(try addresses(of: url.endpoint, deadline, beat), deadline, beat)
         try fetch.secure(url.endpoint, tls)
         return try fetch.ask(url, maximumBody)
     }
 
-    private init(_ descriptor: consuming FileDescriptor, _ deadline: MonotonicTime) {
+    private init(_ descriptor: consuming FileDescriptor, _ deadline: MonotonicTime, _ beat: @escaping () -> Void) {
         self.descriptor = descriptor
         self.deadline = deadline
+        self.beat = beat
     }
 
-    private static func connect(
-        _ addresses: [SocketAddress], _ deadline: MonotonicTime
+    /// The addresses of a host, which another thread asks the system's resolver for: it knows no deadline.
+    private static func addresses(
+        of endpoint: Endpoint, _ deadline: MonotonicTime, _ beat: () -> Void
+    ) throws(Failure) -> [SocketAddress] {
+        let answer = ResolverAnswer()
+        Resolver.resolve(endpoint) { answer.give($0) }
+        try wait(for: POLLIN, on: answer.alarm, until: deadline, beat)
+        do throws(ConnectError) { return try answer.taken?.get() ?? [] } catch { throw Failure("\(error)") }
+    }
+
+    /// Connects to the first address that answers; each but the last has a part of the time only.
+    package static func connect(
+        _ addresses: [SocketAddress], _ deadline: MonotonicTime, _ beat: @escaping () -> Void = {}
     ) throws(Failure) -> PlainFetch {
         var failure = Failure("there is no address")
-        for address in addresses {
+        for (number, address) in addresses.enumerated() {
+            let now = MonotonicTime.now
+            let share = deadline.nanoseconds(since: now) / Int64(addresses.count - number)
             do throws(Errno) {
-                let fetch = PlainFetch(try Socket.connecting(to: address), deadline)
-                do throws(Failure) { try fetch.wait(for: POLLOUT) } catch { throw Errno(rawValue: ETIMEDOUT) }
+                let fetch = PlainFetch(try Socket.connecting(to: address), deadline, beat)
+                do throws(Failure) {
+                    try wait(
+                        for: POLLOUT, on: fetch.descriptor.rawValue, until: now.advanced(byNanoseconds: share), beat)
+                } catch {
+                    throw Errno(rawValue: ETIMEDOUT)
+                }
                 if let error = Socket.pendingError(fetch.descriptor.rawValue) { throw error }
                 return fetch
             } catch {
@@ -225,15 +247,42 @@ package struct PlainFetch: ~Copyable {
 
     /// Waits until the socket is ready, or the time is over.
     private borrowing func wait(for events: Int32) throws(Failure) {
+        try Self.wait(for: events, on: descriptor.rawValue, until: deadline, beat)
+    }
+
+    /// How long it waits between two beats at most, in milliseconds.
+    private static let pause: Int64 = 200
+
+    private static func wait(
+        for events: Int32, on descriptor: Int32, until deadline: MonotonicTime, _ beat: () -> Void
+    ) throws(Failure) {
         while true {
             let left = deadline.nanoseconds(since: .now) / 1_000_000
             guard left > 0 else { throw Failure("it took too long") }
-            var entry = pollfd(fd: descriptor.rawValue, events: Int16(truncatingIfNeeded: events), revents: 0)
-            let count = unsafe poll(&entry, 1, Int32(clamping: left))
+            var entry = pollfd(fd: descriptor, events: Int16(truncatingIfNeeded: events), revents: 0)
+            let count = unsafe poll(&entry, 1, Int32(clamping: min(left, pause)))
             if count > 0 { return }
             if count < 0, Errno.current != .interrupted { throw Failure("\(Errno.current)") }
+            beat()
         }
     }
+}
+
+/// What the resolver says to the one that asked, perhaps when nobody waits for it any more.
+private final class ResolverAnswer: Sendable {
+    /// Readable when it is there.
+    let alarm = eventfd(0, Int32(EFD_CLOEXEC))
+    private let result = Mutex<Result<[SocketAddress], ConnectError>?>(nil)
+
+    deinit { Socket.close(alarm) }
+
+    func give(_ answer: Result<[SocketAddress], ConnectError>) {
+        result.withLock { $0 = answer }
+        _ = eventfd_write(alarm, 1)
+    }
+
+    /// `nil`: it is not there yet.
+    var taken: Result<[SocketAddress], ConnectError>? { result.withLock { $0 } }
 }
 
 extension PlainFetch.Failure {

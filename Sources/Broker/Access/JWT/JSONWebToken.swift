@@ -67,10 +67,11 @@ struct JWTClaims {
     private(set) var audiences: [String] = []
     private(set) var identifier: String?
     /// Strings and numbers by their paths, an array's elements one by one.
-    private(set) var byPath: [String: [String]] = [:]
-    /// What is text, of those.
-    private var texts: Set<String> = []
-    private var ambiguous: Set<String> = []
+    private(set) var byPath: [ExactText: [String]] = [:]
+    /// What is text, of those, and what is one by itself.
+    private var texts: Set<ExactText> = []
+    private var single: Set<ExactText> = []
+    private var ambiguous: Set<ExactText> = []
 
     /// The most paths, and the most elements of all of them together, that are kept.
     private static let most = 512
@@ -98,7 +99,7 @@ struct JWTClaims {
             case .array: audiences = try object.strings("aud") ?? []
             default: audiences = try object.string("aud").map { [$0] } ?? []
             }
-            try collect(object, "")
+            try collect(object, nil)
         } catch {
             throw .claims
         }
@@ -116,13 +117,14 @@ struct JWTClaims {
         return time
     }
 
-    private mutating func collect(_ object: borrowing JSONObject, _ prefix: String) throws(JSONError) {
+    /// - Parameter prefix: the path of the object; `nil`: it is the payload itself, which no name leads to.
+    private mutating func collect(_ object: borrowing JSONObject, _ prefix: String?) throws(JSONError) {
         for index in 0..<object.count {
             let name = object.name(at: index)
             // They tell one token from the next, and no rule goes by them.
-            if prefix.isEmpty, ["exp", "nbf", "iat", "jti"].contains(name) { continue }
+            if prefix == nil, ["exp", "nbf", "iat", "jti"].contains(name) { continue }
             let value = object.value(at: index)
-            let path = prefix.isEmpty ? name : "\(prefix).\(name)"
+            let path = prefix.map { "\($0).\(name)" } ?? name
             switch value.kind {
             case .object: try collect(try value.object(), path)
             case .array:
@@ -132,9 +134,11 @@ struct JWTClaims {
                     areTexts = areTexts && element.kind == .string
                     if let text = Self.text(element) { values.append(text) }
                 }
-                keep(values, at: path, isText: areTexts)
+                keep(values, at: path.exact, isText: areTexts)
             default:
-                if let text = Self.text(value) { keep([text], at: path, isText: value.kind == .string) }
+                guard let text = Self.text(value) else { continue }
+                keep([text], at: path.exact, isText: value.kind == .string)
+                single.insert(path.exact)
             }
         }
     }
@@ -148,7 +152,7 @@ struct JWTClaims {
     }
 
     /// `a.b` of one member and `a.b` of two are not told apart, so neither counts.
-    private mutating func keep(_ values: [String], at path: String, isText: Bool) {
+    private mutating func keep(_ values: [String], at path: ExactText, isText: Bool) {
         if byPath[path] != nil { ambiguous.insert(path) }
         guard byPath.count < Self.most else { return }
         byPath[path] = values
@@ -156,11 +160,11 @@ struct JWTClaims {
     }
 
     /// The strings at a path, where there is nothing else.
-    func strings(at path: String) -> [String]? { texts.contains(path) ? byPath[path] : nil }
+    func strings(at path: String) -> [String]? { texts.contains(path.exact) ? byPath[path.exact] : nil }
 
-    /// The one string at a path.
+    /// The string at a path, which is no array's element.
     func string(at path: String) -> String? {
-        guard let found = strings(at: path), found.count == 1 else { return nil }
+        guard single.contains(path.exact), let found = strings(at: path), found.count == 1 else { return nil }
         return found[0]
     }
 }

@@ -76,9 +76,11 @@ package final class JWTAuthority: Sendable {
         }
     }
 
-    /// Whether a principal's issuer is believed as it was when the token was judged.
+    /// Whether a principal's issuer is believed as it was when the token was judged, and has the key still.
     func vouches(for principal: Principal) -> Bool {
-        issuers.contains { $0.issuer.hashValue == principal.stamp }
+        issuers.contains { issuer, keys in
+            issuer.hashValue == principal.stamp && principal.key.map(keys.has) ?? true
+        }
     }
 
     private func recall(_ digest: TokenDigest) -> Principal? {
@@ -91,12 +93,12 @@ package final class JWTAuthority: Sendable {
 
     private func refusal(_ reason: JWTRejection) -> AuthenticationFailure {
         figures.count(reason)
-        let failure =
+        let failure: AuthenticationFailure =
             switch reason {
-            case .expired: AuthenticationFailure(.invalid, "The token has expired.")
+            case .expired: .expired
             case .keysMissing:
                 AuthenticationFailure(.unavailable, "The keys of the token's issuer are not available; try again.")
-            default: AuthenticationFailure(.invalid, "The credentials are not valid.")
+            default: reason.isOfIssuer ? .ended : .wrong
             }
         return failure.because(reason.rawValue)
     }

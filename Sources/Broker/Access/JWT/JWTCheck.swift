@@ -42,6 +42,7 @@ package struct JWTCheck: Sendable {
             let judge = judges[found]
             guard judge.issuer.algorithms.contains(token.algorithm) else { throw .algorithm }
             guard let keys = judge.keys else { throw .keysMissing }
+            let mark: Int
             switch keys.key(id: token.keyID, for: token.algorithm) {
             case .unknown: return .unknownKey(issuer: found)
             case .none: throw .key
@@ -49,8 +50,9 @@ package struct JWTCheck: Sendable {
                 guard key.verifies(token.signature.span, of: token.message.utf8Span.span, by: token.algorithm) else {
                     throw .signature
                 }
+                mark = key.mark
             }
-            return .known(try judge.issuer.principal(of: token.payload, now: now), issuer: found)
+            return .known(try judge.issuer.principal(of: token.payload, key: mark, now: now), issuer: found)
         } catch {
             return .rejected(error, issuer: issuer)
         }
@@ -59,7 +61,7 @@ package struct JWTCheck: Sendable {
 
 extension JWTIssuer {
     /// The client that a payload is about, whose signature is right.
-    fileprivate func principal(of payload: [UInt8], now: Int64) throws(JWTRejection) -> Principal {
+    fileprivate func principal(of payload: [UInt8], key: Int, now: Int64) throws(JWTRejection) -> Principal {
         let claims = try JWTClaims(payload)
         let (now, leeway) = (Double(now), Double(leeway))
         guard let expires = claims.expires else { throw .noExpiry }
@@ -73,10 +75,11 @@ extension JWTIssuer {
         let grants = grantsClaim.isEmpty ? nil : try JWTGrants(payload, at: grantsClaim, atMost: mayGrant)
         let roles = (rolesClaim.isEmpty ? [] : claims.strings(at: rolesClaim) ?? []) + (grants?.roles ?? [])
         // No rule names one outside the grammar.
-        let known = Set(roles.filter(Principal.isName))
+        let known = roles.filter(Principal.isName).exact
         return Principal(
             .jwt, user: user, roles: known, claims: claims.byPath, token: claims.identifier, carried: grants?.rule,
-            expires: Int64(expires) + Int64(leeway), issued: claims.issued.map { Int64($0) }, issuer: name,
-            ownRoles: known, stamp: hashValue)
+            expires: Int64(expires) + Int64(leeway), leeway: self.leeway,
+            issued: claims.issued.map { Int64($0) }, issuer: name,
+            ownRoles: known, key: key, stamp: hashValue)
     }
 }

@@ -20,17 +20,27 @@ struct JWTGrants {
         self = found
     }
 
+    /// The grants at a path, in whose members' names there may be dots, too.
+    ///
+    /// A token that has several is refused: what one of them denies would be left out.
     private static func find(
         _ path: String, _ object: borrowing JSONObject, _ most: [TopicFilter]
     ) throws(JSONError) -> JWTGrants? {
-        if object.kind(of: JSONName(path)) != nil {
-            guard let member = try object.object(JSONName(path)) else { return nil }
-            return try JWTGrants(member, most)
+        var found: JWTGrants?
+        func take(_ grants: JWTGrants?) throws(JSONError) {
+            guard let grants else { return }
+            guard found == nil else { throw JSONError(.outOfRange(member: path), at: 0) }
+            found = grants
         }
-        guard let dot = path.firstIndex(of: "."), object.kind(of: JSONName(String(path[..<dot]))) == .object,
-            let member = try object.object(JSONName(String(path[..<dot])))
-        else { return nil }
-        return try find(String(path[path.index(after: dot)...]), member, most)
+        if object.kind(of: JSONName(path)) != nil, let member = try object.object(JSONName(path)) {
+            try take(JWTGrants(member, most))
+        }
+        for dot in path.utf8.indices where path.utf8[dot] == UInt8(ascii: ".") {
+            let (name, rest) = (JSONName(String(path[..<dot])), String(path[path.utf8.index(after: dot)...]))
+            guard object.kind(of: name) == .object, let member = try object.object(name) else { continue }
+            try take(find(rest, member, most))
+        }
+        return found
     }
 
     private init(_ object: borrowing JSONObject, _ most: [TopicFilter]) throws(JSONError) {

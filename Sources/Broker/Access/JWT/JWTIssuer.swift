@@ -4,14 +4,11 @@ package import Cryptography
 package struct JWTIssuer: Sendable, Hashable {
     /// The tokens' `iss`, compared byte by byte.
     package var name: String
-    /// What has to be among the tokens' `aud`.
+    /// What has to be among the tokens' `aud`, compared likewise.
     package var audience: String
     /// The algorithms that its keys may be used with.
     package var algorithms: Set<SignatureAlgorithm>
-    /// The most of ``leeway``, in seconds.
-    package static let maximumLeeway: Int64 = 300
-
-    /// How far clocks may differ, in seconds; ``maximumLeeway`` at most.
+    /// How far clocks may differ, in seconds.
     package var leeway: Int64 = 30
     /// The longest life of a token, from `iat` to `exp`, in seconds.
     package var maximumLifetime: Int64 = 86_400
@@ -30,6 +27,24 @@ package struct JWTIssuer: Sendable, Hashable {
         self.name = name
         self.audience = audience
         self.algorithms = algorithms
+    }
+
+    /// What others might take for the same, by its bytes.
+    private var texts: [ExactText] { [name, audience, userClaim, rolesClaim, grantsClaim].map(\.exact) }
+
+    package static func == (left: Self, right: Self) -> Bool {
+        left.texts == right.texts && left.algorithms == right.algorithms && left.leeway == right.leeway
+            && left.maximumLifetime == right.maximumLifetime && left.mayGrant == right.mayGrant
+            && left.keyPlace == right.keyPlace
+    }
+
+    package func hash(into hasher: inout Hasher) {
+        hasher.combine(texts)
+        hasher.combine(algorithms)
+        hasher.combine(leeway)
+        hasher.combine(maximumLifetime)
+        hasher.combine(mayGrant)
+        hasher.combine(keyPlace)
     }
 }
 
@@ -72,4 +87,12 @@ package enum JWTRejection: String, Error, Sendable, Hashable, CaseIterable {
     case grants
     /// It, its user or all of that user's that are as old are revoked, or the user is disabled.
     case revoked
+
+    /// Whether its signature was right, so that it is no guess.
+    var isOfIssuer: Bool {
+        switch self {
+        case .size, .form, .header, .algorithm, .type, .extension_, .issuer, .key, .keysMissing, .signature: false
+        case .claims, .noExpiry, .expired, .early, .future, .lifetime, .audience, .subject, .grants, .revoked: true
+        }
+    }
 }

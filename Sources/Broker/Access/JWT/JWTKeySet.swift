@@ -16,6 +16,9 @@ package struct JWTKeySet: Sendable {
     /// What was left out and why: a phrase for each key.
     package let ignored: [String]
 
+    /// What tells its keys from others.
+    let marks: Set<Int>
+
     /// How many keys there may be.
     package static let maximumKeys = 32
     /// The longest text of a key set, in bytes.
@@ -55,6 +58,7 @@ package struct JWTKeySet: Sendable {
     private init(_ entries: [Entry], ignored: [String]) {
         self.entries = entries
         self.ignored = ignored
+        marks = Set(entries.map(\.key.mark))
     }
 
     /// A key set as JSON.

@@ -15,6 +15,14 @@ package enum JWTKeySource: Sendable, Equatable {
 }
 
 extension JWTKeySource {
+    /// Whether keys may be fetched from an address: by https, or by http on this machine; it names no user.
+    package static func isAddress(_ text: String) -> Bool {
+        guard text.hasPrefix("https://") || text.hasPrefix("http://"), let url = try? WebSocketURL(parsing: text),
+            url.credentials == nil, case .internet(let host, _, let isSecure) = url.endpoint
+        else { return false }
+        return isSecure || ["127.0.0.1", "::1", "localhost"].contains(host)
+    }
+
     /// A number that another source hardly has.
     var mark: Int {
         var hasher = Hasher()
@@ -44,7 +52,7 @@ package final class JWTKeys: Sendable {
     static let staleAfter: Int64 = 86_400_000_000_000
     /// How often unknown keys may make it ask at most, in nanoseconds.
     static let pause: Int64 = 30_000_000_000
-    /// How long a fetch may take, and one that a client waits for, in nanoseconds.
+    /// How long a fetch may take, and how long a client waits for one, in nanoseconds.
     static let patience: Int64 = 10_000_000_000
     static let clientPatience: Int64 = 5_000_000_000
     /// How many tokens may wait for a fetch.
@@ -61,7 +69,10 @@ package final class JWTKeys: Sendable {
         var isFetching = false
         var isWanted = false
         var isStopped = false
-        var waiting: [@Sendable () -> Void] = []
+        /// Those that wait for a fetch, and how long.
+        var waiting: [(done: @Sendable () -> Void, until: MonotonicTime)] = []
+        /// How often keys were taken out.
+        var losses = 0
     }
 
     private let state = Mutex(State())
@@ -104,21 +115,29 @@ package final class JWTKeys: Sendable {
     deinit { Socket.close(alarm) }
 
     /// The keys, and a number that changes with them; `nil`: there have been none yet, or not for a day.
-    package var current: (set: JWTKeySet?, generation: UInt64) {
+    package var current: (set: JWTKeySet?, generation: UInt64) { current(at: .now) }
+
+    /// The same at another time.
+    func current(at now: MonotonicTime) -> (set: JWTKeySet?, generation: UInt64) {
         state.withLock { state in
-            if let fetched = state.fetched, MonotonicTime.now.nanoseconds(since: fetched) > Self.staleAfter {
+            if let fetched = state.fetched, now.nanoseconds(since: fetched) > Self.staleAfter {
                 return (nil, state.generation)
             }
             return (state.set, state.generation)
         }
     }
 
-    /// Seconds since the keys were fetched; `nil`: they have no address, or were never there.
-    package var age: Int64? {
-        state.withLock { state in
-            state.fetched.map { MonotonicTime.now.nanoseconds(since: $0) / 1_000_000_000 }
-        }
-    }
+    /// How often keys were taken out, so that what they have signed does not count any more.
+    package var losses: Int { state.withLock { $0.losses } }
+
+    /// Whether a key is among them, by its mark; where there are none for now, nothing is known of it.
+    func has(_ mark: Int) -> Bool { state.withLock { $0.set.map { $0.marks.contains(mark) } ?? true } }
+
+    /// When they were fetched; `nil`: they have no address, or were never there.
+    var fetched: MonotonicTime? { state.withLock { $0.fetched } }
+
+    /// Seconds since then.
+    package var age: Int64? { fetched.map { MonotonicTime.now.nanoseconds(since: $0) / 1_000_000_000 } }
 
     // MARK: Files
 
@@ -153,8 +172,11 @@ package final class JWTKeys: Sendable {
 
     private func adopt(_ set: JWTKeySet) {
         state.withLock { state in
+            let (old, new) = (state.set?.marks ?? [], set.marks)
+            // What is as it was keeps the tokens that are remembered.
+            if old != new || state.set == nil { state.generation += 1 }
+            if !old.isSubset(of: new) { state.losses += 1 }
             state.set = set
-            state.generation += 1
         }
         report(JWTKeysNews(issuer: issuer, keys: set.count, troubles: set.ignored))
     }
@@ -173,14 +195,15 @@ package final class JWTKeys: Sendable {
                 state.isWanted = true
                 _ = eventfd_write(alarm, 1)
             }
-            state.waiting.append(done)
+            let until = MonotonicTime.now.advanced(byNanoseconds: Self.clientPatience)
+            state.waiting.append((done, until))
             return true
         }
     }
 
     /// Ends the thread.
     package func stop() {
-        state.withLock { $0.isStopped = true }
+        release(.max) { $0.isStopped = true }
         _ = eventfd_write(alarm, 1)
     }
 
@@ -194,14 +217,21 @@ package final class JWTKeys: Sendable {
             }
             guard let wanted else { break }
             fetch(url, authorities, wanted ? Self.clientPatience : Self.patience)
-            let waiting = state.withLock { state in
-                defer { (state.waiting, state.isFetching) = ([], false) }
-                return state.waiting
-            }
-            for done in waiting { done() }
+            release(.max) { $0.isFetching = false }
             rest(refresh)
         }
-        for done in state.withLock({ $0.waiting }) { done() }
+        release(.max)
+    }
+
+    /// Tells those that have waited until a time, in nanoseconds.
+    private func release(_ time: Int64, _ change: (inout State) -> Void = { _ in }) {
+        let over = state.withLock { state in
+            change(&state)
+            let over = state.waiting.filter { $0.until.nanoseconds <= time }
+            state.waiting.removeAll { $0.until.nanoseconds <= time }
+            return over
+        }
+        for one in over { one.done() }
     }
 
     private func fetch(_ url: WebSocketURL, _ authorities: String?, _ patience: Int64) {
@@ -212,7 +242,9 @@ package final class JWTKeys: Sendable {
                     return report(JWTKeysNews(issuer: issuer, keys: nil, troubles: [error.description]))
                 }
             }
-            let bytes = try PlainFetch.get(url, tls: tls, timeout: patience, maximumBody: JWTKeySet.maximumSize)
+            let bytes = try PlainFetch.get(url, tls: tls, timeout: patience, maximumBody: JWTKeySet.maximumSize) {
+                self.release(MonotonicTime.now.nanoseconds)
+            }
             do throws(JWTKeySet.Mistake) {
                 let set = try JWTKeySet(json: bytes)
                 state.withLock { $0.fetched = .now }

@@ -51,10 +51,25 @@ struct JWTAttackTests {
             },
         ]
 
+    private static let one = [UInt8](repeating: 0, count: 31) + [1]
+    /// Of P-256 (FIPS 186-4 §D.1.2.3).
+    private static let order: [UInt8] = [
+        0xFF, 0xFF, 0xFF, 0xFF, 0, 0, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xBC, 0xE6, 0xFA, 0xAD,
+        0xA7, 0x17, 0x9E, 0x84, 0xF3, 0xB9, 0xCA, 0xC2, 0xFC, 0x63, 0x25, 0x51,
+    ]
+
+    private static func points(_ smith: TokenSmith, r: [UInt8], s: [UInt8]) -> String {
+        smith.token(header: #"{"alg":"ES256","kid":"p256"}"#, signature: r + s)
+    }
+
     static let signatures: [Attack] = [
         Attack("psychic: r and s are 0", "signature") {
             $0.token(header: #"{"alg":"ES256","kid":"p256"}"#, signature: [UInt8](repeating: 0, count: 64))
         },
+        Attack("r is 0", "signature") { points($0, r: [UInt8](repeating: 0, count: 32), s: order) },
+        Attack("s is 0", "signature") { points($0, r: one, s: [UInt8](repeating: 0, count: 32)) },
+        Attack("r is the order of the curve", "signature") { points($0, r: order, s: one) },
+        Attack("s is the order of the curve", "signature") { points($0, r: one, s: order) },
         Attack("63 bytes", "signature") {
             $0.token(header: #"{"alg":"ES256","kid":"p256"}"#, signature: [UInt8](repeating: 1, count: 63))
         },

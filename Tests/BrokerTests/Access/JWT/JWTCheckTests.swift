@@ -87,6 +87,37 @@ struct JWTCheckTests {
         #expect(known.claims["a.b"] == nil)
     }
 
+    /// A list of one is a list, and nothing below a member without a name is a claim of the token.
+    @Test func theUserIsATextOfItsOwn() throws {
+        #expect(try judge(TokenSmith.claims(["sub": #"["alice"]"#])).word == "subject")
+        #expect(try judge(TokenSmith.claims(["sub": nil, "": #"{"sub":"alice"}"#])).word == "subject")
+        let nested = try principal(TokenSmith.claims(["": #"{"tenant":"x","":{"tenant":"y"}}"#]))
+        #expect(nested.claims["tenant"] == nil && nested.claims[".tenant"] == ["x"])
+        #expect(nested.claims["..tenant"] == ["y"])
+    }
+
+    @Test func bytesTellClaimsAndRolesApart() throws {
+        let known = try principal(
+            TokenSmith.claims([
+                "\u{E9}": "\"one\"", "e\u{301}": "\"two\"",
+                "realm_access": "{\"roles\":[\"\u{E9}\",\"e\u{301}\"]}",
+            ]))
+        #expect(known.claims["\u{E9}"] == ["one"] && known.claims["e\u{301}"] == ["two"])
+        #expect(known.roles == ["\u{E9}", "e\u{301}"])
+    }
+
+    /// One of the two may deny what the other allows.
+    @Test func takesNoGrantsThatStandAtTwoPlaces() throws {
+        var issuer = TokenSmith.issuer
+        issuer.grantsClaim = "a.b"
+        let (one, two) = (##"{"publish":["#"]}"##, ##"{"deny":["#"]}"##)
+        #expect(try principal(TokenSmith.claims(["a.b": one]), issuer).carried?.publish.count == 1)
+        #expect(try principal(TokenSmith.claims(["a": "{\"b\":\(one)}"]), issuer).carried?.publish.count == 1)
+        let both = TokenSmith.claims(["a.b": one, "a": "{\"b\":\(two)}"])
+        let check = JWTCheck([JWTCheck.Judge(issuer, keys: try TokenSmith().set())])
+        #expect(check.judge(try TokenSmith().token(both), now: TokenSmith.now).word == "grants")
+    }
+
     @Test func carriesNoMoreThanItsIssuerMayGrant() throws {
         var issuer = TokenSmith.issuer
         issuer.mayGrant = [try TopicFilter("t/#")]

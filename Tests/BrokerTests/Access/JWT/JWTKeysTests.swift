@@ -136,6 +136,93 @@ struct JWTKeysTests {
         }
     }
 
+    /// An address that does not answer has its part of the time, and the next one has the rest.
+    @Test func goesToTheNextAddressInTime() throws {
+        let server = try CannedServer(CannedServer.ok("x"))
+        // Nobody accepts there, and the queue is full.
+        let full = try FullPort()
+        let addresses = [full.port, server.port].compactMap { SocketAddress(host: "127.0.0.1", port: $0) }
+        let deadline = MonotonicTime.now.advanced(byNanoseconds: 4_000_000_000)
+        _ = try PlainFetch.connect(addresses, deadline)
+        #expect(MonotonicTime.now < deadline)
+    }
+
+    /// A client waits no longer than it may, whatever the fetch takes.
+    @Test func aClientIsTold() throws {
+        let smith = try TokenSmith()
+        let keys = try keys(CannedServer(nil), Reports())
+        defer { keys.stop() }
+        let begin = MonotonicTime.now
+        #expect(throws: AuthenticationFailure.self) { try outcome(authority(keys), try smith.token()).get() }
+        // The fetch itself has twice that.
+        let waited = MonotonicTime.now.nanoseconds(since: begin)
+        #expect(waited >= JWTKeys.clientPatience && waited < JWTKeys.patience)
+    }
+
+    /// Those that wait are told, and nothing keeps them afterwards.
+    @Test func thoseThatWaitAreLetGoWhenItEnds() throws {
+        let (smith, server) = (try TokenSmith(), try CannedServer(nil))
+        weak var gone: JWTAuthority?
+        do {
+            let keys = try keys(server, Reports())
+            let authority = authority(keys)
+            gone = authority
+            let reply = Reply()
+            guard case .pending(let begin) = authority.authenticate(try smith.token(), isRevoked: { _ in false })
+            else { throw JWTRejection.form }
+            begin { reply.give($0) }
+            keys.stop()
+            #expect(throws: AuthenticationFailure.self) { try reply.wait().get() }
+        }
+        // Its threads let go of it a moment later.
+        let deadline = MonotonicTime.now.advanced(byNanoseconds: 60_000_000_000)
+        while gone != nil, MonotonicTime.now < deadline { sched_yield() }
+        #expect(gone == nil)
+    }
+
+    /// What a key has signed ends with it; a set that is as it was changes nothing.
+    @Test func aKeyThatIsTakenOutVouchesForNobody() throws {
+        let smith = try TokenSmith()
+        let file = FileManager.default.temporaryDirectory.appending(path: "\(UUID()).json")
+        defer { try? FileManager.default.removeItem(at: file) }
+        func write(_ names: [String], _ more: String = "") throws {
+            try Data((try Self.json(smith, names) + more).utf8).write(to: file)
+        }
+        try write(["p256", "ed25519"])
+        let reports = Reports()
+        let keys = try JWTKeys("login", .file(path: file.path)) { reports.note($0) }
+        let authority = authority(keys)
+        let access = Access(AccessRules([]), webTokens: authority)
+        let (old, new) = (
+            try outcome(authority, try smith.token()).get(),
+            try outcome(authority, try smith.token(by: "ed25519")).get()
+        )
+        func has(_ principal: Principal) -> Bool {
+            if case .same = access.renewal(of: principal, from: { nil }, now: TokenSmith.now) { true } else { false }
+        }
+        let generation = keys.current.generation
+        try write(["p256", "ed25519"], "\n")
+        keys.takeOverChange()
+        #expect(try reports.next().keys == 2)
+        #expect(keys.current.generation == generation && keys.losses == 0 && has(old) && has(new))
+        try write(["ed25519", "rsa"])
+        keys.takeOverChange()
+        #expect(try reports.next().keys == 2)
+        #expect(keys.losses == 1 && !has(old) && has(new))
+    }
+
+    /// Keys of an address that fails stay for a day.
+    @Test(arguments: [(JWTKeys.staleAfter, true), (JWTKeys.staleAfter + 1, false)])
+    func keysStayForADay(age: Int64, areThere: Bool) throws {
+        let (smith, reports) = (try TokenSmith(), Reports())
+        let server = try CannedServer(CannedServer.ok(try Self.json(smith, ["p256"])))
+        let keys = try keys(server, reports)
+        defer { keys.stop() }
+        _ = try reports.next()
+        let fetched = try #require(keys.fetched)
+        #expect((keys.current(at: fetched.advanced(byNanoseconds: age)).set != nil) == areThere)
+    }
+
     @Test func asksForAnUnknownKeyOnce() throws {
         let smith = try TokenSmith()
         let (server, reports) = (try CannedServer(CannedServer.ok(try Self.json(smith, ["p256"]))), Reports())
@@ -183,7 +270,7 @@ struct JWTKeysTests {
             Issue.record("is accepted")
             return
         }
-        #expect(failure == AuthenticationFailure(.invalid, "The credentials are not valid."))
+        #expect(failure == .ended)
     }
 
     @Test func saysOnlyThatATokenHasExpired() throws {
@@ -193,7 +280,7 @@ struct JWTKeysTests {
             [(TokenSmith.issuer, try JWTKeys("login", .secret(TokenSmith.secret)) { _ in })],
             clock: { TokenSmith.now + 700 })
         let token = try smith.token(secret: TokenSmith.secret)
-        #expect(throws: AuthenticationFailure(.invalid, "The token has expired.")) { try outcome(late, token).get() }
+        #expect(throws: AuthenticationFailure.expired) { try outcome(late, token).get() }
         #expect(throws: AuthenticationFailure(.invalid, "The credentials are not valid.")) {
             try outcome(authority, try smith.token()).get()
         }

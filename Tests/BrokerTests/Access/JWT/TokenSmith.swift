@@ -78,7 +78,7 @@ struct TokenSmith {
             ("exp", "\(now + 600)"),
         ]
         for (name, value) in more {
-            members.removeAll { $0.0 == name }
+            members.removeAll { $0.0.utf8.elementsEqual(name.utf8) }
             if let value { members.append((name, value)) }
         }
         return "{\(members.map { "\"\($0.0)\":\($0.1)" }.joined(separator: ","))}"
