@@ -65,7 +65,7 @@ struct AccessQuestion: ParsableArguments {
             case .rules(let settings, let access):
                 var principal = Principal.anonymous
                 if let user {
-                    let roles = access.users.roles(of: user).union(question.role)
+                    let roles = access.users.roles(of: user).union(question.role.exact)
                     principal = Principal(.token, user: user, roles: roles)
                 }
                 do throws(TopicError) {

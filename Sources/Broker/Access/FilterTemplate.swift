@@ -9,7 +9,7 @@ package struct FilterTemplate: Sendable, Hashable {
         /// The broker's own name for the client.
         case client
         case address
-        case claim(String)
+        case claim(ExactText)
     }
 
     private enum Part: Sendable, Hashable {
@@ -88,10 +88,13 @@ package struct FilterTemplate: Sendable, Hashable {
         case "client": return .client
         case "address": return .address
         default:
-            guard name.hasPrefix("claim."), name.utf8.count > 6 else { throw .unknown(name) }
-            return .claim(String(name.dropFirst(6)))
+            guard name.utf8.starts(with: "claim.".utf8), name.utf8.count > 6 else { throw .unknown(name) }
+            return .claim(ExactText(String(Substring(name.utf8.dropFirst(6)))))
         }
     }
+
+    /// The filter with the placeholders as they are written, to compare templates; `nil`: it is none.
+    package var outline: TopicFilter? { try? TopicFilter(text, limits: .none) }
 
     /// The placeholders in it, each once.
     package var placeholders: Set<Placeholder> {
@@ -147,9 +150,9 @@ package struct FilterTemplate: Sendable, Hashable {
             case .placeholder(let placeholder): name += values[placeholder] ?? ""
             }
         }
-        if name.contains(Self.anyLevel) {
-            let levels = name.split(separator: "/", omittingEmptySubsequences: false)
-            name = levels.map { $0.contains(Self.anyLevel) ? "+" : $0 }.joined(separator: "/")
+        if name.utf8.contains(0) {
+            // By bytes: to `Character`, a slash and an accent after it are one.
+            name = TopicGrammar.levels(of: name).map { $0.utf8.contains(0) ? "+" : $0 }.joined(separator: "/")
             // A lone # is all but $SYS, and +/# is not: it leaves what begins with $.
             if name == "+/#" { name = "#" }
         } else if !isDenial, case .placeholder = parts.first, name.utf8.first == TopicGrammar.dollar {

@@ -20,9 +20,9 @@ package final class Principal: Sendable {
     package let kind: Kind
     /// `nil`: anonymous, or the administrator.
     package let user: String?
-    package let roles: Set<String>
+    package let roles: Set<ExactText>
     /// What a token says besides: strings and numbers by their paths, an array's elements one by one.
-    package let claims: [String: [String]]
+    package let claims: [ExactText: [String]]
     /// The token's id, or the `jti` of a JWT; `nil`: it has none.
     package let token: String?
     /// What it carries itself besides what the rules give; `nil`: nothing.
@@ -33,24 +33,29 @@ package final class Principal: Sendable {
     package let admin: Set<AdminRight>?
     /// Unix seconds; `nil`: it does not expire.
     package let expires: Int64?
+    /// How much of that is for clocks that differ, in seconds.
+    package let leeway: Int64
     /// When its credentials were given out, in Unix seconds; `nil`: not known.
     package let issued: Int64?
     /// Of a JWT, its issuer; `nil`: it has none.
     package let issuer: String?
     /// The roles that its credentials say, without those of the file of users.
-    package let ownRoles: Set<String>
+    package let ownRoles: Set<ExactText>
     /// The SHA-256 of the client certificate that the file of users ties to the user; `nil`: none is what it is known by.
     package let tie: [UInt8]?
+    /// Of a JWT, the mark of the key that has signed it; `nil`: it is not known.
+    package let key: Int?
     /// Changes with what it was known by, so that a changed password ends what the old one began; 0: nothing does.
     package let stamp: Int
     /// The login whose cookie was shown; `nil`: none was.
     package let session: BrowserSession?
 
     package init(
-        _ kind: Kind, user: String? = nil, roles: Set<String> = [], claims: [String: [String]] = [:],
+        _ kind: Kind, user: String? = nil, roles: Set<ExactText> = [], claims: [ExactText: [String]] = [:],
         token: String? = nil, carried: AccessRule? = nil, ceilings: [AccessRule] = [], admin: Set<AdminRight>? = nil,
-        expires: Int64? = nil, issued: Int64? = nil, issuer: String? = nil, ownRoles: Set<String> = [],
-        tie: [UInt8]? = nil, stamp: Int = 0, session: BrowserSession? = nil
+        expires: Int64? = nil, leeway: Int64 = 0, issued: Int64? = nil, issuer: String? = nil,
+        ownRoles: Set<ExactText> = [], tie: [UInt8]? = nil, key: Int? = nil, stamp: Int = 0,
+        session: BrowserSession? = nil
     ) {
         self.kind = kind
         self.user = user
@@ -62,10 +67,12 @@ package final class Principal: Sendable {
         self.admin = admin
         // What comes of it is computed in milliseconds.
         self.expires = expires.map { min(max($0, 0), Self.lastSecond) }
+        self.leeway = leeway
         self.issued = issued
         self.issuer = issuer
         self.ownRoles = ownRoles
         self.tie = tie
+        self.key = key
         self.stamp = stamp
         self.session = session
     }
@@ -73,10 +80,10 @@ package final class Principal: Sendable {
     /// Whether nothing tells the two apart, so that one may stand for the other.
     package func isSame(as other: Principal) -> Bool {
         if self === other { return true }
-        return isSameUser(as: other) && roles.exact == other.roles.exact && token.exact == other.token.exact
+        return isSameUser(as: other) && roles == other.roles && token.exact == other.token.exact
             && expires == other.expires && stamp == other.stamp && claims.exact == other.claims.exact
-            && carried == other.carried && ceilings == other.ceilings && ownRoles.exact == other.ownRoles.exact
-            && issued == other.issued && admin == other.admin
+            && carried == other.carried && ceilings == other.ceilings && ownRoles == other.ownRoles
+            && issued == other.issued && admin == other.admin && key == other.key
     }
 
     /// Whether `other` may take its place on a connection: it is the same user, known in the same way.
@@ -109,33 +116,9 @@ package final class Principal: Sendable {
     }
 }
 
-/// A text that equals another only if its bytes do: `String` takes several spellings of Unicode for the same.
-struct ExactText: Hashable, Sendable {
-    let text: String
-
-    static func == (left: Self, right: Self) -> Bool { left.text.utf8.elementsEqual(right.text.utf8) }
-
-    func hash(into hasher: inout Hasher) {
-        for byte in text.utf8 { hasher.combine(byte) }
-        hasher.combine(UInt8(0xFF))
-    }
-}
-
-extension String? {
-    /// Itself, compared by its bytes.
-    var exact: ExactText? { map(ExactText.init) }
-}
-
-extension Sequence<String> {
-    /// Its texts, compared by their bytes.
-    var exact: Set<ExactText> { Set(map(ExactText.init)) }
-}
-
-extension [String: [String]] {
-    /// Its texts, compared by their bytes.
-    var exact: [ExactText: [ExactText]] {
-        reduce(into: [:]) { $0[ExactText(text: $1.key)] = $1.value.map(ExactText.init) }
-    }
+extension [ExactText: [String]] {
+    /// With its values compared by their bytes, too.
+    var exact: [ExactText: [ExactText]] { mapValues { $0.map { ExactText($0) } } }
 }
 
 /// A client as rules see it: a principal, and where it came in.

@@ -8,7 +8,7 @@ package struct UserTable: Sendable {
     /// Somebody who may log in.
     struct User: Sendable {
         let password: PasswordHash?
-        let roles: Set<String>
+        let roles: Set<ExactText>
         let isDisabled: Bool
     }
 
@@ -39,13 +39,13 @@ package struct UserTable: Sendable {
         }
     }
 
-    private var users: [String: User] = [:]
+    private var users: [ExactText: User] = [:]
     /// In the order of their ids: there may be a hundred thousand, and a dictionary would have as much room again.
     private var tokens: [Token] = []
     private var certificates: [[UInt8]: String] = [:]
-    private var revokedTokens: Set<String> = []
-    private var revokedIdentifiers: Set<String> = []
-    private var revokedBefore: [String: Int64] = [:]
+    private var revokedTokens: Set<ExactText> = []
+    private var revokedIdentifiers: Set<ExactText> = []
+    private var revokedBefore: [ExactText: Int64] = [:]
 
     /// Nobody.
     package init() {}
@@ -55,12 +55,14 @@ package struct UserTable: Sendable {
         for entry in file.entries {
             switch entry.content {
             case .user(let user):
-                users[user.name] = User(password: user.password, roles: Set(user.roles), isDisabled: user.isDisabled)
+                users[user.name.exact] = User(
+                    password: user.password, roles: user.roles.exact, isDisabled: user.isDisabled)
                 if let certificate = user.certificate { certificates[certificate] = user.name }
             case .token(let token): tokens.append(Token(token))
-            case .revoked(.token(let id)): revokedTokens.insert(id)
-            case .revoked(.jti(let identifier)): revokedIdentifiers.insert(identifier)
-            case .revoked(.user(let user, let before)): revokedBefore[user] = max(before, revokedBefore[user] ?? before)
+            case .revoked(.token(let id)): revokedTokens.insert(id.exact)
+            case .revoked(.jti(let identifier)): revokedIdentifiers.insert(identifier.exact)
+            case .revoked(.user(let user, let before)):
+                revokedBefore[user.exact] = max(before, revokedBefore[user.exact] ?? before)
             }
         }
         tokens.sort { $0.id < $1.id }
@@ -77,14 +79,14 @@ package struct UserTable: Sendable {
     package var count: Int { users.count + tokens.count }
 
     /// The roles that the file gives a user; empty: none, or no such user.
-    package func roles(of user: String) -> Set<String> { self[user]?.roles ?? [] }
+    package func roles(of user: String) -> Set<ExactText> { users[user.exact]?.roles ?? [] }
 
     /// Whether the file says that a user may not log in, in whatever way.
-    package func isDisabled(_ user: String) -> Bool { users[user]?.isDisabled ?? false }
+    package func isDisabled(_ user: String) -> Bool { users[user.exact]?.isDisabled ?? false }
 
     /// Whether what a user got at a time, in Unix seconds, is not accepted any more; `nil`: it is not known when.
     package func isRevoked(user: String, issued: Int64?) -> Bool {
-        guard let before = revokedBefore[user] else { return false }
+        guard let before = revokedBefore[user.exact] else { return false }
         return issued.map { $0 < before } ?? true
     }
 
@@ -96,18 +98,12 @@ package struct UserTable: Sendable {
     }
 
     /// Whether a JWT's `jti` is not accepted any more.
-    package func isRevoked(identifier: String) -> Bool { revokedIdentifiers.contains(identifier) }
+    package func isRevoked(identifier: String) -> Bool { revokedIdentifiers.contains(identifier.exact) }
 
     /// What a user's password is compared with; `nil`: there is none that would be right.
     func password(of user: String) -> PasswordHash? {
-        guard let found = self[user], !found.isDisabled else { return nil }
+        guard let found = users[user.exact], !found.isDisabled else { return nil }
         return found.password
-    }
-
-    /// The user of that name, byte by byte: Unicode has several spellings of some.
-    private subscript(name: String) -> User? {
-        guard let place = users.index(forKey: name), users[place].key.utf8.elementsEqual(name.utf8) else { return nil }
-        return users[place].value
     }
 
     /// The user of a client certificate by its SHA-256; `nil`: it is tied to nobody.
@@ -117,24 +113,35 @@ package struct UserTable: Sendable {
 
     /// Somebody whose password was right.
     func principal(forPasswordOf name: String) -> Principal? {
-        guard let user = self[name], !user.isDisabled, let password = user.password else { return nil }
+        guard let user = users[name.exact], !user.isDisabled, let password = user.password else { return nil }
         return Principal(.password, user: name, roles: user.roles, stamp: password.hashValue)
     }
 
     /// The client that shows a token.
     func principal(for token: OpaqueToken, from address: () -> String?, now: Int64) -> Principal? {
+        entry(of: token).flatMap { principal(ofToken: token.id, $0, from: address, now: now) }
+    }
+
+    /// What is said of a token that lets nobody in.
+    func failure(of token: OpaqueToken, now: Int64) -> AuthenticationFailure {
+        guard let entry = entry(of: token) else { return .wrong }
+        return entry.expires <= now ? .expired : .ended
+    }
+
+    /// The entry of a token whose secret is right.
+    private func entry(of token: OpaqueToken) -> Token? {
         guard let known = self.token(token.id), let digest = try? token.digest(),
             Secret.areEqual(digest.span, Token.bytes(of: known.digest).span)
         else { return nil }
-        return principal(ofToken: token.id, known, from: address, now: now)
+        return known
     }
 
     private func principal(
         ofToken id: String, _ token: Token, from address: () -> String?, now: Int64
     ) -> Principal? {
         let created = token.created == .min ? nil : token.created
-        guard !revokedTokens.contains(id), !isRevoked(user: token.user, issued: created),
-            let user = users[token.user], !user.isDisabled
+        guard !revokedTokens.contains(id.exact), !isRevoked(user: token.user, issued: created),
+            let user = users[token.user.exact], !user.isDisabled
         else { return nil }
         if token.expires <= now { return nil }
         if !token.from.isEmpty {
@@ -148,7 +155,7 @@ package struct UserTable: Sendable {
 
     /// Why a token lets nobody in: for administrators alone.
     func rejection(of token: OpaqueToken, from address: () -> String?, now: Int64) -> String {
-        if revokedTokens.contains(token.id) { return "revoked" }
+        if revokedTokens.contains(token.id.exact) { return "revoked" }
         guard let known = self.token(token.id) else { return "unknown token" }
         guard let digest = try? token.digest(), Secret.areEqual(digest.span, Token.bytes(of: known.digest).span) else {
             return "wrong secret"
@@ -156,14 +163,14 @@ package struct UserTable: Sendable {
         if known.expires <= now { return "expired" }
         let created = known.created == .min ? nil : known.created
         if isRevoked(user: known.user, issued: created) { return "revoked" }
-        guard let user = self[known.user] else { return "its user is gone" }
+        guard let user = users[known.user.exact] else { return "its user is gone" }
         if user.isDisabled { return "the user is disabled" }
         return "another address than it is for"
     }
 
     /// Why a password that is not right lets nobody in: for administrators alone.
     func rejection(ofPasswordOf name: String) -> String {
-        guard let user = self[name] else { return "unknown user" }
+        guard let user = users[name.exact] else { return "unknown user" }
         if user.isDisabled { return "the user is disabled" }
         return user.password == nil ? "the user has no password" : "wrong password"
     }
@@ -202,7 +209,7 @@ package struct UserTable: Sendable {
         case .jwt, .certificate, .peer:
             if isDisabled(name) { return .ended }
             guard principal.kind != .jwt else { return isRevoked(principal) ? .ended : .same }
-            if let digest = principal.tie, certificates[digest] != name { return .ended }
+            if let digest = principal.tie, certificates[digest].exact != name.exact { return .ended }
             new = Principal(
                 principal.kind, user: name, roles: principal.ownRoles.union(roles(of: name)),
                 ownRoles: principal.ownRoles, tie: principal.tie, stamp: principal.stamp)

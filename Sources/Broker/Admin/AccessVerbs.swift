@@ -15,7 +15,7 @@ extension ExplainAccessRequest: AnsweredRequest {
             let access = caller.desk.shard.access
             var principal = Principal.anonymous
             if let user {
-                let all = access.users.roles(of: user).union(roles)
+                let all = access.users.roles(of: user).union(roles.exact)
                 principal = Principal(.token, user: user, roles: all)
             }
             let subject = Subject(principal, address: address)
@@ -143,7 +143,7 @@ extension CheckTokenRequest.Answer {
         kind = principal.kind.rawValue
         user = principal.user ?? ""
         id = principal.token
-        roles = principal.roles.sorted()
+        roles = principal.roles.map(\.text).sorted()
         expires = principal.expires
         let subject = Subject(principal, address: address)
         let administration = access.adminRights(of: subject)

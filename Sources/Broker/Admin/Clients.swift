@@ -37,7 +37,7 @@ struct ClientSelection: Sendable {
     var inside: TopicFilter?
 
     func matches(_ session: any Session) -> Bool {
-        if let user, session.client.principal.user != user { return false }
+        if let user, session.client.principal.user.exact != user.exact { return false }
         let filters = session.subscriptions.all
         if let overlapping, !filters.contains(where: { overlapping.overlaps($0.filter) }) { return false }
         if let inside, !filters.contains(where: { inside.covers($0.filter) }) { return false }

@@ -22,7 +22,7 @@ final class NetworkAdminSession: AdminSession, Session {
     /// Makes an administrator's socket of a request whose client has some right of administration.
     static func open(_ visit: Visit) throws(HTTPRefusal) {
         try visit.exchange.takesOnly([])
-        let client = visit.makeClient(AdminWire.subprotocol)
+        let client = try visit.makeClient(AdminWire.subprotocol)
         guard !visit.shard.access.adminRights(of: client.subject).isEmpty else {
             tellOfStranger(client, visit)
             throw HTTPRefusal(

@@ -23,7 +23,7 @@ struct AdministrationTests {
             },
         ])
         func rights(
-            _ kind: Principal.Kind, _ user: String?, _ roles: Set<String> = [], admin: Set<AdminRight>? = nil
+            _ kind: Principal.Kind, _ user: String?, _ roles: Set<ExactText> = [], admin: Set<AdminRight>? = nil
         ) -> Set<AdminRight> {
             let principal = Principal(kind, user: user, roles: roles, admin: admin)
             return access.adminRights(of: Subject(principal, address: "10.0.0.9"))

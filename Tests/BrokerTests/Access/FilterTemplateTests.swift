@@ -44,6 +44,9 @@ struct FilterTemplateTests {
         ("{claim.x}/#", nil, ["$x"], ["$x/#"]),
         ("a/{claim.x}", nil, many(33), ["a/+"]),
         ("a/{claim.x}/{claim.y}", nil, many(6), ["a/+/+"]),
+        // To `Character`, a slash and an accent after it are one.
+        ("a/b/\u{301}{user}/#", nil, [], ["a/b/+/#"]), ("a/\u{301}b/{user}", nil, [], ["a/\u{301}b/+"]),
+        ("a/{claim.x}/b", nil, ["\u{301}"], ["a/\u{301}/b"]),
     ]
 
     /// A denial that did not apply would allow what it is there to deny.
@@ -51,6 +54,14 @@ struct FilterTemplateTests {
     func aDenialFailsClosed(text: String, user: String?, claim: [String], expected: [String]) throws {
         let principal = Principal(.jwt, user: user, claims: ["x": claim, "y": claim])
         #expect(try FilterTemplate(text).denied(for: Subject(principal)).map(\.name) == expected)
+    }
+
+    /// Two spellings of one accent: bytes count.
+    @Test func aClaimIsNamedByItsBytes() throws {
+        let claims: [ExactText: [String]] = ["\u{E9}": ["composed"], "e\u{301}": ["decomposed"]]
+        let subject = Subject(Principal(.jwt, user: "a", claims: claims))
+        let filters = try FilterTemplate("{claim.\u{E9}}/{claim.e\u{301}}").filters(for: subject)
+        #expect(filters.map(\.name) == ["composed/decomposed"])
     }
 
     @Test func whatIsDeniedToAnUnfitNameIsDenied() throws {

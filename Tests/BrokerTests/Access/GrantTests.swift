@@ -116,7 +116,7 @@ struct GrantTests {
         condition.addresses = [try #require(AddressRange("10.0.0.0/8"))]
         condition.listener = "0.0.0.0:1"
         func applies(
-            _ user: String?, _ roles: Set<String>, _ address: String? = "10.1.2.3", _ listener: String = "0.0.0.0:1"
+            _ user: String?, _ roles: Set<ExactText>, _ address: String? = "10.1.2.3", _ listener: String = "0.0.0.0:1"
         ) -> Bool {
             let principal = Principal(.password, user: user, roles: roles)
             return condition.applies(to: Subject(principal, address: address, listener: listener))
@@ -186,7 +186,7 @@ struct GrantTests {
         rule.publish = [try FilterTemplate("s/{user}/{claim.c}/#")]
         let table = GrantTable(Access([rule]))
         func box(_ user: String, _ role: String, _ claim: String) -> GrantBox {
-            let principal = Principal(.jwt, user: user, roles: [role], claims: ["c": [claim]])
+            let principal = Principal(.jwt, user: user, roles: [role.exact], claims: ["c": [claim]])
             return table.box(for: principal) { Subject(principal) }
         }
         let kim = box("Kim", "Kelvin", "K")

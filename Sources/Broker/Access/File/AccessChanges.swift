@@ -30,7 +30,7 @@ extension AccessFile {
         guard let place = place(ofUser: name) else { throw AccessFileErrors(absent: "there is no user \(name)") }
         entries.remove(at: place)
         let before = entries.count
-        entries.removeAll { if case .token(let token) = $0.content { token.user == name } else { false } }
+        entries.removeAll { if case .token(let token) = $0.content { token.user.exact == name.exact } else { false } }
         return before - entries.count
     }
 
@@ -65,8 +65,8 @@ extension AccessFile {
     package mutating func revokeAll(of user: String, before: Int64) {
         entries.removeAll { entry in
             switch entry.content {
-            case .token(let token): token.user == user && token.created ?? .min < before
-            case .revoked(.user(let name, let earlier)): name == user && earlier <= before
+            case .token(let token): token.user.exact == user.exact && token.created ?? .min < before
+            case .revoked(.user(let name, let earlier)): name.exact == user.exact && earlier <= before
             default: false
             }
         }
@@ -75,7 +75,9 @@ extension AccessFile {
 
     /// Makes a JWT unacceptable.
     package mutating func revoke(jti: String) {
-        let isThere = entries.contains { $0.content == .revoked(.jti(jti)) }
+        let isThere = entries.contains {
+            if case .revoked(.jti(let other)) = $0.content { other.exact == jti.exact } else { false }
+        }
         if !isThere { entries.append(AccessEntry(.revoked(.jti(jti)))) }
     }
 }

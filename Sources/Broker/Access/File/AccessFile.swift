@@ -49,15 +49,17 @@ package struct AccessFile: Sendable {
 
     /// Names that are there, each with its line.
     private struct Seen {
-        private var users: [String: Int] = [:]
-        private var tokens: [String: Int] = [:]
+        private var users: [ExactText: Int] = [:]
+        private var tokens: [ExactText: Int] = [:]
 
         mutating func note(_ entry: AccessEntry) throws(AccessMistake) {
             switch entry.content {
             case .user(let user):
-                if let first = users.updateValue(entry.number, forKey: user.name) { throw again(user.name, first) }
+                if let first = users.updateValue(entry.number, forKey: user.name.exact) {
+                    throw again(user.name, first)
+                }
             case .token(let token):
-                if let first = tokens.updateValue(entry.number, forKey: token.id) { throw again(token.id, first) }
+                if let first = tokens.updateValue(entry.number, forKey: token.id.exact) { throw again(token.id, first) }
             case .revoked: break
             }
         }
@@ -175,12 +177,12 @@ extension AccessFile {
 extension AccessFile {
     /// The place of a user's entry; `nil`: there is none.
     package func place(ofUser name: String) -> Int? {
-        entries.firstIndex { if case .user(let user) = $0.content { user.name == name } else { false } }
+        entries.firstIndex { if case .user(let user) = $0.content { user.name.exact == name.exact } else { false } }
     }
 
     /// The place of a token's entry; `nil`: there is none.
     package func place(ofToken id: String) -> Int? {
-        entries.firstIndex { if case .token(let token) = $0.content { token.id == id } else { false } }
+        entries.firstIndex { if case .token(let token) = $0.content { token.id.exact == id.exact } else { false } }
     }
 
     package var users: [AccessUser] {
