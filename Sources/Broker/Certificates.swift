@@ -13,7 +13,8 @@ package enum CertificateNews: Sendable, Equatable {
 
 /// The certificates of the listeners, as their files were when they were last in order.
 ///
-/// A connection keeps what it began with, so that a change ends none. Any thread.
+/// A connection keeps what it began with, so that a change ends none but those whose client certificates are not accepted
+/// any more. Any thread.
 final class Certificates: Sendable {
     private struct Entry: Sendable {
         let files: Settings.Listener.TLS
@@ -44,6 +45,7 @@ final class Certificates: Sendable {
         // When the new ones are there.
         defer { revision.add(1, ordering: .releasing) }
         return entries.withLock { entries in
+            for (listener, entry) in loaded { entries[listener]?.context.giveWay(to: entry.context) }
             defer { entries = loaded }
             return loaded.sorted { $0.key < $1.key }.compactMap { number, entry in
                 entries[number]?.stamps == entry.stamps ? nil : entry.files.certificate
@@ -62,6 +64,7 @@ final class Certificates: Sendable {
             entry.stamps = stamps
             do throws(TLSFileError) {
                 entry = Entry(files: old.files, context: try old.files.makeContext(), stamps: stamps)
+                old.context.giveWay(to: entry.context)
                 news.append(.takenOver(certificate: old.files.certificate))
             } catch {
                 news.append(.refused("listen[\(listener)].tls.\(old.files.key(of: error)): \(error)"))
@@ -116,13 +119,18 @@ extension Settings.Listener.TLS {
         try .server(
             TLSIdentity(certificate: certificate, key: key),
             others: others.map { TLSIdentity(certificate: $0.certificate, key: $0.key) },
-            clientAuthorities: clientAuthorities)
+            clients: clientAuthorities.map { path in
+                var clients = TLSClientAuthorities(path)
+                clients.revocations = clientRevocations
+                clients.isOptional = clientAuthentication == .optional
+                return clients
+            })
     }
 
     /// The setting that names the file of `error`: of several, the first, which is read first.
     fileprivate func key(of error: TLSFileError) -> String {
         let role = error.role.rawValue
-        if error.path == certificate || error.path == key || error.path == clientAuthorities { return role }
+        if [certificate, key, clientAuthorities, clientRevocations].contains(error.path) { return role }
         guard let number = others.firstIndex(where: { $0.certificate == error.path || $0.key == error.path }) else {
             return role
         }
@@ -133,7 +141,9 @@ extension Settings.Listener.TLS {
 extension FileStamp {
     fileprivate static func stamps(of files: Settings.Listener.TLS) -> [FileStamp] {
         let others = files.others.flatMap { [$0.certificate, $0.key] }
-        let all = [files.certificate, files.key] + others + [files.clientAuthorities].compactMap { $0 }
+        let all =
+            [files.certificate, files.key] + others
+            + [files.clientAuthorities, files.clientRevocations].compactMap { $0 }
         return all.map { FileStamp($0) }
     }
 }

@@ -13,6 +13,7 @@
 #include <string.h>
 
 static const uint64_t tls_no_compression = SSL_OP_NO_COMPRESSION;
+static const uint64_t tls_no_tickets = SSL_OP_NO_TICKET;
 static const uint64_t tls_no_renegotiation = SSL_OP_NO_RENEGOTIATION;
 
 static const uint64_t tls_init_no_atexit = OPENSSL_INIT_NO_ATEXIT;

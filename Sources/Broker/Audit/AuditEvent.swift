@@ -24,6 +24,8 @@ package struct AuditEvent: Sendable, Equatable {
         package static let keysRefreshed = Name("keys.refreshed")
         package static let certificateLoaded = Name("certificate.loaded")
         package static let certificateRefused = Name("certificate.refused")
+        /// A client's certificate is not accepted any more, and its connection has ended.
+        package static let certificateRevoked = Name("certificate.revoked")
         package static let start = Name("start")
         package static let stop = Name("stop")
         /// Lines that the log has lost; `count` says how many.

@@ -40,6 +40,14 @@ extension Settings {
             package var others: [Identity] = []
             /// The authorities of client certificates; `nil`: no client certificate is requested.
             package var clientAuthorities: String?
+            /// The certificates that they have taken back; `nil`: nobody looks.
+            package var clientRevocations: String?
+            /// Whether a client may come without one.
+            package var clientAuthentication = ClientAuthentication.required
+
+            package enum ClientAuthentication: String, Sendable, CaseIterable {
+                case required, optional
+            }
 
             package init(certificate: String, key: String, clientAuthorities: String? = nil) {
                 self.certificate = certificate
@@ -170,7 +178,23 @@ extension Settings.Listener.TLS {
                 Setting(
                     optional: "client_ca", \.clientAuthorities, .path,
                     "PEM; clients have to show a certificate of one of these.", traits: .init(example: "FILE")),
-            ])
+                Setting(
+                    optional: "client_crl", \.clientRevocations, .path,
+                    """
+                    PEM; lists of certificates that the authorities of client_ca have taken back, one in force for each. Open \
+                    connections are looked at again when a file changes, and each hour.
+                    """, traits: .init(example: "FILE")),
+                Setting(
+                    "client_auth", \.clientAuthentication, .choice,
+                    "optional: a client may come without a certificate; one that it shows has to be right.",
+                    traits: .init(example: "required"), isShown: { $0.clientAuthorities != nil }),
+            ]
+        ) { tls, section, decoder in
+            for key in ["client_crl", "client_auth"] where tls.clientAuthorities == nil {
+                guard let node = section.value(of: key) else { continue }
+                decoder.fail(node.mark, "\(section.path).\(key)", "expected with client_ca only")
+            }
+        }
     }
 }
 

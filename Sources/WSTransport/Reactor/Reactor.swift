@@ -323,6 +323,11 @@ internal import Synchronization
         return connection
     }
 
+    /// Those whose clients have shown certificates.
+    package var certifiedConnections: [StreamConnection] {
+        unsafe connections.compactMap { $0?.hasClientCertificate ?? false ? $0 : nil }
+    }
+
     /// The connections that hold memory and may be ended for it, with its size in bytes.
     package func holders() -> [(connection: StreamConnection, bytes: Int)] {
         unsafe connections.compactMap { connection in

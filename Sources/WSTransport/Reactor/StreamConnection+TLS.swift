@@ -126,4 +126,10 @@ extension StreamConnection {
 extension StreamConnection {
     /// The peer's certificate; `nil`: it has shown none.
     package var peerCertificate: TLSPeerCertificate? { tls?.session?.peerCertificate }
+
+    /// Whether it is a server's, and its client has shown a certificate.
+    var hasClientCertificate: Bool { tls.map { !$0.isClient && $0.session?.hasPeerCertificate ?? false } ?? false }
+
+    /// Why its client's certificate, which was accepted, would not be now; `nil`: it would, or there is none.
+    package var certificateObjection: String? { hasClientCertificate ? tls?.session?.objection : nil }
 }

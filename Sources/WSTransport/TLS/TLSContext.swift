@@ -1,6 +1,7 @@
 internal import CLinux
 internal import COpenSSL
 internal import Glibc
+internal import Synchronization
 
 /// A certificate with its chain, and its private key, as PEM files.
 public struct TLSIdentity: Hashable, Sendable {
@@ -27,6 +28,21 @@ public enum TLSTrust: Hashable, Sendable {
     case anyone
 }
 
+/// What a server asks of its clients' certificates.
+package struct TLSClientAuthorities: Hashable, Sendable {
+    /// A PEM file; clients present a certificate of one of these.
+    package var certificates: String
+    /// A PEM file of lists of certificates that were taken back (RFC 5280 §5); `nil`: none is looked at.
+    ///
+    /// Each authority needs one that is in force.
+    package var revocations: String?
+    /// Whether a client may come without a certificate; one that it presents has to be right all the same.
+    package var isOptional = false
+
+    /// The authorities in a PEM file.
+    package init(_ certificates: String) { self.certificates = certificates }
+}
+
 /// What TLS connections of one kind share: keys, authorities, versions, ciphers.
 ///
 /// TLS 1.2 and 1.3, `http/1.1` by ALPN (RFC 7301), no renegotiation, no compression, no early data. Made of files that
@@ -35,6 +51,8 @@ public enum TLSTrust: Hashable, Sendable {
     // OpenSSL counts references and locks the context; nothing changes it after `init`.
     nonisolated(unsafe) let handle: OpaquePointer
     private let names: ServerNames?
+    /// What has taken its place since; `nil`: nothing.
+    private let successor = Mutex<TLSContext?>(nil)
     /// Where a client's sessions find a ticket, and store the next one.
     let tickets = TLSTicketStore()
 
@@ -54,9 +72,18 @@ public enum TLSTrust: Hashable, Sendable {
     public static func server(
         _ identity: TLSIdentity, others: [TLSIdentity] = [], clientAuthorities: String? = nil
     ) throws(TLSFileError) -> TLSContext {
-        let handle = try unsafe makeServer(identity, clientAuthorities)
+        try server(identity, others: others, clients: clientAuthorities.map { TLSClientAuthorities($0) })
+    }
+
+    /// The same.
+    ///
+    /// - Parameter clients: whose certificates clients present; `nil`: none is requested.
+    package static func server(
+        _ identity: TLSIdentity, others: [TLSIdentity], clients: TLSClientAuthorities?
+    ) throws(TLSFileError) -> TLSContext {
+        let handle = try unsafe makeServer(identity, clients)
         guard !others.isEmpty else { return unsafe TLSContext(handle, names: nil) }
-        let names = ServerNames(try unsafe makeAll(others, clientAuthorities, freeing: handle))
+        let names = ServerNames(try unsafe makeAll(others, clients, freeing: handle))
         unsafe tls_context_set_name_callback(
             handle, { session, _, names in unsafe ServerNames.select(session, names) },
             Unmanaged.passUnretained(names).toOpaque())
@@ -64,12 +91,12 @@ public enum TLSTrust: Hashable, Sendable {
     }
 
     private static func makeAll(
-        _ identities: [TLSIdentity], _ clientAuthorities: String?, freeing first: OpaquePointer
+        _ identities: [TLSIdentity], _ clients: TLSClientAuthorities?, freeing first: OpaquePointer
     ) throws(TLSFileError) -> [TLSContext] {
         var made: [TLSContext] = []
         do throws(TLSFileError) {
             for identity in identities {
-                made.append(unsafe TLSContext(try makeServer(identity, clientAuthorities), names: nil))
+                made.append(unsafe TLSContext(try makeServer(identity, clients), names: nil))
             }
         } catch {
             unsafe SSL_CTX_free(first)
@@ -126,19 +153,21 @@ public enum TLSTrust: Hashable, Sendable {
     private static let httpProtocol: [UInt8] = [8] + Array("http/1.1".utf8)
 
     private static func makeServer(
-        _ identity: TLSIdentity, _ clientAuthorities: String?
+        _ identity: TLSIdentity, _ clients: TLSClientAuthorities?
     ) throws(TLSFileError) -> OpaquePointer {
         let handle = try unsafe make(TLS_server_method())
         do throws(TLSFileError) {
             try unsafe use(identity, handle)
-            if let clientAuthorities { try unsafe require(clientAuthorities, handle) }
+            if let clients { try unsafe require(clients, handle) }
         } catch {
             unsafe SSL_CTX_free(handle)
             throw error
         }
         // Resumption by tickets only: a session costs the server nothing between connections.
         unsafe tls_context_set_session_cache(handle, Int(SSL_SESS_CACHE_OFF))
-        _ = unsafe SSL_CTX_set_num_tickets(handle, 1)
+        _ = unsafe SSL_CTX_set_num_tickets(handle, clients == nil ? 1 : 0)
+        // A resumed session would bring a certificate that nobody has looked at since.
+        if clients != nil { _ = unsafe SSL_CTX_set_options(handle, tls_no_tickets) }
         _ = unsafe SSL_CTX_set_session_id_context(handle, httpProtocol, UInt32(httpProtocol.count))
         unsafe SSL_CTX_set_alpn_select_cb(
             handle,
@@ -175,15 +204,55 @@ public enum TLSTrust: Hashable, Sendable {
         guard isPair else { throw failure(.key, identity.key) }
     }
 
-    private static func require(_ clientAuthorities: String, _ handle: OpaquePointer) throws(TLSFileError) {
+    private static func require(_ clients: TLSClientAuthorities, _ handle: OpaquePointer) throws(TLSFileError) {
         TLSErrorQueue.clear()
-        try requireFile(.clientCA, clientAuthorities)
-        let isLoaded = unsafe SSL_CTX_load_verify_file(handle, clientAuthorities) == 1
-        guard isLoaded, let names = unsafe SSL_load_client_CA_file(clientAuthorities) else {
-            throw failure(.clientCA, clientAuthorities)
-        }
+        let path = clients.certificates
+        try requireFile(.clientCA, path)
+        let isLoaded = unsafe SSL_CTX_load_verify_file(handle, path) == 1
+        guard isLoaded, let names = unsafe SSL_load_client_CA_file(path) else { throw failure(.clientCA, path) }
         unsafe SSL_CTX_set_client_CA_list(handle, names)
-        unsafe SSL_CTX_set_verify(handle, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nil)
+        if let revocations = clients.revocations { try unsafe look(at: revocations, handle) }
+        let demand = clients.isOptional ? 0 : SSL_VERIFY_FAIL_IF_NO_PEER_CERT
+        unsafe SSL_CTX_set_verify(handle, SSL_VERIFY_PEER | demand, nil)
+    }
+
+    private static func look(at revocations: String, _ handle: OpaquePointer) throws(TLSFileError) {
+        try requireFile(.clientCRL, revocations)
+        let store = unsafe SSL_CTX_get_cert_store(handle)
+        let lookup = unsafe X509_STORE_add_lookup(store, X509_LOOKUP_file())
+        // It takes lists only; how many there are.
+        guard unsafe lookup != nil, unsafe X509_load_crl_file(lookup, revocations, X509_FILETYPE_PEM) > 0 else {
+            throw failure(.clientCRL, revocations)
+        }
+        _ = unsafe X509_STORE_set_flags(store, UInt(X509_V_FLAG_CRL_CHECK))
+    }
+
+    // MARK: Certificates that were accepted
+
+    /// From now on, certificates of clients that this one has let in are judged by another.
+    package func giveWay(to other: TLSContext) { successor.withLock { $0 = other } }
+
+    /// The one that is in its place now.
+    private var latest: TLSContext {
+        var found = self
+        while let next = found.successor.withLock({ $0 }) { found = next }
+        return found
+    }
+
+    /// Why a client's certificate would not be accepted now; `nil`: it would.
+    func objection(to certificate: OpaquePointer, _ chain: OpaquePointer?) -> String? {
+        TLSErrorQueue.clear()
+        defer { TLSErrorQueue.clear() }
+        let store = unsafe SSL_CTX_get_cert_store(latest.handle)
+        guard let judgement = unsafe X509_STORE_CTX_new() else { return nil }
+        defer { unsafe X509_STORE_CTX_free(judgement) }
+        guard unsafe X509_STORE_CTX_init(judgement, store, certificate, chain) == 1,
+            unsafe X509_STORE_CTX_set_default(judgement, "ssl_client") == 1
+        else { return nil }
+        if unsafe X509_verify_cert(judgement) == 1 { return nil }
+        let code = Int(unsafe X509_STORE_CTX_get_error(judgement))
+        guard let words = unsafe X509_verify_cert_error_string(code) else { return "error \(code)" }
+        return unsafe String(cString: words)
     }
 
     /// Opening a pipe without a writer would block; a missing file is left to OpenSSL, which reports it.

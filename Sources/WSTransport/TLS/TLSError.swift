@@ -28,6 +28,7 @@ public struct TLSFileError: Error, Equatable, Sendable, CustomStringConvertible 
         case certificate
         case key
         case clientCA = "client_ca"
+        case clientCRL = "client_crl"
         case authorities
     }
 

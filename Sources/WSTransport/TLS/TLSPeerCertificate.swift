@@ -67,4 +67,16 @@ extension TLSSession {
         defer { unsafe X509_free(certificate) }
         return unsafe TLSPeerCertificate(certificate)
     }
+
+    /// Whether the peer has shown a certificate.
+    var hasPeerCertificate: Bool {
+        guard isEstablished else { return false }
+        return unsafe SSL_get0_peer_certificate(handle) != nil
+    }
+
+    /// Why a client's certificate, which was accepted, would not be now; `nil`: it would, or there is none.
+    var objection: String? {
+        guard isEstablished, let certificate = unsafe SSL_get0_peer_certificate(handle) else { return nil }
+        return unsafe context.objection(to: certificate, SSL_get_peer_cert_chain(handle))
+    }
 }

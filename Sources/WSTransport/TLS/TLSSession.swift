@@ -15,7 +15,7 @@ internal import COpenSSL
     package private(set) var isEndedByPeer = false
     /// The error that ended it; `nil`: none so far.
     package private(set) var failure: TLSError?
-    private let context: TLSContext
+    let context: TLSContext
     /// The server's name in the context's tickets; `nil`: none is kept.
     private let server: String?
     let handle: OpaquePointer
