@@ -38,6 +38,9 @@ package final class Broker {
     /// How often something was in the log already.
     private var told: [String: Int] = [:]
     private var release = MemoryRelease()
+    /// When the certificates of clients were last looked at, and how long that holds, in nanoseconds.
+    private var certificatesReviewed = MonotonicTime.now
+    private static let certificateLife: Int64 = 3_600_000_000_000
     /// How long this start took, which is taken for what the next one will take, in milliseconds.
     private let startMilliseconds: Int
     /// How long who asks for readiness is told of a shutdown before the door is closed, in milliseconds.
@@ -170,6 +173,12 @@ package final class Broker {
         Certificates.errors(in: settings.listen)
     }
 
+    private func reviewCertificates() {
+        certificatesReviewed = .now
+        guard !certificates.isEmpty else { return }
+        shards.runAndWait { CertificateReview.begin(on: $0) }
+    }
+
     /// What is wrong with the places on disk that `settings` names: a sentence each.
     ///
     /// Nothing is made or changed, so that what another process does before the start is not foreseen.
@@ -207,7 +216,9 @@ package final class Broker {
         Certificates.exposedKeys(in: settings.listen)
     }
 
-    /// Reads the certificate files that have changed; who is connected notices nothing.
+    /// Reads the certificate files that have changed; to be called every few seconds.
+    ///
+    /// Then, and each hour, the connections of clients end whose certificates are not accepted any more.
     package func takeOverCertificates() -> [CertificateNews] {
         let news = certificates.takeOverChanges()
         for one in news {
@@ -216,13 +227,17 @@ package final class Broker {
             case .refused(let reason): audit.write(AuditEvent(.certificateRefused, target: reason))
             }
         }
+        let isDue = MonotonicTime.now.nanoseconds(since: certificatesReviewed) > Self.certificateLife
+        if isDue || !news.isEmpty { reviewCertificates() }
         return news
     }
 
     /// Takes over key files, and the file of users and tokens if it has changed; `nil`: it has not.
     package func takeOverUsers() -> AccessNews? {
-        access.takeOverKeys()
+        // Those whom a key let in that is gone end with it.
+        let hasLostKeys = access.takeOverKeys()
         let news = Self.takeOver(access, shards, checks.sessions)
+        if hasLostKeys { access.inTurn { shards.runAndWait { [access = access.current] in $0.adopt(access) } } }
         switch news {
         case .takenOver(let file, let users):
             audit.write(AuditEvent(.users("changed"), target: file, result: "\(users) entries"))
@@ -311,6 +326,8 @@ package final class Broker {
         }
         self.audit.adopt(audit)
         self.audit.memory.limit(to: settings.log.auditMemory)
+        reviewCertificates()
+        checks.passwords.adopt(threads: settings.access.passwordChecks)
         access.inTurn {
             access.adopt(next)
             // What an administrator has changed since it was read.

@@ -26,8 +26,12 @@ final class ConnectionLimit: Sendable {
 
     /// What a listener's connections are served by, from the shard's present settings.
     ///
-    /// - Parameter believes: whether the listener believes what trusted proxies say of their clients.
-    func settings(for shard: Shard, pathPrefix: String, believes: Bool = false) -> HTTPSettings {
+    /// - Parameters:
+    ///   - believes: whether the listener believes what trusted proxies say of their clients.
+    ///   - hasPreface: whether a PROXY header says who its clients are.
+    func settings(
+        for shard: Shard, pathPrefix: String, believes: Bool = false, hasPreface: Bool = false
+    ) -> HTTPSettings {
         var settings = HTTPSettings(shard.configuration)
         settings.pathPrefix = pathPrefix
         settings.makeRefusal = Routes.refusal
@@ -42,20 +46,24 @@ final class ConnectionLimit: Sendable {
         let rules = shard.settings.limits.quotas
         // The clients of a proxy are told apart by their requests.
         let isExempt = { [unowned shard] (peer: SocketAddress?) in believes && shard.endpoints.trusts(peer) }
+        // Of the connection that was admitted last, which is asked about at once. Its account may make room for others, and
+        // other proxies may be trusted by the time that it ends.
+        var counted: Account?
         settings.entrance.admit = { [self, unowned shard] peer in
-            admit(peer, limits, isExempt(peer) ? nil : rules, shard)
+            counted = isExempt(peer) ? nil : quotas.address(peer, rules, isForwarded: hasPreface)
+            return admit(peer, limits, counted, rules, shard)
         }
         settings.entrance.isShutOut = { [self, unowned shard] peer in
             !isExempt(peer) && isShutOut(peer, shard)
         }
         let isSingle = limits.connectionsPerAddress != nil
         settings.entrance.ending = { [self] peer in
-            // Found now: other proxies may be trusted by then.
-            let account = isExempt(peer) ? nil : quotas.address(peer, rules)
+            let account = counted
+            counted = nil
             guard isSingle || account != nil else { return nil }
             return { [self] in
                 if isSingle { leave(peer) }
-                account?.connections.wrappingSubtract(1, ordering: .relaxed)
+                if let account { quotas.left(account) }
             }
         }
         return settings
@@ -67,9 +75,9 @@ final class ConnectionLimit: Sendable {
         return true
     }
 
-    private func admit(_ peer: SocketAddress?, _ limits: Settings.Limits, _ rules: Quotas.Rules?, _ shard: Shard)
-        -> HTTPRefusal?
-    {
+    private func admit(
+        _ peer: SocketAddress?, _ limits: Settings.Limits, _ account: Account?, _ rules: Quotas.Rules, _ shard: Shard
+    ) -> HTTPRefusal? {
         // The one that asks is among them already.
         if figures.admitted > limits.connections {
             figures.refusedConnections.add(1, ordering: .relaxed)
@@ -82,7 +90,7 @@ final class ConnectionLimit: Sendable {
             tell("limits.memory", peer, shard)
             return HTTPRefusal(Refusal(.unavailable, "The broker is short of memory."))
         }
-        if let rules, let found = quotas.admit(peer, rules, now: shard.reactor.now) {
+        if let account, let found = quotas.admit(account, rules, now: shard.reactor.now) {
             figures.refusedAddresses.add(1, ordering: .relaxed)
             tell("limits.\(found.limit)", peer, shard)
             return HTTPRefusal(found.refusal)
@@ -90,7 +98,7 @@ final class ConnectionLimit: Sendable {
         if let most = limits.connectionsPerAddress, let address = address(of: peer), !enter(address, most) {
             figures.refusedAddresses.add(1, ordering: .relaxed)
             tell("limits.connections_per_address", peer, shard)
-            if let rules { quotas.left(peer, rules) }
+            if let account { quotas.left(account) }
             return HTTPRefusal(
                 Refusal(.limitExceeded, "The limit of \(most) connections from one address is reached."))
         }

@@ -13,14 +13,16 @@ package enum Routes {
     ///   - isLocal: whether its clients are on this machine: it is on loopback or in the file system, and for no proxy's.
     ///   - isSecure: whether it has TLS.
     ///   - isPrivate: whether it has TLS, or is on loopback or in the file system.
+    ///   - forwarded: what is believed of a trusted proxy's fields.
+    ///   - hasPreface: whether a PROXY header says who its clients are.
     package static func users(
         _ figures: Figures, hasMetrics: Bool, isAdministered: Bool = false,
         _ authenticator: any Authenticator = AnonymousOnly(), listener: String = "", isLocal: Bool = true,
-        isSecure: Bool = false, isPrivate: Bool = true
+        isSecure: Bool = false, isPrivate: Bool = true, forwarded: Settings.Forwarded = .none, hasPreface: Bool = false
     ) -> any DirectHandler {
         var gate = Gate(
             authenticator: authenticator, listener: listener, isLocal: isLocal, isSecure: isSecure,
-            isPrivate: isPrivate)
+            isPrivate: isPrivate, forwarded: forwarded, hasPreface: hasPreface)
         var routing = common(gate)
         SessionEndpoint.add(to: &routing, gate)
         if isAdministered {

@@ -45,7 +45,8 @@ struct Serving: Sendable {
                 facts.figures, hasMetrics: settings.metrics.enabled, isAdministered: listener.admin, checks,
                 listener: listener.address.description, isLocal: address.isLoopback && !listener.believesProxies,
                 isSecure: listener.tls != nil,
-                isPrivate: address.isLoopback || listener.tls != nil)
+                isPrivate: address.isLoopback || listener.tls != nil, forwarded: listener.forwarded,
+                hasPreface: listener.proxyProtocol)
         }
         for (number, listener) in settings.listen.enumerated() {
             try listeners.take(number, on: reactor) { (descriptor, address, isShared) throws(Errno) in
@@ -61,7 +62,8 @@ struct Serving: Sendable {
                     }
                 ) { [unowned shard, connectionLimit, certificates] in
                     var settings = connectionLimit.settings(
-                        for: shard, pathPrefix: listener.pathPrefix, believes: listener.forwarded != .none)
+                        for: shard, pathPrefix: listener.pathPrefix, believes: listener.forwarded != .none,
+                        hasPreface: listener.proxyProtocol)
                     settings.inspect = { gate.inspect($0, host: $1, stream: $2) }
                     settings.entrance.isProxy =
                         listener.proxyProtocol ? { [unowned shard] in shard.endpoints.trusts($0) } : nil

@@ -67,7 +67,7 @@ struct Brokerd: ParsableCommand {
             Self.complain("brokerd: \(error)")
             throw ExitCode(1)
         }
-        warnOfKeys(settings, log)
+        warn(of: settings, log)
         for (name, nearest) in ConfigurationEnvironment.ofProcess().misspelt {
             log.warning(
                 "a variable of the environment sets nothing", metadata: ["name": "\(name)", "nearest": "\(nearest)"])
@@ -120,7 +120,7 @@ struct Brokerd: ParsableCommand {
                     if let refusal = new.refusalToListen() { throw ValidationError(refusal) }
                     let fixed = try broker.reload(new)
                     log = LineLogHandler.logger(new.log)
-                    warnOfKeys(new, log)
+                    warn(of: new, log)
                     log.info(
                         "settings read again",
                         metadata: fixed.isEmpty ? [:] : ["needs_restart": "\(fixed.joined(separator: " "))"])
@@ -143,10 +143,11 @@ struct Brokerd: ParsableCommand {
         log.log(level: level, "\(entry.message)", metadata: metadata)
     }
 
-    private func warnOfKeys(_ settings: Settings, _ log: Logger) {
+    private func warn(of settings: Settings, _ log: Logger) {
         for file in Broker.exposedKeys(in: settings) {
             log.warning("a private key is readable by other users: chmod go-rwx", metadata: ["key": "\(file)"])
         }
+        for warning in settings.ruleWarnings { log.warning("\(warning)") }
     }
 
     private func report(_ news: [CertificateNews], _ log: Logger) {
@@ -208,6 +209,7 @@ struct Brokerd: ParsableCommand {
         for file in Broker.exposedKeys(in: settings) {
             Self.complain("\(config ?? "settings"): warning: others may read the private key \(file): chmod go-rwx")
         }
+        for warning in settings.ruleWarnings { Self.complain("\(config ?? "settings"): warning: \(warning)") }
         let broken =
             Broker.certificateErrors(in: settings) + Broker.placeErrors(in: settings)
             + Broker.accessErrors(in: settings)

@@ -5,6 +5,7 @@ import http.client
 import json
 import os
 import pwd
+import signal
 import socket
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +18,8 @@ from access_house import House, basic, bearer, house, wrong  # noqa: F401
 from broker_process import free_port
 from command_line import BROKERD
 from deadlines import ANSWER_DEADLINE, wait_until
-from raw_websocket import RefusedHandshake, read_head
+from json_session import JSONSession
+from raw_websocket import RawWebSocket, RefusedHandshake, read_head
 from unix_http import unix_request
 
 
@@ -234,7 +236,7 @@ def test_a_flood_of_passwords_stops_nobody(start_broker, tmp_path):
     house.rewrite()
 
     def attempt(number):
-        answer = house.broker.http("GET", "/t/news/a", headers=basic("alice", f"guess {number}"), timeout=60)
+        answer = house.broker.http("GET", "/t/news/a", headers=basic(f"user{number}", "guess"), timeout=60)
         return answer.status, answer.headers.get("Retry-After")
 
     with ThreadPoolExecutor(100) as pool:
@@ -302,6 +304,58 @@ def test_connections_of_a_user_are_counted_by_every_way(start_broker, tmp_path):
     kept.close()
     wait_until(lambda: late.request(op="authenticate", token=house.device)["op"] == "ok", "the place to be free again")
     assert late.request(op="authenticate", token=house.device)["op"] == "ok"
+
+
+def test_a_connection_that_becomes_a_websocket_is_one(start_broker, tmp_path):
+    house = House(start_broker, tmp_path, limits="per_user: { connections: 2 }")
+    plain = socket.create_connection(("127.0.0.1", house.broker.port), ANSWER_DEADLINE)
+    plain.sendall(b"POST /t/sensors/device7/t HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n"
+                  b"Authorization: Bearer " + house.device.encode() + b"\r\n\r\n1")
+    status, fields, received = read_head(plain)
+    assert status == 200
+    while len(received) < int(fields["content-length"]):
+        received += plain.recv(4096)
+    first = JSONSession(RawWebSocket(
+        plain, f"127.0.0.1:{house.broker.port}", "/ws", (), bearer(house.device)))
+    first.subscribe("config/a")
+    second = house.broker.session(headers=bearer(house.device))
+    second.subscribe("config/a")
+    with pytest.raises(RefusedHandshake) as refused:
+        house.broker.session(headers=bearer(house.device))
+    assert refused.value.status == 429
+
+
+def test_the_limits_of_a_rule_and_their_reload(start_broker, tmp_path):
+    """A rule's limits take the place of any user's, for all connections of the user, and live."""
+    house = House(start_broker, tmp_path, limits="per_user: { subscriptions: 100 }")
+    text = house.broker.config_file.read_text()
+    def limit(limits):
+        since = len(house.broker.lines)
+        role = '{ role: sensor, publish: ["sensors/{user}/#"]'
+        assert role in text
+        house.broker.config_file.write_text(text.replace(role, f"{role}, limits: {{ {limits} }}"))
+        house.broker.send_signal(signal.SIGHUP)
+        house.broker.wait_for_line("settings read again", since=since)
+    one, two = (house.broker.session(headers=bearer(house.device)) for _ in range(2))
+    one.subscribe(["config/a", "config/b"])
+    limit("subscriptions: 3, publish_rate: 2, connections: 2")
+    two.subscribe("config/c")
+    refused = two.request(op="subscribe", filter="config/d")
+    assert refused["code"] == "limit-exceeded" and "limits.per_user.subscriptions" in refused["message"]
+    answers = [one.request(op="publish", topic="sensors/device7/t", data=1) for _ in range(40)]
+    assert "rate-limited" in [answer.get("code") for answer in answers]
+    with pytest.raises(RefusedHandshake) as refused:
+        house.broker.session(headers=bearer(house.device))
+    assert refused.value.status == 429
+    editor = house.broker.session(headers=bearer(house.editor))
+    editor.subscribe(["news/a", "news/b", "news/c", "news/d"])
+    answers = [editor.request(op="publish", topic="news/a", data=1) for _ in range(40)]
+    assert {answer["op"] for answer in answers} == {"ok"}, "a user of another role"
+    limit("subscriptions: 4, publish_rate: unlimited")
+    two.subscribe("config/d")
+    answers = [one.request(op="publish", topic="sensors/device7/t", data=1) for _ in range(40)]
+    assert {answer["op"] for answer in answers} == {"ok"}
+    house.broker.session(headers=bearer(house.device))
 
 
 def test_the_subscriptions_of_a_user_on_all_connections(start_broker, tmp_path):

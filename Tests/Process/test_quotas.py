@@ -1,10 +1,16 @@
 """access.md §10: what one address may use up, beside clients of other addresses that must not notice."""
 
 import socket
+from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
+from access_file import password_hash
+from access_house import House, basic, bearer, wrong
+from broker_process import free_port
 from deadlines import ANSWER_DEADLINE, wait_until
 from json_session import JSONSession
-from raw_websocket import RawWebSocket, read_head
+from raw_websocket import RawWebSocket, RefusedHandshake, read_head
 
 REQUEST = b"GET /t/a HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
@@ -100,3 +106,85 @@ def test_wrong_credentials_of_one_address(start_broker):
     assert guess("127.0.0.3")[0] == 401
     with connect(broker, "127.0.0.2") as plain:
         assert status(plain) == 404, "a client that presents nothing is not kept out"
+
+
+def test_the_connections_of_one_address_behind_a_proxy(start_broker):
+    """Each client of the proxy counts by itself, also one that it says is on loopback, which is the proxy's."""
+    port = free_port()
+    broker = start_broker(
+        f"listen: [{{ address: '127.0.0.1:{port}', forwarded: x-forwarded-for }}]\ntrusted_proxies: [127.0.0.2]\n"
+        'access: { anonymous: { publish: ["#"], subscribe: ["#"] } }\n'
+        "limits: { per_address: { connections: 2, new_connections: unlimited } }\n",
+        port=port, configured_listen=True)
+    def forwarded(address):
+        return RawWebSocket(connect(broker, "127.0.0.2"), f"127.0.0.1:{port}", "/ws", (), {"X-Forwarded-For": address})
+    mine = [forwarded("192.0.2.1"), forwarded("192.0.2.1"), forwarded("127.0.0.1"), forwarded("127.0.0.1")]
+    for address in ("192.0.2.1", "127.0.0.1"):
+        with pytest.raises(RefusedHandshake) as refused:
+            forwarded(address)
+        assert refused.value.status == 429
+    mine.append(forwarded("192.0.2.2"))
+    mine[0].close()
+    def is_in():
+        try:
+            return mine.append(forwarded("192.0.2.1")) is None
+        except RefusedHandshake:
+            return False
+    wait_until(is_in, "the place to be free again")
+
+
+# Guesses
+
+
+def get(house, source, headers, path="/t/news/a"):
+    fields = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    with socket.create_connection(("127.0.0.1", house.broker.port), 60, source_address=(source, 0)) as plain:
+        return status(plain, f"GET {path} HTTP/1.1\r\nHost: localhost\r\n{fields}Connection: close\r\n\r\n".encode())
+
+
+def test_what_was_right_once_is_no_guess(start_broker, tmp_path):
+    house = House(start_broker, tmp_path, limits="authentication_failures: 2/m")
+    expired = house.token("device7", lifetime=-10)
+    house.rewrite()
+    assert {get(house, "127.0.0.2", bearer(expired)) for _ in range(10)} == {401}
+    # A page of another site can have this sent by all who look at it.
+    image = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}
+    path = "/t/news/a?token=" + wrong(house.device)
+    assert {get(house, "127.0.0.2", image, path) for _ in range(10)} == {401}
+    assert 429 in [get(house, "127.0.0.2", bearer(wrong(house.device))) for _ in range(20)]
+
+
+def test_a_thousand_guessers_lock_nobody_out(start_broker, tmp_path):
+    """From 1,000 addresses passwords of one user are tried; the user gets in, and strangers have few tries of it."""
+    house = House(start_broker, tmp_path, limits="authentication_failures: 3/m, per_address: { new_connections: unlimited }")
+    house.file.entries[0]["password"] = password_hash("correct horse", logarithm=4)
+    house.rewrite()
+    right = basic("alice", "correct horse")
+    assert get(house, "127.1.0.1", right) == 404
+    def guess(number):
+        return get(house, f"127.2.{number // 250}.{number % 250 + 1}", basic("alice", f"guess {number}"))
+    with ThreadPoolExecutor(8) as pool:
+        guesses = [pool.submit(guess, number) for number in range(1000)]
+        assert {get(house, "127.1.0.1", right) for _ in range(50)} == {404}
+        statuses = [one.result() for one in guesses]
+    # One of ten is the user's own, and some are given back while this takes its time.
+    assert statuses.count(401) < 100 and statuses.count(401) + statuses.count(429) == 1000
+    assert get(house, "127.1.0.1", right) == 404
+    # One who does not exist is no different.
+    assert 429 in [get(house, f"127.3.0.{number}", basic("nobody", f"guess {number}")) for number in range(1, 100)]
+
+
+def test_a_blocked_address_lets_in_those_that_are_known(start_broker, tmp_path):
+    house = House(start_broker, tmp_path, limits="authentication_failures: 2/m")
+    right = basic("alice", "correct horse")
+    assert get(house, "127.0.0.2", right) == 404
+    def guess():
+        return get(house, "127.0.0.2", bearer(wrong(house.device)))
+    for _ in range(100):
+        before = guess()
+        answers = [get(house, "127.0.0.2", headers) for headers in (right, bearer(house.editor))]
+        if before == guess() == 429:
+            # All of that was during a block.
+            assert answers == [404, 404]
+            return
+    raise AssertionError("the address was never blocked")

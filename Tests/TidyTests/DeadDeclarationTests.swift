@@ -35,6 +35,7 @@ struct DeadDeclarationTests {
     static let known = [
         // What the language and the standard library call by themselves, and the program's entry.
         "superEncoder", "superDecoder", "nestedContainer", "nestedUnkeyedContainer", "callAsFunction", "Brokerd",
+        "customMirror",
         // Made from the texts that are their raw values.
         "organizationalUnit",
         // Reached by tests alone, which look at what a connection has agreed on or is made of.

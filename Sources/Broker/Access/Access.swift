@@ -67,8 +67,7 @@ package struct AccessOptions: Sendable, Equatable {
         case .none: return false
         case .short:
             guard let issued = principal.issued, let expires = principal.expires else { return false }
-            // The leeway of a JWT's issuer is in it.
-            return expires - issued <= Self.shortLife + (principal.kind == .jwt ? JWTIssuer.maximumLeeway : 0)
+            return expires - principal.leeway - issued <= Self.shortLife
         }
     }
 }

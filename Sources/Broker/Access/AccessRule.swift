@@ -25,8 +25,8 @@ package struct AccessRule: Sendable, Hashable {
             let isAnonymous = principal.kind == .anonymous
             guard self.isAnonymous == isAnonymous else { return false }
             guard isAnonymous || isEveryone || user != nil || role != nil else { return false }
-            if let user, principal.user?.utf8.elementsEqual(user.utf8) != true { return false }
-            if let role, !principal.roles.contains(where: { $0.utf8.elementsEqual(role.utf8) }) { return false }
+            if let user, principal.user.exact != user.exact { return false }
+            if let role, !principal.roles.contains(role.exact) { return false }
             if let isLocal, subject.isLocal != isLocal { return false }
             if let listener, subject.listener != listener { return false }
             guard !addresses.isEmpty else { return true }
@@ -44,6 +44,8 @@ package struct AccessRule: Sendable, Hashable {
     package var denySubscribe: [FilterTemplate] = []
     /// What it gives on `/admin`.
     package var admin: Set<AdminRight> = []
+    /// What one user whom it is for may use up, in place of `limits.per_user`.
+    package var limits = RuleLimits()
 
     package init(for condition: Condition = Condition()) { self.condition = condition }
 
@@ -69,5 +71,47 @@ package struct AccessRule: Sendable, Hashable {
     var placeholders: Set<FilterTemplate.Placeholder> {
         let all = publish + subscribe + (retain ?? []) + denyPublish + denySubscribe
         return all.reduce(into: []) { $0.formUnion($1.placeholders) }
+    }
+}
+
+/// What one user may use up, where a rule says so; `nil`: it does not.
+package struct RuleLimits: Sendable, Hashable {
+    /// How much of something.
+    package enum Amount: Sendable, Hashable, Comparable {
+        case most(Int)
+        case unlimited
+
+        /// `nil`: unlimited.
+        var most: Int? { if case .most(let most) = self { most } else { nil } }
+    }
+
+    package var connections: Amount?
+    /// Publications a second, and the bytes of their payloads.
+    package var publishRate: Amount?
+    package var publishBytes: Amount?
+    package var subscriptions: Amount?
+
+    package init() {}
+
+    /// Whether it says nothing.
+    package var isEmpty: Bool { self == Self() }
+
+    /// Whether it is about publishing.
+    package var metersPublishing: Bool { publishRate != nil || publishBytes != nil }
+
+    /// Both together, of each the more generous one: what a rule gives, no other takes away.
+    func joined(with other: Self) -> Self {
+        func larger(_ path: KeyPath<Self, Amount?>) -> Amount? {
+            switch (self[keyPath: path], other[keyPath: path]) {
+            case (let one?, let two?): max(one, two)
+            case (let one, let two): one ?? two
+            }
+        }
+        var joined = Self()
+        joined.connections = larger(\.connections)
+        joined.publishRate = larger(\.publishRate)
+        joined.publishBytes = larger(\.publishBytes)
+        joined.subscriptions = larger(\.subscriptions)
+        return joined
     }
 }

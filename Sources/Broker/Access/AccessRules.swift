@@ -7,15 +7,19 @@ package final class AccessRules: Sendable {
     let uses: Uses
 
     struct Uses: Sendable, Equatable {
-        var claims: Set<String> = []
+        var claims: Set<ExactText> = []
         var client = false
         var address = false
         var listener = false
         var isLocal = false
     }
 
+    /// Whether any of them has limits.
+    package let hasLimits: Bool
+
     package init(_ rules: [AccessRule]) {
         self.rules = rules
+        hasLimits = rules.contains { !$0.limits.isEmpty }
         var uses = Uses()
         for rule in rules {
             if !rule.condition.addresses.isEmpty { uses.address = true }
@@ -44,7 +48,17 @@ package final class AccessRules: Sendable {
         if principal.kind == .administrator { return .everything }
         var entries = principal.carried?.entries(for: subject) ?? []
         for rule in rules where rule.condition.applies(to: subject) { entries += rule.entries(for: subject) }
-        return Grant(entries, ceilings: principal.ceilings.map { Grant($0.entries(for: subject)) })
+        return Grant(
+            entries, ceilings: principal.ceilings.map { Grant($0.entries(for: subject)) }, limits: limits(for: subject))
+    }
+
+    /// What a client's user may use up; `nil`: no rule says.
+    package func limits(for subject: Subject) -> RuleLimits? {
+        guard hasLimits else { return nil }
+        let found = rules.reduce(RuleLimits()) { found, rule in
+            rule.limits.isEmpty || !rule.condition.applies(to: subject) ? found : found.joined(with: rule.limits)
+        }
+        return found.isEmpty ? nil : found
     }
 }
 
@@ -90,7 +104,7 @@ package final class GrantTable {
         if let last, last.principal === principal, last.isLocal == isLocal { return last.box }
         let (subject, uses) = (subject(), rules.uses)
         let key = Key(
-            kind: principal.kind, user: principal.user.exact, roles: principal.roles.exact,
+            kind: principal.kind, user: principal.user.exact, roles: principal.roles,
             claims: uses.claims.isEmpty ? [:] : principal.claims.filter { uses.claims.contains($0.key) }.exact,
             token: principal.token.exact, carried: principal.carried, ceilings: principal.ceilings,
             address: uses.address ? subject.address : nil, listener: uses.listener ? subject.listener : nil,

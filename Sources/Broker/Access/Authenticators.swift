@@ -22,7 +22,7 @@ package final class CredentialChecks: Authenticator {
         case .administrator: return .known(.administrator)
         case .malformed: return .refused(.wrong)
         case .bearer(let token): return bearer(token, access, address)
-        case .basic(let user, let password): return basic(user, password, access)
+        case .basic(let user, let password): return basic(user, password, access, address)
         case .session(let value):
             let found = sessions.principal(of: value, access, now: .now, time: Self.now)
             return found.map(Authentication.known) ?? .refused(.sessionOver)
@@ -35,10 +35,10 @@ package final class CredentialChecks: Authenticator {
 
     private func bearer(_ text: String, _ access: Access, _ address: () -> String?) -> Authentication {
         if let token = OpaqueToken(text) {
-            let found = access.users.principal(for: token, from: address, now: Self.now)
-            if let found { return .known(found) }
-            let cause = access.users.rejection(of: token, from: address, now: Self.now)
-            return .refused(.wrong.because(cause))
+            let now = Self.now
+            if let found = access.users.principal(for: token, from: address, now: now) { return .known(found) }
+            let cause = access.users.rejection(of: token, from: address, now: now)
+            return .refused(access.users.failure(of: token, now: now).because(cause))
         }
         guard OpaqueToken.isJWT(text), let webTokens = access.webTokens else {
             return .refused(.wrong.because("no token of this broker's"))
@@ -48,14 +48,17 @@ package final class CredentialChecks: Authenticator {
 
     // MARK: Passwords
 
-    private func basic(_ user: String, _ password: String, _ access: Access) -> Authentication {
+    private func basic(
+        _ user: String, _ password: String, _ access: Access, _ address: () -> String?
+    ) -> Authentication {
         let hash = access.users.password(of: user)
         if passwords.remembers(user, password, hash, now: .now) {
             return access.users.principal(forPasswordOf: user).map(Authentication.known) ?? .refused(.wrong)
         }
         let cause = access.users.rejection(ofPasswordOf: user)
+        let address = address()
         return .pending { [passwords] reply in
-            passwords.check(user, password, hash, memory: access.options.credentialCache) { outcome in
+            passwords.check(user, password, hash, from: address, memory: access.options.credentialCache) { outcome in
                 switch outcome {
                 // Those that were changed meanwhile are found out when the reply arrives, by the rules that hold then.
                 case .right:
@@ -63,6 +66,7 @@ package final class CredentialChecks: Authenticator {
                     reply(found.map { .success($0) } ?? .failure(.wrong))
                 case .wrong: reply(.failure(.wrong.because(cause)))
                 case .unavailable: reply(.failure(.busy))
+                case .limited: reply(.failure(.limited))
                 }
             }
         }
@@ -78,7 +82,7 @@ package final class CredentialChecks: Authenticator {
         guard let user = tied ?? named, Principal.isName(user) else {
             return .refused(.wrong.because("no one name in the certificate"))
         }
-        let roles = identity.roles == .none ? [] : Set(certificate.units.filter(Principal.isName))
+        let roles = identity.roles == .none ? [] : certificate.units.filter(Principal.isName).exact
         return .init(
             known: .certificate, user, own: roles, access, tie: tied == nil ? nil : certificate.fingerprint,
             stamp: certificate.fingerprint.hashValue)
@@ -108,7 +112,7 @@ package final class CredentialChecks: Authenticator {
 extension Authentication {
     /// A user that is known by something else than a secret.
     fileprivate init(
-        known kind: Principal.Kind, _ user: String, own roles: Set<String>, _ access: Access, tie: [UInt8]? = nil,
+        known kind: Principal.Kind, _ user: String, own roles: Set<ExactText>, _ access: Access, tie: [UInt8]? = nil,
         stamp: Int
     ) {
         guard !access.users.isDisabled(user) else {

@@ -51,7 +51,7 @@ package struct Ban: Sendable {
 
         package func hash(into hasher: inout Hasher) {
             hasher.combine(kind)
-            if let range { hasher.combine(range) } else { hasher.combine(ExactText(text: name)) }
+            if let range { hasher.combine(range) } else { hasher.combine(ExactText(name)) }
         }
     }
 

@@ -19,7 +19,7 @@ package final class BrowserSession: Sendable {
     fileprivate init(digest: [UInt8], user: String, now: MonotonicTime) {
         id = String(Base64.encode(digest, alphabet: .url).prefix(8))
         self.digest = digest
-        self.user = ExactText(text: user)
+        self.user = ExactText(user)
         lastUse = Atomic(now.nanoseconds)
     }
 

@@ -37,6 +37,8 @@ package struct AuthenticationFailure: Error, Sendable, Equatable {
         case invalid
         /// They cannot be examined now.
         case unavailable
+        /// Too many of that user's were examined lately.
+        case limited
     }
 
     package let reason: Reason
@@ -45,9 +47,14 @@ package struct AuthenticationFailure: Error, Sendable, Equatable {
     /// Why, for the audit log and administrators alone: a word or two; `nil`: the message says it.
     package private(set) var cause: String?
 
-    package init(_ reason: Reason, _ message: String) {
+    /// Whether they may be somebody's guess: what was right once, and has expired or is revoked, is none.
+    package let isGuess: Bool
+
+    /// - Parameter isGuess: `nil`: where they are invalid.
+    package init(_ reason: Reason, _ message: String, isGuess: Bool? = nil) {
         self.reason = reason
         self.message = message
+        self.isGuess = isGuess ?? (reason == .invalid)
     }
 
     /// Whether clients are told the same.
@@ -65,7 +72,15 @@ package struct AuthenticationFailure: Error, Sendable, Equatable {
     /// What is said of every wrong credential, so that nothing can be learnt from the answer.
     package static let wrong = AuthenticationFailure(.invalid, "The credentials are not valid.")
     /// What is said of a login's cookie that stands for nobody any more.
-    package static let sessionOver = AuthenticationFailure(.invalid, "The session is over: log in again.")
+    package static let sessionOver = AuthenticationFailure(
+        .invalid, "The session is over: log in again.", isGuess: false)
+    /// The same of what was right once.
+    package static let ended = AuthenticationFailure(.invalid, wrong.message, isGuess: false)
+    /// What is said of a token whose time is over.
+    package static let expired = AuthenticationFailure(.invalid, "The token has expired.", isGuess: false)
+    /// What is said where too many passwords of one user were tried.
+    package static let limited = AuthenticationFailure(
+        .limited, "Too many passwords of this user were tried: wait a few seconds.")
     /// What is said where too many checks wait.
     package static let busy = AuthenticationFailure(.unavailable, "Too many passwords are being checked; try again.")
 }

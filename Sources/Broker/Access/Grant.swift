@@ -25,8 +25,10 @@ package struct Grant: Sendable, Equatable {
     package let isEverything: Bool
     /// Each of these has to allow it, too: a token carries no more than its user.
     private let ceilings: [Grant]
+    /// What its user may use up, where rules say so; `nil`: what any user may.
+    package let limits: RuleLimits?
 
-    init(_ entries: [Entry], ceilings: [Grant] = []) {
+    init(_ entries: [Entry], ceilings: [Grant] = [], limits: RuleLimits? = nil) {
         var wholly: Rights = []
         var others: [(filter: TopicFilter, rights: Rights)] = []
         for entry in entries {
@@ -40,6 +42,7 @@ package struct Grant: Sendable, Equatable {
         trie = RightsTrie(others)
         isEverything = false
         self.ceilings = ceilings.filter { !$0.isEverything }
+        self.limits = limits
     }
 
     private init(isEverything: Bool) {
@@ -47,6 +50,7 @@ package struct Grant: Sendable, Equatable {
         trie = RightsTrie([])
         self.isEverything = isEverything
         ceilings = []
+        limits = nil
     }
 
     /// The administrator's: everything, `$SYS` included.

@@ -12,6 +12,8 @@ package final class PasswordChecks: Sendable {
         case wrong
         /// Too many wait already, or the computation has failed.
         case unavailable
+        /// Too many of the user's were computed lately.
+        case limited
     }
 
     package typealias Reply = @Sendable (Outcome) -> Void
@@ -20,6 +22,9 @@ package final class PasswordChecks: Sendable {
     package static let maximumWaiting = 64
     /// How many passwords that were right are remembered.
     package static let maximumRemembered = 4096
+    /// How many passwords of one user are computed for all addresses together that it has not come from lately, and how many
+    /// for each that it has: strangers who guess use up the first.
+    static let perUser = Rate(10, perMilliseconds: 60_000)
     /// How many clients may wait for one computation.
     static let maximumReplies = 1024
 
@@ -28,6 +33,21 @@ package final class PasswordChecks: Sendable {
         var waiting: [[UInt8]: [Reply]] = [:]
         /// When what was right is forgotten.
         var right: [[UInt8]: MonotonicTime] = [:]
+        /// What is left to each user, whether it exists or not, and to each at an address that it has come from.
+        var users = AccountTable<ExactText>()
+        var places = AccountTable<Place>()
+    }
+
+    /// A user at an address, of IPv6 at its network.
+    fileprivate struct Place: Hashable, Sendable {
+        let user: ExactText
+        let network: SocketAddress
+
+        /// `nil`: the client has no address.
+        init?(_ user: String, _ address: String?) {
+            guard let network = address.flatMap({ SocketAddress(host: $0, port: 0) })?.network else { return nil }
+            (self.user, self.network) = (user.exact, network)
+        }
     }
 
     private let state = Mutex(State())
@@ -40,6 +60,8 @@ package final class PasswordChecks: Sendable {
     package let begun = Atomic(0)
     /// Checks that were turned away.
     package let refused = Atomic(0)
+    /// Checks that were turned away since too many of their user's were computed.
+    package let limited = Atomic(0)
 
     /// - Parameter threads: how many computations there are at a time.
     package init(threads: Int) throws(CryptographyError) {
@@ -48,6 +70,9 @@ package final class PasswordChecks: Sendable {
         key = try Secret.random(32)
         nobody = try PasswordHash.ofNobody()
     }
+
+    /// Has so many computations at a time from now on.
+    package func adopt(threads: Int) { pool.adopt(maximumThreads: threads) }
 
     /// How many checks wait for a thread.
     package var waiting: Int { pool.waiting }
@@ -71,14 +96,18 @@ package final class PasswordChecks: Sendable {
     ///
     /// - Parameters:
     ///   - hash: what it is compared with; `nil`: there is nothing, which takes as long.
+    ///   - address: the client's, without the port; `nil`: it has none.
     ///   - memory: how long a right one is remembered, in nanoseconds; 0: not at all.
     package func check(
-        _ user: String, _ password: String, _ hash: PasswordHash?, memory: Int64, reply: @escaping Reply
+        _ user: String, _ password: String, _ hash: PasswordHash?, from address: String? = nil, memory: Int64,
+        now: MonotonicTime = .now, reply: @escaping Reply
     ) {
         guard let mark = mark(user, password, hash ?? nobody) else { return reply(.unavailable) }
-        enum Place { case first, later, none }
-        let place = state.withLock { state -> Place in
+        let home = Place(user, address)
+        enum Turn { case first, later, none, limited }
+        let turn = state.withLock { state -> Turn in
             guard let others = state.waiting[mark] else {
+                guard state.mayCompute(for: user, at: home, now: now) else { return .limited }
                 state.waiting[mark] = [reply]
                 return .first
             }
@@ -86,8 +115,11 @@ package final class PasswordChecks: Sendable {
             state.waiting[mark]?.append(reply)
             return .later
         }
-        switch place {
+        switch turn {
         case .later: return
+        case .limited:
+            limited.add(1, ordering: .relaxed)
+            return reply(.limited)
         case .none:
             refused.add(1, ordering: .relaxed)
             return reply(.unavailable)
@@ -99,15 +131,16 @@ package final class PasswordChecks: Sendable {
             if let hash, hash.isWeak { _ = try? nobody.matches(password) }
             let isRight = try? (hash ?? nobody).matches(password)
             let outcome: Outcome = isRight.map { $0 && hash != nil ? .right : .wrong } ?? .unavailable
-            conclude(mark, outcome, memory: memory)
+            conclude(mark, outcome, at: home, memory: memory)
         }
         guard !isTaken else { return }
         refused.add(1, ordering: .relaxed)
-        conclude(mark, .unavailable, memory: 0)
+        conclude(mark, .unavailable, at: nil, memory: 0)
     }
 
-    private func conclude(_ mark: [UInt8], _ outcome: Outcome, memory: Int64) {
+    private func conclude(_ mark: [UInt8], _ outcome: Outcome, at home: Place?, memory: Int64) {
         let replies = state.withLock { state in
+            if outcome == .right, let home { _ = state.places.account(of: home) }
             if outcome == .right, memory > 0 {
                 if state.right.count >= Self.maximumRemembered { state.makeRoom(.now) }
                 state.right[mark] = MonotonicTime.now.advanced(byNanoseconds: memory)
@@ -133,6 +166,14 @@ package final class PasswordChecks: Sendable {
 }
 
 extension PasswordChecks.State {
+    /// Whether one more password of a user is computed.
+    fileprivate mutating func mayCompute(
+        for user: String, at home: PasswordChecks.Place?, now: MonotonicTime
+    ) -> Bool {
+        let known = home.flatMap { places.known($0) }
+        return (known ?? users.account(of: user.exact)).failures.take(1, of: PasswordChecks.perUser, now: now)
+    }
+
     /// Forgets what is over, and if that is nothing, what is over first.
     fileprivate mutating func makeRoom(_ now: MonotonicTime) {
         right = right.filter { $0.value > now }

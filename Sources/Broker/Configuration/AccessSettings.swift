@@ -120,8 +120,7 @@ extension Settings.Access {
                     """),
                 Setting(
                     "password_checks", \.passwordChecks, .count(1...64),
-                    "Passwords that are checked at a time; each takes 32 MiB and some 0.3 s of a processor.",
-                    traits: .init(reload: .restart)),
+                    "Passwords that are checked at a time; each takes 32 MiB and some 0.3 s of a processor."),
                 Setting(
                     "credential_cache", \.credentialCache,
                     ConfigurationValue.duration(.seconds(1) ... .seconds(86_400)).orNever,
@@ -147,7 +146,7 @@ extension Settings.Access {
                     "Login servers whose JSON Web Tokens are believed.", mayBeNothing: true,
                     check: { items, decoder in
                         for (number, one) in items.enumerated()
-                        where items[..<number].contains(where: { $0.item.issuer == one.item.issuer }) {
+                        where items[..<number].contains(where: { $0.item.issuer.exact == one.item.issuer.exact }) {
                             decoder.fail(one.section.mark, one.section.path, "expected each issuer once")
                         }
                     }),
@@ -181,6 +180,13 @@ extension Settings.Access.Anonymous {
 }
 
 extension Settings {
+    /// What is likely to be a mistake in the rules: sentences.
+    package var ruleWarnings: [String] {
+        access.rules.enumerated().compactMap { number, rule in
+            rule.allowsNothing ? "access.rules[\(number)] allows nothing: its deny covers all that it allows" : nil
+        }
+    }
+
     /// Looks at what rights and credentials have to keep with other settings.
     func checkAccess(_ node: ConfigurationNode?, _ decoder: inout ConfigurationDecoder) {
         if let node = node?["cookie"]?["name"], !access.cookie.name.isEmpty {

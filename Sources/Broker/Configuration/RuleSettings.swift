@@ -19,6 +19,8 @@ extension Settings.Access {
         package var deny = Denial()
         /// What they may do on `/admin`.
         package var admin: [AdminRight] = []
+        /// What one user whom it is for may use up.
+        package var limits = RuleLimits()
 
         package init() {}
 
@@ -39,6 +41,24 @@ extension Settings.Access.Rule {
                 decoder.fail(section.mark, section.path, "expected user, role or everyone: true, found none of them")
             }
         }
+    }
+
+    /// Whether a deny of its own covers everything that it allows.
+    var allowsNothing: Bool {
+        func outlines(_ texts: [String]) -> [TopicFilter] {
+            texts.compactMap { text in
+                do throws(FilterTemplate.Mistake) { return try FilterTemplate(text, limits: .none).outline } catch {
+                    return nil
+                }
+            }
+        }
+        func areCovered(_ allowed: [String], _ denied: [String]) -> Bool {
+            let denied = outlines(denied)
+            return outlines(allowed).allSatisfy { filter in denied.contains { $0.covers(filter) } }
+        }
+        let publishes = publish + (retain ?? [])
+        return !(publishes + subscribe).isEmpty && admin.isEmpty && areCovered(publishes, deny.publish)
+            && areCovered(subscribe, deny.subscribe)
     }
 
     private static var name: ConfigurationValue<String> { .text("a name", where: Principal.isName) }
@@ -81,7 +101,48 @@ extension Settings.Access.Rule {
             Setting(
                 values: "admin", \.admin, of: .choice, expected: "a list of read, write and operate",
                 "What they may do on /admin.", traits: .init(example: "[read]")),
+            Setting(
+                section: "limits", \.limits, RuleLimits.record,
+                """
+                What each of these users may use up, in place of limits.per_user: those that are left out stay as they are \
+                there. Where several rules that apply say it, the most generous counts.
+                """, isShown: { !$0.isEmpty }),
         ]
+    }
+}
+
+extension RuleLimits {
+    static var record: ConfigurationRecord<Self> {
+        let count = ConfigurationValue<Int>.count(1...1_000_000_000)
+        return ConfigurationRecord(
+            initial: Self(),
+            members: [
+                Setting(
+                    optional: "connections", \.connections, .amount(count), "Open connections.",
+                    traits: .init(example: "5")),
+                Setting(
+                    optional: "publish_rate", \.publishRate, .amount(count), "Publishes a second.",
+                    traits: .init(example: "20")),
+                Setting(
+                    optional: "publish_bytes", \.publishBytes, .amount(.size(1...1 << 40)),
+                    "Their payloads a second, in bytes.", traits: .init(example: "1MiB")),
+                Setting(
+                    optional: "subscriptions", \.subscriptions, .amount(count), "Filters that they hold.",
+                    traits: .init(example: "10")),
+            ])
+    }
+}
+
+extension ConfigurationValue where Value == RuleLimits.Amount {
+    /// A number, or `unlimited`.
+    fileprivate static func amount(_ number: ConfigurationValue<Int>) -> Self {
+        let liftable = number.liftable
+        return Self(
+            expected: liftable.expected,
+            read: { scalar in
+                guard let read = liftable.read(scalar) else { return nil }
+                return read.map { Value.most($0) } ?? .unlimited
+            }, write: { liftable.write($0.most) }, range: liftable.range)
     }
 }
 

@@ -18,11 +18,26 @@ struct Gate: Sendable {
     /// Whether nobody on the way here can read what is sent: it has TLS, or comes from this machine, where a proxy may be.
     var isPrivate = true
 
+    /// What is believed of a trusted proxy's fields.
+    var forwarded = Settings.Forwarded.none
+    /// Whether a PROXY header says who its clients are.
+    var hasPreface = false
+
     /// Whether it leads to administration: a page has no way through it, nor has what a browser or a log may give away.
     var isForAdministrators = false
 
+    /// Whether a proxy says who the client of a request is: even one on loopback is another machine's then.
+    func isForwarded(_ exchange: HTTPExchange) -> Bool { hasPreface || exchange.isForwarded }
+
     /// A handler that has `route` serve the requests that pass.
     func guarding(_ route: @escaping Route) -> any DirectHandler { GuardedHandler(gate: self, route: route) }
+
+    /// The scheme that the client has used, where a trusted proxy says so; `nil`: that of the connection.
+    func scheme(of exchange: HTTPExchange, _ endpoints: EndpointState) -> String? {
+        guard forwarded != .none, endpoints.trusts(exchange.stream?.peer) else { return nil }
+        return ForwardedPath.found(in: exchange.request.head.fields, forwarded, endpoints.settings.trustedProxies)
+            .scheme
+    }
 
     /// Has `route` serve a request that passes.
     ///
@@ -34,8 +49,6 @@ struct Gate: Sendable {
             if !shard.bans.isEmpty, !listener.isEmpty { try exchange.checkBans(of: .anonymous, on: shard) }
             let presented = shown.map { Presented($0, by: .body) } ?? Presented(exchange, shard, self)
             if isForAdministrators { try checkPage(exchange, presented) }
-            // A login's cookie cannot be guessed, and was given for a password.
-            if presented.credentials != .nothing, presented.way != .session { try exchange.checkAttempts(on: shard) }
             try check(presented, shard.access.options)
             switch authenticator.authenticate(
                 presented.credentials, shard.access, from: { exchange.request.peer?.host })
@@ -43,8 +56,12 @@ struct Gate: Sendable {
             case .known(let principal):
                 try admit(principal, presented, exchange, shard, route)
             case .refused(let failure):
+                // A login's cookie cannot be guessed, and was given for a password.
+                if presented.way != .session { try exchange.checkAttempts(self, on: shard) }
                 throw refuse(presented, failure, exchange, shard)
             case .pending(let begin):
+                // Those that are known to be right, as they were lately, are let in all the same.
+                try exchange.checkAttempts(self, on: shard)
                 // The connection is not read on meanwhile, and has the time that a head has.
                 let reply = exchange.suspend { exchange, outcome in
                     conclude(exchange, outcome, presented, route)
@@ -89,7 +106,7 @@ struct Gate: Sendable {
             try exchange.checkBans(of: principal, on: shard)
             shard.examined(presented.credentials, .success(principal), from: exchange.request.peer)
         }
-        try exchange.checkConnections(of: principal, on: shard)
+        try exchange.checkConnections(of: principal, self, on: shard)
         do throws(HTTPRefusal) {
             try route(visit(exchange, shard, principal))
         } catch {
@@ -102,7 +119,7 @@ struct Gate: Sendable {
         _ presented: Presented, _ failure: AuthenticationFailure, _ exchange: HTTPExchange, _ shard: Shard,
         isCounted: Bool = true
     ) -> HTTPRefusal {
-        if isCounted { exchange.failed(failure, presented, on: shard) }
+        if isCounted { exchange.failed(presented, failure, self, on: shard) }
         shard.examined(presented.credentials, .failure(failure), from: exchange.request.peer)
         return HTTPRefusal(failure)
     }
@@ -165,11 +182,24 @@ struct Visit {
     /// Whether the request asks for a WebSocket.
     var wantsSocket: Bool { Handshake.isUpgrade(exchange.request.head) }
 
-    /// A client of its own, as a socket or a stream has it.
-    func makeClient(_ protocolName: String) -> Client {
+    /// A client of its own, as a socket or a stream has it, in the place of the one that the connection's requests have had.
+    func makeClient(_ protocolName: String) throws(HTTPRefusal) -> Client {
+        let known = exchange[Client.self]
+        exchange[Client.self] = nil
+        let (peer, isForwarded) = (exchange.request.peer, exchange.isForwarded)
+        if isForwarded {
+            // Its connection is the proxy's, which was not counted for it.
+            do throws(Refusal) { try shard.checkConnections(forwardedFrom: peer) } catch { throw HTTPRefusal(error) }
+        }
+        let client = newClient(protocolName, isConnection: isForwarded)
+        if let known { client.takeOverRate(of: known) }
+        return client
+    }
+
+    private func newClient(_ protocolName: String, isConnection: Bool = false) -> Client {
         shard.makeClient(
             principal, peer: exchange.request.peer, protocolName: protocolName, listener: gate.listener,
-            isLocal: gate.isLocal)
+            isLocal: gate.isLocal, isForwarded: gate.isForwarded(exchange), isConnection: isConnection)
     }
 
     /// The connection's client, whose rate is that of all its requests; another one for another principal or address.
@@ -177,14 +207,13 @@ struct Visit {
         let known = exchange[Client.self]
         let peer = exchange.request.peer
         // A proxy sends the requests of many by one connection.
-        let isForwarded = peer != exchange.stream?.peer
+        let isForwarded = gate.isForwarded(exchange)
         if let known, known.principal.isSame(as: principal),
             !(isForwarded || known.isForwarded) || known.address == peer?.description ?? ""
         {
             return known
         }
-        let client = makeClient("http")
-        client.isForwarded = isForwarded
+        let client = newClient("http")
         if let known { client.takeOverRate(of: known) }
         exchange[Client.self] = client
         return client
@@ -207,6 +236,7 @@ extension Refusal {
         switch failure.reason {
         case .invalid: self.init(.unauthenticated, failure.message)
         case .unavailable: self.init(.unavailable, failure.message)
+        case .limited: self.init(.limitExceeded, failure.message)
         }
     }
 }
@@ -215,8 +245,8 @@ extension Refusal {
 
 extension HTTPExchange {
     /// Refuses credentials of an address of which too many were wrong, without a look at them.
-    func checkAttempts(on shard: Shard) throws(HTTPRefusal) {
-        guard let seconds = shard.credentialBlock(of: request.peer) else { return }
+    fileprivate func checkAttempts(_ gate: Gate, on shard: Shard) throws(HTTPRefusal) {
+        guard let seconds = shard.credentialBlock(of: request.peer, isForwarded: gate.isForwarded(self)) else { return }
         let refusal = Refusal(.limitExceeded, "Too many wrong credentials from one address: wait \(seconds) s.")
         throw HTTPRefusal(
             status: refusal.code.status, code: refusal.code.rawValue, message: refusal.message,
@@ -230,18 +260,30 @@ extension HTTPExchange {
     }
 
     /// Credentials were not accepted.
-    fileprivate func failed(_ failure: AuthenticationFailure, _ presented: Presented, on shard: Shard) {
+    fileprivate func failed(
+        _ presented: Presented, _ failure: AuthenticationFailure, _ gate: Gate, on shard: Shard
+    ) {
         // A login that is over was right once, and every page of a browser has its cookie.
         if presented.way == .session { return forgetSession() }
-        if failure.reason == .invalid { shard.credentialsFailed(request.peer) }
+        guard failure.isGuess, presented.isGuess else { return }
+        shard.credentialsFailed(request.peer, isForwarded: gate.isForwarded(self))
     }
 
+    /// Whether a field says for which client a proxy sends it.
+    fileprivate var isForwarded: Bool { request.peer != stream?.peer }
+
     /// Refuses one more connection of a user that has as many as it may.
-    func checkConnections(of principal: Principal, on shard: Shard) throws(HTTPRefusal) {
-        guard let user = principal.user, self[Client.self]?.principal.user.exact != principal.user.exact else {
+    fileprivate func checkConnections(
+        of principal: Principal, _ gate: Gate, on shard: Shard
+    ) throws(HTTPRefusal) {
+        guard principal.user != nil, self[Client.self]?.principal.user.exact != principal.user.exact else {
             return
         }
-        do throws(Refusal) { try shard.checkConnections(ofUser: user, at: request.peer) } catch {
+        do throws(Refusal) {
+            try shard.checkConnections(of: principal, at: request.peer) {
+                Subject(principal, address: request.peer?.host, listener: gate.listener, isLocal: gate.isLocal)
+            }
+        } catch {
             throw HTTPRefusal(error)
         }
     }

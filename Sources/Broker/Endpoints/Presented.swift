@@ -22,8 +22,14 @@ struct Presented: Sendable {
 
     let credentials: Credentials
     let way: Way
+    /// Whether wrong ones count as a guess: another site's page can have its readers' browsers send an address, and the
+    /// readers would be locked out.
+    let isGuess: Bool
 
-    init(_ credentials: Credentials, by way: Way) { (self.credentials, self.way) = (credentials, way) }
+    init(_ credentials: Credentials, by way: Way) {
+        (self.credentials, self.way) = (credentials, way)
+        isGuess = true
+    }
 
     init(_ exchange: HTTPExchange, _ shard: Shard, _ gate: Gate) {
         let request = exchange.request
@@ -35,7 +41,7 @@ struct Presented: Sendable {
             credentials = fields.count(of: "Authorization") == 1 ? Credentials(authorization: field) : .malformed
         } else if let token = Self.subprotocolToken(fields) {
             (credentials, way) = (.bearer(token), .subprotocol)
-        } else if let cookie = Self.cookie(exchange, options, shard.endpoints.settings.origins, gate) {
+        } else if let cookie = Self.cookie(exchange, options, shard.endpoints, gate) {
             (credentials, way) = cookie
         } else if let token = request.parameter("token") {
             let isOnce = request.query.count { $0.name == "token" } == 1
@@ -50,27 +56,34 @@ struct Presented: Sendable {
         } else {
             (credentials, way) = (.nothing, .nothing)
         }
+        let site = way == .query ? fields.first("Sec-Fetch-Site") : nil
+        isGuess = site != "cross-site" && site != "same-site"
     }
 
     /// What stands before a token among the subprotocols that are offered.
-    static let subprotocolPrefix = "bearer."
+    private static let prefix = "bearer.".utf8
+
+    /// Whether a subprotocol that is offered is a token.
+    static func isToken(_ subprotocol: String) -> Bool { subprotocol.utf8.starts(with: prefix) }
 
     private static func subprotocolToken(_ fields: HTTPFields) -> String? {
         guard fields.has("Sec-WebSocket-Protocol") else { return nil }
-        let offers = fields.list("Sec-WebSocket-Protocol").filter { $0.hasPrefix(subprotocolPrefix) }
+        let offers = fields.list("Sec-WebSocket-Protocol").filter(isToken)
         // Of two, neither is right.
-        return offers.first.map { offers.count == 1 ? String($0.dropFirst(subprotocolPrefix.count)) : "" }
+        return offers.first.map { offers.count == 1 ? String(Substring($0.utf8.dropFirst(prefix.count))) : "" }
     }
 
     /// A cookie counts only if no other site's page can have sent it.
     private static func cookie(
-        _ exchange: HTTPExchange, _ options: AccessOptions, _ origins: OriginPolicy, _ gate: Gate
+        _ exchange: HTTPExchange, _ options: AccessOptions, _ endpoints: EndpointState, _ gate: Gate
     ) -> (Credentials, Way)? {
         let fields = exchange.request.head.fields
         guard fields.has("Cookie"), let (credentials, way) = cookie(fields, options, gate) else { return nil }
         if let origin = fields.first("Origin") {
-            let page = OriginPolicy.Page(origin: origin, host: fields.first("Host"), isSecure: gate.isSecure)
-            guard origins.allowsExactly(page) else { return nil }
+            let page = OriginPolicy.Page(
+                origin: origin, host: exchange.request.head.host, isSecure: gate.isSecure,
+                scheme: gate.scheme(of: exchange, endpoints))
+            guard endpoints.settings.origins.allowsExactly(page) else { return nil }
         } else {
             let isReading = exchange.request.method == "GET" || exchange.request.method == "HEAD"
             guard isReading, !Handshake.isUpgrade(exchange.request.head),
@@ -97,10 +110,11 @@ struct Presented: Sendable {
     }
 
     private static func values(ofCookie name: String, _ fields: HTTPFields) -> [String] {
-        fields.all("Cookie").flatMap { $0.split(separator: ";") }.compactMap { pair -> String? in
-            let text = pair.drop { $0 == " " || $0 == "\t" }
-            guard text.hasPrefix("\(name)=") else { return nil }
-            return String(text.dropFirst(name.utf8.count + 1))
+        let name = "\(name)=".utf8
+        let pairs = fields.all("Cookie").flatMap { $0.utf8.split(separator: UInt8(ascii: ";")) }
+        return pairs.compactMap { pair -> String? in
+            let text = pair.drop { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\t") }
+            return text.starts(with: name) ? String(Substring(text.dropFirst(name.count))) : nil
         }
     }
 }
@@ -108,12 +122,14 @@ struct Presented: Sendable {
 extension Credentials {
     /// RFC 9110 §11.4; `Basic` is RFC 7617.
     init(authorization field: String) {
-        let parts = field.split(separator: " ", maxSplits: 1, omittingEmptySubsequences: true)
+        let space = UInt8(ascii: " ")
+        let parts = field.utf8.split(separator: space, maxSplits: 1, omittingEmptySubsequences: true).map(
+            Substring.init)
         guard parts.count == 2, let scheme = parts.first?.lowercased() else {
             self = .malformed
             return
         }
-        let value = parts[1].drop { $0 == " " }
+        let value = Substring(parts[1].utf8.drop { $0 == space })
         switch scheme {
         case "bearer": self = .bearer(String(value))
         case "basic": self = Self.basic(value) ?? .malformed

@@ -46,7 +46,7 @@ extension Admission {
     ) {
         guard request.origin != nil, let code = CloseCode(status: refusal.status) else { return nil }
         // If no offered subprotocol is accepted, a browser reports 1006. A token is never repeated.
-        let answered = request.subprotocols.first { !$0.hasPrefix("bearer.") }
+        let answered = request.subprotocols.first { !Presented.isToken($0) }
         self.init(subprotocol: answered, options: options) { socket in
             socket.close(code, reason: refusal.message)
             return Farewell()

@@ -8,7 +8,7 @@ enum Sockets {
     static func json(_ visit: Visit) throws(HTTPRefusal) {
         let (exchange, shard) = (visit.exchange, visit.shard)
         try exchange.takesOnly([])
-        let client = visit.makeClient(JSONSession.subprotocol)
+        let client = try visit.makeClient(JSONSession.subprotocol)
         // In case it authenticates later.
         shard.endpoints.gates[visit.gate.listener] = visit.gate
         let settings = shard.endpoints.settings
@@ -25,7 +25,7 @@ enum Sockets {
         let (exchange, shard) = (visit.exchange, visit.shard)
         try exchange.takesOnly(topicParameters)
         let topic = try exchange.topic(shard.settings.topicLimits)
-        let client = visit.makeClient("topic")
+        let client = try visit.makeClient("topic")
         try checkSubscribe(shard, client, TopicFilter(topic))
         var options = TopicSession.Options()
         options.isRetaining = try exchange.flag("retain") ?? false
@@ -56,7 +56,7 @@ enum Sockets {
         let (exchange, shard) = (visit.exchange, visit.shard)
         try exchange.takesOnly(HTTPExchange.subscribeParameters)
         let filter = try exchange.filter(shard.settings.topicLimits)
-        let client = visit.makeClient("subscription")
+        let client = try visit.makeClient("subscription")
         try checkSubscribe(shard, client, filter)
         let options = try exchange.subscribeOptions()
         exchange.upgrade { request throws(HTTPRefusal) in
@@ -83,7 +83,7 @@ extension Handshake.Request {
     /// Refuses an offer of a token alone: a token is not repeated, and a browser whose offer is not answered makes 1006 of it.
     fileprivate func chosen(_ subprotocol: String) throws(HTTPRefusal) -> String? {
         if subprotocols.contains(subprotocol) { return subprotocol }
-        guard subprotocols.contains(where: { $0.hasPrefix(Presented.subprotocolPrefix) }) else { return nil }
+        guard subprotocols.contains(where: Presented.isToken) else { return nil }
         throw HTTPRefusal(
             Refusal(.badRequest, "Offer the subprotocol \(subprotocol) beside bearer.TOKEN: a token is not answered."))
     }

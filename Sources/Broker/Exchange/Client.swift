@@ -26,7 +26,7 @@ package final class Client {
     private var lastRights: Rights = []
     /// Whether its subscriptions are still to be looked at, since the rules have changed.
     var isUnreviewed = false
-    /// Whether its address is what a proxy says.
+    /// Whether a proxy says what its address is.
     package var isForwarded = false
     /// Whether its credentials have another end than the one that is waited for.
     private var hasOtherEnd = false
@@ -50,6 +50,11 @@ package final class Client {
                 principal, address: Self.host(of: address), listener: listener, isLocal: isLocal,
                 client: Self.name(id))
         }
+    }
+
+    /// How rules would see it as somebody else.
+    package func subject(as principal: Principal) -> Subject {
+        Subject(principal, address: host, listener: listener, isLocal: isLocal, client: name)
     }
 
     /// Its name in texts: the number in base 36.
@@ -127,6 +132,12 @@ package final class Client {
         renew(grants)
         let subject = Subject(principal, address: host, listener: listener, isLocal: isLocal, client: name)
         return unsafe (subject, box.grant)
+    }
+
+    /// The limits that its rules have; `nil`: none.
+    func limits(_ grants: GrantTable) -> RuleLimits? {
+        renew(grants)
+        return unsafe box.grant.limits
     }
 
     private var isEnded = false

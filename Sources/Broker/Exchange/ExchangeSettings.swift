@@ -20,7 +20,7 @@ package struct ExchangeSettings: Sendable {
 
         package init(
             message: Int, pending: Int, pendingAge: Int64?, subscriptionsPerClient: Int, subscriptions: Int?,
-            publishRate: Int?, quotas: Quotas.Rules = Quotas.Rules()
+            publishRate: Int?, quotas: Quotas.Rules = Quotas.Rules(), rulesMeterPublishing: Bool = false
         ) {
             self.message = message
             self.pending = pending
@@ -29,7 +29,9 @@ package struct ExchangeSettings: Sendable {
             self.subscriptions = subscriptions
             self.publishRate = publishRate
             self.quotas = quotas
-            isMetered = publishRate != nil || quotas.user.metersPublishing || quotas.address.metersPublishing
+            isMetered =
+                publishRate != nil || quotas.user.metersPublishing || quotas.address.metersPublishing
+                || rulesMeterPublishing
         }
     }
 

@@ -32,15 +32,28 @@ package final class Quotas: Sendable {
         package init() {}
 
         /// Whether a client of that address counts for it: not on this machine, unless that is wanted.
-        package func counts(_ peer: SocketAddress?) -> Bool {
+        ///
+        /// - Parameter isForwarded: whether a proxy says that it is the client's, whose loopback is another machine's.
+        package func counts(_ peer: SocketAddress?, isForwarded: Bool = false) -> Bool {
             guard let peer, peer.path == nil else { return false }
-            return countsLoopback || !peer.isLoopback
+            return countsLoopback || isForwarded || !peer.isLoopback
+        }
+
+        /// The same for a client whose rules have limits of their own in place of those of any user.
+        package func with(_ limits: RuleLimits?) -> Rules {
+            guard let limits else { return self }
+            var rules = self
+            rules.user.connections = limits.connections.map(\.most) ?? user.connections
+            rules.user.publishes = limits.publishRate.map(\.most) ?? user.publishes
+            rules.user.bytes = limits.publishBytes.map(\.most) ?? user.bytes
+            rules.user.subscriptions = limits.subscriptions.map(\.most) ?? user.subscriptions
+            return rules
         }
     }
 
     private struct State {
         var addresses = AccountTable<SocketAddress>()
-        var users = AccountTable<String>()
+        var users = AccountTable<ExactText>()
     }
 
     private let state = Mutex(State())
@@ -65,21 +78,20 @@ package final class Quotas: Sendable {
     ]
 
     /// The account of an address, by its network where it is one of IPv6; `nil`: it is not counted.
-    func address(_ peer: SocketAddress?, _ rules: Rules) -> Account? {
-        guard rules.counts(peer), let network = peer?.network else { return nil }
+    func address(_ peer: SocketAddress?, _ rules: Rules, isForwarded: Bool = false) -> Account? {
+        guard rules.counts(peer, isForwarded: isForwarded), let network = peer?.network else { return nil }
         return state.withLock { $0.addresses.account(of: network) }
     }
 
     /// The account of a user.
-    func user(_ name: String) -> Account? { state.withLock { $0.users.account(of: name) } }
+    func user(_ name: String) -> Account { state.withLock { $0.users.account(of: name.exact) } }
 
     // MARK: Connections
 
-    /// Why a connection that has just come is refused; `nil`: it is not, and ``left(_:_:)`` is called when it has ended.
-    package func admit(
-        _ peer: SocketAddress?, _ rules: Rules, now: MonotonicTime
-    ) -> (limit: String, refusal: Refusal)? {
-        guard let account = address(peer, rules) else { return nil }
+    /// Why a connection that has just come is refused; `nil`: it is not, and ``left(_:)`` is called when it has ended.
+    ///
+    /// - Parameter account: of the address that it is from.
+    func admit(_ account: Account, _ rules: Rules, now: MonotonicTime) -> (limit: String, refusal: Refusal)? {
         if let rate = rules.address.arrivals, !account.arrivals.take(1, of: rate, now: now) {
             return refuse("per_address.new_connections", .rateLimited, "Too many new connections from one address.")
         }
@@ -98,23 +110,35 @@ package final class Quotas: Sendable {
 
     /// What one more connection of a user would be beyond; `nil`: nothing.
     func excess(ofUser name: String, _ rules: Rules) -> String? {
-        guard let most = rules.user.connections, let account = user(name),
-            account.connections.load(ordering: .relaxed) >= most
-        else { return nil }
+        guard let most = rules.user.connections, user(name).connections.load(ordering: .relaxed) >= most else {
+            return nil
+        }
         reached("per_user.connections")
         return "per_user.connections"
     }
 
-    /// A connection that was admitted by these rules has ended.
-    package func left(_ peer: SocketAddress?, _ rules: Rules) {
-        address(peer, rules)?.connections.wrappingSubtract(1, ordering: .relaxed)
+    /// A connection that was admitted has ended.
+    func left(_ account: Account) { account.connections.wrappingSubtract(1, ordering: .relaxed) }
+
+    /// Why one more connection is refused for which a proxy says that it is from an address; `nil`: it is not.
+    func excess(
+        forwardedFrom peer: SocketAddress?, _ rules: Rules, now: MonotonicTime
+    ) -> (limit: String, refusal: Refusal)? {
+        guard let account = address(peer, rules, isForwarded: true) else { return nil }
+        if let found = admit(account, rules, now: now) { return found }
+        // The client's part of the account counts it.
+        left(account)
+        return nil
     }
 
     // MARK: Credentials
 
     /// For how long credentials of an address are not looked at, in seconds, since too many were wrong; `nil`: they are.
-    package func block(of peer: SocketAddress?, _ rules: Rules, now: MonotonicTime) -> Int? {
-        guard rules.failures != nil, let until = address(peer, rules)?.blockedUntil.load(ordering: .relaxed),
+    package func block(
+        of peer: SocketAddress?, _ rules: Rules, isForwarded: Bool = false, now: MonotonicTime
+    ) -> Int? {
+        guard rules.failures != nil,
+            let until = address(peer, rules, isForwarded: isForwarded)?.blockedUntil.load(ordering: .relaxed),
             until > now.nanoseconds
         else { return nil }
         reached("authentication_failures")
@@ -122,8 +146,8 @@ package final class Quotas: Sendable {
     }
 
     /// Credentials of an address were wrong: beyond the limit it waits for a second, and each time twice as long.
-    package func failed(_ peer: SocketAddress?, _ rules: Rules, now: MonotonicTime) {
-        guard let rate = rules.failures, let account = address(peer, rules) else { return }
+    package func failed(_ peer: SocketAddress?, _ rules: Rules, isForwarded: Bool = false, now: MonotonicTime) {
+        guard let rate = rules.failures, let account = address(peer, rules, isForwarded: isForwarded) else { return }
         if account.failures.take(1, of: rate, now: now) {
             // There is room again, so that it has been quiet for a while.
             return account.lastBlock.store(0, ordering: .relaxed)
@@ -147,21 +171,33 @@ final class Membership {
     private let user: Account?
     private let session: BrowserSession?
     private var subscriptions = 0
+    /// Whether it counts as a connection of the address, which no other one does.
+    let isConnection: Bool
 
     /// `nil`: the client counts for none.
-    init?(_ quotas: Quotas, _ rules: Quotas.Rules, peer: SocketAddress?, _ principal: Principal) {
-        address = quotas.address(peer, rules)
-        user = principal.user.flatMap { quotas.user($0) }
+    ///
+    /// - Parameters:
+    ///   - isForwarded: whether a proxy says that the address is the client's.
+    ///   - isConnection: whether it counts as a connection of the address, too.
+    init?(
+        _ quotas: Quotas, _ rules: Quotas.Rules, peer: SocketAddress?, isForwarded: Bool = false,
+        isConnection: Bool = false, _ principal: Principal
+    ) {
+        address = quotas.address(peer, rules, isForwarded: isForwarded)
+        user = principal.user.map { quotas.user($0) }
         session = principal.session
         self.quotas = quotas
+        self.isConnection = isConnection
         guard address != nil || user != nil || session != nil else { return nil }
         session?.connected()
         user?.connections.wrappingAdd(1, ordering: .relaxed)
+        if isConnection { address?.connections.wrappingAdd(1, ordering: .relaxed) }
     }
 
     deinit {
         session?.disconnected()
         user?.connections.wrappingSubtract(1, ordering: .relaxed)
+        if isConnection { address?.connections.wrappingSubtract(1, ordering: .relaxed) }
         hold(0)
     }
 

@@ -7,22 +7,29 @@ extension Shard {
     /// - Parameters:
     ///   - listener: the listener's address, as it is configured.
     ///   - isLocal: whether that is on loopback or in the file system.
+    ///   - isForwarded: whether a proxy says that the address is the client's.
+    ///   - isConnection: whether it counts as a connection of the address, for which no other one was counted.
     package func makeClient(
-        _ principal: Principal, peer: SocketAddress?, protocolName: String, listener: String = "", isLocal: Bool = true
+        _ principal: Principal, peer: SocketAddress?, protocolName: String, listener: String = "",
+        isLocal: Bool = true, isForwarded: Bool = false, isConnection: Bool = false
     ) -> Client {
         defer { counters.grants.set(grants.count) }
         let client = Client(
             id: clientNumbers.next(), principal, address: peer.map(\.description) ?? "", listener: listener,
             isLocal: isLocal, protocolName: protocolName, connectedAt: WallClock.unixMilliseconds, grants)
-        client.membership = membership(of: principal, from: peer)
+        client.isForwarded = isForwarded
+        client.membership = membership(of: principal, from: peer, isForwarded: isForwarded, isConnection: isConnection)
         return client
     }
 
     /// `nil`: what the client has is not counted for anybody.
-    private func membership(of principal: Principal, from peer: SocketAddress?) -> Membership? {
+    private func membership(
+        of principal: Principal, from peer: SocketAddress?, isForwarded: Bool, isConnection: Bool
+    ) -> Membership? {
         let rules = settings.limits.quotas
-        guard let quotas, principal.user != nil || rules.counts(peer) else { return nil }
-        return Membership(quotas, rules, peer: peer, principal)
+        guard let quotas, principal.user != nil || rules.counts(peer, isForwarded: isForwarded) else { return nil }
+        return Membership(
+            quotas, rules, peer: peer, isForwarded: isForwarded, isConnection: isConnection, principal)
     }
 
     /// Refuses what comes after the broker has begun to shut down.
@@ -56,17 +63,35 @@ extension Shard {
             witness?.limited(client, by: "limits.publish_rate")
             throw Refusal(.rateLimited, "More than \(rate) messages a second.")
         }
-        guard let limit = client.membership?.meter(bytes, settings.limits.quotas, now: reactor.now) else { return }
+        guard let membership = client.membership,
+            let limit = membership.meter(bytes, quotaRules(of: client), now: reactor.now)
+        else { return }
         counters.rateLimited.add(1)
         witness?.limited(client, by: "limits.\(limit)")
         throw Refusal(.rateLimited, "The limit limits.\(limit) is reached.")
     }
 
+    /// The limits of a client: those of its rules in place of any user's.
+    func quotaRules(of client: Client) -> Quotas.Rules { settings.limits.quotas.with(client.limits(grants)) }
+
     /// Refuses one more connection of a user that has as many as it may.
-    package func checkConnections(ofUser name: String, at peer: SocketAddress?) throws(Refusal) {
-        guard let limit = quotas?.excess(ofUser: name, settings.limits.quotas) else { return }
+    ///
+    /// - Parameter subject: the client as rules see it; asked for only where rules have limits.
+    package func checkConnections(
+        of principal: Principal, at peer: SocketAddress?, _ subject: () -> Subject
+    ) throws(Refusal) {
+        guard let quotas, let user = principal.user else { return }
+        let own = access.rules.hasLimits ? access.rules.limits(for: subject()) : nil
+        guard let limit = quotas.excess(ofUser: user, settings.limits.quotas.with(own)) else { return }
         witness?.limited(peer, by: "limits.\(limit)")
         throw Refusal(.limitExceeded, "The limit limits.\(limit) is reached.")
+    }
+
+    /// Refuses one more connection of a client for which a proxy speaks, where its address has as many as it may.
+    package func checkConnections(forwardedFrom peer: SocketAddress?) throws(Refusal) {
+        guard let found = quotas?.excess(forwardedFrom: peer, settings.limits.quotas, now: reactor.now) else { return }
+        witness?.limited(peer, by: "limits.\(found.limit)")
+        throw found.refusal
     }
 
     /// Counts credentials that were examined, and tells the witness of them.
@@ -83,15 +108,15 @@ extension Shard {
     }
 
     /// For how long credentials of an address are not looked at, in seconds; `nil`: they are.
-    package func credentialBlock(of peer: SocketAddress?) -> Int? {
-        let seconds = quotas?.block(of: peer, settings.limits.quotas, now: reactor.now)
+    package func credentialBlock(of peer: SocketAddress?, isForwarded: Bool) -> Int? {
+        let seconds = quotas?.block(of: peer, settings.limits.quotas, isForwarded: isForwarded, now: reactor.now)
         if seconds != nil { witness?.limited(peer, by: "limits.authentication_failures") }
         return seconds
     }
 
     /// Credentials of an address were wrong.
-    package func credentialsFailed(_ peer: SocketAddress?) {
-        quotas?.failed(peer, settings.limits.quotas, now: reactor.now)
+    package func credentialsFailed(_ peer: SocketAddress?, isForwarded: Bool) {
+        quotas?.failed(peer, settings.limits.quotas, isForwarded: isForwarded, now: reactor.now)
     }
 
     /// Refuses what ``publish(_:by:from:)`` would refuse for want of rights, before a payload is read for nothing.
@@ -184,7 +209,9 @@ extension Shard {
     package func authenticate(_ session: any Session, as principal: Principal) {
         session.client.become(principal, grants)
         let peer = session.client.host.flatMap { SocketAddress(host: $0, port: 0) }
-        session.client.membership = membership(of: principal, from: peer)
+        let isConnection = session.client.membership?.isConnection ?? false
+        session.client.membership = membership(
+            of: principal, from: peer, isForwarded: session.client.isForwarded, isConnection: isConnection)
         session.client.membership?.hold(session.subscriptions.count)
         session.client.isUnreviewed = true
         review(session)

@@ -50,7 +50,7 @@ extension Shard {
     /// Refuses `count` more subscriptions if one client, or all clients together, would have too many.
     package func checkRoom(for count: Int, of set: SubscriptionSet, by client: Client) throws(Refusal) {
         guard count > 0 else { return }
-        if let limit = client.membership?.room(for: count, settings.limits.quotas) {
+        if let membership = client.membership, let limit = membership.room(for: count, quotaRules(of: client)) {
             counters.subscriptionLimit.add(1)
             witness?.limited(client, by: "limits.\(limit)")
             throw Refusal(.limitExceeded, "The limit limits.\(limit) is reached.")

@@ -346,6 +346,7 @@ extension Figures {
             [
                 ("{outcome=\"computed\"}", passwords?.begun.load(ordering: .relaxed) ?? 0),
                 ("{outcome=\"refused\"}", passwords?.refused.load(ordering: .relaxed) ?? 0),
+                ("{outcome=\"limited\"}", passwords?.limited.load(ordering: .relaxed) ?? 0),
             ])
     }
 }

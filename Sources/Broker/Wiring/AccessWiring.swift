@@ -61,6 +61,7 @@ extension AccessRules {
         rule.publish = templates(written.publish, settings)
         rule.subscribe = templates(written.subscribe, settings)
         rule.retain = written.retain.map { templates($0, settings) }
+        rule.limits = written.limits
         rule.denyPublish = templates(written.deny.publish, settings)
         rule.denySubscribe = templates(written.deny.subscribe, settings)
         rule.admin = Set(written.admin)

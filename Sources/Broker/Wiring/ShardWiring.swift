@@ -53,7 +53,8 @@ extension ExchangeSettings {
                 pendingAge: settings.limits.pendingAge?.nanoseconds,
                 subscriptionsPerClient: settings.limits.subscriptionsPerClient,
                 subscriptions: settings.limits.subscriptions, publishRate: settings.limits.publishRate,
-                quotas: Quotas.Rules(settings.limits)),
+                quotas: Quotas.Rules(settings.limits),
+                rulesMeterPublishing: settings.access.rules.contains(where: \.limits.metersPublishing)),
             topicLimits: settings.topicLimits, rules: HistoryRules(settings),
             reconnectsPerSecond: settings.drain.reconnectsPerSecond)
     }

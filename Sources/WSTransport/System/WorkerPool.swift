@@ -14,6 +14,10 @@ package final class WorkerPool: Sendable {
         var first = 0
         var threads = 0
         var idle = 0
+        var maximumThreads: Int
+
+        /// Whether one more may work at the same time.
+        var hasRoom: Bool { threads - idle < maximumThreads }
 
         var count: Int { waiting.count - first }
 
@@ -29,9 +33,8 @@ package final class WorkerPool: Sendable {
         }
     }
 
-    private let state = Mutex(State())
+    private let state: Mutex<State>
     private let name: String
-    private let maximumThreads: Int
     private let maximumWaiting: Int
     private let isModest: Bool
     /// Counts wake-ups that idle threads have not received yet.
@@ -45,7 +48,7 @@ package final class WorkerPool: Sendable {
     ///   - isModest: its threads yield processors to others, as by `nice`.
     package init(name: String, maximumThreads: Int, maximumWaiting: Int, isModest: Bool = false) {
         self.name = name
-        self.maximumThreads = max(1, maximumThreads)
+        state = Mutex(State(maximumThreads: max(1, maximumThreads)))
         self.maximumWaiting = maximumWaiting
         self.isModest = isModest
         semaphore = eventfd(0, Int32(EFD_CLOEXEC) | Int32(EFD_SEMAPHORE))
@@ -60,9 +63,9 @@ package final class WorkerPool: Sendable {
     package func run(_ work: @escaping Work) -> Bool {
         let need = state.withLock { state -> Need? in
             guard state.count < maximumWaiting else { return nil }
-            guard state.idle == 0, state.threads < maximumThreads else {
+            guard state.idle == 0, state.hasRoom else {
                 state.waiting.append(work)
-                guard state.idle > 0 else { return .nothing }
+                guard state.idle > 0, state.hasRoom else { return .nothing }
                 state.idle -= 1
                 return .wakeup
             }
@@ -77,6 +80,16 @@ package final class WorkerPool: Sendable {
             return true
         case .thread: return startOne(with: work)
         }
+    }
+
+    /// Has so many threads work at a time from now on; what is under way goes on.
+    package func adopt(maximumThreads count: Int) {
+        let more = state.withLock { state -> [Work] in
+            state.maximumThreads = max(1, count)
+            let room = state.maximumThreads - (state.threads - state.idle)
+            return (0..<max(0, room)).compactMap { _ in state.take() }
+        }
+        for work in more where !run(work) { work() }
     }
 
     private func startOne(with work: @escaping Work) -> Bool {
@@ -98,12 +111,21 @@ package final class WorkerPool: Sendable {
         if isModest { _ = setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, 10) }
         first()
         while true {
-            let work = state.withLock { state -> Work? in
-                let work = state.take()
-                if work == nil { state.idle += 1 }
-                return work
+            enum Next { case work(Work), rest, end }
+            let next = state.withLock { state -> Next in
+                guard state.threads - state.idle <= state.maximumThreads else {
+                    state.threads -= 1
+                    return .end
+                }
+                if let work = state.take() { return .work(work) }
+                state.idle += 1
+                return .rest
             }
-            if let work { work() } else { rest() }
+            switch next {
+            case .work(let work): work()
+            case .rest: rest()
+            case .end: return
+            }
         }
     }
 

@@ -1,4 +1,6 @@
 import Cryptography
+import Dispatch
+import Foundation
 import Synchronization
 import Testing
 
@@ -73,6 +75,61 @@ struct CredentialTests {
         #expect(later.principal(for: token, from: { nil }, now: 60) != nil)
     }
 
+    /// Two spellings of one accent are two users: what happens to one happens to no other.
+    @Test func namesAreTheirBytes() throws {
+        let (composed, decomposed) = ("\u{E9}", "e\u{301}")
+        let (token, entry) = try Self.token(decomposed) { $0.created = 50 }
+        var disabled = Self.user(composed, roles: ["other"])
+        disabled.isDisabled = true
+        let entries: [AccessEntry.Content] = [
+            .user(disabled), .user(Self.user(decomposed, roles: [composed])), .token(entry),
+            .revoked(.user(composed, before: 100)), .revoked(.jti(composed)),
+        ]
+        let table = Self.table(entries)
+        let known = try #require(table.principal(for: token, from: { nil }, now: 60))
+        #expect(known.user.exact == decomposed.exact && known.roles == [composed.exact])
+        #expect(!table.isDisabled(decomposed) && table.isDisabled(composed))
+        #expect(!table.isRevoked(identifier: decomposed) && table.isRevoked(identifier: composed))
+        var condition = AccessRule.Condition()
+        condition.role = decomposed
+        #expect(!condition.applies(to: Subject(known)))
+        var file = AccessFile()
+        for content in entries { file.entries.append(AccessEntry(content)) }
+        let read = try AccessFile(file.bytes, file: "a")
+        #expect(read.users.count == 2, "each name once, and these are two")
+        #expect(try file.remove(user: composed) == 0 && file.tokens.count == 1)
+        file.revokeAll(of: composed, before: 200)
+        #expect(file.tokens.count == 1)
+    }
+
+    /// What was right once cannot be a guess.
+    @Test func onlyAWrongSecretIsAGuess() throws {
+        let (old, expired) = try Self.token("ci") { $0.expires = 100 }
+        let (far, foreign) = try Self.token("ci") { $0.from = ["10.0.0.0/8"] }
+        let checks = CredentialChecks(try PasswordChecks(threads: 1))
+        let access = Access(
+            AccessRules([]), users: Self.table([.user(Self.user("ci")), .token(expired), .token(foreign)]))
+        func isGuess(_ text: String) -> Bool? {
+            guard case .refused(let failure) = checks.authenticate(.bearer(text), access, from: { nil }) else {
+                return nil
+            }
+            return failure.isGuess
+        }
+        #expect(isGuess(old.text) == false && isGuess(far.text) == false)
+        #expect(isGuess(try OpaqueToken.make().text) == true && isGuess("x") == true)
+        #expect(isGuess("bk_\(old.id)_\(far.secret)") == true)
+    }
+
+    private static let lives: [(Int64, Int64, Bool)] = [
+        (3600, 0, true), (3601, 0, false), (3900, 300, true), (3900, 30, false),
+    ]
+
+    @Test(arguments: lives)
+    func anAddressTakesTokensThatLiveAnHour(life: Int64, leeway: Int64, isTaken: Bool) {
+        let principal = Principal(.jwt, user: "a", expires: 1000 + life, leeway: leeway, issued: 1000)
+        #expect(AccessOptions().mayBeInAddress(principal) == isTaken)
+    }
+
     @Test func aTokenIsForItsNetworks() throws {
         let (token, entry) = try Self.token("ci") { $0.from = ["10.0.0.0/8"] }
         let table = Self.table([.user(Self.user("ci")), .token(entry)])
@@ -102,7 +159,7 @@ struct CredentialTests {
     private func renewal(_ principal: Principal, _ entries: [AccessEntry.Content]) -> String {
         switch Self.table(entries).renewal(of: principal, from: { nil }, now: 60) {
         case .same: "same"
-        case .changed(let new): "changed \(new.roles.sorted())"
+        case .changed(let new): "changed \(new.roles.map(\.text).sorted())"
         case .ended: "ended"
         }
     }
@@ -192,10 +249,82 @@ struct CredentialTests {
         #expect(await ask(checks, changed, "secret") == "invalid", "what was right is so for one hash only")
     }
 
+    /// How many of so many wrong passwords for a user are computed, from addresses that a function makes of numbers.
+    private func computed(
+        _ count: Int, _ checks: PasswordChecks, _ user: String, _ hash: PasswordHash?, _ now: MonotonicTime,
+        from address: (Int) -> String?
+    ) async -> Int {
+        var computed = 0
+        for number in 0..<count {
+            let outcome = await withCheckedContinuation { continuation in
+                checks.check(user, "wrong \(number)", hash, from: address(number), memory: 0, now: now) {
+                    continuation.resume(returning: $0)
+                }
+            }
+            if outcome == .wrong { computed += 1 }
+        }
+        return computed
+    }
+
+    /// Strangers at any number of addresses get ten guesses a minute, also at a user that does not exist; and a user
+    /// that has come from an address before has ten of its own there.
+    @Test func strangersLockNobodyOut() async throws {
+        let checks = try PasswordChecks(threads: 1)
+        let (hash, now) = (try Self.hash("right"), MonotonicTime.now)
+        func logIn(from address: String) async -> PasswordChecks.Outcome {
+            await withCheckedContinuation { continuation in
+                checks.check("a", "right", hash, from: address, memory: 0, now: now) {
+                    continuation.resume(returning: $0)
+                }
+            }
+        }
+        #expect(await logIn(from: "192.0.2.1") == .right)
+        #expect(await computed(40, checks, "a", hash, now) { "198.51.100.\($0)" } == 9)
+        #expect(await computed(40, checks, "nobody", nil, now) { "198.51.100.\($0)" } == 10)
+        #expect(await logIn(from: "192.0.2.1") == .right)
+        #expect(await logIn(from: "192.0.2.2") == .limited, "at an address that the user has not come from")
+        #expect(await computed(40, checks, "a", hash, now) { _ in "192.0.2.1" } == 9)
+        #expect(checks.limited.load(ordering: .relaxed) == 31 + 30 + 1 + 31)
+        let later = now.advanced(byNanoseconds: 60_000_000_000)
+        #expect(await computed(40, checks, "a", hash, later) { "198.51.100.\($0)" } == 10)
+    }
+
     @Test func anUnknownUserCostsAComputation() async throws {
         let checks = CredentialChecks(try PasswordChecks(threads: 1))
         #expect(await ask(checks, Access([]), "x") == "invalid")
         #expect(checks.passwords.begun.load(ordering: .relaxed) == 1)
+    }
+
+    /// The time of an answer tells nothing: each costs one computation of the same size, whatever there is of the user.
+    @Test func whateverThereIsOfAUserCostsTheSame() async throws {
+        let checks = CredentialChecks(try PasswordChecks(threads: 1))
+        let hash = try Self.hash("right")
+        var disabled = Self.user("a", password: hash)
+        disabled.isDisabled = true
+        let tables: [[AccessEntry.Content]] = [
+            [], [.user(Self.user("a"))], [.user(disabled)], [.user(Self.user("a", password: hash))],
+        ]
+        for (number, entries) in tables.enumerated() {
+            let access = Access(AccessRules([]), users: Self.table(entries))
+            #expect(await ask(checks, access, "wrong") == "invalid")
+            #expect(checks.passwords.begun.load(ordering: .relaxed) == number + 1)
+        }
+    }
+
+    /// Only one thread works at first, so that the rest waits; a second one is let in, and gets to it.
+    @Test func moreComputationsAtATimeAreTakenOver() {
+        let pool = WorkerPool(name: "test", maximumThreads: 1, maximumWaiting: 10)
+        let (gate, second, third) = (
+            DispatchSemaphore(value: 0), DispatchSemaphore(value: 0), DispatchSemaphore(value: 0)
+        )
+        #expect(pool.run { gate.wait() } && pool.run { second.signal() })
+        #expect(pool.waiting == 1)
+        pool.adopt(maximumThreads: 2)
+        #expect(second.wait(timeout: .now() + 60) == .success)
+        pool.adopt(maximumThreads: 1)
+        #expect(pool.run { third.signal() } && pool.waiting == 1, "the first one works still")
+        gate.signal()
+        #expect(third.wait(timeout: .now() + 60) == .success)
     }
 
     @Test func identicalChecksShareOneComputation() async throws {
@@ -264,6 +393,45 @@ struct CredentialTests {
         disabled.isDisabled = true
         #expect(ask({ $0.names = ["dev1"] }, [.user(tied)])?.user == "tied")
         #expect(ask({ $0.names = ["dev1"] }, [.user(disabled)]) == nil)
+    }
+
+    // MARK: Secrets of the configuration
+
+    @Test func aSecretShowsNothingOfItself() {
+        let secret = SecretText("do not tell anybody")
+        var text = ""
+        dump(secret, to: &text)
+        for shown in ["\(secret)", String(reflecting: secret), String(describing: secret as SecretText?), text] {
+            #expect(!shown.contains("tell"), "\(shown)")
+        }
+        #expect("\(SecretText("file:/run/x")) \(SecretText("env:NAME"))" == "file:/run/x env:NAME")
+    }
+
+    @Test func aSecretIsReadWhereItIsKept() throws {
+        let folder = FileManager.default.temporaryDirectory.appending(path: "\(UUID())")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: false)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let file = folder.appending(path: "jwt").path
+        try Data("kept\n".utf8).write(to: URL(filePath: file))
+        func read(_ text: String) -> String {
+            do throws(SecretError) { return String(decoding: try SecretText(text).read(), as: UTF8.self) } catch {
+                return error.description
+            }
+        }
+        #expect(chmod(file, 0o600) == 0 && read("file:\(file)") == "kept")
+        for mode: mode_t in [0o604, 0o602, 0o620] {
+            #expect(chmod(file, mode) == 0)
+            let found = "others may read or write it (mode \(String(mode, radix: 8))): chmod go-rwx"
+            #expect(read("file:\(file)") == "\(file): \(found)")
+        }
+        #expect(chmod(file, 0o600) == 0)
+        setenv("CREDENTIALS_DIRECTORY", folder.path, 1)
+        #expect(read("file:${CREDENTIALS_DIRECTORY}/jwt") == "kept")
+        #expect(read("file:${HOME}/jwt") == "${HOME}/jwt: there is no such file", "the one variable")
+        setenv("BROKER_TEST_SECRET", "from a variable", 1)
+        #expect(read("env:BROKER_TEST_SECRET") == "from a variable")
+        #expect(read("env:BROKER_TEST_NONE") == "there is no variable BROKER_TEST_NONE")
+        #expect(read("itself") == "itself")
     }
 
     // MARK: Size

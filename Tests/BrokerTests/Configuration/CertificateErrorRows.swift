@@ -17,7 +17,8 @@ extension ConfigurationErrorTests {
             "3:55: listen[0].tls.client_ca: expected a path, found nothing"),
         Row(
             secured("{ certificate: c.pem, key: k.pem, ca: x }"),
-            "3:44: listen[0].tls.ca: unknown key, expected one of certificate, key, certificates, client_ca"),
+            "3:44: listen[0].tls.ca: unknown key, expected one of certificate, key, certificates, client_ca, "
+                + "client_crl, client_auth"),
         Row(
             secured("{ certificate: c.pem, key: k.pem, certificates: c.pem }"),
             "3:58: listen[0].tls.certificates: expected a list of certificates with their keys, found \"c.pem\""),

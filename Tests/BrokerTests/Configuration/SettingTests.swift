@@ -11,7 +11,7 @@ struct SettingTests {
         #expect(
             changes.filter { $0.reload == .restart }.map(\.path) == [
                 "listen", "data_dir", "reactors.count", "reactors.backend", "store.maximum_size", "store.views",
-                "retained.maximum_messages", "retained.maximum_bytes", "access.password_checks", "admin.socket",
+                "retained.maximum_messages", "retained.maximum_bytes", "admin.socket",
                 "admin.socket_group", "metrics.enabled",
             ])
         #expect(changes.contains(SettingChange(path: "limits.message", reload: .live)))

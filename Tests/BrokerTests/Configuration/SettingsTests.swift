@@ -131,4 +131,26 @@ struct SettingsTests {
     @Test func ordersLogLevelsByUrgency() {
         #expect(Settings.Log.Level.allCases.sorted() == [.error, .warning, .info, .debug])
     }
+
+    /// What a rule allows (publishing, subscribing) and denies, and whether that leaves nothing.
+    static let rules: [([String], [String], [String], [String], Bool)] = [
+        (["a/{user}/#"], [], ["a/#"], [], true), (["a/{user}/#"], [], ["a/{user}/#"], [], true),
+        (["a/b"], ["c/d"], ["a/+"], ["#"], true), (["a/b"], ["c/d"], ["a/+"], [], false),
+        (["a/#"], [], ["a/b"], [], false), (["a/{user}"], [], ["a/bob"], [], false), ([], [], ["#"], ["#"], false),
+    ]
+
+    @Test(arguments: rules)
+    func warnsOfARuleThatAllowsNothing(
+        publish: [String], subscribe: [String], noPublish: [String], noSubscribe: [String], isIdle: Bool
+    ) {
+        var rule = Settings.Access.Rule()
+        (rule.publish, rule.subscribe) = (publish, subscribe)
+        (rule.deny.publish, rule.deny.subscribe) = (noPublish, noSubscribe)
+        var settings = Settings()
+        settings.access.rules = [Settings.Access.Rule(), rule]
+        let warning = "access.rules[1] allows nothing: its deny covers all that it allows"
+        #expect(settings.ruleWarnings == (isIdle ? [warning] : []))
+        settings.access.rules[1].admin = [.read]
+        #expect(settings.ruleWarnings.isEmpty, "it gives something else")
+    }
 }

@@ -61,18 +61,46 @@ struct QuotaTests {
         var rules = Quotas.Rules()
         rules.address.connections = 2
         let (first, same, other) = (try peer("2001:db8::1"), try peer("2001:db8::2"), try peer("192.0.2.1"))
-        #expect(quotas.admit(first, rules, now: time(0)) == nil)
-        #expect(quotas.admit(same, rules, now: time(0)) == nil)
-        #expect(quotas.admit(first, rules, now: time(0))?.limit == "per_address.connections")
-        #expect(quotas.admit(other, rules, now: time(0)) == nil)
-        quotas.left(same, rules)
-        #expect(quotas.admit(first, rules, now: time(0)) == nil)
+        /// The limit that a connection reaches; `nil`: none.
+        func enter(_ peer: SocketAddress) -> String? {
+            quotas.address(peer, rules).flatMap { quotas.admit($0, rules, now: time(0))?.limit }
+        }
+        #expect(enter(first) == nil)
+        #expect(enter(same) == nil)
+        #expect(enter(first) == "per_address.connections")
+        #expect(enter(other) == nil)
+        quotas.left(try #require(quotas.address(same, rules)))
+        #expect(enter(first) == nil)
         #expect(quotas.reached.first { $0.limit == "per_address.connections" }?.count == 1)
-        for _ in 0..<10 { #expect(quotas.admit(try peer("127.0.0.1"), rules, now: time(0)) == nil) }
+        let own = try peer("127.0.0.1")
+        for _ in 0..<10 { #expect(enter(own) == nil) }
         rules.countsLoopback = true
         rules.address.arrivals = Rate(1)
-        #expect(quotas.admit(try peer("127.0.0.1"), rules, now: time(0)) == nil)
-        #expect(quotas.admit(try peer("127.0.0.1"), rules, now: time(0))?.limit == "per_address.new_connections")
+        #expect(enter(own) == nil)
+        #expect(enter(own) == "per_address.new_connections")
+    }
+
+    /// A proxy's own loopback is another machine's, or somebody would be without limits by it.
+    @Test func aForwardedLoopbackCounts() throws {
+        let (quotas, rules, own) = (Quotas(), Quotas.Rules(), try peer("127.0.0.1"))
+        #expect(quotas.address(own, rules) == nil)
+        #expect(quotas.address(own, rules, isForwarded: true) != nil)
+        #expect(quotas.address(SocketAddress(path: "/x"), rules, isForwarded: true) == nil)
+    }
+
+    /// Each client of a proxy has a connection of its own, whatever connections the proxy has.
+    @Test func connectionsThatAreForwardedAreCounted() throws {
+        let (quotas, client) = (Quotas(), try peer("192.0.2.9"))
+        var rules = Quotas.Rules()
+        rules.address.connections = 2
+        func come() -> Membership? {
+            guard quotas.excess(forwardedFrom: client, rules, now: time(0)) == nil else { return nil }
+            return Membership(quotas, rules, peer: client, isForwarded: true, isConnection: true, .anonymous)
+        }
+        var members = [come(), come()]
+        #expect(members.allSatisfy { $0 != nil } && come() == nil)
+        members.removeLast()
+        #expect(come() != nil)
     }
 
     /// Whether it counts is decided when it comes in, whatever proxies are trusted when it ends.
@@ -130,14 +158,30 @@ struct QuotaTests {
     @Test func aFullTableMakesRoomForNewOnesByThoseNotInUse() {
         var table = AccountTable<Int>(capacity: 4)
         let held = table.account(of: 0)
-        _ = table.account(of: 1)?.connections.wrappingAdd(1, ordering: .relaxed)
-        for key in 2..<100 { #expect(table.account(of: key) != nil) }
+        _ = table.account(of: 1).connections.wrappingAdd(1, ordering: .relaxed)
+        for key in 2..<100 { _ = table.account(of: key) }
         #expect(table.count == 4)
         #expect(table.account(of: 0) === held)
-        #expect(table.account(of: 1)?.connections.load(ordering: .relaxed) == 1)
-        _ = table.account(of: 98)?.connections.wrappingAdd(1, ordering: .relaxed)
-        _ = table.account(of: 99)?.connections.wrappingAdd(1, ordering: .relaxed)
-        #expect(table.account(of: 100) == nil, "all are in use")
+        #expect(table.account(of: 1).connections.load(ordering: .relaxed) == 1)
+    }
+
+    /// With all accounts in use, one more key has one, too, at a bounded cost: nobody is without limits.
+    @Test func aTableThatIsInUseHasRoomForMore() throws {
+        let capacity = 10_000
+        var table = AccountTable<Int>(capacity: capacity)
+        let busy = (0..<capacity).map { key in
+            let account = table.account(of: key)
+            account.connections.add(1, ordering: .relaxed)
+            return account
+        }
+        for key in capacity..<capacity + 1000 {
+            let account = table.account(of: key)
+            #expect(table.account(of: key) === account)
+        }
+        #expect(table.count == capacity)
+        // Those that gave way keep what they have, and give it back to where they have it from.
+        #expect(busy.indices.contains { table.known($0) !== busy[$0] })
+        #expect(busy.allSatisfy { $0.connections.load(ordering: .relaxed) == 1 })
     }
 
     @Test func membersShareWhatTheirUserHas() throws {
@@ -159,5 +203,31 @@ struct QuotaTests {
         #expect(members[1].room(for: 1, rules) == nil && members[1].room(for: 2, rules) == "per_user.subscriptions")
         members.removeFirst()
         #expect(members[0].room(for: 5, rules) == nil && quotas.excess(ofUser: "alice", rules) == nil)
+    }
+
+    /// A rule's limits take the place of any user's; of several, each is the most generous that is stated.
+    @Test func aRuleHasLimitsOfItsOwn() throws {
+        func rule(_ role: String, _ change: (inout RuleLimits) -> Void) -> AccessRule {
+            var rule = AccessRule()
+            rule.condition.role = role
+            change(&rule.limits)
+            return rule
+        }
+        let rules = AccessRules([
+            rule("sensor") { ($0.publishRate, $0.subscriptions) = (.most(20), .most(10)) },
+            rule("gateway") { ($0.publishRate, $0.connections) = (.most(500), .most(3)) },
+            rule("admin") { $0.publishRate = .unlimited }, rule("none") { _ in },
+        ])
+        var general = Quotas.Rules()
+        (general.user.publishes, general.user.subscriptions, general.user.bytes) = (5, 100, 1000)
+        func limits(_ roles: Set<ExactText>) -> [Int?] {
+            let subject = Subject(Principal(.token, user: "a", roles: roles))
+            let user = general.with(rules.grant(for: subject).limits).user
+            return [user.publishes, user.subscriptions, user.connections, user.bytes]
+        }
+        #expect(limits([]) == [5, 100, nil, 1000] && limits(["none"]) == [5, 100, nil, 1000])
+        #expect(limits(["sensor"]) == [20, 10, nil, 1000])
+        #expect(limits(["sensor", "gateway"]) == [500, 10, 3, 1000])
+        #expect(limits(["admin", "gateway", "sensor"]) == [nil, 10, 3, 1000])
     }
 }

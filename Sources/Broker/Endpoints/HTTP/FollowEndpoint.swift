@@ -10,7 +10,7 @@ enum FollowEndpoint {
         let filter = try exchange.filter(shard.settings.topicLimits)
         let fields = exchange.request.head.fields
         let hasEvents = Accept.prefersEvents(fields.all("Accept").joined(separator: ","))
-        let client = visit.makeClient(hasEvents ? "events" : "lines")
+        let client = try visit.makeClient(hasEvents ? "events" : "lines")
         do throws(Refusal) { try shard.checkSubscribe(client, to: filter) } catch { throw HTTPRefusal(error) }
         var options = try exchange.subscribeOptions()
         // A browser comes back with the address it came with first, and says in the field where it is by now.

@@ -99,7 +99,7 @@ struct SessionEndpoint: Sendable {
         if !principal.roles.isEmpty {
             writer.name("roles")
             writer.beginArray()
-            for role in principal.roles.sorted() { writer.string(role) }
+            for role in principal.roles.map(\.text).sorted() { writer.string(role) }
             writer.endArray()
         }
         if let expires = principal.expires { writer.member("expires", expires * 1000) }

@@ -13,13 +13,13 @@ extension JSONSession {
             throw Refusal(.unavailable, "This listener does not authenticate.")
         }
         if case .basic = credentials, !gate.isPrivate { throw Gate.openPassword }
-        if let seconds = shard.credentialBlock(of: origin) {
-            throw Refusal(.limitExceeded, "Too many wrong credentials from one address: wait \(seconds) s.")
-        }
         switch gate.authenticator.authenticate(credentials, shard.access, from: { client.host }) {
         case .known(let principal): conclude(.success(principal), credentials, id)
-        case .refused(let failure): conclude(.failure(failure), credentials, id)
+        case .refused(let failure):
+            try checkAttempts()
+            conclude(.failure(failure), credentials, id)
         case .pending(let begin):
+            try checkAttempts()
             let reactor = stream.reactor
             let link = ReactorLink(remote: reactor.remote)
             link.bind(self, on: reactor)
@@ -29,9 +29,16 @@ extension JSONSession {
                     guard let session, session.socket.readyState == .open else { return }
                     session.stream.resumeReading(for: .authentication)
                     session.conclude(session.shard.stillValid(outcome, from: session.client.host), credentials, id)
+                    session.goOn()
                 }
             }
         }
+    }
+
+    /// Refuses credentials of an address of which too many were wrong; those that are known to be right pass.
+    private func checkAttempts() throws(Refusal) {
+        guard let seconds = shard.credentialBlock(of: origin, isForwarded: client.isForwarded) else { return }
+        throw Refusal(.limitExceeded, "Too many wrong credentials from one address: wait \(seconds) s.")
     }
 
     /// The client's address, whose wrong credentials are counted.
@@ -50,7 +57,7 @@ extension JSONSession {
     ) {
         switch outcome {
         case .failure(let failure):
-            if failure.reason == .invalid { shard.credentialsFailed(origin) }
+            if failure.isGuess { shard.credentialsFailed(origin, isForwarded: client.isForwarded) }
             shard.examined(credentials, outcome, from: peer)
             fail(id, Refusal(failure))
         case .success(let principal):
@@ -63,8 +70,10 @@ extension JSONSession {
                 fail(id, error)
                 return socket.close(.kicked, reason: "banned")
             }
-            if let user = principal.user, old.user == nil {
-                do throws(Refusal) { try shard.checkConnections(ofUser: user, at: origin) } catch {
+            if old.user == nil {
+                do throws(Refusal) {
+                    try shard.checkConnections(of: principal, at: origin) { client.subject(as: principal) }
+                } catch {
                     return fail(id, error)
                 }
             }

@@ -100,12 +100,14 @@ final class JSONSession: ClientSocket {
     private var room: Int { shard.settings.limits.pending / 2 }
 
     override func goOn() {
-        guard let frame = shard.endpoints.unfinishedFrames[stream.slot], !frame.isScheduled else { return }
+        guard let frame = shard.endpoints.unfinishedFrames[stream.slot], !frame.isScheduled, !isBeingFoundOut else {
+            return
+        }
         // When the client has taken its answers, this is called again.
         if socket.readyState == .open, stream.unsentBytes > room { return }
         if socket.readyState == .open {
             let bytes = frame.bytes
-            if stream.isReadingPaused(for: [.congestion, .authentication]) || !read(bytes.span, &frame.progress) {
+            if stream.isReadingPaused(for: .congestion) || !read(bytes.span, &frame.progress) {
                 return goOnLater(frame)
             }
         }
@@ -115,9 +117,11 @@ final class JSONSession: ClientSocket {
 
     /// The rest of a frame waits for the next turn, and the socket with it.
     private func goOnLater(_ frame: UnfinishedFrame) {
-        frame.isScheduled = true
         stream.pauseReading(for: .turn)
-        shard.inNextTurn(isLong: stream.isReadingPaused(for: [.congestion, .authentication])) { [self] in
+        // When that is known, it goes on.
+        if isBeingFoundOut { return }
+        frame.isScheduled = true
+        shard.inNextTurn(isLong: stream.isReadingPaused(for: .congestion)) { [self] in
             frame.isScheduled = false
             goOn()
         }

@@ -92,7 +92,11 @@ package final class Account: Sendable {
     }
 }
 
-/// The accounts of addresses, or of users: a bounded number, of which those not in use make room for others.
+/// The accounts of addresses, or of users: a bounded number, of which those that are not in use make room for others.
+///
+/// The hand of a clock looks for room, and a bounded way. Where all that it has passed are in use, one of them is forgotten
+/// all the same: those who have its account keep it and give back what they have, and others of its key begin with a new
+/// one. So nobody is without limits, and none has to wait.
 struct AccountTable<Key: Hashable & Sendable>: Sendable {
     private struct Entry: Sendable {
         let key: Key
@@ -105,37 +109,51 @@ struct AccountTable<Key: Hashable & Sendable>: Sendable {
     private var places: [Key: Int] = [:]
     private var entries: [Entry] = []
     private var hand = 0
+    /// How many entries the hand passes for one new key at most.
+    private static var reach: Int { 64 }
 
     init(capacity: Int = 65_536) { self.capacity = capacity }
 
     var count: Int { entries.count }
 
-    /// The account of a key; `nil`: all accounts are in use, so there is no room.
-    mutating func account(of key: Key) -> Account? {
-        if let place = places[key] {
-            entries[place].isRecent = true
-            return entries[place].account
-        }
-        let account = Account()
+    /// The account of a key that is known; `nil`: it is not.
+    mutating func known(_ key: Key) -> Account? {
+        guard let place = places[key] else { return nil }
+        entries[place].isRecent = true
+        return entries[place].account
+    }
+
+    /// The account of a key.
+    mutating func account(of key: Key) -> Account {
+        if let account = known(key) { return account }
+        let entry = Entry(key: key, account: Account())
         if entries.count < capacity {
             places[key] = entries.count
-            entries.append(Entry(key: key, account: account))
-            return account
+            entries.append(entry)
+        } else {
+            let place = makeRoom()
+            places[entries[place].key] = nil
+            places[key] = place
+            entries[place] = entry
         }
-        // In the second round no account is recent.
-        for _ in 0..<2 * capacity {
+        return entry.account
+    }
+
+    /// The place of an entry that gives way: one that nobody needs, or else the first that was not asked for lately.
+    private mutating func makeRoom() -> Int {
+        var quiet: Int?
+        for _ in 0..<min(Self.reach, 2 * capacity) {
             let place = hand
             hand = (hand + 1) % capacity
             if entries[place].isRecent {
                 entries[place].isRecent = false
                 continue
             }
-            guard isKnownUniquelyReferenced(&entries[place].account), entries[place].account.isIdle else { continue }
-            places[entries[place].key] = nil
-            places[key] = place
-            entries[place] = Entry(key: key, account: account)
-            return account
+            if isKnownUniquelyReferenced(&entries[place].account), entries[place].account.isIdle { return place }
+            quiet = quiet ?? place
         }
-        return nil
+        if let quiet { return quiet }
+        defer { hand = (hand + 1) % capacity }
+        return hand
     }
 }
