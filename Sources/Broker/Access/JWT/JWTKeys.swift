@@ -165,12 +165,12 @@ package final class JWTKeys: Sendable {
             return state.stamp != stamp
         }
         guard isNew else { return }
-        do throws(JWTKeySet.Mistake) { adopt(try Self.read(path)) } catch {
+        do throws(JWTKeySet.Mistake) { report(adopt(try Self.read(path))) } catch {
             report(JWTKeysNews(issuer: issuer, keys: nil, troubles: [error.description]))
         }
     }
 
-    private func adopt(_ set: JWTKeySet) {
+    private func adopt(_ set: JWTKeySet) -> JWTKeysNews {
         state.withLock { state in
             let (old, new) = (state.set?.marks ?? [], set.marks)
             // What is as it was keeps the tokens that are remembered.
@@ -178,7 +178,7 @@ package final class JWTKeys: Sendable {
             if !old.isSubset(of: new) { state.losses += 1 }
             state.set = set
         }
-        report(JWTKeysNews(issuer: issuer, keys: set.count, troubles: set.ignored))
+        return JWTKeysNews(issuer: issuer, keys: set.count, troubles: set.ignored)
     }
 
     // MARK: Addresses
@@ -216,8 +216,10 @@ package final class JWTKeys: Sendable {
                 return state.isWanted
             }
             guard let wanted else { break }
-            fetch(url, authorities, wanted ? Self.clientPatience : Self.patience)
+            let news = fetch(url, authorities, wanted ? Self.clientPatience : Self.patience)
             release(.max) { $0.isFetching = false }
+            // When one that asks from here on is waited for by another fetch.
+            report(news)
             rest(refresh)
         }
         release(.max)
@@ -234,12 +236,13 @@ package final class JWTKeys: Sendable {
         for one in over { one.done() }
     }
 
-    private func fetch(_ url: WebSocketURL, _ authorities: String?, _ patience: Int64) {
+    private func fetch(_ url: WebSocketURL, _ authorities: String?, _ patience: Int64) -> JWTKeysNews {
+        func failed(_ reason: String) -> JWTKeysNews { JWTKeysNews(issuer: issuer, keys: nil, troubles: [reason]) }
         do throws(PlainFetch.Failure) {
             var tls: TLSContext?
             if let authorities {
                 do throws(TLSFileError) { tls = try TLSContext.client(.file(authorities)) } catch {
-                    return report(JWTKeysNews(issuer: issuer, keys: nil, troubles: [error.description]))
+                    return failed(error.description)
                 }
             }
             let bytes = try PlainFetch.get(url, tls: tls, timeout: patience, maximumBody: JWTKeySet.maximumSize) {
@@ -248,12 +251,12 @@ package final class JWTKeys: Sendable {
             do throws(JWTKeySet.Mistake) {
                 let set = try JWTKeySet(json: bytes)
                 state.withLock { $0.fetched = .now }
-                adopt(set)
+                return adopt(set)
             } catch {
-                report(JWTKeysNews(issuer: issuer, keys: nil, troubles: [error.description]))
+                return failed(error.description)
             }
         } catch {
-            report(JWTKeysNews(issuer: issuer, keys: nil, troubles: [error.description]))
+            return failed(error.description)
         }
     }
 
