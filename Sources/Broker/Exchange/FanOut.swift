@@ -66,14 +66,16 @@ final class FanOut {
         /// Those that want to be asked.
         var slow: [Subscriber] = []
 
-        /// Sends the message to one more of the lane, where it has the bytes before it; `false`: it does not.
+        /// Sends the message to one more of the lane, where it has the bytes before it, or has the message already by another
+        /// filter; `false`: neither is so.
         @inline(__always)
         mutating func extends(_ entry: Subscriber) -> Bool {
-            guard let current, entry.kind == lane,
-                cursor.extend(entry.place, from: current.head, to: current.tail)
-            else { return false }
-            delivered &+= 1
-            return true
+            guard let current, entry.kind == lane else { return false }
+            if cursor.extend(entry.place, from: current.head, to: current.tail) {
+                delivered &+= 1
+                return true
+            }
+            return cursor.ends(with: current.tail, entry.place)
         }
     }
 

@@ -304,6 +304,10 @@ extension Segment {
         return true
     }
 
+    /// Whether the connection in `slot` has had bytes up to `tail` in this turn, and nothing keeps it from more.
+    @inlinable @inline(__always)
+    package func ends(with tail: UInt64, _ slot: UInt32) -> Bool { unsafe slots[Int(slot)].tail == tail }
+
     /// What ``offer(_:to:)`` found.
     package enum Offer {
         /// The connection has it now.
