@@ -59,7 +59,9 @@ def elsewhere():
 
 def visit(browser, url):
     browser.open(url)
-    wait_until(lambda: browser.evaluate("document.readyState !== 'loading' && document.body !== null"), "the page", 30)
+    # A new tab begins with an empty document, which is complete at once.
+    is_there = "location.href !== 'about:blank' && document.readyState !== 'loading' && document.body !== null"
+    wait_until(lambda: browser.evaluate(is_there), "the page", 30)
     browser.evaluate(SAY + "0")
 
 
