@@ -14,6 +14,14 @@ final class CannedServer: Sendable {
     /// - Parameter answer: all bytes of it; `nil`: connections are left alone.
     init(_ answer: [UInt8]?) throws {
         self.answer = Mutex(answer)
+        let (listener, address) = try Self.listen(backlog: 16)
+        port = UInt16(bigEndian: address.sin_port)
+        // It ends with the tests.
+        _ = try startThread(named: "canned") { [self] in serve(listener) }
+    }
+
+    /// Listens on a port of loopback that the kernel chooses.
+    fileprivate static func listen(backlog: Int32) throws -> (listener: Int32, address: sockaddr_in) {
         let listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
@@ -21,14 +29,12 @@ final class CannedServer: Sendable {
         var length = socklen_t(MemoryLayout<sockaddr_in>.size)
         let isListening = withUnsafeMutablePointer(to: &address) { address in
             address.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
-                bind(listener, address, length) == 0 && listen(listener, 16) == 0
+                bind(listener, address, length) == 0 && Glibc.listen(listener, backlog) == 0
                     && getsockname(listener, address, &length) == 0
             }
         }
         guard isListening else { throw Trouble() }
-        port = UInt16(bigEndian: address.sin_port)
-        // It ends with the tests.
-        _ = try startThread(named: "canned") { [self] in serve(listener) }
+        return (listener, address)
     }
 
     private func serve(_ listener: Int32) {
@@ -70,24 +76,16 @@ final class FullPort {
     private var sockets: [Int32] = []
 
     init() throws {
-        let listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-        let isListening = withUnsafeMutablePointer(to: &address) { address in
-            address.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
-                bind(listener, address, length) == 0 && listen(listener, 0) == 0
-                    && getsockname(listener, address, &length) == 0
-            }
-        }
-        guard isListening else { throw CannedServer.Trouble() }
+        let (listener, bound) = try CannedServer.listen(backlog: 0)
+        var address = bound
         port = UInt16(bigEndian: address.sin_port)
         sockets.append(listener)
         for _ in 0..<4 {
             let client = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue), 0)
             withUnsafePointer(to: &address) { address in
-                address.withMemoryRebound(to: sockaddr.self, capacity: 1) { _ = connect(client, $0, length) }
+                address.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                    _ = connect(client, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+                }
             }
             sockets.append(client)
         }
