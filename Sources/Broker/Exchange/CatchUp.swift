@@ -147,14 +147,15 @@ package final class CatchUp {
 
     private func examine(_ session: any Session, _ ledger: Ledger) throws(StorageError) {
         let resumes = ledger.unexamined
-        let found = try readHistory { view, summary throws(StorageError) in
+        let (mark, found) = try readHistory { view, summary throws(StorageError) in
             let losses = try HistoryReading.losses(
                 view, summary, resumes.map { HistoryReading.Wanted(filter: $0.filter, after: $0.since) })
-            return zip(resumes, losses).map { resume, lost in
+            let found = zip(resumes, losses).map { resume, lost in
                 let uncovered = HistoryReading.uncovered(
                     summary, resume.filter, after: resume.since, upTo: resume.seq)
                 return (uncovered, lost)
             }
+            return (summary.lossMark, found)
         }
         ledger.unexamined = []
         for (resume, (uncovered, lost)) in zip(resumes, found) {
@@ -162,7 +163,7 @@ package final class CatchUp {
             if let lost { if gap == nil { gap = lost } else { gap?.merge(lost) } }
             // If nothing is missing, the messages themselves contain every value.
             guard let gap else { continue }
-            session.subscriptions.lose(resume.filter, gap, upTo: lost?.end(from: resume.since) ?? 0)
+            session.subscriptions.lose(resume.filter, gap, upTo: lost?.end(from: resume.since) ?? 0, mark: mark)
             if resume.snapshot != nil { ledger.showing.append(resume) }
         }
     }
@@ -289,8 +290,9 @@ package final class CatchUp {
             return (losses, mark, reading)
         }
         ledger.lossMark = mark
+        if mark != known { set.doubtCounts(mark: mark) }
         for (item, loss) in zip(wanted, losses) {
-            if let loss { set.lose(item.filter, loss, upTo: loss.end(from: item.after)) }
+            if let loss { set.lose(item.filter, loss, upTo: loss.end(from: item.after), mark: mark) }
         }
         for message in found {
             let isGiven = give(message, to: session, ledger, counters.replayed)

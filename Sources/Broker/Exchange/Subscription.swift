@@ -18,6 +18,7 @@ package struct Subscription {
     private final class Arrears {
         var gaps: [Gap] = []
         var lostUpTo: UInt64 = 0
+        var lostAt: UInt64 = 0
         var brought: UInt64 = 0
         var resumedAt: UInt64 = 0
         var asked: UInt64 = 0
@@ -94,9 +95,31 @@ package struct Subscription {
     }
 
     /// Losses up to this number have been announced, or are in ``gaps``.
-    var lostUpTo: UInt64 {
-        get { arrears?.lostUpTo ?? 0 }
-        set { change { $0.lostUpTo = newValue } }
+    var lostUpTo: UInt64 { arrears?.lostUpTo ?? 0 }
+
+    /// Losses up to `seq` are known.
+    ///
+    /// - Parameter mark: ``HistorySummary/lossMark`` when they were found.
+    mutating func knowLosses(upTo seq: UInt64, mark: UInt64) {
+        change { arrears in
+            arrears.lostUpTo = max(arrears.lostUpTo, seq)
+            arrears.lostAt = mark
+        }
+    }
+
+    /// Forgets how many messages are missing where the history may have lost more of them since they were counted.
+    ///
+    /// A filter with wildcards matches topics of which the first look found everything that has been lost by now.
+    ///
+    /// - Parameters:
+    ///   - seq: everything up to this number has been read.
+    ///   - mark: ``HistorySummary/lossMark`` now.
+    mutating func doubtCounts(after seq: UInt64, mark: UInt64) {
+        guard let arrears, arrears.lostUpTo > seq, arrears.lostAt != mark, !filter.isLiteral else { return }
+        arrears.lostAt = mark
+        for place in arrears.gaps.indices where arrears.gaps[place].since < arrears.lostUpTo {
+            arrears.gaps[place].missed = nil
+        }
     }
 
     /// Everything due up to this number has been delivered, although its session reads older messages for another one.

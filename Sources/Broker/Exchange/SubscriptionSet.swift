@@ -213,19 +213,21 @@ package final class SubscriptionSet {
 
     /// Records that messages matching a filter are lost, so that the gap is announced in its place.
     ///
-    /// - Parameter seq: losses up to this number are known by now.
-    func lose(_ filter: TopicFilter, _ gap: Gap, upTo seq: UInt64) {
+    /// - Parameters:
+    ///   - seq: losses up to this number are known by now.
+    ///   - mark: ``HistorySummary/lossMark`` when they were found.
+    func lose(_ filter: TopicFilter, _ gap: Gap, upTo seq: UInt64, mark: UInt64) {
         guard let ledger else { return }
         let active = index(of: filter)
         if let active {
-            current[active].lostUpTo = max(current[active].lostUpTo, seq)
+            current[active].knowLosses(upTo: seq, mark: mark)
             note(gap, floor: gap.since, &current[active])
         }
         for place in ledger.ended.indices where ledger.ended[place].filter == filter {
             let old = ledger.ended[place]
             // An ended subscription that is owed more than was searched is searched again later.
             if max(ledger.cursor, max(old.position, max(old.brought, old.lostUpTo))) >= gap.since {
-                ledger.ended[place].lostUpTo = max(old.lostUpTo, seq)
+                ledger.ended[place].knowLosses(upTo: seq, mark: mark)
             }
             guard active == nil else { continue }
             let (since, end) = (max(gap.since, ledger.ended[place].position), ledger.ended[place].end)
@@ -235,6 +237,21 @@ package final class SubscriptionSet {
         }
         for place in current.indices { loseForLatest(filter, gap, &current[place]) }
         for place in ledger.ended.indices { loseForLatest(filter, gap, &ledger.ended[place]) }
+    }
+
+    /// Forgets how many messages are missing where the history may have lost more since they were counted.
+    ///
+    /// - Parameter mark: ``HistorySummary/lossMark`` now.
+    func doubtCounts(mark: UInt64) {
+        guard let ledger, ledger.nextGap != .max else { return }
+        for place in current.indices {
+            let known = max(ledger.cursor, max(current[place].position, current[place].brought))
+            current[place].doubtCounts(after: known, mark: mark)
+        }
+        for place in ledger.ended.indices {
+            let known = max(ledger.cursor, max(ledger.ended[place].position, ledger.ended[place].brought))
+            ledger.ended[place].doubtCounts(after: known, mark: mark)
+        }
     }
 
     /// Records the loss for a `latest` subscription that relied on another one's messages from the store.

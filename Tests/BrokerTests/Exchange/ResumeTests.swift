@@ -78,6 +78,34 @@ struct ResumeTests {
         #expect(notices.filter { $0.retained == true }.map(\.data) == ["value"])
     }
 
+    /// The history loses a message of another topic after the first look for losses, before it was read.
+    @Test func countsNotWhatItCannotKnow() throws {
+        var settings = Settings()
+        settings.history = [Settings.History(filter: "t/#", messages: 1)]
+        let house = try ExchangeHouse(settings: settings)
+        let guest = try house.connectJSON(sendBuffer: 4096)
+        let filler = String(repeating: "x", count: 10_000)
+        _ = try house.publish([draft("t/2", "lost later"), draft("t/1", "lost"), draft("t/1", "kept")])
+        _ = try house.publish((0..<50).map { try draft("u/\($0)", filler, retained: true) })
+        // The values of the first filter are more than the socket takes, so that messages of the second have to wait.
+        for (name, since) in [("u/+", nil), ("t/+", 0 as UInt64?)] {
+            try house.run { shard in
+                var options = SubscribeOptions()
+                options.since = since.map { ResumePoint(seq: $0) }
+                for session in shard.everybody {
+                    _ = (try? TopicFilter(name)).map { try? shard.subscribe(session, to: $0, options) }
+                }
+            }
+            // Two turns later it has looked for what is lost.
+            for _ in 0..<2 { try house.run { _ in } }
+        }
+        _ = try house.publish([draft("t/2", "newest"), draft("u/end", "end", retained: true)])
+        var notices: [Notice] = []
+        repeat { notices.append(try guest.receive()) } while notices.last?.data != "newest"
+        let gaps = notices.filter { $0.op == "gap" }.map { [$0.since, $0.seq, $0.missed.map { UInt64($0) }] }
+        #expect(gaps == [[0, 2, nil]])
+    }
+
     private func run(
         seed: Int, store: (any MessageStore)? = nil, steps: Int = 30, isDelayed: Bool = false
     ) throws -> (complaints: [String], drops: Int, revocations: Int) {
