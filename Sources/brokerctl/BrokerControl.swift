@@ -24,12 +24,16 @@ struct BrokerControl: AsyncParsableCommand {
             """,
         version: "brokerctl \(BrokerVersion.current)",
         subcommands: [
-            StatusCommand.self, ClientsCommand.self, BansCommand.self, TopicsCommand.self, SubscriptionsCommand.self,
-            RetainedCommand.self, PublishCommand.self, SubscribeCommand.self, BackupCommand.self,
-            RestoreCommand.self, DrainCommand.self, ReloadCommand.self, ConfigCommand.self, BenchCommand.self,
+            StatusCommand.self, ClientsCommand.self, BansCommand.self,
+            TopicsCommand.self, SubscriptionsCommand.self,
+            RetainedCommand.self, PublishCommand.self, SubscribeCommand.self, ReplayCommand.self,
+            BackupCommand.self,
+            RestoreCommand.self, DrainCommand.self, ReloadCommand.self, ConfigCommand.self,
+            BenchCommand.self,
             UsersCommand.self,
             TokenCommand.self, AccessListCommand.self, AuditCommand.self,
-            LoginCommand.self, LogoutCommand.self, ContextsCommand.self, ContextCommand.self, CompletionsCommand.self,
+            LoginCommand.self, LogoutCommand.self, ContextsCommand.self, ContextCommand.self, ExplainCommand.self,
+            CompletionsCommand.self,
         ])
 
     @OptionGroup var connection: ConnectionOptions

@@ -1,5 +1,28 @@
-/// The manual's page of all settings, `docs/settings.md`.
+/// The manual's page of all settings, `docs/settings.md`, and its rows.
 package enum SettingsManual {
+    /// One setting, for people.
+    package struct Row: Sendable {
+        /// Such as `limits.message` or `listen[].address`.
+        package let path: String
+        /// In YAML; empty: it has none.
+        package let standard: String
+        package let takes: String
+        /// In Markdown.
+        package let meaning: String
+        /// When a change holds: `live`, `restart`, or `not yet` of a setting that this version lacks.
+        package let change: String
+        /// Whether it has to be there.
+        fileprivate let isRequired: Bool
+
+        fileprivate var cells: [String] {
+            let standard = isRequired ? "required" : standard.isEmpty ? "" : "`\(standard)`"
+            return ["`\(path)`", standard, takes, meaning, change].map { $0.replacing("|", with: "\\|") }
+        }
+    }
+
+    /// Every setting, in the order of the page.
+    package static var rows: [Row] { Settings.record.written(Settings()).flatMap { rows($0, in: "") } }
+
     /// The page in Markdown.
     package static func markdown() -> String {
         var page = introduction
@@ -8,7 +31,7 @@ package enum SettingsManual {
             page += "\n## \(outline.key)\n\n"
             if !outline.members.isEmpty, !outline.doc.isEmpty { page += "\(outline.doc)\n\n" }
             page += "| setting | default | takes | meaning | a change |\n|---|---|---|---|---|\n"
-            page += rows(setting, in: "").map { "| \($0.joined(separator: " | ")) |\n" }.joined()
+            page += rows(setting, in: "").map { "| \($0.cells.joined(separator: " | ")) |\n" }.joined()
         }
         return page
     }
@@ -30,8 +53,8 @@ package enum SettingsManual {
 
         """
 
-    /// The rows of a setting's table, each cell in Markdown.
-    private static func rows(_ setting: WrittenSetting, in section: String) -> [[String]] {
+    /// The rows of a setting's table.
+    private static func rows(_ setting: WrittenSetting, in section: String) -> [Row] {
         let outline = setting.outline
         let path = outline.path(in: section)
         switch (outline.form, setting.value) {
@@ -39,23 +62,25 @@ package enum SettingsManual {
         case (.list, .list(let items)) where !items.isEmpty:
             return (items.first ?? []).flatMap { rows($0, in: path) }
         case (.value, let value):
-            let required = outline.traits.required == nil ? "" : "required"
-            return [row(outline, path, value.map { "`\($0.yaml(isQuoted: false))`" } ?? required)]
+            return [row(outline, path, value)]
         default:
             let isKnown = outline.traits.isAvailable
             let members = outline.members.flatMap { rows(WrittenSetting(outline: $0, value: nil), in: path) }
-            return (section.isEmpty ? [] : [row(outline, path, "")]) + (isKnown ? members : [])
+            return (section.isEmpty ? [] : [row(outline, path, nil)]) + (isKnown ? members : [])
         }
     }
 
-    private static func row(_ outline: SettingOutline, _ path: String, _ standard: String) -> [String] {
+    private static func row(_ outline: SettingOutline, _ path: String, _ standard: WrittenValue?) -> Row {
         let traits = outline.traits
         let change = !traits.isAvailable ? "not yet" : traits.reload == .live ? "live" : "restart"
         var meaning = outline.doc.replacing("\n", with: " ")
         if let platform = traits.platform { meaning += " (\(platform))" }
         if traits.isSecret { meaning += " Secret: `file:PATH` or `env:NAME` says where it is kept." }
-        var takes = outline.expected
+        var (takes, isRequired) = (outline.expected, false)
         if case .section = outline.form { takes = "a section" }
-        return ["`\(path)`", standard, takes, meaning, change].map { $0.replacing("|", with: "\\|") }
+        if case .value = outline.form { isRequired = standard == nil && traits.required != nil }
+        return Row(
+            path: path, standard: standard?.yaml(isQuoted: false) ?? "", takes: takes, meaning: meaning,
+            change: change, isRequired: isRequired)
     }
 }

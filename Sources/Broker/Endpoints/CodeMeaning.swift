@@ -1,0 +1,190 @@
+internal import WSTransport
+
+/// What a code means that the broker gives to its clients, or writes into its audit log.
+///
+/// The text of `brokerctl explain`, and of the tables in docs/protocol.md and docs/security.md: a test compares them.
+package struct CodeMeaning: Sendable {
+    /// Where the code is seen.
+    package enum Kind: String, Sendable {
+        /// In `code` of an error.
+        case error
+        /// In the CLOSE of a WebSocket.
+        case close
+        /// As the status of an HTTP answer whose error has a less specific code.
+        case status
+        /// In `event` of a line of the audit log.
+        case audit
+    }
+
+    package let kind: Kind
+    /// As it is written, such as `rate-limited`, `4410` or `publish.denied`.
+    package let code: String
+    /// The HTTP status that goes with an error, or the error that goes with a status; empty: there is none.
+    package let companion: String
+    /// What has happened: a phrase.
+    package let meaning: String
+    /// Whether a client should try again, or come back: a phrase; empty: there is nothing to try.
+    package let again: String
+    /// What an administrator can look at or change, in Markdown; empty: nothing more.
+    package let advice: String
+
+    /// Every code, by kind and in the order of the documentation.
+    package static let all = errors + closes + statuses + audits
+}
+
+extension CodeMeaning {
+    private static let errors: [CodeMeaning] = ErrorCode.allCases.map { code in
+        let text = text(of: code)
+        return CodeMeaning(
+            kind: .error, code: code.rawValue, companion: String(code.status), meaning: text.meaning,
+            again: text.again, advice: text.advice)
+    }
+
+    private static func text(of code: ErrorCode) -> (meaning: String, again: String, advice: String) {
+        switch code {
+        case .badRequest: ("malformed JSON, member, parameter or field", "no", "")
+        case .badTopic:
+            (
+                "the topic breaks the grammar or a limit", "no",
+                "The limits are `limits.topic` and `limits.topic_levels`."
+            )
+        case .badFilter:
+            (
+                "the filter breaks the grammar or a limit", "no",
+                "The limits are `limits.topic`, `limits.topic_levels` and `limits.wildcards`."
+            )
+        case .unauthenticated:
+            (
+                "credentials that the broker does not accept, or none where they are needed", "with others",
+                "The audit log has `auth.failed` with the reason; `brokerctl token check -` says what is wrong with a token."
+            )
+        case .forbidden:
+            (
+                "not allowed: the topic, the filter or the origin", "no",
+                "`brokerctl acl explain USER publish|subscribe TOPIC` shows which rule decides; pages need `origins`."
+            )
+        case .notFound: ("no retained value, no such subscription, no such path", "no", "")
+        case .conflict: ("the condition (`ifSeq`, `If-Match`, …) does not hold", "after reading the value", "")
+        case .tooLarge: ("the payload is larger than `limits.message`", "no", "")
+        case .limitExceeded:
+            (
+                "a limit on subscriptions, connections or retained values is reached", "when there is room",
+                "The message names the limit; the audit log has `limit.hit`, and `/metrics` counts refusals by limit."
+            )
+        case .rateLimited:
+            (
+                "more than `limits.publish_rate` messages a second; `Retry-After` says when", "yes",
+                "`broker_refusals_total{reason=\"rate\"}` counts them. A rule may have a rate of its own."
+            )
+        case .internal: ("a fault of the broker", "maybe", "The broker's log says more.")
+        case .unavailable:
+            (
+                "overload, shutdown, or a store that does not answer; `Retry-After` says when", "yes",
+                "`brokerctl status` says why the broker is not ready."
+            )
+        case .storageFull:
+            (
+                "the store or the disk is full: the message was delivered, and is not stored", "when there is room",
+                "Look at `store.maximum_size` and the disk: `brokerctl status`, `brokerctl check`."
+            )
+        }
+    }
+
+    private static func close(
+        _ code: CloseCode, _ meaning: String, _ again: String, _ advice: String = ""
+    ) -> CodeMeaning {
+        CodeMeaning(
+            kind: .close, code: code.description, companion: "", meaning: meaning, again: again, advice: advice)
+    }
+
+    private static let closes = [
+        close(.normal, "the answer to the client's own CLOSE", "as you like"),
+        close(.protocolError, "the client broke the WebSocket protocol", "no: a fault of the client"),
+        close(
+            .unsupportedData, "the wrong kind of frame: binary on `/ws`, any on `/s`", "no: a fault of the client"),
+        close(
+            .invalidPayload, "text that is not UTF-8, or corrupt compressed data", "no: a fault of the client"),
+        close(
+            .policyViolation,
+            "a message did not arrive completely in time (`limits.handshake_timeout`, and 1 s for each 16 KiB of `limits.message`)",
+            "yes"),
+        close(.messageTooBig, "a message larger than `limits.message` allows", "no, or with smaller messages"),
+        close(
+            .internalError, "the broker failed: the store is full or cannot be read", "yes, after a pause",
+            "`brokerctl status` and the broker's log say more."),
+        close(
+            .serviceRestart,
+            "the broker restarts; the reason is `retry=MILLISECONDS`, a different time for each client",
+            "yes, after that time"),
+        close(
+            .tryAgainLater, "the client reads too slowly, or the broker is overloaded or shutting down",
+            "yes, after a pause",
+            "Slow readers: `brokerctl clients --sort pending`, `limits.pending` and `limits.pending_age`."),
+        close(
+            .badRequest, "a bad request, or a limit on retained values; the reason says which",
+            "no: a fault of the client"),
+        close(
+            .unauthenticated, "not authenticated; `expired`; `revoked`", "with other credentials",
+            "The audit log has `auth.failed` or `session.revoked`."),
+        close(
+            .forbidden, "not allowed, or no longer allowed: the topic, the filter, or the page's origin", "no",
+            "`brokerctl acl explain USER publish|subscribe TOPIC` shows which rule decides; pages need `origins`."),
+        close(.tooLate, "not authenticated in time", "yes, with `authenticate` at once"),
+        close(
+            .kicked, "disconnected by an administrator, or banned", "no",
+            "`brokerctl bans` lists bans; `brokerctl audit` says which administrator it was."),
+        close(
+            .tooManyMessages,
+            "too many: `limits.publish_rate` on a topic socket, connections from one address, or memory that this client held",
+            "yes, after a pause",
+            "The limits are `limits.publish_rate`, `limits.connections_per_address` and `limits.memory`."),
+    ]
+
+    private static func status(_ status: Int, _ error: ErrorCode, _ meaning: String) -> CodeMeaning {
+        CodeMeaning(
+            kind: .status, code: String(status), companion: error.rawValue, meaning: meaning, again: "", advice: "")
+    }
+
+    private static let statuses = [
+        status(405, .badRequest, "another method; `Allow` lists those that work"),
+        status(408, .badRequest, "the request did not arrive in time (`limits.handshake_timeout`)"),
+        status(414, .tooLarge, "the request line is longer than `limits.request_head`"),
+        status(415, .badRequest, "a `Content-Encoding`"),
+        status(417, .badRequest, "an `Expect` other than `100-continue`"),
+        status(421, .forbidden, "a `Host` that is not among `hosts`"),
+        status(426, .badRequest, "`/ws` without a WebSocket handshake, or another version than 13"),
+        status(431, .tooLarge, "the head is longer than `limits.request_head`"),
+        status(501, .badRequest, "a transfer coding that is not supported"),
+        status(505, .badRequest, "an HTTP version that is not supported"),
+    ]
+
+    private static func audit(_ events: [String], _ meaning: String) -> [CodeMeaning] {
+        events.map {
+            CodeMeaning(kind: .audit, code: $0, companion: "", meaning: meaning, again: "", advice: "")
+        }
+    }
+
+    private static let audits = [
+        audit(
+            ["auth.failed"], "credentials that were refused: kind, user or `sub` or token id as stated, address, reason"
+        ),
+        audit(["auth.ok"], "those that were right, with `log.audit_authentications: all`"),
+        audit(
+            ["publish.denied", "subscribe.denied", "retain.denied"],
+            "what a client may not do, and the rule that says so"),
+        audit(
+            ["session.revoked"],
+            "a subscription or a client that has ended, as its right or its credentials were taken back"),
+        audit(["limit.hit", "host.refused", "origin.refused"], "the limit, the name, the origin"),
+        audit(
+            ["admin.VERB", "users.VERB", "token.VERB"], "each verb of an administrator, with its process or user"),
+        audit(["users.changed", "users.refused"], "a file of users that was changed by something else"),
+        audit(["ban.add", "ban.remove", "ban.end", "ban.refused"], "bans, and those that they turn away"),
+        audit(
+            [
+                "config.reloaded", "keys.refreshed", "certificate.loaded", "certificate.refused", "start", "stop",
+            ], "the broker"),
+        audit(["certificate.revoked"], "a connection that ended, as its client's certificate is not accepted any more"),
+        audit(["audit.missing"], "lines that the log has lost; `count` says how many"),
+    ].flatMap(\.self)
+}
