@@ -37,7 +37,7 @@ struct tcp_information {
     unsigned int rto, ato, snd_mss, rcv_mss, unacked, sacked, lost, retrans, fackets;
     unsigned int last_data_sent, last_ack_sent, last_data_recv, last_ack_recv;
     unsigned int pmtu, rcv_ssthresh, rtt, rttvar, snd_ssthresh, snd_cwnd, advmss, reordering, rcv_rtt, rcv_space, total_retrans;
-    unsigned long long pacing_rate, max_pacing_rate, bytes_acked;
+    unsigned long long pacing_rate, max_pacing_rate, bytes_acked, bytes_received;
 };
 
 // `send` without being a point where a thread can be cancelled, which costs it more than the call itself.

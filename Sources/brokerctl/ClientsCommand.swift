@@ -11,6 +11,7 @@ struct ClientsCommand: AsyncParsableCommand {
             Examples:
               brokerctl clients
               brokerctl clients --filter 'sensors/#' --json
+              brokerctl clients --sort pending --limit 10 --watch
               brokerctl clients show eb1nqsfim875
               brokerctl clients kick eb1nqsfim875
             """,
@@ -26,8 +27,18 @@ struct ListClients: AsyncParsableCommand {
         commandName: "list",
         abstract: "Lists the clients.",
         discussion: """
-            Example:
+            The broker selects, sorts and limits. Fields of --where, --sort and --columns are
+              \(ClientField.allCases.map(\.rawValue).joined(separator: ", "))
+
+            A condition is a field, one of > >= < <= = != ~ (~: contains), and a number with its unit or a text. \
+            Sorted by a number, those with more come first.
+
+            Examples:
               brokerctl clients list --filter 'sensors/#'
+              brokerctl clients --sort pending --limit 10
+              brokerctl clients --where 'pending > 64KiB' --where 'user != bob'
+              brokerctl clients --where behind=yes --columns id,user,pending,waiting,policy
+              brokerctl clients --sort rtt --limit 20 --watch
             """)
 
     @OptionGroup var connection: ConnectionOptions
@@ -35,29 +46,120 @@ struct ListClients: AsyncParsableCommand {
     @Option(help: "Only clients with a subscription that overlaps with this filter.")
     var filter: String?
 
-    func run() async throws {
-        let result = try await connection.ask(ClientsRequest(filter: filter))
-        if connection.json { return try result.printList() }
-        let now = WallClock.unixMilliseconds
-        let columns: [TextTable.Column] = [
-            "ID", "USER", "ADDRESS", "PROTOCOL", .right("CONNECTED"), .right("SUBSCRIPTIONS"), .right("PENDING"),
-            .right("IN KERNEL"), .right("ROUND TRIP"),
-        ]
-        try result.printTable(columns) { Self.cells($0, now) }
+    @Option(help: "Only connections of this user.")
+    var user: String?
+
+    @Option(
+        name: .customLong("where"),
+        help: ArgumentHelp("Only clients for which this holds; of several, all.", valueName: "condition"))
+    var conditions: [String] = []
+
+    @Option(help: ArgumentHelp("Sort by this field.", valueName: "field"))
+    var sort: String?
+
+    @Flag(help: "Turn the order round.")
+    var reverse = false
+
+    @Option(help: ArgumentHelp("The most that are listed.", valueName: "count"))
+    var limit: Int?
+
+    @Option(help: ArgumentHelp("The fields that are shown, or all.", valueName: "field,…"))
+    var columns: String?
+
+    @Flag(help: "List them again each second.")
+    var watch = false
+
+    func validate() throws {
+        guard conditions.count <= ClientCondition.maximumCount else {
+            throw ValidationError("--where: at most \(ClientCondition.maximumCount) conditions")
+        }
+        for condition in conditions {
+            do throws(ClientCondition.ParseError) { _ = try ClientCondition(parsing: condition) } catch {
+                throw ValidationError(Output.printable("--where: \(error.description)"))
+            }
+        }
+        if let sort { _ = try Self.field(sort, "--sort") }
+        if let limit, limit < 1 { throw ValidationError("--limit: expected 1 or more") }
+        guard sort != nil || !reverse else { throw ValidationError("--reverse: it goes with --sort") }
+        _ = try shownFields()
     }
 
-    static func cells(_ client: ClientSummary, _ now: Int64) -> [String] {
-        [
-            client.id,
-            client.user ?? "-",
-            client.address,
-            client.protocolName,
-            Quantity.span(seconds: Int((now - max(0, client.connectedAt ?? now)) / 1000)),
-            String(client.subscriptions),
-            Quantity.size(client.pendingBytes),
-            Quantity.size(client.kernelBytes),
-            client.roundTripMilliseconds.map { "\(Quantity.fixed($0)) ms" } ?? "-",
-        ]
+    private static func field(_ name: String, _ option: String) throws -> ClientField {
+        if let field = ClientField(rawValue: name) { return field }
+        let known = ClientField.allCases.map(\.rawValue)
+        let nearest = ConfigurationKeys.nearest(to: name, among: known).map { "did you mean \"\($0)\"?" }
+        let advice = nearest ?? "expected one of \(known.joined(separator: ", "))"
+        throw ValidationError(Output.printable("\(option): there is no field \"\(name)\"; \(advice)"))
+    }
+
+    private func shownFields() throws -> [ClientField] {
+        guard let columns else { return ClientTable.usualFields }
+        if columns == "all" { return ClientField.allCases }
+        return try columns.split(separator: ",", omittingEmptySubsequences: false).map {
+            try Self.field(String($0), "--columns")
+        }
+    }
+
+    func run() async throws {
+        var request = ClientsRequest(user: user, filter: filter)
+        request.conditions = conditions
+        request.order = sort
+        request.isReversed = reverse
+        request.limit = limit
+        let fields = try shownFields()
+        let admin = try await AdminConnection(connection)
+        if watch { Output.endWithReader() }
+        while true {
+            let result = try await admin.ask(request)
+            if connection.json {
+                try result.printList()
+            } else {
+                // From the top of the screen, and nothing else after it.
+                if watch, Output.isTerminal { Output.write(Array("\u{1B}[H\u{1B}[J".utf8)) }
+                let now = WallClock.unixMilliseconds
+                try result.printTable(fields.map(ClientTable.column)) { client in
+                    fields.map { ClientTable.cell($0, client, now) }
+                }
+                if watch, !Output.isTerminal { Output.print("") }
+            }
+            guard watch else { break }
+            try await Task.sleep(for: .seconds(1))
+        }
+        await admin.close()
+    }
+}
+
+/// How clients are shown.
+enum ClientTable {
+    static let usualFields: [ClientField] = [
+        .id, .user, .address, .protocolName, .age, .subscriptions, .pending, .kernel, .roundTrip,
+    ]
+
+    static func title(_ field: ClientField) -> String {
+        switch field {
+        case .age: "connected"
+        case .kernel: "in kernel"
+        case .roundTrip: "round trip"
+        default: field.rawValue
+        }
+    }
+
+    static func column(_ field: ClientField) -> TextTable.Column {
+        let title = title(field).uppercased()
+        return field.kind == .text ? TextTable.Column(stringLiteral: title) : .right(title)
+    }
+
+    /// - Parameter now: in Unix milliseconds.
+    static func cell(_ field: ClientField, _ client: ClientSummary, _ now: Int64) -> String {
+        guard field.kind != .text else { return field.text(of: client) ?? "-" }
+        guard let value = field.number(of: client, now: now) else { return "-" }
+        return switch field {
+        case .age: Quantity.span(seconds: Int(value / 1000))
+        case .waiting: value < 1000 ? "\(Int(value)) ms" : Quantity.span(seconds: Int(value / 1000))
+        case .roundTrip: "\(Quantity.fixed(value)) ms"
+        case .pending, .kernel, .received, .sent: Quantity.size(Int(value))
+        default: String(Int(value))
+        }
     }
 }
 
@@ -79,11 +181,10 @@ struct ShowClient: AsyncParsableCommand {
     func run() async throws {
         let result = try await connection.ask(ClientRequest(client: id))
         if connection.json { return result.print() }
-        let names = [
-            "id", "user", "address", "protocol", "connected", "subscriptions", "pending", "in kernel", "round trip",
-        ]
-        let cells = ListClients.cells(result.answer, WallClock.unixMilliseconds)
-        for (name, cell) in zip(names, cells) {
+        let now = WallClock.unixMilliseconds
+        for field in ClientField.allCases {
+            let name = ClientTable.title(field)
+            let cell = ClientTable.cell(field, result.answer, now)
             Output.print(name + String(repeating: " ", count: 15 - name.count) + Output.printable(cell))
         }
         for filter in result.answer.filters ?? [] { Output.print("filter         " + Output.printable(filter)) }
@@ -98,7 +199,8 @@ struct KickClients: AsyncParsableCommand {
         discussion: """
             Examples:
               brokerctl clients kick eb1nqsfim875
-              brokerctl clients kick --filter 'sensors/#'
+              brokerctl clients kick --filter 'sensors/#' --dry-run
+              brokerctl clients kick --filter 'sensors/#' --reason "moved to another broker"
               brokerctl clients kick --user bob --ban 10m --note "sends too much"
 
             With --ban they are kept out as well: by their users, or else by their addresses (of IPv6, the network of \
@@ -116,6 +218,12 @@ struct KickClients: AsyncParsableCommand {
     @Option(help: "All clients with a subscription covered by this filter; only # covers #.")
     var filter: String?
 
+    @Option(help: ArgumentHelp("What they are told in the CLOSE, at most 123 bytes.", valueName: "text"))
+    var reason: String?
+
+    @Flag(help: "Only say how many would be disconnected.")
+    var dryRun = false
+
     @Option(help: ArgumentHelp("Keep them out for so long, such as 10m, 1h, 7d or ever.", valueName: "time"))
     var ban: String?
 
@@ -129,6 +237,12 @@ struct KickClients: AsyncParsableCommand {
             throw ValidationError("kick: expected one of ID, --user and --filter")
         }
         guard note == nil || ban != nil else { throw ValidationError("--note: it goes with --ban") }
+        guard reason == nil || ban == nil else {
+            throw ValidationError("--reason: it goes without --ban, of which clients are told")
+        }
+        if let reason, !(1...KickRequest.maximumReason).contains(reason.utf8.count) {
+            throw ValidationError("--reason: expected 1 to \(KickRequest.maximumReason) bytes")
+        }
     }
 
     func run() async throws {
@@ -137,9 +251,14 @@ struct KickClients: AsyncParsableCommand {
         request.isBanning = ban != nil
         request.seconds = try BanTime.seconds(ban, option: "--ban")
         request.note = note ?? ""
-        try consent.ask("Disconnect \(chosen ?? "all clients with a subscription inside \(filter ?? "")")?")
+        request.reason = reason ?? ""
+        request.isDryRun = dryRun
+        if !dryRun {
+            try consent.ask("Disconnect \(chosen ?? "all clients with a subscription inside \(filter ?? "")")?")
+        }
         let result = try await connection.ask(request)
         if connection.json { return result.print() }
+        if let matching = result.answer.matching { return Output.print("would be disconnected: \(matching)") }
         Output.print("disconnected: \(result.answer.kicked)")
         guard let banned = result.answer.banned else { return }
         Output.print(banned.isEmpty ? "banned: nobody" : Output.printable("banned: \(banned.joined(separator: ", "))"))

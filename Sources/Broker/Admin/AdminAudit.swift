@@ -35,7 +35,10 @@ extension KickRequest {
         client.map { "client \($0)" } ?? user.map { "user \($0)" } ?? filter.map { "filter \($0)" }
     }
 
-    func outcome(_ answer: Answer) -> String { answer.kicked == 1 ? "1 client" : "\(answer.kicked) clients" }
+    func outcome(_ answer: Answer) -> String {
+        if let matching = answer.matching { return "dry run: \(matching) clients" }
+        return answer.kicked == 1 ? "1 client" : "\(answer.kicked) clients"
+    }
 }
 
 extension TopicsRequest {

@@ -3,18 +3,75 @@ internal import WSTransport
 extension ClientsRequest: AnsweredRequest {
     func answer(_ caller: AdminCaller, _ then: @escaping (Result<Answer, Refusal>) -> Void) throws(Refusal) {
         let selection = ClientSelection(user: user, overlapping: try caller.desk.filter(filter))
-        let most = AdminDesk.maximumClients
+        let view = try ClientView(self)
         caller.desk.everyone.ask(from: caller.desk.shard) { shard in
-            var found: [ClientSummary] = []
-            for session in shard.everybody where selection.matches(session) {
-                found.append(ClientSummary(session, withFilters: false))
-                if found.count > most { break }
-            }
-            return found
+            view.rows(of: shard, selection)
         } then: { answers in
-            let all = answers.joined()
-            then(.success(AdminList(Array(all.prefix(most)), isTruncated: all.count > most)))
+            then(.success(view.list(answers)))
         }
+    }
+}
+
+/// Which of the selected clients are listed, and in which order.
+private struct ClientView: Sendable {
+    private let conditions: [ClientCondition]
+    private let order: ClientField?
+    private let isReversed: Bool
+    private let limit: Int?
+    private let now = WallClock.unixMilliseconds
+    /// How many rows one shard gives at most: one more than an answer has tells that there are more.
+    private var most: Int { min(limit ?? .max, AdminDesk.maximumClients + 1) }
+
+    init(_ request: ClientsRequest) throws(Refusal) {
+        guard request.conditions.count <= ClientCondition.maximumCount else {
+            throw Refusal(.badRequest, "where: expected at most \(ClientCondition.maximumCount) conditions.")
+        }
+        var conditions: [ClientCondition] = []
+        for text in request.conditions {
+            do throws(ClientCondition.ParseError) { conditions.append(try ClientCondition(parsing: text)) } catch {
+                throw Refusal(.badRequest, "where: \(error.description).")
+            }
+        }
+        self.conditions = conditions
+        order = request.order.flatMap(ClientField.init(rawValue:))
+        if let name = request.order, order == nil {
+            throw Refusal(.badRequest, "sort: there is no field \"\(name)\".")
+        }
+        if let limit = request.limit, limit < 1 { throw Refusal(.badRequest, "limit: expected 1 or more.") }
+        (isReversed, limit) = (request.isReversed, request.limit)
+    }
+
+    func rows(of shard: Shard, _ selection: ClientSelection) -> [ClientSummary] {
+        // Without an order the first are as good as any.
+        let enough = order == nil ? most : .max
+        let needsDetails = conditions.contains { $0.field.isDetail } || order?.isDetail ?? false
+        var found: [(row: ClientSummary, session: any Session)] = []
+        for session in shard.everybody where selection.matches(session) {
+            var row = ClientSummary(session, withFilters: false)
+            if needsDetails { row.addDetails(of: session) }
+            guard conditions.allSatisfy({ $0.holds(for: row, now: now) }) else { continue }
+            found.append((row, session))
+            if found.count >= enough { break }
+        }
+        if order != nil { found.sort { comesFirst($0.row, $1.row) } }
+        return found.prefix(most).map { row, session in
+            var row = row
+            if !needsDetails { row.addDetails(of: session) }
+            return row
+        }
+    }
+
+    func list(_ answers: [[ClientSummary]]) -> AdminList<ClientSummary> {
+        var all = answers.flatMap(\.self)
+        if order != nil { all.sort(by: comesFirst) }
+        if let limit { all = Array(all.prefix(limit)) }
+        let most = AdminDesk.maximumClients
+        return AdminList(Array(all.prefix(most)), isTruncated: all.count > most)
+    }
+
+    private func comesFirst(_ first: ClientSummary, _ second: ClientSummary) -> Bool {
+        guard let order else { return false }
+        return isReversed ? order.precedes(second, first, now: now) : order.precedes(first, second, now: now)
     }
 }
 
@@ -48,16 +105,33 @@ struct ClientSelection: Sendable {
 extension ClientSummary {
     fileprivate init(_ session: any Session, withFilters: Bool) {
         self.init()
-        let client = session.client
+        let (client, connection) = (session.client, session.connection)
         id = client.name
         user = client.principal.user
         address = client.address
         protocolName = client.protocolName
         connectedAt = client.connectedAt
         subscriptions = session.subscriptions.count
-        pendingBytes = session.connection?.unsentBytes ?? 0
-        kernelBytes = session.connection?.kernelBytes ?? 0
+        pendingBytes = connection?.unsentBytes ?? 0
+        kernelBytes = connection?.kernelBytes ?? 0
+        if pendingBytes > 0 { waitingMilliseconds = connection.map { Double($0.unsentAge / 1_000_000) } }
+        isBehind = session.subscriptions.isBehind
+        listener = client.listener
+        tls = connection?.tlsVersion
+        reactor = ClientNumbers.shard(of: client.id)
         roundTripMilliseconds = session.roundTrip.map { Double($0 / 1000) / 1000 }
-        if withFilters { filters = session.subscriptions.all.map(\.filter.name) }
+        guard withFilters else { return }
+        filters = session.subscriptions.all.map(\.filter.name)
+        addDetails(of: session)
+    }
+
+    /// Adds what takes longer to find out.
+    fileprivate mutating func addDetails(of session: any Session) {
+        let policies = Set(session.subscriptions.all.map(\.slow))
+        let words = SlowPolicy.allCases.filter(policies.contains).map(\.rawValue)
+        policy = words.isEmpty ? nil : words.joined(separator: ",")
+        let traffic = session.connection?.traffic
+        receivedBytes = traffic?.received
+        sentBytes = traffic?.sent
     }
 }

@@ -6,10 +6,13 @@ extension KickRequest: AnsweredRequest {
         guard client != nil || user != nil || filter != nil else {
             throw Refusal(.badRequest, "kick: expected a client, a user or a filter.")
         }
+        try checkReason()
+        if isDryRun { return count(selection, caller, then) }
         if isBanning { return ban(selection, caller, then) }
+        let words = reason.isEmpty ? "disconnected by an administrator" : reason
         let end = { @Sendable (session: any Session) in
             guard selection.matches(session) else { return false }
-            session.end(.kicked("disconnected by an administrator"))
+            session.end(.kicked(words))
             return true
         }
         let (everyone, shard) = (caller.desk.everyone, caller.desk.shard)
@@ -25,6 +28,32 @@ extension KickRequest: AnsweredRequest {
             $0.everybody.count { end($0) }
         } then: {
             then(.success(Answer(kicked: $0.reduce(0, +))))
+        }
+    }
+
+    private func checkReason() throws(Refusal) {
+        guard reason.utf8.count <= Self.maximumReason else {
+            throw Refusal(.badRequest, "reason: expected at most \(Self.maximumReason) bytes.")
+        }
+        guard !isBanning || reason.isEmpty else {
+            throw Refusal(.badRequest, "reason: who is banned is told so; a note says why.")
+        }
+    }
+
+    /// Says how many clients are meant, and leaves them alone.
+    private func count(
+        _ selection: ClientSelection, _ caller: AdminCaller, _ then: @escaping (Result<Answer, Refusal>) -> Void
+    ) {
+        let (isOne, number) = (client != nil, client.flatMap { Client.number(named: $0) })
+        caller.desk.everyone.ask(from: caller.desk.shard) { shard in
+            shard.everybody.count { (!isOne || $0.client.id == number) && selection.matches($0) }
+        } then: { counts in
+            var answer = Answer(kicked: 0)
+            answer.matching = counts.reduce(0, +)
+            if let client, answer.matching == 0 {
+                return then(.failure(Refusal(.notFound, "There is no client \(client).")))
+            }
+            then(.success(answer))
         }
     }
 

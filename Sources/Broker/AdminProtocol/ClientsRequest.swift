@@ -8,6 +8,14 @@ package struct ClientsRequest: AdminRequest {
     package var user: String?
     /// Only clients with a subscription that overlaps with this filter; `nil`: all.
     package var filter: String?
+    /// Only clients for which all of these hold: each a ``ClientCondition``.
+    package var conditions: [String] = []
+    /// What they are sorted by, the name of a ``ClientField``: those with more first; `nil`: they are not.
+    package var order: String?
+    /// Whether the order is turned round.
+    package var isReversed = false
+    /// The most that are listed; `nil`: all.
+    package var limit: Int?
 
     package init(user: String? = nil, filter: String? = nil) {
         self.user = user
@@ -17,11 +25,19 @@ package struct ClientsRequest: AdminRequest {
     package init(_ object: borrowing JSONObject) throws(JSONError) {
         user = try object.string("user")
         filter = try object.string("filter")
+        conditions = try object.strings("where") ?? []
+        order = try object.string("sort")
+        isReversed = try object.bool("reverse") ?? false
+        limit = try object.integer("limit")
     }
 
     package func write(to writer: inout JSONWriter) {
         if let user { writer.member("user", user) }
         if let filter { writer.member("filter", filter) }
+        if !conditions.isEmpty { writer.member("where", conditions) }
+        if let order { writer.member("sort", order) }
+        if isReversed { writer.member("reverse", true) }
+        if let limit { writer.member("limit", limit) }
     }
 }
 
@@ -52,6 +68,22 @@ package struct ClientSummary: AdminObject {
     package var subscriptions = 0
     /// Unsent bytes in the broker.
     package var pendingBytes = 0
+    /// How long the oldest of them has waited, in milliseconds; `nil`: there are none.
+    package var waitingMilliseconds: Double?
+    /// Whether messages wait for it outside its connection.
+    package var isBehind = false
+    /// What happens to messages for which it is too slow, by its subscriptions, such as `close`; `nil`: it has none.
+    package var policy: String?
+    /// Bytes that its connection has received and that its peer has acknowledged, TLS included; `nil`: it is no TCP
+    /// connection.
+    package var receivedBytes: Int?
+    package var sentBytes: Int?
+    /// The listener's address, as it is configured.
+    package var listener = ""
+    /// Its version of TLS; `nil`: it has none.
+    package var tls: String?
+    /// The number of the reactor that serves it.
+    package var reactor = 0
     /// Unsent bytes in the kernel.
     package var kernelBytes = 0
     /// Round-trip time of the last PING; `nil`: none was answered yet.
@@ -70,6 +102,14 @@ package struct ClientSummary: AdminObject {
         subscriptions = try object.integer("subscriptions") ?? 0
         pendingBytes = try object.integer("pendingBytes") ?? 0
         kernelBytes = try object.integer("kernelBytes") ?? 0
+        waitingMilliseconds = try object.double("waitingMilliseconds")
+        isBehind = try object.bool("behind") ?? false
+        policy = try object.string("policy")
+        receivedBytes = try object.integer("receivedBytes")
+        sentBytes = try object.integer("sentBytes")
+        listener = try object.string("listener") ?? ""
+        tls = try object.string("tls")
+        reactor = try object.integer("reactor") ?? 0
         roundTripMilliseconds = try object.double("roundTripMilliseconds")
         filters = try object.strings("filters")
     }
@@ -87,6 +127,14 @@ package struct ClientSummary: AdminObject {
         writer.member("kernelBytes", kernelBytes)
         writer.name("roundTripMilliseconds")
         if let roundTripMilliseconds { writer.double(roundTripMilliseconds) } else { writer.null() }
+        if let waitingMilliseconds { writer.member("waitingMilliseconds", waitingMilliseconds) }
+        writer.member("behind", isBehind)
+        if let policy { writer.member("policy", policy) }
+        if let receivedBytes { writer.member("receivedBytes", receivedBytes) }
+        if let sentBytes { writer.member("sentBytes", sentBytes) }
+        writer.member("listener", listener)
+        if let tls { writer.member("tls", tls) }
+        writer.member("reactor", reactor)
         if let filters { writer.member("filters", filters) }
     }
 }

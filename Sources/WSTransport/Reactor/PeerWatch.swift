@@ -59,6 +59,12 @@ extension StreamConnection {
     /// Bytes that the kernel has taken and the peer's TCP has not acknowledged.
     package var kernelBytes: Int { ending == .closed ? 0 : Socket.unacknowledged(rawDescriptor) }
 
+    /// Bytes that TCP has received and that the peer has acknowledged, since the connection began; `nil`: not a TCP socket.
+    package var traffic: (received: Int, sent: Int)? {
+        guard ending != .closed, let progress = SocketProgress(of: rawDescriptor) else { return nil }
+        return (Int(clamping: progress.received), Int(clamping: progress.acknowledged))
+    }
+
     /// Whether the peer's TCP has everything that was sent.
     var isTaken: Bool { bufferedBytes == 0 && kernelBytes == 0 }
 

@@ -5,6 +5,8 @@ internal import Glibc
 struct SocketProgress {
     /// Bytes that the peer has acknowledged since the connection began.
     let acknowledged: UInt64
+    /// Bytes that have been received since then.
+    let received: UInt64
     /// Nanoseconds since the last acknowledgement, of bytes or of a window probe.
     let silence: Int64
     /// Whether something that was retransmitted or probed has not been answered yet.
@@ -19,6 +21,7 @@ struct SocketProgress {
         let code = unsafe getsockopt(descriptor, Int32(IPPROTO_TCP), TCP_INFO, &information, &length)
         guard code == 0, Int(length) == MemoryLayout<tcp_information>.size else { return nil }
         acknowledged = information.bytes_acked
+        received = information.bytes_received
         silence = Int64(information.last_ack_recv) * 1_000_000
         // A peer without room acknowledges a retransmission but takes none of it: the more recent of the two counts.
         let wasSentLast = information.last_ack_recv > information.last_data_sent
