@@ -23,6 +23,10 @@ package final class Broker {
     private let first: Settings
     private var current: Settings
     private let store: LMDBStore
+    /// Which lines its program writes to the log.
+    package let logThreshold: LogThreshold
+    /// What came of reloads; its program says there why a file was not read.
+    package let reloads: Reloads
     private let figures: Figures
     private let storeThread: StoreThread
     private let order: LocalOrder
@@ -53,6 +57,7 @@ package final class Broker {
         let begin = MonotonicTime.now
         first = settings
         current = settings
+        logThreshold = LogThreshold(settings.log.level)
         if let refusal = settings.refusalToListen() { throw BrokerError(refusal) }
         if let obstacle = ReactorBackend(settings.reactors.backend).obstacle {
             throw BrokerError("reactors.backend: io_uring is not available here: \(obstacle)")
@@ -102,9 +107,12 @@ package final class Broker {
         }
         let facts = BrokerFacts(
             figures: figures, listen: listen, dataDirectory: settings.dataDirectory, epoch: store.store.epoch,
-            movedAside: movedAside, bans: bans, accessFile: accessFile, authenticator: checks, audit: audit,
+            movedAside: movedAside, bans: bans, logThreshold: logThreshold, accessFile: accessFile,
+            authenticator: checks, audit: audit,
+            certificateSeconds: { [certificates] in certificates.secondsLeft },
             backup: { [store = self.store] (descriptor) throws(StorageError) in try store.copy(to: descriptor) },
             checkBackup: { (path) throws(StorageError) in try LMDBStore.checkBackup(path) })
+        reloads = facts.reloads
         memory = MemoryWatch(settings.limits, figures: figures, remotes: reactors.remotes)
         let serving = Serving(
             group: reactors, order: order, store: store.store, settings: settings, facts: facts,
@@ -338,12 +346,16 @@ package final class Broker {
         }
         memory.adopt(settings.limits)
         if settings.history != current.history { order.sequencer.adopt(HistoryRules(settings)) }
-        let changed = current.changes(to: settings).map(\.path).joined(separator: " ")
+        let changes = current.changes(to: settings)
+        let changed = changes.map(\.path).joined(separator: " ")
         let digest = SHA1.digest(of: SettingsWriter.json(settings)).map {
             String(0x100 + Int($0), radix: 16).dropFirst()
         }
         self.audit.write(AuditEvent(.configReloaded, target: changed, result: "sha1:" + digest.joined()))
         current = settings
+        logThreshold.adopt(settings.log.level)
+        reloads.succeeded(
+            ReloadRequest.Answer(changed: changes.filter { $0.reload == .live }.map(\.path), needsRestart: fixed))
         return fixed
     }
 

@@ -34,6 +34,9 @@ final class Certificates: Sendable {
 
     var isEmpty: Bool { entries.withLock { $0.isEmpty } }
 
+    /// How long all of them still hold, in seconds, below 0 if one has ended; `nil`: there are none.
+    var secondsLeft: Int? { entries.withLock { $0.values.compactMap(\.context.secondsLeft).min() } }
+
     /// What a new connection of a listener is encrypted with; `nil`: it is not.
     func context(of listener: Int) -> TLSContext? { entries.withLock { $0[listener]?.context } }
 

@@ -24,11 +24,11 @@ struct BrokerControl: AsyncParsableCommand {
             """,
         version: "brokerctl \(BrokerVersion.current)",
         subcommands: [
-            StatusCommand.self, ClientsCommand.self, BansCommand.self,
+            StatusCommand.self, CheckCommand.self, ClientsCommand.self, BansCommand.self,
             TopicsCommand.self, SubscriptionsCommand.self,
             RetainedCommand.self, PublishCommand.self, SubscribeCommand.self, ReplayCommand.self,
             BackupCommand.self,
-            RestoreCommand.self, DrainCommand.self, ReloadCommand.self, ConfigCommand.self,
+            RestoreCommand.self, DrainCommand.self, ReloadCommand.self, LogCommand.self, ConfigCommand.self,
             BenchCommand.self,
             UsersCommand.self,
             TokenCommand.self, AccessListCommand.self, AuditCommand.self,

@@ -8,10 +8,12 @@ struct ReloadCommand: AsyncParsableCommand {
         abstract: "Has the broker read its configuration again.",
         discussion: """
             As SIGHUP does: the configuration, the file of users and tokens, and keys. It returns when what they say \
-            holds; where they have errors, what held before holds, and the broker's log says why.
+            holds, and says which settings have changed, and which wait for a restart. Where they have errors, what \
+            held before holds, and the errors are shown.
 
-            Example:
-              brokerctl config check /etc/broker/broker.yaml && brokerctl reload
+            Examples:
+              brokerctl reload
+              brokerctl reload --json
             """)
 
     @OptionGroup var connection: ConnectionOptions
@@ -19,7 +21,11 @@ struct ReloadCommand: AsyncParsableCommand {
     func run() async throws {
         let result = try await connection.ask(ReloadRequest())
         if connection.json { return result.print() }
+        let answer = result.answer
         Output.print("reloaded")
+        if !answer.changed.isEmpty { Output.print("changed: \(answer.changed.joined(separator: " "))") }
+        guard !answer.needsRestart.isEmpty else { return }
+        Output.print("needs a restart: \(answer.needsRestart.joined(separator: " "))")
     }
 }
 

@@ -34,8 +34,8 @@ enum Output {
         }
     }
 
-    /// Prints a line for people, on standard error.
-    static func complain(_ message: String) { printError("brokerctl: \(message)") }
+    /// Prints a line for people, on standard error; what the broker has sent may be in it.
+    static func complain(_ message: String) { printError("brokerctl: \(printable(message, keepsLines: true))") }
 
     /// Prints a line unchanged, on standard error.
     static func printError(_ line: String) { _ = send(Array("\(line)\n".utf8), to: STDERR_FILENO) }

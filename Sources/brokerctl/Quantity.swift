@@ -37,4 +37,20 @@ enum Quantity {
         let (seconds, isTooLong) = number.multipliedReportingOverflow(by: factor)
         return isTooLong ? nil : seconds
     }
+
+    /// The milliseconds that a text such as `20ms`, `1.5s` or `10m` stands for; `nil`: it is none.
+    static func milliseconds(_ text: String) -> Double? {
+        let unit = text.hasSuffix("ms") ? 1.0 : text.hasSuffix("s") ? 1000 : nil
+        guard let unit else { return seconds(text).map { Double($0) * 1000 } }
+        guard let number = Double(text.dropLast(unit == 1 ? 2 : 1)), number.isFinite, number >= 0 else { return nil }
+        return number * unit
+    }
+
+    /// The bytes that a text such as `512`, `64KiB` or `1.5MiB` stands for; `nil`: it is none.
+    static func bytes(_ text: String) -> Int? {
+        let units = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("TiB", 1 << 40), ("B", 1)]
+        let (name, factor) = units.first { text.hasSuffix($0.0) } ?? ("", 1)
+        guard let number = Double(text.dropLast(name.count)), (0...1e15).contains(number) else { return nil }
+        return Int(exactly: (number * Double(factor)).rounded())
+    }
 }

@@ -46,6 +46,17 @@ struct StatusCommand: AsyncParsableCommand {
             lines.append(("retained", "\(store.values) values, \(Quantity.size(store.valueBytes))"))
             lines.append(("store", "\(Quantity.size(store.usedBytes)) of \(Quantity.size(store.maximumBytes))"))
         }
+        if let commit = status.lastCommit { lines.append(("last commit", "\(Quantity.fixed(commit)) ms")) }
+        if let all = status.diskBytes, let free = status.diskFreeBytes {
+            lines.append(("disk", "\(Quantity.size(free)) free of \(Quantity.size(all))"))
+        }
+        if let open = status.descriptors, let most = status.maximumDescriptors {
+            lines.append(("descriptors", "\(open) of \(most)"))
+        }
+        if let seconds = status.certificateSeconds {
+            let words = seconds < 0 ? "ended" : "end in \(Quantity.span(seconds: seconds))"
+            lines.append(("certificates", words))
+        }
         lines.append(("memory", Quantity.size(status.memoryBytes)))
         lines.append(("data directory", status.dataDirectory))
         if let moved = status.movedAside { lines.append(("moved aside", "\(moved): the store was damaged")) }

@@ -58,7 +58,6 @@ struct Brokerd: ParsableCommand {
         }
         if check { return try report(settings) }
         var signals = SignalSet()
-        let log = LineLogHandler.logger(settings.log)
         let descriptors = Machine.raiseDescriptorLimit()
         let broker: Broker
         do throws(BrokerError) {
@@ -67,6 +66,7 @@ struct Brokerd: ParsableCommand {
             Self.complain("brokerd: \(error)")
             throw ExitCode(1)
         }
+        let log = LineLogHandler.logger(settings.log.format, broker.logThreshold)
         warn(of: settings, log)
         for (name, nearest) in ConfigurationEnvironment.ofProcess().misspelt {
             log.warning(
@@ -98,9 +98,11 @@ struct Brokerd: ParsableCommand {
 
     private func serve(_ broker: Broker, _ signals: inout SignalSet, _ firstLog: Logger) {
         var log = firstLog
+        var level = broker.logThreshold.state()
         while true {
             let signal = signals.wait(seconds: 2)
             for entry in broker.takeNews() { Self.write(entry, to: log) }
+            Self.tell(of: broker.logThreshold.state(), before: &level, log)
             switch signal {
             case nil:
                 report(broker.takeOverCertificates(), log)
@@ -119,16 +121,31 @@ struct Brokerd: ParsableCommand {
                     let new = try readSettings()
                     if let refusal = new.refusalToListen() { throw ValidationError(refusal) }
                     let fixed = try broker.reload(new)
-                    log = LineLogHandler.logger(new.log)
+                    log = LineLogHandler.logger(new.log.format, broker.logThreshold)
+                    level = broker.logThreshold.state()
                     warn(of: new, log)
                     log.info(
                         "settings read again",
                         metadata: fixed.isEmpty ? [:] : ["needs_restart": "\(fixed.joined(separator: " "))"])
                 } catch {
+                    broker.reloads.failed("\(error)")
                     log.error("the settings have errors; keeping the old ones", metadata: ["errors": "\(error)"])
                 }
             }
         }
+    }
+
+    /// Says that an administrator has chosen a level, or that its time is over.
+    private static func tell(of new: LogThreshold.State, before old: inout LogThreshold.State, _ log: Logger) {
+        guard new != old else { return }
+        // One that was short may be over before it is seen here.
+        if new.choices != old.choices, let last = new.last {
+            log.warning("an administrator has set the log level", metadata: ["level": "\(last)"])
+        }
+        if new.chosen == nil {
+            log.info("the log level is the configuration's again", metadata: ["level": "\(new.level)"])
+        }
+        old = new
     }
 
     private static func write(_ entry: Journal.Entry, to log: Logger) {

@@ -5,12 +5,19 @@ internal import WSTransport
 /// Log events as lines on standard output, as text or as JSON.
 struct LineLogHandler: LogHandler {
     var metadata: Logger.Metadata = [:]
-    var logLevel: Logger.Level
     private let format: Settings.Log.Format
+    private let threshold: LogThreshold
+    /// A logger's own; `nil`: that of the threshold, as it is at each line.
+    private var ownLevel: Logger.Level?
 
-    init(_ settings: Settings.Log) {
-        logLevel = Self.level(settings.level)
-        format = settings.format
+    init(_ format: Settings.Log.Format, _ threshold: LogThreshold) {
+        self.format = format
+        self.threshold = threshold
+    }
+
+    var logLevel: Logger.Level {
+        get { ownLevel ?? Self.level(threshold.state().level) }
+        set { ownLevel = newValue }
     }
 
     subscript(metadataKey key: String) -> Logger.Metadata.Value? {
@@ -58,8 +65,8 @@ struct LineLogHandler: LogHandler {
         return String(decoding: writer.bytes, as: UTF8.self)
     }
 
-    /// A logger that writes as the settings say.
-    static func logger(_ settings: Settings.Log) -> Logger {
-        Logger(label: "brokerd") { _ in LineLogHandler(settings) }
+    /// A logger that writes the lines that the threshold lets pass.
+    static func logger(_ format: Settings.Log.Format, _ threshold: LogThreshold) -> Logger {
+        Logger(label: "brokerd") { _ in LineLogHandler(format, threshold) }
     }
 }

@@ -279,6 +279,9 @@ def test_a_reload_says_whether_it_was_done(start_broker):
     file = broker.directory / "data" / "access.jsonl"
     file.write_text("{\n")
     file.chmod(0o600)
-    assert "The configuration was not taken over" in done(broker.control("config", "reload", timeout=60), 1)
-    assert waiting.wait(60) == 1 and b"The configuration was not taken over" in waiting.stderr.read()
+    refused = done(broker.control("config", "reload", timeout=60), 1)
+    assert "What held before holds" in refused and "access.jsonl:1" in refused
+    assert waiting.wait(60) == 1
+    told = waiting.stderr.read().decode()
+    assert "What held before holds" in told and "broker.yaml:2:1: not valid YAML" in told
     waiting.stderr.close()

@@ -19,13 +19,20 @@ package struct BrokerFacts: Sendable {
     package let audit: AuditLog?
     /// The bans that hold.
     package let bans: Bans
+    /// Which lines go to the log.
+    package let logThreshold: LogThreshold
+    /// How long the certificates of all listeners still hold, in seconds; `nil`: there are none.
+    let certificateSeconds: @Sendable () -> Int?
+    /// What came of the last reload.
+    package let reloads = Reloads()
     /// What administrators share.
     let administration = AdminState()
 
     package init(
         figures: Figures, listen: [String], dataDirectory: String, epoch: UInt64, movedAside: String?,
-        bans: Bans = Bans(),
+        bans: Bans = Bans(), logThreshold: LogThreshold = LogThreshold(.info),
         accessFile: AccessFileDesk? = nil, authenticator: (any Authenticator)? = nil, audit: AuditLog? = nil,
+        certificateSeconds: @escaping @Sendable () -> Int? = { nil },
         backup: @escaping @Sendable (Int32) throws(StorageError) -> Void,
         checkBackup: @escaping @Sendable (_ path: String) throws(StorageError) -> Void = { _ in }
     ) {
@@ -35,6 +42,8 @@ package struct BrokerFacts: Sendable {
         self.epoch = epoch
         self.movedAside = movedAside
         self.bans = bans
+        self.logThreshold = logThreshold
+        self.certificateSeconds = certificateSeconds
         self.accessFile = accessFile
         self.authenticator = authenticator
         self.audit = audit

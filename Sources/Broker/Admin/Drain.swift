@@ -1,19 +1,56 @@
 internal import CLinux
 internal import Glibc
+internal import Synchronization
 internal import WSTransport
+
+/// What came of the last reload, for administrators that wait for it.
+///
+/// Any thread.
+package final class Reloads: Sendable {
+    /// Why nothing was taken over.
+    package struct Errors: Error { let text: String }
+
+    private let state = Mutex<(number: Int, outcome: Result<ReloadRequest.Answer, Errors>)>((0, .success(.init())))
+
+    package init() {}
+
+    /// The last one; the number rises with each.
+    var last: (number: Int, outcome: Result<ReloadRequest.Answer, Errors>) { state.withLock { $0 } }
+
+    /// What was read holds now.
+    func succeeded(_ changes: ReloadRequest.Answer) { end(.success(changes)) }
+
+    /// What held before holds.
+    ///
+    /// - Parameter errors: one a line.
+    package func failed(_ errors: String) { end(.failure(Errors(text: errors))) }
+
+    private func end(_ outcome: Result<ReloadRequest.Answer, Errors>) {
+        state.withLock { $0 = ($0.number + 1, outcome) }
+    }
+}
 
 extension ReloadRequest: AnsweredRequest {
     func answer(_ caller: AdminCaller, _ then: @escaping (Result<Answer, Refusal>) -> Void) {
-        let shard = caller.desk.shard
-        // Not by the rules: a change of users makes others, too.
-        let old = shard.endpoints.version
+        let (shard, reloads) = (caller.desk.shard, caller.desk.facts.reloads)
+        let old = reloads.last.number
         kill(getpid(), SIGHUP)
         Self.wait(shard, until: Self.patience) {
-            shard.endpoints.version != old
+            reloads.last.number != old
         } then: { isDone in
-            let message = "The configuration was not taken over: the log says why. What held before holds."
-            then(isDone ? .success(AdminDone()) : .failure(Refusal(.unavailable, message)))
+            guard isDone else {
+                return then(.failure(Refusal(.unavailable, "The configuration was not read in time: ask again.")))
+            }
+            switch reloads.last.outcome {
+            case .success(let changes): then(.success(changes))
+            case .failure(let errors):
+                then(.failure(Refusal(.conflict, "What held before holds, as there are errors:\n\(errors.text)")))
+            }
         }
+    }
+
+    func outcome(_ answer: Answer) -> String {
+        answer.needsRestart.isEmpty ? "ok" : "needs a restart: \(answer.needsRestart.joined(separator: " "))"
     }
 
     /// How often it is looked whether the first thread has done it: every 5 ms.

@@ -2,8 +2,19 @@ internal import WSTransport
 
 extension StatusRequest: AnsweredRequest {
     func answer(_ caller: AdminCaller, _ then: @escaping (Result<Answer, Refusal>) -> Void) {
-        let (facts, shard) = (caller.desk.facts, caller.desk.shard)
-        Readiness.of(shard).look { failure in then(.success(facts.status(shard, failure: failure))) }
+        let (facts, shard, everyone) = (caller.desk.facts, caller.desk.shard, caller.desk.everyone)
+        Readiness.of(shard).look { failure in
+            var status = facts.status(shard, failure: failure)
+            guard countsClients else { return then(.success(status)) }
+            everyone.ask(from: shard) { shard in
+                shard.everybody.reduce(into: Answer.Backlog()) { $0.add($1) }
+            } then: { parts in
+                var backlog = Answer.Backlog()
+                for part in parts { backlog.add(part) }
+                status.backlog = backlog
+                then(.success(status))
+            }
+        }
     }
 }
 
@@ -38,11 +49,37 @@ extension BrokerFacts {
             store.views = statistics.views
             return store
         }
+        status.lastCommit = figures.lastCommit
+        status.slowCommit = figures.slowCommit
+        let space = Machine.space(under: dataDirectory)
+        status.diskBytes = space?.all
+        status.diskFreeBytes = space?.free
+        status.descriptors = Machine.openDescriptors
+        status.maximumDescriptors = Machine.descriptorLimit
+        status.maximumConnections = shard.configuration.limits.connections
+        status.heldBytes = figures.heldBytes
+        status.maximumHeldBytes = figures.heldLimit
+        status.certificateSeconds = certificateSeconds()
         status.maximumQuestion = AdminWire.maximumQuestion(
             message: shard.settings.limits.message, topic: shard.settings.topicLimits.maximumBytes)
         status.memoryBytes = Machine.residentBytes
         status.failure = failure
         status.movedAside = movedAside
         return status
+    }
+}
+
+extension StatusRequest.Answer.Backlog {
+    fileprivate mutating func add(_ session: any Session) {
+        if session.subscriptions.isBehind { behind += 1 }
+        let pending = session.connection?.unsentBytes ?? 0
+        pendingBytes += pending
+        largestBytes = max(largestBytes, pending)
+    }
+
+    fileprivate mutating func add(_ other: Self) {
+        behind += other.behind
+        pendingBytes += other.pendingBytes
+        largestBytes = max(largestBytes, other.largestBytes)
     }
 }

@@ -3,9 +3,18 @@ package struct StatusRequest: AdminRequest {
     package static let verb = "status"
     package static let right = AdminRight.read
 
-    package init() {}
-    package init(_ object: borrowing JSONObject) throws(JSONError) {}
-    package func write(to writer: inout JSONWriter) {}
+    /// Whether each client is looked at, for ``Answer/backlog``.
+    package var countsClients: Bool
+
+    package init(countsClients: Bool = false) { self.countsClients = countsClients }
+
+    package init(_ object: borrowing JSONObject) throws(JSONError) {
+        countsClients = try object.bool("clients") ?? false
+    }
+
+    package func write(to writer: inout JSONWriter) {
+        if countsClients { writer.member("clients", true) }
+    }
 
     /// The state of the broker; members that an older broker does not send are 0 or empty.
     package struct Answer: AdminObject {
@@ -31,6 +40,26 @@ package struct StatusRequest: AdminRequest {
         package var delivered = 0
         /// `nil`: the store could not be read.
         package var store: Store?
+        /// How long the last commit took with its sync, in milliseconds; `nil`: an older broker.
+        package var lastCommit: Double?
+        /// How long 99 of 100 commits took at most since the start, in milliseconds; `nil`: unknown.
+        package var slowCommit: Double?
+        /// The file system of the data directory, in bytes; `nil`: unknown.
+        package var diskBytes: Int?
+        package var diskFreeBytes: Int?
+        /// Open descriptors; `nil`: unknown.
+        package var descriptors: Int?
+        package var maximumDescriptors: Int?
+        /// `limits.connections`.
+        package var maximumConnections: Int?
+        /// What clients hold in memory, in bytes.
+        package var heldBytes = 0
+        /// `limits.memory`, in bytes; `nil`: unlimited.
+        package var maximumHeldBytes: Int?
+        /// How long the certificates of all listeners still hold, in seconds; `nil`: there are none.
+        package var certificateSeconds: Int?
+        /// `nil`: it was not asked for.
+        package var backlog: Backlog?
         /// The longest request accepted, in bytes.
         package var maximumQuestion = 1 << 20
         /// Resident bytes.
@@ -41,6 +70,17 @@ package struct StatusRequest: AdminRequest {
         package var movedAside: String?
 
         package init() {}
+
+        /// What clients have not taken yet.
+        package struct Backlog: Sendable {
+            /// Clients that are behind: messages wait for them outside their connections.
+            package var behind = 0
+            /// Unsent bytes of all clients together, and of the one that has the most.
+            package var pendingBytes = 0
+            package var largestBytes = 0
+
+            package init() {}
+        }
 
         /// What is stored.
         package struct Store: Sendable {
@@ -76,6 +116,23 @@ extension StatusRequest.Answer {
         published = try object.integer("published") ?? 0
         delivered = try object.integer("delivered") ?? 0
         store = try Store(object)
+        if let commit = try object.object("commit") {
+            lastCommit = try commit.double("lastMilliseconds")
+            slowCommit = try commit.double("p99Milliseconds")
+        }
+        if let disk = try object.object("disk") {
+            diskBytes = try disk.integer("bytes")
+            diskFreeBytes = try disk.integer("freeBytes")
+        }
+        if let descriptors = try object.object("descriptors") {
+            self.descriptors = try descriptors.integer("open")
+            maximumDescriptors = try descriptors.integer("maximum")
+        }
+        maximumConnections = try object.integer("maximumConnections")
+        heldBytes = try object.integer("heldBytes") ?? 0
+        maximumHeldBytes = try object.integer("maximumHeldBytes")
+        certificateSeconds = try object.integer("certificateSeconds")
+        backlog = try Backlog(object)
         maximumQuestion = try object.integer("maximumQuestion") ?? 1 << 20
         memoryBytes = try object.integer("memoryBytes") ?? 0
         if try object.bool("ready") != true { failure = try object.string("reason") ?? "" }
@@ -99,11 +156,62 @@ extension StatusRequest.Answer {
         writer.member("published", published)
         writer.member("delivered", delivered)
         store?.write(to: &writer)
+        writeMachine(to: &writer)
+        backlog?.write(to: &writer)
         writer.member("maximumQuestion", maximumQuestion)
         writer.member("memoryBytes", memoryBytes)
         writer.member("ready", failure == nil)
         if let failure { writer.member("reason", failure) }
         if let movedAside { writer.member("movedAside", movedAside) }
+    }
+}
+
+extension StatusRequest.Answer {
+    /// What the machine gives, and how much of it is used.
+    private func writeMachine(to writer: inout JSONWriter) {
+        if let lastCommit {
+            writer.name("commit")
+            writer.beginObject()
+            writer.member("lastMilliseconds", lastCommit)
+            if let slowCommit { writer.member("p99Milliseconds", slowCommit) }
+            writer.endObject()
+        }
+        if let diskBytes, let diskFreeBytes {
+            writer.name("disk")
+            writer.beginObject()
+            writer.member("bytes", diskBytes)
+            writer.member("freeBytes", diskFreeBytes)
+            writer.endObject()
+        }
+        if let maximumDescriptors {
+            writer.name("descriptors")
+            writer.beginObject()
+            if let descriptors { writer.member("open", descriptors) }
+            writer.member("maximum", maximumDescriptors)
+            writer.endObject()
+        }
+        if let maximumConnections { writer.member("maximumConnections", maximumConnections) }
+        writer.member("heldBytes", heldBytes)
+        if let maximumHeldBytes { writer.member("maximumHeldBytes", maximumHeldBytes) }
+        if let certificateSeconds { writer.member("certificateSeconds", certificateSeconds) }
+    }
+}
+
+extension StatusRequest.Answer.Backlog {
+    fileprivate init?(_ status: borrowing JSONObject) throws(JSONError) {
+        guard let backlog = try status.object("backlog") else { return nil }
+        behind = try backlog.integer("clientsBehind") ?? 0
+        pendingBytes = try backlog.integer("pendingBytes") ?? 0
+        largestBytes = try backlog.integer("largestPendingBytes") ?? 0
+    }
+
+    fileprivate func write(to writer: inout JSONWriter) {
+        writer.name("backlog")
+        writer.beginObject()
+        writer.member("clientsBehind", behind)
+        writer.member("pendingBytes", pendingBytes)
+        writer.member("largestPendingBytes", largestBytes)
+        writer.endObject()
     }
 }
 

@@ -82,6 +82,25 @@ package final class Figures: Sendable {
     /// Logins at browsers since the start that found no room.
     package var refusedLogins: Int { browserSessions?.refused.load(ordering: .relaxed) ?? 0 }
 
+    /// What clients may hold in memory, in bytes; `nil`: unlimited.
+    package var heldLimit: Int? {
+        let limit = memoryLimit.load(ordering: .relaxed)
+        return limit == .max ? nil : limit
+    }
+
+    /// How long the last commit took with its sync, in milliseconds.
+    package var lastCommit: Double { Double(storeThread.statistics.lastCommitMicroseconds) / 1000 }
+
+    /// How long 99 of 100 commits took at most since the start, in milliseconds; `nil`: there were none, or some took longer
+    /// than is told apart.
+    package var slowCommit: Double? {
+        let reading = storeThread.commitTimes.reading
+        guard let all = reading.counts.last, all > 0 else { return nil }
+        let index = reading.counts.firstIndex { $0 * 100 >= all * 99 } ?? 0
+        guard index < storeThread.commitTimes.bounds.count else { return nil }
+        return Double(storeThread.commitTimes.bounds[index]) / 1000
+    }
+
     /// The figures in Prometheus's format.
     package func prometheus() -> [UInt8] {
         var text = PrometheusText()

@@ -73,6 +73,21 @@ package enum Machine {
         return descriptorLimit
     }
 
+    /// How many descriptors are open; `nil`: the kernel does not say, as before Linux 6.2.
+    package static var openDescriptors: Int? {
+        var status = stat()
+        guard unsafe stat("/proc/self/fd", &status) == 0, status.st_size > 0 else { return nil }
+        return Int(status.st_size)
+    }
+
+    /// The file system of a directory, in bytes: all of it, and what this user may still fill; `nil`: it cannot be read.
+    package static func space(under directory: String) -> (all: Int, free: Int)? {
+        var status = statvfs()
+        guard unsafe statvfs(directory, &status) == 0 else { return nil }
+        let unit = status.f_frsize
+        return (Int(clamping: status.f_blocks &* unit), Int(clamping: status.f_bavail &* unit))
+    }
+
     /// Returns freed memory to the system; threads that allocate meanwhile wait.
     ///
     /// The corresponding C function is `malloc_trim`.

@@ -116,6 +116,18 @@ package struct TLSClientAuthorities: Hashable, Sendable {
         return isMine || names?.isFor(name) ?? false
     }
 
+    /// How long all of a server's certificates still hold, in seconds, below 0 if one has ended; `nil`: it cannot be read.
+    package var secondsLeft: Int? {
+        ([unsafe Self.secondsLeft(of: handle)] + (names?.secondsLeft ?? [])).compactMap(\.self).min()
+    }
+
+    private static func secondsLeft(of handle: OpaquePointer) -> Int? {
+        guard let certificate = unsafe SSL_CTX_get0_certificate(handle) else { return nil }
+        var (days, seconds): (Int32, Int32) = (0, 0)
+        guard unsafe ASN1_TIME_diff(&days, &seconds, nil, X509_get0_notAfter(certificate)) == 1 else { return nil }
+        return Int(days) * 86_400 + Int(seconds)
+    }
+
     /// A client's context: it verifies the server and its name.
     ///
     /// - Parameters:
@@ -296,6 +308,9 @@ private final class ServerNames: Sendable {
     init(_ contexts: [TLSContext]) { self.contexts = contexts }
 
     func isFor(_ name: String) -> Bool { contexts.contains { $0.isFor(name) } }
+
+    /// Of each, how long its certificate still holds, in seconds.
+    var secondsLeft: [Int?] { contexts.map(\.secondsLeft) }
 
     /// Gives `session` the certificate for the requested name, if there is one.
     static func select(_ session: OpaquePointer?, _ names: UnsafeMutableRawPointer?) -> Int32 {

@@ -14,7 +14,7 @@ struct AdminProtocolTests {
             "users.list": .read, "users.add": .operate, "users.password": .operate, "users.remove": .operate,
             "users.disable": .operate, "users.role": .operate, "token.list": .read, "token.mint": .operate,
             "token.revoke": .operate, "token.check": .read, "acl.explain": .read, "audit": .operate,
-            "backup": .operate, "backup.next": .operate, "drain": .operate, "reload": .operate,
+            "backup": .operate, "backup.next": .operate, "drain": .operate, "reload": .operate, "log.level": .operate,
         ]
         let declared = AdminSession.verbs.mapValues { $0.right }
         for verb in Set(expected.keys).union(declared.keys).sorted() {
@@ -24,10 +24,10 @@ struct AdminProtocolTests {
 
     /// A request with all its members, as it goes over the wire.
     static let requests = [
-        #"{"id":7,"verb":"status"}"#,
-        #"{"id":7,"verb":"clients","user":"u","filter":"a/+"}"#,
+        #"{"id":7,"verb":"status","clients":true}"#,
+        #"{"id":7,"verb":"clients","user":"u","filter":"a/+","where":["pending > 1KiB"],"sort":"rtt","reverse":true,"limit":5}"#,
         #"{"id":7,"verb":"client","client":"eb1"}"#,
-        #"{"id":7,"verb":"kick","client":"eb1","user":"u","filter":"a/#"}"#,
+        #"{"id":7,"verb":"kick","client":"eb1","user":"u","filter":"a/#","reason":"r","dryRun":true}"#,
         #"{"id":7,"verb":"kick","user":"u","ban":true,"seconds":60,"note":"n"}"#,
         #"{"id":7,"verb":"bans.list"}"#,
         #"{"id":7,"verb":"bans.add","kind":"user","name":"u","seconds":60,"note":"n"}"#,
@@ -61,6 +61,7 @@ struct AdminProtocolTests {
         #"{"id":7,"verb":"backup.next"}"#,
         #"{"id":7,"verb":"drain"}"#,
         #"{"id":7,"verb":"reload"}"#,
+        #"{"id":7,"verb":"log.level","level":"debug","seconds":600}"#,
     ]
 
     private func encodedAgain<Request: AdminRequest>(
@@ -105,10 +106,12 @@ struct AdminProtocolTests {
     @Test func anAnswerIsReadAsItIsWritten() throws {
         let client =
             #""id":"a","user":null,"address":"x","protocol":"p","connectedAt":1,"subscriptions":2,"pendingBytes":3,"#
-            + #""kernelBytes":4,"roundTripMilliseconds":0.5"#
+            + #""kernelBytes":4,"roundTripMilliseconds":0.5,"waitingMilliseconds":1.5,"behind":true,"policy":"close","#
+            + #""receivedBytes":5,"sentBytes":6,"listener":"l","tls":"TLSv1.3","reactor":1"#
         try isReadAsItIsWritten(#""result":[{\#(client)},{\#(client)}],"truncated":true"#, ClientsRequest.Answer.self)
         try isReadAsItIsWritten(#""result":{\#(client),"filters":["a/+"]}"#, ClientRequest.Answer.self)
         try isReadAsItIsWritten(#""result":{"kicked":2}"#, KickRequest.Answer.self)
+        try isReadAsItIsWritten(#""result":{"kicked":0,"matching":2}"#, KickRequest.Answer.self)
         try isReadAsItIsWritten(
             #""result":{"kicked":2,"banned":["user u"],"notBanned":1}"#, KickRequest.Answer.self)
         let ban = #""id":"b1","kind":"user","name":"u","added":1,"expires":2,"note":"n""#
@@ -133,6 +136,25 @@ struct AdminProtocolTests {
         try isReadAsItIsWritten(#""result":{"deleted":0,"matching":3}"#, RetainedDeleteRequest.Answer.self)
         try isReadAsItIsWritten(#""result":{}"#, BackupRequest.Answer.self)
         try isReadAsItIsWritten(#""result":{"path":"/b/a.mdb","bytes":4096}"#, BackupRequest.Answer.self)
+    }
+
+    @Test func anAnswerAboutTheBrokerIsReadAsItIsWritten() throws {
+        try isReadAsItIsWritten(
+            #""result":{"changed":["limits.message"],"needsRestart":["store.views"]}"#, ReloadRequest.Answer.self)
+        try isReadAsItIsWritten(
+            #""result":{"level":"debug","configured":"info","until":5}"#, LogLevelRequest.Answer.self)
+        try isReadAsItIsWritten(
+            #""result":{"server":"s","pid":1,"startedAt":2,"uptimeSeconds":3,"listen":["l"],"dataDirectory":"d","#
+                + #""reactors":4,"backend":"epoll","connections":5,"clients":6,"subscriptions":7,"seq":8,"epoch":9,"#
+                + #""published":10,"delivered":11,"retained":{"values":12,"payloadBytes":13},"#
+                + #""history":{"messages":14,"payloadBytes":15},"#
+                + #""store":{"usedBytes":16,"maximumBytes":17,"fileBytes":18,"views":19},"#
+                + #""commit":{"lastMilliseconds":0.5,"p99Milliseconds":1.5},"disk":{"bytes":20,"freeBytes":21},"#
+                + #""descriptors":{"open":22,"maximum":23},"maximumConnections":24,"heldBytes":25,"#
+                + #""maximumHeldBytes":26,"certificateSeconds":-27,"#
+                + #""backlog":{"clientsBehind":28,"pendingBytes":29,"largestPendingBytes":30},"#
+                + #""maximumQuestion":31,"memoryBytes":32,"ready":false,"reason":"r","movedAside":"m"}"#,
+            StatusRequest.Answer.self)
     }
 
     @Test func anAnswerAboutAccessIsReadAsItIsWritten() throws {
