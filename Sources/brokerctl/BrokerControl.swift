@@ -24,7 +24,7 @@ struct BrokerControl: AsyncParsableCommand {
             """,
         version: "brokerctl \(BrokerVersion.current)",
         subcommands: [
-            StatusCommand.self, CheckCommand.self, ClientsCommand.self, BansCommand.self,
+            StatusCommand.self, TopCommand.self, CheckCommand.self, ClientsCommand.self, BansCommand.self,
             TopicsCommand.self, SubscriptionsCommand.self,
             RetainedCommand.self, PublishCommand.self, SubscribeCommand.self, ReplayCommand.self,
             BackupCommand.self,
