@@ -1,0 +1,90 @@
+internal import Broker
+internal import WSTransport
+
+/// A line of a record: a message as `record` has written it.
+struct RecordedMessage {
+    let topic: String
+    /// When the broker took it, in Unix milliseconds.
+    let time: Int64
+    /// Whether it comes from before the record began: a retained value.
+    let isRetained: Bool
+    /// The members of a publish besides the topic.
+    private let members: [UInt8]
+
+    /// What a line is.
+    enum Line {
+        case message(RecordedMessage)
+        /// Messages are missing here; how many, if that is known.
+        case gap(missed: Int?)
+    }
+
+    /// Reads a line; throws a phrase that says what is wrong with it.
+    static func line(_ bytes: [UInt8]) throws(Failure) -> Line {
+        var refusal = ""
+        do throws(JSONError) {
+            let object = try JSONObject.parse(bytes.span, maximumDepth: JSONScanner.maximumDepth + 1)
+            if try object.bool("gap") == true { return .gap(missed: try object.integer("missed", as: Int.self)) }
+            if object.kind(of: "topic") != .string {
+                refusal = "topic: expected a string"
+            } else if let time: Int64 = try object.integer("time") {
+                return .message(try RecordedMessage(object, time))
+            } else {
+                refusal = "time: expected Unix milliseconds"
+            }
+        } catch {
+            refusal = "\(error)"
+        }
+        throw .failed("\(refusal) (bad-request)")
+    }
+
+    private init(_ object: borrowing JSONObject, _ time: Int64) throws(JSONError) {
+        topic = try object.string("topic") ?? ""
+        self.time = time
+        let isSnapshot = try object.bool("retained") ?? false
+        isRetained = isSnapshot
+        let isRemoval = try object.bool("removed") ?? false
+        var writer = JSONWriter()
+        writer.beginObject()
+        if let data = object.value("data"), !isRemoval {
+            if Self.isJSONString(data, type: try object.string("type")) {
+                writer.name("data")
+                writer.string(utf8: data.rawBytes)
+            } else {
+                writer.member("data", raw: data.rawBytes)
+            }
+        } else {
+            writer.member("data", "")
+        }
+        for name in ["encoding", "type", "headers"] {
+            guard let value = object.value(JSONName(name)) else { continue }
+            writer.name(escaping: name)
+            writer.raw(value.rawBytes)
+        }
+        let isKept = try object.bool("retain") ?? false
+        if isSnapshot || isRemoval || isKept { writer.member("retain", true) }
+        writer.endObject()
+        members = writer.bytes
+    }
+
+    /// Whether the payload was a JSON value that is a string, whose quotes are a part of it.
+    ///
+    /// Text with a type of JSON looks the same, but for what it holds.
+    private static func isJSONString(_ data: borrowing JSONValue, type: String?) -> Bool {
+        guard data.kind == .string, ContentType.kind(of: Array("0".utf8), type: type) == .json,
+            let text = data.stringBytes
+        else { return false }
+        return !text.isEmpty && !JSONScanner.validate(text.span)
+    }
+
+    /// The request that publishes it.
+    func request(id: Int, prefix: String) -> [UInt8] {
+        var writer = JSONWriter()
+        writer.beginObject()
+        writer.member("op", "publish")
+        writer.member("id", id)
+        writer.member("topic", prefix + topic)
+        writer.endObject()
+        // Both are objects: one goes on in the other.
+        return writer.bytes.dropLast() + [UInt8(ascii: ",")] + members.dropFirst()
+    }
+}

@@ -1,0 +1,121 @@
+internal import ArgumentParser
+internal import Broker
+internal import CLinux
+internal import Glibc
+internal import WSTransport
+
+/// `brokerctl replay [FILE|-]`.
+struct ReplayCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "replay",
+        abstract: "Publishes a record again, with its timing.",
+        discussion: """
+            The messages of `record` are published in their order, with the pauses that were between them. Retained \
+            values are published as such, those of the beginning at once. Messages get new numbers and times.
+
+            Examples:
+              brokerctl replay day.jsonl
+              brokerctl replay day.jsonl --speed 10 --prefix test/
+              zcat day.jsonl.gz | brokerctl replay --speed max
+            """)
+
+    @OptionGroup var connection: ConnectionOptions
+
+    @Argument(help: "The file; by default, or with -, standard input.")
+    var file = "-"
+
+    @Option(
+        help: ArgumentHelp(
+            "How many times faster than it was, such as 10 or 0.5, or max: without pauses.", valueName: "factor"))
+    var speed = "1"
+
+    @Option(help: ArgumentHelp("What to put before each topic.", valueName: "text"))
+    var prefix = ""
+
+    /// How many publications may be without an answer.
+    private static let window = 256
+
+    /// `nil`: without pauses.
+    private var factor: Double? { speed == "max" ? nil : Double(speed) }
+
+    func validate() throws {
+        guard speed != "max" else { return }
+        guard let factor, factor.isFinite, factor >= 0.001, factor <= 1e6 else {
+            throw ValidationError("--speed: expected 0.001 to 1000000, or max")
+        }
+    }
+
+    func run() async throws {
+        var lines = try LineReader(path: file)
+        var client = try await MessageClient(connection)
+        lines.maximumLength = 2 * client.maximumMessage + 65_536
+        var (published, answered) = (0, 0)
+        var schedule = ReplaySchedule(factor: factor)
+        while let line = try lines.next() {
+            guard let message = try Self.message(line, at: lines.number) else { continue }
+            let pause = schedule.pause(before: message, at: .now)
+            if pause > 0 { try await Task.sleep(for: .nanoseconds(pause)) }
+            if published - answered >= Self.window { try await Self.settle(&client, &answered) }
+            published += 1
+            try await client.send(message.request(id: published, prefix: prefix))
+        }
+        while answered < published { try await Self.settle(&client, &answered) }
+        await client.close()
+        if connection.json { return Output.print("{\"published\":\(published)}") }
+        Output.print("published: \(published)")
+    }
+
+    /// The message of a line; `nil`: it has none.
+    private static func message(_ line: LineReader.Line, at number: Int) throws(Failure) -> RecordedMessage? {
+        guard case .line(let bytes) = line else {
+            throw .failed("line \(number): longer than the broker takes (too-large)")
+        }
+        if bytes.allSatisfy({ $0 == 0x20 || $0 == 0x09 || $0 == 0x0D }) { return nil }
+        do throws(Failure) {
+            switch try RecordedMessage.line(bytes) {
+            case .message(let message): return message
+            case .gap(let missed):
+                Output.complain(
+                    "line \(number): \(missed.map { "\($0) messages" } ?? "messages") are missing in the record")
+                return nil
+            }
+        } catch {
+            throw .failed("line \(number): \(error.message)")
+        }
+    }
+
+    /// Waits for the next answer.
+    private static func settle(_ client: inout MessageClient, _ answered: inout Int) async throws {
+        while true {
+            switch try await client.next() {
+            case .ok:
+                answered += 1
+                return
+            case .error(let reason): throw Failure.failed("message \(answered + 1): \(reason)")
+            default: continue
+            }
+        }
+    }
+}
+
+/// When the messages of a record are due.
+struct ReplaySchedule {
+    /// `nil`: at once.
+    let factor: Double?
+    private var start: (time: Int64, moment: MonotonicTime)?
+
+    init(factor: Double?) { self.factor = factor }
+
+    /// How long to wait for a message, in nanoseconds.
+    mutating func pause(before message: RecordedMessage, at now: MonotonicTime) -> Int64 {
+        // What was there when the record began has the time of its publication, which may be years ago.
+        guard let factor, !message.isRetained else { return 0 }
+        guard let start else {
+            start = (message.time, now)
+            return 0
+        }
+        let offset = Double(max(0, message.time - start.time)) * 1_000_000 / factor
+        let elapsed = Double(now.nanoseconds(since: start.moment))
+        return Int64(max(0, min(offset - elapsed, 1e18)))
+    }
+}
