@@ -5,10 +5,10 @@ internal import WSTransport
 /// A session is behind while its subscriptions begin, and whenever it takes less than it is sent. The store delivers
 /// the messages that a rule keeps; the others are held in memory (``SubscriptionSet``). Runs on the reactor's thread.
 package final class CatchUp {
-    private let reactor: Reactor
+    let reactor: Reactor
     private let sequencer: Sequencer
     private let store: any MessageStore
-    private let counters: ShardCounters
+    let counters: ShardCounters
     private let directory: Directory
     private let fanOut: FanOut
     private let mailbox: Mailbox<ShardEvent>
@@ -51,7 +51,7 @@ package final class CatchUp {
         waitingForStore = []
     }
 
-    private func isKnown(_ session: any Session) -> Bool { directory.isKnown(session) }
+    func isKnown(_ session: any Session) -> Bool { directory.isKnown(session) }
 
     // MARK: A piece
 
@@ -433,70 +433,6 @@ package final class CatchUp {
         for session in sessions {
             session.subscriptions.isWaitingForStore = false
             waitForTurn(session)
-        }
-    }
-
-    // MARK: Falling behind
-
-    /// Has messages after `seq` wait for ``advance(_:)``; does nothing if the session is behind already.
-    func setBehind(_ session: any Session, at seq: UInt64) -> Ledger {
-        if !session.subscriptions.isBehind, let connection = session.connection {
-            reactor.setFlags(.held, of: connection.slot)
-        }
-        return session.subscriptions.setBehind(at: seq)
-    }
-
-    /// A connection has not taken all that the turn had for it.
-    ///
-    /// Called when the turn's messages have been handed out. Later messages wait outside the connection's backlog, if
-    /// the store delivers them or they may be dropped.
-    package func fellBehind(_ session: any Session) {
-        guard session.subscriptions.toleratesLag, isKnown(session) else { return }
-        counters.fallsBehind.add(1)
-        _ = setBehind(session, at: deliveredUpTo())
-    }
-
-    /// Holds a message for a session that is behind, unless the store will deliver it.
-    ///
-    /// - Parameter isKept: whether a rule keeps it.
-    func hold(_ message: Message, isKept: Bool, _ session: any Session) {
-        let set = session.subscriptions
-        if set.isPoll { return }
-        if message.topic.isSystem {
-            // Only a figure's newest value is of use, and figures have no place in the order.
-            set.ledger?.figures.insert(message.topic)
-            return
-        }
-        let client = session.client.id
-        if isKept, !set.hasLatest || set.isDueInFull(message, client: client) {
-            set.ledger?.isOwed = true
-            return
-        }
-        if set.hasLatest, !set.isDueInFull(message, client: client) {
-            if let (older, floor) = set.held.replace(message, now: reactor.now) {
-                _ = set.drop(older, floor: floor, client: client)
-                counters.dropped.add(1)
-            }
-        } else {
-            set.held.append(message, now: reactor.now)
-        }
-        dropWhatIsTooMuch(session)
-    }
-
-    private func dropWhatIsTooMuch(_ session: any Session) {
-        let set = session.subscriptions
-        let patience = limits.pendingAge ?? .max
-        while let oldest = set.held.oldest {
-            let isTooMuch = set.held.bytes > limits.pending
-            let isTooOld = reactor.now.nanoseconds(since: oldest.since) > patience
-            guard isTooMuch || isTooOld else { return }
-            guard set.drop(oldest.message, floor: 0, client: session.client.id) else {
-                // Age alone does not close a session: the age of the connection's unsent bytes does.
-                guard isTooMuch else { return }
-                return session.end(.slow("more than \(limits.pending) bytes wait"))
-            }
-            _ = set.held.removeOldest()
-            counters.dropped.add(1)
         }
     }
 }
