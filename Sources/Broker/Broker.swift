@@ -83,7 +83,8 @@ package final class Broker {
             try LocalOrder(store: store.store, rules: HistoryRules(settings))
         }
         storeThread = StoreThread(
-            store: store.store, maximumQueuedBytes: Self.storeQueue, onSettled: { order.sequencer.settled($0) })
+            store: store.store, maximumQueuedBytes: Self.storeQueue, onSettled: { order.sequencer.settled($0) },
+            onExpired: { order.sequencer.announce($0) })
         try Self.wrap { [storeThread] () throws(StorageError) in try storeThread.start() }
         order.attach(storeThread)
         self.order = order

@@ -147,7 +147,7 @@ def test_delete_tells_the_subscribers(broker):
     session = broker.session()
     assert len(session.subscribe("value")) == 1
     broker.http("DELETE", "/t/value")
-    session.expect("message", topic="value", data="")
+    session.expect("message", topic="value", removed=True)
 
 
 def test_delete_of_sys_is_forbidden(broker):

@@ -11,6 +11,9 @@ package struct Draft {
         case absent
         /// There is one.
         case present
+        /// The value has this `seq`, expired or not, and no newer one has been set; `nil`: the store has had to remove it
+        /// already.
+        case expired(UInt64?)
     }
 
     /// What the publisher waits for.
@@ -50,6 +53,18 @@ extension Draft {
     /// A publication of so much.
     package init(topic: Topic, payload: [UInt8], kind: Message.Kind) {
         self.init(topic: topic, payload: payload, kind: kind, isRetained: false)
+    }
+
+    /// The removal of a retained value that has expired, which is announced like any other.
+    static func expiry(of value: ExpiredValue) -> Draft {
+        Draft(
+            topic: value.topic, payload: [], kind: .binary, isRetained: true,
+            condition: .expired(value.isGone ? nil : value.seq))
+    }
+
+    /// Whether it is such a removal.
+    var isExpiry: Bool {
+        if case .expired = condition { true } else { false }
     }
 }
 

@@ -32,7 +32,7 @@ package protocol HistoryStore: AnyObject, Sendable {
     /// Records for the next start, if no announced message waits, that a crash from here on loses none.
     func rest()
 
-    /// Removes what has expired or is too old, a bounded number; `true`: there is more to do.
+    /// Removes messages that are too old, a bounded number; `true`: there is more to do.
     ///
     /// - Parameter now: Unix milliseconds.
     func maintain(now: Int64) throws(StorageError) -> Bool

@@ -9,6 +9,8 @@ package enum ShardEvent: Sendable {
     case figures(Batch)
     /// What the store has done.
     case settled(StoreThread.Settlement)
+    /// Retained values that have expired, for the shard to publish their removal.
+    case expired([ExpiredValue])
     /// A probe by which the shard checks that events arrive, with its number.
     case probe(UInt64)
 }

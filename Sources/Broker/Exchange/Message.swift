@@ -27,11 +27,13 @@ package final class Message: Sendable {
     package let expiry: Int64
     /// The ``Client/id`` of its publisher; 0: no client, or not known, as of a retained value from the disk.
     package let origin: UInt64
+    /// Whether the broker removes a retained value by it, because the value's time to live has passed.
+    package let isExpiry: Bool
 
     package init(
         topic: Topic, payload: [UInt8], kind: Kind, contentType: String? = nil,
         properties: MessageProperties? = nil, isRetained: Bool = false, seq: UInt64, time: Int64, expiry: Int64 = 0,
-        origin: UInt64 = 0
+        origin: UInt64 = 0, isExpiry: Bool = false
     ) {
         self.topic = topic
         self.payload = payload
@@ -43,7 +45,12 @@ package final class Message: Sendable {
         self.time = time
         self.expiry = expiry
         self.origin = origin
+        self.isExpiry = isExpiry
     }
+
+    /// Whether it removes the topic's retained value.
+    package var isRemoval: Bool { isRetained && payload.isEmpty }
+
     /// Its weight when messages wait or are read in pieces, in bytes: its content and an overhead.
     package var weight: Int {
         Self.overhead &+ payload.count &+ topic.name.utf8.count &+ (contentType?.utf8.count ?? 0)

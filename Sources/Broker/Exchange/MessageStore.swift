@@ -7,18 +7,33 @@ package protocol MessageStore: RetainedStore, HistoryStore, NumberStore {
     /// none.
     ///
     /// Messages that are not ``Message/isRetained`` change no value; those that a rule keeps go into the history.
-    /// Values that have expired by `now` are removed on the way, a bounded number each time.
+    /// Where there is no room, values that have expired by `now` are removed, a bounded number each time.
     ///
     /// - Parameters:
     ///   - seq: raises ``reservedSeq`` in the same transaction; `nil`: does not.
     ///   - now: Unix milliseconds, as ``Lifetime/now`` counts them.
     func apply(_ entries: [StoreEntry], reserving seq: UInt64?, now: Int64) throws(StorageError)
 
+    /// When the first of the values expires that ``expired(by:atMost:)`` has not returned as gone, in Unix milliseconds;
+    /// `.max`: none does.
+    var nextExpiry: Int64 { get }
+
+    /// Values that have expired by `now` and are still to be removed by messages, those that expired first; then those
+    /// that the store has removed for want of room, which are returned once.
+    ///
+    /// - Parameter maximum: the maximum number of values that are not gone.
+    func expired(by now: Int64, atMost maximum: Int) throws(StorageError) -> [ExpiredValue]
+
     /// Writes and syncs a little, to find out whether the store takes writes.
     func probe() throws(StorageError)
 
     /// The size of the store's content.
     func statistics() throws(StorageError) -> StoreStatistics
+}
+
+extension MessageStore {
+    package var nextExpiry: Int64 { .max }
+    package func expired(by now: Int64, atMost maximum: Int) throws(StorageError) -> [ExpiredValue] { [] }
 }
 
 /// A message that is to be stored: as its topic's value, in the history, or both.

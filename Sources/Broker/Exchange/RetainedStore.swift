@@ -1,3 +1,17 @@
+/// A retained value whose time to live has passed.
+package struct ExpiredValue: Equatable, Sendable {
+    package let topic: Topic
+    package let seq: UInt64
+    /// Whether the store has removed it already, because it had no room left.
+    package var isGone = false
+
+    package init(topic: Topic, seq: UInt64, isGone: Bool = false) {
+        self.topic = topic
+        self.seq = seq
+        self.isGone = isGone
+    }
+}
+
 /// How a scan ended.
 package enum ScanEnd: Equatable, Sendable {
     /// Nothing more matches.

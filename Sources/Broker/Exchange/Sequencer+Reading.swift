@@ -18,8 +18,8 @@ extension Sequencer {
     struct StoredValues {
         /// How many commits the overlay knew of before; later commits are not included.
         fileprivate var commits: UInt64 = .max
-        /// The numbers of the values.
-        fileprivate var seqs: [Topic: Result<UInt64?, Refusal>] = [:]
+        /// The values' numbers, and when they expire.
+        fileprivate var values: [Topic: Result<(seq: UInt64, expiry: Int64)?, Refusal>] = [:]
         /// The draft for which the store was asked last, and how often.
         fileprivate var place = 0
         fileprivate var attempts = 0
@@ -33,12 +33,11 @@ extension Sequencer {
     func mustLookUp(_ topic: Topic, _ stored: StoredValues, _ state: borrowing State) -> Bool {
         guard state.applying.overlay[topic] == nil else { return false }
         if stored.attempts > Self.lookUpAttempts { return false }
-        return stored.commits != commits.load(ordering: .acquiring) || stored.seqs[topic] == nil
+        return stored.commits != commits.load(ordering: .acquiring) || stored.values[topic] == nil
     }
 
     /// Asks the store for the values of the next conditions.
     func lookUp(_ drafts: Span<Draft>, from first: Int, _ stored: inout StoredValues) {
-        let now = Lifetime.now
         let attempts = stored.place == first ? stored.attempts + 1 : 1
         stored = StoredValues()
         (stored.place, stored.attempts) = (first, attempts)
@@ -46,13 +45,14 @@ extension Sequencer {
         stored.commits = commits.load(ordering: .acquiring)
         for place in first..<drafts.count where drafts[place].isConditional {
             let topic = drafts[place].topic
-            guard stored.seqs[topic] == nil else { continue }
+            guard stored.values[topic] == nil else { continue }
             do throws(StorageError) {
-                stored.seqs[topic] = .success(try store.value(of: topic, now: now)?.seq)
+                // An expired one, too: its removal is conditional on it.
+                stored.values[topic] = .success(try store.value(of: topic, now: .min).map { ($0.seq, $0.expiry) })
             } catch {
-                stored.seqs[topic] = .failure(Refusal(error))
+                stored.values[topic] = .failure(Refusal(error))
             }
-            if stored.seqs.count == Self.lookUps { return }
+            if stored.values.count == Self.lookUps { return }
         }
     }
 
@@ -60,12 +60,15 @@ extension Sequencer {
     func check(
         _ condition: Draft.Condition, of topic: Topic, _ stored: StoredValues, _ state: borrowing State
     ) throws(Refusal) {
-        let current = try state.applying.value(of: topic, now: Lifetime.now) { () throws(Refusal) in
-            guard stored.commits == commits.load(ordering: .acquiring), let seq = stored.seqs[topic] else {
+        // For the removal of an expired value, no value has expired yet.
+        let now = if case .expired = condition { Int64.min } else { Lifetime.now }
+        let current = try state.applying.value(of: topic, now: now) { () throws(Refusal) in
+            guard stored.commits == commits.load(ordering: .acquiring), let value = stored.values[topic] else {
                 throw Refusal(
                     .unavailable, "The value of \(topic) changes too often to check the condition; try again.")
             }
-            return try seq.get()
+            guard let value = try value.get(), !Message.isExpired(value.expiry, at: now) else { return nil }
+            return value.seq
         }
         try Applying.check(condition, of: topic, current: current)
     }

@@ -22,6 +22,8 @@ package final class Sequencer: Sendable {
         var figures: [Topic: Message] = [:]
         /// Rules that the store has not applied yet, in order, and the numbers from which on they hold.
         var waitingRules: [(rules: HistoryRules, from: UInt64)] = []
+        /// Expired values that the first shard to join announces.
+        var expired: [ExpiredValue] = []
         /// Messages that are to be kept and not yet on disk, in order.
         var pending = PendingMessages()
         var storeThread: StoreThread?
@@ -95,7 +97,12 @@ package final class Sequencer: Sendable {
     @discardableResult
     package func join(_ mailbox: Mailbox<ShardEvent>, shard: Int) -> Inbox {
         let inbox = Inbox(shard: shard, mailbox: mailbox)
-        state.withLock { $0.inboxes.append(inbox) }
+        state.withLock { state in
+            state.inboxes.append(inbox)
+            guard inbox.shard >= 0, !state.expired.isEmpty else { return }
+            mailbox.post(.expired(state.expired))
+            state.expired = []
+        }
         return inbox
     }
 
@@ -202,11 +209,13 @@ package final class Sequencer: Sendable {
     private func accept(
         _ drafts: Span<Draft>, _ place: Int, _ stored: StoredValues, _ seq: UInt64, _ time: Int64, _ state: inout State
     ) throws(Refusal) -> Applied {
+        var isExpiry = false
         if drafts[place].isConditional {
             try check(drafts[place].condition, of: drafts[place].topic, stored, state)
+            isExpiry = drafts[place].isExpiry
         }
         let rule = state.storeThread == nil ? nil : state.applying.rule(for: drafts[place].topic)
-        let message = Applying.message(of: drafts, at: place, seq: seq, time: time) { Lifetime.now }
+        let message = Applying.message(of: drafts, at: place, seq: seq, time: time, isExpiry: isExpiry) { Lifetime.now }
         let item = Applied(message, originSlot: drafts[place].source?.slot ?? .max, isKept: rule != nil)
         if item.isQueued, let thread = state.storeThread {
             guard thread.append([StoreEntry(message, keptBy: rule)], waking: false) else {
@@ -241,6 +250,19 @@ package final class Sequencer: Sendable {
             let batch = Batch(items: items, shard: shard)
             for inbox in state.inboxes {
                 inbox.post(.figures(batch), weight: batch.weight, waking: inbox.shard != shard)
+            }
+        }
+    }
+
+    /// Has a shard publish that values have expired.
+    ///
+    /// What comes of it is decided when that is applied. Any thread.
+    package func announce(_ values: [ExpiredValue]) {
+        state.withLock { state in
+            if let inbox = state.inboxes.first(where: { $0.shard >= 0 }) {
+                inbox.mailbox.post(.expired(values))
+            } else {
+                state.expired += values
             }
         }
     }

@@ -138,7 +138,7 @@ extension Shard {
             throw deny(.retain, topic.name, to: client, Refusal(.forbidden, message))
         }
         switch draft.condition {
-        case .none, .present: break
+        case .none, .present, .expired: break
         // What comes of it tells about the value.
         case .matches, .absent: try checkRead(topic, by: client)
         }

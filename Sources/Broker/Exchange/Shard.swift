@@ -240,6 +240,13 @@ package final class Shard {
                 nextEvent += 1
                 catchUp.wakeThoseWaitingForStore()
                 publications.settle(settlement)
+            case .expired(let values):
+                nextEvent += 1
+                for value in values {
+                    var draft = Draft.expiry(of: value)
+                    draft.completion = { [counters] in if case .success = $0 { counters.expired.add(1) } }
+                    publications.add(draft, from: nil)
+                }
             case .probe(let number):
                 nextEvent += 1
                 lastProbe = number

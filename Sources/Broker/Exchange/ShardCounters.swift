@@ -49,6 +49,8 @@ package final class ShardCounters: Sendable {
     /// Live messages handed to connections, and retained values sent in snapshots.
     package let delivered = Counter()
     package let snapshots = Counter()
+    /// Retained values whose expiry was announced.
+    package let expired = Counter()
     /// Messages sent from the history.
     package let replayed = Counter()
     /// Times a connection did not take what it was sent and fell behind.

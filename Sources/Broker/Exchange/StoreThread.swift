@@ -80,6 +80,7 @@ package final class StoreThread: Sendable {
     private let store: any MessageStore
     private let maximumQueuedBytes: Int
     private let onSettled: @Sendable (Settlement) -> Void
+    private let onExpired: @Sendable ([ExpiredValue]) -> Void
     private let work = Mutex(Work())
     private let wake = Semaphore()
     private let thread = Mutex<ThreadHandle?>(nil)
@@ -95,7 +96,7 @@ package final class StoreThread: Sendable {
     private let queueDepth = Atomic<Int>(0)
     private let lastCommitMicroseconds = Atomic<Int>(0)
 
-    /// How often expired values are searched for, in nanoseconds.
+    /// How often messages that are too old are searched for, in nanoseconds.
     private static let pace: Int64 = 1_000_000_000
     /// After how many successive failures that are not the messages' fault the rest of a batch is given up.
     private static let hopeless = 4
@@ -104,12 +105,15 @@ package final class StoreThread: Sendable {
     ///   - maximumQueuedBytes: how much may wait or be in a commit; beyond it ``append(_:)`` refuses. One batch is always
     ///     taken.
     ///   - onSettled: called after each commit that had messages, on this thread.
+    ///   - onExpired: called with values that have expired, on this thread. They stay until messages remove them.
     package init(
-        store: any MessageStore, maximumQueuedBytes: Int, onSettled: @escaping @Sendable (Settlement) -> Void
+        store: any MessageStore, maximumQueuedBytes: Int, onSettled: @escaping @Sendable (Settlement) -> Void,
+        onExpired: @escaping @Sendable ([ExpiredValue]) -> Void = { _ in }
     ) {
         self.store = store
         self.maximumQueuedBytes = maximumQueuedBytes
         self.onSettled = onSettled
+        self.onExpired = onExpired
     }
 
     /// Starts the thread; messages appended before wait until then.
@@ -224,8 +228,9 @@ package final class StoreThread: Sendable {
         var next = MonotonicTime.now.advanced(byNanoseconds: Self.pace)
         var adoptions: [Adoption] = []
         var gathering = CommitGathering()
+        var announcements = ExpiryAnnouncements()
         while true {
-            wake.wait(until: next)
+            wake.wait(until: announcements.deadline(store, before: next))
             gather(gathering)
             let taken = work.withLock { $0.take() }
             adoptions += taken.rules
@@ -242,6 +247,9 @@ package final class StoreThread: Sendable {
                 return
             }
             let now = MonotonicTime.now
+            let expired = announcements.due(
+                in: store, hasRemoved: taken.entries.contains { $0.message.isExpiry }, now: now)
+            if !expired.isEmpty { onExpired(expired) }
             guard next <= now else { continue }
             // Remaining work is done between the batches; after a failure it waits for the next attempt.
             let isMore = (try? store.maintain(now: Lifetime.now)) ?? false

@@ -4,10 +4,10 @@ package import WSTransport
 ///
 /// A format is a conformer and its registration (``FanOut/register(_:)``). Runs on its reactor's thread.
 package protocol WireForm: AnyObject {
-    /// Encodes a live message, once for all clients of this format.
+    /// Encodes a live message, once for all clients of this format; `nil`: they are not sent it.
     ///
     /// - Parameter lane: the lane that its bytes belong to (``Reactor/encode(lane:_:)``).
-    func encode(_ message: Message, into reactor: Reactor, lane: Lane) -> Segment
+    func encode(_ message: Message, into reactor: Reactor, lane: Lane) -> Segment?
 }
 
 /// The place of one ``WireForm`` in its reactor, whose bytes are contiguous in a turn's memory.

@@ -212,6 +212,9 @@ package final class Figures: Sendable {
         text.add(
             "broker_messages_dropped_total", .counter, "Messages dropped for slow readers, by their policy.",
             sum { $0.dropped.current })
+        text.add(
+            "broker_expired_values_total", .counter, "Retained values whose expiry was announced.",
+            sum { $0.expired.current })
         text.add("broker_gaps_total", .counter, "Gaps announced to subscribers.", sum { $0.gaps.current })
         text.add(
             "broker_refusals_total", .counter, "Commands and requests refused, by the limit or rule.",

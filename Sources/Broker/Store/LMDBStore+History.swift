@@ -61,7 +61,6 @@ extension LMDBStore {
         guard try isMaintenanceDue(now) else { return false }
         var isMore = false
         try write { (write, state) throws(StorageError) in
-            isMore = try self.removeExpired(at: now, write, &state) == Self.expiredPerWrite
             var change = HistoryChange(history, state.history)
             var budget = Self.trimsPerPiece
             let rules = work.withLock { $0.rules }
@@ -77,12 +76,9 @@ extension LMDBStore {
         if work.withLock({ $0.sweep != nil || $0.lost != nil }) { return true }
         do throws(StorageError) {
             return try read { (reader) throws(StorageError) in
-                for database in [expiry, history.schedule] {
-                    let cursor = try reader.cursor(over: database)
-                    guard let first = try cursor.copy(from: []), first.key.count >= 8 else { continue }
-                    if Int64(bitPattern: first.key.span.bigEndian(at: 0)) <= now { return true }
-                }
-                return false
+                let cursor = try reader.cursor(over: history.schedule)
+                guard let first = try cursor.copy(from: []), first.key.count >= 8 else { return false }
+                return Int64(bitPattern: first.key.span.bigEndian(at: 0)) <= now
             }
         } catch {
             // A write opens the file again, so that readers need not wait for the next publication.

@@ -1,7 +1,6 @@
 internal import Glibc
 
 extension LMDBStore {
-    static let expiredPerWrite = 64
     private static let attempts = 8
 
     package func apply(_ entries: [StoreEntry], reserving seq: UInt64?, now: Int64) throws(StorageError) {
@@ -10,7 +9,6 @@ extension LMDBStore {
                 readers.count(written: entries.reduce(0) { $0 + $1.message.payload.count })
                 return try write { (write, state) throws(StorageError) in
                     if let seq { state.reservedSeq = max(state.reservedSeq, seq) }
-                    _ = try self.removeExpired(at: now, write, &state)
                     for entry in entries where entry.message.isRetained {
                         try self.apply(entry.message, write, &state)
                     }
@@ -18,19 +16,11 @@ extension LMDBStore {
                 }
             } catch {
                 // Expired values must not keep new ones out.
-                guard attempt < Self.attempts, error.isLackOfRoom, try removeExpired(at: now) > 0 else {
+                guard attempt < Self.attempts, error.isLackOfRoom, try makeRoom(at: now) > 0 else {
                     throw error
                 }
             }
         }
-    }
-
-    private func removeExpired(at now: Int64) throws(StorageError) -> Int {
-        var removed = 0
-        try write { (write, state) throws(StorageError) in
-            removed = try self.removeExpired(at: now, write, &state)
-        }
-        return removed
     }
 
     private func apply(
@@ -61,34 +51,12 @@ extension LMDBStore {
         state.payloadBytes &+= message.payload.count
     }
 
-    private func forget(
+    func forget(
         _ record: RetainedRecord?, _ key: [UInt8], _ write: borrowing LMDBWrite, _ state: inout StoreState
     ) throws(StorageError) {
         guard let record else { return }
         state.payloadBytes = max(0, state.payloadBytes &- record.payloadLength)
         if record.expiry != 0 { try write.remove(expiryKey(record.expiry, key), in: expiry) }
-    }
-
-    /// Removes some of the expired values, and returns how many.
-    func removeExpired(
-        at now: Int64, _ write: borrowing LMDBWrite, _ state: inout StoreState
-    ) throws(StorageError) -> Int {
-        for removed in 0..<Self.expiredPerWrite {
-            guard let entry = try write.firstKey(in: expiry) else { return removed }
-            guard entry.count > 8 else {
-                try write.remove(entry, in: expiry)
-                continue
-            }
-            let time = Int64(bitPattern: entry[..<8].reduce(0) { $0 << 8 | UInt64($1) })
-            guard time <= now else { return removed }
-            let key = Array(entry[8...])
-            let found = try write.value(of: key, in: retained) { bytes throws(StorageError) in RetainedRecord(bytes) }
-            try write.remove(entry, in: expiry)
-            guard let record = found ?? nil, record.expiry == time else { continue }
-            try write.remove(key, in: retained)
-            try forget(record, key, write, &state)
-        }
-        return Self.expiredPerWrite
     }
 
     /// The record of `topic`; `nil` if it cannot be read.

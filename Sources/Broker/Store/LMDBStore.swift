@@ -4,8 +4,7 @@ internal import Glibc
 
 // Databases: `meta` holds one record (StoreState.swift); `retained` the values (RetainedKey.swift,
 // RetainedRecord.swift); `expiry` has a key without value for each value that will expire: the time (8 bytes,
-// big-endian) and the key in `retained`. Each write removes a few that have expired, so they go away at the pace at
-// which new ones can come; the rest goes when there is nothing else to do. HistoryRecord.swift describes the history's.
+// big-endian) and the key in `retained` (LMDBStore+Expiry.swift). HistoryRecord.swift describes the history's.
 
 /// The retained values and the history in an LMDB file, `broker.mdb` in the data directory.
 package final class LMDBStore: MessageStore {
@@ -31,6 +30,7 @@ package final class LMDBStore: MessageStore {
     let history: HistoryDatabases
     let damagedRecords = Atomic<Int>(0)
     let work = Mutex(HistoryWork())
+    let expiryWork: Mutex<ExpiryWork>
     let limits: RetainedLimits
     private let reopenings = Atomic<Int>(0)
     private let reserved: Atomic<UInt64>
@@ -95,11 +95,12 @@ package final class LMDBStore: MessageStore {
         // A start may have ended between moving a store aside and creating this one.
         let isReplacement = damage != nil || directory.hasAside(Self.fileName)
         let keptMark = KeptMark("\(path)-kept")
-        let (databases, state) = try Self.open(environment, start: keptMark, isReplacement: isReplacement)
+        let (databases, state, expiry) = try Self.open(environment, start: keptMark, isReplacement: isReplacement)
         // The file's name must be as durable as its content.
         try directory.sync()
         mark.note(environment.descriptor)
-        (meta, retained, expiry, history) = databases
+        (meta, retained, self.expiry, history) = databases
+        expiryWork = Mutex(ExpiryWork(next: expiry))
         readers = LMDBReaders(
             environment, cursorOver: retained, maximumViews: maximumViews, viewGrowth: viewGrowth)
         self.state = Mutex(state)
@@ -135,7 +136,7 @@ package final class LMDBStore: MessageStore {
     ///   - isReplacement: if it is new, whether there was another store before.
     private static func open(
         _ environment: LMDBEnvironment, start mark: KeptMark?, isReplacement: Bool
-    ) throws(StorageError) -> (databases: Databases, state: StoreState) {
+    ) throws(StorageError) -> (databases: Databases, state: StoreState, nextExpiry: Int64) {
         let write = try LMDBWrite(environment)
         let isNew = try write.size(of: .main).entries == 0
         let databases = (
@@ -160,8 +161,9 @@ package final class LMDBStore: MessageStore {
             if !found.isCurrent { try write.set(state.bytes, for: StoreState.key, in: databases.meta) }
             try readHistory(of: &state, in: databases.meta, start: mark, write)
         }
+        let next = try firstExpiry(in: databases.expiry, write)
         try write.commit()
-        return (databases, state)
+        return (databases, state, next)
     }
 
     /// What was numbered after the last commit, and not kept, is not known after a crash, unless it is known to be nothing.
@@ -259,7 +261,9 @@ package final class LMDBStore: MessageStore {
         if state.history != committed.history {
             try write.set(state.history.bytes, for: HistorySummary.key, in: meta)
         }
+        let next = try Self.firstExpiry(in: expiry, write)
         try write.commit()
+        expiryWork.withLock { $0.next = next }
         mark.note(environment.descriptor)
         readers.count(written: Self.commitSize)
         committed = state
@@ -289,11 +293,12 @@ package final class LMDBStore: MessageStore {
         var found = committed
         try readers.reopen { () throws(StorageError) in
             let environment = try LMDBEnvironment(path: path, mapSize: mapSize)
-            let (databases, state) = try Self.open(environment, start: nil, isReplacement: false)
+            let (databases, state, next) = try Self.open(environment, start: nil, isReplacement: false)
             guard state.epoch == epoch, databases.meta == meta, databases.retained == retained,
                 databases.expiry == expiry, databases.history == history
             else { throw .damaged("the file was replaced while it was open") }
             found = state
+            expiryWork.withLock { $0.next = next }
             return environment
         }
         reopenings.add(1, ordering: .relaxed)

@@ -7,6 +7,10 @@
 //     0x09   correlation     bytes
 //     0x26   header          length of the name (2 bytes), name and value, UTF-8; as often as there are headers
 //
+// One is the broker's own, and no identifier of MQTT 5:
+//
+//     0xF0   expiry          nothing: the broker has removed an expired value by this message
+//
 // Identifiers that are not known are skipped: a later version may add one without a new format of the record, if a reader
 // that does not know it gets by without.
 
@@ -17,6 +21,7 @@ enum PropertyBlock {
         case replyTo = 0x08
         case correlation = 0x09
         case header = 0x26
+        case expiry = 0xF0
     }
 
     /// The content of a block.
@@ -24,6 +29,7 @@ enum PropertyBlock {
         var contentType: String?
         /// `nil`: only the content type.
         var properties: MessageProperties?
+        var isExpiry = false
     }
 
     /// The block of a message; empty if it has no properties.
@@ -38,6 +44,7 @@ enum PropertyBlock {
             add(.contentType, contentType.utf8.count)
             bytes.append(contentsOf: contentType.utf8)
         }
+        if message.isExpiry { add(.expiry, 0) }
         guard let properties = message.properties else { return bytes }
         if let replyTo = properties.replyTo {
             add(.replyTo, replyTo.name.utf8.count)
@@ -76,6 +83,7 @@ enum PropertyBlock {
             case .contentType:
                 guard values.contentType == nil, let type = text(record, first..<begin) else { return nil }
                 values.contentType = type
+            case .expiry: values.isExpiry = true
             case .replyTo:
                 guard replyTo == nil, let topic = storedTopic(record.array(first..<begin)) else { return nil }
                 replyTo = topic

@@ -97,7 +97,7 @@ struct RecordHeader {
         return Message(
             topic: topic, payload: record.array(payload..<record.count), kind: kind, contentType: values.contentType,
             properties: values.properties, isRetained: isRetained, seq: seq, time: time, expiry: expiry,
-            origin: origin)
+            origin: origin, isExpiry: values.isExpiry)
     }
 
     private func properties(in record: Span<UInt8>, upTo end: Int) -> PropertyBlock.Values? {

@@ -51,9 +51,9 @@ final class ExchangeHouse {
         let sequencer = local.sequencer
         self.sequencer = sequencer
         // The sequencer holds the thread, and with it the mailboxes of reactors that have ended.
-        storeThread = StoreThread(store: store, maximumQueuedBytes: 64 << 20) { [weak sequencer] settlement in
-            sequencer?.settled(settlement)
-        }
+        storeThread = StoreThread(
+            store: store, maximumQueuedBytes: 64 << 20, onSettled: { [weak sequencer] in sequencer?.settled($0) },
+            onExpired: { [weak sequencer] in sequencer?.announce($0) })
         remotes = try order.map { _ in try Remote() }
         counters = order.map { _ in ShardCounters() }
         try storeThread.start()

@@ -129,6 +129,11 @@ final class GateStore: MessageStore {
         try inner.apply(entries, reserving: seq, now: now)
     }
 
+    var nextExpiry: Int64 { inner.nextExpiry }
+    func expired(by now: Int64, atMost maximum: Int) throws(StorageError) -> [ExpiredValue] {
+        try inner.expired(by: now, atMost: maximum)
+    }
+
     func adopt(_ rules: HistoryRules, from seq: UInt64) throws(StorageError) { inner.adopt(rules, from: seq) }
     func lose(_ seq: UInt64) { inner.lose(seq) }
     func maintain(now: Int64) throws(StorageError) -> Bool { inner.maintain(now: now) }

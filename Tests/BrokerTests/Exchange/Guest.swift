@@ -1,6 +1,7 @@
 import Foundation
 import Testing
 
+@testable import Broker
 @testable import WSTransport
 
 /// What the broker tells a JSON client, as far as tests look at it.
@@ -14,6 +15,10 @@ struct Notice: Decodable, Equatable {
     var seq: UInt64?
     var data: String?
     var retained: Bool?
+    var retain: Bool?
+    var removed: Bool?
+    var expired: Bool?
+    var expires: Int64?
     var stored: Bool?
     var since: UInt64?
     var missed: Int?
@@ -22,6 +27,15 @@ struct Notice: Decodable, Equatable {
 
 extension Notice {
     init(json: [UInt8]) throws { self = try JSONDecoder().decode(Notice.self, from: Data(json)) }
+
+    /// Whether it says what a message is: its data, whether it has become the value, or was its removal or expiry.
+    func tells(_ message: Message) -> Bool {
+        topic == message.topic.name && removed == (message.isRemoval ? true : nil)
+            && data == (message.isRemoval ? nil : String(decoding: message.payload, as: UTF8.self))
+            && expired == (message.isExpiry ? true : nil)
+            && retain == (message.isRetained && !message.isRemoval && retained == nil ? true : nil)
+            && expires == (message.isRemoval || message.expiry == 0 ? nil : message.expiry)
+    }
 }
 
 /// The peer's end of a connection: blocking reads with a deadline.

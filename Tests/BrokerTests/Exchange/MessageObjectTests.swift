@@ -11,6 +11,9 @@ struct MessageObjectTests {
         let kind: Message.Kind
         var type: String?
         var isSnapshot = false
+        var isRetained = false
+        var isExpiry = false
+        var expiry: Int64 = 0
         /// What follows `"time":9`.
         let members: String
         var testDescription: String { members }
@@ -30,9 +33,17 @@ struct MessageObjectTests {
             self.members = members
         }
 
+        /// Set as the retained value, or live for a time.
+        func marked(isRetained: Bool = true, isExpiry: Bool = false, expiry: Int64 = 0) -> Form {
+            var form = self
+            (form.isRetained, form.isExpiry, form.expiry) = (isRetained, isExpiry, expiry)
+            return form
+        }
+
         func message() throws -> Message {
             Message(
-                topic: try topic("a/\"b\""), payload: payload, kind: kind, contentType: type, seq: 7, time: 9)
+                topic: try topic("a/\"b\""), payload: payload, kind: kind, contentType: type, isRetained: isRetained,
+                seq: 7, time: 9, expiry: expiry, isExpiry: isExpiry)
         }
     }
 
@@ -51,6 +62,13 @@ struct MessageObjectTests {
         Form("x", .text, type: "text/x; a=\"b\"", #","type":"text/x; a=\"b\"","data":"x""#),
         Form("x", .text, isSnapshot: true, #","retained":true,"data":"x""#),
         Form("[]", .json, type: "a/b", isSnapshot: true, #","retained":true,"type":"a/b","data":[]"#),
+        Form("x", .text, #","retain":true,"data":"x""#).marked(),
+        Form("1", .json, #","retain":true,"expires":50,"data":1"#).marked(expiry: 50),
+        Form("x", .text, isSnapshot: true, #","retained":true,"expires":50,"data":"x""#).marked(expiry: 50),
+        Form("x", .text, #","expires":50,"data":"x""#).marked(isRetained: false, expiry: 50),
+        Form("", .text, #","removed":true"#).marked(),
+        Form([], .binary, type: "a/b", #","removed":true"#).marked(expiry: 50),
+        Form([], .binary, #","removed":true,"expired":true"#).marked(isExpiry: true),
     ]
 
     @Test(arguments: forms)
@@ -86,7 +104,7 @@ struct MessageObjectTests {
         let message = try #require(Self.forms.first).message()
         let reactor = try Reactor(index: 0, counters: ReactorCounters(), remote: Remote())
         func bytes(_ form: any TextForm & WireForm) -> [UInt8] {
-            let segment = form.encode(message, into: reactor, lane: Lane(number: 0))
+            guard let segment = form.encode(message, into: reactor, lane: Lane(number: 0)) else { return [] }
             return Array(reactor.chunk(of: segment).bytes(from: Int(segment.offset), count: Int(segment.count)))
         }
         let text = form(isChunked: false).text(of: message, isSnapshot: false)

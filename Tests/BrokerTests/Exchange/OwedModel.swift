@@ -258,14 +258,14 @@ struct OwedModel {
         for message in world.log where message.isRetained {
             if message.seq <= seq { values[message.topic] = message } else { values[message.topic] = nil }
         }
-        for (topic, message) in values where filter.matches(topic) && message.expiry == 0 {
+        for (topic, message) in values where filter.matches(topic) && message.expiry == 0 && !message.isRemoval {
             complain("the value \(message.seq) is missing", unless: shown.contains { $0.seq == message.seq })
         }
     }
 
     private mutating func value(_ notice: Notice) {
         guard let found = notice.seq.flatMap(entry), found.isRetained else { return complaints.append("no value") }
-        complain("not as published", unless: found.topic.name == notice.topic && text(found) == notice.data)
+        complain("not as published", unless: notice.tells(found))
         complain(
             "nobody asked for it",
             unless: lives.contains { !$0.isOver && $0.isBeginning && $0.filter.matches(found.topic) })
@@ -282,7 +282,7 @@ struct OwedModel {
 
     private mutating func message(_ notice: Notice, _ index: Int) {
         guard let seq = notice.seq, let found = entry(seq) else { return complaints.append("was never published") }
-        complain("not as published", unless: found.topic.name == notice.topic && text(found) == notice.data)
+        complain("not as published", unless: notice.tells(found))
         complain("out of order after \(last)", unless: seq > last)
         last = seq
         // Of a list of filters the first may bring something before the last is subscribed to, and so before the

@@ -203,9 +203,7 @@ final class ResumeReader {
                 continue
             }
             if notice.retained == true { shown += 1 }
-            if notice.topic != message.topic.name || notice.data != String(decoding: message.payload, as: UTF8.self) {
-                complaints.append("\(message.seq) is not as it was published")
-            }
+            if !notice.tells(message) { complaints.append("\(message.seq) is not as it was published") }
             if !hearsItself, bringers[message.seq] == message.origin {
                 complaints.append("\(message.seq) is its own")
             }

@@ -232,7 +232,7 @@ struct SeamModel {
             let mayBe = pending.maybeShown[topic.name].flatMap { $0.seq == message.seq ? $0 : nil }
             if let found = shown.removeValue(forKey: topic.name) ?? mayBe {
                 complain(
-                    "not the value as of the position", unless: found.seq == message.seq && found.data == text(message))
+                    "not the value as of the position", unless: found.seq == message.seq && found.tells(message))
                 complain("shown after its end", unless: !message.isExpired(at: pending.time))
             } else {
                 // What was replaced while the snapshot was read comes live instead.
@@ -269,7 +269,8 @@ struct SeamModel {
 
     private mutating func message(_ notice: Notice) {
         guard let seq = notice.seq, let found = entry(seq) else { return complaints.append("was never published") }
-        complain("not as published", unless: found.topic.name == notice.topic && text(found) == notice.data)
+        complain("not as published", unless: notice.tells(found))
+        complain("expired before its time", unless: !found.isExpiry || hasExpired(found))
         complain("doubled or out of order after \(last)", unless: seq > last)
         // What a filter had to get before its end comes where another one matches it, too.
         let isLate = past.contains { $0.position < seq && $0.filter.matches(found.topic) }
@@ -286,6 +287,11 @@ struct SeamModel {
             complain("\(missed) to \(message.topic) is lost", unless: !isOwed)
         }
         last = max(last, seq)
+    }
+
+    /// Whether what the broker removes as expired was a value until then, and its time had come.
+    private func hasExpired(_ message: Message) -> Bool {
+        value(of: message.topic.name, at: message.seq - 1)?.isExpired(at: heard.time) ?? false
     }
 
     private func isDue(_ message: Message, _ subscription: Active) -> Bool {

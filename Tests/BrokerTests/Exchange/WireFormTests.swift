@@ -7,7 +7,7 @@ import Testing
 private final class BareForm: WireForm {
     private(set) var encodings = 0
 
-    func encode(_ message: Message, into reactor: Reactor, lane: Lane) -> Segment {
+    func encode(_ message: Message, into reactor: Reactor, lane: Lane) -> Segment? {
         encodings += 1
         let line = Array("\(message.seq) \(message.topic) ".utf8) + message.payload + [10]
         return line.withUnsafeBytes { reactor.encode(lane: Int(lane.number), $0) }

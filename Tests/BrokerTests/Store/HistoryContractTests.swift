@@ -190,16 +190,26 @@ struct HistoryContractTests {
                 == Gap(since: 7, seq: 8, missed: nil))
     }
 
+    /// Those that expired first come first, as many as were asked for; what is not removed comes again.
     @Test(arguments: Conformer.allCases)
-    func expiredValuesGoByThemselves(conformer: Conformer) throws {
-        let made = try conformer.make()
-        try made.store.apply(
-            (0..<300).map { try retained("v/\($0)", "x", seq: UInt64($0 + 1), expiry: $0 % 3 == 0 ? 0 : 2000) },
-            reserving: nil)
-        while try made.store.maintain(now: 1999) {}
-        #expect(try made.store.statistics().values == 300)
-        while try made.store.maintain(now: 2000) {}
-        #expect(try made.store.statistics().values == 100)
+    func expiredValuesWaitForTheirRemoval(conformer: Conformer) throws {
+        let store = try conformer.make().store
+        try store.apply(
+            (0..<300).map { number in
+                try retained(
+                    "v/\(number)", "x", seq: UInt64(number + 1), expiry: number % 3 == 0 ? 0 : 2000 - Int64(number))
+            }, reserving: nil)
+        while try store.maintain(now: 2000) {}
+        #expect(try store.statistics().values == 300)
+        #expect(store.nextExpiry == 1701)
+        #expect(try store.expired(by: 1702, atMost: 9).map(\.seq) == [300, 299])
+        for _ in 0..<2 {
+            let first = try store.expired(by: 1999, atMost: 3)
+            #expect(try first == [299, 298, 296].map { ExpiredValue(topic: try topic("v/\($0)"), seq: $0 + 1) })
+        }
+        try store.apply([retained("v/299", "", seq: 301), retained("v/298", "new", seq: 302)], reserving: nil)
+        #expect(try store.expired(by: 1999, atMost: 2).map(\.seq) == [297, 296])
+        #expect(try store.statistics().values == 299)
     }
 
     @Test(arguments: Conformer.allCases)

@@ -16,8 +16,8 @@ final class InMemoryStore: MessageStore {
         var payloadBytes = 0
         var usedBytes = 0
         var reservedSeq: UInt64 = 0
-        /// No value expires before this, in Unix milliseconds.
-        var nextExpiry = Int64.max
+        /// When values expire, in Unix milliseconds, and their topics; the first first.
+        var expiries: [(time: Int64, topic: Topic)] = []
         var history = InMemoryHistory()
 
         /// Where `key` is, or would be.
@@ -96,7 +96,6 @@ final class InMemoryStore: MessageStore {
         try state.withLock { (committed) throws(StorageError) in
             var state = committed
             if let seq { state.reservedSeq = max(state.reservedSeq, seq) }
-            if state.nextExpiry <= now { removeExpired(at: now, &state) }
             for entry in entries where entry.message.isRetained { try apply(entry.message, &state) }
             for entry in entries {
                 if let rule = entry.rule { state.history.append(entry.message, under: rule, now: now) }
@@ -106,6 +105,18 @@ final class InMemoryStore: MessageStore {
     }
 
     func probe() throws(StorageError) {}
+
+    var nextExpiry: Int64 { state.withLock { $0.expiries.first?.time ?? .max } }
+
+    func expired(by now: Int64, atMost maximum: Int) throws(StorageError) -> [ExpiredValue] {
+        state.withLock { state in
+            state.expiries.prefix { $0.time <= now }.prefix(maximum).map { expiry in
+                ExpiredValue(
+                    topic: expiry.topic,
+                    seq: state.values[state.index(of: RetainedKey(expiry.topic).bytes).index].message.seq)
+            }
+        }
+    }
 
     func statistics() throws(StorageError) -> StoreStatistics {
         state.withLock { state in
@@ -131,7 +142,6 @@ final class InMemoryStore: MessageStore {
 
     func maintain(now: Int64) -> Bool {
         state.withLock { state in
-            if state.nextExpiry <= now { removeExpired(at: now, &state) }
             state.history.maintain(now: now)
         }
         return false
@@ -150,6 +160,7 @@ final class InMemoryStore: MessageStore {
         let old = isThere ? state.values[index] : nil
         let oldLength = old?.message.payload.count ?? 0
         let usedBytes = state.usedBytes &- (old.map(size) ?? 0)
+        defer { note(message.topic, &state) }
         guard !message.payload.isEmpty else {
             guard isThere else { return }
             state.values.remove(at: index)
@@ -165,17 +176,15 @@ final class InMemoryStore: MessageStore {
         if isThere { state.values[index] = value } else { state.values.insert(value, at: index) }
         state.payloadBytes = payloadBytes
         state.usedBytes = usedBytes &+ size(value)
-        if message.expiry != 0 { state.nextExpiry = min(state.nextExpiry, message.expiry) }
     }
 
-    private func removeExpired(at now: Int64, _ state: inout State) {
-        state.values.removeAll { value in
-            guard value.message.isExpired(at: now) else { return false }
-            state.payloadBytes -= value.message.payload.count
-            state.usedBytes &-= size(value)
-            return true
-        }
-        state.nextExpiry = state.values.lazy.map(\.message.expiry).filter { $0 != 0 }.min() ?? .max
+    /// Notes when the topic's value expires.
+    private func note(_ topic: Topic, _ state: inout State) {
+        state.expiries.removeAll { $0.topic == topic }
+        let (index, isThere) = state.index(of: RetainedKey(topic).bytes)
+        guard isThere, state.values[index].message.expiry != 0 else { return }
+        let time = state.values[index].message.expiry
+        state.expiries.insert((time, topic), at: state.expiries.partitionPoint { $0.time > time })
     }
 
     private func size(_ value: Value) -> Int {

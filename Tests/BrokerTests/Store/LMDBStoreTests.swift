@@ -18,8 +18,8 @@ struct LMDBStoreTests {
         #expect(try store.statistics() == statistics)
         #expect(try matches(store, "#").count == 500)
         #expect(try value(store, "a/4") == "value 4")
-        try store.apply([retained("c", "x", time: 5000)], reserving: nil)
-        #expect(try store.statistics().values == 500)
+        #expect(store.nextExpiry == 5000)
+        #expect(try store.expired(by: 5000, atMost: 2) == [ExpiredValue(topic: topic("b"), seq: 1)])
     }
 
     /// Closes the store in `store` before it is opened again.
@@ -158,6 +158,11 @@ struct LMDBStoreTests {
         }
         try store.apply((0..<300).map { try retained("new/\($0)", "\($0)", time: 100) }, reserving: nil)
         #expect(try matches(store, "#", now: 100).count == 300)
+        // What had to go is announced all the same, once.
+        #expect(store.nextExpiry == .min)
+        let gone = try store.expired(by: 100, atMost: 1)
+        #expect(gone.count == 300 && gone.allSatisfy(\.isGone) && Set(gone.map(\.topic)).count == 300)
+        #expect(try store.expired(by: 100, atMost: 1) == [] && store.nextExpiry == .max)
 
         let again = TestDirectory()
         let small = try again.open(maximumSize: 1 << 20)

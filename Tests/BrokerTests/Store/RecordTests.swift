@@ -52,6 +52,16 @@ struct RecordTests {
         check(record?.message(topic: message.topic, record: bytes.span), origin: message.origin, isRetained: true)
     }
 
+    /// A version that does not know the mark skips it, and reads a removal.
+    @Test func anExpiryInTheHistory() {
+        let expiry = Message(
+            topic: message.topic, payload: [], kind: .binary, isRetained: true, seq: 1, time: 2, isExpiry: true)
+        let bytes = HistoryRecord.bytes(of: expiry) ?? []
+        #expect(Array(bytes[48..<53]) == [0xF0, 0, 0, 0, 0])
+        let found = HistoryRecord(bytes.span)?.message(topic: message.topic, record: bytes.span)
+        #expect(found?.isExpiry == true && found?.isRemoval == true)
+    }
+
     // MARK: Format 1
 
     @Test func whatFormat1HasWritten() {

@@ -16,7 +16,7 @@ final class EventsForm: TextForm, WireForm {
 
     var isEvents: Bool { true }
 
-    func encode(_ message: Message, into reactor: Reactor, lane: Lane) -> Segment {
+    func encode(_ message: Message, into reactor: Reactor, lane: Lane) -> Segment? {
         encode(message, into: reactor, lane: lane, isChunked: isChunked)
     }
 

@@ -2,12 +2,12 @@ internal import WSTransport
 
 /// A form of messages as WebSocket frames.
 protocol FrameForm: WireForm {
-    /// Gives `body` what the frame of a message that comes live holds.
-    func withPayload(of message: Message, _ body: (Opcode, UnsafeRawBufferPointer) -> Segment) -> Segment
+    /// Gives `body` what the frame of a message that comes live holds; `nil`: there is no frame for it.
+    func withPayload(of message: Message, _ body: (Opcode, UnsafeRawBufferPointer) -> Segment) -> Segment?
 }
 
 extension FrameForm {
-    func encode(_ message: Message, into reactor: Reactor, lane: Lane) -> Segment {
+    func encode(_ message: Message, into reactor: Reactor, lane: Lane) -> Segment? {
         unsafe withPayload(of: message) { (opcode, payload) in
             unsafe WebSocketConnection.encode(opcode, payload, lane: Int(lane.number), on: reactor)
         }
@@ -33,7 +33,7 @@ final class DeflatedForm: WireForm {
         self.compression = compression
     }
 
-    func encode(_ message: Message, into reactor: Reactor, lane: Lane) -> Segment {
+    func encode(_ message: Message, into reactor: Reactor, lane: Lane) -> Segment? {
         unsafe form.withPayload(of: message) { (opcode, payload) in
             guard let compression = compression.options, payload.count >= compression.minimum,
                 let compressed = unsafe reactor.deflatePool.deflate(

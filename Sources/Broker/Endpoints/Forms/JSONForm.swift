@@ -11,7 +11,7 @@ final class JSONForm: FrameForm {
     /// - Parameter hasOperation: whether the object has an `op`, for sockets that are sent others than messages, too.
     init(hasOperation: Bool) { self.hasOperation = hasOperation }
 
-    func withPayload(of message: Message, _ body: (Opcode, UnsafeRawBufferPointer) -> Segment) -> Segment {
+    func withPayload(of message: Message, _ body: (Opcode, UnsafeRawBufferPointer) -> Segment) -> Segment? {
         writer.removeAll()
         MessageObject.encode(message, hasOperation: hasOperation, isSnapshot: false, by: &writer)
         defer { if writer.bytes.count > Self.maximumKept { writer = JSONWriter() } }

@@ -9,7 +9,7 @@ final class LinesForm: TextForm, WireForm {
 
     var isEvents: Bool { false }
 
-    func encode(_ message: Message, into reactor: Reactor, lane: Lane) -> Segment {
+    func encode(_ message: Message, into reactor: Reactor, lane: Lane) -> Segment? {
         encode(message, into: reactor, lane: lane, isChunked: isChunked)
     }
 

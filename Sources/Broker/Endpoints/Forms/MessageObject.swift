@@ -32,7 +32,10 @@ package enum MessageObject {
         let payload = message.payload
         writer.member("seq", message.seq)
         writer.member("time", message.time)
-        if isSnapshot { writer.member("retained", true) }
+        if message.isRetained || isSnapshot || message.expiry != 0 {
+            writeMarks(of: message, isSnapshot: isSnapshot, to: &writer)
+            if message.isRemoval { return }
+        }
         if let type = message.contentType { writer.member("type", type) }
         switch message.kind {
         case .json where !message.payload.isEmpty:
@@ -46,6 +49,21 @@ package enum MessageObject {
             writer.name("data")
             writer.base64(payload.span)
         }
+    }
+
+    /// What it has to do with the retained value, and when it expires.
+    private static func writeMarks(of message: Message, isSnapshot: Bool, to writer: inout JSONWriter) {
+        if message.isRemoval {
+            writer.member("removed", true)
+            if message.isExpiry { writer.member("expired", true) }
+            return
+        }
+        if isSnapshot {
+            writer.member("retained", true)
+        } else if message.isRetained {
+            writer.member("retain", true)
+        }
+        if message.expiry != 0 { writer.member("expires", message.expiry) }
     }
 
     /// The JSON without line ends, which have a meaning in JSON lines and in events.

@@ -1,9 +1,12 @@
 package import WSTransport
 
 /// Messages as frames with the payload as it was published.
+///
+/// The removal of a retained value has none: an empty frame would look like an empty message.
 final class TopicForm: FrameForm {
-    func withPayload(of message: Message, _ body: (Opcode, UnsafeRawBufferPointer) -> Segment) -> Segment {
-        unsafe message.payload.withUnsafeBytes { unsafe body(message.opcode, $0) }
+    func withPayload(of message: Message, _ body: (Opcode, UnsafeRawBufferPointer) -> Segment) -> Segment? {
+        if message.isRemoval { return nil }
+        return unsafe message.payload.withUnsafeBytes { unsafe body(message.opcode, $0) }
     }
 }
 

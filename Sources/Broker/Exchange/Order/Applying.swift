@@ -36,6 +36,8 @@ struct Applying {
             guard seqs.isEmpty || seqs.contains(current) else {
                 throw Refusal(.conflict, "The retained value of \(topic) has seq \(current).")
             }
+        case .expired(let seq):
+            guard current == seq else { throw Refusal(.conflict, "\(topic) has another retained value by now.") }
         }
     }
 
@@ -46,9 +48,11 @@ struct Applying {
     ///
     /// - Parameters:
     ///   - time: when the draft got its place, in Unix milliseconds.
+    ///   - isExpiry: whether the broker removes an expired value by it.
     ///   - now: the same by the clock of ``Lifetime``; only called if the message has a time to live.
     static func message(
-        of drafts: Span<Draft>, at place: Int, seq: UInt64, time: Int64, now: () -> Int64
+        of drafts: Span<Draft>, at place: Int, seq: UInt64, time: Int64, isExpiry: Bool = false,
+        now: () -> Int64
     ) -> Message {
         Message(
             topic: drafts[place].topic, payload: drafts[place].payload,
@@ -56,7 +60,7 @@ struct Applying {
             properties: drafts[place].properties, isRetained: drafts[place].isRetained, seq: seq,
             time: time,
             expiry: drafts[place].timeToLive.map { now().addingReportingOverflow($0).partialValue } ?? 0,
-            origin: drafts[place].origin)
+            origin: drafts[place].origin, isExpiry: isExpiry)
     }
 }
 
