@@ -15,6 +15,7 @@ struct PublishCommand: AsyncParsableCommand {
             Examples:
               brokerctl pub sensors/1/temp 21.5
               brokerctl pub sensors/1/temp 21.5 --retain --ack stored
+              brokerctl pub jobs '{"n":1}' --type application/json -H 'trace: 7f3a' -H 'origin: plant 2'
               brokerctl pub camera/1 - --binary --type image/png < picture.png
               brokerctl pub --url http://127.0.0.1:8080 chat hello
               brokerctl pub --url https://broker.example.com --ca-file ca.pem chat hello
@@ -38,10 +39,33 @@ struct PublishCommand: AsyncParsableCommand {
             valueName: "routed|stored"))
     var ack: Acknowledgement?
 
+    @Option(
+        name: [.customShort("H"), .customLong("header")],
+        help: ArgumentHelp("A header of the message; may be given several times.", valueName: "name: value"))
+    var headers: [String] = []
+
+    private func properties() throws -> MessageProperties? {
+        if headers.isEmpty { return nil }
+        let parts = try headers.map { header in
+            guard let colon = header.firstIndex(of: ":"), colon > header.startIndex else {
+                throw ValidationError("-H: expected NAME: VALUE, found \"\(header)\"")
+            }
+            let value = header[header.index(after: colon)...].drop { $0 == " " }
+            return MessageProperties.Header(name: String(header[..<colon]), value: String(value))
+        }
+        do throws(Refusal) {
+            return try MessageProperties(headers: parts)
+        } catch {
+            throw ValidationError("-H: \(error.message)")
+        }
+    }
+
+    func validate() throws { _ = try properties() }
+
     func run() async throws {
         var client = try await MessageClient(connection)
         let payload = try options.read(data, maximum: client.maximumMessage)
-        let request = request(payload)
+        let request = try request(payload)
         // The limit applies to the payload; its JSON form may be twice as long.
         let longest = 2 * client.maximumMessage + 65_536
         guard request.count <= longest else {
@@ -62,7 +86,7 @@ struct PublishCommand: AsyncParsableCommand {
         }
     }
 
-    private func request(_ payload: Payload) -> [UInt8] {
+    private func request(_ payload: Payload) throws -> [UInt8] {
         var writer = JSONWriter()
         writer.beginObject()
         writer.member("op", "publish")
@@ -71,6 +95,7 @@ struct PublishCommand: AsyncParsableCommand {
         payload.write(to: &writer)
         options.write(to: &writer)
         if retain { writer.member("retain", true) }
+        if let properties = try properties() { MessageObject.write(properties, to: &writer) }
         if let ack { writer.member("ack", ack.rawValue) }
         writer.endObject()
         return writer.bytes

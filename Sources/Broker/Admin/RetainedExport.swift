@@ -37,9 +37,9 @@ extension Message {
             case .text: Self.lengthAsString(payload) <= payload.count / 3 * 4 + 4
             }
         let bytes = Message(
-            topic: topic, payload: payload, kind: isAsItIs ? kind : .binary, contentType: contentType, seq: seq,
-            time: time)
-        MessageObject.write(bytes, isSnapshot: false, to: &writer)
+            topic: topic, payload: payload, kind: isAsItIs ? kind : .binary, contentType: contentType,
+            properties: properties, seq: seq, time: time)
+        MessageObject.write(value: bytes, to: &writer)
     }
 
     private static func hasOuterSpace(_ json: [UInt8]) -> Bool {

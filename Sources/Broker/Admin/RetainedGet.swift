@@ -13,7 +13,7 @@ extension RetainedGetRequest: AnsweredRequest {
                     if isExact {
                         message.writeExactly(to: &writer)
                     } else {
-                        MessageObject.write(message, isSnapshot: false, to: &writer)
+                        MessageObject.write(value: message, to: &writer)
                     }
                 }))
     }

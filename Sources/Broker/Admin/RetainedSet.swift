@@ -15,6 +15,9 @@ extension RetainedSetRequest: AnsweredRequest {
         } else if type != nil, draft.kind == .text {
             draft.kind = ContentType.kind(of: draft.payload, type: type)
         }
+        if let properties {
+            draft.properties = try Self.read(properties, settings.topicLimits)
+        }
         if let timeToLive { draft.timeToLive = try Lifetime.milliseconds(seconds: timeToLive) }
         if let expires {
             let (rest, isNonsense) = expires.subtractingReportingOverflow(Lifetime.now)
@@ -24,6 +27,13 @@ extension RetainedSetRequest: AnsweredRequest {
         try caller.desk.publish(draft, from: caller.source) { result in
             then(result.map { .set(seq: $0.seq, isStored: $0.isStored) })
         }
+    }
+
+    private static func read(_ properties: [UInt8], _ limits: TopicLimits) throws(Refusal) -> MessageProperties? {
+        guard let object = try? JSONObject.parse(properties.span) else {
+            throw Refusal(.badRequest, "The headers cannot be read.")
+        }
+        return try JSONCommand.properties(object, limits)
     }
 
     private func draft(topic: Topic) throws(Refusal) -> Draft {

@@ -16,6 +16,8 @@ package struct RetainedSetRequest: AdminRequest {
     package var timeToLive: Double?
     /// When the value expires, in Unix milliseconds; `nil`: never.
     package var expires: Int64?
+    /// The members `headers`, `replyTo` and `correlation` as written; `nil`: there are none.
+    package var properties: [UInt8]?
 
     /// The value's data.
     package enum Data: Sendable, Equatable {
@@ -37,6 +39,7 @@ package struct RetainedSetRequest: AdminRequest {
         type = try object.string("type")
         timeToLive = try object.double("ttl")
         expires = try object.integer("expires")
+        properties = Self.properties(of: object)
         guard let value = object.value("data") else { return }
         if let text = value.stringBytes, kind != "json" || encoding != nil {
             data = .text(text)
@@ -45,8 +48,19 @@ package struct RetainedSetRequest: AdminRequest {
         }
     }
 
+    private static func properties(of object: borrowing JSONObject) -> [UInt8]? {
+        var writer = JSONWriter()
+        writer.beginObject()
+        if let value = object.value("headers") { writer.member("headers", raw: value.rawBytes) }
+        if let value = object.value("replyTo") { writer.member("replyTo", raw: value.rawBytes) }
+        if let value = object.value("correlation") { writer.member("correlation", raw: value.rawBytes) }
+        writer.endObject()
+        return writer.bytes.count > 2 ? writer.bytes : nil
+    }
+
     package func write(to writer: inout JSONWriter) {
         writer.member("topic", topic)
+        if let properties { writer.raw(properties.span.extracting(1..<properties.count - 1)) }
         switch data {
         case .json(let bytes): writer.member("data", raw: bytes.span)
         case .text(let bytes):

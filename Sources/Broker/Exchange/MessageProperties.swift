@@ -13,6 +13,8 @@ package final class MessageProperties: Sendable, Equatable {
         }
     }
 
+    /// The maximum number of headers.
+    package static let maximumCount = 256
     /// The maximum size of names and values together, in bytes of UTF-8.
     package static let maximumHeaders = 8 << 10
     /// The longest correlation data, in bytes.
@@ -26,13 +28,18 @@ package final class MessageProperties: Sendable, Equatable {
 
     /// Their size, in bytes.
     var weight: Int {
-        headers.reduce((replyTo?.name.utf8.count ?? 0) &+ (correlation?.count ?? 0)) {
-            $0 &+ $1.name.utf8.count &+ $1.value.utf8.count
+        headers.reduce(Self.overhead &+ (replyTo?.name.utf8.count ?? 0) &+ (correlation?.count ?? 0)) {
+            $0 &+ MemoryLayout<Header>.size &+ $1.name.utf8.count &+ $1.value.utf8.count
         }
     }
 
+    private static let overhead = 64
+
     /// Throws ``ErrorCode/tooLarge`` if a part is longer than its limit.
     package init(headers: [Header] = [], replyTo: Topic? = nil, correlation: [UInt8]? = nil) throws(Refusal) {
+        guard headers.count <= Self.maximumCount else {
+            throw Refusal(.tooLarge, "headers: expected up to \(Self.maximumCount), found more.")
+        }
         let length = headers.reduce(0) { $0 + $1.name.utf8.count + $1.value.utf8.count }
         guard length <= Self.maximumHeaders else {
             throw Refusal(.tooLarge, "headers: expected up to \(Self.maximumHeaders) bytes, found \(length).")

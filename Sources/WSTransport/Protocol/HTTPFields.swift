@@ -182,6 +182,12 @@ public struct HTTPFields: RandomAccessCollection, Equatable, Sendable, Expressib
         return false
     }
 
+    /// Whether `text` can be a line's name.
+    package static func isName(_ text: String) -> Bool { text.isToken }
+
+    /// Whether `text` can be a line's value: it has no control characters but tabs.
+    package static func isValue(_ text: String) -> Bool { text.utf8.allSatisfy(\.isFieldCharacter) }
+
     /// Whether a line has this name.
     package func has(_ name: String) -> Bool { place(of: name.utf8Span.span) != nil }
 

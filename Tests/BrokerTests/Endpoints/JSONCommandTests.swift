@@ -79,6 +79,26 @@ struct JSONCommandTests {
         (#"{"op":"publish","topic":"a b/é//","data":1}"#, "publish a b/é// json 1 routed"),
     ]
 
+    /// Headers keep their order, and the values of a name theirs.
+    @Test func readsTheProperties() throws {
+        let command = #"""
+            {"op":"publish","topic":"a","data":1,"headers":{"b":"1","a":["2","","é"],"none":[]},"replyTo":"r/1",
+            "correlation":"\u00e9"}
+            """#
+        let object = try JSONObject.parse(Array(command.utf8).span)
+        guard case .publish(let draft) = try JSONCommand(object, limits: TopicLimits()) else { return }
+        let properties = try #require(draft.properties)
+        #expect(properties.headers.map { "\($0.name)=\($0.value)" } == ["b=1", "a=2", "a=", "a=é"])
+        #expect(properties.replyTo?.name == "r/1" && properties.correlation == Array("é".utf8))
+        var writer = JSONWriter()
+        writer.beginObject()
+        MessageObject.write(properties, to: &writer)
+        writer.endObject()
+        #expect(
+            String(decoding: writer.bytes, as: UTF8.self)
+                == #"{"headers":{"b":"1","a":["2","","é"]},"replyTo":"r/1","correlation":"é"}"#)
+    }
+
     @Test(arguments: accepted)
     func accepts(command: String, understood: String) throws {
         #expect(try read(command) == understood)
@@ -109,6 +129,12 @@ struct JSONCommandTests {
         (#"{"op":"subscribe","filter":"a","slow":"never"}"#, "bad-request"),
         (#"{"op":"subscribe","filter":"a","slow":5}"#, "bad-request"),
         (#"{"op":"unsubscribe"}"#, "bad-filter"), (##"{"op":"unsubscribe","filter":"#/a"}"##, "bad-filter"),
+        (#"{"op":"publish","topic":"a","data":1,"headers":["b"]}"#, "bad-request"),
+        (#"{"op":"publish","topic":"a","data":1,"headers":{"b":1}}"#, "bad-request"),
+        (#"{"op":"publish","topic":"a","data":1,"headers":{"b":["1",2]}}"#, "bad-request"),
+        (#"{"op":"publish","topic":"a","data":1,"headers":{"":"1"}}"#, "bad-request"),
+        (#"{"op":"publish","topic":"a","data":1,"replyTo":"a/+"}"#, "bad-topic"),
+        (#"{"op":"publish","topic":"a","data":1,"correlation":1}"#, "bad-request"),
         (#"{"op":"publish","data":1}"#, "bad-topic"), (#"{"op":"publish","topic":null,"data":1}"#, "bad-topic"),
         (#"{"op":"publish","topic":"","data":1}"#, "bad-topic"),
         (#"{"op":"publish","topic":"a/+","data":1}"#, "bad-topic"),

@@ -11,7 +11,8 @@ struct ApplyingTests {
             (.none, nil, nil), (.none, 7, nil), (.present, nil, .notFound), (.present, 7, nil), (.absent, nil, nil),
             (.absent, 7, .conflict), (.matches([]), nil, .conflict), (.matches([]), 7, nil),
             (.matches([7]), 7, nil), (.matches([6, 8]), 7, .conflict), (.matches([7]), nil, .conflict),
-            (.expired(7), 7, nil), (.expired(7), 8, .conflict), (.expired(7), nil, .conflict), (.expired(nil), nil, nil),
+            (.expired(7), 7, nil), (.expired(7), 8, .conflict), (.expired(7), nil, .conflict),
+            (.expired(nil), nil, nil),
             (.expired(nil), 7, .conflict),
         ] as [(Draft.Condition, UInt64?, ErrorCode?)])
     func conditions(condition: Draft.Condition, current: UInt64?, code: ErrorCode?) throws {

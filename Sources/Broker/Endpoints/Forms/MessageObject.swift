@@ -21,10 +21,13 @@ package enum MessageObject {
         writer.endObject()
     }
 
-    /// The members of a message.
-    package static func write(_ message: Message, isSnapshot: Bool, to writer: inout JSONWriter) {
+    /// The members of a value for administrators, who are not told when and how it became one.
+    package static func write(value message: Message, to writer: inout JSONWriter) {
         writer.member("topic", message.topic.name)
-        writeRest(of: message, isSnapshot: isSnapshot, to: &writer)
+        let value = Message(
+            topic: message.topic, payload: message.payload, kind: message.kind, contentType: message.contentType,
+            properties: message.properties, seq: message.seq, time: message.time)
+        writeRest(of: value, isSnapshot: false, to: &writer)
     }
 
     /// Those after the topic.
@@ -34,8 +37,10 @@ package enum MessageObject {
         writer.member("time", message.time)
         if message.isRetained || isSnapshot || message.expiry != 0 {
             writeMarks(of: message, isSnapshot: isSnapshot, to: &writer)
-            if message.isRemoval { return }
+            if message.isExpiry { return }
         }
+        if let properties = message.properties { write(properties, to: &writer) }
+        if message.isRemoval { return }
         if let type = message.contentType { writer.member("type", type) }
         switch message.kind {
         case .json where !message.payload.isEmpty:
@@ -64,6 +69,36 @@ package enum MessageObject {
             writer.member("retain", true)
         }
         if message.expiry != 0 { writer.member("expires", message.expiry) }
+    }
+
+    /// The members of a message's properties.
+    ///
+    /// Headers of one name are one member, in the place of the first.
+    package static func write(_ properties: MessageProperties, to writer: inout JSONWriter) {
+        if !properties.headers.isEmpty { write(properties.headers, to: &writer) }
+        if let replyTo = properties.replyTo { writer.member("replyTo", replyTo.name) }
+        if let correlation = properties.correlation {
+            writer.member("correlation", String(decoding: correlation, as: UTF8.self))
+        }
+    }
+
+    private static func write(_ headers: [MessageProperties.Header], to writer: inout JSONWriter) {
+        var values: [String: [String]] = [:]
+        for header in headers { values[header.name, default: []].append(header.value) }
+        writer.name("headers")
+        writer.beginObject()
+        for header in headers {
+            guard let found = values.removeValue(forKey: header.name) else { continue }
+            writer.name(escaping: header.name)
+            guard found.count > 1 else {
+                writer.string(header.value)
+                continue
+            }
+            writer.beginArray()
+            for value in found { writer.string(value) }
+            writer.endArray()
+        }
+        writer.endObject()
     }
 
     /// The JSON without line ends, which have a meaning in JSON lines and in events.

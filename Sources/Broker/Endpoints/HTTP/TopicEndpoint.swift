@@ -28,8 +28,10 @@ struct TopicEndpoint {
         }
         let contentType = ContentType.stated(exchange.request.head.fields.first("Content-Type"))
         var condition = Draft.Condition.none
+        var properties: MessageProperties?
         try refuse { () throws(Refusal) in
             try ContentType.check(contentType)
+            properties = try HeaderFields.read(exchange.request.head.fields)
             let draft = Draft(
                 topic: topic, payload: [], kind: .text, isRetained: isRetained, acknowledgement: acknowledgement)
             try shard.check(draft, by: client, isRemoval: false)
@@ -43,14 +45,15 @@ struct TopicEndpoint {
                 message: "Content-Encoding: only identity is supported; payloads are stored unchanged.",
                 fields: ["Accept-Encoding": "identity"])
         }
-        exchange.readBody(maximum: shard.settings.limits.message) { [condition, exchange, shard, client] body in
+        exchange.readBody(maximum: shard.settings.limits.message) {
+            [condition, properties, exchange, shard, client] body in
             do throws(Refusal) {
                 // In one piece: what is put together step by step is copied on its way.
                 try shard.publish(
                     Draft(
                         topic: topic, payload: body, kind: ContentType.kind(of: body, type: contentType),
-                        contentType: contentType, isRetained: isRetained, timeToLive: timeToLive, condition: condition,
-                        acknowledgement: acknowledgement
+                        contentType: contentType, properties: properties, isRetained: isRetained,
+                        timeToLive: timeToLive, condition: condition, acknowledgement: acknowledgement
                     ) { result in
                         switch result {
                         case .success(let receipt): exchange.respond(Self.answer(receipt))
@@ -115,6 +118,7 @@ struct TopicEndpoint {
             throw HTTPRefusal(Refusal(.conflict, "The retained value of \(topic) has seq \(message.seq)."))
         }
         fields.append("Content-Type", message.contentType ?? ContentType.type(of: message.kind))
+        HeaderFields.add(message.properties, to: &fields)
         // A published payload must not run as a page of this origin.
         fields.append("Content-Security-Policy", "default-src 'none'; sandbox")
         exchange.respond(OutgoingResponse(status: 200, fields: fields, body: message.payload))

@@ -132,8 +132,59 @@ package enum JSONCommand {
             condition = seq == 0 ? .absent : .matches([seq])
         }
         return Draft(
-            topic: topic, payload: payload, kind: kind, contentType: contentType, isRetained: isRetained,
-            timeToLive: timeToLive, condition: condition, acknowledgement: acknowledgement)
+            topic: topic, payload: payload, kind: kind, contentType: contentType,
+            properties: try properties(object, limits), isRetained: isRetained, timeToLive: timeToLive,
+            condition: condition, acknowledgement: acknowledgement)
+    }
+
+    /// What goes with a payload: headers, and where to reply; `nil`: nothing.
+    package static func properties(
+        _ object: borrowing JSONObject, _ limits: TopicLimits
+    ) throws(Refusal) -> MessageProperties? {
+        let headers = try headers(object)
+        let correlation = try read { () throws(JSONError) in try object.stringBytes("correlation") }
+        var replyTo: Topic?
+        if let name = try read({ () throws(JSONError) in try object.string("replyTo") }) {
+            do throws(TopicError) {
+                replyTo = try Topic(name, limits: limits)
+            } catch {
+                throw Refusal(.badTopic, "replyTo: \(error)")
+            }
+        }
+        try check(headers)
+        guard !headers.isEmpty || replyTo != nil || correlation != nil else { return nil }
+        return try MessageProperties(headers: headers, replyTo: replyTo, correlation: correlation)
+    }
+
+    /// Refuses headers without a name.
+    static func check(_ headers: [MessageProperties.Header]) throws(Refusal) {
+        guard headers.allSatisfy({ !$0.name.isEmpty }) else { throw Refusal(.badRequest, "headers: a name is empty.") }
+    }
+
+    /// A name may have several values.
+    private static func headers(_ object: borrowing JSONObject) throws(Refusal) -> [MessageProperties.Header] {
+        guard object.kind(of: "headers") != nil else { return [] }
+        var headers: [MessageProperties.Header] = []
+        do throws(JSONError) {
+            guard let members = try object.object("headers") else { return [] }
+            for place in 0..<members.count {
+                let (name, value) = (members.name(at: place), members.value(at: place))
+                if let text = value.string {
+                    headers.append(MessageProperties.Header(name: name, value: text))
+                    continue
+                }
+                guard value.kind == .array else {
+                    throw value.wrongKind("a string or an array of strings", member: "headers")
+                }
+                // One more than there may be, so that it is refused.
+                for text in try value.strings(member: "headers", atMost: MessageProperties.maximumCount + 1) {
+                    headers.append(MessageProperties.Header(name: name, value: text))
+                }
+            }
+        } catch {
+            throw Refusal(.badRequest, "\(error).")
+        }
+        return headers
     }
 
     /// A string is text, any other value is JSON; with `encoding` the string encodes bytes.
