@@ -79,6 +79,8 @@ package enum Routes {
             ["POST", "PUT"], exactly: "/t/*",
             gate.guarding { visit throws(HTTPRefusal) in try TopicEndpoint(visit).publish() })
         routing.add(
+            ["POST"], exactly: "/t", gate.guarding { visit throws(HTTPRefusal) in try BatchEndpoint.publish(visit) })
+        routing.add(
             ["DELETE"], exactly: "/t/*",
             gate.guarding { visit throws(HTTPRefusal) in try TopicEndpoint(visit).delete() })
         routing.add(

@@ -96,7 +96,9 @@ def test_the_methods_of_a_path(whole, path):
     answer = whole.http("PATCH", path.replace("{topic}", "a").replace("{filter}", "a"))
     assert answer.status == 405
     described = {method.upper() for method in METHODS & set(HTTP["paths"][path])}
-    assert set(answer.headers["Allow"].split(", ")) == described | {"HEAD", "OPTIONS"}
+    if "GET" in described:
+        described.add("HEAD")
+    assert set(answer.headers["Allow"].split(", ")) == described | {"OPTIONS"}
 
 
 def parameters_that_are_taken(answer):

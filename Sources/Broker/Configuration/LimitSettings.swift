@@ -13,6 +13,8 @@ extension Settings {
         package var requestHead = 16 << 10
         /// A message's payload or a request's body, in bytes.
         package var message = 1 << 20
+        /// Lines of one request that publishes several messages.
+        package var batch = 1000
         /// A topic or filter, in bytes of UTF-8.
         package var topic = 1024
         /// The levels of a topic or filter.
@@ -121,6 +123,7 @@ extension Settings.Limits {
                 "Of an HTTP connection between two requests; longer than a proxy keeps its own."),
             Setting("request_head", \.requestHead, .size(256...1 << 20), "A request line and its fields, in bytes."),
             Setting("message", \.message, .size(1...256 << 20), "A payload or request body, in bytes."),
+            Setting("batch", \.batch, .count(1...100_000), "Lines of one POST /t, each a publication."),
         ]
     }
 

@@ -72,6 +72,18 @@ extension HTTPExchange {
         }
     }
 
+    /// Refuses a body that is not as it was published.
+    func checkContentEncoding() throws(HTTPRefusal) {
+        let fields = request.head.fields
+        guard !fields.has("Content-Encoding") || fields.tokens("Content-Encoding").allSatisfy({ $0 == "identity" })
+        else {
+            throw HTTPRefusal(
+                status: 415, code: ErrorCode.badRequest.rawValue,
+                message: "Content-Encoding: only identity is supported; payloads are stored unchanged.",
+                fields: ["Accept-Encoding": "identity"])
+        }
+    }
+
     /// The time to live that the query gives, in milliseconds.
     func timeToLive() throws(HTTPRefusal) -> Int64? {
         guard let text = request.parameter("ttl") else { return nil }

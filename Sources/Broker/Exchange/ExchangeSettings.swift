@@ -4,6 +4,8 @@ package struct ExchangeSettings: Sendable {
     package struct Limits: Sendable {
         /// The largest payload, in bytes.
         package var message: Int
+        /// How many publications one request may have.
+        package var batch: Int
         /// How much may wait for one client, in bytes.
         package var pending: Int
         /// How long it may wait, in nanoseconds.
@@ -18,11 +20,16 @@ package struct ExchangeSettings: Sendable {
         /// Whether each publication is metered.
         package let isMetered: Bool
 
+        /// The largest request with several publications, in bytes: as a frame with commands.
+        package var batchBytes: Int { 2 * message + 65_536 }
+
         package init(
-            message: Int, pending: Int, pendingAge: Int64?, subscriptionsPerClient: Int, subscriptions: Int?,
+            message: Int, batch: Int = 1000, pending: Int, pendingAge: Int64?, subscriptionsPerClient: Int,
+            subscriptions: Int?,
             publishRate: Int?, quotas: Quotas.Rules = Quotas.Rules(), rulesMeterPublishing: Bool = false
         ) {
             self.message = message
+            self.batch = batch
             self.pending = pending
             self.pendingAge = pendingAge
             self.subscriptionsPerClient = subscriptionsPerClient

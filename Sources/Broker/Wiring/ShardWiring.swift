@@ -49,7 +49,7 @@ extension ExchangeSettings {
     package init(_ settings: Settings) {
         self.init(
             limits: Limits(
-                message: settings.limits.message, pending: settings.limits.pending,
+                message: settings.limits.message, batch: settings.limits.batch, pending: settings.limits.pending,
                 pendingAge: settings.limits.pendingAge?.nanoseconds,
                 subscriptionsPerClient: settings.limits.subscriptionsPerClient,
                 subscriptions: settings.limits.subscriptions, publishRate: settings.limits.publishRate,

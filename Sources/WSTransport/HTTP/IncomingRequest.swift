@@ -39,6 +39,7 @@ package enum HTTPStatus {
         case 101: "Switching Protocols"
         case 200: "OK"
         case 204: "No Content"
+        case 207: "Multi-Status"
         case 304: "Not Modified"
         case 308: "Permanent Redirect"
         case 400: "Bad Request"

@@ -51,7 +51,7 @@ struct HTTPTests {
 
     /// A request, its status, and the error's code.
     static let refused: [(String, Int, String)] = [
-        ("GET /t/none", 404, "not-found"), ("GET /nothing", 404, "not-found"), ("GET /t", 404, "not-found"),
+        ("GET /t/none", 404, "not-found"), ("GET /nothing", 404, "not-found"), ("GET /t", 405, "bad-request"),
         ("GET /t/", 400, "bad-topic"), ("GET /t/a+", 400, "bad-topic"), ("GET /t/%23", 400, "bad-topic"),
         ("GET /t/a%00", 400, "bad-topic"), ("GET /t/%FF", 400, "bad-topic"), ("GET /t/a%2", 400, "bad-topic"),
         ("GET /t/a%zz", 400, "bad-topic"), ("DELETE /t/none", 404, "not-found"), ("PATCH /t/a", 405, "bad-request"),

@@ -37,7 +37,7 @@ struct JSONCommandTests {
             if let type = draft.contentType { words.append(type) }
             if let time = draft.timeToLive { words.append("ttl=\(time)") }
             switch draft.condition {
-            case .none: break
+            case .none, .expired: break
             case .absent: words.append("absent")
             case .present: words.append("present")
             case .matches(let seqs): words.append("seq=\(seqs)")

@@ -28,8 +28,8 @@ struct CompressedFormTests {
         try Reactor(index: 0, counters: ReactorCounters(), remote: Remote())
     }
 
-    private static func bytes(of segment: Segment, on reactor: Reactor) -> [UInt8] {
-        Array(reactor.chunk(of: segment).bytes(from: Int(segment.offset), count: Int(segment.count)))
+    private static func bytes(of segment: Segment?, on reactor: Reactor) -> [UInt8] {
+        segment.map { Array(reactor.chunk(of: $0).bytes(from: Int($0.offset), count: Int($0.count))) } ?? []
     }
 
     /// The one message that a client with permessage-deflate makes of `frame`.

@@ -194,11 +194,12 @@ struct HistoryContractTests {
     @Test(arguments: Conformer.allCases)
     func expiredValuesWaitForTheirRemoval(conformer: Conformer) throws {
         let store = try conformer.make().store
-        try store.apply(
-            (0..<300).map { number in
-                try retained(
-                    "v/\(number)", "x", seq: UInt64(number + 1), expiry: number % 3 == 0 ? 0 : 2000 - Int64(number))
-            }, reserving: nil)
+        var values: [Message] = []
+        for number in 0..<300 {
+            let expiry = number % 3 == 0 ? 0 : Int64(2000 - number)
+            values.append(try retained("v/\(number)", "x", seq: UInt64(number + 1), expiry: expiry))
+        }
+        try store.apply(values, reserving: nil)
         while try store.maintain(now: 2000) {}
         #expect(try store.statistics().values == 300)
         #expect(store.nextExpiry == 1701)

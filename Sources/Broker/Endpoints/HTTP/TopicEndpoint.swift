@@ -37,14 +37,7 @@ struct TopicEndpoint {
             try shard.check(draft, by: client, isRemoval: false)
             condition = try conditions.ofPublishing { () throws(Refusal) in try shard.read(topic, by: client) }
         }
-        let fields = exchange.request.head.fields
-        guard !fields.has("Content-Encoding") || fields.tokens("Content-Encoding").allSatisfy({ $0 == "identity" })
-        else {
-            throw HTTPRefusal(
-                status: 415, code: ErrorCode.badRequest.rawValue,
-                message: "Content-Encoding: only identity is supported; payloads are stored unchanged.",
-                fields: ["Accept-Encoding": "identity"])
-        }
+        try exchange.checkContentEncoding()
         exchange.readBody(maximum: shard.settings.limits.message) {
             [condition, properties, exchange, shard, client] body in
             do throws(Refusal) {

@@ -100,7 +100,8 @@ package enum JSONCommand {
         return filters
     }
 
-    private static func draft(_ object: borrowing JSONObject, _ limits: TopicLimits) throws(Refusal) -> Draft {
+    /// What a `publish` publishes.
+    package static func draft(_ object: borrowing JSONObject, _ limits: TopicLimits) throws(Refusal) -> Draft {
         guard let name = try read({ () throws(JSONError) in try object.string("topic") }) else {
             throw Refusal(.badTopic, "topic is missing.")
         }
