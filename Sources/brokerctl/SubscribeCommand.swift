@@ -15,6 +15,7 @@ struct SubscribeCommand: AsyncParsableCommand {
               brokerctl sub 'sensors/+/temp'
               brokerctl sub 'sensors/#' --no-snapshot --count 10 --json
               brokerctl sub 'chat/#' --since 812
+              brokerctl sub 'chat/#' --since -50
             """)
 
     @OptionGroup var connection: ConnectionOptions
@@ -28,12 +29,19 @@ struct SubscribeCommand: AsyncParsableCommand {
     @Flag(name: .customLong("no-snapshot"), help: "Leave out the retained values.")
     var skipsSnapshot = false
 
-    @Option(help: ArgumentHelp("First the kept messages after this number, or EPOCH-SEQ.", valueName: "seq"))
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp(
+            "First what is kept after a number (or EPOCH-SEQ), the last N of each topic (-N), of the last 10m, or all.",
+            valueName: "seq|-n|10m|all|latest"))
     var since: String?
 
     func validate() throws {
-        guard since.map({ ResumePoint($0) != nil }) ?? true else {
-            throw ValidationError("--since: expected SEQ or EPOCH-SEQ")
+        if let since {
+            var options = SubscribeOptions()
+            guard options.setSince(since) else {
+                throw ValidationError("--since: \(SubscribeOptions.sinceExpectation)")
+            }
         }
         if let count, count < 1 { throw ValidationError("--count: expected 1 or more") }
     }

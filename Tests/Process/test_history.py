@@ -226,7 +226,7 @@ def test_rules_are_reloaded(start_broker):
     assert len(messages) >= 1 and len(gaps) <= 1
 
 
-@pytest.mark.parametrize("query, word", [("since=x", "since"), ("since=-1", "since"), ("since=1-2-3", "since"),
+@pytest.mark.parametrize("query, word", [("since=x", "since"), ("since=-0", "since"), ("since=10y", "since"), ("since=1-2-3", "since"),
                                          ("slow=never", "slow")])
 @pytest.mark.parametrize("path", ["/s/a", "/t/a"])
 def test_every_mistake_is_named(broker, path, query, word):
@@ -264,3 +264,119 @@ def test_a_long_history_comes_whole_at_the_readers_pace(start_broker):
         assert json.loads(reader.receive_text())["data"] == "live"
     except ConnectionEnded as ended:
         raise AssertionError(f"closed: {ended.close_frame}") from None
+
+
+# What comes of the history without a position
+
+
+def over_json(broker, filter_, since):
+    session = broker.session()
+    session.send(op="subscribe", filter=filter_, since=since)
+    return session.receive
+
+
+def over_socket(broker, filter_, since):
+    socket = broker.subscription_socket(filter_, f"since={since}")
+    return lambda: json.loads(socket.receive_text())
+
+
+def over_lines(broker, filter_, since):
+    return broker.follow(filter_, f"since={since}").json
+
+
+def over_events(broker, filter_, since):
+    follower = broker.follow(filter_, f"since={since}", headers=EVENTS)
+
+    def receive():
+        while "data" not in (event := follower.event()):
+            pass
+        found = json.loads(event["data"])
+        assert found.get("retained") or event["id"].endswith(f"-{found['seq']}")
+        return found
+    return receive
+
+
+WAYS = [over_json, over_socket, over_lines, over_events]
+
+
+def brought(way, broker, filter_, since):
+    """[(topic, seq, retained)], without gaps."""
+    messages, gaps, _ = collect(way(broker, filter_, since))
+    assert gaps == []
+    return [(message["topic"], message["seq"], message.get("retained", False)) for message in messages]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_last_of_each_topic_come_in_order(broker, way):
+    topics = ["chat/a", "chat/b", "chat/a", "other", "chat/a", "chat/b", "chat/c/d"]
+    for topic in topics:
+        broker.publish(topic, "x")
+    broker.publish("chat/a", "y", "ack=stored")
+    numbered = list(enumerate([*topics, "chat/a"], start=1))
+    chat = [(topic, seq, False) for seq, topic in numbered if topic != "other"]
+    assert brought(way, broker, "chat/#", "-2") == [
+        message for message in chat if message[1] in (2, 5, 6, 7, 8)]
+    assert brought(way, broker, "chat/#", "latest") == [message for message in chat if message[1] in (6, 7, 8)]
+    assert brought(way, broker, "chat/a", "-3") == [message for message in chat if message[1] in (3, 5, 8)]
+    assert brought(way, broker, "chat/+", "all") == [message for message in chat if message[0] != "chat/c/d"]
+    assert brought(way, broker, "chat/#", "10m") == chat
+    assert brought(way, broker, "chat/#", "0s") == []
+    assert brought(way, broker, "other", "all") == []
+
+
+def test_retained_values_that_are_not_among_them_come_first(broker):
+    broker.publish("chat/old", "x", "retain")
+    broker.publish("plain", "x", "retain")
+    for _ in range(3):
+        broker.publish("chat/old", "y")
+    broker.publish("chat/new", "z", "retain")
+    assert brought(over_json, broker, "#", "-2") == [
+        ("chat/old", 1, True), ("plain", 2, True), ("chat/old", 4, False), ("chat/old", 5, False), ("chat/new", 6, False)]
+    assert brought(over_json, broker, "#", "all") == [
+        ("plain", 2, True), ("chat/old", 1, False), ("chat/old", 3, False), ("chat/old", 4, False), ("chat/old", 5, False),
+        ("chat/new", 6, False)]
+
+
+def test_nothing_is_lost_between_the_history_and_what_is_live(broker):
+    publisher = broker.session()
+    for number in range(3000):
+        publisher.send(op="publish", topic=f"chat/{number % 50}", data=number)
+        if number == 1500:
+            receive = over_json(broker, "chat/#", "-5")
+    publisher.publish("chat/end", "end")
+    seen = []
+    while (received := receive()).get("data") != "end":
+        if "topic" in received:
+            seen.append(received["seq"])
+    assert seen == list(range(seen[0], 3001)) and len(seen) >= 1499
+
+
+def test_a_poll_gets_the_last(broker):
+    for number in range(5):
+        broker.publish("chat/a", str(number), "ack=stored")
+    follower = broker.follow("chat/a", "poll=1&since=-2")
+    assert [follower.json()["data"] for _ in range(2)] == ["3", "4"] and follower.json() is None
+
+
+def test_what_another_subscription_has_brought_is_left_out(broker):
+    session = broker.session()
+    session.publish("chat/a", "before", ack="stored")
+    session.subscribe("chat/a", snapshot=False)
+    session.expect("live")
+    session.publish("chat/a", "live", ack="stored")
+    session.expect("message", data="live")
+    session.send(op="subscribe", filter="chat/#", since="all")
+    session.expect("message", data="before")
+    session.expect("live", filter="chat/#")
+
+
+def test_more_than_can_be_chosen_is_a_gap(start_broker):
+    broker = start_broker('history:\n  - { filter: "#", messages: 20000 }\n')
+    session = broker.session()
+    for start in range(0, 12_000, 1000):
+        session.websocket.send_text("\n".join(
+            json.dumps({"op": "publish", "topic": f"t/{number % 10}", "data": number}) for number in range(start, start + 1000)))
+    session.publish("t/0", "last", ack="stored")
+    messages, gaps, _ = collect(over_json(broker, "t/#", "-20000"))
+    assert [message["seq"] for message in messages] == list(range(2002, 12_002))
+    assert gaps == [{"op": "gap", "filter": "t/#", "since": 0, "seq": 2001}]

@@ -100,7 +100,9 @@ extension HTTPExchange {
     func subscribeOptions() throws(HTTPRefusal) -> SubscribeOptions {
         var options = SubscribeOptions()
         options.wantsSnapshot = try flag("snapshot") ?? true
-        if let text = request.parameter("since") { options.since = try Self.resumePoint(text, named: "since") }
+        if let text = request.parameter("since"), !options.setSince(text) {
+            throw HTTPRefusal(Refusal(.badRequest, "since: \(SubscribeOptions.sinceExpectation), found \"\(text)\"."))
+        }
         if let text = request.parameter("slow") {
             guard let slow = SlowPolicy(rawValue: text) else {
                 throw HTTPRefusal(Refusal(.badRequest, "slow: \(SlowPolicy.expectation), found \"\(text)\"."))

@@ -6,8 +6,8 @@ internal import WSTransport
 /// the messages that a rule keeps; the others are held in memory (``SubscriptionSet``). Runs on the reactor's thread.
 package final class CatchUp {
     let reactor: Reactor
-    private let sequencer: Sequencer
-    private let store: any MessageStore
+    let sequencer: Sequencer
+    let store: any MessageStore
     let counters: ShardCounters
     private let directory: Directory
     private let fanOut: FanOut
@@ -75,10 +75,15 @@ package final class CatchUp {
                 // Messages from before the subscription are sent before its snapshot.
                 guard try catchUp(session, ledger, to: start.seq, &room) else { return }
                 guard set.starts.firstNumber == start.number else { continue }
+                if let rewinding = start.rewinding, !rewinding.isReady {
+                    guard isOnDisk(upTo: start.seq) else { return waitForStore(session) }
+                    try prepare(rewinding)
+                    guard rewinding.isReady, room > 0 else { return waitForTurn(session) }
+                }
                 if var snapshot = start.snapshot {
                     guard room > 0 else { return waitForTurn(session) }
                     if mustWait(snapshot) { return waitForStore(session) }
-                    let isDone = try show(&snapshot, newerThan: nil, session, &room)
+                    let isDone = try show(&snapshot, newerThan: nil, start.rewinding, session, &room)
                     guard isKnown(session), set.starts.firstNumber == start.number else { return }
                     guard isDone else {
                         var rest = start
@@ -86,6 +91,14 @@ package final class CatchUp {
                         set.starts.replaceFirst(with: rest)
                         return waitForTurn(session)
                     }
+                }
+                if let rewinding = start.rewinding {
+                    var rest = start
+                    rest.snapshot = nil
+                    set.starts.replaceFirst(with: rest)
+                    let isDone = try rewind(rewinding, start, session, &room)
+                    guard isKnown(session), set.starts.firstNumber == start.number else { return }
+                    guard isDone else { return waitForTurn(session) }
                 }
                 set.starts.removeFirst()
                 send(set.takeGap(of: start.filter, upTo: start.seq), to: session)
@@ -120,7 +133,7 @@ package final class CatchUp {
                 waitForStore(session)
                 return false
             }
-            let isDone = try show(&snapshot, newerThan: resume.since, session, &room)
+            let isDone = try show(&snapshot, newerThan: resume.since, nil, session, &room)
             guard isKnown(session) else { return false }
             ledger.showing[0].snapshot = snapshot
             guard isDone else {
@@ -175,8 +188,11 @@ package final class CatchUp {
     /// Sends the next piece of a snapshot; `true`: that was the last.
     ///
     /// If it throws, nothing was sent, and `snapshot` must not be used again.
+    ///
+    /// - Parameter rewinding: brings the values that are messages of the history, later.
     private func show(
-        _ snapshot: inout Snapshot, newerThan since: UInt64?, _ session: any Session, _ room: inout Int
+        _ snapshot: inout Snapshot, newerThan since: UInt64?, _ rewinding: Rewinding?, _ session: any Session,
+        _ room: inout Int
     ) throws(StorageError) -> Bool {
         var found: [Message] = []
         let progress = try snapshot.read(
@@ -194,6 +210,13 @@ package final class CatchUp {
                 return kept
             }
             found.removeAll { kept.contains($0.seq) }
+        }
+        if let rewinding {
+            found = try store.readHistory { view throws(StorageError) in
+                var values: [Message] = []
+                for message in found where try !rewinding.brings(message.seq, view) { values.append(message) }
+                return values
+            }
         }
         for message in found {
             session.sendSnapshot(message)
@@ -371,7 +394,7 @@ package final class CatchUp {
         }
     }
 
-    private func send(_ message: Message, to session: any Session) {
+    func send(_ message: Message, to session: any Session) {
         // Sending a gap may have closed the session.
         guard isKnown(session) else { return }
         fanOut.send(message, to: session)

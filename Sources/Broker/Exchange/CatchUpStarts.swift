@@ -8,6 +8,8 @@ struct CatchUpStart {
     let seq: UInt64
     /// The retained values; `nil`: none are wanted, or all have been sent.
     var snapshot: Snapshot?
+    /// What comes of the history, after the retained values; `nil`: nothing is wanted.
+    var rewinding: Rewinding?
 }
 
 /// The starts of a session's subscriptions, in the order in which the client subscribed.

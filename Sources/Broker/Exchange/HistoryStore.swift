@@ -78,7 +78,31 @@ package protocol HistoryView {
         _ body: (Message) -> Bool
     ) throws(StorageError) -> HistoryEnd
 
-    /// The same for all topics that satisfy `isWanted`.
+    /// A kept message; `nil`: it is not kept, or cannot be read.
+    func message(_ seq: UInt64) throws(StorageError) -> Message?
+
+    /// The number of the newest kept message up to `limit` that was accepted before a time; 0: there is none.
+    ///
+    /// - Parameter time: Unix milliseconds.
+    func newest(before time: Int64, upTo limit: UInt64) throws(StorageError) -> UInt64
+
+    /// Passes `body` the topics that match and have messages, in the store's key order, until it returns `false`.
+    ///
+    /// - Parameters:
+    ///   - position: continue after this topic; `nil`: from the start.
+    ///   - maximum: the maximum number of topics to visit, matching or not.
+    func topics(
+        matching filter: TopicFilter, after position: Topic?, visiting maximum: Int, _ body: (Topic) -> Bool
+    ) throws(StorageError) -> ScanEnd
+
+    /// Passes `body` the numbers of the last messages of a topic up to `limit`, the newest first.
+    ///
+    /// - Parameter count: the maximum number of messages.
+    func last(
+        _ count: Int, of topic: Topic, upTo limit: UInt64, _ body: (UInt64) -> Void
+    ) throws(StorageError)
+
+    /// The same as ``messages(of:after:upTo:visiting:now:_:)`` for all topics that satisfy `isWanted`.
     func messages(
         where isWanted: (Topic) -> Bool, after seq: UInt64, upTo limit: UInt64, visiting maximum: Int, now: Int64,
         _ body: (Message) -> Bool

@@ -110,6 +110,12 @@ extension Shard {
             ? Snapshot(
                 filter: filter, seq: position.seq, overlay: position.overlay, view: position.view,
                 waitsForStore: position.waitsForStore, isAll: options.isPoll) : nil
+        if let rewind = options.rewind, !filter.isSystem {
+            return set.starts.append(
+                CatchUpStart(
+                    number: number, filter: filter, seq: position.seq, snapshot: snapshot,
+                    rewinding: Rewinding(rewind, filter: filter, upTo: position.seq)))
+        }
         // Figures are not resumed: they have no places in the order, and the newest are sent instead.
         guard let since = options.since, !filter.isSystem else {
             return set.starts.append(

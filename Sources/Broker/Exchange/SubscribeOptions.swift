@@ -47,6 +47,8 @@ package struct SubscribeOptions: Sendable {
     package var hearsItself = true
     /// The position after which messages are wanted; `nil`: only new ones.
     package var since: ResumePoint?
+    /// What is wanted of the history without a position, in the place of ``since``; `nil`: nothing.
+    package var rewind: Rewind?
     package var slow = SlowPolicy.close
     /// Whether nothing live is wanted: it ends after the retained values and the missed messages.
     package var isPoll = false
@@ -54,7 +56,17 @@ package struct SubscribeOptions: Sendable {
     package init() {}
 
     /// Whether something comes before the live messages, followed by the marker.
-    var hasBeginning: Bool { wantsSnapshot || since != nil }
+    var hasBeginning: Bool { wantsSnapshot || since != nil || rewind != nil }
+
+    /// Takes over a `since` as clients write it; `false`: it is none.
+    package mutating func setSince(_ text: String) -> Bool {
+        (since, rewind) = (ResumePoint(text), nil)
+        if since == nil { rewind = Rewind(text) }
+        return since != nil || rewind != nil
+    }
+
+    /// What the error message for any other text expects.
+    package static var sinceExpectation: String { "expected SEQ, EPOCH-SEQ, -N, a duration such as 10m, all or latest" }
 }
 
 /// Messages that match a filter and were not delivered, and will not be.

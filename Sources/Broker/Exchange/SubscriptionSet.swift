@@ -131,6 +131,20 @@ package final class SubscriptionSet {
             || ledger?.ended.contains { $0.isDue(message, client: client) } ?? false
     }
 
+    /// Whether a message of the history is to be sent for a new subscription: no other one has brought it.
+    ///
+    /// - Parameter number: of the subscription.
+    func wants(_ message: Message, for number: UInt32, client: UInt64) -> Bool {
+        for subscription in current {
+            guard subscription.number == number else {
+                if subscription.isDue(message, client: client) { return false }
+                continue
+            }
+            if subscription.skipsOwn, message.origin == client { return false }
+        }
+        return true
+    }
+
     /// The numbers of the subscriptions that ask for a message.
     func due(_ message: Message, client: UInt64) -> [UInt32] {
         current.filter { $0.isDue(message, client: client) }.map(\.number)

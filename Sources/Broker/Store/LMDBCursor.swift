@@ -26,6 +26,16 @@ internal import Glibc
         try unsafe moveToNext(cursor)
     }
 
+    /// The last entry whose key comes before `key`.
+    @unsafe func seek(before key: [UInt8]) throws(StorageError) -> LMDBEntry? {
+        unsafe try seek(key) == nil ? moveToLast(cursor) : previous()
+    }
+
+    /// The entry before the last one.
+    @unsafe func previous() throws(StorageError) -> LMDBEntry? {
+        try unsafe moveToPrevious(cursor)
+    }
+
     /// The first entry whose key is `key` or follows it, copied.
     func copy(from key: [UInt8]) throws(StorageError) -> (key: [UInt8], value: [UInt8])? {
         guard let entry = unsafe try seek(key) else { return nil }
@@ -44,6 +54,18 @@ internal import Glibc
 @unsafe func moveToNext(_ cursor: OpaquePointer) throws(StorageError) -> LMDBEntry? {
     var key = unsafe MDB_val()
     return try unsafe move(cursor, MDB_NEXT, &key)
+}
+
+/// Moves a cursor to the entry before the last one.
+@unsafe func moveToPrevious(_ cursor: OpaquePointer) throws(StorageError) -> LMDBEntry? {
+    var key = unsafe MDB_val()
+    return try unsafe move(cursor, MDB_PREV, &key)
+}
+
+/// Moves a cursor to the last entry of its database.
+@unsafe func moveToLast(_ cursor: OpaquePointer) throws(StorageError) -> LMDBEntry? {
+    var key = unsafe MDB_val()
+    return try unsafe move(cursor, MDB_LAST, &key)
 }
 
 @unsafe private func move(

@@ -99,6 +99,73 @@ private struct LMDBHistoryView: HistoryView {
         return .finished
     }
 
+    func message(_ seq: UInt64) throws(StorageError) -> Message? {
+        let found = try reader.value(of: [UInt8](key: seq), in: store.history.log) { bytes throws(StorageError) in
+            self.message(bytes, now: .min) { _ in true }
+        }
+        return found ?? nil
+    }
+
+    func newest(before time: Int64, upTo limit: UInt64) throws(StorageError) -> UInt64 {
+        // Times rise with the numbers, as long as nobody sets the clock back.
+        var (low, high) = (UInt64(0), limit)
+        while low < high {
+            let middle = low + (high - low) / 2
+            let cursor = try reader.cursor(over: store.history.log)
+            let next = unsafe try cursor.seek([UInt8](key: middle + 1)).flatMap { entry -> (UInt64, Int64)? in
+                let (key, value) = unsafe (Span(_unsafeElements: entry.key), Span(_unsafeElements: entry.value))
+                guard key.count == 8, let record = HistoryRecord(value) else { return nil }
+                return (key.bigEndian(at: 0), record.time)
+            }
+            if let next, next.0 <= limit, next.1 < time { low = next.0 } else { high = middle }
+        }
+        return low
+    }
+
+    func topics(
+        matching filter: TopicFilter, after position: Topic?, visiting maximum: Int, _ body: (Topic) -> Bool
+    ) throws(StorageError) -> ScanEnd {
+        if let topic = filter.literalTopic {
+            if position == nil, try self.topic(topic) != nil { _ = body(topic) }
+            return .finished
+        }
+        let plan = SkipScan(filter)
+        let cursor = try reader.cursor(over: store.history.topics)
+        var target = position.map { RetainedKey($0).bytes + [0] } ?? plan.start
+        var (visited, last): (Int, Topic?) = (0, position)
+        while let entry = try cursor.copy(from: target) {
+            if visited >= max(maximum, 1), let last { return .stopped(after: last) }
+            visited += 1
+            let topic = HistoryTopic(entry.value.span)?.topic
+            last = topic ?? last
+            target = entry.key + [0]
+            switch RetainedKey.isHashed(entry.key.span) ? .match : plan.step(at: entry.key.span) {
+            case .end: return .finished
+            case .seek(let key): target = key
+            case .match:
+                guard let topic, filter.matches(topic) else { continue }
+                if !body(topic) { return .stopped(after: topic) }
+            }
+        }
+        return .finished
+    }
+
+    func last(
+        _ count: Int, of topic: Topic, upTo limit: UInt64, _ body: (UInt64) -> Void
+    ) throws(StorageError) {
+        guard count > 0, let known = try self.topic(topic) else { return }
+        let cursor = try reader.cursor(over: store.history.index)
+        var entry = unsafe try cursor.seek(before: known.indexKey(limit + 1))
+        var visited = 0
+        while visited < count, let current = unsafe entry {
+            let key = unsafe Span(_unsafeElements: current.key)
+            guard key.count == 16, key.bigEndian(at: 0) == known.id else { return }
+            body(key.bigEndian(at: 8))
+            visited += 1
+            unsafe entry = try cursor.previous()
+        }
+    }
+
     /// The message, if it is wanted and has not expired.
     private func message(_ bytes: Span<UInt8>, now: Int64, where isWanted: (Topic) -> Bool) -> Message? {
         guard let record = HistoryRecord(bytes), let topic = record.topic(record: bytes) else {

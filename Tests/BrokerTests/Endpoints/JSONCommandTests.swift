@@ -23,6 +23,7 @@ struct JSONCommandTests {
             if !options.wantsSnapshot { words.append("no-snapshot") }
             if !options.hearsItself { words.append("no-echo") }
             if let since = options.since { words.append("since=\(since.epoch.map { "\($0)-" } ?? "")\(since.seq)") }
+            if let rewind = options.rewind { words.append("\(rewind)") }
             if options.slow != .close { words.append(options.slow.rawValue) }
             return words.joined(separator: " ")
         case .unsubscribe(let filters): return "unsubscribe " + filters.map(\.name).joined(separator: " ")
@@ -59,6 +60,11 @@ struct JSONCommandTests {
         (#"{"op":"subscribe","filter":"a","slow":"latest","since":0}"#, "subscribe a since=0 latest"),
         (#"{"op":"subscribe","filter":"a","slow":"drop-oldest","since":"17"}"#, "subscribe a since=17 drop-oldest"),
         (#"{"op":"subscribe","filter":"a","since":"9007-12"}"#, "subscribe a since=9007-12"),
+        (#"{"op":"subscribe","filter":"a","since":"-50"}"#, "subscribe a last(50)"),
+        (#"{"op":"subscribe","filter":"a","since":"10m"}"#, "subscribe a age(600000)"),
+        (#"{"op":"subscribe","filter":"a","since":"0s"}"#, "subscribe a age(0)"),
+        (#"{"op":"subscribe","filter":"a","since":"all"}"#, "subscribe a all"),
+        (#"{"op":"subscribe","filter":"a","since":"latest"}"#, "subscribe a last(1)"),
         (#"{"op":"unsubscribe","filter":"a/+"}"#, "unsubscribe a/+"),
         (#"{"op":"unsubscribe","filter":["a","b"]}"#, "unsubscribe a b"),
         (#"{"op":"publish","topic":"a","data":21.5}"#, "publish a json 21.5 routed"),
@@ -124,6 +130,12 @@ struct JSONCommandTests {
         (#"{"op":"subscribe","filter":"a","since":""}"#, "bad-request"),
         (#"{"op":"subscribe","filter":"a","since":"1-"}"#, "bad-request"),
         (#"{"op":"subscribe","filter":"a","since":"+1"}"#, "bad-request"),
+        (#"{"op":"subscribe","filter":"a","since":"-0"}"#, "bad-request"),
+        (#"{"op":"subscribe","filter":"a","since":"-"}"#, "bad-request"),
+        (#"{"op":"subscribe","filter":"a","since":"10x"}"#, "bad-request"),
+        (#"{"op":"subscribe","filter":"a","since":"m"}"#, "bad-request"),
+        (#"{"op":"subscribe","filter":"a","since":"1.5h"}"#, "bad-request"),
+        (#"{"op":"subscribe","filter":"a","since":"newest"}"#, "bad-request"),
         (#"{"op":"subscribe","filter":"a","since":"1-2-3"}"#, "bad-request"),
         (#"{"op":"subscribe","filter":"a","since":true}"#, "bad-request"),
         (#"{"op":"subscribe","filter":"a","slow":"never"}"#, "bad-request"),

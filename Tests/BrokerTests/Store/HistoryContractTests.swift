@@ -190,6 +190,57 @@ struct HistoryContractTests {
                 == Gap(since: 7, seq: 8, missed: nil))
     }
 
+    /// By topic, newest first; by time; and one by one.
+    @Test(arguments: Conformer.allCases)
+    func findsTheLastMessages(conformer: Conformer) throws {
+        let store = try conformer.make().store
+        let rule = HistoryRule(filter: try filter("#"), messages: 40)
+        let long = "b/" + String(repeating: "x", count: 600)
+        let names = ["a", "b/1", "b/2", long, "c/d/e"]
+        try store.apply(
+            (1...200).map { try kept(names[$0 % 5], UInt64($0), under: rule, time: Int64($0 * 10)) }, reserving: nil)
+        try store.readHistory { view throws(StorageError) in
+            func last(_ count: Int, _ name: String, upTo limit: UInt64 = 1000) throws(StorageError) -> [UInt64] {
+                var found: [UInt64] = []
+                try view.last(count, of: Topic(unchecked: name), upTo: limit) { found.append($0) }
+                return found
+            }
+            let (three, before, all, none) = (
+                try last(3, "a"), try last(2, long, upTo: 190), try last(99, "c/d/e"), try last(3, "d")
+            )
+            #expect(three == [200, 195, 190] && before == [188, 183] && none == [])
+            #expect(all.count == 40 && all.first == 199 && all.last == 4)
+            func topics(_ filter: String, _ maximum: Int) throws(StorageError) -> [String] {
+                let filter = TopicFilter(unchecked: filter, isLiteral: !filter.contains { $0 == "+" || $0 == "#" })
+                var (found, position, isMore): ([String], Topic?, Bool) = ([], nil, true)
+                while isMore {
+                    let end = try view.topics(matching: filter, after: position, visiting: maximum) { topic in
+                        found.append(topic.name)
+                        return true
+                    }
+                    if case .stopped(let topic) = end { position = topic } else { isMore = false }
+                }
+                return found
+            }
+            for maximum in [1, 2, 100] {
+                let (some, everything, literal, none) = (
+                    try topics("b/+", maximum), try topics("#", maximum), try topics("c/d/e", maximum),
+                    try topics("d/#", maximum)
+                )
+                #expect(Set(some) == ["b/1", "b/2", long] && some.count == 3)
+                #expect(Set(everything) == Set(names) && everything.count == 5)
+                #expect(literal == ["c/d/e"] && none == [])
+            }
+            let times = [
+                try view.newest(before: 1000, upTo: 1000), try view.newest(before: 1001, upTo: 1000),
+                try view.newest(before: .max, upTo: 150), try view.newest(before: 5, upTo: 1000),
+            ]
+            #expect(times == [99, 100, 150, 0])
+            let (found, missing) = (try view.message(77), try view.message(201))
+            #expect(found?.topic.name == "b/2" && missing == nil)
+        }
+    }
+
     /// Those that expired first come first, as many as were asked for; what is not removed comes again.
     @Test(arguments: Conformer.allCases)
     func expiredValuesWaitForTheirRemoval(conformer: Conformer) throws {

@@ -91,6 +91,32 @@ extension InMemoryHistory: HistoryView {
         return trimmed.count <= maximum
     }
 
+    func message(_ seq: UInt64) -> Message? { holds(seq) ? log[index(after: seq - 1)] : nil }
+
+    func newest(before time: Int64, upTo limit: UInt64) -> UInt64 {
+        log.last { $0.seq <= limit && $0.time < time }?.seq ?? 0
+    }
+
+    func topics(
+        matching filter: TopicFilter, after position: Topic?, visiting maximum: Int, _ body: (Topic) -> Bool
+    ) -> ScanEnd {
+        let keys = topics.keys.map { (topic: $0, key: RetainedKey($0).bytes) }
+            .sorted { $0.key.lexicographicallyPrecedes($1.key) }
+        var (visited, last) = (0, position)
+        let start = position.map { RetainedKey($0).bytes } ?? []
+        for (topic, key) in keys where position == nil || start.lexicographicallyPrecedes(key) {
+            if visited >= max(maximum, 1), let last { return .stopped(after: last) }
+            visited += 1
+            last = topic
+            if filter.matches(topic), !body(topic) { return .stopped(after: topic) }
+        }
+        return .finished
+    }
+
+    func last(_ count: Int, of topic: Topic, upTo limit: UInt64, _ body: (UInt64) -> Void) {
+        for seq in (topics[topic]?.seqs ?? []).prefix(while: { $0 <= limit }).reversed().prefix(count) { body(seq) }
+    }
+
     func messages(
         of topic: Topic, after seq: UInt64, upTo limit: UInt64, visiting maximum: Int, now: Int64,
         _ body: (Message) -> Bool

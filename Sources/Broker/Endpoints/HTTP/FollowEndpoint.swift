@@ -15,7 +15,7 @@ enum FollowEndpoint {
         var options = try exchange.subscribeOptions()
         // A browser comes back with the address it came with first, and says in the field where it is by now.
         if let last = fields.first("Last-Event-ID"), !last.isEmpty {
-            options.since = try HTTPExchange.resumePoint(last, named: "Last-Event-ID")
+            (options.since, options.rewind) = (try HTTPExchange.resumePoint(last, named: "Last-Event-ID"), nil)
         }
         let isPoll = try exchange.flag("poll") ?? false
         guard !isPoll || options.hasBeginning else {

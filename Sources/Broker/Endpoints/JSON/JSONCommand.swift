@@ -62,10 +62,9 @@ package enum JSONCommand {
         options.hearsItself = try read { () throws(JSONError) in try object.bool("echo") } ?? true
         if object.kind(of: "since") == .string {
             let text = try read { () throws(JSONError) in try object.string("since") } ?? ""
-            guard let point = ResumePoint(text) else {
-                throw Refusal(.badRequest, "since: \(ResumePoint.expectation), found \"\(text)\".")
+            guard options.setSince(text) else {
+                throw Refusal(.badRequest, "since: \(SubscribeOptions.sinceExpectation), found \"\(text)\".")
             }
-            options.since = point
         } else if let seq = try read({ () throws(JSONError) in try object.integer("since", as: UInt64.self) }) {
             options.since = ResumePoint(seq: seq)
         }
