@@ -8,6 +8,23 @@ package struct BrokerError: Error, CustomStringConvertible, Sendable {
     init(_ description: String) { self.description = description }
 }
 
+/// Where a program has its settings from, so that they can be read again.
+package struct SettingsSource: Sendable {
+    /// `nil`: there is no file.
+    package let file: String?
+    /// Reads them as a start and a reload do.
+    ///
+    /// - Parameter given: instead of what the file says; `nil`: the file as it is now.
+    package let read: @Sendable (_ given: GivenConfiguration?) throws(ConfigurationErrors) -> Settings
+
+    package init(
+        file: String?, read: @escaping @Sendable (_ given: GivenConfiguration?) throws(ConfigurationErrors) -> Settings
+    ) {
+        self.file = file
+        self.read = read
+    }
+}
+
 /// The whole broker: the one place where everything is put together.
 ///
 /// One thread for each reactor, one for the store, and the caller's for signals, reload and shutdown.
@@ -53,7 +70,9 @@ package final class Broker {
     private static let drainPatience: Int64 = 5_000_000_000
 
     /// Opens the store, binds every address and starts to serve.
-    package init(_ settings: Settings) throws(BrokerError) {
+    ///
+    /// - Parameter source: where the settings are from, for administrators; `nil`: from this program.
+    package init(_ settings: Settings, from source: SettingsSource? = nil) throws(BrokerError) {
         let begin = MonotonicTime.now
         first = settings
         current = settings
@@ -110,6 +129,7 @@ package final class Broker {
             figures: figures, listen: listen, dataDirectory: settings.dataDirectory, epoch: store.store.epoch,
             movedAside: movedAside, bans: bans, logThreshold: logThreshold, accessFile: accessFile,
             authenticator: checks, audit: audit,
+            configuration: source.map { Self.desk($0, settings) },
             certificateSeconds: { [certificates] in certificates.secondsLeft },
             backup: { [store = self.store] (descriptor) throws(StorageError) in try store.copy(to: descriptor) },
             checkBackup: { (path) throws(StorageError) in try LMDBStore.checkBackup(path) })
@@ -134,6 +154,18 @@ package final class Broker {
         for name in listeners.unclaimed {
             journal.tell(
                 .warning, "a socket was passed that no listener takes", once: "socket \(name)", [("name", name)])
+        }
+    }
+
+    private static func desk(_ source: SettingsSource, _ first: Settings) -> ConfigurationDesk {
+        ConfigurationDesk(file: source.file, first: first) { given in
+            do throws(ConfigurationErrors) {
+                let settings = try source.read(given)
+                let refusals = [settings.refusalToListen()].compactMap(\.self)
+                return (settings, refusals + certificateErrors(in: settings) + accessErrors(in: settings))
+            } catch {
+                return (nil, error.errors.map(\.description))
+            }
         }
     }
 

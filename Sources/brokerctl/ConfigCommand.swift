@@ -1,17 +1,19 @@
 internal import ArgumentParser
 internal import Broker
 
-/// `brokerctl config …`: configuration files, without a broker.
-struct ConfigCommand: ParsableCommand {
+/// `brokerctl config …`: configuration files, and the running broker's configuration.
+struct ConfigCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "config",
-        abstract: "Checks and shows configuration files.",
+        abstract: "Checks, shows and compares configurations.",
         discussion: """
             Examples:
               brokerctl config check broker.yaml
-              brokerctl config show broker.yaml
+              brokerctl config show
+              brokerctl config plan broker.yaml
+              brokerctl config diff
             """,
-        subcommands: [CheckConfig.self, ShowConfig.self, ReloadCommand.self])
+        subcommands: [CheckConfig.self, ShowConfig.self, DiffConfig.self, PlanConfig.self, ReloadCommand.self])
 
     @OptionGroup var connection: ConnectionOptions
 }
@@ -79,13 +81,17 @@ struct CheckConfig: ParsableCommand {
 }
 
 /// `brokerctl config show [FILE]`.
-struct ShowConfig: ParsableCommand {
+struct ShowConfig: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "show",
-        abstract: "Prints all settings of a configuration file, or the defaults.",
+        abstract: "Prints all settings of the running broker, of a file, or the defaults.",
         discussion: """
+            Without FILE and --defaults it asks the running broker, which does not tell secrets. Settings that wait for a \
+            restart are named at the top.
+
             Examples:
-              brokerctl config show --comments > broker.yaml
+              brokerctl config show
+              brokerctl config show --defaults --comments > broker.yaml
               brokerctl config show /etc/broker/broker.yaml
             """)
 
@@ -94,13 +100,21 @@ struct ShowConfig: ParsableCommand {
     @Argument(help: "The file.")
     var file: String?
 
+    @Flag(help: "The defaults; no broker is asked.")
+    var defaults = false
+
     @Flag(help: "Add what each setting means, and the optional settings that are not set.")
     var comments = false
 
     @Flag(help: .hidden)
     var manual = false
 
-    func run() throws {
+    func validate() throws {
+        guard file == nil || !defaults else { throw ValidationError("--defaults: it goes without FILE") }
+    }
+
+    func run() async throws {
+        guard file != nil || defaults || manual else { return try await showRunning() }
         let settings = try file.map(Self.read) ?? Settings()
         if connection.json { return Output.printJSON(SettingsWriter.json(settings)) }
         let text =
@@ -108,6 +122,17 @@ struct ShowConfig: ParsableCommand {
                 SettingsWriter.yaml(settings)
             }
         Output.write(Array(text.utf8))
+    }
+
+    private func showRunning() async throws {
+        let answer = try await connection.ask(ConfigShowRequest(isExplained: comments)).answer
+        if connection.json { return Output.printJSON(answer.settings) }
+        for change in answer.waiting {
+            let values = "\(change.new ?? "nothing") waits for a restart; \(change.old ?? "nothing") holds"
+            Output.print("# " + Output.printable("\(change.path): \(values)"))
+        }
+        let isTerminal = Output.isTerminal
+        Output.write(Array((isTerminal ? Output.printable(answer.text, keepsLines: true) : answer.text).utf8))
     }
 
     /// Reads a file, or ends with all its errors on standard error, one a line.

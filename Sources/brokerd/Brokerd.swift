@@ -61,7 +61,7 @@ struct Brokerd: ParsableCommand {
         let descriptors = Machine.raiseDescriptorLimit()
         let broker: Broker
         do throws(BrokerError) {
-            broker = try Broker(settings)
+            broker = try Broker(settings, from: options.source)
         } catch {
             Self.complain("brokerd: \(error)")
             throw ExitCode(1)
@@ -190,30 +190,11 @@ struct Brokerd: ParsableCommand {
         }
     }
 
-    /// The settings of the file, overridden by the environment, and both by the command line.
-    private func readSettings() throws -> Settings {
-        var settings = try ConfigurationReader.read(path: config, environment: .ofProcess())
-        if !listen.isEmpty {
-            settings.listen = try listen.map { text in
-                guard let address = ListenAddress(text) else {
-                    throw ValidationError(
-                        "--listen: expected ADDRESS:PORT, [ADDRESS]:PORT, :PORT or unix:/PATH, found \"\(text)\".")
-                }
-                return Settings.Listener(address: address)
-            }
-        }
-        if let dataDir {
-            guard !dataDir.isEmpty else { throw ValidationError("--data-dir: expected a directory, found nothing.") }
-            settings.dataDirectory = dataDir
-        }
-        if let logLevel {
-            guard let level = Settings.Log.Level(rawValue: logLevel) else {
-                throw ValidationError("--log-level: expected error, warning, info or debug, found \"\(logLevel)\".")
-            }
-            settings.log.level = level
-        }
-        return settings
+    private var options: SettingOptions {
+        SettingOptions(config: config, listen: listen, dataDir: dataDir, logLevel: logLevel)
     }
+
+    private func readSettings() throws -> Settings { try options.read(nil) }
 
     private func report(_ settings: Settings) throws {
         if let refusal = settings.refusalToListen() {

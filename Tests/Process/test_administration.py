@@ -30,7 +30,7 @@ VERBS = [
     ("operate", "token.revoke", {"token": "none"}), ("operate", "audit", {}),
     ("operate", "users.add", {"user": "a/b"}), ("operate", "backup.next", {}),
     ("operate", "backup", {"path": "none/none.mdb"}), ("operate", "reload", {}),
-    ("operate", "log.level", {}),
+    ("operate", "log.level", {}), ("operate", "config.show", {}), ("operate", "config.plan", {}),
 ]
 
 
@@ -58,7 +58,7 @@ def test_each_verb_needs_its_right_at_each_door(house, door):
         # A request that is wrong besides is refused for want of the right.
         if right != "read":
             assert administrator.error("client", client=5) == "forbidden"
-    for _, verb, members in VERBS[:-5]:
+    for _, verb, members in VERBS[:-7]:
         assert house.open({}, "socket").error(verb, **members) in (None, "not-found"), verb
 
 

@@ -333,4 +333,4 @@ def test_what_is_shown_and_checked_as_json(tmp_path):
 
 
 def test_the_shown_comments_are_the_shipped_file():
-    assert run_control("config", "show", "--comments").stdout == (REPOSITORY / "Config/broker.yaml").read_bytes()
+    assert run_control("config", "show", "--defaults", "--comments").stdout == (REPOSITORY / "Config/broker.yaml").read_bytes()

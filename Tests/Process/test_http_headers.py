@@ -144,5 +144,5 @@ def test_idle_connections_outlast_those_of_proxies(start_broker):
     with broker.connect() as plain:
         plain.sendall(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert plain.makefile("rb").read().startswith(b"HTTP/1.1 200 "), "it ends by itself"
-    done = run_control("config", "show")
+    done = run_control("config", "show", "--defaults")
     assert b"idle_timeout: 75s" in done.stdout

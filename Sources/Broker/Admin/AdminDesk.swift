@@ -100,6 +100,8 @@ final class AdminDesk {
 package final class AdminState: Sendable {
     /// Whether a copy of the store is being written; there is at most one.
     let isBackingUp = Atomic<Bool>(false)
+    /// Whether a plan of other settings is being made; there is at most one.
+    let isPlanning = Atomic<Bool>(false)
     /// The number of the last ``TopicMeter`` requested.
     let lastMeter = Atomic<Int>(0)
 

@@ -23,6 +23,8 @@ package struct BrokerFacts: Sendable {
     package let logThreshold: LogThreshold
     /// How long the certificates of all listeners still hold, in seconds; `nil`: there are none.
     let certificateSeconds: @Sendable () -> Int?
+    /// Where the settings are from; `nil`: from a program.
+    let configuration: ConfigurationDesk?
     /// What came of the last reload.
     package let reloads = Reloads()
     /// What administrators share.
@@ -32,6 +34,7 @@ package struct BrokerFacts: Sendable {
         figures: Figures, listen: [String], dataDirectory: String, epoch: UInt64, movedAside: String?,
         bans: Bans = Bans(), logThreshold: LogThreshold = LogThreshold(.info),
         accessFile: AccessFileDesk? = nil, authenticator: (any Authenticator)? = nil, audit: AuditLog? = nil,
+        configuration: ConfigurationDesk? = nil,
         certificateSeconds: @escaping @Sendable () -> Int? = { nil },
         backup: @escaping @Sendable (Int32) throws(StorageError) -> Void,
         checkBackup: @escaping @Sendable (_ path: String) throws(StorageError) -> Void = { _ in }
@@ -44,6 +47,7 @@ package struct BrokerFacts: Sendable {
         self.bans = bans
         self.logThreshold = logThreshold
         self.certificateSeconds = certificateSeconds
+        self.configuration = configuration
         self.accessFile = accessFile
         self.authenticator = authenticator
         self.audit = audit

@@ -2,6 +2,18 @@ internal import CLinux
 internal import Glibc
 internal import WSTransport
 
+/// A configuration that is in no file of the broker's.
+package struct GivenConfiguration: Sendable {
+    package let bytes: [UInt8]
+    /// What errors call it; `nil`: as the broker's own file.
+    package let name: String?
+
+    package init(bytes: [UInt8], name: String?) {
+        self.bytes = bytes
+        self.name = name
+    }
+}
+
 /// Reads a configuration file: YAML to ``Settings``, or all its errors.
 ///
 /// The start of the broker, a reload and every check of a file run this same code.

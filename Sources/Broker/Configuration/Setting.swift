@@ -24,7 +24,17 @@ struct ConfigurationRecord<Owner> {
     func written(_ owner: Owner) -> [WrittenSetting] { members.map { $0.written(owner) } }
 
     func changes(_ old: Owner, _ new: Owner, _ path: String) -> [SettingChange] {
-        members.flatMap { $0.changes(old, new, path.appendingKey($0.outline.key)) }
+        members.flatMap { member in
+            let path = path.appendingKey(member.outline.key)
+            return member.changes(old, new, path).map { change in
+                // Those below it have their own values.
+                guard change.path == path else { return change }
+                var change = change
+                change.old = member.written(old).value?.yaml(isQuoted: false)
+                change.new = member.written(new).value?.yaml(isQuoted: false)
+                return change
+            }
+        }
     }
 }
 

@@ -72,6 +72,14 @@ package struct SettingChange: Sendable, Equatable {
     package let path: String
     /// When the new value takes effect.
     package let reload: Reload
+    /// The values in YAML, without secrets; `nil`: it is not set, or it is a list with more or fewer items.
+    package var old: String?
+    package var new: String?
+
+    init(path: String, reload: Reload) {
+        self.path = path
+        self.reload = reload
+    }
 }
 
 /// A setting as it is to be written.

@@ -40,7 +40,7 @@ package enum SettingsManual {
         # Settings
 
         Every key of the file that `brokerd --config FILE` reads. The same keys with their defaults stand in
-        [Config/broker.yaml](../Config/broker.yaml), which `brokerctl config show --comments` prints, too. `brokerctl config check FILE`
+        [Config/broker.yaml](../Config/broker.yaml), which `brokerctl config show --defaults --comments` prints, too. `brokerctl config check FILE`
         says everything that is wrong in a file, each with line and column.
 
         A variable of `brokerd`'s environment sets a key, too, and goes before the file: `BROKER_LIMITS_MESSAGE=4MiB` is

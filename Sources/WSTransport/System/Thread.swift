@@ -8,6 +8,9 @@ package struct ThreadHandle: Sendable {
 
     fileprivate init(id: pthread_t) { self.id = id }
 
+    /// Gives up the right to wait, instead of ``join()``.
+    package func detach() { pthread_detach(id) }
+
     /// Waits until the thread's body has returned; on that thread itself it only gives up the right to wait.
     package func join() {
         if pthread_equal(id, pthread_self()) != 0 { pthread_detach(id) } else { pthread_join(id, nil) }

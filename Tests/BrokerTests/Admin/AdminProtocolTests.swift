@@ -15,6 +15,7 @@ struct AdminProtocolTests {
             "users.disable": .operate, "users.role": .operate, "token.list": .read, "token.mint": .operate,
             "token.revoke": .operate, "token.check": .read, "acl.explain": .read, "audit": .operate,
             "backup": .operate, "backup.next": .operate, "drain": .operate, "reload": .operate, "log.level": .operate,
+            "config.show": .operate, "config.plan": .operate,
         ]
         let declared = AdminSession.verbs.mapValues { $0.right }
         for verb in Set(expected.keys).union(declared.keys).sorted() {
@@ -61,6 +62,8 @@ struct AdminProtocolTests {
         #"{"id":7,"verb":"backup.next"}"#,
         #"{"id":7,"verb":"drain"}"#,
         #"{"id":7,"verb":"reload"}"#,
+        #"{"id":7,"verb":"config.show","explained":true}"#,
+        #"{"id":7,"verb":"config.plan","text":"t","name":"n"}"#,
         #"{"id":7,"verb":"log.level","level":"debug","seconds":600}"#,
     ]
 
@@ -141,6 +144,14 @@ struct AdminProtocolTests {
     @Test func anAnswerAboutTheBrokerIsReadAsItIsWritten() throws {
         try isReadAsItIsWritten(
             #""result":{"changed":["limits.message"],"needsRestart":["store.views"]}"#, ReloadRequest.Answer.self)
+        let change = #"{"path":"p","change":"restart","old":"1","new":"2"}"#
+        try isReadAsItIsWritten(
+            #""result":{"file":"f","text":"t","settings":{"a":1.0},"waiting":[\#(change)]}"#,
+            ConfigShowRequest.Answer.self)
+        try isReadAsItIsWritten(
+            #""result":{"file":"f","errors":["e"],"changes":[\#(change),{"path":"p","change":"live"}],"clients":1,"#
+                + #""losses":{"disconnected":2,"clients":3,"subscriptions":4,"partial":true}}"#,
+            ConfigPlanRequest.Answer.self)
         try isReadAsItIsWritten(
             #""result":{"level":"debug","configured":"info","until":5}"#, LogLevelRequest.Answer.self)
         try isReadAsItIsWritten(

@@ -14,15 +14,21 @@ struct SettingTests {
                 "retained.maximum_messages", "retained.maximum_bytes", "admin.socket",
                 "admin.socket_group", "metrics.enabled",
             ])
-        #expect(changes.contains(SettingChange(path: "limits.message", reload: .live)))
-        #expect(changes.contains(SettingChange(path: "history", reload: .live)))
+        let message = try #require(changes.first { $0.path == "limits.message" })
+        #expect(message.reload == .live && message.old == "1MiB")
+        #expect(changes.contains { $0.path == "history" && $0.reload == .live })
         #expect(new.changes(to: new).isEmpty)
         old.listen[0].tls = Settings.Listener.TLS(certificate: "a", key: "b")
         var renewed = old
         renewed.listen[0].tls?.certificate = "c"
-        #expect(old.changes(to: renewed) == [SettingChange(path: "listen[0].tls.certificate", reload: .live)])
+        let renewal = try #require(old.changes(to: renewed).first)
+        #expect(old.changes(to: renewed).count == 1)
+        #expect(renewal.path == "listen[0].tls.certificate" && renewal.reload == .live)
+        #expect(renewal.old == "a" && renewal.new == "c")
         renewed.listen[0].tls = nil
-        #expect(old.changes(to: renewed) == [SettingChange(path: "listen[0].tls", reload: .restart)])
+        let removal = try #require(old.changes(to: renewed).first)
+        #expect(removal.path == "listen[0].tls" && removal.reload == .restart)
+        #expect(removal.old == "{ certificate: a, key: b }" && removal.new == nil)
     }
 
     @Test func theWrittenFormWithCommentsReadsBack() throws {

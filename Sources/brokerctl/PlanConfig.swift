@@ -1,0 +1,106 @@
+internal import ArgumentParser
+internal import Broker
+internal import CLinux
+internal import Glibc
+internal import WSTransport
+
+/// `brokerctl config plan FILE`.
+struct PlanConfig: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "plan",
+        abstract: "Says what a reload of a file would change in the running broker.",
+        discussion: """
+            The running broker reads FILE as if it were its own, with its environment and its command line, and says \
+            which settings would hold at once, which would wait for a restart, and what connected clients would lose. \
+            Nothing changes. The exit status is 1 if the reload would be refused.
+
+            Example:
+              brokerctl config plan broker.yaml && cp broker.yaml /etc/broker/broker.yaml && brokerctl reload
+            """)
+
+    @OptionGroup var connection: ConnectionOptions
+
+    @Argument(help: "The file; - reads standard input.")
+    var file: String
+
+    func run() async throws {
+        let bytes = file == "-" ? try Input.read(maximum: ConfigurationReader.maximumFileSize) : try Self.read(file)
+        guard let text = String(validating: bytes, as: UTF8.self) else {
+            throw Failure.failed("\(file): expected UTF-8")
+        }
+        let result = try await connection.ask(
+            ConfigPlanRequest(text: text, name: file == "-" ? "standard input" : file))
+        let answer = result.answer
+        if connection.json {
+            result.print()
+        } else {
+            for error in answer.errors { Output.printError(Output.printable(error)) }
+            if answer.errors.isEmpty { Self.show(answer) }
+        }
+        if !answer.errors.isEmpty { throw ExitCode(1) }
+    }
+
+    private static func read(_ path: String) throws(Failure) -> [UInt8] {
+        let maximum = ConfigurationReader.maximumFileSize
+        let bytes: [UInt8]
+        do throws(Errno) {
+            bytes = try FileDescriptor.reading(path).readToEnd(atMost: maximum)
+        } catch {
+            throw .failed("\(path): \(error)")
+        }
+        guard bytes.count <= maximum else { throw .failed("\(path): more than \(maximum) bytes") }
+        return bytes
+    }
+
+    static func show(_ answer: ConfigPlanRequest.Answer) {
+        guard !answer.changes.isEmpty else { return Output.print("nothing would change") }
+        TextTable(
+            ["SETTING", "NOW", "THEN", "WHEN"],
+            answer.changes.map {
+                [$0.path, $0.old ?? "-", $0.new ?? "-", $0.needsRestart ? "after a restart" : "with a reload"]
+            }
+        ).print()
+        Output.print("")
+        if answer.changes.contains(where: \.needsRestart) {
+            Output.print("a restart disconnects all clients: \(answer.clients) now")
+        }
+        guard let losses = answer.losses else { return }
+        let least = losses.isPartial ? "at least " : ""
+        Output.print("clients that would be disconnected: \(least)\(losses.disconnected) of \(answer.clients)")
+        Output.print(
+            "clients that would lose subscriptions: \(least)\(losses.clients) of \(answer.clients), "
+                + "\(least)\(losses.subscriptions) subscriptions")
+    }
+}
+
+/// `brokerctl config diff`.
+struct DiffConfig: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "diff",
+        abstract: "Compares what holds in the running broker with its file as it is now.",
+        discussion: """
+            A line with - is what holds, one with + what the file, the environment and the command line say. Settings \
+            that wait for a restart are among them.
+
+            Example:
+              brokerctl config diff
+            """)
+
+    @OptionGroup var connection: ConnectionOptions
+
+    func run() async throws {
+        let result = try await connection.ask(ConfigPlanRequest())
+        let answer = result.answer
+        if connection.json {
+            result.print()
+        } else {
+            for error in answer.errors { Output.printError(Output.printable(error)) }
+            for change in answer.changes {
+                if let old = change.old { Output.print(Output.printable("- \(change.path): \(old)")) }
+                let note = change.needsRestart ? "  # waits for a restart" : ""
+                if let new = change.new { Output.print(Output.printable("+ \(change.path): \(new)\(note)")) }
+            }
+        }
+        if !answer.errors.isEmpty { throw ExitCode(1) }
+    }
+}

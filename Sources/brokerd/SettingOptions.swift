@@ -1,0 +1,60 @@
+internal import ArgumentParser
+internal import Broker
+
+/// What the command line says about settings.
+struct SettingOptions: Sendable {
+    let config: String?
+    let listen: [String]
+    let dataDir: String?
+    let logLevel: String?
+
+    /// The settings of the file, overridden by the environment, and both by the command line.
+    ///
+    /// - Parameter given: instead of what the file says; `nil`: the file as it is now.
+    func read(_ given: GivenConfiguration?) throws -> Settings {
+        let environment = ConfigurationEnvironment.ofProcess()
+        var settings =
+            if let given {
+                try ConfigurationReader.parse(
+                    given.bytes, file: given.name ?? config ?? "configuration", environment)
+            } else {
+                try ConfigurationReader.read(path: config, environment: environment)
+            }
+        if !listen.isEmpty {
+            settings.listen = try listen.map { text in
+                guard let address = ListenAddress(text) else {
+                    throw ValidationError(
+                        "--listen: expected ADDRESS:PORT, [ADDRESS]:PORT, :PORT or unix:/PATH, found \"\(text)\".")
+                }
+                return Settings.Listener(address: address)
+            }
+        }
+        if let dataDir {
+            guard !dataDir.isEmpty else { throw ValidationError("--data-dir: expected a directory, found nothing.") }
+            settings.dataDirectory = dataDir
+        }
+        if let logLevel {
+            guard let level = Settings.Log.Level(rawValue: logLevel) else {
+                throw ValidationError("--log-level: expected error, warning, info or debug, found \"\(logLevel)\".")
+            }
+            settings.log.level = level
+        }
+        return settings
+    }
+
+    /// The same, for administrators that ask what another file would change.
+    var source: SettingsSource {
+        SettingsSource(file: config) { [self] (given) throws(ConfigurationErrors) in
+            do {
+                return try read(given)
+            } catch let errors as ConfigurationErrors {
+                throw errors
+            } catch {
+                // The command line was right at the start.
+                let message = "\(error)"
+                throw ConfigurationErrors(
+                    errors: [ConfigurationError(file: "command line", line: 0, column: 0, key: "", message: message)])
+            }
+        }
+    }
+}
