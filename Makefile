@@ -27,6 +27,8 @@ EXAMPLES := --package-path Examples --scratch-path .build/examples
 BENCHMARKS := --package-path Benchmarks --scratch-path .build/benchmarks
 CODE := Package.swift Sources Tests Examples tools Benchmarks/Package.swift Benchmarks/Sources
 
+SHARE = $(DESTDIR)$(PREFIX)/share
+
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: run test build install libraries examples conformance test-swift test-process test-conformance bench bench-counted sanitize lint format docs settings fuzz crash floods clean \
@@ -41,10 +43,15 @@ build: ## Build brokerd and brokerctl, optimised, with the Swift runtime in them
 	$(SWIFT) build -c release --static-swift-stdlib -j $(JOBS) --product brokerd
 	$(SWIFT) build -c release --static-swift-stdlib -j $(JOBS) --product brokerctl
 
-install: ## Install what `make build` has built: programs, systemd unit, and a configuration where there is none
+install: ## Install what `make build` has built: programs, manual page, completions, systemd unit, and a configuration where there is none
 	@test -x $(RELEASE)/brokerd -a -x $(RELEASE)/brokerctl || { echo "run \`make build\` first"; exit 1; }
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)/etc/broker
 	install $(RELEASE)/brokerd $(RELEASE)/brokerctl $(DESTDIR)$(PREFIX)/bin/
+	install -d $(SHARE)/man/man1 $(SHARE)/bash-completion/completions $(SHARE)/zsh/site-functions $(SHARE)/fish/vendor_completions.d
+	$(RELEASE)/brokerctl manual > $(SHARE)/man/man1/brokerctl.1
+	$(RELEASE)/brokerctl completions bash > $(SHARE)/bash-completion/completions/brokerctl
+	$(RELEASE)/brokerctl completions zsh > $(SHARE)/zsh/site-functions/_brokerctl
+	$(RELEASE)/brokerctl completions fish > $(SHARE)/fish/vendor_completions.d/brokerctl.fish
 	sed 's|/usr/local/bin/|$(PREFIX)/bin/|' deploy/brokerd.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/brokerd.service
 	install -m 0644 deploy/brokerd.socket $(DESTDIR)$(PREFIX)/lib/systemd/system/
 	test -e $(DESTDIR)/etc/broker/broker.yaml || install -m 0644 deploy/broker.yaml $(DESTDIR)/etc/broker/broker.yaml
@@ -88,7 +95,7 @@ format: ## Rewrite all Swift files in the house format
 
 settings: ## Make Config/broker.yaml and docs/settings.md from the declarations of the settings
 	$(SWIFT) build -j $(JOBS) --product brokerctl
-	.build/debug/brokerctl config show --comments > Config/broker.yaml
+	.build/debug/brokerctl config show --defaults --comments > Config/broker.yaml
 	.build/debug/brokerctl config show --manual > docs/settings.md
 
 docs: dependencies ## Make the documentation of the library, in .build/docs

@@ -33,7 +33,8 @@ struct BrokerControl: AsyncParsableCommand {
             UsersCommand.self,
             TokenCommand.self, AccessListCommand.self, AuditCommand.self,
             LoginCommand.self, LogoutCommand.self, ContextsCommand.self, ContextCommand.self, ExplainCommand.self,
-            CompletionsCommand.self,
+            CompletionsCommand.self, ManualCommand.self,
+            CompleteCommand.self,
         ])
 
     @OptionGroup var connection: ConnectionOptions

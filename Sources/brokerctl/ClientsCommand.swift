@@ -175,7 +175,7 @@ struct ShowClient: AsyncParsableCommand {
 
     @OptionGroup var connection: ConnectionOptions
 
-    @Argument(help: "The client's id, as listed.")
+    @Argument(help: "The client's id, as listed.", completion: CompleteCommand.words(.clients))
     var id: String
 
     func run() async throws {
@@ -209,7 +209,7 @@ struct KickClients: AsyncParsableCommand {
 
     @OptionGroup var connection: ConnectionOptions
 
-    @Argument(help: "The client's id, as listed.")
+    @Argument(help: "The client's id, as listed.", completion: CompleteCommand.words(.clients))
     var id: String?
 
     @Option(help: "All connections of this user.")

@@ -90,7 +90,7 @@ struct GetRetained: AsyncParsableCommand {
 
     @OptionGroup var connection: ConnectionOptions
 
-    @Argument(help: "The topic.")
+    @Argument(help: "The topic.", completion: CompleteCommand.words(.topics))
     var topic: String
 
     func run() async throws {
@@ -117,7 +117,7 @@ struct SetRetained: AsyncParsableCommand {
     @OptionGroup var connection: ConnectionOptions
     @OptionGroup var options: PayloadOptions
 
-    @Argument(help: "The topic.")
+    @Argument(help: "The topic.", completion: CompleteCommand.words(.topics))
     var topic: String
 
     @Argument(help: "The value; - reads it from standard input.")

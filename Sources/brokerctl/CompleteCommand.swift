@@ -1,0 +1,54 @@
+internal import ArgumentParser
+internal import Broker
+
+/// `brokerctl complete KIND`: what a shell asks for words; no person does.
+struct CompleteCommand: AsyncParsableCommand {
+    /// What there may be many of.
+    enum Kind: String, ExpressibleByArgument, CaseIterable { case topics, clients }
+
+    static let configuration = CommandConfiguration(
+        commandName: "complete",
+        abstract: "Prints names in the broker, for the completion of words.",
+        discussion: """
+            Example:
+              brokerctl complete topics
+            """,
+        shouldDisplay: false)
+
+    /// What a shell runs for the words of a kind; without a broker there are none.
+    static func words(_ kind: Kind) -> CompletionKind {
+        .shellCommand("brokerctl complete \(kind.rawValue) 2>/dev/null")
+    }
+
+    @OptionGroup var connection: ConnectionOptions
+
+    @Argument(help: "topics or clients.")
+    var kind: Kind
+
+    /// The most names: more are no help.
+    private static let most = 1000
+
+    func run() async throws {
+        let names: [String]
+        switch kind {
+        case .topics:
+            names = try await connection.ask(TopicsRequest(filter: nil, seconds: 0)).answer.elements.map(\.topic)
+        case .clients:
+            var request = ClientsRequest()
+            request.limit = Self.most
+            names = try await connection.ask(request).answer.elements.map(\.id)
+        }
+        for name in names.filter(Self.isPlain).prefix(Self.most) { Output.print(name) }
+    }
+
+    /// Whether a shell takes it for one word and nothing else: what strangers have named is in it, and a shell expands it.
+    private static func isPlain(_ name: String) -> Bool {
+        !name.isEmpty && name.first != "-"
+            && name.utf8.allSatisfy { byte in
+                switch byte {
+                case 0x30...0x39, 0x41...0x5A, 0x61...0x7A: true
+                default: "/_.:@%+,=-".utf8.contains(byte)
+                }
+            }
+    }
+}
