@@ -6,6 +6,14 @@ struct Failure: Error {
     /// The exit status.
     let status: Int32
     let message: String
+    /// Whether another try may do better: nothing answers, or the broker refuses for now.
+    var isPassing: Bool { status == 2 || isForNow }
+    private var isForNow = false
+
+    init(status: Int32, message: String) {
+        self.status = status
+        self.message = message
+    }
 
     /// The broker refused, or the requested object does not exist.
     static func failed(_ message: String) -> Failure { Failure(status: 1, message: message) }
@@ -26,7 +34,9 @@ struct Failure: Error {
     /// The WebSocket could not be opened.
     static func connecting(_ endpoint: Endpoint, _ error: ConnectError) -> Failure {
         guard case .refused(let status, let body) = error else { return .unreachable(endpoint, "\(error)") }
-        return .failed("\(endpoint): \(explanation(in: body) ?? "refused with status \(status)")")
+        var failure = Failure.failed("\(endpoint): \(explanation(in: body) ?? "refused with status \(status)")")
+        failure.isForNow = status == 429 || status == 503
+        return failure
     }
 
     /// The WebSocket of an administrator could not be opened.

@@ -31,6 +31,9 @@ struct LineReader: ~Copyable {
 
     private static var reason: String { unsafe strerror(errno).map { unsafe String(cString: $0) } ?? "not readable" }
 
+    /// Whether a part of what was read is left, so that ``next()`` may not have to wait.
+    var hasMore: Bool { !rest.isEmpty }
+
     /// The next line without its line end; `nil`: end of input.
     mutating func next() throws(Failure) -> Line? {
         var line: [UInt8] = []

@@ -7,12 +7,16 @@ struct MessageClient {
     enum Notice {
         case welcome(maximumMessage: Int)
         /// The answer to a request, as received.
-        case ok([UInt8])
-        case error(String)
+        case ok(id: Int?, [UInt8])
+        case error(id: Int?, String)
         case message(TopicMessage)
         /// Messages that match this filter are missing; how many, if that is known.
         case gap(String, missed: Int?)
-        /// Anything else: `live`, and what later versions may add.
+        /// The retained values, and what was missed up to this number, have come.
+        case live(UInt64)
+        /// The subscription has ended, as the right to it was taken away; a sentence.
+        case revoked(String)
+        /// Anything else: what later versions may add.
         case other
     }
 
@@ -43,7 +47,7 @@ struct MessageClient {
             case .welcome(let maximum):
                 maximumMessage = maximum
                 return
-            case .error(let reason): throw Failure.failed(reason)
+            case .error(_, let reason): throw Failure.failed(reason)
             default: continue
             }
         }
@@ -73,6 +77,9 @@ struct MessageClient {
         }
     }
 
+    /// How the connection has ended; `nil`: it has not.
+    var closeEvent: CloseEvent? { client.closeEvent }
+
     /// Closes the connection cleanly.
     func close() async { await client.end() }
 
@@ -90,10 +97,15 @@ struct MessageClient {
     private static func notice(_ object: borrowing JSONObject) throws(JSONError) -> Notice {
         switch try object.string("op") {
         case "welcome": return .welcome(maximumMessage: try object.integer("maximumMessage", as: Int.self) ?? 1 << 20)
-        case "ok": return .ok(TopicMessage.members(of: object, without: ["op", "id"]))
+        case "ok":
+            return .ok(
+                id: try object.integer("id", as: Int.self), TopicMessage.members(of: object, without: ["op", "id"]))
         case "error":
             let code = try object.string("code") ?? "error"
-            return .error("\(try object.string("message") ?? "refused") (\(code))")
+            return .error(
+                id: try object.integer("id", as: Int.self), "\(try object.string("message") ?? "refused") (\(code))")
+        case "live": return .live(try object.integer("seq") ?? 0)
+        case "revoked": return .revoked(try object.string("message") ?? "")
         case "message": return .message(try TopicMessage(object))
         case "gap":
             return .gap(

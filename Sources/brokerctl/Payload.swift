@@ -73,7 +73,16 @@ struct PayloadOptions: ParsableArguments {
 
     /// Makes a payload from `argument`, from standard input if that is `-`, or an empty one if there is none.
     func read(_ argument: String?, maximum: Int) throws(Failure) -> Payload {
-        let bytes = argument == "-" ? try Input.read(maximum: maximum) : Array((argument ?? "").utf8)
+        try payload(of: try bytes(argument, maximum: maximum))
+    }
+
+    /// The bytes of `argument`, likewise.
+    func bytes(_ argument: String?, maximum: Int) throws(Failure) -> [UInt8] {
+        argument == "-" ? try Input.read(maximum: maximum) : Array((argument ?? "").utf8)
+    }
+
+    /// Makes a payload of what was given for it.
+    func payload(of bytes: [UInt8]) throws(Failure) -> Payload {
         if binary { return .binary(bytes) }
         guard let text = String(validating: bytes, as: UTF8.self) else {
             throw .failed("standard input is not UTF-8; use --binary to send bytes")

@@ -11,7 +11,8 @@ struct RecordCommand: AsyncParsableCommand {
         abstract: "Writes messages with their times, for `replay`.",
         discussion: """
             Each line is a message as one JSON object; bytes are base64. Retained values come first, unless \
-            --no-snapshot leaves them out. Messages that were missed have a line of their own. Ctrl-C ends it.
+            --no-snapshot leaves them out. Messages that were missed have a line of their own. When the connection breaks, \
+            it comes back and goes on after the last message. Ctrl-C ends it.
 
             Examples:
               brokerctl record 'sensors/#' > day.jsonl
@@ -30,12 +31,22 @@ struct RecordCommand: AsyncParsableCommand {
     @Flag(name: .customLong("no-snapshot"), help: "Leave out the retained values.")
     var skipsSnapshot = false
 
-    @Option(help: ArgumentHelp("First the kept messages after this number, or EPOCH-SEQ.", valueName: "seq"))
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp(
+            "First what is kept after a number (or EPOCH-SEQ), the last N of each topic (-N), of the last 10m, or all.",
+            valueName: "seq|-n|10m|all|latest"))
     var since: String?
 
+    @Flag(name: .customLong("no-reconnect"), help: "End with exit status 2 when the connection breaks.")
+    var staysAway = false
+
     func validate() throws {
-        guard since.map({ ResumePoint($0) != nil }) ?? true else {
-            throw ValidationError("--since: expected SEQ or EPOCH-SEQ")
+        if let since {
+            var options = SubscribeOptions()
+            guard options.setSince(since) else {
+                throw ValidationError("--since: \(SubscribeOptions.sinceExpectation)")
+            }
         }
         if let count, count < 1 { throw ValidationError("--count: expected 1 or more") }
     }
@@ -44,34 +55,22 @@ struct RecordCommand: AsyncParsableCommand {
         // Lines are written at once, so that the program can end between any two.
         _ = signal(SIGINT) { _ in _exit(0) }
         Output.endWithReader()
-        var client = try await MessageClient(connection)
-        try await client.send(request)
+        var subscription = MessageFeed.Subscription(filter: filter)
+        subscription.wantsSnapshot = !skipsSnapshot
+        subscription.since = since
+        var feed = try await MessageFeed(connection, subscription, comesBack: !staysAway)
         var left = count ?? .max
         while left > 0 {
-            switch try await client.next() {
+            switch try await feed.next() {
             case .message(let message):
                 Output.print(message.json)
                 left -= 1
             case .gap(let filter, let missed):
                 Output.complain("\(missed.map { "\($0) messages" } ?? "messages") of \(filter) are missing")
                 Output.print(Self.gap(missed))
-            case .error(let reason): throw Failure.failed(reason)
-            case .welcome, .ok, .other: continue
             }
         }
-        await client.close()
-    }
-
-    private var request: [UInt8] {
-        var writer = JSONWriter()
-        writer.beginObject()
-        writer.member("op", "subscribe")
-        writer.member("id", 1)
-        writer.member("filter", filter)
-        if skipsSnapshot { writer.member("snapshot", false) }
-        if let since { writer.member("since", since) }
-        writer.endObject()
-        return writer.bytes
+        await feed.close()
     }
 
     /// The line for messages that are missing.

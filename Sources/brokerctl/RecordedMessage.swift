@@ -55,7 +55,7 @@ struct RecordedMessage {
         } else {
             writer.member("data", "")
         }
-        for name in ["encoding", "type", "headers"] {
+        for name in ["encoding", "type", "headers", "replyTo", "correlation"] {
             guard let value = object.value(JSONName(name)) else { continue }
             writer.name(escaping: name)
             writer.raw(value.rawBytes)

@@ -32,9 +32,6 @@ struct ReplayCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("What to put before each topic.", valueName: "text"))
     var prefix = ""
 
-    /// How many publications may be without an answer.
-    private static let window = 256
-
     /// `nil`: without pauses.
     private var factor: Double? { speed == "max" ? nil : Double(speed) }
 
@@ -47,22 +44,24 @@ struct ReplayCommand: AsyncParsableCommand {
 
     func run() async throws {
         var lines = try LineReader(path: file)
-        var client = try await MessageClient(connection)
-        lines.maximumLength = 2 * client.maximumMessage + 65_536
-        var (published, answered) = (0, 0)
+        var queue = PublicationQueue(client: try await MessageClient(connection))
+        lines.maximumLength = queue.longest
         var schedule = ReplaySchedule(factor: factor)
         while let line = try lines.next() {
             guard let message = try Self.message(line, at: lines.number) else { continue }
             let pause = schedule.pause(before: message, at: .now)
-            if pause > 0 { try await Task.sleep(for: .nanoseconds(pause)) }
-            if published - answered >= Self.window { try await Self.settle(&client, &answered) }
-            published += 1
-            try await client.send(message.request(id: published, prefix: prefix))
+            if pause > 0 {
+                // What was refused is seen before, not after it.
+                try await queue.settleAll()
+                try await Task.sleep(for: .nanoseconds(schedule.pause(before: message, at: .now)))
+            }
+            try await queue.publish(
+                message.request(id: queue.count + 1, prefix: prefix), as: "line \(lines.number)")
         }
-        while answered < published { try await Self.settle(&client, &answered) }
-        await client.close()
-        if connection.json { return Output.print("{\"published\":\(published)}") }
-        Output.print("published: \(published)")
+        try await queue.settleAll()
+        await queue.client.close()
+        if connection.json { return Output.print("{\"published\":\(queue.count)}") }
+        Output.print("published: \(queue.count)")
     }
 
     /// The message of a line; `nil`: it has none.
@@ -81,19 +80,6 @@ struct ReplayCommand: AsyncParsableCommand {
             }
         } catch {
             throw .failed("line \(number): \(error.message)")
-        }
-    }
-
-    /// Waits for the next answer.
-    private static func settle(_ client: inout MessageClient, _ answered: inout Int) async throws {
-        while true {
-            switch try await client.next() {
-            case .ok:
-                answered += 1
-                return
-            case .error(let reason): throw Failure.failed("message \(answered + 1): \(reason)")
-            default: continue
-            }
         }
     }
 }

@@ -9,13 +9,22 @@ struct SubscribeCommand: AsyncParsableCommand {
         commandName: "sub",
         abstract: "Prints messages as they arrive, retained values first.",
         discussion: """
-            Each line is TOPIC DATA, with bytes as base64:…, or one JSON object with --json. Ctrl-C ends it.
+            Each line is TOPIC DATA, with bytes as base64:…, or one JSON object with --json. When the connection breaks, \
+            it comes back and goes on after the last message; what cannot be brought is said to be missing. Ctrl-C ends it.
+
+            --format has the fields {topic} {data} {seq} {time} {type} {retained}, and \\n, \\t and {{ for a brace.
+
+            --exec runs a command of the shell for each message, one at a time, with the payload as standard input (or \
+            the JSON object, with --json) and $TOPIC, $SEQ, $TIME, $TYPE and $RETAINED. A command that fails is named, \
+            and the exit status is 1 in the end.
 
             Examples:
               brokerctl sub 'sensors/+/temp'
               brokerctl sub 'sensors/#' --no-snapshot --count 10 --json
               brokerctl sub 'chat/#' --since 812
               brokerctl sub 'chat/#' --since -50
+              brokerctl sub 'sensors/#' --format '{time}\\t{topic}\\t{data}' --slow latest
+              brokerctl sub 'camera/+' --exec 'cat > "$SEQ.png"'
             """)
 
     @OptionGroup var connection: ConnectionOptions
@@ -36,6 +45,20 @@ struct SubscribeCommand: AsyncParsableCommand {
             valueName: "seq|-n|10m|all|latest"))
     var since: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "What happens if this program is too slow: close, drop-oldest or latest.", valueName: "policy"))
+    var slow: String?
+
+    @Option(help: ArgumentHelp("Print each message like this.", valueName: "text"))
+    var format: String?
+
+    @Option(help: ArgumentHelp("Run this command of the shell for each message.", valueName: "command"))
+    var exec: String?
+
+    @Flag(name: .customLong("no-reconnect"), help: "End with exit status 2 when the connection breaks.")
+    var staysAway = false
+
     func validate() throws {
         if let since {
             var options = SubscribeOptions()
@@ -44,40 +67,62 @@ struct SubscribeCommand: AsyncParsableCommand {
             }
         }
         if let count, count < 1 { throw ValidationError("--count: expected 1 or more") }
+        if let slow, SlowPolicy(rawValue: slow) == nil {
+            let known = SlowPolicy.allCases.map(\.rawValue).joined(separator: ", ")
+            throw ValidationError("--slow: expected one of \(known)")
+        }
+        guard format == nil || exec == nil, format == nil || !connection.json else {
+            throw ValidationError("--format: it goes without --exec and --json")
+        }
     }
 
     func run() async throws {
         // Write whole lines at once, so that the program can end between any two.
         _ = signal(SIGINT) { _ in _exit(0) }
+        let format = try format.map { (text) throws(Failure) in try MessageFormat(parsing: text) }
         Output.endWithReader()
-        var client = try await MessageClient(connection)
-        var writer = JSONWriter()
-        writer.beginObject()
-        writer.member("op", "subscribe")
-        writer.member("id", 1)
-        writer.member("filter", filter)
-        if skipsSnapshot { writer.member("snapshot", false) }
-        if let since { writer.member("since", since) }
-        writer.endObject()
-        try await client.send(writer.bytes)
+        var subscription = MessageFeed.Subscription(filter: filter)
+        subscription.wantsSnapshot = !skipsSnapshot
+        subscription.since = since
+        subscription.slow = slow.flatMap(SlowPolicy.init(rawValue:))
+        var feed = try await MessageFeed(connection, subscription, comesBack: !staysAway)
         let isTerminal = Output.isTerminal
-        var left = count ?? .max
+        var (left, failed) = (count ?? .max, 0)
         while left > 0 {
-            switch try await client.next() {
+            switch try await feed.next() {
             case .message(let message):
-                if connection.json {
+                left -= 1
+                if let exec {
+                    if try !execute(exec, message) { failed += 1 }
+                } else if connection.json {
                     Output.printJSON(message.json)
+                } else if let format {
+                    let line = format.line(message)
+                    // The format may have lines of its own, and a payload others: only the former are kept.
+                    Output.print(
+                        isTerminal ? Array(Output.printable(String(decoding: line, as: UTF8.self)).utf8) : line)
                 } else {
                     Output.print(message.line(forTerminal: isTerminal))
                 }
-                left -= 1
             case .gap(let filter, let missed):
                 let count = missed.map { "\($0) messages" } ?? "messages"
-                Output.complain("\(count) of \(Output.printable(filter)) are missing")
-            case .error(let reason): throw Failure.failed(reason)
-            case .welcome, .ok, .other: continue
+                Output.complain("\(count) of \(filter) are missing")
             }
         }
-        await client.close()
+        await feed.close()
+        if failed > 0 { throw Failure.failed("--exec: \(failed) of \(count ?? 0) commands have failed") }
+    }
+
+    /// Runs a command for a message; returns whether it went well.
+    private func execute(_ command: String, _ message: TopicMessage) throws(Failure) -> Bool {
+        let status = try ShellCommand.run(
+            command,
+            [
+                ("TOPIC", message.topic), ("SEQ", message.seq.map { String($0) } ?? ""),
+                ("TIME", message.time.map { String($0) } ?? ""), ("TYPE", message.type ?? ""),
+                ("RETAINED", message.isRetained ? "1" : ""),
+            ], input: connection.json ? message.json : message.payload)
+        if status != 0 { Output.complain("--exec: exit status \(status) for \(message.topic)") }
+        return status == 0
     }
 }

@@ -1,27 +1,48 @@
 internal import Broker
+internal import WSTransport
 
 /// A message received for a subscription.
 struct TopicMessage {
     /// The message without members that only the protocol needs.
     let json: [UInt8]
-    private let topic: String
-    private let data: [UInt8]
+    let topic: String
+    /// `nil`: a broker that does not say.
+    let seq: UInt64?
+    /// When the broker took it, in Unix milliseconds; `nil`: likewise.
+    let time: Int64?
+    /// The content type; `nil`: none was given.
+    let type: String?
+    /// Whether it is a retained value from before the subscription.
+    let isRetained: Bool
+    /// The bytes that were published; of JSON, its text.
+    let payload: [UInt8]
+    /// The same for people: bytes that are no text are base64.
+    let shownData: [UInt8]
 
     /// Reads a message (the contract's §3.3).
     init(_ object: borrowing JSONObject) throws(JSONError) {
         json = Self.members(of: object, without: ["op"])
         topic = try object.string("topic") ?? ""
+        seq = try object.integer("seq")
+        time = try object.integer("time")
+        type = try object.string("type")
+        isRetained = try object.bool("retained") ?? false
         guard let value = object.value("data") else {
-            data = []
+            (payload, shownData) = ([], [])
             return
         }
-        let isBase64 = try object.string("encoding") == "base64"
-        data = Array((isBase64 ? "base64:" : "").utf8) + (value.stringBytes ?? value.copyRawBytes())
+        let data = value.stringBytes ?? value.copyRawBytes()
+        if try object.string("encoding") == "base64" {
+            payload = Base64.decode(String(decoding: data, as: UTF8.self)) ?? []
+            shownData = Array("base64:".utf8) + data
+        } else {
+            (payload, shownData) = (data, data)
+        }
     }
 
     /// `TOPIC DATA`, without control characters if it goes to a terminal.
     func line(forTerminal: Bool) -> [UInt8] {
-        let line = Array(topic.utf8) + [0x20] + data
+        let line = Array(topic.utf8) + [0x20] + shownData
         return forTerminal ? Array(Output.printable(String(decoding: line, as: UTF8.self)).utf8) : line
     }
 

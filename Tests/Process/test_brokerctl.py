@@ -413,7 +413,7 @@ def test_64_when_it_was_asked_wrongly(broker, arguments):
 
 def test_2_when_the_broker_goes_away(broker):
     child = subprocess.Popen(
-        [BROKERCTL, "sub", "gone", "--socket", str(broker.admin_socket)], stdout=subprocess.PIPE,
+        [BROKERCTL, "sub", "gone", "--no-reconnect", "--socket", str(broker.admin_socket)], stdout=subprocess.PIPE,
         stderr=subprocess.PIPE)
     try:
         wait_until(lambda: "gone" in json.dumps(broker.control_json("subscriptions")), "the subscription")

@@ -68,6 +68,16 @@ def test_retained_values_come_first_and_are_retained_again(broker, other, tmp_pa
     assert [line["topic"] for line in record(broker, tmp_path / "s.jsonl", 1, lambda: broker.publish("b", "x"), "--no-snapshot")] == ["b"]
 
 
+def test_headers_are_the_same_afterwards(broker, other, tmp_path):
+    publish = lambda: broker.session().publish(
+        "jobs", 1, headers={"trace": "7f3a"}, replyTo="done/1", correlation="j1")
+    record(broker, tmp_path / "r.jsonl", 1, publish)
+    session = other.session()
+    session.subscribe("jobs")
+    assert other.control("replay", str(tmp_path / "r.jsonl")).returncode == 0
+    session.expect("message", topic="jobs", data=1, headers={"trace": "7f3a"}, replyTo="done/1", correlation="j1")
+
+
 def lines(*offsets):
     return "".join(json.dumps({"topic": f"t/{index}", "time": 1_000_000 + offset, "data": index}) + "\n"
                    for index, offset in enumerate(offsets)).encode()

@@ -1,0 +1,148 @@
+internal import Broker
+internal import WSTransport
+
+/// The messages of a filter, over as many connections as it takes: one that breaks is followed by another, which goes on
+/// after the last message.
+struct MessageFeed {
+    /// What is subscribed to.
+    struct Subscription {
+        var filter: String
+        var wantsSnapshot = true
+        /// As in the protocol; `nil`: from now on.
+        var since: String?
+        /// `nil`: the broker's own choice.
+        var slow: SlowPolicy?
+    }
+
+    /// What comes.
+    enum Event {
+        case message(TopicMessage)
+        /// Messages are missing; how many, if that is known.
+        case gap(filter: String, missed: Int?)
+    }
+
+    private let target: Target
+    private let security: TLSContext?
+    private let subscription: Subscription
+    private let comesBack: Bool
+    private var client: MessageClient
+    /// The store of ``position``.
+    private var epoch: UInt64?
+    /// Everything up to this number has come; `nil`: the subscription has not begun.
+    private var position: UInt64?
+
+    /// Connects and subscribes.
+    ///
+    /// - Parameter comesBack: whether it connects again when the connection breaks; the first one has to be made.
+    init(_ options: ConnectionOptions, _ subscription: Subscription, comesBack: Bool) async throws {
+        target = try options.target()
+        security = try options.security(of: target)
+        self.subscription = subscription
+        self.comesBack = comesBack
+        client = try await MessageClient(target, security)
+        try await client.send(Self.request(subscription, since: subscription.since))
+    }
+
+    /// Waits for the next event; throws when the subscription has ended for good.
+    mutating func next() async throws -> Event {
+        while true {
+            do {
+                if let event = try await take() { return event }
+            } catch let failure as Failure {
+                guard comesBack, let code = client.closeEvent?.code, Self.isPassing(code) else { throw failure }
+                try await comeBack(failure, pause: Self.pause(client.closeEvent))
+            }
+        }
+    }
+
+    func close() async { await client.close() }
+
+    /// The next event of this connection; `nil`: something else came.
+    private mutating func take() async throws -> Event? {
+        switch try await client.next() {
+        case .message(let message):
+            if !message.isRetained, let seq = message.seq { position = seq }
+            return .message(message)
+        case .ok(_, let answer):
+            let begin = try Self.begin(answer)
+            // Numbers of another store mean nothing in this one.
+            if begin.epoch != epoch { position = nil }
+            epoch = begin.epoch
+            // Else the marker `live` says when what comes first is here.
+            if position == nil, !subscription.wantsSnapshot, subscription.since == nil { position = begin.seq }
+            return nil
+        case .live(let seq):
+            position = max(position ?? 0, seq)
+            return nil
+        case .gap(let filter, let missed): return .gap(filter: filter, missed: missed)
+        case .error(_, let reason): throw Failure.failed(reason)
+        case .revoked(let reason): throw Failure.failed("the subscription has ended: \(reason)")
+        case .welcome, .other: return nil
+        }
+    }
+
+    private static func begin(_ answer: [UInt8]) throws(Failure) -> (seq: UInt64?, epoch: UInt64?) {
+        do throws(JSONError) {
+            let object = try JSONObject.parse(answer.span)
+            return (try object.integer("seq"), try object.integer("epoch"))
+        } catch {
+            throw .notUnderstood(error)
+        }
+    }
+
+    private static func request(_ subscription: Subscription, since: String?) -> [UInt8] {
+        var writer = JSONWriter()
+        writer.beginObject()
+        writer.member("op", "subscribe")
+        writer.member("id", 1)
+        writer.member("filter", subscription.filter)
+        if !subscription.wantsSnapshot { writer.member("snapshot", false) }
+        if let since { writer.member("since", since) }
+        if let slow = subscription.slow { writer.member("slow", slow.rawValue) }
+        writer.endObject()
+        return writer.bytes
+    }
+
+    // MARK: Coming back
+
+    /// The first pause, and the longest one, in milliseconds.
+    private static let firstPause = 500
+    private static let longestPause = 15_000
+
+    /// Whether another connection may do better, by how one has ended (the contract's §3.6).
+    private static func isPassing(_ code: CloseCode) -> Bool {
+        switch code {
+        case .normal, .goingAway, .noStatusReceived, .abnormal, .internalError, .serviceRestart, .tryAgainLater,
+            .policyViolation, CloseCode(rawValue: 4429):
+            true
+        default: false
+        }
+    }
+
+    /// The pause that a broker that restarts has asked for, in milliseconds; `nil`: none.
+    private static func pause(_ event: CloseEvent?) -> Int? {
+        guard let event, event.code == .serviceRestart, event.reason.hasPrefix("retry=") else { return nil }
+        return Int(event.reason.dropFirst("retry=".count)).map { min(max(0, $0), 3_600_000) }
+    }
+
+    /// Connects again, however long that takes, and goes on where it was.
+    private mutating func comeBack(_ failure: Failure, pause: Int?) async throws {
+        Output.complain("\(failure.message); coming back")
+        var (pause, longest) = (pause, Self.firstPause)
+        while true {
+            // A random time: many may have lost their connections at the same moment.
+            try await Task.sleep(for: .milliseconds(pause ?? Int.random(in: 0...longest)))
+            pause = nil
+            longest = min(2 * longest, Self.longestPause)
+            do {
+                let new = try await MessageClient(target, security)
+                let since = position.map { seq in epoch.map { "\($0)-\(seq)" } ?? String(seq) }
+                try await new.send(Self.request(subscription, since: since ?? subscription.since))
+                client = new
+                return Output.complain("connected again")
+            } catch let failure as Failure where failure.isPassing {
+                continue
+            }
+        }
+    }
+}

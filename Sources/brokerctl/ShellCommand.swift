@@ -1,0 +1,85 @@
+internal import CLinux
+internal import Glibc
+internal import WSTransport
+
+/// A command of the shell that is run for a message.
+enum ShellCommand {
+    /// Runs it to its end with `input` as standard input; it shares the other streams.
+    ///
+    /// - Parameter variables: added to its environment.
+    /// - Returns: its exit status; as in a shell, 128 and a signal's number if that has ended it.
+    static func run(
+        _ command: String, _ variables: [(name: String, value: String)], input: [UInt8]
+    ) throws(Failure) -> Int32 {
+        var ends: [Int32] = [-1, -1]
+        guard unsafe pipe2(&ends, O_CLOEXEC) == 0 else { throw failure(errno) }
+        let child: pid_t
+        do throws(Failure) {
+            child = try start(["/bin/sh", "-c", command], variables.map { "\($0.name)=\($0.value)" }, input: ends[0])
+        } catch {
+            for end in ends { close(end) }
+            throw error
+        }
+        close(ends[0])
+        write(input, to: ends[1])
+        close(ends[1])
+        var status: Int32 = 0
+        while unsafe waitpid(child, &status, 0) < 0 {
+            guard errno == EINTR else { throw failure(errno) }
+        }
+        return status & 0x7F == 0 ? status >> 8 & 0xFF : 128 + status & 0x7F
+    }
+
+    private static func start(_ words: [String], _ variables: [String], input: Int32) throws(Failure) -> pid_t {
+        var actions = unsafe posix_spawn_file_actions_t()
+        unsafe posix_spawn_file_actions_init(&actions)
+        defer { unsafe posix_spawn_file_actions_destroy(&actions) }
+        unsafe posix_spawn_file_actions_adddup2(&actions, input, STDIN_FILENO)
+        // This program ignores it, and the command would, too.
+        var attributes = posix_spawnattr_t()
+        var signals = sigset_t()
+        unsafe posix_spawnattr_init(&attributes)
+        defer { unsafe posix_spawnattr_destroy(&attributes) }
+        unsafe sigemptyset(&signals)
+        unsafe sigaddset(&signals, SIGPIPE)
+        unsafe posix_spawnattr_setsigdefault(&attributes, &signals)
+        unsafe posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGDEF))
+
+        let names = variables.map { $0.prefix { $0 != "=" } }
+        let others = inherited.filter { entry in !names.contains(entry.prefix { $0 != "=" }) }
+        var arguments = unsafe words.map { unsafe strdup($0) } + [nil]
+        var environment = unsafe (variables + others).map { unsafe strdup($0) } + [nil]
+        defer { unsafe (arguments + environment).forEach { unsafe free($0) } }
+        var child = pid_t()
+        let code = unsafe posix_spawn(&child, words[0], &actions, &attributes, &arguments, &environment)
+        guard code == 0 else { throw failure(code) }
+        return child
+    }
+
+    /// The environment that this program was started with.
+    private static let inherited: [String] = {
+        var bytes: [UInt8] = []
+        do throws(Errno) {
+            bytes = try FileDescriptor.reading("/proc/self/environ").readToEnd(atMost: 4 << 20)
+        } catch {
+            return []
+        }
+        let text = String(decoding: bytes, as: UTF8.self)
+        return text.split(separator: "\0").map(String.init)
+    }()
+
+    /// Returns when all is written, or the command reads no more.
+    private static func write(_ bytes: [UInt8], to descriptor: Int32) {
+        var sent = 0
+        while sent < bytes.count {
+            let count = unsafe bytes.withUnsafeBytes {
+                unsafe Glibc.write(descriptor, $0.baseAddress.map { unsafe $0 + sent }, $0.count - sent)
+            }
+            if count >= 0 { sent += count } else if errno != EINTR { return }
+        }
+    }
+
+    private static func failure(_ code: Int32) -> Failure {
+        .failed("--exec: \(unsafe strerror(code).map { unsafe String(cString: $0) } ?? "error \(code)")")
+    }
+}
