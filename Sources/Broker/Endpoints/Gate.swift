@@ -1,47 +1,47 @@
 internal import WSTransport
 
-/// What every request of a listener passes before it reaches the exchange: what it presents, and who that is.
+/// Authenticates every request of a listener before it reaches the exchange.
 ///
-/// Each request is asked, also on a connection that is kept: a proxy sends those of many clients by one.
+/// Each request counts, also on a connection that is kept alive: a proxy sends the requests of many clients over one.
 struct Gate: Sendable {
-    /// Serves a request that has passed; a refusal it throws is the answer.
+    /// Serves a request that has passed; if it throws a refusal, that is the answer.
     typealias Route = @Sendable (Visit) throws(HTTPRefusal) -> Void
 
     let authenticator: any Authenticator
-    /// The listener's address, as it is configured; empty: the administrator's socket.
+    /// The listener's address as configured; empty: the admin socket.
     let listener: String
-    /// Whether its clients are on this machine: the listener is on loopback or in the file system, and for no proxy's.
+    /// Whether its clients are on this machine: the listener is on loopback or in the file system, and serves no proxy.
     var isLocal = true
     /// Whether the listener has TLS.
     var isSecure = false
 
-    /// Whether nobody on the way here can read what is sent: it has TLS, or comes from this machine, where a proxy may be.
+    /// Whether nobody between can read what is sent: the listener has TLS, or the peer, perhaps a proxy, is on this machine.
     var isPrivate = true
 
-    /// What is believed of a trusted proxy's fields.
+    /// Which fields of a trusted proxy are believed.
     var forwarded = Settings.Forwarded.none
-    /// Whether a PROXY header says who its clients are.
+    /// Whether a PROXY header names its clients.
     var hasPreface = false
 
-    /// Whether it leads to administration: a page has no way through it, nor has what a browser or a log may give away.
+    /// Whether it leads to administration: pages are refused, and credentials that a browser or a log could reveal.
     var isForAdministrators = false
 
-    /// Whether a proxy says who the client of a request is: even one on loopback is another machine's then.
+    /// Whether a proxy names the client of a request; then even a client on loopback is on another machine.
     func isForwarded(_ exchange: HTTPExchange) -> Bool { hasPreface || exchange.isForwarded }
 
-    /// A handler that has `route` serve the requests that pass.
+    /// A handler that passes accepted requests to `route`.
     func guarding(_ route: @escaping Route) -> any DirectHandler { GuardedHandler(gate: self, route: route) }
 
-    /// The scheme that the client has used, where a trusted proxy says so; `nil`: that of the connection.
+    /// The scheme that the client used, if a trusted proxy says so; `nil`: the connection's.
     func scheme(of exchange: HTTPExchange, _ endpoints: EndpointState) -> String? {
         guard forwarded != .none, endpoints.trusts(exchange.stream?.peer) else { return nil }
         return ForwardedPath.found(in: exchange.request.head.fields, forwarded, endpoints.settings.trustedProxies)
             .scheme
     }
 
-    /// Has `route` serve a request that passes.
+    /// Passes a request to `route` if it is accepted.
     ///
-    /// - Parameter shown: credentials that its body has; `nil`: those that it presents.
+    /// - Parameter shown: credentials from its body; `nil`: those of its head.
     func enter(_ exchange: HTTPExchange, by shown: Credentials? = nil, _ route: @escaping Route) {
         do throws(HTTPRefusal) {
             let shard = try exchange.shard()
@@ -56,13 +56,13 @@ struct Gate: Sendable {
             case .known(let principal):
                 try admit(principal, presented, exchange, shard, route)
             case .refused(let failure):
-                // A login's cookie cannot be guessed, and was given for a password.
+                // A login's cookie cannot be guessed, and was issued for a password.
                 if presented.way != .session { try exchange.checkAttempts(self, on: shard) }
                 throw refuse(presented, failure, exchange, shard)
             case .pending(let begin):
-                // Those that are known to be right, as they were lately, are let in all the same.
+                // Credentials that were right lately are accepted all the same.
                 try exchange.checkAttempts(self, on: shard)
-                // The connection is not read on meanwhile, and has the time that a head has.
+                // Meanwhile the connection is not read, and has the time limit of a head.
                 let reply = exchange.suspend { exchange, outcome in
                     conclude(exchange, outcome, presented, route)
                 }
@@ -74,7 +74,7 @@ struct Gate: Sendable {
     }
 
     private func visit(_ exchange: HTTPExchange, _ shard: Shard, _ principal: Principal) -> Visit {
-        // What one user is shown, perhaps by a token in the path, is nobody else's to hear of.
+        // The path, perhaps with a token, must not become known to other sites.
         if principal.kind != .anonymous { exchange.extraFields.append("Referrer-Policy", "no-referrer") }
         return Visit(exchange: exchange, shard: shard, principal: principal, gate: self)
     }
@@ -114,7 +114,7 @@ struct Gate: Sendable {
         }
     }
 
-    /// - Parameter isCounted: whether the address has one more of those that were wrong.
+    /// - Parameter isCounted: whether this counts as a wrong attempt of the address.
     private func refuse(
         _ presented: Presented, _ failure: AuthenticationFailure, _ exchange: HTTPExchange, _ shard: Shard,
         isCounted: Bool = true
@@ -124,16 +124,16 @@ struct Gate: Sendable {
         return HTTPRefusal(failure)
     }
 
-    /// Refuses what a web page asks, before its credentials are looked at: a page must not learn which are right.
+    /// Refuses a web page's request before its credentials are examined: a page must not learn which are right.
     ///
-    /// Not so where somebody has logged in at a page of exactly this address.
+    /// It is accepted if somebody has logged in at a page of exactly this address.
     private func checkPage(_ exchange: HTTPExchange, _ presented: Presented) throws(HTTPRefusal) {
         guard exchange.request.head.fields.has("Origin") else { return }
         if presented.way == .session, exchange.isOfSamePage(self) { return }
         throw HTTPRefusal(Refusal(.forbidden, "Web pages may not administer the broker: use brokerctl."))
     }
 
-    /// What a password is refused with where others could read it.
+    /// The refusal of a password that others could read.
     static let openPassword = Refusal(
         .forbidden, "Passwords are accepted over TLS, or on this machine, only: use https or a token.")
 
@@ -146,7 +146,7 @@ struct Gate: Sendable {
 }
 
 extension Shard {
-    /// The outcome of an examination that took a while, by the users that there are now.
+    /// The outcome of an examination that took a while, by the present users.
     func stillValid(
         _ outcome: Result<Principal, AuthenticationFailure>, from address: @autoclosure () -> String?
     ) -> Result<Principal, AuthenticationFailure> {
@@ -160,10 +160,10 @@ extension Shard {
 }
 
 extension HTTPRefusal {
-    /// The same, where a client that has said nothing of itself is asked to.
+    /// The same; a client without credentials is asked for them.
     fileprivate func asked(of principal: Principal, _ exchange: HTTPExchange) -> HTTPRefusal {
         guard principal.kind == .anonymous, status == 403, code == ErrorCode.forbidden.rawValue else { return self }
-        // Nobody publishes there, whatever the credentials.
+        // Nobody may publish there, with any credentials.
         let isReading = exchange.request.method == "GET" || exchange.request.method == "HEAD"
         if !isReading, PercentCoding.decode(exchange.value)?.hasPrefix("$SYS") == true { return self }
         return HTTPRefusal(status: 401, code: ErrorCode.unauthenticated.rawValue, message: message, fields: fields)
@@ -182,13 +182,13 @@ struct Visit {
     /// Whether the request asks for a WebSocket.
     var wantsSocket: Bool { Handshake.isUpgrade(exchange.request.head) }
 
-    /// A client of its own, as a socket or a stream has it, in the place of the one that the connection's requests have had.
+    /// A client of its own for a socket or a stream, which replaces the client of the connection's requests.
     func makeClient(_ protocolName: String) throws(HTTPRefusal) -> Client {
         let known = exchange[Client.self]
         exchange[Client.self] = nil
         let (peer, isForwarded) = (exchange.request.peer, exchange.isForwarded)
         if isForwarded {
-            // Its connection is the proxy's, which was not counted for it.
+            // The connection is the proxy's, and was not counted for the client.
             do throws(Refusal) { try shard.checkConnections(forwardedFrom: peer) } catch { throw HTTPRefusal(error) }
         }
         let client = newClient(protocolName, isConnection: isForwarded)
@@ -202,11 +202,11 @@ struct Visit {
             isLocal: gate.isLocal, isForwarded: gate.isForwarded(exchange), isConnection: isConnection)
     }
 
-    /// The connection's client, whose rate is that of all its requests; another one for another principal or address.
+    /// The connection's client, whose rate covers all its requests; another principal or address gets another client.
     func client() -> Client {
         let known = exchange[Client.self]
         let peer = exchange.request.peer
-        // A proxy sends the requests of many by one connection.
+        // A proxy sends the requests of many clients over one connection.
         let isForwarded = gate.isForwarded(exchange)
         if let known, known.principal.isSame(as: principal),
             !(isForwarded || known.isForwarded) || known.address == peer?.description ?? ""
@@ -244,7 +244,7 @@ extension Refusal {
 // MARK: Attempts
 
 extension HTTPExchange {
-    /// Refuses credentials of an address of which too many were wrong, without a look at them.
+    /// Refuses credentials of an address that has shown too many wrong ones, without examining them.
     fileprivate func checkAttempts(_ gate: Gate, on shard: Shard) throws(HTTPRefusal) {
         guard let seconds = shard.credentialBlock(of: request.peer, isForwarded: gate.isForwarded(self)) else { return }
         let refusal = Refusal(.limitExceeded, "Too many wrong credentials from one address: wait \(seconds) s.")
@@ -253,26 +253,26 @@ extension HTTPExchange {
             fields: ["Retry-After": String(seconds)])
     }
 
-    /// Refuses a client that is shut out.
+    /// Refuses a client that is banned.
     func checkBans(of principal: Principal, on shard: Shard) throws(HTTPRefusal) {
         if shard.bans.isEmpty { return }
         do throws(Refusal) { try shard.checkBans(of: principal, at: request.peer) } catch { throw HTTPRefusal(error) }
     }
 
-    /// Credentials were not accepted.
+    /// Records that credentials were not accepted.
     fileprivate func failed(
         _ presented: Presented, _ failure: AuthenticationFailure, _ gate: Gate, on shard: Shard
     ) {
-        // A login that is over was right once, and every page of a browser has its cookie.
+        // A login that has ended was right once, and every page of the browser still sends its cookie.
         if presented.way == .session { return forgetSession() }
         guard failure.isGuess, presented.isGuess else { return }
         shard.credentialsFailed(request.peer, isForwarded: gate.isForwarded(self))
     }
 
-    /// Whether a field says for which client a proxy sends it.
+    /// Whether a field names the client that a proxy sends the request for.
     fileprivate var isForwarded: Bool { request.peer != stream?.peer }
 
-    /// Refuses one more connection of a user that has as many as it may.
+    /// Refuses another connection of a user that has as many as it may.
     fileprivate func checkConnections(
         of principal: Principal, _ gate: Gate, on shard: Shard
     ) throws(HTTPRefusal) {

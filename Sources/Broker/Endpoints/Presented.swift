@@ -1,16 +1,16 @@
 internal import WSTransport
 
-/// What a request presents to say who asks, and by which way.
+/// The credentials of a request, and how it presents them.
 ///
-/// The first that is there counts, and a wrong one is not passed over for the next: a stale cookie would hide a wrong field.
+/// The first way that is used counts. If it is wrong, the next is not tried: else a valid cookie would hide a wrong field.
 struct Presented: Sendable {
-    /// The ways, in their order.
+    /// The ways, in the order in which they count.
     enum Way: Sendable {
         case field
         case subprotocol
         /// The cookie of a login at `/session`.
         case session
-        /// The cookie that is configured.
+        /// The cookie of the configuration.
         case cookie
         case query
         case certificate
@@ -22,8 +22,8 @@ struct Presented: Sendable {
 
     let credentials: Credentials
     let way: Way
-    /// Whether wrong ones count as a guess: another site's page can have its readers' browsers send an address, and the
-    /// readers would be locked out.
+    /// Whether wrong ones count as a guess: another site's page can make its readers' browsers request an address, which
+    /// would lock the readers out.
     let isGuess: Bool
 
     init(_ credentials: Credentials, by way: Way) {
@@ -37,7 +37,7 @@ struct Presented: Sendable {
         let options = shard.access.options
         if let field = fields.first("Authorization") {
             way = .field
-            // Two of them: a proxy may have looked at the other.
+            // There are two: a proxy may have examined the other.
             credentials = fields.count(of: "Authorization") == 1 ? Credentials(authorization: field) : .malformed
         } else if let token = Self.subprotocolToken(fields) {
             (credentials, way) = (.bearer(token), .subprotocol)
@@ -49,7 +49,7 @@ struct Presented: Sendable {
         } else if options.certificates != nil, let certificate = exchange.stream?.peerCertificate {
             (credentials, way) = (.certificate(Credentials.Certificate(certificate, options)), .certificate)
         } else if options.hasPeers, gate.isLocal, !gate.listener.isEmpty,
-            // A proxy's user is none of its clients.
+            // The proxy's user is not the user of its clients.
             let user = exchange.stream?.peerCredentials?.uid
         {
             (credentials, way) = (.peer(user), .peer)
@@ -60,20 +60,20 @@ struct Presented: Sendable {
         isGuess = site != "cross-site" && site != "same-site"
     }
 
-    /// What stands before a token among the subprotocols that are offered.
+    /// What precedes a token among the offered subprotocols.
     private static let prefix = "bearer.".utf8
 
-    /// Whether a subprotocol that is offered is a token.
+    /// Whether an offered subprotocol is a token.
     static func isToken(_ subprotocol: String) -> Bool { subprotocol.utf8.starts(with: prefix) }
 
     private static func subprotocolToken(_ fields: HTTPFields) -> String? {
         guard fields.has("Sec-WebSocket-Protocol") else { return nil }
         let offers = fields.list("Sec-WebSocket-Protocol").filter(isToken)
-        // Of two, neither is right.
+        // If there are two, neither counts.
         return offers.first.map { offers.count == 1 ? String(Substring($0.utf8.dropFirst(prefix.count))) : "" }
     }
 
-    /// A cookie counts only if no other site's page can have sent it.
+    /// The cookie, which counts only if no other site's page can have sent it.
     private static func cookie(
         _ exchange: HTTPExchange, _ options: AccessOptions, _ endpoints: EndpointState, _ gate: Gate
     ) -> (Credentials, Way)? {
@@ -93,16 +93,16 @@ struct Presented: Sendable {
         return (credentials, way)
     }
 
-    /// That of a login, or else the one that is configured.
+    /// A login's cookie, or else the configured one.
     private static func cookie(
         _ fields: HTTPFields, _ options: AccessOptions, _ gate: Gate
     ) -> (Credentials, Way)? {
         let sessions = values(ofCookie: BrowserSessions.cookie, fields)
         if let value = sessions.first {
-            // Another page of this site may have set a second one of the name.
+            // Another page of this site may have set a second cookie of this name.
             return (sessions.count == 1 ? .session(value) : .malformed, .session)
         }
-        // A page of this site that was broken into would administer the broker.
+        // Else a compromised page of this site could administer the broker.
         guard !options.cookie.isEmpty, !gate.isForAdministrators else { return nil }
         let values = values(ofCookie: options.cookie, fields)
         guard let value = values.first else { return nil }
@@ -146,7 +146,7 @@ extension Credentials {
 }
 
 extension Credentials.Certificate {
-    /// What counts of a certificate, by the configuration.
+    /// The part of a certificate that the configuration selects.
     init(_ certificate: TLSPeerCertificate, _ options: AccessOptions) {
         self.init()
         fingerprint = certificate.fingerprint

@@ -1,7 +1,7 @@
 internal import Synchronization
 package import WSTransport
 
-/// What one address and one user may use up together, whatever connections and reactors they use.
+/// What one address, and one user, may use in total, over all connections and reactors.
 ///
 /// Any thread.
 package final class Quotas: Sendable {
@@ -9,7 +9,7 @@ package final class Quotas: Sendable {
     package struct Limits: Sendable, Equatable {
         package var connections: Int?
         package var arrivals: Rate?
-        /// Publications a second, and the bytes of their payloads.
+        /// Publications, and bytes of their payloads, a second.
         package var publishes: Int?
         package var bytes: Int?
         package var subscriptions: Int?
@@ -20,26 +20,26 @@ package final class Quotas: Sendable {
         package var metersPublishing: Bool { publishes != nil || bytes != nil }
     }
 
-    /// All of them.
+    /// All limits.
     package struct Rules: Sendable, Equatable {
         package var address = Limits()
         package var user = Limits()
-        /// Whether the limits of an address are those of clients on this machine, too.
+        /// Whether the limits of an address also apply to clients on this machine.
         package var countsLoopback = false
-        /// Credentials that may be wrong, of one address; `nil`: any number.
+        /// Wrong credentials that one address may show; `nil`: any number.
         package var failures: Rate?
 
         package init() {}
 
-        /// Whether a client of that address counts for it: not on this machine, unless that is wanted.
+        /// Whether a client of that address is counted: one on this machine only if that is configured.
         ///
-        /// - Parameter isForwarded: whether a proxy says that it is the client's, whose loopback is another machine's.
+        /// - Parameter isForwarded: whether a proxy names the address; its loopback is another machine's.
         package func counts(_ peer: SocketAddress?, isForwarded: Bool = false) -> Bool {
             guard let peer, peer.path == nil else { return false }
             return countsLoopback || isForwarded || !peer.isLoopback
         }
 
-        /// The same for a client whose rules have limits of their own in place of those of any user.
+        /// The same for a client whose rules replace the limits of a user.
         package func with(_ limits: RuleLimits?) -> Rules {
             guard let limits else { return self }
             var rules = self
@@ -77,7 +77,7 @@ package final class Quotas: Sendable {
         "per_user.publish_rate", "per_user.subscriptions",
     ]
 
-    /// The account of an address, by its network where it is one of IPv6; `nil`: it is not counted.
+    /// The account of an address, or of its network with IPv6; `nil`: it is not counted.
     func address(_ peer: SocketAddress?, _ rules: Rules, isForwarded: Bool = false) -> Account? {
         guard rules.counts(peer, isForwarded: isForwarded), let network = peer?.network else { return nil }
         return state.withLock { $0.addresses.account(of: network) }
@@ -88,9 +88,9 @@ package final class Quotas: Sendable {
 
     // MARK: Connections
 
-    /// Why a connection that has just come is refused; `nil`: it is not, and ``left(_:)`` is called when it has ended.
+    /// Why a new connection is refused; `nil`: it is accepted, and ``left(_:)`` is called when it has ended.
     ///
-    /// - Parameter account: of the address that it is from.
+    /// - Parameter account: the account of its address.
     func admit(_ account: Account, _ rules: Rules, now: MonotonicTime) -> (limit: String, refusal: Refusal)? {
         if let rate = rules.address.arrivals, !account.arrivals.take(1, of: rate, now: now) {
             return refuse("per_address.new_connections", .rateLimited, "Too many new connections from one address.")
@@ -108,7 +108,7 @@ package final class Quotas: Sendable {
         return (limit, Refusal(code, message))
     }
 
-    /// What one more connection of a user would be beyond; `nil`: nothing.
+    /// The limit that another connection of a user would exceed; `nil`: none.
     func excess(ofUser name: String, _ rules: Rules) -> String? {
         guard let most = rules.user.connections, user(name).connections.load(ordering: .relaxed) >= most else {
             return nil
@@ -117,23 +117,23 @@ package final class Quotas: Sendable {
         return "per_user.connections"
     }
 
-    /// A connection that was admitted has ended.
+    /// Records that an accepted connection has ended.
     func left(_ account: Account) { account.connections.wrappingSubtract(1, ordering: .relaxed) }
 
-    /// Why one more connection is refused for which a proxy says that it is from an address; `nil`: it is not.
+    /// Why another connection of an address that a proxy names is refused; `nil`: it is accepted.
     func excess(
         forwardedFrom peer: SocketAddress?, _ rules: Rules, now: MonotonicTime
     ) -> (limit: String, refusal: Refusal)? {
         guard let account = address(peer, rules, isForwarded: true) else { return nil }
         if let found = admit(account, rules, now: now) { return found }
-        // The client's part of the account counts it.
+        // It is counted with the client.
         left(account)
         return nil
     }
 
     // MARK: Credentials
 
-    /// For how long credentials of an address are not looked at, in seconds, since too many were wrong; `nil`: they are.
+    /// How long credentials of an address are not examined, in seconds, because too many were wrong; `nil`: they are.
     package func block(
         of peer: SocketAddress?, _ rules: Rules, isForwarded: Bool = false, now: MonotonicTime
     ) -> Int? {
@@ -145,11 +145,11 @@ package final class Quotas: Sendable {
         return max(1, Int((until - now.nanoseconds + 999_999_999) / 1_000_000_000))
     }
 
-    /// Credentials of an address were wrong: beyond the limit it waits for a second, and each time twice as long.
+    /// Records wrong credentials of an address: beyond the limit it has to wait a second, and each time twice as long.
     package func failed(_ peer: SocketAddress?, _ rules: Rules, isForwarded: Bool = false, now: MonotonicTime) {
         guard let rate = rules.failures, let account = address(peer, rules, isForwarded: isForwarded) else { return }
         if account.failures.take(1, of: rate, now: now) {
-            // There is room again, so that it has been quiet for a while.
+            // There is room again, so it has been quiet for a while.
             return account.lastBlock.store(0, ordering: .relaxed)
         }
         let length = min(Self.longestBlock, max(Self.shortestBlock, account.lastBlock.load(ordering: .relaxed) * 2))
@@ -162,7 +162,7 @@ package final class Quotas: Sendable {
     private static let longestBlock: Int64 = 60_000_000_000
 }
 
-/// A client's part of the accounts that it counts for.
+/// A client's part of its accounts.
 ///
 /// Its reactor's thread.
 final class Membership {
@@ -171,14 +171,14 @@ final class Membership {
     private let user: Account?
     private let session: BrowserSession?
     private var subscriptions = 0
-    /// Whether it counts as a connection of the address, which no other one does.
+    /// Whether it counts as a connection of the address, and nothing else does.
     let isConnection: Bool
 
-    /// `nil`: the client counts for none.
+    /// `nil`: the client is counted for no account.
     ///
     /// - Parameters:
-    ///   - isForwarded: whether a proxy says that the address is the client's.
-    ///   - isConnection: whether it counts as a connection of the address, too.
+    ///   - isForwarded: whether a proxy names the address.
+    ///   - isConnection: whether it also counts as a connection of the address.
     init?(
         _ quotas: Quotas, _ rules: Quotas.Rules, peer: SocketAddress?, isForwarded: Bool = false,
         isConnection: Bool = false, _ principal: Principal
@@ -201,7 +201,7 @@ final class Membership {
         hold(0)
     }
 
-    /// What is reached by one more publication, which is not made then; `nil`: nothing.
+    /// The limit that another publication would exceed, which is then refused; `nil`: none.
     func meter(_ bytes: Int, _ rules: Quotas.Rules, now: MonotonicTime) -> String? {
         for (scope, account, limits) in [("per_user", user, rules.user), ("per_address", address, rules.address)] {
             guard let account else { continue }
@@ -215,7 +215,7 @@ final class Membership {
         return nil
     }
 
-    /// What is reached by so many further subscriptions; `nil`: nothing.
+    /// The limit that so many more subscriptions would exceed; `nil`: none.
     func room(for count: Int, _ rules: Quotas.Rules) -> String? {
         for (scope, account, limits) in [("per_user", user, rules.user), ("per_address", address, rules.address)] {
             guard let account, let most = limits.subscriptions else { continue }
@@ -229,7 +229,7 @@ final class Membership {
         return limit
     }
 
-    /// The client has so many subscriptions now.
+    /// Records how many subscriptions the client has.
     func hold(_ count: Int) {
         let more = count - subscriptions
         guard more != 0 else { return }

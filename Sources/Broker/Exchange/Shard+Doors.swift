@@ -1,14 +1,14 @@
 package import WSTransport
 
-/// The doors: all that a client does to the exchange passes one of these, which checks what there is to check, once.
+/// The doors: everything that a client does passes through one of these, which makes all checks, once.
 extension Shard {
-    /// A client for a connection that has just come.
+    /// The client of a new connection.
     ///
     /// - Parameters:
-    ///   - listener: the listener's address, as it is configured.
-    ///   - isLocal: whether that is on loopback or in the file system.
-    ///   - isForwarded: whether a proxy says that the address is the client's.
-    ///   - isConnection: whether it counts as a connection of the address, for which no other one was counted.
+    ///   - listener: the listener's address as configured.
+    ///   - isLocal: whether that address is on loopback or in the file system.
+    ///   - isForwarded: whether a proxy names the client's address.
+    ///   - isConnection: whether it counts as a connection of the address, because nothing else was counted for it.
     package func makeClient(
         _ principal: Principal, peer: SocketAddress?, protocolName: String, listener: String = "",
         isLocal: Bool = true, isForwarded: Bool = false, isConnection: Bool = false
@@ -22,7 +22,7 @@ extension Shard {
         return client
     }
 
-    /// `nil`: what the client has is not counted for anybody.
+    /// `nil`: the client is counted for no account.
     private func membership(
         of principal: Principal, from peer: SocketAddress?, isForwarded: Bool, isConnection: Bool
     ) -> Membership? {
@@ -32,7 +32,7 @@ extension Shard {
             quotas, rules, peer: peer, isForwarded: isForwarded, isConnection: isConnection, principal)
     }
 
-    /// Refuses what comes after the broker has begun to shut down.
+    /// Refuses everything once the broker has begun to shut down.
     package func checkOpen() throws(Refusal) {
         if isDraining { throw Refusal(.unavailable, "The broker is shutting down.") }
     }
@@ -41,11 +41,11 @@ extension Shard {
 
     /// Publishes for a client, at the end of this turn.
     ///
-    /// - Parameter source: what the draft came by, which is not read on while other reactors cannot keep up.
+    /// - Parameter source: the connection of the draft, which is not read while other reactors cannot keep up.
     package func publish(
         _ draft: consuming Draft, by client: Client, from source: StreamConnection?
     ) throws(Refusal) {
-        // Nearly every publication passes here; the rest of the checks would copy the draft.
+        // Nearly every publication ends here; the other checks would copy the draft.
         if isDraining || draft.topic.isSystem || !client.publishesAnywhere || draft.isConditional {
             try check(draft, by: client)
         }
@@ -55,7 +55,7 @@ extension Shard {
         publish(draft, from: source)
     }
 
-    /// Refuses a publication that is one too many, of the client, its address or its user.
+    /// Refuses a publication beyond a limit of the client, its address or its user.
     @inline(never)
     private func meter(_ bytes: Int, of client: Client) throws(Refusal) {
         if let rate = settings.limits.publishRate, !client.mayPublish(perSecond: rate, now: reactor.now) {
@@ -71,12 +71,12 @@ extension Shard {
         throw Refusal(.rateLimited, "The limit limits.\(limit) is reached.")
     }
 
-    /// The limits of a client: those of its rules in place of any user's.
+    /// The limits of a client: its rules' own, or else any user's.
     func quotaRules(of client: Client) -> Quotas.Rules { settings.limits.quotas.with(client.limits(grants)) }
 
-    /// Refuses one more connection of a user that has as many as it may.
+    /// Refuses another connection of a user that has as many as it may.
     ///
-    /// - Parameter subject: the client as rules see it; asked for only where rules have limits.
+    /// - Parameter subject: the client as rules see it; called only if rules have limits.
     package func checkConnections(
         of principal: Principal, at peer: SocketAddress?, _ subject: () -> Subject
     ) throws(Refusal) {
@@ -87,19 +87,19 @@ extension Shard {
         throw Refusal(.limitExceeded, "The limit limits.\(limit) is reached.")
     }
 
-    /// Refuses one more connection of a client for which a proxy speaks, where its address has as many as it may.
+    /// Refuses another connection of a client that a proxy names, if its address has as many as it may.
     package func checkConnections(forwardedFrom peer: SocketAddress?) throws(Refusal) {
         guard let found = quotas?.excess(forwardedFrom: peer, settings.limits.quotas, now: reactor.now) else { return }
         witness?.limited(peer, by: "limits.\(found.limit)")
         throw found.refusal
     }
 
-    /// Counts credentials that were examined, and tells the witness of them.
+    /// Counts examined credentials, and tells the witness.
     package func examined(
         _ credentials: Credentials, _ outcome: Result<Principal, AuthenticationFailure>, from peer: SocketAddress?
     ) {
         switch outcome {
-        // The administrator's socket asks for none.
+        // The admin socket asks for none.
         case .success(let principal) where principal.kind == .administrator: return
         case .success: counters.count(credentials, isRight: true)
         case .failure(let failure): if failure.reason == .invalid { counters.count(credentials, isRight: false) }
@@ -107,19 +107,19 @@ extension Shard {
         witness?.examined(credentials, outcome, from: peer)
     }
 
-    /// For how long credentials of an address are not looked at, in seconds; `nil`: they are.
+    /// How long credentials of an address are not examined, in seconds; `nil`: they are.
     package func credentialBlock(of peer: SocketAddress?, isForwarded: Bool) -> Int? {
         let seconds = quotas?.block(of: peer, settings.limits.quotas, isForwarded: isForwarded, now: reactor.now)
         if seconds != nil { witness?.limited(peer, by: "limits.authentication_failures") }
         return seconds
     }
 
-    /// Credentials of an address were wrong.
+    /// Records wrong credentials of an address.
     package func credentialsFailed(_ peer: SocketAddress?, isForwarded: Bool) {
         quotas?.failed(peer, settings.limits.quotas, isForwarded: isForwarded, now: reactor.now)
     }
 
-    /// Refuses what ``publish(_:by:from:)`` would refuse for want of rights, before a payload is read for nothing.
+    /// Refuses what ``publish(_:by:from:)`` would refuse for lack of rights, before a payload is read in vain.
     package func check(_ draft: borrowing Draft, by client: Client, isRemoval: Bool? = nil) throws(Refusal) {
         try checkOpen()
         let topic = draft.topic
@@ -139,7 +139,7 @@ extension Shard {
         }
         switch draft.condition {
         case .none, .present, .expired: break
-        // What comes of it tells about the value.
+        // The result tells about the value.
         case .matches, .absent: try checkRead(topic, by: client)
         }
     }
@@ -148,7 +148,7 @@ extension Shard {
         deny(.publish, topic.name, to: client, Refusal(.forbidden, "You may not publish to \(topic)."))
     }
 
-    /// Counts a denial, and tells the witness of it.
+    /// Counts a denial, and tells the witness.
     private func deny(
         _ act: DeniedAct, _ name: String, to client: Client, by rule: TopicFilter? = nil, _ refusal: Refusal
     ) -> Refusal {
@@ -179,7 +179,7 @@ extension Shard {
 
     // MARK: Subscribing
 
-    /// Refuses what ``subscribe(_:to:_:)`` would refuse for want of rights.
+    /// Refuses what ``subscribe(_:to:_:)`` would refuse for lack of rights.
     package func checkSubscribe(_ client: Client, to filter: TopicFilter) throws(Refusal) {
         try checkOpen()
         guard let refusal = refusal(of: filter, client) else { return }
@@ -200,12 +200,12 @@ extension Shard {
 
     // MARK: Other credentials
 
-    /// Whether a client has said nothing of itself, and may do nothing until it does.
+    /// Whether a client has shown no credentials, and may do nothing until it does.
     package func mustAuthenticate(_ client: Client) -> Bool {
         client.principal.kind == .anonymous && client.mayNothing(grants)
     }
 
-    /// Has a session go on with other credentials: its subscriptions that these do not allow end.
+    /// Gives a session other credentials; subscriptions that these do not allow end.
     package func authenticate(_ session: any Session, as principal: Principal) {
         session.client.become(principal, grants)
         let peer = session.client.host.flatMap { SocketAddress(host: $0, port: 0) }
@@ -218,7 +218,7 @@ extension Shard {
         watchExpiry(of: session)
     }
 
-    /// Disconnects the clients of principals whose credentials do not hold any more.
+    /// Disconnects the clients of principals whose credentials are no longer valid.
     package func endSessions(of isOver: (Principal) -> Bool) {
         for session in everybody where isOver(session.client.principal) {
             counters.revokedClients.add(1)
@@ -231,16 +231,16 @@ extension Shard {
 
     // MARK: Other rules
 
-    /// What looking at a client counts besides its subscriptions.
+    /// The cost of reviewing a client besides its subscriptions.
     private static let costOfClient = 8
 
-    /// What holds now.
+    /// The rules and users that hold now.
     package var access: Access { grants.access }
 
-    /// Other rules, or other users, hold from here on.
+    /// Takes over other rules or users.
     ///
-    /// What clients publish and ask for is judged by them at once. Their subscriptions are looked at some a turn, and until
-    /// then no message reaches a client without a look at its own: so nothing is delivered that has been taken away.
+    /// Publications and requests are judged by them at once. Subscriptions are reviewed in pieces, one a turn; until that is
+    /// done, each delivery checks the client's own first, so nothing is delivered that the client has lost.
     package func adopt(_ access: Access) {
         grants.adopt(access)
         for session in everybody {
@@ -261,7 +261,7 @@ extension Shard {
         reactor.runSoon { [weak self] in self?.reviewSome() }
     }
 
-    /// Looks at a client's subscriptions where that is still to be done, and ends those that it may not have any more.
+    /// Reviews a client's subscriptions if that is still to be done, and ends those that it has lost.
     func review(_ session: any Session) {
         let client = session.client
         guard client.isUnreviewed, isKnown(session) else { return }
@@ -277,7 +277,7 @@ extension Shard {
             revoke(subscription.filter, of: session, refusal)
             guard isKnown(session) else { return }
         }
-        // Those that the client has ended may be due something still.
+        // Something may still be due to subscriptions that the client has ended.
         let ended = Set(session.subscriptions.ledger?.ended.map(\.filter) ?? [])
         for filter in ended where refusal(of: filter, client) != nil {
             session.subscriptions.withdraw(filter, nil, upTo: deliveredUpTo, client: client.id)
@@ -287,7 +287,7 @@ extension Shard {
         }
     }
 
-    /// Ends a subscription whose right has gone: what was due to it is not sent any more.
+    /// Ends a subscription that the client has lost the right to; what was due to it is not sent.
     private func revoke(_ filter: TopicFilter, of session: any Session, _ refusal: Refusal) {
         let set = session.subscriptions
         guard let subscription = set.remove(filter) else { return }
@@ -301,7 +301,7 @@ extension Shard {
         if set.isBehind { catchUp.waitForTurn(session) }
     }
 
-    /// Those of a message's subscribers that may still have it, when all of them have been reviewed.
+    /// The subscribers of a message that may still have it, after all of them have been reviewed.
     func reviewed(_ subscribers: [Subscriber]) -> [Subscriber] {
         subscribers.filter { subscriber in
             guard let session = directory.session(of: subscriber) else { return false }
@@ -316,13 +316,13 @@ extension Grant.Verdict {
     fileprivate var rule: TopicFilter? { if case .denied(let filter) = self { filter } else { nil } }
 }
 
-/// Clients that are shut out: none comes in, and those that are here end at once.
+/// Banned clients: new ones are refused, and those that are connected end at once.
 extension Shard {
-    /// Other bans hold from here on.
+    /// Takes over other bans.
     ///
-    /// - Returns: how many clients were ended by it.
+    /// - Returns: how many clients that ended.
     package func adopt(_ new: BanList) -> Int {
-        // The letters of two reactors may come in another order than they were written.
+        // The events of two reactors may come in another order than they were made.
         guard new.version > bans.version else { return 0 }
         bans = new
         if new.isEmpty { return 0 }
@@ -337,12 +337,12 @@ extension Shard {
         return count
     }
 
-    /// What the client is told: not why, nor that of others.
+    /// What the client is told: neither the reason nor the bans of others.
     static func banned(_ ban: Ban) -> String {
         ban.expires == nil ? "banned" : "banned for a time"
     }
 
-    /// Whether whatever comes from an address is shut out.
+    /// Whether an address is banned.
     package func isShutOut(_ peer: SocketAddress?) -> Bool {
         guard bans.hasAddresses, let peer, peer.path == nil,
             let ban = bans.ban(ofAddress: peer.host, now: reactor.now)
@@ -351,7 +351,7 @@ extension Shard {
         return true
     }
 
-    /// Refuses a client that is shut out.
+    /// Refuses a client that is banned.
     package func checkBans(of principal: Principal, at peer: SocketAddress?) throws(Refusal) {
         if bans.isEmpty { return }
         guard let ban = bans.ban(of: principal, at: peer?.path == nil ? peer?.host : nil, now: reactor.now) else {
