@@ -1,5 +1,6 @@
 """One client sends as much as it can: the broker's memory is bounded, and another client is served meanwhile."""
 
+import json
 import re
 import select
 import socket
@@ -12,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from deadlines import ANSWER_DEADLINE, wait_until
+from floods import measure
+from json_session import JSONSession
 from raw_websocket import BINARY, CLOSE, TEXT, encode_frame
 from secure_broker import authority, client_context, configuration, identity, shared  # noqa: F401
 
@@ -31,6 +34,12 @@ class Memory:
 
     def growth(self):
         return self._read("VmHWM") - self.first
+
+
+def processor_time(broker):
+    """What the broker's threads have run so far, in nanoseconds."""
+    tasks = Path(f"/proc/{broker.process.pid}/task").glob("*/schedstat")
+    return sum(int(task.read_text().split()[0]) for task in tasks)
 
 
 class Neighbour(threading.Thread):
@@ -62,7 +71,7 @@ class Neighbour(threading.Thread):
 def pour(connection, bytes_, count_answers):
     """Sends and reads; returns what `count_answers` makes of all that came until the broker closed."""
     # One thread: an SSL object must not be read and written at once.
-    received, left, end = bytearray(), memoryview(bytes_), time.monotonic() + 60
+    received, left, end = bytearray(), memoryview(bytes_), time.monotonic() + 240
     connection.setblocking(False)
     waits = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
     poll = select.poll()
@@ -109,6 +118,46 @@ def test_pipelined_requests_over_tls_wait_in_the_kernel(start_broker, authority,
         suppress_ragged_eofs=True)
     assert pour(plain, pipelined(count), lambda bytes_: bytes_.count(b"HTTP/1.1 200 ")) == count
     assert memory.growth() < 8 * MIB
+
+
+def test_a_pipelined_request_costs_the_same_however_many_follow(start_broker):
+    broker = start_broker(ONE_REACTOR)
+
+    def cost(count):
+        begin = processor_time(broker)
+        assert pour(broker.connect(), pipelined(count), lambda bytes_: bytes_.count(b"HTTP/1.1 200 ")) == count
+        return processor_time(broker) - begin
+
+    cost(1000)
+    few, many = cost(5000), cost(20_000)
+    assert many < 8 * few, "four times as much, not sixteen times"
+
+
+def test_subscribing_again_costs_the_same_however_many_subscriptions_begin(start_broker):
+    """Their retained values have not been read, so each waits for the one before it."""
+    broker = start_broker(ONE_REACTOR)
+    for number in range(8):
+        broker.publish(f"large/{number}", b"x" * 900_000, "retain")
+
+    def cost(waiting):
+        session = JSONSession(broker.websocket("/ws", receive_buffer=1 << 16))
+        filters = ["large/#"] + [f"f/{number}" for number in range(waiting)]
+        commands = [{"op": "subscribe", "id": 0, "filter": filters}]
+        commands += [{"op": "subscribe", "id": 1, "filter": f"f/{number % 10}"} for number in range(5000)]
+        commands += [{"op": "ping", "id": 2}]
+        begin = processor_time(broker)
+        session.websocket.send_text("\n".join(json.dumps(command) for command in commands))
+        answers = [session.receive()]
+        while answers[-1]["op"] != "pong":
+            answers.append(session.receive())
+        assert len([one for one in answers if one["op"] == "ok"]) == 5001
+        taken = processor_time(broker) - begin
+        session.close()
+        return taken
+
+    cost(10)
+    few, many = cost(10), cost(990)
+    assert many < 6 * few, "not twenty times"
 
 
 def test_frames_whose_answers_are_larger_wait_in_the_kernel(start_broker):
@@ -169,6 +218,32 @@ def test_a_list_of_filters_is_at_most_as_long_as_a_client_may_have(broker, opera
     with Neighbour(broker):
         answer = session.request(op=operation, filter=["f/999"] * 100_000)
     assert answer["code"] == "limit-exceeded"
+
+
+# What has no test of its own above, as `make floods` measures it
+
+
+# In MiB, and what makes up most of it.
+BOUNDS = {
+    "subscribe-again": (24, "2 clients: a frame of 1 MiB, its rest, half of limits.pending"),
+    "subscribe-arrays": (24, "the same"),
+    "huge-array": (48, "2 clients: a frame of 1 MiB, and 100,000 filters that are compared"),
+    "publish-lines": (48, "2 clients: a frame of 1 MiB, and what half of it makes"),
+    "unread-snapshots": (192, "1,100 followers: a piece of 64 KiB of a snapshot, and a buffer of as much"),
+    "silent-connections": (16, "limits.connections: 200"),
+    "wildcards": (24, "10,000 filters"),
+    "deep-wildcards": (192, "100,000 filters of 31 levels"),
+    "deep-wildcards-behind": (320, "the same, and limits.pending of each client"),
+    "comers-and-goers": (16, "nothing stays"),
+}
+
+
+@pytest.mark.parametrize("kind", BOUNDS)
+def test_a_flood_takes_no_more_memory_than_its_limits(kind):
+    rose, _, waits = measure(kind, 2)
+    bound, why = BOUNDS[kind]
+    assert rose < bound, why
+    assert waits, "another client is served"
 
 
 # All clients together
@@ -237,7 +312,7 @@ def test_above_four_fifths_of_the_limit_newcomers_are_refused(start_broker):
 
 
 def test_a_message_has_its_time_as_a_body_has(start_broker):
-    broker = start_broker("limits: { handshake_timeout: 200ms, message: 1KiB }\n")
+    broker = start_broker("limits: { handshake_timeout: 2s, message: 1KiB }\n")
     websocket = broker.topic_socket("a")
     websocket.plain.sendall(encode_frame(BINARY, b"x" * 1000)[:500])
     assert websocket.receive_close() == (1008, "the message did not arrive in time")

@@ -16,7 +16,7 @@ from json_session import JSONSession
 from raw_websocket import CLOSE, PING, PONG, RawWebSocket
 from secure_broker import authority, client_context, configuration, identity  # noqa: F401 (fixtures)
 
-KEEPALIVE = "keepalive: { interval: 1s, timeout: 1s }\n"
+KEEPALIVE = "keepalive: { interval: 1s, timeout: 3s }\n"
 DEAD = 'broker_disconnects_total{reason="dead"}'
 RATE = 64 * 1024  # bytes a second, of the link
 
@@ -60,11 +60,11 @@ class Flood:
         self.thread.join()
 
 
-def connect_slowly(broker, path, context=None):
+def connect_slowly(broker, path, context=None, link=SlowLink):
     plain = broker.connect(receive_buffer=8192)
     if context:
         plain = context.wrap_socket(plain, server_hostname="localhost")
-    return RawWebSocket(SlowLink(plain), f"127.0.0.1:{broker.port}", path)
+    return RawWebSocket(link(plain), f"127.0.0.1:{broker.port}", path)
 
 
 def read_on(websocket, enough):
@@ -83,22 +83,21 @@ def start_on_link(request, start_broker):
     def start(config):
         if request.param == "plain":
             broker = start_broker(config)
-            return broker, lambda path: connect_slowly(broker, path), broker.session()
+            return broker, lambda path, **link: connect_slowly(broker, path, **link), broker.session()
         authority, identity = request.getfixturevalue("authority"), request.getfixturevalue("identity")
         port, plain_port = free_port(), free_port()
         listen = configuration(port, identity) + f"  - address: 127.0.0.1:{plain_port}\n"
         broker = start_broker(listen + config, port=port, configured_listen=True)
         context = client_context(authority)
-        enter = lambda path: connect_slowly(broker, path, context)
         session = JSONSession(RawWebSocket(socket.create_connection(("127.0.0.1", plain_port)), "127.0.0.1", "/ws"))
         broker.opened.append(session.websocket)
         broker.port = plain_port  # for /metrics
         enter_port = port
 
-        def enter_secure(path):
+        def enter_secure(path, **link):
             broker.port, kept = enter_port, broker.port
             try:
-                return enter(path)
+                return connect_slowly(broker, path, context, **link)
             finally:
                 broker.port = kept
 
@@ -131,12 +130,14 @@ def test_who_is_closed_for_being_slow_can_read_why(start_on_link):
 
 
 @pytest.mark.parametrize("slow", ["drop-oldest", "latest"])
-def test_what_a_slow_reader_gets_is_fresh(start_broker, slow):
-    """Nothing is read during a flood of 8 MiB: what then comes before the newest message is bounded by the limits."""
-    broker = start_broker("limits: { pending: 32KiB }\n")
-    reader = broker.subscription_socket("flood/#", f"slow={slow}&snapshot=false", receive_buffer=8192)
+def test_what_a_slow_reader_gets_is_fresh(start_on_link, slow):
+    """Nothing is read during a flood of 8 MiB: what then comes before the newest message is bounded by the limits.
+
+    So is its age, which is the time that so many bytes take on the reader's link.
+    """
+    _, enter, publisher = start_on_link("limits: { pending: 32KiB }\n")
+    reader = enter(f"/s/flood/%23?slow={slow}&snapshot=false", link=lambda plain: plain)
     assert json.loads(reader.receive_text())["op"] == "live"
-    publisher = broker.session()
     for number in range(2048):
         publisher.publish(f"flood/{number % 5}", "x" * 4096)
     last = publisher.publish("flood/0", "last")
