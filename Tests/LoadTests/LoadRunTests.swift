@@ -3,7 +3,7 @@ import Synchronization
 import Testing
 import WSTransport
 
-@Suite("A load's run, from its first connection to its last", .serialized, .timeLimit(.minutes(2)))
+@Suite("A load's run, from its first connection to its last", .serialized, .timeLimit(.minutes(10)))
 struct LoadRunTests {
     private static func security(name: String = LoadHouse.name) throws -> LoadPlan.Security {
         LoadPlan.Security(context: try .client(.file(LoadHouse.identity.get().certificate)), name: name)
@@ -57,7 +57,7 @@ struct LoadRunTests {
         var plan = try house.plan()
         plan.publishers = 3
         if isSecure { plan.security = try Self.security() }
-        plan.closingPatience = 20_000_000_000
+        plan.closingPatience = 60_000_000_000
         #expect(try await house.measure(plan).get().isComplete)
         var codes = house.closes.makeAsyncIterator()
         for _ in 0..<3 { #expect(await codes.next() == 1000) }

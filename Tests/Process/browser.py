@@ -36,7 +36,7 @@ class Browser:
         """What a person sees of the page, as text."""
         return self.evaluate("document.body ? document.body.innerText : ''")
 
-    def wait_for_text(self, *words, deadline=30):
+    def wait_for_text(self, *words, deadline=60):
         """Polls until the page shows all the words; returns its text."""
         seen = [""]
 

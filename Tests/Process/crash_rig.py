@@ -107,7 +107,7 @@ class CrashRig:
             self.disk.cut_power(0)
 
     def _follow(self):
-        connection = http.client.HTTPConnection("127.0.0.1", self.broker.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.broker.port, timeout=60)
         connection.request("GET", "/s/crash/%23?snapshot=false")
         return connection.getresponse()
 

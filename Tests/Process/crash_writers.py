@@ -90,7 +90,7 @@ class HTTPWriter(CrashWriter):
     label = "http"
 
     def work(self):
-        connection = http.client.HTTPConnection("127.0.0.1", self.rig.broker.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.rig.broker.port, timeout=60)
         while True:
             sent = self.next()
             headers = {"Content-Type": "application/octet-stream"} if sent.version % 2 else {}
@@ -110,7 +110,7 @@ class JSONWriter(CrashWriter):
     window = 24
 
     def connect(self):
-        plain = socket.create_connection(("127.0.0.1", self.rig.broker.port), timeout=10)
+        plain = socket.create_connection(("127.0.0.1", self.rig.broker.port), timeout=60)
         return RawWebSocket(plain, "127.0.0.1", "/ws")
 
     def request(self, sent):
@@ -128,7 +128,7 @@ class JSONWriter(CrashWriter):
                 lines.append(json.dumps(self.request(self.next())))
             if lines:
                 websocket.send_text("\n".join(lines))
-            for line in websocket.receive_message(10)[1].decode().splitlines():
+            for line in websocket.receive_message(60)[1].decode().splitlines():
                 answer = json.loads(line)
                 assert answer["op"] in ("ok", "welcome"), answer
                 if answer["op"] == "ok":
@@ -144,7 +144,7 @@ class AdminWriter(JSONWriter):
 
     def connect(self):
         plain = socket.socket(socket.AF_UNIX)
-        plain.settimeout(10)
+        plain.settimeout(60)
         plain.connect(str(self.rig.broker.admin_socket))
         return RawWebSocket(plain, "localhost", "/ws")
 
@@ -157,14 +157,14 @@ class TopicSocketWriter(CrashWriter):
     def work(self):
         topic = self.random.choice(self.topics)
         is_retained = topic.count("/") == 2 or self.random.random() < 0.5
-        plain = socket.create_connection(("127.0.0.1", self.rig.broker.port), timeout=10)
+        plain = socket.create_connection(("127.0.0.1", self.rig.broker.port), timeout=60)
         query = "retain&snapshot=false" if is_retained else "snapshot=false"
         websocket = RawWebSocket(plain, "127.0.0.1", f"/t/{topic}?{query}")
         while True:
             for _ in range(4):
                 websocket.send_binary(self.remember(topic, is_retained).payload)
             for _ in range(4):
-                websocket.receive_message(10)
+                websocket.receive_message(60)
 
 
 WRITERS = (HTTPWriter, JSONWriter, AdminWriter, TopicSocketWriter)

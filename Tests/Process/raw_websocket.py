@@ -139,7 +139,7 @@ class RawWebSocket:
         del self.received[:count]
         return taken
 
-    def receive_frame(self, timeout=10):
+    def receive_frame(self, timeout=60):
         """(final, opcode, payload) of the next frame; checks what a server must keep to."""
         end = time.monotonic() + timeout
         first, second = self._read(2, end)
@@ -159,7 +159,7 @@ class RawWebSocket:
             self.close_frame = (code, payload[2:].decode())
         return bool(first & 0x80), opcode, payload
 
-    def receive_message(self, timeout=10):
+    def receive_message(self, timeout=60):
         """(opcode, payload) of the next whole message; ConnectionEnded after a CLOSE or an end of stream."""
         end = time.monotonic() + timeout
         opcode, parts = None, []
@@ -175,12 +175,12 @@ class RawWebSocket:
                 if final:
                     return opcode, b"".join(parts)
 
-    def receive_text(self, timeout=10):
+    def receive_text(self, timeout=60):
         opcode, payload = self.receive_message(timeout)
         assert opcode == TEXT, (opcode, payload)
         return payload.decode()
 
-    def receive_close(self, timeout=10):
+    def receive_close(self, timeout=60):
         """(code, reason) of the peer's CLOSE, whatever comes before it."""
         end = time.monotonic() + timeout
         while True:
@@ -188,7 +188,7 @@ class RawWebSocket:
             if opcode == CLOSE:
                 return self.close_frame
 
-    def wait_for_end(self, timeout=10):
+    def wait_for_end(self, timeout=60):
         """Reads until the peer closes the connection; returns the close frame it sent, or None."""
         end = time.monotonic() + timeout
         while True:

@@ -23,7 +23,7 @@ def test_a_token_that_is_given_another_end_ends_by_that(house):
 
 
 def test_credentials_end_on_a_connection(house):
-    token = house.token("device7", lifetime=4)
+    token = house.token("device7", lifetime=12)
     house.rewrite()
     expires = house.entry(token)["expires"] * 1000
     session = house.broker.session(headers=bearer(token))

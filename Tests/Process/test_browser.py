@@ -59,7 +59,7 @@ def keep_screenshot(browser, tmp_path, name):
 def curl(*arguments):
     assert shutil.which("curl"), "curl is not installed: run tools/install-dependencies.sh test"
     return subprocess.run(
-        ["curl", "--silent", "--show-error", "--fail", *arguments], capture_output=True, timeout=20, check=True).stdout
+        ["curl", "--silent", "--show-error", "--fail", *arguments], capture_output=True, timeout=60, check=True).stdout
 
 
 def test_a_page_shows_what_curl_publishes(broker, pages, browser, tmp_path):
@@ -140,7 +140,7 @@ def test_a_page_sees_the_broker_go_down_and_come_back(broker, pages, browser):
 def test_the_front_page_subscribes(broker, browser, tmp_path):
     """The README's tour: open the front page, publish, see it arrive."""
     browser.open(broker.url("/"))
-    wait_until(lambda: broker.control_json("subscriptions"), "the page's subscription", 30)
+    wait_until(lambda: broker.control_json("subscriptions"), "the page's subscription", 60)
     curl(broker.url("/t/tour/hello"), "-d", "hello from curl")
     browser.wait_for_text("tour/hello", "hello from curl")
     keep_screenshot(browser, tmp_path, "front-page.png")

@@ -61,7 +61,7 @@ def visit(browser, url):
     browser.open(url)
     # A new tab begins with an empty document, which is complete at once.
     is_there = "location.href !== 'about:blank' && document.readyState !== 'loading' && document.body !== null"
-    wait_until(lambda: browser.evaluate(is_there), "the page", 30)
+    wait_until(lambda: browser.evaluate(is_there), "the page", 60)
     browser.evaluate(SAY + "0")
 
 
@@ -242,7 +242,7 @@ def test_a_page_stays_with_its_login_server(start_broker, tmp_path, browser):
             {"iss": "login", "aud": "broker", "sub": "alice", "iat": now, "exp": now + lifetime, "broker": rights, **claims},
             b"s" * 32, algorithm="HS256")
 
-    first = token(8)
+    first = token(15)
     end = jwt.decode(first, options={"verify_signature": False})["exp"]
     visit(browser, broker.url("/health/live"))
     run(browser,
@@ -269,7 +269,7 @@ def test_a_page_stays_with_its_login_server(start_broker, tmp_path, browser):
     publish(20)
     browser.wait_for_text("ok 3")
     wait_until(lambda: publish(1) or time.time() > end + 1, "the end of the first token", 60)
-    wait_until(lambda: browser.evaluate("seen.length") == sent, "all messages", 30)
+    wait_until(lambda: browser.evaluate("seen.length") == sent, "all messages", 60)
     assert browser.evaluate("seen") == list(range(sent))
     assert broker.control("token", "revoke", "--jti", "second").returncode == 0
     browser.wait_for_text("closed 4401 revoked")

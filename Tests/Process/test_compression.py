@@ -115,10 +115,10 @@ def test_aiohttp(compressing, payload):
                 for _ in range(3):
                     if isinstance(payload, str):
                         await socket.send_str(payload)
-                        assert await socket.receive_str(timeout=20) == payload
+                        assert await socket.receive_str(timeout=60) == payload
                     else:
                         await socket.send_bytes(payload)
-                        assert await socket.receive_bytes(timeout=20) == payload
+                        assert await socket.receive_bytes(timeout=60) == payload
 
     asyncio.run(run())
 

@@ -143,7 +143,7 @@ def test_listen_may_be_given_more_than_once(start_broker):
     broker = start_broker(arguments=["--listen", f"127.0.0.1:{second}"])
     subscriber = broker.topic_socket("both")
     subscriber.synchronise()
-    with socket.create_connection(("127.0.0.1", second), timeout=10) as plain:
+    with socket.create_connection(("127.0.0.1", second), timeout=60) as plain:
         plain.sendall(b"POST /t/both HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\nx")
         assert read_head(plain)[0] == 200
     assert subscriber.receive_text() == "x"
@@ -155,7 +155,7 @@ def test_the_command_line_goes_before_the_file(start_broker):
                           arguments=["--log-level", "info"], port=port)
     assert broker.http("GET", "/health/live").status == 200
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.1", elsewhere), timeout=5)
+        socket.create_connection(("127.0.0.1", elsewhere), timeout=60)
 
 
 def test_a_port_that_is_taken_is_an_error(tmp_path):
@@ -209,7 +209,7 @@ def test_a_unix_socket(start_broker, tmp_path):
     path = tmp_path / "listen.sock"
     broker = start_broker(f"listen:\n  - address: unix:{path}\n", configured_listen=True)
     with socket.socket(socket.AF_UNIX) as plain:
-        plain.settimeout(10)
+        plain.settimeout(60)
         plain.connect(str(path))
         plain.sendall(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert read_head(plain)[0] == 200

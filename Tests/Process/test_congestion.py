@@ -48,7 +48,7 @@ def publish(connection, body):
 def test_a_reactor_that_stands_still_holds_16_mib_of_http_publications(start_broker):
     broker = start_broker("reactors: { count: 2 }\n")
     # Some on either reactor.
-    connections = [http.client.HTTPConnection("127.0.0.1", broker.port, timeout=2) for _ in range(PUBLISHERS)]
+    connections = [http.client.HTTPConnection("127.0.0.1", broker.port, timeout=8) for _ in range(PUBLISHERS)]
     for connection in connections:
         publish(connection, b".")
     sent = []

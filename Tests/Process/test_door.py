@@ -178,7 +178,7 @@ def test_clients_of_a_socket_in_the_file_system_have_no_address(start_broker, tm
 def test_brokerctl_gives_up_on_a_broker_that_does_not_answer(broker, verb):
     broker.send_signal(signal.SIGSTOP)
     try:
-        done = broker.control(verb, timeout=30)
+        done = broker.control(verb, timeout=60)
     finally:
         broker.send_signal(signal.SIGCONT)
     assert done.returncode == 2 and b"no answer in time" in done.stderr

@@ -23,7 +23,7 @@ class Writer(threading.Thread):
         self.highest = 0
 
     def run(self):
-        connection = http.client.HTTPConnection("127.0.0.1", self.broker.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.broker.port, timeout=60)
         try:
             while True:
                 topic, body = f"durable/{self.label}/{self.count % self.topics}", f"{self.count} " + "x" * 200

@@ -34,7 +34,7 @@ def running(name, *arguments):
 
 def test_door_lets_in_who_knows_the_token():
     with running("door", "0", "secret") as port:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10) as page:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=60) as page:
             assert page.read() == b"The room is at /room.\n"
 
         async def talk():
@@ -61,7 +61,7 @@ def test_raw_frames_speaks_by_hand():
     with running("echo-server", "0") as port:
         said = subprocess.run(
             [f"{EXAMPLES}/raw-frames", f"ws://127.0.0.1:{port}/", "hello", "grüß"],
-            capture_output=True, text=True, timeout=30, check=True)
+            capture_output=True, text=True, timeout=60, check=True)
     assert said.stdout.splitlines() == ["text: hello", "text: grüß", "pong: are you there?", "close: [3, 232]"]
 
 
@@ -81,6 +81,6 @@ def test_echo_server_speaks_tls(tmp_path):
 
 @pytest.mark.parametrize("name", ["door", "raw-frames", "echo-client"])
 def test_says_how_it_is_used(name):
-    said = subprocess.run([f"{EXAMPLES}/{name}"], capture_output=True, text=True, timeout=30)
+    said = subprocess.run([f"{EXAMPLES}/{name}"], capture_output=True, text=True, timeout=60)
     assert said.returncode != 0
     assert "usage: " in said.stdout + said.stderr

@@ -22,7 +22,7 @@ def mode(path):
 def get(path, target="/health/live"):
     """The status of a GET over a socket in the file system."""
     with socket.socket(socket.AF_UNIX) as plain:
-        plain.settimeout(10)
+        plain.settimeout(60)
         plain.connect(str(path))
         plain.sendall(f"GET {target} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
         return read_head(plain)[0]
@@ -103,7 +103,7 @@ def test_a_unix_listener_is_served_by_all_reactors_and_has_no_limit_by_address(s
     def each_has_some():
         plain = socket.socket(socket.AF_UNIX)
         open_ones.append(plain)
-        plain.settimeout(10)
+        plain.settimeout(60)
         plain.connect(str(path))
         plain.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
         assert read_head(plain)[0] == 200
@@ -111,7 +111,7 @@ def test_a_unix_listener_is_served_by_all_reactors_and_has_no_limit_by_address(s
         return sorted(after[number] - before[number] for number in after)[-2] >= 4
 
     try:
-        wait_until(each_has_some, "both reactors serve connections of the one path", 20)
+        wait_until(each_has_some, "both reactors serve connections of the one path", 60)
         assert len(open_ones) >= 8
     finally:
         for plain in open_ones:
@@ -230,7 +230,7 @@ def test_short_forms_of_the_loopback_address(start_broker, listen):
 
 def reaches(family, address, port):
     with socket.socket(family) as plain:
-        plain.settimeout(10)
+        plain.settimeout(60)
         try:
             plain.connect((address, port))
         except ConnectionRefusedError:

@@ -201,7 +201,7 @@ def test_connections_that_come_and_go_at_once(broker, bystander):
 def test_garbage_on_the_admin_socket(broker, bystander):
     for payload in (os.urandom(5000), b"\r\n\r\n", b"{}\n" * 100, b""):
         with socket.socket(socket.AF_UNIX) as plain:
-            plain.settimeout(2)
+            plain.settimeout(60)
             plain.connect(str(broker.admin_socket))
             try:
                 plain.sendall(payload)
@@ -230,4 +230,4 @@ def test_descriptors_and_memory_do_not_leak(broker):
     use()
     before = descriptors()
     use()
-    wait_until(lambda: descriptors() <= before + 2, f"the descriptors to come back to {before}", 15)
+    wait_until(lambda: descriptors() <= before + 2, f"the descriptors to come back to {before}", 60)

@@ -321,7 +321,7 @@ def test_the_same_host_over_ipv6_loopback(start_broker):
     broker = start_broker(arguments=["--listen", f"[::1]:{port}"])
     subscriber = broker.topic_socket("six")
     subscriber.synchronise()
-    with socket.create_connection(("::1", port), timeout=10) as plain:
+    with socket.create_connection(("::1", port), timeout=60) as plain:
         plain.sendall(b"POST /t/six HTTP/1.1\r\nHost: [::1]\r\nContent-Length: 2\r\n\r\nv6")
         assert read_head(plain)[0] == 200
     assert subscriber.receive_text() == "v6"

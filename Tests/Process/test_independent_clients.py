@@ -37,10 +37,10 @@ def test_aiohttp(broker, payload):
                 async with session.ws_connect(broker.url("/t/peer?echo=false")) as publisher:
                     if isinstance(payload, str):
                         await publisher.send_str(payload)
-                        assert await subscriber.receive_str(timeout=20) == payload
+                        assert await subscriber.receive_str(timeout=60) == payload
                     else:
                         await publisher.send_bytes(payload)
-                        assert await subscriber.receive_bytes(timeout=20) == payload
+                        assert await subscriber.receive_bytes(timeout=60) == payload
 
     asyncio.run(run())
 
@@ -120,7 +120,7 @@ def test_aiohttp_closes_cleanly(broker):
 
 def test_websockets_keepalive_is_answered(broker):
     async def run():
-        async with connect(broker.websocket_url("/t/peer"), ping_interval=0.1, ping_timeout=5) as socket:
+        async with connect(broker.websocket_url("/t/peer"), ping_interval=0.1, ping_timeout=60) as socket:
             for _ in range(5):
                 await asyncio.wait_for(await socket.ping(), 5)
 

@@ -14,7 +14,7 @@ def s_client(broker, authority, *arguments, typed=REQUEST, host="localhost"):
     return subprocess.run(
         ["openssl", "s_client", "-connect", f"127.0.0.1:{broker.port}", "-servername", host, "-verify_hostname", host,
          "-CAfile", authority.file, "-verify_return_error", "-ign_eof", *arguments],
-        input=typed, capture_output=True, text=True, timeout=30)
+        input=typed, capture_output=True, text=True, timeout=60)
 
 
 @pytest.mark.parametrize("version, words", [("-tls1_2", "TLSv1.2"), ("-tls1_3", "TLSv1.3")])

@@ -44,7 +44,7 @@ class Publisher(threading.Thread):
         self.isStopping = False
 
     def run(self):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         count = 0
         try:
             while not self.isStopping:
@@ -179,7 +179,7 @@ def test_everybody_knows_everything_or_is_told(start_broker, seed, kills):
 
     for round_ in range(kills + 3):
         running = publish()
-        wait_until(lambda: sum(len(publisher.sent) for publisher in running) >= 150, "150 publications", 30)
+        wait_until(lambda: sum(len(publisher.sent) for publisher in running) >= 150, "150 publications", 60)
         kill = round_ < kills
         leaving = readers if kill else choose.sample(readers, 3)
         if kill:

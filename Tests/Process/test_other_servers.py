@@ -112,7 +112,7 @@ def test_aiohttp(payload, compression):
         socket = aiohttp.web.WebSocketResponse(max_msg_size=0, compress=compression == "on")
         await socket.prepare(request)
         await (socket.send_str if isinstance(payload, str) else socket.send_bytes)(payload)
-        message = await socket.receive(timeout=20)
+        message = await socket.receive(timeout=60)
         outcome.append((message.data, bool(socket.compress)))
         await socket.close(code=3000, message=b"enough")
         return socket

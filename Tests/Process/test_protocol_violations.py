@@ -118,4 +118,4 @@ def test_half_a_close_handshake_does_not_keep_the_connection(broker):
     websocket.send_frame(TEXT, b"\xff")  # violation: the broker sends its CLOSE and waits for nothing
     with pytest.raises(ConnectionEnded):
         while True:
-            websocket.receive_frame(15)
+            websocket.receive_frame(60)

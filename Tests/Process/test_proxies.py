@@ -169,7 +169,7 @@ def test_many_event_sources_share_one_connection(served, tmp_path):
     with proxies.NginxTLS(tmp_path / "proxy", served.port, mine.certificate, mine.key) as proxy:
         spoken = subprocess.run(
             ["curl", "--silent", "--http2", "--insecure", "--connect-to", f"{NAME}:443:127.0.0.1:{proxy.port}", "--write-out", "%{http_version}",
-             f"https://{NAME}/health/live"], capture_output=True, timeout=20, check=True)
+             f"https://{NAME}/health/live"], capture_output=True, timeout=60, check=True)
         assert spoken.stdout.endswith(b"2")
         browser = Chromium(tmp_path, f"--host-resolver-rules=MAP {NAME} 127.0.0.1", "--ignore-certificate-errors")
         try:

@@ -37,7 +37,7 @@ class Publisher(threading.Thread):
         self.sent, self.is_stopping, self.failure = {}, False, None
 
     def run(self):
-        connection = http.client.HTTPConnection("127.0.0.1", self.broker.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.broker.port, timeout=60)
         step = 0
         try:
             while not self.is_stopping:

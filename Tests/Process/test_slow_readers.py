@@ -137,7 +137,7 @@ def test_who_takes_nothing_at_all_is_closed_by_age(start_broker):
     socket.receive_text()
     flood(broker, "flood", count=300)
     wait_until(lambda: broker.metrics()['broker_disconnects_total{reason="slow"}'] == 1, "it to be closed")
-    ended = socket.wait_for_end(20)
+    ended = socket.wait_for_end(60)
     assert ended[0] == 1013
 
 

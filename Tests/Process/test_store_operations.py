@@ -272,7 +272,7 @@ def test_topics_with_rates_and_sizes(broker):
         thread.join()
     assert rows["kept"]["bytes"] == 300 and rows["kept"]["messagesPerSecond"] == 0
     assert rows["listened"]["subscriptions"] == 1 and rows["listened"]["retained"] is False
-    assert 5 < rows["busy/1"]["messagesPerSecond"] < 60
+    assert 0 < rows["busy/1"]["messagesPerSecond"] < 60
     assert rows["busy/1"]["bytesPerSecond"] == pytest.approx(98 * rows["busy/1"]["messagesPerSecond"])
     assert "messagesPerSecond" not in broker.control_json("topics", "kept", "--seconds", "0")[0]
     assert b"MESSAGES/S" in broker.control("topics").stdout

@@ -57,13 +57,16 @@ struct TidyTests {
         #expect(found == [], "write package, or nothing")
     }
 
-    /// Tests that are switched off, or wait instead of watching, prove nothing.
-    @Test(arguments: tests)
-    func neitherSkipsNorSleeps(path: String) throws {
-        let waste = #"\.(disabled|enabled)\(|withKnown"# + #"Issue|\bu?sleep\(|\b(Task|Thread)\.sleep"#
+    /// Tests that are switched off, or wait instead of watching, prove nothing; those that spin take the processor from
+    /// what they wait for.
+    @Test(arguments: tests + Repository.files(in: "Tests").filter { $0.contains("/test_") && $0.hasSuffix(".py") })
+    func neitherSkipsNorSleepsNorSpins(path: String) throws {
+        let waste =
+            #"\.(disabled|enabled)\(|withKnown"# + #"Issue|\b(time\.|u)?sleep\(|\b(Task|Thread)\.sleep"#
+            + #"|\b(Task\.|sched_)yield\b|\bwhile [^\n]*(\.load\(|\b(house|reactor|remotes\[\d+\])\.(run|on)\b)"#
         let text = try Repository.text(of: path)
         let found = text.range(of: waste, options: .regularExpression)
-        #expect(found == nil, "\(found.map { text[text.lineRange(for: $0)] } ?? "") skips or sleeps")
+        #expect(found == nil, "\(found.map { text[text.lineRange(for: $0)] } ?? "") skips, sleeps or spins")
     }
 
     /// Folders of the machine that a file happened to be written on.

@@ -4,7 +4,7 @@ import WSTransportCoding
 
 @testable import WSTransport
 
-@Suite("HTTP: JSON in requests and answers", .timeLimit(.minutes(2)))
+@Suite("HTTP: JSON in requests and answers", .timeLimit(.minutes(10)))
 struct HTTPCodingTests {
     private struct Order: Codable, Equatable {
         struct Line: Codable, Equatable {

@@ -3,7 +3,7 @@ import Testing
 import WSTransport
 import WSTransportCoding
 
-@Suite("ws.Message: json() and pack()", .timeLimit(.minutes(2)))
+@Suite("ws.Message: json() and pack()", .timeLimit(.minutes(10)))
 struct MessageCodingTests {
     private struct Note: Codable, Equatable {
         var title: String

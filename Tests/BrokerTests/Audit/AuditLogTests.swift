@@ -95,7 +95,7 @@ struct AuditLogTests {
         /// Waits for what comes.
         func take() {
             var place = pollfd(fd: reader, events: Int16(POLLIN), revents: 0)
-            #expect(poll(&place, 1, 20_000) == 1)
+            #expect(poll(&place, 1, 60_000) == 1)
             let count = read(reader, &buffer, buffer.count)
             if count > 0 { text += buffer[..<count] }
         }

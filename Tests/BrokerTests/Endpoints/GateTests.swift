@@ -1,3 +1,4 @@
+import Dispatch
 import Synchronization
 import Testing
 
@@ -8,7 +9,8 @@ import Testing
 private final class TestAuthenticator: Authenticator {
     private let isSlow: Bool
     private let replies = Mutex<[@Sendable (Result<Principal, AuthenticationFailure>) -> Void]>([])
-    private let asked = Mailbox<String>(wakeup: {})
+    private let asked = Mutex<[String]>([])
+    private let isWaiting = DispatchSemaphore(value: 0)
 
     init(isSlow: Bool = false) { self.isSlow = isSlow }
 
@@ -19,16 +21,25 @@ private final class TestAuthenticator: Authenticator {
         case .nothing: return .known(.anonymous)
         case .bearer("busy"): return .refused(AuthenticationFailure(.unavailable, "Busy."))
         case .bearer(let name) where isSlow:
-            asked.post(name)
-            return .pending { reply in self.replies.withLock { $0.append(reply) } }
+            asked.withLock { $0.append(name) }
+            return .pending { reply in
+                self.replies.withLock { $0.append(reply) }
+                self.isWaiting.signal()
+            }
         case .bearer(let name): return .known(Principal(.token, user: name))
         case .basic(let user, let password) where user == password: return .known(Principal(.password, user: user))
         default: return .refused(AuthenticationFailure(.invalid, "Wrong."))
         }
     }
 
-    /// The names that were asked for since this was last called.
-    func whoWasAsked() -> [String] { asked.drain() }
+    /// The names that were asked for and not taken.
+    var names: [String] { asked.withLock { $0 } }
+
+    /// The next name that was asked for, when its answer is waited for.
+    func nextName() throws -> String {
+        guard isWaiting.wait(timeout: .now() + 60) == .success else { throw NothingCame() }
+        return asked.withLock { $0.removeFirst() }
+    }
 
     /// Answers the question there is.
     func reply(_ outcome: Result<Principal, AuthenticationFailure>) throws {
@@ -44,12 +55,13 @@ private final class TestAuthenticator: Authenticator {
 @Suite("The gate: every request is authenticated")
 struct GateTests {
     private func connect(
-        _ house: ExchangeHouse, _ authenticator: TestAuthenticator, headTimeout: Int64 = 20_000_000_000
+        _ house: ExchangeHouse, _ authenticator: TestAuthenticator, headTimeout: Int64 = 120_000_000_000,
+        start: [UInt8] = []
     ) throws -> Guest {
         let thread = StoreThread(store: house.store, maximumQueuedBytes: 0, onSettled: { _ in })
         let figures = Figures(
             reactors: [], shards: house.counters, sequencer: house.sequencer, store: house.store, storeThread: thread)
-        return try house.connectStream { shard, stream in
+        return try house.connectStream(start: start) { shard, stream in
             var settings = HTTPSettings(shard.configuration)
             settings.makeRefusal = Routes.refusal
             settings.headTimeout = headTimeout
@@ -124,15 +136,14 @@ struct GateTests {
         let authenticator = TestAuthenticator(isSlow: true)
         let guest = try connect(house, authenticator)
         try guest.write(request("POST /t/a", "first", body: "x") + request("GET /t/a", "second"))
-        var asked: [String] = []
-        while asked.isEmpty { asked += try house.run { _ in authenticator.whoWasAsked() } }
+        #expect(try authenticator.nextName() == "first")
         // Whatever has come is looked at by now.
-        for _ in 0..<10 { asked += try house.run { _ in authenticator.whoWasAsked() } }
-        #expect(asked == ["first"])
+        for _ in 0..<10 { try house.run { _ in } }
+        #expect(authenticator.names == [])
         #expect(house.published().isEmpty)
         try authenticator.reply(.success(.anonymous))
         #expect(try status(guest) == 200)
-        while asked.count < 2 { asked += try house.run { _ in authenticator.whoWasAsked() } }
+        #expect(try authenticator.nextName() == "second")
         try authenticator.reply(.failure(AuthenticationFailure(.invalid, "Wrong.")))
         #expect(try status(guest) == 401)
         // The connection goes on.
@@ -143,8 +154,7 @@ struct GateTests {
     @Test func anAnswerHasTheTimeOfAHead() throws {
         let house = try ExchangeHouse()
         let authenticator = TestAuthenticator(isSlow: true)
-        let guest = try connect(house, authenticator, headTimeout: 50_000_000)
-        try guest.write(request("GET /t/a", "first"))
+        let guest = try connect(house, authenticator, headTimeout: 50_000_000, start: request("GET /t/a", "first"))
         #expect(try status(guest) == 503)
         #expect(try guest.readToEnd().isEmpty, "the connection has ended")
         try authenticator.reply(.success(.anonymous))
@@ -156,7 +166,7 @@ struct GateTests {
         let authenticator = TestAuthenticator(isSlow: true)
         let guest = try connect(house, authenticator)
         try guest.write(request("GET /t/a", "first"))
-        while try house.run({ _ in authenticator.whoWasAsked() }).isEmpty {}
+        #expect(try authenticator.nextName() == "first")
         guest.leave()
         try authenticator.reply(.success(.anonymous))
         let next = try connect(house, authenticator)
@@ -175,11 +185,23 @@ struct GateTests {
             """
         try guest.write(request("GET /ws", "first", upgrade))
         try guest.send(#"{"op":"ping","id":7}"#)
-        while try house.run({ _ in authenticator.whoWasAsked() }).isEmpty {}
+        #expect(try authenticator.nextName() == "first")
         try authenticator.reply(.success(Principal(.token, user: "first")))
         #expect(try guest.read(until: "\r\n\r\n").hasPrefix("HTTP/1.1 101 "))
         #expect(try guest.receive().op == "welcome")
         #expect(try guest.receive().id == 7)
         #expect(try house.run { $0.everybody.first?.client.principal.user } == "first")
+    }
+    /// A balancer sends readers elsewhere.
+    @Test func aStoreThatCannotBeReadIsNotReady() throws {
+        let store = GateStore()
+        let house = try ExchangeHouse(store)
+        store.setBusy(true)
+        let guest = try connect(house, TestAuthenticator())
+        try guest.write(request("GET /t/a"))
+        #expect(try status(guest) == 503)
+        try guest.write(request("GET /health/ready"))
+        #expect(try guest.read(until: "\r\n\r\n").hasPrefix("HTTP/1.1 503 "))
+        #expect(try guest.read(until: "}").contains("the store cannot be read"))
     }
 }

@@ -20,7 +20,7 @@ final class Answer<Value: Sendable>: Sendable {
     }
 
     func get() throws -> Value {
-        guard isThere.wait(timeout: .now() + 20) == .success, let value = value.withLock({ $0 }) else {
+        guard isThere.wait(timeout: .now() + 60) == .success, let value = value.withLock({ $0 }) else {
             throw NothingCame()
         }
         return value
@@ -37,7 +37,7 @@ final class ExchangeHouse {
     private let inbox: Inbox
     private let storeThread: StoreThread
     let remotes: [Remote]
-    private var threads: [ThreadHandle] = []
+    private var threads: [Int: ThreadHandle] = [:]
 
     /// - Parameters:
     ///   - order: the reactors' numbers, in the order in which their shards join the sequencer.
@@ -68,7 +68,7 @@ final class ExchangeHouse {
                 settings: settings, counters: counters[index])
             // Nobody else refers to either from here on.
             nonisolated(unsafe) let owned = (reactor, shard)
-            threads.append(try startThread(named: "shard-\(index)") { owned.0.run() })
+            threads[index] = try startThread(named: "shard-\(index)") { owned.0.run() }
         }
     }
 
@@ -81,13 +81,30 @@ final class ExchangeHouse {
                 reactor.stop()
             }
         }
-        for thread in threads { thread.join() }
+        for thread in threads.values { thread.join() }
     }
 
     /// Takes over other settings on every shard, and other rules, as a reload does.
     func reload(_ settings: Settings) throws {
         sequencer.adopt(HistoryRules(settings))
         for index in remotes.indices { try run(on: index) { $0.adopt(settings) } }
+    }
+
+    /// Ends a shard's thread.
+    func stop(_ index: Int) {
+        remotes[index].run { $0.stop() }
+        threads.removeValue(forKey: index)?.join()
+    }
+
+    /// Waits until `condition` holds on a shard, which looks each millisecond: only for what reports nothing itself.
+    func wait(on index: Int = 0, until condition: @escaping @Sendable (Shard) -> Bool) throws {
+        let answer = Answer<Bool>()
+        @Sendable func look(_ reactor: Reactor) {
+            guard let shard = reactor[Shard.self], !condition(shard) else { return answer.put(true) }
+            reactor.run(afterNanoseconds: 1_000_000) { [unowned reactor] in look(reactor) }
+        }
+        remotes[index].run { look($0) }
+        _ = try answer.get()
     }
 
     /// Runs `body` on a shard's thread and hands its value back.
@@ -117,9 +134,11 @@ final class ExchangeHouse {
 
     /// Connects a peer, served by what `makeDriver` makes.
     ///
-    /// - Parameter sendBuffer: how much the kernel keeps for a peer that does not read, in bytes; `nil`: as it likes.
+    /// - Parameters:
+    ///   - sendBuffer: how much the kernel keeps for a peer that does not read, in bytes; `nil`: as it likes.
+    ///   - start: what the peer has sent by the time the connection begins, so that no time-out can come first.
     func connectStream(
-        on index: Int = 0, sendBuffer: Int32? = nil,
+        on index: Int = 0, sendBuffer: Int32? = nil, start: [UInt8] = [],
         _ makeDriver: @escaping @Sendable (Shard, StreamConnection) -> any StreamDriver
     ) throws -> Guest {
         var ends: [Int32] = [-1, -1]
@@ -129,11 +148,13 @@ final class ExchangeHouse {
         if var sendBuffer {
             setsockopt(theirs, SOL_SOCKET, SO_SNDBUF, &sendBuffer, socklen_t(MemoryLayout<Int32>.size))
         }
+        let guest = Guest(descriptor: ours, house: self)
+        try guest.write(start)
         try run(on: index) { shard in
             let stream = shard.reactor.adopt(FileDescriptor(adopting: theirs), peer: nil)
             stream.driver = makeDriver(shard, stream)
         }
-        return Guest(descriptor: ours, house: self)
+        return guest
     }
 
     /// Connects a WebSocket without a handshake, served by what `makeSession` makes.

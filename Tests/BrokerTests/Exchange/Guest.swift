@@ -58,7 +58,7 @@ final class Guest {
     init(descriptor: Int32, house: ExchangeHouse) {
         self.descriptor = descriptor
         self.house = house
-        var patience = timeval(tv_sec: 20, tv_usec: 0)
+        var patience = timeval(tv_sec: 60, tv_usec: 0)
         setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &patience, socklen_t(MemoryLayout<timeval>.size))
     }
 

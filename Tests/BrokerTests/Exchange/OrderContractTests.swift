@@ -115,7 +115,7 @@ struct OrderContractTests {
         #expect(try house.publish([draft("a", "1")])[0].value?.seq == 1)
         for number in 0..<3 { try house.run { $0.show([(system, Array("\"\(number)\"".utf8))]) } }
         let ready = Answer<String?>()
-        try house.run { shard in shard.probe(patience: 20_000_000_000) { ready.put($0) } }
+        try house.run { shard in shard.probe(patience: 60_000_000_000) { ready.put($0) } }
         #expect(try ready.get() == nil)
         #expect(try house.publish([draft("a", "2")])[0].value?.seq == 2)
         var notices: [Notice] = []

@@ -25,8 +25,7 @@ struct ShardGroupTests {
 
     @Test func getsTheAnswersOfThoseThatAreLeft() throws {
         let house = try ExchangeHouse(order: [0, 1, 2])
-        try house.run(on: 0) { $0.reactor.stop() }
-        while house.remotes[0].run({ _ in }) {}
+        house.stop(0)
         #expect(try ask(house) == ["1", "2"])
     }
 

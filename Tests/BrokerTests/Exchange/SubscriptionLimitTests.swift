@@ -24,7 +24,7 @@ struct SubscriptionLimitTests {
         #expect(try subscribe(guests[1], #""b""#) == nil)
         #expect(house.counters[1].subscriptionLimit.current == 2)
         guests[0].leave()
-        while try house.run({ !$0.everybody.isEmpty }) {}
+        try house.wait { $0.everybody.isEmpty }
         #expect(try subscribe(guests[1], #"["c","d"]"#) == nil)
     }
 

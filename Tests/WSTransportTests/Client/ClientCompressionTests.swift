@@ -1,7 +1,7 @@
 import Testing
 import WSTransport
 
-@Suite("RFC 7692: a client and a server that compress", .timeLimit(.minutes(1)))
+@Suite("RFC 7692: a client and a server that compress", .timeLimit(.minutes(10)))
 struct ClientCompressionTests {
     private static func options(context isKept: Bool, windowBits: Int, minimum: Int = 0) -> CompressionOptions {
         var options = CompressionOptions()

@@ -1,7 +1,7 @@
 import Testing
 import WSTransport
 
-@Suite("RFC 9110 §9.3.6: a client behind a proxy", .timeLimit(.minutes(1)))
+@Suite("RFC 9110 §9.3.6: a client behind a proxy", .timeLimit(.minutes(10)))
 struct ClientProxyTests {
     private let log = RequestLog()
 

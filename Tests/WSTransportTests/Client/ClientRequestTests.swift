@@ -1,7 +1,8 @@
 import Testing
 import WSTransport
 
-@Suite("RFC 6455 §4.1, RFC 6265, RFC 7617: what a client's request says besides the handshake", .timeLimit(.minutes(1)))
+@Suite(
+    "RFC 6455 §4.1, RFC 6265, RFC 7617: what a client's request says besides the handshake", .timeLimit(.minutes(10)))
 struct ClientRequestTests {
     private let log = RequestLog()
 

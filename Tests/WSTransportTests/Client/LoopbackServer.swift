@@ -65,6 +65,7 @@ final class LoopbackServer: Sendable {
                 on: reactor, listening: descriptor, handler: routing,
                 settings: {
                     var settings = HTTPSettings()
+                    settings.headTimeout = 120_000_000_000
                     settings.entrance.tls = tls
                     return settings
                 })
@@ -98,6 +99,14 @@ private final class House {
     /// The socket that came first.
     weak var first: WebSocketConnection?
     var openCount = 0
+    /// The socket that is told when it is the only one.
+    weak var waitsToBeAlone: WebSocketConnection?
+
+    func tellWhoIsAlone() {
+        guard openCount == 1 else { return }
+        waitsToBeAlone?.send(.text, Array("1".utf8))
+        waitsToBeAlone = nil
+    }
 }
 
 /// Does what text messages tell it; echoes all others.
@@ -124,6 +133,9 @@ private final class OrderedSession: WebSocketSession {
         case "flood": flood(socket, Int(order[1]) ?? 0, Int(order[2]) ?? 0)
         case "flood-first": house.first.map { flood($0, Int(order[1]) ?? 0, Int(order[2]) ?? 0) }
         case "count": answer(house.openCount)
+        case "when-alone":
+            house.waitsToBeAlone = socket
+            house.tellWhoIsAlone()
         case "unsent-to-first": answer(house.first?.bufferedAmount ?? -1)
         case "deaf": socket.stream.pauseReading()
         case "wake-first": house.first?.stream.resumeReading()
@@ -140,7 +152,10 @@ private final class OrderedSession: WebSocketSession {
 
     private func answer(_ number: Int) { socket.send(.text, Array(String(number).utf8)) }
 
-    func closed(_ event: CloseEvent) { house.openCount -= 1 }
+    func closed(_ event: CloseEvent) {
+        house.openCount -= 1
+        house.tellWhoIsAlone()
+    }
 }
 
 /// Answers with bytes as they are.

@@ -100,11 +100,16 @@ struct HTTPHouse {
         self.routes = routes
     }
 
-    func connect(refusal: HTTPRefusal? = nil, sendBytes: Int32? = nil) throws -> HTTPPeer {
+    /// Connects a peer.
+    ///
+    /// - Parameter start: what the peer has sent by the time the connection begins, so that no time-out can come first.
+    func connect(refusal: HTTPRefusal? = nil, sendBytes: Int32? = nil, start: String = "") throws -> HTTPPeer {
         let (peer, other) = SocketPeer.pair(sendBytes: sendBytes)
+        try peer.send(start)
         let (settings, routes) = (settings, routes)
         try reactor.run { reactor, stage in
             var values = HTTPSettings()
+            values.headTimeout = 120_000_000_000
             settings(&values)
             var routing = Routing()
             routes(&routing, stage)
@@ -125,10 +130,7 @@ struct HTTPHouse {
 
     /// Waits until so many tasks are put off.
     func waitForPending(_ count: Int = 1) throws {
-        let limit = MonotonicTime.now.advanced(byNanoseconds: 10_000_000_000)
-        while try reactor.run({ _, stage in stage.pending.count }) < count {
-            guard MonotonicTime.now < limit else { throw ReactorThread.Stuck() }
-        }
+        try reactor.wait { try reactor.run { _, stage in stage.pending.count } >= count }
     }
 
     /// `/path` says method, path and query; `/echo` the body of at most 1000 bytes; `/ignore` leaves it unread;

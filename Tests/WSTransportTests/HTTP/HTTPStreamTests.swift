@@ -228,7 +228,7 @@ struct HTTPStreamTests {
 
     @Test func goesOnWithAPeerThatCatchesUp() throws {
         let log = EventLog()
-        let house = try Self.house(log: log) { $0.maximumUnsentAge = 20_000_000_000 }
+        let house = try Self.house(log: log) { $0.maximumUnsentAge = 60_000_000_000 }
         let peer = try house.connect(sendBytes: 4096)
         try peer.send(Self.get)
         _ = try peer.readHead()

@@ -20,8 +20,7 @@ struct HTTPTimeoutTests {
     ])
     func refusesWhatDoesNotComeInTime(start: String) throws {
         let house = try Self.house(head: Self.short, idle: Self.long)
-        let peer = try house.connect()
-        try peer.send(start)
+        let peer = try house.connect(start: start)
         let answer = try peer.readAnswer()
         #expect(answer.status == 408 && answer.fields.only("Connection") == "close")
         #expect(try peer.readToEnd() == "")
@@ -30,9 +29,8 @@ struct HTTPTimeoutTests {
 
     @Test func givesAPeerThatDribblesNoMoreTime() throws {
         let house = try Self.house(head: 300_000_000, idle: Self.long)
-        let peer = try house.connect()
+        let peer = try house.connect(start: "GET /path/x HTTP/1.1\r\n")
         let counters = house.reactor.counters
-        try peer.send("GET /path/x HTTP/1.1\r\n")
         try house.reactor.wait {
             // As long as it goes on, it is never silent for long.
             if counters.receivedBytes.current < 16_000 { try? peer.send("X") }
@@ -58,8 +56,8 @@ struct HTTPTimeoutTests {
 
     @Test func hasPatienceWithAHandler() throws {
         let house = try Self.house(head: 100_000_000, idle: 100_000_000)
-        let (slow, quick) = (try house.connect(), try house.connect())
-        try slow.send("GET /later/x HTTP/1.1\r\nHost: h\r\n\r\n")
+        let slow = try house.connect(start: "GET /later/x HTTP/1.1\r\nHost: h\r\n\r\n")
+        let quick = try house.connect()
         try house.waitForPending()
         // The other one's timeouts pass, and then the handler answers.
         #expect(try quick.readToEnd() == "")

@@ -16,7 +16,7 @@ struct RequestVector: Decodable, Sendable, CustomTestStringConvertible {
     var testDescription: String { name }
 }
 
-@Suite("RFC 9110, RFC 9112: requests, however they are cut", .timeLimit(.minutes(5)))
+@Suite("RFC 9110, RFC 9112: requests, however they are cut", .timeLimit(.minutes(10)))
 struct HTTPVectorTests {
     static let vectors: [RequestVector] = Vectors.load("requests")
 

@@ -91,3 +91,12 @@ enum RawClient {
         return try await WS.stream(to: address)
     }
 }
+
+extension ConnectOptions {
+    /// For a test's client: the task of a handler may wait for long where many tests run.
+    static var patient: ConnectOptions {
+        var options = ConnectOptions()
+        options.handshakeTimeout = .seconds(300)
+        return options
+    }
+}

@@ -1,7 +1,7 @@
 import Testing
 import WSTransport
 
-@Suite("ws.Handler: each message is answered by another", .timeLimit(.minutes(2)))
+@Suite("ws.Handler: each message is answered by another", .timeLimit(.minutes(10)))
 struct HandlerTests {
     private static func echo() -> WebSocketHandler {
         WebSocketHandler { message in message.response.body = message.body }
@@ -10,7 +10,7 @@ struct HandlerTests {
     @Test func answersMessages() async throws {
         let handler = Self.echo()
         let house = try EchoHouse { routing, _ in routing.append("/handler", handler) }
-        let stream = try await ws.connect(house.url + "/handler")
+        let stream = try await ws.connect(house.url + "/handler", options: .patient)
         for size in [0, 10, 125, 126, 65_535, 65_536] {
             for type in [ws.TEXT, ws.BINARY] {
                 let sent = WebSocketMessage(type: type)
@@ -29,7 +29,7 @@ struct HandlerTests {
     @Test func answersAPingByItself() async throws {
         let handler = WebSocketHandler { _ in Issue.record("nobody is to be asked") }
         let house = try EchoHouse { routing, _ in routing.append("/handler", handler) }
-        let stream = try await ws.connect(house.url + "/handler")
+        let stream = try await ws.connect(house.url + "/handler", options: .patient)
         let ping = WebSocketMessage(type: ws.PING)
         ping.write("hello")
         try await ping.sendTo(stream)
@@ -41,7 +41,7 @@ struct HandlerTests {
     @Test func endsTheSessionWithWhatIsNoMessage() async throws {
         let house = try EchoHouse { routing, _ in routing.append("/handler", Self.echo()) }
         for (type, code) in [(ws.CLOSE, [] as [UInt8]), (Opcode(rawValue: 5), [3, 0xEA])] {
-            let stream = try await ws.connect(house.url + "/handler")
+            let stream = try await ws.connect(house.url + "/handler", options: .patient)
             try await WebSocketMessage(type: type).sendTo(stream)
             let close = WebSocketMessage()
             try await close.readFrom(stream)
@@ -54,7 +54,7 @@ struct HandlerTests {
         let house = try EchoHouse { routing, _ in
             routing.append("/handler", WebSocketHandler { message in await message.stream?.close() })
         }
-        let stream = try await ws.connect(house.url + "/handler")
+        let stream = try await ws.connect(house.url + "/handler", options: .patient)
         try await WebSocketMessage("x").sendTo(stream)
         await #expect(throws: WS.Error.endOfStream) { try await WebSocketMessage().readFrom(stream) }
     }
@@ -66,7 +66,7 @@ struct HandlerTests {
             handler.onerror([500: FunctionHandler { (message: WebSocketMessage) in log.add(message.lastError) }])
             routing.append("/handler", handler)
         }
-        let socket = try await ws.open(house.url + "/handler")
+        let socket = try await ws.open(house.url + "/handler", options: .patient)
         try await socket.send("x")
         #expect(await socket.closed().code == 1011)
         #expect(house.log.all == ["Failed()"])
@@ -84,7 +84,7 @@ struct HandlerTests {
             return routing
         })
         let house = try EchoHouse { routes, _ in routes.append("/handler", WebSocketHandler(byText)) }
-        let socket = try await ws.open(house.url + "/handler")
+        let socket = try await ws.open(house.url + "/handler", options: .patient)
         for (sent, answer) in [("a", "A"), ("b", "B")] {
             try await socket.send(sent)
             #expect(try await socket.receive()?.data == .text(answer))
@@ -97,7 +97,7 @@ struct HandlerTests {
         #expect(throws: WS.Error.outOfRange) { try handler.setMaxSize(-1) }
         try handler.setMaxSize(3)
         let house = try EchoHouse { routing, _ in routing.append("/handler", handler) }
-        let socket = try await ws.open(house.url + "/handler")
+        let socket = try await ws.open(house.url + "/handler", options: .patient)
         try await socket.send("abc")
         #expect(try await socket.receive()?.data == .text("abc"))
         try await socket.send("abcd")

@@ -2,7 +2,7 @@ import Glibc
 import Testing
 import WSTransport
 
-@Suite("HTTPServer: routes, chains, upgrades, bodies, streams", .timeLimit(.minutes(2)))
+@Suite("HTTPServer: routes, chains, upgrades, bodies, streams", .timeLimit(.minutes(10)))
 struct ServerTests {
     @Test func makesAWebSocketOfARequest() async throws {
         let house = try EchoHouse()
@@ -52,7 +52,7 @@ struct ServerTests {
 
     @Test func refusesAReservedOpcode() async throws {
         let house = try EchoHouse()
-        let stream = try await ws.connect(house.url + "/ws")
+        let stream = try await ws.connect(house.url + "/ws", options: .patient)
         try await WebSocketMessage(type: Opcode(rawValue: 5)).sendTo(stream)
         let close = WebSocketMessage()
         try await close.readFrom(stream)
@@ -76,9 +76,9 @@ struct ServerTests {
                 "/door", [door, ws.upgrade { $0.onclose = { _ in log.add("closed") } }, after] as Chain)
         }
         await #expect(throws: WS.HandshakeError.refused(status: 403, body: Array("no".utf8))) {
-            _ = try await ws.open(house.url + "/door")
+            _ = try await ws.open(house.url + "/door", options: .patient)
         }
-        var options = ConnectOptions()
+        var options = ConnectOptions.patient
         options.headers = ["X-Token": "valid"]
         let socket = try await ws.open(house.url + "/door", options: options)
         try socket.close()
@@ -94,7 +94,7 @@ struct ServerTests {
             guard request.parameter("token") == "t" else { throw HTTPRefusal(status: 401, message: "Who are you?") }
         }
         let house = try EchoHouse(options: options)
-        var asked = ConnectOptions()
+        var asked = ConnectOptions.patient
         asked.protocols = ["x", "a", "b"]
         let socket = try await ws.open(house.url + "/ws?token=t", options: asked)
         #expect(socket.protocol == "b")
@@ -114,7 +114,7 @@ struct ServerTests {
         let house = try EchoHouse { routing, _ in
             routing.append("/throws", ws.upgrade { (_: WebSocket) async throws in throw Failed() })
         }
-        let socket = try await ws.open(house.url + "/throws")
+        let socket = try await ws.open(house.url + "/throws", options: .patient)
         #expect(await socket.closed().code == 1011)
     }
 
@@ -180,7 +180,7 @@ struct ServerTests {
         listen(given, 16)
         let server = HTTPServer(port: 0, handler: ["/ws": ws.upgrade { $0.onmessage = { _ in } }] as Routing)
         try server.start(adopting: given)
-        let client = try await ws.open("ws://127.0.0.1:\(server.port)/ws")
+        let client = try await ws.open("ws://127.0.0.1:\(server.port)/ws", options: .patient)
         #expect(client.readyState == .open)
         await server.stop()
         #expect(await client.closed().code == .goingAway)
@@ -191,7 +191,7 @@ struct ServerTests {
         let server = try HTTPSServer(
             port: 0, identity: identity, handler: ["/": ws.upgrade { $0.onmessage = { _ in } }] as Routing)
         try server.start()
-        var options = ConnectOptions()
+        var options = ConnectOptions.patient
         options.tls = try TLSContext.client(try TestAuthority.shared.get().trust)
         let socket = try await ws.open("wss://localhost:\(server.port)/", options: options)
         try server.reload(identity: identity)

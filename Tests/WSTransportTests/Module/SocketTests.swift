@@ -2,7 +2,7 @@ import Synchronization
 import Testing
 import WSTransport
 
-@Suite("ws.Socket: events, state, order, the end", .timeLimit(.minutes(2)))
+@Suite("ws.Socket: events, state, order, the end", .timeLimit(.minutes(10)))
 struct SocketTests {
     /// Notes every event of a socket.
     private static func note(_ socket: WebSocket, in log: EchoHouse.Notes) {
@@ -61,7 +61,7 @@ struct SocketTests {
                     }
                 })
         }
-        let socket = WebSocket(house.url + "/on")
+        let socket = WebSocket(house.url + "/on", options: .patient)
         let log = EchoHouse.Notes()
         Self.note(socket, in: log)
         await log.wait(for: 1)
@@ -117,7 +117,7 @@ struct SocketTests {
                     try? socket.close(code, reason: "remote")
                 })
         }
-        let socket = try await ws.open(house.url + "/close")
+        let socket = try await ws.open(house.url + "/close", options: .patient)
         #expect(try await socket.receive() == nil)
         let info = await socket.closed()
         #expect(info.code == code && info.reason == "remote" && info.wasClean && info.type == .close)
@@ -128,7 +128,7 @@ struct SocketTests {
     /// A peer that goes away in order (1001) is no error.
     @Test func takesAServersGoodbyeForNoError() async throws {
         let house = try EchoHouse()
-        let socket = try await ws.open(house.url + "/ws")
+        let socket = try await ws.open(house.url + "/ws", options: .patient)
         let log = EchoHouse.Notes()
         Self.note(socket, in: log)
         await house.server.stop()
@@ -140,7 +140,7 @@ struct SocketTests {
         let house = try EchoHouse { routing, _ in
             routing.append("/cut", ws.upgrade { socket in socket.onmessage = { await $0.stream?.close() } })
         }
-        let socket = try await ws.open(house.url + "/cut")
+        let socket = try await ws.open(house.url + "/cut", options: .patient)
         let log = EchoHouse.Notes()
         Self.note(socket, in: log)
         try await socket.send("cut me off")
@@ -153,7 +153,7 @@ struct SocketTests {
         let house = try EchoHouse { routing, _ in
             routing.append("/text", ws.upgrade { socket in socket.onopen = nil })
         }
-        var options = ConnectOptions()
+        var options = ConnectOptions.patient
         options.maxPayload = 3
         let socket = try await ws.open(house.url + "/ws", options: options)
         let log = EchoHouse.Notes()
@@ -165,7 +165,7 @@ struct SocketTests {
 
     @Test func refusesCodesAndReasonsOfOthers() async throws {
         let house = try EchoHouse()
-        let socket = try await ws.open(house.url + "/ws")
+        let socket = try await ws.open(house.url + "/ws", options: .patient)
         for code: CloseCode in [0, 999, 1001, 1002, 1005, 1006, 2999, 5000] {
             #expect(throws: WS.Error.self) { try socket.close(code) }
         }
@@ -181,7 +181,7 @@ struct SocketTests {
         let house = try EchoHouse { routing, log in
             routing.append("/ping", ws.upgrade { socket in socket.on(.ping) { _ in log.add("pinged") } })
         }
-        let socket = try await ws.open(house.url + "/ping")
+        let socket = try await ws.open(house.url + "/ping", options: .patient)
         let log = EchoHouse.Notes()
         Self.note(socket, in: log)
         #expect(socket.lastPong == nil)
@@ -193,7 +193,7 @@ struct SocketTests {
 
     @Test func keepsTheOrderOfABurst() async throws {
         let house = try EchoHouse()
-        let socket = WebSocket(house.url + "/ws")
+        let socket = WebSocket(house.url + "/ws", options: .patient)
         let log = EchoHouse.Notes()
         socket.onopen = { for number in 0..<1000 { try? socket.send("\(number)") } }
         socket.onmessage = { log.add($0.data?.text ?? "") }
@@ -211,7 +211,7 @@ struct SocketTests {
                     try socket.close()
                 })
         }
-        let socket = try await ws.open(house.url + "/flood")
+        let socket = try await ws.open(house.url + "/flood", options: .patient)
         var count = 0
         for try await message in socket.messages {
             #expect(message.length == 65_536)
@@ -237,7 +237,7 @@ struct SocketTests {
                     log.add("\(socket.bufferedAmount > 100_000)")
                 })
         }
-        let stream = try await ws.connect(house.url + "/flood")
+        let stream = try await ws.connect(house.url + "/flood", options: .patient)
         await house.log.wait(for: policy == .close ? 4 : 2)
         let refusal = "more than 100000 bytes are unsent"
         #expect(house.log.all.prefix(2) == [refusal, "true"])
@@ -260,7 +260,7 @@ struct SocketTests {
                     }
                 })
         }
-        var asked = ConnectOptions()
+        var asked = ConnectOptions.patient
         asked.perMessageDeflate = client ? CompressionOptions() : nil
         let socket = try await ws.open(house.url + "/deflate", options: asked)
         let text = String(repeating: "again ", count: 200)
@@ -274,7 +274,7 @@ struct SocketTests {
 
     @Test func replacesAndRemovesListeners() async throws {
         let house = try EchoHouse()
-        let socket = try await ws.open(house.url + "/ws")
+        let socket = try await ws.open(house.url + "/ws", options: .patient)
         let log = EchoHouse.Notes()
         socket.on(.newListener) { if case .newListener(let event) = $0 { log.add("new \(event)") } }
         let token = socket.on(.message) { _ in log.add("first") }
@@ -313,7 +313,7 @@ struct SocketTests {
                     log.add("accepted")
                 })
         }
-        let socket = try await ws.open(house.url + "/later")
+        let socket = try await ws.open(house.url + "/later", options: .patient)
         for number in 0..<200 { try await socket.send("\(number) " + String(repeating: "x", count: 1000)) }
         await house.log.wait(for: 1)
         let server = try #require(sockets.withLock { $0.first })
@@ -335,7 +335,7 @@ struct SocketTests {
         let house = try EchoHouse()
         let log = EchoHouse.Notes()
         do {
-            let socket = WebSocket(house.url + "/ws")
+            let socket = WebSocket(house.url + "/ws", options: .patient)
             let trace = Trace(log)
             // A listener lives as long as its socket.
             socket.onmessage = { _ in _ = trace }
@@ -350,14 +350,14 @@ struct SocketTests {
         let house = try EchoHouse { routing, log in
             routing.append("/gone", ws.upgrade { $0.onclose = { log.add("\($0.code) \($0.wasClean)") } })
         }
-        do { _ = try await ws.open(house.url + "/gone") }
+        do { _ = try await ws.open(house.url + "/gone", options: .patient) }
         await house.log.wait(for: 1)
         #expect(house.log.all == ["1001 true"])
     }
 
     @Test func keepsTheProcessAsLongAsItIsReferenced() async throws {
         let house = try EchoHouse()
-        let socket = try await ws.open(house.url + "/ws").ref()
+        let socket = try await ws.open(house.url + "/ws", options: .patient).ref()
         let log = EchoHouse.Notes()
         let waiting = Task {
             await ws.waitForAll()
@@ -372,7 +372,7 @@ struct SocketTests {
 
     @Test func givesAReaderUpThatIsCancelled() async throws {
         let house = try EchoHouse()
-        let socket = try await ws.open(house.url + "/ws")
+        let socket = try await ws.open(house.url + "/ws", options: .patient)
         let reading = Task { try await socket.receive() }
         reading.cancel()
         await #expect(throws: CancellationError.self) { try await reading.value }

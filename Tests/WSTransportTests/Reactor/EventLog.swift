@@ -2,7 +2,7 @@ import Foundation
 
 /// What was reported on one thread, for another to wait for.
 final class EventLog: Sendable {
-    /// What was waited for did not come within ten seconds.
+    /// What was waited for did not come in time.
     struct Missing: Error {
         let expected: String
         let seen: [String]
@@ -28,7 +28,7 @@ final class EventLog: Sendable {
 
     /// Waits until `event` has come `times` times.
     func wait(for event: String, times: Int = 1) throws {
-        let limit = Date(timeIntervalSinceNow: 10)
+        let limit = Date(timeIntervalSinceNow: ReactorThread.patience)
         condition.lock()
         defer { condition.unlock() }
         while events.count(where: { $0 == event }) < times {

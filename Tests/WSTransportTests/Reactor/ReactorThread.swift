@@ -12,8 +12,11 @@ final class ReactorThread: Sendable {
         let value = Mutex<Value?>(nil)
         let done = DispatchSemaphore(value: 0)
     }
-    /// The reactor did not answer within ten seconds.
+    /// The reactor did not answer in time, or what was waited for did not come.
     struct Stuck: Error {}
+
+    /// How long a test waits, in seconds: much longer than anything takes where many tests run on a slow machine.
+    static let patience = 60.0
 
     private let thread: ThreadHandle
 
@@ -43,7 +46,8 @@ final class ReactorThread: Sendable {
             outcome.value.withLock { $0 = value }
             outcome.done.signal()
         }
-        guard outcome.done.wait(timeout: .now() + 10) == .success, let value = outcome.value.withLock({ $0 }) else {
+        guard outcome.done.wait(timeout: .now() + Self.patience) == .success, let value = outcome.value.withLock({ $0 })
+        else {
             throw Stuck()
         }
         return value
@@ -52,12 +56,14 @@ final class ReactorThread: Sendable {
     /// Lets several turns pass.
     func turns(_ count: Int = 5) throws { for _ in 0..<count { try run { _, _ in } } }
 
-    /// Lets turns pass until `condition` holds.
-    func wait(until condition: () -> Bool) throws {
-        let limit = MonotonicTime.now.advanced(byNanoseconds: 10_000_000_000)
-        while !condition() {
+    /// Lets turns pass until `condition` holds, one a millisecond: only for what reports nothing itself.
+    func wait(until condition: () throws -> Bool) throws {
+        let limit = MonotonicTime.now.advanced(byNanoseconds: Int64(Self.patience * 1e9))
+        while try !condition() {
             guard MonotonicTime.now < limit else { throw Stuck() }
-            try turns(1)
+            let passed = DispatchSemaphore(value: 0)
+            remote.run { $0.run(afterNanoseconds: 1_000_000) { passed.signal() } }
+            guard passed.wait(timeout: .now() + Self.patience) == .success else { throw Stuck() }
         }
     }
 

@@ -17,7 +17,7 @@ struct ReceiveRingTests {
                 begun.signal()
                 release.wait()
             }
-            guard begun.wait(timeout: .now() + 10) == .success else { throw ReactorThread.Stuck() }
+            guard begun.wait(timeout: .now() + ReactorThread.patience) == .success else { throw ReactorThread.Stuck() }
         }
 
         func end() { release.signal() }
@@ -220,9 +220,9 @@ struct ReceiveRingTests {
         stream.driver = TestDriver(stream, log)
         nonisolated(unsafe) let owned = (reactor, stream)
         let rings = EventLog()
-        let limit = MonotonicTime.now.advanced(byNanoseconds: 10_000_000_000)
+        let limit = MonotonicTime.now.advanced(byNanoseconds: 60_000_000_000)
         // No turn waits for longer than that.
-        reactor.run(afterNanoseconds: 10_000_000_000) {}
+        reactor.run(afterNanoseconds: 60_000_000_000) {}
         for texts in [["a", "b", "c"], ["d", "e"]] {
             let thread = try startThread(named: "turns") {
                 for text in texts {

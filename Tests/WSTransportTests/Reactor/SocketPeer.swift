@@ -3,7 +3,7 @@ import Synchronization
 
 @testable import WSTransport
 
-/// The test's end of a connection: blocking calls that give up after ten seconds.
+/// The test's end of a connection: blocking calls that give up at last.
 final class SocketPeer: Sendable {
     /// Nothing came, or could be sent, in time; or the connection broke.
     struct Failed: Error, Equatable { let code: Int32 }
@@ -11,7 +11,7 @@ final class SocketPeer: Sendable {
     private let descriptor: Mutex<Int32>
 
     init(adopting raw: Int32) {
-        var limit = timeval(tv_sec: 10, tv_usec: 0)
+        var limit = timeval(tv_sec: Int(ReactorThread.patience), tv_usec: 0)
         setsockopt(raw, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
         setsockopt(raw, SOL_SOCKET, SO_SNDTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
         descriptor = Mutex(raw)

@@ -12,7 +12,7 @@ struct StreamEndingTests {
         try reactor.run { _, stage in
             let stream = stage.drivers[0].stream
             for number in 0..<30 { stream.send([UInt8](repeating: UInt8(number), count: 20_000)) }
-            stream.finish(patience: 20_000_000_000)
+            stream.finish(patience: 60_000_000_000)
             stream.send([99])
         }
         #expect(log.count(of: "closed") == 0)

@@ -3,7 +3,7 @@ import Synchronization
 import Testing
 import WSTransport
 
-@Suite("A pool of threads", .timeLimit(.minutes(1)))
+@Suite("A pool of threads", .timeLimit(.minutes(10)))
 struct WorkerPoolTests {
     /// Holds the threads that arrive until it is opened.
     private final class Gate: Sendable {

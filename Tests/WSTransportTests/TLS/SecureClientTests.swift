@@ -2,7 +2,7 @@ import Foundation
 import Testing
 import WSTransport
 
-@Suite("wss: a client and a server on this machine", .timeLimit(.minutes(2)))
+@Suite("wss: a client and a server on this machine", .timeLimit(.minutes(10)))
 struct SecureClientTests {
     private static func server() throws -> LoopbackServer {
         try .webSockets(tls: .server(TestAuthority.server.get()))

@@ -3,7 +3,7 @@ import Testing
 
 @testable import WSTransport
 
-@Suite("TLS handshakes, which are with a pool of threads", .timeLimit(.minutes(2)))
+@Suite("TLS handshakes, which are with a pool of threads", .timeLimit(.minutes(10)))
 struct TLSHandshakeTests {
     /// A client's end of a connection to a listener, with a handshake in its own hands.
     private final class Client {

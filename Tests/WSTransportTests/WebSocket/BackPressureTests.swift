@@ -3,7 +3,7 @@ import Testing
 
 @testable import WSTransport
 
-@Suite("Back-pressure: a sender that is faster than its peer reads", .timeLimit(.minutes(2)))
+@Suite("Back-pressure: a sender that is faster than its peer reads", .timeLimit(.minutes(10)))
 struct BackPressureTests {
     private static let bulk = [UInt8](repeating: 7, count: 60_000)
 

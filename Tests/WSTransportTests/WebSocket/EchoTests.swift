@@ -92,8 +92,7 @@ struct EchoTests {
         let flood = Array(repeatElement(WebSocketPeer.bytes(.binary, payload), count: count).joined())
         let (socket, reactor) = (peer.socket, house.reactor)
         let sender = try startThread(named: "flood") { try? socket.send(flood) }
-        let limit = MonotonicTime.now.advanced(byNanoseconds: 10_000_000_000)
-        while try !house.on({ $0.stream.isReadingPaused }) { try #require(MonotonicTime.now < limit) }
+        try reactor.wait { try house.on { $0.stream.isReadingPaused } }
         let unsent = try house.on { $0.bufferedAmount }
         #expect(unsent > 1 << 19 && unsent < 1 << 20)
         try reactor.turns()

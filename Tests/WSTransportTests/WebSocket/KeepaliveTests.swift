@@ -40,7 +40,7 @@ struct KeepaliveTests {
 
     /// An answer to each PING, but never a PONG: even a part of a frame is life.
     @Test func takesAnyByteForLife() throws {
-        let house = try Self.house(timeout: 2_000_000_000)
+        let house = try Self.house()
         let peer = try house.open()
         let bytes = WebSocketPeer.bytes(.text, [65])
         for byte in bytes {
@@ -55,12 +55,17 @@ struct KeepaliveTests {
     @Test func doesNotPingAPeerThatTalks() throws {
         let house = try WebSocketHouse { $0.pingInterval = 2_000_000_000 }
         let peer = try house.open()
-        let end = MonotonicTime.now.advanced(byNanoseconds: 2_500_000_000)
-        while MonotonicTime.now < end {
+        let begin = MonotonicTime.now
+        var (last, longest) = (begin, Int64(0))
+        while last < begin.advanced(byNanoseconds: 2_500_000_000) {
             try peer.send(.text, [65])
-            #expect(try peer.readFrame() == .init(.text, [65]))
+            while let frame = try peer.readFrame(), frame.opcode == .ping {}
+            let now = MonotonicTime.now
+            longest = max(longest, now.nanoseconds(since: last))
+            last = now
         }
-        #expect(house.reactor.counters.pingsSent.current == 0)
+        // On a machine that let this thread rest for so long, the peer was silent indeed.
+        #expect(house.reactor.counters.pingsSent.current == 0 || longest >= 2_000_000_000)
     }
 
     /// As a body has its time, so has a message, however often something of it comes; and what came of it is given back.
@@ -69,6 +74,7 @@ struct KeepaliveTests {
         let house = try WebSocketHouse { options in
             options.pingInterval = pingInterval
             options.messageTimeout = 300_000_000
+            options.closeTimeout = 200_000_000
         }
         let peer = try house.open()
         let counters = house.reactor.counters
@@ -76,7 +82,6 @@ struct KeepaliveTests {
         for _ in 0..<2 { try peer.send(.text, [65]) }
         let long = WebSocketPeer.bytes(.text, [UInt8](repeating: 65, count: 1_000_000))
         try peer.socket.send(Array(long.prefix(50_000)))
-        try house.reactor.wait { counters.heldBytes.current >= 49_000 }
         try house.reactor.wait {
             try? peer.socket.send([65])
             return counters.messageTimeouts.current == 1

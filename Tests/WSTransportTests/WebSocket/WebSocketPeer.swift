@@ -91,6 +91,8 @@ struct WebSocketHouse {
         self.log = log
         var options = WebSocketOptions()
         options.pingInterval = nil
+        // The machine may be busy with other tests.
+        options.closeTimeout = 60_000_000_000
         configure(&options)
         self.options = options
     }
@@ -122,9 +124,11 @@ struct WebSocketHouse {
                         return session
                     }
                 })
+            var settings = HTTPSettings()
+            settings.headTimeout = 120_000_000_000
             let stream = reactor.adopt(FileDescriptor(adopting: other), peer: nil)
             stream.driver = HTTPConnection(
-                stream: stream, settings: HTTPSettings(), handler: routing, refusal: nil)
+                stream: stream, settings: settings, handler: routing, refusal: nil)
         }
         return HTTPPeer(peer)
     }
