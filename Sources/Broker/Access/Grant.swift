@@ -1,9 +1,9 @@
-/// What one principal may do: the union of the rules that apply, less what any of them denies.
+/// The rights of one principal: what the rules that apply allow together, without what any of them denies.
 ///
-/// A lone `#` stands for every topic outside `$SYS`; every other filter is what it is to a subscriber (MQTT 5.0 §4.7).
+/// A lone `#` stands for every topic outside `$SYS`; every other filter matches as a subscription does (MQTT 5.0 §4.7).
 /// Immutable.
 package struct Grant: Sendable, Equatable {
-    /// What a filter gives or takes away.
+    /// The rights that a filter gives or takes away.
     package struct Entry: Sendable {
         let filter: TopicFilter
         let rights: Rights
@@ -21,11 +21,11 @@ package struct Grant: Sendable, Equatable {
     /// The rights that a lone `#` gives.
     private let wholly: Rights
     private let trie: RightsTrie
-    /// Whether it is the administrator's, with `$SYS`.
+    /// Whether it is the administrator's, which includes `$SYS`.
     package let isEverything: Bool
-    /// Each of these has to allow it, too: a token carries no more than its user.
+    /// Each of these must allow it too: a token has no more rights than its user.
     private let ceilings: [Grant]
-    /// What its user may use up, where rules say so; `nil`: what any user may.
+    /// The limits of its user, if rules set them; `nil`: those of any user.
     package let limits: RuleLimits?
 
     init(_ entries: [Entry], ceilings: [Grant] = [], limits: RuleLimits? = nil) {
@@ -53,10 +53,10 @@ package struct Grant: Sendable, Equatable {
         limits = nil
     }
 
-    /// The administrator's: everything, `$SYS` included.
+    /// The administrator's rights: everything, including `$SYS`.
     package static let everything = Grant(isEverything: true)
 
-    /// Nothing.
+    /// No rights.
     package static let nothing = Grant(isEverything: false)
 
     /// Whether nothing at all is allowed.
@@ -65,20 +65,20 @@ package struct Grant: Sendable, Equatable {
         return !isEverything && wholly.isDisjoint(with: allowing) && trie.all.isDisjoint(with: allowing)
     }
 
-    /// Whether every topic outside `$SYS` may be published to and its retained value set, so that no topic need be looked at.
+    /// Whether publishing and retaining are allowed for every topic outside `$SYS`, so that no topic needs a check.
     package var publishesAnywhere: Bool {
         isEverything
             || ceilings.isEmpty && wholly.isSuperset(of: [.publish, .retain]) && trie.isEmptyOf(.noPublish)
                 && !wholly.contains(.noPublish)
     }
 
-    /// Whether a message may be published to `topic`; below `$SYS` nobody may, which is not this type's to say.
+    /// Whether a message may be published to `topic`; that nobody may below `$SYS` is checked elsewhere.
     package func mayPublish(to topic: Topic) -> Bool { publishing(to: topic).contains(.publish) }
 
     /// Whether the retained value of `topic` may be set or deleted.
     package func mayRetain(_ topic: Topic) -> Bool { publishing(to: topic).contains(.retain) }
 
-    /// Which of `publish` and `retain` hold for a topic, in one look.
+    /// Which of `publish` and `retain` are allowed for a topic, by one search.
     func publishing(to topic: Topic) -> Rights {
         let both: Rights = [.publish, .retain]
         if isEverything { return both }
@@ -108,6 +108,6 @@ package struct Grant: Sendable, Equatable {
 }
 
 extension RightsTrie {
-    /// Whether no filter has that right.
+    /// Whether no filter gives that right.
     fileprivate func isEmptyOf(_ right: Rights) -> Bool { !all.contains(right) }
 }

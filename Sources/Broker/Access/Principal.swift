@@ -1,19 +1,19 @@
-/// The one that asks, and how that is known: what rules go by.
+/// An authenticated client, and how it was authenticated; rules apply to it.
 ///
-/// Immutable, and shared by all that one authentication let in.
+/// Immutable, and shared by all connections of one authentication.
 package final class Principal: Sendable {
-    /// How it is known.
+    /// How it was authenticated.
     package enum Kind: String, Sendable, Hashable {
         case anonymous
         case password
-        /// By the cookie that a login with a password gives a browser.
+        /// By the cookie that a browser gets for a password.
         case session
         case token
         case jwt
         case certificate
-        /// The user of the process at the other end of a socket in the file system.
+        /// By the user of the process at the other end of a Unix socket.
         case peer
-        /// The administrator's socket.
+        /// By the admin socket.
         case administrator
     }
 
@@ -21,33 +21,33 @@ package final class Principal: Sendable {
     /// `nil`: anonymous, or the administrator.
     package let user: String?
     package let roles: Set<ExactText>
-    /// What a token says besides: strings and numbers by their paths, an array's elements one by one.
+    /// The other claims of a token: strings and numbers by their paths, an array's elements one by one.
     package let claims: [ExactText: [String]]
     /// The token's id, or the `jti` of a JWT; `nil`: it has none.
     package let token: String?
-    /// What it carries itself besides what the rules give; `nil`: nothing.
+    /// The rights of its own, in addition to those that rules give; `nil`: none.
     package let carried: AccessRule?
-    /// What it may do at most, whatever the rules give; empty: no such limit.
+    /// The most that it may do, whatever rules give; empty: no such limit.
     package let ceilings: [AccessRule]
-    /// What it may do at most as an administrator, whatever the rules give; `nil`: no such limit.
+    /// The most that it may do as an administrator, whatever rules give; `nil`: no such limit.
     package let admin: Set<AdminRight>?
     /// Unix seconds; `nil`: it does not expire.
     package let expires: Int64?
-    /// How much of that is for clocks that differ, in seconds.
+    /// The part of that which allows for clocks that differ, in seconds.
     package let leeway: Int64
-    /// When its credentials were given out, in Unix seconds; `nil`: not known.
+    /// When its credentials were issued, in Unix seconds; `nil`: not known.
     package let issued: Int64?
-    /// Of a JWT, its issuer; `nil`: it has none.
+    /// The issuer of a JWT; `nil`: it has none.
     package let issuer: String?
-    /// The roles that its credentials say, without those of the file of users.
+    /// The roles in its credentials, without those of the file of users.
     package let ownRoles: Set<ExactText>
-    /// The SHA-256 of the client certificate that the file of users ties to the user; `nil`: none is what it is known by.
+    /// The SHA-256 of the client certificate that identified the user by the file of users; `nil`: none did.
     package let tie: [UInt8]?
-    /// Of a JWT, the mark of the key that has signed it; `nil`: it is not known.
+    /// The mark of the key that signed a JWT; `nil`: not known.
     package let key: Int?
-    /// Changes with what it was known by, so that a changed password ends what the old one began; 0: nothing does.
+    /// Changes with its credentials, so that a changed password ends what the old one began; 0: never changes.
     package let stamp: Int
-    /// The login whose cookie was shown; `nil`: none was.
+    /// The login that its cookie belongs to; `nil`: there was none.
     package let session: BrowserSession?
 
     package init(
@@ -65,7 +65,7 @@ package final class Principal: Sendable {
         self.carried = carried
         self.ceilings = ceilings
         self.admin = admin
-        // What comes of it is computed in milliseconds.
+        // In milliseconds, too, it must not overflow.
         self.expires = expires.map { min(max($0, 0), Self.lastSecond) }
         self.leeway = leeway
         self.issued = issued
@@ -77,7 +77,7 @@ package final class Principal: Sendable {
         self.session = session
     }
 
-    /// Whether nothing tells the two apart, so that one may stand for the other.
+    /// Whether the two are equal in every respect, so that one may replace the other.
     package func isSame(as other: Principal) -> Bool {
         if self === other { return true }
         return isSameUser(as: other) && roles == other.roles && token.exact == other.token.exact
@@ -86,20 +86,20 @@ package final class Principal: Sendable {
             && issued == other.issued && admin == other.admin && key == other.key
     }
 
-    /// Whether `other` may take its place on a connection: it is the same user, known in the same way.
+    /// Whether `other` may replace it on a connection: the same user, authenticated in the same way.
     package func isSameUser(as other: Principal) -> Bool {
         kind == other.kind && user.exact == other.user.exact && issuer.exact == other.issuer.exact
     }
 
-    /// The end of the year 9999, in Unix seconds: no time that credentials state is later.
+    /// The end of the year 9999, in Unix seconds; times in credentials are not later.
     package static let lastSecond: Int64 = 253_402_300_799
 
-    /// All that present nothing.
+    /// All clients without credentials.
     package static let anonymous = Principal(.anonymous)
-    /// All that come by the administrator's socket.
+    /// All clients of the admin socket.
     package static let administrator = Principal(.administrator)
 
-    /// What a message says of a name that is none, after "expected".
+    /// What messages about a bad name say after "expected".
     package static let nameExpectation =
         "expected a name of 1 to 128 bytes without control characters, / + #, and no $ first"
 
@@ -117,18 +117,18 @@ package final class Principal: Sendable {
 }
 
 extension [ExactText: [String]] {
-    /// With its values compared by their bytes, too.
+    /// The same, with its values compared by their bytes too.
     var exact: [ExactText: [ExactText]] { mapValues { $0.map { ExactText($0) } } }
 }
 
-/// A client as rules see it: a principal, and where it came in.
+/// A client as rules see it: a principal, and the way it connected.
 package struct Subject: Sendable {
     package let principal: Principal
     /// The client's address, without the port; `nil`: it has none.
     package let address: String?
-    /// The listener's address, as it is configured.
+    /// The listener's address as configured.
     package let listener: String
-    /// Whether that is on loopback or in the file system.
+    /// Whether that address is on loopback or in the file system.
     package let isLocal: Bool
     /// The broker's own name for the client; `nil`: it has none yet.
     package let client: String?

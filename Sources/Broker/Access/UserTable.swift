@@ -1,33 +1,33 @@
 internal import Cryptography
 internal import WSTransport
 
-/// The users, tokens and revocations of a file, as they hold from one moment to the next change.
+/// The users, tokens and revocations of a file, until its next change.
 ///
 /// Immutable; shared by all threads.
 package struct UserTable: Sendable {
-    /// Somebody who may log in.
+    /// A user who may log in.
     struct User: Sendable {
         let password: PasswordHash?
         let roles: Set<ExactText>
         let isDisabled: Bool
     }
 
-    /// What is known of a token besides its id.
+    /// What the file says about a token besides its id.
     struct Token: Sendable {
         /// Its id, the first byte highest.
         let id: UInt64
         let digest: InlineArray<4, UInt64>
         let user: String
-        /// What it may do at most; `nil`: what its user may, but for administration.
+        /// The most that it may do; `nil`: what its user may, except administration.
         let ceiling: Ceiling?
         /// ``Int64/max``: it does not expire.
         let expires: Int64
-        /// ``Int64/min``: it is not known.
+        /// ``Int64/min``: not known.
         let created: Int64
         let from: [AddressRange]
     }
 
-    /// What few tokens have.
+    /// What only few tokens have.
     final class Ceiling: Sendable {
         /// `nil`: what its user may publish and subscribe to.
         let rule: AccessRule?
@@ -40,14 +40,14 @@ package struct UserTable: Sendable {
     }
 
     private var users: [ExactText: User] = [:]
-    /// In the order of their ids: there may be a hundred thousand, and a dictionary would have as much room again.
+    /// In the order of their ids: there may be a hundred thousand, and a dictionary would need twice the memory.
     private var tokens: [Token] = []
     private var certificates: [[UInt8]: String] = [:]
     private var revokedTokens: Set<ExactText> = []
     private var revokedIdentifiers: Set<ExactText> = []
     private var revokedBefore: [ExactText: Int64] = [:]
 
-    /// Nobody.
+    /// A table without users.
     package init() {}
 
     package init(_ file: AccessFile) {
@@ -84,13 +84,13 @@ package struct UserTable: Sendable {
     /// Whether the file says that a user may not log in, in whatever way.
     package func isDisabled(_ user: String) -> Bool { users[user.exact]?.isDisabled ?? false }
 
-    /// Whether what a user got at a time, in Unix seconds, is not accepted any more; `nil`: it is not known when.
+    /// Whether credentials that a user got at a time, in Unix seconds, are revoked; `nil`: the time is not known.
     package func isRevoked(user: String, issued: Int64?) -> Bool {
         guard let before = revokedBefore[user.exact] else { return false }
         return issued.map { $0 < before } ?? true
     }
 
-    /// Whether a client that a JWT is about is not accepted any more.
+    /// Whether the client of a JWT is not accepted any more.
     package func isRevoked(_ principal: Principal) -> Bool {
         guard let user = principal.user else { return false }
         return isDisabled(user) || isRevoked(user: user, issued: principal.issued)
@@ -100,29 +100,29 @@ package struct UserTable: Sendable {
     /// Whether a JWT's `jti` is not accepted any more.
     package func isRevoked(identifier: String) -> Bool { revokedIdentifiers.contains(identifier.exact) }
 
-    /// What a user's password is compared with; `nil`: there is none that would be right.
+    /// What a user's password is compared with; `nil`: no password is right.
     func password(of user: String) -> PasswordHash? {
         guard let found = users[user.exact], !found.isDisabled else { return nil }
         return found.password
     }
 
-    /// The user of a client certificate by its SHA-256; `nil`: it is tied to nobody.
+    /// The user of a client certificate by its SHA-256; `nil`: there is none.
     package func user(ofCertificate digest: [UInt8]) -> String? { certificates[digest] }
 
     // MARK: Principals
 
-    /// Somebody whose password was right.
+    /// The principal of a right password.
     func principal(forPasswordOf name: String) -> Principal? {
         guard let user = users[name.exact], !user.isDisabled, let password = user.password else { return nil }
         return Principal(.password, user: name, roles: user.roles, stamp: password.hashValue)
     }
 
-    /// The client that shows a token.
+    /// The principal of a token.
     func principal(for token: OpaqueToken, from address: () -> String?, now: Int64) -> Principal? {
         entry(of: token).flatMap { principal(ofToken: token.id, $0, from: address, now: now) }
     }
 
-    /// What is said of a token that lets nobody in.
+    /// The refusal of a token that is not accepted.
     func failure(of token: OpaqueToken, now: Int64) -> AuthenticationFailure {
         guard let entry = entry(of: token) else { return .wrong }
         return entry.expires <= now ? .expired : .ended
@@ -153,7 +153,7 @@ package struct UserTable: Sendable {
             stamp: Token.bytes(of: token.digest).hashValue)
     }
 
-    /// Why a token lets nobody in: for administrators alone.
+    /// Why a token is not accepted, for administrators only.
     func rejection(of token: OpaqueToken, from address: () -> String?, now: Int64) -> String {
         if revokedTokens.contains(token.id.exact) { return "revoked" }
         guard let known = self.token(token.id) else { return "unknown token" }
@@ -168,20 +168,20 @@ package struct UserTable: Sendable {
         return "another address than it is for"
     }
 
-    /// Why a password that is not right lets nobody in: for administrators alone.
+    /// Why a wrong password is not accepted, for administrators only.
     func rejection(ofPasswordOf name: String) -> String {
         guard let user = users[name.exact] else { return "unknown user" }
         if user.isDisabled { return "the user is disabled" }
         return user.password == nil ? "the user has no password" : "wrong password"
     }
 
-    /// What has become of a principal.
+    /// The present state of a principal.
     package enum Renewal {
-        /// It is as it was.
+        /// Unchanged.
         case same
         /// It has other roles or rights.
         case changed(Principal)
-        /// It may not be here any more.
+        /// It is not accepted any more.
         case ended
     }
 
@@ -200,7 +200,7 @@ package struct UserTable: Sendable {
             }
             new = self.principal(forPasswordOf: name).map { $0.going(on: principal) }
         case .token:
-            // One that has expired ends by its own time, and not by a change.
+            // An expired one ends by its own time, not by a change.
             new = principal.token.flatMap { id in
                 token(id).flatMap {
                     self.principal(ofToken: id, $0, from: address, now: min(now, $0.expires - 1))
@@ -220,7 +220,7 @@ package struct UserTable: Sendable {
 }
 
 extension Principal {
-    /// The person of a password as the person of a login that it has begun.
+    /// The principal of a login that a password has begun.
     fileprivate func going(on login: Principal) -> Principal {
         Principal(
             .session, user: user, roles: roles, token: login.token, expires: login.expires, issued: login.issued,
