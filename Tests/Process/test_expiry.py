@@ -70,8 +70,8 @@ def test_every_way_out_says_what_became_of_the_value(broker, ways):
         assert marks == [{"retain": True, "data": "x"}, {"removed": True}, {"data": ""}, {"data": "brief"},
                          {"retain": True, "data": "y"}, {"removed": True, "expired": True}]
         # Lifetimes go by a clock that nobody sets, which may be some milliseconds off the time of day.
-        assert abs(expires[0] - found[3]["time"] - 60_000) < 100 and abs(expires[1] - found[4]["time"] - 1000) < 100
-        assert found[5]["time"] > expires[1] - 100
+        assert abs(expires[0] - found[3]["time"] - 60_000) < 500 and abs(expires[1] - found[4]["time"] - 1000) < 500
+        assert found[5]["time"] > expires[1] - 500
     # Its frames are payloads: neither a removal nor an expiry is one.
     assert [socket.receive_text() for _ in range(4)] == ["x", "", "brief", "y"]
     broker.publish("a", "last")

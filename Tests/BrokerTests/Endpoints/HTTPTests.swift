@@ -25,6 +25,7 @@ struct HTTPTests {
             reactors: [], shards: house.counters, sequencer: house.sequencer, store: house.store, storeThread: thread)
         return try house.connectStream { shard, stream in
             var settings = HTTPSettings(shard.configuration)
+            settings.headTimeout = 120_000_000_000
             settings.makeRefusal = Routes.refusal
             let gate = OriginGate(
                 shard: shard, address: .defaultAddress, isSecure: false, journal: Journal(), isCertified: { _ in false }

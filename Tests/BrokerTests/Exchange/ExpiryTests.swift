@@ -3,7 +3,7 @@ import Testing
 @testable import Broker
 @testable import WSTransport
 
-@Suite("§1: who follows a topic learns of a removal and of an expiry", .timeLimit(.minutes(2)))
+@Suite("§1: who follows a topic learns of a removal and of an expiry", .timeLimit(.minutes(10)))
 struct ExpiryTests {
     private func subscribed(_ house: ExchangeHouse, _ filter: String) throws -> Guest {
         let guest = try house.connectJSON(on: 0)
