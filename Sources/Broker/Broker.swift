@@ -101,6 +101,7 @@ package final class Broker {
         let order = try Self.wrap { () throws(StorageError) in
             try LocalOrder(store: store.store, rules: HistoryRules(settings))
         }
+        order.sequencer.adopt(KeyRules(settings))
         storeThread = StoreThread(
             store: store.store, maximumQueuedBytes: Self.storeQueue, onSettled: { order.sequencer.settled($0) },
             onExpired: { order.sequencer.announce($0) })
@@ -378,6 +379,7 @@ package final class Broker {
             checks.sessions.review(access.current)
         }
         memory.adopt(settings.limits)
+        if settings.publish != current.publish { order.sequencer.adopt(KeyRules(settings)) }
         if settings.history != current.history { order.sequencer.adopt(HistoryRules(settings)) }
         let changes = current.changes(to: settings)
         let changed = changes.map(\.path).joined(separator: " ")

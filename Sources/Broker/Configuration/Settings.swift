@@ -21,6 +21,7 @@ package struct Settings: Sendable, Equatable {
     package var store = Store()
     /// Retained values.
     package var retained = Retained()
+    package var publish = Publish()
     /// What is kept for those who come back: the first rule that matches a topic counts.
     package var history: [History] = []
     /// permessage-deflate.
@@ -105,6 +106,7 @@ extension Settings {
                 "What clients may use up. Beyond a limit a request is refused with an error that names it."),
             Setting(section: "keepalive", \.keepalive, Keepalive.record, "How dead peers are found."),
             Setting(section: "store", \.store, Store.record),
+            Setting(section: "publish", \.publish, Publish.record, "What is remembered of publications."),
             Setting(section: "retained", \.retained, Retained.record),
             Setting(
                 list: "history", \.history, of: History.record, expected: "a list of rules ([] for none)",

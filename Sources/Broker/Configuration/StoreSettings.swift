@@ -9,6 +9,18 @@ extension Settings {
         package init() {}
     }
 
+    /// Publications.
+    package struct Publish: Sendable, Equatable {
+        /// For how long a publication with a key is recognised.
+        package var keyWindow = Duration.seconds(300)
+        /// The memory for keys, in bytes.
+        package var keys = 64 << 20
+        /// The memory for the keys of one user, in bytes.
+        package var keysPerUser = 8 << 20
+
+        package init() {}
+    }
+
     /// Retained values.
     package struct Retained: Sendable, Equatable {
         /// The number of topics with a retained value; `nil`: unlimited.
@@ -53,6 +65,22 @@ extension Settings.Store {
                     New subscribers at a time that are shown all values of one moment. Others are shown each value as \
                     it is when it is read, and what is newer comes live.
                     """, traits: .init(reload: .restart)),
+            ])
+    }
+}
+
+extension Settings.Publish {
+    static var record: ConfigurationRecord<Self> {
+        ConfigurationRecord(
+            initial: Self(),
+            members: [
+                Setting(
+                    "key_window", \.keyWindow, .timeSpan,
+                    "How long a publication with a key is recognised when it is repeated."),
+                Setting("keys", \.keys, .size(64 << 10...16 << 30), "Memory for keys, about 200 bytes for each."),
+                Setting(
+                    "keys_per_user", \.keysPerUser, .size(64 << 10...16 << 30),
+                    "Of it for one user, or for the anonymous clients of one address."),
             ])
     }
 }

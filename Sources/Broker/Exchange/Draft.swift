@@ -35,6 +35,8 @@ package struct Draft {
     package var timeToLive: Int64?
     package var condition = Condition.none
     package var acknowledgement = Acknowledgement.routed
+    /// What it is recognised by if it is published again; `nil`: it is not.
+    package var key: PublishKey?
     package var origin: UInt64 = 0
     /// The connection to pause while other reactors cannot keep up; ``Shard/publish(_:from:)`` sets it.
     var source: StreamConnection?

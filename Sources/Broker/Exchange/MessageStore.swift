@@ -24,6 +24,12 @@ package protocol MessageStore: RetainedStore, HistoryStore, NumberStore {
     /// - Parameter maximum: the maximum number of values that are not gone.
     func expired(by now: Int64, atMost maximum: Int) throws(StorageError) -> [ExpiredValue]
 
+    /// The keys that were stored with messages and are not too old, in the order of the messages' numbers.
+    func keys() throws(StorageError) -> [StoredKey]
+
+    /// Keeps keys for so many milliseconds from now on.
+    func adopt(keyWindow: Int64)
+
     /// Writes and syncs a little, to find out whether the store takes writes.
     func probe() throws(StorageError)
 
@@ -32,6 +38,8 @@ package protocol MessageStore: RetainedStore, HistoryStore, NumberStore {
 }
 
 extension MessageStore {
+    package func keys() throws(StorageError) -> [StoredKey] { [] }
+    package func adopt(keyWindow: Int64) {}
     package var nextExpiry: Int64 { .max }
     package func expired(by now: Int64, atMost maximum: Int) throws(StorageError) -> [ExpiredValue] { [] }
 }
@@ -41,10 +49,13 @@ package struct StoreEntry: Sendable {
     package let message: Message
     /// The rule that keeps it; `nil`: it does not go into the history.
     package let rule: HistoryRule?
+    /// What a repetition of it is recognised by; `nil`: nothing.
+    package let key: PublishKey?
 
-    package init(_ message: Message, keptBy rule: HistoryRule? = nil) {
+    package init(_ message: Message, keptBy rule: HistoryRule? = nil, key: PublishKey? = nil) {
         self.message = message
         self.rule = rule
+        self.key = key
     }
 }
 

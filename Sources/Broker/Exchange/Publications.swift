@@ -88,8 +88,7 @@ final class Publications {
         var (item, refusal) = (0, 0)
         for place in first..<first + batch.count {
             if let refused = batch.refusals?.list, refusal < refused.count, refused[refusal].place == place - first {
-                counters.refusedPublishes.add(1)
-                drafts[place].completion?(.failure(refused[refusal].refusal))
+                reject(refused[refusal].rejection, drafts[place])
                 refusal += 1
                 continue
             }
@@ -100,10 +99,36 @@ final class Publications {
             if !meters.isEmpty { for meter in meters.values { meter.count(drafts[place]) } }
             guard let completion = drafts[place].completion else { continue }
             if isQueued, drafts[place].acknowledgement == .stored {
-                waiting[seq] = completion
+                wait(for: seq, completion)
             } else {
                 completion(.success(Receipt(seq: seq, isStored: false)))
             }
+        }
+    }
+
+    /// Tells a publisher what became of a draft that is no message: one that repeats another is answered like that one.
+    private func reject(_ rejection: Batch.Rejection, _ draft: borrowing Draft) {
+        switch rejection {
+        case .refused(let refusal):
+            counters.refusedPublishes.add(1)
+            draft.completion?(.failure(refusal))
+        case .repeats(let seq, let isQueued, let isOnDisk):
+            counters.repeatedPublishes.add(1)
+            guard let completion = draft.completion else { return }
+            guard isQueued, draft.acknowledgement == .stored, !isOnDisk else {
+                let isStored = isOnDisk && draft.acknowledgement == .stored
+                return completion(.success(Receipt(seq: seq, isStored: isStored)))
+            }
+            wait(for: seq, completion)
+        }
+    }
+
+    private func wait(for seq: UInt64, _ completion: @escaping (Result<Receipt, Refusal>) -> Void) {
+        // Only those that repeat a message wait for one that another waits for.
+        guard let other = waiting.updateValue(completion, forKey: seq) else { return }
+        waiting[seq] = { result in
+            other(result)
+            completion(result)
         }
     }
 

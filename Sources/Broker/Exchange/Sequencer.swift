@@ -52,6 +52,10 @@ package final class Sequencer: Sendable {
         keepsSome = Atomic(!rules.isEmpty)
         var state = State(newest: store.reservedSeq)
         state.applying.rules = rules
+        for key in try store.keys() {
+            state.applying.keys.add(
+                PublishKey(stored: key.name, owner: key.owner), seq: key.seq, time: key.time, isQueued: true)
+        }
         do throws(StorageError) {
             try store.adopt(rules, from: state.newest + 1)
         } catch .full {
@@ -169,10 +173,14 @@ package final class Sequencer: Sendable {
         state.withLock { state in
             var items: [Applied] = []
             items.reserveCapacity(drafts.count - part.first)
-            var refusals: [(place: Int, refusal: Refusal)] = []
+            var refusals: [(place: Int, rejection: Batch.Rejection)] = []
             var isQueued = false
             let isFull = state.inboxes.contains(where: \.isFull)
             for place in part.first..<drafts.count {
+                if let key = drafts[place].key, let known = repeated(key, at: part.time, &state) {
+                    refusals.append((place - part.first, known))
+                    continue
+                }
                 if drafts[place].isConditional, mustLookUp(drafts[place].topic, stored, state) { break }
                 do throws(Refusal) {
                     if isFull { throw Self.congestion }
@@ -183,7 +191,7 @@ package final class Sequencer: Sendable {
                     if item.isKept { expectation.kept += 1 }
                     isQueued = isQueued || item.isQueued
                 } catch {
-                    refusals.append((place - part.first, error))
+                    refusals.append((place - part.first, .refused(error)))
                 }
             }
             if expectation.kept > expectation.expected {
@@ -214,11 +222,13 @@ package final class Sequencer: Sendable {
             try check(drafts[place].condition, of: drafts[place].topic, stored, state)
             isExpiry = drafts[place].isExpiry
         }
+        let key = drafts[place].key
+        if let key { try state.applying.keys.check(key) }
         let rule = state.storeThread == nil ? nil : state.applying.rule(for: drafts[place].topic)
         let message = Applying.message(of: drafts, at: place, seq: seq, time: time, isExpiry: isExpiry) { Lifetime.now }
         let item = Applied(message, originSlot: drafts[place].source?.slot ?? .max, isKept: rule != nil)
         if item.isQueued, let thread = state.storeThread {
-            guard thread.append([StoreEntry(message, keptBy: rule)], waking: false) else {
+            guard thread.append([StoreEntry(message, keptBy: rule, key: key)], waking: false) else {
                 throw Refusal(.unavailable, "The store's queue is full or closed.")
             }
             if message.isRetained {
@@ -227,8 +237,30 @@ package final class Sequencer: Sendable {
             }
             if rule != nil { state.pending.append(message) }
         }
+        if let key { state.applying.keys.add(key, seq: seq, time: time, isQueued: item.isQueued) }
         state.newest = seq
         return item
+    }
+
+    /// The message that a draft with a key repeats; `nil`: none.
+    private func repeated(_ key: PublishKey, at time: Int64, _ state: inout State) -> Batch.Rejection? {
+        state.applying.keys.forget(at: time)
+        guard let known = state.applying.keys.message(of: key, at: time) else { return nil }
+        let isWaiting =
+            state.retaining.first.map { $0.seq <= known.seq } ?? false
+            || state.pending.first.map { $0.seq <= known.seq } ?? false
+        return .repeats(known.seq, isQueued: known.isQueued, isOnDisk: known.isQueued && !isWaiting)
+    }
+
+    /// Remembers keys by other rules from now on.
+    package func adopt(_ rules: KeyRules) {
+        state.withLock { $0.applying.keys.rules = rules }
+        store.adopt(keyWindow: rules.window)
+    }
+
+    /// How many keys are remembered, and the memory that they take, in bytes.
+    package var keys: (count: Int, bytes: Int) {
+        state.withLock { ($0.applying.keys.count, $0.applying.keys.bytes) }
     }
 
     // MARK: Without a number
@@ -283,7 +315,10 @@ package final class Sequencer: Sendable {
     /// The store's thread.
     package func settled(_ settlement: StoreThread.Settlement) {
         // Changes under the lock only, and before anything leaves the overlay.
-        state.withLock { _ in _ = commits.add(1, ordering: .releasing) }
+        state.withLock { state in
+            _ = commits.add(1, ordering: .releasing)
+            state.applying.keys.forget(settlement.failed.lazy.map(\.seq))
+        }
         // Removed messages are released outside the lock, block by block, so that no publisher waits for all of them.
         var isMore = true
         while isMore {

@@ -51,6 +51,7 @@ extension Shard {
         }
         if settings.limits.isMetered { try meter(draft.payload.count, of: client) }
         draft.origin = client.id
+        if let key = draft.key { draft.key = key.of(client, draft.topic) }
         if let source { chargeMatching(to: source.slot) }
         publish(draft, from: source)
     }

@@ -8,6 +8,8 @@ package final class ShardCounters: Sendable {
     package let published = Counter()
     package let publishedBytes = Counter()
     package let refusedPublishes = Counter()
+    /// Publications that repeated one of the same key.
+    package let repeatedPublishes = Counter()
     package let rateLimited = Counter()
     package let subscriptionLimit = Counter()
     /// Turns whose publishers had to wait for other reactors.

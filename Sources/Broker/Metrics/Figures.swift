@@ -213,6 +213,12 @@ package final class Figures: Sendable {
             "broker_messages_dropped_total", .counter, "Messages dropped for slow readers, by their policy.",
             sum { $0.dropped.current })
         text.add(
+            "broker_repeated_publications_total", .counter, "Publications that repeated one of the same key.",
+            sum { $0.repeatedPublishes.current })
+        let keys = sequencer.keys
+        text.add("broker_publish_keys", .gauge, "Keys that are remembered.", keys.count)
+        text.add("broker_publish_key_bytes", .gauge, "Memory for keys that are remembered.", keys.bytes)
+        text.add(
             "broker_expired_values_total", .counter, "Retained values whose expiry was announced.",
             sum { $0.expired.current })
         text.add("broker_gaps_total", .counter, "Gaps announced to subscribers.", sum { $0.gaps.current })

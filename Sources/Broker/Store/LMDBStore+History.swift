@@ -61,6 +61,7 @@ extension LMDBStore {
         guard try isMaintenanceDue(now) else { return false }
         var isMore = false
         try write { (write, state) throws(StorageError) in
+            isMore = try self.forgetKeys(at: now, write)
             var change = HistoryChange(history, state.history)
             var budget = Self.trimsPerPiece
             let rules = work.withLock { $0.rules }
@@ -77,8 +78,15 @@ extension LMDBStore {
         do throws(StorageError) {
             return try read { (reader) throws(StorageError) in
                 let cursor = try reader.cursor(over: history.schedule)
-                guard let first = try cursor.copy(from: []), first.key.count >= 8 else { return false }
-                return Int64(bitPattern: first.key.span.bigEndian(at: 0)) <= now
+                if let first = try cursor.copy(from: []), first.key.count >= 8,
+                    Int64(bitPattern: first.key.span.bigEndian(at: 0)) <= now
+                {
+                    return true
+                }
+                let keys = try reader.cursor(over: publishKeys)
+                guard let first = try keys.copy(from: []) else { return false }
+                let key = StoredKey(key: first.key.span, value: first.value.span)
+                return key.map { $0.time <= now - keyWindow.load(ordering: .relaxed) } ?? true
             }
         } catch {
             // A write opens the file again, so that readers need not wait for the next publication.

@@ -13,6 +13,7 @@ extension LMDBStore {
                         try self.apply(entry.message, write, &state)
                     }
                     try self.keep(entries, now: now, write, &state)
+                    try self.keepKeys(of: entries, write)
                 }
             } catch {
                 // Expired values must not keep new ones out.
@@ -86,7 +87,9 @@ extension LMDBStore {
     /// The size of all databases together, given that of each.
     func usedBytes(_ size: (LMDBDatabase) throws(StorageError) -> Int) throws(StorageError) -> Int {
         var sum = 0
-        for database in [.freePages, .main, meta, retained, expiry] + history.all { sum &+= try size(database) }
+        for database in [.freePages, .main, meta, retained, expiry, publishKeys] + history.all {
+            sum &+= try size(database)
+        }
         return sum
     }
 

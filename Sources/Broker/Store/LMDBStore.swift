@@ -27,10 +27,13 @@ package final class LMDBStore: MessageStore {
     let meta: LMDBDatabase
     let retained: LMDBDatabase
     let expiry: LMDBDatabase
+    let publishKeys: LMDBDatabase
     let history: HistoryDatabases
     let damagedRecords = Atomic<Int>(0)
     let work = Mutex(HistoryWork())
     let expiryWork: Mutex<ExpiryWork>
+    /// How long keys are kept, in milliseconds.
+    let keyWindow = Atomic<Int64>(KeyRules().window)
     let limits: RetainedLimits
     private let reopenings = Atomic<Int>(0)
     private let reserved: Atomic<UInt64>
@@ -99,7 +102,7 @@ package final class LMDBStore: MessageStore {
         // The file's name must be as durable as its content.
         try directory.sync()
         mark.note(environment.descriptor)
-        (meta, retained, self.expiry, history) = databases
+        (meta, retained, self.expiry, publishKeys, history) = databases
         expiryWork = Mutex(ExpiryWork(next: expiry))
         readers = LMDBReaders(
             environment, cursorOver: retained, maximumViews: maximumViews, viewGrowth: viewGrowth)
@@ -126,7 +129,7 @@ package final class LMDBStore: MessageStore {
     }
 
     private typealias Databases = (
-        meta: LMDBDatabase, retained: LMDBDatabase, expiry: LMDBDatabase, history: HistoryDatabases
+        meta: LMDBDatabase, retained: LMDBDatabase, expiry: LMDBDatabase, keys: LMDBDatabase, history: HistoryDatabases
     )
 
     /// Opens the databases and reads the state.
@@ -141,7 +144,8 @@ package final class LMDBStore: MessageStore {
         let isNew = try write.size(of: .main).entries == 0
         let databases = (
             meta: try write.database(named: "meta"), retained: try write.database(named: "retained"),
-            expiry: try write.database(named: "expiry"), history: try HistoryDatabases(write)
+            expiry: try write.database(named: "expiry"), keys: try write.database(named: "keys"),
+            history: try HistoryDatabases(write)
         )
         var state: StoreState
         if isNew {
@@ -295,7 +299,7 @@ package final class LMDBStore: MessageStore {
             let environment = try LMDBEnvironment(path: path, mapSize: mapSize)
             let (databases, state, next) = try Self.open(environment, start: nil, isReplacement: false)
             guard state.epoch == epoch, databases.meta == meta, databases.retained == retained,
-                databases.expiry == expiry, databases.history == history
+                databases.expiry == expiry, databases.keys == publishKeys, databases.history == history
             else { throw .damaged("the file was replaced while it was open") }
             found = state
             expiryWork.withLock { $0.next = next }

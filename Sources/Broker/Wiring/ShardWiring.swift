@@ -60,6 +60,16 @@ extension ExchangeSettings {
     }
 }
 
+extension KeyRules {
+    /// What the configuration says about keys.
+    package init(_ settings: Settings) {
+        self.init()
+        window = settings.publish.keyWindow.nanoseconds / 1_000_000
+        maximumBytes = settings.publish.keys
+        maximumBytesPerUser = settings.publish.keysPerUser
+    }
+}
+
 extension HistoryRules {
     /// The rules of a configuration, which the reader has checked.
     package init(_ settings: Settings) {

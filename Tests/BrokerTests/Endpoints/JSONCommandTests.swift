@@ -35,6 +35,7 @@ struct JSONCommandTests {
             var words = ["publish", draft.topic.name, "\(draft.kind)", String(decoding: draft.payload, as: UTF8.self)]
             if draft.isRetained { words.append("retained") }
             words.append("\(draft.acknowledgement)")
+            if let key = draft.key { words.append("key=\(key.text)") }
             if let type = draft.contentType { words.append(type) }
             if let time = draft.timeToLive { words.append("ttl=\(time)") }
             switch draft.condition {
@@ -79,6 +80,7 @@ struct JSONCommandTests {
         (#"{"op":"publish","topic":"a","data":1,"retain":true,"ack":"routed"}"#, "publish a json 1 retained routed"),
         (#"{"op":"publish","topic":"a","data":1,"ack":"stored"}"#, "publish a json 1 stored"),
         (#"{"op":"publish","topic":"a","data":1,"type":"image/png"}"#, "publish a json 1 routed image/png"),
+        (#"{"op":"publish","topic":"a","data":1,"key":"k é"}"#, "publish a json 1 routed key=k é"),
         (#"{"op":"publish","topic":"a","data":1,"ttl":1.5}"#, "publish a json 1 routed ttl=1500"),
         (#"{"op":"publish","topic":"a","data":1,"retain":true,"ifSeq":0}"#, "publish a json 1 retained stored absent"),
         (#"{"op":"publish","topic":"a","data":1,"retain":true,"ifSeq":7}"#, "publish a json 1 retained stored seq=[7]"),
@@ -141,6 +143,8 @@ struct JSONCommandTests {
         (#"{"op":"subscribe","filter":"a","slow":"never"}"#, "bad-request"),
         (#"{"op":"subscribe","filter":"a","slow":5}"#, "bad-request"),
         (#"{"op":"unsubscribe"}"#, "bad-filter"), (##"{"op":"unsubscribe","filter":"#/a"}"##, "bad-filter"),
+        (#"{"op":"publish","topic":"a","data":1,"key":""}"#, "bad-request"),
+        (#"{"op":"publish","topic":"a","data":1,"key":1}"#, "bad-request"),
         (#"{"op":"publish","topic":"a","data":1,"headers":["b"]}"#, "bad-request"),
         (#"{"op":"publish","topic":"a","data":1,"headers":{"b":1}}"#, "bad-request"),
         (#"{"op":"publish","topic":"a","data":1,"headers":{"b":["1",2]}}"#, "bad-request"),

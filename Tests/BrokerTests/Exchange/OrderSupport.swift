@@ -11,7 +11,8 @@ extension LocalOrder {
             var items = batch.items[...]
             for place in 0..<batch.count {
                 if let refused = batch.refusals?.list.first(where: { $0.place == place }) {
-                    results.append(.failure(refused.refusal))
+                    guard case .refused(let refusal) = refused.rejection else { continue }
+                    results.append(.failure(refusal))
                 } else if let item = items.popFirst() {
                     results.append(.success((item.message.seq, item.isQueued)))
                 }
@@ -57,17 +58,20 @@ final class DelayedOrder: Order {
         let timeToLive: Int64?
         let condition: Draft.Condition
         let origin: UInt64
+        let key: PublishKey?
 
         init(_ draft: Draft) {
             (topic, payload, kind) = (draft.topic, draft.payload, draft.kind)
             (contentType, properties, isRetained) = (draft.contentType, draft.properties, draft.isRetained)
             (timeToLive, condition, origin) = (draft.timeToLive, draft.condition, draft.origin)
+            key = draft.key
         }
 
         var draft: Draft {
             var draft = Draft(topic: topic, payload: payload, kind: kind)
             (draft.contentType, draft.properties, draft.isRetained) = (contentType, properties, isRetained)
             (draft.timeToLive, draft.condition, draft.origin) = (timeToLive, condition, origin)
+            draft.key = key
             return draft
         }
     }

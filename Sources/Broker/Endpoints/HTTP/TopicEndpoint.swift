@@ -29,9 +29,13 @@ struct TopicEndpoint {
         let contentType = ContentType.stated(exchange.request.head.fields.first("Content-Type"))
         var condition = Draft.Condition.none
         var properties: MessageProperties?
+        var key: PublishKey?
         try refuse { () throws(Refusal) in
             try ContentType.check(contentType)
             properties = try HeaderFields.read(exchange.request.head.fields)
+            if let text = exchange.request.head.fields.first("Idempotency-Key") {
+                key = try PublishKey(text, named: "Idempotency-Key")
+            }
             let draft = Draft(
                 topic: topic, payload: [], kind: .text, isRetained: isRetained, acknowledgement: acknowledgement)
             try shard.check(draft, by: client, isRemoval: false)
@@ -39,14 +43,14 @@ struct TopicEndpoint {
         }
         try exchange.checkContentEncoding()
         exchange.readBody(maximum: shard.settings.limits.message) {
-            [condition, properties, exchange, shard, client] body in
+            [condition, properties, key, exchange, shard, client] body in
             do throws(Refusal) {
                 // In one piece: what is put together step by step is copied on its way.
                 try shard.publish(
                     Draft(
                         topic: topic, payload: body, kind: ContentType.kind(of: body, type: contentType),
                         contentType: contentType, properties: properties, isRetained: isRetained,
-                        timeToLive: timeToLive, condition: condition, acknowledgement: acknowledgement
+                        timeToLive: timeToLive, condition: condition, acknowledgement: acknowledgement, key: key
                     ) { result in
                         switch result {
                         case .success(let receipt): exchange.respond(Self.answer(receipt))

@@ -134,7 +134,12 @@ package enum JSONCommand {
         return Draft(
             topic: topic, payload: payload, kind: kind, contentType: contentType,
             properties: try properties(object, limits), isRetained: isRetained, timeToLive: timeToLive,
-            condition: condition, acknowledgement: acknowledgement)
+            condition: condition, acknowledgement: acknowledgement, key: try key(object))
+    }
+
+    private static func key(_ object: borrowing JSONObject) throws(Refusal) -> PublishKey? {
+        guard let text = try read({ () throws(JSONError) in try object.string("key") }) else { return nil }
+        return try PublishKey(text, named: "key")
     }
 
     /// What goes with a payload: headers, and where to reply; `nil`: nothing.

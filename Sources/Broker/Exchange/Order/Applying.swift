@@ -8,6 +8,7 @@ struct Applying {
     /// The newest value of each topic that the store does not have yet.
     var overlay = OverlayTable()
     var rules = HistoryRules()
+    var keys = KeyTable()
 
     /// The number of the value of a topic; `nil`: it has none.
     ///

@@ -41,22 +41,29 @@ package struct Applied: Sendable {
 package struct Batch: Sendable {
     /// The accepted messages, in the order of their numbers.
     package let items: [Applied]
-    /// The refused drafts; `nil`: none.
+    /// The drafts that have become no messages; `nil`: none.
     let refusals: Refusals?
     /// The index of the shard.
     let shard: Int
     /// The weight of the messages, in bytes.
     let weight: Int
 
-    /// Refused drafts; a class, because most batches have none.
-    final class Refusals: Sendable {
-        /// By their places among all drafts of the batch, rising.
-        let list: [(place: Int, refusal: Refusal)]
-
-        init(_ list: [(place: Int, refusal: Refusal)]) { self.list = list }
+    /// Why a draft has become no message.
+    enum Rejection: Sendable {
+        case refused(Refusal)
+        /// It repeats the message of that number, which its publisher may have to wait for.
+        case repeats(UInt64, isQueued: Bool, isOnDisk: Bool)
     }
 
-    init(items: [Applied], refusals: [(place: Int, refusal: Refusal)] = [], shard: Int) {
+    /// Drafts that have become no messages; a class, because most batches have none.
+    final class Refusals: Sendable {
+        /// By their places among all drafts of the batch, rising.
+        let list: [(place: Int, rejection: Rejection)]
+
+        init(_ list: [(place: Int, rejection: Rejection)]) { self.list = list }
+    }
+
+    init(items: [Applied], refusals: [(place: Int, rejection: Rejection)] = [], shard: Int) {
         self.items = items
         self.refusals = refusals.isEmpty ? nil : Refusals(refusals)
         self.shard = shard

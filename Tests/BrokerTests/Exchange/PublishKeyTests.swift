@@ -1,0 +1,136 @@
+import Testing
+
+@testable import Broker
+@testable import WSTransport
+
+@Suite("§1: a publication with a key is taken once", .timeLimit(.minutes(2)))
+struct PublishKeyTests {
+    private func key(_ text: String, owner: String = "ann") -> PublishKey {
+        PublishKey(stored: Array(text.utf8), owner: owner)
+    }
+
+    @Test func aKeyIsKnownForItsWindow() {
+        var table = KeyTable()
+        table.rules.window = 1000
+        table.add(key("a"), seq: 1, time: 100, isQueued: true)
+        table.add(key("b"), seq: 3, time: 600, isQueued: false)
+        #expect(table.message(of: key("a"), at: 1099)?.seq == 1)
+        #expect(table.message(of: key("a"), at: 1099)?.isQueued == true)
+        #expect(table.message(of: key("c"), at: 1099) == nil)
+        // Too old, whether it has been removed or not.
+        #expect(table.message(of: key("a"), at: 1100) == nil && table.count == 2)
+        table.add(key("a"), seq: 5, time: 1200, isQueued: true)
+        table.forget(at: 1200)
+        #expect(table.message(of: key("a"), at: 1300)?.seq == 5)
+        table.forget(at: 1600)
+        #expect(table.count == 1)
+        table.forget([5])
+        #expect(table.count == 0 && table.bytes == 0)
+    }
+
+    @Test func eachOwnerHasRoomOfItsOwnAndAllTogetherAreBounded() throws {
+        var table = KeyTable()
+        (table.rules.maximumBytes, table.rules.maximumBytesPerUser) = (1000, 500)
+        func add(_ text: String, _ owner: String, _ seq: UInt64) throws(Refusal) {
+            try table.check(key(text, owner: owner))
+            table.add(key(text, owner: owner), seq: seq, time: Int64(seq), isQueued: false)
+        }
+        for seq in 1...3 { try add("\(seq)", "ann", UInt64(seq)) }
+        #expect(throws: Refusal(.limitExceeded, "The limit publish.keys_per_user is reached.")) {
+            try add("4", "ann", 4)
+        }
+        for seq in 5...7 { try add("\(seq)", "bob", UInt64(seq)) }
+        try add("8", "eve", 8)
+        #expect(throws: Refusal(.limitExceeded, "The limit publish.keys is reached.")) { try add("9", "eve", 9) }
+        table.forget(at: .max)
+        try add("9", "eve", 9)
+    }
+
+    @Test func manyKeysComeAndGo() {
+        var table = KeyTable()
+        table.rules.window = 50
+        for seq in 1...20_000 {
+            table.forget(at: Int64(seq))
+            table.add(key("\(seq)"), seq: UInt64(seq), time: Int64(seq), isQueued: false)
+        }
+        #expect(table.count == 50 && table.message(of: key("19951"), at: 20_000)?.seq == 19_951)
+        #expect(table.message(of: key("19950"), at: 20_000) == nil)
+    }
+
+    private func draft(_ name: String, _ key: String, isRetained: Bool = false) throws -> Draft {
+        var draft = Draft(topic: try topic(name), payload: [1], kind: .text)
+        draft.key = PublishKey(stored: Array("\(name) \(key)".utf8), owner: "ann")
+        draft.isRetained = isRetained
+        if isRetained { draft.acknowledgement = .stored }
+        return draft
+    }
+
+    /// The first answer again, in one turn or many, on any reactor; another topic or key is another message.
+    @Test(arguments: [false, true])
+    func aRepetitionIsAnsweredLikeTheFirst(isDelayed: Bool) throws {
+        let house = try ExchangeHouse(order: [0, 1], isDelayed: isDelayed)
+        let first = try house.publish(on: 0, [draft("a", "k"), draft("a", "k"), draft("b", "k"), draft("a", "l")])
+        #expect(try first.map { try $0.get().seq } == [1, 1, 2, 3])
+        let stored = try house.publish(on: 1, [draft("r", "k", isRetained: true), draft("a", "k")])
+        #expect(try stored.map { try $0.get() } == [Receipt(seq: 4, isStored: true), Receipt(seq: 1, isStored: false)])
+        let again = try house.publish(on: 0, [draft("r", "k", isRetained: true)])
+        #expect(try again.map { try $0.get() } == [Receipt(seq: 4, isStored: true)])
+        #expect(house.published().map(\.seq) == [1, 2, 3, 4])
+        #expect(house.counters.reduce(0) { $0 + $1.repeatedPublishes.current } == 3)
+    }
+
+    /// Its publisher waits with the first one, and may try again where that could not be stored.
+    @Test func aRepetitionWaitsForTheDiskWithTheFirst() throws {
+        let gate = GateStore()
+        let house = try ExchangeHouse(gate)
+        gate.shut()
+        let guest = try house.connectJSON()
+        for id in 1...2 {
+            try guest.send(
+                #"{"op":"publish","id":\#(id),"topic":"r","data":"x","retain":true,"key":"k"}"#)
+        }
+        gate.fail(with: .full)
+        gate.open()
+        let failed = try [guest.receive(), guest.receive()]
+        #expect(failed.map(\.op) == ["error", "error"] && Set(failed.map(\.id)) == [1, 2])
+        gate.fail(with: nil)
+        try guest.send(#"{"op":"publish","id":3,"topic":"r","data":"x","retain":true,"key":"k"}"#)
+        let stored = try guest.receive()
+        #expect(stored.op == "ok" && stored.stored == true)
+        try guest.send(#"{"op":"publish","id":4,"topic":"r","data":"x","retain":true,"ifSeq":0,"key":"k"}"#)
+        let again = try guest.receive()
+        #expect(again.seq == stored.seq && again.stored == true)
+        #expect(house.published().count == 2)
+    }
+
+    @Test func keysOfStoredMessagesOutliveTheProcess() throws {
+        let directory = TestDirectory()
+        var seq: UInt64 = 0
+        do {
+            let house = try ExchangeHouse(directory.open())
+            seq = try house.publish([draft("r", "k", isRetained: true), draft("a", "k")])[0].get().seq
+        }
+        let house = try ExchangeHouse(directory.open())
+        let again = try house.publish([draft("r", "k", isRetained: true), draft("a", "k")])
+        #expect(try again[0].get() == Receipt(seq: seq, isStored: true))
+        #expect(house.published().map(\.topic.name) == ["a"], "what is not stored is not known after a restart")
+    }
+
+    @Test func oldKeysLeaveTheStore() throws {
+        let store = try TestDirectory().open()
+        store.adopt(keyWindow: 1000)
+        func apply(_ seq: UInt64, time: Int64) throws {
+            let message = try retained("a", "x", seq: seq, time: time)
+            let key = PublishKey(stored: Array("k\(seq)".utf8), owner: "ann")
+            try store.apply([StoreEntry(message, key: key)], reserving: nil, now: time)
+        }
+        try apply(1, time: 100)
+        try apply(2, time: 900)
+        #expect(
+            try store.keys().first == StoredKey(seq: 1, time: 100, name: Array("k1".utf8), owner: "ann"))
+        try apply(3, time: 1100)
+        #expect(try store.keys().map(\.seq) == [2, 3])
+        while try store.maintain(now: 1900) {}
+        #expect(try store.keys().map(\.seq) == [3])
+    }
+}
