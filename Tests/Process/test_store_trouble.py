@@ -1,5 +1,6 @@
 """Contract §1, §3.5, §5: the store is full, the disk is full, fails or is read-only; what does not need it goes on."""
 
+import json
 import os
 import resource
 import shutil
@@ -79,6 +80,7 @@ def test_what_the_store_refuses_is_delivered_and_the_value_before_it_stays(start
         "The store is full. The message was delivered to subscribers, but is not stored."
     )
     assert follower.receive_message()[1] == b"n" * 100_000
+    assert follower.receive_message()[1] == b"old", "who was shown the refused value is shown the one that stayed"
     assert broker.retained("value").body == b"old"
     assert broker.topic_socket("value").receive_message()[1] == b"old"
 
@@ -132,6 +134,10 @@ def test_a_full_disk(start_broker, small_disk):
     assert count > 20
     everything_else_works(broker, "disk")
     assert broker.retained(f"full/{count - 1}").body == b"x" * 20_000
+    follower = broker.topic_socket(f"full/{count - 1}", "snapshot=false")
+    follower.synchronise()
+    assert stored(broker, f"full/{count - 1}", b"n" * 200_000).status == 507
+    assert [follower.receive_message()[1] for _ in range(2)] == [b"n" * 200_000, b"x" * 20_000]
     # Values can be removed, and what they held is used again, though the disk is as full as before.
     for number in range(count // 2):
         assert broker.http("DELETE", f"/t/full/{number}").status == 204, number
@@ -233,6 +239,9 @@ def test_a_disk_that_goes_on_failing_makes_the_broker_unready_until_it_works(fra
     assert stored(broker, "b").status == 503
     answer = wait_until(lambda: (a := broker.http("GET", "/health/ready")).status == 503 and a, "unready")
     assert answer.json["reason"]
+    shown = [broker.control("status", *options) for options in ((), ("--json",))]
+    assert [done.returncode for done in shown] == [1, 1]
+    assert b"not ready" in shown[0].stdout and json.loads(shown[1].stdout)["ready"] is False
     everything_else_works(broker, "failing")
     faults.set(failing_dsync_writes=0, failing_syncs=0)
     wait_until(lambda: broker.http("GET", "/health/ready").status == 200, "ready again")
@@ -316,7 +325,7 @@ def test_out_of_descriptors_newcomers_are_turned_away_until_there_are_some(start
 @pytest.fixture
 def time_traveller(start_broker, tmp_path):
     disk = FragileDisk(tmp_path, tmp_path / "broker0" / "data")
-    broker = start_broker("keepalive: { interval: 1s, timeout: 2s }\n", environment=disk.environment)
+    broker = start_broker("keepalive: { interval: 1s, timeout: 30s }\n", environment=disk.environment)
     return broker, lambda seconds: disk.faults.set(clock_offset=seconds)
 
 
@@ -324,8 +333,8 @@ def time_traveller(start_broker, tmp_path):
 def test_a_jump_of_the_clock_harms_neither_lifetimes_nor_connections(time_traveller, jump):
     broker, set_clock = time_traveller
     broker.publish("long", "x", "retain&ttl=600")
-    broker.publish("short", "x", "retain&ttl=2")
     begin = time.monotonic()
+    broker.publish("short", "x", "retain&ttl=4")
     session = broker.session()
     session.subscribe("news")
     set_clock(jump)
@@ -335,11 +344,11 @@ def test_a_jump_of_the_clock_harms_neither_lifetimes_nor_connections(time_travel
     assert abs(message["time"] / 1000 - (time.time() + jump)) < 60, "the time is the clock's"
     # Nothing expires early …
     broker.publish("another", "x", "retain&ttl=600")
-    if time.monotonic() - begin < 1.5:
-        assert broker.retained("short").status == 200
+    status = broker.retained("short").status
+    assert status == 200 or time.monotonic() - begin >= 4
     # … nor late, and the connection lives through a PING.
     wait_until(lambda: broker.retained("short").status == 404, "the value's end")
-    assert time.monotonic() - begin >= 1.9
+    assert time.monotonic() - begin >= 4
     assert broker.retained("long").status == 200 and broker.retained("another").status == 200
     assert broker.metrics()["broker_disconnects_total{reason=\"dead\"}"] == 0
     broker.publish("news", "still there")

@@ -73,6 +73,8 @@ package final class Shard {
     package let catchUp: CatchUp
     /// When credentials end.
     let alarms = Alarms()
+    /// What subscribers are shown of values that the store has refused.
+    private lazy var reversions = Reversions(shard: self)
 
     package init(
         reactor: Reactor, sequencer: Sequencer, order: any Order, store: any MessageStore, settings: ExchangeSettings,
@@ -240,6 +242,8 @@ package final class Shard {
                 nextEvent += 1
                 catchUp.wakeThoseWaitingForStore()
                 publications.settle(settlement)
+                // One shard does so for all.
+                if index == 0, !settlement.refusedValues.isEmpty { reversions.add(settlement.refusedValues) }
             case .expired(let values):
                 nextEvent += 1
                 for value in values {

@@ -39,6 +39,9 @@ package final class ShardCounters: Sendable {
     /// Clients that a ban has ended, and requests that one has turned away.
     package let bannedClients = Counter()
     package let bannedRequests = Counter()
+    /// Values that were shown again because the store refused newer ones, and those that found no room.
+    package let reversions = Counter()
+    package let omittedReversions = Counter()
     /// Frames whose commands took more than one turn.
     package let heldFrames = Counter()
     /// Turns in which not every client that was behind got a piece of what is due to it.

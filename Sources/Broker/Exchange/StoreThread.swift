@@ -13,6 +13,8 @@ package final class StoreThread: Sendable {
         package var committed: [UInt64] = []
         /// The messages that could not be stored, in the order they were appended.
         package var failed: [(seq: UInt64, error: StorageError)] = []
+        /// The retained ones among them.
+        package var refusedValues: [Message] = []
         /// All appended messages up to this `seq` are settled: on disk, unless they failed.
         package var committedUpTo: UInt64 = 0
     }
@@ -326,6 +328,7 @@ package final class StoreThread: Sendable {
     ) {
         guard entries.count > 1, failures < Self.hopeless else {
             settlement.failed.append(contentsOf: entries.map { ($0.message.seq, error) })
+            settlement.refusedValues += entries.lazy.map(\.message).filter(\.isRetained)
             for entry in entries where entry.rule != nil { store.lose(entry.message.seq) }
             switch error {
             case .full, .limit: failures = 0

@@ -267,6 +267,13 @@ package final class Figures: Sendable {
         text.add(
             "broker_audit_lines_dropped_total", .counter, "Lines that the audit log has lost.", audit?.dropped ?? 0)
         text.add(
+            "broker_reversions_total", .counter,
+            "Topics whose value the store refused after its delivery, and whose kept value was shown then, or was not.",
+            [
+                ("{outcome=\"shown\"}", sum { $0.reversions.current }),
+                ("{outcome=\"omitted\"}", sum { $0.omittedReversions.current }),
+            ])
+        text.add(
             "broker_frames_over_turns_total", .counter,
             "Frames whose commands, or their answers, were too many for one turn.", sum { $0.heldFrames.current })
         text.add(

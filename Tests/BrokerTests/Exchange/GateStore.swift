@@ -48,6 +48,9 @@ final class GateStore: MessageStore {
 
     func shut() { state.withLock { $0.isShut = true } }
 
+    /// Whether a commit waits.
+    var hasOneWaiting: Bool { state.withLock { $0.isWaiting } }
+
     func open() {
         let wakes = state.withLock { state in
             state.isShut = false

@@ -1,0 +1,90 @@
+internal import WSTransport
+
+/// Shows subscribers the values that topics have kept, after they were shown values that the store then refused.
+///
+/// A message is delivered before it is on disk. If the store refuses a retained one, the topic keeps the value that it
+/// had, or none, and a live view would differ from it. So what is there is published again, as a message that is not
+/// retained, on the condition that it still is the topic's value; if nothing is there, the removal is published.
+///
+/// Runs on the thread of one shard, which does this for all.
+final class Reversions {
+    // Kept by the shard.
+    private unowned let shard: Shard
+    /// The topics, the first refused first.
+    private var topics: ArraySlice<Topic> = []
+    /// The newest refused message of each of them.
+    private var refused: [Topic: Refused] = [:]
+
+    private struct Refused {
+        let seq: UInt64
+        let isRemoval: Bool
+    }
+
+    /// How many topics may wait; the values of more are not shown.
+    static let maximumTopics = 4096
+    /// How much is published in one turn, in bytes.
+    private static let piece = 64 * 1024
+    /// When to try again if the exchange or the store is busy, in nanoseconds.
+    private static let pause: Int64 = 20_000_000
+
+    init(shard: Shard) { self.shard = shard }
+
+    /// Adds retained messages that the store refused.
+    func add(_ messages: [Message]) {
+        let isIdle = topics.isEmpty
+        for message in messages {
+            let topic = message.topic
+            if refused[topic] == nil {
+                guard topics.count < Self.maximumTopics else {
+                    shard.counters.omittedReversions.add(1)
+                    continue
+                }
+                topics.append(topic)
+            }
+            refused[topic] = Refused(seq: message.seq, isRemoval: message.isRemoval)
+        }
+        if isIdle { publishSoon() }
+    }
+
+    private func publishSoon() {
+        guard !topics.isEmpty else { return }
+        shard.reactor.runSoon { [weak self] in self?.publish() }
+    }
+
+    /// Publishes a piece, and the rest in later turns.
+    private func publish() {
+        var room = Self.piece
+        while room > 0, let topic = topics.first {
+            let value: Message?
+            do throws(Refusal) {
+                if shard.sequencer.isCongested { return publishLater() }
+                value = try shard.sequencer.value(of: topic)
+            } catch {
+                return publishLater()
+            }
+            topics.removeFirst()
+            guard let last = refused.removeValue(forKey: topic) else { continue }
+            // A newer value has been shown since, or what was shown is that there is none.
+            guard value.map({ $0.seq < last.seq }) ?? !last.isRemoval else { continue }
+            room -= value?.weight ?? topic.name.utf8.count
+            show(value, of: topic)
+        }
+        publishSoon()
+    }
+
+    private func publishLater() {
+        shard.reactor.run(afterNanoseconds: Self.pause) { [weak self] in self?.publish() }
+    }
+
+    private func show(_ value: Message?, of topic: Topic) {
+        var draft = Draft(topic: topic, payload: value?.payload ?? [], kind: value?.kind ?? .binary)
+        draft.contentType = value?.contentType
+        draft.properties = value?.properties
+        // A removal says so only if it is retained. If the store refuses it, nothing follows.
+        draft.isRetained = value == nil
+        if let value, value.expiry != 0 { draft.timeToLive = value.expiry - Lifetime.now }
+        draft.condition = value.map { .matches([$0.seq]) } ?? .absent
+        shard.counters.reversions.add(1)
+        shard.publish(draft, from: nil)
+    }
+}
