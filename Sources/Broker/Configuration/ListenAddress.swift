@@ -82,7 +82,8 @@ package enum ListenAddress: Sendable, Hashable {
     /// The address as the kernel prints it, so that every address has only one text.
     private static func canonical(_ host: String, family: Int32) -> String? {
         guard !host.utf8.contains(0) else { return nil }
-        var address = in6_addr()
+        // As many bytes as either family needs.
+        var address = SIMD16<UInt8>()
         guard unsafe inet_pton(family, host, &address) == 1 else { return nil }
         return unsafe withUnsafeTemporaryAllocation(of: CChar.self, capacity: Int(INET6_ADDRSTRLEN)) { text in
             guard let start = text.baseAddress,
