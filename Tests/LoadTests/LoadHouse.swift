@@ -45,6 +45,7 @@ final class LoadHouse: Sendable {
         var plan = LoadPlan(server: address, host: "localhost", dialect: EchoDialect(target: target))
         plan.subscribers = 0
         plan.messages = messages
+        plan.patience = 60_000_000_000
         return plan
     }
 

@@ -178,7 +178,10 @@ struct MessageCodingTests {
                 }
             })
         try server.start()
-        let socket = try await ws.open("ws://127.0.0.1:\(server.port)/")
+        var options = ConnectOptions()
+        // The task of a handler may wait for long where many tests run.
+        options.handshakeTimeout = .seconds(300)
+        let socket = try await ws.open("ws://127.0.0.1:\(server.port)/", options: options)
         let message = ws.Message(type: ws.TEXT)
         try message.json(Note(title: "grüß", stars: 41, content: Data([0, 1])))
         try await socket.send(String(decoding: message.body, as: UTF8.self))
