@@ -82,7 +82,8 @@ package final class GrantTable {
     }
 
     /// What holds now.
-    package private(set) var access: Access
+    package var access: Access { present }
+    private var present: Access
     private var rules: AccessRules { access.rules }
     private var boxes: [Key: GrantBox] = [:]
     /// The box that was asked for last, as most clients are anonymous or come in crowds.
@@ -90,7 +91,7 @@ package final class GrantTable {
     /// When there are so many, those that no client has any more are let go.
     private var sweepAt = 64
 
-    package init(_ access: Access) { self.access = access }
+    package init(_ access: Access) { present = access }
 
     /// How many there are, those that no client has any more among them.
     package var count: Int { boxes.count }
@@ -137,7 +138,7 @@ package final class GrantTable {
 
     /// Takes over what holds from here on: every box that was given out is out of date, and says so.
     package func adopt(_ access: Access) {
-        self.access = access
+        present = access
         for box in boxes.values { box.expire() }
         boxes = [:]
         last = nil
@@ -154,14 +155,15 @@ extension GrantBox {
 /// Runs on its reactor's thread.
 package final class GrantBox {
     package let grant: Grant
+    // Each publication looks at these, and each look would be checked for a change that is under way: it is one step.
     /// Whether the rules are still those that it was made of.
-    package private(set) var isCurrent = true
+    @exclusivity(unchecked) package private(set) var isCurrent = true
     /// ``Grant/publishesAnywhere``, and current: no look at the topic is needed.
-    package private(set) var publishesAnywhere: Bool
+    @exclusivity(unchecked) package private(set) var publishesAnywhere: Bool
 
     init(_ grant: Grant) {
         self.grant = grant
-        publishesAnywhere = grant.publishesAnywhere
+        unsafe publishesAnywhere = grant.publishesAnywhere
     }
 
     /// See ``Grant/mayPublish(to:)``.
@@ -171,7 +173,7 @@ package final class GrantBox {
     package func verdict(on filter: TopicFilter) -> Grant.Verdict { grant.verdict(on: filter) }
 
     fileprivate func expire() {
-        isCurrent = false
-        publishesAnywhere = false
+        unsafe isCurrent = false
+        unsafe publishesAnywhere = false
     }
 }

@@ -6,7 +6,8 @@ package import WSTransport
 package final class Client {
     /// Unique in this process, never 0.
     package let id: UInt64
-    package private(set) var principal: Principal
+    package var principal: Principal { present }
+    private var present: Principal
     package let address: String
     /// Its protocol, such as `broker.v1.json`, `topic`, `events`.
     package let protocolName: String
@@ -27,7 +28,11 @@ package final class Client {
     /// Whether its subscriptions are still to be looked at, since the rules have changed.
     var isUnreviewed = false
     /// Whether a proxy says what its address is.
-    package var isForwarded = false
+    package var isForwarded: Bool {
+        get { isOfProxy }
+        set { isOfProxy = newValue }
+    }
+    private var isOfProxy = false
     /// Whether its credentials have another end than the one that is waited for.
     private var hasOtherEnd = false
 
@@ -39,7 +44,7 @@ package final class Client {
         protocolName: String, connectedAt: Int64, _ grants: GrantTable
     ) {
         self.id = id
-        self.principal = principal
+        present = principal
         self.address = address
         self.listener = listener
         self.isLocal = isLocal
@@ -99,7 +104,13 @@ package final class Client {
 
     /// Whether it has all these rights for a topic, by the rules that hold now.
     func has(_ rights: Rights, for topic: Topic, _ grants: GrantTable) -> Bool {
-        unsafe box.publishesAnywhere || looks(whether: rights, topic, grants)
+        if unsafe box.publishesAnywhere { return true }
+        // Most publish again to the topic that they published to before.
+        if unsafe box.isCurrent, lastRights.isSuperset(of: rights), let lastTopic, lastTopic.name.isSame(as: topic.name)
+        {
+            return true
+        }
+        return looks(whether: rights, topic, grants)
     }
 
     /// Whether it may publish to a topic, by the rules that hold now.
@@ -156,7 +167,7 @@ package final class Client {
 
     /// Goes on as somebody else, or as the same with other credentials.
     package func become(_ principal: Principal, _ grants: GrantTable) {
-        self.principal = principal
+        present = principal
         isEnded = false
         takeBox(grants)
     }

@@ -1,3 +1,22 @@
+extension String {
+    /// Whether both are one piece of memory, or short and the same bytes.
+    ///
+    /// Two words tell; strings of the same bytes need not be the same.
+    @inline(__always)
+    func isSame(as other: String) -> Bool { words == other.words }
+
+    /// Its bytes where it is short, else where they are.
+    @inline(__always)
+    var words: (UInt64, UInt64) { unsafe unsafeBitCast(self, to: (UInt64, UInt64).self) }
+
+    /// The first byte; `nil`: it is empty.
+    @inline(__always)
+    var firstByte: UInt8? {
+        guard let first = unsafe utf8.withContiguousStorageIfAvailable({ unsafe $0.first }) else { return utf8.first }
+        return first
+    }
+}
+
 extension Span where Element == UInt8 {
     /// Whether both are the same bytes; for strings this is stricter than `==`, which sees canonical equivalence.
     func hasSameBytes(as other: Span<UInt8>) -> Bool {

@@ -26,7 +26,7 @@ package struct Topic: Sendable {
     }
 
     /// Whether the name begins with `$`: filters that begin with a wildcard do not match it.
-    package var isReserved: Bool { name.utf8.first == TopicGrammar.dollar }
+    package var isReserved: Bool { name.firstByte == TopicGrammar.dollar }
 
     /// Whether it is `$SYS` or below it, which only the broker publishes to.
     package var isSystem: Bool {
@@ -42,7 +42,7 @@ package struct Topic: Sendable {
 extension Topic: Hashable, CustomStringConvertible {
     /// Whether both names are the same bytes.
     package static func == (left: Topic, right: Topic) -> Bool {
-        left.name.utf8Span.span.hasSameBytes(as: right.name.utf8Span.span)
+        left.name.isSame(as: right.name) || left.name.utf8Span.span.hasSameBytes(as: right.name.utf8Span.span)
     }
 
     /// Feeds the name's bytes.

@@ -178,6 +178,31 @@ struct GrantTests {
         #expect(try now.isCurrent && !now.grant.mayPublish(to: topic("t/1/a")))
     }
 
+    /// What was found for a topic holds for that topic, with those rights, by those rules.
+    @Test func theSameTopicAgainIsJudgedByTheRulesThatHold() throws {
+        var sensors = AccessRule.Condition()
+        sensors.role = "sensor"
+        var rule = AccessRule(for: sensors)
+        rule.publish = [try FilterTemplate("plant/5/line/+")]
+        rule.retain = []
+        let table = GrantTable(Access([rule]))
+        let client = Client(
+            id: 1, Principal(.password, user: "alice", roles: ["sensor"]), address: "", listener: "",
+            protocolName: "topic", connectedAt: 0, table)
+        let allowed = try topic("plant/5/line/3")
+        for _ in 0..<2 {
+            #expect(client.mayPublish(to: allowed, table))
+            #expect(client.mayPublish(to: try topic("plant/5/line/" + "3"), table), "in other memory")
+            #expect(!client.has(.retain, for: allowed, table))
+            #expect(try !client.mayPublish(to: topic("plant/5/line/3/x"), table))
+        }
+        #expect(client.mayPublish(to: allowed, table))
+        table.adopt(Access([]))
+        #expect(!client.mayPublish(to: allowed, table))
+        table.adopt(Access([rule]))
+        #expect(client.mayPublish(to: allowed, table))
+    }
+
     /// `String` takes the Kelvin sign for a K; a user's name is bytes.
     @Test func namesOfOtherBytesShareNoBox() throws {
         var sensors = AccessRule.Condition()
