@@ -128,7 +128,7 @@ struct Gate: Sendable {
     ///
     /// It is accepted if somebody has logged in at a page of exactly this address.
     private func checkPage(_ exchange: HTTPExchange, _ presented: Presented) throws(HTTPRefusal) {
-        guard exchange.request.head.fields.has("Origin") else { return }
+        guard exchange.request.head.fields.has(.origin) else { return }
         if presented.way == .session, exchange.isOfSamePage(self) { return }
         throw HTTPRefusal(Refusal(.forbidden, "Web pages may not administer the broker: use brokerctl."))
     }
@@ -270,7 +270,7 @@ extension HTTPExchange {
     }
 
     /// Whether a field names the client that a proxy sends the request for.
-    fileprivate var isForwarded: Bool { request.peer != stream?.peer }
+    fileprivate var isForwarded: Bool { request.isSpokenFor && request.peer != stream?.peer }
 
     /// Refuses another connection of a user that has as many as it may.
     fileprivate func checkConnections(

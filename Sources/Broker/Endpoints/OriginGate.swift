@@ -75,8 +75,8 @@ final class OriginGate {
     /// - Parameter scheme: what a trusted proxy says of it; `nil`: nothing.
     private func inspect(_ fields: HTTPFields, _ host: String?, _ scheme: String?, _ from: From) -> Inspection {
         if let refusal = refusal(of: host, from) { return Inspection(refusal: refusal) }
-        guard let origin = fields.first("Origin") else { return Inspection() }
-        guard fields.count(of: "Origin") == 1 else {
+        guard let origin = fields.first(.origin) else { return Inspection() }
+        guard fields.count(of: .origin) == 1 else {
             return Inspection(refusal: HTTPRefusal(Refusal(.badRequest, "More than one Origin header.")))
         }
         if let known = knownOrigin, known.origin == origin, known.host == host, known.scheme == scheme {
@@ -106,7 +106,7 @@ final class OriginGate {
         tell(.originRefused, origin, from)
         let sentence = "The origin \(origin) may not connect to \(host ?? "this broker"): add it to origins."
         // A page cannot see why a handshake is refused: the handler tells it by a CLOSE, whose reason is short.
-        guard !fields.hasToken("websocket", in: "Upgrade") else {
+        guard !fields.hasToken(HTTPWord("websocket"), in: .upgrade) else {
             return Inspection(objection: HTTPRefusal(Refusal(.forbidden, sentence)))
         }
         let advice = " A proxy must pass on the Host field unchanged."

@@ -35,10 +35,10 @@ struct Presented: Sendable {
         let request = exchange.request
         let fields = request.head.fields
         let options = shard.access.options
-        if let field = fields.first("Authorization") {
+        if let field = fields.first(.authorization) {
             way = .field
             // There are two: a proxy may have examined the other.
-            credentials = fields.count(of: "Authorization") == 1 ? Credentials(authorization: field) : .malformed
+            credentials = fields.count(of: .authorization) == 1 ? Credentials(authorization: field) : .malformed
         } else if let token = Self.subprotocolToken(fields) {
             (credentials, way) = (.bearer(token), .subprotocol)
         } else if let cookie = Self.cookie(exchange, options, shard.endpoints, gate) {
@@ -67,7 +67,7 @@ struct Presented: Sendable {
     static func isToken(_ subprotocol: String) -> Bool { subprotocol.utf8.starts(with: prefix) }
 
     private static func subprotocolToken(_ fields: HTTPFields) -> String? {
-        guard fields.has("Sec-WebSocket-Protocol") else { return nil }
+        guard fields.has(.webSocketProtocol) else { return nil }
         let offers = fields.list("Sec-WebSocket-Protocol").filter(isToken)
         // If there are two, neither counts.
         return offers.first.map { offers.count == 1 ? String(Substring($0.utf8.dropFirst(prefix.count))) : "" }
@@ -78,8 +78,8 @@ struct Presented: Sendable {
         _ exchange: HTTPExchange, _ options: AccessOptions, _ endpoints: EndpointState, _ gate: Gate
     ) -> (Credentials, Way)? {
         let fields = exchange.request.head.fields
-        guard fields.has("Cookie"), let (credentials, way) = cookie(fields, options, gate) else { return nil }
-        if let origin = fields.first("Origin") {
+        guard fields.has(.cookie), let (credentials, way) = cookie(fields, options, gate) else { return nil }
+        if let origin = fields.first(.origin) {
             let page = OriginPolicy.Page(
                 origin: origin, host: exchange.request.head.host, isSecure: gate.isSecure,
                 scheme: gate.scheme(of: exchange, endpoints))

@@ -8,10 +8,19 @@ package final class Directory {
     ///
     /// Not checked for overlapping changes, which each message would pay: only this class changes it, and in one step.
     @exclusivity(unchecked) private(set) var tree = SubscriptionTree<Subscriber>()
-    private var sessions: ContiguousArray<(any Session)?> = []
+    // Not checked either, as nothing is called while one of these changes.
+    @exclusivity(unchecked) private var known: ContiguousArray<(any Session)?> = []
+    private var sessions: ContiguousArray<(any Session)?> {
+        _read { yield unsafe known }
+        _modify { yield unsafe &known }
+    }
     private var freeSessions: [UInt32] = []
     /// By connection slot: the number of the session that it serves, plus 1; 0: none.
-    private var served: ContiguousArray<UInt32> = []
+    @exclusivity(unchecked) private var servedSlots: ContiguousArray<UInt32> = []
+    private var served: ContiguousArray<UInt32> {
+        _read { yield unsafe servedSlots }
+        _modify { yield unsafe &servedSlots }
+    }
     private var freeSubscriptions: [UInt32] = []
     private var nextSubscription: UInt32 = 0
     private let counters: ShardCounters

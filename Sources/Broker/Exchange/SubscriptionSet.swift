@@ -7,7 +7,12 @@ internal import WSTransport
 /// keeps, and the others are held in memory.
 package final class SubscriptionSet {
     package var all: [Subscription] { current }
-    private var current: [Subscription] = []
+    // Nothing is called while it changes, which would be checked for at each look.
+    @exclusivity(unchecked) private var list: [Subscription] = []
+    private var current: [Subscription] {
+        _read { yield unsafe list }
+        _modify { yield unsafe &list }
+    }
     /// What is sent before the subscriptions become live, oldest first.
     ///
     /// While there is any, the session is behind.
@@ -21,7 +26,11 @@ package final class SubscriptionSet {
     /// Whether it waits for the store to commit.
     var isWaitingForStore = false
     /// Whether the session ends with what its subscription begins with, so that nothing later is held for it.
-    package var isPoll = false
+    package var isPoll: Bool {
+        get { isAsked }
+        set { isAsked = newValue }
+    }
+    private var isAsked = false
     /// The number of its session in the ``Directory``; `.max`: it has not joined.
     var owner = UInt32.max
     /// How many subscriptions want the newest messages only.

@@ -153,7 +153,7 @@ package final class HTTPConnection: StreamDriver {
             return makeExchange(head, path: head.path, query: [], found).refuse(unwanted)
         }
         // RFC 9110 §10.1.1: only one expectation is defined, and none for a client of HTTP/1.0.
-        if !isOld, head.fields.has("Expect"),
+        if !isOld, head.fields.has(.expect),
             let other = head.fields.tokens("Expect").first(where: { $0 != "100-continue" })
         {
             return fail(
@@ -174,10 +174,9 @@ package final class HTTPConnection: StreamDriver {
     private func makeExchange(
         _ head: HTTPRequestHead, path: String, query: [(name: String, value: String)], _ found: Inspection
     ) -> HTTPExchange {
-        let request = IncomingRequest(head: head, path: path, query: query, peer: found.client ?? stream.peer)
-        let made = HTTPExchange(request: request, connection: self)
-        made.extraFields = found.fields
-        made.objection = found.objection
+        let request = IncomingRequest(
+            head: head, path: path, query: query, stated: found.client, peer: stream.peer)
+        let made = HTTPExchange(request: request, connection: self, found)
         exchange = made
         return made
     }
@@ -214,7 +213,8 @@ package final class HTTPConnection: StreamDriver {
         guard framing != .none else { return then([]) }
         body.start(framing, maximum: maximum, stream.reactor.counters, then)
         // RFC 9110 §10.1.1: a client of HTTP/1.0 does not know interim answers.
-        if exchange.request.head.versionMinor >= 1, exchange.request.head.fields.hasToken("100-continue", in: "Expect")
+        if exchange.request.head.versionMinor >= 1,
+            exchange.request.head.fields.hasToken(HTTPWord("100-continue"), in: .expect)
         {
             stream.send(Array("HTTP/1.1 100 Continue\r\n\r\n".utf8))
         }

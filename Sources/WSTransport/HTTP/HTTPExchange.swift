@@ -7,13 +7,27 @@
 package final class HTTPExchange {
     package let request: IncomingRequest
     /// The path that routes match, percent-encoded; a matching route leaves the rest of it here.
-    package var value: String
+    package var value: String {
+        get { rest }
+        set { rest = newValue }
+    }
     /// The values of the groups in the matched pattern, percent-encoded.
-    package var params: [String] = []
+    package var params: [String] {
+        get { groups }
+        set { groups = newValue }
+    }
     /// Fields that are added to any answer.
-    package var extraFields: HTTPFields = [:]
+    package var extraFields: HTTPFields {
+        get { added }
+        set { added = newValue }
+    }
     /// Why its handler must refuse it; `nil`: no reason.
-    package internal(set) var objection: HTTPRefusal?
+    package var objection: HTTPRefusal? { unwanted }
+    // Where other modules may change a stored property, each look at it is checked for a change that is under way.
+    private var rest: String
+    private var groups: [String] = []
+    private var added: HTTPFields
+    private let unwanted: HTTPRefusal?
     /// `nil` when it is done with the exchange, or gone.
     private(set) var connection: HTTPConnection?
     private var isAnswered = false
@@ -22,10 +36,13 @@ package final class HTTPExchange {
     /// Called when the connection is done with it.
     private var endings: [() -> Void] = []
 
-    init(request: IncomingRequest, connection: HTTPConnection) {
+    /// - Parameter found: what was found out about the request before.
+    init(request: IncomingRequest, connection: HTTPConnection, _ found: borrowing Inspection) {
         self.request = request
         self.connection = connection
-        value = request.path
+        rest = request.path
+        added = found.fields
+        unwanted = found.objection
     }
 
     /// The reactor on which it runs; `nil` when the connection is done with it, or has gone.

@@ -1,7 +1,7 @@
 /// What was found about a request before anything else was done with it.
 package struct Inspection {
     /// Fields that are added to any answer.
-    package var fields: HTTPFields = [:]
+    package var fields: HTTPFields
     /// Why it is refused; `nil`: it is not.
     package var refusal: HTTPRefusal?
     /// Why its handler must refuse it, in its own way; `nil`: no reason.
@@ -10,7 +10,7 @@ package struct Inspection {
     /// The client that a proxy speaks for; `nil`: the peer of the connection.
     package var client: SocketAddress?
 
-    package init(fields: HTTPFields = [:], refusal: HTTPRefusal? = nil, objection: HTTPRefusal? = nil) {
+    package init(fields: HTTPFields = HTTPFields(), refusal: HTTPRefusal? = nil, objection: HTTPRefusal? = nil) {
         self.fields = fields
         self.refusal = refusal
         self.objection = objection

@@ -1,11 +1,30 @@
 /// A request's head, with its target parsed.
-package struct IncomingRequest: Sendable {
+///
+/// An object, because many look at it, and each would copy all of it.
+package final class IncomingRequest: Sendable {
     package let head: HTTPRequestHead
     /// The path below the listener's prefix, as it was sent: percent-encoded, beginning with `/`.
     package let path: String
     /// The query's pairs, decoded and in order.
     package let query: [(name: String, value: String)]
+    /// The client.
     package let peer: SocketAddress?
+    /// Whether somebody speaks for the client, and perhaps has another address.
+    package let isSpokenFor: Bool
+
+    /// - Parameters:
+    ///   - stated: the client that a proxy speaks for; `nil`: it speaks for itself.
+    ///   - peer: where the connection comes from.
+    init(
+        head: HTTPRequestHead, path: String, query: [(name: String, value: String)], stated: SocketAddress?,
+        peer: SocketAddress?
+    ) {
+        self.head = head
+        self.path = path
+        self.query = query
+        self.peer = stated ?? peer
+        isSpokenFor = stated != nil
+    }
 
     package var method: String { head.method }
 
@@ -19,7 +38,7 @@ package struct OutgoingResponse: Sendable {
     package var fields: HTTPFields
     package var body: [UInt8]
 
-    package init(status: Int, fields: HTTPFields = [:], body: [UInt8] = []) {
+    package init(status: Int, fields: HTTPFields = HTTPFields(), body: [UInt8] = []) {
         self.status = status
         self.fields = fields
         self.body = body

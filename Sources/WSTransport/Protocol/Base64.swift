@@ -91,14 +91,19 @@ package enum Base64 {
         var count = characters.count
         for _ in 0..<2 where count > 0 && characters[count - 1] == UInt8(ascii: "=") { count -= 1 }
         guard count % 4 != 1 else { return nil }
-        var last: UInt8 = 0
-        for index in 0..<count {
-            guard let value = value(of: characters[index], .standard) else { return nil }
-            last = value
-        }
+        for index in 0..<count where !isCharacter(characters[index]) { return nil }
+        let last = count > 0 ? value(of: characters[count &- 1], .standard) ?? 0 : 0
         // What is left of the last character's bits is zero.
         let left: UInt8 = count % 4 == 2 ? 0x0F : count % 4 == 3 ? 0x03 : 0
         return last & left == 0 ? count * 3 / 4 : nil
+    }
+
+    /// Whether it is a character of the standard alphabet.
+    @inline(__always)
+    private static func isCharacter(_ byte: UInt8) -> Bool {
+        // + / 0 to 9, A to Z a to z.
+        let bits: UInt64 = byte < 0x40 ? 0x03FF_8800_0000_0000 : byte < 0x80 ? 0x07FF_FFFE_07FF_FFFE : 0
+        return bits &>> UInt64(byte) & 1 != 0
     }
 
     private static func value(of character: UInt8, _ alphabet: Alphabet) -> UInt8? {

@@ -13,17 +13,18 @@ package enum BodyFraming: Equatable, Sendable {
     /// coding; a coding other than `chunked`; one that is named twice; and one in HTTP/1.0.
     package static func of(_ head: HTTPRequestHead) throws(HTTPParseError) -> BodyFraming {
         let fields = head.fields
-        guard !fields.has("Transfer-Encoding") else {
+        guard !fields.has(.transferEncoding) else {
             guard head.versionMinor >= 1 else { throw .badRequest("Transfer-Encoding in HTTP/1.0") }
-            guard !fields.has("Content-Length") else { throw .badRequest("Transfer-Encoding beside Content-Length") }
-            guard fields.only("Transfer-Encoding")?.isSameIgnoringCase("chunked") ?? false else {
+            guard !fields.has(.contentLength) else { throw .badRequest("Transfer-Encoding beside Content-Length") }
+            guard fields.only(.transferEncoding)?.isSameIgnoringCase("chunked") ?? false else {
                 throw .badRequest("Transfer-Encoding other than chunked")
             }
             return .chunked
         }
+        guard fields.has(.contentLength) else { return .none }
         var lengths = 0
         var length = Result<Int, HTTPParseError>.success(0)
-        fields.forEachValue(of: "Content-Length") { value in
+        fields.forEachValue(of: .contentLength) { value in
             lengths += 1
             length = number(value)
             return true

@@ -26,21 +26,37 @@ package struct NegotiatedExtension: Equatable, Sendable {
     }
 
     /// What most browsers offer, read already.
-    private static let usualOffer = (
-        text: "\(DeflateParameters.name); client_max_window_bits",
-        list: [
-            NegotiatedExtension(
-                name: DeflateParameters.name, parameters: [Parameter(name: "client_max_window_bits", value: nil)])
-        ]
-    )
+    private static let usualOffer = [
+        NegotiatedExtension(
+            name: DeflateParameters.name, parameters: [Parameter(name: "client_max_window_bits", value: nil)])
+    ]
+
+    /// Whether a list is as most browsers write that.
+    private static func isUsualOffer(_ value: Span<UInt8>) -> Bool {
+        let text: StaticString = "permessage-deflate; client_max_window_bits"
+        let count = text.utf8CodeUnitCount
+        guard value.count == count else { return false }
+        let (own, other) = unsafe (value.bytes, UnsafeRawPointer(text.utf8Start))
+        var index = 0
+        while index < count {
+            // The last word begins where it ends with the text.
+            let place = min(index, count &- 8)
+            guard
+                unsafe own.unsafeLoadUnaligned(fromByteOffset: place, as: UInt64.self)
+                    == other.loadUnaligned(fromByteOffset: place, as: UInt64.self)
+            else { return false }
+            index &+= 8
+        }
+        return true
+    }
 
     /// Those that `fields` name, as ``list(_:)``.
     static func list(in fields: HTTPFields) -> [NegotiatedExtension]? {
         var all: [NegotiatedExtension] = []
         var isSound = true
-        fields.forEachValue(of: "Sec-WebSocket-Extensions") { value in
-            if all.isEmpty, value.isSame(as: usualOffer.text) {
-                all = usualOffer.list
+        fields.forEachValue(of: .webSocketExtensions) { value in
+            if all.isEmpty, isUsualOffer(value) {
+                all = usualOffer
                 return true
             }
             var reader = ExtensionReader(value)
@@ -123,15 +139,5 @@ private struct ExtensionReader: ~Escapable {
 
     private mutating func skipWhitespace() {
         while index < bytes.count, bytes[index] == .space || bytes[index] == .tab { index += 1 }
-    }
-}
-
-extension Span<UInt8> {
-    /// Whether they are the bytes of `text`.
-    fileprivate func isSame(as text: String) -> Bool {
-        let other = text.utf8Span.span
-        guard count == other.count else { return false }
-        for index in indices where self[index] != other[index] { return false }
-        return true
     }
 }

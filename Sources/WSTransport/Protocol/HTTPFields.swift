@@ -20,9 +20,10 @@ public struct HTTPFields: RandomAccessCollection, Equatable, Sendable, Expressib
         private let nameEnd: UInt32
         private let valueStart: UInt32
         private let valueEnd: UInt32
-        /// ``HTTPFields/mark(of:_:)`` of the name.
+        /// ``HTTPWord/mark`` of the name.
         let mark: UInt32
 
+        @inline(__always)
         init(name: Range<Int>, value: Range<Int>, mark: UInt32) {
             nameStart = UInt32(truncatingIfNeeded: name.lowerBound)
             nameEnd = UInt32(truncatingIfNeeded: name.upperBound)
@@ -35,13 +36,10 @@ public struct HTTPFields: RandomAccessCollection, Equatable, Sendable, Expressib
         var value: Range<Int> { Int(valueStart)..<Int(valueEnd) }
     }
 
-    /// How long a name is, and its first and last letters, so that most others are told from it at a glance.
     @inline(__always)
     private static func mark(of bytes: Span<UInt8>, _ range: Range<Int>) -> UInt32 {
         guard range.lowerBound < range.upperBound else { return 0 }
-        let first = bytes[range.lowerBound].lowercasedASCII
-        let last = bytes[range.upperBound &- 1].lowercasedASCII
-        return UInt32(truncatingIfNeeded: range.count) &<< 16 | UInt32(first) &<< 8 | UInt32(last)
+        return HTTPWord.mark(range.count, bytes[range.lowerBound], bytes[range.upperBound &- 1])
     }
 
     /// The lines as they came, of which strings are made for those that ask: UTF-8.
@@ -107,7 +105,12 @@ public struct HTTPFields: RandomAccessCollection, Equatable, Sendable, Expressib
 
     /// Adds a line whose bytes are there.
     mutating func appendLine(name: Range<Int>, value: Range<Int>) {
-        let mark = Self.mark(of: bytes.span, name)
+        appendLine(name: name, value: value, mark: Self.mark(of: bytes.span, name))
+    }
+
+    /// The same where the name's ``HTTPWord/mark`` is known.
+    @inline(__always)
+    mutating func appendLine(name: Range<Int>, value: Range<Int>, mark: UInt32) {
         marks |= Self.bit(of: mark)
         lines.append(Line(name: name, value: value, mark: mark))
     }
@@ -155,6 +158,37 @@ public struct HTTPFields: RandomAccessCollection, Equatable, Sendable, Expressib
             index &+= 1
         }
         return true
+    }
+
+    /// The same of a name that is written in the source.
+    private func place(of name: HTTPWord, from start: Int = 0) -> Int? {
+        guard marks & Self.bit(of: name.mark) != 0 else { return nil }
+        let (lines, bytes) = (lines.span, bytes.span)
+        var place = start
+        while place < lines.count {
+            if lines[place].mark == name.mark, name.isWritten(in: bytes, lines[place].name) { return place }
+            place &+= 1
+        }
+        return nil
+    }
+
+    /// The value of the first line of this name, `nil` where there is none.
+    package func first(_ name: HTTPWord) -> String? { place(of: name).map { text(lines[$0].value) } }
+
+    /// The value of the only line of this name, `nil` where there is none or more than one.
+    package func only(_ name: HTTPWord) -> String? {
+        guard let place = place(of: name), self.place(of: name, from: place &+ 1) == nil else { return nil }
+        return text(lines[place].value)
+    }
+
+    /// Whether a line has this name.
+    package func has(_ name: HTTPWord) -> Bool { place(of: name) != nil }
+
+    /// How many lines have this name.
+    package func count(of name: HTTPWord) -> Int {
+        var (count, start) = (0, 0)
+        while let place = place(of: name, from: start) { (count, start) = (count &+ 1, place &+ 1) }
+        return count
     }
 
     /// The value of the first line of this name, `nil` where there is none.
@@ -211,8 +245,7 @@ public struct HTTPFields: RandomAccessCollection, Equatable, Sendable, Expressib
     }
 
     /// Gives `body` the value of each line of this name, in their order, until it returns `false`.
-    package func forEachValue(of name: String, _ body: (Span<UInt8>) -> Bool) {
-        let name = name.utf8Span.span
+    package func forEachValue(of name: HTTPWord, _ body: (Span<UInt8>) -> Bool) {
         var next = place(of: name)
         while let place = next {
             guard body(bytes.span.extracting(lines[place].value)) else { return }
@@ -230,16 +263,17 @@ public struct HTTPFields: RandomAccessCollection, Equatable, Sendable, Expressib
         return elements
     }
 
-    /// Whether ``list(_:)`` has `token`, in large or small letters.
-    package func hasToken(_ token: String, in name: String) -> Bool {
-        let (token, name) = (token.utf8Span.span, name.utf8Span.span)
+    /// Whether the list of a name's lines has `token`, in large or small letters.
+    package func hasToken(_ token: HTTPWord, in name: HTTPWord) -> Bool {
         var next = place(of: name)
         while let place = next {
-            var start = lines[place].value.lowerBound
-            let last = lines[place].value.upperBound
-            while start < last {
-                let element = element(from: start, to: last)
-                if element.trimmed.count == token.count, isSame(element.trimmed, token) { return true }
+            let value = lines[place].value
+            // Most lists have one element.
+            if token.isWritten(in: bytes.span, value) { return true }
+            var start = value.lowerBound
+            while start < value.upperBound {
+                let element = element(from: start, to: value.upperBound)
+                if token.isWritten(in: bytes.span, element.trimmed) { return true }
                 start = element.end &+ 1
             }
             next = self.place(of: name, from: place + 1)

@@ -116,24 +116,26 @@ package enum HTTPHeadParser {
         var fields = lines.makeFields()
         var hosts = Hosts()
         while let line = lines.next() {
-            let number = fields.count + 1
-            guard number <= maximumFieldCount else { throw .headTooLarge }
+            guard fields.count < maximumFieldCount else { throw .headTooLarge }
             let colon = lines.endOfToken(line)
             guard colon > line.lowerBound, colon < line.upperBound, lines[colon] == UInt8(ascii: ":") else {
+                let number = fields.count + 1
                 guard lines[line.lowerBound] != .space, lines[line.lowerBound] != .tab else {
                     throw .badRequest("field \(number): begins with white space")
                 }
                 let hasColon = lines.place(of: UInt8(ascii: ":"), in: line) < line.upperBound
                 throw .badRequest("field \(number): \(hasColon ? "name" : "no colon")")
             }
-            let value = lines.trimmingWhitespace(colon + 1..<line.upperBound)
-            if colon - line.lowerBound == 4, lines.isNamedHost(line.lowerBound) {
+            let value = lines.value(after: colon, to: line.upperBound)
+            if colon &- line.lowerBound == 4, lines.isNamedHost(line.lowerBound) {
                 if hosts.count == 0 { hosts.value = value }
                 hosts.count += 1
             }
-            let name = line.lowerBound - base..<colon - base
+            let name = line.lowerBound &- base..<colon &- base
             if isASCII || lines.isUTF8(value) {
-                fields.appendLine(name: name, value: value.lowerBound - base..<value.upperBound - base)
+                let mark = HTTPWord.mark(name.count, lines[line.lowerBound], lines[colon &- 1])
+                fields.appendLine(
+                    name: name, value: value.lowerBound &- base..<value.upperBound &- base, mark: mark)
             } else {
                 fields.appendLine(name: name, value: text(lines.bytes(value)[...]))
             }
@@ -306,8 +308,14 @@ package enum HTTPHeadParser {
 
     /// RFC 9110 §7.2: a name or an address, IPv6 in brackets, then perhaps a port.
     func isHostAndPort(_ range: Range<Int>) -> Bool {
+        // Most are words between dots.
+        var rest = unsafe input.endOfWord(range)
+        while rest < range.upperBound, self[rest] == UInt8(ascii: ".") {
+            rest = unsafe input.endOfWord(rest &+ 1..<range.upperBound)
+        }
+        if rest == range.upperBound { return true }
         guard allSatisfy(range, \.isHostCharacter) else { return false }
-        var rest = range.lowerBound
+        rest = range.lowerBound
         if rest < range.upperBound, self[rest] == UInt8(ascii: "[") {
             let end = place(of: UInt8(ascii: "]"), in: range)
             guard end < range.upperBound else { return false }
@@ -343,6 +351,15 @@ package enum HTTPHeadParser {
     func allSatisfy(_ range: Range<Int>, _ predicate: (UInt8) -> Bool) -> Bool {
         for index in range where unsafe !predicate(input[index]) { return false }
         return true
+    }
+
+    /// The value of the line that ends at `end`, without the white space around it.
+    @inline(__always)
+    func value(after colon: Int, to end: Int) -> Range<Int> {
+        let start = colon &+ 2
+        // Most have one space before them and none after.
+        if start < end, self[start &- 1] == .space, self[start] > .space, self[end &- 1] > .space { return start..<end }
+        return trimmingWhitespace(colon &+ 1..<end)
     }
 
     func trimmingWhitespace(_ range: Range<Int>) -> Range<Int> {

@@ -59,7 +59,7 @@ package struct HTTPRequestHead: Equatable, Sendable {
 
     /// Whether the client wants to send further requests on this connection (RFC 9112 §9.3).
     package var keepsAlive: Bool {
-        if fields.hasToken("close", in: "Connection") { return false }
-        return versionMinor >= 1 || fields.hasToken("keep-alive", in: "Connection")
+        if fields.hasToken(HTTPWord("close"), in: .connection) { return false }
+        return versionMinor >= 1 || fields.hasToken(HTTPWord("keep-alive"), in: .connection)
     }
 }

@@ -89,7 +89,7 @@ extension Handshake {
         let upgrades = fields.all("Upgrade")
         guard let upgrade = upgrades.first else { throw .missingUpgrade }
         guard upgrades.count == 1, upgrade.isSameIgnoringCase("websocket") else { throw .invalidUpgrade }
-        guard fields.hasToken("upgrade", in: "Connection") else { throw .invalidConnection }
+        guard fields.hasToken(.upgrade, in: .connection) else { throw .invalidConnection }
         let accepts = fields.all("Sec-WebSocket-Accept")
         guard let accept = accepts.first else { throw .missingAccept }
         guard accepts.count == 1, accept == acceptKey(for: key) else { throw .invalidAccept }

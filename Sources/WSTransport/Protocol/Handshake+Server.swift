@@ -60,7 +60,7 @@ extension Handshake {
 
     /// Whether `head` asks for a WebSocket, correctly or not.
     package static func isUpgrade(_ head: HTTPRequestHead) -> Bool {
-        head.fields.hasToken("websocket", in: "Upgrade")
+        head.fields.hasToken(HTTPWord("websocket"), in: .upgrade)
     }
 
     /// The handshake in `head`, once it is found complete and correct (RFC 6455 §4.2.1).
@@ -69,37 +69,39 @@ extension Handshake {
         guard isUpgrade(head) else { throw .notUpgrade }
         guard head.method == "GET" else { throw .methodNotAllowed }
         guard head.versionMinor >= 1 else { throw .badRequest("a WebSocket handshake needs HTTP/1.1") }
-        guard fields.hasToken("upgrade", in: "Connection") else {
+        guard fields.hasToken(.upgrade, in: .connection) else {
             throw .badRequest("Connection does not name upgrade")
         }
         // Bytes after the head are frames; a body would be mistaken for them.
-        guard !fields.has("Transfer-Encoding"),
-            !fields.has("Content-Length") || fields.all("Content-Length").allSatisfy({ $0 == "0" })
+        guard !fields.has(.transferEncoding),
+            !fields.has(.contentLength) || fields.all("Content-Length").allSatisfy({ $0 == "0" })
         else {
             throw .badRequest("a WebSocket handshake has no body")
         }
-        guard let asked = fields.only("Sec-WebSocket-Version") else {
+        guard let asked = fields.only(.webSocketVersion) else {
             throw .badRequest("Sec-WebSocket-Version is not given once")
         }
         guard asked == version else { throw .versionNotSupported }
-        guard let key = fields.only("Sec-WebSocket-Key") else {
+        guard let key = fields.only(.webSocketKey) else {
             throw .badRequest("Sec-WebSocket-Key is not given once")
         }
         guard Base64.byteCount(key) == 16 else {
             throw .badRequest("Sec-WebSocket-Key is not 16 bytes in Base64")
         }
-        guard fields.count(of: "Origin") <= 1 else { throw .badRequest("more than one Origin") }
+        guard fields.count(of: .origin) <= 1 else { throw .badRequest("more than one Origin") }
         // §9.1: a malformed extension fails the connection; an unknown one is not accepted.
         guard let extensions = NegotiatedExtension.list(in: fields) else {
             throw .badRequest("Sec-WebSocket-Extensions is not a list of extensions")
         }
         var subprotocols: [String] = []
-        for offered in fields.list("Sec-WebSocket-Protocol") where !subprotocols.contains(offered) {
-            guard offered.isToken else { throw .badRequest("Sec-WebSocket-Protocol is not a list of tokens") }
-            subprotocols.append(offered)
+        if fields.has(.webSocketProtocol) {
+            for offered in fields.list("Sec-WebSocket-Protocol") where !subprotocols.contains(offered) {
+                guard offered.isToken else { throw .badRequest("Sec-WebSocket-Protocol is not a list of tokens") }
+                subprotocols.append(offered)
+            }
         }
         return Request(
-            key: key, subprotocols: subprotocols, extensions: extensions, origin: fields.first("Origin"))
+            key: key, subprotocols: subprotocols, extensions: extensions, origin: fields.first(.origin))
     }
 
     /// The answer that opens the connection: a head of status 101 (RFC 6455 §4.2.2).

@@ -10,7 +10,8 @@ package final class StreamConnection {
     let generation: UInt32
     private var descriptor: FileDescriptor?
     /// The client; where a proxy has said who that is, not the proxy.
-    package private(set) var peer: SocketAddress?
+    package var peer: SocketAddress? { client }
+    private var client: SocketAddress?
     private var speaker: (any StreamDriver)?
     package var driver: (any StreamDriver)? {
         get { speaker }
@@ -21,7 +22,11 @@ package final class StreamConnection {
     ///
     /// Looked at when something is added to a backlog: up to so many bytes may wait then, and as many more be added by
     /// one turn, so that a peer is not ended by one large message more.
-    package var maximumUnsent = Int.max
+    package var maximumUnsent: Int {
+        get { mostUnsent }
+        set { mostUnsent = newValue }
+    }
+    private var mostUnsent = Int.max
     /// Whether it was refused at the door, and so takes nobody's place.
     var isRefused = false {
         didSet { if isRefused != oldValue { reactor.counters.refusedOpen.add(isRefused ? 1 : -1) } }
@@ -74,7 +79,7 @@ package final class StreamConnection {
         self.slot = slot
         self.generation = generation
         self.descriptor = consume descriptor
-        self.peer = peer
+        client = peer
         received = reactor.now
     }
 
@@ -89,7 +94,11 @@ package final class StreamConnection {
     package var heldBytes: Int { unsentBytes + (carry?.capacity ?? 0) + (driver?.heldBytes ?? 0) }
 
     /// Whether its user sends little while something is unsent; ``unsentAge`` then restarts with each byte taken.
-    package var toleratesLag = false
+    package var toleratesLag: Bool {
+        get { isPatient }
+        set { isPatient = newValue }
+    }
+    private var isPatient = false
     private(set) var lastProgress = MonotonicTime(nanoseconds: 0)
     /// How long the oldest unsent byte has waited, in nanoseconds; 0 when there is none.
     package var unsentAge: Int64 {
@@ -110,7 +119,7 @@ package final class StreamConnection {
     package var token: UInt64 { UInt64(generation) << 32 | UInt64(slot) }
 
     /// Takes over what a proxy says about the client.
-    func appear(as client: SocketAddress) { peer = client }
+    func appear(as client: SocketAddress) { self.client = client }
 
     // MARK: Sending
 

@@ -26,7 +26,7 @@ struct TopicEndpoint {
         guard isRetained || conditions.isEmpty else {
             throw HTTPRefusal(Refusal(.badRequest, "Conditions need retain, because they test the retained value."))
         }
-        let contentType = ContentType.stated(exchange.request.head.fields.first("Content-Type"))
+        let contentType = ContentType.stated(exchange.request.head.fields.first(.contentType))
         var condition = Draft.Condition.none
         var properties: MessageProperties?
         var key: PublishKey?

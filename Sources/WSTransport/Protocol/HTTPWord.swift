@@ -1,0 +1,70 @@
+/// A field's name or a token that is written in the source, of letters, digits and hyphens: found without a string.
+///
+/// Large and small letters are the same.
+package struct HTTPWord: Sendable {
+    private let text: StaticString
+    /// How long it is, and its first and last letters, so that most others are told from it at a glance.
+    let mark: UInt32
+    /// The bit that small letters have; digits and hyphens have it, too.
+    private static var smallBits: UInt64 { 0x2020_2020_2020_2020 }
+
+    @inline(__always)
+    package init(_ text: StaticString) {
+        self.text = text
+        let count = text.utf8CodeUnitCount
+        mark = unsafe Self.mark(count, text.utf8Start[0], text.utf8Start[count &- 1])
+    }
+
+    /// The mark of a name of so many bytes that begins and ends so.
+    @inline(__always)
+    static func mark(_ count: Int, _ first: UInt8, _ last: UInt8) -> UInt32 {
+        UInt32(truncatingIfNeeded: count) &<< 16 | UInt32(first | 0x20) &<< 8 | UInt32(last | 0x20)
+    }
+
+    /// Whether the bytes of `range` are this word.
+    ///
+    /// What differs only in the bit of small letters is the same letter: of what is no letter only control characters differ
+    /// so from a digit or a hyphen, and there are none in a field.
+    @inline(__always)
+    func isWritten(in bytes: Span<UInt8>, _ range: Range<Int>) -> Bool {
+        let count = text.utf8CodeUnitCount
+        guard range.count == count, range.lowerBound >= 0, range.upperBound <= bytes.count else { return false }
+        let (own, start) = unsafe (UnsafeRawPointer(text.utf8Start), range.lowerBound)
+        let raw = unsafe bytes.bytes
+        var index = 0
+        if count >= 8 {
+            while index < count {
+                // The last word begins where it ends with the text.
+                let place = min(index, count &- 8)
+                let one = unsafe raw.unsafeLoadUnaligned(fromByteOffset: start &+ place, as: UInt64.self)
+                let other = unsafe own.loadUnaligned(fromByteOffset: place, as: UInt64.self)
+                guard (one ^ other) & ~Self.smallBits == 0 else { return false }
+                index &+= 8
+            }
+            return true
+        }
+        while index < count {
+            let other = unsafe own.load(fromByteOffset: index, as: UInt8.self)
+            guard bytes[start &+ index] | 0x20 == other | 0x20 else { return false }
+            index &+= 1
+        }
+        return true
+    }
+}
+
+extension HTTPWord {
+    package static var authorization: HTTPWord { HTTPWord("Authorization") }
+    package static var connection: HTTPWord { HTTPWord("Connection") }
+    package static var contentEncoding: HTTPWord { HTTPWord("Content-Encoding") }
+    package static var contentLength: HTTPWord { HTTPWord("Content-Length") }
+    package static var contentType: HTTPWord { HTTPWord("Content-Type") }
+    package static var cookie: HTTPWord { HTTPWord("Cookie") }
+    package static var expect: HTTPWord { HTTPWord("Expect") }
+    package static var origin: HTTPWord { HTTPWord("Origin") }
+    package static var transferEncoding: HTTPWord { HTTPWord("Transfer-Encoding") }
+    package static var upgrade: HTTPWord { HTTPWord("Upgrade") }
+    package static var webSocketExtensions: HTTPWord { HTTPWord("Sec-WebSocket-Extensions") }
+    package static var webSocketKey: HTTPWord { HTTPWord("Sec-WebSocket-Key") }
+    package static var webSocketProtocol: HTTPWord { HTTPWord("Sec-WebSocket-Protocol") }
+    package static var webSocketVersion: HTTPWord { HTTPWord("Sec-WebSocket-Version") }
+}

@@ -1,0 +1,50 @@
+import Testing
+
+@testable import WSTransport
+
+@Suite("Words of HTTP that are written in the source")
+struct HTTPWordTests {
+    /// Of each length up to more than two words of memory.
+    static let words: [(HTTPWord, String)] = [
+        (HTTPWord("A"), "A"), (HTTPWord("x-1"), "x-1"), (.cookie, "Cookie"), (.upgrade, "Upgrade"),
+        (HTTPWord("13579-ab"), "13579-ab"), (.connection, "Connection"),
+        (HTTPWord("permessage-deflat"), "permessage-deflat"),
+        (.webSocketExtensions, "Sec-WebSocket-Extensions"),
+    ]
+
+    @Test(arguments: words)
+    func isFoundInLargeAndSmallLetters(word: HTTPWord, text: String) {
+        for name in [text, text.lowercased(), text.uppercased()] {
+            var fields: HTTPFields = ["Other": "b", name: "a"]
+            #expect(fields.has(word) && fields.count(of: word) == 1 && fields.only(word) == "a")
+            #expect(fields.hasToken(HTTPWord("a"), in: word))
+            fields.append(name, "c")
+            #expect(fields.count(of: word) == 2 && fields.first(word) == "a" && fields.only(word) == nil)
+        }
+        #expect(!HTTPFields().has(word))
+    }
+
+    /// Nothing that differs at one place is it, nor is a part of it or something longer.
+    @Test(arguments: words)
+    func isNothingElse(word: HTTPWord, text: String) {
+        let bytes = Array(text.utf8)
+        for place in bytes.indices {
+            for byte in UInt8(0x20)...0x7E
+            where String(UnicodeScalar(byte)).lowercased() != String(UnicodeScalar(bytes[place])).lowercased() {
+                var other = bytes
+                other[place] = byte
+                #expect(!HTTPFields(dictionaryLiteral: (String(decoding: other, as: UTF8.self), "a")).has(word))
+            }
+        }
+        #expect(!HTTPFields(dictionaryLiteral: (String(text.dropLast()), "a"), (text + "s", "a")).has(word))
+    }
+
+    @Test(arguments: [
+        ("websocket", true), ("WebSocket", true), (" websocket\t, h2c", true), ("h2c,websocket", true), (",", false),
+        ("", false), ("websockets", false), ("h2c, web socket", false), ("\"websocket\"", false),
+    ])
+    func isFoundInAList(value: String, isThere: Bool) {
+        let fields: HTTPFields = ["Upgrade": "a", "Upgrade": value]
+        #expect(fields.hasToken(HTTPWord("websocket"), in: .upgrade) == isThere)
+    }
+}
