@@ -5,12 +5,12 @@ import WSTransport
 /// What clients ask for one by one: commands, requests, retained values.
 enum CommandFigures {
     static func record(in tally: Tally, _ house: House) throws {
-        try recordDecoding(in: tally)
+        try recordDecoding(in: tally, house)
         try recordSubscriptions(in: tally, house)
         try recordRequests(in: tally, house)
     }
 
-    private static func recordDecoding(in tally: Tally) throws {
+    private static func recordDecoding(in tally: Tally, _ house: House) throws {
         let commands = [
             ("publish", #"{"op":"publish","id":3,"topic":"sensors/1/temp","data":21.5,"retain":true}"#),
             ("subscribe", #"{"op":"subscribe","id":1,"filter":"sensors/+/temp"}"#),
@@ -20,8 +20,10 @@ enum CommandFigures {
             try tally.record("json/decode-\(name)", operations: 50) {
                 for _ in 0..<50 {
                     // As a session does.
-                    if let publication = PlainPublication(bytes.span, from: 0) {
-                        keep(publication.draft(of: bytes.span, limits: TopicLimits()))
+                    if let publication = PlainPublication(bytes.span, from: 0),
+                        let topic = house.shard.topic(named: publication.topicName(in: bytes.span))
+                    {
+                        keep(publication.draft(of: bytes.span, to: topic))
                         continue
                     }
                     let object = try JSONObject.parse(bytes.span)

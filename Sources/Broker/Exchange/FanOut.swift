@@ -36,17 +36,31 @@ final class FanOut {
         return Lane(number: UInt8(number))
     }
 
-    /// Sends one message to every subscriber here whose filter matches.
+    /// Sends messages in their order, each to every subscriber here whose filter matches.
     ///
-    /// - Parameter isOwn: whether this reactor published it.
-    func send(_ item: Applied, isOwn: Bool) {
+    /// - Parameter isOwn: whether this reactor published them.
+    func send(_ items: Span<Applied>, isOwn: Bool) {
+        // How many before have the same topic, and from the second on where its walk ends.
+        var (before, ends): (Int, TopicEnds?) = (0, nil)
+        for index in items.indices {
+            if index > 0, items[index].message.topic.name.isSame(as: items[index &- 1].message.topic.name) {
+                before &+= 1
+                if before == 1 { ends = unsafe directory.tree.ends(of: items[index].message.topic) }
+            } else if before > 0 {
+                (before, ends) = (0, nil)
+            }
+            send(items[index], at: ends, isOwn: isOwn)
+        }
+    }
+
+    private func send(_ item: Applied, at ends: TopicEnds?, isOwn: Bool) {
         let message = item.message
         // Clients publish on their own reactor. If the slot is unknown, each subscriber that skips its own is checked.
         var sending = Sending(
             cursor: reactor.outboundCursor, originSlot: isOwn && message.origin != 0 ? item.originSlot : Self.none)
         round &+= 1
         // Nothing that is called meanwhile knows the directory.
-        let cost = unsafe directory.tree.forEachMatch(of: message.topic) { entries in
+        let cost = unsafe directory.tree.forEachMatch(of: message.topic, at: ends) { entries in
             if entries.count == 1, sending.extends(entries[0]) { return }
             unsafe entries.withUnsafeBufferPointer { unsafe send(message, to: $0, &sending) }
         }

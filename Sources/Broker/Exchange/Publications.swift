@@ -43,9 +43,14 @@ final class Publications {
     var waitingCount: Int { waiting.count }
 
     /// Adds a draft to those of this turn.
-    func add(_ draft: consuming Draft, from source: StreamConnection?) {
-        draft.source = source
+    ///
+    /// - Parameter origin: the ``Client/id`` of its publisher; `nil`: what the draft says.
+    func add(_ draft: consuming Draft, by origin: UInt64? = nil, from source: StreamConnection?) {
+        let place = unsafe drafts.count
         unsafe drafts.append(draft)
+        // In its place, as a change before would copy all of it.
+        if let origin { unsafe drafts[place].origin = origin }
+        if let source { unsafe drafts[place].source = source }
         reactor.needsTurn()
     }
 

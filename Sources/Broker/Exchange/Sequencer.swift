@@ -200,11 +200,12 @@ package final class Sequencer: Sendable {
                 expectation.expected = expectation.kept
             }
             let batch = Batch(items: items, refusals: refusals, shard: part.shard)
-            for inbox in state.inboxes {
-                let isOwn = inbox.shard == part.shard
+            let inboxes = state.inboxes.span
+            for index in inboxes.indices {
+                let isOwn = inboxes[index].shard == part.shard
                 // A refusal concerns only the publisher.
                 if isOwn ? batch.count > 0 : !items.isEmpty {
-                    inbox.post(.applied(batch), weight: batch.weight, waking: !(isOwn && part.isInTurn))
+                    inboxes[index].post(.applied(batch), weight: batch.weight, waking: !(isOwn && part.isInTurn))
                 }
             }
             if isQueued { state.storeThread?.wakeUp() }

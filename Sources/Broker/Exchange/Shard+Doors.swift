@@ -50,10 +50,9 @@ extension Shard {
             try check(draft, by: client)
         }
         if settings.limits.isMetered { try meter(draft.payload.count, of: client) }
-        draft.origin = client.id
         if let key = draft.key { draft.key = key.of(client, draft.topic) }
         if let source { chargeMatching(to: source.slot) }
-        publish(draft, from: source)
+        publications.add(draft, by: client.id, from: source)
     }
 
     /// Refuses a publication beyond a limit of the client, its address or its user.

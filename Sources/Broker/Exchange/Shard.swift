@@ -15,6 +15,7 @@ package final class Shard {
         get { unsafe current }
         set {
             unsafe current = newValue
+            topics = TopicMemo()
             catchUp.limits = newValue.limits
             for session in everybody { session.takeOverLimits() }
         }
@@ -69,6 +70,8 @@ package final class Shard {
     /// The number up to which everything has been handed to the live connections.
     private(set) var deliveredUpTo: UInt64 = 0
     @exclusivity(unchecked) private var share = TurnShare()
+    /// The topics that were published to last, by the limits that hold now.
+    private var topics = TopicMemo()
     /// The sessions that are behind.
     package let catchUp: CatchUp
     /// When credentials end.
@@ -157,6 +160,15 @@ package final class Shard {
     /// Runs `body` in the next turn; `isLong`: 2 ms later, because it would only wait in the next turn.
     package func inNextTurn(isLong: Bool = false, _ body: @escaping () -> Void) {
         if isLong { reactor.run(afterNanoseconds: 2_000_000, body) } else { reactor.runSoon(body) }
+    }
+
+    /// The topic of this name, which must be UTF-8, for a publication; `nil`: it is none.
+    package func topic(named name: Span<UInt8>) -> Topic? {
+        if let topic = topics.topic(named: name) { return topic }
+        let text = unsafe String(copying: UTF8Span(unchecked: name))
+        guard let topic = try? Topic(text, limits: settings.topicLimits) else { return nil }
+        topics.keep(topic)
+        return topic
     }
 
     // MARK: Shutdown
@@ -267,8 +279,7 @@ package final class Shard {
 
     private func send(_ batch: Batch) {
         if unsafe directory.tree.count > 0 {
-            let isOwn = batch.shard == index
-            for item in batch.items { fanOut.send(item, isOwn: isOwn) }
+            fanOut.send(batch.items.span, isOwn: batch.shard == index)
         }
         inbox.delivered(batch)
     }

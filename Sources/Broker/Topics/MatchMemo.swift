@@ -1,5 +1,22 @@
 internal import Synchronization
 
+/// Where the walk of a topic through a ``SubscriptionTree`` ends, if at few nodes: for a run of messages of that topic.
+package struct TopicEnds {
+    private static var most: Int { 8 }
+
+    /// The first ``count`` of them.
+    private(set) var nodes = InlineArray<8, UInt32>(repeating: 0)
+    let count: Int
+    /// The version of the tree for which they are valid.
+    let version: UInt64
+
+    init?(_ found: ContiguousArray<UInt32>, version: UInt64) {
+        guard found.count <= Self.most else { return nil }
+        for index in found.indices { nodes[index] = found[index] }
+        (count, self.version) = (found.count, version)
+    }
+}
+
 /// Remembers, by topic, where costly walks through a ``SubscriptionTree`` ended.
 ///
 /// Filters with many `+` can be chosen so that a topic's walk visits thousands of nodes. With this the walk is made

@@ -145,6 +145,27 @@ package struct SubscriptionTree<Entry: TreeEntry>: ~Copyable {
         return cost
     }
 
+    /// Passes `body` the same, at nodes where the walk of `topic` has ended before; makes the walk where they are not known.
+    package func forEachMatch(of topic: Topic, at ends: TopicEnds?, _ body: (Span<Entry>) -> Void) -> Int {
+        guard let ends, ends.version == version else { return forEachMatch(of: topic, body) }
+        for index in 0..<ends.count { visit(ends.nodes[index], body) }
+        return ends.count
+    }
+
+    /// Where the walk of `topic` ends; `nil`: at more nodes than are remembered.
+    package func ends(of topic: Topic) -> TopicEnds? {
+        let bytes = topic.name.utf8Span.span
+        var nodes: ContiguousArray<UInt32> = []
+        let literal = table.find(bytes, in: 0..<bytes.count, below: NodeTable<Entry>.none)
+        if literal != NodeTable<Entry>.none { nodes.append(literal) }
+        if table.hasWildcards {
+            if table.tailCount > 0 { topicLevels.forget() }
+            let seesWildcards = bytes[0] != TopicGrammar.dollar
+            collect(bytes, from: 0, below: NodeTable<Entry>.root, seesWildcards: seesWildcards, &nodes)
+        }
+        return TopicEnds(nodes, version: version)
+    }
+
     /// The same walk as ``follow(_:from:below:seesWildcards:_:_:)``, collecting the nodes where it ends.
     private func collect(
         _ bytes: Span<UInt8>, from start: Int, below parent: UInt32, seesWildcards: Bool,

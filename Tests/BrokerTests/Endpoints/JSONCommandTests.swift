@@ -187,8 +187,9 @@ struct JSONCommandTests {
     private func readPlainly(_ text: String, limits: TopicLimits = TopicLimits()) -> (draft: String, rest: String)? {
         let bytes = Array(text.utf8)
         guard let publication = PlainPublication(bytes.span, from: 0),
-            let draft = publication.draft(of: bytes.span, limits: limits)
+            let topic = try? Topic(bytes: publication.topicName(in: bytes.span), limits: limits)
         else { return nil }
+        let draft = publication.draft(of: bytes.span, to: topic)
         return (Self.describe(.publish(draft)), String(decoding: bytes[publication.end...], as: UTF8.self))
     }
 

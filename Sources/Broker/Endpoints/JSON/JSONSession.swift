@@ -82,12 +82,16 @@ final class JSONSession: ClientSocket {
     /// Does the next command where it is a publication as most are; `false`: it is another.
     private func takePlainPublication(in payload: Span<UInt8>, _ frame: inout FrameProgress) -> Bool {
         guard let publication = PlainPublication(payload, from: frame.offset),
-            let draft = publication.draft(of: payload, limits: shard.settings.topicLimits)
+            let topic = shard.topic(named: publication.topicName(in: payload))
         else { return false }
         frame.hasBegun = true
         frame.offset = publication.end
         let id = publication.identifier(in: payload)
-        do throws(Refusal) { try publish(draft, id) } catch { refuse(id, error) }
+        do throws(Refusal) {
+            try publish(publication.draft(of: payload, to: topic, completion: completion(id)))
+        } catch {
+            refuse(id, error)
+        }
         isTurnOver = !shard.takesMore(from: stream.slot)
         return true
     }
@@ -143,8 +147,9 @@ final class JSONSession: ClientSocket {
             case .unsubscribe(let filters):
                 cost = filters.count
                 try unsubscribe(distinct(filters), id)
-            case .publish(let draft):
-                try publish(draft, id)
+            case .publish(var draft):
+                draft.completion = completion(id)
+                try publish(draft)
             case .authenticate(let credentials):
                 // The rights to all of them are looked at.
                 cost = 1 + subscriptions.count
@@ -208,15 +213,20 @@ final class JSONSession: ClientSocket {
         socket.send(.text, Notices.revoked(filter, refusal))
     }
 
-    private func publish(_ draft: consuming Draft, _ id: [UInt8]?) throws(Refusal) {
+    private func publish(_ draft: consuming Draft) throws(Refusal) {
         let most = shard.settings.limits.message
         guard draft.payload.count <= most else {
             throw Refusal(.tooLarge, "data: the payload is longer than the limit of \(most) bytes.")
         }
-        // Not weakly: a weak reference makes all counting of references to this session slow. It ends with the publication.
-        // With nothing but the session, the closure takes no memory.
-        draft.completion = id == nil ? { [self] in concluded($0) } : { [self] in concluded($0, id) }
         try shard.publish(draft, by: client, from: stream)
+    }
+
+    /// What is done with the result of a publication.
+    ///
+    /// Not weakly: a weak reference makes all counting of references to this session slow. It ends with the publication.
+    /// With nothing but the session, the closure takes no memory.
+    private func completion(_ id: [UInt8]?) -> (Result<Receipt, Refusal>) -> Void {
+        id == nil ? { [self] in concluded($0) } : { [self] in concluded($0, id) }
     }
 
     private func concluded(_ result: Result<Receipt, Refusal>, _ id: [UInt8]? = nil) {

@@ -124,16 +124,27 @@ package struct PlainPublication {
         return JSONValue(bytes: bytes, extent: id).copyRawBytes()
     }
 
-    /// What it publishes; `nil`: its topic is none.
+    /// The name of its topic, which is UTF-8.
     ///
     /// - Parameter bytes: what it was read from.
-    package func draft(of bytes: Span<UInt8>, limits: TopicLimits) -> Draft? {
-        let name = JSONValue(bytes: bytes, extent: topic).text
-        guard let topic = try? Topic(name, limits: limits) else { return nil }
+    @_lifetime(copy bytes)
+    package func topicName(in bytes: Span<UInt8>) -> Span<UInt8> { bytes.extracting(topic.inside) }
+
+    /// What it publishes.
+    ///
+    /// In one piece: what is put together step by step is copied on its way.
+    ///
+    /// - Parameters:
+    ///   - bytes: what it was read from.
+    ///   - topic: the one of that name.
+    package func draft(
+        of bytes: Span<UInt8>, to topic: Topic, completion: ((Result<Receipt, Refusal>) -> Void)? = nil
+    ) -> Draft {
         let value = JSONValue(bytes: bytes, extent: data)
         let text = value.stringBytes
         return Draft(
             topic: topic, payload: text ?? value.copyRawBytes(), kind: text == nil ? .json : .text,
-            isRetained: isRetained, acknowledgement: acknowledgement ?? (isRetained ? .stored : .routed))
+            isRetained: isRetained, acknowledgement: acknowledgement ?? (isRetained ? .stored : .routed),
+            completion: completion)
     }
 }
