@@ -75,7 +75,7 @@ extension HTTPExchange {
     /// Refuses a body that is not as it was published.
     func checkContentEncoding() throws(HTTPRefusal) {
         let fields = request.head.fields
-        guard !fields.has("Content-Encoding") || fields.tokens("Content-Encoding").allSatisfy({ $0 == "identity" })
+        guard !fields.has(.contentEncoding) || fields.tokens("Content-Encoding").allSatisfy({ $0 == "identity" })
         else {
             throw HTTPRefusal(
                 status: 415, code: ErrorCode.badRequest.rawValue,

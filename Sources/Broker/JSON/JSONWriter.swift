@@ -231,6 +231,19 @@ package struct JSONWriter {
         bytes.append(UInt8(ascii: "\""))
     }
 
+    /// Writes what another writer has written.
+    ///
+    /// - Parameter needsComma: whether a member that follows needs one.
+    package mutating func splice(_ part: [UInt8], needsComma: Bool) {
+        unsafe write(atMost: part.count) { place in
+            unsafe part.withUnsafeBufferPointer { part in
+                if let first = part.baseAddress { unsafe place.update(from: first, count: part.count) }
+            }
+            return part.count
+        }
+        self.needsComma = needsComma
+    }
+
     /// Writes bytes that are already one JSON value.
     package mutating func raw(_ value: Span<UInt8>) {
         separate()

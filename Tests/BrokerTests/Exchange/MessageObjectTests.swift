@@ -85,6 +85,26 @@ struct MessageObjectTests {
         #expect(isJSON)
     }
 
+    /// Also where it has the topic, or the time, of those before it.
+    @Test(arguments: [true, false])
+    func isTheSameAfterOthers(hasOperation: Bool) throws {
+        let names = ["a/b", "plant/5/line/3/\"temperature\"", "plant/5/line/4/temperature"].map { String($0) }
+        let topics = try names.map { try topic($0) }
+        var (writer, common) = (JSONWriter(), MessageObject.Repeated())
+        for (seq, (place, time)) in [
+            (0, 9), (0, 9), (0, 10), (1, 10), (1, 10), (1, 10), (2, 11), (1, 10), (0, -1), (0, 0),
+        ]
+        .enumerated() {
+            let form = Self.forms[seq]
+            let message = Message(
+                topic: topics[place], payload: form.payload, kind: form.kind, contentType: form.type,
+                seq: UInt64(seq), time: Int64(time))
+            writer.removeAll()
+            MessageObject.encode(message, hasOperation: hasOperation, by: &writer, &common)
+            #expect(writer.bytes == MessageObject.encode(message, hasOperation: hasOperation, isSnapshot: false))
+        }
+    }
+
     @Test(arguments: forms)
     func aLineIsTheObjectAndALiveEventHasItsNumber(_ form: Form) throws {
         let message = try form.message()

@@ -15,10 +15,70 @@ package enum MessageObject {
 
     /// Writes the object, without a line end.
     static func encode(_ message: Message, hasOperation: Bool, isSnapshot: Bool, by writer: inout JSONWriter) {
-        writer.begin(object: hasOperation ? #"{"op":"message","topic":"# : #"{"topic":"#)
-        writer.string(message.topic.name)
+        begin(message.topic, hasOperation: hasOperation, by: &writer)
         writeRest(of: message, isSnapshot: isSnapshot, to: &writer)
         writer.endObject()
+    }
+
+    private static func begin(_ topic: Topic, hasOperation: Bool, by writer: inout JSONWriter) {
+        writer.begin(object: hasOperation ? #"{"op":"message","topic":"# : #"{"topic":"#)
+        writer.string(topic.name)
+    }
+
+    /// Writes the object of a message that comes live, without a line end.
+    ///
+    /// - Parameter common: what was written before, always with the same `hasOperation`.
+    static func encode(
+        _ message: Message, hasOperation: Bool, by writer: inout JSONWriter, _ common: inout Repeated
+    ) {
+        if common.isBeginning(of: message.topic, hasOperation: hasOperation) {
+            writer.splice(common.beginning, needsComma: false)
+        } else {
+            begin(message.topic, hasOperation: hasOperation, by: &writer)
+            writer.name("seq")
+        }
+        writer.integer(message.seq)
+        common.take(message.time)
+        writer.splice(common.timeMember, needsComma: true)
+        writeContent(of: message, isSnapshot: false, to: &writer)
+        writer.endObject()
+    }
+
+    /// What messages after one another have in common, as it is written: the topic, and the time.
+    struct Repeated {
+        /// The object up to the value of `seq`.
+        private(set) var beginning: [UInt8] = []
+        private var topic = Topic(unchecked: "")
+        /// The words of the last topic's name, by which one that comes again is worth keeping.
+        private var last: (UInt64, UInt64) = (0, 0)
+        /// The member of the time, with its comma.
+        var timeMember: [UInt8] { timeWriter.bytes }
+        private var timeWriter = JSONWriter()
+        private var time = Int64.min
+
+        /// Whether ``beginning`` is that of a topic, as it is from its second message in a row on.
+        mutating func isBeginning(of topic: Topic, hasOperation: Bool) -> Bool {
+            if self.topic.name.isSame(as: topic.name) { return true }
+            let words = topic.name.words
+            guard words == last else {
+                last = words
+                return false
+            }
+            var writer = JSONWriter()
+            MessageObject.begin(topic, hasOperation: hasOperation, by: &writer)
+            writer.name("seq")
+            (beginning, self.topic) = (writer.bytes, topic)
+            return true
+        }
+
+        /// Has ``timeMember`` say a time.
+        mutating func take(_ time: Int64) {
+            if time == self.time { return }
+            timeWriter.removeAll()
+            timeWriter.splice([], needsComma: true)
+            timeWriter.member("time", time)
+            self.time = time
+        }
     }
 
     /// The members of a value for administrators, who are not told when and how it became one.
@@ -32,9 +92,14 @@ package enum MessageObject {
 
     /// Those after the topic.
     private static func writeRest(of message: Message, isSnapshot: Bool, to writer: inout JSONWriter) {
-        let payload = message.payload
         writer.member("seq", message.seq)
         writer.member("time", message.time)
+        writeContent(of: message, isSnapshot: isSnapshot, to: &writer)
+    }
+
+    /// Those after the time.
+    private static func writeContent(of message: Message, isSnapshot: Bool, to writer: inout JSONWriter) {
+        let payload = message.payload
         if message.isRetained || isSnapshot || message.expiry != 0 {
             writeMarks(of: message, isSnapshot: isSnapshot, to: &writer)
             if message.isExpiry { return }
