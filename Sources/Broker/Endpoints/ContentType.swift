@@ -11,7 +11,8 @@ package enum ContentType {
         guard (1...maximumLength).contains(type.utf8.count) else {
             throw Refusal(.badRequest, "type: expected 1 to \(maximumLength) bytes, found \(type.utf8.count).")
         }
-        guard type.utf8.allSatisfy({ (0x20...0x7E).contains($0) }) else {
+        let bytes = type.utf8Span.span
+        for index in bytes.indices where bytes[index] < 0x20 || bytes[index] > 0x7E {
             throw Refusal(.badRequest, "type: expected printable ASCII.")
         }
     }

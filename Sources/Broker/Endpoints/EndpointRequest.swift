@@ -25,6 +25,12 @@ extension HTTPExchange {
         }
     }
 
+    /// The same of a publication, for whose topics the shard's limits hold.
+    func topic(publishedOn shard: Shard) throws(HTTPRefusal) -> Topic {
+        if let name = PercentCoding.decode(value), let topic = shard.topic(named: name.utf8Span.span) { return topic }
+        return try topic(shard.settings.topicLimits)
+    }
+
     /// The filter in the path, after the route's prefix.
     func filter(_ limits: TopicLimits) throws(HTTPRefusal) -> TopicFilter {
         guard let name = PercentCoding.decode(value) else {

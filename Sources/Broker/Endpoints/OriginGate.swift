@@ -48,7 +48,7 @@ final class OriginGate {
     /// - Parameters:
     ///   - fields: the request's fields, as far as they can be read.
     ///   - host: the host that it asks for; `nil`: it names none.
-    func inspect(_ fields: HTTPFields, host: String?, stream: StreamConnection) -> Inspection {
+    func inspect(_ fields: HTTPFields, host: String?, stream: StreamConnection) -> Inspection? {
         if version != endpoints.version {
             (version, knownHost, knownOrigin) = (endpoints.version, nil, nil)
         }
@@ -56,7 +56,7 @@ final class OriginGate {
             return inspect(fields, host, nil, From(stream, stream.peer))
         }
         let (client, scheme) = ForwardedPath.found(in: fields, forwarded, endpoints.settings.trustedProxies)
-        var found = inspect(fields, host, scheme, From(stream, client ?? stream.peer))
+        var found = inspect(fields, host, scheme, From(stream, client ?? stream.peer)) ?? Inspection()
         found.client = client
         return found
     }
@@ -73,9 +73,9 @@ final class OriginGate {
     }
 
     /// - Parameter scheme: what a trusted proxy says of it; `nil`: nothing.
-    private func inspect(_ fields: HTTPFields, _ host: String?, _ scheme: String?, _ from: From) -> Inspection {
+    private func inspect(_ fields: HTTPFields, _ host: String?, _ scheme: String?, _ from: From) -> Inspection? {
         if let refusal = refusal(of: host, from) { return Inspection(refusal: refusal) }
-        guard let origin = fields.first(.origin) else { return Inspection() }
+        guard let origin = fields.first(.origin) else { return nil }
         guard fields.count(of: .origin) == 1 else {
             return Inspection(refusal: HTTPRefusal(Refusal(.badRequest, "More than one Origin header.")))
         }

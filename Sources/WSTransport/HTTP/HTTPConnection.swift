@@ -132,7 +132,7 @@ package final class HTTPConnection: StreamDriver {
         guard let inspect = settings.inspect else { return [:] }
         let rest = unsafe UnsafeRawBufferPointer(rebasing: bytes[offset...].prefix(settings.maximumHead))
         let fields = unsafe HTTPHeadParser.legibleFields(rest)
-        return inspect(fields, fields.only("Host"), stream).fields
+        return inspect(fields, fields.only("Host"), stream)?.fields ?? [:]
     }
 
     private func begin(_ head: HTTPRequestHead) {
@@ -144,12 +144,12 @@ package final class HTTPConnection: StreamDriver {
         keepsAlive = head.keepsAlive && (head.method != "GET" || !Handshake.isUpgrade(head))
         isHead = head.method == "HEAD"
         isOld = head.versionMinor == 0
-        let found = settings.inspect?(head.fields, head.host, stream) ?? Inspection()
+        let found = settings.inspect?(head.fields, head.host, stream)
         if let refusal {
-            guard settings.isAlwaysAnswered(head) else { return fail(refusal, found.fields) }
+            guard settings.isAlwaysAnswered(head) else { return fail(refusal, found?.fields ?? HTTPFields()) }
             keepsAlive = false
         }
-        if let unwanted = found.refusal {
+        if let unwanted = found?.refusal {
             return makeExchange(head, path: head.path, query: [], found).refuse(unwanted)
         }
         // RFC 9110 §10.1.1: only one expectation is defined, and none for a client of HTTP/1.0.
@@ -158,7 +158,7 @@ package final class HTTPConnection: StreamDriver {
         {
             return fail(
                 HTTPRefusal(status: 417, message: "Expect: only 100-continue is supported, found \"\(other)\"."),
-                found.fields)
+                found?.fields ?? HTTPFields())
         }
         guard let path = Self.strip(settings.pathPrefix, from: head.path) else {
             return makeExchange(head, path: head.path, query: [], found).refuse(
@@ -172,10 +172,10 @@ package final class HTTPConnection: StreamDriver {
     }
 
     private func makeExchange(
-        _ head: HTTPRequestHead, path: String, query: [(name: String, value: String)], _ found: Inspection
+        _ head: HTTPRequestHead, path: String, query: [(name: String, value: String)], _ found: Inspection?
     ) -> HTTPExchange {
         let request = IncomingRequest(
-            head: head, path: path, query: query, stated: found.client, peer: stream.peer)
+            head: head, path: path, query: query, stated: found?.client, peer: stream.peer)
         let made = HTTPExchange(request: request, connection: self, found)
         exchange = made
         return made

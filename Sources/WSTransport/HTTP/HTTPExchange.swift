@@ -36,13 +36,13 @@ package final class HTTPExchange {
     /// Called when the connection is done with it.
     private var endings: [() -> Void] = []
 
-    /// - Parameter found: what was found out about the request before.
-    init(request: IncomingRequest, connection: HTTPConnection, _ found: borrowing Inspection) {
+    /// - Parameter found: what was found out about the request before; `nil`: nothing.
+    init(request: IncomingRequest, connection: HTTPConnection, _ found: Inspection?) {
         self.request = request
         self.connection = connection
         rest = request.path
-        added = found.fields
-        unwanted = found.objection
+        added = found?.fields ?? HTTPFields()
+        unwanted = found?.objection
     }
 
     /// The reactor on which it runs; `nil` when the connection is done with it, or has gone.

@@ -51,7 +51,7 @@ package struct HTTPSettings {
     /// Inspects each request before anything else; `nil`: no inspection.
     ///
     /// Of a head that cannot be read it gets the readable part, only for the fields of the answer.
-    package var inspect: ((_ fields: HTTPFields, _ host: String?, _ stream: StreamConnection) -> Inspection)?
+    package var inspect: ((_ fields: HTTPFields, _ host: String?, _ stream: StreamConnection) -> Inspection?)?
     /// The limits on connections, and TLS; a refusal answers the first request.
     package var entrance = Entrance<HTTPRefusal>()
     /// Whether a request is answered even on a refused connection, such as a health probe.

@@ -22,31 +22,22 @@ package enum BodyFraming: Equatable, Sendable {
             return .chunked
         }
         guard fields.has(.contentLength) else { return .none }
-        var lengths = 0
-        var length = Result<Int, HTTPParseError>.success(0)
-        fields.forEachValue(of: .contentLength) { value in
-            lengths += 1
-            length = number(value)
-            return true
-        }
         // §6.3 would allow the same length again, but two lengths show that a message was put together from two.
-        guard lengths <= 1 else { throw .badRequest("Content-Length: two lengths") }
-        let count = try length.get()
+        guard fields.count(of: .contentLength) == 1 else { throw .badRequest("Content-Length: two lengths") }
+        let count = try number(fields.bytes(ofFirst: .contentLength))
         return count == 0 ? .none : .length(count)
     }
 
-    private static func number(_ digits: Span<UInt8>) -> Result<Int, HTTPParseError> {
-        guard !digits.isEmpty else { return .failure(.badRequest("Content-Length: not a number")) }
-        for index in digits.indices where !digits[index].isDigit {
-            return .failure(.badRequest("Content-Length: not a number"))
-        }
+    private static func number(_ digits: Span<UInt8>) throws(HTTPParseError) -> Int {
+        guard !digits.isEmpty else { throw .badRequest("Content-Length: not a number") }
+        for index in digits.indices where !digits[index].isDigit { throw .badRequest("Content-Length: not a number") }
         var value = 0
         for index in digits.indices {
             let (tens, isTooLarge) = value.multipliedReportingOverflow(by: 10)
             let (sum, isAlso) = tens.addingReportingOverflow(Int(digits[index] &- 0x30))
-            guard !isTooLarge, !isAlso else { return .failure(.badRequest("Content-Length: too large")) }
+            guard !isTooLarge, !isAlso else { throw .badRequest("Content-Length: too large") }
             value = sum
         }
-        return .success(value)
+        return value
     }
 }

@@ -166,7 +166,10 @@ public struct HTTPFields: RandomAccessCollection, Equatable, Sendable, Expressib
         let (lines, bytes) = (lines.span, bytes.span)
         var place = start
         while place < lines.count {
-            if lines[place].mark == name.mark, name.isWritten(in: bytes, lines[place].name) { return place }
+            // A place below their number.
+            if unsafe lines[unchecked: place].mark == name.mark, name.isWritten(in: bytes, lines[place].name) {
+                return place
+            }
             place &+= 1
         }
         return nil
@@ -174,6 +177,12 @@ public struct HTTPFields: RandomAccessCollection, Equatable, Sendable, Expressib
 
     /// The value of the first line of this name, `nil` where there is none.
     package func first(_ name: HTTPWord) -> String? { place(of: name).map { text(lines[$0].value) } }
+
+    /// The bytes of the value of the first line of this name; none where there is none.
+    @_lifetime(borrow self)
+    package func bytes(ofFirst name: HTTPWord) -> Span<UInt8> {
+        bytes.span.extracting(place(of: name).map { lines[$0].value } ?? 0..<0)
+    }
 
     /// The value of the only line of this name, `nil` where there is none or more than one.
     package func only(_ name: HTTPWord) -> String? {
@@ -206,7 +215,9 @@ public struct HTTPFields: RandomAccessCollection, Equatable, Sendable, Expressib
     /// Whether a line's name begins with `prefix`, which is in small letters.
     package func hasName(beginningWith prefix: String) -> Bool {
         let prefix = prefix.utf8Span.span
-        for line in lines where line.name.count >= prefix.count {
+        let first = UInt32(prefix[0] | 0x20)
+        // Most begin with another letter, which their marks show.
+        for line in lines where line.mark &>> 8 & 0xFF == first && line.name.count >= prefix.count {
             var index = 0
             while index < prefix.count, bytes[line.name.lowerBound + index].lowercasedASCII == prefix[index] {
                 index += 1

@@ -17,7 +17,7 @@ struct TopicEndpoint {
     private static let publishParameters = ["retain", "ttl", "ack"]
 
     func publish() throws(HTTPRefusal) {
-        let topic = try exchange.topic(shard.settings.topicLimits)
+        let topic = try exchange.topic(publishedOn: shard)
         try exchange.takesOnly(Self.publishParameters)
         let isRetained = try exchange.flag("retain") ?? false
         let acknowledgement = try acknowledgement(isRetained: isRetained)
