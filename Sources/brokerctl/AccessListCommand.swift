@@ -115,10 +115,11 @@ struct ExplainAccess: AsyncParsableCommand {
         commandName: "explain",
         abstract: "Says whether a user may do something, and what each rule has to do with it.",
         discussion: """
-            The exit status is 1 where it is denied.
+            The exit status is 1 where it is denied. The rights of administrators are about no topic.
 
             Example:
               brokerctl acl explain alice subscribe 'sensors/#'
+              brokerctl acl explain alice operate
               brokerctl acl explain --client eb1nqsfim875 publish sensors/1/temp
             """)
 
@@ -129,15 +130,16 @@ struct ExplainAccess: AsyncParsableCommand {
     @Argument(
         help: ArgumentHelp(
             """
-            The user, unless --client is given (anonymous is a client without credentials); publish, subscribe or retain; \
-            the topic, or the filter that is subscribed to.
+            The user, unless --client is given (anonymous is a client without credentials); publish, subscribe or retain, \
+            and the topic, or the filter that is subscribed to; or read, write or operate.
             """,
             valueName: "words"))
     var words: [String]
 
     func validate() throws {
-        guard words.count == (who.client == nil ? 3 : 2) else {
-            throw ValidationError(who.client == nil ? "expected WHO ACTION NAME" : "--client: expected ACTION NAME")
+        let named = who.client == nil ? 1 : 0
+        guard named + 1...named + 2 ~= words.count else {
+            throw ValidationError(named == 1 ? "expected WHO ACTION NAME" : "--client: expected ACTION NAME")
         }
         guard who.client == nil || question.config == nil else {
             throw ValidationError("--client: the running broker is asked, without --config")
@@ -145,10 +147,16 @@ struct ExplainAccess: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let (what, name) = (words[words.count - 2], words[words.count - 1])
+        let request = words.dropFirst(who.client == nil ? 1 : 0)
+        let what = request.first ?? ""
         guard let action = AccessExplanation.Action(rawValue: what) else {
-            throw Failure.usage("expected publish, subscribe or retain, found \(Output.printable(what))")
+            throw Failure.usage("expected \(AccessExplanation.Action.expectation), found \(Output.printable(what))")
         }
+        let isAboutTopics = action.administration == nil
+        guard request.count == (isAboutTopics ? 2 : 1) else {
+            throw Failure.usage("\(what): expected \(isAboutTopics ? "a topic or filter" : "no topic")")
+        }
+        let name = isAboutTopics ? request.last ?? "" : ""
         let judge = try await question.judge(connection)
         let explanation = try await judge.explain(
             who.client == nil ? words[0] : nil, client: who.client, action, name)
@@ -158,10 +166,15 @@ struct ExplainAccess: AsyncParsableCommand {
             if !explanation.isAllowed { throw ExitCode(1) }
             return
         }
-        Output.print(explanation.isAllowed ? "allowed" : "denied: \(Output.printable(explanation.reason))")
+        Output.print(Output.printable(explanation.decision))
+        let right = isAboutTopics ? action.rawValue : "admin"
         for line in explanation.lines {
-            var text = "  \(line.rule): \(line.isDenial ? "deny" : action.rawValue) \(line.template)"
-            if line.filters != [line.template] {
+            guard !line.template.isEmpty else {
+                Output.print(Output.printable("  \(line.rule): (no \(right))"))
+                continue
+            }
+            var text = "  \(line.rule): \(line.isDenial ? "deny" : right) \(line.template)"
+            if isAboutTopics, line.filters != [line.template] {
                 text += line.filters.isEmpty ? " (does not apply)" : " = \(line.filters.joined(separator: ", "))"
             }
             Output.print(Output.printable("\(text)  \(line.matches ? "matches" : "does not match")"))
@@ -198,8 +211,9 @@ struct ListAccess: AsyncParsableCommand {
     func run() async throws {
         let judge = try await question.judge(connection)
         var rows: [[String]] = []
-        for action in AccessExplanation.Action.allCases {
-            for line in try await judge.explain(user, client: who.client, action, "a").lines {
+        for action in AccessExplanation.Action.allCases where action.administration == nil {
+            for line in try await judge.explain(user, client: who.client, action, "a").lines
+            where !line.template.isEmpty {
                 let filters = line.filters.isEmpty ? "(does not apply)" : line.filters.joined(separator: " ")
                 rows.append(["\(line.isDenial ? "deny " : "")\(action.rawValue)", filters, line.rule])
             }
@@ -239,7 +253,7 @@ struct TestAccess: AsyncParsableCommand {
             let words = text.split(separator: " ")
             if words.isEmpty || words[0].hasPrefix("#") { continue }
             guard words.count == 4, let action = AccessExplanation.Action(rawValue: String(words[1])),
-                words[3] == "allow" || words[3] == "deny"
+                action.administration == nil, words[3] == "allow" || words[3] == "deny"
             else {
                 throw Failure.failed(
                     "\(expectations):\(reader.number): expected WHO publish|subscribe|retain NAME allow|deny")
@@ -248,8 +262,7 @@ struct TestAccess: AsyncParsableCommand {
             let explanation = try await judge.explain(String(words[0]), action, String(words[2]))
             guard explanation.isAllowed != (words[3] == "allow") else { continue }
             wrong += 1
-            let found = explanation.isAllowed ? "allowed" : "denied: \(explanation.reason)"
-            Output.print(Output.printable("\(expectations):\(reader.number): \(text): \(found)"))
+            Output.print(Output.printable("\(expectations):\(reader.number): \(text): \(explanation.decision)"))
         }
         await judge.close()
         if wrong > 0 { throw Failure.failed("\(wrong) of \(count) are not as expected") }

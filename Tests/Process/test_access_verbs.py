@@ -149,13 +149,21 @@ def test_the_running_broker_explains(broker):
     assert said(broker.control("acl", "explain", "s1", "publish", "sensors/s1/t")) == shown
     assert said(broker.control("acl", "explain", "--client", client, "publish", "sensors/s1/t")) == shown
     denied = broker.control("acl", "explain", "--client", client, "publish", "sensors/s2/t")
-    assert denied.returncode == 1 and denied.stdout.startswith(b"denied: no rule allows it")
+    assert denied.returncode == 1 and denied.stdout.startswith(b"denied: no rule allows it\n")
     assert said(broker.control("acl", "explain", "anonymous", "subscribe", "public/a")).startswith("allowed\n")
     assert said(broker.control("acl", "explain", "s2", "publish", "sensors/s2/t", "--role", "sensor")).startswith("allowed\n")
     rows = [line.split() for line in said(broker.control("acl", "list", "--client", client)).splitlines()[1:]]
     assert ["subscribe", "sensors/#", "rules[0]", "role", "sensor"] in rows
     tested = broker.control("acl", "test", "-", input=b"s1 publish sensors/s1/a allow\ns1 publish x deny\n")
     assert said(tested) == "2 as expected\n"
+    less = bearer(mint(broker, "--publish", "sensors/s1/t"))
+    limited = broker.session(headers=less).welcome["client"]
+    assert broker.control("acl", "explain", "--client", limited, "publish", "sensors/s1/u").stdout.decode() == (
+        "denied: its token is for less\n"
+        "  rules[0] role sensor: publish sensors/{user}/# = sensors/s1/#  matches\n"
+        "  its token, at most: publish sensors/s1/t  does not match\n")
+    assert broker.control("acl", "explain", "--client", limited, "read").stdout.decode() == (
+        "denied: no rule allows it\n  rules[0] role sensor: (no admin)\n")
     assert "There is no client nobody." in said(broker.control("acl", "explain", "--client", "nobody", "publish", "a"), 1)
     # What holds now, not what held when it came.
     said(broker.control("users", "role", "s1", "-sensor"))

@@ -169,6 +169,7 @@ access:
     - { everyone: true, subscribe: ["news/#"] }
     - { role: sensor, publish: ["sensors/{user}/#"], retain: ["sensors/{user}/state"] }
     - { role: dashboard, subscribe: ["sensors/#"], deny: ["sensors/secret/#"] }
+    - { user: alice, admin: [read, write] }
 """
 
 
@@ -184,17 +185,45 @@ def rules(tmp_path):
 def test_explains_by_the_code_that_decides(rules):
     done = run_control("acl", "explain", "device7", "publish", "sensors/bob/x", "--config", rules)
     assert done.returncode == 1 and done.stdout.decode() == (
-        "denied: no rule allows it, or one denies it\n"
+        "denied: no rule allows it\n"
+        "  rules[0] everyone: (no publish)\n"
         "  rules[1] role sensor: publish sensors/{user}/# = sensors/device7/#  does not match\n")
     done = run_control("acl", "explain", "device7", "publish", "sensors/device7/x", "--config", rules)
     assert done.returncode == 0 and done.stdout.decode() == (
-        "allowed\n  rules[1] role sensor: publish sensors/{user}/# = sensors/device7/#  matches\n")
+        "allowed\n"
+        "  rules[0] everyone: (no publish)\n"
+        "  rules[1] role sensor: publish sensors/{user}/# = sensors/device7/#  matches\n")
     done = run_control("acl", "explain", "alice", "subscribe", "sensors/#", "--config", rules)
     assert done.returncode == 1 and done.stdout.decode() == (
-        "denied: deny sensors/secret/# overlaps sensors/#\n"
+        "denied by rules[2] role dashboard: deny sensors/secret/# overlaps sensors/#\n"
         "  rules[0] everyone: subscribe news/#  does not match\n"
         "  rules[2] role dashboard: subscribe sensors/#  matches\n"
-        "  rules[2] role dashboard: deny sensors/secret/#  matches\n")
+        "  rules[2] role dashboard: deny sensors/secret/#  matches\n"
+        "  rules[3] user alice: (no subscribe)\n")
+    done = run_control("acl", "explain", "alice", "publish", "sensors/secret/x", "--config", rules)
+    assert done.returncode == 1 and done.stdout.decode() == (
+        "denied by rules[2] role dashboard: deny sensors/secret/# matches sensors/secret/x\n"
+        "  rules[0] everyone: (no publish)\n"
+        "  rules[2] role dashboard: deny sensors/secret/#  matches\n"
+        "  rules[3] user alice: (no publish)\n")
+
+
+def test_explains_the_rights_of_administrators(rules):
+    def explain(*words, status):
+        done = run_control("acl", "explain", *words, "--config", rules)
+        assert done.returncode == status, done
+        return (done.stdout or done.stderr).decode()
+
+    assert explain("alice", "write", status=0) == (
+        "allowed\n  rules[0] everyone: (no admin)\n"
+        "  rules[2] role dashboard: (no admin)\n  rules[3] user alice: admin read, write  matches\n")
+    assert explain("alice", "operate", status=1) == (
+        "denied: no rule allows it\n  rules[0] everyone: (no admin)\n"
+        "  rules[2] role dashboard: (no admin)\n  rules[3] user alice: admin read, write  does not match\n")
+    assert explain("anonymous", "read", status=1).splitlines()[0] == "denied: without credentials nobody administers the broker"
+    assert "read: expected no topic" in explain("alice", "read", "a", status=64)
+    assert "publish: expected a topic or filter" in explain("alice", "publish", status=64)
+    assert "expected publish, subscribe, retain, read, write or operate, found rule" in explain("alice", "rule", "a", status=64)
 
 
 def test_lists_what_somebody_may(rules):
@@ -219,7 +248,7 @@ anonymous subscribe public/x allow
     assert done.returncode == 0 and done.stdout == b"7 as expected\n", done
     done = run_control("acl", "test", "-", "--config", rules, input=b"alice publish a/b allow\nalice subscribe news/x allow\n")
     assert done.returncode == 1 and b"1 of 2 are not as expected" in done.stderr
-    assert done.stdout == b"-:1: alice publish a/b allow: denied: no rule allows it, or one denies it\n"
+    assert done.stdout == b"-:1: alice publish a/b allow: denied: no rule allows it\n"
 
 
 # Beside a running broker

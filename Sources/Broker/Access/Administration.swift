@@ -13,13 +13,20 @@ extension Access {
     ///
     /// An anonymous client has no such right, whatever the rules say.
     package func adminRights(of subject: Subject) -> Set<AdminRight> {
+        rules.adminRights(of: subject)
+    }
+}
+
+extension AccessRules {
+    /// See ``Access/adminRights(of:)``.
+    package func adminRights(of subject: Subject) -> Set<AdminRight> {
         switch subject.principal.kind {
         case .administrator: return Set(AdminRight.allCases)
         case .anonymous: return []
         case .password, .session, .token, .jwt, .certificate, .peer: break
         }
         var rights: Set<AdminRight> = []
-        for rule in rules.rules where !rule.admin.isEmpty && rule.condition.applies(to: subject) {
+        for rule in rules where !rule.admin.isEmpty && rule.condition.applies(to: subject) {
             rights.formUnion(rule.admin)
         }
         return subject.principal.admin.map { rights.intersection($0) } ?? rights

@@ -24,7 +24,7 @@ package struct Grant: Sendable, Equatable {
     /// Whether it is the administrator's, which includes `$SYS`.
     package let isEverything: Bool
     /// Each of these must allow it too: a token has no more rights than its user.
-    private let ceilings: [Grant]
+    private var ceilings: [Grant]
     /// The limits of its user, if rules set them; `nil`: those of any user.
     package let limits: RuleLimits?
 
@@ -75,9 +75,6 @@ package struct Grant: Sendable, Equatable {
     /// Whether a message may be published to `topic`; that nobody may below `$SYS` is checked elsewhere.
     package func mayPublish(to topic: Topic) -> Bool { publishing(to: topic).contains(.publish) }
 
-    /// Whether the retained value of `topic` may be set or deleted.
-    package func mayRetain(_ topic: Topic) -> Bool { publishing(to: topic).contains(.retain) }
-
     /// Which of `publish` and `retain` are allowed for a topic, by one search.
     func publishing(to topic: Topic) -> Rights {
         let both: Rights = [.publish, .retain]
@@ -88,6 +85,31 @@ package struct Grant: Sendable, Equatable {
         found.formIntersection(both)
         for ceiling in ceilings { found.formIntersection(ceiling.publishing(to: topic)) }
         return found
+    }
+
+    /// Whether a topic may be published to, or its retained value be set, and which filter denies it.
+    ///
+    /// - Parameters:
+    ///   - topic: as a filter, which is literal.
+    ///   - right: `publish` or `retain`.
+    func verdict(onTopic topic: TopicFilter, _ right: Rights) -> Verdict {
+        if isEverything { return .allowed }
+        let isOutside = !wholly.isEmpty && !topic.isSystem
+        if isOutside, wholly.contains(.noPublish) { return .denied(TopicFilter(unchecked: "#", isLiteral: false)) }
+        if let deny = trie.overlapping(topic, .noPublish) { return .denied(deny) }
+        guard isOutside && wholly.contains(right) || trie.covers(topic, right) else { return .notAllowed }
+        for ceiling in ceilings {
+            let verdict = ceiling.verdict(onTopic: topic, right)
+            guard verdict == .allowed else { return verdict }
+        }
+        return .allowed
+    }
+
+    /// What the rules give, whatever a token is for at most.
+    var withoutCeilings: Grant {
+        var grant = self
+        grant.ceilings = []
+        return grant
     }
 
     /// Whether everything that `filter` can match may be read.

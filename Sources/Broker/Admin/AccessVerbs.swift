@@ -2,14 +2,14 @@ internal import WSTransport
 
 extension ExplainAccessRequest: AnsweredRequest {
     var subject: String? {
-        "\(action) \(name) by \(client.map { "client \($0)" } ?? user.map { "user \($0)" } ?? "anonymous")"
+        "\(action)\(name.isEmpty ? "" : " ")\(name) by \(client.map { "client \($0)" } ?? user.map { "user \($0)" } ?? "anonymous")"
     }
 
     func outcome(_ answer: Answer) -> String { answer.isAllowed ? "allowed" : "denied" }
 
     func answer(_ caller: AdminCaller, _ then: @escaping (Result<Answer, Refusal>) -> Void) throws(Refusal) {
         guard let action = AccessExplanation.Action(rawValue: action) else {
-            throw Refusal(.badRequest, "action: expected publish, subscribe or retain, found \"\(action)\".")
+            throw Refusal(.badRequest, "action: expected \(AccessExplanation.Action.expectation), found \"\(action)\".")
         }
         guard let client else {
             let access = caller.desk.shard.access
@@ -56,9 +56,10 @@ extension ExplainAccessRequest.Answer {
         self.init()
         isAllowed = explanation.isAllowed
         reason = explanation.reason
+        denier = explanation.denier.map { rules.title($0, written: written) }
         lines = explanation.lines.map { said in
             var line = ExplainAccessRequest.Line()
-            line.rule = rules.title(said.rule, written: written)
+            line.rule = rules.title(said.source, written: written)
             line.template = said.template
             line.isDenial = said.isDenial
             line.filters = said.filters
@@ -69,10 +70,16 @@ extension ExplainAccessRequest.Answer {
 }
 
 extension AccessRules {
-    /// A rule by its number among all, as the configuration says it.
+    /// What says something about a client's rights: a rule as the configuration says it, or the client's token.
     ///
     /// - Parameter written: how many rules the configuration has, which come last.
-    package func title(_ number: Int, written: Int) -> String {
+    fileprivate func title(_ source: AccessExplanation.Source, written: Int) -> String {
+        let number: Int
+        switch source {
+        case .rule(let rule): number = rule
+        case .token: return "its token"
+        case .ceiling: return "its token, at most"
+        }
         let first = rules.count - written
         guard number >= first else { return "anonymous" }
         let condition = rules[number].condition

@@ -11,9 +11,9 @@ package struct ExplainAccessRequest: AdminRequest {
     package var roles: [String] = []
     /// The address that the client comes from; `nil`: it has none.
     package var address: String?
-    /// `publish`, `subscribe` or `retain`.
+    /// `publish`, `subscribe` or `retain`, or a right on `/admin`: `read`, `write` or `operate`.
     package var action: String
-    /// A topic, or a filter where the action is to subscribe.
+    /// A topic, or a filter where the action is to subscribe; empty where it is about neither.
     package var name: String
 
     package init(action: String, name: String) {
@@ -44,6 +44,8 @@ package struct ExplainAccessRequest: AdminRequest {
         package var isAllowed = false
         /// A phrase; empty: it is allowed.
         package var reason = ""
+        /// The rule that denies it, as people know it; `nil`: none does.
+        package var denier: String?
         /// What the rules that apply say about it.
         package var lines: [Line] = []
 
@@ -52,6 +54,7 @@ package struct ExplainAccessRequest: AdminRequest {
         package init(_ object: borrowing JSONObject) throws(JSONError) {
             isAllowed = try object.bool("allowed") ?? false
             reason = try object.string("reason") ?? ""
+            denier = try object.string("by")
             var lines: [Line] = []
             try object.value("lines")?.forEachElement { (element) throws(JSONError) in
                 lines.append(try Line(try element.object()))
@@ -62,18 +65,25 @@ package struct ExplainAccessRequest: AdminRequest {
         package func write(to writer: inout JSONWriter) {
             writer.member("allowed", isAllowed)
             if !reason.isEmpty { writer.member("reason", reason) }
+            if let denier { writer.member("by", denier) }
             writer.name("lines")
             writer.beginArray()
             for line in lines { line.writeObject(to: &writer) }
             writer.endArray()
         }
+
+        /// The decision, as a person reads it: `allowed`, `denied: no rule allows it`, `denied by rules[2]…: deny a/# matches a/b`.
+        package var decision: String {
+            if isAllowed { return "allowed" }
+            return "denied\(denier.map { " by \($0)" } ?? ""): \(reason)"
+        }
     }
 
-    /// One filter of a rule.
+    /// One filter of a rule, or that it has none for the action.
     package struct Line: AdminObject {
         /// The rule, as people know it, such as `rules[1] role sensor`.
         package var rule = ""
-        /// As it is written, with placeholders.
+        /// As it is written, with placeholders; empty: it has nothing about the action.
         package var template = ""
         package var isDenial = false
         /// What it is for this client; empty: it does not apply.

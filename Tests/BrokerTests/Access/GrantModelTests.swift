@@ -127,8 +127,12 @@ struct GrantModelTests {
                 let may = holds(mine.flatMap(\.publish)) && !isDenied
                 #expect(grant.mayPublish(to: topic) == may, "\(number): publish \(topic)")
                 let mayRetain = holds(mine.flatMap { $0.retain ?? $0.publish }) && !isDenied
-                #expect(grant.mayRetain(topic) == mayRetain, "\(number): retain \(topic)")
+                #expect(grant.publishing(to: topic).contains(.retain) == mayRetain, "\(number): retain \(topic)")
                 if grant.publishesAnywhere { #expect(topic.isSystem || may && mayRetain) }
+                // What explains the decision says the same.
+                let filter = TopicFilter(topic)
+                #expect((grant.verdict(onTopic: filter, .publish) == .allowed) == may)
+                #expect((grant.verdict(onTopic: filter, .retain) == .allowed) == mayRetain)
                 found[may, default: 0] += 1
             }
             for _ in 0..<8 {

@@ -33,11 +33,13 @@ struct GrantTests {
     @Test(arguments: publishing)
     func allowsPublishing(list: [String], name: String, isAllowed: Bool) throws {
         #expect(try grant(publish: list).mayPublish(to: topic(name)) == isAllowed)
-        #expect(try grant(publish: list).mayRetain(topic(name)) == isAllowed, "without a list of its own")
+        #expect(
+            try grant(publish: list).publishing(to: topic(name)).contains(.retain) == isAllowed,
+            "without a list of its own")
         #expect(try !grant(subscribe: list).mayPublish(to: topic(name)), "another right")
         #expect(try Grant.everything.mayPublish(to: topic(name)))
         #expect(try !grant(publish: list, denyPublish: list).mayPublish(to: topic(name)), "deny wins")
-        #expect(try !grant(publish: list, denyPublish: list).mayRetain(topic(name)), "deny wins")
+        #expect(try !grant(publish: list, denyPublish: list).publishing(to: topic(name)).contains(.retain), "deny wins")
     }
 
     /// A list, a filter, and whether everything it can match may be read.
@@ -76,8 +78,9 @@ struct GrantTests {
 
     @Test func retainedValuesMayBeFewer() throws {
         let grant = try grant(publish: ["t/#"], retain: ["t/state/#"])
-        #expect(try grant.mayPublish(to: topic("t/a")) && !grant.mayRetain(topic("t/a")))
-        #expect(try grant.mayPublish(to: topic("t/state/a")) && grant.mayRetain(topic("t/state/a")))
+        #expect(try grant.mayPublish(to: topic("t/a")) && !grant.publishing(to: topic("t/a")).contains(.retain))
+        #expect(
+            try grant.mayPublish(to: topic("t/state/a")) && grant.publishing(to: topic("t/state/a")).contains(.retain))
         #expect(!grant.publishesAnywhere)
     }
 
