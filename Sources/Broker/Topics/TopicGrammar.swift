@@ -78,8 +78,11 @@ enum TopicGrammar {
     }
 
     private static func beginsShared(_ bytes: Span<UInt8>) -> Bool {
-        let prefix = "$share/".utf8Span.span
-        return bytes.count >= prefix.count && bytes.extracting(first: prefix.count).hasSameBytes(as: prefix)
+        let prefix = "$share".utf8Span.span
+        guard bytes.count >= prefix.count, bytes.extracting(first: prefix.count).hasSameBytes(as: prefix) else {
+            return false
+        }
+        return bytes.count == prefix.count || bytes[prefix.count] == slash
     }
 
     private static func checkLength(_ count: Int, limits: TopicLimits) throws(TopicError) {

@@ -7,7 +7,7 @@ package struct TopicLimits: Sendable, Equatable {
     /// The maximum number of `+` in a filter.
     package var maximumWildcards = 8
 
-    /// Whether a filter may begin with `$share/`, which is reserved for shared subscriptions (MQTT 5.0 §4.8.2).
+    /// Whether a filter may have `$share` as its first level, which is reserved for shared subscriptions (MQTT 5.0 §4.8.2).
     var allowsShared = false
 
     /// For names that were accepted before and are only referred to.
