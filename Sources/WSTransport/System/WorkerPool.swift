@@ -93,8 +93,9 @@ package final class WorkerPool: Sendable {
     }
 
     private func startOne(with work: @escaping Work) -> Bool {
+        let first = First(work)
         do throws(Errno) {
-            _ = try startThread(named: name) { [self] in serve(work) }
+            _ = try startThread(named: name) { [self] in serve(first) }
             return true
         } catch {
             return state.withLock { state in
@@ -106,10 +107,10 @@ package final class WorkerPool: Sendable {
         }
     }
 
-    private func serve(_ first: Work) {
+    private func serve(_ first: First) {
         // On Linux each thread has its own priority; 0 is the calling thread.
         if isModest { _ = setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, 10) }
-        first()
+        first.take()?()
         while true {
             enum Next { case work(Work), rest, end }
             let next = state.withLock { state -> Next in

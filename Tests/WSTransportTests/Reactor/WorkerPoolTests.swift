@@ -53,6 +53,23 @@ struct WorkerPoolTests {
         try log.wait(for: "late", times: 50)
     }
 
+    /// A thread that rests must not hold what the work has held.
+    @Test func letsGoWhatIsDone() throws {
+        final class Load: Sendable {
+            let log: EventLog
+            init(_ log: EventLog) { self.log = log }
+            deinit { log.add("gone") }
+        }
+        let pool = WorkerPool(name: "pool-gone", maximumThreads: 1, maximumWaiting: 10)
+        let log = EventLog()
+        // Nothing of the work is here when this returns.
+        func begin() -> Bool { pool.run { [load = Load(log)] in load.log.add("worked") } }
+        for times in 1...3 {
+            #expect(begin())
+            try log.wait(for: "gone", times: times)
+        }
+    }
+
     @Test func takesNoMoreThanMayWait() throws {
         let pool = WorkerPool(name: "pool-full", maximumThreads: 1, maximumWaiting: 2)
         let (log, gate) = (EventLog(), Gate())
