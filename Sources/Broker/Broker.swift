@@ -116,13 +116,15 @@ package final class Broker {
         let reactors = try Self.wrap { () throws(Errno) in try ReactorGroup(count: count) }
         self.reactors = reactors
         let counters = reactors.remotes.map { _ in ShardCounters() }
+        let changes = AccessFileDesk.makePool()
         figures = Figures(
             reactors: reactors.counters, shards: counters, sequencer: order.sequencer, store: store.store,
             storeThread: storeThread, audit: audit, passwords: checks.passwords,
-            webTokens: access.figures, quotas: quotas, bans: bans, browserSessions: checks.sessions)
+            webTokens: access.figures, quotas: quotas, bans: bans, browserSessions: checks.sessions,
+            accessChanges: changes)
         let shards = ShardGroup(reactors.remotes)
         self.shards = shards
-        let accessFile = AccessFileDesk(path: { [access] in access.path }) { [access, checks] in
+        let accessFile = AccessFileDesk(changes, path: { [access] in access.path }) { [access, checks] in
             guard case .refused(let errors) = Self.takeOver(access, shards, checks.sessions) else { return nil }
             return errors
         }

@@ -1,6 +1,9 @@
 """access.md §6, §11: users, tokens and rules by the running broker; the audit log as administrators read it."""
 
+import fcntl
 import json
+import os
+import socket
 import subprocess
 
 import pytest
@@ -8,6 +11,7 @@ import pytest
 from access_house import basic, bearer, house  # noqa: F401  The fixture is found by its name.
 from command_line import BROKERCTL, run_control
 from deadlines import ANSWER_DEADLINE, wait_until
+from raw_websocket import RawWebSocket
 from test_audit import lines, the
 
 RULES = """log: { audit: ./audit.log, audit_authentications: %s }
@@ -137,6 +141,36 @@ def test_a_token_is_checked(broker):
     said(broker.control("users", "disable", "s1"))
     assert check(token, status=1) == "refused the user is disabled\n"
     assert json.loads(check("x", "--json", status=1)) == {"valid": False, "reason": "no token of this broker's"}
+
+
+def test_so_many_changes_wait_for_the_file(start_broker):
+    """Somebody else holds the file; one change is under way, 64 wait, and further ones are turned away and counted."""
+    broker = start_broker()
+    holder = os.open(broker.data, os.O_RDONLY)
+    fcntl.flock(holder, fcntl.LOCK_EX)
+    plain = socket.socket(socket.AF_UNIX)
+    plain.settimeout(ANSWER_DEADLINE)
+    plain.connect(str(broker.admin_socket))
+    websocket = RawWebSocket(plain, "localhost", "/admin", (SUBPROTOCOL,), {})
+    broker.opened.append(websocket)
+
+    def add(number):
+        websocket.send_text(json.dumps({"id": number, "verb": "users.add", "user": f"user{number}"}))
+
+    def answer():
+        return json.loads(websocket.receive_message(ANSWER_DEADLINE)[1])
+
+    add(0)
+    for number in range(1, 68):
+        add(number)
+    refused = [answer() for _ in range(3)]
+    assert [one["id"] for one in refused] == [65, 66, 67]
+    assert {one["error"]["message"] for one in refused} == {"Too many changes of users and tokens wait; try again."}
+    metrics = broker.metrics()
+    assert (metrics["broker_user_changes_waiting"], metrics["broker_user_changes_refused_total"]) == (64, 3)
+    os.close(holder)
+    assert sorted(answer()["id"] for _ in range(65)) == list(range(65))
+    assert broker.metrics()["broker_user_changes_waiting"] == 0
 
 
 # Rules

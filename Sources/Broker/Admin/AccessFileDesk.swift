@@ -1,4 +1,4 @@
-internal import WSTransport
+package import WSTransport
 
 /// Changes the file of users and tokens for administrators, on a thread of its own: disks and passwords take their time.
 ///
@@ -9,14 +9,21 @@ package final class AccessFileDesk: Sendable {
 
     private let path: @Sendable () -> String
     private let takeOver: TakeOver
-    private let pool = WorkerPool(name: "users", maximumThreads: 1, maximumWaiting: maximumWaiting)
+    private let pool: WorkerPool
     /// How many requests may wait.
     private static let maximumWaiting = 64
 
+    /// The thread for it, which figures are read of, too.
+    package static func makePool() -> WorkerPool {
+        WorkerPool(name: "users", maximumThreads: 1, maximumWaiting: maximumWaiting)
+    }
+
     /// - Parameters:
+    ///   - pool: of ``makePool()``.
     ///   - path: of the file, as the settings say now.
     ///   - takeOver: has what the file says now hold on every reactor, and returns when it does.
-    package init(path: @escaping @Sendable () -> String, takeOver: @escaping TakeOver) {
+    package init(_ pool: WorkerPool, path: @escaping @Sendable () -> String, takeOver: @escaping TakeOver) {
+        self.pool = pool
         self.path = path
         self.takeOver = takeOver
     }

@@ -17,6 +17,7 @@ package final class Figures: Sendable {
     private let quotas: Quotas?
     private let bans: Bans?
     private let browserSessions: BrowserSessions?
+    private let accessChanges: WorkerPool?
     /// Refused connections, by limit.
     let refusedConnections = Atomic<Int>(0)
     let refusedAddresses = Atomic<Int>(0)
@@ -27,7 +28,8 @@ package final class Figures: Sendable {
     package init(
         reactors: [ReactorCounters], shards: [ShardCounters], sequencer: Sequencer, store: any MessageStore,
         storeThread: StoreThread, audit: AuditLog? = nil, passwords: PasswordChecks? = nil,
-        webTokens: JWTFigures? = nil, quotas: Quotas? = nil, bans: Bans? = nil, browserSessions: BrowserSessions? = nil
+        webTokens: JWTFigures? = nil, quotas: Quotas? = nil, bans: Bans? = nil,
+        browserSessions: BrowserSessions? = nil, accessChanges: WorkerPool? = nil
     ) {
         self.reactors = reactors
         self.shards = shards
@@ -40,6 +42,7 @@ package final class Figures: Sendable {
         self.quotas = quotas
         self.bans = bans
         self.browserSessions = browserSessions
+        self.accessChanges = accessChanges
     }
 
     func sum(_ counter: (ReactorCounters) -> Int) -> Int { reactors.reduce(0) { $0 + counter($1) } }
@@ -374,6 +377,12 @@ extension Figures {
         text.add(
             "broker_browser_sessions_refused_total", .counter, "Logins at browsers that found no room.",
             refusedLogins)
+        text.add(
+            "broker_user_changes_waiting", .gauge, "Requests about users and tokens that wait for their file.",
+            accessChanges?.waiting ?? 0)
+        text.add(
+            "broker_user_changes_refused_total", .counter, "Requests about users and tokens that found no room.",
+            accessChanges?.refused ?? 0)
         text.add(
             "broker_password_checks_waiting", .gauge, "Passwords that wait to be checked.", passwords?.waiting ?? 0)
         text.add(

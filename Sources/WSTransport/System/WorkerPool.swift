@@ -57,6 +57,19 @@ package final class WorkerPool: Sendable {
     /// How much work waits for a thread.
     package var waiting: Int { state.withLock { $0.count } }
 
+    /// Work that was turned away since the start.
+    package var refused: Int { turnedAway.load(ordering: .relaxed) }
+    private let turnedAway = Atomic<Int>(0)
+
+    /// What a new thread begins with, which it takes out: it must not keep it as long as it lives.
+    private final class First: Sendable {
+        private let work: Mutex<Work?>
+
+        init(_ work: @escaping Work) { self.work = Mutex(work) }
+
+        func take() -> Work? { work.withLock { $0.take() } }
+    }
+
     private enum Need { case nothing, wakeup, thread }
 
     /// Runs `work` on a thread; `false` if too much waits already, or no thread can be started.
@@ -73,7 +86,9 @@ package final class WorkerPool: Sendable {
             return .thread
         }
         switch need {
-        case .none: return false
+        case .none:
+            turnedAway.add(1, ordering: .relaxed)
+            return false
         case .nothing: return true
         case .wakeup:
             _ = eventfd_write(semaphore, 1)

@@ -81,7 +81,7 @@ struct WorkerPoolTests {
         try log.wait(for: "begun")
         #expect(pool.run(work))
         #expect(pool.run(work))
-        #expect(!pool.run(work))
+        #expect(!pool.run(work) && pool.refused == 1)
         #expect(pool.waiting == 2)
         gate.open()
         try log.wait(for: "begun", times: 3)
