@@ -171,6 +171,9 @@ package final class HTTPConnection: StreamDriver {
         handler.handle(makeExchange(head, path: path, query: query, found))
     }
 
+    /// Reads no further request.
+    func endAfterAnswer() { keepsAlive = false }
+
     private func makeExchange(
         _ head: HTTPRequestHead, path: String, query: [(name: String, value: String)], _ found: Inspection?
     ) -> HTTPExchange {

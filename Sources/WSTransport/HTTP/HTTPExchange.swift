@@ -118,6 +118,8 @@ package final class HTTPExchange {
     /// Answers with an error.
     package func refuse(_ refusal: HTTPRefusal) {
         guard let connection else { return }
+        // A client that asked for a WebSocket, by whatever method, may already have sent frames.
+        if Handshake.isUpgrade(request.head) { connection.endAfterAnswer() }
         respond(connection.settings.makeRefusal(refusal))
     }
 
