@@ -102,6 +102,39 @@ def test_every_kind_of_mistake_has_a_place(tmp_path, text, line):
         assert int(found[1]) == line
 
 
+DENYING = "access: { rules: [{ role: a, publish: [\"x/#\"], deny: [\"x/#\"] }, { role: b, publish: [\"x/#\"] }] }\n"
+
+
+def test_a_rule_that_denies_all_that_it_allows_is_told(start_broker, tmp_path):
+    warning = "access.rules[0] allows nothing: its deny covers all that it allows"
+    done, file = check(tmp_path, DENYING)
+    assert done.returncode == 0 and done.stdout == f"{file}: warning: {warning}\n{file}: ok\n"
+    broker = start_broker("")
+    broker.config_file.write_text(DENYING)
+    broker.send_signal(signal.SIGHUP)
+    broker.wait_for_line(re.escape(warning))
+
+
+def test_a_group_that_cannot_reach_the_admin_socket_is_told(start_broker, tmp_path):
+    """The data directory is its owner's alone, whether it is there already or not."""
+    group = "admin: { socket_group: nogroup%s }\n"
+    warning = "warning: admin.socket_group is of no use: the group nogroup may not enter ./data: name an admin.socket elsewhere\n"
+    done, file = check(tmp_path, group % "")
+    assert done.returncode == 0 and done.stdout == f"{file}: {warning}{file}: ok\n"
+    (tmp_path / "data").mkdir(0o700)
+    assert check(tmp_path, group % "")[0].stdout == f"{file}: {warning}{file}: ok\n"
+    (tmp_path / "open").mkdir(0o755)
+    assert check(tmp_path, group % ", socket: ./open/admin.sock")[0].stdout == f"{file}: ok\n"
+    start_broker(group % "").wait_for_line("admin.socket_group is of no use")
+
+
+def test_no_password_of_an_address_is_printed(tmp_path):
+    done, file = check(
+        tmp_path, "access: { jwt: [{ issuer: a, audience: b, keys: 'https://me:correct-horse@login.example.com/keys' }] }\n")
+    assert done.returncode == 1 and 'found "https://***@login.example.com/keys"' in done.stdout
+    assert "correct-horse" not in done.stdout
+
+
 def test_a_file_that_is_not_there(tmp_path):
     done = run_brokerd("--check", "--config", str(tmp_path / "none.yaml"), cwd=tmp_path)
     assert done.returncode == 1 and "none.yaml" in done.stdout

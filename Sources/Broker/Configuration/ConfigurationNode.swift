@@ -42,7 +42,15 @@ struct ConfigurationNode {
 
 extension String {
     /// The text in quotes, cut where it gets long.
-    fileprivate var quotedForMessage: String { "\"\(cutForMessage)\"" }
+    fileprivate var quotedForMessage: String { "\"\(withoutCredentials.cutForMessage)\"" }
+
+    /// The same, where it is a URL with a user or a password before the host: errors are logged.
+    private var withoutCredentials: String {
+        guard let scheme = firstRange(of: "://"), let at = self[scheme.upperBound...].lastIndex(of: "@") else {
+            return self
+        }
+        return self[..<scheme.upperBound] + "***" + self[at...]
+    }
 
     fileprivate var cutForMessage: String {
         let head = unicodeScalars.prefix(40)

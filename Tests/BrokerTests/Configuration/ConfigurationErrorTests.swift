@@ -405,11 +405,11 @@ extension ConfigurationErrorTests {
         Row(
             issuer("keys: \"http://localhost:1@example.com/keys\""),
             "3:39: access.jwt[0].keys: expected file:PATH, https://… or, on this machine, http://127.0.0.1:PORT/…, "
-                + "found \"http://localhost:1@example.com/keys\""),
+                + "found \"http://***@example.com/keys\""),
         Row(
             issuer("keys: \"https://a:b@example.com/keys\""),
             "3:39: access.jwt[0].keys: expected file:PATH, https://… or, on this machine, http://127.0.0.1:PORT/…, "
-                + "found \"https://a:b@example.com/keys\""),
+                + "found \"https://***@example.com/keys\""),
         Row(
             issuer("keys: \"http://127.0.0.1.example.com/keys\""),
             "3:39: access.jwt[0].keys: expected file:PATH, https://… or, on this machine, http://127.0.0.1:PORT/…, "
