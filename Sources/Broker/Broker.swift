@@ -255,6 +255,18 @@ package final class Broker {
         return errors
     }
 
+    /// What `settings` asks of places on disk to no use: a sentence each.
+    package static func placeWarnings(in settings: Settings) -> [String] {
+        guard let group = settings.admin.socketGroup, let number = SocketFile.groupNumber(of: group) else { return [] }
+        let directory = DataDirectory.parent(of: settings.adminSocketPath)
+        // One that is not there yet is the data directory, and is made for its owner.
+        let reach = DataDirectory.isOpen(directory, to: number) ?? (directory != settings.dataDirectory)
+        guard !reach else { return [] }
+        return [
+            "admin.socket_group is of no use: the group \(group) may not enter \(directory): name an admin.socket elsewhere"
+        ]
+    }
+
     /// The files of private keys that users other than their owner may read.
     package static func exposedKeys(in settings: Settings) -> [String] {
         Certificates.exposedKeys(in: settings.listen)

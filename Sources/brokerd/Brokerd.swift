@@ -164,7 +164,7 @@ struct Brokerd: ParsableCommand {
         for file in Broker.exposedKeys(in: settings) {
             log.warning("a private key is readable by other users: chmod go-rwx", metadata: ["key": "\(file)"])
         }
-        for warning in settings.ruleWarnings { log.warning("\(warning)") }
+        for warning in settings.ruleWarnings + Broker.placeWarnings(in: settings) { log.warning("\(warning)") }
     }
 
     private func report(_ news: [CertificateNews], _ log: Logger) {
@@ -207,7 +207,9 @@ struct Brokerd: ParsableCommand {
         for file in Broker.exposedKeys(in: settings) {
             Self.complain("\(config ?? "settings"): warning: others may read the private key \(file): chmod go-rwx")
         }
-        for warning in settings.ruleWarnings { Self.complain("\(config ?? "settings"): warning: \(warning)") }
+        for warning in settings.ruleWarnings + Broker.placeWarnings(in: settings) {
+            Self.complain("\(config ?? "settings"): warning: \(warning)")
+        }
         let broken =
             Broker.certificateErrors(in: settings) + Broker.placeErrors(in: settings)
             + Broker.accessErrors(in: settings)

@@ -65,6 +65,19 @@ final class DataDirectory: Sendable {
         return nil
     }
 
+    /// The directory that a file or directory is in.
+    static func parent(of path: String) -> String {
+        let trimmed = path.last == "/" ? path.dropLast() : path[...]
+        return trimmed.lastIndex(of: "/").map { $0 == trimmed.startIndex ? "/" : String(trimmed[..<$0]) } ?? "."
+    }
+
+    /// Whether a group may enter a directory; `nil`: there is none.
+    static func isOpen(_ path: String, to group: UInt32) -> Bool? {
+        var status = stat()
+        guard unsafe stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else { return nil }
+        return status.st_mode & (status.st_gid == group ? 0o010 : 0o001) != 0
+    }
+
     /// Whether there is a directory at a path.
     static func isDirectory(_ path: String) -> Bool {
         var status = stat()
@@ -140,8 +153,7 @@ final class DataDirectory: Sendable {
 
     /// Creates a directory and those above it if there is none, and makes its name durable.
     static func make(_ path: String) throws(StorageError) {
-        let trimmed = path.last == "/" ? path.dropLast() : path[...]
-        let parent = trimmed.lastIndex(of: "/").map { $0 == trimmed.startIndex ? "/" : String(trimmed[..<$0]) } ?? "."
+        let parent = parent(of: path)
         if unsafe mkdir(path, 0o700) != 0 {
             switch errno {
             case EEXIST:
