@@ -89,6 +89,8 @@ package final class Broker {
         audit = AuditLog { [journal] reason in
             journal.tell(.error, "cannot write to the audit log", once: "audit \(reason)", [("error", reason)])
         }
+        // The file of the audit log may be in it.
+        try Self.wrap { () throws(StorageError) in try DataDirectory.make(settings.dataDirectory) }
         audit.adopt(try Self.open(settings.log.audit))
         audit.memory.limit(to: settings.log.auditMemory)
         access = try Self.wrap { [journal, audit] () throws(AccessFileErrors) in

@@ -98,6 +98,12 @@ def test_a_limit_that_is_hit(start_broker):
     assert hit["target"] == "limits.publish_rate" and hit["count"] == 4
 
 
+def test_a_log_in_the_data_directory_is_there_from_the_first_start(start_broker, tmp_path):
+    broker = start_broker("log: { audit: ./data/audit.log }\n", directory=tmp_path)
+    wait_until(lambda: lines(broker, "data/audit.log"), "the line of the start")
+    assert lines(broker, "data/audit.log")[0]["event"] == "start"
+
+
 def test_a_log_that_cannot_be_opened_is_said_at_start(tmp_path):
     (tmp_path / "broker.yaml").write_text("log: { audit: /nowhere/audit.log }\n")
     done = run_brokerd("--config", "broker.yaml", cwd=tmp_path)
