@@ -9,6 +9,8 @@ import subprocess
 import pytest
 
 from access_house import basic, bearer, house  # noqa: F401  The fixture is found by its name.
+from admin_house import SUBPROTOCOL
+from broker_process import free_port
 from command_line import BROKERCTL, run_control
 from deadlines import ANSWER_DEADLINE, wait_until
 from raw_websocket import RawWebSocket
@@ -225,6 +227,27 @@ def test_credentials_that_fail_are_told_with_the_reason_and_no_secret(broker):
     written = (broker.directory / "audit.log").read_text()
     assert "guessed right" not in written and secret[::-1] not in written and secret not in written
     assert not [line for line in lines(broker) if line["event"] == "auth.ok"]
+
+
+def test_credentials_by_a_way_that_is_not_accepted_are_told_of(start_broker, tmp_path):
+    """They are not looked at; who tries is seen all the same."""
+    port = free_port()
+    broker = start_broker(
+        f"listen: [{{ address: '0.0.0.0:{port}' }}]\nlog: {{ audit: ./audit.log }}\n"
+        "access: { anonymous: { publish: [], subscribe: [] }, query_tokens: none }\n",
+        directory=tmp_path, port=port, configured_listen=True)
+    assert publish(broker, basic("s1", SECRET)) == 403
+    secret = "0" * 43
+    assert broker.http("GET", f"/t/a?token=bk_abcdefgh_{secret}").status == 401
+    wait_until(lambda: len([line for line in lines(broker) if line["event"] == "auth.failed"]) == 2, "two failures")
+    failures = {line["kind"]: line for line in lines(broker) if line["event"] == "auth.failed"}
+    assert failures["password"]["user"] == "s1" and failures["password"]["result"] == "a password without TLS"
+    assert failures["token"]["token"] == "abcdefgh" and failures["token"]["result"] == "a token in the address"
+    written = (broker.directory / "audit.log").read_text() + "\n".join(broker.lines)
+    assert SECRET not in written and secret not in written
+    metrics = broker.metrics()
+    assert metrics['broker_auth_total{kind="password",result="failed"}'] == 1
+    assert metrics['broker_auth_total{kind="token",result="failed"}'] == 1
 
 
 def test_credentials_that_are_right_are_told_where_that_is_wanted(start):

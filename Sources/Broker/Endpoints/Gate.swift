@@ -49,7 +49,7 @@ struct Gate: Sendable {
             if !shard.bans.isEmpty, !listener.isEmpty { try exchange.checkBans(of: .anonymous, on: shard) }
             let presented = shown.map { Presented($0, by: .body) } ?? Presented(exchange, shard, self)
             if isForAdministrators { try checkPage(exchange, presented) }
-            try check(presented, shard.access.options)
+            try check(presented, exchange, shard)
             switch authenticator.authenticate(
                 presented.credentials, shard.access, from: { exchange.request.peer?.host })
             {
@@ -137,11 +137,21 @@ struct Gate: Sendable {
     static let openPassword = Refusal(
         .forbidden, "Passwords are accepted over TLS, or on this machine, only: use https or a token.")
 
-    private func check(_ presented: Presented, _ options: AccessOptions) throws(HTTPRefusal) {
-        if case .basic = presented.credentials, !isPrivate { throw HTTPRefusal(Self.openPassword) }
-        if presented.way == .query, options.queryTokens == .none || isForAdministrators {
-            throw HTTPRefusal(Refusal(.unauthenticated, "Tokens in the address are not accepted here."))
+    /// Refuses credentials that come by a way on which they are not even looked at.
+    private func check(_ presented: Presented, _ exchange: HTTPExchange, _ shard: Shard) throws(HTTPRefusal) {
+        let refusal: Refusal
+        let cause: String
+        if case .basic = presented.credentials, !isPrivate {
+            (refusal, cause) = (Self.openPassword, "a password without TLS")
+        } else if presented.way == .query, shard.access.options.queryTokens == .none || isForAdministrators {
+            refusal = Refusal(.unauthenticated, "Tokens in the address are not accepted here.")
+            cause = "a token in the address"
+        } else {
+            return
         }
+        let failure = AuthenticationFailure(.invalid, refusal.message).because(cause)
+        shard.examined(presented.credentials, .failure(failure), from: exchange.request.peer)
+        throw HTTPRefusal(refusal)
     }
 }
 
