@@ -8,6 +8,7 @@ import struct
 import pytest
 
 import proxies
+from access_file import AccessFile
 from broker_process import free_port
 from certificates import Authority
 from deadlines import ANSWER_DEADLINE, wait_until
@@ -192,6 +193,22 @@ def test_the_scheme_that_a_proxy_forwards_is_that_of_the_same_origin(start):
     broker = start("forwarded: x-forwarded-for")
     for page, scheme, expected in [("https", "https", 404), ("http", "https", 403), ("http", "http", 404), ("https", "http", 403)]:
         assert ask(broker.port, "/t/a", Origin=f"{page}://{NAME}", **{"X-Forwarded-Proto": scheme}) == expected, (page, scheme)
+
+
+def test_a_login_is_of_the_scheme_that_a_proxy_forwards(start, tmp_path):
+    """The cookie is for TLS only, and a page that came by plain HTTP would not get it back."""
+    file = AccessFile(tmp_path / "data" / "access.jsonl")
+    file.user("alice", "correct horse")
+    file.write()
+    broker = start("forwarded: x-forwarded-for", rest=f"access: {{ users: {file.path} }}\n")
+
+    def log_in(page, scheme):
+        headers = {"Host": NAME, "Origin": f"{page}://{NAME}", "X-Forwarded-Proto": scheme, "X-Forwarded-For": "192.0.2.7"}
+        return broker.http("POST", "/session", body='{"user":"alice","password":"correct horse"}', headers=headers)
+
+    assert [log_in(*pair).status for pair in [("http", "https"), ("https", "http")]] == [403, 403]
+    answer = log_in("https", "https")
+    assert answer.status == 200 and "; Secure; HttpOnly; SameSite=Strict" in answer.headers["Set-Cookie"]
 
 
 @pytest.mark.parametrize("more, header", [("forwarded: x-forwarded-for", b""), ("forwarded: forwarded", b""),

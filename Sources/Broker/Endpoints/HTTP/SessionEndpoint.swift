@@ -138,9 +138,11 @@ extension HTTPExchange {
     /// Whether a page of exactly the address that it asks for has sent it.
     func isOfSamePage(_ gate: Gate) -> Bool {
         let fields = request.head.fields
-        guard let origin = fields.first("Origin") else { return false }
+        guard let origin = fields.first("Origin"), let shard = try? shard() else { return false }
         return OriginPolicy.Rule.sameOrigin.allowsExactly(
-            OriginPolicy.Page(origin: origin, host: fields.first("Host"), isSecure: gate.isSecure))
+            OriginPolicy.Page(
+                origin: origin, host: fields.first("Host"), isSecure: gate.isSecure,
+                scheme: gate.scheme(of: self, shard.endpoints)))
     }
 
     /// The cookie of a login; `SameSite` and `HttpOnly` keep it from other sites and from scripts.
