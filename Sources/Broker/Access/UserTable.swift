@@ -18,24 +18,26 @@ package struct UserTable: Sendable {
         let id: UInt64
         let digest: InlineArray<4, UInt64>
         let user: String
-        /// The most that it may do; `nil`: what its user may, except administration.
-        let ceiling: Ceiling?
+        /// What only few tokens have; `nil`: it may do what its user may, except administration, from anywhere.
+        let special: Special?
         /// ``Int64/max``: it does not expire.
         let expires: Int64
         /// ``Int64/min``: not known.
         let created: Int64
-        let from: [AddressRange]
     }
 
-    /// What only few tokens have.
-    final class Ceiling: Sendable {
-        /// `nil`: what its user may publish and subscribe to.
+    /// What only few tokens have, so that the others need no room for it.
+    final class Special: Sendable {
+        /// The most that it may do; `nil`: what its user may publish and subscribe to.
         let rule: AccessRule?
         let admin: Set<AdminRight>
+        /// Empty: it may come from anywhere.
+        let from: [AddressRange]
 
-        init(_ rule: AccessRule?, admin: Set<AdminRight>) {
+        init(_ rule: AccessRule?, admin: Set<AdminRight>, from: [AddressRange]) {
             self.rule = rule
             self.admin = admin
+            self.from = from
         }
     }
 
@@ -144,12 +146,12 @@ package struct UserTable: Sendable {
             let user = users[token.user.exact], !user.isDisabled
         else { return nil }
         if token.expires <= now { return nil }
-        if !token.from.isEmpty {
-            guard let address = address(), token.from.contains(where: { $0.contains(address) }) else { return nil }
+        if let from = token.special?.from, !from.isEmpty {
+            guard let address = address(), from.contains(where: { $0.contains(address) }) else { return nil }
         }
         return Principal(
-            .token, user: token.user, roles: user.roles, token: id, ceilings: token.ceiling?.rule.map { [$0] } ?? [],
-            admin: token.ceiling?.admin ?? [], expires: token.expires == .max ? nil : token.expires, issued: created,
+            .token, user: token.user, roles: user.roles, token: id, ceilings: token.special?.rule.map { [$0] } ?? [],
+            admin: token.special?.admin ?? [], expires: token.expires == .max ? nil : token.expires, issued: created,
             stamp: Token.bytes(of: token.digest).hashValue)
     }
 
@@ -242,10 +244,14 @@ extension UserTable.Token {
             rule.subscribe = Self.templates(limits.subscribe)
             return rule
         }
-        ceiling = rule == nil && token.admin.isEmpty ? nil : UserTable.Ceiling(rule, admin: Set(token.admin))
+        let isUsual = rule == nil && token.admin.isEmpty && token.from.isEmpty
+        special =
+            isUsual
+            ? nil
+            : UserTable.Special(
+                rule, admin: Set(token.admin), from: token.from.compactMap { AddressRange($0) })
         expires = token.expires ?? .max
         created = token.created ?? .min
-        from = token.from.compactMap { AddressRange($0) }
     }
 
     /// The eight bytes of an id as a number.
