@@ -123,6 +123,19 @@ def test_kick_by_filter_leaves_those_that_listen_to_more(broker):
         session.synchronise()
 
 
+def test_a_list_of_subscriptions_has_an_end(broker):
+    """More rows than one answer has are an error, and a narrower filter shows them."""
+    sessions = [broker.session() for _ in range(11)]
+    for number, session in enumerate(sessions):
+        filters = [f"{number}/{one}/#" for one in range(1000 if number < 10 else 1)]
+        assert session.request(op="subscribe", filter=filters, snapshot=False)["op"] == "ok"
+    done = broker.control("subscriptions")
+    assert done.returncode == 1 and b"there are more; use a narrower filter" in done.stderr, done.stderr
+    assert len(broker.control_json("subscriptions", "10/#")) == 1
+    assert sessions[10].request(op="unsubscribe", filter="10/0/#")["op"] == "ok"
+    assert len(broker.control_json("subscriptions")) == 10_000
+
+
 def test_topics_and_subscriptions(broker):
     session = broker.session()
     session.subscribe(["a/#", "b"])

@@ -3,9 +3,7 @@ internal import WSTransport
 extension BansRequest: AnsweredRequest {
     func answer(_ caller: AdminCaller, _ then: @escaping (Result<Answer, Refusal>) -> Void) {
         let all = caller.desk.facts.bans.list.all.map(BanSummary.init)
-        then(
-            .success(
-                AdminList(Array(all.prefix(AdminDesk.maximumRows)), isTruncated: all.count > AdminDesk.maximumRows)))
+        then(.success(AdminList(all, atMost: AdminDesk.maximumRows)))
     }
 }
 

@@ -65,8 +65,7 @@ private struct ClientView: Sendable {
         var all = answers.flatMap(\.self)
         if order != nil { all.sort(by: comesFirst) }
         if let limit { all = Array(all.prefix(limit)) }
-        let most = AdminDesk.maximumClients
-        return AdminList(Array(all.prefix(most)), isTruncated: all.count > most)
+        return AdminList(all, atMost: AdminDesk.maximumClients)
     }
 
     private func comesFirst(_ first: ClientSummary, _ second: ClientSummary) -> Bool {

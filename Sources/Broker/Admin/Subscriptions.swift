@@ -4,11 +4,10 @@ extension SubscriptionsRequest: AnsweredRequest {
         caller.desk.everyone.ask(from: caller.desk.shard) {
             $0.filters(coveredBy: wanted)
         } then: { answers in
-            let counts = FilterCount.merge(answers)
-            let rows = counts.prefix(AdminDesk.maximumRows).map {
+            let rows = FilterCount.merge(answers).lazy.map {
                 FilterSummary(filter: $0.filter.name, clients: $0.clients)
             }
-            then(.success(AdminList(rows, isTruncated: counts.count > rows.count)))
+            then(.success(AdminList(rows, atMost: AdminDesk.maximumRows)))
         }
     }
 }

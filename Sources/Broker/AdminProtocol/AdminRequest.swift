@@ -76,6 +76,11 @@ package struct AdminList<Element: AdminObject>: AdminAnswer {
         self.next = next
     }
 
+    /// The first of `all`, and whether there are more.
+    package init(_ all: some Collection<Element>, atMost most: Int) {
+        self.init(Array(all.prefix(most)), isTruncated: all.count > most)
+    }
+
     package init(answer: borrowing JSONObject) throws(JSONError) {
         guard let result = answer.value("result") else { throw AdminWire.missingResult(answer) }
         isTruncated = try answer.bool("truncated") ?? false

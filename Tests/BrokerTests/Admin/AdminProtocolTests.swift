@@ -81,6 +81,14 @@ struct AdminProtocolTests {
         #expect(try encodedAgain(type, request) == request)
     }
 
+    @Test(arguments: [(0, 0, false), (2, 2, false), (3, 2, true)])
+    func aListHasSoManyRowsAndSaysWhetherThereAreMore(count: Int, rows: Int, isTruncated: Bool) {
+        let all = (0..<count).map { FilterSummary(filter: "\($0)", clients: $0) }
+        let list = AdminList(all, atMost: 2)
+        #expect(list.elements.map(\.filter) == all.prefix(rows).map(\.filter))
+        #expect(list.isTruncated == isTruncated)
+    }
+
     @Test func everyRequestIsAmongThem() {
         let missing = AdminSession.verbs.keys.filter { verb in !Self.requests.contains { $0.contains("\"\(verb)\"") } }
         #expect(missing == [])
