@@ -32,6 +32,7 @@ struct faults {
     volatile int64_t disk_size;             // writes past this offset fail with ENOSPC; 0: they do not
     volatile int64_t failed;                // calls that were made to fail
     volatile int64_t clock_offset;          // seconds that the clock of the day is ahead
+    volatile int64_t monotonic_offset;      // seconds that the clock of the process is ahead
 };
 
 enum { maximum_descriptors = 65536, maximum_files = 200 };
@@ -227,6 +228,16 @@ int close(int descriptor) {
 int clock_gettime(clockid_t clock, struct timespec *time) {
     if (real_clock_gettime == NULL) real_clock_gettime = dlsym(RTLD_NEXT, "clock_gettime");
     int result = real_clock_gettime(clock, time);
-    if (result == 0 && faults != NULL && clock == CLOCK_REALTIME) time->tv_sec += faults->clock_offset;
+    if (result != 0 || faults == NULL) return result;
+    if (clock == CLOCK_REALTIME) time->tv_sec += faults->clock_offset;
+    if (clock == CLOCK_MONOTONIC) time->tv_sec += faults->monotonic_offset;
     return result;
+}
+
+// OpenSSL's clock of the day.
+time_t time(time_t *result) {
+    struct timespec now;
+    if (clock_gettime(CLOCK_REALTIME, &now) != 0) return -1;
+    if (result != NULL) *result = now.tv_sec;
+    return now.tv_sec;
 }

@@ -28,7 +28,7 @@ def compile_library(directory):
 class Faults:
     """What is to fail, changed while the broker runs."""
 
-    FIELDS = {"failing_syncs": 0, "failing_dsync_writes": 1, "disk_size": 2, "failed": 3, "clock_offset": 4}
+    FIELDS = {"failing_syncs": 0, "failing_dsync_writes": 1, "disk_size": 2, "failed": 3, "clock_offset": 4, "monotonic_offset": 5}
 
     def __init__(self, path):
         with open(path, "w+b") as file:

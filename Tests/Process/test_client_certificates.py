@@ -16,6 +16,7 @@ from broker_process import free_port
 from command_line import run_brokerd
 from certificates import Identity
 from deadlines import ANSWER_DEADLINE, wait_until
+from fragile_disk import FragileDisk
 from json_session import JSONSession
 from raw_websocket import RawWebSocket
 # The fixtures are found by their names.
@@ -91,7 +92,7 @@ def devices(tmp_path):
 @pytest.fixture
 def start(start_broker, tmp_path, identity, devices):
     """A broker that knows clients by certificates; `more` is of its TLS, `certificates` of its access."""
-    def start(certificates="user: san-dns", more="", users=None):
+    def start(certificates="user: san-dns", more="", users=None, rest="", **options):
         directory = tmp_path / "broker"
         directory.mkdir(exist_ok=True)
         if users:
@@ -103,8 +104,8 @@ def start(start_broker, tmp_path, identity, devices):
             "access:\n  anonymous: { publish: [], subscribe: [] }\n"
             f"  certificates: {{ {certificates} }}\n"
             '  rules:\n    - { everyone: true, publish: ["from/{user}"], subscribe: ["news/#"] }\n'
-            '    - { role: sensor, publish: ["sensors/#"] }\nlog: { audit: stdout }\n',
-            directory=directory, port=port, configured_listen=True)
+            '    - { role: sensor, publish: ["sensors/#"] }\nlog: { audit: stdout }\n' + rest,
+            directory=directory, port=port, configured_listen=True, **options)
     return start
 
 
@@ -247,6 +248,17 @@ def test_a_certificate_ends_by_its_time(start, authority, devices, identity):
         # It is looked at each hour, and when a file changes.
         wait_until(lambda: now() > going.x509.not_valid_after + datetime.timedelta(seconds=1), "its time to be over", 60)
         authority.sign("newer").copy_to(identity)
+    ends(broker, change, client_context(authority, going), client_context(authority, staying))
+
+
+def test_certificates_are_looked_at_each_hour(start, authority, devices, tmp_path):
+    """No file changes; the clocks go on by more than an hour, in which one certificate ends."""
+    disk = FragileDisk(tmp_path, tmp_path / "broker" / "data")
+    broker = start(rest="keepalive: { interval: 1d }\n", environment=disk.environment)
+    going = devices.make("going", [x509.DNSName("going.example")], lifetime=3000)
+    staying = devices.make("staying", [x509.DNSName("staying.example")])
+    def change():
+        disk.faults.set(clock_offset=3700, monotonic_offset=3700)
     ends(broker, change, client_context(authority, going), client_context(authority, staying))
 
 
