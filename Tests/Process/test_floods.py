@@ -3,6 +3,7 @@
 import json
 import re
 import select
+import signal
 import socket
 import ssl
 import threading
@@ -292,6 +293,22 @@ def test_a_client_that_holds_the_most_is_told_and_counted(start_broker):
     assert large.receive_close()[0] == 4429
     broker.wait_for_line("clients held too much.* limit=limits.memory")
     assert broker.metrics()['broker_disconnects_total{reason="memory"}'] == 1
+
+
+def test_a_limit_that_is_lowered_reaches_those_that_hold_more(start_broker):
+    broker = start_broker(ONE_REACTOR + "limits: { memory: 64MiB }\n")
+    small, large = broker.topic_socket("a"), broker.topic_socket("a")
+    frame = encode_frame(BINARY, bytes(200_000))
+    send_what_is_taken(small.plain, frame[:100_000])
+    begin_message(large, MIB - 1)
+    wait_until(lambda: broker.metrics()["broker_held_bytes"] > MIB, "both to be held")
+    broker.config_file.write_text(ONE_REACTOR + "limits: { memory: 1MiB }\n")
+    broker.send_signal(signal.SIGHUP)
+    assert large.receive_close()[0] == 4429
+    metrics = broker.metrics()
+    assert metrics['broker_disconnects_total{reason="memory"}'] == 1 and metrics["broker_held_limit_bytes"] == MIB
+    send_what_is_taken(small.plain, frame[100_000:])
+    assert small.receive_message()[1] == bytes(200_000)
 
 
 def test_above_four_fifths_of_the_limit_newcomers_are_refused(start_broker):
