@@ -263,6 +263,17 @@ def test_through_nginx(start, tmp_path):
         assert ask(proxy.port, "/t/a", "127.0.0.3", Host=place, Origin=f"https://{place}") == 403
 
 
+@pytest.mark.parametrize("kind", [proxies.Caddy, proxies.Apache], ids=lambda kind: kind.name)
+def test_through_others_as_they_are(start, tmp_path, kind):
+    """Caddy and Apache say who their client is without being asked."""
+    broker = start("forwarded: x-forwarded-for")
+    with kind(tmp_path / "proxy", broker.port) as proxy:
+        place = f"{NAME}:{proxy.port}"
+        client = websocket(proxy.port, "127.0.0.2", place, **{"X-Forwarded-For": "6.6.6.6", "Origin": f"http://{place}"})
+        assert addresses(broker) == ["127.0.0.2:0"]
+        client.close()
+
+
 @pytest.mark.parametrize("version", [1, 2])
 def test_through_haproxy(start, tmp_path, version):
     authority = Authority(tmp_path / "authority")
@@ -274,6 +285,50 @@ def test_through_haproxy(start, tmp_path, version):
         with ssl.create_default_context(cafile=str(authority.file)).wrap_socket(plain, server_hostname="localhost") as secure:
             RawWebSocket(secure, f"localhost:{broker.port}", "/ws", (), {})
             assert addresses(broker) == [f"127.0.0.2:{own}"]
+
+
+LIMITS = "limits: { per_address: { connections: 2, new_connections: unlimited }, authentication_failures: 3/m }\n"
+
+
+def test_each_client_of_nginx_has_limits_of_its_own(start, tmp_path):
+    """nginx itself has none: it brings everybody."""
+    broker = start("forwarded: x-forwarded-for", rest=LIMITS)
+    with NginxWithAddress(tmp_path / "proxy", broker.port) as proxy:
+        place = f"{NAME}:{proxy.port}"
+        clients = [websocket(proxy.port, "127.0.0.2", place) for _ in range(2)]
+        with pytest.raises(RefusedHandshake) as refused:
+            websocket(proxy.port, "127.0.0.2", place, **{"X-Forwarded-For": "6.6.6.6"})
+        assert refused.value.status == 429
+        clients.append(websocket(proxy.port, "127.0.0.3", place))
+
+        def guess(source):
+            return ask(proxy.port, "/t/a", source, Authorization="Bearer guess", **{"X-Forwarded-For": "6.6.6.6"})
+
+        assert [guess("127.0.0.4") for _ in range(5)] == [401] * 4 + [429]
+        assert guess("127.0.0.5") == 401
+        for client in clients:
+            client.close()
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_each_client_of_haproxy_has_limits_of_its_own(start, tmp_path, version):
+    authority = Authority(tmp_path / "authority")
+    identity = authority.sign("server")
+    broker = start(f"proxy_protocol: true, tls: {{ certificate: {identity.certificate}, key: {identity.key} }}", rest=LIMITS)
+    context = ssl.create_default_context(cafile=str(authority.file))
+    with HAProxyTCP(tmp_path / "proxy", broker.port, version) as proxy:
+        def connect(source):
+            plain = socket.create_connection(("127.0.0.1", proxy.port), ANSWER_DEADLINE, source_address=(source, 0))
+            secure = context.wrap_socket(plain, server_hostname="localhost")
+            return RawWebSocket(secure, f"localhost:{broker.port}", "/ws", (), {})
+
+        clients = [connect("127.0.0.2") for _ in range(2)]
+        with pytest.raises(RefusedHandshake) as refused:
+            connect("127.0.0.2")
+        assert refused.value.status == 429
+        clients.append(connect("127.0.0.3"))
+        for client in clients:
+            client.close()
 
 
 def test_settings_that_believe_nobody_are_errors(start_broker, tmp_path):
