@@ -21,13 +21,13 @@ WSTEST ?= wstest
 # Where `make install` puts the programs, the service and its configuration; DESTDIR goes before all of it, for packages.
 PREFIX ?= /usr/local
 DESTDIR ?=
+# Manual pages and completions.
+SHARE = $(DESTDIR)$(PREFIX)/share
 
 RELEASE := .build/release
 EXAMPLES := --package-path Examples --scratch-path .build/examples
 BENCHMARKS := --package-path Benchmarks --scratch-path .build/benchmarks
 CODE := Package.swift Sources Tests Examples tools Benchmarks/Package.swift Benchmarks/Sources
-
-SHARE = $(DESTDIR)$(PREFIX)/share
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:

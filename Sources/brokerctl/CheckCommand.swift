@@ -177,8 +177,8 @@ enum CheckedFigure: String, CaseIterable {
         case .time: value >= 1000 ? "\(Quantity.fixed(value / 1000)) s" : "\(Quantity.fixed(value)) ms"
         case .percent: "\(Quantity.fixed(value)) %"
         case .days: "\(Quantity.fixed(value)) days"
-        case .count: String(Int(value))
-        case .bytes: Quantity.size(Int(value))
+        case .count: String(Quantity.whole(value))
+        case .bytes: Quantity.size(Quantity.whole(value))
         }
     }
 }

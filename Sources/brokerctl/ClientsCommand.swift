@@ -154,11 +154,12 @@ enum ClientTable {
         guard field.kind != .text else { return field.text(of: client) ?? "-" }
         guard let value = field.number(of: client, now: now) else { return "-" }
         return switch field {
-        case .age: Quantity.span(seconds: Int(value / 1000))
-        case .waiting: value < 1000 ? "\(Int(value)) ms" : Quantity.span(seconds: Int(value / 1000))
+        case .age: Quantity.span(seconds: Quantity.whole(value / 1000))
+        case .waiting:
+            value < 1000 ? "\(Quantity.whole(value)) ms" : Quantity.span(seconds: Quantity.whole(value / 1000))
         case .roundTrip: "\(Quantity.fixed(value)) ms"
-        case .pending, .kernel, .received, .sent: Quantity.size(Int(value))
-        default: String(Int(value))
+        case .pending, .kernel, .received, .sent: Quantity.size(Quantity.whole(value))
+        default: String(Quantity.whole(value))
         }
     }
 }

@@ -31,8 +31,8 @@ struct LineReader: ~Copyable {
 
     private static var reason: String { unsafe strerror(errno).map { unsafe String(cString: $0) } ?? "not readable" }
 
-    /// Whether a part of what was read is left, so that ``next()`` may not have to wait.
-    var hasMore: Bool { !rest.isEmpty }
+    /// Whether ``next()`` has a whole line without waiting for more.
+    var hasLine: Bool { chunk[rest].contains(0x0A) }
 
     /// The next line without its line end; `nil`: end of input.
     mutating func next() throws(Failure) -> Line? {

@@ -60,7 +60,7 @@ struct LogLevelCommand: AsyncParsableCommand {
         let answer = result.answer
         var line = answer.level
         if let until = answer.until {
-            let left = max(0, until - WallClock.unixMilliseconds + 999) / 1000
+            let left = max(0, max(0, until) - WallClock.unixMilliseconds + 999) / 1000
             line += ", for \(Quantity.span(seconds: Int(left))); then \(answer.configured)"
         } else if answer.level != answer.configured {
             line += ", until the next reload; then \(answer.configured)"

@@ -41,7 +41,7 @@ private struct ManualPage {
                 ".SH NAME\nbrokerctl \\- \(Self.escaped(abstract))\n.SH SYNOPSIS\n.B brokerctl\n.I verb\n[options]\n"
             text += ".SH DESCRIPTION\n"
         } else {
-            text += ".SH \"\(words.joined(separator: " ").uppercased())\"\n\(Self.line(abstract))"
+            text += ".SH \"\(words.joined(separator: " ").uppercased())\"\n\(Self.line(abstract)).PP\n"
         }
         try addDiscussion(of: command)
         if !path.isEmpty { try addArguments(of: command, isRoot: false) }

@@ -143,7 +143,7 @@ struct PublishCommand: AsyncParsableCommand {
         reader.maximumLength = queue.longest
         while true {
             // Before it waits for more, it looks at what came of the lines so far.
-            if !reader.hasMore { try await queue.settleAll() }
+            if !reader.hasLine { try await queue.settleAll() }
             guard let line = try reader.next() else { return }
             guard case .line(let bytes) = line else {
                 throw Failure.failed("line \(reader.number): longer than the broker takes (too-large)")

@@ -21,6 +21,9 @@ enum Quantity {
         return minutes > 0 ? "\(minutes)m \(total % 60)s" : "\(total)s"
     }
 
+    /// The integer next to a value that may be out of range, as a broker may send it.
+    static func whole(_ value: Double) -> Int { value.isNaN ? 0 : Int(max(-1e18, min(value, 1e18))) }
+
     /// With one decimal digit.
     static func fixed(_ value: Double) -> String {
         guard value.isFinite, abs(value) < 1e15 else { return "\(value)" }

@@ -63,7 +63,7 @@ struct RecordCommand: AsyncParsableCommand {
         while left > 0 {
             switch try await feed.next() {
             case .message(let message):
-                Output.print(message.json)
+                Output.printJSON(message.json)
                 left -= 1
             case .gap(let filter, let missed):
                 Output.complain("\(missed.map { "\($0) messages" } ?? "messages") of \(filter) are missing")

@@ -100,7 +100,7 @@ struct ReplaySchedule {
             start = (message.time, now)
             return 0
         }
-        let offset = Double(max(0, message.time - start.time)) * 1_000_000 / factor
+        let offset = max(0, Double(message.time) - Double(start.time)) * 1_000_000 / factor
         let elapsed = Double(now.nanoseconds(since: start.moment))
         return Int64(max(0, min(offset - elapsed, 1e18)))
     }

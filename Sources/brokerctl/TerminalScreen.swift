@@ -9,8 +9,9 @@ enum TerminalScreen {
     /// The terminal before; what a signal handler needs has to lie ready.
     nonisolated(unsafe) private static var before = termios()
     private static let isTaken = Atomic<Bool>(false)
-    private static let entering = Array("\u{1B}[?1049h\u{1B}[?25l".utf8)
-    private static let leaving = Array("\u{1B}[?25h\u{1B}[?1049l".utf8)
+    // Lines do not wrap: wide characters take more columns than they are counted for.
+    private static let entering = Array("\u{1B}[?1049h\u{1B}[?25l\u{1B}[?7l".utf8)
+    private static let leaving = Array("\u{1B}[?7h\u{1B}[?25h\u{1B}[?1049l".utf8)
 
     /// Takes the terminal; returns whether standard input and output are one.
     static func take() -> Bool {

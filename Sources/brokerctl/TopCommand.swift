@@ -117,8 +117,8 @@ struct TopView {
         rates =
             isSame
             ? (
-                Double(new.published - status.published) / seconds,
-                Double(new.delivered - status.delivered) / seconds
+                Double(new.published &- status.published) / seconds,
+                Double(new.delivered &- status.delivered) / seconds
             ) : nil
         (status, moment) = (new, now)
     }

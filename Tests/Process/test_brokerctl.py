@@ -191,7 +191,7 @@ def test_what_would_steer_a_terminal_is_escaped_there_and_only_there(broker):
     broker.publish("evil", evil.encode(), "retain")
     assert broker.control("retained", "get", "evil").stdout == evil.encode()
     for arguments in (["retained", "get", "evil"], ["retained", "get", "evil", "--json"], ["sub", "evil", "--count", "1"],
-                      ["sub", "evil", "--count", "1", "--json"]):
+                      ["sub", "evil", "--count", "1", "--json"], ["record", "evil", "--count", "1"]):
         shown, status = on_a_terminal(broker, *arguments)
         assert status == 0 and not re.search("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]", shown)
         assert "gnp.exe" in shown

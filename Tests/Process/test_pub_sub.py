@@ -83,6 +83,20 @@ def test_a_line_is_published_before_the_next_is_there(broker):
         child.wait()
 
 
+def test_a_refusal_is_seen_while_a_line_is_only_half_there(broker):
+    child = subprocess.Popen(
+        [BROKERCTL, "--socket", str(broker.admin_socket), "pub", "--json-lines"], stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        child.stdin.write(b'{"topic":"a/+","data":1}\n{"topic":')
+        child.stdin.flush()
+        assert child.wait(ANSWER_DEADLINE) == 1 and b"line 1: " in child.stderr.read()
+    finally:
+        child.kill()
+        child.wait()
+        child.stdin.close()
+        child.stderr.close()
+
+
 def test_lines_of_json_say_how_they_are_published(broker):
     session = broker.session()
     session.subscribe("#")

@@ -96,6 +96,11 @@ def test_the_timing_is_that_of_the_record(broker, speed, least):
     assert [first["topic"], last["topic"]] == ["t/0", "t/2"]
 
 
+def test_times_of_any_size_are_waited_for_or_not(broker):
+    text = "".join(json.dumps({"topic": "t", "time": time_, "data": 1}) + "\n" for time_ in (2**63 - 1, -2**63, 0))
+    assert broker.control("replay", input=text.encode()).stdout == b"published: 3\n"
+
+
 def test_a_thousand_messages_keep_their_order(broker):
     session = broker.session()
     session.subscribe("t/#")

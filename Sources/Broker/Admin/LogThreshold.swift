@@ -17,11 +17,13 @@ package final class LogThreshold: Sendable {
         fileprivate(set) package var choices = 0
         fileprivate(set) package var last: Settings.Log.Level?
 
+        /// The level that holds.
         package var level: Settings.Log.Level { chosen ?? configured }
     }
 
     private let state: Mutex<State>
 
+    /// The level of the configuration holds at first.
     package init(_ configured: Settings.Log.Level) { state = Mutex(State(configured: configured)) }
 
     /// What holds now.

@@ -16,6 +16,7 @@ package enum ClientField: String, Sendable, CaseIterable {
         case time
     }
 
+    /// What its values are, which says what they can be compared with.
     package var kind: Kind {
         switch self {
         case .id, .user, .address, .listener, .protocolName, .tls, .policy, .behind: .text
@@ -33,7 +34,7 @@ package enum ClientField: String, Sendable, CaseIterable {
     /// - Parameter now: in Unix milliseconds.
     package func number(of client: ClientSummary, now: Int64) -> Double? {
         switch self {
-        case .age: client.connectedAt.map { Double(max(0, now - $0)) }
+        case .age: client.connectedAt.map { Double(max(0, now - max(0, $0))) }
         case .subscriptions: Double(client.subscriptions)
         case .pending: Double(client.pendingBytes)
         case .waiting: client.waitingMilliseconds
@@ -110,11 +111,13 @@ package struct ClientCondition: Sendable {
         }
     }
 
+    /// What it is about.
     package let field: ClientField
     private let comparison: Comparison
     private let text: String
     private let number: Double
 
+    /// Reads a condition.
     package init(parsing source: String) throws(ParseError) {
         let start = source.firstIndex { "<>=!~".contains($0) } ?? source.endIndex
         let name = Self.trimmed(source[..<start])

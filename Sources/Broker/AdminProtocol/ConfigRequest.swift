@@ -12,6 +12,7 @@ package struct ConfigShowRequest: AdminRequest {
     }
     package func write(to writer: inout JSONWriter) { if isExplained { writer.member("explained", true) } }
 
+    /// The settings.
     package struct Answer: AdminObject {
         /// Where they are from; `nil`: no file.
         package var file: String?
@@ -65,6 +66,7 @@ package struct ConfigPlanRequest: AdminRequest {
         if !name.isEmpty { writer.member("name", name) }
     }
 
+    /// What would change.
     package struct Answer: AdminObject {
         /// The broker's own file; `nil`: it has none.
         package var file: String?
