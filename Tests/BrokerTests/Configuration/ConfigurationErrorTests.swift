@@ -45,10 +45,10 @@ extension ConfigurationErrorTests {
     private static let host = "expected a name such as broker.example.com or \"*.lan\", without a port"
     private static let filter = "expected a topic filter such as \"sensors/#\", found"
     private static let rootKeys =
-        "listen, data_dir, reactors, limits, keepalive, store, retained, history, "
+        "listen, data_dir, reactors, limits, keepalive, store, publish, retained, history, "
         + "compression, origins, hosts, trusted_proxies, drain, access, admin, metrics, system_topics, log"
     private static let limitKeys =
-        "connections, connections_per_address, handshake_timeout, idle_timeout, request_head, message, "
+        "connections, connections_per_address, handshake_timeout, idle_timeout, request_head, message, batch, "
         + "topic, topic_levels, wildcards, subscriptions_per_client, subscriptions, pending, pending_age, "
         + "unsent_in_kernel, publish_rate, memory, per_address, per_user, authentication_failures, bans"
     private static let duration = "expected a duration such as 25s, from 10ms to 7d, found"
