@@ -176,8 +176,7 @@ final class FanOut {
         var asked: [UInt32: [UInt32]] = [:]
         for entry in entries {
             guard entry.asksSession else {
-                // Another filter of its own has brought it: a thousand of them cost no thousand looks at the session.
-                if !cursor.hasMark(round, of: entry.place), send(item, to: entry, cursor) { delivered += 1 }
+                if send(item, to: entry, cursor) { delivered += 1 }
                 continue
             }
             guard let session = directory.session(entry.place), session.isTaking,

@@ -352,10 +352,6 @@ extension Segment {
     @inlinable @inline(__always)
     package func isPlain(_ slot: UInt32) -> Bool { unsafe slots[Int(slot)].tail <= OutboundSlot.position }
 
-    /// Whether this connection has taken `mark`, and no other since.
-    @inlinable @inline(__always)
-    package func hasMark(_ mark: UInt64, of slot: UInt32) -> Bool { unsafe slots[Int(slot)].mark == mark }
-
     /// Whether `mark` is new to this connection; afterwards it is not.
     @inlinable @inline(__always)
     package func takeMark(_ mark: UInt64, of slot: UInt32) -> Bool {
