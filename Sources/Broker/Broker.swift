@@ -53,6 +53,7 @@ package final class Broker {
     private let certificates: Certificates
     private let journal = Journal()
     private let audit: AuditLog
+    private let events: EventStream
     private let memory: MemoryWatch
     private let access: AccessKeeper
     private let checks: CredentialChecks
@@ -93,8 +94,11 @@ package final class Broker {
         try Self.wrap { () throws(StorageError) in try DataDirectory.make(settings.dataDirectory) }
         audit.adopt(try Self.open(settings.log.audit))
         audit.memory.limit(to: settings.log.auditMemory)
+        let events = EventStream()
+        self.events = events
+        events.memory.limit(to: settings.log.eventMemory)
         access = try Self.wrap { [journal, audit] () throws(AccessFileErrors) in
-            try AccessKeeper(settings) { Self.tell($0, journal, audit) }
+            try AccessKeeper(settings) { Self.tell($0, journal, audit, events) }
         }
         let store = try Self.openStore(settings)
         movedAside = store.movedAside
@@ -104,9 +108,13 @@ package final class Broker {
             try LocalOrder(store: store.store, rules: HistoryRules(settings))
         }
         order.sequencer.adopt(KeyRules(settings))
+        let watch = StoreWatch(events)
         storeThread = StoreThread(
-            store: store.store, maximumQueuedBytes: Self.storeQueue, onSettled: { order.sequencer.settled($0) },
-            onExpired: { order.sequencer.announce($0) })
+            store: store.store, maximumQueuedBytes: Self.storeQueue,
+            onSettled: {
+                order.sequencer.settled($0)
+                watch.look(at: $0)
+            }, onExpired: { order.sequencer.announce($0) })
         try Self.wrap { [storeThread] () throws(StorageError) in try storeThread.start() }
         order.attach(storeThread)
         self.order = order
@@ -121,7 +129,7 @@ package final class Broker {
         let changes = AccessFileDesk.makePool()
         figures = Figures(
             reactors: reactors.counters, shards: counters, sequencer: order.sequencer, store: store.store,
-            storeThread: storeThread, audit: audit, passwords: checks.passwords,
+            storeThread: storeThread, audit: audit, events: events, passwords: checks.passwords,
             webTokens: access.figures, quotas: quotas, bans: bans, browserSessions: checks.sessions,
             accessChanges: changes)
         let shards = ShardGroup(reactors.remotes)
@@ -135,16 +143,18 @@ package final class Broker {
             movedAside: movedAside, bans: bans, logThreshold: logThreshold, accessFile: accessFile,
             authenticator: checks, audit: audit,
             configuration: source.map { Self.desk($0, settings) },
-            certificateSeconds: { [certificates] in certificates.secondsLeft },
+            certificateSeconds: { [certificates] in certificates.secondsLeft }, events: events,
             backup: { [store = self.store] (descriptor) throws(StorageError) in try store.copy(to: descriptor) },
             checkBackup: { (path) throws(StorageError) in try LMDBStore.checkBackup(path) })
         reloads = facts.reloads
         memory = MemoryWatch(settings.limits, figures: figures, remotes: reactors.remotes)
         let serving = Serving(
             group: reactors, order: order, store: store.store, settings: settings, facts: facts,
-            connectionLimit: ConnectionLimit(figures: figures, memory: memory, quotas: quotas, bans: bans),
+            connectionLimit: ConnectionLimit(
+                figures: figures, memory: memory, quotas: quotas, bans: bans, events: events),
             memory: memory, listeners: listeners,
-            certificates: certificates, journal: journal, audit: audit, quotas: quotas, access: access.current,
+            certificates: certificates, journal: journal, audit: audit, events: events, quotas: quotas,
+            access: access.current,
             checks: checks, counters: counters)
         do throws(Errno) {
             try reactors.start(named: "reactor", backend: ReactorBackend(settings.reactors.backend)) {
@@ -155,6 +165,7 @@ package final class Broker {
             throw BrokerError("cannot start a reactor: \(error)")
         }
         startMilliseconds = Int(MonotonicTime.now.nanoseconds(since: begin) / 1_000_000)
+        showEvents(settings)
         audit.write(AuditEvent(.start, target: listen.joined(separator: " "), result: BrokerVersion.current))
         for name in listeners.unclaimed {
             journal.tell(
@@ -175,11 +186,19 @@ package final class Broker {
     }
 
     /// What happened to the keys of a login server, for the log and the audit log.
-    private static func tell(_ news: JWTKeysNews, _ journal: Journal, _ audit: AuditLog) {
+    private static func tell(_ news: JWTKeysNews, _ journal: Journal, _ audit: AuditLog, _ events: EventStream) {
         if let count = news.keys {
+            events.tell(.keys) { event in
+                event.add("issuer", news.issuer)
+                event.add("keys", count)
+            }
             audit.write(AuditEvent(.keysRefreshed, target: news.issuer, result: "\(count) keys"))
         }
         for trouble in news.troubles {
+            events.tell(.keys) { event in
+                event.add("issuer", news.issuer)
+                event.add("refused", trouble)
+            }
             let message = news.keys == nil ? "no new keys of an issuer" : "a key of an issuer is left out"
             journal.tell(
                 .warning, message, once: "\(news.issuer) \(trouble)", [("issuer", news.issuer), ("reason", trouble)])
@@ -281,8 +300,12 @@ package final class Broker {
         let news = certificates.takeOverChanges()
         for one in news {
             switch one {
-            case .takenOver(let certificate): audit.write(AuditEvent(.certificateLoaded, target: certificate))
-            case .refused(let reason): audit.write(AuditEvent(.certificateRefused, target: reason))
+            case .takenOver(let certificate):
+                audit.write(AuditEvent(.certificateLoaded, target: certificate))
+                events.tell(.certificate) { $0.add("loaded", certificate) }
+            case .refused(let reason):
+                audit.write(AuditEvent(.certificateRefused, target: reason))
+                events.tell(.certificate) { $0.add("refused", reason) }
             }
         }
         let isDue = MonotonicTime.now.nanoseconds(since: certificatesReviewed) > Self.certificateLife
@@ -299,7 +322,13 @@ package final class Broker {
         switch news {
         case .takenOver(let file, let users):
             audit.write(AuditEvent(.users("changed"), target: file, result: "\(users) entries"))
-        case .refused(let errors): audit.write(AuditEvent(.users("refused"), target: errors))
+            events.tell(.users) { event in
+                event.add("loaded", file)
+                event.add("entries", users)
+            }
+        case .refused(let errors):
+            audit.write(AuditEvent(.users("refused"), target: errors))
+            events.tell(.users) { $0.add("refused", errors) }
         case nil: break
         }
         return news
@@ -346,6 +375,7 @@ package final class Broker {
 
     /// What has come up for the log since it was asked last; to be called every few seconds.
     package func takeNews() -> [Journal.Entry] {
+        events.look()
         var news = journal.take()
         // One line for all that came since the last, however much that was.
         func tell(_ message: String, _ matter: String, _ count: Int) {
@@ -358,6 +388,19 @@ package final class Broker {
         tell("logins at browsers were refused", "access.sessions.maximum", figures.refusedLogins)
         tell("clients held too much memory: the largest were disconnected", "limits.memory", figures.shed)
         return news
+    }
+
+    /// Hands lines about events to `log` from now on, on a thread of their own.
+    package func logEvents(to log: @escaping EventStream.Log) { events.log(to: log) }
+
+    /// Publishes events below `$SYS/events`, or not, as the settings say.
+    private func showEvents(_ settings: Settings) {
+        guard settings.systemTopics.events else { return events.publish(to: nil) }
+        events.publish { [sequencer = order.sequencer] events in
+            sequencer.show(
+                events.map { (topic: Topic(unchecked: "$SYS/events/\($0.kind.rawValue)"), payload: $0.payload) },
+                from: -1, isKept: false)
+        }
     }
 
     /// Takes over what may change while the broker runs, as each setting's declaration says.
@@ -384,6 +427,8 @@ package final class Broker {
         }
         self.audit.adopt(audit)
         self.audit.memory.limit(to: settings.log.auditMemory)
+        events.memory.limit(to: settings.log.eventMemory)
+        showEvents(settings)
         reviewCertificates()
         checks.passwords.adopt(threads: settings.access.passwordChecks)
         access.inTurn {
@@ -403,6 +448,10 @@ package final class Broker {
             String(0x100 + Int($0), radix: 16).dropFirst()
         }
         self.audit.write(AuditEvent(.configReloaded, target: changed, result: "sha1:" + digest.joined()))
+        events.tell(.reload) { event in
+            event.add("changed", changed)
+            if !fixed.isEmpty { event.add("needs-restart", fixed.joined(separator: " ")) }
+        }
         current = settings
         logThreshold.adopt(settings.log.level)
         reloads.succeeded(
@@ -412,6 +461,7 @@ package final class Broker {
 
     /// Shuts down in order: no more readiness; no new connections; stored publications acknowledged; every client told; the end.
     package func drain() {
+        events.tell(.drain) { $0.add("clients", figures.clients) }
         let watched = FirstWord()
         shards.runAndWait { shard in
             shard.isLeaving = true
@@ -432,6 +482,7 @@ package final class Broker {
         shards.runAndWait { $0.reactor[AuditTally.self]?.flush() }
         audit.write(AuditEvent(.stop))
         audit.flush()
+        events.flush()
         access.stop()
         reactors.stop()
         store.close()

@@ -10,12 +10,16 @@ final class ConnectionLimit: Sendable {
     private let firstReservedDescriptor: Int32
     private let quotas: Quotas
     private let bans: Bans
+    private let events: EventStream
     private let perAddress = Mutex<[String: Int]>([:])
 
     /// The descriptors that are kept for the administrator, a reload and the store.
     static let reservedDescriptors = 32
 
-    init(figures: Figures, memory: MemoryWatch, quotas: Quotas, bans: Bans = Bans()) {
+    init(
+        figures: Figures, memory: MemoryWatch, quotas: Quotas, bans: Bans = Bans(), events: EventStream = EventStream()
+    ) {
+        self.events = events
         self.quotas = quotas
         self.bans = bans
         self.figures = figures
@@ -113,6 +117,7 @@ final class ConnectionLimit: Sendable {
         }
         shard.reactor[AuditTally.self]?.count(
             AuditTally.Matter(.limitHit, limit + " " + (peer?.host ?? "")), event())
+        events.refused(peer, by: "limit", limit)
     }
 
     /// What is counted by; `nil`: a socket in the file system, whose clients have no address.

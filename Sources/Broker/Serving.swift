@@ -14,6 +14,7 @@ struct Serving: Sendable {
     let certificates: Certificates
     let journal: Journal
     let audit: AuditLog
+    let events: EventStream
     let quotas: Quotas
     /// What holds at first.
     let access: Access
@@ -37,7 +38,10 @@ struct Serving: Sendable {
         let tally = AuditTally(audit, on: reactor)
         tally.hasAuthentications = settings.log.auditAuthentications == .all
         reactor[AuditTally.self] = tally
-        shard.witness = tally
+        let reporter = Reporter(tally, events)
+        reactor[Reporter.self] = reporter
+        reactor[EventStream.self] = events
+        shard.witness = reporter
         shard.quotas = quotas
         reactor[AdminDesk.self] = AdminDesk(shard: shard, everyone: ShardGroup(group.remotes), facts: facts)
         func users(_ listener: Settings.Listener, at address: ListenAddress) -> any DirectHandler {

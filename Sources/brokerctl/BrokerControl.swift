@@ -31,7 +31,7 @@ struct BrokerControl: AsyncParsableCommand {
             RestoreCommand.self, DrainCommand.self, ReloadCommand.self, LogCommand.self, ConfigCommand.self,
             BenchCommand.self,
             UsersCommand.self,
-            TokenCommand.self, AccessListCommand.self, AuditCommand.self,
+            TokenCommand.self, AccessListCommand.self, AuditCommand.self, EventsCommand.self,
             LoginCommand.self, LogoutCommand.self, ContextsCommand.self, ContextCommand.self, ExplainCommand.self,
             CompletionsCommand.self, ManualCommand.self,
             CompleteCommand.self,

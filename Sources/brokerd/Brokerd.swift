@@ -93,15 +93,17 @@ struct Brokerd: ParsableCommand {
                 "data": "\(settings.dataDirectory)", "admin": "\(settings.adminSocketPath)",
                 "version": "\(BrokerVersion.current)",
             ])
-        serve(broker, &signals, log)
+        let sink = LogSink(log)
+        broker.logEvents { sink.write($0) }
+        serve(broker, &signals, sink)
     }
 
-    private func serve(_ broker: Broker, _ signals: inout SignalSet, _ firstLog: Logger) {
-        var log = firstLog
+    private func serve(_ broker: Broker, _ signals: inout SignalSet, _ sink: LogSink) {
         var level = broker.logThreshold.state()
         while true {
             let signal = signals.wait(seconds: 2)
-            for entry in broker.takeNews() { Self.write(entry, to: log) }
+            let log = sink.log
+            for entry in broker.takeNews() { sink.write(entry) }
             Self.tell(of: broker.logThreshold.state(), before: &level, log)
             switch signal {
             case nil:
@@ -121,7 +123,8 @@ struct Brokerd: ParsableCommand {
                     let new = try readSettings()
                     if let refusal = new.refusalToListen() { throw ValidationError(refusal) }
                     let fixed = try broker.reload(new)
-                    log = LineLogHandler.logger(new.log.format, broker.logThreshold)
+                    let log = LineLogHandler.logger(new.log.format, broker.logThreshold)
+                    sink.log = log
                     level = broker.logThreshold.state()
                     warn(of: new, log)
                     log.info(
@@ -146,18 +149,6 @@ struct Brokerd: ParsableCommand {
             log.info("the log level is the configuration's again", metadata: ["level": "\(new.level)"])
         }
         old = new
-    }
-
-    private static func write(_ entry: Journal.Entry, to log: Logger) {
-        let level: Logger.Level =
-            switch entry.level {
-            case .error: .error
-            case .warning: .warning
-            case .info: .info
-            }
-        var metadata: Logger.Metadata = [:]
-        for (name, value) in entry.metadata { metadata[name] = "\(value)" }
-        log.log(level: level, "\(entry.message)", metadata: metadata)
     }
 
     private func warn(of settings: Settings, _ log: Logger) {

@@ -42,8 +42,11 @@ enum Layers {
         "Broker/Access": Layer(
             imports: ["CLinux", "Cryptography", "Glibc", "Synchronization", "WSTransport"],
             uses: ["Broker/JSON", "Broker/Topics", "Cryptography", "WSTransport/WebSocket"]),
-        "Broker/Audit": Layer(
+        "Broker/Events": Layer(
             imports: ["Synchronization", "WSTransport"], uses: ["Broker/JSON", "WSTransport/System"]),
+        "Broker/Audit": Layer(
+            imports: ["Synchronization", "WSTransport"],
+            uses: ["Broker/Events", "Broker/JSON", "WSTransport/System"]),
         "Broker/Exchange": Layer(
             imports: ["CLinux", "Glibc", "Synchronization", "WSTransport"],
             uses: ["Broker/Topics", "Broker/Access", "WSTransport/Reactor"]),
@@ -57,14 +60,15 @@ enum Layers {
             imports: ["CLinux", "CYAML", "Cryptography", "Glibc", "WSTransport"],
             uses: ["Broker/Access", "Broker/JSON", "Broker/Topics", "Cryptography"]),
         "Broker/Metrics": Layer(
-            imports: ["Glibc", "Synchronization", "WSTransport"], uses: ["Broker/Audit", "Broker/Exchange"]),
+            imports: ["Glibc", "Synchronization", "WSTransport"],
+            uses: ["Broker/Audit", "Broker/Events", "Broker/Exchange"]),
         "Broker/AdminProtocol": Layer(
             imports: ["WSTransport"], uses: ["Broker/Access", "Broker/JSON", "WSTransport/Protocol"]),
         "Broker/Admin": Layer(
             imports: ["CLinux", "Cryptography", "Glibc", "Synchronization", "WSTransport"],
             uses: ["Broker/AdminProtocol", "Broker/Endpoints", "Broker/Metrics"]),
         "Broker/Wiring": Layer(
-            imports: ["Cryptography", "Glibc", "WSTransport"],
+            imports: ["Cryptography", "Glibc", "Synchronization", "WSTransport"],
             uses: ["Broker/AdminProtocol", "Broker/Configuration", "Broker/Endpoints"]),
         "Broker": Layer(
             imports: ["CLinux", "Cryptography", "Glibc", "Synchronization", "WSTransport"],

@@ -11,8 +11,8 @@ final class AdminDesk {
     let facts: BrokerFacts
     /// Whether it looks for bans that end.
     var isWatchingBans = false
-    /// Requests that wait for a line of the audit log.
-    var auditReaders = 0
+    /// Requests that wait for a line of the audit log, or for an event.
+    var lineReaders = 0
 
     init(shard: Shard, everyone: ShardGroup, facts: BrokerFacts) {
         self.shard = shard

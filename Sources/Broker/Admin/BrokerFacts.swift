@@ -17,6 +17,8 @@ package struct BrokerFacts: Sendable {
     package let authenticator: (any Authenticator)?
     /// The audit log's last lines; `nil`: there is none.
     package let audit: AuditLog?
+    /// What happens to clients and to the broker; `nil`: nothing is told of it.
+    package let events: EventStream?
     /// The bans that hold.
     package let bans: Bans
     /// Which lines go to the log.
@@ -36,6 +38,7 @@ package struct BrokerFacts: Sendable {
         accessFile: AccessFileDesk? = nil, authenticator: (any Authenticator)? = nil, audit: AuditLog? = nil,
         configuration: ConfigurationDesk? = nil,
         certificateSeconds: @escaping @Sendable () -> Int? = { nil },
+        events: EventStream? = nil,
         backup: @escaping @Sendable (Int32) throws(StorageError) -> Void,
         checkBackup: @escaping @Sendable (_ path: String) throws(StorageError) -> Void = { _ in }
     ) {
@@ -51,6 +54,7 @@ package struct BrokerFacts: Sendable {
         self.accessFile = accessFile
         self.authenticator = authenticator
         self.audit = audit
+        self.events = events
         self.backup = backup
         self.checkBackup = checkBackup
     }

@@ -20,14 +20,19 @@ extension KickRequest: AnsweredRequest {
             return everyone.ask(client: client, from: shard) {
                 end($0)
             } then: { isKicked in
-                if isKicked == true { return then(.success(Answer(kicked: 1))) }
+                if isKicked == true {
+                    caller.tellKicked(1, self)
+                    return then(.success(Answer(kicked: 1)))
+                }
                 then(.failure(Refusal(.notFound, "There is no client \(client).")))
             }
         }
         everyone.ask(from: shard) {
             $0.everybody.count { end($0) }
         } then: {
-            then(.success(Answer(kicked: $0.reduce(0, +))))
+            let kicked = $0.reduce(0, +)
+            caller.tellKicked(kicked, self)
+            then(.success(Answer(kicked: kicked)))
         }
     }
 
@@ -75,6 +80,7 @@ extension KickRequest: AnsweredRequest {
             do throws(Refusal) {
                 let added = try caller.ban(subjects.sorted { $0.name < $1.name }, seconds, note)
                 caller.desk.shareBans(added.list, ending: isMeant) { kicked in
+                    caller.tellKicked(kicked, self)
                     var answer = Answer(kicked: kicked)
                     answer.banned = added.bans.map(\.subject.description)
                     answer.notBanned = found.count { $0 == nil } + added.left
@@ -83,6 +89,22 @@ extension KickRequest: AnsweredRequest {
             } catch {
                 then(.failure(error))
             }
+        }
+    }
+}
+
+extension AdminCaller {
+    /// Tells that clients were disconnected, and by whom.
+    fileprivate func tellKicked(_ count: Int, _ request: KickRequest) {
+        guard count > 0 else { return }
+        desk.facts.events?.tell(.kicked) { event in
+            event.client = request.client
+            event.user = request.user
+            if let filter = request.filter { event.add("filter", filter) }
+            event.add("clients", count)
+            if request.isBanning { event.add("what", "ban") }
+            event.add("by", session?.actor?.description ?? "an administrator")
+            if !request.note.isEmpty { event.add("note", request.note) }
         }
     }
 }

@@ -1,5 +1,5 @@
 /// `audit`: the last lines of the audit log, and those that come.
-package struct ReadAuditRequest: AdminRequest {
+package struct ReadAuditRequest: LineRequest {
     package static let verb = "audit"
     package static let right = AdminRight.operate
 
@@ -28,38 +28,5 @@ package struct ReadAuditRequest: AdminRequest {
         if isWaiting { writer.member("wait", true) }
     }
 
-    /// Lines of the log.
-    package struct Answer: AdminObject {
-        /// As the log has them: an object of JSON each.
-        package var lines: [[UInt8]] = []
-        /// Where the next request goes on.
-        package var next: UInt64 = 0
-        /// Whether there are more already.
-        package var hasMore = false
-        /// Lines that are forgotten: they came after ``ReadAuditRequest/after``.
-        package var missed = 0
-
-        package init() {}
-
-        package init(_ object: borrowing JSONObject) throws(JSONError) {
-            var lines: [[UInt8]] = []
-            try object.value("lines")?.forEachElement { (element) throws(JSONError) in
-                lines.append(element.copyRawBytes())
-            }
-            self.lines = lines
-            next = try object.integer("next") ?? 0
-            hasMore = try object.bool("more") ?? false
-            missed = try object.integer("missed") ?? 0
-        }
-
-        package func write(to writer: inout JSONWriter) {
-            writer.name("lines")
-            writer.beginArray()
-            for line in lines { writer.raw(line.span) }
-            writer.endArray()
-            writer.member("next", next)
-            if hasMore { writer.member("more", true) }
-            if missed > 0 { writer.member("missed", missed) }
-        }
-    }
+    package typealias Answer = LogLines
 }

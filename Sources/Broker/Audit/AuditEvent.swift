@@ -42,11 +42,18 @@ package struct AuditEvent: Sendable, Equatable {
     }
 
     /// An administrator.
-    package enum Actor: Sendable, Equatable {
+    package enum Actor: Sendable, Equatable, CustomStringConvertible {
         /// A process at the administration socket.
         case socket(uid: UInt32, pid: Int32)
         /// A user over the network.
         case network(user: String)
+
+        package var description: String {
+            switch self {
+            case .socket(let uid, let pid): "uid \(uid), pid \(pid)"
+            case .network(let user): "user \(user)"
+            }
+        }
     }
 
     package var name: Name

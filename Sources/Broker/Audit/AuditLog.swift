@@ -37,7 +37,7 @@ package final class AuditLog: Sendable {
     private let pool = WorkerPool(name: "audit", maximumThreads: 1, maximumWaiting: 16)
     private let report: @Sendable (String) -> Void
     /// The last lines, as long as lines are wanted.
-    package let memory = AuditMemory()
+    package let memory = LineMemory()
 
     /// A log that goes nowhere until ``adopt(_:)``.
     ///
@@ -144,7 +144,7 @@ package final class AuditLog: Sendable {
         for event in events {
             let start = lines.count
             event.write(to: &lines)
-            if isOn { memory.add(event, Array(lines[start..<lines.count - 1])) }
+            if isOn { memory.add(Array(lines[start..<lines.count - 1]), at: event.time, about: event.users) }
         }
         do throws(Errno) {
             try sink.write(lines)
@@ -222,4 +222,14 @@ fileprivate struct Sink: Sendable {
 private final class OpenFile: Sendable {
     let descriptor: FileDescriptor
     init(_ descriptor: consuming FileDescriptor) { self.descriptor = descriptor }
+}
+
+extension AuditEvent {
+    /// Whom it is about.
+    fileprivate var users: [String] {
+        var users = [user].compactMap(\.self)
+        if case .network(let user)? = actor { users.append(user) }
+        if let target, target.hasPrefix("user ") { users.append(String(target.dropFirst(5))) }
+        return users
+    }
 }

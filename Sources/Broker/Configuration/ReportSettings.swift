@@ -11,6 +11,8 @@ extension Settings {
     package struct SystemTopics: Sendable, Equatable {
         /// How often those that have changed are published; `nil`: never.
         package var interval: Duration? = .seconds(10)
+        /// Whether what happens to clients and to the broker is published below `$SYS/events`.
+        package var events = true
 
         package init() {}
     }
@@ -27,6 +29,8 @@ extension Settings {
         package var auditAuthentications = Authentications.failed
         /// How much of it is remembered for administrators that read it, in bytes.
         package var auditMemory = 4 << 20
+        /// How much of what happens is remembered for administrators that read it, in bytes.
+        package var eventMemory = 1 << 20
 
         package init() {}
 
@@ -91,7 +95,10 @@ extension Settings.SystemTopics {
             members: [
                 Setting(
                     "interval", \.interval, ConfigurationValue.timeSpan.orNever,
-                    "How often the figures that have changed are published; 0: never.")
+                    "How often the figures that have changed are published; 0: never."),
+                Setting(
+                    "events", \.events, .boolean,
+                    "Whether what happens to clients and to the broker is published below $SYS/events."),
             ])
     }
 }
@@ -118,6 +125,9 @@ extension Settings.Log {
                 Setting(
                     "audit_memory", \.auditMemory, .size(0...1 << 30),
                     "Its last lines, in bytes, that are kept in memory for `brokerctl audit`."),
+                Setting(
+                    "event_memory", \.eventMemory, .size(0...1 << 30),
+                    "The last events, in bytes, that are kept in memory for `brokerctl events`."),
             ])
     }
 }

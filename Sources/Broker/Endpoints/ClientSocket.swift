@@ -54,7 +54,14 @@ class ClientSocket: Session, WebSocketSession {
     /// Removes its subscriptions at once; the closing handshake may take longer.
     final func closing() { leave() }
 
-    final func closed(_ event: CloseEvent) { leave() }
+    final func closed(_ event: CloseEvent) {
+        leave()
+        // A client that is told to go may do so without an answer.
+        let isOurs = event.code == .abnormal && socket.sentCode > 0
+        let code = isOurs ? socket.sentCode : event.code.rawValue
+        let end = ClientEnd(code: Int(code), reason: event.reason, isDead: event.isDead)
+        shard.witness?.left(client, end)
+    }
 
     private func leave() {
         shard.endpoints.forgetFrame(of: stream.slot)

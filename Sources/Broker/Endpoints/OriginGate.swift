@@ -152,6 +152,11 @@ final class OriginGate {
             return event
         }
         shard.reactor[AuditTally.self]?.count(AuditTally.Matter(name, of: from.stream.token), event())
+        shard.reactor[EventStream.self]?.tell(.refused) { event in
+            event.address = from.client?.description
+            event.add("by", name == .hostRefused ? "host" : "origin")
+            event.add("target", target)
+        }
     }
 
     private func isOwn(_ name: HostAndPort, _ stream: StreamConnection) -> Bool {

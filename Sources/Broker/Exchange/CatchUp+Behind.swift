@@ -17,6 +17,7 @@ extension CatchUp {
     package func fellBehind(_ session: any Session) {
         guard session.subscriptions.toleratesLag, isKnown(session) else { return }
         counters.fallsBehind.add(1)
+        witness()?.fellBehind(session.client, unsent: session.connection?.unsentBytes ?? 0)
         _ = setBehind(session, at: deliveredUpTo())
     }
 

@@ -16,6 +16,8 @@ package final class CatchUp {
     var deliver: ([ShardEvent]) -> Void = { _ in }
     /// Checks the rights of a session, if they have changed since it was checked.
     var review: (any Session) -> Void = { _ in }
+    /// Told of clients that fall behind, and of what they miss; `nil`: nothing is told.
+    var witness: () -> (any Witness)? = { nil }
     /// The number up to which everything has been handed to the live connections.
     var deliveredUpTo: () -> UInt64 = { 0 }
     /// The limits that hold now.
@@ -391,6 +393,7 @@ package final class CatchUp {
             guard isKnown(session) else { return }
             session.sendGap(subscription.filter, gap, isResuming: gap.seq <= subscription.resumedAt)
             counters.gaps.add(1)
+            witness()?.missed(gap, of: subscription.filter, session.client)
         }
     }
 

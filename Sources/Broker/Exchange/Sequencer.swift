@@ -270,14 +270,16 @@ package final class Sequencer: Sendable {
     ///
     /// They take no numbers: each has that of the newest message, after which it comes.
     ///
-    /// - Parameter shard: the index of the shard that drains its mailbox in this turn.
-    func show(_ figures: [(topic: Topic, payload: [UInt8])], from shard: Int) {
+    /// - Parameters:
+    ///   - shard: the index of the shard that drains its mailbox in this turn.
+    ///   - isKept: whether later subscribers get them, too.
+    package func show(_ figures: [(topic: Topic, payload: [UInt8])], from shard: Int, isKept: Bool = true) {
         let time = WallClock.unixMilliseconds
         state.withLock { state in
             let items = figures.map { figure in
                 let message = Message(
                     topic: figure.topic, payload: figure.payload, kind: .json, seq: state.newest, time: time)
-                state.figures[figure.topic] = message
+                if isKept { state.figures[figure.topic] = message }
                 return Applied(message, isKept: false)
             }
             let batch = Batch(items: items, shard: shard)

@@ -72,3 +72,13 @@ package enum SessionEnd: Sendable {
     /// Its credentials are no longer valid: `expired` or `revoked`.
     case unauthenticated(String)
 }
+
+extension SessionEnd {
+    /// Why, as a CLOSE says it.
+    package var sentence: String {
+        switch self {
+        case .slow(let text), .failed(let text), .kicked(let text), .unauthenticated(let text): text
+        case .restarting(let retry): "retry=\(retry)"
+        }
+    }
+}

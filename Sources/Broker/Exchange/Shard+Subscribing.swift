@@ -204,6 +204,7 @@ extension Shard {
         if let missing {
             session.sendGap(filter, missing, isResuming: false)
             counters.gaps.add(1)
+            witness?.missed(missing, of: filter, session.client)
         }
         return true
     }

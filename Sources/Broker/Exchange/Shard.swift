@@ -38,7 +38,7 @@ package final class Shard {
         get { publications.meters }
         set { publications.meters = newValue }
     }
-    /// Told of each refusal; `nil`: refusals are not told.
+    /// Told of clients that come and go, and of refusals; `nil`: nothing is told.
     package weak var witness: (any Witness)?
     /// What addresses and users use up, over all shards; `nil`: they are not counted.
     package var quotas: Quotas?
@@ -106,6 +106,7 @@ package final class Shard {
         reactor.endOfTurn.append { [unowned self] in endTurn() }
         fanOut.hold = { [unowned self] in catchUp.hold($0, isKept: $1, $2) }
         catchUp.deliver = { [unowned self] in deliver($0) }
+        catchUp.witness = { [unowned self] in witness }
         catchUp.review = { [unowned self] in review($0) }
         catchUp.deliveredUpTo = { [unowned self] in deliveredUpTo }
         fanOut.review = { [unowned self] in unreviewed.isEmpty ? $0 : reviewed($0) }
@@ -119,6 +120,7 @@ package final class Shard {
     /// Makes a session known, until ``leave(_:)``.
     package func join(_ session: any Session) {
         directory.join(session)
+        witness?.joined(session.client)
         if session.client.principal.expires != nil { watchExpiry(of: session) }
     }
 

@@ -1,6 +1,6 @@
 package import WSTransport
 
-/// Is told of refusals, for the audit log.
+/// Is told of clients that come and go, and of what they are refused: for the audit log and the stream of events.
 ///
 /// Called on the reactor's thread.
 package protocol Witness: AnyObject {
@@ -37,6 +37,36 @@ package protocol Witness: AnyObject {
     ///
     /// - Parameter limit: the setting's path.
     func limited(_ client: Client, by limit: String)
+
+    /// A client is here: it has a session.
+    func joined(_ client: Client)
+
+    /// A client's session has ended.
+    func left(_ client: Client, _ end: ClientEnd)
+
+    /// A client has not taken what it was sent, and messages for it are put aside.
+    ///
+    /// - Parameter unsent: what its connection has not taken, in bytes.
+    func fellBehind(_ client: Client, unsent: Int)
+
+    /// A client was told that messages of one of its subscriptions were not delivered and will not be.
+    func missed(_ gap: Gap, of filter: TopicFilter, _ client: Client)
+}
+
+/// How a client's session has ended.
+package struct ClientEnd: Sendable, Equatable {
+    /// The code of its CLOSE; `nil`: it was none of WebSocket.
+    package var code: Int?
+    /// Why, as the CLOSE says; empty: not known.
+    package var reason: String
+    /// Whether it gave no sign of life.
+    package var isDead: Bool
+
+    package init(code: Int? = nil, reason: String = "", isDead: Bool = false) {
+        self.code = code
+        self.reason = reason
+        self.isDead = isDead
+    }
 }
 
 /// What a client was denied.

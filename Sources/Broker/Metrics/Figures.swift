@@ -12,6 +12,7 @@ package final class Figures: Sendable {
     private let store: any MessageStore
     private let storeThread: StoreThread
     private let audit: AuditLog?
+    private let events: EventStream?
     private let passwords: PasswordChecks?
     private let webTokens: JWTFigures?
     private let quotas: Quotas?
@@ -27,7 +28,7 @@ package final class Figures: Sendable {
 
     package init(
         reactors: [ReactorCounters], shards: [ShardCounters], sequencer: Sequencer, store: any MessageStore,
-        storeThread: StoreThread, audit: AuditLog? = nil, passwords: PasswordChecks? = nil,
+        storeThread: StoreThread, audit: AuditLog? = nil, events: EventStream? = nil, passwords: PasswordChecks? = nil,
         webTokens: JWTFigures? = nil, quotas: Quotas? = nil, bans: Bans? = nil,
         browserSessions: BrowserSessions? = nil, accessChanges: WorkerPool? = nil
     ) {
@@ -37,6 +38,7 @@ package final class Figures: Sendable {
         self.store = store
         self.storeThread = storeThread
         self.audit = audit
+        self.events = events
         self.passwords = passwords
         self.webTokens = webTokens
         self.quotas = quotas
@@ -256,6 +258,15 @@ package final class Figures: Sendable {
         text.add(
             "broker_audit_memory_bytes", .gauge, "Lines of the audit log in memory (log.audit_memory), in bytes.",
             audit?.memory.size ?? 0)
+        text.add(
+            "broker_events_total", .counter, "Events, by their kind, as brokerctl events shows them.",
+            (events?.totals ?? []).map { ("{kind=\"\($0.kind.rawValue)\"}", $0.count) })
+        text.add(
+            "broker_events_dropped_total", .counter, "Events that were too many of their kind, and only counted.",
+            events?.droppedCount ?? 0)
+        text.add(
+            "broker_event_memory_bytes", .gauge, "Events in memory (log.event_memory), in bytes.",
+            events?.memory.size ?? 0)
         text.add("broker_bans", .gauge, "Bans that hold now.", bans?.list.count ?? 0)
         text.add(
             "broker_bans_refused_total", .counter, "Bans that found no room (limits.bans).",

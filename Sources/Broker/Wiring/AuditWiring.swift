@@ -7,7 +7,7 @@ extension AuditTally {
     }
 }
 
-extension AuditTally: Witness {
+extension AuditTally {
     package func denied(_ act: DeniedAct, _ name: String, to client: Client, by rule: TopicFilter?) {
         let event: AuditEvent.Name =
             switch act {
@@ -75,7 +75,7 @@ extension AuditTally: Witness {
 
 extension Credentials {
     /// As the audit log and the metrics name them.
-    fileprivate var kind: String {
+    var kind: String {
         switch self {
         case .nothing: "anonymous"
         case .bearer(let text): OpaqueToken.isJWT(text) ? "jwt" : "token"

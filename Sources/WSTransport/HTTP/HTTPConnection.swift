@@ -414,6 +414,7 @@ package final class HTTPConnection: StreamDriver {
         if let interval = settings.heartbeatInterval, !httpStream.heartbeat.isEmpty {
             guard httpStream.beat(every: interval, within: settings.heartbeatTimeout, settings.maximumUnsentAge) else {
                 stream.reactor.counters.evicted.add(1)
+                httpStream.isDead = true
                 return stream.reset()
             }
         }

@@ -159,6 +159,8 @@ package final class HTTPStream {
     }
     /// Called once when the connection is gone.
     package var onClosed: (() -> Void)?
+    /// Whether it was given up because the peer gave no sign of life.
+    package internal(set) var isDead = false
     /// Called when the socket took less than it was given, for the first time since it had taken everything.
     package var onFellBehind: (() -> Void)?
     /// Called when everything unsent has been sent.

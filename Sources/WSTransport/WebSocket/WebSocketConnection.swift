@@ -18,6 +18,8 @@ package final class WebSocketConnection: StreamDriver {
     let isClient: Bool
     /// Whether everything unsent of the stream is frames: the answer to the handshake has been sent.
     var hasOnlyFrames = false
+    /// The code of our CLOSE; 0: none was sent.
+    package private(set) var sentCode: UInt16 = 0
 
     // Not checked for overlapping changes, which each message would pay: the machine calls nothing that knows the connection.
     @exclusivity(unchecked) var machine: WebSocketMachine
@@ -148,6 +150,7 @@ package final class WebSocketConnection: StreamDriver {
         guard readyState == .open, let frame = unsafe machine.close(code, reason: reason) else { return }
         countHeld(since: held)
         unfinished = nil
+        sentCode = code.rawValue
         state = .closing
         stream.send(frame)
         session?.closing()
@@ -337,7 +340,8 @@ package final class WebSocketConnection: StreamDriver {
                 let watch = stream.peerWatch ?? PeerWatch(since: sent)
                 guard watch.isAlive(stream, limit: options.values.maximumUnsentAge) else {
                     stream.reactor.counters.evicted.add(1)
-                    return terminate()
+                    stream.reset()
+                    return report(CloseEvent(code: .abnormal, reason: "", wasClean: false, isDead: true))
                 }
                 stream.peerWatch = watch
             }

@@ -40,11 +40,14 @@ package struct CloseEvent: Sendable, Equatable {
     package let reason: String
     /// Whether both sides' CLOSE were exchanged.
     package let wasClean: Bool
+    /// Whether it was given up because the peer gave no sign of life.
+    package let isDead: Bool
 
-    package init(code: CloseCode, reason: String, wasClean: Bool) {
+    package init(code: CloseCode, reason: String, wasClean: Bool, isDead: Bool = false) {
         self.code = code
         self.reason = reason
         self.wasClean = wasClean
+        self.isDead = isDead
     }
 }
 

@@ -74,6 +74,8 @@ final class FollowSession: Session {
     private let shard: Shard
     private let output: HTTPStream
     private let isPoll: Bool
+    /// Why the broker has ended it; `nil`: it has not.
+    private var ending: String?
     private static let comment = Array(":\n\n".utf8)
     private static let emptyLine: [UInt8] = [10]
     /// After which time a browser comes back where nothing else was said, in milliseconds.
@@ -142,6 +144,7 @@ final class FollowSession: Session {
     }
 
     func end(_ reason: SessionEnd) {
+        ending = reason.sentence
         switch reason {
         // A poll ends by itself, or with the process.
         case .restarting where isPoll: return
@@ -164,6 +167,10 @@ final class FollowSession: Session {
     }
 
     private func leave() {
+        if shard.isKnown(self) {
+            let end = ClientEnd(reason: ending ?? (output.isDead ? "no sign of life" : ""), isDead: output.isDead)
+            shard.witness?.left(client, end)
+        }
         shard.leave(self)
         output.onClosed = nil
         output.onDrained = nil

@@ -6,7 +6,7 @@ internal import Synchronization
 /// and again fills neither memory nor log, and leaves room for the broker's own news. Counters say how often.
 package final class Journal: Sendable {
     /// How urgent a line is.
-    package enum Level: Sendable { case error, warning, info }
+    package enum Level: Sendable { case error, warning, info, debug }
 
     /// What causes a matter; each side has its own room.
     package enum Side: Sendable { case broker, clients }
@@ -16,6 +16,12 @@ package final class Journal: Sendable {
         package let level: Level
         package let message: String
         package let metadata: [(name: String, value: String)]
+
+        package init(level: Level, message: String, metadata: [(name: String, value: String)]) {
+            self.level = level
+            self.message = message
+            self.metadata = metadata
+        }
     }
 
     private struct State {

@@ -1,16 +1,20 @@
 internal import Synchronization
 
-/// The last lines of the audit log, for administrators that read along.
+/// The last lines of a log, for administrators that read along.
 ///
 /// The log's thread adds and never waits for a reader: one that is slow misses lines, and learns how many. Any thread.
-package final class AuditMemory: Sendable {
+package final class LineMemory: Sendable {
     /// One line, without its end.
     package struct Line: Sendable {
         /// From 1 on, without a gap.
         package let number: UInt64
         package let time: Int64
-        package let users: [String]
+        /// What it is about, in the words of its log.
+        package let tags: [String]
         package let bytes: [UInt8]
+
+        /// Whether it is about `tag`, byte by byte.
+        package func has(_ tag: String) -> Bool { tags.contains { $0.utf8.elementsEqual(tag.utf8) } }
     }
 
     fileprivate struct State {
@@ -42,11 +46,13 @@ package final class AuditMemory: Sendable {
         }
     }
 
-    /// Adds a line.
-    func add(_ event: AuditEvent, _ bytes: [UInt8]) {
+    /// Adds a line, without its end.
+    ///
+    /// - Parameter time: Unix milliseconds.
+    package func add(_ bytes: [UInt8], at time: Int64, about tags: [String]) {
         state.withLock { state in
             let number = last.wrappingAdd(1, ordering: .relaxed).newValue
-            state.lines.append(Line(number: number, time: event.time, users: event.users, bytes: bytes))
+            state.lines.append(Line(number: number, time: time, tags: tags, bytes: bytes))
             state.size += bytes.count + Self.overhead
             state.forget()
         }
@@ -68,8 +74,8 @@ package final class AuditMemory: Sendable {
     /// - Parameters:
     ///   - after: the number of the line before; `nil`: from the first that is remembered.
     ///   - since: Unix milliseconds; `nil`: of all times.
-    ///   - user: whom they are about; `nil`: anybody.
-    package func lines(after: UInt64?, since: Int64?, user: String?) -> Part {
+    ///   - isWanted: whether a line belongs to them.
+    package func lines(after: UInt64?, since: Int64?, where isWanted: (Line) -> Bool) -> Part {
         state.withLock { state in
             let newest = last.load(ordering: .relaxed)
             let remembered = UInt64(state.lines.count - state.first)
@@ -86,7 +92,7 @@ package final class AuditMemory: Sendable {
                 }
                 part.next = line.number
                 if let since, line.time < since { continue }
-                if let user, !line.users.contains(where: { $0.utf8.elementsEqual(user.utf8) }) { continue }
+                guard isWanted(line) else { continue }
                 part.lines.append(line)
                 size += line.bytes.count
             }
@@ -98,25 +104,15 @@ package final class AuditMemory: Sendable {
     private static let sizeAtOnce = 1 << 20
 }
 
-extension AuditMemory.State {
+extension LineMemory.State {
     /// Forgets the oldest lines where there are too many.
     fileprivate mutating func forget() {
         while size > maximumSize, first < lines.count {
-            size -= lines[first].bytes.count + AuditMemory.overhead
+            size -= lines[first].bytes.count + LineMemory.overhead
             first += 1
         }
         guard first > 1024 || first == lines.count else { return }
         lines.removeFirst(first)
         first = 0
-    }
-}
-
-extension AuditEvent {
-    /// Whom it is about.
-    fileprivate var users: [String] {
-        var users = [user].compactMap(\.self)
-        if case .network(let user)? = actor { users.append(user) }
-        if let target, target.hasPrefix("user ") { users.append(String(target.dropFirst(5))) }
-        return users
     }
 }

@@ -1,0 +1,180 @@
+internal import Synchronization
+package import WSTransport
+
+/// Tells the audit log and the stream of events what one reactor sees.
+///
+/// Runs on its reactor's thread.
+final class Reporter: Witness {
+    private let audit: AuditTally
+    private let events: EventStream
+
+    init(_ audit: AuditTally, _ events: EventStream) {
+        self.audit = audit
+        self.events = events
+    }
+
+    func denied(_ act: DeniedAct, _ name: String, to client: Client, by rule: TopicFilter?) {
+        audit.denied(act, name, to: client, by: rule)
+        events.tell(.refused) { event in
+            event.take(client)
+            event.add("by", "rule")
+            event.add("what", act.rawValue)
+            event.add("target", name)
+            event.add("rule", rule?.name ?? "none allows it")
+        }
+    }
+
+    func revoked(_ filter: TopicFilter, of client: Client) {
+        audit.revoked(filter, of: client)
+        events.tell(.refused) { event in
+            event.take(client)
+            event.add("by", "rule")
+            event.add("what", "revoked")
+            event.add("target", filter.name)
+        }
+    }
+
+    func ended(_ client: Client) {
+        audit.ended(client)
+        events.tell(.refused) { event in
+            event.take(client)
+            event.add("by", "credentials")
+            event.add("what", "revoked")
+        }
+    }
+
+    func examined(
+        _ credentials: Credentials, _ outcome: Result<Principal, AuthenticationFailure>, from peer: SocketAddress?
+    ) {
+        audit.examined(credentials, outcome, from: peer)
+        guard case .failure(let failure) = outcome else { return }
+        events.tell(.refused) { event in
+            event.address = peer?.description
+            event.add("by", "credentials")
+            event.add("what", credentials.kind)
+            event.add("reason", failure.cause ?? failure.message)
+        }
+    }
+
+    func limited(_ peer: SocketAddress?, by limit: String) {
+        audit.limited(peer, by: limit)
+        events.refused(peer, by: "limit", limit)
+    }
+
+    func shutOut(_ ban: Ban, _ peer: SocketAddress?) {
+        audit.shutOut(ban, peer)
+        events.refused(peer, by: "ban", ban.subject.description)
+    }
+
+    func limited(_ client: Client, by limit: String) {
+        audit.limited(client, by: limit)
+        events.tell(.refused) { event in
+            event.take(client)
+            event.add("by", "limit")
+            event.add("target", limit)
+        }
+    }
+
+    func joined(_ client: Client) {
+        events.tell(.connected) { event in
+            event.take(client)
+            event.add("protocol", client.protocolName)
+            event.add("listener", client.listener)
+        }
+    }
+
+    func left(_ client: Client, _ end: ClientEnd) {
+        let age = Int(clamping: max(0, WallClock.unixMilliseconds - client.connectedAt) / 1000)
+        if end.isDead {
+            events.tell(.dead) { event in
+                event.take(client)
+                event.add("seconds", age)
+            }
+        }
+        events.tell(.left) { event in
+            event.take(client)
+            if let code = end.code { event.add("code", code) }
+            let reason = end.isDead ? "no sign of life" : end.reason
+            if !reason.isEmpty { event.add("reason", reason) }
+            event.add("seconds", age)
+        }
+    }
+
+    func fellBehind(_ client: Client, unsent: Int) {
+        events.tell(.slow) { event in
+            event.take(client)
+            event.add("unsent", unsent)
+        }
+    }
+
+    func missed(_ gap: Gap, of filter: TopicFilter, _ client: Client) {
+        events.tell(.gap) { event in
+            event.take(client)
+            event.add("filter", filter.name)
+            event.add("since", Int(clamping: gap.since))
+            event.add("seq", Int(clamping: gap.seq))
+            if let missed = gap.missed { event.add("missed", missed) }
+        }
+    }
+}
+
+extension BrokerEvent {
+    /// Takes over what tells a client from others.
+    package mutating func take(_ client: Client) {
+        self.client = client.name
+        user = client.principal.user
+        address = client.address
+    }
+}
+
+extension EventStream {
+    /// Tells that something of an address without a client was refused.
+    ///
+    /// - Parameter reason: what refused it: `limit`, `ban`, `origin` or `host`.
+    package func refused(_ peer: SocketAddress?, by reason: String, _ target: String) {
+        tell(.refused) { event in
+            event.address = peer?.description
+            event.add("by", reason)
+            event.add("target", target)
+        }
+    }
+}
+
+/// Whether the store takes messages: the change of it is an event, not each message that it does not take.
+///
+/// A store that is full takes removals all the same, so it has recovered when nothing has failed for ``calm``. The
+/// store's thread.
+package final class StoreWatch: Sendable {
+    /// When a message failed last; `nil`: the store takes messages.
+    private let failed = Mutex<MonotonicTime?>(nil)
+    private let events: EventStream
+    /// In nanoseconds.
+    private static let calm: Int64 = 1_000_000_000
+
+    package init(_ events: EventStream) { self.events = events }
+
+    /// Looks at what became of messages.
+    package func look(at settlement: StoreThread.Settlement) {
+        let failure = settlement.failed.first { $0.error.isOfTheStore }
+        let change = failed.withLock { failed -> BrokerEvent.Kind? in
+            if failure != nil {
+                defer { failed = .now }
+                return failed == nil ? .storeFailed : nil
+            }
+            guard let last = failed, !settlement.committed.isEmpty,
+                MonotonicTime.now.nanoseconds(since: last) >= Self.calm
+            else { return nil }
+            failed = nil
+            return .storeRecovered
+        }
+        guard let change else { return }
+        events.tell(change) { event in
+            if let failure { event.add("reason", "\(failure.error)") }
+        }
+    }
+}
+
+extension StorageError {
+    /// Whether it is the store's own, and not a limit on what may be kept.
+    fileprivate var isOfTheStore: Bool { if case .limit = self { false } else { true } }
+}

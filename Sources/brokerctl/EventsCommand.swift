@@ -1,0 +1,98 @@
+internal import ArgumentParser
+internal import Broker
+internal import WSTransport
+
+/// `brokerctl events`: what happens to clients and to the broker.
+struct EventsCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "events",
+        abstract: "Prints the last events, and follows them.",
+        discussion: """
+            An event is what an operator may have to know: a client that connected, left, was refused, is slow, dead or \
+            was kicked, a gap, the store that fails or recovers, a reload. The broker remembers log.event_memory bytes of \
+            them. Of one kind it keeps 1,000 in 10 s, and counts the rest (broker_events_total).
+
+            Examples:
+              brokerctl events --since 10m --kind refused,slow
+              brokerctl events --follow --user bob
+              brokerctl events --json | jq .
+            """)
+
+    @OptionGroup var connection: ConnectionOptions
+
+    @Flag(name: .shortAndLong, help: "Go on with the events that come.")
+    var follow = false
+
+    @Option(
+        help: ArgumentHelp(
+            """
+            Only these kinds, separated by commas: connected, left, refused, slow, dead, kicked, gap, store-failed, \
+            store-recovered, certificate, keys, users, reload, drain. (default: all)
+            """, valueName: "kinds"))
+    var kind: String?
+
+    @Option(help: ArgumentHelp("Only events of this client.", valueName: "id"))
+    var client: String?
+
+    @Option(help: ArgumentHelp("Only events of this user's clients.", valueName: "name"))
+    var user: String?
+
+    @Option(help: ArgumentHelp("Only events of the last 10m, 1h or 7d. (default: all)", valueName: "time"))
+    var since: String?
+
+    func run() async throws {
+        var request = ReadEventsRequest()
+        request.kinds = (kind ?? "").split(whereSeparator: { $0 == "," || $0 == " " }).map(String.init)
+        (request.client, request.user) = (client, user)
+        if let since {
+            guard let seconds = Quantity.seconds(since), seconds > 0 else {
+                throw Failure.usage("--since: expected a time such as 10m, 1h or 7d")
+            }
+            request.since = WallClock.unixMilliseconds - min(seconds, Principal.lastSecond) * 1000
+        }
+        if follow { Output.endWithReader() }
+        let admin = try await AdminConnection(connection)
+        var list: [[UInt8]] = []
+        while true {
+            let answer = try await admin.ask(request).answer
+            if answer.missed > 0 { Output.complain("events that are missing here: \(answer.missed)") }
+            if connection.json, !follow { list += answer.lines } else { answer.lines.forEach(show) }
+            request.after = answer.next
+            if answer.hasMore { continue }
+            guard follow else { break }
+            request.isWaiting = true
+        }
+        if connection.json, !follow { Output.printJSON(Self.list(list)) }
+        await admin.close()
+    }
+
+    /// One value of JSON.
+    private static func list(_ elements: [[UInt8]]) -> [UInt8] {
+        Array("[".utf8) + elements.joined(separator: Array(",\n ".utf8)) + Array("]".utf8)
+    }
+
+    private func show(_ line: [UInt8]) {
+        if !connection.json, let text = Self.text(of: line) { return Output.print(Output.printable(text)) }
+        Output.printJSON(line)
+    }
+
+    /// An event as people read it: when, what, and what is known of it; `nil`: it is no event.
+    private static func text(of line: [UInt8]) -> String? {
+        var words: [String] = []
+        do throws(JSONError) {
+            let object = try JSONObject.parse(line.span)
+            guard let time = try object.string("time"), let event = try object.string("event") else { return nil }
+            words = [time, event]
+            for index in 0..<object.count {
+                let name = object.name(at: index)
+                if name == "time" || name == "event" { continue }
+                let value = object.value(at: index)
+                let text = value.string ?? String(decoding: value.copyRawBytes(), as: UTF8.self)
+                words.append("\(name)=" + (text.contains(" ") || text.isEmpty ? "\"\(text)\"" : text))
+            }
+        } catch {
+            return nil
+        }
+        return words.joined(separator: " ")
+    }
+}

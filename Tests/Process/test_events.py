@@ -1,0 +1,171 @@
+"""What happens to clients and to the broker: in `brokerctl events`, in `$SYS/events`, in the log and in the metrics."""
+
+import json
+import signal
+
+import pytest
+
+from deadlines import wait_until
+from raw_websocket import CLOSE
+from test_slow_readers import flood, slow_session
+
+CONFIG = """
+limits: { pending: 65536, subscriptions_per_client: 2 }
+access: { anonymous: { publish: ["open/#", "$SYS/#"], subscribe: ["open/#", "$SYS/#"] } }
+log: { level: debug }
+"""
+
+
+@pytest.fixture
+def broker(start_broker):
+    return start_broker(CONFIG)
+
+
+def events(broker, kind, count=1):
+    """The events of that kind, when there are so many."""
+    def found():
+        return broker.control_json("events", "--kind", kind)
+    wait_until(lambda: len(found()) >= count, f"{count} events of the kind {kind}")
+    assert len(found()) == count
+    return found()
+
+
+def test_a_client_comes_and_goes(broker):
+    session = broker.session()
+    (connected,) = events(broker, "connected")
+    assert connected["client"] == session.welcome["client"] and connected["address"].startswith("127.0.0.1:")
+    assert connected["protocol"] == "broker.v1.json" and connected["listener"].startswith("127.0.0.1:")
+    session.websocket.send_frame(CLOSE, b"\x03\xe9bye")
+    (left,) = events(broker, "left")
+    assert (left["client"], left["code"], left["reason"], left["seconds"]) == (connected["client"], 1001, "bye", 0)
+    broker.wait_for_line(rf"debug a client left .*client={connected['client']} code=1001 reason=bye")
+    assert broker.metrics()['broker_events_total{kind="left"}'] == 1
+
+
+def test_a_follower_comes_and_goes_too(broker):
+    follower = broker.follow("open/#")
+    (connected,) = events(broker, "connected")
+    assert connected["protocol"] == "lines"
+    follower.close()
+    (left,) = events(broker, "left")
+    assert left["client"] == connected["client"] and "code" not in left
+
+
+def test_each_refusal_says_what_refused(broker):
+    session = broker.session()
+    session.request(op="publish", topic="closed/a", data=1)
+    session.request(op="subscribe", filter=["open/1", "open/2"])
+    session.request(op="subscribe", filter="open/3")
+    broker.http("GET", "/t/open/a", headers={"Host": "evil.test"})
+    broker.http("GET", "/t/open/a", headers={"Origin": "https://evil.test"})
+    broker.http("GET", "/t/open/a", headers={"Authorization": "Bearer nonsense"})
+    rule, limit, host, origin, token = events(broker, "refused", 5)
+    assert (rule["by"], rule["what"], rule["target"], rule["rule"]) == (
+        "rule", "publish", "closed/a", "none allows it")
+    assert rule["client"] == session.welcome["client"]
+    assert (limit["by"], limit["target"]) == ("limit", "limits.subscriptions_per_client")
+    assert (host["by"], host["target"]) == ("host", "evil.test")
+    assert (origin["by"], origin["target"]) == ("origin", "https://evil.test")
+    assert (token["by"], token["what"]) == ("credentials", "token") and "nonsense" not in json.dumps(token)
+
+
+def test_who_kicks(broker):
+    session = broker.session()
+    broker.control("clients", "kick", session.welcome["client"], "--yes")
+    (kicked,) = events(broker, "kicked")
+    assert kicked["client"] == session.welcome["client"] and kicked["by"].startswith("uid ")
+    (left,) = events(broker, "left")
+    assert left["code"] == 4410
+
+
+def test_a_slow_reader_and_its_gap(start_broker):
+    broker = start_broker("limits: { pending: 65536 }\n")
+    receive = slow_session(broker, "slow/#", "drop-oldest")
+    last = flood(broker, "slow", count=300)[-1]
+    assert len(broker.control_json("events", "--kind", "slow")) >= 1
+    received = receive()
+    while received.get("seq") != last:
+        received = receive()
+    gaps = broker.control_json("events", "--kind", "gap")
+    assert gaps[0]["filter"] == "slow/#" and gaps[0]["missed"] > 0 and gaps[0]["since"] < gaps[0]["seq"]
+
+
+def test_a_dead_peer(start_broker):
+    broker = start_broker("keepalive: { interval: 1s, timeout: 1s }\n")
+    websocket = broker.websocket("/t/quiet")
+    (connected,) = events(broker, "connected")
+    (dead,) = events(broker, "dead")
+    (left,) = events(broker, "left")
+    assert dead["client"] == left["client"] == connected["client"] and left["reason"] == "no sign of life"
+    websocket.close()
+
+
+def test_the_store_fails_and_recovers(start_broker):
+    broker = start_broker("store: { maximum_size: 1MiB }\n")
+    number = 0
+    while broker.http("PUT", f"/t/full/{number}?retain", body=b"x" * 3000).status == 200:
+        number += 1
+    broker.http("PUT", "/t/full/more?retain", body=b"x" * 3000)
+    (failed,) = events(broker, "store-failed")
+    assert failed["reason"] == "the store is full"
+    for place in range(number // 2):
+        broker.http("DELETE", f"/t/full/{place}")
+
+
+    def recovered():
+        broker.http("PUT", "/t/small?retain", body=b"x")
+        return broker.control_json("events", "--kind", "store-recovered")
+
+    wait_until(recovered, "the store has recovered")
+    assert len(recovered()) == 1
+    assert len(events(broker, "store-failed")) == 1
+    broker.wait_for_line("error the store does not take messages reason=")
+    broker.wait_for_line("info the store takes messages again")
+
+
+def test_reload_and_drain(broker):
+    broker.config_file.write_text(CONFIG.replace("subscriptions_per_client: 2", "subscriptions_per_client: 3"))
+    broker.send_signal(signal.SIGHUP)
+    (reload,) = events(broker, "reload")
+    assert reload["changed"] == "limits.subscriptions_per_client"
+    session = broker.session()
+    session.subscribe("$SYS/events/drain")
+    broker.send_signal(signal.SIGTERM)
+    message = session.expect("message", topic="$SYS/events/drain")
+    assert (message["data"]["event"], message["data"]["clients"]) == ("drain", 1)
+
+
+def test_subscribers_of_sys_events_see_what_happens_and_not_what_has_happened(broker):
+    broker.session().websocket.close()
+    events(broker, "left")
+    watcher = broker.session()
+    assert watcher.subscribe("$SYS/events/#") == []
+    client = broker.session().welcome["client"]
+    (seen,) = [
+        message["data"] for message in (watcher.receive(), watcher.receive())
+        if message["topic"] == "$SYS/events/connected" and message["data"]["client"] == client]
+    assert seen == broker.control_json("events", "--client", client)[0]
+    assert broker.http("GET", "/t/$SYS/events/connected").status == 404
+
+
+def test_a_flood_of_one_kind_is_counted_and_leaves_the_log_readable(start_broker):
+    broker = start_broker(CONFIG)
+    session = broker.session()
+    for number in range(1500):
+        session.send(op="publish", topic="closed/a", data=number, id=number)
+    for number in range(1500):
+        session.expect("error", id=number)
+    wait_until(lambda: broker.metrics()['broker_events_total{kind="refused"}'] == 1500, "all are counted")
+    (connected,) = events(broker, "connected")
+    broker.wait_for_line(r"info … and \d+ more in 10 s event=refused", deadline=60)
+    logged = [line for line in broker.lines if " info refused " in line]
+    assert len(logged) in range(20, 41)
+
+
+def test_the_verb_shows_lines_for_people_and_refuses_what_is_no_kind(broker):
+    client = broker.session().welcome["client"]
+    events(broker, "connected")
+    (line,) = broker.control("events", "--client", client).stdout.decode().splitlines()
+    assert " connected client=" + client in line and " protocol=broker.v1.json " in line
+    answer = broker.control("events", "--kind", "slwo")
+    assert answer.returncode == 1 and 'there is no kind "slwo"; there are connected, left,' in answer.stderr.decode()
