@@ -233,64 +233,10 @@ package final class Broker {
         do throws(Failure) { return try body() } catch { throw BrokerError(error.description) }
     }
 
-    /// What is wrong with the certificate files that `settings` names: a sentence each.
-    package static func certificateErrors(in settings: Settings) -> [String] {
-        Certificates.errors(in: settings.listen)
-    }
-
     private func reviewCertificates() {
         certificatesReviewed = .now
         guard !certificates.isEmpty else { return }
         shards.runAndWait { CertificateReview.begin(on: $0) }
-    }
-
-    /// What is wrong with the places on disk that `settings` names: a sentence each.
-    ///
-    /// Nothing is made or changed, so that what another process does before the start is not foreseen.
-    package static func placeErrors(in settings: Settings) -> [String] {
-        var errors: [String] = []
-        // Root may look at the settings of another user's broker.
-        let obstacle = DataDirectory.obstacle(at: settings.dataDirectory, ownedByAnyone: true)
-        if let obstacle { errors.append("data_dir: \(obstacle)") }
-        do throws(StorageError) { try LMDBStore.checkFormat(directory: settings.dataDirectory) } catch {
-            errors.append("data_dir: \(error)")
-        }
-        var sockets = [("admin.socket", settings.adminSocketPath, "admin.socket_group", settings.admin.socketGroup)]
-        for (number, listener) in settings.listen.enumerated() {
-            guard case .unix(let path) = listener.address else { continue }
-            sockets.append(("listen[\(number)]", path, "listen[\(number)].group", listener.group))
-        }
-        for (key, path, groupKey, group) in sockets {
-            if SocketAddress(path: path) == nil {
-                errors.append("\(key): \(path): expected a path of at most \(ListenAddress.maximumPathLength) bytes")
-            } else if SocketFile.isTaken(path) {
-                errors.append("\(key): \(path): \(Listeners.takenPath)")
-            }
-            if let group, SocketFile.groupNumber(of: group) == nil {
-                errors.append("\(groupKey): there is no group \"\(group)\"")
-            }
-        }
-        if let directory = settings.admin.backupDirectory, !DataDirectory.isDirectory(directory) {
-            errors.append("admin.backup_directory: \(directory) is not a directory")
-        }
-        return errors
-    }
-
-    /// What `settings` asks of places on disk to no use: a sentence each.
-    package static func placeWarnings(in settings: Settings) -> [String] {
-        guard let group = settings.admin.socketGroup, let number = SocketFile.groupNumber(of: group) else { return [] }
-        let directory = DataDirectory.parent(of: settings.adminSocketPath)
-        // One that is not there yet is the data directory, and is made for its owner.
-        let reach = DataDirectory.isOpen(directory, to: number) ?? (directory != settings.dataDirectory)
-        guard !reach else { return [] }
-        return [
-            "admin.socket_group is of no use: the group \(group) may not enter \(directory): name an admin.socket elsewhere"
-        ]
-    }
-
-    /// The files of private keys that users other than their owner may read.
-    package static func exposedKeys(in settings: Settings) -> [String] {
-        Certificates.exposedKeys(in: settings.listen)
     }
 
     /// Reads the certificate files that have changed; to be called every few seconds.
@@ -345,16 +291,6 @@ package final class Broker {
             shards.runAndWait { [access = access.current] in $0.adopt(access) }
             sessions.review(access.current)
             return news
-        }
-    }
-
-    /// What is wrong with the file of users and tokens and with the keys that `settings` names: a sentence each.
-    package static func accessErrors(in settings: Settings) -> [String] {
-        do throws(AccessFileErrors) {
-            _ = try AccessFile.read(settings.accessFilePath, isKept: false)
-            return AccessKeeper.keyErrors(in: settings)
-        } catch {
-            return error.errors.map(\.description) + AccessKeeper.keyErrors(in: settings)
         }
     }
 
