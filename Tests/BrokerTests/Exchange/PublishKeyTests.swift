@@ -100,7 +100,8 @@ struct PublishKeyTests {
         try guest.send(#"{"op":"publish","id":4,"topic":"r","data":"x","retain":true,"ifSeq":0,"key":"k"}"#)
         let again = try guest.receive()
         #expect(again.seq == stored.seq && again.stored == true)
-        #expect(house.published().count == 2)
+        // What was refused is taken back, which is no publication of the client's.
+        #expect(house.published().count { !$0.payload.isEmpty } == 2)
     }
 
     @Test func keysOfStoredMessagesOutliveTheProcess() throws {
