@@ -7,7 +7,7 @@ extension WS {
     public static func open(
         _ url: String, options: ConnectOptions = ConnectOptions()
     ) async throws(HandshakeError) -> WebSocket {
-        do throws(ConnectError) { return try await opened(WebSocket(url, options: options)) } catch {
+        do throws(ConnectError) { return try await opened { WebSocket(url, options: options) } } catch {
             throw HandshakeError(error)
         }
     }
@@ -16,10 +16,13 @@ extension WS {
     package static func open(
         _ url: WebSocketURL, client options: ClientOptions = ClientOptions()
     ) async throws(ConnectError) -> WebSocket {
-        try await opened(WebSocket(url, client: options))
+        try await opened { WebSocket(url, client: options) }
     }
 
-    private static func opened(_ socket: WebSocket) async throws(ConnectError) -> WebSocket {
+    private static func opened(_ make: () -> WebSocket) async throws(ConnectError) -> WebSocket {
+        // A socket connects as soon as it is made.
+        if Task.isCancelled { throw .cancelled }
+        let socket = make()
         await withTaskCancellationHandler {
             await socket.core.handshake()
         } onCancel: {
@@ -58,6 +61,7 @@ extension WS {
     private static func raw(
         _ url: WebSocketURL, _ options: ClientOptions, _ limits: ConnectionDriver.Limits
     ) async throws(ConnectError) -> any ByteStream {
+        if Task.isCancelled { throw .cancelled }
         let remote: Remote
         do throws(Errno) { remote = try ClientReactor.shared.get() } catch { throw .unreachable(error) }
         let link = ReactorLink(remote: remote)
