@@ -18,7 +18,8 @@ class Message(NamedTuple):
 
 
 def decode(message):
-    data = message["data"]
+    # A removal has none.
+    data = message.get("data", "")
     payload = base64.b64decode(data) if message.get("encoding") == "base64" else data.encode()
     return Message(message["seq"], message["topic"], payload)
 

@@ -153,6 +153,7 @@ final class OriginGate {
         }
         shard.reactor[AuditTally.self]?.count(AuditTally.Matter(name, of: from.stream.token), event())
         shard.reactor[EventStream.self]?.tell(.refused) { event in
+            event.isLogged = false
             event.address = from.client?.description
             event.add("by", name == .hostRefused ? "host" : "origin")
             event.add("target", target)

@@ -83,6 +83,8 @@ package struct BrokerEvent: Sendable, Equatable {
     package var user: String?
     /// Where the client connects from, with the port; `nil`: not known.
     package var address: String?
+    /// Whether the log gets a line; `false`: it has one that says what to do.
+    package var isLogged = true
     /// What else is known, in the order in which it is shown.
     package private(set) var details: [(name: StaticString, value: Detail)] = []
 
@@ -125,7 +127,7 @@ package struct BrokerEvent: Sendable, Equatable {
 
     /// The event as a line of the log; `nil`: the log has another line for it.
     var entry: Journal.Entry? {
-        guard let level = kind.level else { return nil }
+        guard isLogged, let level = kind.level else { return nil }
         var metadata: [(name: String, value: String)] = []
         if let client { metadata.append(("client", client)) }
         if let user { metadata.append(("user", user)) }

@@ -154,7 +154,7 @@ package final class EventStream: Sendable {
                 let json = event.json
                 memory.add(json, at: event.time, about: event.tags)
                 if publish != nil { payloads.append((event.kind, json)) }
-                if let log, isLogged(event.kind), let entry = event.entry { log(entry) }
+                if let log, let entry = event.entry, isLogged(event.kind) { log(entry) }
             }
             publish?(payloads)
         }
