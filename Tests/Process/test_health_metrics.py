@@ -30,8 +30,8 @@ def test_ready_goes_on_saying_so(broker):
 
 
 def test_the_readiness_probe_reaches_no_subscriber_and_keeps_nothing(start_broker):
-    # Without the broker's own figures nothing but the probe could come.
-    broker = start_broker('system_topics: { interval: 0 }\nhistory: [ { filter: "#", messages: 100 } ]\n')
+    # Without the broker's own figures and events nothing but the probe could come.
+    broker = start_broker('system_topics: { interval: 0, events: false }\nhistory: [ { filter: "#", messages: 100 } ]\n')
     session = broker.session()
     filters = ["#", "+/#", "$SYS/#", "$SYS/broker/+", "+"]
     for filter_ in filters:
