@@ -6,7 +6,7 @@ import Testing
 struct SocketWaitingTests {
     private static let count = 201
 
-    /// A server that sends so many messages at once, and then a PING.
+    /// A server that answers a message by so many at once, and then a PING.
     private static func house() throws -> EchoHouse {
         var options = UpgradeOptions()
         // A busy machine may begin to send after 25 seconds only, and the PING has to come after the messages.
@@ -15,19 +15,22 @@ struct SocketWaitingTests {
             routing.append(
                 "/burst",
                 ws.upgrade(options) { socket in
-                    socket.onmessage = { _ in }
-                    for number in 0..<count { try? socket.send("\(number)") }
-                    try? socket.ping()
+                    socket.onmessage = { _ in
+                        for number in 0..<count { try? socket.send("\(number)") }
+                        try? socket.ping()
+                    }
                 })
         }
     }
 
     /// A client that listens for everything but messages, and has been told of what came after them.
     private static func deaf(_ house: EchoHouse) async throws -> WebSocket {
-        let (socket, log) = (WebSocket(house.url + "/burst", options: .patient), EchoHouse.Notes())
+        let (socket, log) = (try await ws.open(house.url + "/burst", options: .patient), EchoHouse.Notes())
         socket.onerror = { _ in log.add("error") }
         socket.onclose = { _ in log.add("close") }
         socket.on(.ping) { _ in log.add("ping") }
+        // Only now: a PING that nobody listens for is not kept.
+        try await socket.send("go")
         await log.wait(for: 1)
         #expect(log.all == ["ping"])
         return socket
@@ -55,11 +58,13 @@ struct SocketWaitingTests {
                 ws.upgrade { (socket: WebSocket) async throws in
                     socket.onclose = { _ in log.add("close") }
                     socket.on(.ping) { _ in log.add("ping") }
+                    try await socket.send("ready")
                     await log.wait(for: 1)
                     for try await message in socket.messages { log.add(message.data?.text ?? "") }
                 })
         }
         let socket = try await ws.open(house.url + "/late", options: .patient)
+        #expect(try await socket.receive()?.data?.text == "ready")
         for number in 0..<5 { try await socket.send("\(number)") }
         try socket.ping()
         await house.log.wait(for: 6)
@@ -69,9 +74,10 @@ struct SocketWaitingTests {
     /// Whom a listener that was told once leaves, the next one gets, or a reader.
     @Test func keepsWhatAListenerThatIsGoneHasLeft() async throws {
         let house = try Self.house()
-        let (socket, log) = (WebSocket(house.url + "/burst", options: .patient), EchoHouse.Notes())
+        let (socket, log) = (try await ws.open(house.url + "/burst", options: .patient), EchoHouse.Notes())
         socket.once(.message) { log.add($0.message?.data?.text ?? "") }
         socket.on(.ping) { _ in log.add("ping") }
+        try await socket.send("go")
         await log.wait(for: 2)
         #expect(log.all == ["0", "ping"])
         for number in 1..<Self.count { #expect(try await socket.receive()?.data?.text == "\(number)") }
