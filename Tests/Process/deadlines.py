@@ -1,5 +1,6 @@
 """How long the tests wait for what, and how: polling with a deadline, never sleeping and hoping."""
 
+import select
 import time
 
 # Seconds. Generous, because the machine may be slow and busy; nothing waits longer than it has to.
@@ -18,3 +19,10 @@ def wait_until(condition, what, deadline=ANSWER_DEADLINE):
         if time.monotonic() > end:
             raise AssertionError(f"not within {deadline} s: {what}")
         time.sleep(0.01)
+
+
+def can_read(descriptor, seconds=ANSWER_DEADLINE):
+    """Whether there is something to read, or an end, within some seconds; `select` takes no descriptor above 1,023."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(1000 * seconds))

@@ -3,7 +3,6 @@
 import json
 import os
 import pty
-import select
 import stat
 import subprocess
 
@@ -12,7 +11,7 @@ import pytest
 from access_house import wrong
 from admin_house import AdminHouse
 from command_line import BROKERCTL, run_control
-from deadlines import ANSWER_DEADLINE
+from deadlines import ANSWER_DEADLINE, can_read
 from broker_process import free_port
 
 
@@ -178,7 +177,7 @@ def test_what_is_typed_is_not_shown(house, person):
     def read(until):
         nonlocal shown
         while until not in shown:
-            assert select.select([own], [], [], ANSWER_DEADLINE)[0], shown
+            assert can_read(own), shown
             shown += os.read(own, 4096)
 
     try:

@@ -4,7 +4,6 @@ import fcntl
 import json
 import os
 import pty
-import select
 import signal
 import struct
 import subprocess
@@ -14,7 +13,7 @@ import time
 import pytest
 
 from command_line import BROKERCTL
-from deadlines import ANSWER_DEADLINE, wait_until
+from deadlines import ANSWER_DEADLINE, can_read, wait_until
 from raw_websocket import ConnectionEnded
 
 ENTER, LEAVE = b"\x1b[?1049h", b"\x1b[?1049l"
@@ -33,7 +32,7 @@ class Screen:
         self.shown = b""
 
     def read(self):
-        if select.select([self.leader], [], [], 0.1)[0]:
+        if can_read(self.leader, 0.1):
             self.shown += os.read(self.leader, 65536)
         return self.shown
 
