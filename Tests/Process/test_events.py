@@ -111,7 +111,6 @@ def test_the_store_fails_and_recovers(start_broker):
     for place in range(number // 2):
         broker.http("DELETE", f"/t/full/{place}")
 
-
     def recovered():
         broker.http("PUT", "/t/small?retain", body=b"x")
         return broker.control_json("events", "--kind", "store-recovered")

@@ -1,7 +1,7 @@
 internal import WSTransport
 
 /// Something that an operator may have to know: a client that came, left, was refused or is slow; the store; a reload.
-package struct BrokerEvent: Sendable, Equatable {
+package struct BrokerEvent: Sendable {
     /// What happened.
     ///
     /// The words are part of the contract: of `$SYS/events/KIND`, `brokerctl events` and `broker_events_total`.
@@ -12,7 +12,7 @@ package struct BrokerEvent: Sendable, Equatable {
         case refused
         /// A client takes less than it is sent, and messages for it are put aside.
         case slow
-        /// A client gave no sign of life, or lost its connection to one that does not take anything.
+        /// A client gave no sign of life, and its connection was reset.
         case dead
         case kicked
         /// A client was told that messages were not delivered to it and will not be.
@@ -135,6 +135,4 @@ package struct BrokerEvent: Sendable, Equatable {
         for (name, value) in details { metadata.append(("\(name)", value.text)) }
         return Journal.Entry(level: level, message: kind.sentence, metadata: metadata)
     }
-
-    package static func == (left: Self, right: Self) -> Bool { left.json == right.json }
 }
