@@ -51,6 +51,7 @@ package final class Broker {
     private let shards: ShardGroup
     private let listeners: Listeners
     private let certificates: Certificates
+    private let heartbeat: Heartbeat
     private let journal = Journal()
     private let audit: AuditLog
     private let events: EventStream
@@ -65,7 +66,7 @@ package final class Broker {
     private static let certificateLife: Int64 = 3_600_000_000_000
     /// How long this start took, which is taken for what the next one will take, in milliseconds.
     private let startMilliseconds: Int
-    /// How long who asks for readiness is told of a shutdown before the door is closed, in milliseconds.
+    /// How long readiness says that the broker shuts down before the listeners close, in milliseconds.
     private static let notice: UInt32 = 500
     /// How long clients have to answer the CLOSE of a shutdown, in nanoseconds.
     private static let drainPatience: Int64 = 5_000_000_000
@@ -164,6 +165,7 @@ package final class Broker {
             storeThread.stop()
             throw BrokerError("cannot start a reactor: \(error)")
         }
+        heartbeat = Heartbeat(reactors.remotes)
         startMilliseconds = Int(MonotonicTime.now.nanoseconds(since: begin) / 1_000_000)
         showEvents(settings)
         audit.write(AuditEvent(.start, target: listen.joined(separator: " "), result: BrokerVersion.current))
@@ -303,6 +305,9 @@ package final class Broker {
         Machine.returnFreedMemory()
         return max(0, before - Machine.residentBytes)
     }
+
+    /// Whether every reactor has had a turn since this was last asked; to be called every few seconds.
+    package func isAlive() -> Bool { heartbeat.beats() }
 
     /// How many descriptors may be open where `connections` clients are to find room.
     package static func descriptorsNeeded(for connections: Int) -> Int {

@@ -58,6 +58,13 @@ struct Brokerd: ParsableCommand {
         }
         if check { return try report(settings) }
         var signals = SignalSet()
+        let supervisor: Supervisor?
+        do throws(Errno) {
+            supervisor = try Supervisor.ofProcess()
+        } catch {
+            Self.complain("brokerd: the service manager of NOTIFY_SOCKET cannot be told anything: \(error)")
+            supervisor = nil
+        }
         let descriptors = Machine.raiseDescriptorLimit()
         let broker: Broker
         do throws(BrokerError) {
@@ -95,14 +102,20 @@ struct Brokerd: ParsableCommand {
             ])
         let sink = LogSink(log)
         broker.logEvents { sink.write($0) }
-        serve(broker, &signals, sink)
+        supervisor?.tell(.ready, .status("listening on \(broker.listen.joined(separator: ", "))"))
+        serve(broker, &signals, sink, supervisor)
     }
 
-    private func serve(_ broker: Broker, _ signals: inout SignalSet, _ sink: LogSink) {
+    private func serve(
+        _ broker: Broker, _ signals: inout SignalSet, _ sink: LogSink, _ supervisor: Supervisor?
+    ) {
         var level = broker.logThreshold.state()
+        // Half the time in which the service manager wants a sign of life.
+        let pause = supervisor?.watchdog.map { max(1, Int($0 / 2_000_000_000)) } ?? 2
         while true {
-            let signal = signals.wait(seconds: 2)
+            let signal = signals.wait(seconds: min(2, pause))
             let log = sink.log
+            if let supervisor, supervisor.watchdog != nil, broker.isAlive() { supervisor.tell(.alive) }
             for entry in broker.takeNews() { sink.write(entry) }
             Self.tell(of: broker.logThreshold.state(), before: &level, log)
             switch signal {
@@ -114,11 +127,13 @@ struct Brokerd: ParsableCommand {
                         "returned the memory of disconnected clients to the system", metadata: ["bytes": "\(bytes)"])
                 }
             case .terminate, .interrupt:
+                supervisor?.tell(.stopping)
                 log.info("shutting down")
                 broker.drain()
                 log.info("stopped")
                 return
             case .hangUp:
+                supervisor?.tell(.reloading)
                 do {
                     let new = try readSettings()
                     if let refusal = new.refusalToListen() { throw ValidationError(refusal) }
@@ -130,9 +145,11 @@ struct Brokerd: ParsableCommand {
                     log.info(
                         "settings read again",
                         metadata: fixed.isEmpty ? [:] : ["needs_restart": "\(fixed.joined(separator: " "))"])
+                    supervisor?.tell(.ready, .status("settings read again"))
                 } catch {
                     broker.reloads.failed("\(error)")
                     log.error("the settings have errors; keeping the old ones", metadata: ["errors": "\(error)"])
+                    supervisor?.tell(.ready, .status("the settings have errors; the old ones hold"))
                 }
             }
         }

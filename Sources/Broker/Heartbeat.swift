@@ -1,0 +1,33 @@
+internal import Synchronization
+internal import WSTransport
+
+/// Whether every reactor still takes its turns.
+///
+/// One thread asks; it never waits for a reactor.
+final class Heartbeat {
+    private let remotes: [Remote]
+    private let round = Round()
+
+    private final class Round: Sendable { let answers = Atomic(0) }
+
+    init(_ remotes: [Remote]) {
+        self.remotes = remotes
+        ask()
+    }
+
+    /// Whether all have had a turn since this was last asked.
+    func beats() -> Bool {
+        guard round.answers.load(ordering: .relaxed) == remotes.count else { return false }
+        ask()
+        return true
+    }
+
+    private func ask() {
+        round.answers.store(0, ordering: .relaxed)
+        for remote in remotes {
+            let isPosted = remote.run { [round] _ in round.answers.add(1, ordering: .relaxed) }
+            // One that has ended is not missed.
+            if !isPosted { round.answers.add(1, ordering: .relaxed) }
+        }
+    }
+}
