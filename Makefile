@@ -31,7 +31,7 @@ CODE := Package.swift Sources Tests Examples tools Benchmarks/Package.swift Benc
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: run test build install libraries examples conformance test-swift test-process test-conformance bench bench-counted sanitize lint format docs settings fuzz crash floods clean \
+.PHONY: run test build install libraries examples conformance test-swift test-process test-conformance bench bench-counted sanitize lint format docs settings deb fuzz crash floods clean \
     help dependencies test-dependencies bench-dependencies
 
 run: dependencies build ## Install what is missing, build release, start brokerd on 127.0.0.1:8080
@@ -45,16 +45,21 @@ build: ## Build brokerd and brokerctl, optimised, with the Swift runtime in them
 
 install: ## Install what `make build` has built: programs, manual page, completions, systemd unit, and a configuration where there is none
 	@test -x $(RELEASE)/brokerd -a -x $(RELEASE)/brokerctl || { echo "run \`make build\` first"; exit 1; }
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)/etc/broker
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/lib/sysusers.d $(DESTDIR)/etc/broker
 	install $(RELEASE)/brokerd $(RELEASE)/brokerctl $(DESTDIR)$(PREFIX)/bin/
-	install -d $(SHARE)/man/man1 $(SHARE)/bash-completion/completions $(SHARE)/zsh/site-functions $(SHARE)/fish/vendor_completions.d
+	install -d $(SHARE)/man/man1 $(SHARE)/man/man8 $(SHARE)/bash-completion/completions $(SHARE)/zsh/site-functions $(SHARE)/fish/vendor_completions.d
 	$(RELEASE)/brokerctl manual > $(SHARE)/man/man1/brokerctl.1
-	$(RELEASE)/brokerctl completions bash > $(SHARE)/bash-completion/completions/brokerctl
+	install -m 0644 deploy/brokerd.8 $(SHARE)/man/man8/
+	$(RELEASE)/brokerctl completions bash | sed '1{/^#!/d}' > $(SHARE)/bash-completion/completions/brokerctl
 	$(RELEASE)/brokerctl completions zsh > $(SHARE)/zsh/site-functions/_brokerctl
 	$(RELEASE)/brokerctl completions fish > $(SHARE)/fish/vendor_completions.d/brokerctl.fish
 	sed 's|/usr/local/bin/|$(PREFIX)/bin/|' deploy/brokerd.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/brokerd.service
 	install -m 0644 deploy/brokerd.socket $(DESTDIR)$(PREFIX)/lib/systemd/system/
+	install -m 0644 deploy/broker.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/broker.conf
 	test -e $(DESTDIR)/etc/broker/broker.yaml || install -m 0644 deploy/broker.yaml $(DESTDIR)/etc/broker/broker.yaml
+
+deb: ## Pack what `make build` has built as a Debian package, in .build/deb
+	tools/deb.sh
 
 libraries: ## Build the libraries as those who depend on them do, optimised
 	$(SWIFT) build -c release -j $(JOBS) --target WSTransport

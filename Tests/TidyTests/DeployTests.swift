@@ -167,7 +167,7 @@ struct DeployTests {
         #expect(try Self.instructions("RUN").contains { $0.rest.contains("--uid \(user) ") })
         #expect(user != "0")
         for (name, value) in [
-            ("DynamicUser", "yes"), ("NoNewPrivileges", "yes"), ("ProtectSystem", "strict"), ("PrivateTmp", "yes"),
+            ("User", "broker"), ("NoNewPrivileges", "yes"), ("ProtectSystem", "strict"), ("PrivateTmp", "yes"),
             ("MemoryDenyWriteExecute", "yes"), ("CapabilityBoundingSet", ""), ("SystemCallFilter", "@system-service"),
             ("RestrictAddressFamilies", "AF_INET AF_INET6 AF_UNIX"),
         ] {
@@ -178,7 +178,7 @@ struct DeployTests {
     @Test func reloadsAndStopsByTheSignalsOfTheBroker() throws {
         #expect(try Self.values("ExecReload") == ["/bin/kill -HUP $MAINPID"])
         #expect(try Self.values("KillSignal") == ["SIGTERM"])
-        #expect(try Self.values("Type") == ["simple"])
+        #expect(try Self.values("Type") == ["notify"])
         let sources = try Repository.swiftFiles(in: "Sources").map(Repository.text)
         #expect(sources.contains { $0.contains("SIGHUP") } && sources.contains { $0.contains("SIGTERM") })
     }
@@ -198,7 +198,8 @@ struct DeployTests {
             "Service": [
                 "Type", "ExecStart", "ExecReload", "KillSignal", "TimeoutStopSec", "Restart", "RestartSec",
                 "LimitNOFILE",
-                "DynamicUser", "StateDirectory", "StateDirectoryMode", "WorkingDirectory", "UMask", "ProtectSystem",
+                "TimeoutStartSec", "WatchdogSec", "RemoveIPC", "User", "Group", "StateDirectory", "StateDirectoryMode",
+                "WorkingDirectory", "UMask", "ProtectSystem",
                 "ProtectHome", "PrivateTmp", "PrivateDevices", "ProtectClock", "ProtectControlGroups",
                 "ProtectHostname", "ProtectKernelLogs", "ProtectKernelModules", "ProtectKernelTunables", "ProtectProc",
                 "CapabilityBoundingSet", "AmbientCapabilities", "NoNewPrivileges", "LockPersonality",
