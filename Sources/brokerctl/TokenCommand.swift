@@ -45,7 +45,7 @@ struct SignToken: AsyncParsableCommand {
     @Option(help: ArgumentHelp("The issuer.", valueName: "name"))
     var iss: String?
 
-    @Option(help: ArgumentHelp("Whom it is for.", valueName: "name"))
+    @Option(help: ArgumentHelp("The user that the token is for.", valueName: "name"))
     var aud: String?
 
     @Option(help: ArgumentHelp("Another claim: JSON, or else text; may be given again.", valueName: "name=value"))

@@ -125,7 +125,7 @@ package final class BrowserSessions: Sendable {
         return (value, principal)
     }
 
-    /// Whom a cookie stands for, by the users that there are now; `nil`: nobody any more.
+    /// The user of a cookie, as users are now; `nil`: it stands for none any more.
     package func principal(
         of value: String, _ access: Access, now: MonotonicTime, time: Int64
     ) -> Principal? {

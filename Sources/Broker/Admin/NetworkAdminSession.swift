@@ -33,7 +33,7 @@ final class NetworkAdminSession: AdminSession, Session {
         try open(visit) { socket, desk in NetworkAdminSession(socket: socket, desk: desk, client: client) }
     }
 
-    /// Somebody who is known wanted in without any right.
+    /// Counts and logs a known client that may not administer anything.
     private static func tellOfStranger(_ client: Client, _ visit: Visit) {
         visit.shard.counters.deniedAdministration.add(1)
         func denial() -> AuditEvent {

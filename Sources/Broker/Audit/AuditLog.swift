@@ -225,7 +225,7 @@ private final class OpenFile: Sendable {
 }
 
 extension AuditEvent {
-    /// Whom it is about.
+    /// The user or client that it is about.
     fileprivate var users: [String] {
         var users = [user].compactMap(\.self)
         if case .network(let user)? = actor { users.append(user) }

@@ -67,7 +67,8 @@ extension Settings {
 
     /// Why the broker must not listen as it is set up, in a sentence for the administrator; `nil` when it may.
     ///
-    /// To be asked when the command line has had its say: a stranger who may publish has to be meant.
+    /// Ask it after the command line was applied. Anonymous clients may publish beyond this machine only if the settings say
+    /// so twice.
     package func refusalToListen() -> String? { refusalToListen(on: listen.map(\.address)) }
 
     /// The same, of other addresses: those of sockets that were passed to this process.

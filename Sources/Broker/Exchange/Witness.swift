@@ -28,7 +28,7 @@ package protocol Witness: AnyObject {
     /// - Parameter limit: the setting's path.
     func limited(_ peer: SocketAddress?, by limit: String)
 
-    /// Somebody who is shut out was turned away.
+    /// A banned client was turned away.
     ///
     /// - Parameter peer: where from; `nil`: it is not known.
     func shutOut(_ ban: Ban, _ peer: SocketAddress?)

@@ -9,7 +9,7 @@ package final class HTTPConnection: StreamDriver {
         case head
         /// Reading the body for the handler that requested it.
         case body
-        /// It is being found out who asks, which has its time.
+        /// The credentials are being checked, which has a deadline.
         case admitting
         /// The handler has the request.
         case answering
@@ -400,7 +400,7 @@ package final class HTTPConnection: StreamDriver {
             fail(refusal, exchange?.extraFields ?? [:])
         case .admitting:
             stream.reactor.counters.requestTimeouts.add(1)
-            let message = "It took too long to find out who asks."
+            let message = "The credentials could not be checked in time."
             fail(HTTPRefusal(status: 503, code: "unavailable", message: message), exchange?.extraFields ?? [:])
         // That of the head or of the body, which has come since, or that of a stream.
         case .answering, .streaming, .done: checkStream()
