@@ -27,6 +27,15 @@ def test_every_client_is_told_1012_and_when_to_come_back(broker, number):
     assert len(set(retries)) > 10, f"a time of its own for each client, not {sorted(set(retries))}"
 
 
+def test_a_session_is_told_before_the_close(broker):
+    session = broker.session()
+    broker.send_signal(signal.SIGTERM)
+    retry = session.expect("restart")["retry"]
+    assert session.websocket.receive_close() == (1012, f"retry={retry}")
+    session.websocket.send_frame(8, b"\x03\xf4")
+    assert broker.wait_for_exit() == 0
+
+
 def retries_of(broker, count):
     sockets = [broker.websocket("/t/a") for _ in range(count)]
     broker.send_signal(signal.SIGTERM)

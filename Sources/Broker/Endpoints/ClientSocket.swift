@@ -94,7 +94,7 @@ class ClientSocket: Session, WebSocketSession {
         if reason == .expired { end(.unauthenticated("expired")) }
     }
 
-    final func end(_ reason: SessionEnd) { socket.end(reason) }
+    func end(_ reason: SessionEnd) { socket.end(reason) }
 }
 
 extension WebSocketConnection {

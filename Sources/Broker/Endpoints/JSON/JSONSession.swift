@@ -265,6 +265,12 @@ final class JSONSession: ClientSocket {
         socket.adopt(shard.endpoints.settings.unauthenticatedOptions)
     }
 
+    /// Tells of a restart before the CLOSE, whose reason not every client gets to see.
+    override func end(_ reason: SessionEnd) {
+        if case .restarting(let retry) = reason { send("restart", nil) { $0.member("retry", retry) } }
+        super.end(reason)
+    }
+
     override func timeHasCome(for reason: Alarms.Reason) {
         switch reason {
         case .expired: super.timeHasCome(for: reason)
