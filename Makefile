@@ -31,7 +31,7 @@ CODE := Package.swift Sources Tests Examples tools Benchmarks/Package.swift Benc
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: run test build install libraries examples conformance test-swift test-process test-conformance bench bench-counted sanitize lint format docs settings deb fuzz crash floods clean \
+.PHONY: run test build install libraries examples conformance test-swift test-process test-conformance bench bench-counted sanitize lint format docs settings web deb fuzz crash floods clean \
     help dependencies test-dependencies bench-dependencies
 
 run: dependencies build ## Install what is missing, build release, start brokerd on 127.0.0.1:8080
@@ -102,6 +102,9 @@ settings: ## Make Config/broker.yaml and docs/settings.md from the declarations 
 	$(SWIFT) build -j $(JOBS) --product brokerctl
 	.build/debug/brokerctl config show --defaults --comments > Config/broker.yaml
 	.build/debug/brokerctl config show --manual > docs/settings.md
+
+web: ## Make the Swift tables of the files that the broker serves to browsers
+	$(PYTHON) tools/web.py
 
 docs: dependencies ## Make the documentation of the library, in .build/docs
 	SWIFT="$(SWIFT)" tools/docs.sh

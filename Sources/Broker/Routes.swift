@@ -51,6 +51,7 @@ package enum Routes {
                         body: figures.prometheus()))
             }
         }
+        WebFile.addClient(to: &routing)
         Page.add(to: &routing)
         return PreflightHandler(routing: routing)
     }

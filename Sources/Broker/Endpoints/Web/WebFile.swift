@@ -1,0 +1,59 @@
+internal import WSTransport
+
+/// A file of this program's own that it serves to browsers.
+struct WebFile: Sendable {
+    private let type: String
+    /// A strong entity tag, without its quotation marks.
+    private let tag: String
+    private let text: String
+    private var more: HTTPFields
+
+    init(_ type: String, tag: String, _ text: () -> String) {
+        self.type = type
+        self.tag = tag
+        self.text = text()
+        more = [:]
+    }
+
+    /// The same file with more header fields.
+    func with(_ fields: HTTPFields) -> WebFile {
+        var file = self
+        file.more = fields
+        return file
+    }
+
+    /// Serves the file at a path.
+    func add(to routing: inout Routing, exactly path: String) {
+        routing.add(["GET"], exactly: path) { [self] (exchange) throws(HTTPRefusal) in
+            try exchange.takesOnly([])
+            exchange.respond(answer(to: exchange.request.head.fields))
+        }
+    }
+
+    private func answer(to fields: HTTPFields) -> OutgoingResponse {
+        let quoted = "\"\(tag)\""
+        // The name stays when a new version comes, so a browser asks each time; mostly it hears that nothing has changed.
+        var found: HTTPFields = ["ETag": quoted, "Cache-Control": "no-cache"]
+        // The comparison is weak (RFC 9110 §13.1.2).
+        let known = fields.list("If-None-Match")
+        if known.contains(where: { $0 == "*" || $0 == quoted || $0 == "W/" + quoted }) {
+            return OutgoingResponse(status: 304, fields: found)
+        }
+        found.append("Content-Type", type)
+        for field in more { found.append(field.name, field.value) }
+        return OutgoingResponse(status: 200, fields: found, body: Array(text.utf8))
+    }
+}
+
+extension WebFile {
+    /// What a script of ours may do as a worker: speak to brokers.
+    private static let workerPolicy = "default-src 'none'; connect-src 'self' ws: wss:; script-src 'self'"
+
+    /// Adds the browser's client to `routing`.
+    static func addClient(to routing: inout Routing) {
+        let script: HTTPFields = ["Content-Security-Policy": workerPolicy, "X-TypeScript-Types": "./client.d.ts"]
+        clientScript.with(script).add(to: &routing, exactly: "/client.js")
+        sharedClientScript.with(script).add(to: &routing, exactly: "/client-shared.js")
+        clientTypes.add(to: &routing, exactly: "/client.d.ts")
+    }
+}

@@ -1,0 +1,221 @@
+"""The broker's own clients, JavaScript in a browser and Python, with the same verbs for the same tests."""
+
+import asyncio
+import importlib.util
+import json
+import threading
+
+from command_line import REPOSITORY
+from deadlines import wait_until
+
+_specification = importlib.util.spec_from_file_location("broker_client", REPOSITORY / "clients/python/broker.py")
+broker_client = importlib.util.module_from_spec(_specification)
+_specification.loader.exec_module(broker_client)
+
+# What a page does for the tests.
+PAGE = """
+window.seen = {}; window.gaps = {}; window.maps = {}; window.states = []; window.outcomes = []; window.acknowledged = 0;
+window.start = (file, options) => import(file).then(({ connect }) => {
+  window.client = connect(options);
+  states.push(client.status);
+  client.addEventListener("status", ({ status, code }) => states.push(code === undefined ? status : status + " " + code));
+});
+window.subscribe = (name, filter, options, read) => {
+  seen[name] = []; gaps[name] = [];
+  const ongap = gap => gaps[name].push(gap), onerror = error => gaps[name].push(error.code);
+  const take = message => seen[name].push(message.data instanceof Uint8Array ? [...message.data] : message.data);
+  if (read === undefined) return client.subscribe(filter, take, { ...options, ongap, onerror }) && 0;
+  const iterable = client.subscribe(filter, { ...options, ongap, onerror });
+  window.read = async count => { for await (const message of iterable) { take(message); if (!--count) break } };
+  return 0;
+};
+window.publish = (topic, data, options) => client.publish(topic, data, options).then(
+  ({ stored }) => outcomes.push(stored ? "stored" : "routed"), ({ code }) => outcomes.push(code)) && 0;
+window.flood = (topic, count, workers, options) => {
+  let next = 0;
+  const work = async () => { while (next < count) { await client.publish(topic, next++, options); acknowledged++ } };
+  for (let at = 0; at < workers; at++) work().catch(({ code }) => outcomes.push(code));
+  return 0;
+};
+"ready";
+"""
+
+
+class PageClient:
+    """client.js, in a page of the broker's."""
+
+    def __init__(self, browser):
+        self.browser = browser
+
+    def start(self, broker, token=None, shared=False):
+        self.browser.open(broker.url("/client.js"))
+        wait_until(lambda: self.browser.evaluate("location.href !== 'about:blank' && document.body !== null"), "the page")
+        assert self.browser.evaluate(PAGE) == "ready"
+        found = ""
+        if callable(token):
+            self.browser.evaluate(f"window.tokens = {json.dumps(token())}; window.asked = 0; 0")
+            found = "{ token: async () => tokens[Math.min(asked++, tokens.length - 1)] }"
+        elif token:
+            found = json.dumps({"token": token})
+        file = "/client-shared.js" if shared else "/client.js"
+        self.browser.evaluate(f"start('{file}', {found or 'undefined'}); 0")
+        wait_until(lambda: self.browser.evaluate("window.client !== undefined"), "the module")
+
+    def asked(self):
+        return self.browser.evaluate("asked")
+
+    def subscribe(self, name, filter_, **options):
+        self.browser.evaluate(f"subscribe({json.dumps(name)}, {json.dumps(filter_)}, {json.dumps(options)})")
+
+    def iterate(self, name, filter_, **options):
+        self.browser.evaluate(f"subscribe({json.dumps(name)}, {json.dumps(filter_)}, {json.dumps(options)}, true)")
+
+    def read(self, count):
+        """Reads so many of what `iterate` subscribed to, and breaks off."""
+        self.browser.evaluate(f"read({count}); 0")
+
+    def seen(self, name):
+        return self.browser.evaluate(f"seen[{json.dumps(name)}]")
+
+    def gaps(self, name):
+        return self.browser.evaluate(f"gaps[{json.dumps(name)}]")
+
+    def values(self, filter_):
+        self.browser.evaluate(f"maps.it = client.values({json.dumps(filter_)}); 0")
+
+    def map(self):
+        return self.browser.evaluate("Object.fromEntries(maps.it)")
+
+    def publish(self, topic, data, **options):
+        self.browser.evaluate(f"publish({json.dumps(topic)}, {json.dumps(data)}, {json.dumps(options)})")
+
+    def publish_bytes(self, topic, data):
+        self.browser.evaluate(f"publish({json.dumps(topic)}, new Uint8Array({list(data)}))")
+
+    def flood(self, topic, count, workers, **options):
+        self.browser.evaluate(f"flood({json.dumps(topic)}, {count}, {workers}, {json.dumps(options)})")
+
+    def acknowledged(self):
+        return self.browser.evaluate("acknowledged")
+
+    def outcomes(self):
+        return self.browser.evaluate("outcomes")
+
+    def states(self):
+        return self.browser.evaluate("states")
+
+    def wake(self):
+        """As a page that is shown again."""
+        self.browser.evaluate("window.dispatchEvent(new Event('online')); 0")
+
+    def end(self):
+        self.browser.evaluate("window.client?.close(); 0")
+
+
+class PythonClient:
+    """broker.py, on an event loop in a thread of its own."""
+
+    def __init__(self):
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever)
+        self._thread.start()
+        self._seen, self._gaps, self._states, self._outcomes, self._acknowledged, self._asked = {}, {}, [], [], 0, 0
+        self._client = None
+
+    def _run(self, function):
+        """In the loop's thread."""
+        async def body():
+            return function()
+        return asyncio.run_coroutine_threadsafe(body(), self._loop).result(60)
+
+    def start(self, broker, token=None):
+        async def next_token(tokens=token() if callable(token) else None):
+            self._asked += 1
+            return tokens[min(self._asked, len(tokens)) - 1]
+
+        def note(status, code=None, _=None):
+            self._states.append(status if code is None else f"{status} {code}")
+
+        def start():
+            self._client = broker_client.connect(
+                broker.url(), token=next_token if callable(token) else token, onstatus=note)
+        self._run(start)
+
+    def asked(self):
+        return self._asked
+
+    def _take(self, name):
+        def take(message):
+            self._seen[name].append(list(message.data) if isinstance(message.data, bytes) else message.data)
+        return take
+
+    def subscribe(self, name, filter_, **options):
+        self._seen[name], self._gaps[name] = [], []
+        self._run(lambda: self._client.subscribe(
+            filter_, self._take(name), ongap=lambda gap: self._gaps[name].append(gap._asdict()),
+            onerror=lambda error: self._gaps[name].append(error.code), **options))
+
+    def iterate(self, name, filter_, **options):
+        self._seen[name], self._gaps[name] = [], []
+        self._iterable = self._run(lambda: self._client.subscribe(
+            filter_, ongap=lambda gap: self._gaps[name].append(gap._asdict()), **options))
+        self._name = name
+
+    def read(self, count):
+        async def read(left=count):
+            async for message in self._iterable:
+                self._take(self._name)(message)
+                left -= 1
+                if not left:
+                    break
+        asyncio.run_coroutine_threadsafe(read(), self._loop)
+
+    def seen(self, name):
+        return list(self._seen[name])
+
+    def gaps(self, name):
+        return list(self._gaps[name])
+
+    def values(self, filter_):
+        self._values = self._run(lambda: self._client.values(filter_))
+
+    def map(self):
+        return dict(self._values)
+
+    def publish(self, topic, data, **options):
+        async def publish():
+            try:
+                answer = await self._client.publish(topic, data, **options)
+                self._outcomes.append("stored" if answer["stored"] else "routed")
+            except broker_client.BrokerError as error:
+                self._outcomes.append(error.code)
+        asyncio.run_coroutine_threadsafe(publish(), self._loop)
+
+    publish_bytes = publish
+
+    def flood(self, topic, count, workers, **options):
+        numbers = iter(range(count))
+
+        async def work():
+            for number in numbers:
+                await self._client.publish(topic, number, **options)
+                self._acknowledged += 1
+
+        for _ in range(workers):
+            asyncio.run_coroutine_threadsafe(work(), self._loop)
+
+    def acknowledged(self):
+        return self._acknowledged
+
+    def outcomes(self):
+        return list(self._outcomes)
+
+    def states(self):
+        return list(self._states)
+
+    def end(self):
+        if self._client:
+            asyncio.run_coroutine_threadsafe(self._client.close(), self._loop).result(60)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()

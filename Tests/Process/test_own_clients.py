@@ -1,0 +1,331 @@
+"""client.js in a real browser and broker.py, by one programme: over crashes, restarts and tokens, every message once."""
+
+import gzip
+import json
+import os
+import signal
+import subprocess
+import time
+
+import jwt
+import pytest
+
+from chromium import Chromium
+from client_peers import PageClient, PythonClient
+from command_line import REPOSITORY
+from deadlines import wait_until
+
+HISTORY = "history: [ { filter: 'chat/#', messages: 5000 } ]\n"
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory):
+    browser = Chromium(tmp_path_factory.mktemp("browser"))
+    yield browser
+    browser.close()
+
+
+@pytest.fixture(params=["page", "python"])
+def client(request):
+    client = PageClient(request.getfixturevalue("chromium")) if request.param == "page" else PythonClient()
+    yield client
+    client.end()
+
+
+def is_open(client):
+    return client.states() and client.states()[-1] == "open"
+
+
+def until_open(client):
+    wait_until(lambda: is_open(client), "the connection")
+
+
+def until_subscribed(broker, *filters):
+    wait_until(lambda: {row["filter"] for row in broker.control_json("subscriptions")} == set(filters), f"subscriptions: {filters}")
+
+
+def test_a_chat_goes_on_over_crashes_and_restarts(start_broker, client):
+    """Every message once, in order; also what was published while the client was away."""
+    broker = start_broker(HISTORY)
+    client.start(broker)
+    client.subscribe("chat", "chat/#")
+    client.subscribe("room", "chat/+")
+    until_subscribed(broker, "chat/#", "chat/+")
+    sent = 0
+
+    def publish(count):
+        nonlocal sent
+        for _ in range(count):
+            broker.publish(f"chat/{sent % 3}", json.dumps(sent), "ack=stored", {"Content-Type": "application/json"})
+            sent += 1
+
+    for end in [broker.kill, broker.stop, broker.kill]:
+        publish(10)
+        wait_until(lambda: client.seen("chat") == list(range(sent)), "the messages")
+        end()
+        broker.start()
+        publish(10)
+    wait_until(lambda: client.seen("chat") == client.seen("room") == list(range(sent)), "all messages, once")
+    assert "waiting 1012" in client.states() and "waiting 1006" in client.states()
+
+
+def test_a_thousand_publications_arrive_once_over_ten_restarts(start_broker, client):
+    broker = start_broker(HISTORY)
+    client.start(broker)
+    client.flood("chat/load", 1000, 20, key=True, ack="stored")
+    for number in range(10):
+        wait_until(lambda: client.acknowledged() >= 95 * number + 20, "publications")
+        broker.stop() if number % 2 else broker.kill()
+        broker.start()
+    wait_until(lambda: client.acknowledged() == 1000, "all acknowledgements")
+    lines = broker.http("GET", "/s/chat/load?since=all&poll=1").body.decode().splitlines()
+    assert sorted(json.loads(line)["data"] for line in lines) == list(range(1000))
+    assert client.outcomes() == []
+
+
+def test_what_is_published_without_a_connection_is_sent_later(start_broker, client):
+    broker = start_broker(HISTORY)
+    client.start(broker)
+    until_open(client)
+    broker.kill()
+    wait_until(lambda: not is_open(client), "the loss")
+    for number in range(5):
+        client.publish("chat/later", number, ack="stored")
+    broker.start()
+    wait_until(lambda: client.outcomes() == ["stored"] * 5, "the answers")
+    lines = broker.http("GET", "/s/chat/later?since=all&poll=1").body.decode().splitlines()
+    assert [json.loads(line)["data"] for line in lines] == [0, 1, 2, 3, 4]
+
+
+def test_a_publication_without_a_key_is_not_sent_twice(start_broker, client):
+    """Its client is told that nobody knows whether it has arrived."""
+    broker = start_broker(HISTORY)
+    client.start(broker)
+    until_open(client)
+    broker.process.send_signal(signal.SIGSTOP)
+    client.publish("chat/a", 1)
+    client.publish("chat/b", 2, key="again")
+    wait_until(lambda: broker.unread_bytes() > 0, "the publications")
+    broker.kill()
+    broker.start()
+    wait_until(lambda: client.outcomes() == ["unknown", "routed"], "the outcomes")
+
+
+def test_values_are_right_after_an_absence(start_broker, client):
+    broker = start_broker()
+    for topic in "abc":
+        broker.publish(f"value/{topic}", topic, "retain")
+    client.start(broker)
+    client.values("value/+")
+    wait_until(lambda: client.map() == {"value/a": "a", "value/b": "b", "value/c": "c"}, "the values")
+    broker.publish("value/d", "d", "retain")
+    assert broker.http("DELETE", "/t/value/a").status == 204
+    wait_until(lambda: client.map() == {"value/b": "b", "value/c": "c", "value/d": "d"}, "changes")
+    broker.stop()
+    # Where the client does not find it.
+    home, broker.port = broker.port, broker.port + 1
+    broker.start()
+    assert broker.http("DELETE", "/t/value/b").status == 204
+    broker.publish("value/c", "new", "retain")
+    broker.stop()
+    broker.port = home
+    broker.start()
+    wait_until(lambda: client.map() == {"value/c": "new", "value/d": "d"}, "the values after the absence")
+
+
+def test_payloads_arrive_as_they_were_published(broker, client):
+    client.start(broker)
+    client.subscribe("all", "#")
+    until_subscribed(broker, "#")
+    published = ["text", 21.5, {"a": [1, None]}, None, True, ""]
+    for data in published:
+        client.publish("a", data)
+    client.publish_bytes("a", b"\x00\xff")
+    wait_until(lambda: client.seen("all") == published + [[0, 255]], "the payloads")
+
+
+def test_an_iterator_that_is_slow_is_told_what_it_missed(broker, client):
+    client.start(broker)
+    client.iterate("slow", "chat/#", queue=10)
+    client.subscribe("fast", "chat/#")
+    until_subscribed(broker, "chat/#")
+    for number in range(50):
+        client.publish("chat/a", number)
+    wait_until(lambda: client.seen("fast") == list(range(50)), "the messages")
+    client.read(10)
+    wait_until(lambda: client.seen("slow") == list(range(40, 50)), "the newest")
+    assert client.gaps("slow") == [{"filter": "chat/#", "since": 0, "seq": 40, "missed": 40}]
+
+
+def test_history_comes_first(start_broker, client):
+    broker = start_broker(HISTORY)
+    for number in range(5):
+        broker.publish("chat/a", str(number), "ack=stored")
+    client.start(broker)
+    client.subscribe("last", "chat/#", since="-2")
+    wait_until(lambda: client.seen("last") == ["3", "4"], "the last two")
+
+
+def test_a_refused_filter_does_not_disturb_the_others(start_broker, client):
+    broker = start_broker()
+    client.start(broker)
+    client.subscribe("good", "good")
+    client.subscribe("bad", "bad/#/filter")
+    wait_until(lambda: client.gaps("bad") == ["bad-filter"], "the refusal")
+    broker.stop()
+    broker.start()
+    until_subscribed(broker, "good")
+    broker.publish("good", "yes")
+    wait_until(lambda: client.seen("good") == ["yes"], "the message")
+
+
+# Tokens
+
+JWT = """
+access:
+  anonymous: { publish: [], subscribe: [] }
+  jwt: [{ issuer: login, audience: broker, secret: "file:%s", leeway: 0s, grants_claim: broker, may_grant: ["#"] }]
+"""
+
+
+@pytest.fixture
+def guarded(start_broker, tmp_path):
+    """A broker that wants tokens, and what makes them."""
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"s" * 32)
+    secret.chmod(0o600)
+
+    def token(lifetime, **claims):
+        now = int(time.time())
+        rights = {"publish": ["news/#"], "subscribe": ["news/#"]}
+        return jwt.encode(
+            {"iss": "login", "aud": "broker", "sub": "alice", "iat": now, "exp": now + lifetime, "broker": rights, **claims},
+            b"s" * 32, algorithm="HS256")
+
+    return start_broker(JWT % secret), token
+
+
+def test_a_token_is_renewed_and_replaced(guarded, client):
+    """In time, without a loss; and once more when the broker refuses the one in use."""
+    broker, token = guarded
+    client.start(broker, lambda: [token(5), token(600, jti="second"), token(600)])
+    client.subscribe("news", "news/#")
+    until_subscribed(broker, "news/#")
+    publisher = broker.session(subprotocols=["broker.v1.json", f"bearer.{token(600, sub='publisher')}"])
+    sent = 0
+
+    def publish():
+        nonlocal sent
+        publisher.publish("news/a", sent)
+        sent += 1
+
+    wait_until(lambda: publish() or client.asked() == 2, "the second token")
+    wait_until(lambda: client.seen("news") == list(range(sent)), "all messages")
+    assert broker.control("token", "revoke", "--jti", "second").returncode == 0
+    wait_until(lambda: client.asked() == 3 and is_open(client), "the third token")
+    until_subscribed(broker, "news/#")
+    publish()
+    wait_until(lambda: client.seen("news")[-1] == sent - 1, "the message")
+    assert "waiting 4401" in client.states()
+
+
+def test_a_wrong_token_ends_it(guarded, client):
+    broker, token = guarded
+    client.start(broker, token(600)[:-4] + "AAAA")
+    wait_until(lambda: client.states() and client.states()[-1] == "closed 4401", "the end")
+    client.publish("news/a", 1)
+    wait_until(lambda: client.outcomes() == ["closed"], "the refusal")
+
+
+# Pages, tabs, Node.js, files
+
+
+def test_a_sleeper_notices_that_the_broker_is_gone(broker, chromium):
+    """A connection that is dead without a word: found when the page is shown again, by an answer that does not come."""
+    client = PageClient(chromium)
+    client.start(broker)
+    client.subscribe("a", "a")
+    until_subscribed(broker, "a")
+    broker.process.send_signal(signal.SIGSTOP)
+    client.wake()
+    wait_until(lambda: not is_open(client), "the end of a connection that is dead")
+    broker.process.send_signal(signal.SIGCONT)
+    wait_until(lambda: is_open(client), "another connection")
+    broker.publish("a", "awake")
+    wait_until(lambda: client.seen("a") == ["awake"], "the message")
+    client.end()
+
+
+def test_tabs_share_a_connection(start_broker, chromium):
+    broker = start_broker()
+    first = PageClient(chromium)
+    first.start(broker, shared=True)
+    first.subscribe("a", "a/#")
+    first.values("value/+")
+    until_subscribed(broker, "a/#", "value/+")
+    one = chromium._session
+    second = PageClient(chromium)
+    second.start(broker, shared=True)
+    second.subscribe("a", "a/#")
+    second.subscribe("b", "b")
+    until_subscribed(broker, "a/#", "b", "value/+")
+    broker.publish("value/x", "1", "retain")
+    second.publish("a/1", "from the second tab")
+    wait_until(lambda: second.seen("a") == ["from the second tab"], "the message in the second tab")
+    assert second.outcomes() == ["routed"]
+    assert len(broker.control_json("clients")) == 1
+    two, chromium._session = chromium._session, one
+    wait_until(lambda: first.seen("a") == ["from the second tab"] and first.map() == {"value/x": "1"}, "the first tab")
+    chromium._session = two
+    chromium.command("Page.close")
+    chromium._session = one
+    until_subscribed(broker, "a/#", "value/+")
+    broker.kill()
+    broker.start()
+    assert broker.http("DELETE", "/t/value/x").status == 204
+    broker.publish("a/1", "after a crash")
+    wait_until(lambda: first.map() == {}, "the removal")
+    first.end()
+
+
+def test_it_runs_in_node(broker):
+    """The same file, with the package `ws`: Debian's node has no WebSocket of its own."""
+    script = """
+        import { createRequire } from "node:module";
+        const { connect } = await import(process.argv[1]);
+        const client = connect(process.argv[2], { WebSocket: createRequire(import.meta.url)("ws") });
+        const subscription = client.subscribe("a/#");
+        await subscription.ready;
+        await client.publish("a/1", { text: "hello" });
+        for await (const { topic, data } of subscription) {
+          console.log(topic, data.text);
+          break;
+        }
+        client.close();
+    """
+    done = subprocess.run(
+        ["node", "--input-type=module", "--eval", script, str(REPOSITORY / "clients/js/client.js"), broker.url()],
+        capture_output=True, timeout=60, text=True, env={**os.environ, "NODE_PATH": "/usr/share/nodejs"})
+    assert (done.stdout, done.stderr) == ("a/1 hello\n", "")
+
+
+def test_what_is_served_is_what_stands_in_the_repository():
+    done = subprocess.run(["/usr/bin/python3", REPOSITORY / "tools/web.py", "--check"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name, type_", [
+    ("client.js", "text/javascript"), ("client-shared.js", "text/javascript"), ("client.d.ts", "application/typescript")])
+def test_the_client_is_served(broker, name, type_):
+    answer = broker.http("GET", f"/{name}")
+    assert answer.status == 200 and answer.headers.get_content_type() == type_
+    assert answer.headers["X-Content-Type-Options"] == "nosniff" and answer.headers["Cache-Control"] == "no-cache"
+    known = broker.http("GET", f"/{name}", headers={"If-None-Match": answer.headers["ETag"]})
+    assert known.status == 304 and known.body == b"" and known.headers["ETag"] == answer.headers["ETag"]
+    assert broker.http("GET", f"/{name}", headers={"If-None-Match": '"other"'}).body == answer.body
+
+
+def test_the_client_is_small(broker):
+    """What a page loads, compressed as by a proxy."""
+    assert len(gzip.compress(broker.http("GET", "/client.js").body, 9)) <= 5 * 1024
+    assert len(gzip.compress(broker.http("GET", "/client-shared.js").body, 9)) <= 1536

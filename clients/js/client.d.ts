@@ -1,0 +1,172 @@
+// The types of /client.js and /client-shared.js.
+
+/** The codes of refusals: those of docs/protocol.md, and three of the client's own. */
+export type ErrorCode =
+  | "bad-request" | "bad-topic" | "bad-filter" | "unauthenticated" | "forbidden" | "not-found" | "conflict" | "too-large"
+  | "limit-exceeded" | "rate-limited" | "internal" | "unavailable" | "storage-full"
+  /** The connection was lost before the answer: it may have been done or not. Publish with a `key` to avoid this. */
+  | "unknown"
+  /** The connection or the subscription is closed. */
+  | "closed";
+
+export declare class BrokerError extends Error {
+  readonly name: "BrokerError";
+  readonly code: ErrorCode;
+  constructor(code: ErrorCode, message: string);
+}
+
+export interface Message<T = unknown> {
+  topic: string;
+  /** Absent where a value was removed; a Uint8Array where bytes were published. */
+  data: T;
+  seq: number;
+  /** Unix milliseconds at which the broker accepted it. */
+  time: number;
+  /** The content type. */
+  type?: string;
+  /** A value that a subscription begins with. */
+  retained?: true;
+  /** A new message that has become the retained value. */
+  retain?: true;
+  removed?: true;
+  expired?: true;
+  /** Unix milliseconds. */
+  expires?: number;
+  headers?: Record<string, string | string[]>;
+  replyTo?: string;
+  correlation?: string;
+}
+
+/** Messages after `since` and up to `seq` were not received and will not be. */
+export interface Gap {
+  filter: string;
+  since: number;
+  seq: number;
+  /** How many, if that is known. */
+  missed?: number;
+}
+
+export interface Receipt {
+  seq: number;
+  /** Whether it is on disk. */
+  stored: boolean;
+}
+
+export interface Credentials {
+  user: string;
+  password: string;
+}
+
+type Token = string | Credentials;
+
+export interface ConnectOptions {
+  /** A token, or a function that gets one: when connecting, before it ends, and once when it is refused. */
+  token?: Token | (() => Token | Promise<Token>);
+  /** Closes the connection. */
+  signal?: AbortSignal;
+  /** How many publications may wait for an answer or a connection; 10,000 if absent. */
+  queue?: number;
+  /** How long they may be together, in characters; 16 Mi if absent. */
+  queueBytes?: number;
+  /** The class to use where there is no global `WebSocket`, such as that of the package `ws`. */
+  WebSocket?: new (url: string, protocols: string[]) => unknown;
+}
+
+export interface SubscribeOptions {
+  /** What comes of the history: a position, "EPOCH-SEQ", "-50" (the last 50 of each topic), "10m", "all" or "latest". */
+  since?: number | string;
+  /** `false`: no retained values first. */
+  snapshot?: boolean;
+  /** `false`: not what this client publishes. */
+  echo?: boolean;
+  /** What happens if this client reads too slowly. */
+  slow?: "close" | "drop-oldest" | "latest";
+  /** How many messages wait for an iterator that is slow; 1,000 if absent. Then the oldest go, and `ongap` is called. */
+  queue?: number;
+  signal?: AbortSignal;
+  ongap?(gap: Gap): void;
+  /** The subscription was refused, or ended by the broker. */
+  onerror?(error: BrokerError): void;
+}
+
+export interface PublishOptions {
+  retain?: boolean;
+  /** Seconds. */
+  ttl?: number;
+  /** Whether the answer waits for the disk. */
+  ack?: "routed" | "stored";
+  /** The content type. */
+  type?: string;
+  /** With `retain`: only if the value has this `seq`; 0: only if there is none. */
+  ifSeq?: number;
+  /** What the message is recognised by if it is sent again after a loss; `true`: a random one. */
+  key?: string | true;
+  headers?: Record<string, string | string[]>;
+  replyTo?: string;
+  correlation?: string;
+  /** A retained value that lives as long as this connection. */
+  ephemeral?: boolean;
+  /** Seconds that an ephemeral value outlives its connection. */
+  grace?: number;
+  /** What is published in place of an ephemeral value when its connection ends. */
+  farewell?: { data: unknown; encoding?: "base64"; type?: string };
+  signal?: AbortSignal;
+}
+
+export interface RequestOptions extends PublishOptions {
+  /** Seconds to wait for the reply; 10 if absent. */
+  timeout?: number;
+}
+
+export interface Subscription<T = unknown> extends AsyncIterable<Message<T>> {
+  readonly filter: string;
+  /** When the retained values and the history have come. */
+  readonly ready: Promise<void>;
+  close(): void;
+}
+
+export interface LiveValues<T = unknown> extends Map<string, T> {
+  readonly ready: Promise<void>;
+  close(): void;
+}
+
+export interface Presence<T = unknown> {
+  update(data: T): void;
+  /** Removes the value. */
+  close(): void;
+}
+
+export type Status = "connecting" | "open" | "waiting" | "closed";
+
+export interface StatusEvent extends Event {
+  readonly status: Status;
+  /** With "waiting" and "closed": why the connection ended (docs/protocol.md, close codes). */
+  readonly code?: number;
+  readonly reason?: string;
+  /** With "waiting": milliseconds until it is tried again. */
+  readonly retry?: number;
+}
+
+export interface Broker extends EventTarget {
+  readonly status: Status;
+  /** The name of the connection, as `brokerctl clients` shows it. */
+  readonly client?: string;
+  /** The number of the broker's store; with a `seq` it makes a position, "EPOCH-SEQ". */
+  readonly epoch: number;
+  subscribe<T = unknown>(filter: string, callback: (message: Message<T>) => void, options?: SubscribeOptions): Subscription<T>;
+  subscribe<T = unknown>(filter: string, options?: SubscribeOptions): Subscription<T>;
+  values<T = unknown>(
+    filter: string, changed?: (values: Map<string, T>, message?: Message<T>) => void, options?: SubscribeOptions): LiveValues<T>;
+  publish(topic: string, data: unknown, options?: PublishOptions): Promise<Receipt>;
+  request<T = unknown>(topic: string, data: unknown, options?: RequestOptions): Promise<Message<T>>;
+  reply(message: Message, data: unknown, options?: PublishOptions): Promise<Receipt>;
+  presence<T = unknown>(topic: string, data: T, options?: PublishOptions): Presence<T>;
+  close(): void;
+  addEventListener(type: "status", listener: (event: StatusEvent) => void, options?: AddEventListenerOptions): void;
+  addEventListener(type: string, listener: EventListenerOrEventListenerObject | null, options?: AddEventListenerOptions | boolean): void;
+}
+
+/** Connects to the broker that the script came from. */
+export declare function connect(options?: ConnectOptions): Broker;
+/** Connects to the broker at an address such as "https://broker.example.com". */
+export declare function connect(url: string | URL, options?: ConnectOptions): Broker;

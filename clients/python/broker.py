@@ -1,0 +1,669 @@
+"""The Python client of Broker: one file, on asyncio and the package `websockets` (10 or newer).
+
+    import asyncio, broker
+
+    async def main():
+        async with broker.connect("http://127.0.0.1:8080") as client:
+            await client.publish("sensors/1/temp", 21.5, retain=True)
+            async for message in client.subscribe("sensors/+/temp"):
+                print(message.topic, message.data)
+
+    asyncio.run(main())
+
+docs/clients.md says more; the JavaScript client has the same verbs.
+"""
+
+import asyncio
+import base64
+import collections
+import inspect
+import json
+import logging
+import math
+import random
+import re
+import secrets
+import time
+from urllib.parse import urlsplit, urlunsplit
+
+import websockets
+
+__all__ = ["connect", "Client", "BrokerError", "Message", "Gap", "Subscription", "Values", "Presence"]
+
+log = logging.getLogger("broker")
+
+# Seconds.
+SHORTEST, LONGEST, PATIENCE, STABLE, KEY_WINDOW = 0.25, 15, 8, 5, 270
+FINAL = {1002, 1003, 1007, 1009, 4400, 4403, 4410}
+LATER = {"unavailable", "rate-limited"}
+
+
+class BrokerError(Exception):
+    """A refusal, with its `code`: those of docs/protocol.md, "unknown" (the connection was lost before the answer) and "closed"."""
+
+    def __init__(self, code, message):
+        super().__init__(message)
+        self.code = code
+
+
+class Message:
+    """A message; members that it does not have are None. `data` is bytes, text, or the value of JSON."""
+
+    __slots__ = ("topic", "data", "seq", "time", "type", "retained", "retain", "removed", "expired", "expires", "headers",
+                 "replyTo", "correlation")
+
+    def __init__(self, members):
+        for name in self.__slots__:
+            setattr(self, name, members.get(name))
+        if members.get("encoding") == "base64":
+            self.data = base64.b64decode(self.data)
+
+    def __repr__(self):
+        members = ((name, getattr(self, name)) for name in self.__slots__)
+        return f"Message({', '.join(f'{name}={value!r}' for name, value in members if value is not None)})"
+
+
+Gap = collections.namedtuple("Gap", "filter since seq missed")
+Gap.__doc__ = "Messages after `since` and up to `seq` were not received and will not be; `missed`: how many, or None."
+
+
+def connect(url, *, token=None, queue=10_000, queue_bytes=16 << 20, onstatus=None, **options):
+    """A client of the broker at `url`. It connects in the background, and again whenever the connection is lost.
+
+    `token` is a token, {"user": …, "password": …}, or a function or coroutine function that gets one. `onstatus` is called
+    with "connecting", "open", "waiting" or "closed", and the reason. Other options are for `websockets.connect`.
+    """
+    return Client(url, token, queue, queue_bytes, onstatus, options)
+
+
+def _address(url):
+    parts = urlsplit(url)
+    path = parts.path if parts.path.endswith("/ws") else parts.path.rstrip("/") + "/ws"
+    return urlunsplit((parts.scheme.replace("http", "ws"), parts.netloc, path, parts.query, ""))
+
+
+def _encode(data):
+    if isinstance(data, (bytes, bytearray, memoryview)):
+        return {"data": base64.b64encode(data).decode(), "encoding": "base64"}
+    return {"data": data}
+
+
+def _matches(levels, topic):
+    if topic.startswith("$") and levels[0] in ("+", "#"):
+        return False
+    names = topic.split("/")
+    for at, level in enumerate(levels):
+        if level == "#":
+            return True
+        if at == len(names) or level not in ("+", names[at]):
+            return False
+    return len(levels) == len(names)
+
+
+class _Request:
+    """What waits for an answer."""
+
+    def __init__(self, text, keeps, key, reply, then):
+        self.text, self.keeps, self.key, self.reply, self.then = text, keeps, key, reply, then
+        self.sent = None
+        self.answer = None if then else asyncio.get_running_loop().create_future()
+
+    def settle(self, value):
+        # At once, before what comes after the answer.
+        if self.then:
+            return self.then(value)
+        if self.answer.done():
+            return
+        if isinstance(value, Exception):
+            self.answer.set_exception(value)
+            # Nobody may be waiting for it any more.
+            self.answer.exception()
+        else:
+            self.answer.set_result(value)
+
+
+class Client:
+    """One connection; made by `connect` within a running event loop."""
+
+    def __init__(self, url, token, queue, queue_bytes, onstatus, options):
+        self.status, self.epoch, self.name = "connecting", 0, None
+        self._url, self._token, self._onstatus, self._options = _address(url), token, onstatus, options
+        self._queue, self._queue_bytes, self._bytes = queue, queue_bytes, 0
+        self._socket = None
+        self._asked, self._id, self._seq = {}, 0, 0
+        self._listeners, self._busy, self._presences = [], set(), []
+        self._refused, self._retry = False, None
+        self._outbox = asyncio.Queue()
+        # Asked of the event loop once, so that a call of `publish` needs no turn of its own.
+        self._loop = asyncio.get_running_loop()
+        self._tasks = {self._loop.create_task(self._run())}
+
+    async def __aenter__(self):
+        return self
+
+    async def __aexit__(self, *_):
+        await self.close()
+
+    # The connection
+
+    def _say(self, status, *more):
+        self.status = status
+        _call(self._onstatus, status, *more)
+
+    def _later(self, coroutine):
+        task = self._loop.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _run(self):
+        tries = 0
+        while True:
+            self._say("connecting")
+            began, code, reason = time.monotonic(), 1006, ""
+            try:
+                options = {"subprotocols": ["broker.v1.json"], "open_timeout": PATIENCE, "close_timeout": 1, "max_size": None,
+                           "ping_interval": 25, "ping_timeout": PATIENCE, **self._options}
+                async with websockets.connect(self._url, **options) as socket:
+                    code, reason = await self._serve(socket)
+            except (OSError, asyncio.TimeoutError, websockets.WebSocketException) as error:
+                reason = str(error)
+            again = code == 4401 and callable(self._token) and not self._refused
+            self._lost()
+            if code in FINAL or (code == 4401 and not again):
+                return self._end(code, reason)
+            self._refused = self._refused or again
+            if time.monotonic() - began > STABLE:
+                tries = 0
+            told = re.fullmatch(r"retry=(\d+)", reason)
+            delay = int(told[1]) / 1000 if told else self._retry
+            if delay is None:
+                delay = random.random() * min(LONGEST, SHORTEST * 2 ** tries)
+                tries += 1
+            self._retry = None
+            self._say("waiting", code, reason)
+            await asyncio.sleep(delay)
+
+    async def _serve(self, socket):
+        """Until the connection ends; returns the code and the reason."""
+        self._socket = socket
+        self._outbox = asyncio.Queue()
+        writer = self._loop.create_task(self._write(socket, self._outbox))
+        try:
+            async for frame in socket:
+                for line in frame.splitlines():
+                    if line.strip():
+                        self._take(json.loads(line))
+        except websockets.ConnectionClosed:
+            pass
+        finally:
+            writer.cancel()
+            self._socket = None
+        if self._failure:
+            return self._failure
+        return socket.close_code or 1006, socket.close_reason or ""
+
+    _failure = None
+
+    async def _write(self, socket, outbox):
+        try:
+            while True:
+                await socket.send(await outbox.get())
+        except websockets.ConnectionClosed:
+            pass
+
+    def _send(self, text):
+        self._outbox.put_nowait(text)
+
+    async def _welcome(self, welcome, socket):
+        self._failure = None
+        try:
+            if self._token is not None:
+                await self._authenticate(socket)
+        except Exception as error:  # whatever a function that gets tokens raises
+            is_refused = getattr(error, "code", None) in ("unauthenticated", "forbidden")
+            if socket is self._socket:
+                self._failure = (4401 if is_refused else 1006, str(error))
+                await socket.close()
+            return
+        if socket is not self._socket:
+            return
+        if self.epoch != welcome["epoch"]:
+            self._seq = 0
+        self.name, self.epoch, self.status = welcome["client"], welcome["epoch"], "open"
+        for presence in self._presences:
+            presence._show()
+        for request in self._asked.values():
+            self._tell(request)
+        self._subscribe()
+        self._say("open")
+
+    async def _authenticate(self, socket):
+        token = self._token
+        if callable(token):
+            token = token()
+            if inspect.isawaitable(token):
+                token = await token
+        if socket is self._socket:
+            await self._ask({"op": "authenticate", **({"token": token} if isinstance(token, str) else token)}).answer
+        self._refused = False
+
+    def _lost(self):
+        self.status = "waiting"
+        self._busy.clear()
+        for listener in self._listeners:
+            listener._lost(self._seq, self.epoch)
+        now = time.time()
+        for number, request in list(self._asked.items()):
+            if not request.keeps or (request.sent and not (request.key and now - request.sent < KEY_WINDOW)):
+                self._settle(number, BrokerError("unknown", "The connection was lost before the answer."))
+
+    def _end(self, code, reason):
+        self.status = "closed"
+        error = BrokerError("closed", f"The connection is closed: {code} {reason}")
+        for number in list(self._asked):
+            self._settle(number, error)
+        for listener in list(self._listeners):
+            listener._end(None if code == 1000 else error)
+        self._say("closed", code, reason)
+
+    async def close(self):
+        """Ends the connection; what has no answer yet fails with "closed"."""
+        if self.status == "closed":
+            return
+        tasks = [task for task in self._tasks if task is not asyncio.current_task()]
+        for task in tasks:
+            task.cancel()
+        self._end(1000, "closed by the application")
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    # What the broker says
+
+    def _take(self, members):
+        op, number = members["op"], members.get("id")
+        request = self._asked.get(number)
+        if op == "message":
+            message = Message(members)
+            if not message.retained and not message.topic.startswith("$"):
+                self._seq = max(self._seq, message.seq)
+            for listener in list(self._listeners):
+                listener._message(message)
+        elif op == "welcome":
+            self._later(self._welcome(members, self._socket))
+        elif op == "live":
+            self._seq = max(self._seq, members["seq"])
+            self._busy.discard(members["filter"])
+            for listener in self._of(members["filter"]):
+                listener._now_live(members["seq"])
+            self._leave(members["filter"])
+            self._subscribe()
+        elif op == "gap":
+            for listener in self._of(members["filter"]):
+                listener._gap(Gap(members["filter"], members["since"], members["seq"], members.get("missed")))
+        elif op == "revoked":
+            for listener in self._of(members["filter"]):
+                listener._end(BrokerError("forbidden", members["message"]))
+        elif op == "expiring":
+            self._later(self._renew())
+        elif op == "restart":
+            self._retry = members["retry"] / 1000
+        elif request is None:
+            return
+        elif op == "ok" and not request.reply:
+            self._settle(number, members)
+        elif op == "reply":
+            self._settle(number, Message(members))
+        elif op == "error":
+            is_safe = request.key and not request.reply and time.time() - (request.sent or 0) < KEY_WINDOW
+            if is_safe and members["code"] in LATER:
+                # Not taken, and safe to send again.
+                self._loop.call_later(1, self._again, number)
+            else:
+                self._settle(number, BrokerError(members["code"], members["message"]))
+
+    def _of(self, filter_):
+        return [listener for listener in self._listeners if listener.filter == filter_]
+
+    async def _renew(self):
+        try:
+            await self._authenticate(self._socket)
+        except Exception as error:  # the broker closes the connection when the old token ends
+            log.warning("the token could not be renewed: %s", error)
+
+    def _again(self, number):
+        if number in self._asked and self.status == "open":
+            self._send(self._asked[number].text)
+
+    def _settle(self, number, value):
+        request = self._asked.pop(number)
+        if request.keeps:
+            self._bytes -= len(request.text)
+        request.settle(value)
+
+    def _ask(self, command, keeps=False, key=None, reply=False, then=None):
+        self._id += 1
+        number = self._id
+        request = _Request(json.dumps({**command, "id": number}), keeps, key, reply, then)
+        if self.status == "closed":
+            request.settle(BrokerError("closed", "The connection is closed."))
+            return request
+        if keeps:
+            if len(self._asked) >= self._queue or self._bytes + len(request.text) > self._queue_bytes:
+                request.settle(BrokerError("limit-exceeded", "Too many publications wait to be sent."))
+                return request
+            self._bytes += len(request.text)
+            request.answer.add_done_callback(lambda future: future.cancelled() and number in self._asked and self._settle(number, None))
+        self._asked[number] = request
+        if self.status == "open" or not keeps:
+            self._tell(request)
+        return request
+
+    def _tell(self, request):
+        request.sent = request.sent or time.time()
+        self._send(request.text)
+
+    # Publishing
+
+    def publish(self, topic, data, **options):
+        """Publishes; an awaitable for {"seq": …, "stored": …}. Waits while there is no connection.
+
+        Options are those of the protocol: retain, ttl, ack, type, ifSeq, key, headers, replyTo, correlation, ephemeral,
+        grace, farewell. With `key` (True: a random one) it is sent again after a loss, and taken once; without one it
+        fails with "unknown" if the connection is lost before the answer.
+        """
+        if options.get("key") is True:
+            options["key"] = secrets.token_urlsafe(16)
+        command = {"op": "publish", "topic": topic, **_encode(data), **options}
+        return self._ask(command, keeps=True, key=options.get("key"), reply=options.get("reply", False)).answer
+
+    async def request(self, topic, data, timeout=10, **options):
+        """Publishes, and waits for one reply: a message."""
+        answer = self.publish(topic, data, reply=True, timeout=timeout, **options)
+        try:
+            return await asyncio.wait_for(answer, timeout + 1)
+        except asyncio.TimeoutError:
+            raise BrokerError("unavailable", f"No reply within {timeout} s.") from None
+
+    def reply(self, message, data, **options):
+        """Answers a request."""
+        if message.correlation is not None:
+            options.setdefault("correlation", message.correlation)
+        return self.publish(message.replyTo, data, **options)
+
+    def presence(self, topic, data, **options):
+        """A value that is there as long as this connection is, or comes back."""
+        presence = Presence(self, topic, data, options)
+        self._presences.append(presence)
+        presence._show()
+        return presence
+
+    # Subscribing
+
+    def subscribe(self, filter_, callback=None, *, ongap=None, onerror=None, queue=1000, **options):
+        """Calls back with each message; without a function the result is an async iterable.
+
+        Options are those of the protocol: since, snapshot, echo, slow. Of an iterable that is read too slowly the oldest
+        messages go when more than `queue` wait, and `ongap` is called.
+        """
+        listener = Subscription(self, filter_, callback, ongap, onerror, queue, options)
+        if self.status == "closed":
+            listener._end(BrokerError("closed", "The connection is closed."))
+        else:
+            self._listeners.append(listener)
+            self._subscribe()
+        return listener
+
+    def values(self, filter_, changed=None, **options):
+        """A dict of the retained values, kept up to date; `changed` is called with it and with the message, or None."""
+        return Values(self, filter_, changed, options)
+
+    def _subscribe(self):
+        """Asks for what is not there yet. Listeners of one filter share a subscription: they wait for each other's snapshot."""
+        if self.status != "open":
+            return
+        taken = {}
+        for one in self._listeners:
+            if one._state != "idle" or one.filter in self._busy:
+                continue
+            first = taken.setdefault(one.filter, [one])
+            # Those that go on go together, from the earliest position.
+            if first[0] is not one and one._resumes and first[0]._resumes and first[0]._epoch == one._epoch:
+                first.append(one)
+        groups = {}
+        for filter_, those in taken.items():
+            first, seq = those[0], min(one._seq for one in those)
+            command = {**first._options, **({"since": f"{first._epoch}-{seq}"} if first._resumes else {})}
+            group = groups.setdefault(json.dumps([command, first._alone and filter_]), (command, [], []))
+            group[1].extend(those)
+            group[2].append(filter_)
+            self._busy.add(filter_)
+        for command, those, filters in groups.values():
+            for one in those:
+                one._ask(self.epoch)
+            self._ask({"op": "subscribe", "filter": filters if len(filters) > 1 else filters[0], **command},
+                      then=lambda answer, those=those, filters=filters: self._answered(answer, those, filters))
+
+    def _answered(self, answer, those, filters):
+        if not isinstance(answer, BrokerError):
+            for one in those:
+                one._begun(answer["seq"])
+            return
+        if answer.code in ("unknown", "closed"):
+            return
+        self._busy.difference_update(filters)
+        for one in those:
+            # Of several filters one was refused: each is asked for by itself.
+            one._alone, one._state = True, "idle"
+            if answer.code not in LATER and len(filters) == 1:
+                one._end(answer)
+        if answer.code in LATER:
+            self._loop.call_later(1, self._subscribe)
+        else:
+            self._subscribe()
+
+    def _leave(self, filter_):
+        if self.status == "open" and filter_ not in self._busy and not self._of(filter_):
+            self._send(json.dumps({"op": "unsubscribe", "id": 0, "filter": filter_}))
+
+
+class Subscription:
+    """Messages of one filter, for a callback or as an async iterable; `await ready` for the end of what it begins with."""
+
+    def __init__(self, client, filter_, callback, ongap, onerror, queue, options, fresh=False):
+        self.filter, self.error = filter_, None
+        self._client, self._callback, self._ongap, self._onerror, self._options = client, callback, ongap, onerror, options
+        self._levels, self._fresh = filter_.split("/"), fresh
+        # idle, asked, begun (the snapshot comes), live
+        self._state, self._seq, self._epoch, self._resumes, self._alone = "idle", 0, 0, False, False
+        self._floor, self._seen = 0, {}
+        self._maximum, self._waiting, self._dropped = queue, collections.deque(), None
+        self._wake, self._is_over = asyncio.Event(), False
+        self.ready = asyncio.get_running_loop().create_future()
+
+    def close(self):
+        self._end(None)
+
+    async def __aiter__(self):
+        try:
+            while True:
+                if self._dropped:
+                    gap, self._dropped = self._dropped, None
+                    _call(self._ongap, gap)
+                elif self._waiting:
+                    item = self._waiting.popleft()
+                    if isinstance(item, Gap):
+                        _call(self._ongap, item)
+                    else:
+                        yield item
+                elif self.error:
+                    raise self.error
+                elif self._is_over:
+                    return
+                else:
+                    self._wake.clear()
+                    await self._wake.wait()
+        finally:
+            self.close()
+
+    # Its life
+
+    def _ask(self, epoch):
+        self._state = "asked"
+        if self._epoch != epoch:
+            self._seq = 0
+        self._epoch, self._seen = epoch, {}
+        self._floor = self._seq if self._resumes else 0
+        self._began()
+
+    def _began(self):
+        """For those that begin again each time."""
+
+    def _begun(self, seq):
+        if self._state == "asked":
+            self._state = "begun"
+        if seq < self._seq:
+            # Of a store that went back nothing is known.
+            self._seq = self._floor = 0
+        if not self._resumes and "since" not in self._options:
+            self._seq = seq
+
+    def _now_live(self, seq):
+        if self._state != "begun":
+            return
+        self._state, self._seq, self._seen = "live", max(self._seq, seq), {}
+        self._resumes = not self._fresh
+        if not self.ready.done():
+            self.ready.set_result(None)
+
+    def _lost(self, seq, epoch):
+        if self._state == "live":
+            self._seq = max(self._seq, seq)
+        elif self._state == "begun" and "since" in self._options and self._seq:
+            # A history that had begun goes on where it was.
+            self._resumes = True
+        self._state, self._epoch = "idle", epoch
+
+    def _message(self, message):
+        if self._state not in ("live", "begun") or not _matches(self._levels, message.topic):
+            return
+        if message.retained:
+            if self._state == "live" or message.seq <= self._floor or self._seen.get(message.topic) == message.seq:
+                return
+            self._seen[message.topic] = message.seq
+        elif not message.topic.startswith("$"):
+            if message.seq <= self._seq:
+                return
+            self._seq = message.seq
+        if self._callback:
+            _call(self._callback, message)
+        else:
+            self._push(message)
+
+    def _gap(self, gap):
+        if gap.seq <= self._seq or self._state == "idle":
+            return
+        self._seq = gap.seq
+        if self._callback:
+            _call(self._ongap, gap)
+        else:
+            self._push(gap)
+
+    def _push(self, item):
+        self._waiting.append(item)
+        if len(self._waiting) > self._maximum:
+            old = self._waiting.popleft()
+            if not isinstance(old, Gap):
+                old = Gap(self.filter, old.seq - 1, old.seq, 1)
+            lost = self._dropped or Gap(self.filter, math.inf, 0, 0)
+            missed = None if lost.missed is None or old.missed is None else lost.missed + old.missed
+            self._dropped = Gap(self.filter, min(lost.since, old.since), max(lost.seq, old.seq), missed)
+        self._wake.set()
+
+    def _end(self, error):
+        if self._is_over:
+            return
+        self._is_over, self.error = True, error
+        client = self._client
+        if self in client._listeners:
+            client._listeners.remove(self)
+            client._leave(self.filter)
+            client._subscribe()
+        if not self.ready.done():
+            self.ready.set_exception(error or BrokerError("closed", "The subscription has ended."))
+            self.ready.exception()
+        if error:
+            _call(self._onerror, error)
+        self._wake.set()
+
+
+class Values(dict):
+    """The retained values of a filter, by topic; `await ready` for those that were there. Made by `Client.values`."""
+
+    def __init__(self, client, filter_, changed, options):
+        super().__init__()
+        self._changed, self._shown = changed, set()
+        values = self
+
+        class Source(Subscription):
+            def _began(self):
+                values._shown = set()
+
+            def _now_live(self, seq):
+                is_first = self._state == "begun"
+                super()._now_live(seq)
+                if is_first:
+                    values._settle()
+
+        ongap, onerror = options.pop("ongap", None), options.pop("onerror", None)
+        self._source = Source(client, filter_, self._take, ongap, onerror, 0, options, fresh=True)
+        self.ready, self.close = self._source.ready, self._source.close
+        client._listeners.append(self._source)
+        client._subscribe()
+
+    def _take(self, message):
+        if message.removed:
+            self.pop(message.topic, None)
+        elif message.retained or message.retain:
+            self[message.topic] = message.data
+        else:
+            return
+        if self._source._state == "live":
+            _call(self._changed, self, message)
+        else:
+            self._shown.add(message.topic)
+
+    def _settle(self):
+        for topic in [topic for topic in self if topic not in self._shown]:
+            del self[topic]
+        _call(self._changed, self, None)
+
+
+class Presence:
+    """A value that lives as long as its client's connection. Made by `Client.presence`."""
+
+    def __init__(self, client, topic, data, options):
+        self._client, self._topic, self._data, self._options = client, topic, data, options
+
+    def update(self, data):
+        self._data = data
+        self._show()
+
+    def close(self):
+        """Removes the value."""
+        if self in self._client._presences:
+            self._client._presences.remove(self)
+            if self._client.status == "open":
+                self._client.publish(self._topic, "", retain=True)
+
+    def _show(self):
+        if self._client.status == "open":
+            self._client.publish(self._topic, self._data, ephemeral=True, **self._options)
+
+
+def _call(function, *arguments):
+    """What a callback raises must not stop the others."""
+    if function is None:
+        return
+    try:
+        function(*arguments)
+    except Exception:  # the application's own fault, told in its log
+        log.exception("in a callback of the broker's client")
