@@ -34,10 +34,21 @@ package struct VerificationKey: Sendable {
     /// What is a key of another kind is refused: one that everybody knows would be taken for a secret.
     package init(secret: [UInt8]) throws(KeyError) {
         guard secret.count >= 32 else { throw KeyError("a secret has 32 bytes at least") }
-        guard !secret.starts(with: Array("-----BEGIN ".utf8)) else { throw KeyError("a PEM file is no secret") }
+        guard !secret.contains("-----BEGIN ".utf8) else { throw KeyError("a PEM file is no secret") }
+        guard !Self.isPublicKey(secret) else { throw KeyError("a public key is no secret") }
         kind = .secret
         mark = secret.hashValue
         material = .secret(secret)
+    }
+
+    /// Whether bytes are a public key or a certificate as DER, a key of SSH, or a JSON Web Key, which others know.
+    private static func isPublicKey(_ bytes: [UInt8]) -> Bool {
+        let text = bytes.drop { " \t\r\n".utf8.contains($0) }
+        if text.first == UInt8(ascii: "{"), bytes.contains("\"kty\"".utf8) { return true }
+        let names = ["ssh-rsa ", "ssh-ed25519 ", "ecdsa-sha2-nistp"]
+        if names.contains(where: { text.starts(with: $0.utf8) }) { return true }
+        if (try? OpenSSLKey(subjectPublicKeyInfo: bytes)) != nil { return true }
+        return (try? OpenSSLKey(certificate: bytes)) != nil
     }
 
     /// An RSA key, of 2,048 to 8,192 bits.

@@ -105,8 +105,21 @@ struct KeyTests {
         #expect(throws: KeyError("a secret has 32 bytes at least")) {
             try VerificationKey(secret: [UInt8](repeating: 1, count: 31))
         }
-        #expect(throws: KeyError("a PEM file is no secret")) {
-            try VerificationKey(secret: Array(Self.files[0].public.utf8))
+        for text in [Self.files[0].public, "\n \(Self.files[0].public)", "\u{FEFF}\(Self.files[0].public)"] {
+            #expect(throws: KeyError("a PEM file is no secret")) { try VerificationKey(secret: Array(text.utf8)) }
+        }
+        let known = KeyError("a public key is no secret")
+        for file in Self.files where file.kind != nil {
+            for block in try PEMBlock.all(in: file.public) {
+                #expect(throws: known, "\(file.name) as DER") { try VerificationKey(secret: block.bytes) }
+            }
+        }
+        let texts = [
+            #" {"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#,
+            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDqYAYKxCrfVS", "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTY",
+        ]
+        for text in texts {
+            #expect(throws: known, "\(text)") { try VerificationKey(secret: Array(text.utf8)) }
         }
     }
 
