@@ -69,7 +69,10 @@ final class AccessKeeper: Sendable {
                     continue
                 }
                 do throws(JWTKeySet.Mistake) {
-                    keys.append(try JWTKeys(issuer.issuer, source, report: report))
+                    let known = old.first {
+                        $0.issuer.exact == issuer.issuer.exact && $0.source.mark == source.mark
+                    }
+                    keys.append(try JWTKeys(issuer.issuer, source, after: known, report: report))
                 } catch {
                     throw SecretError(error.description)
                 }
@@ -122,7 +125,9 @@ final class AccessKeeper: Sendable {
         let users = try Self.users(settings)
         let keys = try Self.keys(settings, keeping: old.keys, report)
         // One that is as it was keeps the tokens that it remembers.
-        let isSame = settings.access.jwt == old.settings.access.jwt && keys.elementsEqual(old.keys, by: ===)
+        let isSame =
+            settings.access.jwt.map(JWTIssuer.init) == old.settings.access.jwt.map(JWTIssuer.init)
+            && keys.elementsEqual(old.keys, by: ===)
         let authority = isSame ? old.current.webTokens : Self.authority(settings, keys, figures)
         return Next(
             settings: settings, stamp: stamp, keys: keys,

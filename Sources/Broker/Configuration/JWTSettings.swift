@@ -126,7 +126,8 @@ extension Settings.Access.JWT {
                 """, traits: .init(example: "broker")),
             Setting(
                 values: "may_grant", \.mayGrant, of: .filter(example: "t/#"), expected: "a list of topic filters",
-                "What that claim may at most grant.", traits: .init(example: "[\"apps/#\"]")),
+                "What the filters of that claim may at most grant; its roles are not bound by it.",
+                traits: .init(example: "[\"apps/#\"]")),
         ]
     }
 }

@@ -4,7 +4,7 @@ internal import Synchronization
 
 /// One GET on the caller's thread, which waits for it: for small documents that are read now and then.
 ///
-/// It follows no redirects, keeps no connection, and uses no proxy.
+/// It follows no redirects, keeps no connection, and uses no proxy. Without TLS it asks this machine only.
 package struct PlainFetch: ~Copyable {
     /// Why there is no document: a phrase.
     package struct Failure: Error, Sendable, CustomStringConvertible {
@@ -38,7 +38,12 @@ package struct PlainFetch: ~Copyable {
         beat: @escaping () -> Void = {}
     ) throws(Failure) -> [UInt8] {
         let deadline = MonotonicTime.now.advanced(byNanoseconds: timeout)
-        var fetch = try connect(try addresses(of: url.endpoint, deadline, beat), deadline, beat)
+        let addresses = try addresses(of: url.endpoint, deadline, beat)
+        if case .internet(_, _, isSecure: false) = url.endpoint, !addresses.allSatisfy(\.isLoopback) {
+            // Whatever the resolver takes `localhost` for.
+            throw Failure("without TLS, only this machine is asked")
+        }
+        var fetch = try connect(addresses, deadline, beat)
         try fetch.secure(url.endpoint, tls)
         return try fetch.ask(url, maximumBody)
     }

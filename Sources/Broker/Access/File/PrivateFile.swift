@@ -19,7 +19,7 @@ package enum PrivateFile {
     /// Refuses what is not a regular file, is larger than `maximum` bytes, or is open to other users. A file of root's
     /// that its group may read is accepted, as with Debian's `ssl-cert`.
     ///
-    /// - Parameter isSecret: `false`: other users may read the file.
+    /// - Parameter isSecret: `false`: other users may read the file, and its group may write it.
     package static func read(
         _ path: String, atMost maximum: Int, isSecret: Bool = true
     ) throws(Trouble) -> [UInt8]? {
@@ -35,6 +35,10 @@ package enum PrivateFile {
         guard !isSecret || status.st_mode & forbidden == 0 else {
             let mode = String(status.st_mode & 0o777, radix: 8)
             throw Trouble("others may read or write it (mode \(mode)): chmod go-rwx")
+        }
+        // A process that can write a file of keys can sign.
+        guard status.st_mode & 0o002 == 0 else {
+            throw Trouble("others may write it (mode \(String(status.st_mode & 0o777, radix: 8))): chmod o-w")
         }
         guard status.st_size <= maximum else { throw Trouble("expected at most \(maximum) bytes") }
         do throws(Errno) {

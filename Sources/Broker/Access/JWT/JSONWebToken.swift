@@ -73,7 +73,7 @@ struct JWTClaims {
     private var single: Set<ExactText> = []
     private var ambiguous: Set<ExactText> = []
 
-    /// The most paths, and the most elements of all of them together, that are kept.
+    /// The most paths that are kept.
     private static let most = 512
 
     /// The issuer alone, which says who is to judge the rest.

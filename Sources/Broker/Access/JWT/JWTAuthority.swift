@@ -52,13 +52,22 @@ package final class JWTAuthority: Sendable {
         let now = clock()
         let found = issuers.map { $0.keys.current }
         let check = JWTCheck(zip(issuers, found).map { JWTCheck.Judge($0.issuer, keys: $1.set) })
-        /// Judges it again when the keys of an issuer have been asked for.
-        func askAgain(_ issuer: Int) -> Bool {
-            mayAsk
-                && issuers[issuer].keys.ask { [self] in
+        /// Judges it again when the keys of an issuer have been asked for, or refuses it.
+        func askAgain(_ issuer: Int, _ reason: JWTRejection) {
+            let keys = issuers[issuer].keys
+            let asking =
+                !mayAsk
+                ? .isNot
+                : keys.ask { [self] in
                     let isTaken = pool.run { [self] in judge(token, digest, isRevoked, mayAsk: false, reply) }
                     if !isTaken { reply(.failure(.jwtBusy)) }
                 }
+            switch asking {
+            case .waits: break
+            case .isFull: reply(.failure(.jwtBusy))
+            // Its key may be one that could not be fetched: that is nobody's guess.
+            case .isNot: reply(.failure(refusal(keys.isInDoubt ? .keysMissing : reason)))
+            }
         }
         switch check.judge(token, now: now) {
         case .known(let principal, let issuer):
@@ -68,10 +77,8 @@ package final class JWTAuthority: Sendable {
             remembered.withLock { $0.keep(entry, digest) }
             figures.count(nil)
             reply(.success(principal))
-        case .rejected(.keysMissing, issuer: let issuer?):
-            if !askAgain(issuer) { reply(.failure(refusal(.keysMissing))) }
-        case .unknownKey(let issuer):
-            if !askAgain(issuer) { reply(.failure(refusal(.key))) }
+        case .rejected(.keysMissing, issuer: let issuer?): askAgain(issuer, .keysMissing)
+        case .unknownKey(let issuer): askAgain(issuer, .key)
         case .rejected(let reason, _): reply(.failure(refusal(reason)))
         }
     }

@@ -18,7 +18,7 @@ package struct JWTIssuer: Sendable, Hashable {
     package var rolesClaim = ""
     /// The path of the claim with filters and roles; empty: none is believed.
     package var grantsClaim = ""
-    /// What that claim may at most grant.
+    /// What the filters of that claim may at most grant; its roles are not bound by it.
     package var mayGrant: [TopicFilter] = []
     /// Where its keys come from, as a number: those of another place end what the old ones began.
     package var keyPlace = 0

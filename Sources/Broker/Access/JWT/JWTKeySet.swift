@@ -18,6 +18,15 @@ package struct JWTKeySet: Sendable {
 
     /// What tells its keys from others.
     let marks: Set<Int>
+    /// The same, with what each key is for and called.
+    let terms: Set<Terms>
+
+    /// A key, its name, and the algorithm that it is bound to.
+    struct Terms: Hashable, Sendable {
+        let mark: Int
+        let id: ExactText?
+        let algorithm: SignatureAlgorithm?
+    }
 
     /// How many keys there may be.
     package static let maximumKeys = 32
@@ -59,6 +68,7 @@ package struct JWTKeySet: Sendable {
         self.entries = entries
         self.ignored = ignored
         marks = Set(entries.map(\.key.mark))
+        terms = Set(entries.map { Terms(mark: $0.key.mark, id: $0.id.exact, algorithm: $0.algorithm) })
     }
 
     /// A key set as JSON.
@@ -138,8 +148,9 @@ extension JWTKeySet.Entry {
             guard let known = SignatureAlgorithm(rawValue: name) else { throw KeyTrouble("another algorithm") }
             algorithm = known
         }
-        // Known to everybody who can read it.
-        guard object.kind(of: "d") == nil else { throw KeyTrouble("it is a private key") }
+        // Known to everybody who can read it; of RSA, one of its primes is enough.
+        let isPrivate = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"].contains { object.kind(of: $0) != nil }
+        guard !isPrivate else { throw KeyTrouble("it is a private key, or a secret") }
         id = try attempt { () throws(JSONError) in try object.string("kid") }
         let kind = try attempt { () throws(JSONError) in try object.string("kty") } ?? ""
         let curve = try attempt { () throws(JSONError) in try object.string("crv") } ?? ""
@@ -155,7 +166,6 @@ extension JWTKeySet.Entry {
         case ("OKP", "Ed25519"):
             let x = try Self.bytes("x", of: object)
             key = try attempt { () throws(KeyError) in try VerificationKey(ed25519: x) }
-        case ("oct", _): throw KeyTrouble("a secret that is published is none")
         default: throw KeyTrouble("another kind of key")
         }
         if let algorithm, !key.fits(algorithm) { throw KeyTrouble("its algorithm is for another kind of key") }

@@ -28,12 +28,23 @@ extension JWTKeySource {
         var hasher = Hasher()
         switch self {
         case .secret(let secret): hasher.combine(secret)
-        case .file(let path): hasher.combine(path)
+        case .file(let path): hasher.combine(path.exact)
         case .url(let url, let authorities, _):
             hasher.combine("\(url)")
-            hasher.combine(authorities)
+            hasher.combine(authorities.exact)
         }
         return hasher.finalize()
+    }
+
+    /// Whether both are the same place, read in the same way; names of files are compared by their bytes.
+    package static func == (left: Self, right: Self) -> Bool {
+        switch (left, right) {
+        case (.secret(let one), .secret(let other)): one == other
+        case (.file(let one), .file(let other)): one.exact == other.exact
+        case (.url(let one, let authorities, let refresh), .url(let other, let otherAuthorities, let otherRefresh)):
+            one == other && authorities.exact == otherAuthorities.exact && refresh == otherRefresh
+        default: false
+        }
     }
 }
 
@@ -67,6 +78,8 @@ package final class JWTKeys: Sendable {
         /// When a client last made it ask.
         var asked: MonotonicTime?
         var isFetching = false
+        /// Whether the last fetch brought nothing.
+        var hasFailed = false
         var isWanted = false
         var isStopped = false
         /// Those that wait for a fetch, and how long.
@@ -86,9 +99,12 @@ package final class JWTKeys: Sendable {
 
     /// Reads what is here, and begins to fetch what is elsewhere.
     ///
-    /// - Parameter report: is told what happened to the keys, on any thread.
+    /// - Parameters:
+    ///   - old: those of the same place until now, which count until they have been fetched again; `nil`: there are none.
+    ///   - report: is told what happened to the keys, on any thread.
     package init(
-        _ issuer: String, _ source: JWTKeySource, report: @escaping @Sendable (JWTKeysNews) -> Void
+        _ issuer: String, _ source: JWTKeySource, after old: JWTKeys? = nil,
+        report: @escaping @Sendable (JWTKeysNews) -> Void
     ) throws(JWTKeySet.Mistake) {
         self.issuer = issuer
         self.source = source
@@ -105,7 +121,11 @@ package final class JWTKeys: Sendable {
             let (stamp, set) = (FileStamp(path), try Self.read(path))
             state.withLock { ($0.stamp, $0.set) = (stamp, set) }
         case .url:
-            state.withLock { $0.isFetching = true }
+            let known = old.map { old in old.state.withLock { ($0.set, $0.fetched) } }
+            state.withLock { state in
+                if let known { (state.set, state.fetched) = known }
+                state.isFetching = true
+            }
             do throws(Errno) { _ = try startThread(named: "keys") { [self] in serve() } } catch {
                 throw JWTKeySet.Mistake("cannot start a thread: \(error)")
             }
@@ -172,10 +192,9 @@ package final class JWTKeys: Sendable {
 
     private func adopt(_ set: JWTKeySet) -> JWTKeysNews {
         state.withLock { state in
-            let (old, new) = (state.set?.marks ?? [], set.marks)
             // What is as it was keeps the tokens that are remembered.
-            if old != new || state.set == nil { state.generation += 1 }
-            if !old.isSubset(of: new) { state.losses += 1 }
+            if state.set?.terms != set.terms { state.generation += 1 }
+            if let old = state.set?.marks, !old.isSubset(of: set.marks) { state.losses += 1 }
             state.set = set
         }
         return JWTKeysNews(issuer: issuer, keys: set.count, troubles: set.ignored)
@@ -183,21 +202,34 @@ package final class JWTKeys: Sendable {
 
     // MARK: Addresses
 
-    /// Asks again for keys, where that may find any, and calls `done` when it is known; `false`: it may not, or too many
-    /// wait.
-    package func ask(_ done: @escaping @Sendable () -> Void) -> Bool {
-        guard case .url = source else { return false }
+    /// Whether it is not known which keys there are now: they are being fetched, or could not be.
+    var isInDoubt: Bool { state.withLock { $0.isFetching || $0.isWanted || $0.hasFailed } }
+
+    /// What becomes of asking again.
+    enum Asking {
+        /// It is done, and the caller is told.
+        case waits
+        /// There is nowhere to ask, or it was done lately.
+        case isNot
+        /// Too many wait.
+        case isFull
+    }
+
+    /// Asks again for keys, where that may find any, and calls `done` when it is known.
+    func ask(_ done: @escaping @Sendable () -> Void) -> Asking {
+        guard case .url = source else { return .isNot }
         return state.withLock { state in
-            guard !state.isStopped, state.waiting.count < Self.maximumWaiting else { return false }
+            guard !state.isStopped else { return .isNot }
+            guard state.waiting.count < Self.maximumWaiting else { return .isFull }
             if !state.isFetching, !state.isWanted {
-                if let asked = state.asked, MonotonicTime.now.nanoseconds(since: asked) < Self.pause { return false }
+                if let asked = state.asked, MonotonicTime.now.nanoseconds(since: asked) < Self.pause { return .isNot }
                 state.asked = .now
                 state.isWanted = true
                 _ = eventfd_write(alarm, 1)
             }
             let until = MonotonicTime.now.advanced(byNanoseconds: Self.clientPatience)
             state.waiting.append((done, until))
-            return true
+            return .waits
         }
     }
 
@@ -217,10 +249,11 @@ package final class JWTKeys: Sendable {
             }
             guard let wanted else { break }
             let news = fetch(url, authorities, wanted ? Self.clientPatience : Self.patience)
-            release(.max) { $0.isFetching = false }
+            let hasFailed = news.keys == nil
+            release(.max) { ($0.isFetching, $0.hasFailed) = (false, hasFailed) }
             // When one that asks from here on is waited for by another fetch.
             report(news)
-            rest(refresh)
+            rest(Self.delay(refresh, afterFailure: hasFailed, Int64.random(in: 90...110)))
         }
         release(.max)
     }
@@ -260,14 +293,21 @@ package final class JWTKeys: Sendable {
         }
     }
 
-    /// Waits until it is time to look again, or somebody asks.
-    private func rest(_ refresh: Duration) {
+    /// How long it waits until it looks again, in milliseconds.
+    ///
+    /// Keys that were good must not become too old because one attempt has failed.
+    ///
+    /// - Parameter percent: of the time that is configured, so that many brokers do not ask at the same time.
+    static func delay(_ refresh: Duration, afterFailure hasFailed: Bool, _ percent: Int64) -> Int64 {
         let span = max(1, Int64(refresh / .milliseconds(1)))
-        let hasKeys = state.withLock { $0.set != nil }
-        // Ten percent more or less, so that many brokers do not ask at the same time.
-        let next = hasKeys ? span * Int64.random(in: 90...110) / 100 : min(span, Self.pause / 1_000_000)
+        let most = hasFailed ? pause : staleAfter - 20 * pause
+        return min(span * percent / 100, most / 1_000_000)
+    }
+
+    /// Waits for some milliseconds, or until somebody asks.
+    private func rest(_ milliseconds: Int64) {
         var entry = pollfd(fd: alarm, events: Int16(POLLIN), revents: 0)
-        _ = unsafe poll(&entry, 1, Int32(clamping: next))
+        _ = unsafe poll(&entry, 1, Int32(clamping: milliseconds))
         var value: eventfd_t = 0
         if entry.revents != 0 { _ = unsafe eventfd_read(alarm, &value) }
     }

@@ -173,7 +173,9 @@ struct JWTCheckTests {
             #"{"kty":"RSA","n":"A+B","e":"AQAB"}"#, #"{"kty":"EC","crv":"P-521","x":"AA","y":"AA"}"#, "{}",
             #"{\#(try smith.members("p256")),"use":"enc"}"#, #"{\#(try smith.members("p256")),"key_ops":["sign"]}"#,
             #"{\#(try smith.members("p256")),"alg":"RS256"}"#, #"{\#(try smith.members("p256")),"alg":"ECDH-ES"}"#,
-            #"{\#(try smith.members("p256")),"d":"AAAA"}"#, #"{\#(try smith.members("p256")),"kid":1}"#,
+            #"{\#(try smith.members("p256")),"d":"AAAA"}"#, #"{\#(try smith.members("rsa")),"p":"AAAA"}"#,
+            #"{\#(try smith.members("rsa")),"dq":null}"#, #"{\#(try smith.members("p256")),"k":"AAAA"}"#,
+            #"{"kty":"oct"}"#, #"{\#(try smith.members("p256")),"kid":1}"#,
             #"{"kty":"EC","crv":"P-256","x":"AAAA","y":"AAAA"}"#,
         ]
         let set = try JWTKeySet(json: Array(#"{"keys":[\#((bad + [good]).joined(separator: ","))]}"#.utf8))

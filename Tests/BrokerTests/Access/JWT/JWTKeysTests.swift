@@ -159,6 +159,135 @@ struct JWTKeysTests {
         #expect(waited >= JWTKeys.clientPatience && waited < JWTKeys.patience)
     }
 
+    /// Too many at once are no guesses, and come back.
+    @Test func thoseThatAreTooManyAreTold() throws {
+        let smith = try TokenSmith()
+        let keys = try keys(CannedServer(nil), Reports())
+        defer { keys.stop() }
+        for _ in 0..<JWTKeys.maximumWaiting { #expect(keys.ask {} == .waits) }
+        #expect(keys.ask {} == .isFull)
+        let failure = AuthenticationFailure(.unavailable, "Too many tokens are being checked; try again.")
+        #expect(throws: failure) { try outcome(authority(keys), try smith.token()).get() }
+    }
+
+    /// Its key may be a new one: it is not said to be wrong, and is nobody's guess.
+    @Test func aTokenWhoseKeyCannotBeFetchedIsNotCalledWrong() throws {
+        let smith = try TokenSmith()
+        let (server, reports) = (try CannedServer(CannedServer.ok(try Self.json(smith, ["p256"]))), Reports())
+        let keys = try keys(server, reports)
+        defer { keys.stop() }
+        _ = try reports.next()
+        let authority = authority(keys)
+        server.answer(Array("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n".utf8))
+        let missing = AuthenticationFailure(
+            .unavailable, "The keys of the token's issuer are not available; try again.")
+        for _ in 0..<2 {
+            #expect(throws: missing) { try outcome(authority, try smith.token(by: "ed25519")).get() }
+        }
+        #expect(try outcome(authority, try smith.token()).get().user == "alice")
+        #expect(authority.figures.outcomes == [nil: 1, .keysMissing: 2])
+    }
+
+    /// One attempt that fails must not leave the keys to become too old.
+    @Test(arguments: [
+        (600, false, 90, 540_000), (600, false, 110, 660_000), (600, true, 110, 30_000), (86_400, true, 90, 30_000),
+        (86_400, false, 90, 77_760_000), (86_400, false, 110, 85_800_000), (30, true, 90, 27_000),
+    ])
+    func looksAgainInTime(refresh: Int, hasFailed: Bool, percent: Int64, milliseconds: Int64) {
+        #expect(JWTKeys.delay(.seconds(refresh), afterFailure: hasFailed, percent) == milliseconds)
+    }
+
+    /// Another `refresh` is the same place: what was good there stays, also if it cannot be fetched now.
+    @Test func keysStayWhenTheirAddressIsAskedAtOtherTimes() throws {
+        let smith = try TokenSmith()
+        let (server, reports) = (try CannedServer(CannedServer.ok(try Self.json(smith, ["p256"]))), Reports())
+        let old = try keys(server, reports)
+        _ = try reports.next()
+        server.answer(Array("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n".utf8))
+        let new = try JWTKeys("login", .url(server.url(), ca: nil, refresh: .seconds(60)), after: old) {
+            reports.note($0)
+        }
+        defer { new.stop() }
+        old.stop()
+        #expect(try reports.next().keys == nil)
+        #expect(try outcome(authority(new), try smith.token()).get().user == "alice")
+        #expect(new.fetched == old.fetched)
+    }
+
+    /// What its owner says of a key counts for tokens that are remembered, too.
+    @Test func aKeyThatIsForSomethingElseBelievesNoTokenFromBefore() throws {
+        let smith = try TokenSmith()
+        let file = FileManager.default.temporaryDirectory.appending(path: "\(UUID()).json")
+        defer { try? FileManager.default.removeItem(at: file) }
+        func write(_ more: String) throws {
+            try Data(#"{"keys":[{"kid":"rsa",\#(try smith.members("rsa"))\#(more)}]}"#.utf8).write(to: file)
+        }
+        try write("")
+        let reports = Reports()
+        let keys = try JWTKeys("login", .file(path: file.path)) { reports.note($0) }
+        let (authority, token) = (authority(keys), try smith.token(by: "rsa", .rs256))
+        #expect(try outcome(authority, token).get().user == "alice")
+        try write(#","alg":"PS256""#)
+        keys.takeOverChange()
+        #expect(try reports.next().keys == 1)
+        #expect(throws: AuthenticationFailure.wrong) { try outcome(authority, token).get() }
+        #expect(keys.losses == 0)
+    }
+
+    /// A user that can write the file can sign.
+    @Test func aFileThatAnybodyMayWriteIsNotRead() throws {
+        let smith = try TokenSmith()
+        let file = FileManager.default.temporaryDirectory.appending(path: "\(UUID()).pem")
+        defer { try? FileManager.default.removeItem(at: file) }
+        try Data(try #require(smith.pairs["p256"]).pem.utf8).write(to: file)
+        #expect(chmod(file.path, 0o664) == 0)
+        #expect(try JWTKeys("login", .file(path: file.path)) { _ in }.current.set?.count == 1)
+        #expect(chmod(file.path, 0o646) == 0)
+        let trouble = JWTKeySet.Mistake("\(file.path): others may write it (mode 646): chmod o-w")
+        #expect(throws: trouble) { try JWTKeys("login", .file(path: file.path)) { _ in } }
+    }
+
+    /// Whatever a resolver takes `localhost` for.
+    @Test func asksOtherMachinesByTLSOnly() throws {
+        let url = try WebSocketURL(parsing: "http://192.0.2.1/keys")
+        #expect {
+            try PlainFetch.get(url, timeout: 60_000_000_000, maximumBody: 100)
+        } throws: {
+            ($0 as? PlainFetch.Failure)?.description == "without TLS, only this machine is asked"
+        }
+    }
+
+    @Test func bytesTellPlacesApart() throws {
+        let (composed, decomposed) = ("/\u{E9}", "/e\u{301}")
+        #expect(JWTKeySource.file(path: composed) == .file(path: composed))
+        #expect(JWTKeySource.file(path: composed) != .file(path: decomposed))
+        #expect(JWTKeySource.file(path: composed).mark != JWTKeySource.file(path: decomposed).mark)
+        let url = try WebSocketURL(parsing: "https://login.example.com/keys")
+        func source(_ authorities: String?, _ refresh: Int = 60) -> JWTKeySource {
+            .url(url, ca: authorities, refresh: .seconds(refresh))
+        }
+        #expect(source(composed) == source(composed) && source(composed) != source(decomposed))
+        #expect(source(nil) != source(composed) && source(nil) != source(nil, 61))
+        #expect(source(nil).mark == source(nil, 61).mark && source(composed).mark != source(decomposed).mark)
+    }
+
+    /// A reload that changes only how a name is spelled changes whose tokens are believed.
+    @Test func anIssuerIsAnotherByItsBytes() throws {
+        var settings = Settings()
+        settings.access.users = FileManager.default.temporaryDirectory.appending(path: "\(UUID()).jsonl").path
+        var issuer = Settings.Access.JWT()
+        (issuer.issuer, issuer.audience) = ("login", "\u{E9}")
+        issuer.secret = SecretText(String(repeating: "s", count: 32))
+        settings.access.jwt = [issuer]
+        let keeper = try AccessKeeper(settings) { _ in }
+        let first = try #require(keeper.current.webTokens)
+        keeper.adopt(try keeper.next(settings))
+        #expect(keeper.current.webTokens === first)
+        settings.access.jwt[0].audience = "e\u{301}"
+        keeper.adopt(try keeper.next(settings))
+        #expect(keeper.current.webTokens !== first)
+    }
+
     private final class Waiter: Sendable {}
 
     /// Those that wait are told, and nothing keeps them afterwards.
@@ -170,7 +299,7 @@ struct JWTKeysTests {
             let waiter = Waiter()
             gone = waiter
             let isWaiting = keys.ask { withExtendedLifetime(waiter) { _ = told.add(1, ordering: .relaxed) } }
-            #expect(isWaiting)
+            #expect(isWaiting == .waits)
         }
         keys.stop()
         #expect(gone == nil && told.load(ordering: .relaxed) == 1)
