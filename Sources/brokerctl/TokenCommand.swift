@@ -77,7 +77,7 @@ struct SignToken: AsyncParsableCommand {
         guard lines else { return Output.print(try sign(try claims(), by: signing, algorithm)) }
         var reader = try LineReader(path: "-")
         while let line = try reader.next() {
-            guard case .line(let bytes) = line, JSONScanner.validate(bytes.span) else {
+            guard case .line(let bytes) = line, (try? JSONObject.parse(bytes.span)) != nil else {
                 throw Failure.failed("line \(reader.number): expected an object of JSON")
             }
             Output.print(try sign(bytes, by: signing, algorithm))
@@ -115,12 +115,18 @@ struct SignToken: AsyncParsableCommand {
         if let aud { writer.member("aud", aud) }
         writer.member("iat", now)
         writer.member("exp", now + life)
+        var names: Set<ExactText> = ["iss", "sub", "aud", "iat", "exp"]
         for each in claim {
             guard let equals = each.firstIndex(of: "="), equals > each.startIndex else {
                 throw Failure.usage("--claim: expected NAME=VALUE")
             }
             let value = Array(each[each.index(after: equals)...].utf8)
-            writer.name(escaping: String(each[..<equals]))
+            let name = String(each[..<equals])
+            // A token that says something twice is refused.
+            guard names.insert(name.exact).inserted else {
+                throw Failure.usage("--claim: \(name) is there already, or has an option of its own")
+            }
+            writer.name(escaping: name)
             if JSONScanner.validate(value.span) {
                 writer.raw(value.span)
             } else {

@@ -1,10 +1,12 @@
 """JSON Web Tokens: `brokerctl token` against PyJWT, in both directions, and with what must be refused by both."""
 
 import base64
+import hmac
 import http.server
 import json
 import os
 import random
+import signal
 import ssl
 import threading
 import time
@@ -186,6 +188,121 @@ def test_what_is_changed_is_refused_by_both(keys):
     assert refused >= COUNT - 10
 
 
+# Headers that are tampered with
+
+
+def part(value):
+    text = value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def sealed(message, name, key):
+    algorithm = jwt.get_algorithm_by_name(name)
+    return base64.urlsafe_b64encode(algorithm.sign(message.encode(), algorithm.prepare_key(key))).decode().rstrip("=")
+
+
+class Attacker:
+    """Knows the public keys, has keys of its own, and can offer them in a header."""
+
+    def __init__(self, keys):
+        self.own = Keys.__new__(Keys)
+        self.own.secret = bytes(range(64, 128))
+        self.own.private = {
+            "RSA": rsa.generate_private_key(65537, 2048), "P-256": ec.generate_private_key(ec.SECP256R1()),
+            "P-384": ec.generate_private_key(ec.SECP384R1()), "Ed25519": ed25519.Ed25519PrivateKey.generate()}
+        self.sets = {key["kid"]: key for key in self.own.public_set()}
+        # What a verifier that takes the algorithm from the header would take for a secret.
+        public = list(keys.public_set())
+        self.known = [b"", b"\0", json.dumps({"keys": public}).encode(), *(json.dumps(key).encode() for key in public)]
+        for key in keys.private.values():
+            for encoding in (Encoding.PEM, Encoding.DER):
+                self.known.append(key.public_key().public_bytes(encoding, PublicFormat.SubjectPublicKeyInfo))
+
+    def header(self, header, kind, chance):
+        """A member changed, left out, or added; as text where a member is there twice."""
+        other = chance.choice([
+            *sorted(ALGORITHMS), "none", "None", "NONE", "", "ES512", "ES256K", "RSA-OAEP", "dir", header["alg"].lower(), 1, None, ["none"]])
+        key = self.sets.get(kind, {"kty": "oct", "k": part("x" * 64)})
+        changes = [
+            {"alg": other},
+            {"kid": chance.choice(["", "none", "../../dev/null", "' OR 1=1", 7, None, ["RSA"], "RSA", "P-256", "P-384", "Ed25519"])},
+            {"typ": chance.choice(["JWE", "JOSE", "", 1, "at+jwt", "jwt"])}, {"cty": "JWT"}, {"jwk": key}, {"jku": "https://evil.test/keys"},
+            {"x5u": "https://evil.test/c"}, {"x5c": ["AAAA"]}, {"x5t": "AAAA"}, {"crit": chance.choice([[], ["exp"], ["b64"], "exp"])},
+            {"b64": False, "crit": ["b64"]}, {"zip": "DEF"}, {"enc": "A256GCM"}]
+        changed = {**header, **chance.choice(changes)}
+        way = chance.randrange(8)
+        if way == 0:
+            del changed["alg"]
+        elif way == 1:
+            changed.pop("kid", None)
+        elif way == 2:
+            name = chance.choice(["alg", "kid", "typ"])
+            return json.dumps(changed)[:-1] + f', "{name}": {json.dumps(other)}}}'
+        elif way == 3:
+            return json.dumps(changed).replace('"alg"', chance.choice(['"ALG"', '"\\u0061lg"', '"alg "']))
+        elif way == 4:
+            return json.dumps(changed) + chance.choice(["{}", " ", "\n", "\0", ","])
+        return changed
+
+    def signature(self, message, signature, name, chance):
+        """The old one, none, one of the attacker's own, or a code made with what everybody knows."""
+        way = chance.randrange(4)
+        if way == 0:
+            return signature
+        if way == 1:
+            return chance.choice(["", part("\0" * 64), "A" * len(signature), signature[:-1], signature + "AAAA"])
+        if way == 2:
+            return sealed(message, name, self.own.signing(name))
+        code = hmac.new(chance.choice(self.known), message.encode(), chance.choice(["sha256", "sha384", "sha512"])).digest()
+        return base64.urlsafe_b64encode(code).decode().rstrip("=")
+
+    def token(self, token, name, kind, chance):
+        header, claims, signature = token.split(".")
+        changed = self.header(json.loads(base64.urlsafe_b64decode(header + "==")), kind, chance)
+        first = part(changed)
+        if chance.random() < 0.3:
+            claims = part({**json.loads(base64.urlsafe_b64decode(claims + "==")), "sub": "admin"})
+        return f"{first}.{claims}.{self.signature(f'{first}.{claims}', signature, name, chance)}"
+
+
+def test_a_header_that_is_tampered_with_is_refused_by_both(keys):
+    """Whatever it says, without the key nobody signs what it says."""
+    chance, attacker = random.Random(4), Attacker(keys)
+    for kind, names, count in groups(keys, chance):
+        rights = list(made(keys, names, count, chance, kind))
+        tokens = [attacker.token(right, name, kind, chance) for name, _, right in rights]
+        # Some changes change nothing, such as the algorithm for itself.
+        tokens = [token for token, (_, _, right) in zip(tokens, rights) if token != right]
+        assert len(tokens) > count * 9 // 10
+        for token, line in zip(tokens, check(keys, kind, tokens)):
+            assert line.startswith("refused "), (line, token)
+            assert not is_believed_by_pyjwt(keys, kind, names, token), token
+
+
+def test_what_the_key_itself_signs_is_believed_only_if_pyjwt_believes_it(keys):
+    """Headers that are changed and then signed by the right key: a login server's mistakes, or another's tokens."""
+    chance, attacker = random.Random(5), Attacker(keys)
+    outcomes = set()
+    for kind, names, count in groups(keys, chance):
+        tokens = []
+        for name, claims, right in made(keys, names, count // 2, chance, kind):
+            header, body, _ = right.split(".")
+            changed = attacker.header(json.loads(base64.urlsafe_b64decode(header + "==")), kind, chance)
+            message = f"{part(changed)}.{body}"
+            tokens.append((f"{message}.{sealed(message, name, keys.signing(name))}", name, claims))
+        for (token, name, claims), line in zip(tokens, check(keys, kind, [each[0] for each in tokens])):
+            outcomes.add(line.split()[0])
+            if line.startswith("refused "):
+                continue
+            assert line == f"valid {claims['sub']}"
+            assert is_believed_by_pyjwt(keys, kind, names, token), token
+            header = json.loads(base64.urlsafe_b64decode(token.split(".")[0] + "=="))
+            # What it is believed by is what has signed it, and nothing else is asked for.
+            assert header["alg"] == name and not {"crit", "b64", "zip", "jwk", "jku", "x5u", "x5c"} & set(header)
+            assert header.get("typ", "JWT").lower() in ("jwt", "at+jwt") and (kind == "oct" or header.get("kid") in (None, kind))
+    assert outcomes == {"valid", "refused"}
+
+
 def test_sign_makes_the_claims_that_were_asked_for(keys):
     done = run_control(
         "token", "sign", "--key", keys.files["P-256"], "--iss", "login", "--aud", "broker", "--sub", "alice", "--ttl", "10m", "--claim",
@@ -194,6 +311,19 @@ def test_sign_makes_the_claims_that_were_asked_for(keys):
     claims = jwt.decode(done.stdout.decode().strip(), keys.verifying("ES256"), algorithms=["ES256"], audience="broker")
     assert claims.pop("exp") - claims.pop("iat") == 600
     assert claims == {"iss": "login", "aud": "broker", "sub": "alice", "tenant": "t1", "level": 7, "broker": {"publish": ["a/#"]}}
+
+
+@pytest.mark.parametrize("claim", ["sub=bob", "exp=1", "tenant=t2"])
+def test_sign_says_nothing_twice(keys, claim):
+    done = run_control("token", "sign", "--key", keys.files["P-256"], "--sub", "alice", "--claim", "tenant=t1", "--claim", claim)
+    assert (done.returncode, done.stdout) == (64, b"")
+    assert f"--claim: {claim.split('=')[0]} is there already, or has an option of its own".encode() in done.stderr
+
+
+def test_sign_takes_only_objects_from_lines(keys):
+    done = run_control("token", "sign", "--key", keys.files["P-256"], "--lines", input=b'{"sub":"a"}\n["sub"]\n')
+    assert done.returncode == 1 and done.stdout.count(b"\n") == 1
+    assert b"line 2: expected an object of JSON" in done.stderr
 
 
 def test_a_key_that_others_may_read_signs_nothing(keys, tmp_path):
@@ -312,6 +442,28 @@ def test_a_token_by_a_new_key_is_believed_at_once(keys, login):
     for number in range(20):
         assert published(login, "t/x", signed(keys, "ES256", f"none{number}")) == 401
     assert login.count == asked
+
+
+def test_a_token_by_a_key_that_cannot_be_fetched_is_not_called_wrong(keys, login):
+    known = signed(keys, broker={"publish": ["t/#"]})
+    wait_until(lambda: allows(login, "t/x", known), "the keys to be there")
+    login.keys = []
+    assert published(login, "t/x", signed(keys, "EdDSA", "Ed25519")) == 503
+    # Also while it does not ask again; what is known stays right.
+    assert published(login, "t/x", signed(keys, "EdDSA", "Ed25519", jti="2")) == 503
+    assert published(login, "t/x", signed(keys, broker={"publish": ["t/#"]}, jti="3")) == 200
+
+
+def test_a_reload_that_asks_at_other_times_keeps_the_keys(keys, login):
+    token = signed(keys, broker={"publish": ["t/#"]})
+    wait_until(lambda: allows(login, "t/x", token), "the keys to be there")
+    login.keys = []
+    login.broker.config_file.write_text(login.broker.config_file.read_text().replace("roles_claim:", "refresh: 60s\n      roles_claim:"))
+    since = len(login.broker.lines)
+    login.broker.send_signal(signal.SIGHUP)
+    login.broker.wait_for_line("settings read again", since=since)
+    login.broker.wait_for_line("no new keys of an issuer", since=since)
+    assert published(login, "t/x", token) == 200
 
 
 def test_the_audit_log_tells_of_keys_and_of_tokens_that_are_refused(keys, login):
