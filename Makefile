@@ -31,7 +31,7 @@ CODE := Package.swift Sources Tests Examples tools Benchmarks/Package.swift Benc
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: run test build install libraries examples conformance test-swift test-process test-conformance bench bench-counted sanitize lint format docs settings web deb fuzz crash floods clean \
+.PHONY: run test build install libraries examples conformance test-swift test-process test-conformance bench bench-counted sanitize lint format docs settings metrics web deb fuzz crash floods clean \
     help dependencies test-dependencies bench-dependencies
 
 run: dependencies build ## Install what is missing, build release, start brokerd on 127.0.0.1:8080
@@ -102,6 +102,12 @@ settings: ## Make Config/broker.yaml and docs/settings.md from the declarations 
 	$(SWIFT) build -j $(JOBS) --product brokerctl
 	.build/debug/brokerctl config show --defaults --comments > Config/broker.yaml
 	.build/debug/brokerctl config show --manual > docs/settings.md
+
+metrics: ## Make docs/metrics.md, deploy/alerts.yaml and deploy/grafana-dashboard.json from the declarations of the metrics
+	$(SWIFT) build -j $(JOBS) --product brokerctl
+	.build/debug/brokerctl manual --of metrics > docs/metrics.md
+	.build/debug/brokerctl manual --of alerts > deploy/alerts.yaml
+	.build/debug/brokerctl manual --of dashboard > deploy/grafana-dashboard.json
 
 web: ## Make the Swift tables of the files that the broker serves to browsers
 	$(PYTHON) tools/web.py

@@ -132,7 +132,8 @@ package final class Broker {
             reactors: reactors.counters, shards: counters, sequencer: order.sequencer, store: store.store,
             storeThread: storeThread, audit: audit, events: events, passwords: checks.passwords,
             webTokens: access.figures, quotas: quotas, bans: bans, browserSessions: checks.sessions,
-            accessChanges: changes)
+            accessChanges: changes, version: BrokerVersion.current)
+        figures.operations.watchCertificates { [certificates] in certificates.secondsLeft }
         let shards = ShardGroup(reactors.remotes)
         self.shards = shards
         let accessFile = AccessFileDesk(changes, path: { [access] in access.path }) { [access, checks] in

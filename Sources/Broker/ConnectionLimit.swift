@@ -38,7 +38,10 @@ final class ConnectionLimit: Sendable {
     ) -> HTTPSettings {
         var settings = HTTPSettings(shard.configuration)
         settings.pathPrefix = pathPrefix
-        settings.makeRefusal = Routes.refusal
+        settings.makeRefusal = { [unowned shard] refusal in
+            refusal.count(on: shard)
+            return Routes.refusal(refusal)
+        }
         settings.standardFields = OriginGate.standardFields
         settings.isDraining = { [unowned shard] in shard.isDraining }
         settings.entrance.firstReservedDescriptor = firstReservedDescriptor

@@ -42,13 +42,23 @@ package enum Routes {
         if hasMetrics {
             routing.add(["GET"], exactly: "/metrics") { (exchange) throws(HTTPRefusal) in
                 try exchange.takesOnly([])
-                exchange.respond(
-                    OutgoingResponse(
-                        status: 200,
-                        fields: [
-                            "Content-Type": "text/plain; version=0.0.4; charset=utf-8", "Cache-Control": "no-store",
-                        ],
-                        body: figures.prometheus()))
+                let shard = try exchange.shard()
+                func answer(_ pending: PendingBytes?) {
+                    exchange.respond(
+                        OutgoingResponse(
+                            status: 200,
+                            fields: [
+                                "Content-Type": "text/plain; version=0.0.4; charset=utf-8", "Cache-Control": "no-store",
+                            ],
+                            body: figures.prometheus(pending: pending)))
+                }
+                guard let desk = shard.reactor[AdminDesk.self] else { return answer(nil) }
+                desk.everyone.ask(from: shard) { shard in
+                    let bytes = shard.reactor.pendingBytes()
+                    return PendingBytes(bytes: bytes.all, largest: bytes.largest)
+                } then: { parts in
+                    answer(parts.reduce(into: PendingBytes()) { $0.add($1) })
+                }
             }
         }
         WebFile.addClient(to: &routing)

@@ -12,7 +12,24 @@ struct ManualCommand: ParsableCommand {
               brokerctl manual | man -l -
             """)
 
+    /// What `make metrics` writes, instead of the manual page.
+    @Option(help: .hidden)
+    var of: Subject?
+
+    enum Subject: String, ExpressibleByArgument {
+        case metrics, alerts, dashboard
+
+        var text: String {
+            switch self {
+            case .metrics: MetricsManual.page
+            case .alerts: MetricsManual.alerts
+            case .dashboard: MetricsManual.dashboard
+            }
+        }
+    }
+
     func run() throws {
+        if let of { return Output.write(Array(of.text.utf8)) }
         let help = Array(BrokerControl._dumpHelp().utf8)
         var page = ManualPage()
         do throws(JSONError) {

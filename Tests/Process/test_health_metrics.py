@@ -1,10 +1,16 @@
 """Contract §2: /health/live, /health/ready, /metrics."""
 
 import re
+import signal
 import threading
+import time
 from urllib.parse import quote
 
 import pytest
+
+from deadlines import wait_until
+from test_events import events
+from test_slow_readers import flood, slow_session
 
 SAMPLE = re.compile(
     r'^[a-zA-Z_:][a-zA-Z0-9_:]*(\{([a-zA-Z_][a-zA-Z0-9_]*="(\\.|[^"\\\n])*",?)*\})? '
@@ -129,3 +135,122 @@ def test_the_number_of_samples_does_not_grow_with_use(broker):
 def test_metrics_can_be_turned_off(start_broker):
     broker = start_broker("metrics: { enabled: false }\n")
     assert broker.http("GET", "/metrics").status == 404
+
+
+def test_what_comes_and_goes_is_counted_by_endpoint(broker):
+    session, socket = broker.session(), broker.topic_socket("by/socket")
+    follower = broker.follow("by/#", "snapshot=false", {"Accept": "text/event-stream"})
+    session.subscribe("by/#")
+    before = broker.metrics()
+    assert before['broker_endpoint_clients{endpoint="json"}'] == 1
+    assert before['broker_endpoint_clients{endpoint="topic"}'] == 1
+    assert before['broker_endpoint_clients{endpoint="events"}'] == 1
+    session.publish("by/json", "12345")
+    session.expect("message", topic="by/json")
+    socket.send_text("1234567")
+    session.expect("message", topic="by/socket")
+    assert socket.receive_text() == "1234567"
+    broker.publish("by/http", "123")
+    session.expect("message", topic="by/http")
+    grown = rise(before, broker.metrics())
+    found = {name: grown.get(f'broker_endpoint_{name}') for name in (
+        'received_messages_total{endpoint="json"}', 'received_bytes_total{endpoint="json"}',
+        'received_messages_total{endpoint="topic"}', 'received_bytes_total{endpoint="topic"}',
+        'received_messages_total{endpoint="http"}', 'received_bytes_total{endpoint="http"}',
+        'sent_messages_total{endpoint="json"}', 'sent_bytes_total{endpoint="json"}',
+        'sent_messages_total{endpoint="topic"}', 'sent_bytes_total{endpoint="topic"}',
+        'sent_messages_total{endpoint="events"}', 'sent_bytes_total{endpoint="events"}')}
+    assert list(found.values()) == [1, 5, 1, 7, 1, 3, 3, 15, 1, 7, 3, 15], found
+    assert grown["broker_sent_bytes_total"] > 15 * 3 and grown["broker_received_bytes_total"] > 15
+    follower.close()
+
+
+def test_answers_and_errors_are_counted_alike_over_http_and_websocket(broker):
+    before = broker.metrics()
+    broker.http("GET", "/t/none")
+    broker.http("POST", "/t/a%2B", body="x")
+    broker.publish("a", "x", "retain")
+    broker.http("GET", "/t/a", headers={"If-None-Match": "*"})
+    session = broker.session()
+    session.request(op="publish", topic="a/+", data=1)
+    session.request(op="unsubscribe", filter="none")
+    broker.http("POST", "/t", body=b'{"topic":"b/+","data":1}\n')
+    grown = rise(before, broker.metrics())
+    assert grown['broker_errors_total{code="bad-topic"}'] == 3, grown
+    assert grown['broker_errors_total{code="not-found"}'] == 2, grown
+    classes = [grown[f'broker_http_responses_total{{class="{one}xx"}}'] for one in range(1, 5)]
+    # One more of the second kind is the look at the metrics before.
+    assert classes == [1, 3, 1, 2], grown
+
+
+def test_resumes_are_counted_by_their_outcome(start_broker):
+    broker = start_broker('history: [ { filter: "kept/#", messages: 9 } ]\n')
+    session = broker.session()
+    seqs = [session.publish("kept/a", number)["seq"] for number in range(4)]
+    session.publish("other", 1)
+    before = broker.metrics()
+    for filter_, since in (("kept/a", seqs[3]), ("kept/a", seqs[1]), ("other", seqs[1])):
+        session.send(op="subscribe", filter=filter_, since=since)
+        while session.receive()["op"] != "live":
+            pass
+        session.request(op="unsubscribe", filter=filter_)
+    grown = rise(before, broker.metrics())
+    assert grown['broker_resumes_total{outcome="complete"}'] == 2, grown
+    assert grown['broker_resumes_total{outcome="gap"}'] == 1, grown
+
+
+def test_what_slow_readers_leave_is_shown(start_broker):
+    broker = start_broker("limits: { pending: 65536 }\n")
+    receive = slow_session(broker, "slow/#", "drop-oldest")
+    last = flood(broker, "slow", count=300)[-1]
+    found = broker.metrics()
+    assert found["broker_clients_behind"] == 1, found
+    assert found["broker_pending_bytes"] == found["broker_pending_bytes_largest"] > 0, found
+    while receive().get("seq") != last:
+        pass
+    wait_until(lambda: broker.metrics()["broker_clients_behind"] == 0, "nobody is behind")
+    assert broker.metrics()["broker_pending_bytes"] == 0
+
+
+def test_what_was_done_last_is_shown(start_broker, tmp_path):
+    broker = start_broker("limits: { pending: 65536 }\n")
+    before = broker.metrics()
+    assert not any("last_backup" in name or "last_reload_timestamp" in name for name in before)
+    assert before["broker_config_last_reload_successful"] == 1
+    version = broker.control("--version").stdout.decode().split()[-1]
+    assert before[f'broker_build_info{{version="{version}"}}'] == 1
+    assert 3 < before["process_open_fds"] < before["process_max_fds"]
+    began = time.time()
+    assert broker.control("backup", str(tmp_path / "copy")).returncode == 0
+    broker.config_file.write_text("limits: { pendin: 1 }\n")
+    broker.send_signal(signal.SIGHUP)
+    wait_until(lambda: broker.metrics()["broker_config_last_reload_successful"] == 0, "a reload was refused")
+    broker.config_file.write_text("limits: { pending: 65537 }\n")
+    broker.send_signal(signal.SIGHUP)
+    wait_until(lambda: broker.metrics()["broker_config_last_reload_successful"] == 1, "a reload was taken over")
+    found = broker.metrics()
+    assert began - 1 <= found["broker_last_backup_timestamp_seconds"] <= time.time()
+    assert began - 1 <= found["broker_config_last_reload_timestamp_seconds"] <= time.time()
+
+
+def test_deliveries_commits_and_turns_have_histograms(broker):
+    session = broker.session()
+    session.subscribe("timed")
+    for number in range(3):
+        session.publish("timed", number, retain=True, ack="stored")
+        session.expect("message")
+
+    def measured():
+        found = broker.metrics()
+        return all(found[f"broker_{name}_seconds_count"] > 0 for name in (
+            "delivery_duration", "store_commit_duration", "loop_lag"))
+
+    wait_until(measured, "something is measured")
+
+
+def test_a_client_that_left_has_carried_bytes(broker):
+    session = broker.session()
+    session.publish("a", "x" * 1000)
+    session.close()
+    (left,) = events(broker, "left")
+    assert 1000 < left["received"] < 3000 and 50 < left["sent"] < 1000, left

@@ -48,6 +48,7 @@ extension BackupNextRequest: AnsweredRequest {
 final class Backup {
     private let reactor: Reactor
     private let administration: AdminState
+    private let operations: Operations
     private let link: ReactorLink
     private let stream: BackupStream
     private var thread: ThreadHandle?
@@ -118,6 +119,7 @@ final class Backup {
     ) throws(Refusal) {
         self.reactor = reactor
         administration = facts.administration
+        operations = facts.figures.operations
         self.link = link
         self.stream = stream
         asked = reactor.now
@@ -152,7 +154,8 @@ final class Backup {
         let then = waiting
         waiting = nil
         asked = reactor.now
-        if case .end = piece {
+        if case .end(let failure) = piece {
+            if failure == nil { operations.backedUp() }
             // Nothing is left to do.
             thread?.join()
             thread = nil

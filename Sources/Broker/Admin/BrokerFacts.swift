@@ -28,7 +28,7 @@ package struct BrokerFacts: Sendable {
     /// Where the settings are from; `nil`: from a program.
     let configuration: ConfigurationDesk?
     /// What came of the last reload.
-    package let reloads = Reloads()
+    package let reloads: Reloads
     /// What administrators share.
     let administration = AdminState()
 
@@ -43,6 +43,7 @@ package struct BrokerFacts: Sendable {
         checkBackup: @escaping @Sendable (_ path: String) throws(StorageError) -> Void = { _ in }
     ) {
         self.figures = figures
+        reloads = Reloads(figures.operations)
         self.listen = listen
         self.dataDirectory = dataDirectory
         self.epoch = epoch

@@ -12,7 +12,10 @@ package final class Reloads: Sendable {
 
     private let state = Mutex<(number: Int, outcome: Result<ReloadRequest.Answer, Errors>)>((0, .success(.init())))
 
-    package init() {}
+    private let operations: Operations
+
+    /// - Parameter operations: is told of each.
+    package init(_ operations: Operations) { self.operations = operations }
 
     /// The last one; the number rises with each.
     var last: (number: Int, outcome: Result<ReloadRequest.Answer, Errors>) { state.withLock { $0 } }
@@ -27,6 +30,11 @@ package final class Reloads: Sendable {
 
     private func end(_ outcome: Result<ReloadRequest.Answer, Errors>) {
         state.withLock { $0 = ($0.number + 1, outcome) }
+        if case .success = outcome {
+            operations.reloaded(isSuccessful: true)
+        } else {
+            operations.reloaded(isSuccessful: false)
+        }
     }
 }
 

@@ -60,7 +60,7 @@ class ClientSocket: Session, WebSocketSession {
         let isOurs = event.code == .abnormal && socket.sentCode > 0
         let code = isOurs ? socket.sentCode : event.code.rawValue
         let end = ClientEnd(code: Int(code), reason: event.reason, isDead: event.isDead)
-        shard.witness?.left(client, end)
+        shard.witness?.left(client, end.with(stream.traffic))
     }
 
     private func leave() {
@@ -82,6 +82,12 @@ class ClientSocket: Session, WebSocketSession {
     }
 
     func revoked(_ filter: TopicFilter, _ refusal: Refusal) {
+        closeWith(refusal)
+    }
+
+    /// Closes the socket of a client that has no other way to learn of a refusal.
+    final func closeWith(_ refusal: Refusal) {
+        shard.counters.failed(with: refusal.code)
         socket.close(CloseCode(refusal), reason: refusal.message)
     }
 

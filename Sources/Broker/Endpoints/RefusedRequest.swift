@@ -8,6 +8,11 @@ extension HTTPRefusal {
     /// Its code, or the one that its status implies.
     var stated: String { code.isEmpty ? ErrorCode(status: status).rawValue : code }
 
+    /// Counts it, as the client is told of it.
+    func count(on shard: Shard) {
+        shard.counters.failed(with: ErrorCode(rawValue: stated) ?? ErrorCode(status: status))
+    }
+
     /// The JSON object of the answer.
     var object: [UInt8] {
         var writer = JSONWriter(capacity: 128)
@@ -32,6 +37,7 @@ extension HTTPExchange {
             guard let told = Admission(refusing: request, refusal, shard.endpoints.settings.socketOptions) else {
                 throw refusal
             }
+            refusal.count(on: shard)
             return told
         }
     }

@@ -4,8 +4,9 @@ internal import WSTransport
 extension CatchUp {
     /// Has messages after `seq` wait for ``advance(_:)``; does nothing if the session is behind already.
     func setBehind(_ session: any Session, at seq: UInt64) -> Ledger {
-        if !session.subscriptions.isBehind, let connection = session.connection {
-            reactor.setFlags(.held, of: connection.slot)
+        if !session.subscriptions.isBehind {
+            counters.behind.add(1)
+            if let connection = session.connection { reactor.setFlags(.held, of: connection.slot) }
         }
         return session.subscriptions.setBehind(at: seq)
     }

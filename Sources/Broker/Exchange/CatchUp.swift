@@ -177,7 +177,11 @@ package final class CatchUp {
             var gap = uncovered
             if let lost { if gap == nil { gap = lost } else { gap?.merge(lost) } }
             // If nothing is missing, the messages themselves contain every value.
-            guard let gap else { continue }
+            guard let gap else {
+                counters.resumes.add(1)
+                continue
+            }
+            counters.resumesWithGap.add(1)
             session.subscriptions.lose(resume.filter, gap, upTo: lost?.end(from: resume.since) ?? 0, mark: mark)
             if resume.snapshot != nil { ledger.showing.append(resume) }
         }
@@ -223,6 +227,7 @@ package final class CatchUp {
         for message in found {
             session.sendSnapshot(message)
             counters.snapshots.add(1)
+            counters.sent(message.payload.count, by: session.client.endpoint)
             room -= message.weight
         }
         return progress == .finished
@@ -285,6 +290,7 @@ package final class CatchUp {
         sendGaps(upTo: .max, session)
         let endings = set.ledger?.takeEndings(upTo: .max) ?? []
         let figures = set.ledger?.figures ?? []
+        if set.isBehind { counters.behind.add(-1) }
         set.setLive()
         session.connection?.toleratesLag = set.toleratesLag
         if let connection = session.connection { reactor.clearFlags(.held, of: connection.slot) }

@@ -16,8 +16,9 @@ package final class Client {
     /// Unix milliseconds.
     package let connectedAt: Int64
     private var bucket = RateLimit()
-    // Where the one before leaves room for it.
+    // Where the one before leaves room for them.
     private let isLocal: Bool
+    let endpoint: ClientEndpoint
     /// Its part of what its address and its user have; `nil`: it counts for none.
     var membership: Membership?
     // Each publication looks at it, and the look would be checked for a change that is under way: it is one step.
@@ -49,6 +50,7 @@ package final class Client {
         self.listener = listener
         self.isLocal = isLocal
         self.protocolName = protocolName
+        endpoint = ClientEndpoint(protocolName: protocolName)
         self.connectedAt = connectedAt
         unsafe box = grants.box(for: principal, isLocal: isLocal) {
             Subject(

@@ -68,6 +68,7 @@ package final class Directory {
             served[slot] = number + 1
         }
         counters.clients.add(1)
+        counters.traffic(of: session.client.endpoint) { $0.clients.add(1) }
     }
 
     /// Forgets a session; `false`: it was not known.
@@ -81,6 +82,8 @@ package final class Directory {
         }
         session.subscriptions.owner = .max
         counters.clients.add(-1)
+        counters.traffic(of: session.client.endpoint) { $0.clients.add(-1) }
+        if session.subscriptions.isBehind { counters.behind.add(-1) }
         return true
     }
 

@@ -9,6 +9,8 @@ final class FanOut {
     private let counters: ShardCounters
     /// The forms, by the numbers of their lanes.
     private var lanes: ContiguousArray<FormOfLane?> = [nil]
+    /// The endpoints of their sessions, likewise.
+    private var endpoints: ContiguousArray<ClientEndpoint> = [.other]
     /// Counts the messages.
     private var round: UInt64 = 0
     /// No connection has this slot.
@@ -25,7 +27,7 @@ final class FanOut {
     }
 
     /// Assigns a lane to a form; there are ``Lane/maximum`` lanes at most.
-    func register(_ form: any WireForm) -> Lane {
+    func register(_ form: any WireForm, of endpoint: ClientEndpoint) -> Lane {
         let number = reactor.makeLane()
         precondition(number <= Lane.maximum, "there are too many wire forms")
         // Replaced in one step, so that reading it for each message needs no exclusivity check.
@@ -33,6 +35,7 @@ final class FanOut {
         while longer.count <= number { longer.append(nil) }
         longer[number] = FormOfLane(form)
         lanes = longer
+        endpoints += Array(repeating: endpoint, count: longer.count - endpoints.count)
         return Lane(number: UInt8(number))
     }
 
@@ -64,6 +67,7 @@ final class FanOut {
             if entries.count == 1, sending.extends(entries[0]) { return }
             unsafe entries.withUnsafeBufferPointer { unsafe send(message, to: $0, &sending) }
         }
+        count(message, &sending)
         if !sending.slow.isEmpty { sending.delivered &+= sendSlowly(item, review(sending.slow), sending.cursor) }
         counters.delivered.add(sending.delivered)
         counters.matchedNodes.add(cost)
@@ -77,6 +81,8 @@ final class FanOut {
         /// The message's bytes in that lane.
         var current: Segment?
         var delivered = 0
+        /// How many of these are counted for the endpoints of their lanes.
+        var counted = 0
         /// Those that want to be asked.
         var slow: [Subscriber] = []
 
@@ -93,6 +99,15 @@ final class FanOut {
         }
     }
 
+    /// Counts what the present lane has got for its endpoint.
+    @inline(__always)
+    private func count(_ message: Message, _ sending: inout Sending) {
+        let new = sending.delivered &- sending.counted
+        guard new > 0 else { return }
+        sending.counted = sending.delivered
+        counters.sent(message.payload.count, times: new, by: endpoints[Int(sending.lane)])
+    }
+
     /// Sends a message to those of one filter.
     ///
     /// Not inlined, or the tree's walk would count references to all that is used here.
@@ -103,6 +118,7 @@ final class FanOut {
         while index < entries.count {
             let road = unsafe entries[index].road
             if road != sending.lane {
+                count(message, &sending)
                 sending.lane = road
                 sending.current = encode(message, road)
             }
@@ -158,6 +174,7 @@ final class FanOut {
 
     /// Sends a message to one session, live or from a store.
     func send(_ message: Message, to session: any Session) {
+        defer { counters.sent(message.payload.count, by: session.client.endpoint) }
         guard let lane = session.lane else {
             return session.deliver(message, for: session.subscriptions.due(message, client: session.client.id))
         }
@@ -190,6 +207,7 @@ final class FanOut {
                 hold(message, item.isKept, session)
             } else {
                 session.deliver(message, for: subscriptions)
+                counters.sent(message.payload.count, by: session.client.endpoint)
                 delivered += 1
             }
         }
@@ -209,6 +227,7 @@ final class FanOut {
             return false
         }
         reactor.send(segment, to: entry.place)
+        counters.sent(message.payload.count, by: session.client.endpoint)
         return true
     }
 

@@ -61,7 +61,7 @@ final class Publications {
         unsafe drafts = emptied
         unsafe emptied = []
         unsafe submitted = submitted.isEmpty ? batch : submitted + batch
-        order.submit(batch, from: shard)
+        order.submit(batch, from: shard, at: reactor.now)
         if sequencer.isCongested { pauseSources(of: batch) }
     }
 

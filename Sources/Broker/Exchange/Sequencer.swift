@@ -133,6 +133,8 @@ package final class Sequencer: Sendable {
         let numbers: Range<UInt64>
         /// Unix milliseconds.
         let time: Int64
+        /// When the turn began that has published them; `nil`: not known.
+        let began: MonotonicTime?
     }
 
     /// How many messages of a turn the store was told to expect for the history, and how many it was given.
@@ -199,7 +201,7 @@ package final class Sequencer: Sendable {
                 store.expectKept(expectation.kept - expectation.expected)
                 expectation.expected = expectation.kept
             }
-            let batch = Batch(items: items, refusals: refusals, shard: part.shard)
+            let batch = Batch(items: items, refusals: refusals, shard: part.shard, began: part.began)
             let inboxes = state.inboxes.span
             for index in inboxes.indices {
                 let isOwn = inboxes[index].shard == part.shard

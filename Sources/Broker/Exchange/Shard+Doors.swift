@@ -51,6 +51,7 @@ extension Shard {
         }
         if settings.limits.isMetered { try meter(draft.payload.count, of: client) }
         if let key = draft.key { draft.key = key.of(client, draft.topic) }
+        counters.received(draft.payload.count, by: client.endpoint)
         if let source { chargeMatching(to: source.slot) }
         publications.add(draft, by: client.id, from: source)
     }

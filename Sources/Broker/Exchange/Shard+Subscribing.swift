@@ -124,12 +124,13 @@ extension Shard {
         (subscription.resumedAt, subscription.asked) = (position.seq, ledger.step())
         guard since.seq <= position.seq, since.epoch ?? store.epoch == store.epoch else {
             // The resume point is not from this store, so no earlier message can be delivered.
+            counters.resumesWithGap.add(1)
             subscription.add(Gap(since: 0, seq: position.seq, missed: nil), floor: 0)
             return set.starts.append(
                 CatchUpStart(number: number, filter: filter, seq: position.seq, snapshot: snapshot))
         }
         set.starts.append(CatchUpStart(number: number, filter: filter, seq: position.seq, snapshot: nil))
-        guard since.seq < position.seq, subscription.position > since.seq else { return }
+        guard since.seq < position.seq, subscription.position > since.seq else { return counters.resumes.add(1) }
         set.goBack(to: since.seq)
         ledger.isOwed = true
         ledger.unexamined.append(

@@ -58,6 +58,8 @@ package final class Shard {
     @exclusivity(unchecked) private var events: [ShardEvent] = []
     private var nextEvent = 0
     private static let keptEvents = 64
+    /// When the time that a delivery takes is measured again.
+    private var nextMeasurement = MonotonicTime(nanoseconds: 0)
     /// Whether the next event's publishers have been answered.
     private var isConcluded = false
     /// The number of the last probe that arrived in the mailbox.
@@ -113,7 +115,11 @@ package final class Shard {
     }
 
     /// Gives a wire form its lane on this reactor.
-    package func register(_ form: any WireForm) -> Lane { fanOut.register(form) }
+    ///
+    /// - Parameter endpoint: of the clients that take it.
+    package func register(_ form: any WireForm, of endpoint: ClientEndpoint = .other) -> Lane {
+        fanOut.register(form, of: endpoint)
+    }
 
     // MARK: Clients
 
@@ -281,10 +287,26 @@ package final class Shard {
 
     private func send(_ batch: Batch) {
         if unsafe directory.tree.count > 0 {
+            let before = counters.delivered.current
             fanOut.send(batch.items.span, isOwn: batch.shard == index)
+            if let began = batch.began, reactor.now >= nextMeasurement, counters.delivered.current != before {
+                measure(since: began)
+            }
         }
         inbox.delivered(batch)
     }
+
+    /// Measures how long a delivery takes until the sockets have it: until the next turn, which this one does not wait for.
+    @inline(never)
+    private func measure(since began: MonotonicTime) {
+        nextMeasurement = reactor.now.advanced(byNanoseconds: Self.measurementInterval)
+        reactor.runSoon { [reactor, counters] in
+            counters.deliveries.add(Int(reactor.now.nanoseconds(since: began) / 1000))
+        }
+    }
+
+    /// In nanoseconds.
+    private static let measurementInterval: Int64 = 10_000_000
 
     /// How many publishers wait for the disk.
     package var waitingAcknowledgements: Int { publications.waitingCount }

@@ -64,6 +64,24 @@ package final class ShardCounters: Sendable {
     package let dropped = Counter()
     /// Gaps announced.
     package let gaps = Counter()
+    /// Clients for which messages wait now.
+    package let behind = Counter()
+    /// Subscriptions that resumed: those that got all they had missed, and those that were told of a gap.
+    package let resumes = Counter()
+    package let resumesWithGap = Counter()
+    /// How long publications took until the sockets had them, in microseconds; some are measured.
+    package let deliveries = Histogram(
+        bounds: [50, 100, 250, 500, 1000, 2500, 5000, 10_000, 25_000, 50_000, 100_000, 250_000, 1_000_000, 5_000_000])
+    /// What came in and went out by each endpoint.
+    private let json = EndpointTraffic()
+    private let topic = EndpointTraffic()
+    private let subscription = EndpointTraffic()
+    private let lines = EndpointTraffic()
+    private let events = EndpointTraffic()
+    private let http = EndpointTraffic()
+    private let other = EndpointTraffic()
+    /// The errors that clients were told of, in the order of their codes.
+    private let codes = ErrorCode.allCases.map { _ in ErrorCount() }
 
     package init() {}
 }
@@ -90,4 +108,86 @@ extension ShardCounters {
         case .malformed: unknownCredentials.count(isRight: isRight)
         }
     }
+}
+
+/// The way by which a client uses the broker.
+///
+/// Its names are values of a label of the metrics.
+package enum ClientEndpoint: UInt8, Sendable, CaseIterable {
+    case json, topic, subscription, lines, events, http, other
+
+    /// The endpoint of a ``Client/protocolName``.
+    package init(protocolName: String) {
+        self =
+            switch protocolName {
+            case "broker.v1.json": .json
+            case "topic": .topic
+            case "subscription": .subscription
+            case "lines": .lines
+            case "events": .events
+            case "http": .http
+            default: .other
+            }
+    }
+}
+
+/// What one endpoint of a reactor has carried: numbers of messages, and their payload in bytes.
+package struct EndpointTraffic: ~Copyable, Sendable {
+    package let clients = Counter()
+    package let received = Counter()
+    package let receivedBytes = Counter()
+    package let sent = Counter()
+    package let sentBytes = Counter()
+}
+
+/// An array holds no value that cannot be copied.
+private final class ErrorCount: Sendable {
+    let value = Counter()
+}
+
+extension ShardCounters {
+    /// Passes `body` what an endpoint has carried.
+    @inline(__always)
+    package func traffic<Result>(of endpoint: ClientEndpoint, _ body: (borrowing EndpointTraffic) -> Result) -> Result {
+        switch endpoint {
+        case .json: body(json)
+        case .topic: body(topic)
+        case .subscription: body(subscription)
+        case .lines: body(lines)
+        case .events: body(events)
+        case .http: body(http)
+        case .other: body(other)
+        }
+    }
+
+    /// Counts a publication that has come in.
+    func received(_ bytes: Int, by endpoint: ClientEndpoint) {
+        traffic(of: endpoint) { traffic in
+            traffic.received.add(1)
+            traffic.receivedBytes.add(bytes)
+        }
+    }
+
+    /// Counts a message that was sent to `count` subscribers.
+    func sent(_ bytes: Int, times count: Int = 1, by endpoint: ClientEndpoint) {
+        traffic(of: endpoint) { traffic in
+            traffic.sent.add(count)
+            traffic.sentBytes.add(bytes &* count)
+        }
+    }
+
+    /// Counts an error that a client is told of.
+    ///
+    /// The owning thread only.
+    package func failed(with code: ErrorCode) { codes[code.index].value.add(1) }
+
+    /// How often clients were told of an error.
+    package func errors(of code: ErrorCode) -> Int { codes[code.index].value.current }
+}
+
+extension ErrorCode {
+    /// Its place among all.
+    fileprivate var index: Int { Self.indices[self] ?? 0 }
+
+    private static let indices = Dictionary(uniqueKeysWithValues: zip(allCases, 0...))
 }

@@ -1,6 +1,6 @@
 internal import Glibc
 internal import Synchronization
-internal import WSTransport
+package import WSTransport
 
 /// The one thread that writes to the store.
 ///

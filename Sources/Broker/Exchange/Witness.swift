@@ -61,11 +61,21 @@ package struct ClientEnd: Sendable, Equatable {
     package var reason: String
     /// Whether it gave no sign of life.
     package var isDead: Bool
+    /// What its connection has received, and what its TCP has acknowledged, in bytes; `nil`: not known.
+    package var receivedBytes: Int?
+    package var sentBytes: Int?
 
     package init(code: Int? = nil, reason: String = "", isDead: Bool = false) {
         self.code = code
         self.reason = reason
         self.isDead = isDead
+    }
+
+    /// The same, with what a connection has carried.
+    package func with(_ traffic: (received: Int, sent: Int)?) -> Self {
+        var end = self
+        (end.receivedBytes, end.sentBytes) = (traffic?.received, traffic?.sent)
+        return end
     }
 }
 

@@ -1,20 +1,21 @@
+internal import WSTransport
+
 /// Writes figures in Prometheus's text format.
 ///
 /// No label contains a topic or a client, because their number is unbounded.
 struct PrometheusText {
     private(set) var bytes: [UInt8] = []
 
-    enum Kind: String { case counter, gauge }
-
-    /// Adds a family with one figure.
-    mutating func add(_ name: String, _ kind: Kind, _ help: String, _ value: Int) {
-        add(name, kind, help, [("", value)])
-    }
-
-    /// Adds a family; each figure has its labels in braces, or an empty string.
-    mutating func add(_ name: String, _ kind: Kind, _ help: String, _ values: [(labels: String, value: Int)]) {
-        write("# HELP \(name) \(help)\n# TYPE \(name) \(kind.rawValue)\n")
-        for (labels, value) in values { write("\(name)\(labels) \(value)\n") }
+    /// Adds a family.
+    mutating func add(_ metric: Metric, _ value: Metric.Value) {
+        if case .missing = value { return }
+        write("# HELP \(metric.name) \(metric.help)\n# TYPE \(metric.name) \(metric.kind.rawValue)\n")
+        switch value {
+        case .missing: break
+        case .each(let figures): for (labels, figure) in figures { write("\(metric.name)\(labels) \(figure)\n") }
+        case .fraction(let figure): write("\(metric.name) \(figure)\n")
+        case .histogram(let reading, let bounds, let unit): add(metric.name, reading, bounds, unit)
+        }
     }
 
     /// The value of a label, as it is written in quotes.
@@ -22,18 +23,8 @@ struct PrometheusText {
         text.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"").replacing("\n", with: "\\n")
     }
 
-    /// Adds a family with one figure that may have a fraction, such as seconds.
-    mutating func add(_ name: String, _ kind: Kind, _ help: String, fraction: Double) {
-        write("# HELP \(name) \(help)\n# TYPE \(name) \(kind.rawValue)\n\(name) \(fraction)\n")
-    }
-
-    /// Adds a histogram.
-    ///
-    /// - Parameter unit: the value of one count in the figure's unit.
-    mutating func add(_ name: String, _ help: String, _ histogram: Histogram, unit: Double) {
-        write("# HELP \(name) \(help)\n# TYPE \(name) histogram\n")
-        let reading = histogram.reading
-        for (bound, count) in zip(histogram.bounds, reading.counts) {
+    private mutating func add(_ name: String, _ reading: Histogram.Reading, _ bounds: [Int], _ unit: Double) {
+        for (bound, count) in zip(bounds, reading.counts) {
             write("\(name)_bucket{le=\"\(Self.number(Double(bound) * unit))\"} \(count)\n")
         }
         let total = reading.counts.last ?? 0

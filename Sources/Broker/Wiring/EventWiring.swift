@@ -97,6 +97,8 @@ final class Reporter: Witness {
             let reason = end.isDead ? "no sign of life" : end.reason
             if !reason.isEmpty { event.add("reason", reason) }
             event.add("seconds", age)
+            if let bytes = end.receivedBytes { event.add("received", bytes) }
+            if let bytes = end.sentBytes { event.add("sent", bytes) }
         }
     }
 

@@ -283,6 +283,7 @@ package final class HTTPConnection: StreamDriver {
     }
 
     private func beginHead(_ status: Int, in bytes: inout [UInt8]) {
+        stream.reactor.counters.answered(status)
         if status == 200 { return bytes.append("HTTP/1.1 200 OK\r\n") }
         bytes.append("HTTP/1.1 ")
         bytes.append(decimal: status)

@@ -229,3 +229,20 @@ struct Backlog: ~Copyable {
         }
     }
 }
+
+extension Reactor {
+    /// A connection has not taken all that it was sent.
+    func isLagging(_ slot: UInt32) { lagging.insert(slot) }
+
+    /// What connections have been sent and have not taken, in bytes: of all, and of the one with the most.
+    package func pendingBytes() -> (all: Int, largest: Int) {
+        var (all, largest) = (0, 0)
+        lagging = lagging.filter { slot in
+            let bytes = connection(in: slot)?.unsentBytes ?? 0
+            all += bytes
+            largest = max(largest, bytes)
+            return bytes > 0
+        }
+        return (all, largest)
+    }
+}

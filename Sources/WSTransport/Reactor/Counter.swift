@@ -38,10 +38,19 @@ package final class ReactorCounters: Sendable {
     package let receivedBytes = Counter()
     /// What clients have sent and is not processed yet, and what they have not taken, in bytes of memory.
     package let heldBytes = Counter()
+    /// What the kernel has taken to send, in bytes.
+    package let sentBytes = Counter()
     /// Times the kernel was given something to send.
     package let sends = Counter()
     /// 1: it sends by io_uring.
     package let rings = Counter()
+    /// How long turns took, in nanoseconds: what came meanwhile waited as long.
+    package let lag = Histogram(bounds: [1, 5, 10, 25, 50, 100, 250, 500, 1000, 5000].map { $0 * 1_000_000 })
+    /// HTTP answers by the first digit of their status, but for those of 1xx.
+    private let done = Counter()
+    private let redirected = Counter()
+    private let faulty = Counter()
+    private let failed = Counter()
     /// Times accepting paused because descriptors or memory ran out.
     package let acceptPauses = Counter()
     /// TLS handshakes that succeeded, and those that failed.
@@ -75,4 +84,27 @@ package final class ReactorCounters: Sendable {
     package let protocolErrors = Counter()
 
     package init() {}
+}
+
+extension ReactorCounters {
+    /// Counts an answer.
+    func answered(_ status: Int) {
+        switch status {
+        case ..<300: done.add(1)
+        case ..<400: redirected.add(1)
+        case ..<500: faulty.add(1)
+        default: failed.add(1)
+        }
+    }
+
+    /// How many answers had a status that begins with this digit; 1: those that began a WebSocket.
+    package func answers(ofClass digit: Int) -> Int {
+        switch digit {
+        case 1: upgrades.current
+        case 2: done.current
+        case 3: redirected.current
+        case 4: faulty.current
+        default: failed.current
+        }
+    }
 }

@@ -61,7 +61,7 @@ extension StreamConnection {
 
     /// Bytes that TCP has received and that the peer has acknowledged, since the connection began; `nil`: not a TCP socket.
     package var traffic: (received: Int, sent: Int)? {
-        guard ending != .closed, let progress = SocketProgress(of: rawDescriptor) else { return nil }
+        guard let progress = SocketProgress(of: rawDescriptor) else { return nil }
         return (Int(clamping: progress.received), Int(clamping: progress.acknowledged))
     }
 

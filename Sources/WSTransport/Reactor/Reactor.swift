@@ -59,6 +59,8 @@ internal import Synchronization
     private var generations: [UInt32] = []
     private var freeSlots: [UInt32] = []
     @exclusivity(unchecked) private var released: [StreamConnection] = []
+    /// The slots of those that have not taken all that they were sent, or have done so since this was last looked at.
+    var lagging: Set<UInt32> = []
     // What is taken out of these is called afterwards.
     @exclusivity(unchecked) private var wheel = TimerWheel(now: .now)
     @exclusivity(unchecked) private var soon: [() -> Void] = []
@@ -129,6 +131,7 @@ internal import Synchronization
     /// Serves until ``stop()``.
     package func run() {
         remote.enter()
+        turnBegan = .now
         while !isStopping { turn() }
         for connection in unsafe connections { connection?.reset() }
         disposeReleased()
@@ -148,8 +151,10 @@ internal import Synchronization
     package func turn() {
         if needsRing { makeRing() }
         var count = 0
+        let end = MonotonicTime.now
+        counters.lag.add(Int(end.nanoseconds(since: now)))
         do throws(Errno) {
-            count = try unsafe epoll.wait(events, milliseconds: patience())
+            count = try unsafe epoll.wait(events, milliseconds: patience(from: end))
         } catch {
             // EBADF, EINVAL, EFAULT: the epoll set itself is gone, so this thread cannot serve any more.
             isStopping = true
@@ -186,13 +191,13 @@ internal import Synchronization
         unsafe arena.endTurn()
     }
 
-    private func patience() -> Int32 {
+    private func patience(from now: MonotonicTime) -> Int32 {
         if unsafe isTurnNeeded || !soon.isEmpty || outbound.hasDirty || !released.isEmpty || remote.tasks.hasElements {
             return 0
         }
-        var milliseconds = unsafe wheel.millisecondsToNextTick(from: .now) ?? -1
+        var milliseconds = unsafe wheel.millisecondsToNextTick(from: now) ?? -1
         if let next = unsafe timeOfNext(later) {
-            let wait = Int32(clamping: max(0, next.nanoseconds(since: .now) / 1_000_000 + 1))
+            let wait = Int32(clamping: max(0, next.nanoseconds(since: now) / 1_000_000 + 1))
             milliseconds = milliseconds < 0 ? wait : min(milliseconds, wait)
         }
         return milliseconds
@@ -231,11 +236,12 @@ internal import Synchronization
         while unsafe outbound.hasDirty {
             let count = unsafe outbound.takeDirty()
             let left = count >= ringMinimum ? flushByRing(count) : count
-            var index = 0
-            while let rest = unsafe outbound.sendDirectly(from: &index, to: left, chunks: arena.chunks) {
+            var (index, sent) = (0, 0)
+            while let rest = unsafe outbound.sendDirectly(from: &index, to: left, chunks: arena.chunks, &sent) {
                 unsafe connections[Int(rest.slot)]?.flushTurn(rest.segment, sent: rest.sent)
             }
             counters.sends.add(count)
+            counters.sentBytes.add(sent)
         }
     }
 
@@ -243,16 +249,19 @@ internal import Synchronization
     private func flushByRing(_ count: Int) -> Int {
         guard var ring = ring.take() else { return count }
         var rest: [OutboundTable.Remainder] = []
-        var left = unsafe outbound.send(count, by: &ring, chunks: arena.chunks, rest: &rest)
+        var sent = 0
+        var left = unsafe outbound.send(count, by: &ring, chunks: arena.chunks, rest: &rest, &sent)
         if left > 0, !ring.isBroken { left = sendSealed(left, by: &ring) }
         if ring.isBroken { counters.rings.set(0) } else { self.ring = consume ring }
         for part in rest {
+            sent += max(0, part.sent) - Int(part.segment.count)
             if part.sent < 0 {
                 unsafe connections[Int(part.slot)]?.reset()
             } else {
                 unsafe connections[Int(part.slot)]?.flushTurn(part.segment, sent: part.sent)
             }
         }
+        counters.sentBytes.add(sent)
         return left
     }
 

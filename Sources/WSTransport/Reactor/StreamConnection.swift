@@ -141,6 +141,7 @@ package final class StreamConnection {
             let (offset, count) = (Int(newest.offset), Int(newest.count))
             let sent = already > 0 ? already : trySend(chunk, offset: offset, count: count)
             if sent < 0 { return }
+            if already == 0 { reactor.counters.sentBytes.add(sent) }
             if sent == count, !hasUnsent { return tookAll() }
             unsafe backlog.append(
                 chunk, offset: offset, count: count, sent: sent, now: reactor.now, counters: reactor.counters)
@@ -154,6 +155,7 @@ package final class StreamConnection {
             if !hasUnsent { return finishIfFlushed() }
         }
         watch()
+        reactor.isLagging(slot)
         guard ending == .none else { return }
         // A connection that kept up may fall behind by what one turn brings; then it is given nothing more if it is
         // patient.
@@ -189,7 +191,13 @@ package final class StreamConnection {
     func flushBacklog() -> Bool {
         if isBroken { return false }
         let unsent = unsentBytes
-        defer { if unsentBytes < unsent { lastProgress = reactor.now } }
+        defer {
+            let sent = unsent - unsentBytes
+            if sent > 0 {
+                lastProgress = reactor.now
+                reactor.counters.sentBytes.add(sent)
+            }
+        }
         do throws(Errno) {
             switch descriptor {
             case .some(let descriptor):
@@ -304,13 +312,14 @@ package final class StreamConnection {
     func dispose() {
         isRefused = false
         peerWatch = nil
-        descriptor = nil
         carry = nil
         segments = []
         unsafe backlog = Backlog()
         let driver = driver
         self.driver = nil
+        // It may ask what the socket has carried.
         driver?.closed()
+        descriptor = nil
         tls?.abandon()
         tls = nil
         onClosed?()

@@ -1,6 +1,7 @@
 import Testing
 
 @testable import Broker
+@testable import WSTransport
 
 @Suite("What is counted")
 struct MeterTests {
@@ -9,7 +10,10 @@ struct MeterTests {
         for value in [0, 1, 2, 10, 11, 1000] { histogram.add(value) }
         #expect(histogram.reading == Histogram.Reading(counts: [2, 4, 5, 6], sum: 1024))
         var text = PrometheusText()
-        text.add("x_seconds", "How long.", histogram, unit: 1e-6)
+        let metric = Metric(
+            name: "x_seconds", kind: .histogram, help: "How long.", section: .store, labels: [], read: { _ in .missing }
+        )
+        text.add(metric, .histogram(histogram.reading, bounds: histogram.bounds, unit: 1e-6))
         let lines = String(decoding: text.bytes, as: UTF8.self).split(separator: "\n").map(String.init)
         #expect(
             lines == [

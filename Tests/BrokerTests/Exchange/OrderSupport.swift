@@ -94,7 +94,7 @@ final class DelayedOrder: Order {
 
     var obstacle: Refusal? { inner.obstacle }
 
-    func submit(_ drafts: [Draft], from shard: Int) {
+    func submit(_ drafts: [Draft], from shard: Int, at time: MonotonicTime) {
         let proposals = drafts.map(Proposal.init)
         let count = state.withLock { state in
             state.waiting.append((proposals, shard))

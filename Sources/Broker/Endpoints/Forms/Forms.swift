@@ -13,22 +13,22 @@ package final class Forms {
     let plainEvents: StreamForm
 
     init(on shard: Shard, compression: DeflatedForm.Compression) {
-        func lanes(_ form: any FrameForm) -> SocketLanes {
+        func lanes(_ form: any FrameForm, of endpoint: ClientEndpoint) -> SocketLanes {
             SocketLanes(
-                plain: shard.register(form),
-                wide: shard.register(DeflatedForm(of: form, windowBits: 15, compression)),
-                narrow: shard.register(DeflatedForm(of: form, windowBits: 9, compression)))
+                plain: shard.register(form, of: endpoint),
+                wide: shard.register(DeflatedForm(of: form, windowBits: 15, compression), of: endpoint),
+                narrow: shard.register(DeflatedForm(of: form, windowBits: 9, compression), of: endpoint))
         }
-        func stream(_ form: any TextForm & WireForm) -> StreamForm {
-            StreamForm(text: form, lane: shard.register(form))
+        func stream(_ form: any TextForm & WireForm, of endpoint: ClientEndpoint) -> StreamForm {
+            StreamForm(text: form, lane: shard.register(form, of: endpoint))
         }
-        topic = lanes(TopicForm())
-        json = lanes(JSONForm(hasOperation: true))
-        subscription = lanes(JSONForm(hasOperation: false))
-        lines = stream(LinesForm(isChunked: true))
-        plainLines = stream(LinesForm(isChunked: false))
-        events = stream(EventsForm(epoch: shard.store.epoch, isChunked: true))
-        plainEvents = stream(EventsForm(epoch: shard.store.epoch, isChunked: false))
+        topic = lanes(TopicForm(), of: .topic)
+        json = lanes(JSONForm(hasOperation: true), of: .json)
+        subscription = lanes(JSONForm(hasOperation: false), of: .subscription)
+        lines = stream(LinesForm(isChunked: true), of: .lines)
+        plainLines = stream(LinesForm(isChunked: false), of: .lines)
+        events = stream(EventsForm(epoch: shard.store.epoch, isChunked: true), of: .events)
+        plainEvents = stream(EventsForm(epoch: shard.store.epoch, isChunked: false), of: .events)
     }
 }
 

@@ -115,6 +115,7 @@ final class BatchEndpoint {
             writer.member("stored", receipt.isStored)
         case .failure(let refusal):
             hasFailures = true
+            shard.counters.failed(with: refusal.code)
             writer.name("error")
             writer.beginObject()
             writer.member("code", refusal.code.rawValue)

@@ -169,7 +169,7 @@ final class FollowSession: Session {
     private func leave() {
         if shard.isKnown(self) {
             let end = ClientEnd(reason: ending ?? (output.isDead ? "no sign of life" : ""), isDead: output.isDead)
-            shard.witness?.left(client, end)
+            shard.witness?.left(client, end.with(output.stream.traffic))
         }
         shard.leave(self)
         output.onClosed = nil

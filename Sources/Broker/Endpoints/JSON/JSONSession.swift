@@ -244,6 +244,7 @@ final class JSONSession: ClientSocket {
 
     func fail(_ id: [UInt8]?, _ refusal: Refusal) {
         shard.counters.errors.add(1)
+        shard.counters.failed(with: refusal.code)
         send("error", id) { writer in
             writer.member("code", refusal.code.rawValue)
             writer.member("message", refusal.message)

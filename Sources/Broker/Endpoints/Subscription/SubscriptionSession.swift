@@ -12,7 +12,7 @@ final class SubscriptionSession: ClientSocket {
             let seq = try shard.subscribe(self, to: filter, options)
             if !options.hasBeginning { sendLive(filter, seq: seq) }
         } catch {
-            socket.close(CloseCode(error), reason: error.message)
+            closeWith(error)
         }
     }
 }

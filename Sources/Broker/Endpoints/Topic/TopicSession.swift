@@ -22,7 +22,7 @@ class TopicSession: ClientSocket {
         do throws(Refusal) {
             _ = try shard.subscribe(self, to: TopicFilter(topic), options.subscribe)
         } catch {
-            socket.close(CloseCode(error), reason: error.message)
+            closeWith(error)
         }
     }
 
@@ -30,7 +30,7 @@ class TopicSession: ClientSocket {
         do throws(Refusal) {
             try shard.publish(draft(opcode, payload), by: client, from: stream)
         } catch {
-            return socket.close(CloseCode(error), reason: error.message)
+            return closeWith(error)
         }
         if !shard.takesMore(from: stream.slot) { rest() }
     }
@@ -45,8 +45,9 @@ class TopicSession: ClientSocket {
 
     /// There is no other way here to say that a message was refused, or a value not stored.
     private var closeWhereRefused: (Result<Receipt, Refusal>) -> Void {
-        { [weak socket] result in
+        { [weak socket, counters = shard.counters] result in
             guard case .failure(let refusal) = result else { return }
+            counters.failed(with: refusal.code)
             socket?.close(CloseCode(refusal), reason: refusal.message)
         }
     }

@@ -1,9 +1,9 @@
 internal import Synchronization
-internal import WSTransport
+package import WSTransport
 
 /// The order of a single broker: the order in which its reactors take one lock.
 ///
-/// A batch gets its numbers and is applied in the same call, so that its results are in the mailboxes when ``submit(_:from:)``
+/// A batch gets its numbers and is applied in the same call, so that its results are in the mailboxes when ``submit(_:from:at:)``
 /// returns. Nothing is read from the disk under the lock. A refused draft takes no number.
 package final class LocalOrder: Order {
     /// Numbers are reserved on disk in blocks, so that after a crash none is used twice.
@@ -77,14 +77,19 @@ package final class LocalOrder: Order {
         }
     }
 
-    package func submit(_ drafts: [Draft], from shard: Int) { give(drafts, from: shard, isInTurn: true) { _ in } }
+    package func submit(_ drafts: [Draft], from shard: Int, at time: MonotonicTime) {
+        give(drafts, from: shard, isInTurn: true, began: time) { _ in }
+    }
 
     /// Numbers drafts and applies them, in several parts if values must be looked up.
     ///
     /// - Parameters:
     ///   - isInTurn: whether the shard drains its mailbox without being woken.
+    ///   - began: when the turn began that has published them; `nil`: not known.
     ///   - body: gets each part, which is in the mailboxes by then.
-    func give(_ drafts: [Draft], from shard: Int, isInTurn: Bool, _ body: (Batch) -> Void) {
+    func give(
+        _ drafts: [Draft], from shard: Int, isInTurn: Bool, began: MonotonicTime? = nil, _ body: (Batch) -> Void
+    ) {
         let time = WallClock.unixMilliseconds
         var stored = Sequencer.StoredValues()
         var expectation = sequencer.expect(drafts)
@@ -92,7 +97,8 @@ package final class LocalOrder: Order {
         while true {
             let (batch, wanted) = numbers.withLock { numbers in
                 let part = Sequencer.Part(
-                    first: place, shard: shard, isInTurn: isInTurn, numbers: numbers.free, time: time)
+                    first: place, shard: shard, isInTurn: isInTurn, numbers: numbers.free, time: time,
+                    began: began)
                 // A view, so that reading a draft does not copy it.
                 let batch = sequencer.apply(drafts.span, part, numbers.exhaustion, stored, &expectation)
                 numbers.next += UInt64(batch.items.count)

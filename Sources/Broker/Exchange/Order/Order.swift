@@ -1,3 +1,5 @@
+package import WSTransport
+
 /// Puts all publications in one order.
 ///
 /// An order decides only the place of a draft. Its condition and the rule that keeps it are decided when the draft is
@@ -9,8 +11,10 @@ package protocol Order: AnyObject, Sendable {
     /// The results come to the shard's mailbox as ``ShardEvent/applied(_:)``, in the order of the drafts, at once or some
     /// turns later. The order keeps neither a draft's connection nor its completion: the shard has both.
     ///
-    /// - Parameter shard: the index of the shard, which drains its mailbox in this turn. Its thread.
-    func submit(_ drafts: [Draft], from shard: Int)
+    /// - Parameters:
+    ///   - shard: the index of the shard, which drains its mailbox in this turn. Its thread.
+    ///   - time: when the turn began that has published them.
+    func submit(_ drafts: [Draft], from shard: Int, at time: MonotonicTime)
 
     /// Why no publication is accepted now; `nil`: they are accepted.
     var obstacle: Refusal? { get }
@@ -47,6 +51,8 @@ package struct Batch: Sendable {
     let shard: Int
     /// The weight of the messages, in bytes.
     let weight: Int
+    /// When the turn began that has published them; `nil`: not known.
+    let began: MonotonicTime?
 
     /// Why a draft has become no message.
     enum Rejection: Sendable {
@@ -63,8 +69,11 @@ package struct Batch: Sendable {
         init(_ list: [(place: Int, rejection: Rejection)]) { self.list = list }
     }
 
-    init(items: [Applied], refusals: [(place: Int, rejection: Rejection)] = [], shard: Int) {
+    init(
+        items: [Applied], refusals: [(place: Int, rejection: Rejection)] = [], shard: Int, began: MonotonicTime? = nil
+    ) {
         self.items = items
+        self.began = began
         self.refusals = refusals.isEmpty ? nil : Refusals(refusals)
         self.shard = shard
         weight = items.reduce(0) { $0 &+ $1.message.weight }

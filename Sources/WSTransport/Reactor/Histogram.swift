@@ -7,6 +7,14 @@ package final class Histogram: Sendable {
         /// For each step, how many were no larger; the last: how many there were.
         package var counts: [Int] = []
         package var sum = 0
+
+        package init(counts: [Int] = [], sum: Int = 0) { (self.counts, self.sum) = (counts, sum) }
+
+        /// Adds what another histogram with the same steps has counted.
+        package mutating func add(_ other: Self) {
+            for (index, count) in other.counts.enumerated() where index < counts.count { counts[index] += count }
+            sum += other.sum
+        }
     }
 
     /// The steps' upper bounds, rising.

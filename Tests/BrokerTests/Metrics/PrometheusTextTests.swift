@@ -5,11 +5,25 @@ import Testing
 
 @Suite("Figures in Prometheus's text format")
 struct PrometheusTextTests {
-    @Test func aFamilyIsItsHelpItsTypeAndItsFigures() {
+    @Test func aFamilyIsItsHelpItsTypeAndItsFigures() throws {
+        var table = MetricTable()
+        table.add("a_total", .counter, "Things.") { _ -> Int? in 5 }
+        table.add("b", .gauge, "More.", by: "x", each: { _ in [("{x=\"1\"}", 1), ("{x=\"2\"}", -2)] })
+        table.add("c_seconds", .gauge, "Time.", fraction: { _ in 0.25 })
+        table.add("d", .gauge, "Nothing now.") { _ -> Int? in nil }
+        let histograms = [3, 30].map { value in
+            let histogram = Histogram(bounds: [10, 20])
+            histogram.add(value)
+            return histogram
+        }
+        table.add("e_seconds", "Times.", unit: 0.001) { _ in histograms }
+        let house = try ExchangeHouse(order: [0])
+        let thread = StoreThread(store: house.store, maximumQueuedBytes: 0, onSettled: { _ in })
+        let figures = Figures(
+            reactors: [], shards: [], sequencer: house.sequencer, store: house.store, storeThread: thread)
+        let reading = MetricReading(figures: figures, store: nil, pending: nil)
         var text = PrometheusText()
-        text.add("a_total", .counter, "Things.", 5)
-        text.add("b", .gauge, "More.", [("{x=\"1\"}", 1), ("{x=\"2\"}", -2)])
-        text.add("c_seconds", .gauge, "Time.", fraction: 0.25)
+        for metric in table.metrics { text.add(metric, metric.read(reading)) }
         let expected = """
             # HELP a_total Things.
             # TYPE a_total counter
@@ -21,6 +35,13 @@ struct PrometheusTextTests {
             # HELP c_seconds Time.
             # TYPE c_seconds gauge
             c_seconds 0.25
+            # HELP e_seconds Times.
+            # TYPE e_seconds histogram
+            e_seconds_bucket{le="0.01"} 1
+            e_seconds_bucket{le="0.02"} 1
+            e_seconds_bucket{le="+Inf"} 2
+            e_seconds_sum 0.033
+            e_seconds_count 2
 
             """
         #expect(String(decoding: text.bytes, as: UTF8.self) == expected)
@@ -36,7 +57,8 @@ struct PrometheusTextTests {
         let figures = Figures(
             reactors: [ReactorCounters()], shards: house.counters, sequencer: house.sequencer, store: house.store,
             storeThread: thread)
-        let lines = String(decoding: figures.prometheus(), as: UTF8.self).split(separator: "\n")
+        let lines = String(decoding: figures.prometheus(pending: PendingBytes(bytes: 7, largest: 4)), as: UTF8.self)
+            .split(separator: "\n")
         var families: Set<Substring> = []
         var family: Substring = ""
         var isHistogram = false
@@ -50,7 +72,7 @@ struct PrometheusTextTests {
                 isHistogram = match.2 == "histogram"
             } else {
                 let sample =
-                    /([a-z_]+)(\{[a-z]+="[a-z_]+"(?:,[a-z]+="[a-z_]+")*\}|\{le="(?:[0-9.]+|\+Inf)"\})? -?[0-9.e-]+/
+                    /([a-z_]+)(\{[a-z]+="[a-z0-9_.-]*"(?:,[a-z]+="[a-z_]+")*\}|\{le="(?:[0-9.]+|\+Inf)"\})? -?[0-9.e-]+/
                 let match = try #require(line.wholeMatch(of: sample), "\(line)")
                 let parts = isHistogram ? ["_bucket", "_sum", "_count"] : [""]
                 #expect(parts.contains { match.1 == family + $0 }, "\(line)")
@@ -62,7 +84,11 @@ struct PrometheusTextTests {
         for expected in [
             "broker_clients 2", "broker_subscriptions 1", "broker_messages_published_total 1",
             "broker_published_bytes_total 5", "broker_messages_delivered_total 1", "broker_sequence_number 1",
-            "broker_retained_messages 1", "broker_retained_bytes 5",
+            "broker_retained_messages 1", "broker_retained_bytes 5", "broker_pending_bytes 7",
+            "broker_pending_bytes_largest 4", "broker_endpoint_clients{endpoint=\"json\"} 2",
+            "broker_endpoint_sent_messages_total{endpoint=\"json\"} 1",
+            "broker_endpoint_sent_bytes_total{endpoint=\"json\"} 5",
+            "broker_endpoint_sent_messages_total{endpoint=\"topic\"} 0",
         ] {
             #expect(lines.contains { $0 == expected }, "\(expected)")
         }
