@@ -11,6 +11,7 @@ import ssl
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import jwt
 import pytest
@@ -464,6 +465,40 @@ def test_a_reload_that_asks_at_other_times_keeps_the_keys(keys, login):
     login.broker.wait_for_line("settings read again", since=since)
     login.broker.wait_for_line("no new keys of an issuer", since=since)
     assert published(login, "t/x", token) == 200
+
+
+def test_reloads_leave_no_threads(keys, start_broker):
+    config = "access: { jwt: [{ issuer: login, audience: %s, secret: \"%s\" }], rules: [{ everyone: true, publish: [\"t/#\"] }] }\n"
+    broker = start_broker(config % ("a0", "s" * 32))
+    claims = {"iss": "login", "sub": "alice", "exp": int(time.time()) + 600}
+    for number in range(8):
+        broker.config_file.write_text(config % (f"a{number}", "s" * 32))
+        since = len(broker.lines)
+        broker.send_signal(signal.SIGHUP)
+        broker.wait_for_line("settings read again", since=since)
+        token = jwt.encode({**claims, "aud": f"a{number}"}, "s" * 32, algorithm="HS256")
+        assert broker.http("POST", "/t/t/x", b"x", {"Authorization": f"Bearer {token}"}).status == 200
+    names = [path.read_text().strip() for path in Path(f"/proc/{broker.process.pid}/task").glob("*/comm")]
+    assert names.count("jwt") <= 2, names
+
+
+def stacks(broker):
+    """How many stacks of threads there are: with Debian's limits each has 8 MiB, and a page that nobody may touch below it."""
+    lines = Path(f"/proc/{broker.process.pid}/maps").read_text().splitlines()
+    places = [[int(each, 16) for each in line.split()[0].split("-")] for line in lines]
+    return sum(high - low == 8 << 20 for low, high in places)
+
+
+def test_reloads_leave_no_stacks_of_threads_that_fetched(keys, login):
+    config = login.broker.config_file.read_text()
+    for number in range(16):
+        login.broker.config_file.write_text(config.replace("roles_claim:", f"refresh: {60 + number}s\n      roles_claim:"))
+        since = len(login.broker.lines)
+        login.broker.send_signal(signal.SIGHUP)
+        login.broker.wait_for_line("settings read again", since=since)
+    threads = len(list(Path(f"/proc/{login.broker.process.pid}/task").iterdir()))
+    # The C library keeps 40 MiB of those that have ended, for new threads.
+    assert stacks(login.broker) <= threads + 5
 
 
 def test_the_audit_log_tells_of_keys_and_of_tokens_that_are_refused(keys, login):

@@ -110,7 +110,7 @@ package final class WorkerPool: Sendable {
     private func startOne(with work: @escaping Work) -> Bool {
         let first = First(work)
         do throws(Errno) {
-            _ = try startThread(named: name) { [self] in serve(first) }
+            try startThread(named: name) { [self] in serve(first) }.detach()
             return true
         } catch {
             return state.withLock { state in

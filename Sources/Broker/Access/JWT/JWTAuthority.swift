@@ -4,7 +4,7 @@ internal import WSTransport
 
 /// Knows clients by JSON Web Tokens of several issuers.
 ///
-/// Any thread. Signatures are verified on a few threads of its own; a token that was right is remembered.
+/// Any thread. Signatures are verified on two threads of all authorities; a token that was right is remembered.
 package final class JWTAuthority: Sendable {
     /// How many tokens are remembered.
     static let maximumRemembered = 16_384
@@ -12,7 +12,8 @@ package final class JWTAuthority: Sendable {
     static let maximumWaiting = 4096
 
     private let issuers: [(issuer: JWTIssuer, keys: JWTKeys)]
-    private let pool = WorkerPool(name: "jwt", maximumThreads: 2, maximumWaiting: maximumWaiting)
+    // One for all: its threads stay, and each reload may make another authority.
+    private static let pool = WorkerPool(name: "jwt", maximumThreads: 2, maximumWaiting: maximumWaiting)
     private let remembered = Mutex(RememberedTokens())
     /// What is counted of tokens.
     package let figures: JWTFigures
@@ -40,7 +41,7 @@ package final class JWTAuthority: Sendable {
             return isRevoked(known) ? .refused(refusal(.revoked)) : .known(known)
         }
         return .pending { [self] reply in
-            let isTaken = pool.run { [self] in judge(token, digest, isRevoked, mayAsk: true, reply) }
+            let isTaken = Self.pool.run { [self] in judge(token, digest, isRevoked, mayAsk: true, reply) }
             if !isTaken { reply(.failure(.jwtBusy)) }
         }
     }
@@ -59,7 +60,7 @@ package final class JWTAuthority: Sendable {
                 !mayAsk
                 ? .isNot
                 : keys.ask { [self] in
-                    let isTaken = pool.run { [self] in judge(token, digest, isRevoked, mayAsk: false, reply) }
+                    let isTaken = Self.pool.run { [self] in judge(token, digest, isRevoked, mayAsk: false, reply) }
                     if !isTaken { reply(.failure(.jwtBusy)) }
                 }
             switch asking {

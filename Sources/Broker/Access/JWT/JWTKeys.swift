@@ -126,7 +126,7 @@ package final class JWTKeys: Sendable {
                 if let known { (state.set, state.fetched) = known }
                 state.isFetching = true
             }
-            do throws(Errno) { _ = try startThread(named: "keys") { [self] in serve() } } catch {
+            do throws(Errno) { try startThread(named: "keys") { [self] in serve() }.detach() } catch {
                 throw JWTKeySet.Mistake("cannot start a thread: \(error)")
             }
         }
