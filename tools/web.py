@@ -15,11 +15,18 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 TABLES = ROOT / "Sources/Broker/Endpoints/Web"
 SCRIPT, TYPES = "text/javascript; charset=utf-8", "application/typescript; charset=utf-8"
+STYLE, DOCUMENT = "text/css; charset=utf-8", "text/html; charset=utf-8"
 # The source, the table's name, the content type.
 FILES = [
     ("clients/js/client.js", "clientScript", SCRIPT),
     ("clients/js/client-shared.js", "sharedClientScript", SCRIPT),
     ("clients/js/client.d.ts", "clientTypes", TYPES),
+    ("clients/console/page.html", "pageDocument", DOCUMENT),
+    ("clients/console/page.css", "pageStyle", STYLE),
+    ("clients/console/page.js", "pageScript", SCRIPT),
+    ("clients/console/page-kit.js", "pageKit", SCRIPT),
+    ("clients/console/page-topics.js", "pageOfTopics", SCRIPT),
+    ("clients/console/page-admin.js", "pageOfAdministration", SCRIPT),
 ]
 
 

@@ -283,15 +283,16 @@ def test_the_preflight_of_another_origin_is_forbidden(broker):
 
 
 def test_the_front_page_lets_nothing_run_but_its_file(broker):
-    """Injected scripts do not run, no other page can frame it, and its forms lead nowhere else."""
+    """Injected scripts do not run, text does not become markup, no other page can frame it, and its forms lead nowhere."""
     answer = broker.http("GET", "/")
     assert answer.status == 200 and answer.headers.get_content_type() == "text/html"
     policy = dict(rule.strip().split(" ", 1) for rule in answer.headers["Content-Security-Policy"].split(";"))
-    assert policy["script-src"] == policy["style-src"] == policy["form-action"] == "'self'"
-    assert policy["default-src"] == policy["frame-ancestors"] == policy["base-uri"] == "'none'"
+    assert policy["script-src"] == policy["style-src"] == policy["connect-src"] == "'self'"
+    assert policy["default-src"] == policy["frame-ancestors"] == policy["base-uri"] == policy["form-action"] == "'none'"
+    assert policy["require-trusted-types-for"] == "'script'" and policy["trusted-types"] == "'none'"
     text = answer.body.decode()
     scripts = re.findall(r"<script([^>]*)>(.*?)</script>", text, re.DOTALL)
-    assert [(name.strip(), inner) for name, inner in scripts] == [('src="page.js"', "")]
+    assert [(name.strip(), inner) for name, inner in scripts] == [('type="module" src="page.js"', "")]
     assert "<style" not in text and not re.search(r"\son\w+=|\sstyle=", text)
     for name, type_ in [("page.js", "text/javascript"), ("page.css", "text/css")]:
         file = broker.http("GET", f"/{name}")

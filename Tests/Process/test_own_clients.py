@@ -14,6 +14,7 @@ from chromium import Chromium
 from client_peers import PageClient, PythonClient
 from command_line import REPOSITORY
 from deadlines import wait_until
+from firefox import Firefox
 
 HISTORY = "history: [ { filter: 'chat/#', messages: 5000 } ]\n"
 
@@ -32,6 +33,17 @@ def client(request):
     client.end()
 
 
+@pytest.fixture(params=["chromium", "firefox", "python"])
+def everyone(request, tmp_path):
+    """The client in each of the programs that it is for; a Firefox of its own."""
+    firefox = Firefox(tmp_path) if request.param == "firefox" else None
+    client = PythonClient() if request.param == "python" else PageClient(firefox or request.getfixturevalue("chromium"))
+    yield client
+    client.end()
+    if firefox:
+        firefox.close()
+
+
 def is_open(client):
     return client.states() and client.states()[-1] == "open"
 
@@ -44,9 +56,9 @@ def until_subscribed(broker, *filters):
     wait_until(lambda: {row["filter"] for row in broker.control_json("subscriptions")} == set(filters), f"subscriptions: {filters}")
 
 
-def test_a_chat_goes_on_over_crashes_and_restarts(start_broker, client):
+def test_a_chat_goes_on_over_crashes_and_restarts(start_broker, everyone):
     """Every message once, in order; also what was published while the client was away."""
-    broker = start_broker(HISTORY)
+    broker, client = start_broker(HISTORY), everyone
     client.start(broker)
     client.subscribe("chat", "chat/#")
     client.subscribe("room", "chat/+")

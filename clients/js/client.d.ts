@@ -68,6 +68,8 @@ export interface ConnectOptions {
   queue?: number;
   /** How long they may be together, in characters; 16 Mi if absent. */
   queueBytes?: number;
+  /** Reads a line of the protocol; `JSON.parse` if absent. */
+  parse?(line: string): unknown;
   /** The class to use where there is no global `WebSocket`, such as that of the package `ws`. */
   WebSocket?: new (url: string, protocols: string[]) => unknown;
 }

@@ -111,7 +111,7 @@ class Broker extends EventTarget {
       if (socket !== this.#socket) return;
       this.#heard = Date.now();
       if (typeof data !== "string") return this.#take(data);
-      for (const line of data.split("\n")) if (line.trim() && socket === this.#socket) this.#take(JSON.parse(line));
+      for (const line of data.split("\n")) if (line.trim() && socket === this.#socket) this.#take((this.#options.parse ?? JSON.parse)(line));
     };
     socket.onclose = ({ code, reason }) => socket === this.#socket && this.#lost(code, reason);
     socket.onerror = () => {};
@@ -154,9 +154,11 @@ class Broker extends EventTarget {
     clearInterval(this.#watching);
     this.#watching = setInterval(() => Date.now() - this.#heard > pause && this.#probe(), pause / 2);
     this.status = "open";
-    for (const presence of this.#presences) presence();
-    for (const entry of this.#asked.values()) this.#tell(entry);
+    const waiting = [...this.#asked.values()];
+    // First, so that what is published now is received, too.
     this.#subscribe();
+    for (const entry of waiting) this.#tell(entry);
+    for (const presence of this.#presences) presence();
     this.#say("open");
   }
 

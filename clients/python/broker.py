@@ -132,6 +132,8 @@ class Client:
         self._socket = None
         self._asked, self._id, self._seq = {}, 0, 0
         self._listeners, self._busy, self._presences = [], set(), []
+        # Why this end has ended the connection, if it has.
+        self._failure = None
         self._refused, self._retry = False, None
         self._outbox = asyncio.Queue()
         # Asked of the event loop once, so that a call of `publish` needs no turn of its own.
@@ -185,7 +187,7 @@ class Client:
 
     async def _serve(self, socket):
         """Until the connection ends; returns the code and the reason."""
-        self._socket = socket
+        self._socket, self._failure = socket, None
         self._outbox = asyncio.Queue()
         writer = self._loop.create_task(self._write(socket, self._outbox))
         try:
@@ -202,8 +204,6 @@ class Client:
             return self._failure
         return socket.close_code or 1006, socket.close_reason or ""
 
-    _failure = None
-
     async def _write(self, socket, outbox):
         try:
             while True:
@@ -215,7 +215,6 @@ class Client:
         self._outbox.put_nowait(text)
 
     async def _welcome(self, welcome, socket):
-        self._failure = None
         try:
             if self._token is not None:
                 await self._authenticate(socket)
@@ -230,11 +229,13 @@ class Client:
         if self.epoch != welcome["epoch"]:
             self._seq = 0
         self.name, self.epoch, self.status = welcome["client"], welcome["epoch"], "open"
+        waiting = list(self._asked.values())
+        # First, so that what is published now is received, too.
+        self._subscribe()
+        for request in waiting:
+            self._tell(request)
         for presence in self._presences:
             presence._show()
-        for request in self._asked.values():
-            self._tell(request)
-        self._subscribe()
         self._say("open")
 
     async def _authenticate(self, socket):

@@ -1,6 +1,6 @@
 extension WebFile {
     /// `clients/js/client.js`, put here by `make web`.
-    static let clientScript = WebFile("text/javascript; charset=utf-8", tag: "c16faa888c181003108f") {
+    static let clientScript = WebFile("text/javascript; charset=utf-8", tag: "f2b55a21fe1be314b6a0") {
         #"""
         export class BrokerError extends Error {
         name = "BrokerError";
@@ -97,7 +97,7 @@ extension WebFile {
         if (socket !== this.#c) return;
         this.#j = Date.now();
         if (typeof data !== "string") return this.#w(data);
-        for (const line of data.split("\n")) if (line.trim() && socket === this.#c) this.#w(JSON.parse(line));
+        for (const line of data.split("\n")) if (line.trim() && socket === this.#c) this.#w((this.#a.parse ?? JSON.parse)(line));
         };
         socket.onclose = ({ code, reason }) => socket === this.#c && this.#x(code, reason);
         socket.onerror = () => {};
@@ -135,9 +135,10 @@ extension WebFile {
         clearInterval(this.#f);
         this.#f = setInterval(() => Date.now() - this.#j > pause && this.#u(), pause / 2);
         this.status = "open";
+        const waiting = [...this.#o.values()];
+        this.#C();
+        for (const entry of waiting) this.#D(entry);
         for (const presence of this.#s) presence();
-        for (const entry of this.#o.values()) this.#C(entry);
-        this.#D();
         this.#v("open");
         }
         async #B() {
@@ -205,7 +206,7 @@ extension WebFile {
         this.#r.delete(object.filter);
         for (const one of this.#q) if (one.filter === object.filter) one.nowLive(object.seq);
         this.#H(object.filter);
-        this.#D();
+        this.#C();
         } else if (op === "gap") {
         for (const one of this.#q) if (one.filter === object.filter) one.gap(object);
         } else if (op === "revoked") {
@@ -215,7 +216,7 @@ extension WebFile {
         else if (op === "restored") {
         for (const one of this.#q) if (one.options.fresh && one.state === "live") one.state = "idle";
         for (const presence of this.#s) presence();
-        this.#D();
+        this.#C();
         }
         else if (!entry) return;
         else if (op === "ok" && !entry.reply) this.#G(id).resolve(object);
@@ -250,9 +251,9 @@ extension WebFile {
         this.#p += entry.text.length;
         }
         this.#o.set(id, entry);
-        if (this.status === "open" || !entry.keeps) this.#C(entry);
+        if (this.status === "open" || !entry.keeps) this.#D(entry);
         }
-        #C(entry) {
+        #D(entry) {
         entry.sent ??= Date.now();
         this.#z(entry.text);
         }
@@ -288,13 +289,13 @@ extension WebFile {
         one.closed = () => {
         this.#q.delete(one);
         this.#H(filter);
-        this.#D();
+        this.#C();
         };
         if (this.status === "closed") one.end(new BrokerError("closed", "The connection is closed."));
         else this.#q.add(one);
         options?.signal?.addEventListener("abort", () => one.end());
         if (options?.signal?.aborted) one.end();
-        this.#D();
+        this.#C();
         return {
         filter,
         ready: one.ready,
@@ -324,7 +325,7 @@ extension WebFile {
         const { ready, close } = this.subscribe(filter, take, { ...options, fresh: true, onstart, onlive });
         return Object.assign(map, { ready, close });
         }
-        #D() {
+        #C() {
         if (this.status !== "open") return;
         const groups = new Map(), taken = new Map();
         for (const one of this.#q) {
@@ -361,8 +362,8 @@ extension WebFile {
         one.alone = true;
         one.state = "idle";
         }
-        if (later(error.code)) setTimeout(() => this.#D(), 1000);
-        else this.#D();
+        if (later(error.code)) setTimeout(() => this.#C(), 1000);
+        else this.#C();
         }
         #H(filter) {
         if (this.status !== "open" || this.#r.has(filter)) return;

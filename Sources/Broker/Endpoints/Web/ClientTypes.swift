@@ -1,6 +1,6 @@
 extension WebFile {
     /// `clients/js/client.d.ts`, put here by `make web`.
-    static let clientTypes = WebFile("application/typescript; charset=utf-8", tag: "dcaeb4ff627eec91095d") {
+    static let clientTypes = WebFile("application/typescript; charset=utf-8", tag: "d5ce3e13c6b8997ce00a") {
         #"""
         // The types of /client.js and /client-shared.js.
 
@@ -72,6 +72,8 @@ extension WebFile {
           queue?: number;
           /** How long they may be together, in characters; 16 Mi if absent. */
           queueBytes?: number;
+          /** Reads a line of the protocol; `JSON.parse` if absent. */
+          parse?(line: string): unknown;
           /** The class to use where there is no global `WebSocket`, such as that of the package `ws`. */
           WebSocket?: new (url: string, protocols: string[]) => unknown;
         }

@@ -30,7 +30,8 @@ struct WebFile: Sendable {
         }
     }
 
-    private func answer(to fields: HTTPFields) -> OutgoingResponse {
+    /// The file, or that it is still the one that the client knows.
+    func answer(to fields: HTTPFields) -> OutgoingResponse {
         let quoted = "\"\(tag)\""
         // The name stays when a new version comes, so a browser asks each time; mostly it hears that nothing has changed.
         var found: HTTPFields = ["ETag": quoted, "Cache-Control": "no-cache"]

@@ -1,0 +1,217 @@
+"""The console in a real browser: topics, one topic, publishing, administration; and what pages must not do."""
+
+import gzip
+import json
+import re
+
+import pytest
+
+from access_file import AccessFile
+from broker_process import free_port
+from chromium import Chromium
+from command_line import REPOSITORY
+from deadlines import wait_until
+from raw_websocket import ConnectionEnded
+from test_browser import keep_screenshot
+
+FILES = ["", "page.css", "page.js", "page-kit.js", "page-topics.js", "client.js"]
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory):
+    browser = Chromium(tmp_path_factory.mktemp("browser"))
+    yield browser
+    browser.close()
+
+
+@pytest.fixture
+def console(broker, chromium):
+    chromium.open(broker.url("/"))
+    chromium.wait_for_text("subscribed to #")
+    return chromium
+
+
+def press(console, *keys):
+    """Keys, where the focus is."""
+    for key in keys:
+        console.evaluate(
+            f"document.activeElement.dispatchEvent(new KeyboardEvent('keydown', {{ key: {json.dumps(key)}, bubbles: true, cancelable: true }})); 0")
+
+
+def choose(console, *keys):
+    """Moves in the tree, from its first row."""
+    console.evaluate("document.getElementById('tree').focus(); 0")
+    press(console, "Home", *keys)
+
+
+def inspector(console):
+    return console.evaluate("document.getElementById('inspector').innerText")
+
+
+def test_one_topic_is_shown_with_all_there_is_to_know(broker, console):
+    broker.publish("sensors/a", '{"b":1e2,"a":[12345678901234567890]}', "retain&ttl=3600", {"Content-Type": "application/json"})
+    broker.publish("sensors/b", bytes([0, 255]), headers={"Content-Type": "application/octet-stream"})
+    console.wait_for_text("12345678901234567890", "00 ff")
+    choose(console, "ArrowRight")
+    console.wait_for_text('"b": 1e2', "12345678901234567890", "application/json", "retained", "expires")
+    broker.publish("sensors/a", '{"b":2,"a":[]}', "retain", {"Content-Type": "application/json"})
+    wait_until(lambda: '"b": 2' in inspector(console), "the new value")
+    console.evaluate("[...document.querySelectorAll('#inspector button')].find(one => one.textContent === 'diff').click(); 0")
+    wait_until(lambda: '-   "b": 1e2' in inspector(console) and '+   "b": 2' in inspector(console), "the difference")
+    press(console, "ArrowDown")
+    console.evaluate("[...document.querySelectorAll('#inspector button')].find(one => one.textContent === 'hex').click(); 0")
+    wait_until(lambda: "0000  00 ff" in inspector(console), "the bytes")
+
+
+def test_a_lost_race_is_shown_and_not_won_by_chance(broker, console):
+    broker.publish("state", "first", "retain")
+    console.wait_for_text("state", "first")
+    choose(console)
+    press(console, "e")
+    console.wait_for_text("Edit state")
+    broker.publish("state", "theirs", "retain")
+    save = "document.querySelector('dialog textarea').value = 'mine'; document.querySelector('dialog [value=yes]').click(); 0"
+    console.evaluate(save)
+    console.wait_for_text("It was changed meanwhile", "- theirs", "+ mine")
+    assert broker.retained("state").body == b"theirs"
+    console.evaluate(save)
+    wait_until(lambda: broker.retained("state").body == b"mine", "the value after a second save")
+
+
+def test_json_is_published_digit_by_digit(broker, console):
+    session = broker.session()
+    session.subscribe("#")
+    console.evaluate(
+        "Object.entries({ topic: 'a', data: '[1.0, 12345678901234567890]', format: 'JSON' }).forEach(([name, value]) => "
+        "document.forms.publish[name].value = value); document.forms.publish.requestSubmit(); 0")
+    _, payload = session.websocket.receive_message()
+    assert b'"type":"application/json"' in payload and b'"data":[1.0, 12345678901234567890]' in payload
+
+
+def test_what_others_publish_is_text_and_no_more(broker, console):
+    """Markup is shown; what cannot be seen is written out; nothing of it runs."""
+    markup = "<img src=x onerror=document.title='hacked'><script>document.title='hacked'</script>"
+    broker.publish(f"evil/{markup.replace('/', '|')}", markup, "retain")
+    broker.publish("evil/turned", "abc\u202edcba\u0007".encode(), "retain")
+    console.wait_for_text("<img src=x", r"abc\u{202e}dcba\u{7}")
+    choose(console, "ArrowRight")
+    wait_until(lambda: "<script>" in inspector(console), "the payload")
+    assert console.evaluate("document.querySelectorAll('img, #tree script, #inspector script').length") == 0
+    assert console.evaluate("document.title") == "Broker"
+    assert console.evaluate("try { document.body.innerHTML = '<b>x</b>'; 'taken' } catch (error) { error.name }") == "TypeError"
+
+
+def test_no_file_makes_markup_of_text():
+    for path in (REPOSITORY / "clients").rglob("*.js"):
+        found = re.findall(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|DOMParser", path.read_text())
+        assert found == [], path
+
+
+def test_it_is_small_and_in_few_files(broker):
+    files = [broker.http("GET", f"/{name}").body for name in FILES]
+    assert sum(len(gzip.compress(body, 9)) for body in files) <= 20 * 1024
+
+
+def test_ten_thousand_topics_take_few_rows(broker, console):
+    for branch in range(100):
+        values = [{"topic": f"many/{branch}/{leaf}", "data": leaf, "retain": True} for leaf in range(100)]
+        assert broker.http("POST", "/t", body="\n".join(map(json.dumps, values))).status == 200
+    console.open(broker.url("/"))
+    count = "[...document.querySelectorAll('[role=treeitem]')].find(row => row.innerText.includes('many'))?.querySelector('.count').textContent"
+    wait_until(lambda: (console.evaluate(count) or "").startswith("10000"), "all topics counted")
+    assert console.evaluate("document.querySelectorAll('[role=treeitem]').length") < 60
+
+
+# Administration
+
+
+@pytest.fixture
+def governed(start_broker, tmp_path):
+    """A broker with an administrator, somebody else, and `/admin`."""
+    directory = tmp_path / "governed"
+    file = AccessFile(directory / "data" / "access.jsonl")
+    file.user("ada", "correct horse", ["operator"])
+    file.user("bob", "battery staple")
+    file.token("bob", 3600, note="for the dashboard")
+    file.write()
+    port = free_port()
+    return start_broker(
+        f"listen: [{{ address: '127.0.0.1:{port}', admin: true }}]\n"
+        "access:\n  anonymous: { publish: [], subscribe: [] }\n  rules:\n"
+        "    - { role: operator, admin: [read, write, operate], publish: ['#'], subscribe: ['#', '$SYS/#'] }\n"
+        "    - { user: bob, subscribe: ['news/#'], publish: ['news/#'] }\n",
+        directory=directory, port=port, configured_listen=True)
+
+
+def log_in(console, broker, user, password):
+    console.forget_cookies()
+    console.open(broker.url("/"))
+    console.wait_for_text("Log in")
+    wait_until(lambda: console.evaluate("document.getElementById('who').onclick !== null"), "the button")
+    console.evaluate("document.getElementById('who').click(); 0")
+    console.wait_for_text("Password")
+    console.evaluate(
+        f"document.querySelector('dialog [name=user]').value = {json.dumps(user)};"
+        f"document.querySelector('dialog [name=password]').value = {json.dumps(password)};"
+        "document.querySelector('dialog [value=yes]').click(); 0")
+    console.wait_for_text(f"{user} · Log out")
+
+
+def go(console, page, *words):
+    console.evaluate(f"location.hash = '/{page}'; 0")
+    return console.wait_for_text(*words)
+
+
+def test_an_administrator_sees_and_acts(governed, chromium):
+    log_in(chromium, governed, "ada", "correct horse")
+    chromium.wait_for_text("subscribed to #")
+    wanted = governed.session(headers={"Authorization": "Basic Ym9iOmJhdHRlcnkgc3RhcGxl"})
+    wanted.subscribe("news/#")
+    go(chromium, "clients", "sorted by age", wanted.welcome["client"])
+    chromium.evaluate(f"[...document.querySelectorAll('td button')].find(one => one.textContent === {json.dumps(wanted.welcome['client'])}).click(); 0")
+    chromium.wait_for_text("Filters: news/#")
+    chromium.evaluate(
+        f"[...document.querySelectorAll('tr')].find(row => row.innerText.includes({json.dumps(wanted.welcome['client'])}))"
+        ".querySelector('td:last-child button').click(); 0")
+    chromium.wait_for_text("Disconnect " + wanted.welcome["client"])
+    chromium.evaluate("document.querySelector('dialog [name=reason]').value = 'enough'; document.querySelector('dialog [value=yes]').click(); 0")
+    chromium.wait_for_text("disconnected 1")
+    with pytest.raises(ConnectionEnded) as ended:
+        wanted.websocket.receive_message()
+    assert ended.value.close_frame == (4410, "enough")
+    go(chromium, "overview", "ready", "Messages in, a second", "subscriptions")
+    go(chromium, "slow", "Slow readers", "kicked")
+    go(chromium, "access", "What may a client do?", "ada", "for the dashboard")
+    chromium.evaluate(
+        "document.querySelector('#other form').user.value = 'bob'; document.querySelector('#other form').topic.value = 'secret';"
+        "document.querySelector('#other form').requestSubmit(); 0")
+    chromium.wait_for_text("denied: no rule allows all of it", "allow news/#")
+
+
+def test_others_are_told_that_they_may_not(governed, chromium):
+    log_in(chromium, governed, "bob", "battery staple")
+    chromium.wait_for_text("forbidden")
+    for page in ["clients", "overview", "access"]:
+        go(chromium, page, "Not available")
+    go(chromium, "try", "Read it back")
+
+
+@pytest.mark.parametrize("width, scheme", [(360, "light"), (360, "dark"), (1200, "light"), (1200, "dark")])
+def test_every_page_fits_its_window(governed, chromium, tmp_path, width, scheme):
+    chromium._scheme = scheme
+    log_in(chromium, governed, "ada", "correct horse")
+    chromium.resize(width)
+    publisher = governed.session(headers={"Authorization": "Basic YWRhOmNvcnJlY3QgaG9yc2U="})
+    for number in range(30):
+        publisher.publish("sensors/kitchen/temp", 20 + number % 7, retain=True)
+    publisher.publish("long/" + "w" * 300, "x" * 3000)
+    publisher.publish("config/a", {"name": "broker", "list": [1, 2, 3], "deep": {"a": None}}, retain=True)
+    chromium.wait_for_text("subscribed to #", "kitchen")
+    choose(chromium, "End", "ArrowUp")
+    choose(chromium, "End")
+    chromium.wait_for_text("Copy curl")
+    for page, word in [("topics", "Copy curl"), ("clients", "sorted by age"), ("slow", "What happened"), ("overview", "ready"),
+                       ("access", "for the dashboard"), ("try", "Read it back")]:
+        go(chromium, page, word)
+        assert chromium.evaluate("document.documentElement.scrollWidth") <= width, page
+        keep_screenshot(chromium, tmp_path, f"console-{page}-{width}-{scheme}.png")

@@ -1,0 +1,359 @@
+// The page of topics: a tree that stays fast, what there is to know of one topic, and publishing.
+import { $, age, ask, button, bytes, clean, difference, dump, element, fact, foreign, payload, plot, pretty } from "./page-kit.js";
+
+const rowHeight = 26, openAtFirst = 300, logged = 100, plotted = 300, shown = 2000;
+
+class Node {
+  children = new Map();
+  sorted = null;
+  isOpen = false;
+  count = 0;
+  counted = 0;
+  ticked = 0;
+  rate = 0;
+  constructor(name, parent) {
+    Object.assign(this, { name, parent, level: parent ? parent.level + 1 : 0 });
+    this.topic = parent?.parent ? `${parent.topic}/${name}` : name;
+  }
+}
+
+export class Topics {
+  #root = new Node("", null);
+  #nodes = new Map();
+  #known = 0;
+  #flat = [];
+  #isStale = false;
+  #isDue = false;
+  #isPaused = false;
+  #waiting = [];
+  #selected = null;
+  #view = "auto";
+  #rows = [];
+  #drawn = null;
+  #ticks = 1;
+  #inspected = 0;
+
+  constructor(console) {
+    this.console = console;
+    const tree = $("tree");
+    tree.addEventListener("scroll", () => this.#due());
+    tree.addEventListener("keydown", (event) => this.#key(event));
+    tree.addEventListener("click", ({ target }) => {
+      const node = target.closest?.("[role=treeitem]")?.node;
+      if (!node) return;
+      if (node === this.#selected || target.className === "mark") this.#toggle(node);
+      this.#select(node);
+    });
+    new ResizeObserver(() => this.#due()).observe(tree);
+    setInterval(() => {
+      this.#ticks++;
+      for (const { node } of this.#rows) {
+        if (!node) continue;
+        // Of a row that was not in sight a second ago nothing is known.
+        node.rate = node.ticked === this.#ticks - 1 ? node.count - node.counted : 0;
+        [node.ticked, node.counted] = [this.#ticks, node.count];
+      }
+      this.#due();
+    }, 1000);
+    $("pause").onclick = () => this.pause();
+    $("publish").onsubmit = (event) => {
+      event.preventDefault();
+      this.#publish(event.target);
+    };
+  }
+
+  clear() {
+    this.#root.children.clear();
+    this.#nodes.clear();
+    [this.#known, this.#root.sorted, this.#isStale] = [0, null, true];
+    this.#select(null);
+    this.#due();
+  }
+
+  pause() {
+    this.#isPaused = !this.#isPaused;
+    $("pause").setAttribute("aria-pressed", this.#isPaused);
+    $("pause").textContent = this.#isPaused ? "Go on" : "Pause";
+    if (this.#isPaused) return;
+    for (const message of this.#waiting.splice(0)) this.take(message);
+  }
+
+  take(message) {
+    if (this.#isPaused) {
+      // The newest are enough: what is skipped was skipped by the person who looks.
+      if (this.#waiting.push(message) > 20000) this.#waiting.splice(0, 10000);
+      return;
+    }
+    const node = this.#nodes.get(message.topic) ?? this.#grow(message.topic);
+    if (message.removed) node.isRetained = false;
+    else if (message.retained || message.retain) node.isRetained = true;
+    node.before = node.message;
+    node.message = message;
+    node.text = undefined;
+    for (let up = node; up; up = up.parent) up.count++;
+    if (node === this.#selected) {
+      node.log.unshift(message);
+      if (node.log.length > plotted) node.log.length = plotted;
+      this.#drawn = null;
+    }
+    this.#due();
+  }
+
+  #grow(topic) {
+    let node = this.#root;
+    for (const name of topic.split("/")) {
+      let child = node.children.get(name);
+      if (!child) {
+        child = new Node(name, node);
+        node.children.set(name, child);
+        node.sorted = null;
+        child.isOpen = ++this.#known <= openAtFirst && topic[0] !== "$";
+        this.#isStale = true;
+      }
+      node = child;
+    }
+    this.#nodes.set(topic, node);
+    return node;
+  }
+
+  // Drawing: only the rows in sight exist.
+
+  #due() {
+    if (this.#isDue) return;
+    this.#isDue = true;
+    requestAnimationFrame(() => {
+      this.#isDue = false;
+      if (!$("topics").hidden) this.#draw();
+    });
+  }
+
+  #flatten() {
+    const flat = [];
+    const add = (node) => {
+      node.sorted ??= [...node.children.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+      for (const child of node.sorted) {
+        child.place = flat.length;
+        flat.push(child);
+        if (child.isOpen && child.children.size) add(child);
+      }
+    };
+    add(this.#root);
+    this.#flat = flat;
+    this.#isStale = false;
+    $("rows").style.height = `${flat.length * rowHeight}px`;
+  }
+
+  #draw() {
+    if (this.#isStale) this.#flatten();
+    const tree = $("tree"), first = Math.floor(tree.scrollTop / rowHeight);
+    const count = Math.min(Math.ceil(tree.clientHeight / rowHeight) + 1, this.#flat.length - first);
+    while (this.#rows.length < count) this.#rows.push(this.#row());
+    const now = Date.now() + this.console.skew;
+    this.#rows.forEach((row, at) => {
+      const node = at < count ? this.#flat[first + at] : undefined;
+      row.hidden = !node;
+      if (node !== row.node) row.node = node;
+      if (node) this.#fill(row, node, first + at, now);
+    });
+    if (this.#drawn === this.#selected) return;
+    // What changes by itself is shown five times a second; what the person does, at once.
+    if (this.#drawn === undefined || performance.now() - this.#inspected > 200) this.#inspect();
+    else setTimeout(() => this.#due(), 200);
+  }
+
+  #row() {
+    const parts = ["mark", "name", "value", "count", "age"].map((className) => element(className === "name" ? "bdi" : "span", { className }));
+    const row = element("div", { role: "treeitem", parts }, parts);
+    $("rows").append(row);
+    return row;
+  }
+
+  #fill(row, node, place, now) {
+    const [mark, name, value, count, time] = row.parts, { message } = node;
+    const set = (part, text) => part.textContent !== text && (part.textContent = text);
+    row.style.transform = `translateY(${place * rowHeight}px)`;
+    row.style.paddingLeft = `${Math.min(node.level - 1, 12) * 0.9}rem`;
+    row.id = `row-${place}`;
+    row.ariaLevel = node.level;
+    row.ariaExpanded = node.children.size ? String(node.isOpen) : null;
+    row.ariaSelected = String(node === this.#selected);
+    row.classList.toggle("retained", Boolean(node.isRetained));
+    set(mark, node.children.size ? (node.isOpen ? "▾" : "▸") : "");
+    set(name, clean(node.name) || "(empty)");
+    node.text ??= message ? (message.removed ? "removed" : clean(payload(message, shown))) : node.isOpen ? "" : `${node.children.size} below`;
+    set(value, message || !node.isOpen ? node.text : "");
+    set(count, node.rate ? `${node.count} · ${node.rate}/s` : String(node.count));
+    set(time, message ? age(now - message.time) : "");
+    if (node === this.#selected) $("tree").setAttribute("aria-activedescendant", row.id);
+  }
+
+  // The tree by keyboard
+
+  #key(event) {
+    const node = this.#selected, place = node ? node.place : -1;
+    const to = {
+      ArrowDown: () => this.#flat[place + 1],
+      ArrowUp: () => this.#flat[Math.max(0, place - 1)],
+      Home: () => this.#flat[0],
+      End: () => this.#flat.at(-1),
+      ArrowRight: () => (node?.children.size && !node.isOpen ? (this.#toggle(node), node) : node?.sorted?.[0]),
+      ArrowLeft: () => (node?.isOpen && node.children.size ? (this.#toggle(node), node) : node?.parent?.parent && node.parent),
+      Enter: () => (node && this.#toggle(node), node),
+    }[event.key]?.();
+    if (!to) return;
+    event.preventDefault();
+    this.#select(to);
+    const tree = $("tree"), top = to.place * rowHeight;
+    if (top < tree.scrollTop) tree.scrollTop = top;
+    else if (top + rowHeight > tree.scrollTop + tree.clientHeight) tree.scrollTop = top + rowHeight - tree.clientHeight;
+  }
+
+  #toggle(node) {
+    node.isOpen = !node.isOpen;
+    if (!node.message) node.text = undefined;
+    this.#isStale = true;
+    this.#due();
+  }
+
+  #select(node) {
+    if (node === this.#selected && node) return;
+    if (this.#selected) this.#selected.log = undefined;
+    this.#selected = node;
+    this.#drawn = undefined;
+    if (node) {
+      node.log = node.message ? [node.message] : [];
+      $("publish").topic.value = node.topic;
+      this.#recall(node);
+    }
+    this.#due();
+  }
+
+  /** What the history keeps of it. */
+  async #recall(node) {
+    if (!node.message) return;
+    const answer = await this.console.fetch(`s/${this.console.path(node.topic)}?since=-${logged}&snapshot=false&poll=1`);
+    if (!answer?.ok || node !== this.#selected) return;
+    const lines = (await answer.text()).split("\n").filter((line) => line.trim());
+    const kept = lines.map(this.console.parse).filter((message) => message.topic === node.topic).reverse();
+    const oldest = Math.min(...node.log.map((message) => message.seq));
+    node.log.push(...kept.filter((message) => message.seq < oldest).map(this.console.decode));
+    this.#drawn = null;
+    this.#due();
+  }
+
+  // One topic
+
+  #inspect() {
+    const node = (this.#drawn = this.#selected), inspector = $("inspector");
+    this.#inspected = performance.now();
+    if (!node) return inspector.replaceChildren(element("p", { className: "faint", textContent: "Choose a topic to see its messages." }));
+    const { message, before, topic, log } = node;
+    const head = element("h2", {}, foreign(topic));
+    if (!message) return inspector.replaceChildren(head, element("p", { textContent: `Levels below: ${node.children.size}. Messages: ${node.count}.` }));
+    const text = payload(message), isBytes = message.data instanceof Uint8Array;
+    const facts = [["seq", message.seq], ["time", new Date(message.time).toLocaleString()], ["type", message.type],
+      ["size", bytes(isBytes ? message.data.length : new TextEncoder().encode(text).length)],
+      ["expires", message.expires && new Date(message.expires).toLocaleString()], ["headers", message.headers && JSON.stringify(message.headers)],
+      ["reply to", message.replyTo], ["state", message.expired ? "expired" : message.removed ? "removed" : node.isRetained && "retained"]];
+    const list = element("dl", {}, ...facts.filter(([, value]) => value !== undefined && value !== false).flatMap(fact));
+    const views = element("p", { className: "actions" }, ...["auto", "raw", "hex", "diff"].map((view) =>
+      button(view, () => ((this.#view = view), (this.#drawn = undefined), this.#due()), { ariaPressed: String(view === this.#view) })));
+    const actions = element("p", { className: "actions" },
+      button("Edit", () => this.edit(), { disabled: isBytes }), button("Delete", () => this.#remove()),
+      ...["curl", "brokerctl", "JS"].map((as) => button(`Copy ${as}`, (event) => this.#copy(as, event.target))));
+    // What is typed or chosen meanwhile stays.
+    const focused = inspector.contains(document.activeElement) ? [...inspector.querySelectorAll("button")].indexOf(document.activeElement) : -1;
+    const numbers = log.map(({ data }) => (typeof data === "number" ? data : typeof data === "string" && data.trim() ? Number(data) : NaN)).filter(Number.isFinite).reverse();
+    const canvas = numbers.length > 1 && element("canvas", { role: "img", ariaLabel: `${numbers.length} numbers, the last ${numbers.at(-1)}` });
+    const rows = log.slice(0, logged).map((one) => element("tr", {}, ...[one.seq, new Date(one.time).toLocaleTimeString()].map((textContent) => element("td", { textContent })),
+      element("td", {}, foreign(one.removed ? "removed" : payload(one, 200)))));
+    inspector.replaceChildren(...[head, list, views, this.#shown(message, before, text), actions, canvas,
+      element("table", {}, element("tbody", {}, ...rows))].filter(Boolean));
+    if (canvas) plot(canvas, numbers);
+    if (focused >= 0) inspector.querySelectorAll("button")[focused]?.focus();
+  }
+
+  #shown(message, before, text) {
+    if (message.removed) return element("p", { className: "faint", textContent: "There is no value." });
+    const isBytes = message.data instanceof Uint8Array;
+    if (this.#view === "diff") return before && !before.removed ? difference(pretty(payload(before)), pretty(text)) : element("p", { className: "faint", textContent: "There is no message before." });
+    if (this.#view === "hex") return element("pre", { textContent: dump(message) });
+    if (isBytes && this.#view === "auto" && /^image\/(png|jpeg|gif|webp|avif)$/.test(message.type)) {
+      let raw = "";
+      for (const byte of message.data) raw += String.fromCharCode(byte);
+      return element("img", { src: `data:${message.type};base64,${btoa(raw)}`, alt: "the payload, an image" });
+    }
+    const isJSON = typeof message.data !== "string" || /json/.test(message.type ?? "");
+    return element("pre", { textContent: clean(this.#view === "auto" && isJSON && !isBytes ? pretty(text) : text) });
+  }
+
+  /** Changes a retained value, if it is still the one that was shown. */
+  async edit() {
+    const node = this.#selected, base = node?.message;
+    if (!base || base.data instanceof Uint8Array) return;
+    let [mine, seq] = [base.removed ? "" : payload(base), base.removed ? 0 : base.seq], note = [];
+    for (;;) {
+      const area = element("textarea", { name: "data", rows: 12, ariaLabel: "value", value: mine, spellcheck: false });
+      const found = await ask(`Edit ${clean(node.topic)}`, [...note, area], "Save");
+      if (!found) return;
+      mine = found.data;
+      const type = base.type ?? (typeof base.data === "string" ? "text/plain" : "application/json");
+      const headers = { "Content-Type": type, ...(seq ? { "If-Match": `"${seq}"` } : { "If-None-Match": "*" }) };
+      const answer = await this.console.fetch(`t/${this.console.path(node.topic)}?retain`, { method: "PUT", body: mine, headers });
+      if (answer?.ok) return this.console.say(`saved ${node.topic}`);
+      if (answer?.status !== 412) return this.console.refused(answer);
+      const now = await this.console.fetch(`t/${this.console.path(node.topic)}`);
+      seq = Number(/\d+/.exec(now?.headers.get("ETag") ?? "")?.[0] ?? 0);
+      const theirs = now?.ok ? await now.text() : "";
+      note = [element("p", { textContent: "It was changed meanwhile: − is theirs, + is yours. Saving again replaces it." }), difference(pretty(theirs), pretty(mine))];
+    }
+  }
+
+  async #remove() {
+    const { topic } = this.#selected;
+    if (!(await ask("Delete the retained value?", [element("p", {}, foreign(topic))], "Delete"))) return;
+    const answer = await this.console.fetch(`t/${this.console.path(topic)}`, { method: "DELETE" });
+    if (answer?.ok) this.console.say(`deleted ${topic}`);
+    else this.console.refused(answer);
+  }
+
+  #copy(as, from) {
+    const { topic, message } = this.#selected;
+    const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
+    const data = message.data instanceof Uint8Array ? "" : payload(message), kept = this.#selected.isRetained;
+    const text = {
+      curl: `curl -X PUT ${message.type ? `-H ${quoted(`Content-Type: ${message.type}`)} ` : ""}--data-binary ${quoted(data)} ${quoted(new URL(`t/${this.console.path(topic)}${kept ? "?retain" : ""}`, this.console.base).href)}`,
+      brokerctl: `brokerctl pub ${quoted(topic)} ${quoted(data)}${kept ? " --retain" : ""}`,
+      JS: `await broker.publish(${JSON.stringify(topic)}, ${typeof message.data === "string" ? JSON.stringify(data) : data}${kept ? ", { retain: true }" : ""});`,
+    }[as];
+    const done = (word) => {
+      from.textContent = word;
+      setTimeout(() => (from.textContent = `Copy ${as}`), 1500);
+    };
+    // Pages that came by plain HTTP may not use the clipboard.
+    if (navigator.clipboard) navigator.clipboard.writeText(text).then(() => done("Copied"), () => done("Not allowed"));
+    else ask(`As ${as}`, [element("textarea", { rows: 4, readOnly: true, value: text, ariaLabel: as })], "Close");
+  }
+
+  // Publishing
+
+  async #publish(form) {
+    const topic = form.topic.value, retain = form.retain.checked, ttl = Number(form.ttl.value) || undefined;
+    const file = form.file.files[0], format = form.format.value;
+    if (format === "text" && !file) return this.console.publish(topic, form.data.value, { retain, ttl });
+    let body = file, type = file?.type || "application/octet-stream";
+    if (!file) {
+      try {
+        if (format === "JSON") [type, body] = ["application/json", (JSON.parse(form.data.value), form.data.value)];
+        else body = Uint8Array.from(atob(form.data.value), (letter) => letter.charCodeAt());
+      } catch (error) {
+        return this.console.say(`not ${format}: ${error.message}`, true);
+      }
+    }
+    const query = new URLSearchParams({ ...(retain && { retain: true }), ...(ttl && { ttl }) });
+    const answer = await this.console.fetch(`t/${this.console.path(topic)}?${query}`, { method: "POST", body, headers: { "Content-Type": type } });
+    if (!answer?.ok) return this.console.refused(answer);
+    form.file.value = "";
+    this.console.say(`published ${topic}, seq ${(await answer.json()).seq}`);
+  }
+}
