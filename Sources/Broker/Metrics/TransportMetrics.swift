@@ -106,7 +106,9 @@ extension MetricTable {
         table.add("broker_received_bytes_total", .counter, "Bytes read from sockets.") { reading in
             reading.transport { $0.receivedBytes.current }
         }
-        table.add("broker_sent_bytes_total", .counter, "Bytes given to sockets.") { reading in
+        table.add(
+            "broker_sent_bytes_total", .counter, "Bytes that connections were given to send, without what TLS adds."
+        ) { reading in
             reading.transport { $0.sentBytes.current }
         }
         table.add("broker_sends_total", .counter, "Times the kernel was given bytes to send.") { reading in

@@ -38,7 +38,7 @@ package final class ReactorCounters: Sendable {
     package let receivedBytes = Counter()
     /// What clients have sent and is not processed yet, and what they have not taken, in bytes of memory.
     package let heldBytes = Counter()
-    /// What the kernel has taken to send, in bytes.
+    /// What connections were given to send, in bytes, but for what TLS adds.
     package let sentBytes = Counter()
     /// Times the kernel was given something to send.
     package let sends = Counter()

@@ -1,5 +1,3 @@
-internal import Synchronization
-
 /// A histogram with a few steps; one thread writes, any reads.
 package final class Histogram: Sendable {
     /// The content of a histogram, at approximately one moment.
@@ -19,26 +17,37 @@ package final class Histogram: Sendable {
 
     /// The steps' upper bounds, rising.
     package let bounds: [Int]
-    private let counters: [Box]
-    private let sum = Atomic<Int>(0)
+    /// Those of the first step, which nearly all are in some histograms.
+    private let first = Counter()
+    private let lowest: Int
+    /// Those of the other steps, and those beyond.
+    private let others: [Box]
+    private let sum = Counter()
 
     package init(bounds: [Int]) {
         self.bounds = bounds
-        counters = (0...bounds.count).map { _ in Box() }
+        lowest = bounds.first ?? .max
+        others = bounds.map { _ in Box() }
     }
 
     /// Counts one.
+    @inline(__always)
     package func add(_ value: Int) {
+        sum.add(value)
+        if value <= lowest { first.add(1) } else { addHigher(value) }
+    }
+
+    @inline(never)
+    private func addHigher(_ value: Int) {
         let index = bounds.firstIndex { value <= $0 } ?? bounds.count
-        counters[index].value.add(1, ordering: .relaxed)
-        sum.add(value, ordering: .relaxed)
+        others[index - 1].value.add(1)
     }
 
     package var reading: Reading {
-        var reading = Reading(sum: sum.load(ordering: .relaxed))
-        var total = 0
-        for counter in counters {
-            total += counter.value.load(ordering: .relaxed)
+        var total = first.current
+        var reading = Reading(counts: [total], sum: sum.current)
+        for counter in others {
+            total += counter.value.current
             reading.counts.append(total)
         }
         return reading
@@ -47,5 +56,5 @@ package final class Histogram: Sendable {
 
 /// An array holds no value that cannot be copied.
 private final class Box: Sendable {
-    let value = Atomic<Int>(0)
+    let value = Counter()
 }

@@ -179,11 +179,9 @@ extension Segment {
     /// - Parameters:
     ///   - rest: gets what sockets did not take.
     ///   - chunks: those that the segments name.
-    ///   - sent: gets how much was to be sent, in bytes.
     /// - Returns: how many must be asked; they remain at the list's beginning, for ``sendDirectly(from:to:chunks:)``.
     func send(
-        _ count: Int, by ring: inout SendRing, chunks: borrowing ContiguousArray<FrameChunk>, rest: inout [Remainder],
-        _ sent: inout Int
+        _ count: Int, by ring: inout SendRing, chunks: borrowing ContiguousArray<FrameChunk>, rest: inout [Remainder]
     ) -> Int {
         var known: UInt64 = 0
         var base = unsafe UnsafeRawPointer(slots)
@@ -208,7 +206,6 @@ extension Segment {
             }
             let start = unsafe place.pointee.start
             unsafe ring.put(base + Int(start), end &- start, to: descriptor, tag: slot)
-            sent &+= Int(end &- start)
             if ring.isFull { run(&ring, chunks, &rest) }
         }
         run(&ring, chunks, &rest)
@@ -238,9 +235,8 @@ extension Segment {
     /// - Parameters:
     ///   - index: moves behind the connections that are done, the one returned among them.
     ///   - chunks: those that the segments name.
-    ///   - taken: gets how much the sockets took, in bytes.
     func sendDirectly(
-        from index: inout Int, to count: Int, chunks: borrowing ContiguousArray<FrameChunk>, _ taken: inout Int
+        from index: inout Int, to count: Int, chunks: borrowing ContiguousArray<FrameChunk>
     ) -> Remainder? {
         var known: UInt64 = 0
         var base = unsafe UnsafeRawPointer(slots)
@@ -262,7 +258,6 @@ extension Segment {
                     unsafe base = UnsafeRawPointer(chunks[Int(truncatingIfNeeded: chunk) &- 1].base)
                 }
                 sent = unsafe Socket.send(base + start, end &- start, to: descriptor)
-                taken &+= max(0, sent)
                 if sent == end &- start { continue }
                 unsafe place.pointee.descriptor = -1
             }

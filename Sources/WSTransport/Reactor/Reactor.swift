@@ -59,6 +59,9 @@ internal import Synchronization
     private var generations: [UInt32] = []
     private var freeSlots: [UInt32] = []
     @exclusivity(unchecked) private var released: [StreamConnection] = []
+    /// Gets how long what was begun at ``measuringSince`` took until this turn's bytes were sent; `nil`: nothing is measured.
+    @exclusivity(unchecked) var measuring: Histogram?
+    var measuringSince = MonotonicTime(nanoseconds: 0)
     /// The slots of those that have not taken all that they were sent, or have done so since this was last looked at.
     var lagging: Set<UInt32> = []
     // What is taken out of these is called afterwards.
@@ -153,6 +156,7 @@ internal import Synchronization
         var count = 0
         let end = MonotonicTime.now
         counters.lag.add(Int(end.nanoseconds(since: now)))
+        if let histogram = unsafe measuring { concludeMeasurement(in: histogram, at: end) }
         do throws(Errno) {
             count = try unsafe epoll.wait(events, milliseconds: patience(from: end))
         } catch {
@@ -236,12 +240,11 @@ internal import Synchronization
         while unsafe outbound.hasDirty {
             let count = unsafe outbound.takeDirty()
             let left = count >= ringMinimum ? flushByRing(count) : count
-            var (index, sent) = (0, 0)
-            while let rest = unsafe outbound.sendDirectly(from: &index, to: left, chunks: arena.chunks, &sent) {
+            var index = 0
+            while let rest = unsafe outbound.sendDirectly(from: &index, to: left, chunks: arena.chunks) {
                 unsafe connections[Int(rest.slot)]?.flushTurn(rest.segment, sent: rest.sent)
             }
             counters.sends.add(count)
-            counters.sentBytes.add(sent)
         }
     }
 
@@ -249,19 +252,16 @@ internal import Synchronization
     private func flushByRing(_ count: Int) -> Int {
         guard var ring = ring.take() else { return count }
         var rest: [OutboundTable.Remainder] = []
-        var sent = 0
-        var left = unsafe outbound.send(count, by: &ring, chunks: arena.chunks, rest: &rest, &sent)
+        var left = unsafe outbound.send(count, by: &ring, chunks: arena.chunks, rest: &rest)
         if left > 0, !ring.isBroken { left = sendSealed(left, by: &ring) }
         if ring.isBroken { counters.rings.set(0) } else { self.ring = consume ring }
         for part in rest {
-            sent += max(0, part.sent) - Int(part.segment.count)
             if part.sent < 0 {
                 unsafe connections[Int(part.slot)]?.reset()
             } else {
                 unsafe connections[Int(part.slot)]?.flushTurn(part.segment, sent: part.sent)
             }
         }
-        counters.sentBytes.add(sent)
         return left
     }
 
@@ -403,6 +403,7 @@ internal import Synchronization
 
     /// Sends `segment` to the connection in `slot` at the end of this turn.
     package func send(_ segment: Segment, to slot: UInt32) {
+        counters.sentBytes.add(Int(segment.count))
         if unsafe !outbound.cursor.append(segment, to: slot) { sendApart(segment, to: slot) }
     }
 

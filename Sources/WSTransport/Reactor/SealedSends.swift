@@ -73,7 +73,6 @@ extension Reactor {
             let bytes = unsafe sealed.bytes(of: part)
             guard let start = bytes.baseAddress else { continue }
             unsafe ring.put(start, UInt32(truncatingIfNeeded: bytes.count), to: connection.rawDescriptor, tag: slot)
-            counters.sentBytes.add(bytes.count)
         }
         runSealed(&ring)
         return left
@@ -88,7 +87,6 @@ extension Reactor {
             else {
                 continue
             }
-            counters.sentBytes.add(max(0, result) - part.count)
             // Nobody may be sent the same bytes twice; an error occurs again when the connection sends.
             if result == SendRing.unknown {
                 connection.reset()

@@ -141,7 +141,6 @@ package final class StreamConnection {
             let (offset, count) = (Int(newest.offset), Int(newest.count))
             let sent = already > 0 ? already : trySend(chunk, offset: offset, count: count)
             if sent < 0 { return }
-            if already == 0 { reactor.counters.sentBytes.add(sent) }
             if sent == count, !hasUnsent { return tookAll() }
             unsafe backlog.append(
                 chunk, offset: offset, count: count, sent: sent, now: reactor.now, counters: reactor.counters)
@@ -191,13 +190,7 @@ package final class StreamConnection {
     func flushBacklog() -> Bool {
         if isBroken { return false }
         let unsent = unsentBytes
-        defer {
-            let sent = unsent - unsentBytes
-            if sent > 0 {
-                lastProgress = reactor.now
-                reactor.counters.sentBytes.add(sent)
-            }
-        }
+        defer { if unsentBytes < unsent { lastProgress = reactor.now } }
         do throws(Errno) {
             switch descriptor {
             case .some(let descriptor):

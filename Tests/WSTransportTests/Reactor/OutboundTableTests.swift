@@ -91,11 +91,10 @@ struct OutboundTableTests {
         }
         let count = table.takeDirty()
         var index = 0
-        var taken = 0
-        let first = table.sendDirectly(from: &index, to: count, chunks: arena.chunks, &taken)
+        let first = table.sendDirectly(from: &index, to: count, chunks: arena.chunks)
         let rest = try #require(first)
         #expect(rest.slot == 1 && rest.sent == 0 && Self.parts(rest.segment) == Self.parts(segment) && index == 2)
-        let last = table.sendDirectly(from: &index, to: count, chunks: arena.chunks, &taken)
+        let last = table.sendDirectly(from: &index, to: count, chunks: arena.chunks)
         #expect(last == nil && index == 3)
         #expect(!table.hasNewest(of: 0) && !table.hasNewest(of: 1) && !table.hasNewest(of: 2))
         for number in [0, 2] { #expect(try pairs[number].peer.readSome() == Array("hello".utf8)) }

@@ -116,16 +116,15 @@ struct SendRingTests {
     private static func sendAll(
         _ table: inout OutboundTable, _ ring: consuming SendRing?, _ chunks: ContiguousArray<FrameChunk>
     ) -> [OutboundTable.Remainder] {
-        var taken = 0
         var rest: [OutboundTable.Remainder] = []
         var left = table.takeDirty()
         if var ring = ring.take() {
-            left = table.send(left, by: &ring, chunks: chunks, rest: &rest, &taken)
+            left = table.send(left, by: &ring, chunks: chunks, rest: &rest)
             let isWhole = !ring.isBroken
             #expect(isWhole)
         }
         var index = 0
-        while let part = table.sendDirectly(from: &index, to: left, chunks: chunks, &taken) { rest.append(part) }
+        while let part = table.sendDirectly(from: &index, to: left, chunks: chunks) { rest.append(part) }
         return rest
     }
 
