@@ -71,8 +71,11 @@ struct EventsCommand: AsyncParsableCommand {
         Array("[".utf8) + elements.joined(separator: Array(",\n ".utf8)) + Array("]".utf8)
     }
 
-    private func show(_ line: [UInt8]) {
-        if !connection.json, let text = Self.text(of: line) { return Output.print(Output.printable(text)) }
+    private func show(_ line: [UInt8]) { Self.show(line, asJSON: connection.json) }
+
+    /// Prints an event, or a decision of a trace.
+    static func show(_ line: [UInt8], asJSON: Bool) {
+        if !asJSON, let text = Self.text(of: line) { return Output.print(Output.printable(text)) }
         Output.printJSON(line)
     }
 

@@ -183,7 +183,7 @@ extension AdminSession {
         ListUsersRequest.self, AddUserRequest.self, SetPasswordRequest.self, RemoveUserRequest.self,
         DisableUserRequest.self, SetRolesRequest.self, ListTokensRequest.self, MintTokenRequest.self,
         RevokeTokenRequest.self, CheckTokenRequest.self, ExplainAccessRequest.self, ReadAuditRequest.self,
-        ReadEventsRequest.self,
+        ReadEventsRequest.self, WhyRequest.self, TraceRequest.self,
     ]
 
     /// By their names.

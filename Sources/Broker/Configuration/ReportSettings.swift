@@ -31,6 +31,8 @@ extension Settings {
         package var auditMemory = 4 << 20
         /// How much of what happens is remembered for administrators that read it, in bytes.
         package var eventMemory = 1 << 20
+        /// How much each event loop remembers of what became of messages, in bytes.
+        package var flightMemory = 1 << 20
 
         package init() {}
 
@@ -128,6 +130,11 @@ extension Settings.Log {
                 Setting(
                     "event_memory", \.eventMemory, .size(0...1 << 30),
                     "The last events, in bytes, that are kept in memory for `brokerctl events`."),
+                Setting(
+                    "flight_memory", \.flightMemory, .size(0...1 << 30),
+                    """
+                    What became of the last messages, in bytes of each event loop, for `brokerctl why`; a message takes 40.
+                    """),
             ])
     }
 }

@@ -20,6 +20,7 @@ extension CatchUp {
         counters.fallsBehind.add(1)
         witness()?.fellBehind(session.client, unsent: session.connection?.unsentBytes ?? 0)
         _ = setBehind(session, at: deliveredUpTo())
+        recorder.changed(.behind, of: session.client, at: deliveredUpTo())
     }
 
     /// Holds a message for a session that is behind, unless the store will deliver it.
@@ -42,6 +43,7 @@ extension CatchUp {
             if let (older, floor) = set.held.replace(message, now: reactor.now) {
                 _ = set.drop(older, floor: floor, client: client)
                 counters.dropped.add(1)
+                recorder.dropped(older, session.client)
             }
         } else {
             set.held.append(message, now: reactor.now)
@@ -63,6 +65,7 @@ extension CatchUp {
             }
             _ = set.held.removeOldest()
             counters.dropped.add(1)
+            recorder.dropped(oldest.message, session.client)
         }
     }
 }

@@ -11,6 +11,7 @@ package final class CatchUp {
     let counters: ShardCounters
     private let directory: Directory
     private let fanOut: FanOut
+    var recorder: FlightRecorder { fanOut.recorder }
     private let mailbox: Mailbox<ShardEvent>
     /// Delivers what came in the mailbox.
     var deliver: ([ShardEvent]) -> Void = { _ in }
@@ -292,6 +293,7 @@ package final class CatchUp {
         let figures = set.ledger?.figures ?? []
         if set.isBehind { counters.behind.add(-1) }
         set.setLive()
+        recorder.changed(.live, of: session.client, at: deliveredUpTo())
         session.connection?.toleratesLag = set.toleratesLag
         if let connection = session.connection { reactor.clearFlags(.held, of: connection.slot) }
         for ending in endings { ending.body() }
@@ -400,6 +402,7 @@ package final class CatchUp {
             session.sendGap(subscription.filter, gap, isResuming: gap.seq <= subscription.resumedAt)
             counters.gaps.add(1)
             witness()?.missed(gap, of: subscription.filter, session.client)
+            recorder.missed(gap, session.client)
         }
     }
 

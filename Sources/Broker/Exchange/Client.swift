@@ -67,7 +67,8 @@ package final class Client {
     /// Its name in texts: the number in base 36.
     package var name: String { Self.name(id) }
 
-    private static func name(_ id: UInt64) -> String { String(id, radix: 36) }
+    /// The name of a client with this number.
+    package static func name(_ id: UInt64) -> String { String(id, radix: 36) }
 
     /// The number of the client that has this name; `nil`: it is no client's.
     package static func number(named name: String) -> UInt64? {

@@ -48,6 +48,8 @@ package struct ExchangeSettings: Sendable {
     package var rules: HistoryRules
     /// How many clients a second come back after a restart.
     package var reconnectsPerSecond: Int
+    /// How much is remembered of what became of messages, in bytes; 0: nothing.
+    package var flightMemory = 1 << 20
 
     package init(
         limits: Limits, topicLimits: TopicLimits, rules: HistoryRules, reconnectsPerSecond: Int

@@ -7,10 +7,11 @@ final class FanOut {
     private let reactor: Reactor
     private let directory: Directory
     private let counters: ShardCounters
+    let recorder: FlightRecorder
     /// The forms, by the numbers of their lanes.
     private var lanes: ContiguousArray<FormOfLane?> = [nil]
     /// The endpoints of their sessions, likewise.
-    private var endpoints: ContiguousArray<ClientEndpoint> = [.other]
+    @exclusivity(unchecked) private var endpoints: ContiguousArray<ClientEndpoint> = [.other]
     /// Counts the messages.
     private var round: UInt64 = 0
     /// No connection has this slot.
@@ -20,10 +21,11 @@ final class FanOut {
     /// Checks the rights of subscribers on the slow path, and leaves out those that have lost theirs.
     var review: ([Subscriber]) -> [Subscriber] = { $0 }
 
-    init(reactor: Reactor, directory: Directory, counters: ShardCounters) {
+    init(reactor: Reactor, directory: Directory, counters: ShardCounters, recorder: FlightRecorder) {
         self.reactor = reactor
         self.directory = directory
         self.counters = counters
+        self.recorder = recorder
     }
 
     /// Assigns a lane to a form; there are ``Lane/maximum`` lanes at most.
@@ -35,7 +37,7 @@ final class FanOut {
         while longer.count <= number { longer.append(nil) }
         longer[number] = FormOfLane(form)
         lanes = longer
-        endpoints += Array(repeating: endpoint, count: longer.count - endpoints.count)
+        unsafe endpoints += Array(repeating: endpoint, count: longer.count - endpoints.count)
         return Lane(number: UInt8(number))
     }
 
@@ -71,6 +73,8 @@ final class FanOut {
         if !sending.slow.isEmpty { sending.delivered &+= sendSlowly(item, review(sending.slow), sending.cursor) }
         counters.delivered.add(sending.delivered)
         counters.matchedNodes.add(cost)
+        recorder.published(message, to: sending.delivered)
+        if recorder.isTraced { recorder.show(message, to: sending.delivered, isAccepted: isOwn, directory) }
     }
 
     /// What is known of a message while it is fanned out.
@@ -105,7 +109,8 @@ final class FanOut {
         let new = sending.delivered &- sending.counted
         guard new > 0 else { return }
         sending.counted = sending.delivered
-        counters.sent(message.payload.count, times: new, by: endpoints[Int(sending.lane)])
+        counters.sent(message.payload.count, times: new, by: unsafe endpoints[Int(sending.lane)])
+        reactor.counters.sentBytes.add(new &* Int(sending.current?.count ?? 0))
     }
 
     /// Sends a message to those of one filter.

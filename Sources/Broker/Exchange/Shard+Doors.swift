@@ -49,7 +49,7 @@ extension Shard {
         if isDraining || draft.topic.isSystem || !client.publishesAnywhere || draft.isConditional {
             try check(draft, by: client)
         }
-        if settings.limits.isMetered { try meter(draft.payload.count, of: client) }
+        if settings.limits.isMetered { try meter(draft.payload.count, of: client, draft.topic) }
         if let key = draft.key { draft.key = key.of(client, draft.topic) }
         counters.received(draft.payload.count, by: client.endpoint)
         if let source { chargeMatching(to: source.slot) }
@@ -58,18 +58,22 @@ extension Shard {
 
     /// Refuses a publication beyond a limit of the client, its address or its user.
     @inline(never)
-    private func meter(_ bytes: Int, of client: Client) throws(Refusal) {
+    private func meter(_ bytes: Int, of client: Client, _ topic: Topic) throws(Refusal) {
         if let rate = settings.limits.publishRate, !client.mayPublish(perSecond: rate, now: reactor.now) {
             counters.rateLimited.add(1)
             witness?.limited(client, by: "limits.publish_rate")
-            throw Refusal(.rateLimited, "More than \(rate) messages a second.")
+            let refusal = Refusal(.rateLimited, "More than \(rate) messages a second.")
+            recorder.refused(refusal, topic.name, client, topic: topic)
+            throw refusal
         }
         guard let membership = client.membership,
             let limit = membership.meter(bytes, quotaRules(of: client), now: reactor.now)
         else { return }
         counters.rateLimited.add(1)
         witness?.limited(client, by: "limits.\(limit)")
-        throw Refusal(.rateLimited, "The limit limits.\(limit) is reached.")
+        let refusal = Refusal(.rateLimited, "The limit limits.\(limit) is reached.")
+        recorder.refused(refusal, topic.name, client, topic: topic)
+        throw refusal
     }
 
     /// The limits of a client: its rules' own, or else any user's.
@@ -159,6 +163,7 @@ extension Shard {
         case .retain: counters.deniedRetains.add(1)
         }
         witness?.denied(act, name, to: client, by: rule)
+        recorder.refused(refusal, name, client, topic: act == .subscribe ? nil : (try? Topic(name, limits: .none)))
         return refusal
     }
 

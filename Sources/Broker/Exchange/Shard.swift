@@ -17,6 +17,7 @@ package final class Shard {
             unsafe current = newValue
             topics = TopicMemo()
             catchUp.limits = newValue.limits
+            recorder.resize(to: newValue.flightMemory)
             for session in everybody { session.takeOverLimits() }
         }
     }
@@ -53,13 +54,15 @@ package final class Shard {
     var reviewedAtOnce = 32 * 1024
     let directory: Directory
     let fanOut: FanOut
+    /// What became of the last messages.
+    package let recorder: FlightRecorder
     let publications: Publications
     /// The events that are being delivered, from ``nextEvent`` on.
     @exclusivity(unchecked) private var events: [ShardEvent] = []
     private var nextEvent = 0
     private static let keptEvents = 64
     /// When the time that a delivery takes is measured again.
-    private var nextMeasurement = MonotonicTime(nanoseconds: 0)
+    @exclusivity(unchecked) private var nextMeasurement = MonotonicTime(nanoseconds: 0)
     /// Whether the next event's publishers have been answered.
     private var isConcluded = false
     /// The number of the last probe that arrived in the mailbox.
@@ -93,7 +96,8 @@ package final class Shard {
         grants = GrantTable(access)
         self.counters = counters
         directory = Directory(counters: counters)
-        fanOut = FanOut(reactor: reactor, directory: directory, counters: counters)
+        recorder = FlightRecorder(size: settings.flightMemory)
+        fanOut = FanOut(reactor: reactor, directory: directory, counters: counters, recorder: recorder)
         index = reactor.index
         publications = Publications(
             reactor: reactor, order: order, sequencer: sequencer, counters: counters, shard: index)
@@ -289,20 +293,29 @@ package final class Shard {
         if unsafe directory.tree.count > 0 {
             let before = counters.delivered.current
             fanOut.send(batch.items.span, isOwn: batch.shard == index)
-            if let began = batch.began, reactor.now >= nextMeasurement, counters.delivered.current != before {
+            if let began = batch.began, unsafe reactor.now >= nextMeasurement, counters.delivered.current != before {
                 measure(since: began)
             }
+        } else if batch.shard == index {
+            record(batch)
         }
         inbox.delivered(batch)
     }
 
-    /// Measures how long a delivery takes until the sockets have it: until the next turn, which this one does not wait for.
+    /// Records messages of this reactor that nobody here subscribes to.
+    @inline(never)
+    private func record(_ batch: Batch) {
+        for item in batch.items {
+            recorder.published(item.message, to: 0)
+            if recorder.isTraced { recorder.show(item.message, to: 0, isAccepted: true, directory) }
+        }
+    }
+
+    /// Measures how long a delivery takes until the sockets have it.
     @inline(never)
     private func measure(since began: MonotonicTime) {
-        nextMeasurement = reactor.now.advanced(byNanoseconds: Self.measurementInterval)
-        reactor.runSoon { [reactor, counters] in
-            counters.deliveries.add(Int(reactor.now.nanoseconds(since: began) / 1000))
-        }
+        unsafe nextMeasurement = reactor.now.advanced(byNanoseconds: Self.measurementInterval)
+        reactor.measure(since: began, in: counters.deliveries)
     }
 
     /// In nanoseconds.

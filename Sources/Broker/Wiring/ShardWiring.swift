@@ -57,6 +57,7 @@ extension ExchangeSettings {
                 rulesMeterPublishing: settings.access.rules.contains(where: \.limits.metersPublishing)),
             topicLimits: settings.topicLimits, rules: HistoryRules(settings),
             reconnectsPerSecond: settings.drain.reconnectsPerSecond)
+        flightMemory = settings.log.flightMemory
     }
 }
 

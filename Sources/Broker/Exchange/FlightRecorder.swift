@@ -1,0 +1,197 @@
+package import WSTransport
+
+/// What became of the last messages on one reactor, for `brokerctl why`.
+///
+/// A ring of records of one size, which is always written. A record takes a fixed number of instructions and no memory
+/// of its own: it holds numbers only, and a topic is a number that is made of its name. What a message's delivery to a
+/// client came to is told from these and from the client's subscriptions, so that a delivery costs nothing.
+/// Runs on the reactor's thread.
+@safe package final class FlightRecorder {
+    package enum Act: UInt8, Sendable {
+        /// A message was handed to its subscribers here; `count` of them took it at once.
+        case published
+        /// A publication was refused; `count` is the place of its code among all.
+        case refused
+        /// A client has been sent everything up to `seq`, and what comes later waits.
+        case behind
+        /// A client that was behind has been sent everything up to `seq`.
+        case live
+        /// A message that waited for a client was dropped, by its policy.
+        case dropped
+        /// A client was told that it misses messages up to `seq`; `topic` is the number after which they begin.
+        case gap
+    }
+
+    /// One record.
+    package struct Record: Sendable {
+        package let seq: UInt64
+        /// The number of the topic.
+        package let topic: UInt64
+        /// The ``Client/id``; 0: none.
+        package let client: UInt64
+        /// Unix milliseconds; 0: not known.
+        package let time: Int64
+        package let count: UInt32
+        package let act: Act
+    }
+
+    private var records: UnsafeMutablePointer<Record>?
+    private var capacity = 0
+    /// Where the next record goes.
+    private var next = 0
+    /// Whether the whole ring is written.
+    private var isFull = false
+    // Each message looks at these: nothing is called while one of them changes.
+    @exclusivity(unchecked) private var lastTopic = Topic(unchecked: "")
+    @exclusivity(unchecked) private var lastNumber: UInt64 = 0
+    /// Those who see each decision as it is made; usually nobody.
+    @exclusivity(unchecked) private var taps: [TraceTap] = []
+
+    /// The size of a record, in bytes.
+    package static let recordSize = MemoryLayout<Record>.stride
+
+    /// - Parameter size: of the ring, in bytes; 0: nothing is recorded.
+    package init(size: Int) { resize(to: size) }
+
+    deinit { unsafe records?.deallocate() }
+
+    /// Gives the ring another size, in bytes; what it has is forgotten then.
+    package func resize(to size: Int) {
+        let wanted = size / Self.recordSize
+        guard wanted != capacity else { return }
+        unsafe records?.deallocate()
+        unsafe records = wanted > 0 ? .allocate(capacity: wanted) : nil
+        (capacity, next, isFull) = (wanted, 0, false)
+    }
+
+    /// A number for a topic, which another topic hardly ever has.
+    @inline(__always)
+    package func number(of topic: Topic) -> UInt64 {
+        // Most messages have the topic of the one before.
+        if unsafe lastTopic.name.isSame(as: topic.name) { return unsafe lastNumber }
+        return lookUp(topic)
+    }
+
+    @inline(never)
+    private func lookUp(_ topic: Topic) -> UInt64 {
+        let number = Self.number(topic.name.utf8Span.span)
+        unsafe (lastTopic, lastNumber) = (topic, number)
+        return number
+    }
+
+    /// Eight bytes a step.
+    private static func number(_ name: Span<UInt8>) -> UInt64 {
+        var number = UInt64(truncatingIfNeeded: name.count) &* 0x9E37_79B9_7F4A_7C15
+        var offset = 0
+        while offset < name.count {
+            let count = min(8, name.count &- offset)
+            number = (number ^ name.word(at: offset, count: count)) &* 0xD6E8_FEB8_6659_FD93
+            number ^= number &>> 32
+            offset &+= count
+        }
+        return number
+    }
+
+    /// Records a message that was handed to its subscribers.
+    @inline(__always)
+    func published(_ message: Message, to count: Int) {
+        write(
+            Record(
+                seq: message.seq, topic: number(of: message.topic), client: message.origin, time: message.time,
+                count: UInt32(truncatingIfNeeded: count), act: .published))
+    }
+
+    /// Shows a message that was handed to its subscribers to those who see each decision.
+    @inline(never)
+    func show(_ message: Message, to count: Int, isAccepted: Bool, _ directory: Directory) {
+        for tap in unsafe taps {
+            tap.published(message, to: count, isAccepted: isAccepted) { directory.session(ofClient: $0) }
+        }
+    }
+
+    /// Records what happened to a client.
+    func note(_ act: Act, of client: Client, at seq: UInt64, topic: UInt64 = 0, count: Int = 0) {
+        write(
+            Record(
+                seq: seq, topic: topic, client: client.id, time: WallClock.unixMilliseconds,
+                count: UInt32(truncatingIfNeeded: count), act: act))
+    }
+
+    @inline(__always)
+    private func write(_ record: Record) {
+        guard let records = unsafe records else { return }
+        unsafe (records + next).initialize(to: record)
+        next &+= 1
+        if next == capacity { (next, isFull) = (0, true) }
+    }
+
+    /// The records that are wanted, oldest first, at most `most` of the newest.
+    package func last(_ most: Int, where isWanted: (Record) -> Bool) -> [Record] {
+        guard let records = unsafe records else { return [] }
+        var found: [Record] = []
+        let count = isFull ? capacity : next
+        for age in 1...max(1, count) where age <= count && found.count < most {
+            let place = next - age
+            let record = unsafe records[place < 0 ? place + capacity : place]
+            if isWanted(record) { found.append(record) }
+        }
+        return found.reversed()
+    }
+
+    /// The oldest record's time, in Unix milliseconds; `nil`: there is none.
+    package var since: Int64? {
+        guard let records = unsafe records, isFull || next > 0 else { return nil }
+        return unsafe records[isFull ? next : 0].time
+    }
+
+    // MARK: Traces
+
+    /// Whether somebody sees each decision.
+    @inline(__always)
+    var isTraced: Bool { unsafe !taps.isEmpty }
+
+    /// The tap of a number; made if it is new, `nil`: there are too many.
+    package func tap(_ number: UInt64, _ make: () -> TraceTap) -> TraceTap? {
+        if let tap = unsafe taps.first(where: { $0.number == number }) { return tap }
+        guard unsafe taps.count < TraceTap.maximumTaps else { return nil }
+        let tap = make()
+        unsafe taps.append(tap)
+        return tap
+    }
+
+    /// Removes a tap.
+    package func removeTap(_ number: UInt64) { unsafe taps = taps.filter { $0.number != number } }
+
+    /// Removes the taps that have not been asked for some time; whether there are others.
+    package func removeOldTaps(now: MonotonicTime) -> Bool {
+        unsafe taps = taps.filter { now.nanoseconds(since: $0.asked) < TraceTap.patience }
+        return isTraced
+    }
+
+    /// A client was refused a publication, or to subscribe.
+    func refused(_ refusal: Refusal, _ name: String, _ client: Client, topic: Topic?) {
+        if let topic {
+            let place = ErrorCode.allCases.firstIndex(of: refusal.code) ?? 0
+            note(.refused, of: client, at: 0, topic: number(of: topic), count: place)
+        }
+        for tap in unsafe taps { tap.refused(refusal, name, client) }
+    }
+
+    /// A message that waited for a client was dropped.
+    func dropped(_ message: Message, _ client: Client) {
+        note(.dropped, of: client, at: message.seq, topic: number(of: message.topic))
+        for tap in unsafe taps { tap.slow("dropped", client, message, seq: message.seq) }
+    }
+
+    /// A client fell behind, or has caught up.
+    func changed(_ act: Act, of client: Client, at seq: UInt64) {
+        note(act, of: client, at: seq)
+        for tap in unsafe taps { tap.slow(act == .behind ? "behind" : "live", client, seq: seq) }
+    }
+
+    /// A client was told of a gap.
+    func missed(_ gap: Gap, _ client: Client) {
+        note(.gap, of: client, at: gap.seq, topic: gap.since)
+        for tap in unsafe taps { tap.slow("gap", client, seq: gap.seq) }
+    }
+}

@@ -1,0 +1,112 @@
+package import WSTransport
+
+/// One administrator's view of each decision about a topic or a client on one reactor, while it asks for it.
+///
+/// Runs on the reactor's thread.
+package final class TraceTap {
+    /// A decision, as the administrator reads it.
+    package struct Entry: Sendable {
+        /// When it was made, in nanoseconds of the monotonic clock.
+        package let moment: Int64
+        package let line: [UInt8]
+    }
+
+    /// How many there may be at the same time.
+    package static let maximumTaps = 4
+    /// The most lines that wait; further ones are counted only.
+    private static let maximumLines = 10_000
+    /// How long it is kept without being asked, in nanoseconds.
+    package static let patience: Int64 = 10_000_000_000
+
+    let number: UInt64
+    private let filter: TopicFilter?
+    private let client: UInt64?
+    private var entries: [Entry] = []
+    private var missed = 0
+    private(set) var asked: MonotonicTime
+
+    /// - Parameters:
+    ///   - filter: only topics that it matches; `nil`: all.
+    ///   - client: only what concerns this client; `nil`: all.
+    package init(number: UInt64, filter: TopicFilter?, client: UInt64?, now: MonotonicTime) {
+        self.number = number
+        self.filter = filter
+        self.client = client
+        asked = now
+    }
+
+    /// Takes what has come since it was last asked.
+    package func take(now: MonotonicTime) -> (entries: [Entry], missed: Int) {
+        asked = now
+        defer { (entries, missed) = ([], 0) }
+        return (entries, missed)
+    }
+
+    /// A message was handed to its subscribers.
+    ///
+    /// - Parameters:
+    ///   - count: how many took it at once.
+    ///   - isAccepted: whether it was accepted on this reactor.
+    ///   - session: the session of the client; `nil`: it is not here.
+    func published(_ message: Message, to count: Int, isAccepted: Bool, _ session: (UInt64) -> (any Session)?) {
+        guard filter?.matches(message.topic) ?? true else { return }
+        if isAccepted, client == nil || client == message.origin {
+            add("accepted") { writer in
+                Self.name(message, &writer)
+                if message.origin != 0 { writer.member("from", Client.name(message.origin)) }
+                writer.member("bytes", message.payload.count)
+                if message.isRetained { writer.member("retain", true) }
+            }
+        }
+        guard let client else {
+            return add("delivered") { writer in
+                Self.name(message, &writer)
+                writer.member("clients", count)
+            }
+        }
+        guard let session = session(client), session.subscriptions.isDue(message, client: client) else { return }
+        add(session.subscriptions.isBehind ? "waiting" : "delivered") { writer in
+            Self.name(message, &writer)
+            writer.member("to", Client.name(client))
+        }
+    }
+
+    /// A client was refused something.
+    func refused(_ refusal: Refusal, _ name: String, _ client: Client) {
+        guard self.client.map({ $0 == client.id }) ?? true else { return }
+        if let filter, (try? Topic(name)).map({ filter.matches($0) }) != true, filter.name != name { return }
+        add("refused") { writer in
+            writer.member("topic", name)
+            writer.member("client", client.name)
+            writer.member("code", refusal.code.rawValue)
+            writer.member("reason", refusal.message)
+        }
+    }
+
+    /// Something happened to a client that is slow.
+    func slow(_ what: StaticString, _ client: Client, _ message: Message? = nil, seq: UInt64) {
+        guard self.client.map({ $0 == client.id }) ?? true else { return }
+        if let filter, message.map({ filter.matches($0.topic) }) != true { return }
+        add(what) { writer in
+            if let message { writer.member("topic", message.topic.name) }
+            writer.member("seq", seq)
+            writer.member("client", client.name)
+        }
+    }
+
+    private static func name(_ message: Message, _ writer: inout JSONWriter) {
+        writer.member("topic", message.topic.name)
+        writer.member("seq", message.seq)
+    }
+
+    private func add(_ what: StaticString, _ members: (inout JSONWriter) -> Void) {
+        guard entries.count < Self.maximumLines else { return missed += 1 }
+        var writer = JSONWriter(capacity: 160)
+        writer.beginObject()
+        writer.member("time", "\(Timestamp(unixMilliseconds: WallClock.unixMilliseconds))")
+        writer.member("event", "\(what)")
+        members(&writer)
+        writer.endObject()
+        entries.append(Entry(moment: MonotonicTime.now.nanoseconds, line: writer.bytes))
+    }
+}
