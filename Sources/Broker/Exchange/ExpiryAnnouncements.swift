@@ -30,14 +30,14 @@ struct ExpiryAnnouncements {
     ///
     /// - Parameter hasRemoved: whether messages that remove expired values have just been stored, or failed.
     mutating func due(
-        in store: any MessageStore, hasRemoved: Bool, now: MonotonicTime
+        in store: any MessageStore, hasRemoved: @autoclosure () -> Bool, now: MonotonicTime
     ) -> [ExpiredValue] {
         let time = Lifetime.now
         guard store.nextExpiry <= time else {
             if !announced.isEmpty { self = ExpiryAnnouncements() }
             return []
         }
-        guard announced.isEmpty || hasRemoved || now >= again else { return [] }
+        guard announced.isEmpty || now >= again || hasRemoved() else { return [] }
         guard let found = try? store.expired(by: time, atMost: Self.maximum) else {
             // The store cannot be read now.
             announced.insert(0)
