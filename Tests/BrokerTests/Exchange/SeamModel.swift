@@ -33,6 +33,8 @@ struct SeamModel {
     /// The filters of those that never come to their markers.
     private var cutOff: [TopicFilter] = []
     private var last: UInt64 = 0
+    /// The answers to publications with a key, by topic and key.
+    private var keyed: [String: UInt64] = [:]
     /// What is not as it should be.
     private(set) var complaints: [String] = []
 
@@ -95,7 +97,13 @@ struct SeamModel {
             if let removed { past.append(removed) }
             snapshots.removeAll { $0.filter.name == name }
             cutOff.removeAll { $0.name == name }
-        case .publish(let topic, let data, let isRetained, let wanted):
+        case .publish(let topic, _, _, _, .some(let key)):
+            let found = notice.seq.flatMap(entry)
+            complain("not as published", unless: found?.topic.name == topic && found?.isRetained == true)
+            complain("wrong about storing", unless: notice.stored == true)
+            complain("another answer for a key", unless: keyed["\(topic) \(key)"] ?? notice.seq == notice.seq)
+            keyed["\(topic) \(key)"] = notice.seq
+        case .publish(let topic, let data, let isRetained, let wanted, nil):
             let found = notice.seq.flatMap(entry)
             complain("not as published", unless: found?.topic.name == topic && found.map(text) == data)
             complain("wrong about storing", unless: notice.stored == isRetained)
@@ -111,7 +119,7 @@ struct SeamModel {
     private mutating func refusal(_ notice: Notice) {
         if notice.code == "forbidden" || notice.code == "not-found" { return denial(notice) }
         guard notice.code == "conflict", let id = notice.id, let sent = transcript.sent[id],
-            case .publish(let topic, _, _, .some(let wanted)) = transcript.commands[id]
+            case .publish(let topic, _, _, .some(let wanted), _) = transcript.commands[id]
         else { return complaints.append("unexpected") }
         let between = log.filter {
             $0.isRetained && $0.topic.name == topic && $0.seq > sent.newest && $0.seq <= heard.newest
@@ -152,7 +160,7 @@ struct SeamModel {
                     && later.id.flatMap { transcript.commands[$0] } == .unsubscribe(name)
             }
             complain("not found", unless: notice.code == "not-found" && (active[name] == nil || isEnding))
-        case .publish(let name, _, _, .some):
+        case .publish(let name, _, _, .some, _):
             // What comes of a condition tells about a value that may not be read.
             guard let filter = try? TopicFilter(name) else { return }
             let isDenied = rights(at: sent(notice)).contains { !$0(filter) }

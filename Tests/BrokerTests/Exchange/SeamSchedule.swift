@@ -8,7 +8,7 @@ struct SeamSchedule {
     enum Command: Equatable {
         case subscribe(String, wantsSnapshot: Bool, hearsItself: Bool)
         case unsubscribe(String)
-        case publish(topic: String, data: String, isRetained: Bool, ifSeq: UInt64?)
+        case publish(topic: String, data: String, isRetained: Bool, ifSeq: UInt64?, key: String? = nil)
     }
 
     /// A point of the order and of time, between which and another something happened.
@@ -162,8 +162,12 @@ struct SeamSchedule {
         case 1, 2: options += ",\"ttl\":0.00\(Int.random(in: 1...9, using: &random))"
         default: break
         }
+        // Some are repeated, by the same guest or another one.
+        let isKeyed = isRetained && !isRemoval && ifSeq == nil && chance(1, of: 4)
+        let key = isKeyed ? "k\(Int.random(in: 0..<4, using: &random))" : nil
+        if let key { options += ",\"key\":\"\(key)\"" }
         try send(
-            guest, .publish(topic: topic, data: data, isRetained: isRetained, ifSeq: ifSeq),
+            guest, .publish(topic: topic, data: data, isRetained: isRetained, ifSeq: ifSeq, key: key),
             "\"op\":\"publish\",\"topic\":\"\(topic)\",\"data\":\"\(data)\",\"retain\":\(isRetained)\(options)")
     }
 
