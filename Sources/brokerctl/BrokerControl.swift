@@ -26,7 +26,8 @@ struct BrokerControl: AsyncParsableCommand {
         subcommands: [
             StatusCommand.self, TopCommand.self, CheckCommand.self, ClientsCommand.self, BansCommand.self,
             TopicsCommand.self, SubscriptionsCommand.self,
-            RetainedCommand.self, PublishCommand.self, SubscribeCommand.self, RecordCommand.self, ReplayCommand.self,
+            RetainedCommand.self, PublishCommand.self, SubscribeCommand.self, RequestCommand.self, ReplyCommand.self,
+            RecordCommand.self, ReplayCommand.self,
             BackupCommand.self,
             RestoreCommand.self, DrainCommand.self, ReloadCommand.self, LogCommand.self, ConfigCommand.self,
             BenchCommand.self,

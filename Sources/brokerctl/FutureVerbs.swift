@@ -3,7 +3,7 @@ internal import Broker
 
 /// Words that are no verbs, and verbs of the contract that this version does not have: said so in words of their own.
 enum FutureVerbs {
-    private static let verbs: [[String]] = [["request"], ["reply"]]
+    private static let verbs: [[String]] = []
 
     /// The options that may stand before a verb and have a value.
     private static let valued = [

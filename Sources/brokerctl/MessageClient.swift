@@ -10,6 +10,8 @@ struct MessageClient {
         case ok(id: Int?, [UInt8])
         case error(id: Int?, String)
         case message(TopicMessage)
+        /// The reply to a request.
+        case reply(id: Int?, TopicMessage)
         /// Messages that match this filter are missing; how many, if that is known.
         case gap(String, missed: Int?)
         /// The retained values, and what was missed up to this number, have come.
@@ -107,6 +109,7 @@ struct MessageClient {
         case "live": return .live(try object.integer("seq") ?? 0)
         case "revoked": return .revoked(try object.string("message") ?? "")
         case "message": return .message(try TopicMessage(object))
+        case "reply": return .reply(id: try object.integer("id", as: Int.self), try TopicMessage(object))
         case "gap":
             return .gap(
                 try object.string("filter") ?? "", missed: try object.integer("missed", as: Int.self))

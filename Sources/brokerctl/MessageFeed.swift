@@ -77,7 +77,7 @@ struct MessageFeed {
         case .gap(let filter, let missed): return .gap(filter: filter, missed: missed)
         case .error(_, let reason): throw Failure.failed(reason)
         case .revoked(let reason): throw Failure.failed("the subscription has ended: \(reason)")
-        case .welcome, .other: return nil
+        case .welcome, .reply, .other: return nil
         }
     }
 

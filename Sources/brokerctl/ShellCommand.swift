@@ -6,16 +6,19 @@ internal import WSTransport
 enum ShellCommand {
     /// Runs it to its end with `input` as standard input; it shares the other streams.
     ///
-    /// - Parameter variables: added to its environment.
+    /// - Parameters:
+    ///   - variables: added to its environment.
+    ///   - output: where its standard output goes; `nil`: it is shared, too.
     /// - Returns: its exit status; as in a shell, 128 and a signal's number if that has ended it.
     static func run(
-        _ command: String, _ variables: [(name: String, value: String)], input: [UInt8]
+        _ command: String, _ variables: [(name: String, value: String)], input: [UInt8], output: Int32? = nil
     ) throws(Failure) -> Int32 {
         var ends: [Int32] = [-1, -1]
         guard unsafe pipe2(&ends, O_CLOEXEC) == 0 else { throw failure(errno) }
         let child: pid_t
         do throws(Failure) {
-            child = try start(["/bin/sh", "-c", command], variables.map { "\($0.name)=\($0.value)" }, input: ends[0])
+            child = try start(
+                ["/bin/sh", "-c", command], variables.map { "\($0.name)=\($0.value)" }, input: ends[0], output)
         } catch {
             for end in ends { close(end) }
             throw error
@@ -30,11 +33,38 @@ enum ShellCommand {
         return status & 0x7F == 0 ? status >> 8 & 0xFF : 128 + status & 0x7F
     }
 
-    private static func start(_ words: [String], _ variables: [String], input: Int32) throws(Failure) -> pid_t {
+    /// The same for a command whose standard output is wanted.
+    ///
+    /// Through a file without a name, which holds any amount while the command still reads its input.
+    static func output(
+        _ command: String, _ variables: [(name: String, value: String)], input: [UInt8], atMost maximum: Int
+    ) throws(Failure) -> (status: Int32, bytes: [UInt8]) {
+        guard let stream = unsafe tmpfile() else { throw failure(errno) }
+        defer { unsafe fclose(stream) }
+        let file = unsafe fileno(stream)
+        let status = try run(command, variables, input: input, output: file)
+        let size = Int(lseek(file, 0, SEEK_END))
+        guard size <= maximum else { throw .failed("--exec: more than \(maximum) bytes of output") }
+        var bytes = [UInt8](repeating: 0, count: max(0, size))
+        var read = 0
+        while read < bytes.count {
+            let count = unsafe bytes.withUnsafeMutableBytes {
+                unsafe pread(file, $0.baseAddress.map { unsafe $0 + read }, $0.count - read, off_t(read))
+            }
+            guard count > 0 || count < 0 && errno == EINTR else { throw failure(errno) }
+            read += max(0, count)
+        }
+        return (status, bytes)
+    }
+
+    private static func start(
+        _ words: [String], _ variables: [String], input: Int32, _ output: Int32?
+    ) throws(Failure) -> pid_t {
         var actions = unsafe posix_spawn_file_actions_t()
         unsafe posix_spawn_file_actions_init(&actions)
         defer { unsafe posix_spawn_file_actions_destroy(&actions) }
         unsafe posix_spawn_file_actions_adddup2(&actions, input, STDIN_FILENO)
+        if let output { unsafe posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO) }
         // This program ignores it, and the command would, too.
         var attributes = posix_spawnattr_t()
         var signals = sigset_t()

@@ -12,6 +12,10 @@ struct TopicMessage {
     let time: Int64?
     /// The content type; `nil`: none was given.
     let type: String?
+    /// Where an answer is wanted; `nil`: nowhere.
+    let replyTo: String?
+    /// What an answer repeats, as it is written in JSON; `nil`: nothing.
+    let correlation: [UInt8]?
     /// Whether it is a retained value from before the subscription.
     let isRetained: Bool
     /// The bytes that were published; of JSON, its text.
@@ -26,6 +30,8 @@ struct TopicMessage {
         seq = try object.integer("seq")
         time = try object.integer("time")
         type = try object.string("type")
+        replyTo = try object.string("replyTo")
+        correlation = try object.string("correlation") == nil ? nil : object.value("correlation")?.copyRawBytes()
         isRetained = try object.bool("retained") ?? false
         guard let value = object.value("data") else {
             (payload, shownData) = ([], [])

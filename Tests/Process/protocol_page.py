@@ -16,7 +16,7 @@ import dataclasses
 import re
 
 PLACEHOLDERS = {
-    "TIME": r"[0-9]{13}", "EPOCH": r"[0-9]+", "CLIENT": r"[0-9a-z]+", "VERSION": r"[0-9]+\.[0-9]+\.[0-9]+[-+.0-9a-z]*",
+    "INBOX": r"\$inbox/[0-9a-z]+/[0-9a-z]+", "TIME": r"[0-9]{13}", "EPOCH": r"[0-9]+", "CLIENT": r"[0-9a-z]+", "VERSION": r"[0-9]+\.[0-9]+\.[0-9]+[-+.0-9a-z]*",
 }
 _PLACEHOLDER = re.compile(rf"\b({'|'.join(PLACEHOLDERS)})\b")
 _REQUEST = re.compile(r"(GET|HEAD|POST|PUT|DELETE|OPTIONS) (/\S*)$")

@@ -21,6 +21,7 @@ class Play:
         self.broker = broker
         self.connection = None
         self.epoch = None
+        self.inbox = ""
 
     def step(self, step):
         if isinstance(step, Open):
@@ -32,7 +33,7 @@ class Play:
             if kind == "binary":
                 self.connection.send_binary(bytes.fromhex(rest))
             else:
-                self.connection.send_text(step.text.replace("EPOCH", str(self.epoch)))
+                self.connection.send_text(step.text.replace("EPOCH", str(self.epoch)).replace("INBOX", self.inbox))
         elif isinstance(step, Receive):
             self.expect(step.text, self.receive())
 
@@ -60,6 +61,8 @@ class Play:
 
     def expect(self, shown, received):
         assert re.fullmatch(pattern(shown), received), f"the page shows {shown}\nthe broker says {received}"
+        if inbox := re.search(r'"replyTo":"(\$inbox/[^"]*)"', received):
+            self.inbox = inbox[1]
         epoch = re.search(r'"epoch":([0-9]+)|^id: ([0-9]+)-', received)
         if epoch:
             value = epoch[1] or epoch[2]

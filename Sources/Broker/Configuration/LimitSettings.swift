@@ -23,6 +23,8 @@ extension Settings {
         package var wildcards = 8
         /// Filters that one client may subscribe to at a time.
         package var subscriptionsPerClient = 1000
+        /// Requests of one client that may wait for a reply.
+        package var requestsPerClient = 100
         /// Filters that all clients together may subscribe to; `nil`: unlimited.
         package var subscriptions: Int? = 1_000_000
         /// Bytes that wait to be sent on one connection.
@@ -135,6 +137,9 @@ extension Settings.Limits {
             Setting(
                 "subscriptions_per_client", \.subscriptionsPerClient, .count(1...10_000_000),
                 "Filters that one client holds at a time."),
+            Setting(
+                "requests_per_client", \.requestsPerClient, .count(0...1_000_000),
+                "Requests of one client that wait for a reply at a time."),
             Setting(
                 "subscriptions", \.subscriptions, count.liftable, "Filters that all clients together hold."),
         ]

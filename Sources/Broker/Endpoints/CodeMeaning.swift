@@ -155,6 +155,7 @@ extension CodeMeaning {
         status(426, .badRequest, "`/ws` without a WebSocket handshake, or another version than 13"),
         status(431, .tooLarge, "the head is longer than `limits.request_head`"),
         status(501, .badRequest, "a transfer coding that is not supported"),
+        status(504, .unavailable, "no reply within the time that `reply` gives"),
         status(505, .badRequest, "an HTTP version that is not supported"),
     ]
 

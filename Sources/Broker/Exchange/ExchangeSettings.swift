@@ -6,6 +6,8 @@ package struct ExchangeSettings: Sendable {
         package var message: Int
         /// How many publications one request may have.
         package var batch: Int
+        /// How many requests of a client may wait for a reply.
+        package var requestsPerClient = 100
         /// How much may wait for one client, in bytes.
         package var pending: Int
         /// How long it may wait, in nanoseconds.

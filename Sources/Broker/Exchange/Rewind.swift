@@ -19,14 +19,18 @@ package enum Rewind: Equatable, Sendable {
                 guard let count = Self.number(text.dropFirst()), count > 0 else { return nil }
                 self = .last(Int(clamping: count))
             } else {
-                let digits = text.prefix { $0.isASCII && $0.isNumber }
-                guard let count = Self.number(digits), let unit = Self.units[String(text[digits.endIndex...])] else {
-                    return nil
-                }
-                let (age, isLonger) = count.multipliedReportingOverflow(by: unit)
-                self = .age(isLonger ? .max : Int64(clamping: age))
+                guard let age = Self.milliseconds(text) else { return nil }
+                self = .age(age)
             }
         }
+    }
+
+    /// A duration as clients write it, such as `10m`, in milliseconds; `nil`: it is none.
+    package static func milliseconds(_ text: String) -> Int64? {
+        let digits = text.prefix { $0.isASCII && $0.isNumber }
+        guard let count = number(digits), let unit = units[String(text[digits.endIndex...])] else { return nil }
+        let (time, isLonger) = count.multipliedReportingOverflow(by: unit)
+        return isLonger ? .max : Int64(clamping: time)
     }
 
     /// In milliseconds.

@@ -46,7 +46,7 @@ extension Shard {
         _ draft: consuming Draft, by client: Client, from source: StreamConnection?
     ) throws(Refusal) {
         // Nearly every publication ends here; the other checks would copy the draft.
-        if isDraining || draft.topic.isSystem || !client.publishesAnywhere || draft.isConditional {
+        if isDraining || draft.topic.isReserved || !client.publishesAnywhere || draft.isConditional {
             try check(draft, by: client)
         }
         if settings.limits.isMetered { try meter(draft.payload.count, of: client, draft.topic) }
@@ -131,6 +131,7 @@ extension Shard {
         if topic.isSystem {
             throw deny(.publish, topic.name, to: client, Refusal(.forbidden, "\(topic) belongs to the broker."))
         }
+        if topic.isInbox { return try checkReply(draft, by: client) }
         guard draft.isRetained else {
             guard client.has(.publish, for: topic, grants) else { throw mayNotPublish(topic, client) }
             return
@@ -147,6 +148,14 @@ extension Shard {
         // The result tells about the value.
         case .matches, .absent: try checkRead(topic, by: client)
         }
+    }
+
+    /// A client that knows an inbox may reply: its name cannot be guessed.
+    private func checkReply(_ draft: borrowing Draft, by client: Client) throws(Refusal) {
+        guard !draft.isRetained else {
+            throw Refusal(.badRequest, "A reply cannot be retained.")
+        }
+        if mustAuthenticate(client) { throw mayNotPublish(draft.topic, client) }
     }
 
     private func mayNotPublish(_ topic: Topic, _ client: Client) -> Refusal {
@@ -177,6 +186,7 @@ extension Shard {
     }
 
     private func checkRead(_ topic: Topic, by client: Client) throws(Refusal) {
+        if topic.isInbox { throw Refusal(.forbidden, "\(topic): replies come to the client that has asked.") }
         let verdict = client.verdict(on: TopicFilter(topic), grants)
         guard verdict != .allowed else { return }
         let refusal = Refusal(.forbidden, "You may not read \(topic).")
@@ -194,7 +204,8 @@ extension Shard {
     }
 
     private func refusal(of filter: TopicFilter, _ client: Client) -> Refusal? {
-        switch client.verdict(on: filter, grants) {
+        if filter.isOfInboxes { return Refusal(.forbidden, "\(filter): replies come to the client that has asked.") }
+        return switch client.verdict(on: filter, grants) {
         case .allowed: nil
         case .notAllowed: Refusal(.forbidden, "You may not subscribe to \(filter).")
         case .denied(let deny) where deny == filter || filter.isLiteral:

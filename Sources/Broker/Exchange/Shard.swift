@@ -57,6 +57,8 @@ package final class Shard {
     /// What became of the last messages.
     package let recorder: FlightRecorder
     let publications: Publications
+    /// The requests that wait for a reply.
+    package let inboxes: Inboxes
     /// The events that are being delivered, from ``nextEvent`` on.
     @exclusivity(unchecked) private var events: [ShardEvent] = []
     private var nextEvent = 0
@@ -98,6 +100,7 @@ package final class Shard {
         directory = Directory(counters: counters)
         recorder = FlightRecorder(size: settings.flightMemory)
         fanOut = FanOut(reactor: reactor, directory: directory, counters: counters, recorder: recorder)
+        inboxes = Inboxes(reactor: reactor, counters: counters)
         index = reactor.index
         publications = Publications(
             reactor: reactor, order: order, sequencer: sequencer, counters: counters, shard: index)
@@ -139,6 +142,7 @@ package final class Shard {
         if !alarms.isEmpty { alarms.forget(session.subscriptions.owner) }
         guard directory.leave(session) else { return }
         session.client.membership?.hold(0)
+        if !inboxes.isEmpty { inboxes.forget(session.client.id) }
         for subscription in session.subscriptions.removeAll() { release(subscription) }
     }
 
@@ -193,6 +197,7 @@ package final class Shard {
     package func sayGoodbye(crowd: Int, absence: Int) {
         handOver()
         deliver(mailbox.drain())
+        inboxes.refuseAll(Refusal(.unavailable, "The broker is shutting down."))
         let times = Self.retries(
             crowd: crowd, absence: absence, perSecond: settings.reconnectsPerSecond)
         for session in everybody {
@@ -299,6 +304,7 @@ package final class Shard {
         } else if batch.shard == index {
             record(batch)
         }
+        if !inboxes.isEmpty { for item in batch.items where item.message.topic.isInbox { inboxes.take(item.message) } }
         inbox.delivered(batch)
     }
 

@@ -62,6 +62,10 @@ package final class ShardCounters: Sendable {
     package let fallsBehind = Counter()
     /// Messages dropped because a subscriber was too slow, by its own policy.
     package let dropped = Counter()
+    /// Requests that were made, that wait for a reply now, and that got none in time.
+    package let requests = Counter()
+    package let waitingRequests = Counter()
+    package let lateRequests = Counter()
     /// Gaps announced.
     package let gaps = Counter()
     /// Clients for which messages wait now.

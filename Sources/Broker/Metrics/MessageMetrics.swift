@@ -72,6 +72,15 @@ extension MetricTable {
         table.add("broker_repeated_publications_total", .counter, "Publications that repeated one of the same key.") {
             reading in reading.exchange { $0.repeatedPublishes.current }
         }
+        table.add("broker_requests_total", .counter, "Requests for a reply.") { reading in
+            reading.exchange { $0.requests.current }
+        }
+        table.add("broker_requests_waiting", .gauge, "Requests that wait for a reply.") { reading in
+            reading.exchange { $0.waitingRequests.current }
+        }
+        table.add("broker_requests_late_total", .counter, "Requests that got no reply in time.") { reading in
+            reading.exchange { $0.lateRequests.current }
+        }
         table.add("broker_publish_keys", .gauge, "Keys that are remembered.") { reading in
             reading.figures.sequencer.keys.count
         }

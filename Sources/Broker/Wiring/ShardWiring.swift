@@ -58,6 +58,7 @@ extension ExchangeSettings {
             topicLimits: settings.topicLimits, rules: HistoryRules(settings),
             reconnectsPerSecond: settings.drain.reconnectsPerSecond)
         flightMemory = settings.log.flightMemory
+        limits.requestsPerClient = settings.limits.requestsPerClient
     }
 }
 

@@ -62,7 +62,7 @@ package final class HTTPExchange {
     }
 
     /// Calls `body` when the connection is done with the exchange: answered, handed over, or gone.
-    func onEnd(_ body: @escaping () -> Void) { endings.append(body) }
+    package func onEnd(_ body: @escaping () -> Void) { endings.append(body) }
 
     /// The connection is done with it.
     func detached(from reactor: Reactor) {

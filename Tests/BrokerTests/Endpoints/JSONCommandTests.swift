@@ -31,6 +31,7 @@ struct JSONCommandTests {
         case .authenticate(.bearer(let token)): return "authenticate \(token)"
         case .authenticate(.basic(let user, let password)): return "authenticate \(user) \(password)"
         case .authenticate: return "authenticate"
+        case .request(let draft, let timeout): return describe(.publish(draft)) + " timeout=\(timeout)"
         case .publish(let draft):
             var words = ["publish", draft.topic.name, "\(draft.kind)", String(decoding: draft.payload, as: UTF8.self)]
             if draft.isRetained { words.append("retained") }
@@ -81,6 +82,9 @@ struct JSONCommandTests {
         (#"{"op":"publish","topic":"a","data":1,"ack":"stored"}"#, "publish a json 1 stored"),
         (#"{"op":"publish","topic":"a","data":1,"type":"image/png"}"#, "publish a json 1 routed image/png"),
         (#"{"op":"publish","topic":"a","data":1,"key":"k é"}"#, "publish a json 1 routed key=k é"),
+        (#"{"op":"publish","topic":"a","data":1,"reply":true}"#, "publish a json 1 routed timeout=10000"),
+        (#"{"op":"publish","topic":"a","data":1,"reply":true,"timeout":0.5}"#, "publish a json 1 routed timeout=500"),
+        (#"{"op":"publish","topic":"a","data":1,"reply":false,"timeout":0.5}"#, "publish a json 1 routed"),
         (#"{"op":"publish","topic":"a","data":1,"ttl":1.5}"#, "publish a json 1 routed ttl=1500"),
         (#"{"op":"publish","topic":"a","data":1,"retain":true,"ifSeq":0}"#, "publish a json 1 retained stored absent"),
         (#"{"op":"publish","topic":"a","data":1,"retain":true,"ifSeq":7}"#, "publish a json 1 retained stored seq=[7]"),

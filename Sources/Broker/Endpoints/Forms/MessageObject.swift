@@ -81,6 +81,12 @@ package enum MessageObject {
         }
     }
 
+    /// The members of a reply.
+    static func write(reply message: Message, to writer: inout JSONWriter) {
+        writer.member("topic", message.topic.name)
+        writeRest(of: message, isSnapshot: false, to: &writer)
+    }
+
     /// The members of a value for administrators, who are not told when and how it became one.
     package static func write(value message: Message, to writer: inout JSONWriter) {
         writer.member("topic", message.topic.name)

@@ -67,6 +67,9 @@ final class BatchEndpoint {
             let object = try Self.parse(line)
             id = try object.identifier()
             var draft = try JSONCommand.draft(object, shard.settings.topicLimits)
+            guard try JSONCommand.timeout(object) == nil else {
+                throw Refusal(.badRequest, "reply: a line cannot wait for a reply.")
+            }
             isSystem = draft.topic.isSystem
             let most = shard.settings.limits.message
             guard draft.payload.count <= most else {

@@ -14,7 +14,7 @@ struct TopicEndpoint {
 
     // MARK: Publishing
 
-    private static let publishParameters = ["retain", "ttl", "ack"]
+    private static let publishParameters = ["retain", "ttl", "ack", "reply"]
 
     func publish() throws(HTTPRefusal) {
         let topic = try exchange.topic(publishedOn: shard)
@@ -22,6 +22,7 @@ struct TopicEndpoint {
         let isRetained = try exchange.flag("retain") ?? false
         let acknowledgement = try acknowledgement(isRetained: isRetained)
         let timeToLive = try exchange.timeToLive()
+        let timeout = try exchange.replyTimeout()
         let conditions = try Preconditions(exchange.request.head.fields)
         guard isRetained || conditions.isEmpty else {
             throw HTTPRefusal(Refusal(.badRequest, "Conditions need retain, because they test the retained value."))
@@ -46,17 +47,23 @@ struct TopicEndpoint {
             [condition, properties, key, exchange, shard, client] body in
             do throws(Refusal) {
                 // In one piece: what is put together step by step is copied on its way.
-                try shard.publish(
-                    Draft(
-                        topic: topic, payload: body, kind: ContentType.kind(of: body, type: contentType),
-                        contentType: contentType, properties: properties, isRetained: isRetained,
-                        timeToLive: timeToLive, condition: condition, acknowledgement: acknowledgement, key: key
-                    ) { result in
-                        switch result {
-                        case .success(let receipt): exchange.respond(Self.answer(receipt))
-                        case .failure(let refusal): exchange.refuse(refusal)
-                        }
-                    }, by: client, from: exchange.stream)
+                let draft = Draft(
+                    topic: topic, payload: body, kind: ContentType.kind(of: body, type: contentType),
+                    contentType: contentType, properties: properties, isRetained: isRetained,
+                    timeToLive: timeToLive, condition: condition, acknowledgement: acknowledgement, key: key
+                ) { result in
+                    switch result {
+                    case .success(let receipt): exchange.respond(Self.answer(receipt))
+                    case .failure(let refusal): exchange.refuse(refusal)
+                    }
+                }
+                guard let timeout else { return try shard.publish(draft, by: client, from: exchange.stream) }
+                // If the connection goes, nobody waits for the reply any more.
+                exchange.onEnd { [inboxes = shard.inboxes] in inboxes.forget(client.id) }
+                try shard.request(draft, by: client, from: exchange.stream, timeout: timeout) { _ in
+                } _: { [weak exchange] outcome in
+                    exchange?.respond(to: outcome)
+                }
             } catch {
                 exchange.refuse(error)
             }
@@ -144,5 +151,36 @@ struct TopicEndpoint {
             }
         }
         try refuse { [draft] () throws(Refusal) in try shard.publish(draft, by: client, from: exchange.stream) }
+    }
+}
+
+extension HTTPExchange {
+    /// How long the query wants to wait for a reply, in milliseconds; `nil`: it wants none.
+    fileprivate func replyTimeout() throws(HTTPRefusal) -> Int64? {
+        guard let text = request.parameter("reply") else { return nil }
+        guard let time = Rewind.milliseconds(text), 1...Inboxes.maximumTimeout ~= time else {
+            let most = "\(Inboxes.maximumTimeout / 1000)s"
+            throw HTTPRefusal(
+                Refusal(.badRequest, "reply: expected a duration up to \(most) such as 2s, found \"\(text)\"."))
+        }
+        return time
+    }
+
+    /// Answers with the reply to a request.
+    fileprivate func respond(to outcome: Inboxes.Outcome) {
+        switch outcome {
+        case .failed(let refusal): refuse(refusal)
+        case .late(let time):
+            refuse(
+                HTTPRefusal(
+                    status: 504, code: ErrorCode.unavailable.rawValue, message: "No reply within \(time) ms."))
+        case .reply(let message):
+            var fields: HTTPFields = [
+                "Content-Type": message.contentType ?? ContentType.type(of: message.kind), "Cache-Control": "no-store",
+                "Content-Security-Policy": "default-src 'none'; sandbox",
+            ]
+            HeaderFields.add(message.properties, to: &fields)
+            respond(OutgoingResponse(status: 200, fields: fields, body: message.payload))
+        }
     }
 }

@@ -7,6 +7,8 @@ package enum JSONCommand {
     case subscribe([TopicFilter], SubscribeOptions)
     case unsubscribe([TopicFilter])
     case publish(Draft)
+    /// A publication that waits for a reply, so many milliseconds.
+    case request(Draft, timeout: Int64)
     case authenticate(Credentials)
     case ping
 
@@ -18,7 +20,9 @@ package enum JSONCommand {
     ) throws(Refusal) {
         guard let operation = try Self.text("op", of: object) else { throw Refusal(.badRequest, "op is missing.") }
         if operation.says("publish") {
-            self = .publish(try Self.draft(object, limits))
+            let draft = try Self.draft(object, limits)
+            self =
+                if let timeout = try Self.timeout(object) { .request(draft, timeout: timeout) } else { .publish(draft) }
         } else if operation.says("subscribe") {
             self = .subscribe(try Self.filters(object, limits, maximumFilters), try Self.options(object))
         } else if operation.says("unsubscribe") {
@@ -135,6 +139,21 @@ package enum JSONCommand {
             topic: topic, payload: payload, kind: kind, contentType: contentType,
             properties: try properties(object, limits), isRetained: isRetained, timeToLive: timeToLive,
             condition: condition, acknowledgement: acknowledgement, key: try key(object))
+    }
+
+    /// How long to wait for a reply, in milliseconds; `nil`: none is wanted.
+    static func timeout(_ object: borrowing JSONObject) throws(Refusal) -> Int64? {
+        guard try read({ () throws(JSONError) in try object.bool("reply") }) ?? false else { return nil }
+        guard object.value("replyTo") == nil else {
+            throw Refusal(.badRequest, "replyTo: with reply the broker chooses where the reply goes.")
+        }
+        let seconds = try read { () throws(JSONError) in try object.double("timeout") }
+        let most = Double(Inboxes.maximumTimeout) / 1000
+        guard let seconds else { return Inboxes.usualTimeout }
+        guard seconds > 0, seconds <= most else {
+            throw Refusal(.badRequest, "timeout: expected seconds above 0 and up to \(Int(most)), found \(seconds).")
+        }
+        return max(1, Int64(seconds * 1000))
     }
 
     private static func key(_ object: borrowing JSONObject) throws(Refusal) -> PublishKey? {

@@ -150,6 +150,8 @@ final class JSONSession: ClientSocket {
             case .publish(var draft):
                 draft.completion = completion(id)
                 try publish(draft)
+            case .request(let draft, let timeout):
+                try request(draft, id, timeout)
             case .authenticate(let credentials):
                 // The rights to all of them are looked at.
                 cost = 1 + subscriptions.count
@@ -214,10 +216,7 @@ final class JSONSession: ClientSocket {
     }
 
     private func publish(_ draft: consuming Draft) throws(Refusal) {
-        let most = shard.settings.limits.message
-        guard draft.payload.count <= most else {
-            throw Refusal(.tooLarge, "data: the payload is longer than the limit of \(most) bytes.")
-        }
+        try checkLength(of: draft)
         try shard.publish(draft, by: client, from: stream)
     }
 
@@ -227,6 +226,28 @@ final class JSONSession: ClientSocket {
     /// With nothing but the session, the closure takes no memory.
     private func completion(_ id: [UInt8]?) -> (Result<Receipt, Refusal>) -> Void {
         id == nil ? { [self] in concluded($0) } : { [self] in concluded($0, id) }
+    }
+
+    private func request(_ draft: Draft, _ id: [UInt8]?, _ timeout: Int64) throws(Refusal) {
+        guard let id else { throw Refusal(.badRequest, "reply needs an id, which the reply carries.") }
+        try checkLength(of: draft)
+        try shard.request(draft, by: client, from: stream, timeout: timeout) { [weak self] receipt in
+            self?.concluded(.success(receipt), id)
+        } _: { [weak self] outcome in
+            guard let self else { return }
+            switch outcome {
+            case .reply(let message): send("reply", id) { MessageObject.write(reply: message, to: &$0) }
+            case .failed(let refusal): fail(id, refusal)
+            case .late(let time): fail(id, Refusal(.unavailable, "No reply within \(time) ms."))
+            }
+        }
+    }
+
+    private func checkLength(of draft: borrowing Draft) throws(Refusal) {
+        let most = shard.settings.limits.message
+        guard draft.payload.count <= most else {
+            throw Refusal(.tooLarge, "data: the payload is longer than the limit of \(most) bytes.")
+        }
     }
 
     private func concluded(_ result: Result<Receipt, Refusal>, _ id: [UInt8]? = nil) {

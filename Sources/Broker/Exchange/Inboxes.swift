@@ -1,0 +1,144 @@
+package import WSTransport
+
+// A request is a message whose reply topic is an inbox that the broker makes for it: `$inbox/CLIENT/` and 128 random bits.
+// A client that has got the request knows the topic and may publish to it, and no client can subscribe to it. The reply takes
+// its place in the order like any message, so it comes to the reactor of the request wherever it was published.
+
+/// The requests of one reactor's clients that wait for a reply.
+///
+/// Runs on the reactor's thread.
+package final class Inboxes {
+    /// What became of a request.
+    package enum Outcome {
+        case reply(Message)
+        /// The publication was refused, or no reply came in time.
+        case failed(Refusal)
+        /// As for failed, with the time that has passed, in milliseconds.
+        case late(Int64)
+    }
+
+    private struct Waiting {
+        let owner: UInt64
+        let body: (Outcome) -> Void
+    }
+
+    /// How long a request may wait for a reply, and how long it does by itself, in milliseconds.
+    package static let maximumTimeout: Int64 = 300_000
+    package static let usualTimeout: Int64 = 10_000
+
+    private let reactor: Reactor
+    private let counters: ShardCounters
+    private var waiting: [Topic: Waiting] = [:]
+    /// How many requests of a client wait.
+    private var owners: [UInt64: Int] = [:]
+
+    init(reactor: Reactor, counters: ShardCounters) {
+        self.reactor = reactor
+        self.counters = counters
+    }
+
+    var isEmpty: Bool { waiting.isEmpty }
+
+    /// Makes an inbox for a request of a client.
+    ///
+    /// - Parameters:
+    ///   - most: how many a client may have.
+    ///   - timeout: in milliseconds.
+    ///   - body: gets the outcome, once; it is not called if the client leaves before.
+    func open(
+        for client: Client, atMost most: Int, timeout: Int64, _ body: @escaping (Outcome) -> Void
+    ) throws(Refusal) -> Topic {
+        guard owners[client.id] ?? 0 < most else {
+            throw Refusal(.limitExceeded, "The limit limits.requests_per_client is reached.")
+        }
+        let random = (0..<2).map { _ in String(UInt64.random(in: 0 ... .max), radix: 36) }.joined()
+        let topic = Topic(unchecked: "\(Topic.inboxes)\(client.name)/\(random)")
+        waiting[topic] = Waiting(owner: client.id, body: body)
+        owners[client.id, default: 0] += 1
+        counters.requests.add(1)
+        counters.waitingRequests.add(1)
+        reactor.run(afterNanoseconds: timeout * 1_000_000) { [weak self] in
+            guard let self, let late = close(topic) else { return }
+            counters.lateRequests.add(1)
+            late.body(.late(timeout))
+        }
+        return topic
+    }
+
+    /// A request has become none, because its publication was refused.
+    func fail(_ topic: Topic, _ refusal: Refusal) { close(topic)?.body(.failed(refusal)) }
+
+    /// Takes a message to an inbox; only the first counts.
+    func take(_ message: Message) { close(message.topic)?.body(.reply(message)) }
+
+    /// Forgets the requests of a client that has gone.
+    package func forget(_ client: UInt64) {
+        guard owners.removeValue(forKey: client) != nil else { return }
+        let gone = waiting.filter { $0.value.owner == client }.map(\.key)
+        for topic in gone { waiting[topic] = nil }
+        counters.waitingRequests.add(-gone.count)
+    }
+
+    /// No reply comes any more.
+    func refuseAll(_ refusal: Refusal) {
+        for topic in Array(waiting.keys) { fail(topic, refusal) }
+    }
+
+    private func close(_ topic: Topic) -> Waiting? {
+        guard let found = waiting.removeValue(forKey: topic) else { return nil }
+        let left = (owners[found.owner] ?? 1) - 1
+        owners[found.owner] = left > 0 ? left : nil
+        counters.waitingRequests.add(-1)
+        return found
+    }
+}
+
+extension Shard {
+    /// Publishes a request of a client.
+    ///
+    /// - Parameters:
+    ///   - timeout: how long to wait for the reply, in milliseconds.
+    ///   - published: called when the request is on its way.
+    ///   - body: gets the outcome, once; it is not called if the client leaves before.
+    package func request(
+        _ draft: Draft, by client: Client, from source: StreamConnection?, timeout: Int64,
+        published: @escaping (Receipt) -> Void, _ body: @escaping (Inboxes.Outcome) -> Void
+    ) throws(Refusal) {
+        let inbox = try inboxes.open(
+            for: client, atMost: settings.limits.requestsPerClient, timeout: timeout, body)
+        var draft = draft
+        do throws(Refusal) {
+            draft.properties = try MessageProperties(
+                headers: draft.properties?.headers ?? [], replyTo: inbox, correlation: draft.properties?.correlation)
+            draft.completion = { [inboxes] result in
+                switch result {
+                case .success(let receipt): published(receipt)
+                case .failure(let refusal): inboxes.fail(inbox, refusal)
+                }
+            }
+            try publish(draft, by: client, from: source)
+        } catch {
+            // The caller says so itself.
+            inboxes.drop(inbox)
+            throw error
+        }
+    }
+}
+
+extension Inboxes {
+    /// Forgets a request without a word.
+    fileprivate func drop(_ topic: Topic) { _ = close(topic) }
+}
+
+extension Topic {
+    /// What the topics of inboxes begin with.
+    static let inboxes = "$inbox/"
+
+    /// Whether it is one that the broker makes for replies.
+    var isInbox: Bool { isReserved && name.utf8.starts(with: Self.inboxes.utf8) }
+}
+
+extension TopicFilter {
+    /// Whether it could match topics of inboxes.
+    var isOfInboxes: Bool { name.utf8.starts(with: "$inbox".utf8) }
+}
