@@ -155,10 +155,10 @@ def test_a_request_that_waits_does_not_hold_up_the_end(broker):
     with broker.connect() as connection:
         connection.sendall(b"POST /t/service?reply=300s HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1\r\n\r\nx")
         wait_until(lambda: broker.metrics()["broker_requests_waiting"] == 2, "the request over HTTP")
-        broker.process.send_signal(signal.SIGTERM)
+        broker.send_signal(signal.SIGTERM)
         assert session.expect("error", id=1)["code"] == "unavailable"
         assert connection.recv(1 << 16).startswith(b"HTTP/1.1 503 ")
-    assert broker.process.wait(ANSWER_DEADLINE) == 0
+    assert broker.wait_for_exit() == 0
 
 
 def test_by_brokerctl(broker, tmp_path):

@@ -9,14 +9,18 @@ extension RetainedDeleteRequest: AnsweredRequest {
                 then(result.map { _ in Answer(deleted: 1) })
             }
         }
-        remove(filter, after: nil, deleted: 0, caller, then)
+        // Those that are in memory only, and then those on disk.
+        remove(caller.desk.shard.sequencer.ephemerals(matching: filter).map(\.topic), caller) { result in
+            guard case .success(let count) = result else { return then(result.map { Answer(deleted: $0) }) }
+            remove(filter, after: nil, deleted: count, caller, then)
+        }
     }
 
     /// Counts the values that would be deleted.
     private func count(
         _ filter: TopicFilter, _ caller: AdminCaller, _ then: @escaping (Result<Answer, Refusal>) -> Void
     ) {
-        var count = 0
+        var count = caller.desk.shard.sequencer.ephemerals(matching: filter).count
         caller.desk.scan(filter, after: nil) { _ in
             count += 1
             return true

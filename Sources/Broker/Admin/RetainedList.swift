@@ -5,10 +5,16 @@ extension RetainedListRequest: AnsweredRequest {
         let filter = try caller.desk.filter(filter) ?? .everything
         var rows: [RetainedSummary] = []
         var last: Topic?
+        // They have no place in the store's order: all of them are in the first part.
+        if after == nil {
+            let ephemerals = caller.desk.shard.sequencer.ephemerals(matching: filter)
+            rows = ephemerals.sorted { $0.topic.name < $1.topic.name }.map { RetainedSummary($0) }
+        }
+        let ephemerals = rows.count
         caller.desk.scan(filter, after: after.flatMap { storedTopic(Array($0.utf8)) }) { message in
             rows.append(RetainedSummary(message))
             last = message.topic
-            return rows.count < AdminDesk.maximumRows
+            return rows.count - ephemerals < AdminDesk.maximumRows
         } then: { end in
             then(
                 end.map { isFinished in
@@ -28,5 +34,6 @@ extension RetainedSummary {
         kind = message.kind.administrativeName
         type = message.contentType
         if message.expiry != 0 { expires = message.expiry }
+        isEphemeral = message.isEphemeral
     }
 }

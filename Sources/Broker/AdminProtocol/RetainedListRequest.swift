@@ -50,6 +50,8 @@ package struct RetainedSummary: AdminObject {
     package var type: String?
     /// In Unix milliseconds; `nil`: never.
     package var expires: Int64?
+    /// Whether it is in memory only, and goes with its publisher's connection.
+    package var isEphemeral = false
 
     package init() {}
 
@@ -61,6 +63,7 @@ package struct RetainedSummary: AdminObject {
         kind = try object.string("kind") ?? ""
         type = try object.string("type")
         expires = try object.integer("expires")
+        isEphemeral = try object.bool("ephemeral") ?? false
     }
 
     package func write(to writer: inout JSONWriter) {
@@ -71,5 +74,6 @@ package struct RetainedSummary: AdminObject {
         writer.member("kind", kind)
         if let type { writer.member("type", type) }
         if let expires { writer.member("expires", expires) }
+        if isEphemeral { writer.member("ephemeral", true) }
     }
 }

@@ -25,6 +25,11 @@ extension Settings {
         package var subscriptionsPerClient = 1000
         /// Requests of one client that may wait for a reply.
         package var requestsPerClient = 100
+        /// Ephemeral values that one client may have at a time, and their size in bytes.
+        package var ephemeralValues = 100
+        package var ephemeralBytes = 64 << 10
+        /// The size of those of all clients, in bytes.
+        package var ephemeralMemory = 64 << 20
         /// Filters that all clients together may subscribe to; `nil`: unlimited.
         package var subscriptions: Int? = 1_000_000
         /// Bytes that wait to be sent on one connection.
@@ -140,6 +145,15 @@ extension Settings.Limits {
             Setting(
                 "requests_per_client", \.requestsPerClient, .count(0...1_000_000),
                 "Requests of one client that wait for a reply at a time."),
+            Setting(
+                "ephemeral_values", \.ephemeralValues, .count(0...1_000_000),
+                "Ephemeral values that one client has at a time."),
+            Setting(
+                "ephemeral_bytes", \.ephemeralBytes, .size(0...1 << 30),
+                "What these take, with their topics and farewells."),
+            Setting(
+                "ephemeral_memory", \.ephemeralMemory, .size(0...1 << 40),
+                "What those of all clients take."),
             Setting(
                 "subscriptions", \.subscriptions, count.liftable, "Filters that all clients together hold."),
         ]

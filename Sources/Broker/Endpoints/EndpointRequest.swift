@@ -99,6 +99,17 @@ extension HTTPExchange {
         do throws(Refusal) { return try Lifetime.milliseconds(seconds: seconds) } catch { throw HTTPRefusal(error) }
     }
 
+    /// What the query says of ephemeral values; `nil`: the values are none.
+    func lease() throws(HTTPRefusal) -> Lease? {
+        let isEphemeral = try flag("ephemeral") ?? false
+        guard let text = request.parameter("grace") else { return isEphemeral ? Lease() : nil }
+        guard isEphemeral else { throw HTTPRefusal(Refusal(.badRequest, "grace needs ephemeral.")) }
+        guard let seconds = Double(text) else {
+            throw HTTPRefusal(Refusal(.badRequest, "grace: expected seconds, found \"\(text)\"."))
+        }
+        do throws(Refusal) { return Lease(grace: try Lease.grace(seconds: seconds)) } catch { throw HTTPRefusal(error) }
+    }
+
     /// The parameters of ``subscribeOptions()``.
     static let subscribeParameters = ["since", "snapshot", "slow"]
 

@@ -2,7 +2,7 @@ internal import WSTransport
 
 /// The three kinds of WebSocket a listener serves.
 enum Sockets {
-    private static let topicParameters = ["retain", "ttl", "echo"] + HTTPExchange.subscribeParameters
+    private static let topicParameters = ["retain", "ttl", "echo", "ephemeral", "grace"] + HTTPExchange.subscribeParameters
 
     /// Of `/ws`: many subscriptions, JSON.
     static func json(_ visit: Visit) throws(HTTPRefusal) {
@@ -28,8 +28,12 @@ enum Sockets {
         let client = try visit.makeClient("topic")
         try checkSubscribe(shard, client, TopicFilter(topic))
         var options = TopicSession.Options()
-        options.isRetaining = try exchange.flag("retain") ?? false
         let timeToLive = try exchange.timeToLive()
+        let lease = try exchange.lease()
+        guard timeToLive == nil || lease == nil else {
+            throw HTTPRefusal(Refusal(.badRequest, "ephemeral: it goes without ttl."))
+        }
+        options.isRetaining = try exchange.flag("retain") ?? false || lease != nil
         options.subscribe = try exchange.subscribeOptions()
         options.subscribe.hearsItself = try exchange.flag("echo") ?? true
         // Only a notice could say what was dropped.
@@ -41,6 +45,10 @@ enum Sockets {
                 subprotocol: try request.chosen(TopicSession.subprotocol),
                 options: shard.endpoints.settings.socketOptions
             ) { socket in
+                if let lease {
+                    return EphemeralTopicSession(
+                        shard: shard, socket: socket, client: client, topic: topic, options: options, lease: lease)
+                }
                 guard let timeToLive else {
                     return TopicSession(shard: shard, socket: socket, client: client, topic: topic, options: options)
                 }

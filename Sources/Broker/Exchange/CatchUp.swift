@@ -176,6 +176,10 @@ package final class CatchUp {
         ledger.unexamined = []
         for (resume, (uncovered, lost)) in zip(resumes, found) {
             var gap = uncovered
+            if resume.forgotten > resume.since {
+                let forgotten = Gap(since: resume.since, seq: resume.forgotten, missed: nil)
+                if gap == nil { gap = forgotten } else { gap?.merge(forgotten) }
+            }
             if let lost { if gap == nil { gap = lost } else { gap?.merge(lost) } }
             // If nothing is missing, the messages themselves contain every value.
             guard let gap else {
@@ -217,6 +221,12 @@ package final class CatchUp {
                 return kept
             }
             found.removeAll { kept.contains($0.seq) }
+            // Changes of ephemeral values come later, too.
+            let held = session.subscriptions.held
+            if !held.isEmpty, !found.isEmpty {
+                let seqs = held.seqs
+                found.removeAll { seqs.contains($0.seq) }
+            }
         }
         if let rewinding {
             found = try store.readHistory { view throws(StorageError) in

@@ -14,6 +14,10 @@ package struct Draft {
         /// The value has this `seq`, expired or not, and no newer one has been set; `nil`: the store has had to remove it
         /// already.
         case expired(UInt64?)
+        /// There is none on disk; the value is ephemeral, and lives as long as the lease.
+        case ephemeral(Lease)
+        /// There is an ephemeral one with this `seq`, whose lease has ended.
+        case ended(UInt64)
     }
 
     /// What the publisher waits for.
@@ -64,9 +68,14 @@ extension Draft {
             condition: .expired(value.isGone ? nil : value.seq))
     }
 
-    /// Whether it is such a removal.
-    var isExpiry: Bool {
-        if case .expired = condition { true } else { false }
+    /// What is particular about its message.
+    var nature: Message.Nature {
+        switch condition {
+        case .expired: .expiry
+        case .ephemeral: .ephemeral
+        case .ended: payload.isEmpty ? .ephemeral : .farewell
+        case .none, .matches, .absent, .present: .plain
+        }
     }
 }
 

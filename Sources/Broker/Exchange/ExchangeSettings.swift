@@ -8,6 +8,11 @@ package struct ExchangeSettings: Sendable {
         package var batch: Int
         /// How many requests of a client may wait for a reply.
         package var requestsPerClient = 100
+        /// How many ephemeral values a client may have, and how much they may take, in bytes.
+        package var ephemeralValues = 100
+        package var ephemeralBytes = 64 << 10
+        /// What those of all clients may take, in bytes.
+        package var ephemeralMemory = 64 << 20
         /// How much may wait for one client, in bytes.
         package var pending: Int
         /// How long it may wait, in nanoseconds.

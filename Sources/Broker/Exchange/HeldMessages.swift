@@ -46,6 +46,25 @@ struct HeldMessages {
         return (older, floor)
     }
 
+    /// Adds messages in their places, without those that are here already.
+    mutating func insert(_ messages: [Message], now: MonotonicTime) {
+        guard !messages.isEmpty else { return }
+        let known = seqs
+        let new = messages.filter { !known.contains($0.seq) }
+        let newest = Set(places.values.filter { $0 >= head }.compactMap { items[$0]?.message.seq })
+        let all = items[head...].compactMap(\.self) + new.map { Item(message: $0, since: now) }
+        items = ContiguousArray(all.sorted { $0.message.seq < $1.message.seq }.map(Optional.some))
+        (places, head, gone) = ([:], 0, 0)
+        for (place, item) in items.enumerated() {
+            guard let message = item?.message, newest.contains(message.seq) else { continue }
+            places[message.topic] = place
+        }
+        bytes += new.reduce(0) { $0 + $1.weight }
+    }
+
+    /// The numbers of all of them.
+    var seqs: Set<UInt64> { Set(items[head...].lazy.compactMap { $0?.message.seq }) }
+
     mutating func removeOldest() -> Message? {
         guard let item = oldest else { return nil }
         items[head] = nil

@@ -19,6 +19,10 @@ package protocol HistoryStore: AnyObject, Sendable {
     /// Records that a message that was to be kept is lost; written with the next commit.
     func lose(_ seq: UInt64)
 
+    /// A message that was to be kept is in memory only: the next start, however this process ends, knows nothing of what is
+    /// missing from this number on.
+    func forgo(from seq: UInt64)
+
     /// Announces messages that may have to be kept and are about to be numbered and delivered. A crash before they are
     /// settled may lose some that subscribers have seen. Does not wait for the disk.
     func expectKept(_ count: Int)
@@ -44,6 +48,7 @@ package protocol HistoryStore: AnyObject, Sendable {
 }
 
 extension HistoryStore {
+    package func forgo(from seq: UInt64) {}
     package func expectKept(_ count: Int) {}
     package var isAtRest: Bool { false }
     package func settleKept(_ count: Int) {}

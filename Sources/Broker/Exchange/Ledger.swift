@@ -5,6 +5,8 @@ struct Resume {
     let since: UInt64
     /// The position of the subscription.
     let seq: UInt64
+    /// Changes of ephemeral values up to this number are forgotten; 0: none.
+    var forgotten: UInt64 = 0
     /// The retained values, which are sent if messages are missing; `nil`: they are not wanted.
     var snapshot: Snapshot?
 }

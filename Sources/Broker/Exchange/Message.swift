@@ -27,13 +27,24 @@ package final class Message: Sendable {
     package let expiry: Int64
     /// The ``Client/id`` of its publisher; 0: no client, or not known, as of a retained value from the disk.
     package let origin: UInt64
-    /// Whether the broker removes a retained value by it, because the value's time to live has passed.
-    package let isExpiry: Bool
+    /// What is particular about it.
+    package let nature: Nature
+
+    /// What is particular about a few messages.
+    package enum Nature: UInt8, Sendable {
+        case plain
+        /// The broker removes a retained value by it, because the value's time to live has passed.
+        case expiry
+        /// It sets or removes an ephemeral value, which never goes to disk.
+        case ephemeral
+        /// It removes an ephemeral value, and has a payload all the same.
+        case farewell
+    }
 
     package init(
         topic: Topic, payload: [UInt8], kind: Kind, contentType: String? = nil,
         properties: MessageProperties? = nil, isRetained: Bool = false, seq: UInt64, time: Int64, expiry: Int64 = 0,
-        origin: UInt64 = 0, isExpiry: Bool = false
+        origin: UInt64 = 0, nature: Nature = .plain
     ) {
         self.topic = topic
         self.payload = payload
@@ -45,11 +56,17 @@ package final class Message: Sendable {
         self.time = time
         self.expiry = expiry
         self.origin = origin
-        self.isExpiry = isExpiry
+        self.nature = nature
     }
 
     /// Whether it removes the topic's retained value.
-    package var isRemoval: Bool { isRetained && payload.isEmpty }
+    package var isRemoval: Bool { isRetained && (payload.isEmpty || nature == .farewell) }
+
+    /// Whether the broker removes a retained value by it, because the value's time to live has passed.
+    package var isExpiry: Bool { nature == .expiry }
+
+    /// Whether it sets or removes an ephemeral value.
+    package var isEphemeral: Bool { nature.rawValue >= Nature.ephemeral.rawValue }
 
     /// Its weight when messages wait or are read in pieces, in bytes: its content and an overhead.
     package var weight: Int {

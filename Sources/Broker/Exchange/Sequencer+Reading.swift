@@ -6,7 +6,7 @@ extension Sequencer {
     /// The retained value of `topic`, the newest numbered one; `nil`: there is none.
     package func value(of topic: Topic) throws(Refusal) -> Message? {
         let now = Lifetime.now
-        if let message = state.withLock({ $0.applying.overlay[topic] ?? $0.figures[topic] }) {
+        if let message = state.withLock({ $0.applying.newest(of: topic) ?? $0.figures[topic] }) {
             return message.isValue(at: now) ? message : nil
         }
         do throws(StorageError) { return try store.value(of: topic, now: now) } catch { throw Refusal(error) }
@@ -31,7 +31,7 @@ extension Sequencer {
 
     /// Whether only the store knows a topic's value, and has not been asked since its last commit.
     func mustLookUp(_ topic: Topic, _ stored: StoredValues, _ state: borrowing State) -> Bool {
-        guard state.applying.overlay[topic] == nil else { return false }
+        guard state.applying.newest(of: topic) == nil else { return false }
         if stored.attempts > Self.lookUpAttempts { return false }
         return stored.commits != commits.load(ordering: .acquiring) || stored.values[topic] == nil
     }
@@ -60,8 +60,13 @@ extension Sequencer {
     func check(
         _ condition: Draft.Condition, of topic: Topic, _ stored: StoredValues, _ state: borrowing State
     ) throws(Refusal) {
-        // For the removal of an expired value, no value has expired yet.
-        let now = if case .expired = condition { Int64.min } else { Lifetime.now }
+        // For the removal of an expired value, no value has expired yet; nor for an ephemeral one, which waits until the one on
+        // disk is gone.
+        let now =
+            switch condition {
+            case .expired, .ephemeral: Int64.min
+            default: Lifetime.now
+            }
         let current = try state.applying.value(of: topic, now: now) { () throws(Refusal) in
             guard stored.commits == commits.load(ordering: .acquiring), let value = stored.values[topic] else {
                 throw Refusal(
@@ -69,6 +74,9 @@ extension Sequencer {
             }
             guard let value = try value.get(), !Message.isExpired(value.expiry, at: now) else { return nil }
             return value.seq
+        }
+        if case .ephemeral = condition, current != nil, state.applying.ephemerals[topic] == nil {
+            throw Refusal(.conflict, "\(topic) has a stored retained value, which no ephemeral one replaces.")
         }
         try Applying.check(condition, of: topic, current: current)
     }
@@ -83,6 +91,8 @@ extension Sequencer {
         package let events: [ShardEvent]
         /// Matching retained values that may not be in the store yet; an empty payload is a removal.
         package let overlay: [Message]
+        /// The ephemeral values, matching or not; empty for a filter without wildcards, whose value is in ``overlay``.
+        let ephemerals: EphemeralTable?
         /// Whether there are too many of these to search: the store is read when it has them all.
         package let waitsForStore: Bool
         /// A view of the store at that point; `nil`: it was not requested, or there is none left.
@@ -132,20 +142,21 @@ extension Sequencer {
             var uncommitted: [Message] = []
             var isWhole = true
             if let literal {
-                if let message = state.applying.overlay[literal] { uncommitted = [message] }
+                if let message = state.applying.newest(of: literal) { uncommitted = [message] }
             } else if !state.retaining.isEmpty {
                 (uncommitted, isWhole) = state.retaining.messages(after: 0, atMost: Self.maximumOverlay)
             }
             // Wildcards at the front do not match what begins with `$`, so few ever look.
             let figures = isReserved ? Array(state.figures.values) : []
             let isCurrent = offer?.commits == commits.load(ordering: .acquiring)
-            return (state.newest, mailbox.drain(), uncommitted, isWhole, figures, isCurrent)
+            let ephemerals = literal == nil && !state.applying.ephemerals.isEmpty ? state.applying.ephemerals : nil
+            return (state.newest, mailbox.drain(), uncommitted, isWhole, figures, isCurrent, ephemerals)
         }
-        let (seq, events, uncommitted, isWhole, figures, isCurrent) = found
+        let (seq, events, uncommitted, isWhole, figures, isCurrent, ephemerals) = found
         var overlay = isWhole ? Self.newest(uncommitted, filter) : []
         overlay += figures.filter { filter.matches($0.topic) }.sorted { $0.topic.name < $1.topic.name }
         return Position(
-            seq: seq, events: events, overlay: overlay, waitsForStore: !isWhole,
+            seq: seq, events: events, overlay: overlay, ephemerals: ephemerals, waitsForStore: !isWhole,
             view: isWhole && isCurrent ? offer?.view : nil)
     }
 
@@ -164,6 +175,44 @@ extension Sequencer {
         state.withLock { $0.figures[topic] }.map { figure in
             Message(topic: topic, payload: figure.payload, kind: figure.kind, seq: seq, time: figure.time)
         }
+    }
+
+    // MARK: Ephemeral values
+
+    /// How many ephemeral values there are, and their weight in bytes.
+    package var ephemerals: (count: Int, bytes: Int) {
+        state.withLock { ($0.applying.ephemerals.count, $0.applying.ephemerals.bytes) }
+    }
+
+    /// The ephemeral values that match, in no order.
+    ///
+    /// Looks at all of them: for administrators.
+    package func ephemerals(matching filter: TopicFilter) -> [Message] {
+        let table = state.withLock { $0.applying.ephemerals }
+        var (place, found) = (EphemeralTable.Place(), [Message]())
+        _ = table.read(filter, from: &place, visiting: .max) { message in
+            found.append(message)
+            return true
+        }
+        return found
+    }
+
+    /// The numbers of the ephemeral values of these topics.
+    func ephemeralSeqs(of topics: [Topic]) -> [Topic: UInt64] {
+        state.withLock { state in
+            var found: [Topic: UInt64] = [:]
+            for topic in topics { found[topic] = state.applying.ephemerals[topic]?.seq }
+            return found
+        }
+    }
+
+    /// The changes of ephemeral values after one number and up to another on topics that a rule keeps, in order, and the number
+    /// up to which they are forgotten.
+    func recentEphemerals(after seq: UInt64, upTo end: UInt64) -> (messages: [Message], forgottenUpTo: UInt64) {
+        let (found, forgotten) = state.withLock { state in
+            (state.applying.recent.messages(after: seq), state.applying.recent.forgottenUpTo)
+        }
+        return (found.filter { $0.seq <= end }, min(forgotten, end))
     }
 
     /// Whether everything retained up to `seq` is on disk, or failed.

@@ -220,15 +220,20 @@ package final class Sequencer: Sendable {
     private func accept(
         _ drafts: Span<Draft>, _ place: Int, _ stored: StoredValues, _ seq: UInt64, _ time: Int64, _ state: inout State
     ) throws(Refusal) -> Applied {
-        var isExpiry = false
+        var nature = Message.Nature.plain
         if drafts[place].isConditional {
             try check(drafts[place].condition, of: drafts[place].topic, stored, state)
-            isExpiry = drafts[place].isExpiry
+            nature = drafts[place].nature
+        }
+        if drafts[place].isRetained, nature != .plain || !state.applying.ephemerals.isEmpty,
+            let item = acceptEphemeral(drafts, place, nature, seq, time, &state)
+        {
+            return item
         }
         let key = drafts[place].key
         if let key { try state.applying.keys.check(key) }
         let rule = state.storeThread == nil ? nil : state.applying.rule(for: drafts[place].topic)
-        let message = Applying.message(of: drafts, at: place, seq: seq, time: time, isExpiry: isExpiry) { Lifetime.now }
+        let message = Applying.message(of: drafts, at: place, seq: seq, time: time, nature: nature) { Lifetime.now }
         let item = Applied(message, originSlot: drafts[place].source?.slot ?? .max, isKept: rule != nil)
         if item.isQueued, let thread = state.storeThread {
             guard thread.append([StoreEntry(message, keptBy: rule, key: key)], waking: false) else {
@@ -237,12 +242,35 @@ package final class Sequencer: Sendable {
             if message.isRetained {
                 state.applying.overlay.set(message)
                 state.retaining.append(message)
+                // The value on disk takes its place.
+                state.applying.ephemerals.remove(message.topic)
             }
             if rule != nil { state.pending.append(message) }
         }
         if let key { state.applying.keys.add(key, seq: seq, time: time, isQueued: item.isQueued) }
         state.newest = seq
         return item
+    }
+
+    /// Accepts a draft that sets or removes an ephemeral value; `nil`: it does not.
+    private func acceptEphemeral(
+        _ drafts: Span<Draft>, _ place: Int, _ nature: Message.Nature, _ seq: UInt64, _ time: Int64,
+        _ state: inout State
+    ) -> Applied? {
+        let topic = drafts[place].topic
+        let isRemoved = drafts[place].payload.isEmpty && state.applying.ephemerals[topic] != nil
+        guard nature == .ephemeral || nature == .farewell || isRemoved else { return nil }
+        let message = Applying.message(
+            of: drafts, at: place, seq: seq, time: time, nature: nature == .farewell ? .farewell : .ephemeral
+        ) { Lifetime.now }
+        if message.isRemoval { state.applying.ephemerals.remove(topic) } else { state.applying.ephemerals.set(message) }
+        if state.storeThread != nil, state.applying.rule(for: topic) != nil {
+            // The next start does not know of it.
+            store.forgo(from: seq)
+            state.applying.recent.append(message)
+        }
+        state.newest = seq
+        return Applied(message, originSlot: drafts[place].source?.slot ?? .max, isKept: false)
     }
 
     /// The message that a draft with a key repeats; `nil`: none.

@@ -48,9 +48,32 @@ extension Shard {
         // Nearly every publication ends here; the other checks would copy the draft.
         if isDraining || draft.topic.isReserved || !client.publishesAnywhere || draft.isConditional {
             try check(draft, by: client)
+            if case .ephemeral(let lease) = draft.condition {
+                return try publish(draft, lease, by: client, from: source)
+            }
         }
         if settings.limits.isMetered { try meter(draft.payload.count, of: client, draft.topic) }
         if let key = draft.key { draft.key = key.of(client, draft.topic) }
+        counters.received(draft.payload.count, by: client.endpoint)
+        if let source { chargeMatching(to: source.slot) }
+        publications.add(draft, by: client.id, from: source)
+    }
+
+    /// Publishes an ephemeral value, whose rights have been checked.
+    private func publish(
+        _ draft: consuming Draft, _ lease: Lease, by client: Client, from source: StreamConnection?
+    ) throws(Refusal) {
+        // One without a connection of its own would live for ever.
+        guard let session = source.flatMap({ directory.session(inSlot: $0.slot) }), session.client === client else {
+            throw Refusal(.badRequest, "ephemeral: it needs a connection that lasts, /ws or a topic socket.")
+        }
+        if settings.limits.isMetered { try meter(draft.payload.count, of: client, draft.topic) }
+        let topic = draft.topic
+        do throws(Refusal) { try leases.take(&draft, lease, by: client.id, settings.limits) } catch {
+            recorder.refused(error, topic.name, client, topic: topic)
+            if error.code == .limitExceeded { witness?.limited(client, by: "limits.ephemeral_values") }
+            throw error
+        }
         counters.received(draft.payload.count, by: client.endpoint)
         if let source { chargeMatching(to: source.slot) }
         publications.add(draft, by: client.id, from: source)
@@ -144,9 +167,10 @@ extension Shard {
             throw deny(.retain, topic.name, to: client, Refusal(.forbidden, message))
         }
         switch draft.condition {
-        case .none, .present, .expired: break
+        case .none, .present, .expired, .ended: break
+        case .ephemeral(let lease) where lease.wanted == .none: break
         // The result tells about the value.
-        case .matches, .absent: try checkRead(topic, by: client)
+        case .matches, .absent, .ephemeral: try checkRead(topic, by: client)
         }
     }
 
@@ -289,6 +313,7 @@ extension Shard {
             return session.end(.unauthenticated("revoked"))
         }
         if client.takesOtherEnd() { watchExpiry(of: session) }
+        if !leases.isEmpty { leases.review(client.id) { client.has([.publish, .retain], for: $0, grants) } }
         for subscription in session.subscriptions.all {
             guard let refusal = refusal(of: subscription.filter, client) else { continue }
             revoke(subscription.filter, of: session, refusal)

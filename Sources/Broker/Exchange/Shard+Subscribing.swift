@@ -37,6 +37,7 @@ extension Shard {
         if let old { replace(old, by: &subscription, options, at: position.seq, session) }
         begin(&subscription, options, position, session)
         set.add(subscription)
+        if options.since != nil, subscription.usesHistory, let ledger = set.ledger { recall(filter, session, ledger) }
         let forked = directory.add(subscription, of: session)
         if forked != 0 { sequencer.forkedFilters.add(forked, ordering: .relaxed) }
         session.client.membership?.hold(set.count)
@@ -108,8 +109,8 @@ extension Shard {
         let snapshot =
             options.wantsSnapshot
             ? Snapshot(
-                filter: filter, seq: position.seq, overlay: position.overlay, view: position.view,
-                waitsForStore: position.waitsForStore, isAll: options.isPoll) : nil
+                filter: filter, seq: position.seq, overlay: position.overlay, ephemerals: position.ephemerals,
+                view: position.view, waitsForStore: position.waitsForStore, isAll: options.isPoll) : nil
         if let rewind = options.rewind, !filter.isSystem {
             return set.starts.append(
                 CatchUpStart(
@@ -145,6 +146,27 @@ extension Shard {
             slow: .dropOldest, usesHistory: true)
         (kept.resumedAt, kept.asked) = (position.seq, subscription.asked)
         _ = set.retire(kept, at: position.seq, isOver: false, maximum: .max)
+    }
+
+    /// Holds the changes of ephemeral values that a resuming subscription has missed, which the store does not have.
+    private func recall(_ filter: TopicFilter, _ session: any Session, _ ledger: Ledger) {
+        let set = session.subscriptions
+        guard let place = ledger.unexamined.lastIndex(where: { $0.filter == filter }) else { return }
+        let resume = ledger.unexamined[place]
+        var (messages, forgotten) = sequencer.recentEphemerals(after: resume.since, upTo: resume.seq)
+        messages.removeAll { !filter.matches($0.topic) || !set.takes($0, client: session.client.id, ledger) }
+        // No more than half of what may wait for it.
+        var room = settings.limits.pending / 2
+        let first = messages.lastIndex { message in
+            room -= message.weight
+            return room < 0
+        }
+        if let first {
+            forgotten = max(forgotten, messages[first].seq)
+            messages.removeFirst(first + 1)
+        }
+        if forgotten > resume.since { ledger.unexamined[place].forgotten = forgotten }
+        set.held.insert(messages, now: reactor.now)
     }
 
     /// Ends subscriptions; filters without a subscription are ignored.

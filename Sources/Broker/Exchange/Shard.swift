@@ -59,6 +59,8 @@ package final class Shard {
     let publications: Publications
     /// The requests that wait for a reply.
     package let inboxes: Inboxes
+    /// The clients' ephemeral values.
+    let leases: Leases
     /// The events that are being delivered, from ``nextEvent`` on.
     @exclusivity(unchecked) private var events: [ShardEvent] = []
     private var nextEvent = 0
@@ -104,6 +106,8 @@ package final class Shard {
         index = reactor.index
         publications = Publications(
             reactor: reactor, order: order, sequencer: sequencer, counters: counters, shard: index)
+        leases = Leases(
+            reactor: reactor, publications: publications, sequencer: sequencer, counters: counters)
         clientNumbers = ClientNumbers(shard: reactor.index)
         mailbox = Mailbox(wakeup: { [remote = reactor.remote] in remote.wake() })
         inbox = sequencer.join(mailbox, shard: index)
@@ -143,6 +147,7 @@ package final class Shard {
         guard directory.leave(session) else { return }
         session.client.membership?.hold(0)
         if !inboxes.isEmpty { inboxes.forget(session.client.id) }
+        if !leases.isEmpty { leases.left(session.client.id) }
         for subscription in session.subscriptions.removeAll() { release(subscription) }
     }
 

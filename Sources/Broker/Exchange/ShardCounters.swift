@@ -66,6 +66,9 @@ package final class ShardCounters: Sendable {
     package let requests = Counter()
     package let waitingRequests = Counter()
     package let lateRequests = Counter()
+    /// Ephemeral values that were removed because their time was over, and those that were refused beyond a limit.
+    package let endedEphemerals = Counter()
+    package let refusedEphemerals = Counter()
     /// Gaps announced.
     package let gaps = Counter()
     /// Clients for which messages wait now.

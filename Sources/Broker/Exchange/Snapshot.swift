@@ -13,6 +13,10 @@ struct Snapshot {
     /// Values that were not on disk yet when it began, including removals.
     private let overlay: [Message]
     private let overlaid: Set<Topic>
+    /// Ephemeral values as of ``seq``; `nil`: none.
+    private let ephemerals: EphemeralTable?
+    /// How many of them have been looked at; `nil`: all.
+    private var ephemeralPlace: EphemeralTable.Place?
     /// How much of the overlay has been sent.
     private var nextOverlaid = 0
     /// Whether a piece was read.
@@ -27,8 +31,8 @@ struct Snapshot {
 
     /// - Parameter isAll: whether nothing comes live after it.
     init(
-        filter: TopicFilter, seq: UInt64, overlay: [Message], view: (any RetainedView)? = nil,
-        waitsForStore: Bool = false, isAll: Bool = false
+        filter: TopicFilter, seq: UInt64, overlay: [Message], ephemerals: EphemeralTable? = nil,
+        view: (any RetainedView)? = nil, waitsForStore: Bool = false, isAll: Bool = false
     ) {
         self.view = view
         self.waitsForStore = waitsForStore
@@ -37,6 +41,8 @@ struct Snapshot {
         self.seq = seq
         self.overlay = overlay
         overlaid = Set(overlay.map(\.topic))
+        self.ephemerals = ephemerals
+        ephemeralPlace = ephemerals.map { _ in EphemeralTable.Place() }
     }
 
     enum Progress { case finished, more }
@@ -55,12 +61,23 @@ struct Snapshot {
             let message = overlay[nextOverlaid]
             nextOverlaid += 1
             guard !message.payload.isEmpty, !message.isExpired(at: now) else { continue }
+            // It was removed from the disk, and then an ephemeral one was set.
+            if let newer = ephemerals?[message.topic], newer.seq > message.seq { continue }
             body(message)
             sent += message.weight
             if sent >= bytes { return .more }
         }
+        if var place = ephemeralPlace, let ephemerals {
+            let isAll = ephemerals.read(filter, from: &place, visiting: visits) { message in
+                body(message)
+                sent += message.weight
+                return sent < bytes
+            }
+            ephemeralPlace = isAll ? nil : place
+            if !isAll || sent >= bytes { return .more }
+        }
         let end = try scan(store, visits, now) { message in
-            if message.seq <= newest, !overlaid.contains(message.topic) {
+            if message.seq <= newest, !overlaid.contains(message.topic), ephemerals?[message.topic] == nil {
                 body(message)
                 sent += message.weight
             }

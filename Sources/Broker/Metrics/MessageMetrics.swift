@@ -81,6 +81,18 @@ extension MetricTable {
         table.add("broker_requests_late_total", .counter, "Requests that got no reply in time.") { reading in
             reading.exchange { $0.lateRequests.current }
         }
+        table.add("broker_ephemeral_values", .gauge, "Ephemeral values.") { reading in
+            reading.figures.sequencer.ephemerals.count
+        }
+        table.add("broker_ephemeral_bytes", .gauge, "Memory for ephemeral values.") { reading in
+            reading.figures.sequencer.ephemerals.bytes
+        }
+        table.add(
+            "broker_ephemeral_ended_total", .counter, "Ephemeral values removed as their connections had ended."
+        ) { reading in reading.exchange { $0.endedEphemerals.current } }
+        table.add("broker_ephemeral_refused_total", .counter, "Ephemeral values refused beyond a limit.") { reading in
+            reading.exchange { $0.refusedEphemerals.current }
+        }
         table.add("broker_publish_keys", .gauge, "Keys that are remembered.") { reading in
             reading.figures.sequencer.keys.count
         }

@@ -32,7 +32,7 @@ extension LMDBStore {
     package func seal(upTo seq: UInt64?) throws(StorageError) {
         try write { (_, state) throws(StorageError) in
             state.reservedSeq = min(state.reservedSeq, seq ?? .max)
-            state.history.completeUpTo = state.reservedSeq
+            state.history.completeUpTo = complete(upTo: state.reservedSeq)
         }
     }
 
@@ -50,7 +50,7 @@ extension LMDBStore {
             }
             try checkRoom(for: record.count, write)
             try change.append(message, record, under: rule, now: now, write)
-            change.summary.completeUpTo = max(change.summary.completeUpTo, message.seq)
+            change.summary.completeUpTo = complete(upTo: max(change.summary.completeUpTo, message.seq))
         }
         try change.finish(write)
         state.history = change.summary

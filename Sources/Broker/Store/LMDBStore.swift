@@ -41,6 +41,8 @@ package final class LMDBStore: MessageStore {
     private let state: Mutex<StoreState>
     private let mark: StoreMark
     private let keptMark: KeptMark
+    /// The first message that was to be kept and is in memory only; `.max`: there is none.
+    private let forgone = Atomic<UInt64>(.max)
     private let path: String
     private let mapSize: Int
     /// Held last: the lock outlives the file's use.
@@ -198,6 +200,15 @@ package final class LMDBStore: MessageStore {
             if let environment = try? readers.environment() { mark.note(environment.descriptor, isClosed: true) }
         }
     }
+
+    package func forgo(from seq: UInt64) {
+        // They are never settled, so nothing notes that all is on disk.
+        let (isFirst, _) = forgone.compareExchange(expected: .max, desired: seq, ordering: .acquiringAndReleasing)
+        if isFirst { keptMark.expect(1) }
+    }
+
+    /// Up to which number a record may say that all of the history is complete.
+    func complete(upTo seq: UInt64) -> UInt64 { min(seq, forgone.load(ordering: .acquiring) - 1) }
 
     package func expectKept(_ count: Int) { keptMark.expect(count) }
     package var isAtRest: Bool { keptMark.isNoted }

@@ -97,7 +97,7 @@ struct RecordHeader {
         return Message(
             topic: topic, payload: record.array(payload..<record.count), kind: kind, contentType: values.contentType,
             properties: values.properties, isRetained: isRetained, seq: seq, time: time, expiry: expiry,
-            origin: origin, isExpiry: values.isExpiry)
+            origin: origin, nature: values.isExpiry ? .expiry : .plain)
     }
 
     private func properties(in record: Span<UInt8>, upTo end: Int) -> PropertyBlock.Values? {

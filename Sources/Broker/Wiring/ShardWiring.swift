@@ -59,6 +59,9 @@ extension ExchangeSettings {
             reconnectsPerSecond: settings.drain.reconnectsPerSecond)
         flightMemory = settings.log.flightMemory
         limits.requestsPerClient = settings.limits.requestsPerClient
+        limits.ephemeralValues = settings.limits.ephemeralValues
+        limits.ephemeralBytes = settings.limits.ephemeralBytes
+        limits.ephemeralMemory = settings.limits.ephemeralMemory
     }
 }
 

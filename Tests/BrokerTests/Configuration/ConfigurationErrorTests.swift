@@ -49,7 +49,8 @@ extension ConfigurationErrorTests {
         + "compression, origins, hosts, trusted_proxies, drain, access, admin, metrics, system_topics, log"
     private static let limitKeys =
         "connections, connections_per_address, handshake_timeout, idle_timeout, request_head, message, batch, "
-        + "topic, topic_levels, wildcards, subscriptions_per_client, subscriptions, pending, pending_age, "
+        + "topic, topic_levels, wildcards, subscriptions_per_client, requests_per_client, "
+        + "ephemeral_values, ephemeral_bytes, ephemeral_memory, subscriptions, pending, pending_age, "
         + "unsent_in_kernel, publish_rate, memory, per_address, per_user, authentication_failures, bans"
     private static let duration = "expected a duration such as 25s, from 10ms to 7d, found"
     private static let prefix = "expected a path such as /broker, or nothing (\"\"), found"

@@ -40,7 +40,10 @@ struct JSONCommandTests {
             if let type = draft.contentType { words.append(type) }
             if let time = draft.timeToLive { words.append("ttl=\(time)") }
             switch draft.condition {
-            case .none, .expired: break
+            case .none, .expired, .ended: break
+            case .ephemeral(let lease):
+                words.append("ephemeral grace=\(lease.grace)")
+                if let farewell = lease.farewell { words.append(String(decoding: farewell.payload, as: UTF8.self)) }
             case .absent: words.append("absent")
             case .present: words.append("present")
             case .matches(let seqs): words.append("seq=\(seqs)")
@@ -51,6 +54,10 @@ struct JSONCommandTests {
 
     static let accepted: [(String, String)] = [
         (#"{"op":"ping"}"#, "ping"),
+        (
+            #"{"op":"publish","topic":"a","data":1,"ephemeral":true,"grace":1.5,"farewell":{"data":"bye"}}"#,
+            "publish a json 1 retained routed ephemeral grace=1500 bye"
+        ),
         (#"{"op":"ping","id":5,"unknown":{"op":"x"}}"#, "ping"),
         (#"{"op":"authenticate","token":"t"}"#, "authenticate t"),
         (#"{"op":"authenticate","user":"u","password":"p"}"#, "authenticate u p"),

@@ -31,7 +31,9 @@ extension Notice {
     /// Whether it says what a message is: its data, whether it has become the value, or was its removal or expiry.
     func tells(_ message: Message) -> Bool {
         topic == message.topic.name && removed == (message.isRemoval ? true : nil)
-            && data == (message.isRemoval ? nil : String(decoding: message.payload, as: UTF8.self))
+            && data
+                == (message.isRemoval && message.payload.isEmpty
+                    ? nil : String(decoding: message.payload, as: UTF8.self))
             && expired == (message.isExpiry ? true : nil)
             && retain == (message.isRetained && !message.isRemoval && retained == nil ? true : nil)
             && expires == (message.isRemoval || message.expiry == 0 ? nil : message.expiry)

@@ -43,7 +43,7 @@ struct MessageObjectTests {
         func message() throws -> Message {
             Message(
                 topic: try topic("a/\"b\""), payload: payload, kind: kind, contentType: type, isRetained: isRetained,
-                seq: 7, time: 9, expiry: expiry, isExpiry: isExpiry)
+                seq: 7, time: 9, expiry: expiry, nature: isExpiry ? .expiry : .plain)
         }
     }
 

@@ -97,16 +97,20 @@ struct SeamModel {
             if let removed { past.append(removed) }
             snapshots.removeAll { $0.filter.name == name }
             cutOff.removeAll { $0.name == name }
-        case .publish(let topic, _, _, _, .some(let key)):
+        case .publish(let topic, _, _, _, .some(let key), _):
             let found = notice.seq.flatMap(entry)
             complain("not as published", unless: found?.topic.name == topic && found?.isRetained == true)
             complain("wrong about storing", unless: notice.stored == true)
             complain("another answer for a key", unless: keyed["\(topic) \(key)"] ?? notice.seq == notice.seq)
             keyed["\(topic) \(key)"] = notice.seq
-        case .publish(let topic, let data, let isRetained, let wanted, nil):
+        case .publish(let topic, let data, let isRetained, let wanted, nil, let isEphemeral):
             let found = notice.seq.flatMap(entry)
             complain("not as published", unless: found?.topic.name == topic && found.map(text) == data)
-            complain("wrong about storing", unless: notice.stored == isRetained)
+            complain("wrong about storing", unless: notice.stored == (isRetained && found?.isEphemeral == false))
+            if isEphemeral, let seq = notice.seq {
+                complain(
+                    "took the place of a value on disk", unless: value(of: topic, at: seq - 1)?.isEphemeral ?? true)
+            }
             guard let wanted, let seq = notice.seq, let sent = notice.id.flatMap({ transcript.sent[$0] }) else { break }
             complain(
                 "accepted though the condition did not hold",
@@ -119,14 +123,18 @@ struct SeamModel {
     private mutating func refusal(_ notice: Notice) {
         if notice.code == "forbidden" || notice.code == "not-found" { return denial(notice) }
         guard notice.code == "conflict", let id = notice.id, let sent = transcript.sent[id],
-            case .publish(let topic, _, _, .some(let wanted), _) = transcript.commands[id]
+            case .publish(let topic, _, _, let wanted, _, let isEphemeral) = transcript.commands[id],
+            isEphemeral || wanted != nil
         else { return complaints.append("unexpected") }
         let between = log.filter {
             $0.isRetained && $0.topic.name == topic && $0.seq > sent.newest && $0.seq <= heard.newest
         }
         let values = [value(of: topic, at: sent.newest)] + between.map { $0.payload.isEmpty ? nil : $0 }
         complain(
-            "refused though the condition held all the time", unless: values.contains { mayFail(wanted, $0, sent) })
+            "refused though the condition held all the time",
+            unless: values.contains { value in
+                isEphemeral ? value?.isEphemeral == false : wanted.map { mayFail($0, value, sent) } ?? false
+            })
     }
 
     // MARK: Rights
@@ -160,7 +168,7 @@ struct SeamModel {
                     && later.id.flatMap { transcript.commands[$0] } == .unsubscribe(name)
             }
             complain("not found", unless: notice.code == "not-found" && (active[name] == nil || isEnding))
-        case .publish(let name, _, _, .some, _):
+        case .publish(let name, _, _, .some, _, _):
             // What comes of a condition tells about a value that may not be read.
             guard let filter = try? TopicFilter(name) else { return }
             let isDenied = rights(at: sent(notice)).contains { !$0(filter) }

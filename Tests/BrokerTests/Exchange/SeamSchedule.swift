@@ -8,7 +8,9 @@ struct SeamSchedule {
     enum Command: Equatable {
         case subscribe(String, wantsSnapshot: Bool, hearsItself: Bool)
         case unsubscribe(String)
-        case publish(topic: String, data: String, isRetained: Bool, ifSeq: UInt64?, key: String? = nil)
+        case publish(
+            topic: String, data: String, isRetained: Bool, ifSeq: UInt64?, key: String? = nil, isEphemeral: Bool = false
+        )
     }
 
     /// A point of the order and of time, between which and another something happened.
@@ -90,7 +92,8 @@ struct SeamSchedule {
         let guest = Int.random(in: 0..<guests.count, using: &random)
         switch Int.random(in: 0..<100, using: &random) {
         case 0..<26: try publish(guest, choose(Self.topics), isRetained: false)
-        case 26..<46: try publish(guest, choose(Self.topics), isRetained: true)
+        case 26..<40: try publish(guest, choose(Self.topics), isRetained: true)
+        case 40..<46: try publishEphemeral(guest, choose(Self.topics))
         case 46..<51: try publish(guest, choose(Self.topics), isRetained: true, isRemoval: true)
         case 51..<60: try contend()
         case 60..<77:
@@ -169,6 +172,13 @@ struct SeamSchedule {
         try send(
             guest, .publish(topic: topic, data: data, isRetained: isRetained, ifSeq: ifSeq, key: key),
             "\"op\":\"publish\",\"topic\":\"\(topic)\",\"data\":\"\(data)\",\"retain\":\(isRetained)\(options)")
+    }
+
+    private mutating func publishEphemeral(_ guest: Int, _ topic: String) throws {
+        let data = chance(1, of: 5) ? "" : "\(nextID)"
+        try send(
+            guest, .publish(topic: topic, data: data, isRetained: true, ifSeq: nil, isEphemeral: true),
+            "\"op\":\"publish\",\"topic\":\"\(topic)\",\"data\":\"\(data)\",\"ephemeral\":true")
     }
 
     private mutating func subscribe(_ guest: Int, _ filter: String, wantsSnapshot: Bool) throws {

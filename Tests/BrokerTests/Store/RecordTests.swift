@@ -55,7 +55,7 @@ struct RecordTests {
     /// A version that does not know the mark skips it, and reads a removal.
     @Test func anExpiryInTheHistory() {
         let expiry = Message(
-            topic: message.topic, payload: [], kind: .binary, isRetained: true, seq: 1, time: 2, isExpiry: true)
+            topic: message.topic, payload: [], kind: .binary, isRetained: true, seq: 1, time: 2, nature: .expiry)
         let bytes = HistoryRecord.bytes(of: expiry) ?? []
         #expect(Array(bytes[48..<53]) == [0xF0, 0, 0, 0, 0])
         let found = HistoryRecord(bytes.span)?.message(topic: message.topic, record: bytes.span)

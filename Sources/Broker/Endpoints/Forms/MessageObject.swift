@@ -111,7 +111,8 @@ package enum MessageObject {
             if message.isExpiry { return }
         }
         if let properties = message.properties { write(properties, to: &writer) }
-        if message.isRemoval { return }
+        // What is left in place of an ephemeral value has a payload.
+        if message.isRemoval, message.payload.isEmpty { return }
         if let type = message.contentType { writer.member("type", type) }
         switch message.kind {
         case .json where !message.payload.isEmpty:

@@ -5,7 +5,7 @@ package import WSTransport
 /// The removal of a retained value has none: an empty frame would look like an empty message.
 final class TopicForm: FrameForm {
     func withPayload(of message: Message, _ body: (Opcode, UnsafeRawBufferPointer) -> Segment) -> Segment? {
-        if message.isRemoval { return nil }
+        if message.isRemoval, message.payload.isEmpty { return nil }
         return unsafe message.payload.withUnsafeBytes { unsafe body(message.opcode, $0) }
     }
 }

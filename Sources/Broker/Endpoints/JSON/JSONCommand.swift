@@ -117,8 +117,9 @@ package enum JSONCommand {
         let (payload, kind) = try payload(object)
         let contentType = try read { () throws(JSONError) in try object.string("type") }
         try ContentType.check(contentType)
-        let isRetained = try read { () throws(JSONError) in try object.bool("retain") } ?? false
-        var acknowledgement = isRetained ? Draft.Acknowledgement.stored : .routed
+        let isEphemeral = try read { () throws(JSONError) in try object.bool("ephemeral") } ?? false
+        let isRetained = try read { () throws(JSONError) in try object.bool("retain") } ?? false || isEphemeral
+        var acknowledgement = isRetained && !isEphemeral ? Draft.Acknowledgement.stored : .routed
         if let asked = try text("ack", of: object) {
             if asked.says("routed") {
                 acknowledgement = .routed
@@ -135,10 +136,38 @@ package enum JSONCommand {
             guard isRetained else { throw Refusal(.badRequest, "ifSeq needs retain.") }
             condition = seq == 0 ? .absent : .matches([seq])
         }
+        if isEphemeral {
+            guard timeToLive == nil, object.value("key") == nil else {
+                throw Refusal(.badRequest, "ephemeral: it goes without ttl and key.")
+            }
+            condition = .ephemeral(try lease(object, wanted: condition))
+        } else if object.value("grace") != nil || object.value("farewell") != nil {
+            throw Refusal(.badRequest, "grace and farewell need ephemeral.")
+        }
         return Draft(
             topic: topic, payload: payload, kind: kind, contentType: contentType,
             properties: try properties(object, limits), isRetained: isRetained, timeToLive: timeToLive,
             condition: condition, acknowledgement: acknowledgement, key: try key(object))
+    }
+
+    /// How long an ephemeral value lives, and what it leaves.
+    private static func lease(_ object: borrowing JSONObject, wanted: Draft.Condition) throws(Refusal) -> Lease {
+        let seconds = try read { () throws(JSONError) in try object.double("grace") }
+        let grace = if let seconds { try Lease.grace(seconds: seconds) } else { Int64(0) }
+        guard let farewell = try member("farewell", of: object) else { return Lease(grace: grace, wanted: wanted) }
+        let (payload, kind) = try payload(farewell)
+        guard !payload.isEmpty else { throw Refusal(.badRequest, "farewell: its data is empty.") }
+        let contentType = try read { () throws(JSONError) in try farewell.string("type") }
+        try ContentType.check(contentType)
+        return Lease(
+            grace: grace, farewell: Lease.Farewell(payload: payload, kind: kind, contentType: contentType),
+            wanted: wanted)
+    }
+
+    /// A member that is an object.
+    @_lifetime(copy object)
+    private static func member(_ name: JSONName, of object: borrowing JSONObject) throws(Refusal) -> JSONObject? {
+        do throws(JSONError) { return try object.object(name) } catch { throw Refusal(.badRequest, "\(error).") }
     }
 
     /// How long to wait for a reply, in milliseconds; `nil`: none is wanted.

@@ -65,6 +65,24 @@ class TopicSession: ClientSocket {
     }
 }
 
+/// A topic socket whose messages are ephemeral values.
+final class EphemeralTopicSession: TopicSession {
+    private let lease: Lease
+
+    init(
+        shard: Shard, socket: WebSocketConnection, client: Client, topic: Topic, options: Options, lease: Lease
+    ) {
+        self.lease = lease
+        super.init(shard: shard, socket: socket, client: client, topic: topic, options: options)
+    }
+
+    override func draft(_ opcode: Opcode, _ payload: Span<UInt8>) -> Draft {
+        var draft = super.draft(opcode, payload)
+        (draft.condition, draft.acknowledgement) = (.ephemeral(lease), .routed)
+        return draft
+    }
+}
+
 /// A topic socket whose messages live for a time only.
 ///
 /// A class of its own, as the others need not have the room for it.

@@ -9,6 +9,15 @@ struct Applying {
     var overlay = OverlayTable()
     var rules = HistoryRules()
     var keys = KeyTable()
+    /// The values that live as long as their publishers' connections.
+    ///
+    /// A topic that has one has none on disk.
+    var ephemerals = EphemeralTable()
+    /// Their last changes on topics that a rule keeps.
+    var recent = RecentEphemerals()
+
+    /// The newest value of a topic, or its removal, that is not known to be in the store; `nil`: the store has it.
+    func newest(of topic: Topic) -> Message? { ephemerals[topic] ?? overlay[topic] }
 
     /// The number of the value of a topic; `nil`: it has none.
     ///
@@ -16,7 +25,7 @@ struct Applying {
     ///   - now: the time by which values expire, in Unix milliseconds.
     ///   - stored: the number in the store, if no newer value is known.
     func value(of topic: Topic, now: Int64, stored: () throws(Refusal) -> UInt64?) throws(Refusal) -> UInt64? {
-        guard let message = overlay[topic] else { return try stored() }
+        guard let message = newest(of: topic) else { return try stored() }
         return message.isValue(at: now) ? message.seq : nil
     }
 
@@ -37,6 +46,9 @@ struct Applying {
             guard seqs.isEmpty || seqs.contains(current) else {
                 throw Refusal(.conflict, "The retained value of \(topic) has seq \(current).")
             }
+        case .ephemeral(let lease): try check(lease.wanted, of: topic, current: current)
+        case .ended(let seq):
+            guard current == seq else { throw Refusal(.conflict, "\(topic) has another value by now.") }
         case .expired(let seq):
             guard current == seq else { throw Refusal(.conflict, "\(topic) has another retained value by now.") }
         }
@@ -49,10 +61,10 @@ struct Applying {
     ///
     /// - Parameters:
     ///   - time: when the draft got its place, in Unix milliseconds.
-    ///   - isExpiry: whether the broker removes an expired value by it.
+    ///   - nature: what is particular about it.
     ///   - now: the same by the clock of ``Lifetime``; only called if the message has a time to live.
     static func message(
-        of drafts: Span<Draft>, at place: Int, seq: UInt64, time: Int64, isExpiry: Bool = false,
+        of drafts: Span<Draft>, at place: Int, seq: UInt64, time: Int64, nature: Message.Nature = .plain,
         now: () -> Int64
     ) -> Message {
         Message(
@@ -61,7 +73,7 @@ struct Applying {
             properties: drafts[place].properties, isRetained: drafts[place].isRetained, seq: seq,
             time: time,
             expiry: drafts[place].timeToLive.map { now().addingReportingOverflow($0).partialValue } ?? 0,
-            origin: drafts[place].origin, isExpiry: isExpiry)
+            origin: drafts[place].origin, nature: nature)
     }
 }
 

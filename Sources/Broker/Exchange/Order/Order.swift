@@ -38,7 +38,7 @@ package struct Applied: Sendable {
     }
 
     /// Whether it was given to the store.
-    var isQueued: Bool { message.isRetained || isKept }
+    var isQueued: Bool { message.isRetained && !message.isEphemeral || isKept }
 }
 
 /// The results of drafts that one shard has handed over and that were applied together.

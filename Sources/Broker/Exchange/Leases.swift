@@ -1,0 +1,205 @@
+internal import WSTransport
+
+/// What makes a retained value ephemeral: it lives as long as the connection of its publisher.
+///
+/// Immutable.
+package final class Lease: Sendable, Equatable {
+    /// What a client leaves in place of its value.
+    package struct Farewell: Sendable {
+        let payload: [UInt8]
+        let kind: Message.Kind
+        let contentType: String?
+
+        /// - Parameter payload: not empty.
+        package init(payload: [UInt8], kind: Message.Kind, contentType: String?) {
+            (self.payload, self.kind, self.contentType) = (payload, kind, contentType)
+        }
+    }
+
+    /// The longest time for which a value may outlive its connection, in milliseconds.
+    package static let maximumGrace: Int64 = 300_000
+
+    /// How long the value outlives the connection, in milliseconds; 0: not at all.
+    let grace: Int64
+    /// What the removal carries; `nil`: nothing.
+    let farewell: Farewell?
+    /// What the publisher asks of the value that it replaces.
+    let wanted: Draft.Condition
+
+    package init(grace: Int64 = 0, farewell: Farewell? = nil, wanted: Draft.Condition = .none) {
+        (self.grace, self.farewell, self.wanted) = (grace, farewell, wanted)
+    }
+
+    package static func == (left: Lease, right: Lease) -> Bool { left === right }
+
+    /// The grace that a client gives in seconds, in milliseconds.
+    package static func grace(seconds: Double) throws(Refusal) -> Int64 {
+        guard seconds >= 0, seconds <= Double(maximumGrace) / 1000 else {
+            throw Refusal(.badRequest, "grace: expected seconds from 0 up to \(maximumGrace / 1000), found \(seconds).")
+        }
+        return Int64((seconds * 1000).rounded())
+    }
+}
+
+/// The ephemeral values of one reactor's clients: removes them when their connections end.
+///
+/// A value is another client's once that has published it again; its number tells. Runs on the reactor's thread.
+package final class Leases {
+    /// A client's value of one topic.
+    private struct Value {
+        /// The number of the message that set it; 0: none is accepted yet.
+        var seq: UInt64 = 0
+        /// How many publications of it have no result yet.
+        var open = 0
+        /// Its weight with its farewell, in bytes.
+        var bytes: Int
+        var lease: Lease
+    }
+
+    private struct Values {
+        var topics: [Topic: Value] = [:]
+        var bytes: Int { topics.values.reduce(0) { $0 + $1.bytes } }
+    }
+
+    private let reactor: Reactor
+    private let publications: Publications
+    private let sequencer: Sequencer
+    private let counters: ShardCounters
+    /// By the numbers of the clients.
+    private var clients: [UInt64: Values] = [:]
+    /// When a removal that was refused is tried again, in nanoseconds.
+    private static let pause: Int64 = 500_000_000
+    /// What a value takes besides its topic and payloads, in bytes.
+    private static let overhead = 128
+
+    init(reactor: Reactor, publications: Publications, sequencer: Sequencer, counters: ShardCounters) {
+        (self.reactor, self.publications, self.sequencer, self.counters) = (reactor, publications, sequencer, counters)
+    }
+
+    var isEmpty: Bool { clients.isEmpty }
+
+    // MARK: Publishing
+
+    /// Takes note of a value that a client is about to set, or to remove if the payload is empty.
+    ///
+    /// Refuses one that is beyond a limit.
+    func take(
+        _ draft: inout Draft, _ lease: Lease, by client: UInt64, _ limits: ExchangeSettings.Limits
+    ) throws(Refusal) {
+        let topic = draft.topic
+        if !draft.payload.isEmpty {
+            let bytes =
+                Self.overhead + topic.name.utf8.count + draft.payload.count + (draft.properties?.weight ?? 0)
+                + (lease.farewell?.payload.count ?? 0)
+            try checkRoom(for: bytes, at: topic, of: client, limits)
+            var value = clients[client]?.topics[topic] ?? Value(bytes: 0, lease: lease)
+            value.open += 1
+            value.bytes = max(value.bytes, bytes)
+            clients[client, default: Values()].topics[topic] = value
+        }
+        let (isRemoval, answer) = (draft.payload.isEmpty, draft.completion)
+        draft.completion = { [self] result in
+            if isRemoval { removed(topic, by: client, result) } else { concluded(topic, by: client, lease, result) }
+            answer?(result)
+        }
+    }
+
+    private func checkRoom(
+        for bytes: Int, at topic: Topic, of client: UInt64, _ limits: ExchangeSettings.Limits
+    ) throws(Refusal) {
+        var limit: String?
+        let other = clients[client]?.topics[topic]?.bytes ?? 0
+        if isFull(client, topic, bytes - other, limits) {
+            // Others may have removed or replaced some of them.
+            forgetLost(of: client)
+            limit =
+                isFull(client, topic, bytes - other, limits)
+                ? clients[client]?.topics.count ?? 0 >= limits.ephemeralValues ? "ephemeral_values" : "ephemeral_bytes"
+                : nil
+        }
+        if limit == nil, sequencer.ephemerals.bytes + bytes - other > limits.ephemeralMemory {
+            limit = "ephemeral_memory"
+        }
+        guard let limit else { return }
+        counters.refusedEphemerals.add(1)
+        throw Refusal(.limitExceeded, "The limit limits.\(limit) is reached.")
+    }
+
+    private func isFull(_ client: UInt64, _ topic: Topic, _ bytes: Int, _ limits: ExchangeSettings.Limits) -> Bool {
+        let values = clients[client] ?? Values()
+        let isNew = values.topics[topic] == nil
+        return isNew && values.topics.count >= limits.ephemeralValues || values.bytes + bytes > limits.ephemeralBytes
+    }
+
+    private func forgetLost(of client: UInt64) {
+        guard let values = clients[client] else { return }
+        let found = sequencer.ephemeralSeqs(of: Array(values.topics.keys))
+        clients[client]?.topics = values.topics.filter { $0.value.open > 0 || found[$0.key] == $0.value.seq }
+    }
+
+    private func concluded(_ topic: Topic, by client: UInt64, _ lease: Lease, _ result: Result<Receipt, Refusal>) {
+        guard var value = clients[client]?.topics[topic] else {
+            // The client has gone meanwhile, or lost its right.
+            if case .success(let receipt) = result { end(topic, receipt.seq, lease, by: client) }
+            return
+        }
+        value.open -= 1
+        if case .success(let receipt) = result, receipt.seq > value.seq {
+            (value.seq, value.lease) = (receipt.seq, lease)
+        }
+        clients[client]?.topics[topic] = value.open == 0 && value.seq == 0 ? nil : value
+        if clients[client]?.topics.isEmpty == true { clients[client] = nil }
+    }
+
+    private func removed(_ topic: Topic, by client: UInt64, _ result: Result<Receipt, Refusal>) {
+        guard case .success(let receipt) = result, let value = clients[client]?.topics[topic], value.open == 0,
+            value.seq < receipt.seq
+        else { return }
+        clients[client]?.topics[topic] = nil
+        if clients[client]?.topics.isEmpty == true { clients[client] = nil }
+    }
+
+    // MARK: The end
+
+    /// A client's connection has ended.
+    func left(_ client: UInt64) {
+        guard let values = clients.removeValue(forKey: client) else { return }
+        for (topic, value) in values.topics where value.seq > 0 { end(topic, value.seq, value.lease, by: client) }
+    }
+
+    /// Removes the values of a client on topics where it may not have any longer; without their farewells.
+    func review(_ client: UInt64, _ mayHave: (Topic) -> Bool) {
+        for (topic, value) in clients[client]?.topics ?? [:] where !mayHave(topic) {
+            clients[client]?.topics[topic] = nil
+            if value.seq > 0 { remove(topic, value.seq, nil, by: client) }
+        }
+        if clients[client]?.topics.isEmpty == true { clients[client] = nil }
+    }
+
+    private func end(_ topic: Topic, _ seq: UInt64, _ lease: Lease, by client: UInt64) {
+        guard lease.grace > 0 else { return remove(topic, seq, lease.farewell, by: client) }
+        reactor.run(afterNanoseconds: lease.grace * 1_000_000) { [weak self] in
+            self?.remove(topic, seq, lease.farewell, by: client)
+        }
+    }
+
+    /// Removes a value, unless it is another's by now.
+    private func remove(_ topic: Topic, _ seq: UInt64, _ farewell: Lease.Farewell?, by client: UInt64) {
+        let draft = Draft(
+            topic: topic, payload: farewell?.payload ?? [], kind: farewell?.kind ?? .binary,
+            contentType: farewell?.contentType, isRetained: true, condition: .ended(seq), origin: client
+        ) { [weak self] result in
+            guard let self else { return }
+            switch result {
+            case .success: counters.endedEphemerals.add(1)
+            case .failure(let refusal) where refusal.code == .conflict: break
+            case .failure:
+                // There are no numbers now, or others cannot keep up.
+                reactor.run(afterNanoseconds: Self.pause) { [weak self] in
+                    self?.remove(topic, seq, farewell, by: client)
+                }
+            }
+        }
+        publications.add(draft, from: nil)
+    }
+}
