@@ -188,3 +188,31 @@ def test_each_socket_has_a_subprotocol(broker, path, name):
     assert broker.websocket(path, subprotocols=("other", name)).subprotocol == name
     assert broker.websocket(path, subprotocols=("other",)).subprotocol is None
     assert broker.websocket(path).subprotocol is None
+
+
+HISTORY = 'history: [{ filter: "chat/#", messages: 5 }]\n'
+
+
+@pytest.mark.parametrize("since, brought", [
+    ("{seq}", ["5", "6", "7"]), ("{epoch}-{seq}", ["5", "6", "7"]), ("-2", ["6", "7"]), ("latest", ["7"]),
+    ("all", ["3", "4", "5", "6", "7"]), ("1h", ["3", "4", "5", "6", "7"]), ("1", ["3", "4", "5", "6", "7"])])
+def test_since_brings_the_frames_of_the_history_and_then_what_is_new(start_broker, since, brought):
+    broker = start_broker(HISTORY)
+    epoch = broker.session().welcome["epoch"]
+    seqs = [broker.publish("chat/a", str(number), "ack=stored")["seq"] for number in range(8)]
+    other = broker.topic_socket("chat/a", f"since={since.format(epoch=epoch, seq=seqs[4])}")
+    frames = [other.receive_text() for _ in brought]
+    broker.publish("chat/b", "another topic's")
+    broker.publish("chat/a", b"\0\xff", headers={"Content-Type": "application/octet-stream"})
+    assert frames == brought and other.receive_message() == (BINARY, b"\0\xff")
+
+
+def test_since_with_a_retained_value_brings_each_frame_once(start_broker):
+    broker = start_broker(HISTORY)
+    first = broker.publish("chat/a", "1")["seq"]
+    broker.publish("chat/a", "2", "retain")
+    broker.publish("chat/a", "3")
+    for query in (f"since={first}", "since=-2", f"since={first}&snapshot=false"):
+        socket = broker.topic_socket("chat/a", query)
+        assert [socket.receive_text() for _ in range(2)] == ["2", "3"]
+        socket.synchronise()
