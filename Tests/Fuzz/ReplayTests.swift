@@ -7,7 +7,7 @@ struct ReplayTests {
     static let targets: [String: @Sendable ([UInt8]) -> Void] = [
         "FuzzAnswer": fuzzAnswer, "FuzzChunked": fuzzChunked, "FuzzClose": fuzzClose, "FuzzDeflate": fuzzDeflate,
         "FuzzFrames": fuzzFrames, "FuzzHead": fuzzHead, "FuzzJSON": fuzzJSON, "FuzzMessage": fuzzMessage,
-        "FuzzMessagePack": fuzzMessagePack,
+        "FuzzMessagePack": fuzzMessagePack, "FuzzPacked": fuzzPacked,
         "FuzzProxyHeader": fuzzProxyHeader, "FuzzRequest": fuzzRequest, "FuzzToken": fuzzToken,
         "FuzzTopics": fuzzTopics,
     ]

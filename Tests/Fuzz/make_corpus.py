@@ -165,6 +165,23 @@ def packed():
     yield b"\xff" + b"\x81\xa4many\x81\xa2_0\x91" * 20 + b"\x81\xa4leaf\x80"
 
 
+COMMANDS = [
+    "81a26f70a470696e67", "82a26f70a470696e67a26964cd0102", "83a26f70a77075626c697368a5746f706963a161a464617461c40200ff",
+    "84a26f70a77075626c697368a5746f706963a161a4646174618392c0c3cbbff8000000000000d0dfd1ff7fa572657461696ec3",
+    "82a86661726577656c6c81a464617461c50001ffa97265706c79ca3fc00000", "de0001d9026f70da000470696e67",
+    "df00000001a2696491d3ffffffffffffff00", "82a16101a16102", "81a161c1", "81a161d40100", "81a161cb7ff0000000000000", "81a1ff01",
+    "80", "8081", "81a464617461c6000000ff00"]
+
+
+def commands():
+    """Of broker.v1.msgpack, and as JSON."""
+    for digits in COMMANDS:
+        yield bytes.fromhex(digits)
+    yield b"\x81\xa1a" + b"\x91" * 64 + b"\xc0"
+    for text in ('{"op":"publish","data":[1,-1.5e3,"\\u00e9\\n",{"a":[]}],"n":18446744073709551616}', "[1,]", '{"a":-0}', '"x"'):
+        yield text.encode()
+
+
 def proxy_headers():
     """HAProxy's PROXY protocol, both versions, and what is nearly one of them."""
     signature = b"\r\n\r\n\0\r\nQUIT\n"
@@ -208,6 +225,7 @@ def tokens():
 CORPORA = {
     "FuzzFrames": frames, "FuzzDeflate": deflate, "FuzzHead": heads, "FuzzChunked": chunked, "FuzzAnswer": answers,
     "FuzzRequest": requests, "FuzzClose": closes, "FuzzJSON": json_texts, "FuzzMessage": streams, "FuzzMessagePack": packed,
+    "FuzzPacked": commands,
     "FuzzToken": tokens, "FuzzTopics": topics, "FuzzProxyHeader": proxy_headers}
 
 

@@ -2,7 +2,7 @@
 
 A fenced block `example` holds what one or several clients do, in order:
 
-    WebSocket /path                 opens a WebSocket
+    WebSocket /path [SUBPROTOCOL]   opens a WebSocket; one with a subprotocol is welcomed unseen
     METHOD /path, fields, body      a request, then the answer that is expected: `HTTP/1.1 STATUS …`, fields, body
     → TEXT  or  → binary HEX        the client sends on its open connection
     ← TEXT  or  ← binary HEX        it receives: a frame, or a line of a stream that a request has opened
@@ -26,6 +26,7 @@ _STATUS = re.compile(r"HTTP/1\.1 ([0-9]{3})")
 @dataclasses.dataclass
 class Open:
     path: str
+    subprotocol: str = ""
 
 
 @dataclasses.dataclass
@@ -89,7 +90,7 @@ def _steps(lines):
         if not line.strip():
             continue
         if line.startswith("WebSocket "):
-            steps.append(Open(line.removeprefix("WebSocket ")))
+            steps.append(Open(*line.removeprefix("WebSocket ").split(" ")))
         elif line.startswith("→ "):
             steps.append(Send(line[2:]))
         elif line.startswith("←"):

@@ -25,7 +25,9 @@ class Play:
 
     def step(self, step):
         if isinstance(step, Open):
-            self.connection = self.broker.websocket(step.path)
+            self.connection = self.broker.websocket(step.path, [step.subprotocol] if step.subprotocol else [])
+            if step.subprotocol:
+                self.receive()
         elif isinstance(step, Request):
             self.request(step)
         elif isinstance(step, Send):

@@ -39,6 +39,7 @@ enum Layers {
 
         "Broker/Topics": Layer(imports: ["Synchronization"]),
         "Broker/JSON": Layer(),
+        "Broker/MessagePack": Layer(uses: ["Broker/JSON"]),
         "Broker/Access": Layer(
             imports: ["CLinux", "Cryptography", "Glibc", "Synchronization", "WSTransport"],
             uses: ["Broker/JSON", "Broker/Topics", "Cryptography", "WSTransport/WebSocket"]),
@@ -52,7 +53,10 @@ enum Layers {
             uses: ["Broker/Topics", "Broker/Access", "WSTransport/Reactor"]),
         "Broker/Endpoints": Layer(
             imports: ["Synchronization", "WSTransport"],
-            uses: ["Broker/Audit", "Broker/Exchange", "Broker/JSON", "Broker/Configuration", "WSTransport"]),
+            uses: [
+                "Broker/Audit", "Broker/Exchange", "Broker/JSON", "Broker/MessagePack", "Broker/Configuration",
+                "WSTransport",
+            ]),
         "Broker/Store": Layer(
             imports: ["CLMDB", "CLinux", "Glibc", "Synchronization", "WSTransport"],
             uses: ["Broker/Exchange", "WSTransport/Protocol"]),

@@ -8,20 +8,25 @@ class ClientSocket: Session, WebSocketSession {
     let subscriptions = SubscriptionSet()
     private let sharedLane: Lane
     private let hasOperation: Bool
+    /// Whether it is told objects in MessagePack.
+    final let isPacked: Bool
     /// Whether its last frame has used up its share of this turn.
     final var isTurnOver = false
 
     /// - Parameters:
     ///   - lanes: the lanes of its wire form.
     ///   - hasOperation: whether its other messages have an `op`.
+    ///   - isPacked: whether they are MessagePack.
     init(
-        shard: Shard, socket: WebSocketConnection, client: Client, lanes: SocketLanes, hasOperation: Bool = false
+        shard: Shard, socket: WebSocketConnection, client: Client, lanes: SocketLanes, hasOperation: Bool = false,
+        isPacked: Bool = false
     ) {
         self.shard = shard
         self.socket = socket
         self.client = client
         sharedLane = lanes.lane(windowBits: socket.sharedWindowBits)
         self.hasOperation = hasOperation
+        self.isPacked = isPacked
         shard.join(self)
     }
 
@@ -69,16 +74,24 @@ class ClientSocket: Session, WebSocketSession {
     }
 
     func sendSnapshot(_ message: Message) {
+        if isPacked { return socket.send(.binary, PackedMessage.encode(message, as: "message", isSnapshot: true)) }
         let object = MessageObject.encode(message, hasOperation: hasOperation, isSnapshot: true)
         socket.send(.text, object)
     }
 
+    /// Sends an object, in the form that the client has chosen.
+    final func tell(_ object: [UInt8]) {
+        guard isPacked else { return socket.send(.text, object) }
+        var writer = PackedWriter(capacity: object.count + 16)
+        if writer.value(json: object.span) { socket.send(.binary, writer.bytes) }
+    }
+
     func sendLive(_ filter: TopicFilter, seq: UInt64) {
-        socket.send(.text, Notices.live(filter, seq: seq))
+        tell(Notices.live(filter, seq: seq))
     }
 
     func sendGap(_ filter: TopicFilter, _ gap: Gap, isResuming: Bool) {
-        socket.send(.text, Notices.gap(filter, gap))
+        tell(Notices.gap(filter, gap))
     }
 
     func revoked(_ filter: TopicFilter, _ refusal: Refusal) {

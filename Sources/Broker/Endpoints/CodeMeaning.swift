@@ -101,7 +101,8 @@ extension CodeMeaning {
         close(.normal, "the answer to the client's own CLOSE", "as you like"),
         close(.protocolError, "the client broke the WebSocket protocol", "no: a fault of the client"),
         close(
-            .unsupportedData, "the wrong kind of frame: binary on `/ws`, any on `/s`", "no: a fault of the client"),
+            .unsupportedData, "the wrong kind of frame: binary on `/ws`, text there with MessagePack, any on `/s`",
+            "no: a fault of the client"),
         close(
             .invalidPayload, "text that is not UTF-8, or corrupt compressed data", "no: a fault of the client"),
         close(

@@ -2,20 +2,26 @@ internal import WSTransport
 
 /// The three kinds of WebSocket a listener serves.
 enum Sockets {
-    private static let topicParameters = ["retain", "ttl", "echo", "ephemeral", "grace"] + HTTPExchange.subscribeParameters
+    private static let topicParameters =
+        ["retain", "ttl", "echo", "ephemeral", "grace"] + HTTPExchange.subscribeParameters
 
-    /// Of `/ws`: many subscriptions, JSON.
+    /// Of `/ws`: many subscriptions, JSON or MessagePack.
     static func json(_ visit: Visit) throws(HTTPRefusal) {
         let (exchange, shard) = (visit.exchange, visit.shard)
         try exchange.takesOnly([])
-        let client = try visit.makeClient(JSONSession.subprotocol)
+        let subprotocols = [JSONSession.subprotocol, JSONSession.packedSubprotocol]
+        let wanted = exchange.request.head.fields.tokens("Sec-WebSocket-Protocol").first(where: subprotocols.contains)
+        let subprotocol = wanted ?? JSONSession.subprotocol
+        let client = try visit.makeClient(subprotocol)
         // In case it authenticates later.
         shard.endpoints.gates[visit.gate.listener] = visit.gate
         let settings = shard.endpoints.settings
         let options = shard.mustAuthenticate(client) ? settings.unauthenticatedOptions : settings.objectOptions
         exchange.upgrade { request throws(HTTPRefusal) in
-            Admission(subprotocol: try request.chosen(JSONSession.subprotocol), options: options) { socket in
-                JSONSession(shard: shard, socket: socket, client: client)
+            Admission(subprotocol: try request.chosen(subprotocol), options: options) { socket in
+                JSONSession(
+                    shard: shard, socket: socket, client: client,
+                    isPacked: subprotocol == JSONSession.packedSubprotocol)
             }
         }
     }

@@ -127,7 +127,7 @@ package enum ClientEndpoint: UInt8, Sendable, CaseIterable {
     package init(protocolName: String) {
         self =
             switch protocolName {
-            case "broker.v1.json": .json
+            case "broker.v1.json", "broker.v1.msgpack": .json
             case "topic": .topic
             case "subscription": .subscription
             case "lines": .lines

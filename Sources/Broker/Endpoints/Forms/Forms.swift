@@ -6,6 +6,7 @@ internal import WSTransport
 package final class Forms {
     package let topic: SocketLanes
     package let json: SocketLanes
+    package let packed: SocketLanes
     package let subscription: SocketLanes
     let lines: StreamForm
     let plainLines: StreamForm
@@ -24,6 +25,7 @@ package final class Forms {
         }
         topic = lanes(TopicForm(), of: .topic)
         json = lanes(JSONForm(hasOperation: true), of: .json)
+        packed = lanes(PackedForm(), of: .json)
         subscription = lanes(JSONForm(hasOperation: false), of: .subscription)
         lines = stream(LinesForm(isChunked: true), of: .lines)
         plainLines = stream(LinesForm(isChunked: false), of: .lines)

@@ -1,16 +1,19 @@
 internal import WSTransport
 
-/// One client of `broker.v1.json`.
+/// One client of `broker.v1.json`, or of `broker.v1.msgpack`, whose objects are the same.
 ///
 /// The contract's §3.
 final class JSONSession: ClientSocket {
     static let subprotocol = "broker.v1.json"
+    static let packedSubprotocol = "broker.v1.msgpack"
     /// How many lines of one frame may be no JSON before its sender is taken for a stranger.
     private static let maximumBroken = 100
 
-    init(shard: Shard, socket: WebSocketConnection, client: Client) {
+    init(shard: Shard, socket: WebSocketConnection, client: Client, isPacked: Bool = false) {
+        let forms = shard.endpoints.forms
         super.init(
-            shard: shard, socket: socket, client: client, lanes: shard.endpoints.forms.json, hasOperation: true)
+            shard: shard, socket: socket, client: client, lanes: isPacked ? forms.packed : forms.json,
+            hasOperation: true, isPacked: isPacked)
         welcome()
         guard shard.mustAuthenticate(client) else { return }
         let timeout = shard.access.options.authenticationTimeout / 1_000_000
@@ -28,13 +31,31 @@ final class JSONSession: ClientSocket {
         writer.member("epoch", shard.store.epoch)
         if let expires = client.principal.expires { writer.member("expires", expires * 1000) }
         writer.endObject()
-        socket.send(.text, writer.bytes)
+        tell(writer.bytes)
     }
 
     override func received(_ opcode: Opcode, _ payload: Span<UInt8>) {
+        guard !isPacked else { return receivedPacked(opcode, payload) }
         guard opcode == .text else {
             return socket.close(.unsupportedData, reason: "broker.v1.json is text")
         }
+        received(payload)
+    }
+
+    private func receivedPacked(_ opcode: Opcode, _ payload: Span<UInt8>) {
+        guard opcode == .binary else {
+            return socket.close(.unsupportedData, reason: "broker.v1.msgpack is binary")
+        }
+        do throws(PackedError) {
+            let json = try PackedReader.json(of: payload)
+            received(json.span)
+        } catch {
+            fail(nil, Refusal(.badRequest, "Invalid MessagePack: \(error)."))
+            if !shard.takesMore(from: stream.slot) { rest() }
+        }
+    }
+
+    private func received(_ payload: Span<UInt8>) {
         var progress = FrameProgress()
         if !read(payload, &progress) {
             let frame = UnfinishedFrame(payload, progress, stream.reactor.counters)
@@ -212,7 +233,7 @@ final class JSONSession: ClientSocket {
     }
 
     override func revoked(_ filter: TopicFilter, _ refusal: Refusal) {
-        socket.send(.text, Notices.revoked(filter, refusal))
+        tell(Notices.revoked(filter, refusal))
     }
 
     private func publish(_ draft: consuming Draft) throws(Refusal) {
@@ -236,6 +257,8 @@ final class JSONSession: ClientSocket {
         } _: { [weak self] outcome in
             guard let self else { return }
             switch outcome {
+            case .reply(let message) where isPacked:
+                socket.send(.binary, PackedMessage.encode(message, as: "reply", id: id, isSnapshot: false))
             case .reply(let message): send("reply", id) { MessageObject.write(reply: message, to: &$0) }
             case .failed(let refusal): fail(id, refusal)
             case .late(let time): fail(id, Refusal(.unavailable, "No reply within \(time) ms."))
@@ -279,7 +302,7 @@ final class JSONSession: ClientSocket {
         if let id { writer.member("id", raw: id.span) }
         members(&writer)
         writer.endObject()
-        socket.send(.text, writer.bytes)
+        tell(writer.bytes)
     }
 
     override func takeOverLimits() {
