@@ -31,6 +31,10 @@ window.subscribe = (name, filter, options, read) => {
 };
 window.publish = (topic, data, options) => client.publish(topic, data, options).then(
   ({ stored }) => outcomes.push(stored ? "stored" : "routed"), ({ code }) => outcomes.push(code)) && 0;
+window.request = (topic, data, options) => client.request(topic, data, options).then(
+  reply => outcomes.push(reply.data), ({ code }) => outcomes.push(code)) && 0;
+window.answer = topic => client.subscribe(topic, message => client.reply(message, message.data * 2)) && 0;
+window.appear = (topic, data) => (window.shown = client.presence(topic, data)) && 0;
 window.flood = (topic, count, workers, options) => {
   let next = 0;
   const work = async () => { while (next < count) { await client.publish(topic, next++, options); acknowledged++ } };
@@ -91,6 +95,22 @@ class PageClient:
 
     def publish_bytes(self, topic, data):
         self.browser.evaluate(f"publish({json.dumps(topic)}, new Uint8Array({list(data)}))")
+
+    def request(self, topic, data, **options):
+        self.browser.evaluate(f"request({json.dumps(topic)}, {json.dumps(data)}, {json.dumps(options)})")
+
+    def answer(self, topic):
+        """Answers requests with twice their number."""
+        self.browser.evaluate(f"answer({json.dumps(topic)})")
+
+    def appear(self, topic, data):
+        self.browser.evaluate(f"appear({json.dumps(topic)}, {json.dumps(data)})")
+
+    def change(self, data):
+        self.browser.evaluate(f"shown.update({json.dumps(data)}); 0")
+
+    def disappear(self):
+        self.browser.evaluate("shown.close(); 0")
 
     def flood(self, topic, count, workers, **options):
         self.browser.evaluate(f"flood({json.dumps(topic)}, {count}, {workers}, {json.dumps(options)})")
@@ -192,6 +212,26 @@ class PythonClient:
         asyncio.run_coroutine_threadsafe(publish(), self._loop)
 
     publish_bytes = publish
+
+    def request(self, topic, data, **options):
+        async def request():
+            try:
+                self._outcomes.append((await self._client.request(topic, data, **options)).data)
+            except broker_client.BrokerError as error:
+                self._outcomes.append(error.code)
+        asyncio.run_coroutine_threadsafe(request(), self._loop)
+
+    def answer(self, topic):
+        self._run(lambda: self._client.subscribe(topic, lambda message: self._client.reply(message, message.data * 2)))
+
+    def appear(self, topic, data):
+        self._shown = self._run(lambda: self._client.presence(topic, data))
+
+    def change(self, data):
+        self._run(lambda: self._shown.update(data))
+
+    def disappear(self):
+        self._run(self._shown.close)
 
     def flood(self, topic, count, workers, **options):
         numbers = iter(range(count))

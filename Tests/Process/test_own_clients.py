@@ -191,6 +191,32 @@ def test_a_refused_filter_does_not_disturb_the_others(start_broker, client):
     wait_until(lambda: client.seen("good") == ["yes"], "the message")
 
 
+def test_requests_are_answered(broker, client):
+    client.start(broker)
+    client.answer("double")
+    until_subscribed(broker, "double")
+    client.request("double", 21)
+    wait_until(lambda: client.outcomes() == [42], "the reply")
+    client.request("nobody", 1, timeout=0.1)
+    wait_until(lambda: client.outcomes() == [42, "unavailable"], "the end of the wait")
+
+
+def test_a_presence_comes_back_with_its_client(start_broker, client):
+    """And goes with it: a member list without a line of code."""
+    broker = start_broker()
+    client.start(broker)
+    client.appear("who/ann", {"name": "Ann"})
+    shown = lambda: broker.http("GET", "/s/who/%23?poll=1").body.decode()  # noqa: E731
+    wait_until(lambda: '"data":{"name":"Ann"}' in shown().replace(" ", ""), "the presence")
+    broker.kill()
+    broker.start()
+    wait_until(lambda: '"data":{"name":"Ann"}' in shown().replace(" ", ""), "the presence after a crash")
+    client.change("busy")
+    wait_until(lambda: '"data":"busy"' in shown(), "the change")
+    client.disappear()
+    wait_until(lambda: shown() == "", "its end")
+
+
 # Tokens
 
 JWT = """
