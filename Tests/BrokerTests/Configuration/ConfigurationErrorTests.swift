@@ -69,7 +69,7 @@ extension ConfigurationErrorTests {
         Row("message: 1MiB", "1:1: message: unknown key, did you mean \"limits.message\"?"),
         Row(
             "log:\n  enabled: true",
-            "2:3: log.enabled: unknown key, expected one of level, format, audit, audit_authentications, audit_memory, event_memory"
+            "2:3: log.enabled: unknown key, expected one of level, format, audit, audit_authentications, audit_memory, event_memory, flight_memory"
         ),
         Row("store: { zzzzz: 1 }", "1:10: store.zzzzz: unknown key, expected one of maximum_size, views"),
         Row("limits:\n  colour: red", "2:3: limits.colour: unknown key, expected one of \(limitKeys)"),
