@@ -20,16 +20,15 @@ package enum Routes {
         _ authenticator: any Authenticator = AnonymousOnly(), listener: String = "", isLocal: Bool = true,
         isSecure: Bool = false, isPrivate: Bool = true, forwarded: Settings.Forwarded = .none, hasPreface: Bool = false
     ) -> any DirectHandler {
-        var gate = Gate(
+        let gate = Gate(
             authenticator: authenticator, listener: listener, isLocal: isLocal, isSecure: isSecure,
             isPrivate: isPrivate, forwarded: forwarded, hasPreface: hasPreface)
         var routing = common(gate)
         SessionEndpoint.add(to: &routing, gate)
         if isAdministered {
-            gate.isForAdministrators = true
             routing.add(
                 ["GET"], exactly: "/admin",
-                gate.guarding { visit throws(HTTPRefusal) in try NetworkAdminSession.open(visit) })
+                gate.forAdministrators.guarding { visit throws(HTTPRefusal) in try NetworkAdminSession.open(visit) })
         }
         routing.add(["GET"], exactly: "/health/live") { (exchange) throws(HTTPRefusal) in
             try exchange.takesOnly([])

@@ -3,7 +3,7 @@ internal import WSTransport
 /// Authenticates every request of a listener before it reaches the exchange.
 ///
 /// Each request counts, also on a connection that is kept alive: a proxy sends the requests of many clients over one.
-struct Gate: Sendable {
+final class Gate: Sendable {
     /// Serves a request that has passed; if it throws a refusal, that is the answer.
     typealias Route = @Sendable (Visit) throws(HTTPRefusal) -> Void
 
@@ -11,20 +11,40 @@ struct Gate: Sendable {
     /// The listener's address as configured; empty: the admin socket.
     let listener: String
     /// Whether its clients are on this machine: the listener is on loopback or in the file system, and serves no proxy.
-    var isLocal = true
+    let isLocal: Bool
     /// Whether the listener has TLS.
-    var isSecure = false
-
+    let isSecure: Bool
     /// Whether nobody between can read what is sent: the listener has TLS, or the peer, perhaps a proxy, is on this machine.
-    var isPrivate = true
-
+    let isPrivate: Bool
     /// Which fields of a trusted proxy are believed.
-    var forwarded = Settings.Forwarded.none
+    let forwarded: Settings.Forwarded
     /// Whether a PROXY header names its clients.
-    var hasPreface = false
-
+    let hasPreface: Bool
     /// Whether it leads to administration: pages are refused, and credentials that a browser or a log could reveal.
-    var isForAdministrators = false
+    let isForAdministrators: Bool
+
+    // An object, because each request hands it on a few times.
+    init(
+        authenticator: any Authenticator, listener: String, isLocal: Bool = true, isSecure: Bool = false,
+        isPrivate: Bool = true, forwarded: Settings.Forwarded = .none, hasPreface: Bool = false,
+        isForAdministrators: Bool = false
+    ) {
+        self.authenticator = authenticator
+        self.listener = listener
+        self.isLocal = isLocal
+        self.isSecure = isSecure
+        self.isPrivate = isPrivate
+        self.forwarded = forwarded
+        self.hasPreface = hasPreface
+        self.isForAdministrators = isForAdministrators
+    }
+
+    /// The same that leads to administration.
+    var forAdministrators: Gate {
+        Gate(
+            authenticator: authenticator, listener: listener, isLocal: isLocal, isSecure: isSecure,
+            isPrivate: isPrivate, forwarded: forwarded, hasPreface: hasPreface, isForAdministrators: true)
+    }
 
     /// Whether a proxy names the client of a request; then even a client on loopback is on another machine.
     func isForwarded(_ exchange: HTTPExchange) -> Bool { hasPreface || exchange.isForwarded }
@@ -63,7 +83,7 @@ struct Gate: Sendable {
                 // Credentials that were right lately are accepted all the same.
                 try exchange.checkAttempts(self, on: shard)
                 // Meanwhile the connection is not read, and has the time limit of a head.
-                let reply = exchange.suspend { exchange, outcome in
+                let reply = exchange.suspend { [self] exchange, outcome in
                     conclude(exchange, outcome, presented, route)
                 }
                 if let reply { begin(reply) }

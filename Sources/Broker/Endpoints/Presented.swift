@@ -34,21 +34,21 @@ struct Presented: Sendable {
     init(_ exchange: HTTPExchange, _ shard: Shard, _ gate: Gate) {
         let request = exchange.request
         let fields = request.head.fields
-        let options = shard.access.options
+        let access = shard.access
         if let field = fields.first(.authorization) {
             way = .field
             // There are two: a proxy may have examined the other.
             credentials = fields.count(of: .authorization) == 1 ? Credentials(authorization: field) : .malformed
         } else if let token = Self.subprotocolToken(fields) {
             (credentials, way) = (.bearer(token), .subprotocol)
-        } else if let cookie = Self.cookie(exchange, options, shard.endpoints, gate) {
+        } else if let cookie = Self.cookie(exchange, fields, access, shard, gate) {
             (credentials, way) = cookie
         } else if let token = request.parameter("token") {
             let isOnce = request.query.count { $0.name == "token" } == 1
             (credentials, way) = (isOnce ? .bearer(token) : .malformed, .query)
-        } else if options.certificates != nil, let certificate = exchange.stream?.peerCertificate {
-            (credentials, way) = (.certificate(Credentials.Certificate(certificate, options)), .certificate)
-        } else if options.hasPeers, gate.isLocal, !gate.listener.isEmpty,
+        } else if access.options.certificates != nil, let certificate = exchange.stream?.peerCertificate {
+            (credentials, way) = (.certificate(Credentials.Certificate(certificate, access.options)), .certificate)
+        } else if access.options.hasPeers, gate.isLocal, !gate.listener.isEmpty,
             // The proxy's user is not the user of its clients.
             let user = exchange.stream?.peerCredentials?.uid
         {
@@ -75,10 +75,10 @@ struct Presented: Sendable {
 
     /// The cookie, which counts only if no other site's page can have sent it.
     private static func cookie(
-        _ exchange: HTTPExchange, _ options: AccessOptions, _ endpoints: EndpointState, _ gate: Gate
+        _ exchange: HTTPExchange, _ fields: HTTPFields, _ access: Access, _ shard: Shard, _ gate: Gate
     ) -> (Credentials, Way)? {
-        let fields = exchange.request.head.fields
-        guard fields.has(.cookie), let (credentials, way) = cookie(fields, options, gate) else { return nil }
+        guard fields.has(.cookie), let (credentials, way) = cookie(fields, access.options, gate) else { return nil }
+        let endpoints = shard.endpoints
         if let origin = fields.first(.origin) {
             let page = OriginPolicy.Page(
                 origin: origin, host: exchange.request.head.host, isSecure: gate.isSecure,

@@ -31,7 +31,8 @@ package final class HTTPConnection: StreamDriver {
     }
     private var httpStream: HTTPStream?
     private var framing = BodyFraming.none
-    private var body = HTTPBodyReader()
+    // Not checked for overlapping changes, which each request would pay: what it calls does not know the connection.
+    @exclusivity(unchecked) private var body = HTTPBodyReader()
     /// What handlers keep from one request to the next.
     var kept: AnyObject?
     private var keepsAlive = true
@@ -41,6 +42,10 @@ package final class HTTPConnection: StreamDriver {
     private var sentFirstByte = false
     /// Since when it waits for another request; `nil`: for its first.
     private var idleSince: MonotonicTime?
+    /// The deadline that is set, if it is one for the next request: each answer would only move it a little.
+    private var idleDeadline: MonotonicTime?
+    /// How long a body may take of which nothing has been read, in nanoseconds; 0: that is set, or there is none.
+    private var bodyTime: Int64 = 0
     /// Bytes answered since the connection was last known to accept them.
     private var answeredBytes = 0
     /// Pipelined requests wait until the answers before them have been sent.
@@ -69,7 +74,22 @@ package final class HTTPConnection: StreamDriver {
     }
 
     private func waitForHead(_ nanoseconds: Int64) {
-        stream.setDeadline(stream.reactor.now.advanced(byNanoseconds: nanoseconds))
+        setDeadline(stream.reactor.now.advanced(byNanoseconds: nanoseconds))
+    }
+
+    private func setDeadline(_ deadline: MonotonicTime?) {
+        idleDeadline = nil
+        stream.setDeadline(deadline)
+    }
+
+    /// Has the next request come in time; ``deadlinePassed()`` finds out if there is more.
+    private func waitForRequest() {
+        let now = stream.reactor.now
+        idleSince = now
+        let end = now.advanced(byNanoseconds: settings.idleTimeout)
+        if let idleDeadline, idleDeadline <= end { return }
+        setDeadline(end)
+        idleDeadline = end
     }
 
     // MARK: Bytes in
@@ -135,7 +155,7 @@ package final class HTTPConnection: StreamDriver {
         return inspect(fields, fields.only("Host"), stream)?.fields ?? [:]
     }
 
-    private func begin(_ head: HTTPRequestHead) {
+    private func begin(_ head: consuming HTTPRequestHead) {
         stream.reactor.counters.requests.add(1)
         stream.maximumUnsent = settings.maximumUnsent
         phase = .answering
@@ -150,7 +170,7 @@ package final class HTTPConnection: StreamDriver {
             keepsAlive = false
         }
         if let unwanted = found?.refusal {
-            return makeExchange(head, path: head.path, query: [], found).refuse(unwanted)
+            return makeExchange(copy head, path: head.path, query: [], found).refuse(unwanted)
         }
         // RFC 9110 §10.1.1: only one expectation is defined, and none for a client of HTTP/1.0.
         if !isOld, head.fields.has(.expect),
@@ -161,7 +181,7 @@ package final class HTTPConnection: StreamDriver {
                 found?.fields ?? HTTPFields())
         }
         guard let path = Self.strip(settings.pathPrefix, from: head.path) else {
-            return makeExchange(head, path: head.path, query: [], found).refuse(
+            return makeExchange(copy head, path: head.path, query: [], found).refuse(
                 HTTPRefusal(status: 404, code: "not-found", message: "There is nothing at \(head.path)."))
         }
         guard let query = head.query.map(PercentCoding.decodeQuery) ?? [] else {
@@ -175,7 +195,7 @@ package final class HTTPConnection: StreamDriver {
     func endAfterAnswer() { keepsAlive = false }
 
     private func makeExchange(
-        _ head: HTTPRequestHead, path: String, query: [(name: String, value: String)], _ found: Inspection?
+        _ head: consuming HTTPRequestHead, path: String, query: [(name: String, value: String)], _ found: Inspection?
     ) -> HTTPExchange {
         let request = IncomingRequest(
             head: head, path: path, query: query, stated: found?.client, peer: stream.peer)
@@ -204,7 +224,7 @@ package final class HTTPConnection: StreamDriver {
     func resume(_ exchange: HTTPExchange) -> Bool {
         guard phase == .admitting, exchange === self.exchange else { return false }
         phase = .answering
-        stream.setDeadline(nil)
+        setDeadline(nil)
         return true
     }
 
@@ -214,7 +234,7 @@ package final class HTTPConnection: StreamDriver {
             return exchange.refuse(Self.tooLarge(maximum))
         }
         guard framing != .none else { return then([]) }
-        body.start(framing, maximum: maximum, stream.reactor.counters, then)
+        unsafe body.start(framing, maximum: maximum, stream.reactor.counters, then)
         // RFC 9110 §10.1.1: a client of HTTP/1.0 does not know interim answers.
         if exchange.request.head.versionMinor >= 1,
             exchange.request.head.fields.hasToken(HTTPWord("100-continue"), in: .expect)
@@ -223,22 +243,32 @@ package final class HTTPConnection: StreamDriver {
         }
         phase = .body
         // A body has as much time as a head, and a second more for each 16 KiB.
-        waitForHead(settings.headTimeout.addingReportingOverflow(Int64(maximum / 16_384) * 1_000_000_000).partialValue)
+        bodyTime = settings.headTimeout.addingReportingOverflow(Int64(maximum / 16_384) * 1_000_000_000).partialValue
+        // Most bodies come with their heads, and are read at once.
+        if !stream.isHandling { waitForBody() }
         stream.resumeReading()
+    }
+
+    private func waitForBody() {
+        if bodyTime > 0 { waitForHead(bodyTime) }
+        bodyTime = 0
     }
 
     private static func tooLarge(_ maximum: Int) -> HTTPRefusal {
         HTTPRefusal(status: 413, code: "too-large", message: "The body is longer than the limit of \(maximum) bytes.")
     }
 
-    package var heldBytes: Int { body.heldBytes }
+    package var heldBytes: Int { unsafe body.heldBytes }
 
     private func readBodyBytes(_ bytes: UnsafeRawBufferPointer, _ offset: inout Int) -> Bool {
         switch unsafe body.read(bytes, &offset, stream.reactor.counters) {
-        case .more: return false
+        case .more:
+            waitForBody()
+            return false
         case .whole(let content, let then):
             phase = .answering
             framing = .none
+            bodyTime = 0
             then(content)
             return true
         case .tooLarge(let maximum):
@@ -260,7 +290,7 @@ package final class HTTPConnection: StreamDriver {
 
     func finishExchange(_ response: OutgoingResponse, _ extraFields: HTTPFields) {
         guard phase != .done, phase != .streaming else { return }
-        body.drop(stream.reactor.counters)
+        unsafe body.drop(stream.reactor.counters)
         // A body that nobody read precedes the next request.
         if framing != .none { keepsAlive = false }
         let hasBody = response.status != 204 && response.status != 304
@@ -268,6 +298,7 @@ package final class HTTPConnection: StreamDriver {
         bytes.reserveCapacity(512 + response.body.count)
         beginHead(response.status, in: &bytes)
         response.fields.write(to: &bytes)
+        bytes += response.lines
         extraFields.write(to: &bytes)
         if hasBody {
             bytes.append("Content-Length: ")
@@ -315,8 +346,7 @@ package final class HTTPConnection: StreamDriver {
         }
         phase = .head
         sentFirstByte = false
-        idleSince = stream.reactor.now
-        waitForHead(settings.idleTimeout)
+        waitForRequest()
         if answeredBytes > Self.answeredAtOnce {
             isThrottled = true
             stream.pauseReading()
@@ -368,7 +398,7 @@ package final class HTTPConnection: StreamDriver {
     func takeOver() -> StreamConnection {
         phase = .done
         exchange = nil
-        stream.setDeadline(nil)
+        setDeadline(nil)
         return stream
     }
 
@@ -390,6 +420,7 @@ package final class HTTPConnection: StreamDriver {
     }
 
     package func deadlinePassed() {
+        idleDeadline = nil
         switch phase {
         case .head where !sentFirstByte:
             // A reload may have lifted the limit meanwhile.
@@ -433,7 +464,7 @@ package final class HTTPConnection: StreamDriver {
             let tooOld = stream.reactor.now.advanced(byNanoseconds: max(0, limit - stream.unsentAge))
             deadline = deadline.map { min($0, tooOld) } ?? tooOld
         }
-        stream.setDeadline(deadline)
+        setDeadline(deadline)
     }
 
     package func fellBehind() {
@@ -454,7 +485,7 @@ package final class HTTPConnection: StreamDriver {
 
     package func closed() {
         phase = .done
-        body.drop(stream.reactor.counters)
+        unsafe body.drop(stream.reactor.counters)
         exchange = nil
         let closing = httpStream
         httpStream = nil

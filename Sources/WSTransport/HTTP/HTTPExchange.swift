@@ -9,11 +9,14 @@ package final class HTTPExchange {
     /// The path that routes match, percent-encoded; a matching route leaves the rest of it here.
     package var value: String {
         get { rest }
-        set { rest = newValue }
+        set {
+            if groups == nil { groups = [rest] }
+            rest = newValue
+        }
     }
     /// The values of the groups in the matched pattern, percent-encoded.
     package var params: [String] {
-        get { groups }
+        get { groups ?? [rest] }
         set { groups = newValue }
     }
     /// Fields that are added to any answer.
@@ -25,7 +28,8 @@ package final class HTTPExchange {
     package var objection: HTTPRefusal? { unwanted }
     // Where other modules may change a stored property, each look at it is checked for a change that is under way.
     private var rest: String
-    private var groups: [String] = []
+    /// `nil`: ``value`` is the only one.
+    private var groups: [String]? = []
     private var added: HTTPFields
     private let unwanted: HTTPRefusal?
     /// `nil` when it is done with the exchange, or gone.
@@ -44,6 +48,9 @@ package final class HTTPExchange {
         added = found?.fields ?? HTTPFields()
         unwanted = found?.objection
     }
+
+    /// Takes over what a route has matched.
+    func arrive(at match: RoutePattern.Match) { (rest, groups) = (match.value, match.groups) }
 
     /// The reactor on which it runs; `nil` when the connection is done with it, or has gone.
     package var reactor: Reactor? { connection?.stream.reactor }

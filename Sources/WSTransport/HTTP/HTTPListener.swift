@@ -174,18 +174,19 @@ package final class HTTPListener {
 /// The field line `Date` of the current second, for all answers of one listener.
 final class HTTPDateLine {
     private var second = Int64.min
-    private var line: [UInt8] = []
+    // Not checked for overlapping changes, which each answer would pay: nothing is called while it changes.
+    @exclusivity(unchecked) private var line: [UInt8] = []
 
     /// Appends it, with its CRLF.
     func append(to bytes: inout [UInt8]) {
         let now = WallClock.unixMilliseconds / 1000
         if now != second {
             second = now
-            line = []
-            line.append("Date: ")
-            HTTPDate.append(unixSeconds: now, to: &line)
-            line.append("\r\n")
+            unsafe line = []
+            unsafe line.append("Date: ")
+            unsafe HTTPDate.append(unixSeconds: now, to: &line)
+            unsafe line.append("\r\n")
         }
-        bytes += line
+        unsafe bytes += line
     }
 }

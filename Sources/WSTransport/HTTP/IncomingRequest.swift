@@ -16,7 +16,7 @@ package final class IncomingRequest: Sendable {
     ///   - stated: the client that a proxy speaks for; `nil`: it speaks for itself.
     ///   - peer: where the connection comes from.
     init(
-        head: HTTPRequestHead, path: String, query: [(name: String, value: String)], stated: SocketAddress?,
+        head: consuming HTTPRequestHead, path: String, query: [(name: String, value: String)], stated: SocketAddress?,
         peer: SocketAddress?
     ) {
         self.head = head
@@ -36,6 +36,8 @@ package final class IncomingRequest: Sendable {
 package struct OutgoingResponse: Sendable {
     package var status: Int
     package var fields: HTTPFields
+    /// More field lines as they are sent, each with its CRLF: of answers that are all alike.
+    package var lines: [UInt8] = []
     package var body: [UInt8]
 
     package init(status: Int, fields: HTTPFields = HTTPFields(), body: [UInt8] = []) {

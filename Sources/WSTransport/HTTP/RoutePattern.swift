@@ -8,8 +8,10 @@ struct RoutePattern: Sendable {
     struct Match: Equatable {
         /// What the routes below match.
         var value = ""
-        /// The values of the groups, in order.
-        var params: [String] = []
+        /// The values of the groups, in order; `nil`: the value is the only one.
+        var groups: [String]? = []
+
+        var params: [String] { groups ?? [value] }
     }
 
     private enum Kind {
@@ -71,7 +73,7 @@ struct RoutePattern: Sendable {
         case .exact(let pattern): return pattern == path ? Match() : nil
         case .below(let prefix):
             guard let rest = Self.rest(of: path, after: prefix) else { return nil }
-            return Match(value: rest, params: [rest])
+            return Match(value: rest, groups: nil)
         case .literal(let pattern): return pattern == Self.normalized(path) ? Match() : nil
         case .expression(let expression, let isPrefix):
             guard let groups = expression.groups(in: path) else { return nil }
@@ -105,8 +107,8 @@ struct RoutePattern: Sendable {
             zip(found, levels).filter { $0.1 == level }.map { String(path[$0.0]) }
         }
         let outermost = texts(at: 0)
-        guard outermost.count == 1 else { return Match(params: outermost) }
+        guard outermost.count == 1 else { return Match(groups: outermost) }
         let inner = texts(at: 1)
-        return Match(value: outermost[0], params: inner.isEmpty ? outermost : inner)
+        return Match(value: outermost[0], groups: inner.isEmpty ? outermost : inner)
     }
 }

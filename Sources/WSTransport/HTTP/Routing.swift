@@ -191,8 +191,7 @@ public struct Routing: DirectHandler, ExpressibleByDictionaryLiteral {
         let path = exchange.value
         switch find(path, method: request.method, host: request.head.host) {
         case .route(let route, let match):
-            exchange.value = match.value
-            exchange.params = match.params
+            exchange.arrive(at: match)
             if let direct = route.direct { direct.handle(exchange) } else { exchange.serve(by: route.target) }
         case .otherMethods(let allowed):
             let refusal = Self.refusal(path, allowed)

@@ -84,9 +84,8 @@ package enum Base64 {
         }
     }
 
-    /// How many bytes a padded `text` of the standard alphabet stands for; `nil` where it stands for none.
-    package static func byteCount(_ text: String) -> Int? {
-        let characters = text.utf8Span.span
+    /// How many bytes the characters of a padded text of the standard alphabet stand for; `nil` where they stand for none.
+    package static func byteCount(_ characters: Span<UInt8>) -> Int? {
         guard characters.count % 4 == 0 else { return nil }
         var count = characters.count
         for _ in 0..<2 where count > 0 && characters[count - 1] == UInt8(ascii: "=") { count -= 1 }

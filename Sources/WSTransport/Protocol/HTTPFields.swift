@@ -193,6 +193,11 @@ public struct HTTPFields: RandomAccessCollection, Equatable, Sendable, Expressib
     /// Whether a line has this name.
     package func has(_ name: HTTPWord) -> Bool { place(of: name) != nil }
 
+    /// Whether `word` is the value of the first line of this name, in large or small letters.
+    func says(_ word: HTTPWord, in name: HTTPWord) -> Bool {
+        place(of: name).map { word.isWritten(in: bytes.span, lines[$0].value) } ?? false
+    }
+
     /// How many lines have this name.
     package func count(of name: HTTPWord) -> Int {
         var (count, start) = (0, 0)

@@ -1,19 +1,29 @@
 /// The server's side (RFC 6455 §4.2).
 extension Handshake {
-    /// What a client asks for.
+    /// What a client asks for: the fields, which are sound, and what is made of them for those that ask.
     package struct Request: Equatable, Sendable {
+        fileprivate let fields: HTTPFields
+
         /// `Sec-WebSocket-Key`, as it came.
-        package let key: String
+        package var key: String { fields.first(.webSocketKey) ?? "" }
+
         /// The subprotocols offered, in the client's order of preference, each once.
-        package let subprotocols: [String]
+        package var subprotocols: [String] {
+            var list: [String] = []
+            guard fields.has(.webSocketProtocol) else { return list }
+            for offered in fields.list("Sec-WebSocket-Protocol") where !list.contains(offered) { list.append(offered) }
+            return list
+        }
+
         /// The extensions offered, in the client's order of preference.
-        package let extensions: [NegotiatedExtension]
+        package var extensions: [NegotiatedExtension] { NegotiatedExtension.list(in: fields) ?? [] }
+
         /// `Origin`, sent by browsers: the page's origin; `nil` if the field is absent.
-        package let origin: String?
+        package var origin: String? { fields.first(.origin) }
 
         /// The agreement on permessage-deflate with the first offer that `options` can honour; `nil`: none.
         package func deflateParameters(_ options: CompressionOptions) -> DeflateParameters? {
-            extensions.isEmpty ? nil : DeflateParameters.accept(extensions, options)
+            fields.has(.webSocketExtensions) ? DeflateParameters.accept(extensions, options) : nil
         }
     }
 
@@ -78,30 +88,27 @@ extension Handshake {
         else {
             throw .badRequest("a WebSocket handshake has no body")
         }
-        guard let asked = fields.only(.webSocketVersion) else {
+        guard fields.count(of: .webSocketVersion) == 1 else {
             throw .badRequest("Sec-WebSocket-Version is not given once")
         }
-        guard asked == version else { throw .versionNotSupported }
-        guard let key = fields.only(.webSocketKey) else {
+        guard fields.says(HTTPWord("13"), in: .webSocketVersion) else { throw .versionNotSupported }
+        guard fields.count(of: .webSocketKey) == 1 else {
             throw .badRequest("Sec-WebSocket-Key is not given once")
         }
-        guard Base64.byteCount(key) == 16 else {
+        guard Base64.byteCount(fields.bytes(ofFirst: .webSocketKey)) == 16 else {
             throw .badRequest("Sec-WebSocket-Key is not 16 bytes in Base64")
         }
         guard fields.count(of: .origin) <= 1 else { throw .badRequest("more than one Origin") }
         // §9.1: a malformed extension fails the connection; an unknown one is not accepted.
-        guard let extensions = NegotiatedExtension.list(in: fields) else {
+        guard NegotiatedExtension.list(in: fields) != nil else {
             throw .badRequest("Sec-WebSocket-Extensions is not a list of extensions")
         }
-        var subprotocols: [String] = []
         if fields.has(.webSocketProtocol) {
-            for offered in fields.list("Sec-WebSocket-Protocol") where !subprotocols.contains(offered) {
-                guard offered.isToken else { throw .badRequest("Sec-WebSocket-Protocol is not a list of tokens") }
-                subprotocols.append(offered)
+            for offered in fields.list("Sec-WebSocket-Protocol") where !offered.isToken {
+                throw .badRequest("Sec-WebSocket-Protocol is not a list of tokens")
             }
         }
-        return Request(
-            key: key, subprotocols: subprotocols, extensions: extensions, origin: fields.first(.origin))
+        return Request(fields: fields)
     }
 
     /// The answer that opens the connection: a head of status 101 (RFC 6455 §4.2.2).
@@ -115,7 +122,7 @@ extension Handshake {
         bytes.reserveCapacity(512)
         bytes.append("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n")
         bytes.append("Sec-WebSocket-Accept: ")
-        Base64.append(acceptDigest(for: request.key), to: &bytes)
+        Base64.append(acceptDigest(for: request.fields.bytes(ofFirst: .webSocketKey)), to: &bytes)
         bytes.append("\r\n")
         var own = HTTPFields()
         if let subprotocol { own.append("Sec-WebSocket-Protocol", subprotocol) }

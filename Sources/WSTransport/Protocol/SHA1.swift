@@ -36,16 +36,7 @@ package enum SHA1 {
     /// RFC 3174 §6.1, one block of 64 bytes.
     private static func mix(_ block: Span<UInt8>, into state: inout InlineArray<5, UInt32>) {
         var words = InlineArray<80, UInt32>(repeating: 0)
-        for index in 0..<16 {
-            let word = unsafe block.bytes.unsafeLoadUnaligned(fromByteOffset: index &* 4, as: UInt32.self)
-            words[index] = UInt32(bigEndian: word)
-        }
-        var index = 16
-        while index < 80 {
-            words[index] = rotate(
-                words[index &- 3] ^ words[index &- 8] ^ words[index &- 14] ^ words[index &- 16], by: 1)
-            index &+= 1
-        }
+        fill(words.mutableSpan, from: block)
         var mixed = Mixed(a: state[0], b: state[1], c: state[2], d: state[3], e: state[4])
         mixed.mix(words.span, from: 0) { (b, c, d) in (d ^ b & (c ^ d)) &+ 0x5A82_7999 }
         mixed.mix(words.span, from: 20) { (b, c, d) in (b ^ c ^ d) &+ 0x6ED9_EBA1 }
@@ -58,20 +49,37 @@ package enum SHA1 {
         state[4] &+= mixed.e
     }
 
+    /// The 80 words made of a block; none of the places are beyond these.
+    @inline(__always)
+    private static func fill(_ words: consuming MutableSpan<UInt32>, from block: Span<UInt8>) {
+        for index in 0..<16 {
+            let word = unsafe block.bytes.unsafeLoadUnaligned(fromByteOffset: index &* 4, as: UInt32.self)
+            words[index] = UInt32(bigEndian: word)
+        }
+        var index = 16
+        while index < 80 {
+            let mixed =
+                unsafe words[unchecked: index &- 3] ^ words[unchecked: index &- 8]
+                ^ words[unchecked: index &- 14] ^ words[unchecked: index &- 16]
+            unsafe words[unchecked: index] = rotate(mixed, by: 1)
+            index &+= 1
+        }
+    }
+
     /// The five words that a block's words are mixed into.
     private struct Mixed {
         var a, b, c, d, e: UInt32
 
-        /// Twenty steps; five in a row, after which each word has its name again.
+        /// Twenty steps, with words that there are; five in a row, after which each word has its name again.
         @inline(__always)
         mutating func mix(_ words: Span<UInt32>, from first: Int, _ body: (UInt32, UInt32, UInt32) -> UInt32) {
             var index = first
             while index < first &+ 20 {
-                Self.step(a, &b, c, d, &e, words[index], body)
-                Self.step(e, &a, b, c, &d, words[index &+ 1], body)
-                Self.step(d, &e, a, b, &c, words[index &+ 2], body)
-                Self.step(c, &d, e, a, &b, words[index &+ 3], body)
-                Self.step(b, &c, d, e, &a, words[index &+ 4], body)
+                unsafe Self.step(a, &b, c, d, &e, words[unchecked: index], body)
+                unsafe Self.step(e, &a, b, c, &d, words[unchecked: index &+ 1], body)
+                unsafe Self.step(d, &e, a, b, &c, words[unchecked: index &+ 2], body)
+                unsafe Self.step(c, &d, e, a, &b, words[unchecked: index &+ 3], body)
+                unsafe Self.step(b, &c, d, e, &a, words[unchecked: index &+ 4], body)
                 index &+= 5
             }
         }
