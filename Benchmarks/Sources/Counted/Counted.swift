@@ -37,6 +37,11 @@ import TopicFigures
                 try CrowdFigures.record(in: tally, house)
             }
         }
+        if tally.wants("behind/") {
+            try House.run(configure: { ($0.limits.pending, $0.limits.pendingAge) = (8 << 10, nil) }) { house in
+                try BehindFigures.record(in: tally, house)
+            }
+        }
         guard tally.wants("keepalive/") else { return }
         try House.run(configure: { $0.keepalive.interval = .seconds(1) }) { house in
             try KeepaliveFigures.record(in: tally, house)

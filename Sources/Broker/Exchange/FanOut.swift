@@ -12,8 +12,11 @@ final class FanOut {
     private var lanes: ContiguousArray<FormOfLane?> = [nil]
     /// The endpoints of their sessions, likewise.
     @exclusivity(unchecked) private var endpoints: ContiguousArray<ClientEndpoint> = [.other]
-    /// Counts the messages.
+    /// Counts the messages, in steps of two: the mark of a connection that is to be asked, and, with the next number, of
+    /// one that has been.
     private var round: UInt64 = 0
+    /// Whether some clients' rights are still to be reviewed.
+    var isReviewing = false
     /// No connection has this slot.
     private static let none = UInt32.max - 1
     /// Keeps a message for a session that is behind; the second parameter says whether the store will deliver it.
@@ -47,48 +50,114 @@ final class FanOut {
     func send(_ items: Span<Applied>, isOwn: Bool) {
         // How many before have the same topic, and from the second on where its walk ends.
         var (before, ends): (Int, TopicEnds?) = (0, nil)
-        for index in items.indices {
-            if index > 0, items[index].message.topic.name.isSame(as: items[index &- 1].message.topic.name) {
+        var sending = Sending(cursor: reactor.outboundCursor)
+        var index = 0
+        while index < items.count {
+            if index > 0, Self.haveOneTopic(items[index].message, items[index &- 1].message) {
                 before &+= 1
-                if before == 1 { ends = unsafe directory.tree.ends(of: items[index].message.topic) }
+                if before == 1 {
+                    ends = unsafe directory.tree.ends(of: items[index].message.topic)
+                    let next = sendRun(items, from: index, at: ends, isOwn: isOwn, &sending)
+                    if next > index {
+                        index = next
+                        continue
+                    }
+                }
             } else if before > 0 {
                 (before, ends) = (0, nil)
             }
-            send(items[index], at: ends, isOwn: isOwn)
+            send(items[index], at: ends, isOwn: isOwn, &sending)
+            index &+= 1
         }
+        counters.delivered.add(sending.delivered)
+        counters.matchedNodes.add(sending.cost)
     }
 
-    private func send(_ item: Applied, at ends: TopicEnds?, isOwn: Bool) {
-        let message = item.message
+    @inline(__always)
+    private static func haveOneTopic(_ one: Message, _ other: Message) -> Bool {
+        one.topic.name.isSame(as: other.topic.name)
+    }
+
+    /// Sends a run of messages of one topic if one subscriber of one filter gets them; returns the index of the next.
+    private func sendRun(
+        _ items: Span<Applied>, from first: Int, at ends: TopicEnds?, isOwn: Bool, _ sending: inout Sending
+    ) -> Int {
+        guard let ends, let entry = unsafe directory.tree.onlyEntry(at: ends), entry.isPlain,
+            sending.cursor.isPlain(entry.place), let lane = lanes[Int(entry.kind)]
+        else { return first }
+        let (number, endpoint) = (Lane(number: entry.kind), unsafe endpoints[Int(entry.kind)])
+        var index = first
+        while index < items.count {
+            if index > first, !Self.haveOneTopic(items[index].message, items[first].message) { break }
+            round &+= 2
+            guard let segment = lane.encode(items[index].message, number, into: reactor, round) else { break }
+            if sending.cursor.extend(entry.place, from: segment.head, to: segment.tail) {
+                reactor.counters.sentBytes.add(Int(segment.count))
+            } else {
+                reactor.send(segment, to: entry.place)
+            }
+            counters.sent(items[index].message.payload.count, by: endpoint)
+            record(items[index].message, to: 1, isOwn: isOwn)
+            index &+= 1
+        }
+        sending.delivered &+= index &- first
+        sending.counted = sending.delivered
+        sending.cost &+= index &- first
+        return index
+    }
+
+    private func send(_ item: Applied, at ends: TopicEnds?, isOwn: Bool, _ sending: inout Sending) {
+        let (message, before) = (item.message, sending.delivered)
+        round &+= 2
         // Clients publish on their own reactor. If the slot is unknown, each subscriber that skips its own is checked.
-        var sending = Sending(
-            cursor: reactor.outboundCursor, originSlot: isOwn && message.origin != 0 ? item.originSlot : Self.none)
-        round &+= 1
+        sending.begin(round, originSlot: isOwn && message.origin != 0 ? item.originSlot : Self.none)
         // Nothing that is called meanwhile knows the directory.
         let cost = unsafe directory.tree.forEachMatch(of: message.topic, at: ends) { entries in
             if entries.count == 1, sending.extends(entries[0]) { return }
             unsafe entries.withUnsafeBufferPointer { unsafe send(message, to: $0, &sending) }
         }
         count(message, &sending)
-        if !sending.slow.isEmpty { sending.delivered &+= sendSlowly(item, review(sending.slow), sending.cursor) }
-        counters.delivered.add(sending.delivered)
-        counters.matchedNodes.add(cost)
-        recorder.published(message, to: sending.delivered)
-        if recorder.isTraced { recorder.show(message, to: sending.delivered, isAccepted: isOwn, directory) }
+        sending.cost &+= cost
+        if !sending.slow.isEmpty {
+            sending.delivered &+= sendSlowly(item, review(sending.slow), sending.cursor)
+            // Those are counted one by one.
+            sending.counted = sending.delivered
+            sending.slow = []
+            sending.cursor = reactor.outboundCursor
+        }
+        record(message, to: sending.delivered &- before, isOwn: isOwn)
     }
 
-    /// What is known of a message while it is fanned out.
+    @inline(__always)
+    private func record(_ message: Message, to delivered: Int, isOwn: Bool) {
+        recorder.published(message, to: delivered)
+        if recorder.isTraced { recorder.show(message, to: delivered, isAccepted: isOwn, directory) }
+    }
+
+    /// What is known of messages while they are fanned out, one after the other.
     private struct Sending {
-        let cursor: OutboundCursor
-        let originSlot: UInt32
+        var cursor: OutboundCursor
+        var originSlot = FanOut.none
+        var round: UInt64 = 0
         var lane: UInt8 = 0
         /// The message's bytes in that lane.
         var current: Segment?
         var delivered = 0
         /// How many of these are counted for the endpoints of their lanes.
         var counted = 0
+        /// How many nodes were visited.
+        var cost = 0
         /// Those that want to be asked.
         var slow: [Subscriber] = []
+
+        init(cursor: OutboundCursor) { self.cursor = cursor }
+
+        /// Turns to the next message.
+        @inline(__always)
+        mutating func begin(_ round: UInt64, originSlot: UInt32) {
+            (self.round, self.originSlot) = (round, originSlot)
+            (lane, current) = (0, nil)
+        }
 
         /// Sends the message to one more of the lane, where it has the bytes before it, or has the message already by another
         /// filter; `false`: neither is so.
@@ -99,7 +168,7 @@ final class FanOut {
                 delivered &+= 1
                 return true
             }
-            return cursor.ends(with: current.tail, entry.place)
+            return cursor.ends(with: current.tail, entry.place) || cursor.hasMark(round, of: entry.place)
         }
     }
 
@@ -153,7 +222,11 @@ final class FanOut {
             case .apart:
                 reactor.sendApart(segment, to: entry.place)
                 sending.delivered &+= 1
-            case .refused: sending.slow.append(entry)
+            case .refused:
+                // Other filters of the same connection ask it no second time, unless one of them may be found withdrawn.
+                if entry.skipsOwn || isReviewing || cursor.takeMark(round, of: entry.place) {
+                    sending.slow.append(entry)
+                }
             }
         }
     }
@@ -223,7 +296,7 @@ final class FanOut {
         let message = item.message
         guard let session = directory.session(inSlot: entry.place), session.isTaking else { return false }
         if entry.skipsOwn, message.origin == session.client.id { return false }
-        guard cursor.takeMark(round, of: entry.place) else { return false }
+        guard cursor.takeMark(round &+ 1, of: entry.place) else { return false }
         if session.subscriptions.isBehind {
             hold(message, item.isKept, session)
             return false
@@ -245,9 +318,7 @@ final class FanOut {
     private func encode(_ message: Message, _ road: UInt8) -> Segment? {
         guard Int(road) < lanes.count, let lane = lanes[Int(road)] else { return nil }
         if lane.round == round { return lane.segment }
-        let segment = lane.form.encode(message, into: reactor, lane: Lane(number: road))
-        (lane.segment, lane.round) = (segment, round)
-        return segment
+        return lane.encode(message, Lane(number: road), into: reactor, round)
     }
 
     /// The bytes of a message for one session.
@@ -264,4 +335,11 @@ private final class FormOfLane {
     var round: UInt64 = 0
 
     init(_ form: any WireForm) { self.form = form }
+
+    // Here, where no reference to the form has to be counted.
+    func encode(_ message: Message, _ number: Lane, into reactor: Reactor, _ round: UInt64) -> Segment? {
+        let new = form.encode(message, into: reactor, lane: number)
+        (segment, self.round) = (new, round)
+        return new
+    }
 }

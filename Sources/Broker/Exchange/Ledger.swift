@@ -40,7 +40,9 @@ final class Ledger {
     /// In the order of their numbers; each is called when everything due up to its number has been sent.
     var endings: [Ending] = []
     /// An index of all subscriptions, followed by ``ended``; made when needed.
-    var index: FilterIndex?
+    var index: FilterIndex? { didSet { searches = 0 } }
+    /// How often all of them were searched since there was an index.
+    var searches = 0
     /// The broker's own figures that have changed; their newest values are sent when the session becomes live.
     var figures: Set<Topic> = []
     /// Whether this turn sent the session what was due before the end of a subscription.

@@ -49,7 +49,9 @@ package final class Shard {
     /// The rights of the clients.
     let grants: GrantTable
     /// The sessions whose subscriptions have not been checked since the rules changed.
-    var unreviewed: [any Session] = []
+    var unreviewed: [any Session] = [] {
+        didSet { fanOut.isReviewing = !unreviewed.isEmpty }
+    }
     /// How many subscriptions are checked in one turn.
     var reviewedAtOnce = 32 * 1024
     let directory: Directory

@@ -28,6 +28,9 @@ package struct Subscriber: TreeEntry {
     /// The kind without the flag for skipping its own messages.
     var road: UInt8 { kind & ~Self.skipsOwnFlag }
 
+    /// Whether it gets whatever matches, in its lane.
+    var isPlain: Bool { kind < Self.asksSessionFlag }
+
     /// Whether it leaves out what its own client published.
     package var skipsOwn: Bool { kind & Self.skipsOwnFlag != 0 }
 

@@ -24,6 +24,23 @@ package struct Subscription {
         var asked: UInt64 = 0
         var end: UInt64 = .max
         var over: UInt64 = 0
+
+        /// Merges a gap with the last one, if nothing after `low` remains to be sent between them; `false`: it is not so
+        /// simple.
+        func extendLast(by gap: Gap, low: UInt64) -> Bool {
+            Self.extendLast(of: &gaps, by: gap, low: low, resumedAt: resumedAt)
+        }
+
+        // By one look at the list, which is checked for a change that is under way.
+        @inline(__always)
+        private static func extendLast(of gaps: inout [Gap], by gap: Gap, low: UInt64, resumedAt: UInt64) -> Bool {
+            let last = gaps.count - 1
+            guard last >= 0, gaps[last].since <= gap.seq, gaps[last].seq >= low,
+                last == 0 || gaps[last - 1].seq < low, gaps[last].seq > resumedAt || gap.seq <= resumedAt
+            else { return false }
+            gaps[last].merge(gap)
+            return true
+        }
     }
 
     init(
@@ -54,10 +71,12 @@ package struct Subscription {
     ///
     /// - Parameter floor: nothing between this number and the gap remains to be sent.
     mutating func add(_ gap: Gap, floor: UInt64) {
+        let low = min(floor, gap.since)
+        // Of many dropped messages nearly each continues the gap of those before it.
+        if let arrears, arrears.extendLast(by: gap, low: low) { return }
         change { arrears in
             var merged = gap
             var place = arrears.gaps.count
-            let low = min(floor, gap.since)
             while place > 0, arrears.gaps[place - 1].since > gap.seq { place -= 1 }
             while place > 0, arrears.gaps[place - 1].seq >= low {
                 // What comes before the end marker is announced before it.

@@ -94,7 +94,7 @@ package final class SubscriptionSet {
 
     // MARK: Behind or live
 
-    var isBehind: Bool { ledger != nil }
+    package var isBehind: Bool { ledger != nil }
 
     /// Makes the session behind: messages after `seq` wait in the ledger.
     func setBehind(at seq: UInt64) -> Ledger {
@@ -136,8 +136,46 @@ package final class SubscriptionSet {
     ///
     /// - Parameter client: the session's own.
     func isDue(_ message: Message, client: UInt64) -> Bool {
-        current.contains { $0.isDue(message, client: client) }
+        if let ledger, let index = indexOfMany(ledger) {
+            return index.contains(message.topic) { subscription(at: $0, ledger).hears(message, client: client) }
+        }
+        return current.contains { $0.isDue(message, client: client) }
             || ledger?.ended.contains { $0.isDue(message, client: client) } ?? false
+    }
+
+    /// The places of all subscriptions that ask for a message, those of the ended ones after the others'.
+    private func placesDue(_ message: Message, client: UInt64) -> [Int] {
+        var places: [Int] = []
+        guard let ledger, let index = indexOfMany(ledger) else {
+            for place in current.indices where current[place].isDue(message, client: client) { places.append(place) }
+            for place in ledger?.ended.indices ?? 0..<0
+            where ledger?.ended[place].isDue(message, client: client) ?? false {
+                places.append(current.count + place)
+            }
+            return places
+        }
+        index.forEach(matching: message.topic) { place in
+            // In its place, as a copy would count references.
+            let hears =
+                place < current.count
+                ? current[place].hears(message, client: client)
+                : ledger.ended[place - current.count].hears(message, client: client)
+            if hears { places.append(place) }
+        }
+        return places
+    }
+
+    /// Up to how many filters are always searched one by one.
+    private static var fewFilters: Int { 4 }
+    /// How often more of them are searched one by one before there is an index, which costs as much as some searches.
+    private static var fewSearches: Int { 4 }
+
+    /// An index of the filters of all subscriptions, if they are many and often searched.
+    private func indexOfMany(_ ledger: Ledger) -> FilterIndex? {
+        if let index = ledger.index { return index }
+        guard current.count + ledger.ended.count > Self.fewFilters else { return nil }
+        ledger.searches += 1
+        return ledger.searches > Self.fewSearches ? index(ledger) : nil
     }
 
     /// Whether a message of the history is to be sent for a new subscription: no other one has brought it.
@@ -161,7 +199,14 @@ package final class SubscriptionSet {
 
     /// The same, of those that want all messages.
     func isDueInFull(_ message: Message, client: UInt64) -> Bool {
-        current.contains { $0.slow != .latest && $0.isDue(message, client: client) }
+        guard latestCount < current.count else { return false }
+        if let ledger, let index = indexOfMany(ledger) {
+            return index.contains(message.topic) { place in
+                place < current.count && current[place].slow != .latest
+                    && current[place].hears(message, client: client)
+            }
+        }
+        return current.contains { $0.slow != .latest && $0.isDue(message, client: client) }
     }
 
     private func subscription(at place: Int, _ ledger: Ledger) -> Subscription {
@@ -230,10 +275,6 @@ package final class SubscriptionSet {
         ledger.nextGap = min(ledger.nextGap, gap.seq)
     }
 
-    private func note(_ message: Message, floor: UInt64, _ subscription: inout Subscription) {
-        note(Gap(since: message.seq - 1, seq: message.seq, missed: 1), floor: floor, &subscription)
-    }
-
     /// Records that messages matching a filter are lost, so that the gap is announced in its place.
     ///
     /// - Parameters:
@@ -291,17 +332,22 @@ package final class SubscriptionSet {
     ///
     /// - Parameter floor: no held message is between this number and the message.
     func drop(_ message: Message, floor: UInt64, client: UInt64) -> Bool {
-        let due = current.indices.filter { current[$0].isDue(message, client: client) }
-        guard due.allSatisfy({ current[$0].slow != .close }) else { return false }
+        let due = placesDue(message, client: client)
+        guard due.allSatisfy({ $0 >= current.count || current[$0].slow != .close }) else { return false }
         // Messages from the store may be between them.
         let floor = ledger?.isOwed ?? false ? message.seq - 1 : floor
-        for place in due { note(message, floor: floor, &current[place]) }
-        guard let ledger else { return true }
-        for place in ledger.ended.indices
-        where ledger.ended[place].isDue(message, client: client)
-            && !due.contains(where: { current[$0].filter == ledger.ended[place].filter })
-        {
-            note(message, floor: floor, &ledger.ended[place])
+        let gap = Gap(since: message.seq - 1, seq: message.seq, missed: 1)
+        var isDueToEnded = false
+        for place in due {
+            if place < current.count { current[place].add(gap, floor: floor) } else { isDueToEnded = true }
+        }
+        guard !due.isEmpty, let ledger else { return true }
+        ledger.nextGap = min(ledger.nextGap, gap.seq)
+        guard isDueToEnded else { return true }
+        let told = Set(due.lazy.filter { $0 < self.current.count }.map { self.current[$0].filter })
+        for place in due where place >= current.count {
+            let ended = place - current.count
+            if !told.contains(ledger.ended[ended].filter) { ledger.ended[ended].add(gap, floor: floor) }
         }
         return true
     }
@@ -361,13 +407,13 @@ package final class SubscriptionSet {
     /// - Returns: `false`: there are too many already.
     func retire(_ old: Subscription, at seq: UInt64, isOver: Bool, maximum: Int) -> Bool {
         guard let ledger else { return true }
+        ledger.index = nil
         if starts.isEmpty { ledger.ended.removeAll { $0.end <= ledger.cursor && $0.gaps.isEmpty } }
         guard ledger.ended.count < maximum else { return false }
         var ended = old
         ended.finish(with: min(seq, old.end), over: isOver ? ledger.step() : 0)
         ended.brought = max(ended.brought, ledger.cursor)
         ledger.ended.append(ended)
-        ledger.index = nil
         return true
     }
 

@@ -152,6 +152,12 @@ package struct SubscriptionTree<Entry: TreeEntry>: ~Copyable {
         return ends.count
     }
 
+    /// The one entry of the one node at which a walk has ended; `nil`: there are more or none, or that is not known.
+    package func onlyEntry(at ends: TopicEnds) -> Entry? {
+        guard ends.version == version, ends.count == 1, table[ends.nodes[0]].entries.count == 1 else { return nil }
+        return table[ends.nodes[0]].entries[0]
+    }
+
     /// Where the walk of `topic` ends; `nil`: at more nodes than are remembered.
     package func ends(of topic: Topic) -> TopicEnds? {
         let bytes = topic.name.utf8Span.span

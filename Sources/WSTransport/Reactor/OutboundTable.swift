@@ -9,7 +9,7 @@ struct OutboundSlot {
     @usableFromInline var start: UInt32
     /// The socket to which the bytes may be sent without asking the connection; -1: it must be asked.
     @usableFromInline var descriptor: Int32
-    /// The sequence number of the newest message that was considered for it, for when several filters match.
+    /// The mark of the newest message that was considered for it, for when several filters match.
     @usableFromInline var mark: UInt64
 
     /// The part of ``tail`` that is a position.
@@ -352,10 +352,14 @@ extension Segment {
     @inlinable @inline(__always)
     package func isPlain(_ slot: UInt32) -> Bool { unsafe slots[Int(slot)].tail <= OutboundSlot.position }
 
-    /// Whether `mark` is new to this connection; afterwards it is not.
+    /// Whether this connection has had `mark`, or a higher one.
+    @inlinable @inline(__always)
+    package func hasMark(_ mark: UInt64, of slot: UInt32) -> Bool { unsafe slots[Int(slot)].mark >= mark }
+
+    /// Whether `mark` is new to this connection, which has had lower ones only; afterwards it is not.
     @inlinable @inline(__always)
     package func takeMark(_ mark: UInt64, of slot: UInt32) -> Bool {
-        if unsafe slots[Int(slot)].mark == mark { return false }
+        if hasMark(mark, of: slot) { return false }
         unsafe slots[Int(slot)].mark = mark
         return true
     }

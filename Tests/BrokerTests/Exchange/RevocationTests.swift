@@ -62,6 +62,25 @@ struct RevocationTests {
         #expect(house.counters[0].delivered.current == 20)
     }
 
+    /// The filter that is lost is found first, and the other one has to bring the message.
+    @Test func anotherFilterBringsWhatBothMatch() throws {
+        let house = try ExchangeHouse()
+        let guests = try (0..<20).map { _ in try house.connectJSON() }
+        for guest in guests { try subscribe(guest, #"["a/+","+/1"]"#) }
+        nonisolated(unsafe) let message = try draft("a/1", "with")
+        let changed = settings(subscribe: ["+/1"])
+        try house.run { shard in
+            shard.reviewedAtOnce = 1
+            shard.adopt(changed)
+            shard.publish(message, from: nil)
+        }
+        for guest in guests {
+            #expect(try next(guest).op == "revoked")
+            #expect(try next(guest).data == "with")
+        }
+        #expect(house.counters[0].delivered.current == 20)
+    }
+
     /// A client that is behind, whose snapshot and messages wait for the store.
     @Test func whatWaitsIsNotSent() throws {
         let gate = GateStore()
