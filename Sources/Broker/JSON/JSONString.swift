@@ -69,6 +69,17 @@ extension Span where Element == UInt8 {
     func skipPlain(from start: Int) -> Int {
         let raw = unsafe bytes
         var position = start
+        while count &- position >= 32 {
+            var found: UInt64 = 0
+            for part in 0..<4 {
+                found |= Self.special(
+                    unsafe UInt64(
+                        littleEndian: raw.unsafeLoadUnaligned(
+                            fromByteOffset: position &+ part &* 8, as: UInt64.self)))
+            }
+            if found != 0 { break }
+            position &+= 32
+        }
         while count - position >= 8 {
             let word = unsafe UInt64(littleEndian: raw.unsafeLoadUnaligned(fromByteOffset: position, as: UInt64.self))
             let found = Self.special(word)

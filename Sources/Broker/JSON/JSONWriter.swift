@@ -151,9 +151,19 @@ package struct JSONWriter {
         append(digits.span, first..<40)
     }
 
+    /// How many digits a number has in decimal.
+    static func digitCount(_ value: UInt64) -> Int {
+        var (count, limit) = (1, UInt64(10))
+        while count < 20, value >= limit {
+            count += 1
+            limit &*= 10
+        }
+        return count
+    }
+
     /// Writes a number in decimal, two digits at a time; returns how many.
     @inline(__always)
-    private static func put(_ value: UInt64, at place: UnsafeMutablePointer<UInt8>) -> Int {
+    static func put(_ value: UInt64, at place: UnsafeMutablePointer<UInt8>) -> Int {
         var digits = InlineArray<20, UInt8>(repeating: 0)
         var span = digits.mutableSpan
         return unsafe span.withUnsafeMutableBufferPointer { digits in

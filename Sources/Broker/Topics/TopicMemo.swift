@@ -7,14 +7,15 @@ final class TopicMemo {
     /// The longest name that is kept, in bytes.
     private static var longest: Int { 128 }
 
-    private var names = ContiguousArray(repeating: "", count: count)
+    // Not checked for overlapping changes, which each publication would pay: nothing is called while it changes.
+    @exclusivity(unchecked) private var names = ContiguousArray(repeating: "", count: count)
 
     init() {}
 
     /// The topic of this name, where it is known.
     func topic(named name: Span<UInt8>) -> Topic? {
         guard !name.isEmpty, name.count <= Self.longest else { return nil }
-        let known = names[Self.place(of: name)]
+        let known = unsafe names[Self.place(of: name)]
         return known.utf8.count == name.count && known.utf8Span.span.hasSameBytes(as: name)
             ? Topic(unchecked: known) : nil
     }
@@ -22,7 +23,7 @@ final class TopicMemo {
     /// Remembers a topic.
     func keep(_ topic: Topic) {
         let name = topic.name.utf8Span.span
-        if name.count <= Self.longest { names[Self.place(of: name)] = topic.name }
+        if name.count <= Self.longest { unsafe names[Self.place(of: name)] = topic.name }
     }
 
     /// By the length, and the bytes at both ends: topics of one kind differ there.

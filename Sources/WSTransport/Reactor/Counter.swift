@@ -1,15 +1,17 @@
-internal import Synchronization
+public import Synchronization
 
 /// A number that one thread changes and any thread reads: a plain load and store, no locked instruction.
-package struct Counter: ~Copyable, Sendable {
-    private let value = Atomic<Int>(0)
+@usableFromInline package struct Counter: ~Copyable, Sendable {
+    @usableFromInline let value = Atomic<Int>(0)
 
     package init() {}
 
     /// Adds to it.
     ///
     /// The owning thread only.
-    package func add(_ amount: Int) { value.store(value.load(ordering: .relaxed) &+ amount, ordering: .relaxed) }
+    @inlinable package func add(_ amount: Int) {
+        value.store(value.load(ordering: .relaxed) &+ amount, ordering: .relaxed)
+    }
 
     /// Sets it.
     ///

@@ -72,6 +72,8 @@ struct FrameArena: ~Copyable {
     /// This turn's chunks; a ``Segment`` names them by index.
     private(set) var chunks: ContiguousArray<FrameChunk> = []
     private var current: [UInt32?] = [nil]
+    /// The lanes that have a chunk, some perhaps more than once.
+    private var used: [Int] = []
     private var spare: [FrameChunk] = []
 
     /// A lane that is not used yet.
@@ -105,13 +107,15 @@ struct FrameArena: ~Copyable {
         let index = UInt32(truncatingIfNeeded: chunks.count)
         chunks.append(chunk)
         current[lane] = index
+        used.append(lane)
         return index
     }
 
     /// Forgets the turn's segments and keeps a few chunks for the next.
     mutating func endTurn() {
         guard !chunks.isEmpty else { return }
-        for lane in current.indices { current[lane] = nil }
+        for lane in used { current[lane] = nil }
+        used.removeAll(keepingCapacity: true)
         while var chunk = chunks.popLast() {
             guard spare.count < 16, chunk.capacity == Self.chunkCapacity, isKnownUniquelyReferenced(&chunk) else {
                 continue

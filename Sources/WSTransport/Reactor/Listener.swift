@@ -120,8 +120,8 @@ extension Reactor {
     ) throws(Errno) -> Listener {
         let listener = Listener(
             reactor: self, descriptor: descriptor, isShared: isShared,
-            token: Self.listenerToken + UInt64(listeners.count), welcome: welcome)
-        listeners.append(listener)
+            token: Self.listenerToken + UInt64(unsafe listeners.count), welcome: welcome)
+        unsafe listeners.append(listener)
         try listener.resume()
         return listener
     }

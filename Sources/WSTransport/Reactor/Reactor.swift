@@ -56,8 +56,8 @@ internal import Synchronization
     @exclusivity(unchecked) private var outbound = OutboundTable()
     @exclusivity(unchecked) var sealed = SealedSends()
     @exclusivity(unchecked) private var connections: ContiguousArray<StreamConnection?> = []
-    private var generations: [UInt32] = []
-    private var freeSlots: [UInt32] = []
+    @exclusivity(unchecked) private var generations: [UInt32] = []
+    @exclusivity(unchecked) private var freeSlots: [UInt32] = []
     @exclusivity(unchecked) private var released: [StreamConnection] = []
     /// Gets how long what was begun at ``measuringSince`` took until this turn's bytes were sent; `nil`: nothing is measured.
     @exclusivity(unchecked) var measuring: Histogram?
@@ -68,7 +68,7 @@ internal import Synchronization
     @exclusivity(unchecked) private var wheel = TimerWheel(now: .now)
     @exclusivity(unchecked) private var soon: [() -> Void] = []
     @exclusivity(unchecked) private var later: [(time: MonotonicTime, body: () -> Void)] = []
-    var listeners: [Listener] = []
+    @exclusivity(unchecked) var listeners: [Listener] = []
     /// How many connections brought their first bytes in this turn.
     private var newcomers = 0
     private let readBytes: UnsafeMutableRawBufferPointer
@@ -221,7 +221,7 @@ internal import Synchronization
             remote.clear()
         } else if token >= Self.listenerToken {
             let index = Int(token - Self.listenerToken)
-            if index < listeners.count { listeners[index].ready() }
+            if unsafe index < listeners.count { unsafe listeners[index].ready() }
         } else {
             guard let connection = connection(of: token) else { return }
             if !connection.hasBegun {
@@ -277,9 +277,9 @@ internal import Synchronization
         while let connection = unsafe released.popLast() {
             unsafe connections[Int(connection.slot)] = nil
             connection.dispose()
-            generations[Int(connection.slot)] &+= 1
-            generations[Int(connection.slot)] &= 0x7FFF_FFFF
-            freeSlots.append(connection.slot)
+            unsafe generations[Int(connection.slot)] &+= 1
+            unsafe generations[Int(connection.slot)] &= 0x7FFF_FFFF
+            unsafe freeSlots.append(connection.slot)
             counters.connections.add(-1)
         }
     }
@@ -323,11 +323,11 @@ internal import Synchronization
         let slot = unsafe freeSlots.popLast() ?? UInt32(truncatingIfNeeded: connections.count)
         if unsafe Int(slot) == connections.count {
             unsafe connections.append(nil)
-            generations.append(0)
+            unsafe generations.append(0)
             unsafe outbound.grow(toHold: connections.count)
         }
         let connection = StreamConnection(
-            reactor: self, slot: slot, generation: generations[Int(slot)], descriptor: descriptor, peer: peer)
+            reactor: self, slot: slot, generation: unsafe generations[Int(slot)], descriptor: descriptor, peer: peer)
         unsafe connections[Int(slot)] = connection
         unsafe outbound.open(slot)
         if !isCounted { counters.connections.add(1) }

@@ -26,11 +26,8 @@ package struct ReadingPause: OptionSet, Sendable {
 extension StreamConnection {
     /// Stops reading; the peer notices by its own unsent bytes.
     ///
-    /// Bytes that have arrived wait.
-    package func pauseReading(for reason: ReadingPause = .user) {
-        pauses.insert(reason)
-        watch()
-    }
+    /// Bytes that have arrived wait. The kernel is told when some come meanwhile: most pauses are over before.
+    package func pauseReading(for reason: ReadingPause = .user) { pauses.insert(reason) }
 
     package var isReadingPaused: Bool { !pauses.isEmpty }
 
@@ -65,8 +62,8 @@ extension StreamConnection {
         // Its driver gets earlier bytes in this same turn.
         if isHandOverDue { return }
         if !pauses.isEmpty || sawEnd || tls?.isAway ?? false {
-            // A connection that was paused in this turn may already have been readable: keep waiting until it can send.
-            guard hasHungUp else { return }
+            // A connection that was paused may be readable: keep waiting until it can send.
+            guard hasHungUp else { return watch() }
             // A hang-up is reported even without reading, and would spin the loop. What the kernel holds is read later.
             isDetached = true
             reactor.unwatch(rawDescriptor)

@@ -30,7 +30,7 @@ extension StreamConnection {
 
     /// Encrypts what it has of this turn into `room`; `false`: it must be asked to send.
     func seal(_ newest: Segment, into room: inout SealedSends) -> Bool {
-        guard let tls, isOpen, !isBroken, segments.isEmpty, unsafe backlog.isEmpty else { return false }
+        guard let tls, isOpen, !isBroken, unsafe segments.isEmpty && backlog.isEmpty else { return false }
         let plaintext = unsafe reactor.chunk(of: newest).bytes(from: Int(newest.offset), count: Int(newest.count))
         guard unsafe tls.seal(plaintext, of: slot, into: &room, now: reactor.now) else { return false }
         if tls.hasUnsent { watch() }

@@ -8,7 +8,8 @@ package final class StreamConnection {
     /// Its place in the reactor's tables, as long as it lives.
     package let slot: UInt32
     let generation: UInt32
-    private var descriptor: FileDescriptor?
+    // Not checked for overlapping changes, which each read would pay: no call on it knows the connection.
+    @exclusivity(unchecked) private var descriptor: FileDescriptor?
     /// The client; where a proxy has said who that is, not the proxy.
     package var peer: SocketAddress? { client }
     private var client: SocketAddress?
@@ -49,7 +50,8 @@ package final class StreamConnection {
     // Each message looks at its count, and the look would be checked for a change that is under way: sending calls nothing back.
     @exclusivity(unchecked) var backlog = Backlog()
     /// What this turn has brought before its newest segment.
-    var segments: [Segment] = []
+    // Each message looks at it, too.
+    @exclusivity(unchecked) var segments: [Segment] = []
     /// Why it is not read.
     var pauses: ReadingPause = []
     var isHandling = false
@@ -78,7 +80,7 @@ package final class StreamConnection {
         self.reactor = reactor
         self.slot = slot
         self.generation = generation
-        self.descriptor = consume descriptor
+        unsafe self.descriptor = consume descriptor
         client = peer
         received = reactor.now
     }
@@ -109,7 +111,7 @@ package final class StreamConnection {
     private var hasUnsent: Bool { unsafe !isBroken && (!backlog.isEmpty || tls?.hasUnsent ?? false) }
 
     var rawDescriptor: Int32 {
-        switch descriptor {
+        switch unsafe descriptor {
         case .some(let descriptor): descriptor.rawValue
         case .none: -1
         }
@@ -124,19 +126,19 @@ package final class StreamConnection {
     // MARK: Sending
 
     /// Keeps an older segment of this turn, which the newest one does not continue.
-    func putApart(_ segment: Segment) { segments.append(segment) }
+    func putApart(_ segment: Segment) { unsafe segments.append(segment) }
 
     /// Sends what the turn has brought.
     ///
     /// `newest` is the last of it; `already` is how much of that the socket has taken, 0 where there is more before it.
     func flushTurn(_ newest: Segment, sent already: Int = 0) {
         guard ending != .closed, !isBroken else {
-            segments = []
+            unsafe segments = []
             return
         }
         let wasEmpty = !hasUnsent
         let before = wasEmpty ? 0 : unsentBytes
-        if wasEmpty, segments.isEmpty {
+        if unsafe wasEmpty && segments.isEmpty {
             let chunk = reactor.chunk(of: newest)
             let (offset, count) = (Int(newest.offset), Int(newest.count))
             let sent = already > 0 ? already : trySend(chunk, offset: offset, count: count)
@@ -145,8 +147,8 @@ package final class StreamConnection {
             unsafe backlog.append(
                 chunk, offset: offset, count: count, sent: sent, now: reactor.now, counters: reactor.counters)
         } else {
-            for segment in segments { appendToBacklog(segment) }
-            segments.removeAll(keepingCapacity: false)
+            for segment in unsafe segments { appendToBacklog(segment) }
+            unsafe segments.removeAll(keepingCapacity: false)
             appendToBacklog(newest)
             // Several segments go out by one `sendmsg` over the backlog, which is its whole use for a connection that
             // keeps up.
@@ -172,7 +174,7 @@ package final class StreamConnection {
     /// The bytes taken; -1 when the connection broke.
     private func trySend(_ chunk: FrameChunk, offset: Int, count: Int) -> Int {
         do throws(Errno) {
-            switch descriptor {
+            switch unsafe descriptor {
             case .some(let descriptor):
                 let bytes = unsafe chunk.bytes(from: offset, count: count)
                 guard let tls else { return try unsafe descriptor.send(bytes) }
@@ -192,7 +194,7 @@ package final class StreamConnection {
         let unsent = unsentBytes
         defer { if unsentBytes < unsent { lastProgress = reactor.now } }
         do throws(Errno) {
-            switch descriptor {
+            switch unsafe descriptor {
             case .some(let descriptor):
                 guard let tls else { return try unsafe backlog.flush(to: descriptor) }
                 return try unsafe tls.flush(&backlog, to: descriptor, now: reactor.now)
@@ -208,7 +210,7 @@ package final class StreamConnection {
 
     /// What the socket has, as far as there is space; `nil`: it is closed.
     func read(into space: UnsafeMutableRawBufferPointer) throws(Errno) -> Int? {
-        switch descriptor {
+        switch unsafe descriptor {
         case .some(let descriptor): try unsafe descriptor.read(into: space)
         case .none: nil
         }
@@ -306,13 +308,13 @@ package final class StreamConnection {
         isRefused = false
         peerWatch = nil
         carry = nil
-        segments = []
+        unsafe segments = []
         unsafe backlog = Backlog()
         let driver = driver
         self.driver = nil
         // It may ask what the socket has carried.
         driver?.closed()
-        descriptor = nil
+        unsafe descriptor = nil
         tls?.abandon()
         tls = nil
         onClosed?()
@@ -381,7 +383,7 @@ extension StreamConnection {
         guard ending == .none, !sawEnd || isEndDue else { return reset() }
         guard !isBroken else { return }
         hasBroken = true
-        segments = []
+        unsafe segments = []
         unsafe backlog = Backlog()
         reactor.setFlags(.inert, of: slot)
         // Nothing is unsent any more: a connection that was not read until its answers were out is read now.
@@ -413,9 +415,12 @@ extension StreamConnection {
 /// Operations on waiting frames.
 extension StreamConnection {
     /// Bytes given to ``send(_:)`` that the socket has not taken yet, including those of this turn.
-    package var bufferedBytes: Int {
+    package var bufferedBytes: Int { bufferedBytes(on: reactor) }
+
+    /// The same for those that know its reactor.
+    func bufferedBytes(on reactor: Reactor) -> Int {
         var count = unsentBytes + reactor.turnBytes(of: slot)
-        for segment in segments { count += Int(segment.count) }
+        for segment in unsafe segments { count += Int(segment.count) }
         return count
     }
 
@@ -423,7 +428,7 @@ extension StreamConnection {
     ///
     /// - Parameter frameCount: the length of the frame with which the bytes begin.
     package func dropUnsent(frameCount: (UnsafeRawBufferPointer) -> Int) {
-        segments = []
+        unsafe segments = []
         _ = reactor.takeTurnSegment(of: slot)
         _ = unsafe backlog.truncate(frameCount: frameCount)
     }

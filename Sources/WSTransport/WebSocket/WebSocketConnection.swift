@@ -170,7 +170,9 @@ package final class WebSocketConnection: StreamDriver {
     package func received(_ bytes: UnsafeMutableRawBufferPointer) -> Int {
         var offset = 0
         let held = unsafe machine.heldBytes
-        let counters = stream.reactor.counters
+        // Once for all messages, as each look at a stream's reactor counts references.
+        let (stream, reactor) = (stream, stream.reactor)
+        let counters = reactor.counters
         let before = counters.messagesReceived.current
         defer {
             let isMidMessage = countHeld(since: held)
@@ -184,11 +186,19 @@ package final class WebSocketConnection: StreamDriver {
                 return offset
             }
             guard let event = unsafe machine.next(bytes, &offset) else { break }
-            unsafe handle(event, bytes, counters)
+            if case .message(let opcode, .input(let range)) = event, state == .open {
+                // As nearly all are.
+                counters.messagesReceived.add(1)
+                let payload = unsafe UnsafeMutableRawBufferPointer(rebasing: bytes[range])
+                let view = unsafe UnsafeBufferPointer(payload.bindMemory(to: UInt8.self))
+                unsafe session?.received(opcode, view.span)
+            } else {
+                unsafe handle(event, bytes, counters)
+            }
             if !stream.isOpen { break }
             // Stop parsing while the session has paused reading or the peer is not taking our answers.
             if stream.isReadingPaused { return offset }
-            if readyState == .open, stream.bufferedBytes > options.values.maximumUnsent / 2 {
+            if readyState == .open, stream.bufferedBytes(on: reactor) > options.values.maximumUnsent / 2 {
                 waitForReader()
                 return offset
             }
@@ -220,11 +230,8 @@ package final class WebSocketConnection: StreamDriver {
     ) {
         switch event {
         case .message where readyState != .open: break
-        case .message(let opcode, .input(let range)):
-            counters.messagesReceived.add(1)
-            let payload = unsafe UnsafeMutableRawBufferPointer(rebasing: bytes[range])
-            let view = unsafe UnsafeBufferPointer(payload.bindMemory(to: UInt8.self))
-            unsafe session?.received(opcode, view.span)
+        // It is handed over before.
+        case .message(_, .input): break
         case .message(let opcode, .assembled(let whole)):
             counters.messagesReceived.add(1)
             session?.received(opcode, whole.span)

@@ -105,6 +105,27 @@ struct MessageObjectTests {
         }
     }
 
+    /// As frames of a turn, of which those of one topic have much in common.
+    @Test(arguments: [true, false])
+    func aFrameIsTheObjectAfterOthers(hasOperation: Bool) throws {
+        let counters = ReactorCounters()
+        let reactor = try Reactor(index: 0, counters: counters, remote: try Remote(), backend: .epoll)
+        let lane = Lane(number: UInt8(reactor.makeLane()))
+        let form = JSONForm(hasOperation: hasOperation)
+        let topic = try topic("plant/5/line/3/temperature")
+        for (seq, place) in (0..<6 * Self.forms.count).map({ ($0, $0 / 2 % Self.forms.count) }) {
+            let given = Self.forms[place]
+            let message = Message(
+                topic: topic, payload: given.payload, kind: given.kind, contentType: seq % 2 == 0 ? given.type : nil,
+                isRetained: seq % 6 == 5, seq: UInt64(seq) * UInt64(seq), time: Int64(seq / 4))
+            let segment = try #require(form.encode(message, into: reactor, lane: lane))
+            let bytes = Array(
+                reactor.chunk(of: segment).bytes(from: Int(segment.offset), count: Int(segment.count)))
+            let object = MessageObject.encode(message, hasOperation: hasOperation, isSnapshot: false)
+            #expect(bytes == FrameEncoder.frame(.text, object), "\(seq)")
+        }
+    }
+
     @Test(arguments: forms)
     func aLineIsTheObjectAndALiveEventHasItsNumber(_ form: Form) throws {
         let message = try form.message()

@@ -1,4 +1,4 @@
-import Broker
+@testable import Broker
 import Foundation
 import Testing
 
@@ -60,6 +60,14 @@ struct JSONWriterTests {
     @Test(arguments: [Int64.min, -1, 0, 1, 9, 10, 99, 100, 1_763_838_000_000, .max])
     func writesIntegers(value: Int64) {
         #expect(text { $0.integer(value) } == String(value))
+    }
+
+    @Test func knowsHowManyDigitsANumberHas() {
+        var powers: [UInt64] = [1]
+        while powers.count < 20 { powers.append(powers[powers.count - 1] * 10) }
+        for value in powers.flatMap({ [$0 - 1, $0, $0 + 1] }) + [UInt64.max] {
+            #expect(JSONWriter.digitCount(value) == String(value).count, "\(value)")
+        }
     }
 
     @Test func writesIntegersOfAnyWidth() {

@@ -54,11 +54,16 @@ package enum MessageObject {
         /// The member of the time, with its comma.
         var timeMember: [UInt8] { timeWriter.bytes }
         private var timeWriter = JSONWriter()
+        /// The same, and the next member up to the beginning of a string.
+        private(set) var timeAndData: [UInt8] = []
         private var time = Int64.min
 
-        /// Whether ``beginning`` is that of a topic, as it is from its second message in a row on.
+        /// Whether ``beginning`` is that of a topic.
+        func isOf(_ topic: Topic) -> Bool { self.topic.name.isSame(as: topic.name) }
+
+        /// The same, as it is from the topic's second message in a row on.
         mutating func isBeginning(of topic: Topic, hasOperation: Bool) -> Bool {
-            if self.topic.name.isSame(as: topic.name) { return true }
+            if isOf(topic) { return true }
             let words = topic.name.words
             guard words == last else {
                 last = words
@@ -77,6 +82,7 @@ package enum MessageObject {
             timeWriter.removeAll()
             timeWriter.splice([], needsComma: true)
             timeWriter.member("time", time)
+            timeAndData = timeMember + Array(#","data":""#.utf8)
             self.time = time
         }
     }

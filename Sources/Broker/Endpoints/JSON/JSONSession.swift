@@ -236,6 +236,7 @@ final class JSONSession: ClientSocket {
         tell(Notices.revoked(filter, refusal))
     }
 
+    @inline(__always)
     private func publish(_ draft: consuming Draft) throws(Refusal) {
         try checkLength(of: draft)
         try shard.publish(draft, by: client, from: stream)
