@@ -64,7 +64,7 @@ struct CompositionTests {
     @Test func refusesAMessageOfAnotherKind() async throws {
         let handler = FunctionHandler { (_: HTTPRequest) in }
         await #expect(throws: WS.Error.self) { try await invoke(handler, Self.message("")) }
-        await #expect(throws: WS.Error.self) { try await invoke(ws.upgrade { _ in }, Self.message("")) }
+        await #expect(throws: WS.Error.self) { try await invoke(ws.upgrade(.patient) { _ in }, Self.message("")) }
     }
 
     /// One outermost group is the value; those in it, or itself, are the parameters.

@@ -37,7 +37,7 @@ final class EchoHouse: Sendable {
 
     /// A server with `/ws`, which echoes, and with what `more` adds.
     init(
-        options: UpgradeOptions = UpgradeOptions(), server values: HTTPServer.Options = HTTPServer.Options(),
+        options: UpgradeOptions = UpgradeOptions.patient, server values: HTTPServer.Options = HTTPServer.Options(),
         _ more: (inout Routing, Notes) -> Void = { _, _ in }
     ) throws {
         var routing: Routing = [
@@ -92,11 +92,21 @@ enum RawClient {
     }
 }
 
+extension UpgradeOptions {
+    /// For a test's server: no PING of its own comes between the messages where a test waits for long beside many others.
+    static var patient: UpgradeOptions {
+        var options = UpgradeOptions()
+        options.keepAlive = nil
+        return options
+    }
+}
+
 extension ConnectOptions {
-    /// For a test's client: the task of a handler may wait for long where many tests run.
+    /// For a test's client: the task of a handler may wait for long where many tests run, and no PING shows that.
     static var patient: ConnectOptions {
         var options = ConnectOptions()
         options.handshakeTimeout = .seconds(300)
+        options.keepAlive = nil
         return options
     }
 }

@@ -4,7 +4,7 @@ import WSTransport
 @Suite("ws.Handler: each message is answered by another", .timeLimit(.minutes(10)))
 struct HandlerTests {
     private static func echo() -> WebSocketHandler {
-        WebSocketHandler { message in message.response.body = message.body }
+        WebSocketHandler(options: .patient) { message in message.response.body = message.body }
     }
 
     @Test func answersMessages() async throws {
@@ -27,7 +27,7 @@ struct HandlerTests {
     }
 
     @Test func answersAPingByItself() async throws {
-        let handler = WebSocketHandler { _ in Issue.record("nobody is to be asked") }
+        let handler = WebSocketHandler(options: .patient) { _ in Issue.record("nobody is to be asked") }
         let house = try EchoHouse { routing, _ in routing.append("/handler", handler) }
         let stream = try await ws.connect(house.url + "/handler", options: .patient)
         let ping = WebSocketMessage(type: ws.PING)
@@ -52,7 +52,7 @@ struct HandlerTests {
 
     @Test func endsWhereItsHandlerClosesTheStream() async throws {
         let house = try EchoHouse { routing, _ in
-            routing.append("/handler", WebSocketHandler { message in await message.stream?.close() })
+            routing.append("/handler", WebSocketHandler(options: .patient) { message in await message.stream?.close() })
         }
         let stream = try await ws.connect(house.url + "/handler", options: .patient)
         try await WebSocketMessage("x").sendTo(stream)
@@ -61,7 +61,7 @@ struct HandlerTests {
 
     @Test func tellsTheErrorHandlerOnce() async throws {
         struct Failed: Error {}
-        let handler = WebSocketHandler { _ in throw Failed() }
+        let handler = WebSocketHandler(options: .patient) { _ in throw Failed() }
         let house = try EchoHouse { routing, log in
             handler.onerror([500: FunctionHandler { (message: WebSocketMessage) in log.add(message.lastError) }])
             routing.append("/handler", handler)
@@ -83,7 +83,8 @@ struct HandlerTests {
             message.value = message.data?.text ?? ""
             return routing
         })
-        let house = try EchoHouse { routes, _ in routes.append("/handler", WebSocketHandler(byText)) }
+        let house = try EchoHouse { routes, _ in routes.append("/handler", WebSocketHandler(byText, options: .patient))
+        }
         let socket = try await ws.open(house.url + "/handler", options: .patient)
         for (sent, answer) in [("a", "A"), ("b", "B")] {
             try await socket.send(sent)

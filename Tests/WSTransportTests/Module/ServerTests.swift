@@ -73,7 +73,7 @@ struct ServerTests {
             }
             let after = FunctionHandler { (_: HTTPRequest) in log.add("after the socket") }
             routing.append(
-                "/door", [door, ws.upgrade { $0.onclose = { _ in log.add("closed") } }, after] as Chain)
+                "/door", [door, ws.upgrade(.patient) { $0.onclose = { _ in log.add("closed") } }, after] as Chain)
         }
         await #expect(throws: WS.HandshakeError.refused(status: 403, body: Array("no".utf8))) {
             _ = try await ws.open(house.url + "/door", options: .patient)
@@ -88,7 +88,7 @@ struct ServerTests {
     }
 
     @Test func choosesASubprotocolAnOriginAndAuthorizes() async throws {
-        var options = UpgradeOptions()
+        var options = UpgradeOptions.patient
         options.protocols = ["b", "a"]
         options.authorize = { request in
             guard request.parameter("token") == "t" else { throw HTTPRefusal(status: 401, message: "Who are you?") }
@@ -112,7 +112,7 @@ struct ServerTests {
     @Test func closesWhereAcceptThrows() async throws {
         struct Failed: Error {}
         let house = try EchoHouse { routing, _ in
-            routing.append("/throws", ws.upgrade { (_: WebSocket) async throws in throw Failed() })
+            routing.append("/throws", ws.upgrade(.patient) { (_: WebSocket) async throws in throw Failed() })
         }
         let socket = try await ws.open(house.url + "/throws", options: .patient)
         #expect(await socket.closed().code == 1011)
@@ -178,7 +178,7 @@ struct ServerTests {
     @Test func servesASocketThatItIsGiven() async throws {
         let given = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         listen(given, 16)
-        let server = HTTPServer(port: 0, handler: ["/ws": ws.upgrade { $0.onmessage = { _ in } }] as Routing)
+        let server = HTTPServer(port: 0, handler: ["/ws": ws.upgrade(.patient) { $0.onmessage = { _ in } }] as Routing)
         try server.start(adopting: given)
         let client = try await ws.open("ws://127.0.0.1:\(server.port)/ws", options: .patient)
         #expect(client.readyState == .open)
@@ -189,7 +189,7 @@ struct ServerTests {
     @Test func speaksTLS() async throws {
         let identity = try TestAuthority.server.get()
         let server = try HTTPSServer(
-            port: 0, identity: identity, handler: ["/": ws.upgrade { $0.onmessage = { _ in } }] as Routing)
+            port: 0, identity: identity, handler: ["/": ws.upgrade(.patient) { $0.onmessage = { _ in } }] as Routing)
         try server.start()
         var options = ConnectOptions.patient
         options.tls = try TLSContext.client(try TestAuthority.shared.get().trust)

@@ -12,7 +12,7 @@ struct SocketEndTests {
         let house = try EchoHouse { routing, log in
             routing.append(
                 "/close",
-                ws.upgrade { socket in
+                ws.upgrade(.patient) { socket in
                     socket.onclose = { log.add("close \($0.code) \($0.wasClean) \(socket.readyState)") }
                 })
         }

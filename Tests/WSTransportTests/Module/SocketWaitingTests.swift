@@ -8,13 +8,10 @@ struct SocketWaitingTests {
 
     /// A server that answers a message by so many at once, and then a PING.
     private static func house() throws -> EchoHouse {
-        var options = UpgradeOptions()
-        // A busy machine may begin to send after 25 seconds only, and the PING has to come after the messages.
-        options.keepAlive = nil
-        return try EchoHouse { routing, _ in
+        try EchoHouse { routing, _ in
             routing.append(
                 "/burst",
-                ws.upgrade(options) { socket in
+                ws.upgrade(.patient) { socket in
                     socket.onmessage = { _ in
                         for number in 0..<count { try? socket.send("\(number)") }
                         try? socket.ping()
@@ -55,7 +52,7 @@ struct SocketWaitingTests {
         let house = try EchoHouse { routing, log in
             routing.append(
                 "/late",
-                ws.upgrade { (socket: WebSocket) async throws in
+                ws.upgrade(.patient) { (socket: WebSocket) async throws in
                     socket.onclose = { _ in log.add("close") }
                     socket.on(.ping) { _ in log.add("ping") }
                     try await socket.send("ready")
@@ -89,7 +86,7 @@ struct SocketWaitingTests {
         let house = try EchoHouse { routing, log in
             routing.append(
                 "/crowd",
-                ws.upgrade { (socket: WebSocket) async throws in
+                ws.upgrade(.patient) { (socket: WebSocket) async throws in
                     try await withThrowingTaskGroup(of: Void.self) { group in
                         let amounts = EchoHouse.Notes()
                         for _ in 0..<tasks {
@@ -119,7 +116,7 @@ struct SocketWaitingTests {
 
     /// A server that reads nothing before its first note, and then notes short messages.
     private static func restingHouse() throws -> EchoHouse {
-        var options = UpgradeOptions()
+        var options = UpgradeOptions.patient
         options.maximumHeld = 1000
         return try EchoHouse { [options] routing, log in
             routing.append(
@@ -168,7 +165,7 @@ struct SocketWaitingTests {
 
     /// Back-pressure is no death: a server that rests for many times the time-out is not left.
     @Test func keepsAServerThatRests() async throws {
-        var held = UpgradeOptions()
+        var held = UpgradeOptions.patient
         held.maximumHeld = 1000
         let pings = EchoHouse.Notes()
         let house = try EchoHouse { [held] routing, log in
@@ -178,7 +175,7 @@ struct SocketWaitingTests {
                     await pings.wait(for: 20)
                     for try await message in socket.messages where message.length == 1 { log.add("last") }
                 })
-            routing.append("/clock", ws.upgrade { socket in socket.on(.ping) { _ in pings.add("ping") } })
+            routing.append("/clock", ws.upgrade(.patient) { socket in socket.on(.ping) { _ in pings.add("ping") } })
         }
         var options = ConnectOptions.patient
         options.keepAlive = KeepAlive(interval: .milliseconds(200), timeout: .seconds(1))
