@@ -14,7 +14,7 @@ struct AdminProtocolTests {
             "users.list": .read, "users.add": .operate, "users.password": .operate, "users.remove": .operate,
             "users.disable": .operate, "users.role": .operate, "token.list": .read, "token.mint": .operate,
             "token.revoke": .operate, "token.check": .read, "acl.explain": .read, "audit": .operate,
-            "events": .read,
+            "events": .read, "trace": .read, "why": .read,
             "backup": .operate, "backup.next": .operate, "drain": .operate, "reload": .operate, "log.level": .operate,
             "config.show": .operate, "config.plan": .operate,
         ]
@@ -50,6 +50,8 @@ struct AdminProtocolTests {
         #"{"id":7,"verb":"acl.explain","client":"eb1","user":"u","roles":["r"],"address":"::1","action":"retain","name":"a"}"#,
         #"{"id":7,"verb":"audit","after":5,"since":6,"user":"u","wait":true}"#,
         #"{"id":7,"verb":"events","after":5,"since":6,"wait":true,"kinds":["slow"],"client":"c","user":"u"}"#,
+        #"{"id":7,"verb":"trace","number":9,"filter":"a/+","client":"eb1","last":true}"#,
+        #"{"id":7,"verb":"why","client":"eb1","topic":"a","limit":5}"#,
         #"{"id":7,"verb":"topics","filter":"a/+","seconds":1.5}"#,
         #"{"id":7,"verb":"subscriptions","filter":"a/+"}"#,
         #"{"id":7,"verb":"retained.list","filter":"a/+","after":"a/1"}"#,
