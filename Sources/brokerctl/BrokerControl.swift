@@ -47,7 +47,7 @@ struct BrokerControl: AsyncParsableCommand {
         StandardStreams.fillGaps()
         do {
             let arguments = NegativeNumbers.protect(Array(CommandLine.arguments.dropFirst()))
-            try FutureVerbs.refuse(arguments)
+            try UnknownVerbs.refuse(arguments)
             var command = try parseAsRoot(arguments)
             if var command = command as? any AsyncParsableCommand {
                 try await command.run()

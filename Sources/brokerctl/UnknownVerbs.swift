@@ -1,10 +1,8 @@
 internal import ArgumentParser
 internal import Broker
 
-/// Words that are no verbs, and verbs of the contract that this version does not have: said so in words of their own.
-enum FutureVerbs {
-    private static let verbs: [[String]] = []
-
+/// Words that are no verbs: the error names the nearest verb.
+enum UnknownVerbs {
     /// The options that may stand before a verb and have a value.
     private static let valued = [
         "--socket", "--url", "--context", "--token", "--token-file", "--ca-file", "--cert-file", "--key-file",
@@ -27,13 +25,10 @@ enum FutureVerbs {
                 break
             }
         }
-        for verb in verbs where words.starts(with: verb) {
-            throw .usage("\(verb.joined(separator: " ")): not available in this version")
-        }
         guard let first = words.first, first != "help" else { return }
         let top = BrokerControl.configuration.subcommands
         guard let command = top.first(where: { name(of: $0) == first }) else {
-            throw unknown(first, among: top.map { name(of: $0) } + verbs.map { $0[0] })
+            throw unknown(first, among: top.map { name(of: $0) })
         }
         let below = command.configuration.subcommands.map { name(of: $0) }
         guard words.count > 1, !below.isEmpty, !below.contains(words[1]) else { return }
