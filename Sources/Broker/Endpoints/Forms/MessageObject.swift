@@ -56,6 +56,7 @@ package enum MessageObject {
         private var timeWriter = JSONWriter()
         /// The same, and the next member up to the beginning of a string.
         private(set) var timeAndData: [UInt8] = []
+        private static let data = Array(#","data":""#.utf8)
         private var time = Int64.min
 
         /// Whether ``beginning`` is that of a topic.
@@ -82,7 +83,10 @@ package enum MessageObject {
             timeWriter.removeAll()
             timeWriter.splice([], needsComma: true)
             timeWriter.member("time", time)
-            timeAndData = timeMember + Array(#","data":""#.utf8)
+            // In the memory that it has.
+            timeAndData.removeAll(keepingCapacity: true)
+            timeAndData.append(contentsOf: timeWriter.bytes)
+            timeAndData.append(contentsOf: Self.data)
             self.time = time
         }
     }
