@@ -46,6 +46,7 @@ final class ExchangeHouse {
         _ store: any MessageStore = InMemoryStore(), order: [Int] = [0], settings: Settings = Settings(),
         isDelayed: Bool = false
     ) throws {
+        let settings = settings.patient
         self.store = store
         let local = try LocalOrder(store: store, rules: HistoryRules(settings))
         let sequencer = local.sequencer
@@ -87,7 +88,7 @@ final class ExchangeHouse {
     /// Takes over other settings on every shard, and other rules, as a reload does.
     func reload(_ settings: Settings) throws {
         sequencer.adopt(HistoryRules(settings))
-        for index in remotes.indices { try run(on: index) { $0.adopt(settings) } }
+        for index in remotes.indices { try run(on: index) { $0.adopt(settings.patient) } }
     }
 
     /// Ends a shard's thread.
@@ -191,6 +192,16 @@ final class ExchangeHouse {
             inbox.delivered(batch)
             return batch.messages
         }
+    }
+}
+
+extension Settings {
+    /// The same for tests, whose clients may not read for long where many tests run: no PING comes, and no backlog is too old.
+    var patient: Settings {
+        var settings = self
+        settings.keepalive.interval = nil
+        settings.limits.pendingAge = nil
+        return settings
     }
 }
 

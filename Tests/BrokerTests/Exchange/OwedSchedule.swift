@@ -216,7 +216,7 @@ struct OwedSchedule {
                 let before = shard.deliveredUpTo
                 // Few are reviewed in one turn.
                 shard.reviewedAtOnce = 1
-                shard.adopt(settings)
+                shard.adopt(settings.patient)
                 return (before, shard.sequencer.newest)
             }
             new.before.append(before)

@@ -185,7 +185,7 @@ struct ResumeTests {
                 let before = shard.deliveredUpTo
                 // Few are reviewed in one turn.
                 shard.reviewedAtOnce = 1
-                shard.adopt(settings)
+                shard.adopt(settings.patient)
                 return (before, shard.sequencer.newest)
             }
             for (number, reader) in readers.enumerated() where number % house.remotes.count == shard {

@@ -125,7 +125,7 @@ struct SeamSchedule {
             // Few are looked at in one turn.
             try house.run(on: shard) { [settings] shard in
                 shard.reviewedAtOnce = 1
-                shard.adopt(settings)
+                shard.adopt(settings.patient)
             }
         }
         changes.append(Change(begun: begun, done: moment, filters: try names.map { try TopicFilter($0) }))
