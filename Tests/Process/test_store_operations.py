@@ -340,6 +340,21 @@ def test_restore_goes_back_but_seq_does_not(start_broker, tmp_path):
     assert broker.control_json("status")["epoch"] != epoch
 
 
+def test_restore_leaves_the_files_to_the_owner_of_the_directory(start_broker, tmp_path):
+    """The superuser restores, and the broker's own user is to open the store."""
+    broker = start_broker()
+    assert broker.control("backup", str(tmp_path / "backup")).returncode == 0
+    data = tmp_path / "data"
+    data.mkdir(mode=0o700)
+    if os.geteuid() == 0:
+        os.chown(data, 65534, 65534)
+    done = run_control("restore", str(tmp_path / "backup"), "--data-dir", str(data))
+    assert done.returncode == 0, done
+    owner = data.stat()
+    assert {(path.name, path.stat().st_uid, path.stat().st_gid) for path in data.iterdir()} == {
+        (name, owner.st_uid, owner.st_gid) for name in ("broker.mdb", "lock")}
+
+
 def test_restore_refuses_what_is_no_backup(broker, tmp_path):
     put(broker, "a", b"1")
     assert broker.control("backup", str(tmp_path / "backup")).returncode == 0

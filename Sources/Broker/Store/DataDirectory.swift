@@ -133,6 +133,24 @@ final class DataDirectory: Sendable {
         return false
     }
 
+    /// Gives a file that the superuser has made to the owner of the directory, whose broker is to open it.
+    func giveToOwner(_ name: String) throws(StorageError) {
+        guard geteuid() == 0 else { return }
+        let file = "\(path)/\(name)"
+        var (folder, status) = (stat(), stat())
+        let descriptor = unsafe open(file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
+        guard descriptor >= 0 else { try throwErrno("cannot open \(file)") }
+        defer { close(descriptor) }
+        guard unsafe stat(path, &folder) == 0, unsafe fstat(descriptor, &status) == 0 else {
+            try throwErrno("cannot look at \(file)")
+        }
+        // The owner can put another name of any file in its place, and is not to get that file.
+        guard status.st_mode & S_IFMT == S_IFREG, status.st_nlink == 1 else {
+            throw .system(code: EPERM, what: "\(file) is not a regular file with one name")
+        }
+        guard fchown(descriptor, folder.st_uid, folder.st_gid) == 0 else { try throwErrno("cannot chown \(file)") }
+    }
+
     /// Removes a file if it exists.
     func remove(_ name: String) throws(StorageError) {
         let file = "\(path)/\(name)"

@@ -68,6 +68,7 @@ extension LMDBStore {
         try StoreFormat.check(source)
         try LMDBFileCheck.check(source)
         let directory = try DataDirectory(path, ownedByAnyone: true)
+        try directory.giveToOwner("lock")
         let target = "\(path)/\(fileName)"
         let isThere = unsafe access(target, F_OK) == 0
         // A store that is damaged, or newer than this version, does not say how far its numbers went; those of the time
@@ -81,6 +82,7 @@ extension LMDBStore {
             defer { _ = unsafe unlink("\(restoring)-lock") }
             found = try adopt(restoring, reservedSeq: reserved)
             _ = try DataDirectory.makeLast(restoring)
+            try directory.giveToOwner("\(fileName).restoring")
         } catch {
             _ = unsafe unlink(restoring)
             throw error
