@@ -298,7 +298,6 @@ package final class HTTPConnection: StreamDriver {
         bytes.reserveCapacity(512 + response.body.count)
         beginHead(response.status, in: &bytes)
         response.fields.write(to: &bytes)
-        bytes += response.lines
         extraFields.write(to: &bytes)
         if hasBody {
             bytes.append("Content-Length: ")
