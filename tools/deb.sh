@@ -14,9 +14,9 @@ version=${version#brokerd }
 maintainer="${DEBFULLNAME:-Broker maintainers} <${DEBEMAIL:-maintainers@broker.invalid}>"
 
 rm -rf "$place"
-mkdir -p "$place/work"
-cp -R "$source/deploy/debian" "$place/work/debian"
-cd "$place/work"
+mkdir -p "$place/tree"
+cp -R "$source/deploy/debian" "$place/tree/debian"
+cd "$place/tree"
 sed -i "s|@MAINTAINER@|$maintainer|" debian/control
 cp "$source/deploy/brokerd.socket" debian/broker.brokerd.socket
 sed 's|/usr/local/bin/|/usr/bin/|' "$source/deploy/brokerd.service" >debian/broker.brokerd.service
@@ -37,5 +37,5 @@ SOURCE="$source" dpkg-buildpackage --build=binary --no-sign --no-check-builddeps
     cat "$place/log" >&2
     exit 1
 }
-rm -r "$place/work"
+rm -r "$place/tree"
 ls "$place"/*.deb
