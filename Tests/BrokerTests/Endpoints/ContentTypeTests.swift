@@ -79,4 +79,12 @@ struct ContentTypeTests {
     func prefersEvents(field: String, isPreferred: Bool) {
         #expect(Accept.prefersEvents(field) == isPreferred)
     }
+
+    @Test(arguments: [
+        ("", false), ("*", false), ("identity", false), ("gzip", true), ("deflate, GZIP;q=0.5, br", true),
+        ("gzip;q=0", false), ("gzip ; q=0.0", false), ("x-gzip", false), ("br, gzip", true),
+    ])
+    func allowsGzip(field: String, isAllowed: Bool) {
+        #expect(Accept.allowsGzip(field) == isAllowed)
+    }
 }

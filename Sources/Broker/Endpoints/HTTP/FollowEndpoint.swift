@@ -43,28 +43,6 @@ enum FollowEndpoint {
     }
 }
 
-/// Content negotiation between the two forms of a stream.
-///
-/// RFC 9110 §12.5.1.
-enum Accept {
-    /// Whether `text/event-stream` is asked for by name, no less than lines of JSON.
-    static func prefersEvents(_ field: String) -> Bool {
-        var events = 0.0
-        var lines = 0.0
-        for part in field.split(separator: ",") {
-            let pieces = part.split(separator: ";").map { $0.filter { $0 != " " && $0 != "\t" }.lowercased() }
-            guard let type = pieces.first else { continue }
-            let quality = pieces.dropFirst().first { $0.hasPrefix("q=") }.flatMap { Double($0.dropFirst(2)) } ?? 1
-            switch type {
-            case "text/event-stream": events = max(events, quality)
-            case "application/json", "application/x-ndjson", "application/ndjson": lines = max(lines, quality)
-            default: break
-            }
-        }
-        return events > 0 && events >= lines
-    }
-}
-
 /// One client of `GET /s/FILTER`.
 final class FollowSession: Session {
     let client: Client

@@ -5,13 +5,16 @@ struct WebFile: Sendable {
     private let type: String
     /// A strong entity tag, without its quotation marks.
     private let tag: String
-    private let text: String
+    private let text: [UInt8]
+    /// The text with the coding `gzip`, or `nil` when memory ran out.
+    private let compressed: [UInt8]?
     private var more: HTTPFields
 
     init(_ type: String, tag: String, _ text: () -> String) {
         self.type = type
         self.tag = tag
-        self.text = text()
+        self.text = Array(text().utf8)
+        compressed = Gzip.compressed(self.text)
         more = [:]
     }
 
@@ -32,17 +35,19 @@ struct WebFile: Sendable {
 
     /// The file, or that it is still the one that the client knows.
     func answer(to fields: HTTPFields) -> OutgoingResponse {
-        let quoted = "\"\(tag)\""
+        let packed = Accept.allowsGzip(fields.all("Accept-Encoding").joined(separator: ",")) ? compressed : nil
+        let quoted = packed == nil ? "\"\(tag)\"" : "\"\(tag)-gzip\""
         // The name stays when a new version comes, so a browser asks each time; mostly it hears that nothing has changed.
-        var found: HTTPFields = ["ETag": quoted, "Cache-Control": "no-cache"]
+        var found: HTTPFields = ["ETag": quoted, "Cache-Control": "no-cache", "Vary": "Accept-Encoding"]
         // The comparison is weak (RFC 9110 §13.1.2).
         let known = fields.list("If-None-Match")
         if known.contains(where: { $0 == "*" || $0 == quoted || $0 == "W/" + quoted }) {
             return OutgoingResponse(status: 304, fields: found)
         }
         found.append("Content-Type", type)
+        if packed != nil { found.append("Content-Encoding", "gzip") }
         for field in more { found.append(field.name, field.value) }
-        return OutgoingResponse(status: 200, fields: found, body: Array(text.utf8))
+        return OutgoingResponse(status: 200, fields: found, body: packed ?? text)
     }
 }
 
