@@ -18,7 +18,7 @@ build_packages=(
 test_packages=(
     python3 python3-pytest python3-websockets python3-aiohttp python3-websocket nodejs node-ws chromium firefox-esr
     fonts-dejavu-core curl openssl nginx haproxy caddy apache2 valgrind python3-yaml python3-jwt python3-cryptography
-    debhelper lintian
+    debhelper lintian node-typescript
 )
 bench_packages=(nats-server mosquitto python3-venv libuv1)
 

@@ -4,7 +4,7 @@
     tools/web.py            writes them
     tools/web.py --check    says which are not current
 
-The text is that of the source without comments and indentation.
+The text is that of the source without comments and without the spaces that only people need; it does the same.
 """
 
 import hashlib
@@ -30,17 +30,59 @@ FILES = [
 ]
 
 
+WORD = re.compile(r"[\w$#]+")
+STRING = re.compile(r"""(["'])(?:\\.|(?!\1)[^\\])*\1""")
+COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.S)
+PATTERN = re.compile(r"/(?:\\.|\[(?:\\.|[^\]\\])*\]|[^/\\\[])+/\w*")
+TEMPLATE = re.compile(r"[`}](?:\\.|\$(?!\{)|[^`\\$])*(?:`|\$\{)", re.S)
+
+
+def squeeze(text):
+    """A script without comments, and without the spaces that only people need; what stands in quotation marks stays."""
+    made, at = "", 0
+    # Of each place in a template that is open, how many braces are.
+    places = []
+    while at < len(text):
+        letter = text[at]
+        if letter == "`" or (letter == "}" and places and not places[-1]):
+            if letter == "}":
+                places.pop()
+            found = TEMPLATE.match(text, at)
+            if found.group().endswith("${"):
+                places.append(0)
+        elif letter.isspace():
+            at += 1
+            before, after = made[-1:], text[at:at + 1]
+            if (WORD.match(before) and WORD.match(after)) or (before in "+-" and before == after):
+                made += " "
+            elif letter == "\n" and before in ";}" and not places:
+                made += "\n"
+            continue
+        else:
+            found = STRING.match(text, at) or COMMENT.match(text, at) or WORD.match(text, at)
+            if not found and letter == "/" and re.search(r"(?:[(,=:\[!&|?{;]|\breturn)$", made):
+                found = PATTERN.match(text, at)
+            if places:
+                places[-1] += {"{": 1, "}": -1}.get(letter, 0)
+        piece = found.group() if found else letter
+        at += len(piece)
+        if not COMMENT.fullmatch(piece):
+            made += piece
+    return made
+
+
 def compact(text, type_):
-    """Without comments that have a line of their own, indentation and empty lines; private names of scripts are short."""
+    """Without comments and the spaces that only people need; private names of scripts are short."""
     if type_ == TYPES:
         return text
-    lines = [line.strip() for line in text.splitlines()]
-    text = "".join(line + "\n" for line in lines if line and not line.startswith(("//", "/*")))
     if type_ == SCRIPT:
+        text = squeeze(text)
         # Only private names are declared or used after a `#` that begins a word.
         for number, name in enumerate(dict.fromkeys(re.findall(r"#([a-z]\w+)\b", text))):
             text = re.sub(rf"#{name}\b", "#" + "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"[number], text)
-    return text
+        return text
+    text = "".join(line.strip() + "\n" for line in text.splitlines() if line.strip())
+    return re.sub(r"/\*.*?\*/|(?<=[;:,{}]) | (?=[{}])", "", text, flags=re.S) if type_ == STYLE else text
 
 
 def table(source, name, type_):

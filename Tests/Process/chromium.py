@@ -14,14 +14,15 @@ CHROMIUM = os.environ.get("CHROMIUM", "chromium")
 
 
 class Chromium(Browser):
-    def __init__(self, directory, *options, scheme="light"):
+    def __init__(self, directory, *options, scheme="light", wrapper=()):
+        """`wrapper`: a prefix of the command."""
         assert shutil.which(CHROMIUM), f"{CHROMIUM} is not installed: run tools/install-dependencies.sh test"
         commands, self._commands = os.pipe()
         self._answers, answers = os.pipe()
         # The browser reads commands on descriptor 3 and answers on 4.
         self.log = open(directory / "chromium.log", "wb")
         self.process = subprocess.Popen(
-            ["bash", "-c", f'exec "$@" 3<&{commands} 4>&{answers}', "bash", CHROMIUM, "--headless=new", "--no-sandbox",
+            ["bash", "-c", f'exec "$@" 3<&{commands} 4>&{answers}', "bash", *wrapper, CHROMIUM, "--headless=new", "--no-sandbox",
              "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--disable-background-networking",
              "--no-proxy-server", "--window-size=900,700", "--remote-debugging-pipe", *options,
              f"--user-data-dir={directory / 'chromium'}", "about:blank"],
@@ -70,6 +71,10 @@ class Chromium(Browser):
         result = self.command("Runtime.evaluate", expression=expression, returnByValue=True)
         assert "exceptionDetails" not in result, result
         return result["result"].get("value")
+
+    def freeze(self, is_frozen):
+        """Has the page sleep, as the browser does with tabs that nobody looks at, or wake."""
+        self.command("Page.setWebLifecycleState", state="frozen" if is_frozen else "active")
 
     def forget_cookies(self):
         self._session = None

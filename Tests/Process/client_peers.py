@@ -3,7 +3,10 @@
 import asyncio
 import importlib.util
 import json
+import os
+import subprocess
 import threading
+import time
 
 from command_line import REPOSITORY
 from deadlines import wait_until
@@ -15,8 +18,8 @@ _specification.loader.exec_module(broker_client)
 # What a page does for the tests.
 PAGE = """
 window.seen = {}; window.gaps = {}; window.maps = {}; window.states = []; window.outcomes = []; window.acknowledged = 0;
-window.start = (file, options) => import(file).then(({ connect }) => {
-  window.client = connect(options);
+window.start = (file, options, url) => import(file).then(({ connect }) => {
+  window.client = url ? connect(url, options) : connect(options);
   states.push(client.status);
   client.addEventListener("status", ({ status, code }) => states.push(code === undefined ? status : status + " " + code));
 });
@@ -55,14 +58,16 @@ class PageClient:
         self.browser.open(broker.url("/client.js"))
         wait_until(lambda: self.browser.evaluate("location.href !== 'about:blank' && document.body !== null"), "the page")
         assert self.browser.evaluate(PAGE) == "ready"
-        found = ""
+        self.begin(token, "/client-shared.js" if shared else "/client.js")
+
+    def begin(self, token, file, *url):
+        found = "undefined"
         if callable(token):
             self.browser.evaluate(f"window.tokens = {json.dumps(token())}; window.asked = 0; 0")
-            found = "{ token: async () => tokens[Math.min(asked++, tokens.length - 1)] }"
+            found = "async () => tokens[Math.min(asked++, tokens.length - 1)]"
         elif token:
-            found = json.dumps({"token": token})
-        file = "/client-shared.js" if shared else "/client.js"
-        self.browser.evaluate(f"start('{file}', {found or 'undefined'}); 0")
+            found = json.dumps(token)
+        self.browser.evaluate(f"start('{file}', {{ token: {found}, WebSocket: window.ws }}, ...{json.dumps(url)}); 0")
         wait_until(lambda: self.browser.evaluate("window.client !== undefined"), "the module")
 
     def asked(self):
@@ -124,12 +129,62 @@ class PageClient:
     def states(self):
         return self.browser.evaluate("states")
 
+    def sleep(self, seconds):
+        """Does nothing for so long, and reads nothing."""
+        self.browser.evaluate(f"for (const end = Date.now() + {seconds * 1000}; Date.now() < end;); 0")
+
     def wake(self):
         """As a page that is shown again."""
         self.browser.evaluate("window.dispatchEvent(new Event('online')); 0")
 
     def end(self):
         self.browser.evaluate("window.client?.close(); 0")
+
+
+# What node runs: each line of its input is a function's body, and its value comes back.
+NODE = """
+import { createRequire } from "node:module";
+import { createInterface } from "node:readline";
+globalThis.window = globalThis;
+globalThis.ws = createRequire(import.meta.url)("ws");
+for await (const line of createInterface({ input: process.stdin })) {
+  console.log(JSON.stringify((0, eval)(JSON.parse(line))) ?? "null");
+}
+"""
+
+
+class Node:
+    """node, which evaluates what a page does."""
+
+    def __init__(self):
+        # Debian's packages, for `ws`: its node has no WebSocket of its own.
+        self._process = subprocess.Popen(
+            ["node", "--input-type=module", "--eval", NODE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            env={**os.environ, "NODE_PATH": "/usr/share/nodejs"})
+
+    def evaluate(self, expression):
+        self._process.stdin.write(json.dumps(expression) + "\n")
+        self._process.stdin.flush()
+        return json.loads(self._process.stdout.readline())
+
+    def close(self):
+        self._process.kill()
+        self._process.communicate()
+
+
+class NodeClient(PageClient):
+    """client.js of the repository, in node."""
+
+    def __init__(self):
+        super().__init__(Node())
+
+    def start(self, broker, token=None):
+        assert self.browser.evaluate(PAGE) == "ready"
+        self.begin(token, str(REPOSITORY / "clients/js/client.js"), broker.url())
+
+    def end(self):
+        super().end()
+        self.browser.close()
 
 
 class PythonClient:
@@ -252,6 +307,9 @@ class PythonClient:
 
     def states(self):
         return list(self._states)
+
+    def sleep(self, seconds):
+        self._run(lambda: time.sleep(seconds))
 
     def end(self):
         if self._client:

@@ -94,4 +94,6 @@ def value_of(remote):
     """The value that WebDriver BiDi describes; `None` for what is no JSON."""
     if remote["type"] == "array":
         return [value_of(item) for item in remote["value"]]
+    if remote["type"] == "object":
+        return {key: value_of(item) for key, item in remote["value"]}
     return remote.get("value")

@@ -64,9 +64,7 @@ export interface ConnectOptions {
   token?: Token | (() => Token | Promise<Token>);
   /** Closes the connection. */
   signal?: AbortSignal;
-  /** How many publications may wait for an answer or a connection; 10,000 if absent. */
-  queue?: number;
-  /** How long they may be together, in characters; 16 Mi if absent. */
+  /** How long all that waits for an answer or a connection may be, in characters; 8 Mi if absent. */
   queueBytes?: number;
   /** Reads a line of the protocol; `JSON.parse` if absent. */
   parse?(line: string): unknown;
@@ -116,7 +114,7 @@ export interface PublishOptions {
 }
 
 export interface RequestOptions extends PublishOptions {
-  /** Seconds to wait for the reply; 10 if absent. */
+  /** Seconds that the broker waits for the reply; 10 if absent. */
   timeout?: number;
 }
 

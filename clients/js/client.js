@@ -10,12 +10,15 @@ export class BrokerError extends Error {
 
 /** Connects to the broker that this file came from, or to another. */
 export const connect = (url, options) =>
-  typeof url === "string" || url instanceof URL ? new Broker(url, options) : new Broker(new URL(".", import.meta.url), url);
+  typeof url === "string" || url?.href ? new Broker(url, options) : new Broker(new URL(".", import.meta.url), url);
 
 // Milliseconds.
-const shortest = 250, longest = 15_000, patience = 8_000, stable = 5_000, keyWindow = 270_000;
-const final = new Set([1002, 1003, 1007, 1009, 4400, 4403, 4410]);
-const later = (code) => code === "unavailable" || code === "rate-limited";
+const shortest = 250, longest = 15_000, pause = 25_000, patience = 8_000, stable = 5_000, keyWindow = 270_000;
+const final = [1002, 1003, 1007, 1009, 4400, 4401, 4403, 4410];
+const later = ["unavailable", "rate-limited"];
+const mayRepeat = ({ sent, key }) => !sent || (key && Date.now() - sent < keyWindow);
+const closed = (why = "It is closed.") => new BrokerError("closed", why);
+const onAbort = (signal, act) => (signal?.aborted ? act() : signal?.addEventListener("abort", act));
 const report = globalThis.reportError ?? console.error;
 const call = (f, ...values) => {
   try {
@@ -24,32 +27,21 @@ const call = (f, ...values) => {
     report(error);
   }
 };
-const random = () => Math.random().toString(36).slice(2);
 
-function encode(data) {
-  if (data instanceof ArrayBuffer) data = new Uint8Array(data);
-  if (!ArrayBuffer.isView(data)) return { data: data ?? null };
+function encode(data = null) {
+  if (!ArrayBuffer.isView(data) && !(data instanceof ArrayBuffer)) return { data };
   let text = "";
-  for (const byte of new Uint8Array(data.buffer, data.byteOffset, data.byteLength)) text += String.fromCharCode(byte);
+  for (const byte of new Uint8Array(data.buffer ?? data, data.byteOffset, data.byteLength)) text += String.fromCharCode(byte);
   return { data: btoa(text), encoding: "base64" };
 }
 
-function decode(message) {
-  if (message.encoding) message.data = Uint8Array.from(atob(message.data), (letter) => letter.charCodeAt());
-  delete message.encoding;
-  delete message.op;
+function decode({ op, encoding, ...message }) {
+  if (encoding) message.data = Uint8Array.from(atob(message.data), (letter) => letter.charCodeAt());
   return message;
 }
 
-function matches(levels, topic) {
-  if (topic[0] === "$" && /^[+#]/.test(levels[0])) return false;
-  const names = topic.split("/");
-  for (let at = 0; ; at++) {
-    if (levels[at] === "#") return true;
-    if (at === levels.length || at === names.length) return levels.length === names.length;
-    if (levels[at] !== "+" && levels[at] !== names[at]) return false;
-  }
-}
+const fits = ([level, ...levels], [name, ...names]) =>
+  level === "#" || ((level === name || (level === "+" && name !== undefined)) && (level === undefined || fits(levels, names)));
 
 class Broker extends EventTarget {
   status = "connecting";
@@ -57,44 +49,38 @@ class Broker extends EventTarget {
   #options;
   #url;
   #socket;
+  // One at a time: for the next try, for a sign of life, for the next question for one.
   #timer;
-  #probing;
-  #watching;
   #ending = new AbortController();
   #tries = 0;
-  #opened = 0;
-  #heard = 0;
-  #refused = false;
-  #retry;
+  #opened = Infinity;
+  #isRefused = false;
   #id = 0;
   // Where the connection is in the broker's order.
   #seq = 0;
   // What has no answer yet, by id, in order.
   #asked = new Map();
-  #bytes = 0;
-  #listeners = new Set();
-  // Filters whose snapshot is under way.
+  #length = 0;
+  #subscriptions = new Set();
+  // Filters that were asked for, and are not live yet.
   #busy = new Set();
   #presences = new Set();
 
   constructor(url, options = {}) {
     super();
     this.#options = options;
-    url = new URL(url, globalThis.location?.href);
+    this.#url = url = new URL(url, globalThis.location?.href);
     url.protocol = url.protocol.replace("http", "ws");
-    if (!url.pathname.endsWith("/ws")) url.pathname = url.pathname.replace(/[/]?$/, "/ws");
-    this.#url = url.href;
-    const wake = () => {
-      if (globalThis.document?.visibilityState === "hidden") return;
-      if (this.status === "waiting") this.#open();
-      else this.#probe();
-    };
+    url.pathname = url.pathname.replace(/([/]ws)?[/]?$/, "/ws");
     const { signal } = this.#ending;
-    for (const name of ["online", "pageshow"]) globalThis.addEventListener?.(name, wake, { signal });
-    globalThis.document?.addEventListener("visibilitychange", wake, { signal });
-    options.signal?.addEventListener("abort", () => this.close(), { signal });
-    if (options.signal?.aborted) this.close();
-    else this.#open();
+    const wake = () => {
+      if (globalThis.document?.hidden) return;
+      if (this.status === "waiting") this.#open();
+      else if (this.status === "open") this.#probe();
+    };
+    for (const name of ["online", "pageshow", "visibilitychange"]) globalThis.addEventListener?.(name, wake, { signal });
+    this.#open();
+    onAbort(options.signal, () => this.close());
   }
 
   // The connection
@@ -104,14 +90,27 @@ class Broker extends EventTarget {
     this.dispatchEvent(Object.assign(new Event("status"), { status }, more));
   }
 
-  #open() {
+  #wait(time, act) {
     clearTimeout(this.#timer);
-    const socket = (this.#socket = new (this.#options.WebSocket ?? WebSocket)(this.#url, ["broker.v1.json"]));
+    this.#timer = setTimeout(act, time);
+  }
+
+  #expect() {
+    this.#wait(patience, () => this.#lost(1006, "silent"));
+  }
+
+  #probe() {
+    this.#socket.send('{"op":"ping"}');
+    this.#expect();
+  }
+
+  #open() {
+    const { WebSocket = globalThis.WebSocket, parse = JSON.parse } = this.#options;
+    const socket = (this.#socket = new WebSocket(this.#url.href, ["broker.v1.json"]));
     socket.onmessage = ({ data }) => {
       if (socket !== this.#socket) return;
-      this.#heard = Date.now();
-      if (typeof data !== "string") return this.#take(data);
-      for (const line of data.split("\n")) if (line.trim() && socket === this.#socket) this.#take((this.#options.parse ?? JSON.parse)(line));
+      this.#wait(pause, () => this.#probe());
+      for (const object of data.op ? [data] : data.trim().split("\n").map(parse)) this.#take(object);
     };
     socket.onclose = ({ code, reason }) => socket === this.#socket && this.#lost(code, reason);
     socket.onerror = () => {};
@@ -119,100 +118,58 @@ class Broker extends EventTarget {
     this.#say("connecting");
   }
 
-  // Gives up if nothing comes.
-  #expect() {
-    const asked = Date.now();
-    clearTimeout(this.#probing);
-    this.#probing = setTimeout(() => this.#heard < asked && this.#socket && this.#lost(1006, "silent"), patience);
-  }
-
-  #probe() {
-    if (this.status !== "open") return;
-    this.#send('{"op":"ping"}');
-    this.#expect();
-  }
-
-  #send(text) {
-    this.#socket.send(text);
-  }
-
-  async #welcome(welcome) {
-    const socket = this.#socket;
-    try {
-      if (this.#options.token) await this.#authenticate();
-    } catch (error) {
-      const isRefused = error.code === "unauthenticated" || error.code === "forbidden";
-      if (socket === this.#socket) this.#lost(isRefused ? 4401 : 1006, error.message);
-      return;
-    }
+  async #welcome({ client, epoch }) {
+    const socket = this.#socket, error = await this.#authenticate().catch((error) => error);
     if (socket !== this.#socket) return;
-    this.client = welcome.client;
-    if (this.epoch !== welcome.epoch) this.#seq = 0;
-    this.epoch = welcome.epoch;
+    if (error) return this.#lost(/^(unauth|forbid)/.test(error.code) ? 4401 : 1006, error.message);
+    if (this.epoch !== epoch) this.#seq = 0;
+    Object.assign(this, { client, epoch, status: "open" });
     this.#opened = Date.now();
-    const pause = (welcome.keepalive || 25) * 1000;
-    clearInterval(this.#watching);
-    this.#watching = setInterval(() => Date.now() - this.#heard > pause && this.#probe(), pause / 2);
-    this.status = "open";
     const waiting = [...this.#asked.values()];
     // First, so that what is published now is received, too.
     this.#subscribe();
     for (const entry of waiting) this.#tell(entry);
-    for (const presence of this.#presences) presence();
+    for (const show of this.#presences) show();
     this.#say("open");
   }
 
   async #authenticate() {
-    const socket = this.#socket, { token } = this.#options;
-    const found = typeof token === "function" ? await token() : token;
-    if (socket === this.#socket) await this.#ask({ op: "authenticate", ...(typeof found === "string" ? { token: found } : found) });
-    this.#refused = false;
+    let { token } = this.#options;
+    if (typeof token === "function") token = await token();
+    if (token) await this.#ask({ op: "authenticate", ...(typeof token === "string" ? { token } : token) });
+    this.#isRefused = false;
   }
 
-  #lost(code, reason = "") {
-    const socket = this.#socket, now = Date.now();
+  #lost(code, reason = "", isOver = final.includes(code)) {
+    if (this.status === "closed") return;
+    this.#socket?.close(1000);
     this.#socket = undefined;
-    call(() => socket.close());
-    clearTimeout(this.#probing);
-    clearInterval(this.#watching);
+    clearTimeout(this.#timer);
     this.#busy.clear();
-    for (const one of this.#listeners) one.lost(this.#seq, this.epoch);
-    const again = code === 4401 && typeof this.#options.token === "function" && !this.#refused;
-    if (final.has(code) || (code === 4401 && !again)) return this.#end(code, reason);
-    if (again) this.#refused = true;
-    this.status = "waiting";
-    for (const [id, entry] of this.#asked) {
-      if (!entry.keeps || (entry.sent && !(entry.key && now - entry.sent < keyWindow))) {
-        this.#settle(id).reject(new BrokerError("unknown", "The connection was lost before the answer."));
-      }
+    for (const one of this.#subscriptions) one.lost(this.#seq);
+    if (code === 4401 && typeof this.#options.token === "function" && !this.#isRefused) {
+      // Once more, with a new token.
+      this.#isRefused = true;
+      isOver = false;
     }
-    if (this.#opened && now - this.#opened > stable) this.#tries = 0;
-    this.#opened = 0;
-    const told = /^retry=(\d+)$/.exec(reason)?.[1] ?? this.#retry;
-    const retry = told === undefined ? Math.random() * Math.min(longest, shortest * 2 ** this.#tries++) : Number(told);
-    this.#retry = undefined;
-    this.#timer = setTimeout(() => this.#open(), retry);
+    this.status = isOver ? "closed" : "waiting";
+    const error = isOver ? closed(`${code} ${reason}`) : new BrokerError("unknown", "The connection was lost.");
+    for (const [id, entry] of this.#asked) if (isOver || !entry.keeps || !mayRepeat(entry)) this.#settle(id).reject(error);
+    if (isOver) {
+      this.#ending.abort();
+      for (const one of this.#subscriptions) one.close(code === 1000 ? undefined : error);
+      return this.#say("closed", { code, reason });
+    }
+    if (Date.now() - this.#opened > stable) this.#tries = 0;
+    this.#opened = Infinity;
+    const told = /^retry=(\d+)$/.exec(reason);
+    const retry = told ? Number(told[1]) : Math.random() * Math.min(longest, shortest * 2 ** this.#tries++);
+    this.#wait(retry, () => this.#open());
     this.#say("waiting", { code, reason, retry });
   }
 
-  #end(code, reason) {
-    clearTimeout(this.#timer);
-    this.status = "closed";
-    this.#ending.abort();
-    const error = new BrokerError("closed", `The connection is closed: ${code} ${reason}`);
-    for (const id of [...this.#asked.keys()]) this.#settle(id).reject(error);
-    for (const one of [...this.#listeners]) one.end(code === 1000 ? undefined : error);
-    this.#say("closed", { code, reason });
-  }
-
   close() {
-    if (this.status === "closed") return;
-    const socket = this.#socket;
-    this.#socket = undefined;
-    clearTimeout(this.#probing);
-    clearInterval(this.#watching);
-    call(() => socket?.close(1000));
-    this.#end(1000, "closed by the application");
+    this.#lost(1000, "by close()", true);
   }
 
   async [Symbol.asyncDispose ?? Symbol()]() {
@@ -222,110 +179,97 @@ class Broker extends EventTarget {
   // What the broker says
 
   #take(object) {
-    const { op, id } = object;
-    const entry = this.#asked.get(id);
+    const { op, id, seq, filter, code, message } = object, entry = this.#asked.get(id);
     if (op === "message") {
-      if (!object.retained && object.topic[0] !== "$") this.#seq = Math.max(this.#seq, object.seq);
-      decode(object);
-      for (const one of this.#listeners) one.message(object);
+      const message = decode(object);
+      if (!message.retained && message.topic[0] !== "$") this.#seq = Math.max(this.#seq, seq);
+      for (const one of this.#subscriptions) one.message(message);
     } else if (op === "welcome") this.#welcome(object);
     else if (op === "live") {
-      this.#seq = Math.max(this.#seq, object.seq);
-      this.#busy.delete(object.filter);
-      for (const one of this.#listeners) if (one.filter === object.filter) one.nowLive(object.seq);
-      this.#leave(object.filter);
+      this.#seq = Math.max(this.#seq, seq);
+      this.#busy.delete(filter);
+      for (const one of this.#of(filter)) one.live(seq);
+      this.#leave(filter);
       this.#subscribe();
-    } else if (op === "gap") {
-      for (const one of this.#listeners) if (one.filter === object.filter) one.gap(object);
-    } else if (op === "revoked") {
-      for (const one of [...this.#listeners]) if (one.filter === object.filter) one.end(new BrokerError("forbidden", object.message));
+    } else if (op === "gap") for (const one of this.#of(filter)) one.gap(decode(object));
+    else if (op === "revoked") {
+      this.#busy.delete(filter);
+      for (const one of this.#of(filter)) one.close(new BrokerError("forbidden", message));
+      this.#subscribe();
     } else if (op === "expiring") this.#authenticate().catch(report);
-    else if (op === "restart") this.#retry = object.retry;
     else if (op === "restored") {
       // Of client-shared.js: the connection that is shared was away.
-      for (const one of this.#listeners) if (one.options.fresh && one.state === "live") one.state = "idle";
-      for (const presence of this.#presences) presence();
+      for (const one of this.#subscriptions) if (one.options.fresh && one.state === "live") one.state = "idle";
+      for (const show of this.#presences) show();
       this.#subscribe();
-    }
-    else if (!entry) return;
-    else if (op === "ok" && !entry.reply) this.#settle(id).resolve(object);
-    else if (op === "reply") this.#settle(id).resolve(decode(object));
-    else if (op === "error") {
-      if (entry.key && !entry.reply && later(object.code) && Date.now() - entry.sent < keyWindow) {
-        // Not taken, and safe to send again.
-        return void setTimeout(() => this.#asked.has(id) && this.status === "open" && this.#send(entry.text), 1000);
-      }
-      this.#settle(id).reject(new BrokerError(object.code, object.message));
-    }
+    } else if (!entry || (op === "ok" && entry.reply)) return;
+    else if (op !== "error") this.#settle(id).resolve(decode(object));
+    else if (entry.key && !entry.reply && later.includes(code) && mayRepeat(entry)) {
+      // Not taken, and safe to send again.
+      setTimeout(() => this.#asked.has(id) && this.status === "open" && this.#tell(entry), 1000);
+    } else this.#settle(id).reject(new BrokerError(code, message));
+  }
+
+  #of(filter) {
+    return [...this.#subscriptions].filter((one) => one.filter === filter);
   }
 
   #settle(id) {
     const entry = this.#asked.get(id);
     this.#asked.delete(id);
-    if (entry.keeps) this.#bytes -= entry.text.length;
+    this.#length -= entry.text.length;
     return entry;
   }
 
   #ask(command, more) {
-    return new Promise((resolve, reject) => this.#put(command, { resolve, reject, ...more }));
+    return new Promise((resolve, reject) => this.#put(command, { ...more, resolve, reject }));
   }
 
   // The answer is taken at once, before what comes after it.
   #put(command, entry) {
-    const id = ++this.#id, { signal, reject } = entry;
-    const { queue = 10_000, queueBytes = 16 << 20 } = this.#options;
+    const id = ++this.#id, { queueBytes = 8 << 20 } = this.#options, { signal, keeps, reject } = entry;
     entry.text = JSON.stringify({ ...command, id });
-    if (this.status === "closed") return reject(new BrokerError("closed", "The connection is closed."));
-    if (entry.keeps) {
-      if (this.#asked.size >= queue || this.#bytes + entry.text.length > queueBytes) {
-        return reject(new BrokerError("limit-exceeded", "Too many publications wait to be sent."));
-      }
-      if (signal?.aborted) return reject(signal.reason);
-      signal?.addEventListener("abort", () => this.#asked.has(id) && this.#settle(id).reject(signal.reason));
-      this.#bytes += entry.text.length;
-    }
+    this.#length += entry.text.length;
     this.#asked.set(id, entry);
-    if (this.status === "open" || !entry.keeps) this.#tell(entry);
+    if (this.status === "closed") this.#settle(id).reject(closed());
+    else if (keeps && this.#length > queueBytes) this.#settle(id).reject(new BrokerError("limit-exceeded", "Too much is waiting."));
+    else if (this.status === "open" || !keeps) this.#tell(entry);
+    onAbort(signal, () => this.#asked.has(id) && this.#settle(id).reject(signal.reason));
   }
 
   #tell(entry) {
     entry.sent ??= Date.now();
-    this.#send(entry.text);
+    this.#socket.send(entry.text);
   }
 
   // Publishing
 
   /** Publishes; the promise is for the broker's answer. With `key` it is sent again after a loss, and taken once. */
-  async publish(topic, data, options = {}) {
-    const { signal, ...more } = options;
-    if (more.key === true) more.key = random() + random();
-    return this.#ask({ op: "publish", topic, ...encode(data), ...more }, { keeps: true, signal, key: more.key, reply: more.reply });
+  async publish(topic, data, { signal, ...options } = {}) {
+    signal?.throwIfAborted();
+    if (options.key === true) options.key = `${Math.random()} ${Math.random()}`;
+    const { key, reply } = options;
+    return this.#ask({ op: "publish", topic, ...encode(data), ...options }, { keeps: true, signal, key, reply });
   }
 
   /** Publishes, and waits for one reply. */
-  request(topic, data, { timeout = 10, ...more } = {}) {
-    return new Promise((resolve, reject) => {
-      const late = () => reject(new BrokerError("unavailable", `No reply within ${timeout} s.`));
-      const timer = setTimeout(late, timeout * 1000 + 1000);
-      this.publish(topic, data, { ...more, timeout, reply: true }).then(resolve, reject).finally(() => clearTimeout(timer));
-    });
+  request(topic, data, options) {
+    return this.publish(topic, data, { timeout: 10, ...options, reply: true });
   }
 
   /** Answers a request. */
-  reply(message, data, options) {
-    const { replyTo, correlation } = message;
-    return this.publish(replyTo, data, { ...(correlation === undefined ? {} : { correlation }), ...options });
+  reply({ replyTo, correlation }, data, options) {
+    return this.publish(replyTo, data, { correlation, ...options });
   }
 
   /** A value that is there as long as this connection is, or comes back. */
   presence(topic, data, options) {
-    const show = () => this.status === "open" && this.publish(topic, data, { ephemeral: true, ...options }).catch(report);
-    const close = () => {
-      if (this.#presences.delete(show) && this.status === "open") this.publish(topic, "", { retain: true }).catch(report);
-    };
+    const publish = (data, options) => this.status === "open" && this.publish(topic, data, options).catch(report);
+    const show = () => publish(data, { ephemeral: true, ...options });
+    const close = () => this.#presences.delete(show) && publish("", { retain: true });
     this.#presences.add(show);
-    options?.signal?.addEventListener("abort", close);
     show();
+    onAbort(options?.signal, close);
     return { update: (value) => ((data = value), show()), close };
   }
 
@@ -334,210 +278,160 @@ class Broker extends EventTarget {
   /** Calls back with each message; without a function it is an async iterable. */
   subscribe(filter, callback, options) {
     if (typeof callback !== "function") [callback, options] = [undefined, callback];
-    const one = new Listener(filter, callback, options);
-    one.closed = () => {
-      this.#listeners.delete(one);
+    const one = new Subscription(filter, callback, options);
+    one.left = () => {
+      this.#subscriptions.delete(one);
       this.#leave(filter);
-      this.#subscribe();
     };
-    if (this.status === "closed") one.end(new BrokerError("closed", "The connection is closed."));
-    else this.#listeners.add(one);
-    options?.signal?.addEventListener("abort", () => one.end());
-    if (options?.signal?.aborted) one.end();
+    this.#subscriptions.add(one);
+    if (this.status === "closed") one.close(closed());
+    onAbort(options?.signal, () => one.close());
     this.#subscribe();
-    return {
-      filter,
-      ready: one.ready,
-      close: () => one.end(),
-      [Symbol.asyncIterator]: () => one.iterate(),
-      async [Symbol.asyncDispose ?? Symbol()]() {
-        one.end();
-      },
-    };
+    return one;
   }
 
   /** A Map of the retained values, kept up to date; `changed` is called with it and with the message. */
   values(filter, changed, options) {
     const map = new Map();
-    let seen;
+    // What is there after a snapshot, while it comes.
+    let next;
     const take = (message) => {
-      if (message.removed) map.delete(message.topic);
-      else if (message.retained || message.retain) map.set(message.topic, message.data);
+      const { topic, data, removed, retained, retain } = message;
+      if (removed) (next ?? map).delete(topic);
+      else if (retained || retain) (next ?? map).set(topic, data);
       else return;
-      if (seen) seen.add(message.topic);
-      else changed?.(map, message);
+      if (!next) changed?.(map, message);
     };
-    const onstart = () => (seen = new Set());
+    const onbegin = () => (next = new Map());
     const onlive = () => {
-      for (const topic of map.keys()) if (!seen.has(topic)) map.delete(topic);
-      seen = undefined;
-      call(changed, map);
+      map.clear();
+      next.forEach((data, topic) => map.set(topic, data));
+      next = undefined;
+      changed?.(map);
     };
-    const { ready, close } = this.subscribe(filter, take, { ...options, fresh: true, onstart, onlive });
-    return Object.assign(map, { ready, close });
+    const one = this.subscribe(filter, take, { ...options, fresh: true, onbegin, onlive });
+    return Object.assign(map, { ready: one.ready, close: () => one.close() });
   }
 
-  // Asks for what is not there yet. Listeners of one filter share a subscription: they wait for each other's snapshot.
+  // Asks for what is not there yet, one kind after the other: those of one filter share a subscription, and those that go on
+  // go together, because what has come for one filter does not come again for another.
   #subscribe() {
-    if (this.status !== "open") return;
-    const groups = new Map(), taken = new Map();
-    for (const one of this.#listeners) {
-      if (one.state !== "idle" || this.#busy.has(one.filter)) continue;
-      const first = taken.get(one.filter);
-      if (first) {
-        // Those that go on go together, from the earliest position.
-        if (!one.resumes || !first[0].resumes || first[0].epoch !== one.epoch) continue;
-        first.push(one);
-      } else taken.set(one.filter, [one]);
-    }
-    for (const [filter, all] of taken) {
-      const [{ options, resumes, epoch, alone }] = all;
-      const seq = Math.min(...all.map((one) => one.seq));
-      const { slow, echo, snapshot } = options;
-      const command = { since: resumes ? `${epoch}-${seq}` : options.since, slow, echo, snapshot };
-      const key = JSON.stringify([command, alone && filter]);
-      if (!groups.has(key)) groups.set(key, { command, all: [], filters: [] });
-      groups.get(key).all.push(...all);
-      groups.get(key).filters.push(filter);
-      this.#busy.add(filter);
-    }
-    for (const { command, all, filters } of groups.values()) {
-      for (const one of all) one.asked(this.epoch);
-      this.#put({ op: "subscribe", filter: filters.length > 1 ? filters : filters[0], ...command }, {
-        resolve: ({ seq }) => all.forEach((one) => one.begun(seq)),
-        reject: (error) => error.code !== "unknown" && error.code !== "closed" && this.#refuse(all, filters, error),
-      });
-    }
-  }
-
-  #refuse(all, filters, error) {
-    for (const filter of filters) this.#busy.delete(filter);
-    for (const one of all) {
-      if (!later(error.code) && filters.length === 1) one.end(error);
-      one.alone = true;
-      one.state = "idle";
-    }
-    if (later(error.code)) setTimeout(() => this.#subscribe(), 1000);
-    else this.#subscribe();
+    if (this.status !== "open" || this.#busy.size) return;
+    const kind = ({ filter, resumes, isAlone, epoch, seq, options: { since, slow, echo, snapshot } }) =>
+      JSON.stringify({ since: resumes ? `${epoch}-${seq}` : since, slow, echo, snapshot, filter: isAlone ? filter : undefined });
+    const idle = [...this.#subscriptions].filter((one) => one.state === "idle"), all = idle.filter((one) => kind(one) === kind(idle[0]));
+    if (!all[0]) return;
+    this.#busy = new Set(all.map((one) => one.filter));
+    this.#put({ op: "subscribe", ...JSON.parse(kind(all[0])), filter: [...this.#busy] }, {
+      resolve: ({ seq }) => all.forEach((one) => one.begun(seq, this.epoch)),
+      reject: ({ code, message }) => {
+        if (this.status !== "open") return;
+        const isLater = later.includes(code);
+        for (const one of all) {
+          // One of several was refused: each is tried alone.
+          one.isAlone = true;
+          if (!isLater && this.#busy.size === 1) one.close(new BrokerError(code, message));
+        }
+        this.#busy.clear();
+        setTimeout(() => this.#subscribe(), isLater ? 1000 : 0);
+      },
+    });
   }
 
   #leave(filter) {
-    if (this.status !== "open" || this.#busy.has(filter)) return;
-    for (const one of this.#listeners) if (one.filter === filter) return;
-    this.#send(JSON.stringify({ op: "unsubscribe", id: 0, filter }));
+    if (this.status === "open" && !this.#busy.has(filter) && !this.#of(filter)[0]) this.#socket.send(JSON.stringify({ op: "unsubscribe", filter }));
   }
 }
 
-// One who listens: idle, asked, begun (the snapshot comes), live.
-class Listener {
+// It is idle, begun (the snapshot comes), live.
+class Subscription {
   state = "idle";
   seq = 0;
   resumes = false;
   #queue = [];
-  #dropped;
+  #gap;
   #wake;
-  #isOver = false;
 
   constructor(filter, callback, options = {}) {
-    Object.assign(this, { filter, callback, options });
-    this.levels = filter.split("/");
+    Object.assign(this, { filter, callback, options, levels: filter.split("/") });
     this.ready = new Promise((resolve, reject) => Object.assign(this, { resolve, reject }));
     this.ready.catch(() => {});
   }
 
-  asked(epoch) {
-    this.state = "asked";
-    if (this.epoch !== epoch) this.seq = 0;
+  begun(seq, epoch) {
+    this.state = "begun";
+    // Of another store, or one that went back, nothing is known.
+    if (this.epoch !== epoch || seq < this.seq) this.seq = 0;
     this.epoch = epoch;
-    this.floor = this.resumes ? this.seq : 0;
-    this.seen = new Map();
-    call(this.options.onstart);
-  }
-
-  begun(seq) {
-    if (this.state === "asked") this.state = "begun";
-    // Of a store that went back nothing is known.
-    if (seq < this.seq) this.seq = this.floor = 0;
     if (!this.resumes && this.options.since === undefined) this.seq = seq;
     call(this.options.onbegin, seq);
   }
 
-  nowLive(seq) {
+  live(seq) {
     if (this.state !== "begun") return;
     this.state = "live";
     this.seq = Math.max(this.seq, seq);
-    this.seen = undefined;
     this.resumes = !this.options.fresh;
     call(this.options.onlive, seq);
     this.resolve();
   }
 
-  lost(seq, epoch) {
+  lost(seq) {
     if (this.state === "live") this.seq = Math.max(this.seq, seq);
     // A history that had begun goes on where it was.
     else if (this.state === "begun" && this.options.since !== undefined && this.seq) this.resumes = true;
     this.state = "idle";
-    this.epoch = epoch;
   }
 
   message(message) {
-    const { topic, seq, retained } = message;
-    if ((this.state !== "live" && this.state !== "begun") || !matches(this.levels, topic)) return;
-    if (retained) {
-      if (this.state === "live" || seq <= this.floor || this.seen.get(topic) === seq) return;
-      this.seen.set(topic, seq);
-    } else if (topic[0] !== "$") {
+    const { topic, seq, retained } = message, isOfBroker = topic[0] === "$";
+    if (this.state === "idle" || (retained && this.state === "live") || !fits(this.levels, topic.split("/"))) return;
+    if (isOfBroker && /^[+#]/.test(this.filter)) return;
+    if (!retained && !isOfBroker) {
       if (seq <= this.seq) return;
       this.seq = seq;
     }
-    if (this.callback) call(this.callback, message);
-    else this.#push(message);
-  }
-
-  gap({ filter, since, seq, missed }) {
-    if (seq <= this.seq || this.state === "idle") return;
-    this.seq = seq;
-    const gap = { filter, since, seq, missed };
-    if (this.callback) call(this.options.ongap, gap);
-    else this.#push({ gap });
-  }
-
-  #push(item) {
-    this.#queue.push(item);
-    if (this.#queue.length > (this.options.queue ?? 1000)) {
-      const { gap, seq } = this.#queue.shift();
-      const { filter } = this, lost = this.#dropped ?? { filter, since: Infinity, seq: 0, missed: 0 };
-      lost.since = Math.min(lost.since, gap?.since ?? seq - 1);
-      lost.seq = Math.max(lost.seq, gap?.seq ?? seq);
-      lost.missed = gap && gap.missed === undefined ? undefined : lost.missed + (gap?.missed ?? 1);
-      this.#dropped = lost;
-    }
+    if (this.callback) return call(this.callback, message);
+    this.#queue.push(message);
     this.#wake?.();
+    if (this.#queue.length <= (this.options.queue ?? 1000)) return;
+    const oldest = this.#queue.shift().seq, { filter } = this, { since = oldest - 1, missed = 0 } = this.#gap ?? {};
+    this.#gap = { filter, since, seq: oldest, missed: missed + 1 };
   }
 
-  async *iterate() {
+  gap(gap) {
+    if (gap.seq <= this.seq || this.state === "idle") return;
+    this.seq = gap.seq;
+    call(this.options.ongap, gap);
+  }
+
+  async *[Symbol.asyncIterator]() {
     try {
       for (;;) {
-        const item = this.#dropped ? { gap: this.#dropped } : this.#queue.shift();
-        this.#dropped = undefined;
-        if (item?.gap) call(this.options.ongap, item.gap);
-        else if (item) yield item;
+        const gap = this.#gap, message = this.#queue.shift();
+        this.#gap = undefined;
+        if (gap) call(this.options.ongap, gap);
+        if (message) yield message;
         else if (this.error) throw this.error;
-        else if (this.#isOver) return;
+        else if (!this.left) return;
         else await new Promise((wake) => (this.#wake = wake));
       }
     } finally {
-      this.end();
+      this.close();
     }
   }
 
-  end(error) {
-    if (this.#isOver) return;
-    this.#isOver = true;
-    this.error = error;
-    this.closed();
+  close(error) {
+    const { left } = this;
+    if (!left) return;
+    Object.assign(this, { left: undefined, error });
+    left();
     if (error) call(this.options.onerror, error);
-    this.reject(error ?? new BrokerError("closed", "The subscription has ended."));
+    this.reject(error ?? closed());
     this.#wake?.();
+  }
+
+  async [Symbol.asyncDispose ?? Symbol()]() {
+    this.close();
   }
 }

@@ -301,8 +301,10 @@ class Client:
             for listener in self._of(members["filter"]):
                 listener._gap(Gap(members["filter"], members["since"], members["seq"], members.get("missed")))
         elif op == "revoked":
+            self._busy.discard(members["filter"])
             for listener in self._of(members["filter"]):
                 listener._end(BrokerError("forbidden", members["message"]))
+            self._subscribe()
         elif op == "expiring":
             self._later(self._renew())
         elif op == "restart":

@@ -1,6 +1,6 @@
 extension WebFile {
     /// `clients/js/client.d.ts`, put here by `make web`.
-    static let clientTypes = WebFile("application/typescript; charset=utf-8", tag: "d5ce3e13c6b8997ce00a") {
+    static let clientTypes = WebFile("application/typescript; charset=utf-8", tag: "110493255b81173ab7c8") {
         #"""
         // The types of /client.js and /client-shared.js.
 
@@ -68,9 +68,7 @@ extension WebFile {
           token?: Token | (() => Token | Promise<Token>);
           /** Closes the connection. */
           signal?: AbortSignal;
-          /** How many publications may wait for an answer or a connection; 10,000 if absent. */
-          queue?: number;
-          /** How long they may be together, in characters; 16 Mi if absent. */
+          /** How long all that waits for an answer or a connection may be, in characters; 8 Mi if absent. */
           queueBytes?: number;
           /** Reads a line of the protocol; `JSON.parse` if absent. */
           parse?(line: string): unknown;
@@ -120,7 +118,7 @@ extension WebFile {
         }
 
         export interface RequestOptions extends PublishOptions {
-          /** Seconds to wait for the reply; 10 if absent. */
+          /** Seconds that the broker waits for the reply; 10 if absent. */
           timeout?: number;
         }
 

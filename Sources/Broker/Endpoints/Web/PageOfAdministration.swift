@@ -1,198 +1,131 @@
 extension WebFile {
     /// `clients/console/page-admin.js`, put here by `make web`.
-    static let pageOfAdministration = WebFile("text/javascript; charset=utf-8", tag: "e4be2dde4d0196142e11") {
+    static let pageOfAdministration = WebFile("text/javascript; charset=utf-8", tag: "3415e0a48c249c495064") {
         #"""
-        import { age, ask, button, bytes, clean, element, fact, foreign, plot } from "./page-kit.js";
-        const second = 1000, remembered = 900, listed = 200;
-        function everySecond(place, work) {
-        let isOver = false, timer;
-        const again = async () => {
-        try {
-        if (!document.hidden) await work();
-        } catch ({ code, message }) {
-        if (isOver) return;
-        refusal(place, code, message);
+
+        import{age,ask,button,bytes,clean,element,fact,foreign,plot}from"./page-kit.js";
+        const second=1000,remembered=900,listed=200;
+        function everySecond(place,work){let isOver=false,timer;
+        const again=async()=>{try{if(!document.hidden)await work();
+        }catch({code,message}){if(isOver)return;
+        refusal(place,code,message);
         }
-        if (!isOver) timer = setTimeout(again, second);
+        if(!isOver)timer=setTimeout(again,second);
         };
         again();
-        return { leave: () => ((isOver = true), clearTimeout(timer)) };
+        return{leave:()=>((isOver=true),clearTimeout(timer))};
         }
-        function refusal(place, code, message) {
-        place.replaceChildren(element("h2", { textContent: "Not available" }), element("p", { className: "trouble" }, clean(message ?? String(code))),
-        element("p", {}, "Administration needs a listener with ", element("code", { textContent: "admin: true" }),
-        ", somebody who has logged in by password, and a rule with ", element("code", { textContent: "admin: [read]" }), "."));
+        function refusal(place,code,message){place.replaceChildren(element("h2",{textContent:"Not available"}),element("p",{className:"trouble"},clean(message??String(code))),element("p",{},"Administration needs a listener with ",element("code",{textContent:"admin: true"}),", somebody who has logged in by password, and a rule with ",element("code",{textContent:"admin: [read]"}),"."));
         }
-        function table(columns, rows, more) {
-        return element("div", { className: "wide" }, element("table", more,
-        element("thead", {}, element("tr", {}, ...columns.map(([title, name, sort]) =>
-        element("th", { className: name === "number" ? "number" : "", scope: "col" }, sort ? button(title, sort) : title)))),
-        element("tbody", {}, ...rows.map((cells) => element("tr", {}, ...cells.map((cell, at) =>
-        element("td", { className: columns[at][1] === "number" ? "number" : "" }, cell instanceof Node ? cell : foreign(cell ?? ""))))))));
+        function table(columns,rows,more){return element("div",{className:"wide"},element("table",more,element("thead",{},element("tr",{},...columns.map(([title,name,sort])=>element("th",{className:name==="number"?"number":"",scope:"col"},sort?button(title,sort):title)))),element("tbody",{},...rows.map((cells)=>element("tr",{},...cells.map((cell,at)=>element("td",{className:columns[at][1]==="number"?"number":""},cell instanceof Node?cell:foreign(cell??""))))))));
         }
-        function clientPage(place, console_, { order, where, title }) {
-        let sort = order, user = "", isFocused = false;
-        const list = element("div"), details = element("section", { ariaLabel: "The chosen client" }), told = element("p", { role: "status", className: "faint" });
-        const filter = element("input", { name: "user", placeholder: "user", ariaLabel: "user", oninput: () => (user = filter.value) });
-        const body = element("div", {}, element("h2", { textContent: title }), element("form", { onsubmit: (event) => event.preventDefault() }, filter), told, list, details);
-        const column = (text, name, kind = "number") => [text, kind, () => (sort = name)];
-        const kick = async (client) => {
-        const minutes = element("label", {}, "and refuse for minutes: ", element("input", { name: "minutes", inputMode: "numeric" }));
-        const found = await ask(`Disconnect ${client.id}?`, [element("label", {}, "Reason: ", element("input", { name: "reason", maxLength: 100 })), minutes], "Disconnect");
-        if (!found) return;
-        const ban = Number(found.minutes) > 0 ? { ban: true, seconds: Math.round(Number(found.minutes) * 60) } : {};
-        console_.admin("kick", { client: client.id, ...(found.reason && { reason: found.reason }), ...ban })
-        .then(({ result }) => console_.say(`disconnected ${result.kicked}${result.banned ? `, banned ${result.banned.join(", ")}` : ""}`), ({ message }) => console_.say(message, true));
+        function clientPage(place,console_,{order,where,title}){let sort=order,user="",isFocused=false;
+        const list=element("div"),details=element("section",{ariaLabel:"The chosen client"}),told=element("p",{role:"status",className:"faint"});
+        const filter=element("input",{name:"user",placeholder:"user",ariaLabel:"user",oninput:()=>(user=filter.value)});
+        const body=element("div",{},element("h2",{textContent:title}),element("form",{onsubmit:(event)=>event.preventDefault()},filter),told,list,details);
+        const column=(text,name,kind="number")=>[text,kind,()=>(sort=name)];
+        const kick=async(client)=>{const minutes=element("label",{},"and refuse for minutes: ",element("input",{name:"minutes",inputMode:"numeric"}));
+        const found=await ask(`Disconnect ${client.id}?`,[element("label",{},"Reason: ",element("input",{name:"reason",maxLength:100})),minutes],"Disconnect");
+        if(!found)return;
+        const ban=Number(found.minutes)>0?{ban:true,seconds:Math.round(Number(found.minutes)*60)}:{};
+        console_.admin("kick",{client:client.id,...(found.reason&&{reason:found.reason}),...ban}).then(({result})=>console_.say(`disconnected ${result.kicked}${result.banned?`, banned ${result.banned.join(", ")}`:""}`),({message})=>console_.say(message,true));
         };
-        const choose = async (client) => {
-        const [{ result }, events] = await Promise.all([console_.admin("client", { client: client.id }), recent(console_, { client: client.id })])
-        .catch(({ message }) => (console_.say(message, true), [{}]));
-        if (!result) return;
-        const facts = Object.entries(result).filter(([name, value]) => name !== "filters" && value !== null);
-        details.replaceChildren(element("h2", {}, foreign(result.id)),
-        element("dl", {}, ...facts.flatMap(fact)),
-        element("p", {}, "Filters: ", foreign((result.filters ?? []).join(", ") || "none")), eventTable(events));
-        details.scrollIntoView({ block: "nearest" });
+        const choose=async(client)=>{const[{result},events]=await Promise.all([console_.admin("client",{client:client.id}),recent(console_,{client:client.id})]).catch(({message})=>(console_.say(message,true),[{}]));
+        if(!result)return;
+        const facts=Object.entries(result).filter(([name,value])=>name!=="filters"&&value!==null);
+        details.replaceChildren(element("h2",{},foreign(result.id)),element("dl",{},...facts.flatMap(fact)),element("p",{},"Filters: ",foreign((result.filters??[]).join(", ")||"none")),eventTable(events));
+        details.scrollIntoView({block:"nearest"});
         };
-        const run = everySecond(place, async () => {
-        const { result, truncated } = await console_.admin("clients", { sort, limit: listed, ...(user && { user }), ...(where && { where }) });
-        if (body.parentNode !== place) place.replaceChildren(body);
-        told.textContent = `${result.length} clients${truncated || result.length === listed ? ", more not shown" : ""}, sorted by ${sort}`;
-        if (list.matches(":focus-within") && isFocused) return;
-        isFocused = true;
-        const now = Date.now() + console_.skew;
-        list.replaceChildren(table(
-        [["id"], column("user", "user", ""), ["address"], ["protocol"], column("age", "age"), column("filters", "subscriptions"), column("in", "received"), column("out", "sent"),
-        column("pending", "pending"), column("RTT", "rtt"), ["policy"], [""]],
-        result.map((client) => [button(client.id, () => choose(client)), client.user, client.address, client.protocol, age(now - client.connectedAt), client.subscriptions,
-        bytes(client.receivedBytes), bytes(client.sentBytes), bytes(client.pendingBytes), client.roundTripMilliseconds === null ? "" : `${client.roundTripMilliseconds.toFixed(1)} ms`,
-        `${client.policy ?? ""}${client.behind ? " · behind" : ""}`, button("Kick", () => kick(client))])));
+        const run=everySecond(place,async()=>{const{result,truncated}=await console_.admin("clients",{sort,limit:listed,...(user&&{user}),...(where&&{where})});
+        if(body.parentNode!==place)place.replaceChildren(body);
+        told.textContent=`${result.length} clients${truncated||result.length===listed?", more not shown":""}, sorted by ${sort}`;
+        if(list.matches(":focus-within")&&isFocused)return;
+        isFocused=true;
+        const now=Date.now()+console_.skew;
+        list.replaceChildren(table([["id"],column("user","user",""),["address"],["protocol"],column("age","age"),column("filters","subscriptions"),column("in","received"),column("out","sent"),column("pending","pending"),column("RTT","rtt"),["policy"],[""]],result.map((client)=>[button(client.id,()=>choose(client)),client.user,client.address,client.protocol,age(now-client.connectedAt),client.subscriptions,bytes(client.receivedBytes),bytes(client.sentBytes),bytes(client.pendingBytes),client.roundTripMilliseconds===null?"":`${client.roundTripMilliseconds.toFixed(1)} ms`,`${client.policy??""}${client.behind?" · behind":""}`,button("Kick",()=>kick(client))])));
         });
         return run;
         }
-        const eventTable = (events) => table([["time"], ["event"], ["what"]], events.slice(-50).reverse().map(({ time, event, ...rest }) =>
-        [new Date(time).toLocaleTimeString(), event, Object.entries(rest).map(([name, value]) => `${name}=${value}`).join(" ")]));
-        async function recent(console_, members) {
-        const events = [], since = Date.now() - 3_600_000;
-        for (let after, more = true; more && events.length < 5000; ) {
-        const { result } = await console_.admin("events", { ...members, ...(after === undefined ? { since } : { after }) });
+        const eventTable=(events)=>table([["time"],["event"],["what"]],events.slice(-50).reverse().map(({time,event,...rest})=>[new Date(time).toLocaleTimeString(),event,Object.entries(rest).map(([name,value])=>`${name}=${value}`).join(" ")]));
+        async function recent(console_,members){const events=[],since=Date.now()-3_600_000;
+        for(let after,more=true;more&&events.length<5000;){const{result}=await console_.admin("events",{...members,...(after===undefined?{since}:{after})});
         events.push(...result.lines);
-        [after, more] = [result.next, result.more];
+        [after,more]=[result.next,result.more];
         }
         return events;
         }
-        export const clients = (place, console_) => clientPage(place, console_, { order: "age", title: "Clients" });
-        export function slow(place, console_) {
-        const events = element("div"), readers = element("div");
-        const both = element("div", {}, readers, element("h2", { textContent: "What happened" }), events);
+        export const clients=(place,console_)=>clientPage(place,console_,{order:"age",title:"Clients"});
+        export function slow(place,console_){const events=element("div"),readers=element("div");
+        const both=element("div",{},readers,element("h2",{textContent:"What happened"}),events);
         place.replaceChildren(both);
-        const page = clientPage(readers, console_, { order: "pending", where: ["pending > 0"], title: "Slow readers" });
-        const watch = everySecond(events, async () => {
-        events.replaceChildren(eventTable(await recent(console_, { kinds: ["slow", "dead", "gap", "kicked"] })));
+        const page=clientPage(readers,console_,{order:"pending",where:["pending > 0"],title:"Slow readers"});
+        const watch=everySecond(events,async()=>{events.replaceChildren(eventTable(await recent(console_,{kinds:["slow","dead","gap","kicked"]})));
         });
-        return { leave: () => (page.leave(), watch.leave()) };
+        return{leave:()=>(page.leave(),watch.leave())};
         }
-        const history = [];
+        const history=[];
         let before;
-        export function overview(place, console_) {
-        const names = [["connections", "Connections"], ["in", "Messages in, a second"], ["out", "Messages out, a second"], ["commit", "Last commit, ms"],
-        ["pending", "Unsent, MiB"], ["memory", "Memory, MiB"]];
-        const charts = names.map(([name, title]) => [name, element("canvas", { role: "img" }), element("figcaption"), title]);
-        const facts = element("dl"), level = element("select", { ariaLabel: "log level" }, ...["trace", "debug", "info", "notice", "warning", "error"].map((textContent) => element("option", { textContent })));
-        level.value = "info";
-        const act = (verb, members, question) => async () => {
-        if (question && !(await ask(question, [], "Yes"))) return;
-        console_.admin(verb, members?.()).then(({ result }) => console_.say(`${verb}: ${JSON.stringify(result)}`), ({ message }) => console_.say(message, true));
+        export function overview(place,console_){const names=[["connections","Connections"],["in","Messages in, a second"],["out","Messages out, a second"],["commit","Last commit, ms"],["pending","Unsent, MiB"],["memory","Memory, MiB"]];
+        const charts=names.map(([name,title])=>[name,element("canvas",{role:"img"}),element("figcaption"),title]);
+        const facts=element("dl"),level=element("select",{ariaLabel:"log level"},...["trace","debug","info","notice","warning","error"].map((textContent)=>element("option",{textContent})));
+        level.value="info";
+        const act=(verb,members,question)=>async()=>{if(question&&!(await ask(question,[],"Yes")))return;
+        console_.admin(verb,members?.()).then(({result})=>console_.say(`${verb}: ${JSON.stringify(result)}`),({message})=>console_.say(message,true));
         };
-        const body = element("div", {}, element("h2", { textContent: "Overview" }), facts,
-        element("div", { className: "charts" }, ...charts.map(([, canvas, caption]) => element("figure", {}, caption, canvas))),
-        element("p", { className: "actions" }, button("Reload", act("reload")), button("Drain", act("drain", undefined, "Shut the broker down, and tell its clients when to return?")),
-        level, button("Log level for 10 min", act("log.level", () => ({ level: level.value, seconds: 600 })))));
-        return everySecond(place, async () => {
-        const { result } = await console_.admin("status", { clients: true }), now = performance.now();
-        if (body.parentNode !== place) place.replaceChildren(body);
-        const rate = (name) => (before ? Math.max(0, Math.round(((result[name] - before[name]) * 1000) / (now - before.at))) : 0);
-        history.push({ connections: result.connections, in: rate("published"), out: rate("delivered"), commit: result.commit?.lastMilliseconds ?? 0,
-        pending: (result.backlog?.pendingBytes ?? 0) / 1048576, memory: result.memoryBytes / 1048576 });
-        if (history.length > remembered) history.shift();
-        before = { ...result, at: now };
-        for (const [name, canvas, caption, title] of charts) {
-        const last = history.at(-1)[name];
-        caption.textContent = `${title}: ${Number.isInteger(last) ? last : last.toFixed(2)}`;
-        canvas.ariaLabel = caption.textContent;
-        plot(canvas, history.map((one) => Math.round(one[name] * 100) / 100));
+        const body=element("div",{},element("h2",{textContent:"Overview"}),facts,element("div",{className:"charts"},...charts.map(([,canvas,caption])=>element("figure",{},caption,canvas))),element("p",{className:"actions"},button("Reload",act("reload")),button("Drain",act("drain",undefined,"Shut the broker down, and tell its clients when to return?")),level,button("Log level for 10 min",act("log.level",()=>({level:level.value,seconds:600})))));
+        return everySecond(place,async()=>{const{result}=await console_.admin("status",{clients:true}),now=performance.now();
+        if(body.parentNode!==place)place.replaceChildren(body);
+        const rate=(name)=>(before?Math.max(0,Math.round(((result[name]-before[name])*1000)/(now-before.at))):0);
+        history.push({connections:result.connections,in:rate("published"),out:rate("delivered"),commit:result.commit?.lastMilliseconds??0,pending:(result.backlog?.pendingBytes??0)/1048576,memory:result.memoryBytes/1048576});
+        if(history.length>remembered)history.shift();
+        before={...result,at:now};
+        for(const[name,canvas,caption,title]of charts){const last=history.at(-1)[name];
+        caption.textContent=`${title}: ${Number.isInteger(last)?last:last.toFixed(2)}`;
+        canvas.ariaLabel=caption.textContent;
+        plot(canvas,history.map((one)=>Math.round(one[name]*100)/100));
         }
-        const { store, retained, history: kept } = result;
-        const told = [["state", result.failure ?? "ready"], ["server", result.server], ["up", age(result.uptimeSeconds * 1000)], ["clients", result.clients],
-        ["subscriptions", result.subscriptions], ["seq", result.seq], ["behind", result.backlog?.clientsBehind], ["store", store && `${bytes(store.usedBytes)} of ${bytes(store.maximumBytes)}`],
-        ["retained", retained?.values], ["history", kept?.messages], ["disk free", bytes(result.diskFreeBytes)], ["commit p99", result.commit?.p99Milliseconds && `${result.commit.p99Milliseconds} ms`],
-        ["certificates", result.certificateSeconds === undefined ? undefined : `${Math.floor(result.certificateSeconds / 86400)} days left`], ["listens on", result.listen?.join(", ")]];
-        facts.replaceChildren(...told.filter(([, value]) => value !== undefined && value !== "").flatMap(fact));
+        const{store,retained,history:kept}=result;
+        const told=[["state",result.failure??"ready"],["server",result.server],["up",age(result.uptimeSeconds*1000)],["clients",result.clients],["subscriptions",result.subscriptions],["seq",result.seq],["behind",result.backlog?.clientsBehind],["store",store&&`${bytes(store.usedBytes)} of ${bytes(store.maximumBytes)}`],["retained",retained?.values],["history",kept?.messages],["disk free",bytes(result.diskFreeBytes)],["commit p99",result.commit?.p99Milliseconds&&`${result.commit.p99Milliseconds} ms`],["certificates",result.certificateSeconds===undefined?undefined:`${Math.floor(result.certificateSeconds/86400)} days left`],["listens on",result.listen?.join(", ")]];
+        facts.replaceChildren(...told.filter(([,value])=>value!==undefined&&value!=="").flatMap(fact));
         });
         }
-        export function access(place, console_) {
-        const lines = element("div"), decision = element("p", { role: "status" }), users = element("div");
-        const option = (textContent) => element("option", { textContent });
-        const form = element("form", {}, element("input", { name: "user", placeholder: "user (none: anonymous)", ariaLabel: "user" }),
-        element("select", { name: "action", ariaLabel: "action" }, ...["subscribe", "publish", "retain"].map(option)),
-        element("input", { name: "topic", placeholder: "topic or filter", ariaLabel: "topic or filter" }), element("button", { textContent: "Explain" }));
-        form.onsubmit = (event) => {
-        event.preventDefault();
-        const { user, action, topic } = Object.fromEntries(new FormData(form));
-        console_.admin("acl.explain", { action, name: topic, ...(user && { user }) }).then(({ result }) => {
-        decision.textContent = clean(result.allowed ? "allowed" : `denied${result.by ? ` by ${result.by}` : ""}: ${result.reason}`);
-        lines.replaceChildren(table([["rule"], ["says"], ["for this client"], ["decides"]],
-        result.lines.map(({ rule, template, deny, filters, matches }) => [rule, template && `${deny ? "deny" : "allow"} ${template}`, filters.join(", "), matches ? "✔" : ""])));
-        }, ({ message }) => console_.say(message, true));
+        export function access(place,console_){const lines=element("div"),decision=element("p",{role:"status"}),users=element("div");
+        const option=(textContent)=>element("option",{textContent});
+        const form=element("form",{},element("input",{name:"user",placeholder:"user (none: anonymous)",ariaLabel:"user"}),element("select",{name:"action",ariaLabel:"action"},...["subscribe","publish","retain"].map(option)),element("input",{name:"topic",placeholder:"topic or filter",ariaLabel:"topic or filter"}),element("button",{textContent:"Explain"}));
+        form.onsubmit=(event)=>{event.preventDefault();
+        const{user,action,topic}=Object.fromEntries(new FormData(form));
+        console_.admin("acl.explain",{action,name:topic,...(user&&{user})}).then(({result})=>{decision.textContent=clean(result.allowed?"allowed":`denied${result.by?` by ${result.by}`:""}: ${result.reason}`);
+        lines.replaceChildren(table([["rule"],["says"],["for this client"],["decides"]],result.lines.map(({rule,template,deny,filters,matches})=>[rule,template&&`${deny?"deny":"allow"} ${template}`,filters.join(", "),matches?"✔":""])));
+        },({message})=>console_.say(message,true));
         };
-        const mint = async () => {
-        const field = (name, label) => element("label", { textContent: label }, element("input", { name }));
-        const found = await ask("A token to try with", [field("user", "User: "), field("publish", "May publish (filters, absent: as the user): "), field("subscribe", "May subscribe: "), field("minutes", "Minutes: ")], "Mint");
-        if (!found) return;
-        const list = (text) => text.split(/[\s,]+/).filter(Boolean);
-        console_.admin("token.mint", { user: found.user, publish: list(found.publish), subscribe: list(found.subscribe), seconds: (Number(found.minutes) || 60) * 60, note: "console" })
-        .then(({ result }) => ask("The token, shown once", [element("textarea", { readOnly: true, rows: 3, value: result.token, ariaLabel: "token" })], "Close"), ({ message }) => console_.say(message, true));
+        const mint=async()=>{const field=(name,label)=>element("label",{textContent:label},element("input",{name}));
+        const found=await ask("A token to try with",[field("user","User: "),field("publish","May publish (filters, absent: as the user): "),field("subscribe","May subscribe: "),field("minutes","Minutes: ")],"Mint");
+        if(!found)return;
+        const list=(text)=>text.split(/[\s,]+/).filter(Boolean);
+        console_.admin("token.mint",{user:found.user,publish:list(found.publish),subscribe:list(found.subscribe),seconds:(Number(found.minutes)||60)*60,note:"console"}).then(({result})=>ask("The token, shown once",[element("textarea",{readOnly:true,rows:3,value:result.token,ariaLabel:"token"})],"Close"),({message})=>console_.say(message,true));
         };
-        const read = async () => {
-        try {
-        const [{ result: all }, { result: tokens }] = await Promise.all([console_.admin("users.list"), console_.admin("token.list")]);
-        place.replaceChildren(element("h2", { textContent: "What may a client do?" }), form, decision, lines, element("h2", { textContent: "Users" }),
-        table([["user"], ["roles"], ["password"], ["tokens", "number"], ["state"]], all.map((one) => [one.user, one.roles.join(", "), one.password, one.tokens, one.disabled ? "disabled" : ""])),
-        element("h2", { textContent: "Tokens" }), element("p", {}, button("Mint a token", mint)),
-        table([["id"], ["user"], ["publish"], ["subscribe"], ["expires"], ["note"]], tokens.map((one) => [one.id, one.user, one.publish?.join(", ") ?? "as the user", one.subscribe?.join(", ") ?? "as the user",
-        one.expires ? new Date(one.expires * 1000).toLocaleString() : "never", one.note])));
-        } catch ({ code, message }) {
-        refusal(place, code, message);
+        const read=async()=>{try{const[{result:all},{result:tokens}]=await Promise.all([console_.admin("users.list"),console_.admin("token.list")]);
+        place.replaceChildren(element("h2",{textContent:"What may a client do?"}),form,decision,lines,element("h2",{textContent:"Users"}),table([["user"],["roles"],["password"],["tokens","number"],["state"]],all.map((one)=>[one.user,one.roles.join(", "),one.password,one.tokens,one.disabled?"disabled":""])),element("h2",{textContent:"Tokens"}),element("p",{},button("Mint a token",mint)),table([["id"],["user"],["publish"],["subscribe"],["expires"],["note"]],tokens.map((one)=>[one.id,one.user,one.publish?.join(", ")??"as the user",one.subscribe?.join(", ")??"as the user",one.expires?new Date(one.expires*1000).toLocaleString():"never",one.note])));
+        }catch({code,message}){refusal(place,code,message);
         }
         };
-        users.append(element("p", { textContent: "…" }));
+        users.append(element("p",{textContent:"…"}));
         place.replaceChildren(users);
         read();
-        return {};
+        return{};
         }
-        function tour(place, console_) {
-        const url = (path) => new URL(path, console_.base).href;
-        const steps = [
-        ["Publish", `curl -d 'hello' ${url("t/tour/hello")}`, ["POST", "t/tour/hello", "hello"]],
-        ["Retain a value", `curl -X PUT -H 'Content-Type: application/json' -d '21.5' '${url("t/sensors/kitchen/temp?retain")}'`, ["PUT", "t/sensors/kitchen/temp?retain", "21.5", "application/json"]],
-        ["Read it back", `curl -i ${url("t/sensors/kitchen/temp")}`, ["GET", "t/sensors/kitchen/temp"]],
-        ["What is there, of many topics", `curl '${url("s/sensors/%2B/temp?poll=1")}'`, ["GET", "s/sensors/%2B/temp?poll=1"]],
-        ["Remove it", `curl -X DELETE ${url("t/sensors/kitchen/temp")}`, ["DELETE", "t/sensors/kitchen/temp"]],
-        ["From a web page", `import { connect } from "${url("client.js")}";\nconst broker = connect();\nbroker.subscribe("tour/#", ({ topic, data }) => console.log(topic, data));\nbroker.publish("tour/hello", "hello from the page");`],
-        ];
-        place.replaceChildren(element("h2", { textContent: "Try it" }), element("p", {}, "Each command works in a terminal, and here. ", element("a", { href: "#/topics", textContent: "The topics" }), " show what it does."),
-        ...steps.map(([title, command, request]) => {
-        const answer = element("pre", { role: "status" });
-        const run = async () => {
-        const [method, path, body, type] = request;
-        const found = await console_.fetch(path, { method, body, headers: type ? { "Content-Type": type } : {} });
-        if (found) answer.textContent = clean(`${found.status} ${found.statusText}\n${await found.text()}`);
+        function tour(place,console_){const url=(path)=>new URL(path,console_.base).href;
+        const steps=[["Publish",`curl -d 'hello' ${url("t/tour/hello")}`,["POST","t/tour/hello","hello"]],["Retain a value",`curl -X PUT -H 'Content-Type: application/json' -d '21.5' '${url("t/sensors/kitchen/temp?retain")}'`,["PUT","t/sensors/kitchen/temp?retain","21.5","application/json"]],["Read it back",`curl -i ${url("t/sensors/kitchen/temp")}`,["GET","t/sensors/kitchen/temp"]],["What is there, of many topics",`curl '${url("s/sensors/%2B/temp?poll=1")}'`,["GET","s/sensors/%2B/temp?poll=1"]],["Remove it",`curl -X DELETE ${url("t/sensors/kitchen/temp")}`,["DELETE","t/sensors/kitchen/temp"]],["From a web page",`import { connect } from "${url("client.js")}";\nconst broker = connect();\nbroker.subscribe("tour/#", ({ topic, data }) => console.log(topic, data));\nbroker.publish("tour/hello", "hello from the page");`],];
+        place.replaceChildren(element("h2",{textContent:"Try it"}),element("p",{},"Each command works in a terminal, and here. ",element("a",{href:"#/topics",textContent:"The topics"})," show what it does."),...steps.map(([title,command,request])=>{const answer=element("pre",{role:"status"});
+        const run=async()=>{const[method,path,body,type]=request;
+        const found=await console_.fetch(path,{method,body,headers:type?{"Content-Type":type}:{}});
+        if(found)answer.textContent=clean(`${found.status} ${found.statusText}\n${await found.text()}`);
         };
-        return element("section", {}, element("h2", { textContent: title }), element("pre", { textContent: command }), request ? button("Run", run) : "", answer);
+        return element("section",{},element("h2",{textContent:title}),element("pre",{textContent:command}),request?button("Run",run):"",answer);
         }));
-        return {};
+        return{};
         }
-        export { tour as try };
+        export{tour as try};
 
         """#
     }

@@ -1,191 +1,139 @@
 extension WebFile {
     /// `clients/console/page.js`, put here by `make web`.
-    static let pageScript = WebFile("text/javascript; charset=utf-8", tag: "6e81a41b6f6df35ca884") {
+    static let pageScript = WebFile("text/javascript; charset=utf-8", tag: "89ffd16c8f124035eeb4") {
         #"""
-        import { connect } from "./client.js";
-        import { Topics } from "./page-topics.js";
-        import { $, ask, clean, element } from "./page-kit.js";
-        const base = new URL(".", location.href);
-        const console_ = {
-        base,
-        skew: 0,
-        say(text, isTrouble = false) {
-        $("waiting").textContent = clean(text);
-        $("waiting").className = isTrouble ? "trouble" : "";
-        },
-        path: (topic) => topic.split("/").map(encodeURIComponent).join("/"),
-        parse(line) {
-        const object = JSON.parse(line);
-        if (typeof object.data !== "string") object.line = line;
+
+        import{connect}from"./client.js";
+        import{Topics}from"./page-topics.js";
+        import{$,ask,clean,element}from"./page-kit.js";
+        const base=new URL(".",location.href);
+        const console_={base,skew:0,say(text,isTrouble=false){$("waiting").textContent=clean(text);
+        $("waiting").className=isTrouble?"trouble":"";
+        },path:(topic)=>topic.split("/").map(encodeURIComponent).join("/"),parse(line){const object=JSON.parse(line);
+        if(typeof object.data!=="string")object.line=line;
         return object;
-        },
-        decode(message) {
-        if (message.encoding) message.data = Uint8Array.from(atob(message.data), (letter) => letter.charCodeAt());
+        },decode(message){if(message.encoding)message.data=Uint8Array.from(atob(message.data),(letter)=>letter.charCodeAt());
         return message;
-        },
-        async fetch(path, options = {}) {
-        if (token) options.headers = { ...options.headers, Authorization: `Bearer ${token}` };
-        try {
-        return await fetch(new URL(path, base), options);
-        } catch (error) {
-        this.say(`no answer: ${error.message}`, true);
+        },async fetch(path,options={}){if(token)options.headers={...options.headers,Authorization:`Bearer ${token}`};
+        try{return await fetch(new URL(path,base),options);
+        }catch(error){this.say(`no answer: ${error.message}`,true);
         }
-        },
-        async refused(answer) {
-        if (!answer) return;
-        const { error } = await answer.json().catch(() => ({}));
-        this.say(error ? `${error.code}: ${error.message}` : `refused: ${answer.status}`, true);
-        },
-        publish(topic, data, options) {
-        count(1);
-        const done = ({ seq }) => this.say(`published ${topic}, seq ${seq}`);
-        broker.publish(topic, data, { ...options, key: true }).then(done, ({ code, message }) => this.say(`${code}: ${message}`, true))
-        .finally(() => count(-1));
-        },
-        admin: (verb, members) => admin(verb, members),
-        };
-        let waiting = 0;
-        function count(change) {
-        waiting += change;
-        if (broker.status !== "open" && waiting) console_.say(`${waiting} ${waiting === 1 ? "message waits" : "messages wait"} to be sent`);
+        },async refused(answer){if(!answer)return;
+        const{error}=await answer.json().catch(()=>({}));
+        this.say(error?`${error.code}: ${error.message}`:`refused: ${answer.status}`,true);
+        },publish(topic,data,options){count(1);
+        const done=({seq})=>this.say(`published ${topic}, seq ${seq}`);
+        broker.publish(topic,data,{...options,key:true}).then(done,({code,message})=>this.say(`${code}: ${message}`,true)).finally(()=>count(-1));
+        },admin:(verb,members)=>admin(verb,members),};
+        let waiting=0;
+        function count(change){waiting+=change;
+        if(broker.status!=="open"&&waiting)console_.say(`${waiting} ${waiting===1?"message waits":"messages wait"} to be sent`);
         }
-        function state(text, isTrouble) {
-        $("state").textContent = clean(text);
-        $("state").className = isTrouble ? "trouble" : "";
+        function state(text,isTrouble){$("state").textContent=clean(text);
+        $("state").className=isTrouble?"trouble":"";
         }
-        let token = sessionStorage.getItem("token"), broker, subscription, filter = null;
-        const topics = new Topics(console_);
-        function start() {
-        broker?.close();
-        [subscription, filter] = [undefined, null];
+        let token=sessionStorage.getItem("token"),broker,subscription,filter=null;
+        const topics=new Topics(console_);
+        function start(){broker?.close();
+        [subscription,filter]=[undefined,null];
         topics.clear();
-        broker = connect({ parse: console_.parse, ...(token && { token }) });
-        broker.addEventListener("status", ({ status, code, reason }) => {
-        if (status === "waiting") state(`not connected (${code}${reason && !reason.startsWith("retry=") ? `: ${reason}` : ""}), trying again`, true);
-        if (status === "closed" && code !== 1000) state(`not connected (${code}: ${reason})`, true);
+        broker=connect({parse:console_.parse,...(token&&{token})});
+        broker.addEventListener("status",({status,code,reason})=>{if(status==="waiting")state(`not connected (${code}${reason&&!reason.startsWith("retry=")?`: ${reason}`:""}), trying again`,true);
+        if(status==="closed"&&code!==1000)state(`not connected (${code}: ${reason})`,true);
         });
         subscribe($("subscribe").filter.value);
         }
-        function subscribe(next) {
-        const old = subscription;
-        const one = broker.subscribe(next, (message) => {
-        if (one !== subscription) return;
-        if (!message.retained) console_.skew = Math.max(message.time - Date.now(), console_.skew || -Infinity);
+        function subscribe(next){const old=subscription;
+        const one=broker.subscribe(next,(message)=>{if(one!==subscription)return;
+        if(!message.retained)console_.skew=Math.max(message.time-Date.now(),console_.skew||-Infinity);
         topics.take(message);
-        }, {
-        slow: "latest",
-        onbegin() {
-        if (one === subscription) return;
+        },{slow:"latest",onbegin(){if(one===subscription)return;
         old?.close();
-        [subscription, filter] = [one, next];
+        [subscription,filter]=[one,next];
         topics.clear();
-        },
-        onlive: () => state(`subscribed to ${next}`),
-        onerror({ code, message }) {
-        if (code === "closed") return;
-        if (one === subscription) [subscription, filter] = [undefined, null];
-        state(`${code}: ${message}${filter !== null ? `; still subscribed to ${filter}` : ""}`, true);
-        },
-        });
+        },onlive:()=>state(`subscribed to ${next}`),onerror({code,message}){if(code==="closed")return;
+        if(one===subscription)[subscription,filter]=[undefined,null];
+        state(`${code}: ${message}${filter!==null?`; still subscribed to ${filter}`:""}`,true);
+        },});
         }
-        $("subscribe").onsubmit = (event) => {
-        event.preventDefault();
+        $("subscribe").onsubmit=(event)=>{event.preventDefault();
         subscribe(event.target.filter.value);
         };
-        async function identify() {
-        const answer = await console_.fetch("session"), who = answer?.ok ? await answer.json() : {};
-        const isKnown = who.kind && who.kind !== "anonymous";
-        $("who").textContent = isKnown ? `${clean(who.user ?? who.kind)} · Log out` : "Log in";
-        $("who").onclick = isKnown ? logOut : logIn;
+        async function identify(){const answer=await console_.fetch("session"),who=answer?.ok?await answer.json():{};
+        const isKnown=who.kind&&who.kind!=="anonymous";
+        $("who").textContent=isKnown?`${clean(who.user??who.kind)} · Log out`:"Log in";
+        $("who").onclick=isKnown?logOut:logIn;
         }
-        async function logIn() {
-        const field = (name, type, label, autocomplete) => element("label", { textContent: label }, element("input", { name, type, autocomplete }));
-        const found = await ask("Log in", [
-        field("user", "text", "Name ", "username"), field("password", "password", "Password ", "current-password"),
-        field("token", "password", "or a token ", "off")], "Log in");
-        if (!found) return;
-        if (found.token) {
-        token = found.token;
-        sessionStorage.setItem("token", token);
-        } else {
-        const body = JSON.stringify({ user: found.user, password: found.password });
-        const answer = await console_.fetch("session", { method: "POST", body });
-        if (!answer?.ok) return console_.refused(answer);
+        async function logIn(){const field=(name,type,label,autocomplete)=>element("label",{textContent:label},element("input",{name,type,autocomplete}));
+        const found=await ask("Log in",[field("user","text","Name ","username"),field("password","password","Password ","current-password"),field("token","password","or a token ","off")],"Log in");
+        if(!found)return;
+        if(found.token){token=found.token;
+        sessionStorage.setItem("token",token);
+        }else{const body=JSON.stringify({user:found.user,password:found.password});
+        const answer=await console_.fetch("session",{method:"POST",body});
+        if(!answer?.ok)return console_.refused(answer);
         }
         console_.say("");
         restart();
         }
-        async function logOut() {
-        if (token) {
-        token = null;
+        async function logOut(){if(token){token=null;
         sessionStorage.removeItem("token");
-        } else await console_.fetch("session", { method: "DELETE" });
+        }else await console_.fetch("session",{method:"DELETE"});
         restart();
         }
-        function restart() {
-        administration?.close();
+        function restart(){administration?.close();
         start();
         identify();
         show();
         }
-        let administration, asked = new Map(), last = 0;
-        function admin(verb, members) {
-        if (!administration || administration.readyState > 1) {
-        const socket = (administration = new WebSocket(new URL("admin", base).href.replace(/^http/, "ws"), ["broker.admin.v1.json"]));
-        const waits = (asked = new Map());
-        socket.onmessage = ({ data }) => {
-        const answer = JSON.parse(data), entry = waits.get(answer.id);
+        let administration,asked=new Map(),last=0;
+        function admin(verb,members){if(!administration||administration.readyState>1){const socket=(administration=new WebSocket(new URL("admin",base).href.replace(/^http/,"ws"),["broker.admin.v1.json"]));
+        const waits=(asked=new Map());
+        socket.onmessage=({data})=>{const answer=JSON.parse(data),entry=waits.get(answer.id);
         waits.delete(answer.id);
-        if (answer.error) entry?.reject(answer.error);
+        if(answer.error)entry?.reject(answer.error);
         else entry?.resolve(answer);
         };
-        socket.onclose = ({ code, reason }) => {
-        for (const { reject } of waits.values()) reject({ code: "closed", message: reason || why(code) });
+        socket.onclose=({code,reason})=>{for(const{reject}of waits.values())reject({code:"closed",message:reason||why(code)});
         waits.clear();
         };
         }
-        const socket = administration, id = ++last;
-        return new Promise((resolve, reject) => {
-        asked.set(id, { resolve, reject });
-        const send = () => socket.send(JSON.stringify({ id, verb, ...members }));
-        if (socket.readyState === 1) send();
-        else socket.addEventListener("open", send);
+        const socket=administration,id=++last;
+        return new Promise((resolve,reject)=>{asked.set(id,{resolve,reject});
+        const send=()=>socket.send(JSON.stringify({id,verb,...members}));
+        if(socket.readyState===1)send();
+        else socket.addEventListener("open",send);
         });
         }
-        const why = (code) => (code === 1006 ? "This listener has no administration (`admin: true`), or no connection." : `The connection is closed: ${code}`);
+        const why=(code)=>(code===1006?"This listener has no administration (`admin: true`), or no connection.":`The connection is closed: ${code}`);
         let page;
-        async function show() {
-        const name = location.hash.slice(2) || "topics", isTopics = name === "topics";
+        async function show(){const name=location.hash.slice(2)||"topics",isTopics=name==="topics";
         page?.leave?.();
-        page = undefined;
-        $("topics").hidden = !isTopics;
-        $("other").hidden = isTopics;
-        for (const link of document.querySelectorAll("nav a")) {
-        if (link.hash === `#/${name}`) link.setAttribute("aria-current", "page");
+        page=undefined;
+        $("topics").hidden=!isTopics;
+        $("other").hidden=isTopics;
+        for(const link of document.querySelectorAll("nav a")){if(link.hash===`#/${name}`)link.setAttribute("aria-current","page");
         else link.removeAttribute("aria-current");
         }
-        if (isTopics) return;
-        const place = element("div");
+        if(isTopics)return;
+        const place=element("div");
         $("other").replaceChildren(place);
-        const pages = await import("./page-admin.js");
-        if (location.hash.slice(2) !== name) return;
-        page = pages[name]?.(place, console_);
+        const pages=await import("./page-admin.js");
+        if(location.hash.slice(2)!==name)return;
+        page=pages[name]?.(place,console_);
         }
-        addEventListener("hashchange", show);
-        const keys = [["/", "go to the filter"], ["p", "pause or go on"], ["e", "edit the value"], ["g t, g c, g s, g o, g a", "go to a page"],
-        ["arrows, Enter", "move in the tree, open and close"], ["?", "this help"]];
-        let isGoing = false;
-        addEventListener("keydown", (event) => {
-        if (event.ctrlKey || event.metaKey || event.altKey || $("dialog").open || event.target.matches?.("input, textarea, select")) return;
-        const going = isGoing && { t: "topics", c: "clients", s: "slow", o: "overview", a: "access" }[event.key];
-        isGoing = event.key === "g";
-        if (going) location.hash = `/${going}`;
-        else if (event.key === "/") $("subscribe").filter.focus();
-        else if (event.key === "p") topics.pause();
-        else if (event.key === "e") topics.edit();
-        else if (event.key === "?") {
-        ask("Keys", [element("dl", {}, ...keys.flatMap(([key, what]) => [element("dt", { textContent: key }), element("dd", { textContent: what })]))], "Close");
-        } else return;
+        addEventListener("hashchange",show);
+        const keys=[["/","go to the filter"],["p","pause or go on"],["e","edit the value"],["g t, g c, g s, g o, g a","go to a page"],["arrows, Enter","move in the tree, open and close"],["?","this help"]];
+        let isGoing=false;
+        addEventListener("keydown",(event)=>{if(event.ctrlKey||event.metaKey||event.altKey||$("dialog").open||event.target.matches?.("input, textarea, select"))return;
+        const going=isGoing&&{t:"topics",c:"clients",s:"slow",o:"overview",a:"access"}[event.key];
+        isGoing=event.key==="g";
+        if(going)location.hash=`/${going}`;
+        else if(event.key==="/")$("subscribe").filter.focus();
+        else if(event.key==="p")topics.pause();
+        else if(event.key==="e")topics.edit();
+        else if(event.key==="?"){ask("Keys",[element("dl",{},...keys.flatMap(([key,what])=>[element("dt",{textContent:key}),element("dd",{textContent:what})]))],"Close");
+        }else return;
         event.preventDefault();
         });
         start();
