@@ -36,7 +36,7 @@ function table(columns, rows, more) {
 // Clients, and those that are slow
 
 function clientPage(place, console_, { order, where, title }) {
-  let sort = order, user = "", isFocused = false;
+  let sort = order, user = "", isFocused = false, trace;
   const list = element("div"), details = element("section", { ariaLabel: "The chosen client" }), told = element("p", { role: "status", className: "faint" });
   const filter = element("input", { name: "user", placeholder: "user", ariaLabel: "user", oninput: () => (user = filter.value) });
   const body = element("div", {}, element("h2", { textContent: title }), element("form", { onsubmit: (event) => event.preventDefault() }, filter), told, list, details);
@@ -53,11 +53,24 @@ function clientPage(place, console_, { order, where, title }) {
     const [{ result }, events] = await Promise.all([console_.admin("client", { client: client.id }), recent(console_, { client: client.id })])
       .catch(({ message }) => (console_.say(message, true), [{}]));
     if (!result) return;
-    const facts = Object.entries(result).filter(([name, value]) => name !== "filters" && value !== null);
-    details.replaceChildren(element("h2", {}, foreign(result.id)),
-      element("dl", {}, ...facts.flatMap(fact)),
-      element("p", {}, "Filters: ", foreign((result.filters ?? []).join(", ") || "none")), eventTable(events));
+    const facts = Object.entries({ ...result, connectedAt: new Date(result.connectedAt).toLocaleString() }).filter(([name, value]) => name !== "filters" && value !== null);
+    trace?.leave();
+    details.replaceChildren(element("h2", {}, foreign(result.id)), element("dl", {}, ...facts.flatMap(fact)),
+      element("p", {}, "Filters: ", foreign((result.filters ?? []).join(", ") || "none")),
+      element("h2", { textContent: "Its messages, from now on" }), button("Trace", (event) => follow(client, event.target)),
+      element("h2", { textContent: "Its connection" }), eventTable(events));
     details.scrollIntoView({ block: "nearest" });
+  };
+  // Each decision about its messages, as it is made.
+  const follow = (client, from) => {
+    const number = Math.floor(Math.random() * 2 ** 32), lines = [], place = element("div", { textContent: "Nothing has happened yet." });
+    from.replaceWith(place);
+    trace = everySecond(place, async () => {
+      const { result } = await console_.admin("trace", { number, client: client.id });
+      lines.push(...result.lines);
+      lines.splice(0, lines.length - listed);
+      if (lines.length) place.replaceChildren(eventTable(lines));
+    });
   };
   const run = everySecond(place, async () => {
     const { result, truncated } = await console_.admin("clients", { sort, limit: listed, ...(user && { user }), ...(where && { where }) });
@@ -74,7 +87,7 @@ function clientPage(place, console_, { order, where, title }) {
         bytes(client.receivedBytes), bytes(client.sentBytes), bytes(client.pendingBytes), client.roundTripMilliseconds === null ? "" : `${client.roundTripMilliseconds.toFixed(1)} ms`,
         `${client.policy ?? ""}${client.behind ? " · behind" : ""}`, button("Kick", () => kick(client))])));
   });
-  return run;
+  return { leave: () => (run.leave(), trace?.leave()) };
 }
 
 const eventTable = (events) => table([["time"], ["event"], ["what"]], events.slice(-50).reverse().map(({ time, event, ...rest }) =>
@@ -123,6 +136,8 @@ export function overview(place, console_) {
     element("div", { className: "charts" }, ...charts.map(([, canvas, caption]) => element("figure", {}, caption, canvas))),
     element("p", { className: "actions" }, button("Reload", act("reload")), button("Drain", act("drain", undefined, "Shut the broker down, and tell its clients when to return?")),
       level, button("Log level for 10 min", act("log.level", () => ({ level: level.value, seconds: 600 })))));
+  let waiting;
+  console_.admin("config.show").then(({ result }) => (waiting = result.waiting.map(({ path }) => path).join(", ")), () => {});
   return everySecond(place, async () => {
     const { result } = await console_.admin("status", { clients: true }), now = performance.now();
     if (body.parentNode !== place) place.replaceChildren(body);
@@ -141,7 +156,8 @@ export function overview(place, console_) {
     const told = [["state", result.failure ?? "ready"], ["server", result.server], ["up", age(result.uptimeSeconds * 1000)], ["clients", result.clients],
       ["subscriptions", result.subscriptions], ["seq", result.seq], ["behind", result.backlog?.clientsBehind], ["store", store && `${bytes(store.usedBytes)} of ${bytes(store.maximumBytes)}`],
       ["retained", retained?.values], ["history", kept?.messages], ["disk free", bytes(result.diskFreeBytes)], ["commit p99", result.commit?.p99Milliseconds && `${result.commit.p99Milliseconds} ms`],
-      ["certificates", result.certificateSeconds === undefined ? undefined : `${Math.floor(result.certificateSeconds / 86400)} days left`], ["listens on", result.listen?.join(", ")]];
+      ["certificates", result.certificateSeconds === undefined ? undefined : `${Math.floor(result.certificateSeconds / 86400)} days left`], ["listens on", result.listen?.join(", ")],
+      ["waits for a restart", waiting]];
     facts.replaceChildren(...told.filter(([, value]) => value !== undefined && value !== "").flatMap(fact));
   });
 }

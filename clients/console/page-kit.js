@@ -3,7 +3,7 @@
 /** An element; strings among the children become text, never markup. */
 export function element(name, properties, ...children) {
   const made = Object.assign(document.createElement(name), properties);
-  made.append(...children.flat().filter((child) => child !== undefined && child !== null));
+  made.append(...children.flat().filter((child) => child || child === ""));
   return made;
 }
 
@@ -143,8 +143,8 @@ export function plot(canvas, values) {
 /** Asks in a dialog; the result is of the form that was sent, or undefined. */
 export function ask(title, fields, action = "OK") {
   const dialog = $("dialog");
-  const form = element("form", { method: "dialog" }, element("h2", { textContent: title }), ...fields,
-    element("p", { className: "actions" }, button("Cancel", () => dialog.close()), element("button", { value: "yes", textContent: action })));
+  const form = element("form", { method: "dialog" }, element("h2", { id: "title", textContent: title }), ...fields,
+    element("p", { className: "actions" }, action !== "Close" && button("Cancel", () => dialog.close()), element("button", { value: "yes", textContent: action })));
   dialog.replaceChildren(form);
   dialog.returnValue = "";
   dialog.showModal();

@@ -249,7 +249,8 @@ export class Topics {
     if (!node) return inspector.replaceChildren(element("p", { className: "faint", textContent: "Choose a topic to see its messages." }));
     const { message, before, topic, log } = node;
     const head = element("h2", {}, foreign(topic));
-    if (!message) return inspector.replaceChildren(head, element("p", { textContent: `Levels below: ${node.children.size}. Messages: ${node.count}.` }));
+    const below = node.children.size && button("Delete all below", () => this.#removeBelow(topic));
+    if (!message) return inspector.replaceChildren(head, element("p", { textContent: `Levels below: ${node.children.size}. Messages: ${node.count}.` }), below);
     const text = payload(message), isBytes = message.data instanceof Uint8Array;
     const facts = [["seq", message.seq], ["time", new Date(message.time).toLocaleString()], ["type", message.type],
       ["size", bytes(isBytes ? message.data.length : new TextEncoder().encode(text).length)],
@@ -259,7 +260,7 @@ export class Topics {
     const views = element("p", { className: "actions" }, ...["auto", "raw", "hex", "diff"].map((view) =>
       button(view, () => ((this.#view = view), (this.#drawn = undefined), this.#due()), { ariaPressed: String(view === this.#view) })));
     const actions = element("p", { className: "actions" },
-      button("Edit", () => this.edit(), { disabled: isBytes }), button("Delete", () => this.#remove()),
+      button("Edit", () => this.edit(), { disabled: isBytes }), button("Delete", () => this.#remove()), below,
       ...["curl", "brokerctl", "JS"].map((as) => button(`Copy ${as}`, (event) => this.#copy(as, event.target))));
     // What is typed or chosen meanwhile stays.
     const focused = inspector.contains(document.activeElement) ? [...inspector.querySelectorAll("button")].indexOf(document.activeElement) : -1;
@@ -315,6 +316,18 @@ export class Topics {
     const answer = await this.console.fetch(`t/${this.console.path(topic)}`, { method: "DELETE" });
     if (answer?.ok) this.console.say(`deleted ${topic}`);
     else this.console.refused(answer);
+  }
+
+  /** As an administrator, who is told how many there are first. */
+  async #removeBelow(topic) {
+    const filter = `${topic}/#`, remove = (dryRun) => this.console.admin("retained.delete", { filter, dryRun });
+    try {
+      const { result: { matching } } = await remove(true);
+      if (!(await ask(`Delete ${matching} retained values?`, [element("p", {}, foreign(filter))], "Delete"))) return;
+      this.console.say(`deleted ${(await remove(false)).result.deleted} of ${filter}`);
+    } catch ({ message }) {
+      this.console.say(message, true);
+    }
   }
 
   #copy(as, from) {

@@ -1,6 +1,6 @@
 extension WebFile {
     /// `clients/console/page.html`, put here by `make web`.
-    static let pageDocument = WebFile("text/html; charset=utf-8", tag: "58227631b7d00be8c3be") {
+    static let pageDocument = WebFile("text/html; charset=utf-8", tag: "521cc07155432fc44430") {
         #"""
         <!doctype html>
         <html lang="en">
@@ -41,7 +41,7 @@ extension WebFile {
         </div>
         <div id="other" hidden></div>
         </main>
-        <dialog id="dialog"></dialog>
+        <dialog id="dialog" aria-labelledby="title"></dialog>
         <script type="module" src="page.js"></script>
         </html>
 

@@ -1,10 +1,10 @@
 extension WebFile {
     /// `clients/console/page-kit.js`, put here by `make web`.
-    static let pageKit = WebFile("text/javascript; charset=utf-8", tag: "d58d91af888b57f95f26") {
+    static let pageKit = WebFile("text/javascript; charset=utf-8", tag: "208dd0be01557b3ec5ac") {
         #"""
 
         export function element(name,properties,...children){const made=Object.assign(document.createElement(name),properties);
-        made.append(...children.flat().filter((child)=>child!==undefined&&child!==null));
+        made.append(...children.flat().filter((child)=>child||child===""));
         return made;
         }
         export const $=(id)=>document.getElementById(id);
@@ -99,7 +99,7 @@ extension WebFile {
         pen.fillText(String(least),2,height-2);
         }
         export function ask(title,fields,action="OK"){const dialog=$("dialog");
-        const form=element("form",{method:"dialog"},element("h2",{textContent:title}),...fields,element("p",{className:"actions"},button("Cancel",()=>dialog.close()),element("button",{value:"yes",textContent:action})));
+        const form=element("form",{method:"dialog"},element("h2",{id:"title",textContent:title}),...fields,element("p",{className:"actions"},action!=="Close"&&button("Cancel",()=>dialog.close()),element("button",{value:"yes",textContent:action})));
         dialog.replaceChildren(form);
         dialog.returnValue="";
         dialog.showModal();

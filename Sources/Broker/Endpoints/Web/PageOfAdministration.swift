@@ -1,6 +1,6 @@
 extension WebFile {
     /// `clients/console/page-admin.js`, put here by `make web`.
-    static let pageOfAdministration = WebFile("text/javascript; charset=utf-8", tag: "3415e0a48c249c495064") {
+    static let pageOfAdministration = WebFile("text/javascript; charset=utf-8", tag: "225c0235148dc0ad44c9") {
         #"""
 
         import{age,ask,button,bytes,clean,element,fact,foreign,plot}from"./page-kit.js";
@@ -19,7 +19,7 @@ extension WebFile {
         }
         function table(columns,rows,more){return element("div",{className:"wide"},element("table",more,element("thead",{},element("tr",{},...columns.map(([title,name,sort])=>element("th",{className:name==="number"?"number":"",scope:"col"},sort?button(title,sort):title)))),element("tbody",{},...rows.map((cells)=>element("tr",{},...cells.map((cell,at)=>element("td",{className:columns[at][1]==="number"?"number":""},cell instanceof Node?cell:foreign(cell??""))))))));
         }
-        function clientPage(place,console_,{order,where,title}){let sort=order,user="",isFocused=false;
+        function clientPage(place,console_,{order,where,title}){let sort=order,user="",isFocused=false,trace;
         const list=element("div"),details=element("section",{ariaLabel:"The chosen client"}),told=element("p",{role:"status",className:"faint"});
         const filter=element("input",{name:"user",placeholder:"user",ariaLabel:"user",oninput:()=>(user=filter.value)});
         const body=element("div",{},element("h2",{textContent:title}),element("form",{onsubmit:(event)=>event.preventDefault()},filter),told,list,details);
@@ -32,9 +32,18 @@ extension WebFile {
         };
         const choose=async(client)=>{const[{result},events]=await Promise.all([console_.admin("client",{client:client.id}),recent(console_,{client:client.id})]).catch(({message})=>(console_.say(message,true),[{}]));
         if(!result)return;
-        const facts=Object.entries(result).filter(([name,value])=>name!=="filters"&&value!==null);
-        details.replaceChildren(element("h2",{},foreign(result.id)),element("dl",{},...facts.flatMap(fact)),element("p",{},"Filters: ",foreign((result.filters??[]).join(", ")||"none")),eventTable(events));
+        const facts=Object.entries({...result,connectedAt:new Date(result.connectedAt).toLocaleString()}).filter(([name,value])=>name!=="filters"&&value!==null);
+        trace?.leave();
+        details.replaceChildren(element("h2",{},foreign(result.id)),element("dl",{},...facts.flatMap(fact)),element("p",{},"Filters: ",foreign((result.filters??[]).join(", ")||"none")),element("h2",{textContent:"Its messages, from now on"}),button("Trace",(event)=>follow(client,event.target)),element("h2",{textContent:"Its connection"}),eventTable(events));
         details.scrollIntoView({block:"nearest"});
+        };
+        const follow=(client,from)=>{const number=Math.floor(Math.random()*2**32),lines=[],place=element("div",{textContent:"Nothing has happened yet."});
+        from.replaceWith(place);
+        trace=everySecond(place,async()=>{const{result}=await console_.admin("trace",{number,client:client.id});
+        lines.push(...result.lines);
+        lines.splice(0,lines.length-listed);
+        if(lines.length)place.replaceChildren(eventTable(lines));
+        });
         };
         const run=everySecond(place,async()=>{const{result,truncated}=await console_.admin("clients",{sort,limit:listed,...(user&&{user}),...(where&&{where})});
         if(body.parentNode!==place)place.replaceChildren(body);
@@ -44,7 +53,7 @@ extension WebFile {
         const now=Date.now()+console_.skew;
         list.replaceChildren(table([["id"],column("user","user",""),["address"],["protocol"],column("age","age"),column("filters","subscriptions"),column("in","received"),column("out","sent"),column("pending","pending"),column("RTT","rtt"),["policy"],[""]],result.map((client)=>[button(client.id,()=>choose(client)),client.user,client.address,client.protocol,age(now-client.connectedAt),client.subscriptions,bytes(client.receivedBytes),bytes(client.sentBytes),bytes(client.pendingBytes),client.roundTripMilliseconds===null?"":`${client.roundTripMilliseconds.toFixed(1)} ms`,`${client.policy??""}${client.behind?" · behind":""}`,button("Kick",()=>kick(client))])));
         });
-        return run;
+        return{leave:()=>(run.leave(),trace?.leave())};
         }
         const eventTable=(events)=>table([["time"],["event"],["what"]],events.slice(-50).reverse().map(({time,event,...rest})=>[new Date(time).toLocaleTimeString(),event,Object.entries(rest).map(([name,value])=>`${name}=${value}`).join(" ")]));
         async function recent(console_,members){const events=[],since=Date.now()-3_600_000;
@@ -73,6 +82,8 @@ extension WebFile {
         console_.admin(verb,members?.()).then(({result})=>console_.say(`${verb}: ${JSON.stringify(result)}`),({message})=>console_.say(message,true));
         };
         const body=element("div",{},element("h2",{textContent:"Overview"}),facts,element("div",{className:"charts"},...charts.map(([,canvas,caption])=>element("figure",{},caption,canvas))),element("p",{className:"actions"},button("Reload",act("reload")),button("Drain",act("drain",undefined,"Shut the broker down, and tell its clients when to return?")),level,button("Log level for 10 min",act("log.level",()=>({level:level.value,seconds:600})))));
+        let waiting;
+        console_.admin("config.show").then(({result})=>(waiting=result.waiting.map(({path})=>path).join(", ")),()=>{});
         return everySecond(place,async()=>{const{result}=await console_.admin("status",{clients:true}),now=performance.now();
         if(body.parentNode!==place)place.replaceChildren(body);
         const rate=(name)=>(before?Math.max(0,Math.round(((result[name]-before[name])*1000)/(now-before.at))):0);
@@ -85,7 +96,7 @@ extension WebFile {
         plot(canvas,history.map((one)=>Math.round(one[name]*100)/100));
         }
         const{store,retained,history:kept}=result;
-        const told=[["state",result.failure??"ready"],["server",result.server],["up",age(result.uptimeSeconds*1000)],["clients",result.clients],["subscriptions",result.subscriptions],["seq",result.seq],["behind",result.backlog?.clientsBehind],["store",store&&`${bytes(store.usedBytes)} of ${bytes(store.maximumBytes)}`],["retained",retained?.values],["history",kept?.messages],["disk free",bytes(result.diskFreeBytes)],["commit p99",result.commit?.p99Milliseconds&&`${result.commit.p99Milliseconds} ms`],["certificates",result.certificateSeconds===undefined?undefined:`${Math.floor(result.certificateSeconds/86400)} days left`],["listens on",result.listen?.join(", ")]];
+        const told=[["state",result.failure??"ready"],["server",result.server],["up",age(result.uptimeSeconds*1000)],["clients",result.clients],["subscriptions",result.subscriptions],["seq",result.seq],["behind",result.backlog?.clientsBehind],["store",store&&`${bytes(store.usedBytes)} of ${bytes(store.maximumBytes)}`],["retained",retained?.values],["history",kept?.messages],["disk free",bytes(result.diskFreeBytes)],["commit p99",result.commit?.p99Milliseconds&&`${result.commit.p99Milliseconds} ms`],["certificates",result.certificateSeconds===undefined?undefined:`${Math.floor(result.certificateSeconds/86400)} days left`],["listens on",result.listen?.join(", ")],["waits for a restart",waiting]];
         facts.replaceChildren(...told.filter(([,value])=>value!==undefined&&value!=="").flatMap(fact));
         });
         }

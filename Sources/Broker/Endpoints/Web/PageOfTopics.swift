@@ -1,6 +1,6 @@
 extension WebFile {
     /// `clients/console/page-topics.js`, put here by `make web`.
-    static let pageOfTopics = WebFile("text/javascript; charset=utf-8", tag: "608f12c81d4fba194a6d") {
+    static let pageOfTopics = WebFile("text/javascript; charset=utf-8", tag: "bfc56148052f0bfd7739") {
         #"""
 
         import{$,age,ask,button,bytes,clean,difference,dump,element,fact,foreign,payload,plot,pretty}from"./page-kit.js";
@@ -186,21 +186,22 @@ extension WebFile {
         if(!node)return inspector.replaceChildren(element("p",{className:"faint",textContent:"Choose a topic to see its messages."}));
         const{message,before,topic,log}=node;
         const head=element("h2",{},foreign(topic));
-        if(!message)return inspector.replaceChildren(head,element("p",{textContent:`Levels below: ${node.children.size}. Messages: ${node.count}.`}));
+        const below=node.children.size&&button("Delete all below",()=>this.#A(topic));
+        if(!message)return inspector.replaceChildren(head,element("p",{textContent:`Levels below: ${node.children.size}. Messages: ${node.count}.`}),below);
         const text=payload(message),isBytes=message.data instanceof Uint8Array;
         const facts=[["seq",message.seq],["time",new Date(message.time).toLocaleString()],["type",message.type],["size",bytes(isBytes?message.data.length:new TextEncoder().encode(text).length)],["expires",message.expires&&new Date(message.expires).toLocaleString()],["headers",message.headers&&JSON.stringify(message.headers)],["reply to",message.replyTo],["state",message.expired?"expired":message.removed?"removed":node.isRetained&&"retained"]];
         const list=element("dl",{},...facts.filter(([,value])=>value!==undefined&&value!==false).flatMap(fact));
         const views=element("p",{className:"actions"},...["auto","raw","hex","diff"].map((view)=>button(view,()=>((this.#j=view),(this.#l=undefined),this.#o()),{ariaPressed:String(view===this.#j)})));
-        const actions=element("p",{className:"actions"},button("Edit",()=>this.edit(),{disabled:isBytes}),button("Delete",()=>this.#A()),...["curl","brokerctl","JS"].map((as)=>button(`Copy ${as}`,(event)=>this.#B(as,event.target))));
+        const actions=element("p",{className:"actions"},button("Edit",()=>this.edit(),{disabled:isBytes}),button("Delete",()=>this.#B()),below,...["curl","brokerctl","JS"].map((as)=>button(`Copy ${as}`,(event)=>this.#C(as,event.target))));
         const focused=inspector.contains(document.activeElement)?[...inspector.querySelectorAll("button")].indexOf(document.activeElement):-1;
         const numbers=log.map(({data})=>(typeof data==="number"?data:typeof data==="string"&&data.trim()?Number(data):NaN)).filter(Number.isFinite).reverse();
         const canvas=numbers.length>1&&element("canvas",{role:"img",ariaLabel:`${numbers.length} numbers, the last ${numbers.at(-1)}`});
         const rows=log.slice(0,logged).map((one)=>element("tr",{},...[one.seq,new Date(one.time).toLocaleTimeString()].map((textContent)=>element("td",{textContent})),element("td",{},foreign(one.removed?"removed":payload(one,200)))));
-        inspector.replaceChildren(...[head,list,views,this.#C(message,before,text),actions,canvas,element("table",{},element("tbody",{},...rows))].filter(Boolean));
+        inspector.replaceChildren(...[head,list,views,this.#D(message,before,text),actions,canvas,element("table",{},element("tbody",{},...rows))].filter(Boolean));
         if(canvas)plot(canvas,numbers);
         if(focused>=0)inspector.querySelectorAll("button")[focused]?.focus();
         }
-        #C(message,before,text){if(message.removed)return element("p",{className:"faint",textContent:"There is no value."});
+        #D(message,before,text){if(message.removed)return element("p",{className:"faint",textContent:"There is no value."});
         const isBytes=message.data instanceof Uint8Array;
         if(this.#j==="diff")return before&&!before.removed?difference(pretty(payload(before)),pretty(text)):element("p",{className:"faint",textContent:"There is no message before."});
         if(this.#j==="hex")return element("pre",{textContent:dump(message)});
@@ -229,13 +230,20 @@ extension WebFile {
         note=[element("p",{textContent:"It was changed meanwhile: − is theirs, + is yours. Saving again replaces it."}),difference(pretty(theirs),pretty(mine))];
         }
         }
-        async #A(){const{topic}=this.#i;
+        async #B(){const{topic}=this.#i;
         if(!(await ask("Delete the retained value?",[element("p",{},foreign(topic))],"Delete")))return;
         const answer=await this.console.fetch(`t/${this.console.path(topic)}`,{method:"DELETE"});
         if(answer?.ok)this.console.say(`deleted ${topic}`);
         else this.console.refused(answer);
         }
-        #B(as,from){const{topic,message}=this.#i;
+        async #A(topic){const filter=`${topic}/#`,remove=(dryRun)=>this.console.admin("retained.delete",{filter,dryRun});
+        try{const{result:{matching}}=await remove(true);
+        if(!(await ask(`Delete ${matching} retained values?`,[element("p",{},foreign(filter))],"Delete")))return;
+        this.console.say(`deleted ${(await remove(false)).result.deleted} of ${filter}`);
+        }catch({message}){this.console.say(message,true);
+        }
+        }
+        #C(as,from){const{topic,message}=this.#i;
         const quoted=(text)=>`'${text.replaceAll("'","'\\''")}'`;
         const data=message.data instanceof Uint8Array?"":payload(message),kept=this.#i.isRetained;
         const text={curl:`curl -X PUT ${message.type?`-H ${quoted(`Content-Type: ${message.type}`)} `:""}--data-binary ${quoted(data)} ${quoted(new URL(`t/${this.console.path(topic)}${kept?"?retain":""}`,this.console.base).href)}`,brokerctl:`brokerctl pub ${quoted(topic)} ${quoted(data)}${kept?" --retain":""}`,JS:`await broker.publish(${JSON.stringify(topic)}, ${typeof message.data==="string"?JSON.stringify(data):data}${kept?", { retain: true }":""});`,}[as];
