@@ -8,8 +8,8 @@ struct TopCommand: AsyncParsableCommand {
         commandName: "top",
         abstract: "Shows the broker and its busiest clients, again each second.",
         discussion: """
-            Keys: p m b r sort by pending bytes, subscriptions, bytes sent and round trip; k disconnects a client, after \
-            a question; q or Ctrl-C ends it. Without a terminal a line is printed each second, with --json an object.
+            Keys: p m b r s sort by pending bytes, messages published, bytes sent, round trip and subscriptions; k \
+            disconnects a client, after a question; q or Ctrl-C ends it. Without a terminal a line is printed each second, with --json an object.
 
             Examples:
               brokerctl top
@@ -17,7 +17,7 @@ struct TopCommand: AsyncParsableCommand {
               brokerctl top --count 60 --json > minute.jsonl
             """)
 
-    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup(title: "Connection options") var connection: ConnectionOptions
 
     @Option(help: ArgumentHelp("Sort by this field of `clients` at first.", valueName: "field"))
     var sort = ClientField.pending.rawValue
@@ -69,9 +69,10 @@ struct TopCommand: AsyncParsableCommand {
         switch key {
         case "q", "Q": return false
         case "p": view.order = .pending
-        case "m": view.order = .subscriptions
+        case "m": view.order = .published
         case "b": view.order = .sent
         case "r": view.order = .roundTrip
+        case "s": view.order = .subscriptions
         case "k": view.notice = try await kick(admin)
         default: break
         }
@@ -168,7 +169,8 @@ struct TopView {
     }
 
     private static let fields: [ClientField] = [
-        .id, .user, .address, .protocolName, .age, .subscriptions, .pending, .waiting, .roundTrip, .received, .sent,
+        .id, .user, .address, .protocolName, .age, .subscriptions, .published, .pending, .waiting,
+        .roundTrip, .received, .sent,
     ]
 
     var screen: [String] {
@@ -181,7 +183,8 @@ struct TopView {
                 + "clients \(status.clients)  subscriptions \(status.subscriptions)",
             "\(flow)  \(backlog)  memory \(Quantity.size(status.memoryBytes))  \(commit)  \(map)",
             notice.isEmpty
-                ? "by \(order.rawValue)   p pending  m subscriptions  b bytes  r round trip  k kick  q quit" : notice,
+                ? "by \(order.rawValue)   p pending  m messages  b bytes  r round trip  s subscriptions  k kick  q quit"
+                : notice,
             "",
         ]
         return head.map { Output.printable($0) } + TextTable(Self.fields.map(ClientTable.column), rows).lines

@@ -76,6 +76,26 @@ def test_what_is_known_of_a_client(start_broker, tmp_path):
     assert re.search(r"^tls +TLSv1", local.stdout.decode(), re.MULTILINE)
 
 
+def test_it_is_known_what_a_client_is_and_what_it_publishes(broker):
+    page = broker.session(headers={"Origin": broker.url().rstrip("/"), "User-Agent": "Mozilla/5.0 (test)"})
+    script = broker.session(headers={"User-Agent": "sensor\u00fc/1".encode("utf-8").decode("latin-1")})
+    follower = broker.follow("a", headers={"User-Agent": "curl/8"})
+    for number in range(3):
+        page.publish("a", number)
+    page.request(op="publish", topic="$SYS/a", data=1)
+    broker.publish("a", "by nobody of these")
+    found = {client["id"]: client for client in broker.control_json("clients")}
+    assert found[name(page)]["origin"] == broker.url().rstrip("/") and found[name(page)]["agent"] == "Mozilla/5.0 (test)"
+    assert found[name(page)]["published"] == 3 and found[name(script)]["published"] == 0
+    assert "origin" not in found[name(script)]
+    assert ids(broker, "--where", "agent ~ Mozilla") == [name(page)] == ids(broker, "--where", "published > 2")
+    assert ids(broker, "--sort", "published", "--limit", "1") == [name(page)]
+    assert len(ids(broker, "--where", "agent = curl/8")) == 1
+    table = broker.control("clients", "--columns", "id,agent,published", "--where", "agent ~ Moz").stdout.decode()
+    assert re.search(rf"^{name(page)} +Mozilla/5.0 \(test\) +3$", table, re.MULTILINE)
+    follower.close()
+
+
 def test_bytes_are_counted(broker):
     session = broker.session()
     session.subscribe("a")

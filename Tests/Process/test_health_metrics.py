@@ -9,6 +9,7 @@ from urllib.parse import quote
 import pytest
 
 from deadlines import wait_until
+from packed_session import SUBPROTOCOL, PackedSession
 from test_events import events
 from test_slow_readers import flood, slow_session
 
@@ -163,6 +164,23 @@ def test_what_comes_and_goes_is_counted_by_endpoint(broker):
     assert list(found.values()) == [1, 5, 1, 7, 1, 3, 3, 15, 1, 7, 3, 15], found
     assert grown["broker_sent_bytes_total"] > 15 * 3 and grown["broker_received_bytes_total"] > 15
     follower.close()
+
+
+def test_messagepack_is_counted_apart_from_json(broker):
+    session, packed = broker.session(), PackedSession(broker.websocket("/ws", [SUBPROTOCOL]))
+    packed.subscribe("both")
+    session.subscribe("both")
+    before = broker.metrics()
+    assert before['broker_endpoint_clients{endpoint="msgpack"}'] == before['broker_endpoint_clients{endpoint="json"}'] == 1
+    packed.publish("both", "12345")
+    for one in (session, packed):
+        one.expect("message", topic="both")
+    grown = rise(before, broker.metrics())
+    assert 'broker_endpoint_received_messages_total{endpoint="json"}' not in grown
+    assert [grown[f'broker_endpoint_{name}'] for name in (
+        'received_messages_total{endpoint="msgpack"}', 'received_bytes_total{endpoint="msgpack"}',
+        'sent_messages_total{endpoint="msgpack"}', 'sent_bytes_total{endpoint="msgpack"}',
+        'sent_messages_total{endpoint="json"}')] == [1, 5, 1, 5, 1]
 
 
 def test_answers_and_errors_are_counted_alike_over_http_and_websocket(broker):

@@ -86,7 +86,7 @@ def test_it_shows_the_broker_and_its_clients(broker, start_screen):
     assert screen.end() == 0 and screen.is_as_before
 
 
-@pytest.mark.parametrize("key, order", [("m", "subscriptions"), ("b", "sent"), ("r", "rtt")])
+@pytest.mark.parametrize("key, order", [("m", "published"), ("b", "sent"), ("r", "rtt"), ("s", "subscriptions")])
 def test_keys_sort(broker, start_screen, key, order):
     screen = start_screen()
     seen = screen.wait_for("by pending")

@@ -109,6 +109,9 @@ extension ClientSummary {
         user = client.principal.user
         address = client.address
         protocolName = client.protocolName
+        origin = client.source?.origin
+        agent = client.source?.agent
+        published = client.published
         connectedAt = client.connectedAt
         subscriptions = session.subscriptions.count
         pendingBytes = connection?.unsentBytes ?? 0

@@ -2,7 +2,7 @@
 package enum ClientField: String, Sendable, CaseIterable {
     case id, user, address, listener
     case protocolName = "protocol"
-    case tls, age, subscriptions, policy, behind, pending, waiting, kernel
+    case origin, agent, tls, age, subscriptions, published, policy, behind, pending, waiting, kernel
     case roundTrip = "rtt"
     case received, sent, reactor
 
@@ -19,8 +19,8 @@ package enum ClientField: String, Sendable, CaseIterable {
     /// What its values are, which says what they can be compared with.
     package var kind: Kind {
         switch self {
-        case .id, .user, .address, .listener, .protocolName, .tls, .policy, .behind: .text
-        case .subscriptions, .reactor: .count
+        case .id, .user, .address, .listener, .protocolName, .origin, .agent, .tls, .policy, .behind: .text
+        case .subscriptions, .published, .reactor: .count
         case .pending, .kernel, .received, .sent: .bytes
         case .age, .waiting, .roundTrip: .time
         }
@@ -36,6 +36,7 @@ package enum ClientField: String, Sendable, CaseIterable {
         switch self {
         case .age: client.connectedAt.map { Double(max(0, now - max(0, $0))) }
         case .subscriptions: Double(client.subscriptions)
+        case .published: Double(client.published)
         case .pending: Double(client.pendingBytes)
         case .waiting: client.waitingMilliseconds
         case .kernel: Double(client.kernelBytes)
@@ -43,7 +44,7 @@ package enum ClientField: String, Sendable, CaseIterable {
         case .received: client.receivedBytes.map(Double.init)
         case .sent: client.sentBytes.map(Double.init)
         case .reactor: Double(client.reactor)
-        case .id, .user, .address, .listener, .protocolName, .tls, .policy, .behind: nil
+        case .id, .user, .address, .listener, .protocolName, .origin, .agent, .tls, .policy, .behind: nil
         }
     }
 
@@ -55,6 +56,8 @@ package enum ClientField: String, Sendable, CaseIterable {
         case .address: client.address
         case .listener: client.listener
         case .protocolName: client.protocolName
+        case .origin: client.origin
+        case .agent: client.agent
         case .tls: client.tls
         case .policy: client.policy
         case .behind: client.isBehind ? "yes" : "no"

@@ -62,6 +62,12 @@ package struct ClientSummary: AdminObject {
     package var user: String?
     package var address = ""
     package var protocolName = ""
+    /// The origin of the web page that it is; `nil`: it is none.
+    package var origin: String?
+    /// Its program, the `User-Agent`; `nil`: it has not said it.
+    package var agent: String?
+    /// How many publications of it were taken.
+    package var published = 0
     /// In Unix milliseconds.
     package var connectedAt: Int64?
     /// How many filters it subscribes to.
@@ -98,6 +104,9 @@ package struct ClientSummary: AdminObject {
         user = try object.string("user")
         address = try object.string("address") ?? ""
         protocolName = try object.string("protocol") ?? ""
+        origin = try object.string("origin")
+        agent = try object.string("agent")
+        published = try object.integer("published") ?? 0
         connectedAt = try object.integer("connectedAt")
         subscriptions = try object.integer("subscriptions") ?? 0
         pendingBytes = try object.integer("pendingBytes") ?? 0
@@ -120,6 +129,9 @@ package struct ClientSummary: AdminObject {
         if let user { writer.string(user) } else { writer.null() }
         writer.member("address", address)
         writer.member("protocol", protocolName)
+        if let origin { writer.member("origin", origin) }
+        if let agent { writer.member("agent", agent) }
+        writer.member("published", published)
         writer.name("connectedAt")
         if let connectedAt { writer.integer(connectedAt) } else { writer.null() }
         writer.member("subscriptions", subscriptions)

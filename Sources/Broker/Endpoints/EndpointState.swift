@@ -59,6 +59,9 @@ package final class EndpointState {
     package let forms: Forms
     private let compression: DeflatedForm.Compression
 
+    /// Where its clients come from, as they say.
+    var sources = ClientSources()
+
     /// The gates by which those with a session have come, by the names of their listeners.
     var gates: [String: Gate] = [:]
 

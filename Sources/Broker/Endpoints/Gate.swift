@@ -223,6 +223,8 @@ struct Visit {
         }
         let client = newClient(protocolName, isConnection: isForwarded)
         if let known { client.takeOverRate(of: known) }
+        let fields = exchange.request.head.fields
+        client.source = shard.endpoints.sources.source(origin: fields.first(.origin), agent: fields.first("User-Agent"))
         return client
     }
 

@@ -10,7 +10,11 @@ package final class Client {
     private var present: Principal
     package let address: String
     /// Its protocol, such as `broker.v1.json`, `topic`, `events`.
-    package let protocolName: String
+    package var protocolName: String { endpoint.protocolName }
+    /// Where it comes from, as it says; `nil`: it has not said it.
+    package var source: ClientSource?
+    // Each publication counts one: it is one step.
+    @exclusivity(unchecked) private var publications = 0
     /// The listener's address, as it is configured; empty: the administrator's socket.
     package let listener: String
     /// Unix milliseconds.
@@ -49,7 +53,6 @@ package final class Client {
         self.address = address
         self.listener = listener
         self.isLocal = isLocal
-        self.protocolName = protocolName
         endpoint = ClientEndpoint(protocolName: protocolName)
         self.connectedAt = connectedAt
         unsafe box = grants.box(for: principal, isLocal: isLocal) {
@@ -96,6 +99,13 @@ package final class Client {
         guard let rate else { return true }
         return bucket.take(perSecond: rate, now: now())
     }
+
+    /// How many publications of it were taken.
+    package var published: Int { unsafe publications }
+
+    /// One more publication was taken.
+    @inline(__always)
+    func countPublication() { unsafe publications &+= 1 }
 
     /// Takes over what another client has left of its rate: both are one connection's.
     func takeOverRate(of other: Client) { bucket = other.bucket }

@@ -55,6 +55,7 @@ extension Shard {
         if settings.limits.isMetered { try meter(draft.payload.count, of: client, draft.topic) }
         if let key = draft.key { draft.key = key.of(client, draft.topic) }
         counters.received(draft.payload.count, by: client.endpoint)
+        client.countPublication()
         if let source { chargeMatching(to: source.slot) }
         publications.add(draft, by: client.id, from: source)
     }
@@ -75,6 +76,7 @@ extension Shard {
             throw error
         }
         counters.received(draft.payload.count, by: client.endpoint)
+        client.countPublication()
         if let source { chargeMatching(to: source.slot) }
         publications.add(draft, by: client.id, from: source)
     }

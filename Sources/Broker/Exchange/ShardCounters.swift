@@ -81,6 +81,7 @@ package final class ShardCounters: Sendable {
         bounds: [50, 100, 250, 500, 1000, 2500, 5000, 10_000, 25_000, 50_000, 100_000, 250_000, 1_000_000, 5_000_000])
     /// What came in and went out by each endpoint.
     private let json = EndpointTraffic()
+    private let msgpack = EndpointTraffic()
     private let topic = EndpointTraffic()
     private let subscription = EndpointTraffic()
     private let lines = EndpointTraffic()
@@ -121,20 +122,22 @@ extension ShardCounters {
 ///
 /// Its names are values of a label of the metrics.
 package enum ClientEndpoint: UInt8, Sendable, CaseIterable {
-    case json, topic, subscription, lines, events, http, other
+    case json, msgpack, topic, subscription, lines, events, http, other
 
-    /// The endpoint of a ``Client/protocolName``.
+    /// The endpoint of a ``protocolName``.
     package init(protocolName: String) {
-        self =
-            switch protocolName {
-            case "broker.v1.json", "broker.v1.msgpack": .json
-            case "topic": .topic
-            case "subscription": .subscription
-            case "lines": .lines
-            case "events": .events
-            case "http": .http
-            default: .other
-            }
+        self = Self.allCases.first { $0.protocolName == protocolName } ?? .other
+    }
+
+    /// What clients of the endpoint speak.
+    package var protocolName: String {
+        switch self {
+        case .json: "broker.v1.json"
+        case .msgpack: "broker.v1.msgpack"
+        // Administrators over the network.
+        case .other: "broker.admin.v1.json"
+        case .topic, .subscription, .lines, .events, .http: "\(self)"
+        }
     }
 }
 
@@ -158,6 +161,7 @@ extension ShardCounters {
     package func traffic<Result>(of endpoint: ClientEndpoint, _ body: (borrowing EndpointTraffic) -> Result) -> Result {
         switch endpoint {
         case .json: body(json)
+        case .msgpack: body(msgpack)
         case .topic: body(topic)
         case .subscription: body(subscription)
         case .lines: body(lines)

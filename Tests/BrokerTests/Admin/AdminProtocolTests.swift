@@ -120,7 +120,8 @@ struct AdminProtocolTests {
 
     @Test func anAnswerIsReadAsItIsWritten() throws {
         let client =
-            #""id":"a","user":null,"address":"x","protocol":"p","connectedAt":1,"subscriptions":2,"pendingBytes":3,"#
+            #""id":"a","user":null,"address":"x","protocol":"p","origin":"o","agent":"b","published":7,"connectedAt":1,"#
+            + #""subscriptions":2,"pendingBytes":3,"#
             + #""kernelBytes":4,"roundTripMilliseconds":0.5,"waitingMilliseconds":1.5,"behind":true,"policy":"close","#
             + #""receivedBytes":5,"sentBytes":6,"listener":"l","tls":"TLSv1.3","reactor":1"#
         try isReadAsItIsWritten(#""result":[{\#(client)},{\#(client)}],"truncated":true"#, ClientsRequest.Answer.self)

@@ -25,7 +25,7 @@ package final class Forms {
         }
         topic = lanes(TopicForm(), of: .topic)
         json = lanes(JSONForm(hasOperation: true), of: .json)
-        packed = lanes(PackedForm(), of: .json)
+        packed = lanes(PackedForm(), of: .msgpack)
         subscription = lanes(JSONForm(hasOperation: false), of: .subscription)
         lines = stream(LinesForm(isChunked: true), of: .lines)
         plainLines = stream(LinesForm(isChunked: false), of: .lines)
