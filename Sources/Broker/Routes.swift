@@ -51,13 +51,8 @@ package enum Routes {
                             ],
                             body: figures.prometheus(pending: pending)))
                 }
-                guard let desk = shard.reactor[AdminDesk.self] else { return answer(nil) }
-                desk.everyone.ask(from: shard) { shard in
-                    let bytes = shard.reactor.pendingBytes()
-                    return PendingBytes(bytes: bytes.all, largest: bytes.largest)
-                } then: { parts in
-                    answer(parts.reduce(into: PendingBytes()) { $0.add($1) })
-                }
+                guard let look = shard.reactor[PendingLook.self] else { return answer(nil) }
+                look.look(answer)
             }
         }
         WebFile.addClient(to: &routing)

@@ -43,7 +43,9 @@ struct Serving: Sendable {
         reactor[EventStream.self] = events
         shard.witness = reporter
         shard.quotas = quotas
-        reactor[AdminDesk.self] = AdminDesk(shard: shard, everyone: ShardGroup(group.remotes), facts: facts)
+        let everyone = ShardGroup(group.remotes)
+        reactor[AdminDesk.self] = AdminDesk(shard: shard, everyone: everyone, facts: facts)
+        reactor[PendingLook.self] = PendingLook(on: shard, everyone)
         func users(_ listener: Settings.Listener, at address: ListenAddress) -> any DirectHandler {
             Routes.users(
                 facts.figures, hasMetrics: settings.metrics.enabled, isAdministered: listener.admin, checks,

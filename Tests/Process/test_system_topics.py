@@ -1,6 +1,7 @@
 """Contract §1: `$SYS/…` belongs to the broker, which publishes its own figures there."""
 
 import json
+import re
 
 import pytest
 
@@ -60,6 +61,48 @@ def test_the_figures_are_right(fast):
         session.close()
     wait_until(lambda: figures(fast)["$SYS/broker/clients/connected"] == 0, "nobody connected")
     assert figures(fast)["$SYS/broker/clients/maximum"] >= 3
+
+
+def test_every_metric_is_there(fast):
+    """The names are those of /metrics, with the labels' values as levels."""
+    session = fast.session()
+    session.subscribe("a")
+    session.publish("a", "12345")
+    session.publish("kept", 1, retain=True)
+
+    def topic(name):
+        family, _, labels = name.partition("{")
+        return "$SYS/broker/metrics/" + "/".join([family, *re.findall('="([^"]*)"', labels)])
+
+    def missing():
+        shown, scraped = figures(fast), fast.metrics()
+        singles = [name for name in scraped if not re.search("_(bucket|sum|count)($|{)", name)]
+        histograms = [name.removesuffix("_count") for name in scraped if name.endswith("_count")]
+        return [name for name in singles + histograms if topic(name) not in shown]
+
+    wait_until(lambda: missing() == [], "all metrics to be there")
+    wait_until(lambda: figures(fast)["$SYS/broker/metrics/broker_endpoint_received_bytes_total/json"] == 6, "the count")
+    shown = figures(fast)
+    assert shown["$SYS/broker/metrics/broker_retained_messages"] == 1
+    assert shown["$SYS/broker/metrics/broker_store_commit_duration_seconds"]["count"] >= 1
+    assert shown["$SYS/broker/metrics/broker_store_commit_duration_seconds"]["sum"] > 0
+
+
+def test_what_was_sent_is_there(fast):
+    """Looked at one by one: a subscription to the figures would be counted itself."""
+    def figure(name):
+        return json.loads(fast.retained(f"$SYS/broker/{name}").body)
+
+    names = ["publish/messages/sent", "publish/bytes/sent", "metrics/broker_endpoint_sent_bytes_total/json"]
+    wait_until(lambda: fast.retained(f"$SYS/broker/{names[-1]}").status == 200, "the first figures")
+    before = [figure(name) for name in names]
+    session = fast.session()
+    session.subscribe("a")
+    session.publish("a", "12345")
+    session.expect("message", topic="a")
+    wait_until(lambda: [figure(name) - old for name, old in zip(names, before)] == [1, 5, 5], "they are counted")
+    assert figure("bytes/sent") > 5 and figure("publish/messages/dropped") == 0
+    wait_until(lambda: figure("load/bytes/sent/1min") > 0, "the average rises")
 
 
 def test_they_and_the_readiness_probe_take_no_numbers(fast):

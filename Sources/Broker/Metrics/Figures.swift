@@ -112,12 +112,17 @@ package final class Figures: Sendable {
 
     /// The figures in Prometheus's format.
     ///
-    /// - Parameter pending: what clients have not taken; `nil`: nobody was asked, and it is left out.
+    /// - Parameter pending: what clients have not taken; `nil`: it is not known, and is left out.
     package func prometheus(pending: PendingBytes? = nil) -> [UInt8] {
         var text = PrometheusText()
-        let reading = MetricReading(figures: self, store: storeStatistics, pending: pending)
+        let reading = reading(pending: pending)
         for metric in MetricTable.all.metrics { text.add(metric, metric.read(reading)) }
         return text.bytes
+    }
+
+    /// What the metrics are read from.
+    func reading(pending: PendingBytes?) -> MetricReading {
+        MetricReading(figures: self, store: storeStatistics, pending: pending)
     }
 
     /// The state of the retained values and their store; `nil` if it cannot be read.

@@ -108,8 +108,10 @@ extension MetricTable {
         ) { reading in
             reading.exchange { $0.behind.current }
         }
-        table.add("broker_pending_bytes", .gauge, "What clients have been sent and have not taken, in bytes.") {
-            reading in
+        table.add(
+            "broker_pending_bytes", .gauge,
+            "What clients have been sent and have not taken, in bytes; missing while an event loop does not answer."
+        ) { reading in
             reading.pending?.bytes
         }
         table.add("broker_pending_bytes_largest", .gauge, "The same of the client with the most, in bytes.") {

@@ -107,7 +107,7 @@ struct MetricReading {
     let figures: Figures
     /// `nil`: it cannot be read.
     let store: StoreStatistics?
-    /// What clients have not taken; `nil`: nobody was asked.
+    /// What clients have not taken; `nil`: it is not known.
     let pending: PendingBytes?
 
     /// A counter of all event loops' transport.
@@ -132,21 +132,5 @@ struct MetricReading {
             ("{kind=\"\(kind)\",result=\"ok\"}", all.reduce(0) { $0 + $1.right }),
             ("{kind=\"\(kind)\",result=\"failed\"}", all.reduce(0) { $0 + $1.wrong }),
         ]
-    }
-}
-
-/// What clients have been sent and have not taken, in bytes.
-package struct PendingBytes: Sendable {
-    /// Of all of them.
-    package var bytes = 0
-    /// Of the one with the most.
-    package var largest = 0
-
-    package init(bytes: Int = 0, largest: Int = 0) { (self.bytes, self.largest) = (bytes, largest) }
-
-    /// Adds those of other clients.
-    package mutating func add(_ other: Self) {
-        bytes += other.bytes
-        largest = max(largest, other.largest)
     }
 }

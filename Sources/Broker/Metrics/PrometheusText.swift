@@ -32,7 +32,7 @@ struct PrometheusText {
         write("\(name)_sum \(Self.number(Double(reading.sum) * unit))\n\(name)_count \(total)\n")
     }
 
-    private static func number(_ value: Double) -> String {
+    static func number(_ value: Double) -> String {
         // Rounded, because 0.0003 has no exact binary representation.
         let rounded = (value * 1e6).rounded() / 1e6
         return rounded == rounded.rounded() && abs(rounded) < 1e15 ? "\(Int(rounded))" : "\(rounded)"

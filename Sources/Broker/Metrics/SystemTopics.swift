@@ -1,7 +1,8 @@
 internal import Glibc
 internal import WSTransport
 
-/// The broker's own figures as messages below `$SYS/broker`, with Mosquitto's names if it has them.
+/// The broker's own figures as messages below `$SYS/broker`, with Mosquitto's names if it has them, and the metrics with
+/// their own below `$SYS/broker/metrics`.
 ///
 /// Every `system_topics.interval` those that changed are published. New subscribers and `GET` get the last values,
 /// which are kept in memory only: a broker that has just started has none. Runs on the first reactor's
@@ -39,12 +40,20 @@ package final class SystemTopics {
     private func wait() {
         let interval = interval()
         shard.reactor.run(afterNanoseconds: interval ?? Self.patience) { [self] in
-            if interval != nil, self.interval() != nil, !shard.isDraining { publish() }
-            wait()
+            guard interval != nil, self.interval() != nil, !shard.isDraining else { return wait() }
+            guard let look = shard.reactor[PendingLook.self] else {
+                publish(nil)
+                return wait()
+            }
+            look.look { [self] pending in
+                publish(pending)
+                wait()
+            }
         }
     }
 
-    private func publish() {
+    /// - Parameter pending: what clients have not taken; `nil`: it is not known.
+    private func publish(_ pending: PendingBytes?) {
         changed = []
         defer { if !changed.isEmpty { shard.show(changed) } }
         let now = shard.reactor.now
@@ -67,7 +76,11 @@ package final class SystemTopics {
         publish("clients/maximum", maximumClients)
         publish("subscriptions/count", figures.sum { (counters: ShardCounters) in counters.subscriptions.current })
         publish("memory/resident", Machine.residentBytes)
-        guard let store = figures.storeStatistics else { return }
+        let reading = figures.reading(pending: pending)
+        for metric in MetricTable.all.metrics {
+            for (name, text) in metric.read(reading).figures { publish("metrics/\(metric.name)\(name)", text: text) }
+        }
+        guard let store = reading.store else { return }
         publish("retained messages/count", store.values)
         publish("store/messages/count", store.values + store.historyMessages)
         publish("store/messages/bytes", store.payloadBytes + store.historyBytes)
@@ -84,9 +97,18 @@ package final class SystemTopics {
             ("publish/messages/received", exchange { $0.published.current }, "publish/received"),
             ("publish/bytes/received", exchange { $0.publishedBytes.current }, "publish/bytes/received"),
             (
-                "publish/messages/sent", exchange { $0.delivered.current + $0.snapshots.current }, "publish/sent"
+                "publish/messages/sent", exchange { $0.delivered.current + $0.snapshots.current + $0.replayed.current },
+                "publish/sent"
             ),
+            (
+                "publish/bytes/sent",
+                ClientEndpoint.allCases.reduce(0) { sum, endpoint in
+                    sum + exchange { $0.traffic(of: endpoint) { $0.sentBytes.current } }
+                }, "publish/bytes/sent"
+            ),
+            ("publish/messages/dropped", exchange { $0.dropped.current }, "publish/dropped"),
             ("bytes/received", transport { $0.receivedBytes.current }, "bytes/received"),
+            ("bytes/sent", transport { $0.sentBytes.current }, "bytes/sent"),
             ("connections/accepted", transport { $0.accepted.current }, "connections"),
         ]
     }
@@ -106,6 +128,30 @@ package final class SystemTopics {
         let hundredths = Int((value * 100).rounded())
         let digits = hundredths % 100
         return "\(hundredths / 100).\(digits < 10 ? "0" : "")\(digits)"
+    }
+}
+
+extension Metric.Value {
+    /// The figures as values of JSON, each with the end of its topic: the values of its labels, each after a slash.
+    fileprivate var figures: [(name: String, text: String)] {
+        switch self {
+        case .missing: []
+        case .each(let figures): figures.map { (Self.levels($0.labels), "\($0.value)") }
+        case .fraction(let value): value.isFinite ? [("", "\(value)")] : []
+        case .histogram(let reading, _, let unit):
+            [
+                (
+                    "",
+                    "{\"count\":\(reading.counts.last ?? 0),\"sum\":\(PrometheusText.number(Double(reading.sum) * unit))}"
+                )
+            ]
+        }
+    }
+
+    /// `/1/2` of `{a="1",b="2"}`.
+    private static func levels(_ labels: String) -> String {
+        labels.split(separator: "\"", omittingEmptySubsequences: false).enumerated()
+            .filter { $0.offset % 2 == 1 }.map { "/\($0.element)" }.joined()
     }
 }
 

@@ -56,6 +56,25 @@ struct ShardGroupTests {
         }
     }
 
+    /// `/metrics` comes without what is pending while an event loop is busy, and with it afterwards.
+    @Test func whatIsPendingIsNotWaitedForLong() throws {
+        let house = try ExchangeHouse(order: [0, 1])
+        let group = ShardGroup(house.remotes)
+        try house.run(on: 1) { $0.reactor[PendingLook.self] = PendingLook(on: $0, group, patience: 1_000_000) }
+        func look() throws -> Int? {
+            let answer = Answer<Int?>()
+            try house.run(on: 1) { $0.reactor[PendingLook.self]?.look { answer.put($0?.bytes) } }
+            return try answer.get()
+        }
+        let busy = Latch(count: 1)
+        house.remotes[0].run { _ in busy.wait() }
+        #expect(try look() == nil && look() == nil)
+        busy.arrive()
+        // What it was asked meanwhile is answered before this is.
+        try house.run(on: 0) { _ in }
+        #expect(try look() == 0)
+    }
+
     @Test func runsOnEveryShardBeforeItReturns() throws {
         let house = try ExchangeHouse(order: [0, 1])
         ShardGroup(house.remotes).runAndWait { $0.counters.errors.add($0.index + 1) }
