@@ -66,8 +66,6 @@ package final class Broker {
     private static let certificateLife: Int64 = 3_600_000_000_000
     /// How long this start took, which is taken for what the next one will take, in milliseconds.
     private let startMilliseconds: Int
-    /// How long readiness says that the broker shuts down before the listeners close, in milliseconds.
-    private static let notice: UInt32 = 500
     /// How long clients have to answer the CLOSE of a shutdown, in nanoseconds.
     private static let drainPatience: Int64 = 5_000_000_000
 
@@ -403,14 +401,20 @@ package final class Broker {
 
     /// Shuts down in order: no more readiness; no new connections; stored publications acknowledged; every client told; the end.
     package func drain() {
-        events.tell(.drain) { $0.add("clients", figures.clients) }
+        let wish = figures.operations.drain
+        events.tell(.drain) { event in
+            event.add("clients", figures.clients)
+            event.add("by", wish?.actor ?? "a signal")
+        }
         let watched = FirstWord()
         shards.runAndWait { shard in
             shard.isLeaving = true
             if Readiness.isWatched(on: shard) { watched.set("readiness") }
         }
         // A balancer sends others here until it has heard of it.
-        if watched.first != nil { pause(milliseconds: Self.notice) }
+        if watched.first != nil, let notice = current.drain.notice {
+            pause(milliseconds: UInt32(clamping: notice.nanoseconds / 1_000_000))
+        }
         shards.runAndWait { shard in
             shard.reactor[ListeningPost.self]?.close()
             shard.isDraining = true
@@ -418,7 +422,7 @@ package final class Broker {
         // Commits what is queued; the acknowledgements are in the mailboxes afterwards.
         storeThread.stop(after: order.close())
         let (crowd, absence) = (figures.clients, max(Self.leastAbsence, startMilliseconds))
-        shards.runAndWait { $0.sayGoodbye(crowd: crowd, absence: absence) }
+        shards.runAndWait { $0.sayGoodbye(crowd: crowd, absence: absence, spread: wish?.retrySpread) }
         let deadline = MonotonicTime.now.advanced(byNanoseconds: Self.drainPatience)
         while figures.connections > 0, MonotonicTime.now < deadline { pause(milliseconds: 5) }
         shards.runAndWait { $0.reactor[AuditTally.self]?.flush() }

@@ -16,7 +16,7 @@ struct ReloadCommand: AsyncParsableCommand {
               brokerctl reload --json
             """)
 
-    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup(title: "Connection options") var connection: ConnectionOptions
 
     func run() async throws {
         let result = try await connection.ask(ReloadRequest())
@@ -35,19 +35,37 @@ struct DrainCommand: AsyncParsableCommand {
         commandName: "drain",
         abstract: "Shuts the broker down in order.",
         discussion: """
-            As SIGTERM does: no new connections, stored publications acknowledged, each client told when to come back. It
+            As SIGTERM does: no new connections, stored publications acknowledged, each client told when to come back. It \
             returns when the broker begins.
 
-            Example:
+            Clients come back at the rate of drain.reconnects_per_second, or at random within --retry-spread.
+
+            Examples:
               brokerctl drain
+              brokerctl drain --retry-spread 60s --yes
             """)
 
-    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup(title: "Connection options") var connection: ConnectionOptions
+    @Option(help: ArgumentHelp("Have clients come back over so long, such as 500ms, 60s or 10m.", valueName: "time"))
+    var retrySpread: String?
+
     @OptionGroup var consent: Consent
 
+    func validate() throws { _ = try spread() }
+
+    private func spread() throws -> Int? {
+        guard let retrySpread else { return nil }
+        guard let milliseconds = Quantity.milliseconds(retrySpread),
+            milliseconds <= Double(DrainRequest.longestSpread)
+        else { throw ValidationError("--retry-spread: expected a time such as 500ms, 60s or 10m, a day at most") }
+        return Quantity.whole(milliseconds)
+    }
+
     func run() async throws {
+        var request = DrainRequest()
+        request.retrySpread = try spread()
         try consent.ask("Shut the broker down?")
-        let result = try await connection.ask(DrainRequest())
+        let result = try await connection.ask(request)
         if connection.json { return result.print() }
         Output.print("the broker shuts down")
     }

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from deadlines import wait_until
 from raw_websocket import ConnectionEnded, read_head
 
 RETRY = re.compile(r"^retry=([0-9]+)$")
@@ -63,18 +64,41 @@ def test_a_crowd_comes_back_at_the_rate_that_is_set(start_broker):
     assert 10_000 < spread <= 20_000, spread  # 40 at 2 a second
 
 
-def test_readiness_fails_before_the_door_closes(broker):
+def test_readiness_fails_before_the_door_closes(start_broker):
     """A load balancer that asks now and then learns of it while others are still served."""
+    broker = start_broker("drain: { notice: 1m }\n")
     assert broker.http("GET", "/health/ready").status == 200
     broker.send_signal(signal.SIGTERM)
-    seen = []
-    try:
-        while True:
-            seen.append((broker.http("GET", "/health/ready").status, broker.http("GET", "/t/none").status))
-    except OSError:
-        pass
-    assert (503, 404) in seen
+    wait_until(lambda: broker.http("GET", "/health/ready").status == 503, "readiness fails")
+    assert broker.http("GET", "/t/none").status == 404
+    broker.kill()
+
+
+def test_a_notice_ends_and_there_may_be_none(start_broker):
+    for notice in ("10ms", "0"):
+        broker = start_broker(f"drain: {{ notice: {notice} }}\n")
+        assert broker.http("GET", "/health/ready").status == 200
+        broker.send_signal(signal.SIGTERM)
+        assert broker.wait_for_exit() == 0
+
+
+def test_an_administrator_says_over_which_time_clients_come_back(broker):
+    sockets = [broker.websocket("/t/a") for _ in range(40)]
+    assert broker.control("drain", "--retry-spread", "10m", "--yes").stdout == b"the broker shuts down\n"
+    broker.asked_to_end = True
+    retries = [int(RETRY.match(websocket.receive_close()[1])[1]) for websocket in sockets]
+    for websocket in sockets:
+        websocket.send_frame(8, b"\x03\xf4")
     assert broker.wait_for_exit() == 0
+    # Chances are 1 in 10^12 that all of 40 are within half of the time.
+    assert max(retries) - min(retries) > 300_000 and max(retries) <= 610_000, sorted(retries)
+
+
+@pytest.mark.parametrize("spread", ["soon", "-1s", "25h", "5"])
+def test_a_spread_that_is_no_time_shuts_nothing_down(broker, spread):
+    done = broker.control("drain", f"--retry-spread={spread}", "--yes")
+    assert done.returncode == 64 and b"--retry-spread: expected a time such as 500ms" in done.stderr
+    assert broker.http("GET", "/health/live").status == 200
 
 
 def test_without_clients_it_is_quick(broker):

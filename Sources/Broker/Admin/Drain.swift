@@ -74,7 +74,12 @@ extension ReloadRequest: AnsweredRequest {
 }
 
 extension DrainRequest: AnsweredRequest {
-    func answer(_ caller: AdminCaller, _ then: @escaping (Result<Answer, Refusal>) -> Void) {
+    func answer(_ caller: AdminCaller, _ then: @escaping (Result<Answer, Refusal>) -> Void) throws(Refusal) {
+        guard retrySpread.map({ 0...Self.longestSpread ~= $0 }) ?? true else {
+            throw Refusal(.badRequest, "retrySpread: expected 0 to \(Self.longestSpread) milliseconds.")
+        }
+        caller.desk.facts.figures.operations.drain = .init(
+            actor: caller.session?.actor?.description ?? "an administrator", retrySpread: retrySpread)
         then(.success(AdminDone()))
         // The first thread takes signals one at a time, and drains at this one.
         kill(getpid(), SIGTERM)

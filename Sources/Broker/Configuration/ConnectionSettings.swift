@@ -45,6 +45,8 @@ extension Settings {
     package struct Drain: Sendable, Equatable {
         /// How many clients are told to reconnect in one second.
         package var reconnectsPerSecond = 5000
+        /// How long readiness fails before the doors close, if it is watched; `nil`: they close at once.
+        package var notice: Duration? = .milliseconds(500)
 
         package init() {}
     }
@@ -104,7 +106,13 @@ extension Settings.Drain {
             members: [
                 Setting(
                     "reconnects_per_second", \.reconnectsPerSecond, .count(1...10_000_000),
-                    "Each client is told a time of its own to come back at: so many clients in a second.")
+                    "Each client is told a time of its own to come back at: so many clients in a second."),
+                Setting(
+                    "notice", \.notice, ConfigurationValue.duration(.milliseconds(10)...(.seconds(60))).orNever,
+                    """
+                    How long /health/ready says that the broker shuts down before it closes its doors, if somebody has \
+                    asked within a minute; 0: not at all.
+                    """),
             ])
     }
 }

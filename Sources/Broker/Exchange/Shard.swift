@@ -201,12 +201,13 @@ package final class Shard {
     /// - Parameters:
     ///   - crowd: how many clients there are, on all reactors.
     ///   - absence: how long no broker will be here, in milliseconds.
-    package func sayGoodbye(crowd: Int, absence: Int) {
+    ///   - spread: over which time they come back, in milliseconds; `nil`: as the settings say.
+    package func sayGoodbye(crowd: Int, absence: Int, spread: Int? = nil) {
         handOver()
         deliver(mailbox.drain())
         inboxes.refuseAll(Refusal(.unavailable, "The broker is shutting down."))
         let times = Self.retries(
-            crowd: crowd, absence: absence, perSecond: settings.reconnectsPerSecond)
+            crowd: crowd, absence: absence, perSecond: settings.reconnectsPerSecond, spread: spread)
         for session in everybody {
             session.end(.restarting(retry: Int.random(in: times)))
         }
@@ -214,8 +215,8 @@ package final class Shard {
     }
 
     /// The times after which clients are told to come back, in milliseconds: after the restart, and not all at once.
-    static func retries(crowd: Int, absence: Int, perSecond: Int) -> ClosedRange<Int> {
-        let spread = max(leastSpread, crowd * 1000 / max(1, perSecond))
+    static func retries(crowd: Int, absence: Int, perSecond: Int, spread: Int?) -> ClosedRange<Int> {
+        let spread = spread ?? max(leastSpread, crowd * 1000 / max(1, perSecond))
         return absence...(absence + spread)
     }
 

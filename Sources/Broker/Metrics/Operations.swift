@@ -12,9 +12,18 @@ package final class Operations: Sendable {
         let time: Int64
     }
 
+    /// A shutdown that was asked for.
+    package struct Drain: Sendable {
+        /// The administrator.
+        package let actor: String
+        /// Over which time clients are told to come back, in milliseconds; `nil`: as the settings say.
+        package let retrySpread: Int?
+    }
+
     private struct State {
         var lastReload: Reload?
         var lastBackup: Int64?
+        var drain: Drain?
         var certificateSeconds: @Sendable () -> Int? = { nil }
     }
 
@@ -32,6 +41,12 @@ package final class Operations: Sendable {
     var certificateEnd: Int64? {
         let secondsLeft = state.withLock { $0.certificateSeconds }
         return secondsLeft().map { WallClock.unixMilliseconds / 1000 + Int64($0) }
+    }
+
+    /// The shutdown that an administrator has asked for; `nil`: none has.
+    package var drain: Drain? {
+        get { state.withLock { $0.drain } }
+        set { state.withLock { $0.drain = newValue } }
     }
 
     /// A reload has ended.

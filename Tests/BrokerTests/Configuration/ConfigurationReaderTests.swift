@@ -57,7 +57,7 @@ struct ConfigurationReaderTests {
         keepalive: { interval: 0s, timeout: 7d }
         store: { maximum_size: 1TiB, views: 5 }
         retained: { maximum_messages: 12, maximum_bytes: "1GiB" }
-        drain: { reconnects_per_second: 50 }
+        drain: { reconnects_per_second: 50, notice: 10s }
         history:
           - { filter: "chat/#", messages: 1000, age: 24h, bytes: 64MiB }
           - { filter: "+/log", age: 10m, messages: unlimited }
@@ -145,6 +145,7 @@ struct ConfigurationReaderTests {
         expected.limits.pendingAge = nil
         expected.limits.unsentInKernel = nil
         expected.drain.reconnectsPerSecond = 50
+        expected.drain.notice = .seconds(10)
         expected.limits.publishRate = 100
         expected.limits.memory = .bytes(64 << 30)
         expected.keepalive.interval = nil
