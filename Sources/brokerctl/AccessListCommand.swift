@@ -17,7 +17,7 @@ struct AccessListCommand: AsyncParsableCommand {
             """,
         subcommands: [ExplainAccess.self, ListAccess.self, TestAccess.self])
 
-    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup(title: "Connection options") var connection: ConnectionOptions
 }
 
 /// Whose rights, by which rules.
@@ -123,7 +123,7 @@ struct ExplainAccess: AsyncParsableCommand {
               brokerctl acl explain --client eb1nqsfim875 publish sensors/1/temp
             """)
 
-    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup(title: "Connection options") var connection: ConnectionOptions
     @OptionGroup var question: AccessQuestion
     @OptionGroup var who: AccessWho
 
@@ -194,7 +194,7 @@ struct ListAccess: AsyncParsableCommand {
               brokerctl acl list --client eb1nqsfim875
             """)
 
-    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup(title: "Connection options") var connection: ConnectionOptions
     @OptionGroup var question: AccessQuestion
     @OptionGroup var who: AccessWho
 
@@ -211,14 +211,28 @@ struct ListAccess: AsyncParsableCommand {
     func run() async throws {
         let judge = try await question.judge(connection)
         var rows: [[String]] = []
+        var writer = JSONWriter()
+        writer.beginArray()
         for action in AccessExplanation.Action.allCases where action.administration == nil {
             for line in try await judge.explain(user, client: who.client, action, "a").lines
             where !line.template.isEmpty {
+                writer.beginObject()
+                writer.member("right", action.rawValue)
+                writer.member("denied", line.isDenial)
+                // None where a placeholder has no value.
+                writer.name("filters")
+                writer.beginArray()
+                for filter in line.filters { writer.string(filter) }
+                writer.endArray()
+                writer.member("rule", line.rule)
+                writer.endObject()
                 let filters = line.filters.isEmpty ? "(does not apply)" : line.filters.joined(separator: " ")
                 rows.append(["\(line.isDenial ? "deny " : "")\(action.rawValue)", filters, line.rule])
             }
         }
         await judge.close()
+        writer.endArray()
+        if connection.json { return Output.printJSON(writer.bytes) }
         TextTable(["RIGHT", "FILTER", "RULE"], rows).print()
     }
 }
@@ -236,7 +250,7 @@ struct TestAccess: AsyncParsableCommand {
               echo 'alice publish sensors/alice/x allow' | brokerctl acl test - --config broker.yaml
             """)
 
-    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup(title: "Connection options") var connection: ConnectionOptions
     @OptionGroup var question: AccessQuestion
 
     @Argument(help: "The file; - is standard input.")
@@ -246,6 +260,10 @@ struct TestAccess: AsyncParsableCommand {
         let judge = try await question.judge(connection)
         var reader = try LineReader(path: expectations)
         var (count, wrong) = (0, 0)
+        var writer = JSONWriter()
+        writer.beginObject()
+        writer.name("wrong")
+        writer.beginArray()
         while let line = try reader.next() {
             guard case .line(let bytes) = line, let text = String(validating: bytes, as: UTF8.self) else {
                 throw Failure.failed("\(expectations):\(reader.number): expected a line of UTF-8")
@@ -262,10 +280,23 @@ struct TestAccess: AsyncParsableCommand {
             let explanation = try await judge.explain(String(words[0]), action, String(words[2]))
             guard explanation.isAllowed != (words[3] == "allow") else { continue }
             wrong += 1
+            if connection.json {
+                writer.beginObject()
+                writer.member("line", reader.number)
+                writer.member("text", String(text))
+                writer.member("decision", explanation.decision)
+                writer.endObject()
+                continue
+            }
             Output.print(Output.printable("\(expectations):\(reader.number): \(text): \(explanation.decision)"))
         }
         await judge.close()
+        writer.endArray()
+        writer.member("expectations", count)
+        writer.endObject()
+        if connection.json { Output.printJSON(writer.bytes) }
         if wrong > 0 { throw Failure.failed("\(wrong) of \(count) are not as expected") }
+        if connection.json { return }
         Output.print("\(count) as expected")
     }
 }

@@ -24,7 +24,7 @@ struct BackupCommand: AsyncParsableCommand {
               brokerctl backup - | ssh backup.example.com 'cat > broker.mdb'
             """)
 
-    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup(title: "Connection options") var connection: ConnectionOptions
 
     @Argument(help: "The file to write, or a directory; - for standard output.")
     var file: String
@@ -83,7 +83,7 @@ struct RestoreCommand: ParsableCommand {
               brokerctl restore backup.mdb --json
             """)
 
-    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup(title: "Connection options") var connection: ConnectionOptions
 
     @Argument(help: "The file that `backup` wrote, or a directory that contains broker.mdb.")
     var file: String

@@ -20,7 +20,7 @@ struct BansCommand: AsyncParsableCommand {
         subcommands: [ListBans.self, AddBan.self, RemoveBan.self],
         defaultSubcommand: ListBans.self)
 
-    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup(title: "Connection options") var connection: ConnectionOptions
 }
 
 /// How long a ban holds, and why.
@@ -45,7 +45,7 @@ struct ListBans: AsyncParsableCommand {
               brokerctl bans list --json
             """)
 
-    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup(title: "Connection options") var connection: ConnectionOptions
 
     func run() async throws {
         let result = try await connection.ask(BansRequest())
@@ -78,7 +78,7 @@ struct AddBan: AsyncParsableCommand {
     /// What can be banned.
     enum Kind: String, ExpressibleByArgument, CaseIterable { case user, token, address }
 
-    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup(title: "Connection options") var connection: ConnectionOptions
 
     @Argument(help: "user, token or address.")
     var kind: Kind
@@ -114,7 +114,7 @@ struct RemoveBan: AsyncParsableCommand {
               brokerctl bans remove b3
             """)
 
-    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup(title: "Connection options") var connection: ConnectionOptions
 
     @Argument(help: "The ban's id, as listed.")
     var id: String

@@ -3,7 +3,7 @@ internal import Load
 
 /// Options common to all loads.
 struct BenchOptions: ParsableArguments {
-    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup(title: "Connection options") var connection: ConnectionOptions
 
     @Option(
         help: ArgumentHelp(

@@ -39,7 +39,7 @@ struct BrokerControl: AsyncParsableCommand {
             CompleteCommand.self,
         ])
 
-    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup(title: "Connection options") var connection: ConnectionOptions
 
     static func main() async {
         // A reader that went away shows as an error of `write`, which ends the program quietly.

@@ -22,7 +22,7 @@ struct CheckCommand: AsyncParsableCommand {
               brokerctl check --url https://broker.example.com --token-file /etc/nagios/token --warning certificate=30d
             """)
 
-    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup(title: "Connection options") var connection: ConnectionOptions
 
     @Option(help: ArgumentHelp("Thresholds of a warning.", valueName: "name=value,…"))
     var warning: [String] = []

@@ -18,7 +18,7 @@ struct ClientsCommand: AsyncParsableCommand {
         subcommands: [ListClients.self, ShowClient.self, KickClients.self],
         defaultSubcommand: ListClients.self)
 
-    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup(title: "Connection options") var connection: ConnectionOptions
 }
 
 /// `brokerctl clients [list]`.
@@ -41,7 +41,7 @@ struct ListClients: AsyncParsableCommand {
               brokerctl clients --sort rtt --limit 20 --watch
             """)
 
-    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup(title: "Connection options") var connection: ConnectionOptions
 
     @Option(help: "Only clients with a subscription that overlaps with this filter.")
     var filter: String?
@@ -174,7 +174,7 @@ struct ShowClient: AsyncParsableCommand {
               brokerctl clients show eb1nqsfim875
             """)
 
-    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup(title: "Connection options") var connection: ConnectionOptions
 
     @Argument(help: "The client's id, as listed.", completion: CompleteCommand.words(.clients))
     var id: String
@@ -208,7 +208,7 @@ struct KickClients: AsyncParsableCommand {
             64 bits). Clients on this machine that have no user are not banned.
             """)
 
-    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup(title: "Connection options") var connection: ConnectionOptions
 
     @Argument(help: "The client's id, as listed.", completion: CompleteCommand.words(.clients))
     var id: String?

@@ -20,7 +20,7 @@ struct CompleteCommand: AsyncParsableCommand {
         .shellCommand("brokerctl complete \(kind.rawValue) 2>/dev/null")
     }
 
-    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup(title: "Connection options") var connection: ConnectionOptions
 
     @Argument(help: "topics or clients.")
     var kind: Kind

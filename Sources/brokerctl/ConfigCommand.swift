@@ -15,7 +15,7 @@ struct ConfigCommand: AsyncParsableCommand {
             """,
         subcommands: [CheckConfig.self, ShowConfig.self, DiffConfig.self, PlanConfig.self, ReloadCommand.self])
 
-    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup(title: "Connection options") var connection: ConnectionOptions
 }
 
 /// `brokerctl config check FILE`: the same code as the broker's own.
@@ -28,7 +28,7 @@ struct CheckConfig: ParsableCommand {
               brokerctl config check /etc/broker/broker.yaml
             """)
 
-    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup(title: "Connection options") var connection: ConnectionOptions
 
     @Argument(help: "The file.")
     var file: String
@@ -95,7 +95,7 @@ struct ShowConfig: AsyncParsableCommand {
               brokerctl config show /etc/broker/broker.yaml
             """)
 
-    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup(title: "Connection options") var connection: ConnectionOptions
 
     @Argument(help: "The file.")
     var file: String?

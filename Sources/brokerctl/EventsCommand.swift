@@ -14,11 +14,11 @@ struct EventsCommand: AsyncParsableCommand {
 
             Examples:
               brokerctl events --since 10m --kind refused,slow
+              brokerctl events --since 2026-11-29T06:00:00Z --json | jq .
               brokerctl events --follow --user bob
-              brokerctl events --json | jq .
             """)
 
-    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup(title: "Connection options") var connection: ConnectionOptions
 
     @Flag(name: .shortAndLong, help: "Go on with the events that come.")
     var follow = false
@@ -37,19 +37,18 @@ struct EventsCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Only events of this user's clients.", valueName: "name"))
     var user: String?
 
-    @Option(help: ArgumentHelp("Only events of the last 10m, 1h or 7d. (default: all)", valueName: "time"))
-    var since: String?
+    @Option(
+        help: ArgumentHelp(
+            "Only events of the last 10m, 1h or 7d, or since a time such as 2026-11-29T06:00. (default: all)",
+            valueName: "time"),
+        transform: Moment.parse)
+    var since: Moment?
 
     func run() async throws {
         var request = ReadEventsRequest()
         request.kinds = (kind ?? "").split(whereSeparator: { $0 == "," || $0 == " " }).map(String.init)
         (request.client, request.user) = (client, user)
-        if let since {
-            guard let seconds = Quantity.seconds(since), seconds > 0 else {
-                throw Failure.usage("--since: expected a time such as 10m, 1h or 7d")
-            }
-            request.since = WallClock.unixMilliseconds - min(seconds, Principal.lastSecond) * 1000
-        }
+        request.since = since?.unixMilliseconds
         if follow { Output.endWithReader() }
         let admin = try await AdminConnection(connection)
         var list: [[UInt8]] = []
@@ -67,7 +66,7 @@ struct EventsCommand: AsyncParsableCommand {
     }
 
     /// One value of JSON.
-    private static func list(_ elements: [[UInt8]]) -> [UInt8] {
+    static func list(_ elements: [[UInt8]]) -> [UInt8] {
         Array("[".utf8) + elements.joined(separator: Array(",\n ".utf8)) + Array("]".utf8)
     }
 

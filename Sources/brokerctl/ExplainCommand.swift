@@ -17,7 +17,7 @@ struct ExplainCommand: ParsableCommand {
               brokerctl explain limits.pending
             """)
 
-    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup(title: "Connection options") var connection: ConnectionOptions
 
     @Argument(help: "Such as rate-limited, 4410, 421, publish.denied or limits.pending.")
     var code: String?

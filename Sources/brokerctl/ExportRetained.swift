@@ -17,7 +17,7 @@ struct ExportRetained: AsyncParsableCommand {
               brokerctl retained export 'sensors/#' | gzip > sensors.jsonl.gz
             """)
 
-    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup(title: "Connection options") var connection: ConnectionOptions
 
     @Argument(help: "Only topics that match this filter.")
     var filter: String?

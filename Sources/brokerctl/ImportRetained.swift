@@ -17,7 +17,7 @@ struct ImportRetained: AsyncParsableCommand {
               zcat sensors.jsonl.gz | brokerctl retained import
             """)
 
-    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup(title: "Connection options") var connection: ConnectionOptions
 
     @Argument(help: "The file; by default, or with -, standard input.")
     var file = "-"

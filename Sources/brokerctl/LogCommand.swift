@@ -13,7 +13,7 @@ struct LogCommand: AsyncParsableCommand {
             """,
         subcommands: [LogLevelCommand.self])
 
-    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup(title: "Connection options") var connection: ConnectionOptions
 }
 
 /// `brokerctl log level [LEVEL]`.
@@ -34,7 +34,7 @@ struct LogLevelCommand: AsyncParsableCommand {
     /// From the most urgent lines only to all.
     enum Level: String, ExpressibleByArgument, CaseIterable { case error, warning, info, debug }
 
-    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup(title: "Connection options") var connection: ConnectionOptions
 
     @Argument(help: "error, warning, info or debug; without one the level is shown.")
     var level: Level?

@@ -21,7 +21,7 @@ struct LoginCommand: AsyncParsableCommand {
               brokerctl login https://broker.example.com < token.txt
             """)
 
-    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup(title: "Connection options") var connection: ConnectionOptions
 
     @Argument(help: "The broker's address: https://HOST:PORT, or http:// on this machine.")
     var address: String
@@ -170,7 +170,7 @@ struct ContextsCommand: ParsableCommand {
               brokerctl contexts --json
             """)
 
-    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup(title: "Connection options") var connection: ConnectionOptions
 
     func run() throws {
         let file = try ContextFile.read()
@@ -201,10 +201,25 @@ struct ContextCommand: ParsableCommand {
         commandName: "context",
         abstract: "Says which context is used where a command names no broker.",
         discussion: """
-            Example:
+            Examples:
+              brokerctl context list
               brokerctl context use production
             """,
-        subcommands: [UseContext.self])
+        subcommands: [UseContext.self, ListContexts.self])
+}
+
+struct ListContexts: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "list",
+        abstract: "Lists the brokers that somebody has logged in to, as `contexts` does.",
+        discussion: """
+            Example:
+              brokerctl context list
+            """)
+
+    @OptionGroup var contexts: ContextsCommand
+
+    func run() throws { try contexts.run() }
 }
 
 struct UseContext: ParsableCommand {

@@ -15,7 +15,7 @@ struct MintToken: AsyncParsableCommand {
               brokerctl token mint --user ci --publish 'build/#' --from 10.0.0.0/8 --note Jenkins
             """)
 
-    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup(title: "Connection options") var connection: ConnectionOptions
     @OptionGroup var file: AccessFileOptions
 
     @Option(help: ArgumentHelp("Whose token it is.", valueName: "name"))
@@ -75,7 +75,7 @@ struct ListTokens: AsyncParsableCommand {
               brokerctl token list --json
             """)
 
-    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup(title: "Connection options") var connection: ConnectionOptions
     @OptionGroup var file: AccessFileOptions
 
     func run() async throws {
@@ -113,7 +113,7 @@ struct RevokeToken: AsyncParsableCommand {
               brokerctl token revoke --jti 5f1c
             """)
 
-    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup(title: "Connection options") var connection: ConnectionOptions
     @OptionGroup var file: AccessFileOptions
 
     @Argument(help: "The token's id: the 8 characters after bk_.")

@@ -18,7 +18,7 @@ struct PlanConfig: AsyncParsableCommand {
               brokerctl config plan broker.yaml && cp broker.yaml /etc/broker/broker.yaml && brokerctl reload
             """)
 
-    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup(title: "Connection options") var connection: ConnectionOptions
 
     @Argument(help: "The file; - reads standard input.")
     var file: String
@@ -86,7 +86,7 @@ struct DiffConfig: AsyncParsableCommand {
               brokerctl config diff
             """)
 
-    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup(title: "Connection options") var connection: ConnectionOptions
 
     func run() async throws {
         let result = try await connection.ask(ConfigPlanRequest())

@@ -28,7 +28,7 @@ struct PublishCommand: AsyncParsableCommand {
               brokerctl pub --url https://broker.example.com --ca-file ca.pem chat hello
             """)
 
-    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup(title: "Connection options") var connection: ConnectionOptions
     @OptionGroup var options: PayloadOptions
 
     @Argument(help: "The topic.", completion: CompleteCommand.words(.topics))

@@ -20,48 +20,18 @@ struct RecordCommand: AsyncParsableCommand {
               brokerctl record 'chat/#' --since 812 > rest.jsonl
             """)
 
-    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup(title: "Connection options") var connection: ConnectionOptions
 
-    @Argument(help: "The filter, with + and # as wildcards.")
-    var filter: String
-
-    @Option(help: "End after this many messages, including retained values.")
-    var count: Int?
-
-    @Flag(name: .customLong("no-snapshot"), help: "Leave out the retained values.")
-    var skipsSnapshot = false
-
-    @Option(
-        parsing: .unconditional,
-        help: ArgumentHelp(
-            "First what is kept after a number (or EPOCH-SEQ), the last N of each topic (-N), of the last 10m, or all.",
-            valueName: "seq|-n|10m|all|latest"))
-    var since: String?
-
-    @Flag(name: .customLong("no-reconnect"), help: "End with exit status 2 when the connection breaks.")
-    var staysAway = false
-
-    func validate() throws {
-        if let since {
-            var options = SubscribeOptions()
-            guard options.setSince(since) else {
-                throw ValidationError("--since: \(SubscribeOptions.sinceExpectation)")
-            }
-        }
-        if let count, count < 1 { throw ValidationError("--count: expected 1 or more") }
-    }
+    @OptionGroup var feed: FeedOptions
 
     func run() async throws {
         // Lines are written at once, so that the program can end between any two.
         _ = signal(SIGINT) { _ in _exit(0) }
         Output.endWithReader()
-        var subscription = MessageFeed.Subscription(filter: filter)
-        subscription.wantsSnapshot = !skipsSnapshot
-        subscription.since = since
-        var feed = try await MessageFeed(connection, subscription, comesBack: !staysAway)
-        var left = count ?? .max
+        var messages = try await feed.feed(connection)
+        var left = feed.count ?? .max
         while left > 0 {
-            switch try await feed.next() {
+            switch try await messages.next() {
             case .message(let message):
                 Output.printJSON(message.json)
                 left -= 1
@@ -70,7 +40,7 @@ struct RecordCommand: AsyncParsableCommand {
                 Output.print(Self.gap(missed))
             }
         }
-        await feed.close()
+        await messages.close()
     }
 
     /// The line for messages that are missing.

@@ -19,7 +19,7 @@ struct ReplayCommand: AsyncParsableCommand {
               zcat day.jsonl.gz | brokerctl replay --speed max
             """)
 
-    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup(title: "Connection options") var connection: ConnectionOptions
 
     @Argument(help: "The file; by default, or with -, standard input.")
     var file = "-"

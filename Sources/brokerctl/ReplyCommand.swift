@@ -19,7 +19,7 @@ struct ReplyCommand: AsyncParsableCommand {
               brokerctl reply 'images/+' --exec 'convert - -resize 64x64 png:-' --type image/png
             """)
 
-    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup(title: "Connection options") var connection: ConnectionOptions
 
     @Argument(help: "The filter, with + and # as wildcards.")
     var filter: String

@@ -15,7 +15,7 @@ struct RequestCommand: AsyncParsableCommand {
               brokerctl request images/next - --binary --timeout 30 < picture.png > answer.png
             """)
 
-    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup(title: "Connection options") var connection: ConnectionOptions
     @OptionGroup var options: PayloadOptions
 
     @Argument(help: "The topic.", completion: CompleteCommand.words(.topics))

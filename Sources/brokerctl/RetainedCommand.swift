@@ -20,7 +20,7 @@ struct RetainedCommand: AsyncParsableCommand {
             ExportRetained.self, ImportRetained.self,
         ])
 
-    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup(title: "Connection options") var connection: ConnectionOptions
 }
 
 /// `brokerctl retained list [FILTER]`.
@@ -33,7 +33,7 @@ struct ListRetained: AsyncParsableCommand {
               brokerctl retained list 'sensors/#' --json
             """)
 
-    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup(title: "Connection options") var connection: ConnectionOptions
 
     @Argument(help: "Only topics that match this filter.")
     var filter: String?
@@ -88,7 +88,7 @@ struct GetRetained: AsyncParsableCommand {
               brokerctl retained get sensors/1/temp
             """)
 
-    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup(title: "Connection options") var connection: ConnectionOptions
 
     @Argument(help: "The topic.", completion: CompleteCommand.words(.topics))
     var topic: String
@@ -114,7 +114,7 @@ struct SetRetained: AsyncParsableCommand {
               brokerctl retained set camera/1 - --binary --type image/png < picture.png
             """)
 
-    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup(title: "Connection options") var connection: ConnectionOptions
     @OptionGroup var options: PayloadOptions
 
     @Argument(help: "The topic.", completion: CompleteCommand.words(.topics))
@@ -143,7 +143,7 @@ struct DeleteRetained: AsyncParsableCommand {
               brokerctl retained delete 'sensors/#' --dry-run
             """)
 
-    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup(title: "Connection options") var connection: ConnectionOptions
 
     @Argument(help: "The topic, or a filter with wildcards.")
     var filter: String

@@ -14,7 +14,7 @@ struct StatusCommand: AsyncParsableCommand {
               brokerctl status --json
             """)
 
-    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup(title: "Connection options") var connection: ConnectionOptions
 
     func run() async throws {
         let result = try await connection.ask(StatusRequest())

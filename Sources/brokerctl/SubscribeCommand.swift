@@ -9,7 +9,8 @@ struct SubscribeCommand: AsyncParsableCommand {
         commandName: "sub",
         abstract: "Prints messages as they arrive, retained values first.",
         discussion: """
-            Each line is TOPIC DATA, with bytes as base64:…, or one JSON object with --json. When the connection breaks, \
+            Each line is TOPIC DATA, with bytes as base64:…, or one JSON object with --json, or the payload alone with \
+            --raw. A terminal gets the time before it, and colours (unless NO_COLOR is set). When the connection breaks, \
             it comes back and goes on after the last message; what cannot be brought is said to be missing. Ctrl-C ends it.
 
             --format has the fields {topic} {data} {seq} {time} {type} {retained}, and \\n, \\t and {{ for a brace.
@@ -24,26 +25,13 @@ struct SubscribeCommand: AsyncParsableCommand {
               brokerctl sub 'chat/#' --since 812
               brokerctl sub 'chat/#' --since -50
               brokerctl sub 'sensors/#' --format '{time}\\t{topic}\\t{data}' --slow latest
+              brokerctl sub sensors/1/temp --raw --count 1
               brokerctl sub 'camera/+' --exec 'cat > "$SEQ.png"'
             """)
 
-    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup(title: "Connection options") var connection: ConnectionOptions
 
-    @Argument(help: "The filter, with + and # as wildcards.")
-    var filter: String
-
-    @Option(help: "End after this many messages, including retained values.")
-    var count: Int?
-
-    @Flag(name: .customLong("no-snapshot"), help: "Leave out the retained values.")
-    var skipsSnapshot = false
-
-    @Option(
-        parsing: .unconditional,
-        help: ArgumentHelp(
-            "First what is kept after a number (or EPOCH-SEQ), the last N of each topic (-N), of the last 10m, or all.",
-            valueName: "seq|-n|10m|all|latest"))
-    var since: String?
+    @OptionGroup var feed: FeedOptions
 
     @Option(
         help: ArgumentHelp(
@@ -56,23 +44,19 @@ struct SubscribeCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Run this command of the shell for each message.", valueName: "command"))
     var exec: String?
 
-    @Flag(name: .customLong("no-reconnect"), help: "End with exit status 2 when the connection breaks.")
-    var staysAway = false
+    @Flag(help: "Print the payloads alone, byte for byte, each with a line end.")
+    var raw = false
 
     func validate() throws {
-        if let since {
-            var options = SubscribeOptions()
-            guard options.setSince(since) else {
-                throw ValidationError("--since: \(SubscribeOptions.sinceExpectation)")
-            }
-        }
-        if let count, count < 1 { throw ValidationError("--count: expected 1 or more") }
         if let slow, SlowPolicy(rawValue: slow) == nil {
             let known = SlowPolicy.allCases.map(\.rawValue).joined(separator: ", ")
             throw ValidationError("--slow: expected one of \(known)")
         }
         guard format == nil || exec == nil, format == nil || !connection.json else {
             throw ValidationError("--format: it goes without --exec and --json")
+        }
+        guard !raw || format == nil && exec == nil && !connection.json else {
+            throw ValidationError("--raw: it goes without --format, --exec and --json")
         }
     }
 
@@ -81,15 +65,12 @@ struct SubscribeCommand: AsyncParsableCommand {
         _ = signal(SIGINT) { _ in _exit(0) }
         let format = try format.map { (text) throws(Failure) in try MessageFormat(parsing: text) }
         Output.endWithReader()
-        var subscription = MessageFeed.Subscription(filter: filter)
-        subscription.wantsSnapshot = !skipsSnapshot
-        subscription.since = since
-        subscription.slow = slow.flatMap(SlowPolicy.init(rawValue:))
-        var feed = try await MessageFeed(connection, subscription, comesBack: !staysAway)
+        var messages = try await feed.feed(connection, slow: slow.flatMap(SlowPolicy.init(rawValue:)))
         let isTerminal = Output.isTerminal
-        var (left, failed) = (count ?? .max, 0)
+        let terminal = TerminalMessage()
+        var (left, failed) = (feed.count ?? .max, 0)
         while left > 0 {
-            switch try await feed.next() {
+            switch try await messages.next() {
             case .message(let message):
                 left -= 1
                 if let exec {
@@ -101,16 +82,20 @@ struct SubscribeCommand: AsyncParsableCommand {
                     // The format may have lines of its own, and a payload others: only the former are kept.
                     Output.print(
                         isTerminal ? Array(Output.printable(String(decoding: line, as: UTF8.self)).utf8) : line)
+                } else if raw {
+                    Output.print(isTerminal ? message.printablePayload : message.payload)
+                } else if isTerminal {
+                    Output.print(terminal.line(message))
                 } else {
-                    Output.print(message.line(forTerminal: isTerminal))
+                    Output.print(message.line)
                 }
             case .gap(let filter, let missed):
                 let count = missed.map { "\($0) messages" } ?? "messages"
                 Output.complain("\(count) of \(filter) are missing")
             }
         }
-        await feed.close()
-        if failed > 0 { throw Failure.failed("--exec: \(failed) of \(count ?? 0) commands have failed") }
+        await messages.close()
+        if failed > 0 { throw Failure.failed("--exec: \(failed) of \(feed.count ?? 0) commands have failed") }
     }
 
     /// Runs a command for a message; returns whether it went well.

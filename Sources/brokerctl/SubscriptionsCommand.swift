@@ -11,7 +11,7 @@ struct SubscriptionsCommand: AsyncParsableCommand {
               brokerctl subscriptions 'sensors/#'
             """)
 
-    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup(title: "Connection options") var connection: ConnectionOptions
 
     @Argument(help: "Only filters covered by this one.")
     var filter: String?

@@ -17,7 +17,7 @@ struct TokenCommand: AsyncParsableCommand {
             """,
         subcommands: [MintToken.self, ListTokens.self, RevokeToken.self, SignToken.self, CheckToken.self])
 
-    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup(title: "Connection options") var connection: ConnectionOptions
 }
 
 /// `brokerctl token sign`.
@@ -33,7 +33,7 @@ struct SignToken: AsyncParsableCommand {
               brokerctl token sign --key private.pem --iss login --aud broker --sub alice --claim tenant=t1 --ttl 10m
             """)
 
-    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup(title: "Connection options") var connection: ConnectionOptions
 
     @Option(
         help: ArgumentHelp("A PEM file with a private key, or a file with a secret of 32 bytes.", valueName: "file"))
@@ -155,7 +155,7 @@ struct CheckToken: AsyncParsableCommand {
               brokerctl token check --keys jwks.json --iss login --aud broker < token.txt
             """)
 
-    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup(title: "Connection options") var connection: ConnectionOptions
     @OptionGroup var file: AccessFileOptions
 
     @Argument(help: "The file with the tokens; - is standard input.")

@@ -18,6 +18,8 @@ struct TopicMessage {
     let correlation: [UInt8]?
     /// Whether it is a retained value from before the subscription.
     let isRetained: Bool
+    /// What people are told of it beside its data, such as `removed`.
+    let marks: [String]
     /// The bytes that were published; of JSON, its text.
     let payload: [UInt8]
     /// The same for people: bytes that are no text are base64.
@@ -33,6 +35,11 @@ struct TopicMessage {
         replyTo = try object.string("replyTo")
         correlation = try object.string("correlation") == nil ? nil : object.value("correlation")?.copyRawBytes()
         isRetained = try object.bool("retained") ?? false
+        var marks: [String] = []
+        for name in ["retained", "expired", "removed"] where try object.bool(JSONName(name)) == true {
+            marks.append(name)
+        }
+        self.marks = marks.contains("expired") ? ["expired"] : marks
         guard let value = object.value("data") else {
             (payload, shownData) = ([], [])
             return
@@ -46,10 +53,12 @@ struct TopicMessage {
         }
     }
 
-    /// `TOPIC DATA`, without control characters if it goes to a terminal.
-    func line(forTerminal: Bool) -> [UInt8] {
-        let line = Array(topic.utf8) + [0x20] + shownData
-        return forTerminal ? Array(Output.printable(String(decoding: line, as: UTF8.self)).utf8) : line
+    /// `TOPIC DATA`.
+    var line: [UInt8] { Array(topic.utf8) + [0x20] + shownData }
+
+    /// The payload without control characters, but for line ends.
+    var printablePayload: [UInt8] {
+        Array(Output.printable(String(decoding: payload, as: UTF8.self), keepsLines: true).utf8)
     }
 
     /// The object without some of its members; the others as received.

@@ -15,7 +15,7 @@ struct TopicsCommand: AsyncParsableCommand {
               brokerctl topics --seconds 10 --json
             """)
 
-    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup(title: "Connection options") var connection: ConnectionOptions
 
     @Argument(help: "Only topics that match this filter.")
     var filter: String?

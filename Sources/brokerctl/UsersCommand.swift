@@ -23,7 +23,7 @@ struct UsersCommand: AsyncParsableCommand {
             ListUsers.self,
         ])
 
-    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup(title: "Connection options") var connection: ConnectionOptions
 }
 
 /// `brokerctl users add NAME`.
@@ -37,7 +37,7 @@ struct AddUser: AsyncParsableCommand {
               brokerctl users add sensor7 --no-password --role sensor
             """)
 
-    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup(title: "Connection options") var connection: ConnectionOptions
     @OptionGroup var file: AccessFileOptions
     @OptionGroup var password: PasswordOptions
 
@@ -80,7 +80,7 @@ struct SetPassword: AsyncParsableCommand {
               brokerctl users password alice
             """)
 
-    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup(title: "Connection options") var connection: ConnectionOptions
     @OptionGroup var file: AccessFileOptions
     @OptionGroup var password: PasswordOptions
 
@@ -105,7 +105,7 @@ struct RemoveUser: AsyncParsableCommand {
               brokerctl users remove alice
             """)
 
-    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup(title: "Connection options") var connection: ConnectionOptions
     @OptionGroup var file: AccessFileOptions
     @OptionGroup var consent: Consent
 
@@ -129,7 +129,7 @@ struct DisableUser: AsyncParsableCommand {
               brokerctl users disable alice
             """)
 
-    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup(title: "Connection options") var connection: ConnectionOptions
     @OptionGroup var file: AccessFileOptions
 
     @Argument(help: "The user's name.")
@@ -151,7 +151,7 @@ struct EnableUser: AsyncParsableCommand {
               brokerctl users enable alice
             """)
 
-    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup(title: "Connection options") var connection: ConnectionOptions
     @OptionGroup var file: AccessFileOptions
 
     @Argument(help: "The user's name.")
@@ -173,7 +173,7 @@ struct UserRoles: AsyncParsableCommand {
               brokerctl users role alice +operator -dashboard
             """)
 
-    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup(title: "Connection options") var connection: ConnectionOptions
     @OptionGroup var file: AccessFileOptions
 
     @Argument(help: "The user's name.")
@@ -202,7 +202,7 @@ struct ListUsers: AsyncParsableCommand {
               brokerctl users list --json
             """)
 
-    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup(title: "Connection options") var connection: ConnectionOptions
     @OptionGroup var file: AccessFileOptions
 
     func run() async throws {

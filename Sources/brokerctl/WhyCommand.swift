@@ -17,7 +17,7 @@ struct WhyCommand: AsyncParsableCommand {
               brokerctl why 4f2k7w9x1a chat/7 --limit 100 --json
             """)
 
-    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup(title: "Connection options") var connection: ConnectionOptions
 
     @Argument(help: "The client's name.")
     var client: String
@@ -69,7 +69,7 @@ struct TraceCommand: AsyncParsableCommand {
               brokerctl trace --client 4f2k7w9x1a
             """)
 
-    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup(title: "Connection options") var connection: ConnectionOptions
 
     @Option(help: ArgumentHelp("Only topics that match this filter.", valueName: "filter"))
     var topic: String?

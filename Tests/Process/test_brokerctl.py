@@ -186,12 +186,13 @@ def test_retained_bytes_come_out_as_they_are(broker):
     assert broker.control("retained", "get", "bytes").stdout == payload
 
 
-def test_what_would_steer_a_terminal_is_escaped_there_and_only_there(broker):
+def test_what_would_steer_a_terminal_is_escaped_there_and_only_there(broker, monkeypatch):
+    monkeypatch.setenv("NO_COLOR", "1")
     evil = "\x1b]0;owned\x07\x1b[2J one\n\ttwo \u009b31m \u202egnp.exe \u2066x \u200e\u2028"
     broker.publish("evil", evil.encode(), "retain")
     assert broker.control("retained", "get", "evil").stdout == evil.encode()
     for arguments in (["retained", "get", "evil"], ["retained", "get", "evil", "--json"], ["sub", "evil", "--count", "1"],
-                      ["sub", "evil", "--count", "1", "--json"], ["record", "evil", "--count", "1"]):
+                      ["sub", "evil", "--count", "1", "--json"], ["sub", "evil", "--count", "1", "--raw"], ["record", "evil", "--count", "1"]):
         shown, status = on_a_terminal(broker, *arguments)
         assert status == 0 and not re.search("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]", shown)
         assert "gnp.exe" in shown
@@ -299,6 +300,44 @@ def test_sub_json(broker):
     messages = values(succeed(done))
     assert sorted(message["data"] for message in messages) == ["0", "1", "2"]
     assert all(message["retained"] is True for message in messages)
+
+
+def test_sub_raw(broker):
+    payload = bytes(range(256))
+    broker.publish("raw", payload, "retain", {"Content-Type": "application/octet-stream"})
+    assert broker.control("sub", "raw", "--raw", "--count", "1").stdout == payload + b"\n"
+    shown, status = on_a_terminal(broker, "sub", "raw", "--raw", "--count", "1")
+    assert status == 0 and "\x1b" not in shown and "\x00" not in shown
+    for other in (["--json"], ["--format", "x"], ["--exec", "true"]):
+        done = broker.control("sub", "raw", "--raw", *other)
+        assert done.returncode == 64 and b"--raw: it goes without" in done.stderr
+
+
+def test_sub_shows_people_the_time_and_colours(broker, monkeypatch):
+    broker.publish("a", "one", "retain")
+    clock = r"\d\d:\d\d:\d\d\.\d{3}"
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    shown, status = on_a_terminal(broker, "sub", "a", "--count", "1")
+    assert status == 0
+    assert re.fullmatch(rf"\x1b\[2m{clock}\x1b\[0m \x1b\[36ma\x1b\[0m \x1b\[33m\(retained\)\x1b\[0m one\r\n", shown), shown
+    monkeypatch.setenv("NO_COLOR", "1")
+    shown, _ = on_a_terminal(broker, "sub", "a", "--count", "1")
+    assert re.fullmatch(rf"{clock} a \(retained\) one\r\n", shown), shown
+    assert broker.control("sub", "a", "--count", "1").stdout == b"a one\n"
+
+
+def test_sub_tells_people_of_what_is_removed(broker, monkeypatch):
+    monkeypatch.setenv("NO_COLOR", "1")
+    broker.publish("a", "one", "retain")
+    process, terminal = pty.fork()
+    if process == 0:
+        os.execv(BROKERCTL, [BROKERCTL, "--socket", str(broker.admin_socket), "sub", "a", "--count", "2"])
+    assert b"(retained) one" in os.read(terminal, 65536)
+    broker.http("DELETE", "/t/a")
+    assert re.search(rb" a \(removed\)\r\n$", os.read(terminal, 65536))
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 0
 
 
 def test_sub_prints_at_once_also_into_a_pipe(broker):
@@ -427,3 +466,29 @@ def test_help_has_an_example(verb):
     done = run_control(*verb, "--help")
     assert done.returncode == 0
     assert b"brokerctl" in done.stdout and b"xample" in done.stdout
+
+
+@pytest.mark.parametrize("arguments, kind", [
+    (["status"], dict), (["clients"], list), (["topics"], list), (["subscriptions"], list), (["retained", "list"], list),
+    (["retained", "get", "a"], dict), (["users", "list"], list), (["token", "list"], list), (["bans"], list),
+    (["acl", "explain", "anonymous", "publish", "a"], dict), (["acl", "list", "anonymous"], list), (["acl", "test", "-"], dict),
+    (["config", "show"], dict), (["config", "diff"], dict), (["config", "check", "broker.yaml"], dict), (["audit"], list),
+    (["config", "plan", "broker.yaml"], dict), (["events"], list), (["explain", "1001"], list), (["contexts"], list),
+    (["context", "list"], list), (["log", "level"], dict), (["check", "--critical", "disk=off"], dict),
+    (["top", "--count", "1"], dict)])
+def test_each_verb_that_reads_prints_one_value_of_json(start_broker, arguments, kind):
+    broker = start_broker("access: { users: ./data/access.jsonl }\nlog: { audit: stdout }\n")
+    broker.publish("a", "1", "retain")
+    done = broker.control(*arguments, "--json", input=b"anonymous publish a allow\n", cwd=broker.directory)
+    assert done.returncode == 0, done
+    assert type(json.loads(done.stdout)) is kind
+
+
+def test_acl_list_says_in_json_what_it_lists(broker):
+    (publish, subscribe, *_) = broker.control_json("acl", "list", "anonymous")
+    assert (publish["right"], publish["filters"], publish["denied"]) == ("publish", ["#"], False)
+    assert subscribe["right"] == "subscribe" and subscribe["rule"]
+    done = broker.control("acl", "test", "-", "--json", input=b"anonymous publish a allow\nanonymous publish a deny\n")
+    assert done.returncode == 1
+    assert json.loads(done.stdout) == {
+        "wrong": [{"line": 2, "text": "anonymous publish a deny", "decision": "allowed"}], "expectations": 2}

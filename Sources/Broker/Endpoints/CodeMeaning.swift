@@ -99,6 +99,9 @@ extension CodeMeaning {
 
     private static let closes = [
         close(.normal, "the answer to the client's own CLOSE", "as you like"),
+        close(
+            .goingAway, "the client's own: a page was left, a program ends; a broker that goes away says 1012",
+            "as you like"),
         close(.protocolError, "the client broke the WebSocket protocol", "no: a fault of the client"),
         close(
             .unsupportedData, "the wrong kind of frame: binary on `/ws`, text there with MessagePack, any on `/s`",
