@@ -1,10 +1,12 @@
 """What happens to clients and to the broker: in `brokerctl events`, in `$SYS/events`, in the log and in the metrics."""
 
+import datetime
 import json
 import signal
 
 import pytest
 
+from command_line import run_control
 from deadlines import wait_until
 from raw_websocket import CLOSE
 from test_slow_readers import flood, slow_session
@@ -67,6 +69,18 @@ def test_each_refusal_says_what_refused(broker):
     assert (host["by"], host["target"]) == ("host", "evil.test")
     assert (origin["by"], origin["target"]) == ("origin", "https://evil.test")
     assert (token["by"], token["what"]) == ("credentials", "token") and "nonsense" not in json.dumps(token)
+
+
+def test_a_limit_on_what_is_kept_and_one_on_a_list_of_filters(start_broker):
+    broker = start_broker("limits: { subscriptions_per_client: 1 }\nretained: { maximum_messages: 1 }\n")
+    assert broker.http("PUT", "/t/a?retain", body=b"x").status == 200
+    assert broker.http("PUT", "/t/b?retain", body=b"x").status == 429
+    session = broker.session()
+    assert session.request(op="subscribe", filter=["a", "b"])["code"] == "limit-exceeded"
+    kept, filters = events(broker, "refused", 2)
+    assert (kept["by"], kept["target"]) == ("limit", "retained.maximum_messages")
+    assert (filters["by"], filters["target"]) == ("limit", "limits.subscriptions_per_client")
+    assert filters["client"] == session.welcome["client"]
 
 
 def test_who_kicks(broker):
@@ -168,3 +182,25 @@ def test_the_verb_shows_lines_for_people_and_refuses_what_is_no_kind(broker):
     assert " connected client=" + client in line and " protocol=broker.v1.json " in line
     answer = broker.control("events", "--kind", "slwo")
     assert answer.returncode == 1 and 'there is no kind "slwo"; there are connected, left,' in answer.stderr.decode()
+
+
+def test_since_is_so_long_ago_or_a_time(broker):
+    session = broker.session()
+    (connected,) = events(broker, "connected")
+    instant = datetime.datetime.fromisoformat(connected["time"].replace("Z", "+00:00"))
+    later = (instant + datetime.timedelta(milliseconds=1)).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+    local = instant.astimezone().replace(tzinfo=None)
+
+    def found(since):
+        return [one["client"] for one in broker.control_json("events", "--kind", "connected", "--since", since)]
+
+    mine = [session.welcome["client"]]
+    assert found("1h") == found(connected["time"]) == found(local.strftime("%Y-%m-%dT%H:%M")) == mine
+    assert found(local.strftime("%Y-%m-%d")) == mine and found(later) == [] == found("9999-01-01")
+
+
+@pytest.mark.parametrize("verb", ["events", "audit"])
+@pytest.mark.parametrize("since", ["soon", "0s", "2026-02-30", "2026-13-01", "2026-01-01T25:00", "2026-1-1", "2026-01-01T10", ""])
+def test_a_since_that_is_no_time(tmp_path, verb, since):
+    done = run_control(verb, "--since", since, "--socket", str(tmp_path / "none"))
+    assert done.returncode == 64 and "such as 10m, 1h or 7d" in done.stderr.decode(), done

@@ -192,6 +192,7 @@ final class JSONSession: ClientSocket {
         let most = shard.settings.limits.subscriptionsPerClient
         guard filters.count <= most else {
             shard.counters.subscriptionLimit.add(1)
+            shard.witness?.limited(client, by: "limits.subscriptions_per_client")
             throw Refusal(.limitExceeded, "filter: a list of more than \(most) filters.")
         }
         var seen = Set<TopicFilter>(minimumCapacity: filters.count)
