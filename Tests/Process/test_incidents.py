@@ -1,11 +1,19 @@
 """From a symptom to its cause with `brokerctl` alone, for each kind of event: docs/operations.md, as a drill."""
 
+import base64
+import re
 import signal
+import subprocess
 
 import pytest
 
+from access_house import House, bearer
+from broker_process import free_port
+from certificates import Authority
+from command_line import BROKERCTL
 from deadlines import wait_until
 from raw_websocket import CLOSE
+from secure_broker import configuration
 from test_slow_readers import flood, slow_session
 
 CONFIG = """
@@ -120,3 +128,99 @@ def test_a_reload_did_nothing(broker):
     broker.send_signal(signal.SIGHUP)
     assert event(broker, "reload")["needs-restart"] == "reactors.count"
     assert "reactors.count" in said(broker, "config", "show")
+
+
+def test_it_was_not_stored_for_a_while(start_broker):
+    """Alarms are over, and publishers report errors of the night: when, why, and is it over?"""
+    broker = start_broker("store: { maximum_size: 1MiB }\n")
+    number = 0
+    while broker.http("PUT", f"/t/full/{number}?retain", body=b"x" * 3000).status == 200:
+        number += 1
+    event(broker, "store-failed")
+    assert "deleted: " in said(broker, "retained", "delete", "full/#", "--yes")
+
+    def is_over():
+        broker.http("PUT", "/t/small?retain", body=b"x")
+        return "store-recovered" in said(broker, "events", "--kind", "store-recovered")
+
+    wait_until(is_over, "the store takes values")
+    story = broker.control_json("events", "--kind", "store-failed,store-recovered")
+    assert [(one["event"], one.get("reason")) for one in story] == [
+        ("store-failed", "the store is full"), ("store-recovered", None)]
+    assert "ready" in said(broker, "status")
+
+
+def test_a_new_certificate_is_not_used(start_broker, tmp_path):
+    """The operator has copied a certificate, and clients still see the old one."""
+    authority = Authority(tmp_path / "authority")
+    identity, other = authority.sign("server"), authority.sign("other")
+    port = free_port()
+    broker = start_broker(configuration(port, identity), port=port, configured_listen=True)
+    identity.certificate.write_bytes(other.certificate.read_bytes())
+    refused = event(broker, "certificate")["refused"]
+    assert str(identity.key) in refused and "certificate" in refused
+    assert re.search("certificate +[0-9.]+ days", said(broker, "check", "--warning", "certificate=100000d,commit=off,disk=off"))
+    identity.key.write_bytes(other.key.read_bytes())
+    wait_until(lambda: "loaded" in broker.control_json("events", "--kind", "certificate")[-1], "it is taken over")
+
+
+def test_a_token_of_the_login_server_is_refused(start_broker):
+    """Everybody is turned away since this morning: the login server does not give its keys."""
+    broker = start_broker("""
+        access:
+          anonymous: { publish: [], subscribe: [] }
+          jwt: [ { issuer: login, audience: broker, keys: "http://127.0.0.1:%d/keys" } ]
+        """ % free_port())
+    lost = event(broker, "keys")
+    assert lost["issuer"] == "login" and "refused" in lost
+    head, body = (base64.urlsafe_b64encode(part).decode().rstrip("=") for part in (
+        b'{"alg":"ES256","kid":"new"}', b'{"iss":"login","aud":"broker","sub":"alice","exp":9999999999}'))
+    checked = broker.control("token", "check", "-", input=f"{head}.{body}.{'A' * 86}".encode())
+    assert checked.returncode == 1 and "keys" in (checked.stdout + checked.stderr).decode()
+
+
+def test_a_user_that_was_added_is_not_known(start_broker, tmp_path):
+    """Somebody has edited the file by hand, and the broker holds the users of before."""
+    house = House(start_broker, tmp_path)
+    with open(house.file.path, "a") as file:
+        file.write('{"user": "bob"\n')
+    refused = event(house.broker, "users")["refused"]
+    place = re.search(r"access\.jsonl:\d+", refused)[0]
+    assert place in said(house.broker, "users", "list")
+    # The users of before are still let in.
+    assert house.broker.http("GET", "/t/news/a", headers=bearer(house.device)).status == 404
+
+
+def test_everybody_was_disconnected(broker):
+    """All clients left with 1012: did it crash, or did somebody shut it down?"""
+    watch = [subprocess.Popen([BROKERCTL, "--socket", str(broker.admin_socket), verb, "--follow", *options],
+                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+             for verb, options in (("events", ["--kind", "drain,left"]), ("audit", []))]
+    session = broker.session()
+    wait_until(lambda: "admin.audit" in said(broker, "audit"), "both are following")
+    broker.control("drain", "--yes")
+    broker.asked_to_end = True
+    assert session.websocket.receive_close()[0] == 1012
+    session.websocket.send_frame(CLOSE, b"\x03\xf4")
+    happened, done = (process.communicate(timeout=60)[0] for process in watch)
+    assert re.search(r" drain clients=1 by=\"uid \d+, pid \d+\"$", happened, re.MULTILINE), happened
+    assert "admin.drain" in done
+    assert "restart" in said(broker, "explain", "1012")
+    assert broker.wait_for_exit() == 0
+    # What is left after the end: nobody answers, and the log of the service says "stopped" and not what broke.
+    assert broker.control("status").returncode == 2
+    broker.start()
+    assert broker.control_json("status")["uptimeSeconds"] < 60
+
+
+def test_it_is_turned_away_at_the_door(start_broker, tmp_path):
+    """A device says that it is disconnected at once, each time."""
+    house = House(start_broker, tmp_path, more="log: { audit: ./audit.log }")
+    house.broker.control("bans", "add", "user", "device7", "--for", "1h", "--note", "sends too much")
+    assert house.broker.http("GET", "/t/news/a", headers=bearer(house.device)).status == 403
+    refused = event(house.broker, "refused", by="ban")
+    assert refused["target"] == "user device7"
+    (ban,) = house.broker.control_json("bans")
+    assert (ban["name"], ban["note"]) == ("device7", "sends too much")
+    wait_until(lambda: "ban.add" in said(house.broker, "audit"), "the audit log says who has banned it")
+    assert "4410" in said(house.broker, "explain", "4410")
