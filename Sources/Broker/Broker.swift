@@ -406,6 +406,8 @@ package final class Broker {
             event.add("clients", figures.clients)
             event.add("by", wish?.actor ?? "a signal")
         }
+        // Its subscribers learn of it before they are told to go.
+        events.flush()
         let watched = FirstWord()
         shards.runAndWait { shard in
             shard.isLeaving = true
