@@ -16,17 +16,15 @@ ROOT = Path(__file__).resolve().parent.parent
 TABLES = ROOT / "Sources/Broker/Endpoints/Web"
 SCRIPT, TYPES = "text/javascript; charset=utf-8", "application/typescript; charset=utf-8"
 STYLE, DOCUMENT = "text/css; charset=utf-8", "text/html; charset=utf-8"
-# The source, the table's name, the content type.
+# The source or the sources, the table's name, the content type.
 FILES = [
     ("clients/js/client.js", "clientScript", SCRIPT),
     ("clients/js/client-shared.js", "sharedClientScript", SCRIPT),
     ("clients/js/client.d.ts", "clientTypes", TYPES),
     ("clients/console/page.html", "pageDocument", DOCUMENT),
     ("clients/console/page.css", "pageStyle", STYLE),
-    ("clients/console/page.js", "pageScript", SCRIPT),
-    ("clients/console/page-kit.js", "pageKit", SCRIPT),
-    ("clients/console/page-topics.js", "pageOfTopics", SCRIPT),
-    ("clients/console/page-admin.js", "pageOfAdministration", SCRIPT),
+    # Modules one after the other, which compress better than each alone.
+    ("clients/console/page-kit.js clients/console/page-topics.js clients/console/page-admin.js clients/console/page.js", "pageScript", SCRIPT),
 ]
 
 
@@ -55,7 +53,7 @@ def squeeze(text):
             before, after = made[-1:], text[at:at + 1]
             if (WORD.match(before) and WORD.match(after)) or (before in "+-" and before == after):
                 made += " "
-            elif letter == "\n" and before in ";}" and not places:
+            elif letter == "\n" and before == "}" and not places:
                 made += "\n"
             continue
         else:
@@ -86,12 +84,16 @@ def compact(text, type_):
 
 
 def table(source, name, type_):
-    text = compact((ROOT / source).read_text(), type_)
+    text = "\n".join((ROOT / path).read_text() for path in source.split())
+    if " " in source:
+        # What one module gives to another is there without asking.
+        text = re.sub(r'^import .* from "\./page-.*;$|^export ', "", text, flags=re.M)
+    text = compact(text, type_)
     assert '"""#' not in text and "\\#" not in text, source
     tag = hashlib.sha256(text.encode()).hexdigest()[:20]
     lines = "".join(f"        {line}\n" if line else "\n" for line in text.splitlines())
     return f"""extension WebFile {{
-    /// `{source}`, put here by `make web`.
+    /// `{source.replace(" ", "`, `")}`, put here by `make web`.
     static let {name} = WebFile("{type_}", tag: "{tag}") {{
         #\"""
 {lines}

@@ -104,9 +104,9 @@ async function recent(console_, members) {
   return events;
 }
 
-export const clients = (place, console_) => clientPage(place, console_, { order: "age", title: "Clients" });
+const clients = (place, console_) => clientPage(place, console_, { order: "age", title: "Clients" });
 
-export function slow(place, console_) {
+function slow(place, console_) {
   const events = element("div"), readers = element("div");
   const both = element("div", {}, readers, element("h2", { textContent: "What happened" }), events);
   place.replaceChildren(both);
@@ -122,7 +122,7 @@ export function slow(place, console_) {
 const history = [];
 let before;
 
-export function overview(place, console_) {
+function overview(place, console_) {
   const names = [["connections", "Connections"], ["in", "Messages in, a second"], ["out", "Messages out, a second"], ["commit", "Last commit, ms"],
     ["pending", "Unsent, MiB"], ["memory", "Memory, MiB"]];
   const charts = names.map(([name, title]) => [name, element("canvas", { role: "img" }), element("figcaption"), title]);
@@ -164,7 +164,7 @@ export function overview(place, console_) {
 
 // Access
 
-export function access(place, console_) {
+function access(place, console_) {
   const lines = element("div"), decision = element("p", { role: "status" }), users = element("div");
   const option = (textContent) => element("option", { textContent });
   const form = element("form", {}, element("input", { name: "user", placeholder: "user (none: anonymous)", ariaLabel: "user" }),
@@ -229,4 +229,4 @@ function tour(place, console_) {
     }));
   return {};
 }
-export { tour as try };
+export const pages = { clients, slow, overview, access, try: tour };

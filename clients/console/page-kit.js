@@ -55,6 +55,8 @@ export function rawData(line) {
   return "";
 }
 
+export const base64 = (bytes) => btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
+
 const hexOf = (data) => Array.from(data, (byte) => byte.toString(16).padStart(2, "0")).join(" ");
 
 /** A payload as text. */

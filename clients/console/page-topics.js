@@ -1,9 +1,9 @@
 // The page of topics: a tree that stays fast, what there is to know of one topic, and publishing.
-import { $, age, ask, button, bytes, clean, difference, dump, element, fact, foreign, payload, plot, pretty } from "./page-kit.js";
+import { $, age, ask, base64, button, bytes, clean, difference, dump, element, fact, foreign, payload, plot, pretty } from "./page-kit.js";
 
 const rowHeight = 26, openAtFirst = 300, logged = 100, plotted = 300, shown = 2000;
 
-class Node {
+class Branch {
   children = new Map();
   sorted = null;
   isOpen = false;
@@ -18,7 +18,7 @@ class Node {
 }
 
 export class Topics {
-  #root = new Node("", null);
+  #root = new Branch("", null);
   #nodes = new Map();
   #known = 0;
   #flat = [];
@@ -104,7 +104,7 @@ export class Topics {
     for (const name of topic.split("/")) {
       let child = node.children.get(name);
       if (!child) {
-        child = new Node(name, node);
+        child = new Branch(name, node);
         node.children.set(name, child);
         node.sorted = null;
         child.isOpen = ++this.#known <= openAtFirst && topic[0] !== "$";
@@ -261,7 +261,7 @@ export class Topics {
       button(view, () => ((this.#view = view), (this.#drawn = undefined), this.#due()), { ariaPressed: String(view === this.#view) })));
     const actions = element("p", { className: "actions" },
       button("Edit", () => this.edit(), { disabled: isBytes }), button("Delete", () => this.#remove()), below,
-      ...["curl", "brokerctl", "JS"].map((as) => button(`Copy ${as}`, (event) => this.#copy(as, event.target))));
+      ...["curl", "brokerctl", "JS"].map((as) => button(`Copy ${as}`, (event) => this.#copy(as, event.target), { disabled: message.removed })));
     // What is typed or chosen meanwhile stays.
     const focused = inspector.contains(document.activeElement) ? [...inspector.querySelectorAll("button")].indexOf(document.activeElement) : -1;
     const numbers = log.map(({ data }) => (typeof data === "number" ? data : typeof data === "string" && data.trim() ? Number(data) : NaN)).filter(Number.isFinite).reverse();
@@ -280,9 +280,7 @@ export class Topics {
     if (this.#view === "diff") return before && !before.removed ? difference(pretty(payload(before)), pretty(text)) : element("p", { className: "faint", textContent: "There is no message before." });
     if (this.#view === "hex") return element("pre", { textContent: dump(message) });
     if (isBytes && this.#view === "auto" && /^image\/(png|jpeg|gif|webp|avif)$/.test(message.type)) {
-      let raw = "";
-      for (const byte of message.data) raw += String.fromCharCode(byte);
-      return element("img", { src: `data:${message.type};base64,${btoa(raw)}`, alt: "the payload, an image" });
+      return element("img", { src: `data:${message.type};base64,${base64(message.data)}`, alt: "the payload, an image" });
     }
     const isJSON = typeof message.data !== "string" || /json/.test(message.type ?? "");
     return element("pre", { textContent: clean(this.#view === "auto" && isJSON && !isBytes ? pretty(text) : text) });
@@ -333,11 +331,16 @@ export class Topics {
   #copy(as, from) {
     const { topic, message } = this.#selected;
     const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
-    const data = message.data instanceof Uint8Array ? "" : payload(message), kept = this.#selected.isRetained;
+    const { data } = message, isText = typeof data === "string", isBytes = data instanceof Uint8Array, retain = this.#selected.isRetained || undefined;
+    const type = message.type ?? (isBytes ? "application/octet-stream" : isText ? undefined : "application/json");
+    // By a pipe: what others have published is neither an option nor the name of a file.
+    const source = isBytes ? `echo ${base64(data)} | base64 -d` : `printf %s ${quoted(payload(message))}`;
+    const option = (name, value) => (value ? ` ${name} ${quoted(value)}` : "");
+    const written = isText ? JSON.stringify(data) : isBytes ? `Uint8Array.from(atob("${base64(data)}"), (letter) => letter.charCodeAt())` : payload(message);
     const text = {
-      curl: `curl -X PUT ${message.type ? `-H ${quoted(`Content-Type: ${message.type}`)} ` : ""}--data-binary ${quoted(data)} ${quoted(new URL(`t/${this.console.path(topic)}${kept ? "?retain" : ""}`, this.console.base).href)}`,
-      brokerctl: `brokerctl pub ${quoted(topic)} ${quoted(data)}${kept ? " --retain" : ""}`,
-      JS: `await broker.publish(${JSON.stringify(topic)}, ${typeof message.data === "string" ? JSON.stringify(data) : data}${kept ? ", { retain: true }" : ""});`,
+      curl: `${source} | curl -X PUT --data-binary @-${option("-H", type && `Content-Type: ${type}`)} ${quoted(new URL(`t/${this.console.path(topic)}${retain ? "?retain" : ""}`, this.console.base).href)}`,
+      brokerctl: `${source} | brokerctl pub${isBytes ? " --binary" : ""}${retain ? " --retain" : ""}${option("--type", type)} -- ${quoted(topic)} -`,
+      JS: `await broker.publish(${JSON.stringify(topic)}, ${written}, ${JSON.stringify({ retain, type })});`,
     }[as];
     const done = (word) => {
       from.textContent = word;

@@ -1,5 +1,6 @@
 // The console: what the person may do, it may do. It reads and publishes over /ws, and administers over /admin.
 import { connect } from "./client.js";
+import { pages } from "./page-admin.js";
 import { Topics } from "./page-topics.js";
 import { $, ask, clean, element } from "./page-kit.js";
 
@@ -181,7 +182,7 @@ const why = (code) => (code === 1006 ? "This listener has no administration (`ad
 // Pages
 
 let page;
-async function show() {
+function show() {
   const name = location.hash.slice(2) || "topics", isTopics = name === "topics";
   page?.leave?.();
   page = undefined;
@@ -195,8 +196,6 @@ async function show() {
   // An answer that comes after its page is gone changes nothing that is seen.
   const place = element("div");
   $("other").replaceChildren(place);
-  const pages = await import("./page-admin.js");
-  if (location.hash.slice(2) !== name) return;
   page = pages[name]?.(place, console_);
 }
 addEventListener("hashchange", show);

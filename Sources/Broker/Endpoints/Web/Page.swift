@@ -8,9 +8,6 @@ enum Page {
             exchange.respond(page(for: exchange.request.head))
         }
         WebFile.pageScript.add(to: &routing, exactly: "/page.js")
-        WebFile.pageKit.add(to: &routing, exactly: "/page-kit.js")
-        WebFile.pageOfTopics.add(to: &routing, exactly: "/page-topics.js")
-        WebFile.pageOfAdministration.add(to: &routing, exactly: "/page-admin.js")
         WebFile.pageStyle.add(to: &routing, exactly: "/page.css")
     }
 
