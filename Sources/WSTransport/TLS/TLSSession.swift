@@ -40,7 +40,11 @@ internal import COpenSSL
         self.init(context, pipe, server: port.map { "\(host) \($0)" })
         unsafe SSL_set_connect_state(handle)
         unsafe _ = SSL_set_ex_data(handle, 0, Unmanaged.passUnretained(self).toOpaque())
-        let isAddress = unsafe X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(handle), host) == 1
+        let rules = unsafe SSL_get0_param(handle)
+        // RFC 9525 §6: neither `lo*.example` nor the common name names a server.
+        unsafe X509_VERIFY_PARAM_set_hostflags(
+            rules, UInt32(X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT))
+        let isAddress = unsafe X509_VERIFY_PARAM_set1_ip_asc(rules, host) == 1
         if !isAddress {
             // RFC 6066 §3: names only.
             guard unsafe SSL_set1_host(handle, host) == 1, unsafe tls_set_server_name(handle, host) == 1 else {

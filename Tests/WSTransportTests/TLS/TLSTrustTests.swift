@@ -21,6 +21,20 @@ struct TLSTrustTests {
         #expect(pair.server.failure == .refusedByPeer("sslv3 alert bad certificate"))
     }
 
+    /// RFC 9525 §6.3 and §6.4: a `*` stands for a whole first level, and a common name is no name of a server.
+    @Test(arguments: [
+        ("a.example", nil, "a.example"), ("b.example", "IP:127.0.0.1", "b.example"),
+        ("partial", "DNS:l*.login.example", "left.login.example"),
+        ("middle", "DNS:l*t.login.example", "left.login.example"),
+        ("deep", "DNS:*.login.example", "a.b.login.example"), ("bare", "DNS:*.login.example", "login.example"),
+        ("later", "DNS:a.*.example", "a.login.example"),
+    ])
+    func refusesANameThatOnlyLooksAlike(name: String, names: String?, host: String) throws {
+        let server = try TLSContext.server(Self.authority().sign(name, names))
+        let pair = try TLSPair(server: server, host: host).shakeHands()
+        #expect(pair.client.failure == .untrusted("hostname mismatch") && !pair.client.isEstablished)
+    }
+
     /// Of the same name as the right one, but with another key.
     @Test func refusesAnUnknownAuthority() throws {
         let other = try TestAuthority()

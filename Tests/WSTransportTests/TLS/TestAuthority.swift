@@ -35,10 +35,10 @@ final class TestAuthority: Sendable {
 
     var trust: TLSTrust { .file(path("ca.pem")) }
 
-    /// A certificate for `hosts`; with `days` -1 one that has expired.
-    func sign(_ name: String, _ hosts: String, days: Int = 2) throws -> TLSIdentity {
+    /// A certificate for `hosts`, or for its common name, `name`, alone; with `days` -1 one that has expired.
+    func sign(_ name: String, _ hosts: String?, days: Int = 2) throws -> TLSIdentity {
         try makeKey(name)
-        let extensions = "subjectAltName=\(hosts)\nbasicConstraints=CA:FALSE\n"
+        let extensions = (hosts.map { "subjectAltName=\($0)\n" } ?? "") + "basicConstraints=CA:FALSE\n"
         try Data(extensions.utf8).write(to: directory.appending(path: "\(name).ext"))
         try openssl("req", "-new", "-key", "\(name).key", "-subj", "/CN=\(name)", "-out", "\(name).csr")
         try openssl(
