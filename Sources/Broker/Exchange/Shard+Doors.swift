@@ -274,9 +274,6 @@ extension Shard {
 
     // MARK: Other rules
 
-    /// The cost of reviewing a client besides its subscriptions.
-    private static let costOfClient = 8
-
     /// The rules and users that hold now.
     package var access: Access { grants.access }
 
@@ -295,10 +292,11 @@ extension Shard {
     }
 
     private func reviewSome() {
-        var room = reviewedAtOnce
-        while room > 0, let session = unreviewed.popLast() {
-            room -= Self.costOfClient + session.subscriptions.count
+        // By the clock, since what a client costs varies: its rights may be nobody else's, and it may lose everything.
+        let begun = MonotonicTime.now
+        while let session = unreviewed.popLast() {
             review(session)
+            if MonotonicTime.now.nanoseconds(since: begun) >= reviewTime { break }
         }
         guard !unreviewed.isEmpty else { return }
         reactor.runSoon { [weak self] in self?.reviewSome() }

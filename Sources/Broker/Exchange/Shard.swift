@@ -52,8 +52,8 @@ package final class Shard {
     var unreviewed: [any Session] = [] {
         didSet { fanOut.isReviewing = !unreviewed.isEmpty }
     }
-    /// How many subscriptions are checked in one turn.
-    var reviewedAtOnce = 32 * 1024
+    /// How long sessions are reviewed in one turn, in nanoseconds; 0: one session.
+    var reviewTime: Int64 = 2_000_000
     let directory: Directory
     let fanOut: FanOut
     /// What became of the last messages.

@@ -215,7 +215,7 @@ struct OwedSchedule {
             let (before, after) = try house.run(on: shard) { [settings] shard in
                 let before = shard.deliveredUpTo
                 // Few are reviewed in one turn.
-                shard.reviewedAtOnce = 1
+                shard.reviewTime = 0
                 shard.adopt(settings.patient)
                 return (before, shard.sequencer.newest)
             }

@@ -184,7 +184,7 @@ struct ResumeTests {
             let (before, after) = try house.run(on: shard) { shard in
                 let before = shard.deliveredUpTo
                 // Few are reviewed in one turn.
-                shard.reviewedAtOnce = 1
+                shard.reviewTime = 0
                 shard.adopt(settings.patient)
                 return (before, shard.sequencer.newest)
             }

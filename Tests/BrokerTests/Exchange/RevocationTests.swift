@@ -49,7 +49,7 @@ struct RevocationTests {
         let changed = settings(subscribe: ["b"])
         try house.run { shard in
             // One client a turn, so that most are still to be looked at when the messages come.
-            shard.reviewedAtOnce = 1
+            shard.reviewTime = 0
             shard.publish(drafts[0], from: nil)
             shard.adopt(changed)
             shard.publish(drafts[1], from: nil)
@@ -62,6 +62,22 @@ struct RevocationTests {
         #expect(house.counters[0].delivered.current == 20)
     }
 
+    /// However many there are, others wait for a turn's part of them only.
+    @Test(arguments: [(0, 19), (Int64.max, 0)])
+    func aTurnReviewsForItsTimeOnly(time: Int64, left: Int) throws {
+        let house = try ExchangeHouse()
+        let guests = try (0..<20).map { _ in try house.connectJSON() }
+        for guest in guests { try subscribe(guest, #"["a/#","b"]"#) }
+        let changed = settings(subscribe: ["b"])
+        let unreviewed = try house.run { shard in
+            shard.reviewTime = time
+            shard.adopt(changed)
+            return shard.unreviewed.count
+        }
+        #expect(unreviewed == left)
+        for guest in guests { #expect(try next(guest).op == "revoked") }
+    }
+
     /// The filter that is lost is found first, and the other one has to bring the message.
     @Test func anotherFilterBringsWhatBothMatch() throws {
         let house = try ExchangeHouse()
@@ -70,7 +86,7 @@ struct RevocationTests {
         nonisolated(unsafe) let message = try draft("a/1", "with")
         let changed = settings(subscribe: ["+/1"])
         try house.run { shard in
-            shard.reviewedAtOnce = 1
+            shard.reviewTime = 0
             shard.adopt(changed)
             shard.publish(message, from: nil)
         }

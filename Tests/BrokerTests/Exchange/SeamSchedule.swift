@@ -124,7 +124,7 @@ struct SeamSchedule {
         for shard in house.remotes.indices {
             // Few are looked at in one turn.
             try house.run(on: shard) { [settings] shard in
-                shard.reviewedAtOnce = 1
+                shard.reviewTime = 0
                 shard.adopt(settings.patient)
             }
         }
