@@ -167,6 +167,37 @@ extension OpenSSLKey {
             guard 2048...8192 ~= bitCount else { throw .size }
             guard let exponent, exponent > 2, exponent % 2 == 1 else { throw .exponent }
         }
-        guard kind == .ed25519 || isConsistent else { throw KeyError("the numbers of the key do not fit together") }
+        // OpenSSL looks at none of Ed25519.
+        let isGood = kind == .ed25519 ? !Ed25519.isWeak(subjectPublicKeyInfo.suffix(32)) : isConsistent
+        guard isGood else { throw KeyError("the numbers of the key do not fit together") }
+    }
+}
+
+private enum Ed25519 {
+    /// The y of the points of small order: for a key that is one of them everybody can sign (RFC 8032 §5.1.3, §8).
+    ///
+    /// 0, 1, −1, and the two of order 8; the lowest byte first.
+    private static let weak: [[UInt8]] = [
+        [UInt8](repeating: 0, count: 32),
+        [1] + [UInt8](repeating: 0, count: 31),
+        [0xEC] + [UInt8](repeating: 0xFF, count: 30) + [0x7F],
+        [
+            0x26, 0xE8, 0x95, 0x8F, 0xC2, 0xB2, 0x27, 0xB0, 0x45, 0xC3, 0xF4, 0x89, 0xF2, 0xEF, 0x98, 0xF0,
+            0xD5, 0xDF, 0xAC, 0x05, 0xD3, 0xC6, 0x33, 0x39, 0xB1, 0x38, 0x02, 0x88, 0x6D, 0x53, 0xFC, 0x05,
+        ],
+        [
+            0xC7, 0x17, 0x6A, 0x70, 0x3D, 0x4D, 0xD8, 0x4F, 0xBA, 0x3C, 0x0B, 0x76, 0x0D, 0x10, 0x67, 0x0F,
+            0x2A, 0x20, 0x53, 0xFA, 0x2C, 0x39, 0xCC, 0xC6, 0x4E, 0xC7, 0xFD, 0x77, 0x92, 0xAC, 0x03, 0x7A,
+        ],
+    ]
+
+    /// Whether it is a point of small order, or a number that is not reduced, which is another form of a key.
+    static func isWeak(_ bytes: ArraySlice<UInt8>) -> Bool {
+        var y = Array(bytes)
+        guard y.count == 32 else { return true }
+        // The sign of x.
+        y[31] &= 0x7F
+        let isReduced = y[0] < 0xED || y[31] < 0x7F || y[1..<31].contains { $0 < 0xFF }
+        return !isReduced || weak.contains(y)
     }
 }

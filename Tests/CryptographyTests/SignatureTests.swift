@@ -91,7 +91,7 @@ struct SignatureTests {
         let cases: [Edge]
     }
 
-    @Test(arguments: Vectors.load("signatures", as: EdgeGroup.self))
+    @Test(arguments: Vectors.load("signatures", as: EdgeGroup.self) + Vectors.load("edges", as: EdgeGroup.self))
     func holdsAtTheEdges(_ group: EdgeGroup) throws {
         let key = try group.key.key()
         for edge in group.cases {
@@ -100,6 +100,19 @@ struct SignatureTests {
             #expect(
                 verifies(key, signature, group.message, algorithm) == edge.isGood, "\(edge.algorithm): \(edge.name)")
         }
+    }
+
+    struct KeyCase: Decodable, Sendable, CustomTestStringConvertible {
+        var testDescription: String { "\(key.kty) \(key.crv ?? ""), \(name)" }
+
+        let name: String
+        let key: WebKey
+    }
+
+    /// Off their curve, of another one, of small order, of the wrong length, or in another encoding.
+    @Test(arguments: Vectors.load("refused", as: KeyCase.self))
+    func takesNoKeyThatIsNone(_ one: KeyCase) {
+        #expect(throws: KeyError.self) { try one.key.key() }
     }
 
     @Test func comparesAllOfACode() throws {
