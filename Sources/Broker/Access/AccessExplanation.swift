@@ -54,7 +54,8 @@ package struct AccessExplanation: Sendable {
             return
         }
         let grant = grant ?? rules.grant(for: subject)
-        let filter = action == .subscribe ? try TopicFilter(name) : TopicFilter(try Topic(name))
+        let filter =
+            action == .subscribe ? try TopicFilter(name, limits: .none) : TopicFilter(try Topic(name, limits: .none))
         let verdict = Self.verdict(of: grant, action, filter)
         let lines = Self.lines(rules, subject, action, filter)
         let isPublishing = action != .subscribe

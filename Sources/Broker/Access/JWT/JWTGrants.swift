@@ -66,7 +66,8 @@ struct JWTGrants {
         guard let names = try object.strings(name) else { return nil }
         var filters: [FilterTemplate] = []
         for text in names {
-            guard let filter = try? TopicFilter(text) else {
+            // Of any length, like those of rules: limits are for what clients ask for, and a token has 8 KiB at most.
+            guard let filter = try? TopicFilter(text, limits: .none) else {
                 throw JSONError(.outOfRange(member: name.description), at: object.offset)
             }
             if let most, !most.contains(where: { $0.covers(filter) }) { continue }

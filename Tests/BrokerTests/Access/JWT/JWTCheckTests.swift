@@ -137,6 +137,18 @@ struct JWTCheckTests {
         #expect(all.carried?.subscribe.map(\.text) == ["#"])
     }
 
+    /// The broker's limits may be higher than the defaults.
+    @Test func aFilterOfATokenIsAsLongAsItIs() throws {
+        let (deep, wide) = (
+            String(repeating: "a/", count: 100) + "b", Array(repeating: "+", count: 20).joined(separator: "/")
+        )
+        let known = try principal(TokenSmith.claims(["broker": #"{"publish":["\#(deep)"],"deny":["\#(wide)"]}"#]))
+        #expect(known.carried?.publish.map(\.text) == [deep] && known.carried?.denyPublish.map(\.text) == [wide])
+        let access = AccessRules([])
+        #expect(try AccessExplanation(access, Subject(known), .publish, deep).isAllowed)
+        #expect(try !AccessExplanation(access, Subject(known), .publish, "a/b").isAllowed)
+    }
+
     @Test func placeholdersOfATokenAreText() throws {
         let known = try principal(TokenSmith.claims(["broker": #"{"publish":["{user}/x"]}"#]))
         let filters = known.carried?.publish.flatMap { $0.filters(for: Subject(known)) }.map(\.name)
