@@ -140,5 +140,5 @@ def test_an_exposed_socket_is_not_for_administrators_without_tls(tmp_path):
 def test_an_exposed_socket_needs_the_administrators_word(tmp_path):
     with listening("0.0.0.0") as web:
         port = web.getsockname()[1]
-        assert f"refusing to listen on 0.0.0.0:{port}, beyond loopback, while anonymous clients may publish" in refused(
+        assert f"refusing to listen on 0.0.0.0:{port}, beyond loopback, where nobody may do anything" in refused(
             tmp_path, "listen:\n  - address: systemd\n", [web], ["web"])

@@ -69,7 +69,7 @@ extension Settings {
         }
 
         /// Whether it says at all who may do what, so that a broker beyond loopback is meant to be there.
-        package var isWritten: Bool { anonymous != Anonymous() }
+        package var isWritten: Bool { anonymous != Anonymous() || !rules.isEmpty }
         /// The filters that clients without an identity may publish to beyond loopback.
         package var publishBeyondLoopback: [String] {
             anonymousAnywhere ? anonymous.publishOnLoopback : anonymous.publish ?? []

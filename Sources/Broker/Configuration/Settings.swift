@@ -68,7 +68,7 @@ extension Settings {
     /// Why the broker must not listen as it is set up, in a sentence for the administrator; `nil` when it may.
     ///
     /// Ask it after the command line was applied. Anonymous clients may publish beyond this machine only if the settings say
-    /// so twice.
+    /// so twice; and settings that say nothing are not meant for others.
     package func refusalToListen() -> String? { refusalToListen(on: listen.map(\.address)) }
 
     /// The same, of other addresses: those of sockets that were passed to this process.
@@ -76,6 +76,12 @@ extension Settings {
         guard !access.anonymousAnywhere, !access.publishBeyondLoopback.isEmpty || !access.isWritten,
             let exposed = addresses.first(where: { !$0.isLoopback })
         else { return nil }
+        guard !access.publishBeyondLoopback.isEmpty else {
+            return """
+                refusing to listen on \(exposed), beyond loopback, where nobody may do anything: \
+                say in access.rules and access.anonymous who may do what
+                """
+        }
         return """
             refusing to listen on \(exposed), beyond loopback, while anonymous clients may publish: \
             set access.anonymous.publish to [], or say access.anonymous_anywhere: true

@@ -91,15 +91,25 @@ struct SettingsTests {
         settings.listen.append(Settings.Listener(address: .unix(path: "/run/b")))
         #expect(settings.refusalToListen() == nil)
         settings.listen.append(Settings.Listener(address: .internet(host: "0.0.0.0", port: 80)))
-        let refusal = try #require(settings.refusalToListen())
-        #expect(refusal.contains("0.0.0.0:80") && refusal.contains("access.anonymous_anywhere: true"))
+        #expect(
+            settings.refusalToListen() == """
+                refusing to listen on 0.0.0.0:80, beyond loopback, where nobody may do anything: \
+                say in access.rules and access.anonymous who may do what
+                """)
+        settings.access.rules = [Settings.Access.Rule()]
+        #expect(settings.refusalToListen() == nil, "those with an identity may do something, and nobody else")
+        settings.access.rules = []
         settings.access.anonymousAnywhere = true
         #expect(settings.refusalToListen() == nil)
         settings.access.anonymousAnywhere = false
         settings.access.anonymous.publish = []
         #expect(settings.refusalToListen() == nil)
         settings.access.anonymous.publish = ["a"]
-        #expect(settings.refusalToListen() != nil)
+        #expect(
+            settings.refusalToListen() == """
+                refusing to listen on 0.0.0.0:80, beyond loopback, while anonymous clients may publish: \
+                set access.anonymous.publish to [], or say access.anonymous_anywhere: true
+                """)
         settings.access.anonymous.publish = nil
         settings.access.anonymous.subscribe = ["a"]
         #expect(settings.refusalToListen() == nil, "what is not written is not allowed there")
