@@ -38,7 +38,7 @@ struct Serving: Sendable {
         let tally = AuditTally(audit, on: reactor)
         tally.hasAuthentications = settings.log.auditAuthentications == .all
         reactor[AuditTally.self] = tally
-        let reporter = Reporter(tally, events)
+        let reporter = Reporter(tally, events, journal)
         reactor[Reporter.self] = reporter
         reactor[EventStream.self] = events
         shard.witness = reporter

@@ -2,6 +2,7 @@
 
 import http.server
 import json
+import re
 import signal
 import ssl
 import threading
@@ -103,6 +104,20 @@ def test_a_broker_believes_a_login_server(keys, login):
     written = "\n".join(login.broker.lines)
     assert token not in written and token.split(".")[2] not in written
     assert 'broker_jwks_age_seconds{issuer="login"}' in login.broker.http("GET", "/metrics").body.decode()
+
+
+def test_a_name_that_placeholders_do_not_take_is_told_to_administrators(keys, login):
+    """Like `a/+`: it authenticates, and rules with `{user}` are as if they were not there."""
+    rules = {"realm_access": {"roles": ["sensor"]}, "tenant": "t1"}
+    for name in ("a/+", "a/+", "bob"):
+        token = signed(keys, sub=name, **rules)
+        assert published(login, "sensors/a/x", token) == 403
+        assert published(login, "tenants/t1/x", token) == 200
+    told = "a login server's user has an unusual name: rules with {user} do not apply to this name user=a/+"
+    login.broker.wait_for_line(re.escape(told))
+    denied = [json.loads(login.broker.wait_for_line(f'"publish.denied","user":"{name}"')) for name in (r"a/\+", "bob")]
+    assert [one.get("result") for one in denied] == ["rules with {user} do not apply to this name", None]
+    assert sum("unusual name" in line for line in login.broker.lines) == 1
 
 
 def test_a_token_by_a_new_key_is_believed_at_once(keys, login):

@@ -107,12 +107,21 @@ package final class Principal: Sendable {
     /// without control and format characters, `/`, `+`, `#`, and no `$` first.
     package static func isName(_ name: String) -> Bool {
         guard 1...128 ~= name.utf8.count, name.utf8.first != TopicGrammar.dollar else { return false }
+        // Of most no scalar has to be looked up.
+        if name.utf8.allSatisfy({ 0x20...0x7E ~= $0 && !"/+#".utf8.contains($0) }) { return true }
         return name.unicodeScalars.allSatisfy { scalar in
             switch scalar.properties.generalCategory {
             case .control, .format, .lineSeparator, .paragraphSeparator: false
             default: scalar != "/" && scalar != "+" && scalar != "#"
             }
         }
+    }
+
+    /// What administrators are told of a user whose name ``isName(_:)`` does not accept, as a login server may have it; `nil`:
+    /// it does, or there is none.
+    package var objection: String? {
+        guard kind == .jwt, let user, !Self.isName(user) else { return nil }
+        return "rules with {user} do not apply to this name"
     }
 }
 

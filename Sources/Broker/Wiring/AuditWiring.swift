@@ -15,7 +15,9 @@ extension AuditTally {
             case .subscribe: .subscribeDenied
             case .retain: .retainDenied
             }
-        count(Matter(event, client), AuditEvent(event, client, target: name, rule: rule?.name))
+        var line = AuditEvent(event, client, target: name, rule: rule?.name)
+        line.result = client.principal.objection
+        count(Matter(event, client), line)
     }
 
     package func revoked(_ filter: TopicFilter, of client: Client) {
@@ -37,6 +39,7 @@ extension AuditTally {
             event = AuditEvent(.authOK)
             event.user = principal.user.map(AuditEvent.clip)
             event.token = principal.token.map(AuditEvent.clip)
+            event.result = principal.objection
         case .failure(let failure):
             event = AuditEvent(.authFailed)
             (event.user, event.token) = credentials.claimed

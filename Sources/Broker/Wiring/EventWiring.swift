@@ -7,10 +7,12 @@ package import WSTransport
 final class Reporter: Witness {
     private let audit: AuditTally
     private let events: EventStream
+    private let journal: Journal
 
-    init(_ audit: AuditTally, _ events: EventStream) {
+    init(_ audit: AuditTally, _ events: EventStream, _ journal: Journal) {
         self.audit = audit
         self.events = events
+        self.journal = journal
     }
 
     func denied(_ act: DeniedAct, _ name: String, to client: Client, by rule: TopicFilter?) {
@@ -47,13 +49,23 @@ final class Reporter: Witness {
         _ credentials: Credentials, _ outcome: Result<Principal, AuthenticationFailure>, from peer: SocketAddress?
     ) {
         audit.examined(credentials, outcome, from: peer)
-        guard case .failure(let failure) = outcome else { return }
+        guard case .failure(let failure) = outcome else {
+            if case .success(let principal) = outcome { wonder(at: principal) }
+            return
+        }
         events.tell(.refused) { event in
             event.address = peer?.description
             event.add("by", "credentials")
             event.add("what", credentials.kind)
             event.add("reason", failure.cause ?? failure.message)
         }
+    }
+
+    private func wonder(at principal: Principal) {
+        guard let objection = principal.objection, let user = principal.user else { return }
+        journal.tell(
+            .warning, "a login server's user has an unusual name: \(objection)", once: "user \(user)", of: .clients,
+            [("user", user)])
     }
 
     func limited(_ peer: SocketAddress?, by limit: String) {
