@@ -29,19 +29,41 @@ enum AccessFigures {
         try tally.record("access/publish-equal-topic", operations: 20) {
             for topic in equal where client.mayPublish(to: topic, grants) { found += 1 }
         }
+        // As on loopback without a configuration, beside rules for others.
+        var open = AccessRule.Condition()
+        open.isAnonymous = true
+        var everything = AccessRule(for: open)
+        (everything.publish, everything.subscribe) = ([try FilterTemplate("#")], [try FilterTemplate("#")])
+        let free = GrantTable(Access([everything] + (try rules())))
+        let anonymous = Client(
+            id: 2, .anonymous, address: "", listener: "", protocolName: "topic", connectedAt: 0, free)
+        try tally.record("access/publish-anonymous", operations: 20) {
+            for topic in topics where anonymous.mayPublish(to: topic, free) { found += 1 }
+        }
+        // The first of a user, after the start or a change of rules.
+        let access = Access(try rules("{user}/"))
+        let own = GrantTable(access)
+        let users = (0..<20).map { Principal(.password, user: "user\($0)", roles: ["sensor"]) }
+        try tally.record("access/grant-100-rules", operations: 20, before: { own.adopt(access) }) {
+            for user in users { keep(own.box(for: user) { Subject(user) }) }
+        }
         precondition(found % 20 == 0 && found > 0, "\(found) allowed")
     }
 
     /// A hundred that apply, each with a place of its own, and two that deny.
-    static func rules() throws -> [AccessRule] {
+    ///
+    /// - Parameter begin: what their filters begin with.
+    static func rules(_ begin: String = "") throws -> [AccessRule] {
         var condition = AccessRule.Condition()
         condition.role = "sensor"
         return try (0..<100).map { number in
             var rule = AccessRule(for: condition)
-            rule.publish = [try FilterTemplate("plant/\(number)/line/+/temperature")]
-            rule.subscribe = [try FilterTemplate("plant/\(number)/#")]
-            if number % 50 == 0 { rule.denySubscribe = [try FilterTemplate("plant/\(number)/secret/#")] }
-            if number % 50 == 0 { rule.denyPublish = [try FilterTemplate("plant/\(number)/line/0/temperature")] }
+            rule.publish = [try FilterTemplate("\(begin)plant/\(number)/line/+/temperature")]
+            rule.subscribe = [try FilterTemplate("\(begin)plant/\(number)/#")]
+            if number % 50 == 0 {
+                rule.denySubscribe = [try FilterTemplate("\(begin)plant/\(number)/secret/#")]
+                rule.denyPublish = [try FilterTemplate("\(begin)plant/\(number)/line/0/temperature")]
+            }
             return rule
         }
     }

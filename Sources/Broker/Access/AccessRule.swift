@@ -59,8 +59,8 @@ package struct AccessRule: Sendable, Hashable {
                 }
             }
         }
-        add(publish, .publish)
-        add(retain ?? publish, .retain)
+        add(publish, retain == nil ? [.publish, .retain] : .publish)
+        if let retain { add(retain, .retain) }
         add(subscribe, .subscribe)
         add(denyPublish, .noPublish, isDenial: true)
         add(denySubscribe, .noSubscribe, isDenial: true)

@@ -66,13 +66,12 @@ package final class AccessRules: Sendable {
 ///
 /// Runs on its reactor's thread.
 package final class GrantTable {
-    /// What the rules go by of a principal.
+    /// What the rules go by of a principal; tokens of one user share a box, if they carry the same.
     private struct Key: Hashable {
         let kind: Principal.Kind
         let user: ExactText?
         let roles: Set<ExactText>
         let claims: [ExactText: [ExactText]]
-        let token: ExactText?
         let carried: AccessRule?
         let ceilings: [AccessRule]
         let address: String?
@@ -107,7 +106,7 @@ package final class GrantTable {
         let key = Key(
             kind: principal.kind, user: principal.user.exact, roles: principal.roles,
             claims: uses.claims.isEmpty ? [:] : principal.claims.filter { uses.claims.contains($0.key) }.exact,
-            token: principal.token.exact, carried: principal.carried, ceilings: principal.ceilings,
+            carried: principal.carried, ceilings: principal.ceilings,
             address: uses.address ? subject.address : nil, listener: uses.listener ? subject.listener : nil,
             isLocal: uses.isLocal ? subject.isLocal : nil,
             client: uses.client ? subject.client : nil)

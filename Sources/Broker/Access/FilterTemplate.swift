@@ -37,6 +37,10 @@ package struct FilterTemplate: Sendable, Hashable {
     /// As it was written.
     package let text: String
     private let parts: [Part]
+    /// The placeholders in it, each once.
+    private let wanted: [Placeholder]
+    /// The filter, where it has no placeholder; `nil`: it has one.
+    private let plain: TopicFilter?
 
     /// Whether both are the same bytes, and so the same filters for everybody.
     package static func == (left: Self, right: Self) -> Bool {
@@ -47,14 +51,28 @@ package struct FilterTemplate: Sendable, Hashable {
     package init(_ text: String, limits: TopicLimits = TopicLimits()) throws(Mistake) {
         self.text = text
         parts = try Self.parse(text)
+        wanted = Self.placeholders(parts)
         let sample = parts.map { if case .text(let text) = $0 { text } else { "x" } }.joined()
-        do throws(TopicError) { _ = try TopicFilter(sample, limits: limits) } catch { throw .notAFilter(error) }
+        do throws(TopicError) {
+            let filter = try TopicFilter(sample, limits: limits)
+            plain = wanted.isEmpty ? filter : nil
+        } catch {
+            throw .notAFilter(error)
+        }
     }
 
     /// The filter as it is, without placeholders.
     package init(_ filter: TopicFilter) {
         text = filter.name
         parts = [.text(filter.name)]
+        wanted = []
+        plain = filter
+    }
+
+    private static func placeholders(_ parts: [Part]) -> [Placeholder] {
+        var found: [Placeholder] = []
+        for case .placeholder(let one) in parts where !found.contains(one) { found.append(one) }
+        return found
     }
 
     private static func parse(_ text: String) throws(Mistake) -> [Part] {
@@ -96,17 +114,16 @@ package struct FilterTemplate: Sendable, Hashable {
     /// The filter with the placeholders as they are written, to compare templates; `nil`: it is none.
     package var outline: TopicFilter? { try? TopicFilter(text, limits: .none) }
 
-    /// The placeholders in it, each once.
-    package var placeholders: Set<Placeholder> {
-        Set(parts.compactMap { if case .placeholder(let placeholder) = $0 { placeholder } else { nil } })
-    }
+    /// The placeholders in it.
+    package var placeholders: Set<Placeholder> { Set(wanted) }
 
     /// A claim that is an array makes one filter of each element, and all together so many at most.
     static let maximumFilters = 32
 
     /// The filters for a client; none where a value is missing or unfit.
     package func filters(for subject: Subject) -> [TopicFilter] {
-        filters { Array(Self.values(of: $0, subject).filter(Self.isFit).prefix(Self.maximumFilters)) }
+        if let plain { return [plain] }
+        return filters { Array(Self.values(of: $0, subject).filter(Self.isFit).prefix(Self.maximumFilters)) }
     }
 
     /// The filters of what a client is denied.
@@ -114,9 +131,10 @@ package struct FilterTemplate: Sendable, Hashable {
     /// Where a value is missing or unfit, or there are too many, the levels that it is in are any: a denial that did not
     /// apply would allow what it is there to deny.
     package func denied(for subject: Subject) -> [TopicFilter] {
+        if let plain { return [plain] }
         var values: [Placeholder: [String]] = [:]
         var count = 1
-        for placeholder in placeholders {
+        for placeholder in wanted {
             let found = Self.values(of: placeholder, subject)
             let areFit = !found.isEmpty && found.count <= Self.maximumFilters && found.allSatisfy(Self.isFit)
             values[placeholder] = areFit ? found : [Self.anyLevel]
@@ -131,23 +149,29 @@ package struct FilterTemplate: Sendable, Hashable {
 
     /// - Parameter valuesOf: of each placeholder.
     private func filters(isDenial: Bool = false, _ valuesOf: (Placeholder) -> [String]) -> [TopicFilter] {
+        // Nearly all have one only.
+        if wanted.count == 1 {
+            return valuesOf(wanted[0]).prefix(Self.maximumFilters).compactMap { value in
+                filter(isDenial: isDenial) { _ in value }
+            }
+        }
         var choices: [[Placeholder: String]] = [[:]]
-        for placeholder in placeholders {
+        for placeholder in wanted {
             let values = valuesOf(placeholder)
             choices = choices.flatMap { choice in
                 values.map { value in choice.merging([placeholder: value]) { $1 } }
             }
             choices = Array(choices.prefix(Self.maximumFilters))
         }
-        return choices.compactMap { filter($0, isDenial: isDenial) }
+        return choices.compactMap { choice in filter(isDenial: isDenial) { choice[$0] ?? "" } }
     }
 
-    private func filter(_ values: [Placeholder: String], isDenial: Bool) -> TopicFilter? {
+    private func filter(isDenial: Bool, _ value: (Placeholder) -> String) -> TopicFilter? {
         var name = ""
         for part in parts {
             switch part {
             case .text(let text): name += text
-            case .placeholder(let placeholder): name += values[placeholder] ?? ""
+            case .placeholder(let placeholder): name += value(placeholder)
             }
         }
         if name.utf8.contains(0) {

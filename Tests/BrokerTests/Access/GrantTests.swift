@@ -168,8 +168,9 @@ struct GrantTests {
         rule.publish = [try FilterTemplate("t/{claim.tenant}/#")]
         let table = GrantTable(Access([rule]))
         func box(_ tenant: String, _ color: String) -> GrantBox {
+            // Each token has a name of its own, as one that is shown in place of another has.
             let principal = Principal(
-                .jwt, user: "u", roles: ["tenant"], claims: ["tenant": [tenant], "color": [color]])
+                .jwt, user: "u", roles: ["tenant"], claims: ["tenant": [tenant], "color": [color]], token: color)
             return table.box(for: principal) { Subject(principal) }
         }
         let (one, same, other) = (box("1", "red"), box("1", "blue"), box("2", "red"))
