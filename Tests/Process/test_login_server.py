@@ -121,6 +121,8 @@ def test_a_name_that_placeholders_do_not_take_is_told_to_administrators(keys, lo
 
 
 def test_a_token_by_a_new_key_is_believed_at_once(keys, login):
+    # Those that it fetches when it starts.
+    wait_until(lambda: allows(login, "t/x", signed(keys, broker={"publish": ["t/#"]})), "the keys to be there")
     login.keys = [key for key in keys.public_set() if key["kid"] == "Ed25519"]
     token = signed(keys, "EdDSA", "Ed25519", broker={"publish": ["t/#"]})
     assert allows(login, "t/x", token)
