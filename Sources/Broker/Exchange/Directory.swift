@@ -71,12 +71,13 @@ package final class Directory {
         counters.traffic(of: session.client.endpoint) { $0.clients.add(1) }
     }
 
-    /// Forgets a session; `false`: it was not known.
-    func leave(_ session: any Session) -> Bool {
-        guard isKnown(session) else { return false }
+    /// Forgets a session; `nil`: it was not known.
+    ///
+    /// - Returns: its number, which is given to no other session before ``free(_:)``.
+    func leave(_ session: any Session) -> UInt32? {
+        guard isKnown(session) else { return nil }
         let number = session.subscriptions.owner
         sessions[Int(number)] = nil
-        freeSessions.append(number)
         if let slot = session.connection.map({ Int($0.slot) }), slot < served.count, served[slot] == number + 1 {
             served[slot] = 0
         }
@@ -84,8 +85,11 @@ package final class Directory {
         counters.clients.add(-1)
         counters.traffic(of: session.client.endpoint) { $0.clients.add(-1) }
         if session.subscriptions.isBehind { counters.behind.add(-1) }
-        return true
+        return number
     }
+
+    /// Lets another session have the number of one that has left and of whose subscriptions nothing remains.
+    func free(_ number: UInt32) { freeSessions.append(number) }
 
     /// Whether a session has joined and not left.
     func isKnown(_ session: any Session) -> Bool { self.session(session.subscriptions.owner) === session }

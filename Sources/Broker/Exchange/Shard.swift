@@ -63,6 +63,8 @@ package final class Shard {
     package let inboxes: Inboxes
     /// The clients' ephemeral values.
     let leases: Leases
+    /// What sessions have left that is still to be removed.
+    @exclusivity(unchecked) private(set) var departures = Departures()
     /// The events that are being delivered, from ``nextEvent`` on.
     @exclusivity(unchecked) private var events: [ShardEvent] = []
     private var nextEvent = 0
@@ -146,11 +148,33 @@ package final class Shard {
     /// Forgets a session and its subscriptions.
     package func leave(_ session: any Session) {
         if !alarms.isEmpty { alarms.forget(session.subscriptions.owner) }
-        guard directory.leave(session) else { return }
+        guard let number = directory.leave(session) else { return }
         session.client.membership?.hold(0)
         if !inboxes.isEmpty { inboxes.forget(session.client.id) }
         if !leases.isEmpty { leases.left(session.client.id) }
-        for subscription in session.subscriptions.removeAll() { release(subscription) }
+        let subscriptions = session.subscriptions.removeAll()
+        if unsafe departures.takes(subscriptions.count) {
+            for subscription in subscriptions { release(subscription) }
+            return directory.free(number)
+        }
+        if let connection = session.connection {
+            // A message that still matches is offered to the session, which is not found.
+            reactor.setFlags(.held, of: connection.slot)
+            connection.keepsSlot = true
+        }
+        unsafe departures.add(subscriptions, session: number, on: session.connection)
+        reactor.needsTurn()
+    }
+
+    /// Removes more of what sessions have left.
+    @inline(never)
+    private func clearUp() {
+        let (subscriptions, ended) = unsafe departures.take()
+        for subscription in subscriptions { release(subscription) }
+        for (number, connection) in ended {
+            directory.free(number)
+            connection?.giveUpSlot()
+        }
     }
 
     func isKnown(_ session: any Session) -> Bool { directory.isKnown(session) }
@@ -245,7 +269,9 @@ package final class Shard {
         handOver()
         unsafe mailbox.drain(into: &events)
         deliverEvents()
-        return !publications.isEmpty
+        unsafe departures.beginTurn()
+        if unsafe departures.count > 0 { clearUp() }
+        return unsafe !publications.isEmpty || departures.count > 0
     }
 
     /// Hands over what the turn has published.

@@ -277,12 +277,13 @@ internal import Synchronization
         while let connection = unsafe released.popLast() {
             unsafe connections[Int(connection.slot)] = nil
             connection.dispose()
-            unsafe generations[Int(connection.slot)] &+= 1
-            unsafe generations[Int(connection.slot)] &= 0x7FFF_FFFF
-            unsafe freeSlots.append(connection.slot)
+            unsafe generations[Int(connection.slot)] = (generations[Int(connection.slot)] &+ 1) & 0x7FFF_FFFF
+            if !connection.keepsSlot { free(connection.slot) }
             counters.connections.add(-1)
         }
     }
+
+    func free(_ slot: UInt32) { unsafe freeSlots.append(slot) }
 
     /// Makes the next turn begin without waiting.
     ///

@@ -66,6 +66,8 @@ package final class StreamConnection {
     var hasBegun = false
     /// Not watched at all: the peer has hung up while nobody reads.
     var isDetached = false
+    /// Whether no other connection is given the ``slot`` after this one's end, until ``giveUpSlot()``.
+    package var keepsSlot = false
     private var watched: Epoll.Events = []
 
     enum Ending { case none, flushing, lingering, closed }
@@ -303,7 +305,13 @@ package final class StreamConnection {
         reactor.release(self)
     }
 
-    /// The last step, at the end of the turn: the slot is free afterwards.
+    /// Lets another connection have the slot that this one ``keepsSlot``.
+    package func giveUpSlot() {
+        keepsSlot = false
+        if reactor.connection(in: slot) !== self { reactor.free(slot) }
+    }
+
+    /// The last step, at the end of the turn: the slot is free afterwards, unless this ``keepsSlot``.
     func dispose() {
         isRefused = false
         peerWatch = nil
