@@ -97,6 +97,7 @@ extension UpgradeOptions {
     static var patient: UpgradeOptions {
         var options = UpgradeOptions()
         options.keepAlive = nil
+        options.maximumUnsentAge = nil
         return options
     }
 }
