@@ -14,11 +14,11 @@ build_packages=(
     pkg-config liblmdb-dev libssl-dev libyaml-dev zlib1g-dev
 )
 # The tests of the real processes, browsers (with a font, or their screenshots are blank), the proxies of docs/proxies.md,
-# what counts instructions, and what makes and checks packages.
+# what counts instructions, the engine of a cluster, and what makes and checks packages.
 test_packages=(
     python3 python3-pytest python3-websockets python3-aiohttp python3-websocket nodejs node-ws chromium firefox-esr
     fonts-dejavu-core curl openssl nginx haproxy caddy apache2 valgrind python3-yaml python3-jwt python3-cryptography
-    debhelper lintian node-typescript
+    debhelper lintian node-typescript redis-server
 )
 bench_packages=(nats-server mosquitto python3-venv libuv1)
 

@@ -2,32 +2,35 @@
 package struct Fifo<Element> {
     private var elements: [Element?] = []
     /// The items before it have been removed.
-    private var first = 0
+    private var front = 0
 
     /// An empty queue.
     package init() {}
 
-    package var isEmpty: Bool { first == elements.count }
+    package var isEmpty: Bool { front == elements.count }
 
-    package var count: Int { elements.count - first }
+    package var count: Int { elements.count - front }
+
+    /// The oldest; `nil`: there is none.
+    package var first: Element? { front < elements.count ? elements[front] : nil }
 
     package mutating func append(_ element: Element) { elements.append(element) }
 
     /// Inserts `others`, in order, before all.
     mutating func prepend(_ others: Fifo) {
-        elements.replaceSubrange(..<first, with: others.elements[others.first...])
-        first = 0
+        elements.replaceSubrange(..<front, with: others.elements[others.front...])
+        front = 0
     }
 
     /// Removes and returns the oldest; `nil`: there is none.
     package mutating func popFirst() -> Element? {
-        guard first < elements.count else { return nil }
-        let element = elements[first]
-        elements[first] = nil
-        first += 1
-        if first == elements.count || first >= 1024 {
-            elements.removeFirst(first)
-            first = 0
+        guard front < elements.count else { return nil }
+        let element = elements[front]
+        elements[front] = nil
+        front += 1
+        if front == elements.count || front >= 1024 {
+            elements.removeFirst(front)
+            front = 0
         }
         return element
     }

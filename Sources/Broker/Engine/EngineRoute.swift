@@ -1,0 +1,218 @@
+package import WSTransport
+
+/// Keeps a link to the primary of an engine, or to a replica that follows it.
+///
+/// It never stops trying: after each failure it looks for the way again, after a pause that grows. While there is a link, it
+/// looks whether that still leads where it should. Runs on its reactor's thread.
+package final class EngineRoute {
+    /// How the engine is found.
+    package enum Place: Sendable {
+        /// At the first of these that has the role.
+        case addresses([Endpoint])
+        /// Where a majority of the sentinels says, which know its primary by the name.
+        case sentinels([Endpoint], name: String, EngineLink.Access)
+    }
+
+    /// What is looked for.
+    package enum Role: Sendable { case primary, replica }
+
+    /// What is told of it.
+    package enum Event {
+        /// There is a link; asking may begin.
+        case open(EngineLink)
+        /// There is none any more, or there was none; the next attempt follows by itself.
+        case failed(EngineFailure)
+    }
+
+    private enum Phase {
+        case idle
+        case looking(SentinelSurvey)
+        case trying(EngineLink)
+        case open(EngineLink)
+        case stopped
+    }
+
+    private let place: Place
+    private let role: Role
+    private let access: EngineLink.Access
+    private let limits: EngineLink.Limits
+    private let reactor: Reactor
+    private let report: (Event) -> Void
+    private var phase = Phase.idle
+    private var review: SentinelSurvey?
+    /// How many attempts have failed since there was a link.
+    private var failures = 0
+    /// Rises with each attempt, so that what belongs to an earlier one is known.
+    private var attempt = 0
+
+    /// The first and the longest pause between attempts, in nanoseconds.
+    private static let pauses: (Int64, Int64) = (50_000_000, 1_000_000_000)
+    /// How often a link is looked at, in nanoseconds.
+    private static let pace: Int64 = 300_000_000
+
+    /// - Parameter report: called with what happens, never within a call of this route.
+    package init(
+        to role: Role, at place: Place, _ access: EngineLink.Access, _ limits: EngineLink.Limits = .init(),
+        on reactor: Reactor, _ report: @escaping (Event) -> Void
+    ) {
+        (self.role, self.place, self.access, self.limits) = (role, place, access, limits)
+        (self.reactor, self.report) = (reactor, report)
+    }
+
+    /// Begins; the first event comes in a later turn.
+    package func start() {
+        guard case .idle = phase else { return }
+        look()
+    }
+
+    /// Ends it and its link, without an event.
+    package func stop() {
+        leave()
+        phase = .stopped
+    }
+
+    private func leave() {
+        attempt += 1
+        review?.cancel()
+        review = nil
+        switch phase {
+        case .looking(let survey): survey.cancel()
+        case .trying(let link), .open(let link): link.close()
+        case .idle, .stopped: break
+        }
+        phase = .idle
+    }
+
+    // MARK: The way there
+
+    private func look() {
+        switch place {
+        case .addresses(let addresses): tryNext(of: addresses[...], .unfit("No address is configured."))
+        case .sentinels(let sentinels, let name, let access):
+            let survey = survey(sentinels, name, access) { [self] result in
+                switch result {
+                case .failure(let failure): fail(failure)
+                case .success(let found):
+                    let candidates = role == .primary ? [found.primary] : found.replicas.shuffled()
+                    tryNext(of: candidates[...], Self.noReplica)
+                }
+            }
+            phase = .looking(survey)
+        }
+    }
+
+    private static let noReplica = EngineFailure.unfit(
+        "The engine has no replica that follows its primary: add one, for only what is in two places is acknowledged.")
+
+    private func survey(
+        _ sentinels: [Endpoint], _ name: String, _ sentinelAccess: EngineLink.Access,
+        _ completion: @escaping SentinelSurvey.Completion
+    ) -> SentinelSurvey {
+        let number = attempt
+        return SentinelSurvey.begin(
+            sentinels, name: name, sentinelAccess, isSecure: access.security != nil, limits, on: reactor
+        ) { [weak self] result in
+            guard let self, number == attempt else { return }
+            completion(result)
+        }
+    }
+
+    /// - Parameter failure: why, if none of them is fit.
+    private func tryNext(of candidates: ArraySlice<Endpoint>, _ failure: EngineFailure) {
+        guard let candidate = candidates.first else { return fail(failure) }
+        let number = attempt
+        let link = EngineLink.open(candidate, access, limits, on: reactor) { [weak self] result in
+            guard let self, number == attempt else { return }
+            switch result {
+            case .failure(let failure): tryNext(of: candidates.dropFirst(), failure)
+            case .success(let link):
+                askForRole(of: link) { [weak self] wrong in
+                    guard let self, number == attempt else { return }
+                    guard let wrong else { return opened(link) }
+                    link.close()
+                    tryNext(of: candidates.dropFirst(), wrong)
+                }
+            }
+        }
+        phase = .trying(link)
+    }
+
+    /// - Parameter then: gets why the server is not what is looked for; `nil`: it is.
+    private func askForRole(of link: EngineLink, _ then: @escaping (EngineFailure?) -> Void) {
+        link.ask(["ROLE"]) { [role] answer in
+            do throws(EngineFailure) { then(Self.objection(to: try answer.get(), as: role, link.endpoint)) } catch {
+                then(error)
+            }
+        }
+    }
+
+    private static func objection(to answer: RESPValue, as role: Role, _ endpoint: Endpoint) -> EngineFailure? {
+        let words = answer.elements ?? []
+        switch (words.first?.text, role) {
+        case ("master", .primary): return nil
+        case ("slave", .replica):
+            // host, port, then the state of its connection to the primary.
+            return words.count > 3 && words[3].text == "connected" ? nil : noReplica
+        case ("slave", .primary): return .unfit("\(endpoint) is a replica: name the primary, or its sentinels.")
+        case ("master", .replica): return noReplica
+        default: return .unfit("\(endpoint) is neither a primary nor a replica.")
+        }
+    }
+
+    private func opened(_ link: EngineLink) {
+        failures = 0
+        phase = .open(link)
+        let number = attempt
+        link.onEnd = { [weak self] failure in
+            guard let self, number == attempt else { return }
+            fail(failure)
+        }
+        lookAgain(link, number)
+        report(.open(link))
+    }
+
+    private func fail(_ failure: EngineFailure) {
+        leave()
+        let number = attempt
+        let (first, longest) = Self.pauses
+        let pause = min(longest, first << Int64(min(failures, 10)))
+        failures += 1
+        // Not all brokers at once.
+        reactor.run(afterNanoseconds: pause / 2 + Int64.random(in: 0...pause / 2)) { [weak self] in
+            guard let self, number == attempt, case .idle = phase else { return }
+            look()
+        }
+        report(.failed(failure))
+    }
+
+    // MARK: While it is open
+
+    /// Looks now and then whether the link leads where it should.
+    private func lookAgain(_ link: EngineLink, _ number: Int) {
+        reactor.run(afterNanoseconds: Self.pace) { [weak self] in
+            guard let self, number == attempt else { return }
+            askForRole(of: link) { [weak self] wrong in
+                guard let self, number == attempt else { return }
+                if let wrong { return fail(wrong) }
+                guard case .sentinels(let sentinels, let name, let access) = place else {
+                    return lookAgain(link, number)
+                }
+                review = survey(sentinels, name, access) { [self] result in
+                    review = nil
+                    do throws(EngineFailure) {
+                        let found = try result.get()
+                        let isThere =
+                            role == .primary ? found.primary == link.endpoint : found.replicas.contains(link.endpoint)
+                        if isThere {
+                            lookAgain(link, number)
+                        } else {
+                            fail(.unfit("The sentinels name another \(role)."))
+                        }
+                    } catch {
+                        fail(error)
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,138 @@
+package import WSTransport
+
+/// Where the processes of an engine are.
+package struct EngineAddresses: Equatable, Sendable {
+    package let primary: Endpoint
+    /// Those that are up, and follow the primary.
+    package let replicas: [Endpoint]
+}
+
+/// Asks all sentinels at once where the engine is; only what a majority of them says counts.
+///
+/// A majority of those that are configured, not of those that answer: else the smaller side of a divided network would go on
+/// with a primary that the other side has replaced. Runs on its reactor's thread.
+package final class SentinelSurvey {
+    package typealias Completion = (Result<EngineAddresses, EngineFailure>) -> Void
+
+    /// What one sentinel says.
+    private struct Statement {
+        let primary: Endpoint
+        let replicas: [Endpoint]
+    }
+
+    private let name: String
+    private let isSecure: Bool
+    private let count: Int
+    private var links: [EngineLink] = []
+    private var statements: [Statement] = []
+    private var failures: [String] = []
+    private var completion: Completion?
+
+    private init(_ name: String, _ count: Int, isSecure: Bool, _ completion: @escaping Completion) {
+        (self.name, self.count, self.isSecure, self.completion) = (name, count, isSecure, completion)
+    }
+
+    /// Begins; `completion` is called once, in a later turn, unless it is cancelled.
+    ///
+    /// - Parameters:
+    ///   - name: by which the sentinels know the primary.
+    ///   - isSecure: whether the engine, which they name without it, speaks TLS.
+    package static func begin(
+        _ sentinels: [Endpoint], name: String, _ access: EngineLink.Access, isSecure: Bool = false,
+        _ limits: EngineLink.Limits = .init(), on reactor: Reactor, _ completion: @escaping Completion
+    ) -> SentinelSurvey {
+        let survey = SentinelSurvey(name, sentinels.count, isSecure: isSecure, completion)
+        for sentinel in sentinels {
+            let link = EngineLink.open(sentinel, access, limits, on: reactor) { survey.opened($0, sentinel) }
+            survey.links.append(link)
+        }
+        if sentinels.isEmpty { reactor.runSoon { survey.concludeIfKnown() } }
+        return survey
+    }
+
+    /// Gives up, without calling `completion`.
+    package func cancel() {
+        completion = nil
+        for link in links { link.close() }
+        links = []
+    }
+
+    private func opened(_ result: Result<EngineLink, EngineFailure>, _ sentinel: Endpoint) {
+        switch result {
+        case .failure(let failure): fail(sentinel, "\(failure)")
+        case .success(let link):
+            link.ask(["SENTINEL", "GET-MASTER-ADDR-BY-NAME", .text(name)]) { [self] in
+                named($0, by: sentinel, link)
+            }
+        }
+    }
+
+    private func named(_ answer: EngineLink.Answer, by sentinel: Endpoint, _ link: EngineLink) {
+        switch answer {
+        case .failure(let failure): fail(sentinel, "\(failure)")
+        case .success(let value):
+            guard let primary = endpoint(value.elements ?? []) else {
+                return fail(sentinel, "it knows no primary with the name \(name)")
+            }
+            link.ask(["SENTINEL", "REPLICAS", .text(name)]) { [self] answer in
+                switch answer {
+                case .failure(let failure): fail(sentinel, "\(failure)")
+                case .success(let value):
+                    let replicas = (value.elements ?? []).compactMap { replica($0.elements ?? []) }
+                    statements.append(Statement(primary: primary, replicas: replicas))
+                    concludeIfKnown()
+                }
+            }
+        }
+    }
+
+    private func fail(_ sentinel: Endpoint, _ text: String) {
+        failures.append("\(sentinel): \(text)")
+        concludeIfKnown()
+    }
+
+    /// The address of which a sentinel gives host and port.
+    private func endpoint(_ words: [RESPValue]) -> Endpoint? {
+        guard words.count == 2, let host = words[0].text, let port = words[1].integer.flatMap(UInt16.init(exactly:))
+        else {
+            return nil
+        }
+        return .internet(host: host, port: port, isSecure: isSecure)
+    }
+
+    /// The address of a replica, of which a sentinel says names and values; `nil`: it is not up.
+    private func replica(_ words: [RESPValue]) -> Endpoint? {
+        var facts: [String: RESPValue] = [:]
+        for place in stride(from: 0, to: words.count - 1, by: 2) {
+            if let name = words[place].text { facts[name] = words[place + 1] }
+        }
+        guard let flags = facts["flags"]?.text?.split(separator: ","), let host = facts["ip"], let port = facts["port"],
+            flags.allSatisfy({ !["s_down", "o_down", "disconnected"].contains($0) }),
+            facts["master-link-status"]?.text == "ok"
+        else { return nil }
+        return endpoint([host, port])
+    }
+
+    private func concludeIfKnown() {
+        guard completion != nil else { return }
+        let majority = count / 2 + 1
+        for statement in statements {
+            let same = statements.filter { $0.primary == statement.primary }
+            guard same.count >= majority else { continue }
+            var replicas: [Endpoint] = []
+            for replica in same.flatMap(\.replicas) where !replicas.contains(replica) { replicas.append(replica) }
+            return finish(.success(EngineAddresses(primary: statement.primary, replicas: replicas)))
+        }
+        guard statements.count + failures.count == count else { return }
+        let reasons = failures.isEmpty ? "they do not agree" : failures.joined(separator: "; ")
+        finish(
+            .failure(
+                .unfit("Not \(majority) of \(count) sentinels name the same primary for \(name): \(reasons).")))
+    }
+
+    private func finish(_ result: Result<EngineAddresses, EngineFailure>) {
+        let completion = completion
+        cancel()
+        completion?(result)
+    }
+}

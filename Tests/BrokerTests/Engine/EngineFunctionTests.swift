@@ -1,0 +1,200 @@
+import Glibc
+import Testing
+
+@testable import Broker
+@testable import WSTransport
+
+extension Link {
+    func load() throws { _ = try ask("FUNCTION", "LOAD", .text(EngineFunctions.source)) }
+
+    func call(_ function: String, _ keys: EngineFunctions.Keys, count: UInt64 = 4, _ arguments: RESPCommand.Word...)
+        throws -> [String]
+    {
+        let names = [keys.log, keys.head, keys.nodes, keys.ready].prefix(Int(count)).map { RESPCommand.Word.text($0) }
+        let words: [RESPCommand.Word] = ["FCALL", .text("broker1_" + function), .number(count)] + names + arguments
+        switch try all([RESPCommand(words)])[0] {
+        case .success(let value): return (value.elements ?? [value]).map { $0.text ?? "-" }
+        case .failure(.refused(let error)): return [String(error.code)]
+        case .failure(let failure): throw failure
+        }
+    }
+
+    /// Appends a record of so many numbers; the last of them, or the refusal.
+    func append(_ keys: EngineFunctions.Keys, term: UInt64, _ count: UInt64 = 1, _ record: String = "x") throws
+        -> String
+    {
+        try call("append", keys, count: 2, .number(term), .number(count), .text(record))[0]
+    }
+
+    /// Says how far a broker has read, without waiting for others longer than a second.
+    func ready(
+        _ keys: EngineFunctions.Keys, _ node: String, _ last: String, peers: UInt64 = 1, epoch: UInt64 = 77,
+        grace: UInt64 = 60_000
+    ) throws -> [String] {
+        try call(
+            "ready", keys, .text(node), .text(last), .number(epoch), .number(grace), .number(1024), .number(peers))
+    }
+
+    /// The positions in the log.
+    func positions(_ keys: EngineFunctions.Keys) throws -> [String] {
+        (try ask("XRANGE", .text(keys.log), "-", "+").elements ?? []).compactMap { $0.elements?.first?.text }
+    }
+}
+
+/// What the library takes, and what it refuses, in a real Redis.
+@Suite("EngineFunctions: terms, arming, appending", .serialized)
+struct EngineFunctionTests {
+    private let house: EngineHouse
+    private let redis: RedisServer
+    private let link: Link
+    private let keys = EngineFunctions.Keys(cluster: "test")
+
+    init() throws {
+        house = try EngineHouse()
+        redis = try RedisServer()
+        link = try house.open(redis)
+        try link.load()
+    }
+
+    @Test func takesRecordsOfItsTermOnly() throws {
+        #expect(try link.append(keys, term: 1) == "UNARMED")
+        #expect(try link.call("hello", keys, count: 3, "a", "{}") == ["0", "0-0", "0-0", ""])
+        #expect(try link.ready(keys, "a", "0-0", peers: 2) == ["0", "wait"], "another is to come")
+        #expect(try link.ready(keys, "a", "0-0", peers: 2) == ["0", "wait"], "it counts once")
+        #expect(try link.ready(keys, "b", "0-0", peers: 2) == ["1", "0-0"])
+        #expect(try link.ready(keys, "a", "0-0", peers: 2) == ["1", "0-0"])
+        #expect(try link.append(keys, term: 1, 3) == "1027")
+        #expect(try link.append(keys, term: 1) == "1028")
+        #expect(try link.append(keys, term: 0) == "TERM" && link.append(keys, term: 2) == "TERM")
+        #expect(try link.append(keys, term: 1) == "1029", "a wrong term disarms nobody")
+        #expect(try link.call("hello", keys, count: 3, "a", "{}") == ["1", "1-1029", "0-0", "77"])
+        #expect(try link.positions(keys) == ["1-1024", "1-1027", "1-1028", "1-1029"])
+        #expect(
+            try link.append(EngineFunctions.Keys(cluster: "other"), term: 1) == "UNARMED", "each cluster has its own")
+    }
+
+    /// Record and time are there as they were given, and the time never falls.
+    @Test func keepsRecordAndTime() throws {
+        _ = try link.ready(keys, "a", "0-0")
+        _ = try link.ask("HSET", .text(keys.head), "time", "99999999999999")
+        #expect(
+            try link.call("append", keys, count: 2, "1", "2", .bytes([0, 255, 13, 10])) == ["1026", "99999999999999"])
+        let entries = try #require(try link.ask("XRANGE", .text(keys.log), "1-1026", "1-1026").elements)
+        #expect(
+            entries.first?.elements?.last?.elements == [
+                .bytes(Array("b".utf8)), .bytes([0, 255, 13, 10]), .bytes(Array("m".utf8)),
+                .bytes(Array("99999999999999".utf8)),
+            ])
+    }
+
+    @Test func waitsForOthersNoLongerThanItsGrace() throws {
+        #expect(try link.ready(keys, "a", "0-0", peers: 3, grace: 0) == ["1", "0-0"])
+    }
+
+    /// A library that is loaded again, as after `FUNCTION FLUSH`, takes nothing until another term has begun.
+    @Test func forgetsItsTermWithTheProcess() throws {
+        _ = try link.ready(keys, "a", "0-0")
+        #expect(try link.append(keys, term: 1) == "1025")
+        _ = try link.ask("FUNCTION", "FLUSH")
+        #expect(try link.append(keys, term: 1) == "ERR", "the function is not there")
+        try link.load()
+        #expect(try link.append(keys, term: 1) == "UNARMED")
+        #expect(try link.ready(keys, "a", "1-1025") == ["2", "1-1025"])
+        #expect(try link.append(keys, term: 1) == "TERM" && link.append(keys, term: 2) == "2050")
+        #expect(try link.positions(keys) == ["1-1024", "1-1025", "2-2049", "2-2050"])
+    }
+
+    /// The data of a replica are those of its primary; that it may take records is not among them.
+    @Test func aPromotedReplicaTakesNothing() throws {
+        let port = try RedisServer.freePort()
+        let primary = try RedisServer(port: port)
+        let replica = try RedisServer(["--replicaof", "127.0.0.1 \(port)"])
+        let (old, new) = (try house.open(primary), try house.open(replica))
+        try old.load()
+        _ = try old.ready(keys, "a", "0-0")
+        #expect(try old.append(keys, term: 1) == "1025")
+        // Until the replica has it.
+        #expect(try old.ask("WAIT", "1", "0") == .integer(1))
+        #expect(
+            try new.refusal("FCALL", "broker1_append", "2", .text(keys.log), .text(keys.head), "1", "1", "x")
+                == "READONLY")
+        _ = try new.ask("REPLICAOF", "NO", "ONE")
+        #expect(try new.append(keys, term: 1) == "UNARMED")
+        #expect(try new.ready(keys, "a", "1-1025") == ["2", "1-1025"])
+        #expect(try new.append(keys, term: 2) == "2050")
+        // The old one becomes its replica and is promoted again: it is armed for a term that has ended.
+        #expect(try old.append(keys, term: 1) == "1026", "nobody has told it yet; its log is thrown away")
+        let again = try RedisServer.freePort()
+        _ = try new.ask("CONFIG", "SET", "port", .text("\(again)"))
+        _ = try old.ask("REPLICAOF", "127.0.0.1", .text("\(again)"))
+        #expect(try new.ask("WAIT", "1", "0") == .integer(1))
+        _ = try old.ask("REPLICAOF", "NO", "ONE")
+        #expect(try old.positions(keys) == ["1-1024", "1-1025", "2-2049", "2-2050"])
+        #expect(try old.append(keys, term: 2) == "UNARMED" && old.append(keys, term: 1) == "UNARMED")
+    }
+
+    /// The one that has read most puts back what the log lacks, and only that one.
+    @Test func hasBackWhatItLacks() throws {
+        _ = try link.ready(keys, "a", "0-0")
+        #expect(try link.append(keys, term: 1, 3) == "1027")
+        try link.load(again: true)
+        #expect(try link.ready(keys, "b", "1-1027", peers: 2) == ["0", "wait"])
+        #expect(try link.ready(keys, "a", "1-1030", peers: 2) == ["0", "1-1027"], "put back what comes after")
+        #expect(try link.ready(keys, "b", "1-1027", peers: 2) == ["0", "wait"])
+        #expect(try link.call("offer", keys, "b", "1-1030", "b", "y", "m", "1") == ["UNASKED"])
+        #expect(try link.call("arm", keys, "b", "1-1027", "77", "1024") == ["UNASKED"])
+        #expect(try link.call("offer", keys, "a", "1-1030", "b", "y", "m", "1") == ["1"])
+        #expect(try link.call("offer", keys, "a", "1-1030", "b", "y", "m", "1") == ["0"], "it is there")
+        #expect(try link.call("arm", keys, "a", "1-1030", "77", "1024") == ["2", "1-1030"])
+        #expect(try link.call("arm", keys, "a", "1-1030", "77", "1024") == ["2", "1-1030"], "asked again")
+        #expect(try link.call("offer", keys, "a", "1-1031", "b", "y", "m", "1") == ["UNASKED"], "the term has begun")
+        #expect(try link.positions(keys) == ["1-1024", "1-1027", "1-1030", "2-2054"])
+        #expect(try link.ready(keys, "b", "1-1027", peers: 2) == ["2", "1-1030"])
+    }
+
+    /// One that was asked and has gone is not waited for.
+    @Test func givesUpTheOneThatWasAsked() throws {
+        _ = try link.ready(keys, "a", "0-0")
+        try link.load(again: true)
+        #expect(try link.ready(keys, "a", "1-2000", peers: 2) == ["0", "wait"])
+        #expect(try link.ready(keys, "b", "1-1024", peers: 2) == ["0", "wait"])
+        _ = try link.ask("HSET", .text(keys.ready), "won", "0")
+        #expect(try link.ready(keys, "b", "1-1024", peers: 1) == ["0", "wait"], "all begin again")
+        #expect(try link.ready(keys, "b", "1-1024", peers: 1) == ["2", "1-1024"])
+    }
+
+    /// An engine that lost everything gives no number twice, and begins with what the hindmost lacks.
+    @Test func goesOnAfterItLostEverything() throws {
+        _ = try link.ask("FLUSHALL")
+        #expect(try link.append(keys, term: 1) == "UNARMED")
+        #expect(try link.ready(keys, "a", "4-5000000", peers: 2) == ["0", "wait"])
+        #expect(try link.ready(keys, "b", "4-4999999", peers: 2) == ["0", "wait"])
+        #expect(try link.ready(keys, "a", "4-5000000", peers: 2) == ["0", "4-4999999"])
+        #expect(try link.call("offer", keys, "a", "4-5000000", "b", "y", "m", "1") == ["1"])
+        #expect(try link.call("arm", keys, "a", "4-5000000", "77", "1024") == ["5", "4-5000000"])
+        #expect(try link.append(keys, term: 5) == "5001025")
+        #expect(try link.positions(keys) == ["4-5000000", "5-5001024", "5-5001025"])
+    }
+
+    /// The engine may belong to another cluster, or hold another state of this one.
+    @Test func refusesAnotherState() throws {
+        _ = try link.ready(keys, "a", "0-0")
+        try link.load(again: true)
+        #expect(try link.ready(keys, "a", "0-0", epoch: 78) == ["0", "epoch 77"])
+        #expect(try link.append(keys, term: 1) == "UNARMED")
+    }
+
+    /// An engine without memory refuses, and goes on when it has some.
+    @Test func refusesWithoutMemory() throws {
+        _ = try link.ready(keys, "a", "0-0")
+        _ = try link.ask("CONFIG", "SET", "maxmemory", "1")
+        #expect(try link.append(keys, term: 1) == "OOM")
+        _ = try link.ask("CONFIG", "SET", "maxmemory", "0")
+        #expect(try link.append(keys, term: 1) == "1025")
+    }
+}
+
+extension Link {
+    /// - Parameter again: in the place of the one that is there, whose memory ends with it.
+    func load(again: Bool) throws { _ = try ask("FUNCTION", "LOAD", "REPLACE", .text(EngineFunctions.source)) }
+}
