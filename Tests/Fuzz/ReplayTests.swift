@@ -6,10 +6,10 @@ import Testing
 struct ReplayTests {
     static let targets: [String: @Sendable ([UInt8]) -> Void] = [
         "FuzzAnswer": fuzzAnswer, "FuzzChunked": fuzzChunked, "FuzzClose": fuzzClose, "FuzzDeflate": fuzzDeflate,
-        "FuzzFrames": fuzzFrames, "FuzzHead": fuzzHead, "FuzzJSON": fuzzJSON, "FuzzMessage": fuzzMessage,
-        "FuzzMessagePack": fuzzMessagePack, "FuzzPacked": fuzzPacked,
-        "FuzzProxyHeader": fuzzProxyHeader, "FuzzRequest": fuzzRequest, "FuzzToken": fuzzToken,
-        "FuzzTopics": fuzzTopics,
+        "FuzzFrames": fuzzFrames, "FuzzHead": fuzzHead, "FuzzJSON": fuzzJSON, "FuzzLogRecord": fuzzLogRecord,
+        "FuzzMessage": fuzzMessage, "FuzzMessagePack": fuzzMessagePack, "FuzzPacked": fuzzPacked,
+        "FuzzProxyHeader": fuzzProxyHeader, "FuzzRESP": fuzzRESP, "FuzzRequest": fuzzRequest,
+        "FuzzToken": fuzzToken, "FuzzTopics": fuzzTopics,
     ]
 
     private static let folder = URL(filePath: #filePath).deletingLastPathComponent()

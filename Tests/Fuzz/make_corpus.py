@@ -222,10 +222,41 @@ def tokens():
     yield bytes([len(header)]) + header + CLAIMS[0].encode()
 
 
+RESP_ANSWERS = [
+    "+OK\r\n", "-ERR no\r\n:-12\r\n", "$5\r\nhello\r\n$-1\r\n", "*2\r\n$1\r\na\r\n*-1\r\n", "*0\r\n_\r\n#t\r\n,1.5\r\n,nan\r\n",
+    "(12345678901234567890\r\n!5\r\nERR a\r\n=5\r\ntxt:a\r\n", "%1\r\n+a\r\n~1\r\n:1\r\n", ">2\r\n+message\r\n+a\r\n+OK\r\n",
+    "|1\r\n+ttl\r\n:1\r\n*1\r\n|0\r\n:2\r\n", "*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n:1\r\n", "$9223372036854775807\r\n", "*4000000\r\n", "+O\rK\r\n",
+    "*1\r\n*2\r\n$3\r\nlog\r\n*1\r\n*2\r\n$3\r\n1-1\r\n*4\r\n$1\r\nb\r\n$2\r\n\0\n\r\n$1\r\nm\r\n$1\r\n5\r\n"]
+
+
+def resp():
+    """Answers of a server of Redis's protocol, cut into pieces of the first byte's length and one."""
+    for text in RESP_ANSWERS:
+        for length in (0, 2, 255):
+            yield bytes([length]) + text.encode()
+
+
+def log_records():
+    """Records without their digest, which the target adds: a head, and messages of each kind."""
+    head = struct.pack("!BB7Q", 1, 1, 11, 2, 3, 4, 5, 600, 7)
+
+    def message(flags, parts, payload=b"p"):
+        return bytes([flags]) + struct.pack("!Q", 9) + b"\x03a/b" + parts + bytes([len(payload)]) + payload
+
+    one = [message(1, b""), message(0x0F, b"\x01t"), message(0x11, b"\x03\x01r\x02\x00\x01\x01\x01h\x01v"), message(0x21, b"\xac\x02"),
+           message(0x81, b"\x02kn\x01o"), message(0xFF, b"\x01t\x00\x00\x05\x01\x02\x05\x80\x01\x01k\x00")]
+    one += [message(0x41, bytes.fromhex(digits)) for digits in ("02", "03", "0409", "05", "0709", "0102ffff0301", "06000500", "060102090507017401ff")]
+    for messages in [*([each] for each in one), one[:3]]:
+        yield b"\x01" + head + bytes([len(messages)]) + b"".join(messages)
+    yield b"\x01" + bytes([1, 2]) + head[2:] + b"\0"
+    yield b"\0" + head
+    yield b"\x01" + b"\x02" + head[1:] + b"\0"
+
+
 CORPORA = {
     "FuzzFrames": frames, "FuzzDeflate": deflate, "FuzzHead": heads, "FuzzChunked": chunked, "FuzzAnswer": answers,
     "FuzzRequest": requests, "FuzzClose": closes, "FuzzJSON": json_texts, "FuzzMessage": streams, "FuzzMessagePack": packed,
-    "FuzzPacked": commands,
+    "FuzzPacked": commands, "FuzzRESP": resp, "FuzzLogRecord": log_records,
     "FuzzToken": tokens, "FuzzTopics": topics, "FuzzProxyHeader": proxy_headers}
 
 

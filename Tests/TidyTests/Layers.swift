@@ -40,6 +40,7 @@ enum Layers {
         "Broker/Topics": Layer(imports: ["Synchronization"]),
         "Broker/JSON": Layer(),
         "Broker/MessagePack": Layer(uses: ["Broker/JSON"]),
+        "Broker/RESP": Layer(),
         "Broker/Access": Layer(
             imports: ["CLinux", "Cryptography", "Glibc", "Synchronization", "WSTransport"],
             uses: ["Broker/JSON", "Broker/Topics", "Cryptography", "WSTransport/WebSocket"]),
@@ -51,6 +52,8 @@ enum Layers {
         "Broker/Exchange": Layer(
             imports: ["CLinux", "Glibc", "Synchronization", "WSTransport"],
             uses: ["Broker/Topics", "Broker/Access", "WSTransport/Reactor"]),
+        "Broker/Engine": Layer(imports: ["WSTransport"], uses: ["Broker/RESP", "WSTransport/WebSocket"]),
+        "Broker/Cluster": Layer(uses: ["Broker/Engine", "Broker/Exchange"]),
         "Broker/Endpoints": Layer(
             imports: ["Synchronization", "WSTransport"],
             uses: [

@@ -1,0 +1,32 @@
+/// Where a record lies in the log that several brokers share: the term, and the number of its last message.
+///
+/// A term begins whenever another process of the engine takes records, so the same number in another term names another
+/// record.
+package struct LogPosition: Hashable, Comparable, Sendable, CustomStringConvertible {
+    package let term: UInt64
+    package let seq: UInt64
+
+    /// Before everything.
+    package static let start = LogPosition(term: 0, seq: 0)
+
+    package init(term: UInt64, seq: UInt64) { (self.term, self.seq) = (term, seq) }
+
+    /// The position that `text` spells, as the engine has it: `TERM-SEQ`; `nil`: it spells none.
+    package init?(_ text: String) {
+        let parts = text.utf8.split(separator: UInt8(ascii: "-"), omittingEmptySubsequences: false)
+        guard parts.count == 2, let term = Self.number(parts[0]), let seq = Self.number(parts[1]) else { return nil }
+        self.init(term: term, seq: seq)
+    }
+
+    private static func number(_ digits: Substring.UTF8View) -> UInt64? {
+        // No sign, which `UInt64` would take.
+        guard digits.first != UInt8(ascii: "+") else { return nil }
+        return UInt64(Substring(digits))
+    }
+
+    package static func < (left: LogPosition, right: LogPosition) -> Bool {
+        (left.term, left.seq) < (right.term, right.seq)
+    }
+
+    package var description: String { "\(term)-\(seq)" }
+}

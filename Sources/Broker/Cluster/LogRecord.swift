@@ -1,0 +1,166 @@
+// A record is what one broker appends to the log at once. Numbers are big-endian, lengths and small numbers varints of seven
+// bits a byte, the lowest first:
+//
+//     0   version, 1          10  incarnation     34  the position that the sender has folded, and its digest there
+//     1   kind                18  attempt             (term 8, seq 8, digest 8)
+//     2   node                26  number
+//     58  how many messages (varint), each:
+//
+//         flags               bits 0 and 1: the kind, as `Message.Kind`; 2: retained; then, one bit each, whether there is a
+//                             content type, properties, a time to live, a condition, a key
+//         origin              8 bytes
+//         topic               length, UTF-8
+//         content type        length, UTF-8
+//         properties          bit 0: reply topic, bit 1: correlation; each with its length; the number of headers, and for each
+//                             the lengths of name and value and both
+//         time to live        in milliseconds
+//         condition           what it asks (below), then what belongs to that
+//         key                 length and name, length and owner
+//         payload             length, bytes
+//
+//     the digest of all that, 8 bytes: of the messages first, so that a changed head does not cost their length
+//
+// A reader that does not know the version stops and says so; it never skips a record.
+
+/// What a broker appends to the log at once: what its shards have published, in order.
+struct LogRecord {
+    /// The format that is written, and the only one that is read.
+    static let version: UInt8 = 1
+    /// The offset of ``Head/attempt``, in bytes.
+    private static let attemptOffset = 18
+    private static let headLength = 58
+
+    /// What a record is for.
+    enum Kind: UInt8, Sendable {
+        /// It has messages.
+        case batch = 1
+        /// It has none, and shows that the log works.
+        case canary = 2
+    }
+
+    /// The sender of a record, and which of its own it is.
+    struct Head: Equatable, Sendable {
+        /// The sender: random, made with its data directory.
+        var node: UInt64
+        /// Counted up at each start of the sender, and whenever it gives records up.
+        var incarnation: UInt64
+        /// Counted up at each of the sender's connections: only a hole in the present one has to be filled.
+        var attempt: UInt64 = 0
+        /// Of this incarnation, from 1 without holes.
+        var number: UInt64
+        /// How far the sender has folded the log, and its digest there, which all others compare with theirs.
+        var folded = LogPosition.start
+        var digest: UInt64 = 0
+    }
+
+    /// Why bytes are no record.
+    enum Mistake: Error, Equatable, Sendable {
+        /// A later broker's.
+        case version(UInt8)
+        /// Not what was written.
+        case damaged
+        /// What is wrong, as a phrase, and where.
+        case malformed(String, offset: Int)
+    }
+
+    let kind: Kind
+    let head: Head
+    /// The messages that have no numbers yet.
+    let drafts: [Draft]
+
+    /// How many numbers a record of so many messages takes.
+    static func numbers(of messages: Int) -> Int { max(1, messages) }
+
+    // MARK: Writing
+
+    /// The record of `drafts`; without any, a canary.
+    static func bytes(_ head: Head, _ drafts: Span<Draft>) -> [UInt8] {
+        var bytes: [UInt8] = []
+        var capacity = headLength + 16
+        for place in drafts.indices {
+            capacity += drafts[place].payload.count + drafts[place].topic.name.utf8.count + 64
+        }
+        bytes.reserveCapacity(capacity)
+        bytes.append(contentsOf: [version, (drafts.isEmpty ? Kind.canary : Kind.batch).rawValue])
+        for number in [
+            head.node, head.incarnation, head.attempt, head.number, head.folded.term, head.folded.seq, head.digest,
+        ] { bytes.appendBigEndian(number) }
+        bytes.appendVarint(UInt64(drafts.count))
+        for place in drafts.indices { bytes.append(drafts[place]) }
+        bytes.appendBigEndian(digest(of: bytes.span))
+        return bytes
+    }
+
+    /// The digest of a record without its digest.
+    static func digest(of content: Span<UInt8>) -> UInt64 {
+        var digest = LogDigest()
+        digest.add(content.extracting(headLength..<content.count))
+        digest.add(content.extracting(0..<headLength))
+        return digest.value
+    }
+
+    /// Says of a record that it is sent by another attempt.
+    static func set(attempt: UInt64, of bytes: inout [UInt8]) {
+        guard bytes.count >= headLength + 8 else { return }
+        bytes.removeLast(8)
+        for (index, byte) in Array(bigEndian: attempt).enumerated() { bytes[attemptOffset + index] = byte }
+        bytes.appendBigEndian(digest(of: bytes.span))
+    }
+
+    // MARK: Reading
+
+    /// Reads all of `bytes`.
+    init(_ bytes: Span<UInt8>) throws(Mistake) {
+        guard let first = bytes.isEmpty ? nil : bytes[0] else { throw .malformed("it is empty", offset: 0) }
+        guard first == Self.version else { throw .version(first) }
+        guard bytes.count >= Self.headLength + 8 else { throw .malformed("it ends too early", offset: bytes.count) }
+        let content = bytes.extracting(0..<bytes.count - 8)
+        var end = LogReader(bytes.extracting(bytes.count - 8..<bytes.count))
+        guard try end.fixed() == Self.digest(of: content) else { throw .damaged }
+        guard let kind = Kind(rawValue: bytes[1]) else { throw .malformed("an unknown kind", offset: 1) }
+        var reader = LogReader(content, from: 2)
+        let (node, incarnation, attempt) = (try reader.fixed(), try reader.fixed(), try reader.fixed())
+        let (number, term, seq, digest) = (
+            try reader.fixed(), try reader.fixed(), try reader.fixed(), try reader.fixed()
+        )
+        head = Head(
+            node: node, incarnation: incarnation, attempt: attempt, number: number,
+            folded: LogPosition(term: term, seq: seq), digest: digest)
+        let count = try reader.count()
+        guard (count == 0) == (kind == .canary) else { throw reader.mistake("the wrong number of messages") }
+        var drafts: [Draft] = []
+        for _ in 0..<count { drafts.append(try reader.draft()) }
+        guard reader.isAtEnd else { throw reader.mistake("more than its messages") }
+        self.kind = kind
+        self.drafts = drafts
+    }
+}
+
+extension Array<UInt8> {
+    init(bigEndian number: UInt64) {
+        self = stride(from: 56, through: 0, by: -8).map { UInt8(truncatingIfNeeded: number >> $0) }
+    }
+
+    mutating func appendBigEndian(_ number: UInt64) {
+        for shift in stride(from: 56, through: 0, by: -8) { append(UInt8(truncatingIfNeeded: number >> shift)) }
+    }
+
+    mutating func appendVarint(_ number: UInt64) {
+        var rest = number
+        while rest >= 0x80 {
+            append(UInt8(truncatingIfNeeded: rest) | 0x80)
+            rest >>= 7
+        }
+        append(UInt8(truncatingIfNeeded: rest))
+    }
+
+    mutating func appendCounted(_ content: [UInt8]) {
+        appendVarint(UInt64(content.count))
+        append(contentsOf: content)
+    }
+
+    mutating func appendCounted(_ text: String) {
+        appendVarint(UInt64(text.utf8.count))
+        append(contentsOf: text.utf8)
+    }
+}

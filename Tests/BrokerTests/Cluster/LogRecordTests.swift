@@ -1,0 +1,169 @@
+import Testing
+
+@testable import Broker
+
+/// All of a draft that a record has, as text.
+func content(_ draft: Draft) -> String {
+    var condition = "\(draft.condition)"
+    if case .ephemeral(let lease) = draft.condition {
+        let farewell = lease.farewell.map { "\($0.payload) \($0.kind) \($0.contentType ?? "-")" }
+        condition = "\(lease.wanted) \(lease.grace) \(farewell ?? "-")"
+    }
+    var properties = "-"
+    if let given = draft.properties {
+        properties = "\(given.headers) \(given.replyTo?.name ?? "-") \(given.correlation ?? [])"
+    }
+    let key = draft.key.map { "\($0.name) \($0.owner)" } ?? "-"
+    let parts = [
+        draft.topic.name, "\(draft.payload)", "\(draft.kind)", draft.contentType ?? "-", properties,
+        "\(draft.isRetained)",
+        "\(draft.timeToLive ?? -1)", condition, "\(draft.origin)", key,
+    ]
+    return parts.joined(separator: "|")
+}
+
+extension SeededGenerator {
+    mutating func bytes(upTo count: Int) -> [UInt8] {
+        (0..<Int.random(in: 0...count, using: &self)).map { _ in UInt8.random(in: 0...255, using: &self) }
+    }
+
+    mutating func text() -> String {
+        String((0..<Int.random(in: 1...6, using: &self)).compactMap { _ in "aé/漢 x".randomElement(using: &self) })
+    }
+
+    mutating func draft() throws -> Draft {
+        var draft = Draft(topic: try topic(text()), payload: bytes(upTo: 40), kind: .text)
+        draft.kind = [.text, .binary, .json].randomElement(using: &self) ?? .text
+        draft.isRetained = Bool.random(using: &self)
+        draft.origin = UInt64.random(in: 0 ... .max, using: &self)
+        if Bool.random(using: &self) { draft.contentType = text() }
+        if Bool.random(using: &self) { draft.timeToLive = Int64.random(in: 1 ... .max, using: &self) }
+        if Bool.random(using: &self) { draft.key = PublishKey(stored: bytes(upTo: 9), owner: text()) }
+        if Bool.random(using: &self) {
+            let headers = (0..<Int.random(in: 0...3, using: &self)).map { _ in
+                MessageProperties.Header(name: text(), value: text())
+            }
+            let replyTo = Bool.random(using: &self) ? Topic(unchecked: text()) : nil
+            let correlation = Bool.random(using: &self) ? bytes(upTo: 5) : nil
+            draft.properties = try MessageProperties(headers: headers, replyTo: replyTo, correlation: correlation)
+        }
+        if Bool.random(using: &self) { draft.condition = condition() }
+        return draft
+    }
+
+    private mutating func condition() -> Draft.Condition {
+        let seq = UInt64.random(in: 0 ... .max, using: &self)
+        let farewell = Lease.Farewell(
+            payload: [1] + bytes(upTo: 3), kind: .json, contentType: Bool.random(using: &self) ? text() : nil)
+        let leases: [Draft.Condition] = [.none, .absent, .matches([seq])].map { wanted in
+            .ephemeral(Lease(grace: 5, farewell: Bool.random(using: &self) ? farewell : nil, wanted: wanted))
+        }
+        let plain: [Draft.Condition] = [
+            .matches([]), .matches([seq, 1]), .absent, .present, .expired(nil), .expired(seq), .ended(seq),
+        ]
+        return (plain + leases).randomElement(using: &self) ?? .absent
+    }
+}
+
+@Suite("LogRecord: what a broker appends to the log, and what the others read")
+struct LogRecordTests {
+    private static let head = LogRecord.Head(
+        node: 0x0102_0304_0506_0708, incarnation: 3, attempt: 4, number: .max,
+        folded: LogPosition(term: 7, seq: 1 << 52), digest: 99)
+
+    private static func mistake(of bytes: [UInt8]) -> LogRecord.Mistake? {
+        var mistake: LogRecord.Mistake?
+        do throws(LogRecord.Mistake) { _ = try LogRecord(bytes.span) } catch { mistake = error }
+        return mistake
+    }
+
+    /// The same bytes with a digest that fits.
+    private static func signed(_ bytes: [UInt8]) -> [UInt8] {
+        bytes + Array(bigEndian: LogRecord.digest(of: bytes.span))
+    }
+
+    @Test func readsWhatWasWritten() throws {
+        var random = SeededGenerator(seed: 16)
+        for round in 0..<500 {
+            let drafts = try (0..<round % 7).map { _ in try random.draft() }
+            let bytes = LogRecord.bytes(Self.head, drafts.span)
+            let record = try LogRecord(bytes.span)
+            #expect(record.head == Self.head && record.kind == (drafts.isEmpty ? .canary : .batch))
+            #expect(record.drafts.map { content($0) } == drafts.map { content($0) }, "round \(round)")
+            #expect(LogRecord.bytes(record.head, record.drafts.span) == bytes, "one record for one content")
+        }
+    }
+
+    /// Another broker may have another version: what this one writes stays as it is, byte for byte.
+    @Test func isWrittenAsItAlwaysWas() throws {
+        var draft = Draft(topic: try topic("a/b"), payload: [9], kind: .json)
+        (draft.isRetained, draft.contentType, draft.timeToLive, draft.origin) = (true, "t", 300, 2)
+        draft.condition = .matches([5])
+        let drafts = [draft]
+        let text = LogRecord.bytes(LogRecord.Head(node: 1, incarnation: 2, number: 3), drafts.span)
+            .map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+        let zeros = String(repeating: "0", count: 16)
+        #expect(
+            text == "0101" + "0000000000000001" + "0000000000000002" + zeros + "0000000000000003" + zeros + zeros
+                + zeros
+                + "01" + "6f" + "0000000000000002" + "03612f62" + "0174" + "ac02" + "010105" + "0109" + text.suffix(16))
+    }
+
+    @Test func isSentAgainByAnotherAttempt() throws {
+        let drafts = [try draft("a")]
+        var bytes = LogRecord.bytes(Self.head, drafts.span)
+        LogRecord.set(attempt: 5, of: &bytes)
+        let record = try LogRecord(bytes.span)
+        #expect(record.head.attempt == 5 && record.head.number == Self.head.number)
+        #expect(record.drafts.map { content($0) } == drafts.map { content($0) })
+    }
+
+    /// Every cut and every changed bit is found, and so is a later version.
+    @Test func refusesWhatIsNone() throws {
+        var random = SeededGenerator(seed: 3)
+        let drafts = try (0..<3).map { _ in try random.draft() }
+        let bytes = LogRecord.bytes(Self.head, drafts.span)
+        for end in bytes.indices { #expect(Self.mistake(of: Array(bytes[..<end])) != nil, "cut at \(end)") }
+        for place in bytes.indices {
+            var changed = bytes
+            changed[place] ^= 1 << UInt8(place % 8)
+            #expect(Self.mistake(of: changed) == (place == 0 ? .version(changed[0]) : .damaged), "byte \(place)")
+        }
+        #expect(Self.mistake(of: []) == .malformed("it is empty", offset: 0))
+    }
+
+    /// Bytes with a fitting digest, after the head and what follows it.
+    @Test(
+        arguments: [
+            ([0x00], "the wrong number of messages"), ([0x02, 0x01], "more than it has"),
+            ([0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x02], "a number that is none"),
+            ([0x81, 0x00], "a number that is none"), ([0x01, 0x00], "an unknown kind of message"),
+            ([0x01, 0x01, 0, 0, 0, 0, 0, 0, 0, 0, 0x00], "a topic that is none"),
+            ([0x01, 0x01, 0, 0, 0, 0, 0, 0, 0, 0, 0x02, 0xFF, 0xFF, 0x00], "a text that is not UTF-8"),
+            ([0x01, 0x01, 0, 0, 0, 0, 0, 0, 0, 0, 0x01, 0x61, 0x7F], "more than it has"),
+            ([0x01, 0x41, 0, 0, 0, 0, 0, 0, 0, 0, 0x01, 0x61, 0x08, 0x00], "an unknown condition"),
+            ([0x01, 0x41, 0, 0, 0, 0, 0, 0, 0, 0, 0x01, 0x61, 0x00, 0x00], "a condition that is none"),
+            ([0x01, 0x41, 0, 0, 0, 0, 0, 0, 0, 0, 0x01, 0x61, 0x06, 0x06, 0x00], "an unknown condition"),
+            ([0x01, 0x11, 0, 0, 0, 0, 0, 0, 0, 0, 0x01, 0x61, 0x04, 0x00], "unknown properties"),
+            ([0x01, 0x01, 0, 0, 0, 0, 0, 0, 0, 0, 0x01, 0x61, 0x00, 0x00], "more than its messages"),
+        ] as [([UInt8], String)])
+    func saysWhatIsWrong(messages: [UInt8], text: String) {
+        let none: [Draft] = []
+        let head = LogRecord.bytes(Self.head, none.span).prefix(58)
+        var bytes = Array(head) + messages
+        bytes[1] = LogRecord.Kind.batch.rawValue
+        var found: (text: String, offset: Int)?
+        if case .malformed(let text, let offset)? = Self.mistake(of: Self.signed(bytes)) { found = (text, offset) }
+        #expect(found?.text == text && (58...bytes.count).contains(found?.offset ?? 0))
+    }
+
+    @Test func positionsAreTermAndNumber() {
+        #expect(LogPosition("7-12") == LogPosition(term: 7, seq: 12))
+        #expect(LogPosition("18446744073709551615-0")?.term == .max)
+        for text in ["", "7", "7-", "-7", "7-1-2", "+7-1", "7-+1", "7- 1", "18446744073709551616-0"] {
+            #expect(LogPosition(text) == nil, "\(text)")
+        }
+        #expect(LogPosition(term: 1, seq: 9) < LogPosition(term: 2, seq: 0))
+        #expect("\(LogPosition(term: 1, seq: 9))" == "1-9")
+    }
+}
