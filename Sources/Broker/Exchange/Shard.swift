@@ -53,7 +53,9 @@ package final class Shard {
         didSet { fanOut.isReviewing = !unreviewed.isEmpty }
     }
     /// How long sessions are reviewed in one turn, in nanoseconds; 0: one session.
-    var reviewTime: Int64 = 2_000_000
+    ///
+    /// To tell them what they have lost, at the end of the turn, takes four times as long.
+    var reviewTime: Int64 = 500_000
     let directory: Directory
     let fanOut: FanOut
     /// What became of the last messages.
