@@ -26,7 +26,7 @@ function refusal(place, code, message) {
 }
 
 function table(columns, rows, more) {
-  return element("div", { className: "wide" }, element("table", more,
+  return element("div", { className: "wide", tabIndex: 0 }, element("table", more,
     element("thead", {}, element("tr", {}, ...columns.map(([title, name, sort]) =>
       element("th", { className: name === "number" ? "number" : "", scope: "col" }, sort ? button(title, sort) : title)))),
     element("tbody", {}, ...rows.map((cells) => element("tr", {}, ...cells.map((cell, at) =>
@@ -55,7 +55,7 @@ function clientPage(place, console_, { order, where, title }) {
     if (!result) return;
     const facts = Object.entries({ ...result, connectedAt: new Date(result.connectedAt).toLocaleString() }).filter(([name, value]) => name !== "filters" && value !== null);
     trace?.leave();
-    details.replaceChildren(element("h2", {}, foreign(result.id)), element("dl", {}, ...facts.flatMap(fact)),
+    details.replaceChildren(element("h2", {}, foreign(result.id)), element("dl", {}, ...facts.map(fact)),
       element("p", {}, "Filters: ", foreign((result.filters ?? []).join(", ") || "none")),
       element("h2", { textContent: "Its messages, from now on" }), button("Trace", (event) => follow(client, event.target)),
       element("h2", { textContent: "Its connection" }), eventTable(events));
@@ -82,7 +82,7 @@ function clientPage(place, console_, { order, where, title }) {
     const now = Date.now() + console_.skew;
     list.replaceChildren(table(
       [["id"], column("user", "user", ""), ["address"], ["protocol"], column("age", "age"), column("filters", "subscriptions"), column("in", "received"), column("out", "sent"),
-        column("pending", "pending"), column("RTT", "rtt"), ["policy"], [""]],
+        column("pending", "pending"), column("RTT", "rtt"), ["policy"], ["action"]],
       result.map((client) => [button(client.id, () => choose(client)), client.user, client.address, client.protocol, age(now - client.connectedAt), client.subscriptions,
         bytes(client.receivedBytes), bytes(client.sentBytes), bytes(client.pendingBytes), client.roundTripMilliseconds === null ? "" : `${client.roundTripMilliseconds.toFixed(1)} ms`,
         `${client.policy ?? ""}${client.behind ? " · behind" : ""}`, button("Kick", () => kick(client))])));
@@ -158,7 +158,7 @@ function overview(place, console_) {
       ["retained", retained?.values], ["history", kept?.messages], ["disk free", bytes(result.diskFreeBytes)], ["commit p99", result.commit?.p99Milliseconds && `${result.commit.p99Milliseconds} ms`],
       ["certificates", result.certificateSeconds === undefined ? undefined : `${Math.floor(result.certificateSeconds / 86400)} days left`], ["listens on", result.listen?.join(", ")],
       ["waits for a restart", waiting]];
-    facts.replaceChildren(...told.filter(([, value]) => value !== undefined && value !== "").flatMap(fact));
+    facts.replaceChildren(...told.filter(([, value]) => value !== undefined && value !== "").map(fact));
   });
 }
 

@@ -17,7 +17,7 @@ export const clean = (text) =>
 export const foreign = (text) => element("bdi", { textContent: clean(String(text)) });
 
 /** A name and its value, for a list of them. */
-export const fact = ([name, value]) => [element("dt", { textContent: name }), element("dd", {}, foreign(value))];
+export const fact = ([name, value]) => element("div", {}, element("dt", { textContent: name }), element("dd", {}, foreign(value)));
 
 export const button = (text, onclick, more) => element("button", { type: "button", textContent: text, onclick, ...more });
 

@@ -141,6 +141,8 @@ export class Topics {
     this.#flat = flat;
     this.#isStale = false;
     $("rows").style.height = `${flat.length * rowHeight}px`;
+    // A tree without anything in it is none.
+    $("tree").role = flat.length ? "tree" : "group";
   }
 
   #draw() {
@@ -256,7 +258,7 @@ export class Topics {
       ["size", bytes(isBytes ? message.data.length : new TextEncoder().encode(text).length)],
       ["expires", message.expires && new Date(message.expires).toLocaleString()], ["headers", message.headers && JSON.stringify(message.headers)],
       ["reply to", message.replyTo], ["state", message.expired ? "expired" : message.removed ? "removed" : node.isRetained && "retained"]];
-    const list = element("dl", {}, ...facts.filter(([, value]) => value !== undefined && value !== false).flatMap(fact));
+    const list = element("dl", {}, ...facts.filter(([, value]) => value !== undefined && value !== false).map(fact));
     const views = element("p", { className: "actions" }, ...["auto", "raw", "hex", "diff"].map((view) =>
       button(view, () => ((this.#view = view), (this.#drawn = undefined), this.#due()), { ariaPressed: String(view === this.#view) })));
     const actions = element("p", { className: "actions" },

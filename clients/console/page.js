@@ -2,7 +2,7 @@
 import { connect } from "./client.js";
 import { pages } from "./page-admin.js";
 import { Topics } from "./page-topics.js";
-import { $, ask, clean, element } from "./page-kit.js";
+import { $, ask, clean, element, fact } from "./page-kit.js";
 
 const base = new URL(".", location.href);
 
@@ -214,7 +214,7 @@ addEventListener("keydown", (event) => {
   else if (event.key === "p") topics.pause();
   else if (event.key === "e") topics.edit();
   else if (event.key === "?") {
-    ask("Keys", [element("dl", {}, ...keys.flatMap(([key, what]) => [element("dt", { textContent: key }), element("dd", { textContent: what })]))], "Close");
+    ask("Keys", [element("dl", {}, ...keys.map(fact))], "Close");
   } else return;
   event.preventDefault();
 });

@@ -1,6 +1,6 @@
 extension WebFile {
     /// `clients/console/page.html`, put here by `make web`.
-    static let pageDocument = WebFile("text/html; charset=utf-8", tag: "521cc07155432fc44430") {
+    static let pageDocument = WebFile("text/html; charset=utf-8", tag: "92fd1e9afd26ac56aa06") {
         #"""
         <!doctype html>
         <html lang="en">
@@ -26,7 +26,7 @@ extension WebFile {
         <button type="button" id="pause" aria-pressed="false">Pause</button>
         </form>
         <div class="panes">
-        <div id="tree" role="tree" aria-label="Topics" tabindex="0"><div id="rows"></div></div>
+        <div id="tree" role="group" aria-label="Topics" tabindex="0"><div id="rows"></div></div>
         <section id="inspector" aria-label="The selected topic"></section>
         </div>
         <form id="publish">
@@ -40,8 +40,8 @@ extension WebFile {
         </form>
         </div>
         <div id="other" hidden></div>
-        </main>
         <dialog id="dialog" aria-labelledby="title"></dialog>
+        </main>
         <script type="module" src="page.js"></script>
         </html>
 

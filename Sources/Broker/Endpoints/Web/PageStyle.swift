@@ -1,6 +1,6 @@
 extension WebFile {
     /// `clients/console/page.css`, put here by `make web`.
-    static let pageStyle = WebFile("text/css; charset=utf-8", tag: "8e9cc9974f40fd324d0f") {
+    static let pageStyle = WebFile("text/css; charset=utf-8", tag: "d19255ac2db84700c4bc") {
         #"""
         :root{
         color-scheme:light dark;
@@ -56,7 +56,7 @@ extension WebFile {
         pre{font:13px/1.4 ui-monospace,monospace;white-space:pre-wrap;margin:.5rem 0;max-height:24rem;overflow:auto;unicode-bidi:isolate}
         ins{color:var(--added);text-decoration:none}del{color:var(--trouble);text-decoration:none}
         img{max-width:100%}canvas{width:100%;height:90px;color:var(--faint)}
-        dl{margin:.5rem 0}dt,dd{display:inline-block;margin:0}dt{color:var(--faint);padding-right:.4rem;white-space:nowrap}dd{padding-right:1rem}
+        dl{margin:.5rem 0}dl div{display:inline-block}dt,dd{display:inline;margin:0}dt{color:var(--faint);padding-right:.4rem;white-space:nowrap}dd{padding-right:1rem}
         .actions{display:flex;flex-wrap:wrap;gap:.4rem}
         table{border-collapse:collapse;width:100%}td,th{text-align:left;padding:.2rem .75rem .2rem 0;vertical-align:top;border-bottom:1px solid var(--thin)}
         th button{border:0;padding:0;background:none;font-weight:bold}td.number,th.number{text-align:right;font-variant-numeric:tabular-nums}
