@@ -271,6 +271,14 @@ def test_a_person_logs_in_by_a_token(governed, chromium):
     assert chromium.evaluate("sessionStorage.length") == 0
 
 
+def test_a_page_without_any_rights_asks_to_log_in(start_broker, chromium):
+    """And does not come back every ten seconds for nothing."""
+    broker = start_broker("access: { anonymous: { publish: [], subscribe: [] }, authentication_timeout: 1s }\n")
+    chromium.open(broker.url("/"))
+    chromium.wait_for_text("Log in to see something.")
+    wait_until(lambda: broker.control_json("clients") == [], "the end")
+
+
 def test_others_are_told_that_they_may_not(governed, chromium):
     log_in(chromium, governed, "bob", "battery staple")
     chromium.wait_for_text("forbidden")

@@ -73,7 +73,10 @@ function start() {
   topics.clear();
   broker = connect({ parse: console_.parse, ...(token && { token }) });
   broker.addEventListener("status", ({ status, code, reason }) => {
-    if (status === "waiting") state(`not connected (${code}${reason && !reason.startsWith("retry=") ? `: ${reason}` : ""}), trying again`, true);
+    if (code === 4408) {
+      broker.close();
+      state("Log in to see something.", true);
+    } else if (status === "waiting") state(`not connected (${code}${reason && !reason.startsWith("retry=") ? `: ${reason}` : ""}), trying again`, true);
     if (status === "closed" && code !== 1000) state(`not connected (${code}: ${reason})`, true);
   });
   subscribe($("subscribe").filter.value);
