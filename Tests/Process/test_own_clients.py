@@ -378,13 +378,15 @@ def test_a_sleeper_notices_that_the_broker_is_gone(broker, chromium):
     client.start(broker)
     client.subscribe("a", "a")
     until_subscribed(broker, "a")
+    broker.publish("a", "before")
+    wait_until(lambda: client.seen("a") == ["before"], "all that is under way")
     broker.process.send_signal(signal.SIGSTOP)
     client.wake()
     wait_until(lambda: not is_open(client), "the end of a connection that is dead")
     broker.process.send_signal(signal.SIGCONT)
     wait_until(lambda: is_open(client), "another connection")
     broker.publish("a", "awake")
-    wait_until(lambda: client.seen("a") == ["awake"], "the message")
+    wait_until(lambda: client.seen("a") == ["before", "awake"], "the message")
     client.end()
 
 
