@@ -73,7 +73,7 @@ struct CheckCommand: AsyncParsableCommand {
 
 /// A figure that has thresholds.
 enum CheckedFigure: String, CaseIterable {
-    case commit, map, disk, descriptors, connections, memory, certificate, behind, pending
+    case canary, commit, p99, map, disk, descriptors, connections, memory, certificate, behind, pending
 
     /// How a threshold of it is written.
     enum Unit {
@@ -115,7 +115,7 @@ enum CheckedFigure: String, CaseIterable {
 
     var unit: Unit {
         switch self {
-        case .commit: .time
+        case .canary, .commit, .p99: .time
         case .map, .disk, .descriptors, .connections, .memory: .percent
         case .certificate: .days
         case .behind: .count
@@ -139,18 +139,21 @@ enum CheckedFigure: String, CaseIterable {
     /// The thresholds that hold without an option.
     var standard: (warning: Double?, critical: Double?) {
         switch self {
+        case .canary: (1000, nil)
         case .commit: (100, 1000)
         case .map, .disk, .descriptors, .connections: (80, 95)
         // Above 80 % new connections are refused.
         case .memory: (70, 80)
         case .certificate: (14, 3)
-        case .behind, .pending: (nil, nil)
+        case .p99, .behind, .pending: (nil, nil)
         }
     }
 
     var meaning: String {
         switch self {
+        case .canary: "how long a message and a write took that say whether the broker is ready"
         case .commit: "how long the store's last commit took with its sync"
+        case .p99: "how long 99 of 100 commits took at most since the start"
         case .map: "the store, of store.maximum_size"
         case .disk: "the file system of the data directory"
         case .descriptors: "open descriptors, of the process's limit"
@@ -296,7 +299,9 @@ extension CheckedFigure {
     /// Its value; `nil`: the broker does not say, or has nothing of it.
     fileprivate func value(in status: StatusRequest.Answer) -> Double? {
         switch self {
+        case .canary: status.canary
         case .commit: status.lastCommit
+        case .p99: status.slowCommit
         case .map: Self.share(status.store?.usedBytes, of: status.store?.maximumBytes)
         case .disk: Self.share(status.diskFreeBytes, of: status.diskBytes).map { 100 - $0 }
         case .descriptors: Self.share(status.descriptors, of: status.maximumDescriptors)

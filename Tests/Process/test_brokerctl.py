@@ -468,13 +468,16 @@ def test_help_has_an_example(verb):
     assert b"brokerctl" in done.stdout and b"xample" in done.stdout
 
 
+OFF = "disk=off,commit=off,canary=off"
+
+
 @pytest.mark.parametrize("arguments, kind", [
     (["status"], dict), (["clients"], list), (["topics"], list), (["subscriptions"], list), (["retained", "list"], list),
     (["retained", "get", "a"], dict), (["users", "list"], list), (["token", "list"], list), (["bans"], list),
     (["acl", "explain", "anonymous", "publish", "a"], dict), (["acl", "list", "anonymous"], list), (["acl", "test", "-"], dict),
     (["config", "show"], dict), (["config", "diff"], dict), (["config", "check", "broker.yaml"], dict), (["audit"], list),
     (["config", "plan", "broker.yaml"], dict), (["events"], list), (["explain", "1001"], list), (["contexts"], list),
-    (["context", "list"], list), (["log", "level"], dict), (["check", "--critical", "disk=off"], dict),
+    (["context", "list"], list), (["log", "level"], dict), (["check", "--warning", OFF, "--critical", OFF], dict),
     (["top", "--count", "1"], dict)])
 def test_each_verb_that_reads_prints_one_value_of_json(start_broker, arguments, kind):
     broker = start_broker("access: { users: ./data/access.jsonl }\nlog: { audit: stdout }\n")

@@ -11,7 +11,7 @@ from command_line import run_control
 from deadlines import wait_until
 
 # label=value[unit];[warning];[critical];[least];[most], as monitoring plugins write it.
-FIGURE = re.compile(r"([a-z]+)=(\d+(?:\.\d+)?)(ms|%|B|);(\d*\.?\d*:?);(\d*\.?\d*:?)(?:;(\d+))?(?:;(\d+))?")
+FIGURE = re.compile(r"([a-z0-9]+)=(\d+(?:\.\d+)?)(ms|%|B|);(\d*\.?\d*:?);(\d*\.?\d*:?)(?:;(\d+))?(?:;(\d+))?")
 
 
 def figures(line):
@@ -27,11 +27,11 @@ def figures(line):
 def test_a_broker_that_is_well(broker):
     broker.session().subscribe("a")
     # The disk of the machine that runs the tests may be full.
-    done = broker.control("check", "--warning", "disk=off,commit=off", "--critical", "disk=off,commit=off")
+    done = broker.control("check", "--warning", "disk=off,commit=off,canary=off", "--critical", "disk=off,commit=off,canary=off")
     line = done.stdout.decode()
     assert done.returncode == 0 and line.startswith("BROKER OK - ready, 1 clients, 1 subscriptions | ")
     found = figures(line)
-    assert set(found) == {"commit", "map", "disk", "descriptors", "connections", "memory", "behind", "pending"}
+    assert set(found) == {"canary", "commit", "p99", "map", "disk", "descriptors", "connections", "memory", "behind", "pending"}
     assert found["map"][1:] == ("%", "80", "95", "0", "100")
     assert found["behind"] == ("0", "", "", "", "0", None)
     assert 0 < float(found["descriptors"][0]) < 100
@@ -43,7 +43,7 @@ def test_a_broker_that_is_well(broker):
     (["--warning", "map=100%", "--critical", "map=off"], 0, "OK")])
 def test_thresholds_decide(broker, options, status, word):
     broker.publish("a", "x", "retain")
-    quiet = ["--warning", "disk=off,commit=off", "--critical", "disk=off,commit=off"]
+    quiet = ["--warning", "disk=off,commit=off,canary=off", "--critical", "disk=off,commit=off,canary=off"]
     done = broker.control("check", *quiet, *options)
     assert done.returncode == status and done.stdout.decode().startswith(f"BROKER {word} - ")
     report = broker.control("check", *quiet, *options, "--json")
@@ -53,8 +53,8 @@ def test_thresholds_decide(broker, options, status, word):
 def test_a_certificate_that_ends_soon(start_broker, tmp_path):
     house = AdminHouse(start_broker, tmp_path)
     assert "certificate" in figures(house.broker.control("check").stdout.decode())
-    done = house.broker.control("check", "--warning", "disk=off,commit=off,certificate=100000d", "--critical",
-                                "disk=off,commit=off,certificate=off")
+    done = house.broker.control("check", "--warning", "disk=off,commit=off,canary=off,certificate=100000d", "--critical",
+                                "disk=off,commit=off,canary=off,certificate=off")
     assert done.returncode == 1 and re.match(r"BROKER WARNING - certificate [0-9.]+ days \|", done.stdout.decode())
     assert figures(done.stdout.decode())["certificate"][2:4] == ("100000:", "")
 
@@ -84,7 +84,7 @@ def test_a_client_that_does_not_read_is_seen(start_broker):
     slow.subscribe("a", slow="drop-oldest")
     for _ in range(40):
         broker.publish("a", "x" * 500_000)
-    quiet = "disk=off,commit=off"
+    quiet = "disk=off,commit=off,canary=off"
 
     def report():
         done = broker.control("check", "--json", "--warning", quiet + ",pending=1KiB", "--critical", quiet)

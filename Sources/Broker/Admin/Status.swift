@@ -49,6 +49,7 @@ extension BrokerFacts {
             store.views = statistics.views
             return store
         }
+        status.canary = Readiness.of(shard).lastDuration.map { Double($0 / 1000) / 1000 }
         status.lastCommit = figures.lastCommit
         status.slowCommit = figures.slowCommit
         let space = Machine.space(under: dataDirectory)

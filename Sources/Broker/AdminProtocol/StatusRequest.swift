@@ -40,6 +40,9 @@ package struct StatusRequest: AdminRequest {
         package var delivered = 0
         /// `nil`: the store could not be read.
         package var store: Store?
+        /// How long it took at last to find out whether the broker is ready, which a message and a write to the store tell, in
+        /// milliseconds; `nil`: unknown.
+        package var canary: Double?
         /// How long the last commit took with its sync, in milliseconds; `nil`: an older broker.
         package var lastCommit: Double?
         /// How long 99 of 100 commits took at most since the start, in milliseconds; `nil`: unknown.
@@ -116,6 +119,7 @@ extension StatusRequest.Answer {
         published = try object.integer("published") ?? 0
         delivered = try object.integer("delivered") ?? 0
         store = try Store(object)
+        canary = try object.double("canaryMilliseconds")
         if let commit = try object.object("commit") {
             lastCommit = try commit.double("lastMilliseconds")
             slowCommit = try commit.double("p99Milliseconds")
@@ -169,6 +173,7 @@ extension StatusRequest.Answer {
 extension StatusRequest.Answer {
     /// What the machine gives, and how much of it is used.
     private func writeMachine(to writer: inout JSONWriter) {
+        if let canary { writer.member("canaryMilliseconds", canary) }
         if let lastCommit {
             writer.name("commit")
             writer.beginObject()

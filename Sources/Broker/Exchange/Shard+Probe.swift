@@ -43,6 +43,8 @@ package final class Readiness {
     // Kept with the reactor, like the shard.
     private unowned let shard: Shard
     private var known: (time: MonotonicTime, failure: String?)?
+    /// How long the last look took, in nanoseconds; `nil`: there was none that was needed.
+    package private(set) var lastDuration: Int64?
     private var waiting: [(String?) -> Void] = []
     private var lastAsked: MonotonicTime?
     /// A balancer that watches readiness asks again within this time, in nanoseconds.
@@ -78,8 +80,10 @@ package final class Readiness {
         if let known, shard.reactor.now.nanoseconds(since: known.time) < Self.validity { return then(known.failure) }
         waiting.append(then)
         guard waiting.count == 1 else { return }
+        let begin = MonotonicTime.now
         shard.probe(patience: Self.patience) { [weak self] failure in
             guard let self else { return }
+            lastDuration = MonotonicTime.now.nanoseconds(since: begin)
             known = (shard.reactor.now, failure)
             let answered = waiting
             waiting = []

@@ -173,7 +173,7 @@ struct AdminProtocolTests {
                 + #""published":10,"delivered":11,"retained":{"values":12,"payloadBytes":13},"#
                 + #""history":{"messages":14,"payloadBytes":15},"#
                 + #""store":{"usedBytes":16,"maximumBytes":17,"fileBytes":18,"views":19},"#
-                + #""commit":{"lastMilliseconds":0.5,"p99Milliseconds":1.5},"disk":{"bytes":20,"freeBytes":21},"#
+                + #""canaryMilliseconds":2.5,"commit":{"lastMilliseconds":0.5,"p99Milliseconds":1.5},"disk":{"bytes":20,"freeBytes":21},"#
                 + #""descriptors":{"open":22,"maximum":23},"maximumConnections":24,"heldBytes":25,"#
                 + #""maximumHeldBytes":26,"certificateSeconds":-27,"#
                 + #""backlog":{"clientsBehind":28,"pendingBytes":29,"largestPendingBytes":30},"#
