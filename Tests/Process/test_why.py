@@ -105,6 +105,19 @@ def test_for_people(broker):
     assert "sent at once" in text
 
 
+def test_the_broker_s_figures_and_events_push_no_message_out(start_broker):
+    """They would fill a ring of 100 records within some seconds."""
+    broker = start_broker("reactors: { count: 1 }\nlog: { flight_memory: 4000 }\nsystem_topics: { interval: 1s }\n")
+    session, watcher = broker.session(), broker.session()
+    session.subscribe("a", snapshot=False)
+    for number in range(90):
+        session.publish("a", number)
+    watcher.subscribe("$SYS/broker/uptime")
+    for _ in range(3):
+        watcher.expect("message", topic="$SYS/broker/uptime")
+    assert len(why(broker, session.welcome["client"], "a", "--limit", "1000")["messages"]) == 90
+
+
 def test_the_recorder_can_be_off_and_has_its_bound(start_broker):
     broker = start_broker("reactors: { count: 1 }\nlog: { flight_memory: 4000 }\n")
     session = broker.session()

@@ -64,6 +64,14 @@ package import WSTransport
         (capacity, next, isFull) = (wanted, 0, false)
     }
 
+    /// Records nothing of what `body` does.
+    func pause(_ body: () -> Void) {
+        let kept = unsafe records
+        unsafe records = nil
+        body()
+        unsafe records = kept
+    }
+
     /// A number for a topic, which another topic hardly ever has.
     @inline(__always)
     package func number(of topic: Topic) -> UInt64 {

@@ -302,7 +302,8 @@ package final class Shard {
                 deliveredUpTo = batch.items.last?.message.seq ?? deliveredUpTo
             case .figures(let batch):
                 nextEvent += 1
-                send(batch)
+                // They have no numbers of their own, and would push out the messages that somebody asks about.
+                recorder.pause { send(batch) }
             case .settled(let settlement):
                 nextEvent += 1
                 catchUp.wakeThoseWaitingForStore()
