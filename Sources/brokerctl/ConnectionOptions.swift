@@ -232,6 +232,7 @@ struct Target {
         var settings = ClientOptions()
         settings.subprotocols = [subprotocol]
         settings.tls = security
+        settings.fields.append("User-Agent", "brokerctl/\(BrokerVersion.current)")
         if let authorization { settings.fields.append("Authorization", authorization) }
         return settings
     }

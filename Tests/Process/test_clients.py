@@ -96,6 +96,15 @@ def test_it_is_known_what_a_client_is_and_what_it_publishes(broker):
     follower.close()
 
 
+def test_brokerctl_says_who_it_is(broker):
+    process = subprocess.Popen([BROKERCTL, "--socket", str(broker.admin_socket), "sub", "a"])
+    try:
+        wait_until(lambda: ids(broker, "--where", "agent ~ brokerctl/") != [], "the client's program")
+    finally:
+        process.kill()
+        process.wait()
+
+
 def test_bytes_are_counted(broker):
     session = broker.session()
     session.subscribe("a")
