@@ -45,9 +45,8 @@ struct RightsTrie: Sendable, Equatable {
 
     /// - Parameter filters: none of them a lone `#`.
     init(_ filters: [(filter: TopicFilter, rights: Rights)]) {
-        let root = Branch()
-        for (filter, rights) in filters { root.insert(filter, rights) }
-        flatten(root)
+        let entries = filters.map { Entry(bytes: Array(Self.comparable($0.filter).utf8), rights: $0.rights) }
+        build(entries.sorted { Self.precedes($0.bytes, $1.bytes) })
     }
 
     /// The rights of all filters together.
@@ -58,55 +57,69 @@ struct RightsTrie: Sendable, Equatable {
 
     // MARK: Building
 
-    private final class Branch {
-        var named: [[UInt8]: Branch] = [:]
-        var single: Branch?
-        var here: Rights = []
-        var rest: Rights = []
+    private struct Entry {
+        let bytes: [UInt8]
+        let rights: Rights
 
-        func insert(_ filter: TopicFilter, _ rights: Rights) {
-            var branch = self
-            // `/#` as `/+/#`: no topic is empty.
-            for level in filter.comparableLevels {
-                switch level {
-                case "#":
-                    branch.rest.formUnion(rights)
-                    return
-                case "+":
-                    let next = branch.single ?? Branch()
-                    branch.single = next
-                    branch = next
-                default:
-                    let name = Array(level.utf8)
-                    let next = branch.named[name] ?? Branch()
-                    branch.named[name] = next
-                    branch = next
-                }
-            }
-            branch.here.formUnion(rights)
+        /// Where the level that begins at `offset` ends.
+        func end(ofLevelAt offset: Int) -> Int { bytes[offset...].firstIndex(of: TopicGrammar.slash) ?? bytes.count }
+
+        /// Whether it has the same level there as another one, with which it has all levels before in common.
+        func hasLevel(of other: Entry, _ range: Range<Int>) -> Bool {
+            guard bytes.count >= range.upperBound, bytes[range].elementsEqual(other.bytes[range]) else { return false }
+            return bytes.count == range.upperBound || bytes[range.upperBound] == TopicGrammar.slash
         }
     }
 
+    /// An order in which filters that begin with the same levels are beside each other: the end of a level comes first.
+    private static func precedes(_ left: [UInt8], _ right: [UInt8]) -> Bool {
+        for (one, other) in zip(left, right) where one != other {
+            if one == TopicGrammar.slash || other == TopicGrammar.slash { return one == TopicGrammar.slash }
+            return one < other
+        }
+        return left.count < right.count
+    }
+
     /// Level by level, so that a node's children are adjacent.
-    private mutating func flatten(_ root: Branch) {
-        var open = [root]
+    private mutating func build(_ entries: [Entry]) {
+        // The filters of each node, and where the level below it begins in them.
+        var open = [(entries: entries.indices, offset: 0)]
         var next = 0
         while next < open.count {
-            let (branch, number) = (open[next], UInt32(next))
-            nodes[next].here = branch.here
-            nodes[next].rest = branch.rest
-            nodes[next].within = branch.here.union(branch.rest)
-            nodes[next].children = UInt32(nodes.count)
-            nodes[next].count = UInt32(branch.named.count)
-            let named = branch.named.map { (hash: Self.hash($0.key.span), name: $0.key, $0.value) }
-            for (hash, name, child) in named.sorted(by: { $0.hash < $1.hash }) {
-                append(hash, name, below: number)
-                open.append(child)
+            let (range, offset) = open[next]
+            var named: [(hash: UInt32, entries: Range<Int>, end: Int)] = []
+            var single: Range<Int>?
+            var first = range.lowerBound
+            while first < range.upperBound {
+                let entry = entries[first]
+                guard offset <= entry.bytes.count else {
+                    nodes[next].here.formUnion(entry.rights)
+                    first += 1
+                    continue
+                }
+                let level = offset..<entry.end(ofLevelAt: offset)
+                let wildcard = level.count == 1 ? entry.bytes[offset] : TopicGrammar.slash
+                var last = first + 1
+                while last < range.upperBound, entries[last].hasLevel(of: entry, level) { last += 1 }
+                switch wildcard {
+                case TopicGrammar.hash:
+                    for one in entries[first..<last] { nodes[next].rest.formUnion(one.rights) }
+                case TopicGrammar.plus: single = first..<last
+                default: named.append((Self.hash(entry.bytes.span.extracting(level)), first..<last, level.upperBound))
+                }
+                first = last
             }
-            if let single = branch.single {
+            nodes[next].within = nodes[next].here.union(nodes[next].rest)
+            nodes[next].children = UInt32(nodes.count)
+            nodes[next].count = UInt32(named.count)
+            for child in named.sorted(by: { $0.hash < $1.hash }) {
+                append(child.hash, entries[child.entries.lowerBound].bytes[offset..<child.end], below: UInt32(next))
+                open.append((child.entries, child.end + 1))
+            }
+            if let single {
                 nodes[next].single = UInt32(nodes.count)
-                append(0, [TopicGrammar.plus], below: number)
-                open.append(single)
+                append(0, [TopicGrammar.plus], below: UInt32(next))
+                open.append((single, offset + 2))
             }
             next += 1
         }
@@ -115,7 +128,7 @@ struct RightsTrie: Sendable, Equatable {
         }
     }
 
-    private mutating func append(_ hash: UInt32, _ name: [UInt8], below parent: UInt32) {
+    private mutating func append(_ hash: UInt32, _ name: ArraySlice<UInt8>, below parent: UInt32) {
         nodes.append(Node(hash: hash, parent: parent, name: UInt32(names.count)))
         names += name
     }
