@@ -1,6 +1,8 @@
 /// What a subscription receives before it is live: the retained values and the end marker, after everything that was
 /// due earlier.
-struct CatchUpStart {
+///
+/// A class, because each copy of a ``Snapshot`` counts several references, and this is looked at again and again.
+final class CatchUpStart {
     /// The number of the subscription.
     let number: UInt32
     let filter: TopicFilter
@@ -9,7 +11,15 @@ struct CatchUpStart {
     /// The retained values; `nil`: none are wanted, or all have been sent.
     var snapshot: Snapshot?
     /// What comes of the history, after the retained values; `nil`: nothing is wanted.
-    var rewinding: Rewinding?
+    let rewinding: Rewinding?
+
+    init(number: UInt32, filter: TopicFilter, seq: UInt64, snapshot: Snapshot?, rewinding: Rewinding? = nil) {
+        self.number = number
+        self.filter = filter
+        self.seq = seq
+        self.snapshot = snapshot
+        self.rewinding = rewinding
+    }
 }
 
 /// The starts of a session's subscriptions, in the order in which the client subscribed.
@@ -47,9 +57,6 @@ struct CatchUpStarts {
         items.append(start)
         left += 1
     }
-
-    /// Stores the changed first entry.
-    mutating func replaceFirst(with start: CatchUpStart) { items[Int(head)] = start }
 
     /// Removes the oldest entry; there must be one.
     mutating func removeFirst() {

@@ -106,31 +106,25 @@ extension Shard {
             return
         }
         let ledger = catchUp.setBehind(session, at: position.seq)
-        let snapshot =
-            options.wantsSnapshot
-            ? Snapshot(
-                filter: filter, seq: position.seq, overlay: position.overlay, ephemerals: position.ephemerals,
-                view: position.view, waitsForStore: position.waitsForStore, isAll: options.isPoll) : nil
-        if let rewind = options.rewind, !filter.isSystem {
-            return set.starts.append(
-                CatchUpStart(
-                    number: number, filter: filter, seq: position.seq, snapshot: snapshot,
-                    rewinding: Rewinding(rewind, filter: filter, upTo: position.seq)))
-        }
-        // Figures are not resumed: they have no places in the order, and the newest are sent instead.
-        guard let since = options.since, !filter.isSystem else {
-            return set.starts.append(
-                CatchUpStart(number: number, filter: filter, seq: position.seq, snapshot: snapshot))
-        }
+        // Figures are neither resumed nor rewound: they have no places in the order, and the newest are sent instead.
+        let rewind = filter.isSystem ? nil : options.rewind
+        let start = CatchUpStart(
+            number: number, filter: filter, seq: position.seq,
+            snapshot: options.wantsSnapshot
+                ? Snapshot(
+                    filter: filter, seq: position.seq, overlay: position.overlay, ephemerals: position.ephemerals,
+                    view: position.view, waitsForStore: position.waitsForStore, isAll: options.isPoll) : nil,
+            rewinding: rewind.map { Rewinding($0, filter: filter, upTo: position.seq) })
+        set.starts.append(start)
+        guard rewind == nil, let since = options.since, !filter.isSystem else { return }
         (subscription.resumedAt, subscription.asked) = (position.seq, ledger.step())
         guard since.seq <= position.seq, since.epoch ?? store.epoch == store.epoch else {
             // The resume point is not from this store, so no earlier message can be delivered.
             counters.resumesWithGap.add(1)
-            subscription.add(Gap(since: 0, seq: position.seq, missed: nil), floor: 0)
-            return set.starts.append(
-                CatchUpStart(number: number, filter: filter, seq: position.seq, snapshot: snapshot))
+            return subscription.add(Gap(since: 0, seq: position.seq, missed: nil), floor: 0)
         }
-        set.starts.append(CatchUpStart(number: number, filter: filter, seq: position.seq, snapshot: nil))
+        let snapshot = start.snapshot
+        start.snapshot = nil
         guard since.seq < position.seq, subscription.position > since.seq else { return counters.resumes.add(1) }
         set.goBack(to: since.seq)
         ledger.isOwed = true

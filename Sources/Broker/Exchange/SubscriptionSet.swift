@@ -19,7 +19,12 @@ package final class SubscriptionSet {
     var starts = CatchUpStarts()
     var held = HeldMessages()
     /// What is due to the session; `nil`: it is live.
-    private(set) var ledger: Ledger?
+    private(set) var ledger: Ledger? {
+        get { unsafe due }
+        set { unsafe due = newValue }
+    }
+    // As with the list: the one that is replaced is still held.
+    @exclusivity(unchecked) private var due: Ledger?
     // The one-byte properties are together to save padding: every session has them.
     /// Whether the session has asked to be called again.
     var isWaiting = false
