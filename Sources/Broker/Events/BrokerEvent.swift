@@ -26,9 +26,10 @@ package struct BrokerEvent: Sendable {
         case drain
 
         /// The place of its counters.
-        var index: Int { Self.indices[self] ?? 0 }
+        var index: Int { Self.cases.firstIndex(of: self) ?? 0 }
 
-        private static let indices = Dictionary(uniqueKeysWithValues: zip(allCases, 0...))
+        // There are few: a dictionary would hash the word.
+        private static let cases = allCases
 
         /// What the log says of it.
         var sentence: String {
@@ -92,6 +93,8 @@ package struct BrokerEvent: Sendable {
     package init(_ kind: Kind) {
         self.kind = kind
         time = WallClock.unixMilliseconds
+        // As many as most have, in one piece of memory.
+        details.reserveCapacity(4)
     }
 
     /// The most bytes of one text: what strangers send fills neither memory nor log.

@@ -71,7 +71,20 @@ package final class Client {
     package var name: String { Self.name(id) }
 
     /// The name of a client with this number.
-    package static func name(_ id: UInt64) -> String { String(id, radix: 36) }
+    package static func name(_ id: UInt64) -> String {
+        // By hand: each client that comes and goes is named, and `String(_:radix:)` costs several times as much.
+        unsafe String(unsafeUninitializedCapacity: 13) { digits in
+            var (rest, count) = (id, 0)
+            repeat {
+                let digit = UInt8(truncatingIfNeeded: rest % 36)
+                rest /= 36
+                count += 1
+                unsafe digits[13 - count] = digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10
+            } while rest > 0
+            for place in 0..<count { unsafe digits[place] = digits[13 - count + place] }
+            return count
+        }
+    }
 
     /// The number of the client that has this name; `nil`: it is no client's.
     package static func number(named name: String) -> UInt64? {

@@ -23,4 +23,10 @@ struct ClientTests {
             reactor.endOfTurn = []
         }
     }
+
+    @Test(arguments: [0, 9, 10, 35, 36, 1295, 1296, 1 << 32, 1 << 63, UInt64.max - 1, .max])
+    func aNameIsTheNumberInBase36(_ number: UInt64) {
+        #expect(Client.name(number) == String(number, radix: 36))
+        #expect(Client.number(named: Client.name(number)) == number)
+    }
 }
