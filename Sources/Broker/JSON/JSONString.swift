@@ -70,14 +70,10 @@ extension Span where Element == UInt8 {
         let raw = unsafe bytes
         var position = start
         while count &- position >= 32 {
-            var found: UInt64 = 0
-            for part in 0..<4 {
-                found |= Self.special(
-                    unsafe UInt64(
-                        littleEndian: raw.unsafeLoadUnaligned(
-                            fromByteOffset: position &+ part &* 8, as: UInt64.self)))
-            }
-            if found != 0 { break }
+            let words = unsafe raw.unsafeLoadUnaligned(fromByteOffset: position, as: SIMD4<UInt64>.self)
+            let found = Self.special(words)
+            // Which byte it is does not matter here, nor the order of the bytes.
+            if (found[0] | found[1] | found[2] | found[3]) & Self.highBits != 0 { break }
             position &+= 32
         }
         while count - position >= 8 {
@@ -110,8 +106,19 @@ extension Span where Element == UInt8 {
         let quotes = word ^ (ones &* UInt64(UInt8(ascii: "\"")))
         let backslashes = word ^ (ones &* UInt64(UInt8(ascii: "\\")))
         // Each term has the high bit of the bytes that qualify. A borrow may set it falsely, but only above one that does.
-        return (word | (quotes &- ones) | (backslashes &- ones) | (word &- ones &* 0x20)) & 0x8080_8080_8080_8080
+        return (word | (quotes &- ones) | (backslashes &- ones) | (word &- ones &* 0x20)) & Self.highBits
     }
+
+    /// The same of four words at once, with the other bits left as they are.
+    @inline(__always)
+    private static func special(_ words: SIMD4<UInt64>) -> SIMD4<UInt64> {
+        let ones = SIMD4<UInt64>(repeating: 0x0101_0101_0101_0101)
+        let quotes = words ^ (ones &* UInt64(UInt8(ascii: "\"")))
+        let backslashes = words ^ (ones &* UInt64(UInt8(ascii: "\\")))
+        return words | (quotes &- ones) | (backslashes &- ones) | (words &- ones &* 0x20)
+    }
+
+    private static var highBits: UInt64 { 0x8080_8080_8080_8080 }
 
     /// The length of the scalar at `start`, in bytes; 0 where there is no well-formed one (Unicode 3.9, table 3-7).
     func scalarLength(at start: Int) -> Int {
