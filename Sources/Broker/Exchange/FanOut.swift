@@ -87,17 +87,20 @@ final class FanOut {
         else { return first }
         let (number, endpoint) = (Lane(number: entry.kind), unsafe endpoints[Int(entry.kind)])
         var index = first
+        let topic = items[first].message.topic.name
         while index < items.count {
-            if index > first, !Self.haveOneTopic(items[index].message, items[first].message) { break }
+            // Once: each look at an item counts a reference.
+            let message = items[index].message
+            if index > first, !message.topic.name.isSame(as: topic) { break }
             round &+= 2
-            guard let segment = lane.encode(items[index].message, number, into: reactor, round) else { break }
+            guard let segment = lane.encode(message, number, into: reactor, round) else { break }
             if sending.cursor.extend(entry.place, from: segment.head, to: segment.tail) {
                 reactor.counters.sentBytes.add(Int(segment.count))
             } else {
                 reactor.send(segment, to: entry.place)
             }
-            counters.sent(items[index].message.payload.count, by: endpoint)
-            record(items[index].message, to: 1, isOwn: isOwn)
+            counters.sent(message.payload.count, by: endpoint)
+            record(message, to: 1, isOwn: isOwn)
             index &+= 1
         }
         sending.delivered &+= index &- first

@@ -37,7 +37,10 @@ package final class Inboxes {
         self.counters = counters
     }
 
-    var isEmpty: Bool { waiting.isEmpty }
+    /// Whether none waits.
+    ///
+    /// Each message asks, and a look at the dictionary would be checked for a change that is under way.
+    var isEmpty: Bool { counters.waitingRequests.current == 0 }
 
     /// Makes an inbox for a request of a client.
     ///

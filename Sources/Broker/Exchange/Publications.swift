@@ -44,14 +44,24 @@ final class Publications {
 
     /// Adds a draft to those of this turn.
     ///
-    /// - Parameter origin: the ``Client/id`` of its publisher; `nil`: what the draft says.
-    func add(_ draft: consuming Draft, by origin: UInt64? = nil, from source: StreamConnection?) {
+    /// Inlined, so that the draft is put together where it is kept.
+    ///
+    /// - Parameter client: its publisher; `nil`: what the draft says.
+    @inline(__always)
+    func add(_ draft: consuming Draft, by client: Client? = nil, from source: StreamConnection?) {
         let place = unsafe drafts.count
         unsafe drafts.append(draft)
         // In its place, as a change before would copy all of it.
-        if let origin { unsafe drafts[place].origin = origin }
-        if let source { unsafe drafts[place].source = source }
+        unsafe Self.complete(&drafts[place], by: client, from: source)
         reactor.needsTurn()
+    }
+
+    @inline(__always)
+    private static func complete(_ draft: inout Draft, by client: Client?, from source: StreamConnection?) {
+        if let source { draft.source = source }
+        guard let client else { return }
+        draft.origin = client.id
+        if let key = draft.key { draft.key = key.of(client, draft.topic) }
     }
 
     /// Hands over what the turn has published.

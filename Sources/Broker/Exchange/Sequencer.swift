@@ -167,11 +167,15 @@ package final class Sequencer: Sendable {
     ///
     /// Stops before a draft whose condition needs a value from the store (``lookUp(_:from:_:)``).
     ///
-    /// - Parameter exhaustion: the refusal if no numbers are left.
+    /// - Parameters:
+    ///   - exhaustion: the refusal if no numbers are left.
+    ///   - body: gets the batch after it has been posted, under the lock.
+    /// - Returns: how many drafts have been applied, and how many of them accepted. Not the batch: copying it on its way
+    ///   out costs several hundred instructions.
     func apply(
         _ drafts: Span<Draft>, _ part: Part, _ exhaustion: @autoclosure () -> Refusal, _ stored: StoredValues,
-        _ expectation: inout Expectation
-    ) -> Batch {
+        _ expectation: inout Expectation, _ body: ((Batch) -> Void)?
+    ) -> (count: Int, accepted: Int) {
         state.withLock { state in
             var items: [Applied] = []
             items.reserveCapacity(drafts.count - part.first)
@@ -201,17 +205,21 @@ package final class Sequencer: Sendable {
                 store.expectKept(expectation.kept - expectation.expected)
                 expectation.expected = expectation.kept
             }
+            let (count, accepted) = (items.count + refusals.count, items.count)
             let batch = Batch(items: items, refusals: refusals, shard: part.shard, began: part.began)
+            let weight = batch.weight
+            let event = ShardEvent.applied(batch)
             let inboxes = state.inboxes.span
             for index in inboxes.indices {
                 let isOwn = inboxes[index].shard == part.shard
                 // A refusal concerns only the publisher.
-                if isOwn ? batch.count > 0 : !items.isEmpty {
-                    inboxes[index].post(.applied(batch), weight: batch.weight, waking: !(isOwn && part.isInTurn))
+                if isOwn ? count > 0 : accepted > 0 {
+                    inboxes[index].post(event, weight: weight, waking: !(isOwn && part.isInTurn))
                 }
             }
             if isQueued { state.storeThread?.wakeUp() }
-            return batch
+            if let body, case .applied(let batch) = event { body(batch) }
+            return (count, accepted)
         }
     }
 

@@ -41,7 +41,10 @@ extension Shard {
 
     /// Publishes for a client, at the end of this turn.
     ///
+    /// Inlined: see ``Publications/add(_:by:from:)``.
+    ///
     /// - Parameter source: the connection of the draft, which is not read while other reactors cannot keep up.
+    @inline(__always)
     package func publish(
         _ draft: consuming Draft, by client: Client, from source: StreamConnection?
     ) throws(Refusal) {
@@ -53,11 +56,10 @@ extension Shard {
             }
         }
         if settings.limits.isMetered { try meter(draft.payload.count, of: client, draft.topic) }
-        if let key = draft.key { draft.key = key.of(client, draft.topic) }
         counters.received(draft.payload.count, by: client.endpoint)
         client.countPublication()
         if let source { chargeMatching(to: source.slot) }
-        publications.add(draft, by: client.id, from: source)
+        publications.add(draft, by: client, from: source)
     }
 
     /// Publishes an ephemeral value, whose rights have been checked.
@@ -78,7 +80,7 @@ extension Shard {
         counters.received(draft.payload.count, by: client.endpoint)
         client.countPublication()
         if let source { chargeMatching(to: source.slot) }
-        publications.add(draft, by: client.id, from: source)
+        publications.add(draft, by: client, from: source)
     }
 
     /// Refuses a publication beyond a limit of the client, its address or its user.
@@ -150,25 +152,33 @@ extension Shard {
     }
 
     /// Refuses what ``publish(_:by:from:)`` would refuse for lack of rights, before a payload is read in vain.
-    package func check(_ draft: borrowing Draft, by client: Client, isRemoval: Bool? = nil) throws(Refusal) {
+    package func check(_ draft: borrowing Draft, by client: Client) throws(Refusal) {
+        try check(
+            publishingTo: draft.topic, isRetained: draft.isRetained, isRemoval: draft.payload.isEmpty, draft.condition,
+            by: client)
+    }
+
+    /// The same of a publication of which there is no draft yet.
+    package func check(
+        publishingTo topic: Topic, isRetained: Bool, isRemoval: Bool = false, _ condition: Draft.Condition = .none,
+        by client: Client
+    ) throws(Refusal) {
         try checkOpen()
-        let topic = draft.topic
         if topic.isSystem {
             throw deny(.publish, topic.name, to: client, Refusal(.forbidden, "\(topic) belongs to the broker."))
         }
-        if topic.isInbox { return try checkReply(draft, by: client) }
-        guard draft.isRetained else {
+        if topic.isInbox { return try checkReply(to: topic, isRetained: isRetained, by: client) }
+        guard isRetained else {
             guard client.has(.publish, for: topic, grants) else { throw mayNotPublish(topic, client) }
             return
         }
         // A removal publishes nothing.
-        let isRemoval = isRemoval ?? draft.payload.isEmpty
         guard isRemoval || client.has(.publish, for: topic, grants) else { throw mayNotPublish(topic, client) }
         guard client.has(.retain, for: topic, grants) else {
             let message = "You may not set or delete the retained value of \(topic)."
             throw deny(.retain, topic.name, to: client, Refusal(.forbidden, message))
         }
-        switch draft.condition {
+        switch condition {
         case .none, .present, .expired, .ended: break
         case .ephemeral(let lease) where lease.wanted == .none: break
         // The result tells about the value.
@@ -177,11 +187,11 @@ extension Shard {
     }
 
     /// A client that knows an inbox may reply: its name cannot be guessed.
-    private func checkReply(_ draft: borrowing Draft, by client: Client) throws(Refusal) {
-        guard !draft.isRetained else {
+    private func checkReply(to topic: Topic, isRetained: Bool, by client: Client) throws(Refusal) {
+        guard !isRetained else {
             throw Refusal(.badRequest, "A reply cannot be retained.")
         }
-        if mustAuthenticate(client) { throw mayNotPublish(draft.topic, client) }
+        if mustAuthenticate(client) { throw mayNotPublish(topic, client) }
     }
 
     private func mayNotPublish(_ topic: Topic, _ client: Client) -> Refusal {

@@ -24,6 +24,8 @@ package final class Shard {
     // Each message looks at these, and each look would be checked for a change that is under way: nothing is called during one.
     @exclusivity(unchecked) private var current: ExchangeSettings
     var rules: HistoryRules { unsafe current.rules }
+    /// Whether there are any rules of history.
+    var keepsHistory: Bool { unsafe !current.rules.isEmpty }
     package var isDraining: Bool {
         get { isEnding }
         set {
@@ -325,7 +327,8 @@ package final class Shard {
         nextEvent = 0
         // Memory for the next turn's, if these were not many.
         if unsafe events.capacity <= Self.keptEvents {
-            unsafe events.removeAll(keepingCapacity: true)
+            // One by one: most turns have one or two, and `removeAll(keepingCapacity:)` costs more.
+            while unsafe !events.isEmpty { unsafe events.removeLast() }
         } else {
             unsafe events = []
         }
@@ -335,7 +338,9 @@ package final class Shard {
         if unsafe directory.tree.count > 0 {
             let before = counters.delivered.current
             fanOut.send(batch.items.span, isOwn: batch.shard == index)
-            if let began = batch.began, unsafe reactor.now >= nextMeasurement, counters.delivered.current != before {
+            if let began = batch.began, unsafe reactor.now.nanoseconds >= nextMeasurement.nanoseconds,
+                counters.delivered.current != before
+            {
                 measure(since: began)
             }
         } else if batch.shard == index {

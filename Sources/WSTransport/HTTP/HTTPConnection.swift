@@ -299,6 +299,7 @@ package final class HTTPConnection: StreamDriver {
         beginHead(response.status, in: &bytes)
         response.fields.write(to: &bytes)
         extraFields.write(to: &bytes)
+        bytes += response.lines
         if hasBody {
             bytes.append("Content-Length: ")
             bytes.append(decimal: response.body.count)

@@ -36,6 +36,8 @@ package final class IncomingRequest: Sendable {
 package struct OutgoingResponse: Sendable {
     package var status: Int
     package var fields: HTTPFields
+    /// More field lines as they are sent, each with its CRLF: of answers that are all alike.
+    package var lines: [UInt8] = []
     package var body: [UInt8]
 
     package init(status: Int, fields: HTTPFields = HTTPFields(), body: [UInt8] = []) {

@@ -337,6 +337,7 @@ public struct HTTPFields: RandomAccessCollection, Equatable, Sendable, Expressib
     ///
     /// A control character in a value is written as a space, so that no value ends its line.
     public func write(to output: inout [UInt8]) {
+        if lines.isEmpty { return }
         output.reserveCapacity(output.count + bytes.count + 4 * lines.count)
         for line in lines {
             let isPlain = unsafe bytes.withUnsafeBytes { bytes in

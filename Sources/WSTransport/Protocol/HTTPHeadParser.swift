@@ -371,9 +371,10 @@ package enum HTTPHeadParser {
 
     func bytes(_ range: Range<Int>) -> [UInt8] { unsafe Array(UnsafeRawBufferPointer(rebasing: input[range])) }
 
-    /// Of ASCII.
+    /// Of bytes that are known to be ASCII, and so are not looked at again.
     func text(_ range: Range<Int>) -> String {
-        unsafe String(decoding: UnsafeRawBufferPointer(rebasing: input[range]), as: UTF8.self)
+        let bytes = unsafe UnsafeRawBufferPointer(rebasing: input[range])
+        return unsafe String(copying: UTF8Span(unchecked: bytes.bindMemory(to: UInt8.self).span))
     }
 
     /// The method, without memory for most.

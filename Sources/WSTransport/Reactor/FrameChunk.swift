@@ -71,33 +71,49 @@ struct FrameArena: ~Copyable {
 
     /// This turn's chunks; a ``Segment`` names them by index.
     private(set) var chunks: ContiguousArray<FrameChunk> = []
-    private var current: [UInt32?] = [nil]
-    /// The lanes that have a chunk, some perhaps more than once.
-    private var used: [Int] = []
+    /// The chunk of a lane, which holds in one turn only: so the end of a turn need not look at all lanes.
+    private struct Current {
+        var turn: UInt64 = 0
+        var chunk: UInt32 = 0
+    }
+
+    /// By lane.
+    private var current = [Current()]
+    private var turn: UInt64 = 1
     private var spare: [FrameChunk] = []
 
     /// A lane that is not used yet.
     mutating func makeLane() -> Int {
-        current.append(nil)
+        current.append(Current())
         return current.count - 1
     }
 
     /// Makes room for `count` bytes in `lane`, lets `body` fill them, and returns where they are.
     mutating func encode(lane: Int, count: Int, _ body: (UnsafeMutableRawBufferPointer) -> Void) -> Segment {
-        let index = chunkIndex(lane: lane, room: count)
-        let chunk = chunks[Int(index)]
+        let current = current[lane]
+        if current.turn == turn {
+            let chunk = chunks[Int(current.chunk)]
+            if chunk.capacity &- chunk.used >= count {
+                return unsafe Self.encode(in: chunk, current.chunk, count, body)
+            }
+        }
+        let index = addChunk(lane: lane, room: count)
+        return unsafe Self.encode(in: chunks[Int(index)], index, count, body)
+    }
+
+    @inline(__always)
+    private static func encode(
+        in chunk: FrameChunk, _ index: UInt32, _ count: Int, _ body: (UnsafeMutableRawBufferPointer) -> Void
+    ) -> Segment {
         let offset = chunk.used
         unsafe body(UnsafeMutableRawBufferPointer(start: chunk.base + offset, count: count))
-        chunk.used += count
+        chunk.used = offset &+ count
         return Segment(
             chunk: index, offset: UInt32(truncatingIfNeeded: offset), count: UInt32(truncatingIfNeeded: count))
     }
 
-    private mutating func chunkIndex(lane: Int, room: Int) -> UInt32 {
-        if let index = current[lane] {
-            let chunk = chunks[Int(index)]
-            if chunk.capacity - chunk.used >= room { return index }
-        }
+    /// A chunk for a lane that has none with that much room.
+    private mutating func addChunk(lane: Int, room: Int) -> UInt32 {
         let chunk: FrameChunk
         if room <= Self.chunkCapacity, let last = spare.popLast() {
             chunk = last
@@ -106,16 +122,14 @@ struct FrameArena: ~Copyable {
         }
         let index = UInt32(truncatingIfNeeded: chunks.count)
         chunks.append(chunk)
-        current[lane] = index
-        used.append(lane)
+        current[lane] = Current(turn: turn, chunk: index)
         return index
     }
 
     /// Forgets the turn's segments and keeps a few chunks for the next.
     mutating func endTurn() {
         guard !chunks.isEmpty else { return }
-        for lane in used { current[lane] = nil }
-        used.removeAll(keepingCapacity: true)
+        turn &+= 1
         while var chunk = chunks.popLast() {
             guard spare.count < 16, chunk.capacity == Self.chunkCapacity, isKnownUniquelyReferenced(&chunk) else {
                 continue

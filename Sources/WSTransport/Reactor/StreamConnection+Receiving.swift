@@ -84,6 +84,7 @@ extension StreamConnection {
     /// What was read, none at the end.
     func received(_ bytes: UnsafeMutableRawBufferPointer) {
         guard unsafe !bytes.isEmpty else { return ended() }
+        let reactor = reactor
         received = reactor.now
         reactor.countReceived(bytes.count)
         guard ending == .none else { return }

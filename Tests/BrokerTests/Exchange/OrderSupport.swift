@@ -116,7 +116,7 @@ final class DelayedOrder: Order {
         state.withLock { state in
             guard !state.waiting.isEmpty else { return }
             let (proposals, shard) = state.waiting.removeFirst()
-            inner.give(proposals.map(\.draft), from: shard, isInTurn: false) { _ in }
+            inner.give(proposals.map(\.draft), from: shard, isInTurn: false)
         }
     }
 

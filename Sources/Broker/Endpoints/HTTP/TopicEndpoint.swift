@@ -23,23 +23,22 @@ struct TopicEndpoint {
         let acknowledgement = try acknowledgement(isRetained: isRetained)
         let timeToLive = try exchange.timeToLive()
         let timeout = try exchange.replyTimeout()
-        let conditions = try Preconditions(exchange.request.head.fields)
+        let fields = exchange.request.head.fields
+        let conditions = try Preconditions(fields)
         guard isRetained || conditions.isEmpty else {
             throw HTTPRefusal(Refusal(.badRequest, "Conditions need retain, because they test the retained value."))
         }
-        let contentType = ContentType.stated(exchange.request.head.fields.first(.contentType))
+        let contentType = ContentType.stated(fields.first(.contentType))
         var condition = Draft.Condition.none
         var properties: MessageProperties?
         var key: PublishKey?
         try refuse { () throws(Refusal) in
             try ContentType.check(contentType)
-            properties = try HeaderFields.read(exchange.request.head.fields)
-            if let text = exchange.request.head.fields.first("Idempotency-Key") {
+            properties = try HeaderFields.read(fields)
+            if let text = fields.first(HTTPWord("Idempotency-Key")) {
                 key = try PublishKey(text, named: "Idempotency-Key")
             }
-            let draft = Draft(
-                topic: topic, payload: [], kind: .text, isRetained: isRetained, acknowledgement: acknowledgement)
-            try shard.check(draft, by: client, isRemoval: false)
+            try shard.check(publishingTo: topic, isRetained: isRetained, by: client)
             condition = try conditions.ofPublishing { () throws(Refusal) in try shard.read(topic, by: client) }
         }
         try exchange.checkContentEncoding()
@@ -76,10 +75,12 @@ struct TopicEndpoint {
         writer.member("seq", receipt.seq)
         writer.member("stored", receipt.isStored)
         writer.endObject()
-        return OutgoingResponse(status: 200, fields: answerFields, body: writer.takeLine())
+        var response = OutgoingResponse(status: 200, body: writer.takeLine())
+        response.lines = answerLines
+        return response
     }
 
-    private static let answerFields: HTTPFields = ["Content-Type": "application/json"]
+    private static let answerLines = Array("Content-Type: application/json\r\n".utf8)
 
     private func acknowledgement(isRetained: Bool) throws(HTTPRefusal) -> Draft.Acknowledgement {
         switch exchange.request.parameter("ack") {

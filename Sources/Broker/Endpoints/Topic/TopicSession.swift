@@ -28,19 +28,25 @@ class TopicSession: ClientSocket {
 
     final override func received(_ opcode: Opcode, _ payload: Span<UInt8>) {
         do throws(Refusal) {
-            try shard.publish(draft(opcode, payload), by: client, from: stream)
+            try publish(opcode, payload)
         } catch {
             return closeWith(error)
         }
         if !shard.takesMore(from: stream.slot) { rest() }
     }
 
+    /// Publishes what has come.
+    fileprivate func publish(_ opcode: Opcode, _ payload: Span<UInt8>) throws(Refusal) {
+        try shard.publish(draft(opcode, payload), by: client, from: stream)
+    }
+
     /// In one piece: what is put together step by step is copied on its way out.
-    func draft(_ opcode: Opcode, _ payload: Span<UInt8>) -> Draft {
+    @inline(__always)
+    fileprivate final func draft(_ opcode: Opcode, _ payload: Span<UInt8>) -> Draft {
         Draft(
             topic: topic, payload: Array(copying: payload), kind: opcode == .text ? .text : .binary,
             isRetained: isRetaining, acknowledgement: isRetaining ? .stored : .routed,
-            completion: isRetaining || !shard.rules.isEmpty ? closeWhereRefused : nil)
+            completion: isRetaining || shard.keepsHistory ? closeWhereRefused : nil)
     }
 
     /// There is no other way here to say that a message was refused, or a value not stored.
@@ -76,10 +82,10 @@ final class EphemeralTopicSession: TopicSession {
         super.init(shard: shard, socket: socket, client: client, topic: topic, options: options)
     }
 
-    override func draft(_ opcode: Opcode, _ payload: Span<UInt8>) -> Draft {
-        var draft = super.draft(opcode, payload)
+    override fileprivate func publish(_ opcode: Opcode, _ payload: Span<UInt8>) throws(Refusal) {
+        var draft = draft(opcode, payload)
         (draft.condition, draft.acknowledgement) = (.ephemeral(lease), .routed)
-        return draft
+        try shard.publish(draft, by: client, from: stream)
     }
 }
 
@@ -97,10 +103,10 @@ final class ExpiringTopicSession: TopicSession {
         super.init(shard: shard, socket: socket, client: client, topic: topic, options: options)
     }
 
-    override func draft(_ opcode: Opcode, _ payload: Span<UInt8>) -> Draft {
-        var draft = super.draft(opcode, payload)
+    override fileprivate func publish(_ opcode: Opcode, _ payload: Span<UInt8>) throws(Refusal) {
+        var draft = draft(opcode, payload)
         draft.timeToLive = timeToLive
-        return draft
+        try shard.publish(draft, by: client, from: stream)
     }
 }
 

@@ -78,7 +78,7 @@ package final class LocalOrder: Order {
     }
 
     package func submit(_ drafts: [Draft], from shard: Int, at time: MonotonicTime) {
-        give(drafts, from: shard, isInTurn: true, began: time) { _ in }
+        give(drafts, from: shard, isInTurn: true, began: time)
     }
 
     /// Numbers drafts and applies them, in several parts if values must be looked up.
@@ -86,27 +86,27 @@ package final class LocalOrder: Order {
     /// - Parameters:
     ///   - isInTurn: whether the shard drains its mailbox without being woken.
     ///   - began: when the turn began that has published them; `nil`: not known.
-    ///   - body: gets each part, which is in the mailboxes by then.
+    ///   - body: gets each part, which is in the mailboxes by then; `nil`: nobody looks at them. It must not call the order.
     func give(
-        _ drafts: [Draft], from shard: Int, isInTurn: Bool, began: MonotonicTime? = nil, _ body: (Batch) -> Void
+        _ drafts: [Draft], from shard: Int, isInTurn: Bool, began: MonotonicTime? = nil,
+        _ body: ((Batch) -> Void)? = nil
     ) {
         let time = WallClock.unixMilliseconds
         var stored = Sequencer.StoredValues()
         var expectation = sequencer.expect(drafts)
         var place = 0
         while true {
-            let (batch, wanted) = numbers.withLock { numbers in
+            let (count, wanted) = numbers.withLock { numbers in
                 let part = Sequencer.Part(
                     first: place, shard: shard, isInTurn: isInTurn, numbers: numbers.free, time: time,
                     began: began)
                 // A view, so that reading a draft does not copy it.
-                let batch = sequencer.apply(drafts.span, part, numbers.exhaustion, stored, &expectation)
-                numbers.next += UInt64(batch.items.count)
-                return (batch, numbers.takeTarget())
+                let done = sequencer.apply(drafts.span, part, numbers.exhaustion, stored, &expectation, body)
+                numbers.next += UInt64(done.accepted)
+                return (done.count, numbers.takeTarget())
             }
             if let wanted { reserve(wanted.target, on: wanted.thread) }
-            body(batch)
-            place += batch.count
+            place += count
             guard place < drafts.count else { return sequencer.conclude(expectation) }
             sequencer.lookUp(drafts.span, from: place, &stored)
         }
