@@ -22,6 +22,8 @@ public struct UpgradeOptions: Sendable {
     public var maximumUnsent = 16 * 1024 * 1024
     /// How long the oldest unsent byte may wait before the client is closed as too slow (1013); `nil`: no limit.
     public var maximumUnsentAge: Duration? = .seconds(30)
+    /// Where asynchronous closures and listeners run.
+    public var executor = Executor.global
     /// What happens to clients that take less than they are sent; an asynchronous `send` waits for them in any case.
     public var slowReaders = SlowReaders.close
 
@@ -34,11 +36,23 @@ public struct UpgradeOptions: Sendable {
         case refuse
     }
 
+    /// Where asynchronous closures and listeners run.
+    public enum Executor: Sendable {
+        /// On Swift's threads, where they may compute for as long as they need.
+        case global
+        /// On the connection's thread, which they must not block: it serves other connections, too.
+        ///
+        /// Saves a change of threads for each message.
+        case reactor
+    }
+
     /// The defaults.
     public init() {}
 
     var limits: SocketCore.Limits {
-        SocketCore.Limits(held: maximumHeld, unsent: maximumUnsent, closesSlowReaders: slowReaders == .close)
+        SocketCore.Limits(
+            held: maximumHeld, unsent: maximumUnsent, closesSlowReaders: slowReaders == .close,
+            runsOnReactor: executor == .reactor)
     }
 
     /// The same, as the connection's internal options.

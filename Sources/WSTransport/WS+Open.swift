@@ -3,13 +3,40 @@ internal import Synchronization
 extension WS {
     /// Opens a WebSocket, and waits until it is open.
     ///
-    /// Throws ``WS/HandshakeError``; cancelling the task gives up with ``WS/HandshakeError/aborted``.
-    public static func open(
-        _ url: String, options: ConnectOptions = ConnectOptions()
-    ) async throws(HandshakeError) -> WebSocket {
+    /// Throws ``WS/HandshakeError``, and `CancellationError` where the task is cancelled before it is open.
+    public static func open(_ url: String, options: ConnectOptions = ConnectOptions()) async throws -> WebSocket {
         do throws(ConnectError) { return try await opened { WebSocket(url, options: options) } } catch {
-            throw HandshakeError(error)
+            throw publicError(error)
         }
+    }
+
+    /// Opens a WebSocket, runs `body` with it, and closes it: it is over when this returns.
+    ///
+    /// It is closed with 1000 when `body` returns, with 1011 when it throws, and with 1001 when the task is cancelled; the
+    /// server's answer is awaited for ``ConnectOptions/closeTimeout``. Throws what ``open(_:options:)`` and `body` throw.
+    ///
+    /// - Parameters:
+    ///   - url: `ws://` or `wss://`, as RFC 6455 §3 has it.
+    ///   - options: header fields, TLS, proxy, limits.
+    ///   - isolation: where `body` runs: as the caller does.
+    ///   - body: gets the open socket.
+    public static func withSocket<Outcome>(
+        _ url: String, options: ConnectOptions = ConnectOptions(), isolation: isolated (any Actor)? = #isolation,
+        _ body: (WebSocket) async throws -> Outcome
+    ) async throws -> Outcome {
+        let socket = try await open(url, options: options)
+        do {
+            let outcome = try await body(socket)
+            await socket.end(Task.isCancelled ? .goingAway : .normal)
+            return outcome
+        } catch {
+            await socket.end(Task.isCancelled ? .goingAway : .internalError)
+            throw error
+        }
+    }
+
+    private static func publicError(_ error: ConnectError) -> any Swift.Error {
+        error == .cancelled && Task.isCancelled ? CancellationError() : HandshakeError(error)
     }
 
     /// Opens a WebSocket, with options that only this package uses.
@@ -36,7 +63,7 @@ extension WS {
     /// ``WebSocketMessage/readFrom(_:)``.
     ///
     /// The caller has to answer PINGs and to close in order. Options about messages do
-    /// not apply. Throws ``WS/HandshakeError``.
+    /// not apply. Throws ``WS/HandshakeError``, and `CancellationError`.
     ///
     /// - Parameters:
     ///   - url: `ws://` or `wss://`, as RFC 6455 §3 has it.
@@ -44,7 +71,7 @@ extension WS {
     ///   - options: header fields, TLS, proxy, time-outs.
     public static func connect(
         _ url: String, origin: String = "", options: ConnectOptions = ConnectOptions()
-    ) async throws(HandshakeError) -> any ByteStream {
+    ) async throws -> any ByteStream {
         do throws(ConnectError) {
             var options = options
             if !origin.isEmpty { options.origin = origin }
@@ -54,7 +81,7 @@ extension WS {
             let limits = ConnectionDriver.Limits(held: options.maximumHeld, unsent: options.maximumUnsent)
             return try await raw(try WebSocketURL(checking: url), client, limits)
         } catch {
-            throw HandshakeError(error)
+            throw publicError(error)
         }
     }
 

@@ -4,21 +4,42 @@ internal import Synchronization
 extension WS {
     private struct Register {
         var sockets: [ObjectIdentifier: WebSocket] = [:]
-        var waiters: [CheckedContinuation<Void, Never>] = []
+        var waiters: [(number: UInt64, continuation: Waiter)] = []
+        var last: UInt64 = 0
     }
+
+    private typealias Waiter = CheckedContinuation<Void, any Swift.Error>
 
     private static let register = Mutex(Register())
 
     /// Waits until every socket that was ``WebSocket/ref()``-ed has ended or was ``WebSocket/unref()``-ed.
     ///
-    /// For the last line of a program that only listens.
-    public static func waitForAll() async {
-        await withCheckedContinuation { continuation in
-            let isEmpty = register.withLock { register in
-                if !register.sockets.isEmpty { register.waiters.append(continuation) }
-                return register.sockets.isEmpty
+    /// For the last line of a program that only listens. Throws where the task is cancelled before.
+    public static func waitForAll() async throws(CancellationError) {
+        let number = register.withLock { register in
+            register.last += 1
+            return register.last
+        }
+        do {
+            try await withTaskCancellationHandler {
+                try await withCheckedThrowingContinuation { (waiter: Waiter) in
+                    let result = register.withLock { register -> Result<Void, any Swift.Error>? in
+                        if register.sockets.isEmpty { return .success(()) }
+                        if Task.isCancelled { return .failure(CancellationError()) }
+                        register.waiters.append((number, waiter))
+                        return nil
+                    }
+                    if let result { waiter.resume(with: result) }
+                }
+            } onCancel: {
+                let waiter = register.withLock { register -> Waiter? in
+                    guard let index = register.waiters.firstIndex(where: { $0.number == number }) else { return nil }
+                    return register.waiters.remove(at: index).continuation
+                }
+                waiter?.resume(throwing: CancellationError())
             }
-            if isEmpty { continuation.resume() }
+        } catch {
+            throw CancellationError()
         }
     }
 
@@ -28,11 +49,11 @@ extension WS {
 
     static func forget(_ socket: WebSocket) {
         let (waiters, forgotten) = register.withLock {
-            register -> ([CheckedContinuation<Void, Never>], WebSocket?) in
+            register -> ([Waiter], WebSocket?) in
             let forgotten = register.sockets.removeValue(forKey: ObjectIdentifier(socket))
             guard register.sockets.isEmpty else { return ([], forgotten) }
             defer { register.waiters = [] }
-            return (register.waiters, forgotten)
+            return (register.waiters.map(\.continuation), forgotten)
         }
         for waiter in waiters { waiter.resume() }
         // Released outside the lock: it may be the last reference.

@@ -1,10 +1,12 @@
+internal import Synchronization
+
 extension WS {
     /// A handler that upgrades each request to a WebSocket, or answers with an error (RFC 6455 §4.2).
     ///
     /// - Parameters:
     ///   - options: origins, authorization, subprotocols, compression, limits.
-    ///   - accept: gets the open socket, on the connection's thread, which it must not block. Messages wait until it
-    ///     adds listeners or reads.
+    ///   - accept: gets the open socket, on the connection's thread, which it must not block: it adds listeners, and
+    ///     returns. Messages wait until there is a listener or a reader.
     public static func upgrade(
         _ options: UpgradeOptions = UpgradeOptions(), accept: @escaping @Sendable (WebSocket) -> Void
     ) -> any WSTransport.Handler {
@@ -15,15 +17,19 @@ extension WS {
     public static func upgrade(
         _ options: UpgradeOptions = UpgradeOptions(), accept: @escaping @Sendable (WebSocket, HTTPRequest) -> Void
     ) -> any WSTransport.Handler {
-        AcceptingHandler(options: options, connection: options.connection, accept: accept)
+        AcceptingHandler(options: options, connection: options.connection) { socket, exchange in
+            accept(socket, exchange.request)
+        }
     }
 
     /// A handler that upgrades each request to a WebSocket, and runs a task for it.
     ///
     /// - Parameters:
     ///   - options: origins, authorization, subprotocols, compression, limits.
-    ///   - accept: if it throws, the socket is closed with code 1011; if it returns, the socket remains as long as it has
-    ///     listeners or is referred to.
+    ///   - accept: runs on Swift's threads unless ``UpgradeOptions/executor`` says otherwise, in a task that is cancelled
+    ///     when the socket ends; what had come before can still be read. ``HTTPServer/stop(patience:)`` waits for it. If
+    ///     it throws, ``HTTPServer/Options/onError`` is told and the socket is closed with code 1011; if it returns, the
+    ///     socket remains as long as it has listeners or is referred to.
     public static func upgrade(
         _ options: UpgradeOptions = UpgradeOptions(), accept: @escaping @Sendable (WebSocket) async throws -> Void
     ) -> any WSTransport.Handler {
@@ -35,13 +41,53 @@ extension WS {
         _ options: UpgradeOptions = UpgradeOptions(),
         accept: @escaping @Sendable (WebSocket, HTTPRequest) async throws -> Void
     ) -> any WSTransport.Handler {
-        upgrade(options) { (socket: WebSocket, request: HTTPRequest) -> Void in
-            Task(executorPreference: socket.core.link.remote) {
-                do { try await accept(socket, request) } catch {
-                    socket.core.fail(.internalError)
+        AcceptingHandler(options: options, connection: options.connection) { socket, opening in
+            opening.tasks?.enter()
+            socket.core.run {
+                await HandlerTasks.$isInside.withValue(true) {
+                    do { try await accept(socket, opening.request) } catch {
+                        socket.core.failed(error) { opening.report?($0, opening.request) }
+                    }
                 }
+                opening.tasks?.leave()
             }
         }
+    }
+}
+
+/// What came with a socket.
+private struct Opening: Sendable {
+    let request: HTTPRequest
+    /// Told of what a closure throws.
+    let report: (@Sendable (any Error, HTTPRequest) -> Void)?
+    /// Those of the server.
+    let tasks: HandlerTasks?
+}
+
+extension SocketCore {
+    private static let lastObserved = Atomic<UInt64>(0)
+
+    /// Tells the server's observer, if there is one, of the socket and later of its end.
+    fileprivate func observe(_ request: HTTPRequest, on reactor: Reactor) {
+        guard let observer = reactor[ObserverPost.self]?.observer else { return }
+        let socket = ObservedSocket(
+            number: Self.lastObserved.wrappingAdd(1, ordering: .relaxed).newValue, remoteAddress: request.remoteAddress,
+            path: request.path, subprotocol: state.withLock { $0.subprotocol }, since: .now)
+        let observation = Observation(observer, socket)
+        state.withLock { $0.observation = observation }
+    }
+
+    /// A server's closure threw `error`: closes the socket, and reports what is not simply its end.
+    fileprivate func failed(_ error: any Error, _ report: (any Error) -> Void) {
+        let isOver = state.withLock { $0.readyState != .open }
+        fail(.internalError)
+        if isOver {
+            switch error {
+            case is CancellationError, WS.Error.closed, WS.Error.invalidState, WS.Error.protocolViolation: return
+            default: break
+            }
+        }
+        report(error)
     }
 }
 
@@ -50,12 +96,13 @@ private struct AcceptingHandler: DirectHandler {
     let options: UpgradeOptions
     /// Shared by all sockets.
     let connection: WebSocketConnection.Options
-    let accept: @Sendable (WebSocket, HTTPRequest) -> Void
+    let accept: @Sendable (WebSocket, Opening) -> Void
 
     func handle(_ exchange: HTTPExchange) {
         guard let authorize = options.authorize else { return upgrade.handle(exchange) }
         do throws(HTTPRefusal) {
-            // Reject a request that is not an upgrade before asking for its identity.
+            // Before the client's identity is asked for: a token for one use is not used up by what is no handshake.
+            _ = try HTTPExchange.checkHandshake(exchange.request.head)
             try check(exchange.request.head)
         } catch {
             return exchange.refuse(error)
@@ -67,11 +114,15 @@ private struct AcceptingHandler: DirectHandler {
         UpgradeHandler { (exchange, request) throws(HTTPRefusal) in
             try check(exchange.request.head)
             let chosen = options.choose(request.subprotocols)
+            let report = exchange.report
             return Admission(subprotocol: chosen, options: connection) { [options, accept] connection in
-                let request = HTTPRequest(exchange, link: nil)
+                let opening = Opening(
+                    request: HTTPRequest(exchange, link: nil), report: report,
+                    tasks: connection.stream.reactor[HandlerTasks.self])
                 let socket = WebSocket(connection, limits: options.limits)
                 let session = SocketSession(connection, socket.core)
-                accept(socket, request)
+                socket.core.observe(opening.request, on: connection.stream.reactor)
+                accept(socket, opening)
                 return session
             }
         }

@@ -25,10 +25,7 @@ extension HTTPResponse {
     /// leaves the answer as it is.
     public func json(_ value: some Encodable) throws {
         let text = try JSONText.encode(value)
-        var others = HTTPFields()
-        for field in fields where field.name.lowercased() != "content-type" { others.append(field.name, field.value) }
-        others.append("Content-Type", "application/json")
-        fields = others
+        fields.set("Content-Type", "application/json")
         body = text
     }
 }
@@ -46,6 +43,21 @@ extension DecodingError {
         let path = context.codingPath.map { $0.intValue.map { String($0) } ?? $0.stringValue }.joined(separator: ".")
         let place = path.isEmpty ? "The body" : "In the body, \"\(path)\""
         return "\(place) is not the JSON that is expected: \(context.debugDescription)"
+    }
+}
+
+extension WebSocket {
+    /// Sends `value` as JSON in a text message; if more than 64 KiB are unsent, waits for room first.
+    ///
+    /// The JSON is written as in a ``WebSocketMessage``. Throws `EncodingError` if JSON has no such value, and what `send`
+    /// throws.
+    public func send(json value: some Encodable) async throws {
+        try await send(String(decoding: JSONText.encode(value), as: UTF8.self))
+    }
+
+    /// Sends `value` as MessagePack in a binary message; if more than 64 KiB are unsent, waits for room first.
+    public func send(pack value: some Encodable, with encoder: MessagePackEncoder = MessagePackEncoder()) async throws {
+        try await send(try encoder.encode(value))
     }
 }
 

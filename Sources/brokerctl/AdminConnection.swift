@@ -30,9 +30,9 @@ struct AdminConnection {
 
     /// Sends an encoded request.
     func send(_ request: [UInt8]) async throws {
-        do throws(WS.Error) {
+        do {
             try await client.send(.text, request)
-        } catch {
+        } catch is WS.Error {
             throw Failure.closed(endpoint, client.closeEvent)
         }
     }

@@ -57,9 +57,9 @@ struct MessageClient {
 
     /// Sends one request.
     func send(_ request: [UInt8]) async throws {
-        do throws(WS.Error) {
+        do {
             try await client.send(.text, request)
-        } catch {
+        } catch is WS.Error {
             throw Failure.closed(endpoint, client.closeEvent)
         }
     }
@@ -73,7 +73,7 @@ struct MessageClient {
                     throw Failure.closed(endpoint, client.closeEvent)
                 }
                 for notice in try Self.notices(in: message.body) { waiting.append(notice) }
-            } catch WS.Error.closed {
+            } catch is WS.Error {
                 throw Failure.closed(endpoint, client.closeEvent)
             }
         }

@@ -285,6 +285,7 @@ package final class HTTPConnection: StreamDriver {
 
     private func fail(_ refusal: HTTPRefusal, _ fields: HTTPFields) {
         keepsAlive = false
+        settings.refused?(refusal, nil, stream.peer)
         finishExchange(settings.makeRefusal(refusal), fields)
     }
 

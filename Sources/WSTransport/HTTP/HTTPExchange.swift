@@ -34,7 +34,7 @@ package final class HTTPExchange {
     private let unwanted: HTTPRefusal?
     /// `nil` when it is done with the exchange, or gone.
     private(set) var connection: HTTPConnection?
-    private var isAnswered = false
+    private(set) var isAnswered = false
     /// Its number, if a task refers to it.
     private var link: ReactorLink?
     /// Called when the connection is done with it.
@@ -57,6 +57,9 @@ package final class HTTPExchange {
 
     /// The stream by which the request came; `nil` when the connection is done with it, or has gone.
     package var stream: StreamConnection? { connection?.stream }
+
+    /// Told of what handlers throw; `nil`: nothing is, or the connection is done with the exchange.
+    var report: (@Sendable (any Error, HTTPRequest) -> Void)? { connection?.settings.report }
 
     /// A handle for tasks, valid until the connection is done with the exchange; `nil` if it already is.
     func makeLink() -> ReactorLink? {
@@ -127,6 +130,7 @@ package final class HTTPExchange {
         guard let connection else { return }
         // A client that asked for a WebSocket, by whatever method, may already have sent frames.
         if Handshake.isUpgrade(request.head) { connection.endAfterAnswer() }
+        if !isAnswered { connection.settings.refused?(refusal, request, connection.stream.peer) }
         respond(connection.settings.makeRefusal(refusal))
     }
 

@@ -58,6 +58,8 @@ package struct HTTPSettings {
     package var isAlwaysAnswered: (HTTPRequestHead) -> Bool = { _ in false }
     /// Called with errors that handlers threw, except refusals; they are answered with 500.
     var report: (@Sendable (any Error, HTTPRequest) -> Void)?
+    /// Told of each refusal, and of what was refused: `nil` if it could not be read.
+    var refused: ((HTTPRefusal, IncomingRequest?, SocketAddress?) -> Void)?
 
     package init() {}
 }

@@ -183,21 +183,54 @@ extension HTTPExchange {
     func serve(by handler: any Handler) {
         guard let link = makeLink() else { return }
         let request = HTTPRequest(self, link: link)
-        let report = connection?.settings.report
-        Task {
-            do {
-                try await invoke(handler, request)
-                request.finish(nil)
-            } catch let refusal as HTTPRefusal {
-                request.finish(refusal)
-            } catch WS.Error.endOfStream {
-                // The client has gone, or has its answer: nothing is left to say, and it is nobody's fault.
-                request.finish(HTTPRefusal(status: 400, message: "The request broke off."))
-            } catch {
-                request.lastError = "\(error)"
-                report?(error, request)
-                request.finish(HTTPRefusal(status: 500, message: "The request could not be handled."))
-            }
+        let report = report
+        let tasks = reactor?[HandlerTasks.self]
+        tasks?.enter()
+        let task = Task {
+            await HandlerTasks.$isInside.withValue(true) { await request.answered(by: handler, report) }
+            tasks?.leave()
+        }
+        // Once it is answered, the handler may do what it likes; before, nothing it does is of use any more.
+        onEnd { [unowned self] in if !isAnswered { task.cancel() } }
+    }
+}
+
+extension HTTPRequest {
+    fileprivate func answered(by handler: any Handler, _ report: (@Sendable (any Error, HTTPRequest) -> Void)?) async {
+        do {
+            try await invoke(handler, self)
+            finish(nil)
+        } catch let refusal as HTTPRefusal {
+            finish(refusal)
+        } catch WS.Error.endOfStream {
+            // The client has gone, or has its answer: nothing is left to say, and it is nobody's fault.
+            finish(HTTPRefusal(status: 400, message: "The request broke off."))
+        } catch is CancellationError where Task.isCancelled {
+            // The same, seen by something else that the handler waited for.
+            finish(HTTPRefusal(status: 400, message: "The request broke off."))
+        } catch {
+            lastError = "\(error)"
+            report?(error, self)
+            finish(HTTPRefusal(status: 500, message: "The request could not be handled."))
         }
     }
+}
+
+/// The tasks of handlers and closures that a server has started and that have not ended.
+///
+/// Any thread.
+package final class HandlerTasks: Sendable {
+    /// Whether the caller is in such a task, or in a child of one.
+    @TaskLocal static var isInside = false
+    private let state = Mutex(0)
+
+    /// None.
+    package init() {}
+
+    func enter() { state.withLock { $0 += 1 } }
+
+    func leave() { state.withLock { $0 -= 1 } }
+
+    /// How many there are, without the caller's own.
+    package var others: Int { state.withLock { $0 } - (Self.isInside ? 1 : 0) }
 }

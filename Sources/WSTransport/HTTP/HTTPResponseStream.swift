@@ -15,18 +15,18 @@ public final class HTTPResponseStream: Sendable {
 
     /// Sends bytes, and waits while more than the server's limit is unsent.
     ///
-    /// Throws ``WS/Error/endOfStream`` if the client has gone.
-    public func write(_ bytes: [UInt8]) async throws(WS.Error) {
-        let isTaken = await withCheckedContinuation { continuation in
+    /// Throws ``WS/Error/endOfStream`` if the client has gone, and `CancellationError`: the bytes may be sent all the same.
+    public func write(_ bytes: [UInt8]) async throws {
+        try await FirstAnswer<Void>.wait { written in
             link.run(with: StreamWriter.self) { writer in
-                if let writer { writer.write(bytes, continuation) } else { continuation.resume(returning: false) }
+                guard let writer else { return written.give(.failure(WS.Error.endOfStream)) }
+                if written.isAwaited { writer.write(bytes, written) }
             }
         }
-        guard isTaken else { throw .endOfStream }
     }
 
     /// Sends text as UTF-8.
-    public func write(_ text: String) async throws(WS.Error) { try await write(Array(text.utf8)) }
+    public func write(_ text: String) async throws { try await write(Array(text.utf8)) }
 
     /// Ends the answer; the connection may carry another request.
     public func end() { link.run(with: StreamWriter.self) { $0?.end() } }
@@ -38,7 +38,7 @@ public final class HTTPResponseStream: Sendable {
 private final class StreamWriter {
     private let stream: HTTPStream
     private let link: ReactorLink
-    private var waiting: [CheckedContinuation<Bool, Never>] = []
+    private var waiting: [FirstAnswer<Void>] = []
 
     init(_ stream: HTTPStream, link: ReactorLink) {
         self.stream = stream
@@ -47,12 +47,12 @@ private final class StreamWriter {
         stream.onClosed = { [weak self] in self?.leave() }
     }
 
-    func write(_ bytes: [UInt8], _ written: CheckedContinuation<Bool, Never>) {
+    func write(_ bytes: [UInt8], _ written: FirstAnswer<Void>) {
         stream.send(bytes)
         // How much the kernel took at once is known only after this turn.
         stream.stream.reactor.runSoon { [weak self] in
-            guard let self, stream.stream.isOpen else { return written.resume(returning: false) }
-            guard stream.stream.unsentBytes > 0 else { return written.resume(returning: true) }
+            guard let self, stream.stream.isOpen else { return written.give(.failure(WS.Error.endOfStream)) }
+            guard stream.stream.unsentBytes > 0 else { return written.give(.success(())) }
             waiting.append(written)
         }
     }
@@ -70,6 +70,6 @@ private final class StreamWriter {
     private func release(_ isTaken: Bool) {
         let writers = waiting
         waiting = []
-        for writer in writers { writer.resume(returning: isTaken) }
+        for writer in writers { writer.give(isTaken ? .success(()) : .failure(WS.Error.endOfStream)) }
     }
 }

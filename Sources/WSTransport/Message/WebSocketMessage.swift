@@ -42,6 +42,11 @@ public final class WebSocketMessage: HandlerMessage {
     let state: Mutex<State>
     private let reply = Mutex<WebSocketMessage?>(nil)
 
+    /// The opcode of text messages, `ws.TEXT`.
+    public static let TEXT = WS.TEXT
+    /// The opcode of binary messages, `ws.BINARY`.
+    public static let BINARY = WS.BINARY
+
     /// The default limit of a message, 64 MiB, in bytes.
     public static let defaultMaxSize = 64 << 20
 

@@ -91,6 +91,35 @@ public struct HTTPFields: RandomAccessCollection, Equatable, Sendable, Expressib
         appendLine(name: start..<middle, value: middle..<bytes.count)
     }
 
+    /// Sets the value of this name: in the place of the first line of that name, or at the end; further ones are removed.
+    public mutating func set(_ name: String, _ value: String) {
+        var (others, isSet) = (HTTPFields(), false)
+        for field in self {
+            guard field.name.isSameIgnoringCase(name) else {
+                others.append(field.name, field.value)
+                continue
+            }
+            if !isSet { others.append(name, value) }
+            isSet = true
+        }
+        if !isSet { others.append(name, value) }
+        self = others
+    }
+
+    /// Removes all lines of this name.
+    public mutating func remove(_ name: String) {
+        guard first(name) != nil else { return }
+        var others = HTTPFields()
+        for field in self where !field.name.isSameIgnoringCase(name) { others.append(field.name, field.value) }
+        self = others
+    }
+
+    /// The value of the first line of this name, `nil` where there is none; setting is as ``set(_:_:)``, or ``remove(_:)``.
+    public subscript(name: String) -> String? {
+        get { first(name) }
+        set { if let newValue { set(name, newValue) } else { remove(name) } }
+    }
+
     /// Adds all lines of `others` at the end.
     mutating func append(contentsOf others: HTTPFields) {
         guard !others.isEmpty else { return }

@@ -25,6 +25,8 @@ extension WS {
         case endOfStream
         /// Another task is already doing the same.
         case busy
+        /// A reader asks for messages that go to a listener.
+        case messagesAreListenedTo
         /// A handler was given a message of a kind that it does not handle.
         case badType(String)
     }
@@ -42,11 +44,12 @@ extension WS.Error: CustomStringConvertible {
         case .protocolViolation(let code, let reason): "the peer broke the protocol: \(reason) (\(code))"
         case .messageTooBig: "the message is above its limit"
         case .tooMuchUnsent(let limit): "more than \(limit) bytes are unsent"
-        case .closed(.abnormal, _): "the connection was lost"
+        case .closed(.abnormal, let reason): reason.isEmpty ? "the connection was lost" : reason
         case .closed(let code, let reason):
             "the connection was closed with code \(code)" + (reason.isEmpty ? "" : ": \(reason)")
         case .endOfStream: "the stream has ended"
         case .busy: "another task is in the middle of the same"
+        case .messagesAreListenedTo: "the messages go to a listener"
         case .badType(let what): what
         }
     }

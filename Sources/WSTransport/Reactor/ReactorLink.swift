@@ -30,6 +30,11 @@ package struct ReactorLink: Sendable {
         reactor.linkedObjects.byNumber.removeValue(forKey: number) as? Object
     }
 
+    /// The object; `nil`: there is none (any more).
+    ///
+    /// The reactor's thread.
+    func object(on reactor: Reactor) -> AnyObject? { reactor.linkedObjects.byNumber[number] }
+
     /// Runs `body` on the reactor's thread with the object, or `nil` if there is none (any more).
     ///
     /// Any thread.
@@ -60,5 +65,47 @@ extension Reactor {
         let made = LinkedObjects()
         self[LinkedObjects.self] = made
         return made
+    }
+}
+
+/// What a task waits for and several parties may answer: the first answer counts, and the task's cancellation is one.
+///
+/// Any thread.
+final class FirstAnswer<Value: Sendable>: Sendable {
+    private enum State {
+        case new
+        case awaited(CheckedContinuation<Value, any Error>)
+        case given
+    }
+
+    private let state = Mutex(State.new)
+
+    /// Waits for the answer that `ask` has arranged for; throws `CancellationError` where the task is cancelled before.
+    static func wait(_ ask: (FirstAnswer) -> Void) async throws -> Value {
+        let answer = FirstAnswer()
+        return try await withTaskCancellationHandler {
+            try await withCheckedThrowingContinuation { continuation in
+                let isNew = answer.state.withLock { state in
+                    guard case .new = state else { return false }
+                    state = .awaited(continuation)
+                    return true
+                }
+                if isNew { ask(answer) } else { continuation.resume(throwing: CancellationError()) }
+            }
+        } onCancel: {
+            answer.give(.failure(CancellationError()))
+        }
+    }
+
+    /// Whether there is no answer yet.
+    var isAwaited: Bool { state.withLock { if case .awaited = $0 { true } else { false } } }
+
+    func give(_ result: Result<Value, any Error>) {
+        let continuation = state.withLock { state -> CheckedContinuation<Value, any Error>? in
+            defer { state = .given }
+            if case .awaited(let continuation) = state { return continuation }
+            return nil
+        }
+        continuation?.resume(with: result)
     }
 }

@@ -58,6 +58,7 @@ extension StreamConnection {
     func received(_ bytes: UnsafeRawBufferPointer, through tls: TLSFilter) {
         if unsafe tls.isPlain(bytes) {
             reactor.counters.tlsFailures.add(1)
+            reactor[TLSFailureWatch.self]?.report("the client does not speak TLS", peer)
             tls.sendPlain(tls.plainAnswer)
             _ = flushBacklog()
             return finish()
@@ -108,7 +109,10 @@ extension StreamConnection {
     }
 
     private func tlsFailed(_ tls: TLSFilter) {
-        if !tls.isEstablished { reactor.counters.tlsFailures.add(1) }
+        if !tls.isEstablished {
+            reactor.counters.tlsFailures.add(1)
+            if let failure = tls.session?.failure { reactor[TLSFailureWatch.self]?.report("\(failure)", peer) }
+        }
         // A stranger may still read the alert; nobody waits for one that was known.
         if tls.isEstablished || tls.isClient { close() } else { finish() }
     }
@@ -121,6 +125,12 @@ extension StreamConnection {
         watch()
         return false
     }
+}
+
+/// What is told of the clients of a reactor that did not get through TLS.
+final class TLSFailureWatch {
+    let report: (_ reason: String, SocketAddress?) -> Void
+    init(_ report: @escaping (_ reason: String, SocketAddress?) -> Void) { self.report = report }
 }
 
 extension StreamConnection {

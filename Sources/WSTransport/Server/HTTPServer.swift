@@ -22,8 +22,12 @@ public final class HTTPServer: Sendable {
         public var maximumConnections = 100_000
         /// The most bytes of a streamed answer that may be unsent.
         public var maximumUnsent = 1024 * 1024
-        /// Called with errors that handlers threw, except refusals; the client gets status 500.
+        /// Called with errors that handlers and closures of WebSockets threw, except refusals and the end of the client.
+        ///
+        /// The client gets status 500, or the close code 1011.
         public var onError: (@Sendable (any Error, HTTPRequest) -> Void)?
+        /// Told of what happens, for logs and figures; `nil`: nobody is.
+        public var observer: (any ServerObserver)?
 
         /// The defaults.
         public init() {}
@@ -36,7 +40,27 @@ public final class HTTPServer: Sendable {
             settings.maximumHead = maximumHead
             settings.maximumUnsent = maximumUnsent
             settings.report = onError
+            guard let observer else { return settings }
+            settings.report = { [onError] error, request in
+                onError?(error, request)
+                observer.failed(error, request)
+            }
+            settings.refused = { refusal, request, peer in
+                observer.refused(
+                    RefusedRequest(
+                        method: request?.method ?? "", path: request?.path ?? "",
+                        remoteAddress: peer?.description ?? "", status: refusal.status, reason: refusal.message))
+            }
             return settings
+        }
+
+        /// Puts the observer where connections find it.
+        fileprivate func settle(on reactor: Reactor) {
+            guard let observer else { return }
+            reactor[ObserverPost.self] = ObserverPost(observer)
+            reactor[TLSFailureWatch.self] = TLSFailureWatch { reason, peer in
+                observer.tlsFailed(reason, remoteAddress: peer?.description ?? "")
+            }
         }
     }
 
@@ -54,6 +78,7 @@ public final class HTTPServer: Sendable {
 
     private struct Serving {
         let reactors: ReactorGroup
+        let tasks: HandlerTasks
         let sockets: ListeningSockets
         /// Where it listens, with the port that the kernel chose.
         let address: SocketAddress
@@ -96,12 +121,20 @@ public final class HTTPServer: Sendable {
     public var port: UInt16 { state.withLock { $0.serving?.address.port ?? 0 } }
 
     /// Binds the address and begins to serve; does nothing if it already serves.
+    ///
+    /// Throws if it cannot listen, and for options without sense.
     public func start() throws(StartError) {
+        try check()
         let text = host == "localhost" ? "127.0.0.1" : host
         let address =
             text.hasPrefix("unix:")
             ? SocketAddress(path: String(text.dropFirst(5))) : SocketAddress(host: text, port: requestedPort)
-        guard let address else { throw StartError(description: "\(host) is no numeric address and no unix:/path") }
+        guard let address else {
+            let isPath = text.hasPrefix("unix:/")
+            throw StartError(
+                description: "\(host) is "
+                    + (isPath ? "too long for a socket's path" : "no numeric address and no unix:/path"))
+        }
         do throws(Errno) {
             try serve { (sockets) throws(Errno) in try sockets.bind(address, as: 0) }
         } catch {
@@ -114,11 +147,29 @@ public final class HTTPServer: Sendable {
     ///
     /// - Parameter descriptor: belongs to the server from now on, which closes it in the end.
     public func start(adopting descriptor: Int32) throws(StartError) {
+        try check()
         do throws(Errno) {
             try serve { (sockets) throws(Errno) in try sockets.adopt(FileDescriptor(adopting: descriptor), as: 0) }
         } catch {
             throw StartError(description: "cannot listen on descriptor \(descriptor): \(error)")
         }
+    }
+
+    /// Throws for values without sense.
+    private func check() throws(StartError) {
+        let problem =
+            if options.reactors < 0 {
+                "reactors: \(options.reactors) is below 0"
+            } else if !options.pathPrefix.isEmpty, !options.pathPrefix.hasPrefix("/") {
+                "pathPrefix: \(options.pathPrefix) does not begin with /"
+            } else if options.headTimeout <= .zero || options.idleTimeout <= .zero {
+                "headTimeout and idleTimeout must be above 0"
+            } else if options.maximumHead <= 0 || options.maximumUnsent <= 0 || options.maximumConnections <= 0 {
+                "maximumHead, maximumUnsent and maximumConnections must be above 0"
+            } else {
+                ""
+            }
+        if !problem.isEmpty { throw StartError(description: problem) }
     }
 
     private func serve(_ listen: (ListeningSockets) throws(Errno) -> SocketAddress) throws(Errno) {
@@ -134,8 +185,11 @@ public final class HTTPServer: Sendable {
             let address = try listen(sockets)
             let reactors = try ReactorGroup(count: count)
             let handler = HandlerBridge(handler)
+            let tasks = HandlerTasks()
             try reactors.start(named: "http") { [weak self, options] (reactor) throws(Errno) in
                 let post = ListeningPost()
+                reactor[HandlerTasks.self] = tasks
+                options.settle(on: reactor)
                 reactor[ListeningPost.self] = post
                 try sockets.take(listener: 0, reactor: reactor.index) {
                     (descriptor, _, isShared) throws(Errno) in
@@ -149,7 +203,9 @@ public final class HTTPServer: Sendable {
                     post.add(listener)
                 }
             }
-            state.withLock { $0.serving = Serving(reactors: reactors, sockets: sockets, address: address) }
+            state.withLock {
+                $0.serving = Serving(reactors: reactors, tasks: tasks, sockets: sockets, address: address)
+            }
         } catch {
             sockets.removeFiles()
             throw error
@@ -172,21 +228,41 @@ public final class HTTPServer: Sendable {
     /// Does nothing on a server without TLS.
     public func replace(tls: TLSContext) { state.withLock { if $0.tls != nil { $0.tls = tls } } }
 
-    /// Stops: accepts no more, tells WebSockets that the server goes away (1001), waits for the connections to end.
+    /// Serves until the task is cancelled, then stops.
     ///
-    /// - Parameter patience: how long to wait; remaining connections are then cut.
+    /// Throws ``StartError``; returns after ``stop(patience:)``.
+    public func run(patience: Duration = .seconds(5)) async throws(StartError) {
+        try start()
+        while !Task.isCancelled { try? await Task.sleep(for: .seconds(86_400)) }
+        // A task that is not cancelled: `stop` would not wait in one that is.
+        await Task { await stop(patience: patience) }.value
+    }
+
+    /// Stops: accepts no more, tells WebSockets that the server goes away (1001), waits for the connections to end and
+    /// for the tasks of their handlers and closures.
+    ///
+    /// Called by a handler or a closure, it does not wait for that one. Cancelling the caller's task ends the patience.
+    ///
+    /// - Parameter patience: how long to wait; remaining connections are then cut, which cancels their tasks, and these
+    ///   have as long again.
     public func stop(patience: Duration = .seconds(5)) async {
         guard let serving = state.withLock({ $0.serving }) else { return }
         drain(serving)
-        let deadline = ContinuousClock.now + patience
-        while serving.reactors.connections > 0, ContinuousClock.now < deadline {
-            try? await Task.sleep(for: .milliseconds(5))
-        }
+        await Self.wait(patience) { serving.reactors.connections > 0 || serving.tasks.others > 0 }
         let isOurs = state.withLock { state in
             defer { state.serving = nil }
             return state.serving != nil
         }
         if isOurs { serving.reactors.stop() }
+        await Self.wait(patience) { serving.tasks.others > 0 }
+    }
+
+    /// Waits as long as `isBusy`, for `patience` at most, or until the task is cancelled.
+    private static func wait(_ patience: Duration, while isBusy: () -> Bool) async {
+        let deadline = ContinuousClock.now + patience
+        while isBusy(), ContinuousClock.now < deadline, !Task.isCancelled {
+            try? await Task.sleep(for: .milliseconds(5))
+        }
     }
 
     /// Accepts no more, and ends what has nothing under way; WebSockets are told that the server goes away (1001).

@@ -15,6 +15,10 @@ struct ListenerTable {
 
     func first(_ event: WebSocket.Event) -> WebSocket.Listener? { entries.first { $0.event == event }?.entry.body }
 
+    func all(_ event: WebSocket.Event) -> [WebSocket.Listener] {
+        entries.filter { $0.event == event }.map(\.entry.body)
+    }
+
     mutating func add(_ event: WebSocket.Event, _ entry: Entry, first: Bool) -> WebSocket.Token {
         last += 1
         let token = WebSocket.Token(number: last)

@@ -5,7 +5,7 @@ extension SocketCore {
     func add(
         _ event: WebSocket.Event, _ entry: ListenerTable.Entry, first: Bool, for socket: WebSocket
     ) -> WebSocket.Token {
-        let (token, isHeld) = state.withLock { state in
+        let (token, isHeld, readers) = state.withLock { state -> (WebSocket.Token, Bool, [Reader]) in
             let token = state.listeners.add(event, entry, first: first)
             let wasHeld = state.isCloseHeld
             state.catchUp(event)
@@ -13,14 +13,18 @@ extension SocketCore {
             let isOver =
                 state.ended != nil && state.happenings.isEmpty && !state.isTelling && state.isCloseHeld != true
             if !isOver { state.anchor = socket }
-            if event == .message, !state.hasReaders {
+            var readers: [Reader] = []
+            if event == .message {
                 // What came before there was a listener is for the first one.
                 var earlier = Fifo<Happening>()
                 while let message = state.messages.popFirst() { earlier.append(.payload(.message(message))) }
                 state.happenings.prepend(earlier)
+                readers = state.readers.map(\.continuation)
+                state.readers = []
             }
-            return (token, state.isCloseHeld == true && wasHeld != true)
+            return (token, state.isCloseHeld == true && wasHeld != true, readers)
         }
+        for reader in readers { reader.resume(throwing: WS.Error.messagesAreListenedTo) }
         if isHeld { releaseCloseSoon() }
         if event != .newListener { emit(.newListener(event), for: socket) }
         tell()
@@ -43,6 +47,7 @@ extension SocketCore {
     func remove(_ token: WebSocket.Token, for socket: WebSocket) {
         let event = state.withLock { state in
             let event = state.listeners.remove(token)
+            state.keepMessagesUnlessHeard()
             if state.listeners.isEmpty { state.anchor = nil }
             return event
         }
@@ -53,6 +58,7 @@ extension SocketCore {
         for event in events {
             let count = state.withLock { state in
                 let count = state.listeners.removeAll(event)
+                state.keepMessagesUnlessHeard()
                 if state.listeners.isEmpty { state.anchor = nil }
                 return count
             }
@@ -93,7 +99,11 @@ extension SocketCore.State {
     }
 
     /// Keeps messages whose listener has gone for the next listener, or for readers.
-    mutating func keepMessages() {
+    mutating func keepMessagesUnlessHeard() {
+        if listeners.count(of: .message) == 0 { keepMessages() }
+    }
+
+    private mutating func keepMessages() {
         var (kept, others) = (Fifo<WebSocketMessage>(), Fifo<SocketCore.Happening>())
         while let happening = happenings.popFirst() {
             if case .payload(.message(let message)) = happening {

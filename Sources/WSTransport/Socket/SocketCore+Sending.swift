@@ -8,6 +8,7 @@ extension SocketCore {
             guard state.readyState == .open else { return .invalidState(state.readyState) }
             guard state.posted + state.unsent <= limits.unsent else { return .tooMuchUnsent(limits.unsent) }
             state.posted += payload.count
+            state.hasAnswered = true
             return nil
         }
         if case .tooMuchUnsent = refusal, limits.closesSlowReaders {
@@ -19,28 +20,95 @@ extension SocketCore {
 
     /// A message that waits for room.
     struct Sender: Sendable {
+        let number: UInt64
         let type: Opcode
         let payload: [UInt8]
-        let taken: CheckedContinuation<Result<Void, WS.Error>, Never>
+        let taken: CheckedContinuation<Void, any Swift.Error>
+    }
+
+    /// Passes a message to the reactor if there is room and no earlier sender waits; `false`: it is not taken.
+    func trySend(_ type: Opcode, _ payload: [UInt8]) throws(WS.Error) -> Bool {
+        let outcome = state.withLock { state -> Result<Bool, WS.Error> in
+            guard state.readyState == .open else { return .failure(.invalidState(state.readyState)) }
+            guard hasRoom(state) else { return .success(false) }
+            admit(type, payload, &state)
+            return .success(true)
+        }
+        return try outcome.get()
     }
 
     /// Waits for room, after earlier senders, and then passes a message to the reactor.
-    func send(_ type: Opcode, _ payload: [UInt8]) async throws(WS.Error) {
-        let result: Result<Void, WS.Error> = await withCheckedContinuation { taken in
-            let outcome = state.withLock { state -> Result<Void, WS.Error>? in
-                guard state.readyState == .open else { return .failure(.invalidState(state.readyState)) }
-                guard state.senders.isEmpty, state.posted + state.unsent <= limits.waitingMark else {
-                    state.senders.append(Sender(type: type, payload: payload, taken: taken))
-                    return nil
+    ///
+    /// Throws `CancellationError` where the task is cancelled before; the message is not sent then.
+    func send(_ type: Opcode, _ payload: [UInt8]) async throws {
+        if !Task.isCancelled, try trySend(type, payload) { return }
+        let number = state.withLock { $0.makeNumber() }
+        try await withTaskCancellationHandler {
+            try await withCheckedThrowingContinuation { (taken: CheckedContinuation<Void, any Swift.Error>) in
+                let outcome = state.withLock { state -> Result<Void, any Swift.Error>? in
+                    guard state.readyState == .open else {
+                        return .failure(WS.Error.invalidState(state.readyState))
+                    }
+                    // Checked under the lock: a later cancellation finds the sender in the queue.
+                    if Task.isCancelled { return .failure(CancellationError()) }
+                    guard hasRoom(state) else {
+                        state.senders.append(Sender(number: number, type: type, payload: payload, taken: taken))
+                        return nil
+                    }
+                    admit(type, payload, &state)
+                    return .success(())
                 }
-                state.posted += payload.count
-                // Under the lock, so that no waiting sender comes in between.
-                link.run(with: SocketSession.self) { $0?.send(type, payload) }
-                return .success(())
+                if let outcome { taken.resume(with: outcome) }
             }
-            if let outcome { taken.resume(returning: outcome) }
+        } onCancel: {
+            let sender = state.withLock { $0.senders.removeFirst { $0.number == number } }
+            sender?.taken.resume(throwing: CancellationError())
         }
-        try result.get()
+    }
+
+    /// Sends a PING before what waits, and waits for its PONG.
+    func roundTrip() async throws -> Duration {
+        let number = state.withLock { $0.makeNumber() }
+        do {
+            return try await FirstAnswer<Duration>.wait { answer in
+                let readyState = state.withLock { state in
+                    if state.readyState == .open { state.pings.append(Ping(number: number, answer: answer)) }
+                    return state.readyState
+                }
+                guard readyState == .open else { return answer.give(.failure(WS.Error.invalidState(readyState))) }
+                link.run(with: SocketSession.self) { $0?.ping(Self.payload(of: number)) }
+            }
+        } catch {
+            state.withLock { state in state.pings.removeAll { $0.number == number } }
+            throw error
+        }
+    }
+
+    private static func payload(of number: UInt64) -> [UInt8] { Array("\(number)".utf8) }
+
+    /// A PONG came: it answers the PING of that payload, and those before it (RFC 6455 §5.5.3).
+    func ponged(_ payload: [UInt8]) {
+        let now = ContinuousClock.now
+        let answered = state.withLock { state -> ArraySlice<Ping> in
+            state.lastPong = now
+            guard let last = state.pings.firstIndex(where: { Self.payload(of: $0.number) == payload }) else {
+                return []
+            }
+            defer { state.pings.removeFirst(last + 1) }
+            return state.pings[...last]
+        }
+        for ping in answered { ping.answer.give(.success(now - ping.sent)) }
+    }
+
+    private func hasRoom(_ state: State) -> Bool {
+        state.senders.isEmpty && state.posted + state.unsent <= limits.waitingMark
+    }
+
+    /// Under the lock, so that no waiting sender comes in between.
+    private func admit(_ type: Opcode, _ payload: [UInt8], _ state: inout State) {
+        state.posted += payload.count
+        state.hasAnswered = true
+        link.run(with: SocketSession.self) { $0?.send(type, payload) }
     }
 
     /// The reactor has taken `count` bytes of what was posted; `unsent` are now in its own queue.
@@ -53,13 +121,12 @@ extension SocketCore {
             guard state.readyState == .open else { return [] }
             var admitted: [Sender] = []
             while state.posted + state.unsent <= limits.waitingMark, let sender = state.senders.popFirst() {
-                state.posted += sender.payload.count
-                link.run(with: SocketSession.self) { $0?.send(sender.type, sender.payload) }
+                admit(sender.type, sender.payload, &state)
                 admitted.append(sender)
             }
             return admitted
         }
-        for sender in admitted { sender.taken.resume(returning: .success(())) }
+        for sender in admitted { sender.taken.resume() }
     }
 
     /// There will be no more room.
@@ -69,7 +136,7 @@ extension SocketCore {
             return (state.senders, state.readyState)
         }
         var senders = refused
-        while let sender = senders.popFirst() { sender.taken.resume(returning: .failure(.invalidState(readyState))) }
+        while let sender = senders.popFirst() { sender.taken.resume(throwing: WS.Error.invalidState(readyState)) }
     }
 
     func close(_ code: CloseCode, reason: String) {
@@ -101,7 +168,8 @@ extension SocketCore {
     func failed(_ error: ConnectError) {
         state.withLock { $0.failure = $0.failure ?? error }
         let reason = WS.HandshakeError(error).description
-        finished(CloseEvent(code: .abnormal, reason: "", wasClean: false), error: (.protocolError, reason))
+        let end = CloseEvent(code: .abnormal, reason: "", wasClean: false, cause: .notOpened)
+        finished(end, error: (.protocolError, reason))
     }
 
     /// Ends the waiting for the socket to open.
@@ -135,6 +203,11 @@ extension SocketCore {
         // Closed in the meantime: the connection is not reported.
         guard state.withLock({ $0.readyState }) == .connecting else { return opened.stream.reset() }
         let connection = opened.makeWebSocket()
+        state.withLock { state in
+            state.peer = connection.stream.peer
+            state.certificate = connection.stream.peerCertificate
+            state.answer = opened.head.fields
+        }
         connection.begin(SocketSession(connection, self))
         self.opened(subprotocol: connection.subprotocol)
     }

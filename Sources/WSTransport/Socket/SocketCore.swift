@@ -5,6 +5,8 @@ internal import Synchronization
 /// The reactor fills it, tasks read it. Any thread.
 final class SocketCore: Sendable {
     typealias Reader = CheckedContinuation<WebSocketMessage?, any Swift.Error>
+    /// `nil`: the wait was cancelled.
+    typealias EndWaiter = CheckedContinuation<CloseEvent?, Never>
 
     /// An event for the listeners, in the order in which they happened.
     enum Happening: Sendable {
@@ -32,6 +34,8 @@ final class SocketCore: Sendable {
         var waitingMark: Int { min(unsent, 64 * 1024) }
         /// Whether a message beyond ``unsent`` ends the socket; otherwise it is only refused.
         var closesSlowReaders = false
+        /// Whether listeners and closures run on the connection's thread; otherwise on Swift's threads.
+        var runsOnReactor = false
     }
 
     struct State {
@@ -51,15 +55,15 @@ final class SocketCore: Sendable {
         var heldBytes = 0
         var isFull = false
         var readers: [(id: UInt64, continuation: Reader)] = []
-        var lastReader: UInt64 = 0
-        /// Whether messages are read one by one, so that they are kept for that.
-        var hasReaders = false
+        var lastNumber: UInt64 = 0
         /// Whether a task is calling the listeners.
         var isTelling = false
         /// Whether a reader has taken a message, and has not returned for the next one.
         var isReading = false
-        /// Whether the peer broke the protocol, which takes effect when everything before has been handled.
-        var isFailing = false
+        /// Whether something was sent since a message was last taken.
+        var hasAnswered = false
+        /// Whether the peer closed or broke the protocol, which takes effect when everything before has been handled.
+        var isEnding = false
 
         /// Whether everything that came has been handled.
         var isCaughtUp: Bool { happenings.isEmpty && !isTelling && messages.isEmpty && !isReading }
@@ -74,10 +78,41 @@ final class SocketCore: Sendable {
         var failure: ConnectError?
         var openWaiters: [CheckedContinuation<Void, Never>] = []
         var ended: CloseEvent?
-        var endWaiters: [CheckedContinuation<CloseEvent, Never>] = []
+        var endWaiters: [(number: UInt64, continuation: EndWaiter)] = []
+        /// PINGs whose PONG is awaited, oldest first.
+        var pings: [Ping] = []
+        var peer: SocketAddress?
+        /// What the peer has shown; `nil`: nothing.
+        var certificate: TLSPeerCertificate?
+        /// The fields of the answer to a client's handshake.
+        var answer: HTTPFields?
+        /// Told when it ends.
+        var observation: Observation?
+        var endings: [(owner: ObjectIdentifier, body: @Sendable () -> Void)] = []
+        /// The task of a server's closure.
+        var task: Task<Void, Never>?
         /// Keeps the socket alive for its listeners until it has ended.
         var anchor: WebSocket?
         weak var handle: WebSocket?
+
+        /// A reader takes a message.
+        mutating func takes() {
+            isReading = true
+            hasAnswered = false
+        }
+
+        /// A number for what waits, by which it is found when its task is cancelled.
+        mutating func makeNumber() -> UInt64 {
+            lastNumber += 1
+            return lastNumber
+        }
+    }
+
+    /// A PING whose PONG is awaited.
+    struct Ping: Sendable {
+        let number: UInt64
+        let sent = ContinuousClock.now
+        let answer: FirstAnswer<Duration>
     }
 
     let state: Mutex<State>
@@ -149,7 +184,7 @@ final class SocketCore: Sendable {
     func received(_ message: WebSocketMessage) -> Bool {
         let (reader, isFull) = state.withLock { state -> (Reader?, Bool) in
             if !state.readers.isEmpty {
-                state.isReading = true
+                state.takes()
                 return (state.readers.removeFirst().continuation, state.isFull)
             }
             if state.listeners.count(of: .message) > 0 {
@@ -180,8 +215,8 @@ final class SocketCore: Sendable {
     ///
     /// - Parameter error: what failed, if anything; reported before the end.
     func finished(_ event: CloseEvent, error: (code: CloseCode, reason: String)?) {
-        let (readers, waiters, openers) = state.withLock { state -> Waiting in
-            guard state.ended == nil else { return ([], [], []) }
+        let waiting = state.withLock { state -> Waiting? in
+            guard state.ended == nil else { return nil }
             state.ended = event
             state.readyState = .closed
             state.posted = 0
@@ -193,26 +228,51 @@ final class SocketCore: Sendable {
                 state.readers = []
                 state.endWaiters = []
                 state.openWaiters = []
+                state.pings = []
+                state.endings = []
+                state.observation = nil
+                state.task = nil
             }
-            return (state.readers.map(\.continuation), state.endWaiters, state.openWaiters)
+            return Waiting(
+                readers: state.readers.map(\.continuation), enders: state.endWaiters.map(\.continuation),
+                openers: state.openWaiters, pings: state.pings.map(\.answer), endings: state.endings.map(\.body),
+                observation: state.observation, task: state.task)
         }
-        for opener in openers { opener.resume() }
-        for reader in readers { Self.end(reader, event) }
-        for waiter in waiters { waiter.resume(returning: event) }
+        guard let waiting else { return }
+        for opener in waiting.openers { opener.resume() }
+        for reader in waiting.readers { Self.end(reader, event) }
+        for ender in waiting.enders { ender.resume(returning: event) }
+        for body in waiting.endings { body() }
+        waiting.observation?.ended(event)
+        for ping in waiting.pings { ping.give(.failure(WS.Error.closed(event.asReported.code, reason: event.reason))) }
         refuseSenders()
+        // After its reader has been told how it ended.
+        waiting.task?.cancel()
         tell()
     }
 
-    private typealias Waiting = (
-        [Reader], [CheckedContinuation<CloseEvent, Never>], [CheckedContinuation<Void, Never>]
-    )
+    /// What waits for the end.
+    private struct Waiting {
+        let readers: [Reader]
+        let enders: [EndWaiter]
+        let openers: [CheckedContinuation<Void, Never>]
+        let pings: [FirstAnswer<Duration>]
+        let endings: [@Sendable () -> Void]
+        let observation: Observation?
+        let task: Task<Void, Never>?
+    }
+
+    /// Runs a server's closure in a task, which is cancelled when the socket ends.
+    ///
+    /// The reactor's thread, before anything of the socket is known to others.
+    func run(_ body: @escaping @Sendable () async -> Void) {
+        let task = Task(executorPreference: limits.runsOnReactor ? link.remote : nil) { await body() }
+        state.withLock { $0.task = task }
+    }
 
     private static func end(_ reader: Reader, _ event: CloseEvent) {
-        if event.wasClean {
-            reader.resume(returning: nil)
-        } else {
-            reader.resume(throwing: WS.Error.closed(event.code, reason: event.reason))
-        }
+        guard let error = event.error else { return reader.resume(returning: nil) }
+        reader.resume(throwing: error)
     }
 
     // MARK: Reading one by one
@@ -222,15 +282,12 @@ final class SocketCore: Sendable {
         case cancelled
         case message(WebSocketMessage, madeRoom: Bool)
         case ended(CloseEvent)
+        case refused
     }
 
     /// Waits for the next message that no listener was given; `nil` after an orderly end.
     func next() async throws -> WebSocketMessage? {
-        let id = state.withLock { state in
-            state.hasReaders = true
-            state.lastReader += 1
-            return state.lastReader
-        }
+        let id = state.withLock { $0.makeNumber() }
         return try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { (reader: Reader) in
                 switch step(of: id, reader) {
@@ -240,6 +297,7 @@ final class SocketCore: Sendable {
                     reader.resume(returning: message)
                     if hasRoom { readOn() }
                 case .ended(let event): Self.end(reader, event)
+                case .refused: reader.resume(throwing: WS.Error.messagesAreListenedTo)
                 }
             }
         } onCancel: {
@@ -253,15 +311,17 @@ final class SocketCore: Sendable {
 
     private func step(of id: UInt64, _ reader: Reader) -> Step {
         state.withLock { state in
-            // Checked under the lock: a later cancellation finds the reader in the list.
-            if Task.isCancelled { return .cancelled }
+            // Checked under the lock: a later cancellation finds the reader in the list. The end of the socket cancels
+            // its closure, which is given what came before all the same.
+            if Task.isCancelled, state.ended == nil { return .cancelled }
+            if state.listeners.count(of: .message) > 0 { return .refused }
             guard let message = state.messages.popFirst() else {
                 if let event = state.ended { return .ended(event) }
                 state.readers.append((id, reader))
                 state.isReading = false
                 return .wait
             }
-            state.isReading = true
+            state.takes()
             return .message(message, madeRoom: release(message.length + Self.overhead, &state))
         }
     }
@@ -277,16 +337,26 @@ final class SocketCore: Sendable {
     /// Whether the reactor is to be told when everything that came has been handled; `false` if it already has been.
     func awaitsCatchingUp() -> Bool {
         state.withLock { state in
-            state.isFailing = !state.isCaughtUp
-            return state.isFailing
+            state.isEnding = !state.isCaughtUp
+            return state.isEnding
+        }
+    }
+
+    /// Whether everything that came has been taken and answered by something, and the user has not come back for more.
+    ///
+    /// A client that has read what it waited for answers nothing, as a rule.
+    var onlySends: Bool {
+        state.withLock { state in
+            state.happenings.isEmpty && state.messages.isEmpty
+                && (state.hasAnswered || isClient && !state.isTelling)
         }
     }
 
     /// Tells the reactor, once, if it waits for that.
     func noticeCatchingUp() {
         let isDue = state.withLock { state in
-            guard state.isFailing, state.isCaughtUp else { return false }
-            state.isFailing = false
+            guard state.isEnding, state.isCaughtUp else { return false }
+            state.isEnding = false
             return true
         }
         if isDue { link.run(with: SocketSession.self) { $0?.caughtUp() } }
@@ -296,14 +366,26 @@ final class SocketCore: Sendable {
 
     var isFull: Bool { state.withLock { $0.isFull } }
 
-    /// Waits for the end.
-    func end() async -> CloseEvent {
-        await withCheckedContinuation { continuation in
-            let event = state.withLock { state in
-                if state.ended == nil { state.endWaiters.append(continuation) }
-                return state.ended
+    /// Waits for the end; `nil` where the task is cancelled before, if that is to end the wait.
+    func end(isCancellable: Bool) async -> CloseEvent? {
+        let number = state.withLock { $0.makeNumber() }
+        return await withTaskCancellationHandler {
+            await withCheckedContinuation { (waiter: EndWaiter) in
+                let (isDone, event) = state.withLock { state -> (Bool, CloseEvent?) in
+                    if let ended = state.ended { return (true, ended) }
+                    if isCancellable, Task.isCancelled { return (true, nil) }
+                    state.endWaiters.append((number, waiter))
+                    return (false, nil)
+                }
+                if isDone { waiter.resume(returning: event) }
             }
-            if let event { continuation.resume(returning: event) }
+        } onCancel: {
+            guard isCancellable else { return }
+            let waiter = state.withLock { state -> EndWaiter? in
+                guard let index = state.endWaiters.firstIndex(where: { $0.number == number }) else { return nil }
+                return state.endWaiters.remove(at: index).continuation
+            }
+            waiter?.resume(returning: nil)
         }
     }
 
@@ -319,8 +401,7 @@ final class SocketCore: Sendable {
             return socket
         }
         guard let socket else { return }
-        // A server's listeners run on the thread of their connection; a client's thread belongs to all clients.
-        Task(executorPreference: isClient ? nil : link.remote) { await self.tellAll(of: socket) }
+        Task(executorPreference: limits.runsOnReactor ? link.remote : nil) { await self.tellAll(of: socket) }
     }
 
     /// Tells them, until nothing more has happened.
@@ -345,7 +426,7 @@ final class SocketCore: Sendable {
         while true {
             let served = state.withLock { state -> (reader: Reader, message: WebSocketMessage, hasRoom: Bool)? in
                 guard !state.readers.isEmpty, let message = state.messages.popFirst() else { return nil }
-                state.isReading = true
+                state.takes()
                 let hasRoom = release(message.length + Self.overhead, &state)
                 return (state.readers.removeFirst().continuation, message, hasRoom)
             }
@@ -358,7 +439,6 @@ final class SocketCore: Sendable {
     /// The next event and the listeners to call; `nil` for these: it waits for others.
     private func nextHappening() -> (Happening, [WebSocket.Listener]?)? {
         state.withLock { state in
-            if state.listeners.count(of: .message) == 0 { state.keepMessages() }
             guard let happening = state.happenings.popFirst() else {
                 state.isTelling = false
                 // After the end no socket is kept for an event that cannot happen any more.
@@ -376,7 +456,9 @@ final class SocketCore: Sendable {
                 state.unheard[.close] = happening
                 return (happening, nil)
             }
+            if case .payload(.message) = happening { state.hasAnswered = false }
             let listeners = state.listeners.take(happening.event)
+            state.keepMessagesUnlessHeard()
             if listeners.isEmpty, happening.event.happensOnce { state.unheard[happening.event] = happening }
             return (happening, listeners)
         }

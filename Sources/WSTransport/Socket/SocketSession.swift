@@ -4,14 +4,16 @@ internal import Synchronization
 ///
 /// Runs on the connection's reactor.
 final class SocketSession: WebSocketSession {
-    private let connection: WebSocketConnection
-    private let core: SocketCore
+    let connection: WebSocketConnection
+    let core: SocketCore
     /// The stream that its messages refer to.
     private let stream: SocketStream
     private var isUpdateDue = false
     private var isClosing = false
-    /// Ends the connection to a peer that broke the protocol.
-    private var fail: (() -> Void)?
+    /// Ends the connection to a peer that closed or broke the protocol.
+    private var end: (() -> Void)?
+    /// How often it is looked whether the socket's user only sends, in nanoseconds.
+    private static let lookInterval: Int64 = 200_000_000
 
     /// Becomes the session of `connection`.
     init(_ connection: WebSocketConnection, _ core: SocketCore) {
@@ -33,7 +35,7 @@ final class SocketSession: WebSocketSession {
     }
 
     /// How much the system took at once is known only after this turn.
-    private func update() {
+    func update() {
         guard !isUpdateDue else { return }
         isUpdateDue = true
         connection.stream.reactor.runSoon { [self] in
@@ -45,7 +47,11 @@ final class SocketSession: WebSocketSession {
     func close(_ code: CloseCode, reason: String) {
         isClosing = true
         connection.close(code, reason: reason)
+        // The peer has closed before: there is nothing left to wait for.
+        caughtUp()
     }
+
+    func ping(_ payload: [UInt8]) { connection.ping(payload) }
 
     func closeSlow() { connection.closeSlowReader("more than \(core.limits.unsent) bytes unsent") }
 
@@ -54,19 +60,27 @@ final class SocketSession: WebSocketSession {
     /// Resumes reading after there was no room for what arrived.
     func readOn() { if !core.isFull { connection.stream.resumeReading() } }
 
-    /// Everything that came before the peer broke the protocol has been handled.
+    /// Everything that came before the peer closed or broke the protocol has been handled.
     func caughtUp() {
-        let fail = fail.take()
-        fail?()
+        let end = end.take()
+        end?()
     }
 
     // MARK: From the connection
 
     /// Tasks answer in a later turn than the one that brought the messages.
-    func isFailing(_ fail: @escaping () -> Void) {
-        self.fail = fail
-        // What they have sent by now may still wait in the reactor's mailbox, so the failure goes there, too: after it.
-        if !core.awaitsCatchingUp() { core.link.run(with: SocketSession.self) { $0?.caughtUp() } }
+    func isEnding(_ end: @escaping () -> Void) {
+        self.end = end
+        // What they have sent by now may still wait in the reactor's mailbox, so the end goes there, too: after it.
+        if core.awaitsCatchingUp() { look() } else { core.link.run(with: SocketSession.self) { $0?.caughtUp() } }
+    }
+
+    /// Ends it where what was asked has been answered, and nothing but more to send keeps the socket's user.
+    private func look() {
+        connection.stream.reactor.run(afterNanoseconds: Self.lookInterval) { [weak self] in
+            guard let self, end != nil else { return }
+            if core.onlySends { caughtUp() } else { look() }
+        }
     }
 
     func received(_ opcode: Opcode, _ payload: Span<UInt8>) {
@@ -82,9 +96,11 @@ final class SocketSession: WebSocketSession {
     }
 
     func ponged(_ payload: [UInt8]) {
-        core.state.withLock { $0.lastPong = .now }
+        core.ponged(payload)
         if core.happened(.payload(.pong(payload))) { connection.stream.pauseReading() }
     }
+
+    func fellBehind() { core.state.withLock { $0.observation }?.fellBehind() }
 
     func drained() {
         core.sent(0, unsent: connection.bufferedAmount)
@@ -106,7 +122,7 @@ extension SocketCore {
         guard !event.wasClean else { return finished(event, error: nil) }
         // A lost connection has no code of its own: 1001, and 1006 at the end, as in browsers.
         let code = event.code == .abnormal ? .goingAway : event.code
-        finished(event, error: (code, event.reason.isEmpty ? "the connection was lost" : event.reason))
+        finished(event, error: (code, event.reason.isEmpty ? "\(event.cause)" : event.reason))
     }
 }
 

@@ -37,6 +37,8 @@ extension WebSocket {
         public let reason: String
         /// Whether both sides' CLOSE were exchanged.
         public let wasClean: Bool
+        /// What ended it, told apart where the code alone does not.
+        public let endReason: EndReason
     }
 
     /// What a listener is given.
@@ -84,8 +86,8 @@ extension WebSocket {
     /// A function that is called with events.
     ///
     /// The listeners of one socket run one at a time, in the order of the events, and for one event in the order in
-    /// which they were added. On a server they run on the connection's own thread and must not block it; they may
-    /// suspend, and the peer waits meanwhile.
+    /// which they were added, on Swift's threads unless ``UpgradeOptions/executor`` says otherwise. They may suspend, and
+    /// the peer waits meanwhile.
     public typealias Listener = @Sendable (Payload) async -> Void
 
     // MARK: Adding and removing
@@ -98,6 +100,10 @@ extension WebSocket {
     public func on(_ event: Event, _ listener: @escaping Listener) -> Token {
         core.add(event, ListenerTable.Entry(isOnce: false, body: listener), first: false, for: self)
     }
+
+    /// The same as ``on(_:_:)-(Event,_)``.
+    @discardableResult
+    public func addListener(_ event: Event, _ listener: @escaping Listener) -> Token { on(event, listener) }
 
     /// Adds a listener for each of these events.
     @discardableResult
@@ -123,6 +129,12 @@ extension WebSocket {
 
     /// Removes one listener; does nothing if it has gone already.
     public func off(_ token: Token) { core.remove(token, for: self) }
+
+    /// The same as ``off(_:)-(Token)``.
+    public func removeListener(_ token: Token) { off(token) }
+
+    /// The listeners of an event, in the order in which they are called.
+    public func listeners(_ event: Event) -> [Listener] { core.state.withLock { $0.listeners.all(event) } }
 
     /// Removes all listeners of an event.
     public func off(_ event: Event) { core.removeAll([event], for: self) }

@@ -34,6 +34,10 @@ public final class WebSocket: Sendable {
             url: "", origin: "", offered: "",
             core: SocketCore(
                 link: link, limits: limits, isClient: false, subprotocol: connection.subprotocol))
+        core.state.withLock { state in
+            state.peer = connection.stream.peer
+            if connection.stream.isSecured { state.certificate = connection.stream.peerCertificate }
+        }
     }
 
     init(url: String, origin: String, offered: String, core: SocketCore) {
@@ -65,6 +69,15 @@ public final class WebSocket: Sendable {
     /// When the last PONG came; `nil`: none has come.
     public var lastPong: ContinuousClock.Instant? { core.state.withLock { $0.lastPong } }
 
+    /// The peer's address, as `address:port`; empty if the system does not say, and before a client's is open.
+    public var remoteAddress: String { core.state.withLock { $0.peer }?.description ?? "" }
+
+    /// The certificate that the peer has shown, verified; `nil`: none.
+    public var peerCertificate: TLSPeerCertificate? { core.state.withLock { $0.certificate } }
+
+    /// The header fields of the server's answer to a client's handshake; `nil`: not open yet, or a server's socket.
+    public var response: HTTPFields? { core.state.withLock { $0.answer } }
+
     // MARK: Sending
 
     /// Sends a text message, and returns at once.
@@ -77,12 +90,61 @@ public final class WebSocket: Sendable {
     public func send(_ bytes: [UInt8]) throws(WS.Error) { try core.post(.binary, bytes) }
 
     /// Sends a text message; if more than 64 KiB are unsent, waits for room first, after earlier senders.
-    public func send(_ text: String) async throws(WS.Error) { try await core.send(.text, Array(text.utf8)) }
+    ///
+    /// Throws ``WS/Error/invalidState(_:)``, and `CancellationError` where the task is cancelled before there is room: the
+    /// message is not sent then.
+    public func send(_ text: String) async throws { try await core.send(.text, Array(text.utf8)) }
 
     /// Sends a binary message; if more than 64 KiB are unsent, waits for room first, after earlier senders.
-    public func send(_ bytes: [UInt8]) async throws(WS.Error) { try await core.send(.binary, bytes) }
+    ///
+    /// Throws ``WS/Error/invalidState(_:)``, and `CancellationError` where the task is cancelled before there is room: the
+    /// message is not sent then.
+    public func send(_ bytes: [UInt8]) async throws { try await core.send(.binary, bytes) }
 
-    /// Sends a PING; the PONG comes as an event.
+    /// Sends a text message if no more than 64 KiB are unsent, and returns at once; `false`: it is not sent.
+    ///
+    /// For senders that would rather leave a message out than wait, also in asynchronous functions. Throws
+    /// ``WS/Error/invalidState(_:)`` if the socket is not open.
+    public func trySend(_ text: String) throws(WS.Error) -> Bool { try core.trySend(.text, Array(text.utf8)) }
+
+    /// Sends a binary message if no more than 64 KiB are unsent, and returns at once; `false`: it is not sent.
+    public func trySend(_ bytes: [UInt8]) throws(WS.Error) -> Bool { try core.trySend(.binary, bytes) }
+
+    /// Sends the bytes as a binary message; if more than 64 KiB are unsent, waits for room first, after earlier senders.
+    public func send(_ bytes: some Sequence<UInt8> & Sendable) async throws {
+        try await core.send(.binary, Array(bytes))
+    }
+
+    /// Sends a binary message, and returns at once.
+    ///
+    /// Throws as the other forms that return at once.
+    public func send(copying bytes: Span<UInt8>) throws(WS.Error) {
+        try core.post(.binary, unsafe bytes.withUnsafeBufferPointer { unsafe Array($0) })
+    }
+
+    /// Sends the body of `message` as a message of its type; if more than 64 KiB are unsent, waits for room first.
+    ///
+    /// Throws ``WS/Error/badType(_:)`` if it is neither text nor binary, and as the other forms do.
+    public func send(_ message: WebSocketMessage) async throws {
+        let type = message.type
+        guard type == .text || type == .binary else {
+            throw WS.Error.badType("expected a text or a binary message, found opcode \(type.rawValue)")
+        }
+        let body = message.body
+        if type == .text, unsafe !body.withUnsafeBytes({ unsafe UTF8Validator.isValid($0) }) {
+            throw WS.Error.badType("a text message must be UTF-8")
+        }
+        try await core.send(type, body)
+    }
+
+    /// Sends a PING before the messages that wait, and waits for the PONG: how long it took.
+    ///
+    /// Throws ``WS/Error/invalidState(_:)``, ``WS/Error/closed(_:reason:)`` if the socket ends before, and
+    /// `CancellationError`. A peer whose messages are not taken here is not read, nor is its PONG.
+    @discardableResult
+    public func ping() async throws -> Duration { try await core.roundTrip() }
+
+    /// Sends a PING, and returns at once; the PONG comes as an event.
     ///
     /// Throws ``WS/Error/controlTooLong`` above 125 bytes.
     public func ping(_ payload: [UInt8] = []) throws(WS.Error) {
@@ -92,17 +154,33 @@ public final class WebSocket: Sendable {
 
     // MARK: Receiving
 
-    /// Waits for the next message; `nil` after both sides' CLOSE were exchanged.
+    /// Waits for the next message; `nil` after an orderly end: this side closed, or the peer did with 1000, 1001 or
+    /// without a code.
     ///
     /// Messages that came before the call are kept, unless a listener was given them. Throws
-    /// ``WS/Error/closed(_:reason:)`` if the socket ended otherwise, and `CancellationError`.
+    /// ``WS/Error/closed(_:reason:)`` if the socket ended otherwise, ``WS/Error/protocolViolation(_:_:)`` if the peer
+    /// broke the protocol, ``WS/Error/messagesAreListenedTo`` while there is a listener for messages, and
+    /// `CancellationError`.
     public func receive() async throws -> WebSocketMessage? { try await core.next() }
 
     /// The messages from now on, as from ``receive()``; each goes to one reader.
-    public var messages: AsyncThrowingStream<WebSocketMessage, any Swift.Error> {
-        core.state.withLock { $0.hasReaders = true }
+    public var messages: Messages { Messages(socket: self) }
+
+    /// The messages of a socket, one after the other.
+    public struct Messages: AsyncSequence, Sendable {
         // Holds on to the socket, which would close if only its messages were referred to.
-        return AsyncThrowingStream { try await self.receive() }
+        let socket: WebSocket
+
+        /// What takes them, as ``WebSocket/receive()`` does.
+        public struct Iterator: AsyncIteratorProtocol {
+            let socket: WebSocket
+
+            /// The next message; `nil` after an orderly end.
+            public mutating func next() async throws -> WebSocketMessage? { try await socket.receive() }
+        }
+
+        /// A reader.
+        public func makeAsyncIterator() -> Iterator { Iterator(socket: socket) }
     }
 
     // MARK: The end
@@ -130,17 +208,33 @@ public final class WebSocket: Sendable {
     public func terminate() { core.terminate() }
 
     /// Waits for the end, and returns how it ended.
-    public func closed() async -> EventInfo { info(.close, await core.end().asReported) }
+    ///
+    /// Throws where the task is cancelled before; the socket stays as it is.
+    public func closed() async throws(CancellationError) -> EventInfo {
+        guard let event = await core.end(isCancellable: true) else { throw CancellationError() }
+        return info(.close, event.asReported)
+    }
+
+    /// The code with which it ended, as in the `close` event; `nil` as long as it has not.
+    public var closeCode: CloseCode? { closeEvent?.asReported.code }
+
+    /// The reason that was given with ``closeCode``; `nil` as long as it has not ended.
+    public var closeReason: String? { closeEvent?.reason }
+
+    /// What ended it; `nil` as long as it has not.
+    public var endReason: EndReason? { closeEvent?.cause }
 
     func info(_ type: Event, _ event: CloseEvent) -> EventInfo {
-        EventInfo(target: self, type: type, code: event.code, reason: event.reason, wasClean: event.wasClean)
+        EventInfo(
+            target: self, type: type, code: event.code, reason: event.reason, wasClean: event.wasClean,
+            endReason: event.cause)
     }
 
     func payload(of happening: SocketCore.Happening) -> WebSocket.Payload {
         switch happening {
         case .payload(let payload): payload
         case .error(let code, let reason):
-            .error(info(.error, CloseEvent(code: code, reason: reason, wasClean: false)))
+            .error(info(.error, CloseEvent(code: code, reason: reason, wasClean: false, cause: closeEvent?.cause)))
         case .close(let event): .close(info(.close, event.asReported))
         }
     }
@@ -149,20 +243,31 @@ public final class WebSocket: Sendable {
 extension CloseEvent {
     /// As in browsers: whatever failed, the end is 1006.
     var asReported: CloseEvent {
-        wasClean ? self : CloseEvent(code: .abnormal, reason: reason, wasClean: false)
+        wasClean ? self : CloseEvent(code: .abnormal, reason: reason, wasClean: false, cause: cause)
+    }
+
+    /// What a reader is thrown; `nil`: it ended in order.
+    var error: WS.Error? {
+        switch cause {
+        case .closed where wasClean: nil
+        case .closedByPeer where [.normal, .goingAway, .noStatusReceived].contains(code): nil
+        case .violation: .protocolViolation(code, reason)
+        case .lost: .closed(code, reason: reason)
+        default: .closed(code, reason: reason.isEmpty && !wasClean ? "\(cause)" : reason)
+        }
     }
 }
 
 /// Operations that only this package uses.
 extension WebSocket {
     /// Sends a message, once there is room for it; the payload of a text must be UTF-8.
-    package func send(_ type: Opcode, _ payload: [UInt8]) async throws(WS.Error) { try await core.send(type, payload) }
+    package func send(_ type: Opcode, _ payload: [UInt8]) async throws { try await core.send(type, payload) }
 
     /// Closes the connection in order, and returns how it ended; received messages that were not read remain readable.
     @discardableResult
     package func end(_ code: CloseCode = .normal, reason: String = "") async -> CloseEvent {
         core.close(code, reason: reason)
-        return await core.end()
+        return await core.end(isCancellable: false) ?? CloseEvent(code: .abnormal, reason: "", wasClean: false)
     }
 
     /// How the connection ended; `nil` as long as it has not.

@@ -8,6 +8,8 @@ public protocol ByteStream: AnyObject, Sendable {
     func read(_ maximum: Int?) async throws -> [UInt8]?
 
     /// Writes all of `bytes`, waiting while too much is unsent.
+    ///
+    /// A connection's throws `CancellationError` where the task is cancelled; the bytes may be sent all the same.
     func write(_ bytes: [UInt8]) async throws
 
     /// Waits until the system has taken everything that was written.

@@ -2,7 +2,7 @@
 ///
 /// Runs on the connection's reactor.
 final class ConnectionDriver: StreamDriver {
-    typealias Written = CheckedContinuation<Result<Void, WS.Error>, Never>
+    typealias Written = FirstAnswer<Void>
 
     /// How much waits in each direction, in bytes.
     struct Limits: Sendable {
@@ -29,12 +29,12 @@ final class ConnectionDriver: StreamDriver {
 
     /// Sends `bytes`; calls `written` when there is room for more.
     func send(_ bytes: [UInt8], _ written: Written) {
-        guard stream.isOpen else { return written.resume(returning: .failure(.endOfStream)) }
+        guard stream.isOpen else { return written.give(.failure(WS.Error.endOfStream)) }
         stream.send(bytes)
         // How much the kernel took at once is known only after this turn.
         stream.reactor.runSoon { [self] in
             guard stream.isOpen, stream.unsentBytes > limits.unsent else {
-                return written.resume(returning: .success(()))
+                return written.give(.success(()))
             }
             writers.append(written)
         }
@@ -43,7 +43,7 @@ final class ConnectionDriver: StreamDriver {
     /// Calls `written` when nothing is unsent any more.
     func flush(_ written: Written) {
         stream.reactor.runSoon { [self] in
-            guard stream.isOpen, stream.unsentBytes > 0 else { return written.resume(returning: .success(())) }
+            guard stream.isOpen, stream.unsentBytes > 0 else { return written.give(.success(())) }
             flushers.append(written)
         }
     }
@@ -68,14 +68,14 @@ final class ConnectionDriver: StreamDriver {
 
     func closed() {
         inbox.finish()
-        release(.failure(.endOfStream))
+        release(.failure(WS.Error.endOfStream))
         link.release(on: stream.reactor)
     }
 
-    private func release(_ result: Result<Void, WS.Error>) {
+    private func release(_ result: Result<Void, any Error>) {
         let waiting = writers + flushers
         writers = []
         flushers = []
-        for one in waiting { one.resume(returning: result) }
+        for one in waiting { one.give(result) }
     }
 }

@@ -25,23 +25,21 @@ final class ConnectionStream: ByteStream {
     func read(_ maximum: Int?) async throws -> [UInt8]? { try await inbox.read(maximum) }
 
     func write(_ bytes: [UInt8]) async throws {
-        let result: Result<Void, WS.Error> = await withCheckedContinuation { continuation in
+        try await FirstAnswer<Void>.wait { written in
             link.run(with: ConnectionDriver.self) { driver in
-                guard let driver else { return continuation.resume(returning: .failure(.endOfStream)) }
-                driver.send(bytes, continuation)
+                guard let driver else { return written.give(.failure(WS.Error.endOfStream)) }
+                if written.isAwaited { driver.send(bytes, written) }
             }
         }
-        try result.get()
     }
 
     func flush() async throws {
-        let result: Result<Void, WS.Error> = await withCheckedContinuation { continuation in
+        try await FirstAnswer<Void>.wait { written in
             link.run(with: ConnectionDriver.self) { driver in
-                guard let driver else { return continuation.resume(returning: .failure(.endOfStream)) }
-                driver.flush(continuation)
+                guard let driver else { return written.give(.failure(WS.Error.endOfStream)) }
+                driver.flush(written)
             }
         }
-        try result.get()
     }
 
     func close() async {

@@ -22,6 +22,12 @@ package struct Fifo<Element> {
         front = 0
     }
 
+    /// Removes and returns the oldest that satisfies `isWanted`; `nil`: there is none.
+    mutating func removeFirst(where isWanted: (Element) -> Bool) -> Element? {
+        guard let index = elements[first...].firstIndex(where: { $0.map(isWanted) ?? false }) else { return nil }
+        return elements.remove(at: index)
+    }
+
     /// Removes and returns the oldest; `nil`: there is none.
     package mutating func popFirst() -> Element? {
         guard front < elements.count else { return nil }

@@ -1,14 +1,19 @@
 internal import COpenSSL
 
 /// What a peer's certificate says of the peer; the handshake has verified it.
-package struct TLSPeerCertificate: Sendable, Equatable {
+public struct TLSPeerCertificate: Sendable, Equatable {
     /// The SHA-256 of the certificate, 32 bytes.
-    package private(set) var fingerprint: [UInt8] = []
-    package private(set) var commonNames: [String] = []
-    package private(set) var organizationalUnits: [String] = []
-    package private(set) var dnsNames: [String] = []
-    package private(set) var mailAddresses: [String] = []
-    package private(set) var uris: [String] = []
+    public private(set) var fingerprint: [UInt8] = []
+    /// The common names of the subject.
+    public private(set) var commonNames: [String] = []
+    /// The organizational units of the subject.
+    public private(set) var organizationalUnits: [String] = []
+    /// The alternative names that are DNS names.
+    public private(set) var dnsNames: [String] = []
+    /// The alternative names that are mail addresses.
+    public private(set) var mailAddresses: [String] = []
+    /// The alternative names that are URIs.
+    public private(set) var uris: [String] = []
 
     init?(_ certificate: OpaquePointer) {
         var digest = [UInt8](repeating: 0, count: 32)

@@ -78,8 +78,17 @@ final class ClientHandshake: StreamDriver {
             if let answer { answered(answer) }
             return taken
         } catch {
-            fail(.invalidAnswer("\(error)"))
+            fail(.invalidAnswer(Self.words(for: error)))
             return bytes.count
+        }
+    }
+
+    /// Of an answer, not of a request.
+    private static func words(for error: HTTPParseError) -> String {
+        switch error {
+        case .badRequest(let what): "it is not HTTP: \(what)"
+        case .headTooLarge, .targetTooLong: "its head is too long"
+        case .versionNotSupported: "its version is not HTTP/1.1"
         }
     }
 
@@ -108,14 +117,16 @@ final class ClientHandshake: StreamDriver {
         completion(outcome)
     }
 
-    func receivedEnd() {
-        // An answer that was understood says more than the lost connection that follows it.
-        guard var answer = reader.begun else { return fail(.connectionLost) }
+    func receivedEnd() { end(insteadOf: .connectionLost) }
+
+    func deadlinePassed() { end(insteadOf: .timedOut) }
+
+    /// An answer that was understood says more than the lost connection, or the passed time, that its body ends by.
+    private func end(insteadOf error: ConnectError) {
+        guard var answer = reader.begun else { return fail(error) }
         answer.body = []
         end(.refused(answer))
     }
-
-    func deadlinePassed() { fail(.timedOut) }
 
     func closed() {
         if let failure = stream.tlsFailure { return fail(.insecure(failure)) }

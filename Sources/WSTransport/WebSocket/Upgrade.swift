@@ -38,7 +38,7 @@ extension HTTPExchange {
     package func upgrade(_ admit: (Handshake.Request) throws(HTTPRefusal) -> Admission) {
         let reactor = reactor
         do throws(HTTPRefusal) {
-            let request = try Self.check(self.request.head)
+            let request = try Self.checkHandshake(self.request.head)
             let admission = try admit(request)
             guard let stream = takeOver() else { return }
             let agreed = admission.options.values.compression.flatMap { request.deflateParameters($0) }
@@ -59,7 +59,8 @@ extension HTTPExchange {
         }
     }
 
-    private static func check(_ head: HTTPRequestHead) throws(HTTPRefusal) -> Handshake.Request {
+    /// Throws the refusal of what is no handshake.
+    static func checkHandshake(_ head: HTTPRequestHead) throws(HTTPRefusal) -> Handshake.Request {
         do throws(Handshake.Refusal) {
             return try Handshake.check(head)
         } catch {

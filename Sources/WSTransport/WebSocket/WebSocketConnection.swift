@@ -28,8 +28,8 @@ package final class WebSocketConnection: StreamDriver {
     private var pingSent: MonotonicTime?
     /// The event that was reported; `nil` as long as it has not ended.
     private var ended: CloseEvent?
-    /// The peer broke the protocol; this tells it so, once what came before has been answered.
-    private var failure: BrokenProtocol?
+    /// The peer closed or broke the protocol; this answers that, once what came before has been answered.
+    private var pending: PendingEnd?
     /// When the message under way began; `nil`: there is none.
     var unfinished: UnfinishedMessage?
 
@@ -122,6 +122,9 @@ package final class WebSocketConnection: StreamDriver {
         stream.reactor.send(frame, to: slot)
     }
 
+    /// Whether permessage-deflate was agreed on.
+    var compresses: Bool { compression != nil }
+
     /// The window bits of compressed messages that this socket can share with others; `nil`: it accepts none.
     package var sharedWindowBits: Int? { compression?.sharedWindowBits }
 
@@ -160,9 +163,11 @@ package final class WebSocketConnection: StreamDriver {
     }
 
     /// Ends the connection at once, without a closing handshake.
-    package func terminate() {
+    package func terminate() { terminate(.terminated) }
+
+    private func terminate(_ cause: EndReason) {
         stream.reset()
-        report(CloseEvent(code: .abnormal, reason: "", wasClean: false))
+        report(CloseEvent(code: .abnormal, reason: "", wasClean: false, cause: cause))
     }
 
     // MARK: Receiving
@@ -246,30 +251,41 @@ package final class WebSocketConnection: StreamDriver {
             hasLife()
             session?.ponged(unsafe Self.copy(payload, of: bytes))
         case .close(let code, let reason, let reply):
-            if !reply.isEmpty { stream.send(reply) }
-            stream.finish()
-            report(CloseEvent(code: code ?? .noStatusReceived, reason: reason, wasClean: true))
+            let cause: EndReason = state == .open ? .closedByPeer : .closed
+            let end = CloseEvent(
+                code: code ?? .noStatusReceived, reason: reason, wasClean: true, cause: cause)
+            let pending = PendingEnd(reply, end)
+            // RFC 6455 §5.5.1: the answer may be delayed until what came before has been answered.
+            guard state == .open, let session else { return complete(pending) }
+            wait(for: pending)
+            session.isEnding { [weak self] in self?.completeEnd() }
         case .failed(let code, let reason, let frame):
             stream.reactor.counters.protocolErrors.add(1)
-            failure = BrokenProtocol { [unowned self] in
-                if !frame.isEmpty { stream.send(frame) }
-                stream.finish()
-                report(CloseEvent(code: code, reason: reason, wasClean: false))
-            }
-            stream.setDeadline(now.advanced(byNanoseconds: options.values.closeTimeout))
+            wait(for: PendingEnd(frame, CloseEvent(code: code, reason: reason, wasClean: false, cause: .violation)))
             // Messages before the violation are answered first, and their answers may come at the end of the turn.
             stream.reactor.runSoon { [self] in
-                if let session { session.isFailing { [weak self] in self?.fail() } } else { fail() }
+                if let session { session.isEnding { [weak self] in self?.completeEnd() } } else { completeEnd() }
             }
         }
     }
 
-    /// Ends the connection to a peer that broke the protocol; once.
-    private func fail() {
-        guard let failure else { return }
-        self.failure = nil
+    private func wait(for end: PendingEnd) {
+        pending = end
+        stream.setDeadline(now.advanced(byNanoseconds: options.values.closeTimeout))
+    }
+
+    /// Ends the connection to a peer that closed or broke the protocol; once.
+    private func completeEnd() {
+        guard let pending else { return }
+        self.pending = nil
         stream.setDeadline(nil)
-        if stream.isOpen { failure.end() }
+        if stream.isOpen { complete(pending) }
+    }
+
+    private func complete(_ end: PendingEnd) {
+        if !end.frame.isEmpty { stream.send(end.frame) }
+        stream.finish()
+        report(end.event)
     }
 
     /// At most 125 bytes of a control frame.
@@ -286,7 +302,7 @@ package final class WebSocketConnection: StreamDriver {
     package var messageWasCompressed: Bool { unsafe machine.messageWasCompressed }
 
     package func receivedEnd() {
-        guard failure == nil else { return }
+        guard pending == nil else { return }
         stream.finish()
         report(CloseEvent(code: .abnormal, reason: "", wasClean: false))
     }
@@ -310,18 +326,19 @@ package final class WebSocketConnection: StreamDriver {
 
     package func closed() {
         stream.reactor.counters.heldBytes.add(unsafe -machine.heldBytes)
-        report(CloseEvent(code: .abnormal, reason: "", wasClean: false))
+        // What the peer said before it went says more than that it went.
+        report(pending?.event ?? CloseEvent(code: .abnormal, reason: "", wasClean: false))
     }
 
     // MARK: Keepalive
 
     package func deadlinePassed() {
-        guard failure == nil else { return fail() }
+        guard pending == nil else { return completeEnd() }
         switch readyState {
         case .closing, .closed, .connecting:
             // A CLOSE waits for the frame that was begun before it.
             let isOnItsWay = stream.isOpen && stream.isStillTaking(within: options.values.closeTimeout, answers: true)
-            if !isOnItsWay { terminate() }
+            if !isOnItsWay { terminate(.unanswered) }
         case .open:
             if let limit = options.values.maximumUnsentAge, stream.unsentAge >= limit {
                 return closeSlowReader("unsent for \(limit / 1_000_000_000) s")
@@ -348,7 +365,7 @@ package final class WebSocketConnection: StreamDriver {
                 guard watch.isAlive(stream, limit: options.values.maximumUnsentAge) else {
                     stream.reactor.counters.evicted.add(1)
                     stream.reset()
-                    return report(CloseEvent(code: .abnormal, reason: "", wasClean: false, isDead: true))
+                    return report(CloseEvent(code: .abnormal, reason: "", wasClean: false, cause: .silent))
                 }
                 stream.peerWatch = watch
             }
@@ -372,7 +389,7 @@ package final class WebSocketConnection: StreamDriver {
     }
 
     func scheduleKeepalive() {
-        guard readyState == .open, failure == nil else { return }
+        guard readyState == .open, pending == nil else { return }
         var deadline: MonotonicTime?
         if let interval = options.values.pingInterval {
             let timeout = options.values.pingTimeout
@@ -419,11 +436,11 @@ extension WebSocketConnection {
     /// dropped.
     package func closeSlowReader(_ reason: String) {
         if readyState == .open, !isClient { stream.reactor.counters.slowReaders.add(1) }
-        closeEmpty(.tryAgainLater, reason: reason)
+        closeEmpty(.tryAgainLater, reason: reason, cause: .slow)
     }
 
     /// Closes it with a CLOSE, and drops everything that it holds.
-    package func closeEmpty(_ code: CloseCode, reason: String) {
+    package func closeEmpty(_ code: CloseCode, reason: String, cause: EndReason = .closed) {
         // Only a server's frames, which are not masked, can be told apart once they are encoded.
         guard readyState == .open, !isClient else { return stream.reset() }
         stream.maximumUnsent = .max
@@ -431,17 +448,18 @@ extension WebSocketConnection {
         if hasOnlyFrames { unsafe stream.dropUnsent { unsafe frameCount($0) } }
         close(code, reason: reason)
         // The session ends now; the closing handshake may take its time.
-        report(CloseEvent(code: code, reason: reason, wasClean: false))
+        report(CloseEvent(code: code, reason: reason, wasClean: false, cause: cause))
     }
 }
 
 /// What a connection keeps of an incomplete message, and for how long.
 extension WebSocketConnection {
     // Objects, because nearly all connections have neither.
-    /// Ends the connection to a peer that broke the protocol.
-    final class BrokenProtocol {
-        let end: () -> Void
-        init(_ end: @escaping () -> Void) { self.end = end }
+    /// The answer to a peer that closed or broke the protocol, and the end that it makes.
+    final class PendingEnd {
+        let frame: [UInt8]
+        let event: CloseEvent
+        init(_ frame: [UInt8], _ event: CloseEvent) { (self.frame, self.event) = (frame, event) }
     }
     /// When an incomplete message began.
     final class UnfinishedMessage {
@@ -478,15 +496,5 @@ extension WebSocketConnection {
         // A peer that is not being read cannot continue it.
         if stream.isReadingPaused { unfinished.since = now }
         return now.nanoseconds(since: unfinished.since) >= limit
-    }
-}
-
-extension Reactor {
-    /// zlib's memory for the WebSockets of this reactor; made on first use.
-    package var deflatePool: DeflatePool {
-        if let pool = self[DeflatePool.self] { return pool }
-        let pool = DeflatePool()
-        self[DeflatePool.self] = pool
-        return pool
     }
 }

@@ -31,6 +31,45 @@ extension WebSocketConnection {
     }
 }
 
+/// What ended a WebSocket, told apart where the close code alone does not.
+public enum EndReason: String, Sendable {
+    /// This side closed it, and the peer answered.
+    case closed
+    /// The peer closed it in order.
+    case closedByPeer
+    /// A client's socket was never open.
+    case notOpened
+    /// The peer broke the protocol, or a limit for messages: the code says which.
+    case violation
+    /// TCP ended without a CLOSE: reset, or the peer's end.
+    case lost
+    /// The peer gave no sign of life (``KeepAlive``).
+    case silent
+    /// The peer did not answer the CLOSE in time.
+    case unanswered
+    /// The peer took too little of what it was sent.
+    case slow
+    /// This side cut the connection.
+    case terminated
+}
+
+extension EndReason: CustomStringConvertible {
+    /// A phrase for people.
+    public var description: String {
+        switch self {
+        case .closed: "closed"
+        case .closedByPeer: "closed by the peer"
+        case .notOpened: "never open"
+        case .violation: "the peer broke the protocol"
+        case .lost: "the connection was lost"
+        case .silent: "the peer gave no sign of life"
+        case .unanswered: "the peer did not answer the CLOSE in time"
+        case .slow: "the peer takes too little of what it is sent"
+        case .terminated: "the connection was cut by this side"
+        }
+    }
+}
+
 /// How a WebSocket ended.
 package struct CloseEvent: Sendable, Equatable {
     /// The code of the CLOSE that decided; 1005 if it had none, 1006 if none came.
@@ -40,14 +79,16 @@ package struct CloseEvent: Sendable, Equatable {
     package let reason: String
     /// Whether both sides' CLOSE were exchanged.
     package let wasClean: Bool
+    package let cause: EndReason
     /// Whether it was given up because the peer gave no sign of life.
-    package let isDead: Bool
+    package var isDead: Bool { cause == .silent }
 
-    package init(code: CloseCode, reason: String, wasClean: Bool, isDead: Bool = false) {
+    /// - Parameter cause: `nil`: closed by this side if it was clean, otherwise lost.
+    package init(code: CloseCode, reason: String, wasClean: Bool, cause: EndReason? = nil) {
         self.code = code
         self.reason = reason
         self.wasClean = wasClean
-        self.isDead = isDead
+        self.cause = cause ?? (wasClean ? .closed : .lost)
     }
 }
 
@@ -78,11 +119,11 @@ package protocol WebSocketSession: AnyObject {
     /// Called once at most, before ``closed(_:)``.
     func closing()
 
-    /// The peer broke the protocol, after everything that has been received.
+    /// The peer closed, or broke the protocol, after everything that has been received.
     ///
-    /// `fail` sends the CLOSE and ends the connection. Until it is called, at once or in a later turn, sent messages
+    /// `end` sends the CLOSE and ends the connection. Until it is called, at once or in a later turn, sent messages
     /// still go out. The connection waits no longer than for a closing handshake.
-    func isFailing(_ fail: @escaping () -> Void)
+    func isEnding(_ end: @escaping () -> Void)
 
     /// The socket has ended; nothing follows. Called once.
     func closed(_ event: CloseEvent)
@@ -94,7 +135,7 @@ extension WebSocketSession {
 
     package func drained() {}
     package func closing() {}
-    package func isFailing(_ fail: @escaping () -> Void) { fail() }
+    package func isEnding(_ end: @escaping () -> Void) { end() }
     package func pinged(_ payload: [UInt8]) {}
     package func ponged(_ payload: [UInt8]) {}
 }
@@ -106,5 +147,15 @@ extension WebSocketConnection {
         unsafe machine.maximumMessageSize = options.values.maximumMessage
         stream.maximumUnsent = options.values.maximumUnsent
         scheduleKeepalive()
+    }
+}
+
+extension Reactor {
+    /// zlib's memory for the WebSockets of this reactor; made on first use.
+    package var deflatePool: DeflatePool {
+        if let pool = self[DeflatePool.self] { return pool }
+        let pool = DeflatePool()
+        self[DeflatePool.self] = pool
+        return pool
     }
 }

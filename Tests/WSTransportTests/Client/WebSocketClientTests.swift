@@ -60,8 +60,9 @@ struct WebSocketClientTests {
         let server = try LoopbackServer.webSockets()
         let client = try await WS.connect(server.endpoint, path: "/")
         try await client.send("close 4410 enough")
-        #expect(try await client.receive() == nil)
-        #expect(client.closeEvent == CloseEvent(code: CloseCode(rawValue: 4410), reason: "enough", wasClean: true))
+        await #expect(throws: WS.Error.closed(4410, reason: "enough")) { try await client.receive() }
+        #expect(
+            client.closeEvent == CloseEvent(code: 4410, reason: "enough", wasClean: true, cause: .closedByPeer))
     }
 
     @Test func throwsWhenTheConnectionIsLost() async throws {
@@ -153,7 +154,7 @@ struct WebSocketClientTests {
 
     private static func echoed(
         _ text: String, by server: LoopbackServer
-    ) async throws -> AsyncThrowingStream<WebSocketMessage, any Error> {
+    ) async throws -> WebSocket.Messages {
         let client = try await WS.connect(server.endpoint, path: "/")
         try await client.send(text)
         return client.messages

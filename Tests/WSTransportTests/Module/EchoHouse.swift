@@ -62,6 +62,13 @@ final class EchoHouse: Sendable {
 
     var url: String { "ws://127.0.0.1:\(server.port)" }
 
+    /// Waits until the task is cancelled.
+    static func waitForCancellation() async {
+        let (stream, continuation) = AsyncStream<Void>.makeStream()
+        for await _ in stream {}
+        continuation.finish()
+    }
+
     /// Sends a raw request and returns the first line and the rest of what comes until the end.
     static func ask(_ port: UInt16, _ request: String) async throws -> String {
         let stream = try await RawClient.connect(port: port)
@@ -98,6 +105,8 @@ extension UpgradeOptions {
         var options = UpgradeOptions()
         options.keepAlive = nil
         options.maximumUnsentAge = nil
+        // Many tests block Swift's threads, as they read from sockets of their own.
+        options.executor = .reactor
         return options
     }
 }

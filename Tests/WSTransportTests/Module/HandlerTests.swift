@@ -68,7 +68,7 @@ struct HandlerTests {
         }
         let socket = try await ws.open(house.url + "/handler", options: .patient)
         try await socket.send("x")
-        #expect(await socket.closed().code == 1011)
+        #expect(try await socket.closed().code == 1011)
         #expect(house.log.all == ["Failed()"])
         #expect(handler.stats == .init(total: 1, pending: 0, request: 1, response: 0, error: 1))
     }
@@ -102,7 +102,7 @@ struct HandlerTests {
         try await socket.send("abc")
         #expect(try await socket.receive()?.data == .text("abc"))
         try await socket.send("abcd")
-        #expect(await socket.closed().code == 1009)
+        #expect(try await socket.closed().code == 1009)
     }
 
     @Test(arguments: ["Upgrade", "Connection", "Sec-WebSocket-Version", "Sec-WebSocket-Key"])

@@ -82,7 +82,7 @@ struct ServerTests {
         options.headers = ["X-Token": "valid"]
         let socket = try await ws.open(house.url + "/door", options: options)
         try socket.close()
-        _ = await socket.closed()
+        _ = try await socket.closed()
         await house.log.wait(for: 1)
         #expect(house.log.all == ["closed"], "the socket's request is ended, so the chain is")
     }
@@ -109,13 +109,57 @@ struct ServerTests {
         _ = try await ws.open(house.url + "/ws?token=t", options: asked)
     }
 
+    /// A token for one use is not used up by what is no handshake.
+    @Test func authorizesNothingButHandshakes() async throws {
+        let asked = EchoHouse.Notes()
+        var options = UpgradeOptions.patient
+        options.authorize = { asked.add($0.path) }
+        let house = try EchoHouse(options: options)
+        let version8 = EchoHouse.handshake.replacing("Version: 13", with: "Version: 8")
+        let keyless = EchoHouse.handshake.replacing(/Sec-WebSocket-Key.*\r\n/, with: "")
+        let wrongOrigin = EchoHouse.handshake + "Origin: https://evil.example\r\n"
+        #expect(try await house.ask("/ws").hasPrefix("HTTP/1.1 426 "))
+        #expect(try await house.ask("/ws", version8).hasPrefix("HTTP/1.1 426 "))
+        #expect(try await house.ask("/ws", keyless).hasPrefix("HTTP/1.1 400 "))
+        #expect(try await house.ask("/ws", EchoHouse.handshake, method: "POST").hasPrefix("HTTP/1.1 405 "))
+        #expect(try await house.ask("/ws", wrongOrigin).hasPrefix("HTTP/1.1 403 "))
+        #expect(asked.all == [])
+        _ = try await ws.open(house.url + "/ws", options: .patient)
+        #expect(asked.all == ["/ws"])
+    }
+
+    @Test(arguments: ["ws://127.0.0.1", "ws://[::1]"])
+    func servesBothFamiliesOnTheAddressForAll(url: String) async throws {
+        let server = HTTPServer(address: "::", port: 0, handler: ws.upgrade(.patient) { $0.onmessage = { _ in } })
+        try server.start()
+        let socket = try await ws.open("\(url):\(server.port)/", options: .patient)
+        #expect(socket.readyState == .open && socket.remoteAddress.hasSuffix(":\(server.port)"))
+        #expect(socket.response?["upgrade"] == "websocket")
+    }
+
+    private static let senseless: [(@Sendable (inout HTTPServer.Options) -> Void, String)] = [
+        ({ $0.reactors = -1 }, "reactors: -1 is below 0"),
+        ({ $0.pathPrefix = "x" }, "pathPrefix: x does not begin with /"),
+        ({ $0.idleTimeout = .seconds(-1) }, "headTimeout and idleTimeout must be above 0"),
+        ({ $0.maximumHead = 0 }, "maximumHead, maximumUnsent and maximumConnections must be above 0"),
+    ]
+
+    @Test(arguments: senseless)
+    func refusesOptionsWithoutSense(change: @Sendable (inout HTTPServer.Options) -> Void, problem: String) {
+        var options = HTTPServer.Options()
+        change(&options)
+        #expect {
+            try HTTPServer(port: 0, handler: Routing(), options: options).start()
+        } throws: { "\($0)" == problem }
+    }
+
     @Test func closesWhereAcceptThrows() async throws {
         struct Failed: Error {}
         let house = try EchoHouse { routing, _ in
             routing.append("/throws", ws.upgrade(.patient) { (_: WebSocket) async throws in throw Failed() })
         }
         let socket = try await ws.open(house.url + "/throws", options: .patient)
-        #expect(await socket.closed().code == 1011)
+        #expect(try await socket.closed().code == 1011)
     }
 
     // MARK: Plain HTTP
@@ -183,7 +227,7 @@ struct ServerTests {
         let client = try await ws.open("ws://127.0.0.1:\(server.port)/ws", options: .patient)
         #expect(client.readyState == .open)
         await server.stop()
-        #expect(await client.closed().code == .goingAway)
+        #expect(try await client.closed().code == .goingAway)
     }
 
     @Test func speaksTLS() async throws {
@@ -197,7 +241,7 @@ struct ServerTests {
         try server.reload(identity: identity)
         #expect(socket.readyState == .open)
         try socket.close()
-        _ = await socket.closed()
+        _ = try await socket.closed()
         await #expect(throws: WS.HandshakeError.self) { _ = try await ws.open("wss://localhost:\(server.port)/") }
         #expect(throws: TLSFileError.self) {
             try server.reload(identity: TLSIdentity(certificate: "/nowhere", key: "/nowhere"))

@@ -37,7 +37,7 @@ struct SocketEndTests {
             let socket = WebSocket(url)
             let log = EchoHouse.Notes()
             if isLate {
-                _ = await socket.closed()
+                _ = try await socket.closed()
                 // Two threads may tell events at a time; what the other one took had no listener yet.
                 await socket.core.tellAll(of: socket)
                 #expect(socket.core.state.withLock { $0.unheard.count } == 2)
@@ -51,7 +51,7 @@ struct SocketEndTests {
 
     @Test func tellsTheEndToListenersOfTheEndOnly() async throws {
         let socket = WebSocket("ws:/")
-        _ = await socket.closed()
+        _ = try await socket.closed()
         let log = EchoHouse.Notes()
         socket.onclose = { log.add("close \($0.code)") }
         await log.wait(for: 1)
@@ -85,7 +85,7 @@ struct SocketEndTests {
             let session = SocketSession(connection, core)
             connection.begin(session)
             try? core.post(.text, Array("answer".utf8))
-            session.isFailing { connection.close(.protocolError) }
+            session.isEnding { connection.close(.protocolError) }
         }
         let frames = WebSocketPeer(peer)
         #expect(try frames.readFrame() == WebSocketPeer.Frame(.text, Array("answer".utf8)))

@@ -14,7 +14,7 @@ struct SocketWaitingTests {
                 ws.upgrade(.patient) { socket in
                     socket.onmessage = { _ in
                         for number in 0..<count { try? socket.send("\(number)") }
-                        try? socket.ping()
+                        try? socket.ping([])
                     }
                 })
         }
@@ -63,7 +63,7 @@ struct SocketWaitingTests {
         let socket = try await ws.open(house.url + "/late", options: .patient)
         #expect(try await socket.receive()?.data?.text == "ready")
         for number in 0..<5 { try await socket.send("\(number)") }
-        try socket.ping()
+        try socket.ping([])
         await house.log.wait(for: 6)
         #expect(house.log.all == ["ping", "0", "1", "2", "3", "4"])
     }

@@ -1,0 +1,108 @@
+/// How long a client waits before it connects again: longer after each failure.
+public struct Backoff: Equatable, Sendable {
+    /// After the first failure.
+    public var first: Duration
+    /// The longest pause.
+    public var longest: Duration
+    /// By how much each pause is longer than the one before.
+    public var factor: Double
+    /// The part of a pause that is left to chance, 0 to 1, so that a server's clients do not all come back at once.
+    public var jitter: Double
+
+    /// By default half a second, twice as long after each failure, up to 30 s, half of it by chance.
+    public init(
+        first: Duration = .milliseconds(500), longest: Duration = .seconds(30), factor: Double = 2, jitter: Double = 0.5
+    ) {
+        self.first = first
+        self.longest = longest
+        self.factor = factor
+        self.jitter = jitter
+    }
+
+    /// The pause after so many failures in a row, at least 1.
+    func pause(after failures: Int, using generator: inout some RandomNumberGenerator) -> Duration {
+        var pause = max(.zero, min(first, longest))
+        for _ in 1..<max(1, failures) where pause < longest { pause = min(longest, pause * max(1, factor)) }
+        let share = min(1, max(0, jitter))
+        return pause * (1 - share * Double.random(in: 0...1, using: &generator))
+    }
+}
+
+extension WS {
+    /// Keeps a WebSocket open for `body`: connects, and connects again after a pause when the server cannot be reached or the
+    /// connection is lost, until `body` returns.
+    ///
+    /// `body` runs once for each connection. What it throws because its socket has ended, and its return after the server
+    /// has gone away (1001, 1011 to 1014, or no CLOSE at all), lead to the next connection. It is over when `body` returns
+    /// otherwise, when it throws anything else, when the server closes with another code, refuses for good (a status of
+    /// 400 to 499 other than 408, 425 and 429; no WebSocket; a certificate that is not accepted), or when the task is
+    /// cancelled: what was thrown is thrown here. The socket is closed in any case.
+    ///
+    /// - Parameters:
+    ///   - url: `ws://` or `wss://`, as RFC 6455 §3 has it.
+    ///   - options: header fields, TLS, proxy, limits.
+    ///   - backoff: the pauses; after a connection that lasted for longer than the longest, they are short again.
+    ///   - isolation: where the closures run: as the caller does.
+    ///   - prepare: called before each attempt, the first being 1, and may change the options: another token, or the
+    ///     number of the last message in a header field.
+    ///   - body: gets the open socket, and the number of the attempt.
+    public static func keepOpen<Outcome>(
+        _ url: String, options: ConnectOptions = ConnectOptions(), backoff: Backoff = Backoff(),
+        isolation: isolated (any Actor)? = #isolation,
+        prepare: (_ options: inout ConnectOptions, _ attempt: Int) async throws -> Void = { _, _ in },
+        _ body: (_ socket: WebSocket, _ attempt: Int) async throws -> Outcome
+    ) async throws -> Outcome {
+        var (attempt, failures) = (0, 0)
+        var generator = SystemRandomNumberGenerator()
+        while true {
+            attempt += 1
+            var options = options
+            try await prepare(&options, attempt)
+            do {
+                let socket = try await open(url, options: options)
+                let begin = ContinuousClock.now
+                do {
+                    let outcome = try await body(socket, attempt)
+                    guard socket.isLost else {
+                        await socket.end(Task.isCancelled ? .goingAway : .normal)
+                        return outcome
+                    }
+                } catch {
+                    let isEnd = error is Error && socket.isLost
+                    guard isEnd, !Task.isCancelled else {
+                        await socket.end(Task.isCancelled ? .goingAway : .internalError)
+                        throw error
+                    }
+                }
+                if begin.duration(to: .now) > backoff.longest { failures = 0 }
+            } catch let error as HandshakeError where error.mayPass {
+                // The next attempt may succeed.
+            }
+            failures += 1
+            try await Task.sleep(for: backoff.pause(after: failures, using: &generator))
+        }
+    }
+}
+
+extension WebSocket {
+    /// Whether it has ended in a way that another connection may mend.
+    fileprivate var isLost: Bool {
+        guard let end = closeEvent else { return false }
+        switch end.cause {
+        case .lost, .silent, .unanswered: return true
+        case .closedByPeer: return [1001, 1011, 1012, 1013, 1014].contains(end.code.rawValue)
+        case .closed, .notOpened, .violation, .slow, .terminated: return false
+        }
+    }
+}
+
+extension WS.HandshakeError {
+    /// Whether another attempt may succeed.
+    fileprivate var mayPass: Bool {
+        switch self {
+        case .unknownHost, .unreachable, .timedOut, .connectionLost: true
+        case .refused(let status, _): status >= 500 || [408, 425, 429].contains(status)
+        case .insecure, .aborted, .invalidAnswer, .failed: false
+        }
+    }
+}

@@ -1,0 +1,143 @@
+import Synchronization
+import Testing
+
+@testable import WSTransport
+
+@Suite("Broadcast, and what a server's observer is told", .timeLimit(.minutes(10)))
+struct BroadcastTests {
+    /// A room in which everybody hears what anybody says.
+    private static func room(_ options: UpgradeOptions = .patient, _ room: Broadcast) throws -> EchoHouse {
+        try EchoHouse { routing, log in
+            routing.append(
+                "/room",
+                ws.upgrade(options) { socket in
+                    socket.onmessage = { message in
+                        let isShy = message.data?.text?.hasPrefix("to the others") ?? false
+                        room.send(message.data?.text ?? "", except: isShy ? socket : nil)
+                    }
+                    socket.onclose = { _ in log.add("left, \(room.count)") }
+                    room.add(socket)
+                    try? socket.send("welcome")
+                })
+        }
+    }
+
+    private static func texts(_ socket: WebSocket, _ count: Int) async throws -> [String] {
+        var texts: [String] = []
+        while texts.count < count, let message = try await socket.receive() { texts.append(message.data?.text ?? "") }
+        return texts
+    }
+
+    @Test func sendsEachMessageToAllInOrder() async throws {
+        let room = Broadcast()
+        var options = UpgradeOptions.patient
+        options.perMessageDeflate = CompressionOptions()
+        let house = try Self.room(options, room)
+        var members: [WebSocket] = []
+        for number in 0..<8 {
+            var options = ConnectOptions.patient
+            // Some get a frame of their own.
+            if number % 3 == 0 { options.perMessageDeflate = CompressionOptions() }
+            members.append(try await ws.open(house.url + "/room", options: options))
+            #expect(try await Self.texts(members[number], 1) == ["welcome"])
+        }
+        #expect(room.count == 8)
+        let words = (0..<50).map { "message \($0) " + String(repeating: "x", count: 300) }
+        for word in words { try await members[1].send(word) }
+        try await members[1].send("to the others")
+        for (number, member) in members.enumerated() {
+            #expect(try await Self.texts(member, 50) == words)
+            if number != 1 { #expect(try await Self.texts(member, 1) == ["to the others"]) }
+        }
+        try members[0].close()
+        await house.log.wait(for: 1)
+        members[1].terminate()
+        await house.log.wait(for: 2)
+        #expect(house.log.all == ["left, 7", "left, 6"])
+        try room.close(4000, reason: "closed")
+        for member in members[2...] { #expect(try await member.closed().code == 4000) }
+    }
+
+    @Test func closesAMemberThatDoesNotRead() async throws {
+        let room = Broadcast()
+        var options = UpgradeOptions.patient
+        options.maximumUnsent = 1 << 20
+        let house = try Self.room(options, room)
+        let address = try #require(SocketAddress(host: "127.0.0.1", port: house.server.port))
+        let opening = HTTPPeer(try SocketPeer(to: address))
+        try opening.send("GET /room HTTP/1.1\r\nHost: h\r\n\(EchoHouse.handshake)\r\n")
+        #expect(try opening.readHead().status == 101)
+        let socket = try await ws.open(house.url + "/room", options: .patient)
+        #expect(try await Self.texts(socket, 1) == ["welcome"])
+        let text = String(repeating: "y", count: 1 << 20)
+        var count = 0
+        while room.count == 2 {
+            try await socket.send(text)
+            #expect(try await Self.texts(socket, 1) == [text])
+            count += 1
+        }
+        await house.log.wait(for: 1)
+        #expect(house.log.all == ["left, 1"] && count < 64)
+    }
+
+    // MARK: The observer
+
+    private struct Watch: ServerObserver {
+        let notes = EchoHouse.Notes()
+
+        func opened(_ socket: ObservedSocket) { notes.add("opened \(socket.path) \(socket.subprotocol)") }
+        func ended(_ socket: ObservedSocket, _ end: ObservedEnd) {
+            notes.add("ended \(socket.path) \(end.code) \(end.cause.rawValue)")
+        }
+        func refused(_ request: RefusedRequest) { notes.add("refused \(request.path) \(request.status)") }
+        func failed(_ error: any Error, _ request: HTTPRequest) { notes.add("failed \(request.path) \(error)") }
+        func tlsFailed(_ reason: String, remoteAddress: String) {
+            notes.add("tls \(!reason.isEmpty && remoteAddress.hasPrefix("127.0.0.1:"))")
+        }
+    }
+
+    @Test func tellsWhatHappens() async throws {
+        let watch = Watch()
+        var options = UpgradeOptions.patient
+        options.protocols = ["known"]
+        var values = HTTPServer.Options()
+        values.observer = ServerObservers(watch)
+        let house = try EchoHouse(options: options, server: values) { routing, _ in
+            routing.append(
+                "/throws", ws.upgrade(.patient) { (_: WebSocket) async throws in throw WS.Error.outOfRange })
+        }
+        var asked = ConnectOptions.patient
+        asked.protocols = ["known"]
+        let first = try await ws.open(house.url + "/ws", options: asked)
+        try first.close(4000)
+        await watch.notes.wait(for: 2)
+        let second = try await ws.open(house.url + "/ws", options: asked)
+        second.terminate()
+        await watch.notes.wait(for: 4)
+        _ = try await house.ask("/ws")
+        _ = try await house.ask("/nowhere")
+        let third = try await ws.open(house.url + "/throws", options: .patient)
+        _ = try await third.closed()
+        await watch.notes.wait(for: 9)
+        #expect(
+            watch.notes.all[..<7] == [
+                "opened /ws known", "ended /ws 4000 closedByPeer", "opened /ws known", "ended /ws 1006 lost",
+                "refused /ws 426", "refused /nowhere 404", "opened /throws ",
+            ])
+        #expect(
+            Set(watch.notes.all[7...]) == ["failed /throws the value is below 0", "ended /throws 1011 closed"])
+    }
+
+    @Test func tellsOfAClientWithoutTLS() async throws {
+        let watch = Watch()
+        var values = HTTPServer.Options()
+        values.observer = watch
+        values.headTimeout = .seconds(300)
+        let identity = try TestAuthority.server.get()
+        let server = try HTTPSServer(port: 0, identity: identity, handler: Routing(), options: values)
+        try server.start()
+        _ = try? await EchoHouse.ask(server.port, "GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+        await watch.notes.wait(for: 1)
+        #expect(watch.notes.all == ["tls true"])
+    }
+}
