@@ -79,7 +79,41 @@ def test_echo_server_speaks_tls(tmp_path):
         asyncio.run(talk())
 
 
-@pytest.mark.parametrize("name", ["door", "raw-frames", "echo-client"])
+def test_a_client_comes_back_to_a_chat_that_was_restarted():
+    def chat(port):
+        process = subprocess.Popen(
+            [f"{EXAMPLES}/chat", str(port)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        return process, int(process.stdout.readline().split()[-1])
+
+    def stop(process):
+        process.terminate()
+        said, log = process.communicate(timeout=60)
+        assert (process.returncode, said) == (0, "stopped, 0 left\n"), log
+        return log.splitlines()
+
+    server, port = chat(0)
+    client = subprocess.Popen(
+        [f"{EXAMPLES}/resilient-client", f"ws://127.0.0.1:{port}/chat?name=ann", "2"],
+        stdout=subprocess.PIPE, text=True)
+    try:
+        first = client.stdout.readline()
+        assert first == "connected by attempt 1, round trip True\n"
+        assert client.stdout.readline() == "message: ann is here\n"
+        log = stop(server)
+        assert "ended: 1001, closed" in log[-1]
+        server, _ = chat(port)
+        again = client.stdout.readline()
+        assert again.startswith("connected by attempt ") and again.endswith("round trip True\n")
+        assert client.stdout.readline() == "message: ann is here\n"
+        assert client.wait(60) == 0
+        stop(server)
+    finally:
+        for process in (server, client):
+            process.kill()
+            process.wait()
+
+
+@pytest.mark.parametrize("name", ["chat", "door", "raw-frames", "resilient-client", "echo-client"])
 def test_says_how_it_is_used(name):
     said = subprocess.run([f"{EXAMPLES}/{name}"], capture_output=True, text=True, timeout=60)
     assert said.returncode != 0

@@ -63,7 +63,7 @@ struct EchoClient {
         } catch {
             // How it ended says more than the error of the call that was waiting.
         }
-        return await socket.closed()
+        return try await socket.closed()
     }
 
     /// The suite says how many cases there are, plays each on a connection of its own, then writes its reports.
@@ -73,7 +73,7 @@ struct EchoClient {
         guard case .text(let text) = answer?.data, let count = Int(text) else {
             return fail("the suite does not say how many cases it has")
         }
-        _ = await asking.closed()
+        _ = try await asking.closed()
         for number in 1...max(count, 1) {
             try await echo("\(url)/runCase?case=\(number)&agent=broker", options)
         }
