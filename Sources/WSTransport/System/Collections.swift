@@ -24,7 +24,7 @@ package struct Fifo<Element> {
 
     /// Removes and returns the oldest that satisfies `isWanted`; `nil`: there is none.
     mutating func removeFirst(where isWanted: (Element) -> Bool) -> Element? {
-        guard let index = elements[first...].firstIndex(where: { $0.map(isWanted) ?? false }) else { return nil }
+        guard let index = elements[front...].firstIndex(where: { $0.map(isWanted) ?? false }) else { return nil }
         return elements.remove(at: index)
     }
 
