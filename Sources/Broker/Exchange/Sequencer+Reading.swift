@@ -65,7 +65,7 @@ extension Sequencer {
         let now =
             switch condition {
             case .expired, .ephemeral: Int64.min
-            default: Lifetime.now
+            default: state.applying.now
             }
         let current = try state.applying.value(of: topic, now: now) { () throws(Refusal) in
             guard stored.commits == commits.load(ordering: .acquiring), let value = stored.values[topic] else {

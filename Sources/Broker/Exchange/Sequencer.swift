@@ -181,7 +181,8 @@ package final class Sequencer: Sendable {
             items.reserveCapacity(drafts.count - part.first)
             var refusals: [(place: Int, rejection: Batch.Rejection)] = []
             var isQueued = false
-            let isFull = state.inboxes.contains(where: \.isFull)
+            // What a log has taken is not refused by one of its readers.
+            let isFull = state.applying.logTime == nil && state.inboxes.contains(where: \.isFull)
             for place in part.first..<drafts.count {
                 if let key = drafts[place].key, let known = repeated(key, at: part.time, &state) {
                     refusals.append((place - part.first, known))
@@ -241,7 +242,9 @@ package final class Sequencer: Sendable {
         let key = drafts[place].key
         if let key { try state.applying.keys.check(key) }
         let rule = state.storeThread == nil ? nil : state.applying.rule(for: drafts[place].topic)
-        let message = Applying.message(of: drafts, at: place, seq: seq, time: time, nature: nature) { Lifetime.now }
+        let message = Applying.message(of: drafts, at: place, seq: seq, time: time, nature: nature) {
+            state.applying.now
+        }
         let item = Applied(message, originSlot: drafts[place].source?.slot ?? .max, isKept: rule != nil)
         if item.isQueued, let thread = state.storeThread {
             guard thread.append([StoreEntry(message, keptBy: rule, key: key)], waking: false) else {
@@ -270,7 +273,7 @@ package final class Sequencer: Sendable {
         guard nature == .ephemeral || nature == .farewell || isRemoved else { return nil }
         let message = Applying.message(
             of: drafts, at: place, seq: seq, time: time, nature: nature == .farewell ? .farewell : .ephemeral
-        ) { Lifetime.now }
+        ) { state.applying.now }
         if message.isRemoval { state.applying.ephemerals.remove(topic) } else { state.applying.ephemerals.set(message) }
         if state.storeThread != nil, state.applying.rule(for: topic) != nil {
             // The next start does not know of it.
@@ -279,6 +282,20 @@ package final class Sequencer: Sendable {
         }
         state.newest = seq
         return Applied(message, originSlot: drafts[place].source?.slot ?? .max, isKept: false)
+    }
+
+    /// What is applied from now on was taken by a log at `time`, in Unix milliseconds.
+    func follow(logTime time: Int64) { state.withLock { $0.applying.logTime = time } }
+
+    /// Tells a shard that the oldest of its drafts without results are refused.
+    func refuse(_ count: Int, _ refusal: Refusal, of shard: Int) {
+        let refusals = (0..<count).map { (place: $0, rejection: Batch.Rejection.refused(refusal)) }
+        let batch = Batch(items: [], refusals: refusals, shard: shard)
+        state.withLock { state in
+            for inbox in state.inboxes where inbox.shard == shard {
+                inbox.post(.applied(batch), weight: 0, waking: true)
+            }
+        }
     }
 
     /// The message that a draft with a key repeats; `nil`: none.

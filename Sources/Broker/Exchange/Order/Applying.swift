@@ -15,6 +15,11 @@ struct Applying {
     var ephemerals = EphemeralTable()
     /// Their last changes on topics that a rule keeps.
     var recent = RecentEphemerals()
+    /// The time of a log that several brokers share, by which values expire, in Unix milliseconds; `nil`: that of this process.
+    var logTime: Int64?
+
+    /// The time by which values expire, in Unix milliseconds.
+    var now: Int64 { logTime ?? Lifetime.now }
 
     /// The newest value of a topic, or its removal, that is not known to be in the store; `nil`: the store has it.
     func newest(of topic: Topic) -> Message? { ephemerals[topic] ?? overlay[topic] }
