@@ -53,7 +53,8 @@ enum Layers {
             imports: ["CLinux", "Glibc", "Synchronization", "WSTransport"],
             uses: ["Broker/Topics", "Broker/Access", "WSTransport/Reactor"]),
         "Broker/Engine": Layer(imports: ["WSTransport"], uses: ["Broker/RESP", "WSTransport/WebSocket"]),
-        "Broker/Cluster": Layer(uses: ["Broker/Engine", "Broker/Exchange"]),
+        "Broker/Cluster": Layer(
+            imports: ["Synchronization", "WSTransport"], uses: ["Broker/Engine", "Broker/Exchange"]),
         "Broker/Endpoints": Layer(
             imports: ["Synchronization", "WSTransport"],
             uses: [

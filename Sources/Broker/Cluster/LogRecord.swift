@@ -26,9 +26,7 @@
 struct LogRecord {
     /// The format that is written, and the only one that is read.
     static let version: UInt8 = 1
-    /// The offset of ``Head/attempt``, in bytes.
-    private static let attemptOffset = 18
-    private static let headLength = 58
+    fileprivate static let headLength = 58
 
     /// What a record is for.
     enum Kind: UInt8, Sendable {
@@ -71,24 +69,9 @@ struct LogRecord {
     /// How many numbers a record of so many messages takes.
     static func numbers(of messages: Int) -> Int { max(1, messages) }
 
-    // MARK: Writing
-
     /// The record of `drafts`; without any, a canary.
     static func bytes(_ head: Head, _ drafts: Span<Draft>) -> [UInt8] {
-        var bytes: [UInt8] = []
-        var capacity = headLength + 16
-        for place in drafts.indices {
-            capacity += drafts[place].payload.count + drafts[place].topic.name.utf8.count + 64
-        }
-        bytes.reserveCapacity(capacity)
-        bytes.append(contentsOf: [version, (drafts.isEmpty ? Kind.canary : Kind.batch).rawValue])
-        for number in [
-            head.node, head.incarnation, head.attempt, head.number, head.folded.term, head.folded.seq, head.digest,
-        ] { bytes.appendBigEndian(number) }
-        bytes.appendVarint(UInt64(drafts.count))
-        for place in drafts.indices { bytes.append(drafts[place]) }
-        bytes.appendBigEndian(digest(of: bytes.span))
-        return bytes
+        UnsentRecord(drafts).bytes(head)
     }
 
     /// The digest of a record without its digest.
@@ -97,14 +80,6 @@ struct LogRecord {
         digest.add(content.extracting(headLength..<content.count))
         digest.add(content.extracting(0..<headLength))
         return digest.value
-    }
-
-    /// Says of a record that it is sent by another attempt.
-    static func set(attempt: UInt64, of bytes: inout [UInt8]) {
-        guard bytes.count >= headLength + 8 else { return }
-        bytes.removeLast(8)
-        for (index, byte) in Array(bigEndian: attempt).enumerated() { bytes[attemptOffset + index] = byte }
-        bytes.appendBigEndian(digest(of: bytes.span))
     }
 
     // MARK: Reading
@@ -136,11 +111,52 @@ struct LogRecord {
     }
 }
 
-extension Array<UInt8> {
-    init(bigEndian number: UInt64) {
-        self = stride(from: 56, through: 0, by: -8).map { UInt8(truncatingIfNeeded: number >> $0) }
+/// A record whose head is not known yet: it is each time it is sent.
+struct UnsentRecord: Sendable {
+    /// What comes after the head.
+    private let content: [UInt8]
+    private let digest: LogDigest
+    /// How many messages it has.
+    let count: Int
+
+    /// A record of `drafts`; without any, a canary.
+    init(_ drafts: Span<Draft>) {
+        var content: [UInt8] = []
+        var capacity = 16
+        for place in drafts.indices {
+            capacity += drafts[place].payload.count + drafts[place].topic.name.utf8.count + 64
+        }
+        content.reserveCapacity(capacity)
+        content.appendVarint(UInt64(drafts.count))
+        for place in drafts.indices { content.append(drafts[place]) }
+        var digest = LogDigest()
+        digest.add(content.span)
+        (self.content, self.digest, count) = (content, digest, drafts.count)
     }
 
+    /// Its size with the head, in bytes.
+    var size: Int { LogRecord.headLength + content.count + 8 }
+
+    /// How many numbers it takes.
+    var numbers: Int { LogRecord.numbers(of: count) }
+
+    /// The record with a head.
+    func bytes(_ head: LogRecord.Head) -> [UInt8] {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(size)
+        bytes.append(contentsOf: [LogRecord.version, (count == 0 ? LogRecord.Kind.canary : .batch).rawValue])
+        for number in [
+            head.node, head.incarnation, head.attempt, head.number, head.folded.term, head.folded.seq, head.digest,
+        ] { bytes.appendBigEndian(number) }
+        var digest = digest
+        digest.add(bytes.span)
+        bytes.append(contentsOf: content)
+        bytes.appendBigEndian(digest.value)
+        return bytes
+    }
+}
+
+extension Array<UInt8> {
     mutating func appendBigEndian(_ number: UInt64) {
         for shift in stride(from: 56, through: 0, by: -8) { append(UInt8(truncatingIfNeeded: number >> shift)) }
     }

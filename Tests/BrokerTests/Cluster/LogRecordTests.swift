@@ -22,6 +22,13 @@ func content(_ draft: Draft) -> String {
     return parts.joined(separator: "|")
 }
 
+extension Array<UInt8> {
+    init(bigEndian number: UInt64) {
+        self = []
+        appendBigEndian(number)
+    }
+}
+
 extension SeededGenerator {
     mutating func bytes(upTo count: Int) -> [UInt8] {
         (0..<Int.random(in: 0...count, using: &self)).map { _ in UInt8.random(in: 0...255, using: &self) }
@@ -111,10 +118,13 @@ struct LogRecordTests {
 
     @Test func isSentAgainByAnotherAttempt() throws {
         let drafts = [try draft("a")]
-        var bytes = LogRecord.bytes(Self.head, drafts.span)
-        LogRecord.set(attempt: 5, of: &bytes)
+        let unsent = UnsentRecord(drafts.span)
+        #expect(unsent.bytes(Self.head) == LogRecord.bytes(Self.head, drafts.span) && unsent.numbers == 1)
+        var head = Self.head
+        head.attempt += 1
+        let bytes = unsent.bytes(head)
         let record = try LogRecord(bytes.span)
-        #expect(record.head.attempt == 5 && record.head.number == Self.head.number)
+        #expect(record.head == head && bytes.count == unsent.size)
         #expect(record.drafts.map { content($0) } == drafts.map { content($0) })
     }
 

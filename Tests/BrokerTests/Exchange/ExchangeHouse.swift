@@ -42,9 +42,10 @@ final class ExchangeHouse {
     /// - Parameters:
     ///   - order: the reactors' numbers, in the order in which their shards join the sequencer.
     ///   - isDelayed: whether publications get their numbers some turns later.
+    ///   - isLogged: whether they get them from a log.
     init(
         _ store: any MessageStore = InMemoryStore(), order: [Int] = [0], settings: Settings = Settings(),
-        isDelayed: Bool = false
+        isDelayed: Bool = false, isLogged: Bool = false
     ) throws {
         let settings = settings.patient
         self.store = store
@@ -60,12 +61,16 @@ final class ExchangeHouse {
         try storeThread.start()
         local.attach(storeThread)
         let delayed = DelayedOrder(local, remotes: Dictionary(uniqueKeysWithValues: zip(0..., remotes)))
+        let engine = MemoryEngine()
+        let logged = LogOrder(sequencer, engine: engine, node: 1, incarnation: 1)
+        if isLogged { try engine.begin(for: logged) }
+        let chosen: any Order = if isLogged { logged } else if isDelayed { delayed } else { local }
         inbox = sequencer.join(log, shard: -1)
         for index in order {
             let reactor = try Reactor(index: index, counters: ReactorCounters(), remote: remotes[index])
             reactor.ringMinimum = 1
             let shard = Shard(
-                reactor: reactor, sequencer: sequencer, order: isDelayed ? delayed : local, store: store,
+                reactor: reactor, sequencer: sequencer, order: chosen, store: store,
                 settings: settings, counters: counters[index])
             // Nobody else refers to either from here on.
             nonisolated(unsafe) let owned = (reactor, shard)

@@ -3,13 +3,26 @@ import Testing
 @testable import Broker
 @testable import WSTransport
 
+/// The orders that there are.
+enum OrderKind: CaseIterable {
+    case local
+    case delayed
+    case logged
+}
+
+extension ExchangeHouse {
+    convenience init(order: [Int] = [0], kind: OrderKind) throws {
+        try self.init(order: order, isDelayed: kind == .delayed, isLogged: kind == .logged)
+    }
+}
+
 /// What every order keeps, seen from the shards.
 @Suite("Contract of Order")
 struct OrderContractTests {
     /// The results of each draft, published in turns of three by two shards that go on without waiting.
-    @Test(arguments: [false, true])
-    func answersInTheOrderOfHandingOver(isDelayed: Bool) throws {
-        let house = try ExchangeHouse(order: [0, 1], isDelayed: isDelayed)
+    @Test(arguments: OrderKind.allCases)
+    func answersInTheOrderOfHandingOver(kind: OrderKind) throws {
+        let house = try ExchangeHouse(order: [0, 1], kind: kind)
         let seen = try (0..<2).map { shard in
             try (0..<60).map { number in
                 var draft = try draft("p/\(shard)", "\(number)", retained: true)
@@ -27,7 +40,11 @@ struct OrderContractTests {
             #expect(seqs == seqs.sorted() && results.allSatisfy { $0.value?.isStored ?? true })
         }
         let log = house.published()
-        #expect(log.map(\.seq) == Array(1...90), "refused drafts take no numbers")
+        if kind == .logged {
+            #expect(zip(log, log.dropFirst()).allSatisfy { $0.seq < $1.seq } && log.count == 90)
+        } else {
+            #expect(log.map(\.seq) == Array(1...90), "refused drafts take no numbers")
+        }
         for shard in 0..<2 {
             let own = log.filter { $0.topic.name == "p/\(shard)" }.map { String(decoding: $0.payload, as: UTF8.self) }
             #expect(own == (0..<60).filter { $0 % 4 != 3 }.map(String.init))
@@ -35,9 +52,9 @@ struct OrderContractTests {
     }
 
     /// A condition is decided when the draft is applied, not when it is handed over.
-    @Test(arguments: [false, true])
-    func oneOfTwoContendersWins(isDelayed: Bool) throws {
-        let house = try ExchangeHouse(order: [0, 1], isDelayed: isDelayed)
+    @Test(arguments: OrderKind.allCases)
+    func oneOfTwoContendersWins(kind: OrderKind) throws {
+        let house = try ExchangeHouse(order: [0, 1], kind: kind)
         for round in 0..<20 {
             let results = [Answer<Bool>(), Answer<Bool>()]
             for shard in 0..<2 {
@@ -54,9 +71,9 @@ struct OrderContractTests {
     }
 
     /// A publisher that is answered subscribes at once: what came before is delivered first, and once.
-    @Test(arguments: [false, true])
-    func anAnswerMaySubscribe(isDelayed: Bool) throws {
-        let house = try ExchangeHouse(order: [0, 1], isDelayed: isDelayed)
+    @Test(arguments: OrderKind.allCases)
+    func anAnswerMaySubscribe(kind: OrderKind) throws {
+        let house = try ExchangeHouse(order: [0, 1], kind: kind)
         let guest = try house.connectJSON()
         try guest.ask(#"{"op":"subscribe","id":1,"filter":"a/#","snapshot":false}"#, id: 1)
         try house.run { shard in
@@ -105,9 +122,9 @@ struct OrderContractTests {
     }
 
     /// Figures and the probe have no place in the order.
-    @Test(arguments: [false, true])
-    func figuresAndProbesTakeNoNumbers(isDelayed: Bool) throws {
-        let house = try ExchangeHouse(order: [0, 1], isDelayed: isDelayed)
+    @Test(arguments: OrderKind.allCases)
+    func figuresAndProbesTakeNoNumbers(kind: OrderKind) throws {
+        let house = try ExchangeHouse(order: [0, 1], kind: kind)
         let guest = try house.connectJSON(on: 1)
         let system = try topic("$SYS/broker/uptime")
         try guest.ask(#"{"op":"subscribe","id":1,"filter":"$SYS/#","snapshot":false}"#, id: 1)
@@ -127,9 +144,9 @@ struct OrderContractTests {
     }
 
     /// A client that is behind gets the newest figures when it is live.
-    @Test(arguments: [false, true])
-    func aClientThatWasBehindGetsTheNewestFigures(isDelayed: Bool) throws {
-        let house = try ExchangeHouse(isDelayed: isDelayed)
+    @Test(arguments: OrderKind.allCases)
+    func aClientThatWasBehindGetsTheNewestFigures(kind: OrderKind) throws {
+        let house = try ExchangeHouse(kind: kind)
         let guest = try house.connectJSON()
         let system = try topic("$SYS/broker/uptime")
         try house.run { shard in

@@ -1,0 +1,308 @@
+internal import Synchronization
+package import WSTransport
+
+/// The order of several brokers: that of a log, which each of them reads.
+///
+/// What a shard hands over becomes a record, and is applied when the tail brings it back, as the others' records are. Until
+/// then it is kept, and sent again where it may have been lost: a record counts once (``Fold``). Any thread may hand over; what
+/// the engine and its tail report comes from one.
+package final class LogOrder: Order {
+    /// How much waits, and how it is cut.
+    package struct Limits: Sendable {
+        /// Of one record; a larger message has one of its own, in bytes.
+        package var recordSize = 256 << 10
+        /// How many messages a record has.
+        package var recordCount = 1000
+        /// How many records may be sent and not have come back.
+        package var underWay = 512
+        /// The size of all that waits; beyond it publications are refused, in bytes.
+        package var waiting = 64 << 20
+
+        package init() {}
+    }
+
+    /// The results of drafts that were refused at the door; they come after those of the drafts before them.
+    private struct Refused {
+        let count: Int
+        let refusal: Refusal
+        let shard: Int
+    }
+
+    /// A record of this broker that has not come back.
+    private struct Own {
+        let record: UnsentRecord
+        let shard: Int
+        /// When the turn began that has published it.
+        let began: MonotonicTime
+        var refused: [Refused] = []
+    }
+
+    private struct State {
+        var fold = Fold()
+        var incarnation: UInt64
+        var attempt: UInt64 = 0
+        /// The records that have not come back, in order.
+        var own: [Own] = []
+        /// The number of the first of them.
+        var first: UInt64 = 1
+        /// How many of them were sent by this attempt.
+        var sent = 0
+        /// Their size, in bytes.
+        var size = 0
+        /// The term that the engine takes records for; `nil`: it takes none.
+        var term: UInt64?
+        /// Nothing is sent before the tail has come so far: it may bring what is believed lost.
+        var awaited = LogPosition.start
+        /// Whether a record of this broker is being applied, and what was refused meanwhile.
+        var isApplying = false
+        var refused: [Refused] = []
+        /// Why nothing is accepted; `nil`: it is.
+        var refusal: Refusal?
+        /// Whether that is for good.
+        var isOver = false
+    }
+
+    private let sequencer: Sequencer
+    private let engine: any LogEngine
+    private let node: UInt64
+    private let limits: Limits
+    private let state: Mutex<State>
+    /// Held while an entry is applied, so that results come in the order of the drafts.
+    private let applying = Mutex(())
+
+    /// - Parameters:
+    ///   - node: which of the brokers this is.
+    ///   - incarnation: greater than any that the node has used before.
+    package init(
+        _ sequencer: Sequencer, engine: any LogEngine, node: UInt64, incarnation: UInt64, limits: Limits = Limits()
+    ) {
+        (self.sequencer, self.engine, self.node, self.limits) = (sequencer, engine, node, limits)
+        var state = State(incarnation: incarnation)
+        state.refusal = Self.away
+        self.state = Mutex(state)
+    }
+
+    private static let away = Refusal(.unavailable, "The broker has no connection to its cluster; try again.")
+    private static let overload = Refusal(.unavailable, "The cluster cannot keep up at the moment; try again.")
+    private static let lost = Refusal(.unavailable, "The broker has lost touch with its cluster.")
+
+    package var obstacle: Refusal? { state.withLock { $0.refusal } }
+
+    /// How far the log is applied here.
+    package var position: LogPosition { state.withLock { $0.fold.position } }
+
+    /// What the log and the results have come to; equal on all brokers that have come equally far.
+    package var digest: LogDigest { state.withLock { $0.fold.digest } }
+
+    /// How many records have not come back.
+    package var waiting: Int { state.withLock { $0.own.count } }
+
+    // MARK: Handing over
+
+    package func submit(_ drafts: [Draft], from shard: Int, at time: MonotonicTime) {
+        let records = cut(drafts.span)
+        state.withLock { state in
+            let size = records.reduce(0) { $0 + $1.size }
+            if let refusal = state.refusal ?? (state.size + size > limits.waiting ? Self.overload : nil) {
+                return refuse(Refused(count: drafts.count, refusal: refusal, shard: shard), &state)
+            }
+            for record in records { state.own.append(Own(record: record, shard: shard, began: time)) }
+            state.size += size
+            send(&state)
+        }
+    }
+
+    private func cut(_ drafts: Span<Draft>) -> [UnsentRecord] {
+        var records: [UnsentRecord] = []
+        var (first, size) = (0, 0)
+        for place in drafts.indices {
+            let weight = drafts[place].payload.count + drafts[place].topic.name.utf8.count
+            if place > first, size + weight > limits.recordSize || place - first == limits.recordCount {
+                records.append(UnsentRecord(drafts.extracting(first..<place)))
+                (first, size) = (place, 0)
+            }
+            size += weight
+        }
+        records.append(UnsentRecord(drafts.extracting(first..<drafts.count)))
+        return records
+    }
+
+    private func refuse(_ refused: Refused, _ state: inout State) {
+        if !state.own.isEmpty {
+            state.own[state.own.count - 1].refused.append(refused)
+        } else if state.isApplying {
+            state.refused.append(refused)
+        } else {
+            conclude([refused])
+        }
+    }
+
+    private func conclude(_ refused: [Refused]) {
+        for each in refused { sequencer.refuse(each.count, each.refusal, of: each.shard) }
+    }
+
+    /// Sends what has not been sent by this attempt, as far as it may.
+    private func send(_ state: inout State) {
+        guard let term = state.term, state.fold.position >= state.awaited, !state.isOver else { return }
+        while state.sent < min(state.own.count, limits.underWay) {
+            let record = state.own[state.sent].record
+            let head = LogRecord.Head(
+                node: node, incarnation: state.incarnation, attempt: state.attempt,
+                number: state.first + UInt64(state.sent), folded: state.fold.position, digest: state.fold.digest.value)
+            state.sent += 1
+            engine.append(record.bytes(head), numbers: record.numbers, term: term)
+        }
+    }
+
+    // MARK: What the engine reports
+
+    /// The engine takes records for `term`, which began after `closed`; its log ends at `top`.
+    ///
+    /// What has not come back by then is sent again.
+    package func engage(term: UInt64, closed: LogPosition, top: LogPosition) {
+        state.withLock { state in
+            guard !state.isOver else { return }
+            state.fold.expect(term: term, closed: closed)
+            (state.term, state.awaited, state.refusal) = (term, top, nil)
+            state.attempt += 1
+            state.sent = 0
+            send(&state)
+        }
+    }
+
+    /// The engine takes nothing now; what was sent may be lost.
+    package func disengage() { state.withLock { $0.term = nil } }
+
+    /// Refuses what waits, and all that comes until the engine takes records again.
+    ///
+    /// Some of it may be in the log all the same: it is then applied, as a message whose publisher has gone is.
+    package func giveUp() { applying.withLock { _ in giveUp(Self.away, isOver: false) } }
+
+    package func close() -> UInt64 {
+        applying.withLock { _ in giveUp(Refusal(.unavailable, "The broker is shutting down."), isOver: true) }
+        return sequencer.newest
+    }
+
+    private func giveUp(_ refusal: Refusal, isOver: Bool) {
+        state.withLock { state in
+            for own in state.own {
+                sequencer.refuse(own.record.count, refusal, of: own.shard)
+                conclude(own.refused)
+            }
+            (state.own, state.sent, state.size, state.first) = ([], 0, 0, 1)
+            // Later records must not be taken for those that were given up.
+            state.incarnation += 1
+            (state.refusal, state.isOver) = (refusal, isOver || state.isOver)
+        }
+    }
+
+    /// Takes what the tail brings, in its order.
+    ///
+    /// Throws why the log cannot be followed; nothing is accepted any more then.
+    package func receive(_ entries: [LogEntry]) throws(LogTrouble) {
+        for entry in entries {
+            let trouble = applying.withLock { _ -> LogTrouble? in
+                do throws(LogTrouble) { try receive(entry) } catch {
+                    giveUp(Self.lost, isOver: true)
+                    return error
+                }
+                return nil
+            }
+            if let trouble { throw trouble }
+        }
+        state.withLock { send(&$0) }
+    }
+
+    private func receive(_ entry: LogEntry) throws(LogTrouble) {
+        switch entry {
+        case .term(let place, let closed, let epoch):
+            let outcome = state.withLock { $0.fold.fold(.term(closed: closed, epoch: epoch), at: place) }
+            try check(outcome)
+        case .record(let bytes, let place, let time):
+            let record: LogRecord
+            do throws(LogRecord.Mistake) { record = try LogRecord(bytes.span) } catch { throw .unreadable(place) }
+            let (outcome, own) = state.withLock { state in fold(record, at: place, time: time, &state) }
+            try check(outcome)
+            guard case .taken(let numbers, let time) = outcome else { return }
+            let accepted = apply(record.drafts.span, numbers, time, own)
+            state.withLock { state in
+                state.fold.conclude(accepted: accepted)
+                guard let own else { return }
+                conclude(own.refused + state.refused)
+                (state.isApplying, state.refused) = (false, [])
+            }
+        }
+    }
+
+    private func check(_ outcome: Fold.Outcome) throws(LogTrouble) {
+        switch outcome {
+        case .taken, .duplicate, .hole, .stale, .begun: break
+        case .missing: throw .missing(after: position)
+        case .undone(let closed): throw .undone(after: closed)
+        case .foreign(let epoch): throw .foreign(epoch: epoch)
+        }
+    }
+
+    /// Folds a record, and takes it out of those that wait if it is this broker's.
+    private func fold(
+        _ record: LogRecord, at place: LogPosition, time: Int64, _ state: inout State
+    ) -> (Fold.Outcome, Own?) {
+        let head = record.head
+        let numbers = LogRecord.numbers(of: record.drafts.count)
+        let outcome = state.fold.fold(.record(head, numbers: numbers, time: time), at: place)
+        guard head.node == node, head.incarnation == state.incarnation else { return (outcome, nil) }
+        switch outcome {
+        case .hole(let first) where head.attempt == state.attempt && first >= state.first:
+            // One before it was lost: from there on all are sent again, once for all that follow the hole.
+            state.attempt += 1
+            state.sent = Int(first - state.first)
+            send(&state)
+        case .taken where head.number == state.first && !state.own.isEmpty:
+            let own = state.own.removeFirst()
+            state.first += 1
+            state.sent = max(0, state.sent - 1)
+            state.size -= own.record.size
+            state.isApplying = true
+            return (outcome, own)
+        default: break
+        }
+        return (outcome, nil)
+    }
+
+    // MARK: Applying
+
+    /// Applies drafts with the numbers that their places in the record give them, and returns those of the accepted ones.
+    private func apply(_ drafts: Span<Draft>, _ numbers: Range<UInt64>, _ time: Int64, _ own: Own?) -> [UInt64] {
+        sequencer.follow(logTime: time)
+        var accepted: [UInt64] = []
+        var expectation = sequencer.expect((0..<drafts.count).map { drafts[$0] })
+        var place = 0
+        while place < drafts.count {
+            // One that may be refused is applied alone: it takes its number all the same.
+            var end = place + 1
+            if !Self.mayBeRefused(drafts, place) {
+                while end < drafts.count, !Self.mayBeRefused(drafts, end) { end += 1 }
+            }
+            let part = Sequencer.Part(
+                first: 0, shard: own?.shard ?? -1, isInTurn: false,
+                numbers: numbers.lowerBound + UInt64(place)..<numbers.upperBound, time: time, began: own?.began)
+            var stored = Sequencer.StoredValues()
+            var count = 0
+            while count == 0 {
+                let span = drafts.extracting(place..<end)
+                count =
+                    sequencer.apply(span, part, Self.lost, stored, &expectation) { batch in
+                        accepted += batch.items.map(\.message.seq)
+                    }.count
+                if count == 0 { sequencer.lookUp(span, from: 0, &stored) }
+            }
+            place = end
+        }
+        sequencer.conclude(expectation)
+        return accepted
+    }
+
+    private static func mayBeRefused(_ drafts: Span<Draft>, _ place: Int) -> Bool {
+        drafts[place].isConditional || drafts[place].key != nil
+    }
+}

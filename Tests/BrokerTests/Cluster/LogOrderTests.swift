@@ -1,0 +1,305 @@
+import Testing
+
+@testable import Broker
+@testable import WSTransport
+
+/// One of several brokers that share a stepped log: no sockets, one shard, and the store's thread.
+private final class Peer {
+    let engine = SteppedEngine()
+    let order: LogOrder
+    private let sequencer: Sequencer
+    private let thread: StoreThread
+    private let own = Mailbox<ShardEvent>(wakeup: {})
+    private let all = Mailbox<ShardEvent>(wakeup: {})
+    /// What became of the drafts of this broker, in their order.
+    private(set) var results: [String] = []
+    /// The messages, in order.
+    private(set) var messages: [Message] = []
+    private(set) var submitted = 0
+
+    init(node: UInt64) throws {
+        let local = try LocalOrder(store: InMemoryStore())
+        let sequencer = local.sequencer
+        self.sequencer = sequencer
+        thread = StoreThread(
+            store: sequencer.store, maximumQueuedBytes: 64 << 20,
+            onSettled: { [weak sequencer] in sequencer?.settled($0) })
+        try thread.start()
+        local.attach(thread)
+        var limits = LogOrder.Limits()
+        limits.underWay = 5
+        order = LogOrder(sequencer, engine: engine, node: node, incarnation: 1, limits: limits)
+        sequencer.join(own, shard: 0)
+        sequencer.join(all, shard: -1)
+    }
+
+    deinit { thread.stop() }
+
+    func submit(_ drafts: [Draft]) {
+        submitted += drafts.count
+        order.submit(drafts, from: 0, at: .now)
+        look()
+    }
+
+    func read(_ log: SteppedLog, from place: LogPosition? = nil, atMost count: Int) throws {
+        try order.receive(log.entries(after: place ?? order.position, atMost: count))
+        look()
+    }
+
+    func giveUp() {
+        order.giveUp()
+        look()
+    }
+
+    /// Takes what has come to the mailboxes.
+    private func look() {
+        for case .applied(let batch) in own.drain() where batch.shard == 0 {
+            var items = batch.items[...]
+            for place in 0..<batch.count {
+                if let refused = batch.refusals?.list.first(where: { $0.place == place }) {
+                    guard case .refused(let refusal) = refused.rejection else { continue }
+                    results.append(refusal.code.rawValue)
+                } else if let item = items.popFirst() {
+                    results.append(String(decoding: item.message.payload, as: UTF8.self))
+                }
+            }
+        }
+        for case .applied(let batch) in all.drain() { messages += batch.messages }
+    }
+
+    /// The messages as numbers and text.
+    var shown: [String] {
+        messages.map { "\($0.seq) \($0.topic) \(String(decoding: $0.payload, as: UTF8.self)) \($0.time) \($0.expiry)" }
+    }
+}
+
+/// Three brokers, and an engine that fails in every way that it has.
+private struct Cluster {
+    let peers: [Peer]
+    private(set) var log = SteppedLog()
+    private var random: SeededGenerator
+    private var published: [[String]]
+
+    init(seed: Int) throws {
+        // Far apart: neighbours give the same numbers one later.
+        random = SeededGenerator(seed: seed &* 1_000_003)
+        peers = try (1...3).map { try Peer(node: $0) }
+        published = peers.map { _ in [] }
+        log.begin(keeping: .start)
+        for peer in peers { peer.order.engage(term: log.top.term, closed: log.closed, top: log.top) }
+        for peer in peers { try peer.read(log, atMost: 1) }
+    }
+
+    mutating func step() throws {
+        let index = Int.random(in: peers.indices, using: &random)
+        let peer = peers[index]
+        switch Int.random(in: 0..<40, using: &random) {
+        case 0..<7: try publish(index)
+        case 7..<20: peer.engine.arrive(in: &log)
+        case 20..<34: try peer.read(log, atMost: Int.random(in: 1...4, using: &random))
+        case 34:
+            // It reads again what it has had.
+            let places = [LogPosition.start] + log.entries.map(\.place).filter { $0 < peer.order.position }
+            try peer.read(log, from: places.randomElement(using: &random), atMost: .max)
+        case 35:
+            // Its connection breaks: some of what is on its way is lost, the rest comes late, and then again.
+            peer.order.disengage()
+            peer.engine.lose(from: Int.random(in: 0...3, using: &random))
+            if Bool.random(using: &random) { try publish(index) }
+            peer.order.engage(term: log.top.term, closed: log.closed, top: log.top)
+        case 36..<39: peer.engine.lose(from: Int.random(in: 0...3, using: &random))
+        default: try failOver()
+        }
+    }
+
+    /// Another primary: what nobody has seen may be gone, and what all have seen, too.
+    private mutating func failOver() throws {
+        let positions = peers.map(\.order.position)
+        guard let least = positions.min(), let most = positions.max() else { return }
+        // A position of the term before is that of the term's entry at most.
+        let kept = [most, log.top].filter { $0 >= most }.randomElement(using: &random) ?? most
+        log.begin(keeping: kept, forgetting: Bool.random(using: &random) ? least : .start)
+        for peer in peers {
+            peer.order.disengage()
+            peer.order.engage(term: log.top.term, closed: log.closed, top: log.top)
+        }
+    }
+
+    private mutating func publish(_ index: Int) throws {
+        let drafts = try (0..<Int.random(in: 1...3, using: &random)).map { _ in
+            let text = "\(index)/\(published[index].count)"
+            published[index].append(text)
+            var draft = try draft(
+                "t/\(Int.random(in: 0...3, using: &random))", text, retained: Bool.random(using: &random))
+            if draft.isRetained, Bool.random(using: &random) { draft.condition = .absent }
+            if Bool.random(using: &random) { draft.timeToLive = 5 }
+            return draft
+        }
+        peers[index].submit(drafts)
+    }
+
+    /// Lets everything arrive.
+    mutating func settle() throws {
+        for _ in 0..<200 {
+            for peer in peers {
+                while peer.engine.count > 0 { peer.engine.arrive(in: &log) }
+                try peer.read(log, atMost: .max)
+            }
+            let isDone = peers.allSatisfy { $0.order.waiting == 0 && $0.order.position == log.top }
+            if isDone { return }
+            // What was lost without a word is sent again by a later connection.
+            for peer in peers { peer.order.engage(term: log.top.term, closed: log.closed, top: log.top) }
+        }
+        Issue.record("it does not settle")
+    }
+
+    /// What must hold at the end.
+    func check() {
+        let shown = peers[0].shown
+        for peer in peers {
+            #expect(peer.shown == shown, "all show the same, in the same order")
+            #expect(peer.order.digest == peers[0].order.digest && peer.order.position == log.top)
+            #expect(peer.results.count == peer.submitted, "each publication has its result")
+        }
+        #expect(zip(peers[0].messages, peers[0].messages.dropFirst()).allSatisfy { $0.seq < $1.seq })
+        let texts = peers[0].messages.map { String(decoding: $0.payload, as: UTF8.self) }
+        #expect(Set(texts).count == texts.count, "none is there twice")
+        for (index, peer) in peers.enumerated() {
+            let accepted = peer.results.filter { $0.contains("/") }
+            #expect(
+                texts.filter { $0.hasPrefix("\(index)/") } == accepted, "what is acknowledged is there, in its order")
+            for (result, text) in zip(peer.results, published[index]) {
+                #expect(result == text || result == "conflict", "results come in the order of the drafts")
+            }
+        }
+    }
+}
+
+@Suite("LogOrder: several brokers, one log")
+struct LogOrderTests {
+    @Test(arguments: 1...20)
+    func agreesWhateverTheEngineDoes(seed: Int) throws {
+        var cluster = try Cluster(seed: seed)
+        for _ in 0..<600 { try cluster.step() }
+        try cluster.settle()
+        cluster.check()
+    }
+
+    private func peer() throws -> (Peer, SteppedLog) {
+        var log = SteppedLog()
+        log.begin(keeping: .start)
+        let peer = try Peer(node: 1)
+        peer.order.engage(term: 1, closed: .start, top: log.top)
+        try peer.read(log, atMost: 1)
+        return (peer, log)
+    }
+
+    /// Until the engine is there nothing is accepted; what is given up is answered, and may come back all the same.
+    @Test func refusesWithoutAnEngine() throws {
+        let unconnected = try Peer(node: 1)
+        #expect(unconnected.order.obstacle?.code == .unavailable)
+        unconnected.submit([try draft("a", "1"), try draft("a", "2")])
+        #expect(unconnected.results == ["unavailable", "unavailable"])
+        var (peer, log) = try peer()
+        peer.submit([try draft("a", "1")])
+        peer.order.disengage()
+        peer.submit([try draft("a", "2")])
+        #expect(peer.results == [] && peer.order.obstacle == nil, "it may be a moment")
+        peer.giveUp()
+        #expect(peer.results == ["unavailable", "unavailable"] && peer.order.obstacle?.code == .unavailable)
+        peer.submit([try draft("a", "3")])
+        #expect(peer.results.count == 3)
+        peer.engine.arrive(in: &log)
+        peer.order.engage(term: 1, closed: .start, top: log.top)
+        peer.submit([try draft("a", "4")])
+        #expect(peer.engine.count == 0, "the tail may bring what is believed lost")
+        try peer.read(log, atMost: .max)
+        peer.engine.arrive(in: &log)
+        try peer.read(log, atMost: .max)
+        #expect(peer.results.last == "4" && peer.results.count == 4)
+        #expect(peer.messages.map { String(decoding: $0.payload, as: UTF8.self) } == ["1", "4"])
+    }
+
+    /// A message keeps the number of its place; refused ones leave theirs unused.
+    ///
+    /// Expiry goes by the log's time.
+    @Test func numbersAreThoseOfTheLog() throws {
+        var (peer, log) = try peer()
+        var drafts = try (0..<4).map { try draft("a", "\($0)", retained: true) }
+        drafts[1].condition = .absent
+        drafts[2].timeToLive = 10
+        peer.submit(drafts)
+        peer.engine.arrive(in: &log)
+        try peer.read(log, atMost: .max)
+        let first = LogPosition(term: 1, seq: 1000).seq
+        #expect(peer.messages.map(\.seq) == [first + 1, first + 3, first + 4])
+        #expect(peer.results == ["0", "conflict", "2", "3"])
+        let (time, expiry) = (peer.messages[1].time, peer.messages[1].expiry)
+        #expect(time == 1_800_000_000_003 && expiry == time + 10)
+    }
+
+    /// Where a record is lost and later ones are not, all from there on are sent again, once.
+    @Test func fillsAHole() throws {
+        var (peer, log) = try peer()
+        for text in ["1", "2", "3"] { peer.submit([try draft("a", text)]) }
+        peer.engine.loseFirst()
+        for _ in 0..<2 { peer.engine.arrive(in: &log) }
+        try peer.read(log, atMost: .max)
+        #expect(peer.results == [] && peer.engine.count == 3)
+        for _ in 0..<3 { peer.engine.arrive(in: &log) }
+        try peer.read(log, atMost: .max)
+        #expect(peer.results == ["1", "2", "3"] && peer.order.waiting == 0 && peer.engine.count == 0)
+    }
+
+    /// A turn that is too large for one record is several; one above all limits is refused, in its place.
+    @Test func boundsWhatWaits() throws {
+        let peer = try Peer(node: 1)
+        var log = SteppedLog()
+        log.begin(keeping: .start)
+        peer.order.engage(term: 1, closed: .start, top: log.top)
+        try peer.read(log, atMost: 1)
+        peer.submit(try (0..<2500).map { try draft("a", "\($0)") })
+        #expect(peer.order.waiting == 3 && peer.engine.count == 3)
+        let large = String(repeating: "x", count: 17 << 20)
+        for _ in 0..<4 { peer.submit([try draft("a", large)]) }
+        #expect(peer.results == [] && peer.order.waiting == 6, "a refusal waits for the results before it")
+        for _ in 0..<6 {
+            peer.engine.arrive(in: &log)
+            try peer.read(log, atMost: .max)
+        }
+        #expect(peer.results.count == 2504 && peer.results.last == "unavailable" && peer.results[2499] == "2499")
+        peer.submit([try draft("a", "end")])
+        peer.engine.arrive(in: &log)
+        try peer.read(log, atMost: .max)
+        #expect(peer.results.last == "end")
+    }
+
+    @Test func stopsWhereTheLogIsNotItsOwn() throws {
+        let last = LogPosition(term: 1, seq: 1000)
+        let next = LogPosition(term: 2, seq: 2000)
+        for (entry, trouble): (LogEntry, LogTrouble) in [
+            (
+                .record([1, 2, 3], at: LogPosition(term: 1, seq: 1001), time: 0),
+                .unreadable(LogPosition(term: 1, seq: 1001))
+            ),
+            (.term(at: next, closed: LogPosition(term: 1, seq: 1001), epoch: 7), .missing(after: last)),
+            (.term(at: next, closed: .start, epoch: 7), .undone(after: .start)),
+            (.term(at: next, closed: last, epoch: 8), .foreign(epoch: 8)),
+        ] {
+            let (peer, _) = try peer()
+            peer.submit([try draft("a", "1")])
+            #expect(throws: trouble) { try peer.order.receive([entry]) }
+            #expect(peer.order.obstacle?.code == .unavailable && peer.order.waiting == 0)
+            peer.order.engage(term: 2, closed: last, top: next)
+            #expect(peer.order.obstacle != nil, "for good")
+        }
+    }
+
+    @Test func answersWhatWaitsAtItsEnd() throws {
+        let (peer, _) = try peer()
+        peer.submit([try draft("a", "1")])
+        #expect(peer.order.close() == 0)
+        peer.giveUp()
+        #expect(peer.results == ["unavailable"])
+    }
+}

@@ -1,0 +1,97 @@
+import Dispatch
+import Synchronization
+
+@testable import Broker
+@testable import WSTransport
+
+/// An engine in memory, whose log one broker follows at once: each record comes back some time later, on another thread.
+final class MemoryEngine: LogEngine {
+    private struct State {
+        var seq: UInt64 = 0
+        weak var order: LogOrder?
+    }
+
+    private let state = Mutex(State())
+    private let queue = DispatchQueue(label: "engine")
+
+    /// Begins the first term, with 1 as the number of the first message.
+    func begin(for order: LogOrder) throws {
+        state.withLock { $0.order = order }
+        let first = LogPosition(term: 1, seq: 0)
+        try order.receive([.term(at: first, closed: .start, epoch: 7)])
+        order.engage(term: 1, closed: .start, top: first)
+    }
+
+    func append(_ record: [UInt8], numbers: Int, term: UInt64) {
+        queue.async { [self] in
+            let (order, place) = state.withLock { state in
+                state.seq += UInt64(numbers)
+                return (state.order, LogPosition(term: 1, seq: state.seq))
+            }
+            try? order?.receive([.record(record, at: place, time: WallClock.unixMilliseconds)])
+        }
+    }
+}
+
+/// An engine whose every step a test makes: records that are on their way, a log, brokers that read it from where they are.
+final class SteppedEngine: LogEngine {
+    private struct Record: Sendable {
+        let bytes: [UInt8]
+        let numbers: Int
+        let term: UInt64
+    }
+
+    private let sent = Mutex<[Record]>([])
+
+    func append(_ record: [UInt8], numbers: Int, term: UInt64) {
+        sent.withLock { $0.append(Record(bytes: record, numbers: numbers, term: term)) }
+    }
+
+    /// What is on its way.
+    var count: Int { sent.withLock { $0.count } }
+
+    /// Loses what is on its way, from a place on.
+    func lose(from place: Int) { sent.withLock { $0.removeSubrange(min(place, $0.count)...) } }
+
+    /// Loses the oldest on its way.
+    func loseFirst() { sent.withLock { _ = $0.isEmpty ? nil : $0.removeFirst() } }
+
+    /// The oldest on its way reaches a log, which takes it if its term is the present one.
+    func arrive(in log: inout SteppedLog) {
+        guard let record = sent.withLock({ $0.isEmpty ? nil : $0.removeFirst() }), record.term == log.top.term else {
+            return
+        }
+        log.append(record.bytes, numbers: record.numbers)
+    }
+}
+
+/// A log with its terms.
+struct SteppedLog {
+    private(set) var entries: [(place: LogPosition, entry: LogEntry)] = []
+    private(set) var top = LogPosition.start
+    /// Where the term before ended.
+    private(set) var closed = LogPosition.start
+    private var time: Int64 = 1_800_000_000_000
+
+    mutating func append(_ bytes: [UInt8], numbers: Int) {
+        top = LogPosition(term: top.term, seq: top.seq + UInt64(numbers))
+        time += 3
+        entries.append((top, .record(bytes, at: top, time: time)))
+    }
+
+    /// Begins a term, as a promoted replica or an emptied primary does.
+    ///
+    /// - Parameters:
+    ///   - end: up to which the log is kept.
+    ///   - begin: up to which it is lost.
+    mutating func begin(keeping end: LogPosition, forgetting begin: LogPosition = .start) {
+        entries.removeAll { $0.place > end || $0.place <= begin }
+        closed = end
+        top = LogPosition(term: top.term + 1, seq: top.seq + 1000)
+        entries.append((top, .term(at: top, closed: closed, epoch: 7)))
+    }
+
+    func entries(after place: LogPosition, atMost count: Int) -> [LogEntry] {
+        entries.drop { $0.place <= place }.prefix(count).map(\.entry)
+    }
+}
