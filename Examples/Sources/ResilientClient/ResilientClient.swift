@@ -22,7 +22,7 @@ struct ResilientClient {
                 // Where a server can resume: what came last.
                 options.headers.set("X-Seen", "\(count)")
             } _: { socket, attempt in
-                say("connected by attempt \(attempt), round trip \(try await socket.ping() < .seconds(60))")
+                say("connected by attempt \(attempt), round trip \(try await socket.ping())")
                 for try await message in socket.messages {
                     say("message: \(message.data?.text ?? "")")
                     count += 1
