@@ -136,7 +136,12 @@ package enum ClientEndpoint: UInt8, Sendable, CaseIterable {
         case .msgpack: "broker.v1.msgpack"
         // Administrators over the network.
         case .other: "broker.admin.v1.json"
-        case .topic, .subscription, .lines, .events, .http: "\(self)"
+        // Written out: an interpolation finds the name by reflection, and each client that comes is compared with them.
+        case .topic: "topic"
+        case .subscription: "subscription"
+        case .lines: "lines"
+        case .events: "events"
+        case .http: "http"
         }
     }
 }
