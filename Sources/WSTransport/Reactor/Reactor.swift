@@ -177,7 +177,6 @@ internal import Synchronization
             connection(in: id)?.deadlinePassed()
         }
         runDueTasks()
-        // Most turns have neither, and a loop over nothing costs something, too.
         if !tasks.isEmpty { for task in tasks { task() } }
         if remote.tasks.hasElements { for task in remote.tasks.drain() { task(self) } }
         // Tasks that run here post what they send: it is sent in this same turn.
