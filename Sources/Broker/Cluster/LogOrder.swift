@@ -303,6 +303,8 @@ package final class LogOrder: Order {
     }
 
     private static func mayBeRefused(_ drafts: Span<Draft>, _ place: Int) -> Bool {
-        drafts[place].isConditional || drafts[place].key != nil
+        // Not by `||`, with which the optimising compiler (6.3.1) breaks off.
+        if drafts[place].isConditional { return true }
+        return drafts[place].key != nil
     }
 }
