@@ -230,7 +230,7 @@ struct TakingTests {
             case 0: try await socket.send("\(number)")
             case 1: if try !socket.trySend("\(number)") { try await socket.send("\(number)") }
             case 2:
-                await Task.yield()
+                await Task {}.value
                 try await socket.send([UInt8]("\(number)".utf8))
             default:
                 try await socket.send("\(number)")
@@ -262,14 +262,14 @@ struct TakingTests {
                 tokens = []
             case 2: if socket.listenerCount(.message) == 0 { socket.once(.message) { note($0.message, false) } }
             case 3: socket.onclose = { _ in }
-            case 4: socket.on(.ping) { _ in await Task.yield() }
+            case 4: socket.on(.ping) { _ in await Task {}.value }
             case 5:
                 let reading = Task { try await socket.receive() }
-                await Task.yield()
+                await Task {}.value
                 reading.cancel()
                 note((try? await reading.value) ?? nil, true)
             case 6: note((try? await socket.receive()) ?? nil, true)
-            default: await Task.yield()
+            default: await Task {}.value
             }
         }
         socket.removeAllListeners()
