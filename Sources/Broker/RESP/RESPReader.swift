@@ -94,7 +94,7 @@ package struct RESPReader {
             case .array: value = .array(frame.values)
             case .map: value = .map(frame.values)
             case .push: value = .push(frame.values)
-            // It says something about the value that follows, which nobody asks for.
+            // An attribute annotates the value that follows; nothing here needs it.
             case .attribute: return nil
             }
         }
