@@ -18,8 +18,11 @@ package enum ShardEvent: Sendable {
 /// A shard's mailbox, and the size of what has not been delivered yet.
 ///
 /// A reactor that fans out to many connections can be slower than one that only publishes. What waits between them is
-/// bounded: beyond ``maximumUndelivered``, publishers' connections are not read; beyond ``mostUndelivered``, which only
-/// many new publishers can reach, publications are refused.
+/// bounded: beyond ``maximumUndelivered``, publishers' connections are not read on the reactors that have published more
+/// than their share of it; beyond ``mostUndelivered``, which only many new publishers can reach, publications are refused.
+///
+/// Reactors have shares because all of them wait for the slowest: a reactor that is idle looks again sooner than a busy
+/// one, and would take all the room that comes free.
 package final class Inbox: Sendable {
     /// In bytes of payload, with an overhead for each message.
     static let maximumUndelivered = 16 << 20
@@ -29,6 +32,8 @@ package final class Inbox: Sendable {
     let shard: Int
     let mailbox: Mailbox<ShardEvent>
     private let undelivered = Atomic<Int>(0)
+    /// How much of it each shard has published; those whose indices are equal modulo the count share one.
+    private let shares = InlineArray<64, Atomic<Int>> { _ in Atomic(0) }
 
     package init(shard: Int, mailbox: Mailbox<ShardEvent>) {
         self.shard = shard
@@ -39,27 +44,34 @@ package final class Inbox: Sendable {
     ///
     /// Any thread; `waking` as in ``Mailbox/post(_:waking:)``.
     ///
-    /// - Parameter weight: of the messages, in bytes.
-    func post(_ event: ShardEvent, weight: Int, waking: Bool) {
+    /// - Parameters:
+    ///   - weight: of the messages, in bytes.
+    ///   - publisher: the shard that has published them.
+    func post(_ event: ShardEvent, weight: Int, of publisher: Int, waking: Bool) {
         undelivered.add(weight, ordering: .relaxed)
+        shares[Self.place(of: publisher)].add(weight, ordering: .relaxed)
         mailbox.post(event, waking: waking)
     }
 
     /// Counts messages as delivered: they have been handed to their connections.
     func delivered(_ batch: Batch) {
         undelivered.subtract(batch.weight, ordering: .relaxed)
+        shares[Self.place(of: batch.shard)].subtract(batch.weight, ordering: .relaxed)
     }
 
-    /// Whether too much waits; the limit is lower if finding subscribers is expensive.
+    /// Whether too much waits, and too much of that is one shard's; the limits are lower if finding subscribers is expensive.
     ///
-    /// - Parameter forkedFilters: how many filters have many `+`; each beyond ``plainFilters`` counts.
-    func isCongested(forkedFilters: Int) -> Bool {
-        let most = Self.maximumUndelivered / max(1, forkedFilters / Self.plainFilters)
+    /// - Parameters:
+    ///   - publisher: the shard.
+    ///   - shards: how many share the room.
+    ///   - forkedFilters: how many filters have many `+`: the limit is for one message and one such filter.
+    func isCongested(by publisher: Int, of shards: Int, forkedFilters: Int) -> Bool {
+        let most = Self.maximumUndelivered / max(1, forkedFilters)
         return undelivered.load(ordering: .relaxed) > most
+            && shares[Self.place(of: publisher)].load(ordering: .relaxed) > most / max(1, shards)
     }
 
-    /// How many filters with many `+` do not lower the limit.
-    private static let plainFilters = 4
+    private static func place(of shard: Int) -> Int { shard & 63 }
 
     var isFull: Bool { undelivered.load(ordering: .relaxed) > Self.mostUndelivered }
 }

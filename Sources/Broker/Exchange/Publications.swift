@@ -72,7 +72,7 @@ final class Publications {
         unsafe emptied = []
         unsafe submitted = submitted.isEmpty ? batch : submitted + batch
         order.submit(batch, from: shard, at: reactor.now)
-        if sequencer.isCongested { pauseSources(of: batch) }
+        if sequencer.isCongested(by: shard) { pauseSources(of: batch) }
     }
 
     // MARK: Results
@@ -175,7 +175,7 @@ final class Publications {
     private func checkAgain() {
         reactor.run(afterNanoseconds: Self.congestionPause) { [weak self] in
             guard let self else { return }
-            if sequencer.isCongested { return checkAgain() }
+            if sequencer.isCongested(by: shard) { return checkAgain() }
             let sources = pausedSources
             pausedSources = []
             for source in sources { source.resumeReading(for: .congestion) }

@@ -57,7 +57,7 @@ final class Reversions {
         while room > 0, let topic = topics.first {
             let value: Message?
             do throws(Refusal) {
-                if shard.sequencer.isCongested { return publishLater() }
+                if shard.sequencer.isCongested(by: shard.index) { return publishLater() }
                 value = try shard.sequencer.value(of: topic)
             } catch {
                 return publishLater()

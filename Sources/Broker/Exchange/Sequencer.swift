@@ -110,10 +110,13 @@ package final class Sequencer: Sendable {
         return inbox
     }
 
-    /// Whether some shard has more to deliver than it should.
-    package var isCongested: Bool {
+    /// Whether some shard has more to deliver than it should, and more than its share of that is from `shard`.
+    package func isCongested(by shard: Int) -> Bool {
         let forked = forkedFilters.load(ordering: .relaxed)
-        return state.withLock { $0.inboxes.contains { $0.isCongested(forkedFilters: forked) } }
+        return state.withLock { state in
+            let count = state.inboxes.count
+            return state.inboxes.contains { $0.isCongested(by: shard, of: count, forkedFilters: forked) }
+        }
     }
 
     /// The number of the newest message; 0 before the first.
@@ -215,7 +218,8 @@ package final class Sequencer: Sendable {
                 let isOwn = inboxes[index].shard == part.shard
                 // A refusal concerns only the publisher.
                 if isOwn ? count > 0 : accepted > 0 {
-                    inboxes[index].post(event, weight: weight, waking: !(isOwn && part.isInTurn))
+                    inboxes[index].post(
+                        event, weight: weight, of: part.shard, waking: !(isOwn && part.isInTurn))
                 }
             }
             if isQueued { state.storeThread?.wakeUp() }
@@ -293,7 +297,7 @@ package final class Sequencer: Sendable {
         let batch = Batch(items: [], refusals: refusals, shard: shard)
         state.withLock { state in
             for inbox in state.inboxes where inbox.shard == shard {
-                inbox.post(.applied(batch), weight: 0, waking: true)
+                inbox.post(.applied(batch), weight: 0, of: shard, waking: true)
             }
         }
     }
@@ -339,7 +343,7 @@ package final class Sequencer: Sendable {
             }
             let batch = Batch(items: items, shard: shard)
             for inbox in state.inboxes {
-                inbox.post(.figures(batch), weight: batch.weight, waking: inbox.shard != shard)
+                inbox.post(.figures(batch), weight: batch.weight, of: shard, waking: inbox.shard != shard)
             }
         }
     }

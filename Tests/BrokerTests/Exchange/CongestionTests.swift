@@ -136,8 +136,30 @@ struct CongestionTests {
         order.join(Mailbox<ShardEvent>(wakeup: {}), shard: 0)
         let draft = Draft(topic: try topic("t"), payload: [UInt8](repeating: 120, count: 100_000), kind: .text)
         _ = order.sequence([draft], from: 1)
-        #expect(!order.sequencer.isCongested)
+        #expect(!order.sequencer.isCongested(by: 1))
         order.sequencer.forkedFilters.store(1000, ordering: .relaxed)
-        #expect(order.sequencer.isCongested)
+        #expect(order.sequencer.isCongested(by: 1))
+    }
+
+    /// A busy reactor looks once a turn whether it may read its publishers again: by then an idle one has filled the room.
+    @Test func keepsAShareForEachReactor() throws {
+        let order = try LocalOrder(store: InMemoryStore())
+        let mailbox = Mailbox<ShardEvent>(wakeup: {})
+        let (slow, idle) = (0, 1)
+        let inbox = order.join(mailbox, shard: slow)
+        order.join(Mailbox<ShardEvent>(wakeup: {}), shard: idle)
+        let draft = Draft(topic: try topic("t"), payload: [UInt8](repeating: 120, count: 1 << 20), kind: .text)
+        func publish(_ count: Int, from shard: Int) {
+            for _ in 0..<count { _ = order.sequence([draft], from: shard) }
+        }
+        let sequencer = order.sequencer
+        publish(Inbox.maximumUndelivered >> 20, from: idle)
+        #expect(sequencer.isCongested(by: idle))
+        #expect(!sequencer.isCongested(by: slow))
+        publish(Inbox.maximumUndelivered >> 21, from: slow)
+        #expect(sequencer.isCongested(by: slow))
+        for case .applied(let batch) in mailbox.drain() { inbox.delivered(batch) }
+        // The other mailbox is as full as before.
+        #expect(sequencer.isCongested(by: idle))
     }
 }
