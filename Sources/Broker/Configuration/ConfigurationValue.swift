@@ -10,9 +10,9 @@ struct ConfigurationScalar {
 /// Converts between scalars and values, and describes what is expected.
 struct ConfigurationValue<Value> {
     /// The text of an error after "expected".
-    let expected: String
+    var expected: String
     /// The value of a scalar; `nil` if it is not what was expected.
-    let read: (ConfigurationScalar) -> Value?
+    var read: (ConfigurationScalar) -> Value?
     /// The text of a value, from which ``read`` makes the same value.
     let write: (Value) -> WrittenValue
     /// The accepted values, in few words, for the reader of the configuration file; empty: obvious.
@@ -79,6 +79,19 @@ extension ConfigurationValue where Value == Int {
                 guard scalar.isPlain, let (number, unit) = scalar.text.numberAndUnit, unit.isEmpty else { return nil }
                 return range.contains(number) ? number : nil
             }, write: { .plain(String($0)) }, range: "\(range.lowerBound) to \(range.upperBound)")
+    }
+
+    /// The same a second: `20` or `20/s`.
+    var perSecond: Self {
+        var value = self
+        value.expected += " a second"
+        let read = read
+        value.read = { scalar in
+            guard scalar.text.hasSuffix("/s") else { return read(scalar) }
+            let text = String(scalar.text.dropLast(2))
+            return read(ConfigurationScalar(text: text, isPlain: scalar.isPlain, topicLimits: scalar.topicLimits))
+        }
+        return value
     }
 
     /// A number of bytes.

@@ -172,7 +172,7 @@ extension Settings.Limits {
                 Bytes of them that the kernel may hold before it can send them. More of it delays what is new, PINGs too. \
                 A change is for new connections.
                 """),
-            Setting("publish_rate", \.publishRate, count.liftable, "Publishes a second on one connection."),
+            Setting("publish_rate", \.publishRate, count.perSecond.liftable, "Publishes a second on one connection."),
             Setting(
                 "memory", \.memory, .memory,
                 """
@@ -218,9 +218,9 @@ extension Settings.Limits.PerAddress {
                 Setting(
                     "new_connections", \.newConnections, ConfigurationValue.frequency.liftable,
                     "Connections that begin."),
-                Setting("publish_rate", \.publishRate, count.liftable, "Publishes a second."),
+                Setting("publish_rate", \.publishRate, count.perSecond.liftable, "Publishes a second."),
                 Setting(
-                    "publish_bytes", \.publishBytes, ConfigurationValue.size(1...1 << 40).liftable,
+                    "publish_bytes", \.publishBytes, ConfigurationValue.size(1...1 << 40).perSecond.liftable,
                     "Their payloads a second, in bytes."),
                 Setting("subscriptions", \.subscriptions, count.liftable, "Filters that they hold."),
             ])
@@ -234,9 +234,9 @@ extension Settings.Limits.PerUser {
             initial: Self(),
             members: [
                 Setting("connections", \.connections, count.liftable, "Open connections."),
-                Setting("publish_rate", \.publishRate, count.liftable, "Publishes a second."),
+                Setting("publish_rate", \.publishRate, count.perSecond.liftable, "Publishes a second."),
                 Setting(
-                    "publish_bytes", \.publishBytes, ConfigurationValue.size(1...1 << 40).liftable,
+                    "publish_bytes", \.publishBytes, ConfigurationValue.size(1...1 << 40).perSecond.liftable,
                     "Their payloads a second, in bytes."),
                 Setting("subscriptions", \.subscriptions, count.liftable, "Filters that they hold."),
             ])

@@ -121,10 +121,10 @@ extension RuleLimits {
                     optional: "connections", \.connections, .amount(count), "Open connections.",
                     traits: .init(example: "5")),
                 Setting(
-                    optional: "publish_rate", \.publishRate, .amount(count), "Publishes a second.",
+                    optional: "publish_rate", \.publishRate, .amount(count.perSecond), "Publishes a second.",
                     traits: .init(example: "20")),
                 Setting(
-                    optional: "publish_bytes", \.publishBytes, .amount(.size(1...1 << 40)),
+                    optional: "publish_bytes", \.publishBytes, .amount(ConfigurationValue.size(1...1 << 40).perSecond),
                     "Their payloads a second, in bytes.", traits: .init(example: "1MiB")),
                 Setting(
                     optional: "subscriptions", \.subscriptions, .amount(count), "Filters that they hold.",

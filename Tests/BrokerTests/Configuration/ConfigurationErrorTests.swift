@@ -240,8 +240,9 @@ extension ConfigurationErrorTests {
             "limits:\n  pending_age: soon",
             "2:16: limits.pending_age: expected a duration such as 25s, from 10ms to 7d, or unlimited, found \"soon\""),
         Row(
-            "limits:\n  publish_rate: 10/s",
-            "2:17: limits.publish_rate: expected a whole number from 1 to 1000000000, or unlimited, found \"10/s\""),
+            "limits:\n  publish_rate: 10/m",
+            "2:17: limits.publish_rate: expected a whole number from 1 to 1000000000 a second, or unlimited, found \"10/m\""
+        ),
         Row(
             "keepalive: { interval: never }",
             "1:24: keepalive.interval: expected a duration such as 25s, from 10ms to 7d, or 0 for none, found \"never\""

@@ -52,7 +52,7 @@ struct ConfigurationReaderTests {
           pending: 64KiB
           pending_age: 0
           unsent_in_kernel: unlimited
-          publish_rate: 100
+          publish_rate: 100/s
           memory: 64GiB
         keepalive: { interval: 0s, timeout: 7d }
         store: { maximum_size: 1TiB, views: 5 }
