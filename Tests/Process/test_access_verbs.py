@@ -282,6 +282,8 @@ def test_the_audit_log_is_read_and_followed(broker):
     assert line["event"] == "users.add" and line["target"] == "user s2"
     said(broker.control("users", "disable", "s2"))
     assert json.loads(follower.stdout.readline())["event"] == "users.disable"
+    said(broker.control("users", "enable", "s2"))
+    assert json.loads(follower.stdout.readline())["event"] == "users.enable"
     follower.kill()
     follower.wait()
     follower.stdout.close()

@@ -110,8 +110,8 @@ extension RemoveUserRequest: AnsweredRequest {
 
 extension DisableUserRequest: AnsweredRequest {
     static var event: AuditEvent.Name { .users("disable") }
+    var ownEvent: AuditEvent.Name { .users(isEnabling ? "enable" : "disable") }
     var subject: String? { "user \(user)" }
-    func outcome(_ answer: Answer) -> String { isEnabling ? "enabled" : "disabled" }
 }
 
 extension SetRolesRequest: AnsweredRequest {

@@ -6,6 +6,8 @@ extension AnsweredRequest {
     static var isAudited: Bool { true }
     /// The name of that line.
     static var event: AuditEvent.Name { .admin(verb) }
+    /// The same, of a verb that does one of two things.
+    var ownEvent: AuditEvent.Name { Self.event }
     /// What it is about; `nil`: there is nothing to tell.
     var subject: String? { nil }
     /// What came of it, besides that it went well.

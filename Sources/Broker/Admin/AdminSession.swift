@@ -66,7 +66,8 @@ class AdminSession: WebSocketSession {
         _ type: Request.Type, _ object: borrowing JSONObject, _ id: [UInt8]?
     ) throws(JSONError) {
         guard rights.contains(Request.right) else {
-            deny(Request.event, about: (try? Request(object))?.subject)
+            let request = try? Request(object)
+            deny(request?.ownEvent ?? Request.event, about: request?.subject)
             let message = "\(Request.verb): needs the right \"\(Request.right.rawValue)\"."
             return refuse(id, Refusal(.forbidden, message))
         }
@@ -100,7 +101,7 @@ class AdminSession: WebSocketSession {
     /// What puts a request into the audit log, with what came of it.
     private func makeRecord<Request: AnsweredRequest>(of request: Request) -> (_ result: String) -> Void {
         guard Request.isAudited, let tally = desk.shard.reactor[AuditTally.self], tally.isOn else { return { _ in } }
-        let event = event(Request.event, about: request.subject)
+        let event = event(request.ownEvent, about: request.subject)
         return { [event] result in
             var event = event
             event.result = result
@@ -154,6 +155,7 @@ protocol AnsweredRequest: AdminRequest {
     func answer(_ caller: AdminCaller, _ then: @escaping (Result<Answer, Refusal>) -> Void) throws(Refusal)
     static var isAudited: Bool { get }
     static var event: AuditEvent.Name { get }
+    var ownEvent: AuditEvent.Name { get }
     /// Refuses what the settings make useless.
     func check(_ access: Access) throws(Refusal)
     var subject: String? { get }
