@@ -1,11 +1,11 @@
-/// All that decides who may do what, as it holds from one moment to the next change.
+/// The access rules, users, tokens and options that are in force at one moment.
 ///
-/// Immutable. The main thread makes it of settings and files, and each reactor gets it by letter.
+/// Immutable. The main thread builds a new one from the settings and files, and sends it to each reactor.
 package final class Access: Sendable {
     package let rules: AccessRules
     package let users: UserTable
     package let options: AccessOptions
-    /// Knows clients by JSON Web Tokens; `nil`: none are believed.
+    /// Verifies JSON Web Tokens; `nil` if no issuer is trusted.
     package let webTokens: JWTAuthority?
 
     package init(
@@ -18,7 +18,7 @@ package final class Access: Sendable {
         self.webTokens = webTokens
     }
 
-    /// Rules without users, tokens and options.
+    /// Creates an instance with rules, and without users, tokens or options.
     package convenience init(_ rules: [AccessRule]) { self.init(AccessRules(rules)) }
 }
 
@@ -32,35 +32,35 @@ extension Access {
 
 /// What the configuration says about credentials besides rules and users.
 package struct AccessOptions: Sendable, Equatable {
-    /// Which tokens may be in an address.
+    /// Which tokens are accepted in the query of a URL.
     package enum QueryTokens: String, Sendable, CaseIterable {
-        /// Those that live an hour at most.
+        /// Tokens with a lifetime of at most an hour.
         case short
         case any
         case none
     }
 
     package var queryTokens = QueryTokens.short
-    /// The cookie with a token; empty: none is looked at.
+    /// The name of the cookie that carries a token; empty if no cookie is read.
     package var cookie = ""
-    /// Whether the user at the other end of a socket in the file system is the user.
+    /// Whether a client of a Unix socket is authenticated as the system user of its process.
     package var hasPeers = false
-    /// What of a client certificate names the user; `nil`: certificates are no identity.
+    /// The field of a client certificate that names the user; `nil` if certificates do not authenticate.
     package var certificates: CertificateIdentity?
-    /// How long a client that may do nothing has to authenticate, in nanoseconds.
+    /// How long a client without any rights has to authenticate, in nanoseconds.
     package var authenticationTimeout: Int64 = 10_000_000_000
-    /// How long a password that was right need not be computed again, in nanoseconds; 0: not at all.
+    /// How long a correct password is remembered instead of being computed again, in nanoseconds; 0 disables the cache.
     package var credentialCache: Int64 = 300_000_000_000
 
-    /// How long people at browsers stay logged in, and how many may.
+    /// The limits of browser logins.
     package var sessions = BrowserSessions.Limits()
 
     package init() {}
 
-    /// The longest life of a token that `short` lets into an address, in seconds.
+    /// The longest lifetime of a token that `short` accepts in a URL, in seconds.
     static let shortLife: Int64 = 3600
 
-    /// Whether a principal's token may be in an address.
+    /// Whether the token of a principal is accepted in a URL.
     package func mayBeInAddress(_ principal: Principal) -> Bool {
         switch queryTokens {
         case .any: return true
@@ -72,7 +72,7 @@ package struct AccessOptions: Sendable, Equatable {
     }
 }
 
-/// What of a client certificate names a user.
+/// How a client certificate names a user and the user's roles.
 package struct CertificateIdentity: Sendable, Equatable {
     package enum User: String, Sendable, CaseIterable {
         case commonName = "cn"

@@ -1,51 +1,54 @@
-/// Says whether a client may do something, by the same code that decides, and which rules matter.
+/// Explains whether a client may do something, and which rules decide it.
+///
+/// Uses the same code that decides about real requests.
 package struct AccessExplanation: Sendable {
-    /// What the client would do.
+    /// The action that is explained.
     package enum Action: String, Sendable, CaseIterable {
         case publish, subscribe, retain
-        /// Rights on `/admin`, which are about no topic.
+        /// Rights on `/admin`, which concern no topic.
         case read, write, operate
 
-        /// The right on `/admin`; `nil`: it is about a topic or a filter.
+        /// The right on `/admin`; `nil` if the action concerns a topic or a filter.
         package var administration: AdminRight? { AdminRight(rawValue: rawValue) }
 
-        /// What a message says of a word that is none, after "expected".
+        /// The end of an error message about an unknown action, after "expected".
         package static let expectation = "publish, subscribe, retain, read, write or operate"
     }
 
-    /// What says something about it.
+    /// Where a line of the explanation comes from.
     package enum Source: Sendable, Equatable {
-        /// A rule, in the order of all rules.
+        /// A rule, by its index in the list of all rules.
         case rule(Int)
-        /// What the client's token carries itself.
+        /// The grants that the client's token carries.
         case token
-        /// What the client's token is for, at most.
+        /// A limit of the client's token on the rights of its user.
         case ceiling
     }
 
-    /// One filter of what applies, or that there is none.
+    /// One filter of a source that applies to the client, or the statement that the source has none for the action.
     package struct Line: Sendable {
         package let source: Source
-        /// The filter as it is written, with placeholders, or the rights on `/admin`; empty: it says nothing about the action.
+        /// The filter as written, with placeholders, or the rights on `/admin`; empty if the source has none for the
+        /// action.
         package let template: String
         package let isDenial: Bool
-        /// The filters for this client; empty: a value of a placeholder is missing or unfit.
+        /// The filter with the client's values inserted; empty if a placeholder's value is missing or unusable.
         package let filters: [String]
-        /// Whether it matches the request; a filter that denies matches every filter that it overlaps.
+        /// Whether the line matches the request; a filter that denies matches every filter that overlaps it.
         package let matches: Bool
     }
 
     package let isAllowed: Bool
-    /// Why not: a phrase; empty: it is allowed.
+    /// Why the action is not allowed, as a phrase; empty if it is allowed.
     package let reason: String
-    /// What denies it; `nil`: it is allowed, or nothing allows it.
+    /// The source of the filter that denies the action; `nil` if it is allowed, or if nothing allows it.
     package let denier: Source?
-    /// What applies, in order.
+    /// The filters of all sources that apply to the client, in order.
     package let lines: [Line]
 
     /// - Parameters:
-    ///   - grant: what decides; `nil`: what the rules give the subject.
-    ///   - name: a topic, or a filter where the action is to subscribe; nothing counts of it where the action is about no topic.
+    ///   - grant: the grant that decides; `nil` for the grant that the rules give the subject.
+    ///   - name: a filter if the action is `subscribe`, else a topic; ignored for rights on `/admin`.
     package init(
         _ rules: AccessRules, _ subject: Subject, by grant: Grant? = nil, _ action: Action, _ name: String
     ) throws(TopicError) {

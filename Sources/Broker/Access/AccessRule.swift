@@ -1,25 +1,25 @@
-/// One rule of the configuration: for whom, and what it gives and takes away.
+/// One rule of the configuration: a condition, and the rights and limits for the clients that meet it.
 package struct AccessRule: Sendable, Hashable {
-    /// For whom a rule is: each condition that is stated has to hold.
+    /// The clients that a rule applies to; all stated conditions must hold.
     package struct Condition: Sendable, Hashable {
-        /// For anonymous clients, and for nobody else.
+        /// Applies to anonymous clients only.
         package var isAnonymous = false
-        /// For every principal that is not anonymous.
+        /// Applies to every authenticated client.
         package var isEveryone = false
-        /// For one user.
+        /// Applies to one user; `nil` if not stated.
         package var user: String?
-        /// For those that have a role.
+        /// Applies to clients with this role; `nil` if not stated.
         package var role: String?
-        /// For those that come from one of these networks; empty: from anywhere.
+        /// Applies to clients whose address is in one of these networks; empty for any address.
         package var addresses: [AddressRange] = []
-        /// For those that came in by a listener on loopback or in the file system, or for all others; `nil`: for both.
+        /// `true` for clients of listeners on loopback or a Unix socket, `false` for all others; `nil` for both.
         package var isLocal: Bool?
-        /// For those that come in by one listener, as its address is configured.
+        /// Applies to clients of one listener, by its address as configured; `nil` for all listeners.
         package var listener: String?
 
         package init() {}
 
-        /// Whether a rule of this condition is for a client.
+        /// Whether a client meets the condition.
         package func applies(to subject: Subject) -> Bool {
             let principal = subject.principal
             let isAnonymous = principal.kind == .anonymous
@@ -38,18 +38,18 @@ package struct AccessRule: Sendable, Hashable {
     package var condition: Condition
     package var publish: [FilterTemplate] = []
     package var subscribe: [FilterTemplate] = []
-    /// Where retained values may be set and deleted; `nil`: where publishing is allowed.
+    /// The filters of topics whose retained values may be set and deleted; `nil` if `publish` decides.
     package var retain: [FilterTemplate]?
     package var denyPublish: [FilterTemplate] = []
     package var denySubscribe: [FilterTemplate] = []
-    /// What it gives on `/admin`.
+    /// The rights that the rule gives on `/admin`.
     package var admin: Set<AdminRight> = []
-    /// What one user whom it is for may use up, in place of `limits.per_user`.
+    /// The limits of each user that the rule applies to; they replace `limits.per_user`.
     package var limits = RuleLimits()
 
     package init(for condition: Condition = Condition()) { self.condition = condition }
 
-    /// What it gives a client and takes away, whether it is for that one or not.
+    /// The rights that the rule gives and denies a client, whether or not the client meets the condition.
     func entries(for subject: Subject) -> [Grant.Entry] {
         var entries: [Grant.Entry] = []
         func add(_ templates: [FilterTemplate], _ rights: Rights, isDenial: Bool = false) {
@@ -67,39 +67,39 @@ package struct AccessRule: Sendable, Hashable {
         return entries
     }
 
-    /// The placeholders of all its filters.
+    /// The placeholders in all filters of the rule.
     var placeholders: Set<FilterTemplate.Placeholder> {
         let all = publish + subscribe + (retain ?? []) + denyPublish + denySubscribe
         return all.reduce(into: []) { $0.formUnion($1.placeholders) }
     }
 }
 
-/// What one user may use up, where a rule says so; `nil`: it does not.
+/// The limits of one user that a rule sets; `nil` for a limit that it does not set.
 package struct RuleLimits: Sendable, Hashable {
-    /// How much of something.
+    /// A limit: a number, or unlimited.
     package enum Amount: Sendable, Hashable, Comparable {
         case most(Int)
         case unlimited
 
-        /// `nil`: unlimited.
+        /// The number; `nil` if unlimited.
         var most: Int? { if case .most(let most) = self { most } else { nil } }
     }
 
     package var connections: Amount?
-    /// Publications a second, and the bytes of their payloads.
+    /// Publications and payload bytes a second.
     package var publishRate: Amount?
     package var publishBytes: Amount?
     package var subscriptions: Amount?
 
     package init() {}
 
-    /// Whether it says nothing.
+    /// Whether no limit is set.
     package var isEmpty: Bool { self == Self() }
 
-    /// Whether it is about publishing.
+    /// Whether a limit on publishing is set.
     package var metersPublishing: Bool { publishRate != nil || publishBytes != nil }
 
-    /// Both together, of each the more generous one: what a rule gives, no other takes away.
+    /// Both sets of limits combined: the more generous one of each, so that no rule reduces what another one gives.
     func joined(with other: Self) -> Self {
         func larger(_ path: KeyPath<Self, Amount?>) -> Amount? {
             switch (self[keyPath: path], other[keyPath: path]) {

@@ -1,9 +1,9 @@
-/// All rules, as they hold from one moment to the next change.
+/// All rules of the configuration, in force until the next change.
 ///
 /// Immutable; shared by all reactors.
 package final class AccessRules: Sendable {
     package let rules: [AccessRule]
-    /// What of a principal the rules go by, besides user, roles and token.
+    /// The attributes of a client that the rules depend on, besides user, roles and token.
     let uses: Uses
 
     struct Uses: Sendable, Equatable {
@@ -14,7 +14,7 @@ package final class AccessRules: Sendable {
         var isLocal = false
     }
 
-    /// Whether any of them has limits.
+    /// Whether any rule sets limits.
     package let hasLimits: Bool
 
     package init(_ rules: [AccessRule]) {
@@ -37,12 +37,12 @@ package final class AccessRules: Sendable {
         self.uses = uses
     }
 
-    /// The rules that apply to a client, by their numbers.
+    /// The indices of the rules that apply to a client.
     package func applying(to subject: Subject) -> [Int] {
         rules.indices.filter { rules[$0].condition.applies(to: subject) }
     }
 
-    /// What a client may do.
+    /// The rights of a client.
     package func grant(for subject: Subject) -> Grant {
         let principal = subject.principal
         if principal.kind == .administrator { return .everything }
@@ -52,7 +52,7 @@ package final class AccessRules: Sendable {
             entries, ceilings: principal.ceilings.map { Grant($0.entries(for: subject)) }, limits: limits(for: subject))
     }
 
-    /// What a client's user may use up; `nil`: no rule says.
+    /// The limits of a client's user; `nil` if no rule sets any.
     package func limits(for subject: Subject) -> RuleLimits? {
         guard hasLimits else { return nil }
         let found = rules.reduce(RuleLimits()) { found, rule in
@@ -62,11 +62,11 @@ package final class AccessRules: Sendable {
     }
 }
 
-/// The grants of one reactor's clients: one box for each distinct principal, as far as the rules tell them apart.
+/// The grants of one reactor's clients: one box for all clients that the rules treat alike.
 ///
 /// Runs on its reactor's thread.
 package final class GrantTable {
-    /// What the rules go by of a principal; tokens of one user share a box, if they carry the same.
+    /// The attributes of a client that the rules depend on; tokens of one user share a box if they carry equal rights.
     private struct Key: Hashable {
         let kind: Principal.Kind
         let user: ExactText?
@@ -80,26 +80,26 @@ package final class GrantTable {
         let client: String?
     }
 
-    /// What holds now.
+    /// The access data in force.
     package var access: Access { present }
     private var present: Access
     private var rules: AccessRules { access.rules }
     private var boxes: [Key: GrantBox] = [:]
-    /// The box that was asked for last, as most clients are anonymous or come in crowds.
+    /// The box of the last look-up: most clients are anonymous, or connect in groups of equal ones.
     private var last: (principal: Principal, isLocal: Bool, box: GrantBox)?
-    /// When there are so many, those that no client has any more are let go.
+    /// The number of boxes at which unused ones are removed.
     private var sweepAt = 64
 
     package init(_ access: Access) { present = access }
 
-    /// How many there are, those that no client has any more among them.
+    /// How many boxes there are, including those that no client uses any more.
     package var count: Int { boxes.count }
 
-    /// The box of a client, which others that may do the same have, too.
+    /// The box of a client, shared with all clients that have the same rights.
     ///
     /// - Parameters:
-    ///   - isLocal: whether it came in by loopback or the file system.
-    ///   - subject: the client as the rules see it, of the same principal; it is made only where it is needed.
+    ///   - isLocal: whether the client connected over loopback or a Unix socket.
+    ///   - subject: the client as the rules see it, with the same principal; called only if it is needed.
     package func box(for principal: Principal, isLocal: Bool = true, _ subject: () -> Subject) -> GrantBox {
         if let last, last.principal === principal, last.isLocal == isLocal { return last.box }
         let (subject, uses) = (subject(), rules.uses)
@@ -125,7 +125,7 @@ package final class GrantTable {
     private func sweep() {
         last = nil
         var unused: [Key] = []
-        // A closure, or a copy of the values, would be another reference to each of them.
+        // A closure, or a copy of the values, would hold another reference to each box.
         var index = boxes.startIndex
         while index != boxes.endIndex {
             if isKnownUniquelyReferenced(&boxes.values[index]) { unused.append(boxes[index].key) }
@@ -135,7 +135,7 @@ package final class GrantTable {
         sweepAt = max(64, 2 * boxes.count)
     }
 
-    /// Takes over what holds from here on: every box that was given out is out of date, and says so.
+    /// Replaces the access data; every box that was given out is marked out of date.
     package func adopt(_ access: Access) {
         present = access
         for box in boxes.values { box.expire() }
@@ -145,7 +145,7 @@ package final class GrantTable {
 }
 
 extension GrantBox {
-    /// Of those that may not be here any more, until they are gone.
+    /// A box without rights, for a client whose access has ended, until it is disconnected.
     package static func ended() -> GrantBox { GrantBox(.nothing) }
 }
 
@@ -154,10 +154,10 @@ extension GrantBox {
 /// Runs on its reactor's thread.
 package final class GrantBox {
     package let grant: Grant
-    // Each publication looks at these, and each look would be checked for a change that is under way: it is one step.
-    /// Whether the rules are still those that it was made of.
+    // Each publication reads these two; without the checks of exclusive access, a read is one instruction.
+    /// Whether the rules that the grant was made from are still in force.
     @exclusivity(unchecked) package private(set) var isCurrent = true
-    /// ``Grant/publishesAnywhere``, and current: no look at the topic is needed.
+    /// ``Grant/publishesAnywhere``, while the grant is current: no topic has to be checked.
     @exclusivity(unchecked) package private(set) var publishesAnywhere: Bool
 
     init(_ grant: Grant) {

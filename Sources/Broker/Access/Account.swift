@@ -1,7 +1,7 @@
 internal import Synchronization
 package import WSTransport
 
-/// A number of something per period, saved up for one period at most.
+/// A number of events per period; at most one period's worth can be saved up.
 package struct Rate: Sendable, Hashable {
     package var count: Int
     /// In milliseconds.
@@ -13,20 +13,20 @@ package struct Rate: Sendable, Hashable {
     }
 }
 
-/// What is left of a rate, for all reactors: one atomic number, refilled every 100 ms.
+/// The remaining part of a rate, shared by all reactors: one atomic number, refilled every 100 ms.
 ///
 /// Any thread.
 package struct Allowance: ~Copyable, Sendable {
-    /// In fractions, so that what a slow rate earns in 100 ms is not lost.
+    /// The fractions of one event, so that a slow rate loses nothing by rounding every 100 ms.
     private static let parts = 1 << 16
     private static let tick: Int64 = 100_000_000
     private let left = Atomic<Int>(0)
-    /// The 100 ms in which it was filled last; -1: never.
+    /// The number of the 100 ms interval of the last refill; -1 if there was none.
     private let filled = Atomic<Int64>(-1)
 
     package init() {}
 
-    /// Takes `count`, if that many are left; a count above the rate takes everything, if it is full.
+    /// Takes `count` if that much is left; a count above the rate takes everything if nothing is missing.
     package borrowing func take(_ count: Int, of rate: Rate, now: MonotonicTime) -> Bool {
         let most = rate.count.multipliedClamped(by: Self.parts)
         refill(rate, most, now)
@@ -43,7 +43,7 @@ package struct Allowance: ~Copyable, Sendable {
             return
         }
         guard last >= 0 else { return left.store(most, ordering: .relaxed) }
-        // No more is saved than one period earns.
+        // At most one period's worth is saved up.
         let milliseconds = min(Int(clamping: tick - last).multipliedClamped(by: 100), rate.period)
         let earned = Int((Double(most) * Double(milliseconds) / Double(rate.period)).rounded(.up))
         var present = left.load(ordering: .relaxed)
@@ -63,7 +63,7 @@ extension Int {
     }
 }
 
-/// What one address or one user uses up, over all reactors.
+/// The resources that one address or one user uses, over all reactors.
 ///
 /// Any thread.
 package final class Account: Sendable {
@@ -74,11 +74,11 @@ package final class Account: Sendable {
     let bytes = Allowance()
     /// The rate of wrong credentials.
     let failures = Allowance()
-    /// Until when no credentials are examined, as monotonic nanoseconds, and how long the last such time was.
+    /// The monotonic time in nanoseconds until which no credentials are checked, and the length of the last such pause.
     let blockedUntil = Atomic<Int64>(0)
     let lastBlock = Atomic<Int64>(0)
 
-    /// Raises a number by one, if it is below a limit.
+    /// Increments a counter if it is below a limit; `nil` for no limit.
     static func enter(_ number: borrowing Atomic<Int>, below most: Int?) -> Bool {
         let count = number.wrappingAdd(1, ordering: .relaxed).newValue
         guard let most, count > most else { return true }
@@ -86,22 +86,22 @@ package final class Account: Sendable {
         return false
     }
 
-    /// Whether it holds nothing now that must be given back.
+    /// Whether the account holds no connections or subscriptions.
     var isIdle: Bool {
         connections.load(ordering: .relaxed) == 0 && subscriptions.load(ordering: .relaxed) == 0
     }
 }
 
-/// The accounts of addresses, or of users: a bounded number, of which those that are not in use make room for others.
+/// The accounts of addresses or of users: a bounded number, in which unused ones make room for new ones.
 ///
-/// The hand of a clock looks for room, and a bounded way. Where all that it has passed are in use, one of them is forgotten
-/// all the same: those who have its account keep it and give back what they have, and others of its key begin with a new
-/// one. So nobody is without limits, and none has to wait.
+/// The CLOCK algorithm finds the entry to replace, in a bounded number of steps. If every entry that it passes is in
+/// use, one of them is replaced all the same: clients that hold its account keep it and give back to it, and later
+/// clients of the same key start with a new account. So no client is without limits, and none is refused.
 struct AccountTable<Key: Hashable & Sendable>: Sendable {
     private struct Entry: Sendable {
         let key: Key
         var account: Account
-        /// Whether it was used since the clock's hand last passed it.
+        /// Whether the entry was used since the clock's hand last passed it.
         var isRecent = true
     }
 
@@ -109,21 +109,21 @@ struct AccountTable<Key: Hashable & Sendable>: Sendable {
     private var places: [Key: Int] = [:]
     private var entries: [Entry] = []
     private var hand = 0
-    /// How many entries the hand passes for one new key at most.
+    /// The maximum number of entries that the hand passes for one new key.
     private static var reach: Int { 64 }
 
     init(capacity: Int = 65_536) { self.capacity = capacity }
 
     var count: Int { entries.count }
 
-    /// The account of a key that is known; `nil`: it is not.
+    /// The account of a key; `nil` if the table has none.
     mutating func known(_ key: Key) -> Account? {
         guard let place = places[key] else { return nil }
         entries[place].isRecent = true
         return entries[place].account
     }
 
-    /// The account of a key.
+    /// The account of a key, created if the table has none.
     mutating func account(of key: Key) -> Account {
         if let account = known(key) { return account }
         let entry = Entry(key: key, account: Account())
@@ -139,7 +139,7 @@ struct AccountTable<Key: Hashable & Sendable>: Sendable {
         return entry.account
     }
 
-    /// The place of an entry that gives way: one that nobody needs, or else the first that was not asked for lately.
+    /// The index of the entry to replace: an unused one, else the first that was not used lately.
     private mutating func makeRoom() -> Int {
         var quiet: Int?
         for _ in 0..<min(Self.reach, 2 * capacity) {

@@ -2,12 +2,12 @@ internal import Glibc
 
 /// A network, such as `10.0.0.0/8` or `fd00::/8`, or a single address.
 package struct AddressRange: Sendable, Hashable, CustomStringConvertible {
-    /// The 128 bits of an address, those of IPv4 as `::ffff:a.b.c.d` (RFC 4291 §2.5.5.2).
+    /// The 128 bits of an address; an IPv4 address is stored as `::ffff:a.b.c.d` (RFC 4291 §2.5.5.2).
     struct Bits: Sendable, Hashable {
         var high: UInt64
         var low: UInt64
 
-        /// Reads an address; `nil`: it is none.
+        /// Parses an address; `nil` if the text is not one.
         init?(_ text: String) {
             guard text.contains(":") else {
                 var four = in_addr()
@@ -26,7 +26,7 @@ package struct AddressRange: Sendable, Hashable, CustomStringConvertible {
             }
         }
 
-        /// The first bits alone, the others 0.
+        /// The first `length` bits; the others are 0.
         func first(_ length: Int) -> Bits {
             var bits = self
             bits.high &= ~(UInt64.max >> UInt64(length))
@@ -36,12 +36,12 @@ package struct AddressRange: Sendable, Hashable, CustomStringConvertible {
     }
 
     let bits: Bits
-    /// The leading bits that count.
+    /// The prefix length in bits, of 128 for IPv4 too.
     let length: Int
-    /// As it was written, but for an address with the length of one.
+    /// The text as written; a prefix length that covers the whole address is left out.
     package let description: String
 
-    /// Reads a network or an address; `nil`: it is neither, or has bits set after its length.
+    /// Parses a network or an address; `nil` if the text is neither, or if bits after the prefix are set.
     package init?(_ text: String) {
         let parts = text.split(separator: "/", omittingEmptySubsequences: false)
         guard 1...2 ~= parts.count, let bits = Bits(String(parts[0])) else { return nil }
@@ -59,7 +59,7 @@ package struct AddressRange: Sendable, Hashable, CustomStringConvertible {
         guard bits.first(self.length) == bits else { return nil }
     }
 
-    /// Whether an address, without a port, lies within it.
+    /// Whether an address, without a port, is in the network.
     package func contains(_ text: String) -> Bool { Bits(text).map { $0.first(length) == bits } ?? false }
 
     package static func == (left: Self, right: Self) -> Bool { left.bits == right.bits && left.length == right.length }

@@ -1,4 +1,4 @@
-/// What an administrator may do: each request of ``AdminRequest`` needs one of these.
+/// A right of an administrator; each request of ``AdminRequest`` needs one.
 package enum AdminRight: String, Sendable, CaseIterable {
     /// Read the broker's state, its clients and its values.
     case read
@@ -9,9 +9,9 @@ package enum AdminRight: String, Sendable, CaseIterable {
 }
 
 extension Access {
-    /// What a client may do as an administrator: what the rules that apply to it give, and of a token no more than it is for.
+    /// The administrative rights of a client: those of the rules that apply to it, reduced to those of its token.
     ///
-    /// An anonymous client has no such right, whatever the rules say.
+    /// An anonymous client has none, whatever the rules say.
     package func adminRights(of subject: Subject) -> Set<AdminRight> {
         rules.adminRights(of: subject)
     }

@@ -3,7 +3,7 @@ internal import Glibc
 internal import Synchronization
 internal import WSTransport
 
-/// Knows users, tokens, certificates and the users of this machine, each kind by its own means.
+/// Checks each kind of credentials: passwords, tokens, login cookies, certificates and system users.
 package final class CredentialChecks: Authenticator {
     package let passwords: PasswordChecks
     package let sessions: BrowserSessions
@@ -60,7 +60,8 @@ package final class CredentialChecks: Authenticator {
         return .pending { [passwords] reply in
             passwords.check(user, password, hash, from: address, memory: access.options.credentialCache) { outcome in
                 switch outcome {
-                // Those that were changed meanwhile are found out when the reply arrives, by the rules that hold then.
+                // The password may have changed during the check; the caller looks the principal up again when the
+                // reply arrives.
                 case .right:
                     let found = access.users.principal(forPasswordOf: user)
                     reply(found.map { .success($0) } ?? .failure(.wrong))
@@ -77,7 +78,7 @@ package final class CredentialChecks: Authenticator {
     private func certificate(_ certificate: Credentials.Certificate, _ access: Access) -> Authentication {
         guard let identity = access.options.certificates else { return .known(.anonymous) }
         let tied = access.users.user(ofCertificate: certificate.fingerprint)
-        // A certificate with several names names nobody: the client would choose which.
+        // A certificate with several names identifies no user, because the client would choose which.
         let named = identity.user != .fingerprint && certificate.names.count == 1 ? certificate.names.first : nil
         guard let user = tied ?? named, Principal.isName(user) else {
             return .refused(.wrong.because("no one name in the certificate"))
@@ -110,7 +111,7 @@ package final class CredentialChecks: Authenticator {
 }
 
 extension Authentication {
-    /// A user that is known by something else than a secret.
+    /// Creates the principal of a user that was authenticated without a secret.
     fileprivate init(
         known kind: Principal.Kind, _ user: String, own roles: Set<ExactText>, _ access: Access, tie: [UInt8]? = nil,
         stamp: Int
@@ -124,7 +125,9 @@ extension Authentication {
     }
 }
 
-/// The names of this machine's users, asked for on a thread of its own: their list may be a server elsewhere.
+/// The names of this machine's users.
+///
+/// They are looked up on a separate thread, because the user database may be a remote server. Any thread.
 private final class PeerNames: Sendable {
     private let known = Mutex<[UInt32: (name: String, until: MonotonicTime)]>([:])
     private let pool = WorkerPool(name: "names", maximumThreads: 1, maximumWaiting: 64)

@@ -1,14 +1,14 @@
 package import WSTransport
 
-/// A user, a token or a network that is shut out for a time.
+/// A ban of a user, a token or a network.
 package struct Ban: Sendable {
-    /// What is shut out.
+    /// The user, token or network that a ban is about.
     package struct Subject: Sendable, Hashable, CustomStringConvertible {
         package enum Kind: String, Sendable, CaseIterable {
             case user
-            /// By the id of a token, or the `jti` of a JSON Web Token.
+            /// A token by its id, or a JSON Web Token by its `jti`.
             case token
-            /// Or a network.
+            /// An address or a network.
             case address
         }
 
@@ -19,19 +19,19 @@ package struct Ban: Sendable {
         /// The longest name, in bytes.
         package static let maximumName = 256
 
-        /// `nil`: that is no name of the kind.
+        /// Creates a subject; `nil` if the name is not valid for the kind.
         package init?(_ kind: Kind, _ name: String) {
             guard 1...Self.maximumName ~= name.utf8.count else { return nil }
             self.kind = kind
             range = kind == .address ? AddressRange(name) : nil
             if kind == .address, range == nil { return nil }
-            // One that shows a token by mistake means its id.
+            // A whole token, given by mistake, is reduced to its id, so that no secret is stored or shown.
             self.name = range?.description ?? (kind == .token ? OpaqueToken(name)?.id : nil) ?? name
         }
 
-        /// What of a client is shut out by itself: its user, else its address, of IPv6 the network of 64 bits.
+        /// The subject of a ban for one client: its user, else its address, which for IPv6 is the /64 network.
         ///
-        /// `nil`: nothing, as it has no address, or one of this machine, where others would be shut out with it.
+        /// `nil` if the client has no address, or a loopback address, which it shares with others.
         package init?(of principal: Principal, at peer: SocketAddress?) {
             if let user = principal.user {
                 self.init(.user, user)
@@ -55,46 +55,46 @@ package struct Ban: Sendable {
         }
     }
 
-    /// Short, and of no other ban of this process.
+    /// A short id, unique in this process.
     package let id: String
     package let subject: Subject
-    /// `nil`: it ends when it is removed, or with the process.
+    /// When the ban ends; `nil` if it lasts until it is removed or the process ends.
     package let end: MonotonicTime?
-    /// The same in Unix milliseconds.
+    /// ``end`` in Unix milliseconds.
     package let expires: Int64?
-    /// Unix milliseconds.
+    /// When the ban was added, in Unix milliseconds.
     package let added: Int64
-    /// Why, for people; empty: it is not said.
+    /// The reason, for people; empty if none was given.
     package let note: String
 
     fileprivate func holds(_ now: MonotonicTime) -> Bool { end.map { now < $0 } ?? true }
 }
 
-/// All bans, as they hold from one moment to the next change.
+/// All bans, in force until the next change.
 ///
-/// A value: each reactor has its own, and gets another by letter.
+/// A value: each reactor has its own copy, and gets a new one in a letter.
 package struct BanList: Sendable {
-    /// Rises with each change.
+    /// Rises with each change of the list.
     package private(set) var version = 0
     private var bans: [Ban.Subject: Ban] = [:]
-    /// How many there are of each length, of the bits of a network.
+    /// How many banned networks there are of each prefix length.
     private var lengths: [Int: Int] = [:]
     private var networks: [AddressRange: Ban.Subject] = [:]
 
-    /// None.
+    /// Creates an empty list.
     package init() {}
 
     package var count: Int { bans.count }
     package var isEmpty: Bool { bans.isEmpty }
-    /// Whether there are any of addresses.
+    /// Whether an address or a network is banned.
     package var hasAddresses: Bool { !networks.isEmpty }
 
-    /// All of them, the oldest first.
+    /// All bans, the oldest first.
     package var all: [Ban] { bans.values.sorted { ($0.added, $0.id) < ($1.added, $1.id) } }
 
-    /// The ban that shuts a client out; `nil`: none does.
+    /// The ban that applies to a client; `nil` if none does.
     ///
-    /// - Parameter host: its address, without the port; `nil`: it has none.
+    /// - Parameter host: the client's address, without the port; `nil` if it has none.
     package func ban(of principal: Principal, at host: @autoclosure () -> String?, now: MonotonicTime) -> Ban? {
         if isEmpty || principal.kind == .administrator { return nil }
         if let user = principal.user, let found = ban(.user, user, now) { return found }
@@ -107,7 +107,7 @@ package struct BanList: Sendable {
         return ban
     }
 
-    /// The ban of an address, without the port; `nil`: there is none.
+    /// The ban that applies to an address, without the port; `nil` if none does.
     package func ban(ofAddress host: @autoclosure () -> String?, now: MonotonicTime) -> Ban? {
         guard hasAddresses, let text = host(), let bits = AddressRange.Bits(text) else { return nil }
         for length in lengths.keys {
@@ -117,7 +117,7 @@ package struct BanList: Sendable {
         return nil
     }
 
-    /// Adds one, in the place of another of the same subject.
+    /// Adds a ban; it replaces the ban of the same subject.
     mutating func add(_ ban: Ban) {
         version += 1
         bans.updateValue(ban, forKey: ban.subject)
@@ -140,15 +140,15 @@ package struct BanList: Sendable {
         return removed
     }
 
-    /// Those that have ended.
+    /// Removes the bans that have ended, and returns them.
     mutating func removeEnded(_ now: MonotonicTime) -> [Ban] { remove { !$0.holds(now) } }
 
-    /// Whether one will end by itself.
+    /// Whether any ban has an end.
     package var hasEnds: Bool { bans.values.contains { $0.end != nil } }
 }
 
 extension AddressRange {
-    /// What is not shown to anybody.
+    /// A network for look-ups, without a text.
     fileprivate init(_ bits: Bits, length: Int) {
         self.bits = bits
         self.length = length

@@ -1,9 +1,9 @@
 package import Synchronization
 package import WSTransport
 
-/// The bans of a broker: in memory, so that they end with its process at the latest.
+/// The bans of a broker: kept in memory, so they end with the process at the latest.
 ///
-/// What changes them hands ``list`` on to every reactor. Any thread.
+/// Callers that change the bans send the new ``list`` to every reactor. Any thread.
 package final class Bans: Sendable {
     private struct State {
         var list = BanList()
@@ -11,34 +11,34 @@ package final class Bans: Sendable {
     }
 
     private let state = Mutex(State())
-    /// Those that found no room.
+    /// Bans that were refused because the list was full.
     package let refused = Atomic<Int>(0)
-    /// Connections that were reset when they came.
+    /// Connections that were reset on arrival because of a ban.
     package let connections = Atomic<Int>(0)
 
-    /// None yet.
+    /// Creates an empty list of bans.
     package init() {}
 
-    /// All that hold now.
+    /// The bans in force, and those that have ended since the last change.
     package var list: BanList { state.withLock { $0.list } }
 
-    /// What ``add(_:seconds:note:atMost:now:)`` has done.
+    /// The result of ``add(_:seconds:note:atMost:now:)``.
     package struct Added: Sendable {
-        /// In the order of their subjects.
+        /// The new bans, in the order of their subjects.
         package var bans: [Ban] = []
-        /// Others that have ended meanwhile.
+        /// Earlier bans that have ended and were removed.
         package var ended: [Ban] = []
-        /// How many found no room.
+        /// How many were refused because the list was full.
         package var left = 0
-        /// What holds now.
+        /// The list after the change.
         package var list: BanList
     }
 
-    /// Shuts out; a ban of the same subject is replaced.
+    /// Adds bans; each replaces an existing ban of its subject.
     ///
     /// - Parameters:
-    ///   - seconds: for how long; `nil`: until it is removed.
-    ///   - most: how many bans there may be.
+    ///   - seconds: the duration; `nil` if the bans last until they are removed.
+    ///   - most: the maximum number of bans in the list.
     package func add(
         _ subjects: [Ban.Subject], seconds: Int64?, note: String, atMost most: Int, now: MonotonicTime
     ) -> Added {
@@ -66,14 +66,14 @@ package final class Bans: Sendable {
         }
     }
 
-    /// Lets in again; `nil`: there is no such ban.
+    /// Removes a ban, and returns it with the new list; `nil` if there is no such ban.
     package func remove(id: String) -> (ban: Ban, list: BanList)? {
         state.withLock { state in
             state.list.remove { $0.id == id }.first.map { ($0, state.list) }
         }
     }
 
-    /// Takes out those that have ended.
+    /// Removes the bans that have ended, and returns them with the new list.
     package func removeEnded(now: MonotonicTime) -> (ended: [Ban], list: BanList) {
         state.withLock { state in
             let ended = state.list.removeEnded(now)

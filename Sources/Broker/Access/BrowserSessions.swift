@@ -2,16 +2,16 @@ internal import Cryptography
 package import Synchronization
 package import WSTransport
 
-/// What the cookie of a person at a browser stands for, from the login to its end.
+/// A login of a person at a browser, identified by a cookie.
 ///
 /// Any thread.
 package final class BrowserSession: Sendable {
-    /// Its name in logs, which is not the cookie.
+    /// The session's name in logs; it does not reveal the cookie.
     package let id: String
-    /// The SHA-256 of the cookie's value, which itself is not kept.
+    /// The SHA-256 of the cookie's value; the value itself is not stored.
     fileprivate let digest: [UInt8]
     fileprivate let user: ExactText
-    /// As a monotonic time in nanoseconds.
+    /// The monotonic time of the last use, in nanoseconds.
     private let lastUse: Atomic<Int64>
     private let connections = Atomic<Int>(0)
     private let hasEnded = Atomic<Bool>(false)
@@ -23,78 +23,77 @@ package final class BrowserSession: Sendable {
         lastUse = Atomic(now.nanoseconds)
     }
 
-    /// Whether it has ended: nothing that came by it goes on.
+    /// Whether the session has ended; connections that were opened with it must close.
     package var isEnded: Bool { hasEnded.load(ordering: .relaxed) }
 
     fileprivate func end() { hasEnded.store(true, ordering: .relaxed) }
 
     fileprivate func use(_ now: MonotonicTime) { lastUse.store(now.nanoseconds, ordering: .relaxed) }
 
-    /// Whether nobody has used it for so long, in nanoseconds; an open connection is a use.
+    /// Whether the session was unused for longer than `most` nanoseconds; an open connection counts as use.
     fileprivate func isIdle(for most: Int64, now: MonotonicTime) -> Bool {
         connections.load(ordering: .relaxed) == 0 && now.nanoseconds - lastUse.load(ordering: .relaxed) > most
     }
 
-    /// A connection of it is open.
+    /// Counts a connection that was opened with the session.
     package func connected() { connections.wrappingAdd(1, ordering: .relaxed) }
 
-    /// One that was open has gone.
+    /// Counts the end of a connection.
     package func disconnected() {
         use(.now)
         connections.wrappingSubtract(1, ordering: .relaxed)
     }
 }
 
-/// The people at browsers that have logged in by a password: in memory, a bounded number, of one user and in all.
+/// The logins at browsers by password: kept in memory, bounded per user and in all.
 ///
 /// Any thread.
 package final class BrowserSessions: Sendable {
-    /// How long they last, and how many there may be.
+    /// The lifetimes and the maximum numbers of sessions.
     package struct Limits: Sendable, Equatable {
-        /// In seconds.
+        /// The lifetime of a session, in seconds.
         package var lifetime: Int64 = 12 * 3600
-        /// In nanoseconds.
+        /// How long a session may be unused, in nanoseconds.
         package var idle: Int64 = 3_600_000_000_000
-        /// With one more, the oldest of the user ends.
+        /// The maximum of one user; one more login ends the user's oldest session.
         package var perUser = 32
-        /// With one more, nobody can log in.
+        /// The maximum of all users; one more login is refused.
         package var all = 10_000
 
         package init() {}
     }
 
     fileprivate struct State {
-        /// By the SHA-256 of their cookies.
+        /// The principals by the SHA-256 of their cookies.
         var principals: [[UInt8]: Principal] = [:]
-        /// The oldest first.
+        /// The sessions of each user, the oldest first.
         var ofUsers: [ExactText: [BrowserSession]] = [:]
-        /// When those that are over were looked for last.
+        /// When expired sessions were last removed.
         var sweptAt: MonotonicTime?
     }
 
     private let state = Mutex(State())
-    /// Logins that found no room.
+    /// Logins that were refused because ``Limits/all`` was reached.
     package let refused = Atomic<Int>(0)
-    /// Rises with each that ends before its time.
+    /// Rises each time a session is ended; not when expired sessions are swept.
     package let endings = Atomic<Int>(0)
 
-    /// The name of the cookie: browsers take it from this host alone, over TLS or from their own machine, for all paths.
+    /// The name of the cookie; browsers send a `__Host-` cookie only to its host, over TLS or on loopback.
     package static let cookie = "__Host-broker"
-    /// In bytes.
+    /// The size of a cookie's random value, in bytes.
     private static let secretSize = 32
-    /// Between two looks for those that are over, in nanoseconds.
+    /// The shortest time between two removals of expired sessions, in nanoseconds.
     private static let sweepInterval: Int64 = 1_000_000_000
 
     package init() {}
 
-    /// How many there are, those among them that are over and were not looked for since.
+    /// How many sessions there are, including expired ones that were not removed yet.
     package var count: Int { state.withLock { $0.principals.count } }
 
-    /// Begins one for a person whose password was right; `nil`: there is no room for more, or no randomness.
+    /// Begins a session after a correct password; `nil` if the limit is reached or no random bytes are available.
     ///
-    /// - Parameters:
-    ///   - time: in Unix seconds.
-    /// - Returns: the cookie's value, and whom it stands for.
+    /// - Parameter time: Unix seconds.
+    /// - Returns: the cookie's value, and the principal of the session.
     package func begin(
         _ person: Principal, _ limits: Limits, now: MonotonicTime, time: Int64
     ) -> (value: String, principal: Principal)? {
@@ -125,7 +124,7 @@ package final class BrowserSessions: Sendable {
         return (value, principal)
     }
 
-    /// The user of a cookie, as users are now; `nil`: it stands for none any more.
+    /// The principal of a cookie, with the user's present roles; `nil` if the session is unknown or has ended.
     package func principal(
         of value: String, _ access: Access, now: MonotonicTime, time: Int64
     ) -> Principal? {
@@ -148,15 +147,17 @@ package final class BrowserSessions: Sendable {
         }
     }
 
-    /// Ends one; its connections are not told by this.
+    /// Ends a session; the caller closes its connections.
     package func end(_ session: BrowserSession) {
         state.withLock { $0.remove(session) }
         endings.add(1, ordering: .relaxed)
     }
 
-    /// Forgets those of users that are not there any more or have another password, so that none comes back with its user.
+    /// Ends the sessions of users that were removed or disabled, or whose password changed.
     ///
-    /// - Parameter time: in Unix seconds.
+    /// A user that is added again later does not get the old sessions back.
+    ///
+    /// - Parameter time: Unix seconds.
     package func review(_ access: Access, time: Int64 = WallClock.unixMilliseconds / 1000) {
         for principal in state.withLock({ Array($0.principals.values) }) {
             guard let session = principal.session else { continue }
@@ -178,7 +179,7 @@ extension BrowserSessions.State {
         if ofUsers[session.user]?.isEmpty ?? false { ofUsers[session.user] = nil }
     }
 
-    /// Makes room of those that are over; not again within an interval, in nanoseconds.
+    /// Removes expired sessions, but at most once per `interval`, in nanoseconds.
     fileprivate mutating func sweep(
         _ limits: BrowserSessions.Limits, now: MonotonicTime, time: Int64, _ interval: Int64
     ) {

@@ -1,112 +1,113 @@
-/// What a client presents to say who asks.
+/// The credentials that a client presents.
 package enum Credentials: Sendable, Equatable {
-    /// Nothing: the client is anonymous.
+    /// No credentials: the client is anonymous.
     case nothing
-    /// A token, by `Authorization: Bearer`, a subprotocol, a cookie, the query or a message.
+    /// A token, from `Authorization: Bearer`, a subprotocol, a cookie, the query or a message.
     case bearer(String)
     /// A name and a password (RFC 7617).
     case basic(user: String, password: String)
-    /// The cookie of a login at `/session`.
+    /// The cookie of a browser session (`/session`).
     case session(String)
-    /// A client certificate that the listener has accepted.
+    /// A client certificate that the TLS handshake accepted.
     case certificate(Certificate)
-    /// The user of the process at the other end of a socket in the file system, by its number.
+    /// The system user of the process at the other end of a Unix socket, by its number.
     case peer(UInt32)
-    /// What cannot be read, or a scheme that is not known here.
+    /// Credentials that cannot be parsed, or of an unsupported scheme.
     case malformed
-    /// The administrator's socket, which only the owner of its file reaches.
+    /// The admin socket, which only the owner of its file can open.
     case administrator
 
-    /// What a client certificate says.
+    /// The fields of a client certificate that identify a user.
     package struct Certificate: Sendable, Equatable {
         /// The SHA-256 of the certificate, 32 bytes.
         package var fingerprint: [UInt8] = []
-        /// The names of the kind that the configuration asks for.
+        /// The names of the kind that the configuration selects.
         package var names: [String] = []
-        /// The organizational units.
+        /// The organizational units, from which roles are taken.
         package var units: [String] = []
 
         package init() {}
     }
 }
 
-/// Why credentials are not accepted; nothing here says whether a user exists.
+/// Why credentials are not accepted; it never says whether a user exists.
 package struct AuthenticationFailure: Error, Sendable, Equatable {
     package enum Reason: Sendable, Equatable {
-        /// They are wrong, expired or of an unknown kind.
+        /// The credentials are wrong, expired or of an unknown kind.
         case invalid
-        /// They cannot be examined now.
+        /// The credentials cannot be checked now.
         case unavailable
-        /// Too many of that user's were examined lately.
+        /// Too many credentials of that user were checked lately.
         case limited
     }
 
     package let reason: Reason
     /// A sentence for people.
     package let message: String
-    /// Why, for the audit log and administrators alone: a word or two; `nil`: the message says it.
+    /// The reason, for the audit log and administrators only: a few words; `nil` if the message says enough.
     package private(set) var cause: String?
 
-    /// Whether they may be somebody's guess: what was right once, and has expired or is revoked, is none.
+    /// Whether the credentials may have been guessed; expired and revoked ones were not.
     package let isGuess: Bool
 
-    /// - Parameter isGuess: `nil`: where they are invalid.
+    /// - Parameter isGuess: `nil` for `true` if the reason is `invalid`, else `false`.
     package init(_ reason: Reason, _ message: String, isGuess: Bool? = nil) {
         self.reason = reason
         self.message = message
         self.isGuess = isGuess ?? (reason == .invalid)
     }
 
-    /// Whether clients are told the same.
+    /// Compares what clients are told.
     package static func == (left: Self, right: Self) -> Bool {
         left.reason == right.reason && left.message == right.message
     }
 
-    /// The same, with what only administrators are told.
+    /// The same failure, with a reason for administrators only.
     package func because(_ cause: String) -> AuthenticationFailure {
         var failure = self
         failure.cause = cause
         return failure
     }
 
-    /// What is said of every wrong credential, so that nothing can be learnt from the answer.
+    /// The answer to every wrong credential, so that a client learns nothing from it.
     package static let wrong = AuthenticationFailure(.invalid, "The credentials are not valid.")
-    /// What is said of a login's cookie that stands for nobody any more.
+    /// The answer to the cookie of a session that has ended.
     package static let sessionOver = AuthenticationFailure(
         .invalid, "The session is over: log in again.", isGuess: false)
-    /// The same of what was right once.
+    /// The answer to revoked credentials: the same as ``wrong``, but not a guess.
     package static let ended = AuthenticationFailure(.invalid, wrong.message, isGuess: false)
-    /// What is said of a token whose time is over.
+    /// The answer to an expired token.
     package static let expired = AuthenticationFailure(.invalid, "The token has expired.", isGuess: false)
-    /// What is said where too many passwords of one user were tried.
+    /// The answer if too many passwords of one user were tried.
     package static let limited = AuthenticationFailure(
         .limited, "Too many passwords of this user were tried: wait a few seconds.")
-    /// What is said where too many checks wait.
+    /// The answer if too many checks are waiting.
     package static let busy = AuthenticationFailure(.unavailable, "Too many passwords are being checked; try again.")
 }
 
-/// Finds out who asks.
+/// Authenticates clients.
 ///
-/// Shared by all reactors, and called on theirs, which it must not block.
+/// Shared by all reactors; called on their threads, which it must not block.
 package protocol Authenticator: Sendable {
-    /// Examines credentials, at once or by another thread.
+    /// Checks credentials, at once or on another thread.
     ///
     /// - Parameters:
-    ///   - access: what holds now, on the caller's reactor.
-    ///   - address: the client's, without the port; `nil`: it has none.
+    ///   - access: the access data in force on the caller's reactor.
+    ///   - address: the client's address, without the port; `nil` if it has none.
     func authenticate(_ credentials: Credentials, _ access: Access, from address: () -> String?) -> Authentication
 }
 
-/// What an ``Authenticator`` answers.
+/// The result of an ``Authenticator``.
 package enum Authentication: Sendable {
     case known(Principal)
     case refused(AuthenticationFailure)
-    /// It takes a while: the closure begins it, and what it is given is called once with the outcome, on any thread.
+    /// The check takes time: the closure starts it, and calls `reply` once with the result, on any thread.
     case pending(@Sendable (_ reply: @escaping @Sendable (Result<Principal, AuthenticationFailure>) -> Void) -> Void)
 }
 
-/// Knows nobody: a client without credentials is anonymous, and any others are refused, as silence would look like a
-/// success.
+/// Authenticates no client: one without credentials is anonymous, and all credentials are refused.
+///
+/// Accepting them silently would look like a success.
 package struct AnonymousOnly: Authenticator {
     package init() {}
 
@@ -115,7 +116,7 @@ package struct AnonymousOnly: Authenticator {
     ) -> Authentication { credentials == .nothing ? .known(.anonymous) : .refused(.wrong) }
 }
 
-/// The administrator's socket: its file's permissions have said already who asks.
+/// Authenticates every client of the admin socket as the administrator: the permissions of its file are the check.
 package struct AdministratorsOnly: Authenticator {
     package init() {}
 

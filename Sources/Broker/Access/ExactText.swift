@@ -1,6 +1,6 @@
-/// A text that equals another only if its bytes do: `String` takes several spellings of Unicode for the same.
+/// A text that is compared byte by byte; `String` treats canonically equivalent Unicode spellings as equal.
 ///
-/// What clients and configurations call users, roles, claims and tokens is compared so.
+/// Names of users, roles, claims and tokens are compared this way.
 package struct ExactText: Hashable, Sendable, ExpressibleByStringLiteral, CustomStringConvertible {
     package let text: String
 
@@ -19,16 +19,16 @@ package struct ExactText: Hashable, Sendable, ExpressibleByStringLiteral, Custom
 }
 
 extension String {
-    /// Itself, compared by its bytes.
+    /// The text, compared byte by byte.
     package var exact: ExactText { ExactText(self) }
 }
 
 extension String? {
-    /// Itself, compared by its bytes.
+    /// The text, compared byte by byte.
     package var exact: ExactText? { map { ExactText($0) } }
 }
 
 extension Sequence<String> {
-    /// Its texts, compared by their bytes.
+    /// The texts, compared byte by byte.
     package var exact: Set<ExactText> { Set(map { ExactText($0) }) }
 }

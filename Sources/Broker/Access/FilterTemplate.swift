@@ -1,12 +1,12 @@
-/// A filter of a rule, in which `{user}`, `{claim.PATH}`, `{client}` and `{address}` stand for what is known of a principal.
+/// A filter of a rule, in which `{user}`, `{claim.PATH}`, `{client}` and `{address}` stand for values of the client.
 ///
-/// What takes their place is a whole value, never a wildcard, never more than one level and never the `$` of a reserved name:
-/// where a value could be any of these, the filter does not apply.
+/// A value is inserted as a whole. It is never a wildcard, more than one level, or the `$` of a reserved name: the
+/// filter does not apply to a client with such a value.
 package struct FilterTemplate: Sendable, Hashable {
-    /// What stands for a value.
+    /// A part of a template that is replaced by a value of the client.
     package enum Placeholder: Sendable, Hashable {
         case user
-        /// The broker's own name for the client.
+        /// The broker's name for the client.
         case client
         case address
         case claim(ExactText)
@@ -17,7 +17,7 @@ package struct FilterTemplate: Sendable, Hashable {
         case placeholder(Placeholder)
     }
 
-    /// Why a text is no template.
+    /// Why a text is not a template.
     package enum Mistake: Error, Equatable, Sendable, CustomStringConvertible {
         case unclosed
         case unknown(String)
@@ -34,20 +34,20 @@ package struct FilterTemplate: Sendable, Hashable {
         }
     }
 
-    /// As it was written.
+    /// The text as written.
     package let text: String
     private let parts: [Part]
-    /// The placeholders in it, each once.
+    /// The placeholders in the template, each once.
     private let wanted: [Placeholder]
-    /// The filter, where it has no placeholder; `nil`: it has one.
+    /// The filter if the template has no placeholder, else `nil`.
     private let plain: TopicFilter?
 
-    /// Whether both are the same bytes, and so the same filters for everybody.
+    /// Whether both are equal byte by byte, so that they give every client the same filters.
     package static func == (left: Self, right: Self) -> Bool {
         left.text.utf8.elementsEqual(right.text.utf8) && left.parts == right.parts
     }
 
-    /// Reads a template, or says what is wrong with it.
+    /// Parses a template.
     package init(_ text: String, limits: TopicLimits = TopicLimits()) throws(Mistake) {
         self.text = text
         parts = try Self.parse(text)
@@ -61,7 +61,7 @@ package struct FilterTemplate: Sendable, Hashable {
         }
     }
 
-    /// The filter as it is, without placeholders.
+    /// Creates a template without placeholders.
     package init(_ filter: TopicFilter) {
         text = filter.name
         parts = [.text(filter.name)]
@@ -111,25 +111,25 @@ package struct FilterTemplate: Sendable, Hashable {
         }
     }
 
-    /// The filter with the placeholders as they are written, to compare templates; `nil`: it is none.
+    /// The template parsed as a filter, with its placeholders as plain text, to compare templates; `nil` if that fails.
     package var outline: TopicFilter? { try? TopicFilter(text, limits: .none) }
 
-    /// The placeholders in it.
+    /// The placeholders in the template.
     package var placeholders: Set<Placeholder> { Set(wanted) }
 
-    /// A claim that is an array makes one filter of each element, and all together so many at most.
+    /// The maximum number of filters that one template gives; a claim that is an array gives one for each element.
     static let maximumFilters = 32
 
-    /// The filters for a client; none where a value is missing or unfit.
+    /// The filters for a client; empty if a value is missing or unusable.
     package func filters(for subject: Subject) -> [TopicFilter] {
         if let plain { return [plain] }
         return filters { Array(Self.values(of: $0, subject).filter(Self.isFit).prefix(Self.maximumFilters)) }
     }
 
-    /// The filters of what a client is denied.
+    /// The filters that deny a client something.
     ///
-    /// Where a value is missing or unfit, or there are too many, the levels that it is in are any: a denial that did not
-    /// apply would allow what it is there to deny.
+    /// Where a value is missing or unusable, or there are too many values, `+` takes the place of its level: a denial
+    /// that did not apply would allow what it should prevent.
     package func denied(for subject: Subject) -> [TopicFilter] {
         if let plain { return [plain] }
         var values: [Placeholder: [String]] = [:]
@@ -144,12 +144,12 @@ package struct FilterTemplate: Sendable, Hashable {
         return filters(isDenial: true) { areFew ? values[$0] ?? [Self.anyLevel] : [Self.anyLevel] }
     }
 
-    /// Stands for a value that may be any; no value has a control character.
+    /// Stands for any value; real values have no control characters.
     private static let anyLevel = "\u{0}"
 
-    /// - Parameter valuesOf: of each placeholder.
+    /// - Parameter valuesOf: returns the values of a placeholder.
     private func filters(isDenial: Bool = false, _ valuesOf: (Placeholder) -> [String]) -> [TopicFilter] {
-        // Nearly all have one only.
+        // Nearly all templates have one placeholder.
         if wanted.count == 1 {
             return valuesOf(wanted[0]).prefix(Self.maximumFilters).compactMap { value in
                 filter(isDenial: isDenial) { _ in value }
@@ -175,9 +175,9 @@ package struct FilterTemplate: Sendable, Hashable {
             }
         }
         if name.utf8.contains(0) {
-            // By bytes: to `Character`, a slash and an accent after it are one.
+            // Split by bytes: `Character` joins a slash and a combining accent after it.
             name = TopicGrammar.levels(of: name).map { $0.utf8.contains(0) ? "+" : $0 }.joined(separator: "/")
-            // A lone # is all but $SYS, and +/# is not: it leaves what begins with $.
+            // `+/#` does not match topics that begin with `$`; a lone `#` matches all topics outside `$SYS`.
             if name == "+/#" { name = "#" }
         } else if !isDenial, case .placeholder = parts.first, name.utf8.first == TopicGrammar.dollar {
             return nil
@@ -187,7 +187,7 @@ package struct FilterTemplate: Sendable, Hashable {
 
     private static func values(of placeholder: Placeholder, _ subject: Subject) -> [String] {
         switch placeholder {
-        // A name outside the grammar authenticates, but no rule with `{user}` is for it.
+        // A user with such a name can log in, but no rule with `{user}` applies to it.
         case .user: return subject.principal.user.map { Principal.isName($0) ? [$0] : [] } ?? []
         case .client: return subject.client.map { [$0] } ?? []
         case .address: return subject.address.map { [$0] } ?? []
@@ -195,7 +195,7 @@ package struct FilterTemplate: Sendable, Hashable {
         }
     }
 
-    /// Whether a value is one level, or a part of one, and no wildcard: 1 to 256 bytes without control characters.
+    /// Whether a value is one level or a part of one, without wildcards and control characters: 1 to 256 bytes.
     private static func isFit(_ value: String) -> Bool {
         guard 1...256 ~= value.utf8.count else { return false }
         return value.unicodeScalars.allSatisfy { scalar in

@@ -1,6 +1,6 @@
-/// The rights of one principal: what the rules that apply allow together, without what any of them denies.
+/// The rights of one principal: what its rules allow, minus what any of them denies.
 ///
-/// A lone `#` stands for every topic outside `$SYS`; every other filter matches as a subscription does (MQTT 5.0 §4.7).
+/// A lone `#` matches every topic outside `$SYS`; every other filter matches as a subscription does (MQTT 5.0 §4.7).
 /// Immutable.
 package struct Grant: Sendable, Equatable {
     /// The rights that a filter gives or takes away.
@@ -12,20 +12,20 @@ package struct Grant: Sendable, Equatable {
     /// Whether a filter may be subscribed to.
     package enum Verdict: Equatable, Sendable {
         case allowed
-        /// No filter covers it.
+        /// No filter allows all of it.
         case notAllowed
-        /// It matches some topic that this filter denies.
+        /// It overlaps this filter, which denies it.
         case denied(TopicFilter)
     }
 
     /// The rights that a lone `#` gives.
     private let wholly: Rights
     private let trie: RightsTrie
-    /// Whether it is the administrator's, which includes `$SYS`.
+    /// Whether the grant is the administrator's, which includes `$SYS`.
     package let isEverything: Bool
-    /// Each of these must allow it too: a token has no more rights than its user.
+    /// Grants that must allow it as well: a token has no more rights than its user.
     private var ceilings: [Grant]
-    /// The limits of its user, if rules set them; `nil`: those of any user.
+    /// The limits that rules set for the user; `nil` if the general limits apply.
     package let limits: RuleLimits?
 
     init(_ entries: [Entry], ceilings: [Grant] = [], limits: RuleLimits? = nil) {
@@ -72,10 +72,10 @@ package struct Grant: Sendable, Equatable {
                 && !wholly.contains(.noPublish)
     }
 
-    /// Whether a message may be published to `topic`; that nobody may below `$SYS` is checked elsewhere.
+    /// Whether a message may be published to `topic`; the caller checks that the topic is not in `$SYS`.
     package func mayPublish(to topic: Topic) -> Bool { publishing(to: topic).contains(.publish) }
 
-    /// Which of `publish` and `retain` are allowed for a topic, by one search.
+    /// The allowed ones of `publish` and `retain` for a topic, found in one search.
     func publishing(to topic: Topic) -> Rights {
         let both: Rights = [.publish, .retain]
         if isEverything { return both }
@@ -90,7 +90,7 @@ package struct Grant: Sendable, Equatable {
     /// Whether a topic may be published to, or its retained value be set, and which filter denies it.
     ///
     /// - Parameters:
-    ///   - topic: as a filter, which is literal.
+    ///   - topic: the topic as a literal filter.
     ///   - right: `publish` or `retain`.
     func verdict(onTopic topic: TopicFilter, _ right: Rights) -> Verdict {
         if isEverything { return .allowed }
@@ -105,7 +105,7 @@ package struct Grant: Sendable, Equatable {
         return .allowed
     }
 
-    /// What the rules give, whatever a token is for at most.
+    /// The grant without the limits of a token.
     var withoutCeilings: Grant {
         var grant = self
         grant.ceilings = []
@@ -130,6 +130,6 @@ package struct Grant: Sendable, Equatable {
 }
 
 extension RightsTrie {
-    /// Whether no filter gives that right.
+    /// Whether no filter has the right.
     fileprivate func isEmptyOf(_ right: Rights) -> Bool { !all.contains(right) }
 }

@@ -2,17 +2,17 @@ package import Cryptography
 package import Synchronization
 package import WSTransport
 
-/// Finds out whether passwords are right, on a few threads that yield to others: each computation takes memory and long.
+/// Verifies passwords on a few threads of low priority, because each computation takes memory and time.
 ///
-/// One computation is enough for identical checks that wait, and what was right is remembered for a time. Any thread.
+/// Identical checks share one computation, and correct passwords are remembered for a time. Any thread.
 package final class PasswordChecks: Sendable {
-    /// What a check comes to.
+    /// The result of a check.
     package enum Outcome: Sendable, Equatable {
         case right
         case wrong
-        /// Too many wait already, or the computation has failed.
+        /// Too many checks are waiting, or the computation failed.
         case unavailable
-        /// Too many of the user's were computed lately.
+        /// Too many passwords of the user were computed lately.
         case limited
     }
 
@@ -20,30 +20,30 @@ package final class PasswordChecks: Sendable {
 
     /// How many checks may wait for a thread.
     package static let maximumWaiting = 64
-    /// How many passwords that were right are remembered.
+    /// How many correct passwords are remembered.
     package static let maximumRemembered = 4096
-    /// How many passwords of one user are computed for all addresses together that it has not come from lately, and how many
-    /// for each that it has: strangers who guess use up the first.
+    /// How many passwords of one user are computed: one such allowance for each address that the user has logged in
+    /// from lately, and one for all other addresses together, so that an attacker cannot use up the user's own.
     static let perUser = Rate(10, perMilliseconds: 60_000)
-    /// How many clients may wait for one computation.
+    /// How many clients may share one computation.
     static let maximumReplies = 1024
 
     fileprivate struct State {
-        /// Those under way or waiting, with the clients that wait for them.
+        /// The checks that are running or waiting, with the replies to their clients.
         var waiting: [[UInt8]: [Reply]] = [:]
-        /// When what was right is forgotten.
+        /// When each remembered password is forgotten.
         var right: [[UInt8]: MonotonicTime] = [:]
-        /// What is left to each user, whether it exists or not, and to each at an address that it has come from.
+        /// The allowances of users, existing or not, and of users at addresses that they have logged in from.
         var users = AccountTable<ExactText>()
         var places = AccountTable<Place>()
     }
 
-    /// A user at an address, of IPv6 at its network.
+    /// A user at an address, or at an IPv6 network.
     fileprivate struct Place: Hashable, Sendable {
         let user: ExactText
         let network: SocketAddress
 
-        /// `nil`: the client has no address.
+        /// Creates a place; `nil` if the client has no address.
         init?(_ user: String, _ address: String?) {
             guard let network = address.flatMap({ SocketAddress(host: $0, port: 0) })?.network else { return nil }
             (self.user, self.network) = (user.exact, network)
@@ -52,18 +52,18 @@ package final class PasswordChecks: Sendable {
 
     private let state = Mutex(State())
     private let pool: WorkerPool
-    /// Of this process: nobody can make use of what is remembered.
+    /// A random key of this process: the remembered marks are useless to others.
     private let key: [UInt8]
-    /// What an unknown user's password is compared with, so that it takes as long.
+    /// The hash that an unknown user's password is compared with, so that the answer takes as long.
     private let nobody: PasswordHash
-    /// Computations that were begun.
+    /// Computations that were started.
     package let begun = Atomic(0)
-    /// Checks that were turned away.
+    /// Checks that were refused because too many were waiting.
     package let refused = Atomic(0)
-    /// Checks that were turned away since too many of their user's were computed.
+    /// Checks that were refused because too many passwords of their user were computed.
     package let limited = Atomic(0)
 
-    /// - Parameter threads: how many computations there are at a time.
+    /// - Parameter threads: the maximum number of computations at a time.
     package init(threads: Int) throws(CryptographyError) {
         pool = WorkerPool(
             name: "password", maximumThreads: threads, maximumWaiting: Self.maximumWaiting, isModest: true)
@@ -71,15 +71,15 @@ package final class PasswordChecks: Sendable {
         nobody = try PasswordHash.ofNobody()
     }
 
-    /// Has so many computations at a time from now on.
+    /// Changes the maximum number of computations at a time.
     package func adopt(threads: Int) { pool.adopt(maximumThreads: threads) }
 
     /// How many checks wait for a thread.
     package var waiting: Int { pool.waiting }
 
-    /// Whether a password was found right lately, without a computation.
+    /// Whether a password was found correct lately; takes no computation.
     ///
-    /// - Parameter hash: what it is compared with now; a changed password is not remembered.
+    /// - Parameter hash: the user's present hash; a changed password is not remembered.
     package func remembers(
         _ user: String, _ password: String, _ hash: PasswordHash?, now: MonotonicTime
     ) -> Bool {
@@ -92,12 +92,12 @@ package final class PasswordChecks: Sendable {
         }
     }
 
-    /// Compares a password, and replies once, on a thread of its own or at once.
+    /// Verifies a password, and replies once, on another thread or before it returns.
     ///
     /// - Parameters:
-    ///   - hash: what it is compared with; `nil`: there is nothing, which takes as long.
-    ///   - address: the client's, without the port; `nil`: it has none.
-    ///   - memory: how long a right one is remembered, in nanoseconds; 0: not at all.
+    ///   - hash: the user's hash; `nil` for an unknown user, whose check takes as long.
+    ///   - address: the client's address, without the port; `nil` if it has none.
+    ///   - memory: how long a correct password is remembered, in nanoseconds; 0 for not at all.
     package func check(
         _ user: String, _ password: String, _ hash: PasswordHash?, from address: String? = nil, memory: Int64,
         now: MonotonicTime = .now, reply: @escaping Reply
@@ -127,7 +127,7 @@ package final class PasswordChecks: Sendable {
         }
         let isTaken = pool.run { [self] in
             begun.add(1, ordering: .relaxed)
-            // One that is quickly compared would tell that its user exists.
+            // A quick comparison would reveal that the user exists.
             if let hash, hash.isWeak { _ = try? nobody.matches(password) }
             let isRight = try? (hash ?? nobody).matches(password)
             let outcome: Outcome = isRight.map { $0 && hash != nil ? .right : .wrong } ?? .unavailable
@@ -150,11 +150,11 @@ package final class PasswordChecks: Sendable {
         for reply in replies { reply(outcome) }
     }
 
-    /// Forgets what was right, as after a change of users.
+    /// Forgets all remembered passwords, after a change of the users.
     package func forget() { state.withLock { $0.right = [:] } }
 
     private func mark(_ user: String, _ password: String, _ hash: PasswordHash) -> [UInt8]? {
-        // With their lengths, so that no two of these look alike.
+        // The lengths are included, so that no two different inputs give the same text.
         let text = Array("\(user.utf8.count) \(user)\(password.utf8.count) \(password)\(hash.text)".utf8)
         let key = key
         do throws(CryptographyError) {
@@ -166,7 +166,7 @@ package final class PasswordChecks: Sendable {
 }
 
 extension PasswordChecks.State {
-    /// Whether one more password of a user is computed.
+    /// Whether one more password of a user may be computed.
     fileprivate mutating func mayCompute(
         for user: String, at home: PasswordChecks.Place?, now: MonotonicTime
     ) -> Bool {
@@ -174,7 +174,7 @@ extension PasswordChecks.State {
         return (known ?? users.account(of: user.exact)).failures.take(1, of: PasswordChecks.perUser, now: now)
     }
 
-    /// Forgets what is over, and if that is nothing, what is over first.
+    /// Removes expired marks, or else the one that expires first.
     fileprivate mutating func makeRoom(_ now: MonotonicTime) {
         right = right.filter { $0.value > now }
         guard right.count >= PasswordChecks.maximumRemembered, let first = right.min(by: { $0.value < $1.value }) else {

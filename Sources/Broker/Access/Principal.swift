@@ -2,52 +2,53 @@
 ///
 /// Immutable, and shared by all connections of one authentication.
 package final class Principal: Sendable {
-    /// How it was authenticated.
+    /// How the client was authenticated.
     package enum Kind: String, Sendable, Hashable {
         case anonymous
         case password
-        /// By the cookie that a browser gets for a password.
+        /// By the cookie of a browser login.
         case session
         case token
         case jwt
         case certificate
-        /// By the user of the process at the other end of a Unix socket.
+        /// By the system user of the process at the other end of a Unix socket.
         case peer
         /// By the admin socket.
         case administrator
     }
 
     package let kind: Kind
-    /// `nil`: anonymous, or the administrator.
+    /// The user; `nil` for anonymous clients and the administrator.
     package let user: String?
     package let roles: Set<ExactText>
     /// The other claims of a token: strings and numbers by their paths, an array's elements one by one.
     package let claims: [ExactText: [String]]
-    /// The token's id, or the `jti` of a JWT; `nil`: it has none.
+    /// The id of a token, or the `jti` of a JWT; `nil` if there is none.
     package let token: String?
-    /// The rights of its own, in addition to those that rules give; `nil`: none.
+    /// The rights that a token carries, in addition to those of the rules; `nil` if there are none.
     package let carried: AccessRule?
-    /// The most that it may do, whatever rules give; empty: no such limit.
+    /// Limits on the rights that rules give; empty if there are none.
     package let ceilings: [AccessRule]
-    /// The most that it may do as an administrator, whatever rules give; `nil`: no such limit.
+    /// A limit on the administrative rights that rules give; `nil` if there is none.
     package let admin: Set<AdminRight>?
-    /// Unix seconds; `nil`: it does not expire.
+    /// When the credentials expire, in Unix seconds; `nil` if they do not.
     package let expires: Int64?
-    /// The part of that which allows for clocks that differ, in seconds.
+    /// The part of ``expires`` that allows for clock differences, in seconds.
     package let leeway: Int64
-    /// When its credentials were issued, in Unix seconds; `nil`: not known.
+    /// When the credentials were issued, in Unix seconds; `nil` if unknown.
     package let issued: Int64?
-    /// The issuer of a JWT; `nil`: it has none.
+    /// The issuer of a JWT; `nil` for other credentials.
     package let issuer: String?
-    /// The roles in its credentials, without those of the file of users.
+    /// The roles in the credentials, without those of the users file.
     package let ownRoles: Set<ExactText>
-    /// The SHA-256 of the client certificate that identified the user by the file of users; `nil`: none did.
+    /// The SHA-256 of the client certificate by which the users file identified the user; `nil` if none did.
     package let tie: [UInt8]?
-    /// The mark of the key that signed a JWT; `nil`: not known.
+    /// The mark of the key that signed a JWT; `nil` if unknown.
     package let key: Int?
-    /// Changes with its credentials, so that a changed password ends what the old one began; 0: never changes.
+    /// Changes with the credentials, so that a new password ends connections made with the old one; 0 if it never
+    /// changes.
     package let stamp: Int
-    /// The login that its cookie belongs to; `nil`: there was none.
+    /// The browser session; `nil` for other credentials.
     package let session: BrowserSession?
 
     package init(
@@ -65,7 +66,7 @@ package final class Principal: Sendable {
         self.carried = carried
         self.ceilings = ceilings
         self.admin = admin
-        // In milliseconds, too, it must not overflow.
+        // The product with 1000 must not overflow either.
         self.expires = expires.map { min(max($0, 0), Self.lastSecond) }
         self.leeway = leeway
         self.issued = issued
@@ -77,7 +78,7 @@ package final class Principal: Sendable {
         self.session = session
     }
 
-    /// Whether the two are equal in every respect, so that one may replace the other.
+    /// Whether the two are equal in every respect, so that one can replace the other.
     package func isSame(as other: Principal) -> Bool {
         if self === other { return true }
         return isSameUser(as: other) && roles == other.roles && token.exact == other.token.exact
@@ -86,7 +87,7 @@ package final class Principal: Sendable {
             && issued == other.issued && admin == other.admin && key == other.key
     }
 
-    /// Whether `other` may replace it on a connection: the same user, authenticated in the same way.
+    /// Whether `other` may replace this principal on a connection: the same user, authenticated in the same way.
     package func isSameUser(as other: Principal) -> Bool {
         kind == other.kind && user.exact == other.user.exact && issuer.exact == other.issuer.exact
     }
@@ -94,20 +95,20 @@ package final class Principal: Sendable {
     /// The end of the year 9999, in Unix seconds; times in credentials are not later.
     package static let lastSecond: Int64 = 253_402_300_799
 
-    /// All clients without credentials.
+    /// The principal of all clients without credentials.
     package static let anonymous = Principal(.anonymous)
-    /// All clients of the admin socket.
+    /// The principal of all clients of the admin socket.
     package static let administrator = Principal(.administrator)
 
-    /// What messages about a bad name say after "expected".
+    /// The end of an error message about an invalid name.
     package static let nameExpectation =
         "expected a name of 1 to 128 bytes without control characters, / + #, and no $ first"
 
-    /// Whether a user's name is one that rules with `{user}` apply to, and that may be given to a new user: 1 to 128 bytes
-    /// without control and format characters, `/`, `+`, `#`, and no `$` first.
+    /// Whether a name is valid for a new user, and for rules with `{user}`: 1 to 128 bytes without control and format
+    /// characters, `/`, `+`, `#`, and no `$` first.
     package static func isName(_ name: String) -> Bool {
         guard 1...128 ~= name.utf8.count, name.utf8.first != TopicGrammar.dollar else { return false }
-        // Of most no scalar has to be looked up.
+        // Most names are ASCII and need no Unicode look-up.
         if name.utf8.allSatisfy({ 0x20...0x7E ~= $0 && !"/+#".utf8.contains($0) }) { return true }
         return name.unicodeScalars.allSatisfy { scalar in
             switch scalar.properties.generalCategory {
@@ -117,8 +118,8 @@ package final class Principal: Sendable {
         }
     }
 
-    /// What administrators are told of a user whose name ``isName(_:)`` does not accept, as a login server may have it; `nil`:
-    /// it does, or there is none.
+    /// A remark for administrators about a name that ``isName(_:)`` rejects but a login server has issued; `nil` if
+    /// there is none.
     package var objection: String? {
         guard kind == .jwt, let user, !Self.isName(user) else { return nil }
         return "rules with {user} do not apply to this name"
@@ -126,20 +127,20 @@ package final class Principal: Sendable {
 }
 
 extension [ExactText: [String]] {
-    /// The same, with its values compared by their bytes too.
+    /// The same claims, with values that are compared byte by byte too.
     var exact: [ExactText: [ExactText]] { mapValues { $0.map { ExactText($0) } } }
 }
 
 /// A client as rules see it: a principal, and the way it connected.
 package struct Subject: Sendable {
     package let principal: Principal
-    /// The client's address, without the port; `nil`: it has none.
+    /// The client's address, without the port; `nil` if it has none.
     package let address: String?
-    /// The listener's address as configured.
+    /// The listener's address, as configured.
     package let listener: String
-    /// Whether that address is on loopback or in the file system.
+    /// Whether the listener is on loopback or a Unix socket.
     package let isLocal: Bool
-    /// The broker's own name for the client; `nil`: it has none yet.
+    /// The broker's name for the client; `nil` if it has none yet.
     package let client: String?
 
     package init(

@@ -25,7 +25,7 @@ struct RightsTrie: Sendable, Equatable {
     private struct Node: Equatable {
         var hash: UInt32 = 0
         var parent: UInt32 = 0
-        /// The child `+`; 0: there is none.
+        /// The child `+`; 0 if there is none.
         var single: UInt32 = 0
         /// The first of the named children.
         var children: UInt32 = 0
@@ -148,7 +148,7 @@ struct RightsTrie: Sendable, Equatable {
         return walk(Self.comparable(filter).utf8Span.span).covers(right, from: 0, at: 0)
     }
 
-    /// A filter with a right that matches some topic that `filter` matches; `nil`: there is none.
+    /// A filter with a right that matches some topic that `filter` matches; `nil` if there is none.
     func overlapping(_ filter: TopicFilter, _ right: Rights) -> TopicFilter? {
         guard all.contains(right) else { return nil }
         return walk(Self.comparable(filter).utf8Span.span).overlap(right, from: 0, at: 0).map(self.filter)
@@ -219,7 +219,7 @@ struct RightsTrie: Sendable, Equatable {
             return (end, hash)
         }
 
-        /// The named child of a node for the level `start..<end`; 0: there is none.
+        /// The named child of a node for the level `start..<end`; 0 if there is none.
         private func child(of node: Int, _ start: Int, _ end: Int, _ hash: UInt32) -> Int {
             var low = Int(nodes[node].children)
             let limit = low &+ Int(nodes[node].count)
@@ -250,7 +250,7 @@ struct RightsTrie: Sendable, Equatable {
             return first < last && names[first] == TopicGrammar.dollar
         }
 
-        /// What the level at `offset` begins with; a `/`: it is empty.
+        /// The first byte of the level at `offset`; `/` if the level is empty.
         private func first(_ offset: Int) -> UInt8 { offset < bytes.count ? bytes[offset] : TopicGrammar.slash }
 
         func collect(from offset: Int, at node: Int, _ found: inout Rights) {

@@ -1,37 +1,38 @@
 internal import Cryptography
 internal import WSTransport
 
-/// The users, tokens and revocations of a file, until its next change.
+/// The users, tokens and revocations of the users file, until its next change.
 ///
 /// Immutable; shared by all threads.
 package struct UserTable: Sendable {
-    /// A user who may log in.
+    /// A user of the file.
     struct User: Sendable {
         let password: PasswordHash?
         let roles: Set<ExactText>
         let isDisabled: Bool
     }
 
-    /// What the file says about a token besides its id.
+    /// A token of the file.
     struct Token: Sendable {
-        /// Its id, the first byte highest.
+        /// The id's eight bytes, big-endian.
         let id: UInt64
         let digest: InlineArray<4, UInt64>
         let user: String
-        /// What only few tokens have; `nil`: it may do what its user may, except administration, from anywhere.
+        /// Attributes that few tokens have; `nil` for a token with all rights of its user but administration, from any
+        /// address.
         let special: Special?
-        /// ``Int64/max``: it does not expire.
+        /// Unix seconds; ``Int64/max`` if the token does not expire.
         let expires: Int64
-        /// ``Int64/min``: not known.
+        /// Unix seconds; ``Int64/min`` if unknown.
         let created: Int64
     }
 
-    /// What only few tokens have, so that the others need no room for it.
+    /// Attributes that few tokens have, kept apart so that the other tokens take less memory.
     final class Special: Sendable {
-        /// The most that it may do; `nil`: what its user may publish and subscribe to.
+        /// The limit on the token's rights; `nil` for the user's rights to publish and subscribe.
         let rule: AccessRule?
         let admin: Set<AdminRight>
-        /// Empty: it may come from anywhere.
+        /// The networks that the token may be used from; empty for any.
         let from: [AddressRange]
 
         init(_ rule: AccessRule?, admin: Set<AdminRight>, from: [AddressRange]) {
@@ -42,14 +43,14 @@ package struct UserTable: Sendable {
     }
 
     private var users: [ExactText: User] = [:]
-    /// In the order of their ids: there may be a hundred thousand, and a dictionary would need twice the memory.
+    /// Sorted by id: there may be a hundred thousand tokens, and a dictionary would take twice the memory.
     private var tokens: [Token] = []
     private var certificates: [[UInt8]: String] = [:]
     private var revokedTokens: Set<ExactText> = []
     private var revokedIdentifiers: Set<ExactText> = []
     private var revokedBefore: [ExactText: Int64] = [:]
 
-    /// A table without users.
+    /// Creates an empty table.
     package init() {}
 
     package init(_ file: AccessFile) {
@@ -70,67 +71,68 @@ package struct UserTable: Sendable {
         tokens.sort { $0.id < $1.id }
     }
 
-    /// A token's entry; `nil`: there is none.
+    /// The entry of a token; `nil` if there is none.
     private func token(_ id: String) -> Token? {
         let wanted = Token.number(of: id)
         let place = tokens.partitionPoint { $0.id >= wanted }
         return place < tokens.count && tokens[place].id == wanted ? tokens[place] : nil
     }
 
-    /// How many users and tokens there are.
+    /// The number of users and tokens.
     package var count: Int { users.count + tokens.count }
 
-    /// The roles that the file gives a user; empty: none, or no such user.
+    /// The roles that the file gives a user; empty if it gives none, or has no such user.
     package func roles(of user: String) -> Set<ExactText> { users[user.exact]?.roles ?? [] }
 
-    /// Whether the file says that a user may not log in, in whatever way.
+    /// Whether the file disables a user, for every kind of credentials.
     package func isDisabled(_ user: String) -> Bool { users[user.exact]?.isDisabled ?? false }
 
-    /// Whether credentials that a user got at a time, in Unix seconds, are revoked; `nil`: the time is not known.
+    /// Whether credentials of a user that were issued at a time, in Unix seconds, are revoked; `nil` for an unknown
+    /// time.
     package func isRevoked(user: String, issued: Int64?) -> Bool {
         guard let before = revokedBefore[user.exact] else { return false }
         return issued.map { $0 < before } ?? true
     }
 
-    /// Whether the client of a JWT is not accepted any more.
+    /// Whether the principal of a JWT is revoked, or its user disabled.
     package func isRevoked(_ principal: Principal) -> Bool {
         guard let user = principal.user else { return false }
         return isDisabled(user) || isRevoked(user: user, issued: principal.issued)
             || principal.token.map(isRevoked(identifier:)) ?? false
     }
 
-    /// Whether a JWT's `jti` is not accepted any more.
+    /// Whether a JWT's `jti` is revoked.
     package func isRevoked(identifier: String) -> Bool { revokedIdentifiers.contains(identifier.exact) }
 
-    /// What a user's password is compared with; `nil`: no password is right.
+    /// The hash of a user's password; `nil` if no password is accepted.
     func password(of user: String) -> PasswordHash? {
         guard let found = users[user.exact], !found.isDisabled else { return nil }
         return found.password
     }
 
-    /// The user of a client certificate by its SHA-256; `nil`: there is none.
+    /// The user of a client certificate, by its SHA-256; `nil` if there is none.
     package func user(ofCertificate digest: [UInt8]) -> String? { certificates[digest] }
 
     // MARK: Principals
 
-    /// The principal of a right password.
+    /// The principal of a user after a correct password; `nil` if the user may not log in by password.
     func principal(forPasswordOf name: String) -> Principal? {
         guard let user = users[name.exact], !user.isDisabled, let password = user.password else { return nil }
         return Principal(.password, user: name, roles: user.roles, stamp: password.hashValue)
     }
 
-    /// The principal of a token.
+    /// The principal of a token; `nil` if the token is not accepted.
     func principal(for token: OpaqueToken, from address: () -> String?, now: Int64) -> Principal? {
         entry(of: token).flatMap { principal(ofToken: token.id, $0, from: address, now: now) }
     }
 
-    /// The refusal of a token that is not accepted.
+    /// The failure that a client with a rejected token is told.
     func failure(of token: OpaqueToken, now: Int64) -> AuthenticationFailure {
         guard let entry = entry(of: token) else { return .wrong }
         return entry.expires <= now ? .expired : .ended
     }
 
-    /// The entry of a token whose secret is right.
+    /// The entry of a token with the correct secret; `nil` if there is none.
     private func entry(of token: OpaqueToken) -> Token? {
         guard let known = self.token(token.id), let digest = try? token.digest(),
             Secret.areEqual(digest.span, Token.bytes(of: known.digest).span)
@@ -155,7 +157,7 @@ package struct UserTable: Sendable {
             stamp: Token.bytes(of: token.digest).hashValue)
     }
 
-    /// Why a token is not accepted, for administrators only.
+    /// The reason why a token is rejected, for administrators only.
     func rejection(of token: OpaqueToken, from address: () -> String?, now: Int64) -> String {
         if revokedTokens.contains(token.id.exact) { return "revoked" }
         guard let known = self.token(token.id) else { return "unknown token" }
@@ -170,26 +172,26 @@ package struct UserTable: Sendable {
         return "another address than it is for"
     }
 
-    /// Why a wrong password is not accepted, for administrators only.
+    /// The reason why a password is rejected, for administrators only.
     func rejection(ofPasswordOf name: String) -> String {
         guard let user = users[name.exact] else { return "unknown user" }
         if user.isDisabled { return "the user is disabled" }
         return user.password == nil ? "the user has no password" : "wrong password"
     }
 
-    /// The present state of a principal.
+    /// The result of looking a principal up again.
     package enum Renewal {
-        /// Unchanged.
+        /// The principal is unchanged.
         case same
-        /// It has other roles or rights.
+        /// The principal has other roles or rights.
         case changed(Principal)
-        /// It is not accepted any more.
+        /// The principal's credentials are no longer accepted.
         case ended
     }
 
-    /// Looks a principal up again.
+    /// Looks a principal up again, after a change of users or tokens.
     ///
-    /// - Parameter address: the client's, without the port; `nil`: it has none.
+    /// - Parameter address: the client's address, without the port; `nil` if it has none.
     package func renewal(of principal: Principal, from address: () -> String?, now: Int64) -> Renewal {
         guard let name = principal.user, principal.stamp != 0 || principal.kind == .jwt else { return .same }
         let new: Principal?
@@ -202,7 +204,7 @@ package struct UserTable: Sendable {
             }
             new = self.principal(forPasswordOf: name).map { $0.going(on: principal) }
         case .token:
-            // An expired one ends by its own time, not by a change.
+            // A timer ends an expired token's connections; a change of the file does not.
             new = principal.token.flatMap { id in
                 token(id).flatMap {
                     self.principal(ofToken: id, $0, from: address, now: min(now, $0.expires - 1))
@@ -222,7 +224,7 @@ package struct UserTable: Sendable {
 }
 
 extension Principal {
-    /// The principal of a login that a password has begun.
+    /// The principal of a browser session, with the user's present roles.
     fileprivate func going(on login: Principal) -> Principal {
         Principal(
             .session, user: user, roles: roles, token: login.token, expires: login.expires, issued: login.issued,
@@ -262,7 +264,7 @@ extension UserTable.Token {
     }
 
     private static func templates(_ names: [String]) -> [FilterTemplate] {
-        // The file's reader has checked them; one that could not be read would allow nothing.
+        // The file's reader has checked the filters; one that cannot be parsed would allow nothing.
         names.compactMap { (try? TopicFilter($0, limits: .none)).map(FilterTemplate.init) }
     }
 }

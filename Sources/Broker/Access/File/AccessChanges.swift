@@ -1,8 +1,8 @@
 internal import Cryptography
 
-/// What `brokerctl users` and `brokerctl token` do to the file: each throws a sentence where it cannot be done.
+/// The changes that `brokerctl users` and `brokerctl token` make; each throws a sentence if it is not possible.
 extension AccessFile {
-    /// Adds a user whose name is new.
+    /// Adds a user; throws if the name is taken.
     package mutating func add(_ user: AccessUser) throws(AccessFileErrors) {
         guard Principal.isName(user.name) else { throw AccessFileErrors("", Principal.nameExpectation) }
         for role in user.roles where !Principal.isName(role) {
@@ -14,7 +14,7 @@ extension AccessFile {
         entries.append(AccessEntry(.user(user)))
     }
 
-    /// Changes a user that is there.
+    /// Changes an existing user.
     package mutating func change(
         user name: String, _ change: (inout AccessUser) throws(AccessFileErrors) -> Void
     ) throws(AccessFileErrors) {
@@ -25,7 +25,7 @@ extension AccessFile {
         entries[place].content = .user(user)
     }
 
-    /// Removes a user with all tokens; returns how many tokens that were.
+    /// Removes a user and the user's tokens; returns how many tokens there were.
     package mutating func remove(user name: String) throws(AccessFileErrors) -> Int {
         guard let place = place(ofUser: name) else { throw AccessFileErrors(absent: "there is no user \(name)") }
         entries.remove(at: place)
@@ -34,9 +34,9 @@ extension AccessFile {
         return before - entries.count
     }
 
-    /// Adds a new token of a user that is there, and returns it as it is shown once.
+    /// Adds a token for an existing user, and returns its text, which is shown once.
     ///
-    /// - Parameter complete: what it may be used for, from where and until when.
+    /// - Parameter complete: sets the token's limits, networks and expiry.
     package mutating func mint(
         for user: String, _ complete: (inout AccessToken) -> Void
     ) throws(AccessFileErrors) -> OpaqueToken {
@@ -61,7 +61,7 @@ extension AccessFile {
         entries.remove(at: place)
     }
 
-    /// Makes everything that a user got before a time, in Unix seconds, unacceptable: tokens of the broker and of others.
+    /// Revokes all tokens and JWTs that were issued to a user before a time, in Unix seconds.
     package mutating func revokeAll(of user: String, before: Int64) {
         entries.removeAll { entry in
             switch entry.content {
@@ -73,7 +73,7 @@ extension AccessFile {
         entries.append(AccessEntry(.revoked(.user(user, before: before))))
     }
 
-    /// Makes a JWT unacceptable.
+    /// Revokes a JWT by its `jti`.
     package mutating func revoke(jti: String) {
         let isThere = entries.contains {
             if case .revoked(.jti(let other)) = $0.content { other.exact == jti.exact } else { false }

@@ -1,7 +1,7 @@
 package import Cryptography
 internal import WSTransport
 
-/// One line of the file of users and tokens.
+/// One line of the users file.
 package struct AccessEntry: Sendable {
     package enum Content: Sendable, Equatable {
         case user(AccessUser)
@@ -11,14 +11,14 @@ package struct AccessEntry: Sendable {
 
     /// The content of the line.
     package var content: Content { didSet { isChanged = true } }
-    /// The line in the file, from 1; 0: it is new.
+    /// The line number in the file, from 1; 0 for a new entry.
     package let number: Int
-    /// The line as it was read; empty: it is new, or will not be written.
+    /// The line as it was read; empty for a new entry, and if the file will not be written.
     let line: [UInt8]
-    /// Whether it has changed since it was read.
+    /// Whether the entry has changed since it was read.
     private(set) var isChanged = false
 
-    /// A line that is not in the file yet.
+    /// Creates an entry that is not in the file yet.
     package init(_ content: Content) {
         self.init(content, line: [], number: 0)
     }
@@ -30,46 +30,46 @@ package struct AccessEntry: Sendable {
     }
 }
 
-/// A user that logs in by a password, a certificate or tokens.
+/// A user that logs in by password, certificate or token.
 package struct AccessUser: Sendable, Equatable {
     /// A name that ``Principal/isName(_:)`` accepts.
     package var name: String
-    /// `nil`: no password is right.
+    /// The hash of the password; `nil` if no password is accepted.
     package var password: PasswordHash?
-    /// The SHA-256 of the client certificate, 32 bytes; `nil`: no certificate is tied to the user.
+    /// The SHA-256 of the client certificate, 32 bytes; `nil` if no certificate identifies the user.
     package var certificate: [UInt8]?
     package var roles: [String] = []
-    /// Whether the user may not log in, by tokens either.
+    /// Whether the user is disabled, for tokens as well.
     package var isDisabled = false
-    /// Unix seconds; `nil`: not said.
+    /// Unix seconds; `nil` if unknown.
     package var created: Int64?
 
     package init(_ name: String) { self.name = name }
 }
 
-/// A token that the broker has issued, by which a machine logs in.
+/// A token that the broker has issued to a user.
 package struct AccessToken: Sendable, Equatable {
     /// Eight letters and digits.
     package var id: String
-    /// The digest of the secret, 32 bytes.
+    /// The SHA-256 of the secret, 32 bytes.
     package var sha256: [UInt8]
     package var user: String
-    /// What it may be used for at most, whatever the user may; `nil`: all that the user may.
+    /// The limits on the user's rights; `nil` if the token has all of them.
     package var limits: Limits?
-    /// What it may be used for on `/admin`, as far as its user may; empty: nothing.
+    /// The rights on `/admin`, of those that the user has; empty if it has none.
     package var admin: [AdminRight] = []
-    /// Unix seconds; `nil`: it does not expire.
+    /// Unix seconds; `nil` if the token does not expire.
     package var expires: Int64?
-    /// The networks and addresses that it may be used from; empty: any.
+    /// The networks and addresses that the token may be used from; empty for any.
     package var from: [String] = []
-    /// Unix seconds; `nil`: not said.
+    /// Unix seconds; `nil` if unknown.
     package var created: Int64?
-    /// A note for people; empty: none.
+    /// A note for people; may be empty.
     package var note = ""
 
     /// Valid topic filters without placeholders.
     ///
-    /// Where one list is there, an absent one is empty.
+    /// If only one of the two is in the file, the other one is empty.
     package struct Limits: Sendable, Equatable {
         package var publish: [String] = []
         package var subscribe: [String] = []
@@ -87,11 +87,11 @@ package struct AccessToken: Sendable, Equatable {
     }
 }
 
-/// Something valid that is no longer accepted.
+/// A token, a JWT, or all credentials of a user, that are no longer accepted.
 package enum AccessRevocation: Sendable, Hashable {
     /// One of the broker's tokens, by its id.
     case token(String)
-    /// All tokens and JWTs of a user that are older than a time, in Unix seconds.
+    /// All tokens and JWTs of a user that were issued before a time, in Unix seconds.
     case user(String, before: Int64)
     /// A JWT by its `jti`.
     case jti(String)
@@ -99,7 +99,7 @@ package enum AccessRevocation: Sendable, Hashable {
 
 // MARK: Reading
 
-/// What is wrong with a line: a sentence.
+/// What is wrong with a line, as a sentence.
 struct AccessMistake: Error {
     let message: String
     init(_ message: String) { self.message = message }
@@ -107,7 +107,7 @@ struct AccessMistake: Error {
 }
 
 extension AccessEntry.Content {
-    /// Reads the object of a line.
+    /// Parses the object of a line.
     init(_ object: borrowing JSONObject) throws(AccessMistake) {
         if object.kind(of: "token") != nil {
             self = .token(try AccessToken(object))
@@ -140,7 +140,7 @@ extension AccessUser {
         created = try time("created", of: object)
     }
 
-    /// The 32 bytes of `sha256:` and hexadecimal digits, with or without colons; `nil`: it is none.
+    /// Parses `sha256:` and 64 hexadecimal digits, with or without colons; `nil` if the text is malformed.
     package static func fingerprint(_ text: String) -> [UInt8]? {
         guard text.hasPrefix("sha256:") else { return nil }
         let digits = text.utf8.dropFirst(7).filter { $0 != UInt8(ascii: ":") }
@@ -219,7 +219,7 @@ private func read<Value>(_ body: () throws(JSONError) -> Value?) throws(AccessMi
     do throws(JSONError) { return try body() } catch { throw AccessMistake(error) }
 }
 
-/// Unix seconds.
+/// Reads a time in Unix seconds; `nil` if the member is absent.
 private func time(_ member: StaticString, of object: borrowing JSONObject) throws(AccessMistake) -> Int64? {
     let key = JSONName(stringLiteral: member)
     guard let time: Int64 = try read({ () throws(JSONError) in try object.integer(key) }) else { return nil }
@@ -242,7 +242,7 @@ private func roleNames(of object: borrowing JSONObject) throws(AccessMistake) ->
 // MARK: Writing
 
 extension AccessEntry {
-    /// The line without its end, as it was read if nothing has changed; unknown members are kept.
+    /// The line without its line end: as it was read if nothing has changed, and with unknown members kept.
     var bytes: [UInt8] {
         if !isChanged, !line.isEmpty { return line }
         var writer = JSONWriter(capacity: 200)

@@ -1,20 +1,20 @@
-/// The file of users and tokens: an object a line.
+/// The users file: users, tokens and revocations, one JSON object a line.
 ///
-/// The broker and `brokerctl` read and write it by this code.
+/// The broker and `brokerctl` share this code.
 package struct AccessFile: Sendable {
     /// In the order of the file.
     package var entries: [AccessEntry] = []
 
     package init() {}
 
-    /// The largest file that is read, in bytes.
+    /// The maximum size of the file, in bytes.
     package static let maximumSize = 256 << 20
 
-    /// Reads the lines of a file, or says all that is wrong with them.
+    /// Parses the lines of a file; throws all errors together.
     ///
     /// - Parameters:
-    ///   - file: the name that errors give it.
-    ///   - isKept: whether it is to be written again, so that lines are kept as they are.
+    ///   - file: the file's name in errors.
+    ///   - isKept: whether the file will be written again, so that unchanged lines must be kept.
     package init(_ bytes: [UInt8], file: String, isKept: Bool = true) throws(AccessFileErrors) {
         var errors: [AccessFileErrors.One] = []
         var seen = Seen()
@@ -47,7 +47,7 @@ package struct AccessFile: Sendable {
         return AccessEntry(content, line: isKept ? line.copied : [], number: number)
     }
 
-    /// Names that are there, each with its line.
+    /// The names seen so far, each with its line.
     private struct Seen {
         private var users: [ExactText: Int] = [:]
         private var tokens: [ExactText: Int] = [:]
@@ -70,15 +70,15 @@ package struct AccessFile: Sendable {
     }
 }
 
-/// All that is wrong with a file of users and tokens.
+/// All errors of a users file.
 package struct AccessFileErrors: Error, Sendable, Equatable, CustomStringConvertible {
     package struct One: Sendable, Equatable, CustomStringConvertible {
         package let file: String
-        /// 0: the file as a whole.
+        /// The line number; 0 for the file as a whole.
         package let line: Int
         package let message: String
 
-        /// `FILE:LINE: MESSAGE`; without a file, it is about what was asked for.
+        /// `FILE:LINE: MESSAGE`; the message alone for an error that is not about a file.
         package var description: String {
             if file.isEmpty { return message }
             return line > 0 ? "\(file):\(line): \(message)" : "\(file): \(message)"
@@ -87,10 +87,10 @@ package struct AccessFileErrors: Error, Sendable, Equatable, CustomStringConvert
 
     /// In the order of the lines.
     package let errors: [One]
-    /// Whether what was asked for is not there.
+    /// Whether a requested user or token does not exist.
     package private(set) var isAbsence = false
 
-    /// More are not shown.
+    /// The maximum number of errors that are shown.
     static let maximumCount = 100
 
     init(_ errors: [One]) {
@@ -101,7 +101,7 @@ package struct AccessFileErrors: Error, Sendable, Equatable, CustomStringConvert
         self.errors = shown
     }
 
-    /// What was asked for is not there.
+    /// Creates the error for a user or token that does not exist.
     init(absent message: String) {
         self.init("", message)
         isAbsence = true
@@ -109,7 +109,7 @@ package struct AccessFileErrors: Error, Sendable, Equatable, CustomStringConvert
 
     init(_ file: String, _ message: String) { errors = [One(file: file, line: 0, message: message)] }
 
-    /// One a line.
+    /// The errors, one a line.
     package var description: String { errors.map(\.description).joined(separator: "\n") }
 }
 
@@ -123,9 +123,9 @@ extension Span where Element == UInt8 {
 // MARK: On disk
 
 extension AccessFile {
-    /// Reads a file; one that is not there has no lines, and one that others may read or write is refused.
+    /// Reads a file; a missing one has no entries, and one that other users may read or write is refused.
     ///
-    /// - Parameter isKept: whether it is to be written again.
+    /// - Parameter isKept: whether the file will be written again.
     package static func read(_ path: String, isKept: Bool = true) throws(AccessFileErrors) -> AccessFile {
         let bytes = try troubled(path) { () throws(PrivateFile.Trouble) in
             try PrivateFile.read(path, atMost: maximumSize)
@@ -133,10 +133,10 @@ extension AccessFile {
         return try AccessFile(bytes ?? [], file: path, isKept: isKept)
     }
 
-    /// Reads a file, has `change` do something to it, and writes it, while nobody else does the same.
+    /// Reads a file, changes it and writes it, under a lock that other writers wait for.
     ///
-    /// What is written is complete and on disk before it takes the old file's place. Throws `change`'s error, too, and
-    /// the file is as it was then.
+    /// The new file is complete and on disk before it replaces the old one. If `change` throws, the file is left as it
+    /// was.
     package static func update<Value>(
         _ path: String, _ change: (inout AccessFile) throws(AccessFileErrors) -> Value
     ) throws(AccessFileErrors) -> Value {
@@ -161,7 +161,7 @@ extension AccessFile {
         do throws(PrivateFile.Trouble) { return try body() } catch { throw AccessFileErrors(path, error.message) }
     }
 
-    /// The file as it is written.
+    /// The contents of the file.
     package var bytes: [UInt8] {
         var bytes: [UInt8] = []
         for entry in entries {
@@ -175,12 +175,12 @@ extension AccessFile {
 // MARK: Looking for entries
 
 extension AccessFile {
-    /// The place of a user's entry; `nil`: there is none.
+    /// The index of a user's entry; `nil` if there is none.
     package func place(ofUser name: String) -> Int? {
         entries.firstIndex { if case .user(let user) = $0.content { user.name.exact == name.exact } else { false } }
     }
 
-    /// The place of a token's entry; `nil`: there is none.
+    /// The index of a token's entry; `nil` if there is none.
     package func place(ofToken id: String) -> Int? {
         entries.firstIndex { if case .token(let token) = $0.content { token.id.exact == id.exact } else { false } }
     }

@@ -1,6 +1,6 @@
 package import Cryptography
 
-/// A token as a client sends it: `bk_`, an id of 8 characters, `_`, and a secret of 43, all of them letters and digits.
+/// A token as a client sends it: `bk_`, an id of 8 characters, `_`, and a secret of 43, all letters and digits.
 ///
 /// Scanners for secrets recognise it by the prefix.
 package struct OpaqueToken: Sendable, Equatable {
@@ -11,7 +11,7 @@ package struct OpaqueToken: Sendable, Equatable {
     package static let prefix = "bk_"
     private static let secretLength = 43
 
-    /// Reads a token; `nil`: it is none.
+    /// Parses a token; `nil` if the text is not one.
     package init?(_ text: String) {
         let bytes = text.utf8
         guard bytes.count == 3 + 8 + 1 + Self.secretLength, text.hasPrefix(Self.prefix) else { return nil }
@@ -24,11 +24,11 @@ package struct OpaqueToken: Sendable, Equatable {
         self.secret = String(decoding: secret, as: UTF8.self)
     }
 
-    /// A new token.
+    /// Generates a new token.
     package static func make() throws(CryptographyError) -> OpaqueToken {
         var characters: [UInt8] = []
         while characters.count < 8 + secretLength {
-            // Larger bytes are skipped, so that each character is equally likely.
+            // Bytes from 248 up are skipped, so that each of the 62 characters is equally likely.
             characters += try Secret.random(64).filter { $0 < 248 }.map { alphabet[Int($0 % 62)] }
         }
         let secret = characters[8..<8 + secretLength]
@@ -41,18 +41,18 @@ package struct OpaqueToken: Sendable, Equatable {
         self.secret = secret
     }
 
-    /// The SHA-256 of the secret, 32 bytes, which is all that is stored.
+    /// The SHA-256 of the secret, 32 bytes; only this is stored.
     package func digest() throws(CryptographyError) -> [UInt8] {
         try HashFunction.sha256.digest(of: secret.utf8Span.span)
     }
 
-    /// The text that is shown to its owner, once.
+    /// The whole token, which is shown to its owner once.
     package var text: String { "\(Self.prefix)\(id)_\(secret)" }
 
-    /// Whether a text has the form of a JWT: three parts.
+    /// Whether a text has the form of a JWT: three parts separated by dots.
     package static func isJWT(_ text: String) -> Bool { text.utf8.count { $0 == UInt8(ascii: ".") } == 2 }
 
-    /// Whether a text is the id of a token.
+    /// Whether a text has the form of a token's id.
     package static func isID(_ text: String) -> Bool { text.utf8.count == 8 && text.utf8.allSatisfy(isCharacter) }
 
     private static let alphabet = Array("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz".utf8)

@@ -2,9 +2,9 @@ internal import CLinux
 internal import Glibc
 internal import WSTransport
 
-/// Files with secrets: read only if no other user may, and replaced as a whole.
+/// Reads files with secrets only if no other user can, and replaces them atomically.
 package enum PrivateFile {
-    /// Why a file cannot be read or written: a sentence without its name.
+    /// Why a file cannot be read or written: a sentence without the file's name.
     package struct Trouble: Error, Sendable {
         package let message: String
 
@@ -14,12 +14,12 @@ package enum PrivateFile {
         fileprivate static var ofSystem: Trouble { Trouble(Errno.current.description) }
     }
 
-    /// Reads a file; `nil`: it is not there.
+    /// Reads a file; `nil` if it does not exist.
     ///
-    /// Refuses what is not a regular file, is larger than `maximum` bytes, or is open to other users. A file of root's
-    /// that its group may read is accepted, as with Debian's `ssl-cert`.
+    /// Refuses a file that is not regular, is larger than `maximum` bytes, or is accessible to other users. A file of
+    /// root that its group may read is accepted, as with Debian's `ssl-cert`.
     ///
-    /// - Parameter isSecret: `false`: other users may read the file, and its group may write it.
+    /// - Parameter isSecret: `false` if other users may read the file and its group may write it.
     package static func read(
         _ path: String, atMost maximum: Int, isSecret: Bool = true
     ) throws(Trouble) -> [UInt8]? {
@@ -36,7 +36,7 @@ package enum PrivateFile {
             let mode = String(status.st_mode & 0o777, radix: 8)
             throw Trouble("others may read or write it (mode \(mode)): chmod go-rwx")
         }
-        // A process that can write a file of keys can sign.
+        // A user that can write a file of keys can sign tokens.
         guard status.st_mode & 0o002 == 0 else {
             throw Trouble("others may write it (mode \(String(status.st_mode & 0o777, radix: 8))): chmod o-w")
         }
@@ -50,20 +50,20 @@ package enum PrivateFile {
         throw Trouble("expected at most \(maximum) bytes")
     }
 
-    /// Puts a new file, mode 0600, in the place of another.
+    /// Replaces a file atomically; the new file has mode 0600.
     ///
-    /// It is complete and on disk by then, so that after a power cut the old or the new one is there. A link is followed;
-    /// the owner stays.
+    /// The new file is on disk before it replaces the old one, so after a power cut either of them exists in full.
+    /// Symbolic links are followed; the owner stays the same.
     package static func replace(_ path: String, with bytes: [UInt8]) throws(Trouble) {
         let path = resolved(path)
         let new = "\(path).new"
-        // A file left by an interrupted writer: writers at work wait for one another.
+        // An interrupted writer may have left the file; active writers hold the lock.
         unsafe unlink(new)
         let descriptor = unsafe open(new, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0o600)
         guard descriptor >= 0 else { throw .ofSystem }
         do throws(Trouble) {
             defer { close(descriptor) }
-            // A file that root writes for an unprivileged broker belongs to that broker.
+            // A file that root writes for an unprivileged broker stays the property of that broker.
             if geteuid() == 0, let owner = owner(of: path) { _ = fchown(descriptor, owner.user, owner.group) }
             try write(bytes, to: descriptor)
             guard fsync(descriptor) == 0, unsafe rename(new, path) == 0 else { throw .ofSystem }
@@ -109,11 +109,11 @@ package enum PrivateFile {
         return (status.st_uid, status.st_gid)
     }
 
-    /// A lock of a directory, for programs that replace its files.
+    /// A lock on a directory, for programs that replace files in it.
     package struct Turn {
         private let descriptor: Int32
 
-        /// Waits for other programs that hold it.
+        /// Takes the lock, and waits for other programs that hold it.
         package init(to path: String) throws(Trouble) {
             descriptor = unsafe open(
                 PrivateFile.directory(of: PrivateFile.resolved(path)), O_RDONLY | O_DIRECTORY | O_CLOEXEC)
@@ -123,19 +123,19 @@ package enum PrivateFile {
             }
         }
 
-        /// Releases the lock, which ends with its descriptor.
+        /// Releases the lock by closing its descriptor.
         package func end() { _ = Glibc.close(descriptor) }
     }
 }
 
-/// A mark that changes when a file is written or replaced.
+/// A value that changes when a file is written or replaced.
 package struct FileStamp: Equatable, Sendable {
     private let node: UInt64
     private let size: Int
     private let seconds: Int
     private let nanoseconds: Int
 
-    /// The stamp of a file now; a file that does not exist has a stamp, too.
+    /// The stamp of a file now; a missing file has a stamp, too.
     package init(_ path: String) {
         var status = stat()
         guard unsafe stat(path, &status) == 0 else {

@@ -1,32 +1,32 @@
 internal import Glibc
 
-/// Why a secret is not available: a phrase that does not repeat it.
+/// Why a secret is not available: a phrase that does not contain it.
 package struct SecretError: Error, CustomStringConvertible {
     package let description: String
 
     package init(_ description: String) { self.description = description }
 }
 
-/// A secret of the configuration: `file:PATH`, `env:NAME`, or the text itself.
+/// A secret of the configuration: `file:PATH`, `env:NAME`, or the secret itself.
 ///
-/// It shows where it is kept, and never itself: neither as a text nor to a mirror.
+/// Descriptions and mirrors show where the secret is stored, never the secret itself.
 package struct SecretText: Sendable, Equatable {
     private let text: String
-    /// The largest file that is read, in bytes.
+    /// The maximum size of the file, in bytes.
     private static let maximumSize = 64 << 10
 
-    /// Keeps a text of the configuration; nothing is read yet.
+    /// Keeps the text of the setting; the secret itself is not read yet.
     package init(_ text: String) { self.text = text }
 
-    /// Where it is kept, as `file:PATH` or `env:NAME`; `nil`: in the configuration.
+    /// Where the secret is stored, as `file:PATH` or `env:NAME`; `nil` if it is in the configuration.
     package var place: String? { text.hasPrefix("file:") || text.hasPrefix("env:") ? text : nil }
 
-    /// Whether it is known to have fewer bytes, without a look at the place where it is kept.
+    /// Whether the configuration holds the secret itself, and it has fewer than `count` bytes.
     package func isShorter(than count: Int) -> Bool { place == nil && text.utf8.count < count }
 
-    /// The bytes of the secret, without the line end that an editor leaves.
+    /// Reads the secret, without the line end that an editor adds.
     ///
-    /// A file that others may read is refused.
+    /// A file that other users may read is refused.
     package func read() throws(SecretError) -> [UInt8] {
         if text.hasPrefix("env:") {
             let name = String(text.dropFirst(4))
@@ -43,7 +43,7 @@ package struct SecretText: Sendable, Equatable {
         return found.last == 0x0A ? Array(found.dropLast()) : found
     }
 
-    /// The one variable that stands for something: where systemd puts credentials.
+    /// Expands `${CREDENTIALS_DIRECTORY}`, where systemd puts credentials; no other variable is expanded.
     package static func expanded(_ path: String) -> String {
         let variable = "${CREDENTIALS_DIRECTORY}"
         guard path.hasPrefix(variable), let value = unsafe getenv("CREDENTIALS_DIRECTORY") else { return path }

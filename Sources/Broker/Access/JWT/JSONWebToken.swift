@@ -1,20 +1,20 @@
 internal import Cryptography
 internal import WSTransport
 
-/// The parts of a JSON Web Token, read strictly and not yet believed (RFC 7515 §5.2, RFC 8725).
+/// A JSON Web Token that was parsed strictly, but not verified (RFC 7515 §5.2, RFC 8725).
 package struct JSONWebToken {
-    /// The longest token, in bytes.
+    /// The maximum size of a token, in bytes.
     static let maximumSize = 8 << 10
-    /// The longest header, decoded, in bytes.
+    /// The maximum size of the decoded header, in bytes.
     static let maximumHeader = 1 << 10
 
     let algorithm: SignatureAlgorithm
-    /// `kid`; `nil`: it names no key.
+    /// The `kid` of the header; `nil` if it names no key.
     let keyID: String?
-    /// What is signed: the token up to its last dot.
+    /// The signed text: the token up to its last dot.
     let message: Substring
     let signature: [UInt8]
-    /// An object of JSON.
+    /// A JSON object; not parsed yet.
     let payload: [UInt8]
 
     init(_ text: String) throws(JWTRejection) {
@@ -31,7 +31,7 @@ package struct JSONWebToken {
         self.signature = signature
     }
 
-    /// What a token says that it is about, whether or not that is true; `nil`: it does not say.
+    /// The `sub` of a token that was not verified; `nil` if it has none or cannot be parsed.
     package static func subject(of text: String) -> String? {
         let parts = text.split(separator: ".", maxSplits: 3, omittingEmptySubsequences: false)
         guard text.utf8.count <= maximumSize, parts.count == 3, let payload = Base64.decode(parts[1], alphabet: .url),
@@ -58,9 +58,9 @@ package struct JSONWebToken {
     }
 }
 
-/// The claims of a token (RFC 7519 §4), of a payload that is an object.
+/// The claims in the payload of a token (RFC 7519 §4).
 struct JWTClaims {
-    /// Those of time, in seconds; `nil`: the claim is not there.
+    /// `exp`, `nbf` and `iat` in Unix seconds; `nil` for a claim that is absent.
     private(set) var expires: Double?
     private(set) var notBefore: Double?
     private(set) var issued: Double?
@@ -68,15 +68,15 @@ struct JWTClaims {
     private(set) var identifier: String?
     /// Strings and numbers by their paths, an array's elements one by one.
     private(set) var byPath: [ExactText: [String]] = [:]
-    /// What is text, of those, and what is one by itself.
+    /// The paths of ``byPath`` with strings only, and those that are not arrays.
     private var texts: Set<ExactText> = []
     private var single: Set<ExactText> = []
     private var ambiguous: Set<ExactText> = []
 
-    /// The most paths that are kept.
+    /// The maximum number of paths that are kept.
     private static let most = 512
 
-    /// The issuer alone, which says who is to judge the rest.
+    /// The `iss` of a payload, which decides which issuer verifies the token.
     static func issuer(of payload: [UInt8]) throws(JWTRejection) -> String {
         let object: JSONObject
         do throws(JSONError) { object = try JSONObject.parse(payload.span, maximumDepth: 16) } catch { throw .claims }
@@ -106,10 +106,10 @@ struct JWTClaims {
         for path in ambiguous { byPath[path] = nil }
     }
 
-    /// A number of seconds since 1970, not negative and small enough for the calendar.
+    /// A time in Unix seconds, not negative and before the year 10000; `nil` if the claim is absent.
     private static func time(_ name: JSONName, of object: borrowing JSONObject) throws(JSONError) -> Double? {
         guard let time = try object.double(name) else {
-            // `null` is not the same as nothing.
+            // `null` is not the same as an absent claim.
             guard object.kind(of: name) == nil else { throw JSONError(.outOfRange(member: name.description), at: 0) }
             return nil
         }
@@ -117,11 +117,11 @@ struct JWTClaims {
         return time
     }
 
-    /// - Parameter prefix: the path of the object; `nil`: it is the payload itself, which no name leads to.
+    /// - Parameter prefix: the path of the object; `nil` for the payload itself.
     private mutating func collect(_ object: borrowing JSONObject, _ prefix: String?) throws(JSONError) {
         for index in 0..<object.count {
             let name = object.name(at: index)
-            // They tell one token from the next, and no rule goes by them.
+            // These differ from token to token, and no rule uses them.
             if prefix == nil, ["exp", "nbf", "iat", "jti"].contains(name) { continue }
             let value = object.value(at: index)
             let path = prefix.map { "\($0).\(name)" } ?? name
@@ -151,7 +151,7 @@ struct JWTClaims {
         }
     }
 
-    /// `a.b` of one member and `a.b` of two are not told apart, so neither counts.
+    /// `a.b` as one name and `a.b` as two names have the same path, so neither counts.
     private mutating func keep(_ values: [String], at path: ExactText, isText: Bool) {
         if byPath[path] != nil { ambiguous.insert(path) }
         guard byPath.count < Self.most else { return }
@@ -159,10 +159,10 @@ struct JWTClaims {
         if isText { texts.insert(path) }
     }
 
-    /// The strings at a path, where there is nothing else.
+    /// The strings at a path; `nil` if there is anything else.
     func strings(at path: String) -> [String]? { texts.contains(path.exact) ? byPath[path.exact] : nil }
 
-    /// The string at a path, which is no array's element.
+    /// The string at a path; `nil` if there is anything else, such as an array.
     func string(at path: String) -> String? {
         guard single.contains(path.exact), let found = strings(at: path), found.count == 1 else { return nil }
         return found[0]

@@ -2,25 +2,25 @@ internal import Cryptography
 internal import Synchronization
 internal import WSTransport
 
-/// Knows clients by JSON Web Tokens of several issuers.
+/// Authenticates clients by the JSON Web Tokens of several issuers.
 ///
-/// Any thread. Signatures are verified on two threads of all authorities; a token that was right is remembered.
+/// Any thread. Signatures are verified on two threads that all authorities share; verified tokens are remembered.
 package final class JWTAuthority: Sendable {
-    /// How many tokens are remembered.
+    /// How many verified tokens are remembered.
     static let maximumRemembered = 16_384
-    /// How many may wait for a thread.
+    /// How many tokens may wait for a thread.
     static let maximumWaiting = 4096
 
     private let issuers: [(issuer: JWTIssuer, keys: JWTKeys)]
-    // One for all: its threads stay, and each reload may make another authority.
+    // One pool for all: its threads outlive an authority, and each reload may create a new one.
     private static let pool = WorkerPool(name: "jwt", maximumThreads: 2, maximumWaiting: maximumWaiting)
     private let remembered = Mutex(RememberedTokens())
-    /// What is counted of tokens.
+    /// The counts of verified and rejected tokens.
     package let figures: JWTFigures
-    /// Unix seconds.
+    /// Returns Unix seconds.
     private let clock: @Sendable () -> Int64
 
-    /// - Parameter clock: the time in Unix seconds.
+    /// - Parameter clock: returns the time in Unix seconds.
     package init(
         _ issuers: [(issuer: JWTIssuer, keys: JWTKeys)], figures: JWTFigures = JWTFigures(),
         clock: @escaping @Sendable () -> Int64 = { WallClock.unixMilliseconds / 1000 }
@@ -30,9 +30,9 @@ package final class JWTAuthority: Sendable {
         self.clock = clock
     }
 
-    /// The client that a token is about.
+    /// Authenticates the client of a token.
     ///
-    /// - Parameter isRevoked: whether what is known of a client is not accepted any more; asked each time.
+    /// - Parameter isRevoked: whether a principal is no longer accepted; called for remembered tokens, too.
     package func authenticate(_ token: String, isRevoked: @escaping @Sendable (Principal) -> Bool) -> Authentication {
         guard token.utf8.count <= JSONWebToken.maximumSize, let digest = TokenDigest(token) else {
             return .refused(refusal(.size))
@@ -53,7 +53,7 @@ package final class JWTAuthority: Sendable {
         let now = clock()
         let found = issuers.map { $0.keys.current }
         let check = JWTCheck(zip(issuers, found).map { JWTCheck.Judge($0.issuer, keys: $1.set) })
-        /// Judges it again when the keys of an issuer have been asked for, or refuses it.
+        /// Asks for new keys of an issuer and then checks the token again, or rejects it.
         func askAgain(_ issuer: Int, _ reason: JWTRejection) {
             let keys = issuers[issuer].keys
             let asking =
@@ -66,7 +66,7 @@ package final class JWTAuthority: Sendable {
             switch asking {
             case .waits: break
             case .isFull: reply(.failure(.jwtBusy))
-            // Its key may be one that could not be fetched: that is nobody's guess.
+            // The key may be one that could not be fetched, so the token is not counted as a guess.
             case .isNot: reply(.failure(refusal(keys.isInDoubt ? .keysMissing : reason)))
             }
         }
@@ -84,7 +84,7 @@ package final class JWTAuthority: Sendable {
         }
     }
 
-    /// Whether a principal's issuer is believed as it was when the token was judged, and has the key still.
+    /// Whether a principal's issuer is still configured as it was when the token was verified, and still has the key.
     func vouches(for principal: Principal) -> Bool {
         issuers.contains { issuer, keys in
             issuer.hashValue == principal.stamp && principal.key.map(keys.has) ?? true
@@ -113,12 +113,12 @@ package final class JWTAuthority: Sendable {
 }
 
 extension AuthenticationFailure {
-    /// What is said where too many tokens wait.
+    /// The answer if too many tokens are waiting.
     fileprivate static let jwtBusy = AuthenticationFailure(
         .unavailable, "Too many tokens are being checked; try again.")
 }
 
-/// The SHA-256 of a token: what it is remembered by, so that no token stays in memory.
+/// The SHA-256 of a token, by which it is remembered, so that no token stays in memory.
 private struct TokenDigest: Hashable, Sendable {
     private let words: [UInt64]
 
@@ -130,12 +130,12 @@ private struct TokenDigest: Hashable, Sendable {
     }
 }
 
-/// Tokens that were right, in two halves: when the young half is full, the old one is forgotten.
+/// The verified tokens, in two halves: when the young half is full, the old one is discarded.
 private struct RememberedTokens {
     struct Entry: Sendable {
         let principal: Principal
         let issuer: Int
-        /// Of the keys that it was right by.
+        /// The generation of the keys that verified the token.
         let generation: UInt64
     }
 

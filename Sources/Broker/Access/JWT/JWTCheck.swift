@@ -1,10 +1,10 @@
 internal import Cryptography
 
-/// The judgement of a token: what it says, who has signed it, and whether that is believed now.
+/// The verification of a token: its claims, its signature, and whether its issuer is trusted.
 ///
-/// A function of its arguments alone: no clock, no file, no thread.
+/// A pure function of its arguments: no clock, no file, no thread.
 package struct JWTCheck: Sendable {
-    /// An issuer with its keys as they are now; `nil`: there have never been any.
+    /// An issuer with its present keys; `nil` if none were fetched yet.
     package struct Judge: Sendable {
         package let issuer: JWTIssuer
         package let keys: JWTKeySet?
@@ -15,13 +15,13 @@ package struct JWTCheck: Sendable {
         }
     }
 
-    /// What comes of it.
+    /// The result of a verification.
     package enum Verdict: Sendable {
-        /// - issuer: the index of the one that it is from.
+        /// - issuer: the index of the issuer.
         case known(Principal, issuer: Int)
-        /// - issuer: the index of the one that it says it is from; `nil`: of none.
+        /// - issuer: the index of the issuer that the token names; `nil` if it names none that is known.
         case rejected(JWTRejection, issuer: Int?)
-        /// Its issuer has no key of that name, so it may have new ones.
+        /// The issuer has no key of that name; fetching its keys again may find one.
         case unknownKey(issuer: Int)
     }
 
@@ -29,7 +29,7 @@ package struct JWTCheck: Sendable {
 
     package init(_ judges: [Judge]) { self.judges = judges }
 
-    /// Judges a token at a time, in Unix seconds.
+    /// Verifies a token at a time, in Unix seconds.
     package func judge(_ text: String, now: Int64) -> Verdict {
         var issuer: Int?
         do throws(JWTRejection) {
@@ -60,7 +60,7 @@ package struct JWTCheck: Sendable {
 }
 
 extension JWTIssuer {
-    /// The client that a payload is about, whose signature is right.
+    /// The principal of a payload whose signature was verified.
     fileprivate func principal(of payload: [UInt8], key: Int, now: Int64) throws(JWTRejection) -> Principal {
         let claims = try JWTClaims(payload)
         let (now, leeway) = (Double(now), Double(leeway))
@@ -68,13 +68,13 @@ extension JWTIssuer {
         guard now < expires + leeway else { throw .expired }
         if let notBefore = claims.notBefore, notBefore > now + leeway { throw .early }
         if let issued = claims.issued, issued > now + leeway { throw .future }
-        // Without `iat`, it might have been given out just now.
+        // A token without `iat` may have been issued just now.
         guard expires - (claims.issued ?? now) <= Double(maximumLifetime) else { throw .lifetime }
         guard claims.audiences.contains(where: { $0.utf8.elementsEqual(audience.utf8) }) else { throw .audience }
         guard let user = claims.string(at: userClaim), 1...1024 ~= user.utf8.count else { throw .subject }
         let grants = grantsClaim.isEmpty ? nil : try JWTGrants(payload, at: grantsClaim, atMost: mayGrant)
         let roles = (rolesClaim.isEmpty ? [] : claims.strings(at: rolesClaim) ?? []) + (grants?.roles ?? [])
-        // No rule names one outside the grammar.
+        // No rule names a role outside the grammar.
         let known = roles.filter(Principal.isName).exact
         return Principal(
             .jwt, user: user, roles: known, claims: claims.byPath, token: claims.identifier, carried: grants?.rule,

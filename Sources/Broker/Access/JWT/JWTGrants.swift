@@ -1,13 +1,13 @@
 internal import WSTransport
 
-/// What a token itself says that it may be used for: filters without placeholders, and roles.
+/// The rights that a token itself carries: filters without placeholders, and roles.
 struct JWTGrants {
     private(set) var rule = AccessRule()
     private(set) var roles: [String] = []
 
-    /// Reads the claim at a path; `nil`: there is none.
+    /// Reads the claim at a path; `nil` if there is none.
     ///
-    /// What is beyond `most` is left out; what is denied never is.
+    /// Filters that allow more than `most` are left out; filters that deny never are.
     init?(_ payload: [UInt8], at path: String, atMost most: [TopicFilter]) throws(JWTRejection) {
         var found: JWTGrants?
         do throws(JSONError) {
@@ -20,9 +20,9 @@ struct JWTGrants {
         self = found
     }
 
-    /// The grants at a path, in whose members' names there may be dots, too.
+    /// Finds the grants at a path; names of members may contain dots, too.
     ///
-    /// A token that has several is refused: what one of them denies would be left out.
+    /// A token with several such claims is rejected: otherwise a denial in one of them could be ignored.
     private static func find(
         _ path: String, _ object: borrowing JSONObject, _ most: [TopicFilter]
     ) throws(JSONError) -> JWTGrants? {
@@ -59,14 +59,15 @@ struct JWTGrants {
         roles = try object.strings("roles") ?? []
     }
 
-    /// - Parameter most: one of these has to cover each; `nil`: none has to.
+    /// - Parameter most: each filter must be covered by one of these; `nil` for no such limit.
     private static func filters(
         _ name: JSONName, of object: borrowing JSONObject, atMost most: [TopicFilter]? = nil
     ) throws(JSONError) -> [FilterTemplate]? {
         guard let names = try object.strings(name) else { return nil }
         var filters: [FilterTemplate] = []
         for text in names {
-            // Of any length, like those of rules: limits are for what clients ask for, and a token has 8 KiB at most.
+            // Of any length, like the filters of rules: limits are for requests of clients, and a token has at most 8
+            // KiB.
             guard let filter = try? TopicFilter(text, limits: .none) else {
                 throw JSONError(.outOfRange(member: name.description), at: object.offset)
             }

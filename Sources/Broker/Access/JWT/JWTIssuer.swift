@@ -1,26 +1,26 @@
 package import Cryptography
 
-/// A login server whose tokens are believed, and how far.
+/// A login server whose tokens are trusted, and what they may contain.
 package struct JWTIssuer: Sendable, Hashable {
-    /// The tokens' `iss`, compared byte by byte.
+    /// The `iss` of its tokens, compared byte by byte.
     package var name: String
-    /// What has to be among the tokens' `aud`, compared likewise.
+    /// A value that the `aud` of its tokens must contain, compared byte by byte.
     package var audience: String
-    /// The algorithms that its keys may be used with.
+    /// The algorithms that its tokens may be signed with.
     package var algorithms: Set<SignatureAlgorithm>
-    /// How far clocks may differ, in seconds.
+    /// The largest accepted clock difference, in seconds.
     package var leeway: Int64 = 30
-    /// The longest life of a token, from `iat` to `exp`, in seconds.
+    /// The longest lifetime of a token, from `iat` to `exp`, in seconds.
     package var maximumLifetime: Int64 = 86_400
     /// The path of the claim that names the user.
     package var userClaim = "sub"
-    /// The path of the claim that lists roles; empty: none is believed.
+    /// The path of the claim that lists roles; empty if tokens give no roles.
     package var rolesClaim = ""
-    /// The path of the claim with filters and roles; empty: none is believed.
+    /// The path of the claim with filters and roles; empty if tokens carry no rights.
     package var grantsClaim = ""
-    /// What the filters of that claim may at most grant; its roles are not bound by it.
+    /// Filters that cover everything that claim may allow; they do not limit its roles.
     package var mayGrant: [TopicFilter] = []
-    /// Where its keys come from, as a number: those of another place end what the old ones began.
+    /// A hash of where the keys come from; if that changes, connections made with the old keys end.
     package var keyPlace = 0
 
     package init(_ name: String, audience: String, algorithms: Set<SignatureAlgorithm>) {
@@ -29,7 +29,7 @@ package struct JWTIssuer: Sendable, Hashable {
         self.algorithms = algorithms
     }
 
-    /// What others might take for the same, by its bytes.
+    /// The texts, to be compared byte by byte.
     private var texts: [ExactText] { [name, audience, userClaim, rolesClaim, grantsClaim].map(\.exact) }
 
     package static func == (left: Self, right: Self) -> Bool {
@@ -48,47 +48,47 @@ package struct JWTIssuer: Sendable, Hashable {
     }
 }
 
-/// Why a JSON Web Token is not accepted, for the audit log; clients learn only whether it has expired.
+/// Why a JSON Web Token is rejected, for the audit log; clients learn only whether it has expired.
 package enum JWTRejection: String, Error, Sendable, Hashable, CaseIterable {
-    /// It has more than 8 KiB.
+    /// The token has more than 8 KiB.
     case size
-    /// It is not three parts of strict base64url.
+    /// The token is not three parts of strict base64url.
     case form
-    /// Its header has more than 1 KiB, is no object, or has a member of a wrong type.
+    /// The header has more than 1 KiB, is not an object, or has a member of the wrong type.
     case header
-    /// Its `alg` does not exist here, or is not one of the issuer's.
+    /// The `alg` is not supported, or not one of the issuer's.
     case algorithm
-    /// Its `typ` is neither `JWT` nor `at+jwt`.
+    /// The `typ` is neither `JWT` nor `at+jwt`.
     case type
-    /// Its header asks for something that nobody should obey: `crit`, `jwk`, `jku`, …
+    /// The header has a member that must not be obeyed: `crit`, `jwk`, `jku`, …
     case extension_ = "extension"
-    /// Its payload is no object, or a claim has a wrong type.
+    /// The payload is not an object, or a claim has the wrong type.
     case claims
-    /// Its `iss` is nobody's.
+    /// The `iss` is absent or unknown.
     case issuer
-    /// There is no key for it, or more than one.
+    /// No key fits the token, or more than one does.
     case key
-    /// The keys of its issuer have not been available yet.
+    /// The keys of the issuer are not available.
     case keysMissing = "keys_missing"
     case signature
-    /// It has no `exp`.
+    /// The `exp` is absent.
     case noExpiry = "no_expiry"
     case expired
-    /// Its `nbf` is to come.
+    /// The `nbf` is in the future.
     case early
-    /// Its `iat` is to come.
+    /// The `iat` is in the future.
     case future
-    /// It lives longer than its issuer's tokens may.
+    /// The lifetime is longer than the issuer's tokens may have.
     case lifetime
     case audience
-    /// It names no user.
+    /// The claim that names the user is absent or unusable.
     case subject
-    /// Its grants are none.
+    /// The claim with grants is malformed.
     case grants
-    /// It, its user or all of that user's that are as old are revoked, or the user is disabled.
+    /// The token is revoked, all tokens of its user of that age are revoked, or the user is disabled.
     case revoked
 
-    /// Whether its signature was right, so that it is no guess.
+    /// Whether the issuer has signed the token, so that it is not a guess.
     var isOfIssuer: Bool {
         switch self {
         case .size, .form, .header, .algorithm, .type, .extension_, .issuer, .key, .keysMissing, .signature: false

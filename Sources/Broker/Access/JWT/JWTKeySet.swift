@@ -3,22 +3,22 @@ internal import WSTransport
 
 /// The keys of an issuer: a JSON Web Key set (RFC 7517 §5), a PEM file, or one secret.
 package struct JWTKeySet: Sendable {
-    /// A key, and what its owner says of it.
+    /// A key, with its name and the algorithm it is bound to.
     struct Entry: Sendable {
-        /// `kid`; `nil`: it has none.
+        /// The `kid`; `nil` if the key has none.
         var id: String?
-        /// The only algorithm that it may be used with; `nil`: any that fits it.
+        /// The only algorithm that the key may be used with; `nil` for any that fits it.
         var algorithm: SignatureAlgorithm?
         let key: VerificationKey
     }
 
     let entries: [Entry]
-    /// What was left out and why: a phrase for each key.
+    /// The keys that were left out, and why: a phrase for each.
     package let ignored: [String]
 
-    /// What tells its keys from others.
+    /// The fingerprints of the keys.
     let marks: Set<Int>
-    /// The same, with what each key is for and called.
+    /// The fingerprints with each key's name and algorithm.
     let terms: Set<Terms>
 
     /// A key, its name, and the algorithm that it is bound to.
@@ -28,12 +28,12 @@ package struct JWTKeySet: Sendable {
         let algorithm: SignatureAlgorithm?
     }
 
-    /// How many keys there may be.
+    /// The maximum number of keys.
     package static let maximumKeys = 32
-    /// The longest text of a key set, in bytes.
+    /// The maximum size of a key set, in bytes.
     package static let maximumSize = 256 << 10
 
-    /// Why a text holds no keys.
+    /// Why a text holds no usable keys.
     package struct Mistake: Error, Equatable, Sendable, CustomStringConvertible {
         /// A phrase.
         package let description: String
@@ -41,15 +41,15 @@ package struct JWTKeySet: Sendable {
         init(_ description: String) { self.description = description }
     }
 
-    /// How many keys can be used.
+    /// How many usable keys there are.
     package var count: Int { entries.count }
 
-    /// One secret.
+    /// Creates a set of one shared secret.
     package init(secret: [UInt8]) throws(KeyError) {
         self.init([Entry(key: try VerificationKey(secret: secret))], ignored: [])
     }
 
-    /// What a file says: a key set, or PEM.
+    /// Parses a file: a key set, or PEM.
     package init(file bytes: [UInt8]) throws(Mistake) {
         if bytes.first(where: { !" \n\r\t".utf8.contains($0) }) == UInt8(ascii: "{") {
             try self.init(json: bytes)
@@ -71,10 +71,10 @@ package struct JWTKeySet: Sendable {
         terms = Set(entries.map { Terms(mark: $0.key.mark, id: $0.id.exact, algorithm: $0.algorithm) })
     }
 
-    /// A key set as JSON.
+    /// Parses a JSON Web Key set.
     ///
-    /// Keys that are not for this (for encryption, of other kinds, symmetric, weak) are left out; a set without any other
-    /// is an error.
+    /// Keys that cannot verify tokens (for encryption, of unsupported kinds, symmetric, weak) are left out; a set
+    /// without usable keys is an error.
     package init(json bytes: [UInt8]) throws(Mistake) {
         guard bytes.count <= Self.maximumSize else { throw Mistake("more than \(Self.maximumSize) bytes") }
         var entries: [Entry] = []
@@ -103,18 +103,18 @@ package struct JWTKeySet: Sendable {
 
     // MARK: Choosing
 
-    /// What comes of looking for a key.
+    /// The result of looking for a key.
     enum Choice {
         case found(VerificationKey)
-        /// There is none of that name, so a new set may have it.
+        /// No key has that name; a newer set may have one.
         case unknown
-        /// There is none that the algorithm fits, or it is not clear which.
+        /// No key fits the algorithm, or several do.
         case none
     }
 
-    /// The key for a token; what it is for is a property of the key, and the token's header only has to agree.
+    /// The key for a token; the key itself decides which algorithms are accepted, and the token's header must agree.
     func key(id: String?, for algorithm: SignatureAlgorithm) -> Choice {
-        // Keys without names, as of a PEM file, may be used for any.
+        // Keys without names, as in a PEM file, may be used for any `kid`.
         let hasNames = entries.contains { $0.id != nil }
         let named = entries.filter { entry in
             guard let id, hasNames else { return true }
@@ -126,7 +126,7 @@ package struct JWTKeySet: Sendable {
     }
 }
 
-/// Why one key of a set is not taken.
+/// Why one key of a set is left out.
 private struct KeyTrouble: Error {
     let reason: String
     init(_ reason: String) { self.reason = reason }
@@ -148,7 +148,7 @@ extension JWTKeySet.Entry {
             guard let known = SignatureAlgorithm(rawValue: name) else { throw KeyTrouble("another algorithm") }
             algorithm = known
         }
-        // Known to everybody who can read it; of RSA, one of its primes is enough.
+        // A private key is not secret if others can read the set; one prime of an RSA key is enough to compute it.
         let isPrivate = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"].contains { object.kind(of: $0) != nil }
         guard !isPrivate else { throw KeyTrouble("it is a private key, or a secret") }
         id = try attempt { () throws(JSONError) in try object.string("kid") }

@@ -4,18 +4,18 @@ internal import Glibc
 internal import Synchronization
 package import WSTransport
 
-/// Where the keys of an issuer are.
+/// Where the keys of an issuer come from.
 package enum JWTKeySource: Sendable, Equatable {
-    /// A secret, read already.
+    /// A shared secret.
     case secret([UInt8])
-    /// A key set or a PEM file, read again when it changes.
+    /// A key set or a PEM file, read again when the file changes.
     case file(path: String)
-    /// A key set, fetched now and then; `ca` is a PEM file of authorities, or the system's are trusted.
+    /// A key set at a URL, fetched regularly; `ca` is a PEM file of authorities, or `nil` for those of the system.
     case url(WebSocketURL, ca: String?, refresh: Duration)
 }
 
 extension JWTKeySource {
-    /// Whether keys may be fetched from an address: by https, or by http on this machine; it names no user.
+    /// Whether keys may be fetched from a URL: https, or http on this machine, without credentials.
     package static func isAddress(_ text: String) -> Bool {
         guard text.hasPrefix("https://") || text.hasPrefix("http://"), let url = try? WebSocketURL(parsing: text),
             url.credentials == nil, case .internet(let host, _, let isSecure) = url.endpoint
@@ -23,7 +23,7 @@ extension JWTKeySource {
         return isSecure || ["127.0.0.1", "::1", "localhost"].contains(host)
     }
 
-    /// A number that another source hardly has.
+    /// A hash of the source, for comparison with other sources.
     var mark: Int {
         var hasher = Hasher()
         switch self {
@@ -36,7 +36,7 @@ extension JWTKeySource {
         return hasher.finalize()
     }
 
-    /// Whether both are the same place, read in the same way; names of files are compared by their bytes.
+    /// Whether both are the same source, read in the same way; names of files are compared byte by byte.
     package static func == (left: Self, right: Self) -> Bool {
         switch (left, right) {
         case (.secret(let one), .secret(let other)): one == other
@@ -48,22 +48,24 @@ extension JWTKeySource {
     }
 }
 
-/// What happened to the keys of an issuer.
+/// A report on the keys of an issuer.
 package struct JWTKeysNews: Sendable, Equatable {
     package let issuer: String
-    /// How many keys there are now; `nil`: nothing new was found, and what was there stays.
+    /// How many keys there are now; `nil` if no new keys were found, so that the old ones stay.
     package let keys: Int?
-    /// What was left out or went wrong: phrases.
+    /// Keys that were left out, and errors: phrases.
     package let troubles: [String]
 }
 
-/// The keys of one issuer as they are now, and the thread that fetches them where they have an address.
+/// The present keys of one issuer, and the thread that fetches them from a URL.
+///
+/// Any thread.
 package final class JWTKeys: Sendable {
-    /// How long keys stay when their address fails, in nanoseconds.
+    /// How long keys stay valid while their URL fails, in nanoseconds.
     static let staleAfter: Int64 = 86_400_000_000_000
-    /// How often unknown keys may make it ask at most, in nanoseconds.
+    /// The shortest time between two fetches that unknown keys cause, in nanoseconds.
     static let pause: Int64 = 30_000_000_000
-    /// How long a fetch may take, and how long a client waits for one, in nanoseconds.
+    /// The time limit of a fetch, and of a client that waits for one, in nanoseconds.
     static let patience: Int64 = 10_000_000_000
     static let clientPatience: Int64 = 5_000_000_000
     /// How many tokens may wait for a fetch.
@@ -75,33 +77,33 @@ package final class JWTKeys: Sendable {
         var generation: UInt64 = 0
         var stamp: FileStamp?
         var fetched: MonotonicTime?
-        /// When a client last made it ask.
+        /// When an unknown key last caused a fetch.
         var asked: MonotonicTime?
         var isFetching = false
-        /// Whether the last fetch brought nothing.
+        /// Whether the last fetch failed.
         var hasFailed = false
         var isWanted = false
         var isStopped = false
-        /// Those that wait for a fetch, and how long.
+        /// The tokens that wait for a fetch, each with its deadline.
         var waiting: [(done: @Sendable () -> Void, until: MonotonicTime)] = []
-        /// How often keys were taken out.
+        /// How often a key was removed.
         var losses = 0
     }
 
     private let state = Mutex(State())
     /// The name of the issuer.
     package let issuer: String
-    /// Where they are.
+    /// Where the keys come from.
     package let source: JWTKeySource
     private let report: @Sendable (JWTKeysNews) -> Void
-    /// Wakes the thread.
+    /// An eventfd that wakes the thread.
     private let alarm: Int32
 
-    /// Reads what is here, and begins to fetch what is elsewhere.
+    /// Reads a secret or a file, or starts the thread that fetches a URL.
     ///
     /// - Parameters:
-    ///   - old: those of the same place until now, which count until they have been fetched again; `nil`: there are none.
-    ///   - report: is told what happened to the keys, on any thread.
+    ///   - old: the previous keys of the same source, valid until new ones are fetched; `nil` if there are none.
+    ///   - report: called after each fetch and each change of the file, on any thread.
     package init(
         _ issuer: String, _ source: JWTKeySource, after old: JWTKeys? = nil,
         report: @escaping @Sendable (JWTKeysNews) -> Void
@@ -134,10 +136,10 @@ package final class JWTKeys: Sendable {
 
     deinit { Socket.close(alarm) }
 
-    /// The keys, and a number that changes with them; `nil`: there have been none yet, or not for a day.
+    /// The keys, and a number that changes with them; `nil` if none were fetched yet, or not for a day.
     package var current: (set: JWTKeySet?, generation: UInt64) { current(at: .now) }
 
-    /// The same at another time.
+    /// The keys at another time.
     func current(at now: MonotonicTime) -> (set: JWTKeySet?, generation: UInt64) {
         state.withLock { state in
             if let fetched = state.fetched, now.nanoseconds(since: fetched) > Self.staleAfter {
@@ -147,16 +149,16 @@ package final class JWTKeys: Sendable {
         }
     }
 
-    /// How often keys were taken out, so that what they have signed does not count any more.
+    /// How often a key was removed, so that tokens signed with it are no longer accepted.
     package var losses: Int { state.withLock { $0.losses } }
 
-    /// Whether a key is among them, by its mark; where there are none for now, nothing is known of it.
+    /// Whether the set has a key, by its mark; `true` while there are no keys, because the key may still be valid.
     func has(_ mark: Int) -> Bool { state.withLock { $0.set.map { $0.marks.contains(mark) } ?? true } }
 
-    /// When they were fetched; `nil`: they have no address, or were never there.
+    /// When the keys were last fetched; `nil` if they have no URL, or were never fetched.
     var fetched: MonotonicTime? { state.withLock { $0.fetched } }
 
-    /// Seconds since then.
+    /// Seconds since the last fetch; `nil` if there was none.
     package var age: Int64? { fetched.map { MonotonicTime.now.nanoseconds(since: $0) / 1_000_000_000 } }
 
     // MARK: Files
@@ -176,7 +178,7 @@ package final class JWTKeys: Sendable {
         }
     }
 
-    /// Reads a file that has changed; what it said before stays where it has errors.
+    /// Reads a file that has changed; the old keys stay if the new file has errors.
     package func takeOverChange() {
         guard case .file(let path) = source else { return }
         let stamp = FileStamp(path)
@@ -192,7 +194,7 @@ package final class JWTKeys: Sendable {
 
     private func adopt(_ set: JWTKeySet) -> JWTKeysNews {
         state.withLock { state in
-            // What is as it was keeps the tokens that are remembered.
+            // Equal keys keep their generation, so that remembered tokens stay valid.
             if state.set?.terms != set.terms { state.generation += 1 }
             if let old = state.set?.marks, !old.isSubset(of: set.marks) { state.losses += 1 }
             state.set = set
@@ -202,20 +204,20 @@ package final class JWTKeys: Sendable {
 
     // MARK: Addresses
 
-    /// Whether it is not known which keys there are now: they are being fetched, or could not be.
+    /// Whether the present keys are unknown: a fetch is under way, or the last one failed.
     var isInDoubt: Bool { state.withLock { $0.isFetching || $0.isWanted || $0.hasFailed } }
 
-    /// What becomes of asking again.
+    /// What happens to a request for new keys.
     enum Asking {
-        /// It is done, and the caller is told.
+        /// `done` will be called after the fetch.
         case waits
-        /// There is nowhere to ask, or it was done lately.
+        /// The keys have no URL, or were fetched lately.
         case isNot
-        /// Too many wait.
+        /// Too many tokens are waiting.
         case isFull
     }
 
-    /// Asks again for keys, where that may find any, and calls `done` when it is known.
+    /// Requests a fetch if it may find new keys, and calls `done` after it, on any thread.
     func ask(_ done: @escaping @Sendable () -> Void) -> Asking {
         guard case .url = source else { return .isNot }
         return state.withLock { state in
@@ -251,14 +253,14 @@ package final class JWTKeys: Sendable {
             let news = fetch(url, authorities, wanted ? Self.clientPatience : Self.patience)
             let hasFailed = news.keys == nil
             release(.max) { ($0.isFetching, $0.hasFailed) = (false, hasFailed) }
-            // When one that asks from here on is waited for by another fetch.
+            // A request made from here on waits for the next fetch.
             report(news)
             rest(Self.delay(refresh, afterFailure: hasFailed, Int64.random(in: 90...110)))
         }
         release(.max)
     }
 
-    /// Tells those that have waited until a time, in nanoseconds.
+    /// Calls the waiting tokens whose deadline is not later than `time`, in nanoseconds.
     private func release(_ time: Int64, _ change: (inout State) -> Void = { _ in }) {
         let over = state.withLock { state in
             change(&state)
@@ -293,18 +295,18 @@ package final class JWTKeys: Sendable {
         }
     }
 
-    /// How long it waits until it looks again, in milliseconds.
+    /// The time until the next fetch, in milliseconds.
     ///
-    /// Keys that were good must not become too old because one attempt has failed.
+    /// Keys must not become too old because one attempt has failed.
     ///
-    /// - Parameter percent: of the time that is configured, so that many brokers do not ask at the same time.
+    /// - Parameter percent: the part of the configured time, varied so that many brokers do not fetch at the same time.
     static func delay(_ refresh: Duration, afterFailure hasFailed: Bool, _ percent: Int64) -> Int64 {
         let span = max(1, Int64(refresh / .milliseconds(1)))
         let most = hasFailed ? pause : staleAfter - 20 * pause
         return min(span * percent / 100, most / 1_000_000)
     }
 
-    /// Waits for some milliseconds, or until somebody asks.
+    /// Waits for some milliseconds, or until a fetch is requested.
     private func rest(_ milliseconds: Int64) {
         var entry = pollfd(fd: alarm, events: Int16(POLLIN), revents: 0)
         _ = unsafe poll(&entry, 1, Int32(clamping: milliseconds))
