@@ -1,34 +1,35 @@
 package import WSTransport
 
-/// Changes the file of users and tokens for administrators, on a thread of its own: disks and passwords take their time.
+/// Changes the users file for administrators, on a separate thread, because disks and password hashes are slow.
 ///
 /// Any thread.
 package final class AccessFileDesk: Sendable {
-    /// What became of a changed file: `nil`: it holds everywhere; else why not.
+    /// Loads the changed file on all reactors, and returns when it is in force; returns the reason if that fails, else
+    /// `nil`.
     package typealias TakeOver = @Sendable () -> String?
 
     private let path: @Sendable () -> String
     private let takeOver: TakeOver
     private let pool: WorkerPool
-    /// How many requests may wait.
+    /// How many requests may wait for the thread.
     private static let maximumWaiting = 64
 
-    /// The thread for it, which figures are read of, too.
+    /// Creates the pool with the desk's one thread; the metrics read its figures as well.
     package static func makePool() -> WorkerPool {
         WorkerPool(name: "users", maximumThreads: 1, maximumWaiting: maximumWaiting)
     }
 
     /// - Parameters:
-    ///   - pool: of ``makePool()``.
-    ///   - path: of the file, as the settings say now.
-    ///   - takeOver: has what the file says now hold on every reactor, and returns when it does.
+    ///   - pool: a pool from ``makePool()``.
+    ///   - path: returns the file's path, according to the present settings.
+    ///   - takeOver: called after each change of the file, on the pool's thread.
     package init(_ pool: WorkerPool, path: @escaping @Sendable () -> String, takeOver: @escaping TakeOver) {
         self.pool = pool
         self.path = path
         self.takeOver = takeOver
     }
 
-    /// Does what a request asks for; `then` gets the outcome on the reactor's thread, when a change holds everywhere.
+    /// Handles a request; calls `then` on the reactor's thread when a change is in force on all reactors.
     func run<Request: AccessFileRequest>(
         _ request: Request, on reactor: Reactor, _ then: @escaping (Result<Request.Answer, Refusal>) -> Void
     ) throws(Refusal) {
@@ -56,14 +57,14 @@ package final class AccessFileDesk: Sendable {
     }
 }
 
-/// What waits for an outcome, on its reactor's thread.
+/// The continuation of a request, on its reactor's thread.
 private final class Waiting<Answer> {
     let then: (Result<Answer, Refusal>) -> Void
     init(_ then: @escaping (Result<Answer, Refusal>) -> Void) { self.then = then }
 }
 
 extension Refusal {
-    /// What is wrong with a request about the file, or with the file itself.
+    /// Creates the refusal for an error in a request, or in the file itself.
     fileprivate init(_ errors: AccessFileErrors) {
         let isAsked = errors.errors.allSatisfy(\.file.isEmpty)
         let code: ErrorCode = !isAsked ? .unavailable : errors.isAbsence ? .notFound : .badRequest
@@ -137,7 +138,7 @@ extension MintTokenRequest: AnsweredRequest {
 
 extension RevokeTokenRequest: AnsweredRequest {
     static var event: AuditEvent.Name { .token("revoke") }
-    /// One that shows the token by mistake means its id.
+    /// The id alone, even if the request holds the whole token.
     var subject: String? {
         token.map { "token \(OpaqueToken($0)?.id ?? String($0.prefix(8)))" } ?? user.map { "user \($0)" }
             ?? jti.map { "jti \($0)" }

@@ -1,14 +1,14 @@
 package import Cryptography
 internal import WSTransport
 
-/// A request about the file of users and tokens: the broker does it, or `brokerctl --file`, by the same code.
+/// A request about the users file; the broker and `brokerctl --file` share this code.
 package protocol AccessFileRequest: AdminRequest {
-    /// Whether it changes the file.
+    /// Whether the request changes the file.
     static var isChange: Bool { get }
 
-    /// Does it; throws a sentence where it cannot be done, and the file stays as it is then.
+    /// Carries out the request; throws a sentence if that is not possible, and then the file is not changed.
     ///
-    /// Takes its time, as a password is hashed: not for reactors.
+    /// May take long, because passwords are hashed: not for reactors.
     ///
     /// - Parameter now: Unix seconds.
     func apply(to file: inout AccessFile, now: Int64) throws(AccessFileErrors) -> Answer
@@ -17,7 +17,7 @@ package protocol AccessFileRequest: AdminRequest {
 extension AccessFileRequest {
     package static var isChange: Bool { true }
 
-    /// Does it to a file, as a whole or not at all.
+    /// Carries out the request on a file on disk, completely or not at all.
     ///
     /// Not for reactors.
     package func apply(toFile path: String) throws(AccessFileErrors) -> Answer {
@@ -43,7 +43,7 @@ extension ListUsersRequest: AccessFileRequest {
 }
 
 extension AdminList {
-    /// A part of a list, and where the next part begins.
+    /// Creates one page of a list, with the position of the next page.
     fileprivate init<Entry>(page all: [Entry], after: Int, _ summary: (Entry) -> Element) {
         let start = min(max(0, after), all.count)
         let page = all[start...].prefix(AdminDesk.maximumRows)
@@ -68,7 +68,7 @@ extension AddUserRequest: AccessFileRequest {
         var new = AccessUser(user)
         new.roles = roles
         new.created = now
-        // Before a password is hashed for nothing.
+        // Checked before the password is hashed, which takes long.
         var trial = file
         try trial.add(new)
         new.password = try password.map(PasswordHash.init(new:))
@@ -86,10 +86,10 @@ extension SetPasswordRequest: AccessFileRequest {
 }
 
 extension PasswordHash {
-    /// The longest password, in bytes.
+    /// The maximum length of a password, in bytes.
     package static let maximumLength = 1024
 
-    /// That of a new password.
+    /// The hash of a new password.
     fileprivate init(new password: String) throws(AccessFileErrors) {
         guard 1...Self.maximumLength ~= password.utf8.count else {
             throw AccessFileErrors("", "expected a password of 1 to \(Self.maximumLength) bytes")
@@ -108,7 +108,7 @@ extension RemoveUserRequest: AccessFileRequest {
 
 extension DisableUserRequest: AccessFileRequest {
     package func apply(to file: inout AccessFile, now: Int64) throws(AccessFileErrors) -> Answer {
-        // A user of a login server, who has no entry yet, gets one to be disabled by.
+        // A user of a login server has no entry yet, and gets one in order to be disabled.
         if !isEnabling, file.place(ofUser: user) == nil { try file.add(AccessUser(user)) }
         try file.change(user: user) { (user) throws(AccessFileErrors) in user.isDisabled = !isEnabling }
         return AdminDone()
@@ -180,7 +180,7 @@ extension MintTokenRequest: AccessFileRequest {
         return Answer(id: token.id, token: token.text)
     }
 
-    /// What is wrong with it, whatever the file says, and the option of `brokerctl` that says so; `nil`: nothing.
+    /// The first error in the request, with the option of `brokerctl` that caused it; `nil` if there is none.
     package var mistake: String? {
         for filter in publish + subscribe {
             do throws(TopicError) { _ = try TopicFilter(filter, limits: .none) } catch { return "\(filter): \(error)" }
@@ -200,7 +200,7 @@ extension MintTokenRequest: AccessFileRequest {
         return note.utf8.count <= Self.maximumNote ? nil : "--note: expected at most \(Self.maximumNote) bytes"
     }
 
-    /// In bytes.
+    /// The maximum length of a note, in bytes.
     private static let maximumNote = 1024
 }
 
@@ -212,7 +212,7 @@ extension RevokeTokenRequest: AccessFileRequest {
         if let token {
             try file.revoke(token: OpaqueToken(token)?.id ?? token)
         } else if let user {
-            // With what was given out in this second.
+            // Includes tokens that were issued in this second.
             file.revokeAll(of: user, before: before ?? now + 1)
         } else if let jti {
             file.revoke(jti: jti)

@@ -35,7 +35,7 @@ extension ExplainAccessRequest: AnsweredRequest {
         }
     }
 
-    /// - Parameter grant: what decides; `nil`: what the rules give the subject.
+    /// - Parameter grant: the grant that decides; `nil` for the grant that the rules give the subject.
     private static func answer(
         _ access: Access, _ subject: Subject, _ grant: Grant?, _ action: AccessExplanation.Action, _ name: String,
         _ shard: Shard
@@ -51,7 +51,7 @@ extension ExplainAccessRequest: AnsweredRequest {
 }
 
 extension ExplainAccessRequest.Answer {
-    /// - Parameter written: how many rules the configuration has.
+    /// - Parameter written: the number of rules in the configuration.
     package init(_ explanation: AccessExplanation, _ rules: AccessRules, written: Int) {
         self.init()
         isAllowed = explanation.isAllowed
@@ -70,9 +70,9 @@ extension ExplainAccessRequest.Answer {
 }
 
 extension AccessRules {
-    /// What says something about a client's rights: a rule as the configuration says it, or the client's token.
+    /// The title of a source: a rule as it is in the configuration, or the client's token.
     ///
-    /// - Parameter written: how many rules the configuration has, which come last.
+    /// - Parameter written: the number of rules in the configuration; they are the last ones of all rules.
     fileprivate func title(_ source: AccessExplanation.Source, written: Int) -> String {
         let number: Int
         switch source {
@@ -122,7 +122,7 @@ extension CheckTokenRequest: AnsweredRequest {
 }
 
 extension CheckTokenRequest {
-    /// Checks one of the broker's own tokens by a file of users and tokens alone, without rules.
+    /// Checks one of the broker's own tokens by the users file alone, without rules.
     package func answer(by users: UserTable, now: Int64) -> Answer {
         var answer = Answer()
         guard let opaque = OpaqueToken(token) else {
@@ -137,7 +137,7 @@ extension CheckTokenRequest {
     }
 }
 
-/// What waits for the examination of a token, on its reactor's thread.
+/// The continuation of a token's check, on its reactor's thread.
 private final class Conclusion {
     let body: (Result<Principal, AuthenticationFailure>) -> Void
     init(_ body: @escaping (Result<Principal, AuthenticationFailure>) -> Void) { self.body = body }
@@ -161,7 +161,7 @@ extension CheckTokenRequest.Answer {
 }
 
 extension AccessRules {
-    /// What the rules and its token give a client, and take away.
+    /// The rights that the rules and the client's token give and deny.
     fileprivate func entries(for subject: Subject) -> [Grant.Entry] {
         let carried = subject.principal.carried?.entries(for: subject) ?? []
         return carried + applying(to: subject).flatMap { rules[$0].entries(for: subject) }
@@ -169,7 +169,7 @@ extension AccessRules {
 }
 
 extension Grant.Entry {
-    /// What it gives and takes, such as `publish a/#`.
+    /// The rights as text, such as `publish a/#`.
     fileprivate var words: [String] {
         [
             (Rights.publish, "publish"), (.subscribe, "subscribe"), (.retain, "retain"),

@@ -1,16 +1,16 @@
 internal import WSTransport
 
-/// What the audit log says of a verb besides its name.
+/// The audit log's line about a request.
 extension AnsweredRequest {
-    /// Whether it has a line; a verb that only goes on with another one has none.
+    /// Whether the request is logged; one that continues another request is not.
     static var isAudited: Bool { true }
-    /// The name of that line.
+    /// The event's name.
     static var event: AuditEvent.Name { .admin(verb) }
-    /// The same, of a verb that does one of two things.
+    /// The event's name for a verb that has one for each of two actions.
     var ownEvent: AuditEvent.Name { Self.event }
-    /// What it is about; `nil`: there is nothing to tell.
+    /// The object of the request; `nil` if there is none.
     var subject: String? { nil }
-    /// What came of it, besides that it went well.
+    /// The result, if the request succeeded.
     func outcome(_ answer: Answer) -> String { "ok" }
 }
 
@@ -74,7 +74,7 @@ extension RetainedExportRequest {
 }
 
 extension AuditEvent.Actor {
-    /// The administrator at the other end of a connection; `nil`: its process is not known.
+    /// The administrator at the other end of a Unix socket; `nil` if the process is unknown.
     init?(_ stream: StreamConnection) {
         guard let peer = stream.peerCredentials else { return nil }
         self = .socket(uid: peer.uid, pid: peer.pid)

@@ -9,9 +9,9 @@ final class AdminDesk {
     let shard: Shard
     let everyone: ShardGroup
     let facts: BrokerFacts
-    /// Whether it looks for bans that end.
+    /// Whether a timer checks for bans that end.
     var isWatchingBans = false
-    /// Requests that wait for a line of the audit log, or for an event.
+    /// How many requests wait for a line of the audit log, or for an event.
     var lineReaders = 0
 
     init(shard: Shard, everyone: ShardGroup, facts: BrokerFacts) {
@@ -20,17 +20,17 @@ final class AdminDesk {
         self.facts = facts
     }
 
-    /// The most rows of one answer.
+    /// The maximum number of rows in one answer.
     static let maximumRows = 10_000
-    /// The most clients of one answer: their rows are short, and there may be as many clients.
+    /// The maximum number of clients in one answer; client rows are short, and there may be that many clients.
     static let maximumClients = 100_000
     /// How many keys of the store are read in one turn.
     static let visits = 1_000
-    /// How often a busy store is tried, and the pause between two tries, in nanoseconds.
+    /// How many times a busy store is tried, and the pause between two attempts, in nanoseconds.
     private static let attempts = 100
     private static let pause: Int64 = 20_000_000
 
-    /// The filter of a request; `nil`: it has none.
+    /// Parses the filter of a request; `nil` if the request has none.
     func filter(_ name: String?) throws(Refusal) -> TopicFilter? {
         guard let name else { return nil }
         do throws(TopicError) {
@@ -41,7 +41,7 @@ final class AdminDesk {
         }
     }
 
-    /// The topic of a request about existing values; a new value must respect `limits`.
+    /// Parses the topic of a request; `limits` apply to new values only.
     func topic(_ name: String, limits: TopicLimits = .none) throws(Refusal) -> Topic {
         do throws(TopicError) {
             return try Topic(name, limits: limits)
@@ -50,7 +50,8 @@ final class AdminDesk {
         }
     }
 
-    /// Passes matching values to `body`, some in each turn; `then` gets whether that was all.
+    /// Passes matching values to `body`, some in each turn, until it returns `false`; `then` gets whether the end was
+    /// reached.
     func scan(
         _ filter: TopicFilter, after position: Topic?, attempt: Int = 1, _ body: @escaping (Message) -> Bool,
         then: @escaping (Result<Bool, Refusal>) -> Void
@@ -70,7 +71,7 @@ final class AdminDesk {
                 shard.reactor.runSoon { [self] in scan(filter, after: topic, body, then: then) }
             }
         } catch {
-            // It is busy before the first value is passed, never in the middle.
+            // The store reports that it is busy before the first value, never after it.
             guard error.isBusy, attempt < Self.attempts else { return then(.failure(Refusal(error))) }
             shard.reactor.run(afterNanoseconds: Self.pause) { [self] in
                 scan(filter, after: position, attempt: attempt + 1, body, then: then)
@@ -78,9 +79,9 @@ final class AdminDesk {
         }
     }
 
-    /// Publishes a retained value, or its removal; calls `then` with the receipt when it is on disk.
+    /// Publishes a retained value or its removal; calls `then` with the receipt when the change is on disk.
     ///
-    /// - Parameter source: the connection that is not read while the broker cannot keep up with what it publishes.
+    /// - Parameter source: the connection that is paused while the broker cannot keep up.
     func publish(
         _ draft: Draft, from source: StreamConnection, _ then: @escaping (Result<Receipt, Refusal>) -> Void
     ) throws(Refusal) {
@@ -94,15 +95,15 @@ final class AdminDesk {
     }
 }
 
-/// State shared by all administrators, whichever reactor answers them.
+/// The state that all administrators share, on all reactors.
 ///
 /// Any thread.
 package final class AdminState: Sendable {
     /// Whether a copy of the store is being written; there is at most one.
     let isBackingUp = Atomic<Bool>(false)
-    /// Whether a plan of other settings is being made; there is at most one.
+    /// Whether the settings of a plan are being read; there is at most one plan.
     let isPlanning = Atomic<Bool>(false)
-    /// The number of the last ``TopicMeter`` requested.
+    /// The number of the newest ``TopicMeter``.
     let lastMeter = Atomic<Int>(0)
 
     package init() {}

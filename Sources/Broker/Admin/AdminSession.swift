@@ -1,28 +1,28 @@
 internal import WSTransport
 
-/// One administrator on `/admin`: one JSON object a request, one an answer.
+/// One administrator on `/admin`: each request and each answer is a JSON object.
 ///
-/// At the administration socket it has every right, and is no client.
+/// On the administration socket an administrator has every right, and is not counted as a client.
 class AdminSession: WebSocketSession {
-    /// The data of a request may nest as deep as any, inside the request.
+    /// The data of a request may nest as deep as JSON data may, plus one level for the request itself.
     private static let maximumDepth = JSONScanner.maximumDepth + 1
 
     let socket: WebSocketConnection
     let desk: AdminDesk
     private let allRights: Set<AdminRight>
-    /// The copy of the store that is under way for it.
+    /// The backup that was started by the administrator and is in progress.
     var backup: Backup?
-    /// How many requests have not been answered.
+    /// How many requests were not answered yet.
     private(set) var underWay = 0
 
-    /// - Parameter rights: what it is allowed to do; on the administration socket all of it.
+    /// - Parameter rights: the administrator's rights; all of them on the administration socket.
     init(socket: WebSocketConnection, desk: AdminDesk, rights: Set<AdminRight> = Set(AdminRight.allCases)) {
         self.socket = socket
         self.desk = desk
         allRights = rights
     }
 
-    /// Makes an administrator's socket of a request.
+    /// Upgrades a request to an administrator's WebSocket.
     static func open(
         _ visit: Visit, _ make: @escaping (WebSocketConnection, AdminDesk) -> AdminSession
     ) throws(HTTPRefusal) {
@@ -38,13 +38,13 @@ class AdminSession: WebSocketSession {
         }
     }
 
-    /// What it may do now.
+    /// The administrator's present rights.
     var rights: Set<AdminRight> { allRights }
 
-    /// What of the administrator the audit log names; `nil`: its process is not known.
+    /// The administrator, for the audit log; `nil` if the process is unknown.
     var actor: AuditEvent.Actor? { AuditEvent.Actor(socket.stream) }
 
-    /// Whether it goes on: it is connected, and its credentials hold.
+    /// Whether the session is open and its credentials are still accepted.
     var goesOn: Bool { socket.readyState == .open }
 
     func received(_ opcode: Opcode, _ payload: Span<UInt8>) {
@@ -93,12 +93,12 @@ class AdminSession: WebSocketSession {
         }
     }
 
-    /// A request has been answered.
+    /// Counts a request as answered.
     func oneIsDone() { underWay -= 1 }
 
     // MARK: The audit log
 
-    /// What puts a request into the audit log, with what came of it.
+    /// Returns a closure that logs a request with its result.
     private func makeRecord<Request: AnsweredRequest>(of request: Request) -> (_ result: String) -> Void {
         guard Request.isAudited, let tally = desk.shard.reactor[AuditTally.self], tally.isOn else { return { _ in } }
         let event = event(request.ownEvent, about: request.subject)
@@ -109,7 +109,7 @@ class AdminSession: WebSocketSession {
         }
     }
 
-    /// Counts a verb that it has no right to, and puts it into the audit log: what it repeats within a second is one line.
+    /// Counts and logs a verb for which the right is missing; repetitions within a second share a line.
     func deny(_ verb: AuditEvent.Name, about subject: String?) {
         desk.shard.counters.deniedAdministration.add(1)
         func denial() -> AuditEvent {
@@ -120,7 +120,7 @@ class AdminSession: WebSocketSession {
         desk.shard.reactor[AuditTally.self]?.count(AuditTally.Matter(verb, of: socket.stream.token), denial())
     }
 
-    /// A verb of this administrator's.
+    /// Creates an event about a verb of this administrator.
     func event(_ verb: AuditEvent.Name, about subject: String?) -> AuditEvent {
         var event = AuditEvent(verb)
         event.actor = actor
@@ -141,7 +141,7 @@ class AdminSession: WebSocketSession {
         socket.send(.text, answer)
     }
 
-    /// Sends bytes as they are.
+    /// Sends bytes unchanged, as a binary message.
     func send(_ bytes: [UInt8]) { socket.send(.binary, bytes) }
 
     func closing() {}
@@ -149,32 +149,32 @@ class AdminSession: WebSocketSession {
     func closed(_ event: CloseEvent) { backup?.giveUp() }
 }
 
-/// A request as the broker answers it.
+/// A request that the broker can answer.
 protocol AnsweredRequest: AdminRequest {
-    /// Calls `then` once, at once or later, on the same thread; or throws, and does not call it.
+    /// Answers the request: calls `then` once, now or later, on the same thread; or throws, and does not call it.
     func answer(_ caller: AdminCaller, _ then: @escaping (Result<Answer, Refusal>) -> Void) throws(Refusal)
     static var isAudited: Bool { get }
     static var event: AuditEvent.Name { get }
     var ownEvent: AuditEvent.Name { get }
-    /// Refuses what the settings make useless.
+    /// Refuses a request that the settings make useless.
     func check(_ access: Access) throws(Refusal)
     var subject: String? { get }
     func outcome(_ answer: Answer) -> String
 }
 
-/// What asks.
+/// The caller of a request.
 struct AdminCaller {
     let desk: AdminDesk
-    /// What the request came by.
+    /// The connection that the request arrived on.
     let source: StreamConnection
     weak var session: AdminSession?
 
-    /// Whether it is still there, and may go on with what takes several turns.
+    /// Whether the caller is still connected, so that work that takes several turns should continue.
     var goesOn: Bool { session?.goesOn ?? false }
 }
 
 extension AdminSession {
-    /// Every verb there is.
+    /// All verbs.
     private static let all: [any AnsweredRequest.Type] = [
         StatusRequest.self, ClientsRequest.self, ClientRequest.self, KickRequest.self, TopicsRequest.self,
         SubscriptionsRequest.self, RetainedListRequest.self, RetainedGetRequest.self, RetainedSetRequest.self,
@@ -188,6 +188,6 @@ extension AdminSession {
         ReadEventsRequest.self, WhyRequest.self, TraceRequest.self,
     ]
 
-    /// By their names.
+    /// The request types by their verbs.
     static let verbs = Dictionary(uniqueKeysWithValues: all.map { ($0.verb, $0) })
 }

@@ -1,5 +1,5 @@
 extension ReadAuditRequest: AnsweredRequest {
-    /// One that follows has a line for its begin only.
+    /// Only the first request is logged; those that follow the log are not.
     static var isAudited: Bool { false }
 
     func answer(_ caller: AdminCaller, _ then: @escaping (Result<Answer, Refusal>) -> Void) throws(Refusal) {

@@ -2,7 +2,7 @@ internal import Synchronization
 internal import WSTransport
 
 extension BackupRequest: AnsweredRequest {
-    /// One copy at a time.
+    /// Starts a backup; there is one at a time.
     func answer(_ caller: AdminCaller, _ then: @escaping (Result<Answer, Refusal>) -> Void) throws(Refusal) {
         guard let session = caller.session else { return }
         let (facts, reactor) = (caller.desk.facts, caller.desk.shard.reactor)
@@ -52,18 +52,18 @@ final class Backup {
     private let link: ReactorLink
     private let stream: BackupStream
     private var thread: ThreadHandle?
-    /// Called with the next piece; `nil`: it has not been requested.
+    /// Receives the next piece; `nil` if none was requested.
     private var waiting: ((BackupStream.Piece) -> Void)?
-    /// When that was last the case.
+    /// When the last piece was requested or delivered.
     private var asked: MonotonicTime
-    /// Whether it is only waiting for its threads to end, or they have ended.
+    /// Whether the copy has ended, or is only waiting for its threads to end.
     private var isOver = false
 
     /// How long the client may take to request the next piece, in nanoseconds; pages that the copy reads cannot be
     /// freed meanwhile.
     private static let patience: Int64 = 30_000_000_000
 
-    /// Starts a copy whose pieces are asked for.
+    /// Starts a copy that the client requests piece by piece.
     convenience init(_ facts: BrokerFacts, on reactor: Reactor) throws(Refusal) {
         try Self.enter(facts.administration)
         let link = ReactorLink(remote: reactor.remote)
@@ -73,11 +73,11 @@ final class Backup {
         try self.init(facts, on: reactor, link, stream)
     }
 
-    /// Starts a copy that goes into a file.
+    /// Starts a copy into a file.
     ///
     /// - Parameters:
-    ///   - makeTarget: makes the file, when no other copy is under way.
-    ///   - then: is told in the end why the file is incomplete; `nil`: it is there.
+    ///   - makeTarget: creates the file; called only if no other backup is in progress.
+    ///   - then: called at the end; `failure` says why the file is incomplete, and is `nil` if it is complete.
     convenience init(
         _ facts: BrokerFacts, on reactor: Reactor, to makeTarget: () throws(Refusal) -> BackupTarget,
         then: @escaping (BackupTarget, _ failure: String?) -> Void
@@ -89,7 +89,7 @@ final class Backup {
             throw error
         }
         let link = ReactorLink(remote: reactor.remote)
-        // All of this is the copy's own thread's.
+        // This closure runs on the copy's own thread only.
         let stream = BackupStream(copy: facts.backup) { stream, piece in
             switch piece {
             case .bytes(let bytes): if target.write(bytes) { stream.ask() } else { stream.abandon() }
@@ -102,7 +102,7 @@ final class Backup {
         next { piece in if case .end(let failure) = piece { then(target, failure) } }
     }
 
-    /// Refuses a second copy.
+    /// Refuses a second backup.
     private static func enter(_ administration: AdminState) throws(Refusal) {
         guard !administration.isBackingUp.exchange(true, ordering: .relaxed) else {
             throw Refusal(.conflict, "A backup is already in progress.")
@@ -113,7 +113,7 @@ final class Backup {
         administration.isBackingUp.store(false, ordering: .relaxed)
     }
 
-    /// - Parameter facts: whose administration ``enter(_:)`` has been asked for.
+    /// - Parameter facts: the caller has called ``enter(_:)`` with their administration.
     private init(
         _ facts: BrokerFacts, on reactor: Reactor, _ link: ReactorLink, _ stream: BackupStream
     ) throws(Refusal) {
@@ -156,7 +156,7 @@ final class Backup {
         asked = reactor.now
         if case .end(let failure) = piece {
             if failure == nil { operations.backedUp() }
-            // Nothing is left to do.
+            // The thread has delivered its last piece, so joining it does not block.
             thread?.join()
             thread = nil
             isOver = true

@@ -8,14 +8,14 @@ internal import WSTransport
 /// One thread writes the copy into a pipe and another reads pieces from it, so that a slow administrator does not make
 /// a reactor wait. Any thread.
 final class BackupStream: Sendable {
-    /// What is delivered.
+    /// A delivered part of the copy.
     enum Piece: Sendable {
         case bytes([UInt8])
-        /// The end, or why the copy is incomplete.
+        /// The end; `failure` says why the copy is incomplete, and is `nil` if it is complete.
         case end(failure: String?)
     }
 
-    /// In bytes.
+    /// The size of a piece, in bytes.
     static let pieceLength = 1 << 20
 
     private let requests = Semaphore()
@@ -25,7 +25,7 @@ final class BackupStream: Sendable {
 
     /// - Parameters:
     ///   - copy: writes the whole copy to a descriptor, on its own thread.
-    ///   - deliver: gets the pieces, on another thread.
+    ///   - deliver: receives the pieces, on another thread.
     init(
         copy: @escaping @Sendable (Int32) throws(StorageError) -> Void,
         deliver: @escaping @Sendable (BackupStream, Piece) -> Void
@@ -37,7 +37,7 @@ final class BackupStream: Sendable {
     /// Requests one more piece.
     func ask() { requests.signal() }
 
-    /// Ends the copy; the next thing delivered is an end.
+    /// Ends the copy; the next delivered piece is the end.
     func abandon() {
         isAbandoned.store(true, ordering: .relaxed)
         requests.signal()
@@ -83,7 +83,7 @@ final class BackupStream: Sendable {
         deliver(self, .end(failure: isWhole ? outcome.text : "the backup was given up"))
     }
 
-    /// A whole piece, or the remainder.
+    /// Reads a whole piece, or what is left.
     private static func read(_ source: Int32) -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: pieceLength)
         var count = 0
@@ -101,7 +101,7 @@ final class BackupStream: Sendable {
         return bytes
     }
 
-    /// Why the copy did not finish.
+    /// The reason why the copy failed.
     private final class Outcome: Sendable {
         private let failure = Mutex<String?>(nil)
         func set(_ text: String) { failure.withLock { $0 = text } }

@@ -2,12 +2,12 @@ internal import CLinux
 internal import Glibc
 internal import Synchronization
 
-/// The file that the broker writes a copy of its store to, on the way below `admin.backup_directory`.
+/// The file below `admin.backup_directory` that the broker writes a copy of its store to.
 ///
-/// It has a temporary name until it is complete. No link is followed below that directory, and no file replaced, whatever
-/// others do there meanwhile. Any thread; one at a time.
+/// The file has a temporary name until it is complete. Below the directory no symbolic link is followed and no file is
+/// replaced, whatever other processes do there meanwhile. Any thread; one at a time.
 final class BackupTarget: Sendable {
-    /// Where it will be.
+    /// The path of the complete file.
     let path: String
     private let name: String
     private let directory: Int32
@@ -17,14 +17,14 @@ final class BackupTarget: Sendable {
     private let written = Atomic<Int>(0)
 
     private var partial: String { name + ".partial" }
-    /// In bytes.
+    /// The number of bytes written.
     var size: Int { written.load(ordering: .relaxed) }
 
-    /// Makes the file.
+    /// Creates the file.
     ///
     /// - Parameters:
-    ///   - names: what leads to it, at least one; all but the last are directories that are there.
-    ///   - check: throws where a file is no whole copy of a store.
+    ///   - names: the components of the path, at least one; all but the last name existing directories.
+    ///   - check: throws if a file is not a complete copy of a store.
     init(
         _ names: [String], in root: String, check: @escaping @Sendable (_ path: String) throws(StorageError) -> Void
     ) throws(Refusal) {
@@ -37,7 +37,7 @@ final class BackupTarget: Sendable {
             close(directory)
             throw Refusal(.conflict, "path: there is a file \(path) already.")
         }
-        // Left by a broker that was interrupted: there is one backup at a time.
+        // An interrupted broker may have left the file; there is only one backup at a time.
         unsafe _ = unlinkat(directory, name + ".partial", 0)
         descriptor = unsafe openat(
             directory, name + ".partial", O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600)
@@ -76,7 +76,7 @@ final class BackupTarget: Sendable {
 
     private static var reason: String { unsafe strerror(errno).map { unsafe String(cString: $0) } ?? "not writable" }
 
-    /// Writes the next piece; `false`: it cannot be.
+    /// Writes the next piece; returns `false` if that fails.
     func write(_ bytes: [UInt8]) -> Bool {
         var sent = 0
         while sent < bytes.count {
@@ -95,10 +95,10 @@ final class BackupTarget: Sendable {
         return true
     }
 
-    /// Checks the copy, and gives it its name when it is on disk; or removes it.
+    /// Checks the copy, syncs it and gives it its name; removes it if anything has failed.
     ///
-    /// - Parameter failure: why the copy is incomplete; `nil`: all of it was written.
-    /// - Returns: why there is none; `nil`: it is there.
+    /// - Parameter failure: why the copy is incomplete; `nil` if all of it was written.
+    /// - Returns: why there is no copy; `nil` if it is complete.
     func finish(_ failure: String?) -> String? {
         let failure = trouble.withLock { $0 } ?? failure ?? settle()
         unsafe _ = unlinkat(directory, partial, 0)
@@ -107,7 +107,7 @@ final class BackupTarget: Sendable {
 
     private func settle() -> String? {
         do throws(StorageError) {
-            // Another file may have its name by now.
+            // Checked by descriptor, because another file may have the name by now.
             try check("/proc/self/fd/\(descriptor)")
         } catch {
             return "\(error)"

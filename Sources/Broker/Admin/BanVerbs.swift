@@ -55,10 +55,10 @@ extension BanSummary {
 }
 
 extension AdminCaller {
-    /// The longest note, in bytes.
+    /// The maximum length of a note, in bytes.
     private static var maximumNote: Int { 256 }
 
-    /// Adds bans, and puts each into the audit log; ``AdminDesk/shareBans(_:ending:_:)`` makes them hold.
+    /// Adds and logs bans; ``AdminDesk/shareBans(_:ending:_:)`` then puts them into force.
     func ban(_ subjects: [Ban.Subject], _ seconds: Int64?, _ note: String) throws(Refusal) -> Bans.Added {
         guard seconds ?? 1 > 0 else {
             throw Refusal(.badRequest, "seconds: expected 1 or more, found \(seconds ?? 0).")
@@ -79,7 +79,7 @@ extension AdminCaller {
         return added
     }
 
-    /// Writes what an administrator has done.
+    /// Writes an action of the administrator to the audit log.
     func record(_ event: AuditEvent) {
         var event = event
         event.actor = session?.actor
@@ -88,9 +88,9 @@ extension AdminCaller {
 }
 
 extension AdminDesk {
-    /// Has other bans hold on every reactor, and ends clients; `then` gets how many that were.
+    /// Puts a list of bans into force on every reactor, and disconnects clients; `then` gets their number.
     ///
-    /// - Parameter isMeant: whether a client is ended by something else than a ban.
+    /// - Parameter isMeant: whether a client is disconnected without a ban; `nil` for none.
     func shareBans(
         _ list: BanList, ending isMeant: (@Sendable (any Session) -> Bool)? = nil, _ then: @escaping (Int) -> Void
     ) {
@@ -104,7 +104,7 @@ extension AdminDesk {
         }
     }
 
-    /// Why one more ban is refused.
+    /// The refusal of one more ban.
     var noRoomForBans: Refusal {
         Refusal(.limitExceeded, "There are \(shard.configuration.limits.bans) bans already (limits.bans).")
     }
@@ -114,7 +114,7 @@ extension AdminDesk {
         for ban in bans { tally.write(AuditEvent(.ban("end"), target: ban.subject.description, result: ban.id)) }
     }
 
-    /// Looks once a second whether a ban has ended, while there are any that will.
+    /// Checks every second whether a ban has ended, while any ban has an end.
     fileprivate func watchBans() {
         guard !isWatchingBans, facts.bans.list.hasEnds else { return }
         isWatchingBans = true

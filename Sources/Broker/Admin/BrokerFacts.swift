@@ -1,35 +1,35 @@
 internal import WSTransport
 
-/// What does not change while the broker runs, and the figures, for `brokerctl status`.
+/// The facts about the broker that do not change while it runs, and its figures, for administrators.
 package struct BrokerFacts: Sendable {
     package let figures: Figures
     package let listen: [String]
     package let dataDirectory: String
     package let epoch: UInt64
     package let movedAside: String?
-    /// Writes a copy of the store to a descriptor, and returns when that is done.
+    /// Writes a copy of the store to a descriptor; returns when the copy is complete.
     package let backup: @Sendable (Int32) throws(StorageError) -> Void
-    /// Whether a file is a whole copy of a store.
+    /// Throws if a file is not a complete copy of a store.
     package let checkBackup: @Sendable (_ path: String) throws(StorageError) -> Void
-    /// Changes users and tokens; `nil`: there are none.
+    /// Changes users and tokens; `nil` if the broker has no users file.
     package let accessFile: AccessFileDesk?
-    /// Finds out whose a token is; `nil`: nobody's.
+    /// Authenticates tokens; `nil` if none are accepted.
     package let authenticator: (any Authenticator)?
-    /// The audit log's last lines; `nil`: there is none.
+    /// The audit log; `nil` if there is none.
     package let audit: AuditLog?
-    /// What happens to clients and to the broker; `nil`: nothing is told of it.
+    /// The events of clients and of the broker; `nil` if none are recorded.
     package let events: EventStream?
-    /// The bans that hold.
+    /// The bans in force.
     package let bans: Bans
-    /// Which lines go to the log.
+    /// The level of the log.
     package let logThreshold: LogThreshold
-    /// How long the certificates of all listeners still hold, in seconds; `nil`: there are none.
+    /// The seconds until the first certificate of a listener expires; `nil` if there are no certificates.
     let certificateSeconds: @Sendable () -> Int?
-    /// Where the settings are from; `nil`: from a program.
+    /// The source of the settings; `nil` if a program supplied them.
     let configuration: ConfigurationDesk?
-    /// What came of the last reload.
+    /// The result of the last reload.
     package let reloads: Reloads
-    /// What administrators share.
+    /// The state that all administrators share.
     let administration = AdminState()
 
     package init(

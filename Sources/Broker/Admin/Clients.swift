@@ -12,14 +12,14 @@ extension ClientsRequest: AnsweredRequest {
     }
 }
 
-/// Which of the selected clients are listed, and in which order.
+/// The conditions, order and limit of a list of clients.
 private struct ClientView: Sendable {
     private let conditions: [ClientCondition]
     private let order: ClientField?
     private let isReversed: Bool
     private let limit: Int?
     private let now = WallClock.unixMilliseconds
-    /// How many rows one shard gives at most: one more than an answer has tells that there are more.
+    /// The maximum number of rows from one shard: one more than an answer holds shows that there are more.
     private var most: Int { min(limit ?? .max, AdminDesk.maximumClients + 1) }
 
     init(_ request: ClientsRequest) throws(Refusal) {
@@ -42,7 +42,7 @@ private struct ClientView: Sendable {
     }
 
     func rows(of shard: Shard, _ selection: ClientSelection) -> [ClientSummary] {
-        // Without an order the first are as good as any.
+        // Without an order, any clients will do.
         let enough = order == nil ? most : .max
         let needsDetails = conditions.contains { $0.field.isDetail } || order?.isDetail ?? false
         var found: [(row: ClientSummary, session: any Session)] = []
@@ -84,12 +84,12 @@ extension ClientRequest: AnsweredRequest {
     }
 }
 
-/// Which clients are meant.
+/// A selection of clients.
 struct ClientSelection: Sendable {
     var user: String?
-    /// One of its subscriptions shares a topic with this filter.
+    /// Selects clients with a subscription that overlaps this filter; `nil` for all.
     var overlapping: TopicFilter?
-    /// One of its subscriptions matches nothing that this filter does not.
+    /// Selects clients with a subscription that this filter covers; `nil` for all.
     var inside: TopicFilter?
 
     func matches(_ session: any Session) -> Bool {
@@ -127,7 +127,7 @@ extension ClientSummary {
         addDetails(of: session)
     }
 
-    /// Adds what takes longer to find out.
+    /// Adds the members that are slow to find out.
     fileprivate mutating func addDetails(of session: any Session) {
         let policies = Set(session.subscriptions.all.map(\.slow))
         let words = SlowPolicy.allCases.filter(policies.contains).map(\.rawValue)

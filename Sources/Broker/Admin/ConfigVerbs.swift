@@ -1,17 +1,17 @@
 internal import Synchronization
 internal import WSTransport
 
-/// Where the broker's settings are from, and how others are judged, for administrators.
+/// The source of the broker's settings, and a way to check new ones, for administrators.
 package struct ConfigurationDesk: Sendable {
-    /// The file; `nil`: there is none.
+    /// The configuration file; `nil` if there is none.
     let file: String?
-    /// What the broker was started with.
+    /// The settings that the broker was started with.
     let first: Settings
-    /// What a reload would read, and why it would be refused: a line each.
+    /// Reads the settings as a reload would; also returns the errors that would make it fail, one a line.
     ///
-    /// It reads files, so that no reactor calls it.
+    /// Reads files, so no reactor may call it.
     ///
-    /// - Parameter given: the configuration; `nil`: the file as it is now.
+    /// - Parameter given: the configuration; `nil` for the file as it is now.
     let read: @Sendable (_ given: GivenConfiguration?) -> (settings: Settings?, errors: [String])
 
     package init(
@@ -23,7 +23,9 @@ package struct ConfigurationDesk: Sendable {
         self.read = read
     }
 
-    /// What would differ from what holds: of live settings, what was read last; of the others, what the start has read.
+    /// The differences between new settings and those in force.
+    ///
+    /// Live settings are compared with those of the last reload, the others with those of the start.
     func changes(from current: Settings, to new: Settings) -> [ConfigChange] {
         let waiting = first.changes(to: new).filter { $0.reload == .restart }
         let live = current.changes(to: new).filter { $0.reload == .live }
@@ -57,7 +59,7 @@ extension ConfigShowRequest: AnsweredRequest {
 }
 
 extension ConfigPlanRequest: AnsweredRequest {
-    /// One at a time: each has a thread.
+    /// Reads the planned settings on a new thread; there is one plan at a time.
     func answer(_ caller: AdminCaller, _ then: @escaping (Result<Answer, Refusal>) -> Void) throws(Refusal) {
         let (desk, shard) = (try caller.configuration, caller.desk.shard)
         let (everyone, administration) = (caller.desk.everyone, caller.desk.facts.administration)
@@ -71,7 +73,7 @@ extension ConfigPlanRequest: AnsweredRequest {
         do throws(Errno) {
             try startThread(named: "plan") {
                 let found = desk.read(given)
-                // The rules as they would be, for the users and the login servers that there are.
+                // The planned rules, with the present users and login servers.
                 let planned = found.settings.map { Access($0, users: access.users, webTokens: access.webTokens) }
                 administration.isPlanning.store(false, ordering: .relaxed)
                 link.take(Planner.self) { $0?.finish(found.settings, found.errors, planned) }
@@ -88,7 +90,7 @@ extension ConfigPlanRequest: AnsweredRequest {
     }
 }
 
-/// Waits for the settings of a plan, and says what they would change.
+/// Waits for the settings of a plan, and counts what they would change.
 ///
 /// Runs on a reactor's thread.
 private final class Planner {
@@ -133,12 +135,12 @@ private final class Planner {
 }
 
 extension Shard {
-    /// How many subscriptions of one reactor are looked at for a plan: that takes a turn.
+    /// How many clients and subscriptions of one reactor are checked for a plan, in a single turn.
     private static let plannedAtOnce = 16_384
 
-    /// How many clients there are, and what they would lose.
+    /// Counts the clients, and what they would lose.
     ///
-    /// - Parameter access: what they could do; `nil`: what they can.
+    /// - Parameter access: the planned access data; `nil` if it would not change.
     fileprivate func losses(under access: Access?) -> (clients: Int, losses: ConfigPlanRequest.Answer.Losses) {
         var losses = ConfigPlanRequest.Answer.Losses()
         let sessions = everybody

@@ -3,27 +3,27 @@ internal import Glibc
 internal import Synchronization
 internal import WSTransport
 
-/// What came of the last reload, for administrators that wait for it.
+/// The result of the last reload, for administrators that wait for it.
 ///
 /// Any thread.
 package final class Reloads: Sendable {
-    /// Why nothing was taken over.
+    /// Why a reload failed.
     package struct Errors: Error { let text: String }
 
     private let state = Mutex<(number: Int, outcome: Result<ReloadRequest.Answer, Errors>)>((0, .success(.init())))
 
     private let operations: Operations
 
-    /// - Parameter operations: is told of each.
+    /// - Parameter operations: counts each reload.
     package init(_ operations: Operations) { self.operations = operations }
 
-    /// The last one; the number rises with each.
+    /// The last result; the number rises with each reload.
     var last: (number: Int, outcome: Result<ReloadRequest.Answer, Errors>) { state.withLock { $0 } }
 
-    /// What was read holds now.
+    /// Records a reload whose settings are in force.
     func succeeded(_ changes: ReloadRequest.Answer) { end(.success(changes)) }
 
-    /// What held before holds.
+    /// Records a reload that failed, so that the old settings stay in force.
     ///
     /// - Parameter errors: one a line.
     package func failed(_ errors: String) { end(.failure(Errors(text: errors))) }
@@ -61,7 +61,7 @@ extension ReloadRequest: AnsweredRequest {
         answer.needsRestart.isEmpty ? "ok" : "needs a restart: \(answer.needsRestart.joined(separator: " "))"
     }
 
-    /// How often it is looked whether the first thread has done it: every 5 ms.
+    /// How many times the result is checked, once every 5 ms.
     private static let patience = 2_000
 
     private static func wait(
@@ -81,7 +81,7 @@ extension DrainRequest: AnsweredRequest {
         caller.desk.facts.figures.operations.drain = .init(
             actor: caller.session?.actor?.description ?? "an administrator", retrySpread: retrySpread)
         then(.success(AdminDone()))
-        // The first thread takes signals one at a time, and drains at this one.
+        // The main thread handles signals one at a time, and starts draining at this one.
         kill(getpid(), SIGTERM)
     }
 }

@@ -45,7 +45,7 @@ extension KickRequest: AnsweredRequest {
         }
     }
 
-    /// Says how many clients are meant, and leaves them alone.
+    /// Counts the selected clients without disconnecting them.
     private func count(
         _ selection: ClientSelection, _ caller: AdminCaller, _ then: @escaping (Result<Answer, Refusal>) -> Void
     ) {
@@ -62,7 +62,7 @@ extension KickRequest: AnsweredRequest {
         }
     }
 
-    /// Bans the clients before it ends them, so that none is back before that.
+    /// Bans the clients before it disconnects them, so that none can reconnect in between.
     private func ban(
         _ selection: ClientSelection, _ caller: AdminCaller, _ then: @escaping (Result<Answer, Refusal>) -> Void
     ) {
@@ -94,7 +94,7 @@ extension KickRequest: AnsweredRequest {
 }
 
 extension AdminCaller {
-    /// Tells that clients were disconnected, and by whom.
+    /// Reports an event about disconnected clients, with the administrator.
     fileprivate func tellKicked(_ count: Int, _ request: KickRequest) {
         guard count > 0 else { return }
         desk.facts.events?.tell(.kicked) { event in
@@ -110,10 +110,10 @@ extension AdminCaller {
 }
 
 extension Shard {
-    /// What of a client is banned with it; `nil`: nothing, as others would be shut out, too.
+    /// The subject to ban for a client; `nil` if the ban would affect others, too.
     fileprivate func subjectOfBan(_ client: Client) -> Ban.Subject? {
         let peer = client.host.flatMap { SocketAddress(host: $0, port: 0) }
-        // A proxy that does not say which client it speaks for.
+        // The address is that of a proxy that does not say which client it speaks for.
         if client.principal.user == nil, endpoints.trusts(peer) { return nil }
         return Ban.Subject(of: client.principal, at: peer)
     }

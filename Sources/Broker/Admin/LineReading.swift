@@ -1,11 +1,11 @@
 internal import WSTransport
 
-/// Answers a request for lines at once, or when there is one.
+/// Answers a request for lines, at once or when there is a new line.
 extension LineRequest {
-    /// How long an answer waits for a line, and how often it is looked for one, in nanoseconds.
+    /// How long an answer waits for a line, and how often it checks for one, in nanoseconds.
     private static var patience: Int64 { 20_000_000_000 }
     private static var pause: Int64 { 100_000_000 }
-    /// How many may wait on one reactor.
+    /// How many requests may wait on one reactor.
     private static var maximumWaiting: Int { 64 }
 
     /// - Parameter isWanted: whether a line belongs to the answer.

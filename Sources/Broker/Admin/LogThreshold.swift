@@ -1,32 +1,32 @@
 internal import Synchronization
 package import WSTransport
 
-/// Which lines are written to the log: the configuration's level, or for a time an administrator's.
+/// The level of the log: that of the configuration, or for a time an administrator's.
 ///
 /// Any thread.
 package final class LogThreshold: Sendable {
-    /// What holds at one moment.
+    /// The levels at one moment.
     package struct State: Sendable, Equatable {
         /// The configuration's level.
         package var configured: Settings.Log.Level
-        /// An administrator's; `nil`: none.
+        /// An administrator's level; `nil` if the configuration's is in force.
         fileprivate(set) package var chosen: Settings.Log.Level?
-        /// When the administrator's ends; `nil`: with the next reload.
+        /// When the administrator's level ends; `nil` if it lasts until the next reload.
         fileprivate(set) package var end: MonotonicTime?
-        /// How many choices there were, and the last one; `nil`: none.
+        /// How many times an administrator has set a level, and the last one; `nil` if there was none.
         fileprivate(set) package var choices = 0
         fileprivate(set) package var last: Settings.Log.Level?
 
-        /// The level that holds.
+        /// The level in force.
         package var level: Settings.Log.Level { chosen ?? configured }
     }
 
     private let state: Mutex<State>
 
-    /// The level of the configuration holds at first.
+    /// Creates a threshold at the configuration's level.
     package init(_ configured: Settings.Log.Level) { state = Mutex(State(configured: configured)) }
 
-    /// What holds now.
+    /// The levels in force.
     package func state(at now: MonotonicTime = .now) -> State {
         state.withLock { state in
             if let end = state.end, end <= now { (state.chosen, state.end) = (nil, nil) }
@@ -34,9 +34,9 @@ package final class LogThreshold: Sendable {
         }
     }
 
-    /// An administrator's choice.
+    /// Sets an administrator's level.
     ///
-    /// - Parameter seconds: for how long; `nil`: until the next reload.
+    /// - Parameter seconds: the duration; `nil` if it lasts until the next reload.
     func choose(_ level: Settings.Log.Level, seconds: Int64?, at now: MonotonicTime = .now) {
         state.withLock { state in
             state.chosen = level
@@ -46,7 +46,7 @@ package final class LogThreshold: Sendable {
         }
     }
 
-    /// The configuration has been read again.
+    /// Sets the configuration's level after a reload, and ends the administrator's.
     package func adopt(_ configured: Settings.Log.Level) {
         state.withLock { state in
             state.configured = configured

@@ -1,13 +1,14 @@
 internal import WSTransport
 
-/// An administrator that has come by a listener with `admin: true`: a client like any other, whose rights are looked at for
-/// each request.
+/// An administrator on a listener with `admin: true`: a client like any other, whose rights are checked for each
+/// request.
 ///
-/// So what ends clients ends it: an expired or revoked token, a disabled user, a kick, the end of the broker.
+/// Therefore everything that ends a client ends the session: an expired or revoked token, a disabled user, a kick, a
+/// drain.
 final class NetworkAdminSession: AdminSession, Session {
-    /// How many requests may be under way before no more are read.
+    /// How many requests may be in progress before reading pauses.
     private static let maximumUnderWay = 64
-    /// As how many commands of other clients a request counts.
+    /// How many commands of other clients one request counts as.
     private static let weight = 20
 
     let client: Client
@@ -19,7 +20,7 @@ final class NetworkAdminSession: AdminSession, Session {
         desk.shard.join(self)
     }
 
-    /// Makes an administrator's socket of a request whose client has some right of administration.
+    /// Upgrades a request to an administrator's WebSocket, if the client has any administrative right.
     static func open(_ visit: Visit) throws(HTTPRefusal) {
         try visit.exchange.takesOnly([])
         let client = try visit.makeClient(AdminWire.subprotocol)
@@ -33,7 +34,7 @@ final class NetworkAdminSession: AdminSession, Session {
         try open(visit) { socket, desk in NetworkAdminSession(socket: socket, desk: desk, client: client) }
     }
 
-    /// Counts and logs a known client that may not administer anything.
+    /// Counts and logs an authenticated client without administrative rights.
     private static func tellOfStranger(_ client: Client, _ visit: Visit) {
         visit.shard.counters.deniedAdministration.add(1)
         func denial() -> AuditEvent {

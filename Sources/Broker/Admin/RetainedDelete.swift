@@ -9,7 +9,7 @@ extension RetainedDeleteRequest: AnsweredRequest {
                 then(result.map { _ in Answer(deleted: 1) })
             }
         }
-        // Those that are in memory only, and then those on disk.
+        // Values in memory come first, then those on disk.
         remove(caller.desk.shard.sequencer.ephemerals(matching: filter).map(\.topic), caller) { result in
             guard case .success(let count) = result else { return then(result.map { Answer(deleted: $0) }) }
             remove(filter, after: nil, deleted: count, caller, then)
@@ -29,7 +29,7 @@ extension RetainedDeleteRequest: AnsweredRequest {
         }
     }
 
-    /// Removes a bounded number at a time, each group after the previous one is on disk.
+    /// Removes values in groups, each one after the previous one is gone from the disk.
     private func remove(
         _ filter: TopicFilter, after position: Topic?, deleted: Int, _ caller: AdminCaller,
         _ then: @escaping (Result<Answer, Refusal>) -> Void
@@ -52,7 +52,7 @@ extension RetainedDeleteRequest: AnsweredRequest {
         }
     }
 
-    /// Removes these values; calls `then` with how many existed, when they are gone from the disk.
+    /// Removes values; calls `then` with how many existed, when their removal is on disk.
     private func remove(
         _ topics: [Topic], _ caller: AdminCaller, _ then: @escaping (Result<Int, Refusal>) -> Void
     ) {

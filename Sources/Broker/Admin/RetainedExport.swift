@@ -1,7 +1,7 @@
 internal import WSTransport
 
 extension RetainedExportRequest: AnsweredRequest {
-    /// A piece ends after this many values or bytes of payload.
+    /// A page ends after this many values or bytes of payload.
     private static let pieceRows = 1000
     private static let pieceBytes = 1 << 20
 

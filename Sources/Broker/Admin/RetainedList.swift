@@ -5,7 +5,7 @@ extension RetainedListRequest: AnsweredRequest {
         let filter = try caller.desk.filter(filter) ?? .everything
         var rows: [RetainedSummary] = []
         var last: Topic?
-        // They have no place in the store's order: all of them are in the first part.
+        // Values in memory have no place in the store's order, so all of them are in the first page.
         if after == nil {
             let ephemerals = caller.desk.shard.sequencer.ephemerals(matching: filter)
             rows = ephemerals.sorted { $0.topic.name < $1.topic.name }.map { RetainedSummary($0) }

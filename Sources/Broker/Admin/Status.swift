@@ -19,7 +19,7 @@ extension StatusRequest: AnsweredRequest {
 }
 
 extension BrokerFacts {
-    /// - Parameter failure: why the broker is not ready; `nil`: it is.
+    /// - Parameter failure: why the broker is not ready; `nil` if it is ready.
     fileprivate func status(_ shard: Shard, failure: String?) -> StatusRequest.Answer {
         var status = StatusRequest.Answer()
         status.server = "broker/\(BrokerVersion.current)"

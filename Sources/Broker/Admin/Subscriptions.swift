@@ -17,7 +17,7 @@ struct FilterCount: Sendable, Equatable {
     let filter: TopicFilter
     var clients: Int
 
-    /// Adds up what several shards know; in the order of the filters' names.
+    /// Merges the counts of several shards, in the order of the filters' names.
     static func merge(_ counts: [[FilterCount]]) -> [FilterCount] {
         var clients: [TopicFilter: Int] = [:]
         for count in counts.joined() { clients[count.filter, default: 0] += count.clients }
@@ -27,7 +27,7 @@ struct FilterCount: Sendable, Equatable {
 }
 
 extension Shard {
-    /// The filters in use here.
+    /// The filters of this shard's clients that `wanted` covers; `nil` for all.
     func filters(coveredBy wanted: TopicFilter?) -> [FilterCount] {
         var counts: [FilterCount] = []
         unsafe directory.tree.forEachFilter { filter, count in

@@ -7,8 +7,8 @@ extension TopicsRequest: AnsweredRequest {
     /// How many requests may count publications at the same time.
     private static let maximumMeters = 8
 
-    /// A topic is known when it has a retained value, a client subscribes to it by name, or something was published to
-    /// it while it was counted.
+    /// Lists topics that have a retained value, are subscribed to by name, or were published to while they were
+    /// counted.
     func answer(_ caller: AdminCaller, _ then: @escaping (Result<Answer, Refusal>) -> Void) throws(Refusal) {
         let desk = caller.desk
         let filter = try desk.filter(filter)

@@ -17,7 +17,7 @@ extension WhyRequest: AnsweredRequest {
             shard.flight(of: topic, for: number, atMost: limit)
         } then: { parts in
             guard var answer = parts.compactMap(\.answer).first else { return then(.failure(missing)) }
-            // Of messages the client's own reactor knows best; publications are refused on any.
+            // The client's own reactor has the best record of messages; a publication may be refused on any reactor.
             let refused = parts.filter { $0.answer == nil }.flatMap(\.refused)
             answer.messages = Array((answer.messages + refused).sorted { $0.time < $1.time }.suffix(limit))
             then(.success(answer))
@@ -26,9 +26,9 @@ extension WhyRequest: AnsweredRequest {
 }
 
 extension Shard {
-    /// What one reactor knows of a topic's last messages.
+    /// One reactor's record of a topic's last messages.
     ///
-    /// - Returns: an answer if the client is here, and otherwise what was refused.
+    /// - Returns: an answer if the client is on this reactor, else the refused publications.
     fileprivate func flight(
         of topic: Topic, for number: UInt64, atMost limit: Int
     ) -> (answer: WhyRequest.Answer?, refused: [WhyRequest.Message]) {
@@ -65,7 +65,7 @@ extension Shard {
         return (answer, [])
     }
 
-    /// Whether a client may subscribe to a topic, and what says so.
+    /// Whether a client may subscribe to a topic, and the rule or the reason.
     private func right(of client: Client, to topic: Topic) -> (Bool, String) {
         let (subject, grant) = standing(of: client)
         guard let explanation = try? AccessExplanation(access.rules, subject, by: grant, .subscribe, topic.name) else {
@@ -81,14 +81,14 @@ extension Shard {
     }
 }
 
-/// What a client's reactor remembers of it, to tell what became of a message.
+/// A reactor's record of one client, from which the fate of a message is told.
 private struct Story {
     let client: UInt64
-    /// Those that match the topic.
+    /// The subscriptions that match the topic.
     let subscriptions: [Subscription]
-    /// What happened to the client, in order.
+    /// The records about the client, in order.
     let notes: [FlightRecorder.Record]
-    /// Up to here everything has been sent to a client that is behind; `nil`: it is not.
+    /// The client was sent everything up to this number; `nil` if it is not behind.
     let cursor: UInt64?
     let isAcknowledged: Bool
 
@@ -187,7 +187,7 @@ extension TraceRequest: AnsweredRequest {
 }
 
 extension Shard {
-    /// What a trace has brought here since it was last asked; `nil`: there are too many traces.
+    /// The entries of a trace since its last request; `nil` if there are too many traces.
     fileprivate func trace(
         _ number: UInt64, _ filter: TopicFilter?, _ client: UInt64?, isLast: Bool
     ) -> (entries: [TraceTap.Entry], missed: Int)? {
@@ -201,7 +201,7 @@ extension Shard {
         return tap.take(now: reactor.now)
     }
 
-    /// An administrator may be gone without a word.
+    /// Removes abandoned traces: an administrator may disconnect without a last request.
     private func endOldTraces() {
         reactor.run(afterNanoseconds: TraceTap.patience) { [weak self] in
             guard let self else { return }

@@ -1,19 +1,19 @@
-/// `acl.explain`: whether somebody may do something, by the rules that hold now, and what each rule has to do with it.
+/// `acl.explain`: whether a client may do something under the present rules, and what each rule says about it.
 package struct ExplainAccessRequest: AdminRequest {
     package static let verb = "acl.explain"
     package static let right = AdminRight.read
 
-    /// A connected client by its id; `nil`: ``user`` says who is meant.
+    /// The id of a connected client; `nil` if ``user`` names the subject.
     package var client: String?
-    /// `nil`: a client without credentials.
+    /// The user; `nil` for a client without credentials.
     package var user: String?
-    /// Roles besides those of the file of users.
+    /// Roles in addition to those of the users file.
     package var roles: [String] = []
-    /// The address that the client comes from; `nil`: it has none.
+    /// The address of the client; `nil` if it has none.
     package var address: String?
     /// `publish`, `subscribe` or `retain`, or a right on `/admin`: `read`, `write` or `operate`.
     package var action: String
-    /// A topic, or a filter where the action is to subscribe; empty where it is about neither.
+    /// A filter if the action is `subscribe`, else a topic; empty for a right on `/admin`.
     package var name: String
 
     package init(action: String, name: String) {
@@ -39,14 +39,14 @@ package struct ExplainAccessRequest: AdminRequest {
         writer.member("name", name)
     }
 
-    /// The decision, and why.
+    /// The decision, with reasons.
     package struct Answer: AdminObject {
         package var isAllowed = false
-        /// A phrase; empty: it is allowed.
+        /// The reason, as a phrase; empty if the action is allowed.
         package var reason = ""
-        /// The rule that denies it, as people know it; `nil`: none does.
+        /// The title of the rule that denies the action; `nil` if none does.
         package var denier: String?
-        /// What the rules that apply say about it.
+        /// The filters of the rules that apply.
         package var lines: [Line] = []
 
         package init() {}
@@ -72,21 +72,22 @@ package struct ExplainAccessRequest: AdminRequest {
             writer.endArray()
         }
 
-        /// The decision, as a person reads it: `allowed`, `denied: no rule allows it`, `denied by rules[2]…: deny a/# matches a/b`.
+        /// The decision for people: `allowed`, `denied: no rule allows it`, `denied by rules[2]…: deny a/# matches
+        /// a/b`.
         package var decision: String {
             if isAllowed { return "allowed" }
             return "denied\(denier.map { " by \($0)" } ?? ""): \(reason)"
         }
     }
 
-    /// One filter of a rule, or that it has none for the action.
+    /// One filter of a rule, or the statement that the rule has none for the action.
     package struct Line: AdminObject {
-        /// The rule, as people know it, such as `rules[1] role sensor`.
+        /// The rule's title, such as `rules[1] role sensor`.
         package var rule = ""
-        /// As it is written, with placeholders; empty: it has nothing about the action.
+        /// The filter as written, with placeholders; empty if the rule has none for the action.
         package var template = ""
         package var isDenial = false
-        /// What it is for this client; empty: it does not apply.
+        /// The filter with the client's values inserted; empty if a value is missing or unusable.
         package var filters: [String] = []
         package var matches = false
 
@@ -110,14 +111,14 @@ package struct ExplainAccessRequest: AdminRequest {
     }
 }
 
-/// `token.check`: who a token is, or why it lets nobody in.
+/// `token.check`: the user and rights of a token, or why it is rejected.
 package struct CheckTokenRequest: AdminRequest {
     package static let verb = "token.check"
     package static let right = AdminRight.read
 
-    /// The token as a client shows it; it is written nowhere.
+    /// The token as a client sends it; it is not logged.
     package var token: String
-    /// The address that it is shown from; `nil`: none, so that one that is tied to addresses is refused.
+    /// The address that the token is used from; `nil` for none, so that a token bound to addresses is rejected.
     package var address: String?
 
     package init(token: String, address: String? = nil) {
@@ -135,22 +136,22 @@ package struct CheckTokenRequest: AdminRequest {
         if let address { writer.member("address", address) }
     }
 
-    /// What there is to say of a token.
+    /// The result of the check.
     package struct Answer: AdminObject {
         package var isValid = false
-        /// Why it is refused; empty: it is valid.
+        /// Why the token is rejected; empty if it is valid.
         package var reason = ""
         /// `token` or `jwt`.
         package var kind = ""
         package var user = ""
-        /// Its id, or the `jti`; `nil`: it has none.
+        /// The token's id, or its `jti`; `nil` if it has none.
         package var id: String?
         package var roles: [String] = []
-        /// In Unix seconds; `nil`: it does not expire.
+        /// Unix seconds; `nil` if the token does not expire.
         package var expires: Int64?
-        /// What it may do, such as `publish a/#`, and what is denied, such as `deny publish a/b`.
+        /// The rights, such as `publish a/#`, and the denials, such as `deny publish a/b`.
         package var rights: [String] = []
-        /// What of that it may be used for at most; empty: all of it.
+        /// The token's own limit on the rights; empty if there is none.
         package var limits: [String] = []
 
         package init() {}

@@ -1,13 +1,13 @@
 /// An answer of the broker, as received and decoded.
 package struct AdminReply<Answer: AdminAnswer>: Sendable {
-    /// The id of the request that it answers; 0: a request without a number.
+    /// The id of the answered request; 0 if the request had none.
     package let id: Int
-    /// The answer, or why there is none, as text for people.
+    /// The answer, or the refusal.
     package let outcome: Result<Answer, AdminRefusal>
     /// The member `result` as received, including members that this version does not know; empty for a refusal.
     package let json: [UInt8]
 
-    /// Reads a whole answer.
+    /// Parses a whole answer.
     package init(_ bytes: [UInt8]) throws(JSONError) {
         let object = try JSONObject.parse(bytes.span, maximumDepth: AdminWire.maximumDepth)
         id = try object.integer("id", as: Int.self) ?? 0
@@ -25,20 +25,20 @@ package struct AdminReply<Answer: AdminAnswer>: Sendable {
 
 /// Why the broker refuses a request.
 package struct AdminRefusal: Error, Sendable, Equatable {
-    /// An error code of the contract's §3.5.
+    /// An error code of the protocol (docs/protocol.md).
     package let code: String
     /// A sentence.
     package let message: String
 }
 
-/// How requests and answers travel on the WebSocket `/admin`.
+/// The wire format of requests and answers on the WebSocket `/admin`.
 package enum AdminWire {
     /// The subprotocol.
     package static let subprotocol = "broker.admin.v1.json"
-    /// How deep an answer may be nested: the nesting of a message's data is added to the answer's own.
+    /// The maximum nesting of an answer: that of a message's data plus the answer's own.
     package static let maximumDepth = 128
 
-    /// The longest request, in bytes: a value of the longest topic and payload that are allowed, as export writes it.
+    /// The maximum size of a request, in bytes: an exported value with the longest topic and payload.
     package static func maximumQuestion(message: Int, topic: Int) -> Int { 2 * message + 2 * topic + 4096 }
 
     /// The error for an answer without `result`.

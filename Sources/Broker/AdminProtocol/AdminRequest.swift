@@ -7,16 +7,16 @@ package protocol AdminRequest: Sendable {
     associatedtype Answer: AdminAnswer
     /// The verb's name on the wire.
     static var verb: String { get }
-    /// The right that the caller needs, at the administration socket and over the network: no verb is without one.
+    /// The right that the caller needs, on the administration socket and over the network.
     static var right: AdminRight { get }
-    /// Reads the request's own members.
+    /// Parses the request's own members.
     init(_ object: borrowing JSONObject) throws(JSONError)
     /// Writes the request's own members.
     func write(to writer: inout JSONWriter)
 }
 
 extension AdminRequest {
-    /// The whole request, whose answer carries `id`.
+    /// The whole request; its answer will carry `id`.
     package func encoded(id: Int = 1) -> [UInt8] {
         var writer = JSONWriter()
         writer.beginObject()
@@ -28,9 +28,9 @@ extension AdminRequest {
     }
 }
 
-/// What a verb answers: the member `result` of the answer, and the members beside it.
+/// The answer to a verb: the member `result`, and members beside it.
 package protocol AdminAnswer: Sendable {
-    /// Reads an answer that is not a refusal.
+    /// Parses an answer that is not a refusal.
     init(answer: borrowing JSONObject) throws(JSONError)
     /// Writes `result` and the members beside it.
     func writeAnswer(to writer: inout JSONWriter)
@@ -38,7 +38,7 @@ package protocol AdminAnswer: Sendable {
 
 /// A JSON object: an answer, or an element of one.
 package protocol AdminObject: AdminAnswer {
-    /// Reads the members.
+    /// Parses the members.
     init(_ object: borrowing JSONObject) throws(JSONError)
     /// Writes the members.
     func write(to writer: inout JSONWriter)
@@ -62,12 +62,12 @@ extension AdminObject {
     }
 }
 
-/// A list, or part of one.
+/// A list, or a page of one.
 package struct AdminList<Element: AdminObject>: AdminAnswer {
     package var elements: [Element]
     /// Whether there are more elements than one answer may have.
     package var isTruncated: Bool
-    /// Where the next request continues; `nil`: that was all.
+    /// The position at which the next request continues; `nil` at the end of the list.
     package var next: String?
 
     package init(_ elements: [Element], isTruncated: Bool = false, next: String? = nil) {
@@ -76,7 +76,7 @@ package struct AdminList<Element: AdminObject>: AdminAnswer {
         self.next = next
     }
 
-    /// The first of `all`, and whether there are more.
+    /// Creates a list of the first `most` elements, which says whether there are more.
     package init(_ all: some Collection<Element>, atMost most: Int) {
         self.init(Array(all.prefix(most)), isTruncated: all.count > most)
     }

@@ -1,15 +1,15 @@
-/// `audit`: the last lines of the audit log, and those that come.
+/// `audit`: the last lines of the audit log, and new ones.
 package struct ReadAuditRequest: LineRequest {
     package static let verb = "audit"
     package static let right = AdminRight.operate
 
-    /// Lines after this one, by its number; `nil`: from the first that is remembered.
+    /// Only lines after the one with this number; `nil` for all lines that are still in memory.
     package var after: UInt64?
-    /// Only lines of this time or later, in Unix milliseconds; `nil`: all.
+    /// Only lines of this time or later, in Unix milliseconds; `nil` for all.
     package var since: Int64?
-    /// Only lines about this user; `nil`: all.
+    /// Only lines about this user; `nil` for all.
     package var user: String?
-    /// Whether the answer waits until there is a line, for some seconds at most.
+    /// Whether the answer waits some seconds for a new line if there is none.
     package var isWaiting = false
 
     package init() {}

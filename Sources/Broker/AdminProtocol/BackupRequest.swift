@@ -1,12 +1,12 @@
 /// `backup`: starts a copy of the whole store.
 ///
-/// With `path` the broker writes the copy itself, and answers when it is complete; else each `backup.next` requests one
-/// piece of it.
+/// With `path` the broker writes the copy to a file, and answers when it is complete. Without it, each `backup.next`
+/// requests one piece of the copy.
 package struct BackupRequest: AdminRequest {
     package static let verb = "backup"
     package static let right = AdminRight.operate
 
-    /// The file that the broker writes, in its `admin.backup_directory`; `nil`: none, the copy is sent.
+    /// The file to write, in the broker's `admin.backup_directory`; `nil` if the copy is sent to the client.
     package var path: String?
 
     package init(path: String? = nil) { self.path = path }
@@ -18,9 +18,9 @@ package struct BackupRequest: AdminRequest {
     }
 
     package struct Answer: AdminObject {
-        /// The file that was written; `nil`: the copy is sent.
+        /// The file that was written; `nil` if the copy is sent.
         package var path: String?
-        /// Its size.
+        /// The size of the file, in bytes; `nil` if the copy is sent.
         package var bytes: Int?
 
         package init(path: String? = nil, bytes: Int? = nil) {
@@ -39,9 +39,10 @@ package struct BackupRequest: AdminRequest {
         }
     }
 
-    /// The names that lead from a directory to `path`, which is relative to it, or begins with it; `nil`: it leads elsewhere.
+    /// The path components from `directory` to `path`, relative to it or beginning with it; `nil` if `path` is outside
+    /// it.
     ///
-    /// No name is empty, `.` or `..`, and none has a zero byte.
+    /// No component is empty, `.` or `..`, or contains a zero byte.
     package static func names(of path: String, below directory: String) -> [String]? {
         var names = path.utf8[...]
         if path.utf8.first == UInt8(ascii: "/") {
@@ -62,7 +63,7 @@ package struct BackupRequest: AdminRequest {
         return found
     }
 
-    /// The most names of a path.
+    /// The maximum number of path components.
     private static let maximumDepth = 16
 }
 

@@ -1,4 +1,4 @@
-/// `bans.list`: who is shut out.
+/// `bans.list`: the bans in force.
 package struct BansRequest: AdminRequest {
     package typealias Answer = AdminList<BanSummary>
     package static let verb = "bans.list"
@@ -9,19 +9,19 @@ package struct BansRequest: AdminRequest {
     package func write(to writer: inout JSONWriter) {}
 }
 
-/// What is known of one ban.
+/// One ban.
 package struct BanSummary: AdminObject {
-    /// For `bans.remove`.
+    /// The id, as used by `bans.remove`.
     package var id = ""
     /// `user`, `token` or `address`.
     package var kind = ""
     /// The user's name, the token's id, the address or network.
     package var name = ""
-    /// In Unix milliseconds.
+    /// When the ban was added, in Unix milliseconds.
     package var added: Int64 = 0
-    /// In Unix milliseconds; `nil`: when it is removed, or with the broker's process.
+    /// When the ban ends, in Unix milliseconds; `nil` if it lasts until it is removed or the broker's process ends.
     package var expires: Int64?
-    /// Why; empty: it is not said.
+    /// The reason; empty if none was given.
     package var note = ""
 
     package init() {}
@@ -45,7 +45,7 @@ package struct BanSummary: AdminObject {
     }
 }
 
-/// `bans.add`: shuts a user, a token or a network out, and disconnects those that are here.
+/// `bans.add`: bans a user, a token or a network, and disconnects its clients.
 package struct AddBanRequest: AdminRequest {
     package static let verb = "bans.add"
     package static let right = AdminRight.write
@@ -54,9 +54,9 @@ package struct AddBanRequest: AdminRequest {
     package var kind: String
     /// The user's name, the token's id, the address or network.
     package var name: String
-    /// For how long, in seconds; `nil`: until it is removed, or the broker's process ends.
+    /// The duration in seconds; `nil` if the ban lasts until it is removed or the broker's process ends.
     package var seconds: Int64?
-    /// Why, for people; empty: it is not said.
+    /// The reason, for people; may be empty.
     package var note: String
 
     package init(kind: String, name: String, seconds: Int64?, note: String) {
@@ -80,7 +80,7 @@ package struct AddBanRequest: AdminRequest {
         if !note.isEmpty { writer.member("note", note) }
     }
 
-    /// The ban, and how many clients it has disconnected.
+    /// The ban, and the number of disconnected clients.
     package struct Answer: AdminObject {
         package var ban: BanSummary
         package var disconnected: Int
@@ -102,13 +102,13 @@ package struct AddBanRequest: AdminRequest {
     }
 }
 
-/// `bans.remove`: lets somebody in again before the ban's end.
+/// `bans.remove`: removes a ban before its end.
 package struct RemoveBanRequest: AdminRequest {
     package typealias Answer = BanSummary
     package static let verb = "bans.remove"
     package static let right = AdminRight.write
 
-    /// As `bans.list` shows it.
+    /// The ban's id, as `bans.list` shows it.
     package var ban: String
 
     package init(ban: String) { self.ban = ban }

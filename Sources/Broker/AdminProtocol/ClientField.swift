@@ -1,4 +1,4 @@
-/// A fact about a client by which clients are sorted and selected, and a column of a table of them.
+/// A property of clients, by which they can be sorted and selected; also a column of the table of clients.
 package enum ClientField: String, Sendable, CaseIterable {
     case id, user, address, listener
     case protocolName = "protocol"
@@ -6,7 +6,7 @@ package enum ClientField: String, Sendable, CaseIterable {
     case roundTrip = "rtt"
     case received, sent, reactor
 
-    /// What its values are.
+    /// The type of a field's values.
     package enum Kind: Sendable {
         case text
         case count
@@ -16,7 +16,7 @@ package enum ClientField: String, Sendable, CaseIterable {
         case time
     }
 
-    /// What its values are, which says what they can be compared with.
+    /// The type of the field's values, which decides what they can be compared with.
     package var kind: Kind {
         switch self {
         case .id, .user, .address, .listener, .protocolName, .origin, .agent, .tls, .policy, .behind: .text
@@ -26,12 +26,12 @@ package enum ClientField: String, Sendable, CaseIterable {
         }
     }
 
-    /// Whether it takes a call to the kernel, or a look at each subscription, to find out.
+    /// Whether the value requires a system call or a look at each subscription.
     package var isDetail: Bool { self == .received || self == .sent || self == .policy }
 
-    /// The value of a client, of a field that is no text; `nil`: it has none.
+    /// The value of a numeric field for a client; `nil` if it has none, or if the field is text.
     ///
-    /// - Parameter now: in Unix milliseconds.
+    /// - Parameter now: Unix milliseconds.
     package func number(of client: ClientSummary, now: Int64) -> Double? {
         switch self {
         case .age: client.connectedAt.map { Double(max(0, now - max(0, $0))) }
@@ -48,7 +48,7 @@ package enum ClientField: String, Sendable, CaseIterable {
         }
     }
 
-    /// The value of a client, of a field that is text; `nil`: it has none.
+    /// The value of a text field for a client; `nil` if it has none, or if the field is a number.
     package func text(of client: ClientSummary) -> String? {
         switch self {
         case .id: client.id
@@ -65,7 +65,7 @@ package enum ClientField: String, Sendable, CaseIterable {
         }
     }
 
-    /// Whether one client comes before another: those with more first, texts in their order, those without a value last.
+    /// Whether one client sorts before another: larger numbers first, texts alphabetically, missing values last.
     package func precedes(_ first: ClientSummary, _ second: ClientSummary, now: Int64) -> Bool {
         guard kind == .text else {
             switch (number(of: first, now: now), number(of: second, now: now)) {
@@ -86,14 +86,14 @@ package enum ClientField: String, Sendable, CaseIterable {
 
 /// A condition on clients, such as `pending > 64KiB`, `user = bob` or `address ~ 10.0.`.
 package struct ClientCondition: Sendable {
-    /// The most of one request.
+    /// The maximum number of conditions in one request.
     package static let maximumCount = 8
 
-    /// Why a text is no condition: a phrase.
+    /// Why a text is not a condition: a phrase.
     package struct ParseError: Error, Sendable { package let description: String }
 
     private enum Comparison: String, CaseIterable {
-        // Those of two characters first, as they begin with one.
+        // Operators of two characters come first, because their first character is an operator, too.
         case atLeast = ">="
         case atMost = "<="
         case isNot = "!="
@@ -114,13 +114,13 @@ package struct ClientCondition: Sendable {
         }
     }
 
-    /// What it is about.
+    /// The field that the condition is about.
     package let field: ClientField
     private let comparison: Comparison
     private let text: String
     private let number: Double
 
-    /// Reads a condition.
+    /// Parses a condition.
     package init(parsing source: String) throws(ParseError) {
         let start = source.firstIndex { "<>=!~".contains($0) } ?? source.endIndex
         let name = Self.trimmed(source[..<start])
@@ -147,9 +147,9 @@ package struct ClientCondition: Sendable {
         }
     }
 
-    /// Whether it holds for a client; without a value, only `!=` does.
+    /// Whether the condition holds for a client; if the value is missing, only `!=` holds.
     ///
-    /// - Parameter now: in Unix milliseconds.
+    /// - Parameter now: Unix milliseconds.
     package func holds(for client: ClientSummary, now: Int64) -> Bool {
         guard field.kind == .text else {
             guard let value = field.number(of: client, now: now) else { return comparison == .isNot }
@@ -179,7 +179,7 @@ package struct ClientCondition: Sendable {
         }
     }
 
-    /// The units of a kind, longer ones first.
+    /// The units of a type, longer names first.
     private static func units(_ kind: ClientField.Kind) -> [(name: String, factor: Double)] {
         switch kind {
         case .text: []

@@ -4,17 +4,17 @@ package struct ClientsRequest: AdminRequest {
     package static let verb = "clients"
     package static let right = AdminRight.read
 
-    /// Only clients of this user; `nil`: all clients, also those without a user.
+    /// Only clients of this user; `nil` for all clients, including those without a user.
     package var user: String?
-    /// Only clients with a subscription that overlaps with this filter; `nil`: all.
+    /// Only clients with a subscription that overlaps this filter; `nil` for all.
     package var filter: String?
-    /// Only clients for which all of these hold: each a ``ClientCondition``.
+    /// Only clients that meet all of these conditions, each a ``ClientCondition``.
     package var conditions: [String] = []
-    /// What they are sorted by, the name of a ``ClientField``: those with more first; `nil`: they are not.
+    /// The name of the ``ClientField`` to sort by, larger values first; `nil` for no order.
     package var order: String?
-    /// Whether the order is turned round.
+    /// Whether the order is reversed.
     package var isReversed = false
-    /// The most that are listed; `nil`: all.
+    /// The maximum number of clients; `nil` for all.
     package var limit: Int?
 
     package init(user: String? = nil, filter: String? = nil) {
@@ -58,43 +58,43 @@ package struct ClientRequest: AdminRequest {
 /// What the broker knows about one client.
 package struct ClientSummary: AdminObject {
     package var id = ""
-    /// `nil`: it has not authenticated.
+    /// The user; `nil` if the client has not authenticated.
     package var user: String?
     package var address = ""
     package var protocolName = ""
-    /// The origin of the web page that it is; `nil`: it is none.
+    /// The origin of the client's web page; `nil` if it is not a web page.
     package var origin: String?
-    /// Its program, the `User-Agent`; `nil`: it has not said it.
+    /// The `User-Agent`; `nil` if the client has sent none.
     package var agent: String?
-    /// How many publications of it were taken.
+    /// How many publications of the client were accepted.
     package var published = 0
-    /// In Unix milliseconds.
+    /// When it connected, in Unix milliseconds.
     package var connectedAt: Int64?
     /// How many filters it subscribes to.
     package var subscriptions = 0
     /// Unsent bytes in the broker.
     package var pendingBytes = 0
-    /// How long the oldest of them has waited, in milliseconds; `nil`: there are none.
+    /// How long the oldest unsent byte has waited, in milliseconds; `nil` if there is none.
     package var waitingMilliseconds: Double?
-    /// Whether messages wait for it outside its connection.
+    /// Whether messages for the client wait outside its connection.
     package var isBehind = false
-    /// What happens to messages for which it is too slow, by its subscriptions, such as `close`; `nil`: it has none.
+    /// What happens to messages that the client is too slow for, such as `close`; `nil` if it has no subscriptions.
     package var policy: String?
-    /// Bytes that its connection has received and that its peer has acknowledged, TLS included; `nil`: it is no TCP
-    /// connection.
+    /// Bytes that the connection has received, and bytes that its peer has acknowledged, TLS included; `nil` if it is
+    /// not a TCP connection.
     package var receivedBytes: Int?
     package var sentBytes: Int?
-    /// The listener's address, as it is configured.
+    /// The listener's address, as configured.
     package var listener = ""
-    /// Its version of TLS; `nil`: it has none.
+    /// The TLS version; `nil` without TLS.
     package var tls: String?
     /// The number of the reactor that serves it.
     package var reactor = 0
     /// Unsent bytes in the kernel.
     package var kernelBytes = 0
-    /// Round-trip time of the last PING; `nil`: none was answered yet.
+    /// Round-trip time of the last PING, in milliseconds; `nil` if none was answered yet.
     package var roundTripMilliseconds: Double?
-    /// `nil`: they were not requested.
+    /// The client's filters; `nil` if they were not requested.
     package var filters: [String]?
 
     package init() {}

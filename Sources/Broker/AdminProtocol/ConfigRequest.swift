@@ -1,9 +1,9 @@
-/// `config.show`: the settings that the broker has read last, without secrets.
+/// `config.show`: the settings that the broker last read, without secrets.
 package struct ConfigShowRequest: AdminRequest {
     package static let verb = "config.show"
     package static let right = AdminRight.operate
 
-    /// Whether the text says what each setting means.
+    /// Whether the text explains each setting.
     package var isExplained: Bool
 
     package init(isExplained: Bool = false) { self.isExplained = isExplained }
@@ -14,13 +14,13 @@ package struct ConfigShowRequest: AdminRequest {
 
     /// The settings.
     package struct Answer: AdminObject {
-        /// Where they are from; `nil`: no file.
+        /// The configuration file; `nil` if there is none.
         package var file: String?
-        /// In YAML.
+        /// The settings in YAML.
         package var text = ""
-        /// The same as an object of JSON.
+        /// The settings as a JSON object.
         package var settings: [UInt8] = []
-        /// Those that wait for a restart, with what holds until then.
+        /// Settings that need a restart, with the values in force until then.
         package var waiting: [ConfigChange] = []
 
         package init() {}
@@ -41,14 +41,14 @@ package struct ConfigShowRequest: AdminRequest {
     }
 }
 
-/// `config.plan`: what a reload would change; nothing changes by it.
+/// `config.plan`: what a reload would change, without changing it.
 package struct ConfigPlanRequest: AdminRequest {
     package static let verb = "config.plan"
     package static let right = AdminRight.operate
 
-    /// The configuration, in YAML; `nil`: the broker's own file as it is now.
+    /// The configuration in YAML; `nil` for the broker's own file as it is now.
     package var text: String?
-    /// What errors call the text; empty: as the broker's own file.
+    /// The name of the text in errors; empty for the name of the broker's own file.
     package var name = ""
 
     package init(text: String? = nil, name: String = "") {
@@ -68,27 +68,27 @@ package struct ConfigPlanRequest: AdminRequest {
 
     /// What would change.
     package struct Answer: AdminObject {
-        /// The broker's own file; `nil`: it has none.
+        /// The broker's own file; `nil` if it has none.
         package var file: String?
-        /// Why the reload would be refused, a line each; empty: it would not.
+        /// The errors that would make the reload fail, one a line; empty if there are none.
         package var errors: [String] = []
-        /// What would be otherwise, in the order of the manual.
+        /// The settings that would change, in the order of the manual.
         package var changes: [ConfigChange] = []
-        /// Clients that are connected.
+        /// How many clients are connected.
         package var clients = 0
-        /// What clients would lose; `nil`: rights would not change.
+        /// What clients would lose; `nil` if rights would not change.
         package var losses: Losses?
 
         package init() {}
 
-        /// What clients would lose by other rights.
+        /// What clients would lose by changed rights.
         package struct Losses: Sendable {
-            /// Clients that would be disconnected, as their credentials would not be valid.
+            /// Clients that would be disconnected, because their credentials would no longer be accepted.
             package var disconnected = 0
             /// Clients that would lose subscriptions.
             package var clients = 0
             package var subscriptions = 0
-            /// Whether only a part of the clients was looked at, as there are very many.
+            /// Whether only a part of the clients was checked, because there are too many.
             package var isPartial = false
 
             package init() {}
@@ -125,13 +125,13 @@ package struct ConfigPlanRequest: AdminRequest {
     }
 }
 
-/// A setting that would be otherwise.
+/// A setting that would change.
 package struct ConfigChange: AdminObject {
-    /// Such as `limits.message`.
+    /// The setting's path, such as `limits.message`.
     package var path: String
-    /// Whether it waits for a restart.
+    /// Whether the change needs a restart.
     package var needsRestart: Bool
-    /// In YAML, without secrets; `nil`: it is not set.
+    /// The old and the new value in YAML, without secrets; `nil` if not set.
     package var old: String?
     package var new: String?
 

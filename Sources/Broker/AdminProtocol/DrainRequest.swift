@@ -1,12 +1,13 @@
-/// `drain`: shuts the broker down in order, as SIGTERM does; answered before that begins.
+/// `drain`: shuts the broker down gracefully, as SIGTERM does; answered before that begins.
 package struct DrainRequest: AdminRequest {
     package typealias Answer = AdminDone
     package static let verb = "drain"
     package static let right = AdminRight.operate
-    /// The longest time over which clients come back, in milliseconds: a day.
+    /// The maximum of ``retrySpread``, in milliseconds: a day.
     package static let longestSpread = 86_400_000
 
-    /// Over which time clients are told to come back, in milliseconds; `nil`: as `drain.reconnects_per_second` says.
+    /// The time over which clients are told to spread their reconnects, in milliseconds; `nil` for the default,
+    /// computed from `drain.reconnects_per_second`.
     package var retrySpread: Int?
 
     package init() {}

@@ -1,4 +1,4 @@
-/// `events`: what has happened to clients and to the broker, and what happens.
+/// `events`: the last events of clients and of the broker, and new ones.
 package struct ReadEventsRequest: LineRequest {
     package static let verb = "events"
     package static let right = AdminRight.read
@@ -6,11 +6,11 @@ package struct ReadEventsRequest: LineRequest {
     package var after: UInt64?
     package var since: Int64?
     package var isWaiting = false
-    /// Only events of these kinds, such as `slow`; empty: of all.
+    /// Only events of these kinds, such as `slow`; empty for all.
     package var kinds: [String] = []
-    /// Only events of this client; `nil`: of all.
+    /// Only events of this client; `nil` for all.
     package var client: String?
-    /// Only events of this user's clients; `nil`: of all.
+    /// Only events of this user's clients; `nil` for all.
     package var user: String?
 
     package typealias Answer = LogLines

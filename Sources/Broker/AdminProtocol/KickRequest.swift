@@ -1,4 +1,4 @@
-/// `kick`: disconnects clients, and may keep them out; one of the first three members is required.
+/// `kick`: disconnects clients, and can ban them; `client`, `user` or `filter` is required.
 package struct KickRequest: AdminRequest {
     package static let verb = "kick"
     package static let right = AdminRight.write
@@ -9,17 +9,17 @@ package struct KickRequest: AdminRequest {
     package var user: String?
     /// All clients with a subscription covered by this filter.
     package var filter: String?
-    /// What they are told in the CLOSE, in at most ``maximumReason`` bytes; empty: the broker's own words.
+    /// The reason in the Close frame, of at most ``maximumReason`` bytes; empty for the broker's default.
     package var reason = ""
-    /// Whether they are only counted.
+    /// Whether the clients are only counted.
     package var isDryRun = false
-    /// The most bytes of a reason, as RFC 6455 §5.5 has them.
+    /// The maximum length of a reason, in bytes (RFC 6455 §5.5).
     package static let maximumReason = 123
-    /// Whether they are banned, too: by their user, or else by their address.
+    /// Whether the clients are also banned: by their user, else by their address.
     package var isBanning = false
-    /// For how long, in seconds; `nil`: until the ban is removed, or the broker's process ends.
+    /// The duration of the bans in seconds; `nil` if they last until they are removed or the broker's process ends.
     package var seconds: Int64?
-    /// Why they are banned, for people; empty: it is not said.
+    /// The reason of the bans, for people; may be empty.
     package var note = ""
 
     package init(client: String? = nil, user: String? = nil, filter: String? = nil) {
@@ -51,15 +51,16 @@ package struct KickRequest: AdminRequest {
         if !note.isEmpty { writer.member("note", note) }
     }
 
-    /// What was done.
+    /// The result.
     package struct Answer: AdminObject {
         /// How many clients were disconnected.
         package var kicked: Int
-        /// How many would have been; `nil`: it was done.
+        /// How many clients would have been disconnected by a dry run; `nil` if it was not one.
         package var matching: Int?
-        /// What was banned, such as `user bob`; `nil`: that was not asked for.
+        /// The new bans, such as `user bob`; `nil` if none were requested.
         package var banned: [String]?
-        /// Clients that could not be banned: they have no user, and this machine's address or none.
+        /// Clients that could not be banned: they have no user, and a shared or no address, or the list of bans was
+        /// full.
         package var notBanned = 0
 
         package init(kicked: Int) { self.kicked = kicked }

@@ -1,15 +1,15 @@
-/// `log.level`: which lines the broker writes to its log from now on, for a time.
+/// `log.level`: shows or changes the level of the broker's log, for a time.
 ///
-/// The next reload, and the next start, have it be the level of the configuration.
+/// The next reload or start restores the configuration's level.
 package struct LogLevelRequest: AdminRequest {
     package static let verb = "log.level"
     package static let right = AdminRight.operate
-    /// The longest time, in seconds.
+    /// The maximum duration, in seconds.
     package static let longest: Int64 = 7 * 86_400
 
-    /// `error`, `warning`, `info` or `debug`; `nil`: nothing changes.
+    /// `error`, `warning`, `info` or `debug`; `nil` if the level is only shown.
     package var level: String?
-    /// After so many seconds it is again the configuration's, from 1 to ``longest``; `nil`: it stays.
+    /// The duration in seconds, from 1 to ``longest``; `nil` if the level stays until the next reload.
     package var seconds: Int64?
 
     package init(level: String?, seconds: Int64?) {
@@ -27,13 +27,13 @@ package struct LogLevelRequest: AdminRequest {
         if let seconds { writer.member("seconds", seconds) }
     }
 
-    /// What holds now.
+    /// The levels after the request.
     package struct Answer: AdminObject {
-        /// The level that holds.
+        /// The level in force.
         package var level: String
         /// The level of the configuration.
         package var configured: String
-        /// When that holds again, in Unix milliseconds; `nil`: not by itself.
+        /// When the configuration's level is restored, in Unix milliseconds; `nil` if no time is set.
         package var until: Int64?
 
         package init(level: String, configured: String, until: Int64?) {

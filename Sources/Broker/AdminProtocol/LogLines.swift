@@ -1,22 +1,22 @@
-/// A request for the last lines of something that the broker writes line by line, and for those that come.
+/// A request for the last lines of a log, and for new ones.
 package protocol LineRequest: AdminRequest where Answer == LogLines {
-    /// Lines after this one, by its number; `nil`: from the first that is remembered.
+    /// Only lines after the one with this number; `nil` for all lines that are still in memory.
     var after: UInt64? { get set }
-    /// Only lines of this time or later, in Unix milliseconds; `nil`: all.
+    /// Only lines of this time or later, in Unix milliseconds; `nil` for all.
     var since: Int64? { get set }
-    /// Whether the answer waits until there is a line, for some seconds at most.
+    /// Whether the answer waits some seconds for a new line if there is none.
     var isWaiting: Bool { get set }
 }
 
-/// Lines that the broker has written.
+/// Lines of a log.
 package struct LogLines: AdminObject {
-    /// An object of JSON each.
+    /// The lines, each a JSON object.
     package var lines: [[UInt8]] = []
-    /// Where the next request goes on.
+    /// The number that ``LineRequest/after`` has in the next request.
     package var next: UInt64 = 0
-    /// Whether there are more already.
+    /// Whether more lines are available now.
     package var hasMore = false
-    /// Lines that are forgotten: they came after ``LineRequest/after``.
+    /// How many lines after ``LineRequest/after`` are no longer in memory.
     package var missed = 0
 
     package init() {}

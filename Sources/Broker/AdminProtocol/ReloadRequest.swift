@@ -1,5 +1,6 @@
-/// `reload`: reads the configuration and the file of users and tokens again, as SIGHUP does; answered when what they say
-/// holds, or refused with the errors, or after ten seconds.
+/// `reload`: reads the configuration and the users file again, as SIGHUP does.
+///
+/// Answered when the new settings are in force; refused if they have errors, or after ten seconds.
 package struct ReloadRequest: AdminRequest {
     package static let verb = "reload"
     package static let right = AdminRight.operate
@@ -8,11 +9,11 @@ package struct ReloadRequest: AdminRequest {
     package init(_ object: borrowing JSONObject) throws(JSONError) {}
     package func write(to writer: inout JSONWriter) {}
 
-    /// What has changed.
+    /// The changes.
     package struct Answer: AdminObject {
-        /// The paths of settings that are others now than after the last reload, in the order of the manual.
+        /// The paths of settings that differ from those of the last reload, in the order of the manual.
         package var changed: [String]
-        /// The paths of settings that are others than at the start, and wait for the next one.
+        /// The paths of settings that differ from those of the start, and need a restart.
         package var needsRestart: [String]
 
         package init(changed: [String] = [], needsRestart: [String] = []) {

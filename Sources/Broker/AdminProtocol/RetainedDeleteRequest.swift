@@ -1,11 +1,11 @@
-/// `retained.delete`: removes retained values, and answers when they are gone from the disk.
+/// `retained.delete`: removes retained values, and answers when the removal is on disk.
 package struct RetainedDeleteRequest: AdminRequest {
     package static let verb = "retained.delete"
     package static let right = AdminRight.write
 
-    /// A topic, or a filter with wildcards; `nil`: missing, which is refused.
+    /// A topic, or a filter with wildcards; a request without it is refused.
     package var filter: String?
-    /// Whether to count the values only.
+    /// Whether the values are only counted.
     package var isTrial: Bool
 
     package init(filter: String, isTrial: Bool) {
@@ -26,7 +26,7 @@ package struct RetainedDeleteRequest: AdminRequest {
     /// How many values were deleted.
     package struct Answer: AdminObject {
         package var deleted: Int
-        /// How many would be deleted; `nil`: they were deleted.
+        /// How many would be deleted; `nil` if they were deleted.
         package var matching: Int?
 
         package init(deleted: Int, matching: Int? = nil) {

@@ -1,11 +1,11 @@
-/// `retained.export`: the next retained values with all their members, each as it is stored when it is read.
+/// `retained.export`: the next page of retained values with all their members, each as stored when it is read.
 package struct RetainedExportRequest: RetainedPageRequest {
     package static let verb = "retained.export"
     package static let right = AdminRight.read
 
-    /// Only topics that match this filter; `nil`: all.
+    /// Only topics that match this filter; `nil` for all.
     package var filter: String?
-    /// Continue after this topic; `nil`: from the first.
+    /// Only topics after this one; `nil` from the first.
     package var after: String?
 
     package init(filter: String?, after: String? = nil) {
@@ -13,10 +13,10 @@ package struct RetainedExportRequest: RetainedPageRequest {
         self.after = after
     }
 
-    /// Some of the values.
+    /// One page of values.
     package struct Answer: AdminObject {
         package var values: [RetainedValue]
-        /// Where the next request continues; `nil`: that was all.
+        /// The ``after`` of the next request; `nil` at the end.
         package var next: String?
 
         package init(values: [RetainedValue], next: String?) {

@@ -5,7 +5,7 @@ package struct RetainedGetRequest: AdminRequest {
     package static let right = AdminRight.read
 
     package var topic: String
-    /// Whether to return the exact bytes of the data, in base64 where JSON would change them.
+    /// Whether the answer holds the exact bytes of the data, in base64 where JSON would change them.
     package var isExact: Bool
 
     package init(topic: String, isExact: Bool) {

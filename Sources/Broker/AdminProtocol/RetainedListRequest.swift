@@ -4,9 +4,9 @@ package struct RetainedListRequest: RetainedPageRequest {
     package static let verb = "retained.list"
     package static let right = AdminRight.read
 
-    /// Only topics that match this filter; `nil`: all.
+    /// Only topics that match this filter; `nil` for all.
     package var filter: String?
-    /// Continue after this topic; `nil`: from the first.
+    /// Only topics after this one; `nil` from the first.
     package var after: String?
 
     package init(filter: String?, after: String? = nil) {
@@ -15,13 +15,13 @@ package struct RetainedListRequest: RetainedPageRequest {
     }
 }
 
-/// A request for the next of the retained values.
+/// A request for the next page of retained values.
 package protocol RetainedPageRequest: AdminRequest {
-    /// Only topics that match this filter; `nil`: all.
+    /// Only topics that match this filter; `nil` for all.
     var filter: String? { get }
-    /// Continue after this topic; `nil`: from the first.
+    /// Only topics after this one; `nil` from the first.
     var after: String? { get }
-    /// The values after a topic.
+    /// Creates a request for the values after a topic.
     init(filter: String?, after: String?)
 }
 
@@ -40,17 +40,17 @@ extension RetainedPageRequest {
 package struct RetainedSummary: AdminObject {
     package var topic = ""
     package var seq: UInt64 = 0
-    /// In Unix milliseconds.
+    /// When it was published, in Unix milliseconds.
     package var time: Int64?
-    /// Bytes of payload.
+    /// The size of the payload, in bytes.
     package var bytes = 0
     /// `text`, `json` or `binary`.
     package var kind = ""
-    /// The content type; `nil`: none.
+    /// The content type; `nil` if there is none.
     package var type: String?
-    /// In Unix milliseconds; `nil`: never.
+    /// When it expires, in Unix milliseconds; `nil` if it does not.
     package var expires: Int64?
-    /// Whether it is in memory only, and goes with its publisher's connection.
+    /// Whether the value is in memory only, and disappears with its publisher's connection.
     package var isEphemeral = false
 
     package init() {}

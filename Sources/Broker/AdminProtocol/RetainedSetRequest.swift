@@ -4,24 +4,24 @@ package struct RetainedSetRequest: AdminRequest {
     package static let right = AdminRight.write
 
     package var topic: String
-    /// `nil`: missing, which is refused.
+    /// The data; a request without it is refused.
     package var data: Data?
-    /// `text`, `json` or `binary`; `nil`: chosen by the data and its content type.
+    /// `text`, `json` or `binary`; `nil` if the data and its content type decide.
     package var kind: String?
-    /// `base64`, if the data is a base64 string; `nil`: the data is used unchanged.
+    /// `base64` if the data is a base64 string; `nil` if the data is used unchanged.
     package var encoding: String?
-    /// The content type; `nil`: none.
+    /// The content type; `nil` for none.
     package var type: String?
-    /// In seconds; `nil`: forever, or until ``expires``.
+    /// The time to live, in seconds; `nil` if ``expires`` decides.
     package var timeToLive: Double?
-    /// When the value expires, in Unix milliseconds; `nil`: never.
+    /// When the value expires, in Unix milliseconds; `nil` if it does not.
     package var expires: Int64?
-    /// The members `headers`, `replyTo` and `correlation` as written; `nil`: there are none.
+    /// The members `headers`, `replyTo` and `correlation` as written; `nil` if there are none.
     package var properties: [UInt8]?
 
     /// The value's data.
     package enum Data: Sendable, Equatable {
-        /// A JSON value as written: anything but a string; with the kind `json`, a string as well.
+        /// A JSON value as written; a string only if ``kind`` is `json`.
         case json([UInt8])
         /// UTF-8.
         case text([UInt8])
@@ -78,7 +78,7 @@ package struct RetainedSetRequest: AdminRequest {
     /// What happened to the value.
     package enum Answer: AdminObject {
         case set(seq: UInt64, isStored: Bool)
-        /// It has expired already, and was not published.
+        /// The value has already expired, and was not published.
         case expired
 
         package init(_ object: borrowing JSONObject) throws(JSONError) {

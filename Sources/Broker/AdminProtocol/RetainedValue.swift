@@ -1,6 +1,6 @@
 internal import WSTransport
 
-/// A retained value with its data: an object as in the contract's §3.3, with the kind of the message.
+/// A retained value with its data: a message object (docs/protocol.md) with the member `kind`.
 package struct RetainedValue: AdminObject {
     /// The whole object, as received.
     package let json: [UInt8]

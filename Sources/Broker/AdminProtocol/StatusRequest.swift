@@ -3,7 +3,7 @@ package struct StatusRequest: AdminRequest {
     package static let verb = "status"
     package static let right = AdminRight.read
 
-    /// Whether each client is looked at, for ``Answer/backlog``.
+    /// Whether to examine every client, for ``Answer/backlog``.
     package var countsClients: Bool
 
     package init(countsClients: Bool = false) { self.countsClients = countsClients }
@@ -18,11 +18,11 @@ package struct StatusRequest: AdminRequest {
 
     /// The state of the broker; members that an older broker does not send are 0 or empty.
     package struct Answer: AdminObject {
-        /// Its name and version.
+        /// The server's name and version.
         package var server = ""
-        /// `nil`: unknown.
+        /// The process id; `nil` if unknown.
         package var processIdentifier: Int32?
-        /// In Unix milliseconds.
+        /// When the broker started, in Unix milliseconds.
         package var startedAt: Int64 = 0
         package var uptimeSeconds = 0
         package var listen: [String] = []
@@ -38,54 +38,54 @@ package struct StatusRequest: AdminRequest {
         package var epoch: UInt64 = 0
         package var published = 0
         package var delivered = 0
-        /// `nil`: the store could not be read.
+        /// The contents of the store; `nil` if it could not be read.
         package var store: Store?
-        /// How long it took at last to find out whether the broker is ready, which a message and a write to the store tell, in
-        /// milliseconds; `nil`: unknown.
+        /// How long the last readiness probe took, a message and a write to the store, in milliseconds; `nil` if
+        /// unknown.
         package var canary: Double?
-        /// How long the last commit took with its sync, in milliseconds; `nil`: an older broker.
+        /// How long the last commit took, including its sync, in milliseconds; `nil` from an older broker.
         package var lastCommit: Double?
-        /// How long 99 of 100 commits took at most since the start, in milliseconds; `nil`: unknown.
+        /// The 99th percentile of commit times since the start, in milliseconds; `nil` if unknown.
         package var slowCommit: Double?
-        /// The file system of the data directory, in bytes; `nil`: unknown.
+        /// The size and the free space of the data directory's file system, in bytes; `nil` if unknown.
         package var diskBytes: Int?
         package var diskFreeBytes: Int?
-        /// Open descriptors; `nil`: unknown.
+        /// The open file descriptors and their limit; `nil` if unknown.
         package var descriptors: Int?
         package var maximumDescriptors: Int?
-        /// `limits.connections`.
+        /// The setting `limits.connections`.
         package var maximumConnections: Int?
-        /// What clients hold in memory, in bytes.
+        /// The memory that clients occupy, in bytes.
         package var heldBytes = 0
-        /// `limits.memory`, in bytes; `nil`: unlimited.
+        /// The setting `limits.memory`, in bytes; `nil` if unlimited.
         package var maximumHeldBytes: Int?
-        /// How long the certificates of all listeners still hold, in seconds; `nil`: there are none.
+        /// The seconds until the first certificate of a listener expires; `nil` if there are no certificates.
         package var certificateSeconds: Int?
-        /// `nil`: it was not asked for.
+        /// The backlog of the clients; `nil` if it was not requested.
         package var backlog: Backlog?
-        /// The longest request accepted, in bytes.
+        /// The maximum size of a request, in bytes.
         package var maximumQuestion = 1 << 20
-        /// Resident bytes.
+        /// The resident memory, in bytes.
         package var memoryBytes = 0
-        /// Why the broker is not ready; `nil`: it is ready.
+        /// Why the broker is not ready; `nil` if it is ready.
         package var failure: String?
-        /// Where a damaged store was moved at startup; `nil`: the store was intact.
+        /// Where a damaged store was moved at startup; `nil` if the store was intact.
         package var movedAside: String?
 
         package init() {}
 
-        /// What clients have not taken yet.
+        /// Messages that clients have not received yet.
         package struct Backlog: Sendable {
-            /// Clients that are behind: messages wait for them outside their connections.
+            /// How many clients are behind: messages for them wait outside their connections.
             package var behind = 0
-            /// Unsent bytes of all clients together, and of the one that has the most.
+            /// The unsent bytes of all clients, and of the client with the most.
             package var pendingBytes = 0
             package var largestBytes = 0
 
             package init() {}
         }
 
-        /// What is stored.
+        /// The contents of the store.
         package struct Store: Sendable {
             package var values = 0
             package var valueBytes = 0
@@ -171,7 +171,7 @@ extension StatusRequest.Answer {
 }
 
 extension StatusRequest.Answer {
-    /// What the machine gives, and how much of it is used.
+    /// Writes the limits of the machine, and how much of each is used.
     private func writeMachine(to writer: inout JSONWriter) {
         if let canary { writer.member("canaryMilliseconds", canary) }
         if let lastCommit {

@@ -4,7 +4,7 @@ package struct SubscriptionsRequest: AdminRequest {
     package static let verb = "subscriptions"
     package static let right = AdminRight.read
 
-    /// Only filters covered by this one; `nil`: all.
+    /// Only filters covered by this one; `nil` for all.
     package var filter: String?
 
     package init(filter: String?) { self.filter = filter }

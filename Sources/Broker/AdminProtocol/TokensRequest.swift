@@ -1,10 +1,10 @@
-/// `token.list`: the tokens of the file of users and tokens, in its order.
+/// `token.list`: the tokens of the users file, in its order.
 package struct ListTokensRequest: AdminRequest {
     package typealias Answer = AdminList<TokenSummary>
     package static let verb = "token.list"
     package static let right = AdminRight.read
 
-    /// Continue after so many; 0: from the first.
+    /// How many tokens to skip; 0 from the first.
     package var after: Int
 
     package init(after: Int = 0) { self.after = after }
@@ -12,19 +12,19 @@ package struct ListTokensRequest: AdminRequest {
     package func write(to writer: inout JSONWriter) { if after > 0 { writer.member("after", after) } }
 }
 
-/// What is known of a token: not the token.
+/// One token, without its secret.
 package struct TokenSummary: AdminObject {
     package var id = ""
     package var user = ""
-    /// What it may be used for at most; `nil` for both: all that its user may.
+    /// The limits on the user's rights; `nil` for both if the token has all of them.
     package var publish: [String]?
     package var subscribe: [String]?
     package var admin: [String] = []
-    /// In Unix seconds; `nil`: it does not expire.
+    /// Unix seconds; `nil` if the token does not expire.
     package var expires: Int64?
-    /// Empty: from everywhere.
+    /// The networks that the token may be used from; empty for any.
     package var from: [String] = []
-    /// In Unix seconds; `nil`: it is not known.
+    /// Unix seconds; `nil` if unknown.
     package var created: Int64?
     package var note = ""
 
@@ -55,24 +55,24 @@ package struct TokenSummary: AdminObject {
     }
 }
 
-/// `token.mint`: makes a token of a user.
+/// `token.mint`: creates a token for a user.
 package struct MintTokenRequest: AdminRequest {
     package static let verb = "token.mint"
     package static let right = AdminRight.operate
 
     package var user: String
-    /// What it may be used for at most; empty, both of them: all that its user may.
+    /// The limits on the user's rights; both empty if the token has all of them.
     package var publish: [String] = []
     package var subscribe: [String] = []
-    /// `read`, `write`, `operate`: what it may be used for on `/admin`.
+    /// The rights on `/admin`: `read`, `write`, `operate`.
     package var admin: [String] = []
-    /// How long it lives; `nil`: for ever, or an hour where it is for addresses.
+    /// The lifetime in seconds; `nil` for no limit, or for an hour if ``isForAddresses``.
     package var seconds: Int64?
-    /// Addresses and networks; empty: from everywhere.
+    /// The addresses and networks that the token may be used from; empty for any.
     package var from: [String] = []
-    /// What people know it by; empty: nothing.
+    /// A note for people; may be empty.
     package var note = ""
-    /// Whether it is to stand in addresses, so that it lives for an hour at most.
+    /// Whether the token will be used in URLs, so that it lives for at most an hour.
     package var isForAddresses = false
 
     package init(user: String) { self.user = user }
@@ -99,7 +99,7 @@ package struct MintTokenRequest: AdminRequest {
         if isForAddresses { writer.member("inURL", true) }
     }
 
-    /// The token, which nobody is told again.
+    /// The token, which is shown only once.
     package struct Answer: AdminObject {
         package var id: String
         package var token: String
@@ -121,7 +121,7 @@ package struct MintTokenRequest: AdminRequest {
     }
 }
 
-/// `token.revoke`: ends a token, all of a user's, or a JSON Web Token; one of the members is required.
+/// `token.revoke`: revokes a token, all tokens of a user, or a JSON Web Token; one of the members is required.
 package struct RevokeTokenRequest: AdminRequest {
     package typealias Answer = AdminDone
     package static let verb = "token.revoke"
@@ -129,9 +129,9 @@ package struct RevokeTokenRequest: AdminRequest {
 
     /// A token's id.
     package var token: String?
-    /// All of this user's, those of login servers among them.
+    /// The user whose tokens are all revoked, including those of login servers.
     package var user: String?
-    /// With `user`: only those that are older than this time, in Unix seconds; `nil`: all until now.
+    /// With ``user``: only tokens that were issued before this time, in Unix seconds; `nil` for all until now.
     package var before: Int64?
     /// The `jti` of a JSON Web Token.
     package var jti: String?

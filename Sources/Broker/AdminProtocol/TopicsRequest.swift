@@ -1,12 +1,12 @@
-/// `topics`: lists known topics, and what is published to them.
+/// `topics`: lists known topics, and the rate of publications to them.
 package struct TopicsRequest: AdminRequest {
     package typealias Answer = AdminList<TopicSummary>
     package static let verb = "topics"
     package static let right = AdminRight.read
 
-    /// Only topics that match this filter; `nil`: all.
+    /// Only topics that match this filter; `nil` for all.
     package var filter: String?
-    /// How long to count publications before answering; 0: do not count.
+    /// How many seconds to count publications before the answer; 0 for none.
     package var seconds: Double
 
     package init(filter: String?, seconds: Double) {
@@ -30,17 +30,17 @@ package struct TopicSummary: AdminObject {
     package var topic = ""
     /// How many clients subscribe to it by name.
     package var subscriptions = 0
-    /// `nil`: no retained value.
+    /// The retained value; `nil` if there is none.
     package var retained: Retained?
-    /// `nil`: publications were not counted.
+    /// The rate of publications; `nil` if they were not counted.
     package var rate: Rate?
 
-    /// Its retained value.
+    /// The retained value of a topic.
     package struct Retained: Sendable {
-        /// Bytes of payload.
+        /// The size of the payload, in bytes.
         package var bytes: Int?
         package var seq: UInt64?
-        /// In Unix milliseconds.
+        /// When it was published, in Unix milliseconds.
         package var time: Int64?
 
         package init(bytes: Int?, seq: UInt64?, time: Int64?) {
@@ -50,7 +50,7 @@ package struct TopicSummary: AdminObject {
         }
     }
 
-    /// What was published to it.
+    /// The rate of publications to a topic.
     package struct Rate: Sendable {
         package var messagesPerSecond: Double
         /// Bytes of payload.

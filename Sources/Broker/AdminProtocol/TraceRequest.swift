@@ -1,18 +1,18 @@
-/// `trace`: each decision about a topic or a client, as it is made.
+/// `trace`: every decision about a topic or a client, as it is made.
 ///
-/// The first request of a number opens the trace; it ends some seconds after the last.
+/// The first request with a number starts the trace; it ends some seconds after the last request.
 package struct TraceRequest: AdminRequest {
     package static let verb = "trace"
     package static let right = AdminRight.read
     package typealias Answer = LogLines
 
-    /// A number that the administrator has chosen.
+    /// The number of the trace, chosen by the administrator.
     package var number: UInt64
-    /// Only topics that match this filter; `nil`: all.
+    /// Only topics that match this filter; `nil` for all.
     package var filter: String?
-    /// Only what concerns this client; `nil`: all.
+    /// Only decisions about this client; `nil` for all.
     package var client: String?
-    /// Whether this is the last request.
+    /// Whether this request ends the trace.
     package var isLast = false
 
     package init(number: UInt64, filter: String?, client: String?) {

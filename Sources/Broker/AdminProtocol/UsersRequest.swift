@@ -1,12 +1,12 @@
-/// `users.list`: the users of the file of users and tokens, in its order.
+/// `users.list`: the users of the users file, in its order.
 package struct ListUsersRequest: AdminRequest {
     package typealias Answer = AdminList<UserSummary>
     package static let verb = "users.list"
     package static let right = AdminRight.read
 
-    /// Only this user; `nil`: all.
+    /// Only this user; `nil` for all.
     package var user: String?
-    /// Continue after so many; 0: from the first.
+    /// How many users to skip; 0 from the first.
     package var after: Int
 
     package init(user: String? = nil, after: Int = 0) {
@@ -25,13 +25,13 @@ package struct ListUsersRequest: AdminRequest {
     }
 }
 
-/// What is shown of a user: no secret, and nothing that one could be tried against.
+/// One user, without secrets or their hashes.
 package struct UserSummary: AdminObject {
     package var user = ""
     package var roles: [String] = []
-    /// `-`: there is none; `weak`; `yes`.
+    /// `-` if there is no password, else `weak` or `yes`.
     package var password = "-"
-    /// Whether a client certificate is tied to the user.
+    /// Whether a client certificate identifies the user.
     package var hasCertificate = false
     /// How many tokens the user has.
     package var tokens = 0
@@ -66,7 +66,7 @@ package struct AddUserRequest: AdminRequest {
 
     package var user: String
     package var roles: [String]
-    /// `nil`: no password is right.
+    /// The password; `nil` if no password is accepted.
     package var password: String?
 
     package init(user: String, roles: [String], password: String?) {
@@ -88,7 +88,7 @@ package struct AddUserRequest: AdminRequest {
     }
 }
 
-/// `users.password`: gives a user another password; what the old one began ends.
+/// `users.password`: changes a user's password, and ends connections that were made with the old one.
 package struct SetPasswordRequest: AdminRequest {
     package typealias Answer = AdminDone
     package static let verb = "users.password"
@@ -113,7 +113,7 @@ package struct SetPasswordRequest: AdminRequest {
     }
 }
 
-/// `users.remove`: removes a user with all tokens.
+/// `users.remove`: removes a user and all the user's tokens.
 package struct RemoveUserRequest: AdminRequest {
     package static let verb = "users.remove"
     package static let right = AdminRight.operate
@@ -124,7 +124,7 @@ package struct RemoveUserRequest: AdminRequest {
     package init(_ object: borrowing JSONObject) throws(JSONError) { user = try object.string("user") ?? "" }
     package func write(to writer: inout JSONWriter) { writer.member("user", user) }
 
-    /// How many tokens went with the user.
+    /// How many tokens were removed with the user.
     package struct Answer: AdminObject {
         package var tokens: Int
 
@@ -134,14 +134,14 @@ package struct RemoveUserRequest: AdminRequest {
     }
 }
 
-/// `users.disable`: lets a user log in no more, in whatever way, or again.
+/// `users.disable`: disables a user, whatever the credentials, or enables a disabled one.
 package struct DisableUserRequest: AdminRequest {
     package typealias Answer = AdminDone
     package static let verb = "users.disable"
     package static let right = AdminRight.operate
 
     package var user: String
-    /// Whether the user is let in again.
+    /// Whether the user is enabled again.
     package var isEnabling: Bool
 
     package init(user: String, isEnabling: Bool = false) {
@@ -160,13 +160,13 @@ package struct DisableUserRequest: AdminRequest {
     }
 }
 
-/// `users.role`: gives a user roles, and takes them away.
+/// `users.role`: gives a user roles and takes roles away.
 package struct SetRolesRequest: AdminRequest {
     package static let verb = "users.role"
     package static let right = AdminRight.operate
 
     package var user: String
-    /// `+ROLE` gives a role, `-ROLE` takes it away, one after the other.
+    /// `+ROLE` gives a role, `-ROLE` takes it away; applied in order.
     package var changes: [String]
 
     package init(user: String, changes: [String]) {
@@ -184,7 +184,7 @@ package struct SetRolesRequest: AdminRequest {
         writer.member("changes", changes)
     }
 
-    /// The roles that the user has now.
+    /// The user's roles after the change.
     package struct Answer: AdminObject {
         package var roles: [String]
 

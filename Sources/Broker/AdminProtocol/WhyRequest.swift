@@ -1,11 +1,11 @@
-/// `why`: what became of a topic's last messages for one client.
+/// `why`: what happened to a topic's last messages for one client.
 package struct WhyRequest: AdminRequest {
     package static let verb = "why"
     package static let right = AdminRight.read
 
     package var client: String
     package var topic: String
-    /// How many of the last messages, at most.
+    /// The maximum number of messages.
     package var limit: Int
 
     package init(client: String, topic: String, limit: Int) {
@@ -26,21 +26,21 @@ package struct WhyRequest: AdminRequest {
         writer.member("limit", limit)
     }
 
-    /// What is known of the client, its subscriptions and the messages.
+    /// The client, its subscriptions, and the messages.
     package struct Answer: AdminObject {
         package var user: String?
         package var address = ""
         package var protocolName = ""
-        /// Whether it may subscribe to the topic, and what says so.
+        /// Whether the client may subscribe to the topic, and the rule or the reason.
         package var isAllowed = false
         package var rule = ""
         package var filters: [Filter] = []
-        /// Whether messages wait for it.
+        /// Whether messages for the client wait outside its connection.
         package var isBehind = false
-        /// What it has not taken, and what its TCP has not acknowledged, in bytes.
+        /// The bytes that were not sent yet, and those that the client's TCP has not acknowledged.
         package var pendingBytes = 0
         package var unacknowledgedBytes = 0
-        /// Since when messages are remembered, in Unix milliseconds; `nil`: none is.
+        /// The time from which messages are recorded, in Unix milliseconds; `nil` if none are.
         package var since: Int64?
         package var messages: [Message] = []
 
@@ -93,9 +93,9 @@ package struct WhyRequest: AdminRequest {
     package struct Filter: AdminObject {
         package var filter = ""
         package var matches = false
-        /// Why it does not match; empty: it does.
+        /// Why the filter does not match; empty if it does.
         package var reason = ""
-        /// Messages after this one are due to it.
+        /// Messages with a larger number are due to the subscription.
         package var since: UInt64 = 0
 
         package init() {}
@@ -115,17 +115,17 @@ package struct WhyRequest: AdminRequest {
         }
     }
 
-    /// A message of the topic, or a publication that was refused.
+    /// A message of the topic, or a refused publication.
     package struct Message: AdminObject {
-        /// 0: it was refused.
+        /// The message's number; 0 if the publication was refused.
         package var seq: UInt64 = 0
-        /// In Unix milliseconds.
+        /// Unix milliseconds.
         package var time: Int64 = 0
-        /// The client that published it; `nil`: none, or not known.
+        /// The client that published it; `nil` if there was none or it is unknown.
         package var from: String?
-        /// A word for programs.
+        /// What happened, as a word for programs.
         package var outcome = ""
-        /// A phrase for people.
+        /// What happened, as a phrase for people.
         package var reason = ""
 
         package init() {}

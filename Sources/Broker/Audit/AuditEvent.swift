@@ -1,12 +1,12 @@
 internal import WSTransport
 
-/// Something that a client or an administrator did or was refused, as one line of the audit log.
+/// An action or refusal of a client or an administrator: one line of the audit log.
 ///
-/// No secret goes into one: neither a password nor a token, only a token's id.
+/// It contains no secret: no password, and of a token only its id.
 package struct AuditEvent: Sendable, Equatable {
-    /// What happened.
+    /// The kind of an event.
     package struct Name: Sendable, Hashable {
-        /// As it is written, such as `publish.denied`.
+        /// The name as written, such as `publish.denied`.
         package let text: String
 
         private init(_ text: String) { self.text = text }
@@ -24,7 +24,7 @@ package struct AuditEvent: Sendable, Equatable {
         package static let keysRefreshed = Name("keys.refreshed")
         package static let certificateLoaded = Name("certificate.loaded")
         package static let certificateRefused = Name("certificate.refused")
-        /// A client's certificate is not accepted any more, and its connection has ended.
+        /// A client's certificate is no longer accepted, and its connection was closed.
         package static let certificateRevoked = Name("certificate.revoked")
         package static let start = Name("start")
         package static let stop = Name("stop")
@@ -37,7 +37,7 @@ package struct AuditEvent: Sendable, Equatable {
         package static func users(_ verb: String) -> Name { Name("users.\(verb)") }
         /// A change of a token, such as `mint`.
         package static func token(_ verb: String) -> Name { Name("token.\(verb)") }
-        /// A ban: `add`, `remove` or `end`, or `refused`, of those that one turns away.
+        /// A ban: `add`, `remove` or `end`; or `refused`, for connections that a ban turns away.
         package static func ban(_ verb: String) -> Name { Name("ban.\(verb)") }
     }
 
@@ -59,46 +59,46 @@ package struct AuditEvent: Sendable, Equatable {
     package var name: Name
     /// Unix milliseconds.
     package var time: Int64
-    /// `nil`: no administrator acted.
+    /// The administrator; `nil` if none acted.
     package var actor: Actor?
-    /// The client's user; `nil`: it has none.
+    /// The client's user; `nil` if it has none.
     package var user: String?
-    /// How the client is known, such as `anonymous` or `jwt`; `nil`: no client acted.
+    /// How the client was authenticated, such as `anonymous` or `jwt`; `nil` if no client acted.
     package var kind: String?
-    /// The broker's own name for the client.
+    /// The broker's name for the client.
     package var client: String?
-    /// Where the client connects from, with the port.
+    /// The client's address, with the port.
     package var address: String?
     /// The id of a token, or the `jti` of a JWT; never the token.
     package var token: String?
-    /// What it was about: a topic, a filter, a host, a limit, a file.
+    /// The object of the action: a topic, a filter, a host, a limit, a file.
     package var target: String?
-    /// The filter of a rule that decided; `nil`: none did, so that nothing allowed it.
+    /// The filter of the rule that decided; `nil` if no rule allowed it.
     package var rule: String?
-    /// What came of it, or why.
+    /// The result, or the reason.
     package var result: String?
-    /// What an administrator has noted; `nil`: nothing.
+    /// An administrator's note; `nil` if there is none.
     package var note: String?
-    /// How often it happened within a second; 1: it is not written.
+    /// How often it happened within a second; 1 is not written.
     package var count = 1
 
-    /// An event of this moment.
+    /// Creates an event with the present time.
     package init(_ name: Name) {
         self.name = name
         time = WallClock.unixMilliseconds
     }
 
-    /// The same with a target.
+    /// Creates an event with the present time and a target.
     package init(_ name: Name, target: String, result: String? = nil) {
         self.init(name)
         self.target = Self.clip(target)
         self.result = result.map(Self.clip)
     }
 
-    /// The most bytes of one text: what strangers send fills neither memory nor disk.
+    /// The maximum size of one text, in bytes, so that clients can fill neither memory nor disk.
     static let maximumText = 1024
 
-    /// A text of at most ``maximumText`` bytes; a longer one is cut, and says so.
+    /// Cuts a text that is longer than ``maximumText`` bytes, and marks it with `…`.
     package static func clip(_ text: String) -> String {
         guard text.utf8.count > maximumText else { return text }
         var kept = String.UnicodeScalarView()
@@ -111,10 +111,10 @@ package struct AuditEvent: Sendable, Equatable {
         return String(kept) + "…"
     }
 
-    /// Whether it says which rule decided, `null` where none did.
+    /// Whether the line has a `rule`, which is `null` if no rule decided.
     private var hasRule: Bool { name == .publishDenied || name == .subscribeDenied || name == .retainDenied }
 
-    /// Adds it as one line, with its end.
+    /// Appends the event as one line, with its line end.
     func write(to lines: inout [UInt8]) {
         var writer = JSONWriter(capacity: 256)
         writer.beginObject()

@@ -1,7 +1,7 @@
 internal import Synchronization
 package import WSTransport
 
-/// The audit log: one JSON object a line, written by a thread of its own, so that nothing that happens waits for a disk.
+/// The audit log: one JSON object a line, written by a separate thread, so that no reactor waits for a disk.
 ///
 /// Any thread.
 package final class AuditLog: Sendable {
@@ -10,21 +10,21 @@ package final class AuditLog: Sendable {
         case none
         /// The process's standard output.
         case output
-        /// The end of a file, which is made if it is not there, for its owner only.
+        /// A file to append to; created for its owner only if it does not exist.
         case file(String)
     }
 
     private struct State {
         var waiting: [AuditEvent] = []
-        /// Events that found no room since the last batch was taken.
+        /// Events lost since the last batch was taken, because too many were waiting.
         var missing = 0
-        /// Where the lines go from now on; `nil`: to where they went before.
+        /// The new sink; `nil` if it does not change.
         var next: Sink?
-        /// Whether the thread has been told to write, and has not come to an end with it.
+        /// Whether the thread has been scheduled, and has not finished.
         var isScheduled = false
     }
 
-    /// How many lines may wait for the thread; further ones are counted, and a line says how many are missing.
+    /// How many lines may wait for the thread; further ones are lost, and a line says how many.
     static let maximumWaiting = 10_000
     /// How many lines are written at once.
     private static let batch = 256
@@ -36,35 +36,35 @@ package final class AuditLog: Sendable {
     private let sink = Mutex(Sink.nowhere)
     private let pool = WorkerPool(name: "audit", maximumThreads: 1, maximumWaiting: 16)
     private let report: @Sendable (String) -> Void
-    /// The last lines, as long as lines are wanted.
+    /// The last lines, kept while the log is on.
     package let memory = LineMemory()
 
-    /// A log that goes nowhere until ``adopt(_:)``.
+    /// Creates a log that writes nothing until ``adopt(_:)``.
     ///
-    /// - Parameter report: told why a line could not be written, on the log's own thread.
+    /// - Parameter report: called with the error if a line cannot be written, on the log's thread.
     package init(report: @escaping @Sendable (String) -> Void = { _ in }) { self.report = report }
 
-    /// Whether lines are wanted.
+    /// Whether the log is written.
     package var isOn: Bool { isOpen.load(ordering: .relaxed) }
 
-    /// Lines that were lost since the start.
+    /// How many lines were lost since the start.
     package var dropped: Int { lost.load(ordering: .relaxed) }
 
-    /// A place that is open, for ``adopt(_:)``.
+    /// An open place for lines, for ``adopt(_:)``.
     package struct Opened: Sendable {
         fileprivate let sink: Sink
         fileprivate let isWanted: Bool
 
-        /// Opens a file, where it is one.
+        /// Opens a place; opens or creates its file.
         ///
-        /// Not for reactors, as that may take its time.
+        /// May take long: not for reactors.
         package init(_ place: Place) throws(Errno) {
             sink = try Sink(place)
             isWanted = place != .none
         }
     }
 
-    /// Writes to another place from now on, and lets go the one before.
+    /// Writes to a new place from now on, and closes the old one.
     package func adopt(_ opened: Opened) {
         let isFirst = state.withLock { state in
             state.next = opened.sink
@@ -75,7 +75,7 @@ package final class AuditLog: Sendable {
         if isFirst { schedule() }
     }
 
-    /// Takes a line; never waits.
+    /// Adds a line; never blocks.
     package func write(_ event: @autoclosure () -> AuditEvent) {
         guard isOn else { return }
         let event = event()
@@ -92,7 +92,7 @@ package final class AuditLog: Sendable {
         if isFirst { schedule() }
     }
 
-    /// Returns when all that was written before is where it belongs.
+    /// Returns when all earlier lines are written.
     ///
     /// Not for reactors.
     package func flush() {
@@ -108,7 +108,7 @@ package final class AuditLog: Sendable {
 
     private func schedule() {
         guard !pool.run({ [self] in writeAll() }) else { return }
-        // There is no thread, and perhaps never one.
+        // No thread could be started, and perhaps none ever will.
         state.withLock { state in
             state.isScheduled = false
             lost.add(state.waiting.count, ordering: .relaxed)
@@ -163,7 +163,7 @@ package final class AuditLog: Sendable {
         event.count = sink.missing
         var line: [UInt8] = []
         event.write(to: &line)
-        // Where it cannot be written either, it is tried again with the next line.
+        // If this fails, it is tried again with the next line.
         do throws(Errno) {
             try sink.write(line)
             sink.missing = 0
@@ -173,7 +173,7 @@ package final class AuditLog: Sendable {
     }
 }
 
-/// Where lines go, and what has to be said there.
+/// The place that lines are written to, and its state.
 fileprivate struct Sink: Sendable {
     private enum Target: Sendable {
         case nowhere
@@ -182,9 +182,9 @@ fileprivate struct Sink: Sendable {
     }
 
     private var target: Target
-    /// Whether the last line was written in part.
+    /// Whether the last line was written only in part.
     private var isTorn = false
-    /// Lines that are missing, and of which nothing was said here yet.
+    /// Lines that were lost, and not reported in the log yet.
     var missing = 0
 
     static let nowhere = Sink(.nowhere)
@@ -209,7 +209,7 @@ fileprivate struct Sink: Sendable {
         case .nowhere: return
         case .standard: StandardStreams.writeOutput(String(decoding: lines, as: UTF8.self))
         case .file(let file):
-            // What follows a part of a line would be no line.
+            // A line end, so that the next line does not continue a partial one.
             let lines = isTorn ? [UInt8(ascii: "\n")] + lines : lines
             isTorn = true
             try file.descriptor.writeAll(lines)
@@ -218,14 +218,14 @@ fileprivate struct Sink: Sendable {
     }
 }
 
-/// An open file, shared by what refers to it.
+/// An open file; closed with its last reference.
 private final class OpenFile: Sendable {
     let descriptor: FileDescriptor
     init(_ descriptor: consuming FileDescriptor) { self.descriptor = descriptor }
 }
 
 extension AuditEvent {
-    /// The user or client that it is about.
+    /// The users that the event is about.
     fileprivate var users: [String] {
         var users = [user].compactMap(\.self)
         if case .network(let user)? = actor { users.append(user) }

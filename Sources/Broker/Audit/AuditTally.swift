@@ -1,13 +1,13 @@
-/// What one reactor has for the audit log: what happens again and again becomes one line a second, with a count.
+/// One reactor's access to the audit log; events that repeat become one line a second, with a count.
 ///
 /// Runs on its reactor's thread.
 package final class AuditTally {
-    /// What counts as the same.
+    /// The key of events that are counted as equal.
     package struct Matter: Hashable {
         let name: AuditEvent.Name
-        /// A connection or a client; 0: it is about none.
+        /// The number of a connection or a client; 0 if the event is about neither.
         let number: UInt64
-        /// What else tells it from others, such as an address.
+        /// What else distinguishes it, such as an address.
         let text: String
 
         package init(_ name: AuditEvent.Name, of number: UInt64 = 0, _ text: String = "") {
@@ -17,30 +17,30 @@ package final class AuditTally {
         }
     }
 
-    /// How many matters wait for the end of their second; with one more all are written early.
+    /// How many keys are counted at a time; one more writes all of them early.
     private static let maximumMatters = 1000
 
     private let log: AuditLog
-    /// Whether it wants to know of credentials that were right, too.
+    /// Whether successful authentications are logged, too.
     package var hasAuthentications = false
     private let inASecond: (@escaping () -> Void) -> Void
     private var places: [Matter: Int] = [:]
     private var events: [AuditEvent] = []
     private var isDue = false
 
-    /// - Parameter inASecond: runs what it is given once, a second later, on the reactor's thread.
+    /// - Parameter inASecond: runs a closure once, a second later, on the reactor's thread.
     package init(_ log: AuditLog, inASecond: @escaping (@escaping () -> Void) -> Void) {
         self.log = log
         self.inASecond = inASecond
     }
 
-    /// Whether lines are wanted.
+    /// Whether the log is written.
     package var isOn: Bool { log.isOn }
 
     /// Writes a line.
     package func write(_ event: @autoclosure () -> AuditEvent) { log.write(event()) }
 
-    /// Counts an event; a second after the first of its matter, that one is written with their number.
+    /// Counts an event; a second after the first one with this key, that one is written with their number.
     package func count(_ matter: @autoclosure () -> Matter, _ event: @autoclosure () -> AuditEvent) {
         guard log.isOn else { return }
         let matter = matter()
@@ -59,7 +59,7 @@ package final class AuditTally {
         }
     }
 
-    /// Writes what was counted so far.
+    /// Writes the events that were counted so far.
     package func flush() {
         for event in events { log.write(event) }
         places = [:]

@@ -1,21 +1,22 @@
 internal import WSTransport
 
-/// Something that an operator may have to know: a client that came, left, was refused or is slow; the store; a reload.
+/// An event that an operator may need to know: a client that connected, left, was refused or is slow; the store; a
+/// reload.
 package struct BrokerEvent: Sendable {
-    /// What happened.
+    /// The kind of an event.
     ///
-    /// The words are part of the contract: of `$SYS/events/KIND`, `brokerctl events` and `broker_events_total`.
+    /// The words are part of the interface: `$SYS/events/KIND`, `brokerctl events` and `broker_events_total`.
     package enum Kind: String, Sendable, CaseIterable {
         case connected
         case left
-        /// A client, a request or a connection was refused: the detail `by` says what refused it.
+        /// A client, a request or a connection was refused; the detail `by` says what refused it.
         case refused
-        /// A client takes less than it is sent, and messages for it are put aside.
+        /// A client receives more slowly than messages arrive, and its messages wait outside the connection.
         case slow
-        /// A client gave no sign of life, and its connection was reset.
+        /// A client stopped responding, and its connection was reset.
         case dead
         case kicked
-        /// A client was told that messages were not delivered to it and will not be.
+        /// A client was told that it missed messages, which will not be delivered.
         case gap
         case storeFailed = "store-failed"
         case storeRecovered = "store-recovered"
@@ -25,13 +26,13 @@ package struct BrokerEvent: Sendable {
         case reload
         case drain
 
-        /// The place of its counters.
+        /// The index of the kind's counters.
         var index: Int { Self.cases.firstIndex(of: self) ?? 0 }
 
-        // There are few: a dictionary would hash the word.
+        // There are so few that a dictionary would be slower.
         private static let cases = allCases
 
-        /// What the log says of it.
+        /// The kind's message in the log.
         var sentence: String {
             switch self {
             case .connected: "a client connected"
@@ -51,7 +52,7 @@ package struct BrokerEvent: Sendable {
             }
         }
 
-        /// How urgent its line in the log is; `nil`: the log has another line for it.
+        /// The level of the kind's line in the log; `nil` if another line of the log reports it.
         var level: Journal.Level? {
             switch self {
             case .connected, .left: .debug
@@ -62,7 +63,7 @@ package struct BrokerEvent: Sendable {
         }
     }
 
-    /// One thing that is known of an event.
+    /// The value of a detail.
     package enum Detail: Sendable, Equatable {
         case text(String)
         case number(Int)
@@ -78,38 +79,38 @@ package struct BrokerEvent: Sendable {
     package let kind: Kind
     /// Unix milliseconds.
     package let time: Int64
-    /// The broker's own name for the client; `nil`: it is about none.
+    /// The broker's name for the client; `nil` if the event is not about a client.
     package var client: String?
-    /// The client's user; `nil`: it has none.
+    /// The client's user; `nil` if it has none.
     package var user: String?
-    /// Where the client connects from, with the port; `nil`: not known.
+    /// The client's address, with the port; `nil` if unknown.
     package var address: String?
-    /// Whether the log gets a line; `false`: it has one that says what to do.
+    /// Whether the event is logged; `false` if another line of the log reports it and says what to do.
     package var isLogged = true
-    /// What else is known, in the order in which it is shown.
+    /// The details, in the order in which they are shown.
     package private(set) var details: [(name: StaticString, value: Detail)] = []
 
-    /// An event of this moment.
+    /// Creates an event with the present time.
     package init(_ kind: Kind) {
         self.kind = kind
         time = WallClock.unixMilliseconds
-        // As many as most have, in one piece of memory.
+        // Most events have at most four details, which then take one allocation.
         details.reserveCapacity(4)
     }
 
-    /// The most bytes of one text: what strangers send fills neither memory nor log.
+    /// The maximum size of one text, in bytes, so that clients can fill neither memory nor log.
     private static let maximumText = 256
 
-    /// Adds what is known; a long text is cut.
+    /// Adds a detail; a long text is cut.
     package mutating func add(_ name: StaticString, _ text: String) {
         let isShort = text.utf8.count <= Self.maximumText
         details.append((name, .text(isShort ? text : String(text.prefix(Self.maximumText / 4)) + "…")))
     }
 
-    /// Adds a number that is known.
+    /// Adds a detail that is a number.
     package mutating func add(_ name: StaticString, _ number: Int) { details.append((name, .number(number))) }
 
-    /// The event as an object of JSON.
+    /// The event as a JSON object.
     package var json: [UInt8] {
         var writer = JSONWriter(capacity: 192)
         writer.beginObject()
@@ -128,7 +129,7 @@ package struct BrokerEvent: Sendable {
         return writer.bytes
     }
 
-    /// The event as a line of the log; `nil`: the log has another line for it.
+    /// The event as a line of the log; `nil` if another line of the log reports it.
     var entry: Journal.Entry? {
         guard isLogged, let level = kind.level else { return nil }
         var metadata: [(name: String, value: String)] = []

@@ -1,24 +1,24 @@
 internal import Synchronization
 package import WSTransport
 
-/// The one stream of events, for the log, `brokerctl events`, `$SYS/events` and the metrics.
+/// The stream of all events, for the log, `brokerctl events`, `$SYS/events` and the metrics.
 ///
-/// Any thread tells; nothing that happens waits for a reader. A thread of its own hands the events on. So much of one
-/// kind is kept as ``maximumOfKind`` in ``window``, and so many lines are logged as ``maximumLines``; the rest is
-/// counted, and a line says how many there were.
+/// Any thread may report events, and never waits for a reader: a separate thread hands them on. In each ``window``,
+/// ``maximumOfKind`` events of a kind are kept and ``maximumLines`` are logged; the others are counted, and a line of
+/// the log says how many there were.
 package final class EventStream: Sendable {
-    /// Takes lines for the log, on the stream's own thread.
+    /// Receives lines for the log, on the stream's thread.
     package typealias Log = @Sendable (Journal.Entry) -> Void
-    /// Publishes events, on the stream's own thread.
+    /// Publishes events, on the stream's thread.
     package typealias Publish = @Sendable ([(kind: BrokerEvent.Kind, payload: [UInt8])]) -> Void
 
-    /// In seconds.
+    /// The length of a window, in seconds.
     static let window = 10
-    /// How many events of one kind are kept in a window; further ones are counted only.
+    /// How many events of one kind are kept in a window; further ones are only counted.
     static let maximumOfKind = 1000
-    /// How many lines of one kind the log gets in a window.
+    /// How many events of one kind are logged in a window.
     static let maximumLines = 20
-    /// How many events may wait for the thread; further ones are counted only.
+    /// How many events may wait for the thread; further ones are only counted.
     static let maximumWaiting = 10_000
 
     private final class Counts: Sendable {
@@ -28,13 +28,13 @@ package final class EventStream: Sendable {
 
     private struct State {
         var waiting: [BrokerEvent] = []
-        /// Whether the thread has been told to work, and has not come to an end with it.
+        /// Whether the thread has been scheduled, and has not finished.
         var isScheduled = false
         var log: Log?
         var publish: Publish?
     }
 
-    /// What the thread knows of the present window.
+    /// The lines that were logged in the present window, by kind.
     private struct Window {
         var lines = [Int](repeating: 0, count: BrokerEvent.Kind.allCases.count)
     }
@@ -53,10 +53,10 @@ package final class EventStream: Sendable {
         begun = Mutex(.now)
     }
 
-    /// Hands lines to `log` from now on.
+    /// Sets the receiver of lines for the log.
     package func log(to log: @escaping Log) { state.withLock { $0.log = log } }
 
-    /// Hands events to `publish` from now on; `nil`: to nothing.
+    /// Sets the publisher of events; `nil` for none.
     package func publish(to publish: Publish?) { state.withLock { $0.publish = publish } }
 
     /// How many events there were since the start, by kind.
@@ -64,12 +64,12 @@ package final class EventStream: Sendable {
         zip(BrokerEvent.Kind.allCases, counts).map { ($0, $1.total.load(ordering: .relaxed)) }
     }
 
-    /// Events since the start that were counted, and not kept.
+    /// How many events since the start were only counted, not kept.
     package var droppedCount: Int { dropped.load(ordering: .relaxed) }
 
-    /// Tells of an event; never waits.
+    /// Reports an event; never blocks.
     ///
-    /// - Parameter make: makes it, unless there were too many of its kind.
+    /// - Parameter make: completes the event; not called if there were too many of its kind.
     package func tell(_ kind: BrokerEvent.Kind, _ make: (inout BrokerEvent) -> Void = { _ in }) {
         let count = counts[kind.index]
         count.total.add(1, ordering: .relaxed)
@@ -91,18 +91,18 @@ package final class EventStream: Sendable {
         if isFirst { schedule() }
     }
 
-    /// Ends the window when its time is over, and has the log say what was left out; to be called every few seconds.
+    /// Ends the window if it is over, and logs how many events were left out; call it every few seconds.
     package func look(now: MonotonicTime = .now) {
         let isOver = begun.withLock { begun in
             guard now.nanoseconds(since: begun) >= Int64(Self.window) * 1_000_000_000 else { return false }
             begun = now
             return true
         }
-        // In its turn, so that what is on its way belongs to the window.
+        // Queued, so that events that are still waiting belong to the window.
         if isOver { _ = pool.run { [self] in endWindow() } }
     }
 
-    /// Returns when all that was told before has been handed on, with what was left out of the log.
+    /// Returns when all earlier events are handed on and the window has ended.
     ///
     /// Not for reactors.
     package func flush() {
@@ -133,7 +133,7 @@ package final class EventStream: Sendable {
 
     private func schedule() {
         guard !pool.run({ [self] in handOn() }) else { return }
-        // There is no thread, and perhaps never one.
+        // No thread could be started, and perhaps none ever will.
         state.withLock { state in
             state.isScheduled = false
             dropped.add(state.waiting.count, ordering: .relaxed)
@@ -170,7 +170,7 @@ package final class EventStream: Sendable {
 }
 
 extension BrokerEvent {
-    /// What the events are found by.
+    /// The tags by which the event is found.
     fileprivate var tags: [String] {
         [Self.tag(kind), client.map(Self.tag(client:)), user.map(Self.tag(user:))].compactMap(\.self)
     }

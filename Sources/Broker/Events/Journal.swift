@@ -1,14 +1,14 @@
 internal import Synchronization
 
-/// News for the administrator from threads that must not wait for a log; kept until the log's own thread takes it.
+/// Messages for the log from threads that must not block; the log's thread takes them.
 ///
-/// Any thread. Each matter is told once, and each ``Side`` may have ``maximumMatters``. So what clients can cause again
-/// and again fills neither memory nor log, and leaves room for the broker's own news. Counters say how often.
+/// Any thread. Each matter is logged once, and each ``Side`` has room for ``maximumMatters``. So repeated actions of
+/// clients fill neither memory nor the log, and leave room for the broker's own messages. Counters show how often.
 package final class Journal: Sendable {
-    /// How urgent a line is.
+    /// The level of a line.
     package enum Level: Sendable { case error, warning, info, debug }
 
-    /// What causes a matter; each side has its own room.
+    /// Who causes a matter: each side has its own limit.
     package enum Side: Sendable { case broker, clients }
 
     /// One line of the log.
@@ -29,16 +29,16 @@ package final class Journal: Sendable {
         var matters: [Side: Set<String>] = [:]
     }
 
-    /// How many matters of one side are told, and how many bytes of a name from a client.
+    /// How many matters of one side are logged, and the maximum length of a name from a client, in bytes.
     private static let maximumMatters = 100
     private static let maximumName = 200
     private let state = Mutex(State())
 
     package init() {}
 
-    /// Tells of a matter the first time it comes up.
+    /// Logs a message the first time its matter comes up.
     ///
-    /// - Parameter matter: the message is told once for each of these.
+    /// - Parameter matter: the key; a message is logged once for each.
     package func tell(
         _ level: Level, _ message: String, once matter: String, of side: Side = .broker,
         _ metadata: [(name: String, value: String)]
@@ -62,7 +62,7 @@ package final class Journal: Sendable {
         }
     }
 
-    /// Takes what has come up since the last call.
+    /// Removes and returns the messages since the last call.
     package func take() -> [Entry] {
         state.withLock { state in
             let entries = state.entries

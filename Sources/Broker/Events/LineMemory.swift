@@ -1,25 +1,26 @@
 internal import Synchronization
 
-/// The last lines of a log, for administrators that read along.
+/// The last lines of a log, kept in memory for administrators that follow it.
 ///
-/// The log's thread adds and never waits for a reader: one that is slow misses lines, and learns how many. Any thread.
+/// The log's thread adds lines and never waits for a reader: a slow reader misses lines, and is told how many. Any
+/// thread.
 package final class LineMemory: Sendable {
-    /// One line, without its end.
+    /// One line, without its line end.
     package struct Line: Sendable {
-        /// From 1 on, without a gap.
+        /// The line's number: 1 for the first, and 1 more for each further line.
         package let number: UInt64
         package let time: Int64
-        /// What it is about, in the words of its log.
+        /// What the line is about, as tags of its log.
         package let tags: [String]
         package let bytes: [UInt8]
 
-        /// Whether it is about `tag`, byte by byte.
+        /// Whether the line has a tag, compared byte by byte.
         package func has(_ tag: String) -> Bool { tags.contains { $0.utf8.elementsEqual(tag.utf8) } }
     }
 
     fileprivate struct State {
         var lines: [Line] = []
-        /// The lines before it are forgotten.
+        /// The index of the first line that is kept; those before it are forgotten.
         var first = 0
         var size = 0
         var maximumSize = 4 << 20
@@ -27,18 +28,18 @@ package final class LineMemory: Sendable {
 
     private let state = Mutex(State())
     private let last = Atomic<UInt64>(0)
-    /// The bookkeeping of a line, in bytes.
+    /// The memory of a line besides its text, in bytes.
     fileprivate static let overhead = 96
 
     package init() {}
 
-    /// The number of the newest line; 0: there was none.
+    /// The number of the newest line; 0 if there is none.
     package var newest: UInt64 { last.load(ordering: .relaxed) }
 
-    /// What the remembered lines take, in bytes.
+    /// The memory of all lines, in bytes.
     package var size: Int { state.withLock { $0.size } }
 
-    /// Remembers so many bytes of lines from now on.
+    /// Sets the maximum memory, in bytes.
     package func limit(to size: Int) {
         state.withLock { state in
             state.maximumSize = size
@@ -46,7 +47,7 @@ package final class LineMemory: Sendable {
         }
     }
 
-    /// Adds a line, without its end.
+    /// Adds a line, without its line end.
     ///
     /// - Parameter time: Unix milliseconds.
     package func add(_ bytes: [UInt8], at time: Int64, about tags: [String]) {
@@ -58,29 +59,29 @@ package final class LineMemory: Sendable {
         }
     }
 
-    /// A part of the lines.
+    /// One page of lines.
     package struct Part: Sendable {
         package var lines: [Line] = []
-        /// The number of the last line that was looked at.
+        /// The number of the last line that was examined.
         package var next: UInt64
-        /// Whether others follow.
+        /// Whether more lines are available now.
         package var hasMore = false
-        /// How many lines between `after` and the first that is remembered are forgotten.
+        /// How many lines after `after` are no longer in memory.
         package var missed = 0
     }
 
-    /// Lines that are remembered, some at a time.
+    /// Reads one page of lines.
     ///
     /// - Parameters:
-    ///   - after: the number of the line before; `nil`: from the first that is remembered.
-    ///   - since: Unix milliseconds; `nil`: of all times.
-    ///   - isWanted: whether a line belongs to them.
+    ///   - after: only lines after the one with this number; `nil` for all.
+    ///   - since: only lines of this time or later, in Unix milliseconds; `nil` for all.
+    ///   - isWanted: whether a line is included.
     package func lines(after: UInt64?, since: Int64?, where isWanted: (Line) -> Bool) -> Part {
         state.withLock { state in
             let newest = last.load(ordering: .relaxed)
             let remembered = UInt64(state.lines.count - state.first)
             let oldest = newest - remembered
-            // One of another start of the broker begins again.
+            // A number from an earlier run of the broker starts at the oldest line.
             let start = after.map { $0 > newest ? oldest : max($0, oldest) } ?? oldest
             var part = Part(next: start)
             if let after, after < oldest { part.missed = Int(clamping: oldest - after) }
@@ -105,7 +106,7 @@ package final class LineMemory: Sendable {
 }
 
 extension LineMemory.State {
-    /// Forgets the oldest lines where there are too many.
+    /// Forgets the oldest lines while all lines take too much memory.
     fileprivate mutating func forget() {
         while size > maximumSize, first < lines.count {
             size -= lines[first].bytes.count + LineMemory.overhead
