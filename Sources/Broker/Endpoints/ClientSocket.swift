@@ -1,6 +1,6 @@
 internal import WSTransport
 
-/// A session over WebSocket: a socket, a client, its subscriptions; the base of all its kinds.
+/// A client's session over a WebSocket, with its subscriptions; the base class of all WebSocket endpoints.
 class ClientSocket: Session, WebSocketSession {
     let shard: Shard
     let socket: WebSocketConnection
@@ -8,15 +8,15 @@ class ClientSocket: Session, WebSocketSession {
     let subscriptions = SubscriptionSet()
     private let sharedLane: Lane
     private let hasOperation: Bool
-    /// Whether it is told objects in MessagePack.
+    /// Whether objects are sent in MessagePack instead of JSON.
     final let isPacked: Bool
-    /// Whether its last frame has used up its share of this turn.
+    /// Whether the client's last frame has used up its share of this turn.
     final var isTurnOver = false
 
     /// - Parameters:
-    ///   - lanes: the lanes of its wire form.
-    ///   - hasOperation: whether its other messages have an `op`.
-    ///   - isPacked: whether they are MessagePack.
+    ///   - lanes: the lanes of the socket's wire form.
+    ///   - hasOperation: whether messages have an `op`.
+    ///   - isPacked: whether objects are sent in MessagePack.
     init(
         shard: Shard, socket: WebSocketConnection, client: Client, lanes: SocketLanes, hasOperation: Bool = false,
         isPacked: Bool = false
@@ -50,18 +50,18 @@ class ClientSocket: Session, WebSocketSession {
     /// Continues with the rest of the last frame, if that is possible now.
     func goOn() {}
 
-    /// Leaves the rest of this turn to others: everything received waits for the next.
+    /// Ends the client's share of this turn: everything that it sends waits for the next turn.
     final func rest() {
         stream.pauseReading(for: .turn)
         shard.inNextTurn { [stream] in stream.resumeReading(for: .turn) }
     }
 
-    /// Removes its subscriptions at once; the closing handshake may take longer.
+    /// Removes the subscriptions at once; the closing handshake may take longer.
     final func closing() { leave() }
 
     final func closed(_ event: CloseEvent) {
         leave()
-        // A client that is told to go may do so without an answer.
+        // A client that was sent a Close frame may disconnect without answering it.
         let isOurs = event.code == .abnormal && socket.sentCode > 0
         let code = isOurs ? socket.sentCode : event.code.rawValue
         let end = ClientEnd(code: Int(code), reason: event.reason, isDead: event.isDead)
@@ -79,7 +79,7 @@ class ClientSocket: Session, WebSocketSession {
         socket.send(.text, object)
     }
 
-    /// Sends an object, in the form that the client has chosen.
+    /// Sends an object, as JSON or MessagePack.
     final func tell(_ object: [UInt8]) {
         guard isPacked else { return socket.send(.text, object) }
         var writer = PackedWriter(capacity: object.count + 16)
@@ -98,7 +98,7 @@ class ClientSocket: Session, WebSocketSession {
         closeWith(refusal)
     }
 
-    /// Closes the socket of a client that has no other way to learn of a refusal.
+    /// Closes the socket with a refusal that the endpoint cannot report in any other way.
     final func closeWith(_ refusal: Refusal) {
         shard.counters.failed(with: refusal.code)
         socket.close(CloseCode(refusal), reason: refusal.message)
@@ -117,7 +117,7 @@ class ClientSocket: Session, WebSocketSession {
 }
 
 extension WebSocketConnection {
-    /// Closes it, and tells the client why.
+    /// Closes the socket with the reason.
     func end(_ reason: SessionEnd) {
         switch reason {
         case .slow(let what): closeSlowReader(what)
@@ -142,7 +142,7 @@ enum Notices {
         return writer.bytes
     }
 
-    /// A subscription has ended because the right to it was withdrawn.
+    /// The notice that a subscription has ended because its right was withdrawn.
     static func revoked(_ filter: TopicFilter, _ refusal: Refusal) -> [UInt8] {
         var writer = JSONWriter(capacity: 96)
         writer.beginObject()
@@ -153,7 +153,7 @@ enum Notices {
         return writer.bytes
     }
 
-    /// Messages that were not delivered and will not be.
+    /// The notice about messages that were not delivered and will not be.
     static func gap(_ filter: TopicFilter, _ gap: Gap) -> [UInt8] {
         var writer = JSONWriter(capacity: 96)
         writer.beginObject()
@@ -176,7 +176,7 @@ extension CloseCode {
     static let kicked = CloseCode(rawValue: 4410)
     static let tooManyMessages = CloseCode(rawValue: 4429)
 
-    /// The close code by which a socket without error messages refuses a publication.
+    /// The close code for a refused publication on a socket without error messages.
     init(_ refusal: Refusal) {
         self =
             switch refusal.code {

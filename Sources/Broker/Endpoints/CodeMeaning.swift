@@ -1,31 +1,31 @@
 internal import WSTransport
 
-/// What a code means that the broker gives to its clients, or writes into its audit log.
+/// The meaning of a code that the broker sends to clients or writes to its audit log.
 ///
-/// The text of `brokerctl explain`, and of the tables in docs/protocol.md and docs/security.md: a test compares them.
+/// Used by `brokerctl explain`; a test compares it with the tables in docs/protocol.md and docs/security.md.
 package struct CodeMeaning: Sendable {
-    /// Where the code is seen.
+    /// Where a code appears.
     package enum Kind: String, Sendable {
-        /// In `code` of an error.
+        /// The `code` of an error.
         case error
-        /// In the CLOSE of a WebSocket.
+        /// The code of a WebSocket Close frame.
         case close
-        /// As the status of an HTTP answer whose error has a less specific code.
+        /// The status of an HTTP response whose error has a less specific code.
         case status
-        /// In `event` of a line of the audit log.
+        /// The `event` of a line of the audit log.
         case audit
     }
 
     package let kind: Kind
-    /// As it is written, such as `rate-limited`, `4410` or `publish.denied`.
+    /// The code as written, such as `rate-limited`, `4410` or `publish.denied`.
     package let code: String
-    /// The HTTP status that goes with an error, or the error that goes with a status; empty: there is none.
+    /// The HTTP status of an error, or the error code of a status; empty if there is none.
     package let companion: String
-    /// What has happened: a phrase.
+    /// What has happened, as a phrase.
     package let meaning: String
-    /// Whether a client should try again, or come back: a phrase; empty: there is nothing to try.
+    /// Whether the client should try again or reconnect, as a phrase; empty if there is nothing to try.
     package let again: String
-    /// What an administrator can look at or change, in Markdown; empty: nothing more.
+    /// What an administrator can check or change, in Markdown; may be empty.
     package let advice: String
 
     /// Every code, by kind and in the order of the documentation.

@@ -1,6 +1,6 @@
 internal import WSTransport
 
-/// Content types, and what they say of a payload.
+/// Content types, and the kind of message that each implies.
 package enum ContentType {
     /// The maximum length of a content type, in bytes.
     static let maximumLength = 256
@@ -19,7 +19,7 @@ package enum ContentType {
 
     private static let form = "application/x-www-form-urlencoded"
 
-    /// A content type without its parameters, in small letters.
+    /// A content type without its parameters, in lower case.
     private static func essence(_ type: String) -> String {
         var essence: [UInt8] = []
         essence.reserveCapacity(type.utf8.count)
@@ -31,11 +31,11 @@ package enum ContentType {
         return String(decoding: essence, as: UTF8.self)
     }
 
-    /// The content type that a request's field gives its body; `nil`: none.
+    /// The content type of a request's body; `nil` if it has none.
     ///
-    /// The type that `curl -d` gives every body, and HTML every form, counts as none: forms are not published.
+    /// `application/x-www-form-urlencoded` counts as none: `curl -d` and HTML forms send it with any body.
     static func stated(_ type: String?) -> String? {
-        // Most are shorter and need not be parsed.
+        // Most content types are shorter and need no parsing.
         guard let type, type.utf8.count >= form.utf8.count, essence(type) == form else { return type }
         return nil
     }

@@ -1,9 +1,9 @@
 package import WSTransport
 
 extension HTTPExchange {
-    /// The shard of the reactor that it runs on.
+    /// The shard of the reactor that runs the request.
     ///
-    /// Throws if the connection has gone, so that the answer is not sent.
+    /// Throws if the connection has closed; the answer is not sent then.
     package func shard() throws(HTTPRefusal) -> Shard {
         guard let shard = reactor?[Shard.self] else {
             throw HTTPRefusal(status: 503, code: "unavailable", message: "The connection is gone.")
@@ -25,7 +25,7 @@ extension HTTPExchange {
         }
     }
 
-    /// The same of a publication, for whose topics the shard's limits hold.
+    /// The topic in the path of a publication, checked against the limits of the shard.
     func topic(publishedOn shard: Shard) throws(HTTPRefusal) -> Topic {
         if let name = PercentCoding.decode(value), let topic = shard.topic(named: name.utf8Span.span) { return topic }
         return try topic(shard.settings.topicLimits)
@@ -67,7 +67,7 @@ extension HTTPExchange {
         return "Unknown query parameter \"\(shown)\"; expected \(known)."
     }
 
-    /// A query parameter that is on or off; without a value it is on.
+    /// A boolean query parameter; without a value it is `true`.
     func flag(_ name: String) throws(HTTPRefusal) -> Bool? {
         switch request.parameter(name) {
         case nil: return nil
@@ -78,7 +78,7 @@ extension HTTPExchange {
         }
     }
 
-    /// Refuses a body that is not as it was published.
+    /// Refuses a body with a content coding: the broker would deliver it encoded.
     func checkContentEncoding() throws(HTTPRefusal) {
         let fields = request.head.fields
         guard !fields.has(.contentEncoding) || fields.tokens("Content-Encoding").allSatisfy({ $0 == "identity" })
@@ -99,7 +99,7 @@ extension HTTPExchange {
         do throws(Refusal) { return try Lifetime.milliseconds(seconds: seconds) } catch { throw HTTPRefusal(error) }
     }
 
-    /// What the query says of ephemeral values; `nil`: the values are none.
+    /// The lease of ephemeral values in the query; `nil` if the values are not ephemeral.
     func lease() throws(HTTPRefusal) -> Lease? {
         let isEphemeral = try flag("ephemeral") ?? false
         guard let text = request.parameter("grace") else { return isEphemeral ? Lease() : nil }
@@ -129,7 +129,7 @@ extension HTTPExchange {
         return options
     }
 
-    /// A `seq`, alone or after an epoch.
+    /// Parses a `seq`, alone or after an epoch.
     static func resumePoint(_ text: String, named name: String) throws(HTTPRefusal) -> ResumePoint {
         guard let point = ResumePoint(text) else {
             throw HTTPRefusal(Refusal(.badRequest, "\(name): \(ResumePoint.expectation), found \"\(text)\"."))
@@ -139,11 +139,11 @@ extension HTTPExchange {
 }
 
 extension SlowPolicy {
-    /// What the error message for any other word expects.
+    /// The end of an error message about an unknown word.
     static var expectation: String { "expected close, drop-oldest or latest" }
 }
 
 extension ResumePoint {
-    /// What the error message for any other text expects.
+    /// The end of an error message about a malformed text.
     static var expectation: String { "expected SEQ or EPOCH-SEQ" }
 }

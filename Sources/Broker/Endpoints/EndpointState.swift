@@ -1,21 +1,21 @@
 package import WSTransport
 
-/// What the endpoints go by; replaced as a whole by a reload.
+/// The settings of the endpoints; a reload replaces all of them at once.
 package struct EndpointSettings {
-    /// Of sockets whose messages are payloads.
+    /// Options of sockets whose messages are the payloads themselves.
     package var socketOptions: WebSocketConnection.Options
-    /// Of sockets whose messages hold payloads within JSON.
+    /// Options of sockets whose messages hold payloads within JSON.
     package var objectOptions: WebSocketConnection.Options
-    /// The same for clients that have yet to say who they are.
+    /// Options of such sockets while the client has not authenticated.
     package var unauthenticatedOptions: WebSocketConnection.Options
-    /// Of administrators' sockets.
+    /// Options of administrators' sockets.
     package var adminOptions: WebSocketConnection.Options
-    /// The pages that may ask, and the names that are answered to.
+    /// The origins whose pages may send requests, and the host names that are answered.
     package var origins: OriginPolicy
     package var hosts: HostRule
-    /// Whose word about clients is believed.
+    /// Proxies whose statements about clients are trusted.
     package var trustedProxies: [Settings.TrustedProxy]
-    /// Silence after which a client is asked for a sign of life, in seconds; 0: never.
+    /// The idle time after which a client is sent a PING, in seconds; 0 disables it.
     package var keepaliveSeconds: Int
 
     package init(
@@ -35,11 +35,12 @@ package struct EndpointSettings {
     }
 }
 
-/// What the endpoints of one reactor have in common, beside its shard.
+/// The state that all endpoints of one reactor share, besides its shard.
 ///
 /// Runs on the reactor's thread.
 package final class EndpointState {
-    // Every request looks at it a few times, and each look would be checked for a change that is under way: it is one step.
+    // Every request reads the settings several times; without the checks of exclusive access, a read is one
+    // instruction.
     @exclusivity(unchecked) private var current: EndpointSettings
     package var settings: EndpointSettings {
         get { unsafe current }
@@ -49,29 +50,29 @@ package final class EndpointState {
             compression.options = newValue.socketOptions.values.compression
         }
     }
-    /// How often ``settings`` was replaced, for those who keep what they made of it.
+    /// The number of times ``settings`` was replaced, for caches of values derived from them.
     private(set) var version = 0
-    /// Where a damaged store was moved when the broker started; `nil`: it was in order.
+    /// Where a damaged store was moved when the broker started; `nil` if it was intact.
     package var movedAside: String?
-    /// Where people at browsers log in; `nil`: nowhere.
+    /// The logins of browsers; `nil` if they are not available.
     var sessions: SessionDesk?
-    /// The forms of its messages.
+    /// The message forms of the reactor.
     package let forms: Forms
     private let compression: DeflatedForm.Compression
 
-    /// Where its clients come from, as they say.
+    /// The origins and user agents of the clients.
     var sources = ClientSources()
 
-    /// The gates by which those with a session have come, by the names of their listeners.
+    /// The gates of the reactor's WebSocket clients, by the addresses of their listeners.
     var gates: [String: Gate] = [:]
 
-    /// Whether what a peer says about clients is believed.
+    /// Whether a peer is a trusted proxy.
     package func trusts(_ peer: SocketAddress?) -> Bool {
         let proxies = settings.trustedProxies
         return !proxies.isEmpty && proxies.contains(host: peer?.path == nil ? peer?.host : nil)
     }
 
-    /// What is left of the frames that had more commands than one turn has time for, by their connections' slots.
+    /// Frames with more commands than fit into one turn, by their connections' slots.
     private(set) var unfinishedFrames: [UInt32: UnfinishedFrame] = [:]
 
     package init(on shard: Shard, settings: EndpointSettings) {
@@ -80,10 +81,10 @@ package final class EndpointState {
         forms = Forms(on: shard, compression: compression)
     }
 
-    /// Keeps what is left of a frame, until it is done or its client leaves.
+    /// Keeps the rest of a frame until it is finished or its client disconnects.
     func keep(_ frame: UnfinishedFrame, of slot: UInt32) { unfinishedFrames[slot] = frame }
 
-    /// The frame of that slot is done, if there was one.
+    /// Forgets the frame of a slot, if there is one.
     func forgetFrame(of slot: UInt32) {
         if unfinishedFrames.isEmpty { return }
         unfinishedFrames[slot] = nil
@@ -91,7 +92,7 @@ package final class EndpointState {
 }
 
 extension Shard {
-    /// What its endpoints have in common, which is kept with its reactor from the start.
+    /// The endpoint state, which is set on the reactor when it starts.
     package var endpoints: EndpointState {
         guard let state = reactor[EndpointState.self] else { preconditionFailure("a shard without endpoints") }
         return state

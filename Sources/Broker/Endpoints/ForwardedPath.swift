@@ -1,16 +1,16 @@
 internal import WSTransport
 
-/// What the proxies in front of the broker say about a request's origin.
+/// The client of a request, according to the proxies in front of the broker.
 ///
-/// Each proxy appends what it has seen, so the end of the list is from a trusted one. Everything before the rightmost
-/// untrusted address may be an invention of the client's.
+/// Each proxy appends the address that it has seen, so the end of the list is from a trusted one. Everything before the
+/// rightmost untrusted address may have been made up by the client.
 enum ForwardedPath {
-    /// The client: the rightmost address that is not a trusted proxy's; if all are, the leftmost.
+    /// The client: the rightmost address that is not a trusted proxy's, or the leftmost if all are.
     ///
     /// Anything that is not an address ends the search, because nothing from an untrusted source may be skipped.
     ///
-    /// - Parameter hops: in the order of the fields.
-    /// - Returns: `nil`: there is no address at the end.
+    /// - Parameter hops: the addresses in the order of the fields.
+    /// - Returns: `nil` if the last hop is not an address.
     static func client(of hops: [String], isTrusted: (SocketAddress) -> Bool) -> SocketAddress? {
         var last: SocketAddress?
         for hop in hops.reversed() {
@@ -21,7 +21,7 @@ enum ForwardedPath {
         return last
     }
 
-    /// An address as proxies write it, with a port or without: `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]:80`.
+    /// Parses an address as proxies write it: `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]:80`.
     static func address(_ text: String) -> SocketAddress? {
         if text.hasPrefix("[") {
             guard let end = text.firstIndex(of: "]") else { return nil }
@@ -37,7 +37,7 @@ enum ForwardedPath {
         return SocketAddress(host: String(text[..<colon]), port: port)
     }
 
-    /// - Parameter text: nothing, or a colon and a number, or a name that hides it (RFC 7239 §6.2).
+    /// - Parameter text: empty, or a colon and a port or an obfuscated port (RFC 7239 §6.2).
     private static func port(_ text: Substring) -> UInt16? {
         guard !text.isEmpty else { return 0 }
         guard text.hasPrefix(":") else { return nil }
@@ -47,7 +47,7 @@ enum ForwardedPath {
         return UInt16(digits)
     }
 
-    /// The elements of `Forwarded` (RFC 7239 §4): each a hop's `for` and `proto`; empty where there is none.
+    /// Parses `Forwarded` (RFC 7239 §4): `for` and `proto` of each hop; empty if absent.
     static func elements(of value: String) -> [(from: String, scheme: String)] {
         parts(of: value[...], at: UInt8(ascii: ",")).map { element in
             var hop = (from: "", scheme: "")
@@ -65,9 +65,9 @@ enum ForwardedPath {
         }
     }
 
-    /// The parts between separators that are in no quotes.
+    /// Splits a text at separators that are not in a quoted string.
     ///
-    /// Read from the end, which a trusted proxy wrote, so that a quote that a client has left open cannot hide it.
+    /// Reads from the end, which a trusted proxy wrote, so that a quote left open by a client cannot hide it.
     private static func parts(of text: Substring, at separator: UInt8) -> [Substring] {
         let bytes = text.utf8
         var (parts, end, place, isQuoted) = ([Substring](), bytes.endIndex, bytes.endIndex, false)
@@ -109,7 +109,7 @@ enum ForwardedPath {
         return String(decoding: plain, as: UTF8.self)
     }
 
-    /// The elements of a field without quotes; an empty one is kept, because it must not be skipped.
+    /// The elements of a list field without quoted strings; empty elements are kept, because none may be skipped.
     private static func elements(of fields: [String]) -> [Substring] {
         fields.flatMap { field in
             field.utf8.split(separator: UInt8(ascii: ","), omittingEmptySubsequences: false)
@@ -119,9 +119,9 @@ enum ForwardedPath {
 }
 
 extension ForwardedPath {
-    /// The client, and the scheme that it used, according to a trusted proxy's request.
+    /// The client and the scheme it used, according to a trusted proxy.
     ///
-    /// - Returns: `nil` for what is missing or not believed.
+    /// - Returns: `nil` for what is absent or not trusted.
     static func found(
         in fields: HTTPFields, _ kind: Settings.Forwarded, _ trusted: [Settings.TrustedProxy]
     ) -> (client: SocketAddress?, scheme: String?) {
@@ -133,7 +133,7 @@ extension ForwardedPath {
             let hops = elements(of: fields.all("X-Forwarded-For")).map(String.init)
             return (client(of: hops, isTrusted: isTrusted), known(scheme))
         case .forwarded:
-            // Each field by itself: a quote does not continue in the next one.
+            // Each field is parsed by itself: a quoted string does not continue in the next field.
             let hops = fields.all("Forwarded").flatMap { elements(of: $0) }
             return (client(of: hops.map(\.from), isTrusted: isTrusted), known(hops.last?.scheme))
         }

@@ -2,28 +2,30 @@ internal import WSTransport
 
 /// Authenticates every request of a listener before it reaches the exchange.
 ///
-/// Each request counts, also on a connection that is kept alive: a proxy sends the requests of many clients over one.
+/// This holds for each request of a persistent connection, because a proxy sends the requests of many clients over one.
 final class Gate: Sendable {
-    /// Serves a request that has passed; if it throws a refusal, that is the answer.
+    /// Serves an accepted request; a refusal that it throws becomes the response.
     typealias Route = @Sendable (Visit) throws(HTTPRefusal) -> Void
 
     let authenticator: any Authenticator
-    /// The listener's address as configured; empty: the admin socket.
+    /// The listener's address as configured; empty for the admin socket.
     let listener: String
-    /// Whether its clients are on this machine: the listener is on loopback or in the file system, and serves no proxy.
+    /// Whether clients are on this machine: the listener is on loopback or a Unix socket, and not behind a proxy.
     let isLocal: Bool
     /// Whether the listener has TLS.
     let isSecure: Bool
-    /// Whether nobody between can read what is sent: the listener has TLS, or the peer, perhaps a proxy, is on this machine.
+    /// Whether nobody else can read the traffic: the listener has TLS, or the peer, perhaps a proxy, is on this
+    /// machine.
     let isPrivate: Bool
-    /// Which fields of a trusted proxy are believed.
+    /// Which header fields of a trusted proxy are used.
     let forwarded: Settings.Forwarded
-    /// Whether a PROXY header names its clients.
+    /// Whether connections begin with a PROXY header, which names the client.
     let hasPreface: Bool
-    /// Whether it leads to administration: pages are refused, and credentials that a browser or a log could reveal.
+    /// Whether the gate leads to administration: web pages are refused, and credentials that a browser or a log could
+    /// reveal.
     let isForAdministrators: Bool
 
-    // An object, because each request hands it on a few times.
+    // A class, because each request copies the reference several times.
     init(
         authenticator: any Authenticator, listener: String, isLocal: Bool = true, isSecure: Bool = false,
         isPrivate: Bool = true, forwarded: Settings.Forwarded = .none, hasPreface: Bool = false,
@@ -39,29 +41,29 @@ final class Gate: Sendable {
         self.isForAdministrators = isForAdministrators
     }
 
-    /// The same that leads to administration.
+    /// The same gate for administration.
     var forAdministrators: Gate {
         Gate(
             authenticator: authenticator, listener: listener, isLocal: isLocal, isSecure: isSecure,
             isPrivate: isPrivate, forwarded: forwarded, hasPreface: hasPreface, isForAdministrators: true)
     }
 
-    /// Whether a proxy names the client of a request; then even a client on loopback is on another machine.
+    /// Whether a proxy names the request's client, so that even a client on loopback is on another machine.
     func isForwarded(_ exchange: HTTPExchange) -> Bool { hasPreface || exchange.isForwarded }
 
-    /// A handler that passes accepted requests to `route`.
+    /// A handler that authenticates requests and passes accepted ones to `route`.
     func guarding(_ route: @escaping Route) -> any DirectHandler { GuardedHandler(gate: self, route: route) }
 
-    /// The scheme that the client used, if a trusted proxy says so; `nil`: the connection's.
+    /// The scheme that the client used, according to a trusted proxy; `nil` for that of the connection.
     func scheme(of exchange: HTTPExchange, _ endpoints: EndpointState) -> String? {
         guard forwarded != .none, endpoints.trusts(exchange.stream?.peer) else { return nil }
         return ForwardedPath.found(in: exchange.request.head.fields, forwarded, endpoints.settings.trustedProxies)
             .scheme
     }
 
-    /// Passes a request to `route` if it is accepted.
+    /// Authenticates a request, and passes it to `route` if it is accepted.
     ///
-    /// - Parameter shown: credentials from its body; `nil`: those of its head.
+    /// - Parameter shown: credentials from the request's body; `nil` for those of its head.
     func enter(_ exchange: HTTPExchange, by shown: Credentials? = nil, _ route: @escaping Route) {
         do throws(HTTPRefusal) {
             let shard = try exchange.shard()
@@ -76,13 +78,13 @@ final class Gate: Sendable {
             case .known(let principal):
                 try admit(principal, presented, exchange, shard, route)
             case .refused(let failure):
-                // A login's cookie cannot be guessed, and was issued for a password.
+                // The cookie of a browser session cannot be guessed, and was issued for a password.
                 if presented.way != .session { try exchange.checkAttempts(self, on: shard) }
                 throw refuse(presented, failure, exchange, shard)
             case .pending(let begin):
-                // Credentials that were right lately are accepted all the same.
+                // Remembered credentials were accepted above; only those that must be computed are refused here.
                 try exchange.checkAttempts(self, on: shard)
-                // Meanwhile the connection is not read, and has the time limit of a head.
+                // Meanwhile the connection is not read, and has the time limit of a request head.
                 let reply = exchange.suspend { [self] exchange, outcome in
                     conclude(exchange, outcome, presented, route)
                 }
@@ -94,7 +96,7 @@ final class Gate: Sendable {
     }
 
     private func visit(_ exchange: HTTPExchange, _ shard: Shard, _ principal: Principal) -> Visit {
-        // The path, perhaps with a token, must not become known to other sites.
+        // The path, perhaps with a token, must not be sent to other sites.
         if principal.kind != .anonymous { exchange.extraFields.append("Referrer-Policy", "no-referrer") }
         return Visit(exchange: exchange, shard: shard, principal: principal, gate: self)
     }
@@ -134,7 +136,7 @@ final class Gate: Sendable {
         }
     }
 
-    /// - Parameter isCounted: whether this counts as a wrong attempt of the address.
+    /// - Parameter isCounted: whether the failure counts as a wrong attempt of the address.
     private func refuse(
         _ presented: Presented, _ failure: AuthenticationFailure, _ exchange: HTTPExchange, _ shard: Shard,
         isCounted: Bool = true
@@ -144,9 +146,9 @@ final class Gate: Sendable {
         return HTTPRefusal(failure)
     }
 
-    /// Refuses a web page's request before its credentials are examined: a page must not learn which are right.
+    /// Refuses a web page's request before its credentials are checked: a page must not learn which ones are right.
     ///
-    /// It is accepted if somebody has logged in at a page of exactly this address.
+    /// A request with a browser session is accepted from a page of exactly this origin.
     private func checkPage(_ exchange: HTTPExchange, _ presented: Presented) throws(HTTPRefusal) {
         guard exchange.request.head.fields.has(.origin) else { return }
         if presented.way == .session, exchange.isOfSamePage(self) { return }
@@ -157,7 +159,7 @@ final class Gate: Sendable {
     static let openPassword = Refusal(
         .forbidden, "Passwords are accepted over TLS, or on this machine, only: use https or a token.")
 
-    /// Refuses credentials that come by a way on which they are not even looked at.
+    /// Refuses credentials that are presented in a way in which they are not accepted.
     private func check(_ presented: Presented, _ exchange: HTTPExchange, _ shard: Shard) throws(HTTPRefusal) {
         let refusal: Refusal
         let cause: String
@@ -176,7 +178,7 @@ final class Gate: Sendable {
 }
 
 extension Shard {
-    /// The outcome of an examination that took a while, by the present users.
+    /// The result of a check that took time, after another look at the present users.
     func stillValid(
         _ outcome: Result<Principal, AuthenticationFailure>, from address: @autoclosure () -> String?
     ) -> Result<Principal, AuthenticationFailure> {
@@ -190,17 +192,17 @@ extension Shard {
 }
 
 extension HTTPRefusal {
-    /// The same; a client without credentials is asked for them.
+    /// The refusal; a client without credentials gets 401 instead of 403.
     fileprivate func asked(of principal: Principal, _ exchange: HTTPExchange) -> HTTPRefusal {
         guard principal.kind == .anonymous, status == 403, code == ErrorCode.forbidden.rawValue else { return self }
-        // Nobody may publish there, with any credentials.
+        // No credentials allow publishing to `$SYS`.
         let isReading = exchange.request.method == "GET" || exchange.request.method == "HEAD"
         if !isReading, PercentCoding.decode(exchange.value)?.hasPrefix("$SYS") == true { return self }
         return HTTPRefusal(status: 401, code: ErrorCode.unauthenticated.rawValue, message: message, fields: fields)
     }
 }
 
-/// A request that has passed the gate.
+/// A request that the gate has accepted.
 ///
 /// Runs on the connection's reactor.
 struct Visit {
@@ -212,7 +214,7 @@ struct Visit {
     /// Whether the request asks for a WebSocket.
     var wantsSocket: Bool { Handshake.isUpgrade(exchange.request.head) }
 
-    /// A client of its own for a socket or a stream, which replaces the client of the connection's requests.
+    /// Creates a client for a WebSocket or a stream, in place of the client of the connection's requests.
     func makeClient(_ protocolName: String) throws(HTTPRefusal) -> Client {
         let known = exchange[Client.self]
         exchange[Client.self] = nil
@@ -234,7 +236,8 @@ struct Visit {
             isLocal: gate.isLocal, isForwarded: gate.isForwarded(exchange), isConnection: isConnection)
     }
 
-    /// The connection's client, whose rate covers all its requests; another principal or address gets another client.
+    /// The client of the connection, whose rate limits cover all its requests; another principal or address gets a new
+    /// client.
     func client() -> Client {
         let known = exchange[Client.self]
         let peer = exchange.request.peer
@@ -276,7 +279,7 @@ extension Refusal {
 // MARK: Attempts
 
 extension HTTPExchange {
-    /// Refuses credentials of an address that has shown too many wrong ones, without examining them.
+    /// Refuses an address that has presented too many wrong credentials, without checking those of this request.
     fileprivate func checkAttempts(_ gate: Gate, on shard: Shard) throws(HTTPRefusal) {
         guard let seconds = shard.credentialBlock(of: request.peer, isForwarded: gate.isForwarded(self)) else { return }
         let refusal = Refusal(.limitExceeded, "Too many wrong credentials from one address: wait \(seconds) s.")
@@ -291,20 +294,20 @@ extension HTTPExchange {
         do throws(Refusal) { try shard.checkBans(of: principal, at: request.peer) } catch { throw HTTPRefusal(error) }
     }
 
-    /// Records that credentials were not accepted.
+    /// Records rejected credentials.
     fileprivate func failed(
         _ presented: Presented, _ failure: AuthenticationFailure, _ gate: Gate, on shard: Shard
     ) {
-        // A login that has ended was right once, and every page of the browser still sends its cookie.
+        // A session that has ended was valid once, and every page of the browser still sends its cookie.
         if presented.way == .session { return forgetSession() }
         guard failure.isGuess, presented.isGuess else { return }
         shard.credentialsFailed(request.peer, isForwarded: gate.isForwarded(self))
     }
 
-    /// Whether a field names the client that a proxy sends the request for.
+    /// Whether a proxy's header field names the request's client.
     fileprivate var isForwarded: Bool { request.isSpokenFor && request.peer != stream?.peer }
 
-    /// Refuses another connection of a user that has as many as it may.
+    /// Refuses one more connection of a user that has reached its limit.
     fileprivate func checkConnections(
         of principal: Principal, _ gate: Gate, on shard: Shard
     ) throws(HTTPRefusal) {

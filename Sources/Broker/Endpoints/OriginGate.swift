@@ -1,20 +1,20 @@
 internal import WSTransport
 
-/// Checks every request of a listener before anything else: the host name that it asks for, and its page's origin.
+/// Checks the host name and the origin of every request of a listener before anything else.
 ///
-/// An attacker may point a DNS name at this machine. The attacker's page then has the same origin as the broker under
-/// that name. So the broker answers only to names that cannot lead elsewhere, and to those that the administrator
-/// lists. Runs on one reactor.
+/// An attacker may point a DNS name at this machine (DNS rebinding). Under that name the attacker's page has the same
+/// origin as the broker. Therefore the broker answers only to names that cannot be an attacker's, and to those that the
+/// administrator lists. Runs on one reactor.
 final class OriginGate {
     private unowned let shard: Shard
     private let endpoints: EndpointState
     private let address: ListenAddress
     private let isSecure: Bool
     private let forwarded: Settings.Forwarded
-    /// Whether the listener's certificate is for a name.
+    /// Whether the listener's certificate covers a name.
     private let isCertified: (String) -> Bool
     private let journal: Journal
-    /// The version of the settings by which the cached decisions were made.
+    /// The version of the settings for which the cached decisions were made.
     private var version = -1
     /// The decisions for the last request, of any client.
     private var knownHost: String?
@@ -22,8 +22,8 @@ final class OriginGate {
 
     /// - Parameters:
     ///   - isSecure: whether the listener has TLS.
-    ///   - forwarded: what is believed of a trusted proxy's fields.
-    ///   - isCertified: whether its certificate is for a name.
+    ///   - forwarded: which fields of a trusted proxy are used.
+    ///   - isCertified: whether the listener's certificate covers a name.
     init(
         shard: Shard, address: ListenAddress, isSecure: Bool, forwarded: Settings.Forwarded = .none, journal: Journal,
         isCertified: @escaping (String) -> Bool
@@ -37,17 +37,17 @@ final class OriginGate {
         self.isCertified = isCertified
     }
 
-    /// Fields of every answer.
+    /// Fields of every response.
     static let standardFields = Array(
         """
         X-Content-Type-Options: nosniff\r\nCross-Origin-Resource-Policy: same-origin\r\nVary: Origin\r\n
         """.utf8)
 
-    /// The fields for the answer, and why the request is refused.
+    /// The fields for the response, and the refusal if there is one.
     ///
     /// - Parameters:
-    ///   - fields: the request's fields, as far as they can be read.
-    ///   - host: the host that it asks for; `nil`: it names none.
+    ///   - fields: the request's fields, as far as they were parsed.
+    ///   - host: the host in the request; `nil` if it names none.
     func inspect(_ fields: HTTPFields, host: String?, stream: StreamConnection) -> Inspection? {
         if version != endpoints.version {
             (version, knownHost, knownOrigin) = (endpoints.version, nil, nil)
@@ -61,7 +61,7 @@ final class OriginGate {
         return found
     }
 
-    /// Where a request comes from.
+    /// The connection and the client of a request.
     private struct From {
         let stream: StreamConnection
         let client: SocketAddress?
@@ -72,7 +72,7 @@ final class OriginGate {
         }
     }
 
-    /// - Parameter scheme: what a trusted proxy says of it; `nil`: nothing.
+    /// - Parameter scheme: the scheme according to a trusted proxy; `nil` if there is none.
     private func inspect(_ fields: HTTPFields, _ host: String?, _ scheme: String?, _ from: From) -> Inspection? {
         if let refusal = refusal(of: host, from) { return Inspection(refusal: refusal) }
         guard let origin = fields.first(.origin) else { return nil }
@@ -105,7 +105,8 @@ final class OriginGate {
             [("origin", origin), ("host", host ?? "")])
         tell(.originRefused, origin, from)
         let sentence = "The origin \(origin) may not connect to \(host ?? "this broker"): add it to origins."
-        // A page cannot see why a handshake is refused: the handler tells it by a CLOSE, whose reason is short.
+        // A page cannot see why a handshake is refused, so the handler sends the reason in a Close frame, where it must
+        // be short.
         guard !fields.hasToken(HTTPWord("websocket"), in: .upgrade) else {
             return Inspection(objection: HTTPRefusal(Refusal(.forbidden, sentence)))
         }
@@ -119,7 +120,7 @@ final class OriginGate {
         if let host, host == knownHost { return nil }
         guard case .known(let listed) = endpoints.settings.hosts, case .internet = address else { return nil }
         guard let host, !host.isEmpty else {
-            // A script by HTTP/1.0; a browser always names a host.
+            // A client of HTTP/1.0; browsers always send a host.
             return address.isLoopback
                 ? nil : refuse("", from, "The request has no host name, and this broker requires one.")
         }
@@ -172,11 +173,11 @@ final class OriginGate {
 }
 
 extension String {
-    /// An IPv4 address that a socket for both families shows as one of IPv6 (RFC 4291 §2.5.5.2), as it is written by itself.
+    /// The IPv4 address of an IPv4-mapped IPv6 address (RFC 4291 §2.5.5.2); other texts are unchanged.
     fileprivate var withoutMapping: String { hasPrefix("::ffff:") && contains(".") ? String(dropFirst(7)) : self }
 }
 
-/// Handles every request before its route: refuses what the ``OriginGate`` objects to, and answers CORS preflights.
+/// Handles every request before its route: refuses those that ``OriginGate`` objects to, and answers CORS preflights.
 struct PreflightHandler: DirectHandler {
     let routing: Routing
 
@@ -186,7 +187,7 @@ struct PreflightHandler: DirectHandler {
         routing.handle(exchange)
     }
 
-    /// Answers the question that a browser asks before a request that a form could not send (Fetch §3.2).
+    /// Answers the preflight that a browser sends before a request that is not simple (Fetch §3.2).
     private func answerPreflight(_ exchange: HTTPExchange) {
         let fields = exchange.request.head.fields
         guard fields.first("Origin") != nil, fields.first("Access-Control-Request-Method") != nil else { return }

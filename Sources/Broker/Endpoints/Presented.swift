@@ -1,29 +1,31 @@
 internal import WSTransport
 
-/// The credentials of a request, and how it presents them.
+/// The credentials of a request, and the way in which it presents them.
 ///
-/// The first way that is used counts. If it is wrong, the next is not tried: else a valid cookie would hide a wrong field.
+/// Only the first way that a request uses counts: otherwise a valid cookie would hide wrong credentials in the field.
 struct Presented: Sendable {
-    /// The ways, in the order in which they count.
+    /// The ways, in order of precedence.
     enum Way: Sendable {
         case field
         case subprotocol
-        /// The cookie of a login at `/session`.
+        /// The cookie of a browser session.
         case session
-        /// The cookie of the configuration.
+        /// The cookie that is configured.
         case cookie
         case query
         case certificate
         case peer
-        /// The body of a login.
+        /// The body of a login at `/session`.
         case body
         case nothing
     }
 
     let credentials: Credentials
     let way: Way
-    /// Whether wrong ones count as a guess: another site's page can make its readers' browsers request an address, which
-    /// would lock the readers out.
+    /// Whether wrong credentials count as a guess.
+    ///
+    /// A page of another site can make its readers' browsers request a URL with a token, which would otherwise lock the
+    /// readers out.
     let isGuess: Bool
 
     init(_ credentials: Credentials, by way: Way) {
@@ -37,7 +39,7 @@ struct Presented: Sendable {
         let access = shard.access
         if let field = fields.first(.authorization) {
             way = .field
-            // There are two: a proxy may have examined the other.
+            // Two fields are malformed: a proxy may have checked the other one.
             credentials = fields.count(of: .authorization) == 1 ? Credentials(authorization: field) : .malformed
         } else if let token = Self.subprotocolToken(fields) {
             (credentials, way) = (.bearer(token), .subprotocol)
@@ -60,7 +62,7 @@ struct Presented: Sendable {
         isGuess = site != "cross-site" && site != "same-site"
     }
 
-    /// What precedes a token among the offered subprotocols.
+    /// The prefix of a token among the offered subprotocols.
     private static let prefix = "bearer.".utf8
 
     /// Whether an offered subprotocol is a token.
@@ -69,11 +71,11 @@ struct Presented: Sendable {
     private static func subprotocolToken(_ fields: HTTPFields) -> String? {
         guard fields.has(.webSocketProtocol) else { return nil }
         let offers = fields.list("Sec-WebSocket-Protocol").filter(isToken)
-        // If there are two, neither counts.
+        // Of two tokens, neither counts.
         return offers.first.map { offers.count == 1 ? String(Substring($0.utf8.dropFirst(prefix.count))) : "" }
     }
 
-    /// The cookie, which counts only if no other site's page can have sent it.
+    /// The credentials of a cookie, which counts only if no other site's page can have sent it.
     private static func cookie(
         _ exchange: HTTPExchange, _ fields: HTTPFields, _ access: Access, _ shard: Shard, _ gate: Gate
     ) -> (Credentials, Way)? {
@@ -93,7 +95,7 @@ struct Presented: Sendable {
         return (credentials, way)
     }
 
-    /// A login's cookie, or else the configured one.
+    /// The cookie of a browser session, or else the configured cookie.
     private static func cookie(
         _ fields: HTTPFields, _ options: AccessOptions, _ gate: Gate
     ) -> (Credentials, Way)? {
@@ -102,7 +104,7 @@ struct Presented: Sendable {
             // Another page of this site may have set a second cookie of this name.
             return (sessions.count == 1 ? .session(value) : .malformed, .session)
         }
-        // Else a compromised page of this site could administer the broker.
+        // A compromised page of this site must not be able to administer the broker.
         guard !options.cookie.isEmpty, !gate.isForAdministrators else { return nil }
         let values = values(ofCookie: options.cookie, fields)
         guard let value = values.first else { return nil }
@@ -120,7 +122,7 @@ struct Presented: Sendable {
 }
 
 extension Credentials {
-    /// RFC 9110 §11.4; `Basic` is RFC 7617.
+    /// Parses `Authorization` (RFC 9110 §11.6.2); `Basic` is RFC 7617.
     init(authorization field: String) {
         let space = UInt8(ascii: " ")
         let parts = field.utf8.split(separator: space, maxSplits: 1, omittingEmptySubsequences: true).map(
@@ -146,7 +148,7 @@ extension Credentials {
 }
 
 extension Credentials.Certificate {
-    /// The part of a certificate that the configuration selects.
+    /// Copies the fields of a certificate that the configuration selects.
     init(_ certificate: TLSPeerCertificate, _ options: AccessOptions) {
         self.init()
         fingerprint = certificate.fingerprint

@@ -5,15 +5,15 @@ extension HTTPRefusal {
         self.init(status: refusal.code.status, code: refusal.code.rawValue, message: refusal.message)
     }
 
-    /// Its code, or the one that its status implies.
+    /// The code of the refusal, or the one that its status implies.
     var stated: String { code.isEmpty ? ErrorCode(status: status).rawValue : code }
 
-    /// Counts it, as the client is told of it.
+    /// Counts the refusal under the code that the client is told.
     func count(on shard: Shard) {
         shard.counters.failed(with: ErrorCode(rawValue: stated) ?? ErrorCode(status: status))
     }
 
-    /// The JSON object of the answer.
+    /// The JSON object of the response.
     var object: [UInt8] {
         var writer = JSONWriter(capacity: 128)
         writer.beginObject()
@@ -28,7 +28,7 @@ extension HTTPRefusal {
 }
 
 extension HTTPExchange {
-    /// Refuses a request; a page that asks for a WebSocket is told by a CLOSE, because it cannot see a status.
+    /// Refuses a request; a page that asks for a WebSocket gets a Close frame, because it cannot see a status.
     func refuseVisibly(_ refusal: HTTPRefusal) {
         guard request.method == "GET", Handshake.isUpgrade(request.head), let shard = try? shard() else {
             return refuse(refusal)
@@ -44,9 +44,9 @@ extension HTTPExchange {
 }
 
 extension Admission {
-    /// Opens the socket of a refused page, only to close it with the reason; `nil`: a status is enough.
+    /// Opens the socket of a refused page only to close it with the reason; `nil` if a status is enough.
     ///
-    /// A browser hides every answer but 101 from its page.
+    /// A browser hides every status but 101 from its page.
     fileprivate init?(
         refusing request: Handshake.Request, _ refusal: HTTPRefusal, _ options: WebSocketConnection.Options
     ) {
@@ -61,14 +61,14 @@ extension Admission {
     }
 }
 
-/// The session of a page that is being told why it is refused.
+/// The session of a page that is told why it was refused.
 private final class Farewell: WebSocketSession {
     func received(_ opcode: Opcode, _ payload: Span<UInt8>) {}
     func closed(_ event: CloseEvent) {}
 }
 
 extension CloseCode {
-    /// The close code for a refused request's status; `nil`: there is none.
+    /// The close code for a refused request's status; `nil` if there is none.
     fileprivate init?(status: Int) {
         switch status {
         case 400: self = .badRequest

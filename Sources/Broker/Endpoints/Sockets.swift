@@ -1,11 +1,11 @@
 internal import WSTransport
 
-/// The three kinds of WebSocket a listener serves.
+/// The three kinds of WebSocket that a listener serves.
 enum Sockets {
     private static let topicParameters =
         ["retain", "ttl", "echo", "ephemeral", "grace"] + HTTPExchange.subscribeParameters
 
-    /// Of `/ws`: many subscriptions, JSON or MessagePack.
+    /// `/ws`: many subscriptions, in JSON or MessagePack.
     static func json(_ visit: Visit) throws(HTTPRefusal) {
         let (exchange, shard) = (visit.exchange, visit.shard)
         try exchange.takesOnly([])
@@ -13,7 +13,7 @@ enum Sockets {
         let wanted = exchange.request.head.fields.tokens("Sec-WebSocket-Protocol").first(where: subprotocols.contains)
         let subprotocol = wanted ?? JSONSession.subprotocol
         let client = try visit.makeClient(subprotocol)
-        // In case it authenticates later.
+        // Needed if the client authenticates later.
         shard.endpoints.gates[visit.gate.listener] = visit.gate
         let settings = shard.endpoints.settings
         let options = shard.mustAuthenticate(client) ? settings.unauthenticatedOptions : settings.objectOptions
@@ -26,7 +26,7 @@ enum Sockets {
         }
     }
 
-    /// Of `/t/TOPIC`: one topic, both ways.
+    /// `/t/TOPIC`: one topic, publishing and subscribing.
     static func topic(_ visit: Visit) throws(HTTPRefusal) {
         let (exchange, shard) = (visit.exchange, visit.shard)
         try exchange.takesOnly(topicParameters)
@@ -42,7 +42,7 @@ enum Sockets {
         options.isRetaining = try exchange.flag("retain") ?? false || lease != nil
         options.subscribe = try exchange.subscribeOptions()
         options.subscribe.hearsItself = try exchange.flag("echo") ?? true
-        // Only a notice could say what was dropped.
+        // A topic socket has no notices, which other policies need to report dropped messages.
         guard options.subscribe.slow == .close else {
             throw HTTPRefusal(Refusal(.badRequest, "slow: a topic socket supports only close."))
         }
@@ -65,7 +65,7 @@ enum Sockets {
         }
     }
 
-    /// Of `/s/FILTER`: one filter, read only.
+    /// `/s/FILTER`: one filter, read-only.
     static func subscription(_ visit: Visit) throws(HTTPRefusal) {
         let (exchange, shard) = (visit.exchange, visit.shard)
         try exchange.takesOnly(HTTPExchange.subscribeParameters)
@@ -83,7 +83,7 @@ enum Sockets {
         }
     }
 
-    /// The session asks again, when it is too late for a status.
+    /// Checks the right to subscribe early, while the refusal can still be a status; the session checks it again.
     private static func checkSubscribe(
         _ shard: Shard, _ client: Client, _ filter: TopicFilter
     ) throws(HTTPRefusal) {
@@ -92,9 +92,10 @@ enum Sockets {
 }
 
 extension Handshake.Request {
-    /// `subprotocol`, where it is offered.
+    /// `subprotocol`, if it is offered.
     ///
-    /// Refuses an offer of a token alone: a token is not repeated, and a browser whose offer is not answered makes 1006 of it.
+    /// Refuses an offer of tokens only: a token is never repeated, and without a chosen subprotocol a browser reports
+    /// 1006.
     fileprivate func chosen(_ subprotocol: String) throws(HTTPRefusal) -> String? {
         if subprotocols.contains(subprotocol) { return subprotocol }
         guard subprotocols.contains(where: Presented.isToken) else { return nil }

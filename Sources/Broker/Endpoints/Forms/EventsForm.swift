@@ -1,14 +1,14 @@
 internal import WSTransport
 
-/// Messages as server-sent events (HTML §9.2).
+/// Messages as server-sent events (HTML Standard §9.2).
 final class EventsForm: TextForm, WireForm {
     private let isChunked: Bool
-    /// What the line begins with that says where a client is that has seen an event.
+    /// The beginning of an `id:` line, up to the number.
     private let places: [UInt8]
 
     /// - Parameters:
-    ///   - epoch: of the store, which goes with each number: alone it means nothing to another store.
-    ///   - isChunked: `false`: for HTTP/1.0, which has no chunks.
+    ///   - epoch: the store's epoch, which is part of each id, because a number has no meaning in another store.
+    ///   - isChunked: `false` for HTTP/1.0, which has no chunked coding.
     init(epoch: UInt64, isChunked: Bool) {
         self.isChunked = isChunked
         places = Array("id: \(epoch)-".utf8)
@@ -24,7 +24,8 @@ final class EventsForm: TextForm, WireForm {
         let object = MessageObject.encode(message, hasOperation: false, isSnapshot: isSnapshot)
         var text: [UInt8] = []
         text.reserveCapacity(object.count + 56)
-        // Values come in the order of their topics: a client that has seen one has not seen all up to its number.
+        // Retained values come in topic order, so a client that has received one has not received all with smaller
+        // numbers.
         if !isSnapshot { appendPlace(message.seq, to: &text) }
         text += "data: ".utf8
         text += object
@@ -42,10 +43,10 @@ final class EventsForm: TextForm, WireForm {
         return text
     }
 
-    /// The line that says where a client is that has seen the event.
+    /// Appends the `id:` line, from which a client resumes.
     private func appendPlace(_ seq: UInt64, to text: inout [UInt8]) {
         text += places
-        // By hand, as it is done for each message, and a string of it would have to be allocated.
+        // Written by hand, because it is done for each message and a `String` would be allocated.
         var digits = InlineArray<21, UInt8>(repeating: 10)
         var (start, rest) = (20, seq)
         repeat {

@@ -1,8 +1,8 @@
 internal import WSTransport
 
-/// The forms in which the endpoints of one reactor send messages, each registered with its shard.
+/// The message forms of one reactor's endpoints, each registered with its shard.
 ///
-/// A further form is a file beside this one and a line here.
+/// To add a form, add a file to this folder and a line here.
 package final class Forms {
     package let topic: SocketLanes
     package let json: SocketLanes
@@ -34,43 +34,44 @@ package final class Forms {
     }
 }
 
-/// The lanes of one form of frames: as it is, and compressed.
+/// The lanes of one frame form: uncompressed and compressed.
 package struct SocketLanes {
     package let plain: Lane
-    /// Compressed for windows of 15 bits.
+    /// Compressed with a window of 15 bits.
     let wide: Lane
-    /// Compressed for any window: for the few clients that ask for a smaller one.
+    /// Compressed with the smallest window, for the few clients that ask for less than 15 bits.
     let narrow: Lane
 
-    /// The lane for sockets that share messages compressed with so many window bits; `nil`: none.
+    /// The lane for sockets with these window bits; `nil` for sockets without compression.
     func lane(windowBits: Int?) -> Lane {
         guard let windowBits else { return plain }
         return windowBits == 15 ? wide : narrow
     }
 }
 
-/// A form of messages in an answer that does not end, with its lane.
+/// A form of messages in a streamed HTTP response, with its lane.
 struct StreamForm {
     let text: any TextForm
     let lane: Lane
 }
 
-/// A form of messages in a stream of text.
+/// A form of messages in a streamed HTTP response.
 protocol TextForm: AnyObject {
-    /// Whether it is server-sent events.
+    /// Whether the form is server-sent events.
     var isEvents: Bool { get }
 
     /// The bytes of a message, before they are framed as a chunk.
     func text(of message: Message, isSnapshot: Bool) -> [UInt8]
 
-    /// The bytes of a notice of that name.
+    /// The bytes of a notice.
     ///
-    /// - Parameter seq: everything up to this number is known to the client that has seen it; `nil`: it says nothing of that.
+    /// - Parameter seq: a client that has received the notice has everything up to this number; `nil` if that is not
+    ///   known.
     func notice(_ name: String, _ object: [UInt8], seq: UInt64?) -> [UInt8]
 }
 
 extension TextForm {
-    /// The bytes of a message that comes live, as a chunk of HTTP/1.1 or, for HTTP/1.0, as they are.
+    /// Encodes a live message: as a chunk for HTTP/1.1, unframed for HTTP/1.0.
     func encode(_ message: Message, into reactor: Reactor, lane: Lane, isChunked: Bool) -> Segment {
         let text = text(of: message, isSnapshot: false)
         let bytes = isChunked ? HTTPStream.chunk(text) : text

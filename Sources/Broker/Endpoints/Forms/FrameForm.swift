@@ -2,7 +2,7 @@ internal import WSTransport
 
 /// A form of messages as WebSocket frames.
 protocol FrameForm: WireForm {
-    /// Gives `body` what the frame of a message that comes live holds; `nil`: there is no frame for it.
+    /// Passes the payload of a live message's frame to `body`; returns `nil` if the form has no frame for the message.
     func withPayload(of message: Message, _ body: (Opcode, UnsafeRawBufferPointer) -> Segment) -> Segment?
 }
 
@@ -14,15 +14,15 @@ extension FrameForm {
     }
 }
 
-/// Frames of another form, compressed once for all that take them so (RFC 7692, without a context that is taken over).
+/// The frames of another form, compressed once for all sockets (RFC 7692, without context takeover).
 final class DeflatedForm: WireForm {
     private let form: any FrameForm
     private let windowBits: Int
     private let compression: Compression
 
-    /// When compressing is worth it, which a reload may change.
+    /// The compression options, which a reload may change.
     final class Compression {
-        /// `nil`: never.
+        /// The options; `nil` disables compression.
         var options: CompressionOptions?
         init(_ options: CompressionOptions?) { self.options = options }
     }

@@ -1,17 +1,17 @@
 internal import WSTransport
 
-/// Messages as text frames with a JSON object each.
+/// Messages as text frames, each with a JSON object.
 final class JSONForm: FrameForm {
     private let hasOperation: Bool
-    // Each message looks at these, and each look would be checked for a change that is under way: the body encodes no other.
-    /// Of the last message; its memory is for the next one.
+    // These are used for each message, without the checks of exclusive access: the body encodes no other message.
+    /// The writer of the last message; its memory is used for the next one.
     @exclusivity(unchecked) private var writer = JSONWriter()
-    /// What the next message may have in common with the last ones.
+    /// The parts that the next message may share with the last ones.
     @exclusivity(unchecked) private var common = MessageObject.Repeated()
-    /// How much of it is kept, in bytes.
+    /// How much of the writer's memory is kept, in bytes.
     private static let maximumKept = 16 << 10
 
-    /// - Parameter hasOperation: whether the object has an `op`, for sockets that are sent others than messages, too.
+    /// - Parameter hasOperation: whether objects have an `op`, for sockets that are also sent other objects.
     init(hasOperation: Bool) { self.hasOperation = hasOperation }
 
     func encode(_ message: Message, into reactor: Reactor, lane: Lane) -> Segment? {
@@ -21,8 +21,8 @@ final class JSONForm: FrameForm {
         }
     }
 
-    /// Writes a message where it is sent from, with nothing between; `nil`: its topic is not the last one, or its payload
-    /// cannot be copied as it is.
+    /// Writes a message directly into the send buffer; `nil` if its topic differs from the last one's, or its payload
+    /// cannot be copied unchanged.
     private func encodePlain(_ message: Message, into reactor: Reactor, lane: Int) -> Segment? {
         guard unsafe common.isOf(message.topic) else { return nil }
         let isText = message.kind == .text
@@ -50,7 +50,7 @@ final class JSONForm: FrameForm {
         }
     }
 
-    /// Copies the first bytes of a part to a place, and moves that past them.
+    /// Copies the first `count` bytes of a part to `place`, and advances `place`.
     @inline(__always)
     private static func put(_ part: Span<UInt8>, _ count: Int, at place: inout UnsafeMutablePointer<UInt8>) {
         unsafe part.withUnsafeBufferPointer { part in
@@ -68,14 +68,14 @@ final class JSONForm: FrameForm {
 }
 
 extension Message {
-    /// Whether it has nothing but a topic and a payload that is text or JSON, as most have.
+    /// Whether the message has only a topic and a text or JSON payload, as most have.
     fileprivate var isPlain: Bool {
         kind != .binary && !isRetained && expiry == 0 && contentType == nil && properties == nil
     }
 }
 
 extension Span where Element == UInt8 {
-    /// Whether it is something, and has no line end.
+    /// Whether there are bytes, and no line end among them.
     fileprivate var isOneLine: Bool {
         for index in indices where self[index] == 10 || self[index] == 13 { return false }
         return !isEmpty

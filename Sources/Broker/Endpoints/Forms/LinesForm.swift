@@ -4,7 +4,7 @@ internal import WSTransport
 final class LinesForm: TextForm, WireForm {
     private let isChunked: Bool
 
-    /// - Parameter isChunked: `false`: for HTTP/1.0, which has no chunks.
+    /// - Parameter isChunked: `false` for HTTP/1.0, which has no chunked coding.
     init(isChunked: Bool) { self.isChunked = isChunked }
 
     var isEvents: Bool { false }

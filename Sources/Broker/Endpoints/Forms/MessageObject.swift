@@ -1,12 +1,12 @@
 /// A message as a JSON object.
 ///
-/// The contract's §3.3.
+/// docs/protocol.md describes its members.
 package enum MessageObject {
     /// The object's bytes, without a line end.
     ///
     /// - Parameters:
-    ///   - hasOperation: begins with `"op":"message"`.
-    ///   - isSnapshot: a retained value that is sent because a subscription began.
+    ///   - hasOperation: whether it begins with `"op":"message"`.
+    ///   - isSnapshot: whether it is a retained value sent at the start of a subscription.
     package static func encode(_ message: Message, hasOperation: Bool, isSnapshot: Bool) -> [UInt8] {
         var writer = JSONWriter(capacity: message.payload.count + message.topic.name.utf8.count + 96)
         encode(message, hasOperation: hasOperation, isSnapshot: isSnapshot, by: &writer)
@@ -25,9 +25,9 @@ package enum MessageObject {
         writer.string(topic.name)
     }
 
-    /// Writes the object of a message that comes live, without a line end.
+    /// Writes the object of a live message, without a line end.
     ///
-    /// - Parameter common: what was written before, always with the same `hasOperation`.
+    /// - Parameter common: the parts of the last messages, always with the same `hasOperation`.
     static func encode(
         _ message: Message, hasOperation: Bool, by writer: inout JSONWriter, _ common: inout Repeated
     ) {
@@ -44,25 +44,25 @@ package enum MessageObject {
         writer.endObject()
     }
 
-    /// What messages after one another have in common, as it is written: the topic, and the time.
+    /// The encoded parts that successive messages may share: the topic and the time.
     struct Repeated {
         /// The object up to the value of `seq`.
         private(set) var beginning: [UInt8] = []
         private var topic = Topic(unchecked: "")
-        /// The words of the last topic's name, by which one that comes again is worth keeping.
+        /// The representation of the last topic's name in memory: a topic is kept when it comes a second time.
         private var last: (UInt64, UInt64) = (0, 0)
-        /// The member of the time, with its comma.
+        /// The member `time`, with its comma.
         var timeMember: [UInt8] { timeWriter.bytes }
         private var timeWriter = JSONWriter()
-        /// The same, and the next member up to the beginning of a string.
+        /// ``timeMember``, and the next member up to the beginning of a string.
         private(set) var timeAndData: [UInt8] = []
         private static let data = Array(#","data":""#.utf8)
         private var time = Int64.min
 
-        /// Whether ``beginning`` is that of a topic.
+        /// Whether ``beginning`` is for a topic.
         func isOf(_ topic: Topic) -> Bool { self.topic.name.isSame(as: topic.name) }
 
-        /// The same, as it is from the topic's second message in a row on.
+        /// Whether ``beginning`` is for a topic, after it was updated for the second message in a row of one topic.
         mutating func isBeginning(of topic: Topic, hasOperation: Bool) -> Bool {
             if isOf(topic) { return true }
             let words = topic.name.words
@@ -77,13 +77,13 @@ package enum MessageObject {
             return true
         }
 
-        /// Has ``timeMember`` say a time.
+        /// Updates ``timeMember``.
         mutating func take(_ time: Int64) {
             if time == self.time { return }
             timeWriter.removeAll()
             timeWriter.splice([], needsComma: true)
             timeWriter.member("time", time)
-            // In the memory that it has.
+            // Reuses its memory.
             timeAndData.removeAll(keepingCapacity: true)
             timeAndData.append(contentsOf: timeWriter.bytes)
             timeAndData.append(contentsOf: Self.data)
@@ -91,13 +91,13 @@ package enum MessageObject {
         }
     }
 
-    /// The members of a reply.
+    /// Writes the members of a reply.
     static func write(reply message: Message, to writer: inout JSONWriter) {
         writer.member("topic", message.topic.name)
         writeRest(of: message, isSnapshot: false, to: &writer)
     }
 
-    /// The members of a value for administrators, who are not told when and how it became one.
+    /// Writes the members of a value for administrators, without those about how it was retained.
     package static func write(value message: Message, to writer: inout JSONWriter) {
         writer.member("topic", message.topic.name)
         let value = Message(
@@ -106,14 +106,14 @@ package enum MessageObject {
         writeRest(of: value, isSnapshot: false, to: &writer)
     }
 
-    /// Those after the topic.
+    /// Writes the members after the topic.
     private static func writeRest(of message: Message, isSnapshot: Bool, to writer: inout JSONWriter) {
         writer.member("seq", message.seq)
         writer.member("time", message.time)
         writeContent(of: message, isSnapshot: isSnapshot, to: &writer)
     }
 
-    /// Those after the time.
+    /// Writes the members after the time.
     private static func writeContent(of message: Message, isSnapshot: Bool, to writer: inout JSONWriter) {
         let payload = message.payload
         if message.isRetained || isSnapshot || message.expiry != 0 {
@@ -121,7 +121,7 @@ package enum MessageObject {
             if message.isExpiry { return }
         }
         if let properties = message.properties { write(properties, to: &writer) }
-        // What is left in place of an ephemeral value has a payload.
+        // The farewell of an ephemeral value is a removal with a payload.
         if message.isRemoval, message.payload.isEmpty { return }
         if let type = message.contentType { writer.member("type", type) }
         switch message.kind {
@@ -138,7 +138,7 @@ package enum MessageObject {
         }
     }
 
-    /// What it has to do with the retained value, and when it expires.
+    /// Writes the members about the retained value and the expiry.
     private static func writeMarks(of message: Message, isSnapshot: Bool, to writer: inout JSONWriter) {
         if message.isRemoval {
             writer.member("removed", true)
@@ -153,9 +153,9 @@ package enum MessageObject {
         if message.expiry != 0 { writer.member("expires", message.expiry) }
     }
 
-    /// The members of a message's properties.
+    /// Writes the members of a message's properties.
     ///
-    /// Headers of one name are one member, in the place of the first.
+    /// Headers of one name become one member, at the place of the first.
     package static func write(_ properties: MessageProperties, to writer: inout JSONWriter) {
         if !properties.headers.isEmpty { write(properties.headers, to: &writer) }
         if let replyTo = properties.replyTo { writer.member("replyTo", replyTo.name) }
@@ -183,9 +183,9 @@ package enum MessageObject {
         writer.endObject()
     }
 
-    /// The JSON without line ends, which have a meaning in JSON lines and in events.
+    /// JSON without line ends, which would end a line or an event.
     ///
-    /// Strings in JSON contain none (RFC 8259 §7), so each of them is white space.
+    /// A JSON string contains none (RFC 8259 §7), so each line end is white space.
     private static func oneLine(_ json: [UInt8]) -> [UInt8] {
         var place = 0
         let bytes = json.span

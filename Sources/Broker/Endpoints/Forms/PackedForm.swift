@@ -1,11 +1,11 @@
 internal import WSTransport
 
-/// Messages as binary frames with a map of MessagePack each.
+/// Messages as binary frames, each with a MessagePack map.
 final class PackedForm: FrameForm {
-    // Each message looks at it, and each look would be checked for a change that is under way: the body encodes no other.
-    /// Its memory is for the next message.
+    // Used for each message, without the checks of exclusive access: the body encodes no other message.
+    /// The writer of the last message; its memory is used for the next one.
     @exclusivity(unchecked) private var writer = PackedWriter()
-    /// How much of it is kept, in bytes.
+    /// How much of the writer's memory is kept, in bytes.
     private static let maximumKept = 16 << 10
 
     func withPayload(of message: Message, _ body: (Opcode, UnsafeRawBufferPointer) -> Segment) -> Segment? {
@@ -16,14 +16,14 @@ final class PackedForm: FrameForm {
     }
 }
 
-/// A message as a map of MessagePack: the members of ``MessageObject``, with bytes as they are.
+/// A message as a MessagePack map: the members of ``MessageObject``, with binary data unencoded.
 package enum PackedMessage {
     /// The map's bytes.
     ///
     /// - Parameters:
-    ///   - operation: its `op`.
-    ///   - id: its `id` as JSON; `nil`: none.
-    ///   - isSnapshot: a retained value that is sent because a subscription began.
+    ///   - operation: the `op`.
+    ///   - id: the `id` as JSON; `nil` if there is none.
+    ///   - isSnapshot: whether it is a retained value sent at the start of a subscription.
     package static func encode(
         _ message: Message, as operation: String, id: [UInt8]? = nil, isSnapshot: Bool
     ) -> [UInt8] {
@@ -94,7 +94,7 @@ package enum PackedMessage {
     private static func write(
         _ properties: MessageProperties, _ members: inout PackedWriter.Members, _ writer: inout PackedWriter
     ) {
-        // There are few, and headers of one name are one member, as in JSON.
+        // Headers are rare, and those of one name become one member, as in JSON.
         var json = JSONWriter()
         json.beginObject()
         MessageObject.write(properties, to: &json)

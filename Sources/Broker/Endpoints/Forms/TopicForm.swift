@@ -1,8 +1,8 @@
 package import WSTransport
 
-/// Messages as frames with the payload as it was published.
+/// Messages as frames with the payload as published.
 ///
-/// The removal of a retained value has none: an empty frame would look like an empty message.
+/// There is no frame for the removal of a retained value: an empty frame would look like an empty message.
 final class TopicForm: FrameForm {
     func encode(_ message: Message, into reactor: Reactor, lane: Lane) -> Segment? {
         if message.isRemoval, message.payload.isEmpty { return nil }
@@ -18,6 +18,6 @@ final class TopicForm: FrameForm {
 }
 
 extension Message {
-    /// The opcode its payload travels in on a topic socket.
+    /// The opcode of the payload's frame on a topic socket.
     package var opcode: Opcode { kind == .binary ? .binary : .text }
 }

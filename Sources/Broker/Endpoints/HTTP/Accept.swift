@@ -1,6 +1,6 @@
-/// What a client says it takes (RFC 9110 §12.5).
+/// Content negotiation (RFC 9110 §12.5).
 enum Accept {
-    /// Whether `text/event-stream` is asked for by name, no less than lines of JSON.
+    /// Whether `text/event-stream` is named, with at least the weight of lines of JSON.
     static func prefersEvents(_ field: String) -> Bool {
         var events = 0.0
         var lines = 0.0
@@ -14,12 +14,12 @@ enum Accept {
         return events > 0 && events >= lines
     }
 
-    /// Whether the coding `gzip` is asked for by name.
+    /// Whether the content coding `gzip` is named.
     static func allowsGzip(_ field: String) -> Bool {
         elements(field).contains { $0.name == "gzip" && $0.quality > 0 }
     }
 
-    /// The elements of such a list in small letters, with their weights: 1 where none is stated.
+    /// The elements of a list in lower case, with their weights; 1 if none is stated.
     private static func elements(_ field: String) -> [(name: String, quality: Double)] {
         field.split(separator: ",").compactMap { part in
             let pieces = part.split(separator: ";").map { $0.filter { $0 != " " && $0 != "\t" }.lowercased() }

@@ -1,13 +1,13 @@
 internal import WSTransport
 
-/// `POST /t`: a publication a line, which share a turn and a commit, and an answer a line.
+/// `POST /t`: one publication per line, published in one turn and one commit, with one line of the response for each.
 ///
-/// A line is a `publish` of `broker.v1.json` without `op`. One that is refused does not stop the others.
+/// A line is a `publish` of `broker.v1.json` without `op`. A refused line does not stop the others.
 final class BatchEndpoint {
     private let exchange: HTTPExchange
     private let shard: Shard
     private let client: Client
-    /// The answers, in the order of the lines; `nil`: it is outstanding.
+    /// The answers, in the order of the lines; `nil` for one that is outstanding.
     private var answers: [[UInt8]?] = []
     private var outstanding = 0
     private var hasFailures = false
@@ -41,7 +41,7 @@ final class BatchEndpoint {
         if outstanding == 0 { respond() }
     }
 
-    /// Where the lines are; blank ones are none.
+    /// The ranges of the lines; blank lines are left out.
     private static func lines(of body: [UInt8], atMost maximum: Int) throws(Refusal) -> [Range<Int>] {
         var lines: [Range<Int>] = []
         var (start, isBlank) = (0, true)
@@ -75,7 +75,7 @@ final class BatchEndpoint {
             guard draft.payload.count <= most else {
                 throw Refusal(.tooLarge, "data: the payload is longer than the limit of \(most) bytes.")
             }
-            // It is held by the publications until all of them are answered.
+            // The publications retain the batch until all of them are answered.
             draft.completion = { [self, id] in conclude(place, id, $0) }
             try shard.publish(draft, by: client, from: exchange.stream)
         } catch {
@@ -92,13 +92,13 @@ final class BatchEndpoint {
         }
     }
 
-    /// The same, where a client that has said nothing of itself is asked to.
+    /// The refusal; an anonymous client that lacks a right is asked to authenticate.
     private func asked(_ refusal: Refusal) -> Refusal {
         guard client.principal.kind == .anonymous, refusal.code == .forbidden else { return refusal }
         return Refusal(.unauthenticated, refusal.message)
     }
 
-    /// Leaves the rest of this turn to others if it was more than a client's share.
+    /// Ends the client's share of this turn if the batch was larger than it.
     private func rest(after count: Int) {
         guard let stream = exchange.stream, !shard.takesMore(from: stream.slot, after: count) else { return }
         stream.pauseReading(for: .turn)

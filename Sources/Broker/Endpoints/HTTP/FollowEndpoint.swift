@@ -1,6 +1,6 @@
 internal import WSTransport
 
-/// `GET /s/FILTER`: messages as lines of JSON or as server-sent events, until the client goes.
+/// `GET /s/FILTER`: messages as lines of JSON or as server-sent events, until the client disconnects.
 enum FollowEndpoint {
     private static let parameters = ["poll"] + HTTPExchange.subscribeParameters
 
@@ -13,7 +13,7 @@ enum FollowEndpoint {
         let client = try visit.makeClient(hasEvents ? "events" : "lines")
         do throws(Refusal) { try shard.checkSubscribe(client, to: filter) } catch { throw HTTPRefusal(error) }
         var options = try exchange.subscribeOptions()
-        // A browser comes back with the address it came with first, and says in the field where it is by now.
+        // A browser reconnects with its first URL, and sends its position in this field.
         if let last = fields.first("Last-Event-ID"), !last.isEmpty {
             (options.since, options.rewind) = (try HTTPExchange.resumePoint(last, named: "Last-Event-ID"), nil)
         }
@@ -52,11 +52,11 @@ final class FollowSession: Session {
     private let shard: Shard
     private let output: HTTPStream
     private let isPoll: Bool
-    /// Why the broker has ended it; `nil`: it has not.
+    /// Why the broker has ended the response; `nil` if it has not.
     private var ending: String?
     private static let comment = Array(":\n\n".utf8)
     private static let emptyLine: [UInt8] = [10]
-    /// After which time a browser comes back where nothing else was said, in milliseconds.
+    /// The time after which a browser reconnects if nothing else was said, in milliseconds.
     private static let usualRetry = 3000
 
     init(shard: Shard, stream: HTTPStream, client: Client, form: StreamForm, isPoll: Bool) {
@@ -73,12 +73,13 @@ final class FollowSession: Session {
 
     func begin(_ filter: TopicFilter, _ options: SubscribeOptions) {
         shard.join(self)
-        // Else a time that a drain has told would stay with an EventSource for as long as the page lives.
+        // A reconnection time that a drain has sent would otherwise stay with an `EventSource` for the life of the
+        // page.
         if form.isEvents { output.send(Array("retry: \(Self.usualRetry)\n\n".utf8)) }
-        // A comment, and an empty line: nobody sees them but proxies that cut what is silent.
+        // A comment or an empty line, which clients ignore, keeps proxies from closing an idle connection.
         output.heartbeat = form.isEvents ? Self.comment : Self.emptyLine
         subscriptions.isPoll = isPoll
-        // The stream holds the session, the session the stream, until the connection is gone or the answer ends.
+        // The stream and the session retain each other until the connection closes or the response ends.
         output.onClosed = { [self] in leave() }
         output.onDrained = { [weak self] in self.map { $0.shard.catchUp.advance($0) } }
         output.onFellBehind = { [weak self] in self.map { $0.shard.catchUp.fellBehind($0) } }
@@ -96,7 +97,7 @@ final class FollowSession: Session {
 
     func sendLive(_ filter: TopicFilter, seq: UInt64) {
         if isPoll { return end() }
-        // From here on everything up to this number is known, which the values themselves do not say.
+        // From here on the client has everything up to this number; the values themselves do not say so.
         output.send(form.notice("live", Notices.live(filter, seq: seq), seq: seq))
     }
 
@@ -110,7 +111,7 @@ final class FollowSession: Session {
         end()
     }
 
-    /// Says why the answer ends, where the form has words for it.
+    /// Sends the reason of the end, if the form has a way to say it.
     private func tell(_ refusal: Refusal) {
         guard form.isEvents else { return }
         output.send(Array("event: error\ndata: ".utf8) + HTTPRefusal(refusal).object + [10, 10])
@@ -129,13 +130,13 @@ final class FollowSession: Session {
         case .slow:
             shard.reactor.counters.slowReaders.add(1)
             return output.stream.reset()
-        // A browser comes back by itself; it is told when.
+        // A browser reconnects by itself, after the time that it is told.
         case .restarting(let retry) where form.isEvents: output.send(Array("retry: \(retry)\n\n".utf8))
         case .unauthenticated(let why):
             tell(Refusal(.unauthenticated, "The credentials do not hold any more: \(why)."))
         case .restarting, .failed, .kicked: break
         }
-        // The answer to a poll would look whole if it ended in order.
+        // A poll's response would look complete if it ended normally.
         if isPoll { output.stream.reset() } else { end() }
     }
 

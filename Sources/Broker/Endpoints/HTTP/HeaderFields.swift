@@ -1,10 +1,10 @@
 internal import WSTransport
 
-/// A message's headers as fields of HTTP: `Message-NAME`.
+/// A message's headers as HTTP fields: `Message-NAME`.
 enum HeaderFields {
     private static let prefix = "message-"
 
-    /// Those of a request; `nil`: it has none.
+    /// The headers in a request; `nil` if there are none.
     static func read(_ fields: HTTPFields) throws(Refusal) -> MessageProperties? {
         guard fields.hasName(beginningWith: prefix) else { return nil }
         var headers: [MessageProperties.Header] = []
@@ -16,7 +16,7 @@ enum HeaderFields {
         return try MessageProperties(headers: headers)
     }
 
-    /// Adds a value's headers to an answer, except those that no field can carry as they are.
+    /// Adds a value's headers to a response, except those that a field cannot carry unchanged.
     static func add(_ properties: MessageProperties?, to fields: inout HTTPFields) {
         guard let properties else { return }
         var names: [String] = []
@@ -25,7 +25,7 @@ enum HeaderFields {
             fields.append(name, header.value)
             if !names.contains(name) { names.append(name) }
         }
-        // Else a page cannot read them.
+        // Without this, a page's script cannot read them.
         if !names.isEmpty { fields.append("Access-Control-Expose-Headers", names.joined(separator: ", ")) }
     }
 

@@ -2,7 +2,7 @@ internal import WSTransport
 
 /// `/health/live` and `/health/ready`.
 ///
-/// ``Readiness`` says what is ready.
+/// ``Readiness`` decides whether the broker is ready.
 struct HealthEndpoint {
     let shard: Shard
 

@@ -1,16 +1,15 @@
 internal import Synchronization
 internal import WSTransport
 
-/// The conditions of a request.
+/// The conditions of a request (RFC 9110 §13).
 ///
-/// RFC 9110 §13. A condition that is not understood is refused: otherwise a write that was meant to be conditional
-/// would succeed.
+/// A condition that is not understood is refused: otherwise a write that was meant to be conditional would succeed.
 struct Preconditions {
     /// A list of entity tags.
     private enum Tags: Equatable {
         /// `*`: any value.
         case any
-        /// The numbers in valid tags; the comparison of `If-Match` is strong, so weak tags do not count.
+        /// The numbers in valid tags; `If-Match` compares strongly, so weak tags do not count.
         case seqs([UInt64])
     }
 
@@ -29,14 +28,14 @@ struct Preconditions {
         guard match == nil || noneMatch == nil else {
             throw HTTPRefusal(Refusal(.badRequest, "If-Match and If-None-Match exclude each other."))
         }
-        // §13.1.4: tags take precedence.
+        // RFC 9110 §13.1.4: tags take precedence.
         if match == nil, let text = fields.first("If-Unmodified-Since") {
             guard fields.count(of: "If-Unmodified-Since") == 1, let seconds = Self.date(text) else {
                 throw HTTPRefusal(Refusal(.badRequest, "If-Unmodified-Since: expected a date, found \"\(text)\"."))
             }
             unmodifiedSince = seconds
         }
-        // §13.1.3: it only saves sending what is known, so an invalid date is ignored.
+        // RFC 9110 §13.1.3: the condition only saves a transfer, so an invalid date is ignored.
         if noneMatch == nil { modifiedSince = fields.only("If-Modified-Since").flatMap(Self.date) }
     }
 
@@ -64,7 +63,7 @@ struct Preconditions {
         return .seqs(seqs)
     }
 
-    /// Whether a client that saw the value at second `seconds` has seen `message`.
+    /// Whether a client that got the value with the date `seconds` has seen `message`.
     private static func hasSeen(_ message: Message, at seconds: Int64) -> Bool {
         let begun = message.time / 1000
         return begun < seconds || begun == seconds && ServedValues.all.isOnly(message)
@@ -91,7 +90,8 @@ struct Preconditions {
 
     /// The condition for a publication.
     ///
-    /// - Parameter current: the retained value now; the condition is checked when the publication gets its number.
+    /// - Parameter current: returns the present retained value; the condition is checked when the publication gets its
+    ///   number.
     func ofPublishing(_ current: () throws(Refusal) -> Message?) throws(Refusal) -> Draft.Condition {
         switch (match, noneMatch) {
         case (.any, _): return .matches(Self.anySeq)
@@ -101,7 +101,7 @@ struct Preconditions {
         case (nil, nil): break
         }
         guard let unmodifiedSince else { return .none }
-        // §13.1.4: a missing value was not modified.
+        // RFC 9110 §13.1.4: a missing value was not modified.
         guard let message = try current() else { return .absent }
         return Self.unmodified(message, since: unmodifiedSince)
     }
@@ -122,11 +122,12 @@ struct Preconditions {
         return Self.unmodified(message, since: unmodifiedSince)
     }
 
-    /// Any value: an empty list.
+    /// Any value, expressed as an empty list.
     private static let anySeq: [UInt64] = []
 
-    /// No value, because numbers begin with 1: a condition that cannot hold is refused after the body is read, which
-    /// leaves the connection usable.
+    /// No value, because numbers begin with 1.
+    ///
+    /// A condition that cannot hold is refused after the body is read, so that the connection stays usable.
     private static let noSeq: [UInt64] = [0]
 
     /// An empty list would mean any value.
@@ -137,10 +138,10 @@ struct Preconditions {
     }
 }
 
-/// Which values were shown in the same second in which they were published.
+/// The values that were served in the same second in which they were published.
 ///
-/// Several values may be published in one second, with the same date: a client that names it may have any of
-/// them. A value that is shown later gets the date of the next second, when it was still current. Any thread.
+/// Several values may be published in one second, with the same date, and a client with that date may have any of them.
+/// A value that is served later gets the date of the next second, when it was still current. Any thread.
 final class ServedValues: Sendable {
     private struct Place: Hashable {
         let topic: Topic
@@ -148,18 +149,18 @@ final class ServedValues: Sendable {
     }
 
     private struct State {
-        /// The number of the value that was shown; 0: several were.
+        /// The number of the value that was served; 0 if several were.
         var seqs: [Place: UInt64] = [:]
-        /// Nothing is known any more about this second and earlier ones.
+        /// This second and earlier ones were forgotten.
         var forgotten = Int64.min
     }
 
-    /// The process's.
+    /// The instance of the process.
     static let all = ServedValues()
     private static let maximum = 1024
     private let state = Mutex(State())
 
-    /// The `Last-Modified` for a value that is shown now, in Unix seconds.
+    /// The `Last-Modified` of a value that is served now, in Unix seconds.
     func dateToShow(_ message: Message) -> Int64 {
         let (second, now) = (message.time / 1000, WallClock.unixMilliseconds / 1000)
         guard now <= second else { return second + 1 }
@@ -169,11 +170,11 @@ final class ServedValues: Sendable {
             let place = Place(topic: message.topic, second: second)
             state.seqs[place] = state.seqs[place].map { $0 == message.seq ? $0 : 0 } ?? message.seq
         }
-        // RFC 9110 §8.8.2.1: not later than the answer, whatever the clock has done.
+        // RFC 9110 §8.8.2.1: not later than the response, even if the clock was set back.
         return min(second, now)
     }
 
-    /// Whether it is the only value that was shown with that second.
+    /// Whether `message` is the only value that was served with its date.
     func isOnly(_ message: Message) -> Bool {
         state.withLock { $0.seqs[Place(topic: message.topic, second: message.time / 1000)] == message.seq }
     }

@@ -1,13 +1,13 @@
 internal import Synchronization
 internal import WSTransport
 
-/// `/session`: a person at a browser logs in with a password, and comes by a cookie from then on.
+/// `/session`: a person at a browser logs in with a password, and gets a cookie.
 ///
-/// Pages of this broker alone may use it, so that nobody's page logs its reader in or out.
+/// Only pages of this broker's origin may use it, so that no other page can log its reader in or out.
 struct SessionEndpoint: Sendable {
     let gate: Gate
 
-    /// The most that a login may be, in bytes.
+    /// The maximum size of a login's body, in bytes.
     private static let maximumBody = 4096
     private static let limit = "access.sessions.maximum"
 
@@ -46,7 +46,7 @@ struct SessionEndpoint: Sendable {
         }
     }
 
-    /// `nil`: the body is something else.
+    /// The credentials in the body; `nil` if the body is something else.
     private static func credentials(_ body: [UInt8]) -> Credentials? {
         do throws(JSONError) {
             let object = try JSONObject.parse(body.span)
@@ -71,7 +71,7 @@ struct SessionEndpoint: Sendable {
                 AuditTally.Matter(.limitHit, Self.limit), AuditEvent(.limitHit, target: Self.limit))
             throw HTTPRefusal(Refusal(.unavailable, "The limit of \(limits.all) sessions is reached."))
         }
-        // The oldest of the user has made room.
+        // The user's oldest session may have ended to make room.
         if desk.sessions.endings.load(ordering: .relaxed) != endings { desk.disconnectEnded() }
         var response = answer(begun.principal)
         response.fields.append("Set-Cookie", HTTPExchange.sessionCookie(begun.value))
@@ -90,7 +90,7 @@ struct SessionEndpoint: Sendable {
         visit.exchange.respond(OutgoingResponse(status: 204, fields: ["Cache-Control": "no-store"]))
     }
 
-    /// What a client is told of its credentials.
+    /// The description of a client's credentials.
     private static func answer(_ principal: Principal) -> OutgoingResponse {
         var writer = JSONWriter(capacity: 128)
         writer.beginObject()
@@ -110,11 +110,11 @@ struct SessionEndpoint: Sendable {
     }
 }
 
-/// Where logins are kept, and all reactors, whose clients end with them; one reactor's.
+/// The browser sessions, and all reactors, whose clients end with their sessions; one desk per reactor.
 final class SessionDesk {
     let sessions: BrowserSessions
     private let everyone: ShardGroup
-    /// The endings that this reactor has looked for.
+    /// The value of ``BrowserSessions/endings`` at the last look for ended sessions.
     private var looked = 0
 
     init(_ sessions: BrowserSessions, _ everyone: ShardGroup) {
@@ -122,12 +122,12 @@ final class SessionDesk {
         self.everyone = everyone
     }
 
-    /// Disconnects what came by logins that have ended, on all reactors.
+    /// Disconnects the clients of ended sessions, on all reactors.
     func disconnectEnded() { everyone.run { $0.endpoints.sessions?.disconnectEnded(on: $0) } }
 
     private func disconnectEnded(on shard: Shard) {
         let endings = sessions.endings.load(ordering: .relaxed)
-        // One look is enough for all that have ended before it.
+        // One look covers all sessions that ended before it.
         guard looked != endings else { return }
         looked = endings
         shard.endSessions { $0.session?.isEnded ?? false }
@@ -135,7 +135,7 @@ final class SessionDesk {
 }
 
 extension HTTPExchange {
-    /// Whether a page of exactly the address that it asks for has sent it.
+    /// Whether the request was sent by a page of exactly the origin that it is for.
     func isOfSamePage(_ gate: Gate) -> Bool {
         let fields = request.head.fields
         guard let origin = fields.first("Origin"), let shard = try? shard() else { return false }
@@ -145,11 +145,11 @@ extension HTTPExchange {
                 scheme: gate.scheme(of: self, shard.endpoints)))
     }
 
-    /// The cookie of a login; `SameSite` and `HttpOnly` keep it from other sites and from scripts.
+    /// The cookie of a session; `SameSite` and `HttpOnly` keep it from other sites and from scripts.
     static func sessionCookie(_ value: String) -> String {
         "\(BrowserSessions.cookie)=\(value); Path=/; Secure; HttpOnly; SameSite=Strict"
     }
 
-    /// Has the browser forget its login, as it is over.
+    /// Deletes the cookie of a session that has ended.
     func forgetSession() { extraFields.append("Set-Cookie", Self.sessionCookie("") + "; Max-Age=0") }
 }

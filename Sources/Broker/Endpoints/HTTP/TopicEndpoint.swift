@@ -45,7 +45,7 @@ struct TopicEndpoint {
         exchange.readBody(maximum: shard.settings.limits.message) {
             [condition, properties, key, exchange, shard, client] body in
             do throws(Refusal) {
-                // In one piece: what is put together step by step is copied on its way.
+                // One expression: a value that is built step by step is copied on its way.
                 let draft = Draft(
                     topic: topic, payload: body, kind: ContentType.kind(of: body, type: contentType),
                     contentType: contentType, properties: properties, isRetained: isRetained,
@@ -57,7 +57,7 @@ struct TopicEndpoint {
                     }
                 }
                 guard let timeout else { return try shard.publish(draft, by: client, from: exchange.stream) }
-                // If the connection goes, nobody waits for the reply any more.
+                // When the connection closes, nobody waits for the reply any more.
                 exchange.onEnd { [inboxes = shard.inboxes] in inboxes.forget(client.id) }
                 try shard.request(draft, by: client, from: exchange.stream, timeout: timeout) { _ in
                 } _: { [weak exchange] outcome in
@@ -98,7 +98,7 @@ struct TopicEndpoint {
 
     // MARK: The retained value
 
-    // The limits on topics apply to new messages: values stored before can be read and removed.
+    // Topic limits apply to new messages only: values that were stored earlier can be read and removed.
 
     func read() throws(HTTPRefusal) {
         try exchange.takesOnly([])
@@ -109,7 +109,7 @@ struct TopicEndpoint {
             _ = try exchange.topic(shard.settings.topicLimits)
             throw HTTPRefusal(Refusal(.notFound, "\(topic) has no retained value."))
         }
-        // The broker's own figures have no numbers of their own that tell one from the next.
+        // The broker's own figures have no numbers that tell one value from the next.
         let outcome =
             topic.isSystem ? .go : try Preconditions(exchange.request.head.fields).outcome(ofReading: message)
         var fields = HTTPFields()
@@ -156,7 +156,7 @@ struct TopicEndpoint {
 }
 
 extension HTTPExchange {
-    /// How long the query wants to wait for a reply, in milliseconds; `nil`: it wants none.
+    /// How long the query asks to wait for a reply, in milliseconds; `nil` if it does not ask for one.
     fileprivate func replyTimeout() throws(HTTPRefusal) -> Int64? {
         guard let text = request.parameter("reply") else { return nil }
         guard let time = Rewind.milliseconds(text), 1...Inboxes.maximumTimeout ~= time else {
@@ -167,7 +167,7 @@ extension HTTPExchange {
         return time
     }
 
-    /// Answers with the reply to a request.
+    /// Responds with the reply to a request.
     fileprivate func respond(to outcome: Inboxes.Outcome) {
         switch outcome {
         case .failed(let refusal): refuse(refusal)

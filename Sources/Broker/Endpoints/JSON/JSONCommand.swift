@@ -2,19 +2,19 @@ internal import WSTransport
 
 /// A command of `broker.v1.json`.
 ///
-/// The contract's §3.1.
+/// docs/protocol.md describes the operations and their members.
 package enum JSONCommand {
     case subscribe([TopicFilter], SubscribeOptions)
     case unsubscribe([TopicFilter])
     case publish(Draft)
-    /// A publication that waits for a reply, so many milliseconds.
+    /// A publication that waits for a reply; `timeout` in milliseconds.
     case request(Draft, timeout: Int64)
     case authenticate(Credentials)
     case ping
 
-    /// Reads a command; throws what is wrong with it.
+    /// Parses a command.
     ///
-    /// - Parameter maximumFilters: of a longer list of filters one more than this is read.
+    /// - Parameter maximumFilters: of a longer list of filters, only one more than this is read.
     package init(
         _ object: borrowing JSONObject, limits: TopicLimits, maximumFilters: Int = .max - 1
     ) throws(Refusal) {
@@ -26,7 +26,7 @@ package enum JSONCommand {
         } else if operation.says("subscribe") {
             self = .subscribe(try Self.filters(object, limits, maximumFilters), try Self.options(object))
         } else if operation.says("unsubscribe") {
-            // A subscription from before a limit was lowered can be ended.
+            // A subscription that is older than a lowered limit can still be ended.
             self = .unsubscribe(try Self.filters(object, .none, maximumFilters))
         } else if operation.says("ping") {
             self = .ping
@@ -39,7 +39,7 @@ package enum JSONCommand {
         }
     }
 
-    /// A member that is a string, to be compared with the words it may be.
+    /// A member that is a string, for comparison with the words that it may be.
     @_lifetime(copy object)
     private static func text(_ name: JSONName, of object: borrowing JSONObject) throws(Refusal) -> JSONValue? {
         do throws(JSONError) { return try object.text(name) } catch { throw Refusal(.badRequest, "\(error).") }
@@ -103,7 +103,7 @@ package enum JSONCommand {
         return filters
     }
 
-    /// What a `publish` publishes.
+    /// Parses the publication of a `publish`.
     package static func draft(_ object: borrowing JSONObject, _ limits: TopicLimits) throws(Refusal) -> Draft {
         guard let name = try read({ () throws(JSONError) in try object.string("topic") }) else {
             throw Refusal(.badTopic, "topic is missing.")
@@ -150,7 +150,7 @@ package enum JSONCommand {
             condition: condition, acknowledgement: acknowledgement, key: try key(object))
     }
 
-    /// How long an ephemeral value lives, and what it leaves.
+    /// Parses the lease of an ephemeral value: how long it outlives its connection, and what replaces it.
     private static func lease(_ object: borrowing JSONObject, wanted: Draft.Condition) throws(Refusal) -> Lease {
         let seconds = try read { () throws(JSONError) in try object.double("grace") }
         let grace = if let seconds { try Lease.grace(seconds: seconds) } else { Int64(0) }
@@ -170,7 +170,7 @@ package enum JSONCommand {
         do throws(JSONError) { return try object.object(name) } catch { throw Refusal(.badRequest, "\(error).") }
     }
 
-    /// How long to wait for a reply, in milliseconds; `nil`: none is wanted.
+    /// How long to wait for a reply, in milliseconds; `nil` if none is requested.
     static func timeout(_ object: borrowing JSONObject) throws(Refusal) -> Int64? {
         guard try read({ () throws(JSONError) in try object.bool("reply") }) ?? false else { return nil }
         guard object.value("replyTo") == nil else {
@@ -190,7 +190,7 @@ package enum JSONCommand {
         return try PublishKey(text, named: "key")
     }
 
-    /// What goes with a payload: headers, and where to reply; `nil`: nothing.
+    /// Parses a publication's headers, `replyTo` and `correlation`; `nil` if there are none.
     package static func properties(
         _ object: borrowing JSONObject, _ limits: TopicLimits
     ) throws(Refusal) -> MessageProperties? {
@@ -214,7 +214,7 @@ package enum JSONCommand {
         guard headers.allSatisfy({ !$0.name.isEmpty }) else { throw Refusal(.badRequest, "headers: a name is empty.") }
     }
 
-    /// A name may have several values.
+    /// Parses `headers`; a name may have several values.
     private static func headers(_ object: borrowing JSONObject) throws(Refusal) -> [MessageProperties.Header] {
         guard object.kind(of: "headers") != nil else { return [] }
         var headers: [MessageProperties.Header] = []
@@ -229,7 +229,7 @@ package enum JSONCommand {
                 guard value.kind == .array else {
                     throw value.wrongKind("a string or an array of strings", member: "headers")
                 }
-                // One more than there may be, so that it is refused.
+                // One more than allowed is read, so that the limit's check refuses it.
                 for text in try value.strings(member: "headers", atMost: MessageProperties.maximumCount + 1) {
                     headers.append(MessageProperties.Header(name: name, value: text))
                 }
@@ -240,7 +240,7 @@ package enum JSONCommand {
         return headers
     }
 
-    /// A string is text, any other value is JSON; with `encoding` the string encodes bytes.
+    /// Parses `data`: a string is text, any other value is JSON; with `encoding` the string holds encoded bytes.
     private static func payload(_ object: borrowing JSONObject) throws(Refusal) -> ([UInt8], Message.Kind) {
         let encoding = try text("encoding", of: object)
         guard let value = object.value("data") else { throw Refusal(.badRequest, "data is missing.") }

@@ -1,11 +1,11 @@
 internal import WSTransport
 
-/// `authenticate`: a client says who it is, at first or again before its credentials end.
+/// `authenticate`: a client authenticates, at first or again before its credentials expire.
 extension JSONSession {
-    /// What a client is told that may do nothing yet.
+    /// The refusal of other commands while the client has no rights.
     static let authenticateFirst = Refusal(.unauthenticated, "Authenticate first.")
 
-    /// Whether it is being found out who the client is; what it sends waits.
+    /// Whether a check of the client's credentials is in progress; commands wait for it.
     var isBeingFoundOut: Bool { stream.isReadingPaused(for: .authentication) }
 
     func authenticate(_ credentials: Credentials, _ id: [UInt8]?) throws(Refusal) {
@@ -35,16 +35,16 @@ extension JSONSession {
         }
     }
 
-    /// Refuses credentials of an address of which too many were wrong; those that are known to be right pass.
+    /// Refuses an address that has presented too many wrong credentials; remembered ones are accepted all the same.
     private func checkAttempts() throws(Refusal) {
         guard let seconds = shard.credentialBlock(of: origin, isForwarded: client.isForwarded) else { return }
         throw Refusal(.limitExceeded, "Too many wrong credentials from one address: wait \(seconds) s.")
     }
 
-    /// The client's address, whose wrong credentials are counted.
+    /// The client's address, for the count of wrong credentials.
     private var origin: SocketAddress? { client.host.flatMap { SocketAddress(host: $0, port: 0) } }
 
-    /// The client's address with its port, as the audit log has it.
+    /// The client's address with its port, for the audit log.
     private var peer: SocketAddress? {
         guard let host = client.host, let colon = client.address.utf8.lastIndex(of: UInt8(ascii: ":")) else {
             return stream.peer
@@ -81,7 +81,7 @@ extension JSONSession {
             send("ok", id) { writer in
                 if let expires = principal.expires { writer.member("expires", expires * 1000) }
             }
-            // Nothing is to be looked at again where it has said the same as before.
+            // Nothing needs another check if the client has presented the same credentials again.
             guard !principal.isSame(as: old) else { return }
             shard.authenticate(self, as: principal)
             takeOverLimits()

@@ -1,12 +1,12 @@
 internal import WSTransport
 
-/// One client of `broker.v1.json`, or of `broker.v1.msgpack`, whose objects are the same.
+/// One client of `broker.v1.json`, or of `broker.v1.msgpack`, which has the same objects.
 ///
-/// The contract's §3.
+/// docs/protocol.md describes the protocol.
 final class JSONSession: ClientSocket {
     static let subprotocol = "broker.v1.json"
     static let packedSubprotocol = "broker.v1.msgpack"
-    /// How many lines of one frame may be no JSON before its sender is taken for a stranger.
+    /// How many lines of one frame may be malformed before the connection is closed.
     private static let maximumBroken = 100
 
     init(shard: Shard, socket: WebSocketConnection, client: Client, isPacked: Bool = false) {
@@ -66,7 +66,7 @@ final class JSONSession: ClientSocket {
         if isTurnOver { rest() }
     }
 
-    /// Has the commands of a frame done, as far as this turn has time and room for them; whether that is all of it.
+    /// Executes the commands of a frame while this turn has time and room for them; returns whether all were executed.
     private func read(_ payload: Span<UInt8>, _ frame: inout FrameProgress) -> Bool {
         isTurnOver = false
         while frame.offset < payload.count, socket.readyState == .open {
@@ -91,7 +91,7 @@ final class JSONSession: ClientSocket {
                 if let end = refused.end {
                     frame.offset = end
                 } else {
-                    // The next line may be in order again.
+                    // The next line may be well-formed.
                     frame.skipLine(of: payload)
                 }
             }
@@ -100,7 +100,7 @@ final class JSONSession: ClientSocket {
         return true
     }
 
-    /// Does the next command where it is a publication as most are; `false`: it is another.
+    /// Executes the next command if it is a plain publication; returns `false` if it is not.
     private func takePlainPublication(in payload: Span<UInt8>, _ frame: inout FrameProgress) -> Bool {
         guard let publication = PlainPublication(payload, from: frame.offset),
             let topic = shard.topic(named: publication.topicName(in: payload))
@@ -121,14 +121,14 @@ final class JSONSession: ClientSocket {
         fail(id, refusal.code == .forbidden && shard.mustAuthenticate(client) ? Self.authenticateFirst : refusal)
     }
 
-    /// What may be unsent before commands wait for the client to take its answers, in bytes.
+    /// How many bytes may be unsent before commands wait for the client to read its answers.
     private var room: Int { shard.settings.limits.pending / 2 }
 
     override func goOn() {
         guard let frame = shard.endpoints.unfinishedFrames[stream.slot], !frame.isScheduled, !isBeingFoundOut else {
             return
         }
-        // When the client has taken its answers, this is called again.
+        // This function is called again when the client has read its answers.
         if socket.readyState == .open, stream.unsentBytes > room { return }
         if socket.readyState == .open {
             let bytes = frame.bytes
@@ -140,10 +140,10 @@ final class JSONSession: ClientSocket {
         stream.resumeReading(for: .turn)
     }
 
-    /// The rest of a frame waits for the next turn, and the socket with it.
+    /// Defers the rest of a frame to the next turn, and pauses the socket until then.
     private func goOnLater(_ frame: UnfinishedFrame) {
         stream.pauseReading(for: .turn)
-        // When that is known, it goes on.
+        // The end of the check continues the frame.
         if isBeingFoundOut { return }
         frame.isScheduled = true
         shard.inNextTurn(isLong: stream.isReadingPaused(for: .congestion)) { [self] in
@@ -152,7 +152,7 @@ final class JSONSession: ClientSocket {
         }
     }
 
-    /// How many commands it was worth.
+    /// Executes a command, and returns how many commands it counts as.
     private func answer(_ object: borrowing JSONObject) -> Int {
         var id: [UInt8]?
         var cost = 1
@@ -174,7 +174,7 @@ final class JSONSession: ClientSocket {
             case .request(let draft, let timeout):
                 try request(draft, id, timeout)
             case .authenticate(let credentials):
-                // The rights to all of them are looked at.
+                // The rights of all subscriptions are checked.
                 cost = 1 + subscriptions.count
                 try authenticate(credentials, id)
             case .ping:
@@ -186,7 +186,7 @@ final class JSONSession: ClientSocket {
         return cost
     }
 
-    /// A list within its limit, each filter once: one that is there twice means no more than one that is there once.
+    /// Removes duplicate filters, and checks the limit of the list.
     private func distinct(_ filters: [TopicFilter]) throws(Refusal) -> [TopicFilter] {
         guard filters.count > 1 else { return filters }
         let most = shard.settings.limits.subscriptionsPerClient
@@ -202,7 +202,7 @@ final class JSONSession: ClientSocket {
     private func subscribe(
         _ filters: [TopicFilter], _ id: [UInt8]?, _ options: SubscribeOptions
     ) throws(Refusal) {
-        // All or nothing: what is certain to be refused is refused before anything is changed.
+        // All or nothing: what can be refused is refused before anything changes.
         let new = filters.count { !subscriptions.contains($0) }
         try shard.checkRoom(for: new, of: subscriptions, by: client)
         if filters.count > 1 { for filter in filters { try shard.checkSubscribe(client, to: filter) } }
@@ -227,7 +227,7 @@ final class JSONSession: ClientSocket {
         for filter in filters where !subscriptions.contains(filter) {
             throw Refusal(.notFound, "Not subscribed to \(filter).")
         }
-        // The answer comes after the messages that were numbered before, which a client that is slow has yet to take.
+        // The answer follows the messages with smaller numbers, which a slow client may not have received yet.
         shard.unsubscribe(self, from: filters) { [weak self] in
             if id != nil { self?.send("ok", id) { _ in } }
         }
@@ -243,10 +243,10 @@ final class JSONSession: ClientSocket {
         try shard.publish(draft, by: client, from: stream)
     }
 
-    /// What is done with the result of a publication.
+    /// The closure that is called with the result of a publication.
     ///
-    /// Not weakly: a weak reference makes all counting of references to this session slow. It ends with the publication.
-    /// With nothing but the session, the closure takes no memory.
+    /// It holds the session strongly: a weak reference would slow down all reference counting of the session. The
+    /// closure ends with the publication. A closure that captures only the session needs no allocation.
     private func completion(_ id: [UInt8]?) -> (Result<Receipt, Refusal>) -> Void {
         id == nil ? { [self] in concluded($0) } : { [self] in concluded($0, id) }
     }
@@ -312,7 +312,7 @@ final class JSONSession: ClientSocket {
         socket.adopt(shard.endpoints.settings.unauthenticatedOptions)
     }
 
-    /// Tells of a restart before the CLOSE, whose reason not every client gets to see.
+    /// Sends `restart` before the Close frame, because not every client can read the reason of a Close.
     override func end(_ reason: SessionEnd) {
         if case .restarting(let retry) = reason { send("restart", nil) { $0.member("retry", retry) } }
         super.end(reason)

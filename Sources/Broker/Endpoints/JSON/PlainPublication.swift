@@ -1,7 +1,7 @@
-/// A publication with none but the usual members, read in one pass and without a list of them.
+/// A publication with only the usual members, parsed in one pass without a list of members.
 ///
-/// Most commands are such. Of another one, and where anything is wrong, there is none: the caller then reads the object as a
-/// ``JSONCommand``, which knows all members and says what is wrong.
+/// Most commands are of this kind. For any other command, and for malformed ones, the initializer returns `nil`: the
+/// caller then parses a ``JSONCommand``, which knows all members and reports what is wrong.
 package struct PlainPublication {
     private enum Member: UInt8 {
         case operation = 1
@@ -24,7 +24,7 @@ package struct PlainPublication {
             }
         }
 
-        /// Reads a name, as far as the value; `nil`: it is another's.
+        /// Reads a name, up to the value; `nil` if it is another name.
         @inline(__always)
         static func at(_ scanner: inout JSONScanner, in bytes: Span<UInt8>) throws(JSONError) -> Member? {
             let start = scanner.offset &+ 1
@@ -39,8 +39,8 @@ package struct PlainPublication {
             return name.isEscaped ? nil : Member(JSONName.Mark(bytes, name.inside))
         }
 
-        /// The member whose name a word begins with, as most write it, and how long that is with the quotation mark and the
-        /// colon.
+        /// The member whose name begins the word, if written without spaces and escapes, and the length of the name
+        /// with its quotation mark and colon.
         @inline(__always)
         private static func written(_ word: UInt64) -> (Member, length: Int)? {
             if word &<< 32 == JSONName(#"op":"#).mark.first &<< 32 { return (.operation, 4) }
@@ -62,7 +62,7 @@ package struct PlainPublication {
     private var isRetained = false
     private var acknowledgement: Draft.Acknowledgement?
 
-    /// Reads the object at `start`, which white space may precede.
+    /// Parses the object at `start`, which white space may precede.
     package init?(_ bytes: Span<UInt8>, from start: Int) {
         if Self.isOther(bytes, at: start) { return nil }
         var scanner = JSONScanner(bytes, from: start)
@@ -81,7 +81,7 @@ package struct PlainPublication {
         end = scanner.offset
     }
 
-    /// Whether the object begins as most others do: with an `op` that begins with another letter.
+    /// Whether the object begins with an `op` that begins with another letter than `publish`.
     @inline(__always)
     private static func isOther(_ bytes: Span<UInt8>, at start: Int) -> Bool {
         guard start >= 0, bytes.count &- start >= 8 else { return false }
@@ -118,25 +118,25 @@ package struct PlainPublication {
 
     /// The client's `id` as it was written; `nil` if there is none.
     ///
-    /// - Parameter bytes: what it was read from.
+    /// - Parameter bytes: the bytes that it was parsed from.
     func identifier(in bytes: Span<UInt8>) -> [UInt8]? {
         guard let id else { return nil }
         return JSONValue(bytes: bytes, extent: id).copyRawBytes()
     }
 
-    /// The name of its topic, which is UTF-8.
+    /// The name of the topic, as UTF-8.
     ///
-    /// - Parameter bytes: what it was read from.
+    /// - Parameter bytes: the bytes that it was parsed from.
     @_lifetime(copy bytes)
     package func topicName(in bytes: Span<UInt8>) -> Span<UInt8> { bytes.extracting(topic.inside) }
 
-    /// What it publishes.
+    /// The publication.
     ///
-    /// In one piece: what is put together step by step is copied on its way.
+    /// One expression: a value that is built step by step is copied on its way.
     ///
     /// - Parameters:
-    ///   - bytes: what it was read from.
-    ///   - topic: the one of that name.
+    ///   - bytes: the bytes that it was parsed from.
+    ///   - topic: the topic of that name.
     package func draft(
         of bytes: Span<UInt8>, to topic: Topic, completion: ((Result<Receipt, Refusal>) -> Void)? = nil
     ) -> Draft {

@@ -10,18 +10,19 @@ extension JSONObject {
     }
 }
 
-/// What is known about an object that is JSON and was refused anyway: it is nested too deeply, has too many members
-/// or a duplicate, or contains half a surrogate pair.
+/// The id and the end of an object that was refused although its syntax may be valid: it is nested too deeply, has too
+/// many members or a duplicate, or contains half a surrogate pair.
 struct RefusedObject {
     /// The client's `id` as it was written; `nil` if none was found.
     private(set) var identifier: [UInt8]?
-    /// The offset after its closing brace; `nil`: not found.
+    /// The offset after its closing brace; `nil` if that was not found.
     private(set) var end: Int?
 
-    /// How far after the error the object's end is searched, in bytes: a frame may contain many objects without one.
+    /// How far after the error the end is searched, in bytes: a frame may contain many such objects.
     private static let reach = 64 << 10
 
-    /// Scans again the object that begins at `start` and was refused for `error`; nothing is known about invalid JSON.
+    /// Scans the object at `start` again, which was refused with `error`; finds nothing in an object with a syntax
+    /// error.
     init(_ bytes: Span<UInt8>, from start: Int, _ error: JSONError) {
         switch error.reason {
         case .tooDeep, .tooManyMembers, .duplicateMember, .loneSurrogate: break
@@ -56,7 +57,7 @@ struct RefusedObject {
         }
     }
 
-    /// The offset of the string's closing quotation mark, or of the end.
+    /// The offset of the string's closing quotation mark, or of the end of the bytes.
     private static func endOfString(_ bytes: Span<UInt8>, from start: Int) -> Int {
         var offset = start
         while offset < bytes.count, bytes[offset] != UInt8(ascii: "\"") {

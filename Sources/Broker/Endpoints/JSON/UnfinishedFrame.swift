@@ -1,34 +1,34 @@
 package import WSTransport
 
-/// How far the commands of a frame are done.
+/// How far the commands of a frame were executed.
 package struct FrameProgress {
-    /// Where the next command begins.
+    /// The offset of the next command.
     package var offset = 0
-    /// Whether the frame has held a command, or something that should have been one.
+    /// Whether the frame has contained a command, valid or not.
     package var hasBegun = false
-    /// How many of its lines were no JSON.
+    /// How many of its lines were malformed.
     package var broken = 0
 
     package init() {}
 
-    /// Goes to the end of a line of the frame.
+    /// Skips to the end of the present line of the frame.
     package mutating func skipLine(of payload: Span<UInt8>) {
         while offset < payload.count, payload[offset] <= 32 { offset += 1 }
         while offset < payload.count, payload[offset] != 10 { offset += 1 }
     }
 }
 
-/// What is left of a frame when a turn has no more time for it, or its client has not taken the answers.
+/// The rest of a frame, kept because the turn has no more time for it or the client has not read its answers.
 ///
-/// Its socket is not read meanwhile.
+/// The socket is not read meanwhile.
 package final class UnfinishedFrame {
     package let bytes: [UInt8]
     package var progress: FrameProgress
-    /// Whether it goes on in a later turn by itself.
+    /// Whether a later turn will continue it.
     package var isScheduled = false
     private let counters: ReactorCounters
 
-    /// Keeps what is left of `payload`, which holds the frame.
+    /// Keeps the part of `payload`, a whole frame, that was not executed.
     package init(_ payload: Span<UInt8>, _ progress: FrameProgress, _ counters: ReactorCounters) {
         bytes = unsafe payload.extracting(progress.offset...).withUnsafeBytes { unsafe [UInt8]($0) }
         self.progress = progress

@@ -1,6 +1,6 @@
 internal import WSTransport
 
-/// A subscription socket: messages of one filter as JSON objects, read only.
+/// A subscription socket: messages of one filter as JSON objects, read-only.
 final class SubscriptionSession: ClientSocket {
     static let subprotocol = "broker.subscription.v1"
 

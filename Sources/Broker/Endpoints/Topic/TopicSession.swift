@@ -1,17 +1,17 @@
 internal import WSTransport
 
-/// A topic socket: frames in are published, messages out are the frames that were published.
+/// A topic socket: received frames are published, and sent frames are published messages.
 class TopicSession: ClientSocket {
     static let subprotocol = "broker.topic.v1"
 
     struct Options {
-        /// What is sent here is retained.
+        /// Whether received messages are retained.
         var isRetaining = false
-        /// What comes, and since when.
+        /// The options of the subscription.
         var subscribe = SubscribeOptions()
     }
 
-    // In this order, as it fits into what is left of the superclass's last word.
+    // In this order, because the flag fits into the padding of the superclass.
     private let isRetaining: Bool
     private let topic: Topic
 
@@ -35,12 +35,12 @@ class TopicSession: ClientSocket {
         if !shard.takesMore(from: stream.slot) { rest() }
     }
 
-    /// Publishes what has come.
+    /// Publishes a received message.
     fileprivate func publish(_ opcode: Opcode, _ payload: Span<UInt8>) throws(Refusal) {
         try shard.publish(draft(opcode, payload), by: client, from: stream)
     }
 
-    /// In one piece: what is put together step by step is copied on its way out.
+    /// One expression: a value that is built step by step is copied on its way.
     @inline(__always)
     fileprivate final func draft(_ opcode: Opcode, _ payload: Span<UInt8>) -> Draft {
         Draft(
@@ -49,7 +49,7 @@ class TopicSession: ClientSocket {
             completion: isRetaining || shard.keepsHistory ? closeWhereRefused : nil)
     }
 
-    /// There is no other way here to say that a message was refused, or a value not stored.
+    /// Closing is the only way here to report that a message was refused, or a value not stored.
     private var closeWhereRefused: (Result<Receipt, Refusal>) -> Void {
         { [weak socket, counters = shard.counters] result in
             guard case .failure(let refusal) = result else { return }
@@ -60,12 +60,12 @@ class TopicSession: ClientSocket {
 
     final override func sendSnapshot(_ message: Message) { socket.send(message.opcode, message.payload) }
 
-    /// A frame that nobody published has no place here.
+    /// No marker: frames on this socket are published messages only.
     final override func sendLive(_ filter: TopicFilter, seq: UInt64) {}
 
-    /// Nor has a notice, so who falls too far behind is told by the close code.
+    /// No notice, for the same reason: a client that falls too far behind gets a close code.
     ///
-    /// What was lost before it came back is not told: it gets the retained value instead, if that is newer.
+    /// A gap from before a reconnect is not reported: the client gets the retained value instead, if that is newer.
     final override func sendGap(_ filter: TopicFilter, _ gap: Gap, isResuming: Bool) {
         if !isResuming { end(.slow("messages were lost")) }
     }
@@ -89,11 +89,11 @@ final class EphemeralTopicSession: TopicSession {
     }
 }
 
-/// A topic socket whose messages live for a time only.
+/// A topic socket whose messages expire.
 ///
-/// A class of its own, as the others need not have the room for it.
+/// A separate class, so that other sessions need no room for the time.
 final class ExpiringTopicSession: TopicSession {
-    /// In milliseconds.
+    /// The time to live, in milliseconds.
     private let timeToLive: Int64
 
     init(
@@ -111,7 +111,7 @@ final class ExpiringTopicSession: TopicSession {
 }
 
 extension Array where Element == UInt8 {
-    /// The bytes of a view that ends with the call.
+    /// Copies the bytes of a span.
     init(copying span: Span<UInt8>) {
         self = unsafe span.withUnsafeBytes { unsafe [UInt8]($0) }
     }

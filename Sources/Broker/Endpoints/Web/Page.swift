@@ -1,6 +1,6 @@
 internal import WSTransport
 
-/// The console, at `/`: files of `clients/console`, with a policy that lets nothing else run.
+/// The console at `/`: the files of `clients/console`, with a policy that permits nothing else.
 enum Page {
     /// Adds the page's files to `routing`.
     static func add(to routing: inout Routing) {
@@ -11,7 +11,7 @@ enum Page {
         WebFile.pageStyle.add(to: &routing, exactly: "/page.css")
     }
 
-    /// The page, or a redirect to it: its files are found only from a path that ends with `/`.
+    /// The page, or a redirect to its path with a final `/`, from which it finds its files.
     private static func page(for head: HTTPRequestHead) -> OutgoingResponse {
         guard head.path.hasSuffix("/") else {
             let place = head.path + "/" + (head.query.map { "?" + $0 } ?? "")
@@ -24,7 +24,7 @@ enum Page {
         "Content-Security-Policy": policy, "Referrer-Policy": "no-referrer",
     ])
 
-    /// No script or style except the files, no text that becomes markup, no frames around it, no forms that lead elsewhere.
+    /// Scripts and styles from these files only, no text as markup, no framing, no form targets.
     private static let policy = """
         default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; \
         frame-ancestors 'none'; base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'

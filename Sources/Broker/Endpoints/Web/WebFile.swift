@@ -1,12 +1,12 @@
 internal import WSTransport
 
-/// A file of this program's own that it serves to browsers.
+/// A file, compiled into the program, that is served to browsers.
 struct WebFile: Sendable {
     private let type: String
     /// A strong entity tag, without its quotation marks.
     private let tag: String
     private let text: [UInt8]
-    /// The text with the coding `gzip`, or `nil` when memory ran out.
+    /// The text with the content coding `gzip`; `nil` if memory ran out.
     private let compressed: [UInt8]?
     private var more: HTTPFields
 
@@ -33,11 +33,11 @@ struct WebFile: Sendable {
         }
     }
 
-    /// The file, or that it is still the one that the client knows.
+    /// Responds with the file, or with 304 if the client has it.
     func answer(to fields: HTTPFields) -> OutgoingResponse {
         let packed = Accept.allowsGzip(fields.all("Accept-Encoding").joined(separator: ",")) ? compressed : nil
         let quoted = packed == nil ? "\"\(tag)\"" : "\"\(tag)-gzip\""
-        // The name stays when a new version comes, so a browser asks each time; mostly it hears that nothing has changed.
+        // The URL does not change with the version, so a browser asks each time; mostly the answer is 304.
         var found: HTTPFields = ["ETag": quoted, "Cache-Control": "no-cache", "Vary": "Accept-Encoding"]
         // The comparison is weak (RFC 9110 §13.1.2).
         let known = fields.list("If-None-Match")
@@ -52,7 +52,7 @@ struct WebFile: Sendable {
 }
 
 extension WebFile {
-    /// What a script of ours may do as a worker: speak to brokers.
+    /// The policy for a script that runs as a worker: it may connect to brokers.
     private static let workerPolicy = "default-src 'none'; connect-src 'self' ws: wss:; script-src 'self'"
 
     /// Adds the browser's client to `routing`.
