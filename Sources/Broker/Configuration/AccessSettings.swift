@@ -3,78 +3,78 @@ package import WSTransport
 extension Settings {
     /// The rights of clients.
     package struct Access: Sendable, Equatable {
-        /// What clients without an identity may do.
+        /// The rights of anonymous clients.
         package var anonymous = Anonymous()
-        /// Whether they may do so beyond loopback, too.
+        /// Whether the rights of anonymous clients also apply beyond loopback.
         package var anonymousAnywhere = false
-        /// The file of users and tokens as written; use ``Settings/accessFilePath`` instead.
+        /// The path of the users file as written; use ``Settings/accessFilePath`` instead.
         package var users = "DATA_DIR/access.jsonl"
         /// How many passwords are checked at a time.
         package var passwordChecks = 2
-        /// How long a password that was right need not be computed again; `nil`: it is each time.
+        /// How long a correct password is remembered instead of being computed again; `nil` for not at all.
         package var credentialCache: Duration? = .seconds(300)
-        /// How long a client of `/ws` that may do nothing has to authenticate.
+        /// How long a client of `/ws` without any rights has to authenticate.
         package var authenticationTimeout = Duration.seconds(10)
-        /// How long people at browsers stay logged in, and how many may.
+        /// The limits of browser logins.
         package var sessions = Sessions()
-        /// Which tokens may be in an address.
+        /// Which tokens are accepted in the query of a URL.
         package var queryTokens = AccessOptions.QueryTokens.short
-        /// A cookie with a token.
+        /// The cookie that carries a token.
         package var cookie = Cookie()
-        /// What of client certificates names users; `nil`: they are no identity.
+        /// How client certificates name users; `nil` if they do not authenticate.
         package var certificates: CertificateIdentity?
-        /// Whether the user of the process at the other end of a Unix socket is the user.
+        /// Whether clients of Unix sockets are authenticated as the system user of their process.
         package var peers = false
-        /// Login servers whose tokens are believed.
+        /// The login servers whose tokens are accepted.
         package var jwt: [JWT] = []
-        /// What those with an identity may do.
+        /// The rules for the rights of clients.
         package var rules: [Rule] = []
 
         package init() {}
 
-        /// Logins of people at browsers, by `/session`.
+        /// The limits of browser logins, by `/session`.
         package struct Sessions: Sendable, Equatable {
-            /// From the login on.
+            /// The lifetime of a session, from the login.
             package var lifetime = Duration.seconds(12 * 3600)
-            /// Without a request or an open connection.
+            /// How long a session may have neither a request nor an open connection.
             package var idle = Duration.seconds(3600)
-            /// How many one user may have; with one more the oldest ends.
+            /// The maximum of one user; one more login ends the user's oldest session.
             package var perUser = 32
-            /// How many there may be in all.
+            /// The maximum of all users.
             package var maximum = 10_000
 
             package init() {}
         }
 
-        /// A cookie with a token.
+        /// The cookie that carries a token.
         package struct Cookie: Sendable, Equatable {
-            /// Empty: no cookie is looked at.
+            /// The name of the cookie; empty if no cookie is read.
             package var name = ""
 
             package init() {}
         }
 
-        /// What clients without an identity may do.
+        /// The rights of anonymous clients.
         package struct Anonymous: Sendable, Equatable {
-            /// The two lists as they are written; `nil`: not at all, which is everything on loopback and nothing beyond.
+            /// The two lists as written; `nil` if not set, which means everything on loopback and nothing beyond.
             package var publish: [String]?
             package var subscribe: [String]?
 
             package init() {}
 
-            /// The topic filters they may publish to on loopback, each a valid one; empty: nothing.
+            /// The topic filters that anonymous clients may publish to on loopback, each one valid; empty for none.
             package var publishOnLoopback: [String] { publish ?? ["#"] }
-            /// The topic filters they may subscribe to on loopback, each a valid one; empty: nothing.
+            /// The topic filters that anonymous clients may subscribe to on loopback, each one valid; empty for none.
             package var subscribeOnLoopback: [String] { subscribe ?? ["#", "$SYS/#"] }
         }
 
-        /// Whether it says at all who may do what, so that a broker beyond loopback is meant to be there.
+        /// Whether any rights are configured; without them the broker does not listen beyond loopback.
         package var isWritten: Bool { anonymous != Anonymous() || !rules.isEmpty }
-        /// The filters that clients without an identity may publish to beyond loopback.
+        /// The topic filters that anonymous clients may publish to beyond loopback.
         package var publishBeyondLoopback: [String] {
             anonymousAnywhere ? anonymous.publishOnLoopback : anonymous.publish ?? []
         }
-        /// The filters that clients without an identity may subscribe to beyond loopback.
+        /// The topic filters that anonymous clients may subscribe to beyond loopback.
         package var subscribeBeyondLoopback: [String] {
             anonymousAnywhere ? anonymous.subscribeOnLoopback : anonymous.subscribe ?? []
         }
@@ -84,11 +84,11 @@ extension Settings {
     package struct Admin: Sendable, Equatable {
         /// The socket's path as written; use ``Settings/adminSocketPath`` instead.
         package var socket = "DATA_DIR" + defaultName
-        /// The group of the socket's file, a name or a number, which may write to it; `nil`: its owner only.
+        /// The group of the socket's file, a name or a number, which gets write permission; `nil` for its owner only.
         package var socketGroup: String?
-        /// Where the broker itself may write backups; `nil`: nowhere.
+        /// The directory that the broker may write backups to; `nil` for none.
         package var backupDirectory: String?
-        /// The part after the data directory's path.
+        /// The path of the socket relative to the data directory.
         static let defaultName = "/admin.sock"
 
         package init() {}
@@ -180,14 +180,14 @@ extension Settings.Access.Anonymous {
 }
 
 extension Settings {
-    /// What is likely to be a mistake in the rules: sentences.
+    /// Warnings about rules that are probably mistakes, as sentences.
     package var ruleWarnings: [String] {
         access.rules.enumerated().compactMap { number, rule in
             rule.allowsNothing ? "access.rules[\(number)] allows nothing: its deny covers all that it allows" : nil
         }
     }
 
-    /// Looks at what rights and credentials have to keep with other settings.
+    /// Checks the access settings against other settings.
     func checkAccess(_ node: ConfigurationNode?, _ decoder: inout ConfigurationDecoder) {
         if let node = node?["cookie"]?["name"], !access.cookie.name.isEmpty {
             // A page of anybody's could act with the cookie, or a listener on the way read it.
@@ -294,7 +294,7 @@ extension ConfigurationValue where Value == OriginPolicy.Rule {
 }
 
 extension Setting where Owner == Settings {
-    /// Words, or a list of names.
+    /// A setting for host names: a word, or a list of names.
     static func hosts(_ doc: String) -> Setting {
         let expected = "auto, any, or a list of names such as [broker.example.com, \"*.lan\"]"
         let name = ConfigurationValue<HostPattern>(
@@ -330,9 +330,9 @@ extension Setting where Owner == Settings {
 package enum HostRule: Sendable, Equatable {
     /// All names: no check.
     case any
-    /// Those that lead to nobody else, whatever a DNS says, and these.
+    /// Names that no DNS server can point elsewhere, and these.
     case known([HostPattern])
 
-    /// Those that lead to nobody else: the default.
+    /// Only names that no DNS server can point elsewhere: the default.
     package static let auto = HostRule.known([])
 }

@@ -6,7 +6,7 @@ struct ConfigurationSection {
     let mark: YAMLMark
     fileprivate let members: [String: ConfigurationNode]
 
-    /// The value of `key`; `nil`: it is left out.
+    /// The value of `key`; `nil` if the section does not have it.
     func value(of key: String) -> ConfigurationNode? { members[key] }
 }
 

@@ -2,8 +2,8 @@ internal import WSTransport
 
 /// Settings from the environment: `BROKER_LIMITS_MESSAGE=4MiB` means `limits.message: 4MiB`, and overrides the file.
 ///
-/// A list is written as in YAML: `BROKER_ORIGINS=[same-host, null]`. A variable that is empty sets nothing, and so does one
-/// that is named for no setting: a container's environment has others that begin with the broker's name.
+/// A list is written as in YAML: `BROKER_ORIGINS=[same-host, null]`. Empty variables are ignored, and so are variables
+/// that name no setting, because a container's environment may have others with this prefix.
 package struct ConfigurationEnvironment: Sendable {
     /// The variables that are settings, by their names.
     private let variables: [(name: String, value: String)]
@@ -41,13 +41,13 @@ package struct ConfigurationEnvironment: Sendable {
         return ConfigurationEnvironment(environment)
     }
 
-    /// In bytes: what Linux passes to a process is less.
+    /// The maximum size of the environment, in bytes; Linux passes less to a process.
     private static let maximumSize = 1 << 30
     private static let prefix = "BROKER_"
     /// The variables that `brokerctl` uses.
     private static let others = ["BROKER_URL", "BROKER_SOCKET", "BROKER_TOKEN", "BROKER_CONTEXT"]
 
-    /// Every setting that a variable can be: all but sections, by the variable's name.
+    /// The path of each setting except sections, by the name of its variable.
     private static let paths: [String: [String]] = {
         var paths: [String: [String]] = [:]
         func gather(_ members: [SettingOutline], _ section: [String]) {
@@ -64,7 +64,7 @@ package struct ConfigurationEnvironment: Sendable {
         return paths
     }()
 
-    /// The variable that a position in its value belongs to; `nil`: the position is in a file.
+    /// The variable in whose value a position is; `nil` for a position in a file.
     func name(of mark: YAMLMark) -> String? { mark.line == 0 ? variables[mark.column].name : nil }
 
     /// A file's tree, overridden by the variables; `nil`: both are empty.

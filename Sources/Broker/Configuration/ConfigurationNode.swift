@@ -3,7 +3,7 @@ struct ConfigurationNode {
     indirect enum Content {
         /// Nothing, `~` or `null`.
         case nothing
-        /// Text; `isPlain`: it stands without quotes.
+        /// Text; `isPlain` if it is not quoted.
         case scalar(String, isPlain: Bool)
         case list([ConfigurationNode])
         case mapping([Member])
@@ -44,7 +44,7 @@ extension String {
     /// The text in quotes, cut where it gets long.
     fileprivate var quotedForMessage: String { "\"\(withoutCredentials.cutForMessage)\"" }
 
-    /// The same, where it is a URL with a user or a password before the host: errors are logged.
+    /// The text with the user and the password of a URL removed, because errors are logged.
     private var withoutCredentials: String {
         guard let scheme = firstRange(of: "://"), let at = self[scheme.upperBound...].lastIndex(of: "@") else {
             return self
@@ -60,8 +60,8 @@ extension String {
 
 /// Builds the tree of a configuration's nodes, and refuses what no configuration needs.
 ///
-/// Anchors, aliases, tags, further documents, deep nesting and huge files are refused: they make much work from a small
-/// file, and hide settings where people do not look for them.
+/// Anchors, aliases, tags, further documents, deep nesting and huge files are refused: they make a small file expensive
+/// to read, or hide settings in unexpected places.
 struct ConfigurationTree {
     static let maximumDepth = 16
     static let maximumNodes = 100_000

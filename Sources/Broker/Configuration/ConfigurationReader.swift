@@ -2,10 +2,10 @@ internal import CLinux
 internal import Glibc
 internal import WSTransport
 
-/// A configuration that is in no file of the broker's.
+/// A configuration that was not read from the broker's file.
 package struct GivenConfiguration: Sendable {
     package let bytes: [UInt8]
-    /// What errors call it; `nil`: as the broker's own file.
+    /// The name of the configuration in errors; `nil` for that of the broker's own file.
     package let name: String?
 
     package init(bytes: [UInt8], name: String?) {
@@ -25,7 +25,7 @@ package enum ConfigurationReader {
     ///
     /// An empty file means the defaults.
     ///
-    /// - Parameter path: `nil`: there is no file.
+    /// - Parameter path: `nil` if there is no file.
     package static func read(
         path: String?, environment: ConfigurationEnvironment = .none
     ) throws(ConfigurationErrors) -> Settings {
@@ -34,7 +34,7 @@ package enum ConfigurationReader {
             environment)
     }
 
-    /// Reads `bytes`; `file` is the name that errors give them.
+    /// Parses `bytes`; `file` is the name that errors show.
     package static func parse(
         _ bytes: [UInt8], file: String, _ environment: ConfigurationEnvironment = .none
     ) throws(ConfigurationErrors) -> Settings {
@@ -64,7 +64,7 @@ package enum ConfigurationReader {
         return settings
     }
 
-    /// Why `bytes` are not text, and where; libyaml does not get them then.
+    /// The reason and the position, if `bytes` are not text; libyaml gets text only.
     private static func refusal(of bytes: [UInt8]) -> (YAMLMark, String)? {
         guard bytes.count <= maximumFileSize else {
             let size = SettingsWriter.size(maximumFileSize)

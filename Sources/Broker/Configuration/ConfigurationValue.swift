@@ -15,11 +15,11 @@ struct ConfigurationValue<Value> {
     var read: (ConfigurationScalar) -> Value?
     /// The text of a value, from which ``read`` makes the same value.
     let write: (Value) -> WrittenValue
-    /// The accepted values, in few words, for the reader of the configuration file; empty: obvious.
+    /// The accepted values in few words, for the reader of the configuration file; empty if they are obvious.
     var range = ""
     /// Additional text of an error about a scalar.
     var explain: (ConfigurationScalar) -> String? = { _ in nil }
-    /// The meaning of the word `null`; `nil`: empty, as everywhere else.
+    /// The meaning of the word `null`; `nil` if it means an empty value, as everywhere else.
     var null: Value?
 }
 
@@ -81,7 +81,7 @@ extension ConfigurationValue where Value == Int {
             }, write: { .plain(String($0)) }, range: "\(range.lowerBound) to \(range.upperBound)")
     }
 
-    /// The same a second: `20` or `20/s`.
+    /// The same number as a rate per second: `20` or `20/s`.
     var perSecond: Self {
         var value = self
         value.expected += " a second"
@@ -109,7 +109,7 @@ extension ConfigurationValue where Value == Int {
             }, write: { .plain(SettingsWriter.size($0)) }, range: bounds)
     }
 
-    /// The same, written without a unit.
+    /// The same size, written without a unit.
     static func bytes(_ range: ClosedRange<Int>) -> Self {
         let size = size(range)
         return Self(expected: size.expected, read: size.read, write: { .plain(String($0)) }, range: size.range)
@@ -155,12 +155,12 @@ extension ConfigurationValue where Value == Duration {
             }, write: { .plain(SettingsWriter.duration($0)) }, range: bounds)
     }
 
-    /// From 10 ms to a week.
+    /// A time span from 10 ms to a week.
     static var timeSpan: Self { duration(.milliseconds(10)...(.seconds(7 * 86_400))) }
 }
 
 extension ConfigurationValue {
-    /// The same, or one of `words` for `nil`, of which the first is written.
+    /// The value, or `nil` for one of the words; the first word is the one that is written.
     func or(_ word: String, _ words: String..., listed: String) -> ConfigurationValue<Value?> {
         ConfigurationValue<Value?>(
             expected: "\(expected), or \(listed)",

@@ -21,9 +21,9 @@ extension Settings {
 
     /// How dead peers are detected.
     package struct Keepalive: Sendable, Equatable {
-        /// The silence after which a PING is sent; `nil`: keepalive is off.
+        /// The idle time after which a PING is sent; `nil` disables keepalive.
         package var interval: Duration? = .seconds(25)
-        /// How long after that PING a peer may stay silent before it is evicted.
+        /// How long after that PING a peer may stay silent before its connection is closed.
         package var timeout = Duration.seconds(10)
 
         package init() {}
@@ -31,11 +31,11 @@ extension Settings {
 
     /// permessage-deflate.
     package struct Compression: Sendable, Equatable {
-        /// Whether to accept it if a client offers it.
+        /// Whether the extension is accepted if a client offers it.
         package var enabled = false
-        /// The effort, from 1 (fast) to 9 (small).
+        /// The compression level, from 1 (fast) to 9 (small).
         package var level = 1
-        /// Smaller messages are sent as they are, in bytes.
+        /// Smaller messages are sent uncompressed; in bytes.
         package var minimum = 256
 
         package init() {}
@@ -45,7 +45,7 @@ extension Settings {
     package struct Drain: Sendable, Equatable {
         /// How many clients are told to reconnect in one second.
         package var reconnectsPerSecond = 5000
-        /// How long readiness fails before the doors close, if it is watched; `nil`: they close at once.
+        /// How long readiness fails before the listeners close, if readiness is probed; `nil` if they close at once.
         package var notice: Duration? = .milliseconds(500)
 
         package init() {}

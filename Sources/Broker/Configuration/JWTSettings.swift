@@ -1,17 +1,17 @@
 package import Cryptography
 
 extension Settings.Access {
-    /// A login server whose tokens are believed.
+    /// A login server whose tokens are accepted.
     package struct JWT: Sendable, Equatable {
-        /// The tokens' `iss`.
+        /// The `iss` of its tokens.
         package var issuer = ""
-        /// One of the tokens' `aud`.
+        /// A value that the `aud` of its tokens must contain.
         package var audience = ""
-        /// `file:PATH` or the address of a key set; `nil`: a secret is used.
+        /// `file:PATH` or the URL of a key set; `nil` if a secret is used.
         package var keys: String?
-        /// `file:PATH`, `env:NAME` or the secret itself; `nil`: keys are used.
+        /// `file:PATH`, `env:NAME` or the secret itself; `nil` if keys are used.
         package var secret: SecretText?
-        /// Empty: ES256, EdDSA, RS256 and PS256 with keys, HS256 with a secret.
+        /// The accepted algorithms; empty for ES256, EdDSA, RS256 and PS256 with keys, HS256 with a secret.
         package var algorithms: [SignatureAlgorithm] = []
         package var leeway = Duration.seconds(30)
         package var maximumLifetime = Duration.seconds(86_400)
@@ -20,7 +20,7 @@ extension Settings.Access {
         package var grantsClaim = ""
         package var mayGrant = ["#"]
         package var refresh = Duration.seconds(600)
-        /// A PEM file of authorities; `nil`: those that the system trusts.
+        /// A PEM file of authorities for the URL; `nil` for those of the system.
         package var ca: String?
 
         package init() {}
@@ -32,7 +32,7 @@ extension Settings.Access.JWT {
         ConfigurationRecord(initial: Self(), members: names + keyMembers + claimMembers) { jwt, section, decoder in
             func fail(_ message: String) { decoder.fail(section.mark, section.path, message) }
             if jwt.issuer.isEmpty || jwt.audience.isEmpty { fail("expected issuer and audience") }
-            // One that is there and wrong has its own error.
+            // An invalid value has its own error.
             if section.value(of: "keys") != nil, jwt.keys == nil { return }
             switch (jwt.keys, jwt.secret) {
             case (nil, nil): fail("expected keys or secret, found none of them")
@@ -50,7 +50,7 @@ extension Settings.Access.JWT {
         }
     }
 
-    /// The algorithms that its keys may be used with.
+    /// The algorithms that tokens may be signed with.
     package var acceptedAlgorithms: [SignatureAlgorithm] {
         if !algorithms.isEmpty { return algorithms }
         return secret == nil ? [.es256, .edDSA, .rs256, .ps256] : [.hs256]
@@ -133,7 +133,7 @@ extension Settings.Access.JWT {
 }
 
 extension ConfigurationValue where Value == SecretText {
-    /// A secret, or where it is kept.
+    /// A secret, or where it is stored.
     static var secret: Self {
         Self(
             expected: "file:PATH, env:NAME or a secret", read: { $0.text.isEmpty ? nil : SecretText($0.text) },

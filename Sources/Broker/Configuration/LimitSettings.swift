@@ -9,52 +9,52 @@ extension Settings {
         package var handshakeTimeout = Duration.seconds(10)
         /// How long an HTTP connection may be idle between two requests.
         package var idleTimeout = Duration.seconds(75)
-        /// A request line and its fields, in bytes.
+        /// The maximum size of a request line and its header fields, in bytes.
         package var requestHead = 16 << 10
-        /// A message's payload or a request's body, in bytes.
+        /// The maximum size of a message's payload or a request's body, in bytes.
         package var message = 1 << 20
-        /// Lines of one request that publishes several messages.
+        /// The maximum number of lines in a request that publishes several messages.
         package var batch = 1000
-        /// A topic or filter, in bytes of UTF-8.
+        /// The maximum length of a topic or filter, in bytes of UTF-8.
         package var topic = 1024
-        /// The levels of a topic or filter.
+        /// The maximum number of levels of a topic or filter.
         package var topicLevels = 32
-        /// The `+` of a filter.
+        /// The maximum number of `+` in a filter.
         package var wildcards = 8
-        /// Filters that one client may subscribe to at a time.
+        /// Filters that one client may be subscribed to at a time.
         package var subscriptionsPerClient = 1000
         /// Requests of one client that may wait for a reply.
         package var requestsPerClient = 100
         /// Ephemeral values that one client may have at a time, and their size in bytes.
         package var ephemeralValues = 100
         package var ephemeralBytes = 64 << 10
-        /// The size of those of all clients, in bytes.
+        /// The size of the ephemeral values of all clients, in bytes.
         package var ephemeralMemory = 64 << 20
         /// Filters that all clients together may subscribe to; `nil`: unlimited.
         package var subscriptions: Int? = 1_000_000
         /// Bytes that wait to be sent on one connection.
         package var pending = 1 << 20
-        /// How long the oldest of them may wait; `nil`: unlimited.
+        /// How long the oldest unsent byte may wait; `nil`: unlimited.
         package var pendingAge: Duration? = .seconds(30)
         /// Unsent bytes of one connection in the kernel (`TCP_NOTSENT_LOWAT`); `nil`: unlimited.
         package var unsentInKernel: Int? = 16 << 10
-        /// Publishes a second on one connection; `nil`: unlimited.
+        /// Publications a second on one connection; `nil`: unlimited.
         package var publishRate: Int?
-        /// The memory of all clients together: input that waits, and output that they have not read.
+        /// The memory of all clients together: unread input, and output that they have not received.
         package var memory = Memory.share(percent: 25)
 
-        /// What all clients of one address may have and do together.
+        /// The limits of all clients of one address together.
         package var perAddress = PerAddress()
-        /// What all clients of one user may have and do together.
+        /// The limits of all clients of one user together.
         package var perUser = PerUser()
-        /// Credentials of one address that may be wrong; `nil`: any number.
+        /// Wrong credentials of one address; `nil`: unlimited.
         package var authenticationFailures: Frequency? = Frequency(count: 10, period: .minute)
-        /// Users, tokens and addresses that may be shut out at a time.
+        /// Bans that may be in force at a time.
         package var bans = 10_000
 
         package init() {}
 
-        /// So many in a second or a minute.
+        /// A number of events per second or per minute.
         package struct Frequency: Sendable, Equatable {
             package enum Period: String, Sendable, CaseIterable {
                 case second = "s"
@@ -65,7 +65,7 @@ extension Settings {
             package var period: Period
         }
 
-        /// The limits of an address; `nil` lifts one.
+        /// The limits of an address; `nil`: unlimited.
         package struct PerAddress: Sendable, Equatable {
             package var connections: Int? = 1000
             package var newConnections: Frequency? = Frequency(count: 50, period: .second)
@@ -76,7 +76,7 @@ extension Settings {
             package init() {}
         }
 
-        /// The limits of a user; `nil` lifts one.
+        /// The limits of a user; `nil`: unlimited.
         package struct PerUser: Sendable, Equatable {
             package var connections: Int?
             package var publishRate: Int?
@@ -86,7 +86,7 @@ extension Settings {
             package init() {}
         }
 
-        /// Whether clients on this machine count for their address, too: where any of that is not the default.
+        /// Whether the limits of addresses apply to clients on this machine, too: if any of them is not the default.
         package var countsLoopback: Bool {
             perAddress != PerAddress() || authenticationFailures != Limits().authenticationFailures
         }

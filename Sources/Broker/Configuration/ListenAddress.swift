@@ -1,25 +1,27 @@
 internal import Glibc
 
-/// Where a listener waits for connections.
+/// The address of a listener.
 ///
 /// Names are not resolved: the address of a name may change, and with it the clients that can reach the broker.
 package enum ListenAddress: Sendable, Hashable {
-    /// A TCP port of an address: IPv4, or IPv6 without brackets, in its canonical text. Port 0: any free one.
+    /// A TCP port of an address: IPv4, or IPv6 without brackets, in canonical form; port 0 for any free one.
     case internet(host: String, port: UInt16)
-    /// A socket in the file system; the path is absolute and fits `sockaddr_un`.
+    /// A Unix socket; the path is absolute and fits `sockaddr_un`.
     case unix(path: String)
-    /// The sockets that systemd passes by this name (`FileDescriptorName=`); `nil`: those that no other listener takes.
+    /// The sockets that systemd passes with this name (`FileDescriptorName=`); `nil` for those that no other listener
+    /// takes.
     case systemd(name: String?)
 
-    /// Where a broker listens by default.
+    /// The default address.
     package static let defaultAddress = ListenAddress.internet(host: "127.0.0.1", port: 8080)
 
     /// The maximum length of a Unix socket's path in bytes; `sun_path` has one more byte for the terminator.
     package static let maximumPathLength = 107
 
-    /// Reads `127.0.0.1:8080`, `[::1]:8080`, `unix:/path`, `systemd` or `systemd:NAME`; `nil` when `text` is none of these.
+    /// Parses `127.0.0.1:8080`, `[::1]:8080`, `unix:/path`, `systemd` or `systemd:NAME`; `nil` if `text` is none of
+    /// these.
     ///
-    /// `localhost:8080` and `:8080` are that port of 127.0.0.1: a host that is left out lets in nobody from elsewhere.
+    /// `localhost:8080` and `:8080` mean 127.0.0.1, so that an omitted host never exposes the broker.
     package init?(_ text: String) {
         if text.hasPrefix("unix:") {
             self.init(path: String(text.dropFirst(5)))
@@ -51,7 +53,7 @@ package enum ListenAddress: Sendable, Hashable {
         self = .unix(path: path)
     }
 
-    /// - Parameter name: nothing, or what follows a colon: a name as systemd takes it.
+    /// - Parameter name: empty, or the part after the colon: a name that systemd accepts.
     private init?(passedAs name: Substring) {
         guard !name.isEmpty else {
             self = .systemd(name: nil)
@@ -62,14 +64,14 @@ package enum ListenAddress: Sendable, Hashable {
         self = .systemd(name: String(name))
     }
 
-    /// Whether it is a path of the file system.
+    /// Whether it is the path of a Unix socket.
     package var isPath: Bool { if case .unix = self { true } else { false } }
 
     /// Whether only this machine can connect: 127.0.0.0/8, `::1`, a Unix socket.
     package var isLoopback: Bool {
         switch self {
         case .internet(let host, _): host.hasPrefix("127.") || host == "::1" || host.hasPrefix("::ffff:127.")
-        // Known when the socket is: ``Settings/refusalToListen(on:)`` is asked again then.
+        // The socket's own address is checked when it is known, by ``Settings/refusalToListen(on:)``.
         case .unix, .systemd: true
         }
     }
@@ -79,10 +81,10 @@ package enum ListenAddress: Sendable, Hashable {
         return UInt16(Substring(digits))
     }
 
-    /// The address as the kernel prints it, so that every address has only one text.
+    /// The address as the kernel prints it, so that each address has only one text.
     private static func canonical(_ host: String, family: Int32) -> String? {
         guard !host.utf8.contains(0) else { return nil }
-        // As many bytes as either family needs.
+        // Large enough for both families.
         var address = SIMD16<UInt8>()
         guard unsafe inet_pton(family, host, &address) == 1 else { return nil }
         return unsafe withUnsafeTemporaryAllocation(of: CChar.self, capacity: Int(INET6_ADDRSTRLEN)) { text in
@@ -95,7 +97,7 @@ package enum ListenAddress: Sendable, Hashable {
 }
 
 extension ListenAddress: CustomStringConvertible {
-    /// The text that ``init(_:)`` reads.
+    /// The text that ``init(_:)`` parses.
     package var description: String {
         switch self {
         case .internet(let host, let port): host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"

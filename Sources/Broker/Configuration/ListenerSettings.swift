@@ -5,19 +5,19 @@ extension Settings {
         package var address = ListenAddress.defaultAddress
         /// Whether `[::]` accepts only IPv6 connections.
         package var ipv6Only = false
-        /// The permissions of a path's file.
+        /// The permissions of a Unix socket's file.
         package var mode: UInt32 = 0o600
-        /// The group of a path's file, a name or a number; `nil`: that of the process.
+        /// The group of a Unix socket's file, a name or a number; `nil` for that of the process.
         package var group: String?
         /// The prefix of every path of this listener, such as `/broker`; never ends with `/`; may be empty.
         package var pathPrefix = ""
         /// Whether each connection begins with a PROXY header, and comes from a trusted proxy.
         package var proxyProtocol = false
-        /// What is believed of a trusted proxy's fields about the client.
+        /// Which header fields of a trusted proxy name the client.
         package var forwarded = Forwarded.none
-        /// Whether its clients are those of a proxy, and come from anywhere.
+        /// Whether clients connect through a proxy, so that they may be anywhere.
         package var believesProxies: Bool { proxyProtocol || forwarded != .none }
-        /// Whether it has `/admin`, for those with rights of administration.
+        /// Whether the listener has `/admin`, for clients with administrative rights.
         package var admin = false
         /// The TLS files; `nil`: no TLS.
         package var tls: TLS?
@@ -30,19 +30,19 @@ extension Settings {
             self.tls = tls
         }
 
-        /// PEM files, relative to the working directory.
+        /// The PEM files for TLS, relative to the working directory.
         package struct TLS: Sendable, Equatable {
             /// The certificate and its chain.
             package var certificate: String
-            /// Its private key, not encrypted.
+            /// The certificate's private key, not encrypted.
             package var key: String
-            /// The certificate for clients that request one of its names; the first match.
+            /// Further certificates, each for clients that request one of its names; the first match counts.
             package var others: [Identity] = []
-            /// The authorities of client certificates; `nil`: no client certificate is requested.
+            /// A file of the authorities of client certificates; `nil` if no client certificate is requested.
             package var clientAuthorities: String?
-            /// The certificates that they have taken back; `nil`: nobody looks.
+            /// A file of revoked client certificates; `nil` if revocations are not checked.
             package var clientRevocations: String?
-            /// Whether a client may come without one.
+            /// Whether a client certificate is required.
             package var clientAuthentication = ClientAuthentication.required
 
             package enum ClientAuthentication: String, Sendable, CaseIterable {
@@ -57,9 +57,9 @@ extension Settings {
 
             /// A further certificate.
             package struct Identity: Sendable, Equatable {
-                /// The certificate, then those that lead to its authority.
+                /// The certificate and its chain.
                 package var certificate: String
-                /// Its private key, not encrypted.
+                /// The certificate's private key, not encrypted.
                 package var key: String
 
                 package init(certificate: String, key: String) {
@@ -87,7 +87,7 @@ extension Settings.Listener {
     private static var addressMembers: [Setting<Self>] {
         let address = ConfigurationValue<ListenAddress>.listenAddress
         return [
-            // A default would be two listeners in one place.
+            // With a default, a second listener could silently get the same address.
             Setting(
                 "address", \.address, address,
                 """
@@ -138,13 +138,13 @@ extension Settings.Listener {
         ]
     }
 
-    /// Whether nobody on the way here can read what administrators show and are shown, or it is not for them.
+    /// Whether administration is off, or nobody on the network path can read its traffic.
     var mayBeAdministered: Bool { mayBeAdministered(at: address) }
 
-    /// The same, of the address that a socket has that was passed to this process.
+    /// Like ``mayBeAdministered``, for the address of a socket that was passed to this process.
     func mayBeAdministered(at address: ListenAddress) -> Bool { !admin || tls != nil || address.isLoopback }
 
-    /// No two listeners have one address.
+    /// Reports listeners with the same address.
     static func check(
         _ listeners: [(item: Self, section: ConfigurationSection)], _ decoder: inout ConfigurationDecoder
     ) {
@@ -210,14 +210,14 @@ extension Settings.Listener.TLS.Identity {
 }
 
 extension SettingTraits {
-    /// A file that must be given.
+    /// A required file.
     fileprivate static var file: SettingTraits { .init(required: "the path of a PEM file", example: "FILE") }
 }
 
 extension ListenAddress {
     fileprivate var isEveryIPv6: Bool { if case .internet("::", _) = self { true } else { false } }
 
-    /// Whether two listeners cannot both have it: port 0 is another port each time.
+    /// Whether the address can be used only once; port 0 is another port each time.
     fileprivate var isFixed: Bool {
         if case .internet(_, port: 0) = self { false } else { true }
     }
@@ -232,7 +232,7 @@ extension ConfigurationValue where Value == ListenAddress {
 }
 
 extension ConfigurationValue where Value == UInt32 {
-    /// Octal, with or without quotes: 0660.
+    /// File permissions in octal, with or without quotes: 0660.
     fileprivate static var fileMode: Self {
         Self(
             expected: "permissions such as \"0660\"",
@@ -250,7 +250,7 @@ extension ConfigurationValue where Value == UInt32 {
 }
 
 extension ConfigurationValue where Value == String {
-    /// RFC 3986 §3.3: the characters that a path's segments may have without an escape.
+    /// A path prefix of characters that need no escape in a segment (RFC 3986 §3.3).
     fileprivate static var pathPrefix: Self {
         text("a path such as /broker, or nothing (\"\")") { text in
             text.isEmpty

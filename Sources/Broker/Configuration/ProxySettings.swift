@@ -1,12 +1,12 @@
 extension Settings {
-    /// An address or a network whose word about clients is believed.
+    /// An address or a network whose statements about clients are trusted.
     package struct TrustedProxy: Sendable, Hashable, CustomStringConvertible {
-        /// As it is written: `10.0.0.0/8`, `::1`, `unix`.
+        /// The text as written: `10.0.0.0/8`, `::1`, `unix`.
         package let description: String
-        /// `nil`: every process at a socket in the file system.
+        /// The network; `nil` for every process at a Unix socket.
         let range: AddressRange?
 
-        /// Reads `unix`, an address or a network; `nil` for anything else.
+        /// Parses `unix`, an address or a network; `nil` for anything else.
         package init?(_ text: String) {
             range = AddressRange(text)
             guard range != nil || text == "unix" else { return nil }
@@ -14,10 +14,10 @@ extension Settings {
         }
     }
 
-    /// What a listener believes of its trusted proxies' fields.
+    /// Which header fields of trusted proxies a listener uses.
     package enum Forwarded: String, Sendable, CaseIterable {
         case none
-        /// `X-Forwarded-For`, and `X-Forwarded-Proto`.
+        /// `X-Forwarded-For` and `X-Forwarded-Proto`.
         case xForwardedFor = "x-forwarded-for"
         /// `Forwarded` (RFC 7239).
         case forwarded
@@ -33,10 +33,10 @@ extension ConfigurationValue where Value == Settings.TrustedProxy {
 }
 
 extension [Settings.TrustedProxy] {
-    /// Whether a peer is one of them.
+    /// Whether a peer is one of the proxies.
     ///
-    /// - Parameter host: the peer's address without the port, as the system writes it; `nil`: it has none, as it came by a
-    ///   socket in the file system.
+    /// - Parameter host: the peer's address without the port, as the system writes it; `nil` if it connected by a Unix
+    ///   socket.
     func contains(host: String?) -> Bool {
         contains { proxy in
             switch (proxy.range, host) {

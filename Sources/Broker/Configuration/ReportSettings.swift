@@ -1,7 +1,7 @@
 extension Settings {
     /// `GET /metrics`.
     package struct Metrics: Sendable, Equatable {
-        /// Whether it is answered at all.
+        /// Whether the endpoint exists.
         package var enabled = true
 
         package init() {}
@@ -9,39 +9,39 @@ extension Settings {
 
     /// The broker's own figures below `$SYS/broker`.
     package struct SystemTopics: Sendable, Equatable {
-        /// How often those that have changed are published; `nil`: never.
+        /// How often changed figures are published; `nil` for never.
         package var interval: Duration? = .seconds(10)
-        /// Whether what happens to clients and to the broker is published below `$SYS/events`.
+        /// Whether events of clients and of the broker are published below `$SYS/events`.
         package var events = true
 
         package init() {}
     }
 
-    /// What is logged, and how.
+    /// The log and the audit log.
     package struct Log: Sendable, Equatable {
-        /// The least urgent lines that are written.
+        /// The least urgent level that is logged.
         package var level = Level.info
         /// The form of a line.
         package var format = Format.text
-        /// Where the audit log goes.
+        /// Where the audit log is written.
         package var audit = Audit.none
-        /// Which authentications it has.
+        /// Which authentications are in the audit log.
         package var auditAuthentications = Authentications.failed
-        /// How much of it is remembered for administrators that read it, in bytes.
+        /// The memory for audit lines that administrators can read, in bytes.
         package var auditMemory = 4 << 20
-        /// How much of what happens is remembered for administrators that read it, in bytes.
+        /// The memory for events that administrators can read, in bytes.
         package var eventMemory = 1 << 20
-        /// How much each event loop remembers of what became of messages, in bytes.
+        /// The memory of each event loop for the fate of messages, in bytes.
         package var flightMemory = 1 << 20
 
         package init() {}
 
-        /// Where each line of who did what goes.
+        /// Where the audit log is written.
         package enum Audit: Sendable, Equatable {
             case none
-            /// The process's own output, with the other lines.
+            /// The process's standard output, together with the log.
             case output
-            /// The end of a file, relative to the working directory.
+            /// A file to append to, relative to the working directory.
             case file(String)
         }
 
@@ -51,7 +51,7 @@ extension Settings {
             case all
         }
 
-        /// How urgent a line is; a smaller level is a more urgent one.
+        /// The level of a line; smaller is more urgent.
         package enum Level: String, Sendable, CaseIterable, Comparable {
             case error
             case warning
@@ -148,7 +148,7 @@ extension ConfigurationValue where Value == Settings.Log.Audit {
                 switch scalar.text {
                 case "none": Value.none
                 case "stdout": .output
-                // A slip of the pen in one of the words is no file.
+                // A misspelt word is not taken for a file.
                 case let path where path.contains("/") && !path.hasSuffix("/"): .file(path)
                 default: nil
                 }

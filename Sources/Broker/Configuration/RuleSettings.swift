@@ -1,30 +1,30 @@
 extension Settings.Access {
-    /// What some of those with an identity may do.
+    /// A rule: the rights and limits of some clients.
     package struct Rule: Sendable, Equatable {
-        /// Whether it is for every client that is not anonymous.
+        /// Whether the rule applies to every client that is not anonymous.
         package var everyone = false
-        /// For one user; `nil`: for any.
+        /// Applies to one user; `nil` if not stated.
         package var user: String?
-        /// For those with a role; `nil`: with any.
+        /// Applies to clients with this role; `nil` if not stated.
         package var role: String?
-        /// For those from these networks; empty: from anywhere.
+        /// Applies to clients in these networks; empty for any address.
         package var addresses: [String] = []
-        /// For those that come in by a listener, by its address; `nil`: by any.
+        /// Applies to clients of the listener with this address; `nil` for all listeners.
         package var listener: String?
-        /// Filters with placeholders, each a valid one.
+        /// Topic filters with placeholders, each one valid.
         package var publish: [String] = []
         package var subscribe: [String] = []
-        /// `nil`: where publishing is allowed.
+        /// The filters of topics whose retained values may be set and deleted; `nil` if `publish` decides.
         package var retain: [String]?
         package var deny = Denial()
-        /// What they may do on `/admin`.
+        /// The rights that the rule gives on `/admin`.
         package var admin: [AdminRight] = []
-        /// What one user whom it is for may use up.
+        /// The limits of each user that the rule applies to.
         package var limits = RuleLimits()
 
         package init() {}
 
-        /// What is never allowed, whatever allows it.
+        /// Filters that are denied, whatever allows them.
         package struct Denial: Sendable, Equatable {
             package var publish: [String] = []
             package var subscribe: [String] = []
@@ -43,7 +43,7 @@ extension Settings.Access.Rule {
         }
     }
 
-    /// Whether a deny of its own covers everything that it allows.
+    /// Whether the rule denies everything that it allows.
     var allowsNothing: Bool {
         func outlines(_ texts: [String]) -> [TopicFilter] {
             texts.compactMap { text in
@@ -70,7 +70,7 @@ extension Settings.Access.Rule {
             AddressRange($0) != nil
         }
         return [
-            // Always shown: an item of a list begins with its first key.
+            // Always shown, because a list item must begin with its first key.
             Setting(
                 "everyone", \.everyone, .boolean, "true: every client that is not anonymous.",
                 traits: .init(example: "true")),
@@ -147,7 +147,7 @@ extension ConfigurationValue where Value == RuleLimits.Amount {
 }
 
 extension Setting where Owner == Settings.Access.Rule {
-    /// A list that may be left out, which is another thing than an empty one.
+    /// A list of filters that may be omitted; an omitted list differs from an empty one.
     fileprivate static func optionalFilters(
         _ key: String, _ place: WritableKeyPath<Owner, [String]?>, _ filter: ConfigurationValue<String>,
         _ expected: String, _ doc: String
@@ -170,7 +170,7 @@ extension Setting where Owner == Settings.Access.Rule {
             })
     }
 
-    /// A list of what neither may touch, or a section with a list of each.
+    /// A list of filters for both, or a section with a list for each.
     fileprivate static func denial(_ filter: ConfigurationValue<String>, _ list: String) -> Setting {
         let expected = "\(list), or a mapping of publish and subscribe"
         let outline = SettingOutline(
@@ -216,7 +216,7 @@ extension ConfigurationValue where Value == String {
     /// A topic filter with placeholders, within the limits of topics.
     fileprivate static func template(example: String) -> Self { template(example: example, hasPlaceholders: true) }
 
-    /// A topic filter in which nothing can take a placeholder's place.
+    /// A topic filter without placeholders.
     static func anonymousFilter(example: String) -> Self { template(example: example, hasPlaceholders: false) }
 
     private static func template(example: String, hasPlaceholders: Bool) -> Self {

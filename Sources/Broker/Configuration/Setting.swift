@@ -1,24 +1,24 @@
-/// One key of the configuration: what it is called, what it takes, what it means, and where it stands in the settings.
+/// One key of the configuration: its name, its values, its meaning, and the property that holds it.
 ///
-/// This is a setting's only home besides the property that holds it. The decoder, the writer, `Config/broker.yaml`,
-/// `docs/settings.md`, the environment's variables and the list of what needs a restart are made from it.
+/// A setting is declared only here and as that property. The decoder, the writer, `Config/broker.yaml`,
+/// `docs/settings.md`, the environment variables and the list of settings that need a restart are derived from it.
 struct Setting<Owner> {
-    /// What does not depend on a value.
+    /// The parts that do not depend on a value.
     let outline: SettingOutline
-    /// Takes the value out of a node at a path, or reports what is wrong with it.
+    /// Sets the value from a node at a path, or reports what is wrong with it.
     let decode: (ConfigurationNode, _ path: String, inout Owner, inout ConfigurationDecoder) -> Void
-    /// What is written of it; without a value where it is left out.
+    /// The setting as it is written; it has no value if it is omitted.
     let written: (Owner) -> WrittenSetting
-    /// What differs between two owners, from an old one to a new one at a path.
+    /// The differences between an old and a new owner, whose section is at a path.
     let changes: (Owner, Owner, _ path: String) -> [SettingChange]
 }
 
 /// A mapping of the configuration: its keys, in the order in which they are shown.
 struct ConfigurationRecord<Owner> {
-    /// The owner before anything is decoded.
+    /// The owner with its defaults.
     let initial: Owner
     let members: [Setting<Owner>]
-    /// Looks at what the members have to keep among themselves, when all have been decoded.
+    /// Checks the members against each other after all of them are decoded.
     var check: (inout Owner, ConfigurationSection, inout ConfigurationDecoder) -> Void = { _, _, _ in }
 
     func written(_ owner: Owner) -> [WrittenSetting] { members.map { $0.written(owner) } }
@@ -27,7 +27,7 @@ struct ConfigurationRecord<Owner> {
         members.flatMap { member in
             let path = path.appendingKey(member.outline.key)
             return member.changes(old, new, path).map { change in
-                // Those below it have their own values.
+                // Settings of a section have their own values.
                 guard change.path == path else { return change }
                 var change = change
                 change.old = member.written(old).value?.yaml(isQuoted: false)
@@ -39,10 +39,9 @@ struct ConfigurationRecord<Owner> {
 }
 
 extension Setting {
-    /// A setting of one value.
+    /// A setting with one value.
     ///
-    /// - Parameters:
-    ///   - isShown: whether a value is written; one that is not is shown as an optional key, with `example`.
+    /// - Parameter isShown: whether the value is written; otherwise the key is shown as optional, with `example`.
     init<Value: Equatable>(
         _ key: String, _ place: WritableKeyPath<Owner, Value>, _ value: ConfigurationValue<Value>, _ doc: String,
         traits: SettingTraits = .init(), isShown: @escaping (Owner) -> Bool = { _ in true }
@@ -64,7 +63,7 @@ extension Setting {
             })
     }
 
-    /// A setting that may be left out, and has no value then.
+    /// A setting that may be omitted, and has no value then.
     init<Value: Equatable>(
         optional key: String, _ place: WritableKeyPath<Owner, Value?>, _ value: ConfigurationValue<Value>,
         _ doc: String, traits: SettingTraits
@@ -80,8 +79,8 @@ extension Setting {
     /// A section.
     ///
     /// - Parameters:
-    ///   - emptied: what is expected of a section that is there and holds nothing; `nil`: that is the defaults.
-    ///   - isShown: whether it is written; one that is not is shown as an optional key.
+    ///   - emptied: what is expected instead of a section without keys; `nil` if such a section means the defaults.
+    ///   - isShown: whether the section is written; otherwise it is shown as an optional key.
     init<Section>(
         section key: String, _ place: WritableKeyPath<Owner, Section>, _ record: ConfigurationRecord<Section>,
         _ doc: String = "", emptied: String? = nil, isShown: @escaping (Section) -> Bool = { _ in true }
@@ -101,7 +100,7 @@ extension Setting {
             changes: { old, new, path in record.changes(old[keyPath: place], new[keyPath: place], path) })
     }
 
-    /// A section that may be left out; its traits are about whether it is there.
+    /// A section that may be omitted; its traits describe its presence.
     init<Section>(
         optionalSection key: String, _ place: WritableKeyPath<Owner, Section?>,
         _ record: ConfigurationRecord<Section>, _ doc: String, traits: SettingTraits = .init()
@@ -139,7 +138,7 @@ extension Setting {
             of: value, make: { $0 }, elements: { $0 })
     }
 
-    /// A list of values that may be left out, and is no list then.
+    /// A list of values that may be omitted; an omitted list is `nil`.
     init<Value: Equatable>(
         optionalValues key: String, _ place: WritableKeyPath<Owner, [Value]?>, of value: ConfigurationValue<Value>,
         expected: String, _ doc: String, traits: SettingTraits
@@ -150,8 +149,8 @@ extension Setting {
     }
 
     /// - Parameters:
-    ///   - make: what the owner holds for the elements.
-    ///   - elements: the reverse; `nil`: it holds no list.
+    ///   - make: converts the values to what the owner holds.
+    ///   - elements: converts back; `nil` if the owner holds no list.
     private init<Value: Equatable, List: Equatable>(
         list outline: SettingOutline, _ place: WritableKeyPath<Owner, List>, of value: ConfigurationValue<Value>,
         make: @escaping ([Value]) -> List, elements: @escaping (List) -> [Value]?
@@ -175,9 +174,9 @@ extension Setting {
     /// A list of sections.
     ///
     /// - Parameters:
-    ///   - isFlow: whether an item is written in one line.
-    ///   - mayBeNothing: whether the key without a value is an empty list; if not, an empty one is left out.
-    ///   - check: looks at the items that were mappings, each with its section, among themselves.
+    ///   - isFlow: whether each item is written in one line.
+    ///   - mayBeNothing: whether the key without a value is an empty list; otherwise an empty list is omitted.
+    ///   - check: checks the items that are mappings against each other; each comes with its section.
     init<Element: Equatable>(
         list key: String, _ place: WritableKeyPath<Owner, [Element]>, of record: ConfigurationRecord<Element>,
         expected: String, _ doc: String, isFlow: Bool = false, mayBeNothing: Bool = false,
@@ -215,7 +214,7 @@ extension Setting {
             })
     }
 
-    /// A setting that this version knows and lacks: nothing, or an empty list, may be written down.
+    /// A setting that this version does not support: it may be empty, or an empty list.
     init(unavailable key: String, _ form: SettingOutline.Form, _ doc: String, example: String = "") {
         let outline = SettingOutline(
             key: key, form: form, doc: doc, traits: .init(example: example, isAvailable: false))
@@ -233,7 +232,7 @@ extension Setting {
             written: { _ in WrittenSetting(outline: outline, value: written) }, changes: { _, _, _ in [] })
     }
 
-    /// A setting that this version knows and lacks: it may be written down at its default only.
+    /// A setting that this version does not support: it may have its default only.
     init<Value: Equatable>(
         unavailable key: String, _ value: ConfigurationValue<Value>, default standard: Value, _ doc: String
     ) {

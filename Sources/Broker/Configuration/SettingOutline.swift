@@ -1,22 +1,22 @@
-/// What is known of a key without a value: its name, its meaning, and what a change of it takes.
+/// The description of a key: its name, its meaning, and when a change takes effect.
 struct SettingOutline: Sendable {
-    /// What stands under a key.
+    /// The structure of a key's value.
     indirect enum Form: Sendable {
         /// A scalar, or a list of scalars.
         case value
         case section([SettingOutline])
-        /// A list of sections; `isFlow`: an item is written in one line.
+        /// A list of sections; `isFlow` if each item is written in one line.
         case list([SettingOutline], isFlow: Bool)
     }
 
     /// The last part of the path.
     let key: String
     let form: Form
-    /// What a message says after "expected"; empty: a section.
+    /// The text of an error after "expected"; empty for a section.
     var expected = ""
-    /// What it takes, in the fewest words; empty: that goes without saying.
+    /// The accepted values, in few words; empty if they are obvious.
     var range = ""
-    /// What it means: a sentence, or more; with the unit where a number has one.
+    /// The meaning, in one sentence or more, with the unit of a number.
     let doc: String
     var traits = SettingTraits()
 
@@ -28,7 +28,7 @@ struct SettingOutline: Sendable {
         }
     }
 
-    /// The meaning, and what else the reader of a configuration file has to know.
+    /// The meaning, and what else the reader of a configuration file needs to know.
     var note: String {
         var note = traits.isAvailable ? doc : "Not yet: " + doc.prefix(1).lowercased() + doc.dropFirst()
         if !range.isEmpty { note = "\(note.dropLast()) (\(range))." }
@@ -45,34 +45,34 @@ struct SettingOutline: Sendable {
 
 /// When a changed setting takes effect.
 package enum Reload: Sendable {
-    /// With the reload, for those who are connected, too.
+    /// With the reload, also for connected clients.
     case live
     /// At the next start.
     case restart
 }
 
-/// What sets a setting apart from others.
+/// What distinguishes a setting from others.
 struct SettingTraits: Sendable {
     var reload = Reload.live
-    /// What is expected where the key is missing; `nil`: it may be left out.
+    /// What is expected if the key is missing; `nil` if it may be omitted.
     var required: String?
-    /// How an optional key is shown that is not set, in YAML.
+    /// How an optional key without a value is shown, in YAML.
     var example = ""
-    /// Whether nobody may be shown the value, other than the place where it is kept: `file:PATH` or `env:NAME`.
+    /// Whether the value is secret; only its place, `file:PATH` or `env:NAME`, may be shown.
     var isSecret = false
-    /// Whether this version has it.
+    /// Whether this version supports the setting.
     var isAvailable = true
-    /// What the machine has to be for it, such as "Linux 6.1"; `nil`: any on which the broker runs.
+    /// The required platform, such as "Linux 6.1"; `nil` if the setting works wherever the broker runs.
     var platform: String?
 }
 
-/// A setting whose value is another one than before.
+/// A setting whose value has changed.
 package struct SettingChange: Sendable, Equatable {
-    /// Such as `limits.message` or `listen[0].address`.
+    /// The setting's path, such as `limits.message` or `listen[0].address`.
     package let path: String
     /// When the new value takes effect.
     package let reload: Reload
-    /// The values in YAML, without secrets; `nil`: it is not set, or it is a list with more or fewer items.
+    /// The values in YAML, without secrets; `nil` if not set, and for a list that has gained or lost items.
     package var old: String?
     package var new: String?
 
@@ -82,14 +82,14 @@ package struct SettingChange: Sendable, Equatable {
     }
 }
 
-/// A setting as it is to be written.
+/// A setting to be written.
 struct WrittenSetting {
     let outline: SettingOutline
-    /// `nil`: it is left out.
+    /// The value; `nil` if the setting is omitted.
     let value: WrittenValue?
 }
 
-/// A value as it is to be written.
+/// A value to be written.
 indirect enum WrittenValue {
     /// A scalar that needs no quotes.
     case plain(String)
@@ -100,7 +100,7 @@ indirect enum WrittenValue {
 
     /// The value in one line of YAML.
     ///
-    /// - Parameter isQuoted: texts are in quotes that need none.
+    /// - Parameter isQuoted: whether texts are quoted that need no quotes.
     func yaml(isQuoted: Bool) -> String {
         switch self {
         case .plain(let text): text
@@ -116,7 +116,7 @@ indirect enum WrittenValue {
         }
     }
 
-    /// The same without what is secret.
+    /// The value, with a secret replaced by `***`.
     var masked: WrittenValue {
         guard case .text(let text) = self else { return self }
         return text.hasPrefix("file:") || text.hasPrefix("env:") ? self : .text("***")
@@ -124,7 +124,7 @@ indirect enum WrittenValue {
 }
 
 extension String {
-    /// Whether it is read as the same text without quotes, and looks like one.
+    /// Whether the text reads the same without quotes, and looks like plain text.
     fileprivate var needsNoQuotes: Bool {
         wholeMatch(of: /[A-Za-z.\/0-9][A-Za-z0-9._\/:@+-]*/) != nil && last != ":"
             && !["null", "true", "false"].contains(self)

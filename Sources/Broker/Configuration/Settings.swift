@@ -1,61 +1,61 @@
 package import WSTransport
 
-/// Everything that can be set about a broker, as read from its configuration.
+/// All settings of a broker, as read from its configuration.
 ///
-/// `Settings()` is the broker without any configuration: what stands here is the default, and `Config/broker.yaml` shows
-/// the same. A key that this version refuses has no member here.
+/// `Settings()` is the broker without a configuration: the values here are the defaults, which `Config/broker.yaml`
+/// shows as well. A key that this version refuses has no property here.
 ///
-/// A setting is a property of a section and a ``Setting`` in the same section's `record`, in the same file.
+/// A setting is a property of a section, and a ``Setting`` in the section's `record` in the same file.
 package struct Settings: Sendable, Equatable {
-    /// Where the broker listens; never empty.
+    /// The listeners; never empty.
     package var listen: [Settings.Listener] = [Settings.Listener()]
     /// The directory of the store and of the admin socket, relative to the working directory.
     package var dataDirectory = "./data"
     /// The event loops.
     package var reactors = Reactors()
-    /// What clients may use up.
+    /// The resources that clients may use.
     package var limits = Limits()
-    /// How dead peers are found.
+    /// How dead peers are detected.
     package var keepalive = Keepalive()
     /// The database file.
     package var store = Store()
     /// Retained values.
     package var retained = Retained()
     package var publish = Publish()
-    /// What is kept for those who come back: the first rule that matches a topic counts.
+    /// How much history is kept: the first rule that matches a topic counts.
     package var history: [History] = []
     /// permessage-deflate.
     package var compression = Compression()
-    /// Which web pages may connect: a request with an `Origin` has to match one of these; empty: none.
+    /// The origins whose pages may connect: an `Origin` must match one of these; empty for none.
     package var origins: [OriginPolicy.Rule] = [.sameOrigin]
-    /// Which names a request may ask for in `Host`.
+    /// The host names that requests may have in `Host`.
     package var hosts = HostRule.auto
-    /// Whose word about clients is believed; empty: nobody's.
+    /// The proxies whose statements about clients are trusted; empty for none.
     package var trustedProxies: [TrustedProxy] = []
-    /// How clients are sent away.
+    /// How clients are disconnected at shutdown.
     package var drain = Drain()
     /// The rights of clients.
     package var access = Access()
-    /// The administrator's way in.
+    /// The administration socket.
     package var admin = Admin()
     /// `GET /metrics`.
     package var metrics = Settings.Metrics()
     /// The broker's own figures below `$SYS/broker`.
     package var systemTopics = Settings.SystemTopics()
-    /// What is logged, and how.
+    /// The log and the audit log.
     package var log = Log()
 
     package init() {}
 }
 
 extension Settings {
-    /// The limits that a topic or filter from outside has to keep.
+    /// The limits for topics and filters from clients.
     package var topicLimits: TopicLimits { limits.topicLimits }
 
-    /// Where the admin socket is: ``Admin/socket`` with `DATA_DIR` at its begin replaced by ``dataDirectory``.
+    /// The path of the admin socket: ``Admin/socket``, with a leading `DATA_DIR` replaced by ``dataDirectory``.
     package var adminSocketPath: String { placed(admin.socket) }
 
-    /// Where the file of users and tokens is: ``Access/users`` with `DATA_DIR` replaced likewise.
+    /// The path of the users file: ``Access/users``, with `DATA_DIR` replaced in the same way.
     package var accessFilePath: String { placed(access.users) }
 
     private func placed(_ path: String) -> String {
@@ -65,13 +65,13 @@ extension Settings {
         return dataDirectory.hasSuffix("/") ? dataDirectory + name : "\(dataDirectory)/\(name)"
     }
 
-    /// Why the broker must not listen as it is set up, in a sentence for the administrator; `nil` when it may.
+    /// Why the broker must not listen with these settings, as a sentence for the administrator; `nil` if it may.
     ///
-    /// Ask it after the command line was applied. Anonymous clients may publish beyond this machine only if the settings say
-    /// so twice; and settings that say nothing are not meant for others.
+    /// Call it after the command line was applied. Anonymous clients may publish beyond this machine only if two
+    /// settings say so, and a broker without access settings may not listen beyond it.
     package func refusalToListen() -> String? { refusalToListen(on: listen.map(\.address)) }
 
-    /// The same, of other addresses: those of sockets that were passed to this process.
+    /// Like ``refusalToListen()``, for the addresses of sockets that were passed to this process.
     func refusalToListen(on addresses: [ListenAddress]) -> String? {
         guard !access.anonymousAnywhere, !access.publishBeyondLoopback.isEmpty || !access.isWritten,
             let exposed = addresses.first(where: { !$0.isLoopback })
@@ -90,7 +90,7 @@ extension Settings {
 }
 
 extension Settings {
-    /// Every setting there is.
+    /// All settings.
     static var record: ConfigurationRecord<Settings> {
         ConfigurationRecord(initial: Self(), members: placeMembers + clientMembers + reportMembers, check: check)
     }
@@ -209,8 +209,8 @@ extension Settings {
         }
     }
 
-    /// A listener that believes proxies, where there are none, would believe nobody, or let in nobody; one that believes
-    /// both forms would take the field of a client's for its proxy's.
+    /// Reports listeners that trust proxies although none are configured, which would trust or accept nobody, and
+    /// listeners that trust both forms, which would take a client's field for the proxy's.
     private static func checkProxies(
         _ settings: Settings, _ file: ConfigurationSection, _ decoder: inout ConfigurationDecoder
     ) {
@@ -235,7 +235,7 @@ extension Settings {
         }
     }
 
-    /// What administrators show, and are shown, is for nobody else on the way.
+    /// Reports listeners on which others could read the traffic of administrators.
     private static func checkAdministration(
         _ settings: Settings, _ file: ConfigurationSection, _ decoder: inout ConfigurationDecoder
     ) {
@@ -248,6 +248,6 @@ extension Settings {
         }
     }
 
-    /// What differs in `other`, each with when it takes effect.
+    /// The settings that differ in `other`, each with when the change takes effect.
     package func changes(to other: Settings) -> [SettingChange] { Self.record.changes(self, other, "") }
 }

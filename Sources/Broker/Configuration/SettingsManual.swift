@@ -1,17 +1,17 @@
 /// The manual's page of all settings, `docs/settings.md`, and its rows.
 package enum SettingsManual {
-    /// One setting, for people.
+    /// One setting, as shown in the manual.
     package struct Row: Sendable {
-        /// Such as `limits.message` or `listen[].address`.
+        /// The setting's path, such as `limits.message` or `listen[].address`.
         package let path: String
-        /// In YAML; empty: it has none.
+        /// The default in YAML; empty if there is none.
         package let standard: String
         package let takes: String
-        /// In Markdown.
+        /// The meaning, in Markdown.
         package let meaning: String
-        /// When a change holds: `live`, `restart`, or `not yet` of a setting that this version lacks.
+        /// When a change takes effect: `live` or `restart`; `not yet` if this version does not support the setting.
         package let change: String
-        /// Whether it has to be there.
+        /// Whether the setting is required.
         fileprivate let isRequired: Bool
 
         fileprivate var cells: [String] {
@@ -20,7 +20,7 @@ package enum SettingsManual {
         }
     }
 
-    /// Every setting, in the order of the page.
+    /// All settings, in the order of the page.
     package static var rows: [Row] { Settings.record.written(Settings()).flatMap { rows($0, in: "") } }
 
     /// The page in Markdown.

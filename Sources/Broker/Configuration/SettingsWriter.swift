@@ -1,15 +1,15 @@
-/// Writes settings as the configuration that sets them: every key, at its value.
+/// Writes settings as a configuration with every key.
 package enum SettingsWriter {
-    /// The configuration in YAML; ``ConfigurationReader`` makes the same settings of it.
+    /// The configuration in YAML; ``ConfigurationReader`` reads the same settings from it.
     package static func yaml(_ settings: Settings) -> String {
         var page = YAMLPage(isExplained: false)
         page.write(Settings.record.written(settings), at: 0)
         return page.text
     }
 
-    /// The same with what each key means, and with those that are left out as comments.
+    /// The configuration in YAML with explanations, and with unset keys as comments.
     ///
-    /// Of the default settings it is `Config/broker.yaml`.
+    /// For the default settings this is `Config/broker.yaml`.
     package static func explained(_ settings: Settings) -> String {
         var page = YAMLPage(isExplained: true)
         page.comment((settings == Settings() ? defaults : "") + introduction, at: 0)
@@ -17,7 +17,7 @@ package enum SettingsWriter {
         return page.text
     }
 
-    /// The same as an object of JSON: numbers and truth values as such, all else as the text of the configuration.
+    /// The configuration as a JSON object: numbers and booleans as such, all other values as text.
     package static func json(_ settings: Settings) -> [UInt8] {
         var writer = JSONWriter(capacity: 2048)
         writer.write(.section(Settings.record.written(settings)))
@@ -60,19 +60,19 @@ package enum SettingsWriter {
 
 /// A page of YAML, line by line.
 private struct YAMLPage {
-    /// Whether meanings stand beside and above the keys, and optional keys that are not set are shown.
+    /// Whether keys have explanations, and optional keys that are not set are shown.
     let isExplained: Bool
     private(set) var text = ""
 
-    /// Where notes beside values begin.
+    /// The column at which notes beside values begin.
     private static let noteColumn = 35
     private static let width = 120
 
     init(isExplained: Bool) { self.isExplained = isExplained }
 
-    /// Writes keys at a column; of an item of a list, whose first key comes after a dash.
+    /// Writes keys at a column; the first key of a list item comes after its dash.
     ///
-    /// - Parameter hash: the column from which all of it is a comment; `nil`: it is none.
+    /// - Parameter hash: the column from which all lines are commented out; `nil` if they are not.
     mutating func write(_ members: [WrittenSetting], at column: Int, isItem: Bool = false, hash: Int? = nil) {
         var isFirst = isItem
         for member in members where member.value != nil || isExplained {
@@ -114,7 +114,7 @@ private struct YAMLPage {
         }
     }
 
-    /// A line, and beside it, wrapped, a note.
+    /// Writes a line, with a wrapped note beside it.
     private mutating func line(_ content: String, _ note: String, at column: Int, _ hash: Int?) {
         let content =
             if let hash { Self.space(hash) + "#" + Self.space(column - hash) + content } else {
@@ -126,7 +126,7 @@ private struct YAMLPage {
         for note in notes.dropFirst() { text += Self.space(Self.noteColumn) + "# \(note)\n" }
     }
 
-    /// Lines of a comment.
+    /// Writes the lines of a comment.
     mutating func comment(_ note: String, at column: Int) {
         guard !note.isEmpty else { return }
         for paragraph in note.split(separator: "\n", omittingEmptySubsequences: false) {
@@ -138,7 +138,7 @@ private struct YAMLPage {
 
     private static func space(_ count: Int) -> String { String(repeating: " ", count: count) }
 
-    /// The words of a text in lines of at most `width`; never none.
+    /// Wraps a text into lines of at most `width` characters; returns at least one line.
     private static func wrapped(_ text: String, width: Int) -> [String] {
         var lines = [""]
         for word in text.split(separator: " ") {
@@ -156,14 +156,14 @@ private struct YAMLPage {
 }
 
 extension WrittenSetting {
-    /// The same with an example where it has no value.
+    /// The setting, with an example if it has no value.
     fileprivate var shown: WrittenSetting {
         WrittenSetting(outline: outline, value: value ?? .example(of: outline))
     }
 }
 
 extension WrittenValue {
-    /// How a key is shown that is not set.
+    /// How a key that is not set is shown.
     fileprivate static func example(of outline: SettingOutline) -> WrittenValue {
         let members = outline.members.map { WrittenSetting(outline: $0, value: nil).shown }
         return switch outline.form {

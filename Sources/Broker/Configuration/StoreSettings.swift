@@ -3,15 +3,15 @@ extension Settings {
     package struct Store: Sendable, Equatable {
         /// The size up to which the file may grow, in bytes.
         package var maximumSize = 16 << 30
-        /// How many views of one moment of the store new subscribers hold at a time.
+        /// How many snapshots of the store new subscribers may hold at a time.
         package var views = 64
 
         package init() {}
     }
 
-    /// Publications.
+    /// The detection of repeated publications.
     package struct Publish: Sendable, Equatable {
-        /// For how long a publication with a key is recognised.
+        /// How long a publication with a key is recognised.
         package var keyWindow = Duration.seconds(300)
         /// The memory for keys, in bytes.
         package var keys = 64 << 20
@@ -31,15 +31,15 @@ extension Settings {
         package init() {}
     }
 
-    /// How much is kept of each topic that a filter matches.
+    /// How much history is kept of each topic that a filter matches.
     package struct History: Sendable, Equatable {
         /// A valid topic filter.
         package var filter: String
-        /// The last so many messages of a topic; `nil`: unlimited.
+        /// The maximum number of messages per topic; `nil`: unlimited.
         package var messages: Int?
-        /// How old they may become; `nil`: unlimited.
+        /// The maximum age of a message; `nil`: unlimited.
         package var age: Duration?
-        /// The payloads of a topic's messages together, in bytes; `nil`: unlimited.
+        /// The maximum size of all payloads of a topic, in bytes; `nil`: unlimited.
         package var bytes: Int?
 
         package init(filter: String, messages: Int? = nil, age: Duration? = nil, bytes: Int? = nil) {
@@ -127,7 +127,7 @@ extension Settings.History {
             })
     }
 
-    /// Two rules for one filter: the second would never count.
+    /// Reports two rules for one filter, because the second would have no effect.
     static func check(
         _ rules: [(item: Self, section: ConfigurationSection)], _ decoder: inout ConfigurationDecoder
     ) {

@@ -10,7 +10,7 @@ struct YAMLMark: Equatable, Comparable {
     }
 }
 
-/// What a YAML file is made of, one at a time.
+/// A part of a YAML file.
 struct YAMLEvent {
     enum Kind: Equatable {
         case streamStart
@@ -18,7 +18,7 @@ struct YAMLEvent {
         case documentStart
         case documentEnd
         case alias
-        /// A value's text; `isPlain`: it stands without quotes.
+        /// A scalar; `isPlain` if it is not quoted.
         case scalar(String, isPlain: Bool)
         case listStart
         case listEnd
@@ -32,7 +32,7 @@ struct YAMLEvent {
     let isDecorated: Bool
 }
 
-/// What ends the reading of a file before its end, and where.
+/// An error that ends the parsing of a file, with its position.
 struct YAMLSyntaxError: Error, Equatable {
     let mark: YAMLMark
     let message: String
@@ -46,7 +46,7 @@ struct YAMLEventParser: ~Copyable {
     private let parser: UnsafeMutablePointer<yaml_parser_t>
     private let input: UnsafeMutableBufferPointer<UInt8>
 
-    /// Copies `bytes`; `nil` when there is no memory.
+    /// Copies `bytes`; `nil` if memory is exhausted.
     init?(_ bytes: [UInt8]) {
         let parser = UnsafeMutablePointer<yaml_parser_t>.allocate(capacity: 1)
         guard unsafe yaml_parser_initialize(parser) == 1 else {
@@ -67,7 +67,7 @@ struct YAMLEventParser: ~Copyable {
         unsafe input.deallocate()
     }
 
-    /// The next event; not to be asked again after `.streamEnd` or a throw.
+    /// The next event; must not be called again after `.streamEnd` or an error.
     mutating func next() throws(YAMLSyntaxError) -> YAMLEvent {
         var event = unsafe yaml_event_t()
         guard unsafe yaml_parser_parse(parser, &event) == 1 else { throw unsafe syntaxError(parser.pointee) }
@@ -99,7 +99,7 @@ struct YAMLEventParser: ~Copyable {
         }
     }
 
-    /// The reader's errors have an offset, not a mark; the text before it is whole.
+    /// The reader's errors have an offset instead of a mark; the text before it is valid.
     private func syntaxError(_ state: yaml_parser_t) -> YAMLSyntaxError {
         let problem = unsafe state.problem.map { unsafe String(cString: $0) } ?? "out of memory"
         guard unsafe state.error != YAML_READER_ERROR else {
@@ -118,7 +118,7 @@ extension YAMLMark {
         self.init(line: Int(clamping: mark.line) &+ 1, column: Int(clamping: mark.column) &+ 1)
     }
 
-    /// The place of the byte that follows `bytes`, which begin a file.
+    /// The position after `bytes`, which begin a file.
     init(endOf bytes: some Collection<UInt8>) {
         self.init(line: 1, column: 1)
         for byte in bytes {

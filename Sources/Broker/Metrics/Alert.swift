@@ -1,23 +1,23 @@
-/// A rule by which Prometheus calls an operator.
+/// An alerting rule for Prometheus.
 package struct Alert: Sendable {
     package enum Severity: String, Sendable {
-        /// Somebody has to look now.
+        /// Somebody must look now.
         case critical
-        /// Somebody has to look today.
+        /// Somebody must look today.
         case warning
     }
 
     package let name: String
     package let severity: Severity
-    /// True where something is wrong.
+    /// An expression that is true if something is wrong.
     package let expression: String
-    /// How long it has to be true.
+    /// How long the expression must be true, in minutes.
     package let minutes: Int
     package let summary: String
     /// What to do first.
     package let action: String
 
-    /// All of them.
+    /// All rules.
     package static let all: [Alert] = [
         Alert(
             name: "BrokerStoreFails", severity: .critical,

@@ -19,7 +19,7 @@ package final class Figures: Sendable {
     let bans: Bans?
     let browserSessions: BrowserSessions?
     let accessChanges: WorkerPool?
-    /// What is run.
+    /// The version of the broker.
     let version: String
     package let operations = Operations()
     /// Refused connections, by limit.
@@ -60,18 +60,18 @@ package final class Figures: Sendable {
         sum { (counters: ReactorCounters) in counters.rings.current } == reactors.count ? "io_uring" : "epoll"
     }
 
-    /// Sockets open now.
+    /// Open sockets.
     package var connections: Int { sum { (counters: ReactorCounters) in counters.connections.current } }
 
-    /// Clients that hold a session now.
+    /// Clients with a session.
     package var clients: Int { sum { (counters: ShardCounters) in counters.clients.current } }
 
-    /// The same, without those that are refused and only wait for their answer.
+    /// Open sockets, without those that were refused and only wait for their answer.
     package var admitted: Int {
         connections - sum { (counters: ReactorCounters) in counters.refusedOpen.current }
     }
 
-    /// The memory of clients: waiting input, and output that they have not taken, in bytes.
+    /// The memory of clients, in bytes: unread input, and output that they have not received.
     package var heldBytes: Int { sum { (counters: ReactorCounters) in counters.heldBytes.current } }
 
     /// Connections refused since the start, by reason.
@@ -85,23 +85,23 @@ package final class Figures: Sendable {
         ]
     }
 
-    /// Connections closed since the start because all of them together held too much memory.
+    /// Connections closed since the start because all clients together held too much memory.
     package var shed: Int { sum { (counters: ReactorCounters) in counters.shed.current } }
 
-    /// Logins at browsers since the start that found no room.
+    /// Logins at browsers that were refused since the start because of a limit.
     package var refusedLogins: Int { browserSessions?.refused.load(ordering: .relaxed) ?? 0 }
 
-    /// What clients may hold in memory, in bytes; `nil`: unlimited.
+    /// The limit of the memory that clients may hold, in bytes; `nil` if unlimited.
     package var heldLimit: Int? {
         let limit = memoryLimit.load(ordering: .relaxed)
         return limit == .max ? nil : limit
     }
 
-    /// How long the last commit took with its sync, in milliseconds.
+    /// How long the last commit took, including its sync, in milliseconds.
     package var lastCommit: Double { Double(storeThread.statistics.lastCommitMicroseconds) / 1000 }
 
-    /// How long 99 of 100 commits took at most since the start, in milliseconds; `nil`: there were none, or some took longer
-    /// than is told apart.
+    /// The 99th percentile of commit times since the start, in milliseconds; `nil` if there were no commits, or the
+    /// time is above the last bound of the histogram.
     package var slowCommit: Double? {
         let reading = storeThread.commitTimes.reading
         guard let all = reading.counts.last, all > 0 else { return nil }
@@ -112,7 +112,7 @@ package final class Figures: Sendable {
 
     /// The figures in Prometheus's format.
     ///
-    /// - Parameter pending: what clients have not taken; `nil`: it is not known, and is left out.
+    /// - Parameter pending: the bytes that clients have not received; `nil` if unknown, and then left out.
     package func prometheus(pending: PendingBytes? = nil) -> [UInt8] {
         var text = PrometheusText()
         let reading = reading(pending: pending)
@@ -120,7 +120,7 @@ package final class Figures: Sendable {
         return text.bytes
     }
 
-    /// What the metrics are read from.
+    /// The values that the metrics are computed from.
     func reading(pending: PendingBytes?) -> MetricReading {
         MetricReading(figures: self, store: storeStatistics, pending: pending)
     }

@@ -1,12 +1,12 @@
 internal import WSTransport
 
-/// One family of figures that `/metrics` shows.
+/// One family of metrics at `/metrics`.
 ///
-/// The table of all of them is also what `docs/metrics.md`, the dashboard and the alerts are made from.
+/// `docs/metrics.md`, the dashboard and the alerts are made from the same table.
 package struct Metric: Sendable {
     package enum Kind: String, Sendable { case counter, gauge, histogram }
 
-    /// What it is about, as its readers look for it.
+    /// The subject of a metric, as a heading for readers.
     package enum Section: String, CaseIterable, Sendable {
         case transport = "Connections and bytes"
         case messages = "Messages"
@@ -15,13 +15,13 @@ package struct Metric: Sendable {
         case process = "Process"
     }
 
-    /// What was read.
+    /// The values of a family.
     enum Value {
-        /// Figures with their labels in braces, or an empty string.
+        /// Values with their labels in braces; an empty string without labels.
         case each([(labels: String, value: Int)])
         case fraction(Double)
         case histogram(Histogram.Reading, bounds: [Int], unit: Double)
-        /// There is nothing to be said now.
+        /// There is no value now.
         case missing
     }
 
@@ -29,17 +29,17 @@ package struct Metric: Sendable {
     package let kind: Kind
     package let help: String
     package let section: Section
-    /// The names of its labels.
+    /// The names of the labels.
     package let labels: [String]
     let read: @Sendable (MetricReading) -> Value
 }
 
-/// The metrics, in the order in which they are shown.
+/// All metrics, in the order in which they are shown.
 package struct MetricTable: Sendable {
     package private(set) var metrics: [Metric] = []
     private var section = Metric.Section.transport
 
-    /// All of them.
+    /// The table of all metrics.
     package static let all: MetricTable = {
         var table = MetricTable()
         for section in Metric.Section.allCases {
@@ -55,14 +55,14 @@ package struct MetricTable: Sendable {
         return table
     }()
 
-    /// Adds a family with one figure; `nil`: it is missing now.
+    /// Adds a family with one value; `nil` if there is none now.
     mutating func add(
         _ name: String, _ kind: Metric.Kind, _ help: String, _ read: @escaping @Sendable (MetricReading) -> Int?
     ) {
         add(name, kind, help, []) { reading in read(reading).map { .each([("", $0)]) } ?? .missing }
     }
 
-    /// Adds a family with a figure for each value of its labels.
+    /// Adds a family with a value for each combination of labels.
     mutating func add(
         _ name: String, _ kind: Metric.Kind, _ help: String, by labels: String...,
         each read: @escaping @Sendable (MetricReading) -> [(labels: String, value: Int)]
@@ -70,7 +70,7 @@ package struct MetricTable: Sendable {
         add(name, kind, help, labels) { .each(read($0)) }
     }
 
-    /// Adds a family with one figure that may have a fraction, such as seconds; `nil`: it is missing now.
+    /// Adds a family with one value that may have a fraction, such as seconds; `nil` if there is none now.
     mutating func add(
         _ name: String, _ kind: Metric.Kind, _ help: String,
         fraction read: @escaping @Sendable (MetricReading) -> Double?
@@ -80,7 +80,7 @@ package struct MetricTable: Sendable {
 
     /// Adds a histogram.
     ///
-    /// - Parameter unit: the value of one count in the figure's unit.
+    /// - Parameter unit: one count of the histogram in the metric's unit.
     mutating func add(
         _ name: String, _ help: String, unit: Double, _ read: @escaping @Sendable (MetricReading) -> [Histogram]
     ) {
@@ -102,18 +102,18 @@ package struct MetricTable: Sendable {
     }
 }
 
-/// What the metrics are read from, at one moment.
+/// The values at one moment, from which the metrics are computed.
 struct MetricReading {
     let figures: Figures
-    /// `nil`: it cannot be read.
+    /// The state of the store; `nil` if it cannot be read.
     let store: StoreStatistics?
-    /// What clients have not taken; `nil`: it is not known.
+    /// The bytes that clients have not received; `nil` if unknown.
     let pending: PendingBytes?
 
-    /// A counter of all event loops' transport.
+    /// A counter of the transport, summed over all event loops.
     func transport(_ counter: (ReactorCounters) -> Int) -> Int { figures.sum(counter) }
 
-    /// A counter of all event loops' exchange.
+    /// A counter of the exchange, summed over all event loops.
     func exchange(_ counter: (ShardCounters) -> Int) -> Int { figures.sum(counter) }
 
     /// A counter of each endpoint.
@@ -123,7 +123,7 @@ struct MetricReading {
         }
     }
 
-    /// How often credentials of a kind were right, and how often not.
+    /// The numbers of accepted and rejected credentials of a kind.
     func both(
         _ kind: String, _ examinations: (ShardCounters) -> (right: Int, wrong: Int)
     ) -> [(labels: String, value: Int)] {

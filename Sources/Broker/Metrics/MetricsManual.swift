@@ -1,4 +1,4 @@
-/// The files for people and programs that are made from the table of metrics.
+/// The files that are made from the table of metrics.
 ///
 /// `make metrics` writes them.
 package enum MetricsManual {
@@ -66,7 +66,7 @@ package enum MetricsManual {
     private static let height = 7
     private static let columns = 3
 
-    /// `deploy/grafana-dashboard.json`: a panel a line.
+    /// `deploy/grafana-dashboard.json`: one panel a line.
     package static var dashboard: String {
         var panels: [String] = []
         var top = 0
@@ -146,7 +146,7 @@ package enum MetricsManual {
         }
     }
 
-    /// The words of its name.
+    /// The words of the metric's name.
     private static func title(_ metric: Metric) -> String {
         var words = metric.name.split(separator: "_").map(String.init)
         if words.first == "broker" { words.removeFirst() }
@@ -155,7 +155,7 @@ package enum MetricsManual {
         return text.prefix(1).uppercased() + text.dropFirst()
     }
 
-    /// What Grafana calls its unit.
+    /// Grafana's name of the metric's unit.
     private static func unit(_ metric: Metric) -> String {
         let isBytes = metric.name.contains("_bytes")
         if metric.kind == .counter { return isBytes ? "Bps" : metric.name.contains("_seconds") ? "percentunit" : "ops" }
@@ -163,7 +163,7 @@ package enum MetricsManual {
         return metric.name.contains("_seconds") ? "s" : "short"
     }
 
-    /// What a panel shows: rates of counters, quantiles of histograms, ages of moments.
+    /// The queries of a panel: rates of counters, quantiles of histograms, ages of times.
     package static func queries(_ metric: Metric) -> [(expression: String, legend: String)] {
         let wanted = "{instance=~\"$instance\"}"
         let labels = metric.labels.map { ", \($0)" }.joined()

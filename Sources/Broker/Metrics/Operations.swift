@@ -1,22 +1,22 @@
 internal import Synchronization
 internal import WSTransport
 
-/// What was last done to the broker, and how long its certificates hold.
+/// The last operations on the broker, and the expiry of its certificates.
 ///
 /// Any thread.
 package final class Operations: Sendable {
-    /// A reload that has ended.
+    /// A finished reload.
     struct Reload {
         let isSuccessful: Bool
         /// When it ended, in Unix milliseconds.
         let time: Int64
     }
 
-    /// A shutdown that was asked for.
+    /// A requested shutdown.
     package struct Drain: Sendable {
-        /// The administrator.
+        /// The administrator that requested it.
         package let actor: String
-        /// Over which time clients are told to come back, in milliseconds; `nil`: as the settings say.
+        /// The time over which clients are told to spread their reconnects, in milliseconds; `nil` for the default.
         package let retrySpread: Int?
     }
 
@@ -31,35 +31,35 @@ package final class Operations: Sendable {
 
     package init() {}
 
-    /// `nil`: there was none since the start.
+    /// The last reload; `nil` if there was none since the start.
     var lastReload: Reload? { state.withLock { $0.lastReload } }
 
-    /// When a backup was last complete, in Unix milliseconds; `nil`: there was none since the start.
+    /// When the last complete backup ended, in Unix milliseconds; `nil` if there was none since the start.
     var lastBackup: Int64? { state.withLock { $0.lastBackup } }
 
-    /// When the first certificate ends, in Unix seconds; `nil`: there are none.
+    /// When the first certificate expires, in Unix seconds; `nil` if there are no certificates.
     var certificateEnd: Int64? {
         let secondsLeft = state.withLock { $0.certificateSeconds }
         return secondsLeft().map { WallClock.unixMilliseconds / 1000 + Int64($0) }
     }
 
-    /// The shutdown that an administrator has asked for; `nil`: none has.
+    /// The shutdown that an administrator has requested; `nil` if none was requested.
     package var drain: Drain? {
         get { state.withLock { $0.drain } }
         set { state.withLock { $0.drain = newValue } }
     }
 
-    /// A reload has ended.
+    /// Records a finished reload.
     ///
-    /// - Parameter isSuccessful: whether what was read holds now.
+    /// - Parameter isSuccessful: whether the new settings are in force.
     package func reloaded(isSuccessful: Bool) {
         state.withLock { $0.lastReload = Reload(isSuccessful: isSuccessful, time: WallClock.unixMilliseconds) }
     }
 
-    /// A backup is complete.
+    /// Records a complete backup.
     package func backedUp() { state.withLock { $0.lastBackup = WallClock.unixMilliseconds } }
 
-    /// Asks `seconds` from now on how long the certificates of all listeners still hold.
+    /// Sets the source of the seconds until the first certificate of a listener expires.
     package func watchCertificates(_ seconds: @escaping @Sendable () -> Int?) {
         state.withLock { $0.certificateSeconds = seconds }
     }

@@ -1,45 +1,45 @@
 internal import WSTransport
 
-/// What clients have been sent and have not taken, in bytes.
+/// The bytes that were published to clients and that they have not received.
 package struct PendingBytes: Sendable {
-    /// Of all of them.
+    /// The sum over all clients.
     package var bytes = 0
-    /// Of the one with the most.
+    /// The bytes of the client with the most.
     package var largest = 0
 
     package init(bytes: Int = 0, largest: Int = 0) { (self.bytes, self.largest) = (bytes, largest) }
 
-    /// Adds those of other clients.
+    /// Adds the bytes of other clients.
     package mutating func add(_ other: Self) {
         bytes += other.bytes
         largest = max(largest, other.largest)
     }
 }
 
-/// Finds out what the clients of all reactors have not taken, without waiting long for a reactor that is busy.
+/// Measures the pending bytes of all reactors' clients, without waiting long for a busy reactor.
 ///
-/// Those who ask at the same time share one question, and one timer. Runs on its reactor's thread.
+/// Simultaneous requests share one measurement and one timer. Runs on its reactor's thread.
 package final class PendingLook {
-    // Kept with the reactor, like the shard.
+    // Stored with the reactor, like the shard.
     private unowned let shard: Shard
     private let everyone: ShardGroup
     private let patience: Int64
     private var waiting: [(PendingBytes?) -> Void] = []
-    /// When the question was asked that has no answer yet; `nil`: there is none.
+    /// When the measurement in progress began; `nil` if there is none.
     private var asked: MonotonicTime?
     private var isLate = false
     private var hasTimer = false
 
-    /// - Parameter patience: how long the answers may take, in nanoseconds.
+    /// - Parameter patience: how long the reactors may take to answer, in nanoseconds.
     package init(on shard: Shard, _ everyone: ShardGroup, patience: Int64 = 1_000_000_000) {
         self.shard = shard
         self.everyone = everyone
         self.patience = patience
     }
 
-    /// Passes what was found to `then`; `nil`: a reactor has not answered in time.
+    /// Passes the result to `then`; `nil` if a reactor has not answered in time.
     package func look(_ then: @escaping (PendingBytes?) -> Void) {
-        // A reactor that owes an answer would not give another one sooner.
+        // A reactor that has not answered yet would not answer another request sooner.
         if isLate { return then(nil) }
         waiting.append(then)
         guard asked == nil else { return }
@@ -62,7 +62,7 @@ package final class PendingLook {
             hasTimer = false
             guard let asked, !isLate else { return }
             let left = patience - MonotonicTime.now.nanoseconds(since: asked)
-            // The timer may be that of a question before.
+            // The timer may belong to an earlier measurement.
             guard left <= 0 else { return wait(left) }
             isLate = true
             answer(nil)

@@ -1,6 +1,6 @@
 internal import WSTransport
 
-/// Writes figures in Prometheus's text format.
+/// Writes metrics in Prometheus's text format.
 ///
 /// No label contains a topic or a client, because their number is unbounded.
 struct PrometheusText {
@@ -18,7 +18,7 @@ struct PrometheusText {
         }
     }
 
-    /// The value of a label, as it is written in quotes.
+    /// The value of a label, escaped for use in quotes.
     static func escaped(_ text: String) -> String {
         text.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"").replacing("\n", with: "\\n")
     }

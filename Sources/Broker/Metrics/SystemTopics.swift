@@ -1,28 +1,27 @@
 internal import Glibc
 internal import WSTransport
 
-/// The broker's own figures as messages below `$SYS/broker`, with Mosquitto's names if it has them, and the metrics with
-/// their own below `$SYS/broker/metrics`.
+/// Publishes the broker's own figures below `$SYS/broker`, under Mosquitto's names where those exist, and all metrics
+/// below `$SYS/broker/metrics`.
 ///
-/// Every `system_topics.interval` those that changed are published. New subscribers and `GET` get the last values,
-/// which are kept in memory only: a broker that has just started has none. Runs on the first reactor's
-/// thread.
+/// Every `system_topics.interval`, figures that have changed are published. New subscribers and `GET` get the last
+/// values, which are kept in memory only: a broker that has just started has none. Runs on the first reactor's thread.
 package final class SystemTopics {
     private let shard: Shard
     private let figures: Figures
     private let version: String
     private let interval: () -> Int64?
     private var published: [String: [UInt8]] = [:]
-    /// What is to be sent now.
+    /// The figures to be sent now.
     private var changed: [(topic: Topic, payload: [UInt8])] = []
     private var loads: [LoadAverage] = []
     private var last: MonotonicTime
     private var maximumClients = 0
 
-    /// While it is off, the settings are checked again after this time, in nanoseconds.
+    /// The time after which the settings are checked again while publishing is off, in nanoseconds.
     private static let patience: Int64 = 2_000_000_000
 
-    /// - Parameter interval: between publications, in nanoseconds; `nil`: there are none for now.
+    /// - Parameter interval: returns the time between publications, in nanoseconds; `nil` if publishing is off.
     package init(_ shard: Shard, _ figures: Figures, version: String, interval: @escaping () -> Int64?) {
         self.interval = interval
         self.shard = shard
@@ -31,7 +30,7 @@ package final class SystemTopics {
         last = shard.reactor.now
     }
 
-    /// Publishes from now on, until the reactor ends.
+    /// Starts publishing; ends with the reactor.
     package func begin() {
         loads = counts().map { LoadAverage(name: $0.load, count: $0.count) }
         wait()
@@ -52,7 +51,7 @@ package final class SystemTopics {
         }
     }
 
-    /// - Parameter pending: what clients have not taken; `nil`: it is not known.
+    /// - Parameter pending: the bytes that clients have not received; `nil` if unknown.
     private func publish(_ pending: PendingBytes?) {
         changed = []
         defer { if !changed.isEmpty { shard.show(changed) } }
@@ -88,7 +87,7 @@ package final class SystemTopics {
         publish("store/maximum/bytes", store.maximumBytes)
     }
 
-    /// A counter: its topic, its count, and the name of its load.
+    /// The counters, each with its topic and the name of its load.
     private func counts() -> [(name: String, count: Int, load: String)] {
         func transport(_ counter: (ReactorCounters) -> Int) -> Int { figures.sum(counter) }
         func exchange(_ counter: (ShardCounters) -> Int) -> Int { figures.sum(counter) }
@@ -123,7 +122,7 @@ package final class SystemTopics {
         changed.append((topic, payload))
     }
 
-    /// With two decimals.
+    /// The value with two decimals.
     private static func rounded(_ value: Double) -> String {
         let hundredths = Int((value * 100).rounded())
         let digits = hundredths % 100
@@ -132,7 +131,7 @@ package final class SystemTopics {
 }
 
 extension Metric.Value {
-    /// The figures as values of JSON, each with the end of its topic: the values of its labels, each after a slash.
+    /// The values as JSON, each with the end of its topic: the values of its labels, each after a slash.
     fileprivate var figures: [(name: String, text: String)] {
         switch self {
         case .missing: []
@@ -155,7 +154,7 @@ extension Metric.Value {
     }
 }
 
-/// The rate a minute, averaged over the last 1, 5 and 15 minutes in the way of a load average.
+/// The rate per minute, averaged over the last 1, 5 and 15 minutes like a load average.
 private struct LoadAverage {
     let name: String
     private(set) var averages: [(minutes: Int, value: Double)] = [(1, 0), (5, 0), (15, 0)]
