@@ -3,13 +3,13 @@ internal import Glibc
 
 /// The directory with the broker's files, locked against other processes while this value exists.
 final class DataDirectory: Sendable {
-    /// As it was given.
+    /// The path as given.
     let path: String
     private let lock: Int32
 
-    /// Creates the directory if there is none (mode 0700), and takes its lock.
+    /// Creates the directory if it does not exist (mode 0700), and takes its lock.
     ///
-    /// - Parameter ownedByAnyone: the superuser looks after another user's directory.
+    /// - Parameter ownedByAnyone: whether another user may own the directory, because the superuser maintains it.
     init(_ path: String, ownedByAnyone: Bool = false) throws(StorageError) {
         let path = path.isEmpty ? "." : path
         try Self.make(path)
@@ -36,7 +36,7 @@ final class DataDirectory: Sendable {
             errno = code
             try throwErrno("cannot lock \(lockPath)")
         }
-        // For people who find the directory locked; the lock does not depend on it.
+        // The process id, for people who find the directory locked; the lock does not depend on it.
         let owner = Array("\(getpid())\n".utf8)
         if ftruncate(descriptor, 0) == 0 { _ = unsafe pwrite(descriptor, owner, owner.count, 0) }
         lock = descriptor
@@ -45,9 +45,9 @@ final class DataDirectory: Sendable {
 
     deinit { close(lock) }
 
-    /// Why an existing directory is not fit to keep data in, as a sentence; `nil`: it is fit, or there is none.
+    /// Why an existing directory is not fit for data, as a sentence; `nil` if it is fit, or does not exist.
     ///
-    /// Users who may write in it could replace the broker's files by their own files or links.
+    /// Users with write permission could replace the broker's files by their own files or links.
     static func obstacle(at path: String, ownedByAnyone: Bool = false) -> String? {
         var status = stat()
         guard unsafe stat(path, &status) == 0 else { return nil }
@@ -71,7 +71,7 @@ final class DataDirectory: Sendable {
         return trimmed.lastIndex(of: "/").map { $0 == trimmed.startIndex ? "/" : String(trimmed[..<$0]) } ?? "."
     }
 
-    /// Whether a group may enter a directory; `nil`: there is none.
+    /// Whether a group may enter a directory; `nil` if the directory does not exist.
     static func isOpen(_ path: String, to group: UInt32) -> Bool? {
         var status = stat()
         guard unsafe stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else { return nil }
@@ -84,7 +84,7 @@ final class DataDirectory: Sendable {
         return unsafe stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
     }
 
-    /// Renames a file to say what happened to it, and when; returns the new path.
+    /// Renames a file so that its name says what happened to it, and when; returns the new path.
     ///
     /// - Parameter time: Unix seconds.
     func moveAside(_ name: String, as state: String = "damaged", time: Int) throws(StorageError) -> String {
@@ -95,10 +95,10 @@ final class DataDirectory: Sendable {
         return target
     }
 
-    /// Gives a file that is about to be replaced a second name, so that after a power cut at any moment one or the
-    /// other is there.
+    /// Gives a file that is about to be replaced a second name, so that after a power cut at any moment the file exists
+    /// under one of its names.
     ///
-    /// On a file system without hard links, such as FAT, it is moved; otherwise as ``moveAside(_:as:time:)``.
+    /// On a file system without hard links, such as FAT, the file is moved, as by ``moveAside(_:as:time:)``.
     func keepAside(_ name: String, as state: String, time: Int) throws(StorageError) -> String {
         let target = aside(name, state, time)
         guard unsafe link("\(path)/\(name)", target) == 0 else {
@@ -119,7 +119,7 @@ final class DataDirectory: Sendable {
         return target
     }
 
-    /// Whether a file of that name was moved aside before, and is still there.
+    /// Whether an earlier file of that name was moved aside, and still exists.
     func hasAside(_ name: String) -> Bool {
         guard let directory = unsafe opendir(path) else { return false }
         defer { unsafe closedir(directory) }
@@ -133,7 +133,7 @@ final class DataDirectory: Sendable {
         return false
     }
 
-    /// Gives a file that the superuser has made to the owner of the directory, whose broker is to open it.
+    /// Gives a file that the superuser has created to the owner of the directory, whose broker will open it.
     func giveToOwner(_ name: String) throws(StorageError) {
         guard geteuid() == 0 else { return }
         let file = "\(path)/\(name)"
@@ -144,7 +144,7 @@ final class DataDirectory: Sendable {
         guard unsafe stat(path, &folder) == 0, unsafe fstat(descriptor, &status) == 0 else {
             try throwErrno("cannot look at \(file)")
         }
-        // The owner can put another name of any file in its place, and is not to get that file.
+        // The owner of the directory could put a hard link to any file in its place, and must not get that file.
         guard status.st_mode & S_IFMT == S_IFREG, status.st_nlink == 1 else {
             throw .system(code: EPERM, what: "\(file) is not a regular file with one name")
         }
@@ -169,7 +169,7 @@ final class DataDirectory: Sendable {
         guard fsync(descriptor) == 0 || errno == EINVAL else { try throwErrno("cannot sync \(path)") }
     }
 
-    /// Creates a directory and those above it if there is none, and makes its name durable.
+    /// Creates a directory and its missing parents, and makes their names durable.
     static func make(_ path: String) throws(StorageError) {
         let parent = parent(of: path)
         if unsafe mkdir(path, 0o700) != 0 {

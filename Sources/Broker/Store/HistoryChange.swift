@@ -33,7 +33,8 @@ struct HistoryChange {
     private var touched: [[UInt8]: Touched] = [:]
     var summary: HistorySummary
 
-    /// A message pushes out at most this many; after a limit was lowered, ``LMDBStore/maintain(now:)`` does the rest.
+    /// The maximum number of messages that one message removes; after a limit was lowered, ``LMDBStore/maintain(now:)``
+    /// removes the rest.
     private static let trimsPerMessage = 8
     /// The minimum time between two checks of a topic's age, in milliseconds.
     private static let pace: Int64 = 1000
@@ -43,9 +44,10 @@ struct HistoryChange {
         self.summary = summary
     }
 
-    /// Keeps a message, whose record is `record`.
+    /// Stores a message, whose record is `record`.
     ///
-    /// - Parameter now: when its age begins. Its own time is that of the system's clock, which may jump.
+    /// - Parameter now: the time from which its age is counted; the message's own time is the system clock's, which may
+    ///   jump.
     mutating func append(
         _ message: Message, _ record: [UInt8], under rule: HistoryRule, now: Int64, _ write: borrowing LMDBWrite
     ) throws(StorageError) {
@@ -77,8 +79,8 @@ struct HistoryChange {
 
     /// Brings a topic within a rule's limits; a `rule` of `nil` removes everything.
     ///
-    /// - Parameter budget: the maximum number of messages to remove, reduced by those that were.
-    /// - Returns: whether it is within the limits now.
+    /// - Parameter budget: the maximum number of messages to remove; reduced by the number that was removed.
+    /// - Returns: whether the topic is within the limits now.
     mutating func trim(
         _ key: [UInt8], _ topic: Topic, to rule: HistoryRule?, now: Int64, budget: inout Int,
         _ write: borrowing LMDBWrite
@@ -114,7 +116,7 @@ struct HistoryChange {
         return true
     }
 
-    /// Whether a topic exceeds `rule`, or has to be checked for its age at another time.
+    /// Whether a topic exceeds `rule`, or must be checked for its age at another time than scheduled.
     func isDue(_ topic: HistoryTopic, under rule: HistoryRule?, now: Int64, _ write: borrowing LMDBWrite)
         throws(StorageError) -> Bool
     {
@@ -194,7 +196,7 @@ struct HistoryChange {
         )
     }
 
-    /// `false`: there is none.
+    /// Returns `false` if the topic has no message.
     private mutating func removeOldest(
         _ topic: inout HistoryTopic, _ write: borrowing LMDBWrite
     ) throws(StorageError) -> Bool {

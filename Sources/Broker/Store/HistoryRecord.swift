@@ -1,5 +1,5 @@
-// The history lies in five databases; numbers in keys are big-endian, so that keys are in their order, those in values
-// little-endian:
+// The history is stored in five databases; numbers are big-endian in keys, so that keys are in numeric order, and
+// little-endian in values:
 //
 //     history            seq                   the message, as below
 //     history-index      topic's id, seq       when it was kept (`Lifetime`), length of the payload
@@ -8,9 +8,9 @@
 //                                              the newest message that it has lost
 //     history-schedule   time, topic's id      the topic's key: one entry for each topic whose messages become too old
 //
-// `history` is the one log of all topics: who resumes a filter with wildcards reads it from its position on. One
-// topic's messages are one range of `history-index`. A topic's id is the number of its first message, so no id comes
-// twice. The state as a whole is in `meta` (HistoryState.swift).
+// `history` is the one log of all topics: a client that resumes a filter with wildcards reads it from its position on.
+// One topic's messages are one range of `history-index`. A topic's id is the number of its first message, so no id is
+// used twice. The state of the whole history is in `meta` (HistoryState.swift).
 //
 // A message is a header (RecordHeader.swift), flagged where it is retained, its origin in 8 bytes, and properties, topic
 // and payload.
@@ -25,7 +25,7 @@ struct HistoryRecord {
     var kind: Message.Kind { header.kind }
     var seq: UInt64 { header.seq }
     var time: Int64 { header.time }
-    /// Unix milliseconds; 0: never expires.
+    /// Unix milliseconds; 0 if the message does not expire.
     var expiry: Int64 { header.expiry }
 
     /// The record of `message`; `nil` if a part of it exceeds 4 GiB.

@@ -1,6 +1,6 @@
-// One record for each topic that has messages in the history, in the database `history-topics`, numbers little-endian:
-// format (4 bytes, 1), messages (8), their payload in bytes (8), id (8), trimmed up to (8), trimmed messages (8), when it
-// is to be looked at for its age (8; 0: not at all), the name.
+// One record for each topic with messages in the history, in the database `history-topics`, numbers little-endian:
+// format (4 bytes, 1), messages (8), their payload in bytes (8), id (8), trimmed up to (8), trimmed messages (8), the
+// time of the next check of its age (8; 0: never), the name.
 
 /// The record of a topic that has messages in the history.
 struct HistoryTopic: Equatable {
@@ -11,13 +11,13 @@ struct HistoryTopic: Equatable {
     let id: UInt64
     let topic: Topic
     var messages = 0
-    /// Their payloads, in bytes.
+    /// The size of their payloads, in bytes.
     var payloadBytes = 0
-    /// The newest message that a limit has removed; 0: none.
+    /// The number of the newest message that a limit has removed; 0 if none was removed.
     var trimmedUpTo: UInt64 = 0
     /// How many messages limits have removed.
     var trimmed = 0
-    /// When its oldest message may be too old, in Unix milliseconds; 0: never.
+    /// When the oldest message may become too old, in Unix milliseconds; 0 if it does not.
     var scheduled: Int64 = 0
 
     init(id: UInt64, topic: Topic) {
@@ -54,9 +54,9 @@ struct HistoryTopic: Equatable {
 
     var trim: HistoryTrim { HistoryTrim(first: id, upTo: trimmedUpTo, count: trimmed) }
 
-    /// Its key in the schedule.
+    /// The topic's key in the schedule.
     var scheduleKey: [UInt8] { [UInt8](key: UInt64(bitPattern: scheduled)) + [UInt8](key: id) }
 
-    /// The key of one of its messages in the index.
+    /// The key of one of the topic's messages in the index.
     func indexKey(_ seq: UInt64) -> [UInt8] { [UInt8](key: id) + [UInt8](key: seq) }
 }

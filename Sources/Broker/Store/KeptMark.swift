@@ -1,18 +1,20 @@
 internal import Glibc
 internal import Synchronization
 
-// A message reaches its subscribers before it is on disk, so after a crash messages may be missing from the history that
-// somebody has seen. Mostly none is: the store has them a moment later. The mark says so, for the next start not to announce
-// a gap to everybody. It is written when for about a second nothing waits for the disk, and taken back before the next
-// message that is to be kept gets its number: one `pwrite` each, at most once a second, and nobody waits for the disk.
+// Subscribers receive a message before it is on disk, so after a crash messages that a client has received may be
+// missing from the history. Mostly none is missing, because the store writes them a moment later. The mark records
+// this, so that the next start need not announce a gap to every client. It is written when nothing has waited for the
+// disk for about a second, and withdrawn before the next message that must be kept gets its number: one `pwrite` each,
+// at most once a second, and nothing waits for the disk.
 //
-// What was written stays in the kernel's memory after `kill -9`. After a power cut it is not sure what came to the disk, so a
-// mark counts only in the boot it was written in, and only for a store that is just as it was then.
+// A written mark stays in the kernel's memory after `kill -9`. After a power cut it is not certain what reached the
+// disk, so a mark is valid only in the boot in which it was written, and only for a store in exactly the state of that
+// moment.
 //
-// 40 bytes, numbers little-endian: format (8 bytes; 0: taken back), boot (16), the newest message of the history that was
-// committed, the highest number that was reserved (8 each).
+// 40 bytes, numbers little-endian: format (8 bytes; 0: withdrawn), boot (16), the newest committed message of the
+// history, the highest reserved number (8 each).
 
-/// Whether every message that was to be kept is on disk, noted for the next start.
+/// A note for the next start on whether every message that must be kept is on disk.
 ///
 /// Any thread.
 final class KeptMark: Sendable {
@@ -20,9 +22,9 @@ final class KeptMark: Sendable {
     private static let length = 40
 
     private struct State {
-        /// Messages that may have to be kept, and are not on disk yet.
+        /// How many messages may have to be kept and are not on disk yet.
         var waiting = 0
-        /// What is noted; `nil`: nothing.
+        /// The mark that is written; `nil` if there is none.
         var noted: [UInt8]?
     }
 
@@ -30,7 +32,7 @@ final class KeptMark: Sendable {
     private let boot: [UInt8]
     private let state = Mutex(State())
 
-    /// Opens or makes the mark at `path`; where that fails nothing is ever known to be complete.
+    /// Opens or creates the mark at `path`; if that fails, the history is never known to be complete.
     init(_ path: String) {
         descriptor = unsafe open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
         boot = StoreMark.currentBoot()
@@ -38,7 +40,8 @@ final class KeptMark: Sendable {
 
     deinit { if descriptor >= 0 { close(descriptor) } }
 
-    /// Whether the process before had everything on disk, given what its store knows; from now on nothing is noted.
+    /// Whether the previous process had everything on disk, according to the mark and its store; then withdraws the
+    /// mark.
     func takeOver(completeUpTo seq: UInt64, reserved: UInt64) -> Bool {
         guard descriptor >= 0 else { return false }
         var found = [UInt8](repeating: 0, count: Self.length)
@@ -47,10 +50,10 @@ final class KeptMark: Sendable {
         return count == Self.length && boot.contains { $0 != 0 } && found == record(seq, reserved)
     }
 
-    /// Whether it is noted that everything is on disk.
+    /// Whether the mark is written.
     var isNoted: Bool { state.withLock { $0.noted != nil } }
 
-    /// So many messages are about to be numbered that may have to be kept.
+    /// Announces messages that are about to be numbered and may have to be kept; withdraws the mark.
     func expect(_ count: Int) {
         state.withLock { state in
             state.waiting += count
@@ -60,10 +63,10 @@ final class KeptMark: Sendable {
         }
     }
 
-    /// So many of those that were expected are settled, or were not to be kept.
+    /// Settles messages that were announced: they are on disk, or need not be kept.
     func settle(_ count: Int) { state.withLock { $0.waiting -= count } }
 
-    /// Notes that everything is on disk, if nothing waits.
+    /// Writes the mark if nothing is waiting.
     func rest(completeUpTo seq: UInt64, reserved: UInt64) {
         guard descriptor >= 0 else { return }
         let record = record(seq, reserved)
@@ -76,7 +79,7 @@ final class KeptMark: Sendable {
 
     private func takeBack() {
         let nothing = [UInt8](repeating: 0, count: 8)
-        // A file without room is cut, which needs none.
+        // If there is no room to overwrite the file, it is truncated, which needs none.
         guard unsafe pwrite(descriptor, nothing, nothing.count, 0) != nothing.count else { return }
         _ = ftruncate(descriptor, 0)
     }

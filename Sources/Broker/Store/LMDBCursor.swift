@@ -1,7 +1,7 @@
 internal import CLMDB
 internal import Glibc
 
-/// A place in a database within a transaction, which it must not outlive.
+/// A position in a database within a transaction, which the cursor must not outlive.
 ///
 /// The corresponding C type is `MDB_cursor`.
 @safe struct LMDBCursor: ~Copyable {
@@ -16,22 +16,22 @@ internal import Glibc
 
     deinit { unsafe mdb_cursor_close(cursor) }
 
-    /// The first entry whose key is `key` or follows it; an empty `key`: the first of all.
+    /// Moves to the first entry whose key is `key` or follows it; an empty `key` means the first of all.
     @unsafe func seek(_ key: [UInt8]) throws(StorageError) -> LMDBEntry? {
         try unsafe move(cursor, to: key)
     }
 
-    /// The entry after the last one.
+    /// Moves to the next entry.
     @unsafe func next() throws(StorageError) -> LMDBEntry? {
         try unsafe moveToNext(cursor)
     }
 
-    /// The last entry whose key comes before `key`.
+    /// Moves to the last entry whose key comes before `key`.
     @unsafe func seek(before key: [UInt8]) throws(StorageError) -> LMDBEntry? {
         unsafe try seek(key) == nil ? moveToLast(cursor) : previous()
     }
 
-    /// The entry before the last one.
+    /// Moves to the previous entry.
     @unsafe func previous() throws(StorageError) -> LMDBEntry? {
         try unsafe moveToPrevious(cursor)
     }
@@ -43,20 +43,20 @@ internal import Glibc
     }
 }
 
-/// Moves a cursor to the first entry whose key is `key` or follows it; an empty `key`: to the first of all.
+/// Moves a cursor to the first entry whose key is `key` or follows it; an empty `key` means the first of all.
 @unsafe func move(_ cursor: OpaquePointer, to key: [UInt8]) throws(StorageError) -> LMDBEntry? {
     try unsafe withValues(key, []) { (key, _) throws(StorageError) in
         try unsafe move(cursor, key.mv_size == 0 ? MDB_FIRST : MDB_SET_RANGE, &key)
     }
 }
 
-/// Moves a cursor to the entry after the last one.
+/// Moves a cursor to the next entry.
 @unsafe func moveToNext(_ cursor: OpaquePointer) throws(StorageError) -> LMDBEntry? {
     var key = unsafe MDB_val()
     return try unsafe move(cursor, MDB_NEXT, &key)
 }
 
-/// Moves a cursor to the entry before the last one.
+/// Moves a cursor to the previous entry.
 @unsafe func moveToPrevious(_ cursor: OpaquePointer) throws(StorageError) -> LMDBEntry? {
     var key = unsafe MDB_val()
     return try unsafe move(cursor, MDB_PREV, &key)

@@ -53,7 +53,7 @@ internal import Glibc
         return unsafe environment
     }
 
-    /// The file, for asking its state.
+    /// The file's descriptor, for `fstat`; -1 if there is none.
     var descriptor: Int32 {
         var descriptor: Int32 = -1
         return unsafe mdb_env_get_fd(handle, &descriptor) == 0 ? descriptor : -1
@@ -72,13 +72,13 @@ internal import Glibc
         return unsafe mdb_env_info(handle, &information) == 0 ? unsafe information.me_mapsize : 0
     }
 
-    /// The last page that was ever used.
+    /// The number of the last page that was ever used.
     var lastPage: Int {
         var information = unsafe MDB_envinfo()
         return unsafe mdb_env_info(handle, &information) == 0 ? unsafe information.me_last_pgno : 0
     }
 
-    /// In bytes.
+    /// The page size, in bytes.
     static let pageSize = sysconf(Int32(_SC_PAGESIZE))
 }
 

@@ -9,8 +9,8 @@ internal import Glibc
 // sound store may end early.
 //
 // The cost is one read of the tree's pages, and of the first bytes of each value over about 2 KB, and memory in
-// proportion to the file: how much it says that it holds is not believed. What it does not see: changed bytes within keys
-// and values; `RetainedRecord` has to cope with those.
+// proportion to the file; counts that the file states are not trusted. The check does not detect changed bytes within
+// keys and values; `RetainedRecord` handles those.
 //
 // The layout is that of LMDB's data version 1 (releases 0.9), on a 64-bit little-endian machine.
 
@@ -28,9 +28,10 @@ struct LMDBFileCheck: ~Copyable {
     private var pageCount = 0
     /// A bit for each page of the file that has been found in use or free.
     private var seen: [UInt64] = []
-    /// Free pages that lie after the file's end.
+    /// Free pages after the file's end.
     private var seenBeyond: Set<UInt64> = []
-    /// Pages after the file's end that may be in no list, up to 1 GiB: an interrupted write had allocated them.
+    /// The maximum number of pages after the file's end that are in no list, 1 GiB: an interrupted write had allocated
+    /// them.
     private static let maximumUnlisted = 1 << 18
 
     /// Throws ``StorageError/damaged(_:)`` if the file is not a sound store; an empty or absent one is.
@@ -38,7 +39,7 @@ struct LMDBFileCheck: ~Copyable {
         _ = try opening(path) { (check) throws(StorageError) in try check.checkTrees() }
     }
 
-    /// Calls `body` with the file at `path`; `nil`: it is empty, or there is none.
+    /// Calls `body` with the file at `path`; `nil` if the file is empty or does not exist.
     private static func opening<Result>(
         _ path: String, _ body: (inout LMDBFileCheck) throws(StorageError) -> Result
     ) throws(StorageError) -> Result? {
@@ -80,7 +81,7 @@ struct LMDBFileCheck: ~Copyable {
         static let length = 48
         let flags: UInt16
         let depth: Int
-        /// Branches, leaves and pages of large values.
+        /// The numbers of branch pages, leaf pages and pages of large values.
         let pages: [UInt64]
         let entries: UInt64
         let root: UInt64
@@ -113,7 +114,7 @@ struct LMDBFileCheck: ~Copyable {
         guard pageSize == sysconf(Int32(_SC_PAGESIZE)) else { throw .damaged("page size \(pageSize)") }
         let second = try meta(at: pageSize)
         guard second.pageSize == pageSize else { throw .damaged("page sizes differ") }
-        // LMDB takes the newer of the two at first, and later the one given by its transaction's parity.
+        // LMDB uses the newer of the two at first, and later the one given by its transaction's parity.
         let (newest, parity) = first.transaction < second.transaction ? (second, UInt64(1)) : (first, 0)
         guard newest.transaction % 2 == parity, newest.transaction < 1 << 62 else {
             throw .damaged("transaction number")
@@ -144,9 +145,9 @@ struct LMDBFileCheck: ~Copyable {
 
     // MARK: One value
 
-    /// The first bytes of the value of `key` in the database `name`, up to the rest of a page; `nil`: there is none.
+    /// The first bytes of the value of `key` in the database `name`, up to the rest of a page; `nil` if there is none.
     ///
-    /// Only the pages that lead there are read, by ordinary reads.
+    /// Reads only the pages on the way there, with ordinary reads.
     static func peek(_ path: String, at key: [UInt8], in name: String) throws(StorageError) -> [UInt8]? {
         try opening(path) { (check) throws(StorageError) in
             let main = try check.newestMeta().main
@@ -245,7 +246,7 @@ struct LMDBFileCheck: ~Copyable {
         }
     }
 
-    /// Values that are not in their leaf are in separate pages, with one header before all.
+    /// Checks a value that is not in its leaf: it has its own pages, with one header before all.
     private mutating func checkOverflow(_ first: UInt64, count: Int) throws(StorageError) {
         guard first < UInt64(pageCount) else { throw .damaged("page number \(first)") }
         let header = try read(at: Int(first) * pageSize, count: Self.headerLength)

@@ -3,29 +3,29 @@ internal import Glibc
 internal import Synchronization
 internal import WSTransport
 
-/// The opened file and the read transactions over it, lent out and taken back.
+/// The opened file and the read transactions on it, which are lent and returned.
 ///
-/// LMDB allows one environment for a file in a process. So the file can be opened again, after a failure that LMDB
-/// does not recover from, only when nobody reads it any more; this knows who does. Any thread.
+/// LMDB allows one environment for a file in a process. So after a failure that LMDB does not recover from, the file
+/// can be opened again only when nobody reads it any more; this class counts its users. Any thread.
 final class LMDBReaders: Sendable {
     private struct State {
-        /// `nil`: it is being opened again, or this failed.
+        /// The opened file; `nil` while it is being opened again, and after that has failed.
         var environment: LMDBEnvironment?
-        /// Whether it is about to be opened again, and no longer lent.
+        /// Whether the file is about to be opened again, so that it is no longer lent.
         var isReopening = false
         var idle: [LMDBReader] = []
-        /// How many readers and others use the file now.
+        /// How many readers and other users the file has now.
         var lent = 0
         var views: [Int: KnownView] = [:]
         var nextView = 0
-        /// The environment that was released last; while it exists no other is opened.
+        /// The environment that was released last; no other is opened while it exists.
         weak var closing: LMDBEnvironment?
     }
 
     private struct KnownView {
         weak var view: LMDBView?
         let begin: MonotonicTime
-        /// How much had been written when it began, in bytes.
+        /// The value of ``LMDBReaders/written`` when the view began, in bytes.
         let written: Int
     }
 
@@ -34,18 +34,17 @@ final class LMDBReaders: Sendable {
     private let maximumViews: Int
     private let viewGrowth: Int
     private let takenBack = Atomic<Int>(0)
-    /// How much was written since the start, approximately, in bytes.
+    /// Approximately how much was written since the start, in bytes.
     private let written = Atomic<Int>(0)
 
     private static let maximumIdle = 16
-    /// How long the file waits for its readers, in milliseconds.
+    /// How long reopening waits for readers, in milliseconds.
     private static let reopenPatience = 2000
 
     /// - Parameters:
     ///   - database: the database of the readers' cursors.
-    ///   - maximumViews: the maximum number of views at a time; the file has many more readers, which are used for a
-    ///     moment.
-    ///   - viewGrowth: how much may be written after a view began before it is taken back, in bytes.
+    ///   - maximumViews: the maximum number of views at a time; the file has many more readers, each used for a moment.
+    ///   - viewGrowth: how much may be written after a view began before its reader is taken back, in bytes.
     init(_ environment: LMDBEnvironment, cursorOver database: LMDBDatabase, maximumViews: Int, viewGrowth: Int) {
         self.database = database
         self.maximumViews = maximumViews
@@ -69,9 +68,9 @@ final class LMDBReaders: Sendable {
 
     // MARK: Lending
 
-    /// A reader of what is committed now, which must be returned.
+    /// A reader of what is committed now; the caller must return it.
     ///
-    /// Never blocks, because reactors call it. While the file is being opened again, or has to be, it is busy.
+    /// Never blocks, because reactors call it; throws a `busy` error while the file is being opened again.
     func take() throws(StorageError) -> LMDBReader {
         let (environment, idle) = try lend { $0.idle.popLast() }
         do throws(StorageError) {
@@ -80,12 +79,12 @@ final class LMDBReaders: Sendable {
             return idle
         } catch {
             state.withLock { $0.lent -= 1 }
-            // The writer notices too, and opens it again.
+            // The writer sees the same error, and opens the file again.
             throw error.isPanic ? Self.reopening : error
         }
     }
 
-    /// Counts one more user of the file, which must sign off again.
+    /// Counts one more user of the file, which must sign off later.
     private func lend<Share>(
         _ share: (inout State) -> Share
     ) throws(StorageError) -> (environment: LMDBEnvironment, share: Share) {
@@ -105,7 +104,7 @@ final class LMDBReaders: Sendable {
         }
     }
 
-    /// Calls `body` with the file, which is not closed meanwhile.
+    /// Calls `body` with the file, which stays open meanwhile.
     func use<Result>(_ body: (LMDBEnvironment) throws(StorageError) -> Result) throws(StorageError) -> Result {
         let environment = try lend { _ in }.environment
         defer { state.withLock { $0.lent -= 1 } }
@@ -118,7 +117,7 @@ final class LMDBReaders: Sendable {
     static let viewPatience: Int64 = 5_000_000_000
     private static let tooManyViews = StorageError.busy("too many snapshots of it are open")
 
-    /// A reader for a view and the view's number, for ``forget(view:)``; busy if there are too many.
+    /// A reader for a view and the view's number, for ``forget(view:)``; throws `busy` if there are too many views.
     func takeForView() throws(StorageError) -> (reader: LMDBReader, number: Int) {
         let reader = try take()
         let number = state.withLock { state -> Int? in
@@ -135,7 +134,7 @@ final class LMDBReaders: Sendable {
         return (reader, number)
     }
 
-    /// Notes how much was written, in bytes: a view keeps that much from being reused.
+    /// Counts written bytes: a view prevents the reuse of that much.
     func count(written bytes: Int) { written.add(bytes, ordering: .relaxed) }
 
     /// Registers a view, whose reader can be taken back.
@@ -154,8 +153,8 @@ final class LMDBReaders: Sendable {
     ///
     /// The writer's thread, between transactions. Waits for a view that is being scanned.
     ///
-    /// - Parameter all: also those of views that are young and keep little.
-    /// - Returns: how many.
+    /// - Parameter all: whether young views that prevent little reuse lose their readers, too.
+    /// - Returns: how many readers were taken back.
     @discardableResult
     func takeViewsBack(all: Bool = false, now: MonotonicTime = .now) -> Int {
         let known = state.withLock { Array($0.views.values) }
@@ -174,8 +173,8 @@ final class LMDBReaders: Sendable {
 
     /// Waits until nobody reads the file, closes it, and lets `open` open it.
     ///
-    /// No reader is lent meanwhile, so the present ones are soon done, however many are requested. The writer's
-    /// thread, which must not hold the file.
+    /// No reader is lent meanwhile, so the present ones are returned soon, however many are requested. Runs on the
+    /// writer's thread, which must not hold the file.
     func reopen(_ open: () throws(StorageError) -> LMDBEnvironment) throws(StorageError) {
         state.withLock { $0.isReopening = true }
         defer { state.withLock { $0.isReopening = false } }
@@ -197,7 +196,7 @@ final class LMDBReaders: Sendable {
         throw .busy("its file must be reopened and is still being read")
     }
 
-    /// Releases the file, outside the lock because closing takes a while; `false`: it is in use.
+    /// Releases the file, outside the lock because closing takes time; returns `false` if the file is in use.
     private func takeAway() -> Bool {
         let taken: (environment: LMDBEnvironment?, idle: [LMDBReader])? = state.withLock { state in
             guard state.lent == 0 else { return nil }
@@ -210,12 +209,12 @@ final class LMDBReaders: Sendable {
 }
 
 extension StorageError {
-    /// Whether LMDB takes neither reads nor writes until the file is opened again.
+    /// Whether LMDB refuses reads and writes until the file is opened again.
     var isPanic: Bool {
         if case .system(MDB_PANIC, _) = self { return true }
         return false
     }
 
-    /// Whether the last attempt to open it again failed.
+    /// Whether the last attempt to open the file again failed.
     var isClosed: Bool { self == LMDBReaders.closed }
 }

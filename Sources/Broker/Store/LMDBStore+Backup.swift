@@ -7,7 +7,7 @@ package struct Restoration: Sendable {
     package let values: Int
     /// The number of messages of the history.
     package let messages: Int
-    /// Where the previous store is now; `nil`: there was none.
+    /// The new path of the previous store; `nil` if there was none.
     package let movedAside: String?
 }
 
@@ -47,13 +47,13 @@ extension LMDBStore {
     /// Creates the directory of a backup, and those above it.
     package static func makeBackupDirectory(_ path: String) throws(StorageError) { try DataDirectory.make(path) }
 
-    /// Replaces a store that no broker serves by a backup.
+    /// Replaces a store by a backup; no broker may be using the store.
     ///
-    /// For positions the restored store is a different one: its epoch is new. Its sequence numbers begin above
-    /// those of the backup and of the store that was there, which is moved aside.
+    /// The restored store has a new epoch, so positions in the previous one do not apply to it. Its sequence numbers
+    /// begin above those of the backup and of the previous store, which is moved aside.
     ///
-    /// Throws ``StorageError/newer(_:)``, and changes nothing, where a newer version has made the backup. A store of a
-    /// newer version is moved aside like any other: that is the way back to the version before.
+    /// Throws ``StorageError/newer(_:)``, and changes nothing, if a newer version has written the backup. A store that
+    /// a newer version has written is moved aside like any other: that is the way back to the version before.
     ///
     /// - Parameters:
     ///   - backup: the file, or a directory with `broker.mdb` in it.
@@ -71,8 +71,8 @@ extension LMDBStore {
         try directory.giveToOwner("lock")
         let target = "\(path)/\(fileName)"
         let isThere = unsafe access(target, F_OK) == 0
-        // A store that is damaged, or newer than this version, does not say how far its numbers went; those of the time
-        // are above them.
+        // A store that is damaged, or newer than this version, does not show how far its numbers went; numbers from the
+        // present time are above them.
         let reserved = isThere ? (try? reservedSeq(of: target)) ?? StoreState.seq(ofTime: time) : 0
         let restoring = "\(target).restoring"
         for name in [restoring, "\(restoring)-lock"] { _ = unsafe unlink(name) }

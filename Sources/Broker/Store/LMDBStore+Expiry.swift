@@ -1,25 +1,26 @@
 internal import Synchronization
 
-// The database `expiry` says which value expires next. A value stays until the message that removes it has its place in the
-// order, so that everybody learns of it once; only where there is no room for a new value, expired ones go before.
+// The database `expiry` tells which value expires next. A value stays until the message that removes it has its place
+// in the order, so that every client learns of it once; expired values are removed earlier only to make room for a new
+// one.
 
 extension LMDBStore {
-    /// How many expired values one write removes for want of room.
+    /// How many expired values one write removes to make room.
     static let expiredPerWrite = 64
-    /// How many values may be removed and not yet announced.
+    /// How many values may be removed before that is announced.
     private static let maximumGone = 16 * 1024
 
-    /// When values expire, between transactions.
+    /// The times at which values expire, between transactions.
     struct ExpiryWork: Sendable {
-        /// When the first value expires, in Unix milliseconds; `.max`: none does.
+        /// When the first value expires, in Unix milliseconds; `.max` if none does.
         var next = Int64.max
-        /// Values that were removed before that was announced.
+        /// Values that were removed, and whose removal is not announced yet.
         var gone: [ExpiredValue] = []
     }
 
     package var nextExpiry: Int64 { expiryWork.withLock { $0.gone.isEmpty ? $0.next : .min } }
 
-    /// When the first value expires; `.max`: none does.
+    /// When the first value expires, in Unix milliseconds; `.max` if none does.
     static func firstExpiry(
         in expiry: LMDBDatabase, _ write: borrowing LMDBWrite
     ) throws(StorageError) -> Int64 {
@@ -27,7 +28,7 @@ extension LMDBStore {
         return time(of: key) ?? .min
     }
 
-    /// The time in a key of `expiry`; `nil`: it is none.
+    /// The time in a key of `expiry`; `nil` if the key is malformed.
     private static func time(of key: [UInt8]) -> Int64? {
         key.count > 8 ? Int64(bitPattern: key.span.bigEndian(at: 0)) : nil
     }
@@ -46,7 +47,7 @@ extension LMDBStore {
         return found
     }
 
-    /// The values, and the keys of `expiry` without one.
+    /// The expired values, and the keys of `expiry` that belong to none.
     private func expired(
         by now: Int64, _ maximum: Int, _ reader: LMDBReader
     ) throws(StorageError) -> (values: [ExpiredValue], broken: [[UInt8]]) {
@@ -70,7 +71,7 @@ extension LMDBStore {
         return (values, broken)
     }
 
-    /// The value in a record that expires at `time`; `nil`: it does not, or cannot be read.
+    /// The value in a record if it expires at `time`, else `nil`, also for a record that cannot be read.
     private static func expiredValue(_ key: [UInt8], _ bytes: Span<UInt8>, _ time: Int64) -> ExpiredValue? {
         guard let record = RetainedRecord(bytes), record.expiry == time,
             let topic = record.topic(key: key.span, record: bytes)
@@ -78,7 +79,7 @@ extension LMDBStore {
         return ExpiredValue(topic: topic, seq: record.seq)
     }
 
-    /// Removes some expired values for want of room, and returns how many.
+    /// Removes some expired values to make room, and returns how many.
     func makeRoom(at now: Int64) throws(StorageError) -> Int {
         guard expiryWork.withLock({ $0.gone.count < Self.maximumGone }) else { return 0 }
         var removed = 0

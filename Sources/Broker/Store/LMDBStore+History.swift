@@ -2,7 +2,7 @@ internal import Glibc
 internal import Synchronization
 
 extension LMDBStore {
-    /// The maximum that one call of ``maintain(now:)`` checks and removes.
+    /// The maximum numbers that one call of ``maintain(now:)`` checks and removes.
     private static let topicsPerPiece = 64
     private static let trimsPerPiece = 1024
 
@@ -11,7 +11,7 @@ extension LMDBStore {
         var rules = HistoryRules()
         /// Messages that could not be stored since the last commit.
         var lost: HistoryHole?
-        /// The topics from this key on have not been brought within the rules yet; `nil`: all have.
+        /// The first topic's key that was not brought within new rules yet; `nil` if all were.
         var sweep: [UInt8]?
     }
 
@@ -36,7 +36,7 @@ extension LMDBStore {
         }
     }
 
-    /// Keeps those messages of a batch that rules want.
+    /// Stores those messages of a batch that a rule selects.
     func keep(
         _ entries: [StoreEntry], now: Int64, _ write: borrowing LMDBWrite, _ state: inout StoreState
     ) throws(StorageError) {
@@ -95,7 +95,7 @@ extension LMDBStore {
         }
     }
 
-    /// Checks the topics whose oldest message may be too old; `true`: there are more.
+    /// Checks the topics whose oldest message may be too old; returns whether there are more.
     private func trimDue(
         _ rules: HistoryRules, _ now: Int64, _ budget: inout Int, _ change: inout HistoryChange,
         _ write: borrowing LMDBWrite
@@ -126,7 +126,7 @@ extension LMDBStore {
         return !isDone
     }
 
-    /// Brings some more topics within the rules; `true`: there are more.
+    /// Brings some more topics within new rules; returns whether there are more.
     private func sweep(
         _ rules: HistoryRules, _ now: Int64, _ budget: inout Int, _ change: inout HistoryChange,
         _ write: borrowing LMDBWrite

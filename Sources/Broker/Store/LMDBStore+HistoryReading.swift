@@ -4,7 +4,7 @@ extension LMDBStore {
     package func readHistory<Result>(
         _ body: (any HistoryView) throws(StorageError) -> Result
     ) throws(StorageError) -> Result {
-        // Before the transaction begins, so that a loss is in one or the other.
+        // Read before the transaction begins, so that a loss is in one or the other.
         let lost = work.withLock { $0.lost }
         return try read { (reader) throws(StorageError) in
             let found = try reader.value(of: HistorySummary.key, in: meta) { bytes throws(StorageError) in
@@ -107,7 +107,7 @@ private struct LMDBHistoryView: HistoryView {
     }
 
     func newest(before time: Int64, upTo limit: UInt64) throws(StorageError) -> UInt64 {
-        // Times rise with the numbers, as long as nobody sets the clock back.
+        // Times rise with the numbers unless the clock was set back.
         var (low, high) = (UInt64(0), limit)
         while low < high {
             let middle = low + (high - low) / 2
@@ -166,7 +166,7 @@ private struct LMDBHistoryView: HistoryView {
         }
     }
 
-    /// The message, if it is wanted and has not expired.
+    /// The message, if it is selected and has not expired.
     private func message(_ bytes: Span<UInt8>, now: Int64, where isWanted: (Topic) -> Bool) -> Message? {
         guard let record = HistoryRecord(bytes), let topic = record.topic(record: bytes) else {
             store.damagedRecords.add(1, ordering: .relaxed)

@@ -1,11 +1,12 @@
 internal import Synchronization
 
-// The database `keys` has the keys of stored messages (PublishKeys.swift), each in the transaction of its message: under
-// the message's number (8 bytes, big-endian) when that was accepted (8 bytes, little-endian), the length of the owner's
-// name (2 bytes), that name and the key's. They go when they are too old, some with each write that adds one.
+// The database `keys` holds the keys of stored messages (PublishKeys.swift), each written in the transaction of its
+// message. The key is the message's number (8 bytes, big-endian); the value is the time at which it was accepted (8
+// bytes, little-endian), the length of the owner's name (2 bytes), that name, and the publication's key. Old entries
+// are removed little by little, by each write that adds one.
 
 extension LMDBStore {
-    /// How many are removed in one write.
+    /// How many keys one write removes.
     private static let keysPerWrite = 1024
 
     package func adopt(keyWindow: Int64) { self.keyWindow.store(keyWindow, ordering: .relaxed) }
@@ -23,7 +24,7 @@ extension LMDBStore {
         }
     }
 
-    /// Stores the keys of a batch, and removes those that are too old by then.
+    /// Stores the keys of a batch, and removes those that are too old.
     func keepKeys(of entries: [StoreEntry], _ write: borrowing LMDBWrite) throws(StorageError) {
         var newest: Int64?
         for entry in entries {
@@ -35,7 +36,7 @@ extension LMDBStore {
         if let newest { _ = try forgetKeys(at: newest, write) }
     }
 
-    /// Removes some of the keys that are too old at `now`; `true`: there may be more.
+    /// Removes some of the keys that are too old at `now`; returns whether there may be more.
     func forgetKeys(at now: Int64, _ write: borrowing LMDBWrite) throws(StorageError) -> Bool {
         let limit = now &- keyWindow.load(ordering: .relaxed)
         for _ in 0..<Self.keysPerWrite {
@@ -57,7 +58,7 @@ extension StoredKey {
         self.init(seq: message.seq, time: message.time, name: key.name, owner: key.owner)
     }
 
-    /// `nil`: these bytes are none.
+    /// Reads an entry; `nil` if it is malformed.
     init?(key: Span<UInt8>, value: Span<UInt8>) {
         guard key.count == 8, value.count >= 10 else { return nil }
         let end = 10 + Int(value.littleEndian(UInt16.self, at: 8))

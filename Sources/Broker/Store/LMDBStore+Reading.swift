@@ -33,7 +33,7 @@ extension LMDBStore {
         }
     }
 
-    /// Scans what `reader` sees.
+    /// Scans the values that `reader` sees.
     func scan(
         _ filter: TopicFilter, after position: Topic?, visiting maximum: Int, now: Int64, _ reader: LMDBReader,
         _ body: (Message) -> Bool
@@ -67,7 +67,7 @@ extension LMDBStore {
         while let current = unsafe entry {
             let key = unsafe Span(_unsafeElements: current.key)
             let value = unsafe Span(_unsafeElements: current.value)
-            // A position has a name; where a damaged record hides it, the scan goes on until there is one.
+            // A position needs a name; if a damaged record hides it, the scan continues until there is one.
             if visited >= maximum, let previous = unsafe last, let topic = unsafe topic(of: previous) {
                 return .stopped(after: topic)
             }

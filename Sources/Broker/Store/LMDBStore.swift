@@ -13,14 +13,14 @@ package final class LMDBStore: MessageStore {
     /// The smallest size that works, in bytes.
     package static let smallestMaximumSize = 1 << 20
     static let maximumViewGrowth = 16 << 20
-    /// What a commit writes in addition to messages, approximately, in bytes.
+    /// Approximately how much a commit writes in addition to messages, in bytes.
     private static let commitSize = 64 << 10
 
-    /// Why the previous file was moved aside; `nil`: it was not.
+    /// Why the previous file was moved aside; `nil` if it was not.
     package let damage: String?
     package let epoch: UInt64
 
-    /// How long the check of the file's pages took, in nanoseconds; `nil`: it was not needed.
+    /// How long the check of the file's pages took, in nanoseconds; `nil` if it was not needed.
     package let checkNanoseconds: Int64?
 
     let readers: LMDBReaders
@@ -32,16 +32,16 @@ package final class LMDBStore: MessageStore {
     let damagedRecords = Atomic<Int>(0)
     let work = Mutex(HistoryWork())
     let expiryWork: Mutex<ExpiryWork>
-    /// How long keys are kept, in milliseconds.
+    /// How long the keys of publications are kept, in milliseconds.
     let keyWindow = Atomic<Int64>(KeyRules().window)
     let limits: RetainedLimits
     private let reopenings = Atomic<Int>(0)
     private let reserved: Atomic<UInt64>
-    /// What is committed; the writer holds it.
+    /// The committed state; the writer holds the lock.
     private let state: Mutex<StoreState>
     private let mark: StoreMark
     private let keptMark: KeptMark
-    /// The first message that was to be kept and is in memory only; `.max`: there is none.
+    /// The first message that must be kept but is in memory only; `.max` if there is none.
     private let forgone = Atomic<UInt64>(.max)
     private let path: String
     private let mapSize: Int
@@ -50,18 +50,18 @@ package final class LMDBStore: MessageStore {
 
     /// Opens the store in a directory, creating what is missing.
     ///
-    /// A damaged file is moved aside and a new one made. One of an older format is read, and written in the new one
-    /// from then on (StoreFormat.swift).
+    /// A damaged file is moved aside and a new one created. A store of an older format is read, and new records are
+    /// written in the new format (StoreFormat.swift).
     ///
     /// - Parameters:
     ///   - maximumSize: the maximum size of the file, in bytes, and at least ``smallestMaximumSize``.
     ///   - maximumViews: the maximum number of views at a time.
     ///   - viewGrowth: how much may be written before a view is taken back, in bytes; by default a sixteenth of
     ///     `maximumSize` at most.
-    /// - Returns: the store and, if the file was damaged, its new path; ``damage`` says what was found.
-    /// - Throws: ``StorageError/newer(_:)`` where a newer version has written the file, and nothing is touched then;
-    ///   ``StorageError/inUse(_:)`` where another process has the directory; ``StorageError/system(code:what:)`` naming
-    ///   the path where the system refuses.
+    /// - Returns: the store, and the new path of the old file if that was damaged; ``damage`` says why.
+    /// - Throws: ``StorageError/newer(_:)`` if a newer version has written the file, which is then not changed;
+    ///   ``StorageError/inUse(_:)`` if another process uses the directory; ``StorageError/system(code:what:)`` with the
+    ///   path if a system call fails.
     package static func open(
         directory path: String, maximumSize: Int, limits: RetainedLimits = RetainedLimits(), maximumViews: Int = 64,
         viewGrowth: Int? = nil
@@ -83,8 +83,7 @@ package final class LMDBStore: MessageStore {
         }
     }
 
-    /// Throws ``StorageError/newer(_:)`` where a newer version has written the store in a directory; nothing is
-    /// touched.
+    /// Throws ``StorageError/newer(_:)`` if a newer version has written the store in a directory; changes nothing.
     package static func checkFormat(directory path: String) throws(StorageError) {
         try StoreFormat.check("\(path.isEmpty ? "." : path)/\(fileName)")
     }
@@ -97,7 +96,7 @@ package final class LMDBStore: MessageStore {
         let mark = StoreMark("\(path)-mark")
         checkNanoseconds = try Self.check(path, mark)
         let environment = try LMDBEnvironment(path: path, mapSize: mapSize)
-        // A start may have ended between moving a store aside and creating this one.
+        // An interrupted start may have moved a store aside without creating this one.
         let isReplacement = damage != nil || directory.hasAside(Self.fileName)
         let keptMark = KeptMark("\(path)-kept")
         let (databases, state, expiry) = try Self.open(environment, start: keptMark, isReplacement: isReplacement)
@@ -120,10 +119,10 @@ package final class LMDBStore: MessageStore {
         self.directory = directory
     }
 
-    /// Checks the file before it is mapped, unless it is as the broker left it.
+    /// Checks the file before it is mapped, unless it is unchanged since the broker last wrote it.
     private static func check(_ path: String, _ mark: StoreMark) throws(StorageError) -> Int64? {
         if mark.matches(path) { return nil }
-        // From here on only this process's writes count.
+        // From here on the mark does not count: only this process's writes do.
         mark.forget()
         let begin = MonotonicTime.now
         try LMDBFileCheck.check(path)
@@ -137,8 +136,9 @@ package final class LMDBStore: MessageStore {
     /// Opens the databases and reads the state.
     ///
     /// - Parameters:
-    ///   - mark: of another process that wrote before, and may have known more than it wrote; `nil`: there was none.
-    ///   - isReplacement: if it is new, whether there was another store before.
+    ///   - mark: the mark of the previous process, which may have committed less than it numbered; `nil` if there was
+    ///     none.
+    ///   - isReplacement: for a new store, whether there was another store before.
     private static func open(
         _ environment: LMDBEnvironment, start mark: KeptMark?, isReplacement: Bool
     ) throws(StorageError) -> (databases: Databases, state: StoreState, nextExpiry: Int64) {
@@ -152,7 +152,7 @@ package final class LMDBStore: MessageStore {
         var state: StoreState
         if isNew {
             state = .new()
-            // Numbers never fall, and those of the previous store are not known.
+            // Numbers never fall, and those of the previous store are unknown.
             if isReplacement { state.reservedSeq = StoreState.seq(ofTime: time(nil)) }
             try write.set(state.bytes, for: StoreState.key, in: databases.meta)
         } else {
@@ -172,7 +172,10 @@ package final class LMDBStore: MessageStore {
         return (databases, state, next)
     }
 
-    /// What was numbered after the last commit, and not kept, is not known after a crash, unless it is known to be nothing.
+    /// Reads the history's state.
+    ///
+    /// Messages that were numbered after the last commit are a hole after a crash, unless the mark says that there were
+    /// none.
     private static func readHistory(
         of state: inout StoreState, in meta: LMDBDatabase, start mark: KeptMark?, _ write: borrowing LMDBWrite
     ) throws(StorageError) {
@@ -202,12 +205,12 @@ package final class LMDBStore: MessageStore {
     }
 
     package func forgo(from seq: UInt64) {
-        // They are never settled, so nothing notes that all is on disk.
+        // Such messages are never settled, so the mark is not written any more.
         let (isFirst, _) = forgone.compareExchange(expected: .max, desired: seq, ordering: .acquiringAndReleasing)
         if isFirst { keptMark.expect(1) }
     }
 
-    /// Up to which number a record may say that all of the history is complete.
+    /// The number up to which a record may say that the history is complete.
     func complete(upTo seq: UInt64) -> UInt64 { min(seq, forgone.load(ordering: .acquiring) - 1) }
 
     package func expectKept(_ count: Int) { keptMark.expect(count) }
@@ -233,7 +236,7 @@ package final class LMDBStore: MessageStore {
         try write { (_, state) throws(StorageError) in state.probes &+= 1 }
     }
 
-    /// How often the file was opened again after LMDB had failed.
+    /// How many times the file was opened again after a failure of LMDB.
     var reopeningCount: Int { reopenings.load(ordering: .relaxed) }
 
     // MARK: Writing
@@ -255,7 +258,7 @@ package final class LMDBStore: MessageStore {
             } catch {
                 guard try mustReopen(after: error) else { throw error }
                 try reopen(&committed)
-                // A write that was not begun can be retried; a failed one has been reported as failed.
+                // A write that was not begun can be retried; a failed one was reported as failed.
                 guard error.isPanic || error.isClosed else { throw error }
                 try attempt(&committed, body)
             }
@@ -286,8 +289,8 @@ package final class LMDBStore: MessageStore {
         reserved.store(state.reservedSeq, ordering: .releasing)
     }
 
-    /// Whether LMDB has failed for good: it does when it could not write a meta page, and reports it only at the next
-    /// transaction.
+    /// Whether LMDB has failed for good: that happens if it cannot write a meta page, and the error comes with the next
+    /// transaction only.
     private func mustReopen(after error: StorageError) throws(StorageError) -> Bool {
         if error.isPanic || error.isClosed { return true }
         guard case .system = error else { return false }
@@ -321,7 +324,7 @@ package final class LMDBStore: MessageStore {
         reserved.store(found.reservedSeq, ordering: .releasing)
     }
 
-    /// Calls `body` with a snapshot of what is committed.
+    /// Calls `body` with a snapshot of the committed state.
     func read<Result>(_ body: (LMDBReader) throws(StorageError) -> Result) throws(StorageError) -> Result {
         let reader = try readers.take()
         defer { readers.giveBack(reader) }

@@ -29,18 +29,18 @@ struct LMDBDatabase: Sendable, Equatable {
 
     deinit { unsafe mdb_txn_abort(transaction) }
 
-    /// Commits it; everything is on disk when this returns.
+    /// Commits the transaction; everything is on disk when this returns.
     consuming func commit() throws(StorageError) {
         let transaction = unsafe transaction
         let environment = unsafe mdb_txn_env(transaction)
         discard self
         let code = unsafe mdb_txn_commit(transaction)
-        // A write without room on the disk is short, which LMDB reports as EIO.
+        // A write on a full disk is short, which LMDB reports as EIO.
         if code == EIO, let environment = unsafe environment, unsafe isDiskFull(under: environment) { throw .full }
         try checkLMDB(code, "cannot commit")
     }
 
-    /// Opens a database, creating it if there is none.
+    /// Opens a database, or creates it.
     func database(named name: String) throws(StorageError) -> LMDBDatabase {
         var number: MDB_dbi = 0
         try unsafe checkLMDB(mdb_dbi_open(transaction, name, UInt32(MDB_CREATE), &number), "cannot open \(name)")
@@ -83,18 +83,18 @@ struct LMDBDatabase: Sendable, Equatable {
     }
 }
 
-/// A read transaction with a cursor, used over and over.
+/// A read transaction with a cursor, which is reused.
 ///
 /// One thread at a time uses it, between ``renew()`` and ``reset()``; between uses it holds no snapshot.
 /// The corresponding C type is `MDB_txn`.
 @safe final class LMDBReader: Sendable {
     /// Set once in `init`; with `MDB_NOTLS` a transaction may be used from any thread, one at a time.
     nonisolated(unsafe) private let transaction: OpaquePointer
-    /// As `transaction`.
+    /// See `transaction`.
     nonisolated(unsafe) private let cursor: OpaquePointer
     private let environment: LMDBEnvironment
 
-    /// Begins a transaction whose cursor moves over `database`.
+    /// Begins a transaction with a cursor over `database`.
     init(_ environment: LMDBEnvironment, cursorOver database: LMDBDatabase) throws(StorageError) {
         var begun: OpaquePointer?
         let flags = UInt32(MDB_RDONLY)
@@ -117,7 +117,7 @@ struct LMDBDatabase: Sendable, Equatable {
         unsafe mdb_txn_abort(transaction)
     }
 
-    /// Takes a snapshot of what is committed now.
+    /// Takes a snapshot of the committed state.
     func renew() throws(StorageError) {
         try unsafe checkLMDB(mdb_txn_renew(transaction), "cannot start to read")
         try unsafe checkLMDB(mdb_cursor_renew(transaction, cursor), "cannot start to read")
@@ -133,12 +133,12 @@ struct LMDBDatabase: Sendable, Equatable {
         try unsafe readValue(of: key, in: database, transaction, body)
     }
 
-    /// The first entry whose key is `key` or follows it; an empty `key`: the first of all.
+    /// Moves to the first entry whose key is `key` or follows it; an empty `key` means the first of all.
     @unsafe func seek(_ key: [UInt8]) throws(StorageError) -> LMDBEntry? {
         try unsafe move(cursor, to: key)
     }
 
-    /// The entry after the last one.
+    /// Moves to the next entry.
     @unsafe func next() throws(StorageError) -> LMDBEntry? {
         try unsafe moveToNext(cursor)
     }
@@ -155,9 +155,9 @@ struct LMDBDatabase: Sendable, Equatable {
 }
 
 extension LMDBDatabase {
-    /// Where LMDB keeps the list of free pages.
+    /// LMDB's database of free pages.
     static let freePages = LMDBDatabase(number: 0)
-    /// Where LMDB keeps the other databases' roots.
+    /// LMDB's database of the other databases' roots.
     static let main = LMDBDatabase(number: 1)
 }
 

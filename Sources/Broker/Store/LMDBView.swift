@@ -2,8 +2,8 @@ internal import Synchronization
 
 /// The values as seen by one read transaction.
 ///
-/// The store takes the transaction back if the file has to be opened again, and if the view keeps too much from being
-/// reused or lasts too long, whether anybody reads it or not. The view then shows the present values.
+/// The store takes the transaction back if the file must be opened again, or if the view prevents too much reuse or
+/// lasts too long, even during use. The view then shows the present values.
 final class LMDBView: RetainedView {
     private let store: LMDBStore
     private let lent: Mutex<LMDBReader?>
@@ -23,7 +23,7 @@ final class LMDBView: RetainedView {
     ///
     /// Any thread.
     ///
-    /// - Returns: `false` if this was done before.
+    /// - Returns: `false` if the transaction was returned before.
     @discardableResult
     func letGo() -> Bool {
         lent.withLock { lent in

@@ -7,12 +7,12 @@
 //     0x09   correlation     bytes
 //     0x26   header          length of the name (2 bytes), name and value, UTF-8; as often as there are headers
 //
-// One is the broker's own, and no identifier of MQTT 5:
+// One property is the broker's own, and not an identifier of MQTT 5:
 //
-//     0xF0   expiry          nothing: the broker has removed an expired value by this message
+//     0xF0   expiry          empty: the broker removed an expired value by this message
 //
-// Identifiers that are not known are skipped: a later version may add one without a new format of the record, if a reader
-// that does not know it gets by without.
+// Unknown identifiers are skipped: a later version may add one without a new format of the record, if readers that do
+// not know it may ignore it.
 
 /// The block of a record with a message's properties.
 enum PropertyBlock {
@@ -27,7 +27,7 @@ enum PropertyBlock {
     /// The content of a block.
     struct Values: Equatable {
         var contentType: String?
-        /// `nil`: only the content type.
+        /// The headers, reply topic and correlation; `nil` if there are none.
         var properties: MessageProperties?
         var isExpiry = false
     }

@@ -5,30 +5,31 @@
 //     2   0                              12  length of the payload           32  expiry
 //     3   1: flagged
 //
-// What comes next, and what the flag says, is the record's own (RetainedRecord.swift, HistoryRecord.swift); properties
+// The rest, and the meaning of the flag, depend on the record (RetainedRecord.swift, HistoryRecord.swift); properties
 // (PropertyBlock.swift), topic and payload end it. A record is exactly as long as its lengths say.
 //
-// Format 1, which is read and not written any more, has the content type itself in the place of the properties, and 1 in
-// byte 2 where there is one.
+// Format 1, which is still read but no longer written, has the content type itself in place of the properties, and 1 in
+// byte 2 if there is one.
 
 /// The common part of the records of retained values and of messages of the history.
 struct RecordHeader {
     /// The format that is written, and the newest that is read.
     static let format: UInt8 = 2
     private static let firstFormat: UInt8 = 1
-    /// Its size in bytes.
+    /// The size of the header, in bytes.
     static let length = 40
 
     let kind: Message.Kind
     let isFlagged: Bool
     let seq: UInt64
     let time: Int64
-    /// Unix milliseconds; 0: never.
+    /// Unix milliseconds; 0 if the message does not expire.
     let expiry: Int64
     let payloadLength: Int
     let topicLength: Int
     private let propertiesLength: Int
-    /// Whether the properties are only a content type; `nil`: they are a block.
+    /// Whether the properties are only a content type (`true`) or none (`false`), in format 1; `nil` if they are a
+    /// block.
     private let isContentType: Bool?
 
     /// The record of `message`; `nil` if a part of it exceeds 4 GiB.

@@ -16,11 +16,11 @@ internal import WSTransport
 // they are in the hash's order: where 480 bytes do not tell topics apart, a scan looks at each. SHA-1 is no longer
 // beyond forging, so the topic in the record is compared, too: of two topics with one hash, the second is refused.
 
-/// The key under which a topic's retained value is kept.
+/// The key of a topic's retained value.
 struct RetainedKey: Equatable {
-    /// The longest topic that its key contains completely, in bytes.
+    /// The longest topic that is completely in its key, in bytes.
     static let maximumPlainLength = 500
-    /// How much of a longer topic its key contains, in bytes.
+    /// How much of a longer topic is in its key, in bytes.
     static let prefixLength = 480
     /// The byte between that prefix and the hash.
     static let hashMark: UInt8 = 0xFF
@@ -61,7 +61,7 @@ struct RetainedKey: Equatable {
     }
 }
 
-/// A topic as it was stored, whatever the present limits.
+/// Reads a stored topic, whatever the present limits.
 func storedTopic(_ name: [UInt8]) -> Topic? {
     guard let name = String(validating: name, as: UTF8.self) else { return nil }
     return try? Topic(name, limits: .none)

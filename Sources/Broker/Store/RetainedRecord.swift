@@ -1,5 +1,5 @@
-// A record in the database `retained` is a header (RecordHeader.swift), not flagged, and properties, topic and payload. The topic
-// is empty where the key holds all of it.
+// A record in the database `retained` is a header (RecordHeader.swift) without the flag, properties, topic and payload.
+// The topic is empty if the key holds all of it.
 
 /// A retained value as it is stored.
 struct RetainedRecord {
@@ -8,7 +8,7 @@ struct RetainedRecord {
     var kind: Message.Kind { header.kind }
     var seq: UInt64 { header.seq }
     var time: Int64 { header.time }
-    /// Unix milliseconds; 0: never.
+    /// Unix milliseconds; 0 if the value does not expire.
     var expiry: Int64 { header.expiry }
     var payloadLength: Int { header.payloadLength }
 

@@ -19,13 +19,13 @@
 // that leaves such a group from within its plain part therefore halts at its hashed part first: the reason to leave
 // may lie after the 480th byte, where the hashed ones differ. There the scan looks at one after the other.
 
-/// The places of a filter's matches among the retained keys.
+/// The positions of a filter's matches among the retained keys.
 struct SkipScan {
-    /// What to do after comparing a plain key.
+    /// The result of comparing a plain key.
     enum Step: Equatable {
-        /// It matches; the next key may match, too.
+        /// The key matches; the next key may match, too.
         case match
-        /// It does not match, nor does any key before this one.
+        /// The key does not match, nor does any before the given one.
         case seek([UInt8])
         /// Neither this key nor any after it matches.
         case end
@@ -40,7 +40,7 @@ struct SkipScan {
     private let levels: [Level]
     private let stepsOverReserved: Bool
 
-    /// No key before this one matches; empty: the first key may.
+    /// No key before this one matches; empty if the first key may match.
     let start: [UInt8]
 
     init(_ filter: TopicFilter) {
@@ -120,7 +120,7 @@ struct SkipScan {
         return end
     }
 
-    /// Below zero when the key's level comes before `wanted`, 0 when they are the same.
+    /// Negative if the key's level comes before `wanted`, 0 if they are equal.
     private func order(of key: Span<UInt8>, _ begin: Int, _ end: Int, _ wanted: [UInt8]) -> Int {
         for offset in 0..<min(end - begin, wanted.count) where key[begin + offset] != wanted[offset] {
             return key[begin + offset] < wanted[offset] ? -1 : 1

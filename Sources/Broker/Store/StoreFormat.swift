@@ -1,13 +1,14 @@
-// The layout of the store as a whole has a number, the first in the store's own record (StoreState.swift); the second is
-// the newest format of a message's record in it (RecordHeader.swift). A version that lays anything out in another way
-// raises one of them, so that a broker that does not know the layout touches nothing. That is found out before the data
-// directory is locked, with a few ordinary reads; a file that cannot be read like this is judged by the check that follows.
+// The layout of the store as a whole has a number, the first in the store's own record (StoreState.swift); the second
+// number there is the newest format of a message's record in the store (RecordHeader.swift). A version that changes a
+// layout raises one of them, so that a broker that does not know the layout changes nothing. The numbers are read
+// before the data directory is locked, with a few ordinary reads; a file that cannot be read in this way is left to the
+// check that follows.
 //
 //     1   records of messages have a content type and no other properties
 //     2   records of messages have properties; those of format 1 may be among them
 //
-// Records of format 1 are read as long as they are there. What is written is format 2, the store's own record at the
-// first start, so a start costs the same however many values there are.
+// Records of format 1 stay readable. New records have format 2; the store's own record is rewritten at the first start.
+// So a start takes the same time however many values there are.
 
 /// The layouts of the store that this version knows.
 enum StoreFormat {

@@ -2,13 +2,14 @@ internal import CLinux
 internal import Glibc
 internal import WSTransport
 
-// A file that has not changed since the broker last wrote it needs no check before LMDB maps it. The mark says what
-// the file was then: its inode, length and time of change, which the kernel moves at every write, truncation and
-// replacement, and a digest of LMDB's two meta pages, which each commit changes. It is written after every commit, with
-// one `pwrite` that nobody waits for, so it is good after `kill -9`, too: what was written stays in the kernel's memory.
+// A file that has not changed since the broker last wrote it needs no check before LMDB maps it. The mark records the
+// state of the file at that time: its inode, length and time of change, which the kernel updates at every write,
+// truncation and replacement, and a digest of LMDB's two meta pages, which each commit changes. It is written after
+// every commit, with one `pwrite` that nothing waits for. It is valid after `kill -9`, too, because written data stays
+// in the kernel's memory.
 //
-// After a power cut neither is sure: the mark may be newer than the file, or the file's time not on disk. So a mark
-// counts in the boot it was written in, or when it was written and synced at the end of an orderly shutdown.
+// After a power cut neither is certain: the mark may be newer than the file, or the file's time not on disk. So a mark
+// is valid only in the boot in which it was written, or if it was written and synced at the end of an orderly shutdown.
 //
 // 80 bytes, numbers little-endian: format (8 bytes), boot (16), 1: closed in order (8), inode, length, seconds and
 // nanoseconds of the change, digest of the meta pages, digest of all this (8 each).
@@ -24,7 +25,7 @@ final class StoreMark: Sendable {
     private let descriptor: Int32
     private let boot: [UInt8]
 
-    /// Opens or creates the mark at `path`; if that fails no file ever matches, and every start checks the pages.
+    /// Opens or creates the mark at `path`; if that fails, no file ever matches, and every start checks the pages.
     init(_ path: String) {
         descriptor = unsafe open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
         boot = Self.currentBoot()
@@ -32,7 +33,7 @@ final class StoreMark: Sendable {
 
     deinit { if descriptor >= 0 { close(descriptor) } }
 
-    /// Whether the file at `path` is in this state.
+    /// Whether the file at `path` is in the recorded state.
     func matches(_ path: String) -> Bool {
         guard descriptor >= 0, let found = Self.read(descriptor, at: 0, count: Self.length) else { return false }
         let file = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
@@ -47,14 +48,14 @@ final class StoreMark: Sendable {
 
     /// Records the present state of the file.
     ///
-    /// - Parameter isClosed: nothing more will be written to it; the record is synced.
+    /// - Parameter isClosed: whether nothing more will be written to the file; then the record is synced.
     func note(_ file: Int32, isClosed: Bool = false) {
         guard descriptor >= 0, let record = record(of: file, isClosed: isClosed, boot: boot) else { return forget() }
         guard unsafe pwrite(descriptor, record, record.count, 0) == record.count else { return forget() }
         if isClosed { fdatasync(descriptor) }
     }
 
-    /// From now on no file matches.
+    /// Clears the mark, so that no file matches.
     func forget() { if descriptor >= 0 { _ = ftruncate(descriptor, 0) } }
 
     private func record(of file: Int32, isClosed: Bool, boot: [UInt8]) -> [UInt8]? {

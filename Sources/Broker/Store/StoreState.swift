@@ -11,9 +11,9 @@ struct StoreState: Equatable {
     var reservedSeq: UInt64 = 0
     /// The payloads of all retained values, in bytes.
     var payloadBytes: Int = 0
-    /// How often ``MessageStore/probe()`` wrote.
+    /// How many times ``MessageStore/probe()`` has written.
     var probes: UInt64 = 0
-    /// In a record of its own (HistoryState.swift).
+    /// The state of the history, which is stored in a separate record (HistoryState.swift).
     var history = HistorySummary()
 
     /// The state of a new store.
@@ -22,12 +22,13 @@ struct StoreState: Equatable {
         StoreState(epoch: UInt64.random(in: 1..<1 << 53))
     }
 
-    /// A number above those of any store up to `time`, in Unix seconds, unless it gave out more than a million a second.
+    /// A number above those of any store up to `time`, in Unix seconds, unless the store used more than a million a
+    /// second.
     ///
     /// JSON reads them exactly until 2242.
     static func seq(ofTime time: Int) -> UInt64 { UInt64(max(time, 0)) << 20 }
 
-    /// The same values in a new store, whose numbers begin above `reservedSeq`.
+    /// The state of a restored store: the same values, a new epoch, and numbers above `reservedSeq`.
     func restored(reservedSeq: UInt64) -> StoreState {
         var state = Self.new()
         state.reservedSeq = reservedSeq
@@ -50,7 +51,7 @@ extension StoreState {
         probes = bytes.littleEndian(UInt64.self, at: 32)
     }
 
-    /// Whether a record says that the store has the newest format.
+    /// Whether the store's own record has the newest format.
     static func isCurrent(_ bytes: Span<UInt8>) -> Bool {
         bytes.count >= 8 && bytes.littleEndian(UInt32.self, at: 0) == StoreFormat.newest
             && bytes.littleEndian(UInt32.self, at: 4) == UInt32(RecordHeader.format)
