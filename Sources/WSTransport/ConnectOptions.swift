@@ -1,37 +1,40 @@
-/// What a client requests and allows.
+/// The options of a client's WebSocket: what it requests from the server, and its limits.
 public struct ConnectOptions: Sendable {
-    /// The subprotocols to offer, the best first.
+    /// The subprotocols to offer, in order of preference.
     public var protocols: [String] = []
-    /// The value of `Origin`; empty: none is sent.
+    /// The value of `Origin`; empty, the default, to send none.
     public var origin = ""
-    /// permessage-deflate (RFC 7692) to offer; `nil`, the default: none.
+    /// The parameters of permessage-deflate (RFC 7692) to offer; `nil`, the default, to offer none.
     public var perMessageDeflate: CompressionOptions?
-    /// The maximum size of a received message in bytes, over all its fragments; exactly as many are allowed.
+    /// The maximum size of a received message in bytes, over all its fragments; a message of exactly this size is
+    /// accepted.
     public var maxPayload = WebSocketMessage.defaultMaxSize
-    /// Further header fields of the request; those of the handshake itself are an error.
+    /// Additional header fields of the request; fields of the handshake itself are an error.
     public var headers: HTTPFields = [:]
     /// Cookies to send to the server of the URL.
     public var cookies: [(name: String, value: String)] = []
-    /// Where servers' cookies are kept and taken from; `nil`: they are ignored.
+    /// The jar that the server's cookies are stored in and sent from; `nil` to ignore them.
     public var cookieJar: CookieJar?
-    /// An HTTP proxy to connect through by CONNECT, `http://user:password@host:port`; empty: none.
+    /// The URL of an HTTP proxy to connect through with CONNECT, `http://user:password@host:port`; empty for none.
     public var proxy = ""
-    /// How many redirects are followed, never from `wss` to `ws`; 0, the default: a redirect is an error.
+    /// The maximum number of redirects to follow, never from `wss` to `ws`; with 0, the default, a redirect is an
+    /// error.
     public var maximumRedirects = 0
-    /// Which certificates are accepted, and which one is presented; `nil`: those that the system trusts.
+    /// The accepted certificates, and the client's own; `nil` to accept those that the system trusts.
     public var tls: TLSContext?
-    /// The name that the certificate must have; empty: the URL's host.
+    /// The name that the server's certificate must have; empty for the URL's host.
     public var serverName = ""
-    /// For everything up to the open socket: names, connections, proxy, TLS, redirects, the handshake.
+    /// The time limit for the whole opening: name resolution, connecting, proxy, TLS, redirects, the handshake.
     public var handshakeTimeout: Duration = .seconds(10)
-    /// How long a closing handshake may take.
+    /// The time limit for a closing handshake.
     public var closeTimeout: Duration = .seconds(5)
-    /// How a silent server is detected; `nil`: not at all.
+    /// How an unresponsive server is detected; `nil` to disable this.
     public var keepAlive: KeepAlive? = KeepAlive()
-    /// The maximum of received bytes that have not been taken; beyond it the server has to wait.
+    /// The maximum of received bytes that the program has not taken; beyond it, reading from the server pauses.
     public var maximumHeld = 1024 * 1024
-    /// The maximum of unsent bytes; beyond it a `send` that returns at once throws; an asynchronous one waits above 64
-    /// KiB.
+    /// The maximum of unsent bytes.
+    ///
+    /// Beyond it, a `send` that returns at once throws. An asynchronous `send` waits above 64 KiB.
     public var maximumUnsent = 16 * 1024 * 1024
 
     /// The defaults.
@@ -40,7 +43,7 @@ public struct ConnectOptions: Sendable {
     /// Options that both roles share.
     var limits: SocketCore.Limits { SocketCore.Limits(held: maximumHeld, unsent: maximumUnsent) }
 
-    /// The same, as the client's internal options.
+    /// The options, as the client's internal options.
     ///
     /// Throws ``ConnectError/invalidOption(_:)`` if the proxy's URL is invalid.
     func client() throws(ConnectError) -> ClientOptions {

@@ -1,36 +1,38 @@
-/// What a server requires of WebSocket clients, and what it allows.
+/// The options of a server's WebSockets: its requirements of clients, and its limits.
 public struct UpgradeOptions: Sendable {
-    /// permessage-deflate (RFC 7692) for clients that offer it; `nil`, the default: none.
+    /// The parameters of permessage-deflate (RFC 7692) for clients that offer it; `nil`, the default, for no
+    /// compression.
     public var perMessageDeflate: CompressionOptions?
-    /// The maximum size of a received message in bytes, over all its fragments; exactly as many are allowed.
+    /// The maximum size of a received message in bytes, over all its fragments; a message of exactly this size is
+    /// accepted.
     public var maxPayload = WebSocketMessage.defaultMaxSize
-    /// The supported subprotocols, the best first; the first one that is offered is chosen.
+    /// The supported subprotocols in order of preference; the first one that the client offers is chosen.
     public var protocols: [String] = []
-    /// Chooses among the offered subprotocols, instead of ``protocols``; `nil`, or one that was not offered: none.
+    /// Chooses among the offered subprotocols, instead of ``protocols``; `nil`, or one that was not offered, for none.
     public var selectProtocol: (@Sendable (_ offered: [String]) -> String?)?
-    /// Which pages may connect; others get status 403.
+    /// The origins whose pages may connect; others get status 403.
     public var origins = OriginPolicy.sameHost
-    /// Called before the answer, if everything else is in order; what it throws becomes the answer, as for any handler.
+    /// Called before the response if everything else is valid; an error becomes the response, as for any handler.
     public var authorize: (@Sendable (HTTPRequest) async throws -> Void)?
-    /// How a silent client is detected; `nil`: not at all.
+    /// How an unresponsive client is detected; `nil` to disable this.
     public var keepAlive: KeepAlive? = KeepAlive()
-    /// How long a closing handshake may take.
+    /// The time limit for a closing handshake.
     public var closeTimeout: Duration = .seconds(5)
-    /// The maximum of received bytes that have not been taken; beyond it the client has to wait.
+    /// The maximum of received bytes that the program has not taken; beyond it, reading from the client pauses.
     public var maximumHeld = 1024 * 1024
     /// The maximum of unsent bytes; beyond it ``slowReaders`` decides.
     public var maximumUnsent = 16 * 1024 * 1024
-    /// How long the oldest unsent byte may wait before the client is closed as too slow (1013); `nil`: no limit.
+    /// How long the oldest unsent byte may wait before the client is closed as too slow (1013); `nil` for no limit.
     public var maximumUnsentAge: Duration? = .seconds(30)
     /// Where asynchronous closures and listeners run.
     public var executor = Executor.global
-    /// What happens to clients that take less than they are sent; an asynchronous `send` waits for them in any case.
+    /// What happens to clients that receive too slowly; an asynchronous `send` waits for them in any case.
     public var slowReaders = SlowReaders.close
 
     /// What happens to a client with more unsent bytes than ``maximumUnsent``.
     public enum SlowReaders: Sendable {
-        /// It is closed with code 1013, and unsent bytes are dropped, except the frame under way; `send` throws
-        /// ``WS/Error/tooMuchUnsent(_:)``.
+        /// The socket is closed with code 1013; unsent bytes are dropped, except those of the present frame, and `send`
+        /// throws ``WS/Error/tooMuchUnsent(_:)``.
         case close
         /// `send` throws ``WS/Error/tooMuchUnsent(_:)``, and nothing else happens.
         case refuse
@@ -38,9 +40,9 @@ public struct UpgradeOptions: Sendable {
 
     /// Where asynchronous closures and listeners run.
     public enum Executor: Sendable {
-        /// On Swift's threads, where they may compute for as long as they need.
+        /// On Swift's threads, where they may compute as long as they need.
         case global
-        /// On the connection's thread, which they must not block: it serves other connections, too.
+        /// On the connection's thread, which also serves other connections, so they must not block it.
         ///
         /// Saves a change of threads for each message.
         case reactor
@@ -55,7 +57,7 @@ public struct UpgradeOptions: Sendable {
             runsOnReactor: executor == .reactor)
     }
 
-    /// The same, as the connection's internal options.
+    /// The options, as the connection's internal options.
     var connection: WebSocketConnection.Options {
         var values = WebSocketOptions()
         values.maximumMessage = maxPayload

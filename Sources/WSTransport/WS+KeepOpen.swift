@@ -1,15 +1,15 @@
-/// How long a client waits before it connects again: longer after each failure.
+/// The pauses of a client before it reconnects: longer after each failure.
 public struct Backoff: Equatable, Sendable {
-    /// After the first failure.
+    /// The pause after the first failure.
     public var first: Duration
     /// The longest pause.
     public var longest: Duration
-    /// By how much each pause is longer than the one before.
+    /// The factor by which each pause is longer than the last one.
     public var factor: Double
-    /// The part of a pause that is left to chance, 0 to 1, so that a server's clients do not all come back at once.
+    /// The random part of a pause, 0 to 1, so that a server's clients do not all reconnect at once.
     public var jitter: Double
 
-    /// By default half a second, twice as long after each failure, up to 30 s, half of it by chance.
+    /// Creates a backoff; by default half a second, doubled after each failure up to 30 s, half of it random.
     public init(
         first: Duration = .milliseconds(500), longest: Duration = .seconds(30), factor: Double = 2, jitter: Double = 0.5
     ) {
@@ -19,7 +19,7 @@ public struct Backoff: Equatable, Sendable {
         self.jitter = jitter
     }
 
-    /// The pause after so many failures in a row, at least 1.
+    /// The pause after this many failures in a row, at least 1.
     func pause(after failures: Int, using generator: inout some RandomNumberGenerator) -> Duration {
         var pause = max(.zero, min(first, longest))
         for _ in 1..<max(1, failures) where pause < longest { pause = min(longest, pause * max(1, factor)) }
@@ -29,23 +29,23 @@ public struct Backoff: Equatable, Sendable {
 }
 
 extension WS {
-    /// Keeps a WebSocket open for `body`: connects, and connects again after a pause when the server cannot be reached or the
+    /// Keeps a WebSocket open for `body`: connects, and reconnects after a pause if the server cannot be reached or the
     /// connection is lost, until `body` returns.
     ///
-    /// `body` runs once for each connection. What it throws because its socket has ended, and its return after the server
-    /// has gone away (1001, 1011 to 1014, or no CLOSE at all), lead to the next connection. It is over when `body` returns
-    /// otherwise, when it throws anything else, when the server closes with another code, refuses for good (a status of
-    /// 400 to 499 other than 408, 425 and 429; no WebSocket; a certificate that is not accepted), or when the task is
-    /// cancelled: what was thrown is thrown here. The socket is closed in any case.
+    /// `body` runs once for each connection. A reconnection follows if `body` throws because its socket has ended, or
+    /// returns after the server has gone away (1001, 1011 to 1014, or no Close frame). The loop ends if `body` returns
+    /// otherwise, or throws any other error; if the server closes with another code, or refuses permanently (a status
+    /// of 400 to 499 other than 408, 425 and 429; not a WebSocket server; a certificate that is not accepted); or if
+    /// the task is cancelled. The error that ended the loop is thrown. The socket is closed in any case.
     ///
     /// - Parameters:
-    ///   - url: `ws://` or `wss://`, as RFC 6455 §3 has it.
+    ///   - url: a `ws://` or `wss://` URL (RFC 6455 §3).
     ///   - options: header fields, TLS, proxy, limits.
-    ///   - backoff: the pauses; after a connection that lasted for longer than the longest, they are short again.
-    ///   - isolation: where the closures run: as the caller does.
-    ///   - prepare: called before each attempt, the first being 1, and may change the options: another token, or the
+    ///   - backoff: the pauses; after a connection that lasted longer than the longest pause, they start over.
+    ///   - isolation: the actor on which the closures run; the caller's by default.
+    ///   - prepare: called before each attempt, the first being 1; may change the options, such as a token, or the
     ///     number of the last message in a header field.
-    ///   - body: gets the open socket, and the number of the attempt.
+    ///   - body: called with the open socket, and the number of the attempt.
     public static func keepOpen<Outcome>(
         _ url: String, options: ConnectOptions = ConnectOptions(), backoff: Backoff = Backoff(),
         isolation: isolated (any Actor)? = #isolation,

@@ -3,23 +3,24 @@ internal import Synchronization
 extension WS {
     /// Opens a WebSocket, and waits until it is open.
     ///
-    /// Throws ``WS/HandshakeError``, and `CancellationError` where the task is cancelled before it is open.
+    /// Throws ``WS/HandshakeError``, and `CancellationError` if the task is cancelled before the socket is open.
     public static func open(_ url: String, options: ConnectOptions = ConnectOptions()) async throws -> WebSocket {
         do throws(ConnectError) { return try await opened { WebSocket(url, options: options) } } catch {
             throw publicError(error)
         }
     }
 
-    /// Opens a WebSocket, runs `body` with it, and closes it: it is over when this returns.
+    /// Opens a WebSocket, runs `body` with it, and closes it; the socket has ended when this returns.
     ///
-    /// It is closed with 1000 when `body` returns, with 1011 when it throws, and with 1001 when the task is cancelled; the
-    /// server's answer is awaited for ``ConnectOptions/closeTimeout``. Throws what ``open(_:options:)`` and `body` throw.
+    /// The socket is closed with 1000 if `body` returns, with 1011 if it throws, and with 1001 if the task is
+    /// cancelled. The server's answer is awaited for at most ``ConnectOptions/closeTimeout``. Throws what
+    /// ``open(_:options:)`` and `body` throw.
     ///
     /// - Parameters:
-    ///   - url: `ws://` or `wss://`, as RFC 6455 §3 has it.
+    ///   - url: a `ws://` or `wss://` URL (RFC 6455 §3).
     ///   - options: header fields, TLS, proxy, limits.
-    ///   - isolation: where `body` runs: as the caller does.
-    ///   - body: gets the open socket.
+    ///   - isolation: the actor on which `body` runs; the caller's by default.
+    ///   - body: called with the open socket.
     public static func withSocket<Outcome>(
         _ url: String, options: ConnectOptions = ConnectOptions(), isolation: isolated (any Actor)? = #isolation,
         _ body: (WebSocket) async throws -> Outcome
@@ -62,13 +63,13 @@ extension WS {
     /// Performs a client's handshake and returns the raw stream, for ``WebSocketMessage/sendTo(_:)`` and
     /// ``WebSocketMessage/readFrom(_:)``.
     ///
-    /// The caller has to answer PINGs and to close in order. Options about messages do
-    /// not apply. Throws ``WS/HandshakeError``, and `CancellationError`.
+    /// The caller must answer PINGs and perform the closing handshake. Options about messages do not apply. Throws
+    /// ``WS/HandshakeError``, and `CancellationError`.
     ///
     /// - Parameters:
-    ///   - url: `ws://` or `wss://`, as RFC 6455 §3 has it.
-    ///   - origin: the value of `Origin`; empty: that of the options.
-    ///   - options: header fields, TLS, proxy, time-outs.
+    ///   - url: a `ws://` or `wss://` URL (RFC 6455 §3).
+    ///   - origin: the value of `Origin`; empty for that of the options.
+    ///   - options: header fields, TLS, proxy, time limits.
     public static func connect(
         _ url: String, origin: String = "", options: ConnectOptions = ConnectOptions()
     ) async throws -> any ByteStream {
@@ -114,14 +115,14 @@ extension WS {
 }
 
 extension WebSocket {
-    /// Starts to connect.
+    /// Begins to connect.
     ///
-    /// Never throws: errors, also in the URL, are reported by an `error` and a `close` event.
+    /// Never throws: errors, including those of the URL, are reported by an `error` and a `close` event.
     ///
     /// - Parameters:
-    ///   - url: `ws://` or `wss://`, as RFC 6455 §3 has it.
-    ///   - protocol: the subprotocol to offer; empty: none.
-    ///   - origin: the value of `Origin`; empty: none is sent.
+    ///   - url: a `ws://` or `wss://` URL (RFC 6455 §3).
+    ///   - protocol: the subprotocol to offer; empty for none.
+    ///   - origin: the value of `Origin`; empty to send none.
     public convenience init(_ url: String, protocol: String = "", origin: String = "") {
         var options = ConnectOptions()
         options.protocols = `protocol`.isEmpty ? [] : [`protocol`]
@@ -129,7 +130,7 @@ extension WebSocket {
         self.init(url, options: options)
     }
 
-    /// Starts to connect.
+    /// Begins to connect.
     public convenience init(_ url: String, options: ConnectOptions) {
         self.init(
             url: url, origin: options.origin, offered: options.protocols.joined(separator: ", "),

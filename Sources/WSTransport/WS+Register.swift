@@ -12,9 +12,10 @@ extension WS {
 
     private static let register = Mutex(Register())
 
-    /// Waits until every socket that was ``WebSocket/ref()``-ed has ended or was ``WebSocket/unref()``-ed.
+    /// Waits until every socket that was passed to ``WebSocket/ref()`` has ended or was passed to
+    /// ``WebSocket/unref()``.
     ///
-    /// For the last line of a program that only listens. Throws where the task is cancelled before.
+    /// For the last line of a program that only listens. Throws if the task is cancelled first.
     public static func waitForAll() async throws(CancellationError) {
         let number = register.withLock { register in
             register.last += 1
@@ -62,7 +63,7 @@ extension WS {
 }
 
 extension WebSocket {
-    /// Makes ``WS/waitForAll()`` wait for this socket, which is kept alive until it has ended.
+    /// Makes ``WS/waitForAll()`` wait for this socket, which is retained until it has ended.
     @discardableResult
     public func ref() -> WebSocket {
         WS.remember(self)

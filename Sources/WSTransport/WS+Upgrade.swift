@@ -5,15 +5,15 @@ extension WS {
     ///
     /// - Parameters:
     ///   - options: origins, authorization, subprotocols, compression, limits.
-    ///   - accept: gets the open socket, on the connection's thread, which it must not block: it adds listeners, and
-    ///     returns. Messages wait until there is a listener or a reader.
+    ///   - accept: called with the open socket on the connection's thread, which it must not block: it should add
+    ///     listeners and return. Messages are held until there is a listener or a reader.
     public static func upgrade(
         _ options: UpgradeOptions = UpgradeOptions(), accept: @escaping @Sendable (WebSocket) -> Void
     ) -> any WSTransport.Handler {
         upgrade(options) { (socket, _: HTTPRequest) in accept(socket) }
     }
 
-    /// A handler that upgrades each request to a WebSocket, and passes the request along.
+    /// A handler that upgrades each request to a WebSocket, and passes the request to the closure as well.
     public static func upgrade(
         _ options: UpgradeOptions = UpgradeOptions(), accept: @escaping @Sendable (WebSocket, HTTPRequest) -> Void
     ) -> any WSTransport.Handler {
@@ -26,10 +26,10 @@ extension WS {
     ///
     /// - Parameters:
     ///   - options: origins, authorization, subprotocols, compression, limits.
-    ///   - accept: runs on Swift's threads unless ``UpgradeOptions/executor`` says otherwise, in a task that is cancelled
-    ///     when the socket ends; what had come before can still be read. ``HTTPServer/stop(patience:)`` waits for it. If
-    ///     it throws, ``HTTPServer/Options/onError`` is told and the socket is closed with code 1011; if it returns, the
-    ///     socket remains as long as it has listeners or is referred to.
+    ///   - accept: runs on Swift's threads unless ``UpgradeOptions/executor`` says otherwise, in a task that is
+    ///     cancelled when the socket ends; earlier messages can still be read then. ``HTTPServer/stop(patience:)``
+    ///     waits for it. If it throws, ``HTTPServer/Options/onError`` is called and the socket is closed with code
+    ///     1011; if it returns, the socket stays open as long as it has listeners or is referred to.
     public static func upgrade(
         _ options: UpgradeOptions = UpgradeOptions(), accept: @escaping @Sendable (WebSocket) async throws -> Void
     ) -> any WSTransport.Handler {

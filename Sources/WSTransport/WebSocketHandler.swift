@@ -1,25 +1,25 @@
 internal import Synchronization
 
-/// A server that answers each message by another: `ws.Handler`.
+/// A server that answers each message with another one: `ws.Handler`.
 ///
-/// A handler of HTTP requests. After the handshake it reads one message after the other; a text or binary one is
-/// passed to ``handler`` as a ``WebSocketMessage``, and then its ``WebSocketMessage/response`` is sent, whatever it
-/// contains. A PING is answered by a PONG without calling it. Any thread.
+/// A handler of HTTP requests. After the handshake it reads one message after the other. It passes each text or binary
+/// message to ``handler`` as a ``WebSocketMessage``, and then sends its ``WebSocketMessage/response``, even if that is
+/// empty. It answers a PING with a PONG without calling the handler. Any thread.
 public final class WebSocketHandler: Handler {
-    /// Counts since the handler was made.
+    /// Counts since the handler was created.
     public struct Stats: Equatable, Sendable {
         /// Messages and PINGs received.
         public var total = 0
-        /// Those that are not answered yet.
+        /// Messages and PINGs that were not answered yet.
         public var pending = 0
         /// Messages and PINGs received since ``WebSocketHandler/resetStats()``.
         public var request = 0
-        /// Answers sent since then.
+        /// Answers sent since ``WebSocketHandler/resetStats()``.
         public var response = 0
-        /// Handlers that threw since then.
+        /// Handlers that threw since ``WebSocketHandler/resetStats()``.
         public var error = 0
 
-        /// These counts.
+        /// Creates counts.
         public init(total: Int = 0, pending: Int = 0, request: Int = 0, response: Int = 0, error: Int = 0) {
             self.total = total
             self.pending = pending
@@ -39,13 +39,13 @@ public final class WebSocketHandler: Handler {
     private let state: Mutex<State>
     private let options: UpgradeOptions
 
-    /// A server whose messages `handler` answers.
+    /// Creates a server whose messages `handler` answers.
     public init(_ handler: any Handler, options: UpgradeOptions = UpgradeOptions()) {
         state = Mutex(State(handler: handler, maxSize: options.maxPayload))
         self.options = options
     }
 
-    /// A server whose messages a function answers.
+    /// Creates a server whose messages a function answers.
     public convenience init(
         options: UpgradeOptions = UpgradeOptions(), _ body: @escaping @Sendable (WebSocketMessage) async throws -> Void
     ) {
@@ -63,26 +63,26 @@ public final class WebSocketHandler: Handler {
 
     /// Sets ``maxSize``.
     ///
-    /// Throws ``WS/Error/outOfRange`` below 0.
+    /// Throws ``WS/Error/outOfRange`` if `maximum` is negative.
     public func setMaxSize(_ maximum: Int) throws(WS.Error) {
         guard maximum >= 0 else { throw .outOfRange }
         state.withLock { $0.maxSize = maximum }
     }
 
-    /// Sets the handler of messages whose handler threw: that of key 500.
+    /// Sets the handler for messages whose handler threw; the key is 500.
     ///
-    /// Its ``WebSocketMessage/lastError`` says why.
+    /// Its ``WebSocketMessage/lastError`` describes the error.
     public func onerror(_ handlers: [Int: any Handler]) { state.withLock { $0.errorHandlers = handlers } }
 
     /// The counts.
     public var stats: Stats { state.withLock { $0.stats } }
 
-    /// Sets all counters to 0, except ``Stats/total`` and ``Stats/pending``.
+    /// Resets all counts to 0, except ``Stats/total`` and ``Stats/pending``.
     public func resetStats() {
         state.withLock { $0.stats = Stats(total: $0.stats.total, pending: $0.stats.pending) }
     }
 
-    /// Upgrades the request to a WebSocket; returns when that has ended.
+    /// Upgrades the request to a WebSocket; returns when the socket has ended.
     ///
     /// Throws ``WS/Error/badType(_:)`` for anything but an HTTP request.
     public func invoke(_ message: any HandlerMessage) async throws -> (any Handler)? {
@@ -130,6 +130,6 @@ public final class WebSocketHandler: Handler {
 }
 
 extension WS {
-    /// A server that answers each message by another.
+    /// A server that answers each message with another one.
     public typealias Handler = WebSocketHandler
 }

@@ -1,15 +1,15 @@
-/// A refused request: thrown by handlers, it becomes the answer.
+/// The refusal of a request: thrown by a handler, it becomes the response.
 public struct HTTPRefusal: Error, Sendable {
     /// The status, such as 403.
     public var status: Int
-    /// A code for programs, such as `bad-topic`; empty: the server's own for the status.
+    /// A code for programs, such as `bad-topic`; empty for the server's code for the status.
     public var code: String
-    /// A sentence for people: what is wrong, and where.
+    /// A sentence for people that says what is wrong, and where.
     public var message: String
-    /// Fields that are added to the answer.
+    /// Fields that are added to the response.
     public var fields: HTTPFields
 
-    /// A refusal made of these parts.
+    /// Creates a refusal.
     public init(status: Int, code: String = "", message: String, fields: HTTPFields = [:]) {
         self.status = status
         self.code = code

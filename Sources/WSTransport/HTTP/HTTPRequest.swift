@@ -1,6 +1,6 @@
 internal import Synchronization
 
-/// An HTTP request, as handlers receive it, with the answer that they make.
+/// An HTTP request as handlers receive it, with its response.
 ///
 /// Any thread.
 public final class HTTPRequest: HandlerMessage {

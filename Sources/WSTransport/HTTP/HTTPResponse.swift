@@ -1,8 +1,8 @@
 internal import Synchronization
 
-/// The answer to an ``HTTPRequest``, which its handlers fill.
+/// The response to an ``HTTPRequest``, which its handlers fill in.
 ///
-/// Sent when the handlers are done. Any thread.
+/// Sent when the handlers have finished. Any thread.
 public final class HTTPResponse: Sendable {
     private struct State {
         var statusCode = 200
@@ -15,7 +15,7 @@ public final class HTTPResponse: Sendable {
 
     init() {}
 
-    /// The status; 200 at first.
+    /// The status; 200 by default.
     public var statusCode: Int {
         get { state.withLock { $0.statusCode } }
         set { state.withLock { $0.statusCode = newValue } }
@@ -27,7 +27,7 @@ public final class HTTPResponse: Sendable {
         set { state.withLock { $0.fields = newValue } }
     }
 
-    /// The body; empty at first.
+    /// The body; empty by default.
     public var body: [UInt8] {
         get { state.withLock { $0.body } }
         set { state.withLock { $0.body = newValue } }
@@ -36,7 +36,7 @@ public final class HTTPResponse: Sendable {
     /// Appends bytes to the body.
     public func write(_ bytes: [UInt8]) { state.withLock { $0.body += bytes } }
 
-    /// Appends text to the body; sets the type to `text/plain` unless one is set.
+    /// Appends text to the body; sets `Content-Type` to `text/plain` unless it is set.
     public func write(_ text: String) {
         state.withLock { state in
             if state.fields.first("Content-Type") == nil {
@@ -58,13 +58,13 @@ public final class HTTPResponse: Sendable {
         }
     }
 
-    /// Marks it as finished: a ``Chain`` stops before its next handler.
+    /// Marks the response as finished: a ``Chain`` stops before its next handler.
     public func end() { state.withLock { $0.isEnded = true } }
 
     /// Whether ``end()`` was called.
     public var isEnded: Bool { state.withLock { $0.isEnded } }
 
-    /// The answer in the form in which it is sent.
+    /// The response in the form in which it is sent.
     var outgoing: OutgoingResponse {
         state.withLock { OutgoingResponse(status: $0.statusCode, fields: $0.fields, body: $0.body) }
     }

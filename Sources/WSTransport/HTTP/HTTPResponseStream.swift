@@ -1,4 +1,4 @@
-/// An answer that continues until it is ended, written by tasks.
+/// A response that tasks write piece by piece until they end it.
 ///
 /// Any thread, one writer at a time.
 public final class HTTPResponseStream: Sendable {
@@ -13,9 +13,10 @@ public final class HTTPResponseStream: Sendable {
 
     deinit { link.run(with: StreamWriter.self) { $0?.end() } }
 
-    /// Sends bytes, and waits while more than the server's limit is unsent.
+    /// Sends bytes; waits while more bytes than the server's limit are unsent.
     ///
-    /// Throws ``WS/Error/endOfStream`` if the client has gone, and `CancellationError`: the bytes may be sent all the same.
+    /// Throws ``WS/Error/endOfStream`` if the client has disconnected, and `CancellationError`; then the bytes may
+    /// still be sent.
     public func write(_ bytes: [UInt8]) async throws {
         try await FirstAnswer<Void>.wait { written in
             link.run(with: StreamWriter.self) { writer in
@@ -28,7 +29,7 @@ public final class HTTPResponseStream: Sendable {
     /// Sends text as UTF-8.
     public func write(_ text: String) async throws { try await write(Array(text.utf8)) }
 
-    /// Ends the answer; the connection may carry another request.
+    /// Ends the response; the connection may then carry another request.
     public func end() { link.run(with: StreamWriter.self) { $0?.end() } }
 }
 

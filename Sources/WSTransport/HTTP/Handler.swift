@@ -2,9 +2,9 @@
 ///
 /// Functions (``FunctionHandler``), ``Chain``, ``Routing``, `ws.upgrade` and `ws.Handler` are handlers and nest freely.
 public protocol Handler: Sendable {
-    /// Handles `message`, and returns the handler that continues with it; `nil`: it is done.
+    /// Handles `message`, and returns the handler that continues with it; `nil` if none does.
     ///
-    /// A thrown ``HTTPRefusal`` becomes the answer of an HTTP request; any other error becomes status 500.
+    /// A thrown ``HTTPRefusal`` becomes the response to an HTTP request; any other error becomes status 500.
     func invoke(_ message: any HandlerMessage) async throws -> (any Handler)?
 }
 
@@ -18,12 +18,13 @@ public func invoke(_ handler: any Handler, _ message: any HandlerMessage) async 
 public struct FunctionHandler: Handler {
     private let body: @Sendable (any HandlerMessage) async throws -> (any Handler)?
 
-    /// A function that returns the handler that continues; `nil`: none.
+    /// Creates a handler from a function that returns the handler that continues, or `nil`.
     public init(returning body: @escaping @Sendable (any HandlerMessage) async throws -> (any Handler)?) {
         self.body = body
     }
 
-    /// A function for messages of one kind, such as ``HTTPRequest``; others are an error.
+    /// Creates a handler from a function for messages of one type, such as ``HTTPRequest``; messages of other types are
+    /// an error.
     public init<Message: HandlerMessage>(_ body: @escaping @Sendable (Message) async throws -> Void) {
         self.body = { message in
             guard let message = message as? Message else {
@@ -38,14 +39,15 @@ public struct FunctionHandler: Handler {
     public func invoke(_ message: any HandlerMessage) async throws -> (any Handler)? { try await body(message) }
 }
 
-/// Handlers that run one after the other, each followed by those it returns, until the message is finished.
+/// Handlers that run one after the other until the message is finished; each is followed by the handlers that it
+/// returns.
 public struct Chain: Handler, ExpressibleByArrayLiteral {
     private var handlers: [any Handler] = []
 
-    /// These handlers, in this order.
+    /// Creates a chain of handlers, in this order.
     public init(_ handlers: [any Handler] = []) { self.handlers = handlers }
 
-    /// These handlers, in this order.
+    /// Creates a chain of handlers, in this order.
     public init(arrayLiteral elements: any Handler...) { handlers = elements }
 
     /// Appends a handler.
@@ -54,7 +56,7 @@ public struct Chain: Handler, ExpressibleByArrayLiteral {
     /// Appends handlers.
     public mutating func append(_ handlers: [any Handler]) { self.handlers += handlers }
 
-    /// Runs the handlers; returns none to continue with.
+    /// Runs the handlers; always returns `nil`.
     public func invoke(_ message: any HandlerMessage) async throws -> (any Handler)? {
         for handler in handlers where !message.isEnded { try await WSTransport.invoke(handler, message) }
         return nil

@@ -1,11 +1,12 @@
 /// Handlers by path, method and host; the first match in order of addition wins.
 ///
-/// A pattern that begins with `^` is a regular expression, any other a path with parameters: `/users/:id`,
-/// `/files/*`, `/:year(\d+)/:month?`. Letters match in either case, and a `/` at a path's end is tolerated. A
-/// match sets the message's ``HandlerMessage/value`` and ``HandlerMessage/params``, percent-encoded as they were sent.
-/// A routing as a target makes its pattern a prefix, and matches the rest.
+/// A pattern that begins with `^` is a regular expression; any other pattern is a path with parameters: `/users/:id`,
+/// `/files/*`, `/:year(\d+)/:month?`. Case is ignored, and so is a `/` at the end of the path. A match sets the
+/// message's ``HandlerMessage/value`` and ``HandlerMessage/params``, percent-encoded as received. If the target is a
+/// routing, the pattern matches a prefix, and the target matches the rest.
 ///
-/// No match is status 404; a path that exists with other methods is 405. `GET` also answers `HEAD`.
+/// Without a match the status is 404; for a path that exists with other methods it is 405. `GET` routes also answer
+/// `HEAD`.
 public struct Routing: DirectHandler, ExpressibleByDictionaryLiteral {
     // An object, because a copy of all this is not needed to look at it.
     private final class Route: Sendable {
@@ -39,25 +40,25 @@ public struct Routing: DirectHandler, ExpressibleByDictionaryLiteral {
 
     private var routes: [Route] = []
 
-    /// No routes.
+    /// Creates a routing without routes.
     public init() {}
 
-    /// Routes for any method, in this order.
+    /// Creates a routing with routes for any method, in this order.
     public init(_ routes: [(String, any Handler)]) { for (pattern, target) in routes { append(pattern, target) } }
 
-    /// Routes for one method, in this order.
+    /// Creates a routing with routes for one method, in this order.
     public init(_ method: String, _ routes: [(String, any Handler)]) {
         for (pattern, target) in routes { append(method, pattern, target) }
     }
 
-    /// Routes for any method, in this order.
+    /// Creates a routing with routes for any method, in this order.
     public init(dictionaryLiteral elements: (String, any Handler)...) { self.init(elements) }
 
     // MARK: Adding
 
     /// Adds a route for any method.
     ///
-    /// A malformed pattern is a programming error, which ends the program.
+    /// A malformed pattern is a programming error and terminates the program.
     public mutating func append(_ pattern: String, _ target: any Handler) { add([], pattern, nil, target) }
 
     /// Adds a route for one method.
@@ -89,7 +90,7 @@ public struct Routing: DirectHandler, ExpressibleByDictionaryLiteral {
     /// Adds a route for `FIND`.
     public mutating func find(_ pattern: String, _ target: any Handler) { add(["FIND"], pattern, nil, target) }
 
-    /// Adds a route for all requests to one host, such as `example.com`, or `*.example.com` for those below it.
+    /// Adds a route for all requests to one host, such as `example.com`, or `*.example.com` for its subdomains.
     public mutating func host(_ name: String, _ target: any Handler) { add([], "*", name, target) }
 
     private mutating func add(_ methods: [String], _ pattern: String, _ host: String?, _ target: any Handler) {
@@ -123,7 +124,7 @@ public struct Routing: DirectHandler, ExpressibleByDictionaryLiteral {
         case route(Route, RoutePattern.Match)
         /// The path exists, with these methods.
         case otherMethods([String])
-        /// The request is about the server as a whole.
+        /// The request is for the server as a whole (`OPTIONS *`).
         case everything([String])
         case nothing
     }

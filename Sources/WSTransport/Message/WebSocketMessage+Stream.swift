@@ -4,8 +4,8 @@ internal import Synchronization
 extension WebSocketMessage {
     /// Writes the message to `stream`, as one frame.
     ///
-    /// Each call uses a fresh mask. Throws what the stream throws, and ``WS/Error/controlTooLong`` if the body is too
-    /// long for a control frame.
+    /// Each call uses a new masking key. Throws what the stream throws, and ``WS/Error/controlTooLong`` if the body is
+    /// too long for a control frame.
     public func sendTo(_ stream: any ByteStream) async throws {
         let (type, masked, compress, body) = state.withLock { ($0.type, $0.masked, $0.compress, $0.body ?? []) }
         guard !type.isControl || body.count <= FrameEncoder.maximumControlPayload else { throw WS.Error.controlTooLong }
@@ -26,13 +26,14 @@ extension WebSocketMessage {
 
     /// Reads one whole message from `stream`, joins its fragments, and sets kind and body.
     ///
-    /// The body is appended to the existing one, so use a new or cleared message. A PING between the
-    /// fragments is answered, and a PONG there is ignored; between messages they are messages, and so is a CLOSE.
-    /// Frames may be masked or not, all of a message alike. Compressed messages are inflated, within ``maxSize``.
+    /// The body is appended to the existing one, so use a new or cleared message. A PING between the fragments is
+    /// answered, and a PONG there is ignored; between messages, a PING, a PONG or a Close frame is a message of its
+    /// own. The frames of one message must be all masked or all unmasked. Compressed messages are inflated, up to
+    /// ``maxSize``.
     ///
-    /// Throws ``WS/Error/endOfStream`` if the stream ends, also in the middle, ``WS/Error/messageTooBig``,
-    /// ``WS/Error/protocolViolation(_:_:)``, ``WS/Error/closed(_:reason:)`` for a CLOSE between fragments, and what
-    /// the stream throws. After any of these the stream must not be used again.
+    /// Throws ``WS/Error/endOfStream`` if the stream ends, even within a message, ``WS/Error/messageTooBig``,
+    /// ``WS/Error/protocolViolation(_:_:)``, ``WS/Error/closed(_:reason:)`` for a Close frame between fragments, and
+    /// what the stream throws. After any error the stream must not be used again.
     public func readFrom(_ stream: any ByteStream) async throws {
         let first = try await FrameReader.readHeader(stream)
         guard !first.header.opcode.isControl else {

@@ -1,20 +1,20 @@
 internal import Synchronization
 
-/// One WebSocket message, independent of any connection: a kind and a body.
+/// A WebSocket message, independent of any connection: a type and a body.
 ///
-/// A reference type that handlers share, with one cursor for all of them. Any thread.
+/// A reference type that handlers share, with one read position for all of them. Any thread.
 public final class WebSocketMessage: HandlerMessage {
     /// The content of a message.
     public enum Data: Equatable, Sendable {
-        /// The text of a text message; bytes that are not UTF-8 become replacement characters.
+        /// The text of a text message; invalid UTF-8 is replaced by replacement characters.
         case text(String)
         /// The bytes of every other message.
         case binary([UInt8])
 
-        /// The text; `nil` of a binary message.
+        /// The text; `nil` for a binary message.
         public var text: String? { if case .text(let text) = self { text } else { nil } }
 
-        /// The bytes, of either kind.
+        /// The bytes of either kind.
         public var bytes: [UInt8] {
             switch self {
             case .text(let text): Array(text.utf8)
@@ -47,16 +47,16 @@ public final class WebSocketMessage: HandlerMessage {
     /// The opcode of binary messages, `ws.BINARY`.
     public static let BINARY = WS.BINARY
 
-    /// The default limit of a message, 64 MiB, in bytes.
+    /// The default maximum size of a message, 64 MiB, in bytes.
     public static let defaultMaxSize = 64 << 20
 
-    /// A message without a body.
+    /// Creates a message without a body.
     ///
     /// - Parameters:
-    ///   - type: its opcode.
+    ///   - type: the opcode.
     ///   - masked: whether ``sendTo(_:)`` masks the frame, as a client must.
-    ///   - compress: whether ``sendTo(_:)`` compresses; ignored unless `type` is `TEXT` or `BINARY`.
-    ///   - maxSize: the largest message that ``readFrom(_:)`` accepts, in bytes. Below 0 means 0.
+    ///   - compress: whether ``sendTo(_:)`` compresses the body; ignored unless `type` is `TEXT` or `BINARY`.
+    ///   - maxSize: the largest message that ``readFrom(_:)`` accepts, in bytes; negative values mean 0.
     public init(
         type: Opcode = WS.BINARY, masked: Bool = true, compress: Bool = false, maxSize: Int = defaultMaxSize
     ) {
@@ -65,13 +65,13 @@ public final class WebSocketMessage: HandlerMessage {
             State(type: type, masked: masked, compress: compress && mayCompress, maxSize: max(0, maxSize)))
     }
 
-    /// A text message.
+    /// Creates a text message.
     public convenience init(_ text: String) {
         self.init(type: WS.TEXT)
         write(text)
     }
 
-    /// A binary message.
+    /// Creates a binary message.
     public convenience init(_ bytes: [UInt8]) {
         self.init(type: WS.BINARY)
         write(bytes)
@@ -87,36 +87,36 @@ public final class WebSocketMessage: HandlerMessage {
         }
     }
 
-    /// Its opcode; the low 4 bits go on the wire.
+    /// The opcode; only its low 4 bits are sent.
     public var type: Opcode {
         get { state.withLock { $0.type } }
         set { state.withLock { $0.type = newValue } }
     }
 
-    /// Whether ``sendTo(_:)`` masks; after ``readFrom(_:)``, whether the frames were masked.
+    /// Whether ``sendTo(_:)`` masks the frame; after ``readFrom(_:)``, whether the frames were masked.
     public var masked: Bool {
         get { state.withLock { $0.masked } }
         set { state.withLock { $0.masked = newValue } }
     }
 
-    /// Whether ``sendTo(_:)`` compresses; for a received message, whether it was compressed.
+    /// Whether ``sendTo(_:)`` compresses the body; for a received message, whether it was compressed.
     public var compress: Bool {
         get { state.withLock { $0.compress } }
         set { state.withLock { $0.compress = newValue } }
     }
 
-    /// The largest message that ``readFrom(_:)`` accepts, in bytes; 0: only empty messages.
+    /// The largest message that ``readFrom(_:)`` accepts, in bytes; 0 for empty messages only.
     public var maxSize: Int { state.withLock { $0.maxSize } }
 
     /// Sets ``maxSize``.
     ///
-    /// Throws ``WS/Error/outOfRange`` below 0.
+    /// Throws ``WS/Error/outOfRange`` if `maximum` is negative.
     public func setMaxSize(_ maximum: Int) throws(WS.Error) {
         guard maximum >= 0 else { throw .outOfRange }
         state.withLock { $0.maxSize = maximum }
     }
 
-    /// The path that ``Routing`` matches; empty at first.
+    /// The text that ``Routing`` matches; empty by default.
     public var value: String {
         get { state.withLock { $0.value } }
         set { state.withLock { $0.value = newValue } }
@@ -128,23 +128,23 @@ public final class WebSocketMessage: HandlerMessage {
         set { state.withLock { $0.params = newValue } }
     }
 
-    /// A value that a handler left for the error handler.
+    /// An error that a handler left for the error handler; empty if there is none.
     public var lastError: String {
         get { state.withLock { $0.lastError } }
         set { state.withLock { $0.lastError = newValue } }
     }
 
-    /// The stream or connection that it came from; `nil`: none.
+    /// The stream or connection that the message came from; `nil` if there is none.
     ///
-    /// For a message received by a ``WebSocket``, the stream can only be closed, which ends the connection at once.
+    /// For a message received by a ``WebSocket``, this stream can only be closed, which ends the connection at once.
     public var stream: (any ByteStream)? { state.withLock { $0.stream } }
 
-    /// Whether ``sendTo(_:)`` has sent it.
+    /// Whether ``sendTo(_:)`` has sent the message.
     public var sent: Bool { state.withLock { $0.sent } }
 
-    /// The message that answers this one: of the same kind, a PONG for a PING; not masked.
+    /// The reply to the message, unmasked: of the same type, but a PONG for a PING.
     ///
-    /// Made when it is first used. An answer has no answer of its own and returns itself.
+    /// Created on first use. A reply has no reply of its own and returns itself.
     public var response: WebSocketMessage {
         reply.withLock { reply in
             if let reply { return reply }
@@ -158,13 +158,13 @@ public final class WebSocketMessage: HandlerMessage {
 
     private let isReply = Atomic<Bool>(false)
 
-    /// Marks it as finished: a ``Chain`` stops before its next handler.
+    /// Marks the message as finished: a ``Chain`` stops before its next handler.
     public func end() { state.withLock { $0.isEnded = true } }
 
     /// Whether ``end()`` was called.
     public var isEnded: Bool { state.withLock { $0.isEnded } }
 
-    /// Resets it to a new `BINARY` message without a body.
+    /// Resets the message to a `BINARY` message without a body.
     ///
     /// ``masked``, ``compress`` and ``maxSize`` stay as they are.
     public func clear() {
@@ -177,7 +177,7 @@ public final class WebSocketMessage: HandlerMessage {
 
 /// The body: bytes with a cursor.
 extension WebSocketMessage {
-    /// The whole body, regardless of the cursor; `nil`: there is none yet.
+    /// The whole body, regardless of the read position; `nil` if there is none yet.
     ///
     /// An empty message has an empty body.
     public var data: Data? {
@@ -190,7 +190,7 @@ extension WebSocketMessage {
 
     /// The whole body; empty if there is none.
     ///
-    /// Setting it moves the cursor to its start.
+    /// Setting the body moves the read position to its start.
     public var body: [UInt8] {
         get { state.withLock { $0.body ?? [] } }
         set {
@@ -207,9 +207,9 @@ extension WebSocketMessage {
     /// The size of the body in bytes; 0 if there is none.
     public var length: Int { state.withLock { $0.body?.count ?? 0 } }
 
-    /// The next bytes of the body, at most `count`; `nil` at its end, or if there is none.
+    /// Reads the next bytes of the body, at most `count`; `nil` at its end, or if there is none.
     ///
-    /// - Parameter count: negative: all that is left.
+    /// - Parameter count: the maximum number of bytes; negative for all that is left.
     public func read(_ count: Int = -1) -> [UInt8]? {
         state.withLock { state in
             guard let body = state.body, state.position < body.count else { return nil }
@@ -220,13 +220,13 @@ extension WebSocketMessage {
         }
     }
 
-    /// The rest of the body; `nil` if nothing is left.
+    /// Reads the rest of the body; `nil` if nothing is left.
     public func readAll() -> [UInt8]? { read() }
 
-    /// Moves the cursor to the body's first byte.
+    /// Moves the read position to the start of the body.
     public func rewind() { state.withLock { $0.position = 0 } }
 
-    /// Appends to the body, which is created if there is none; the cursor stays.
+    /// Appends to the body, which is created if there is none; the read position stays.
     public func write(_ bytes: [UInt8]) {
         state.withLock { state in
             if state.body == nil { state.body = bytes } else { state.body?.append(contentsOf: bytes) }
@@ -238,6 +238,6 @@ extension WebSocketMessage {
 }
 
 extension WS {
-    /// One message, independent of any connection.
+    /// A WebSocket message, independent of any connection.
     public typealias Message = WebSocketMessage
 }

@@ -6,37 +6,37 @@ public struct CloseCode: RawRepresentable, Hashable, Sendable {
     /// The code with this number, known or not.
     public init(rawValue: UInt16) { self.rawValue = rawValue }
 
-    /// 1000: the purpose is fulfilled.
+    /// 1000: normal closure.
     public static let normal = CloseCode(rawValue: 1000)
-    /// 1001: the server goes down, or the page was left.
+    /// 1001: the server goes down, or the browser has left the page.
     public static let goingAway = CloseCode(rawValue: 1001)
-    /// 1002: the peer broke the protocol.
+    /// 1002: the peer violated the protocol.
     public static let protocolError = CloseCode(rawValue: 1002)
-    /// 1003: a kind of data that is not accepted.
+    /// 1003: the peer sent a type of data that is not accepted.
     public static let unsupportedData = CloseCode(rawValue: 1003)
-    /// 1005: the CLOSE held no code; never on the wire.
+    /// 1005: the Close frame had no code; never sent.
     public static let noStatusReceived = CloseCode(rawValue: 1005)
-    /// 1006: the connection was lost without a CLOSE; never on the wire.
+    /// 1006: the connection was lost without a Close frame; never sent.
     public static let abnormal = CloseCode(rawValue: 1006)
-    /// 1007: the payload does not fit its kind, such as text that is not UTF-8.
+    /// 1007: the payload does not match the message type, such as text that is not UTF-8.
     public static let invalidPayload = CloseCode(rawValue: 1007)
-    /// 1008: a policy of this endpoint was violated.
+    /// 1008: the peer violated a policy.
     public static let policyViolation = CloseCode(rawValue: 1008)
-    /// 1009: a message above the limit.
+    /// 1009: a message is too big.
     public static let messageTooBig = CloseCode(rawValue: 1009)
-    /// 1010: the server did not accept an extension that the client requires.
+    /// 1010: the server did not negotiate an extension that the client requires.
     public static let mandatoryExtension = CloseCode(rawValue: 1010)
-    /// 1011: the server failed.
+    /// 1011: the server encountered an error.
     public static let internalError = CloseCode(rawValue: 1011)
     /// 1012: the server restarts.
     public static let serviceRestart = CloseCode(rawValue: 1012)
     /// 1013: the server is overloaded.
     public static let tryAgainLater = CloseCode(rawValue: 1013)
 
-    /// Whether an application may close with it: 1000 and 3000–4999.
+    /// Whether an application may close with this code: 1000 and 3000–4999.
     public var isSendable: Bool { self == .normal || (3000...4999).contains(rawValue) }
 
-    /// Whether a CLOSE frame may carry it: 1000–1003, 1007–1014 and 3000–4999.
+    /// Whether a Close frame may contain this code: 1000–1003, 1007–1014 and 3000–4999.
     public var isValidOnWire: Bool {
         switch rawValue {
         case 1000...1003, 1007...1014, 3000...4999: true
@@ -46,7 +46,7 @@ public struct CloseCode: RawRepresentable, Hashable, Sendable {
 }
 
 extension CloseCode: ExpressibleByIntegerLiteral {
-    /// The code with this number, so that `socket.close(4000)` reads as in the RFC.
+    /// Creates a code from a literal, so that `socket.close(4000)` reads as in the RFC.
     public init(integerLiteral value: UInt16) { self.init(rawValue: value) }
 }
 

@@ -1,18 +1,18 @@
-/// How one side uses permessage-deflate.
+/// The settings of permessage-deflate for one side of a connection (RFC 7692).
 public struct CompressionOptions: Sendable, Equatable {
-    /// The effort, from 1 (fast) to 9 (small).
+    /// The compression level, from 1 (fast) to 9 (small).
     public var level = 1
-    /// Smaller messages are sent as they are, in bytes.
+    /// Smaller messages are sent uncompressed; in bytes.
     public var minimum = 256
-    /// Whether the server is to compress each message by itself.
+    /// Whether the server compresses each message independently.
     ///
-    /// Then a broadcast is compressed once for all clients, and an idle connection holds no window.
+    /// Then a broadcast is compressed once for all clients, and an idle connection needs no memory for a window.
     public var serverNoContextTakeover = true
-    /// Whether the client is to compress each message by itself.
+    /// Whether the client compresses each message independently.
     public var clientNoContextTakeover = true
-    /// The most window bits for what the server sends, 9 to 15.
+    /// The maximum window bits of the server's messages, 9 to 15.
     public var serverWindowBits = 15
-    /// The most window bits for what the client sends, 9 to 15.
+    /// The maximum window bits of the client's messages, 9 to 15.
     public var clientWindowBits = 15
 
     /// The defaults.
@@ -23,7 +23,7 @@ public struct CompressionOptions: Sendable, Equatable {
 package struct DeflateParameters: Equatable, Sendable {
     /// The extension's name.
     static let name = "permessage-deflate"
-    /// The window bits that the RFC knows.
+    /// The window bits that RFC 7692 defines.
     static let windowBits = 8...15
 
     /// Whether the server compresses each message by itself.

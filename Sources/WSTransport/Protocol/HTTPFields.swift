@@ -1,13 +1,13 @@
-/// The fields of a head, in their order; names are compared without regard to case (RFC 9110 §5).
+/// The header fields of a message, in order; names are compared without regard to case (RFC 9110 §5).
 public struct HTTPFields: RandomAccessCollection, Equatable, Sendable, ExpressibleByDictionaryLiteral {
     /// One field line.
     public struct Field: Equatable, Sendable {
-        /// As it was written.
+        /// The name as written.
         public let name: String
-        /// Without the white space around it.
+        /// The value, without surrounding white space.
         public let value: String
 
-        /// A field of this name and value.
+        /// Creates a field.
         public init(name: String, value: String) {
             self.name = name
             self.value = value
@@ -51,21 +51,21 @@ public struct HTTPFields: RandomAccessCollection, Equatable, Sendable, Expressib
     @inline(__always)
     private static func bit(of mark: UInt32) -> UInt64 { 1 &<< UInt64((mark &* 0x9E37_79B9) &>> 26) }
 
-    /// No fields.
+    /// Creates a collection without fields.
     public init() {}
 
-    /// These fields, in this order.
+    /// Creates a collection of these fields, in this order.
     public init(dictionaryLiteral elements: (String, String)...) {
         for (name, value) in elements { append(name, value) }
     }
 
-    /// No fields yet, but the bytes of those that ``appendLine(name:value:)`` will name.
+    /// Creates a collection without fields, with the bytes that ``appendLine(name:value:)`` will refer to.
     init(bytes: [UInt8], count: Int) {
         self.bytes = bytes
         lines.reserveCapacity(count)
     }
 
-    /// Where the first field is: 0.
+    /// The position of the first field line: 0.
     public var startIndex: Int { 0 }
     /// The number of field lines.
     public var endIndex: Int { lines.count }
@@ -74,7 +74,7 @@ public struct HTTPFields: RandomAccessCollection, Equatable, Sendable, Expressib
         Field(name: text(lines[position].name), value: text(lines[position].value))
     }
 
-    /// Whether both have the same lines in the same order, names as they were written.
+    /// Whether both have the same lines in the same order, with names as written.
     public static func == (first: HTTPFields, second: HTTPFields) -> Bool {
         first.lines.count == second.lines.count
             && zip(first.lines, second.lines).allSatisfy { one, other in
@@ -91,7 +91,7 @@ public struct HTTPFields: RandomAccessCollection, Equatable, Sendable, Expressib
         appendLine(name: start..<middle, value: middle..<bytes.count)
     }
 
-    /// Sets the value of this name: in the place of the first line of that name, or at the end; further ones are removed.
+    /// Sets the value of a field: in place of its first line, or at the end; further lines of that name are removed.
     public mutating func set(_ name: String, _ value: String) {
         var (others, isSet) = (HTTPFields(), false)
         for field in self {
@@ -106,7 +106,7 @@ public struct HTTPFields: RandomAccessCollection, Equatable, Sendable, Expressib
         self = others
     }
 
-    /// Removes all lines of this name.
+    /// Removes all lines of a name.
     public mutating func remove(_ name: String) {
         guard first(name) != nil else { return }
         var others = HTTPFields()
@@ -114,7 +114,7 @@ public struct HTTPFields: RandomAccessCollection, Equatable, Sendable, Expressib
         self = others
     }
 
-    /// The value of the first line of this name, `nil` where there is none; setting is as ``set(_:_:)``, or ``remove(_:)``.
+    /// The value of the first line of a name, `nil` if there is none; setting it is ``set(_:_:)`` or ``remove(_:)``.
     public subscript(name: String) -> String? {
         get { first(name) }
         set { if let newValue { set(name, newValue) } else { remove(name) } }
@@ -132,19 +132,19 @@ public struct HTTPFields: RandomAccessCollection, Equatable, Sendable, Expressib
         }
     }
 
-    /// Adds a line whose bytes are there.
+    /// Adds a line whose bytes are already stored.
     mutating func appendLine(name: Range<Int>, value: Range<Int>) {
         appendLine(name: name, value: value, mark: Self.mark(of: bytes.span, name))
     }
 
-    /// The same where the name's ``HTTPWord/mark`` is known.
+    /// Adds a line like ``appendLine(name:value:)``, for a name whose ``HTTPWord/mark`` is known.
     @inline(__always)
     mutating func appendLine(name: Range<Int>, value: Range<Int>, mark: UInt32) {
         marks |= Self.bit(of: mark)
         lines.append(Line(name: name, value: value, mark: mark))
     }
 
-    /// Adds a line whose name's bytes are there.
+    /// Adds a line whose name is already stored.
     mutating func appendLine(name: Range<Int>, value: String) {
         let start = bytes.count
         bytes.append(contentsOf: value.utf8)
@@ -222,7 +222,7 @@ public struct HTTPFields: RandomAccessCollection, Equatable, Sendable, Expressib
     /// Whether a line has this name.
     package func has(_ name: HTTPWord) -> Bool { place(of: name) != nil }
 
-    /// Whether `word` is the value of the first line of this name, in large or small letters.
+    /// Whether the value of the first line of a name is `word`, in either case.
     func says(_ word: HTTPWord, in name: HTTPWord) -> Bool {
         place(of: name).map { word.isWritten(in: bytes.span, lines[$0].value) } ?? false
     }
@@ -234,12 +234,12 @@ public struct HTTPFields: RandomAccessCollection, Equatable, Sendable, Expressib
         return count
     }
 
-    /// The value of the first line of this name, `nil` where there is none.
+    /// The value of the first line of a name; `nil` if there is none.
     public func first(_ name: String) -> String? {
         place(of: name.utf8Span.span).map { text(lines[$0].value) }
     }
 
-    /// The value of the only line of this name, `nil` where there is none or more than one.
+    /// The value of the only line of a name; `nil` if there is none or more than one.
     public func only(_ name: String) -> String? {
         let name = name.utf8Span.span
         guard let place = place(of: name), self.place(of: name, from: place + 1) == nil else { return nil }
@@ -278,7 +278,7 @@ public struct HTTPFields: RandomAccessCollection, Equatable, Sendable, Expressib
         return count
     }
 
-    /// The values of all lines of this name, in their order.
+    /// The values of all lines of a name, in order.
     public func all(_ name: String) -> [String] {
         let name = name.utf8Span.span
         var (values, start): ([String], Int) = ([], 0)
@@ -298,10 +298,10 @@ public struct HTTPFields: RandomAccessCollection, Equatable, Sendable, Expressib
         }
     }
 
-    /// The elements of a comma-separated list over all lines of this name, without white space around them; empty
-    /// ones are left out (RFC 9110 §5.6.1).
+    /// The elements of a comma-separated list over all lines of a name, without surrounding white space; empty elements
+    /// are left out (RFC 9110 §5.6.1).
     ///
-    /// Commas inside quoted strings separate, too: meant for lists of tokens.
+    /// Commas within quoted strings separate elements, too, so use this for lists of tokens only.
     public func list(_ name: String) -> [String] {
         var elements: [String] = []
         forEachElement(of: name) { elements.append(text($0)) }
@@ -357,7 +357,7 @@ public struct HTTPFields: RandomAccessCollection, Equatable, Sendable, Expressib
         return start..<end
     }
 
-    /// The elements of a list of tokens, as ``list(_:)``, in small letters.
+    /// The elements of a list of tokens, as in ``list(_:)``, in lower case.
     public func tokens(_ name: String) -> [String] {
         list(name).map { element in element.lowercasedASCII() }
     }

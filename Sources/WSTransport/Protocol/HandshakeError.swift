@@ -1,25 +1,27 @@
 extension WS {
     /// Why a WebSocket could not be opened.
     public enum HandshakeError: Swift.Error, Equatable, Sendable {
-        /// The host, or the path of a socket, was not found, in the resolver's words.
+        /// The host name could not be resolved, or the path of a Unix socket does not exist; with the resolver's
+        /// message.
         case unknownHost(String)
-        /// The system could not connect.
+        /// The connection could not be established; with the system's message.
         case unreachable(String)
-        /// TLS could not be negotiated, the server is not the intended one, or a certificate file cannot be used.
+        /// TLS failed, the server is not the intended one, or a certificate file cannot be used.
         case insecure(String)
         /// The handshake took longer than ``ConnectOptions/handshakeTimeout``.
         case timedOut
         /// The server closed the connection during the handshake.
         case connectionLost
-        /// The socket was closed before the handshake was done.
+        /// The socket was closed before the handshake was complete.
         case aborted
         /// The server answered with a status other than 101.
         ///
-        /// `body` is the body of the answer: empty if it had none, or one of unknown or great length.
+        /// `body` is the body of the response; empty if there was none, if its length was unknown, or if it was too
+        /// long.
         case refused(status: Int, body: [UInt8])
-        /// The peer is not a WebSocket server: which check failed. RFC 6455 §4.1.
+        /// The peer is not a WebSocket server; the text says which check failed (RFC 6455 §4.1).
         case invalidAnswer(String)
-        /// Any other obstacle, such as a proxy.
+        /// Any other failure, such as one of a proxy.
         case failed(String)
     }
 }

@@ -1,6 +1,6 @@
-/// The kind of a frame (RFC 6455 §5.2).
+/// The type of a frame (RFC 6455 §5.2).
 ///
-/// An open set: the reserved values 3–7 and 11–15 can be represented, and are refused by the machine.
+/// An open set: the reserved values 3–7 and 11–15 can be represented; a frame with one is a protocol error.
 public struct Opcode: RawRepresentable, Hashable, Sendable {
     /// The 4 bits on the wire.
     public let rawValue: UInt8
@@ -8,28 +8,28 @@ public struct Opcode: RawRepresentable, Hashable, Sendable {
     /// The opcode in the low 4 bits of `rawValue`.
     public init(rawValue: UInt8) { self.rawValue = rawValue & 0x0F }
 
-    /// A further fragment of the message under way.
+    /// A continuation of the present message.
     public static let continuation = Opcode(rawValue: 0)
-    /// A message of UTF-8 text, or its first fragment.
+    /// A text message in UTF-8, or its first fragment.
     public static let text = Opcode(rawValue: 1)
-    /// A message of bytes, or its first fragment.
+    /// A binary message, or its first fragment.
     public static let binary = Opcode(rawValue: 2)
     /// The closing handshake (RFC 6455 §5.5.1).
     public static let close = Opcode(rawValue: 8)
-    /// A request that is answered by a pong (RFC 6455 §5.5.2).
+    /// A PING, which is answered by a PONG (RFC 6455 §5.5.2).
     public static let ping = Opcode(rawValue: 9)
-    /// The answer to a ping, or a sign of life (RFC 6455 §5.5.3).
+    /// A PONG, in answer to a PING or unsolicited (RFC 6455 §5.5.3).
     public static let pong = Opcode(rawValue: 10)
 
-    /// Whether the frame may come between the fragments of a message (RFC 6455 §5.5).
+    /// Whether the frame is a control frame, which may come between the fragments of a message (RFC 6455 §5.5).
     public var isControl: Bool { rawValue & 0x08 != 0 }
 
-    /// Whether the specification reserves this value.
+    /// Whether RFC 6455 reserves this value.
     public var isReserved: Bool { rawValue & 0x07 > 2 }
 }
 
 extension Opcode: CustomStringConvertible {
-    /// The RFC's name for it, or the number of a reserved one.
+    /// The RFC's name of the opcode; the number of a reserved one.
     public var description: String {
         switch self {
         case .continuation: "continuation"

@@ -1,6 +1,6 @@
-/// Which pages may use a server (RFC 6454, RFC 6455 §10.2).
+/// The origins whose pages may use a server (RFC 6454, RFC 6455 §10.2).
 ///
-/// A request without `Origin` does not come from a browser, and every policy admits it.
+/// A request without `Origin` does not come from a browser, and every policy accepts it.
 public struct OriginPolicy: Sendable {
     private let decide: @Sendable (Page) -> Decision
     /// The rules; empty: the policy is a function.
@@ -34,7 +34,7 @@ public struct OriginPolicy: Sendable {
         case allowedWithCredentials
     }
 
-    /// A custom policy, called with `Origin` and `Host` as they were sent.
+    /// Creates a custom policy from a function that is called with `Origin` and `Host` as received.
     public init(_ isAllowed: @escaping @Sendable (_ origin: String, _ host: String?) -> Bool) {
         rules = []
         decide = { isAllowed($0.origin, $0.host) ? .allowed : .refused }
@@ -51,17 +51,18 @@ public struct OriginPolicy: Sendable {
         }
     }
 
-    /// Pages of the requested host, whatever their scheme and port: the default.
+    /// Accepts pages of the requested host, whatever their scheme and port: the default.
     ///
-    /// All names of loopback are one host.
+    /// All names of loopback count as one host.
     public static let sameHost = OriginPolicy([.sameHost])
 
-    /// All pages.
+    /// Accepts all pages.
     public static let any = OriginPolicy([.any])
 
-    /// Pages of these origins, such as `https://example.com` or `https://*.example.com`, and `null`.
+    /// Accepts pages of these origins, such as `https://example.com` or `https://*.example.com`, and `null`.
     ///
-    /// Compared without regard to case; a scheme's own port may be left out. A text that is no origin admits no page.
+    /// Compared without regard to case; a scheme's default port may be omitted. A text that is not an origin matches no
+    /// page.
     public static func list(_ origins: [String]) -> OriginPolicy {
         OriginPolicy(origins.compactMap { $0 == "null" ? Rule.null : Rule.Pattern($0).map(Rule.pattern) })
     }
@@ -83,11 +84,11 @@ public struct OriginPolicy: Sendable {
 extension OriginPolicy {
     /// One entry of a list of origins.
     package enum Rule: Sendable, Hashable {
-        /// The origin is the one that the request was sent to: host and port, and a scheme that is not less secure.
+        /// The origin that the request was sent to: the same host and port, and a scheme that is not less secure.
         case sameOrigin
-        /// The origin's host is the one that the request was sent to; ports are not compared.
+        /// An origin with the host that the request was sent to; ports are not compared.
         case sameHost
-        /// Every origin, `null` too.
+        /// Every origin, including `null`.
         case any
         /// Pages without an origin: files, sandboxed frames, data URLs.
         case null
@@ -188,7 +189,7 @@ extension OriginPolicy.Rule: CustomStringConvertible {
 /// `scheme://authority` without anything after it, in lower case.
 private struct Origin {
     let scheme: String
-    /// Without the scheme's own port: RFC 6454 §4 calls the origin with it the same.
+    /// The host and port, without the scheme's default port: RFC 6454 §4 treats it as absent.
     var place: HostAndPort
 
     init?(_ text: String) {
@@ -203,7 +204,7 @@ private struct Origin {
         if place.port == defaultPort { self.place.port = nil }
     }
 
-    /// The scheme's own port.
+    /// The scheme's default port.
     var defaultPort: UInt16? {
         switch scheme {
         case "http": 80

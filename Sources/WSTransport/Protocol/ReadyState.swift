@@ -1,14 +1,14 @@
 /// The state of a socket.
 ///
-/// The numbers are those of the WHATWG API.
+/// The numbers are those of the WebSocket API in browsers.
 public enum ReadyState: Int, Comparable, Sendable, CustomStringConvertible {
-    /// The opening handshake is under way.
+    /// The opening handshake is in progress.
     case connecting = 0
     /// Messages can be sent.
     case open = 1
-    /// A closing handshake is under way.
+    /// The closing handshake is in progress.
     case closing = 2
-    /// It is over.
+    /// The socket has ended.
     case closed = 3
 
     /// Earlier states are smaller.

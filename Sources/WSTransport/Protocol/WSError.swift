@@ -3,31 +3,32 @@ extension WS {
     public enum Error: Swift.Error, Equatable, Sendable {
         /// A socket was used in a state that does not allow it.
         case invalidState(ReadyState)
-        /// A code that an application may not send, see ``CloseCode/isSendable``, or a reason of more than 123 bytes.
+        /// The close code may not be sent by an application, see ``CloseCode/isSendable``, or the reason exceeds 123
+        /// bytes.
         case invalidClose(String)
-        /// A URL that does not name a WebSocket server, and why.
+        /// The URL does not name a WebSocket server, for this reason.
         case invalidURL(String)
-        /// The payload of a PING or PONG is longer than 125 bytes. RFC 6455 §5.5.
+        /// The payload of a PING or PONG exceeds 125 bytes (RFC 6455 §5.5).
         case controlTooLong
-        /// A limit was set below 0.
+        /// A limit was set to a negative value.
         case outOfRange
         /// The WebSocket could not be opened.
         case handshake(HandshakeError)
-        /// The peer violated the protocol: the close code for it, and a sentence.
+        /// The peer violated the protocol; with the close code for it, and a sentence.
         case protocolViolation(CloseCode, String)
         /// A message is larger than its ``WebSocketMessage/maxSize``.
         case messageTooBig
-        /// More than this many bytes are unsent, and the socket is configured to refuse rather than to close.
+        /// More than this many bytes are unsent, and the socket is configured to refuse messages instead of closing.
         case tooMuchUnsent(Int)
         /// The socket has ended, with this code and reason.
         case closed(CloseCode, reason: String)
-        /// The stream ended, or is closed.
+        /// The stream has ended or was closed.
         case endOfStream
-        /// Another task is already doing the same.
+        /// Another task is already performing the same operation.
         case busy
-        /// A reader asks for messages that go to a listener.
+        /// Messages cannot be read because they go to a listener.
         case messagesAreListenedTo
-        /// A handler was given a message of a kind that it does not handle.
+        /// A handler received a message of a type that it does not handle.
         case badType(String)
     }
 }

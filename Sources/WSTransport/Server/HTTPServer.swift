@@ -2,31 +2,34 @@ internal import Synchronization
 
 /// An HTTP/1.1 server, with WebSockets if its handler uses `ws.upgrade`.
 ///
-/// One thread for each processor, each with a part of the connections. Any thread may call it.
+/// It has one thread per processor, each with a part of the connections. Its methods may be called on any thread.
 public final class HTTPServer: Sendable {
-    /// What a server allows.
+    /// The options of a server.
     public struct Options: Sendable {
-        /// The number of threads; 0: one for each processor.
+        /// The number of threads; 0 for one per processor.
         public var reactors = 0
-        /// TLS, for `https` and `wss`; `nil`: none.
+        /// The TLS context for `https` and `wss`; `nil` for no TLS.
         public var tls: TLSContext?
-        /// A prefix that is removed from every path, others being 404; begins with `/`, or is empty.
+        /// The prefix of all paths, which handlers do not see; begins with `/`, or is empty for none.
+        ///
+        /// Other paths get status 404.
         public var pathPrefix = ""
-        /// From the start of the connection, or a request's first byte, to the end of its head.
+        /// The time limit from the start of the connection, or from a request's first byte, to the end of the request's
+        /// head.
         public var headTimeout: Duration = .seconds(10)
-        /// Between an answer and the next request.
+        /// How long a connection may be idle between two requests.
         public var idleTimeout: Duration = .seconds(75)
-        /// The most bytes of a request's head.
+        /// The maximum size of a request's head, in bytes.
         public var maximumHead = 16 * 1024
-        /// The most connections; further ones are answered with 503.
+        /// The maximum number of connections; further ones get 503.
         public var maximumConnections = 100_000
-        /// The most bytes of a streamed answer that may be unsent.
+        /// The maximum of unsent bytes of a streamed response.
         public var maximumUnsent = 1024 * 1024
-        /// Called with errors that handlers and closures of WebSockets threw, except refusals and the end of the client.
+        /// Called with errors that handlers and closures of WebSockets throw, except refusals and disconnections.
         ///
         /// The client gets status 500, or the close code 1011.
         public var onError: (@Sendable (any Error, HTTPRequest) -> Void)?
-        /// Told of what happens, for logs and figures; `nil`: nobody is.
+        /// Receives events for logs and metrics; `nil` for none.
         public var observer: (any ServerObserver)?
 
         /// The defaults.
@@ -64,7 +67,7 @@ public final class HTTPServer: Sendable {
         }
     }
 
-    /// Why a server does not start.
+    /// Why a server cannot start.
     public struct StartError: Error, Equatable, Sendable, CustomStringConvertible {
         /// What failed, and why.
         public let description: String
@@ -90,13 +93,13 @@ public final class HTTPServer: Sendable {
     private let options: Options
     private let state: Mutex<State>
 
-    /// A server, not yet started.
+    /// Creates a server; ``start()`` starts it.
     ///
     /// - Parameters:
-    ///   - address: a numeric address, `localhost`, or `unix:/path`; `0.0.0.0` or `::` for all of this machine. The default
-    ///     is not reachable from other machines.
-    ///   - port: 0 lets the system choose, see ``port``.
-    ///   - handler: gets the requests, from all threads at once.
+    ///   - address: a numeric address, `localhost`, or `unix:/path`; `0.0.0.0` or `::` for all addresses of this
+    ///     machine. The default is not reachable from other machines.
+    ///   - port: the port; 0 lets the system choose, see ``port``.
+    ///   - handler: receives the requests, on all threads at once.
     ///   - options: limits, threads, TLS.
     public init(
         address: String = "127.0.0.1", port: UInt16, handler: any Handler, options: Options = Options()
@@ -108,7 +111,7 @@ public final class HTTPServer: Sendable {
         state = Mutex(State(tls: options.tls))
     }
 
-    /// A server of these routes.
+    /// Creates a server for a routing.
     public convenience init(
         address: String = "127.0.0.1", port: UInt16, routing: Routing, options: Options = Options()
     ) {
@@ -117,12 +120,12 @@ public final class HTTPServer: Sendable {
 
     deinit { state.withLock { $0.serving }?.reactors.stop() }
 
-    /// The port that it listens on; 0 before ``start()``, and for a socket in the file system.
+    /// The port that the server listens on; 0 before ``start()``, and for a Unix socket.
     public var port: UInt16 { state.withLock { $0.serving?.address.port ?? 0 } }
 
-    /// Binds the address and begins to serve; does nothing if it already serves.
+    /// Binds the address and begins to serve; does nothing if the server is already serving.
     ///
-    /// Throws if it cannot listen, and for options without sense.
+    /// Throws if the server cannot listen, or if its options are invalid.
     public func start() throws(StartError) {
         try check()
         let text = host == "localhost" ? "127.0.0.1" : host
@@ -142,10 +145,11 @@ public final class HTTPServer: Sendable {
         }
     }
 
-    /// Begins to serve on a socket that another program has bound and that listens already, as systemd passes it; does
-    /// nothing if it already serves.
+    /// Begins to serve on a socket that another program has bound and that already listens, as systemd passes it.
     ///
-    /// - Parameter descriptor: belongs to the server from now on, which closes it in the end.
+    /// Does nothing if the server is already serving.
+    ///
+    /// - Parameter descriptor: the socket; the server owns it from now on and closes it at the end.
     public func start(adopting descriptor: Int32) throws(StartError) {
         try check()
         do throws(Errno) {
@@ -238,13 +242,15 @@ public final class HTTPServer: Sendable {
         await Task { await stop(patience: patience) }.value
     }
 
-    /// Stops: accepts no more, tells WebSockets that the server goes away (1001), waits for the connections to end and
-    /// for the tasks of their handlers and closures.
+    /// Stops the server.
     ///
-    /// Called by a handler or a closure, it does not wait for that one. Cancelling the caller's task ends the patience.
+    /// Accepts no more connections, closes WebSockets with 1001, and waits for the connections and for the tasks of
+    /// handlers and closures to end.
     ///
-    /// - Parameter patience: how long to wait; remaining connections are then cut, which cancels their tasks, and these
-    ///   have as long again.
+    /// A call from a handler or a closure does not wait for that one. Cancelling the caller's task ends the waiting.
+    ///
+    /// - Parameter patience: how long to wait; then the remaining connections are cut and their tasks cancelled, and
+    ///   the tasks get the same time again.
     public func stop(patience: Duration = .seconds(5)) async {
         guard let serving = state.withLock({ $0.serving }) else { return }
         drain(serving)
@@ -278,24 +284,25 @@ public final class HTTPServer: Sendable {
     }
 }
 
-/// An ``HTTPServer`` that speaks TLS: `https` and `wss`.
+/// An ``HTTPServer`` with TLS: `https` and `wss`.
 ///
 /// Any thread.
 public final class HTTPSServer: Sendable {
     /// The server.
     public let server: HTTPServer
 
-    /// A server with one certificate, and further ones for clients that ask for their names.
+    /// Creates a server with one certificate, and further ones for clients that request their names.
     ///
     /// Throws ``TLSFileError`` if a file cannot be used.
     ///
     /// - Parameters:
     ///   - address: a numeric address, `localhost`, or `unix:/path`; `0.0.0.0` or `::` for all of this machine.
-    ///   - port: 0 lets the system choose.
-    ///   - identity: the certificate and its key, for clients that ask for no other name.
-    ///   - others: those for clients that ask for one of their names (RFC 6066 §3).
-    ///   - clientAuthorities: a PEM file; clients have to show a certificate of one of these. `nil`: none is asked for.
-    ///   - handler: gets the requests, of all threads at once.
+    ///   - port: the port; 0 lets the system choose.
+    ///   - identity: the certificate and its key, for clients that request no other name.
+    ///   - others: certificates for clients that request one of their names (RFC 6066 §3).
+    ///   - clientAuthorities: a PEM file; clients must present a certificate of one of these authorities. `nil` to
+    ///     request none.
+    ///   - handler: receives the requests, on all threads at once.
     ///   - options: limits and threads; its `tls` is replaced.
     public init(
         address: String = "127.0.0.1", port: UInt16, identity: TLSIdentity, others: [TLSIdentity] = [],
@@ -306,21 +313,21 @@ public final class HTTPSServer: Sendable {
         server = HTTPServer(address: address, port: port, handler: handler, options: options)
     }
 
-    /// The port that it listens on; 0 before ``start()``.
+    /// The port that the server listens on; 0 before ``start()``.
     public var port: UInt16 { server.port }
 
     /// Binds the address and begins to serve.
     public func start() throws(HTTPServer.StartError) { try server.start() }
 
-    /// Uses other files for new connections; open ones keep theirs.
+    /// Uses new files for new connections; open connections keep the old ones.
     ///
-    /// Throws ``TLSFileError`` if one cannot be used, and then changes nothing.
+    /// Throws ``TLSFileError`` if a file cannot be used, and then changes nothing.
     public func reload(
         identity: TLSIdentity, others: [TLSIdentity] = [], clientAuthorities: String? = nil
     ) throws(TLSFileError) {
         server.replace(tls: try TLSContext.server(identity, others: others, clientAuthorities: clientAuthorities))
     }
 
-    /// Stops in order, as ``HTTPServer/stop(patience:)``.
+    /// Stops the server, as ``HTTPServer/stop(patience:)``.
     public func stop(patience: Duration = .seconds(5)) async { await server.stop(patience: patience) }
 }

@@ -1,9 +1,9 @@
 internal import Synchronization
 
-/// Sends messages to many sockets: each message is encoded once for each thread of the server, not once for each socket.
+/// Sends messages to many sockets; each message is encoded once per thread of the server, not once per socket.
 ///
-/// Sockets remain, and are kept alive, until they end or are removed. Sending does not wait: what happens to a client that
-/// takes less than it is sent is up to ``UpgradeOptions/slowReaders``. Any thread.
+/// Sockets stay members, and are retained, until they end or are removed. Sending does not wait:
+/// ``UpgradeOptions/slowReaders`` decides what happens to a client that receives too slowly. Any thread.
 public final class Broadcast: Sendable {
     /// The members whose connections one thread has.
     private struct Room {
@@ -13,7 +13,7 @@ public final class Broadcast: Sendable {
 
     private let rooms = Mutex<[ObjectIdentifier: Room]>([:])
 
-    /// Nobody is there yet.
+    /// Creates a broadcast without members.
     public init() {}
 
     deinit {
@@ -21,10 +21,10 @@ public final class Broadcast: Sendable {
         for room in rooms.withLock({ $0.values }) { for socket in room.members.values { socket.core.forgetEnding(id) } }
     }
 
-    /// How many sockets there are.
+    /// The number of sockets.
     public var count: Int { rooms.withLock { $0.values.reduce(0) { $0 + $1.members.count } } }
 
-    /// Adds a socket; does nothing if it is there, or has ended.
+    /// Adds a socket; does nothing if it is already a member, or has ended.
     public func add(_ socket: WebSocket) {
         guard let remote = socket.core.link.remote else { return }
         let member = ObjectIdentifier(socket)
@@ -39,7 +39,7 @@ public final class Broadcast: Sendable {
         if !isOpen { forget(member, on: ObjectIdentifier(remote)) }
     }
 
-    /// Removes a socket, which stays as it is; does nothing if it is not there.
+    /// Removes a socket without closing it; does nothing if it is not a member.
     public func remove(_ socket: WebSocket) {
         guard let remote = socket.core.link.remote else { return }
         socket.core.forgetEnding(ObjectIdentifier(self))
@@ -52,15 +52,15 @@ public final class Broadcast: Sendable {
         _ = forgotten
     }
 
-    /// Sends a text message to all, and returns at once; `sender`, if there is one, gets none.
+    /// Sends a text message to all sockets except `sender`, and returns at once.
     public func send(_ text: String, except sender: WebSocket? = nil) { send(.text, Array(text.utf8), except: sender) }
 
-    /// Sends a binary message to all, and returns at once; `sender`, if there is one, gets none.
+    /// Sends a binary message to all sockets except `sender`, and returns at once.
     public func send(_ bytes: [UInt8], except sender: WebSocket? = nil) { send(.binary, bytes, except: sender) }
 
     /// Begins the closing handshake of all sockets.
     ///
-    /// Throws ``WS/Error/invalidClose(_:)`` as ``WebSocket/close(_:reason:)`` does.
+    /// Throws ``WS/Error/invalidClose(_:)``, as ``WebSocket/close(_:reason:)`` does.
     public func close(_ code: CloseCode = 1000, reason: String = "") throws(WS.Error) {
         for room in rooms.withLock({ Array($0.values) }) {
             for socket in room.members.values { try socket.close(code, reason: reason) }

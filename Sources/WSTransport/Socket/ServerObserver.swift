@@ -1,25 +1,27 @@
-/// What a server tells of its clients, for logs and figures.
+/// Receives a server's events about clients, for logs and metrics.
 ///
-/// Its methods are called on the connections' threads, which they must not block. Each does nothing unless it is
-/// implemented. Messages are not reported: a listener is.
+/// Its methods are called on the connections' threads, which they must not block. The default implementations do
+/// nothing. Messages are not reported; use a listener for them.
 public protocol ServerObserver: Sendable {
-    /// A WebSocket is open.
+    /// A WebSocket was opened.
     func opened(_ socket: ObservedSocket)
 
-    /// A WebSocket has ended: `end.cause` tells a client that left (`closedByPeer`) from one that was lost, that gave no sign
-    /// of life (`silent`), that was too slow (`slow`) or that broke the protocol (`violation`).
+    /// A WebSocket has ended.
+    ///
+    /// `end.cause` says whether the client closed it (`closedByPeer`), was lost (`lost`), stopped responding
+    /// (`silent`), was too slow (`slow`) or violated the protocol (`violation`).
     func ended(_ socket: ObservedSocket, _ end: ObservedEnd)
 
-    /// A client took less than it was sent, for the first time since it had taken everything.
+    /// A client has unsent bytes, for the first time since it had received everything.
     func fellBehind(_ socket: ObservedSocket)
 
-    /// A request, also one for a WebSocket, was refused, or was no request.
+    /// A request, or a WebSocket handshake, was refused, or was malformed.
     func refused(_ request: RefusedRequest)
 
-    /// A handler, or the closure of a WebSocket, threw; the client got status 500, or 1011.
+    /// A handler, or the closure of a WebSocket, threw; the client got status 500, or close code 1011.
     func failed(_ error: any Error, _ request: HTTPRequest)
 
-    /// A client did not get through TLS.
+    /// A TLS handshake failed.
     func tlsFailed(_ reason: String, remoteAddress: String)
 }
 
@@ -38,23 +40,23 @@ extension ServerObserver {
     public func tlsFailed(_ reason: String, remoteAddress: String) {}
 }
 
-/// A server's WebSocket, as an observer is told of it.
+/// A server's WebSocket, as reported to an observer.
 public struct ObservedSocket: Sendable {
-    /// Its number in this process: the same in all that is told of it.
+    /// The socket's number, unique in this process.
     public let number: UInt64
     /// The client's address, as `address:port`.
     public let remoteAddress: String
-    /// The path that was asked for.
+    /// The path of the request.
     public let path: String
-    /// The subprotocol that was agreed on; empty: none.
+    /// The negotiated subprotocol; empty if there is none.
     public let subprotocol: String
-    /// When it was opened.
+    /// When the socket was opened.
     public let since: ContinuousClock.Instant
 }
 
 /// How an observed WebSocket ended.
 public struct ObservedEnd: Sendable {
-    /// The code of the CLOSE that decided; 1005 if it had none, 1006 if none came.
+    /// The code of the Close frame that ended it; 1005 if the frame had none, 1006 if there was no frame.
     public let code: CloseCode
     /// The reason given with the code; may be empty.
     public let reason: String
@@ -64,38 +66,38 @@ public struct ObservedEnd: Sendable {
 
 /// A request that was refused.
 public struct RefusedRequest: Sendable {
-    /// The method; empty: it could not be read.
+    /// The method; empty if it could not be parsed.
     public let method: String
-    /// The path; empty: it could not be read.
+    /// The path; empty if it could not be parsed.
     public let path: String
     /// The client's address, as `address:port`.
     public let remoteAddress: String
-    /// The status of the answer.
+    /// The status of the response.
     public let status: Int
-    /// Why: a sentence.
+    /// The reason, as a sentence.
     public let reason: String
 }
 
-/// Several observers as one: each is told, in order.
+/// Several observers as one; each one is called, in order.
 public struct ServerObservers: ServerObserver {
     private let observers: [any ServerObserver]
 
-    /// These observers.
+    /// Combines observers.
     public init(_ observers: any ServerObserver...) { self.observers = observers }
 
-    /// Tells all.
+    /// Calls all observers.
     public func opened(_ socket: ObservedSocket) { for one in observers { one.opened(socket) } }
-    /// Tells all.
+    /// Calls all observers.
     public func ended(_ socket: ObservedSocket, _ end: ObservedEnd) { for one in observers { one.ended(socket, end) } }
-    /// Tells all.
+    /// Calls all observers.
     public func fellBehind(_ socket: ObservedSocket) { for one in observers { one.fellBehind(socket) } }
-    /// Tells all.
+    /// Calls all observers.
     public func refused(_ request: RefusedRequest) { for one in observers { one.refused(request) } }
-    /// Tells all.
+    /// Calls all observers.
     public func failed(_ error: any Error, _ request: HTTPRequest) {
         for one in observers { one.failed(error, request) }
     }
-    /// Tells all.
+    /// Calls all observers.
     public func tlsFailed(_ reason: String, remoteAddress: String) {
         for one in observers { one.tlsFailed(reason, remoteAddress: remoteAddress) }
     }

@@ -2,15 +2,15 @@ internal import Synchronization
 
 /// The events of a socket, and how to listen to them.
 extension WebSocket {
-    /// The names of the events.
+    /// The events of a socket.
     public enum Event: String, CaseIterable, Sendable {
-        /// A client's handshake is done; a server's socket is open from the start.
+        /// A client's handshake is complete; a server's socket is open from the start.
         case open
         /// A text or binary message has arrived.
         case message
-        /// The socket has ended; happens once, and last.
+        /// The socket has ended; this event happens once, and is the last one.
         case close
-        /// The socket ends because of an error; `close` follows.
+        /// An error ends the socket; `close` follows.
         case error
         /// The peer's PING, which has been answered.
         case ping
@@ -28,20 +28,22 @@ extension WebSocket {
         public let target: WebSocket
         /// `error` or `close`.
         public let type: Event
-        /// RFC 6455 §7.1.5: for `close`, that of the peer's CLOSE, or our own; 1005 if it had none, 1006 if none came.
+        /// The close code (RFC 6455 §7.1.5).
         ///
-        /// For `error`, what failed: 1002 for a handshake, 1001 for a lost connection, otherwise the code
-        /// of the violation.
+        /// For `close`, the code of the peer's Close frame, or else of our own; 1005 if the frame had none, 1006 if no
+        /// frame arrived.
+        ///
+        /// For `error`, 1002 for a failed handshake, 1001 for a lost connection, else the code of the violation.
         public let code: CloseCode
         /// The reason given with the code; may be empty.
         public let reason: String
-        /// Whether both sides' CLOSE were exchanged.
+        /// Whether both sides have sent a Close frame.
         public let wasClean: Bool
-        /// What ended it, told apart where the code alone does not.
+        /// What ended the socket; more precise than the code.
         public let endReason: EndReason
     }
 
-    /// What a listener is given.
+    /// The argument of a listener.
     public enum Payload: Sendable {
         case open
         case message(WebSocketMessage)
@@ -52,7 +54,7 @@ extension WebSocket {
         case newListener(Event)
         case removeListener(Event)
 
-        /// The event that it belongs to.
+        /// The event that the payload belongs to.
         public var event: Event {
             switch self {
             case .open: .open
@@ -78,7 +80,7 @@ extension WebSocket {
         }
     }
 
-    /// Identifies a listener, to remove it.
+    /// Identifies a listener, for its removal.
     public struct Token: Hashable, Sendable {
         let number: UInt64
     }
@@ -86,22 +88,22 @@ extension WebSocket {
     /// A function that is called with events.
     ///
     /// The listeners of one socket run one at a time, in the order of the events, and for one event in the order in
-    /// which they were added, on Swift's threads unless ``UpgradeOptions/executor`` says otherwise. They may suspend, and
-    /// the peer waits meanwhile.
+    /// which they were added. They run on Swift's threads unless ``UpgradeOptions/executor`` says otherwise. They may
+    /// suspend; the peer waits meanwhile.
     public typealias Listener = @Sendable (Payload) async -> Void
 
     // MARK: Adding and removing
 
     /// Adds a listener after the others.
     ///
-    /// `open`, `error` and `close` are also reported to a listener that is added after them, if no other has been
-    /// called.
+    /// `open`, `error` and `close` are also reported to a listener that is added later, if no other listener has
+    /// received them.
     @discardableResult
     public func on(_ event: Event, _ listener: @escaping Listener) -> Token {
         core.add(event, ListenerTable.Entry(isOnce: false, body: listener), first: false, for: self)
     }
 
-    /// The same as ``on(_:_:)-(Event,_)``.
+    /// Adds a listener; the same as ``on(_:_:)-(Event,_)``.
     @discardableResult
     public func addListener(_ event: Event, _ listener: @escaping Listener) -> Token { on(event, listener) }
 
@@ -127,10 +129,10 @@ extension WebSocket {
         core.add(event, ListenerTable.Entry(isOnce: true, body: listener), first: true, for: self)
     }
 
-    /// Removes one listener; does nothing if it has gone already.
+    /// Removes a listener; does nothing if it was already removed.
     public func off(_ token: Token) { core.remove(token, for: self) }
 
-    /// The same as ``off(_:)-(Token)``.
+    /// Removes a listener; the same as ``off(_:)-(Token)``.
     public func removeListener(_ token: Token) { off(token) }
 
     /// The listeners of an event, in the order in which they are called.
@@ -142,7 +144,7 @@ extension WebSocket {
     /// Removes all listeners of these events.
     public func removeAllListeners(_ events: [Event] = Event.allCases) { core.removeAll(events, for: self) }
 
-    /// How many listeners an event has.
+    /// The number of listeners of an event.
     public func listenerCount(_ event: Event) -> Int { core.state.withLock { $0.listeners.count(of: event) } }
 
     /// The events that have listeners.
@@ -150,7 +152,7 @@ extension WebSocket {
         core.state.withLock { state in Event.allCases.filter { state.listeners.count(of: $0) > 0 } }
     }
 
-    /// Calls the listeners of an event as if it had happened, after earlier events; `false`: there are none.
+    /// Calls the listeners of an event as if it had happened, after earlier events; returns `false` if there are none.
     @discardableResult
     public func emit(_ payload: Payload) -> Bool { core.emit(payload, for: self) }
 
@@ -158,7 +160,7 @@ extension WebSocket {
 
     /// Called when the socket opens.
     ///
-    /// Reading gives the first listener, setting replaces all of them.
+    /// Reading returns the first listener; setting replaces all of them.
     public var onopen: (@Sendable () async -> Void)? {
         get {
             guard let listener = core.first(.open) else { return nil }
@@ -172,7 +174,7 @@ extension WebSocket {
 
     /// Called for each message.
     ///
-    /// Reading gives the first listener, setting replaces all of them.
+    /// Reading returns the first listener; setting replaces all of them.
     public var onmessage: (@Sendable (WebSocketMessage) async -> Void)? {
         get {
             guard let listener = core.first(.message) else { return nil }
@@ -184,9 +186,9 @@ extension WebSocket {
         }
     }
 
-    /// Called at the end.
+    /// Called when the socket has ended.
     ///
-    /// Reading gives the first listener, setting replaces all of them.
+    /// Reading returns the first listener; setting replaces all of them.
     public var onclose: (@Sendable (EventInfo) async -> Void)? {
         get {
             guard let listener = core.first(.close) else { return nil }
@@ -200,7 +202,7 @@ extension WebSocket {
 
     /// Called with the error that ends the socket.
     ///
-    /// Reading gives the first listener, setting replaces all of them.
+    /// Reading returns the first listener; setting replaces all of them.
     public var onerror: (@Sendable (EventInfo) async -> Void)? {
         get {
             guard let listener = core.first(.error) else { return nil }

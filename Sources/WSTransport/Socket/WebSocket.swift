@@ -1,15 +1,15 @@
 internal import Synchronization
 
-/// A WebSocket, either role: a client's begins to connect when it is made, a server's comes from `ws.upgrade`.
+/// A WebSocket in either role: a client's begins to connect when it is created, a server's comes from `ws.upgrade`.
 ///
-/// Messages go to listeners (``onmessage``, ``on(_:_:)-(Event,_)``) or to a reader of ``messages``. Until there is one
-/// or the other, and whenever they cannot keep up, messages wait, and in the end the peer does. To discard messages,
-/// add a listener that does. Listeners keep it alive until it has ended; without listeners it
-/// closes when nothing refers to it any more. Any thread.
+/// Messages go to listeners (``onmessage``, ``on(_:_:)-(Event,_)``) or to a reader of ``messages``. While there is
+/// neither, or neither keeps up, messages are held, and eventually the peer must wait. To discard messages, add a
+/// listener that does so. A socket with listeners is retained until it has ended; without listeners it closes when
+/// nothing refers to it any more. Any thread.
 public final class WebSocket: Sendable {
-    /// As it was given; empty for a server's socket.
+    /// The URL as given; empty for a server's socket.
     public let url: String
-    /// As it was given; empty for a server's socket.
+    /// The `Origin` as given; empty for a server's socket.
     public let origin: String
     /// The subprotocols that a client offers, joined by `, `.
     private let offered: String
@@ -58,24 +58,25 @@ public final class WebSocket: Sendable {
     /// The state; already `CLOSED` in the listeners of `error` and `close`.
     public var readyState: ReadyState { core.state.withLock { $0.readyState } }
 
-    /// The subprotocol: what a client offers until it is open, then what was agreed on; empty: none.
+    /// The subprotocols that a client offers until the socket is open, then the negotiated one; empty if there is none.
     public var `protocol`: String {
         core.state.withLock { $0.readyState == .connecting ? offered : $0.subprotocol }
     }
 
-    /// Bytes of messages given to send that the system has not taken.
+    /// The number of bytes of messages that were passed to `send` and that the system has not accepted yet.
     public var bufferedAmount: Int { core.state.withLock { $0.posted + $0.unsent } }
 
-    /// When the last PONG came; `nil`: none has come.
+    /// When the last PONG arrived; `nil` if none has.
     public var lastPong: ContinuousClock.Instant? { core.state.withLock { $0.lastPong } }
 
-    /// The peer's address, as `address:port`; empty if the system does not say, and before a client's is open.
+    /// The peer's address, as `address:port`; empty if unknown, and before a client's socket is open.
     public var remoteAddress: String { core.state.withLock { $0.peer }?.description ?? "" }
 
-    /// The certificate that the peer has shown, verified; `nil`: none.
+    /// The peer's verified certificate; `nil` if it presented none.
     public var peerCertificate: TLSPeerCertificate? { core.state.withLock { $0.certificate } }
 
-    /// The header fields of the server's answer to a client's handshake; `nil`: not open yet, or a server's socket.
+    /// The header fields of the server's handshake response; `nil` before a client's socket is open, and for a server's
+    /// socket.
     public var response: HTTPFields? { core.state.withLock { $0.answer } }
 
     // MARK: Sending
@@ -83,48 +84,48 @@ public final class WebSocket: Sendable {
     /// Sends a text message, and returns at once.
     ///
     /// Messages are sent in the order of the calls. Throws ``WS/Error/invalidState(_:)`` if the socket is not open, and
-    /// ``WS/Error/tooMuchUnsent(_:)`` if it is configured to refuse what exceeds its limit.
+    /// ``WS/Error/tooMuchUnsent(_:)`` if the limit is exceeded and the socket is configured to refuse messages then.
     public func send(_ text: String) throws(WS.Error) { try core.post(.text, Array(text.utf8)) }
 
     /// Sends a binary message, and returns at once.
     public func send(_ bytes: [UInt8]) throws(WS.Error) { try core.post(.binary, bytes) }
 
-    /// Sends a text message; if more than 64 KiB are unsent, waits for room first, after earlier senders.
+    /// Sends a text message; if more than 64 KiB are unsent, first waits for room, after earlier senders.
     ///
-    /// Throws ``WS/Error/invalidState(_:)``, and `CancellationError` where the task is cancelled before there is room: the
-    /// message is not sent then.
+    /// Throws ``WS/Error/invalidState(_:)``, and `CancellationError` if the task is cancelled before there is room;
+    /// then the message is not sent.
     public func send(_ text: String) async throws { try await core.send(.text, Array(text.utf8)) }
 
-    /// Sends a binary message; if more than 64 KiB are unsent, waits for room first, after earlier senders.
+    /// Sends a binary message; if more than 64 KiB are unsent, first waits for room, after earlier senders.
     ///
-    /// Throws ``WS/Error/invalidState(_:)``, and `CancellationError` where the task is cancelled before there is room: the
-    /// message is not sent then.
+    /// Throws ``WS/Error/invalidState(_:)``, and `CancellationError` if the task is cancelled before there is room;
+    /// then the message is not sent.
     public func send(_ bytes: [UInt8]) async throws { try await core.send(.binary, bytes) }
 
-    /// Sends a text message if no more than 64 KiB are unsent, and returns at once; `false`: it is not sent.
+    /// Sends a text message if at most 64 KiB are unsent, and returns at once; returns `false` if it was not sent.
     ///
-    /// For senders that would rather leave a message out than wait, also in asynchronous functions. Throws
+    /// For senders that prefer to skip a message instead of waiting, also in asynchronous functions. Throws
     /// ``WS/Error/invalidState(_:)`` if the socket is not open.
     public func trySend(_ text: String) throws(WS.Error) -> Bool { try core.trySend(.text, Array(text.utf8)) }
 
-    /// Sends a binary message if no more than 64 KiB are unsent, and returns at once; `false`: it is not sent.
+    /// Sends a binary message if at most 64 KiB are unsent, and returns at once; returns `false` if it was not sent.
     public func trySend(_ bytes: [UInt8]) throws(WS.Error) -> Bool { try core.trySend(.binary, bytes) }
 
-    /// Sends the bytes as a binary message; if more than 64 KiB are unsent, waits for room first, after earlier senders.
+    /// Sends bytes as a binary message; if more than 64 KiB are unsent, first waits for room, after earlier senders.
     public func send(_ bytes: some Sequence<UInt8> & Sendable) async throws {
         try await core.send(.binary, Array(bytes))
     }
 
     /// Sends a binary message, and returns at once.
     ///
-    /// Throws as the other forms that return at once.
+    /// Throws like the other variants that return at once.
     public func send(copying bytes: Span<UInt8>) throws(WS.Error) {
         try core.post(.binary, unsafe bytes.withUnsafeBufferPointer { unsafe Array($0) })
     }
 
-    /// Sends the body of `message` as a message of its type; if more than 64 KiB are unsent, waits for room first.
+    /// Sends the body of `message` as a message of its type; if more than 64 KiB are unsent, first waits for room.
     ///
-    /// Throws ``WS/Error/badType(_:)`` if it is neither text nor binary, and as the other forms do.
+    /// Throws ``WS/Error/badType(_:)`` if the type is neither text nor binary, and what the other variants throw.
     public func send(_ message: WebSocketMessage) async throws {
         let type = message.type
         guard type == .text || type == .binary else {
@@ -137,16 +138,17 @@ public final class WebSocket: Sendable {
         try await core.send(type, body)
     }
 
-    /// Sends a PING before the messages that wait, and waits for the PONG: how long it took.
+    /// Sends a PING before waiting messages, and waits for the PONG; returns the round-trip time.
     ///
-    /// Throws ``WS/Error/invalidState(_:)``, ``WS/Error/closed(_:reason:)`` if the socket ends before, and
-    /// `CancellationError`. A peer whose messages are not taken here is not read, nor is its PONG.
+    /// Throws ``WS/Error/invalidState(_:)``, ``WS/Error/closed(_:reason:)`` if the socket ends first, and
+    /// `CancellationError`. While the program does not take the peer's messages, the socket is not read, so the PONG is
+    /// not seen either.
     @discardableResult
     public func ping() async throws -> Duration { try await core.roundTrip() }
 
-    /// Sends a PING, and returns at once; the PONG comes as an event.
+    /// Sends a PING, and returns at once; the PONG arrives as an event.
     ///
-    /// Throws ``WS/Error/controlTooLong`` above 125 bytes.
+    /// Throws ``WS/Error/controlTooLong`` if the payload exceeds 125 bytes.
     public func ping(_ payload: [UInt8] = []) throws(WS.Error) {
         guard payload.count <= FrameEncoder.maximumControlPayload else { throw .controlTooLong }
         try core.post(.ping, payload)
@@ -154,16 +156,16 @@ public final class WebSocket: Sendable {
 
     // MARK: Receiving
 
-    /// Waits for the next message; `nil` after an orderly end: this side closed, or the peer did with 1000, 1001 or
-    /// without a code.
+    /// Waits for the next message; returns `nil` after a normal end.
     ///
-    /// Messages that came before the call are kept, unless a listener was given them. Throws
-    /// ``WS/Error/closed(_:reason:)`` if the socket ended otherwise, ``WS/Error/protocolViolation(_:_:)`` if the peer
-    /// broke the protocol, ``WS/Error/messagesAreListenedTo`` while there is a listener for messages, and
-    /// `CancellationError`.
+    /// A normal end means that this side closed, or the peer did with 1000, 1001 or without a code.
+    ///
+    /// Earlier messages are kept, unless a listener received them. Throws ``WS/Error/closed(_:reason:)`` if the socket
+    /// ended in another way, ``WS/Error/protocolViolation(_:_:)`` if the peer violated the protocol,
+    /// ``WS/Error/messagesAreListenedTo`` while there is a listener for messages, and `CancellationError`.
     public func receive() async throws -> WebSocketMessage? { try await core.next() }
 
-    /// The messages from now on, as from ``receive()``; each goes to one reader.
+    /// The messages from now on, as from ``receive()``; each message goes to one reader.
     public var messages: Messages { Messages(socket: self) }
 
     /// The messages of a socket, one after the other.
@@ -171,29 +173,29 @@ public final class WebSocket: Sendable {
         // Holds on to the socket, which would close if only its messages were referred to.
         let socket: WebSocket
 
-        /// What takes them, as ``WebSocket/receive()`` does.
+        /// Reads messages, as ``WebSocket/receive()`` does.
         public struct Iterator: AsyncIteratorProtocol {
             let socket: WebSocket
 
-            /// The next message; `nil` after an orderly end.
+            /// The next message; `nil` after a normal end.
             public mutating func next() async throws -> WebSocketMessage? { try await socket.receive() }
         }
 
-        /// A reader.
+        /// Creates a reader.
         public func makeAsyncIterator() -> Iterator { Iterator(socket: socket) }
     }
 
     // MARK: The end
 
-    /// Begins the closing handshake, and returns at once; does nothing if it has begun.
+    /// Begins the closing handshake, and returns at once; does nothing if it has already begun.
     ///
-    /// A socket that is still connecting gives up.
+    /// A socket that is still connecting stops doing so.
     ///
     /// - Parameters:
     ///   - code: 1000, or 3000 to 4999.
     ///   - reason: at most 123 bytes.
     ///
-    /// Throws ``WS/Error/invalidClose(_:)`` for others.
+    /// Throws ``WS/Error/invalidClose(_:)`` for other values.
     public func close(_ code: CloseCode = 1000, reason: String = "") throws(WS.Error) {
         guard code.isSendable else {
             throw .invalidClose("an application closes with 1000 or 3000 to 4999, not \(code)")
@@ -207,21 +209,21 @@ public final class WebSocket: Sendable {
     /// Ends the connection at once, without a closing handshake.
     public func terminate() { core.terminate() }
 
-    /// Waits for the end, and returns how it ended.
+    /// Waits until the socket has ended, and returns how it ended.
     ///
-    /// Throws where the task is cancelled before; the socket stays as it is.
+    /// Throws if the task is cancelled first; the socket is not affected.
     public func closed() async throws(CancellationError) -> EventInfo {
         guard let event = await core.end(isCancellable: true) else { throw CancellationError() }
         return info(.close, event.asReported)
     }
 
-    /// The code with which it ended, as in the `close` event; `nil` as long as it has not.
+    /// The close code, as in the `close` event; `nil` until the socket has ended.
     public var closeCode: CloseCode? { closeEvent?.asReported.code }
 
-    /// The reason that was given with ``closeCode``; `nil` as long as it has not ended.
+    /// The reason with ``closeCode``; `nil` until the socket has ended.
     public var closeReason: String? { closeEvent?.reason }
 
-    /// What ended it; `nil` as long as it has not.
+    /// What ended the socket; `nil` until it has ended.
     public var endReason: EndReason? { closeEvent?.cause }
 
     func info(_ type: Event, _ event: CloseEvent) -> EventInfo {
@@ -241,12 +243,12 @@ public final class WebSocket: Sendable {
 }
 
 extension CloseEvent {
-    /// As in browsers: whatever failed, the end is 1006.
+    /// The end as browsers report it: with 1006, whatever failed.
     var asReported: CloseEvent {
         wasClean ? self : CloseEvent(code: .abnormal, reason: reason, wasClean: false, cause: cause)
     }
 
-    /// What a reader is thrown; `nil`: it ended in order.
+    /// The error for a reader; `nil` after a normal end.
     var error: WS.Error? {
         switch cause {
         case .closed where wasClean: nil
@@ -275,6 +277,6 @@ extension WebSocket {
 }
 
 extension WS {
-    /// A WebSocket, either role.
+    /// A WebSocket in either role.
     public typealias Socket = WebSocket
 }

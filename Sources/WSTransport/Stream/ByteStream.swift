@@ -1,26 +1,26 @@
-/// Bytes both ways, in order: a connection after its handshake, or memory.
+/// A bidirectional stream of bytes: a connection after its handshake, or memory.
 ///
-/// One task at a time reads and one writes.
+/// One task at a time may read, and one may write.
 public protocol ByteStream: AnyObject, Sendable {
-    /// Waits for bytes and returns some of them, at least one; `nil` when no more will come.
+    /// Waits for bytes and returns at least one; `nil` at the end of the stream.
     ///
-    /// - Parameter maximum: the most bytes to return, at least 1; `nil`: as many as are available.
+    /// - Parameter maximum: the maximum number of bytes, at least 1; `nil` for all that are available.
     func read(_ maximum: Int?) async throws -> [UInt8]?
 
-    /// Writes all of `bytes`, waiting while too much is unsent.
+    /// Writes all of `bytes`; waits while too much is unsent.
     ///
-    /// A connection's throws `CancellationError` where the task is cancelled; the bytes may be sent all the same.
+    /// For a connection, throws `CancellationError` if the task is cancelled; then the bytes may still be sent.
     func write(_ bytes: [UInt8]) async throws
 
-    /// Waits until the system has taken everything that was written.
+    /// Waits until the system has accepted everything that was written.
     func flush() async throws
 
-    /// Ends the stream in both directions.
+    /// Closes the stream in both directions.
     func close() async
 }
 
 extension ByteStream {
-    /// Waits for bytes and returns all that are available; `nil` when no more will come.
+    /// Waits for bytes and returns all that are available; `nil` at the end of the stream.
     public func read() async throws -> [UInt8]? { try await read(nil) }
 
     /// Copies everything that arrives to `other`, until the end; returns the number of bytes.
@@ -36,7 +36,7 @@ extension ByteStream {
 
     /// Waits for exactly `count` bytes.
     ///
-    /// Throws ``WS/Error/endOfStream`` if the stream ends before.
+    /// Throws ``WS/Error/endOfStream`` if the stream ends first.
     func readExactly(_ count: Int) async throws -> [UInt8] {
         var bytes: [UInt8] = []
         while bytes.count < count {

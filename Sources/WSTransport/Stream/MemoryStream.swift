@@ -1,6 +1,6 @@
 internal import Synchronization
 
-/// A stream over memory: writing appends, reading continues from the cursor.
+/// A stream in memory: writing appends, reading continues from the read position.
 ///
 /// Any thread.
 public final class MemoryStream: ByteStream {
@@ -12,16 +12,16 @@ public final class MemoryStream: ByteStream {
 
     private let state: Mutex<State>
 
-    /// A stream whose first bytes to be read are `bytes`.
+    /// Creates a stream that contains `bytes`.
     public init(_ bytes: [UInt8] = []) { state = Mutex(State(bytes: bytes)) }
 
-    /// Everything that was ever written, including the bytes it began with.
+    /// All bytes that were ever written, including the initial ones.
     public var bytes: [UInt8] { state.withLock { $0.bytes } }
 
-    /// Moves the cursor to the first byte.
+    /// Moves the read position to the first byte.
     public func rewind() { state.withLock { $0.position = 0 } }
 
-    /// Returns bytes from the cursor on; `nil` at the end, until more is written.
+    /// Returns bytes from the read position on; `nil` at the end, until more is written.
     public func read(_ maximum: Int?) -> [UInt8]? {
         state.withLock { state in
             let rest = state.bytes.count - state.position
@@ -45,6 +45,6 @@ public final class MemoryStream: ByteStream {
     /// Does nothing: memory needs no flushing.
     public func flush() {}
 
-    /// Ends the stream; ``bytes`` remains readable.
+    /// Closes the stream; ``bytes`` remains readable.
     public func close() { state.withLock { $0.isClosed = true } }
 }

@@ -3,28 +3,29 @@ internal import COpenSSL
 internal import Glibc
 internal import Synchronization
 
-/// A certificate with its chain, and its private key, as PEM files.
+/// A certificate chain and its private key, as PEM files.
 public struct TLSIdentity: Hashable, Sendable {
-    /// The certificate, followed by those that lead to its authority.
+    /// The file of the certificate, followed by its intermediate certificates.
     public let certificate: String
-    /// The key, not encrypted.
+    /// The file of the private key, not encrypted.
     public let key: String
 
-    /// Names the files; they are read when a ``TLSContext`` is made from them.
+    /// Names the files; they are read when a ``TLSContext`` is created from them.
     public init(certificate: String, key: String) {
         self.certificate = certificate
         self.key = key
     }
 }
 
-/// Which certificates a client accepts.
+/// The certificates that a client accepts.
 public enum TLSTrust: Hashable, Sendable {
-    /// Those that the system trusts.
+    /// Certificates that the system trusts.
     case system
-    /// Those of the authorities in a PEM file, and no others.
+    /// Only certificates of the authorities in a PEM file.
     case file(String)
-    /// All: nothing is verified, neither the certificate nor its name. Anybody on the way can read and change
-    /// what is sent.
+    /// All certificates.
+    ///
+    /// Neither the certificate nor its name is verified, so an attacker on the network can read and change the traffic.
     case anyone
 }
 
@@ -43,10 +44,10 @@ package struct TLSClientAuthorities: Hashable, Sendable {
     package init(_ certificates: String) { self.certificates = certificates }
 }
 
-/// What TLS connections of one kind share: keys, authorities, versions, ciphers.
+/// The configuration that TLS connections of one kind share: keys, authorities, versions, ciphers.
 ///
-/// TLS 1.2 and 1.3, `http/1.1` by ALPN (RFC 7301), no renegotiation, no compression, no early data. Made of files that
-/// are read once: a changed file needs a new context, and existing connections keep the old one. Any thread.
+/// TLS 1.2 and 1.3, `http/1.1` by ALPN (RFC 7301), no renegotiation, no compression, no early data. The files are read
+/// once: a changed file needs a new context, and existing connections keep the old one. Any thread.
 @safe public final class TLSContext: Sendable {
     // OpenSSL counts references and locks the context; nothing changes it after `init`.
     nonisolated(unsafe) let handle: OpaquePointer
@@ -63,12 +64,13 @@ package struct TLSClientAuthorities: Hashable, Sendable {
 
     deinit { unsafe SSL_CTX_free(handle) }
 
-    /// A server's.
+    /// Creates a server's context.
     ///
     /// - Parameters:
-    ///   - identity: shown to clients that ask for no name, or for a name that no certificate has.
-    ///   - others: shown to clients that ask for one of their names (RFC 6066 §3).
-    ///   - clientAuthorities: a PEM file; clients must present a certificate of one of these. `nil`: none is requested.
+    ///   - identity: the certificate for clients that request no name, or a name that no certificate has.
+    ///   - others: certificates for clients that request one of their names (RFC 6066 §3).
+    ///   - clientAuthorities: a PEM file; clients must present a certificate of one of these authorities. `nil` to
+    ///     request none.
     public static func server(
         _ identity: TLSIdentity, others: [TLSIdentity] = [], clientAuthorities: String? = nil
     ) throws(TLSFileError) -> TLSContext {
@@ -128,11 +130,11 @@ package struct TLSClientAuthorities: Hashable, Sendable {
         return Int(days) * 86_400 + Int(seconds)
     }
 
-    /// A client's context: it verifies the server and its name.
+    /// Creates a client's context, which verifies the server and its name.
     ///
     /// - Parameters:
-    ///   - trust: which certificates it accepts.
-    ///   - identity: presented to a server that requests a certificate; `nil`: nothing.
+    ///   - trust: the certificates to accept.
+    ///   - identity: the certificate for servers that request one; `nil` for none.
     public static func client(
         _ trust: TLSTrust = .system, identity: TLSIdentity? = nil
     ) throws(TLSFileError) -> TLSContext {
@@ -251,7 +253,7 @@ package struct TLSClientAuthorities: Hashable, Sendable {
         return found
     }
 
-    /// Why a client's certificate would not be accepted now; `nil`: it would.
+    /// Why a client's certificate would no longer be accepted; `nil` if it would be.
     func objection(to certificate: OpaquePointer, _ chain: OpaquePointer?) -> String? {
         TLSErrorQueue.clear()
         defer { TLSErrorQueue.clear() }
@@ -309,10 +311,10 @@ private final class ServerNames: Sendable {
 
     func isFor(_ name: String) -> Bool { contexts.contains { $0.isFor(name) } }
 
-    /// Of each, how long its certificate still holds, in seconds.
+    /// The seconds until each certificate expires.
     var secondsLeft: [Int?] { contexts.map(\.secondsLeft) }
 
-    /// Gives `session` the certificate for the requested name, if there is one.
+    /// Selects the certificate for the name that `session` requests, if there is one.
     static func select(_ session: OpaquePointer?, _ names: UnsafeMutableRawPointer?) -> Int32 {
         guard let names = unsafe names, let asked = unsafe SSL_get_servername(session, TLSEXT_NAMETYPE_host_name) else {
             return SSL_TLSEXT_ERR_NOACK

@@ -1,12 +1,12 @@
 internal import COpenSSL
 
-/// Why a TLS connection ended, in OpenSSL's own words.
+/// Why a TLS connection failed, in OpenSSL's words.
 public enum TLSError: Error, Equatable, Sendable {
-    /// The peer's certificate was missing or not accepted, for example `certificate has expired`.
+    /// The peer's certificate was missing or not accepted, such as `certificate has expired`.
     case untrusted(String)
-    /// The peer ended it by an alert, such as `tlsv1 alert unknown ca`. RFC 8446 §6.2.
+    /// The peer sent an alert, such as `tlsv1 alert unknown ca` (RFC 8446 §6.2).
     case refusedByPeer(String)
-    /// The peer does not speak TLS, or violated it, for example `unsupported protocol`.
+    /// The peer does not speak TLS, or violated the protocol, such as `unsupported protocol`.
     case failed(String)
 }
 
@@ -34,12 +34,12 @@ public struct TLSFileError: Error, Equatable, Sendable, CustomStringConvertible 
 
     /// What the file is used for.
     public let role: Role
-    /// As named by the caller; empty: the system's own list.
+    /// The path as given by the caller; empty for the system's list.
     public let path: String
-    /// OpenSSL's words.
+    /// OpenSSL's message.
     public let reason: String
 
-    /// An error made of these parts.
+    /// Creates an error.
     public init(role: Role, path: String, reason: String) {
         self.role = role
         self.path = path
@@ -52,13 +52,13 @@ public struct TLSFileError: Error, Equatable, Sendable, CustomStringConvertible 
 
 /// The errors that OpenSSL collects for each thread.
 enum TLSErrorQueue {
-    /// Clears the errors of earlier calls, which would be mistaken for those of the next one.
+    /// Clears the errors of earlier calls, which would be taken for those of the next one.
     static func clear() { ERR_clear_error() }
 
-    /// The oldest error, which caused the others; 0: there is none.
+    /// The oldest error, which caused the others; 0 if there is none.
     static var first: UInt { UInt(ERR_peek_error()) }
 
-    /// OpenSSL's, or the system's, description of an error.
+    /// The description of an error, from OpenSSL or the system.
     static func words(_ code: UInt) -> String {
         guard code != 0 else { return "the connection ended" }
         guard let words = unsafe tls_error_words(code) else { return "error \(code)" }

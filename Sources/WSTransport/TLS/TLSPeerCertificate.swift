@@ -1,6 +1,6 @@
 internal import COpenSSL
 
-/// What a peer's certificate says of the peer; the handshake has verified it.
+/// The fields of a peer's certificate; the handshake has verified it.
 public struct TLSPeerCertificate: Sendable, Equatable {
     /// The SHA-256 of the certificate, 32 bytes.
     public private(set) var fingerprint: [UInt8] = []
@@ -73,13 +73,13 @@ extension TLSSession {
         return unsafe TLSPeerCertificate(certificate)
     }
 
-    /// Whether the peer has shown a certificate.
+    /// Whether the peer has presented a certificate.
     var hasPeerCertificate: Bool {
         guard isEstablished else { return false }
         return unsafe SSL_get0_peer_certificate(handle) != nil
     }
 
-    /// Why a client's certificate, which was accepted, would not be now; `nil`: it would, or there is none.
+    /// Why an accepted client certificate would no longer be accepted; `nil` if it would be, or if there is none.
     var objection: String? {
         guard isEstablished, let certificate = unsafe SSL_get0_peer_certificate(handle) else { return nil }
         return unsafe context.objection(to: certificate, SSL_get_peer_cert_chain(handle))

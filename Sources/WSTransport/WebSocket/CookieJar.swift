@@ -2,7 +2,7 @@ internal import Synchronization
 
 /// The cookies that a client's servers have set, shared by the connections that use it (RFC 6265 §5.3).
 ///
-/// Kept in memory only. Any thread.
+/// The cookies are kept in memory only. Any thread.
 public final class CookieJar: Sendable {
     /// The maximum number of cookies of one domain.
     package static let maximumOfDomain = 50
@@ -36,7 +36,7 @@ public final class CookieJar: Sendable {
 
     private let state = Mutex(State())
 
-    /// An empty jar.
+    /// Creates an empty jar.
     public init() {}
 
     /// Its cookies at `now`, in Unix seconds.

@@ -31,23 +31,23 @@ extension WebSocketConnection {
     }
 }
 
-/// What ended a WebSocket, told apart where the close code alone does not.
+/// What ended a WebSocket; more precise than the close code.
 public enum EndReason: String, Sendable {
     /// This side closed it, and the peer answered.
     case closed
-    /// The peer closed it in order.
+    /// The peer closed it with a closing handshake.
     case closedByPeer
-    /// A client's socket was never open.
+    /// A client's socket was never opened.
     case notOpened
-    /// The peer broke the protocol, or a limit for messages: the code says which.
+    /// The peer violated the protocol, or exceeded a limit for messages; the close code says which.
     case violation
-    /// TCP ended without a CLOSE: reset, or the peer's end.
+    /// The TCP connection ended without a Close frame.
     case lost
-    /// The peer gave no sign of life (``KeepAlive``).
+    /// The peer stopped responding (``KeepAlive``).
     case silent
-    /// The peer did not answer the CLOSE in time.
+    /// The peer did not answer the Close frame in time.
     case unanswered
-    /// The peer took too little of what it was sent.
+    /// The peer received too slowly.
     case slow
     /// This side cut the connection.
     case terminated
@@ -96,7 +96,7 @@ package struct CloseEvent: Sendable, Equatable {
 ///
 /// All calls come on the connection's reactor.
 package protocol WebSocketSession: AnyObject {
-    /// A whole message: `.text`, which is valid UTF-8, or `.binary`. The view is valid only during the call.
+    /// A complete message: `.text`, which is valid UTF-8, or `.binary`; the view is valid only during the call.
     func received(_ opcode: Opcode, _ payload: Span<UInt8>)
 
     /// The peer's PING, which has been answered.
@@ -105,24 +105,24 @@ package protocol WebSocketSession: AnyObject {
     /// The peer's PONG, requested or not.
     func ponged(_ payload: [UInt8])
 
-    /// The memory of messages that it was given and keeps, in bytes.
+    /// The memory of received messages that the session holds, in bytes.
     var heldBytes: Int { get }
 
-    /// The socket took less than it was given, for the first time since it had taken everything; ``drained()`` follows.
+    /// The socket has unsent bytes, for the first time since everything was sent; ``drained()`` follows.
     func fellBehind()
 
-    /// Everything unsent has been sent, after there was a backlog.
+    /// Everything was sent, after there was a backlog.
     func drained()
 
-    /// Our CLOSE is being sent: from this call on nothing may be sent, and nothing more is received.
+    /// Our Close frame is being sent: from this call on nothing may be sent, and nothing more is received.
     ///
-    /// Called once at most, before ``closed(_:)``.
+    /// Called at most once, before ``closed(_:)``.
     func closing()
 
-    /// The peer closed, or broke the protocol, after everything that has been received.
+    /// The peer has closed, or has violated the protocol, after everything that was received.
     ///
-    /// `end` sends the CLOSE and ends the connection. Until it is called, at once or in a later turn, sent messages
-    /// still go out. The connection waits no longer than for a closing handshake.
+    /// `end` sends our Close frame and ends the connection. Until it is called, in this turn or a later one, messages
+    /// are still sent. The connection waits no longer than for a closing handshake.
     func isEnding(_ end: @escaping () -> Void)
 
     /// The socket has ended; nothing follows. Called once.
