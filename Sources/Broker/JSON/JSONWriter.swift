@@ -245,6 +245,11 @@ package struct JSONWriter {
     ///
     /// - Parameter needsComma: whether a member that follows needs one.
     package mutating func splice(_ part: [UInt8], needsComma: Bool) {
+        // Making room for nothing would write to the empty array that all threads share.
+        guard !part.isEmpty else {
+            self.needsComma = needsComma
+            return
+        }
         unsafe write(atMost: part.count) { place in
             unsafe part.withUnsafeBufferPointer { part in
                 if let first = part.baseAddress { unsafe place.update(from: first, count: part.count) }

@@ -57,6 +57,8 @@ extension Span<UInt8> {
 
     /// A copy of the bytes in `range`.
     func array(_ range: Range<Int>) -> [UInt8] {
+        // An array made for nothing would write its count to the empty array that all threads share.
+        guard !range.isEmpty else { return [] }
         let part = extracting(range)
         return unsafe [UInt8](unsafeUninitializedCapacity: part.count) { target, count in
             unsafe part.withUnsafeBufferPointer { source in
