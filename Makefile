@@ -11,6 +11,8 @@ ARGS ?=
 SECONDS ?= 30
 # How often `make crash` kills a broker, and as often again with unsynced writes lost.
 CYCLES ?= 1000
+# How many schedules of faults `make chaos` runs.
+RUNS ?= 20
 # Options for the comparison:  make bench BENCH="--quick --rounds 3"
 BENCH ?=
 # Options for pytest:  make test-process PYTEST="-k durability -x"
@@ -31,7 +33,7 @@ CODE := Package.swift Sources Tests Examples tools Benchmarks/Package.swift Benc
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: run test build install libraries examples conformance test-swift test-process test-conformance bench bench-counted sanitize lint format docs settings metrics web deb fuzz crash floods clean \
+.PHONY: run test build install libraries examples conformance test-swift test-process test-conformance bench bench-counted sanitize lint format docs settings metrics web deb fuzz crash chaos floods clean \
     help dependencies test-dependencies bench-dependencies
 
 run: dependencies build ## Install what is missing, build release, start brokerd on 127.0.0.1:8080
@@ -125,6 +127,10 @@ sanitize: dependencies ## Run the Swift tests with the thread sanitizer, and aga
 crash: test-dependencies build ## Kill a broker CYCLES times (1000), and cut its power as often; nothing acknowledged may be lost
 	$(PYTHON) Tests/Process/crash_rig.py --cycles $(CYCLES)
 	$(PYTHON) Tests/Process/crash_rig.py --cycles $(CYCLES) --power
+
+chaos: test-dependencies ## Have an engine fail under three brokers, in RUNS (20) seeded ways; nothing acknowledged may be lost
+	$(SWIFT) build --build-tests -j $(JOBS)
+	BROKER_CHAOS=$(RUNS) $(SWIFT) test --skip-build --filter BrokerTests.FailoverTests
 
 floods: test-dependencies build ## Flood a broker, kind by kind, beside a client that must not notice; prints what each cost
 	$(PYTHON) Tests/Process/floods.py

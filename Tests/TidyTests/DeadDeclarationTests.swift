@@ -40,8 +40,6 @@ struct DeadDeclarationTests {
         "organizationalUnit",
         // Reached by tests alone, which look at what a connection has agreed on or is made of.
         "isResumed", "applicationProtocol",
-        // Of the cluster, which `brokerd` does not start yet (docs/cluster.md).
-        "EngineFunctions", "EngineRoute", "LogOrder", "engage", "disengage",
     ]
 
     private static let found: [DeadDeclarations.Finding] = {

@@ -19,7 +19,7 @@ package enum LogEntry: Sendable {
 }
 
 /// Why a broker cannot follow the log any longer as it is.
-package enum LogTrouble: Error, Equatable, Sendable {
+package enum LogTrouble: Error, Equatable, Sendable, CustomStringConvertible {
     /// What it cannot read; another broker may be newer.
     case unreadable(LogPosition)
     /// Entries between its position and the log's are not there.
@@ -28,4 +28,15 @@ package enum LogTrouble: Error, Equatable, Sendable {
     case undone(after: LogPosition)
     /// The log is that of another state.
     case foreign(epoch: UInt64)
+
+    /// A sentence for people.
+    package var description: String {
+        switch self {
+        case .unreadable(let place):
+            "The log has at \(place) what this broker cannot read: the brokers may be of different versions."
+        case .missing(let place): "The log does not have what follows \(place) any more."
+        case .undone(let place): "This broker has shown what is in no log, from \(place) on."
+        case .foreign(let epoch): "The log is that of another state, with the epoch \(epoch)."
+        }
+    }
 }

@@ -42,7 +42,7 @@ package final class LogOrder: Order {
         var incarnation: UInt64
         var attempt: UInt64 = 0
         /// The records that have not come back, in order.
-        var own: [Own] = []
+        var own = Fifo<Own>()
         /// The number of the first of them.
         var first: UInt64 = 1
         /// How many of them were sent by this attempt.
@@ -94,6 +94,9 @@ package final class LogOrder: Order {
     /// What the log and the results have come to; equal on all brokers that have come equally far.
     package var digest: LogDigest { state.withLock { $0.fold.digest } }
 
+    /// The state that the log belongs to; 0: none is known yet.
+    package var epoch: UInt64 { state.withLock { $0.fold.epoch } }
+
     /// How many records have not come back.
     package var waiting: Int { state.withLock { $0.own.count } }
 
@@ -108,6 +111,20 @@ package final class LogOrder: Order {
             }
             for record in records { state.own.append(Own(record: record, shard: shard, began: time)) }
             state.size += size
+            send(&state)
+        }
+    }
+
+    /// Appends a record without messages, a canary: it comes back only if all works, and shows the others that this broker
+    /// is there.
+    ///
+    /// Does nothing while publications are refused.
+    package func beat() {
+        let record = UnsentRecord([Draft]().span)
+        state.withLock { state in
+            guard state.refusal == nil else { return }
+            state.own.append(Own(record: record, shard: -1, began: .now))
+            state.size += record.size
             send(&state)
         }
     }
@@ -129,7 +146,7 @@ package final class LogOrder: Order {
 
     private func refuse(_ refused: Refused, _ state: inout State) {
         if !state.own.isEmpty {
-            state.own[state.own.count - 1].refused.append(refused)
+            state.own.changeLast { $0.refused.append(refused) }
         } else if state.isApplying {
             state.refused.append(refused)
         } else {
@@ -144,8 +161,8 @@ package final class LogOrder: Order {
     /// Sends what has not been sent by this attempt, as far as it may.
     private func send(_ state: inout State) {
         guard let term = state.term, state.fold.position >= state.awaited, !state.isOver else { return }
-        while state.sent < min(state.own.count, limits.underWay) {
-            let record = state.own[state.sent].record
+        state.refusal = nil
+        while state.sent < limits.underWay, let record = state.own[state.sent]?.record {
             let head = LogRecord.Head(
                 node: node, incarnation: state.incarnation, attempt: state.attempt,
                 number: state.first + UInt64(state.sent), folded: state.fold.position, digest: state.fold.digest.value)
@@ -158,12 +175,12 @@ package final class LogOrder: Order {
 
     /// The engine takes records for `term`, which began after `closed`; its log ends at `top`.
     ///
-    /// What has not come back by then is sent again.
+    /// What has not come back by then is sent again. After ``giveUp()`` nothing is accepted before that.
     package func engage(term: UInt64, closed: LogPosition, top: LogPosition) {
         state.withLock { state in
             guard !state.isOver else { return }
             state.fold.expect(term: term, closed: closed)
-            (state.term, state.awaited, state.refusal) = (term, top, nil)
+            (state.term, state.awaited) = (term, top)
             state.attempt += 1
             state.sent = 0
             send(&state)
@@ -185,13 +202,15 @@ package final class LogOrder: Order {
 
     private func giveUp(_ refusal: Refusal, isOver: Bool) {
         state.withLock { state in
-            for own in state.own {
-                sequencer.refuse(own.record.count, refusal, of: own.shard)
+            while let own = state.own.popFirst() {
+                // A canary has no publisher.
+                if own.record.count > 0 { sequencer.refuse(own.record.count, refusal, of: own.shard) }
                 conclude(own.refused)
             }
-            (state.own, state.sent, state.size, state.first) = ([], 0, 0, 1)
+            (state.sent, state.size, state.first) = (0, 0, 1)
             // Later records must not be taken for those that were given up.
             state.incarnation += 1
+            state.term = nil
             (state.refusal, state.isOver) = (refusal, isOver || state.isOver)
         }
     }
@@ -257,8 +276,8 @@ package final class LogOrder: Order {
             state.attempt += 1
             state.sent = Int(first - state.first)
             send(&state)
-        case .taken where head.number == state.first && !state.own.isEmpty:
-            let own = state.own.removeFirst()
+        case .taken where head.number == state.first:
+            guard let own = state.own.popFirst() else { return (outcome, nil) }
             state.first += 1
             state.sent = max(0, state.sent - 1)
             state.size -= own.record.size

@@ -94,13 +94,7 @@ struct LogRecord {
         guard try end.fixed() == Self.digest(of: content) else { throw .damaged }
         guard let kind = Kind(rawValue: bytes[1]) else { throw .malformed("an unknown kind", offset: 1) }
         var reader = LogReader(content, from: 2)
-        let (node, incarnation, attempt) = (try reader.fixed(), try reader.fixed(), try reader.fixed())
-        let (number, term, seq, digest) = (
-            try reader.fixed(), try reader.fixed(), try reader.fixed(), try reader.fixed()
-        )
-        head = Head(
-            node: node, incarnation: incarnation, attempt: attempt, number: number,
-            folded: LogPosition(term: term, seq: seq), digest: digest)
+        head = try reader.head()
         let count = try reader.count()
         guard (count == 0) == (kind == .canary) else { throw reader.mistake("the wrong number of messages") }
         var drafts: [Draft] = []
@@ -108,6 +102,26 @@ struct LogRecord {
         guard reader.isAtEnd else { throw reader.mistake("more than its messages") }
         self.kind = kind
         self.drafts = drafts
+    }
+}
+
+extension LogRecord {
+    /// Kind and head of a record, of which nothing else is looked at; `nil`: it has none.
+    static func peek(_ bytes: Span<UInt8>) -> (kind: Kind, head: Head)? {
+        guard bytes.count >= headLength, bytes[0] == version, let kind = Kind(rawValue: bytes[1]) else { return nil }
+        var reader = LogReader(bytes, from: 2)
+        guard let head = try? reader.head() else { return nil }
+        return (kind, head)
+    }
+}
+
+extension LogReader {
+    fileprivate mutating func head() throws(LogRecord.Mistake) -> LogRecord.Head {
+        let (node, incarnation, attempt, number) = (try fixed(), try fixed(), try fixed(), try fixed())
+        let (term, seq, digest) = (try fixed(), try fixed(), try fixed())
+        return LogRecord.Head(
+            node: node, incarnation: incarnation, attempt: attempt, number: number,
+            folded: LogPosition(term: term, seq: seq), digest: digest)
     }
 }
 

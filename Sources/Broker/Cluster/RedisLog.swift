@@ -35,6 +35,8 @@ package final class RedisLog: LogEngine {
         package var keptAge: Int64 = 3_600_000
         /// What others are told of this broker, each second, as a short text.
         package var facts: @Sendable () -> String = { "{}" }
+        /// Gets the status whenever its state changes; on the log's thread.
+        package var onChange: @Sendable (Status) -> Void = { _ in }
         /// Whether entries are to wait, because what they lead to is not stored fast enough; asked before each read.
         package var isCongested: @Sendable () -> Bool = { false }
 
@@ -73,24 +75,50 @@ package final class RedisLog: LogEngine {
         let reactor = try Reactor(index: 0, counters: ReactorCounters(), remote: remote, backend: .epoll)
         let thread = try startThread(named: "cluster") { reactor.run() }
         link.withLock { ($0.remote, $0.thread) = (remote, thread) }
+        remote.run { [self, options] reactor in
+            let session = RedisSession(options, self, order, on: reactor)
+            reactor[RedisSession.self] = session
+            session.start()
+        }
     }
 
     /// Ends its links and its thread, and waits for that; the order gets nothing more from it.
     package func stop() {
         let (remote, thread) = link.withLock { ($0.remote.take(), $0.thread.take()) }
-        remote?.run { $0.stop() }
+        remote?.run { reactor in
+            reactor[RedisSession.self]?.stop()
+            reactor.stop()
+        }
         thread?.join()
-        change { $0.state = .stopped }
+        current.withLock { $0.state = .stopped }
     }
 
     package func append(_ record: [UInt8], numbers: Int, term: UInt64) {
-        link.withLock { $0.unsent.append(Unsent(record: record, numbers: numbers, term: term)) }
+        let unsent = Unsent(record: record, numbers: numbers, term: term)
+        let (remote, isFirst) = link.withLock { link in
+            guard link.remote != nil else { return (link.remote, false) }
+            link.unsent.append(unsent)
+            return (link.remote, link.unsent.count == 1)
+        }
+        guard isFirst else { return }
+        remote?.run { [self] reactor in
+            let records = link.withLock { link in
+                defer { link.unsent = [] }
+                return link.unsent
+            }
+            reactor[RedisSession.self]?.send(records)
+        }
     }
 
-    /// Has another broker forgotten that does not come back.
-    package func forget(_ node: UInt64) {}
+    /// Has the engine forget another broker, which does not come back.
+    package func forget(_ node: UInt64) {
+        link.withLock { $0.remote }?.run { $0[RedisSession.self]?.forget(node) }
+    }
 
-    func change(_ body: (inout Status) -> Void) { current.withLock { body(&$0) } }
+    func publish(_ status: Status, isChanged: Bool) {
+        current.withLock { $0 = status }
+        if isChanged { options.onChange(status) }
+    }
 }
 
 extension RedisLog {

@@ -15,6 +15,9 @@ package enum EngineFunctions {
         -- that is promoted, a primary that starts again, and a library that is loaded again take none, until the brokers have
         -- said how far they have read, what is missing here has been put back, and another term has begun.
         local armed = {}
+        -- The last number that this process has given, by the same key: one that was demoted, got the data of another, and is
+        -- promoted again in the same term, finds another there, and is armed no longer.
+        local given = {}
 
         local function int(x) return string.format('%.0f', x) end
 
@@ -42,9 +45,9 @@ package enum EngineFunctions {
         -- Term, number and time as the data has them. A process that is armed for another term has been demoted meanwhile.
         local function head(key)
           local h = redis.call('HMGET', key, 'term', 'seq', 'time')
-          local term = tonumber(h[1] or '0')
-          if armed[key] ~= term then armed[key] = nil end
-          return term, tonumber(h[2] or '0'), tonumber(h[3] or '0')
+          local term, seq = tonumber(h[1] or '0'), tonumber(h[2] or '0')
+          if armed[key] ~= term or given[key] ~= seq then armed[key] = nil end
+          return term, seq, tonumber(h[3] or '0')
         end
 
         -- keys log head, args term count record: the last number and the time, in milliseconds
@@ -56,6 +59,7 @@ package enum EngineFunctions {
           time = math.max(time, now())
           redis.call('HSET', keys[2], 'seq', int(seq), 'time', int(time))
           redis.call('XADD', keys[1], int(term) .. '-' .. int(seq), 'b', args[3], 'm', int(time))
+          given[keys[2]] = seq
           return { seq, time }
         end
 
@@ -80,7 +84,7 @@ package enum EngineFunctions {
           redis.call('DEL', keys[4])
           redis.call('HSET', keys[2], 'term', int(term), 'seq', int(seq), 'time', int(time), 'closed', last, 'epoch', epoch)
           redis.call('XADD', keys[1], int(term) .. '-' .. int(seq), 't', last, 'e', epoch, 'm', int(time))
-          armed[keys[2]] = term
+          armed[keys[2]], given[keys[2]] = term, seq
           return { term, last }
         end
 
@@ -98,7 +102,7 @@ package enum EngineFunctions {
           redis.call('HSET', r, 'n:' .. node, last)
           local winner = redis.call('HGET', r, 'winner')
           if winner then
-            -- One that has been asked and does nothing is given up.
+            -- One that has been asked and does nothing for some time is given up.
             if t - tonumber(redis.call('HGET', r, 'won')) > 2 * grace then redis.call('DEL', r) end
             return { 0, winner == node and redis.call('HGET', r, 'from') or 'wait' }
           end
@@ -125,6 +129,7 @@ package enum EngineFunctions {
           if armed[keys[2]] or redis.call('HGET', keys[4], 'winner') ~= args[1] then
             return redis.error_reply('UNASKED another broker puts back, or the term has begun')
           end
+          redis.call('HSET', keys[4], 'won', int(now()))
           local r = redis.pcall('XADD', keys[1], unpack(args, 2))
           return type(r) == 'table' and r.err and 0 or 1
         end
@@ -146,6 +151,20 @@ package enum EngineFunctions {
         redis.register_function('broker1_arm', finish)
         """#
 
+    /// What the library can do, by the names of its functions without their prefix.
+    package enum Function: String, Sendable {
+        case append, hello, ready, offer, arm
+
+        /// How many of the keys it uses, in their order.
+        fileprivate var keyCount: Int {
+            switch self {
+            case .append: 2
+            case .hello: 3
+            case .ready, .offer, .arm: 4
+            }
+        }
+    }
+
     /// The keys of a cluster's log, all in one hash slot.
     package struct Keys: Sendable {
         package let log: String
@@ -156,6 +175,15 @@ package enum EngineFunctions {
         package init(cluster name: String) {
             let prefix = "broker:{\(name)}:"
             (log, head, nodes, ready) = (prefix + "log", prefix + "head", prefix + "nodes", prefix + "ready")
+        }
+
+        /// The command that calls a function.
+        package func call(_ function: Function, _ arguments: [RESPCommand.Word]) -> RESPCommand {
+            let keys = [log, head, nodes, ready].prefix(function.keyCount)
+            let words: [RESPCommand.Word] = [
+                "FCALL", .text("\(EngineFunctions.library)_\(function.rawValue)"), .number(UInt64(keys.count)),
+            ]
+            return RESPCommand(words + keys.map { .text($0) } + arguments)
         }
     }
 }

@@ -65,6 +65,16 @@ package final class EngineRoute {
         look()
     }
 
+    /// Gives up the link that is open, for a reason that its user has found, and looks again.
+    package func abandon(_ failure: EngineFailure) {
+        guard case .open = phase else { return }
+        let number = attempt
+        reactor.runSoon { [weak self] in
+            guard let self, number == attempt else { return }
+            fail(failure)
+        }
+    }
+
     /// Ends it and its link, without an event.
     package func stop() {
         leave()

@@ -3,7 +3,7 @@ package import WSTransport
 /// Where the processes of an engine are.
 package struct EngineAddresses: Equatable, Sendable {
     package let primary: Endpoint
-    /// Those that are up, and follow the primary.
+    /// Those that are up; whether one follows the primary it says itself, and sooner than the sentinels.
     package let replicas: [Endpoint]
 }
 
@@ -107,8 +107,7 @@ package final class SentinelSurvey {
             if let name = words[place].text { facts[name] = words[place + 1] }
         }
         guard let flags = facts["flags"]?.text?.split(separator: ","), let host = facts["ip"], let port = facts["port"],
-            flags.allSatisfy({ !["s_down", "o_down", "disconnected"].contains($0) }),
-            facts["master-link-status"]?.text == "ok"
+            flags.allSatisfy({ !["s_down", "o_down", "disconnected"].contains($0) })
         else { return nil }
         return endpoint([host, port])
     }

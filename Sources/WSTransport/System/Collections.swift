@@ -14,6 +14,19 @@ package struct Fifo<Element> {
     /// The oldest; `nil`: there is none.
     package var first: Element? { front < elements.count ? elements[front] : nil }
 
+    /// The one that so many are before; `nil`: there are not so many.
+    package subscript(place: Int) -> Element? {
+        place >= 0 && place < count ? elements[front + place] : nil
+    }
+
+    /// Changes the newest, if there is one.
+    package mutating func changeLast(_ body: (inout Element) -> Void) {
+        guard var element = elements.last.flatMap({ $0 }), !isEmpty else { return }
+        elements[elements.count - 1] = nil
+        body(&element)
+        elements[elements.count - 1] = element
+    }
+
     package mutating func append(_ element: Element) { elements.append(element) }
 
     /// Inserts `others`, in order, before all.
@@ -41,6 +54,8 @@ package struct Fifo<Element> {
         return element
     }
 }
+
+extension Fifo: Sendable where Element: Sendable {}
 
 extension RandomAccessCollection where Index == Int {
     /// The index of the first element that satisfies `isAfter`, by binary search: all later ones satisfy it too.

@@ -133,6 +133,25 @@ struct EngineFunctionTests {
         #expect(try old.append(keys, term: 2) == "UNARMED" && old.append(keys, term: 1) == "UNARMED")
     }
 
+    /// A primary that was demoted and is promoted again before another term has begun has lost what it had taken.
+    @Test func isDisarmedByTheDataOfAnother() throws {
+        let port = try RedisServer.freePort()
+        let primary = try RedisServer(port: try RedisServer.freePort())
+        let replica = try RedisServer(["--replicaof", "127.0.0.1 \(primary.port)"], port: port)
+        let (old, new) = (try house.open(primary), try house.open(replica))
+        try old.load()
+        _ = try old.ready(keys, "a", "0-0")
+        #expect(try old.append(keys, term: 1) == "1025")
+        #expect(try old.ask("WAIT", "1", "0") == .integer(1))
+        _ = try new.ask("REPLICAOF", "NO", "ONE")
+        #expect(try old.append(keys, term: 1) == "1026", "nobody else has it")
+        _ = try old.ask("REPLICAOF", "127.0.0.1", .text("\(port)"))
+        #expect(try new.ask("WAIT", "1", "0") == .integer(1))
+        _ = try old.ask("REPLICAOF", "NO", "ONE")
+        #expect(try old.positions(keys) == ["1-1024", "1-1025"])
+        #expect(try old.append(keys, term: 1) == "UNARMED")
+    }
+
     /// The one that has read most puts back what the log lacks, and only that one.
     @Test func hasBackWhatItLacks() throws {
         _ = try link.ready(keys, "a", "0-0")

@@ -57,6 +57,12 @@ final class RedisServer {
 
     func signal(_ number: Int32) { kill(pid, number) }
 
+    /// Kills it, and waits until nothing is left of it.
+    func end() {
+        signal(SIGKILL)
+        process.waitUntilExit()
+    }
+
     /// A port of the loopback that nobody listens to.
     static func freePort() throws -> UInt16 {
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)

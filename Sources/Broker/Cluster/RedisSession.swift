@@ -1,0 +1,441 @@
+internal import WSTransport
+
+/// What a log in Redis does on its thread: greets the engine, agrees with the other brokers on how far they have read, and
+/// appends.
+final class RedisSession {
+    private enum Phase: Equatable {
+        /// There is no link to a primary, or the engine cannot be used.
+        case away
+        /// The primary is asked whether it can be used, and which term it takes records for.
+        case greeting
+        /// It takes none: the brokers say how far they have read.
+        case arming
+        /// It takes records for this term.
+        case engaged(UInt64)
+        case lost(LogTrouble)
+    }
+
+    private let options: RedisLog.Options
+    private let keys: EngineFunctions.Keys
+    private let log: RedisLog
+    private let order: LogOrder
+    private let reactor: Reactor
+    private let tail: RedisTail
+    private var writes: EngineRoute?
+    private var reads: EngineRoute?
+
+    private var primary: EngineLink?
+    private var phase = Phase.away
+    /// Rises with each change of the phase, so that answers to what was asked before are known.
+    private var visit = 0
+    /// The state that this broker's log belongs to where it has none yet.
+    private var proposal = UInt64.random(in: 1..<1 << 53)
+    /// How many brokers are waited for before a term begins.
+    private var peers = RedisSession.everyone
+    private var top = LogPosition.start
+    /// Since when there is no proof that what was published comes back; `nil`: there is one.
+    private var doubtful: MonotonicTime?
+    /// When the canary that is under way was appended.
+    private var canary: MonotonicTime?
+    private var engagedAt: MonotonicTime?
+    private var facts: [UInt64: String] = [:]
+    private var ticks = 0
+    private var status = RedisLog.Status()
+
+    /// More than there are: each waits for its grace.
+    private static let everyone: UInt64 = 1 << 32
+    /// By how much the numbers jump at a new term.
+    private static let jump: UInt64 = 1 << 20
+    /// How often it says how far it has read while a term is to begin, in nanoseconds.
+    private static let readyPace: Int64 = 30_000_000
+    /// How soon it asks an engine again that cannot be used as it is, in nanoseconds.
+    private static let retryPace: Int64 = 300_000_000
+    /// How often it looks after what waits, in nanoseconds; each fourth time there is a canary.
+    private static let tickPace: Int64 = 250_000_000
+    /// How long it must have followed the log to know which brokers there are, in nanoseconds.
+    private static let acquaintance: Int64 = 3_000_000_000
+    /// Of the entries that are put back at a time.
+    private static let offered = (count: 64, size: 4 << 20)
+
+    init(_ options: RedisLog.Options, _ log: RedisLog, _ order: LogOrder, on reactor: Reactor) {
+        (self.options, self.log, self.order, self.reactor) = (options, log, order, reactor)
+        keys = EngineFunctions.Keys(cluster: options.cluster)
+        weak var session: RedisSession?
+        tail = RedisTail(options, key: keys.log, order, on: reactor) { session?.tailReports($0) }
+        session = self
+        tail.onCanary = { [weak self] in self?.canaryCame() }
+        var limits = options.limits
+        // Records of an earlier attempt may wait for their answers, too.
+        limits.maximumCommands = max(limits.maximumCommands, 4096)
+        limits.answers.maximumSize = max(limits.answers.maximumSize, 160 << 20)
+        limits.maximumUnsent = max(limits.maximumUnsent, 160 << 20)
+        writes = EngineRoute(to: .primary, at: options.place, options.access, limits, on: reactor) { [weak self] in
+            self?.writesReport($0)
+        }
+        reads = EngineRoute(to: options.readsAt, at: options.place, options.access, limits, on: reactor) {
+            [weak self] in self?.readsReport($0)
+        }
+    }
+
+    func start() {
+        writes?.start()
+        reads?.start()
+        tick()
+    }
+
+    func stop() {
+        visit += 1
+        writes?.stop()
+        reads?.stop()
+        (writes, reads, primary) = (nil, nil, nil)
+        order.disengage()
+    }
+
+    // MARK: The links
+
+    private func writesReport(_ event: EngineRoute.Event) {
+        switch event {
+        case .open(let link):
+            primary = link
+            greet()
+        case .failed(let failure):
+            primary = nil
+            leave(failure)
+        }
+    }
+
+    private func readsReport(_ event: EngineRoute.Event) {
+        switch event {
+        case .open(let link): tail.opened(link)
+        case .failed(let failure):
+            tail.failed()
+            say(failure, of: options.readsAt)
+        }
+        publish()
+    }
+
+    private func tailReports(_ event: RedisTail.Event) {
+        switch event {
+        case .read: if state == status.state { return }
+        case .failed(let failure): reads?.abandon(failure)
+        case .lost(let trouble):
+            visit += 1
+            phase = .lost(trouble)
+            status.failure = trouble.description
+            writes?.stop()
+            reads?.stop()
+            primary = nil
+        }
+        publish()
+    }
+
+    private func say(_ failure: EngineFailure, of role: EngineRoute.Role = .primary) {
+        if case .unfit(let text) = failure { status.failure = text } else { status.failure = "the \(role): \(failure)" }
+    }
+
+    // MARK: Greeting
+
+    /// Leaves what was agreed with the primary; what is published waits.
+    private func leave(_ failure: EngineFailure) {
+        disengage()
+        if case .lost = phase { return }
+        phase = .away
+        say(failure)
+        publish()
+    }
+
+    private func disengage() {
+        visit += 1
+        guard case .engaged = phase else { return }
+        order.disengage()
+        status.counts.failures += 1
+        doubtful = doubtful ?? reactor.now
+        peers = Self.everyone
+        if let engagedAt, reactor.now.nanoseconds(since: engagedAt) > Self.acquaintance {
+            peers = UInt64(present.count)
+        }
+        engagedAt = nil
+    }
+
+    /// The brokers that are there, this one among them.
+    private var present: [UInt64] {
+        let now = reactor.now
+        let others = tail.members.values.filter { member in
+            member.node != options.node && (member.heard.map { now.nanoseconds(since: $0) < options.absence } ?? false)
+        }
+        return others.map(\.node) + [options.node]
+    }
+
+    /// The primary cannot be used as it is: it is asked again soon.
+    private func hinder(_ failure: EngineFailure) {
+        leave(failure)
+        after(Self.retryPace) { $0.greet() }
+    }
+
+    private func after(_ nanoseconds: Int64, _ body: @escaping (RedisSession) -> Void) {
+        let visit = visit
+        reactor.run(afterNanoseconds: nanoseconds) { [weak self] in
+            guard let self, visit == self.visit else { return }
+            body(self)
+        }
+    }
+
+    /// Asks the primary; the answer to another visit is nobody's.
+    private func ask(_ command: RESPCommand, _ then: @escaping (EngineLink.Answer) -> Void) {
+        let visit = visit
+        primary?.ask(command) { [weak self] answer in
+            guard let self, visit == self.visit else { return }
+            then(answer)
+        }
+    }
+
+    private func ask(
+        _ function: EngineFunctions.Function, _ arguments: [RESPCommand.Word],
+        _ then: @escaping ([RESPValue]) -> Void
+    ) {
+        ask(keys.call(function, arguments)) { [unowned self] answer in
+            switch answer {
+            case .success(let value): then(value.elements ?? [])
+            case .failure(let failure): refused(failure)
+            }
+        }
+    }
+
+    /// The primary has not done what it was asked for.
+    private func refused(_ failure: EngineFailure) {
+        guard case .refused(let error) = failure else {
+            // The link has ended, and its route says so; else too much waits for it.
+            if failure == .busy { writes?.abandon(failure) }
+            return
+        }
+        switch error.code {
+        case "UNARMED", "TERM":
+            disengage()
+            hello()
+        case "UNASKED":
+            visit += 1
+            after(Self.readyPace) { $0.ready() }
+        case "READONLY": writes?.abandon(failure)
+        case "WRONGTYPE": hinder(foreign("a key of this name is something else"))
+        case "ERR" where error.description.contains("unction not found"): greet()
+        default: hinder(failure)
+        }
+    }
+
+    private func foreign(_ reason: String) -> EngineFailure {
+        .unfit("The keys broker:{\(options.cluster)}: are not this cluster's (\(reason)): set another cluster.name.")
+    }
+
+    private func greet() {
+        disengage()
+        guard let primary else { return }
+        phase = .greeting
+        publish()
+        let visit = visit
+        EngineInspection.begin(primary, needsPersistence: options.needsPersistence) {
+            [weak self, weak primary] failure in
+            guard let self, let primary, visit == self.visit else { return }
+            if let failure { return hinder(failure) }
+            EngineFunctions.provide(primary) { [weak self] failure in
+                guard let self, visit == self.visit else { return }
+                if let failure { hinder(failure) } else { hello() }
+            }
+        }
+    }
+
+    private func hello() {
+        phase = .greeting
+        ask(.hello, [.text(name), .text(options.facts())]) { [unowned self] words in
+            guard words.count == 4, let term = words[0].integer, let top = words[1].text.flatMap({ LogPosition($0) }),
+                let closed = words[2].text.flatMap({ LogPosition($0) })
+            else { return hinder(.malformed(RESPMistake("an answer to hello"))) }
+            let epoch = words[3].integer.flatMap { UInt64(exactly: $0) }
+            if let epoch, order.epoch != 0, epoch != order.epoch {
+                return hinder(foreign("their epoch is \(epoch), this broker's is \(order.epoch)"))
+            }
+            if let epoch, order.epoch == 0 { proposal = epoch }
+            self.top = top
+            if term > 0 {
+                engage(term: UInt64(term), closed: closed)
+            } else {
+                tail.hold()
+                phase = .arming
+                ready()
+            }
+        }
+    }
+
+    /// The name by which the engine knows this broker.
+    private var name: String { Self.name(of: options.node) }
+
+    private static func name(of node: UInt64) -> String { String(node, radix: 16) }
+
+    // MARK: Agreeing on a term
+
+    /// Says how far this broker has read; what it has not applied by now belongs to no term that is known yet.
+    private func ready() {
+        publish()
+        let epoch = order.epoch == 0 ? proposal : order.epoch
+        let arguments: [RESPCommand.Word] = [
+            .text(name), .text("\(order.position)"), .number(epoch),
+            .number(UInt64(clamping: options.grace / 1_000_000)), .number(Self.jump), .number(peers),
+        ]
+        ask(.ready, arguments) { [unowned self] words in
+            guard words.count == 2, let term = words[0].integer, let text = words[1].text else {
+                return hinder(.malformed(RESPMistake("an answer to ready")))
+            }
+            if term > 0 { return hello() }
+            if let from = LogPosition(text) { return offer(after: from) }
+            if text.hasPrefix("epoch ") {
+                // What an empty log begins with is whatever came first.
+                return hello()
+            }
+            after(Self.readyPace) { $0.ready() }
+        }
+    }
+
+    /// Puts back what this broker has after a position, piece by piece, and then has the term begin.
+    private func offer(after place: LogPosition) {
+        let entries = tail.ring.entries(after: place, atMost: Self.offered.count, size: Self.offered.size)
+        guard let last = entries.last else {
+            let epoch = order.epoch == 0 ? proposal : order.epoch
+            return ask(.arm, [.text(name), .text("\(order.position)"), .number(epoch), .number(Self.jump)]) {
+                [unowned self] _ in hello()
+            }
+        }
+        var left = entries.count
+        for entry in entries {
+            let fields = entry.fields.map { RESPCommand.Word.bytes($0) }
+            ask(.offer, [.text(name), .text("\(entry.place)")] + fields) { [unowned self] words in
+                if words.first?.integer == 1 { status.counts.restored += 1 }
+                left -= 1
+                if left == 0 { offer(after: last.place) }
+            }
+        }
+    }
+
+    private func engage(term: UInt64, closed: LogPosition) {
+        guard term >= order.position.term else {
+            writes?.abandon(.unfit("The engine has an older log than this broker has read."))
+            return
+        }
+        visit += 1
+        phase = .engaged(term)
+        if term != status.term { status.counts.terms += 1 }
+        status.term = term
+        engagedAt = reactor.now
+        order.engage(term: term, closed: closed, top: top)
+        tail.go(term: term, closed: closed)
+        publish()
+    }
+
+    // MARK: Appending
+
+    func send(_ records: [RedisLog.Unsent]) {
+        guard case .engaged(let term) = phase else { return }
+        for record in records where record.term == term {
+            status.counts.appends += 1
+            status.counts.appendedBytes += UInt64(record.record.count)
+            ask(.append, [.number(term), .number(UInt64(record.numbers)), .bytes(record.record)]) {
+                [unowned self] words in
+                guard let seq = words.first?.integer else { return }
+                top = max(top, LogPosition(term: term, seq: UInt64(seq)))
+            }
+        }
+    }
+
+    // MARK: Looking after it
+
+    private func tick() {
+        reactor.run(afterNanoseconds: Self.tickPace) { [weak self] in self?.tick() }
+        if case .lost = phase { return }
+        let now = reactor.now
+        if let since = doubtful, now.nanoseconds(since: since) >= options.patience { surrender() }
+        ticks += 1
+        if ticks.isMultiple(of: 4) { beat() }
+        publish()
+    }
+
+    /// Refuses what waits, until it is proved that the log works.
+    private func surrender() {
+        (doubtful, canary) = (nil, nil)
+        order.giveUp()
+        status.counts.surrenders += 1
+        if case .engaged = phase {
+            status.failure = "What was appended does not come back."
+            greet()
+        }
+    }
+
+    private func beat() {
+        guard case .engaged(let term) = phase else { return }
+        if canary == nil, order.obstacle == nil {
+            canary = reactor.now
+            doubtful = doubtful ?? canary
+            order.beat()
+        }
+        ask(["HSET", .text(keys.nodes), .text(name), .text(options.facts())]) { [unowned self] in failed($0) }
+        ask(["HGETALL", .text(keys.nodes)]) { [unowned self] answer in
+            guard case .success(let value) = answer, let words = value.elements else { return failed(answer) }
+            facts = [:]
+            for place in stride(from: 0, to: words.count - 1, by: 2) {
+                guard let node = words[place].text.flatMap({ UInt64($0, radix: 16) }) else { continue }
+                facts[node] = words[place + 1].text
+            }
+        }
+        trim(term)
+    }
+
+    private func failed(_ answer: EngineLink.Answer) {
+        if case .failure(let failure) = answer { refused(failure) }
+    }
+
+    /// Has the engine forget what all have read and nobody needs: one of the brokers does it.
+    private func trim(_ term: UInt64) {
+        let present = present
+        guard present.min() == options.node else { return }
+        let positions = present.compactMap { $0 == options.node ? order.position : tail.members[$0]?.position }
+        guard let slowest = positions.min(), let cut = tail.cut(slowest: slowest) else { return }
+        ask(["XTRIM", .text(keys.log), "MINID", "~", .text("\(cut)")]) { [unowned self] in failed($0) }
+    }
+
+    private func canaryCame() {
+        let now = reactor.now
+        guard let canary else { return }
+        (status.lag, status.heard) = (now.nanoseconds(since: canary), now)
+        (self.canary, doubtful) = (nil, nil)
+    }
+
+    /// Has the engine forget a broker, until that says something again.
+    func forget(_ node: UInt64) {
+        tail.forget(node)
+        facts[node] = nil
+        ask(["HDEL", .text(keys.nodes), .text(Self.name(of: node))]) { [unowned self] in failed($0) }
+    }
+
+    // MARK: The status
+
+    private var state: RedisLog.Status.State {
+        switch phase {
+        case .away, .greeting: .away
+        case .arming: .arming
+        case .engaged: order.obstacle == nil && tail.endpoint != nil ? .active : .catchingUp
+        case .lost(let trouble): .lost(trouble)
+        }
+    }
+
+    private func publish() {
+        let state = state
+        let isChanged = state != status.state
+        if isChanged { (status.state, status.since) = (state, reactor.now) }
+        status.position = order.position
+        status.top = max(top, status.position)
+        (status.primary, status.version) = (primary?.endpoint, primary?.server?.version)
+        status.replica = tail.endpoint
+        (status.counts.entries, status.counts.readBytes) = tail.counts
+        var members = tail.members
+        for (node, text) in facts { members[node, default: .init(node: node, facts: "")].facts = text }
+        status.members = members.values.sorted { $0.node < $1.node }
+        log.publish(status, isChanged: isChanged)
+    }
+}

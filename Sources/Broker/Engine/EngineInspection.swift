@@ -1,0 +1,87 @@
+/// Whether an engine may keep a log: what is wrong with its settings, as a sentence that says what to set.
+enum EngineInspection {
+    private static let commands: [RESPCommand] = [
+        ["INFO", "memory"], ["INFO", "persistence"], ["CONFIG", "GET", "save"],
+    ]
+
+    /// Asks the primary; `then` gets why it may not, or why it does not say; `nil`: it may.
+    ///
+    /// - Parameter needsPersistence: whether one that keeps nothing on disk is refused.
+    static func begin(_ link: EngineLink, needsPersistence: Bool, _ then: @escaping (EngineFailure?) -> Void) {
+        var answers: [EngineLink.Answer] = []
+        for command in commands {
+            link.ask(command) { answer in
+                answers.append(answer)
+                guard answers.count == commands.count else { return }
+                then(objection(to: answers, needsPersistence: needsPersistence))
+            }
+        }
+    }
+
+    private static func objection(to answers: [EngineLink.Answer], needsPersistence: Bool) -> EngineFailure? {
+        do throws(EngineFailure) {
+            let memory = facts(try answers[0].get())
+            let persistence = facts(try answers[1].get())
+            if let policy = memory["maxmemory_policy"], policy != "noeviction" {
+                return .unfit(
+                    "The engine may evict the log (maxmemory-policy \(policy)): set maxmemory-policy noeviction in it.")
+            }
+            // A service that does not show its settings looks after its disks by itself.
+            guard needsPersistence, persistence["aof_enabled"] == "0", case .success(let saving) = answers[2],
+                saving.elements?.last?.text == ""
+            else { return nil }
+            return .unfit("The engine keeps nothing on disk: set appendonly yes in it, or save.")
+        } catch {
+            return error
+        }
+    }
+
+    /// The lines `name:value` of an answer to `INFO`.
+    private static func facts(_ answer: RESPValue) -> [Substring: Substring] {
+        var facts: [Substring: Substring] = [:]
+        for line in (answer.text ?? "").split(whereSeparator: \.isNewline) {
+            guard let colon = line.firstIndex(of: ":") else { continue }
+            facts[line[..<colon]] = line[line.index(after: colon)...]
+        }
+        return facts
+    }
+}
+
+extension EngineFunctions {
+    /// Sees to it that the primary has the library; `then` gets why it does not have it, or `nil`.
+    static func provide(_ link: EngineLink, _ then: @escaping (EngineFailure?) -> Void) {
+        link.ask(["FUNCTION", "LIST", "LIBRARYNAME", .text(library), "WITHCODE"]) { answer in
+            do throws(EngineFailure) {
+                guard let found = code(in: try answer.get()) else { return load(link, then) }
+                // The server ends the text as it likes.
+                let isSame = found.split(whereSeparator: \.isNewline) == source.split(whereSeparator: \.isNewline)
+                then(isSame ? nil : otherVersion)
+            } catch {
+                then(error)
+            }
+        }
+    }
+
+    private static let otherVersion = EngineFailure.unfit(
+        "The engine's functions \(library) are those of another version of the broker: end its brokers, "
+            + "then say FUNCTION DELETE \(library) to it.")
+
+    private static func load(_ link: EngineLink, _ then: @escaping (EngineFailure?) -> Void) {
+        link.ask(["FUNCTION", "LOAD", .text(source)]) { answer in
+            switch answer {
+            case .success: then(nil)
+            // Another broker was faster.
+            case .failure(.refused(let error)) where error.description.contains("already exists"): then(nil)
+            case .failure(let failure): then(failure)
+            }
+        }
+    }
+
+    private static func code(in answer: RESPValue) -> String? {
+        guard let words = answer.elements?.first?.elements else { return nil }
+        for place in stride(from: 0, to: words.count - 1, by: 2) where words[place].text == "library_code" {
+            return words[place + 1].text
+        }
+        return nil
+    }
+}

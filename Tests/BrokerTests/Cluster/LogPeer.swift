@@ -1,0 +1,70 @@
+@testable import Broker
+@testable import WSTransport
+
+/// One of several brokers that share a log: no sockets, one shard, and the store's thread.
+final class LogPeer<Engine: LogEngine> {
+    let engine: Engine
+    let order: LogOrder
+    private let sequencer: Sequencer
+    private let thread: StoreThread
+    private let own: Mailbox<ShardEvent>
+    private let all = Mailbox<ShardEvent>(wakeup: {})
+    /// What became of the drafts of this broker, in their order.
+    private(set) var results: [String] = []
+    /// The messages, in order.
+    private(set) var messages: [Message] = []
+    private(set) var submitted = 0
+
+    /// - Parameter wakeup: called when results have come; any thread.
+    init(node: UInt64, engine: Engine, wakeup: @escaping @Sendable () -> Void = {}) throws {
+        self.engine = engine
+        own = Mailbox(wakeup: wakeup)
+        let local = try LocalOrder(store: InMemoryStore())
+        let sequencer = local.sequencer
+        self.sequencer = sequencer
+        thread = StoreThread(
+            store: sequencer.store, maximumQueuedBytes: 64 << 20,
+            onSettled: { [weak sequencer] in sequencer?.settled($0) })
+        try thread.start()
+        local.attach(thread)
+        var limits = LogOrder.Limits()
+        limits.underWay = 5
+        order = LogOrder(sequencer, engine: engine, node: node, incarnation: 1, limits: limits)
+        sequencer.join(own, shard: 0)
+        sequencer.join(all, shard: -1)
+    }
+
+    deinit { thread.stop() }
+
+    func submit(_ drafts: [Draft]) {
+        submitted += drafts.count
+        order.submit(drafts, from: 0, at: .now)
+        look()
+    }
+
+    func giveUp() {
+        order.giveUp()
+        look()
+    }
+
+    /// Takes what has come to the mailboxes.
+    func look() {
+        for case .applied(let batch) in own.drain() where batch.shard == 0 {
+            var items = batch.items[...]
+            for place in 0..<batch.count {
+                if let refused = batch.refusals?.list.first(where: { $0.place == place }) {
+                    guard case .refused(let refusal) = refused.rejection else { continue }
+                    results.append(refusal.code.rawValue)
+                } else if let item = items.popFirst() {
+                    results.append(String(decoding: item.message.payload, as: UTF8.self))
+                }
+            }
+        }
+        for case .applied(let batch) in all.drain() { messages += batch.messages }
+    }
+
+    /// The messages as numbers and text.
+    var shown: [String] {
+        messages.map { "\($0.seq) \($0.topic) \(String(decoding: $0.payload, as: UTF8.self)) \($0.time) \($0.expiry)" }
+    }
+}

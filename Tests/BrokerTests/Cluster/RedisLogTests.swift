@@ -1,0 +1,216 @@
+import Glibc
+import Testing
+
+@testable import Broker
+@testable import WSTransport
+
+@Suite("RedisLog: one log in a real Redis", .serialized)
+struct RedisLogTests {
+    private let house: EngineHouse
+
+    init() throws { house = try EngineHouse() }
+
+    /// What two brokers publish both show, in one order, with the same numbers.
+    @Test func givesTwoBrokersOneOrder() throws {
+        let engine = try EnginePair()
+        let peers = try (1...2).map { try RedisPeer(UInt64($0), at: engine.place) }
+        defer { for peer in peers { peer.engine.stop() } }
+        for peer in peers { try peer.active() }
+        for number in 0..<50 {
+            for (index, peer) in peers.enumerated() { peer.submit([try draft("a", "\(index)/\(number)")]) }
+        }
+        for (index, peer) in peers.enumerated() { try peer.result("\(index)/49") }
+        try eventually("both have everything") {
+            peers.allSatisfy { peer in
+                peer.look()
+                return peer.messages.count == 100
+            }
+        }
+        #expect(peers[0].shown == peers[1].shown)
+        for peer in peers { #expect(peer.results.count == 50 && Set(peer.results).count == 50) }
+        // Both are known to both, with what they say and how far they are.
+        try eventually("canaries and members") {
+            peers.allSatisfy { peer in
+                peer.status.lag != nil && peer.status.heard != nil
+                    && peer.status.members.map(\.facts) == ["broker 1", "broker 2"]
+                    && peer.status.members.allSatisfy { $0.heard != nil && $0.position > .start }
+            }
+        }
+        let status = peers[0].status
+        #expect(status.term == 1 && status.version?.hasPrefix("7.") ?? false)
+        #expect(status.primary == engine.primary.endpoint && status.replica == engine.replica.endpoint)
+        #expect(status.counts.appends >= 50 && status.counts.entries >= 100 && status.counts.terms == 1)
+    }
+
+    /// A broker that begins later reads the log from its beginning.
+    @Test func readsWhatWasBefore() throws {
+        let engine = try EnginePair()
+        let first = try RedisPeer(1, at: engine.place)
+        defer { first.engine.stop() }
+        try first.active()
+        for number in 0..<20 { first.submit([try draft("a", "\(number)")]) }
+        try first.result("19")
+        let second = try RedisPeer(2, at: engine.place)
+        defer { second.engine.stop() }
+        try second.active()
+        second.look()
+        #expect(second.shown == first.shown && second.status.term == 1)
+        second.engine.stop()
+        #expect(second.status.state == .stopped)
+    }
+
+    /// An engine that may not keep a log is refused with what to set, and used once that is set.
+    @Test func saysWhatToSet() throws {
+        let engine = try EnginePair(["--maxmemory-policy", "allkeys-lru"])
+        let link = try house.open(engine.primary)
+        let peer = try RedisPeer(1, at: engine.place, with: { $0.needsPersistence = true })
+        defer { peer.engine.stop() }
+        try peer.refuses("set maxmemory-policy noeviction in it.")
+        _ = try link.ask("CONFIG", "SET", "maxmemory-policy", "noeviction")
+        try peer.refuses("The engine keeps nothing on disk: set appendonly yes in it, or save.")
+        #expect(peer.status.state == .away)
+        _ = try link.ask("CONFIG", "SET", "appendonly", "yes")
+        try peer.active()
+    }
+
+    @Test func wantsAReplica() throws {
+        let primary = try RedisServer(port: try RedisServer.freePort())
+        let port = try RedisServer.freePort()
+        let second = Endpoint.internet(host: "127.0.0.1", port: port)
+        let peer = try RedisPeer(1, at: .addresses([primary.endpoint, second]), with: { $0.patience = 300_000_000 })
+        defer { peer.engine.stop() }
+        try eventually("it waits for a replica") { peer.status.state == .catchingUp }
+        try peer.refuses("the replica: ")
+        peer.submit([try draft("a", "1")])
+        #expect(peer.results == ["unavailable"], "nothing shows that the log works")
+        let replica = try RedisServer(["--replicaof", "127.0.0.1 \(primary.port)"], port: port)
+        try peer.active()
+        peer.submit([try draft("a", "2")])
+        try peer.result("2")
+        // Without one nothing comes back, and what waits is refused in the end.
+        replica.signal(SIGKILL)
+        peer.submit([try draft("a", "3")])
+        try eventually("it refuses") {
+            peer.look()
+            return peer.results.count == 3 && peer.order.obstacle != nil
+        }
+        #expect(peer.status.counts.surrenders > 0)
+    }
+
+    @Test func wantsItsOwnKeysAndFunctions() throws {
+        let engine = try EnginePair()
+        let link = try house.open(engine.primary)
+        let keys = EngineFunctions.Keys(cluster: "test")
+        _ = try link.ask(
+            "FUNCTION", "LOAD", "#!lua name=broker1\nredis.register_function('broker1_hello', function() return 1 end)")
+        let peer = try RedisPeer(1, at: engine.place)
+        defer { peer.engine.stop() }
+        try peer.refuses("say FUNCTION DELETE broker1 to it.")
+        _ = try link.ask("FUNCTION", "DELETE", "broker1")
+        try peer.active()
+        // Another state under the same name.
+        let epoch = try link.ask("HGET", .text(keys.head), "epoch")
+        _ = try link.ask("HSET", .text(keys.head), "epoch", "7")
+        _ = try link.ask("FUNCTION", "FLUSH")
+        try peer.refuses("The keys broker:{test}: are not this cluster's (their epoch is 7, ")
+        _ = try link.ask("HSET", .text(keys.head), "epoch", .text(epoch.text ?? ""))
+        try peer.active()
+        _ = try link.ask("DEL", .text(keys.nodes))
+        _ = try link.ask("SET", .text(keys.nodes), "x")
+        try peer.refuses("a key of this name is something else")
+    }
+
+    /// What was not taken for want of memory is taken when there is some.
+    @Test func goesOnAfterWantOfMemory() throws {
+        let engine = try EnginePair()
+        let link = try house.open(engine.primary)
+        let peer = try RedisPeer(1, at: engine.place, with: { $0.patience = 60_000_000_000 })
+        defer { peer.engine.stop() }
+        try peer.active()
+        _ = try link.ask("CONFIG", "SET", "maxmemory", "1")
+        for number in 0..<10 { peer.submit([try draft("a", "\(number)")]) }
+        try peer.refuses("OOM")
+        #expect(peer.results == [] && peer.order.obstacle == nil)
+        _ = try link.ask("CONFIG", "SET", "maxmemory", "0")
+        try peer.result("9")
+        #expect(peer.results == (0..<10).map(String.init))
+    }
+
+    /// The engine keeps as much of the log as it is told to, of what all have read.
+    @Test func cutsTheLog() throws {
+        let engine = try EnginePair()
+        let link = try house.open(engine.primary)
+        let keys = EngineFunctions.Keys(cluster: "test")
+        let peer = try RedisPeer(1, at: engine.place, with: { $0.keptBytes = 100_000 })
+        defer { peer.engine.stop() }
+        try peer.active()
+        let large = String(repeating: "x", count: 10_000)
+        for _ in 0..<100 { peer.submit([try draft("a", large)]) }
+        peer.submit([try draft("a", "end")])
+        try peer.result("end")
+        try eventually("it is cut") { try link.ask("XLEN", .text(keys.log)).integer ?? 0 < 50 }
+        #expect(try link.ask("XLEN", .text(keys.log)).integer ?? 0 > 5)
+        // One that needs what is gone says so, and follows nothing.
+        let other = try RedisPeer(2, at: engine.place)
+        defer { other.engine.stop() }
+        try eventually("it cannot follow") { other.status.state == .lost(.missing(after: .start)) }
+        #expect(other.status.failure == "The log does not have what follows 0-0 any more.")
+    }
+
+    /// A function that is gone is loaded again, and a term begins at once where all brokers are there.
+    @Test func beginsATermWhereTheFunctionsAreGone() throws {
+        let engine = try EnginePair()
+        let link = try house.open(engine.primary)
+        let peers = try (1...2).map { try RedisPeer(UInt64($0), at: engine.place) }
+        defer { for peer in peers { peer.engine.stop() } }
+        for peer in peers { try peer.active() }
+        _ = try link.ask("FUNCTION", "FLUSH")
+        peers[0].submit([try draft("a", "1")])
+        try peers[0].result("1")
+        #expect(peers[0].status.term == 2)
+        // It loses everything, and is given back what it lacks.
+        _ = try link.ask("FLUSHALL")
+        peers[1].submit([try draft("a", "2")])
+        try peers[1].result("2")
+        #expect(peers[1].status.term == 3)
+        try eventually("both have both") {
+            peers.allSatisfy { peer in
+                peer.look()
+                return peer.messages.map { String(decoding: $0.payload, as: UTF8.self) } == ["1", "2"]
+            }
+        }
+        #expect(peers[0].order.position.seq > 3 << 20)
+    }
+}
+
+@Suite("LogRing and LogWindow: what is kept of the log")
+struct LogRingTests {
+    private func entry(_ seq: UInt64, size: Int = 100) -> LogRing.Entry {
+        LogRing.Entry(place: LogPosition(term: 1, seq: seq), fields: [[UInt8](repeating: 0, count: size - 80)])
+    }
+
+    @Test func keepsTheLastUpToASize() {
+        var ring = LogRing(capacity: 1000)
+        for seq in UInt64(1)...25 { ring.append(entry(seq * 2)) }
+        #expect(ring.size == 1000)
+        func after(_ seq: UInt64, _ count: Int = 100, size: Int = 10_000) -> [UInt64] {
+            ring.entries(after: LogPosition(term: 1, seq: seq), atMost: count, size: size).map(\.place.seq)
+        }
+        #expect(after(0) == (16...25).map { $0 * 2 } && after(44) == [46, 48, 50] && after(50) == [])
+        #expect(after(44, 2) == [46, 48] && after(44, size: 150) == [46, 48] && after(45, 1) == [46])
+        ring.append(entry(60, size: 2000))
+        #expect(after(0) == [] && ring.size == 0, "what is larger than all is not kept")
+    }
+
+    @Test func isCutByItsSizeAndAge() {
+        func place(_ seq: UInt64) -> LogPosition { LogPosition(term: 1, seq: seq) }
+        var window = LogWindow(keptBytes: 1 << 20, keptAge: 60_000)
+        for seq in UInt64(1)...20 { window.add(place(seq), size: 100 << 10, time: 1000) }
+        #expect(window.cut(slowest: place(5)) == place(5), "a broker has read no further")
+        #expect(window.cut(slowest: place(20)) == place(10) && window.cut(slowest: place(20)) == nil)
+        for seq in UInt64(21)...80 { window.add(place(seq), size: 100 << 10, time: 1000) }
+        #expect(window.cut(slowest: .start) == place(40), "nobody is waited for for ever")
+        window.add(place(81), size: 10, time: 100_000)
+        #expect(window.cut(slowest: place(81)) == place(80), "the last is kept")
+    }
+}
