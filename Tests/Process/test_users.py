@@ -309,8 +309,8 @@ def test_a_reload_says_whether_it_was_done(start_broker):
     file.write_text("{\n")
     file.chmod(0o600)
     refused = done(broker.control("config", "reload", timeout=60), 1)
-    assert "What held before holds" in refused and "access.jsonl:1" in refused
+    assert "Nothing was changed" in refused and "access.jsonl:1" in refused
     assert waiting.wait(60) == 1
     told = waiting.stderr.read().decode()
-    assert "What held before holds" in told and "broker.yaml:2:1: not valid YAML" in told
+    assert "Nothing was changed" in told and "broker.yaml:2:1: not valid YAML" in told
     waiting.stderr.close()

@@ -48,7 +48,7 @@ package final class AccessFileDesk: Sendable {
         do throws(AccessFileErrors) {
             let answer = try request.apply(toFile: path())
             if Request.isChange, let reason = takeOver() {
-                return .failure(Refusal(.unavailable, "The file was changed, but cannot be taken over: \(reason)"))
+                return .failure(Refusal(.unavailable, "The file was changed, but could not be loaded: \(reason)"))
             }
             return .success(answer)
         } catch {
@@ -82,7 +82,7 @@ extension AnsweredRequest where Self: AccessFileRequest {
     func answer(_ caller: AdminCaller, _ then: @escaping (Result<Answer, Refusal>) -> Void) throws(Refusal) {
         try check(caller.desk.shard.access)
         guard let desk = caller.desk.facts.accessFile else {
-            throw Refusal(.unavailable, "This broker has no file of users and tokens.")
+            throw Refusal(.unavailable, "This broker has no users file.")
         }
         try desk.run(self, on: caller.desk.shard.reactor, then)
     }
@@ -129,7 +129,7 @@ extension MintTokenRequest: AnsweredRequest {
     static var event: AuditEvent.Name { .token("mint") }
     func check(_ access: Access) throws(Refusal) {
         guard isForAddresses, access.options.queryTokens == .none else { return }
-        throw Refusal(.badRequest, "Tokens in the address are not accepted here (access.query_tokens: none).")
+        throw Refusal(.badRequest, "Tokens in the URL are not accepted here (access.query_tokens: none).")
     }
 
     var subject: String? { "user \(user)" }

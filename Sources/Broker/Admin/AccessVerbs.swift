@@ -98,7 +98,7 @@ extension CheckTokenRequest: AnsweredRequest {
 
     func answer(_ caller: AdminCaller, _ then: @escaping (Result<Answer, Refusal>) -> Void) throws(Refusal) {
         guard let authenticator = caller.desk.facts.authenticator else {
-            throw Refusal(.unavailable, "This broker knows no tokens.")
+            throw Refusal(.unavailable, "This broker accepts no tokens.")
         }
         let shard = caller.desk.shard
         func conclude(_ outcome: Result<Principal, AuthenticationFailure>) {

@@ -35,7 +35,7 @@ final class BackupTarget: Sendable {
         var status = stat()
         guard unsafe fstatat(directory, name, &status, AT_SYMLINK_NOFOLLOW) != 0 else {
             close(directory)
-            throw Refusal(.conflict, "path: there is a file \(path) already.")
+            throw Refusal(.conflict, "path: \(path) already exists.")
         }
         // An interrupted broker may have left the file; there is only one backup at a time.
         unsafe _ = unlinkat(directory, name + ".partial", 0)

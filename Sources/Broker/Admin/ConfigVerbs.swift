@@ -64,7 +64,7 @@ extension ConfigPlanRequest: AnsweredRequest {
         let (desk, shard) = (try caller.configuration, caller.desk.shard)
         let (everyone, administration) = (caller.desk.everyone, caller.desk.facts.administration)
         guard !administration.isPlanning.exchange(true, ordering: .relaxed) else {
-            throw Refusal(.conflict, "Another administrator is having a plan made: try again.")
+            throw Refusal(.conflict, "Another plan is in progress; try again.")
         }
         let link = ReactorLink(remote: shard.reactor.remote)
         link.bind(Planner(desk, shard, everyone, then), on: shard.reactor)
@@ -81,7 +81,7 @@ extension ConfigPlanRequest: AnsweredRequest {
         } catch {
             administration.isPlanning.store(false, ordering: .relaxed)
             link.release(on: shard.reactor)
-            throw Refusal(.unavailable, "No thread: \(error).")
+            throw Refusal(.unavailable, "Cannot start a thread: \(error).")
         }
     }
 

@@ -47,12 +47,12 @@ extension ReloadRequest: AnsweredRequest {
             reloads.last.number != old
         } then: { isDone in
             guard isDone else {
-                return then(.failure(Refusal(.unavailable, "The configuration was not read in time: ask again.")))
+                return then(.failure(Refusal(.unavailable, "The configuration was not read in time; try again.")))
             }
             switch reloads.last.outcome {
             case .success(let changes): then(.success(changes))
             case .failure(let errors):
-                then(.failure(Refusal(.conflict, "What held before holds, as there are errors:\n\(errors.text)")))
+                then(.failure(Refusal(.conflict, "Nothing was changed, because there are errors:\n\(errors.text)")))
             }
         }
     }

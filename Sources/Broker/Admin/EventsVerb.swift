@@ -3,7 +3,7 @@ extension ReadEventsRequest: AnsweredRequest {
 
     func answer(_ caller: AdminCaller, _ then: @escaping (Result<Answer, Refusal>) -> Void) throws(Refusal) {
         guard let events = caller.desk.facts.events else {
-            throw Refusal(.unavailable, "This broker tells of no events.")
+            throw Refusal(.unavailable, "This broker records no events.")
         }
         var wanted: [String] = []
         for name in kinds {

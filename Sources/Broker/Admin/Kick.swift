@@ -41,7 +41,7 @@ extension KickRequest: AnsweredRequest {
             throw Refusal(.badRequest, "reason: expected at most \(Self.maximumReason) bytes.")
         }
         guard !isBanning || reason.isEmpty else {
-            throw Refusal(.badRequest, "reason: a client that is banned is told so; a note says why.")
+            throw Refusal(.badRequest, "reason: a banned client is told that it is banned; use note for the reason.")
         }
     }
 

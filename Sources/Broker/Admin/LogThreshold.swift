@@ -59,7 +59,7 @@ extension LogLevelRequest: AnsweredRequest {
     func answer(_ caller: AdminCaller, _ then: @escaping (Result<Answer, Refusal>) -> Void) throws(Refusal) {
         let threshold = caller.desk.facts.logThreshold
         guard let level else {
-            guard seconds == nil else { throw Refusal(.badRequest, "seconds: it goes with level.") }
+            guard seconds == nil else { throw Refusal(.badRequest, "seconds: expected together with level.") }
             return then(.success(Answer(threshold)))
         }
         guard let chosen = Settings.Log.Level(rawValue: level) else {

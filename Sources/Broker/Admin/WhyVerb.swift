@@ -11,7 +11,7 @@ extension WhyRequest: AnsweredRequest {
         }
         let name = client
         let missing = Refusal(
-            .notFound, "There is no client \(AuditEvent.clip(name)); brokerctl events --client says what became of it.")
+            .notFound, "There is no client \(AuditEvent.clip(name)); brokerctl events --client shows its history.")
         guard let number = Client.number(named: name) else { throw missing }
         caller.desk.everyone.ask(from: caller.desk.shard) { [limit] shard in
             shard.flight(of: topic, for: number, atMost: limit)
@@ -94,18 +94,18 @@ private struct Story {
 
     func outcome(of record: FlightRecorder.Record) -> (word: String, reason: String) {
         let seq = record.seq
-        if subscriptions.isEmpty { return ("unmatched", "none of its filters matches") }
+        if subscriptions.isEmpty { return ("unmatched", "none of the client's filters matches") }
         if notes.contains(where: { $0.act == .dropped && $0.seq == seq }) {
-            return ("dropped", "dropped, as the client was too slow and its policy says so")
+            return ("dropped", "dropped by the client's policy, because it was too slow")
         }
         if let gap = notes.first(where: { $0.act == .gap && $0.topic < seq && seq <= $0.seq }) {
             return ("gap", "the client was told that messages from \(gap.topic + 1) to \(gap.seq) are missing")
         }
-        if let cursor, seq > cursor { return ("waiting", "waits, as the client has not taken what came before") }
+        if let cursor, seq > cursor { return ("waiting", "waits: the client has not received earlier messages") }
         let due = subscriptions.filter { $0.position < seq }
-        if due.isEmpty { return ("earlier", "it came before the subscription began") }
+        if due.isEmpty { return ("earlier", "it was published before the subscription began") }
         if record.client == client, due.allSatisfy(\.skipsOwn) {
-            return ("own", "the client has published it, and wants none of its own")
+            return ("own", "the client published it, and does not receive its own messages")
         }
         let end = isAcknowledged ? ", and its TCP has acknowledged it" : "; its TCP has not acknowledged all yet"
         let last = notes.last { ($0.act == .behind || $0.act == .live) && $0.seq < seq }
@@ -129,7 +129,7 @@ extension WhyRequest.Message {
         outcome = "refused"
         let codes = ErrorCode.allCases
         let code = Int(record.count) < codes.count ? codes[Int(record.count)] : .internal
-        reason = "refused, so that nobody got it: \(code.rawValue)"
+        reason = "refused, so no client received it: \(code.rawValue)"
     }
 }
 
@@ -147,10 +147,10 @@ extension WhyRequest.Filter {
         let wanted = filter.split(separator: "/", omittingEmptySubsequences: false)
         let found = topic.levels
         if topic.isReserved, wanted.first == "#" || wanted.first == "+" {
-            return "wildcards do not match what begins with $"
+            return "wildcards at the beginning do not match topics with $"
         }
         for (place, level) in wanted.enumerated() where level != "#" {
-            guard place < found.count else { return "the topic has \(found.count) levels only" }
+            guard place < found.count else { return "the topic has only \(found.count) levels" }
             if level != "+", level != found[place] {
                 return "level \(place + 1) is \"\(found[place])\", not \"\(level)\""
             }
@@ -174,7 +174,7 @@ extension TraceRequest: AnsweredRequest {
         } then: { parts in
             let taken = parts.compactMap(\.self)
             guard taken.count == parts.count else {
-                return then(.failure(Refusal(.limitExceeded, "Too many traces are under way.")))
+                return then(.failure(Refusal(.limitExceeded, "Too many traces are in progress.")))
             }
             var lines = LogLines()
             lines.lines = taken.flatMap(\.entries).sorted { $0.moment < $1.moment }.map(\.line)

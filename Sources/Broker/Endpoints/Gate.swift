@@ -166,7 +166,7 @@ final class Gate: Sendable {
         if case .basic = presented.credentials, !isPrivate {
             (refusal, cause) = (Self.openPassword, "a password without TLS")
         } else if presented.way == .query, shard.access.options.queryTokens == .none || isForAdministrators {
-            refusal = Refusal(.unauthenticated, "Tokens in the address are not accepted here.")
+            refusal = Refusal(.unauthenticated, "Tokens in the URL are not accepted here.")
             cause = "a token in the address"
         } else {
             return

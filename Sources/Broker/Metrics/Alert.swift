@@ -100,7 +100,7 @@ package struct Alert: Sendable {
         Alert(
             name: "BrokerReloadFailed", severity: .warning,
             expression: "broker_config_last_reload_successful == 0", minutes: 0,
-            summary: "The last reload was refused, and what held before holds.",
+            summary: "The last reload failed; the old configuration stays in force.",
             action: "brokerctl config check FILE says what is wrong with it."),
         Alert(
             name: "BrokerBackupOld", severity: .warning,

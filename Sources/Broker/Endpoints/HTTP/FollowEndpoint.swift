@@ -133,7 +133,7 @@ final class FollowSession: Session {
         // A browser reconnects by itself, after the time that it is told.
         case .restarting(let retry) where form.isEvents: output.send(Array("retry: \(retry)\n\n".utf8))
         case .unauthenticated(let why):
-            tell(Refusal(.unauthenticated, "The credentials do not hold any more: \(why)."))
+            tell(Refusal(.unauthenticated, "The credentials are no longer accepted: \(why)."))
         case .restarting, .failed, .kicked: break
         }
         // A poll's response would look complete if it ended normally.
