@@ -43,7 +43,7 @@ let package = Package(
         .target(name: "Cryptography", dependencies: ["COpenSSL", "WSTransport"], swiftSettings: strict),
         .target(name: "WSTransportCoding", dependencies: ["WSTransport"], swiftSettings: strict),
         .target(
-            name: "Broker", dependencies: ["Cryptography", "WSTransport", "CLMDB", "CYAML"],
+            name: "Broker", dependencies: ["Cryptography", "WSTransport", "CLMDB", "CSIMD", "CYAML"],
             swiftSettings: strict),
         .executableTarget(
             name: "brokerd",

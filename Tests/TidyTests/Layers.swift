@@ -38,7 +38,7 @@ enum Layers {
             imports: ["FoundationEssentials", "WSTransport"], uses: ["WSTransportCoding/MessagePack", "WSTransport"]),
 
         "Broker/Topics": Layer(imports: ["Synchronization"]),
-        "Broker/JSON": Layer(),
+        "Broker/JSON": Layer(imports: ["CSIMD"]),
         "Broker/MessagePack": Layer(uses: ["Broker/JSON"]),
         "Broker/RESP": Layer(),
         "Broker/Access": Layer(

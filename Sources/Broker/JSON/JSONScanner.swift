@@ -151,6 +151,38 @@ package struct JSONScanner: ~Escapable {
         }
     }
 
+    /// Reads a value of the outermost object: a string without escapes or a short number in few steps, others as
+    /// ``scanValue(depth:)`` does.
+    @inline(__always)
+    mutating func scanPlainValue() throws(JSONError) -> JSONValue.Extent {
+        let start = offset
+        if next == UInt8(ascii: "\"") {
+            let end = bytes.skipPlain(from: start &+ 1)
+            guard end < bytes.count, bytes[end] == UInt8(ascii: "\"") else { return try scanString() }
+            offset = end &+ 1
+            return JSONValue.Extent(range: start..<offset, kind: .string)
+        }
+        let length = bytes.lengthOfShortNumber(at: start)
+        guard length > 0 else { return try scanValue(depth: 1) }
+        offset = start &+ length
+        return JSONValue.Extent(range: start..<offset, kind: .number)
+    }
+
+    /// Reads `true` or `false`; `nil`, with nothing read: there is neither.
+    @inline(__always)
+    mutating func scanBool() -> Bool? {
+        // At the end of an object there are five bytes at least.
+        guard bytes.count &- offset >= 5 else { return nil }
+        let word = bytes.word(at: offset, count: 5)
+        if word &<< 32 == JSONName("true").mark.first &<< 32 {
+            offset &+= 4
+            return true
+        }
+        guard word == JSONName("false").mark.first else { return nil }
+        offset &+= 5
+        return false
+    }
+
     private mutating func skipObject(depth: Int) throws(JSONError) {
         offset += 1
         skipWhitespace()
@@ -243,7 +275,12 @@ package struct JSONScanner: ~Escapable {
     @inline(__always)
     mutating func skipWhitespace() {
         // Most commands are written without.
-        while next <= 0x20, isAtWhitespace { offset &+= 1 }
+        if next <= 0x20 { skipMoreWhitespace() }
+    }
+
+    @inline(never)
+    private mutating func skipMoreWhitespace() {
+        while isAtWhitespace { offset &+= 1 }
     }
 
     private var isAtWhitespace: Bool { next == 0x20 || next == 0x0A || next == 0x0D || next == 0x09 }

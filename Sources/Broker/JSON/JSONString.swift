@@ -1,3 +1,5 @@
+internal import CSIMD
+
 extension JSONScanner {
     /// Reads a string; the scanner is at its quotation mark.
     ///
@@ -67,27 +69,41 @@ extension Span where Element == UInt8 {
     /// The first offset from `start` on that needs a look in a string: a quotation mark, a backslash, a control or a
     /// byte of a longer scalar; `count` where there is none.
     func skipPlain(from start: Int) -> Int {
-        let raw = unsafe bytes
-        var position = start
-        while count &- position >= 32 {
-            let words = unsafe raw.unsafeLoadUnaligned(fromByteOffset: position, as: SIMD4<UInt64>.self)
-            let found = Self.special(words)
-            // Which byte it is does not matter here, nor the order of the bytes.
-            if (found[0] | found[1] | found[2] | found[3]) & Self.highBits != 0 { break }
-            position &+= 32
+        guard start < count else { return count }
+        return unsafe withUnsafeBufferPointer { bytes in
+            guard let base = bytes.baseAddress else { return start }
+            return unsafe start &+ json_plain(base + start, count &- start)
         }
-        while count - position >= 8 {
-            let word = unsafe UInt64(littleEndian: raw.unsafeLoadUnaligned(fromByteOffset: position, as: UInt64.self))
-            let found = Self.special(word)
-            if found != 0 { return position + found.trailingZeroBitCount / 8 }
-            position += 8
+    }
+
+    /// Whether it has a line end.
+    var hasLineEnd: Bool {
+        unsafe withUnsafeBufferPointer { bytes in
+            guard let base = bytes.baseAddress else { return false }
+            return unsafe json_line(base, count) < count
         }
-        while position < count {
-            let byte = self[position]
-            guard byte >= 0x20, byte < 0x80, byte != UInt8(ascii: "\""), byte != UInt8(ascii: "\\") else { break }
-            position += 1
+    }
+
+    /// How long the number at `start` is, if it has a few digits and at most a point among them; 0: it may be another.
+    @inline(__always)
+    func lengthOfShortNumber(at start: Int) -> Int {
+        guard count &- start > 8 else { return 0 }
+        let digits = word(at: start, count: 8) ^ 0x3030_3030_3030_3030
+        let low: UInt64 = 0x7F7F_7F7F_7F7F_7F7F
+        // The high bit of each byte that is no digit, and then of each that is neither a digit nor the first point.
+        let others = ((digits & low) &+ 0x7676_7676_7676_7676 | digits) & ~low
+        let whole = others.trailingZeroBitCount
+        // No digit, or a zero before another one.
+        guard whole > 8, whole < 64, whole == 15 || UInt8(truncatingIfNeeded: digits) != 0 else { return 0 }
+        var length = whole &>> 3
+        if UInt8(truncatingIfNeeded: digits &>> UInt64(whole &- 7)) == UInt8(ascii: ".") ^ 0x30 {
+            let all = (others & (others &- 1)).trailingZeroBitCount &>> 3
+            guard all < 8, all &- length > 1 else { return 0 }
+            length = all
         }
-        return position
+        // What may continue it is left to the other reader.
+        let following = self[start &+ length] | 0x20
+        return following == UInt8(ascii: "e") || following == UInt8(ascii: ".") ? 0 : length
     }
 
     /// The same among the next eight bytes; `start`, or what follows them, where it is not known.
@@ -107,15 +123,6 @@ extension Span where Element == UInt8 {
         let backslashes = word ^ (ones &* UInt64(UInt8(ascii: "\\")))
         // Each term has the high bit of the bytes that qualify. A borrow may set it falsely, but only above one that does.
         return (word | (quotes &- ones) | (backslashes &- ones) | (word &- ones &* 0x20)) & Self.highBits
-    }
-
-    /// The same of four words at once, with the other bits left as they are.
-    @inline(__always)
-    private static func special(_ words: SIMD4<UInt64>) -> SIMD4<UInt64> {
-        let ones = SIMD4<UInt64>(repeating: 0x0101_0101_0101_0101)
-        let quotes = words ^ (ones &* UInt64(UInt8(ascii: "\"")))
-        let backslashes = words ^ (ones &* UInt64(UInt8(ascii: "\\")))
-        return words | (quotes &- ones) | (backslashes &- ones) | (words &- ones &* 0x20)
     }
 
     private static var highBits: UInt64 { 0x8080_8080_8080_8080 }

@@ -217,6 +217,34 @@ struct JSONCommandTests {
         #expect(readPlainly(command)?.draft == (try read(command)))
     }
 
+    static let shortNumbers = [
+        "0", "7", "-7", "10", "123456", "1234567", "12345678", "0.5", "-0.5", "1.25", "12345.6", "123456.7", "1e3",
+        "1.5e-3", "1E3",
+        "00", "01", "1.", ".5", "1.e3", "-", "+1", "1.2.3", "1..2", "1-2", "0x1", "1e", "123456.", "1 2", "truth",
+        "tru", "falsehood",
+    ]
+
+    /// The value of every kind that JSON knows and does not know, before another member and as the last.
+    @Test(arguments: JSONVectors.valid.map { ($0) } + JSONVectors.invalid.map { $0.0 } + shortNumbers)
+    func readsValuesLikeTheReaderOfAllCommands(value: String) throws {
+        for object in [
+            #"{"op":"publish","topic":"a","data":\#(value),"retain":true}"#,
+            #"{"op":"publish","topic":"a","data":\#(value)}"#,
+            #"{"op":"publish","topic":"a","retain":false,"id":\#(value),"data":1}"#,
+            #"{"op":"publish","topic":"a","data":1,"retain":\#(value)}"#,
+        ] {
+            guard let found = readPlainly(object) else { continue }
+            #expect(found.draft == (try read(object)))
+        }
+    }
+
+    /// As most of them are, so that it is these few steps that the test above has looked at.
+    @Test(arguments: ["0", "7", "123456", "0.5", "12345.6", "true", "false", #""text""#, "{}", "-7", "1e3"])
+    func readsUsualValuesInOnePass(value: String) throws {
+        let command = #"{"op":"publish","id":3,"topic":"a/b","data":\#(value),"retain":true}"#
+        #expect(readPlainly(command)?.draft == (try read(command)))
+    }
+
     @Test func endsAfterTheObject() {
         #expect(readPlainly(#"{"op":"publish","topic":"a","data":1} {"op":"ping"}"#)?.rest == #" {"op":"ping"}"#)
     }

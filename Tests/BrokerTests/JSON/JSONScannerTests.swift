@@ -1,6 +1,7 @@
-import Broker
 import Foundation
 import Testing
+
+@testable import Broker
 
 /// The error that reading `bytes` as one value ends in; `nil` where they are one.
 private func error(of bytes: [UInt8], maximumDepth: Int = JSONScanner.maximumDepth) -> JSONError? {
@@ -14,6 +15,8 @@ private func error(of bytes: [UInt8], maximumDepth: Int = JSONScanner.maximumDep
 
 /// Outside the macros, which cannot hold a span.
 private func isJSON(_ bytes: [UInt8]) -> Bool { JSONScanner.validate(bytes.span) }
+
+private func hasLineEnd(_ bytes: [UInt8]) -> Bool { bytes.span.hasLineEnd }
 
 @Suite("RFC 8259: what is JSON and what is not")
 struct JSONScannerTests {
@@ -134,5 +137,42 @@ struct JSONScannerTests {
     ])
     func saysWhatAndWhere(error: JSONError, text: String) {
         #expect(error.description == text)
+    }
+
+    /// At every place of texts of every length up to some blocks, and among bytes that come next to it.
+    @Test func findsWhatNeedsALookInAString() {
+        for count in 0..<40 {
+            // Bytes on both sides of those that are looked for.
+            let neighbours: [UInt8] = [0x20, 0x21, 0x23, 0x5B, 0x5D, 0x7E, 0x7F]
+            let plain = (0..<count).map { neighbours[$0 % neighbours.count] }
+            let found = plain.span.skipPlain(from: 0)
+            #expect(found == count)
+            for place in 0..<count {
+                for special: UInt8 in [0, 0x1F, 0x22, 0x5C, 0x80, 0xC3, 0xFF] {
+                    var bytes = plain
+                    bytes[place] = special
+                    guard bytes.span.skipPlain(from: 0) == place, bytes.span.skipPlain(from: place) == place,
+                        bytes.span.skipPlain(from: place + 1) == count
+                    else {
+                        Issue.record("\(special) at \(place) of \(count)")
+                        return
+                    }
+                }
+            }
+        }
+    }
+
+    @Test func findsLineEnds() {
+        for count in 0..<40 {
+            let text = [UInt8](repeating: 0x0B, count: count)
+            #expect(!hasLineEnd(text))
+            for place in 0..<count {
+                for end: UInt8 in [10, 13] {
+                    var bytes = text
+                    bytes[place] = end
+                    #expect(hasLineEnd(bytes), "\(end) at \(place) of \(count)")
+                }
+            }
+        }
     }
 }

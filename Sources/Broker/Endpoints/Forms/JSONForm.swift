@@ -27,7 +27,11 @@ final class JSONForm: FrameForm {
         guard unsafe common.isOf(message.topic) else { return nil }
         let isText = message.kind == .text
         let payload = message.payload
-        guard isText ? payload.span.skipPlain(from: 0) == payload.count : payload.span.isOneLine else { return nil }
+        if isText {
+            guard payload.span.skipPlain(from: 0) == payload.count else { return nil }
+        } else if payload.isEmpty || payload.span.hasLineEnd {
+            return nil
+        }
         unsafe common.take(message.time)
         let (beginning, middle) = unsafe (common.beginning, common.timeAndData)
         let middleCount = middle.count - (isText ? 0 : 1)
@@ -71,13 +75,5 @@ extension Message {
     /// Whether the message has only a topic and a text or JSON payload, as most have.
     fileprivate var isPlain: Bool {
         kind != .binary && !isRetained && expiry == 0 && contentType == nil && properties == nil
-    }
-}
-
-extension Span where Element == UInt8 {
-    /// Whether there are bytes, and no line end among them.
-    fileprivate var isOneLine: Bool {
-        for index in indices where self[index] == 10 || self[index] == 13 { return false }
-        return !isEmpty
     }
 }

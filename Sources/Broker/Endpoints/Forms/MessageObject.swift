@@ -187,10 +187,7 @@ package enum MessageObject {
     ///
     /// A JSON string contains none (RFC 8259 §7), so each line end is white space.
     private static func oneLine(_ json: [UInt8]) -> [UInt8] {
-        var place = 0
-        let bytes = json.span
-        while place < bytes.count, bytes[place] != 10, bytes[place] != 13 { place &+= 1 }
-        guard place < bytes.count else { return json }
+        guard json.span.hasLineEnd else { return json }
         return json.map { $0 == 10 || $0 == 13 ? 32 : $0 }
     }
 }

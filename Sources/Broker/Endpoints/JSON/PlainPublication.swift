@@ -67,11 +67,16 @@ package struct PlainPublication {
         if Self.isOther(bytes, at: start) { return nil }
         var scanner = JSONScanner(bytes, from: start)
         do throws(JSONError) {
-            guard scanner.entersObject() else { return nil }
+            if Self.isUsual(bytes, at: start) {
+                found = Member.operation.rawValue
+                scanner.move(to: start &+ Self.beginningCount)
+            } else {
+                guard scanner.entersObject() else { return nil }
+            }
             repeat {
                 guard let member = try Member.at(&scanner, in: bytes), found & member.rawValue == 0 else { return nil }
                 found |= member.rawValue
-                guard take(try scanner.scanValue(depth: 1), as: member, in: bytes) else { return nil }
+                guard try take(member, from: &scanner, in: bytes) else { return nil }
             } while try scanner.hasAnotherMember()
         } catch {
             return nil
@@ -90,21 +95,37 @@ package struct PlainPublication {
         return word << 8 == beginning << 8 && word >> 56 != UInt64(UInt8(ascii: "p"))
     }
 
+    /// How long `{"op":"publish",` is.
+    private static var beginningCount: Int { 16 }
+
+    /// Whether the object begins as most publications do: with that, all of which is then read.
     @inline(__always)
-    private mutating func take(_ value: JSONValue.Extent, as member: Member, in bytes: Span<UInt8>) -> Bool {
+    private static func isUsual(_ bytes: Span<UInt8>, at start: Int) -> Bool {
+        guard start >= 0, bytes.count &- start >= beginningCount else { return false }
+        return bytes.word(at: start, count: 8) == JSONName(#"{"op":"p"#).mark.first
+            && bytes.word(at: start &+ 8, count: 8) == JSONName(#"ublish","#).mark.first
+    }
+
+    /// Reads the value of a member; `false`: it is none that a plain publication has.
+    @inline(__always)
+    private mutating func take(
+        _ member: Member, from scanner: inout JSONScanner, in bytes: Span<UInt8>
+    ) throws(JSONError) -> Bool {
         switch member {
-        case .operation: return Self.isWord("publish", value, in: bytes)
+        case .topic:
+            topic = try scanner.scanPlainValue()
+            return topic.kind == .string && !topic.isEscaped
+        case .data: data = try scanner.scanPlainValue()
         case .identifier:
+            let value = try scanner.scanPlainValue()
             id = value
             return value.kind == .number || value.kind == .string
-        case .topic:
-            topic = value
-            return value.kind == .string && !value.isEscaped
-        case .data: data = value
         case .retain:
-            isRetained = value.kind == .true
-            return value.kind == .true || value.kind == .false
+            guard let value = scanner.scanBool() else { return false }
+            isRetained = value
+        case .operation: return Self.isWord("publish", try scanner.scanValue(depth: 1), in: bytes)
         case .acknowledgement:
+            let value = try scanner.scanValue(depth: 1)
             acknowledgement = Self.isWord("stored", value, in: bytes) ? .stored : .routed
             return acknowledgement == .stored || Self.isWord("routed", value, in: bytes)
         }
