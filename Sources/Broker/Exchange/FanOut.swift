@@ -17,6 +17,9 @@ final class FanOut {
     private var round: UInt64 = 0
     /// Whether some clients' rights are still to be reviewed.
     var isReviewing = false
+    private let known = EndsMemo()
+    /// From how many visited nodes on a walk is not made a second time, to remember its ends.
+    private static let costly = 16
     /// No connection has this slot.
     private static let none = UInt32.max - 1
     /// Keeps a message for a session that is behind; the second parameter says whether the store will deliver it.
@@ -48,34 +51,29 @@ final class FanOut {
     ///
     /// - Parameter isOwn: whether this reactor published them.
     func send(_ items: Span<Applied>, isOwn: Bool) {
-        // How many before have the same topic, and from the second on where its walk ends.
-        var (before, ends): (Int, TopicEnds?) = (0, nil)
         var sending = Sending(cursor: reactor.outboundCursor)
+        // Where the walk of the present topic ends, where that is known.
+        var (ends, last): (TopicEnds?, String) = (nil, "")
         var index = 0
         while index < items.count {
-            if index > 0, Self.haveOneTopic(items[index].message, items[index &- 1].message) {
-                before &+= 1
-                if before == 1 {
-                    ends = unsafe directory.tree.ends(of: items[index].message.topic)
-                    let next = sendRun(items, from: index, at: ends, isOwn: isOwn, &sending)
-                    if next > index {
-                        index = next
-                        continue
-                    }
+            let topic = items[index].message.topic
+            // Neither by a look at the item before nor by two at this one: with `||` the optimising compiler (6.3.1) breaks off.
+            if ends == nil || !topic.name.isSame(as: last) {
+                last = topic.name
+                ends = unsafe known.ends(of: topic, version: directory.tree.version) {
+                    unsafe directory.tree.ends(of: topic)
                 }
-            } else if before > 0 {
-                (before, ends) = (0, nil)
+                let next = sendRun(items, from: index, at: ends, isOwn: isOwn, &sending)
+                if next > index {
+                    index = next
+                    continue
+                }
             }
             send(items[index], at: ends, isOwn: isOwn, &sending)
             index &+= 1
         }
         counters.delivered.add(sending.delivered)
         counters.matchedNodes.add(sending.cost)
-    }
-
-    @inline(__always)
-    private static func haveOneTopic(_ one: Message, _ other: Message) -> Bool {
-        one.topic.name.isSame(as: other.topic.name)
     }
 
     /// Sends a run of messages of one topic if one subscriber of one filter gets them; returns the index of the next.
@@ -121,6 +119,7 @@ final class FanOut {
         }
         count(message, &sending)
         sending.cost &+= cost
+        if cost > Self.costly, ends == nil { known.leave(message.topic) }
         if !sending.slow.isEmpty {
             sending.delivered &+= sendSlowly(item, review(sending.slow), sending.cursor)
             // Those are counted one by one.

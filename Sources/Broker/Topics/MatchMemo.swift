@@ -17,6 +17,73 @@ package struct TopicEnds {
     }
 }
 
+/// Remembers where the walks of the topics that were published to last end, until the tree changes.
+///
+/// From the third message on, one to such a topic makes no walk. Each topic has one place, and of those with the same place
+/// the last one stays. Topics are told by their strings, not by their bytes: those of one publisher are one string. Costly
+/// walks are left to ``MatchMemo``. Runs on the tree's thread.
+final class EndsMemo {
+    private enum State { case seen, known, unfit }
+
+    private struct Place {
+        var words: (UInt64, UInt64) = (0, 0)
+        /// The version of the tree for which the state holds.
+        var version = UInt64.max
+        var state = State.unfit
+        var ends: TopicEnds?
+    }
+
+    private static var count: Int { 64 }
+    /// The longest name that is kept, in bytes.
+    private static var longest: Int { 1024 }
+
+    // Not checked for overlapping changes, which each message would pay: nothing that is called meanwhile knows them.
+    @exclusivity(unchecked) private var places = ContiguousArray(repeating: Place(), count: count)
+    /// The names, so that no other string gets the memory of one of them.
+    @exclusivity(unchecked) private var names = ContiguousArray(repeating: "", count: count)
+
+    init() {}
+
+    /// Where the walk of a topic ends; `nil`: that is not known yet, or is at too many nodes.
+    ///
+    /// - Parameter walk: makes the walk, if the topic was asked for before.
+    func ends(of topic: Topic, version: UInt64, _ walk: () -> TopicEnds?) -> TopicEnds? {
+        let words = topic.name.words
+        let place = Self.place(of: words)
+        guard unsafe places[place].words == words && places[place].version == version else {
+            note(topic, version, at: place)
+            return nil
+        }
+        switch unsafe places[place].state {
+        case .known: return unsafe places[place].ends
+        case .unfit: return nil
+        case .seen:
+            let ends = walk()
+            unsafe (places[place].ends, places[place].state) = (ends, ends == nil ? .unfit : .known)
+            return ends
+        }
+    }
+
+    /// Makes no other walk for a topic before the tree changes.
+    func leave(_ topic: Topic) {
+        let words = topic.name.words
+        let place = Self.place(of: words)
+        if unsafe places[place].words == words { unsafe places[place].state = .unfit }
+    }
+
+    @inline(never)
+    private func note(_ topic: Topic, _ version: UInt64, at place: Int) {
+        guard topic.name.utf8.count <= Self.longest else { return }
+        unsafe names[place] = topic.name
+        unsafe places[place] = Place(words: topic.name.words, version: version, state: .seen)
+    }
+
+    @inline(__always)
+    private static func place(of words: (UInt64, UInt64)) -> Int {
+        Int(truncatingIfNeeded: ((words.0 &* 31 ^ words.1) &* 0x9E37_79B9_7F4A_7C15) &>> 58) & (count - 1)
+    }
+}
+
 /// Remembers, by topic, where costly walks through a ``SubscriptionTree`` ended.
 ///
 /// Filters with many `+` can be chosen so that a topic's walk visits thousands of nodes. With this the walk is made
