@@ -7,29 +7,54 @@ final class TopicMemo {
     /// The longest name that is kept, in bytes.
     private static var longest: Int { 128 }
 
+    private struct Known {
+        var name = ""
+        var ends = Ends()
+    }
+
+    /// The length of a name, and its bytes at both ends: all of them, if there are up to sixteen.
+    private struct Ends: Equatable {
+        var count = 0
+        var first: UInt64 = 0
+        var last: UInt64 = 0
+
+        init() {}
+
+        @inline(__always)
+        init(_ name: Span<UInt8>) {
+            count = name.count
+            let length = min(8, count)
+            first = name.word(at: 0, count: length)
+            last = name.word(at: count &- length, count: length)
+        }
+
+        /// Topics of one kind differ there.
+        var place: Int {
+            let mixed = first &* 31 ^ last ^ UInt64(truncatingIfNeeded: count)
+            return Int(truncatingIfNeeded: (mixed &* 0x9E37_79B9_7F4A_7C15) &>> 58) & (TopicMemo.count - 1)
+        }
+    }
+
     // Not checked for overlapping changes, which each publication would pay: nothing is called while it changes.
-    @exclusivity(unchecked) private var names = ContiguousArray(repeating: "", count: count)
+    @exclusivity(unchecked) private var known = ContiguousArray(repeating: Known(), count: count)
 
     init() {}
 
     /// The topic of this name, where it is known.
     func topic(named name: Span<UInt8>) -> Topic? {
         guard !name.isEmpty, name.count <= Self.longest else { return nil }
-        let known = unsafe names[Self.place(of: name)]
-        return known.utf8.count == name.count && known.utf8Span.span.hasSameBytes(as: name)
-            ? Topic(unchecked: known) : nil
+        let ends = Ends(name)
+        let place = ends.place
+        guard unsafe known[place].ends == ends else { return nil }
+        let topic = unsafe known[place].name
+        return name.count <= 16 || topic.utf8Span.span.hasSameBytes(as: name) ? Topic(unchecked: topic) : nil
     }
 
     /// Remembers a topic.
     func keep(_ topic: Topic) {
         let name = topic.name.utf8Span.span
-        if name.count <= Self.longest { unsafe names[Self.place(of: name)] = topic.name }
-    }
-
-    /// By the length, and the bytes at both ends: topics of one kind differ there.
-    private static func place(of name: Span<UInt8>) -> Int {
-        let length = min(8, name.count)
-        let ends = name.word(at: 0, count: length) &* 31 ^ name.word(at: name.count &- length, count: length)
-        return Int(truncatingIfNeeded: ((ends ^ UInt64(name.count)) &* 0x9E37_79B9_7F4A_7C15) &>> 58) & (count - 1)
+        guard !name.isEmpty, name.count <= Self.longest else { return }
+        let ends = Ends(name)
+        unsafe known[ends.place] = Known(name: topic.name, ends: ends)
     }
 }
