@@ -38,7 +38,8 @@ let package = Package(
         .target(name: "WSTransport", dependencies: ["CLinux", "COpenSSL", "CSIMD", "CZlib"], swiftSettings: strict),
         .target(name: "Cryptography", dependencies: ["COpenSSL", "WSTransport"], swiftSettings: strict),
         .target(
-            name: "Broker", dependencies: ["Cryptography", "WSTransport", "CLMDB", "CSIMD", "CYAML"], swiftSettings: strict),
+            name: "Broker", dependencies: ["Cryptography", "WSTransport", "CLMDB", "CSIMD", "CYAML"],
+            swiftSettings: strict),
         .target(name: "Counting", dependencies: ["CCallgrind"], swiftSettings: relaxed),
         // The subscription tree is generic and is specialised where it is used: so its sources are here once more.
         .target(name: "TopicFigures", dependencies: ["Counting"], swiftSettings: relaxed),
