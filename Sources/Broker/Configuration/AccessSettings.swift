@@ -103,47 +103,54 @@ extension Settings.Access {
                 Setting(
                     section: "anonymous", \.anonymous, Anonymous.record,
                     """
-                    What clients without an identity may do: lists of topic filters; empty lists, [], for nothing. A lone # \
-                    is all but $SYS. A list that is left out allows everything on loopback, and nothing beyond it.
+                    The rights of anonymous clients: lists of topic filters; an empty list, [], for none. A lone # is \
+                    everything except $SYS. A list that is omitted allows everything on loopback, and nothing beyond \
+                    it.
                     """,
                     // An empty section is unlikely to mean the default, which allows everything.
                     emptied: "a mapping of publish and subscribe", isShown: { $0 != Anonymous() }),
                 Setting(
                     "anonymous_anywhere", \.anonymousAnywhere, .boolean,
-                    "true: all of that holds beyond loopback, too; else brokerd refuses to listen there while they may publish."
+                    """
+                    true: these rights apply beyond loopback, too; otherwise brokerd refuses to listen there while \
+                    anonymous clients may publish.
+                    """
                 ),
                 Setting(
                     "users", \.users, .path,
                     """
-                    The file of users and tokens; DATA_DIR at its begin stands for data_dir. Only its owner may read it. \
-                    A changed file is taken over by itself.
+                    The users file; a leading DATA_DIR stands for data_dir. Only its owner may read it. A changed file \
+                    is loaded automatically.
                     """),
                 Setting(
                     "password_checks", \.passwordChecks, .count(1...64),
-                    "Passwords that are checked at a time; each takes 32 MiB and some 0.3 s of a processor."),
+                    """
+                    Passwords that are checked at the same time; each check takes 32 MiB and some 0.3 s of a \
+                    processor.
+                    """),
                 Setting(
                     "credential_cache", \.credentialCache,
                     ConfigurationValue.duration(.seconds(1) ... .seconds(86_400)).orNever,
-                    "How long a password that was right need not be computed again."),
+                    "How long a correct password is remembered instead of being computed again."),
                 Setting(
                     "authentication_timeout", \.authenticationTimeout, .timeSpan,
-                    "How long a client of /ws that may do nothing has to authenticate."),
+                    "How long a client of /ws without any rights has to authenticate."),
                 Setting(
                     section: "sessions", \.sessions, Sessions.record,
                     "Logins of people at browsers (/session), which are kept in memory."),
                 Setting(
                     "query_tokens", \.queryTokens, .choice,
-                    "Tokens that are accepted in an address (token=): short: those that live an hour at most."),
+                    "Which tokens are accepted in a URL (token=). short: those that live for at most an hour."),
                 Setting(section: "cookie", \.cookie, Cookie.record, "A cookie with a token, for pages of this site."),
                 Setting(
                     optionalSection: "certificates", \.certificates, CertificateIdentity.record,
-                    "What of a client certificate names the user; absent: certificates are no identity."),
+                    "How client certificates name users; absent: certificates do not authenticate."),
                 Setting(
                     "peers", \.peers, .boolean,
-                    "true: on Unix sockets, the user that the peer's process runs as is the user."),
+                    "true: clients of Unix sockets are authenticated as the system user of their process."),
                 Setting(
                     list: "jwt", \.jwt, of: JWT.record, expected: "a list of issuers ([] for none)",
-                    "Login servers whose JSON Web Tokens are believed.", mayBeNothing: true,
+                    "Login servers whose JSON Web Tokens are accepted.", mayBeNothing: true,
                     check: { items, decoder in
                         for (number, one) in items.enumerated()
                         where items[..<number].contains(where: { $0.item.issuer.exact == one.item.issuer.exact }) {
@@ -153,9 +160,9 @@ extension Settings.Access {
                 Setting(
                     list: "rules", \.rules, of: Rule.record, expected: "a list of rules ([] for none)",
                     """
-                    What clients with an identity may do: all rules that apply add up, and a deny of any of them wins. \
-                    {user}, {claim.PATH}, {client} and {address} in a filter stand for what is known of the client, and \
-                    {{ for a brace.
+                    The rights of authenticated clients: those of all rules that apply are added up, and a deny in any \
+                    of them wins. {user}, {claim.PATH}, {client} and {address} in a filter stand for values of the \
+                    client, and {{ for a brace.
                     """, mayBeNothing: true),
             ])
     }
@@ -218,13 +225,13 @@ extension Settings.Access.Sessions {
             members: [
                 Setting("lifetime", \.lifetime, span, "How long a login lasts."),
                 Setting(
-                    "idle", \.idle, span, "How long it lasts without a request and without an open connection."),
+                    "idle", \.idle, span, "How long a login lasts without a request and without an open connection."),
                 Setting(
                     "per_user", \.perUser, .count(1...1_000_000),
-                    "Logins that one user may have; with one more the oldest ends."),
+                    "Logins of one user; one more ends the oldest."),
                 Setting(
                     "maximum", \.maximum, .count(1...1_000_000),
-                    "Logins of all users; beyond it nobody logs in, and gets 503."),
+                    "Logins of all users; one more is refused with 503."),
             ])
     }
 }
@@ -239,7 +246,7 @@ extension Settings.Access.Cookie {
                     .text("the name of a cookie, or nothing (\"\")") { text in
                         text.utf8.count <= 100
                             && text.utf8.allSatisfy { 0x21...0x7E ~= $0 && !"()<>@,;:\\\"/[]?={}".utf8.contains($0) }
-                    }, "Its name; empty: none is looked at.")
+                    }, "The name of the cookie; empty: no cookie is read.")
             ])
     }
 }
@@ -251,10 +258,10 @@ extension CertificateIdentity {
             members: [
                 Setting(
                     "user", \.user, .choice,
-                    "The part that names the user; fingerprint: only certificates that the file of users names.",
+                    "The field that names the user; fingerprint: only certificates that are in the users file.",
                     traits: .init(example: "san-dns")),
                 Setting(
-                    "roles", \.roles, .choice, "The part that names roles: the organizational units.",
+                    "roles", \.roles, .choice, "The field that names roles; ou: the organizational units.",
                     traits: .init(example: "ou")),
             ])
     }
@@ -266,20 +273,20 @@ extension Settings.Admin {
             initial: Self(),
             members: [
                 Setting(
-                    "socket", \.socket, .path, "A path; DATA_DIR at its begin stands for data_dir.",
+                    "socket", \.socket, .path, "The path of the admin socket; a leading DATA_DIR stands for data_dir.",
                     traits: .init(reload: .restart)),
                 Setting(
                     optional: "socket_group", \.socketGroup, .path,
                     """
-                    The group whose members may use the socket, a name or number: they have every right of \
-                    administration. The mode is 0660 then, and the directory has to let them in, which data_dir does not; \
-                    absent: 0600.
+                    The group whose members may use the socket, a name or number, with all administrative rights. The \
+                    mode is then 0660, and the directory must admit the group, which data_dir does not; absent: mode \
+                    0600.
                     """, traits: .init(reload: .restart, example: "operators")),
                 Setting(
                     optional: "backup_directory", \.backupDirectory, .path,
                     """
-                    Where the broker itself writes backups (brokerctl backup --on-broker), and nowhere else; absent: it \
-                    writes none, and sends them.
+                    The only directory that the broker writes backups to (brokerctl backup --on-broker); absent: it \
+                    writes no backups, only sends them.
                     """, traits: .init(example: "/var/backups/broker")),
             ])
     }

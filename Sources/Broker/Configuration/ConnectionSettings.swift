@@ -60,13 +60,13 @@ extension Settings.Reactors {
             members: [
                 Setting(
                     "count", \.count, count.or("auto", listed: "auto"),
-                    "Event loops, each a thread; auto: one a core.", traits: .init(reload: .restart)),
+                    "Event loops, each with its own thread; auto: one per core.", traits: .init(reload: .restart)),
                 Setting(
                     "backend", \.backend, .choice,
                     """
-                    epoll: a call for each connection that is sent to or read; io_uring: one call for many, and an \
-                    error where the kernel has none or forbids it; auto: io_uring where the kernel is 6.1 or later \
-                    and allows it.
+                    epoll: one system call for each connection that is sent to or read; io_uring: one for many, and an \
+                    error if the kernel lacks or forbids it; auto: io_uring if the kernel is 6.1 or later and allows \
+                    it.
                     """, traits: .init(reload: .restart, platform: "io_uring: Linux 6.1")),
             ])
     }
@@ -79,9 +79,10 @@ extension Settings.Keepalive {
             members: [
                 Setting(
                     "interval", \.interval, ConfigurationValue.timeSpan.orNever,
-                    "The silence after which a PING is sent; 0: keepalive is off."),
+                    "The idle time after which a PING is sent; 0: keepalive is off."),
                 Setting(
-                    "timeout", \.timeout, .timeSpan, "The silence after that PING until the peer is evicted."),
+                    "timeout", \.timeout, .timeSpan,
+                    "How long the peer may stay silent after that PING before its connection is closed."),
             ])
     }
 }
@@ -91,10 +92,10 @@ extension Settings.Compression {
         ConfigurationRecord(
             initial: Self(),
             members: [
-                Setting("enabled", \.enabled, .boolean, "true: costs CPU time for each message, saves bytes."),
-                Setting("level", \.level, .count(1...9), "The effort: from fast to small."),
+                Setting("enabled", \.enabled, .boolean, "true: saves bytes, and costs CPU time for each message."),
+                Setting("level", \.level, .count(1...9), "The compression level, from fast to small."),
                 Setting(
-                    "minimum", \.minimum, .size(0...1 << 30), "Smaller messages are sent as they are, in bytes."),
+                    "minimum", \.minimum, .size(0...1 << 30), "Smaller messages are sent uncompressed, in bytes."),
             ])
     }
 }
@@ -106,12 +107,15 @@ extension Settings.Drain {
             members: [
                 Setting(
                     "reconnects_per_second", \.reconnectsPerSecond, .count(1...10_000_000),
-                    "Each client is told a time of its own to come back at: so many clients in a second."),
+                    """
+                    Each client is told an individual time for its reconnection, so that this many clients reconnect \
+                    in a second.
+                    """),
                 Setting(
                     "notice", \.notice, ConfigurationValue.duration(.milliseconds(10)...(.seconds(60))).orNever,
                     """
-                    How long /health/ready says that the broker shuts down before it closes its doors, if somebody has \
-                    asked within a minute; 0: not at all.
+                    How long /health/ready reports the shutdown before the listeners close, if readiness was probed \
+                    within the last minute; 0: not at all.
                     """),
             ])
     }

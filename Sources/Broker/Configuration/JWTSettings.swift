@@ -66,7 +66,7 @@ extension Settings.Access.JWT {
                 "issuer", \.issuer, text("the tokens' iss"), "The tokens' `iss`, compared byte by byte.",
                 traits: .init(example: "https://login.example.com")),
             Setting(
-                "audience", \.audience, text("one of the tokens' aud"), "What has to be among the tokens' `aud`.",
+                "audience", \.audience, text("one of the tokens' aud"), "A value that the tokens' `aud` must contain.",
                 traits: .init(example: "broker")),
         ]
     }
@@ -81,23 +81,23 @@ extension Settings.Access.JWT {
         return [
             Setting(
                 optional: "keys", \.keys, place,
-                "A JWK set, or a PEM file of public keys or certificates; files are watched, addresses are fetched.",
+                "A JWK set, or a PEM file of public keys or certificates; files are watched, URLs are fetched.",
                 traits: .init(example: "https://login.example.com/certs")),
             Setting(
                 optional: "secret", \.secret, .secret,
-                "A secret that the issuer signs with, 32 bytes at least, in place of keys.",
+                "A shared secret of at least 32 bytes that signs the tokens, instead of keys.",
                 traits: .init(example: "file:/run/secrets/jwt", isSecret: true)),
             Setting(
-                optional: "ca", \.ca, .path, "A PEM file of the authorities that the address of keys is verified by.",
+                optional: "ca", \.ca, .path, "A PEM file of the authorities that verify the server of the URL.",
                 traits: .init(example: "/etc/broker/ca.pem")),
             Setting(
                 "refresh", \.refresh, .duration(.seconds(30) ... .seconds(86_400)),
-                "How often keys are fetched; for an unknown key they are, too, every 30 s at most.",
+                "How often keys are fetched; an unknown key causes a fetch, too, at most every 30 s.",
                 traits: .init(example: "10m")),
             Setting(
                 values: "algorithms", \.algorithms, of: .choice,
                 expected: "a list of algorithms such as [ES256, EdDSA]",
-                "The algorithms; empty: ES256, EdDSA, RS256 and PS256 with keys, HS256 with a secret.",
+                "The accepted algorithms; empty: ES256, EdDSA, RS256 and PS256 with keys, HS256 with a secret.",
                 traits: .init(example: "[ES256, EdDSA]")),
         ]
     }
@@ -106,27 +106,28 @@ extension Settings.Access.JWT {
         let path = ConfigurationValue<String>.text("the path of a claim") { $0.utf8.count <= 256 }
         return [
             Setting(
-                "leeway", \.leeway, .duration(.zero ... .seconds(300)), "How far clocks may differ.",
+                "leeway", \.leeway, .duration(.zero ... .seconds(300)), "The largest accepted clock difference.",
                 traits: .init(example: "30s")),
             Setting(
                 "maximum_lifetime", \.maximumLifetime, .duration(.seconds(60) ... .seconds(31_536_000)),
-                "The longest life of a token, from `iat` to `exp`; one without `exp` is refused.",
+                "The longest lifetime of a token, from `iat` to `exp`; a token without `exp` is refused.",
                 traits: .init(example: "24h")),
             Setting(
                 "user_claim", \.userClaim, .text("the path of a claim") { 1...256 ~= $0.utf8.count },
                 "The claim that names the user.", traits: .init(example: "sub")),
             Setting(
-                "roles_claim", \.rolesClaim, path, "The claim with roles, such as realm_access.roles; \"\": none.",
+                "roles_claim", \.rolesClaim, path,
+                "The claim with roles, such as realm_access.roles; \"\": tokens give no roles.",
                 traits: .init(example: "realm_access.roles")),
             Setting(
                 "grants_claim", \.grantsClaim, path,
                 """
-                The claim with an object of publish, subscribe, retain, deny (lists of filters) and roles; "": none is \
-                believed.
+                The claim with an object of publish, subscribe, retain, deny (lists of filters) and roles; "": tokens \
+                carry no rights.
                 """, traits: .init(example: "broker")),
             Setting(
                 values: "may_grant", \.mayGrant, of: .filter(example: "t/#"), expected: "a list of topic filters",
-                "What the filters of that claim may at most grant; its roles are not bound by it.",
+                "Filters that limit what that claim may allow; its roles are not limited.",
                 traits: .init(example: "[\"apps/#\"]")),
         ]
     }

@@ -118,44 +118,52 @@ extension Settings.Limits {
 
     private static var connectionMembers: [Setting<Self>] {
         [
-            Setting("connections", \.connections, .count(1...10_000_000), "Open connections, all listeners together."),
+            Setting(
+                "connections", \.connections, .count(1...10_000_000),
+                "Open connections of all listeners together."),
             Setting(
                 "connections_per_address", \.connectionsPerAddress, count.liftable,
                 "Open connections of one client address."),
             Setting(
                 "handshake_timeout", \.handshakeTimeout, .timeSpan,
-                "From the beginning of a connection to the end of its first request head."),
+                "The time limit from the start of a connection to the end of its first request head."),
             Setting(
                 "idle_timeout", \.idleTimeout, .timeSpan,
-                "Of an HTTP connection between two requests; longer than a proxy keeps its own."),
-            Setting("request_head", \.requestHead, .size(256...1 << 20), "A request line and its fields, in bytes."),
-            Setting("message", \.message, .size(1...256 << 20), "A payload or request body, in bytes."),
+                """
+                How long an HTTP connection may be idle between two requests; should be longer than a proxy keeps its \
+                connections.
+                """),
+            Setting(
+                "request_head", \.requestHead, .size(256...1 << 20),
+                "The size of a request line and its header fields, in bytes."),
+            Setting("message", \.message, .size(1...256 << 20), "The size of a payload or request body, in bytes."),
             Setting("batch", \.batch, .count(1...100_000), "Lines of one POST /t, each a publication."),
         ]
     }
 
     private static var topicMembers: [Setting<Self>] {
         [
-            Setting("topic", \.topic, .bytes(1...65_535), "A topic or filter, in bytes of UTF-8."),
+            Setting("topic", \.topic, .bytes(1...65_535), "The length of a topic or filter, in bytes of UTF-8."),
             Setting("topic_levels", \.topicLevels, .count(1...1024), "Levels of a topic or filter."),
-            Setting("wildcards", \.wildcards, .count(0...1024), "The + in a filter."),
+            Setting("wildcards", \.wildcards, .count(0...1024), "The number of + in a filter."),
             Setting(
                 "subscriptions_per_client", \.subscriptionsPerClient, .count(1...10_000_000),
-                "Filters that one client holds at a time."),
+                "Filters that one client may be subscribed to at a time."),
             Setting(
                 "requests_per_client", \.requestsPerClient, .count(0...1_000_000),
-                "Requests of one client that wait for a reply at a time."),
+                "Requests of one client that may wait for a reply at a time."),
             Setting(
                 "ephemeral_values", \.ephemeralValues, .count(0...1_000_000),
-                "Ephemeral values that one client has at a time."),
+                "Ephemeral values that one client may have at a time."),
             Setting(
                 "ephemeral_bytes", \.ephemeralBytes, .size(0...1 << 30),
-                "What these take, with their topics and farewells."),
+                "The size of the ephemeral values of one client, with their topics and farewells."),
             Setting(
                 "ephemeral_memory", \.ephemeralMemory, .size(0...1 << 40),
-                "What those of all clients take."),
+                "The size of the ephemeral values of all clients."),
             Setting(
-                "subscriptions", \.subscriptions, count.liftable, "Filters that all clients together hold."),
+                "subscriptions", \.subscriptions, count.liftable,
+                "Filters that all clients together may be subscribed to."),
         ]
     }
 
@@ -165,20 +173,22 @@ extension Settings.Limits {
             Setting("pending", \.pending, size, "Unsent bytes of one connection."),
             Setting(
                 "pending_age", \.pendingAge, ConfigurationValue.timeSpan.liftable,
-                "How long the oldest of them may wait."),
+                "How long the oldest unsent byte may wait."),
             Setting(
                 "unsent_in_kernel", \.unsentInKernel, size.liftable,
                 """
-                Bytes of them that the kernel may hold before it can send them. More of it delays what is new, PINGs too. \
-                A change is for new connections.
+                Unsent bytes of one connection that the kernel may hold. Larger values delay new messages and PINGs. A \
+                change applies to new connections.
                 """),
-            Setting("publish_rate", \.publishRate, count.perSecond.liftable, "Publishes a second on one connection."),
+            Setting(
+                "publish_rate", \.publishRate, count.perSecond.liftable,
+                "Publications a second on one connection."),
             Setting(
                 "memory", \.memory, .memory,
                 """
-                What all clients together hold (input that waits, unsent output): a share of the machine's or the \
+                The memory of all clients together (unread input and unsent output): a share of the machine's or the \
                 container's memory, or a size in bytes. Above 80 % of it new connections are refused; above all of it \
-                the connections that hold the most are closed.
+                the connections with the most memory are closed.
                 """),
         ]
     }
@@ -188,20 +198,21 @@ extension Settings.Limits {
             Setting(
                 section: "per_address", \.perAddress, PerAddress.record,
                 """
-                What all clients of one address (of IPv6: one network of 64 bits) have and do together. Those on loopback \
-                are left out as long as all of this, and authentication_failures, is the default.
+                The limits of all clients of one address together (for IPv6, of one /64 network). Clients on loopback \
+                are exempt as long as all of these, and authentication_failures, have their defaults.
                 """),
             Setting(
                 section: "per_user", \.perUser, PerUser.record,
-                "What all clients of one user have and do together."),
+                "The limits of all clients of one user together."),
             Setting(
                 "authentication_failures", \.authenticationFailures, ConfigurationValue.frequency.liftable,
                 """
-                Wrong credentials of one address; then it gets 429 for a second, and each time twice as long, up to a \
-                minute.
+                Wrong credentials of one address; beyond it the address gets 429 for a second, and each time for twice \
+                as long, up to a minute.
                 """),
             Setting(
-                "bans", \.bans, .count(1...100_000), "Users, tokens and addresses that are banned at a time."),
+                "bans", \.bans, .count(1...100_000),
+                "Bans of users, tokens and addresses that may be in force at a time."),
         ]
     }
 
@@ -217,12 +228,12 @@ extension Settings.Limits.PerAddress {
                 Setting("connections", \.connections, count.liftable, "Open connections."),
                 Setting(
                     "new_connections", \.newConnections, ConfigurationValue.frequency.liftable,
-                    "Connections that begin."),
-                Setting("publish_rate", \.publishRate, count.perSecond.liftable, "Publishes a second."),
+                    "New connections."),
+                Setting("publish_rate", \.publishRate, count.perSecond.liftable, "Publications a second."),
                 Setting(
                     "publish_bytes", \.publishBytes, ConfigurationValue.size(1...1 << 40).perSecond.liftable,
-                    "Their payloads a second, in bytes."),
-                Setting("subscriptions", \.subscriptions, count.liftable, "Filters that they hold."),
+                    "Bytes of payloads a second."),
+                Setting("subscriptions", \.subscriptions, count.liftable, "Filters that they may be subscribed to."),
             ])
     }
 }
@@ -234,11 +245,11 @@ extension Settings.Limits.PerUser {
             initial: Self(),
             members: [
                 Setting("connections", \.connections, count.liftable, "Open connections."),
-                Setting("publish_rate", \.publishRate, count.perSecond.liftable, "Publishes a second."),
+                Setting("publish_rate", \.publishRate, count.perSecond.liftable, "Publications a second."),
                 Setting(
                     "publish_bytes", \.publishBytes, ConfigurationValue.size(1...1 << 40).perSecond.liftable,
-                    "Their payloads a second, in bytes."),
-                Setting("subscriptions", \.subscriptions, count.liftable, "Filters that they hold."),
+                    "Bytes of payloads a second."),
+                Setting("subscriptions", \.subscriptions, count.liftable, "Filters that they may be subscribed to."),
             ])
     }
 }

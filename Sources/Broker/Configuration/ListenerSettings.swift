@@ -97,14 +97,14 @@ extension Settings.Listener {
                 """, traits: .init(reload: .restart, required: address.expected)),
             Setting(
                 "ipv6_only", \.ipv6Only, .boolean,
-                "true, of [::]: IPv6 only, as where another listener has the same port of an IPv4 address.",
+                "For [::] only. true: accept IPv6 only, if another listener has the same port of an IPv4 address.",
                 traits: .init(reload: .restart, example: "false"), isShown: { $0.ipv6Only }),
             Setting(
-                "mode", \.mode, .fileMode, "Of unix:/path: the permissions of the socket's file.",
+                "mode", \.mode, .fileMode, "For unix:/path only: the permissions of the socket's file.",
                 traits: .init(reload: .restart, example: "\"0600\""), isShown: { $0.address.isPath }),
             Setting(
                 optional: "group", \.group, .path,
-                "Of unix:/path: the file's group, a name or number; absent: that of the process.",
+                "For unix:/path only: the group of the socket's file, a name or number; absent: that of the process.",
                 traits: .init(reload: .restart, example: "www-data")),
         ]
     }
@@ -112,28 +112,29 @@ extension Settings.Listener {
     private static var requestMembers: [Setting<Self>] {
         [
             Setting(
-                "path_prefix", \.pathPrefix, .pathPrefix, "What stands before every path, such as /broker.",
+                "path_prefix", \.pathPrefix, .pathPrefix, "A prefix of every path, such as /broker.",
                 traits: .init(reload: .restart)),
             Setting(
                 "proxy_protocol", \.proxyProtocol, .boolean,
                 """
-                true: every connection comes from one of trusted_proxies, and begins with a PROXY header (v1 or v2) that \
-                says for which client. Others are reset.
+                true: every connection must come from one of trusted_proxies and begin with a PROXY header (v1 or v2), \
+                which names the client. Others are reset.
                 """, traits: .init(reload: .restart)),
             Setting(
                 "forwarded", \.forwarded, .choice,
                 """
-                The field of trusted_proxies that says for which client a request is: the rightmost address that is not \
-                one of theirs. With x-forwarded-for, X-Forwarded-Proto counts, too.
+                The header field by which trusted_proxies name the client of a request: the rightmost address that is \
+                not one of theirs. With x-forwarded-for, X-Forwarded-Proto is used, too.
                 """, traits: .init(reload: .restart)),
             Setting(
                 "admin", \.admin, .boolean,
                 """
-                true: /admin is here, for users and tokens with rights of administration; over TLS or on loopback only.
+                true: the listener has /admin, for users and tokens with administrative rights; only over TLS or on \
+                loopback.
                 """, traits: .init(reload: .restart)),
             Setting(
                 optionalSection: "tls", \.tls, TLS.record,
-                "TLS 1.2 and 1.3; absent: none. Changed files are taken over by themselves.",
+                "TLS 1.2 and 1.3; absent: no TLS. Changed files are loaded automatically.",
                 traits: .init(reload: .restart)),
         ]
     }
@@ -169,24 +170,29 @@ extension Settings.Listener.TLS {
             members: [
                 Setting(
                     "certificate", \.certificate, .path,
-                    "PEM, with the chain; relative to the working directory, as the others.", traits: .file),
+                    "PEM, with the chain; all paths here are relative to the working directory.", traits: .file),
                 Setting("key", \.key, .path, "PEM, not encrypted.", traits: .file),
                 Setting(
                     list: "certificates", \.others, of: Identity.record,
                     expected: "a list of certificates with their keys",
-                    "Further ones, for clients that ask for one of their names (SNI).", isFlow: true),
+                    "Further certificates, for clients that request one of their names (SNI).", isFlow: true),
                 Setting(
                     optional: "client_ca", \.clientAuthorities, .path,
-                    "PEM; clients have to show a certificate of one of these.", traits: .init(example: "FILE")),
+                    """
+                    PEM; clients must present a certificate of one of these authorities.
+                    """, traits: .init(example: "FILE")),
                 Setting(
                     optional: "client_crl", \.clientRevocations, .path,
                     """
-                    PEM; lists of certificates that the authorities of client_ca have taken back, one in force for each. Open \
-                    connections are looked at again when a file changes, and each hour.
+                    PEM; revocation lists of the authorities of client_ca, a valid one for each. Open connections are \
+                    checked again when a file changes, and each hour.
                     """, traits: .init(example: "FILE")),
                 Setting(
                     "client_auth", \.clientAuthentication, .choice,
-                    "optional: a client may come without a certificate; one that it shows has to be right.",
+                    """
+                    optional: a client may connect without a certificate; a certificate that it presents must be \
+                    valid.
+                    """,
                     traits: .init(example: "required"), isShown: { $0.clientAuthorities != nil }),
             ]
         ) { tls, section, decoder in

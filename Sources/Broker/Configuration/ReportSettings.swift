@@ -84,7 +84,7 @@ extension Settings.Metrics {
             initial: Self(),
             members: [
                 Setting(
-                    "enabled", \.enabled, .boolean, "Whether GET /metrics is answered.",
+                    "enabled", \.enabled, .boolean, "Whether the broker answers GET /metrics.",
                     traits: .init(reload: .restart))
             ])
     }
@@ -97,10 +97,10 @@ extension Settings.SystemTopics {
             members: [
                 Setting(
                     "interval", \.interval, ConfigurationValue.timeSpan.orNever,
-                    "How often the figures that have changed are published; 0: never."),
+                    "How often changed figures are published; 0: never."),
                 Setting(
                     "events", \.events, .boolean,
-                    "Whether what happens to clients and to the broker is published below $SYS/events."),
+                    "Whether events of clients and of the broker are published below $SYS/events."),
             ])
     }
 }
@@ -110,30 +110,31 @@ extension Settings.Log {
         ConfigurationRecord(
             initial: Self(),
             members: [
-                Setting("level", \.level, .choice, "The least urgent lines that are written."),
-                Setting("format", \.format, .choice, "The form of a line; json: one object each."),
+                Setting("level", \.level, .choice, "The least urgent level that is logged."),
+                Setting("format", \.format, .choice, "The format of a line; json: one object per line."),
                 Setting(
                     "audit", \.audit, .audit,
                     """
-                    Where to write who did what and was refused what, one JSON object a line: none, stdout, or a file, \
-                    which SIGHUP opens again.
+                    Where to write the audit log, which records actions and refusals, one JSON object a line: none, \
+                    stdout, or a file, which SIGHUP reopens.
                     """),
                 Setting(
                     "audit_authentications", \.auditAuthentications, .choice,
                     """
-                    Which authentications it has: failed, or all, which is a line a second for each address and user that \
-                    sends requests.
+                    Which authentications are in the audit log: failed, or all, which is a line a second for each \
+                    address and user that sends requests.
                     """),
                 Setting(
                     "audit_memory", \.auditMemory, .size(0...1 << 30),
-                    "Its last lines, in bytes, that are kept in memory for `brokerctl audit`."),
+                    "The memory for the last lines of the audit log, in bytes, for `brokerctl audit`."),
                 Setting(
                     "event_memory", \.eventMemory, .size(0...1 << 30),
-                    "The last events, in bytes, that are kept in memory for `brokerctl events`."),
+                    "The memory for the last events, in bytes, for `brokerctl events`."),
                 Setting(
                     "flight_memory", \.flightMemory, .size(0...1 << 30),
                     """
-                    What became of the last messages, in bytes of each event loop, for `brokerctl why`; a message takes 40.
+                    The memory of each event loop for the fate of the last messages, in bytes, for `brokerctl why`; a \
+                    message takes 40.
                     """),
             ])
     }

@@ -72,16 +72,18 @@ extension Settings.Access.Rule {
         return [
             // Always shown, because a list item must begin with its first key.
             Setting(
-                "everyone", \.everyone, .boolean, "true: every client that is not anonymous.",
+                "everyone", \.everyone, .boolean, "true: applies to every client that is not anonymous.",
                 traits: .init(example: "true")),
-            Setting(optional: "user", \.user, name, "One user.", traits: .init(example: "alice")),
-            Setting(optional: "role", \.role, name, "Users with this role.", traits: .init(example: "sensor")),
+            Setting(optional: "user", \.user, name, "Applies to one user.", traits: .init(example: "alice")),
+            Setting(
+                optional: "role", \.role, name,
+                "Applies to users with this role.", traits: .init(example: "sensor")),
             Setting(
                 values: "address", \.addresses, of: network, expected: "a list of addresses and networks",
-                "Only from these addresses and networks; empty: from anywhere.",
+                "Applies only to clients in these addresses and networks; empty: anywhere.",
                 traits: .init(example: "[10.0.0.0/8]")),
             Setting(
-                optional: "listener", \.listener, .path, "Only by the listener with this address.",
+                optional: "listener", \.listener, .path, "Applies only to clients of the listener with this address.",
                 traits: .init(example: "\"127.0.0.1:8080\"")),
         ]
     }
@@ -96,16 +98,16 @@ extension Settings.Access.Rule {
                 traits: .init(example: "[\"config/{user}/#\"]")),
             .optionalFilters(
                 "retain", \.retain, filter, list,
-                "Where they may set and delete retained values; absent: where they may publish."),
+                "Filters of retained values that they may set and delete; absent: those of publish."),
             .denial(filter, list),
             Setting(
                 values: "admin", \.admin, of: .choice, expected: "a list of read, write and operate",
-                "What they may do on /admin.", traits: .init(example: "[read]")),
+                "Their rights on /admin.", traits: .init(example: "[read]")),
             Setting(
                 section: "limits", \.limits, RuleLimits.record,
                 """
-                What each of these users may use up, in place of limits.per_user: those that are left out stay as they are \
-                there. Where several rules that apply say it, the most generous counts.
+                The limits of each of these users, instead of limits.per_user; omitted limits are those of \
+                limits.per_user. If several rules set a limit, the most generous one counts.
                 """, isShown: { !$0.isEmpty }),
         ]
     }
@@ -121,13 +123,14 @@ extension RuleLimits {
                     optional: "connections", \.connections, .amount(count), "Open connections.",
                     traits: .init(example: "5")),
                 Setting(
-                    optional: "publish_rate", \.publishRate, .amount(count.perSecond), "Publishes a second.",
+                    optional: "publish_rate", \.publishRate, .amount(count.perSecond), "Publications a second.",
                     traits: .init(example: "20")),
                 Setting(
                     optional: "publish_bytes", \.publishBytes, .amount(ConfigurationValue.size(1...1 << 40).perSecond),
-                    "Their payloads a second, in bytes.", traits: .init(example: "1MiB")),
+                    "Bytes of payloads a second.", traits: .init(example: "1MiB")),
                 Setting(
-                    optional: "subscriptions", \.subscriptions, .amount(count), "Filters that they hold.",
+                    optional: "subscriptions", \.subscriptions, .amount(count),
+                    "Filters that they may be subscribed to.",
                     traits: .init(example: "10")),
             ])
     }
@@ -176,7 +179,10 @@ extension Setting where Owner == Settings.Access.Rule {
         let outline = SettingOutline(
             key: "deny", form: .value, expected: expected,
             doc:
-                "Filters that they may neither publish nor subscribe to, whatever allows it, or a mapping of publish and subscribe.",
+                """
+                Filters that they may neither publish nor subscribe to, whatever allows it, or a mapping of publish \
+                and subscribe.
+                """,
             traits: .init(example: "[\"sensors/secret/#\"]"))
         let record = ConfigurationRecord<Owner.Denial>(
             initial: Owner.Denial(),

@@ -99,28 +99,31 @@ extension Settings {
         [
             Setting(
                 list: "listen", \.listen, of: Settings.Listener.record, expected: "a list of listeners",
-                "Where clients connect: one item for each socket.", traits: .init(reload: .restart),
+                "The listeners: one item for each socket.", traits: .init(reload: .restart),
                 check: Settings.Listener.check),
             Setting(
                 "data_dir", \.dataDirectory, .path,
                 """
-                The directory of the database and the admin socket, relative to the working directory. Made if it is \
-                missing.
+                The directory of the database and the admin socket, relative to the working directory. Created if it \
+                does not exist.
                 """, traits: .init(reload: .restart)),
             Setting(section: "reactors", \.reactors, Reactors.record),
             Setting(
                 section: "limits", \.limits, Limits.record,
-                "What clients may use up. Beyond a limit a request is refused with an error that names it."),
-            Setting(section: "keepalive", \.keepalive, Keepalive.record, "How dead peers are found."),
+                """
+                The resources that clients may use. A request beyond a limit is refused with an error that names the \
+                limit.
+                """),
+            Setting(section: "keepalive", \.keepalive, Keepalive.record, "How unresponsive peers are detected."),
             Setting(section: "store", \.store, Store.record),
-            Setting(section: "publish", \.publish, Publish.record, "What is remembered of publications."),
+            Setting(section: "publish", \.publish, Publish.record, "The detection of repeated publications."),
             Setting(section: "retained", \.retained, Retained.record),
             Setting(
                 list: "history", \.history, of: History.record, expected: "a list of rules ([] for none)",
                 """
-                Messages that are kept for clients that come back with `since`. The first rule that matches a topic \
-                counts; at least one of its limits has to be given, each is that of one topic, and the newest message \
-                of a topic stays whatever its size.
+                Messages that are kept for clients that resume with `since`. The first rule that matches a topic \
+                counts. At least one limit of a rule must be set; each applies to a single topic, and the newest \
+                message of a topic is kept whatever its size.
                 """, mayBeNothing: true, check: History.check),
         ]
     }
@@ -130,8 +133,8 @@ extension Settings {
             Setting(
                 section: "compression", \.compression, Compression.record,
                 """
-                permessage-deflate (RFC 7692) for WebSockets whose client offers it. Each message is compressed by \
-                itself, and a message for many once.
+                permessage-deflate (RFC 7692) for WebSockets whose client offers it. Each message is compressed \
+                independently, and a broadcast only once.
                 """),
             Setting(
                 values: "origins", \.origins, of: .origin,
@@ -156,13 +159,13 @@ extension Settings {
                 values: "trusted_proxies", \.trustedProxies, of: .trustedProxy,
                 expected: "a list of addresses and networks ([] for none)",
                 """
-                The proxies whose word about a client's address is believed, where a listener's proxy_protocol or \
-                forwarded asks for it: addresses and networks such as 10.0.0.0/8 or ::1, and unix for whatever connects \
-                to a unix: listener.
+                The proxies whose statements about a client's address are trusted, if a listener's proxy_protocol or \
+                forwarded asks for it: addresses and networks such as 10.0.0.0/8 or ::1, and unix for every process \
+                that connects to a unix: listener.
                 """),
-            Setting(section: "drain", \.drain, Drain.record, "How clients are sent away by SIGTERM."),
+            Setting(section: "drain", \.drain, Drain.record, "How clients are disconnected by SIGTERM."),
             Setting(section: "access", \.access, Access.record),
-            Setting(section: "admin", \.admin, Admin.record, "What brokerctl talks to on the broker's machine."),
+            Setting(section: "admin", \.admin, Admin.record, "How brokerctl reaches the broker on the same machine."),
         ]
     }
 

@@ -58,12 +58,12 @@ extension Settings.Store {
             members: [
                 Setting(
                     "maximum_size", \.maximumSize, .size(1 << 20...64 << 40),
-                    "Up to which the database file may grow, in bytes.", traits: .init(reload: .restart)),
+                    "The maximum size of the database file, in bytes.", traits: .init(reload: .restart)),
                 Setting(
                     "views", \.views, .count(0...512),
                     """
-                    New subscribers at a time that are shown all values of one moment. Others are shown each value as \
-                    it is when it is read, and what is newer comes live.
+                    New subscribers that may read a snapshot of all values at the same time. Others read each value as \
+                    it is at that time, and newer values arrive live.
                     """, traits: .init(reload: .restart)),
             ])
     }
@@ -77,10 +77,10 @@ extension Settings.Publish {
                 Setting(
                     "key_window", \.keyWindow, .timeSpan,
                     "How long a publication with a key is recognised when it is repeated."),
-                Setting("keys", \.keys, .size(64 << 10...16 << 30), "Memory for keys, about 200 bytes for each."),
+                Setting("keys", \.keys, .size(64 << 10...16 << 30), "The memory for keys, about 200 bytes for each."),
                 Setting(
                     "keys_per_user", \.keysPerUser, .size(64 << 10...16 << 30),
-                    "Of it for one user, or for the anonymous clients of one address."),
+                    "The memory for the keys of one user, or of the anonymous clients of one address."),
             ])
     }
 }
@@ -92,10 +92,10 @@ extension Settings.Retained {
             members: [
                 Setting(
                     "maximum_messages", \.maximumMessages, ConfigurationValue.count(1...1_000_000_000_000).liftable,
-                    "Topics with a retained value.", traits: .init(reload: .restart)),
+                    "The number of topics with a retained value.", traits: .init(reload: .restart)),
                 Setting(
                     "maximum_bytes", \.maximumBytes, ConfigurationValue.size(1...64 << 40).liftable,
-                    "Payloads of all retained values together, in bytes, up to store.maximum_size.",
+                    "The payloads of all retained values together, in bytes, up to store.maximum_size.",
                     traits: .init(reload: .restart)),
             ])
     }
@@ -110,12 +110,12 @@ extension Settings.History {
             initial: Self(filter: ""),
             members: [
                 Setting(
-                    "filter", \.filter, filter, "The topics that the rule is for.",
+                    "filter", \.filter, filter, "The topics that the rule applies to.",
                     traits: .init(required: filter.expected, example: "\"chat/#\"")),
                 Setting(
-                    "messages", \.messages, count.liftable, "The last so many messages of a topic.",
+                    "messages", \.messages, count.liftable, "The maximum number of messages of a topic.",
                     traits: .init(example: "1000")),
-                Setting("age", \.age, age.liftable, "Not older than this.", traits: .init(example: "24h")),
+                Setting("age", \.age, age.liftable, "The maximum age of a message.", traits: .init(example: "24h")),
                 Setting(
                     "bytes", \.bytes, ConfigurationValue.size(1...64 << 40).liftable,
                     "The payloads of a topic's messages together, in bytes.", traits: .init(example: "64MiB")),
