@@ -5,6 +5,7 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <openssl/kdf.h>
+#include <openssl/pem.h>
 #include <openssl/rand.h>
 #include <openssl/rsa.h>
 #include <openssl/ssl.h>
@@ -57,4 +58,52 @@ static inline void tls_free(void *bytes) { OPENSSL_free(bytes); }
 // The words for an error, also where it is the system's; NULL where there are none.
 static inline const char *tls_error_words(unsigned long code) {
     return ERR_SYSTEM_ERROR(code) ? strerror(ERR_GET_REASON(code)) : ERR_reason_error_string(code);
+}
+
+// A certificate and its chain in PEM; 1: done.
+static inline int tls_context_use_certificate_bytes(SSL_CTX *context, const void *bytes, size_t count) {
+    BIO *source = BIO_new_mem_buf(bytes, (int)count);
+    if (source == NULL) return 0;
+    X509 *certificate = PEM_read_bio_X509_AUX(source, NULL, NULL, NULL);
+    int done = certificate != NULL && SSL_CTX_use_certificate(context, certificate) == 1;
+    X509_free(certificate);
+    while (done && (certificate = PEM_read_bio_X509(source, NULL, NULL, NULL)) != NULL) {
+        done = SSL_CTX_add0_chain_cert(context, certificate) == 1;
+        if (!done) X509_free(certificate);
+    }
+    // The list ends where there is no further beginning of a certificate.
+    if (done && ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE) ERR_clear_error();
+    else if (done && ERR_peek_last_error() != 0) done = 0;
+    BIO_free(source);
+    return done;
+}
+
+static inline int tls_no_password(char *password, int size, int writes, void *argument) { return 0; }
+
+// A key in PEM, not encrypted; 1: done.
+static inline int tls_context_use_key_bytes(SSL_CTX *context, const void *bytes, size_t count) {
+    BIO *source = BIO_new_mem_buf(bytes, (int)count);
+    if (source == NULL) return 0;
+    EVP_PKEY *key = PEM_read_bio_PrivateKey(source, NULL, tls_no_password, NULL);
+    int done = key != NULL && SSL_CTX_use_PrivateKey(context, key) == 1;
+    EVP_PKEY_free(key);
+    BIO_free(source);
+    return done;
+}
+
+// Trusts the authorities in PEM, of which there must be one; 1: done.
+static inline int tls_context_trust_bytes(SSL_CTX *context, const void *bytes, size_t count) {
+    BIO *source = BIO_new_mem_buf(bytes, (int)count);
+    if (source == NULL) return 0;
+    int added = 0, done = 1;
+    X509 *certificate;
+    while (done && (certificate = PEM_read_bio_X509(source, NULL, NULL, NULL)) != NULL) {
+        done = X509_STORE_add_cert(SSL_CTX_get_cert_store(context), certificate) == 1;
+        X509_free(certificate);
+        added += 1;
+    }
+    if (added > 0 && done && ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE) ERR_clear_error();
+    else done = 0;
+    BIO_free(source);
+    return done;
 }

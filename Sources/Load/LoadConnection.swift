@@ -126,7 +126,7 @@ final class LoadConnection: StreamDriver {
             case .close(let code, let reason, _):
                 run.fail("the server closed a connection: \(code.map { "\($0.rawValue)" } ?? "no code") \(reason)")
             case .failed(_, let reason, _): run.fail("the server broke the protocol: \(reason)")
-            case .pong: break
+            case .pong, .part: break
             }
         }
         return bytes.count

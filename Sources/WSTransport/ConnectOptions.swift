@@ -10,7 +10,7 @@ public struct ConnectOptions: Sendable {
     /// accepted.
     public var maxPayload = WebSocketMessage.defaultMaxSize
     /// Additional header fields of the request; fields of the handshake itself are an error.
-    public var headers: HTTPFields = [:]
+    public var headers: HeaderFields = [:]
     /// Cookies to send to the server of the URL.
     public var cookies: [(name: String, value: String)] = []
     /// The jar that the server's cookies are stored in and sent from; `nil` to ignore them.
@@ -30,6 +30,12 @@ public struct ConnectOptions: Sendable {
     public var closeTimeout: Duration = .seconds(5)
     /// How an unresponsive server is detected; `nil` to disable this.
     public var keepAlive: KeepAlive? = KeepAlive()
+    /// Whether messages are handed over while they come, see ``WebSocket/receiveInParts()``, so that a large one is never
+    /// whole in memory.
+    ///
+    /// Listeners for messages are then not called; ``WebSocket/receive()`` collects up to 64 MiB, and drops the rest of a
+    /// message whose wait is cancelled.
+    public var receivesParts = false
     /// The maximum of received bytes that the program has not taken; beyond it, reading from the server pauses.
     public var maximumHeld = 1024 * 1024
     /// The maximum of unsent bytes.
@@ -37,16 +43,56 @@ public struct ConnectOptions: Sendable {
     /// Beyond it, a `send` that returns at once throws. An asynchronous `send` waits above 64 KiB.
     public var maximumUnsent = 16 * 1024 * 1024
 
-    /// The defaults.
-    public init() {}
+    /// These options, and the defaults of the others; checked when a socket is opened.
+    public init(
+        protocols: [String] = [], origin: String = "", perMessageDeflate: CompressionOptions? = nil,
+        maxPayload: Int = WebSocketMessage.defaultMaxSize, headers: HeaderFields = [:],
+        cookies: [(name: String, value: String)] = [], cookieJar: CookieJar? = nil, proxy: String = "",
+        maximumRedirects: Int = 0, tls: TLSContext? = nil, serverName: String = "",
+        handshakeTimeout: Duration = .seconds(10), closeTimeout: Duration = .seconds(5),
+        keepAlive: KeepAlive? = KeepAlive(), receivesParts: Bool = false, maximumHeld: Int = 1024 * 1024,
+        maximumUnsent: Int = 16 * 1024 * 1024
+    ) {
+        self.protocols = protocols
+        self.origin = origin
+        self.perMessageDeflate = perMessageDeflate
+        self.maxPayload = maxPayload
+        self.headers = headers
+        self.cookies = cookies
+        self.cookieJar = cookieJar
+        self.proxy = proxy
+        self.maximumRedirects = maximumRedirects
+        self.tls = tls
+        self.serverName = serverName
+        self.handshakeTimeout = handshakeTimeout
+        self.closeTimeout = closeTimeout
+        self.keepAlive = keepAlive
+        self.receivesParts = receivesParts
+        self.maximumHeld = maximumHeld
+        self.maximumUnsent = maximumUnsent
+    }
+
+    /// An option without sense, besides those that a request cannot have; `nil`: there is none.
+    private var problem: String? {
+        if maximumRedirects < 0 {
+            "maximumRedirects: \(maximumRedirects) is below 0"
+        } else if handshakeTimeout <= .zero {
+            "handshakeTimeout must be above 0"
+        } else {
+            SocketOptions.problem(perMessageDeflate, maxPayload, keepAlive, closeTimeout, maximumHeld, maximumUnsent)
+        }
+    }
 
     /// Options that both roles share.
-    var limits: SocketCore.Limits { SocketCore.Limits(held: maximumHeld, unsent: maximumUnsent) }
+    var limits: SocketCore.Limits {
+        SocketCore.Limits(held: maximumHeld, unsent: maximumUnsent, receivesParts: receivesParts)
+    }
 
     /// The options, as the client's internal options.
     ///
-    /// Throws ``ConnectError/invalidOption(_:)`` if the proxy's URL is invalid.
+    /// Throws ``ConnectError/invalidOption(_:)`` for values without sense.
     func client() throws(ConnectError) -> ClientOptions {
+        if let problem { throw .invalidOption(problem) }
         var options = ClientOptions()
         options.subprotocols = protocols
         options.origin = origin.isEmpty ? nil : origin
@@ -67,6 +113,29 @@ public struct ConnectOptions: Sendable {
         options.webSocket.closeTimeout = closeTimeout.nanoseconds
         options.webSocket.set(keepAlive)
         return options
+    }
+}
+
+/// What both roles have.
+enum SocketOptions {
+    /// A value without sense; `nil`: there is none.
+    static func problem(
+        _ compression: CompressionOptions?, _ maxPayload: Int, _ keepAlive: KeepAlive?, _ closeTimeout: Duration,
+        _ maximumHeld: Int, _ maximumUnsent: Int
+    ) -> String? {
+        if let problem = compression?.problem {
+            "perMessageDeflate: \(problem)"
+        } else if maxPayload < 0 {
+            "maxPayload: \(maxPayload) is below 0"
+        } else if let keepAlive, keepAlive.interval <= .zero || keepAlive.timeout <= .zero {
+            "keepAlive: interval and timeout must be above 0"
+        } else if closeTimeout <= .zero {
+            "closeTimeout must be above 0"
+        } else if maximumHeld <= 0 || maximumUnsent <= 0 {
+            "maximumHeld and maximumUnsent must be above 0"
+        } else {
+            nil
+        }
     }
 }
 

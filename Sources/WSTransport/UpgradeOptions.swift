@@ -9,15 +9,23 @@ public struct UpgradeOptions: Sendable {
     /// The supported subprotocols in order of preference; the first one that the client offers is chosen.
     public var protocols: [String] = []
     /// Chooses among the offered subprotocols, instead of ``protocols``; `nil`, or one that was not offered, for none.
+    ///
+    /// Called on the connection's thread, which it must not block.
     public var selectProtocol: (@Sendable (_ offered: [String]) -> String?)?
     /// The origins whose pages may connect; others get status 403.
     public var origins = OriginPolicy.sameHost
     /// Called before the response if everything else is valid; an error becomes the response, as for any handler.
-    public var authorize: (@Sendable (HTTPRequest) async throws -> Void)?
+    public var authorize: (@Sendable (ServerRequest) async throws -> Void)?
     /// How an unresponsive client is detected; `nil` to disable this.
     public var keepAlive: KeepAlive? = KeepAlive()
     /// The time limit for a closing handshake.
     public var closeTimeout: Duration = .seconds(5)
+    /// Whether messages are handed over while they come, see ``WebSocket/receiveInParts()``, so that a large one is never
+    /// whole in memory.
+    ///
+    /// Listeners for messages are then not called; ``WebSocket/receive()`` collects up to 64 MiB, and drops the rest of a
+    /// message whose wait is cancelled.
+    public var receivesParts = false
     /// The maximum of received bytes that the program has not taken; beyond it, reading from the client pauses.
     public var maximumHeld = 1024 * 1024
     /// The maximum of unsent bytes; beyond it ``slowReaders`` decides.
@@ -48,13 +56,47 @@ public struct UpgradeOptions: Sendable {
         case reactor
     }
 
-    /// The defaults.
-    public init() {}
+    /// These options, and the defaults of the others; checked by ``HTTPServer/start()``.
+    public init(
+        perMessageDeflate: CompressionOptions? = nil, maxPayload: Int = WebSocketMessage.defaultMaxSize,
+        protocols: [String] = [], selectProtocol: (@Sendable (_ offered: [String]) -> String?)? = nil,
+        origins: OriginPolicy = .sameHost, authorize: (@Sendable (ServerRequest) async throws -> Void)? = nil,
+        keepAlive: KeepAlive? = KeepAlive(), closeTimeout: Duration = .seconds(5), receivesParts: Bool = false,
+        maximumHeld: Int = 1024 * 1024,
+        maximumUnsent: Int = 16 * 1024 * 1024, maximumUnsentAge: Duration? = .seconds(30),
+        executor: Executor = .global, slowReaders: SlowReaders = .close
+    ) {
+        self.perMessageDeflate = perMessageDeflate
+        self.maxPayload = maxPayload
+        self.protocols = protocols
+        self.selectProtocol = selectProtocol
+        self.origins = origins
+        self.authorize = authorize
+        self.keepAlive = keepAlive
+        self.closeTimeout = closeTimeout
+        self.receivesParts = receivesParts
+        self.maximumHeld = maximumHeld
+        self.maximumUnsent = maximumUnsent
+        self.maximumUnsentAge = maximumUnsentAge
+        self.executor = executor
+        self.slowReaders = slowReaders
+    }
+
+    /// An option without sense; `nil`: there is none.
+    var problem: String? {
+        if let bad = protocols.first(where: { !$0.isToken }) {
+            "protocols: \"\(bad)\" is no name of a subprotocol"
+        } else if let age = maximumUnsentAge, age <= .zero {
+            "maximumUnsentAge must be above 0"
+        } else {
+            SocketOptions.problem(perMessageDeflate, maxPayload, keepAlive, closeTimeout, maximumHeld, maximumUnsent)
+        }
+    }
 
     var limits: SocketCore.Limits {
         SocketCore.Limits(
             held: maximumHeld, unsent: maximumUnsent, closesSlowReaders: slowReaders == .close,
-            runsOnReactor: executor == .reactor)
+            runsOnReactor: executor == .reactor, receivesParts: receivesParts)
     }
 
     /// The options, as the connection's internal options.

@@ -3,8 +3,10 @@ internal import Synchronization
 extension WS {
     /// Opens a WebSocket, and waits until it is open.
     ///
-    /// Throws ``WS/HandshakeError``, and `CancellationError` if the task is cancelled before the socket is open.
+    /// Throws ``WS/Error/invalidURL(_:)``, ``WS/Error/invalidOption(_:)``, ``WS/HandshakeError``, and `CancellationError` if
+    /// the task is cancelled before the socket is open.
     public static func open(_ url: String, options: ConnectOptions = ConnectOptions()) async throws -> WebSocket {
+        _ = try WebSocketURL(of: url)
         do throws(ConnectError) { return try await opened { WebSocket(url, options: options) } } catch {
             throw publicError(error)
         }
@@ -37,7 +39,8 @@ extension WS {
     }
 
     private static func publicError(_ error: ConnectError) -> any Swift.Error {
-        error == .cancelled && Task.isCancelled ? CancellationError() : HandshakeError(error)
+        if case .invalidOption(let reason) = error { return Error.invalidOption(reason) }
+        return error == .cancelled && Task.isCancelled ? CancellationError() : HandshakeError(error)
     }
 
     /// Opens a WebSocket, with options that only this package uses.
@@ -63,8 +66,7 @@ extension WS {
     /// Performs a client's handshake and returns the raw stream, for ``WebSocketMessage/sendTo(_:)`` and
     /// ``WebSocketMessage/readFrom(_:)``.
     ///
-    /// The caller must answer PINGs and perform the closing handshake. Options about messages do not apply. Throws
-    /// ``WS/HandshakeError``, and `CancellationError`.
+    /// The caller must answer PINGs and perform the closing handshake. Options about messages do not apply. Throws what ``open(_:options:)`` throws.
     ///
     /// - Parameters:
     ///   - url: a `ws://` or `wss://` URL (RFC 6455 §3).
@@ -73,6 +75,7 @@ extension WS {
     public static func connect(
         _ url: String, origin: String = "", options: ConnectOptions = ConnectOptions()
     ) async throws -> any ByteStream {
+        let url = try WebSocketURL(of: url)
         do throws(ConnectError) {
             var options = options
             if !origin.isEmpty { options.origin = origin }
@@ -80,7 +83,7 @@ extension WS {
             // Frames that are read by hand have no inflater for a whole connection.
             client.webSocket.compression = nil
             let limits = ConnectionDriver.Limits(held: options.maximumHeld, unsent: options.maximumUnsent)
-            return try await raw(try WebSocketURL(checking: url), client, limits)
+            return try await raw(url, client, limits)
         } catch {
             throw publicError(error)
         }
@@ -146,8 +149,13 @@ extension WebSocket {
 }
 
 extension WebSocketURL {
-    init(checking text: String) throws(ConnectError) {
-        do throws(ParseError) { try self.init(parsing: text) } catch { throw .invalidOption("\(text): \(error)") }
+    fileprivate init(checking text: String) throws(ConnectError) {
+        do throws(WS.Error) { try self.init(of: text) } catch { throw .invalidOption("\(error)") }
+    }
+
+    /// Throws ``WS/Error/invalidURL(_:)``.
+    fileprivate init(of text: String) throws(WS.Error) {
+        do throws(ParseError) { try self.init(parsing: text) } catch { throw .invalidURL("\(text): \(error)") }
     }
 }
 

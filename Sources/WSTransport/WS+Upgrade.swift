@@ -5,20 +5,25 @@ extension WS {
     ///
     /// - Parameters:
     ///   - options: origins, authorization, subprotocols, compression, limits.
-    ///   - accept: called with the open socket on the connection's thread, which it must not block: it should add
-    ///     listeners and return. Messages are held until there is a listener or a reader.
+    ///   - accept: called with the open socket: it should add listeners and return. Messages are held until there is a
+    ///     listener or a reader. It runs on Swift's threads unless ``UpgradeOptions/executor`` says otherwise.
     public static func upgrade(
         _ options: UpgradeOptions = UpgradeOptions(), accept: @escaping @Sendable (WebSocket) -> Void
     ) -> any WSTransport.Handler {
-        upgrade(options) { (socket, _: HTTPRequest) in accept(socket) }
+        upgrade(options) { (socket, _: ServerRequest) in accept(socket) }
     }
 
     /// A handler that upgrades each request to a WebSocket, and passes the request to the closure as well.
     public static func upgrade(
-        _ options: UpgradeOptions = UpgradeOptions(), accept: @escaping @Sendable (WebSocket, HTTPRequest) -> Void
+        _ options: UpgradeOptions = UpgradeOptions(), accept: @escaping @Sendable (WebSocket, ServerRequest) -> Void
     ) -> any WSTransport.Handler {
-        AcceptingHandler(options: options, connection: options.connection) { socket, exchange in
-            accept(socket, exchange.request)
+        AcceptingHandler(options: options, connection: options.connection) { socket, opening in
+            if options.executor == .reactor { return accept(socket, opening.request) }
+            opening.tasks?.enter()
+            socket.core.run {
+                HandlerTasks.$isInside.withValue(true) { accept(socket, opening.request) }
+                opening.tasks?.leave()
+            }
         }
     }
 
@@ -33,13 +38,13 @@ extension WS {
     public static func upgrade(
         _ options: UpgradeOptions = UpgradeOptions(), accept: @escaping @Sendable (WebSocket) async throws -> Void
     ) -> any WSTransport.Handler {
-        upgrade(options) { (socket, _: HTTPRequest) async throws in try await accept(socket) }
+        upgrade(options) { (socket, _: ServerRequest) async throws in try await accept(socket) }
     }
 
     /// A handler that upgrades each request to a WebSocket, and runs a task for it with the request.
     public static func upgrade(
         _ options: UpgradeOptions = UpgradeOptions(),
-        accept: @escaping @Sendable (WebSocket, HTTPRequest) async throws -> Void
+        accept: @escaping @Sendable (WebSocket, ServerRequest) async throws -> Void
     ) -> any WSTransport.Handler {
         AcceptingHandler(options: options, connection: options.connection) { socket, opening in
             opening.tasks?.enter()
@@ -57,9 +62,9 @@ extension WS {
 
 /// What came with a socket.
 private struct Opening: Sendable {
-    let request: HTTPRequest
+    let request: ServerRequest
     /// Told of what a closure throws.
-    let report: (@Sendable (any Error, HTTPRequest) -> Void)?
+    let report: (@Sendable (any Error, ServerRequest) -> Void)?
     /// Those of the server.
     let tasks: HandlerTasks?
 }
@@ -68,7 +73,7 @@ extension SocketCore {
     private static let lastObserved = Atomic<UInt64>(0)
 
     /// Tells the server's observer, if there is one, of the socket and later of its end.
-    fileprivate func observe(_ request: HTTPRequest, on reactor: Reactor) {
+    fileprivate func observe(_ request: ServerRequest, on reactor: Reactor) {
         guard let observer = reactor[ObserverPost.self]?.observer else { return }
         let socket = ObservedSocket(
             number: Self.lastObserved.wrappingAdd(1, ordering: .relaxed).newValue, remoteAddress: request.remoteAddress,
@@ -92,11 +97,13 @@ extension SocketCore {
 }
 
 /// Checks what the options require, then makes the socket.
-private struct AcceptingHandler: DirectHandler {
+private struct AcceptingHandler: DirectHandler, CheckedHandler {
     let options: UpgradeOptions
     /// Shared by all sockets.
     let connection: WebSocketConnection.Options
     let accept: @Sendable (WebSocket, Opening) -> Void
+
+    var problem: String? { options.problem.map { "ws.upgrade: \($0)" } }
 
     func handle(_ exchange: HTTPExchange) {
         guard let authorize = options.authorize else { return upgrade.handle(exchange) }
@@ -117,7 +124,7 @@ private struct AcceptingHandler: DirectHandler {
             let report = exchange.report
             return Admission(subprotocol: chosen, options: connection) { [options, accept] connection in
                 let opening = Opening(
-                    request: HTTPRequest(exchange, link: nil), report: report,
+                    request: ServerRequest(exchange, link: nil), report: report,
                     tasks: connection.stream.reactor[HandlerTasks.self])
                 let socket = WebSocket(connection, limits: options.limits)
                 let session = SocketSession(connection, socket.core)
@@ -139,11 +146,11 @@ private struct AcceptingHandler: DirectHandler {
 
 /// Checks whether a request is authorized.
 private struct AuthorizingHandler: Handler {
-    let authorize: @Sendable (HTTPRequest) async throws -> Void
+    let authorize: @Sendable (ServerRequest) async throws -> Void
     let next: UpgradeHandler
 
     func invoke(_ message: any HandlerMessage) async throws -> (any Handler)? {
-        guard let request = message as? HTTPRequest else { throw WS.Error.badType("expected an HTTP request") }
+        guard let request = message as? ServerRequest else { throw WS.Error.badType("expected an HTTP request") }
         try await authorize(request)
         return next
     }

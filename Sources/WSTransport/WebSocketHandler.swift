@@ -86,7 +86,7 @@ public final class WebSocketHandler: Handler {
     ///
     /// Throws ``WS/Error/badType(_:)`` for anything but an HTTP request.
     public func invoke(_ message: any HandlerMessage) async throws -> (any Handler)? {
-        guard message is HTTPRequest else {
+        guard message is ServerRequest else {
             throw WS.Error.badType("expected an HTTP request, found \(type(of: message))")
         }
         var options = options

@@ -1,12 +1,12 @@
 public import WSTransport
 
-extension HTTPRequest {
+extension ServerRequest {
     /// Reads the body, whole, as JSON.
     ///
     /// - Parameter maximum: in bytes; a longer body is answered with 413.
     ///
     /// Throws ``HTTPRefusal`` with status 400 if the body is not the JSON that `type` expects. It becomes the answer
-    /// unless the handler catches it. Also throws what ``HTTPRequest/readBody(maximum:)`` throws.
+    /// unless the handler catches it. Also throws what ``ServerRequest/readBody(maximum:)`` throws.
     public func json<Value: Decodable>(as type: Value.Type = Value.self, maximum: Int = 64 << 20) async throws -> Value
     {
         let body = try await readBody(maximum: maximum)
@@ -18,7 +18,7 @@ extension HTTPRequest {
     }
 }
 
-extension HTTPResponse {
+extension ServerResponse {
     /// Sets the body to `value` as JSON, and the type to `application/json`.
     ///
     /// The JSON is written as in a ``WebSocketMessage``. Throws `EncodingError` if JSON has no such value, and then

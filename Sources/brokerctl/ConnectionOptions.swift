@@ -206,7 +206,7 @@ struct ConnectionOptions: ParsableArguments {
             switch error.role {
             case .certificate: throw .usage("--cert-file: \(error)")
             case .key: throw .usage("--key-file: \(error)")
-            case .clientCA, .clientCRL, .authorities: throw .usage("--ca-file: \(error)")
+            case .clientCA, .clientCRL, .authorities, .applicationProtocols: throw .usage("--ca-file: \(error)")
             }
         }
     }

@@ -16,12 +16,15 @@ private enum Outcome: Equatable {
 }
 
 private func outcomes(
-    of bytes: [UInt8], pieces size: Int, role: WebSocketMachine.Role, limit: Int, closingAfter closing: Int?
+    of bytes: [UInt8], pieces size: Int, role: WebSocketMachine.Role, limit: Int, closingAfter closing: Int?,
+    inParts: Bool = false
 ) -> [Outcome] {
     var machine = WebSocketMachine(role: role, maximumMessageSize: limit, maximumFragments: 8) {
         MaskingKey(1, 2, 3, 4)
     }
+    machine.handsOverParts = inParts
     var outcomes: [Outcome] = []
+    var parts: [UInt8] = []
     var start = 0
     while start < bytes.count {
         var end = min(bytes.count, start + size)
@@ -30,11 +33,16 @@ private func outcomes(
         piece.withUnsafeMutableBytes { input in
             var offset = 0
             while let event = machine.next(input, &offset) {
-                outcomes.append(outcome(event, in: UnsafeRawBufferPointer(input), limit: limit))
+                if case .part(_, .input(let range)) = event {
+                    precondition(!range.isEmpty, "a part of nothing")
+                    parts += input[range]
+                } else {
+                    outcomes.append(outcome(event, after: &parts, in: UnsafeRawBufferPointer(input), limit: limit))
+                }
             }
             precondition(offset == input.count, "input left behind")
         }
-        precondition(machine.bufferedBytes <= limit + 125 + 14, "more kept than the limits allow")
+        precondition(machine.bufferedBytes <= (inParts ? 0 : limit) + 125 + 14, "more kept than the limits allow")
         if end == closing { _ = machine.close(.normal, reason: "enough") }
         start = end
     }
@@ -48,7 +56,9 @@ private func outcomes(
     return outcomes
 }
 
-private func outcome(_ event: WebSocketMachine.Event, in input: UnsafeRawBufferPointer, limit: Int) -> Outcome {
+private func outcome(
+    _ event: WebSocketMachine.Event, after parts: inout [UInt8], in input: UnsafeRawBufferPointer, limit: Int
+) -> Outcome {
     func bytes(_ payload: WebSocketMachine.Payload) -> [UInt8] {
         switch payload {
         case .input(let range): Array(input[range])
@@ -57,10 +67,12 @@ private func outcome(_ event: WebSocketMachine.Event, in input: UnsafeRawBufferP
     }
     switch event {
     case .message(let opcode, let payload):
-        let message = bytes(payload)
+        let message = parts + bytes(payload)
+        parts = []
         precondition(message.count <= limit, "message above the limit")
         precondition(opcode == .binary || String(validating: message, as: UTF8.self) != nil, "text that is not UTF-8")
         return .message(opcode, message)
+    case .part: preconditionFailure("a part of a machine that hands none over")
     case .ping(let payload): return .ping(bytes(payload))
     case .pong(let payload): return .pong(bytes(payload))
     case .close(let code, let reason, let reply):
@@ -79,4 +91,8 @@ func fuzzFrames(_ input: [UInt8]) {
     let whole = outcomes(of: bytes, pieces: bytes.count, role: role, limit: limit, closingAfter: closing)
     let cut = outcomes(of: bytes, pieces: Int(input[1] & 31) + 1, role: role, limit: limit, closingAfter: closing)
     precondition(whole == cut, "the cuts make a difference")
+    let (most, size) = (1 << 40, Int(input[1] & 31) + 1)
+    let joined = outcomes(of: bytes, pieces: size, role: role, limit: most, closingAfter: closing)
+    let parts = outcomes(of: bytes, pieces: size, role: role, limit: most, closingAfter: closing, inParts: true)
+    precondition(joined == parts, "parts make another message")
 }

@@ -20,7 +20,7 @@ struct HTTPCodingTests {
         options.headTimeout = .seconds(120)
         let server = HTTPServer(
             port: 0,
-            handler: FunctionHandler { (request: HTTPRequest) in
+            handler: FunctionHandler { (request: ServerRequest) in
                 var order = try await request.json(as: Order.self, maximum: 100)
                 order.lines += order.lines
                 request.response.fields.append("content-type", "text/plain")

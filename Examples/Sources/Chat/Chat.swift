@@ -50,7 +50,7 @@ struct Log: ServerObserver {
 
     func refused(_ request: RefusedRequest) { write("refused \(request.path): \(request.status) \(request.reason)") }
 
-    func failed(_ error: any Error, _ request: HTTPRequest) { write("\(request.path) failed: \(error)") }
+    func failed(_ error: any Error, _ request: ServerRequest) { write("\(request.path) failed: \(error)") }
 
     private func write(_ line: String) {
         let bytes = Array((line + "\n").utf8)

@@ -19,7 +19,7 @@ struct Door {
         let server = HTTPServer(
             port: port,
             routing: [
-                "/": FunctionHandler { (request: HTTPRequest) in request.response.write("The room is at /room.\n") },
+                "/": FunctionHandler { (request: ServerRequest) in request.response.write("The room is at /room.\n") },
                 "/room": [
                     doorman(token: arguments[2]),
                     ws.upgrade { socket in
@@ -38,7 +38,7 @@ struct Door {
 
     /// The chain goes on behind it, unless the answer is ended.
     static func doorman(token: String) -> FunctionHandler {
-        FunctionHandler { (request: HTTPRequest) in
+        FunctionHandler { (request: ServerRequest) in
             guard request.firstHeader("X-Token") != token else { return }
             request.response.statusCode = 403
             request.response.write("You need the token.\n")

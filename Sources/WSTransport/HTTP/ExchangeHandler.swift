@@ -14,7 +14,7 @@ package protocol DirectHandler: Handler, ExchangeHandler {}
 extension DirectHandler {
     /// Moves to the request's reactor, and waits there for the answer.
     public func invoke(_ message: any HandlerMessage) async throws -> (any Handler)? {
-        guard let request = message as? HTTPRequest else {
+        guard let request = message as? ServerRequest else {
             throw WS.Error.badType("expected an HTTP request, found \(type(of: message))")
         }
         await request.handled(by: self)

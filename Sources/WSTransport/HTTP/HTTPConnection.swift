@@ -148,7 +148,7 @@ package final class HTTPConnection: StreamDriver {
     }
 
     /// The fields for the answer to a head that cannot be read.
-    private func legibleFields(_ bytes: UnsafeRawBufferPointer, _ offset: Int) -> HTTPFields {
+    private func legibleFields(_ bytes: UnsafeRawBufferPointer, _ offset: Int) -> HeaderFields {
         guard let inspect = settings.inspect else { return [:] }
         let rest = unsafe UnsafeRawBufferPointer(rebasing: bytes[offset...].prefix(settings.maximumHead))
         let fields = unsafe HTTPHeadParser.legibleFields(rest)
@@ -166,7 +166,7 @@ package final class HTTPConnection: StreamDriver {
         isOld = head.versionMinor == 0
         let found = settings.inspect?(head.fields, head.host, stream)
         if let refusal {
-            guard settings.isAlwaysAnswered(head) else { return fail(refusal, found?.fields ?? HTTPFields()) }
+            guard settings.isAlwaysAnswered(head) else { return fail(refusal, found?.fields ?? HeaderFields()) }
             keepsAlive = false
         }
         if let unwanted = found?.refusal {
@@ -178,7 +178,7 @@ package final class HTTPConnection: StreamDriver {
         {
             return fail(
                 HTTPRefusal(status: 417, message: "Expect: only 100-continue is supported, found \"\(other)\"."),
-                found?.fields ?? HTTPFields())
+                found?.fields ?? HeaderFields())
         }
         guard let path = Self.strip(settings.pathPrefix, from: head.path) else {
             return makeExchange(copy head, path: head.path, query: [], found).refuse(
@@ -283,13 +283,13 @@ package final class HTTPConnection: StreamDriver {
 
     // MARK: Answers out
 
-    private func fail(_ refusal: HTTPRefusal, _ fields: HTTPFields) {
+    private func fail(_ refusal: HTTPRefusal, _ fields: HeaderFields) {
         keepsAlive = false
         settings.refused?(refusal, nil, stream.peer)
         finishExchange(settings.makeRefusal(refusal), fields)
     }
 
-    func finishExchange(_ response: OutgoingResponse, _ extraFields: HTTPFields) {
+    func finishExchange(_ response: OutgoingResponse, _ extraFields: HeaderFields) {
         guard phase != .done, phase != .streaming else { return }
         unsafe body.drop(stream.reactor.counters)
         // A body that nobody read precedes the next request.
@@ -365,7 +365,7 @@ package final class HTTPConnection: StreamDriver {
         stream.resumeReading()
     }
 
-    func startStream(_ fields: HTTPFields, _ extraFields: HTTPFields) -> HTTPStream {
+    func startStream(_ fields: HeaderFields, _ extraFields: HeaderFields) -> HTTPStream {
         // A body that nobody read would be taken for the next request; without chunks only the end of the connection
         // ends the answer.
         if framing != .none || isOld { keepsAlive = false }

@@ -20,7 +20,7 @@ package final class HTTPExchange {
         set { groups = newValue }
     }
     /// Fields that are added to any answer.
-    package var extraFields: HTTPFields {
+    package var extraFields: HeaderFields {
         get { added }
         set { added = newValue }
     }
@@ -30,7 +30,7 @@ package final class HTTPExchange {
     private var rest: String
     /// `nil`: ``value`` is the only one.
     private var groups: [String]? = []
-    private var added: HTTPFields
+    private var added: HeaderFields
     private let unwanted: HTTPRefusal?
     /// `nil` when it is done with the exchange, or gone.
     private(set) var connection: HTTPConnection?
@@ -45,7 +45,7 @@ package final class HTTPExchange {
         self.request = request
         self.connection = connection
         rest = request.path
-        added = found?.fields ?? HTTPFields()
+        added = found?.fields ?? HeaderFields()
         unwanted = found?.objection
     }
 
@@ -59,7 +59,7 @@ package final class HTTPExchange {
     package var stream: StreamConnection? { connection?.stream }
 
     /// Told of what handlers throw; `nil`: nothing is, or the connection is done with the exchange.
-    var report: (@Sendable (any Error, HTTPRequest) -> Void)? { connection?.settings.report }
+    var report: (@Sendable (any Error, ServerRequest) -> Void)? { connection?.settings.report }
 
     /// A handle for tasks, valid until the connection is done with the exchange; `nil` if it already is.
     func makeLink() -> ReactorLink? {
@@ -135,7 +135,7 @@ package final class HTTPExchange {
     }
 
     /// Begins an answer of unknown length; `nil` if there was an answer, or the connection is gone.
-    package func startStream(_ fields: HTTPFields) -> HTTPStream? {
+    package func startStream(_ fields: HeaderFields) -> HTTPStream? {
         guard !isAnswered, let connection else { return nil }
         isAnswered = true
         return connection.startStream(fields, extraFields)

@@ -1,7 +1,7 @@
 /// What was found about a request before anything else was done with it.
 package struct Inspection {
     /// Fields that are added to any answer.
-    package var fields: HTTPFields
+    package var fields: HeaderFields
     /// Why it is refused; `nil`: it is not.
     package var refusal: HTTPRefusal?
     /// Why its handler must refuse it, in its own way; `nil`: no reason.
@@ -10,7 +10,7 @@ package struct Inspection {
     /// The client that a proxy speaks for; `nil`: the peer of the connection.
     package var client: SocketAddress?
 
-    package init(fields: HTTPFields = HTTPFields(), refusal: HTTPRefusal? = nil, objection: HTTPRefusal? = nil) {
+    package init(fields: HeaderFields = HeaderFields(), refusal: HTTPRefusal? = nil, objection: HTTPRefusal? = nil) {
         self.fields = fields
         self.refusal = refusal
         self.objection = objection
@@ -51,13 +51,13 @@ package struct HTTPSettings {
     /// Inspects each request before anything else; `nil`: no inspection.
     ///
     /// Of a head that cannot be read it gets the readable part, only for the fields of the answer.
-    package var inspect: ((_ fields: HTTPFields, _ host: String?, _ stream: StreamConnection) -> Inspection?)?
+    package var inspect: ((_ fields: HeaderFields, _ host: String?, _ stream: StreamConnection) -> Inspection?)?
     /// The limits on connections, and TLS; a refusal answers the first request.
     package var entrance = Entrance<HTTPRefusal>()
     /// Whether a request is answered even on a refused connection, such as a health probe.
     package var isAlwaysAnswered: (HTTPRequestHead) -> Bool = { _ in false }
     /// Called with errors that handlers threw, except refusals; they are answered with 500.
-    var report: (@Sendable (any Error, HTTPRequest) -> Void)?
+    var report: (@Sendable (any Error, ServerRequest) -> Void)?
     /// Told of each refusal, and of what was refused: `nil` if it could not be read.
     var refused: ((HTTPRefusal, IncomingRequest?, SocketAddress?) -> Void)?
 

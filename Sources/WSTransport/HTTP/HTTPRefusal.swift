@@ -7,10 +7,10 @@ public struct HTTPRefusal: Error, Sendable {
     /// A sentence for people that says what is wrong, and where.
     public var message: String
     /// Fields that are added to the response.
-    public var fields: HTTPFields
+    public var fields: HeaderFields
 
     /// Creates a refusal.
-    public init(status: Int, code: String = "", message: String, fields: HTTPFields = [:]) {
+    public init(status: Int, code: String = "", message: String, fields: HeaderFields = [:]) {
         self.status = status
         self.code = code
         self.message = message

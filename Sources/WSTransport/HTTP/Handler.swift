@@ -8,6 +8,12 @@ public protocol Handler: Sendable {
     func invoke(_ message: any HandlerMessage) async throws -> (any Handler)?
 }
 
+/// A handler with options, which are checked when its server starts.
+protocol CheckedHandler: Handler {
+    /// An option without sense; `nil`: all is well.
+    var problem: String? { get }
+}
+
 /// Calls `handler` with `message`, then the handler that it returns, until none is returned.
 public func invoke(_ handler: any Handler, _ message: any HandlerMessage) async throws {
     var next: (any Handler)? = handler
@@ -23,7 +29,7 @@ public struct FunctionHandler: Handler {
         self.body = body
     }
 
-    /// Creates a handler from a function for messages of one type, such as ``HTTPRequest``; messages of other types are
+    /// Creates a handler from a function for messages of one type, such as ``ServerRequest``; messages of other types are
     /// an error.
     public init<Message: HandlerMessage>(_ body: @escaping @Sendable (Message) async throws -> Void) {
         self.body = { message in
@@ -41,8 +47,10 @@ public struct FunctionHandler: Handler {
 
 /// Handlers that run one after the other until the message is finished; each is followed by the handlers that it
 /// returns.
-public struct Chain: Handler, ExpressibleByArrayLiteral {
+public struct Chain: CheckedHandler, ExpressibleByArrayLiteral {
     private var handlers: [any Handler] = []
+
+    var problem: String? { handlers.lazy.compactMap { ($0 as? any CheckedHandler)?.problem }.first }
 
     /// Creates a chain of handlers, in this order.
     public init(_ handlers: [any Handler] = []) { self.handlers = handlers }

@@ -35,12 +35,12 @@ package final class IncomingRequest: Sendable {
 /// A whole answer.
 package struct OutgoingResponse: Sendable {
     package var status: Int
-    package var fields: HTTPFields
+    package var fields: HeaderFields
     /// More field lines as they are sent, each with its CRLF: of answers that are all alike.
     package var lines: [UInt8] = []
     package var body: [UInt8]
 
-    package init(status: Int, fields: HTTPFields = HTTPFields(), body: [UInt8] = []) {
+    package init(status: Int, fields: HeaderFields = HeaderFields(), body: [UInt8] = []) {
         self.status = status
         self.fields = fields
         self.body = body

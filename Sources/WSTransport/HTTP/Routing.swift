@@ -7,7 +7,7 @@
 ///
 /// Without a match the status is 404; for a path that exists with other methods it is 405. `GET` routes also answer
 /// `HEAD`.
-public struct Routing: DirectHandler, ExpressibleByDictionaryLiteral {
+public struct Routing: DirectHandler, CheckedHandler, ExpressibleByDictionaryLiteral {
     // An object, because a copy of all this is not needed to look at it.
     private final class Route: Sendable {
         let pattern: RoutePattern
@@ -39,6 +39,8 @@ public struct Routing: DirectHandler, ExpressibleByDictionaryLiteral {
     }
 
     private var routes: [Route] = []
+
+    var problem: String? { routes.lazy.compactMap { ($0.target as? any CheckedHandler)?.problem }.first }
 
     /// Creates a routing without routes.
     public init() {}
@@ -166,7 +168,7 @@ public struct Routing: DirectHandler, ExpressibleByDictionaryLiteral {
     ///
     /// Throws an ``HTTPRefusal`` of status 404 or 405 if there is none.
     public func invoke(_ message: any HandlerMessage) async throws -> (any Handler)? {
-        let request = message as? HTTPRequest
+        let request = message as? ServerRequest
         let path = message.value
         switch find(path, method: request?.method ?? "", host: request?.host) {
         case .route(let route, let match):

@@ -125,7 +125,7 @@ private struct FrameReader: ~Copyable {
         var offset = 0
         let event = unsafe bytes.withUnsafeMutableBytes { unsafe machine.next($0, &offset) }
         switch event {
-        case nil, .pong: return nil
+        case nil, .pong, .part: return nil
         case .message(let type, let payload): return (type, Self.body(payload, bytes))
         case .ping(let payload):
             let answer = WebSocketMessage(type: .pong, masked: !isMasked)

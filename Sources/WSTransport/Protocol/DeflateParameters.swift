@@ -15,8 +15,31 @@ public struct CompressionOptions: Sendable, Equatable {
     /// The maximum window bits of the client's messages, 9 to 15.
     public var clientWindowBits = 15
 
-    /// The defaults.
-    public init() {}
+    /// These options, and the defaults of the others; checked when a server starts, or a socket is opened.
+    public init(
+        level: Int = 1, minimum: Int = 256, serverNoContextTakeover: Bool = true, clientNoContextTakeover: Bool = true,
+        serverWindowBits: Int = 15, clientWindowBits: Int = 15
+    ) {
+        self.level = level
+        self.minimum = minimum
+        self.serverNoContextTakeover = serverNoContextTakeover
+        self.clientNoContextTakeover = clientNoContextTakeover
+        self.serverWindowBits = serverWindowBits
+        self.clientWindowBits = clientWindowBits
+    }
+
+    /// A value without sense; `nil`: there is none.
+    var problem: String? {
+        if !(1...9).contains(level) {
+            "level: \(level) is not from 1 to 9"
+        } else if minimum < 0 {
+            "minimum: \(minimum) is below 0"
+        } else if !(9...15).contains(serverWindowBits) || !(9...15).contains(clientWindowBits) {
+            "window bits are from 9 to 15"
+        } else {
+            nil
+        }
+    }
 }
 
 /// What both sides have agreed on (RFC 7692 §7.1).

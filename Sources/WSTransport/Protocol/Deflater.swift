@@ -38,11 +38,13 @@ internal import CZlib
 
     /// Appends `message`, compressed, to `bytes`, which may be used unchanged as the payload of a frame with RSV1.
     ///
-    /// - Parameter keepsContext: the next message may refer to this one.
+    /// - Parameters:
+    ///   - keepsContext: the next message may refer to this one.
+    ///   - isLast: whether this is the message's end; otherwise the next call continues it.
     /// - Returns: whether it succeeded; if not, memory ran out, and the deflater must not be used again.
     mutating func deflate(
-        _ message: UnsafeRawBufferPointer, keepsContext: Bool, scratch: UnsafeMutableRawBufferPointer,
-        to bytes: inout [UInt8]
+        _ message: UnsafeRawBufferPointer, keepsContext: Bool, isLast: Bool = true,
+        scratch: UnsafeMutableRawBufferPointer, to bytes: inout [UInt8]
     ) -> Bool {
         // §7.2.3.6: zlib writes nothing for a second flush in a row; an empty block is a single zero.
         guard unsafe !message.isEmpty else {
@@ -58,6 +60,7 @@ internal import CZlib
             let flush = unsafe rest.isEmpty ? Z_SYNC_FLUSH : Z_NO_FLUSH
             guard unsafe feed(part, flush, scratch, &bytes) else { return false }
         } while unsafe !rest.isEmpty
+        guard isLast else { return true }
         // §7.2.1: the peer adds the empty block with which a flush ends.
         guard bytes.count >= start + 4, bytes.suffix(4).elementsEqual(Inflater.tail) else { return false }
         bytes.removeLast(4)

@@ -51,7 +51,7 @@ package struct NegotiatedExtension: Equatable, Sendable {
     }
 
     /// Those that `fields` name, as ``list(_:)``.
-    static func list(in fields: HTTPFields) -> [NegotiatedExtension]? {
+    static func list(in fields: HeaderFields) -> [NegotiatedExtension]? {
         var all: [NegotiatedExtension] = []
         var isSound = true
         fields.forEachValue(of: .webSocketExtensions) { value in

@@ -110,7 +110,7 @@ package enum HTTPHeadParser {
 
     private static func fields(
         _ lines: inout HTTPHeadLines
-    ) throws(HTTPParseError) -> (fields: HTTPFields, hosts: Hosts) {
+    ) throws(HTTPParseError) -> (fields: HeaderFields, hosts: Hosts) {
         let base = lines.position
         let isASCII = lines.isASCII
         var fields = lines.makeFields()
@@ -180,8 +180,8 @@ package enum HTTPHeadParser {
     /// The fields that can be read in the first bytes of a head that is refused or not whole; others are left out.
     ///
     /// For what an answer owes those who get it, and for nothing else.
-    package static func legibleFields(_ input: UnsafeRawBufferPointer) -> HTTPFields {
-        var fields: HTTPFields = [:]
+    package static func legibleFields(_ input: UnsafeRawBufferPointer) -> HeaderFields {
+        var fields: HeaderFields = [:]
         let bytes = unsafe Array(input)
         // What the last line would have gone on to say is not known.
         let lines = bytes.split(separator: .lineFeed, omittingEmptySubsequences: false).dropFirst().dropLast()
@@ -391,5 +391,5 @@ package enum HTTPHeadParser {
     }
 
     /// Fields with the bytes of the lines that are left.
-    func makeFields() -> HTTPFields { HTTPFields(bytes: bytes(position..<end), count: 16) }
+    func makeFields() -> HeaderFields { HeaderFields(bytes: bytes(position..<end), count: 16) }
 }

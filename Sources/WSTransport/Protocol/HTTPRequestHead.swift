@@ -13,20 +13,20 @@ package struct HTTPRequestHead: Equatable, Sendable {
     /// The version's second number: 0 or 1.
     package var versionMinor: Int
     /// The fields.
-    package var fields: HTTPFields
+    package var fields: HeaderFields
     /// The host that it asks for, perhaps with a port: the authority if the target is a whole URI, whatever `Host` says
     /// (§3.2.2).
     package var host: String?
 
     /// A head made of these parts, with path and query taken from `target`.
-    package init(method: String, target: String, versionMinor: Int = 1, fields: HTTPFields) {
+    package init(method: String, target: String, versionMinor: Int = 1, fields: HeaderFields) {
         self.init(
             method: method, target: target, versionMinor: versionMinor, fields: fields, host: fields.first("Host"),
             pathStart: target.startIndex)
     }
 
     init(
-        method: String, target: String, versionMinor: Int, fields: HTTPFields, host: String?, pathStart: String.Index
+        method: String, target: String, versionMinor: Int, fields: HeaderFields, host: String?, pathStart: String.Index
     ) {
         self.host = host
         self.method = method
@@ -47,7 +47,7 @@ package struct HTTPRequestHead: Equatable, Sendable {
 
     /// A head whose target is a path and nothing else.
     init(
-        method: String, target: String, path: String, versionMinor: Int, fields: HTTPFields, host: String?
+        method: String, target: String, path: String, versionMinor: Int, fields: HeaderFields, host: String?
     ) {
         self.host = host
         self.method = method

@@ -7,10 +7,10 @@ package struct HTTPResponseHead: Equatable, Sendable {
     /// The version's second number: 0 or 1.
     package var versionMinor: Int
     /// The fields.
-    package var fields: HTTPFields
+    package var fields: HeaderFields
 
     /// A head made of these parts.
-    package init(status: Int, reason: String = "", versionMinor: Int = 1, fields: HTTPFields) {
+    package init(status: Int, reason: String = "", versionMinor: Int = 1, fields: HeaderFields) {
         self.status = status
         self.reason = reason
         self.versionMinor = versionMinor

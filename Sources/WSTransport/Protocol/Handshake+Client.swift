@@ -58,12 +58,12 @@ extension Handshake {
     /// it is `nil`. `fields` are added as they are.
     package static func request(
         host: String, path: String, key: String, origin: String? = nil, subprotocols: [String] = [],
-        compression: CompressionOptions? = nil, fields: HTTPFields = [:]
+        compression: CompressionOptions? = nil, fields: HeaderFields = [:]
     ) -> [UInt8] {
         var bytes = Array("GET ".utf8)
         bytes.append(contentsOf: (path.isEmpty ? "/" : path).utf8.lazy.filter { $0 > 0x20 && $0 < 0x7F })
         bytes.append(contentsOf: " HTTP/1.1\r\n".utf8)
-        var own: HTTPFields = [
+        var own: HeaderFields = [
             "Host": host,
             "Upgrade": "websocket",
             "Connection": "Upgrade",
@@ -99,7 +99,7 @@ extension Handshake {
     }
 
     private static func checkExtensions(
-        _ fields: HTTPFields, offered compression: CompressionOptions?
+        _ fields: HeaderFields, offered compression: CompressionOptions?
     ) throws(ResponseError) -> DeflateParameters? {
         guard let answers = NegotiatedExtension.list(fields.all("Sec-WebSocket-Extensions")) else {
             throw .invalidExtension

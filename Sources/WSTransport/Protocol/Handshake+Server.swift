@@ -2,7 +2,7 @@
 extension Handshake {
     /// What a client asks for: the fields, which are sound, and what is made of them for those that ask.
     package struct Request: Equatable, Sendable {
-        fileprivate let fields: HTTPFields
+        fileprivate let fields: HeaderFields
 
         /// `Sec-WebSocket-Key`, as it came.
         package var key: String { fields.first(.webSocketKey) ?? "" }
@@ -48,7 +48,7 @@ extension Handshake {
         }
 
         /// The header fields that belong in the answer.
-        package var fields: HTTPFields {
+        package var fields: HeaderFields {
             switch self {
             case .notUpgrade: ["Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"]
             case .methodNotAllowed: ["Allow": "GET"]
@@ -116,7 +116,8 @@ extension Handshake {
     /// `subprotocol` is one of those offered, or `nil`; `compression` is what an offer was accepted with; `fields`
     /// are added as they are.
     package static func response(
-        to request: Request, subprotocol: String? = nil, compression: DeflateParameters? = nil, fields: HTTPFields = [:]
+        to request: Request, subprotocol: String? = nil, compression: DeflateParameters? = nil,
+        fields: HeaderFields = [:]
     ) -> [UInt8] {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(512)
@@ -124,7 +125,7 @@ extension Handshake {
         bytes.append("Sec-WebSocket-Accept: ")
         Base64.append(acceptDigest(for: request.fields.bytes(ofFirst: .webSocketKey)), to: &bytes)
         bytes.append("\r\n")
-        var own = HTTPFields()
+        var own = HeaderFields()
         if let subprotocol { own.append("Sec-WebSocket-Protocol", subprotocol) }
         if let compression { own.append("Sec-WebSocket-Extensions", compression.fieldValue) }
         if !own.isEmpty { own.write(to: &bytes) }

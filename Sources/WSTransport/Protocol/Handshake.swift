@@ -16,7 +16,7 @@ package enum Handshake {
     }
 
     /// Appends the field lines of a head and the empty line to `bytes`.
-    static func appendFields(_ fields: [HTTPFields], to bytes: inout [UInt8]) {
+    static func appendFields(_ fields: [HeaderFields], to bytes: inout [UInt8]) {
         for fields in fields where !fields.isEmpty { fields.write(to: &bytes) }
         bytes.append(contentsOf: "\r\n".utf8)
     }

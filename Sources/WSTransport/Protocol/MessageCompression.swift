@@ -9,6 +9,8 @@ package final class MessageCompression {
     private let pool: DeflatePool
     private let isServer: Bool
     private var deflater: Deflater?
+    /// That of a message of which a part has been sent.
+    private var partDeflater: Deflater?
     private var inflater: Inflater?
 
     /// This side of the agreement; `pool` belongs to the connection's thread.
@@ -54,6 +56,35 @@ package final class MessageCompression {
         guard isDone else { return nil }
         deflater = consume own
         return bytes
+    }
+
+    /// A part of a message that is sent in several frames.
+    enum Part {
+        /// Sent as it is, as the whole message is.
+        case plain
+        case compressed([UInt8])
+        /// Memory ran out in the middle of the message.
+        case failed
+    }
+
+    /// Compresses the next part; all of a message are compressed, or none.
+    func deflatePart(_ part: [UInt8], isFirst: Bool, isLast: Bool) -> Part {
+        if isFirst, Deflater.windowBits.contains(ownWindowBits) {
+            partDeflater = deflater.take() ?? Deflater(windowBits: ownWindowBits, level: options.level)
+        }
+        guard var own = partDeflater.take() else { return .plain }
+        var bytes: [UInt8] = []
+        let isDone = unsafe part.withUnsafeBytes { part in
+            unsafe own.deflate(
+                part, keepsContext: !ownNoContextTakeover, isLast: isLast, scratch: pool.scratch, to: &bytes)
+        }
+        guard isDone else { return .failed }
+        if !isLast {
+            partDeflater = consume own
+        } else if !ownNoContextTakeover {
+            deflater = consume own
+        }
+        return .compressed(bytes)
     }
 
     // MARK: Receiving

@@ -8,11 +8,13 @@ extension WS {
         case invalidClose(String)
         /// The URL does not name a WebSocket server, for this reason.
         case invalidURL(String)
+        /// An option without sense: which, and why.
+        case invalidOption(String)
         /// The payload of a PING or PONG exceeds 125 bytes (RFC 6455 §5.5).
         case controlTooLong
         /// A limit was set to a negative value.
         case outOfRange
-        /// The WebSocket could not be opened.
+        /// A reader of a client's socket that was never open: why it was not.
         case handshake(HandshakeError)
         /// The peer violated the protocol; with the close code for it, and a sentence.
         case protocolViolation(CloseCode, String)
@@ -38,7 +40,7 @@ extension WS.Error: CustomStringConvertible {
     public var description: String {
         switch self {
         case .invalidState(let state): "the socket is \(state)"
-        case .invalidClose(let reason), .invalidURL(let reason): reason
+        case .invalidClose(let reason), .invalidURL(let reason), .invalidOption(let reason): reason
         case .controlTooLong: "the payload of a PING or PONG is at most 125 bytes long"
         case .outOfRange: "the value is below 0"
         case .handshake(let error): error.description

@@ -30,6 +30,10 @@ package struct WebSocketMachine: ~Copyable {
     package enum Event: Equatable, Sendable {
         /// A whole message; the opcode is `.text`, and the payload valid UTF-8, or `.binary`.
         case message(Opcode, Payload)
+        /// A further part of a message, not empty; its last one is a `.message`. Only with ``handsOverParts``.
+        ///
+        /// A character of a text may be cut between two parts.
+        case part(Opcode, Payload)
         /// The peer's PING, at most 125 bytes: answer with a PONG of the same payload.
         case ping(Payload)
         /// The peer's PONG, at most 125 bytes.
@@ -63,6 +67,10 @@ package struct WebSocketMachine: ~Copyable {
     /// Whether the header of a frame was read whose payload is not complete.
     private var isInFrame = false
     private var isFinal = false
+    /// Whether a message that is not whole in one input is handed over as it comes, and not kept.
+    ///
+    /// The limit of a message's size then holds for each frame, and for what one input is inflated to.
+    var handsOverParts = false
     private var frameOpcode = Opcode.continuation
     /// The key for the next byte of the payload.
     private var frameKey = MaskingKey(word: 0)
@@ -264,6 +272,7 @@ extension WebSocketMachine {
             guard !isLast || validator.isComplete else { return fail(.text) }
         }
         if isLast && assembled.isEmpty { return .message(opcode, .input(range)) }
+        if handsOverParts { return range.isEmpty ? nil : .part(opcode, .input(range)) }
         unsafe assembled.append(contentsOf: bytes)
         return isLast ? .message(opcode, .assembled(takeAssembled())) : nil
     }
@@ -289,7 +298,10 @@ extension WebSocketMachine {
             guard isText else { return fail(.text) }
         }
         if let violation { return fail(violation) }
-        guard isLast else { return nil }
+        guard isLast else {
+            guard handsOverParts, !assembled.isEmpty else { return nil }
+            return .part(opcode, .assembled(takeAssembled()))
+        }
         guard opcode != .text || validator.isComplete else { return fail(.text) }
         return .message(opcode, .assembled(takeAssembled()))
     }

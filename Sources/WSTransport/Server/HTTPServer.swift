@@ -28,12 +28,28 @@ public final class HTTPServer: Sendable {
         /// Called with errors that handlers and closures of WebSockets throw, except refusals and disconnections.
         ///
         /// The client gets status 500, or the close code 1011.
-        public var onError: (@Sendable (any Error, HTTPRequest) -> Void)?
+        public var onError: (@Sendable (any Error, ServerRequest) -> Void)?
         /// Receives events for logs and metrics; `nil` for none.
         public var observer: (any ServerObserver)?
 
-        /// The defaults.
-        public init() {}
+        /// These options, and the defaults of the others; checked by ``HTTPServer/start()``.
+        public init(
+            reactors: Int = 0, tls: TLSContext? = nil, pathPrefix: String = "", headTimeout: Duration = .seconds(10),
+            idleTimeout: Duration = .seconds(75), maximumHead: Int = 16 * 1024, maximumConnections: Int = 100_000,
+            maximumUnsent: Int = 1024 * 1024, onError: (@Sendable (any Error, ServerRequest) -> Void)? = nil,
+            observer: (any ServerObserver)? = nil
+        ) {
+            self.reactors = reactors
+            self.tls = tls
+            self.pathPrefix = pathPrefix
+            self.headTimeout = headTimeout
+            self.idleTimeout = idleTimeout
+            self.maximumHead = maximumHead
+            self.maximumConnections = maximumConnections
+            self.maximumUnsent = maximumUnsent
+            self.onError = onError
+            self.observer = observer
+        }
 
         fileprivate var settings: HTTPSettings {
             var settings = HTTPSettings()
@@ -171,7 +187,7 @@ public final class HTTPServer: Sendable {
             } else if options.maximumHead <= 0 || options.maximumUnsent <= 0 || options.maximumConnections <= 0 {
                 "maximumHead, maximumUnsent and maximumConnections must be above 0"
             } else {
-                ""
+                (handler as? any CheckedHandler)?.problem ?? ""
             }
         if !problem.isEmpty { throw StartError(description: problem) }
     }

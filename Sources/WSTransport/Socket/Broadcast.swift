@@ -111,10 +111,11 @@ extension SocketSession {
     /// - Parameter frame: the message as servers without compression send it, once it is encoded in this turn.
     fileprivate func broadcast(_ type: Opcode, _ payload: [UInt8], _ frame: inout Segment?) {
         guard connection.readyState == .open else { return }
-        guard connection.bufferedAmount <= core.limits.unsent else {
+        guard connection.bufferedAmount + delayedBytes <= core.limits.unsent else {
             if core.limits.closesSlowReaders { closeSlow() }
             return
         }
+        if waits(type, payload, isPosted: false) { return }
         defer { update() }
         guard !connection.isClient, !connection.compresses else { return connection.send(type, payload) }
         let reactor = connection.stream.reactor

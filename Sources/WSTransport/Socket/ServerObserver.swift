@@ -19,7 +19,7 @@ public protocol ServerObserver: Sendable {
     func refused(_ request: RefusedRequest)
 
     /// A handler, or the closure of a WebSocket, threw; the client got status 500, or close code 1011.
-    func failed(_ error: any Error, _ request: HTTPRequest)
+    func failed(_ error: any Error, _ request: ServerRequest)
 
     /// A TLS handshake failed.
     func tlsFailed(_ reason: String, remoteAddress: String)
@@ -35,7 +35,7 @@ extension ServerObserver {
     /// Does nothing.
     public func refused(_ request: RefusedRequest) {}
     /// Does nothing.
-    public func failed(_ error: any Error, _ request: HTTPRequest) {}
+    public func failed(_ error: any Error, _ request: ServerRequest) {}
     /// Does nothing.
     public func tlsFailed(_ reason: String, remoteAddress: String) {}
 }
@@ -94,7 +94,7 @@ public struct ServerObservers: ServerObserver {
     /// Calls all observers.
     public func refused(_ request: RefusedRequest) { for one in observers { one.refused(request) } }
     /// Calls all observers.
-    public func failed(_ error: any Error, _ request: HTTPRequest) {
+    public func failed(_ error: any Error, _ request: ServerRequest) {
         for one in observers { one.failed(error, request) }
     }
     /// Calls all observers.

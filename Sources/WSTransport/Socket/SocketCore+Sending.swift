@@ -23,6 +23,8 @@ extension SocketCore {
         let number: UInt64
         let type: Opcode
         let payload: [UInt8]
+        /// Whether it is a message in parts, which begins with this.
+        var isInParts = false
         let taken: CheckedContinuation<Void, any Swift.Error>
     }
 
@@ -42,6 +44,11 @@ extension SocketCore {
     /// Throws `CancellationError` where the task is cancelled before; the message is not sent then.
     func send(_ type: Opcode, _ payload: [UInt8]) async throws {
         if !Task.isCancelled, try trySend(type, payload) { return }
+        try await enqueue(type, payload, isInParts: false)
+    }
+
+    /// Waits for room, after earlier senders, for a message or for the first part of one.
+    func enqueue(_ type: Opcode, _ payload: [UInt8], isInParts: Bool) async throws {
         let number = state.withLock { $0.makeNumber() }
         try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { (taken: CheckedContinuation<Void, any Swift.Error>) in
@@ -52,8 +59,13 @@ extension SocketCore {
                     // Checked under the lock: a later cancellation finds the sender in the queue.
                     if Task.isCancelled { return .failure(CancellationError()) }
                     guard hasRoom(state) else {
-                        state.senders.append(Sender(number: number, type: type, payload: payload, taken: taken))
+                        state.senders.append(
+                            Sender(number: number, type: type, payload: payload, isInParts: isInParts, taken: taken))
                         return nil
+                    }
+                    if isInParts {
+                        state.outgoing.isUnderWay = true
+                        return .success(())
                     }
                     admit(type, payload, &state)
                     return .success(())
@@ -101,7 +113,11 @@ extension SocketCore {
     }
 
     private func hasRoom(_ state: State) -> Bool {
-        state.senders.isEmpty && state.posted + state.unsent <= limits.waitingMark
+        state.senders.isEmpty && mayAdmit(state)
+    }
+
+    private func mayAdmit(_ state: State) -> Bool {
+        state.posted + state.unsent <= limits.waitingMark && !state.outgoing.isUnderWay
     }
 
     /// Under the lock, so that no waiting sender comes in between.
@@ -120,13 +136,18 @@ extension SocketCore {
             state.unsent = state.ended == nil ? unsent : 0
             guard state.readyState == .open else { return [] }
             var admitted: [Sender] = []
-            while state.posted + state.unsent <= limits.waitingMark, let sender = state.senders.popFirst() {
-                admit(sender.type, sender.payload, &state)
+            while mayAdmit(state), let sender = state.senders.popFirst() {
+                if sender.isInParts {
+                    state.outgoing.isUnderWay = true
+                } else {
+                    admit(sender.type, sender.payload, &state)
+                }
                 admitted.append(sender)
             }
             return admitted
         }
         for sender in admitted { sender.taken.resume() }
+        wakePartSender()
     }
 
     /// There will be no more room.
@@ -137,6 +158,7 @@ extension SocketCore {
         }
         var senders = refused
         while let sender = senders.popFirst() { sender.taken.resume(throwing: WS.Error.invalidState(readyState)) }
+        wakePartSender()
     }
 
     func close(_ code: CloseCode, reason: String) {

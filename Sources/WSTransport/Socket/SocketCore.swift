@@ -36,6 +36,8 @@ final class SocketCore: Sendable {
         var closesSlowReaders = false
         /// Whether listeners and closures run on the connection's thread; otherwise on Swift's threads.
         var runsOnReactor = false
+        /// Whether messages are handed over in parts, as they come.
+        var receivesParts = false
     }
 
     struct State {
@@ -62,11 +64,13 @@ final class SocketCore: Sendable {
         var isReading = false
         /// Whether something was sent since a message was last taken.
         var hasAnswered = false
+        /// What ``onlySends()`` found when it was last asked.
+        var wasSo = false
         /// Whether the peer closed or broke the protocol, which takes effect when everything before has been handled.
         var isEnding = false
-
-        /// Whether everything that came has been handled.
-        var isCaughtUp: Bool { happenings.isEmpty && !isTelling && messages.isEmpty && !isReading }
+        /// Messages that come and go in parts.
+        var incoming = IncomingParts()
+        var outgoing = OutgoingParts()
         /// Messages passed to the reactor that it has not sent yet, and bytes that it sent and the system has not
         /// taken.
         var posted = 0
@@ -85,12 +89,14 @@ final class SocketCore: Sendable {
         /// What the peer has shown; `nil`: nothing.
         var certificate: TLSPeerCertificate?
         /// The fields of the answer to a client's handshake.
-        var answer: HTTPFields?
+        var answer: HeaderFields?
         /// Told when it ends.
         var observation: Observation?
         var endings: [(owner: ObjectIdentifier, body: @Sendable () -> Void)] = []
-        /// The task of a server's closure.
+        /// The task of a server's closure, as long as that runs.
         var task: Task<Void, Never>?
+        /// Whether a reader has ever taken a message, or come for one.
+        var hasRead = false
         /// Keeps the socket alive for its listeners until it has ended.
         var anchor: WebSocket?
         weak var handle: WebSocket?
@@ -199,7 +205,7 @@ final class SocketCore: Sendable {
         return isFull
     }
 
-    private func add(_ bytes: Int, _ state: inout State) -> Bool {
+    func add(_ bytes: Int, _ state: inout State) -> Bool {
         state.heldBytes += bytes
         if state.heldBytes > limits.held { state.isFull = true }
         return state.isFull
@@ -220,12 +226,14 @@ final class SocketCore: Sendable {
             state.ended = event
             state.readyState = .closed
             state.posted = 0
+            state.outgoing.posted = 0
             state.unsent = 0
             if let error { state.happenings.append(.error(error.code, error.reason)) }
             // Reported even without listeners: it is what releases them.
             state.happenings.append(.close(event))
             defer {
                 state.readers = []
+                state.incoming.reader = nil
                 state.endWaiters = []
                 state.openWaiters = []
                 state.pings = []
@@ -236,11 +244,12 @@ final class SocketCore: Sendable {
             return Waiting(
                 readers: state.readers.map(\.continuation), enders: state.endWaiters.map(\.continuation),
                 openers: state.openWaiters, pings: state.pings.map(\.answer), endings: state.endings.map(\.body),
-                observation: state.observation, task: state.task)
+                observation: state.observation, task: state.task, part: state.incoming.reader)
         }
         guard let waiting else { return }
+        waiting.part?.give(.success(()))
         for opener in waiting.openers { opener.resume() }
-        for reader in waiting.readers { Self.end(reader, event) }
+        for reader in waiting.readers { end(reader, event) }
         for ender in waiting.enders { ender.resume(returning: event) }
         for body in waiting.endings { body() }
         waiting.observation?.ended(event)
@@ -260,19 +269,34 @@ final class SocketCore: Sendable {
         let endings: [@Sendable () -> Void]
         let observation: Observation?
         let task: Task<Void, Never>?
+        let part: FirstAnswer<Void>?
     }
 
     /// Runs a server's closure in a task, which is cancelled when the socket ends.
     ///
     /// The reactor's thread, before anything of the socket is known to others.
     func run(_ body: @escaping @Sendable () async -> Void) {
-        let task = Task(executorPreference: limits.runsOnReactor ? link.remote : nil) { await body() }
-        state.withLock { $0.task = task }
+        // Under the lock, so that the task does not end before it is known.
+        state.withLock { state in
+            state.task = Task(executorPreference: limits.runsOnReactor ? link.remote : nil) {
+                await body()
+                self.state.withLock { $0.task = nil }
+            }
+        }
     }
 
-    private static func end(_ reader: Reader, _ event: CloseEvent) {
-        guard let error = event.error else { return reader.resume(returning: nil) }
-        reader.resume(throwing: error)
+    private func end(_ reader: Reader, _ event: CloseEvent) {
+        if let error = state.withLock({ error(of: event, $0) }) {
+            reader.resume(throwing: error)
+        } else {
+            reader.resume(returning: nil)
+        }
+    }
+
+    /// What a reader is thrown; `nil`: it ended in order.
+    func error(of event: CloseEvent, _ state: borrowing State) -> WS.Error? {
+        guard let failure = state.failure else { return event.error }
+        return .handshake(WS.HandshakeError(failure))
     }
 
     // MARK: Reading one by one
@@ -296,7 +320,7 @@ final class SocketCore: Sendable {
                 case .message(let message, let hasRoom):
                     reader.resume(returning: message)
                     if hasRoom { readOn() }
-                case .ended(let event): Self.end(reader, event)
+                case .ended(let event): end(reader, event)
                 case .refused: reader.resume(throwing: WS.Error.messagesAreListenedTo)
                 }
             }
@@ -315,6 +339,7 @@ final class SocketCore: Sendable {
             // its closure, which is given what came before all the same.
             if Task.isCancelled, state.ended == nil { return .cancelled }
             if state.listeners.count(of: .message) > 0 { return .refused }
+            state.hasRead = true
             guard let message = state.messages.popFirst() else {
                 if let event = state.ended { return .ended(event) }
                 state.readers.append((id, reader))
@@ -327,42 +352,14 @@ final class SocketCore: Sendable {
     }
 
     /// Whether the peer should be read again.
-    private func release(_ bytes: Int, _ state: inout State) -> Bool {
+    func release(_ bytes: Int, _ state: inout State) -> Bool {
         state.heldBytes -= bytes
         guard state.isFull, state.heldBytes <= limits.held / 2 else { return false }
         state.isFull = false
         return true
     }
 
-    /// Whether the reactor is to be told when everything that came has been handled; `false` if it already has been.
-    func awaitsCatchingUp() -> Bool {
-        state.withLock { state in
-            state.isEnding = !state.isCaughtUp
-            return state.isEnding
-        }
-    }
-
-    /// Whether everything that came has been taken and answered by something, and the user has not come back for more.
-    ///
-    /// A client that has read what it waited for answers nothing, as a rule.
-    var onlySends: Bool {
-        state.withLock { state in
-            state.happenings.isEmpty && state.messages.isEmpty
-                && (state.hasAnswered || isClient && !state.isTelling)
-        }
-    }
-
-    /// Tells the reactor, once, if it waits for that.
-    func noticeCatchingUp() {
-        let isDue = state.withLock { state in
-            guard state.isEnding, state.isCaughtUp else { return false }
-            state.isEnding = false
-            return true
-        }
-        if isDue { link.run(with: SocketSession.self) { $0?.caughtUp() } }
-    }
-
-    private func readOn() { link.run(with: SocketSession.self) { $0?.readOn() } }
+    func readOn() { link.run(with: SocketSession.self) { $0?.readOn() } }
 
     var isFull: Bool { state.withLock { $0.isFull } }
 

@@ -9,6 +9,14 @@ final class SocketSession: WebSocketSession {
     /// The stream that its messages refer to.
     private let stream: SocketStream
     private var isUpdateDue = false
+    /// Whether a message is sent of which the last part is still to come.
+    private var isSendingParts = false
+    /// Messages that wait for its end.
+    private var delayed: [Delayed] = []
+    /// Their bytes.
+    private(set) var delayedBytes = 0
+    /// What has been handed over of the message under way, in bytes.
+    private var receivedOfMessage = 0
     private var isClosing = false
     /// Ends the connection to a peer that closed or broke the protocol.
     private var end: (() -> Void)?
@@ -23,15 +31,50 @@ final class SocketSession: WebSocketSession {
         core.link.bind(self, on: connection.stream.reactor)
         // Senders that can wait do; the core limits the others.
         connection.stream.maximumUnsent = .max
+        if core.limits.receivesParts { connection.handOverParts() }
+    }
+
+    /// A message that waits for the end of another.
+    private struct Delayed {
+        let type: Opcode
+        let payload: [UInt8]
+        /// Whether the core counts it among what it has posted.
+        let isPosted: Bool
     }
 
     // MARK: From the socket
 
     func send(_ type: Opcode, _ payload: [UInt8]) {
         guard connection.readyState == .open else { return core.sent(payload.count, unsent: 0) }
+        if waits(type, payload, isPosted: true) { return }
         connection.send(type, payload)
         core.sent(payload.count, unsent: connection.bufferedAmount)
         update()
+    }
+
+    /// Keeps a message where another is sent in parts; `false`: it can be sent.
+    func waits(_ type: Opcode, _ payload: [UInt8], isPosted: Bool) -> Bool {
+        guard isSendingParts, !type.isControl else { return false }
+        delayed.append(Delayed(type: type, payload: payload, isPosted: isPosted))
+        delayedBytes += payload.count
+        return true
+    }
+
+    func sendPart(_ type: Opcode, _ part: [UInt8], isFirst: Bool, isLast: Bool) {
+        connection.sendPart(type, part, isFirst: isFirst, isLast: isLast)
+        isSendingParts = !isLast
+        core.sentPart(part.count, unsent: connection.bufferedAmount)
+        if isLast { sendDelayed() }
+        update()
+    }
+
+    private func sendDelayed() {
+        let messages = delayed
+        (delayed, delayedBytes) = ([], 0)
+        for message in messages {
+            connection.send(message.type, message.payload)
+            if message.isPosted { core.sent(message.payload.count, unsent: connection.bufferedAmount) }
+        }
     }
 
     /// How much the system took at once is known only after this turn.
@@ -79,12 +122,25 @@ final class SocketSession: WebSocketSession {
     private func look() {
         connection.stream.reactor.run(afterNanoseconds: Self.lookInterval) { [weak self] in
             guard let self, end != nil else { return }
-            if core.onlySends { caughtUp() } else { look() }
+            if core.onlySends() { caughtUp() } else { look() }
         }
+    }
+
+    func receivedPart(_ opcode: Opcode, _ part: Span<UInt8>, isLast: Bool) {
+        guard !isClosing else { return }
+        receivedOfMessage += part.count
+        guard receivedOfMessage <= connection.options.values.maximumMessage else { return connection.failTooBig() }
+        let isFirst = receivedOfMessage == part.count
+        if isLast { receivedOfMessage = 0 }
+        let bytes = unsafe part.withUnsafeBufferPointer { unsafe Array($0) }
+        let isFull = core.received(
+            opcode, bytes, isCompressed: connection.messageWasCompressed, isFirst: isFirst, isLast: isLast)
+        if isFull { connection.stream.pauseReading() }
     }
 
     func received(_ opcode: Opcode, _ payload: Span<UInt8>) {
         guard !isClosing else { return }
+        guard !core.limits.receivesParts else { return receivedPart(opcode, payload, isLast: true) }
         let bytes = unsafe payload.withUnsafeBufferPointer { unsafe Array($0) }
         let message = WebSocketMessage(
             opcode, bytes, masked: !core.isClient, compress: connection.messageWasCompressed, stream: stream)

@@ -64,7 +64,9 @@ public final class WebSocket: Sendable {
     }
 
     /// The number of bytes of messages that were passed to `send` and that the system has not accepted yet.
-    public var bufferedAmount: Int { core.state.withLock { $0.posted + $0.unsent } }
+    public var bufferedAmount: Int {
+        core.state.withLock { $0.posted + $0.outgoing.posted + $0.unsent }
+    }
 
     /// When the last PONG arrived; `nil` if none has.
     public var lastPong: ContinuousClock.Instant? { core.state.withLock { $0.lastPong } }
@@ -77,7 +79,7 @@ public final class WebSocket: Sendable {
 
     /// The header fields of the server's handshake response; `nil` before a client's socket is open, and for a server's
     /// socket.
-    public var response: HTTPFields? { core.state.withLock { $0.answer } }
+    public var response: HeaderFields? { core.state.withLock { $0.answer } }
 
     // MARK: Sending
 
@@ -163,7 +165,9 @@ public final class WebSocket: Sendable {
     /// Earlier messages are kept, unless a listener received them. Throws ``WS/Error/closed(_:reason:)`` if the socket
     /// ended in another way, ``WS/Error/protocolViolation(_:_:)`` if the peer violated the protocol,
     /// ``WS/Error/messagesAreListenedTo`` while there is a listener for messages, and `CancellationError`.
-    public func receive() async throws -> WebSocketMessage? { try await core.next() }
+    public func receive() async throws -> WebSocketMessage? {
+        core.limits.receivesParts ? try await receiveWhole() : try await core.next()
+    }
 
     /// The messages from now on, as from ``receive()``; each message goes to one reader.
     public var messages: Messages { Messages(socket: self) }

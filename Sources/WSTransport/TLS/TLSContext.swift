@@ -3,18 +3,48 @@ internal import COpenSSL
 internal import Glibc
 internal import Synchronization
 
-/// A certificate chain and its private key, as PEM files.
+/// A certificate chain and its private key, as PEM files or as the bytes of such files.
 public struct TLSIdentity: Hashable, Sendable {
-    /// The file of the certificate, followed by its intermediate certificates.
+    /// The file of the certificate, followed by its intermediate certificates; empty if it is given as bytes.
     public let certificate: String
-    /// The file of the private key, not encrypted.
+    /// The file of the private key, not encrypted; empty if it is given as bytes.
     public let key: String
+    /// What is given as bytes; `nil`: files are.
+    let bytes: Bytes?
+
+    /// The content of the two files.
+    struct Bytes: Hashable, Sendable {
+        let certificate: [UInt8]
+        let key: [UInt8]
+    }
 
     /// Names the files; they are read when a ``TLSContext`` is created from them.
     public init(certificate: String, key: String) {
         self.certificate = certificate
         self.key = key
+        bytes = nil
     }
+
+    /// Takes what would be in the files, as from a store of secrets.
+    ///
+    /// - Parameters:
+    ///   - certificatePEM: the certificate, followed by its intermediate certificates, in PEM.
+    ///   - keyPEM: its key in PEM, not encrypted.
+    public init(certificatePEM: [UInt8], keyPEM: [UInt8]) {
+        certificate = ""
+        key = ""
+        bytes = Bytes(certificate: certificatePEM, key: keyPEM)
+    }
+}
+
+/// A version of TLS.
+public enum TLSVersion: Sendable {
+    /// RFC 5246.
+    case tls12
+    /// RFC 8446.
+    case tls13
+
+    fileprivate var number: Int32 { self == .tls13 ? TLS1_3_VERSION : TLS1_2_VERSION }
 }
 
 /// The certificates that a client accepts.
@@ -23,6 +53,8 @@ public enum TLSTrust: Hashable, Sendable {
     case system
     /// Only certificates of the authorities in a PEM file.
     case file(String)
+    /// Those of the authorities in these bytes, in PEM, and no others.
+    case authorities([UInt8])
     /// All certificates.
     ///
     /// Neither the certificate nor its name is verified, so an attacker on the network can read and change the traffic.
@@ -46,20 +78,26 @@ package struct TLSClientAuthorities: Hashable, Sendable {
 
 /// The configuration that TLS connections of one kind share: keys, authorities, versions, ciphers.
 ///
-/// TLS 1.2 and 1.3, `http/1.1` by ALPN (RFC 7301), no renegotiation, no compression, no early data. The files are read
-/// once: a changed file needs a new context, and existing connections keep the old one. Any thread.
+/// TLS 1.2 and 1.3, or 1.3 alone, `http/1.1` by ALPN (RFC 7301), no renegotiation, no compression, no early data. Made of
+/// bytes, or of files that are read once: a changed file needs a new context, and existing connections keep the old
+/// one. Any thread.
 @safe public final class TLSContext: Sendable {
     // OpenSSL counts references and locks the context; nothing changes it after `init`.
     nonisolated(unsafe) let handle: OpaquePointer
     private let names: ServerNames?
+    /// What a server agrees to by ALPN, to which its callback has a pointer.
+    private let protocols: ApplicationProtocols
     /// What has taken its place since; `nil`: nothing.
     private let successor = Mutex<TLSContext?>(nil)
     /// Where a client's sessions find a ticket, and store the next one.
     let tickets = TLSTicketStore()
 
-    private init(_ handle: OpaquePointer, names: ServerNames?) {
+    private init(
+        _ handle: OpaquePointer, names: ServerNames?, _ protocols: ApplicationProtocols = .http
+    ) {
         unsafe self.handle = handle
         self.names = names
+        self.protocols = protocols
     }
 
     deinit { unsafe SSL_CTX_free(handle) }
@@ -71,10 +109,27 @@ package struct TLSClientAuthorities: Hashable, Sendable {
     ///   - others: certificates for clients that request one of their names (RFC 6066 §3).
     ///   - clientAuthorities: a PEM file; clients must present a certificate of one of these authorities. `nil` to
     ///     request none.
+    ///   - minimumVersion: clients with older ones are refused.
+    ///   - applicationProtocols: what is agreed to by ALPN, the best first; a client that offers only others is refused.
+    ///     Empty: its offer is ignored.
     public static func server(
-        _ identity: TLSIdentity, others: [TLSIdentity] = [], clientAuthorities: String? = nil
+        _ identity: TLSIdentity, others: [TLSIdentity] = [], clientAuthorities: String? = nil,
+        minimumVersion: TLSVersion = .tls12, applicationProtocols: [String] = ["http/1.1"]
     ) throws(TLSFileError) -> TLSContext {
-        try server(identity, others: others, clients: clientAuthorities.map { TLSClientAuthorities($0) })
+        try server(
+            identity, others: others, clients: clientAuthorities.map { TLSClientAuthorities($0) },
+            Terms(minimumVersion, try ApplicationProtocols(applicationProtocols)))
+    }
+
+    /// What is asked of the other side, of clients and servers alike.
+    private struct Terms {
+        var minimumVersion: TLSVersion
+        var protocols: ApplicationProtocols
+
+        init(_ minimumVersion: TLSVersion = .tls12, _ protocols: ApplicationProtocols = .http) {
+            self.minimumVersion = minimumVersion
+            self.protocols = protocols
+        }
     }
 
     /// The same.
@@ -83,22 +138,28 @@ package struct TLSClientAuthorities: Hashable, Sendable {
     package static func server(
         _ identity: TLSIdentity, others: [TLSIdentity], clients: TLSClientAuthorities?
     ) throws(TLSFileError) -> TLSContext {
-        let handle = try unsafe makeServer(identity, clients)
-        guard !others.isEmpty else { return unsafe TLSContext(handle, names: nil) }
-        let names = ServerNames(try unsafe makeAll(others, clients, freeing: handle))
+        try server(identity, others: others, clients: clients, Terms())
+    }
+
+    private static func server(
+        _ identity: TLSIdentity, others: [TLSIdentity], clients: TLSClientAuthorities?, _ terms: Terms
+    ) throws(TLSFileError) -> TLSContext {
+        let handle = try unsafe makeServer(identity, clients, terms)
+        guard !others.isEmpty else { return unsafe TLSContext(handle, names: nil, terms.protocols) }
+        let names = ServerNames(try unsafe makeAll(others, clients, terms, freeing: handle))
         unsafe tls_context_set_name_callback(
             handle, { session, _, names in unsafe ServerNames.select(session, names) },
             Unmanaged.passUnretained(names).toOpaque())
-        return unsafe TLSContext(handle, names: names)
+        return unsafe TLSContext(handle, names: names, terms.protocols)
     }
 
     private static func makeAll(
-        _ identities: [TLSIdentity], _ clients: TLSClientAuthorities?, freeing first: OpaquePointer
+        _ identities: [TLSIdentity], _ clients: TLSClientAuthorities?, _ terms: Terms, freeing first: OpaquePointer
     ) throws(TLSFileError) -> [TLSContext] {
         var made: [TLSContext] = []
         do throws(TLSFileError) {
             for identity in identities {
-                made.append(unsafe TLSContext(try makeServer(identity, clients), names: nil))
+                made.append(unsafe TLSContext(try makeServer(identity, clients, terms), names: nil, terms.protocols))
             }
         } catch {
             unsafe SSL_CTX_free(first)
@@ -135,10 +196,14 @@ package struct TLSClientAuthorities: Hashable, Sendable {
     /// - Parameters:
     ///   - trust: the certificates to accept.
     ///   - identity: the certificate for servers that request one; `nil` for none.
+    ///   - minimumVersion: servers with older ones are refused.
+    ///   - applicationProtocols: what is offered by ALPN, the best first; empty: nothing.
     public static func client(
-        _ trust: TLSTrust = .system, identity: TLSIdentity? = nil
+        _ trust: TLSTrust = .system, identity: TLSIdentity? = nil, minimumVersion: TLSVersion = .tls12,
+        applicationProtocols: [String] = ["http/1.1"]
     ) throws(TLSFileError) -> TLSContext {
-        let handle = try unsafe make(TLS_client_method())
+        let protocols = try ApplicationProtocols(applicationProtocols)
+        let handle = try unsafe make(TLS_client_method(), minimumVersion)
         do throws(TLSFileError) {
             switch trust {
             case .system:
@@ -148,6 +213,11 @@ package struct TLSClientAuthorities: Hashable, Sendable {
                 try requireFile(.authorities, path)
                 let isDone = unsafe SSL_CTX_load_verify_file(handle, path) == 1
                 if !isDone { throw failure(.authorities, path) }
+            case .authorities(let bytes):
+                let isDone = unsafe bytes.withUnsafeBytes {
+                    unsafe tls_context_trust_bytes(handle, $0.baseAddress, $0.count) == 1
+                }
+                if !isDone { throw failure(.authorities, "") }
             case .anyone: break
             }
             if let identity { try unsafe use(identity, handle) }
@@ -159,17 +229,16 @@ package struct TLSClientAuthorities: Hashable, Sendable {
         unsafe tls_context_set_session_cache(
             handle, Int(SSL_SESS_CACHE_CLIENT) | Int(tls_session_cache_no_internal))
         unsafe SSL_CTX_sess_set_new_cb(handle) { session, ticket in unsafe TLSSession.keep(ticket, of: session) }
-        _ = unsafe SSL_CTX_set_alpn_protos(handle, httpProtocol, UInt32(httpProtocol.count))
+        if !protocols.wire.isEmpty {
+            _ = unsafe SSL_CTX_set_alpn_protos(handle, protocols.wire, UInt32(protocols.wire.count))
+        }
         return unsafe TLSContext(handle, names: nil)
     }
 
-    /// `http/1.1` in the form of ALPN: a length, then the name.
-    private static let httpProtocol: [UInt8] = [8] + Array("http/1.1".utf8)
-
     private static func makeServer(
-        _ identity: TLSIdentity, _ clients: TLSClientAuthorities?
+        _ identity: TLSIdentity, _ clients: TLSClientAuthorities?, _ terms: Terms
     ) throws(TLSFileError) -> OpaquePointer {
-        let handle = try unsafe make(TLS_server_method())
+        let handle = try unsafe make(TLS_server_method(), terms.minimumVersion)
         do throws(TLSFileError) {
             try unsafe use(identity, handle)
             if let clients { try unsafe require(clients, handle) }
@@ -182,21 +251,27 @@ package struct TLSClientAuthorities: Hashable, Sendable {
         _ = unsafe SSL_CTX_set_num_tickets(handle, clients == nil ? 1 : 0)
         // A resumed session would bring a certificate that nobody has looked at since.
         if clients != nil { _ = unsafe SSL_CTX_set_options(handle, tls_no_tickets) }
-        _ = unsafe SSL_CTX_set_session_id_context(handle, httpProtocol, UInt32(httpProtocol.count))
+        let name = ApplicationProtocols.http.wire
+        _ = unsafe SSL_CTX_set_session_id_context(handle, name, UInt32(name.count))
+        guard !terms.protocols.wire.isEmpty else { return unsafe handle }
         unsafe SSL_CTX_set_alpn_select_cb(
             handle,
-            { _, chosen, length, offered, count, _ in unsafe TLSContext.choose(chosen, length, offered, count) }, nil)
+            { _, chosen, length, offered, count, ours in
+                unsafe ApplicationProtocols.choose(chosen, length, offered, count, ours)
+            }, Unmanaged.passUnretained(terms.protocols).toOpaque())
         return unsafe handle
     }
 
     /// OpenSSL, set up to free nothing when the program ends: a thread may be within a handshake then.
     private static let isReady = OPENSSL_init_ssl(tls_init_no_atexit, nil) == 1
 
-    private static func make(_ method: @autoclosure () -> OpaquePointer?) throws(TLSFileError) -> OpaquePointer {
+    private static func make(
+        _ method: @autoclosure () -> OpaquePointer?, _ minimumVersion: TLSVersion
+    ) throws(TLSFileError) -> OpaquePointer {
         guard isReady else { throw failure(.certificate, "") }
         TLSErrorQueue.clear()
         guard let handle = unsafe SSL_CTX_new(method()) else { throw failure(.certificate, "") }
-        _ = unsafe tls_context_set_minimum_version(handle, TLS1_2_VERSION)
+        _ = unsafe tls_context_set_minimum_version(handle, minimumVersion.number)
         // RFC 9325 §4.2: forward secrecy and authenticated encryption. TLS 1.3 has nothing else.
         _ = unsafe SSL_CTX_set_cipher_list(handle, "ECDHE+AESGCM:ECDHE+CHACHA20:!aNULL")
         _ = unsafe SSL_CTX_set_options(handle, tls_no_compression | tls_no_renegotiation)
@@ -208,6 +283,7 @@ package struct TLSClientAuthorities: Hashable, Sendable {
 
     private static func use(_ identity: TLSIdentity, _ handle: OpaquePointer) throws(TLSFileError) {
         TLSErrorQueue.clear()
+        if let bytes = identity.bytes { return try unsafe use(bytes, handle) }
         try requireFile(.certificate, identity.certificate)
         try requireFile(.key, identity.key)
         let hasCertificate = unsafe SSL_CTX_use_certificate_chain_file(handle, identity.certificate) == 1
@@ -216,6 +292,17 @@ package struct TLSClientAuthorities: Hashable, Sendable {
         guard hasKey else { throw failure(.key, identity.key) }
         let isPair = unsafe SSL_CTX_check_private_key(handle) == 1
         guard isPair else { throw failure(.key, identity.key) }
+    }
+
+    private static func use(_ bytes: TLSIdentity.Bytes, _ handle: OpaquePointer) throws(TLSFileError) {
+        let hasCertificate = unsafe bytes.certificate.withUnsafeBytes {
+            unsafe tls_context_use_certificate_bytes(handle, $0.baseAddress, $0.count) == 1
+        }
+        guard hasCertificate else { throw failure(.certificate, "") }
+        let hasKey = unsafe bytes.key.withUnsafeBytes {
+            unsafe tls_context_use_key_bytes(handle, $0.baseAddress, $0.count) == 1
+        }
+        guard hasKey, unsafe SSL_CTX_check_private_key(handle) == 1 else { throw failure(.key, "") }
     }
 
     private static func require(_ clients: TLSClientAuthorities, _ handle: OpaquePointer) throws(TLSFileError) {
@@ -280,26 +367,60 @@ package struct TLSClientAuthorities: Hashable, Sendable {
     private static func failure(_ role: TLSFileError.Role, _ path: String) -> TLSFileError {
         TLSFileError(role: role, path: path, reason: TLSErrorQueue.words(TLSErrorQueue.first))
     }
+}
 
-    /// RFC 7301 §3.2: select `http/1.1`; refuse a client that offers only other protocols, by an alert.
-    private static func choose(
+/// Names of protocols for ALPN, the best first.
+private final class ApplicationProtocols: Sendable {
+    /// Each a length, then the name.
+    let wire: [UInt8]
+
+    /// What nearly all contexts have.
+    static let http = ApplicationProtocols(wire: [8] + Array("http/1.1".utf8))
+
+    private init(wire: [UInt8]) { self.wire = wire }
+
+    init(_ names: [String]) throws(TLSFileError) {
+        var wire: [UInt8] = []
+        for name in names {
+            guard let length = UInt8(exactly: name.utf8.count), length > 0 else {
+                throw TLSFileError(
+                    role: .applicationProtocols, path: "", reason: "a protocol's name is 1 to 255 bytes long: \(name)")
+            }
+            wire.append(length)
+            wire += name.utf8
+        }
+        self.wire = wire
+    }
+
+    /// RFC 7301 §3.2: selects the best that is offered; refuses a client that offers only others, by an alert.
+    ///
+    /// - Parameter ours: the server's, without a count of references.
+    static func choose(
         _ chosen: UnsafeMutablePointer<UnsafePointer<UInt8>?>?, _ length: UnsafeMutablePointer<UInt8>?,
-        _ offered: UnsafePointer<UInt8>?, _ count: UInt32
+        _ offered: UnsafePointer<UInt8>?, _ count: UInt32, _ ours: UnsafeMutableRawPointer?
     ) -> Int32 {
-        guard let offered = unsafe offered else { return SSL_TLSEXT_ERR_ALERT_FATAL }
+        guard let offered = unsafe offered, let ours = unsafe ours else { return SSL_TLSEXT_ERR_ALERT_FATAL }
+        let wire = unsafe Unmanaged<ApplicationProtocols>.fromOpaque(ours).takeUnretainedValue().wire
         let names = unsafe UnsafeBufferPointer(start: offered, count: Int(count))
-        var index = 0
-        while index < names.count {
-            let end = unsafe index + 1 + Int(names[index])
-            guard end <= names.count else { break }
-            if unsafe names[index..<end].elementsEqual(httpProtocol) {
-                unsafe chosen?.pointee = offered + index + 1
-                unsafe length?.pointee = names[index]
+        for wanted in ranges(of: wire[...]) {
+            for range in unsafe ranges(of: names[...]) where unsafe names[range].elementsEqual(wire[wanted]) {
+                unsafe chosen?.pointee = offered + range.lowerBound
+                unsafe length?.pointee = UInt8(range.count)
                 return SSL_TLSEXT_ERR_OK
             }
-            index = end
         }
         return SSL_TLSEXT_ERR_ALERT_FATAL
+    }
+
+    /// Where the names are in a list; a name that is cut is none.
+    private static func ranges(of list: some RandomAccessCollection<UInt8>) -> [Range<Int>] {
+        let bytes = Array(list)
+        var (found, index): ([Range<Int>], Int) = ([], 0)
+        while index < bytes.count, index + 1 + Int(bytes[index]) <= bytes.count {
+            found.append(index + 1..<index + 1 + Int(bytes[index]))
+            index += 1 + Int(bytes[index])
+        }
+        return found
     }
 }
 

@@ -21,7 +21,7 @@ extension TLSError: CustomStringConvertible {
     }
 }
 
-/// A PEM file that cannot be used, and why.
+/// A PEM file, or bytes in its place, that cannot be used, and why.
 public struct TLSFileError: Error, Equatable, Sendable, CustomStringConvertible {
     /// What the file is used for.
     public enum Role: String, Sendable {
@@ -30,11 +30,12 @@ public struct TLSFileError: Error, Equatable, Sendable, CustomStringConvertible 
         case clientCA = "client_ca"
         case clientCRL = "client_crl"
         case authorities
+        case applicationProtocols = "application_protocols"
     }
 
     /// What the file is used for.
     public let role: Role
-    /// The path as given by the caller; empty for the system's list.
+    /// The path as given by the caller; empty for the system's list, and for bytes.
     public let path: String
     /// OpenSSL's message.
     public let reason: String

@@ -7,7 +7,7 @@ final class ClientHandshake: StreamDriver {
         let url: WebSocketURL
         let options: ClientOptions
         /// Fields of the request in addition to the handshake's own.
-        let fields: HTTPFields
+        let fields: HeaderFields
         /// `nil`: without TLS.
         let security: Security?
         let deadline: MonotonicTime

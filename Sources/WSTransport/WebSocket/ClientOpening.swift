@@ -158,9 +158,9 @@ final class ClientOpening {
     }
 
     /// The fields of the request in addition to the handshake's own.
-    private func fields() -> HTTPFields {
+    private func fields() -> HeaderFields {
         let isOrigin = url.endpoint == origin.endpoint
-        var fields = HTTPFields()
+        var fields = HeaderFields()
         var cookies: [String] = []
         for field in options.fields {
             // Credentials are sent only to the server they were meant for.

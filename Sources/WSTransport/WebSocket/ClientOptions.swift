@@ -7,7 +7,7 @@ package struct ClientOptions: Sendable {
     /// The value of `Origin`; `nil`: none is sent.
     package var origin: String?
     /// Further fields of the request; those of the handshake cannot be set.
-    package var fields: HTTPFields = [:]
+    package var fields: HeaderFields = [:]
     /// Sent as `Authorization`; `nil`: those of the URL, if any.
     package var credentials: BasicCredentials?
     /// Sent to the server of the URL, in addition to those of the jar.

@@ -48,7 +48,7 @@ public final class CookieJar: Sendable {
     public func removeAll() { state.withLock { $0.entries = [] } }
 
     /// Stores the cookies of an answer's `Set-Cookie` fields.
-    package func store(_ fields: HTTPFields, from scope: Cookie.Scope, now: Int64) {
+    package func store(_ fields: HeaderFields, from scope: Cookie.Scope, now: Int64) {
         for text in fields.all("Set-Cookie") {
             if let cookie = Cookie(parsing: text, from: scope, now: now) { store(cookie, now: now) }
         }

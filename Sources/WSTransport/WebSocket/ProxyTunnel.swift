@@ -21,7 +21,7 @@ final class ProxyTunnel: StreamDriver {
         stream.driver = ProxyTunnel(stream, completion)
         stream.setDeadline(deadline)
         // RFC 9112 §3.2.3: the port is always given.
-        var fields: HTTPFields = ["Host": endpoint.description]
+        var fields: HeaderFields = ["Host": endpoint.description]
         if let credentials { fields.append("Proxy-Authorization", credentials.fieldValue) }
         var request = Array("CONNECT \(endpoint) HTTP/1.1\r\n".utf8)
         Handshake.appendFields([fields], to: &request)

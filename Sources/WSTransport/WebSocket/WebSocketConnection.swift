@@ -13,7 +13,7 @@ package final class WebSocketConnection: StreamDriver {
     /// The round-trip time of the last PING, in nanoseconds; `nil` before the first answer.
     package private(set) var roundTrip: Int64?
     package var readyState: ReadyState { state }
-    private var state = ReadyState.open
+    private(set) var state = ReadyState.open
     // Members of one byte are together: every connection has these.
     let isClient: Bool
     /// Whether everything unsent of the stream is frames: the answer to the handshake has been sent.
@@ -23,13 +23,13 @@ package final class WebSocketConnection: StreamDriver {
 
     // Not checked for overlapping changes, which each message would pay: the machine calls nothing that knows the connection.
     @exclusivity(unchecked) var machine: WebSocketMachine
-    private let compression: MessageCompression?
+    let compression: MessageCompression?
     var options: Options
     private var pingSent: MonotonicTime?
     /// The event that was reported; `nil` as long as it has not ended.
     private var ended: CloseEvent?
     /// The peer closed or broke the protocol; this answers that, once what came before has been answered.
-    private var pending: PendingEnd?
+    private(set) var pending: PendingEnd?
     /// When the message under way began; `nil`: there is none.
     var unfinished: UnfinishedMessage?
 
@@ -186,9 +186,17 @@ package final class WebSocketConnection: StreamDriver {
             }
         }
         while true {
-            if let compression, offset < bytes.count, !compression.mayInflate(inTurn: now.nanoseconds) {
-                waitForTurn()
-                return offset
+            if let compression, offset < bytes.count {
+                if !compression.mayInflate(inTurn: now.nanoseconds) {
+                    waitForTurn()
+                    return offset
+                }
+                if unsafe machine.handsOverParts {
+                    unsafe receivePiece(of: bytes, &offset, counters)
+                    if !stream.isOpen { break }
+                    if stream.isReadingPaused { return offset }
+                    continue
+                }
             }
             guard let event = unsafe machine.next(bytes, &offset) else { break }
             if case .message(let opcode, .input(let range)) = event, state == .open {
@@ -230,10 +238,11 @@ package final class WebSocketConnection: StreamDriver {
         }
     }
 
-    private func handle(
+    func handle(
         _ event: WebSocketMachine.Event, _ bytes: UnsafeMutableRawBufferPointer, _ counters: ReactorCounters
     ) {
         switch event {
+        case .part(let opcode, let payload): unsafe handOver(opcode, payload, of: bytes, isLast: false)
         case .message where readyState != .open: break
         // It is handed over before.
         case .message(_, .input): break
@@ -259,13 +268,17 @@ package final class WebSocketConnection: StreamDriver {
             guard state == .open, let session else { return complete(pending) }
             wait(for: pending)
             session.isEnding { [weak self] in self?.completeEnd() }
-        case .failed(let code, let reason, let frame):
-            stream.reactor.counters.protocolErrors.add(1)
-            wait(for: PendingEnd(frame, CloseEvent(code: code, reason: reason, wasClean: false, cause: .violation)))
-            // Messages before the violation are answered first, and their answers may come at the end of the turn.
-            stream.reactor.runSoon { [self] in
-                if let session { session.isEnding { [weak self] in self?.completeEnd() } } else { completeEnd() }
-            }
+        case .failed(let code, let reason, let frame): fail(code, reason, frame)
+        }
+    }
+
+    /// The peer broke the protocol, or a limit; `frame` is the CLOSE that says so.
+    func fail(_ code: CloseCode, _ reason: String, _ frame: [UInt8]) {
+        stream.reactor.counters.protocolErrors.add(1)
+        wait(for: PendingEnd(frame, CloseEvent(code: code, reason: reason, wasClean: false, cause: .violation)))
+        // Messages before the violation are answered first, and their answers may come at the end of the turn.
+        stream.reactor.runSoon { [self] in
+            if let session { session.isEnding { [weak self] in self?.completeEnd() } } else { completeEnd() }
         }
     }
 
@@ -449,52 +462,5 @@ extension WebSocketConnection {
         close(code, reason: reason)
         // The session ends now; the closing handshake may take its time.
         report(CloseEvent(code: code, reason: reason, wasClean: false, cause: cause))
-    }
-}
-
-/// What a connection keeps of an incomplete message, and for how long.
-extension WebSocketConnection {
-    // Objects, because nearly all connections have neither.
-    /// The answer to a peer that closed or broke the protocol, and the end that it makes.
-    final class PendingEnd {
-        let frame: [UInt8]
-        let event: CloseEvent
-        init(_ frame: [UInt8], _ event: CloseEvent) { (self.frame, self.event) = (frame, event) }
-    }
-    /// When an incomplete message began.
-    final class UnfinishedMessage {
-        var since: MonotonicTime
-        init(since: MonotonicTime) { self.since = since }
-    }
-
-    /// Counts the memory of the message under way, and returns whether there is one: both by one look.
-    @discardableResult
-    func countHeld(since before: Int) -> Bool {
-        let (held, isMidMessage) = unsafe machine.underWay
-        if held != before { stream.reactor.counters.heldBytes.add(held - before) }
-        return isMidMessage
-    }
-
-    /// Records when the message under way began.
-    ///
-    /// - Parameter isNew: whether an earlier one ended in what was just read.
-    func noteUnfinished(isNew: Bool) {
-        guard unsafe machine.isMidMessage, readyState == .open, let limit = options.values.messageTimeout else {
-            return unfinished = nil
-        }
-        guard isNew || unfinished == nil else { return }
-        unfinished = UnfinishedMessage(since: now)
-        // Otherwise the time of the next PING is early enough to check, and large messages need no deadline each.
-        if options.values.pingInterval ?? .max > limit { scheduleKeepalive() }
-    }
-
-    package var heldBytes: Int { unsafe machine.heldBytes + (session?.heldBytes ?? 0) }
-
-    /// Whether the message under way has taken too long.
-    var isMessageTooLate: Bool {
-        guard let limit = options.values.messageTimeout, let unfinished else { return false }
-        // A peer that is not being read cannot continue it.
-        if stream.isReadingPaused { unfinished.since = now }
-        return now.nanoseconds(since: unfinished.since) >= limit
     }
 }

@@ -32,7 +32,7 @@ extension WebSocketConnection {
 }
 
 /// What ended a WebSocket; more precise than the close code.
-public enum EndReason: String, Sendable {
+public enum EndReason: String, CaseIterable, Sendable {
     /// This side closed it, and the peer answered.
     case closed
     /// The peer closed it with a closing handshake.
@@ -99,6 +99,9 @@ package protocol WebSocketSession: AnyObject {
     /// A complete message: `.text`, which is valid UTF-8, or `.binary`; the view is valid only during the call.
     func received(_ opcode: Opcode, _ payload: Span<UInt8>)
 
+    /// A part of a message, of a connection that hands messages over in parts; the view is valid only during the call.
+    func receivedPart(_ opcode: Opcode, _ part: Span<UInt8>, isLast: Bool)
+
     /// The peer's PING, which has been answered.
     func pinged(_ payload: [UInt8])
 
@@ -131,6 +134,7 @@ package protocol WebSocketSession: AnyObject {
 
 extension WebSocketSession {
     package var heldBytes: Int { 0 }
+    package func receivedPart(_ opcode: Opcode, _ part: Span<UInt8>, isLast: Bool) {}
     package func fellBehind() {}
 
     package func drained() {}

@@ -1,6 +1,6 @@
 /// The URL that a client opens: `ws://user:password@host:port/path?query`, or `wss://…`.
 ///
-/// `http` and `https` are other names of the two; `ws+unix:/socket:/path` is a socket in the file system.
+/// `http` and `https` are other names of the two; `unix:/socket:/path`, or `ws+unix:`, is a socket in the file system.
 ///
 /// RFC 6455 §3, RFC 3986. Schemes and hosts are read without regard to case. In path and query, characters that a URL
 /// cannot contain are percent-encoded; what is already encoded stays so.
@@ -41,7 +41,7 @@ package struct WebSocketURL: Hashable, Sendable {
     /// Reads `text`; the default port is 80, or 443 for the secure schemes.
     package init(parsing text: String) throws(ParseError) {
         guard let (scheme, rest) = Self.splitScheme(text) else { throw .unknownScheme }
-        if scheme == "ws+unix" {
+        if scheme == "ws+unix" || scheme == "unix" {
             let path = rest.hasPrefix("//") ? rest.dropFirst(2) : rest
             let colon = path.firstIndex(of: ":") ?? path.endIndex
             guard path.hasPrefix("/"), !path.utf8.contains(0) else { throw .malformedHost }

@@ -11,7 +11,7 @@ struct CookieJarTests {
     }
 
     private func set(_ texts: String..., host: String = "h.example", at now: Int64 = now) {
-        var fields = HTTPFields()
+        var fields = HeaderFields()
         for text in texts { fields.append("set-cookie", text) }
         jar.store(fields, from: Self.scope(host), now: now)
     }

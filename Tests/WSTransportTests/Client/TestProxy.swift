@@ -59,7 +59,7 @@ private final class ProxyDriver: StreamDriver {
         let lines = text.split(separator: "\r\n", omittingEmptySubsequences: false)
         guard lines.count > 2, lines.last == "", lines[lines.count - 2] == "" else { return nil }
         let parts = lines[0].split(separator: " ")
-        var fields = HTTPFields()
+        var fields = HeaderFields()
         for line in lines.dropFirst().dropLast(2) {
             let parts = line.split(separator: ":", maxSplits: 1)
             fields.append(String(parts[0]), parts[1].drop { $0 == " " }.description)

@@ -16,7 +16,8 @@ struct WebSocketURLTests {
         ("ws://[::1]:9/x", internet("::1", 9), "/x"), ("wss://[FE80::1]", internet("fe80::1", 443, secure: true), "/"),
         ("ws://h/grüße und<mehr>", internet("h", 80), "/gr%C3%BC%C3%9Fe%20und%3Cmehr%3E"),
         ("ws://h/%c3%bc%23", internet("h", 80), "/%c3%bc%23"), ("ws://h/a?x=ü", internet("h", 80), "/a?x=%C3%BC"),
-        ("ws://h:80/../a", internet("h", 80), "/../a"),
+        ("ws://h:80/../a", internet("h", 80), "/../a"), ("unix:/run/s:/a?b", .unix(path: "/run/s"), "/a?b"),
+        ("ws+unix:///run/s", .unix(path: "/run/s"), "/"),
     ])
     func reads(text: String, endpoint: Endpoint, target: String) throws {
         let url = try WebSocketURL(parsing: text)

@@ -6,7 +6,7 @@ import Foundation
 final class HTTPPeer {
     struct Answer: Equatable {
         var status: Int
-        var fields: HTTPFields
+        var fields: HeaderFields
         var body: String
         /// The chunks of the body, where it came in chunks.
         var chunks: [String] = []

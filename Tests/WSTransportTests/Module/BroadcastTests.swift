@@ -90,7 +90,7 @@ struct BroadcastTests {
             notes.add("ended \(socket.path) \(end.code) \(end.cause.rawValue)")
         }
         func refused(_ request: RefusedRequest) { notes.add("refused \(request.path) \(request.status)") }
-        func failed(_ error: any Error, _ request: HTTPRequest) { notes.add("failed \(request.path) \(error)") }
+        func failed(_ error: any Error, _ request: ServerRequest) { notes.add("failed \(request.path) \(error)") }
         func tlsFailed(_ reason: String, remoteAddress: String) {
             notes.add("tls \(!reason.isEmpty && remoteAddress.hasPrefix("127.0.0.1:"))")
         }

@@ -62,7 +62,7 @@ struct CompositionTests {
     }
 
     @Test func refusesAMessageOfAnotherKind() async throws {
-        let handler = FunctionHandler { (_: HTTPRequest) in }
+        let handler = FunctionHandler { (_: ServerRequest) in }
         await #expect(throws: WS.Error.self) { try await invoke(handler, Self.message("")) }
         await #expect(throws: WS.Error.self) { try await invoke(ws.upgrade(.patient) { _ in }, Self.message("")) }
     }

@@ -105,6 +105,8 @@ extension UpgradeOptions {
         var options = UpgradeOptions()
         options.keepAlive = nil
         options.maximumUnsentAge = nil
+        // A client's task may come late to what its server's CLOSE waits for.
+        options.closeTimeout = .seconds(600)
         // Many tests block Swift's threads, as they read from sockets of their own.
         options.executor = .reactor
         return options
@@ -116,6 +118,7 @@ extension ConnectOptions {
     static var patient: ConnectOptions {
         var options = ConnectOptions()
         options.handshakeTimeout = .seconds(300)
+        options.closeTimeout = .seconds(600)
         options.keepAlive = nil
         return options
     }

@@ -64,14 +64,14 @@ struct ServerTests {
     /// A token in a header opens the way; without it the client sees 403 and no open.
     @Test func letsAChainRefuse() async throws {
         let house = try EchoHouse { routing, log in
-            let door = FunctionHandler { (request: HTTPRequest) in
+            let door = FunctionHandler { (request: ServerRequest) in
                 request.response.fields.append("X-Door", "1")
                 guard request.firstHeader("x-token") != "valid" else { return }
                 request.response.statusCode = 403
                 request.response.write("no")
                 request.response.end()
             }
-            let after = FunctionHandler { (_: HTTPRequest) in log.add("after the socket") }
+            let after = FunctionHandler { (_: ServerRequest) in log.add("after the socket") }
             routing.append(
                 "/door", [door, ws.upgrade(.patient) { $0.onclose = { _ in log.add("closed") } }, after] as Chain)
         }
@@ -171,25 +171,26 @@ struct ServerTests {
         let house = try EchoHouse(server: values) { routing, _ in
             routing.get(
                 "/hello/:name",
-                FunctionHandler { (request: HTTPRequest) in
+                FunctionHandler { (request: ServerRequest) in
                     request.response.write("hello \(request.params[0]) \(request.parameter("q") ?? "-")")
                 })
             routing.post(
                 "/body",
-                FunctionHandler { (request: HTTPRequest) in
+                FunctionHandler { (request: ServerRequest) in
                     request.response.write(try await request.readBody(maximum: 10))
                 })
-            routing.get("/moved", FunctionHandler { (request: HTTPRequest) in request.response.redirect("/hello/x") })
-            routing.get("/broken", FunctionHandler { (_: HTTPRequest) in throw WS.Error.busy })
+            routing.get("/moved", FunctionHandler { (request: ServerRequest) in request.response.redirect("/hello/x") })
+            routing.get("/broken", FunctionHandler { (_: ServerRequest) in throw WS.Error.busy })
             routing.get(
                 "/stream",
-                FunctionHandler { (request: HTTPRequest) in
+                FunctionHandler { (request: ServerRequest) in
                     request.response.fields.append("Content-Type", "text/plain")
                     let stream = try await request.startStream()
                     for number in 0..<3 { try await stream.write("\(number)\n") }
                     stream.end()
                 })
-            routing.host("other.example", FunctionHandler { (request: HTTPRequest) in request.response.write("other") })
+            routing.host(
+                "other.example", FunctionHandler { (request: ServerRequest) in request.response.write("other") })
         }
         #expect(try await house.ask("/hello/you?q=1").hasSuffix("\r\n\r\nhello you 1"))
         #expect(try await house.ask("/body", method: "POST", body: "0123456789").hasSuffix("\r\n\r\n0123456789"))

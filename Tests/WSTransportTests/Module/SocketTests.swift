@@ -72,8 +72,9 @@ struct SocketTests {
     /// No listener, no route, a refusal, no server of WebSockets, an invalid address.
     @Test func failsByEvents() async throws {
         let house = try EchoHouse { routing, _ in
-            routing.append("/no", FunctionHandler { (_: HTTPRequest) in throw HTTPRefusal(status: 403, message: "no") })
-            routing.append("/page", FunctionHandler { (request: HTTPRequest) in request.response.write("page") })
+            routing.append(
+                "/no", FunctionHandler { (_: ServerRequest) in throw HTTPRefusal(status: 403, message: "no") })
+            routing.append("/page", FunctionHandler { (request: ServerRequest) in request.response.write("page") })
         }
         let free = try EchoHouse().server
         let port = free.port

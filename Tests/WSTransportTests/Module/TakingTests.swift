@@ -200,7 +200,7 @@ struct TakingTests {
     }
 
     @Test func changesFields() {
-        var fields: HTTPFields = ["A": "1", "X": "1", "B": "2", "x": "2"]
+        var fields: HeaderFields = ["A": "1", "X": "1", "B": "2", "x": "2"]
         fields["x"] = "3"
         #expect(fields == ["A": "1", "x": "3", "B": "2"])
         fields["C"] = "4"

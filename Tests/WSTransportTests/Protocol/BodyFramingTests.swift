@@ -4,7 +4,7 @@ import Testing
 
 @Suite("RFC 9112 §6: where a body ends, without ambiguity")
 struct BodyFramingTests {
-    private func framing(_ fields: HTTPFields, versionMinor: Int = 1) throws -> BodyFraming {
+    private func framing(_ fields: HeaderFields, versionMinor: Int = 1) throws -> BodyFraming {
         try BodyFraming.of(HTTPRequestHead(method: "POST", target: "/", versionMinor: versionMinor, fields: fields))
     }
 
@@ -17,8 +17,8 @@ struct BodyFramingTests {
             (["Content-Length": "9223372036854775807"], .length(.max)),
             (["Transfer-Encoding": "chunked"], .chunked),
             (["transfer-encoding": "Chunked"], .chunked),
-        ] as [(HTTPFields, BodyFraming)])
-    func takes(fields: HTTPFields, expected: BodyFraming) throws {
+        ] as [(HeaderFields, BodyFraming)])
+    func takes(fields: HeaderFields, expected: BodyFraming) throws {
         #expect(try framing(fields) == expected)
     }
 
@@ -35,8 +35,8 @@ struct BodyFramingTests {
             ["Transfer-Encoding": "gzip, chunked"], ["Transfer-Encoding": "chunked, identity"],
             ["Transfer-Encoding": "identity"], ["Transfer-Encoding": "xchunked"], ["Transfer-Encoding": "chunked;a=b"],
             ["Transfer-Encoding": "\"chunked\""], ["Transfer-Encoding": ""],
-        ] as [HTTPFields])
-    func refuses(fields: HTTPFields) {
+        ] as [HeaderFields])
+    func refuses(fields: HeaderFields) {
         #expect(throws: HTTPParseError.self) { try framing(fields) }
     }
 

@@ -164,7 +164,7 @@ struct DeflateNegotiationTests {
     ])
     func refusesWhatIsNotWellFormed(value: String) {
         #expect(NegotiatedExtension.list([value]) == nil)
-        let fields: HTTPFields = [
+        let fields: HeaderFields = [
             "Host": "a", "Upgrade": "websocket", "Connection": "upgrade", "Sec-WebSocket-Version": "13",
             "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Extensions": value,
         ]
@@ -175,7 +175,7 @@ struct DeflateNegotiationTests {
     }
 
     private static func answer(_ extensions: String...) -> HTTPResponseHead {
-        var fields: HTTPFields = [
+        var fields: HeaderFields = [
             "Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Accept": Handshake.acceptKey(for: "k"),
         ]
         for value in extensions { fields.append("Sec-WebSocket-Extensions", value) }

@@ -110,7 +110,7 @@ extension Outcome {
         }
         self =
             switch event {
-            case .message(let opcode, let payload): .message(opcode, bytes(payload))
+            case .message(let opcode, let payload), .part(let opcode, let payload): .message(opcode, bytes(payload))
             case .ping(let payload): .ping(bytes(payload))
             case .pong(let payload): .pong(bytes(payload))
             case .close(let code, let reason, let reply): .close(code: code, reason: reason, reply: reply)

@@ -147,7 +147,7 @@ struct HTTPHeadParserTests {
 
     @Test func keepsAnInjectedLineEndInsideItsValue() {
         var bytes: [UInt8] = []
-        (["X": "a\r\nSet-Cookie: b", "Y:\r\nZ": "c"] as HTTPFields).write(to: &bytes)
+        (["X": "a\r\nSet-Cookie: b", "Y:\r\nZ": "c"] as HeaderFields).write(to: &bytes)
         #expect(String(decoding: bytes, as: UTF8.self) == "X: a  Set-Cookie: b\r\nY---Z: c\r\n")
     }
 

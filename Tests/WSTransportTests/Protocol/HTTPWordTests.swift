@@ -15,13 +15,13 @@ struct HTTPWordTests {
     @Test(arguments: words)
     func isFoundInLargeAndSmallLetters(word: HTTPWord, text: String) {
         for name in [text, text.lowercased(), text.uppercased()] {
-            var fields: HTTPFields = ["Other": "b", name: "a"]
+            var fields: HeaderFields = ["Other": "b", name: "a"]
             #expect(fields.has(word) && fields.count(of: word) == 1 && fields.only(word) == "a")
             #expect(fields.hasToken(HTTPWord("a"), in: word))
             fields.append(name, "c")
             #expect(fields.count(of: word) == 2 && fields.first(word) == "a" && fields.only(word) == nil)
         }
-        #expect(!HTTPFields().has(word))
+        #expect(!HeaderFields().has(word))
     }
 
     /// Nothing that differs at one place is it, nor is a part of it or something longer.
@@ -33,10 +33,10 @@ struct HTTPWordTests {
             where String(UnicodeScalar(byte)).lowercased() != String(UnicodeScalar(bytes[place])).lowercased() {
                 var other = bytes
                 other[place] = byte
-                #expect(!HTTPFields(dictionaryLiteral: (String(decoding: other, as: UTF8.self), "a")).has(word))
+                #expect(!HeaderFields(dictionaryLiteral: (String(decoding: other, as: UTF8.self), "a")).has(word))
             }
         }
-        #expect(!HTTPFields(dictionaryLiteral: (String(text.dropLast()), "a"), (text + "s", "a")).has(word))
+        #expect(!HeaderFields(dictionaryLiteral: (String(text.dropLast()), "a"), (text + "s", "a")).has(word))
     }
 
     @Test(arguments: [
@@ -44,7 +44,7 @@ struct HTTPWordTests {
         ("", false), ("websockets", false), ("h2c, web socket", false), ("\"websocket\"", false),
     ])
     func isFoundInAList(value: String, isThere: Bool) {
-        let fields: HTTPFields = ["Upgrade": "a", "Upgrade": value]
+        let fields: HeaderFields = ["Upgrade": "a", "Upgrade": value]
         #expect(fields.hasToken(HTTPWord("websocket"), in: .upgrade) == isThere)
     }
 }

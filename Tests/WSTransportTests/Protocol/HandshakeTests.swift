@@ -8,9 +8,9 @@ struct HandshakeTests {
 
     /// A correct handshake with some fields replaced or, by `nil`, left out.
     private func head(
-        _ changes: [String: String?] = [:], method: String = "GET", versionMinor: Int = 1, more: HTTPFields = [:]
+        _ changes: [String: String?] = [:], method: String = "GET", versionMinor: Int = 1, more: HeaderFields = [:]
     ) -> HTTPRequestHead {
-        var fields = HTTPFields()
+        var fields = HeaderFields()
         let correct = [
             ("Host", "server.example.com"), ("Upgrade", "websocket"), ("Connection", "Upgrade"),
             ("Sec-WebSocket-Key", Self.key), ("Sec-WebSocket-Version", "13"),
@@ -34,7 +34,7 @@ struct HandshakeTests {
     }
 
     @Test func takesACorrectRequest() throws {
-        let more: HTTPFields = [
+        let more: HeaderFields = [
             "Origin": "http://example.com", "Sec-WebSocket-Protocol": "chat, superchat",
             "sec-websocket-protocol": "chat,bearer.a-b_c", "Sec-WebSocket-Extensions": "permessage-deflate; a",
         ]
@@ -86,8 +86,8 @@ struct HandshakeTests {
         arguments: [
             ["Sec-WebSocket-Key": key], ["Sec-WebSocket-Version": "13"], ["Sec-WebSocket-Protocol": "a b"],
             ["Content-Length": "5"], ["Transfer-Encoding": "chunked"], ["Origin": "a", "origin": "a"],
-        ] as [HTTPFields])
-    func refusesWhatIsTooMuch(more: HTTPFields) {
+        ] as [HeaderFields])
+    func refusesWhatIsTooMuch(more: HeaderFields) {
         #expect(refusal(head(more: more))?.status == 400)
     }
 
@@ -168,15 +168,15 @@ struct HandshakeTests {
                     "Sec-WebSocket-Extensions": "permessage-deflate",
                 ], .extensionNotOffered
             ),
-        ] as [(Int, HTTPFields, Handshake.ResponseError)])
-    func failsOnAWrongAnswer(status: Int, fields: HTTPFields, error: Handshake.ResponseError) {
+        ] as [(Int, HeaderFields, Handshake.ResponseError)])
+    func failsOnAWrongAnswer(status: Int, fields: HeaderFields, error: Handshake.ResponseError) {
         let head = HTTPResponseHead(status: status, fields: fields)
         #expect(throws: error) { try Handshake.checkResponse(head, key: Self.key, offered: ["a", "b"]) }
         #expect(error.reason.hasSuffix("."))
     }
 
     @Test func takesAnAnswerWithoutSubprotocol() throws {
-        let fields: HTTPFields = [
+        let fields: HeaderFields = [
             "upgrade": "WebSocket", "connection": "keep-alive, UPGRADE", "sec-websocket-accept": Self.accept,
         ]
         let head = HTTPResponseHead(status: 101, fields: fields)

@@ -133,4 +133,79 @@ struct TLSTrustTests {
         }
         #expect(throws: TLSFileError.self) { try TLSContext.client(.file(broken)) }
     }
+
+    // MARK: Bytes, versions, protocols
+
+    @Test func takesBytesInPlaceOfFiles() throws {
+        let authority = try Self.authority()
+        let files = try TestAuthority.server.get()
+        func bytes(_ path: String) throws -> [UInt8] { Array(try Data(contentsOf: URL(filePath: path))) }
+        let (leaf, key) = (try bytes(files.certificate), try bytes(files.key))
+        let root = try bytes(authority.path("ca.pem"))
+        let server = try TLSContext.server(TLSIdentity(certificatePEM: leaf + root, keyPEM: key))
+        let client = try TLSContext.client(.authorities(root))
+        #expect(try TLSPair(client: client, server: server).shakeHands().client.isEstablished)
+        let other = try TestAuthority()
+        let stranger = try TLSContext.client(.authorities(bytes(other.path("ca.pem"))))
+        let refused = try TLSPair(client: stranger, server: server).shakeHands()
+        #expect(refused.client.failure == .untrusted("self-signed certificate in certificate chain"))
+        let locked = try authority.sign("bytes", "DNS:bytes")
+        try authority.openssl("pkey", "-in", "bytes.key", "-aes128", "-passout", "pass:secret", "-out", "sealed.key")
+        let rows: [(certificate: [UInt8], key: [UInt8], role: TLSFileError.Role)] = [
+            ([], key, .certificate), (Array("none".utf8), key, .certificate),
+            (leaf + root.prefix(200), key, .certificate),
+            (leaf, [], .key), (leaf, leaf, .key), (leaf, try bytes(locked.key), .key),
+            (try bytes(locked.certificate), try bytes(authority.path("sealed.key")), .key),
+        ]
+        for row in rows {
+            do throws(TLSFileError) {
+                _ = try TLSContext.server(TLSIdentity(certificatePEM: row.certificate, keyPEM: row.key))
+                Issue.record("\(row.role) was accepted")
+            } catch {
+                #expect(error.role == row.role && !error.reason.isEmpty && error.path.isEmpty, "\(error)")
+            }
+        }
+        for broken in [[], key, root + root.prefix(200)] {
+            #expect(throws: TLSFileError.self) { try TLSContext.client(.authorities(broken)) }
+        }
+    }
+
+    @Test func refusesVersionsBelowTheLeast() throws {
+        let server = try TLSContext.server(TestAuthority.server.get(), minimumVersion: .tls13)
+        #expect(try TLSPair(server: server).shakeHands().server.isEstablished)
+        let pair = try TLSPair(server: server)
+        #expect(TLSPair.feed(pair.server, Self.hello12[...]).isEmpty)
+        #expect(pair.server.failure == .failed("unsupported protocol"))
+        // With the default it is not the version that is wrong with it: it offers no cipher.
+        let lenient = try TLSPair().server
+        #expect(TLSPair.feed(lenient, Self.hello12[...]).isEmpty)
+        #expect(lenient.failure == .failed("no shared cipher"))
+    }
+
+    /// A ClientHello of TLS 1.2 (RFC 5246 §7.4.1.2) with two ciphers that are not accepted.
+    private static let hello12: [UInt8] = {
+        let body = [3, 3] + [UInt8](repeating: 7, count: 32) + [0, 0, 4, 0xC0, 0x13, 0, 0x2F, 1, 0]
+        return [22, 3, 1, 0, UInt8(body.count + 4), 1, 0, 0, UInt8(body.count)] + body
+    }()
+
+    /// RFC 7301 §3.2.
+    @Test(arguments: [
+        (["a", "http/1.1"], ["http/1.1"], true), (["x"], ["y", "x"], true), (["x"], ["y"], false),
+        ([], ["http/1.1"], true), (["x"], [], true), (["xy"], ["x"], false),
+    ])
+    func agreesOnAProtocol(offered: [String], accepted: [String], isFine: Bool) throws {
+        let client = try TLSContext.client(Self.authority().trust, applicationProtocols: offered)
+        let server = try TLSContext.server(TestAuthority.server.get(), applicationProtocols: accepted)
+        let pair = try TLSPair(client: client, server: server).shakeHands()
+        #expect(pair.client.isEstablished == isFine && pair.server.isEstablished == isFine)
+        #expect(isFine || pair.server.failure == .failed("no application protocol"))
+    }
+
+    @Test(arguments: ["", String(repeating: "x", count: 256)])
+    func refusesNamesThatNoProtocolHas(name: String) throws {
+        let reason = "a protocol's name is 1 to 255 bytes long: \(name)"
+        #expect(throws: TLSFileError(role: .applicationProtocols, path: "", reason: reason)) {
+            try TLSContext.client(applicationProtocols: [name])
+        }
+    }
 }

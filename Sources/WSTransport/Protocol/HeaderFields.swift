@@ -1,5 +1,8 @@
+/// The name by which this package knows ``HeaderFields``.
+package typealias HTTPFields = HeaderFields
+
 /// The header fields of a message, in order; names are compared without regard to case (RFC 9110 §5).
-public struct HTTPFields: RandomAccessCollection, Equatable, Sendable, ExpressibleByDictionaryLiteral {
+public struct HeaderFields: RandomAccessCollection, Equatable, Sendable, ExpressibleByDictionaryLiteral {
     /// One field line.
     public struct Field: Equatable, Sendable {
         /// The name as written.
@@ -75,7 +78,7 @@ public struct HTTPFields: RandomAccessCollection, Equatable, Sendable, Expressib
     }
 
     /// Whether both have the same lines in the same order, with names as written.
-    public static func == (first: HTTPFields, second: HTTPFields) -> Bool {
+    public static func == (first: HeaderFields, second: HeaderFields) -> Bool {
         first.lines.count == second.lines.count
             && zip(first.lines, second.lines).allSatisfy { one, other in
                 first.bytes[one.name] == second.bytes[other.name] && first.bytes[one.value] == second.bytes[other.value]
@@ -93,7 +96,7 @@ public struct HTTPFields: RandomAccessCollection, Equatable, Sendable, Expressib
 
     /// Sets the value of a field: in place of its first line, or at the end; further lines of that name are removed.
     public mutating func set(_ name: String, _ value: String) {
-        var (others, isSet) = (HTTPFields(), false)
+        var (others, isSet) = (HeaderFields(), false)
         for field in self {
             guard field.name.isSameIgnoringCase(name) else {
                 others.append(field.name, field.value)
@@ -109,7 +112,7 @@ public struct HTTPFields: RandomAccessCollection, Equatable, Sendable, Expressib
     /// Removes all lines of a name.
     public mutating func remove(_ name: String) {
         guard first(name) != nil else { return }
-        var others = HTTPFields()
+        var others = HeaderFields()
         for field in self where !field.name.isSameIgnoringCase(name) { others.append(field.name, field.value) }
         self = others
     }
@@ -121,7 +124,7 @@ public struct HTTPFields: RandomAccessCollection, Equatable, Sendable, Expressib
     }
 
     /// Adds all lines of `others` at the end.
-    mutating func append(contentsOf others: HTTPFields) {
+    mutating func append(contentsOf others: HeaderFields) {
         guard !others.isEmpty else { return }
         let offset = bytes.count
         bytes.append(contentsOf: others.bytes)

@@ -3,7 +3,7 @@ internal import Synchronization
 /// An HTTP request as handlers receive it, with its response.
 ///
 /// Any thread.
-public final class HTTPRequest: HandlerMessage {
+public final class ServerRequest: HandlerMessage {
     private struct State {
         var value: String
         var params: [String]
@@ -16,7 +16,7 @@ public final class HTTPRequest: HandlerMessage {
     /// `nil`: it is already answered, such as the request for a WebSocket.
     private let link: ReactorLink?
     /// The answer, sent when the handlers are done.
-    public let response = HTTPResponse()
+    public let response = ServerResponse()
     private let isTaken = Atomic<Bool>(false)
 
     init(_ exchange: HTTPExchange, link: ReactorLink?) {
@@ -40,7 +40,7 @@ public final class HTTPRequest: HandlerMessage {
     public func parameter(_ name: String) -> String? { incoming.parameter(name) }
 
     /// The header fields.
-    public var fields: HTTPFields { incoming.head.fields }
+    public var fields: HeaderFields { incoming.head.fields }
 
     /// The first field of that name, ignoring case; `nil` if there is none.
     public func firstHeader(_ name: String) -> String? { fields.first(name) }
@@ -182,7 +182,7 @@ extension HTTPExchange {
     /// Runs `handler` in a task, and answers with the outcome.
     func serve(by handler: any Handler) {
         guard let link = makeLink() else { return }
-        let request = HTTPRequest(self, link: link)
+        let request = ServerRequest(self, link: link)
         let report = report
         let tasks = reactor?[HandlerTasks.self]
         tasks?.enter()
@@ -195,8 +195,9 @@ extension HTTPExchange {
     }
 }
 
-extension HTTPRequest {
-    fileprivate func answered(by handler: any Handler, _ report: (@Sendable (any Error, HTTPRequest) -> Void)?) async {
+extension ServerRequest {
+    fileprivate func answered(by handler: any Handler, _ report: (@Sendable (any Error, ServerRequest) -> Void)?) async
+    {
         do {
             try await invoke(handler, self)
             finish(nil)

@@ -1,12 +1,12 @@
 internal import Synchronization
 
-/// The response to an ``HTTPRequest``, which its handlers fill in.
+/// The response to an ``ServerRequest``, which its handlers fill in.
 ///
 /// Sent when the handlers have finished. Any thread.
-public final class HTTPResponse: Sendable {
+public final class ServerResponse: Sendable {
     private struct State {
         var statusCode = 200
-        var fields: HTTPFields = [:]
+        var fields: HeaderFields = [:]
         var body: [UInt8] = []
         var isEnded = false
     }
@@ -22,7 +22,7 @@ public final class HTTPResponse: Sendable {
     }
 
     /// The header fields, without `Content-Length`, `Connection` and `Date`, which the server adds.
-    public var fields: HTTPFields {
+    public var fields: HeaderFields {
         get { state.withLock { $0.fields } }
         set { state.withLock { $0.fields = newValue } }
     }

@@ -1,0 +1,114 @@
+/// Messages that are sent and handed over in parts, so that they are never whole in memory.
+extension WebSocketConnection {
+    /// How much of compressed input is inflated at once, in bytes: to a thousand times as much at most.
+    private static let inflatedPiece = 1024
+
+    /// From now on, messages are handed over as they come, see ``WebSocketSession/receivedPart(_:_:isLast:)``.
+    func handOverParts() { unsafe machine.handsOverParts = true }
+
+    /// Reads a piece of input that may be compressed.
+    func receivePiece(
+        of bytes: UnsafeMutableRawBufferPointer, _ offset: inout Int, _ counters: ReactorCounters
+    ) {
+        let end = min(bytes.count, offset + Self.inflatedPiece)
+        let piece = unsafe UnsafeMutableRawBufferPointer(rebasing: bytes[..<end])
+        guard let event = unsafe machine.next(piece, &offset) else { return }
+        if case .message(let opcode, let payload) = event, state == .open {
+            counters.messagesReceived.add(1)
+            unsafe handOver(opcode, payload, of: piece, isLast: true)
+        } else {
+            unsafe handle(event, piece, counters)
+        }
+    }
+
+    func handOver(
+        _ opcode: Opcode, _ payload: WebSocketMachine.Payload, of bytes: UnsafeMutableRawBufferPointer, isLast: Bool
+    ) {
+        guard state == .open else { return }
+        switch payload {
+        case .input(let range):
+            let part = unsafe UnsafeRawBufferPointer(rebasing: bytes[range])
+            unsafe session?.receivedPart(opcode, part.bindMemory(to: UInt8.self).span, isLast: isLast)
+        case .assembled(let part): session?.receivedPart(opcode, part.span, isLast: isLast)
+        }
+    }
+
+    /// Ends the connection to a peer whose message is above the limit, of which parts have been handed over.
+    func failTooBig() {
+        guard readyState == .open, pending == nil else { return }
+        let violation = ProtocolViolation.messageTooBig
+        fail(violation.code, violation.reason, unsafe machine.close(violation.code, reason: violation.reason) ?? [])
+    }
+
+    /// Sends a part of a message, as a frame; the parts of another message must not come in between.
+    ///
+    /// - Parameters:
+    ///   - opcode: that of the message.
+    ///   - isFirst: whether the message begins with it.
+    ///   - isLast: whether the message ends with it.
+    func sendPart(_ opcode: Opcode, _ part: [UInt8], isFirst: Bool, isLast: Bool) {
+        guard readyState == .open, stream.isOpen else { return }
+        if isFirst, isLast { return send(opcode, part) }
+        var (payload, isCompressed) = (part, false)
+        switch compression?.deflatePart(part, isFirst: isFirst, isLast: isLast) {
+        case .compressed(let bytes): (payload, isCompressed) = (bytes, true)
+        case .failed: return terminate()
+        case .plain, nil: break
+        }
+        var frame: [UInt8] = []
+        unsafe payload.withUnsafeBytes {
+            // RFC 7692 §6.1: the first frame says it for all.
+            unsafe FrameEncoder.appendFrame(
+                isFirst ? opcode : .continuation, $0, isFinal: isLast, isCompressed: isCompressed && isFirst,
+                maskingKey: isClient ? .random() : nil, to: &frame)
+        }
+        stream.send(frame)
+    }
+}
+
+/// What a connection keeps of an incomplete message, and for how long.
+extension WebSocketConnection {
+    // Objects, because nearly all connections have neither.
+    /// The answer to a peer that closed or broke the protocol, and the end that it makes.
+    final class PendingEnd {
+        let frame: [UInt8]
+        let event: CloseEvent
+        init(_ frame: [UInt8], _ event: CloseEvent) { (self.frame, self.event) = (frame, event) }
+    }
+    /// When an incomplete message began.
+    final class UnfinishedMessage {
+        var since: MonotonicTime
+        init(since: MonotonicTime) { self.since = since }
+    }
+
+    /// Counts the memory of the message under way, and returns whether there is one: both by one look.
+    @discardableResult
+    func countHeld(since before: Int) -> Bool {
+        let (held, isMidMessage) = unsafe machine.underWay
+        if held != before { stream.reactor.counters.heldBytes.add(held - before) }
+        return isMidMessage
+    }
+
+    /// Records when the message under way began.
+    ///
+    /// - Parameter isNew: whether an earlier one ended in what was just read.
+    func noteUnfinished(isNew: Bool) {
+        guard unsafe machine.isMidMessage, readyState == .open, let limit = options.values.messageTimeout else {
+            return unfinished = nil
+        }
+        guard isNew || unfinished == nil else { return }
+        unfinished = UnfinishedMessage(since: now)
+        // Otherwise the time of the next PING is early enough to check, and large messages need no deadline each.
+        if options.values.pingInterval ?? .max > limit { scheduleKeepalive() }
+    }
+
+    package var heldBytes: Int { unsafe machine.heldBytes + (session?.heldBytes ?? 0) }
+
+    /// Whether the message under way has taken too long.
+    var isMessageTooLate: Bool {
+        guard let limit = options.values.messageTimeout, let unfinished else { return false }
+        // A peer that is not being read cannot continue it.
+        if stream.isReadingPaused { unfinished.since = now }
+        return now.nanoseconds(since: unfinished.since) >= limit
+    }
+}
