@@ -25,12 +25,15 @@ let package = Package(
     products: [
         .library(name: "WSTransport", targets: ["WSTransport"]),
         .library(name: "WSTransportCoding", targets: ["WSTransportCoding"]),
+        .library(name: "WSTransportServices", targets: ["WSTransportServices"]),
         .executable(name: "brokerd", targets: ["brokerd"]),
         .executable(name: "brokerctl", targets: ["brokerctl"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-metrics", from: "2.5.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.6.0"),
     ],
     targets: [
         .systemLibrary(name: "CLinux"),
@@ -42,6 +45,14 @@ let package = Package(
         .target(name: "WSTransport", dependencies: ["CLinux", "COpenSSL", "CSIMD", "CZlib"], swiftSettings: strict),
         .target(name: "Cryptography", dependencies: ["COpenSSL", "WSTransport"], swiftSettings: strict),
         .target(name: "WSTransportCoding", dependencies: ["WSTransport"], swiftSettings: strict),
+        .target(
+            name: "WSTransportServices",
+            dependencies: [
+                "WSTransport", .product(name: "Logging", package: "swift-log"),
+                .product(name: "CoreMetrics", package: "swift-metrics"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
+            swiftSettings: strict),
         .target(
             name: "Broker", dependencies: ["Cryptography", "WSTransport", "CLMDB", "CSIMD", "CYAML"],
             swiftSettings: strict),
@@ -64,6 +75,13 @@ let package = Package(
             name: "WSTransportTests", dependencies: ["WSTransport"], exclude: ["Vectors"], swiftSettings: relaxed),
         .testTarget(
             name: "WSTransportCodingTests", dependencies: ["WSTransport", "WSTransportCoding"], exclude: ["Vectors"],
+            swiftSettings: relaxed),
+        .testTarget(
+            name: "WSTransportServicesTests",
+            dependencies: [
+                "WSTransport", "WSTransportServices", .product(name: "MetricsTestKit", package: "swift-metrics"),
+                .product(name: "ServiceLifecycleTestKit", package: "swift-service-lifecycle"),
+            ],
             swiftSettings: relaxed),
         .testTarget(
             name: "CryptographyTests", dependencies: ["COpenSSL", "Cryptography", "WSTransport"],

@@ -37,6 +37,10 @@ enum Layers {
         "WSTransportCoding": Layer(
             imports: ["FoundationEssentials", "WSTransport"], uses: ["WSTransportCoding/MessagePack", "WSTransport"]),
 
+        "WSTransportServices": Layer(
+            imports: ["CoreMetrics", "Logging", "ServiceLifecycle", "Synchronization", "WSTransport"],
+            uses: ["WSTransport"]),
+
         "Broker/Topics": Layer(imports: ["Synchronization"]),
         "Broker/JSON": Layer(imports: ["CSIMD"]),
         "Broker/MessagePack": Layer(uses: ["Broker/JSON"]),

@@ -1,0 +1,75 @@
+public import CoreMetrics
+public import WSTransport
+
+/// Counts what happens on a server.
+///
+/// | label | kind | |
+/// |---|---|---|
+/// | `websocket_open` | meter | WebSockets that are open |
+/// | `websocket_opened_total` | counter | WebSockets that have been opened |
+/// | `websocket_ended_total` | counter, `cause` | those that have ended, by ``EndReason`` |
+/// | `websocket_duration_seconds` | timer | how long each was open |
+/// | `websocket_behind_total` | counter | how often a client has fallen behind |
+/// | `http_refused_total` | counter, `status` | refused requests |
+/// | `http_failed_total` | counter | errors that handlers and closures threw |
+/// | `tls_failed_total` | counter | clients that did not get through TLS |
+///
+/// `websocket` is the prefix of the first ones unless another is given.
+public final class MetricsObserver: ServerObserver {
+    private let openNow: Meter
+    private let openedTotal: CoreMetrics.Counter
+    private let endedTotal: [EndReason: CoreMetrics.Counter]
+    private let durations: CoreMetrics.Timer
+    private let behind: CoreMetrics.Counter
+    private let refusedTotal: @Sendable (Int) -> CoreMetrics.Counter
+    private let failedTotal: CoreMetrics.Counter
+    private let tlsTotal: CoreMetrics.Counter
+
+    /// - Parameters:
+    ///   - prefix: of the labels of WebSockets.
+    ///   - factory: makes the metrics; the default is the one that the program has set up.
+    public init(prefix: String = "websocket", factory: any MetricsFactory = MetricsSystem.factory) {
+        openNow = Meter(label: "\(prefix)_open", factory: factory)
+        openedTotal = CoreMetrics.Counter(label: "\(prefix)_opened_total", factory: factory)
+        let causes = EndReason.allCases.map { cause in
+            (
+                cause,
+                CoreMetrics.Counter(
+                    label: "\(prefix)_ended_total", dimensions: [("cause", cause.rawValue)], factory: factory)
+            )
+        }
+        endedTotal = Dictionary(uniqueKeysWithValues: causes)
+        durations = CoreMetrics.Timer(label: "\(prefix)_duration_seconds", factory: factory)
+        behind = CoreMetrics.Counter(label: "\(prefix)_behind_total", factory: factory)
+        refusedTotal = { status in
+            CoreMetrics.Counter(label: "http_refused_total", dimensions: [("status", "\(status)")], factory: factory)
+        }
+        failedTotal = CoreMetrics.Counter(label: "http_failed_total", factory: factory)
+        tlsTotal = CoreMetrics.Counter(label: "tls_failed_total", factory: factory)
+    }
+
+    /// Counts it.
+    public func opened(_ socket: ObservedSocket) {
+        openNow.increment()
+        openedTotal.increment()
+    }
+
+    /// Counts it.
+    public func ended(_ socket: ObservedSocket, _ end: ObservedEnd) {
+        openNow.decrement()
+        endedTotal[end.cause]?.increment()
+        durations.recordNanoseconds(Int64(socket.since.duration(to: .now) / .nanoseconds(1)))
+    }
+
+    /// Counts it.
+    public func fellBehind(_ socket: ObservedSocket) { behind.increment() }
+
+    /// Counts it.
+    public func refused(_ request: RefusedRequest) { refusedTotal(request.status).increment() }
+
+    /// Counts it.
+    public func failed(_ error: any Error, _ request: ServerRequest) { failedTotal.increment() }
+
+    /// Counts it.
+    public func tlsFailed(_ reason: String, remoteAddress: String) { tlsTotal.increment() }
+}
