@@ -63,9 +63,9 @@ install: ## Install what `make build` has built: programs, manual page, completi
 deb: ## Pack what `make build` has built as a Debian package, in .build/deb
 	tools/deb.sh
 
-libraries: ## Build the libraries as those who depend on them do, optimised
-	$(SWIFT) build -c release -j $(JOBS) --target WSTransport
-	$(SWIFT) build -c release -j $(JOBS) --target WSTransportCoding
+libraries: ## Build and test the libraries as those who depend on them do: optimised, from another package
+	$(SWIFT) build -c release --build-tests -j $(JOBS) $(EXAMPLES)
+	$(SWIFT) test -c release --skip-build $(EXAMPLES)
 
 test-swift: ## Run the Swift tests
 	$(SWIFT) build --build-tests -j $(JOBS)

@@ -1,7 +1,14 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-/// Programs that use WSTransport as a stranger does: through its public face, from a package of their own.
+/// All libraries of the package.
+let libraries: [Target.Dependency] = [
+    .product(name: "WSTransport", package: "broker"), .product(name: "WSTransportCoding", package: "broker"),
+    .product(name: "WSTransportServices", package: "broker"), .product(name: "Logging", package: "swift-log"),
+]
+
+/// Programs that use WSTransport as a stranger does: through its public face, from a package of their own; the
+/// snippets of its documentation; and tests of all its libraries, which `make test` runs as they are built for release.
 let package = Package(
     name: "examples",
     products: [
@@ -13,7 +20,9 @@ let package = Package(
         .executable(name: "resilient-client", targets: ["ResilientClient"]),
     ],
     dependencies: [
-        .package(name: "broker", path: "..")
+        .package(name: "broker", path: ".."),
+        .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.6.0"),
     ],
     targets: [
         .executableTarget(name: "Chat", dependencies: [.product(name: "WSTransport", package: "broker")]),
@@ -22,5 +31,10 @@ let package = Package(
         .executableTarget(name: "EchoServer", dependencies: [.product(name: "WSTransport", package: "broker")]),
         .executableTarget(name: "RawFrames", dependencies: [.product(name: "WSTransport", package: "broker")]),
         .executableTarget(name: "ResilientClient", dependencies: [.product(name: "WSTransport", package: "broker")]),
+        .target(
+            name: "Snippets",
+            dependencies: libraries + [.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")],
+            swiftSettings: [.unsafeFlags(["-suppress-warnings"])]),
+        .testTarget(name: "LibraryTests", dependencies: libraries),
     ]
 )

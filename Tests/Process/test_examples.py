@@ -5,6 +5,7 @@ import contextlib
 import os
 import ssl
 import subprocess
+import sys
 import urllib.request
 
 import pytest
@@ -116,3 +117,9 @@ def test_says_how_it_is_used(name):
     said = subprocess.run([f"{EXAMPLES}/{name}"], capture_output=True, text=True, timeout=60)
     assert said.returncode != 0
     assert "usage: " in said.stdout + said.stderr
+
+
+def test_the_documentation_has_the_snippets_that_are_compiled():
+    check = subprocess.run(
+        [sys.executable, REPOSITORY / "tools/snippets.py", "--check"], capture_output=True, text=True, timeout=120)
+    assert check.returncode == 0, check.stderr

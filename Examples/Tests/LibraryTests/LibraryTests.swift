@@ -1,0 +1,161 @@
+import Logging
+import Synchronization
+import Testing
+import WSTransport
+import WSTransportCoding
+import WSTransportServices
+
+/// The libraries as another package uses them: their public face alone, optimised.
+@Suite("The libraries, from another package", .timeLimit(.minutes(5)))
+struct LibraryTests {
+    private struct Order: Codable, Equatable, Sendable {
+        var item = "tea"
+        var count = 2
+    }
+
+    /// A server with all that the tests ask for.
+    private static func serve(
+        compression: CompressionOptions? = nil, observer: (any ServerObserver)? = nil, _ room: Broadcast = Broadcast()
+    ) throws -> HTTPServer {
+        let options = UpgradeOptions(perMessageDeflate: compression, receivesParts: true)
+        let guarded = UpgradeOptions(authorize: { request in
+            guard request.cookies["session"] == "known" else { throw HTTPRefusal(status: 401, message: "Who are you?") }
+        })
+        let attempts = Mutex(0)
+        let routing: Routing = [
+            "/echo": ws.upgrade { socket in
+                for try await message in socket.messages { try await socket.send(message) }
+            },
+            "/listen": ws.upgrade { socket in socket.onmessage = { try? await socket.send($0) } },
+            "/room": ws.upgrade { socket in
+                room.add(socket)
+                try await socket.send("welcome")
+                for try await message in socket.messages { room.send(message.data?.text ?? "") }
+            },
+            "/parts": ws.upgrade(options) { socket in
+                while let message = try await socket.receiveInParts() {
+                    try await socket.sendInParts(message.type) { writer in
+                        for try await part in message { try await writer.write(part) }
+                    }
+                }
+            },
+            "/guarded": ws.upgrade(guarded) { socket in try? socket.send("in") },
+            "/restarts": ws.upgrade { socket in
+                let attempt = attempts.withLock { attempts in
+                    attempts += 1
+                    return attempts
+                }
+                try await socket.send("attempt \(attempt)")
+                if attempt < 3 { socket.terminate() }
+                _ = try await socket.closed()
+            },
+            "/orders": FunctionHandler { (request: ServerRequest) in
+                var order = try await request.json(as: Order.self)
+                order.count += 1
+                try request.response.json(order)
+            },
+        ]
+        let server = HTTPServer(
+            port: 0, routing: routing, options: HTTPServer.Options(reactors: 2, observer: observer))
+        try server.start()
+        return server
+    }
+
+    private static func url(_ server: HTTPServer, _ path: String) -> String {
+        "ws://127.0.0.1:\(server.port)\(path)"
+    }
+
+    @Test(arguments: ["/echo", "/listen"])
+    func echoes(path: String) async throws {
+        let server = try Self.serve()
+        try await ws.withSocket(Self.url(server, path)) { socket in
+            try await socket.send("häuser")
+            try await socket.send([1, 2, 3])
+            try await socket.send(json: Order())
+            try await socket.send(pack: Order())
+            #expect(try await socket.receive()?.data == .text("häuser"))
+            #expect(try await socket.receive()?.data == .binary([1, 2, 3]))
+            #expect(try await socket.receive()?.json(as: Order.self) == Order())
+            #expect(try await socket.receive()?.pack(as: Order.self) == Order())
+            #expect(try await socket.ping() > .zero)
+        }
+        await server.stop()
+    }
+
+    @Test func sendsToARoom() async throws {
+        let server = try Self.serve()
+        var members: [WebSocket] = []
+        for _ in 0..<4 {
+            members.append(try await ws.open(Self.url(server, "/room")))
+            #expect(try await members.last?.receive()?.data == .text("welcome"))
+        }
+        try await members[0].send("hello")
+        for member in members { #expect(try await member.receive()?.data == .text("hello")) }
+        let ends = members.map { member in Task { try await member.closed() } }
+        await server.stop()
+        for end in ends { #expect(try await end.value.code == .goingAway) }
+    }
+
+    @Test(arguments: [false, true])
+    func streamsALargeMessage(isCompressed: Bool) async throws {
+        let compression = isCompressed ? CompressionOptions(minimum: 0) : nil
+        let server = try Self.serve(compression: compression)
+        let options = ConnectOptions(perMessageDeflate: compression, receivesParts: true)
+        try await ws.withSocket(Self.url(server, "/parts"), options: options) { socket in
+            async let sent: Void = socket.sendInParts(ws.TEXT) { writer in
+                for number in 0..<20_000 { try await writer.write("line \(number)\n") }
+            }
+            let message = try #require(try await socket.receiveInParts())
+            #expect(message.type == ws.TEXT && message.isCompressed == isCompressed)
+            let text = String(decoding: try await message.collect(), as: UTF8.self)
+            try await sent
+            #expect(text.split(separator: "\n").map(String.init) == (0..<20_000).map { "line \($0)" })
+        }
+    }
+
+    @Test func refusesAndLetsIn() async throws {
+        let server = try Self.serve()
+        let refused = WS.HandshakeError.refused(status: 401, body: Array("Who are you?\n".utf8))
+        await #expect(throws: refused) { try await ws.open(Self.url(server, "/guarded")) }
+        let options = ConnectOptions(cookies: [(name: "session", value: "known")])
+        try await ws.withSocket(Self.url(server, "/guarded"), options: options) { socket in
+            let message = try await socket.receive()
+            #expect(message?.data == .text("in"))
+        }
+        await #expect(throws: WS.Error.invalidURL("nonsense: expected ws://HOST/PATH or wss://HOST/PATH")) {
+            try await ws.open("nonsense")
+        }
+    }
+
+    @Test func comesBack() async throws {
+        let server = try Self.serve()
+        let backoff = Backoff(first: .milliseconds(1), longest: .milliseconds(2))
+        let heard = Mutex<[String]>([])
+        let last = try await ws.keepOpen(Self.url(server, "/restarts"), backoff: backoff) { socket, attempt in
+            let text = try await socket.receive()?.data?.text ?? ""
+            heard.withLock { $0.append(text) }
+            if attempt < 3 { _ = try await socket.receive() }
+            return attempt
+        }
+        #expect(last == 3)
+    }
+
+    @Test func logsAndStopsAsAService() async throws {
+        let server = HTTPServer(
+            port: 0, handler: ["/": ws.upgrade { socket in socket.onmessage = { _ in } }] as Routing)
+        let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+        let service = HTTPService(server, logger: logger)
+        let serving = Task { try await service.run() }
+        serving.cancel()
+        try await serving.value
+        #expect(server.port == 0)
+    }
+
+    @Test func writesFramesByHand() async throws {
+        let stream = MemoryStream()
+        try await ws.Message("by hand").sendTo(stream)
+        let message = ws.Message()
+        try await message.readFrom(stream)
+        #expect(message.data == .text("by hand") && message.masked)
+    }
+}
