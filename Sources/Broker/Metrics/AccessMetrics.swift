@@ -4,7 +4,7 @@ internal import WSTransport
 extension MetricTable {
     static func access(_ table: inout MetricTable) {
         table.add(
-            "broker_refusals_total", .counter, "Commands and requests refused, by the limit or rule.", by: "reason",
+            "broker_refusals_total", .counter, "Refused commands and requests, by limit or rule.", by: "reason",
             each: { reading in
                 [
                     ("{reason=\"rate\"}", reading.exchange { $0.rateLimited.current }),
@@ -17,7 +17,7 @@ extension MetricTable {
                 ]
             })
         table.add(
-            "broker_errors_total", .counter, "Errors that clients were told of, over WebSocket and HTTP, by code.",
+            "broker_errors_total", .counter, "Errors sent to clients, over WebSocket and HTTP, by code.",
             by: "code",
             each: { reading in
                 ErrorCode.allCases.map { code in
@@ -25,7 +25,7 @@ extension MetricTable {
                 }
             })
         table.add(
-            "broker_denied_total", .counter, "What clients were refused for want of a right, by what they wanted.",
+            "broker_denied_total", .counter, "Actions refused because a client lacked the right, by action.",
             by: "action",
             each: { reading in
                 [
@@ -35,33 +35,43 @@ extension MetricTable {
                     ("{action=\"admin\"}", reading.exchange { $0.deniedAdministration.current }),
                 ]
             })
-        table.add("broker_hosts_refused_total", .counter, "Requests for a host that the broker does not answer to.") {
+        table.add("broker_hosts_refused_total", .counter, "Requests for a host name that the broker does not accept.") {
             reading in reading.exchange { $0.refusedHosts.current }
         }
         table.add(
-            "broker_quotas_reached_total", .counter, "Times an address or a user had reached a limit of its own.",
+            "broker_quotas_reached_total", .counter, "Times an address or a user reached one of its limits.",
             by: "limit",
             each: { reading in
                 (reading.figures.quotas?.reached ?? []).map { ("{limit=\"\($0.limit)\"}", $0.count) }
             })
-        table.add("broker_audit_memory_bytes", .gauge, "Lines of the audit log in memory (log.audit_memory), in bytes.")
-        { reading in reading.figures.audit?.memory.size ?? 0 }
+        table.add(
+            "broker_audit_memory_bytes", .gauge,
+            "Memory of the last lines of the audit log (log.audit_memory), in bytes."
+        ) { reading in reading.figures.audit?.memory.size ?? 0 }
         table.add(
             "broker_events_total", .counter, "Events, by their kind, as brokerctl events shows them.", by: "kind",
             each: { reading in
                 (reading.figures.events?.totals ?? []).map { ("{kind=\"\($0.kind.rawValue)\"}", $0.count) }
             })
-        table.add("broker_events_dropped_total", .counter, "Events that were too many of their kind, and only counted.")
-        { reading in reading.figures.events?.droppedCount ?? 0 }
-        table.add("broker_event_memory_bytes", .gauge, "Events in memory (log.event_memory), in bytes.") { reading in
+        table.add(
+            "broker_events_dropped_total", .counter,
+            "Events that were only counted, because there were too many of their kind."
+        ) { reading in reading.figures.events?.droppedCount ?? 0 }
+        table.add(
+            "broker_event_memory_bytes", .gauge,
+            "Memory of the last events (log.event_memory), in bytes."
+        ) { reading in
             reading.figures.events?.memory.size ?? 0
         }
-        table.add("broker_bans", .gauge, "Bans that hold now.") { reading in reading.figures.bans?.list.count ?? 0 }
-        table.add("broker_bans_refused_total", .counter, "Bans that found no room (limits.bans).") { reading in
+        table.add("broker_bans", .gauge, "Bans in force.") { reading in reading.figures.bans?.list.count ?? 0 }
+        table.add(
+            "broker_bans_refused_total", .counter,
+            "Bans refused because the list was full (limits.bans)."
+        ) { reading in
             reading.figures.bans?.refused.load(ordering: .relaxed) ?? 0
         }
         table.add(
-            "broker_banned_total", .counter, "What bans have ended or turned away.", by: "what",
+            "broker_banned_total", .counter, "Connections and requests that bans have ended or refused.", by: "what",
             each: { reading in
                 [
                     ("{what=\"client\"}", reading.exchange { $0.bannedClients.current }),
@@ -69,11 +79,11 @@ extension MetricTable {
                     ("{what=\"request\"}", reading.exchange { $0.bannedRequests.current }),
                 ]
             })
-        table.add("broker_audit_lines_dropped_total", .counter, "Lines that the audit log has lost.") { reading in
+        table.add("broker_audit_lines_dropped_total", .counter, "Lost lines of the audit log.") { reading in
             reading.figures.audit?.dropped ?? 0
         }
         table.add(
-            "broker_auth_total", .counter, "Credentials that were examined, by kind and outcome.", by: "kind", "result",
+            "broker_auth_total", .counter, "Checked credentials, by kind and outcome.", by: "kind", "result",
             each: { reading in
                 reading.both("password") { ($0.passwords.right.current, $0.passwords.wrong.current) }
                     + reading.both("session") { ($0.sessions.right.current, $0.sessions.wrong.current) }
@@ -86,40 +96,45 @@ extension MetricTable {
                     }
             })
         table.add(
-            "broker_jwt_refused_total", .counter, "JSON Web Tokens that were refused, by reason.", by: "reason",
+            "broker_jwt_refused_total", .counter, "Refused JSON Web Tokens, by reason.", by: "reason",
             each: { reading in
                 let refused = reading.figures.webTokens?.outcomes ?? [:]
                 return JWTRejection.allCases.map { ("{reason=\"\($0.rawValue)\"}", Int(clamping: refused[$0] ?? 0)) }
             })
         table.add(
-            "broker_jwks_age_seconds", .gauge, "Since the keys of an issuer were fetched.", by: "issuer",
+            "broker_jwks_age_seconds", .gauge, "Seconds since the keys of an issuer were fetched.", by: "issuer",
             each: { reading in
                 (reading.figures.webTokens?.ages ?? []).map {
                     ("{issuer=\"\(PrometheusText.escaped($0.issuer))\"}", Int(clamping: $0.seconds))
                 }
             })
-        table.add("broker_sessions_revoked_total", .counter, "Clients whose credentials were taken back.") { reading in
+        table.add("broker_sessions_revoked_total", .counter, "Clients whose credentials were revoked.") { reading in
             reading.exchange { $0.revokedClients.current }
         }
-        table.add("broker_grants", .gauge, "Grants in use, those that no client has any more among them.") { reading in
+        table.add(
+            "broker_grants", .gauge,
+            "Grants in memory, including those that no client uses any more."
+        ) { reading in
             reading.exchange { $0.grants.current }
         }
         table.add(
-            "broker_browser_sessions", .gauge, "People logged in at browsers, those not seen for long among them."
+            "broker_browser_sessions", .gauge, "Browser sessions, including expired ones that were not removed yet."
         ) { reading in reading.figures.browserSessions?.count ?? 0 }
-        table.add("broker_browser_sessions_refused_total", .counter, "Logins at browsers that found no room.") {
+        table.add("broker_browser_sessions_refused_total", .counter, "Browser logins refused because of a limit.") {
             reading in reading.figures.refusedLogins
         }
-        table.add("broker_user_changes_waiting", .gauge, "Requests about users and tokens that wait for their file.") {
+        table.add("broker_user_changes_waiting", .gauge, "Requests about users and tokens that are waiting.") {
             reading in reading.figures.accessChanges?.waiting ?? 0
         }
-        table.add("broker_user_changes_refused_total", .counter, "Requests about users and tokens that found no room.")
-        { reading in reading.figures.accessChanges?.refused ?? 0 }
-        table.add("broker_password_checks_waiting", .gauge, "Passwords that wait to be checked.") { reading in
+        table.add(
+            "broker_user_changes_refused_total", .counter,
+            "Requests about users and tokens refused because too many were waiting."
+        ) { reading in reading.figures.accessChanges?.refused ?? 0 }
+        table.add("broker_password_checks_waiting", .gauge, "Passwords waiting to be checked.") { reading in
             reading.figures.passwords?.waiting ?? 0
         }
         table.add(
-            "broker_password_checks_total", .counter, "Passwords that were computed, and checks that were turned away.",
+            "broker_password_checks_total", .counter, "Password checks, by outcome.",
             by: "outcome",
             each: { reading in
                 [

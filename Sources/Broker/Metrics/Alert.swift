@@ -22,20 +22,24 @@ package struct Alert: Sendable {
         Alert(
             name: "BrokerStoreFails", severity: .critical,
             expression: "increase(broker_store_failures_total[5m]) > 0", minutes: 0,
-            summary: "The store does not take messages.",
-            action: "brokerctl events --kind store-failed says why; brokerctl status, how full store and disk are."),
+            summary: "The store does not accept messages.",
+            action:
+                "brokerctl events --kind store-failed says why; brokerctl status shows how full store and disk are."),
         Alert(
             name: "BrokerStoreNearlyFull", severity: .warning,
             expression: "broker_store_used_bytes / broker_store_maximum_bytes > 0.85", minutes: 10,
             summary: "The store is nearly as large as store.maximum_size allows.",
             action:
-                "brokerctl retained list and brokerctl topics say what is kept; raise store.maximum_size, or keep less."
+                """
+                brokerctl retained list and brokerctl topics show what is kept; raise store.maximum_size, or keep \
+                less.
+                """
         ),
         Alert(
             name: "BrokerStoreDamaged", severity: .critical,
             expression: "increase(broker_store_damaged_records_total[1h]) > 0", minutes: 0,
             summary: "Records in the store cannot be read.",
-            action: "Look at the disk, and restore the last backup into another broker."),
+            action: "Check the disk, and restore the last backup into another broker."),
         Alert(
             name: "BrokerCommitsSlow", severity: .warning,
             expression:
@@ -50,7 +54,10 @@ package struct Alert: Sendable {
             minutes: 10,
             summary: "One of 100 deliveries takes longer than a quarter of a second.",
             action:
-                "brokerctl top shows which clients send and are sent most; broker_loop_lag_seconds whether a loop is busy."
+                """
+                brokerctl top shows which clients send and receive most; broker_loop_lag_seconds shows whether a loop \
+                is busy.
+                """
         ),
         Alert(
             name: "BrokerLoopLag", severity: .warning,
@@ -58,13 +65,13 @@ package struct Alert: Sendable {
                 "histogram_quantile(0.99, sum by (le, instance) (rate(broker_loop_lag_seconds_bucket[5m]))) > 0.1",
             minutes: 10,
             summary: "Turns of an event loop take longer than a tenth of a second.",
-            action: "The machine has too few processors for the load, or something stops the process."),
+            action: "The machine has too few processors for the load, or the process is suspended at times."),
         Alert(
             name: "BrokerMemoryNearLimit", severity: .warning,
             expression: "broker_held_bytes > 0.8 * broker_held_limit_bytes and broker_held_limit_bytes > 0",
             minutes: 2,
             summary: "Clients hold nearly as much memory as limits.memory allows, so new ones are refused.",
-            action: "brokerctl clients --sort pending shows who holds it."),
+            action: "brokerctl clients --sort pending shows which clients hold it."),
         Alert(
             name: "BrokerRefusesConnections", severity: .warning,
             expression: "increase(broker_connections_refused_total[5m]) > 0", minutes: 5,
@@ -73,30 +80,33 @@ package struct Alert: Sendable {
         Alert(
             name: "BrokerDescriptorsNearLimit", severity: .warning,
             expression: "process_open_fds / process_max_fds > 0.85", minutes: 5,
-            summary: "The process has nearly as many descriptors open as it may.",
+            summary: "The process has nearly reached its limit of open descriptors.",
             action: "Raise LimitNOFILE of the service, or lower limits.connections."),
         Alert(
             name: "BrokerClientsBehind", severity: .warning,
             expression: "broker_clients_behind > 10 and broker_clients_behind > 0.05 * broker_clients", minutes: 10,
             summary: "One of 20 clients does not keep up.",
             action:
-                "brokerctl clients --where 'behind = yes' lists them; brokerctl events --kind slow,gap says since when."
+                """
+                brokerctl clients --where 'behind = yes' lists them; brokerctl events --kind slow,gap shows since \
+                when.
+                """
         ),
         Alert(
             name: "BrokerInternalErrors", severity: .critical,
             expression: "increase(broker_errors_total{code=\"internal\"}[5m]) > 0", minutes: 0,
-            summary: "Clients are told of internal errors.",
+            summary: "Clients get internal errors.",
             action: "The log says which; report it."),
         Alert(
             name: "BrokerWrongCredentials", severity: .warning,
             expression: "sum by (instance) (rate(broker_auth_total{result=\"failed\"}[5m])) > 1", minutes: 10,
-            summary: "Wrong credentials come all the time.",
-            action: "brokerctl audit says from where; brokerctl bans add shuts an address out."),
+            summary: "Wrong credentials arrive continuously.",
+            action: "brokerctl audit shows from where; brokerctl bans add bans an address."),
         Alert(
             name: "BrokerCertificateEnds", severity: .warning,
             expression: "broker_certificate_expiry_timestamp_seconds - time() < 14 * 86400", minutes: 60,
-            summary: "A certificate ends in less than 14 days.",
-            action: "Renew it: the broker takes over the changed file by itself."),
+            summary: "A certificate expires in less than 14 days.",
+            action: "Renew it: the broker loads the changed file automatically."),
         Alert(
             name: "BrokerReloadFailed", severity: .warning,
             expression: "broker_config_last_reload_successful == 0", minutes: 0,
@@ -106,12 +116,12 @@ package struct Alert: Sendable {
             name: "BrokerBackupOld", severity: .warning,
             expression: "time() - broker_last_backup_timestamp_seconds > 2 * 86400", minutes: 60,
             summary: "The last backup is older than two days.",
-            action: "Look at the timer that runs brokerctl backup."),
+            action: "Check the timer that runs brokerctl backup."),
         Alert(
             name: "BrokerAuditLost", severity: .warning,
             expression: "increase(broker_audit_lines_dropped_total[15m]) > 0", minutes: 0,
             summary: "Lines of the audit log are lost.",
-            action: "Look at the disk of log.audit."),
+            action: "Check the disk of log.audit."),
     ]
 
     /// The names of the metrics in an expression.

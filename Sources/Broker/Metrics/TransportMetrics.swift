@@ -13,12 +13,12 @@ extension MetricTable {
             })
         table.add(
             "broker_loop_lag_seconds",
-            "How long turns of event loops took, in seconds: what came meanwhile waited as long.", unit: 1e-9
+            "How long turns of event loops took, in seconds; input that arrives meanwhile waits as long.", unit: 1e-9
         ) { reading in
             reading.figures.reactors.map(\.lag)
         }
-        table.add("broker_connections", .gauge, "Sockets open now.") { reading in reading.figures.connections }
-        table.add("broker_websockets", .gauge, "WebSockets open now.") { reading in
+        table.add("broker_connections", .gauge, "Open sockets.") { reading in reading.figures.connections }
+        table.add("broker_websockets", .gauge, "Open WebSockets.") { reading in
             reading.transport { $0.webSockets.current }
         }
         table.add("broker_connections_accepted_total", .counter, "Sockets accepted.") { reading in
@@ -32,14 +32,14 @@ extension MetricTable {
             })
         table.add(
             "broker_proxy_headers_refused_total", .counter,
-            "Connections reset because a PROXY header was expected, by what was wrong.", by: "reason",
+            "Connections reset because a PROXY header was expected, by fault.", by: "reason",
             each: { reading in
                 [
                     ("{reason=\"stranger\"}", reading.transport { $0.refusedNonProxies.current }),
                     ("{reason=\"malformed\"}", reading.transport { $0.badProxyHeaders.current }),
                 ]
             })
-        table.add("broker_accept_pauses_total", .counter, "Times accepting paused for want of descriptors or memory.") {
+        table.add("broker_accept_pauses_total", .counter, "Times accepting paused for lack of descriptors or memory.") {
             reading in reading.transport { $0.acceptPauses.current }
         }
         table.add(
@@ -52,13 +52,13 @@ extension MetricTable {
                 ]
             })
         table.add(
-            "broker_tls_handshakes_waiting", .gauge, "TLS handshakes that are with a thread now, or wait for one."
+            "broker_tls_handshakes_waiting", .gauge, "TLS handshakes in progress on a thread, or waiting for one."
         ) { reading in reading.transport { $0.tlsWaiting.current } }
         table.add("broker_http_requests_total", .counter, "HTTP requests, upgrades included.") { reading in
             reading.transport { $0.requests.current }
         }
         table.add(
-            "broker_http_responses_total", .counter, "HTTP answers, by the class of their status; 1xx: WebSockets.",
+            "broker_http_responses_total", .counter, "HTTP responses, by the class of their status; 1xx: WebSockets.",
             by: "class",
             each: { reading in
                 (1...5).map { hundred in
@@ -66,7 +66,7 @@ extension MetricTable {
                 }
             })
         table.add(
-            "broker_http_refusals_total", .counter, "Requests that were no proper HTTP, or did not come in time.",
+            "broker_http_refusals_total", .counter, "Requests that were malformed, or did not arrive in time.",
             by: "reason",
             each: { reading in
                 [
@@ -83,7 +83,7 @@ extension MetricTable {
                 ]
             })
         table.add(
-            "broker_disconnects_total", .counter, "Connections the broker gave up, by reason.", by: "reason",
+            "broker_disconnects_total", .counter, "Connections closed by the broker, by reason.", by: "reason",
             each: { reading in
                 [
                     ("{reason=\"dead\"}", reading.transport { $0.evicted.current }),
@@ -94,24 +94,24 @@ extension MetricTable {
                 ]
             })
         table.add(
-            "broker_held_bytes", .gauge, "What clients hold in memory: input that waits, output not taken, in bytes."
+            "broker_held_bytes", .gauge, "Memory of clients: unread input and unsent output, in bytes."
         ) { reading in reading.figures.heldBytes }
         table.add(
             "broker_held_limit_bytes", .gauge,
-            "What clients may hold in memory (limits.memory), in bytes; 0: unlimited."
+            "Maximum memory of clients (limits.memory), in bytes; 0: unlimited."
         ) { reading in reading.figures.heldLimit ?? 0 }
-        table.add("broker_pings_total", .counter, "PINGs sent because a peer was silent.") { reading in
+        table.add("broker_pings_total", .counter, "PINGs sent because a peer was idle.") { reading in
             reading.transport { $0.pingsSent.current }
         }
         table.add("broker_received_bytes_total", .counter, "Bytes read from sockets.") { reading in
             reading.transport { $0.receivedBytes.current }
         }
         table.add(
-            "broker_sent_bytes_total", .counter, "Bytes that connections were given to send, without what TLS adds."
+            "broker_sent_bytes_total", .counter, "Bytes passed to connections for sending, without the overhead of TLS."
         ) { reading in
             reading.transport { $0.sentBytes.current }
         }
-        table.add("broker_sends_total", .counter, "Times the kernel was given bytes to send.") { reading in
+        table.add("broker_sends_total", .counter, "System calls that sent bytes.") { reading in
             reading.transport { $0.sends.current }
         }
         table.add("broker_frames_received_total", .counter, "WebSocket messages received.") { reading in
