@@ -8,7 +8,7 @@ package final class Journal: Sendable {
     /// The level of a line.
     package enum Level: Sendable { case error, warning, info, debug }
 
-    /// Who causes a matter: each side has its own limit.
+    /// The origin of a matter; each side has its own limit.
     package enum Side: Sendable { case broker, clients }
 
     /// One line of the log.
