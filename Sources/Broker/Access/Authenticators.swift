@@ -81,7 +81,7 @@ package final class CredentialChecks: Authenticator {
         // A certificate with several names identifies no user, because the client would choose which.
         let named = identity.user != .fingerprint && certificate.names.count == 1 ? certificate.names.first : nil
         guard let user = tied ?? named, Principal.isName(user) else {
-            return .refused(.wrong.because("no one name in the certificate"))
+            return .refused(.wrong.because("not exactly one name in the certificate"))
         }
         let roles = identity.roles == .none ? [] : certificate.units.filter(Principal.isName).exact
         return .init(

@@ -167,7 +167,7 @@ package struct UserTable: Sendable {
         if known.expires <= now { return "expired" }
         let created = known.created == .min ? nil : known.created
         if isRevoked(user: known.user, issued: created) { return "revoked" }
-        guard let user = users[known.user.exact] else { return "its user is gone" }
+        guard let user = users[known.user.exact] else { return "its user was removed" }
         if user.isDisabled { return "the user is disabled" }
         return "another address than it is for"
     }

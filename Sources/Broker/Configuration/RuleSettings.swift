@@ -230,7 +230,7 @@ extension ConfigurationValue where Value == String {
             do throws(FilterTemplate.Mistake) {
                 let template = try FilterTemplate(scalar.text, limits: scalar.topicLimits)
                 guard hasPlaceholders || template.placeholders.isEmpty else {
-                    return "An anonymous client has nothing that could take a placeholder's place."
+                    return "An anonymous client has no values for placeholders."
                 }
                 return nil
             } catch {

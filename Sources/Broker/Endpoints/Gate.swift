@@ -121,7 +121,7 @@ final class Gate: Sendable {
         _ principal: Principal, _ presented: Presented, _ exchange: HTTPExchange, _ shard: Shard, _ route: Route
     ) throws(HTTPRefusal) {
         if presented.way == .query, !shard.access.options.mayBeInAddress(principal) {
-            let failure = AuthenticationFailure(.invalid, "This token lives too long to be in an address.")
+            let failure = AuthenticationFailure(.invalid, "This token's lifetime is too long for a URL.")
             throw refuse(presented, failure, exchange, shard, isCounted: false)
         }
         if principal.kind != .anonymous {
@@ -157,7 +157,7 @@ final class Gate: Sendable {
 
     /// The refusal of a password that others could read.
     static let openPassword = Refusal(
-        .forbidden, "Passwords are accepted over TLS, or on this machine, only: use https or a token.")
+        .forbidden, "Passwords are accepted only over TLS or on this machine: use https or a token.")
 
     /// Refuses credentials that are presented in a way in which they are not accepted.
     private func check(_ presented: Presented, _ exchange: HTTPExchange, _ shard: Shard) throws(HTTPRefusal) {

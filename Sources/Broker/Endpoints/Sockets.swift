@@ -37,7 +37,7 @@ enum Sockets {
         let timeToLive = try exchange.timeToLive()
         let lease = try exchange.lease()
         guard timeToLive == nil || lease == nil else {
-            throw HTTPRefusal(Refusal(.badRequest, "ephemeral: it goes without ttl."))
+            throw HTTPRefusal(Refusal(.badRequest, "ephemeral: expected without ttl."))
         }
         options.isRetaining = try exchange.flag("retain") ?? false || lease != nil
         options.subscribe = try exchange.subscribeOptions()
@@ -100,6 +100,6 @@ extension Handshake.Request {
         if subprotocols.contains(subprotocol) { return subprotocol }
         guard subprotocols.contains(where: Presented.isToken) else { return nil }
         throw HTTPRefusal(
-            Refusal(.badRequest, "Offer the subprotocol \(subprotocol) beside bearer.TOKEN: a token is not answered."))
+            Refusal(.badRequest, "Offer the subprotocol \(subprotocol) beside bearer.TOKEN: a token is never chosen."))
     }
 }

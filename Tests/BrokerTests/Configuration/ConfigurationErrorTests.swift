@@ -433,7 +433,7 @@ extension ConfigurationErrorTests {
         Row(
             "access: { anonymous: { subscribe: [\"{user}/#\"] } }",
             "1:36: access.anonymous.subscribe[0]: \(filter) \"{user}/#\": "
-                + "An anonymous client has nothing that could take a placeholder's place."),
+                + "An anonymous client has no values for placeholders."),
         Row(
             "access: { rules: [{ user: a/b, publish: [a] }] }",
             "1:27: access.rules[0].user: expected a name, found \"a/b\""),

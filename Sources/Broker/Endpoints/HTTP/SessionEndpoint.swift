@@ -36,7 +36,7 @@ struct SessionEndpoint: Sendable {
             throw HTTPRefusal(Refusal(.forbidden, "Log in from a page of this broker; elsewhere use Authorization."))
         }
         guard exchange.request.query.isEmpty, !exchange.request.head.fields.has("Authorization") else {
-            throw HTTPRefusal(Refusal(.badRequest, "The credentials of a login are in its body alone."))
+            throw HTTPRefusal(Refusal(.badRequest, "The credentials of a login must be in its body only."))
         }
         exchange.readBody(maximum: Self.maximumBody) { [gate] body in
             guard let credentials = Self.credentials(body) else {

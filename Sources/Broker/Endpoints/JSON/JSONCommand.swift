@@ -138,7 +138,7 @@ package enum JSONCommand {
         }
         if isEphemeral {
             guard timeToLive == nil, object.value("key") == nil else {
-                throw Refusal(.badRequest, "ephemeral: it goes without ttl and key.")
+                throw Refusal(.badRequest, "ephemeral: expected without ttl and key.")
             }
             condition = .ephemeral(try lease(object, wanted: condition))
         } else if object.value("grace") != nil || object.value("farewell") != nil {
@@ -174,7 +174,7 @@ package enum JSONCommand {
     static func timeout(_ object: borrowing JSONObject) throws(Refusal) -> Int64? {
         guard try read({ () throws(JSONError) in try object.bool("reply") }) ?? false else { return nil }
         guard object.value("replyTo") == nil else {
-            throw Refusal(.badRequest, "replyTo: with reply the broker chooses where the reply goes.")
+            throw Refusal(.badRequest, "replyTo: expected without reply, for which the broker chooses the topic.")
         }
         let seconds = try read { () throws(JSONError) in try object.double("timeout") }
         let most = Double(Inboxes.maximumTimeout) / 1000
