@@ -101,7 +101,7 @@ def test_a_backup_of_format_1_is_restored(start_broker, tmp_path):
 
 # What a later version may raise: the number of the whole store, that of its records, that of what is known of the history.
 NEWER = {
-    "of format 3": (b"state\x02\0\0\0\x02\0\0\0", b"state\x03\0\0\0\x02\0\0\0", 2),
+    "of format 4": (b"state\x02\0\0\0\x02\0\0\0", b"state\x04\0\0\0\x02\0\0\0", 3),
     "with records of format 3": (b"state\x02\0\0\0\x02\0\0\0", b"state\x02\0\0\0\x03\0\0\0", 2),
     "with a history of format 2": (b"history\x01\0\0\0\0\0\0\0", b"history\x02\0\0\0\0\0\0\0", 1),
 }
@@ -152,7 +152,7 @@ def test_a_newer_backup_is_not_restored(newer, start_broker):
     assert files(target.data) == before
 
 
-@pytest.mark.parametrize("newer", ["of format 3"], indirect=True)
+@pytest.mark.parametrize("newer", ["of format 4"], indirect=True)
 def test_a_backup_in_the_place_of_a_newer_store_is_the_way_back(newer, tmp_path):
     broker, _ = newer
     format1.unpack(tmp_path / "backup.mdb")

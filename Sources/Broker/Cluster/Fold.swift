@@ -114,6 +114,55 @@ struct Fold: Equatable, Sendable {
         senders[node].flatMap { $0.incarnation == incarnation ? $0.number : nil } ?? 0
     }
 
+    // MARK: On disk
+
+    /// The version of ``bytes``.
+    private static let version: UInt8 = 1
+
+    /// The state for a later start: version (1 byte), term, number, time, epoch, digest and the number of senders (8 bytes each,
+    /// big-endian), and of each sender its number, incarnation, last record and where that was.
+    var bytes: [UInt8] {
+        var bytes = [Self.version]
+        bytes.reserveCapacity(49 + senders.count * 32)
+        for number in [
+            position.term, position.seq, UInt64(bitPattern: time), epoch, digest.value, UInt64(senders.count),
+        ] { bytes.appendBigEndian(number) }
+        for (node, sender) in senders {
+            for number in [node, sender.incarnation, sender.number, sender.seq] { bytes.appendBigEndian(number) }
+        }
+        return bytes
+    }
+
+    /// A state that was stored; `nil`: another version's, or damaged.
+    init?(_ bytes: Span<UInt8>) {
+        guard !bytes.isEmpty, bytes[0] == Self.version else { return nil }
+        var reader = LogReader(bytes, from: 1)
+        do throws(LogRecord.Mistake) {
+            position = LogPosition(term: try reader.fixed(), seq: try reader.fixed())
+            time = Int64(bitPattern: try reader.fixed())
+            epoch = try reader.fixed()
+            digest = LogDigest(try reader.fixed())
+            for _ in 0..<(try reader.fixed()) {
+                let node = try reader.fixed()
+                senders[node] = Sender(
+                    incarnation: try reader.fixed(), number: try reader.fixed(), seq: try reader.fixed())
+            }
+        } catch {
+            return nil
+        }
+        guard reader.isAtEnd else { return nil }
+    }
+
+    /// Nothing is folded yet.
+    ///
+    /// - Parameters:
+    ///   - seq: the newest number of what is here from before; 0: nothing is.
+    ///   - epoch: of what is here, as only a log of that epoch can be followed.
+    init(after seq: UInt64 = 0, epoch: UInt64 = 0) {
+        position = LogPosition(term: 0, seq: seq)
+        self.epoch = seq == 0 ? 0 : epoch
+    }
+
     static func == (left: Fold, right: Fold) -> Bool {
         left.position == right.position && left.time == right.time && left.epoch == right.epoch
             && left.digest == right.digest && left.senders == right.senders

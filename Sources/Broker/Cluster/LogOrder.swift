@@ -38,7 +38,7 @@ package final class LogOrder: Order {
     }
 
     private struct State {
-        var fold = Fold()
+        var fold: Fold
         var incarnation: UInt64
         var attempt: UInt64 = 0
         /// The records that have not come back, in order.
@@ -73,13 +73,24 @@ package final class LogOrder: Order {
     /// - Parameters:
     ///   - node: which of the brokers this is.
     ///   - incarnation: greater than any that the node has used before.
+    ///   - mark: of the store, where it goes on; `nil`: where the store's numbers end.
+    /// - Throws: ``StorageError/newer(_:)`` where another version has stored the mark.
     package init(
-        _ sequencer: Sequencer, engine: any LogEngine, node: UInt64, incarnation: UInt64, limits: Limits = Limits()
-    ) {
+        _ sequencer: Sequencer, engine: any LogEngine, node: UInt64, incarnation: UInt64, from mark: OrderMark? = nil,
+        limits: Limits = Limits()
+    ) throws(StorageError) {
         (self.sequencer, self.engine, self.node, self.limits) = (sequencer, engine, node, limits)
-        var state = State(incarnation: incarnation)
+        var fold = Fold(after: sequencer.newest, epoch: sequencer.store.epoch)
+        if let mark {
+            guard let stored = Fold(mark.state.span) else {
+                throw .newer("the state of the cluster in the store is another version's")
+            }
+            fold = stored
+        }
+        var state = State(fold: fold, incarnation: incarnation)
         state.refusal = Self.away
         self.state = Mutex(state)
+        sequencer.beginFollowing(logTime: fold.time)
     }
 
     private static let away = Refusal(.unavailable, "The broker has no connection to its cluster; try again.")
@@ -229,7 +240,11 @@ package final class LogOrder: Order {
             }
             if let trouble { throw trouble }
         }
-        state.withLock { send(&$0) }
+        let mark = state.withLock { state in
+            send(&state)
+            return OrderMark(state: state.fold.bytes, seq: state.fold.position.seq)
+        }
+        sequencer.note(mark)
     }
 
     private func receive(_ entry: LogEntry) throws(LogTrouble) {
@@ -237,6 +252,7 @@ package final class LogOrder: Order {
         case .term(let place, let closed, let epoch):
             let outcome = state.withLock { $0.fold.fold(.term(closed: closed, epoch: epoch), at: place) }
             try check(outcome)
+            if outcome == .begun { sequencer.adopt(epoch: epoch) }
         case .record(let bytes, let place, let time):
             let record: LogRecord
             do throws(LogRecord.Mistake) { record = try LogRecord(bytes.span) } catch { throw .unreadable(place) }

@@ -14,6 +14,21 @@ package protocol MessageStore: RetainedStore, HistoryStore, NumberStore {
     ///   - now: Unix milliseconds, as ``Lifetime/now`` counts them.
     func apply(_ entries: [StoreEntry], reserving seq: UInt64?, now: Int64) throws(StorageError)
 
+    /// The same for what an order that several brokers share has brought, with how far that is, in one transaction.
+    ///
+    /// The history is complete up to there, and ephemeral values are stored, too. Nothing is removed for want of room, as the
+    /// others would not remove it.
+    func apply(_ entries: [StoreEntry], reaching mark: OrderMark, now: Int64) throws(StorageError)
+
+    /// What ``apply(_:reaching:now:)`` was given last; `nil`: nothing ever.
+    func orderMark() throws(StorageError) -> OrderMark?
+
+    /// The ephemeral values that ``apply(_:reaching:now:)`` has stored.
+    func ephemerals() throws(StorageError) -> [Message]
+
+    /// Takes the epoch of the brokers that share an order instead of its own.
+    func adopt(epoch: UInt64)
+
     /// When the first of the values expires that ``expired(by:atMost:)`` has not returned as gone, in Unix milliseconds;
     /// `.max`: none does.
     var nextExpiry: Int64 { get }
@@ -37,7 +52,23 @@ package protocol MessageStore: RetainedStore, HistoryStore, NumberStore {
     func statistics() throws(StorageError) -> StoreStatistics
 }
 
+/// How far an order that several brokers share has come on one of them.
+package struct OrderMark: Sendable, Equatable {
+    /// What the order has to know when it goes on from there.
+    package let state: [UInt8]
+    /// The number of the newest message.
+    package let seq: UInt64
+
+    package init(state: [UInt8], seq: UInt64) { (self.state, self.seq) = (state, seq) }
+}
+
 extension MessageStore {
+    package func apply(_ entries: [StoreEntry], reaching mark: OrderMark, now: Int64) throws(StorageError) {
+        try apply(entries.filter { !$0.message.isEphemeral }, reserving: mark.seq, now: now)
+    }
+    package func orderMark() throws(StorageError) -> OrderMark? { nil }
+    package func ephemerals() throws(StorageError) -> [Message] { [] }
+    package func adopt(epoch: UInt64) {}
     package func keys() throws(StorageError) -> [StoredKey] { [] }
     package func adopt(keyWindow: Int64) {}
     package var nextExpiry: Int64 { .max }

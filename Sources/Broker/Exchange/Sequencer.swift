@@ -45,6 +45,9 @@ package final class Sequencer: Sendable {
     /// How many filters can be compared with a topic in about the time of one command.
     private static let forkedFiltersOfACommand = 32
     let store: any MessageStore
+    /// Whether expired values are announced here; of several readers of a log, one does so.
+    let announcesExpiry = Atomic<Bool>(true)
+    private let onEpoch = Mutex<(@Sendable (UInt64) -> Void)?>(nil)
 
     /// Begins after all numbers that were ever reserved in `store`.
     init(store: any MessageStore, rules: HistoryRules) throws(StorageError) {
@@ -64,6 +67,7 @@ package final class Sequencer: Sendable {
         } catch {
             throw error
         }
+        for value in try store.ephemerals() { state.applying.ephemerals.set(value) }
         self.state = Mutex(state)
     }
 
@@ -71,6 +75,7 @@ package final class Sequencer: Sendable {
     func attach(_ thread: StoreThread) {
         state.withLock { state in
             state.storeThread = thread
+            if state.applying.logTime != nil { thread.follow() }
             if state.owesRules { hand(state.applying.rules, &state) }
         }
     }
@@ -262,9 +267,19 @@ package final class Sequencer: Sendable {
             }
             if rule != nil { state.pending.append(message) }
         }
-        if let key { state.applying.keys.add(key, seq: seq, time: time, isQueued: item.isQueued) }
+        if let key {
+            state.applying.keys.add(key, seq: seq, time: time, isQueued: item.isQueued)
+            // By keys all readers of a log decide alike, also after a start.
+            if !item.isQueued { keep(StoreEntry(message, key: key), state) }
+        }
         state.newest = seq
         return item
+    }
+
+    /// Stores what only the readers of a log have to know again after a start.
+    private func keep(_ entry: StoreEntry, _ state: borrowing State) {
+        guard state.applying.logTime != nil else { return }
+        _ = state.storeThread?.append([entry], waking: false)
     }
 
     /// Accepts a draft that sets or removes an ephemeral value; `nil`: it does not.
@@ -279,6 +294,7 @@ package final class Sequencer: Sendable {
             of: drafts, at: place, seq: seq, time: time, nature: nature == .farewell ? .farewell : .ephemeral
         ) { state.applying.now }
         if message.isRemoval { state.applying.ephemerals.remove(topic) } else { state.applying.ephemerals.set(message) }
+        keep(StoreEntry(message), state)
         if state.storeThread != nil, state.applying.rule(for: topic) != nil {
             // The next start does not know of it.
             store.forgo(from: seq)
@@ -290,6 +306,33 @@ package final class Sequencer: Sendable {
 
     /// What is applied from now on was taken by a log at `time`, in Unix milliseconds.
     func follow(logTime time: Int64) { state.withLock { $0.applying.logTime = time } }
+
+    /// A log gives the order from now on, beginning at `time`.
+    func beginFollowing(logTime time: Int64) {
+        follow(logTime: time)
+        state.withLock { $0.storeThread }?.follow()
+    }
+
+    /// The log is applied so far: what comes up to there may be stored.
+    ///
+    /// Numbers that have become no message count as the newest, too: positions of all its readers are alike.
+    func note(_ mark: OrderMark) {
+        let thread = state.withLock { state in
+            state.newest = max(state.newest, mark.seq)
+            return state.storeThread
+        }
+        thread?.note(mark)
+    }
+
+    /// Takes the epoch of the brokers that share a log.
+    func adopt(epoch: UInt64) {
+        guard store.epoch != epoch else { return }
+        store.adopt(epoch: epoch)
+        onEpoch.withLock { $0 }?(epoch)
+    }
+
+    /// Has `body` called with the epoch of other brokers when it is taken.
+    package func tellEpoch(to body: @escaping @Sendable (UInt64) -> Void) { onEpoch.withLock { $0 = body } }
 
     /// Tells a shard that the oldest of its drafts without results are refused.
     func refuse(_ count: Int, _ refusal: Refusal, of shard: Int) {
@@ -352,6 +395,7 @@ package final class Sequencer: Sendable {
     ///
     /// What comes of it is decided when that is applied. Any thread.
     package func announce(_ values: [ExpiredValue]) {
+        guard announcesExpiry.load(ordering: .relaxed) else { return }
         state.withLock { state in
             if let inbox = state.inboxes.first(where: { $0.shard >= 0 }) {
                 inbox.mailbox.post(.expired(values))

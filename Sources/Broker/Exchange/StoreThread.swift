@@ -55,20 +55,32 @@ package final class StoreThread: Sendable {
         var unsettledBytes = 0
         /// Whether the thread will check without being woken again.
         var isWoken = false
+        /// How far the order has come that several brokers share; `nil`: no farther than before.
+        var mark: OrderMark?
+        /// How many of the entries belong to what comes up to there; `nil`: there is no such order.
+        var marked: Int?
         /// For how many messages the thread is woken; for anything else it always is.
         var wanted = 1
 
-        var isEmpty: Bool { entries.isEmpty && !isPressing }
+        /// How many entries may be committed.
+        private var ready: Int { marked ?? entries.count }
+        var isEmpty: Bool { ready == 0 && !isPressing }
         /// Whether there is anything other than messages.
         private var isPressing: Bool {
             isStopping || reservation != nil || !reserved.isEmpty || !rules.isEmpty || !probes.isEmpty
         }
         /// Whether there is enough for the thread to stop waiting.
-        var isEnough: Bool { entries.count >= wanted || isPressing }
+        var isEnough: Bool { ready >= wanted || isPressing }
 
         mutating func take() -> Work {
-            let taken = self
+            var taken = self
             entries = []
+            if let marked {
+                entries = Array(taken.entries[marked...])
+                taken.entries.removeSubrange(marked...)
+                self.marked = 0
+                mark = nil
+            }
             reservation = nil
             reserved = []
             rules = []
@@ -86,6 +98,7 @@ package final class StoreThread: Sendable {
     private let work = Mutex(Work())
     private let wake = Semaphore()
     private let thread = Mutex<ThreadHandle?>(nil)
+    private let failure = Mutex<StorageError?>(nil)
 
     /// How long commits took with their sync, in microseconds.
     package let commitTimes = Histogram(bounds: [100, 300, 1000, 3000, 10_000, 30_000, 100_000, 1_000_000])
@@ -138,13 +151,38 @@ package final class StoreThread: Sendable {
         guard !entries.isEmpty else { return true }
         let bytes = weight(entries)
         return post(waking: waking) { work in
-            guard work.unsettledBytes == 0 || work.unsettledBytes &+ bytes <= maximumQueuedBytes else { return false }
+            // What a log has taken is not refused; the log waits (``isBehind``).
+            guard work.unsettledBytes == 0 || work.marked != nil || work.unsettledBytes &+ bytes <= maximumQueuedBytes
+            else { return false }
             work.entries.append(contentsOf: entries)
             work.unsettledBytes &+= bytes
             queueDepth.add(entries.count, ordering: .relaxed)
             return true
         }
     }
+
+    /// Commits what is appended from now on only up to a mark, and in one transaction with it.
+    ///
+    /// Before the first message; see ``note(_:)``.
+    package func follow() {
+        _ = post {
+            $0.marked = $0.entries.count; return true
+        }
+    }
+
+    /// An order that several brokers share has come so far, with what was appended before.
+    package func note(_ mark: OrderMark) {
+        _ = post { work in
+            (work.mark, work.marked) = (mark, work.entries.count)
+            return true
+        }
+    }
+
+    /// Whether more waits for the disk than may, so that a log is not to be read on.
+    package var isBehind: Bool { work.withLock { $0.unsettledBytes > maximumQueuedBytes } }
+
+    /// Why what a log has brought cannot be stored at the moment; `nil`: it can.
+    package var trouble: StorageError? { failure.withLock { $0 } }
 
     /// Lets the thread process what was appended without waking it.
     package func wakeUp() { _ = post { _ in true } }
@@ -231,6 +269,7 @@ package final class StoreThread: Sendable {
         var adoptions: [Adoption] = []
         var gathering = CommitGathering()
         var announcements = ExpiryAnnouncements()
+        var unwritten: (mark: OrderMark, due: MonotonicTime)?
         while true {
             wake.wait(until: announcements.deadline(store, before: next))
             gather(gathering)
@@ -242,10 +281,13 @@ package final class StoreThread: Sendable {
                 adoptions.removeFirst()
                 next.completion()
             }
+            if taken.marked != nil {
+                guard follow(taken, &unwritten) else { return }
+            }
             settle(taken, &gathering)
             if taken.isStopping {
                 // If recording this fails, the next start assumes a hole.
-                try? store.seal(upTo: taken.last)
+                try? store.seal(upTo: taken.marked == nil ? taken.last : nil)
                 return
             }
             let now = MonotonicTime.now
@@ -257,6 +299,40 @@ package final class StoreThread: Sendable {
             let isMore = (try? store.maintain(now: Lifetime.now)) ?? false
             if !isMore { store.rest() }
             next = isMore ? now : now.advanced(byNanoseconds: Self.pace)
+        }
+    }
+
+    // MARK: A log
+
+    /// How often a failed commit of what a log has brought is tried again, and how long a mark without messages stays in
+    /// memory, in nanoseconds.
+    private static let attemptPause: Int64 = 1_000_000_000
+    private static let markLife: Int64 = 5_000_000_000
+
+    /// Commits what a log has brought, with how far that is; tries until it succeeds, since the others have it.
+    ///
+    /// - Returns: `false` if the thread is to end before; what is on disk is then what comes up to an earlier mark.
+    private func follow(_ work: Work, _ unwritten: inout (mark: OrderMark, due: MonotonicTime)?) -> Bool {
+        let now = MonotonicTime.now
+        if let mark = work.mark { unwritten = (mark, unwritten?.due ?? now.advanced(byNanoseconds: Self.markLife)) }
+        // A mark alone is worth a sync now and then: from an older one the log is read again.
+        guard let last = unwritten?.mark,
+            !work.entries.isEmpty || work.isStopping || unwritten.map({ $0.due <= now }) == true
+        else { return true }
+        while true {
+            let result = attempt { () throws(StorageError) in
+                try store.apply(work.entries, reaching: last, now: Lifetime.now)
+            }
+            switch result {
+            case .success:
+                failure.withLock { $0 = nil }
+                unwritten = nil
+                return true
+            case .failure(let error):
+                failure.withLock { $0 = error }
+                if work.isStopping || self.work.withLock({ $0.isStopping }) { return false }
+                wake.wait(until: .now.advanced(byNanoseconds: Self.attemptPause))
+            }
         }
     }
 
@@ -288,8 +364,12 @@ package final class StoreThread: Sendable {
         }
         var settlement = Settlement()
         let begin = MonotonicTime.now
-        var reservation = attempt { () throws(StorageError) in
-            try store.apply(work.entries, reserving: work.reservation, now: Lifetime.now)
+        var reservation: Result<Void, StorageError> = .success(())
+        // What a log has brought is on disk by now.
+        if work.marked == nil {
+            reservation = attempt { () throws(StorageError) in
+                try store.apply(work.entries, reserving: work.reservation, now: Lifetime.now)
+            }
         }
         switch reservation {
         case .success:

@@ -115,6 +115,7 @@ extension LMDBStore {
         guard let state = found ?? nil else { throw .damaged("the backup is of another format") }
         let values = try write.size(of: retained).entries
         let messages = try write.size(of: log).entries
+        try forgetOrder(write, in: meta)
         try write.set(
             state.restored(reservedSeq: max(state.reservedSeq, reservedSeq)).bytes, for: StoreState.key, in: meta)
         try write.commit()

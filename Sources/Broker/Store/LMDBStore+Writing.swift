@@ -4,20 +4,27 @@ extension LMDBStore {
     private static let attempts = 8
 
     package func apply(_ entries: [StoreEntry], reserving seq: UInt64?, now: Int64) throws(StorageError) {
+        try apply(entries, reserving: seq, reaching: nil, now: now)
+    }
+
+    func apply(
+        _ entries: [StoreEntry], reserving seq: UInt64?, reaching mark: OrderMark?, now: Int64
+    ) throws(StorageError) {
         for attempt in 1... {
             do throws(StorageError) {
                 readers.count(written: entries.reduce(0) { $0 + $1.message.payload.count })
                 return try write { (write, state) throws(StorageError) in
                     if let seq { state.reservedSeq = max(state.reservedSeq, seq) }
-                    for entry in entries where entry.message.isRetained {
+                    for entry in entries where entry.message.isRetained && !entry.message.isEphemeral {
                         try self.apply(entry.message, write, &state)
                     }
                     try self.keep(entries, now: now, write, &state)
                     try self.keepKeys(of: entries, write)
+                    if let mark { try self.reach(mark, entries, write, &state) }
                 }
             } catch {
                 // Expired values must not keep new ones out.
-                guard attempt < Self.attempts, error.isLackOfRoom, try makeRoom(at: now) > 0 else {
+                guard mark == nil, attempt < Self.attempts, error.isLackOfRoom, try makeRoom(at: now) > 0 else {
                     throw error
                 }
             }

@@ -18,7 +18,8 @@ package final class LMDBStore: MessageStore {
 
     /// Why the previous file was moved aside; `nil` if it was not.
     package let damage: String?
-    package let epoch: UInt64
+    package var epoch: UInt64 { knownEpoch.load(ordering: .acquiring) }
+    let knownEpoch: Atomic<UInt64>
 
     /// How long the check of the file's pages took, in nanoseconds; `nil` if it was not needed.
     package let checkNanoseconds: Int64?
@@ -108,7 +109,7 @@ package final class LMDBStore: MessageStore {
         readers = LMDBReaders(
             environment, cursorOver: retained, maximumViews: maximumViews, viewGrowth: viewGrowth)
         self.state = Mutex(state)
-        epoch = state.epoch
+        knownEpoch = Atomic(state.epoch)
         reserved = Atomic(state.reservedSeq)
         self.mark = mark
         self.keptMark = keptMark
@@ -312,7 +313,7 @@ package final class LMDBStore: MessageStore {
         try readers.reopen { () throws(StorageError) in
             let environment = try LMDBEnvironment(path: path, mapSize: mapSize)
             let (databases, state, next) = try Self.open(environment, start: nil, isReplacement: false)
-            guard state.epoch == epoch, databases.meta == meta, databases.retained == retained,
+            guard state.epoch == committed.epoch, databases.meta == meta, databases.retained == retained,
                 databases.expiry == expiry, databases.keys == publishKeys, databases.history == history
             else { throw .damaged("the file was replaced while it was open") }
             found = state

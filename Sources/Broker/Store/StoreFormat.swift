@@ -6,14 +6,18 @@
 //
 //     1   records of messages have a content type and no other properties
 //     2   records of messages have properties; those of format 1 may be among them
+//     3   as 2, of a broker of a cluster: with how far the log is applied, and ephemeral values (LMDBStore+Order.swift)
 //
 // Records of format 1 stay readable. New records have format 2; the store's own record is rewritten at the first start.
-// So a start takes the same time however many values there are.
+// So a start takes the same time however many values there are. Format 3 is written by
+// brokers of a cluster only.
 
 /// The layouts of the store that this version knows.
 enum StoreFormat {
-    /// The layout that is written.
-    static let newest: UInt32 = 2
+    /// The layout of a broker by itself.
+    static let single: UInt32 = 2
+    /// The newest layout: that of a broker of a cluster.
+    static let newest: UInt32 = 3
     /// The oldest layout that is read.
     static let oldest: UInt32 = 1
     /// Numbers above this are damage, not versions.

@@ -7,7 +7,9 @@ struct StoreState: Equatable {
     static let key = Array("state".utf8)
     private static let length = 40
 
-    let epoch: UInt64
+    var epoch: UInt64
+    /// Whether it is part of a cluster.
+    var isShared = false
     var reservedSeq: UInt64 = 0
     /// The payloads of all retained values, in bytes.
     var payloadBytes: Int = 0
@@ -45,6 +47,7 @@ extension StoreState {
             bytes.littleEndian(UInt32.self, at: 4) <= UInt32(RecordHeader.format),
             let payloadBytes = Int(exactly: bytes.littleEndian(UInt64.self, at: 24))
         else { return nil }
+        isShared = bytes.littleEndian(UInt32.self, at: 0) == StoreFormat.newest
         epoch = bytes.littleEndian(UInt64.self, at: 8)
         reservedSeq = bytes.littleEndian(UInt64.self, at: 16)
         self.payloadBytes = payloadBytes
@@ -53,13 +56,13 @@ extension StoreState {
 
     /// Whether the store's own record has the newest format.
     static func isCurrent(_ bytes: Span<UInt8>) -> Bool {
-        bytes.count >= 8 && bytes.littleEndian(UInt32.self, at: 0) == StoreFormat.newest
+        bytes.count >= 8 && bytes.littleEndian(UInt32.self, at: 0) >= StoreFormat.single
             && bytes.littleEndian(UInt32.self, at: 4) == UInt32(RecordHeader.format)
     }
 
     var bytes: [UInt8] {
         var bytes: [UInt8] = []
-        bytes.appendLittleEndian(StoreFormat.newest)
+        bytes.appendLittleEndian(isShared ? StoreFormat.newest : StoreFormat.single)
         bytes.appendLittleEndian(UInt32(RecordHeader.format))
         for number in [epoch, reservedSeq, UInt64(max(payloadBytes, 0)), probes] { bytes.appendLittleEndian(number) }
         return bytes

@@ -76,7 +76,7 @@ struct FoldTests {
 
     /// Whatever a broker is shown twice, and wherever it stops and goes on, it comes to what the others come to.
     @Test(arguments: 1...20)
-    func comesToOneResult(seed: Int) {
+    func comesToOneResult(seed: Int) throws {
         var log = LogMaker(seed: seed)
         log.fill(200)
         var whole = Fold()
@@ -97,8 +97,19 @@ struct FoldTests {
             let end = min(log.items.count, place + Int.random(in: 1...30, using: &random))
             taken += log.items[place..<end].compactMap { Self.fold($0, &other) }
             place = end
+            // It starts again from what it has stored.
+            other = try #require(Self.read(other.bytes))
         }
         #expect(taken == expected && other == whole && other.digest == whole.digest)
+    }
+
+    private static func read(_ bytes: [UInt8]) -> Fold? { Fold(bytes.span) }
+
+    @Test func isNotReadFromOtherBytes() {
+        let bytes = Fold(after: 3, epoch: 7).bytes
+        #expect(Self.read(bytes)?.position == LogPosition(term: 0, seq: 3))
+        #expect(Self.read([2] + bytes.dropFirst()) == nil, "another version's")
+        #expect(Self.read(bytes + [0]) == nil && Self.read(Array(bytes.dropLast())) == nil && Self.read([]) == nil)
     }
 
     @Test func tellsWhatComesOfAnEntry() {

@@ -254,7 +254,7 @@ struct LogOrderTests {
     @Test func answersWhatWaitsAtItsEnd() throws {
         let (peer, _) = try peer()
         peer.submit([try draft("a", "1")])
-        #expect(peer.order.close() == 0)
+        #expect(peer.order.close() == 1000, "where the log is, whether or not that became a message")
         peer.giveUp()
         #expect(peer.results == ["unavailable"])
     }

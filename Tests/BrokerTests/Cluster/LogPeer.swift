@@ -29,7 +29,7 @@ final class LogPeer<Engine: LogEngine> {
         local.attach(thread)
         var limits = LogOrder.Limits()
         limits.underWay = 5
-        order = LogOrder(sequencer, engine: engine, node: node, incarnation: 1, limits: limits)
+        order = try LogOrder(sequencer, engine: engine, node: node, incarnation: 1, limits: limits)
         sequencer.join(own, shard: 0)
         sequencer.join(all, shard: -1)
     }

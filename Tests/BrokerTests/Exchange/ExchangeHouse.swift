@@ -62,9 +62,12 @@ final class ExchangeHouse {
         local.attach(storeThread)
         let delayed = DelayedOrder(local, remotes: Dictionary(uniqueKeysWithValues: zip(0..., remotes)))
         let engine = MemoryEngine()
-        let logged = LogOrder(sequencer, engine: engine, node: 1, incarnation: 1)
-        if isLogged { try engine.begin(for: logged) }
-        let chosen: any Order = if isLogged { logged } else if isDelayed { delayed } else { local }
+        var chosen: any Order = isDelayed ? delayed : local
+        if isLogged {
+            let logged = try LogOrder(sequencer, engine: engine, node: 1, incarnation: 1)
+            try engine.begin(for: logged)
+            chosen = logged
+        }
         inbox = sequencer.join(log, shard: -1)
         for index in order {
             let reactor = try Reactor(index: index, counters: ReactorCounters(), remote: remotes[index])

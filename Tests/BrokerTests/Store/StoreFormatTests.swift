@@ -44,10 +44,10 @@ struct StoreFormatTests {
             try FileManager.default.removeItem(atPath: "\(directory.path)/\(name)")
         }
         let state = Array("state".utf8)
-        try change(directory, state + [2, 0, 0, 0], to: state + [3, 0, 0, 0])
+        try change(directory, state + [2, 0, 0, 0], to: state + [4, 0, 0, 0])
         let file = try Data(contentsOf: directory.file)
         let names = try FileManager.default.contentsOfDirectory(atPath: directory.path).sorted()
-        let error = StorageError.newer("\(directory.file.path) is a store of format 3, and this version reads up to 2")
+        let error = StorageError.newer("\(directory.file.path) is a store of format 4, and this version reads up to 3")
         #expect(throws: error) { try LMDBStore.open(directory: directory.path, maximumSize: 64 << 20) }
         let target = TestDirectory()
         #expect(throws: error) { try LMDBStore.restore(from: directory.path, to: target.path, time: 0) }

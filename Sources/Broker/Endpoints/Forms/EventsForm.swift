@@ -4,15 +4,19 @@ internal import WSTransport
 final class EventsForm: TextForm, WireForm {
     private let isChunked: Bool
     /// The beginning of an `id:` line, up to the number.
-    private let places: [UInt8]
+    // Each event looks at it, and only ``adopt(epoch:)`` changes it.
+    @exclusivity(unchecked) private var places: [UInt8]
 
     /// - Parameters:
     ///   - epoch: the store's epoch, which is part of each id, because a number has no meaning in another store.
     ///   - isChunked: `false` for HTTP/1.0, which has no chunked coding.
     init(epoch: UInt64, isChunked: Bool) {
         self.isChunked = isChunked
-        places = Array("id: \(epoch)-".utf8)
+        unsafe places = Array("id: \(epoch)-".utf8)
     }
+
+    /// The store has taken the epoch of other brokers.
+    func adopt(epoch: UInt64) { unsafe places = Array("id: \(epoch)-".utf8) }
 
     var isEvents: Bool { true }
 
@@ -45,7 +49,7 @@ final class EventsForm: TextForm, WireForm {
 
     /// Appends the `id:` line, from which a client resumes.
     private func appendPlace(_ seq: UInt64, to text: inout [UInt8]) {
-        text += places
+        text += unsafe places
         // Written by hand, because it is done for each message and a `String` would be allocated.
         var digits = InlineArray<21, UInt8>(repeating: 10)
         var (start, rest) = (20, seq)

@@ -12,6 +12,7 @@ package final class Forms {
     let plainLines: StreamForm
     let events: StreamForm
     let plainEvents: StreamForm
+    private let eventForms: [EventsForm]
 
     init(on shard: Shard, compression: DeflatedForm.Compression) {
         func lanes(_ form: any FrameForm, of endpoint: ClientEndpoint) -> SocketLanes {
@@ -29,9 +30,15 @@ package final class Forms {
         subscription = lanes(JSONForm(hasOperation: false), of: .subscription)
         lines = stream(LinesForm(isChunked: true), of: .lines)
         plainLines = stream(LinesForm(isChunked: false), of: .lines)
-        events = stream(EventsForm(epoch: shard.store.epoch, isChunked: true), of: .events)
-        plainEvents = stream(EventsForm(epoch: shard.store.epoch, isChunked: false), of: .events)
+        let form = EventsForm(epoch: shard.store.epoch, isChunked: true)
+        let plainForm = EventsForm(epoch: shard.store.epoch, isChunked: false)
+        events = stream(form, of: .events)
+        plainEvents = stream(plainForm, of: .events)
+        eventForms = [form, plainForm]
     }
+
+    /// The store has taken the epoch of other brokers.
+    package func adopt(epoch: UInt64) { for form in eventForms { form.adopt(epoch: epoch) } }
 }
 
 /// The lanes of one frame form: uncompressed and compressed.

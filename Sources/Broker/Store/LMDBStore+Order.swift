@@ -1,0 +1,84 @@
+internal import Synchronization
+
+// A broker of a cluster stores how far the log is applied, in the transaction of what came up to there: in `meta`, under
+// `order`, the number of the newest message (8 bytes, little-endian) and the state of the order. The database `ephemeral` has
+// the ephemeral values under the topics' keys (RetainedKey.swift), as records of the history: what all brokers have in memory
+// must be there again after a start, as conditions are decided by it. A broker by itself has neither.
+
+extension LMDBStore {
+    private static let orderKey = Array("order".utf8)
+    private static let ephemeralName = "ephemeral"
+
+    package func apply(_ entries: [StoreEntry], reaching mark: OrderMark, now: Int64) throws(StorageError) {
+        try apply(entries, reserving: mark.seq, reaching: mark, now: now)
+    }
+
+    package func adopt(epoch: UInt64) { knownEpoch.store(epoch, ordering: .releasing) }
+
+    /// Stores a mark in the transaction of what came up to it.
+    func reach(
+        _ mark: OrderMark, _ entries: [StoreEntry], _ write: borrowing LMDBWrite, _ state: inout StoreState
+    ) throws(StorageError) {
+        (state.isShared, state.epoch) = (true, epoch)
+        state.history.completeUpTo = complete(upTo: max(state.history.completeUpTo, mark.seq))
+        var value: [UInt8] = []
+        value.appendLittleEndian(mark.seq)
+        try write.set(value + mark.state, for: Self.orderKey, in: meta)
+        guard entries.contains(where: { $0.message.isRetained }) else { return }
+        let database = try write.database(named: Self.ephemeralName)
+        var isEmpty = try write.size(of: database).entries == 0
+        for entry in entries where entry.message.isRetained {
+            let message = entry.message
+            if message.isEphemeral, !message.isRemoval {
+                guard let record = HistoryRecord.bytes(of: message) else { continue }
+                try write.set(record, for: RetainedKey(message.topic).bytes, in: database)
+                isEmpty = false
+            } else if !isEmpty {
+                try write.remove(RetainedKey(message.topic).bytes, in: database)
+            }
+        }
+    }
+
+    /// Makes the store of a broker of a cluster that of a broker by itself.
+    static func forgetOrder(_ write: borrowing LMDBWrite, in meta: LMDBDatabase) throws(StorageError) {
+        try write.remove(orderKey, in: meta)
+    }
+
+    package func orderMark() throws(StorageError) -> OrderMark? {
+        try read { (reader) throws(StorageError) in
+            try reader.value(of: Self.orderKey, in: meta) { bytes throws(StorageError) in
+                guard bytes.count >= 8 else { throw .damaged("the record of the order") }
+                return OrderMark(
+                    state: bytes.array(8..<bytes.count), seq: bytes.littleEndian(UInt64.self, at: 0))
+            }
+        }
+    }
+
+    package func ephemerals() throws(StorageError) -> [Message] {
+        var found: [Message] = []
+        // A broker by itself has no such database.
+        guard try orderMark() != nil else { return found }
+        try write { (write, _) throws(StorageError) in
+            let cursor = try write.cursor(over: try write.database(named: Self.ephemeralName))
+            var start: [UInt8] = []
+            while let entry = try cursor.copy(from: start) {
+                start = entry.key + [0]
+                guard let record = HistoryRecord(entry.value.span),
+                    let topic = record.topic(record: entry.value.span),
+                    let message = record.message(topic: topic, record: entry.value.span)
+                else { throw .damaged("the record of an ephemeral value") }
+                found.append(message.asEphemeral)
+            }
+        }
+        return found
+    }
+}
+
+extension Message {
+    /// The same as an ephemeral value.
+    fileprivate var asEphemeral: Message {
+        Message(
+            topic: topic, payload: payload, kind: kind, contentType: contentType, properties: properties,
+            isRetained: isRetained, seq: seq, time: time, expiry: expiry, origin: origin, nature: .ephemeral)
+    }
+}
