@@ -46,7 +46,10 @@ package final class Broker {
     package let reloads: Reloads
     private let figures: Figures
     private let storeThread: StoreThread
-    private let order: LocalOrder
+    private let order: any Order
+    private let sequencer: Sequencer
+    /// `nil`: it is by itself.
+    private let cluster: ClusterNode?
     private let reactors: ReactorGroup
     private let shards: ShardGroup
     private let listeners: Listeners
@@ -103,20 +106,11 @@ package final class Broker {
         movedAside = store.movedAside
         checkMilliseconds = store.store.checkNanoseconds.map { Int($0 / 1_000_000) }
         self.store = store.store
-        let order = try Self.wrap { () throws(StorageError) in
-            try LocalOrder(store: store.store, rules: HistoryRules(settings))
-        }
-        order.sequencer.adopt(KeyRules(settings))
-        let watch = StoreWatch(events)
-        storeThread = StoreThread(
-            store: store.store, maximumQueuedBytes: Self.storeQueue,
-            onSettled: {
-                order.sequencer.settled($0)
-                watch.look(at: $0)
-            }, onExpired: { order.sequencer.announce($0) })
-        try Self.wrap { [storeThread] () throws(StorageError) in try storeThread.start() }
-        order.attach(storeThread)
-        self.order = order
+        let ordering = try Ordering(settings, store.store, events)
+        let sequencer = ordering.sequencer
+        (storeThread, self.sequencer, order, cluster) = (
+            ordering.storeThread, sequencer, ordering.order, ordering.cluster
+        )
 
         let (quotas, bans) = (Quotas(), Bans())
         let count = settings.reactors.count ?? min(Machine.processors, ClientNumbers.maximumShards)
@@ -127,11 +121,12 @@ package final class Broker {
         let counters = reactors.remotes.map { _ in ShardCounters() }
         let changes = AccessFileDesk.makePool()
         figures = Figures(
-            reactors: reactors.counters, shards: counters, sequencer: order.sequencer, store: store.store,
+            reactors: reactors.counters, shards: counters, sequencer: sequencer, store: store.store,
             storeThread: storeThread, audit: audit, events: events, passwords: checks.passwords,
             webTokens: access.figures, quotas: quotas, bans: bans, browserSessions: checks.sessions,
             accessChanges: changes, version: BrokerVersion.current)
         figures.operations.watchCertificates { [certificates] in certificates.secondsLeft }
+        if let cluster { figures.operations.watchCluster { [weak cluster] in cluster?.reading } }
         let shards = ShardGroup(reactors.remotes)
         self.shards = shards
         let accessFile = AccessFileDesk(changes, path: { [access] in access.path }) { [access, checks] in
@@ -139,17 +134,20 @@ package final class Broker {
             return errors
         }
         let facts = BrokerFacts(
-            figures: figures, listen: listen, dataDirectory: settings.dataDirectory, epoch: store.store.epoch,
-            movedAside: movedAside, bans: bans, logThreshold: logThreshold, accessFile: accessFile,
+            figures: figures, listen: listen, dataDirectory: settings.dataDirectory,
+            epoch: store.store.epoch, movedAside: movedAside, bans: bans, logThreshold: logThreshold,
+            accessFile: accessFile,
             authenticator: checks, audit: audit,
             configuration: source.map { Self.desk($0, settings) },
             certificateSeconds: { [certificates] in certificates.secondsLeft }, events: events,
+            cluster: cluster?.desk,
             backup: { [store = self.store] (descriptor) throws(StorageError) in try store.copy(to: descriptor) },
             checkBackup: { (path) throws(StorageError) in try LMDBStore.checkBackup(path) })
         reloads = facts.reloads
         memory = MemoryWatch(settings.limits, figures: figures, remotes: reactors.remotes)
         let serving = Serving(
-            group: reactors, order: order, store: store.store, settings: settings, facts: facts,
+            group: reactors, order: order, sequencer: sequencer, cluster: cluster, store: store.store,
+            settings: settings, facts: facts,
             connectionLimit: ConnectionLimit(
                 figures: figures, memory: memory, quotas: quotas, bans: bans, events: events),
             memory: memory, listeners: listeners,
@@ -165,6 +163,10 @@ package final class Broker {
             throw BrokerError("cannot start a reactor: \(error)")
         }
         heartbeat = Heartbeat(reactors.remotes)
+        if let cluster {
+            sequencer.tellEpoch { [shards] epoch in shards.run { $0.endpoints.forms.adopt(epoch: epoch) } }
+            try cluster.start(listen: listen) { [figures] in figures.clients }
+        }
         startMilliseconds = Int(MonotonicTime.now.nanoseconds(since: begin) / 1_000_000)
         showEvents(settings)
         audit.write(AuditEvent(.start, target: listen.joined(separator: " "), result: BrokerVersion.current))
@@ -215,9 +217,6 @@ package final class Broker {
         }
     }
 
-    /// The most that may wait for the disk, in bytes; beyond it retained publications are refused.
-    private static let storeQueue = 64 << 20
-
     private static func openStore(_ settings: Settings) throws(BrokerError) -> (store: LMDBStore, movedAside: String?) {
         let limits = RetainedLimits(
             maximumMessages: settings.retained.maximumMessages, maximumBytes: settings.retained.maximumBytes)
@@ -228,7 +227,7 @@ package final class Broker {
         }
     }
 
-    private static func wrap<Value, Failure: Error & CustomStringConvertible>(
+    static func wrap<Value, Failure: Error & CustomStringConvertible>(
         _ body: () throws(Failure) -> Value
     ) throws(BrokerError) -> Value {
         do throws(Failure) { return try body() } catch { throw BrokerError(error.description) }
@@ -317,6 +316,7 @@ package final class Broker {
     package func takeNews() -> [Journal.Entry] {
         events.look()
         var news = journal.take()
+        if let cluster { news += cluster.takeNews() }
         // One line for all that came since the last, however much that was.
         func tell(_ message: String, _ matter: String, _ count: Int) {
             let new = count - (told.updateValue(count, forKey: matter) ?? 0)
@@ -336,7 +336,7 @@ package final class Broker {
     /// Publishes events below `$SYS/events`, or not, as the settings say.
     private func showEvents(_ settings: Settings) {
         guard settings.systemTopics.events else { return events.publish(to: nil) }
-        events.publish { [sequencer = order.sequencer] events in
+        events.publish { [sequencer] events in
             sequencer.show(
                 events.map { (topic: Topic(unchecked: "$SYS/events/\($0.kind.rawValue)"), payload: $0.payload) },
                 from: -1, isKept: false)
@@ -380,8 +380,8 @@ package final class Broker {
             checks.sessions.review(access.current)
         }
         memory.adopt(settings.limits)
-        if settings.publish != current.publish { order.sequencer.adopt(KeyRules(settings)) }
-        if settings.history != current.history { order.sequencer.adopt(HistoryRules(settings)) }
+        if settings.publish != current.publish { sequencer.adopt(KeyRules(settings)) }
+        if settings.history != current.history { sequencer.adopt(HistoryRules(settings)) }
         let changes = current.changes(to: settings)
         let changed = changes.map(\.path).joined(separator: " ")
         let digest = SHA1.digest(of: SettingsWriter.json(settings)).map {
@@ -422,7 +422,10 @@ package final class Broker {
             shard.isDraining = true
         }
         // Commits what is queued; the acknowledgements are in the mailboxes afterwards.
-        storeThread.stop(after: order.close())
+        cluster?.settle()
+        let last = order.close()
+        cluster?.stop()
+        storeThread.stop(after: last)
         let (crowd, absence) = (figures.clients, max(Self.leastAbsence, startMilliseconds))
         shards.runAndWait { $0.sayGoodbye(crowd: crowd, absence: absence, spread: wish?.retrySpread) }
         let deadline = MonotonicTime.now.advanced(byNanoseconds: Self.drainPatience)

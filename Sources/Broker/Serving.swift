@@ -4,7 +4,10 @@ internal import WSTransport
 /// What each reactor of the broker serves.
 struct Serving: Sendable {
     let group: ReactorGroup
-    let order: LocalOrder
+    let order: any Order
+    let sequencer: Sequencer
+    /// `nil`: it is by itself.
+    let cluster: ClusterNode?
     let store: any MessageStore
     let settings: Settings
     let facts: BrokerFacts
@@ -27,10 +30,14 @@ struct Serving: Sendable {
     /// The reactor's own thread.
     func begin(on reactor: Reactor) throws(Errno) {
         let shard = Shard(
-            reactor: reactor, sequencer: order.sequencer, order: order, store: store, settings: settings,
+            reactor: reactor, sequencer: sequencer, order: order, store: store, settings: settings,
             access: access,
             counters: counters[reactor.index])
         shard.endpoints.movedAside = facts.movedAside
+        if let cluster {
+            shard.numberClients(from: cluster.clientBase)
+            shard.hindrance = { [weak cluster] in cluster?.hindrance }
+        }
         let post = ListeningPost()
         reactor[ListeningPost.self] = post
         shard.endpoints.sessions = SessionDesk(checks.sessions, ShardGroup(group.remotes))
@@ -82,6 +89,7 @@ struct Serving: Sendable {
         }
         try listeners.take(Listeners.admin, on: reactor) { (descriptor, _, _) throws(Errno) in
             // On one reactor, as the socket is.
+            cluster?.watch(from: shard)
             SystemTopics(shard, facts.figures, version: BrokerVersion.current) { [unowned shard] in
                 shard.configuration.systemTopics.interval?.nanoseconds
             }.begin()

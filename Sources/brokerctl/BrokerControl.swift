@@ -24,7 +24,8 @@ struct BrokerControl: AsyncParsableCommand {
             """,
         version: "brokerctl \(BrokerVersion.current)",
         subcommands: [
-            StatusCommand.self, TopCommand.self, CheckCommand.self, ClientsCommand.self, BansCommand.self,
+            StatusCommand.self, ClusterCommand.self, TopCommand.self, CheckCommand.self, ClientsCommand.self,
+            BansCommand.self,
             TopicsCommand.self, SubscriptionsCommand.self,
             RetainedCommand.self, PublishCommand.self, SubscribeCommand.self, RequestCommand.self, ReplyCommand.self,
             RecordCommand.self, ReplayCommand.self,

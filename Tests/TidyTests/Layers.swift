@@ -81,12 +81,12 @@ enum Layers {
             uses: ["Broker/AdminProtocol", "Broker/Endpoints", "Broker/Metrics"]),
         "Broker/Wiring": Layer(
             imports: ["Cryptography", "Glibc", "Synchronization", "WSTransport"],
-            uses: ["Broker/AdminProtocol", "Broker/Configuration", "Broker/Endpoints"]),
+            uses: ["Broker/AdminProtocol", "Broker/Cluster", "Broker/Configuration", "Broker/Endpoints"]),
         "Broker": Layer(
             imports: ["CLinux", "Cryptography", "Glibc", "Synchronization", "WSTransport"],
             uses: [
-                "Broker/Admin", "Broker/Configuration", "Broker/Endpoints", "Broker/Metrics", "Broker/Store",
-                "Broker/Wiring",
+                "Broker/Admin", "Broker/Cluster", "Broker/Configuration", "Broker/Endpoints", "Broker/Metrics",
+                "Broker/Store", "Broker/Wiring",
             ]),
 
         "brokerd": Layer(

@@ -5,7 +5,8 @@ package struct BrokerFacts: Sendable {
     package let figures: Figures
     package let listen: [String]
     package let dataDirectory: String
-    package let epoch: UInt64
+    /// Of the store, which takes that of a cluster.
+    let epoch: @Sendable () -> UInt64
     package let movedAside: String?
     /// Writes a copy of the store to a descriptor; returns when the copy is complete.
     package let backup: @Sendable (Int32) throws(StorageError) -> Void
@@ -29,16 +30,19 @@ package struct BrokerFacts: Sendable {
     let configuration: ConfigurationDesk?
     /// The result of the last reload.
     package let reloads: Reloads
+    /// `nil`: the broker is by itself.
+    let cluster: ClusterDesk?
     /// The state that all administrators share.
     let administration = AdminState()
 
     package init(
-        figures: Figures, listen: [String], dataDirectory: String, epoch: UInt64, movedAside: String?,
+        figures: Figures, listen: [String], dataDirectory: String, epoch: @escaping @autoclosure @Sendable () -> UInt64,
+        movedAside: String?,
         bans: Bans = Bans(), logThreshold: LogThreshold = LogThreshold(.info),
         accessFile: AccessFileDesk? = nil, authenticator: (any Authenticator)? = nil, audit: AuditLog? = nil,
         configuration: ConfigurationDesk? = nil,
         certificateSeconds: @escaping @Sendable () -> Int? = { nil },
-        events: EventStream? = nil,
+        events: EventStream? = nil, cluster: ClusterDesk? = nil,
         backup: @escaping @Sendable (Int32) throws(StorageError) -> Void,
         checkBackup: @escaping @Sendable (_ path: String) throws(StorageError) -> Void = { _ in }
     ) {
@@ -56,6 +60,7 @@ package struct BrokerFacts: Sendable {
         self.authenticator = authenticator
         self.audit = audit
         self.events = events
+        self.cluster = cluster
         self.backup = backup
         self.checkBackup = checkBackup
     }

@@ -34,7 +34,7 @@ extension BrokerFacts {
         status.clients = figures.sum { (counters: ShardCounters) in counters.clients.current }
         status.subscriptions = figures.sum { (counters: ShardCounters) in counters.subscriptions.current }
         status.seq = shard.sequencer.newest
-        status.epoch = epoch
+        status.epoch = epoch()
         status.published = figures.sum { (counters: ShardCounters) in counters.published.current }
         status.delivered = figures.sum { (counters: ShardCounters) in counters.delivered.current }
         status.store = figures.storeStatistics.map { statistics in

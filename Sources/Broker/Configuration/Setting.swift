@@ -234,10 +234,12 @@ extension Setting {
 
     /// A setting that this version does not support: it may have its default only.
     init<Value: Equatable>(
-        unavailable key: String, _ value: ConfigurationValue<Value>, default standard: Value, _ doc: String
+        unavailable key: String, _ value: ConfigurationValue<Value>, default standard: Value, _ doc: String,
+        example: String = ""
     ) {
         let outline = SettingOutline(
-            key: key, form: .value, expected: value.expected, doc: doc, traits: .init(isAvailable: false))
+            key: key, form: .value, expected: value.expected, doc: doc,
+            traits: .init(example: example, isAvailable: false))
         self.init(
             outline: outline,
             decode: { node, path, _, decoder in

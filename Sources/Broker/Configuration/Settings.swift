@@ -44,6 +44,8 @@ package struct Settings: Sendable, Equatable {
     package var systemTopics = Settings.SystemTopics()
     /// The log and the audit log.
     package var log = Log()
+    /// The brokers that serve the same topic space; `nil`: this one is by itself.
+    package var cluster: Cluster?
 
     package init() {}
 }
@@ -176,6 +178,10 @@ extension Settings {
                 section: "system_topics", \.systemTopics, Settings.SystemTopics.record,
                 "The broker's own figures below $SYS/broker."),
             Setting(section: "log", \.log, Log.record),
+            Setting(
+                optionalSection: "cluster", \.cluster, Cluster.record,
+                "Several brokers that serve one topic space, by Redis or Valkey (docs/cluster.md); left out: one by itself.",
+                traits: .init(reload: .restart)),
         ]
     }
 
@@ -204,11 +210,27 @@ extension Settings {
             }
         }
         settings.checkAccess(file.value(of: "access"), &decoder)
+        checkCluster(settings, file, &decoder)
         if let node = file.value(of: "retained")?["maximum_bytes"], let bytes = settings.retained.maximumBytes,
             bytes > settings.store.maximumSize
         {
             let most = SettingsWriter.size(settings.store.maximumSize)
             decoder.fail(node, "retained.maximum_bytes", expected: "at most store.maximum_size (\(most))")
+        }
+    }
+
+    /// What the log of a cluster has taken is refused by none of its brokers: one would differ from the others.
+    private static func checkCluster(
+        _ settings: Settings, _ file: ConfigurationSection, _ decoder: inout ConfigurationDecoder
+    ) {
+        guard settings.cluster != nil, let retained = file.value(of: "retained") else { return }
+        for (key, isLimited) in [
+            ("maximum_messages", settings.retained.maximumMessages != nil),
+            ("maximum_bytes", settings.retained.maximumBytes != nil),
+        ] where isLimited {
+            decoder.fail(
+                retained[key]?.mark ?? retained.mark, "retained.\(key)",
+                "expected unlimited with cluster: no broker may refuse alone what all the others keep")
         }
     }
 

@@ -229,9 +229,11 @@ struct ClientNumbers {
 
     private var last: UInt64
 
-    init(shard: Int) {
-        // From the time, so that numbers do not repeat after a restart, as far as a log reader is concerned.
-        last = UInt64(truncatingIfNeeded: WallClock.unixMilliseconds) << 20 | UInt64(shard % Self.maximumShards)
+    /// - Parameter base: what they begin after, a multiple of 256; `nil`: a number of the time, so that they do not repeat after
+    ///   a restart, as far as a log reader is concerned.
+    init(shard: Int, from base: UInt64? = nil) {
+        last =
+            (base ?? UInt64(truncatingIfNeeded: WallClock.unixMilliseconds) << 20) | UInt64(shard % Self.maximumShards)
     }
 
     /// One that was never given.

@@ -176,6 +176,14 @@ package final class Leases {
         if clients[client]?.topics.isEmpty == true { clients[client] = nil }
     }
 
+    /// Removes a value whose client is not of this reactor, without its farewell; it may be tried again later.
+    func end(_ message: Message) {
+        publications.add(
+            Draft(
+                topic: message.topic, payload: [], kind: .binary, isRetained: true, condition: .ended(message.seq),
+                origin: message.origin), from: nil)
+    }
+
     private func end(_ topic: Topic, _ seq: UInt64, _ lease: Lease, by client: UInt64) {
         guard lease.grace > 0 else { return remove(topic, seq, lease.farewell, by: client) }
         reactor.run(afterNanoseconds: lease.grace * 1_000_000) { [weak self] in

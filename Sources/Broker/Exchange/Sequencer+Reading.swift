@@ -197,6 +197,17 @@ extension Sequencer {
         return found
     }
 
+    /// Ephemeral values of clients that are chosen by their numbers.
+    func ephemerals(atMost maximum: Int, where isChosen: (_ client: UInt64) -> Bool) -> [Message] {
+        let table = state.withLock { $0.applying.ephemerals }
+        var (place, found) = (EphemeralTable.Place(), [Message]())
+        _ = table.read(TopicFilter(unchecked: "#", isLiteral: false), from: &place, visiting: .max) { message in
+            if isChosen(message.origin) { found.append(message) }
+            return found.count < maximum
+        }
+        return found
+    }
+
     /// The numbers of the ephemeral values of these topics.
     func ephemeralSeqs(of topics: [Topic]) -> [Topic: UInt64] {
         state.withLock { state in

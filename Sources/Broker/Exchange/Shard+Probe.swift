@@ -77,6 +77,7 @@ package final class Readiness {
     /// Finds out whether the broker is ready; `then` gets the reason if it is not.
     package func look(_ then: @escaping (String?) -> Void) {
         if shard.isDraining || shard.isLeaving { return then("shutting down") }
+        if let failure = shard.hindrance?() { return then(failure) }
         if let known, shard.reactor.now.nanoseconds(since: known.time) < Self.validity { return then(known.failure) }
         waiting.append(then)
         guard waiting.count == 1 else { return }

@@ -48,6 +48,26 @@ extension Shard {
         return position.seq
     }
 
+    /// How long a client waits that has come from a broker of the cluster which has read more than this one, in nanoseconds.
+    package static let reachPatience: Int64 = 5_000_000_000
+    private static let reachPace: Int64 = 5_000_000
+
+    /// Whether a client was told of a position that this broker of a cluster has not come to yet.
+    package func isAhead(_ point: ResumePoint?) -> Bool {
+        guard hindrance != nil, let point, point.seq > deliveredUpTo else { return false }
+        return point.seq > sequencer.newest && point.epoch ?? store.epoch == store.epoch
+    }
+
+    /// Runs `body` when this broker has come to a position, or it has taken too long; where ``isAhead(_:)`` says so.
+    package func afterReaching(_ point: ResumePoint?, _ body: @escaping () -> Void) {
+        let deadline = reactor.now.advanced(byNanoseconds: Self.reachPatience)
+        func look() {
+            guard isAhead(point), reactor.now < deadline else { return body() }
+            reactor.run(afterNanoseconds: Self.reachPace, look)
+        }
+        look()
+    }
+
     /// Refuses `count` more subscriptions if one client, or all clients together, would have too many.
     package func checkRoom(for count: Int, of set: SubscriptionSet, by client: Client) throws(Refusal) {
         guard count > 0 else { return }

@@ -36,6 +36,8 @@ package final class Shard {
     private var isEnding = false
     /// Whether the broker is about to shut down: readiness says so, while everything else is still served.
     package var isLeaving = false
+    /// Another reason why the broker is not ready; `nil`: there can be none.
+    package var hindrance: (() -> String?)?
     /// The open counts of publications, by number.
     package var meters: [Int: TopicMeter] {
         get { publications.meters }
@@ -193,6 +195,14 @@ package final class Shard {
         let forked = directory.remove(subscription)
         if forked != 0 { sequencer.forkedFilters.subtract(forked, ordering: .relaxed) }
         sequencer.subscriptions.subtract(1, ordering: .relaxed)
+    }
+
+    /// Numbers clients from a number on, a multiple of 256, that no other broker's begin with; before the first.
+    package func numberClients(from base: UInt64) { clientNumbers = ClientNumbers(shard: index, from: base) }
+
+    /// Removes ephemeral values by the numbers of the clients that have set them, which are not here any more.
+    package func endEphemerals(atMost maximum: Int, where isOrphan: (_ client: UInt64) -> Bool) {
+        for message in sequencer.ephemerals(atMost: maximum, where: isOrphan) { leases.end(message) }
     }
 
     // MARK: A client's part of a turn

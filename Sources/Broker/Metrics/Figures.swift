@@ -122,7 +122,7 @@ package final class Figures: Sendable {
 
     /// The values that the metrics are computed from.
     func reading(pending: PendingBytes?) -> MetricReading {
-        MetricReading(figures: self, store: storeStatistics, pending: pending)
+        MetricReading(figures: self, store: storeStatistics, cluster: operations.cluster, pending: pending)
     }
 
     /// The state of the retained values and their store; `nil` if it cannot be read.

@@ -12,6 +12,7 @@ package struct Metric: Sendable {
         case messages = "Messages"
         case access = "Refusals and access"
         case store = "Store"
+        case cluster = "Cluster"
         case process = "Process"
     }
 
@@ -49,6 +50,7 @@ package struct MetricTable: Sendable {
             case .messages: messages(&table)
             case .access: access(&table)
             case .store: storage(&table)
+            case .cluster: cluster(&table)
             case .process: process(&table)
             }
         }
@@ -107,6 +109,8 @@ struct MetricReading {
     let figures: Figures
     /// The state of the store; `nil` if it cannot be read.
     let store: StoreStatistics?
+    /// `nil`: the broker is by itself.
+    var cluster: ClusterReading?
     /// The bytes that clients have not received; `nil` if unknown.
     let pending: PendingBytes?
 

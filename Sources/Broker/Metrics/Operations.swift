@@ -25,6 +25,7 @@ package final class Operations: Sendable {
         var lastBackup: Int64?
         var drain: Drain?
         var certificateSeconds: @Sendable () -> Int? = { nil }
+        var cluster: @Sendable () -> ClusterReading? = { nil }
     }
 
     private let state = Mutex(State())
@@ -58,6 +59,14 @@ package final class Operations: Sendable {
 
     /// Records a complete backup.
     package func backedUp() { state.withLock { $0.lastBackup = WallClock.unixMilliseconds } }
+
+    /// The figures of the cluster; `nil`: the broker is by itself.
+    var cluster: ClusterReading? { state.withLock { $0.cluster }() }
+
+    /// Asks `reading` from now on for the figures of the cluster.
+    package func watchCluster(_ reading: @escaping @Sendable () -> ClusterReading?) {
+        state.withLock { $0.cluster = reading }
+    }
 
     /// Sets the source of the seconds until the first certificate of a listener expires.
     package func watchCertificates(_ seconds: @escaping @Sendable () -> Int?) {

@@ -16,7 +16,7 @@ struct AdminProtocolTests {
             "token.revoke": .operate, "token.check": .read, "acl.explain": .read, "audit": .operate,
             "events": .read, "trace": .read, "why": .read,
             "backup": .operate, "backup.next": .operate, "drain": .operate, "reload": .operate, "log.level": .operate,
-            "config.show": .operate, "config.plan": .operate,
+            "config.show": .operate, "config.plan": .operate, "cluster": .read, "cluster.forget": .operate,
         ]
         let declared = AdminSession.verbs.mapValues { $0.right }
         for verb in Set(expected.keys).union(declared.keys).sorted() {
@@ -32,6 +32,8 @@ struct AdminProtocolTests {
         #"{"id":7,"verb":"kick","client":"eb1","user":"u","filter":"a/#","reason":"r","dryRun":true}"#,
         #"{"id":7,"verb":"kick","user":"u","ban":true,"seconds":60,"note":"n"}"#,
         #"{"id":7,"verb":"bans.list"}"#,
+        #"{"id":7,"verb":"cluster"}"#,
+        #"{"id":7,"verb":"cluster.forget","node":"5f3c"}"#,
         #"{"id":7,"verb":"bans.add","kind":"user","name":"u","seconds":60,"note":"n"}"#,
         #"{"id":7,"verb":"bans.remove","ban":"b1"}"#,
         #"{"id":7,"verb":"users.list","user":"u","after":5}"#,

@@ -72,10 +72,11 @@ struct ConfigurationFileTests {
         // What only a path's file has is commented out, too, and does not go with the address that is shown.
         let misplaced = errors.filter { $0.hasSuffix(": expected with an address such as unix:/path only") }
         #expect(misplaced.count == 2)
-        // An issuer has the one or the other, and both are shown.
+        // An issuer has the one or the other, an engine, too, and both are shown.
         let others = errors.filter { !misplaced.contains($0) }
-        #expect(others.count == 1)
-        #expect(others.allSatisfy { $0.hasSuffix(": access.jwt[0]: expected keys or secret, found both of them") })
+        #expect(others.count == 2)
+        #expect(others[0].hasSuffix(": access.jwt[0]: expected keys or secret, found both of them"))
+        #expect(others[1].hasSuffix(": cluster.engine: expected addresses or sentinels, found both of them"))
     }
 
     /// `make settings` makes both.

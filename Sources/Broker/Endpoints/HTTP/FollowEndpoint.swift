@@ -83,6 +83,11 @@ final class FollowSession: Session {
         output.onClosed = { [self] in leave() }
         output.onDrained = { [weak self] in self.map { $0.shard.catchUp.advance($0) } }
         output.onFellBehind = { [weak self] in self.map { $0.shard.catchUp.fellBehind($0) } }
+        guard shard.isAhead(options.since) else { return subscribe(filter, options) }
+        shard.afterReaching(options.since) { [self] in subscribe(filter, options) }
+    }
+
+    private func subscribe(_ filter: TopicFilter, _ options: SubscribeOptions) {
         do throws(Refusal) {
             let seq = try shard.subscribe(self, to: filter, options)
             if !options.hasBeginning { sendLive(filter, seq: seq) }

@@ -60,6 +60,12 @@ package enum JSONCommand {
         }
     }
 
+    /// The position that a subscription goes on from; `nil`: it is no subscription, or names none.
+    static func resumePoint(of object: borrowing JSONObject) -> ResumePoint? {
+        guard (try? object.string("op")) == "subscribe" else { return nil }
+        return (try? options(object))?.since
+    }
+
     private static func options(_ object: borrowing JSONObject) throws(Refusal) -> SubscribeOptions {
         var options = SubscribeOptions()
         options.wantsSnapshot = try read { () throws(JSONError) in try object.bool("snapshot") } ?? true

@@ -76,6 +76,7 @@ final class JSONSession: ClientSocket {
             do throws(JSONError) {
                 guard let object = try scanner.nextObject() else { break }
                 frame.hasBegun = true
+                if shard.hindrance != nil, frame.waits(object, on: shard) { return false }
                 frame.offset = scanner.offset
                 isTurnOver = !shard.takesMore(from: stream.slot, after: answer(object))
             } catch {
@@ -146,7 +147,8 @@ final class JSONSession: ClientSocket {
         // The end of the check continues the frame.
         if isBeingFoundOut { return }
         frame.isScheduled = true
-        shard.inNextTurn(isLong: stream.isReadingPaused(for: .congestion)) { [self] in
+        let isLong = stream.isReadingPaused(for: .congestion) || frame.progress.deadline != nil
+        shard.inNextTurn(isLong: isLong) { [self] in
             frame.isScheduled = false
             goOn()
         }

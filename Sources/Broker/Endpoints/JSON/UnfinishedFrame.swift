@@ -8,8 +8,21 @@ package struct FrameProgress {
     package var hasBegun = false
     /// How many of its lines were malformed.
     package var broken = 0
+    /// How long its next command waits for a position at most; `nil`: it does not.
+    package var deadline: MonotonicTime?
 
     package init() {}
+
+    /// Whether a command waits until this broker of a cluster has come to the position that it names.
+    mutating func waits(_ object: borrowing JSONObject, on shard: Shard) -> Bool {
+        let now = shard.reactor.now
+        guard shard.isAhead(JSONCommand.resumePoint(of: object)), deadline.map({ now < $0 }) ?? true else {
+            deadline = nil
+            return false
+        }
+        deadline = deadline ?? now.advanced(byNanoseconds: Shard.reachPatience)
+        return true
+    }
 
     /// Skips to the end of the present line of the frame.
     package mutating func skipLine(of payload: Span<UInt8>) {

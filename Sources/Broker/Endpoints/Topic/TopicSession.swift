@@ -19,11 +19,15 @@ class TopicSession: ClientSocket {
         self.topic = topic
         isRetaining = options.isRetaining
         super.init(shard: shard, socket: socket, client: client, lanes: shard.endpoints.forms.topic)
-        do throws(Refusal) {
-            _ = try shard.subscribe(self, to: TopicFilter(topic), options.subscribe)
-        } catch {
-            closeWith(error)
+        if shard.isAhead(options.subscribe.since) {
+            shard.afterReaching(options.subscribe.since) { [self] in subscribe(options.subscribe) }
+        } else {
+            subscribe(options.subscribe)
         }
+    }
+
+    private func subscribe(_ options: SubscribeOptions) {
+        do throws(Refusal) { _ = try shard.subscribe(self, to: TopicFilter(topic), options) } catch { closeWith(error) }
     }
 
     final override func received(_ opcode: Opcode, _ payload: Span<UInt8>) {

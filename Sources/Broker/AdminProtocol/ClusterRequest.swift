@@ -1,0 +1,156 @@
+/// `cluster`: the cluster as this broker sees it.
+package struct ClusterRequest: AdminRequest {
+    package static let verb = "cluster"
+    package static let right = AdminRight.read
+
+    package init() {}
+    package init(_ object: borrowing JSONObject) throws(JSONError) {}
+    package func write(to writer: inout JSONWriter) {}
+
+    /// One of the brokers.
+    package struct Node: AdminObject {
+        /// Its number, in base 16.
+        package var node = ""
+        /// What people call it.
+        package var name = ""
+        package var version = ""
+        /// Where clients find it.
+        package var listen = ""
+        package var clients = 0
+        /// Whether it is the one that answers.
+        package var isHere = false
+        /// Whether it was heard of lately.
+        package var isAlive = false
+        /// How far it has applied the log, as it has said last.
+        package var position = ""
+        /// How long ago it was heard of, in milliseconds; `nil`: not since the start.
+        package var silence: Int?
+
+        package init() {}
+
+        package init(_ object: borrowing JSONObject) throws(JSONError) {
+            node = try object.string("node") ?? ""
+            name = try object.string("name") ?? ""
+            version = try object.string("version") ?? ""
+            listen = try object.string("listen") ?? ""
+            clients = try object.integer("clients") ?? 0
+            isHere = try object.bool("here") ?? false
+            isAlive = try object.bool("alive") ?? false
+            position = try object.string("position") ?? ""
+            silence = try object.integer("silentMilliseconds")
+        }
+
+        package func write(to writer: inout JSONWriter) {
+            writer.member("node", node)
+            writer.member("name", name)
+            writer.member("version", version)
+            writer.member("listen", listen)
+            writer.member("clients", clients)
+            writer.member("here", isHere)
+            writer.member("alive", isAlive)
+            writer.member("position", position)
+            if let silence { writer.member("silentMilliseconds", silence) }
+        }
+    }
+
+    /// The state of the cluster at one of its brokers.
+    package struct Answer: AdminObject {
+        /// Its name.
+        package var cluster = ""
+        /// The number of the broker that answers, in base 16, and what people call it.
+        package var node = ""
+        package var name = ""
+        /// `stopped`, `away`, `arming`, `catching-up`, `active` or `lost`.
+        package var state = ""
+        /// Why the broker is not ready; `nil`: the cluster is no reason.
+        package var reason: String?
+        package var epoch: UInt64 = 0
+        package var term: UInt64 = 0
+        /// Up to where the log is applied, and where it ends, as `TERM-SEQ`.
+        package var position = ""
+        package var top = ""
+        /// Where it appends, with that server's version, and where it reads; `nil`: it has no connection.
+        package var primary: String?
+        package var version: String?
+        package var replica: String?
+        /// How long the last canary took, in milliseconds; `nil`: none has come back.
+        package var lag: Double?
+        /// How many records have not come back.
+        package var waiting = 0
+        /// Since the start: how often the engine was lost, terms that have begun, entries put back, and how often what waited
+        /// was refused.
+        package var failures: UInt64 = 0
+        package var terms: UInt64 = 0
+        package var restored: UInt64 = 0
+        package var surrenders: UInt64 = 0
+        package var nodes: [Node] = []
+
+        package init() {}
+
+        package init(_ object: borrowing JSONObject) throws(JSONError) {
+            cluster = try object.string("cluster") ?? ""
+            node = try object.string("node") ?? ""
+            name = try object.string("name") ?? ""
+            state = try object.string("state") ?? ""
+            reason = try object.string("reason")
+            epoch = try object.integer("epoch") ?? 0
+            term = try object.integer("term") ?? 0
+            position = try object.string("position") ?? ""
+            top = try object.string("top") ?? ""
+            primary = try object.string("primary")
+            version = try object.string("engineVersion")
+            replica = try object.string("replica")
+            lag = try object.double("lagMilliseconds")
+            waiting = try object.integer("waiting") ?? 0
+            failures = try object.integer("failures") ?? 0
+            terms = try object.integer("terms") ?? 0
+            restored = try object.integer("restored") ?? 0
+            surrenders = try object.integer("surrenders") ?? 0
+            guard let list = object.value("nodes") else { return }
+            var nodes: [Node] = []
+            try list.forEachElement { (element) throws(JSONError) in nodes.append(try Node(try element.object())) }
+            self.nodes = nodes
+        }
+
+        package func write(to writer: inout JSONWriter) {
+            writer.member("cluster", cluster)
+            writer.member("node", node)
+            writer.member("name", name)
+            writer.member("state", state)
+            if let reason { writer.member("reason", reason) }
+            writer.member("epoch", epoch)
+            writer.member("term", term)
+            writer.member("position", position)
+            writer.member("top", top)
+            if let primary { writer.member("primary", primary) }
+            if let version { writer.member("engineVersion", version) }
+            if let replica { writer.member("replica", replica) }
+            if let lag { writer.member("lagMilliseconds", lag) }
+            writer.member("waiting", waiting)
+            writer.member("failures", failures)
+            writer.member("terms", terms)
+            writer.member("restored", restored)
+            writer.member("surrenders", surrenders)
+            writer.name("nodes")
+            writer.beginArray()
+            for node in nodes { node.writeObject(to: &writer) }
+            writer.endArray()
+        }
+    }
+}
+
+/// `cluster.forget`: forgets a broker that does not come back.
+package struct ForgetNodeRequest: AdminRequest {
+    package typealias Answer = AdminDone
+    package static let verb = "cluster.forget"
+    package static let right = AdminRight.operate
+
+    /// Its number, in base 16.
+    package var node: String
+
+    package init(node: String) { self.node = node }
+
+    package init(_ object: borrowing JSONObject) throws(JSONError) { node = try object.string("node") ?? "" }
+
+    package func write(to writer: inout JSONWriter) { writer.member("node", node) }
+}

@@ -1,0 +1,322 @@
+internal import Synchronization
+internal import WSTransport
+
+/// This broker as one of a cluster: its order, the log that gives it, and what the others see of it.
+///
+/// Any thread.
+final class ClusterNode: Sendable {
+    let record: NodeRecord
+    let order: LogOrder
+    private let log: RedisLog
+    private let settings: Settings.Cluster
+    private let sequencer: Sequencer
+    private let storeThread: StoreThread
+    private let facts: FactsBox
+    /// What the log of this program was told last.
+    private let told = Mutex<Told>(Told())
+
+    private struct Told {
+        var state = RedisLog.Status.State.stopped
+        var failure: String?
+        var trouble: StorageError?
+    }
+
+    /// What this broker tells the others of itself; made after the log.
+    private final class FactsBox: Sendable {
+        let make = Mutex<@Sendable () -> String>({ "{}" })
+    }
+
+    /// - Parameters:
+    ///   - sequencer: whose store's thread is attached.
+    ///   - store: locked by this process.
+    init(
+        _ settings: Settings.Cluster, _ sequencer: Sequencer, _ store: LMDBStore, _ storeThread: StoreThread,
+        directory: String
+    ) throws(BrokerError) {
+        let facts = FactsBox()
+        let record: NodeRecord
+        let mark: OrderMark?
+        do throws(StorageError) {
+            record = try NodeRecord.start(in: directory, of: settings.name)
+            mark = try store.orderMark()
+        } catch {
+            throw BrokerError("\(error)")
+        }
+        do throws(ClusterSettingsError) {
+            log = RedisLog(
+                try RedisLog.Options(
+                    settings, node: record.id, facts: { facts.make.withLock { $0 }() },
+                    isCongested: { storeThread.isBehind }))
+        } catch {
+            throw BrokerError("\(error)")
+        }
+        do throws(StorageError) {
+            order = try LogOrder(
+                sequencer, engine: log, node: record.id, incarnation: record.incarnation, from: mark)
+        } catch {
+            throw BrokerError("\(error)")
+        }
+        self.record = record
+        (self.settings, self.sequencer, self.storeThread, self.facts) = (settings, sequencer, storeThread, facts)
+    }
+
+    /// Begins to follow the log.
+    ///
+    /// - Parameters:
+    ///   - listen: where clients find this broker.
+    ///   - clients: how many there are now.
+    func start(listen: [String], clients: @escaping @Sendable () -> Int) throws(BrokerError) {
+        let name = name
+        facts.make.withLock {
+            $0 = {
+                var writer = JSONWriter()
+                writer.beginObject()
+                writer.member("name", name)
+                writer.member("version", BrokerVersion.current)
+                writer.member("listen", listen.joined(separator: " "))
+                writer.member("clients", clients())
+                writer.endObject()
+                return String(decoding: writer.bytes, as: UTF8.self)
+            }
+        }
+        do throws(Errno) { try log.start(order) } catch {
+            throw BrokerError("cannot follow the cluster's log: \(error)")
+        }
+    }
+
+    /// How long a shutdown waits for what has been published, in milliseconds.
+    private static let lastPatience: UInt32 = 2000
+
+    /// Waits for what this broker has published to come back, but not for long.
+    func settle() {
+        for _ in 0..<Self.lastPatience / 5 {
+            guard order.waiting > 0, log.status.state == .active else { return }
+            pause(milliseconds: 5)
+        }
+    }
+
+    func stop() { log.stop() }
+
+    /// What people call this broker.
+    var name: String { settings.node ?? Machine.name }
+
+    /// What the numbers of its clients begin with: which broker it is, and which of its starts.
+    var clientBase: UInt64 { UInt64(record.clientPrefix) << 48 | (record.starts & 0x3FFF) << 34 }
+
+    // MARK: Health
+
+    /// Why it is not ready; `nil`: the cluster gives no reason.
+    var hindrance: String? {
+        if let trouble = storeThread.trouble {
+            return "the store does not take what the cluster has: \(trouble)"
+        }
+        let status = log.status
+        switch status.state {
+        case .stopped: return "the cluster's log is not followed"
+        case .away: return "the cluster's engine: \(status.failure ?? "there is no connection yet")"
+        case .arming: return "the brokers of the cluster agree on how far they have read"
+        case .catchingUp: return "catching up with the cluster: at \(status.position) of \(status.top)"
+        case .lost(let trouble): return Self.sentence(of: trouble)
+        case .active: break
+        }
+        guard let heard = status.heard else { return "nothing has come back from the cluster's log yet" }
+        let silence = MonotonicTime.now.nanoseconds(since: heard)
+        guard silence > settings.lease.nanoseconds else { return nil }
+        return "nothing has come back from the cluster's log for \(silence / 1_000_000_000) s"
+    }
+
+    private static func sentence(of trouble: LogTrouble) -> String {
+        let cure = "give it a backup of another broker's (docs/cluster.md)"
+        return switch trouble {
+        case .unreadable(let place):
+            "the cluster's log has at \(place) what this version cannot read: another broker is newer, or it is damaged"
+        case .missing(let place):
+            "the cluster's log does not go back to \(place), where this broker is: \(cure)"
+        case .undone(let place): "it has shown what came after \(place) and is in no log any more: \(cure)"
+        case .foreign(let epoch): "the cluster's log belongs to other data, of epoch \(epoch): \(cure)"
+        }
+    }
+
+    /// What has come up for the log of this program since it was asked last.
+    func takeNews() -> [Journal.Entry] {
+        let (status, trouble) = (log.status, storeThread.trouble)
+        return told.withLock { told in
+            var news: [Journal.Entry] = []
+            func tell(_ level: Journal.Level, _ message: String, _ metadata: [(name: String, value: String)]) {
+                news.append(Journal.Entry(level: level, message: message, metadata: metadata))
+            }
+            if trouble != told.trouble, let trouble {
+                tell(.error, "the store does not take what the cluster has", [("error", "\(trouble)")])
+            }
+            if status.state != told.state || status.state == .away && status.failure != told.failure {
+                switch status.state {
+                case .stopped, .arming: break
+                case .away:
+                    if let failure = status.failure {
+                        tell(.warning, "the cluster's engine cannot be used", [("reason", failure)])
+                    }
+                case .catchingUp:
+                    tell(
+                        .info, "catching up with the cluster",
+                        [("at", "\(status.position)"), ("of", "\(status.top)")])
+                case .active:
+                    tell(
+                        .info, "following the cluster",
+                        [("cluster", settings.name), ("term", "\(status.term)"), ("at", "\(status.position)")])
+                case .lost(let trouble): tell(.error, Self.sentence(of: trouble), [])
+                }
+            }
+            told = Told(state: status.state, failure: status.failure, trouble: trouble)
+            return news
+        }
+    }
+
+    // MARK: The brokers
+
+    /// The figures for the metrics.
+    var reading: ClusterReading {
+        let status = log.status
+        var reading = ClusterReading(name: name)
+        reading.isReady = hindrance == nil
+        reading.isActive = status.state == .active
+        (reading.term, reading.position, reading.top) = (status.term, status.position.seq, status.top.seq)
+        reading.lag = status.lag.map { Double($0) / 1e9 }
+        reading.silence = status.heard.map { Double(MonotonicTime.now.nanoseconds(since: $0)) / 1e9 }
+        reading.waiting = order.waiting
+        (reading.nodes, reading.living) = (status.members.count, living(status).count)
+        let counts = status.counts
+        (reading.appends, reading.appendedBytes) = (counts.appends, counts.appendedBytes)
+        (reading.entries, reading.readBytes) = (counts.entries, counts.readBytes)
+        (reading.failures, reading.terms) = (counts.failures, counts.terms)
+        (reading.restored, reading.surrenders) = (counts.restored, counts.surrenders)
+        return reading
+    }
+
+    /// What administrators are shown, and may do.
+    var desk: ClusterDesk {
+        ClusterDesk(
+            summary: { [weak self] in self?.summary ?? ClusterRequest.Answer() },
+            forget: { [weak self] in self?.forget($0) ?? false })
+    }
+
+    /// What `brokerctl cluster` shows.
+    var summary: ClusterRequest.Answer {
+        let status = log.status
+        var answer = ClusterRequest.Answer()
+        answer.cluster = settings.name
+        (answer.node, answer.name) = (Self.name(of: record.id), name)
+        answer.state = Self.word(for: status.state)
+        answer.reason = hindrance
+        answer.epoch = order.epoch
+        answer.term = status.term
+        (answer.position, answer.top) = ("\(status.position)", "\(status.top)")
+        answer.primary = status.primary.map { "\($0)" }
+        answer.version = status.version
+        answer.replica = status.replica.map { "\($0)" }
+        answer.lag = status.lag.map { Double($0 / 1000) / 1000 }
+        answer.waiting = order.waiting
+        (answer.failures, answer.terms) = (status.counts.failures, status.counts.terms)
+        (answer.restored, answer.surrenders) = (status.counts.restored, status.counts.surrenders)
+        let living = living(status)
+        answer.nodes = status.members.map { member in
+            var node = ClusterRequest.Node()
+            node.node = Self.name(of: member.node)
+            node.isHere = member.node == record.id
+            node.isAlive = living.contains(member.node)
+            node.position = "\(member.position)"
+            node.silence = member.heard.map { Int(MonotonicTime.now.nanoseconds(since: $0) / 1_000_000) }
+            node.take(facts: member.facts)
+            return node
+        }
+        return answer
+    }
+
+    /// Forgets a broker that does not come back; `false`: there is none of that name, or it is there.
+    func forget(_ name: String) -> Bool {
+        let status = log.status
+        let living = living(status)
+        guard let member = status.members.first(where: { Self.name(of: $0.node) == name }), member.node != record.id,
+            !living.contains(member.node)
+        else { return false }
+        log.forget(member.node)
+        return true
+    }
+
+    private static func name(of node: UInt64) -> String { String(node, radix: 16) }
+
+    private static func word(for state: RedisLog.Status.State) -> String {
+        switch state {
+        case .stopped: "stopped"
+        case .away: "away"
+        case .arming: "arming"
+        case .catchingUp: "catching-up"
+        case .active: "active"
+        case .lost: "lost"
+        }
+    }
+
+    /// The brokers that were heard of lately, this one among them.
+    private func living(_ status: RedisLog.Status) -> Set<UInt64> {
+        let now = MonotonicTime.now
+        var living: Set<UInt64> = [record.id]
+        for member in status.members {
+            guard let heard = member.heard, now.nanoseconds(since: heard) <= settings.lease.nanoseconds else {
+                continue
+            }
+            living.insert(member.node)
+        }
+        return living
+    }
+
+    // MARK: What the dead leave
+
+    /// How often it is looked for what dead brokers have left, in nanoseconds.
+    private static let pace: Int64 = 500_000_000
+    /// How many of their values are ended at once.
+    private static let orphansAtOnce = 1000
+
+    /// Ends the ephemeral values of brokers that are gone, and those that this one has left at its end before.
+    ///
+    /// The shard's thread.
+    func watch(from shard: Shard) {
+        shard.reactor.run(afterNanoseconds: Self.pace) { [weak self, unowned shard] in
+            guard let self, !shard.isDraining else { return }
+            endOrphans(from: shard)
+            watch(from: shard)
+        }
+    }
+
+    private func endOrphans(from shard: Shard) {
+        let status = log.status
+        // Each must have had the time to be heard since the log works.
+        let calm = MonotonicTime.now.nanoseconds(since: status.since)
+        guard hindrance == nil else { return }
+        let living = living(status)
+        // One does it; the others only if that does not.
+        let isFirst = living.min() == record.id
+        sequencer.announcesExpiry.store(isFirst, ordering: .relaxed)
+        guard sequencer.ephemerals.count > 0 else { return }
+        let mayEndOthers = calm > settings.lease.nanoseconds * (isFirst ? 1 : 2)
+        let prefixes = Set(living.map { UInt16(truncatingIfNeeded: $0 >> 48) })
+        let own = (prefix: record.clientPrefix, base: clientBase >> 34)
+        shard.endEphemerals(atMost: Self.orphansAtOnce) { origin in
+            let prefix = UInt16(truncatingIfNeeded: origin >> 48)
+            return prefix == own.prefix ? origin >> 34 != own.base : mayEndOthers && !prefixes.contains(prefix)
+        }
+    }
+}
+
+extension ClusterRequest.Node {
+    /// Takes over what a broker says of itself, as far as it can be read.
+    fileprivate mutating func take(facts: String) {
+        do throws(JSONError) {
+            let object = try JSONObject.parse(Array(facts.utf8).span, maximumDepth: 8)
+            name = try object.string("name") ?? ""
+            version = try object.string("version") ?? ""
+            listen = try object.string("listen") ?? ""
+            clients = try object.integer("clients") ?? 0
+        } catch {
+            name = ""
+        }
+    }
+}

@@ -1,0 +1,256 @@
+package import WSTransport
+
+extension Settings {
+    /// Several brokers that serve one topic space.
+    package struct Cluster: Sendable, Equatable {
+        /// What the engine's keys begin with, so that several clusters may use one engine.
+        package var name = ""
+        /// What people call this broker; `nil`: the host's name.
+        package var node: String?
+        package var engine = Engine()
+        /// How long a publication waits for the engine before it is refused.
+        package var publishTimeout = Duration.seconds(5)
+        /// How long nothing may come back from the engine before the broker is not ready.
+        package var lease = Duration.seconds(3)
+        package var log = Log()
+
+        package init() {}
+
+        /// What gives the order: Redis or Valkey.
+        package struct Engine: Sendable, Equatable {
+            /// The primary; empty: the sentinels say where it is.
+            package var addresses: [Endpoint] = []
+            package var sentinels: [Endpoint] = []
+            /// By which the sentinels know the primary.
+            package var master = "mymaster"
+            package var user: String?
+            package var password: SecretText?
+            package var sentinelUser: String?
+            package var sentinelPassword: SecretText?
+            /// `nil`: without TLS.
+            package var tls: TLS?
+            /// For each connection and answer.
+            package var timeout = Duration.seconds(1)
+            package var readFrom = Reading.replica
+            /// Whether one that keeps nothing on disk is taken.
+            package var isVolatile = false
+
+            package init() {}
+
+            /// Where the log is read.
+            package enum Reading: String, Sendable, CaseIterable { case replica, primary }
+        }
+
+        /// How the engine and its sentinels are identified.
+        package struct TLS: Sendable, Equatable {
+            /// A PEM file of authorities; `nil`: those that the system trusts.
+            package var ca: String?
+            /// PEM files of what this broker shows; `nil`: nothing.
+            package var certificate: String?
+            package var key: String?
+            /// The name in the certificate; `nil`: the host that is connected to.
+            package var serverName: String?
+
+            package init() {}
+        }
+
+        /// What of the log the engine keeps.
+        package struct Log: Sendable, Equatable {
+            /// In bytes.
+            package var bytes = 1 << 30
+            package var age = Duration.seconds(3600)
+
+            package init() {}
+        }
+    }
+}
+
+extension Settings.Cluster {
+    static var record: ConfigurationRecord<Self> {
+        ConfigurationRecord(
+            initial: Self(),
+            members: [
+                Setting(
+                    "name", \.name,
+                    .text("a name of letters, digits, - and _") { text in
+                        1...64 ~= text.utf8.count
+                            && text.utf8.allSatisfy { byte in
+                                switch byte {
+                                case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, 0x2D, 0x5F: true
+                                default: false
+                                }
+                            }
+                    },
+                    "The cluster's name, the same at all of its brokers: what the engine's keys begin with.",
+                    traits: .init(reload: .restart, required: "a name such as prod", example: "prod")),
+                Setting(
+                    optional: "node", \.node, .text("a name of at most 64 bytes") { 1...64 ~= $0.utf8.count },
+                    "What people call this broker; left out: the host's name.",
+                    traits: .init(reload: .restart, example: "a")),
+                Setting(
+                    section: "engine", \.engine, Engine.record, "What gives the order: Redis 7.0 or later, or Valkey."),
+                Setting(
+                    "publish_timeout", \.publishTimeout, .duration(.milliseconds(100) ... .seconds(60)),
+                    "How long a publication waits for the engine before it is refused as unavailable.",
+                    traits: .init(reload: .restart, example: "5s")),
+                Setting(
+                    "lease", \.lease, .duration(.seconds(1) ... .seconds(60)),
+                    """
+                    How long nothing may come back from the engine before the broker is not ready. What others have of a \
+                    broker ends when they have heard nothing of it for this time.
+                    """, traits: .init(reload: .restart, example: "3s")),
+                Setting(
+                    section: "log", \.log, Log.record, "What of the log the engine keeps, for brokers that were away."),
+                Setting(
+                    unavailable: "partitions", .count(1...1024), default: 1,
+                    "Over how many logs the topics are spread.", example: "1"),
+            ],
+            check: { cluster, section, decoder in
+                let engine = section.value(of: "engine")
+                guard !decoder.hasFailed("\(section.path).engine.addresses"),
+                    !decoder.hasFailed("\(section.path).engine.sentinels")
+                else { return }
+                if cluster.engine.addresses.isEmpty == cluster.engine.sentinels.isEmpty {
+                    decoder.fail(
+                        engine?.mark ?? section.mark, "\(section.path).engine",
+                        "expected addresses or sentinels, found \(cluster.engine.addresses.isEmpty ? "none" : "both") of them"
+                    )
+                }
+                let count = cluster.engine.sentinels.count
+                if 1...2 ~= count {
+                    decoder.fail(
+                        engine?.mark ?? section.mark, "\(section.path).engine.sentinels",
+                        "expected three sentinels or more, of which a majority decides, found \(count)")
+                }
+                if let tls = cluster.engine.tls, (tls.certificate == nil) != (tls.key == nil) {
+                    decoder.fail(
+                        engine?.mark ?? section.mark, "\(section.path).engine.tls",
+                        "expected certificate and key, or none of them")
+                }
+            })
+    }
+}
+
+extension Settings.Cluster.Engine {
+    static var record: ConfigurationRecord<Self> {
+        ConfigurationRecord(initial: Self(), members: places + credentials + ways)
+    }
+
+    private static var places: [Setting<Self>] {
+        let expected = "a list of addresses such as [10.0.0.1:6379]"
+        return [
+            Setting(
+                values: "addresses", \.addresses, of: .endpoint(6379), expected: expected,
+                "Where its primary is, and its replicas: the first with the role is taken. For an engine without sentinels.",
+                traits: .init(reload: .restart, example: "[10.0.0.1:6379]")),
+            Setting(
+                values: "sentinels", \.sentinels, of: .endpoint(26379), expected: expected,
+                "The sentinels, such as 10.0.0.1:26379, which say where the primary and its replicas are: three or more, all of them.",
+                traits: .init(reload: .restart, example: "[s1, s2, s3]")),
+            Setting(
+                "master", \.master, .text("a name") { 1...128 ~= $0.utf8.count },
+                "By which name the sentinels know the primary.", traits: .init(reload: .restart, example: "mymaster")),
+        ]
+    }
+
+    private static var credentials: [Setting<Self>] {
+        let name = ConfigurationValue<String>.text("a user's name") { 1...128 ~= $0.utf8.count }
+        return [
+            Setting(
+                optional: "user", \.user, name, "The user of the engine; left out: default.",
+                traits: .init(reload: .restart, example: "broker")),
+            Setting(
+                optional: "password", \.password, .secret, "The password; left out: none.",
+                traits: .init(reload: .restart, example: "file:/run/secrets/redis", isSecret: true)),
+            Setting(
+                optional: "sentinel_user", \.sentinelUser, name, "The user of the sentinels; left out: default.",
+                traits: .init(reload: .restart, example: "broker")),
+            Setting(
+                optional: "sentinel_password", \.sentinelPassword, .secret, "Their password; left out: none.",
+                traits: .init(reload: .restart, example: "file:/run/secrets/sentinel", isSecret: true)),
+            Setting(
+                optionalSection: "tls", \.tls, Settings.Cluster.TLS.record, "With TLS, to the sentinels too.",
+                traits: .init(reload: .restart)),
+        ]
+    }
+
+    private static var ways: [Setting<Self>] {
+        [
+            Setting(
+                "timeout", \.timeout, .duration(.milliseconds(50) ... .seconds(30)),
+                "How long a connection and an answer may take.", traits: .init(reload: .restart, example: "1s")),
+            Setting(
+                "read_from", \.readFrom, .choice,
+                """
+                Where the log is read. At a replica, what is acknowledged is in two processes of the engine; at the primary in \
+                one, and a failover may lose it.
+                """, traits: .init(reload: .restart, example: "replica")),
+            Setting(
+                "volatile", \.isVolatile, .boolean,
+                "Whether an engine is taken that keeps nothing on disk (neither appendonly nor save).",
+                traits: .init(reload: .restart, example: "false")),
+        ]
+    }
+}
+
+extension Settings.Cluster.TLS {
+    static var record: ConfigurationRecord<Self> {
+        ConfigurationRecord(
+            initial: Self(),
+            members: [
+                Setting(
+                    optional: "ca", \.ca, .path,
+                    "A PEM file of the authorities that the engine is verified by; left out: the system's.",
+                    traits: .init(reload: .restart, example: "/etc/broker/ca.pem")),
+                Setting(
+                    optional: "certificate", \.certificate, .path, "A PEM file of the certificate that is shown.",
+                    traits: .init(reload: .restart, example: "/etc/broker/redis.pem")),
+                Setting(
+                    optional: "key", \.key, .path, "A PEM file of its private key.",
+                    traits: .init(reload: .restart, example: "/etc/broker/redis.key")),
+                Setting(
+                    optional: "server_name", \.serverName, .text("a host's name") { 1...253 ~= $0.utf8.count },
+                    "The name in the engine's certificate; left out: the host that is connected to.",
+                    traits: .init(reload: .restart, example: "redis.internal")),
+            ])
+    }
+}
+
+extension Settings.Cluster.Log {
+    static var record: ConfigurationRecord<Self> {
+        ConfigurationRecord(
+            initial: Self(),
+            members: [
+                Setting(
+                    "bytes", \.bytes, .size(1 << 20...1 << 40), "Up to this size, in bytes.",
+                    traits: .init(reload: .restart, example: "1GiB")),
+                Setting(
+                    "age", \.age, .duration(.seconds(60) ... .seconds(7 * 86_400)), "Not older than this.",
+                    traits: .init(reload: .restart, example: "1h")),
+            ])
+    }
+}
+
+extension ConfigurationValue where Value == Endpoint {
+    /// A host and a port, which may be left out where it is the usual one.
+    static func endpoint(_ usual: UInt16) -> Self {
+        Self(
+            expected: "HOST:PORT such as 10.0.0.1:\(usual)",
+            read: { scalar in
+                var host = scalar.text[...]
+                var port = usual
+                if let colon = host.lastIndex(of: ":"), !host.hasSuffix("]") {
+                    guard let number = UInt16(host[host.index(after: colon)...]), number > 0 else { return nil }
+                    (host, port) = (host[..<colon], number)
+                }
+                if host.hasPrefix("["), host.hasSuffix("]") {
+                    host = host.dropFirst().dropLast()
+                } else if host.contains(":") {
+                    return nil
+                }
+                guard 1...253 ~= host.utf8.count, host.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F && $0 != 0x2F })
+                else { return nil }
+                return .internet(host: String(host), port: port)
+            }, write: { .text($0.description) })
+    }
+}

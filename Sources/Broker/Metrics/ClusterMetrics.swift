@@ -1,0 +1,89 @@
+/// The figures of a broker that is one of a cluster, at one moment.
+package struct ClusterReading: Sendable {
+    /// What people call the broker.
+    package var name: String
+    package var isReady = false
+    package var isActive = false
+    package var term: UInt64 = 0
+    package var position: UInt64 = 0
+    package var top: UInt64 = 0
+    /// How long the last canary took, in seconds; `nil`: none has come back.
+    package var lag: Double?
+    /// How long ago that was, in seconds.
+    package var silence: Double?
+    package var waiting = 0
+    package var nodes = 0
+    package var living = 0
+    package var appends: UInt64 = 0
+    package var appendedBytes: UInt64 = 0
+    package var entries: UInt64 = 0
+    package var readBytes: UInt64 = 0
+    package var failures: UInt64 = 0
+    package var terms: UInt64 = 0
+    package var restored: UInt64 = 0
+    package var surrenders: UInt64 = 0
+
+    package init(name: String) { self.name = name }
+}
+
+extension MetricTable {
+    static func cluster(_ table: inout MetricTable) {
+        func add(
+            _ name: String, _ kind: Metric.Kind, _ help: String, _ read: @escaping @Sendable (ClusterReading) -> UInt64
+        ) {
+            table.add(name, kind, help) { reading in reading.cluster.map { Int(clamping: read($0)) } }
+        }
+        table.add(
+            "broker_cluster_info", .gauge, "1; the label is what people call this broker.", by: "node",
+            each: { reading in
+                reading.cluster.map { cluster in
+                    let name = cluster.name.filter { $0 != "\"" && $0 != "\\" && !$0.isNewline }
+                    return [("{node=\"\(name)\"}", 1)]
+                } ?? []
+            })
+        add("broker_cluster_ready", .gauge, "1: the log is followed without delay; 0: /health/ready says why not.") {
+            $0.isReady ? 1 : 0
+        }
+        add("broker_cluster_active", .gauge, "1: the engine takes publications; 0: it does not.") {
+            $0.isActive ? 1 : 0
+        }
+        add("broker_cluster_term", .gauge, "The term that the engine takes publications for.") { $0.term }
+        add("broker_cluster_position", .gauge, "The number up to which the log is applied here.") { $0.position }
+        add("broker_cluster_top", .gauge, "The newest number of the log, as far as it is known here.") { $0.top }
+        table.add(
+            "broker_cluster_lag_seconds", .gauge,
+            "How long the last message of this broker to itself took through the log, in seconds; one is sent each second.",
+            fraction: { $0.cluster?.lag })
+        table.add(
+            "broker_cluster_silence_seconds", .gauge,
+            "How long ago the last of them came back, in seconds; more than cluster.lease is not ready.",
+            fraction: { $0.cluster?.silence })
+        table.add("broker_cluster_waiting_records", .gauge, "Records of this broker that the log has not brought yet.")
+        {
+            $0.cluster?.waiting
+        }
+        table.add("broker_cluster_nodes", .gauge, "Brokers that the engine knows of.") { $0.cluster?.nodes }
+        table.add("broker_cluster_living_nodes", .gauge, "Of them, those that were heard of within cluster.lease.") {
+            $0.cluster?.living
+        }
+        add(
+            "broker_cluster_appends_total", .counter, "Records sent to the engine, those that were repeated among them."
+        ) {
+            $0.appends
+        }
+        add("broker_cluster_appended_bytes_total", .counter, "The same, in bytes.") { $0.appendedBytes }
+        add("broker_cluster_entries_total", .counter, "Entries read from the log.") { $0.entries }
+        add("broker_cluster_read_bytes_total", .counter, "The same, in bytes.") { $0.readBytes }
+        add("broker_cluster_failures_total", .counter, "Times the engine was lost.") { $0.failures }
+        add("broker_cluster_terms_total", .counter, "Terms that have begun while this broker was there.") { $0.terms }
+        add("broker_cluster_restored_total", .counter, "Entries that this broker has put back into the log.") {
+            $0.restored
+        }
+        add(
+            "broker_cluster_surrenders_total", .counter,
+            "Times publications were refused after cluster.publish_timeout."
+        ) {
+            $0.surrenders
+        }
+    }
+}

@@ -1,0 +1,61 @@
+/// What gives publications their order, with the store's thread, which runs.
+struct Ordering {
+    let storeThread: StoreThread
+    let sequencer: Sequencer
+    let order: any Order
+    /// `nil`: the broker is by itself.
+    let cluster: ClusterNode?
+
+    /// The most that may wait for the disk, in bytes.
+    ///
+    /// Beyond it retained publications are refused, and the log of a cluster is not read on.
+    private static let storeQueue = 64 << 20
+
+    /// - Parameter store: locked by this process.
+    init(_ settings: Settings, _ store: LMDBStore, _ events: EventStream) throws(BrokerError) {
+        let rules = HistoryRules(settings)
+        guard let cluster = settings.cluster else {
+            try Self.refuseMember(settings.dataDirectory, store)
+            let order = try Broker.wrap { () throws(StorageError) in try LocalOrder(store: store, rules: rules) }
+            order.sequencer.adopt(KeyRules(settings))
+            storeThread = try Self.startThread(order.sequencer, store, events)
+            order.attach(storeThread)
+            (sequencer, self.order, self.cluster) = (order.sequencer, order, nil)
+            return
+        }
+        sequencer = try Broker.wrap { () throws(StorageError) in try Sequencer(store: store, rules: rules) }
+        sequencer.adopt(KeyRules(settings))
+        storeThread = try Self.startThread(sequencer, store, events)
+        sequencer.attach(storeThread)
+        do throws(BrokerError) {
+            let node = try ClusterNode(cluster, sequencer, store, storeThread, directory: settings.dataDirectory)
+            (order, self.cluster) = (node.order, node)
+        } catch {
+            storeThread.stop()
+            throw error
+        }
+    }
+
+    private static func startThread(
+        _ sequencer: Sequencer, _ store: LMDBStore, _ events: EventStream
+    ) throws(BrokerError) -> StoreThread {
+        let watch = StoreWatch(events)
+        let thread = StoreThread(
+            store: store, maximumQueuedBytes: storeQueue,
+            onSettled: {
+                sequencer.settled($0)
+                watch.look(at: $0)
+            }, onExpired: { sequencer.announce($0) })
+        try Broker.wrap { () throws(StorageError) in try thread.start() }
+        return thread
+    }
+
+    /// A broker of a cluster that went on by itself would have messages that no other has.
+    private static func refuseMember(_ directory: String, _ store: LMDBStore) throws(BrokerError) {
+        let mark = try Broker.wrap { () throws(StorageError) in try store.orderMark() }
+        guard mark != nil else { return }
+        throw BrokerError(
+            "the store in \(directory) is that of a broker of a cluster: set cluster, or restore a backup of it elsewhere"
+        )
+    }
+}

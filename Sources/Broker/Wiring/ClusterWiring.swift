@@ -1,0 +1,77 @@
+internal import WSTransport
+
+extension RedisLog.Options {
+    /// What the settings of a cluster say; reads passwords and certificates.
+    ///
+    /// - Parameters:
+    ///   - facts: what the others are told of this broker.
+    ///   - isCongested: whether the log is not to be read on.
+    package init(
+        _ settings: Settings.Cluster, node: UInt64, facts: @escaping @Sendable () -> String = { "{}" },
+        isCongested: @escaping @Sendable () -> Bool = { false }
+    ) throws(ClusterSettingsError) {
+        let engine = settings.engine
+        let security = try Self.security(engine.tls)
+        func access(_ user: String?, _ password: SecretText?, _ key: String) throws(ClusterSettingsError)
+            -> EngineLink.Access
+        {
+            var access = EngineLink.Access()
+            access.user = user
+            do throws(SecretError) {
+                access.password = try password.map { secret throws(SecretError) in
+                    String(decoding: try secret.read(), as: UTF8.self)
+                }
+            } catch {
+                throw ClusterSettingsError("cluster.engine.\(key): \(error)")
+            }
+            access.security = security
+            return access
+        }
+        func secured(_ endpoints: [Endpoint]) -> [Endpoint] {
+            endpoints.map { endpoint in
+                guard case .internet(let host, let port, _) = endpoint else { return endpoint }
+                return .internet(host: host, port: port, isSecure: security != nil)
+            }
+        }
+        let place: EngineRoute.Place =
+            engine.sentinels.isEmpty
+            ? .addresses(secured(engine.addresses))
+            : .sentinels(
+                secured(engine.sentinels), name: engine.master,
+                try access(engine.sentinelUser, engine.sentinelPassword, "sentinel_password"))
+        self.init(
+            cluster: settings.name, node: node, place: place,
+            access: try access(engine.user, engine.password, "password"))
+        limits.timeout = engine.timeout.nanoseconds
+        readsAt = engine.readFrom == .replica ? .replica : .primary
+        needsPersistence = !engine.isVolatile
+        patience = settings.publishTimeout.nanoseconds
+        absence = max(absence, settings.lease.nanoseconds)
+        keptBytes = settings.log.bytes
+        keptAge = settings.log.age.nanoseconds / 1_000_000
+        self.facts = facts
+        self.isCongested = isCongested
+    }
+
+    private static func security(
+        _ tls: Settings.Cluster.TLS?
+    ) throws(ClusterSettingsError) -> StreamOpening.Security? {
+        guard let tls else { return nil }
+        do throws(TLSFileError) {
+            var identity: TLSIdentity?
+            if let certificate = tls.certificate, let key = tls.key {
+                identity = TLSIdentity(certificate: certificate, key: key)
+            }
+            let context = try TLSContext.client(tls.ca.map { .file($0) } ?? .system, identity: identity)
+            return StreamOpening.Security(context, serverName: tls.serverName)
+        } catch {
+            throw ClusterSettingsError("cluster.engine.tls: \(error)")
+        }
+    }
+}
+
+/// Why the settings of a cluster cannot be used: one sentence.
+package struct ClusterSettingsError: Error, CustomStringConvertible, Sendable {
+    package let description: String
+    init(_ description: String) { self.description = description }
+}

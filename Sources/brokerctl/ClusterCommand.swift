@@ -1,0 +1,127 @@
+internal import ArgumentParser
+internal import Broker
+
+/// `brokerctl cluster …`: the brokers that serve one topic space, as one of them sees them.
+struct ClusterCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "cluster",
+        abstract: "Shows the brokers of a cluster and its log, as one broker sees them.",
+        discussion: """
+            Examples:
+              brokerctl cluster
+              brokerctl cluster nodes
+              brokerctl cluster forget 5f3c09a1b2c4d6e8
+            """,
+        subcommands: [ClusterStatus.self, ClusterNodes.self, ForgetNode.self],
+        defaultSubcommand: ClusterStatus.self)
+
+    @OptionGroup(title: "Connection options") var connection: ConnectionOptions
+}
+
+/// `brokerctl cluster [status]`.
+struct ClusterStatus: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "status",
+        abstract: "Shows how this broker follows the cluster's log.",
+        discussion: """
+            The exit status is 1 if the cluster is a reason why the broker is not ready.
+
+            Example:
+              brokerctl cluster status --json
+            """)
+
+    @OptionGroup(title: "Connection options") var connection: ConnectionOptions
+
+    func run() async throws {
+        let result = try await connection.ask(ClusterRequest())
+        if connection.json {
+            result.print()
+        } else {
+            for (name, value) in Self.lines(result.answer) {
+                Output.print(name + String(repeating: " ", count: max(1, 16 - name.count)) + Output.printable(value))
+            }
+        }
+        if result.answer.reason != nil { throw ExitCode(1) }
+    }
+
+    private static func lines(_ answer: ClusterRequest.Answer) -> [(String, String)] {
+        let alive = answer.nodes.count(where: \.isAlive)
+        var lines = [
+            ("cluster", "\(answer.cluster), epoch \(answer.epoch)"),
+            ("node", "\(answer.name), \(answer.node)"),
+            ("state", answer.state),
+        ]
+        if let reason = answer.reason { lines.append(("not ready", reason)) }
+        lines += [
+            ("nodes", "\(alive) of \(answer.nodes.count) alive"),
+            ("position", "\(answer.position) of \(answer.top), term \(answer.term)"),
+            ("appends at", answer.primary.map { "\($0), version \(answer.version ?? "-")" } ?? "-"),
+            ("reads at", answer.replica ?? "-"),
+            ("lag", answer.lag.map { "\(Quantity.fixed($0)) ms" } ?? "-"),
+            ("waiting", "\(answer.waiting) records"),
+            (
+                "since the start",
+                "engine lost \(answer.failures) times, \(answer.terms) terms, \(answer.restored) entries put back, "
+                    + "refused \(answer.surrenders) times"
+            ),
+        ]
+        return lines
+    }
+}
+
+/// `brokerctl cluster nodes`.
+struct ClusterNodes: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "nodes",
+        abstract: "Lists the brokers of the cluster.",
+        discussion: """
+            Example:
+              brokerctl cluster nodes --json
+            """)
+
+    @OptionGroup(title: "Connection options") var connection: ConnectionOptions
+
+    func run() async throws {
+        let result = try await connection.ask(ClusterRequest())
+        if connection.json {
+            var writer = JSONWriter()
+            writer.beginArray()
+            for node in result.answer.nodes {
+                writer.beginObject()
+                node.write(to: &writer)
+                writer.endObject()
+            }
+            writer.endArray()
+            return Output.printJSON(writer.bytes)
+        }
+        let rows = result.answer.nodes.map { node in
+            [
+                node.node, node.name, node.version, node.isHere ? "here" : node.isAlive ? "alive" : "gone",
+                "\(node.clients)", node.position, node.listen,
+            ]
+        }
+        TextTable(["NODE", "NAME", "VERSION", "STATE", .right("CLIENTS"), "POSITION", "LISTENS ON"], rows).print()
+    }
+}
+
+/// `brokerctl cluster forget NODE`.
+struct ForgetNode: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "forget",
+        abstract: "Forgets a broker that does not come back.",
+        discussion: """
+            Example:
+              brokerctl cluster forget 5f3c09a1b2c4d6e8
+            """)
+
+    @Argument(help: "The broker's number, as `brokerctl cluster nodes` shows it.")
+    var node: String
+
+    @OptionGroup(title: "Connection options") var connection: ConnectionOptions
+
+    func run() async throws {
+        let result = try await connection.ask(ForgetNodeRequest(node: node))
+        if connection.json { return result.print() }
+        Output.print("forgot \(node)")
+    }
+}
